@@ -164,7 +164,13 @@ def mask(label: str, help: str, *, more: bool = True) -> Any:
 
 
 def choice(
-    label: str, help: str, default: str, *, labels: Mapping[str, str] | None = None, more: bool = False, tiles: bool = False,
+    label: str,
+    help: str,
+    default: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    more: bool = False,
+    tiles: bool = False,
     needs: tuple[Verb, ...] = (),
 ) -> Any:
     """One of the `Literal` that annotates the field; `labels` are the words shown, `tiles` dresses it with pictures."""
@@ -231,9 +237,13 @@ class Subject(Params):
 
     photo: str = picture("Photo", "The picture to work on.", required=True)
     matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
-    pick: int = number("Subject", "0: the main subject or the largest face; 1, 2, …: the next ones by size.", 0, ge=0, le=15)
-    placement_x: float = number("Move right", "Share of the frame's width, negative is left.", 0.0, ge=-0.5, le=0.5, step=0.01)
-    placement_y: float = number("Move down", "Share of the frame's height, negative is up.", 0.0, ge=-0.5, le=0.5, step=0.01)
+    pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    placement_x: float = number(
+        "Move right", "Share of the frame's width, negative is left.", 0.0, ge=-0.5, le=0.5, step=0.01
+    )
+    placement_y: float = number(
+        "Move down", "Share of the frame's height, negative is up.", 0.0, ge=-0.5, le=0.5, step=0.01
+    )
     placement_scale: float = number("Scale", "1 is the framing's own size.", 1.0, ge=0.5, le=2.0, step=0.01)
 
 
