@@ -6,7 +6,7 @@ A colour is an sRGB triple of 0 to 255. A `Size` is (width, height) in pixels, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
@@ -490,11 +490,11 @@ class ModelSpec:
 
 
 class Model(Protocol):
-    """A loaded model. `draw` yields a `ModelStep` per step and `Images` last; abandoning it must be safe."""
+    """A loaded model. `draw` calls `on_step` once per step; `on_step` may raise `Cancelled`, which must leave it clean."""
 
     spec: ModelSpec
 
-    def draw(self, render: Render) -> Iterator[ModelStep | Images]: ...
+    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images: ...
 
     def close(self) -> None: ...
 
@@ -537,7 +537,7 @@ class Studio(Protocol):
         ...
 
     def cutout(self, params: Subject, emit: Emit) -> Cutout:
-        """The subject of `params.photo`; kept by content hash, so the second call costs nothing. Raises `no_subject`."""
+        """The subject of `params.photo`; kept by content hash, so the second call costs nothing; raises `no_subject`."""
         ...
 
     def faces(self, file_id: str) -> tuple[Face, ...]:
