@@ -1,0 +1,90 @@
+"""Flags and environment, read once into a frozen `Settings`; knows nothing of what they are used for."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TRUE = {"1", "true", "yes", "on"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run's settings. Every field has a flag and an environment twin `DESIGNERBOX_…`."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    share: bool = False
+    auth: str = ""
+    profile: str = ""
+    data: Path = Path("data")
+    require_key: bool = False
+    queue: int = 16
+    spaces: bool = False
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the port."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def public(self) -> bool:
+        """Whether strangers can reach the studio: a share link, a host that is not loopback, or a Space."""
+        return self.share or self.spaces or not self.loopback
+
+    @classmethod
+    def from_args(cls, argv: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings from flags, then `DESIGNERBOX_…`, then defaults. Exits with a sentence on a bad flag."""
+        env = os.environ if environ is None else environ
+        args = arguments(argparse.ArgumentParser("app.py", allow_abbrev=False), env).parse_args(argv)
+        return cls.from_namespace(args, env)
+
+    @classmethod
+    def from_namespace(cls, args: argparse.Namespace, environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings from parsed flags; `SYSTEM=spaces` binds every interface, as Spaces needs."""
+        env = os.environ if environ is None else environ
+        spaces = env.get("SYSTEM") == "spaces"
+        return cls(
+            host="0.0.0.0" if spaces and args.host == cls.host else args.host,
+            port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
+            require_key=args.require_key, queue=args.queue, spaces=spaces,
+        )  # fmt: skip
+
+
+def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None = None) -> argparse.ArgumentParser:
+    """Add every flag to `parser`, its default taken from the environment twin."""
+    env = os.environ if environ is None else environ
+
+    def default(name: str, fallback: str) -> str:
+        return env.get(f"DESIGNERBOX_{name}", fallback)
+
+    def switch(name: str) -> bool:
+        return default(name, "").lower() in _TRUE
+
+    parser.add_argument("--host", default=default("HOST", "127.0.0.1"), help="address to bind (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=int(default("PORT", "7860")), help="port (default: %(default)s)")
+    parser.add_argument("--share", action="store_true", default=switch("SHARE"), help="a public share link")
+    parser.add_argument("--auth", default=default("AUTH", ""), metavar="USER:PASS", help="log in to the page")
+    parser.add_argument("--profile", default=default("PROFILE", ""), help="checkpoint profile (default: the best fit)")
+    parser.add_argument("--data", default=default("DATA", "data"), metavar="DIR", help="jobs and pictures live here")
+    parser.add_argument("--require-key", action="store_true", default=switch("REQUIRE_KEY"), help="the API needs a key")
+    parser.add_argument(
+        "--queue", type=_positive, default=_positive(default("QUEUE", "16")), metavar="N", help="jobs that may wait"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

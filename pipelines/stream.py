@@ -1,0 +1,138 @@
+"""A closable stream of events, `Step… then Result`; knows neither who makes them nor who reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+from pipelines.types import Cancelled, Event, Result, Step
+
+
+class Stream:
+    """Iterator and async iterator over one job's events.
+
+    Iteration ends after the `Result`; it raises the `StudioError` of a job that failed and `Cancelled` for one that was
+    cancelled. `close()` is safe from any thread and only sets an event (and calls `on_close`, for a watcher: detach).
+    A reader that is slow loses older previews, never a step and never the result.
+    """
+
+    def __init__(self, on_close: Callable[[Stream], None] | None = None) -> None:
+        self.closed = threading.Event()
+        self.watched = True
+        self.last_id = 0
+        self.error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._pending: deque[tuple[int, Event]] = deque()
+        self._ended = False
+        self._on_close = on_close
+        self._wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    @classmethod
+    def start(cls, work: Callable[[Stream], Result], name: str) -> Stream:
+        """Run `work` in a thread of its own; what it raises ends the stream."""
+        stream = cls()
+        # An executor hands an exception over as a value, which spares a catch-all of our own.
+        pool = ThreadPoolExecutor(1, thread_name_prefix=name)
+        future = pool.submit(work, stream)
+        future.add_done_callback(stream._finished)
+        pool.shutdown(wait=False)
+        return stream
+
+    def _finished(self, future: Future[Result]) -> None:
+        error = future.exception()
+        if error is None:
+            self.put(future.result())
+        self.end(error)
+
+    # ------------------------------------------------------------ the writing side
+
+    def put(self, event: Event, event_id: int | None = None) -> None:
+        """Append an event. Previews that wait unread are dropped in favour of the newer one."""
+        with self._changed:
+            if self._ended:
+                return
+            if isinstance(event, Step) and event.preview is not None:
+                self._pending = deque((i, _without_preview(e)) for i, e in self._pending)
+            last = self._pending[-1][0] if self._pending else self.last_id
+            self._pending.append((event_id if event_id is not None else last + 1, event))
+            self._notify()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """No more events; readers see `error` after what is still pending."""
+        with self._changed:
+            self._ended, self.error = True, self.error or error
+            self._notify()
+
+    def _notify(self) -> None:
+        self._changed.notify_all()
+        for loop, waker in self._wakers:
+            # The loop of a reader that went away may be closed already.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(waker.set)
+        self._wakers.clear()
+
+    # ------------------------------------------------------------ the reading side
+
+    def close(self) -> None:
+        """Ask the work to stop at its next step, or detach a watcher. Returns at once."""
+        self.closed.set()
+        if self._on_close is not None:
+            self._on_close(self)
+
+    def take(self, timeout: float | None = None) -> Event | None:
+        """The next event, or None when the stream has ended (then `error` says how) or `timeout` seconds passed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._ended, timeout)
+            return self._pop()
+
+    def _pop(self) -> Event | None:
+        if not self._pending:
+            return None
+        self.last_id, event = self._pending.popleft()
+        return event
+
+    def __iter__(self) -> Stream:
+        return self
+
+    def __next__(self) -> Event:
+        event = self.take()
+        if event is not None:
+            return event
+        if self.error is not None:
+            raise self.error
+        raise StopIteration
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            waker = asyncio.Event()
+            with self._changed:
+                event = self._pop()
+                if event is not None:
+                    return event
+                if self._ended:
+                    break
+                self._wakers.append((asyncio.get_running_loop(), waker))
+            await waker.wait()
+        if self.error is not None:
+            raise self.error
+        raise StopAsyncIteration
+
+
+def _without_preview(event: Event) -> Event:
+    return replace(event, preview=None) if isinstance(event, Step) and event.preview is not None else event
+
+
+def drain(stream: Stream) -> Result:
+    """Read to the end and return the result; raises what the job raised."""
+    for event in stream:
+        if isinstance(event, Result):
+            return event
+    raise Cancelled
