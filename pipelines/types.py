@@ -490,7 +490,7 @@ class ModelSpec:
 
 
 class Model(Protocol):
-    """A loaded model. `draw` calls `on_step` once per step; `on_step` may raise `Cancelled`, which must leave it clean."""
+    """A loaded model. `draw` calls `on_step` once per step, which may raise `Cancelled` and must leave it clean."""
 
     spec: ModelSpec
 
@@ -537,7 +537,7 @@ class Studio(Protocol):
         ...
 
     def cutout(self, params: Subject, emit: Emit) -> Cutout:
-        """The subject of `params.photo`; kept by content hash, so the second call costs nothing; raises `no_subject`."""
+        """The subject of `params.photo`; kept by content hash, the second call is free; raises `no_subject`."""
         ...
 
     def faces(self, file_id: str) -> tuple[Face, ...]:
