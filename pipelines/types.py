@@ -472,7 +472,8 @@ class ModelSpec:
     """A model as data. `bytes` and `min_vram` in bytes, 0 when not known before loading.
 
     `files` maps a path below `assets/models` to its sha256 for models that ship with the project; `repo` and
-    `revision` name a hub repository or a local folder otherwise.
+    `revision` name a hub repository or a local folder otherwise. `dtype` "auto" is the best of the device. `options`
+    are words that only the family reads, such as an adapter's repository.
     """
 
     id: str
@@ -484,6 +485,7 @@ class ModelSpec:
     files: tuple[tuple[str, str], ...] = ()
     commercial_ok: bool = True
     defaults: tuple[tuple[str, float], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
     dtype: str = "float32"
     bytes: int = 0
     min_vram: int = 0
