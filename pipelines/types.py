@@ -251,7 +251,10 @@ class Subject(Params):
 
 
 class Job(BaseModel):
-    """Everything that affects one picture, as plain JSON. `specs` maps each verb to a model spec's id."""
+    """Everything that affects one picture, as plain JSON. `specs` maps each verb, and `matte`, to a spec's id.
+
+    `consent` is when the owner said that the person in the photo agrees, as Unix time.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -263,6 +266,7 @@ class Job(BaseModel):
     specs: dict[str, str]
     owner: str
     created: float
+    consent: float | None = None
     draft: bool = False
     batch: bool = False
 

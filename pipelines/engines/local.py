@@ -1,0 +1,41 @@
+"""Runs one job at a time in this process; keeps no queue and knows no door."""
+
+from __future__ import annotations
+
+import time
+
+from pipelines.files import Files
+from pipelines.models.cache import Cache
+from pipelines.parts.emit import PREVIEW_INTERVAL, Emitter
+from pipelines.stream import Stream
+from pipelines.studio import JobStudio, Memo
+from pipelines.tools import tool
+from pipelines.types import Job, Result
+
+
+class LocalEngine:
+    """One device, one slot: a second job on the same device would only slow both."""
+
+    name = "local"
+    slots = 1
+
+    def __init__(self, cache: Cache, files: Files) -> None:
+        self.cache = cache
+        self.memo = Memo()
+        self._files = files
+
+    def run(self, job: Job) -> Stream:
+        """Start `job` at once and return its stream."""
+        return Stream.start(lambda stream: self._work(job, stream), name=f"job-{job.id}")
+
+    def _work(self, job: Job, stream: Stream) -> Result:
+        since = time.monotonic()
+        emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
+        row = tool(job.tool)
+        studio = JobStudio(job, self.cache, self._files, self.memo, emit)
+        draft = row.run(row.params.model_validate(job.params), studio, emit)
+        return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
+
+    def close(self) -> None:
+        """Free every model."""
+        self.cache.close()

@@ -1,0 +1,159 @@
+"""Subject onto scene in linear light: wrap, grain, shadows, the exact core; knows no tool and no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.parts.cutout import core_of
+from pipelines.parts.light import Linear, grain, lightness, to_linear, to_srgb
+from pipelines.types import Alpha, Image, Placed, Side
+
+WRAP_STRENGTH = 0.15
+WRAP_RADIUS = 0.01  # of the frame's height
+LEAST_GRAIN = 0.6  # 8-bit steps; less shows as plastic beside any camera's noise
+MOST_GRAIN = 4.0
+RELIT_L = 4.0
+RELIT_CHROMA = 1.5
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """How a subject touches the ground. `contact` and `cast` are darkenings of 0 to 1; `squash` flattens the cast one.
+
+    `tilt` is how far it falls to the side per height, away from the key light.
+    """
+
+    contact: float = 0.58
+    cast: float = 0.22
+    squash: float = 0.16
+    tilt: float = 0.35
+
+
+def compose(
+    placed: Placed, plate: Image, *, seed: int, key: Side = "none", shadow: Shadow | None = None, relit: bool = False,
+    clean: bool = False,
+) -> Image:  # fmt: skip
+    """Lay the placed subject on `plate` (same size). In the core its pixels stay the user's own, byte for byte.
+
+    `clean` leaves out wrap and grain, for backgrounds that must stay one value. `relit` fits the subject to the scene
+    within bounds (L* moves at most 4) and gives the exactness up.
+    """
+    scene = to_linear(plate)
+    if shadow is not None:
+        scene = scene * shade(placed.alpha, shadow, key)[..., None]
+    subject = to_linear(relight(placed, plate) if relit else placed.colour)
+    alpha = placed.alpha[..., None]
+    if not clean:
+        subject = wrap(subject, scene, placed.alpha)
+    values = to_srgb(scene + alpha * (subject - scene))
+    core = core_of(placed.alpha)
+    if not clean:
+        values += _scene_grain(placed, plate, core, seed) * (1 - alpha)
+    out = np.clip(values + 0.5, 0, 255).astype(np.uint8)
+    if not relit:
+        out[core] = placed.colour[core]
+    return out
+
+
+def wrap(subject: Linear, scene: Linear, alpha: Alpha) -> Linear:
+    """Light of the scene that spills over the subject's edge; only where alpha < 0.98 and the scene is brighter."""
+    radius = max(1.0, WRAP_RADIUS * alpha.shape[0])
+    around = _soft(scene * (1 - alpha[..., None]), radius)
+    weight = _soft(1 - alpha, radius)
+    light = around / np.maximum(weight, 1e-3)[..., None]
+    edge = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * (alpha < 0.98))[..., None]
+    return subject + edge * np.maximum(light - subject, 0)
+
+
+def _soft(values: Linear, radius: float) -> Linear:
+    """A wide blur, made at a quarter of the size where that loses nothing."""
+    step = 4 if radius >= 6 else 1
+    height, width = values.shape[:2]
+    small = cv2.resize(values, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(small, (0, 0), radius / step)
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _scene_grain(placed: Placed, plate: Image, core: npt.NDArray[np.bool_], seed: int) -> Linear:
+    """Noise for the scene, so that it has the subject's; the scene's own counts."""
+    wanted = float(np.clip(grain(placed.colour, core), LEAST_GRAIN, MOST_GRAIN))
+    has = grain(plate, ~core)
+    sigma = float(np.sqrt(max(wanted**2 - has**2, 0.0)))
+    height, width = plate.shape[:2]
+    rng = np.random.default_rng(seed)
+    return (sigma * rng.standard_normal((height, width, 1), np.float32)).astype(np.float32)
+
+
+# ---------------------------------------------------------------- shadows
+
+
+def shade(alpha: Alpha, shadow: Shadow, key: Side) -> npt.NDArray[np.float32]:
+    """What the ground keeps of its light, H x W, 0 to 1: a tight contact shadow and a soft cast one, both in one."""
+    step = max(1, alpha.shape[0] // 512)
+    height, width = alpha.shape
+    small = np.asarray(cv2.resize(alpha, (width // step, height // step), interpolation=cv2.INTER_AREA), np.float32)
+    mask = small > 0.5
+    if not mask.any():
+        return np.ones_like(alpha)
+    columns = np.nonzero(mask.any(axis=0))[0]
+    across = float(columns[-1] - columns[0] + 1)
+    base = int(np.nonzero(mask.any(axis=1))[0][-1])
+    dark = 1 - (1 - shadow.contact * _contact(small, across, base)) * (1 - _cast(small, shadow, key, across, base))
+    return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _contact(alpha: Alpha, across: float, base: int) -> npt.NDArray[np.float32]:
+    """A band under the lowest points of the outline, 2 % of the subject's width soft."""
+    height = alpha.shape[0]
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    mask = alpha > 0.5
+    lowest = np.where(mask.any(axis=0), height - 1 - np.argmax(mask[::-1], axis=0), -height).astype(np.float32)
+    # What hangs above the ground does not touch it: contact fades over 6 % of the width.
+    near = np.exp(-((np.maximum(base - lowest, 0) / (0.06 * across)) ** 2)).astype(np.float32)
+    soft = max(0.8, 0.02 * across)
+    band = np.exp(-(((rows - lowest[None]) / soft) ** 2)) * near[None]
+    band = cv2.GaussianBlur(band.astype(np.float32), (0, 0), sigmaX=soft, sigmaY=0.35 * soft)
+    return np.clip(band / max(float(band.max()), 1e-6), 0, 1)
+
+
+def _cast(alpha: Alpha, shadow: Shadow, key: Side, across: float, base: int) -> npt.NDArray[np.float32]:
+    """The outline laid flat on the ground, away from the key light, softer with distance."""
+    height, width = alpha.shape
+    lean = {"left": shadow.tilt, "right": -shadow.tilt, "none": 0.0}[key]
+    # (x, y) of the outline falls to (x + lean * h, base - squash * h), h its height over the ground.
+    matrix = np.array([[1, -lean, lean * base], [0, shadow.squash, base * (1 - shadow.squash)]], np.float64)
+    flat = cv2.warpAffine(alpha, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    near = cv2.GaussianBlur(flat, (0, 0), max(0.8, 0.012 * across))
+    far = cv2.GaussianBlur(flat, (0, 0), max(1.0, 0.05 * across))
+    reach = max(1.0, shadow.squash * base)
+    distance = np.clip((base - np.arange(height, dtype=np.float32)) / reach, 0, 1)[:, None]
+    soft = near * (1 - distance) + far * distance
+    spread = cv2.GaussianBlur(flat, (0, 0), sigmaX=max(1.0, 0.06 * across), sigmaY=max(1.0, 0.02 * across))
+    return np.asarray(np.clip(shadow.cast * np.maximum(soft * (1 - 0.55 * distance), 0.8 * spread), 0, 1), np.float32)
+
+
+# ---------------------------------------------------------------- relit
+
+
+def relight(placed: Placed, plate: Image) -> Image:
+    """The subject fitted to the scene: L* moves at most 4 towards it, a* and b* at most 1.5 towards its light."""
+    inside = placed.alpha > 0.5
+    if not inside.any():
+        return placed.colour
+    lab = cv2.cvtColor(placed.colour.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    small = np.asarray(cv2.resize(plate, (64, 64), interpolation=cv2.INTER_AREA), np.uint8)
+    scene = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+    bright = scene[scene[:, 0] >= np.quantile(scene[:, 0], 0.7)]
+    move_l = np.clip(
+        0.15 * (float(scene[:, 0].mean()) - float(lightness(placed.colour)[inside].mean())), -RELIT_L, RELIT_L
+    )
+    move_ab = np.clip(0.12 * bright[:, 1:].mean(axis=0), -RELIT_CHROMA, RELIT_CHROMA)
+    # Black stays black and white stays white: the move is largest at mid grey.
+    lab[..., 0] += move_l * np.sin(np.pi * np.clip(lab[..., 0], 0, 100) / 100)
+    lab[..., 1:] += move_ab.astype(np.float32)
+    rgb = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB)
+    return np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)

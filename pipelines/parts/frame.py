@@ -1,0 +1,302 @@
+"""Where a subject stands in the frame, and the one stated resampling that brings it there; draws nothing itself.
+
+The framing table and its tolerances are CRAFT's; sources differ, so they are rows of data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.parts.cutout import core_of
+from pipelines.types import Alpha, Cutout, Face, Frame, Image, Placed, Size, Subject
+
+Points: TypeAlias = npt.NDArray[np.float64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+FramingId = Literal["tight", "classic", "wide", "actor", "badge"]
+Floor = Literal["floor", "centre"]
+
+MIN_EYE_DISTANCE = 60
+MAX_ENLARGEMENT = 2.0
+# Below a degree nobody sees it; above eight the lean is a pose, not an accident.
+LEVELLED_ROLL = (1.0, 8.0)
+SAMPLING = "bicubic"
+_PAD = 3
+
+
+@dataclass(frozen=True)
+class Framing:
+    """`head` (chin to crown) and `eyes` (from the top) as shares of the height."""
+
+    id: FramingId
+    ratio: tuple[int, int]
+    head: float
+    eyes: float
+
+
+FRAMINGS: tuple[Framing, ...] = (
+    Framing("tight", (1, 1), 0.58, 0.40),
+    Framing("classic", (4, 5), 0.42, 0.36),
+    Framing("wide", (3, 2), 0.26, 0.30),
+    Framing("actor", (4, 5), 0.55, 0.35),
+    Framing("badge", (1, 1), 0.60, 0.38),
+)
+
+
+def framing(framing_id: str) -> Framing:
+    """The row of `FRAMINGS`."""
+    return next(row for row in FRAMINGS if row.id == framing_id)
+
+
+def size_of(ratio: tuple[int, int], longer: int) -> Size:
+    """(width, height) with this ratio and longer side, both even."""
+    across, down = ratio
+    scale = longer / max(across, down)
+    return 2 * round(across * scale / 2), 2 * round(down * scale / 2)
+
+
+# ---------------------------------------------------------------- heads
+
+
+def head_frame(cutout: Cutout, face: Face, row: Framing, size: Size, params: Subject) -> Frame:
+    """Frame a head by the table: chin to crown, eye line, centre; level a slight roll.
+
+    Where the photo ends inside the frame the head is framed closer, as far as it takes, and a notice says so.
+    """
+    roll = face.roll if LEVELLED_ROLL[0] <= abs(face.roll) <= LEVELLED_ROLL[1] else 0.0
+    width, height = size
+    turn = _turn(roll)
+    eyes = turn @ np.array(face.eyes)
+    chin = turn @ np.array(face.chin)
+    crown, cut_crown = _crown(cutout.alpha, face, turn, eyes)
+    head = max(float(chin[1]) - crown, 1.0)
+    wanted = row.head * height / head * params.placement_scale
+    target = np.array([width * (0.5 + params.placement_x), height * (row.eyes + params.placement_y)])
+    centre_x = 0.5 * (eyes[0] + chin[0]) if roll == 0.0 else float(eyes[0])
+    anchor = np.array([centre_x, eyes[1]])
+    scale = _closer(turn @ _cut_points(cutout.alpha), anchor, target, wanted, size)
+    notices = list(_head_notices(face, scale, wanted, cut_crown))
+    frame = _frame(scale * turn, target - scale * anchor, scale, roll, size, cutout.alpha.shape, float(target[1]))
+    return replace(frame, notices=tuple(notices))
+
+
+def _head_notices(face: Face, scale: float, wanted: float, cut_crown: bool) -> list[str]:
+    notices = []
+    if scale > 1.02 * wanted:
+        notices.append("Framed closer than asked: the photo ends there, and its border must not show.")
+    if cut_crown:
+        notices.append("The photo cuts the top of the head.")
+    if face.eye_distance < MIN_EYE_DISTANCE:
+        notices.append(f"The face is small in this photo: {face.eye_distance:.0f} pixels between the eyes.")
+    if scale > MAX_ENLARGEMENT:
+        notices.append(f"Enlarged {scale:.1f} times: a larger photo would be sharper.")
+    return notices
+
+
+def _turn(degrees: float) -> npt.NDArray[np.float64]:
+    """Rotation that levels eyes which lean `degrees` clockwise on the screen (y points down)."""
+    angle = math.radians(-degrees)
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+def _crown(alpha: Alpha, face: Face, turn: npt.NDArray[np.float64], eyes: Points) -> tuple[float, bool]:
+    """The head's top in levelled pixels, read from the matte so that hair, hat and hijab count; whether it is cut."""
+    ys, xs = np.nonzero(alpha > 0.5)
+    points = turn @ np.stack([xs, ys]).astype(np.float64)
+    cheeks = turn @ face.landmarks[[234, 454]].astype(np.float64).T
+    half = 0.5 * abs(float(cheeks[0, 1] - cheeks[0, 0]))
+    forehead = float((turn @ face.landmarks[10].astype(np.float64))[1])
+    chin = float((turn @ np.array(face.chin))[1])
+    bare = chin - 1.22 * (chin - forehead)
+    column = points[:, (np.abs(points[0] - eyes[0]) < 0.9 * half) & (points[1] < eyes[1])]
+    if column.shape[1] == 0:
+        return bare, False
+    rows = np.sort(column[1])
+    # A few flyaway hairs are not the crown: as many pixels as a fifth of the head is wide must lie above.
+    top = float(rows[min(len(rows) - 1, int(0.4 * half))])
+    cut = bool(ys.min() <= 1) and float(rows[0]) < eyes[1] and _touches_top(alpha, xs, ys, points, eyes, half)
+    return (min(top, bare), True) if cut else (top, False)
+
+
+def _touches_top(alpha: Alpha, xs: np.ndarray, ys: np.ndarray, points: Points, eyes: Points, half: float) -> bool:
+    on_border = (ys <= 1) & (np.abs(points[0] - eyes[0]) < 0.9 * half)
+    return int(on_border.sum()) > 0.2 * half
+
+
+def _cut_points(alpha: Alpha) -> Points:
+    """Where the photo's border cuts the subject: 2 x n, photo pixels."""
+    height, width = alpha.shape
+    left, right = np.nonzero(alpha[:, 0] > 0.5)[0], np.nonzero(alpha[:, -1] > 0.5)[0]
+    top, bottom = np.nonzero(alpha[0] > 0.5)[0], np.nonzero(alpha[-1] > 0.5)[0]
+    xs = [np.zeros(len(left)), np.full(len(right), width), top, bottom]
+    ys = [left, right, np.zeros(len(top)), np.full(len(bottom), height)]
+    return np.stack([np.concatenate(xs), np.concatenate(ys)]).astype(np.float64)
+
+
+def _closer(cuts: Points, anchor: Points, target: Points, wanted: float, size: Size) -> float:
+    """The smallest scale from `wanted` up at which no cut point lies inside the frame."""
+    if cuts.shape[1] == 0:
+        return wanted
+    offset = cuts - anchor[:, None]
+    with np.errstate(divide="ignore"):
+        # Each point leaves the frame over the first edge it reaches; all must have left.
+        reach = np.where(offset > 0, (np.array(size)[:, None] - target[:, None]) / offset, -target[:, None] / offset)
+    reach = np.where(np.abs(offset) < 1e-9, np.inf, reach)
+    return max(wanted, float(np.min(reach, axis=0).max()) * 1.0005)
+
+
+# ---------------------------------------------------------------- anything else
+
+
+def fill_frame(
+    alpha: Alpha, size: Size, fill: float, params: Subject, *, stand: Floor = "centre", floor: float = 0.86
+) -> Frame:
+    """Fit the subject's box: its longer side is `fill` of the frame's shorter side; centred or standing on `floor`.
+
+    A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture.
+    """
+    width, height = size
+    left, top, right, bottom = bounds(alpha)
+    scale = fill * min(size) / max(right - left, bottom - top) * params.placement_scale
+    scale = min(scale, 0.97 * width / (right - left), 0.97 * height / (bottom - top)) if scale > 0 else scale
+    cut = sides_cut(alpha)
+    if "left" in cut and "right" in cut:
+        scale = max(scale, width / alpha.shape[1] * 1.0005)
+    if "top" in cut and "bottom" in cut:
+        scale = max(scale, height / alpha.shape[0] * 1.0005)
+    x = width * (0.5 + params.placement_x) - scale * (left + right) / 2
+    y = height * params.placement_y + (
+        floor * height - scale * bottom if stand == "floor" else height / 2 - scale * (top + bottom) / 2
+    )
+    x = _to_edge(x, scale * alpha.shape[1], width, "left" in cut, "right" in cut)
+    y = _to_edge(y, scale * alpha.shape[0], height, "top" in cut, "bottom" in cut)
+    frame = _frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)
+    notices = []
+    if cut:
+        notices.append(f"The photo cuts the subject ({', '.join(cut)}); the cut lies on the picture's edge.")
+    if scale > MAX_ENLARGEMENT:
+        notices.append(f"Enlarged {scale:.1f} times: a larger photo would be sharper.")
+    return replace(frame, notices=tuple(notices))
+
+
+def photo_frame(alpha: Alpha, size: Size, params: Subject) -> Frame:
+    """Keep the photo's own framing: native where `size` is the photo's, else the photo covers the frame.
+
+    Where the ratio differs the frame is moved along the photo so that the subject stays in view.
+    """
+    width, height = size
+    rows, columns = alpha.shape
+    scale = max(width / columns, height / rows)
+    if abs(scale - 1) < 1e-3:
+        scale = 1.0
+    scale *= params.placement_scale
+    left, top, right, bottom = bounds(alpha)
+    x = width * (0.5 + params.placement_x) - scale * (left + right) / 2
+    y = height * params.placement_y + height - scale * bottom - max(0.0, (height - scale * (bottom - top)) / 2)
+    cut = sides_cut(alpha)
+    x = _cover(x, scale * columns, width) if params.placement_x == 0 else x
+    y = _cover(y, scale * rows, height) if params.placement_y == 0 else y
+    x = _to_edge(x, scale * columns, width, "left" in cut, "right" in cut)
+    y = _to_edge(y, scale * rows, height, "top" in cut, "bottom" in cut)
+    return _frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)
+
+
+def _cover(offset: float, length: float, frame: float) -> float:
+    return float(np.clip(offset, frame - length, 0.0)) if length >= frame else (frame - length) / 2
+
+
+def _to_edge(offset: float, length: float, frame: float, first: bool, last: bool) -> float:
+    """Move the photo so that a cut at its first or last edge lies on or outside the frame."""
+    if first:
+        offset = min(offset, 0.0)
+    if last:
+        offset = max(offset, frame - length) if not first else float(np.clip(offset, frame - length, 0.0))
+    return offset
+
+
+def bounds(alpha: Alpha) -> tuple[int, int, int, int]:
+    """left, top, right, bottom (exclusive) of alpha > 0.5; the whole picture where nothing is."""
+    mask = alpha > 0.5
+    xs, ys = np.nonzero(mask.any(axis=0))[0], np.nonzero(mask.any(axis=1))[0]
+    if len(xs) == 0:
+        return 0, 0, alpha.shape[1], alpha.shape[0]
+    return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
+
+
+def sides_cut(alpha: Alpha) -> tuple[str, ...]:
+    """The photo's sides that cut the subject: at least 1.5 % of the side is covered."""
+    edges = {"left": alpha[:, 0], "top": alpha[0], "right": alpha[:, -1], "bottom": alpha[-1]}
+    return tuple(side for side, edge in edges.items() if float((edge > 0.5).mean()) > 0.015)
+
+
+# ---------------------------------------------------------------- the one resampling
+
+
+def _frame(
+    linear: npt.NDArray[np.float64], shift: Points, scale: float, roll: float, size: Size, shape: tuple[int, ...],
+    eye_line: float | None,
+) -> Frame:  # fmt: skip
+    native = roll == 0.0 and scale == 1.0
+    shift = np.round(shift) if native else shift
+    matrix = np.hstack([linear, np.reshape(shift, (2, 1))])
+    rows, columns = shape[:2]
+    corners = matrix @ np.array([[0, columns, 0, columns], [0, 0, rows, rows], [1, 1, 1, 1]], np.float64)
+    (left, top), (right, bottom) = corners.min(axis=1), corners.max(axis=1)
+    return Frame(matrix, size, scale, roll, native, (left, top, right, bottom), eye_line)
+
+
+def place(photo: Image, cutout: Cutout, frame: Frame) -> Placed:
+    """The cut-out in frame pixels. Inside the core the colour comes from the photo alone, elsewhere from the estimate.
+
+    The estimate differs from the photo next to the edge; a resampling kernel would carry that difference inwards.
+    """
+    alpha = np.clip(resample(cutout.alpha, frame), 0.0, 1.0).astype(np.float32)
+    colour = resample(cutout.colour, frame)
+    core = core_of(alpha)
+    colour[core] = resample(photo, frame)[core]
+    return Placed(colour, alpha, frame)
+
+
+def resample(source: np.ndarray, frame: Frame) -> np.ndarray:
+    """`source` (photo size) seen in the frame: a copy where native, else bicubic, supersampled when it shrinks."""
+    width, height = frame.size
+    if frame.native:
+        return _shift(source, int(frame.matrix[0, 2]), int(frame.matrix[1, 2]), frame.size)
+    # Bicubic looks at 4 x 4 pixels only: below 0.7 it would skip some, so it samples finer and averages.
+    finer = max(1, math.ceil(0.7 / frame.scale))
+    centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    unpad = np.array([[1, 0, -_PAD], [0, 1, -_PAD], [0, 0, 1.0]])
+    whole = np.vstack([frame.matrix, [0, 0, 1]])
+    # cv2 puts pixel centres on whole numbers; the frame's matrix speaks of pixel edges.
+    matrix = np.linalg.inv(centre) @ np.diag([finer, finer, 1.0]) @ whole @ unpad @ centre
+    # Opacity ends just beyond the photo, not on its last pixel, which the frame's edge may still sample.
+    padded = cv2.copyMakeBorder(source, _PAD, _PAD, _PAD, _PAD, cv2.BORDER_REPLICATE)
+    border = cv2.BORDER_REPLICATE if source.ndim == 3 else cv2.BORDER_CONSTANT
+    large = (width * finer, height * finer)
+    drawn = cv2.warpAffine(padded, matrix[:2], large, flags=cv2.INTER_CUBIC, borderMode=border)
+    if finer > 1:
+        drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
+    return drawn
+
+
+def _shift(source: np.ndarray, x: int, y: int, size: Size) -> np.ndarray:
+    width, height = size
+    out = np.zeros((height, width, *source.shape[2:]), source.dtype)
+    rows, columns = source.shape[:2]
+    left, top, right, bottom = max(0, x), max(0, y), min(width, x + columns), min(height, y + rows)
+    if right > left and bottom > top:
+        out[top:bottom, left:right] = source[top - y : bottom - y, left - x : right - x]
+    return out
+
+
+def resampling(frame: Frame) -> str:
+    """The sentence for the receipt."""
+    if frame.native:
+        return "none"
+    turned = f", turned {-frame.roll:.1f} degrees" if frame.roll else ""
+    return f"{SAMPLING} x {frame.scale:.3f}{turned}"

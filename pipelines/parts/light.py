@@ -1,0 +1,106 @@
+"""Reading light: a photo's white point, the side its key light comes from, its grain; and linear light itself."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.types import Alpha, Colour, Face, Image, Side
+
+Linear = npt.NDArray[np.float32]
+
+# Cheeks of the 468-point mesh, the subject's right one first (it lies on the left of the picture).
+_CHEEKS = ((50, 101, 205), (280, 330, 425))
+KEY_RATIO = 1.15
+D65_MIRED = 153.8
+# A scene lit by candles or by open shade is still a scene; beyond this the estimate is of objects, not of light.
+_MIRED_RANGE = (114.0, 200.0)
+
+_codes = np.arange(256, dtype=np.float64) / 255
+_TO_LINEAR = np.where(_codes <= 0.04045, _codes / 12.92, ((_codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
+_STEPS = 1 << 14
+_light = np.linspace(0, 1, _STEPS + 1)
+_TO_SRGB = (255 * np.where(_light <= 0.0031308, 12.92 * _light, 1.055 * _light ** (1 / 2.4) - 0.055)).astype(np.float32)
+
+
+def to_linear(image: Image) -> Linear:
+    """sRGB bytes to linear light, 0 to 1."""
+    return _TO_LINEAR[image]
+
+
+def to_srgb(light: Linear) -> Linear:
+    """Linear light to sRGB values of 0 to 255, not yet rounded."""
+    return _TO_SRGB[(np.clip(light, 0, 1) * _STEPS + 0.5).astype(np.int32)]
+
+
+def lightness(image: Image) -> npt.NDArray[np.float32]:
+    """CIE L*, 0 to 100, of an RGB picture."""
+    scaled = image.astype(np.float32) / 255
+    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[..., 0], np.float32)
+
+
+def white_point(image: Image) -> float:
+    """The light's colour temperature in mired, read from the whole photo.
+
+    Shades of grey (Finlayson and Trezzi 2004, Minkowski norm 6) for the illuminant, McCamy 1992 for its temperature;
+    half way to D65, since skin and walls pull the estimate.
+    """
+    small = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA)
+    light = to_linear(np.asarray(small, np.uint8)).reshape(-1, 3).astype(np.float64)
+    usable = light[(light.max(axis=1) < 0.98) & (light.max(axis=1) > 0.01)]
+    if len(usable) < 100:
+        return D65_MIRED
+    r, g, b = np.power(np.power(usable, 6).mean(axis=0), 1 / 6)
+    x, y, z = (
+        0.4124 * r + 0.3576 * g + 0.1805 * b,
+        0.2126 * r + 0.7152 * g + 0.0722 * b,
+        0.0193 * r + 0.1192 * g + 0.9505 * b,
+    )
+    cx, cy = x / (x + y + z), y / (x + y + z)
+    n = (cx - 0.3320) / (0.1858 - cy)
+    kelvin = 449 * n**3 + 3525 * n**2 + 6823.3 * n + 5520.33
+    mired = 1e6 / float(np.clip(kelvin, 1e6 / _MIRED_RANGE[1], 1e6 / _MIRED_RANGE[0]))
+    return 0.5 * (mired + D65_MIRED)
+
+
+def key_side(image: Image, face: Face) -> Side:
+    """Which side of the picture the key light comes from: the brighter cheek's, if it is 1.15 x the other's."""
+    left, right = (_cheek(image, face, points) for points in _CHEEKS)
+    if max(left, right) < KEY_RATIO * min(left, right):
+        return "none"
+    return "left" if left > right else "right"
+
+
+def _cheek(image: Image, face: Face, points: tuple[int, ...]) -> float:
+    x, y = face.landmarks[list(points)].mean(axis=0)
+    reach = max(2, int(0.08 * face.eye_distance))
+    rows = slice(max(0, int(y) - reach), int(y) + reach + 1)
+    columns = slice(max(0, int(x) - reach), int(x) + reach + 1)
+    patch = image[rows, columns]
+    return float(to_linear(patch).mean()) + 1e-4 if patch.size else 1e-4
+
+
+def grain(image: Image, inside: npt.NDArray[np.bool_]) -> float:
+    """Standard deviation of the noise, in 8-bit steps, where `inside`: median absolute Laplacian in flat places."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    # Immerkaer 1996: this mask answers to noise and not to straight edges or slopes.
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
+    answer = np.abs(cv2.filter2D(grey, -1, kernel))[inside]
+    if answer.size < 256:
+        return 0.6
+    flat = answer[answer <= np.quantile(answer, 0.6)]
+    # The median of the lower 60 % of |N(0, 1)| is its 30 % quantile, 0.385.
+    return float(np.median(flat) / 0.385)
+
+
+def outline_colour(image: Image, alpha: Alpha) -> Colour:
+    """Mean colour of the subject along its outline, a band of 2 % of the height inside it."""
+    band = max(2, int(0.02 * image.shape[0]))
+    solid = (alpha > 0.9).astype(np.uint8)
+    inner = cv2.erode(solid, np.ones((2 * band + 1, 2 * band + 1), np.uint8))
+    rim = (solid > 0) & (inner == 0)
+    if not rim.any():
+        return 128, 128, 128
+    r, g, b = image[rim].mean(axis=0)
+    return int(r), int(g), int(b)

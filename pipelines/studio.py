@@ -1,0 +1,246 @@
+"""What a tool is handed, one per job, and `finish`, which no tool can skip; does not know which tool it serves."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pipelines.files import Files
+from pipelines.models.cache import Cache
+from pipelines.models.specs import spec
+from pipelines.parts.checks import Look, run_checks
+from pipelines.parts.cutout import cutout as cut_out
+from pipelines.parts.emit import Emitter, jpeg
+from pipelines.parts.frame import resampling
+from pipelines.parts.write import Format, encode, xmp
+from pipelines.types import (
+    Alpha,
+    Cutout,
+    Draft,
+    Emit,
+    Face,
+    File,
+    Image,
+    Images,
+    Job,
+    ModelSpec,
+    ModelStep,
+    ModelUnavailable,
+    Render,
+    Result,
+    Subject,
+    Verb,
+)
+
+T = TypeVar("T")
+MEMO_BYTES = 256 * 2**20
+
+
+class Memo:
+    """The last few costly results by what they were made from; least recently used goes first."""
+
+    def __init__(self, limit: int = MEMO_BYTES) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
+        """The kept value, else `make()`, kept if it fits."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][0]  # pyright: ignore[reportReturnType]
+        value = make()
+        with self._lock:
+            self._kept[key] = (value, size(value))
+            while sum(bytes_ for _, bytes_ in self._kept.values()) > self._limit and self._kept:
+                self._kept.popitem(last=False)
+        return value
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._kept.clear()
+
+
+class JobStudio:
+    """The `Studio` of one job."""
+
+    def __init__(self, job: Job, cache: Cache, files: Files, memo: Memo, stream_emit: Emitter) -> None:
+        self.job = job
+        self.seed = job.seed
+        self.draft = job.draft
+        self._cache = cache
+        self._files = files
+        self._memo = memo
+        self._emit = stream_emit
+        self._used: dict[str, ModelSpec] = {}
+
+    # ------------------------------------------------------------ what tools call
+
+    def open(self, file_id: str) -> Image:
+        """H x W x 3; where the upload was transparent it is laid on white."""
+        image = self._original(file_id)
+        return image if image.shape[2] == 3 else _on_white(image)
+
+    def cutout(self, params: Subject, emit: Emit) -> Cutout:
+        """The subject of `params.photo`, kept by photo, matte and pick. Raises `no_subject`."""
+        key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"])
+        return self._memo.get(key, lambda: self._cut(params, emit), lambda c: c.colour.nbytes + c.alpha.nbytes)
+
+    def _cut(self, params: Subject, emit: Emit) -> Cutout:
+        original = self._original(params.photo)
+        matte = self._matte(params.matte, original)
+        faces = self.faces(params.photo)
+        emit("Reading the photo", 1, 1)
+        with self.borrow(self.job.specs["matte"]) as net:
+            return cut_out(self.open(params.photo), net, matte=matte, pick=params.pick, faces=faces)
+
+    def _matte(self, file_id: str | None, original: Image) -> Alpha | None:
+        """The user's own matte, or the transparency the upload came with."""
+        if file_id is not None:
+            drawn = self._original(file_id)
+            # Brushes draw white on transparent; a saved matte is grey.
+            grey = drawn[..., :3].mean(axis=2) * (drawn[..., 3] / 255 if drawn.shape[2] == 4 else 1)
+            return np.asarray(grey / 255, np.float32)
+        if original.shape[2] == 4:
+            return np.asarray(original[..., 3] / np.float32(255), np.float32)
+        return None
+
+    def faces(self, file_id: str) -> tuple[Face, ...]:
+        """Faces, largest first."""
+
+        def find() -> tuple[Face, ...]:
+            with self.borrow("face-mesh") as net:
+                return net.faces(self.open(file_id))
+
+        return self._memo.get(("faces", file_id), find, lambda _: 4096)
+
+    def has(self, verb: Verb) -> bool:
+        """Whether the profile serves `verb`."""
+        return verb in self.job.specs
+
+    def draw(self, render: Render, emit: Emit) -> Images:
+        """Run the profile's model for `render.verb`; one event per model step."""
+        if not self.has(render.verb):
+            raise ModelUnavailable(f"The profile '{self.job.profile}' has no model for '{render.verb}'.")
+        stage = "Setting the scene" if render.verb == "backdrop" else "Drawing"
+
+        def on_step(step: ModelStep) -> None:
+            emit(stage, step.index, step.total, step.preview)
+
+        with self.borrow(self.job.specs[render.verb]) as model:
+            return model.draw(render, on_step)
+
+    def borrow(self, spec_id: str) -> AbstractContextManager[Any]:
+        """A loaded model of the cache; what was borrowed is named in the receipt."""
+        self._used[spec_id] = spec(spec_id) if spec_id not in self._used else self._used[spec_id]
+        return self._cache.borrow(spec_id)
+
+    def _original(self, file_id: str) -> Image:
+        return self._memo.get(("file", file_id), lambda: self._files.open(file_id), lambda image: image.nbytes)
+
+    # ------------------------------------------------------------ the end of every job
+
+    def finish(self, draft: Draft, seconds: Callable[[], float]) -> Result:
+        """Check, mark, write. `draft.images` become files of role `result`; the matte rides along."""
+        photo = self._photo() if draft.source is not None else None
+        checks = [run_checks(Look(image, draft, photo)) for image in draft.images]
+        receipt = self._receipt(draft, _worst(checks))
+        if self.job.draft:
+            self._emit.last(jpeg(_flat(draft.images[0])))
+            return Result((), receipt, seconds())
+        format, quality = self.job.params.get("format", "png"), int(self.job.params.get("quality", 95))
+        if format == "jpeg" or (format == "webp" and quality < 100):
+            receipt["notices"].append(
+                "Encoded lossy: the file's pixels differ from the checked ones by its compression."
+            )
+        files = [self._write(image, n, draft, receipt, format, quality) for n, image in enumerate(draft.images)]
+        files += [self._write_matte(alpha) for alpha in draft.alphas]
+        self._emit("Writing", 1, 1)
+        receipt["timings"] = dict(self._emit.timings)
+        receipt["files"] = [{"id": file.id, "role": file.role, "pixels_sha256": file.pixels_sha256} for file in files]
+        return Result(tuple(files), receipt, seconds())
+
+    def _photo(self) -> Image:
+        return self.open(str(self.job.params["photo"]))
+
+    def _receipt(self, draft: Draft, checks: dict[str, float]) -> dict[str, Any]:
+        frame = draft.source.frame if draft.source else None
+        return {
+            "tool": self.job.tool,
+            "params": self.job.params,
+            "seed": self.job.seed,
+            "profile": self.job.profile,
+            "models": [
+                {"id": row.id, "revision": row.revision or _digest(row), "licence": row.licence}
+                for row in self._used.values()
+            ],
+            "inputs": self._inputs(),
+            "placement": {
+                "box": [round(side, 2) for side in frame.box] if frame else None,
+                "scale": round(frame.scale, 5) if frame else None,
+                "resampling": resampling(frame) if frame else "none",
+            },
+            "mode": "exact" if draft.exact else "relit",
+            "checks": checks,
+            "notices": list(dict.fromkeys(draft.notices)),
+            "consent": self.job.consent,
+            "timings": {},
+            "files": [],
+        }
+
+    def _inputs(self) -> list[dict[str, str]]:
+        """The pictures that went in, by field."""
+        rows = []
+        for name, value in self.job.params.items():
+            for file_id in value if isinstance(value, list) else [value]:
+                if isinstance(file_id, str) and file_id.startswith("file-"):
+                    rows.append({"param": name, "id": file_id, "sha256": self._files.info(file_id).sha256})
+        return rows
+
+    def _write(
+        self, image: Image, n: int, draft: Draft, receipt: dict[str, Any], format: Format, quality: int
+    ) -> File:  # fmt: skip
+        inside = {**receipt, "variation": n, "files": None, "timings": None}
+        generative = any("text" in row.verbs or "edit" in row.verbs for row in self._used.values())
+        packet = xmp(inside, generative=generative, subject=draft.source is not None)
+        data = encode(image, format, packet, quality)
+        file_id = self._files.add_encoded(data, image, format, self.job.owner, "result")
+        return self._file(file_id, "result")
+
+    def _write_matte(self, alpha: Alpha) -> File:
+        grey = np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)
+        return self._file(self._files.add(np.repeat(grey[..., None], 3, axis=2), self.job.owner, "matte"), "matte")
+
+    def _file(self, file_id: str, role: Any) -> File:
+        info = self._files.info(file_id, self.job.owner)
+        return File(file_id, role, info.width, info.height, info.format, info.sha256)
+
+
+def _worst(checks: list[dict[str, float]]) -> dict[str, float]:
+    """One number a check for all variations: the one that says least for us."""
+    worst: dict[str, float] = {}
+    for row in checks:
+        for name, value in row.items():
+            pick = max if name == "core_changed_pixels" else min
+            worst[name] = pick(value, worst[name]) if name in worst else value
+    return worst
+
+
+def _digest(row: ModelSpec) -> str:
+    return row.files[0][1][:12] if row.files else ""
+
+
+def _flat(image: Image) -> Image:
+    return image if image.shape[2] == 3 else _on_white(image)
+
+
+def _on_white(image: Image) -> Image:
+    alpha = image[..., 3:].astype(np.float32) / 255
+    return np.asarray(image[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
