@@ -1,0 +1,8 @@
+"""The families of models, as an explicit tuple; knows none of them beyond its name."""
+
+from __future__ import annotations
+
+from pipelines.models.families import nets
+from pipelines.types import Family
+
+FAMILIES: tuple[Family, ...] = (nets,)
