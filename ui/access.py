@@ -1,0 +1,220 @@
+"""Who is asking and whether they may: the public-address rules, owners of page visitors and of keys; knows no jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from contextvars import ContextVar
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.settings import Settings
+from pipelines.types import StudioError
+from ui.rest.keys import Keys
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+COOKIE = "dbx_visitor"
+LOCAL = "local"
+_YEAR = 365 * 24 * 3600
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_NOT_A_PAGE = ("/v1", "/gradio_api", "/healthz")
+
+# The key that opened the page, handed from the login check to the answer that carries it home as a cookie.
+_opened_with: ContextVar[list[str] | None] = ContextVar("opened_with", default=None)
+
+
+def refusal(settings: Settings) -> str | None:
+    """Why the studio must not start like this, as a sentence that says what to add; None when it may."""
+    if settings.auth and not all(settings.auth.partition(":")[::2]):
+        return "--auth needs a name and a password: --auth USER:PASS"
+    if settings.public and not (settings.spaces or settings.auth or settings.require_key):
+        where = "A share link" if settings.share else f"The address {settings.host}"
+        return (
+            f"{where} lets strangers in. Add --auth USER:PASS (log in to the page; the API then needs a key) or "
+            "--require-key (page and API open with a key from: python app.py key new NAME)."
+        )
+    return None
+
+
+class Access:
+    """Both doors' locks. Page visitors and REST callers each get an owner, and see only what that owner has."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self.settings = settings
+        self.keys = keys
+        self._secret = _secret(settings.data)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether `/v1` is closed without a key: when asked for, in public, and wherever the page has a login."""
+        return self.settings.require_key or self.settings.public or bool(self.settings.auth)
+
+    @property
+    def page_takes_key(self) -> bool:
+        """Whether the page's password is a key."""
+        s = self.settings
+        return s.public and s.require_key and not s.auth and not s.spaces
+
+    # ------------------------------------------------------------ REST
+
+    def caller(self, request: Request) -> str:
+        """The owner behind a call of `/v1`. Raises `invalid_api_key`. Cookies are never looked at."""
+        key = self.keys.verify(_key_of(request.headers))
+        if key is not None:
+            return key.owner
+        if self.needs_key:
+            raise StudioError(
+                "This studio needs an API key: 'Authorization: Bearer sk-dbx-…' or 'X-API-Key'. "
+                "Its owner makes one with: python app.py key new NAME",
+                code="invalid_api_key",
+            )
+        if _foreign(request):
+            raise StudioError("A web page of another address may not call this studio.", code="invalid_api_key")
+        return LOCAL
+
+    # ------------------------------------------------------------ the page
+
+    def gradio_auth(self) -> Callable[[str, str], bool] | None:
+        """What `demo.launch(auth=…)` takes: None where the page is open."""
+        if self.settings.auth:
+            return self._password
+        return self._key if self.page_takes_key else None
+
+    def _password(self, user: str, password: str) -> bool:
+        return hmac.compare_digest(f"{user}:{password}".encode(), self.settings.auth.encode())
+
+    def _key(self, _user: str, password: str) -> bool:
+        key = self.keys.verify(password.strip())
+        note = _opened_with.get()
+        if key is not None and note is not None:
+            note.append(key.owner)
+        return key is not None
+
+    def visitor(self, request: gr.Request | None) -> str:
+        """The owner of a page visitor; `request` is what Gradio hands to an event."""
+        if request is None:
+            return LOCAL
+        if self.settings.auth:
+            return f"user:{request.username}"
+        if not (self.settings.spaces or self.page_takes_key):
+            return LOCAL
+        # Where cookies are blocked, a visitor is at least the tab: its hash is random and known to nobody else.
+        return self._cookie_owner(Headers(dict(request.headers))) or f"session:{request.session_hash}"
+
+    def _cookie_owner(self, headers: Headers) -> str | None:
+        jar: SimpleCookie = SimpleCookie()
+        with contextlib.suppress(CookieError):
+            jar.load(headers.get("cookie", ""))
+        if COOKIE not in jar:
+            return None
+        owner, _, mark = jar[COOKIE].value.rpartition(".")
+        return owner if hmac.compare_digest(mark.encode(), self._sign(owner).encode()) else None
+
+    def _sign(self, owner: str) -> str:
+        return hmac.new(self._secret, owner.encode(), hashlib.sha256).hexdigest()
+
+    def middleware(self) -> list[Middleware]:
+        """For `launch(app_kwargs={"middleware": …})`: a smaller page, and a cookie where visitors are told apart."""
+        rows = [Middleware(PageGzip)]
+        if self.settings.spaces or self.page_takes_key:
+            rows.append(Middleware(VisitorCookie, access=self))
+        return rows
+
+    def cookie_for(self, headers: Headers, opened_with: list[str]) -> str | None:
+        """The `Set-Cookie` this answer should carry, or None when the visitor has one that holds."""
+        if opened_with:
+            owner = opened_with[-1]
+        elif self.settings.spaces and self._cookie_owner(headers) is None:
+            owner = f"visitor:{secrets.token_hex(16)}"
+        else:
+            return None
+        # Spaces shows the page inside a frame of another site; over plain http such a cookie would be dropped.
+        https = "https" in headers.get("x-forwarded-proto", "")
+        where = "SameSite=None; Secure; Partitioned" if https else "SameSite=Lax"
+        return f"{COOKIE}={owner}.{self._sign(owner)}; Max-Age={_YEAR}; Path=/; HttpOnly; {where}"
+
+
+class VisitorCookie:
+    """Gives each visitor of the page a signed cookie; `/v1` never gets or reads one."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app = app
+        self.access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(("/v1", "/healthz")):
+            return await self.app(scope, receive, send)
+        opened_with: list[str] = []
+        token = _opened_with.set(opened_with)
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                cookie = self.access.cookie_for(Headers(scope=scope), opened_with)
+                if cookie is not None:
+                    MutableHeaders(scope=message).append("set-cookie", cookie)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_cookie)
+        finally:
+            _opened_with.reset(token)
+
+
+class PageGzip:
+    """Gzip for the page alone: its config is half a megabyte of text; pictures and event streams gain nothing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.plain = app
+        self.packed = GZipMiddleware(app, minimum_size=1024, compresslevel=5)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        page = scope["type"] == "http" and "." not in scope["path"] and not scope["path"].startswith(_NOT_A_PAGE)
+        await (self.packed if page else self.plain)(scope, receive, send)
+
+
+def _key_of(headers: Headers) -> str:
+    scheme, _, text = headers.get("authorization", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+
+
+def _foreign(request: Request) -> bool:
+    """Whether a browser sends this for another site's page, or under a name that was pointed at this machine."""
+    host = request.headers.get("host", "")
+    if _netloc(f"//{host}")[1] not in _LOOPBACK:
+        return True
+    origin = request.headers.get("origin")
+    if origin is not None and _netloc(origin)[0] != host:
+        return True
+    return request.headers.get("sec-fetch-site") == "cross-site"
+
+
+def _netloc(url: str) -> tuple[str, str | None]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", None
+    return parts.netloc, parts.hostname
+
+
+def _secret(root: Path) -> bytes:
+    """The secret that signs visitors' cookies, made once per data folder and readable by its owner alone."""
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / "visitors.secret"
+    if not path.exists():
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return path.read_bytes()

@@ -1,0 +1,133 @@
+"""Every failure as the envelope `{"error": {message, type, param, code}}`; knows no route and never echoes input."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.responses import JSONResponse
+
+from pipelines.types import JSON, STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
+
+log = logging.getLogger(__name__)
+
+BUG = "Something broke inside the studio. The log says what."
+RETRY_SECONDS = 2
+
+_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
+
+
+def shape(error: StudioError) -> dict[str, JSON]:
+    """The inner object of the envelope, as OpenAI's clients read it."""
+    kind = _TYPES.get(error.status, "invalid_request_error")
+    return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
+
+
+def response(error: StudioError) -> JSONResponse:
+    """The envelope with its one status."""
+    headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == 429 else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"error": shape(error)}, error.status, headers)
+
+
+def restore(error: Mapping[str, Any]) -> StudioError:
+    """The error that a job's row keeps as `code`, `message` and `param`."""
+    return StudioError(error["message"], code=error["code"], param=error.get("param"))
+
+
+def first_problem(problems: Sequence[Mapping[str, Any]]) -> InvalidParams:
+    """The first of pydantic's problems as one sentence, without the value that caused it."""
+    problem = problems[0]
+    names = [part for part in problem["loc"] if isinstance(part, str) and part not in ("body", "query", "path")]
+    param = names[0] if names and names[0].isidentifier() and len(names[0]) <= 64 else None
+    # A validator of our own says "Value error, …"; the sentence after it is what a person should read.
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return InvalidParams(f"{param}: {message}" if param else message, param=param)
+
+
+def install(api: FastAPI) -> None:
+    """Answer every failure of `api` with the envelope."""
+    api.add_exception_handler(StudioError, _studio)
+    api.add_exception_handler(RequestValidationError, _validation)
+    api.add_exception_handler(StarletteHTTPException, _http)
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(Exception, _bug)
+
+
+async def _studio(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StudioError)
+    return response(error)
+
+
+async def _validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return response(first_problem(error.errors()))
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StarletteHTTPException)
+    if error.status_code == 404:
+        return response(NotFound("There is nothing at this address."))
+    if error.status_code == 405:
+        answer = response(StudioError(f"This address does not take {request.method}.", code="method_not_allowed"))
+        answer.headers.update(error.headers or {})
+        return answer
+    return response(BadInput("The request cannot be read."))
+
+
+async def _bug(request: Request, error: Exception) -> JSONResponse:
+    log.error("bug while answering %s %s", request.method, request.url.path, exc_info=error)
+    return response(StudioError(BUG))
+
+
+# ---------------------------------------------------------------- how the documentation lists them
+
+ENVELOPE: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string", "enum": list(STATUS_OF_CODE)},
+            },
+        }
+    },
+}
+
+READING = ("invalid_api_key", "not_found", "method_not_allowed", "internal_error")
+PICTURES = (
+    "invalid_request",
+    "unsupported_image",
+    "corrupt_image",
+    "too_many_pixels",
+    "nothing_visible",
+    "image_too_large",
+)
+WORKING = (
+    *READING, *PICTURES, "no_subject", "no_face", "consent_required", "content_policy", "queue_full", "rate_limited",
+    "model_unavailable", "out_of_memory", "disk_full",
+)  # fmt: skip
+
+
+def documented(codes: Sequence[str]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for these codes, and for 422, which every route with a query or a form can answer."""
+    by_status: dict[int | str, list[str]] = {422: ["invalid_request"]}
+    for code in codes:
+        by_status.setdefault(STATUS_OF_CODE[code], []).append(code)
+    return {
+        status: {
+            "description": "code: " + ", ".join(found),
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        }
+        for status, found in sorted(by_status.items(), key=lambda item: int(item[0]))
+    }
