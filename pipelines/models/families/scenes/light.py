@@ -1,0 +1,118 @@
+"""Linear light of the scenes: colour, white point, lightness, the shoulder and the dithered way to 8 bit; no geometry."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.types import Colour, Image
+
+Linear = npt.NDArray[np.float32]
+
+D65_MIRED = 153.8
+NEAR_MIRED = 30.0
+# From here to infinity highlights are rolled off to 1, so that a window keeps its shape instead of a clipped edge.
+KNEE = 0.72
+LUMA = np.array((0.2126, 0.7152, 0.0722), np.float32)
+
+_XYZ_TO_RGB = np.array(
+    ((3.2404542, -1.5371385, -0.4985314), (-0.9692660, 1.8760108, 0.0415560), (0.0556434, -0.2040259, 1.0572252))
+)
+
+
+def linear(colour: Colour) -> Linear:
+    """The linear light of an sRGB colour: three floats, 0 to 1."""
+    value = np.asarray(colour, np.float64) / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def decode(image: Image) -> Linear:
+    """An sRGB picture in linear light, same shape, 0 to 1."""
+    return linear_table()[image]
+
+
+def linear_table() -> Linear:
+    """Linear light of the 256 sRGB codes."""
+    codes = np.arange(256, dtype=np.float64) / 255
+    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def encode(light: Linear) -> Linear:
+    """Linear light to sRGB values of 0 to 1; clips."""
+    value = np.clip(light, 0.0, 1.0)
+    curve = np.asarray(cv2.pow(value, 1 / 2.4), np.float32).reshape(value.shape)
+    return np.where(value <= 0.0031308, value * np.float32(12.92), curve * np.float32(1.055) - np.float32(0.055))
+
+
+def shoulder(light: Linear) -> Linear:
+    """Rolls light above `KNEE` off towards 1, smoothly and with the colour bleaching as on film."""
+    over = np.maximum(light - KNEE, 0)
+    room = np.float32(1 - KNEE)
+    return np.minimum(light, KNEE) + room * (1 - np.exp(-over / room))
+
+
+def luminance(light: Linear) -> Linear:
+    """Relative luminance Y of linear sRGB, last axis dropped."""
+    return np.asarray(light @ LUMA, np.float32)
+
+
+def lightness(y: Linear | float) -> npt.NDArray[np.float32]:
+    """CIE L*, 0 to 100, of a relative luminance."""
+    y = np.asarray(y, np.float32)
+    return np.where(y > 0.008856, 116 * np.cbrt(y) - 16, 903.3 * y).astype(np.float32)
+
+
+def luminance_of(l_star: float) -> float:
+    """The relative luminance of a CIE L*."""
+    return ((l_star + 16) / 116) ** 3 if l_star > 8 else l_star / 903.3
+
+
+def held_mired(own: float, wanted: float | None) -> float:
+    """The white point a scene is drawn at: its own, moved no further than needed to lie within 30 mired."""
+    if wanted is None:
+        return own
+    return float(np.clip(own, wanted - NEAR_MIRED, wanted + NEAR_MIRED))
+
+
+def gains(own: float, target: float) -> Linear:
+    """Three linear factors that turn light of `own` mired into light of `target` mired at the same luminance.
+
+    The locus is the cubic of Kim and others 2002; the adaptation is von Kries in linear sRGB.
+    """
+    factors = _white(target) / _white(own)
+    return (factors / (factors @ LUMA)).astype(np.float32)
+
+
+def _white(mired: float) -> npt.NDArray[np.float64]:
+    t = mired / 1000.0  # 1e3 / kelvin
+    if mired > 250:
+        x = -0.2661239 * t**3 - 0.2343589 * t**2 + 0.8776956 * t + 0.179910
+    else:
+        x = -3.0258469 * t**3 + 2.1070379 * t**2 + 0.2226347 * t + 0.240390
+    if mired > 450:
+        y = -1.1063814 * x**3 - 1.34811020 * x**2 + 2.18555832 * x - 0.20219683
+    elif mired > 250:
+        y = -0.9549476 * x**3 - 1.37418593 * x**2 + 2.09137015 * x - 0.16748867
+    else:
+        y = 3.0817580 * x**3 - 5.87338670 * x**2 + 3.75112997 * x - 0.37001483
+    rgb = _XYZ_TO_RGB @ np.array((x / y, 1.0, (1 - x - y) / y))
+    return np.maximum(rgb, 0.05)
+
+
+def dithered(encoded: Linear, size: tuple[int, int], seed: int) -> Image:
+    """sRGB values of 0 to 1 to an `Image` of `size` (width, height), with noise of one step so that no band shows.
+
+    The noise is triangular (two uniforms, Lipshitz 1992), the same for the same seed, and another in each channel.
+    """
+    width, height = size
+    if encoded.shape[:2] != (height, width):
+        encoded = cv2.resize(encoded, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    generator = np.random.default_rng(seed)
+    noise = generator.random((2, height + 16, width + 16), np.float32)
+    flat = noise[0] - noise[1]
+    out = np.empty((height, width, 3), np.uint8)
+    for channel, shift in enumerate((0, 7, 13)):
+        plane = encoded[..., channel] * 255 + flat[shift : shift + height, shift : shift + width] + np.float32(0.5)
+        out[..., channel] = np.clip(plane, 0, 255)
+    return out

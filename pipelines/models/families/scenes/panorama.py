@@ -1,0 +1,163 @@
+"""Photographed places: an HDRI panorama seen through a long, wide-open lens; does not know what stands before it.
+
+The panoramas are small (512 x 256), so a place is always out of focus. What makes that look like a lens and not like
+an enlarged thumbnail: light is added up before it is blurred, the blur is a disc, and lamps are drawn as points.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.models.families.scenes.blur import ROUND, disc
+from pipelines.models.families.scenes.light import Linear, luminance
+
+BRIGHTEST = 6.0
+SOURCE_PIXELS = 2.5
+_FINE = 4
+_EDGE = 4  # source pixels around what is seen, for the interpolation
+
+
+@dataclass(frozen=True)
+class Lens:
+    """Where a lens looks. `yaw` and `field` in degrees: 0 is the panorama's centre, `field` spans the shorter side.
+
+    `size` is (width, height) of the picture wanted, of which only the shape counts; `horizon` and `blur` (the disc's
+    diameter) are shares of the height.
+    """
+
+    yaw: float
+    field: float
+    size: tuple[int, int]
+    horizon: float
+    blur: float
+
+    @property
+    def focal(self) -> float:
+        """Focal length in picture heights."""
+        return 0.5 / np.tan(np.radians(self.field) / 2) * min(1.0, self.size[0] / self.size[1])
+
+    def diameter(self, columns: int) -> float:
+        """The disc's diameter, at least 2.5 pixels of a panorama with so many columns, as a share of the height."""
+        return max(self.blur, SOURCE_PIXELS * 2 * np.pi / columns * self.focal)
+
+
+@dataclass(frozen=True)
+class Lamp:
+    """A small light: right and up of the lens's axis in radians, and its energy in source pixels x linear RGB."""
+
+    right: float
+    up: float
+    energy: npt.NDArray[np.float32]
+
+
+def read(path: Path) -> Linear:
+    """The panorama at `path`: float32, H x 2H x 3, linear sRGB, not negative."""
+    import OpenEXR  # its import costs time that a studio backdrop need not pay
+
+    with OpenEXR.File(str(path)) as file:
+        pixels = np.asarray(file.channels()["RGB"].pixels, np.float32)
+    return mended(pixels[..., :3])
+
+
+def mended(pixels: Linear) -> Linear:
+    """The small copies were made with a filter that rings: black holes in the sun and beside lamps are filled."""
+    floor = 0.02 * float(np.median(pixels.max(axis=2)))
+    hole = (pixels.min(axis=2) < floor) & (cv2.dilate(pixels.max(axis=2), np.ones((5, 5), np.uint8)) > 200 * floor)
+    known = np.maximum(pixels, 0) * ~hole[..., None]
+    weight = cv2.blur((~hole).astype(np.float32), (5, 5))
+    filled = cv2.blur(known, (5, 5)) / np.maximum(weight, 0.04)[..., None]
+    return np.where(hole[..., None], filled, np.maximum(pixels, 0)).astype(np.float32)
+
+
+def brighter_side(panorama: Linear, yaw: float) -> float:
+    """Light from the right over light from the left, as seen at `yaw`: over 1 the key light comes from the right."""
+    height, width = panorama.shape[:2]
+    weight = np.cos((np.arange(height) + 0.5) / height * np.pi - np.pi / 2).astype(np.float32)
+    columns = (np.minimum(luminance(panorama), 60.0) * weight[:, None]).sum(axis=0)
+    angle = (np.arange(width) + 0.5) / width * 2 * np.pi - np.pi - np.radians(yaw)
+    side = np.sin(angle)
+    return float((columns * np.maximum(side, 0)).sum() / (columns * np.maximum(-side, 0)).sum())
+
+
+def view(panorama: Linear, lens: Lens, exposure: float, extra: tuple[Lamp, ...] = ()) -> Linear:
+    """What the lens sees: linear light, H x W x 3, at a size that the blur can carry (see `blur.ROUND`)."""
+    width, height = lens.size
+    diameter = lens.diameter(panorama.shape[1])
+    rows = max(int(np.ceil(ROUND / diameter)), 24)
+    columns = max(int(np.ceil(rows * width / height)), 24)
+    margin = int(np.ceil(diameter * rows / 2)) + 2
+    ahead = _turned(np.minimum(panorama * np.float32(exposure), BRIGHTEST), lens.yaw)
+    smooth, lamps = _apart(ahead)
+    right = (np.arange(-margin, columns + margin, dtype=np.float32) + 0.5 - columns / 2) / rows
+    up = lens.horizon - (np.arange(-margin, rows + margin, dtype=np.float32) + 0.5) / rows
+    # The horizon is shifted, not tilted, as with a shift lens: walls stay upright.
+    work = _sampled(smooth, *np.meshgrid(right, up), lens.focal)
+    pixel = (2 * np.pi / panorama.shape[1] * lens.focal * rows) ** 2
+    for lamp in (*lamps, *extra):
+        x = np.tan(lamp.right) * lens.focal
+        y = np.tan(lamp.up) * np.hypot(x, lens.focal)
+        _splat(work, x * rows + columns / 2 + margin, (lens.horizon - y) * rows + margin, lamp.energy * pixel)
+    seen = cv2.filter2D(work, -1, disc(diameter * rows), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(np.maximum(seen[margin:-margin, margin:-margin], 0), np.float32)
+
+
+def _turned(panorama: Linear, yaw: float) -> Linear:
+    """The panorama with `yaw` in its centre; whole columns are enough, a place has no sharp edge."""
+    return np.roll(panorama, -round(yaw / 360 * panorama.shape[1]), axis=1)
+
+
+def _sampled(light: Linear, x: Linear, y: Linear, focal: float) -> Linear:
+    height, width = light.shape[:2]
+    across = np.arctan2(x, np.float32(focal))
+    along = np.arctan2(y, np.hypot(x, np.float32(focal)))
+    u = (across / (2 * np.pi) + 0.5) * width
+    v = (0.5 - along / np.pi) * height
+    left, right = max(int(u.min()) - _EDGE, 0), min(int(u.max()) + _EDGE + 1, width)
+    top, bottom = max(int(v.min()) - _EDGE, 0), min(int(v.max()) + _EDGE + 1, height)
+    # Roots are interpolated: a cubic through linear light would dig dark moats around every lamp.
+    root = np.sqrt(light[top:bottom, left:right])
+    fine = cv2.resize(root, None, fx=_FINE, fy=_FINE, interpolation=cv2.INTER_CUBIC)
+    # A box as wide as a source pixel is blind to the pixel grid, so no lattice shows through the blur.
+    fine = cv2.blur(cv2.blur(fine, (_FINE + 1, _FINE + 1)), (3, 3))
+    u, v = (u - left) * _FINE - 0.5, (v - top) * _FINE - 0.5
+    seen = cv2.remap(fine, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(np.maximum(seen, 0) ** 2, np.float32)
+
+
+def _apart(light: Linear) -> tuple[Linear, list[Lamp]]:
+    """`light` without its small lamps, and the lamps: what stands out of an opening with a disc of 5 source pixels."""
+    height, width = light.shape[:2]
+    grey = luminance(light)
+    opened = cv2.morphologyEx(grey, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    above = grey - opened
+    top = (above > 0.6) & (grey >= cv2.dilate(grey, np.ones((5, 5), np.uint8)))
+    smooth, lamps = light.copy(), []
+    for row, column in np.argwhere(top[2:-2, 2:-2]) + 2:
+        patch = slice(row - 1, row + 2), slice(column - 1, column + 2)
+        share = (above[patch] / np.maximum(grey[patch], 1e-6))[..., None]
+        part = smooth[patch] * share
+        weight = luminance(part)
+        if weight.sum() < 0.5:
+            continue  # its light belongs to a neighbour that was taken before
+        at = np.average(np.mgrid[-1:2, -1:2].reshape(2, -1), axis=1, weights=weight.ravel())
+        smooth[patch] -= part
+        right = ((column + at[1] + 0.5) / width - 0.5) * 2 * np.pi
+        if abs(right) < 1.2:
+            up = (0.5 - (row + at[0] + 0.5) / height) * np.pi
+            lamps.append(Lamp(float(right), float(up), part.sum(axis=(0, 1))))
+    return smooth, lamps
+
+
+def _splat(work: Linear, x: float, y: float, energy: npt.NDArray[np.float32]) -> None:
+    """Adds a point at pixel position (x, y), shared between its four pixels; outside `work` it is not seen."""
+    column, row = int(np.floor(x - 0.5)), int(np.floor(y - 0.5))
+    if not (0 <= column < work.shape[1] - 1 and 0 <= row < work.shape[0] - 1):
+        return
+    fx, fy = x - 0.5 - column, y - 0.5 - row
+    share = np.outer((1 - fy, fy), (1 - fx, fx)).astype(np.float32)
+    work[row : row + 2, column : column + 2] += share[..., None] * energy
