@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
 
 from pipelines.files import Files
 from pipelines.models.cache import Cache
-from pipelines.models.specs import spec
 from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.emit import Emitter, jpeg
@@ -137,10 +136,12 @@ class JobStudio:
         with self.borrow(self.job.specs[render.verb]) as model:
             return model.draw(render, on_step)
 
-    def borrow(self, spec_id: str) -> AbstractContextManager[Any]:
+    @contextmanager
+    def borrow(self, spec_id: str) -> Iterator[Any]:
         """A loaded model of the cache; what was borrowed is named in the receipt."""
-        self._used[spec_id] = spec(spec_id) if spec_id not in self._used else self._used[spec_id]
-        return self._cache.borrow(spec_id)
+        with self._cache.borrow(spec_id) as model:
+            self._used[spec_id] = model.spec
+            yield model
 
     def _original(self, file_id: str) -> Image:
         return self._memo.get(("file", file_id), lambda: self._files.open(file_id), lambda image: image.nbytes)

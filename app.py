@@ -1,0 +1,43 @@
+"""Settings -> engine -> doors, all on one port. Also the Spaces entry point."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from pipelines.settings import Settings, arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve the studio, or `key new NAME`. Returns the exit code."""
+    parser = argparse.ArgumentParser("app.py", description="DesignerBox, an image studio of your own.")
+    arguments(parser)
+    commands = parser.add_subparsers(dest="command")
+    key = arguments(commands.add_parser("key", help="API keys"))
+    key.add_argument("action", choices=["new"])
+    key.add_argument("name")
+    args = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    settings = Settings.from_namespace(args)
+    return new_key(settings, args.name) if args.command == "key" else serve(settings)
+
+
+def serve(settings: Settings) -> int:
+    """Open every door on one port and stay until interrupted."""
+    from ui.serve import open_doors
+
+    return open_doors(settings)
+
+
+def new_key(settings: Settings, name: str) -> int:
+    """Make a key and print it, once."""
+    from ui.rest.keys import Keys
+
+    print(Keys(settings.data).new(name))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

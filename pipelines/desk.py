@@ -1,0 +1,171 @@
+"""Hop one: bytes become a file id, values become a `Job`; knows no HTTP and no widget, so every door is alike."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pipelines.files import PUBLIC, Files
+from pipelines.jobs import Jobs
+from pipelines.models.specs import spec
+from pipelines.models.weights import present
+from pipelines.parts.ingest import Ingest
+from pipelines.settings import Settings
+from pipelines.tools import TOOLS, tool
+from pipelines.types import (
+    MAX_SEED,
+    BadInput,
+    InvalidParams,
+    Job,
+    ModelUnavailable,
+    NotFound,
+    Params,
+    Profile,
+    Refused,
+    Tool,
+    Verb,
+)
+
+EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+CONSENT = "Please confirm that you have this person's permission and that they are 18 or over."
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture of ours to try things on."""
+
+    name: str
+    file_id: str
+    path: Path
+
+
+class Desk:
+    """Takes pictures and orders for every door."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        jobs: Jobs,
+        files: Files,
+        profile: Profile,
+        ingest: Ingest,
+        tools: Sequence[Tool] = TOOLS,
+    ) -> None:
+        self.settings = settings
+        self.jobs = jobs
+        self.files = files
+        self.profile = profile
+        self.tools = tuple(tools)
+        self._ingest = ingest
+        self._examples: tuple[Example, ...] | None = None
+
+    def take(self, data: bytes, owner: str) -> tuple[str, tuple[str, ...]]:
+        """Ingest a picture at the door: its file id and notices. Raises `BadInput` with one of the image codes."""
+        ingested = self._ingest.picture(data)
+        return self.files.add(ingested.image, owner, "upload"), ingested.notices
+
+    def examples(self) -> tuple[Example, ...]:
+        """The studio's own example photos; anybody may use them, and nobody's consent is needed."""
+        if self._examples is None:
+            paths = sorted(path for path in EXAMPLES.iterdir() if path.suffix in (".jpg", ".png"))
+            self._examples = tuple(Example(path.stem, self._keep_example(path), path) for path in paths)
+        return self._examples
+
+    def _keep_example(self, path: Path) -> str:
+        with PIL.Image.open(path) as picture:
+            return self.files.add(np.asarray(picture.convert("RGB")), PUBLIC, "example")
+
+    def tool(self, tool_id: str) -> Tool:
+        """The row. Raises `NotFound`."""
+        return tool(tool_id, self.tools)
+
+    def order(
+        self, tool_id: str, values: Mapping[str, Any], owner: str, *, draft: bool = False, batch: bool = False
+    ) -> Job:
+        """A job from a form's values; nothing ambient is read later.
+
+        Raises `InvalidParams` with the field's name, `BadInput` for a picture that is not the owner's, `Refused` for a
+        missing consent, `ModelUnavailable` for a field that this profile cannot serve.
+        """
+        row = self.tool(tool_id)
+        params = _validated(row.params, values)
+        self._check_pictures(params, owner)
+        self._check_needs(params)
+        consent = self._consent(row, params)
+        seed = getattr(params, "seed", None)
+        return Job(
+            id=f"job-{uuid.uuid4().hex}",
+            tool=row.id,
+            params=params.model_dump(mode="json"),
+            seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
+            profile=self.profile.id,
+            specs={**self.profile.specs, "matte": "u2net" if present(spec("u2net")) else "u2netp"},
+            owner=owner,
+            created=time.time(),
+            consent=consent,
+            draft=draft,
+            batch=batch,
+        )
+
+    def lacks(self, params: type[Params], name: str) -> tuple[Verb, ...]:
+        """The verbs that field `name` needs and this profile has not; the page greys such a field."""
+        needs: Sequence[Verb] = params.schema_extra(name).get("x-needs", ())
+        return tuple(verb for verb in needs if verb not in self.profile.specs)
+
+    def _check_needs(self, params: Params) -> None:
+        for name, field in type(params).model_fields.items():
+            missing = self.lacks(type(params), name)
+            if missing and getattr(params, name) != field.default:
+                verbs = ", ".join(missing)
+                raise ModelUnavailable(
+                    f"'{field.title}' needs a model for: {verbs}. The profile '{self.profile.id}' has none.", param=name
+                )
+
+    def _check_pictures(self, params: Params, owner: str) -> None:
+        for name in params.fields_of_kind("picture", "pictures", "mask"):
+            value = getattr(params, name)
+            for file_id in value if isinstance(value, tuple) else [value] if value else []:
+                try:
+                    self.files.info(file_id, owner)
+                except NotFound as error:
+                    raise BadInput(f"'{name}' names no picture of yours: send it first.", param=name) from error
+
+    def _consent(self, row: Tool, params: Params) -> float | None:
+        if not row.person:
+            return None
+        pictures = [getattr(params, name) for name in params.fields_of_kind("picture", "pictures")]
+        flat = [i for value in pictures if value for i in (value if isinstance(value, tuple) else (value,))]
+        if getattr(params, "consent", False):
+            return time.time()
+        if all(self.files.is_example(file_id) for file_id in flat):
+            return None
+        raise Refused(CONSENT, code="consent_required", param="consent")
+
+
+def _validated(params: type[Params], values: Mapping[str, Any]) -> Params:
+    try:
+        return params.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        raise _sentence(params, first) from None
+
+
+def _sentence(params: type[Params], error: ErrorDetails) -> InvalidParams:
+    """A clear sentence that never repeats what was sent."""
+    name = str(error["loc"][0]) if error["loc"] else ""
+    if name not in params.model_fields:
+        return InvalidParams("There is a field that this tool does not have.", param=None)
+    label = params.model_fields[name].title or name
+    if error["type"] == "missing":
+        return InvalidParams(f"'{label}' is missing.", param=name)
+    return InvalidParams(f"'{label}' is not valid: {error['msg']}.", param=name)

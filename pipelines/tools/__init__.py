@@ -1,0 +1,26 @@
+"""The creation tools, an explicit tuple; a new tool is one file here and one line below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.tools import background, headshot, product
+from pipelines.types import NotFound, Tool
+
+
+def _unique(rows: Sequence[Tool]) -> tuple[Tool, ...]:
+    ids = [row.id for row in rows]
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"two tools share an id: {ids}")
+    return tuple(rows)
+
+
+TOOLS: tuple[Tool, ...] = _unique([headshot.TOOL, product.TOOL, background.TOOL])
+
+
+def tool(tool_id: str, rows: Sequence[Tool] = TOOLS) -> Tool:
+    """The row with this id. Raises `NotFound`."""
+    for row in rows:
+        if row.id == tool_id:
+            return row
+    raise NotFound("There is no such tool.")
