@@ -1,0 +1,179 @@
+"""Frees a subject from its background: which subject, its alpha, its own colour; knows no tools and no files.
+
+The net says roughly what stands out (it sees 320 x 320 pixels), a second look at the head says it better for hair, and
+the colours on both sides of the edge say where the edge runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.parts.edges import OPAQUE, foreground, refined
+from pipelines.parts.subject import one_subject, soft_patch, tidy
+from pipelines.types import Alpha, BadInput, Cutout, Face, Image
+
+Mask = npt.NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+
+HEAD_LOOK = 1.6  # the second look: this much of the head box
+COVERED = 0.3  # mean alpha over a face's box below which the net looked at something else
+LEAST = 0.002  # of the photo's pixels: less is not a subject
+SURE = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
+
+
+class Net(Protocol):
+    """What is asked of a matting net."""
+
+    def alpha(self, image: Image) -> Alpha: ...
+
+
+def cutout(
+    image: Image,
+    net: Net,
+    *,
+    matte: Image | Alpha | None = None,
+    pick: int = 0,
+    faces: Sequence[Face] = (),
+) -> Cutout:
+    """The subject of `image` (H x W x 3) at the photo's own size.
+
+    `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces all that the net would say.
+    `pick` chooses the subject: the face of that number when there are `faces` (by size, as the face mesh gives them),
+    else the detached part of that number by size. Raises `BadInput`: `no_subject` when nothing stands out, or when
+    there is no subject of that number (with `param` "pick").
+    """
+    heads = [face.box for face in faces]
+    if matte is not None:
+        alpha = _own_matte(matte, image)
+    else:
+        face = _picked(faces, pick)
+        alpha = _seen(image, net, face)
+        alpha = one_subject(alpha, pick if face is None else 0, face)
+        alpha = tidy(refined(image, alpha, (alpha > SURE) & (alpha < 1 - SURE)))
+    if (alpha > 0.5).mean() < LEAST:
+        raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
+    return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, heads))
+
+
+def clipped(raw: Alpha) -> Alpha:
+    """The recipe of U2-Net: its map rises late at an edge and is never quite 0 or 1."""
+    return np.clip((raw - np.float32(0.1)) / np.float32(0.8), 0, 1)
+
+
+def core_of(alpha: Alpha) -> Mask:
+    """H x W: where Exact promises the photo's own pixels: alpha >= 250/255, two pixels in from its edge."""
+    opaque = (alpha >= OPAQUE).astype(np.uint8)
+    return cv2.erode(opaque, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE) > 0
+
+
+def core_share(alpha: Alpha) -> float:
+    """The core's share of the pixels with alpha > 0.5, 0 to 1; the house promises 0.8. 0 when there are none."""
+    seen = int((alpha > 0.5).sum())
+    return float(core_of(alpha).sum() / seen) if seen else 0.0
+
+
+def _picked(faces: Sequence[Face], pick: int) -> Face | None:
+    if not faces:
+        return None
+    if pick >= len(faces):
+        count = "one face" if len(faces) == 1 else f"{len(faces)} faces"
+        raise BadInput(f"There are only {count} in this photo.", code="no_subject", param="pick")
+    return faces[pick]
+
+
+def _own_matte(matte: Image | Alpha, image: Image) -> Alpha:
+    """The user's matte as an alpha of the photo's size; a coloured one counts by its brightness."""
+    alpha = matte.astype(np.float32) / (255 if matte.dtype == np.uint8 else 1)
+    if alpha.ndim == 3:
+        alpha = alpha[..., 3] if alpha.shape[2] == 4 else alpha.mean(axis=2)
+    if alpha.shape != image.shape[:2]:
+        alpha = cv2.resize(alpha, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.clip(alpha, 0, 1).astype(np.float32)
+
+
+def _seen(image: Image, net: Net, face: Face | None) -> Alpha:
+    """What the net sees in the photo, and for a person in the head once more."""
+    alpha = clipped(net.alpha(image))
+    if face is None:
+        return alpha
+    if _mean_in(alpha, _grown(face, 1.0, image)) < COVERED:
+        alpha = _pasted(image, net, _person(face, image))
+    return _second_look(image, net, alpha, _grown(face, HEAD_LOOK, image))
+
+
+def _mean_in(alpha: Alpha, box: Box) -> float:
+    left, top, right, bottom = box
+    return float(alpha[top:bottom, left:right].mean())
+
+
+def _grown(face: Face, by: float, image: Image) -> Box:
+    """The head box `by` times larger, in whole pixels inside the photo."""
+    left, top, right, bottom = face.box
+    x, y = (left + right) / 2, (top + bottom) / 2
+    half = max(right - left, bottom - top) * by / 2
+    return _inside((x - half, y - half, x + half, y + half), image)
+
+
+def _person(face: Face, image: Image) -> Box:
+    """Where the body of a face may reach: three heads to each side, seven down."""
+    left, top, right, bottom = face.box
+    tall = bottom - top
+    return _inside((left - 1.5 * tall, top - 0.5 * tall, right + 1.5 * tall, bottom + 6 * tall), image)
+
+
+def _inside(box: tuple[float, float, float, float], image: Image) -> Box:
+    height, width = image.shape[:2]
+    left, right = (int(np.clip(x, 0, width)) for x in (box[0], box[2] + 1))
+    top, bottom = (int(np.clip(y, 0, height)) for y in (box[1], box[3] + 1))
+    return min(left, width - 1), min(top, height - 1), max(right, left + 1), max(bottom, top + 1)
+
+
+def _pasted(image: Image, net: Net, box: Box) -> Alpha:
+    """The net's view of `box` alone, nothing around it."""
+    left, top, right, bottom = box
+    alpha = np.zeros(image.shape[:2], np.float32)
+    alpha[top:bottom, left:right] = clipped(net.alpha(np.ascontiguousarray(image[top:bottom, left:right])))
+    return alpha
+
+
+def _second_look(image: Image, net: Net, alpha: Alpha, box: Box) -> Alpha:
+    """The net's view of `box` in place of what it saw in the whole, near the edge that it saw there.
+
+    Far from that edge the whole photo knows better: a crop shows no shoulder as part of a body.
+    """
+    left, top, right, bottom = box
+    part = alpha[top:bottom, left:right]
+    closer = clipped(net.alpha(np.ascontiguousarray(image[top:bottom, left:right])))
+    reach = 0.07 * min(part.shape)
+    weight = _near_edge(part, reach) * _window(box, image)
+    result = alpha.copy()
+    result[top:bottom, left:right] = part + weight * (closer - part)
+    return result
+
+
+def _near_edge(alpha: Alpha, reach: float) -> Alpha:
+    """1 at the edge of the matte, falling to 0 between `reach` and twice that."""
+    solid = (alpha > 0.5).astype(np.uint8)
+    away = np.maximum(cv2.distanceTransform(solid, cv2.DIST_L2, 3), cv2.distanceTransform(1 - solid, cv2.DIST_L2, 3))
+    return np.clip(2 - away / max(reach, 1), 0, 1).astype(np.float32)
+
+
+def _window(box: Box, image: Image) -> Alpha:
+    """1 inside the box, falling to 0 over an eighth of it at each side that is not the photo's own border."""
+    left, top, right, bottom = box
+    rows = _rise(bottom - top, top > 0, bottom < image.shape[0])
+    columns = _rise(right - left, left > 0, right < image.shape[1])
+    return rows[:, None] * columns[None]
+
+
+def _rise(length: int, at_start: bool, at_end: bool) -> Alpha:
+    steps = np.arange(length, dtype=np.float32)
+    edge = max(length / 8, 1)
+    start = np.clip(steps / edge, 0, 1) if at_start else np.ones(length, np.float32)
+    end = np.clip((length - 1 - steps) / edge, 0, 1) if at_end else np.ones(length, np.float32)
+    return (start * end).astype(np.float32)

@@ -1,0 +1,158 @@
+"""Which part of a matte is the subject, and whether it is whole: no speck, no hole, no ghost; knows no colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.types import Alpha, BadInput, Face
+
+Mask = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+WORK_SIDE = 640
+PART = 0.001  # of the map's pixels: a smaller detached part is not offered as a subject
+SMALL_HOLE = 0.0015  # of the subject's pixels: a smaller hole is a mistake of the net, not a handle
+SPECK = 0.0005  # of the subject's pixels
+GHOST = 0.03  # of the subject's height: half-transparent matter farther from anything solid is dropped
+DEEP = 0.03  # of the subject's height: what is more than half opaque and lies deeper inside is opaque
+PATCH = 0.02  # of the subject's height: a half-transparent disc as wide as this is worth a look
+
+
+def one_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
+    """`alpha` (H x W) with only the subject left, whole: the part under `face`, else number `pick` by size.
+
+    Decided on a small copy, since the net's map holds no finer truth. Raises `BadInput` (`no_subject`).
+    """
+    scale = min(1.0, WORK_SIDE / max(alpha.shape))
+    small = _resize(alpha, (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1)))
+    solid = _part(small, pick, face, scale)
+    keep = _reach(small, solid, face, scale)
+    opaque = _opaque(small, solid)
+    size = (alpha.shape[1], alpha.shape[0])
+    return np.maximum(alpha * _resize(keep, size), _resize(opaque, size))
+
+
+def tidy(alpha: Alpha) -> Alpha:
+    """`alpha` without the specks beside the subject and the pinholes in it that are too small to be meant."""
+    solid = (alpha > 0.5).astype(np.uint8)
+    least = SPECK * float(solid.sum())
+    specks = _small_parts(alpha > 0.1, least) & ~_touching(solid, least)
+    holes = _small_parts(alpha < 0.9, least) & (_opened_closed(solid) > 0)
+    result = alpha.copy()
+    result[specks] = 0
+    result[holes] = 1
+    return result
+
+
+def soft_patch(alpha: Alpha, heads: Sequence[Box]) -> tuple[str, ...]:
+    """The notice to check an edge, when a half-transparent patch is wide and lies in none of the head boxes."""
+    scale = min(1.0, WORK_SIDE / max(alpha.shape))
+    small = _resize(alpha, (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1)))
+    soft = ((small > 0.1) & (small < 0.9)).astype(np.uint8)
+    for left, top, right, bottom in heads:
+        soft[_span(top, bottom, scale, 0.15), _span(left, right, scale, 0.15)] = 0
+    wide = max(PATCH * _tall((small > 0.5).astype(np.uint8)), 2)
+    y, x = np.nonzero(cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2 > wide + 1)
+    if not len(x):
+        return ()
+    where = _place(float(np.median(x)) / soft.shape[1], float(np.median(y)) / soft.shape[0])
+    return (f"Check this edge: the cut-out is half transparent {where}. The brush mends it.",)
+
+
+def _resize(values: npt.NDArray[np.float32], size: tuple[int, int]) -> Alpha:
+    shrinks = size[0] < values.shape[1]
+    return np.asarray(
+        cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.float32
+    )
+
+
+def _part(small: Alpha, pick: int, face: Face | None, scale: float) -> Bytes:
+    """The solid part that is meant, 0 or 1."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((small > 0.5).astype(np.uint8))
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if not count - 1 or areas.max() < PART * small.size:
+        raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
+    if face is not None:
+        return (labels == _nearest(labels, face, scale)).astype(np.uint8)
+    order = [int(i) + 1 for i in np.argsort(-areas, kind="stable") if areas[i] >= PART * small.size]
+    if pick >= len(order):
+        count_text = "one subject" if len(order) == 1 else f"{len(order)} subjects"
+        raise BadInput(f"There are only {count_text} in this photo.", code="no_subject", param="pick")
+    return (labels == order[pick]).astype(np.uint8)
+
+
+def _nearest(labels: npt.NDArray[np.int32], face: Face, scale: float) -> int:
+    """The label under most of the face's box, else the one nearest to its middle."""
+    left, top, right, bottom = face.box
+    under = labels[_span(top, bottom, scale), _span(left, right, scale)]
+    under = under[under > 0]
+    if under.size:
+        return int(np.bincount(under).argmax())
+    y, x = np.nonzero(labels)
+    away = np.hypot(x - (left + right) / 2 * scale, y - (top + bottom) / 2 * scale)
+    return int(labels[y[away.argmin()], x[away.argmin()]])
+
+
+def _span(low: float, high: float, scale: float, margin: float = 0.0) -> slice:
+    extra = (high - low) * margin
+    return slice(max(int((low - extra) * scale), 0), max(int((high + extra) * scale) + 1, 1))
+
+
+def _tall(solid: Bytes) -> int:
+    rows = np.flatnonzero(solid.any(axis=1))
+    return int(rows[-1] - rows[0] + 1) if len(rows) else 1
+
+
+def _reach(small: Alpha, solid: Bytes, face: Face | None, scale: float) -> Alpha:
+    """1 on the subject and near it, where hair and soft edges may be; 0 farther away; between them a ramp."""
+    reach = np.full(small.shape, max(GHOST * _tall(solid), 4), np.float32)
+    body = cv2.morphologyEx(np.pad(solid, 8, mode="edge"), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))[8:-8, 8:-8]
+    if face is not None:
+        left, top, right, bottom = face.box
+        reach[_span(top, bottom, scale, 0.3), _span(left, right, scale, 0.3)] *= 3
+    others = ((small > 0.5) & (solid == 0)).astype(np.uint8)
+    away = cv2.distanceTransform(1 - (solid | body), cv2.DIST_L2, 5)
+    keep = np.clip(2 - away / reach, 0, 1)
+    keep[cv2.dilate(others, np.ones((5, 5), np.uint8)) > 0] = 0
+    keep[solid > 0] = 1
+    return keep.astype(np.float32)
+
+
+def _opaque(small: Alpha, solid: Bytes) -> Alpha:
+    """What must be opaque: holes too small to be meant, and whatever lies deep inside; 0 elsewhere."""
+    holes = _small_parts(solid == 0, SMALL_HOLE * float(solid.sum()))
+    whole = solid | holes.astype(np.uint8)
+    deep = cv2.distanceTransform(np.pad(whole, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = max(DEEP * _tall(whole), 3)
+    opaque = np.clip(deep / depth * 2 - 1, 0, 1).astype(np.float32)
+    opaque[holes] = 1
+    return opaque
+
+
+def _small_parts(mask: Mask, least: float) -> Mask:
+    """The connected parts of `mask` with fewer than `least` pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    small = stats[:, cv2.CC_STAT_AREA] < least
+    small[0] = False
+    return small[labels]
+
+
+def _touching(solid: Bytes, least: float) -> Mask:
+    return (solid > 0) & ~_small_parts(solid > 0, least)
+
+
+def _opened_closed(solid: Bytes) -> Bytes:
+    return np.asarray(cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)), np.uint8)
+
+
+def _place(x: float, y: float) -> str:
+    across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
+    along = "at the top" if y < 1 / 3 else "at the bottom" if y > 2 / 3 else ""
+    if not along and not across:
+        return "in the middle"
+    return f"{along} {across}".strip() if along else f"at the {across}"

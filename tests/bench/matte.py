@@ -1,0 +1,137 @@
+"""How near the cut-out comes to exact truth: objects with known alpha laid on grounds; knows nothing of tools.
+
+`matte_mae` is the mean absolute error of alpha. `edge_error_ratio` is the error within 10 pixels of the true edge over
+that of the same net without any of the cut-out's work: its map, clipped as the recipe says, plainly enlarged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from pipelines.models.families import nets
+from pipelines.models.families.matting import Matting
+from pipelines.parts.cutout import clipped, cutout
+from pipelines.types import Alpha, Image
+from tests.bench.rows import Row, row
+
+TRUTH = Path(__file__).resolve().parents[1] / "data" / "truth"
+BAND = 10
+SCALES = (1.0, 1.25, 1.5, 1.75)
+SOFTNESS = (0.0, 1.5, 3.0, 5.0)
+
+
+@dataclass(frozen=True)
+class Composite:
+    """An object on a ground: the picture (H x W x 3), the exact alpha and the exact colour under it."""
+
+    name: str
+    image: Image
+    alpha: Alpha
+    colour: Image
+
+
+@dataclass(frozen=True)
+class Score:
+    """Errors of one composite: of alpha everywhere, of alpha in the edge band, of the plain net there, of colour."""
+
+    name: str
+    mae: float
+    edge: float
+    plain: float
+    colour: float
+
+
+def rows() -> Iterator[Row]:
+    """`matte_mae`, `edge_error_ratio` and `edge_colour_error` over all composites, with the net that ships."""
+    scores = list(measure())
+    yield row("matte_mae", _mean(score.mae for score in scores), "alpha", 0.006)
+    yield row("edge_error_ratio", _mean(s.edge for s in scores) / _mean(s.plain for s in scores), "ratio", 0.8)
+    yield row("edge_colour_error", _mean(score.colour for score in scores), "levels", 4.0)
+
+
+def measure() -> Iterator[Score]:
+    """The score of every composite."""
+    net = nets.load(nets.U2NETP, "cpu")
+    assert isinstance(net, Matting)
+    for composite in composites():
+        yield score(composite, net)
+    net.close()
+
+
+def composites() -> Iterator[Composite]:
+    """Every object once: sizes, places and grounds go round, so that the set is the same every time."""
+    grounds = sorted((TRUTH / "grounds").glob("*.webp"))
+    for index, path in enumerate(sorted((TRUTH / "objects").glob("*.webp"))):
+        ground = _ground(index, grounds[index % len(grounds)])
+        yield _lay(path, ground, SCALES[index % 4], index)
+
+
+def score(composite: Composite, net: Matting) -> Score:
+    """The errors of one composite."""
+    truth = composite.alpha
+    cut = cutout(composite.image, net)
+    band = _band(truth)
+    plain = clipped(net.alpha(composite.image))
+    seen = band & (truth > 0.1)
+    return Score(
+        composite.name,
+        mae=float(np.abs(cut.alpha - truth).mean()),
+        edge=float(np.abs(cut.alpha - truth)[band].mean()),
+        plain=float(np.abs(plain - truth)[band].mean()),
+        colour=float(np.abs(cut.colour.astype(np.float32) - composite.colour)[seen].mean()),
+    )
+
+
+def _mean(values: Iterator[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def _band(alpha: Alpha) -> npt.NDArray[np.bool_]:
+    """Pixels at most BAND from the true edge."""
+    size = 2 * BAND + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    solid = (alpha > 0.5).astype(np.uint8)
+    return cv2.dilate(solid, disc) != cv2.erode(solid, disc)
+
+
+def _ground(index: int, path: Path) -> Image:
+    """Two of three are photographs, more or less out of focus; the third is a gradient with grain."""
+    if index % 3 == 2:
+        return _gradient(index)
+    pixels = np.asarray(Pillow.open(path).convert("RGB"))
+    sigma = SOFTNESS[(index // 3) % len(SOFTNESS)]
+    return pixels if sigma == 0 else np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
+
+
+def _gradient(index: int, side: int = 640) -> Image:
+    random = np.random.default_rng(index)
+    top, bottom = random.uniform(30, 225, (2, 3))
+    share = np.linspace(0, 1, side)[:, None, None]
+    pixels = top * (1 - share) + bottom * share + random.normal(0, 3, (side, side, 1))
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def _lay(path: Path, ground: Image, scale: float, index: int) -> Composite:
+    """The object `scale` times larger, somewhere on the ground, with a grain over all that no photo is without."""
+    rgba = np.asarray(Pillow.open(path).convert("RGBA"), np.float32) / 255
+    rgba[..., :3] *= rgba[..., 3:]
+    side = round(rgba.shape[0] * scale)
+    rgba = np.clip(cv2.resize(rgba, (side, side), interpolation=cv2.INTER_CUBIC), 0, 1)
+    random = np.random.default_rng(1000 + index)
+    left, top = random.integers(0, ground.shape[0] - side + 1, 2)
+    layer = np.zeros((*ground.shape[:2], 4), np.float32)
+    layer[top : top + side, left : left + side] = rgba
+    alpha = layer[..., 3]
+    mixed = layer[..., :3] * 255 + ground * (1 - alpha[..., None])
+    mixed += random.normal(0, 1.5, mixed.shape)
+    colour = layer[..., :3] / np.maximum(alpha, 1e-3)[..., None] * 255
+    return Composite(
+        path.stem, np.clip(mixed, 0, 255).astype(np.uint8), alpha, np.clip(colour, 0, 255).astype(np.uint8)
+    )
