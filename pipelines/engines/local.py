@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from pipelines.files import Files
 from pipelines.models.cache import Cache
 from pipelines.parts.emit import PREVIEW_INTERVAL, Emitter
 from pipelines.stream import Stream
 from pipelines.studio import JobStudio, Memo
-from pipelines.tools import tool
-from pipelines.types import Job, Result
+from pipelines.tools import TOOLS, tool
+from pipelines.types import Job, Result, Tool
 
 
 class LocalEngine:
@@ -19,10 +20,11 @@ class LocalEngine:
     name = "local"
     slots = 1
 
-    def __init__(self, cache: Cache, files: Files) -> None:
+    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS) -> None:
         self.cache = cache
         self.memo = Memo()
         self._files = files
+        self._tools = tools
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once and return its stream."""
@@ -31,7 +33,7 @@ class LocalEngine:
     def _work(self, job: Job, stream: Stream) -> Result:
         since = time.monotonic()
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
-        row = tool(job.tool)
+        row = tool(job.tool, self._tools)
         studio = JobStudio(job, self.cache, self._files, self.memo, emit)
         draft = row.run(row.params.model_validate(job.params), studio, emit)
         return studio.finish(draft, lambda: round(time.monotonic() - since, 3))

@@ -181,8 +181,7 @@ TOOL = Tool(
         "High resolution",
         "Maintains ethnicity",
         "Nude tones",
-        "Zoom out of photos",
-    ),  # fmt: skip
+    ),
     limits=("New outfits and expressions need a GPU model",),
     person=True,
     popular=True,

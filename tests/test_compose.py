@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.parts.compose import Shadow, compose, shade
+from pipelines.parts.cutout import core_of
+from pipelines.parts.frame import photo_frame, place
+from pipelines.parts.light import grain, lightness, to_linear, to_srgb, white_point
+from pipelines.types import Placed, Subject
+from tests.watching import blob, cut, example, noisy
+
+
+def _placed(level: float = 90) -> Placed:
+    photo = noisy(400, 400, level)
+    alpha = blob(400, 400, (200, 220), (100, 130))
+    return place(photo, cut(photo, alpha), photo_frame(alpha, (400, 400), Subject(photo="x")))
+
+
+PLATE = np.full((400, 400, 3), (200, 210, 190), np.uint8)
+
+
+def test_linear_light_and_back_is_the_same_byte() -> None:
+    every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
+    assert np.array_equal(np.round(to_srgb(to_linear(every))).astype(np.uint8), every)
+
+
+@pytest.mark.parametrize("shadow", [None, Shadow()])
+def test_the_core_is_untouched(shadow: Shadow | None) -> None:
+    placed = _placed()
+    core = core_of(placed.alpha)
+    assert np.array_equal(compose(placed, PLATE, seed=1, shadow=shadow)[core], placed.colour[core])
+
+
+def test_far_from_the_subject_the_scene_is_the_scene() -> None:
+    out = compose(_placed(), PLATE, seed=1)
+    assert np.abs(out[:40].astype(float).mean(axis=(0, 1)) - PLATE[0, 0]).max() < 1
+
+
+def test_same_seed_same_picture_and_another_seed_another_grain() -> None:
+    one, two, other = (compose(_placed(), PLATE, seed=seed) for seed in (5, 5, 6))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_the_scene_has_the_subjects_grain() -> None:
+    placed = _placed()
+    out = compose(placed, PLATE, seed=1)
+    subject, scene = grain(out, core_of(placed.alpha)), grain(out, placed.alpha == 0)
+    wanted = min(subject, 4.0)
+    assert scene == pytest.approx(wanted, rel=0.25)
+
+
+def test_clean_ground_stays_one_value() -> None:
+    white = np.full_like(PLATE, 255)
+    placed = _placed()
+    assert (compose(placed, white, seed=1, clean=True)[placed.alpha == 0] == 255).all()
+
+
+def test_wrap_brightens_the_edge_only_before_a_brighter_scene() -> None:
+    placed = _placed(60)
+    rim = (placed.alpha > 0.5) & (placed.alpha < 0.97)
+    bright = compose(placed, PLATE, seed=1)
+    plain = to_srgb(to_linear(PLATE) + placed.alpha[..., None] * (to_linear(placed.colour) - to_linear(PLATE)))
+    assert bright[rim].mean() > plain[rim].mean() + 1
+    dark = np.full_like(PLATE, 5)
+    darkened = compose(placed, dark, seed=1)
+    mixed = to_srgb(to_linear(dark) + placed.alpha[..., None] * (to_linear(placed.colour) - to_linear(dark)))
+    assert darkened[rim].mean() == pytest.approx(mixed[rim].mean(), abs=1)
+
+
+def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
+    alpha = blob(512, 512, (256, 300), (110, 120))
+    kept = shade(alpha, Shadow(), "left")
+    foot = 300 + 120
+    under = kept[foot : foot + 4, 250:262]
+    assert 0.35 <= 1 - under.max() <= 0.75
+    assert kept[40, 40] == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(("key", "sign"), [("left", 1), ("right", -1)])
+def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
+    alpha = blob(512, 512, (256, 300), (60, 120))
+    dark = 1 - shade(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
+    dark[alpha > 0.02] = 0
+    xs = np.arange(512)
+    assert sign * ((dark.sum(axis=0) * xs).sum() / dark.sum() - 256) > 5
+
+
+def test_relit_moves_lightness_by_at_most_four() -> None:
+    placed = _placed()
+    black = np.full_like(PLATE, 8)
+    core = core_of(placed.alpha)
+    before, after = (
+        lightness(image)[core].mean() for image in (placed.colour, compose(placed, black, seed=1, relit=True))
+    )
+    assert 0.3 < abs(after - before) <= 4.2
+
+
+def test_white_point_follows_the_light() -> None:
+    photo = example("coffee").astype(float)
+    warm, cool = (np.clip(photo * gain, 0, 255).astype(np.uint8) for gain in ((1, 0.85, 0.65), (0.75, 0.9, 1)))
+    assert white_point(warm) > white_point(cool) + 10

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.parts.cutout import core_of
+from pipelines.parts.frame import (
+    FRAMINGS,
+    bounds,
+    fill_frame,
+    framing,
+    head_frame,
+    photo_frame,
+    place,
+    resample,
+    size_of,
+)
+from pipelines.types import Cutout, Face, Subject
+from tests.watching import blob, cut, noisy
+
+HERE = Subject(photo="file-x")
+
+
+def _face(x: float, y: float, width: float, roll: float = 0.0) -> Face:
+    """A face whose eyes are at (x, y) and whose cheeks are `width` apart; chin 0.9 widths below the eyes."""
+    angle = np.radians(roll)
+    along = np.array([np.cos(angle), np.sin(angle)])
+    down = np.array([-np.sin(angle), np.cos(angle)])
+    points = np.zeros((468, 2), np.float32)
+    eyes = np.array([x, y])
+    points[234], points[454] = eyes - along * width / 2, eyes + along * width / 2
+    points[10] = eyes - down * 0.55 * width
+    left, right = eyes - along * width / 4, eyes + along * width / 4
+    chin = eyes + down * 0.9 * width
+    box = (x - width, y - width, x + width, y + width)
+    return Face(points, box, tuple(left), tuple(right), tuple(chin), roll, 1.0)
+
+
+def _person(size: int = 1000) -> tuple[Cutout, Face]:
+    """Head 300 high (crown 150, chin 450) at the middle, shoulders down to the photo's lower border."""
+    alpha = np.maximum(blob(size, size, (500, 300), (110, 150)), 0)
+    alpha[430:, 250:750] = 1
+    return cut(noisy(size, size), alpha), _face(500, 290, 178)
+
+
+@pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
+def test_heads_follow_the_table(row) -> None:
+    cutout, face = _person()
+    size = size_of(row.ratio, 1024)
+    frame = head_frame(cutout, face, row, size, HERE)
+    head = (450 - 150) * frame.scale / size[1]
+    eyes = (frame.matrix @ np.array([*face.eyes, 1]))[1] / size[1]
+    centre = (frame.matrix @ np.array([*face.eyes, 1]))[0] / size[0]
+    closer = any("closer" in notice for notice in frame.notices)
+    assert eyes == pytest.approx(row.eyes, abs=0.02)
+    assert centre == pytest.approx(0.5, abs=0.015)
+    assert head >= row.head - 0.03
+    assert closer == (head > row.head * 1.02 + 0.01)
+    if row.id != "wide":
+        assert head == pytest.approx(row.head, abs=0.03)
+
+
+@pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
+def test_no_border_of_the_photo_shows_inside(row) -> None:
+    cutout, face = _person()
+    frame = head_frame(cutout, face, row, size_of(row.ratio, 800), HERE)
+    alpha = np.clip(resample(cutout.alpha, frame), 0, 1)
+    assert frame.box[3] >= frame.size[1]
+    assert alpha[-1].max() > 0.99
+
+
+@pytest.mark.parametrize("roll", [-7.0, -3.0, 3.0, 7.0])
+def test_a_slight_lean_is_levelled(roll: float) -> None:
+    cutout, _ = _person()
+    face = _face(500, 290, 178, roll)
+    frame = head_frame(cutout, face, framing("classic"), (800, 1000), HERE)
+    left, right = (frame.matrix @ np.array([*eye, 1]) for eye in (face.left_eye, face.right_eye))
+    assert left[1] == pytest.approx(right[1], abs=0.01)
+
+
+@pytest.mark.parametrize("roll", [0.5, 15.0])
+def test_a_pose_is_left_alone(roll: float) -> None:
+    cutout, _ = _person()
+    assert head_frame(cutout, _face(500, 290, 178, roll), framing("classic"), (800, 1000), HERE).roll == 0
+
+
+def test_a_small_face_and_a_great_enlargement_are_said() -> None:
+    alpha = blob(200, 200, (100, 60), (22, 30))
+    notices = head_frame(cut(noisy(200, 200), alpha), _face(100, 58, 36), framing("tight"), (1024, 1024), HERE).notices
+    assert any("between the eyes" in notice for notice in notices)
+    assert any("Enlarged" in notice for notice in notices)
+
+
+@pytest.mark.parametrize("fill", [0.87, 0.82, 0.7])
+def test_fill_is_the_longer_side_over_the_shorter_side(fill: float) -> None:
+    frame = fill_frame(blob(600, 900, (400, 300), (200, 120)), (1000, 1000), fill, HERE)
+    left, _, right, _ = bounds(np.clip(resample(blob(600, 900, (400, 300), (200, 120)), frame), 0, 1))
+    assert (right - left) / 1000 == pytest.approx(fill, abs=0.01)
+
+
+@pytest.mark.parametrize(("side", "axis", "last"), [("left", 1, 0), ("right", 1, -1), ("top", 0, 0), ("bottom", 0, -1)])
+def test_a_cut_side_lies_on_the_frames_edge(side: str, axis: int, last: int) -> None:
+    alpha = np.zeros((400, 400), np.float32)
+    rows, columns = slice(120, 280), slice(120, 280)
+    if axis == 1:
+        columns = slice(0, 200) if last == 0 else slice(200, 400)
+    else:
+        rows = slice(0, 200) if last == 0 else slice(200, 400)
+    alpha[rows, columns] = 1
+    frame = fill_frame(alpha, (500, 500), 0.7, HERE)
+    drawn = np.clip(resample(alpha, frame), 0, 1)
+    assert np.take(drawn, last, axis=axis).max() > 0.99
+    assert any(side in notice for notice in frame.notices)
+
+
+def test_a_photo_in_its_own_frame_is_not_resampled() -> None:
+    photo = noisy(300, 400)
+    alpha = blob(300, 400, (200, 150), (80, 90))
+    frame = photo_frame(alpha, (400, 300), HERE)
+    placed = place(photo, cut(photo, alpha), frame)
+    assert frame.native
+    assert np.array_equal(placed.colour, photo)
+
+
+@pytest.mark.parametrize("scale", [0.31, 0.8, 1.7])
+def test_the_core_is_the_photo_after_the_one_resampling(scale: float) -> None:
+    photo = noisy(400, 400)
+    alpha = blob(400, 400, (200, 200), (120, 150))
+    estimate = photo.copy()
+    estimate[alpha < 250 / 255] = (0, 255, 0)
+    frame = fill_frame(alpha, (round(scale * 400),) * 2, 0.75, HERE)
+    placed = place(photo, Cutout(estimate, alpha), frame)
+    core = core_of(placed.alpha)
+    assert core.any()
+    assert np.array_equal(placed.colour[core], resample(photo, frame)[core])
+
+
+def test_shrinking_averages_instead_of_skipping() -> None:
+    stripes = np.zeros((800, 800, 3), np.uint8)
+    stripes[:, ::2] = 255
+    frame = fill_frame(np.ones((800, 800), np.float32), (100, 100), 0.97, HERE)
+    middle = resample(stripes, frame)[20:80, 20:80].astype(float)
+    assert middle.std() < 12
+    assert middle.mean() == pytest.approx(127, abs=6)

@@ -1,0 +1,86 @@
+"""Opens every door on one port: page, `/v1` and `/healthz`; decides nothing about pictures."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+
+from starlette.routing import Mount, Route
+
+from pipelines.desk import Desk
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files
+from pipelines.jobs import Jobs
+from pipelines.models import profiles
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.parts.ingest import Ingest
+from pipelines.settings import Settings
+from ui import rest
+from ui.access import Access, refusal
+from ui.rest.keys import Keys
+
+log = logging.getLogger("designerbox")
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Everything behind the doors, so that it can be closed again."""
+
+    desk: Desk
+    access: Access
+    cache: Cache
+    jobs: Jobs
+    files: Files
+    ingest: Ingest
+
+    def close(self) -> None:
+        """Stop what runs, free models, end the worker."""
+        self.jobs.close()
+        self.ingest.close()
+        self.files.close()
+
+
+def build(settings: Settings) -> Studio:
+    """Settings -> profile, cache, engine, queue, desk."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    profile, device = profiles.choose(settings.profile or None)
+    log.info("profile %s on %s: %s", profile.id, device, profile.reason)
+    files = Files(settings.data)
+    cache = Cache(FAMILIES, device=device)
+    jobs = Jobs(settings.data, LocalEngine(cache, files), waiting=settings.queue)
+    ingest = Ingest()
+    desk = Desk(settings, jobs, files, profile, ingest)
+    return Studio(desk, Access(settings, Keys(settings.data)), cache, jobs, files, ingest)
+
+
+def open_doors(settings: Settings) -> int:
+    """Serve until interrupted. Returns 2 with a sentence where the settings would let strangers in."""
+    sentence = refusal(settings)
+    if sentence is not None:
+        log.error(sentence)
+        return 2
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    studio = build(settings)
+    from ui import blocks
+
+    try:
+        page = blocks.build(studio.desk, studio.access)
+        page.queue(default_concurrency_limit=None, max_size=None).launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            share=settings.share,
+            auth=studio.access.gradio_auth(),
+            app_kwargs={
+                "routes": [
+                    Route("/healthz", rest.healthz(studio.desk)),
+                    Mount("/v1", app=rest.build(studio.desk, studio.access)),
+                ],
+                "middleware": studio.access.middleware(),
+            },
+            **blocks.launch_arguments(),
+        )
+    finally:
+        studio.close()
+    return 0
