@@ -6,9 +6,9 @@ import errno
 import hashlib
 import os
 import sqlite3
-import tempfile
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -84,11 +84,12 @@ class Files:
 
     def write(self, path: Path, data: bytes) -> None:
         """Write beside and move into place, so that no half file is ever seen. Raises `disk_full`."""
+        part = path.with_name(f".part-{uuid.uuid4().hex}")
         try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
-                part.write(data)
-            os.replace(part.name, path)
+            part.write_bytes(data)
+            os.replace(part, path)
         except OSError as error:
+            part.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StudioError("The disk is full; nothing was written.", code="disk_full") from error
             raise

@@ -6,6 +6,7 @@ The framing table and its tolerances are CRAFT's; sources differ, so they are ro
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -26,7 +27,9 @@ MAX_ENLARGEMENT = 2.0
 # Below a degree nobody sees it; above eight the lean is a pose, not an accident.
 LEVELLED_ROLL = (1.0, 8.0)
 SAMPLING = "bicubic"
+HEADROOM = 0.04  # of the height, over the crown
 _PAD = 3
+_CLOSER_STEPS = 400  # 1.005 to the 400th is 7.4 times
 
 
 @dataclass(frozen=True)
@@ -76,12 +79,17 @@ def head_frame(cutout: Cutout, face: Face, row: Framing, size: Size, params: Sub
     crown, cut_crown = _crown(cutout.alpha, face, turn, eyes)
     head = max(float(chin[1]) - crown, 1.0)
     wanted = row.head * height / head * params.placement_scale
-    target = np.array([width * (0.5 + params.placement_x), height * (row.eyes + params.placement_y)])
-    centre_x = 0.5 * (eyes[0] + chin[0]) if roll == 0.0 else float(eyes[0])
-    anchor = np.array([centre_x, eyes[1]])
-    scale = _closer(turn @ _cut_points(cutout.alpha), anchor, target, wanted, size)
+    anchor = np.array([0.5 * (eyes[0] + chin[0]) if roll == 0.0 else float(eyes[0]), eyes[1]])
+
+    def target(scale: float) -> Points:
+        # A head that has to be framed closer moves down rather than lose its crown.
+        eye_line = max(row.eyes * height, HEADROOM * height + scale * (float(eyes[1]) - crown))
+        return np.array([width * (0.5 + params.placement_x), eye_line + height * params.placement_y])
+
+    scale = _closer(turn @ _cut_points(cutout.alpha) - anchor[:, None], target, wanted, size)
     notices = list(_head_notices(face, scale, wanted, cut_crown))
-    frame = _frame(scale * turn, target - scale * anchor, scale, roll, size, cutout.alpha.shape, float(target[1]))
+    there = target(scale)
+    frame = _frame(scale * turn, there - scale * anchor, scale, roll, size, cutout.alpha.shape, float(there[1]))
     return replace(frame, notices=tuple(notices))
 
 
@@ -138,16 +146,16 @@ def _cut_points(alpha: Alpha) -> Points:
     return np.stack([np.concatenate(xs), np.concatenate(ys)]).astype(np.float64)
 
 
-def _closer(cuts: Points, anchor: Points, target: Points, wanted: float, size: Size) -> float:
-    """The smallest scale from `wanted` up at which no cut point lies inside the frame."""
-    if cuts.shape[1] == 0:
-        return wanted
-    offset = cuts - anchor[:, None]
-    with np.errstate(divide="ignore"):
-        # Each point leaves the frame over the first edge it reaches; all must have left.
-        reach = np.where(offset > 0, (np.array(size)[:, None] - target[:, None]) / offset, -target[:, None] / offset)
-    reach = np.where(np.abs(offset) < 1e-9, np.inf, reach)
-    return max(wanted, float(np.min(reach, axis=0).max()) * 1.0005)
+def _closer(cuts: Points, target: Callable[[float], Points], wanted: float, size: Size) -> float:
+    """The smallest scale from `wanted` up, in half percents, at which no cut (2 x n, from the eyes) lies inside."""
+    scale = wanted
+    far = np.array(size, np.float64)[:, None]
+    for _ in range(_CLOSER_STEPS if cuts.shape[1] else 0):
+        points = target(scale)[:, None] + scale * cuts
+        if not np.all((points > 0) & (points < far), axis=0).any():
+            break
+        scale *= 1.005
+    return scale
 
 
 # ---------------------------------------------------------------- anything else

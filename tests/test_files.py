@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.files import Files, pixels_sha256
+from pipelines.types import NotFound, StudioError
+from tests.watching import noisy
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Iterator[Files]:
+    store = Files(tmp_path)
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_what_goes_in_comes_out_to_the_byte(files: Files, channels: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 30, channels), np.uint8)
+    assert np.array_equal(files.open(files.add(image, "a", "upload")), image)
+
+
+def test_same_pixels_same_id_and_each_owner_sees_only_their_own(files: Files) -> None:
+    image = noisy(20, 20)
+    file_id = files.add(image, "a", "upload")
+    assert files.info(file_id, "a").sha256 == pixels_sha256(image)
+    with pytest.raises(NotFound):
+        files.info(file_id, "b")
+    assert files.add(image, "b", "upload") == file_id
+    assert files.info(file_id, "b").owner == "b"
+
+
+def test_everybody_sees_an_example(files: Files) -> None:
+    file_id = files.add(noisy(20, 20), "*", "example")
+    assert files.info(file_id, "anyone").id == file_id
+    assert files.is_example(file_id)
+    assert not files.is_example(files.add(noisy(20, 20, seed=1), "a", "upload"))
+
+
+def test_a_shape_is_part_of_the_hash() -> None:
+    flat = np.zeros((4, 6, 3), np.uint8)
+    assert pixels_sha256(flat) != pixels_sha256(flat.reshape(6, 4, 3))
+
+
+def test_a_full_disk_is_said_and_leaves_no_half_file(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipelines.files.os.replace", full)
+    with pytest.raises(StudioError) as caught:
+        files.add(noisy(20, 20), "a", "upload")
+    assert (caught.value.code, caught.value.status) == ("disk_full", 503)
+    monkeypatch.undo()
+    assert not list(files.root.iterdir())

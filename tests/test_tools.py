@@ -1,0 +1,257 @@
+"""The real tools on real photos through the real engine: what a person would hold in their hands."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from pipelines.models.profiles import choose
+
+from pipelines.desk import Desk
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files
+from pipelines.jobs import Jobs
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.parts.frame import FRAMINGS, bounds
+from pipelines.parts.ingest import Ingest
+from pipelines.parts.write import read_receipt
+from pipelines.settings import Settings
+from pipelines.stream import drain
+from pipelines.tools import TOOLS
+from pipelines.types import BadInput, InvalidParams, ModelUnavailable, Refused, Result, Step, StudioError
+from tests.watching import noisy
+
+OWNER = "me"
+
+
+@dataclass
+class Room:
+    """A desk with an engine behind it, and the ids of the example photos."""
+
+    desk: Desk
+    photos: dict[str, str]
+
+    def make(self, tool: str, **values: Any) -> Result:
+        """Order and wait."""
+        return drain(self.desk.jobs.watch(self.desk.jobs.submit(self.desk.order(tool, values, OWNER))))
+
+    def image(self, result: Result, n: int = 0) -> np.ndarray:
+        """Pixels of the n-th result file."""
+        with PIL.Image.open(self.desk.files.path(result.files[n].id)) as picture:
+            return np.asarray(picture)
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    root = tmp_path_factory.mktemp("room")
+    settings = Settings(data=root)
+    files, ingest = Files(root), Ingest()
+    profile, device = choose("embedded")
+    jobs = Jobs(root, LocalEngine(Cache(FAMILIES, device=device), files))
+    desk = Desk(settings, jobs, files, profile, ingest)
+    yield Room(desk, {example.name: example.file_id for example in desk.examples()})
+    jobs.close()
+    ingest.close()
+    files.close()
+
+
+def _alpha(room: Room, result: Result) -> np.ndarray:
+    matte = next(file for file in result.files if file.role == "matte")
+    return room.desk.files.open(matte.id)[..., 0].astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("photo", ["astronaut", "hopper"])
+@pytest.mark.parametrize("size", [512, 1024, 2048])
+def test_no_pixel_of_the_core_changes_at_any_size(room: Room, photo: str, size: int) -> None:
+    result = room.make("headshot", photo=room.photos[photo], size=size)
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    assert result.receipt["checks"]["core_share"] >= 0.8
+    assert max(result.files[0].width, result.files[0].height) == size
+
+
+@pytest.mark.parametrize(
+    ("tool", "photo"), [("product", "coffee"), ("background", "chelsea"), ("background", "coffee")]
+)
+def test_no_pixel_of_the_core_changes_in_any_tool(room: Room, tool: str, photo: str) -> None:
+    result = room.make(tool, photo=room.photos[photo])
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+
+
+def test_a_tampered_core_would_be_seen(room: Room) -> None:
+    from pipelines.parts.checks import Look, run_checks
+    from pipelines.parts.frame import photo_frame, place
+    from pipelines.types import Draft, Subject
+    from tests.watching import blob, cut
+
+    photo, alpha = noisy(100, 100), blob(100, 100, (50, 50), (30, 30))
+    placed = place(photo, cut(photo, alpha), photo_frame(alpha, (100, 100), Subject(photo="x")))
+    image = placed.colour.copy()
+    image[50, 50] ^= 1
+    checks = run_checks(Look(image, Draft(images=(image,), source=placed), photo))
+    assert checks["core_changed_pixels"] == 1
+
+
+@pytest.mark.parametrize("photo", ["astronaut", "hopper"])
+@pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
+def test_examples_meet_the_table_or_say_that_the_photo_ends(room: Room, photo: str, row: Any) -> None:
+    result = room.make("headshot", photo=room.photos[photo], framing=row.id, size=512)
+    alpha = _alpha(room, result)
+    notices = " ".join(result.receipt["notices"])
+    box = result.receipt["placement"]["box"]
+    # Where the photo's lower border cuts the body, that border lies on or under the frame's.
+    assert box[3] >= alpha.shape[0] - 0.5
+    top = bounds(alpha)[1] / alpha.shape[0]
+    assert top >= 0.01, "the crown is in the picture"
+    assert ("closer" in notices) or top == pytest.approx(row.eyes - _crown_over_eyes(photo, row.head), abs=0.05)
+
+
+def _crown_over_eyes(photo: str, head: float) -> float:
+    """Share of the height between crown and eyes; measured on the photos: hats and hair stand higher."""
+    return head * {"astronaut": 0.56, "hopper": 0.62}[photo]
+
+
+def test_same_params_and_seed_give_the_same_pixels(room: Room) -> None:
+    one, two = (
+        room.make("headshot", photo=room.photos["hopper"], preset="park", seed=11, size=512).files[0] for _ in range(2)
+    )
+    assert one.pixels_sha256 == two.pixels_sha256
+
+
+def test_variations_differ_and_each_is_a_file(room: Room) -> None:
+    result = room.make("headshot", photo=room.photos["hopper"], preset="lobby", variations=4, size=512)
+    results = [file for file in result.files if file.role == "result"]
+    assert len({file.pixels_sha256 for file in results}) == 4
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_every_file_says_what_it_is(room: Room, format: str) -> None:
+    result = room.make("headshot", photo=room.photos["hopper"], format=format, size=512, seed=3)
+    inside = read_receipt(room.desk.files.path(result.files[0].id).read_bytes())
+    assert inside is not None
+    assert (inside["tool"], inside["seed"]) == ("headshot", 3)
+    assert inside["inputs"] == [
+        {"param": "photo", "id": room.photos["hopper"], "sha256": inside["inputs"][0]["sha256"]}
+    ]
+    assert any("lossy" in notice for notice in result.receipt["notices"]) == (format != "png")
+
+
+def test_the_receipt_replays_the_picture(room: Room) -> None:
+    first = room.make("product", photo=room.photos["coffee"], preset="oak")
+    params = {**first.receipt["params"], "seed": first.receipt["seed"]}
+    assert room.make("product", **params).files[0].pixels_sha256 == first.files[0].pixels_sha256
+
+
+def test_amazon_is_pure_white_outside_the_matte_and_fills_the_frame(room: Room) -> None:
+    result = room.make("product", photo=room.photos["coffee"], preset="amazon", size=1000)
+    image, alpha = room.image(result), _alpha(room, result)
+    assert (image[alpha < 1 / 255] == 255).all()
+    left, top, right, bottom = bounds(alpha)
+    assert max(right - left, bottom - top) / 1000 >= 0.85
+
+
+def test_transparent_is_the_subject_and_nothing_else(room: Room) -> None:
+    image = room.image(room.make("product", photo=room.photos["coffee"], preset="transparent", size=600))
+    assert image.shape[2] == 4
+    assert image[..., 3].min() == 0
+    assert image[..., 3].max() == 255
+
+
+def test_a_product_stands_on_its_ground(room: Room) -> None:
+    result = room.make("product", photo=room.photos["coffee"], preset="oak", size=800, seed=1)
+    bare = room.make("product", photo=room.photos["coffee"], preset="oak", size=800, seed=1, shadow="none")
+    alpha = _alpha(room, result)
+    bottom = bounds(alpha)[3]
+    dark = room.image(bare)[bottom - 2 : bottom + 6].astype(float) - room.image(result)[bottom - 2 : bottom + 6]
+    assert dark.max() > 25
+
+
+def test_without_a_photo_only_the_scene_is_drawn(room: Room) -> None:
+    result = room.make("background", prompt="forest", size=512)
+    assert [file.role for file in result.files] == ["result"]
+    assert room.image(result).shape == (512, 512, 3)
+
+
+def test_a_photo_in_its_own_shape_keeps_every_byte_of_the_core(room: Room) -> None:
+    result = room.make("background", photo=room.photos["astronaut"], preset="forest", size=512)
+    assert result.receipt["placement"]["resampling"] == "none"
+
+
+def test_a_draft_is_a_picture_within_the_stream_and_leaves_no_file(room: Room) -> None:
+    job = room.desk.order("headshot", {"photo": room.photos["hopper"]}, OWNER, draft=True)
+    events = list(room.desk.jobs.watch(room.desk.jobs.submit(job)))
+    last = [event for event in events if isinstance(event, Step)][-1]
+    assert last.preview is not None
+    with PIL.Image.open(io.BytesIO(last.preview)) as picture:
+        assert max(picture.size) == 512
+    assert isinstance(events[-1], Result)
+    assert events[-1].files == ()
+
+
+def test_nothing_but_json_is_in_a_job(room: Room) -> None:
+    job = room.desk.order("product", {"photo": room.photos["coffee"]}, OWNER)
+    assert type(job).model_validate_json(json.dumps(job.model_dump())) == job
+
+
+# ---------------------------------------------------------------- bad input
+
+
+def test_ones_own_photo_needs_consent_and_an_example_does_not(room: Room) -> None:
+    mine = room.desk.files.add(noisy(300, 300), OWNER, "upload")
+    with pytest.raises(Refused) as caught:
+        room.desk.order("headshot", {"photo": mine}, OWNER)
+    assert (caught.value.code, caught.value.param) == ("consent_required", "consent")
+    assert room.desk.order("headshot", {"photo": mine, "consent": True}, OWNER).consent is not None
+    assert room.desk.order("headshot", {"photo": room.photos["hopper"]}, OWNER).consent is None
+
+
+def test_no_face_is_a_sentence_beside_the_photo(room: Room) -> None:
+    with pytest.raises(StudioError) as caught:
+        room.make("headshot", photo=room.photos["coffee"])
+    assert (caught.value.code, caught.value.param) == ("no_face", "photo")
+
+
+@pytest.mark.parametrize(
+    ("values", "param"),
+    [
+        ({}, "photo"),
+        ({"photo": "file-x", "size": 5000}, "size"),
+        ({"photo": "file-x", "size": float("nan")}, "size"),
+        ({"photo": "file-x", "preset": "nonsense"}, "preset"),
+        ({"photo": "file-x", "colour": "red"}, "colour"),
+        ({"photo": "file-x", "seed": 2**32}, "seed"),
+        ({"photo": "file-x", "unheard": 1}, None),
+        ({"photo": "file-x", "background": "x" * 401}, "background"),
+    ],
+)
+def test_a_value_out_of_bounds_names_its_field(room: Room, values: dict[str, Any], param: str | None) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        room.desk.order("headshot", values, OWNER)
+    assert (caught.value.param, caught.value.status) == (param, 422)
+
+
+def test_someone_elses_picture_is_no_picture(room: Room) -> None:
+    theirs = room.desk.files.add(noisy(64, 64, seed=9), "somebody", "upload")
+    with pytest.raises(BadInput) as caught:
+        room.desk.order("product", {"photo": theirs}, OWNER)
+    assert caught.value.param == "photo"
+
+
+@pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.id)
+def test_every_field_declares_a_kind_a_label_and_help(row: Any) -> None:
+    for name, field in row.params.model_fields.items():
+        assert row.params.kind_of(name)
+        assert field.title
+        assert field.description
+
+
+def test_a_profile_without_a_verb_says_so(room: Room) -> None:
+    job = room.desk.order("background", {"prompt": "forest", "size": 256}, OWNER)
+    with pytest.raises(ModelUnavailable):
+        drain(room.desk.jobs.watch(room.desk.jobs.submit(job.model_copy(update={"specs": {"matte": "u2netp"}}))))
