@@ -1,0 +1,110 @@
+"""The door for pictures: bytes in, sRGB pixels out, decoded in a worker process that may die; knows no owner, no file.
+
+Every picture goes through here once, before anything else sees it. A decoder that crashes, hangs or eats memory over
+hostile bytes takes its worker along and nothing else: that picture is refused and the next one is read.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import TimeoutError as PictureTimeout
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+import numpy as np
+from pebble import ProcessExpired, ProcessPool
+
+from pipelines.parts import decode, sniff
+from pipelines.parts.bare import BareContext
+from pipelines.types import BadInput, Image
+
+MAX_BYTES = 25_000_000
+"""Of one file. A 50 MP photo at a camera's best JPEG setting stays below."""
+SECONDS = 10.0
+"""For decoding one picture. The slowest honest one, a 50 MP AVIF, takes about three on two cores."""
+MEMORY = 2 << 30
+"""Bytes of address space of a worker. The largest picture allowed takes about half of it."""
+WORKERS = 2
+"""So that one slow picture does not close the door to the others."""
+LIFE = 100
+"""Pictures after which a worker is replaced, so that what a codec leaks is given back."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """`image` is uint8, sRGB, H x W x 3, or H x W x 4 (straight alpha) where something in it is see-through."""
+
+    image: Image
+    notices: tuple[str, ...] = ()
+
+
+class Ingest:
+    """Reads pictures in worker processes, which start at the first picture. Thread-safe.
+
+    `seconds` and `memory` (bytes) bound each picture; `workers` are how many are read at once.
+    """
+
+    def __init__(self, *, workers: int = WORKERS, seconds: float = SECONDS, memory: int = MEMORY) -> None:
+        self.seconds = seconds
+        self._workers = workers
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._pool: ProcessPool | None = None
+
+    def picture(self, data: bytes) -> Ingested:
+        """The picture in `data`: upright, 8 bit, sRGB, free of EXIF, GPS, XMP, ICC and text.
+
+        Raises `BadInput` with code `image_too_large`, `unsupported_image`, `corrupt_image`, `too_many_pixels`,
+        `nothing_visible`, or `invalid_request` where the sides or their ratio do not suit.
+        """
+        if len(data) > MAX_BYTES:
+            raise BadInput(f"The file is larger than {MAX_BYTES // 10**6} MB.", code="image_too_large")
+        outcome = self._decode(data)
+        if isinstance(outcome, BrokenProcessPool):  # a worker died between two pictures: not this one's fault
+            outcome = self._decode(data)
+        if isinstance(outcome, sniff.Unfit):
+            raise BadInput(outcome.message, code=outcome.code)
+        if isinstance(outcome, BaseException):
+            raise _refusal(outcome) from outcome
+        # A copy, since the received bytes cannot be written to: torch and OpenCV both want that.
+        pixels = np.frombuffer(outcome.pixels, np.uint8).copy()
+        return Ingested(pixels.reshape(outcome.height, outcome.width, outcome.channels), outcome.notices)
+
+    def _decode(self, data: bytes) -> decode.Decoded | BaseException:
+        try:
+            future = self._running().schedule(decode.decode, args=(data,), timeout=self.seconds)
+        except RuntimeError as error:  # the pool broke since it was looked at
+            return BrokenProcessPool(str(error))
+        error = future.exception()
+        return future.result() if error is None else error
+
+    def _running(self) -> ProcessPool:
+        with self._lock:
+            if self._pool is None or not self._pool.active:
+                _end(self._pool)
+                self._pool = ProcessPool(self._workers, LIFE, decode.start, (self._memory,), BareContext())
+            return self._pool
+
+    def close(self) -> None:
+        """End the workers. A later picture starts new ones."""
+        with self._lock:
+            _end(self._pool)
+            self._pool = None
+
+
+def _end(pool: ProcessPool | None) -> None:
+    if pool is not None:
+        pool.stop()
+        pool.join()
+
+
+def _refusal(error: BaseException) -> BadInput:
+    """What is said about a picture whose decoder was lost over it."""
+    if isinstance(error, PictureTimeout):  # the builtin one only since Python 3.11
+        return BadInput("Reading this picture took too long. Save it again or make it smaller.", code="corrupt_image")
+    if not isinstance(error, ProcessExpired):
+        log.error("a decoder failed in an unknown way", exc_info=error)
+    return BadInput("This picture is damaged and cannot be read.", code="corrupt_image")
