@@ -38,6 +38,10 @@ class Engine(Protocol):
 
     def run(self, job: Job) -> Stream: ...
 
+    def about(self) -> dict[str, Any]:
+        """`engine`, `device` and `resident` (ids of loaded models), as `/healthz` shows them."""
+        ...
+
     def close(self) -> None: ...
 
 

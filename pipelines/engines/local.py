@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from pipelines.files import Files
 from pipelines.models.cache import Cache
@@ -37,6 +38,11 @@ class LocalEngine:
         studio = JobStudio(job, self.cache, self._files, self.memo, emit)
         draft = row.run(row.params.model_validate(job.params), studio, emit)
         return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
+
+    def about(self) -> dict[str, Any]:
+        """What runs here: its name, the device, the models loaded now."""
+        resident = [row["id"] for row in self.cache.resident()]
+        return {"engine": self.name, "device": self.cache.device, "resident": resident}
 
     def close(self) -> None:
         """Free every model."""

@@ -1,0 +1,35 @@
+"""The REST door: `/v1` as one application to mount, and `/healthz` beside it; knows no page and no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from pipelines.desk import Desk
+from ui.rest import docs, errors, files, health, images, jobs, tools
+from ui.rest.health import healthz
+
+if TYPE_CHECKING:
+    from ui.access import Access
+
+__all__ = ["build", "healthz"]
+
+_ABOUT = """An image studio of your own. A **job** runs a **tool** on your pictures.
+
+`POST /v1/tools/{id}` waits for the end; `?stream=true` streams previews; `?wait=false` answers at once.
+`POST /v1/images/…` is OpenAI's images API: the official client works with this address as its base."""
+
+
+def build(desk: Desk, access: Access) -> FastAPI:
+    """The application to mount at `/v1`. It has no lifespan: a mounted one would not run."""
+    api = FastAPI(
+        title="DesignerBox", version="1", description=_ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False
+    )  # fmt: skip
+    api.state.desk = desk
+    api.state.access = access
+    errors.install(api)
+    docs.install(api)
+    for router in (tools.router(desk.tools), jobs.router, files.router, images.router, health.router):
+        api.include_router(router)
+    return api

@@ -1,0 +1,30 @@
+"""What every route is handed: the desk, and who is asking; knows no route."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+
+from pipelines.desk import Desk
+
+if TYPE_CHECKING:
+    from ui.access import Access
+
+# Declared so that the documentation shows both ways to send a key; `Access` reads the headers itself.
+_bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Authorization: Bearer sk-dbx-…")
+_header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="X-API-Key")
+
+
+async def _owner(request: Request) -> str:
+    access: Access = request.app.state.access
+    return access.caller(request)
+
+
+async def _desk(request: Request) -> Desk:
+    return request.app.state.desk
+
+
+Owner = Annotated[str, Depends(_owner), Security(_bearer), Security(_header)]
+TheDesk = Annotated[Desk, Depends(_desk)]

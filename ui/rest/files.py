@@ -1,0 +1,77 @@
+"""Pictures over HTTP: send one in, fetch a finished one; never serves what was uploaded as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse
+
+from pipelines.files import FileInfo
+from pipelines.types import InvalidParams
+from ui.rest import form
+from ui.rest.context import Owner, TheDesk
+from ui.rest.errors import PICTURES, READING, documented
+
+router = APIRouter(tags=["files"])
+
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file"],
+                "properties": {"file": {"type": "string", "format": "binary"}, "purpose": {"type": "string"}},
+            }
+        }
+    },
+}
+
+
+def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]:
+    """OpenAI's file object. The name is ours: a sender's name is never kept."""
+    return {
+        "id": info.id,
+        "object": "file",
+        "bytes": info.bytes,
+        "created_at": int(info.created),
+        "filename": info.path.name,
+        "purpose": "vision",
+        "status": "processed",
+        "width": info.width,
+        "height": info.height,
+        "format": info.format,
+        "sha256": info.sha256,
+        "notices": list(notices),
+    }
+
+
+@router.post("/files", responses=documented((*READING, *PICTURES, "disk_full")), openapi_extra={"requestBody": _BODY})
+async def create_file(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+    """Send a picture once and use its id in any tool. It is decoded, turned upright, and stripped of EXIF and GPS."""
+    sent = await form.read(request)
+    if sent.one("file") is None:
+        raise InvalidParams("'file' is missing.", param="file")
+    file_id, notices = await form.take(sent.one("file"), "file", desk, owner)
+    return file_object(await to_thread.run_sync(desk.files.info, file_id, owner), notices)
+
+
+@router.get("/files/{file_id}", responses=documented(READING))
+async def get_file(file_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+    """What is known of a file."""
+    return file_object(await to_thread.run_sync(desk.files.info, file_id, owner))
+
+
+@router.get("/files/{file_id}/content", responses=documented(READING), response_class=FileResponse)
+async def get_content(file_id: str, owner: Owner, desk: TheDesk) -> FileResponse:
+    """The picture."""
+    info = await to_thread.run_sync(desk.files.info, file_id, owner)
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        # The id is a hash of the content, so it never changes; what is one's own does not belong in a shared cache.
+        "Cache-Control": "private, max-age=31536000, immutable",
+        "Content-Disposition": f'inline; filename="{info.path.name}"',
+    }
+    return FileResponse(info.path, media_type=f"image/{info.format}", headers=headers)

@@ -1,0 +1,239 @@
+"""Jobs over HTTP: the job object, waiting, event streams, cancelling; does not know what a job draws."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any
+
+import anyio
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from pipelines.desk import Desk
+from pipelines.jobs import Row
+from pipelines.types import STATUS_OF_CODE, Cancelled, Event, Job, NotFound, Queued, Step, StudioError
+from ui.rest.context import Owner, TheDesk
+from ui.rest.errors import READING, documented, restore, shape
+
+router = APIRouter(tags=["jobs"])
+CANCEL_WAIT = 1.0
+
+
+# ---------------------------------------------------------------- the job object
+
+
+def job_object(row: Row, notices: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The contract's job object; `notices` are what the door said about the pictures that were sent along."""
+    result = row.result
+    return {
+        "id": row.job.id,
+        "object": "job",
+        "status": row.status,
+        "tool": row.job.tool,
+        "progress": _progress(row),
+        "stage": row.step.stage if row.step and row.status == "running" else None,
+        "position": row.position,
+        "created_at": int(row.created),
+        "files": [
+            {
+                "id": file.id,
+                "url": f"/v1/files/{file.id}/content",
+                "role": file.role,
+                "width": file.width,
+                "height": file.height,
+                "format": file.format,
+            }
+            for file in (result.files if result else ())
+        ],
+        "receipt": result.receipt if result else None,
+        "seconds": result.seconds if result else None,
+        "notices": list(notices),
+        "error": shape(restore(row.error)) if row.error else None,
+    }
+
+
+def _progress(row: Row) -> float:
+    """0 to 1, within the stage that runs."""
+    if row.status == "done":
+        return 1.0
+    return round(row.step.index / max(1, row.step.total), 3) if row.step else 0.0
+
+
+def answer(row: Row, notices: tuple[str, ...] = (), *, status: int = 200) -> JSONResponse:
+    """The job object. A job that failed has its error's status, so that its object is an error envelope as well."""
+    status = STATUS_OF_CODE[row.error["code"]] if row.error else status
+    return JSONResponse(job_object(row, notices), status, {"Location": f"/v1/jobs/{row.job.id}"})
+
+
+async def find(desk: Desk, job_id: str, owner: str) -> Row:
+    """The owner's job. Raises `not_found`, also for somebody else's."""
+    row = await to_thread.run_sync(desk.jobs.get, job_id)
+    if row is None or row.job.owner != owner:
+        raise NotFound("There is no such job, or it is not yours.")
+    return row
+
+
+# ---------------------------------------------------------------- a foreground caller: when it leaves, its job stops
+
+
+async def finish(request: Request, desk: Desk, job: Job) -> Row:
+    """Submit, wait for the end and return how it ended. Raises `queue_full`."""
+    await to_thread.run_sync(desk.jobs.submit, job)
+    async with _cancelled_when_gone(request, desk, job.id):
+        await _ended(desk, job.id)
+    return await find(desk, job.id, job.owner)
+
+
+@contextlib.asynccontextmanager
+async def _cancelled_when_gone(request: Request, desk: Desk, job_id: str) -> AsyncIterator[None]:
+    async def watch() -> None:
+        # The body was read, so what is received now can only be the end of the connection.
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        await _cancel(desk, job_id)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        yield
+        group.cancel_scope.cancel()
+
+
+async def _cancel(desk: Desk, job_id: str) -> None:
+    with anyio.CancelScope(shield=True):
+        await to_thread.run_sync(desk.jobs.cancel, job_id)
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; with `job_id` the caller is a foreground one, and the job ends with its connection.
+
+    The cancelling stands here and not in the generator, which is never entered when the caller left at once.
+    """
+
+    def __init__(self, frames: AsyncIterator[str], desk: Desk, job_id: str | None = None) -> None:
+        # Proxies must not hold events back.
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        if job_id is not None:
+            headers["Location"] = f"/v1/jobs/{job_id}"
+        super().__init__(frames, media_type="text/event-stream", headers=headers)
+        self._desk = desk
+        self._job_id = job_id
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._job_id is not None:
+                await _cancel(self._desk, self._job_id)
+
+
+def sse(event: str, data: Mapping[str, Any], event_id: int | None = None) -> str:
+    """One server-sent event."""
+    head = f"id: {event_id}\n" if event_id is not None else ""
+    return f"{head}event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+async def frames(desk: Desk, job: Job, after: int = 0, *, opening: bool = False) -> AsyncIterator[str]:
+    """The job's events from after id `after`: `queued`, `step`, then `result` or `error`.
+
+    `opening` begins with where the job stands, so that a caller knows its id before the first step.
+    """
+    stream = await to_thread.run_sync(desk.jobs.watch, job.id, after)
+    try:
+        first = stream.take(0) if opening else None
+        if opening and not isinstance(first, Queued):
+            yield _queued(job.id, 0)
+        if first is not None:
+            yield _frame(job.id, first, stream.last_id)
+        async for event in stream:
+            yield _frame(job.id, event, stream.last_id)
+        yield sse("result", job_object(await find(desk, job.id, job.owner)), stream.last_id)
+    except Cancelled:
+        # Not an error: the object says that it was cancelled.
+        yield sse("result", job_object(await find(desk, job.id, job.owner)), stream.last_id + 1)
+    except StudioError as error:
+        yield sse("error", {"id": job.id, "error": shape(error)}, stream.last_id + 1)
+    finally:
+        stream.close()
+
+
+def _queued(job_id: str, position: int, event_id: int | None = None) -> str:
+    return sse("queued", {"id": job_id, "position": position}, event_id)
+
+
+def _frame(job_id: str, event: Event, event_id: int) -> str:
+    if isinstance(event, Queued):
+        return _queued(job_id, event.position, event_id)
+    if not isinstance(event, Step):
+        return ""  # the result is told as the whole job object, once its row says so
+    step = {"index": event.index, "total": event.total, "stage": event.stage, "preview": _data_url(event.preview)}
+    return sse("step", {"id": job_id, **step}, event_id)
+
+
+def _data_url(preview: bytes | None) -> str | None:
+    return None if preview is None else "data:image/jpeg;base64," + base64.b64encode(preview).decode()
+
+
+# ---------------------------------------------------------------- routes
+
+
+@router.get("/jobs", responses=documented(READING))
+async def list_jobs(
+    owner: Owner,
+    desk: TheDesk,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[str | None, Query(max_length=64, description="The last id of the page before.")] = None,
+) -> dict[str, Any]:
+    """Your jobs, newest first."""
+    if after is not None:
+        await find(desk, after, owner)
+    rows = await to_thread.run_sync(desk.jobs.list, owner, limit + 1, after)
+    data = [job_object(row) for row in rows[:limit]]
+    ids = [row["id"] for row in data]
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": ids[0] if ids else None,
+        "last_id": ids[-1] if ids else None,
+        "has_more": len(rows) > limit,
+    }
+
+
+@router.get("/jobs/{job_id}", responses=documented(READING))
+async def get_job(job_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+    """A job as it stands."""
+    return job_object(await find(desk, job_id, owner))
+
+
+@router.get("/jobs/{job_id}/events", responses=documented(READING), response_class=EventStream)
+async def job_events(job_id: str, request: Request, owner: Owner, desk: TheDesk) -> EventStream:
+    """Events of a job, at any time; leaving only detaches. `Last-Event-ID` goes on where a connection broke."""
+    row = await find(desk, job_id, owner)
+    seen = request.headers.get("last-event-id", "")
+    after = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0
+    return EventStream(frames(desk, row.job, after), desk)
+
+
+@router.delete("/jobs/{job_id}", responses=documented(READING))
+async def cancel_job(job_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+    """Stop a job, within a step. A job that has ended stays as it is."""
+    await find(desk, job_id, owner)
+    await _cancel(desk, job_id)
+    # Most steps are short, so the answer can nearly always say "cancelled".
+    with anyio.move_on_after(CANCEL_WAIT):
+        await _ended(desk, job_id)
+    return job_object(await find(desk, job_id, owner))
+
+
+async def _ended(desk: Desk, job_id: str) -> None:
+    stream = await to_thread.run_sync(desk.jobs.watch, job_id)
+    try:
+        with contextlib.suppress(StudioError, Cancelled):  # the row says how it ended
+            async for _ in stream:
+                pass
+    finally:
+        stream.close()
