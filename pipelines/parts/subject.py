@@ -30,11 +30,13 @@ def one_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
     """
     scale = min(1.0, WORK_SIDE / max(alpha.shape))
     small = _resize(alpha, (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1)))
+    doubt = _doubt(small, face, scale)
+    small = _decided(small, doubt)
     solid = _part(small, pick, face, scale)
     keep = _reach(small, solid, face, scale)
     opaque = _opaque(small, solid)
     size = (alpha.shape[1], alpha.shape[0])
-    return np.maximum(alpha * _resize(keep, size), _resize(opaque, size))
+    return np.maximum(_decided(alpha, _resize(doubt, size)) * _resize(keep, size), _resize(opaque, size))
 
 
 def tidy(alpha: Alpha) -> Alpha:
@@ -69,6 +71,24 @@ def _resize(values: npt.NDArray[np.float32], size: tuple[int, int]) -> Alpha:
     return np.asarray(
         cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.float32
     )
+
+
+def _doubt(small: Alpha, face: Face | None, scale: float) -> Alpha:
+    """1 in wide half-transparent patches, falling to 0 around them; never at the head, where hair may be soft."""
+    soft = ((small > 0.06) & (small < 0.94)).astype(np.uint8)
+    if face is not None:
+        left, top, right, bottom = face.box
+        soft[_span(top, bottom, scale, 0.15), _span(left, right, scale, 0.15)] = 0
+    wide = max(PATCH * _tall((small > 0.5).astype(np.uint8)), 3)
+    inner = (cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2 > wide).astype(np.uint8)
+    away = cv2.distanceTransform(1 - inner, cv2.DIST_L2, 5) if inner.any() else np.full(small.shape, 2 * wide)
+    return np.clip(2 - away / wide, 0, 1).astype(np.float32)
+
+
+def _decided(alpha: Alpha, doubt: Alpha) -> Alpha:
+    """`alpha` made nearly all or nothing where there is doubt: a ghost of a flag is worse than none."""
+    hard = np.clip((alpha - 0.65) * 6 + 0.5, 0, 1)
+    return (alpha + doubt * (hard - alpha)).astype(np.float32)
 
 
 def _part(small: Alpha, pick: int, face: Face | None, scale: float) -> Bytes:
