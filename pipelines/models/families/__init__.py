@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipelines.models.families import nets
+from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION
 from pipelines.types import Family
 
-FAMILIES: tuple[Family, ...] = (nets,)
+FAMILIES: tuple[Family, ...] = (nets, STABLE_DIFFUSION)

@@ -1,0 +1,101 @@
+"""Where a diffusion checkpoint lies, on disk or at the hub, and how many bytes it will take; knows no torch.
+
+A checkpoint is a folder as diffusers writes it: `model_index.json` and one folder per component.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from pipelines.types import ModelUnavailable
+
+# Bytes per element of the types of the safetensors format; floating ones are cast on loading, the others stay.
+_FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
+_OTHERS = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
+_LOADED = {"float32": 4, "float16": 2, "bfloat16": 2}
+
+
+def fetch(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = False) -> Path:
+    """The folder of `repo`: itself when it is one, else its snapshot, brought from the hub where it is not cached.
+
+    `offline` looks only at what is cached. Raises `ModelUnavailable` when it is neither here nor reachable.
+    """
+    if Path(repo).is_dir():
+        return Path(repo)
+    import httpx
+    from huggingface_hub import snapshot_download
+
+    try:
+        found = snapshot_download(
+            repo, revision=revision or None, allow_patterns=list(patterns), local_files_only=offline
+        )
+    except (OSError, httpx.HTTPError) as error:
+        raise ModelUnavailable(
+            f"The weights of {repo} are not on this machine and could not be fetched from the hub."
+        ) from error
+    return Path(found)
+
+
+def patterns(components: Iterable[str], variant: str = "") -> tuple[str, ...]:
+    """What a checkpoint of these components needs from its repository: no second copy in another type or format."""
+    rows = ["model_index.json", "scheduler/*.json", "tokenizer*/*"]
+    for component in components:
+        rows.append(f"{component}/*.json")
+        rows.extend(f"{component}/{name}" for name in _weight_names(variant))
+    return tuple(rows)
+
+
+def weights(folder: Path, components: Iterable[str], variant: str = "") -> tuple[Path, ...]:
+    """The safetensors files that loading will read; raises `ModelUnavailable` when a component has none."""
+    files: list[Path] = []
+    for component in components:
+        names = sorted((folder / component).glob("*.safetensors"))
+        wanted = [file for file in names if any(fnmatch(file.name, name) for name in _weight_names(variant))]
+        if not wanted:
+            raise ModelUnavailable(f"The checkpoint {folder.name} lacks the weights of its {component}.")
+        files.extend(wanted)
+    return tuple(files)
+
+
+def components(folder: Path) -> tuple[str, ...]:
+    """Names of the components with weights that `model_index.json` lists; raises `ModelUnavailable` without it."""
+    return tuple(name for name in index(folder) if name.startswith(("text_encoder", "unet", "vae")))
+
+
+def index(folder: Path) -> dict[str, object]:
+    """What `model_index.json` says, without the components that are switched off."""
+    path = folder / "model_index.json"
+    if not path.is_file():
+        raise ModelUnavailable(f"{folder.name} is not a diffusers checkpoint: model_index.json is missing.")
+    return {key: value for key, value in json.loads(path.read_text()).items() if value != [None, None]}
+
+
+def size(files: Iterable[Path], dtype: str) -> int:
+    """Bytes that the tensors of these safetensors files take once loaded as `dtype`; reads their headers only."""
+    return sum(_size(_header(file), _LOADED[dtype]) for file in files)
+
+
+def _weight_names(variant: str) -> tuple[str, ...]:
+    dot = f".{variant}" if variant else ""
+    stems = ("diffusion_pytorch_model", "model")
+    return tuple(f"{stem}{dot}{rest}.safetensors" for stem in stems for rest in ("", "-?????-of-?????"))
+
+
+def _header(file: Path) -> dict[str, dict[str, Any]]:
+    """The JSON header of a safetensors file: 8 bytes of length, little-endian, then that many bytes."""
+    with file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header = json.loads(stream.read(length))
+    header.pop("__metadata__", None)
+    return header
+
+
+def _size(header: dict[str, dict[str, Any]], loaded: int) -> int:
+    rows = ((tensor["dtype"], math.prod(tensor["shape"])) for tensor in header.values())
+    return sum(count * (loaded if kind in _FLOATS else _OTHERS[kind]) for kind, count in rows)
