@@ -17,7 +17,7 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Author
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="X-API-Key")
 
 
-async def _owner(request: Request) -> str:
+async def _owner(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> str:
     access: Access = request.app.state.access
     return access.caller(request)
 
@@ -26,5 +26,5 @@ async def _desk(request: Request) -> Desk:
     return request.app.state.desk
 
 
-Owner = Annotated[str, Depends(_owner), Security(_bearer), Security(_header)]
+Owner = Annotated[str, Depends(_owner)]
 TheDesk = Annotated[Desk, Depends(_desk)]

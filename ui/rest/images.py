@@ -54,6 +54,7 @@ class Asked:
     links: bool
     stream: bool
     partials: int
+    size: str
     quality: str
     transparent: bool
 
@@ -143,6 +144,7 @@ def translate(sent: Form, desk: Desk, call: Call) -> Asked:
         links=_choice(sent, "response_format", ("b64_json", "url")) == "url",
         stream=_flag(sent, "stream"),
         partials=_number(sent, "partial_images", 0, MAX_PARTIALS) or 0,
+        size=str(sent.one("size") or "auto"),
         quality=_choice(sent, "quality", ("high", "auto", "low", "medium", "standard", "hd")),
         transparent=transparent,
     )
@@ -330,12 +332,12 @@ async def _events(desk: Desk, job: Job, asked: Asked, base: str) -> AsyncIterato
             if isinstance(event, Queued):
                 yield ": queued\n\n"
             elif isinstance(event, Step) and event.preview and _due(event, sent, asked.partials):
-                yield _partial(asked, job, event.preview, sent)
+                yield _partial(asked, event.preview, sent)
                 sent += 1
         row = await find(desk, job.id, job.owner)
         for missing in range(sent, asked.partials):
             # The work was done before so many frames were due: the rest are the picture itself, made small.
-            yield _partial(asked, job, await to_thread.run_sync(_small, desk, row), missing)
+            yield _partial(asked, await to_thread.run_sync(_small, desk, row), missing)
         for file_id, size, file_format in _results(row):
             payload = await to_thread.run_sync(_payload, desk, file_id, asked, base)
             yield _event(asked, "completed", {**payload, **_about(asked, size, file_format), "usage": _NO_USAGE})
@@ -352,11 +354,10 @@ def _due(step: Step, sent: int, partials: int) -> bool:
     return sent < partials and step.index / max(1, step.total) >= sent / partials
 
 
-def _partial(asked: Asked, job: Job, preview: bytes, index: int) -> str:
-    about = _about(asked, str(job.params.get("size", "auto")), "jpeg")
-    return _event(
-        asked, "partial_image", {"b64_json": base64.b64encode(preview).decode(), **about, "partial_image_index": index}
-    )
+def _partial(asked: Asked, preview: bytes, index: int) -> str:
+    # The frame is a small JPEG whatever the file will be, and says so; its size is the one that was asked for.
+    picture = {"b64_json": base64.b64encode(preview).decode(), "partial_image_index": index}
+    return _event(asked, "partial_image", {**picture, **_about(asked, asked.size, "jpeg")})
 
 
 def _event(asked: Asked, what: str, data: Mapping[str, Any]) -> str:

@@ -209,7 +209,7 @@ async def get_job(job_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     return job_object(await find(desk, job_id, owner))
 
 
-@router.get("/jobs/{job_id}/events", responses=documented(READING), response_class=EventStream)
+@router.get("/jobs/{job_id}/events", responses=documented(READING), response_class=StreamingResponse)
 async def job_events(job_id: str, request: Request, owner: Owner, desk: TheDesk) -> EventStream:
     """Events of a job, at any time; leaving only detaches. `Last-Event-ID` goes on where a connection broke."""
     row = await find(desk, job_id, owner)

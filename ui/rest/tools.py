@@ -10,7 +10,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from pipelines.types import JSON, Params, Tool
+from pipelines.types import Params, Tool
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, WORKING, documented
@@ -38,12 +38,12 @@ def router(tools: tuple[Tool, ...]) -> APIRouter:
     return made
 
 
-async def list_tools(owner: Owner, desk: TheDesk) -> dict[str, JSON]:
+async def list_tools(owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Every tool with its fields; `x-kind` says what a field is, `x-needs` what the model must be able to do."""
     return {"object": "list", "data": [_row(tool) for tool in desk.tools]}
 
 
-def _row(tool: Tool) -> dict[str, JSON]:
+def _row(tool: Tool) -> dict[str, Any]:
     return {
         "id": tool.id,
         "object": "tool",
