@@ -1,0 +1,113 @@
+"""Which model serves which verb, and why this set was taken; knows nothing of jobs, and does not import torch.
+
+Rows that need a family which is not there yet are not listed: what can be chosen can be served.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+from pipelines.models.devices import Device, Machine, find_machine
+from pipelines.models.families import stable_diffusion
+from pipelines.models.specs import spec
+from pipelines.types import BadInput, ModelSpec, ModelUnavailable, Profile
+
+HUB = "https://huggingface.co"
+PROBE_SECONDS = 3.0
+
+EMBEDDED = Profile("embedded", {"backdrop": "backdrops"}, "Embedded")
+LIGHT = Profile("light", dict.fromkeys(("backdrop", "text", "image", "inpaint"), "sd15-lcm"), "Stable Diffusion 1.5")
+SDXL = Profile("sdxl", dict.fromkeys(("backdrop", "text", "image", "inpaint"), "sdxl"), "Stable Diffusion XL")
+
+PROFILES = (EMBEDDED, LIGHT, SDXL)
+
+# For a GPU, the largest first; `light` is also for a CPU, but only when it is asked for: it takes a minute there.
+_BY_MEMORY = (SDXL, LIGHT)
+
+
+def choose(
+    wanted: str | None = None,
+    machine: Machine | None = None,
+    cached: Callable[[ModelSpec], bool] | None = None,
+    reachable: Callable[[], bool] | None = None,
+) -> tuple[Profile, Device]:
+    """The profile to serve with, its reason filled in, and the device to serve it on.
+
+    Without `wanted` the best that fits the GPU's memory, and `embedded` without a GPU. A profile whose weights are
+    neither cached nor reachable becomes `embedded`, and the reason says so. The hub is probed for 3 s at most, and only
+    when there is a GPU or a profile was asked for. Raises `BadInput` for a name that no profile has. `machine`,
+    `cached` and `reachable` are what is found here unless given.
+    """
+    machine = machine or find_machine()
+    row, reason = _named(wanted) if wanted else _fitting(machine)
+    if row is EMBEDDED:
+        return replace(row, reason=reason), machine.device
+    if (cached or is_cached)(_model(row)):
+        return replace(row, reason=f"{reason} Its weights are on this machine."), machine.device
+    if (reachable or hub_reachable)():
+        return replace(row, reason=f"{reason} Its weights come from the hub with the first job."), machine.device
+    return replace(EMBEDDED, reason=_unreachable(row)), machine.device
+
+
+def is_cached(row: ModelSpec) -> bool:
+    """Whether every weight of a diffusion spec lies on this machine."""
+    try:
+        stable_diffusion.find(row, offline=True)
+    except ModelUnavailable:
+        return False
+    return True
+
+
+def hub_reachable(url: str = "", seconds: float = PROBE_SECONDS) -> bool:
+    """Whether the model hub answers within `seconds`, with whatever status. Honours HF_ENDPOINT and HF_HUB_OFFLINE."""
+    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "TRUE", "YES", "ON"}:
+        return False
+    url = url or os.environ.get("HF_ENDPOINT") or HUB
+    # In a process of its own, because looking up a name can hang for half a minute and takes no time limit.
+    try:
+        probe = subprocess.run([sys.executable, "-c", _PROBE, url], timeout=seconds, capture_output=True, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return probe.returncode == 0
+
+
+_PROBE = """
+import sys, urllib.error, urllib.request
+try:
+    urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD"), timeout=3)
+except urllib.error.HTTPError:
+    pass
+"""
+
+
+def _named(wanted: str) -> tuple[Profile, str]:
+    for row in PROFILES:
+        if row.id == wanted:
+            return row, f"Profile '{wanted}' was asked for."
+    names = ", ".join(row.id for row in PROFILES)
+    raise BadInput(f"There is no profile '{wanted}'. There are: {names}.", param="profile")
+
+
+def _fitting(machine: Machine) -> tuple[Profile, str]:
+    if machine.device == "cpu":
+        return EMBEDDED, f"{machine.reason} Everything embedded works."
+    for row in _BY_MEMORY:
+        if machine.memory >= _model(row).min_vram:
+            return row, machine.reason
+    return EMBEDDED, f"{machine.reason} That is less than the smallest diffusion model needs."
+
+
+def _model(row: Profile) -> ModelSpec:
+    return spec(row.specs["text"])
+
+
+def _unreachable(row: Profile) -> str:
+    where = os.environ.get("HF_ENDPOINT") or HUB
+    return (
+        f"Profile '{row.id}' needs the weights of {_model(row).repo}, which are not on this machine, "
+        f"and {where} did not answer within {PROBE_SECONDS:.0f} s: the embedded models serve instead."
+    )

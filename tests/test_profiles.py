@@ -1,0 +1,112 @@
+"""Which profile is taken, and that a hub that cannot be reached ends in one sentence and never in a hang."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.models import profiles
+from pipelines.models.devices import Machine
+from pipelines.models.profiles import PROFILES, choose, hub_reachable
+from pipelines.models.specs import spec
+from pipelines.types import BadInput, ModelSpec, ModelUnavailable
+
+GB = 10**9
+CPU = Machine("cpu", 16 * GB, "No GPU was found.")
+
+
+def gpu(size: int) -> Machine:
+    return Machine("cuda", size * GB, "GPU found.")
+
+
+def yes(*_: ModelSpec) -> bool:
+    return True
+
+
+def no(*_: ModelSpec) -> bool:
+    return False
+
+
+def never(*_: ModelSpec) -> bool:
+    raise AssertionError("nobody asked for the hub")
+
+
+def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
+    profile, device = choose(None, CPU, cached=never, reachable=never)
+    assert (profile.id, device) == ("embedded", "cpu")
+    assert "No GPU" in profile.reason
+
+
+@pytest.mark.parametrize(("memory", "wanted"), [(24, "sdxl"), (8, "sdxl"), (6, "light"), (4, "light"), (2, "embedded")])
+def test_the_largest_profile_that_fits_the_gpu_is_taken(memory: int, wanted: str):
+    profile, device = choose(None, gpu(memory), cached=no, reachable=yes)
+    assert (profile.id, device) == (wanted, "cuda")
+
+
+@pytest.mark.parametrize("wanted", [None, "sdxl"])
+def test_weights_that_cannot_be_had_fall_back_to_embedded_with_one_sentence(wanted: str | None):
+    profile, _ = choose(wanted, gpu(24), cached=no, reachable=no)
+    assert profile.id == "embedded"
+    assert "stable-diffusion-xl" in profile.reason
+    assert profile.reason.count(". ") == 0
+
+
+def test_cached_weights_need_no_hub():
+    profile, _ = choose("light", CPU, cached=yes, reachable=never)
+    assert profile.id == "light"
+    assert "on this machine" in profile.reason
+
+
+def test_asking_for_embedded_asks_no_hub():
+    assert choose("embedded", gpu(24), cached=never, reachable=never)[0].id == "embedded"
+
+
+def test_a_name_that_no_profile_has_is_refused_with_those_there_are():
+    with pytest.raises(BadInput, match=r"klein.*embedded, light, sdxl"):
+        choose("klein", CPU)
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
+def test_every_profile_can_be_served_by_the_families_there_are(profile: profiles.Profile):
+    for verb, spec_id in profile.specs.items():
+        assert verb in spec(spec_id).verbs
+
+
+def test_nothing_of_ours_is_cached_here_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: object):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert not profiles.is_cached(spec("sdxl"))
+    with pytest.raises(ModelUnavailable, match="stable-diffusion-xl"):
+        profiles.stable_diffusion.find(spec("sdxl"))
+
+
+def test_a_hub_that_does_not_answer_costs_no_more_than_its_seconds(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        start = time.monotonic()
+        assert not hub_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1.0)
+        assert time.monotonic() - start < 2.0
+
+
+def test_a_hub_that_refuses_the_connection_is_not_reachable(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert not hub_reachable(f"http://127.0.0.1:{port}")
+
+
+def test_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert not hub_reachable("http://127.0.0.1:9")
+
+
+def test_choosing_does_not_import_torch():
+    code = (
+        "import sys; from pipelines.models.profiles import choose; from pipelines.models.cache import Cache; choose();"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'diffusers', 'transformers', 'onnxruntime')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
