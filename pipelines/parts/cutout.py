@@ -47,17 +47,15 @@ def cutout(
     else the detached part of that number by size. Raises `BadInput`: `no_subject` when nothing stands out, or when
     there is no subject of that number (with `param` "pick").
     """
-    heads = [face.box for face in faces]
     if matte is not None:
         alpha = _own_matte(matte, image)
-    else:
-        face = _picked(faces, pick)
-        alpha = _seen(image, net, face)
-        alpha = one_subject(alpha, pick if face is None else 0, face)
-        alpha = tidy(refined(image, alpha, (alpha > SURE) & (alpha < 1 - SURE)))
-    if (alpha > 0.5).mean() < LEAST:
-        raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
-    return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, heads))
+        _must_show(alpha)
+        return Cutout(foreground(image, alpha), alpha)
+    face = _picked(faces, pick)
+    alpha = one_subject(_seen(image, net, face), 0 if face else pick, face)
+    alpha = tidy(refined(image, alpha, (alpha > SURE) & (alpha < 1 - SURE)))
+    _must_show(alpha)
+    return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, [face.box for face in faces]))
 
 
 def clipped(raw: Alpha) -> Alpha:
@@ -75,6 +73,11 @@ def core_share(alpha: Alpha) -> float:
     """The core's share of the pixels with alpha > 0.5, 0 to 1; the house promises 0.8. 0 when there are none."""
     seen = int((alpha > 0.5).sum())
     return float(core_of(alpha).sum() / seen) if seen else 0.0
+
+
+def _must_show(alpha: Alpha) -> None:
+    if (alpha > 0.5).mean() < LEAST:
+        raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
 
 
 def _picked(faces: Sequence[Face], pick: int) -> Face | None:

@@ -20,6 +20,8 @@ Mask = npt.NDArray[np.bool_]
 WORK_SIDE = 640  # of the copy on which colours are spread; never over half the photo: finer gains nothing on the bench
 OPAQUE = np.float32(250 / 255)
 TRUST = 3.0  # the squared separation of the two colours, in deviations, at which they weigh as much as the net
+NO_SHARE, ALL_SHARE = 0.06, 0.94  # shares of colour nearer to none or all are grain
+SMOOTH = 0.4  # pixels: single pixels are told wrong, edges are not
 NOISE = 3.0  # levels: two colours nearer than the grain of a photo say nothing
 
 
@@ -45,10 +47,11 @@ def refined(image: Image, alpha: Alpha, unsure: Mask) -> Alpha:
     weights = _solve(both, across)
     separation = np.maximum((weights * across).sum(axis=1), 1e-6)
     share = (weights * (pixels - ground.mean)).sum(axis=1) / separation
-    share = np.clip((share - 0.06) / 0.88, 0, 1)
+    share = np.clip((share - NO_SHARE) / (ALL_SHARE - NO_SHARE), 0, 1)
     trust = separation / (separation + TRUST)
     result = alpha.copy()
     result[unsure] += trust * (share - result[unsure])
+    result[unsure] = cv2.GaussianBlur(result, (3, 3), SMOOTH)[unsure]
     return result
 
 

@@ -19,6 +19,9 @@ PART = 0.001  # of the map's pixels: a smaller detached part is not offered as a
 SMALL_HOLE = 0.0015  # of the subject's pixels: a smaller hole is a mistake of the net, not a handle
 SPECK = 0.0005  # of the subject's pixels
 GHOST = 0.03  # of the subject's height: half-transparent matter farther from anything solid is dropped
+LIKELY = (
+    0.65  # alpha from which a doubtful patch is the subject's: lower ones let things behind it in, on photo and bench
+)
 DEEP = 0.03  # of the subject's height: what is more than half opaque and lies deeper inside is opaque
 PATCH = 0.02  # of the subject's height: a half-transparent disc as wide as this is worth a look
 
@@ -43,8 +46,8 @@ def tidy(alpha: Alpha) -> Alpha:
     """`alpha` without the specks beside the subject and the pinholes in it that are too small to be meant."""
     solid = (alpha > 0.5).astype(np.uint8)
     least = SPECK * float(solid.sum())
-    specks = _small_parts(alpha > 0.1, least) & ~_touching(solid, least)
-    holes = _small_parts(alpha < 0.9, least) & (_opened_closed(solid) > 0)
+    specks = _small_parts(alpha > 0.1, least) & ~_large_parts(solid, least)
+    holes = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
     result = alpha.copy()
     result[specks] = 0
     result[holes] = 1
@@ -87,7 +90,7 @@ def _doubt(small: Alpha, face: Face | None, scale: float) -> Alpha:
 
 def _decided(alpha: Alpha, doubt: Alpha) -> Alpha:
     """`alpha` made nearly all or nothing where there is doubt: a ghost of a flag is worse than none."""
-    hard = np.clip((alpha - 0.65) * 6 + 0.5, 0, 1)
+    hard = np.clip((alpha - LIKELY) * 6 + 0.5, 0, 1)
     return (alpha + doubt * (hard - alpha)).astype(np.float32)
 
 
@@ -162,12 +165,14 @@ def _small_parts(mask: Mask, least: float) -> Mask:
     return small[labels]
 
 
-def _touching(solid: Bytes, least: float) -> Mask:
+def _large_parts(solid: Bytes, least: float) -> Mask:
     return (solid > 0) & ~_small_parts(solid > 0, least)
 
 
-def _opened_closed(solid: Bytes) -> Bytes:
-    return np.asarray(cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8)), np.uint8)
+def _closed(solid: Bytes) -> Bytes:
+    """`solid` without its narrow notches, as where a highlight on a rim has the colour of what is behind."""
+    side = max(round(0.004 * max(solid.shape)), 4) * 2 + 1
+    return np.asarray(cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)), np.uint8)
 
 
 def _place(x: float, y: float) -> str:
