@@ -1,4 +1,4 @@
-"""Linear light of the scenes: colour, white point, lightness, the shoulder and the dithered way to 8 bit; no geometry."""
+"""Linear light of the scenes: colour, white point, lightness, the shoulder and the dithered way to 8 bit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from pipelines.types import Colour, Image
 
-Linear = npt.NDArray[np.float32]
+# float32 wherever it matters for memory; NumPy's types cannot promise it through arithmetic.
+Linear = npt.NDArray[np.floating]
 
 D65_MIRED = 153.8
 NEAR_MIRED = 30.0

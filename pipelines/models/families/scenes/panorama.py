@@ -84,14 +84,17 @@ def brighter_side(panorama: Linear, yaw: float) -> float:
     return float((columns * np.maximum(side, 0)).sum() / (columns * np.maximum(-side, 0)).sum())
 
 
-def view(panorama: Linear, lens: Lens, exposure: float, extra: tuple[Lamp, ...] = ()) -> Linear:
-    """What the lens sees: linear light, H x W x 3, at a size that the blur can carry (see `blur.ROUND`)."""
+def view(panorama: Linear, lens: Lens, extra: tuple[Lamp, ...] = ()) -> Linear:
+    """What the lens sees: linear light, H x W x 3, at a size that the blur can carry (see `blur.ROUND`).
+
+    `panorama` is exposed already: 1 is white, and nothing counts for more than 6. `extra` lamps are added to its own.
+    """
     width, height = lens.size
     diameter = lens.diameter(panorama.shape[1])
     rows = max(int(np.ceil(ROUND / diameter)), 24)
     columns = max(int(np.ceil(rows * width / height)), 24)
     margin = int(np.ceil(diameter * rows / 2)) + 2
-    ahead = _turned(np.minimum(panorama * np.float32(exposure), BRIGHTEST), lens.yaw)
+    ahead = _turned(np.minimum(panorama, BRIGHTEST), lens.yaw)
     smooth, lamps = _apart(ahead)
     right = (np.arange(-margin, columns + margin, dtype=np.float32) + 0.5 - columns / 2) / rows
     up = lens.horizon - (np.arange(-margin, rows + margin, dtype=np.float32) + 0.5) / rows
@@ -135,22 +138,29 @@ def _apart(light: Linear) -> tuple[Linear, list[Lamp]]:
     grey = luminance(light)
     opened = cv2.morphologyEx(grey, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
     above = grey - opened
-    top = (above > 0.6) & (grey >= cv2.dilate(grey, np.ones((5, 5), np.uint8)))
+    top = (above > 0.9) & (opened < 1.2) & (grey >= cv2.dilate(grey, np.ones((5, 5), np.uint8)))
     smooth, lamps = light.copy(), []
-    for row, column in np.argwhere(top[2:-2, 2:-2]) + 2:
-        patch = slice(row - 1, row + 2), slice(column - 1, column + 2)
+    for row, column in np.argwhere(top[4:-4, 4:-4]) + 4:
+        patch = slice(row - 2, row + 3), slice(column - 2, column + 3)
         share = (above[patch] / np.maximum(grey[patch], 1e-6))[..., None]
         part = smooth[patch] * share
         weight = luminance(part)
-        if weight.sum() < 0.5:
-            continue  # its light belongs to a neighbour that was taken before
-        at = np.average(np.mgrid[-1:2, -1:2].reshape(2, -1), axis=1, weights=weight.ravel())
+        if weight.sum() < 0.9 or not _alone(grey, row, column):
+            continue  # its light went to a neighbour, or it is the end of a tube or the corner of a window
+        at = np.average(np.mgrid[-2:3, -2:3].reshape(2, -1), axis=1, weights=weight.ravel())
         smooth[patch] -= part
         right = ((column + at[1] + 0.5) / width - 0.5) * 2 * np.pi
         if abs(right) < 1.2:
             up = (0.5 - (row + at[0] + 0.5) / height) * np.pi
             lamps.append(Lamp(float(right), float(up), part.sum(axis=(0, 1))))
     return smooth, lamps
+
+
+def _alone(grey: Linear, row: int, column: int) -> bool:
+    """Whether the ring 3 to 4 pixels around a peak is dark beside it."""
+    ring = grey[row - 4 : row + 5, column - 4 : column + 5].copy()
+    ring[2:7, 2:7] = 0
+    return float(ring.max()) < 0.45 * float(grey[row, column])
 
 
 def _splat(work: Linear, x: float, y: float, energy: npt.NDArray[np.float32]) -> None:

@@ -1,0 +1,56 @@
+"""The scene fitted to the subject: its white point, and enough difference in lightness; knows no scene's drawing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipelines.models.families.scenes.light import (
+    Linear,
+    gains,
+    held_mired,
+    lightness,
+    linear,
+    luminance,
+    luminance_of,
+)
+from pipelines.models.families.scenes.rows import Scene
+from pipelines.types import Backdrop
+
+APART = 12.0
+_SPARE = 1.0  # the outline lies before another part of the scene than the one measured here
+# By how much a scene may be made darker or lighter. A studio's lamp has a dial; a place has a time of day.
+RANGE = {"studio": (0.02, 12.0), "surface": (0.55, 1.5), "place": (0.45, 2.0)}
+
+
+def white_balanced(light: Linear, scene: Scene, asked: Backdrop) -> Linear:
+    """`light` with the scene's white point moved within 30 mired of the photo's, where it may be."""
+    if scene.own_light or asked.mired is None:
+        return light
+    target = held_mired(scene.mired, asked.mired)
+    return light if target == scene.mired else light * gains(scene.mired, target)
+
+
+def apart(light: Linear, scene: Scene, asked: Backdrop) -> float:
+    """The factor on `light` that sets it 12 L* apart from the subject's outline along 80 % of it; 1.0 when it is.
+
+    Darker or lighter, whichever takes less. 1.0 as well where neither can be had within the scene's range.
+    """
+    if asked.avoid is None:
+        return 1.0
+    height, width = light.shape[:2]
+    left = int(np.clip((asked.centre - 0.32) * width, 0, width - 1))
+    right = max(left + 1, int(np.clip((asked.centre + 0.32) * width, 1, width)))
+    behind = np.minimum(luminance(light[height // 12 :, left:right]), 1.0)
+    subject = float(lightness(float(luminance(linear(asked.avoid)))))
+    seen = lightness(behind)
+    if float((np.abs(seen - subject) >= APART).mean()) >= 0.8:
+        return 1.0
+    dark, bright = (float(np.quantile(behind, share)) for share in (0.85, 0.15))
+    least, most = RANGE[scene.kind]
+    options = []
+    if subject - APART - _SPARE > 4:
+        options.append(luminance_of(subject - APART - _SPARE) / max(dark, 1e-4))
+    if subject + APART + _SPARE < 95:
+        options.append(luminance_of(subject + APART + _SPARE) / max(bright, 1e-4))
+    options = [gain for gain in options if least <= gain <= most]
+    return min(options, key=lambda gain: abs(np.log(gain)), default=1.0)

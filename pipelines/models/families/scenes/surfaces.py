@@ -1,0 +1,109 @@
+"""Tables before a wall: material, light, focus; the product itself and its shadow are somebody else's."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipelines.models.families.scenes.blur import blurred_by_row
+from pipelines.models.families.scenes.light import Linear, linear
+from pipelines.models.families.scenes.materials import MATERIALS, Stuff
+from pipelines.models.families.scenes.noise import Plane
+from pipelines.models.families.scenes.plane import Table, table
+from pipelines.types import Backdrop, Colour, Size
+
+NEAR_BLUR = 0.35  # in front of the contact line focus is lost so much slower than behind it
+FLAT_BLUR = 0.12  # from above all of the table is nearly as far away
+# How the next variations lie: turn of the material in degrees, and how far it is moved in metres.
+LAYS = ((0.0, 0.0), (90.0, 3.7), (-9.0, 7.9), (81.0, 11.3))
+
+
+def tabletop(material: str, wall: Linear | Colour, asked: Backdrop, size: Size, variant: int, seed: int) -> Linear:
+    """A table of `material` before `wall` (a colour, or a picture in linear light of any size), H x W x 3 linear."""
+    top = table(asked, size)
+    stuff = _laid(material, top, variant, seed)
+    behind = _wall(wall, asked, size)
+    lit = _lit(stuff, top, asked)
+    if isinstance(wall, np.ndarray):
+        lit = lit * _ambience(behind)
+    lit = _glossy(lit, stuff, top, behind)
+    focus = _focus(top, asked)
+    if top.edge == 0:
+        return blurred_by_row(lit.astype(np.float32), focus)
+    # The wall is out of focus by itself; only the table, with its edge as a fourth channel, is blurred here.
+    layer = np.zeros((top.rows, top.columns, 4), np.float32)
+    layer[top.edge :, :, :3], layer[top.edge :, :, 3] = lit, 1
+    layer = blurred_by_row(layer, focus)
+    return layer[..., :3] + behind * (1 - layer[..., 3:])
+
+
+def _ambience(behind: Linear) -> Linear:
+    """The light that a place throws on a table: its mean colour, three quarters of it, within what a lens exposes."""
+    mean = np.minimum(behind, 1.5).mean(axis=(0, 1)) / 0.42
+    return np.clip(0.25 + 0.75 * mean, 0.3, 1.15).astype(np.float32)
+
+
+def _laid(material: str, top: Table, variant: int, seed: int) -> Stuff:
+    degrees, moved = LAYS[variant % len(LAYS)]
+    angle = np.radians(degrees)
+    c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    shift = np.random.default_rng(seed).random(2, np.float32) * 3 + np.float32(moved)
+    u, v = top.u * c - top.v * s + shift[0], top.u * s + top.v * c + shift[1]
+    # Nearly the larger of the two sizes of a pixel: what is finer would shimmer along the table's depth.
+    grain = np.float32(0.3) * top.across + np.float32(0.7) * np.maximum(top.along, top.across)
+    return MATERIALS[material](u, v, np.broadcast_to(grain, u.shape), seed % 997)
+
+
+def _wall(wall: Linear | Colour, asked: Backdrop, size: Size) -> Linear:
+    columns, rows = size
+    if isinstance(wall, np.ndarray):
+        return np.asarray(cv2.resize(wall, (columns, rows), interpolation=cv2.INTER_CUBIC), np.float32)
+    y, x = np.mgrid[0:128, 0:128].astype(np.float32) / 127
+    side = {"left": -0.35, "right": 0.35, "none": -0.12}[asked.key]
+    across = (x - 0.5 - side) * columns / rows
+    light = 1.12 / (1 + (across**2 + (y - 0.25) ** 2) / np.float32(1.4)) ** 1.5
+    small = linear(wall) * light[..., None]
+    return np.asarray(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _lit(stuff: Stuff, top: Table, asked: Backdrop) -> Linear:
+    """A large soft lamp from the key side, a little from behind: relief shows, and light falls off across the table."""
+    turn = {"left": 1.0, "right": -1.0, "none": 0.6}[asked.key]
+    light = _pool(top, turn)
+    if stuff.relief.any():
+        light = light * _relief(stuff.relief, turn)
+    return stuff.colour * light[..., None]
+
+
+def _pool(top: Table, turn: float) -> Plane:
+    away = (top.u + np.float32(0.18 * turn)) ** 2 + (top.v - np.float32(0.12)) ** 2
+    return (0.62 + 0.46 / (1 + away / np.float32(0.16))).astype(np.float32)
+
+
+def _relief(relief: Plane, turn: float) -> Plane:
+    """How much more or less light a slope gets; slopes are per thousandth of a picture so that any size looks alike."""
+    size = np.float32(relief.shape[1] / 1024)
+    slope_x = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=1, scale=0.5) * size
+    slope_y = cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=1, scale=0.5) * size
+    return np.clip(1 + np.float32(-0.9 * turn) * slope_x * -1 + np.float32(0.6) * slope_y, 0.45, 1.6)
+
+
+def _glossy(lit: Linear, stuff: Stuff, top: Table, behind: Linear) -> Linear:
+    """Adds the wall's reflection by Schlick's law: what makes a table look like a table and not like wallpaper."""
+    mirror = (0.04 + 0.96 * (1 - top.facing) ** 5) * np.float32(stuff.gloss * 0.8)
+    rows = top.edge - 1 - np.arange(lit.shape[0])
+    above = behind[np.clip(rows, 0, len(behind) - 1)]
+    wide = max(3, int(0.03 * top.rows)) | 1
+    above = cv2.blur(np.ascontiguousarray(above), (wide, wide))
+    return lit * (1 - mirror)[..., None] + above * mirror[..., None]
+
+
+def _focus(top: Table, asked: Backdrop) -> Plane:
+    """The disc's diameter in pixels for each row. On a plane it grows linearly from the contact line: thin lens."""
+    rows = np.arange(top.rows, dtype=np.float32)
+    far = np.float32(asked.blur * top.rows)
+    if asked.seen_from == "above":
+        return np.abs(rows - top.floor) / np.float32(top.rows) * far * np.float32(FLAT_BLUR)
+    slope = far / max(top.floor - top.edge, 1.0)
+    behind = np.minimum((top.floor - rows) * slope, far)
+    return np.where(rows < top.floor, behind, (rows - top.floor) * slope * NEAR_BLUR).astype(np.float32)
