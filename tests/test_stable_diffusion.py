@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,14 @@ MASK[:, 60:] = 1
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> StableDiffusion:
-    return tiny_family(tmp_path_factory.mktemp("checkpoints"))
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StableDiffusion]:
+    import torch
+
+    # Threads of torch cost tiny tensors more than they give, above all beside other work.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tiny_family(tmp_path_factory.mktemp("checkpoints"))
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +113,6 @@ def weight_bytes(model: Painter) -> int:
 @pytest.mark.parametrize("spec_id", ALL)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_size_from_headers_is_the_bytes_loaded(family: StableDiffusion, spec_id: str, dtype: str):
-    from dataclasses import replace
-
     row = replace(next(row for row in family.specs if row.id == spec_id), dtype=dtype)
     model = family.load(row, "cpu")
     assert family.size_of(row) == weight_bytes(model) > 0
@@ -174,8 +179,6 @@ def test_a_variation_is_the_picture_of_its_seed_alone(cache: Cache):
 
 
 def test_the_adapter_changes_the_picture_and_leaves_no_adapter(cache: Cache, family: StableDiffusion):
-    from dataclasses import replace
-
     with cache.borrow("tiny-fast") as model:
         fused = model.draw(text(), unwatched).images[0]
         assert not any("lora" in name for name, _ in model.pipe.unet.named_parameters())
@@ -272,8 +275,6 @@ def test_what_is_missing_is_said(cache: Cache):
 
 
 def test_folder_without_a_checkpoint_is_unavailable(family: StableDiffusion, tmp_path: Path):
-    from dataclasses import replace
-
     with pytest.raises(ModelUnavailable, match="model_index"):
         family.size_of(replace(family.specs[0], repo=str(tmp_path)))
 
