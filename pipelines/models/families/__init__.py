@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipelines.models.families import nets
+from pipelines.models.families import backdrops, nets
 from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION
 from pipelines.types import Family
 
-FAMILIES: tuple[Family, ...] = (nets, STABLE_DIFFUSION)
+FAMILIES: tuple[Family, ...] = (nets, backdrops, STABLE_DIFFUSION)
