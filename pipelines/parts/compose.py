@@ -18,6 +18,7 @@ LEAST_GRAIN = 0.6  # 8-bit steps; less shows as plastic beside any camera's nois
 MOST_GRAIN = 4.0
 RELIT_L = 4.0
 RELIT_CHROMA = 1.5
+_TOUCH = 0.16  # of the subject's width: round feet and saucers rise that far before they leave the ground
 
 
 @dataclass(frozen=True)

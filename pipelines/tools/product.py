@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -55,7 +55,10 @@ class Rule:
     surface: bool = False
 
 
-_SOFT = Shadow(contact=0.52, cast=0.13, squash=0.12)
+_SOFT = Shadow(contact=0.52, cast=0.13)
+# The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
+_SQUASH = {"front": 0.14, "three-quarter": 0.45, "above": 1.0}
+_TILT = {"front": 0.35, "three-quarter": 0.28, "above": 0.06}
 _FULL = Shadow()
 RULES: dict[str, Rule] = {
     "amazon": Rule("Amazon", "pure-white", 0.87, 2000, pure=True),
@@ -166,8 +169,8 @@ def _on_ground(
         backdrop=_backdrop(params, studio, rule, placed, photo),
     )
     shadow = None if params.shadow == "none" or pure else rule.shadow or _FULL
-    if shadow and params.seen_from == "above":
-        shadow = Shadow(contact=shadow.contact, cast=shadow.cast, squash=1.0, tilt=0.04)
+    if shadow is not None:
+        shadow = replace(shadow, squash=_SQUASH[params.seen_from], tilt=_TILT[params.seen_from])
     scenes = studio.draw(render, emit)
     images = []
     for n, plate in enumerate(scenes.images):

@@ -1,0 +1,58 @@
+"""Makes the pictures of preset tiles and of the README with the tools themselves: `python -m assets.tiles`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+import PIL.Image
+
+from tests.bench.house import Room
+
+HERE = Path(__file__).parent
+SIDE = 240
+# The example that shows a tool best.
+PHOTO = {"headshot": "hopper", "product": "coffee", "background": "astronaut"}
+FACE = {"headshot": {"framing": "classic"}, "product": {}, "background": {"ratio": "1:1"}}
+
+
+def tiles(room: Room) -> None:
+    """One small WebP a preset, `assets/tiles/<tool>/<preset>.webp`."""
+    for tool in room.desk.tools:
+        if "preset" not in tool.params.model_fields:
+            continue
+        folder = HERE / "tiles" / tool.id
+        folder.mkdir(parents=True, exist_ok=True)
+        for preset in get_args(tool.params.model_fields["preset"].annotation):
+            values = {"photo": room.photos[PHOTO[tool.id]], "preset": preset, "size": 512, "seed": 1, **FACE[tool.id]}
+            if preset == "my-backdrop":
+                values["backdrop"] = room.photos["chelsea"]
+            _save(room, tool.id, values, folder / f"{preset}.webp")
+
+
+def _save(room: Room, tool: str, values: dict[str, object], path: Path) -> None:
+    result = room.make(tool, **values)
+    with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
+        square = _square(picture.convert("RGBA"))
+        square.resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS).save(path, quality=82, method=6)
+    print(path.relative_to(HERE), path.stat().st_size)
+
+
+def _square(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """The upper middle square, on white where there is nothing."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, min((picture.height - side) // 2, round(0.06 * picture.height))
+    ground = PIL.Image.new("RGB", (side, side), "white")
+    part = picture.crop((left, top, left + side, top + side))
+    ground.paste(part, mask=part.getchannel("A"))
+    return ground
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as data:
+        built = Room(Path(data))
+        try:
+            tiles(built)
+        finally:
+            built.close()
