@@ -1,17 +1,15 @@
-"""Which profile is taken, and that a hub that cannot be reached ends in one sentence and never in a hang."""
+"""Which profile is taken, and that weights out of reach end in one sentence."""
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
 from pipelines.models import profiles
 from pipelines.models.devices import Machine
-from pipelines.models.profiles import PROFILES, choose, hub_reachable
+from pipelines.models.profiles import PROFILES, choose
 from pipelines.models.specs import spec
 from pipelines.types import BadInput, ModelSpec, ModelUnavailable
 
@@ -41,7 +39,9 @@ def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
     assert "No GPU" in profile.reason
 
 
-@pytest.mark.parametrize(("memory", "wanted"), [(24, "sdxl"), (8, "sdxl"), (6, "light"), (4, "light"), (2, "embedded")])
+@pytest.mark.parametrize(
+    ("memory", "wanted"), [(24, "sdxl"), (10, "sdxl"), (8, "light"), (4, "light"), (2, "embedded")]
+)
 def test_the_largest_profile_that_fits_the_gpu_is_taken(memory: int, wanted: str):
     profile, device = choose(None, gpu(memory), cached=no, reachable=yes)
     assert (profile.id, device) == (wanted, "cuda")
@@ -84,24 +84,8 @@ def test_nothing_of_ours_is_cached_here_offline(monkeypatch: pytest.MonkeyPatch,
         profiles.stable_diffusion.find(spec("sdxl"))
 
 
-def test_a_hub_that_does_not_answer_costs_no_more_than_its_seconds(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        start = time.monotonic()
-        assert not hub_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1.0)
-        assert time.monotonic() - start < 2.0
-
-
-def test_a_hub_that_refuses_the_connection_is_not_reachable(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    assert not hub_reachable(f"http://127.0.0.1:{port}")
-
-
-def test_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert not hub_reachable("http://127.0.0.1:9")
+def test_without_a_way_to_ask_only_cached_weights_count():
+    assert choose("sdxl", CPU, cached=no)[0].id == "embedded"
 
 
 def test_choosing_does_not_import_torch():

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from starlette.routing import Mount, Route
 
 from pipelines.desk import Desk
+from pipelines.engines import hub
 from pipelines.engines.local import LocalEngine
 from pipelines.files import Files
 from pipelines.jobs import Jobs
-from pipelines.models import profiles
+from pipelines.models import devices, profiles
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
 from pipelines.parts.ingest import Ingest
@@ -45,10 +46,10 @@ class Studio:
 def build(settings: Settings) -> Studio:
     """Settings -> profile, cache, engine, queue, desk."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    profile, device = profiles.choose(settings.profile or None)
+    profile, device = profiles.choose(settings.profile or None, reachable=hub.reachable)
     log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
-    cache = Cache(FAMILIES, device=device)
+    cache = Cache(FAMILIES, budget=devices.budget(), device=device)
     jobs = Jobs(settings.data, LocalEngine(cache, files), waiting=settings.queue)
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)

@@ -38,6 +38,13 @@ def find_machine() -> Machine:
     return Machine("cuda", gpu, f"GPU with {gpu / 2**30:.0f} GB found.")
 
 
+def budget() -> int | None:
+    """Bytes that models may take together: what a drawing itself needs is left free. None when memory is unknown."""
+    machine = find_machine()
+    share = 0.5 if machine.device in ("cpu", "mps") else 0.85
+    return int(machine.memory * share) or None
+
+
 @lru_cache(maxsize=8)
 def best_dtype(device: str) -> str:
     """The floating type to compute in: bfloat16 where the hardware has it, else float16 on a GPU, float32 on a CPU."""

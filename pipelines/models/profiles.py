@@ -6,8 +6,6 @@ Rows that need a family which is not there yet are not listed: what can be chose
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,7 +15,6 @@ from pipelines.models.specs import spec
 from pipelines.types import BadInput, ModelSpec, ModelUnavailable, Profile
 
 HUB = "https://huggingface.co"
-PROBE_SECONDS = 3.0
 
 EMBEDDED = Profile("embedded", {"backdrop": "backdrops"}, "Embedded")
 LIGHT = Profile("light", dict.fromkeys(("backdrop", "text", "image", "inpaint"), "sd15-lcm"), "Stable Diffusion 1.5")
@@ -38,9 +35,9 @@ def choose(
     """The profile to serve with, its reason filled in, and the device to serve it on.
 
     Without `wanted` the best that fits the GPU's memory, and `embedded` without a GPU. A profile whose weights are
-    neither cached nor reachable becomes `embedded`, and the reason says so. The hub is probed for 3 s at most, and only
-    when there is a GPU or a profile was asked for. Raises `BadInput` for a name that no profile has. `machine`,
-    `cached` and `reachable` are what is found here unless given.
+    neither cached nor reachable becomes `embedded`, and the reason says so. `reachable` tells whether the hub answers
+    (`engines.hub`); it is asked only when there is a GPU or a profile was asked for, and without it only cached weights
+    count. `machine` and `cached` are what is found here unless given. Raises `BadInput` for a name no profile has.
     """
     machine = machine or find_machine()
     row, reason = _named(wanted) if wanted else _fitting(machine)
@@ -48,7 +45,7 @@ def choose(
         return replace(row, reason=reason), machine.device
     if (cached or is_cached)(_model(row)):
         return replace(row, reason=f"{reason} Its weights are on this machine."), machine.device
-    if (reachable or hub_reachable)():
+    if reachable is not None and reachable():
         return replace(row, reason=f"{reason} Its weights come from the hub with the first job."), machine.device
     return replace(EMBEDDED, reason=_unreachable(row)), machine.device
 
@@ -62,26 +59,9 @@ def is_cached(row: ModelSpec) -> bool:
     return True
 
 
-def hub_reachable(url: str = "", seconds: float = PROBE_SECONDS) -> bool:
-    """Whether the model hub answers within `seconds`, with whatever status. Honours HF_ENDPOINT and HF_HUB_OFFLINE."""
-    if os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "TRUE", "YES", "ON"}:
-        return False
-    url = url or os.environ.get("HF_ENDPOINT") or HUB
-    # In a process of its own, because looking up a name can hang for half a minute and takes no time limit.
-    try:
-        probe = subprocess.run([sys.executable, "-c", _PROBE, url], timeout=seconds, capture_output=True, check=False)
-    except subprocess.TimeoutExpired:
-        return False
-    return probe.returncode == 0
-
-
-_PROBE = """
-import sys, urllib.error, urllib.request
-try:
-    urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD"), timeout=3)
-except urllib.error.HTTPError:
-    pass
-"""
+def hub() -> str:
+    """Where weights come from, without a network call: HF_ENDPOINT or the public hub."""
+    return os.environ.get("HF_ENDPOINT") or HUB
 
 
 def _named(wanted: str) -> tuple[Profile, str]:
@@ -106,8 +86,7 @@ def _model(row: Profile) -> ModelSpec:
 
 
 def _unreachable(row: Profile) -> str:
-    where = os.environ.get("HF_ENDPOINT") or HUB
     return (
         f"Profile '{row.id}' needs the weights of {_model(row).repo}, which are not on this machine, "
-        f"and {where} did not answer within {PROBE_SECONDS:.0f} s: the embedded models serve instead."
+        f"and {hub()} did not answer: the embedded models serve instead."
     )

@@ -43,7 +43,7 @@ SDXL = ModelSpec(
     options=(("variant", "fp16"),),
     dtype="auto",
     bytes=2 * (2_567_463_684 + 123_060_480 + 694_659_840 + 83_653_863),
-    min_vram=8 * GB,
+    min_vram=10 * GB,
 )
 
 _ADAPTER_FILE = "pytorch_lora_weights.safetensors"
