@@ -1,0 +1,106 @@
+"""The page: home and one tab per tool, wired to the desk; knows no particular tool and no model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from pipelines.desk import Desk
+from ui import home
+from ui.access import Access
+from ui.events import Events
+from ui.pictures import TEMPORARY
+from ui.tab import TILES, Seat, lay_out, tile_styles
+from ui.theme import head, theme
+
+TITLE = "DesignerBox"
+UPLOAD_LIMIT = "64mb"
+"""A little more than ingest takes, so that a file which is too large gets ingest's sentence."""
+
+
+def build(desk: Desk, access: Access) -> gr.Blocks:
+    """The whole page. Launch it with `launch_arguments()`, and serve `routes()` beside it."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=TEMPORARY, fill_width=True) as page:
+        styles = "".join(tile_styles(tool) for tool in desk.tools)
+        gr.HTML(f"<style>{styles}</style>{_brand()}", elem_classes=["dbx-brand"])
+        with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:
+            with gr.Tab("Home", id="home", elem_id="tab-home"):
+                gr.HTML(home.page(desk.tools, desk.profile))
+            events = [_tool_tab(row.id, row.title, desk, access) for row in desk.tools]
+        _connect(tabs, events)
+        _ask_once(events)
+    return page
+
+
+def launch_arguments() -> dict[str, Any]:
+    """What `launch` must be given beside host, port, share, auth and routes."""
+    return {
+        "theme": theme(),
+        "head": head(),
+        "footer_links": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "enable_monitoring": False,
+        "max_file_size": UPLOAD_LIMIT,
+        "pwa": False,
+        "mcp_server": False,
+        "show_error": False,
+    }
+
+
+def routes() -> list[BaseRoute]:
+    """Static pictures of the page, under `assets/tiles`; open to everybody, like the page's own style."""
+    TILES.mkdir(parents=True, exist_ok=True)
+    return [Mount("/assets/tiles", app=StaticFiles(directory=TILES))]
+
+
+def _brand() -> str:
+    return '<a class="dbx-mark" href="#home">DesignerBox</a>'
+
+
+def _tool_tab(tool_id: str, title: str, desk: Desk, access: Access) -> Events:
+    with gr.Tab(title, id=tool_id, elem_id=f"tab-{tool_id}") as tab:
+        events = Events(lay_out(desk.tool(tool_id), desk), desk, access)
+    events.wire()
+    tab.select(
+        events.resume, [events.tab.seat], events.tab.outputs(), api_visibility="private", concurrency_limit=None,
+        show_progress="hidden", trigger_mode="multiple",
+    )  # fmt: skip
+    return events
+
+
+def _connect(tabs: gr.Tabs, events: Sequence[Events]) -> None:
+    """Send to: the shown picture becomes another tab's photo, and that tab comes to the front."""
+    incoming = {each.tab.tool.id: each.tab.incoming for each in events}
+    for each in events:
+        each.tab.board.send.input(
+            _sender(each, tabs, incoming), [each.tab.seat, each.tab.board.send, each.tab.board.variation],
+            [tabs, each.tab.board.send, *incoming.values()], api_visibility="private", concurrency_limit=None,
+            show_progress="hidden",
+        )  # fmt: skip
+
+
+def _sender(events: Events, tabs: gr.Tabs, incoming: dict[str, gr.State]) -> Callable[..., dict[Any, Any]]:
+    def send(request: gr.Request, seat: Seat, to: str, variation: str | None) -> dict[Any, Any]:
+        file_id = events.shown_file(seat, int(variation or 1) - 1, request)
+        if to not in incoming or file_id is None:
+            return {events.tab.board.send: ""}
+        return {tabs: gr.Tabs(selected=to), events.tab.board.send: "", incoming[to]: (file_id, time.time())}
+
+    return send
+
+
+def _ask_once(events: Sequence[Events]) -> None:
+    """Consent is asked once per visit: the box of one tool tab ticks those of the others."""
+    boxes = [each.tab.controls["consent"].value for each in events if "consent" in each.tab.controls]
+    for box in boxes:
+        others = [other for other in boxes if other is not box]
+        if others:
+            tick: Any = box
+            echo = f"(v) => [{', '.join('v' for _ in others)}]" if len(others) > 1 else "(v) => v"
+            tick.input(None, [box], others, js=echo, api_visibility="private")

@@ -1,0 +1,105 @@
+"""The first page: what the studio is, and every tool as a card; what is not built yet says so and is no link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from pipelines.types import Profile, Tool
+from ui.tab import TILES, TILES_URL
+from ui.widgets import fields_of
+
+HEADLINE = "Studio pictures from the photos you have"
+LEDE = (
+    "Professional headshots, product photos, marketing visuals and pictures for every platform, made on this machine. "
+    "What makes your subject yours stays pixel for pixel."
+)
+BANNER = (
+    "Running without a GPU model; your photo goes to no outside service. In seconds, from your own pixels: cut-outs, "
+    "backdrops, crops, light, styles, layouts. New outfits, expressions, poses and invented scenes need a GPU."
+)
+
+
+@dataclass(frozen=True)
+class Coming:
+    """A tool that is promised and not built yet."""
+
+    id: str
+    title: str
+    summary: str
+    ticks: tuple[str, ...]
+
+
+COMING: tuple[Coming, ...] = (
+    Coming("style", "Style Transfer", "Oil, ink, riso, film and more, over the drawing of your own photo.",
+           ("Artistic filters", "Multiple styles", "Preserves details", "Creative control", "Batch")),
+    Coming("character", "Character Creator", "A character that stays the same person from picture to picture.",
+           ("Unique designs", "Customizable traits", "Multiple poses", "Consistent style", "Commercial use")),
+    Coming("fashion", "Fashion Photos", "Seasonal looks, covers and flat lays for a brand.",
+           ("Lifestyle imagery", "Brand alignment", "Model variety", "Seasonal themes", "High-fashion looks")),
+    Coming("business", "Business Photos", "Team grids, speaker cards and press kits from single portraits.",
+           ("Professional settings", "Corporate style", "Team photos", "Office environments", "Brand consistency")),
+    Coming("batch", "Batch Processing", "A folder or a table of pictures, one set of rules, no waiting at the screen.",
+           ("Multiple images", "Automated workflow", "Consistent results", "Time efficient", "Bulk operations")),
+)  # fmt: skip
+
+API_TICKS = ("Developer friendly", "Custom integration", "Scalable", "Real-time", "Documentation")
+
+
+def page(tools: Sequence[Tool], profile: Profile) -> str:
+    """The home page as HTML."""
+    made = {tool.id for tool in tools}
+    cards = [_card(tool) for tool in tools]
+    cards += [_api_card(), *(_coming_card(row) for row in COMING if row.id not in made)]
+    return (
+        f'<div class="dbx-home"><header><h1>{HEADLINE}</h1><p class="dbx-lede">{LEDE}</p></header>'
+        f'{banner(profile)}<h2>All tools</h2><ul class="dbx-cards">{"".join(cards)}</ul></div>'
+    )
+
+
+def banner(profile: Profile) -> str:
+    """What this studio can do as it runs now, and why."""
+    if profile.id == "embedded":
+        return f'<p class="dbx-banner">{BANNER}</p>'
+    return f'<p class="dbx-banner">Running {escape(profile.title)}. {escape(profile.reason)}</p>'
+
+
+def _card(tool: Tool) -> str:
+    badge = '<span class="dbx-badge">Popular</span>' if tool.popular else ""
+    limits = "".join(f"<li>{escape(limit)}</li>" for limit in tool.limits)
+    more = f'<ul class="dbx-limits" aria-label="Limits">{limits}</ul>' if limits else ""
+    return (
+        f'<li class="dbx-card">{_picture(tool)}<div><h3><a href="#{tool.id}">{escape(tool.title)}</a>{badge}</h3>'
+        f"<p>{escape(tool.summary)}</p>{_ticks(tool.strengths)}{more}</div></li>"
+    )
+
+
+def _api_card() -> str:
+    return (
+        '<li class="dbx-card plain"><div><h3><a href="v1/docs">API Access</a></h3>'
+        "<p>Every tool over HTTP, with the shape OpenAI's clients already speak. Opens the documentation.</p>"
+        f"{_ticks(API_TICKS)}</div></li>"
+    )
+
+
+def _coming_card(row: Coming) -> str:
+    return (
+        f'<li class="dbx-card plain coming"><div><h3>{row.title}<span class="dbx-badge calm">Not built yet</span></h3>'
+        f"<p>{row.summary}</p>{_ticks(row.ticks, planned=True)}</div></li>"
+    )
+
+
+def _ticks(words: Sequence[str], *, planned: bool = False) -> str:
+    rows = "".join(f"<li>{escape(word)}</li>" for word in words)
+    name, kind = ("Planned", " planned") if planned else ("What it does", "")
+    return f'<ul class="dbx-ticks{kind}" aria-label="{name}">{rows}</ul>'
+
+
+def _picture(tool: Tool) -> str:
+    """A result made by the tool: its own card picture, else its first preset's tile."""
+    looks = [value for row in fields_of(tool.params) if row.tiles for _, value in row.options]
+    found = next((name for name in ("card", *looks) if (TILES / tool.id / f"{name}.webp").exists()), None)
+    if found is None:
+        return ""
+    return f'<img src="{TILES_URL}/{tool.id}/{found}.webp" alt="Made with {escape(tool.title)}" loading="lazy">'

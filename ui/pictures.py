@@ -1,0 +1,139 @@
+"""Gradio components that carry pictures without re-encoding them; knows no tool, no job and no owner."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+from abc import ABCMeta
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import gradio as gr
+import numpy as np
+from gradio.component_meta import ComponentMeta
+from gradio.data_classes import ImageData
+
+from pipelines.parts.emit import jpeg
+from pipelines.types import Image, Size
+
+TEMPORARY = (600, 86400)
+"""How often, in seconds, Gradio looks for copies to delete, and the age at which it deletes them."""
+
+
+class Named(NamedTuple):
+    """A file on disk and the name a visitor sees when saving it."""
+
+    path: Path
+    name: str
+
+
+def data_url(jpeg: bytes) -> str:
+    """A picture inside the page: no second request, no file on disk."""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+
+
+def shelf(named: Named, cache: str) -> str:
+    """Put a file where Gradio may serve it, byte for byte, under its visible name; returns that path.
+
+    The folder is the stored file's own name, which is a hash, so that nobody can guess the address.
+    """
+    target = Path(cache) / named.path.stem / named.name
+    if target.exists():
+        os.utime(target)  # Gradio clears by age, and this one is in use again
+        return str(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    shutil.copyfile(named.path, part)
+    os.replace(part, target)
+    return str(target)
+
+
+class _Unread:
+    """Takes any upload as a path, unread: judging bytes is the work of ingest. Shows JPEG bytes."""
+
+    def get_block_name(self) -> str:
+        return "image"
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """The path of what was sent."""
+        return payload.path if payload is not None else None
+
+    def postprocess(self, value: bytes | None) -> ImageData | None:
+        """JPEG bytes as a data URL."""
+        return None if value is None else ImageData(url=data_url(value))
+
+
+class _Live:
+    """Shows JPEG bytes while work goes on, and at the end the file itself, so that saving it keeps its metadata."""
+
+    GRADIO_CACHE: str
+
+    def get_block_name(self) -> str:
+        return "image"
+
+    def preprocess(self, payload: ImageData | None) -> None:
+        """It is never read."""
+        return None
+
+    def postprocess(self, value: bytes | Named | None) -> ImageData | None:
+        """A preview as a data URL, a file as a path."""
+        if isinstance(value, Named):
+            return ImageData(path=shelf(value, self.GRADIO_CACHE), orig_name=value.name)
+        return None if value is None else ImageData(url=data_url(value))
+
+
+def _image(name: str, behaviour: type) -> type[gr.Image]:
+    """`gr.Image` with other manners.
+
+    A class statement would run Gradio's metaclass, which writes a `.pyi` beside the source of every component; a
+    running studio writes nothing there.
+    """
+    body = {"__module__": __name__, "__doc__": behaviour.__doc__}
+    return ABCMeta.__new__(ComponentMeta, name, (behaviour, gr.Image), body)  # pyright: ignore[reportReturnType]
+
+
+Photo = _image("Photo", _Unread)
+Live = _image("Live", _Live)
+
+
+def read_upload(path: str) -> bytes:
+    """The bytes of an upload, which is deleted: nothing should be kept that still carries EXIF and GPS."""
+    file = Path(path)
+    data = file.read_bytes()
+    file.unlink(missing_ok=True)
+    return data
+
+
+def flat(image: Image) -> Image:
+    """H x W x 3 of an H x W x 3 or 4 picture; what is see-through lies on white."""
+    if image.shape[2] == 3:
+        return image
+    alpha = image[..., 3:].astype(np.float32) / 255
+    return np.asarray(image[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
+
+
+def small(image: Image, side: int = 1024) -> bytes:
+    """JPEG bytes for the page, longer side at most `side` pixels."""
+    return jpeg(flat(image), side)
+
+
+def before(photo: Image, receipt: Mapping[str, Any], size: Size, side: int = 1024) -> bytes | None:
+    """The photo laid where the result's subject stands, as JPEG bytes in the result's shape, for before and after.
+
+    `size` is the result's. None where nothing was placed.
+    """
+    placement = receipt.get("placement") or {}
+    box, scale = placement.get("box"), placement.get("scale")
+    if not box or not scale:
+        return None
+    shrink = min(1.0, side / max(size))
+    height, width = photo.shape[:2]
+    centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) * shrink
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), placement.get("roll", 0.0), scale * shrink)
+    matrix[:, 2] += centre - np.array([width / 2, height / 2])
+    shape = round(size[0] * shrink), round(size[1] * shrink)
+    laid = cv2.warpAffine(flat(photo), matrix, shape, flags=cv2.INTER_AREA, borderValue=(128, 128, 128))
+    return jpeg(np.asarray(laid, np.uint8), side)

@@ -1,0 +1,121 @@
+// Keyboard, paste, deep links, and alerts beside their fields. Knows element ids and classes, no tool.
+(() => {
+  const visible = (node) => node && node.offsetParent !== null;
+  const tool = () => [...document.querySelectorAll(".dbx-tool")].find(visible);
+  const press = (suffix) => {
+    const here = tool();
+    const button = here && document.getElementById(here.id.replace(/-tool$/, suffix));
+    if (button && !button.disabled) button.click();
+    return Boolean(button);
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      document.activeElement?.blur(); // so that words still being typed are in the form
+      if (press("-generate")) event.preventDefault();
+    } else if (event.key === "Escape") press("-stop");
+  }, true);
+
+  // A picture that is pasted, or dropped on one that is there already, goes into the photo of the tool in view.
+  const give = async (field, file) => {
+    const find = () => field.querySelector("input[type=file]");
+    if (!find()) field.querySelector(".icon-button-wrapper button:last-of-type")?.click();
+    for (let tries = 0; !find() && tries < 40; tries++) await new Promise((done) => setTimeout(done, 25));
+    if (!find()) return;
+    const carrier = new DataTransfer();
+    carrier.items.add(file);
+    find().files = carrier.files;
+    find().dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const picture = (carrier) => [...(carrier?.files ?? [])].find((file) => file.type.startsWith("image/"));
+  document.addEventListener("paste", (event) => {
+    const file = picture(event.clipboardData), field = tool()?.querySelector(".dbx-photo");
+    if (!file || !field) return;
+    event.preventDefault();
+    give(field, file);
+  });
+  const filled = (target) => { const field = target.closest?.(".dbx-photo"); return field?.querySelector("img") && field; };
+  document.addEventListener("dragover", (event) => { if (filled(event.target)) event.preventDefault(); });
+  document.addEventListener("drop", (event) => {
+    const field = filled(event.target), file = picture(event.dataTransfer);
+    if (!field || !file) return;
+    event.preventDefault();
+    give(field, file);
+  });
+
+  // Links like #headshot open a tab; the open tab is in the address, so that a refresh comes back to it.
+  const tabButton = (id) => document.getElementById(`tab-${id}-button`);
+  const follow = () => {
+    const id = location.hash.slice(1);
+    const button = id && tabButton(id);
+    if (button && button.getAttribute("aria-selected") !== "true") button.click();
+    return Boolean(button) || !id;
+  };
+  window.addEventListener("hashchange", () => { follow(); window.scrollTo(0, 0); });
+  document.addEventListener("click", (event) => {
+    const id = event.target.closest?.("button[role=tab]")?.id.match(/^tab-(.+)-button$/)?.[1];
+    if (id && location.hash !== `#${id}`) history.replaceState(null, "", `#${id}`);
+  });
+
+  // Before and after: the slider sets where the photo is cut.
+  const wipe = (input) => input.closest(".dbx-box")?.style.setProperty("--cut", `${input.value}%`);
+  document.addEventListener("input", (event) => {
+    if (event.target.matches?.(".dbx-wipe input")) wipe(event.target);
+  });
+
+  // The one alert of a tab is shown inside the field it is about.
+  const settle = () => {
+    document.querySelectorAll(".dbx-alert.placed").forEach((copy) => {
+      if (!copy.source.isConnected) {
+        copy.field.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
+        copy.remove();
+      }
+    });
+    document.querySelectorAll(".dbx-alerts .dbx-alert:not(.moved)").forEach((alert) => {
+      const field = alert.dataset.for && document.getElementById(alert.dataset.for);
+      if (!visible(field)) return;
+      const copy = alert.cloneNode(true);
+      copy.classList.add("placed");
+      copy.source = alert;
+      copy.field = field;
+      field.append(copy);
+      alert.classList.add("moved");
+      if (!copy.classList.contains("calm")) {
+        field.querySelectorAll("input, textarea").forEach((input) => input.setAttribute("aria-invalid", "true"));
+        copy.scrollIntoView({ block: "nearest" });
+      }
+    });
+    document.querySelectorAll(".dbx-colour:not(.ready)").forEach(pick);
+    document.querySelectorAll(".dbx-box").forEach((box) => {
+      const input = box.querySelector(".dbx-wipe input");
+      if (input) wipe(input);
+    });
+  };
+
+  // The system's colour picker beside a colour's text.
+  const pick = (block) => {
+    const text = block.querySelector("input, textarea");
+    if (!text) return;
+    block.classList.add("ready");
+    const picker = document.createElement("input");
+    picker.type = "color";
+    picker.setAttribute("aria-label", "Pick a colour");
+    picker.addEventListener("change", () => {
+      text.value = picker.value;
+      text.dispatchEvent(new Event("input", { bubbles: true }));
+      text.dispatchEvent(new Event("blur", { bubbles: true }));
+    });
+    text.addEventListener("input", () => { if (/^#[0-9a-f]{6}$/i.test(text.value)) picker.value = text.value; });
+    text.parentElement.append(picker);
+  };
+
+  let due = false;
+  new MutationObserver(() => {
+    if (due) return;
+    due = true;
+    requestAnimationFrame(() => { due = false; settle(); });
+  }).observe(document, { childList: true, subtree: true });
+
+  const opened = setInterval(() => { if (document.getElementById("tab-home-button") && follow()) clearInterval(opened); }, 50);
+  setTimeout(() => clearInterval(opened), 30000);
+})();

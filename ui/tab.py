@@ -1,0 +1,203 @@
+"""The one tool tab, laid out from a tool's Params; knows no particular tool, and starts nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines.desk import Desk, Example
+from pipelines.types import Params, Subject, Tool
+from ui import words
+from ui.pictures import Live
+from ui.widgets import Control, Field, control, fields_of
+
+TILES = Path(__file__).parent.parent / "assets" / "tiles"
+TILES_URL = "assets/tiles"
+SIDE_BY_SIDE = {"size", "variations"}
+LOCKED = "Locked: needs a model that can {verbs}, which this studio does not run. See --profile."
+
+
+@dataclass
+class Seat:
+    """What one visitor's open tab is busy with; one per tool and browser tab, kept in the session.
+
+    `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
+    """
+
+    job: str = ""
+    draft: str = ""
+    shown: str = ""
+    opened: bool = False
+
+
+@dataclass(frozen=True)
+class Board:
+    """The right side: the box, what it says, and what can be done with what is in it."""
+
+    stage: gr.HTML
+    live: gr.Image
+    before: gr.HTML
+    variation: gr.Radio
+    save: gr.DownloadButton
+    reuse: gr.Button
+    send: gr.Dropdown
+    code: gr.Code
+    receipt: gr.Code
+
+    def all(self) -> list[Component]:
+        """Every component of it."""
+        return list(vars(self).values())
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One tool's tab. `incoming` takes a picture that another tab sends."""
+
+    tool: Tool
+    seat: gr.State
+    incoming: gr.State
+    controls: Mapping[str, Control]
+    alert: gr.HTML
+    generate: gr.Button
+    stop: gr.Button
+    board: Board
+    examples: tuple[tuple[Example, gr.Button], ...] = ()
+    others: tuple[Tool, ...] = field(default=())
+
+    def values(self) -> list[Component]:
+        """What the form's values are read from, in the order of the fields."""
+        return [made.value for made in self.controls.values()]
+
+    def outputs(self) -> list[Component]:
+        """Everything an event of this tab may change."""
+        shown = [made.shown for made in self.controls.values() if made.shown is not made.value]
+        return [*self.values(), *shown, self.alert, self.generate, self.stop, *self.board.all()]
+
+
+def lay_out(tool: Tool, desk: Desk) -> Tab:
+    """The tab's components, in the layout that is open."""
+    gr.HTML(_head(tool))
+    seat, incoming = gr.State(Seat()), gr.State(None)
+    with gr.Row(elem_classes=["dbx-tool"], elem_id=f"{tool.id}-tool"):
+        with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
+            controls, examples = _form(tool, desk)
+            alert = gr.HTML("", elem_classes=["dbx-alerts"])
+            with gr.Row(elem_classes=["dbx-go"]):
+                generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
+                stop = gr.Button("Stop", variant="stop", elem_id=f"{tool.id}-stop", interactive=False, scale=1)
+        with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
+            others = tuple(
+                other for other in desk.tools if other.id != tool.id and "photo" in other.params.model_fields
+            )
+            board = _board(tool, others)
+    return Tab(tool, seat, incoming, controls, alert, generate, stop, board, examples, others)
+
+
+def _head(tool: Tool) -> str:
+    return f'<header class="dbx-head"><h1>{tool.title}</h1><p>{tool.summary}</p></header>'
+
+
+def _form(tool: Tool, desk: Desk) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...]]:
+    """The fields in three groups: always seen, "Adjust subject", "More"; in the mapping, the order of the Params."""
+    rows = {row.name: row for row in fields_of(tool.params)}
+    first, subject, more = _groups(tool.params, tuple(rows.values()))
+    made: dict[str, Control] = {}
+
+    def add(row: Field) -> None:
+        made[row.name] = control(row, tool.id, _locked(desk, tool.params, row.name))
+
+    photo = [row for row in first if row.kind in ("picture", "pictures")][:1]
+    for row in photo:
+        add(row)
+    examples = _examples(tool, desk)
+    for row in [row for row in first if row.kind == "flag"]:
+        add(row)
+    rest = [row for row in first if row.name not in made]
+    pair = [row for row in rest if row.name in SIDE_BY_SIDE]
+    for row in [row for row in rest if row not in pair]:
+        add(row)
+    if pair:
+        with gr.Row(elem_classes=["dbx-pair"]):
+            for row in pair:
+                add(row)
+    for title, group in (("Adjust subject", subject), ("More", more)):
+        if group:
+            with gr.Accordion(title, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-{_slug(title)}"):
+                for row in group:
+                    add(row)
+    return {name: made[name] for name in rows}, examples
+
+
+def _slug(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _groups(params: type[Params], rows: tuple[Field, ...]) -> tuple[list[Field], list[Field], list[Field]]:
+    shared = set(Subject.model_fields) if issubclass(params, Subject) else set()
+    first = [row for row in rows if not row.more]
+    subject = [row for row in rows if row.more and row.name in shared]
+    return first, subject, [row for row in rows if row.more and row.name not in shared]
+
+
+def _locked(desk: Desk, params: type[Params], name: str) -> str:
+    missing = desk.lacks(params, name)
+    return LOCKED.format(verbs=" and ".join(missing)) if missing else ""
+
+
+def _examples(tool: Tool, desk: Desk) -> tuple[tuple[Example, gr.Button], ...]:
+    wanted = [example for example in desk.examples() if example.name in tool.examples]
+    if not wanted:
+        return ()
+    with gr.Row(elem_classes=["dbx-examples"]):
+        gr.HTML("<p>No photo at hand? Try one of these.</p>", elem_classes=["dbx-hint"])
+        return tuple((example, _example_button(tool, example)) for example in wanted)
+
+
+def _example_button(tool: Tool, example: Example) -> gr.Button:
+    name = example.name.replace("-", " ").capitalize()
+    return gr.Button(name, icon=str(example.path), size="sm", min_width=72, elem_id=f"{tool.id}-example-{example.name}")
+
+
+def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
+    stage = gr.HTML(words.line(words.IDLE), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False)
+    with gr.Column(elem_classes=["dbx-box"], elem_id=f"{tool.id}-box"):
+        live = Live(
+            show_label=False, interactive=False, buttons=["fullscreen"], container=False, elem_id=f"{tool.id}-live",
+            elem_classes=["dbx-live"], alt_text=f"{tool.title}: the picture", label=f"{tool.title}: the picture",
+        )  # fmt: skip
+        before = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
+    stage.render()
+    variation = gr.Radio(
+        [], label="Variation", visible=False, elem_id=f"{tool.id}-variation", elem_classes=["dbx-segments"]
+    )
+    with gr.Row(elem_classes=["dbx-actions"]):
+        save = gr.DownloadButton(
+            "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=120
+        )
+        reuse = gr.Button("Apply settings again", interactive=False, elem_id=f"{tool.id}-reuse", min_width=120)
+        send = gr.Dropdown(
+            [("Send to …", ""), *((other.title, other.id) for other in others)], value="", show_label=False,
+            label="Send to another tool", interactive=False, container=False, min_width=140, elem_id=f"{tool.id}-send",
+        )  # fmt: skip
+    with gr.Accordion("Copy as code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
+        code = gr.Code("# Generate a picture first.", language="shell", label="The same picture through the API",
+                       interactive=False)  # fmt: skip
+    with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
+        receipt = gr.Code("{}", language="json", label="Settings, models, checks, timings", interactive=False,
+                          max_lines=24)  # fmt: skip
+    return Board(stage, live, before, variation, save, reuse, send, code, receipt)
+
+
+def tile_styles(tool: Tool) -> str:
+    """CSS that dresses the radio's options with the pictures in assets/tiles, for those that exist."""
+    rules = []
+    for row in fields_of(tool.params):
+        for place, (_, value) in enumerate(row.options if row.tiles else (), 1):
+            if (TILES / tool.id / f"{value}.webp").exists():
+                option = f"#{tool.id}-{row.name} label:nth-of-type({place})::before"
+                rules.append(f'{option}{{content:"";background-image:url("{TILES_URL}/{tool.id}/{value}.webp")}}')
+    return "".join(rules)

@@ -1,0 +1,103 @@
+"""How the page looks: a quiet theme of our own, system fonts, nothing from other hosts; knows no tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+from gradio.themes.utils.colors import Color
+
+STATIC = Path(__file__).parent / "static"
+
+# Pictures are judged against what surrounds them, so surfaces are neutral and one accent is all the colour there is.
+_GREY = Color(
+    "#fafafa", "#f4f4f3", "#e6e6e4", "#d2d2cf", "#a3a39f", "#6f6f6b", "#53534f", "#3c3c39", "#262624", "#1a1a19",
+    "#121211", name="paper",
+)  # fmt: skip
+_TEAL = Color(
+    "#eef8f6", "#d5eeea", "#aeddd6", "#7cc7bd", "#4aaca0", "#2a8f84", "#0f6e65", "#0d5a53", "#0c4843", "#0a3935",
+    "#062522", name="studio",
+)  # fmt: skip
+_FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
+
+
+def theme() -> gr.themes.Base:
+    """Light and dark, text on every surface at 4.5 to 1 or better."""
+    base = gr.themes.Base(
+        primary_hue=_TEAL, secondary_hue=_TEAL, neutral_hue=_GREY, font=_FONTS, font_mono=_MONO,
+        radius_size=gr.themes.sizes.radius_md, text_size=gr.themes.sizes.text_md,
+    )  # fmt: skip
+    return base.set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        body_text_color="*neutral_900",
+        body_text_color_dark="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="#b9b9b4",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_border_width_dark="0px",
+        block_padding="0px",
+        block_shadow="none",
+        block_shadow_dark="none",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="#b9b9b4",
+        block_info_text_size="*text_sm",
+        block_label_background_fill="transparent",
+        block_label_background_fill_dark="transparent",
+        block_label_border_width="0px",
+        block_label_border_width_dark="0px",
+        block_label_text_color="*neutral_900",
+        block_label_text_color_dark="*neutral_100",
+        block_title_text_color="*neutral_900",
+        block_title_text_color_dark="*neutral_100",
+        block_title_text_weight="600",
+        block_title_text_size="*text_md",
+        panel_background_fill="transparent",
+        panel_background_fill_dark="transparent",
+        border_color_primary="*neutral_300",
+        border_color_primary_dark="#4a4a46",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_900",
+        input_border_color="*neutral_400",
+        input_border_color_dark="#6a6a65",
+        input_border_width="1px",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="#a3a39f",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="#7cc7bd",
+        button_primary_background_fill_hover_dark="#aeddd6",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="*neutral_950",
+        button_secondary_background_fill="white",
+        button_secondary_background_fill_hover="*neutral_100",
+        button_secondary_background_fill_dark="*neutral_800",
+        button_secondary_background_fill_hover_dark="*neutral_700",
+        button_secondary_border_color="*neutral_400",
+        button_secondary_border_color_dark="#6a6a65",
+        button_border_width="1px",
+        button_cancel_background_fill="white",
+        button_cancel_background_fill_dark="*neutral_800",
+        button_cancel_text_color="#9b1c1c",
+        button_cancel_text_color_dark="#ffb4ab",
+        button_cancel_border_color="#9b1c1c",
+        button_cancel_border_color_dark="#ffb4ab",
+        button_large_text_weight="600",
+        slider_color="*primary_600",
+        slider_color_dark="#7cc7bd",
+        link_text_color="*primary_700",
+        link_text_color_dark="#7cc7bd",
+        color_accent="*primary_600",
+        color_accent_soft="*primary_100",
+        color_accent_soft_dark="*primary_900",
+    )
+
+
+def head() -> str:
+    """Style and script of the page, inline: one request less, and no other host."""
+    css = (STATIC / "page.css").read_text(encoding="utf-8")
+    js = (STATIC / "page.js").read_text(encoding="utf-8")
+    return f'<meta name="color-scheme" content="light dark"><style>{css}</style><script>{js}</script>'

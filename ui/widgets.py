@@ -1,0 +1,216 @@
+"""One field of a tool's Params becomes one Gradio component; knows no tool, and reads everything from the field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import annotated_types
+import gradio as gr
+from gradio.components import Component
+from gradio.events import EventListener
+from pydantic.fields import FieldInfo
+
+from pipelines.types import Kind, Params
+from ui.pictures import Photo
+
+RADIO_AT_MOST = 6
+"""More choices than this, without tiles, are a dropdown."""
+SEGMENTS_AT_MOST = 5
+"""A whole number of so few values is a row of segments: one tap, no sliding."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """What a Params field says about its widget."""
+
+    name: str
+    kind: Kind
+    label: str
+    help: str
+    default: Any
+    required: bool
+    more: bool
+    tiles: bool
+    options: tuple[tuple[str, str], ...] = ()
+    low: float = 0
+    high: float = 0
+    step: float = 1
+    unit: str = ""
+    max_length: int | None = None
+
+
+@dataclass(frozen=True)
+class Control:
+    """A field on the page. `value` is what a form reads and writes; `shown` is what the visitor sees.
+
+    They differ for pictures: there `value` is a state that holds the file's id, `shown` the picture itself.
+    `locked` says why the field cannot be used, else it is empty.
+    """
+
+    field: Field
+    value: Component
+    shown: Component
+    locked: str = ""
+
+
+def fields_of(params: type[Params]) -> tuple[Field, ...]:
+    """Every field, in order of declaration."""
+    return tuple(_field(params, name, info) for name, info in params.model_fields.items())
+
+
+def _field(params: type[Params], name: str, info: FieldInfo) -> Field:
+    extra = params.schema_extra(name)
+    low, high = _bounds(info)
+    return Field(
+        name=name,
+        kind=params.kind_of(name),
+        label=info.title or name,
+        help=info.description or "",
+        default=None if info.is_required() else info.default,
+        required=info.is_required(),
+        more=bool(extra.get("x-more")),
+        tiles=bool(extra.get("x-tiles")),
+        options=_options(info, extra.get("x-labels", {})),
+        low=low,
+        high=high,
+        step=extra.get("x-step", 1),
+        unit=extra.get("x-unit", ""),
+        max_length=next((m.max_length for m in info.metadata if isinstance(m, annotated_types.MaxLen)), None),
+    )
+
+
+def _bounds(info: FieldInfo) -> tuple[float, float]:
+    low: Any = next((m.ge for m in info.metadata if isinstance(m, annotated_types.Ge)), 0)
+    high: Any = next((m.le for m in info.metadata if isinstance(m, annotated_types.Le)), 0)
+    return low, high
+
+
+def _options(info: FieldInfo, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """(words shown, value) for a `Literal`."""
+    values = [value for value in get_args(info.annotation) if isinstance(value, str)]
+    return tuple((labels.get(value, value), value) for value in values)
+
+
+def control(field: Field, prefix: str, locked: str = "") -> Control:
+    """Make the component(s) of `field` in the layout that is open. `prefix` makes the HTML ids unique."""
+    made = _MAKERS[field.kind](field, f"{prefix}-{field.name}", locked)
+    if field.kind in ("picture", "mask"):
+        return Control(field, gr.State(None), made, locked)
+    return Control(field, made, made, locked)
+
+
+def plain(field: Field, value: Any) -> Any:
+    """A component's value as Params takes it: empty text is nothing where the field's default is nothing."""
+    if isinstance(value, str):
+        value = value.strip()
+    if field.kind == "choice":
+        return field.default if value is None else value
+    if field.kind == "number":
+        # A number field that was emptied; and a slider hands a whole number back as it likes.
+        value = field.default if value is None else value
+        return int(value) if isinstance(field.default, int) and float(value).is_integer() else value
+    return None if value == "" and field.default is None else value
+
+
+def words_on(field: Field, value: Any) -> Any:
+    """A Params value as the component takes it: a radio of numbers holds texts."""
+    return str(value) if _segmented(field) and value is not None else value
+
+
+def changes(made: Control) -> tuple[EventListener, ...]:
+    """The events by which a visitor (never the program) has finished changing this field."""
+    shown: Any = made.shown
+    names = {gr.Slider: ("release",), gr.Textbox: ("submit", "blur"), gr.Number: ("submit", "blur")}
+    if made.field.kind in ("picture", "mask", "pictures"):
+        return ()
+    return tuple(getattr(shown, name) for name in names.get(type(shown), ("input",)))
+
+
+# ---------------------------------------------------------------- one maker a kind
+
+
+def _help(field: Field, locked: str) -> str | None:
+    return locked or field.help or None
+
+
+def _label(field: Field) -> str:
+    return f"{field.label} ({field.unit})" if field.unit else field.label
+
+
+def _prompt(field: Field, elem_id: str, locked: str) -> Component:
+    return gr.Textbox(
+        label=field.label, info=_help(field, locked), value="", lines=2, max_lines=4, max_length=field.max_length,
+        interactive=not locked, elem_id=elem_id,
+    )  # fmt: skip
+
+
+def _picture(field: Field, elem_id: str, locked: str) -> Component:
+    return Photo(
+        label=field.label, sources=["upload"], placeholder="Drop a photo, paste it, or click to choose", buttons=[],
+        height=None, elem_id=elem_id, elem_classes=["dbx-photo"], interactive=not locked, alt_text=field.label,
+    )  # fmt: skip
+
+
+def _choice(field: Field, elem_id: str, locked: str) -> Component:
+    options: list[Any] = list(field.options)
+    short = len(options) <= RADIO_AT_MOST
+    if not (field.tiles or short):
+        return gr.Dropdown(
+            options, value=field.default, label=field.label, info=_help(field, locked), interactive=not locked,
+            elem_id=elem_id,
+        )  # fmt: skip
+    return gr.Radio(
+        options, value=field.default, label=field.label, info=_help(field, locked), interactive=not locked,
+        elem_id=elem_id, elem_classes=["dbx-tiles" if field.tiles else "dbx-segments"],
+    )  # fmt: skip
+
+
+def _colour(field: Field, elem_id: str, locked: str) -> Component:
+    # Gradio's picker cannot say "none"; page.js adds the system's own picker beside this text.
+    return gr.Textbox(
+        label=field.label, info=_help(field, locked), value="", placeholder="#rrggbb, or empty", max_length=7,
+        interactive=not locked, elem_id=elem_id, elem_classes=["dbx-colour"],
+    )  # fmt: skip
+
+
+def _seed(field: Field, elem_id: str, locked: str) -> Component:
+    return gr.Number(
+        label=field.label, info=_help(field, locked), value=None, precision=0, minimum=field.low, maximum=field.high,
+        interactive=not locked, elem_id=elem_id,
+    )  # fmt: skip
+
+
+def _segmented(field: Field) -> bool:
+    return field.kind == "number" and isinstance(field.default, int) and field.high - field.low < SEGMENTS_AT_MOST
+
+
+def _number(field: Field, elem_id: str, locked: str) -> Component:
+    if _segmented(field):
+        return gr.Radio(
+            [str(n) for n in range(int(field.low), int(field.high) + 1)], value=str(field.default), label=_label(field),
+            info=_help(field, locked), interactive=not locked, elem_id=elem_id, elem_classes=["dbx-segments"],
+        )  # fmt: skip
+    return gr.Slider(
+        field.low, field.high, value=field.default, step=field.step, label=_label(field), info=_help(field, locked),
+        interactive=not locked, buttons=[], elem_id=elem_id,
+    )  # fmt: skip
+
+
+def _flag(field: Field, elem_id: str, locked: str) -> Component:
+    return gr.Checkbox(
+        value=bool(field.default), label=field.label, info=_help(field, locked), interactive=not locked, elem_id=elem_id
+    )
+
+
+_MAKERS: Mapping[Kind, Callable[[Field, str, str], Component]] = {
+    "prompt": _prompt,
+    "picture": _picture,
+    "mask": _picture,
+    "choice": _choice,
+    "colour": _colour,
+    "seed": _seed,
+    "number": _number,
+    "flag": _flag,
+}

@@ -1,0 +1,116 @@
+"""What the tool tab says: stage line, alerts, receipt, code, as text and escaped HTML; knows no component."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any
+
+from pipelines.types import Job, Queued, Result, Step
+
+IDLE = "Add a photo to begin."
+STARTED = "Starting"
+STOPPED = "Stopped. Nothing was written."
+
+
+def line(text: str, *, busy: bool = False, share: float | None = None, notes: Iterable[str] = ()) -> str:
+    """The stage line; `share` 0 to 1 fills its bar, None with `busy` lets it run."""
+    width = "" if share is None else f' style="--share:{min(max(share, 0), 1):.3f}"'
+    state = "dbx-line busy" if busy else "dbx-line"
+    state += " part" if busy and share is not None else ""
+    told = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    extra = f'<ul class="dbx-notes">{told}</ul>' if told else ""
+    return f'<div class="{state}" role="status"><p>{escape(text)}</p><span{width}></span></div>{extra}'
+
+
+def working(event: Queued | Step, *, draft: bool) -> str:
+    """The stage line while a job waits or runs."""
+    if isinstance(event, Queued):
+        place = "next in line" if event.position <= 1 else f"place {event.position} in line"
+        return line(f"Waiting: {place}", busy=True)
+    kind = "Draft · " if draft else ""
+    if event.total <= 1:
+        return line(f"{kind}{event.stage}", busy=True)
+    return line(
+        f"{kind}{event.stage} · step {event.index} of {event.total}", busy=True, share=event.index / event.total
+    )
+
+
+def done(job: Job, result: Result, variation: int) -> str:
+    """The stage line of a finished job, with what the receipt has to say."""
+    file = result.files[variation]
+    text = f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
+    return line(text, notes=(proof(job, result.receipt), *result.receipt.get("notices", ())))
+
+
+def proof(job: Job, receipt: Mapping[str, Any]) -> str:
+    """One sentence on what happened to the subject's pixels."""
+    if receipt.get("mode") == "relit":
+        return "Relit: your colours were fitted to the scene."
+    if receipt.get("checks", {}).get("core_changed_pixels") != 0:
+        return f"Seed {job.seed}."
+    scene = job.specs.get("backdrop") in {row["id"] for row in receipt.get("models", ())}
+    return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
+
+
+def draft_done(result: Result) -> str:
+    """The stage line under a finished draft."""
+    notices = result.receipt.get("notices", ())
+    return line("Draft, 512 px. Generate writes the full size.", notes=notices)
+
+
+def alert(sentence: str, target: str = "") -> str:
+    """A sentence that page.js sets beside the element with the id `target`; empty takes it away."""
+    if not sentence:
+        return ""
+    return f'<p class="dbx-alert" role="alert" data-for="{escape(target)}">{escape(sentence)}</p>'
+
+
+def notice(sentences: Iterable[str], target: str) -> str:
+    """Remarks about a picture that was taken all the same."""
+    text = " ".join(sentences)
+    return f'<p class="dbx-alert calm" role="status" data-for="{escape(target)}">{escape(text)}</p>' if text else ""
+
+
+SEE_THROUGH = '<i class="see-through"></i>'
+"""Lays a chequered ground under a picture with transparency."""
+
+
+def overlay(picture: str, alt: str) -> str:
+    """The photo over the result, cut by a slider that arrow keys move."""
+    return (
+        f'<div class="dbx-before"><img src="{picture}" alt="{escape(alt)}"></div>'
+        '<label class="dbx-wipe"><span>Before</span>'
+        '<input type="range" min="0" max="100" value="0" aria-label="Show the photo before, from the left">'
+        "<span>After</span></label>"
+    )
+
+
+def receipt_text(receipt: Mapping[str, Any]) -> str:
+    """The receipt, readable."""
+    return json.dumps(receipt, indent=2, ensure_ascii=False)
+
+
+def file_name(tool: str, params: Mapping[str, Any], number: int, format: str) -> str:
+    """`headshot-linkedin-1.png`."""
+    look = str(params.get("preset") or "picture")
+    return f"{tool}-{look}-{number}.{'jpg' if format == 'jpeg' else format}"
+
+
+def curl(job: Job, defaults: Mapping[str, Any], pictures: Iterable[str], base: str, needs_key: bool) -> str:
+    """A shell command that makes the same picture through the API; values at their default are left out."""
+    rows = [f"curl {shlex.quote(f'{base}/v1/tools/{job.tool}')}"]
+    if needs_key:
+        rows.append('-H "Authorization: Bearer $DESIGNERBOX_KEY"')
+    for name, value in {**job.params, "seed": job.seed}.items():
+        if name in pictures and value:
+            rows.append(f"-F {name}=@{name}.png")
+        elif name not in pictures and value != defaults.get(name):
+            rows.append(f"-F {shlex.quote(f'{name}={_text(value)}')}")
+    return " \\\n  ".join(rows)
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
