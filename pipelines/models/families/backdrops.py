@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.models.families.scenes import own, panorama, papers, places, podiums, surfaces
 from pipelines.models.families.scenes.fit import apart, white_balanced
-from pipelines.models.families.scenes.light import Linear, dithered, encode, shoulder
+from pipelines.models.families.scenes.light import Linear, developed
 from pipelines.models.families.scenes.rows import Paper, Place, Scene, Surface
 from pipelines.models.families.scenes.words import SCENES, choose, scene
 from pipelines.types import Backdrop, BadInput, Image, Images, ModelSpec, ModelStep, ModelUnavailable, Render, Size
@@ -81,7 +81,7 @@ class Backdrops:
                 said.append(
                     f"{row.title} was made {'lighter' if gain > 1 else 'darker'} so that the subject stands out."
                 )
-        return dithered(encode(shoulder(light)), size, seed), said
+        return developed(light, size, seed), said
 
     def _light(self, row: Scene, asked: Backdrop, size: Size, variant: int, seed: int) -> Linear:
         look = row.look

@@ -50,13 +50,15 @@ def blurred_by_row(light: Linear, diameters: npt.NDArray[np.float32]) -> Linear:
     if largest < 1.2:
         return light
     steps = [0.0, *[largest / 2**n for n in range(4, -1, -1) if largest / 2**n >= 1.2]]
-    levels = [blurred(light, step) for step in steps]
-    out = np.empty_like(light)
     at = np.interp(diameters, steps, np.arange(len(steps)))
-    lower = np.minimum(at.astype(np.int64), len(steps) - 2) if len(steps) > 1 else at.astype(np.int64)
-    for index in range(len(steps) - 1):
-        rows = np.flatnonzero(lower == index)
+    out = np.zeros_like(light)
+    for index, step in enumerate(steps):
+        share = np.clip(1 - np.abs(at - index), 0, 1).astype(np.float32)
+        rows = np.flatnonzero(share)
         if rows.size:
-            share = (at[rows] - index).astype(np.float32)[:, None, None]
-            out[rows] = levels[index][rows] * (1 - share) + levels[index + 1][rows] * share
+            first, last = int(rows[0]), int(rows[-1]) + 1
+            margin = int(np.ceil(step)) + 2
+            top, bottom = max(0, first - margin), min(len(light), last + margin)
+            level = blurred(light[top:bottom], step)[first - top : last - top]
+            out[first:last] += level * share[first:last, None, None]
     return out

@@ -15,6 +15,7 @@ D65_MIRED = 153.8
 NEAR_MIRED = 30.0
 # From here to infinity highlights are rolled off to 1, so that a window keeps its shape instead of a clipped edge.
 KNEE = 0.72
+STRIP = 64  # rows developed at once, so that they stay within the processor's cache
 LUMA = np.array((0.2126, 0.7152, 0.0722), np.float32)
 
 _XYZ_TO_RGB = np.array(
@@ -101,19 +102,25 @@ def _white(mired: float) -> npt.NDArray[np.float64]:
     return np.maximum(rgb, 0.05)
 
 
-def dithered(encoded: Linear, size: tuple[int, int], seed: int) -> Image:
-    """sRGB values of 0 to 1 to an `Image` of `size` (width, height), with noise of one step so that no band shows.
+def developed(light: Linear, size: tuple[int, int], seed: int) -> Image:
+    """Linear light to an `Image` of `size` (width, height): shoulder, sRGB, noise of one step so that no band shows.
 
-    The noise is triangular (two uniforms, Lipshitz 1992), the same for the same seed, and another in each channel.
+    `light` may be smaller than `size`. The noise is triangular (two uniforms, Lipshitz 1992), the same for the same
+    seed, and another in each channel.
     """
     width, height = size
-    if encoded.shape[:2] != (height, width):
-        encoded = cv2.resize(encoded, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    smaller = light.shape[:2] != (height, width)
+    encoded = light
+    if smaller:
+        encoded = np.asarray(cv2.resize(encode(shoulder(light)), size, interpolation=cv2.INTER_CUBIC), np.float32)
     generator = np.random.default_rng(seed)
     noise = generator.random((2, height + 16, width + 16), np.float32)
-    flat = noise[0] - noise[1]
+    flat = noise[0] - noise[1] + np.float32(0.5)
     out = np.empty((height, width, 3), np.uint8)
-    for channel, shift in enumerate((0, 7, 13)):
-        plane = encoded[..., channel] * 255 + flat[shift : shift + height, shift : shift + width] + np.float32(0.5)
-        out[..., channel] = np.clip(plane, 0, 255)
+    for first in range(0, height, STRIP):
+        rows = encoded[first : first + STRIP]
+        rows = (rows if smaller else encode(shoulder(rows))) * np.float32(255)
+        for channel, shift in enumerate((0, 7, 13)):
+            grain = flat[first + shift : first + shift + len(rows), shift : shift + width]
+            out[first : first + STRIP, :, channel] = np.clip(rows[..., channel] + grain, 0, 255)
     return out

@@ -24,8 +24,11 @@ class Stuff:
 def mixed(first: Colour, second: Colour, share: Plane) -> Linear:
     """From `first` (share 0) to `second` (share 1), mixed in roots."""
     a, b = np.sqrt(linear(first)), np.sqrt(linear(second))
-    share = np.clip(share, 0, 1)[..., None]
-    return ((a * (1 - share) + b * share) ** 2).astype(np.float32)
+    share = np.clip(share, 0, 1)
+    out = np.empty((*share.shape, 3), np.float32)
+    for channel in range(3):  # one plane after the other is three times as fast as NumPy's innermost loop over three
+        out[..., channel] = (a[channel] + (b[channel] - a[channel]) * share) ** 2
+    return out
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,12 @@ def _paper(wall: Linear, asked: Backdrop, x: Plane, y: Plane, turn: float) -> Li
 
 def _draw(scene: Linear, block: Block, colour: Linear, x: Plane, y: Plane, turn: float, pixel: float) -> None:
     """The body first, then the top with the thin bright line of its edge."""
+    columns = np.flatnonzero(np.abs(x[0] - block.x) < block.half + 4 * pixel)
+    rows = np.flatnonzero(y[:, 0] > block.y - block.half * block.flat - 4 * pixel)
+    if not (columns.size and rows.size):
+        return
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    scene, x, y = scene[box], x[box], y[box]
     dx, dy = x - np.float32(block.x), y - np.float32(block.y)
     soft = np.float32(pixel)
     if block.square:
