@@ -47,10 +47,11 @@ def tidy(alpha: Alpha) -> Alpha:
     solid = (alpha > 0.5).astype(np.uint8)
     least = SPECK * float(solid.sum())
     specks = _small_parts(alpha > 0.1, least) & ~_large_parts(solid, least)
-    holes = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
+    pale = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
+    open_ = _small_parts(solid == 0, least).astype(np.uint8)
     result = alpha.copy()
     result[specks] = 0
-    result[holes] = 1
+    result[pale | (cv2.dilate(open_, np.ones((3, 3), np.uint8)) > 0)] = 1
     return result
 
 

@@ -24,6 +24,7 @@ OVERLAP = 18  # 18 convolutions see 18 pixels far: with as many around a tile, n
 NET_SHARE = 0.6  # the rest is bicubic; the net alone smooths skin, and 60:40 has the highest PSNR on photos
 
 Box = tuple[int, int, int, int]
+Factor = Literal[2, 4]
 
 
 class Upscaler:
@@ -35,7 +36,7 @@ class Upscaler:
         self._net = _net(str(path)).to(device).eval()
         self._device = device
 
-    def enlarge(self, image: Image, factor: Literal[2, 4], tick: Callable[[int, int], None]) -> Image:
+    def enlarge(self, image: Image, factor: Factor, tick: Callable[[int, int], None]) -> Image:
         """H x W x 3 made `factor` times larger. `tick(index, total)` is called before each tile and may raise."""
         height, width = image.shape[:2]
         result = cv2.resize(image, (width * factor, height * factor), interpolation=cv2.INTER_CUBIC)

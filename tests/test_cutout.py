@@ -1,0 +1,248 @@
+"""The cut-out: the right subject, whole, in its own colours; and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from pipelines.models.families import nets
+from pipelines.models.families.faces import FaceMesh
+from pipelines.models.families.matting import Matting
+from pipelines.parts.cutout import core_of, core_share, cutout
+from pipelines.parts.edges import OPAQUE, foreground
+from pipelines.parts.subject import one_subject, soft_patch, tidy
+from pipelines.types import Alpha, BadInput, Cutout, Face, Image
+from tests.bench import matte as bench
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
+NAMES = ("astronaut", "hopper", "coffee", "chelsea")
+
+
+def example(name: str) -> Image:
+    return np.asarray(Pillow.open(EXAMPLES / f"{name}.jpg").convert("RGB"))
+
+
+def discs(*places: tuple[int, int, int], side: int = 512) -> Image:
+    """Red discs (x, y, radius) on a grey ground with grain."""
+    large = np.full((side * 4, side * 4, 3), 200, np.uint8)
+    for x, y, radius in places:
+        cv2.circle(large, (x * 4, y * 4), radius * 4, (200, 40, 30), -1)
+    photo = cv2.resize(large, (side, side), interpolation=cv2.INTER_AREA)
+    grain = np.random.default_rng(0).normal(0, 2, photo.shape)
+    return np.clip(photo + grain, 0, 255).astype(np.uint8)
+
+
+def disc_alpha(side: int, radius: float, soft: float = 1.0) -> Alpha:
+    y, x = np.indices((side, side), np.float32) - (side - 1) / 2
+    return np.clip((radius - np.hypot(x, y)) / soft + 0.5, 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def net() -> Iterator[Matting]:
+    loaded = nets.load(nets.U2NETP, "cpu")
+    assert isinstance(loaded, Matting)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[FaceMesh]:
+    loaded = nets.load(nets.FACE_MESH, "cpu")
+    assert isinstance(loaded, FaceMesh)
+    yield loaded
+    loaded.close()
+
+
+@pytest.fixture(scope="module")
+def cuts(net: Matting, mesh: FaceMesh) -> dict[str, Cutout]:
+    return {name: cutout(example(name), net, faces=mesh.faces(example(name))) for name in NAMES}
+
+
+# ---------------------------------------------------------------- the examples
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_colour_is_the_photos_own_wherever_the_subject_is_opaque(cuts: dict[str, Cutout], name: str) -> None:
+    opaque = cuts[name].alpha >= OPAQUE
+    assert opaque.mean() > 0.2
+    assert np.array_equal(cuts[name].colour[opaque], example(name)[opaque])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_core_is_most_of_the_subject(cuts: dict[str, Cutout], name: str) -> None:
+    assert core_share(cuts[name].alpha) >= 0.8
+
+
+@pytest.mark.parametrize("name", ["astronaut", "hopper", "coffee"])
+def test_one_piece_without_holes(cuts: dict[str, Cutout], name: str) -> None:
+    alpha = cuts[name].alpha
+    assert cv2.connectedComponents((alpha > 0.1).astype(np.uint8))[0] == 2
+    _, labels = cv2.connectedComponents((alpha < 0.5).astype(np.uint8), connectivity=4)
+    border = np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1]))
+    assert set(np.unique(labels)) <= {0, *np.unique(border)}
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("astronaut", [(225, 60), (60, 420), (490, 430), (380, 480), (250, 500)], [(60, 60), (440, 100), (15, 250)]),
+        ("hopper", [(260, 35), (200, 70), (40, 560), (490, 560), (250, 450)], [(40, 100), (470, 100), (40, 340)]),
+        ("coffee", [(410, 85), (90, 200), (280, 370), (220, 270)], [(20, 20), (560, 300), (40, 350)]),
+    ],
+)
+def test_what_belongs_stays_and_what_is_behind_goes(
+    cuts: dict[str, Cutout], name: str, inside: list[tuple[int, int]], outside: list[tuple[int, int]]
+) -> None:
+    alpha = cuts[name].alpha
+    assert [float(alpha[y, x]) for x, y in inside] == [1.0] * len(inside)
+    assert [float(alpha[y, x]) for x, y in outside] == [0.0] * len(outside)
+
+
+def test_same_photo_same_cutout(net: Matting, cuts: dict[str, Cutout]) -> None:
+    again = cutout(example("coffee"), net)
+    assert np.array_equal(again.alpha, cuts["coffee"].alpha)
+    assert np.array_equal(again.colour, cuts["coffee"].colour)
+
+
+def test_exact_truth_is_met_on_a_sample_of_the_bench(net: Matting) -> None:
+    scores = [bench.score(composite, net) for composite in islice(bench.composites(), 8, 12)]
+    assert np.mean([score.mae for score in scores]) <= 0.006
+    assert sum(score.edge for score in scores) <= 0.8 * sum(score.plain for score in scores)
+    assert np.mean([score.colour for score in scores]) <= 4
+
+
+def test_a_hard_edge_rises_within_four_pixels(net: Matting) -> None:
+    alpha = cutout(discs((512, 512, 300), side=1024), net).alpha
+    row = alpha[512, :512]
+    assert np.count_nonzero((row > 0.1) & (row < 0.9)) <= 4
+
+
+# ---------------------------------------------------------------- which subject
+
+
+def test_nothing_that_stands_out_is_no_subject(net: Matting) -> None:
+    with pytest.raises(BadInput, match="Nothing stands out") as caught:
+        cutout(np.full((300, 400, 3), 90, np.uint8), net)
+    assert caught.value.code == "no_subject"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (300, 8)])
+def test_the_tiniest_photo_is_a_sentence_too(net: Matting, size: tuple[int, int]) -> None:
+    with pytest.raises(BadInput):
+        cutout(np.zeros((*size, 3), np.uint8), net)
+
+
+def test_pick_goes_by_size_and_drops_the_others(net: Matting) -> None:
+    photo = discs((150, 256, 90), (390, 256, 60))
+    large, small = cutout(photo, net).alpha, cutout(photo, net, pick=1).alpha
+    assert large[256, 150] == 1
+    assert not large[:, 330:].any()
+    assert small[256, 390] == 1
+    assert not small[:, :240].any()
+
+
+def test_a_number_that_no_subject_has_is_a_sentence(net: Matting) -> None:
+    with pytest.raises(BadInput, match="one subject") as caught:
+        cutout(discs((256, 256, 100)), net, pick=3)
+    assert caught.value.param == "pick"
+
+
+def test_pick_chooses_the_face(net: Matting, mesh: FaceMesh) -> None:
+    photo = np.full((512, 1100, 3), 170, np.uint8)
+    photo[:, :440] = example("hopper")[:512, 36:476]
+    photo[112:, 700:] = cv2.resize(example("astronaut"), (400, 400), interpolation=cv2.INTER_AREA)
+    faces = mesh.faces(photo)
+    assert len(faces) == 2
+    for pick, face in enumerate(faces):
+        alpha = cutout(photo, net, pick=pick, faces=faces).alpha
+        other = faces[1 - pick]
+        assert alpha[int(face.eyes[1]), int(face.eyes[0])] == 1
+        assert alpha[int(other.eyes[1]), int(other.eyes[0])] == 0
+    with pytest.raises(BadInput, match="2 faces"):
+        cutout(photo, net, pick=2, faces=faces)
+
+
+# ---------------------------------------------------------------- the user's own matte
+
+
+@pytest.mark.parametrize("kind", ["bytes", "floats", "grey picture", "rgba", "small"])
+def test_the_users_matte_replaces_the_nets(net: Matting, kind: str) -> None:
+    photo = example("coffee")
+    left = np.zeros(photo.shape[:2], np.uint8)
+    left[:, :300] = 255
+    given = {
+        "bytes": left,
+        "floats": (left / 255).astype(np.float32),
+        "grey picture": np.dstack([left] * 3),
+        "rgba": np.dstack([left * 0] * 3 + [left]),
+        "small": cv2.resize(left, (300, 200), interpolation=cv2.INTER_AREA),
+    }[kind]
+    cut = cutout(photo, net, matte=given)
+    assert cut.alpha[:, :298].min() == 1
+    assert cut.alpha[:, 302:].max() == 0
+    assert np.array_equal(cut.colour[:, :298], photo[:, :298])
+
+
+def test_an_empty_matte_is_no_subject(net: Matting) -> None:
+    with pytest.raises(BadInput) as caught:
+        cutout(example("coffee"), net, matte=np.zeros((400, 600), np.uint8))
+    assert caught.value.code == "no_subject"
+
+
+# ---------------------------------------------------------------- the parts of it
+
+
+def test_the_own_colour_is_found_under_a_soft_edge() -> None:
+    alpha = disc_alpha(300, 90, soft=12)
+    ground = np.array((40, 90, 200)) + np.linspace(-30, 30, 300)[:, None, None]
+    own = np.array((220, 150, 60)) + np.linspace(-30, 30, 300)[None, :, None]
+    mixed = (own * alpha[..., None] + ground * (1 - alpha[..., None]) + 0.5).astype(np.uint8)
+    error = np.abs(foreground(mixed, alpha).astype(float) - own)
+    assert error[(alpha > 0.1) & (alpha < 1)].mean() < 4
+    assert np.array_equal(foreground(mixed, alpha)[alpha == 1], mixed[alpha == 1])
+
+
+def test_specks_and_pinholes_go_and_a_handle_stays() -> None:
+    alpha = disc_alpha(400, 150)
+    alpha[(np.hypot(*(np.indices(alpha.shape) - 200)) < 60)] = 0
+    expected = alpha.copy()
+    alpha[20:23, 20:23] = 1
+    alpha[100:102, 200:202] = 0.3
+    assert np.array_equal(tidy(alpha), expected)
+    whole = one_subject(alpha, 0, None)
+    assert whole[200, 200] == 0
+    assert whole[21, 21] == 0
+    assert whole[101, 201] == 1
+
+
+def test_a_wide_ghost_is_decided_and_a_soft_head_is_not() -> None:
+    alpha = disc_alpha(400, 120)
+    alpha[180:220, 0:90] = 0.4
+    assert one_subject(alpha, 0, None)[200, 40] == 0
+    face = Face(np.zeros((468, 2), np.float32), (30, 150, 180, 250), (60, 200), (90, 200), (75, 245), 0, 1)
+    assert one_subject(alpha, 0, face)[200, 70] > 0.2
+
+
+def test_a_half_transparent_patch_is_reported_with_its_place_unless_it_is_hair() -> None:
+    alpha = disc_alpha(400, 150)
+    assert soft_patch(alpha, []) == ()
+    alpha[60:100, 160:240] = 0.5
+    (notice,) = soft_patch(alpha, [])
+    assert notice.startswith("Check this edge")
+    assert "at the top" in notice
+    assert soft_patch(alpha, [(140, 40, 260, 180)]) == ()
+
+
+def test_the_core_lies_two_pixels_inside() -> None:
+    alpha = np.zeros((20, 20), np.float32)
+    alpha[5:15, 5:20] = 1
+    core = core_of(alpha)
+    assert core[7:13, 7:20].all()
+    assert core.sum() == 6 * 13
+    assert core_share(np.zeros((4, 4), np.float32)) == 0
