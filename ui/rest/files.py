@@ -51,10 +51,10 @@ def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]
 @router.post("/files", responses=documented((*READING, *PICTURES, "disk_full")), openapi_extra={"requestBody": _BODY})
 async def create_file(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Send a picture once and use its id in any tool. It is decoded, turned upright, and stripped of EXIF and GPS."""
-    sent = await form.read(request)
-    if sent.one("file") is None:
-        raise InvalidParams("'file' is missing.", param="file")
-    file_id, notices = await form.take(sent.one("file"), "file", desk, owner)
+    async with form.opened(request) as sent:
+        if sent.one("file") is None:
+            raise InvalidParams("'file' is missing.", param="file")
+        file_id, notices = await form.take(sent.one("file"), "file", desk, owner)
     return file_object(await to_thread.run_sync(desk.files.info, file_id, owner), notices)
 
 

@@ -6,8 +6,10 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from anyio import to_thread
 from fastapi import Request
@@ -26,6 +28,7 @@ BODY_BYTES = MAX_PICTURES * MAX_BYTES * 4 // 3
 DRAIN_BYTES = 2 * BODY_BYTES
 """Read and thrown away past the limit, since a sender that is cut off never sees the answer that says why."""
 TEXT_BYTES = 1 << 20
+MAX_FIELDS = 200
 _DATA_URL = re.compile(r"data:[a-z0-9.+/-]*;base64,", re.ASCII | re.IGNORECASE)
 
 
@@ -63,43 +66,66 @@ class Form:
 # ---------------------------------------------------------------- reading
 
 
-async def read(request: Request) -> Form:
-    """The body. Raises `invalid_request`, or `image_too_large` past the limits of a request and of one picture."""
+@asynccontextmanager
+async def opened(request: Request) -> AsyncIterator[Form]:
+    """The body, its files open while the block lasts.
+
+    Raises `invalid_request`, or `image_too_large` past the limits of a request and of one picture.
+    """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind == b"multipart/form-data":
         if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
             raise BadInput("Multipart text must be UTF-8.")
-        return await _multipart(request)
-    if kind == b"application/json":
-        return await _json(request)
-    raise BadInput("Send multipart/form-data or application/json.")
+        async with _multipart(request) as form:
+            yield form
+    elif kind == b"application/json":
+        yield await to_thread.run_sync(_json, await _whole(request))
+    elif kind == b"application/x-www-form-urlencoded":  # what HTML forms and curl send where there is no file
+        yield _urlencoded(await _whole(request))
+    else:
+        raise BadInput("Send multipart/form-data or application/json.")
 
 
-async def _multipart(request: Request) -> Form:
+@asynccontextmanager
+async def _multipart(request: Request) -> AsyncIterator[Form]:
     parser = MultiPartParser(
-        request.headers, _limited(request), max_files=2 * MAX_PICTURES, max_fields=200, max_part_size=TEXT_BYTES
+        request.headers, _limited(request), max_files=2 * MAX_PICTURES, max_fields=MAX_FIELDS, max_part_size=TEXT_BYTES
     )
     try:
         form = await parser.parse()
     except MultiPartException as error:
         raise BadInput("The multipart body cannot be read.") from error
-    values: dict[str, list[object]] = {}
-    for name, value in form.multi_items():
+    try:
         # A browser sends an empty part for a file that was not chosen.
-        if not (isinstance(value, UploadFile) and not value.filename and not value.size):
-            _check([name, value])
-            values.setdefault(name, []).append(value)
+        yield _gathered((n, v) for n, v in form.multi_items() if not isinstance(v, UploadFile) or v.filename or v.size)
+    finally:
+        await form.close()
+
+
+def _gathered(pairs: Iterable[tuple[str, object]]) -> Form:
+    values: dict[str, list[object]] = {}
+    for name, value in pairs:
+        _check([name, value])
+        values.setdefault(name, []).append(value)
     return Form(values)
 
 
-async def _json(request: Request) -> Form:
+async def _whole(request: Request) -> bytes:
     body = bytearray()
     async for chunk in _limited(request):
         body += chunk
-    return await to_thread.run_sync(_parse, bytes(body))
+    return bytes(body)
 
 
-def _parse(body: bytes) -> Form:
+def _urlencoded(body: bytes) -> Form:
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+    except ValueError as error:
+        raise BadInput("The form cannot be read.") from error
+    return _gathered(pairs)
+
+
+def _json(body: bytes) -> Form:
     try:
         values = from_json(body, allow_inf_nan=False, cache_strings=False)
     except ValueError as error:
@@ -166,8 +192,10 @@ async def fill(form: Form, params: type[Params], desk: Desk, owner: str) -> Fill
     """Values as `Desk.order` takes them: each picture becomes a file id. Raises `InvalidParams`, `BadInput`."""
     values: dict[str, object] = {}
     notices: list[str] = []
-    for name in form.values:
+    for name, sent in form.values.items():
         kind = params.kind_of(name) if name in params.model_fields else None
+        if sent == [""] and kind != "prompt":
+            continue  # how an HTML form says "nothing chosen"
         if kind == "pictures":
             taken = [await take(value, name, desk, owner) for value in form.many(name)[: MAX_PICTURES + 1]]
             values[name] = [file_id for file_id, _ in taken]
@@ -175,9 +203,8 @@ async def fill(form: Form, params: type[Params], desk: Desk, owner: str) -> Fill
         elif kind in ("picture", "mask"):
             values[name], said = await take(form.one(name), name, desk, owner)
             notices += said
-        elif (value := form.one(name)) != "" or kind == "prompt":
-            # An empty part is how an HTML form sends "nothing chosen".
-            values[name] = _plain(value, name)
+        else:
+            values[name] = _plain(form.one(name), name)
     return Filled(values, tuple(notices))
 
 

@@ -100,13 +100,16 @@ async def edit(request: Request, owner: Owner, desk: TheDesk) -> Response:
 
 
 async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Response:
-    asked = translate(await form.read(request), desk, call)
-    filled = await form.fill(asked.form, asked.tool.params, desk, owner)
-    try:
-        job = await to_thread.run_sync(partial(desk.order, asked.tool.id, filled.values, owner))
-    except InvalidParams as error:
-        raise InvalidParams(error.message, param=_their_name(error.param, asked.tool.params)) from error
-    base = str(request.base_url).rstrip("/")
+    async with form.opened(request) as sent:
+        asked = translate(sent, desk, call)
+        try:
+            filled = await form.fill(asked.form, asked.tool.params, desk, owner)
+            job = await to_thread.run_sync(partial(desk.order, asked.tool.id, filled.values, owner))
+        except StudioError as error:
+            error.param = _their_name(error.param, asked.tool.params)
+            raise
+    # Links lead to the address this call was made to, whatever stands in front of the studio.
+    base = str(request.url).partition("/images/")[0]
     if asked.stream:
         await to_thread.run_sync(desk.jobs.submit, job)
         return EventStream(_events(desk, job, asked, base), desk, job.id)
@@ -198,14 +201,12 @@ def _words(params: type[Params]) -> str | None:
 def _pictures(params: type[Params], pictures: list[object]) -> dict[str, list[object]]:
     if not pictures:
         return {}
-    if several := params.fields_of_kind("pictures"):
+    single, several = params.fields_of_kind("picture"), params.fields_of_kind("pictures")
+    if single and len(pictures) == 1:
+        return {single[0]: pictures}
+    if several:
         return {several[0]: pictures}
-    if len(pictures) > 1:
-        raise BadInput("This model works on one image.", param="image")
-    names = params.fields_of_kind("picture")
-    if not names:
-        raise BadInput("This model takes no image.", param="image")
-    return {names[0]: pictures}
+    raise BadInput("This model works on one image." if single else "This model takes no image.", param="image")
 
 
 def _size(sent: Form, params: type[Params]) -> dict[str, list[object]]:
@@ -252,7 +253,7 @@ def _transparent(tool: Tool, file_format: object) -> dict[str, list[object]]:
 def _their_name(ours: str | None, params: type[Params]) -> str | None:
     if ours is None:
         return None
-    if ours in params.fields_of_kind("picture", "pictures")[:1]:
+    if ours in (*params.fields_of_kind("picture")[:1], *params.fields_of_kind("pictures")[:1]):
         return "image"
     if ours == _words(params):
         return "prompt"

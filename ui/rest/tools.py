@@ -66,10 +66,9 @@ async def run(
 ) -> Response:
     """Run a tool. Without controls the answer waits for the end; a caller that leaves stops its job."""
     tool = desk.tool(tool_id)
-    sent = await form.read(request)
-    if STEPS in tool.params.model_fields:
-        sent = sent.moved("steps", STEPS)
-    filled = await form.fill(sent, tool.params, desk, owner)
+    async with form.opened(request) as sent:
+        renamed = sent.moved("steps", STEPS) if STEPS in tool.params.model_fields else sent
+        filled = await form.fill(renamed, tool.params, desk, owner)
     job = await to_thread.run_sync(partial(desk.order, tool.id, filled.values, owner))
     if stream:
         await to_thread.run_sync(desk.jobs.submit, job)
