@@ -1,0 +1,96 @@
+"""The same tool, engine and queue with a diffusion model behind the `backdrop` verb instead of the built-in scenes."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files
+from pipelines.jobs import Jobs
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.stream import drain
+from pipelines.types import Cancelled, Job, Result, Step
+from tests.tiny import tiny_family
+from tests.watching import example
+
+DRAWS = "Setting the scene"
+
+
+@dataclass
+class Room:
+    files: Files
+    cache: Cache
+    jobs: Jobs
+
+    def job(self, *, seed: int = 3, **params: object) -> Job:
+        """A background job whose scene is drawn."""
+        return Job(
+            id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 512, **params},
+            seed=seed, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me",
+            created=time.time(),
+        )  # fmt: skip
+
+    def make(self, job: Job) -> Result:
+        return drain(self.jobs.watch(self.jobs.submit(job)))
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("room")
+    files, cache = Files(root), Cache((*FAMILIES, tiny_family(root / "models")))
+    jobs = Jobs(root, LocalEngine(cache, files))
+    yield Room(files, cache, jobs)
+    jobs.close()
+    files.close()
+    torch.set_num_threads(threads)
+
+
+def test_a_drawn_scene_comes_step_by_step_with_previews_and_a_receipt(room: Room):
+    watch = room.jobs.watch(room.jobs.submit(room.job()))
+    events = list(watch)
+    steps = [event for event in events if isinstance(event, Step) and event.stage == DRAWS]
+    assert [(step.index, step.total) for step in steps][-1] == (4, 4)
+    assert any(step.preview for step in steps)
+    result = events[-1]
+    assert isinstance(result, Result)
+    assert (result.files[0].width, result.files[0].height) == (512, 512)
+    assert [row["id"] for row in result.receipt["models"]] == ["tiny-sd"]
+
+
+def test_the_subject_s_core_stays_exact_before_a_drawn_scene(room: Room):
+    photo = room.files.add(example("astronaut"), "me", "upload")
+    result = room.make(room.job(photo=photo))
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    assert {"tiny-sd", "u2netp"} <= {row["id"] for row in result.receipt["models"]}
+
+
+def test_same_job_same_pixels_and_the_second_loads_nothing(room: Room):
+    first, second = (room.make(room.job(variations=2)) for _ in range(2))
+    hashes = [[file.pixels_sha256 for file in result.files] for result in (first, second)]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes[0])) == 2
+    assert room.cache.loads["tiny-sd"] == 1
+
+
+def test_a_cancelled_drawing_frees_model_and_lane_and_the_next_is_right(room: Room):
+    before = room.make(room.job()).files[0].pixels_sha256
+    with room.cache.borrow("tiny-sd") as model:
+        slow = model.pipe.unet.register_forward_hook(lambda *_: time.sleep(0.15))
+    watch = room.jobs.watch(job_id := room.jobs.submit(room.job(variations=4)))
+    next(event for event in watch if isinstance(event, Step) and event.stage == DRAWS)
+    room.jobs.cancel(job_id)
+    with pytest.raises(Cancelled):
+        drain(watch)
+    slow.remove()
+    assert room.make(room.job()).files[0].pixels_sha256 == before
+    assert all(row["in_use"] == 0 for row in room.cache.resident())
