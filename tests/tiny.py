@@ -50,7 +50,7 @@ def tiny_sd(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     kind: Any = StableDiffusionPipeline
     pipe = kind(
-        vae=_vae(), text_encoder=_text_encoder(), tokenizer=_tokenizer(), unet=_unet(), scheduler=_scheduler(),
+        vae=_vae(), text_encoder=text_encoder(), tokenizer=tokenizer(), unet=_unet(), scheduler=_scheduler(),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipe.save_pretrained(folder)
@@ -64,8 +64,8 @@ def tiny_sdxl(folder: Path, seed: int = 0) -> Path:
 
     torch.manual_seed(seed)
     pipe = StableDiffusionXLPipeline(
-        vae=_vae(), text_encoder=_text_encoder(), text_encoder_2=_text_encoder(projected=True),
-        tokenizer=_tokenizer(), tokenizer_2=_tokenizer(), unet=_unet_xl(), scheduler=_scheduler(euler=True),
+        vae=_vae(), text_encoder=text_encoder(), text_encoder_2=text_encoder(projected=True),
+        tokenizer=tokenizer(), tokenizer_2=tokenizer(), unet=_unet_xl(), scheduler=_scheduler(euler=True),
     )  # fmt: skip
     pipe.save_pretrained(folder)
     return folder
@@ -146,7 +146,8 @@ def _scheduler(*, euler: bool = False) -> Any:
     return kind(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, **extra)
 
 
-def _text_encoder(*, projected: bool = False) -> Any:
+def text_encoder(*, projected: bool = False) -> Any:
+    """A CLIP text encoder of width 32 for the tokens of `tokenizer`."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     config = CLIPTextConfig(
@@ -156,7 +157,7 @@ def _text_encoder(*, projected: bool = False) -> Any:
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config).eval()
 
 
-def _tokenizer() -> Any:
+def tokenizer() -> Any:
     """CLIP's byte alphabet without merges: every byte is a token, and none needs a file."""
     from transformers import CLIPTokenizer
 

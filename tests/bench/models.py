@@ -1,0 +1,215 @@
+"""What residency, views, previews and the CPU path are worth, on random weights; knows nothing of picture quality.
+
+Random weights cost what trained ones cost. `switch_over_load` and `view_bytes` use checkpoints of about 0.3 GB,
+`preview_cost` and `cpu_image_over_stock` the sizes of SD-Turbo (866 M parameters in the UNet), which take 9 GB of RAM.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from pipelines.models import preview
+from pipelines.models.cache import Cache
+from pipelines.models.devices import best_dtype
+from pipelines.models.families.painter import Painter
+from pipelines.models.families.stable_diffusion import StableDiffusion
+from pipelines.types import ModelSpec, ModelStep, Render
+from tests.bench.rows import Row, row
+from tests.tiny import VERBS, text_encoder, tokenizer
+
+NEEDED = 9 * 10**9
+DEFAULTS = (("num_inference_steps", 1.0), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 512.0))
+WORDS = "a quiet harbour at dawn"
+
+
+def rows() -> Iterator[Row]:
+    """Every row of this module; the two of real size only where there is memory for them."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from residency_rows(Path(folder))
+    gc.collect()
+    if psutil.virtual_memory().available > NEEDED:
+        with tempfile.TemporaryDirectory() as folder:
+            yield from real_size_rows(Path(folder))
+
+
+# ---------------------------------------------------------------- residency
+
+
+def residency_rows(folder: Path) -> Iterator[Row]:
+    """Two checkpoints resident: switching to the other against loading it; bytes that three views add."""
+    family = StableDiffusion(tuple(_spec(name, _middling(folder / name)) for name in ("one", "other")))
+    cache = Cache((family,), device="cpu")
+    loads = [_seconds(lambda name=name: _borrow(cache, name)) for name in ("one", "other")]
+    switches = [_seconds(lambda name=name: _borrow(cache, name)) for name in ("one", "other") * 5]
+    yield row("switch_over_load", round(statistics.median(switches) / min(loads), 6), "x", 0.05)
+    with cache.borrow("one") as model:
+        yield row("view_bytes", _view_bytes(model), "bytes", 0)
+    cache.close()
+
+
+def _borrow(cache: Cache, name: str) -> None:
+    """Borrow, and make the view that a drawing starts with."""
+    with cache.borrow(name) as model:
+        model.view("text", preview.Tap(model.pipe.scheduler).scheduler)
+
+
+def _view_bytes(model: Painter) -> int:
+    """Bytes of tensors that the views of three verbs hold and the model does not."""
+    views = [model.view(verb, preview.Tap(model.pipe.scheduler).scheduler) for verb in ("text", "image", "inpaint")]
+    known = _tensors(model.pipe)
+    return sum(size for view in views for address, size in _tensors(view).items() if address not in known)
+
+
+def _tensors(pipe: Any) -> dict[int, int]:
+    parts = [part for part in pipe.components.values() if hasattr(part, "parameters")]
+    return {tensor.data_ptr(): tensor.nbytes for part in parts for tensor in part.parameters()}
+
+
+# ---------------------------------------------------------------- the size of SD-Turbo
+
+
+def real_size_rows(folder: Path) -> Iterator[Row]:
+    """A preview against a step, and a whole picture against stock diffusers, both of 512 px in one step."""
+    checkpoint, decoder = _turbo(folder / "turbo"), _decoder(folder / "decoder")
+    gc.collect()
+    stock = _stock_seconds(checkpoint)
+    gc.collect()
+    spec = replace(_spec("turbo", checkpoint), dtype=best_dtype("cpu"), options=(("decoder", str(decoder)),))
+    model = StableDiffusion((spec,)).load(spec, "cpu")
+    ours = min(_timed_draw(model) for _ in range(3))
+    yield row("cpu_image_over_stock", round(stock / ours, 2), "x", 3, at_most=False)
+    yield row("preview_cost", round(_preview_cost(model), 5), "of a step", 0.03)
+    model.close()
+
+
+def _stock_seconds(checkpoint: Path) -> float:
+    """The best of two: one step, full VAE, float32, as `from_pretrained` gives it."""
+    import torch
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+    pipe: Any = StableDiffusionPipeline.from_pretrained(checkpoint)
+    pipe.set_progress_bar_config(disable=True)
+
+    def run() -> None:
+        generator = torch.Generator().manual_seed(1)
+        pipe(WORDS, num_inference_steps=1, guidance_scale=0.0, width=512, height=512, generator=generator)
+
+    return min(_seconds(run) for _ in range(2))
+
+
+def _timed_draw(model: Painter) -> float:
+    render = Render("text", WORDS, (512, 512), (1,))
+    return _seconds(lambda: model.draw(render, _unwatched))
+
+
+def _preview_cost(model: Painter) -> float:
+    """CPU seconds of one linear preview over those of one UNet step, each the median of several."""
+    import torch
+
+    latents = torch.randn((4, 64, 64), generator=torch.Generator().manual_seed(0)).to(model.pipe.unet.dtype)
+    factors = np.random.default_rng(0).uniform(-0.2, 0.2, (5, 3))
+    one = statistics.median(_cpu_seconds(lambda: preview.linear(latents, factors)) for _ in range(30))
+    states = torch.randn((1, 77, 1024)).to(model.pipe.unet.dtype)
+
+    def step() -> None:
+        with torch.no_grad():
+            model.pipe.unet(latents[None], torch.tensor(500), encoder_hidden_states=states)
+
+    return one / statistics.median(_cpu_seconds(step) for _ in range(3))
+
+
+# ---------------------------------------------------------------- checkpoints of random weights
+
+
+def _spec(name: str, folder: Path) -> ModelSpec:
+    return ModelSpec(name, "stable_diffusion", VERBS, "Apache-2.0", repo=str(folder), defaults=DEFAULTS)
+
+
+def _middling(folder: Path) -> Path:
+    """About 0.3 GB in float32: a UNet of 64 M parameters and small companions."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    kind: Any = UNet2DConditionModel
+    unet = kind(
+        sample_size=64, block_out_channels=(128, 256, 512), layers_per_block=2, cross_attention_dim=32,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+    )  # fmt: skip
+    return _saved(folder, unet, text_encoder(), _vae((32, 64, 128, 128)))
+
+
+def _turbo(folder: Path) -> Path:
+    """The sizes of SD-Turbo: UNet 866 M, text encoder 340 M, VAE 84 M; saved in float32 as the hub has it."""
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    kind: Any = UNet2DConditionModel
+    unet = kind(
+        sample_size=64, cross_attention_dim=1024, attention_head_dim=[5, 10, 20, 20], use_linear_projection=True
+    )
+    config = CLIPTextConfig(
+        hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, hidden_act="gelu",
+        bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    return _saved(folder, unet, CLIPTextModel(config), _vae((128, 256, 512, 512), layers=2))
+
+
+def _vae(channels: tuple[int, ...], layers: int = 1) -> Any:
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+
+    kind: Any = AutoencoderKL
+    return kind(
+        block_out_channels=channels, layers_per_block=layers, latent_channels=4, sample_size=512,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    )  # fmt: skip
+
+
+def _decoder(folder: Path) -> Path:
+    """An `AutoencoderTiny` of its usual size, 2.4 M parameters."""
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+
+    AutoencoderTiny().save_pretrained(folder)
+    return folder
+
+
+def _saved(folder: Path, unet: Any, text: Any, vae: Any) -> Path:
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+    from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
+
+    kind: Any = StableDiffusionPipeline
+    scheduler = EulerDiscreteScheduler(steps_offset=1, timestep_spacing="trailing")
+    kind(
+        vae=vae, text_encoder=text, tokenizer=tokenizer(), unet=unet, scheduler=scheduler, safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+# ---------------------------------------------------------------- clocks
+
+
+def _unwatched(step: ModelStep) -> None:
+    pass
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    since = time.perf_counter()
+    work()
+    return time.perf_counter() - since
+
+
+def _cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU time of the whole process, because torch's work happens in threads of its own."""
+    since = time.process_time()
+    work()
+    return time.process_time() - since
