@@ -10,8 +10,10 @@ import openai
 import pytest
 from PIL import Image
 
+from pipelines.tools import background
 from tests.serving import Served, served, until
 from tests.test_rest import failure, photo
+from ui.rest.images import _ratio
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +211,15 @@ def test_without_a_prompt_or_a_picture_the_missing_one_is_named(here: Served) ->
     with here.client() as http:
         assert failure(http.post("/v1/images/generations", json={}))[2] == "prompt"
         assert failure(http.post("/v1/images/edits", data={"prompt": "a"}))[2] == "image"
+
+
+def test_a_mask_without_a_tool_that_takes_one_is_said(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.edit(prompt="a", image=photo(), mask=("m.png", photo()))
+    assert caught.value.param == "mask"
+    assert "retouch" in caught.value.message
+
+
+def test_openais_own_sizes_come_as_asked_from_the_real_background_tool() -> None:
+    sizes = ((1024, 1024), (1536, 1024), (1024, 1536))
+    assert [_ratio(background.TOOL.params, *size) for size in sizes] == ["1:1", "3:2", "2:3"]

@@ -34,8 +34,10 @@ PresetId = Literal[
     "studio-grey", "spotlight", "apartment", "lobby", "workshop", "forest", "park", "night", "sunset", "venice",
     "my-backdrop",
 ]  # fmt: skip
-RatioId = Literal["photo", "1:1", "4:5", "3:2", "16:9", "9:16"]
-RATIOS: dict[str, tuple[int, int]] = {"1:1": (1, 1), "4:5": (4, 5), "3:2": (3, 2), "16:9": (16, 9), "9:16": (9, 16)}
+RatioId = Literal["photo", "1:1", "4:5", "2:3", "3:2", "16:9", "9:16"]
+RATIOS: dict[str, tuple[int, int]] = {
+    "1:1": (1, 1), "4:5": (4, 5), "2:3": (2, 3), "3:2": (3, 2), "16:9": (16, 9), "9:16": (9, 16),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
@@ -29,6 +29,8 @@ DRAIN_BYTES = 2 * BODY_BYTES
 """Read and thrown away past the limit, since a sender that is cut off never sees the answer that says why."""
 TEXT_BYTES = 1 << 20
 MAX_FIELDS = 200
+# Decoding a picture takes seconds where finding a job takes none: uploads must not hold every thread there is.
+_DECODING = CapacityLimiter(4)
 _DATA_URL = re.compile(r"data:[a-z0-9.+/-]*;base64,", re.ASCII | re.IGNORECASE)
 
 
@@ -239,6 +241,6 @@ def _decoded(value: str, start: int, name: str) -> bytes:
 
 async def _ingest(data: bytes, name: str, desk: Desk, owner: str) -> tuple[str, tuple[str, ...]]:
     try:
-        return await to_thread.run_sync(desk.take, data, owner)
+        return await to_thread.run_sync(desk.take, data, owner, limiter=_DECODING)
     except BadInput as error:
         raise BadInput(error.message, code=error.code, param=error.param or name) from error

@@ -170,7 +170,9 @@ def _tool(sent: Form, desk: Desk, call: Call, transparent: bool) -> Tool:
     for tool_id in wanted:
         if tool_id in ids:
             return desk.tool(tool_id)
-    raise BadInput("No tool here does this without 'model'.", param="model")
+    if wanted == ["retouch"]:
+        raise BadInput("A mask needs the tool 'retouch', which this studio does not have.", param="mask")
+    raise BadInput("Name a 'model': no tool here does this by itself.", param="model")
 
 
 def _fields(sent: Form, params: type[Params], pictures: list[object]) -> dict[str, list[object]]:

@@ -58,10 +58,10 @@ def job_object(row: Row, notices: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _progress(row: Row) -> float:
-    """0 to 1, within the stage that runs."""
+    """0 to 1 within the stage that runs; only a job that is done has 1."""
     if row.status == "done":
         return 1.0
-    return round(row.step.index / max(1, row.step.total), 3) if row.step else 0.0
+    return min(0.99, round(row.step.index / max(1, row.step.total), 3)) if row.step else 0.0
 
 
 def answer(row: Row, notices: tuple[str, ...] = (), *, status: int = 200) -> JSONResponse:
