@@ -13,6 +13,7 @@ Linear = npt.NDArray[np.floating]
 
 D65_MIRED = 153.8
 NEAR_MIRED = 30.0
+_SPARE_MIRED = 4.0  # what is measured in a picture differs a little from what its row says
 # From here to infinity highlights are rolled off to 1, so that a window keeps its shape instead of a clipped edge.
 KNEE = 0.72
 STRIP = 64  # rows developed at once, so that they stay within the processor's cache
@@ -74,7 +75,8 @@ def held_mired(own: float, wanted: float | None) -> float:
     """The white point a scene is drawn at: its own, moved no further than needed to lie within 30 mired."""
     if wanted is None:
         return own
-    return float(np.clip(own, wanted - NEAR_MIRED, wanted + NEAR_MIRED))
+    near = NEAR_MIRED - _SPARE_MIRED
+    return float(np.clip(own, wanted - near, wanted + near))
 
 
 def gains(own: float, target: float) -> Linear:

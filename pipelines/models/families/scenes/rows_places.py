@@ -6,7 +6,7 @@ from pipelines.models.families.scenes.rows import Place, Scene
 
 PLACES: tuple[Scene, ...] = (
     Scene(
-        "apartment", "Apartment", Place("apartment.exr", (-25, -165, 125, 18), 1.0),
+        "apartment", "Apartment", Place("apartment.exr", (-30, 160, -155, -10), 1.0),
         "apartment home living room flat house interior cosy cozy indoor door lounge bedroom family residential"
         " remote homeoffice real estate",
         "wohnung zuhause wohnzimmer haus innen innenraum gemütlich tür schlafzimmer familie wohnen homeoffice zimmer"
@@ -14,12 +14,12 @@ PLACES: tuple[Scene, ...] = (
         mired=172,
     ),
     Scene(
-        "lobby", "Lobby", Place("lobby.exr", (40, 78, 0, -35), 0.85),
+        "lobby", "Lobby", Place("lobby.exr", (70, 55, 90, 15), 0.85),
         "lobby office reception company workplace corporate foyer entrance modern building coworking meeting"
         " conference bank boardroom university hallway corridor",
         "lobby büro empfang firma arbeitsplatz foyer eingang eingangshalle modern gebäude bürogebäude besprechung"
         " konferenz bank flur gang universität konzern",
-        mired=172,
+        mired=165,
     ),
     Scene(
         "esplanade", "Hotel", Place("esplanade.exr", (-125, 150, -165, 45), 2.0, table="walnut"),
@@ -27,27 +27,28 @@ PLACES: tuple[Scene, ...] = (
         " casino",
         "hotel einkaufszentrum einkaufen restaurant bar laden geschäft boutique lichter bokeh luxus galerie abendessen"
         " gala abend veranstaltung feier",
-        mired=172,
+        mired=168,
     ),
     Scene(
-        "workshop", "Workshop", Place("workshop.exr", (118, -35, 5, -95), 1.7),
+        "workshop", "Workshop", Place("workshop.exr", (128, -20, 105, 15), 1.7),
         "workshop factory craftsman tools machine industry industrial manufacturing engineer garage carpenter mechanic"
         " maker production metal plant",
         "werkstatt fabrik handwerker handwerk werkzeug maschine industrie fertigung ingenieur garage schreiner tischler"
         " mechaniker produktion metall halle betrieb",
-        mired=165,
+        mired=172,
     ),
     Scene(
-        "warehouse", "Warehouse", Place("warehouse.exr", (115, 60, -60, -150), 1.3, table="concrete"),
+        "warehouse", "Warehouse", Place("warehouse.exr", (125, 105, -60, 75), 1.3, table="concrete"),
         "warehouse storage logistics loft depot abandoned empty hall shipping delivery hangar industrial grunge",
         "lager lagerhalle lagerhaus logistik speicher leer verlassen versand lieferung hangar industriehalle depot",
-        mired=158,
+        mired=162,
     ),
     Scene(
         "hall", "Hall", Place("hall.exr", (148, -45, -150, 55), 1.3, table="walnut"),
         "hall ballroom event conference auditorium stage congress keynote speaker theatre ceremony concert talk",
         "saal festsaal ballsaal halle veranstaltung konferenz kongress bühne redner rednerin vortrag theater konzert"
         " aula hörsaal feier",
+        mired=158,
     ),
     Scene(
         "lab", "Lab", Place("lab.exr", (138, 45, -75, 0), 3.2, table="concrete"),
@@ -55,21 +56,21 @@ PLACES: tuple[Scene, ...] = (
         " experiment instrument",
         "labor laboratorium wissenschaft wissenschaftler forschung forscherin elektronik technik chemie physik"
         " experiment versuch messgerät institut",
-        mired=160,
+        mired=156,
     ),
     Scene(
         "bridge", "Glass Bridge", Place("bridge.exr", (-130, 60, -40, 150), 3.1, table="concrete"),
         "bridge glass skywalk airport terminal station modern architecture windows walkway travel futuristic campus",
         "brücke glas glasbrücke flughafen terminal bahnhof modern architektur fenster übergang reise futuristisch",
-        mired=146,
+        mired=148,
     ),
     Scene(
-        "city", "City", Place("city.exr", (135, 15, -165, 75), 2.8, table="concrete"),
+        "city", "City", Place("city.exr", (68, 25, -175, 135), 2.6, table="concrete"),
         "city street urban downtown town road building skyscraper berlin london new york paris square avenue sidewalk"
         " fashion alley",
         "stadt straße urban innenstadt city gebäude hochhaus berlin london new york paris platz allee gehweg"
         " großstadt gasse fußgängerzone",
-        mired=150,
+        mired=155,
     ),
     Scene(
         "night", "Night", Place("city.exr", (60, 15, 135, -165), 1.6, table="walnut", night=1.0, lamps=True),
@@ -77,12 +78,12 @@ PLACES: tuple[Scene, ...] = (
         " lamps traffic cyberpunk",
         "nacht nachts tokio tokyo gasse neon lichter nachtleben abends dunkle straße mitternacht großstadt kino bokeh"
         " laternen verkehr leuchtreklame nachtstadt",
-        blur=0.07, mired=140,
+        blur=0.07, mired=160,
     ),
     Scene(
         "dusk", "Dusk", Place("night.exr", (-62, -165, 0, 60), 1.0),
         "dusk twilight savanna safari africa afterglow campfire wild steppe bush nightfall silhouette camping",
-        "dämmerung abenddämmerung savanne safari afrika abendrot lagerfeuer wildnis steppe busch zelten",
+        "dämmerung abenddämmerung savanne safari afrika abendrot lagerfeuer wildnis steppe busch zelten dämmerlicht",
         mired=170, own_light=True,
     ),
     Scene(
@@ -91,7 +92,7 @@ PLACES: tuple[Scene, ...] = (
         " fern",
         "wald wälder baum bäume natur dschungel wandern grün laub draußen kiefer pfad märchenwald wildnis farn"
         " waldweg tannen",
-        mired=160,
+        mired=166,
     ),
     Scene(
         "park", "Park", Place("park.exr", (-128, 112, -60, -175), 1.45),
@@ -99,7 +100,7 @@ PLACES: tuple[Scene, ...] = (
         " playground",
         "park wiese garten gras rasen sommer picknick grün feld sonnig draußen freien land natur frühling golf"
         " spielplatz stadtpark",
-        mired=150,
+        mired=137,
     ),
     Scene(
         "sunrise", "Golden Morning", Place("sunrise.exr", (-68, 95, 0, -150), 1.6),
@@ -114,7 +115,7 @@ PLACES: tuple[Scene, ...] = (
         mired=172, own_light=True,
     ),
     Scene(
-        "venice", "Venice", Place("venice.exr", (150, -18, 128, -100), 0.9, table="marble"),
+        "venice", "Venice", Place("venice.exr", (160, -100, -8, 128), 0.9, table="marble"),
         "venice italy italian europe old town historic lagoon waterfront sea harbour blue hour palace mediterranean"
         " vacation",
         "venedig italien italienisch europa altstadt historisch lagune ufer meer hafen blaue stunde palast mittelmeer"
@@ -125,7 +126,7 @@ PLACES: tuple[Scene, ...] = (
         "dawn", "Desert Dawn", Place("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster"),
         "desert dawn mountain mountains canyon rock rocks arizona morocco hills landscape adventure moon mars dune",
         "wüste morgengrauen berg berge gebirge schlucht fels felsen marokko hügel landschaft abenteuer mond mars düne",
-        mired=150,
+        mired=142,
     ),
     Scene(
         "sky", "Sky", Place("sky.exr", (-100, 125, -60, 175), 1.5, table="marble"),
@@ -137,6 +138,6 @@ PLACES: tuple[Scene, ...] = (
         "photo-studio", "Photo Studio", Place("studio.exr", (97, -68, 132, 20), 4.0, table="concrete", brightest=1.5),
         "photo photographer studio softbox backstage behind scenes shooting curtain film set fotostudio camera video",
         "fotostudio fotograf fotografin studio softbox kulissen fotoshooting vorhang filmset kamera video dreh",
-        mired=148,
+        mired=150,
     ),
 )  # fmt: skip

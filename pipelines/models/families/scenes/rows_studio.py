@@ -108,8 +108,8 @@ STUDIO: tuple[Scene, ...] = (
     ),
     Scene(
         "violet", "Violet", Paper((112, 92, 168), spot=0.42, radius=0.8),
-        "violet purple lavender lilac plum amethyst magic mystic royal indigo grape",
-        "violett lila lavendel flieder pflaume amethyst magisch mystisch königlich indigo traube purpur",
+        "violet purple lavender lilac plum amethyst magic mystic royal indigo grape mauve heather",
+        "violett lila lavendel flieder pflaume amethyst magisch mystisch königlich indigo traube purpur malve heide",
     ),
     Scene(
         "gel", "Coloured Light", Paper((196, 48, 128), second=(32, 72, 190), spot=0.3, radius=0.9, gel=True),

@@ -50,7 +50,7 @@ SURFACES: tuple[Scene, ...] = (
     Scene(
         "plaster", "Plaster", Surface("plaster", (222, 212, 200)),
         "plaster stucco limewash clay wall mediterranean greek earthy sand adobe chalk gypsum",
-        "putz gips kalk lehmputz wand mediterran griechisch erdig kreide stuck kalkputz",
+        "putz gips kalk lehmputz wand mediterran griechisch erdig kreide stuck kalkputz weich",
         blur=0.05,
     ),
     Scene(
@@ -62,7 +62,7 @@ SURFACES: tuple[Scene, ...] = (
     Scene(
         "blocks", "Blocks", Surface("blocks", (196, 208, 206), tint=(214, 222, 218)),
         "blocks block cube cubes box boxes geometric steps square abstract shapes minimal set",
-        "block blöcke würfel quader kiste geometrisch stufen quadratisch abstrakt formen treppe",
+        "block blöcke würfel quader kiste geometrisch stufen quadratisch abstrakt formen treppe klotz",
         blur=0.05,
     ),
 )  # fmt: skip

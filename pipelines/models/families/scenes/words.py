@@ -58,17 +58,27 @@ def choose(words: str, subject: str = "any") -> tuple[Scene, str]:
     said = " ".join(words.split())
     if not said:
         return fallback, ""
+    for row in SCENES:
+        if _plain(row.title) == _plain(said):
+            return row, _notice(said, row)
     asked = _stems(said)
     scores = [(_score(row, asked) * (1.0 if subject in row.suits else 0.9), row) for row in SCENES]
     best, row = max(scores, key=lambda pair: pair[0])
-    quoted = said if len(said) <= 60 else said[:57] + "..."
     if best < 0.9:
         a, b, c = OFFERED.get(subject, OFFERED["any"])
         return fallback, (
-            f"No built-in scene is close to '{quoted}': {fallback.title} was taken. Try {a}, {b} or {c}, or use "
+            f"No built-in scene is close to '{_short(said)}': {fallback.title} was taken. Try {a}, {b} or {c}, or use "
             "My backdrop."
         )
-    return row, f"Closest built-in scene to '{quoted}': {row.title}. Chosen, not drawn."
+    return row, _notice(said, row)
+
+
+def _notice(said: str, row: Scene) -> str:
+    return f"Closest built-in scene to '{_short(said)}': {row.title}. Chosen, not drawn."
+
+
+def _short(said: str) -> str:
+    return said if len(said) <= 60 else said[:57] + "..."
 
 
 def _score(row: Scene, asked: tuple[str, ...]) -> float:
@@ -105,11 +115,14 @@ def _keys(row: Scene) -> tuple[frozenset[str], dict[str, float]]:
 
 def _stems(words: str) -> tuple[str, ...]:
     """Lower case, umlauts and accents folded, endings cut, filler words dropped."""
+    found = (word for word in re.findall(r"[a-z0-9]+", _plain(words)) if word not in _STOP)
+    return tuple(_stem(word) for word in found)
+
+
+def _plain(words: str) -> str:
     plain = words.lower().replace("ß", "ss").replace("ä", "a").replace("ö", "o").replace("ü", "u")
     plain = plain.replace("ae", "a").replace("oe", "o").replace("ue", "u")
-    plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
-    found = (word for word in re.findall(r"[a-z0-9]+", plain) if word not in _STOP)
-    return tuple(_stem(word) for word in found)
+    return unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
 
 
 def _stem(word: str) -> str:
