@@ -17,6 +17,7 @@ from pipelines.types import Alpha, Image
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
+NEAREST = cv2.BORDER_REPLICATE
 WORK_SIDE = 640  # of the copy on which colours are spread; never over half the photo: finer gains nothing on the bench
 OPAQUE = np.float32(250 / 255)
 TRUST = 3.0  # the squared separation of the two colours, in deviations, at which they weigh as much as the net
@@ -39,6 +40,8 @@ def refined(image: Image, alpha: Alpha, unsure: Mask) -> Alpha:
     The pixel is projected on the line between the two local colours along Fisher's discriminant; the better the
     colours are told apart there, the more that counts against the net's own word.
     """
+    if not unsure.any():
+        return alpha
     subject, ground = _sides(image, alpha, unsure)
     pixels = image[unsure].astype(np.float32)
     across = subject.mean - ground.mean
@@ -77,8 +80,8 @@ def _sides(image: Image, alpha: Alpha, where: Mask, colour_only: bool = False) -
     size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
     sure = np.where(where, np.float32(0), np.float32(1))
     solid = sure * (alpha >= 0.5)
-    weights = cv2.resize(np.dstack((solid, sure - solid)), size, interpolation=cv2.INTER_AREA)
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    weights = _resize(np.dstack((solid, sure - solid)), size, cv2.INTER_AREA)
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
     points = _points(where, size)
     subject, ground = (_side(small, weights[..., side], points, colour_only) for side in (0, 1))
     return subject, ground
@@ -89,12 +92,11 @@ def _side(small: Floats, weight: Floats, points: tuple[Floats, Floats], colour_o
     if colour_only:
         mean = _sample(_spread(small, weight), points)
         return Sides(mean, np.zeros((len(mean), 0), np.float32))
-    r, g, b = cv2.split(small)
-    products = np.dstack((r * r, r * g, r * b, g * g, g * b, b * b))
-    found = _sample(_spread(np.dstack((small, products)), weight), points)
+    products = small[..., (0, 0, 0, 1, 1, 2)] * small[..., (0, 1, 2, 1, 2, 2)]
+    found = _sample(_spread(np.concatenate((small, products), axis=2), weight), points)
     mean, second = found[:, :3], found[:, 3:]
     outer = mean[:, (0, 0, 0, 1, 1, 2)] * mean[:, (0, 1, 2, 1, 2, 2)]
-    return Sides(mean, second - outer)
+    return Sides(mean, np.asarray(second - outer, np.float32))
 
 
 def _spread(values: Floats, weight: Floats) -> Floats:
@@ -104,19 +106,18 @@ def _spread(values: Floats, weight: Floats) -> Floats:
         mean = (values * weight[..., None]).sum(axis=(0, 1)) / total
         return np.where(weight[..., None] > 0, values, mean).astype(np.float32)
     half = ((weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2)
-    coarse_weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
+    coarse_weight = _resize(weight[..., None], half, cv2.INTER_AREA)[..., 0]
     coarse = _resize(values * weight[..., None], half, cv2.INTER_AREA)
     coarse /= np.maximum(coarse_weight, 1e-6)[..., None]
-    full = np.minimum(coarse_weight * 2, 1)
-    coarse = _spread(coarse, (full > 0).astype(np.float32))
+    coarse = _spread(coarse, (coarse_weight > 0).astype(np.float32))
     filled = _resize(coarse, (weight.shape[1], weight.shape[0]), cv2.INTER_LINEAR)
-    return filled + weight[..., None] * (values - filled)
+    return np.asarray(filled + weight[..., None] * (values - filled), np.float32)
 
 
 def _resize(values: Floats, size: tuple[int, int], how: int) -> Floats:
     """`values` (H x W x C) at another size, three channels at a time: resizing by areas takes four at most."""
     parts = [cv2.resize(values[..., at : at + 3], size, interpolation=how) for at in range(0, values.shape[2], 3)]
-    return np.dstack(parts)
+    return np.dstack([np.asarray(part, np.float32) for part in parts])
 
 
 def _points(where: Mask, size: tuple[int, int]) -> tuple[Floats, Floats]:
@@ -134,14 +135,12 @@ def _sample(values: Floats, points: tuple[Floats, Floats]) -> Floats:
     x, y = points
     wide = 4096
     rows = -(-len(x) // wide)
-    grids = [np.pad(axis, (0, rows * wide - len(axis))).reshape(rows, wide) for axis in (x, y)]
+    at_x, at_y = (np.pad(axis, (0, rows * wide - len(axis))).reshape(rows, wide) for axis in (x, y))
     parts = [
-        cv2.remap(
-            np.ascontiguousarray(values[..., at : at + 3]), *grids, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        cv2.remap(np.ascontiguousarray(values[..., at : at + 3]), at_x, at_y, cv2.INTER_LINEAR, borderMode=NEAREST)
         for at in range(0, values.shape[2], 3)
     ]
-    return np.concatenate([part.reshape(rows * wide, -1)[: len(x)] for part in parts], axis=1)
+    return np.concatenate([np.asarray(part, np.float32).reshape(rows * wide, -1)[: len(x)] for part in parts], axis=1)
 
 
 def _solve(symmetric: Floats, right: Floats) -> Floats:

@@ -23,6 +23,7 @@ LIKELY = (
     0.65  # alpha from which a doubtful patch is the subject's: lower ones let things behind it in, on photo and bench
 )
 DEEP = 0.03  # of the subject's height: what is more than half opaque and lies deeper inside is opaque
+HAIR = 0.03  # of the head's height: hair may be soft over this much
 PATCH = 0.02  # of the subject's height: a half-transparent disc as wide as this is worth a look
 
 
@@ -78,15 +79,17 @@ def _resize(values: npt.NDArray[np.float32], size: tuple[int, int]) -> Alpha:
 
 
 def _doubt(small: Alpha, face: Face | None, scale: float) -> Alpha:
-    """1 in wide half-transparent patches, falling to 0 around them; never at the head, where hair may be soft."""
+    """1 in wide half-transparent patches, falling to 0 around them; at the head, where hair is soft, only in wider."""
     soft = ((small > 0.06) & (small < 0.94)).astype(np.uint8)
+    wide = np.full(small.shape, max(PATCH * _tall((small > 0.5).astype(np.uint8)), 3), np.float32)
     if face is not None:
         left, top, right, bottom = face.box
-        soft[_span(top, bottom, scale, 0.15), _span(left, right, scale, 0.15)] = 0
-    wide = max(PATCH * _tall((small > 0.5).astype(np.uint8)), 3)
+        head = wide[_span(top, bottom, scale, 0.15), _span(left, right, scale, 0.15)]
+        np.maximum(head, HAIR * (bottom - top) * scale, out=head)
     inner = (cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2 > wide).astype(np.uint8)
-    away = cv2.distanceTransform(1 - inner, cv2.DIST_L2, 5) if inner.any() else np.full(small.shape, 2 * wide)
-    return np.clip(2 - away / wide, 0, 1).astype(np.float32)
+    if not inner.any():
+        return np.zeros(small.shape, np.float32)
+    return np.clip(2 - cv2.distanceTransform(1 - inner, cv2.DIST_L2, 5) / wide, 0, 1).astype(np.float32)
 
 
 def _decided(alpha: Alpha, doubt: Alpha) -> Alpha:
@@ -102,7 +105,7 @@ def _part(small: Alpha, pick: int, face: Face | None, scale: float) -> Bytes:
     if not count - 1 or areas.max() < PART * small.size:
         raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
     if face is not None:
-        return (labels == _nearest(labels, face, scale)).astype(np.uint8)
+        return (labels == _nearest(np.asarray(labels, np.int32), face, scale)).astype(np.uint8)
     order = [int(i) + 1 for i in np.argsort(-areas, kind="stable") if areas[i] >= PART * small.size]
     if pick >= len(order):
         count_text = "one subject" if len(order) == 1 else f"{len(order)} subjects"
@@ -135,12 +138,11 @@ def _tall(solid: Bytes) -> int:
 def _reach(small: Alpha, solid: Bytes, face: Face | None, scale: float) -> Alpha:
     """1 on the subject and near it, where hair and soft edges may be; 0 farther away; between them a ramp."""
     reach = np.full(small.shape, max(GHOST * _tall(solid), 4), np.float32)
-    body = cv2.morphologyEx(np.pad(solid, 8, mode="edge"), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))[8:-8, 8:-8]
     if face is not None:
         left, top, right, bottom = face.box
         reach[_span(top, bottom, scale, 0.3), _span(left, right, scale, 0.3)] *= 3
     others = ((small > 0.5) & (solid == 0)).astype(np.uint8)
-    away = cv2.distanceTransform(1 - (solid | body), cv2.DIST_L2, 5)
+    away = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5)
     keep = np.clip(2 - away / reach, 0, 1)
     keep[cv2.dilate(others, np.ones((5, 5), np.uint8)) > 0] = 0
     keep[solid > 0] = 1
@@ -161,9 +163,9 @@ def _opaque(small: Alpha, solid: Bytes) -> Alpha:
 def _small_parts(mask: Mask, least: float) -> Mask:
     """The connected parts of `mask` with fewer than `least` pixels."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    small = stats[:, cv2.CC_STAT_AREA] < least
+    small = np.asarray(stats[:, cv2.CC_STAT_AREA] < least)
     small[0] = False
-    return small[labels]
+    return small[np.asarray(labels, np.int32)]
 
 
 def _large_parts(solid: Bytes, least: float) -> Mask:

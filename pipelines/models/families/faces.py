@@ -150,7 +150,7 @@ def _anchors() -> Points:
         np.repeat((np.indices((cells, cells))[::-1].reshape(2, -1).T + 0.5) / cells, a_cell, axis=0)
         for cells, a_cell in ((16, 2), (8, 6))
     ]
-    return np.concatenate(layers).astype(np.float32)
+    return np.concatenate(layers, dtype=np.float32)
 
 
 _ANCHORS = _anchors()
@@ -158,7 +158,7 @@ _ANCHORS = _anchors()
 
 def _decode(raw: Points, anchors: Points) -> Points:
     """Rows of x, y, width, height, then x, y of both eyes, in units of the window."""
-    raw = raw / DETECT_SIDE
+    raw = np.asarray(raw / DETECT_SIDE, np.float32)
     return np.concatenate(
         (raw[:, 0:2] + anchors, raw[:, 2:4], raw[:, 4:6] + anchors, raw[:, 6:8] + anchors), axis=1
     ).astype(np.float32)

@@ -43,7 +43,7 @@ class Matting:
         small = np.asarray(found, np.float32).reshape(SIDE, SIDE)
         size = (image.shape[1], image.shape[0])
         enlarged = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
-        return np.clip(enlarged, 0.0, 1.0, out=enlarged)
+        return np.asarray(np.clip(enlarged, 0, 1), np.float32)
 
     def close(self) -> None:
         """Lets go of the session and its memory."""
