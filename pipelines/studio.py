@@ -190,7 +190,7 @@ class JobStudio:
             },
             "mode": "exact" if draft.exact else "relit",
             "checks": checks,
-            "notices": list(dict.fromkeys(draft.notices)),
+            "notices": list(dict.fromkeys((*self.job.notices, *draft.notices))),
             "consent": self.job.consent,
             "timings": {},
             "files": [],

@@ -253,7 +253,8 @@ class Subject(Params):
 class Job(BaseModel):
     """Everything that affects one picture, as plain JSON. `specs` maps each verb, and `matte`, to a spec's id.
 
-    `consent` is when the owner said that the person in the photo agrees, as Unix time.
+    `consent` is when the owner said that the person in the photo agrees, as Unix time. `notices` are what the door had
+    to say about the pictures, for the receipt.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -267,6 +268,7 @@ class Job(BaseModel):
     owner: str
     created: float
     consent: float | None = None
+    notices: tuple[str, ...] = ()
     draft: bool = False
     batch: bool = False
 

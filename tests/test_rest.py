@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import cv2
 import httpx
 import numpy as np
+import PIL.Image
 import pytest
 
 from pipelines.files import decode_png, pixels_sha256
@@ -453,10 +455,6 @@ def test_a_body_over_the_limit_is_413_and_is_answered(client: httpx.Client, monk
 
 
 def test_gps_and_exif_are_gone_from_what_is_kept(client: httpx.Client) -> None:
-    import io
-
-    import PIL.Image
-
     exif = PIL.Image.Exif()
     exif[0x010E] = "where I live"
     data = io.BytesIO()
@@ -465,6 +463,15 @@ def test_gps_and_exif_are_gone_from_what_is_kept(client: httpx.Client) -> None:
     kept = client.get(f"/v1/files/{sent['id']}/content")
     assert b"where I live" not in kept.content
     assert kept.headers["x-content-type-options"] == "nosniff"
+
+
+def test_what_the_door_says_about_a_picture_is_in_the_receipt(client: httpx.Client) -> None:
+    frames = [PIL.Image.fromarray(np.full((40, 40, 3), level, np.uint8)) for level in (40, 200)]
+    data = io.BytesIO()
+    frames[0].save(data, "WEBP", save_all=True, append_images=frames[1:])
+    job = client.post(RUN, files={"photo": ("a.webp", data.getvalue())}).json()
+    assert any("first frame" in notice for notice in job["receipt"]["notices"])
+    assert client.get(f"/v1/jobs/{job['id']}").json()["receipt"] == job["receipt"]
 
 
 # ---------------------------------------------------------------- whose is it

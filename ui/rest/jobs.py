@@ -27,8 +27,8 @@ CANCEL_WAIT = 1.0
 # ---------------------------------------------------------------- the job object
 
 
-def job_object(row: Row, notices: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The contract's job object; `notices` are what the door said about the pictures that were sent along."""
+def job_object(row: Row) -> dict[str, Any]:
+    """The contract's job object."""
     result = row.result
     return {
         "id": row.job.id,
@@ -52,7 +52,6 @@ def job_object(row: Row, notices: tuple[str, ...] = ()) -> dict[str, Any]:
         ],
         "receipt": result.receipt if result else None,
         "seconds": result.seconds if result else None,
-        "notices": list(notices),
         "error": shape(restore(row.error)) if row.error else None,
     }
 
@@ -64,10 +63,10 @@ def _progress(row: Row) -> float:
     return min(0.99, round(row.step.index / max(1, row.step.total), 3)) if row.step else 0.0
 
 
-def answer(row: Row, notices: tuple[str, ...] = (), *, status: int = 200) -> JSONResponse:
+def answer(row: Row, *, status: int = 200) -> JSONResponse:
     """The job object. A job that failed has its error's status, so that its object is an error envelope as well."""
     status = STATUS_OF_CODE[row.error["code"]] if row.error else status
-    return JSONResponse(job_object(row, notices), status, {"Location": f"/v1/jobs/{row.job.id}"})
+    return JSONResponse(job_object(row), status, {"Location": f"/v1/jobs/{row.job.id}"})
 
 
 async def find(desk: Desk, job_id: str, owner: str) -> Row:

@@ -70,13 +70,14 @@ async def run(
         renamed = sent.moved("steps", STEPS) if STEPS in tool.params.model_fields else sent
         filled = await form.fill(renamed, tool.params, desk, owner)
     job = await to_thread.run_sync(partial(desk.order, tool.id, filled.values, owner))
+    job = job.model_copy(update={"notices": filled.notices})
     if stream:
         await to_thread.run_sync(desk.jobs.submit, job)
         return EventStream(frames(desk, job, opening=True), desk, job.id)
     if wait:
-        return answer(await finish(request, desk, job), filled.notices)
+        return answer(await finish(request, desk, job))
     await to_thread.run_sync(desk.jobs.submit, job)
-    return answer(await find(desk, job.id, owner), filled.notices, status=202)
+    return answer(await find(desk, job.id, owner), status=202)
 
 
 def _runner(tool_id: str) -> Callable[..., Any]:
