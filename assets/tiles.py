@@ -31,6 +31,49 @@ def tiles(room: Room) -> None:
             _save(room, tool.id, values, folder / f"{preset}.webp")
 
 
+# What the README shows: source photo, then these.
+STRIPS: dict[str, tuple[str, tuple[dict[str, object], ...]]] = {
+    "headshot": (
+        "astronaut",
+        tuple({"preset": p, "framing": "classic"} for p in ("linkedin", "lobby", "executive-dark", "park")),
+    ),
+    "headshot-2": (
+        "hopper",
+        tuple({"preset": p, "framing": "actor"} for p in ("actor", "academic", "nude-tones", "black-and-white")),
+    ),
+    "product": ("coffee", tuple({"preset": p, "ratio": "1:1"} for p in ("amazon", "oak", "marble", "podium"))),
+    "background": (
+        "astronaut",
+        tuple({"preset": p, "ratio": "4:5"} for p in ("night", "forest", "sunset", "spotlight")),
+    ),
+}
+STRIP_HEIGHT = 420
+
+
+def strips(room: Room) -> None:
+    """One WebP a tool for the README: the photo, and what the tool made of it, untouched."""
+    folder = HERE.parent / "docs" / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (photo, orders) in STRIPS.items():
+        shown = [_opened(room, room.photos[photo])]
+        for values in orders:
+            result = room.make(name.split("-")[0], photo=room.photos[photo], size=1024, seed=1, **values)
+            shown.append(_opened(room, result.files[0].id))
+        width = sum(picture.width for picture in shown) + 6 * (len(shown) - 1)
+        strip, x = PIL.Image.new("RGB", (width, STRIP_HEIGHT), "white"), 0
+        for picture in shown:
+            strip.paste(picture, (x, 0))
+            x += picture.width + 6
+        strip.save(folder / f"{name}.webp", quality=86, method=6)
+        print(f"docs/pictures/{name}.webp", (folder / f"{name}.webp").stat().st_size)
+
+
+def _opened(room: Room, file_id: str) -> PIL.Image.Image:
+    with PIL.Image.open(room.files.path(file_id)) as picture:
+        size = round(picture.width * STRIP_HEIGHT / picture.height), STRIP_HEIGHT
+        return picture.convert("RGB").resize(size, PIL.Image.Resampling.LANCZOS)
+
+
 def _save(room: Room, tool: str, values: dict[str, object], path: Path) -> None:
     result = room.make(tool, **values)
     with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
@@ -54,5 +97,6 @@ if __name__ == "__main__":
         built = Room(Path(data))
         try:
             tiles(built)
+            strips(built)
         finally:
             built.close()
