@@ -32,13 +32,9 @@ def linear(colour: Colour) -> Linear:
 
 def decode(image: Image) -> Linear:
     """An sRGB picture in linear light, same shape, 0 to 1."""
-    return linear_table()[image]
-
-
-def linear_table() -> Linear:
-    """Linear light of the 256 sRGB codes."""
     codes = np.arange(256, dtype=np.float64) / 255
-    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    table = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    return table[image]
 
 
 def encode(light: Linear) -> Linear:

@@ -119,8 +119,8 @@ def walnut(u: Plane, v: Plane, grain: Plane, seed: int) -> Stuff:
 
 def marble(u: Plane, v: Plane, grain: Plane, seed: int) -> Stuff:
     """White marble: grey clouds drawn out along one direction, bundles of veins that waver along it, hairs across."""
-    warp = fractal(u * 3.2, v * 3.2, seed + 1, 7, fall=0.6, grain=grain * 3)
-    bend = fractal(u * 3.2 + 40, v * 3.2, seed + 2, 7, fall=0.6, grain=grain * 3)
+    warp = fractal(u * 3.2, v * 3.2, seed + 1, 6, fall=0.6, grain=grain * 3)
+    bend = fractal(u * 3.2 + 40, v * 3.2, seed + 2, 6, fall=0.6, grain=grain * 3)
     x, y = u + 0.045 * warp, v + 0.045 * bend
     drawn = fractal((x + y) * 2.4, (y - x) * 8.0, seed + 3, 5, fall=0.66)
     share = 0.17 * np.clip(0.62 + 0.55 * drawn, 0, None) ** 1.4

@@ -86,4 +86,4 @@ def scattered(u: Plane, v: Plane, cell: float, radii: tuple[float, float], seed:
     away = np.hypot(x, y) * np.float32(cell)
     soft = np.maximum(np.asarray(grain, np.float32), np.float32(0.25) * radius)
     weight = np.clip(radius / np.maximum(np.asarray(grain, np.float32), 1e-9), 0, 1) ** 2
-    return (np.clip((radius - away) / soft + 0.5, 0, 1) * (shown < 0.5) * weight).astype(np.float32)
+    return (np.clip((radius - away) / soft + 0.5, 0, 1) * (shown < 0.38) * weight).astype(np.float32)

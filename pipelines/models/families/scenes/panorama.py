@@ -160,7 +160,7 @@ def _alone(grey: Linear, row: int, column: int) -> bool:
     """Whether the ring 3 to 4 pixels around a peak is dark beside it."""
     ring = grey[row - 4 : row + 5, column - 4 : column + 5].copy()
     ring[2:7, 2:7] = 0
-    return float(ring.max()) < 0.45 * float(grey[row, column])
+    return float(ring.max()) < 0.6 * float(grey[row, column])
 
 
 def _splat(work: Linear, x: float, y: float, energy: npt.NDArray[np.float32]) -> None:

@@ -6,7 +6,6 @@ like. Everything is linear light at a low resolution, since paper out of focus h
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from pipelines.models.families.scenes.blur import blurred
@@ -96,16 +95,3 @@ def _sweep(y: Plane, floor: float) -> Plane:
 
 def _ease(t: Plane) -> Plane:
     return t * t * t * (t * (t * 6 - 15) + 10)
-
-
-def flat(colour: Linear, size: Size) -> Linear:
-    """One colour, `size` (width, height)."""
-    return np.broadcast_to(colour, (size[1], size[0], 3)).astype(np.float32)
-
-
-def upright(light: Linear, rows: int) -> Linear:
-    """`light` at `rows` rows or as it is, whichever is smaller."""
-    if light.shape[0] <= rows:
-        return light
-    columns = max(2, round(rows * light.shape[1] / light.shape[0]))
-    return np.asarray(cv2.resize(light, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)

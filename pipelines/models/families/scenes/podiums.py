@@ -104,7 +104,7 @@ def _drum(dx: Plane, dy: Plane, block: Block, soft: np.float32) -> tuple[Plane, 
 def _box(dx: Plane, dy: Plane, block: Block, soft: np.float32) -> tuple[Plane, Plane, Plane]:
     """A box seen from the front: its top narrows towards the back, as perspective asks."""
     half, deep = np.float32(block.half), np.float32(block.half * block.flat)
-    narrow = half * (1 - 0.16 * np.float32(block.flat + 0.2) * (1 - dy / deep))
+    narrow = half * (1 - 0.10 * np.float32(block.flat + 0.2) * (1 - dy / deep))
     inside = np.minimum(narrow - np.abs(dx), deep - np.abs(dy))
     top = np.clip(inside / soft + 0.5, 0, 1)
     body = np.clip((half - np.abs(dx)) / soft + 0.5, 0, 1) * np.clip((dy - deep) / soft + 0.5, 0, 1)

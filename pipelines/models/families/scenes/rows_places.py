@@ -95,7 +95,7 @@ PLACES: tuple[Scene, ...] = (
         mired=166,
     ),
     Scene(
-        "park", "Park", Place("park.exr", (-128, 112, -60, -175), 1.45),
+        "park", "Park", Place("park.exr", (-60, 112, -175, -128), 1.45),
         "park meadow garden grass lawn summer picnic green field sunny outdoor countryside nature spring golf"
         " playground",
         "park wiese garten gras rasen sommer picknick grün feld sonnig draußen freien land natur frühling golf"
