@@ -13,7 +13,7 @@ from PIL import Image
 from pipelines.tools import background
 from tests.serving import Served, served, until
 from tests.test_rest import failure, photo
-from ui.rest.images import _ratio
+from ui.rest.translate import _ratio
 
 
 @pytest.fixture(scope="module")
