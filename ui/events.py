@@ -20,6 +20,8 @@ from ui.tab import Seat, Tab
 from ui.widgets import Control, changes, plain, words_on
 
 Updates: TypeAlias = "dict[Component, Any]"
+ORDERING = "ordering"
+"""Stands for the job's id while it is being ordered."""
 
 
 class Events:
@@ -64,33 +66,50 @@ class Events:
 
     async def generate(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """Order the full size and follow it."""
-        self._drop_draft(seat)
         if seat.job:
             yield self._same()
             return
+        turn = self._take_turn(seat)
+        seat.job = ORDERING
+        yield self._started()
         order = await self._order(request, values, draft=False)
         if isinstance(order, StudioError):
+            seat.job = ""
             yield self._refused(order)
-            return
-        seat.job = order.id
-        yield self._started()
-        async for updates in self._follow(order.id, seat, request):
-            yield updates
+        elif seat.turn != turn:  # stopped before it was in line
+            self.desk.jobs.cancel(order.id)
+        else:
+            seat.job = order.id
+            async for updates in self._follow(order.id, seat, request):
+                yield updates
+        if seat.turn != turn:
+            yield self._same()
 
     async def draft(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """A small picture of the form as it stands; the newer one takes the older one's place."""
-        self._drop_draft(seat)
         if seat.job or not self.drafts or self._unready(values):
             yield self._same()
             return
-        order = await self._order(request, values, draft=True)
-        if isinstance(order, StudioError):
-            yield self._refused(order)
-            return
-        seat.draft = order.id
+        turn = self._take_turn(seat)
         yield {**self._emptied(), self.tab.board.stage: words.line(words.STARTED, busy=True)}
-        async for updates in self._follow(order.id, seat, request, draft=True):
-            yield updates
+        order = await self._order(request, values, draft=True)
+        if seat.turn != turn:
+            if isinstance(order, Job):
+                self.desk.jobs.cancel(order.id)
+        elif isinstance(order, StudioError):
+            yield self._refused(order)
+        else:
+            seat.draft = order.id
+            async for updates in self._follow(order.id, seat, request, draft=True):
+                yield updates
+        if seat.turn != turn:
+            yield self._same()
+
+    def _take_turn(self, seat: Seat) -> int:
+        """What was asked for last is what is shown: whoever finds its turn gone gives way."""
+        self._drop_draft(seat)
+        seat.turn += 1
+        return seat.turn
 
     async def _order(self, request: gr.Request, values: tuple[Any, ...], *, draft: bool) -> Job | StudioError:
         owner = self.access.visitor(request)
@@ -111,7 +130,7 @@ class Events:
                 if job_id not in (seat.job, seat.draft):
                     return
                 if isinstance(event, Result):
-                    seat.job, seat.draft = "", ""
+                    seat.job, seat.draft = ("", seat.draft) if job_id == seat.job else (seat.job, "")
                     yield self._finished(job_id, event, seat, request, draft=draft)
                 else:
                     yield self._under_way(event, draft=draft)
@@ -128,6 +147,7 @@ class Events:
     def stop(self, request: gr.Request, seat: Seat) -> Updates:
         """Cancel, and say so at once; the lane is free within a step."""
         job_id, seat.job = seat.job, ""
+        seat.turn += 1
         row = self.desk.jobs.get(job_id) if job_id else None
         if row is not None and row.job.owner == self.access.visitor(request):
             self.desk.jobs.cancel(job_id)
@@ -232,10 +252,12 @@ class Events:
         elif row.error is not None:
             yield self._refused(StudioError(row.error["message"], code=row.error["code"], param=row.error["param"]))
         else:
-            seat.job = row.job.id
+            seat.job, turn = row.job.id, self._take_turn(seat)
             yield self._started()
             async for updates in self._follow(row.job.id, seat, request):
                 yield updates
+            if seat.turn != turn:
+                yield self._same()
 
     def shown_file(self, seat: Seat, variation: int, request: gr.Request) -> str | None:
         """The id of the picture in the box, None when there is none."""
@@ -344,7 +366,11 @@ class Events:
         }
 
     def _same(self) -> Updates:
-        """No change. A handler that hands over nothing at all would empty every output."""
+        """No change.
+
+        Gradio empties every output of a handler that hands over nothing, and sends the last thing it was handed once
+        more when the handler ends: so one that gave way to another ends with this.
+        """
         return {self.tab.alert: gr.skip()}
 
     def _idle(self) -> Updates:

@@ -26,11 +26,13 @@ class Seat:
     """What one visitor's open tab is busy with; one per tool and browser tab, kept in the session.
 
     `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
+    `turn` counts what was asked for; `opened` once the tab was looked at.
     """
 
     job: str = ""
     draft: str = ""
     shown: str = ""
+    turn: int = 0
     opened: bool = False
 
 
@@ -108,7 +110,7 @@ def _form(tool: Tool, desk: Desk) -> tuple[dict[str, Control], tuple[tuple[Examp
     made: dict[str, Control] = {}
 
     def add(row: Field) -> None:
-        made[row.name] = control(row, tool.id, _locked(desk, tool.params, row.name))
+        made[row.name] = control(row, tool.id, _locked(desk, tool.params, row.name), pictured=_pictured(tool, row))
 
     photo = [row for row in first if row.kind in ("picture", "pictures")][:1]
     for row in photo:
@@ -193,11 +195,14 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
 
 
 def tile_styles(tool: Tool) -> str:
-    """CSS that dresses the radio's options with the pictures in assets/tiles, for those that exist."""
+    """CSS that dresses a radio's options with their pictures in assets/tiles."""
     rules = []
     for row in fields_of(tool.params):
-        for place, (_, value) in enumerate(row.options if row.tiles else (), 1):
-            if (TILES / tool.id / f"{value}.webp").exists():
-                option = f"#{tool.id}-{row.name} label:nth-of-type({place})::before"
-                rules.append(f'{option}{{content:"";background-image:url("{TILES_URL}/{tool.id}/{value}.webp")}}')
+        for place, (_, value) in enumerate(row.options if _pictured(tool, row) else (), 1):
+            option = f"#{tool.id}-{row.name} label:nth-of-type({place})::before"
+            rules.append(f'{option}{{background-image:url("{TILES_URL}/{tool.id}/{value}.webp")}}')
     return "".join(rules)
+
+
+def _pictured(tool: Tool, row: Field) -> bool:
+    return row.tiles and any((TILES / tool.id / f"{value}.webp").exists() for _, value in row.options)

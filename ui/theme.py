@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import gradio as gr
+from gradio import themes
 from gradio.themes.utils.colors import Color
 
 STATIC = Path(__file__).parent / "static"
@@ -22,11 +22,11 @@ _FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "
 _MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
 
-def theme() -> gr.themes.Base:
+def theme() -> themes.Base:
     """Light and dark, text on every surface at 4.5 to 1 or better."""
-    base = gr.themes.Base(
+    base = themes.Base(
         primary_hue=_TEAL, secondary_hue=_TEAL, neutral_hue=_GREY, font=_FONTS, font_mono=_MONO,
-        radius_size=gr.themes.sizes.radius_md, text_size=gr.themes.sizes.text_md,
+        radius_size=themes.sizes.radius_md, text_size=themes.sizes.text_md,
     )  # fmt: skip
     return base.set(
         body_background_fill="*neutral_50",

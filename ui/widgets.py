@@ -93,9 +93,14 @@ def _options(info: FieldInfo, labels: Mapping[str, str]) -> tuple[tuple[str, str
     return tuple((labels.get(value, value), value) for value in values)
 
 
-def control(field: Field, prefix: str, locked: str = "") -> Control:
-    """Make the component(s) of `field` in the layout that is open. `prefix` makes the HTML ids unique."""
+def control(field: Field, prefix: str, locked: str = "", *, pictured: bool = False) -> Control:
+    """Make the component(s) of `field` in the layout that is open. `prefix` makes the HTML ids unique.
+
+    `pictured` makes room for a picture on each option of a field with tiles.
+    """
     made = _MAKERS[field.kind](field, f"{prefix}-{field.name}", locked)
+    if pictured:
+        made.elem_classes = [*made.elem_classes, "pictured"]
     if field.kind in ("picture", "mask"):
         return Control(field, gr.State(None), made, locked)
     return Control(field, made, made, locked)

@@ -52,19 +52,25 @@
     return Boolean(button) || !id;
   };
   window.addEventListener("hashchange", () => { follow(); window.scrollTo(0, 0); });
-  document.addEventListener("click", (event) => {
-    const id = event.target.closest?.("button[role=tab]")?.id.match(/^tab-(.+)-button$/)?.[1];
-    if (id && location.hash !== `#${id}`) history.replaceState(null, "", `#${id}`);
-  });
+  let arrived = false; // before that, the address says where to go; after it, where we are
+  const note = () => {
+    const id = document.querySelector("#dbx-tabs button[role=tab][aria-selected=true]")?.dataset.tabId;
+    if (arrived && id && location.hash.slice(1) !== id && (id !== "home" || location.hash)) history.replaceState(null, "", `#${id}`);
+  };
 
   // Before and after: the slider sets where the photo is cut.
-  const wipe = (input) => input.closest(".dbx-box")?.style.setProperty("--cut", `${input.value}%`);
+  const wipe = (input) => {
+    const box = input.closest(".dbx-box");
+    box?.style.setProperty("--cut", `${input.value}%`);
+    box?.style.setProperty("--line", Number(input.value) > 0 ? 1 : 0);
+  };
   document.addEventListener("input", (event) => {
     if (event.target.matches?.(".dbx-wipe input")) wipe(event.target);
   });
 
   // The one alert of a tab is shown inside the field it is about.
   const settle = () => {
+    note();
     document.querySelectorAll(".dbx-alert.placed").forEach((copy) => {
       if (!copy.source.isConnected) {
         copy.field.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
@@ -86,6 +92,11 @@
       }
     });
     document.querySelectorAll(".dbx-colour:not(.ready)").forEach(pick);
+    // Gradio names every radio of a group differently; with one name the arrow keys move, and Tab stops once.
+    document.querySelectorAll("fieldset[id] input[type=radio]").forEach((radio) => {
+      const group = radio.closest("fieldset").id;
+      if (radio.name !== group) radio.name = group;
+    });
     document.querySelectorAll(".dbx-box").forEach((box) => {
       const input = box.querySelector(".dbx-wipe input");
       if (input) wipe(input);
@@ -114,8 +125,10 @@
     if (due) return;
     due = true;
     requestAnimationFrame(() => { due = false; settle(); });
-  }).observe(document, { childList: true, subtree: true });
+  }).observe(document, { childList: true, subtree: true, attributeFilter: ["aria-selected"] });
 
-  const opened = setInterval(() => { if (document.getElementById("tab-home-button") && follow()) clearInterval(opened); }, 50);
-  setTimeout(() => clearInterval(opened), 30000);
+  const opening = setInterval(() => {
+    if (document.getElementById("tab-home-button") && follow()) { arrived = true; clearInterval(opening); }
+  }, 50);
+  setTimeout(() => { arrived = true; clearInterval(opening); }, 30000);
 })();

@@ -1,0 +1,131 @@
+"""The real page on loopback and a real Chromium in front of it; one tool of its own whose steps wait at a gate."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from playwright.sync_api import Page, Playwright
+
+from pipelines.desk import Desk
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files
+from pipelines.jobs import Jobs
+from pipelines.models import profiles
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.parts.ingest import Ingest
+from pipelines.settings import Settings
+from pipelines.tools import TOOLS
+from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, prompt, seed
+from tests.gates import Gate
+from ui.access import Access
+from ui.rest.keys import Keys
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+class Slow(Params):
+    """A form with one of each kind that the real tools have little of."""
+
+    photo: str = picture("Photo", "Any picture.", required=True)
+    mood: Literal["calm", "loud"] = choice("Mood", "Of the picture.", "calm", tiles=True)
+    note: str = prompt("Note", "Free words.")
+    steps: int = number("Steps", "How many.", 3, ge=1, le=200, more=False)
+    seed: int | None = seed()
+
+
+def slow_tool(gate: Gate) -> Tool:
+    """Each step waits at the gate, and shows the photo a little brighter."""
+
+    def run(params: Slow, studio: Studio, emit: Emit) -> Draft:
+        photo = studio.open(params.photo)
+        for n in range(params.steps):
+            gate.entered += 1
+            gate.open.wait(timeout=30)
+            time.sleep(gate.pause)
+            emit(
+                "Brightening", n + 1, params.steps, np.asarray(photo * np.float32(0.5 + n / params.steps / 2), np.uint8)
+            )
+        return Draft(images=(photo,))
+
+    return Tool("slow", "Slow Motion", "For tests.", Slow, run, examples=("coffee",))
+
+
+@dataclass
+class Theatre:
+    """A page that is served, and the house behind it."""
+
+    url: str
+    desk: Desk
+    gate: Gate
+
+    def free(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return self.desk.jobs.counts() == (0, 0)
+
+
+@contextmanager
+def theatre(root: Path) -> Iterator[Theatre]:
+    """The page on a free port, closed again whatever happened inside."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    from ui import blocks
+
+    gate = Gate()
+    rows = (*TOOLS, slow_tool(gate))
+    settings = Settings(data=root)
+    files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)
+    jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))
+    desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest, rows)
+    page = blocks.build(desk, Access(settings, keys))
+    try:
+        _, url, _ = page.queue(default_concurrency_limit=None).launch(
+            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
+            app_kwargs={"routes": blocks.routes()}, **blocks.launch_arguments(),
+        )  # fmt: skip
+        yield Theatre(url.rstrip("/"), desk, gate)
+    finally:
+        gate.open.set()
+        page.close()
+        jobs.close()
+        ingest.close()
+        files.close()
+        keys.close()
+
+
+@contextmanager
+def visitor(playwright: Playwright, theatre: Theatre, *, width: int = 1280, height: int = 900) -> Iterator[Page]:
+    """A browser tab that fails the test when the page logs an error or asks another host for anything."""
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    complaints: list[str] = []
+    try:
+        page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: _local(request.url, theatre.url) or complaints.append(request.url))
+        yield page
+    finally:
+        browser.close()
+    assert not complaints
+
+
+def _local(url: str, base: str) -> bool:
+    return url.startswith((base, "data:", "blob:"))
+
+
+def open_tool(page: Page, theatre: Theatre, tool: str) -> None:
+    """The page with that tool's tab in front, ready to be touched."""
+    page.goto(f"{theatre.url}/#{tool}")
+    page.locator(f"#{tool}-generate").wait_for()
+    page.wait_for_timeout(300)  # the tab's first event, which looks for an earlier job

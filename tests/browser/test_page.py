@@ -1,0 +1,195 @@
+"""What a visitor can do with the page, in a real browser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.stage import CHROMIUM, Theatre, open_tool, theatre, visitor
+from tests.watching import EXAMPLES
+
+pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
+    # Gradio's own use of pandas, once per event.
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
+]
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    with theatre(tmp_path_factory.mktemp("data")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(played: Playwright, house: Theatre) -> Iterator[Page]:
+    house.gate.open.set()
+    with visitor(played, house) as opened:
+        yield opened
+
+
+def until(condition, seconds: float = 5.0) -> float:
+    """Seconds until it held."""
+    since = time.monotonic()
+    while not condition():
+        assert time.monotonic() - since < seconds, "did not happen in time"
+        time.sleep(0.01)
+    return time.monotonic() - since
+
+
+def upload(page: Page, tool: str, path: Path) -> None:
+    page.locator(f"#{tool}-photo input[type=file]").set_input_files(path)
+
+
+def stage(page: Page, tool: str):
+    return page.locator(f"#{tool}-stage")
+
+
+def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(page: Page, house: Theatre, tmp_path: Path) -> None:
+    open_tool(page, house, "headshot")
+    upload(page, "headshot", EXAMPLES / "hopper.jpg")
+    # Hopper's portrait, sent from a visitor's disk, is the very picture we ship, so consent is not asked; see below.
+    expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
+    assert (page.locator("#headshot-live img").get_attribute("src") or "").startswith("data:image/jpeg")
+
+    page.locator("#headshot-generate").click()
+    expect(page.locator("#headshot-save")).to_be_enabled()
+    expect(stage(page, "headshot")).to_contain_text("1024 × 1024 px · PNG")
+    assert page.locator("#headshot-live img").get_attribute("alt")
+    assert page.locator("#headshot-before img").get_attribute("alt")
+
+    with page.expect_download() as download:
+        page.locator("#headshot-save").click()
+    assert download.value.suggested_filename == "headshot-linkedin-1.png"
+    download.value.save_as(tmp_path / "saved.png")
+    result = house.desk.jobs.list("local", 1, tool="headshot")[0].result
+    assert result is not None
+    assert (tmp_path / "saved.png").read_bytes() == house.desk.files.path(result.files[0].id).read_bytes()
+
+
+def test_a_changed_look_draws_a_new_draft(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "headshot")
+    page.locator("#headshot-example-astronaut").click()
+    expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
+    before = page.locator("#headshot-live img").get_attribute("src")
+    page.locator("#headshot-preset input").first.focus()
+    page.keyboard.press("ArrowRight")  # the tiles are a radio, so arrow keys choose
+    expect(page.locator("#headshot-preset input").nth(1)).to_be_checked()
+    expect(page.locator("#headshot-live img")).not_to_have_attribute("src", before or "")
+
+
+def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "slow")
+    page.locator("#slow-example-coffee").click()
+    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    house.gate.pause = 0.1
+    page.locator("#slow-steps input[type=number]").fill("150")
+    page.keyboard.press("Control+Enter")
+    expect(stage(page, "slow")).to_contain_text("of 150")
+    first = page.locator("#slow-live img").get_attribute("src") or ""
+    assert first.startswith("data:image/jpeg")
+    expect(page.locator("#slow-live img")).not_to_have_attribute("src", first)
+
+    page.keyboard.press("Escape")
+    expect(stage(page, "slow")).to_contain_text("Stopped", timeout=1000)
+    assert until(house.free) < 1.0
+    expect(page.locator("#slow-generate")).to_be_enabled()
+    house.gate.pause = 0.0
+
+
+def test_a_refresh_finds_the_running_job_and_its_form_again(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "slow")
+    page.locator("#slow-example-coffee").click()
+    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    page.locator("#slow-note textarea").fill("keep this")
+    page.locator("#slow-note textarea").blur()
+    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    until(house.free)
+    house.gate.open.clear()
+    page.locator("#slow-generate").click()
+    expect(page.locator("#slow-stop")).to_be_enabled()
+
+    page.reload()
+    expect(page.locator("#slow-stop")).to_be_enabled()
+    assert not house.free()
+    house.gate.open.set()
+    expect(page.locator("#slow-save")).to_be_enabled()
+    expect(page.locator("#slow-note textarea")).to_have_value("keep this")
+    expect(page.locator("#slow-photo img")).to_be_visible()
+
+
+def test_a_text_renamed_png_is_a_sentence_in_its_field_and_nothing_entered_is_lost(
+    page: Page, house: Theatre, tmp_path: Path
+) -> None:
+    fake = tmp_path / "fake.png"
+    fake.write_text("This is no picture.\n" * 50)
+    open_tool(page, house, "headshot")
+    page.locator("#headshot-background textarea").fill("forest")
+    upload(page, "headshot", fake)
+    alert = page.locator("#headshot-photo [role=alert]")
+    expect(alert).to_be_visible()
+    assert len(alert.inner_text()) > 20
+    expect(page.locator("#headshot-background textarea")).to_have_value("forest")
+    upload(page, "headshot", EXAMPLES / "hopper.jpg")
+    expect(alert).to_be_hidden()
+
+
+def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, house: Theatre, tmp_path: Path) -> None:
+    import PIL.Image
+
+    with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
+        picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")
+    open_tool(page, house, "headshot")
+    upload(page, "headshot", tmp_path / "own.png")
+    alert = page.locator("#headshot-consent [role=alert]")
+    expect(alert).to_contain_text("permission")
+    page.locator("#headshot-consent input").check()
+    expect(alert).to_be_hidden()
+    expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
+
+
+def test_a_result_is_sent_to_another_tool_and_its_settings_are_reused(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "cutout")
+    page.locator("#cutout-example-coffee").click()
+    expect(stage(page, "cutout")).to_contain_text("Draft, 512 px")
+    page.locator("#cutout-generate").click()
+    expect(page.locator("#cutout-save")).to_be_enabled()
+
+    page.locator("#cutout-trim input").uncheck()
+    expect(page.locator("#cutout-save")).to_be_disabled()
+    page.locator("#cutout-generate").click()
+    expect(page.locator("#cutout-save")).to_be_enabled()
+    page.locator("#cutout-trim input").evaluate("box => box.checked")
+    page.locator("#cutout-send input").click()
+    page.get_by_role("option", name="Product Photos").click()
+    expect(page.locator("#product-photo img")).to_be_visible()
+    expect(stage(page, "product")).to_contain_text("Draft, 512 px")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_scrolls_sideways(played: Playwright, house: Theatre, width: int) -> None:
+    with visitor(played, house, width=width, height=844) as page:
+        page.goto(house.url)
+        page.locator(".dbx-cards").wait_for()
+        for tool in ("home", *(row.id for row in house.desk.tools)):
+            page.evaluate("id => { location.hash = id }", tool)
+            page.locator(f"#tab-{tool}").wait_for()
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, tool
+            if width == 390 and tool != "home":
+                box = page.locator(f"#{tool}-generate").bounding_box()
+                assert box is not None
+                assert box["height"] >= 56
+                assert box["y"] + box["height"] <= 844
