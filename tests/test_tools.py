@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from pipelines.models.profiles import choose
 
 from pipelines.desk import Desk
 from pipelines.engines.local import LocalEngine
@@ -19,6 +18,7 @@ from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
+from pipelines.models.profiles import choose
 from pipelines.parts.frame import FRAMINGS, bounds
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.write import read_receipt

@@ -29,7 +29,7 @@ def to_linear(image: Image) -> Linear:
     return _TO_LINEAR[image]
 
 
-def to_srgb(light: Linear) -> Linear:
+def to_srgb(light: npt.NDArray[np.floating]) -> Linear:
     """Linear light to sRGB values of 0 to 255, not yet rounded."""
     return _TO_SRGB[(np.clip(light, 0, 1) * _STEPS + 0.5).astype(np.int32)]
 
