@@ -31,7 +31,7 @@ def to_linear(image: Image) -> Linear:
 
 def to_srgb(light: npt.NDArray[np.floating]) -> Linear:
     """Linear light to sRGB values of 0 to 255, not yet rounded."""
-    return _TO_SRGB[(np.clip(light, 0, 1) * _STEPS + 0.5).astype(np.int32)]
+    return np.asarray(_TO_SRGB[(np.clip(light, 0, 1) * _STEPS + 0.5).astype(np.int32)], np.float32)
 
 
 def lightness(image: Image) -> npt.NDArray[np.float32]:
