@@ -259,6 +259,19 @@ def test_a_backdrop_without_words_is_asked_for_by_its_scene():
     assert words(text(prompt="oak")) == "oak"
 
 
+@pytest.mark.parametrize(
+    ("backdrop", "soft"),
+    [
+        (Backdrop(blur=0.06), True),
+        (Backdrop(blur=0.02, subject="person"), False),
+        (Backdrop(blur=0.0, subject="person"), True),
+        (Backdrop(blur=0.0, subject="product"), False),
+    ],
+)
+def test_a_backdrop_is_asked_for_as_soft_as_its_blur(backdrop: Backdrop, soft: bool):
+    assert ("out of focus" in words(Render("backdrop", "oak", SIZE, (1,), backdrop=backdrop))) is soft
+
+
 def test_words_beyond_the_limit_are_said_to_have_had_no_effect(cache: Cache):
     with cache.borrow("tiny-sd") as model:
         assert model.draw(text(), unwatched).notices == ()

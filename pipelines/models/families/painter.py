@@ -245,7 +245,9 @@ def words(render: Render) -> str:
     if render.verb != "backdrop" or backdrop is None:
         return render.prompt
     scene = render.prompt or backdrop.scene.replace("-", " ") or "plain photo studio"
-    return f"{scene}, empty background photograph without people{', out of focus' if backdrop.blur > 0.03 else ''}"
+    # A blur of 0 leaves it to the scene: behind a person that is a lens wide open.
+    soft = backdrop.blur > 0.03 or (backdrop.blur == 0 and backdrop.subject == "person")
+    return f"{scene}, empty background photograph without people{', out of focus' if soft else ''}"
 
 
 def _verb(render: Render) -> Verb:
