@@ -402,8 +402,9 @@ class Backdrop:
 
     `scene` is a built-in scene's id, or "" to let the words choose; `picture` is My backdrop and wins over both.
     `blur` is the disc's diameter as a share of the height, 0: the scene's own. `horizon` (eye line) and `floor`
-    (contact line) are shares of the height from the top. `key` is the side the light comes from. `mired` is the photo's
-    white point; the scene is held within 30 mired of it. `avoid` is the subject's mean outline colour, which the backdrop differs from.
+    (contact line) are shares of the height from the top. `key` is the side the light comes from. `mired` is the
+    photo's white point; the scene is held within 30 mired of it. `avoid` is the typical colour of the subject's
+    outline, which the backdrop differs from.
     """
 
     scene: str = ""

@@ -77,6 +77,7 @@ def open_doors(settings: Settings) -> int:
                 "routes": [
                     Route("/healthz", rest.healthz(studio.desk)),
                     Mount("/v1", app=rest.build(studio.desk, studio.access)),
+                    *blocks.routes(),
                 ],
                 "middleware": studio.access.middleware(),
             },

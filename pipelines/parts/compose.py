@@ -67,7 +67,7 @@ def wrap(subject: Linear, scene: Linear, alpha: Alpha) -> Linear:
     weight = _soft(1 - alpha, radius)
     light = around / np.maximum(weight, 1e-3)[..., None]
     edge = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * (alpha < 0.98))[..., None]
-    return subject + edge * np.maximum(light - subject, 0)
+    return np.asarray(subject + edge * np.maximum(light - subject, 0), np.float32)
 
 
 def _soft(values: Linear, radius: float) -> Linear:
