@@ -38,6 +38,7 @@ from pipelines.types import (
 
 T = TypeVar("T")
 MEMO_BYTES = 256 * 2**20
+BACKDROPS = "backdrops"
 
 
 class Memo:
@@ -133,7 +134,9 @@ class JobStudio:
         def on_step(step: ModelStep) -> None:
             emit(stage, step.index, step.total, step.preview)
 
-        with self.borrow(self.job.specs[render.verb]) as model:
+        own = render.backdrop is not None and render.backdrop.picture is not None
+        # The user's own picture is fitted, not drawn, whichever model the profile has.
+        with self.borrow(BACKDROPS if own else self.job.specs[render.verb]) as model:
             return model.draw(render, on_step)
 
     @contextmanager
