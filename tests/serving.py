@@ -112,7 +112,7 @@ def served(
         middleware=access.middleware(),
     )
     try:
-        with _listening(app) as url:
+        with listening(app) as url:
             yield Served(url, desk, gate, keys)
     finally:
         gate.open.set()
@@ -123,7 +123,8 @@ def served(
 
 
 @contextmanager
-def _listening(app: Starlette) -> Iterator[str]:
+def listening(app: Starlette) -> Iterator[str]:
+    """`app` on a free port of loopback; yields its address."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
