@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from pipelines.desk import Desk
 from ui import home
 from ui.access import Access
+from ui.brush import BrushEvents
 from ui.events import Events
 from ui.pictures import TEMPORARY
 from ui.tab import TILES, Seat, lay_out, tile_styles
@@ -67,6 +68,8 @@ def _tool_tab(tool_id: str, title: str, desk: Desk, access: Access) -> Events:
     with gr.Tab(title, id=tool_id, elem_id=f"tab-{tool_id}") as tab:
         events = Events(lay_out(desk.tool(tool_id), desk), desk, access)
     events.wire()
+    for brush in events.tab.brushes:
+        BrushEvents(brush, events).wire()
     tab.select(
         events.resume, [events.tab.seat], events.tab.outputs(), api_visibility="private", concurrency_limit=None,
         show_progress="hidden", trigger_mode="multiple",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
@@ -19,6 +19,12 @@ TILES = Path(__file__).parent.parent / "assets" / "tiles"
 TILES_URL = "assets/tiles"
 SIDE_BY_SIDE = {"size", "variations"}
 LOCKED = "Locked: needs a model that can {verbs}, which this studio does not run. See --profile."
+
+VEIL = 0.55
+"""How strongly the brush tints what is kept."""
+TINT = (15, 110, 101)
+CUTS_OUT = "cutout"
+"""The tool whose matte the brush starts from: it keeps the photo's own size when it does not trim."""
 
 
 @dataclass
@@ -56,6 +62,22 @@ class Board:
 
 
 @dataclass(frozen=True)
+class Brush:
+    """The parts of one mask's editor; `base` is the id of the matte that painting started from."""
+
+    mask: Control
+    base: gr.State
+    start: gr.Button
+    editor: gr.ImageEditor
+    use: gr.Button
+    drop: gr.Button
+
+    def parts(self) -> list[Component]:
+        """What its events change."""
+        return [self.base, self.start, self.editor, self.use, self.drop]
+
+
+@dataclass(frozen=True)
 class Tab:
     """One tool's tab. `incoming` takes a picture that another tab sends."""
 
@@ -68,7 +90,8 @@ class Tab:
     stop: gr.Button
     board: Board
     examples: tuple[tuple[Example, gr.Button], ...] = ()
-    others: tuple[Tool, ...] = field(default=())
+    others: tuple[Tool, ...] = ()
+    brushes: tuple[Brush, ...] = ()
 
     def values(self) -> list[Component]:
         """What the form's values are read from, in the order of the fields."""
@@ -86,7 +109,7 @@ def lay_out(tool: Tool, desk: Desk) -> Tab:
     seat, incoming = gr.State(Seat()), gr.State(None)
     with gr.Row(elem_classes=["dbx-tool"], elem_id=f"{tool.id}-tool"):
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-            controls, examples = _form(tool, desk)
+            controls, examples, brushes = _form(tool, desk)
             alert = gr.HTML("", elem_classes=["dbx-alerts"])
             with gr.Row(elem_classes=["dbx-go"]):
                 generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
@@ -96,21 +119,27 @@ def lay_out(tool: Tool, desk: Desk) -> Tab:
                 other for other in desk.tools if other.id != tool.id and "photo" in other.params.model_fields
             )
             board = _board(tool, others)
-    return Tab(tool, seat, incoming, controls, alert, generate, stop, board, examples, others)
+    return Tab(tool, seat, incoming, controls, alert, generate, stop, board, examples, others, brushes)
 
 
 def _head(tool: Tool) -> str:
     return f'<header class="dbx-head"><h1>{tool.title}</h1><p>{tool.summary}</p></header>'
 
 
-def _form(tool: Tool, desk: Desk) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...]]:
+def _form(
+    tool: Tool, desk: Desk
+) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...], tuple[Brush, ...]]:
     """The fields in three groups: always seen, "Adjust subject", "More"; in the mapping, the order of the Params."""
     rows = {row.name: row for row in fields_of(tool.params)}
     first, subject, more = _groups(tool.params, tuple(rows.values()))
     made: dict[str, Control] = {}
+    brushes: list[Brush] = []
+    cuts_out = any(other.id == CUTS_OUT for other in desk.tools)
 
     def add(row: Field) -> None:
         made[row.name] = control(row, tool.id, _locked(desk, tool.params, row.name), pictured=_pictured(tool, row))
+        if row.kind == "mask" and cuts_out:
+            brushes.append(_brush(made[row.name], tool.id))
 
     photo = [row for row in first if row.kind in ("picture", "pictures")][:1]
     for row in photo:
@@ -131,7 +160,22 @@ def _form(tool: Tool, desk: Desk) -> tuple[dict[str, Control], tuple[tuple[Examp
             with gr.Accordion(title, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-{_slug(title)}"):
                 for row in group:
                     add(row)
-    return {name: made[name] for name in rows}, examples
+    return {name: made[name] for name in rows}, examples, tuple(brushes)
+
+
+def _brush(mask: Control, prefix: str) -> Brush:
+    """The editor, folded away until it is asked for."""
+    start = gr.Button(words.REPAIR, size="sm", elem_id=f"{prefix}-brush")
+    editor = gr.ImageEditor(
+        label="Tinted parts are kept. Paint to keep more, erase to drop.", sources=(), transforms=(), layers=False,
+        brush=gr.Brush(colors=[(f"rgb{TINT}", VEIL)], color_mode="fixed", default_size=18),
+        eraser=gr.Eraser(default_size=18), format="png", type="numpy", buttons=["fullscreen"], interactive=True,
+        visible=False, height=460, elem_id=f"{prefix}-editor",
+    )  # fmt: skip
+    with gr.Row():
+        use = gr.Button("Use this cut-out", size="sm", visible=False, elem_id=f"{prefix}-brush-use")
+        drop = gr.Button("Automatic again", size="sm", visible=False, elem_id=f"{prefix}-brush-drop")
+    return Brush(mask, gr.State(None), start, editor, use, drop)
 
 
 def _slug(title: str) -> str:

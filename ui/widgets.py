@@ -13,6 +13,7 @@ from gradio.events import EventListener
 from pydantic.fields import FieldInfo
 
 from pipelines.types import Kind, Params
+from ui import words
 from ui.pictures import Photo
 
 RADIO_AT_MOST = 6
@@ -158,6 +159,10 @@ def _picture(field: Field, elem_id: str, locked: str) -> Component:
     )  # fmt: skip
 
 
+def _mask(field: Field, elem_id: str, locked: str) -> Component:
+    return gr.HTML(words.matte(False), elem_id=elem_id)
+
+
 def _choice(field: Field, elem_id: str, locked: str) -> Component:
     options: list[Any] = list(field.options)
     short = len(options) <= RADIO_AT_MOST
@@ -212,7 +217,7 @@ def _flag(field: Field, elem_id: str, locked: str) -> Component:
 _MAKERS: Mapping[Kind, Callable[[Field, str, str], Component]] = {
     "prompt": _prompt,
     "picture": _picture,
-    "mask": _picture,
+    "mask": _mask,
     "choice": _choice,
     "colour": _colour,
     "seed": _seed,

@@ -12,6 +12,7 @@ from pipelines.types import Job, Queued, Result, Step
 
 IDLE = "Add a photo to begin."
 STARTED = "Starting"
+REPAIR = "Repair the cut-out by hand"
 STOPPED = "Stopped. Nothing was written."
 
 
@@ -74,6 +75,11 @@ def notice(sentences: Iterable[str], target: str) -> str:
     return f'<p class="dbx-alert calm" role="status" data-for="{escape(target)}">{escape(text)}</p>' if text else ""
 
 
+def matte(own: bool) -> str:
+    """Which cut-out is in use."""
+    return f'<p class="dbx-matte">{"Your own cut-out is in use." if own else "The automatic cut-out is in use."}</p>'
+
+
 SEE_THROUGH = '<i class="see-through"></i>'
 """Lays a chequered ground under a picture with transparency."""
 
@@ -104,7 +110,8 @@ def curl(job: Job, defaults: Mapping[str, Any], pictures: Iterable[str], base: s
     rows = [f"curl {shlex.quote(f'{base}/v1/tools/{job.tool}')}"]
     if needs_key:
         rows.append('-H "Authorization: Bearer $DESIGNERBOX_KEY"')
-    for name, value in {**job.params, "seed": job.seed}.items():
+    values = {name: job.seed if name == "seed" else value for name, value in job.params.items()}
+    for name, value in values.items():
         if name in pictures and value:
             rows.append(f"-F {name}=@{name}.png")
         elif name not in pictures and value != defaults.get(name):

@@ -1,0 +1,144 @@
+"""Repairing a cut-out by hand: the automatic one to start from, a brush that keeps and an eraser that drops."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import cv2
+import gradio as gr
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+
+from pipelines.types import Alpha, BadInput, Image, Result, StudioError
+from ui.events import Events
+from ui.pictures import flat
+from ui.screen import Updates
+from ui.tab import CUTS_OUT, TINT, VEIL, Brush, Seat
+from ui.words import REPAIR
+
+SIDE = 1024
+"""Longer side of what is painted on; the rest of the matte keeps the photo's full size."""
+TOUCHED = 0.06
+"""A change of the matte smaller than this is the browser's rounding, not a stroke."""
+
+
+def canvas(photo: Image, matte: Alpha) -> dict[str, Any]:
+    """The editor's value: the photo, and over it one layer whose opacity is the matte."""
+    scale = min(1.0, SIDE / max(photo.shape[:2]))
+    size = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
+    ground = cv2.resize(flat(photo), size, interpolation=cv2.INTER_AREA)
+    veil = cv2.resize(matte, size, interpolation=cv2.INTER_AREA) * VEIL * 255
+    layer = np.dstack([np.full((size[1], size[0], 3), TINT, np.uint8), np.rint(veil).astype(np.uint8)])
+    return {"background": ground, "layers": [layer], "composite": ground}
+
+
+def painted(layer: Image, matte: Alpha) -> Alpha:
+    """The matte after painting: only where a stroke went does it change, so fine edges elsewhere stay.
+
+    `layer` is H x W x 4 at any size of the same shape; `matte` float32 0 to 1 at the photo's size, as is the result.
+    """
+    height, width = layer.shape[:2]
+    was = np.rint(cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA) * VEIL * 255) / (VEIL * 255)
+    now = np.clip(layer[..., 3] / np.float32(VEIL * 255), 0, 1)
+    touched = (np.abs(now - was) > TOUCHED).astype(np.float32)
+    size = matte.shape[1], matte.shape[0]
+    weight = cv2.resize(touched, size, interpolation=cv2.INTER_LINEAR)
+    wanted = cv2.resize(now.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(matte * (1 - weight) + wanted * weight, np.float32)
+
+
+class BrushEvents:
+    """Start, use, drop: wired through the tab's own events, so that a draft follows."""
+
+    def __init__(self, brush: Brush, events: Events) -> None:
+        self.brush = brush
+        self.events = events
+
+    def wire(self) -> None:
+        """Attach the three listeners."""
+        tab, brush = self.events.tab, self.brush
+        everything = [tab.seat, *tab.values()]
+        self.events.on(brush.start.click, self.start, everything, brush.parts())
+        self.events.on(brush.use.click, self.use, [brush.editor, brush.base, *everything], brush.parts())
+        self.events.on(brush.drop.click, self.drop, everything, brush.parts())
+
+    async def start(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
+        """Cut the photo out, unless there is a matte already, and lay it on the photo to paint on."""
+        screen, form = self.events.screen, self.events.form(values)
+        owner = self.events.access.visitor(request)
+        yield {self.brush.start: gr.update(value="Cutting out …", interactive=False)}
+        try:
+            matte_id = form[self.brush.mask.field.name] or await self._matte(form, owner)
+        except StudioError as error:
+            yield {**screen.refused(error, "photo"), self.brush.start: gr.update(value=REPAIR, interactive=True)}
+            return
+        value = await run_in_threadpool(self._canvas, form["photo"], matte_id)
+        shown = gr.update(visible=True)
+        yield {
+            self.brush.base: matte_id,
+            self.brush.start: gr.update(value=REPAIR, interactive=True, visible=False),
+            self.brush.editor: gr.update(value=value, visible=True),
+            self.brush.use: shown,
+            self.brush.drop: shown,
+        }
+
+    async def _matte(self, form: dict[str, Any], owner: str) -> str:
+        """The automatic matte at the photo's own size, made by the cut-out tool in the one queue."""
+        desk = self.events.desk
+        if not form.get("photo"):
+            raise BadInput("Add a photo first.", param="photo")
+        wanted = {"photo": form["photo"], "trim": False, "pick": form.get("pick", 0)}
+        job = await run_in_threadpool(desk.order, CUTS_OUT, wanted, owner)
+        await run_in_threadpool(desk.jobs.submit, job)
+        stream = desk.jobs.watch(job.id)
+        try:
+            async for event in stream:
+                if isinstance(event, Result):
+                    return next(file.id for file in event.files if file.role == "matte")
+        finally:
+            stream.close()
+        raise BadInput("The cut-out ended without a matte.", param="photo")
+
+    def _canvas(self, photo_id: str, matte_id: str) -> dict[str, Any]:
+        files = self.events.desk.files
+        photo = files.open(photo_id)
+        return canvas(photo, fitted(files.open(matte_id), photo))
+
+    async def use(
+        self, request: gr.Request, drawn: dict[str, Any] | None, base: str | None, seat: Seat, *values: Any
+    ) -> AsyncIterator[Updates]:
+        """Keep what was painted as the photo's matte, and draw with it."""
+        layers, photo_id = (drawn or {}).get("layers") or [], self.events.form(values)["photo"]
+        if base is None or not layers or not photo_id:
+            yield self.events.screen.same()
+            return
+        owner = self.events.access.visitor(request)
+        matte_id = await run_in_threadpool(self._keep, layers[0], photo_id, base, owner)
+        yield self._folded()
+        async for updates in self.events.place(self.brush.mask, matte_id, request, seat, values):
+            yield updates
+
+    def _keep(self, layer: Image, photo_id: str, base: str, owner: str) -> str:
+        files = self.events.desk.files
+        matte = painted(layer, fitted(files.open(base), files.open(photo_id)))
+        grey = np.rint(matte * 255).astype(np.uint8)
+        return files.add(np.repeat(grey[..., None], 3, axis=2), owner, "upload")
+
+    async def drop(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
+        """Back to the automatic cut-out."""
+        yield self._folded()
+        async for updates in self.events.place(self.brush.mask, None, request, seat, values):
+            yield updates
+
+    def _folded(self) -> Updates:
+        away, brush = gr.update(visible=False), self.brush
+        editor = gr.update(value=None, visible=False)
+        return {brush.start: gr.update(visible=True), brush.editor: editor, brush.use: away, brush.drop: away}
+
+
+def fitted(matte: Image, photo: Image) -> Alpha:
+    """A stored matte, grey, as float32 0 to 1 at the photo's size."""
+    grey = np.asarray(matte[..., 0] / np.float32(255), np.float32)
+    size = photo.shape[1], photo.shape[0]
+    return grey if (grey.shape[1], grey.shape[0]) == size else np.asarray(cv2.resize(grey, size), np.float32)

@@ -1,0 +1,160 @@
+"""What a tool tab shows, as updates of its components; orders nothing and follows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, TypeAlias
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines.desk import Desk
+from pipelines.jobs import Row
+from pipelines.types import File, Job, NotFound, Queued, Result, Step, StudioError
+from ui import words
+from ui.access import Access
+from ui.pictures import Named, before, data_url, shelf, small
+from ui.tab import Tab
+from ui.widgets import Control, words_on
+
+Updates: TypeAlias = "dict[Component, Any]"
+
+
+class Screen:
+    """One tab's states: the same for a job just ordered, one found again, and one that was kept."""
+
+    def __init__(self, tab: Tab, desk: Desk, access: Access) -> None:
+        self.tab = tab
+        self.desk = desk
+        self.access = access
+
+    # ------------------------------------------------------------ states
+
+    def same(self) -> Updates:
+        """No change.
+
+        Gradio empties every output of a handler that hands over nothing, and sends the last thing it was handed once
+        more when the handler ends: so one that gave way to another ends with this.
+        """
+        return {self.tab.alert: gr.skip()}
+
+    def idle(self, stage: str | None = None) -> Updates:
+        """Nothing runs for this tab."""
+        updates: Updates = {
+            self.tab.generate: gr.update(interactive=True),
+            self.tab.stop: gr.update(interactive=False),
+        }
+        return updates if stage is None else {**updates, self.tab.board.stage: stage}
+
+    def drafting(self) -> Updates:
+        """Nothing finished is in the box: its actions rest, and old complaints go."""
+        board = self.tab.board
+        return {
+            self.tab.alert: "",
+            board.stage: words.line(words.STARTED, busy=True),
+            board.before: "",
+            board.variation: gr.update(visible=False),
+            board.save: gr.update(interactive=False),
+            board.reuse: gr.update(interactive=False),
+            board.send: gr.update(interactive=False),
+        }
+
+    def started(self) -> Updates:
+        """The full size is under way."""
+        return {
+            **self.drafting(),
+            self.tab.generate: gr.update(interactive=False),
+            self.tab.stop: gr.update(interactive=True),
+        }
+
+    def under_way(self, event: Queued | Step, *, draft: bool) -> Updates:
+        """Stage, step, place in the queue, and the preview when there is one."""
+        updates: Updates = {self.tab.board.stage: words.working(event, draft=draft)}
+        if isinstance(event, Step) and event.preview is not None:
+            updates[self.tab.board.live] = event.preview
+        return updates
+
+    def refused(self, error: StudioError, param: str | None = None) -> Updates:
+        """The sentence beside its field; what was entered stays."""
+        target = self.element(error.param or param or "")
+        return {**self.idle(words.line("")), self.tab.alert: words.alert(error.message, target)}
+
+    def element(self, name: str) -> str:
+        """The HTML id of a field, "" for one that is not here."""
+        return f"{self.tab.tool.id}-{name}" if name in self.tab.controls else ""
+
+    # ------------------------------------------------------------ the form
+
+    def fill(self, params: Mapping[str, Any], seed: int) -> Updates:
+        """A job's exact settings in the form, its seed included."""
+        filled: Updates = {}
+        for name, made in self.tab.controls.items():
+            value: Any = seed if made.field.kind == "seed" else params.get(name, made.field.default)
+            if made.shown is not made.value:
+                filled |= self.picture(made, value)
+            else:
+                filled[made.value] = (
+                    "" if value is None and made.field.kind == "colour" else words_on(made.field, value)
+                )
+        return filled
+
+    def picture(self, made: Control, file_id: str | None) -> Updates:
+        """A file in a picture's or a mask's field; nothing where the file is gone."""
+        if made.field.kind == "mask":
+            return {made.value: file_id, made.shown: words.matte(file_id is not None)}
+        with suppress(NotFound):
+            return {made.value: file_id, made.shown: small(self.desk.files.open(file_id)) if file_id else None}
+        return {made.value: None, made.shown: None}
+
+    # ------------------------------------------------------------ the finished job
+
+    def drafted(self, result: Result) -> Updates:
+        """The draft stays in the box."""
+        return self.idle(words.draft_done(result))
+
+    def finished(self, row: Row, result: Result, base: str) -> Updates:
+        """The first picture of a job, and how many there are."""
+        count = len(pictures(result))
+        variation = gr.update(choices=[str(n + 1) for n in range(count)], value="1", visible=count > 1)
+        return {**self.idle(), **self.show(row.job, result, 0, base), self.tab.board.variation: variation}
+
+    def show(self, job: Job, result: Result, variation: int, base: str) -> Updates:
+        """Picture number `variation` with everything that can be done with it. `base` is the page's own address."""
+        board, file = self.tab.board, pictures(result)[variation]
+        named = Named(self.desk.files.path(file.id), words.file_name(job.tool, job.params, variation + 1, file.format))
+        return {
+            board.live: named,
+            board.before: self._over(job, result, file),
+            board.stage: words.done(job, result, variation),
+            board.save: gr.update(value=shelf(named, board.save.GRADIO_CACHE), interactive=True),
+            board.reuse: gr.update(interactive=True),
+            board.send: gr.update(value="", interactive=bool(self.tab.others)),
+            board.code: self._code(job, base),
+            board.receipt: words.receipt_text(result.receipt),
+        }
+
+    def _over(self, job: Job, result: Result, file: File) -> str:
+        """What lies over the result: the photo, to compare. Under it, a ground that shows transparency."""
+        ground = words.SEE_THROUGH if self.desk.files.open(file.id).shape[2] == 4 else ""
+        photo = job.params.get("photo")
+        with suppress(NotFound):
+            laid = before(self.desk.files.open(photo), result.receipt, (file.width, file.height)) if photo else None
+            return ground + (words.overlay(data_url(laid), "Your photo, before") if laid else "")
+        return ground
+
+    def _code(self, job: Job, base: str) -> str:
+        defaults = {made.field.name: made.field.default for made in self.tab.controls.values()}
+        files = self.tab.tool.params.fields_of_kind("picture", "pictures", "mask")
+        return words.curl(job, defaults, files, base, self.access.needs_key)
+
+
+def pictures(result: Result) -> list[File]:
+    """The files a visitor asked for, without mattes and layers."""
+    return [file for file in result.files if file.role == "result"]
+
+
+def address(request: gr.Request) -> str:
+    """Where the visitor's browser found this page, without a slash at the end."""
+    url = request.request.url if request.request else None
+    return f"{url.scheme}://{url.netloc}" if url else ""
