@@ -1,4 +1,4 @@
-"""Repairing a cut-out by hand: the automatic one to start from, a brush that keeps and an eraser that drops."""
+"""Repairing a cut-out by hand: the automatic one to start from, a brush that keeps and one that drops."""
 
 from __future__ import annotations
 
@@ -14,38 +14,35 @@ from pipelines.types import Alpha, BadInput, Image, Result, StudioError
 from ui.events import Events
 from ui.pictures import flat
 from ui.screen import Updates
-from ui.tab import CUTS_OUT, TINT, VEIL, Brush, Seat
+from ui.tab import CUTS_OUT, STROKE, Brush, Seat
 from ui.words import REPAIR
 
 SIDE = 1024
 """Longer side of what is painted on; the rest of the matte keeps the photo's full size."""
-TOUCHED = 0.06
-"""A change of the matte smaller than this is the browser's rounding, not a stroke."""
 
 
-def canvas(photo: Image, matte: Alpha) -> dict[str, Any]:
-    """The editor's value: the photo, and over it one layer whose opacity is the matte."""
+def canvas(photo: Image, matte: Alpha) -> Image:
+    """What is painted on: the photo, greyed where the matte (the photo's size, 0 to 1) drops it."""
     scale = min(1.0, SIDE / max(photo.shape[:2]))
     size = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
-    ground = cv2.resize(flat(photo), size, interpolation=cv2.INTER_AREA)
-    veil = cv2.resize(matte, size, interpolation=cv2.INTER_AREA) * VEIL * 255
-    layer = np.dstack([np.full((size[1], size[0], 3), TINT, np.uint8), np.rint(veil).astype(np.uint8)])
-    return {"background": ground, "layers": [layer], "composite": ground}
+    ground = cv2.resize(flat(photo), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    kept = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)[..., None]
+    grey = 190 + 0.18 * ground.mean(axis=2, keepdims=True)
+    return np.rint(ground * kept + grey * (1 - kept)).astype(np.uint8)
 
 
-def painted(layer: Image, matte: Alpha) -> Alpha:
-    """The matte after painting: only where a stroke went does it change, so fine edges elsewhere stay.
+def painted(strokes: Image, matte: Alpha) -> Alpha:
+    """The matte after painting: it changes only under a stroke, so that fine edges elsewhere stay as they are.
 
-    `layer` is H x W x 4 at any size of the same shape; `matte` float32 0 to 1 at the photo's size, as is the result.
+    `strokes` is H x W x 4 at any size of the same shape: greener than red keeps, redder than green drops. `matte` is
+    float32, 0 to 1, at the photo's size, and so is the result.
     """
-    height, width = layer.shape[:2]
-    was = np.rint(cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA) * VEIL * 255) / (VEIL * 255)
-    now = np.clip(layer[..., 3] / np.float32(VEIL * 255), 0, 1)
-    touched = (np.abs(now - was) > TOUCHED).astype(np.float32)
     size = matte.shape[1], matte.shape[0]
-    weight = cv2.resize(touched, size, interpolation=cv2.INTER_LINEAR)
-    wanted = cv2.resize(now.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(matte * (1 - weight) + wanted * weight, np.float32)
+    weight = np.clip(strokes[..., 3] / np.float32(255 * STROKE), 0, 1)
+    keeps = weight * (strokes[..., 1] > strokes[..., 0])
+    weight = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)
+    keeps = cv2.resize(keeps.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(matte * (1 - weight) + keeps, np.float32)
 
 
 class BrushEvents:
@@ -79,6 +76,7 @@ class BrushEvents:
             self.brush.base: matte_id,
             self.brush.start: gr.update(value=REPAIR, interactive=True, visible=False),
             self.brush.editor: gr.update(value=value, visible=True),
+            self.brush.hint: shown,
             self.brush.use: shown,
             self.brush.drop: shown,
         }
@@ -100,7 +98,7 @@ class BrushEvents:
             stream.close()
         raise BadInput("The cut-out ended without a matte.", param="photo")
 
-    def _canvas(self, photo_id: str, matte_id: str) -> dict[str, Any]:
+    def _canvas(self, photo_id: str, matte_id: str) -> Image:
         files = self.events.desk.files
         photo = files.open(photo_id)
         return canvas(photo, fitted(files.open(matte_id), photo))
@@ -134,7 +132,8 @@ class BrushEvents:
     def _folded(self) -> Updates:
         away, brush = gr.update(visible=False), self.brush
         editor = gr.update(value=None, visible=False)
-        return {brush.start: gr.update(visible=True), brush.editor: editor, brush.use: away, brush.drop: away}
+        start = gr.update(value=REPAIR, visible=True)
+        return {brush.start: start, brush.editor: editor, brush.hint: away, brush.use: away, brush.drop: away}
 
 
 def fitted(matte: Image, photo: Image) -> Alpha:

@@ -18,7 +18,7 @@ from ui.pictures import Named, before, data_url, shelf, small
 from ui.tab import Tab
 from ui.widgets import Control, words_on
 
-Updates: TypeAlias = "dict[Component, Any]"
+Updates: TypeAlias = dict[Component, Any]
 
 
 class Screen:

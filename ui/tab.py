@@ -20,9 +20,9 @@ TILES_URL = "assets/tiles"
 SIDE_BY_SIDE = {"size", "variations"}
 LOCKED = "Locked: needs a model that can {verbs}, which this studio does not run. See --profile."
 
-VEIL = 0.55
-"""How strongly the brush tints what is kept."""
-TINT = (15, 110, 101)
+STROKE = 0.6
+"""Opacity of the brush, so that the photo shows through."""
+KEEP, DROP = "rgb(0, 150, 130)", "rgb(210, 40, 40)"
 CUTS_OUT = "cutout"
 """The tool whose matte the brush starts from: it keeps the photo's own size when it does not trim."""
 
@@ -69,12 +69,13 @@ class Brush:
     base: gr.State
     start: gr.Button
     editor: gr.ImageEditor
+    hint: gr.HTML
     use: gr.Button
     drop: gr.Button
 
     def parts(self) -> list[Component]:
         """What its events change."""
-        return [self.base, self.start, self.editor, self.use, self.drop]
+        return [self.base, self.start, self.editor, self.hint, self.use, self.drop]
 
 
 @dataclass(frozen=True)
@@ -165,17 +166,18 @@ def _form(
 
 def _brush(mask: Control, prefix: str) -> Brush:
     """The editor, folded away until it is asked for."""
-    start = gr.Button(words.REPAIR, size="sm", elem_id=f"{prefix}-brush")
+    start = gr.Button(words.REPAIR, elem_id=f"{prefix}-brush")
     editor = gr.ImageEditor(
-        label="Tinted parts are kept. Paint to keep more, erase to drop.", sources=(), transforms=(), layers=False,
-        brush=gr.Brush(colors=[(f"rgb{TINT}", VEIL)], color_mode="fixed", default_size=18),
+        label="Cut-out", sources=(), transforms=(), layers=False,
+        brush=gr.Brush(colors=[(KEEP, STROKE), (DROP, STROKE)], color_mode="fixed", default_size=18),
         eraser=gr.Eraser(default_size=18), format="png", type="numpy", buttons=["fullscreen"], interactive=True,
         visible=False, height=460, elem_id=f"{prefix}-editor",
     )  # fmt: skip
+    hint = gr.HTML(f"<p>{words.BRUSH}</p>", visible=False, elem_classes=["dbx-hint"])
     with gr.Row():
         use = gr.Button("Use this cut-out", size="sm", visible=False, elem_id=f"{prefix}-brush-use")
         drop = gr.Button("Automatic again", size="sm", visible=False, elem_id=f"{prefix}-brush-drop")
-    return Brush(mask, gr.State(None), start, editor, use, drop)
+    return Brush(mask, gr.State(None), start, editor, hint, use, drop)
 
 
 def _slug(title: str) -> str:

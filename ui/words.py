@@ -13,6 +13,7 @@ from pipelines.types import Job, Queued, Result, Step
 IDLE = "Add a photo to begin."
 STARTED = "Starting"
 REPAIR = "Repair the cut-out by hand"
+BRUSH = "Greyed parts are dropped. Paint green over what to keep, red over what to drop; erase to undo a stroke."
 STOPPED = "Stopped. Nothing was written."
 
 
