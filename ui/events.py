@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.components import Component
@@ -11,7 +11,8 @@ from starlette.concurrency import run_in_threadpool
 
 from pipelines.desk import Desk
 from pipelines.jobs import Row
-from pipelines.types import Cancelled, Job, NotFound, Result, StudioError
+from pipelines.stream import Stream
+from pipelines.types import Cancelled, NotFound, Result, StudioError
 from ui import words
 from ui.access import Access
 from ui.pictures import read_upload
@@ -21,6 +22,13 @@ from ui.widgets import Control, changes, plain
 
 ORDERING = "ordering"
 """Stands for the job's id while it is being ordered."""
+
+
+class Watched(NamedTuple):
+    """A job in line, and the stream of its events."""
+
+    id: str
+    stream: Stream
 
 
 class Events:
@@ -81,10 +89,10 @@ class Events:
             seat.job = ""
             yield self.screen.refused(order)
         elif seat.turn != turn:  # stopped before it was in line
-            self.desk.jobs.cancel(order.id)
+            self._give_up(order)
         else:
             seat.job = order.id
-            async for updates in self._follow(order.id, seat, request):
+            async for updates in self._follow(order, seat, request):
                 yield updates
         if seat.turn != turn:
             yield self.screen.same()
@@ -97,14 +105,13 @@ class Events:
         turn = self._take_turn(seat)
         yield self.screen.drafting()
         order = await self._order(request, values, draft=True)
-        if seat.turn != turn:
-            if isinstance(order, Job):
-                self.desk.jobs.cancel(order.id)
-        elif isinstance(order, StudioError):
-            yield self.screen.refused(order)
+        if isinstance(order, StudioError):
+            yield self.screen.refused(order) if seat.turn == turn else self.screen.same()
+        elif seat.turn != turn:
+            self._give_up(order)
         else:
             seat.draft = order.id
-            async for updates in self._follow(order.id, seat, request, draft=True):
+            async for updates in self._follow(order, seat, request, draft=True):
                 yield updates
         if seat.turn != turn:
             yield self.screen.same()
@@ -115,20 +122,28 @@ class Events:
         seat.turn += 1
         return seat.turn
 
-    async def _order(self, request: gr.Request, values: tuple[Any, ...], *, draft: bool) -> Job | StudioError:
+    async def _order(self, request: gr.Request, values: tuple[Any, ...], *, draft: bool) -> Watched | StudioError:
         owner = self.access.visitor(request)
         try:
-            job = await run_in_threadpool(self.desk.order, self.tab.tool.id, self.form(values), owner, draft=draft)
-            await run_in_threadpool(self.desk.jobs.submit, job)
+            return await run_in_threadpool(self._submit, self.form(values), owner, draft)
         except StudioError as error:
             return error
-        return job
+
+    def _submit(self, form: dict[str, Any], owner: str, draft: bool) -> Watched:
+        """Watched in the same breath: a quick draft is over before the next turn of the event loop."""
+        job = self.desk.order(self.tab.tool.id, form, owner, draft=draft)
+        self.desk.jobs.submit(job)
+        return Watched(job.id, self.desk.jobs.watch(job.id))
+
+    def _give_up(self, order: Watched) -> None:
+        order.stream.close()
+        self.desk.jobs.cancel(order.id)
 
     async def _follow(
-        self, job_id: str, seat: Seat, request: gr.Request, *, draft: bool = False
+        self, watched: Watched, seat: Seat, request: gr.Request, *, draft: bool = False
     ) -> AsyncIterator[Updates]:
         """Every event of the job as updates. A visitor who leaves only detaches; the job goes on."""
-        stream = self.desk.jobs.watch(job_id)
+        job_id, stream = watched
         try:
             async for event in stream:
                 if job_id not in (seat.job, seat.draft):
@@ -279,7 +294,7 @@ class Events:
         else:
             turn, seat.job = self._take_turn(seat), row.job.id
             yield self.screen.started()
-            async for updates in self._follow(row.job.id, seat, request):
+            async for updates in self._follow(Watched(row.job.id, self.desk.jobs.watch(row.job.id)), seat, request):
                 yield updates
             if seat.turn != turn:
                 yield self.screen.same()
