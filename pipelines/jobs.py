@@ -3,51 +3,27 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
-import threading
-import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from pipelines.lanes import Engine, Feeder, Lanes
 from pipelines.stream import Stream
-from pipelines.types import Busy, Cancelled, Event, File, Job, NotFound, Queued, Result, Status, Step, StudioError
+from pipelines.table import Table, result_of
+from pipelines.types import Busy, Cancelled, Job, NotFound, Result, Status, Step, StudioError
+from pipelines.watchers import Watchers
 
-log = logging.getLogger(__name__)
-
-LOST = "The studio was stopped while this was running. Nothing of it was kept; please start it again."
-BUG = "Something broke inside the studio. The job's id is in the log."
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, job TEXT NOT NULL,
-  status TEXT NOT NULL, draft INTEGER NOT NULL, batch INTEGER NOT NULL, created REAL NOT NULL,
-  started REAL, finished REAL, result TEXT, error TEXT
-);
-CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, batch, seq);
-CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, seq);
-"""
-
-
-class Engine(Protocol):
-    """Runs one job at once; keeps no queue."""
-
-    slots: int
-
-    def run(self, job: Job) -> Stream: ...
-
-    def about(self) -> dict[str, Any]:
-        """`engine`, `device` and `resident` (ids of loaded models), as `/healthz` shows them."""
-        ...
-
-    def close(self) -> None: ...
+ENDED = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A job as it stands. `position` is 1 for the next in line, 0 when it does not wait; `error` has a code."""
+    """A job as it stands. `position` is 1 for the next in line, 0 when it does not wait; `error` has a code.
+
+    `attempts` counts errors of its own, after which a batch row is tried again.
+    """
 
     job: Job
     status: Status
@@ -58,65 +34,43 @@ class Row:
     created: float
     started: float | None
     finished: float | None
-
-
-class _Live:
-    """What is known of a job that waits or runs, and cannot be in the table: watchers, last step, stream."""
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.step: Step | None = None
-        self.step_id = 0
-        self.stream: Stream | None = None
-        self.cancelled = False
-        self.watchers: list[Stream] = []
+    attempts: int = 0
+    starred: bool = False
 
 
 class Jobs:
     """One SQLite table, one lane per engine slot. Every public method may be called from any thread.
 
-    At most `waiting` interactive jobs wait (running ones and batch rows do not count); one more raises `Busy`.
+    At most `waiting` interactive jobs wait (running ones and batch rows do not count); one more raises `Busy`. What
+    ran when the studio stopped, however it stopped, is in line again at the next start on the same folder.
     """
 
     def __init__(self, root: Path, engine: Engine, *, waiting: int = 16) -> None:
-        root.mkdir(parents=True, exist_ok=True)
+        self.root = root
         self.engine = engine
         self.waiting = waiting
-        self._lock = threading.RLock()
-        self._work = threading.Condition(self._lock)
-        self._live: dict[str, _Live] = {}
-        self._closing = False
-        self._db = sqlite3.connect(root / "jobs.sqlite3", check_same_thread=False, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
-        self._recover()
-        self._lanes = [threading.Thread(target=self._lane, name=f"lane-{n}", daemon=True) for n in range(engine.slots)]
-        for lane in self._lanes:
-            lane.start()
-
-    def _recover(self) -> None:
-        error = json.dumps({"code": "internal_error", "message": LOST, "param": None})
-        self._db.execute("DELETE FROM jobs WHERE draft")
-        self._db.execute(
-            "UPDATE jobs SET status = 'failed', error = ?, finished = ? WHERE status = 'running'", (error, time.time())
-        )
-        for row in self._db.execute("SELECT id FROM jobs WHERE status = 'queued'").fetchall():
-            self._live[row["id"]] = _Live()
+        self.table = Table(root)
+        self._lock = self.table.lock
+        self._watchers = Watchers()
+        self._lanes = Lanes(self.table, self._watchers, engine, self._look_around)
+        self.table.drop_drafts()
+        self.table.release()
+        self._lanes.start()
 
     # ------------------------------------------------------------ the public four
 
-    def submit(self, job: Job) -> str:
-        """Queue `job` and return its id. Raises `Busy` (`queue_full`) when as many wait as may wait."""
+    def submit(self, job: Job, slot: tuple[str, int] | None = None) -> str:
+        """Queue `job` and return its id. Raises `Busy` (`queue_full`) when as many wait as may wait.
+
+        `slot` is (batch id, row): a row that has a job already gets no second one.
+        """
         with self._lock:
             if not job.batch and not self._may_wait():
                 raise Busy(f"{self.waiting} jobs are waiting already. Please try again in a moment.")
-            self._db.execute(
-                "INSERT INTO jobs (id, owner, job, status, draft, batch, created) VALUES (?, ?, ?, 'queued', ?, ?, ?)",
-                (job.id, job.owner, job.model_dump_json(), job.draft, job.batch, job.created),
-            )
-            self._live[job.id] = _Live()
-            self._tell_positions()
-            self._work.notify()
+            if self.table.insert(job, slot):
+                self._watchers.expect(job.id)
+                self._tell_positions()
+                self._lanes.wake()
         return job.id
 
     def _may_wait(self) -> bool:
@@ -133,205 +87,119 @@ class Jobs:
             row = self.get(job_id)
             if row is None:
                 raise NotFound("There is no such job.")
-            live = self._live.get(job_id)
-            if live is None:
+            if row.status in ENDED:
                 return _replay(row, after)
-            stream = Stream(on_close=lambda s: self._detach(job_id, s))
-            stream.last_id = after
-            live.watchers.append(stream)
-            if row.status == "queued":
-                stream.put(Queued(row.position), max(live.events, after))
-            elif live.step is not None and live.step_id > after:
-                stream.put(live.step, live.step_id)
-            self._set_watched(live)
-        return stream
+            return self._watchers.join(job_id, row.position, after, lambda stream: self._leave(job_id, stream))
+
+    def _leave(self, job_id: str, stream: Stream) -> None:
+        with self._lock:
+            self._watchers.leave(job_id, stream)
+        stream.end()
 
     def cancel(self, job_id: str) -> bool:
         """Stop a job that waits at once, one that runs within a step. False when it had ended."""
         with self._lock:
-            done = self._db.execute(
-                "UPDATE jobs SET status = 'cancelled', finished = ? WHERE id = ? AND status = 'queued'",
-                (time.time(), job_id),
-            ).rowcount
-            live = self._live.get(job_id)
-            if done and live is not None:
-                self._end_watchers(job_id, Cancelled())
+            live = self._watchers.live.get(job_id)
+            if self.table.cancel_waiting(job_id):
+                self._watchers.end(job_id, Cancelled())
                 self._tell_positions()
-            elif live is not None:
+                return True
+            if live is not None:
                 live.cancelled = True
                 if live.stream is not None:
                     live.stream.close()
-            return bool(done) or live is not None
+            return live is not None
 
     def get(self, job_id: str) -> Row | None:
         """The job as it stands, or None."""
         with self._lock:
-            row = self._db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            row = self.table.row(job_id)
             return None if row is None else self._row(row)
 
     def list(self, owner: str, limit: int = 50, before: str | None = None, tool: str | None = None) -> list[Row]:
         """The owner's jobs, newest first, drafts left out; `before` is the id to go on from."""
         with self._lock:
-            rows = self._db.execute(
-                "SELECT * FROM jobs WHERE owner = ? AND NOT draft AND (? IS NULL OR json_extract(job, '$.tool') = ?) "
-                "AND (? IS NULL OR seq < (SELECT seq FROM jobs WHERE id = ?)) ORDER BY seq DESC LIMIT ?",
-                (owner, tool, tool, before, before, limit),
-            ).fetchall()
-            return [self._row(row) for row in rows]
+            return [self._row(row) for row in self.table.rows(owner, limit, before, tool)]
+
+    def star(self, job_id: str, starred: bool = True) -> bool:
+        """Keep a job, its files too, whatever its age; False when there is none."""
+        return self.table.star(job_id, starred)
 
     def counts(self) -> tuple[int, int]:
         """How many run and how many interactive jobs wait."""
+        return self.table.counts()[:2]
+
+    # ------------------------------------------------------------ batches and chores
+
+    def feed(self, feeder: Feeder) -> None:
+        """Where batch rows come from: asked, beside the lanes, whenever few of them wait."""
+        self._lanes.feed(feeder)
+
+    def nudge(self) -> None:
+        """There may be batch rows to fetch."""
+        self._lanes.nudge()
+
+    def every(self, seconds: float, chore: Callable[[], object]) -> None:
+        """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""
+        self._lanes.every(seconds, chore)
+
+    @property
+    def closing(self) -> bool:
+        """Whether nothing more will be worked off."""
+        return self._lanes.closing
+
+    def withdraw(self, batch_id: str, *, running: bool = False) -> None:
+        """Take a batch's waiting rows out of the line as if they had never stood there; cancel its `running` ones."""
         with self._lock:
-            running, queued = self._db.execute(
-                "SELECT COALESCE(SUM(status = 'running'), 0), COALESCE(SUM(status = 'queued' AND NOT batch), 0) "
-                "FROM jobs WHERE status IN ('running', 'queued')"
-            ).fetchone()
-        return int(running), int(queued)
+            for job_id in self.table.withdraw(batch_id):
+                self._watchers.end(job_id, Cancelled())
+            for job_id in self.table.running(batch_id) if running else ():
+                self.cancel(job_id)
+            self._tell_positions()
 
     def close(self) -> None:
-        """Stop what runs, end every watcher, and wait for the lanes."""
-        with self._lock:
-            self._closing = True
-            for live in self._live.values():
-                if live.stream is not None:
-                    live.stream.close()
-            self._work.notify_all()
-        for lane in self._lanes:
-            lane.join(timeout=30)
+        """Stop what runs, which stands in line again at the next start, end every watcher, wait for the lanes."""
+        self._lanes.close()
         self.engine.close()
         with self._lock:
-            for job_id in list(self._live):
-                self._end_watchers(job_id, Cancelled())
-            self._db.close()
+            for job_id in list(self._watchers.live):
+                self._watchers.end(job_id, Cancelled())
+            self.table.close()
 
-    # ------------------------------------------------------------ lanes
-
-    def _lane(self) -> None:
-        while (job := self._claim()) is not None:
-            stream = self.engine.run(job)
-            self._attach(job.id, stream)
-            result: Result | None = None
-            while (event := stream.take()) is not None:
-                if isinstance(event, Result):
-                    result = event
-                else:
-                    self._publish(job.id, event)
-            self._settle(job.id, result, stream.error)
-
-    def _claim(self) -> Job | None:
-        with self._work:
-            while not self._closing:
-                row = self._db.execute(
-                    "UPDATE jobs SET status = 'running', started = ? WHERE seq = (SELECT seq FROM jobs "
-                    "WHERE status = 'queued' ORDER BY batch, seq LIMIT 1) RETURNING job",
-                    (time.time(),),
-                ).fetchone()
-                if row is not None:
-                    self._tell_positions()
-                    return Job.model_validate_json(row["job"])
-                self._work.wait()
-        return None
-
-    def _attach(self, job_id: str, stream: Stream) -> None:
-        with self._lock:
-            live = self._live[job_id]
-            live.stream = stream
-            self._set_watched(live)
-            if live.cancelled or self._closing:
-                stream.close()
-
-    def _publish(self, job_id: str, event: Event) -> None:
-        with self._lock:
-            live = self._live[job_id]
-            live.events += 1
-            if isinstance(event, Step):
-                preview = event.preview or (live.step.preview if live.step else None)
-                live.step = Step(event.index, event.total, event.stage, preview)
-                live.step_id = live.events
-            for watcher in live.watchers:
-                watcher.put(event, live.events)
-
-    def _settle(self, job_id: str, result: Result | None, error: BaseException | None) -> None:
-        status, shown = _outcome(job_id, result, error)
-        with self._lock:
-            self._db.execute(
-                "UPDATE jobs SET status = ?, finished = ?, result = ?, error = ? WHERE id = ?",
-                (
-                    status,
-                    time.time(),
-                    json.dumps(asdict(result)) if result else None,
-                    json.dumps(_shape(shown)) if isinstance(shown, StudioError) else None,
-                    job_id,
-                ),
-            )
-            if result is not None:
-                self._publish(job_id, result)
-            self._end_watchers(job_id, shown)
-
-    # ------------------------------------------------------------ watchers
-
-    def _detach(self, job_id: str, stream: Stream) -> None:
-        with self._lock:
-            live = self._live.get(job_id)
-            if live is not None and stream in live.watchers:
-                live.watchers.remove(stream)
-                self._set_watched(live)
-        stream.end()
-
-    def _set_watched(self, live: _Live) -> None:
-        if live.stream is not None:
-            live.stream.watched = bool(live.watchers)
-
-    def _end_watchers(self, job_id: str, error: BaseException | None) -> None:
-        live = self._live.pop(job_id, None)
-        for watcher in live.watchers if live else ():
-            watcher.end(error)
+    def _look_around(self) -> None:
+        """What other processes on this folder left behind, or brought to an end."""
+        self.table.release()
+        for job_id, live in list(self._watchers.live.items()):
+            row = self.get(job_id) if live.stream is None else None
+            if row is not None and row.status in ENDED:
+                if row.result is not None:
+                    self._watchers.publish(job_id, row.result)
+                self._watchers.end(job_id, _error_of(row))
 
     def _tell_positions(self) -> None:
-        for position, job_id in self._waiting():
-            live = self._live[job_id]
-            if live.watchers:
-                live.events += 1
-                for watcher in live.watchers:
-                    watcher.put(Queued(position), live.events)
-
-    def _waiting(self) -> Iterable[tuple[int, str]]:
-        rows = self._db.execute("SELECT id FROM jobs WHERE status = 'queued' ORDER BY batch, seq").fetchall()
-        return enumerate((row["id"] for row in rows), 1)
+        self._watchers.tell_positions(self.table.waiting())
 
     def _row(self, row: sqlite3.Row) -> Row:
-        live = self._live.get(row["id"])
-        queued = row["status"] == "queued"
+        live = self._watchers.live.get(row["id"])
         return Row(
             job=Job.model_validate_json(row["job"]),
             status=row["status"],
-            position=next((n for n, i in self._waiting() if i == row["id"]), 0) if queued else 0,
+            position=self.table.waiting().index(row["id"]) + 1 if row["status"] == "queued" else 0,
             step=live.step if live else None,
-            result=_result(json.loads(row["result"])) if row["result"] else None,
+            result=result_of(row),
             error=json.loads(row["error"]) if row["error"] else None,
             created=row["created"],
             started=row["started"],
             finished=row["finished"],
+            attempts=row["attempts"],
+            starred=bool(row["starred"]),
         )
 
 
-def _outcome(job_id: str, result: Result | None, error: BaseException | None) -> tuple[Status, BaseException | None]:
-    if isinstance(error, Cancelled):
-        return "cancelled", error
-    if isinstance(error, StudioError):
-        return "failed", error
-    if error is not None or result is None:
-        log.error("job %s failed", job_id, exc_info=error)
-        return "failed", StudioError(BUG)
-    return "done", None
-
-
-def _shape(error: StudioError) -> dict[str, Any]:
-    return {"code": error.code, "message": error.message, "param": error.param}
-
-
-def _result(data: dict[str, Any]) -> Result:
-    return Result(tuple(File(**file) for file in data["files"]), data["receipt"], data["seconds"])
+def _error_of(row: Row) -> BaseException | None:
+    if row.error is not None:
+        return StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
+    return Cancelled() if row.status == "cancelled" else None
 
 
 def _replay(row: Row, after: int) -> Stream:
@@ -340,8 +208,5 @@ def _replay(row: Row, after: int) -> Stream:
     stream.last_id = after
     if row.result is not None:
         stream.put(row.result)
-    error: BaseException | None = Cancelled() if row.status == "cancelled" else None
-    if row.error is not None:
-        error = StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
-    stream.end(error)
+    stream.end(_error_of(row))
     return stream

@@ -90,6 +90,12 @@ class Stream:
             self._changed.wait_for(lambda: self._pending or self._ended, timeout)
             return self._pop()
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended and everything was read."""
+        with self._changed:
+            return self._ended and not self._pending
+
     def _pop(self) -> Event | None:
         if not self._pending:
             return None

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import json
 import sqlite3
 import threading
 import time
@@ -8,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.jobs import LOST
 from pipelines.stream import Stream, drain
+from pipelines.table import DEATHS, KILLED, OWN_ERRORS, Table
 from pipelines.types import Busy, Cancelled, NotFound, Queued, Result, Step, StudioError
 from tests.gates import House, house, job
 
@@ -115,7 +117,7 @@ def test_cancel_stops_within_a_step_and_frees_the_lane(here: House, way: str) ->
         if way == "cancel":
             here.jobs.cancel(job_id)
         else:
-            live = here.jobs._live[job_id].stream
+            live = here.jobs._watchers.live[job_id].stream
             assert live is not None
             live.close()
         with pytest.raises(Cancelled):
@@ -156,7 +158,7 @@ def test_no_preview_is_made_when_nobody_watches(here: House) -> None:
     _until(lambda: _free(here))
     # The last step stayed without a picture all along, since no watcher ever came.
     assert here.jobs.get(job_id) is not None
-    assert here.jobs._live == {}
+    assert here.jobs._watchers.live == {}
 
 
 @pytest.mark.parametrize(("fault", "code"), [("bad", "invalid_request"), ("bug", "internal_error")])
@@ -168,22 +170,134 @@ def test_a_job_that_fails_leaves_the_lane_ready(here: House, fault: str, code: s
     drain(here.jobs.watch(here.jobs.submit(job())))
 
 
-def test_after_a_restart_what_ran_is_lost_and_what_waited_goes_on(tmp_path: Path) -> None:
+def torn(root: Path) -> Path:
+    """A copy of the table while it is in use, which is what a power cut leaves behind."""
+    copy = root / "torn"
+    copy.mkdir()
+    for name in ("jobs.sqlite3", "jobs.sqlite3-wal"):
+        (copy / name).write_bytes((root / name).read_bytes())
+    return copy
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_after_a_power_cut_what_ran_and_what_waited_goes_on_and_drafts_do_not(tmp_path: Path, batch: bool) -> None:
     with house(tmp_path) as first:
         first.gate.open.clear()
-        running, waiting = first.jobs.submit(job(seed=1)), first.jobs.submit(job(seed=2))
-        _until(lambda: first.jobs.counts() == (1, 1))
-        # A copy of the files while they are in use is what a power cut leaves behind.
-        torn = tmp_path / "torn"
-        torn.mkdir()
-        for name in ("jobs.sqlite3", "jobs.sqlite3-wal"):
-            (torn / name).write_bytes((tmp_path / name).read_bytes())
-    with house(torn) as second:
-        row = second.jobs.get(running)
+        rows = [job(seed=n).model_copy(update={"batch": batch, "draft": n == 3}) for n in (1, 2, 3)]
+        running, waiting, draft = [first.jobs.submit(row) for row in rows]
+        _until(lambda: first.jobs.counts()[0] == 1)
+        left = torn(tmp_path)
+    with house(left) as second:
+        assert second.jobs.get(draft) is None
+        for job_id in (running, waiting):
+            drain(second.jobs.watch(job_id))
+        assert sorted(second.gate.order) == [1, 2]
+        assert sqlite3.connect(left / "jobs.sqlite3").execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_after_an_orderly_stop_what_ran_stands_in_line_again(tmp_path: Path) -> None:
+    with house(tmp_path) as first:
+        first.gate.pause = 0.02
+        job_id = first.jobs.submit(job(steps=500))
+        _until(lambda: first.jobs.counts() == (1, 0))
+    table = Table(tmp_path)
+    row = table.row(job_id)
+    table.close()
+    assert row is not None
+    assert (row["status"], row["worker"], row["deaths"], row["attempts"]) == ("queued", None, 0, 0)
+
+
+def test_a_job_under_which_the_studio_died_ten_times_fails_and_says_so(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    killer = job()
+    table.insert(killer, None)
+    for deaths in range(DEATHS):
+        row = table.row(killer.id)
         assert row is not None
-        assert (row.status, row.error and row.error["message"]) == ("failed", LOST)
-        drain(second.jobs.watch(waiting))
-        assert sqlite3.connect(torn / "jobs.sqlite3").execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert (row["status"], row["deaths"]) == ("queued", deaths)
+        table.claim(0.0)
+        table.db.execute("UPDATE jobs SET worker = NULL")
+        assert table.release() == 1
+    row = table.row(killer.id)
+    assert row is not None
+    assert (row["status"], KILLED in row["error"]) == ("failed", True)
+    table.close()
+
+
+def test_a_lease_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
+    with house(tmp_path) as first:
+        first.gate.open.clear()
+        first.jobs.submit(job())
+        _until(lambda: first.jobs.counts()[0] == 1)
+        other = Table(tmp_path)
+        other.worker = json.dumps([*json.loads(other.worker)[:2], 0.0, str(tmp_path.resolve())])
+        assert other.release() == 0
+        assert other.claim(0.0) is None
+        other.close()
+
+
+def test_a_batch_row_that_breaks_is_tried_three_times_and_one_that_is_wrong_once(here: House) -> None:
+    for fault, tries in (("bug", OWN_ERRORS), ("bad", 1)):
+        here.gate.order.clear()
+        job_id = here.jobs.submit(job(fault=fault).model_copy(update={"batch": True}))
+        with pytest.raises(StudioError):
+            drain(here.jobs.watch(job_id))
+        assert len(here.gate.order) == tries
+        row = here.jobs.get(job_id)
+        assert row is not None
+        assert row.status == "failed"
+
+
+def test_a_row_that_makes_trouble_lets_the_others_go_first(here: House) -> None:
+    here.gate.open.clear()
+    here.jobs.submit(job(seed=99))
+    _until(lambda: here.jobs.counts()[0] == 1)
+    faults = ["bug", "", ""]
+    rows = [job(seed=n, steps=1, fault=f).model_copy(update={"batch": True}) for n, f in enumerate(faults)]
+    watches = [here.jobs.watch(here.jobs.submit(row)) for row in rows]
+    here.gate.open.set()
+    for watch in watches:
+        with contextlib.suppress(StudioError):
+            drain(watch)
+    assert here.gate.order == [99, 0, 1, 2, 0, 0]
+
+
+def test_a_row_of_a_batch_has_one_job_however_often_it_is_submitted(here: House) -> None:
+    here.gate.open.clear()
+    for _ in range(3):
+        here.jobs.submit(job().model_copy(update={"batch": True}), ("b", 7))
+    here.jobs.submit(job().model_copy(update={"batch": True}), ("b", 8))
+    assert len(here.jobs.list("me")) == 2
+
+
+def test_a_table_of_the_first_release_is_widened_where_it_lies(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "jobs.sqlite3")
+    old.execute(
+        "CREATE TABLE jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, "
+        "job TEXT NOT NULL, status TEXT NOT NULL, draft INTEGER NOT NULL, batch INTEGER NOT NULL, "
+        "created REAL NOT NULL, started REAL, finished REAL, result TEXT, error TEXT)"
+    )
+    before = job()
+    insert = "INSERT INTO jobs (id, owner, job, status, draft, batch, created) VALUES (?, 'me', ?, 'running', 0, 0, 1)"
+    old.execute(insert, (before.id, before.model_dump_json()))
+    old.commit()
+    old.close()
+    with house(tmp_path) as here:
+        drain(here.jobs.watch(before.id))
+
+
+def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: House) -> None:
+    here.gate.open.clear()
+    job_id = here.jobs.submit(job(steps=1))
+    _until(lambda: here.jobs.counts()[0] == 1)
+    pages = here.jobs.table.db.execute("PRAGMA page_count").fetchone()[0]
+    here.jobs.table.db.execute(f"PRAGMA max_page_count = {pages}")
+    here.jobs.table.db.execute("PRAGMA cache_spill = ON")
+    watch = here.jobs.watch(job_id)
+    here.gate.open.set()
+    time.sleep(0.1)
+    here.jobs.table.db.execute("PRAGMA max_page_count = 1073741823")
+    drain(watch)
 
 
 def test_an_owner_lists_only_their_own_jobs_newest_first(here: House) -> None:

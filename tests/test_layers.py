@@ -27,6 +27,9 @@ RANK = {
     "pipelines.tools": 4,
     "pipelines.settings": 4,
     "pipelines.files": 4,
+    "pipelines.table": 4,
+    "pipelines.watchers": 5,
+    "pipelines.lanes": 5,
     "pipelines.stream": 4,
     "pipelines.parts.emit": 4,  # lies among the parts and works for the studio: it writes to the stream
     "pipelines.parts": 3,
@@ -40,8 +43,9 @@ BESIDE = {
     ("pipelines.studio", "pipelines.stream"),
     ("pipelines.studio", "pipelines.parts.emit"),
     ("pipelines.parts.emit", "pipelines.stream"),
+    ("pipelines.lanes", "pipelines.watchers"),
 }
-THREADS_START_IN = ("pipelines.stream", "pipelines.jobs", "pipelines.engines", "pipelines.parts.ingest")
+THREADS_START_IN = ("pipelines.stream", "pipelines.lanes", "pipelines.engines", "pipelines.parts.ingest")
 # Shapes the processes that parts.ingest starts, and starts none itself.
 SPAWNING = (*THREADS_START_IN, "pipelines.parts.bare")
 

@@ -1,0 +1,239 @@
+"""Lanes work the queue off, one per engine slot, and chores are done beside them; does not know what a job does."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from pipelines.stream import Stream
+from pipelines.table import Table
+from pipelines.types import Cancelled, Job, Result, Status, StudioError
+from pipelines.watchers import Watchers
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+BUG = "Something broke inside the studio. The job's id is in the log."
+BEAT = 5.0
+"""Seconds between two looks at leases, by a lane that waits or works."""
+LEASE = 60.0
+"""Seconds after which a job of another machine that was not renewed is taken over."""
+AHEAD = 3
+"""Batch rows that wait in line; more are fetched when fewer do, so that a long batch never lies in the queue whole."""
+
+
+class Engine(Protocol):
+    """Runs one job at once; keeps no queue."""
+
+    slots: int
+
+    def run(self, job: Job) -> Stream: ...
+
+    def about(self) -> dict[str, Any]:
+        """`engine`, `device` and `resident` (ids of loaded models), as `/healthz` shows them."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Feeder(Protocol):
+    """Knows the rows of batches that do not stand in line yet."""
+
+    def more(self) -> bool:
+        """Submit the next row; False when there is none."""
+        ...
+
+    def hold(self, job_id: str, error: StudioError) -> None:
+        """This row found the disk full: pause its batch. Called under the queue's lock."""
+        ...
+
+
+class Lanes:
+    """Threads that claim, work off and settle, all under the table's lock when they touch anything shared."""
+
+    def __init__(self, table: Table, watchers: Watchers, engine: Engine, look_around: Callable[[], None]) -> None:
+        self._table = table
+        self._watchers = watchers
+        self._engine = engine
+        self._look_around = look_around
+        self._work = threading.Condition(table.lock)
+        self.closing = False
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="helper")
+        self._feeder: Feeder | None = None
+        self._feeding = False
+        self._chores: list[_Chore] = []
+        self._lanes = [threading.Thread(target=self._lane, name=f"lane-{n}", daemon=True) for n in range(engine.slots)]
+
+    def start(self) -> None:
+        """Begin."""
+        for lane in self._lanes:
+            lane.start()
+
+    def wake(self) -> None:
+        """There is work."""
+        with self._work:
+            self._work.notify()
+
+    def close(self) -> None:
+        """Stop what runs, which stands in line again at the next start, and wait for the lanes."""
+        with self._work:
+            self.closing = True
+            for live in self._watchers.live.values():
+                if live.stream is not None:
+                    live.stream.close()
+            self._work.notify_all()
+        for lane in self._lanes:
+            lane.join(timeout=30)
+        self._helper.shutdown(cancel_futures=True)
+
+    # ------------------------------------------------------------ beside the lanes
+
+    def feed(self, feeder: Feeder) -> None:
+        """Where batch rows come from: asked, beside the lanes, whenever fewer than `AHEAD` rows wait."""
+        with self._work:
+            self._feeder = feeder
+        self.nudge()
+
+    def nudge(self) -> None:
+        """There may be batch rows to fetch."""
+        with self._work:
+            if self._feeder is None or self._feeding or self.closing or self._table.counts()[2] >= AHEAD:
+                return
+            self._feeding = True
+            self._helper.submit(self._feeder.more).add_done_callback(self._fed)
+
+    def _fed(self, future: Future[bool]) -> None:
+        self._feeding = False
+        if _went_well(future) and future.result():
+            self.nudge()
+
+    def every(self, seconds: float, chore: Callable[[], object]) -> None:
+        """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""
+        with self._work:
+            self._chores.append(_Chore(seconds, chore))
+            self._work.notify_all()
+
+    def _do_chores(self) -> None:
+        for chore in self._chores:
+            if time.monotonic() >= chore.due:
+                chore.due = time.monotonic() + chore.seconds
+                self._helper.submit(chore.work).add_done_callback(_went_well)
+
+    # ------------------------------------------------------------ in a lane
+
+    def _lane(self) -> None:
+        while (job := self._claim()) is not None:
+            self._work_off(job, self._engine.run(job))
+
+    def _claim(self) -> Job | None:
+        with self._work:
+            while not self.closing:
+                job = self._patiently(lambda: self._table.claim(time.time() + LEASE))
+                self.nudge()
+                self._do_chores()
+                if job is not None:
+                    self._watchers.tell_positions(self._table.waiting())
+                    return job
+                if not self._work.wait(BEAT):
+                    self._look_around()
+        return None
+
+    def _work_off(self, job: Job, stream: Stream) -> None:
+        self._attach(job.id, stream)
+        result: Result | None = None
+        due = time.monotonic() + BEAT
+        while not stream.over:
+            event = stream.take(max(0.0, due - time.monotonic()))
+            if isinstance(event, Result):
+                result = event
+            elif event is not None:
+                with self._work:
+                    self._watchers.publish(job.id, event)
+            if time.monotonic() >= due:
+                due = time.monotonic() + BEAT
+                self._beat(job.id, stream)
+        self._settle(job, result, stream.error)
+
+    def _attach(self, job_id: str, stream: Stream) -> None:
+        with self._work:
+            live = self._watchers.expect(job_id)
+            live.attach(stream)
+            if live.cancelled or self.closing:
+                stream.close()
+
+    def _beat(self, job_id: str, stream: Stream) -> None:
+        if self._patiently(lambda: self._table.renew(job_id, time.time() + LEASE)) is False:
+            stream.close()  # somebody took us for dead and does it again
+
+    def _settle(self, job: Job, result: Result | None, error: BaseException | None) -> None:
+        status, shown = _outcome(job.id, result, error)
+        with self._work:
+            if self.closing and status == "cancelled" and not self._watchers.expect(job.id).cancelled:
+                self._table.put_back(job.id)
+            elif job.batch and isinstance(shown, StudioError) and self._again(job, shown):
+                self._watchers.expect(job.id).attach(None)
+            else:
+                told = _shape(shown) if isinstance(shown, StudioError) else None
+                self._patiently(lambda: self._table.settle(job.id, status, result, told))
+                if result is not None:
+                    self._watchers.publish(job.id, result)
+                self._watchers.end(job.id, shown)
+
+    def _again(self, job: Job, error: StudioError) -> bool:
+        """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong."""
+        if error.code == "disk_full" and self._feeder is not None:
+            self._patiently(lambda: self._table.put_back(job.id))
+            self._feeder.hold(job.id, error)
+            return True
+        if error.status < 500 or not self._patiently(lambda: self._table.spend(job.id)):
+            return False
+        return bool(self._patiently(lambda: self._table.put_back(job.id)))
+
+    def _patiently(self, change: Callable[[], T]) -> T | None:
+        """Write to the table, on a full disk as soon as there is room; None when the studio is closed meanwhile."""
+        while True:
+            try:
+                return change()
+            except sqlite3.OperationalError as error:
+                log.error("the queue's table cannot be written: %s", error)
+                self._work.wait(1.0)
+                if self.closing:
+                    return None
+
+
+@dataclass
+class _Chore:
+    seconds: float
+    work: Callable[[], object]
+    due: float = 0.0
+
+
+def _went_well(future: Future[Any]) -> bool:
+    """Whether it did; if not the log says why, since nobody waits for the answer."""
+    if future.cancelled():
+        return False
+    error = future.exception()
+    if error is not None:
+        log.error("work beside the lanes failed", exc_info=error)
+    return error is None
+
+
+def _outcome(job_id: str, result: Result | None, error: BaseException | None) -> tuple[Status, BaseException | None]:
+    if isinstance(error, Cancelled):
+        return "cancelled", error
+    if isinstance(error, StudioError):
+        return "failed", error
+    if error is not None or result is None:
+        log.error("job %s failed", job_id, exc_info=error)
+        return "failed", StudioError(BUG)
+    return "done", None
+
+
+def _shape(error: StudioError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "param": error.param}

@@ -1,0 +1,256 @@
+"""The rows of the queue in SQLite: every statement about jobs is here; knows no thread, no engine and no watcher."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sqlite3
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipelines.types import File, Job, Result, Status
+
+OWN_ERRORS = 3
+"""Times that a batch row may fail before it has failed."""
+DEATHS = 10
+"""Times that the studio may die under a job before the job is taken for the reason."""
+KILLED = "The studio was stopped ten times while this was running, so it is not tried again."
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, job TEXT NOT NULL,
+  status TEXT NOT NULL, draft INTEGER NOT NULL, batch INTEGER NOT NULL, created REAL NOT NULL,
+  started REAL, finished REAL, result TEXT, error TEXT
+);
+CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, batch, seq);
+CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, seq);
+"""
+# Columns that came after the first release: a table of then is widened where it lies.
+_LATER = {
+    "worker": "TEXT",
+    "lease": "REAL",
+    "attempts": "INTEGER NOT NULL DEFAULT 0",
+    "deaths": "INTEGER NOT NULL DEFAULT 0",
+    "starred": "INTEGER NOT NULL DEFAULT 0",
+    "batch_id": "TEXT",
+    "batch_row": "INTEGER",
+}
+_LATER_INDEX = "CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_row ON jobs (batch_id, batch_row) WHERE batch_id IS NOT NULL"
+# People before batches; among batch rows those that made trouble come last, so that they hold up nothing else.
+_ORDER = "batch, batch * (attempts + deaths), seq"
+
+
+class Table:
+    """One connection under one lock, which may be held over several calls. Times are Unix seconds.
+
+    `worker` names who holds a lease: this process on this folder. A lease ends by itself when it is not renewed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.lock = threading.RLock()
+        self.worker = _worker(root)
+        self.db = sqlite3.connect(root / "jobs.sqlite3", check_same_thread=False, isolation_level=None, timeout=30)
+        self.db.row_factory = sqlite3.Row
+        self.db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
+        have = {row["name"] for row in self.db.execute("PRAGMA table_info(jobs)")}
+        for name, kind in _LATER.items():
+            if name not in have:
+                self.db.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
+        self.db.execute(_LATER_INDEX)
+
+    # ------------------------------------------------------------ one job's way
+
+    def insert(self, job: Job, slot: tuple[str, int] | None) -> bool:
+        """Queue `job`; False when the row `slot` (batch id, row) of its batch has a job already."""
+        batch_id, row = slot or (None, None)
+        with self.lock:
+            return bool(
+                self.db.execute(
+                    "INSERT INTO jobs (id, owner, job, status, draft, batch, created, batch_id, batch_row) "
+                    "VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?) ON CONFLICT (batch_id, batch_row) "
+                    "WHERE batch_id IS NOT NULL DO NOTHING",
+                    (job.id, job.owner, job.model_dump_json(), job.draft, job.batch, job.created, batch_id, row),
+                ).rowcount
+            )
+
+    def claim(self, until: float) -> Job | None:
+        """The next job in line, leased to this process until then; None when nothing waits."""
+        with self.lock:
+            row = self.db.execute(
+                "UPDATE jobs SET status = 'running', started = ?, worker = ?, lease = ? WHERE seq = "
+                f"(SELECT seq FROM jobs WHERE status = 'queued' ORDER BY {_ORDER} LIMIT 1) RETURNING job",
+                (time.time(), self.worker, until),
+            ).fetchone()
+        return None if row is None else Job.model_validate_json(row["job"])
+
+    def renew(self, job_id: str, until: float) -> bool:
+        """Hold the lease until then; False when it is no longer this process's."""
+        return self._mine("lease = ?", job_id, until)
+
+    def settle(self, job_id: str, status: Status, result: Result | None, error: dict[str, Any] | None) -> bool:
+        """How the job ended; False, and nothing is written, when the lease was lost."""
+        told = json.dumps(asdict(result)) if result else None
+        return self._mine(
+            "status = ?, finished = ?, result = ?, error = ?, worker = NULL, lease = NULL",
+            job_id, status, time.time(), told, json.dumps(error) if error else None,
+        )  # fmt: skip
+
+    def put_back(self, job_id: str) -> bool:
+        """Back in line as if it had never begun; False when the lease was lost."""
+        return self._mine("status = 'queued', started = NULL, worker = NULL, lease = NULL", job_id)
+
+    def spend(self, job_id: str) -> bool:
+        """Count an error of the row's own; whether it may be tried again."""
+        with self.lock:
+            row = self.db.execute(
+                "UPDATE jobs SET attempts = attempts + 1 WHERE id = ? RETURNING attempts", (job_id,)
+            ).fetchone()
+        return row is not None and row["attempts"] < OWN_ERRORS
+
+    def _mine(self, change: str, job_id: str, *values: object) -> bool:
+        with self.lock:
+            return bool(
+                self.db.execute(
+                    f"UPDATE jobs SET {change} WHERE id = ? AND status = 'running' AND worker = ?",
+                    (*values, job_id, self.worker),
+                ).rowcount
+            )
+
+    def cancel_waiting(self, job_id: str) -> bool:
+        """Whether it still waited, and is cancelled now."""
+        with self.lock:
+            return bool(
+                self.db.execute(
+                    "UPDATE jobs SET status = 'cancelled', finished = ? WHERE id = ? AND status = 'queued'",
+                    (time.time(), job_id),
+                ).rowcount
+            )
+
+    def withdraw(self, batch_id: str) -> list[str]:
+        """Forget the jobs of a batch that wait; their ids. The rows they stood for may be submitted again."""
+        with self.lock:
+            gone = "DELETE FROM jobs WHERE batch_id = ? AND status = 'queued' RETURNING id"
+            return [row["id"] for row in self.db.execute(gone, (batch_id,)).fetchall()]
+
+    def running(self, batch_id: str) -> list[str]:
+        """Ids of the batch's jobs that run."""
+        with self.lock:
+            found = "SELECT id FROM jobs WHERE batch_id = ? AND status = 'running'"
+            return [row["id"] for row in self.db.execute(found, (batch_id,)).fetchall()]
+
+    # ------------------------------------------------------------ after a death
+
+    def release(self) -> int:
+        """Put back what dead processes left running, as many deaths allow; how many rows that were.
+
+        A process of this machine is known to be dead at once, one of another machine when its lease has run out.
+        """
+        with self.lock:
+            held = self.db.execute(
+                "SELECT worker, MAX(lease) AS lease FROM jobs WHERE status = 'running' GROUP BY worker"
+            ).fetchall()
+            dead = [row["worker"] for row in held if _is_dead(row["worker"], self.worker, row["lease"] or 0)]
+            return sum(self._release(worker) for worker in dead)
+
+    def _release(self, worker: str | None) -> int:
+        gone = "status = 'running' AND worker IS ?"
+        error = json.dumps({"code": "internal_error", "message": KILLED, "param": None})
+        self.db.execute(f"DELETE FROM jobs WHERE draft AND {gone}", (worker,))
+        failed = self.db.execute(
+            "UPDATE jobs SET status = 'failed', error = ?, finished = ?, worker = NULL, lease = NULL, "
+            f"deaths = deaths + 1 WHERE {gone} AND deaths + 1 >= {DEATHS}",
+            (error, time.time(), worker),
+        ).rowcount
+        return (
+            failed
+            + self.db.execute(
+                "UPDATE jobs SET status = 'queued', started = NULL, worker = NULL, lease = NULL, deaths = deaths + 1 "
+                f"WHERE {gone}",
+                (worker,),
+            ).rowcount
+        )
+
+    def drop_drafts(self) -> None:
+        """Forget drafts that wait: whoever asked for them is gone with the process."""
+        with self.lock:
+            self.db.execute("DELETE FROM jobs WHERE draft AND status != 'running'")
+
+    # ------------------------------------------------------------ looking
+
+    def row(self, job_id: str) -> sqlite3.Row | None:
+        """The job's row."""
+        with self.lock:
+            return self.db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
+
+    def rows(self, owner: str, limit: int, before: str | None, tool: str | None) -> list[sqlite3.Row]:
+        """The owner's rows, newest first, drafts left out."""
+        with self.lock:
+            return self.db.execute(
+                "SELECT * FROM jobs WHERE owner = ? AND NOT draft AND (? IS NULL OR json_extract(job, '$.tool') = ?) "
+                "AND (? IS NULL OR seq < (SELECT seq FROM jobs WHERE id = ?)) ORDER BY seq DESC LIMIT ?",
+                (owner, tool, tool, before, before, limit),
+            ).fetchall()
+
+    def waiting(self) -> list[str]:
+        """Ids of what waits, next in line first."""
+        with self.lock:
+            rows = self.db.execute(f"SELECT id FROM jobs WHERE status = 'queued' ORDER BY {_ORDER}").fetchall()
+        return [row["id"] for row in rows]
+
+    def counts(self) -> tuple[int, int, int]:
+        """How many run, how many interactive jobs wait, and how many batch rows wait."""
+        with self.lock:
+            row = self.db.execute(
+                "SELECT COALESCE(SUM(status = 'running'), 0), COALESCE(SUM(status = 'queued' AND NOT batch), 0), "
+                "COALESCE(SUM(status = 'queued' AND batch), 0) FROM jobs WHERE status IN ('running', 'queued')"
+            ).fetchone()
+        return int(row[0]), int(row[1]), int(row[2])
+
+    def star(self, job_id: str, starred: bool) -> bool:
+        """Keep a job from retention, or give it up to it. False when there is none."""
+        with self.lock:
+            change = "UPDATE jobs SET starred = ? WHERE id = ?"
+            return bool(self.db.execute(change, (starred, job_id)).rowcount)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self.lock:
+            self.db.close()
+
+
+def result_of(row: sqlite3.Row) -> Result | None:
+    """The result that a row keeps as JSON."""
+    if not row["result"]:
+        return None
+    data = json.loads(row["result"])
+    return Result(tuple(File(**file) for file in data["files"]), data["receipt"], data["seconds"])
+
+
+# ---------------------------------------------------------------- who holds a lease
+
+
+def _worker(root: Path) -> str:
+    """This process on this folder: a copied folder, like a process id used again, is somebody else."""
+    me = psutil.Process()
+    return json.dumps([socket.gethostname(), me.pid, me.create_time(), str(root.resolve())])
+
+
+def _is_dead(worker: str | None, me: str, lease: float) -> bool:
+    if worker is None or worker == me:  # a lease of this process is renewed by its lane, however long it slept
+        return worker is None
+    host, pid, born, root = json.loads(worker)
+    my_host, _, _, my_root = json.loads(me)
+    if host != my_host:
+        return lease < time.time()
+    if root != my_root:
+        return True
+    try:
+        return abs(psutil.Process(pid).create_time() - born) > 1
+    except psutil.Error:
+        return True
