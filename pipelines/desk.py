@@ -20,6 +20,8 @@ from pipelines.jobs import Jobs
 from pipelines.models.specs import spec
 from pipelines.models.weights import present
 from pipelines.parts.ingest import Ingest
+from pipelines.parts.safety import Audit
+from pipelines.parts.wording import objection
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, tool
 from pipelines.types import (
@@ -67,6 +69,7 @@ class Desk:
         self.profile = profile
         self.tools = tuple(tools)
         self._ingest = ingest
+        self._audit = Audit(settings.data)
         self._examples: tuple[Example, ...] | None = None
 
     def take(self, data: bytes, owner: str) -> tuple[str, tuple[str, ...]]:
@@ -95,12 +98,13 @@ class Desk:
         """A job from a form's values; nothing ambient is read later.
 
         Raises `InvalidParams` with the field's name, `BadInput` for a picture that is not the owner's, `Refused` for a
-        missing consent, `ModelUnavailable` for a field that this profile cannot serve.
+        missing consent and for words that are not taken, `ModelUnavailable` for a field that this profile cannot serve.
         """
         row = self.tool(tool_id)
         params = _validated(row.params, values)
         self._check_pictures(params, owner)
         self._check_needs(params)
+        self._check_words(row, params, owner)
         consent = self._consent(row, params)
         seed = getattr(params, "seed", None)
         return Job(
@@ -139,6 +143,13 @@ class Desk:
                     self.files.info(file_id, owner)
                 except NotFound as error:
                     raise BadInput(f"'{name}' names no picture of yours: send it first.", param=name) from error
+
+    def _check_words(self, row: Tool, params: Params, owner: str) -> None:
+        for name in params.fields_of_kind("prompt"):
+            sentence = objection(getattr(params, name), people=row.person)
+            if sentence is not None:
+                self._audit.refused("words", owner, [])
+                raise Refused(sentence, param=name)
 
     def _consent(self, row: Tool, params: Params) -> float | None:
         if not row.person:

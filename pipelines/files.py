@@ -56,6 +56,7 @@ class Files:
     """Content-addressed: the same pixels have the same id, stored once, visible to each owner who brought them."""
 
     def __init__(self, root: Path) -> None:
+        self.data = root
         self.root = root / "files"
         self.root.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()

@@ -25,6 +25,7 @@ class Settings:
     require_key: bool = False
     queue: int = 16
     spaces: bool = False
+    gate: bool = True
 
     @property
     def loopback(self) -> bool:
@@ -56,7 +57,7 @@ class Settings:
         return cls(
             host="0.0.0.0" if spaces and args.host == cls.host else args.host,
             port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
-            require_key=args.require_key, queue=args.queue, spaces=spaces,
+            require_key=args.require_key, queue=args.queue, spaces=spaces, gate=args.gate,
         )  # fmt: skip
 
 
@@ -80,7 +81,17 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     parser.add_argument(
         "--queue", type=_positive, default=_positive(default("QUEUE", "16")), metavar="N", help="jobs that may wait"
     )
+    parser.add_argument(
+        "--gate", type=_on, default=default("GATE", "on"), metavar="on|off",
+        help="check pictures for nudity; off only where nobody else can reach the studio (default: on)",
+    )  # fmt: skip
     return parser
+
+
+def _on(text: str) -> bool:
+    if text.lower() not in ("on", "off"):
+        raise argparse.ArgumentTypeError("must be on or off")
+    return text.lower() == "on"
 
 
 def _positive(text: str) -> int:

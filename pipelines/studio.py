@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,6 +17,8 @@ from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.emit import Emitter, jpeg
 from pipelines.parts.frame import resampling
+from pipelines.parts.safety import Gate, flat
+from pipelines.parts.wording import neutral
 from pipelines.parts.write import Format, encode, xmp
 from pipelines.types import (
     Alpha,
@@ -71,7 +74,9 @@ class Memo:
 class JobStudio:
     """The `Studio` of one job."""
 
-    def __init__(self, job: Job, cache: Cache, files: Files, memo: Memo, stream_emit: Emitter) -> None:
+    def __init__(
+        self, job: Job, cache: Cache, files: Files, memo: Memo, stream_emit: Emitter, gate: Gate | None = None
+    ) -> None:
         self.job = job
         self.seed = job.seed
         self.draft = job.draft
@@ -79,14 +84,14 @@ class JobStudio:
         self._files = files
         self._memo = memo
         self._emit = stream_emit
+        self._gate = gate
         self._used: dict[str, ModelSpec] = {}
 
     # ------------------------------------------------------------ what tools call
 
     def open(self, file_id: str) -> Image:
         """H x W x 3; where the upload was transparent it is laid on white."""
-        image = self._original(file_id)
-        return image if image.shape[2] == 3 else _on_white(image)
+        return flat(self._original(file_id))
 
     def cutout(self, params: Subject, emit: Emit) -> Cutout:
         """The subject of `params.photo`, kept by photo, matte and pick. Raises `no_subject`."""
@@ -104,13 +109,20 @@ class JobStudio:
     def _matte(self, file_id: str | None, original: Image) -> Alpha | None:
         """The user's own matte, or the transparency the upload came with."""
         if file_id is not None:
-            drawn = self._original(file_id)
-            # Brushes draw white on transparent; a saved matte is grey.
-            grey = drawn[..., :3].mean(axis=2) * (drawn[..., 3] / 255 if drawn.shape[2] == 4 else 1)
-            return np.asarray(grey / 255, np.float32)
+            return self.mask(file_id)
         if original.shape[2] == 4:
             return np.asarray(original[..., 3] / np.float32(255), np.float32)
         return None
+
+    def mask(self, file_id: str) -> Alpha:
+        """A picture read as a mask: brushes draw white on transparent, a saved matte is grey."""
+        drawn = self._original(file_id)
+        grey = drawn[..., :3].mean(axis=2) * (drawn[..., 3] / 255 if drawn.shape[2] == 4 else 1)
+        return np.asarray(grey / 255, np.float32)
+
+    def keep(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
+        """A costly picture, kept by what it was made from."""
+        return self._memo.get(("picture", *key), make, lambda image: image.nbytes)
 
     def faces(self, file_id: str) -> tuple[Face, ...]:
         """Faces, largest first."""
@@ -134,9 +146,12 @@ class JobStudio:
         def on_step(step: ModelStep) -> None:
             emit(stage, step.index, step.total, step.preview)
 
+        render = replace(render, prompt=neutral(render.prompt), negative_prompt=neutral(render.negative_prompt))
         own = render.backdrop is not None and render.backdrop.picture is not None
         # The user's own picture is fitted, not drawn, whichever model the profile has.
         with self.borrow(BACKDROPS if own else self.job.specs[render.verb]) as model:
+            if self._gate is not None and generative(model.spec):
+                self._emit.passes = self._gate.shows
             return model.draw(render, on_step)
 
     @contextmanager
@@ -147,17 +162,23 @@ class JobStudio:
             yield model
 
     def _original(self, file_id: str) -> Image:
-        return self._memo.get(("file", file_id), lambda: self._files.open(file_id), lambda image: image.nbytes)
+        """The stored pixels, once they passed the gate: nothing is made, or shown, from a picture that did not."""
+        image = self._memo.get(("file", file_id), lambda: self._files.open(file_id), lambda image: image.nbytes)
+        if (gate := self._gate) is not None:
+            sha256 = self._files.info(file_id).sha256
+            self._memo.get(("gate", file_id), lambda: gate.admit(image, self.job.owner, sha256), lambda _: 8)
+        return image
 
     # ------------------------------------------------------------ the end of every job
 
     def finish(self, draft: Draft, seconds: Callable[[], float]) -> Result:
         """Check, mark, write. `draft.images` become files of role `result`; the matte rides along."""
         photo = self._photo() if draft.source is not None else None
+        content = self._released(draft)
         checks = [run_checks(Look(image, draft, photo)) for image in draft.images]
-        receipt = self._receipt(draft, _worst(checks))
+        receipt = self._receipt(draft, {**_worst(checks), **content})
         if self.job.draft:
-            self._emit.last(jpeg(_flat(draft.images[0])))
+            self._emit.last(jpeg(flat(draft.images[0])))
             return Result((), receipt, seconds())
         format, quality = self.job.params.get("format", "png"), int(self.job.params.get("quality", 95))
         if format == "jpeg" or (format == "webp" and quality < 100):
@@ -170,6 +191,13 @@ class JobStudio:
         receipt["timings"] = dict(self._emit.timings)
         receipt["files"] = [{"id": file.id, "role": file.role, "pixels_sha256": file.pixels_sha256} for file in files]
         return Result(tuple(files), receipt, seconds())
+
+    def _released(self, draft: Draft) -> dict[str, float]:
+        """The content check of every finished picture, before anything is shown or written."""
+        if self._gate is None:
+            return {}
+        inputs = [row["sha256"] for row in self._inputs()]
+        return {"content_score": round(self._gate.release(draft.images, self.job.owner, inputs), 4)}
 
     def _photo(self) -> Image:
         return self.open(str(self.job.params["photo"]))
@@ -212,8 +240,8 @@ class JobStudio:
         self, image: Image, n: int, draft: Draft, receipt: dict[str, Any], format: Format, quality: int
     ) -> File:  # fmt: skip
         inside = {**receipt, "variation": n, "files": None, "timings": None}
-        generative = any("text" in row.verbs or "edit" in row.verbs for row in self._used.values())
-        packet = xmp(inside, generative=generative, subject=draft.source is not None)
+        drawn = any(generative(row) for row in self._used.values())
+        packet = xmp(inside, generative=drawn, subject=draft.source is not None)
         data = encode(image, format, packet, quality)
         file_id = self._files.add_encoded(data, image, format, self.job.owner, "result")
         return self._file(file_id, "result")
@@ -241,10 +269,6 @@ def _digest(row: ModelSpec) -> str:
     return row.files[0][1][:12] if row.files else ""
 
 
-def _flat(image: Image) -> Image:
-    return image if image.shape[2] == 3 else _on_white(image)
-
-
-def _on_white(image: Image) -> Image:
-    alpha = image[..., 3:].astype(np.float32) / 255
-    return np.asarray(image[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
+def generative(row: ModelSpec) -> bool:
+    """Whether a model of this row invents what it draws; the built-in scenes and the nets do not."""
+    return any(verb in row.verbs for verb in ("text", "edit", "image", "control"))

@@ -23,7 +23,7 @@ from pipelines.models.families.upscaler import Upscaler
 from pipelines.types import Cancelled, Image, ModelSpec, ModelUnavailable
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-SHIPPED = (nets.U2NETP, nets.FACE_MESH, nets.REALESR_X4)
+SHIPPED = (nets.U2NETP, nets.FACE_MESH, nets.REALESR_X4, nets.OPEN_NSFW)
 
 
 def example(name: str) -> Image:

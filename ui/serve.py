@@ -50,7 +50,7 @@ def build(settings: Settings) -> Studio:
     log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
     cache = Cache(FAMILIES, budget=devices.budget(), device=device)
-    jobs = Jobs(settings.data, LocalEngine(cache, files), waiting=settings.queue)
+    jobs = Jobs(settings.data, LocalEngine(cache, files, gate=settings.gate), waiting=settings.queue)
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)
     return Studio(desk, Access(settings, Keys(settings.data)), cache, jobs, files, ingest)

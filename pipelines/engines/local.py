@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.files import Files
 from pipelines.models.cache import Cache
 from pipelines.parts.emit import PREVIEW_INTERVAL, Emitter
+from pipelines.parts.safety import Audit, Gate
 from pipelines.stream import Stream
 from pipelines.studio import JobStudio, Memo
 from pipelines.tools import TOOLS, tool
@@ -16,16 +17,20 @@ from pipelines.types import Job, Result, Tool
 
 
 class LocalEngine:
-    """One device, one slot: a second job on the same device would only slow both."""
+    """One device, one slot: a second job on the same device would only slow both.
+
+    `gate` checks every picture that comes in and goes out; see `Settings.gate` for who may switch it off.
+    """
 
     name = "local"
     slots = 1
 
-    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS) -> None:
+    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS, *, gate: bool = True) -> None:
         self.cache = cache
         self.memo = Memo()
         self._files = files
         self._tools = tools
+        self._gate = Gate(cache, Audit(files.data)) if gate else None
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once and return its stream."""
@@ -35,7 +40,7 @@ class LocalEngine:
         since = time.monotonic()
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
         row = tool(job.tool, self._tools)
-        studio = JobStudio(job, self.cache, self._files, self.memo, emit)
+        studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._gate)
         draft = row.run(row.params.model_validate(job.params), studio, emit)
         return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -16,10 +17,14 @@ _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
 
 class Emitter:
-    """An `Emit` that writes to a stream and keeps the seconds each stage took in `timings`."""
+    """An `Emit` that writes to a stream and keeps the seconds each stage took in `timings`.
+
+    `passes` is set once a generative model draws: from then on a frame is seen only if it passes.
+    """
 
     def __init__(self, stream: Stream, *, interval: float = PREVIEW_INTERVAL) -> None:
         self.timings: dict[str, float] = {}
+        self.passes: Callable[[Image], bool] | None = None
         self._stream = stream
         self._interval = interval
         self._last_frame = float("-inf")
@@ -35,8 +40,11 @@ class Emitter:
         frame = None
         if preview is not None and self._stream.watched and now - self._last_frame >= self._interval:
             self._last_frame = now
-            frame = jpeg(preview() if callable(preview) else preview)
+            frame = self._frame(preview() if callable(preview) else preview)
         self._stream.put(Step(index, total, stage, frame))
+
+    def _frame(self, image: Image) -> bytes | None:
+        return jpeg(image) if self.passes is None or self.passes(image) else None
 
     def last(self, frame: bytes) -> None:
         """A frame that must arrive: a draft is its last preview."""
