@@ -13,8 +13,8 @@ from tests.bench.house import Room
 HERE = Path(__file__).parent
 SIDE = 240
 # The example that shows a tool best.
-PHOTO = {"headshot": "hopper", "product": "coffee", "background": "astronaut"}
-FACE = {"headshot": {"framing": "classic"}, "product": {}, "background": {"ratio": "1:1"}}
+PHOTO = {"headshot": "hopper", "product": "coffee", "background": "astronaut", "style": "astronaut"}
+FACE = {"headshot": {"framing": "classic"}, "product": {}, "background": {"ratio": "1:1"}, "style": {"where": "all"}}
 
 
 def tiles(room: Room) -> None:

@@ -557,6 +557,14 @@ class Studio(Protocol):
         """Runs the profile's model for `render.verb`; raises `ModelUnavailable` when it has none."""
         ...
 
+    def mask(self, file_id: str) -> Alpha:
+        """A picture read as a mask, at its own size: brightness times opacity."""
+        ...
+
+    def keep(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
+        """`make()`, kept by `key` for a while, so that a change which does not touch the key is free."""
+        ...
+
     def has(self, verb: Verb) -> bool:
         """Whether the profile serves `verb`."""
         ...
