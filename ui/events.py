@@ -94,8 +94,7 @@ class Events:
             seat.job = order.id
             async for updates in self._follow(order, seat, request):
                 yield updates
-        if seat.turn != turn:
-            yield self.screen.same()
+        yield self.screen.same()
 
     async def draft(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """A small picture of the form as it stands; the newer one takes the older one's place."""
@@ -113,8 +112,7 @@ class Events:
             seat.draft = order.id
             async for updates in self._follow(order, seat, request, draft=True):
                 yield updates
-        if seat.turn != turn:
-            yield self.screen.same()
+        yield self.screen.same()
 
     def _take_turn(self, seat: Seat) -> int:
         """What was asked for last is what is shown: whoever finds its turn gone gives way."""
@@ -292,12 +290,12 @@ class Events:
                 StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
             )
         else:
-            turn, seat.job = self._take_turn(seat), row.job.id
+            self._take_turn(seat)
+            seat.job = row.job.id
             yield self.screen.started()
             async for updates in self._follow(Watched(row.job.id, self.desk.jobs.watch(row.job.id)), seat, request):
                 yield updates
-            if seat.turn != turn:
-                yield self.screen.same()
+        yield self.screen.same()
 
     def _found(self, row: Row, result: Result, seat: Seat, request: gr.Request) -> Updates:
         try:

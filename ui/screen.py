@@ -35,7 +35,7 @@ class Screen:
         """No change.
 
         Gradio empties every output of a handler that hands over nothing, and sends the last thing it was handed once
-        more when the handler ends: so one that gave way to another ends with this.
+        more when the handler ends, which may be after another has spoken: so every generator ends with this.
         """
         return {self.tab.alert: gr.skip()}
 
@@ -111,7 +111,7 @@ class Screen:
 
     def drafted(self, result: Result) -> Updates:
         """The draft stays in the box."""
-        return self.idle(words.draft_done(result))
+        return {self.tab.board.stage: words.draft_done(result)}
 
     def finished(self, row: Row, result: Result, base: str) -> Updates:
         """The first picture of a job, and how many there are."""

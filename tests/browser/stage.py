@@ -26,6 +26,7 @@ from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, prompt, seed
 from tests.gates import Gate
+from tests.loops import in_loop
 from ui.access import Access
 from ui.rest.keys import Keys
 
@@ -88,7 +89,7 @@ def theatre(root: Path) -> Iterator[Theatre]:
     files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)
     jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))
     desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest, rows)
-    page = blocks.build(desk, Access(settings, keys))
+    page = in_loop(lambda: blocks.build(desk, Access(settings, keys)))
     try:
         _, url, _ = page.queue(default_concurrency_limit=None).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,

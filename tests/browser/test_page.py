@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Locator, Page, Playwright, expect, sync_playwright
 
 from tests.browser.stage import CHROMIUM, Theatre, open_tool, theatre, visitor
 from tests.watching import EXAMPLES
-
-pytest.importorskip("playwright.sync_api")
-from playwright.sync_api import Page, Playwright, expect, sync_playwright
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
@@ -41,7 +39,7 @@ def page(played: Playwright, house: Theatre) -> Iterator[Page]:
         yield opened
 
 
-def until(condition, seconds: float = 5.0) -> float:
+def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
     """Seconds until it held."""
     since = time.monotonic()
     while not condition():
@@ -54,7 +52,7 @@ def upload(page: Page, tool: str, path: Path) -> None:
     page.locator(f"#{tool}-photo input[type=file]").set_input_files(path)
 
 
-def stage(page: Page, tool: str):
+def stage(page: Page, tool: str) -> Locator:
     return page.locator(f"#{tool}-stage")
 
 
@@ -161,22 +159,51 @@ def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, house: Th
     expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
 
 
-def test_a_result_is_sent_to_another_tool_and_its_settings_are_reused(page: Page, house: Theatre) -> None:
+def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page, house: Theatre) -> None:
     open_tool(page, house, "cutout")
     page.locator("#cutout-example-coffee").click()
     expect(stage(page, "cutout")).to_contain_text("Draft, 512 px")
-    page.locator("#cutout-generate").click()
-    expect(page.locator("#cutout-save")).to_be_enabled()
-
     page.locator("#cutout-trim input").uncheck()
-    expect(page.locator("#cutout-save")).to_be_disabled()
+    until(house.free)
     page.locator("#cutout-generate").click()
     expect(page.locator("#cutout-save")).to_be_enabled()
-    page.locator("#cutout-trim input").evaluate("box => box.checked")
+    expect(page.locator("#cutout-stage")).to_contain_text("600 × 400 px")
+
+    page.locator("#cutout-photo .icon-button-wrapper button").last.click()  # take the photo away
+    expect(page.locator("#cutout-photo img")).to_be_hidden()
+    page.locator("#cutout-reuse").click()
+    expect(page.locator("#cutout-photo img")).to_be_visible()
+    expect(page.locator("#cutout-trim input")).not_to_be_checked()
+
     page.locator("#cutout-send input").click()
     page.get_by_role("option", name="Product Photos").click()
     expect(page.locator("#product-photo img")).to_be_visible()
     expect(stage(page, "product")).to_contain_text("Draft, 512 px")
+    expect(page).to_have_url(f"{house.url}/#product")
+
+
+def test_a_cut_out_is_repaired_with_a_brush(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "product")
+    page.locator("#product-example-coffee").click()
+    expect(stage(page, "product")).to_contain_text("Draft, 512 px")
+    until(house.free)
+    automatic = page.locator("#product-live img").get_attribute("src") or ""
+    page.locator("#product-adjust-subject > button").click()
+    page.locator("#product-brush").click()
+    painting = page.locator("#product-editor canvas").first
+    painting.wait_for()
+    page.locator("#product-brush-use").scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
+    box = painting.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.15, box["y"] + box["height"] * 0.3, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(1000)  # as long as a hand takes from the stroke to the button
+    page.locator("#product-brush-use").click()
+    expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
+    expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -53,9 +53,13 @@
   };
   window.addEventListener("hashchange", () => { follow(); window.scrollTo(0, 0); });
   let arrived = false; // before that, the address says where to go; after it, where we are
+  let open = "";
   const note = () => {
     const id = document.querySelector("#dbx-tabs button[role=tab][aria-selected=true]")?.dataset.tabId;
-    if (arrived && id && location.hash.slice(1) !== id && (id !== "home" || location.hash)) history.replaceState(null, "", `#${id}`);
+    if (!id || id === open) return; // an address that was just changed by a link is not ours to change back
+    const first = !open;
+    open = id;
+    if (arrived && !first && location.hash.slice(1) !== id) history.replaceState(null, "", `#${id}`);
   };
 
   // Before and after: the slider sets where the photo is cut.

@@ -1,0 +1,23 @@
+"""Building Gradio's Blocks where an event loop runs: elsewhere each one makes loops of its own and leaves them open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def in_loop(make: Callable[[], T]) -> T:
+    """What `make` returns, made inside a running loop that is closed afterwards."""
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_run(make))
+    return make()  # Playwright's synchronous API keeps one running
+
+
+async def _run(make: Callable[[], T]) -> T:
+    return make()

@@ -1,0 +1,85 @@
+"""Pictures reach the page as they are, and a brush changes a matte only where it went."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import PIL.Image
+
+from pipelines.types import Alpha, Image
+from tests.watching import blob, example
+from ui import brush, pictures
+from ui.tab import STROKE
+
+GREEN, RED = (0, 150, 130), (210, 40, 40)
+
+
+def strokes(shape: tuple[int, int], rows: slice, columns: slice, colour: tuple[int, int, int]) -> Image:
+    layer = np.zeros((*shape, 4), np.uint8)
+    layer[rows, columns, :3] = colour
+    layer[rows, columns, 3] = round(255 * STROKE)
+    return layer
+
+
+def matte() -> Alpha:
+    return blob(400, 600, (300, 200), (120, 90))
+
+
+def test_green_keeps_and_red_drops() -> None:
+    kept = brush.painted(strokes((400, 600), slice(0, 40), slice(0, 40), GREEN), matte())
+    dropped = brush.painted(strokes((400, 600), slice(180, 220), slice(280, 320), RED), matte())
+    assert kept[10, 10] == 1
+    assert dropped[200, 300] == 0
+
+
+def test_the_matte_stays_as_it_is_where_no_stroke_went() -> None:
+    was = matte()
+    now = brush.painted(strokes((200, 300), slice(0, 20), slice(0, 20), GREEN), was)
+    assert now.shape == was.shape
+    np.testing.assert_array_equal(now[60:], was[60:])
+    np.testing.assert_array_equal(brush.painted(np.zeros((200, 300, 4), np.uint8), was), was)
+
+
+def test_what_is_painted_on_shows_what_is_dropped() -> None:
+    photo = example("coffee")
+    alpha = np.zeros(photo.shape[:2], np.float32)
+    alpha[:, :300] = 1
+    ground = brush.canvas(photo, alpha)
+    np.testing.assert_array_equal(ground[:, :298], photo[:, :298])
+    assert np.ptp(ground[:, 302:].astype(int), axis=2).max() <= 1
+
+
+def test_a_file_is_served_byte_for_byte_under_its_visible_name(tmp_path: Path) -> None:
+    stored = tmp_path / "file-0123.png"
+    stored.write_bytes(b"bytes of a picture")
+    path = Path(pictures.shelf(pictures.Named(stored, "headshot-park-1.png"), str(tmp_path / "cache")))
+    assert path.name == "headshot-park-1.png"
+    assert path.read_bytes() == stored.read_bytes()
+    assert pictures.shelf(pictures.Named(stored, path.name), str(tmp_path / "cache")) == str(path)
+
+
+def test_an_upload_is_gone_once_it_was_read(tmp_path: Path) -> None:
+    sent = tmp_path / "photo.jpg"
+    sent.write_bytes(b"with GPS inside")
+    assert pictures.read_upload(str(sent)) == b"with GPS inside"
+    assert not sent.exists()
+
+
+def test_before_lies_where_the_result_shows_the_photo() -> None:
+    photo = example("astronaut")
+    receipt = {"placement": {"box": [-100.0, 50.0, 924.0, 1074.0], "scale": 2.0}}
+    laid = pictures.before(photo, receipt, (800, 1000))
+    assert laid is not None
+    shown = np.asarray(PIL.Image.open(io.BytesIO(laid)))
+    assert shown.shape == (1000, 800, 3)
+    enlarged = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    assert np.abs(shown[60:, 10:790].astype(int) - enlarged[10:950, 110:890]).mean() < 4
+    assert np.abs(shown[:40].astype(int) - 128).mean() < 3
+    assert pictures.before(photo, {"placement": {"box": None}}, (8, 8)) is None
+
+
+def test_no_component_writes_beside_its_source() -> None:
+    assert not list(Path(pictures.__file__).parent.glob("*.pyi"))

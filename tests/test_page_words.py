@@ -1,0 +1,69 @@
+"""What the page says is exact, escaped and complete."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from pipelines.tools import TOOLS
+from pipelines.types import File, Job, Profile, Queued, Result, Step
+from ui import home, words
+
+JOB = Job(
+    id="job-1", tool="headshot", params={"photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": None,
+    "consent": True, "size": 1024, "matte": None}, seed=7, profile="embedded", specs={"backdrop": "backdrops"},
+    owner="me", created=0.0,
+)  # fmt: skip
+DEFAULTS = {"preset": "linkedin", "background": "", "seed": None, "consent": False, "size": 1024, "matte": None}
+
+
+def result(mode: str = "exact", changed: int = 0, models: tuple[str, ...] = ("backdrops",)) -> Result:
+    receipt = {
+        "mode": mode, "checks": {"core_changed_pixels": changed}, "models": [{"id": name} for name in models],
+        "notices": ["Check this <edge>."],
+    }  # fmt: skip
+    return Result((File("f", "result", 820, 1024, "png", "0"),), receipt, 1.23)
+
+
+def test_code_makes_the_same_picture_and_says_no_more_than_it_must() -> None:
+    parts = shlex.split(words.curl(JOB, DEFAULTS, ("photo", "matte"), "http://here", False))
+    assert parts[:2] == ["curl", "http://here/v1/tools/headshot"]
+    fields = {part for part in parts if "=" in part}
+    assert fields == {"photo=@photo.png", "preset=park", "background=it's & <b>", "seed=7", "consent=true"}
+
+
+def test_code_names_the_key_where_one_is_needed_without_showing_one() -> None:
+    text = words.curl(JOB, DEFAULTS, ("photo",), "http://here", True)
+    assert '"Authorization: Bearer $DESIGNERBOX_KEY"' in text
+
+
+def test_no_word_of_a_visitor_becomes_markup() -> None:
+    said = words.alert("<script>", "a") + words.notice(["<script>"], "a") + words.line("<script>", notes=["<script>"])
+    assert "<script>" not in said
+    assert said.count("&lt;script&gt;") == 4
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [(Queued(1), "next in line"), (Queued(3), "place 3 in line"), (Step(2, 4, "Drawing"), "Drawing · step 2 of 4")],
+)
+def test_the_stage_line_says_place_stage_and_step(event: Queued | Step, text: str) -> None:
+    assert text in words.working(event, draft=False)
+
+
+def test_unchanged_is_said_only_where_it_was_measured() -> None:
+    assert "Your pixels unchanged; the background was fitted to you." in words.done(JOB, result(), 0)
+    assert "unchanged" not in words.done(JOB, result(changed=1), 0)
+    assert "unchanged" not in words.done(JOB, result(mode="relit"), 0)
+    assert "background" not in words.done(JOB, result(models=()), 0)
+
+
+def test_home_shows_every_promised_tool_and_links_only_what_is_there() -> None:
+    text = home.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    for tool in TOOLS:
+        assert f'href="#{tool.id}"' in text
+    for title in ("Style Transfer", "Character Creator", "Fashion Photos", "Business Photos", "Batch Processing"):
+        assert title in text
+    assert 'href="#style"' not in text
+    assert home.BANNER in text
