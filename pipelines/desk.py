@@ -19,8 +19,10 @@ from pipelines.files import PUBLIC, Files
 from pipelines.jobs import Jobs
 from pipelines.models.specs import spec
 from pipelines.models.weights import present
+from pipelines.parts import provenance
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.safety import Audit
+from pipelines.parts.seal import Seal
 from pipelines.parts.wording import objection
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, tool
@@ -39,6 +41,7 @@ from pipelines.types import (
 )
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
+PAST_KEPT = "This picture carries content credentials; what is made from it names them as its origin."
 CONSENT = "Please confirm that you have this person's permission and that they are 18 or over."
 
 
@@ -70,12 +73,26 @@ class Desk:
         self.tools = tuple(tools)
         self._ingest = ingest
         self._audit = Audit(settings.data)
+        self._seal = Seal(settings.data)
         self._examples: tuple[Example, ...] | None = None
 
     def take(self, data: bytes, owner: str) -> tuple[str, tuple[str, ...]]:
         """Ingest a picture at the door: its file id and notices. Raises `BadInput` with one of the image codes."""
         ingested = self._ingest.picture(data)
-        return self.files.add(ingested.image, owner, "upload"), ingested.notices
+        file_id = self.files.add(ingested.image, owner, "upload")
+        return file_id, (*ingested.notices, *self._keep_past(data, file_id, owner))
+
+    def _keep_past(self, data: bytes, file_id: str, owner: str) -> tuple[str, ...]:
+        """What the picture says of itself is read before it is lost: only pixels come through the door."""
+        past = self._ingest.past(data) if provenance.MARK in data else None
+        if past is None:
+            return ()
+        self.files.keep_past(file_id, owner, past)
+        return (PAST_KEPT,)
+
+    def verify(self, data: bytes) -> provenance.Said:
+        """What a picture says about itself; nothing of it is kept. Raises `BadInput` with one of the image codes."""
+        return self._ingest.said(data, self._seal.pair().root)
 
     def examples(self) -> tuple[Example, ...]:
         """The studio's own example photos; anybody may use them, and nobody's consent is needed."""

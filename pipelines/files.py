@@ -83,6 +83,18 @@ class Files:
         self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], pixels_sha256(image))
         return file_id
 
+    def keep_past(self, file_id: str, owner: str, past: bytes) -> None:
+        """Keep what an upload said of itself. It belongs to this owner alone: the same pixels may have other pasts."""
+        self.write(self._past(file_id, owner), past)
+
+    def past(self, file_id: str, owner: str) -> bytes | None:
+        """What this owner's upload said of itself, see `keep_past`."""
+        path = self._past(file_id, owner)
+        return path.read_bytes() if path.exists() else None
+
+    def _past(self, file_id: str, owner: str) -> Path:
+        return self.root / f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}.c2pa"
+
     def write(self, path: Path, data: bytes) -> None:
         """Write beside and move into place, so that no half file is ever seen. Raises `disk_full`."""
         part = path.with_name(f".part-{uuid.uuid4().hex}")

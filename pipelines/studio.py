@@ -11,15 +11,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipelines.files import Files
+from pipelines.files import Files, encode_png
 from pipelines.models.cache import Cache
 from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.emit import Emitter, jpeg
 from pipelines.parts.frame import resampling
+from pipelines.parts.provenance import PHOTO, Ingredient, Made, past, sign
 from pipelines.parts.safety import Gate, flat
+from pipelines.parts.seal import Seal
 from pipelines.parts.wording import neutral
-from pipelines.parts.write import Format, encode, xmp
+from pipelines.parts.write import MATTE_SOURCE, MIME, Format, encode, source_type, xmp
 from pipelines.types import (
     Alpha,
     Cutout,
@@ -75,7 +77,14 @@ class JobStudio:
     """The `Studio` of one job."""
 
     def __init__(
-        self, job: Job, cache: Cache, files: Files, memo: Memo, stream_emit: Emitter, gate: Gate | None = None
+        self,
+        job: Job,
+        cache: Cache,
+        files: Files,
+        memo: Memo,
+        stream_emit: Emitter,
+        seal: Seal,
+        gate: Gate | None = None,
     ) -> None:
         self.job = job
         self.seed = job.seed
@@ -84,6 +93,7 @@ class JobStudio:
         self._files = files
         self._memo = memo
         self._emit = stream_emit
+        self._seal = seal
         self._gate = gate
         self._used: dict[str, ModelSpec] = {}
 
@@ -240,15 +250,34 @@ class JobStudio:
         self, image: Image, n: int, draft: Draft, receipt: dict[str, Any], format: Format, quality: int
     ) -> File:  # fmt: skip
         inside = {**receipt, "variation": n, "files": None, "timings": None}
-        drawn = any(generative(row) for row in self._used.values())
-        packet = xmp(inside, generative=drawn, subject=draft.source is not None)
-        data = encode(image, format, packet, quality)
+        drawn, subject = any(generative(row) for row in self._used.values()), draft.source is not None
+        data = encode(image, format, xmp(inside, generative=drawn, subject=subject), quality)
+        data = self._signed(data, format, source_type(generative=drawn, subject=subject))
         file_id = self._files.add_encoded(data, image, format, self.job.owner, "result")
         return self._file(file_id, "result")
 
     def _write_matte(self, alpha: Alpha) -> File:
         grey = np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)
-        return self._file(self._files.add(np.repeat(grey[..., None], 3, axis=2), self.job.owner, "matte"), "matte")
+        image = np.repeat(grey[..., None], 3, axis=2)
+        data = self._signed(encode_png(image), "png", MATTE_SOURCE)
+        return self._file(self._files.add_encoded(data, image, "png", self.job.owner, "matte"), "matte")
+
+    def _signed(self, data: bytes, format: Format, source: str) -> bytes:
+        """The file with its content credentials: the last thing that is done to it."""
+        rows = [row for row in self._inputs() if row["param"] not in ("matte", "mask")]
+        photo = next((row for row in rows if row["param"] == PHOTO), None)
+        placed = [row for row in rows if row is not photo]
+        made = Made(
+            source,
+            photo=Ingredient(PHOTO, photo["sha256"], self._past(photo["id"])) if photo else None,
+            placed=tuple(Ingredient(f"{row['param']}-{n}", row["sha256"]) for n, row in enumerate(placed, 1)),
+        )
+        return sign(data, MIME[format], made, self._seal.pair())
+
+    def _past(self, file_id: str) -> bytes | None:
+        """What the photo said of itself when it came in; a picture that was made here says it in its file."""
+        info = self._files.info(file_id, self.job.owner)
+        return past(info.path.read_bytes()) if info.role == "result" else self._files.past(file_id, self.job.owner)
 
     def _file(self, file_id: str, role: Any) -> File:
         info = self._files.info(file_id, self.job.owner)

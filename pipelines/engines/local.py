@@ -10,6 +10,7 @@ from pipelines.files import Files
 from pipelines.models.cache import Cache
 from pipelines.parts.emit import PREVIEW_INTERVAL, Emitter
 from pipelines.parts.safety import Audit, Gate
+from pipelines.parts.seal import Seal
 from pipelines.stream import Stream
 from pipelines.studio import JobStudio, Memo
 from pipelines.tools import TOOLS, tool
@@ -30,6 +31,7 @@ class LocalEngine:
         self.memo = Memo()
         self._files = files
         self._tools = tools
+        self._seal = Seal(files.data)
         self._gate = Gate(cache, Audit(files.data)) if gate else None
 
     def run(self, job: Job) -> Stream:
@@ -40,7 +42,7 @@ class LocalEngine:
         since = time.monotonic()
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
         row = tool(job.tool, self._tools)
-        studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._gate)
+        studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._seal, self._gate)
         draft = row.run(row.params.model_validate(job.params), studio, emit)
         return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as PictureTimeout
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from pebble import ProcessExpired, ProcessPool
 
-from pipelines.parts import decode, sniff
+from pipelines.parts import decode, provenance, sniff
 from pipelines.parts.bare import BareContext
 from pipelines.types import BadInput, Image
 
@@ -29,6 +31,8 @@ WORKERS = 2
 """So that one slow picture does not close the door to the others."""
 LIFE = 100
 """Pictures after which a worker is replaced, so that what a codec leaks is given back."""
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -62,20 +66,35 @@ class Ingest:
         """
         if len(data) > MAX_BYTES:
             raise BadInput(f"The file is larger than {MAX_BYTES // 10**6} MB.", code="image_too_large")
-        outcome = self._decode(data)
-        if isinstance(outcome, BrokenProcessPool):  # a worker died between two pictures: not this one's fault
-            outcome = self._decode(data)
-        if isinstance(outcome, sniff.Unfit):
-            raise BadInput(outcome.message, code=outcome.code)
-        if isinstance(outcome, BaseException):
-            raise _refusal(outcome) from outcome
+        outcome = self._outcome(decode.decode, data)
         # A copy, since the received bytes cannot be written to: torch and OpenCV both want that.
         pixels = np.frombuffer(outcome.pixels, np.uint8).copy()
         return Ingested(pixels.reshape(outcome.height, outcome.width, outcome.channels), outcome.notices)
 
-    def _decode(self, data: bytes) -> decode.Decoded | BaseException:
+    def past(self, data: bytes) -> bytes | None:
+        """What a picture's own content credentials say, see `provenance.past`. Raises `BadInput`."""
+        return self._outcome(provenance.past, data)
+
+    def said(self, data: bytes, anchor: str) -> provenance.Said:
+        """What a picture says about itself, see `provenance.verify`. Raises `BadInput`."""
+        if len(data) > MAX_BYTES:
+            raise BadInput(f"The file is larger than {MAX_BYTES // 10**6} MB.", code="image_too_large")
+        return self._outcome(provenance.verify, data, anchor)
+
+    def _outcome(self, work: Callable[..., T | sniff.Unfit], *args: object) -> T:
+        """What `work` returns in a worker; a refusal or a lost worker as `BadInput`."""
+        outcome = self._attempt(work, args)
+        if isinstance(outcome, BrokenProcessPool):  # a worker died between two pictures: not this one's fault
+            outcome = self._attempt(work, args)
+        if isinstance(outcome, sniff.Unfit):
+            raise BadInput(outcome.message, code=outcome.code)
+        if isinstance(outcome, BaseException):
+            raise _refusal(outcome) from outcome
+        return outcome
+
+    def _attempt(self, work: Callable[..., T | sniff.Unfit], args: tuple[object, ...]) -> T | BaseException:
         try:
-            future = self._running().schedule(decode.decode, args=(data,), timeout=self.seconds)
+            future = self._running().schedule(work, args=args, timeout=self.seconds)
         except RuntimeError as error:  # the pool broke since it was looked at
             return BrokenProcessPool(str(error))
         error = future.exception()

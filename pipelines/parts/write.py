@@ -18,6 +18,7 @@ PNG_LEVEL = 1  # about 9 % larger than level 6 and several times faster
 JPEG_QUALITY = 95
 # IPTC digital source types: https://cv.iptc.org/newscodes/digitalsourcetype/
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+MATTE_SOURCE = _SOURCE + "algorithmicMedia"
 
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -32,11 +33,16 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 def xmp(receipt: dict[str, Any], *, generative: bool, subject: bool) -> bytes:
     """The XMP packet: what made the pixels (trained media only where a generative model drew) and the receipt."""
-    kind = "compositeCapture"
-    if generative:
-        kind = "compositeWithTrainedAlgorithmicMedia" if subject else "trainedAlgorithmicMedia"
     packed = json.dumps(receipt, ensure_ascii=True, separators=(",", ":"))
-    return _XMP.format(source=_SOURCE + kind, receipt=escape(packed)).encode()
+    source = source_type(generative=generative, subject=subject)
+    return _XMP.format(source=source, receipt=escape(packed)).encode()
+
+
+def source_type(*, generative: bool, subject: bool) -> str:
+    """The URI of what made the pixels, the same in XMP and in the signed manifest."""
+    if not generative:
+        return _SOURCE + "compositeCapture"
+    return _SOURCE + ("compositeWithTrainedAlgorithmicMedia" if subject else "trainedAlgorithmicMedia")
 
 
 def encode(image: Image, format: Format, packet: bytes, quality: int = JPEG_QUALITY) -> bytes:

@@ -1,0 +1,215 @@
+"""Content credentials (C2PA): signs what is made, keeps what an upload says, reads what any file says; knows no job.
+
+Nothing here goes to a network: no remote manifest, no revocation list, no time stamp is fetched. Files of strangers
+are read in the door's worker process only (`parts/ingest.py`), so this module imports neither numpy nor the studio.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipelines.parts import sniff
+
+if TYPE_CHECKING:
+    import c2pa
+
+    from pipelines.parts.seal import Pair
+
+NAME = "DesignerBox"
+PHOTO = "photo"
+MARK = b"c2pa"
+"""In the bytes of every file with credentials inside."""
+MAX_PARENT = 4_000_000
+"""Bytes of an upload's credentials that are kept; larger ones hold pictures."""
+_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif", "HEIF": "image/heic"}
+_SOURCE = re.compile(rb"DigitalSourceType(?:>|=[\"'])[^<\"']{0,120}?/([A-Za-z]{1,60})[<\"']")
+_RECEIPT = re.compile(rb"<dbx:receipt>([^<]*)</dbx:receipt>")
+
+Credentials = Literal["none", "ours", "valid", "tampered", "unreadable"]
+
+
+# ---------------------------------------------------------------- what leaves
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """A picture that went in: a name of its own among them, the SHA-256 of its pixels, and what `past` kept of it."""
+
+    name: str
+    sha256: str
+    past: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """`source` is the IPTC digital source type, a URI; `photo` is what was worked on, `placed` what went in beside.
+
+    Only the photo's past is told on: C2PA knows one parent.
+    """
+
+    source: str
+    photo: Ingredient | None = None
+    placed: tuple[Ingredient, ...] = ()
+
+
+def sign(data: bytes, mime: str, made: Made, pair: Pair) -> bytes:
+    """The file with a signed manifest inside, which must be the last change to it. Its pixels stay as they are."""
+    import c2pa
+
+    builder = c2pa.Builder(json.dumps(_manifest(made)), context=_context())
+    if made.photo is not None and made.photo.past is not None:
+        builder.add_ingredient_from_archive(io.BytesIO(made.photo.past))
+    info = c2pa.C2paSignerInfo(pair.algorithm.encode(), pair.chain.encode(), pair.key.encode(), None)
+    out = io.BytesIO()
+    with c2pa.Signer.from_info(info) as signer:
+        builder.sign(signer, mime, io.BytesIO(data), out)
+    return out.getvalue()
+
+
+def _manifest(made: Made) -> dict[str, Any]:
+    agent = {"name": NAME}
+    actions: list[dict[str, Any]] = []
+    if made.photo is None:
+        actions.append({"action": "c2pa.created", "digitalSourceType": made.source, "softwareAgent": agent})
+    else:
+        actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [PHOTO]}})
+        actions.append({"action": "c2pa.edited", "digitalSourceType": made.source, "softwareAgent": agent})
+    actions += [{"action": "c2pa.placed", "parameters": {"ingredientIds": [each.name]}} for each in made.placed]
+    return {
+        "claim_generator_info": [agent],
+        "ingredients": list(_plain(made)),
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}],
+    }
+
+
+def _plain(made: Made) -> Iterator[dict[str, str]]:
+    """Ingredients that came without credentials of their own."""
+    if made.photo is not None and made.photo.past is None:
+        yield _row(PHOTO, "parentOf", made.photo.sha256)
+    for each in made.placed:
+        yield _row(each.name, "componentOf", each.sha256)
+
+
+def _row(name: str, relation: str, sha256: str) -> dict[str, str]:
+    row = {"title": name, "label": name, "relationship": relation, "format": "image/png"}
+    return {**row, "instance_id": f"sha256:{sha256}"}
+
+
+# ---------------------------------------------------------------- what comes in
+
+
+def past(data: bytes) -> bytes | None:
+    """What an upload says of itself, for `Made.photo`; None where that cannot be read.
+
+    Holds the manifests, not the picture.
+    """
+    import c2pa
+
+    try:
+        mime = _MIME[sniff.kind(data)]
+        builder = c2pa.Builder("{}", context=_context())
+        row = {"title": PHOTO, "label": PHOTO, "relationship": "parentOf"}
+        builder.add_ingredient(json.dumps(row), mime, io.BytesIO(data))
+        kept = io.BytesIO()
+        builder.write_ingredient_archive(PHOTO, kept)
+    except (c2pa.C2paError, sniff.Unfit):
+        return None
+    return kept.getvalue() if len(kept.getvalue()) <= MAX_PARENT else None
+
+
+# ---------------------------------------------------------------- what any file says
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a file says about itself.
+
+    `credentials`: none; ours (signed by this studio, unchanged); valid (unchanged, signed by somebody unknown here);
+    tampered (changed since it was signed); unreadable. `actions` and `parents` are of the latest manifest. `source` is
+    the last word of the IPTC digital source type of its XMP. `receipt` is ours, and only a claim unless signed.
+    """
+
+    credentials: Credentials
+    signer: str = ""
+    actions: tuple[str, ...] = ()
+    parents: tuple[str, ...] = ()
+    source: str = ""
+    receipt: dict[str, Any] | None = None
+
+
+def verify(data: bytes, anchor: str = "") -> Said | sniff.Unfit:
+    """Read a picture's credentials, source type and receipt without decoding it. `anchor` is our root, as PEM."""
+    try:
+        mime = _MIME[sniff.kind(data)]
+    except sniff.Unfit as refusal:
+        return sniff.Unfit(refusal.code, refusal.message)
+    source = _SOURCE.search(data)
+    rest = {"source": source[1].decode() if source else "", "receipt": _receipt(data)}
+    if MARK not in data:
+        return Said("none", **rest)
+    return _read(data, mime, anchor, rest)
+
+
+def _read(data: bytes, mime: str, anchor: str, rest: dict[str, Any]) -> Said:
+    import c2pa
+
+    try:
+        reader = c2pa.Reader.try_create(mime, io.BytesIO(data), context=_context(anchor))
+        if reader is None:
+            return Said("none", **rest)
+        with reader:
+            state, store = reader.get_validation_state(), json.loads(reader.json())
+    except c2pa.C2paError:
+        return Said("unreadable", **rest)
+    manifest = store.get("manifests", {}).get(store.get("active_manifest"))
+    if manifest is None:
+        return Said("unreadable", **rest)
+    standing: Credentials = "ours" if anchor and state == "Trusted" else "valid"
+    if state not in ("Valid", "Trusted"):
+        standing = "tampered"
+    signature = manifest.get("signature_info") or {}
+    return Said(
+        standing,
+        signer=str(signature.get("common_name") or signature.get("issuer") or ""),
+        actions=tuple(str(action.get("action", "")) for action in _actions(manifest)),
+        parents=tuple(str(row.get("title", "")) for row in manifest.get("ingredients", ())),
+        **rest,
+    )
+
+
+def _actions(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for row in manifest.get("assertions", ()):
+        if str(row.get("label", "")).startswith("c2pa.actions"):
+            yield from row.get("data", {}).get("actions", ())
+
+
+def _receipt(data: bytes) -> dict[str, Any] | None:
+    found = _RECEIPT.search(data)
+    if found is None:
+        return None
+    text = found[1].replace(b"&lt;", b"<").replace(b"&gt;", b">").replace(b"&amp;", b"&")
+    try:
+        receipt = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return receipt if isinstance(receipt, dict) else None
+
+
+@lru_cache(maxsize=2)
+def _context(anchor: str = "") -> c2pa.Context:
+    """Settings of the library: no thumbnails (they cost more than the signature), nothing from a network."""
+    import c2pa
+
+    settings: dict[str, Any] = {
+        "builder": {"thumbnail": {"enabled": False}},
+        "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    }
+    if anchor:
+        settings["trust"] = {"trust_anchors": anchor}
+    return c2pa.Context.from_dict(settings)

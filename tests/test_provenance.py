@@ -1,0 +1,328 @@
+"""Every file says what made it, and a changed byte shows; what an upload said of itself is told on."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import c2pa
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.desk import PAST_KEPT, Desk
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files, pixels_sha256
+from pipelines.jobs import Jobs
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.models.profiles import choose
+from pipelines.parts import sniff
+from pipelines.parts.ingest import Ingest
+from pipelines.parts.provenance import Ingredient, Made, Said, past, sign, verify
+from pipelines.parts.seal import Seal
+from pipelines.parts.write import encode, source_type, xmp
+from pipelines.settings import Settings
+from pipelines.stream import drain
+from pipelines.types import BadInput, Result, StudioError
+from tests.hostile import HOSTILE
+from tests.watching import EXAMPLES, noisy
+
+CAPTURE = source_type(generative=False, subject=True)
+MADE = Made(CAPTURE, photo=Ingredient("photo", "ab" * 32), placed=(Ingredient("backdrop-1", "cd" * 32),))
+FORMATS: tuple[Any, ...] = ("png", "jpeg", "webp")
+
+
+@pytest.fixture(scope="module")
+def seal(tmp_path_factory: pytest.TempPathFactory) -> Seal:
+    return Seal(tmp_path_factory.mktemp("seal"))
+
+
+def written(format: Any = "png", receipt: dict[str, Any] | None = None) -> bytes:
+    packet = xmp(receipt or {"tool": "headshot"}, generative=False, subject=True)
+    return encode(noisy(64, 80), format, packet)
+
+
+def signed(seal: Seal, format: Any = "png", made: Made = MADE) -> bytes:
+    return sign(written(format), f"image/{format}", made, seal.pair())
+
+
+def said(data: bytes, seal: Seal | None = None) -> Said:
+    found = verify(data, seal.pair().root if seal else "")
+    assert isinstance(found, Said)
+    return found
+
+
+def pixels(data: bytes) -> np.ndarray:
+    with PIL.Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture)
+
+
+# ---------------------------------------------------------------- a signature
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_signed_file_verifies_and_keeps_its_pixels(seal: Seal, format: Any) -> None:
+    data = signed(seal, format)
+    found = said(data, seal)
+    assert (found.credentials, found.source) == ("ours", "compositeCapture")
+    assert found.actions == ("c2pa.opened", "c2pa.edited", "c2pa.placed")
+    assert found.parents == ("photo", "backdrop-1")
+    assert found.receipt == {"tool": "headshot"}
+    assert found.signer.startswith("DesignerBox installation")
+    assert np.array_equal(pixels(data), pixels(written(format)))
+    assert len(data) - len(written(format)) < 6000
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_changed_byte_of_the_picture_or_its_words_is_never_called_sound(seal: Seal, format: Any) -> None:
+    """The manifest's own box is left out: C2PA binds what it says, but not the zeros that fill it and its labels."""
+    data = signed(seal, format)
+    box = data.index(b"jumb")
+    for at in range(0, len(data), max(1, len(data) // 80)):
+        if not box - 40 <= at < box + 4200:
+            found = verify(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], seal.pair().root)
+            assert isinstance(found, sniff.Unfit) or found.credentials in ("none", "tampered", "unreadable"), at
+
+
+@pytest.mark.parametrize("word", [b"c2pa.edited", b"compositeCapture", b"DesignerBox installation", b"backdrop-1"])
+def test_a_changed_word_of_the_manifest_is_never_called_sound(seal: Seal, word: bytes) -> None:
+    data = signed(seal)
+    box = data.index(b"jumb")
+    at = data.index(word, box) + len(word) - 1
+    assert at < box + 4200
+    assert said(data[:at] + b"x" + data[at + 1 :], seal).credentials in ("tampered", "unreadable")
+
+
+def test_pixels_that_were_repainted_under_the_same_manifest_are_tampered(seal: Seal) -> None:
+    data = signed(seal, "jpeg")
+    at = data.rindex(b"\xff\xda") + 40
+    assert said(data[:at] + bytes([data[at] ^ 2]) + data[at + 1 :], seal).credentials == "tampered"
+
+
+def test_a_receipt_that_was_rewritten_is_tampered(seal: Seal) -> None:
+    data = signed(seal, "webp").replace(b"headshot", b"portrait")
+    found = said(data, seal)
+    assert found.receipt == {"tool": "portrait"}
+    assert found.credentials == "tampered"
+
+
+def test_the_file_of_another_studio_is_sound_and_not_ours(seal: Seal, tmp_path: Path) -> None:
+    assert said(signed(Seal(tmp_path)), seal).credentials == "valid"
+    assert said(signed(seal)).credentials == "valid"
+
+
+def test_a_picture_without_credentials_says_so(seal: Seal) -> None:
+    assert said(written(), seal) == Said("none", source="compositeCapture", receipt={"tool": "headshot"})
+
+
+@pytest.mark.parametrize(
+    ("generative", "subject", "kind"),
+    [(False, True, "compositeCapture"), (True, True, "compositeWithTrainedAlgorithmicMedia"),
+     (True, False, "trainedAlgorithmicMedia")],
+)  # fmt: skip
+def test_manifest_and_xmp_name_the_same_source(seal: Seal, generative: bool, subject: bool, kind: str) -> None:
+    data = encode(noisy(40, 40), "png", xmp({}, generative=generative, subject=subject))
+    data = sign(data, "image/png", Made(source_type(generative=generative, subject=subject)), seal.pair())
+    assert said(data).source == kind
+    (action,) = manifest(data)["assertions"][0]["data"]["actions"]
+    assert action["action"] == "c2pa.created"
+    assert action["digitalSourceType"].endswith(f"/{kind}")
+
+
+def manifest(data: bytes, mime: str = "image/png") -> dict[str, Any]:
+    with c2pa.Reader(mime, io.BytesIO(data)) as reader:
+        return reader.get_active_manifest() or {}
+
+
+# ---------------------------------------------------------------- the key
+
+
+def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
+    first, second = Seal(tmp_path).pair(), Seal(tmp_path).pair()
+    assert first == second
+    assert (tmp_path / "signing" / "key.pem").stat().st_mode & 0o077 == 0
+    assert first.chain.count("BEGIN CERTIFICATE") == 2
+    assert "PRIVATE" not in first.chain
+
+
+def test_an_owner_s_own_pair_is_used(tmp_path: Path, seal: Seal) -> None:
+    (tmp_path / "signing").mkdir()
+    (tmp_path / "signing" / "chain.pem").write_text(seal.pair().chain)
+    (tmp_path / "signing" / "key.pem").write_text(seal.pair().key)
+    assert said(signed(Seal(tmp_path)), seal).credentials == "ours"
+
+
+def test_a_pair_that_does_not_belong_together_is_refused(tmp_path: Path, seal: Seal) -> None:
+    Seal(tmp_path).pair()
+    (tmp_path / "signing" / "key.pem").write_text(seal.pair().key)
+    with pytest.raises(StudioError):
+        Seal(tmp_path).pair()
+    (tmp_path / "signing" / "key.pem").unlink()
+    with pytest.raises(StudioError):
+        Seal(tmp_path).pair()
+
+
+# ---------------------------------------------------------------- what an upload says
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_past_of_an_upload_is_told_on(seal: Seal, tmp_path: Path, format: Any) -> None:
+    kept = past(signed(Seal(tmp_path), format))
+    assert kept is not None
+    assert len(kept) < 20_000
+    data = sign(written(), "image/png", Made(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.pair())
+    assert said(data, seal).credentials == "ours"
+    (parent,) = manifest(data)["ingredients"]
+    assert (parent["relationship"], bool(parent["active_manifest"])) == ("parentOf", True)
+
+
+def test_a_tampered_past_is_told_on_as_tampered(seal: Seal, tmp_path: Path) -> None:
+    forged = bytearray(signed(Seal(tmp_path)))
+    forged[-30] ^= 1
+    kept = past(bytes(forged))
+    assert kept is not None
+    data = sign(written(), "image/png", Made(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.pair())
+    with c2pa.Reader("image/png", io.BytesIO(data)) as reader:
+        told = reader.json()
+    assert "assertion.dataHash.mismatch" in told
+
+
+@pytest.mark.parametrize("data", [b"", b"c2pa", b"\x89PNG\r\n\x1a\nc2pa" * 9, b"\xff\xd8\xffc2pa" * 99], ids=range(4))
+def test_garbage_with_the_mark_has_no_past_and_raises_nothing(data: bytes) -> None:
+    assert past(data) is None
+    assert isinstance(verify(data), (Said, sniff.Unfit))
+
+
+@pytest.mark.parametrize("row", [row for row in HOSTILE if row.number not in (6, 7, 25, 28)], ids=lambda row: row.id)
+def test_reading_what_a_hostile_file_says_raises_nothing(row: Any) -> None:
+    assert isinstance(verify(row.data()), (Said, sniff.Unfit))
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":', b"[1]", b"\xff\xfe"], ids=range(4))
+def test_a_hostile_receipt_is_no_receipt(text: bytes) -> None:
+    data = b"\x89PNG\r\n\x1a\n<dbx:receipt>" + text + b"</dbx:receipt>"
+    assert said(data).receipt is None
+
+
+# ---------------------------------------------------------------- through the doors
+
+
+@dataclass
+class Room:
+    desk: Desk
+    photos: dict[str, str]
+
+    def make(self, tool: str, **values: Any) -> Result:
+        return drain(self.desk.jobs.watch(self.desk.jobs.submit(self.desk.order(tool, values, "ann"))))
+
+    def served(self, result: Result) -> list[bytes]:
+        return [self.desk.files.path(file.id).read_bytes() for file in result.files]
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    root = tmp_path_factory.mktemp("room")
+    files, ingest, (profile, device) = Files(root), Ingest(workers=1), choose("embedded")
+    jobs = Jobs(root, LocalEngine(Cache(FAMILIES, device=device), files))
+    desk = Desk(Settings(data=root), jobs, files, profile, ingest)
+    yield Room(desk, {example.name: example.file_id for example in desk.examples()})
+    jobs.close()
+    ingest.close()
+    files.close()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_file_of_a_job_verifies_as_ours(room: Room, format: Any) -> None:
+    result = room.make("headshot", photo=room.photos["hopper"], format=format, size=256, variations=2)
+    assert [file.role for file in result.files] == ["result", "result", "matte"]
+    for data in room.served(result):
+        assert room.desk.verify(data).credentials == "ours"
+    first = room.desk.verify(room.served(result)[0])
+    assert (first.source, first.parents) == ("compositeCapture", ("photo",))
+    assert first.receipt is not None
+    assert first.receipt["tool"] == "headshot"
+
+
+def test_a_scene_alone_is_created_and_not_edited(room: Room) -> None:
+    (data,) = room.served(room.make("background", prompt="forest", size=256))
+    assert room.desk.verify(data).actions == ("c2pa.created",)
+
+
+def test_pixels_are_the_same_under_another_signature(room: Room) -> None:
+    one, two = (room.make("background", prompt="forest", size=256, seed=4).files[0] for _ in range(2))
+    assert one.pixels_sha256 == two.pixels_sha256
+    assert pixels_sha256(np.asarray(pixels(room.desk.files.path(two.id).read_bytes()))) == one.pixels_sha256
+
+
+def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(room: Room, tmp_path: Path) -> None:
+    with PIL.Image.open(EXAMPLES / "coffee.jpg") as picture:
+        plain = encode(np.asarray(picture.convert("RGB").resize((300, 200))), "jpeg", b"")
+    upload = sign(plain, "image/jpeg", Made(CAPTURE), Seal(tmp_path).pair())
+    file_id, notices = room.desk.take(upload, "ann")
+    assert notices == (PAST_KEPT,)
+    assert b"c2pa" not in room.desk.files.path(file_id).read_bytes()
+    data = room.served(room.make("product", photo=file_id, size=256))[0]
+    (parent,) = manifest(data)["ingredients"]
+    assert parent["active_manifest"]
+    assert room.desk.files.past(file_id, "bob") is None
+
+
+def test_what_was_made_here_stays_the_parent_of_what_is_made_of_it(room: Room) -> None:
+    first = room.make("background", prompt="forest", size=256)
+    second = room.make("product", photo=room.make("background", photo=room.photos["coffee"], size=256).files[0].id)
+    assert room.desk.verify(room.served(first)[0]).parents == ()
+    (parent,) = manifest(room.served(second)[0])["ingredients"]
+    assert parent["active_manifest"]
+
+
+def test_verifying_happens_at_the_door_and_keeps_nothing(room: Room) -> None:
+    before = sorted(path.name for path in room.desk.files.root.iterdir())
+    assert room.desk.verify((EXAMPLES / "coffee.jpg").read_bytes()).credentials == "none"
+    with pytest.raises(BadInput) as caught:
+        room.desk.verify(b"<svg/>")
+    assert caught.value.code == "unsupported_image"
+    with pytest.raises(BadInput):
+        room.desk.verify(bytes(26 * 10**6))
+    assert sorted(path.name for path in room.desk.files.root.iterdir()) == before
+
+
+def test_a_manifest_elsewhere_is_not_fetched(seal: Seal) -> None:
+    """The address of a remote manifest is a caller's address: it must never be asked."""
+    import socket
+    import threading
+
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(1.5)
+
+        def listen() -> None:
+            with contextlib.suppress(TimeoutError):
+                asked.append(server.accept()[0].recv(100))
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/manifest.c2pa"
+        packet = (
+            '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+            f'<rdf:Description xmlns:dcterms="http://purl.org/dc/terms/" dcterms:provenance="{url}"/></rdf:RDF>'
+            "</x:xmpmeta><!-- c2pa -->"
+        )
+        for format in FORMATS:
+            data = encode(noisy(40, 40), format, packet.encode())
+            assert said(data, seal).credentials in ("none", "unreadable")
+            past(data)
+        thread.join()
+    assert asked == []
+
+
+def test_the_manifest_holds_no_name_and_no_words(room: Room) -> None:
+    data = room.served(room.make("background", prompt="quiet harbour", size=256))[0]
+    text = json.dumps(manifest(data))
+    assert "harbour" not in text
+    assert "ann" not in text.replace("annotation", "")
