@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.tools import background, cutout, headshot, product, style, upscale
+from pipelines.tools import background, cutout, headshot, product, retouch, style, upscale
 from pipelines.types import NotFound, Tool
 
 
@@ -15,7 +15,9 @@ def _unique(rows: Sequence[Tool]) -> tuple[Tool, ...]:
     return tuple(rows)
 
 
-TOOLS: tuple[Tool, ...] = _unique([headshot.TOOL, product.TOOL, background.TOOL, style.TOOL, cutout.TOOL, upscale.TOOL])
+TOOLS: tuple[Tool, ...] = _unique(
+    [headshot.TOOL, product.TOOL, background.TOOL, style.TOOL, cutout.TOOL, upscale.TOOL, retouch.TOOL]
+)
 
 
 def tool(tool_id: str, rows: Sequence[Tool] = TOOLS) -> Tool:

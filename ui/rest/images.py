@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
@@ -77,6 +78,8 @@ async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Re
         asked = translate(sent, desk, call)
         try:
             filled = await form.fill(asked.form, asked.tool.params, desk, owner)
+            if call == "image_edit" and "mask" in filled.values:
+                filled.values["mask"] = await to_thread.run_sync(_white_where_clear, desk, filled.values["mask"], owner)
             job = await to_thread.run_sync(partial(desk.order, asked.tool.id, filled.values, owner))
         except StudioError as error:
             error.param = their_name(error.param, asked.tool.params)
@@ -91,6 +94,14 @@ async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Re
     if row.error is not None:
         raise restore(row.error)
     return JSONResponse(await to_thread.run_sync(_images, desk, row, asked, base), headers={"X-Job-Id": job.id})
+
+
+def _white_where_clear(desk: Desk, file_id: object, owner: str) -> object:
+    """OpenAI edits where a mask is transparent, a tool's mask where it is white. One without alpha is a tool's own."""
+    drawn = desk.files.open(str(file_id))
+    if drawn.shape[2] != 4:
+        return file_id
+    return desk.files.add(np.repeat(255 - drawn[..., 3:], 3, axis=2), owner, "upload")
 
 
 # ---------------------------------------------------------------- a finished job -> OpenAI's answer

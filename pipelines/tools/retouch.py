@@ -1,0 +1,130 @@
+"""Retouch: what a mask covers is erased, or drawn anew from words by a model; outside the mask no byte changes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from pipelines.parts.fill import fill
+from pipelines.tools import fields
+from pipelines.types import (
+    Alpha,
+    BadInput,
+    Draft,
+    Emit,
+    Image,
+    Params,
+    Render,
+    Studio,
+    Subject,
+    Tool,
+    choice,
+    mask,
+    number,
+    picture,
+    prompt,
+    seed,
+)
+
+_GHOST = 1.0  # percent by which an automatic cut-out is widened: hair and contact shadows reach past it
+LARGEST = 0.5  # of the picture: more cannot be guessed from what is left
+WORDS_UNUSED = "Nothing here can draw from words: the place was erased. Drawing needs a model with 'inpaint'."
+
+
+class Retouch(Params):
+    """The form."""
+
+    photo: str = picture("Photo", "The picture to mend.", required=True)
+    mask: str | None = mask(
+        "What to erase", "White is erased, black stays. Without one, the subject is erased.", more=False
+    )
+    prompt: str = prompt(
+        "What to draw there", "For a model that draws. Empty: the place is filled from what surrounds it."
+    )
+    grow: float = number(
+        "Grow", "Widens what is erased, in percent of the longer side: soft edges leave a ghost.", 0.0, ge=0, le=10,
+        step=0.1, unit="%",
+    )  # fmt: skip
+    size: Literal["photo", "2048", "1024"] = choice(
+        "Size", "Longer side; the photo's own keeps every pixel outside the mask.", "photo",
+        labels={"photo": "As the photo", "2048": "At most 2048 px", "1024": "At most 1024 px"}, more=True,
+    )  # fmt: skip
+    format: fields.FileFormat = fields.file_format()
+    quality: int = fields.quality()
+    seed: int | None = seed()
+
+
+def run(params: Retouch, studio: Studio, emit: Emit) -> Draft:
+    """Read the mask, erase or draw, put the rest back byte for byte."""
+    photo = _sized(studio.open(params.photo), 512 if studio.draft else int(params.size.replace("photo", "0")))
+    grow = params.grow if params.mask is not None else max(params.grow, _GHOST)
+    hole = _grown(_hole(params, studio, emit, photo), grow / 100 * max(photo.shape[:2]))
+    if (hole > 0.5).mean() > LARGEST:
+        raise BadInput("The mask covers more than half of the picture: too much to fill from the rest.", param="mask")
+    emit("Reading the mask", 1, 1, lambda: _veiled(photo, hole))
+    notices = ()
+    if params.prompt and studio.has("inpaint"):
+        made = _drawn(params, studio, emit, photo, hole)
+    else:
+        made = fill(photo, hole, studio.seed)
+        notices = (WORDS_UNUSED,) if params.prompt else ()
+    image = _kept(photo, made, hole)
+    emit("Erasing", 1, 1, image)
+    return Draft(images=(image,), exact=False, notices=notices)
+
+
+def _sized(photo: Image, longer: int) -> Image:
+    scale = longer / max(photo.shape[:2]) if longer else 1.0
+    if scale >= 1:
+        return photo
+    size = (max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale)))
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _hole(params: Retouch, studio: Studio, emit: Emit, photo: Image) -> Alpha:
+    """The mask at the photo's size: the user's, else the subject's cut-out."""
+    if params.mask is not None:
+        alpha = studio.mask(params.mask)
+    else:
+        alpha = studio.cutout(Subject(photo=params.photo), emit).alpha
+    if not (alpha > 0.5).any():
+        raise BadInput("The mask is empty: paint over what is to go.", param="mask")
+    size = (photo.shape[1], photo.shape[0])
+    return np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _grown(hole: Alpha, reach: float) -> Alpha:
+    """All or nothing, and wider by `reach` pixels, of which the last two go from all to nothing."""
+    away = cv2.distanceTransform((hole <= 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    return np.clip((np.float32(reach) - away) / 2 + (away == 0), 0, 1).astype(np.float32)
+
+
+def _drawn(params: Retouch, studio: Studio, emit: Emit, photo: Image, hole: Alpha) -> Image:
+    size = (photo.shape[1], photo.shape[0])
+    render = Render("inpaint", params.prompt, size, (studio.seed,), images=(photo,), mask=hole, strength=1.0)
+    return studio.draw(render, emit).images[0]
+
+
+def _kept(photo: Image, made: Image, hole: Alpha) -> Image:
+    image = made.copy()
+    image[hole == 0] = photo[hole == 0]
+    return image
+
+
+def _veiled(photo: Image, hole: Alpha) -> Image:
+    veil = np.array([226, 60, 80], np.float32)
+    return np.asarray(photo + 0.6 * hole[..., None] * (veil - photo) + 0.5, np.uint8)
+
+
+TOOL = Tool(
+    id="retouch",
+    title="Retouch",
+    summary="Erase what should not be there; every pixel outside the mask stays.",
+    params=Retouch,
+    run=run,
+    strengths=("Mask and erase", "Outside the mask byte for byte", "Grain matched", "Words, with a model"),
+    limits=("Fills with tones and texture from beside the place; objects behind it need a GPU model",),
+    examples=("coffee", "astronaut"),
+)
