@@ -57,8 +57,11 @@ class BrushEvents:
         tab, brush = self.events.tab, self.brush
         everything = [tab.seat, *tab.values()]
         self.events.on(brush.start.click, self.start, everything, brush.parts())
-        self.events.on(brush.use.click, self.use, [brush.editor, brush.base, *everything], brush.parts())
-        self.events.on(brush.drop.click, self.drop, everything, brush.parts())
+        used = self.events.on(brush.use.click, self.use, [brush.editor, brush.base, *everything], brush.parts())
+        dropped = self.events.on(brush.drop.click, self.drop, [], brush.parts())
+        # A draft in an event of its own: previews do not reach the page in one that also folds the editor away.
+        for done in (used, dropped):
+            self.events.on(done.then, self.events.draft, everything)
 
     async def start(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """Cut the photo out, unless there is a matte already, and lay it on the photo to paint on."""
@@ -103,19 +106,15 @@ class BrushEvents:
         photo = files.open(photo_id)
         return canvas(photo, fitted(files.open(matte_id), photo))
 
-    async def use(
+    def use(
         self, request: gr.Request, drawn: dict[str, Any] | None, base: str | None, seat: Seat, *values: Any
-    ) -> AsyncIterator[Updates]:
-        """Keep what was painted as the photo's matte, and draw with it."""
+    ) -> Updates:
+        """Keep what was painted as the photo's matte."""
         layers, photo_id = (drawn or {}).get("layers") or [], self.events.form(values)["photo"]
         if base is None or not layers or not photo_id:
-            yield self.events.screen.same()
-            return
-        owner = self.events.access.visitor(request)
-        matte_id = await run_in_threadpool(self._keep, layers[0], photo_id, base, owner)
-        yield self._folded()
-        async for updates in self.events.place(self.brush.mask, matte_id, request, seat, values):
-            yield updates
+            return self.events.screen.same()
+        matte_id = self._keep(layers[0], photo_id, base, self.events.access.visitor(request))
+        return {**self._folded(), **self.events.screen.picture(self.brush.mask, matte_id)}
 
     def _keep(self, layer: Image, photo_id: str, base: str, owner: str) -> str:
         files = self.events.desk.files
@@ -123,11 +122,9 @@ class BrushEvents:
         grey = np.rint(matte * 255).astype(np.uint8)
         return files.add(np.repeat(grey[..., None], 3, axis=2), owner, "upload")
 
-    async def drop(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
+    def drop(self) -> Updates:
         """Back to the automatic cut-out."""
-        yield self._folded()
-        async for updates in self.events.place(self.brush.mask, None, request, seat, values):
-            yield updates
+        return {**self._folded(), **self.events.screen.picture(self.brush.mask, None)}
 
     def _folded(self) -> Updates:
         away, brush = gr.update(visible=False), self.brush

@@ -67,9 +67,9 @@ class Events:
 
     def on(
         self, listener: Any, handler: Callable[..., Any], inputs: list[Component], more: list[Component] | None = None
-    ) -> None:
-        """Attach `handler`, which may change everything of this tab and `more`."""
-        listener(
+    ) -> Any:
+        """Attach `handler`, which may change everything of this tab and `more`; returns what `.then` hangs on."""
+        return listener(
             handler, inputs, [*self.tab.outputs(), *(more or [])], api_visibility="private", concurrency_limit=None,
             trigger_mode="multiple", show_progress="hidden", queue=True,
         )  # fmt: skip
