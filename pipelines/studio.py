@@ -124,6 +124,11 @@ class JobStudio:
             return np.asarray(original[..., 3] / np.float32(255), np.float32)
         return None
 
+    def layer(self, file_id: str) -> Image:
+        """H x W x 4: a picture with its transparency, such as a logo."""
+        image = self._original(file_id)
+        return image if image.shape[2] == 4 else np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+
     def mask(self, file_id: str) -> Alpha:
         """A picture read as a mask: brushes draw white on transparent, a saved matte is grey."""
         drawn = self._original(file_id)

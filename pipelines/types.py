@@ -557,6 +557,10 @@ class Studio(Protocol):
         """Runs the profile's model for `render.verb`; raises `ModelUnavailable` when it has none."""
         ...
 
+    def layer(self, file_id: str) -> Image:
+        """The ingested picture with its transparency, H x W x 4; opaque where it has none."""
+        ...
+
     def mask(self, file_id: str) -> Alpha:
         """A picture read as a mask, at its own size: brightness times opacity."""
         ...
