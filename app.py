@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.settings import Settings, arguments
+from ui.command import batch_arguments, run_batch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the studio, or `key new NAME`. Returns the exit code."""
+    """Serve the studio, `batch JOBS --out DIR`, or `key new NAME`. Returns the exit code."""
     parser = argparse.ArgumentParser("app.py", description="DesignerBox, an image studio of your own.")
     arguments(parser)
     commands = parser.add_subparsers(dest="command")
@@ -19,9 +20,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     key.add_argument("action", choices=["new"])
     key.add_argument("name")
     key.add_argument("--data", default=argparse.SUPPRESS, metavar="DIR")
+    batch_arguments(commands.add_parser("batch", help="a table or folder of pictures, without a browser"))
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     settings = Settings.from_namespace(args)
+    if args.command == "batch":
+        return run_batch(settings, args)
     return new_key(settings, args.name) if args.command == "key" else serve(settings)
 
 

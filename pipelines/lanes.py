@@ -112,6 +112,7 @@ class Lanes:
         self._feeding = False
         if _went_well(future) and future.result():
             self.nudge()
+        self.wake()
 
     def every(self, seconds: float, chore: Callable[[], object]) -> None:
         """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""
@@ -133,14 +134,18 @@ class Lanes:
 
     def _claim(self) -> Job | None:
         with self._work:
+            waited = False
             while not self.closing:
-                job = self._patiently(lambda: self._table.claim(time.time() + LEASE))
+                # A row under which the studio died is left until others could come, which may be innocent of it.
+                spare = not waited and (self._feeder is None or self._feeding)
+                job = self._patiently(lambda spare=spare: self._table.claim(time.time() + LEASE, spare=spare))
                 self.nudge()
                 self._do_chores()
                 if job is not None:
                     self._watchers.tell_positions(self._table.waiting())
                     return job
-                if not self._work.wait(BEAT):
+                waited = not self._work.wait(BEAT)
+                if waited:
                     self._look_around()
         return None
 
@@ -177,7 +182,9 @@ class Lanes:
             if self.closing and status == "cancelled" and not self._watchers.expect(job.id).cancelled:
                 self._table.put_back(job.id)
             elif job.batch and isinstance(shown, StudioError) and self._again(job, shown):
-                self._watchers.expect(job.id).attach(None)
+                live = self._watchers.live.get(job.id)
+                if live is not None:
+                    live.attach(None)
             else:
                 told = _shape(shown) if isinstance(shown, StudioError) else None
                 self._patiently(lambda: self._table.settle(job.id, status, result, told))
@@ -197,14 +204,15 @@ class Lanes:
 
     def _patiently(self, change: Callable[[], T]) -> T | None:
         """Write to the table, on a full disk as soon as there is room; None when the studio is closed meanwhile."""
-        while True:
-            try:
-                return change()
-            except sqlite3.OperationalError as error:
-                log.error("the queue's table cannot be written: %s", error)
-                self._work.wait(1.0)
-                if self.closing:
-                    return None
+        with self._work:
+            while True:
+                try:
+                    return change()
+                except sqlite3.OperationalError as error:
+                    log.error("the queue's table cannot be written: %s", error)
+                    self._work.wait(1.0)
+                    if self.closing:
+                        return None
 
 
 @dataclass

@@ -79,13 +79,17 @@ class Table:
                 ).rowcount
             )
 
-    def claim(self, until: float) -> Job | None:
-        """The next job in line, leased to this process until then; None when nothing waits."""
+    def claim(self, until: float, *, spare: bool = False) -> Job | None:
+        """The next job in line, leased to this process until then; None when nothing waits.
+
+        `spare` passes over batch rows under which the studio died more than once.
+        """
         with self.lock:
             row = self.db.execute(
                 "UPDATE jobs SET status = 'running', started = ?, worker = ?, lease = ? WHERE seq = "
-                f"(SELECT seq FROM jobs WHERE status = 'queued' ORDER BY {_ORDER} LIMIT 1) RETURNING job",
-                (time.time(), self.worker, until),
+                "(SELECT seq FROM jobs WHERE status = 'queued' AND NOT (? AND batch AND deaths > 1) "
+                f"ORDER BY {_ORDER} LIMIT 1) RETURNING job",
+                (time.time(), self.worker, until, spare),
             ).fetchone()
         return None if row is None else Job.model_validate_json(row["job"])
 

@@ -16,10 +16,11 @@ ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "controlnet_aux", "spaces"}
 STARTERS = {"multiprocessing", "pebble", "concurrent", "subprocess", "_thread"}
 
-# app -> ui -> desk -> jobs -> engines -> (tools, studio) -> parts -> models -> types, by the longest name that fits.
+# app -> ui -> batch -> desk -> jobs -> engines -> (tools, studio) -> parts -> models -> types, by the longest that fits.
 RANK = {
-    "app": 9,
-    "ui": 8,
+    "app": 10,
+    "ui": 9,
+    "pipelines.batch": 8,
     "pipelines.desk": 7,
     "pipelines.jobs": 6,
     "pipelines.engines": 5,

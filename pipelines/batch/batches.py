@@ -1,0 +1,296 @@
+"""Batches of any size: kept as rows, fetched into the queue a few at a time, paused, resumed, cancelled, told about."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.batch.filling import Plan, asked, order, with_photo
+from pipelines.batch.reading import TABLES, Line, read, read_from
+from pipelines.batch.shelf import Nothing, Shelf, Zip, shelf
+from pipelines.batch.store import Asked, Batch, RowState, Seeds, Store
+from pipelines.desk import Desk
+from pipelines.lanes import BUG
+from pipelines.table import DEATHS
+from pipelines.types import MAX_SEED, BadInput, NotFound, StudioError
+
+log = logging.getLogger(__name__)
+
+FULL = "The disk is full. Make room, then resume: nothing is lost, and no row is done twice."
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Rows by how they stand. `per_minute` and `seconds_left` are None until two rows were done."""
+
+    total: int
+    done: int
+    failed: int
+    cancelled: int
+    running: int
+    per_minute: float | None
+    seconds_left: float | None
+
+    @property
+    def left(self) -> int:
+        """Rows that have not ended."""
+        return self.total - self.done - self.failed - self.cancelled
+
+
+class Batches:
+    """Every door's batches; all that matters is on disk, so that two of these over one desk are as good as one."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.jobs = desk.jobs
+        self.root = desk.jobs.root / "batches"
+        self.store = Store(desk.jobs.table)
+        self._shelves: dict[str, Shelf] = {}
+        self.jobs.feed(self)
+
+    # ------------------------------------------------------------ making one
+
+    def create(
+        self,
+        plan: Plan,
+        lines: Iterator[Line],
+        owner: str,
+        *,
+        name: str = "",
+        seed: int | None = None,
+        seeds: Seeds = "same",
+        source: Path | None = None,
+        about: Mapping[str, Any] | None = None,
+        batch_id: str = "",
+    ) -> Batch:
+        """Keep a batch, ready to start; `lines` are read one by one. Raises `BadInput` when there is none."""
+        return self.keep(
+            plan, asked(plan, lines, self.desk), owner, name=name, seed=seed, seeds=seeds, source=source, about=about,
+            batch_id=batch_id,
+        )  # fmt: skip
+
+    def keep(
+        self,
+        plan: Plan,
+        rows: Iterator[Asked],
+        owner: str,
+        *,
+        name: str = "",
+        seed: int | None = None,
+        seeds: Seeds = "same",
+        source: Path | None = None,
+        about: Mapping[str, Any] | None = None,
+        batch_id: str = "",
+    ) -> Batch:
+        """The same for rows whose cells were looked at already."""
+        batch = Batch(
+            id=batch_id or new_id(), owner=owner, tool=plan.tool, name=name[:200], state="reading", note="",
+            shared=dict(plan.shared), seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed, seeds=seeds,
+            source=None if source is None else str(source), about=dict(about or {}), created=time.time(),
+        )  # fmt: skip
+        self.store.add(batch)
+        try:
+            if not self.store.fill(batch.id, rows):
+                raise BadInput("There is no row in it.")
+        except (StudioError, OSError):
+            self.store.forget(batch.id)
+            raise
+        self.store.set(batch.id, "ready")
+        return replace(batch, state="ready")
+
+    # ------------------------------------------------------------ what can be done with one
+
+    def start(self, batch_id: str) -> None:
+        """Begin, or go on after a pause."""
+        with self.store.lock:
+            if self._find(batch_id).state in ("ready", "paused"):
+                self.store.reclaim(batch_id)
+                self.store.set(batch_id, "running")
+        self.jobs.nudge()
+
+    def pause(self, batch_id: str, note: str = "") -> None:
+        """Begin no further row; what runs is finished."""
+        with self.store.lock:
+            if self._find(batch_id).state == "running":
+                self.store.set(batch_id, "paused", note)
+                self.jobs.withdraw(batch_id)
+                self.store.reclaim(batch_id)
+
+    def cancel(self, batch_id: str) -> None:
+        """End it, within a step of the row that runs; what is done stays."""
+        with self.store.lock:
+            if self._find(batch_id).state in ("ready", "running", "paused"):
+                self.store.set(batch_id, "cancelled")
+                self.jobs.withdraw(batch_id, running=True)
+                self.store.reclaim(batch_id)
+                self.store.stop(batch_id)
+
+    def retry(self, batch_id: str, row: int | None = None) -> int:
+        """Do those rows again that failed or were cancelled, and only those (`row`: only that one); how many."""
+        with self.store.lock:
+            batch = self._find(batch_id)
+            again = self.store.again(batch_id, row)
+            if again and batch.state in ("done", "cancelled", "ready"):
+                self.store.set(batch_id, "running")
+        self.jobs.nudge()
+        return again
+
+    def forget(self, batch_id: str) -> None:
+        """Cancel it and forget its rows and pictures; finished jobs stay in the library."""
+        self.cancel(batch_id)
+        self._let_go(batch_id)
+        self.store.forget(batch_id)
+        shutil.rmtree(self.root / batch_id, ignore_errors=True)
+
+    # ------------------------------------------------------------ looking
+
+    def get(self, batch_id: str, owner: str) -> Batch:
+        """The owner's batch. Raises `NotFound`, also for somebody else's."""
+        batch = self._find(batch_id)
+        if batch.owner != owner:
+            raise NotFound("There is no such batch, or it is not yours.")
+        return batch
+
+    def _find(self, batch_id: str) -> Batch:
+        batch = self.store.get(batch_id)
+        if batch is None:
+            raise NotFound("There is no such batch, or it is not yours.")
+        if batch.state == "running" and not self._unfinished(batch_id):
+            self._let_go(batch_id)
+            self.store.set(batch_id, "done")
+            batch = self.store.get(batch_id) or batch
+        return batch
+
+    def _unfinished(self, batch_id: str) -> bool:
+        counts = self.store.counts(batch_id)
+        return any(counts.get(status) for status in ("waiting", "queued", "running"))
+
+    def list(self, owner: str, limit: int = 50, before: str | None = None) -> list[Batch]:
+        """The owner's, newest first."""
+        return [self._find(batch.id) for batch in self.store.list(owner, limit, before)]
+
+    def progress(self, batch_id: str) -> Progress:
+        """How far it is; the pace is that of the last thirty rows."""
+        counts = self.store.counts(batch_id)
+        ended = self.store.finished(batch_id)
+        pace = (len(ended) - 1) / max(ended[0] - ended[-1], 0.01) if len(ended) > 1 else None
+        done, failed, cancelled = (counts.get(status, 0) for status in ("done", "failed", "cancelled"))
+        total = sum(counts.values())
+        left = total - done - failed - cancelled
+        return Progress(
+            total, done, failed, cancelled, counts.get("running", 0),
+            None if pace is None else round(60 * pace, 1), None if pace is None else round(left / pace, 1),
+        )  # fmt: skip
+
+    def sizes(self, tool: str) -> list[int]:
+        """Bytes that the last pictures of a tool filled, job by job."""
+        sizes = []
+        for result in self.store.results(tool):
+            with contextlib.suppress(NotFound):  # deleted since
+                sizes.append(sum(self.desk.files.info(file["id"]).bytes for file in result["files"]))
+        return sizes
+
+    def rows(self, batch_id: str, status: str | None = None, since: float = 0.0) -> Iterator[RowState]:
+        """Every row in order, a few hundred at a time; `since`: only those that were finished from then on."""
+        after = 0
+        while rows := self.store.rows(batch_id, after, status=status, since=since):
+            yield from rows
+            after = rows[-1].row
+
+    # ------------------------------------------------------------ feeding the queue
+
+    def more(self) -> bool:
+        """Order the next row and put it in line; False when there is none."""
+        if self.jobs.closing or (found := self.store.take()) is None:
+            return False
+        batch, row, tries = found
+        try:
+            if tries > DEATHS:  # neither a job nor an error ten times over: it is the row that breaks the studio
+                raise StudioError(BUG)
+            job = order(self.desk, batch, row, self._shelf(batch))
+        except StudioError as error:
+            self._refuse(batch, row, error)
+            return True
+        with self.store.lock:
+            now = self.store.get(batch.id)
+            if now is not None and now.state == "running":  # not paused meanwhile
+                self.jobs.submit(job, (batch.id, row.row))
+                self.store.given(batch.id, row.row)
+            else:
+                self.store.untake(batch.id, row.row)
+        return True
+
+    def _refuse(self, batch: Batch, row: Asked, error: StudioError) -> None:
+        if error.code == "disk_full":
+            self.pause(batch.id, FULL)
+        else:
+            self.store.refuse(batch.id, row.row, error)
+
+    def hold(self, job_id: str, error: StudioError) -> None:
+        """A row found the disk full: its batch waits for somebody to make room."""
+        batch_id = self.store.of_job(job_id)
+        if batch_id is not None:
+            self.pause(batch_id, FULL)
+
+    def _shelf(self, batch: Batch) -> Shelf:
+        if batch.source is None:
+            return Nothing()
+        if batch.id not in self._shelves:
+            for other in list(self._shelves):
+                self._let_go(other)
+            self._shelves[batch.id] = shelf(Path(batch.source))
+        return self._shelves[batch.id]
+
+    def _let_go(self, batch_id: str) -> None:
+        opened = self._shelves.pop(batch_id, None)
+        if opened is not None:
+            opened.close()
+
+
+def new_id() -> str:
+    """An id that nobody can guess."""
+    return f"batch-{uuid.uuid4().hex}"
+
+
+@dataclass(frozen=True)
+class Jobsfile:
+    """Where rows and pictures come from. `lines()` begins anew at each call."""
+
+    lines: Callable[[], Iterator[Line]]
+    source: Path | None
+    name: str
+
+
+def open_jobs(path: Path, desk: Desk, tool_id: str) -> Jobsfile:
+    """A table (pictures beside it), a folder of pictures, or a ZIP of either. Raises `BadInput`."""
+    if path.is_dir():
+        return Jobsfile(lambda: with_photo(desk.tool(tool_id), shelf(path).names()), path, path.name)
+    if not path.is_file():
+        raise BadInput("There is no such file or folder.")
+    if path.name.lower().endswith(TABLES):
+        return Jobsfile(lambda: read(path), path.parent, path.name)
+    opened = Zip(path)
+    tables = opened.tables(TABLES)
+    opened.close()
+    if len(tables) > 1:
+        raise BadInput("The ZIP has several tables: leave one.")
+    if tables:
+        return Jobsfile(lambda: _zipped(path, tables[0]), path, path.name)
+    return Jobsfile(lambda: with_photo(desk.tool(tool_id), shelf(path).names()), path, path.name)
+
+
+def _zipped(path: Path, table: str) -> Iterator[Line]:
+    opened = Zip(path)
+    try:
+        with opened.open(table) as file:
+            yield from read_from(file, table)
+    finally:
+        opened.close()

@@ -1,0 +1,150 @@
+"""One row's cells become the values of a tool's form, pictures taken in; names every fault by row and column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.batch.reading import KEY, MAX_CELL, TOOL, Fault, Line
+from pipelines.batch.shelf import Shelf
+from pipelines.batch.store import Asked, Batch
+from pipelines.desk import Desk
+from pipelines.types import JSON, MAX_SEED, BadInput, InvalidParams, Job, NotFound, Params, StudioError, Tool
+
+SEVERAL = "|"
+"""Stands between the names in a cell that takes several pictures."""
+MAX_KEY = 64
+_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+PICTURES = ("picture", "pictures", "mask")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch says of every row. `tool` may be "" where each row names its own."""
+
+    tool: str
+    shared: Mapping[str, JSON]
+
+
+def asked(plan: Plan, lines: Iterator[Line], desk: Desk) -> Iterator[Asked]:
+    """Rows as they are kept, each with the first thing that can be seen to be wrong without its pictures."""
+    seen: set[str] = set()
+    for line in lines:
+        tool_id = str(line.cells.get(TOOL) or plan.tool)
+        key = str(line.cells.get(KEY) or line.row)
+        faults = list(line.faults) or list(_faults(plan, line, key in seen, desk))
+        seen.add(key)
+        error = StudioError(faults[0].message, code=faults[0].code, param=faults[0].column) if faults else None
+        cells = {name: cell for name, cell in line.cells.items() if name not in (KEY, TOOL)}
+        yield Asked(line.row, key[:MAX_KEY], tool_id[:MAX_KEY], cells, error)
+
+
+def _faults(plan: Plan, line: Line, twice: bool, desk: Desk) -> Iterator[Fault]:
+    key = line.cells.get(KEY)
+    if key is not None and (not isinstance(key, str | int) or len(str(key)) > MAX_KEY):
+        yield Fault(line.row, KEY, f"An id has at most {MAX_KEY} characters.")
+    if twice:
+        yield Fault(line.row, KEY, "Another row above has this id.")
+    try:
+        tool = desk.tool(str(line.cells.get(TOOL) or plan.tool))
+    except NotFound as error:
+        yield Fault(line.row, TOOL, error.message, error.code)
+        return
+    for name in line.cells:
+        if name not in (KEY, TOOL) and name not in tool.params.model_fields:
+            yield Fault(line.row, name[:MAX_KEY], f"The tool '{tool.id}' has no field of this name.")
+
+
+def values_of(tool: Tool, batch: Batch, row: Asked) -> dict[str, Any]:
+    """Shared values, the row's own over them, its seed by the batch's one policy; pictures still by name."""
+    fields = tool.params.model_fields
+    values: dict[str, Any] = {name: value for name, value in batch.shared.items() if name in fields}
+    values |= {name: plain(tool.params, name, cell) for name, cell in row.cells.items()}
+    if "seed" in fields and values.get("seed") is None:
+        values["seed"] = seed_of(batch, row.row)
+    return values
+
+
+def seed_of(batch: Batch, row: int) -> int:
+    """The same for every row, so that all have one look, or the next number for the next row."""
+    return batch.seed if batch.seeds == "same" else (batch.seed + row - 1) % (MAX_SEED + 1)
+
+
+def plain(params: type[Params], name: str, cell: JSON) -> Any:
+    """A cell as Params takes it: several pictures are split, a decimal comma becomes a point."""
+    kind = params.kind_of(name)
+    if not isinstance(cell, str):
+        return cell
+    if kind == "pictures":
+        return [part.strip() for part in cell.split(SEVERAL) if part.strip()]
+    if kind == "number" and _COMMA.fullmatch(cell):
+        return cell.replace(",", ".")
+    return cell
+
+
+def take_pictures(tool: Tool, values: dict[str, Any], take: Callable[[str], str]) -> list[StudioError]:
+    """Put a file id in the place of every picture's name, by `take`; what could not be taken, each with its column."""
+    errors: list[StudioError] = []
+    for name in tool.params.fields_of_kind(*PICTURES):
+        value = values.get(name)
+        names = value if isinstance(value, list | tuple) else [] if value is None else [value]
+        ids: list[str] = []
+        for each in names:
+            try:
+                ids.append(take(_name(each)))
+            except StudioError as error:
+                error.param = name
+                errors.append(error)
+        if names:
+            values[name] = ids if isinstance(value, list | tuple) else (ids or [None])[0]
+    return errors
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or len(value) > MAX_CELL:
+        raise InvalidParams("A picture is named by a text.")
+    return value
+
+
+class Taker:
+    """Takes pictures off a shelf through the desk's door; a name that is a file id of the owner's is one already."""
+
+    def __init__(self, desk: Desk, shelf: Shelf, owner: str) -> None:
+        self._desk = desk
+        self._shelf = shelf
+        self._owner = owner
+        self.notices: list[str] = []
+
+    def __call__(self, name: str) -> str:
+        if name.startswith("file-"):
+            try:
+                return self._desk.files.info(name, self._owner).id
+            except NotFound:
+                pass  # then it is a name like any other
+        file_id, notices = self._desk.take(self._shelf.read(name), self._owner)
+        self.notices += notices
+        return file_id
+
+
+def order(desk: Desk, batch: Batch, row: Asked, shelf: Shelf) -> Job:
+    """The row's job. Raises `StudioError` with the first fault, `param` naming the column."""
+    tool = desk.tool(row.tool or batch.tool)
+    values = values_of(tool, batch, row)
+    taker = Taker(desk, shelf, batch.owner)
+    errors = take_pictures(tool, values, taker)
+    if errors:
+        raise errors[0]
+    job = desk.order(tool.id, values, batch.owner, batch=True)
+    seed = job.seed if "seed" in tool.params.model_fields else seed_of(batch, row.row)
+    return job.model_copy(update={"seed": seed, "notices": (*job.notices, *dict.fromkeys(taker.notices))})
+
+
+def with_photo(tool: Tool, names: Iterator[str]) -> Iterator[Line]:
+    """A row for every picture of a shelf. Raises `BadInput` for a tool without a photo."""
+    single = tool.params.fields_of_kind("picture")
+    if not single:
+        raise BadInput("This tool works on no single picture: it needs a table.")
+    for row, name in enumerate(names, 1):
+        yield Line(row, {single[0]: name})

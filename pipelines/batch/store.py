@@ -1,0 +1,345 @@
+"""Batches and their rows in the queue's own database; every statement about them is here; orders nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipelines.table import Table
+from pipelines.types import JSON, StudioError
+
+State = Literal["reading", "ready", "running", "paused", "cancelled", "done"]
+Seeds = Literal["same", "row"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS batches (
+  id TEXT PRIMARY KEY, owner TEXT NOT NULL, tool TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+  note TEXT NOT NULL DEFAULT '', shared TEXT NOT NULL, seed INTEGER NOT NULL, seeds TEXT NOT NULL,
+  source TEXT, about TEXT NOT NULL, created REAL NOT NULL, started REAL, finished REAL
+);
+CREATE TABLE IF NOT EXISTS batch_rows (
+  batch TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL, tool TEXT NOT NULL, cells TEXT NOT NULL,
+  state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, error TEXT, PRIMARY KEY (batch, row)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS batch_rows_by_state ON batch_rows (state, batch, tries, row);
+"""
+_STATUS = "CASE r.state WHEN 'given' THEN j.status WHEN 'refused' THEN 'failed' ELSE r.state END"
+_JOINED = "batch_rows r LEFT JOIN jobs j ON j.batch_id = r.batch AND j.batch_row = r.row"
+CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What all rows share. `source` is the path of the pictures' folder or ZIP; `about` is for whoever made it."""
+
+    id: str
+    owner: str
+    tool: str
+    name: str
+    state: State
+    note: str
+    shared: dict[str, JSON]
+    seed: int
+    seeds: Seeds
+    source: str | None
+    about: dict[str, Any]
+    created: float
+    started: float | None = None
+    finished: float | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A row as it was asked for. `key` is its own id, unique in the batch."""
+
+    row: int
+    key: str
+    tool: str
+    cells: dict[str, JSON]
+    error: StudioError | None = None
+
+
+@dataclass(frozen=True)
+class RowState:
+    """A row as it stands: `status` is waiting, queued, running, done, failed or cancelled."""
+
+    row: int
+    key: str
+    tool: str
+    status: str
+    job_id: str | None
+    error: dict[str, Any] | None
+    cells: dict[str, JSON]
+
+
+class Store:
+    """Works on the queue's connection, under its lock."""
+
+    def __init__(self, table: Table) -> None:
+        self._db = table.db
+        self.lock = table.lock
+        with self.lock:
+            self._db.executescript(_SCHEMA)
+            # What was being read when the studio stopped was told to nobody; what lost its job waits again.
+            for batch in self._ids("SELECT id FROM batches WHERE state = 'reading'"):
+                self.forget(batch)
+            for batch in self._ids("SELECT id FROM batches WHERE state IN ('running', 'paused')"):
+                self.reclaim(batch)
+
+    def _ids(self, query: str) -> list[str]:
+        return [row["id"] for row in self._db.execute(query).fetchall()]
+
+    # ------------------------------------------------------------ making
+
+    def add(self, batch: Batch) -> None:
+        """A batch without rows."""
+        values = (
+            batch.id, batch.owner, batch.tool, batch.name, batch.state, batch.note, json.dumps(batch.shared),
+            batch.seed, batch.seeds, batch.source, json.dumps(batch.about), batch.created, batch.started,
+            batch.finished,
+        )  # fmt: skip
+        with self.lock:
+            self._db.execute(f"INSERT INTO batches VALUES ({','.join('?' * len(values))})", values)
+
+    def fill(self, batch_id: str, rows: Iterable[Asked]) -> int:
+        """Keep the rows, a few hundred at a time; how many that were."""
+        total = 0
+        chunk: list[tuple[object, ...]] = []
+        for row in rows:
+            chunk.append(_packed(batch_id, row))
+            total += 1
+            if len(chunk) == CHUNK:
+                self._insert(chunk)
+                chunk = []
+        self._insert(chunk)
+        return total
+
+    def _insert(self, chunk: list[tuple[object, ...]]) -> None:
+        with self.lock, _Transaction(self._db):
+            self._db.executemany(
+                "INSERT INTO batch_rows (batch, row, key, tool, cells, state, error) VALUES (?,?,?,?,?,?,?)", chunk
+            )
+
+    def forget(self, batch_id: str) -> None:
+        """Remove a batch and its rows; its jobs are the queue's affair."""
+        with self.lock, _Transaction(self._db):
+            self._db.execute("DELETE FROM batch_rows WHERE batch = ?", (batch_id,))
+            self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
+
+    # ------------------------------------------------------------ going on
+
+    def set(self, batch_id: str, state: State, note: str = "") -> None:
+        """A new state; the first start and the end are given their time."""
+        now = time.time()
+        ended = now if state in ("done", "cancelled") else None
+        with self.lock:
+            self._db.execute(
+                "UPDATE batches SET state = ?, note = ?, finished = ?, "
+                "started = CASE WHEN ? = 'running' THEN COALESCE(started, ?) ELSE started END WHERE id = ?",
+                (state, note, ended, state, now, batch_id),
+            )
+
+    def describe(self, batch_id: str, about: dict[str, Any]) -> None:
+        """Replace what its maker keeps with it."""
+        with self.lock:
+            self._db.execute("UPDATE batches SET about = ? WHERE id = ?", (json.dumps(about), batch_id))
+
+    def take(self) -> tuple[Batch, Asked, int] | None:
+        """The next row of a running batch that has no job yet, with how often it was taken; None when all have."""
+        with self.lock:
+            row = self._db.execute(
+                "SELECT r.* FROM batch_rows r JOIN batches b ON b.id = r.batch WHERE b.state = 'running' "
+                "AND r.state = 'waiting' ORDER BY r.tries, b.created, r.row LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            self._db.execute(
+                "UPDATE batch_rows SET tries = tries + 1 WHERE batch = ? AND row = ?", (row["batch"], row["row"])
+            )
+            batch = self.get(row["batch"])
+        assert batch is not None
+        return batch, Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"])), row["tries"] + 1
+
+    def untake(self, batch_id: str, row: int) -> None:
+        """It was not this row's turn after all."""
+        with self.lock:
+            self._db.execute("UPDATE batch_rows SET tries = tries - 1 WHERE batch = ? AND row = ?", (batch_id, row))
+
+    def given(self, batch_id: str, row: int) -> None:
+        """The row has a job."""
+        self._mark(batch_id, row, "given", None)
+
+    def refuse(self, batch_id: str, row: int, error: StudioError) -> None:
+        """The row cannot have one."""
+        self._mark(batch_id, row, "failed", error)
+
+    def _mark(self, batch_id: str, row: int, state: str, error: StudioError | None) -> None:
+        with self.lock:
+            self._db.execute(
+                "UPDATE batch_rows SET state = ?, error = ? WHERE batch = ? AND row = ?",
+                (state, _told(error), batch_id, row),
+            )
+
+    def reclaim(self, batch_id: str) -> None:
+        """Rows whose job was taken out of the line wait again."""
+        with self.lock:
+            self._db.execute(
+                "UPDATE batch_rows SET state = 'waiting', tries = 0 WHERE batch = ? AND state = 'given' AND NOT EXISTS "
+                "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row)",
+                (batch_id,),
+            )
+
+    def stop(self, batch_id: str) -> None:
+        """Rows that wait will not be done."""
+        with self.lock:
+            self._db.execute(
+                "UPDATE batch_rows SET state = 'cancelled' WHERE batch = ? AND state = 'waiting'", (batch_id,)
+            )
+
+    def again(self, batch_id: str, row: int | None = None) -> int:
+        """Rows that failed or were cancelled wait again (`row`: only that one), their old jobs forgotten."""
+        which = "batch_id = ? AND (? IS NULL OR batch_row = ?)"
+        with self.lock, _Transaction(self._db):
+            ended = f"DELETE FROM jobs WHERE {which} AND status IN ('failed', 'cancelled')"
+            self._db.execute(ended, (batch_id, row, row))
+            return self._db.execute(
+                "UPDATE batch_rows SET state = 'waiting', tries = 0, error = NULL WHERE batch = ? "
+                "AND (? IS NULL OR row = ?) AND (state IN ('failed', 'cancelled') OR state = 'given' AND NOT EXISTS "
+                "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row))",
+                (batch_id, row, row),
+            ).rowcount
+
+    # ------------------------------------------------------------ looking
+
+    def get(self, batch_id: str) -> Batch | None:
+        """The batch."""
+        with self.lock:
+            row = self._db.execute("SELECT * FROM batches WHERE id = ?", (batch_id,)).fetchone()
+        return None if row is None else _batch(row)
+
+    def list(self, owner: str, limit: int = 50, before: str | None = None) -> list[Batch]:
+        """The owner's, newest first."""
+        with self.lock:
+            rows = self._db.execute(
+                "SELECT * FROM batches WHERE owner = ? AND (? IS NULL OR rowid < (SELECT rowid FROM batches WHERE id "
+                "= ?)) ORDER BY rowid DESC LIMIT ?",
+                (owner, before, before, limit),
+            ).fetchall()
+        return [_batch(row) for row in rows]
+
+    def of_job(self, job_id: str) -> str | None:
+        """The id of the batch that a job is of."""
+        with self.lock:
+            row = self._db.execute("SELECT batch_id FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return None if row is None else row["batch_id"]
+
+    def counts(self, batch_id: str) -> dict[str, int]:
+        """Rows by status."""
+        query = f"SELECT {_STATUS} AS status, COUNT(*) AS n FROM {_JOINED} WHERE r.batch = ? GROUP BY 1"
+        with self.lock:
+            return {row["status"] or "waiting": row["n"] for row in self._db.execute(query, (batch_id,)).fetchall()}
+
+    def finished(self, batch_id: str) -> list[float]:
+        """When the last rows were finished, newest first, as Unix time."""
+        query = "SELECT finished FROM jobs WHERE batch_id = ? AND status = 'done' ORDER BY finished DESC LIMIT 30"
+        with self.lock:
+            return [row["finished"] for row in self._db.execute(query, (batch_id,)).fetchall()]
+
+    def rows(
+        self,
+        batch_id: str,
+        after: int = 0,
+        limit: int = CHUNK,
+        status: str | None = None,
+        newest: bool = False,
+        since: float = 0.0,
+    ) -> list[RowState]:
+        """Rows in order from after row `after`; `newest` instead: the last that were finished first. With `since`,
+        only rows that were finished from that Unix time on.
+        """
+        order = "j.finished DESC" if newest else "r.row"
+        with self.lock:
+            rows = self._db.execute(
+                f"SELECT r.*, {_STATUS} AS status, j.id AS job_id, j.error AS job_error FROM {_JOINED} "
+                f"WHERE r.batch = ? AND r.row > ? AND (? IS NULL OR {_STATUS} = ?) AND (? = 0 OR j.finished >= ?) "
+                f"ORDER BY {order} LIMIT ?",
+                (batch_id, after, status, status, since, since, limit),
+            ).fetchall()
+        return [_row_state(row) for row in rows]
+
+    def asked(self, batch_id: str) -> Iterator[Asked]:
+        """Every row as it was asked for, with what was seen to be wrong when it was read."""
+        after = 0
+        query = "SELECT * FROM batch_rows WHERE batch = ? AND row > ? ORDER BY row LIMIT ?"
+        while True:
+            with self.lock:
+                rows = self._db.execute(query, (batch_id, after, CHUNK)).fetchall()
+            if not rows:
+                return
+            for row in rows:
+                error = StudioError(**_restored(row["error"])) if row["state"] == "refused" else None
+                yield Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error)
+            after = rows[-1]["row"]
+
+    def seconds(self, tool: str) -> list[float]:
+        """What the last pictures of a tool took, each in seconds."""
+        query = (
+            "SELECT finished - started AS s FROM jobs WHERE status = 'done' AND NOT draft AND started IS NOT NULL "
+            "AND json_extract(job, '$.tool') = ? ORDER BY seq DESC LIMIT 50"
+        )
+        with self.lock:
+            return [row["s"] for row in self._db.execute(query, (tool,)).fetchall()]
+
+    def results(self, tool: str) -> list[dict[str, Any]]:
+        """The last results of a tool."""
+        query = (
+            "SELECT result FROM jobs WHERE status = 'done' AND NOT draft AND json_extract(job, '$.tool') = ? "
+            "ORDER BY seq DESC LIMIT 20"
+        )
+        with self.lock:
+            return [json.loads(row["result"]) for row in self._db.execute(query, (tool,)).fetchall()]
+
+
+class _Transaction:
+    """`BEGIN … COMMIT` around a block, on a connection that commits by itself otherwise."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def _told(error: StudioError | None) -> str | None:
+    if error is None:
+        return None
+    return json.dumps({"code": error.code, "message": error.message, "param": error.param})
+
+
+def _restored(error: str) -> dict[str, Any]:
+    return json.loads(error)
+
+
+def _packed(batch_id: str, row: Asked) -> tuple[object, ...]:
+    state = "waiting" if row.error is None else "refused"  # for good: the same cells give the same answer
+    return batch_id, row.row, row.key, row.tool, json.dumps(row.cells), state, _told(row.error)
+
+
+def _batch(row: sqlite3.Row) -> Batch:
+    values = dict(row)
+    return Batch(**{**values, "shared": json.loads(values["shared"]), "about": json.loads(values["about"])})
+
+
+def _row_state(row: sqlite3.Row) -> RowState:
+    error = row["error"] or row["job_error"]
+    return RowState(
+        row["row"], row["key"], row["tool"], row["status"] or "waiting", row["job_id"],
+        json.loads(error) if error else None, json.loads(row["cells"]),
+    )  # fmt: skip

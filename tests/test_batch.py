@@ -1,0 +1,402 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.batch import MANIFEST, Line, dry_run, lay_out, open_jobs, save_manifest, save_zip, template
+from pipelines.batch.batches import FULL
+from pipelines.batch.reading import read
+from pipelines.batch.shelf import Folder, Zip, checked
+from pipelines.parts.ingest import MAX_BYTES
+from pipelines.tools import TOOLS
+from pipelines.types import BadInput, NotFound, OutOfMemory, StudioError, Tool
+from tests.rows import OWNER, Room, picture, room
+from tests.serving import until
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Room]:
+    with room(tmp_path / "data") as built:
+        yield built
+
+
+def written(path: Path, data: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def lines(path: Path, data: str | bytes) -> list[Line]:
+    return list(read(written(path, data)))
+
+
+# ---------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "photo,note\na.jpg,Grün\n",
+        "photo;note\na.jpg;Grün\n",
+        "photo\tnote\r\na.jpg\tGrün\r\n",
+        b"\xef\xbb\xbf" + "Photo,NOTE\na.jpg,Grün\n".encode(),
+        "photo,note\na.jpg,Grün\n".encode("utf-16"),
+        "photo,note\na.jpg,Grün\n".encode("cp1252"),
+        'photo,note\n"a.jpg","Grün"\n\n,\n',
+    ],
+)
+def test_tables_of_every_program_read_alike(tmp_path: Path, data: str | bytes) -> None:
+    (line,) = lines(tmp_path / "jobs.csv", data)
+    assert (line.row, line.cells, line.faults) == (1, {"photo": "a.jpg", "note": "Grün"}, ())
+
+
+def test_one_row_in_latin_1_spoils_no_other(tmp_path: Path) -> None:
+    data = "photo,note\na,Zoë\n".encode() + "b,Zoë\n".encode("latin-1") + "c,Zoë\n".encode()
+    rows = lines(tmp_path / "jobs.csv", data)
+    assert [row.cells["note"] for row in rows] == ["Zoë"] * 3
+    assert [bool(row.notices) for row in rows] == [False, True, False]
+
+
+def test_json_lines_keep_their_types_and_a_bad_line_is_one_fault(tmp_path: Path) -> None:
+    rows = lines(
+        tmp_path / "jobs.jsonl", '{"photo":"a","level":0.5,"keep":true,"note":null}\n[1]\n{"a":\n{"photo":"b"}\n'
+    )
+    assert rows[0].cells == {"photo": "a", "level": 0.5, "keep": True}
+    assert [bool(row.faults) for row in rows] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("data", ["", "\n\n", ",,\n1,2,3\n", "a,a\n1,2\n", b"\xff\xfe\x00", "x" * (1 << 20) + "xx"])
+def test_what_is_no_table_is_refused_with_a_sentence(tmp_path: Path, data: str | bytes) -> None:
+    with pytest.raises(BadInput):
+        lines(tmp_path / "jobs.csv", data)
+
+
+# ---------------------------------------------------------------- pictures by name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../a.png", "a/../../b.png", "/etc/passwd", "C:\\a.png", "..\\a.png", "a\x00.png", "", "x" * 300, "http://a/b"],
+)
+def test_a_name_cannot_leave_the_shelf(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(BadInput):
+        checked(name)
+    with pytest.raises(BadInput):
+        Folder(tmp_path / "in").read(name)
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    secret = picture(tmp_path / "secret.png")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link.png").symlink_to(secret)
+    with pytest.raises(BadInput):
+        Folder(tmp_path / "in").read("link.png")
+
+
+def packed(path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as out:
+        for name, data in entries.items():
+            out.writestr(name, data)
+    return path
+
+
+def test_a_zip_slip_reads_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    shelf = Zip(packed(tmp_path / "a.zip", {"../../evil.png": b"x", "ok/a.png": b"ok", "__MACOSX/._a.png": b"no"}))
+    assert shelf.read("a.png") == b"ok"
+    for name in ("../../evil.png", "evil.png"):
+        with pytest.raises(BadInput):
+            shelf.read(name)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zip"]
+    shelf.close()
+
+
+def test_a_bomb_is_read_no_further_than_a_picture_may_be_long(tmp_path: Path) -> None:
+    path = packed(tmp_path / "bomb.zip", {"a.png": bytes(8 * MAX_BYTES)})
+    shelf = Zip(path)
+    with pytest.raises(BadInput) as caught:
+        shelf.read("a.png")
+    assert caught.value.code == "image_too_large"
+    shelf.close()
+    # The same with a header that lies about its size.
+    data = path.read_bytes()
+    lie = data.replace(struct.pack("<I", 8 * MAX_BYTES), struct.pack("<I", 1000))
+    shelf = Zip(written(tmp_path / "lie.zip", lie))
+    tracemalloc.start()
+    with pytest.raises(BadInput):
+        shelf.read("a.png")
+    assert tracemalloc.get_traced_memory()[1] < 3 * MAX_BYTES
+    tracemalloc.stop()
+    shelf.close()
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x05\x06" + bytes(10), b"not a zip" * 100])
+def test_a_broken_zip_is_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(BadInput):
+        Zip(written(tmp_path / "a.zip", data))
+
+
+# ---------------------------------------------------------------- templates
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
+def test_every_tools_template_is_a_jobs_file_it_takes(tmp_path: Path, tool: Tool) -> None:
+    for name in ("photo.jpg", "one.jpg", "two.jpg"):
+        picture(tmp_path / f"{name}.png").rename(tmp_path / name)
+    path = written(tmp_path / "jobs.csv", template(tool))
+    with room(tmp_path / "data", tools=TOOLS) as here:
+        report = dry_run(here.batches, here.made(path, tool.id, consent=True))
+    assert (report.rows, report.faults) == (1, ())
+
+
+# ---------------------------------------------------------------- dry run
+
+
+FAULTS: tuple[tuple[str, str | None], ...] = (
+    ("nope.png,,0.5,,", "photo"),
+    ("text.png,,0.5,,", "photo"),
+    ("../secret.png,,0.5,,", "photo"),
+    ("/etc/passwd,,0.5,,", "photo"),
+    (f"{'n' * 300}.png,,0.5,,", "photo"),
+    ("a.png,,7,,", "level"),
+    ("a.png,,much,,", "level"),
+    ("a.png,=HYPERLINK(1),0.5,,", "note"),
+    (f"a.png,{'w' * 301},0.5,,", "note"),
+    ("a.png,,0.5,first,", "id"),
+    ("a.png,,0.5,,red", "colour"),
+    ("a.png;note;0.5", "photo"),
+    ("a.png,,0.5,,,,extra", None),
+    (",,0.5,,", "photo"),
+    ("a.png,nul\x00,0.5,,", "note"),
+)
+
+
+def faulty(folder: Path) -> tuple[Path, dict[int, str | None]]:
+    """Sixty rows of which fifteen are planted faults, with a mark at the start and a row in Latin-1."""
+    picture(folder / "a.png")
+    written(folder / "text.png", "this is no picture")
+    rows = ["a.png,good,0.25,first,"] + ["a.png,good,,,"] * 44
+    where = {}
+    for n, (row, column) in enumerate(FAULTS):
+        place = 2 + 4 * n
+        rows.insert(place, row)
+        where[place + 1] = column
+    text = "\ufeffphoto,note,level,id,colour\n" + "\n".join(rows) + "\n"
+    return written(folder / "jobs.csv", text.encode().replace(b"good,0.25", b"gr\xfcn,0.25")), where
+
+
+def test_a_dry_run_names_every_planted_fault_by_row_and_column_and_keeps_nothing(here: Room, tmp_path: Path) -> None:
+    path, where = faulty(tmp_path / "jobs")
+    report = dry_run(here.batches, here.made(path))
+    assert (report.rows, report.good, report.bad) == (60, 45, 15)
+    assert {fault.row: fault.column for fault in report.faults} == where
+    assert all(fault.code in ("invalid_request", "unsupported_image") for fault in report.faults)
+    assert list((here.root / "files").iterdir()) == []
+    assert here.press.ran == []
+
+
+def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(here: Room, tmp_path: Path) -> None:
+    path, where = faulty(tmp_path / "jobs")
+    batch = here.made(path)
+    here.batches.start(batch.id)
+    assert here.done(batch) == "done"
+    progress = here.batches.progress(batch.id)
+    assert (progress.done, progress.failed, progress.left) == (45, 15, 0)
+    save_manifest(here.batches, batch.id, tmp_path / MANIFEST)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / MANIFEST).read_text("utf-8-sig"))))
+    assert {int(row["row"]): row["column"] or None for row in rows if row["status"] == "failed"} == where
+    assert lay_out(here.batches, batch.id, tmp_path / "jobs") == 45
+    done = [row for row in rows if row["status"] == "done"]
+    assert all((tmp_path / "jobs" / row["file"]).is_file() for row in done)
+    assert {row["seed"] for row in done} == {"7"}
+
+
+def test_time_and_disk_are_told_from_what_was_measured(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.csv", "photo,note\n" + "a.png,x\n" * 4)
+    assert dry_run(here.batches, here.made(path)).seconds is None
+    batch = here.made(path)
+    here.press.pause = 0.05
+    here.batches.start(batch.id)
+    here.done(batch)
+    report = dry_run(here.batches, here.made(path))
+    assert report.seconds is not None
+    assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
+    assert report.bytes
+
+
+# ---------------------------------------------------------------- going on
+
+
+def many(here: Room, folder: Path, rows: int = 12, **shared: str) -> str:
+    picture(folder / "a.png")
+    path = written(folder / "jobs.csv", "photo,note\n" + "".join(f"a.png,{n}\n" for n in range(1, rows + 1)))
+    return here.made(path, **shared).id
+
+
+def test_rows_are_done_in_order_and_share_what_they_do_not_say(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.csv", "photo,look,seed\na.png,,\na.png,cold,3\n")
+    batch = here.made(path, look="warm", level=0.1)
+    here.batches.start(batch.id)
+    here.done(batch)
+    found = [here.desk.jobs.get(row.job_id or "") for row in here.batches.rows(batch.id)]
+    jobs = [row.job for row in found if row is not None]
+    assert [(j.params["look"], j.params["level"], j.seed) for j in jobs] == [("warm", 0.1, 7), ("cold", 0.1, 3)]
+
+
+def test_pause_lets_the_running_row_end_and_resume_does_the_rest_once(here: Room, tmp_path: Path) -> None:
+    here.press.pause = 0.02
+    batch_id = many(here, tmp_path)
+    here.batches.start(batch_id)
+    until(lambda: here.batches.progress(batch_id).done >= 3)
+    here.batches.pause(batch_id)
+    until(lambda: here.batches.progress(batch_id).running == 0)
+    stood = here.batches.progress(batch_id)
+    assert here.desk.jobs.counts() == (0, 0)
+    assert 3 <= stood.done < 12
+    assert stood.left == 12 - stood.done
+    here.batches.start(batch_id)
+    here.done(here.batches.get(batch_id, OWNER))
+    assert here.press.ran == [str(n) for n in range(1, 13)]
+
+
+def test_cancel_ends_it_within_a_step_and_keeps_what_is_done(here: Room, tmp_path: Path) -> None:
+    here.press.pause = 0.05
+    batch_id = many(here, tmp_path)
+    here.batches.start(batch_id)
+    until(lambda: here.batches.progress(batch_id).done >= 2)
+    here.batches.cancel(batch_id)
+    until(lambda: here.batches.progress(batch_id).left == 0, 1.0)
+    progress = here.batches.progress(batch_id)
+    assert progress.done >= 2
+    assert progress.cancelled == 12 - progress.done
+    assert here.batches.get(batch_id, OWNER).state == "cancelled"
+    assert here.batches.retry(batch_id) == progress.cancelled
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert here.batches.progress(batch_id).done == 12
+
+
+def test_retry_does_the_failed_rows_and_no_other(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.csv", "photo,note\na.png,one\nlate.png,two\na.png,no face\n=1,four\n")
+    batch = here.made(path)
+    here.batches.start(batch.id)
+    here.done(batch)
+    assert here.batches.progress(batch.id).failed == 3
+    picture(tmp_path / "late.png")
+    here.press.ran.clear()
+    assert here.batches.retry(batch.id) == 2
+    here.done(batch)
+    assert sorted(here.press.ran) == ["no face", "two"]
+    assert (here.batches.progress(batch.id).done, here.batches.progress(batch.id).failed) == (2, 2)
+
+
+def test_an_error_that_may_pass_is_tried_again(here: Room, tmp_path: Path) -> None:
+    here.press.errors += [OutOfMemory("Too large."), OutOfMemory("Too large.")]
+    batch_id = many(here, tmp_path, 3)
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert here.batches.progress(batch_id).done == 3
+    assert len(here.press.ran) == 5
+
+
+def test_a_full_disk_pauses_with_a_sentence_and_resume_completes(here: Room, tmp_path: Path) -> None:
+    batch_id = many(here, tmp_path, 6)
+    here.press.errors.append(StudioError("The disk is full; nothing was written.", code="disk_full"))
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
+    assert here.batches.get(batch_id, OWNER).note == FULL
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert (here.batches.progress(batch_id).done, here.batches.progress(batch_id).failed) == (6, 0)
+
+
+def test_a_disk_that_is_full_at_the_door_pauses_too(
+    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> str:
+        raise StudioError("The disk is full; nothing was written.", code="disk_full")
+
+    batch_id = many(here, tmp_path, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(here.desk.files, "add", full)
+        here.batches.start(batch_id)
+        assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert here.batches.progress(batch_id).done == 4
+
+
+def test_somebody_elses_batch_is_not_found(here: Room, tmp_path: Path) -> None:
+    batch_id = many(here, tmp_path, 1)
+    with pytest.raises(NotFound):
+        here.batches.get(batch_id, "another")
+
+
+# ---------------------------------------------------------------- sources and results
+
+
+def test_a_folder_is_a_batch_of_its_pictures(here: Room, tmp_path: Path) -> None:
+    for name in ("b.png", "sub/a.png", "notes.txt", ".hidden.png"):
+        picture(tmp_path / "in" / f"{name}.png").rename(tmp_path / "in" / name)
+    batch = here.made(tmp_path / "in", level=0.2)
+    assert [row.cells for row in here.batches.rows(batch.id)] == [{"photo": "b.png"}, {"photo": "sub/a.png"}]
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_a_zip_of_pictures_with_or_without_a_table_is_a_batch(here: Room, tmp_path: Path, table: bool) -> None:
+    data = picture(tmp_path / "x.png").read_bytes()
+    entries = {"top/a.png": data, "top/b.png": data, **({"top/jobs.csv": b"photo,note\na.png,one\n"} if table else {})}
+    batch = here.made(packed(tmp_path / "in.zip", entries))
+    here.batches.start(batch.id)
+    here.done(batch)
+    assert here.batches.progress(batch.id).done == (1 if table else 2)
+
+
+def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    rows = [{"id": "../../x", "photo": "a.png", "note": "+1"}, {"id": "+SUM(A1)", "photo": "a.png"}]
+    path = written(tmp_path / "jobs.jsonl", "\n".join(json.dumps(row) for row in rows))
+    batch = here.made(path)
+    here.batches.start(batch.id)
+    here.done(batch)
+    save_zip(here.batches, batch.id, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as out:
+        assert out.testzip() is None
+        assert sorted(out.namelist()) == ["00001-x.png", "00002-SUM-A1.png", MANIFEST]
+        table = out.read(MANIFEST).decode("utf-8-sig")
+    assert [row["id"] for row in csv.DictReader(io.StringIO(table))] == ["../../x", "'+SUM(A1)"]
+    assert not list(tmp_path.glob(".part*"))
+
+
+def test_five_thousand_rows_are_kept_without_being_held(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    rows = "".join(f'a.png,"{"words " * 40}{n}"\n' for n in range(5000))
+    path = written(tmp_path / "jobs.csv", "photo,note\n" + rows)
+    tracemalloc.start()
+    batch = here.made(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert here.batches.progress(batch.id).total == 5000
+    assert peak < path.stat().st_size * 2
+    here.batches.start(batch.id)
+    until(lambda: here.batches.progress(batch.id).done > 0)
+    assert len(here.desk.jobs.table.waiting()) <= 3
+    here.batches.cancel(batch.id)
+
+
+def test_a_folder_needs_a_tool_that_takes_a_photo(here: Room, tmp_path: Path) -> None:
+    with pytest.raises(StudioError):
+        here.made(tmp_path, "nonesuch")
+    with pytest.raises(BadInput):
+        open_jobs(tmp_path / "none.csv", here.desk, "tint")

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import PIL.Image
+import pytest
+
+from app import main
+from tests.watching import EXAMPLES
+from ui.command import DONE, FAILED, REFUSED, STATE, duration
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
+
+
+def photo(path: Path) -> None:
+    with PIL.Image.open(EXAMPLES / "coffee.jpg") as picture:
+        picture.convert("RGB").resize((180, 120)).save(path)
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Path:
+    photo(tmp_path / "cup.png")
+    path = tmp_path / "jobs.csv"
+    path.write_text("id,photo,margin\nred cup,cup.png,3\n,late.png,4\n")
+    return path
+
+
+def run(jobs: Path, out: Path, *more: str) -> int:
+    return main(["--profile", "embedded", "batch", str(jobs), "--out", str(out), "--tool", "cutout", *more])
+
+
+def test_a_dry_run_makes_nothing_and_says_what_will_fail(
+    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(jobs, tmp_path / "out", "--dry-run") == FAILED
+    assert "row 2, photo: There is no picture 'late.png'." in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_leaves_pictures_and_a_manifest_and_resume_does_what_failed(
+    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(jobs, out, "--set", "trim=false", "--seed", "5") == FAILED
+    assert "row 2, photo" in capsys.readouterr().err
+    first = (out / "00001-red-cup.png").stat()
+    assert run(jobs, out) == REFUSED  # never over a run that is there
+    photo(jobs.with_name("late.png"))
+    assert run(jobs, out, "--resume") == DONE
+    assert (out / "00001-red-cup.png").stat().st_mtime == first.st_mtime
+    assert sorted(path.name for path in out.iterdir()) == [
+        STATE, "00001-red-cup.png", "00002-late.png", "manifest.csv"
+    ]  # fmt: skip
+    rows = list(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
+    assert [(row["status"], row["seed"]) for row in rows] == [("done", "5"), ("done", "5")]
+
+
+@pytest.mark.parametrize("more", [["--resume"], ["--set", "nonsense"], ["--tool", "nonesuch"]])
+def test_what_cannot_be_run_is_a_sentence_and_exit_code_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    photo(tmp_path / "cup.png")
+    assert run(tmp_path, tmp_path / "out", *more) == REFUSED
+    assert capsys.readouterr().err.strip()
+    assert not (tmp_path / "out" / STATE).exists()
+
+
+def test_durations_read_like_durations() -> None:
+    assert [duration(s) for s in (3, 89, 1200, 12000)] == ["3 s", "89 s", "20 min", "3 h 20 min"]
