@@ -15,7 +15,7 @@ from ui.events import Events
 from ui.pictures import flat
 from ui.screen import Updates
 from ui.tab import CUTS_OUT, STROKE, Brush, Seat
-from ui.words import REPAIR
+from ui.words import PAINT, REPAIR
 
 SIDE = 1024
 """Longer side of what is painted on; the rest of the matte keeps the photo's full size."""
@@ -51,6 +51,7 @@ class BrushEvents:
     def __init__(self, brush: Brush, events: Events) -> None:
         self.brush = brush
         self.events = events
+        self._words = REPAIR if brush.cut_out else PAINT
 
     def wire(self) -> None:
         """Attach the three listeners."""
@@ -69,26 +70,35 @@ class BrushEvents:
         owner = self.events.access.visitor(request)
         yield {self.brush.start: gr.update(value="Cutting out …", interactive=False)}
         try:
-            matte_id = form[self.brush.mask.field.name] or await self._matte(form, owner)
+            matte_id = form[self.brush.mask.field.name] or await self._start_from(form, owner)
         except StudioError as error:
-            yield {**screen.refused(error, "photo"), self.brush.start: gr.update(value=REPAIR, interactive=True)}
+            yield {**screen.refused(error, "photo"), self.brush.start: gr.update(value=self._words, interactive=True)}
             return
         value = await run_in_threadpool(self._canvas, form["photo"], matte_id)
         shown = gr.update(visible=True)
         yield {
             self.brush.base: matte_id,
-            self.brush.start: gr.update(value=REPAIR, interactive=True, visible=False),
+            self.brush.start: gr.update(value=self._words, interactive=True, visible=False),
             self.brush.editor: gr.update(value=value, visible=True),
             self.brush.hint: shown,
             self.brush.use: shown,
             self.brush.drop: shown,
         }
 
+    async def _start_from(self, form: dict[str, Any], owner: str) -> str:
+        if not form.get("photo"):
+            raise BadInput("Add a photo first.", param="photo")
+        if self.brush.cut_out:
+            return await self._matte(form, owner)
+        return await run_in_threadpool(self._nothing, form["photo"], owner)
+
+    def _nothing(self, photo_id: str, owner: str) -> str:
+        files = self.events.desk.files
+        return files.add(np.zeros_like(flat(files.open(photo_id))), owner, "upload")
+
     async def _matte(self, form: dict[str, Any], owner: str) -> str:
         """The automatic matte at the photo's own size, made by the cut-out tool in the one queue."""
         desk = self.events.desk
-        if not form.get("photo"):
-            raise BadInput("Add a photo first.", param="photo")
         wanted = {"photo": form["photo"], "trim": False, "pick": form.get("pick", 0)}
         job = await run_in_threadpool(desk.order, CUTS_OUT, wanted, owner)
         await run_in_threadpool(desk.jobs.submit, job)
@@ -104,7 +114,9 @@ class BrushEvents:
     def _canvas(self, photo_id: str, matte_id: str) -> Image:
         files = self.events.desk.files
         photo = files.open(photo_id)
-        return canvas(photo, fitted(files.open(matte_id), photo))
+        matte = fitted(files.open(matte_id), photo)
+        # A mask greys what it holds, a cut-out what it drops.
+        return canvas(photo, matte if self.brush.cut_out else 1 - matte)
 
     def use(
         self, request: gr.Request, drawn: dict[str, Any] | None, base: str | None, seat: Seat, *values: Any
@@ -129,7 +141,7 @@ class BrushEvents:
     def _folded(self) -> Updates:
         away, brush = gr.update(visible=False), self.brush
         editor = gr.update(value=None, visible=False)
-        start = gr.update(value=REPAIR, visible=True)
+        start = gr.update(value=self._words, visible=True)
         return {brush.start: start, brush.editor: editor, brush.hint: away, brush.use: away, brush.drop: away}
 
 

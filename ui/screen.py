@@ -16,7 +16,7 @@ from ui import words
 from ui.access import Access
 from ui.pictures import Named, before, data_url, shelf, small
 from ui.tab import Tab
-from ui.widgets import Control, words_on
+from ui.widgets import Control, mask_words, words_on
 
 Updates: TypeAlias = dict[Component, Any]
 
@@ -102,7 +102,7 @@ class Screen:
     def picture(self, made: Control, file_id: str | None) -> Updates:
         """A file in a picture's or a mask's field; nothing where the file is gone."""
         if made.field.kind == "mask":
-            return {made.value: file_id, made.shown: words.matte(file_id is not None)}
+            return {made.value: file_id, made.shown: mask_words(made.field, file_id is not None)}
         with suppress(NotFound):
             return {made.value: file_id, made.shown: small(self.desk.files.open(file_id)) if file_id else None}
         return {made.value: None, made.shown: None}

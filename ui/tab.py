@@ -63,7 +63,11 @@ class Board:
 
 @dataclass(frozen=True)
 class Brush:
-    """The parts of one mask's editor; `base` is the id of the matte that painting started from."""
+    """The parts of one mask's editor; `base` is the id of the matte that painting started from.
+
+    `cut_out` says that the mask is a cut-out, so that there is an automatic one to start from; else painting starts
+    from nothing.
+    """
 
     mask: Control
     base: gr.State
@@ -72,6 +76,7 @@ class Brush:
     hint: gr.HTML
     use: gr.Button
     drop: gr.Button
+    cut_out: bool = True
 
     def parts(self) -> list[Component]:
         """What its events change."""
@@ -139,7 +144,7 @@ def _form(
 
     def add(row: Field) -> None:
         made[row.name] = control(row, tool.id, _locked(desk, tool.params, row.name), pictured=_pictured(tool, row))
-        if row.kind == "mask" and cuts_out:
+        if row.kind == "mask" and (cuts_out or row.name not in Subject.model_fields):
             brushes.append(_brush(made[row.name], tool.id))
 
     photo = [row for row in first if row.kind in ("picture", "pictures")][:1]
@@ -166,18 +171,21 @@ def _form(
 
 def _brush(mask: Control, prefix: str) -> Brush:
     """The editor, folded away until it is asked for."""
-    start = gr.Button(words.REPAIR, elem_id=f"{prefix}-brush")
+    cut_out = mask.field.name in Subject.model_fields
+    start = gr.Button(words.REPAIR if cut_out else words.PAINT, elem_id=f"{prefix}-brush")
     editor = gr.ImageEditor(
-        label="Cut-out", sources=(), transforms=(), layers=False,
+        label=mask.field.label, sources=(), transforms=(), layers=False,
         brush=gr.Brush(colors=[(KEEP, STROKE), (DROP, STROKE)], color_mode="fixed", default_size=18),
         eraser=gr.Eraser(default_size=18), format="png", type="numpy", buttons=["fullscreen"], interactive=True,
         visible=False, height=460, elem_id=f"{prefix}-editor",
     )  # fmt: skip
-    hint = gr.HTML(f"<p>{words.BRUSH}</p>", visible=False, elem_classes=["dbx-hint"])
+    hint = gr.HTML(f"<p>{words.BRUSH if cut_out else words.PAINT_BRUSH}</p>", visible=False, elem_classes=["dbx-hint"])
     with gr.Row():
-        use = gr.Button("Use this cut-out", size="sm", visible=False, elem_id=f"{prefix}-brush-use")
-        drop = gr.Button("Automatic again", size="sm", visible=False, elem_id=f"{prefix}-brush-drop")
-    return Brush(mask, gr.State(None), start, editor, hint, use, drop)
+        use = gr.Button("Use this", size="sm", visible=False, elem_id=f"{prefix}-brush-use")
+        drop = gr.Button(
+            "Automatic again" if cut_out else "Away with it", size="sm", visible=False, elem_id=f"{prefix}-brush-drop"
+        )
+    return Brush(mask, gr.State(None), start, editor, hint, use, drop, cut_out)
 
 
 def _slug(title: str) -> str:

@@ -12,7 +12,7 @@ from gradio.components import Component
 from gradio.events import EventListener
 from pydantic.fields import FieldInfo
 
-from pipelines.types import Kind, Params
+from pipelines.types import Kind, Params, Subject
 from ui import words
 from ui.pictures import Photo
 
@@ -160,7 +160,12 @@ def _picture(field: Field, elem_id: str, locked: str) -> Component:
 
 
 def _mask(field: Field, elem_id: str, locked: str) -> Component:
-    return gr.HTML(words.matte(False), elem_id=elem_id)
+    return gr.HTML(mask_words(field, False), elem_id=elem_id)
+
+
+def mask_words(field: Field, own: bool) -> str:
+    """What is said of a mask: the one that every `Subject` has is its cut-out, any other is painted from nothing."""
+    return words.mask(own, field.name in Subject.model_fields)
 
 
 def _choice(field: Field, elem_id: str, locked: str) -> Component:

@@ -13,6 +13,8 @@ from pipelines.types import Job, Queued, Result, Step
 IDLE = "Add a photo to begin."
 STARTED = "Starting"
 REPAIR = "Repair the cut-out by hand"
+PAINT = "Paint the mask"
+PAINT_BRUSH = "Paint green over the place to change; red or the eraser takes paint away."
 BRUSH = "Greyed parts are dropped. Paint green over what to keep, red over what to drop; erase to undo a stroke."
 STOPPED = "Stopped. Nothing was written."
 
@@ -76,9 +78,12 @@ def notice(sentences: Iterable[str], target: str) -> str:
     return f'<p class="dbx-alert calm" role="status" data-for="{escape(target)}">{escape(text)}</p>' if text else ""
 
 
-def matte(own: bool) -> str:
-    """Which cut-out is in use."""
-    return f'<p class="dbx-matte">{"Your own cut-out is in use." if own else "The automatic cut-out is in use."}</p>'
+def mask(own: bool, cut_out: bool) -> str:
+    """Which mask is in use; a cut-out has an automatic one, any other none."""
+    text = "Your own cut-out is in use." if cut_out else "Your mask is in use."
+    if not own:
+        text = "The automatic cut-out is in use." if cut_out else "Nothing is painted yet."
+    return f'<p class="dbx-matte">{text}</p>'
 
 
 SEE_THROUGH = '<i class="see-through"></i>'

@@ -14,6 +14,8 @@ from tests.watching import EXAMPLES
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
+    # Gradio leaves the socket open with which it looked for a free port.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     # Gradio's own use of pandas, once per event.
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
     pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
