@@ -13,8 +13,15 @@ from tests.bench.house import Room
 HERE = Path(__file__).parent
 SIDE = 240
 # The example that shows a tool best.
-PHOTO = {"headshot": "hopper", "product": "coffee", "background": "astronaut", "style": "astronaut"}
-FACE = {"headshot": {"framing": "classic"}, "product": {}, "background": {"ratio": "1:1"}, "style": {"where": "all"}}
+PHOTO = {"headshot": "hopper", "product": "coffee", "background": "astronaut", "style": "astronaut", "kit": "coffee"}
+FACE = {
+    "headshot": {"framing": "classic"},
+    "product": {},
+    "background": {"ratio": "1:1"},
+    "style": {},
+    "kit": {"headline": "Good morning", "colour": "#1c4a80"},
+}
+WHOLE = ("kit",)  # tools whose tile shows the picture's shape
 
 
 def tiles(room: Room) -> None:
@@ -26,6 +33,7 @@ def tiles(room: Room) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for preset in get_args(tool.params.model_fields["preset"].annotation):
             values = {"photo": room.photos[PHOTO[tool.id]], "preset": preset, "size": 512, "seed": 1, **FACE[tool.id]}
+            values = {name: value for name, value in values.items() if name in tool.params.model_fields}
             if preset == "my-backdrop":
                 values["backdrop"] = room.photos["chelsea"]
             _save(room, tool.id, values, folder / f"{preset}.webp")
@@ -77,7 +85,8 @@ def _opened(room: Room, file_id: str) -> PIL.Image.Image:
 def _save(room: Room, tool: str, values: dict[str, object], path: Path) -> None:
     result = room.make(tool, **values)
     with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
-        square = _square(picture.convert("RGBA"))
+        shape = _fitted if tool in WHOLE else _square
+        square = shape(picture.convert("RGBA"))
         square.resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS).save(path, quality=82, method=6)
     print(path.relative_to(HERE), path.stat().st_size)
 
@@ -89,6 +98,14 @@ def _square(picture: PIL.Image.Image) -> PIL.Image.Image:
     ground = PIL.Image.new("RGB", (side, side), "white")
     part = picture.crop((left, top, left + side, top + side))
     ground.paste(part, mask=part.getchannel("A"))
+    return ground
+
+
+def _fitted(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """All of it, on a square of light grey."""
+    side = round(max(picture.size) * 1.08)
+    ground = PIL.Image.new("RGB", (side, side), (236, 236, 238))
+    ground.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2), picture.getchannel("A"))
     return ground
 
 
