@@ -18,7 +18,7 @@ import numpy as np
 
 from pipelines.types import Image, NotFound, StudioError
 
-Role = Literal["upload", "example", "result", "matte", "layers"]
+Role = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
 PUBLIC = "*"
 
 _SCHEMA = """
@@ -83,6 +83,15 @@ class Files:
         self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], pixels_sha256(image))
         return file_id
 
+    def add_table(self, data: bytes, owner: str, role: Role) -> str:
+        """Keep JSON lines and return their id; it is the owner's alone, since the id is a hash of both."""
+        digest = hashlib.sha256(owner.encode() + b":" + data).hexdigest()
+        file_id = f"file-{digest[:40]}"
+        path = self.root / f"{file_id}.jsonl"
+        self.write(path, data)
+        self._record(file_id, owner, role, "jsonl", path, 0, 0, digest)
+        return file_id
+
     def keep_past(self, file_id: str, owner: str, past: bytes) -> None:
         """Keep what an upload said of itself. It belongs to this owner alone: the same pixels may have other pasts."""
         self.write(self._past(file_id, owner), past)
@@ -99,7 +108,10 @@ class Files:
         """Write beside and move into place, so that no half file is ever seen. Raises `disk_full`."""
         part = path.with_name(f".part-{uuid.uuid4().hex}")
         try:
-            part.write_bytes(data)
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # else a power cut leaves the name without the bytes
             os.replace(part, path)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -110,7 +122,11 @@ class Files:
     def _record(self, file_id: str, owner: str, role: str, format: str, path: Path, w: int, h: int, sha: str) -> None:
         row = (file_id, owner, role, format, path.name, w, h, path.stat().st_size, sha, time.time())
         with self._lock:
-            self._db.execute("INSERT OR IGNORE INTO files VALUES (?,?,?,?,?,?,?,?,?,?)", row)
+            self._db.execute(
+                "INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?) "
+                "ON CONFLICT (id, owner) DO UPDATE SET created = excluded.created",
+                row,
+            )
 
     def info(self, file_id: str, owner: str | None = None) -> FileInfo:
         """The row, if `owner` (None: anybody) may see it. Raises `not_found`, also when it is somebody else's."""
@@ -138,6 +154,31 @@ class Files:
     def path(self, file_id: str) -> Path:
         """Where the bytes lie. Raises `not_found`."""
         return self.info(file_id).path
+
+    def bytes(self) -> int:
+        """What all files take on disk."""
+        with self._lock:
+            row = self._db.execute("SELECT COALESCE(SUM(b), 0) FROM (SELECT MAX(bytes) b FROM files GROUP BY path)")
+            return int(row.fetchone()[0])
+
+    def older_than(self, seconds: float) -> set[str]:
+        """Ids, the examples' left out, that nobody brought within this time."""
+        query = "SELECT id FROM files GROUP BY id HAVING MAX(created) < ? AND SUM(owner = ?) = 0"
+        with self._lock:
+            return {row["id"] for row in self._db.execute(query, (time.time() - seconds, PUBLIC)).fetchall()}
+
+    def forget(self, file_id: str) -> None:
+        """Delete a file and what its owners' uploads said of themselves, for every owner."""
+        with self._lock:
+            self._db.execute("DELETE FROM files WHERE id = ?", (file_id,))
+        for path in (*self.root.glob(f"{file_id}.*"), *self.root.glob(f"{file_id}-*")):
+            path.unlink(missing_ok=True)
+
+    def clear_parts(self, seconds: float) -> None:
+        """Delete what a killed process left half written so long ago."""
+        for part in self.root.glob(".part-*"):
+            if part.stat().st_mtime < time.time() - seconds:
+                part.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the index."""

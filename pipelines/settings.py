@@ -26,6 +26,8 @@ class Settings:
     queue: int = 16
     spaces: bool = False
     gate: bool = True
+    keep_days: float = 0.0
+    keep_gb: float = 0.0
 
     @property
     def loopback(self) -> bool:
@@ -58,6 +60,7 @@ class Settings:
             host="0.0.0.0" if spaces and args.host == cls.host else args.host,
             port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
             require_key=args.require_key, queue=args.queue, spaces=spaces, gate=args.gate,
+            keep_days=args.keep_days, keep_gb=args.keep_gb,
         )  # fmt: skip
 
 
@@ -85,7 +88,22 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         "--gate", type=_on, default=default("GATE", "on"), metavar="on|off",
         help="check pictures for nudity; off only where nobody else can reach the studio (default: on)",
     )  # fmt: skip
+    parser.add_argument(
+        "--keep-days", type=_amount, default=_amount(default("KEEP_DAYS", "0")), metavar="D",
+        help="forget jobs and pictures after so many days, starred ones excepted (default: never)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep-gb", type=_amount, default=_amount(default("KEEP_GB", "0")), metavar="G",
+        help="forget the oldest when pictures take more than this (default: no limit)",
+    )  # fmt: skip
     return parser
+
+
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
 
 
 def _on(text: str) -> bool:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "controlnet_aux", "spaces"}
 STARTERS = {"multiprocessing", "pebble", "concurrent", "subprocess", "_thread"}
 
-# app -> ui -> batch -> desk -> jobs -> engines -> (tools, studio) -> parts -> models -> types, by the longest that fits.
+# app -> ui -> batch -> desk -> jobs -> engines -> (tools, studio) -> parts -> models -> types, the longest that fits.
 RANK = {
     "app": 10,
     "ui": 9,
@@ -31,6 +31,7 @@ RANK = {
     "pipelines.table": 4,
     "pipelines.watchers": 5,
     "pipelines.lanes": 5,
+    "pipelines.retention": 5,
     "pipelines.stream": 4,
     "pipelines.parts.emit": 4,  # lies among the parts and works for the studio: it writes to the stream
     "pipelines.parts": 3,

@@ -17,6 +17,7 @@ from pipelines.models import devices, profiles
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
 from pipelines.parts.ingest import Ingest
+from pipelines.retention import Keep, sweep
 from pipelines.settings import Settings
 from ui import rest
 from ui.access import Access, refusal
@@ -51,6 +52,8 @@ def build(settings: Settings) -> Studio:
     files = Files(settings.data)
     cache = Cache(FAMILIES, budget=devices.budget(), device=device)
     jobs = Jobs(settings.data, LocalEngine(cache, files, gate=settings.gate), waiting=settings.queue)
+    keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
+    jobs.every(3600, lambda: sweep(jobs.table, files, keep))
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)
     return Studio(desk, Access(settings, Keys(settings.data)), cache, jobs, files, ingest)

@@ -19,6 +19,7 @@ from pipelines.batch.shelf import Nothing, Shelf, Zip, shelf
 from pipelines.batch.store import Asked, Batch, RowState, Seeds, Store
 from pipelines.desk import Desk
 from pipelines.lanes import BUG
+from pipelines.retention import DAY
 from pipelines.table import DEATHS
 from pipelines.types import MAX_SEED, BadInput, NotFound, StudioError
 
@@ -55,6 +56,8 @@ class Batches:
         self.store = Store(desk.jobs.table)
         self._shelves: dict[str, Shelf] = {}
         self.jobs.feed(self)
+        if desk.settings.keep_days:
+            desk.jobs.every(3600, self._forget_old)
 
     # ------------------------------------------------------------ making one
 
@@ -151,6 +154,13 @@ class Batches:
         shutil.rmtree(self.root / batch_id, ignore_errors=True)
 
     # ------------------------------------------------------------ looking
+
+    def _forget_old(self) -> None:
+        self.store.forget_old(time.time() - self.desk.settings.keep_days * DAY)
+        known = set(self.store.ids())
+        for folder in self.root.iterdir() if self.root.exists() else ():
+            if folder.name not in known and folder.stat().st_mtime < time.time() - DAY:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, batch_id: str, owner: str) -> Batch:
         """The owner's batch. Raises `NotFound`, also for somebody else's."""

@@ -90,6 +90,11 @@ class Store:
             for batch in self._ids("SELECT id FROM batches WHERE state IN ('running', 'paused')"):
                 self.reclaim(batch)
 
+    def ids(self) -> list[str]:
+        """Every batch's."""
+        with self.lock:
+            return self._ids("SELECT id FROM batches")
+
     def _ids(self, query: str) -> list[str]:
         return [row["id"] for row in self._db.execute(query).fetchall()]
 
@@ -230,6 +235,14 @@ class Store:
                 (owner, before, before, limit),
             ).fetchall()
         return [_batch(row) for row in rows]
+
+    def forget_old(self, before: float) -> None:
+        """Remove batches that ended before then and none of whose jobs is left."""
+        for batch in self._ids(
+            f"SELECT id FROM batches b WHERE finished < {before:f} AND NOT EXISTS "
+            "(SELECT 1 FROM jobs j WHERE j.batch_id = b.id)"
+        ):
+            self.forget(batch)
 
     def of_job(self, job_id: str) -> str | None:
         """The id of the batch that a job is of."""
