@@ -13,12 +13,20 @@ from tests.bench.house import Room
 HERE = Path(__file__).parent
 SIDE = 240
 # The example that shows a tool best.
-PHOTO = {"headshot": "hopper", "product": "coffee", "background": "astronaut", "style": "astronaut", "kit": "coffee"}
+PHOTO = {
+    "headshot": "hopper",
+    "product": "coffee",
+    "background": "astronaut",
+    "style": "astronaut",
+    "kit": "coffee",
+    "fashion": "hopper",
+}
 FACE = {
     "headshot": {"framing": "classic"},
     "product": {},
     "background": {"ratio": "1:1"},
     "style": {},
+    "fashion": {"title": ""},
     "kit": {"headline": "Good morning", "colour": "#1c4a80"},
 }
 WHOLE = ("kit",)  # tools whose tile shows the picture's shape
@@ -34,9 +42,49 @@ def tiles(room: Room) -> None:
         for preset in get_args(tool.params.model_fields["preset"].annotation):
             values = {"photo": room.photos[PHOTO[tool.id]], "preset": preset, "size": 512, "seed": 1, **FACE[tool.id]}
             values = {name: value for name, value in values.items() if name in tool.params.model_fields}
+            if preset == "flat-lay":
+                values["photo"] = room.photos["coffee"]
+            if preset == "cover":
+                values["title"] = "Grace"
             if preset == "my-backdrop":
                 values["backdrop"] = room.photos["chelsea"]
             _save(room, tool.id, values, folder / f"{preset}.webp")
+
+
+CARD = (640, 480)
+# What a tool's card on Home shows.
+CARDS: dict[str, tuple[str, dict[str, object]]] = {
+    "headshot": ("astronaut", {"preset": "lobby", "framing": "classic"}),
+    "product": ("coffee", {"preset": "marble", "ratio": "4:3"}),
+    "background": ("chelsea", {"preset": "night"}),
+    "style": ("coffee", {"preset": "watercolour"}),
+    "cutout": ("coffee", {}),
+    "upscale": ("chelsea", {"factor": "2"}),
+}
+
+
+def cards(room: Room) -> None:
+    """One picture a tool for Home, `assets/tiles/<tool>/card.webp`."""
+    for tool, (photo, values) in CARDS.items():
+        fields = room.desk.tool(tool).params.model_fields
+        asked = {"photo": room.photos[photo], "size": 1024, "seed": 1, **values}
+        result = room.make(tool, **{name: value for name, value in asked.items() if name in fields})
+        path = HERE / "tiles" / tool / "card.webp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
+            _filled(picture.convert("RGBA")).save(path, quality=84, method=6)
+        print(path.relative_to(HERE), path.stat().st_size)
+
+
+def _filled(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """The picture over the whole card, its upper part kept, on pale grey where there is nothing."""
+    scale = max(CARD[0] / picture.width, CARD[1] / picture.height)
+    large = picture.resize((round(picture.width * scale), round(picture.height * scale)), PIL.Image.Resampling.LANCZOS)
+    left, top = (large.width - CARD[0]) // 2, (large.height - CARD[1]) // 6
+    part = large.crop((left, top, left + CARD[0], top + CARD[1]))
+    ground = PIL.Image.new("RGB", CARD, "#eef1f0")
+    ground.paste(part, mask=part.getchannel("A"))
+    return ground
 
 
 # What the README shows: source photo, then these.
@@ -114,6 +162,7 @@ if __name__ == "__main__":
         built = Room(Path(data))
         try:
             tiles(built)
+            cards(built)
             strips(built)
         finally:
             built.close()

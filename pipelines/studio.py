@@ -232,6 +232,7 @@ class JobStudio:
             "placement": {
                 "box": [round(side, 2) for side in frame.box] if frame else None,
                 "scale": round(frame.scale, 5) if frame else None,
+                "roll": round(frame.roll, 3) if frame else None,
                 "resampling": resampling(frame) if frame else "none",
             },
             "mode": "exact" if draft.exact else "relit",
