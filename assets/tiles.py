@@ -56,7 +56,7 @@ CARD = (640, 480)
 CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "headshot": ("astronaut", {"preset": "lobby", "framing": "classic"}),
     "product": ("coffee", {"preset": "marble", "ratio": "4:3"}),
-    "background": ("chelsea", {"preset": "night"}),
+    "background": ("hopper", {"preset": "night", "ratio": "1:1"}),
     "style": ("coffee", {"preset": "watercolour"}),
     "cutout": ("coffee", {}),
     "upscale": ("chelsea", {"factor": "2"}),

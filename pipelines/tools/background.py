@@ -178,5 +178,5 @@ TOOL = Tool(
     run=run,
     strengths=("Custom environments", "Seamless blending", "Any style or theme", "High resolution", "Fast"),
     limits=("Invented scenes need a GPU model; here they are chosen from built-in ones",),
-    examples=("astronaut", "chelsea", "coffee"),
+    examples=("astronaut", "hopper", "coffee"),
 )

@@ -71,5 +71,5 @@ TOOL = Tool(
     run=run,
     strengths=("Transparent PNG", "Your own pixels, unchanged", "Full resolution", "Brush to repair"),
     limits=("Glass and fine veils are cut as solid",),
-    examples=("coffee", "chelsea", "astronaut"),
+    examples=("coffee", "hopper", "astronaut"),
 )
