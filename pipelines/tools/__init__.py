@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.tools import background, cutout, headshot, kit, product, retouch, style, upscale
+from pipelines.tools import background, cutout, fashion, headshot, kit, product, retouch, style, upscale
 from pipelines.types import NotFound, Tool
 
 
@@ -16,7 +16,17 @@ def _unique(rows: Sequence[Tool]) -> tuple[Tool, ...]:
 
 
 TOOLS: tuple[Tool, ...] = _unique(
-    [headshot.TOOL, product.TOOL, background.TOOL, style.TOOL, kit.TOOL, cutout.TOOL, upscale.TOOL, retouch.TOOL]
+    [
+        headshot.TOOL,
+        product.TOOL,
+        background.TOOL,
+        style.TOOL,
+        fashion.TOOL,
+        kit.TOOL,
+        cutout.TOOL,
+        upscale.TOOL,
+        retouch.TOOL,
+    ]
 )
 
 

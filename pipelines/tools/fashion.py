@@ -1,0 +1,240 @@
+"""Lookbook: one photo in a season's scene, graded and laid out; the clothes are the photo's, it dresses nobody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from pipelines.parts.compose import Shadow, compose
+from pipelines.parts.cutout import core_of
+from pipelines.parts.frame import bounds, fill_frame, place, sides_cut, size_of
+from pipelines.parts.lettering import Box, Set, fitted, made_legible, write
+from pipelines.parts.light import key_side, outline_colour, white_point
+from pipelines.tools import fields
+from pipelines.types import (
+    Alpha,
+    Backdrop,
+    Draft,
+    Emit,
+    Image,
+    Placed,
+    Render,
+    Side,
+    Studio,
+    Subject,
+    Tool,
+    choice,
+    number,
+    prompt,
+    seed,
+)
+
+PresetId = Literal[
+    "clean-grey", "spring", "summer", "autumn", "winter", "street", "evening", "editorial-bw", "flat-lay", "cover",
+]  # fmt: skip
+RatioId = Literal["4:5", "2:3", "1:1", "9:16"]
+RATIOS: dict[str, tuple[int, int]] = {"4:5": (4, 5), "2:3": (2, 3), "1:1": (1, 1), "9:16": (9, 16)}
+Triple = tuple[float, float, float]
+_NONE: Triple = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Grade:
+    """A look of the whole picture: steps of 8 bit added to shadows and to lights per channel, contrast, saturation."""
+
+    shadows: Triple = _NONE
+    lights: Triple = _NONE
+    contrast: float = 0.0
+    saturation: float = 1.0
+
+
+@dataclass(frozen=True)
+class Season:
+    """A preset: a built-in scene, words for a model that draws, a grade, and whether it lies flat or is a cover.
+
+    `turned` turns the scene's greens by so many degrees of hue: the same wood in another month.
+    """
+
+    title: str
+    scene: str
+    words: str
+    grade: Grade
+    turned: float = 0.0
+    flat: bool = False
+    cover: bool = False
+
+
+SEASONS: dict[str, Season] = {
+    "clean-grey": Season("Clean Grey", "studio-grey", "seamless grey studio paper", Grade(contrast=0.06)),
+    "spring": Season("Spring", "park", "park in spring, fresh green, soft light",
+                     Grade((2, 5, 3), (4, 5, -3), -0.04, 1.08)),
+    "summer": Season("Summer", "sky", "open landscape under a summer sky", Grade((5, 2, -3), (8, 4, -6), 0.06, 1.12)),
+    "autumn": Season("Autumn", "forest", "autumn forest in warm light", Grade((4, 0, -6), (10, 3, -10), 0.05, 0.96),
+                     turned=58),
+    "winter": Season("Winter", "dawn", "pale winter morning", Grade((-4, 0, 7), (-3, 1, 6), 0.03, 0.80)),
+    "street": Season("Street", "city", "city street in daylight", Grade((-3, 2, 6), (5, 1, -3), 0.10, 0.94)),
+    "evening": Season("Evening", "night", "city lights in the evening", Grade((-3, -1, 6), (7, 1, -4), 0.10, 1.02)),
+    "editorial-bw": Season("Editorial B&W", "studio-dark", "dark studio", Grade(contrast=0.22, saturation=0.0)),
+    "flat-lay": Season("Flat Lay", "linen", "natural linen cloth from above", Grade(contrast=0.03), flat=True),
+    "cover": Season("Cover", "studio-light", "light studio background", Grade((0, 0, 2), (3, 1, -2), 0.05), cover=True),
+}  # fmt: skip
+
+
+class Fashion(Subject):
+    """The form."""
+
+    preset: PresetId = choice(
+        "Look", "Scene, grading and layout in one.", "clean-grey",
+        labels={key: row.title for key, row in SEASONS.items()}, tiles=True,
+    )  # fmt: skip
+    title: str = prompt("Title", "On the cover, and under the other looks where there is one.", max_length=40)
+    background: str = fields.words("Takes the place of the look's scene, for example: Venice, workshop, spotlight.")
+    ratio: RatioId = choice("Shape", "Width to height.", "4:5")
+    size: int = fields.size(1280)
+    variations: int = fields.variations()
+    grading: int = number("Grading", "0: the colours as they are.", 100, ge=0, le=100, unit="%")
+    backdrop: str | None = fields.my_backdrop()
+    colour: str | None = fields.scene_colour()
+    blur: float = fields.blur()
+    format: fields.FileFormat = fields.file_format()
+    quality: int = fields.quality()
+    seed: int | None = seed()
+    consent: bool = fields.consent()
+
+
+def run(params: Fashion, studio: Studio, emit: Emit) -> Draft:
+    """Cut out, stand in the frame, set the season, grade, letter."""
+    photo = studio.open(params.photo)
+    cutout = studio.cutout(params, emit)
+    faces = studio.faces(params.photo)
+    emit("Cutting out", 1, 1)
+    season = SEASONS[params.preset]
+    size = size_of(RATIOS[params.ratio], 512 if studio.draft else params.size)
+    lies = season.flat and not faces
+    frame = fill_frame(
+        cutout.alpha,
+        size,
+        0.86 if lies else 1.08,
+        params,
+        stand="centre" if lies else "floor",
+        floor=_foot(cutout.alpha),
+    )
+    placed = place(photo, cutout, frame)
+    key: Side = key_side(photo, faces[0]) if faces else "none"
+    scenes = studio.draw(_render(params, studio, season, placed, photo, key, lies=lies, person=bool(faces)), emit)
+
+    shadow = _shadow(cutout.alpha, lies=lies, person=bool(faces))
+    images = []
+    for n, plate in enumerate(scenes.images):
+        plate = greens_turned(plate, season.turned) if season.turned and not params.background else plate
+        image = compose(placed, plate, seed=studio.seed + n, key=key, shadow=shadow)
+        image = graded(image, season.grade, params.grading / 100)
+        _letter(image, params, season, placed.alpha)
+        images.append(image)
+        emit("Composing", n + 1, len(scenes.images), image)
+    return Draft(
+        images=tuple(images),
+        source=placed,
+        core=core_of(placed.alpha),
+        alphas=(placed.alpha,),
+        notices=(*cutout.notices, *frame.notices, *scenes.notices),
+        exact=False,
+        face=faces[0] if faces else None,
+    )
+
+
+def _foot(alpha: Alpha) -> float:
+    """Whoever is cut by the photo's lower edge is cut by the frame's too; feet stand above it."""
+    return 1.0 if "bottom" in sides_cut(alpha) else 0.94
+
+
+def _shadow(alpha: Alpha, *, lies: bool, person: bool) -> Shadow | None:
+    if lies:
+        return replace(Shadow(), squash=1.0, tilt=0.0, contact=0.4)
+    return None if person or "bottom" in sides_cut(alpha) else Shadow()
+
+
+def _render(
+    params: Fashion, studio: Studio, season: Season, placed: Placed, photo: Image, key: Side, *, lies: bool,
+    person: bool,
+) -> Render:  # fmt: skip
+    _, top, _, bottom = bounds(placed.alpha)
+    height = placed.frame.size[1]
+    seeds = tuple(studio.seed + n for n in range(1 if studio.draft else params.variations))
+    backdrop = Backdrop(
+        scene="" if params.background else season.scene,
+        colour=fields.rgb(params.colour),
+        picture=studio.open(params.backdrop) if params.backdrop else None,
+        blur=params.blur / 100,
+        horizon=(top + 0.18 * (bottom - top)) / height,
+        floor=bottom / height if not person else None,
+        key=key,
+        mired=white_point(photo),
+        seen_from="above" if lies else "front",
+        subject="person" if person else "product",
+        avoid=outline_colour(placed.colour, placed.alpha),
+    )
+    words = params.background or ("" if params.backdrop else season.words)
+    return Render(verb="backdrop", prompt=words, size=placed.frame.size, seeds=seeds, backdrop=backdrop)
+
+
+def greens_turned(plate: Image, degrees: float) -> Image:
+    """Greens of the scene turned towards red by `degrees` of Lab hue, yellows and neutrals less and less."""
+    lab = np.asarray(cv2.cvtColor(plate.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+    hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
+    angle = np.radians(-degrees * np.clip((hue - 70) / 35, 0, 1) * (hue < 190))
+    chroma = np.hypot(lab[..., 1], lab[..., 2]) * 1.15
+    lab[..., 1] = chroma * np.cos(np.radians(hue) + angle)
+    lab[..., 2] = chroma * np.sin(np.radians(hue) + angle)
+    return np.clip(np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)) * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def graded(image: Image, grade: Grade, share: float) -> Image:
+    """The grade on the whole picture, by `share` 0 to 1; black stays near black and white near white."""
+    values = image.astype(np.float32)
+    light = (values @ np.array([0.2126, 0.7152, 0.0722], np.float32))[..., None]
+    values = light + (values - light) * np.float32(1 + share * (grade.saturation - 1))
+    tone = np.clip(light / 255, 0, 1)
+    # Each end's tint is strongest a quarter in from that end, so that paper and ink stay neutral.
+    dark, bright = np.sin(np.pi * np.clip(tone * 1.4, 0, 1)), np.sin(np.pi * np.clip((tone - 0.3) / 0.7, 0, 1))
+    values += np.float32(share) * (dark * np.array(grade.shadows) + bright * np.array(grade.lights)).astype(np.float32)
+    bend = 255 * np.float32(grade.contrast * share / 2) * np.sin(2 * np.pi * (tone - 0.5))
+    return np.clip(values + bend + 0.5, 0, 255).astype(np.uint8)
+
+
+def _letter(image: Image, params: Fashion, season: Season, alpha: Alpha) -> None:
+    """A masthead across the top, behind nobody's face; or a line at the foot. Changes `image`."""
+    if not params.title:
+        return
+    height, width = image.shape[:2]
+    edge = round(0.05 * width)
+    if not season.cover:
+        box = Box(edge, height - edge - round(0.06 * height), width - 2 * edge, round(0.06 * height))
+        _written(image, fitted(params.title, box.width, box.height, round(0.045 * height), "Regular"), box)
+        return
+    box = Box(edge, edge, width - 2 * edge, round(0.26 * height))
+    made = fitted(params.title.upper(), box.width, box.height, round(0.40 * height))
+    subject, covered = image.copy(), np.clip(alpha, 0, 1)[..., None]
+    _written(image, made, Box(box.x, box.y, box.width, min(box.height, made.height)))
+    # The masthead stands behind the head, as on a newsstand.
+    image[...] = np.asarray(image + covered * (subject.astype(np.float32) - image) + 0.5, np.uint8)
+
+
+def _written(image: Image, made: Set, box: Box) -> None:
+    write(image, made, box, made_legible(image, box), "centre")
+
+
+TOOL = Tool(
+    id="fashion",
+    title="Lookbook",
+    summary="Your photo in a season's light, graded and laid out. It dresses nobody: the clothes are the photo's.",
+    params=Fashion,
+    run=run,
+    strengths=("Lifestyle imagery", "Seasonal themes", "High-fashion looks", "Brand alignment", "Cover layout"),
+    limits=("Dresses nobody; other clothes, models and poses need a GPU model",),
+    person=True,
+    examples=("astronaut", "hopper", "coffee"),
+)
