@@ -15,7 +15,8 @@ from pipelines.models.families import nets
 from pipelines.models.families.faces import FaceMesh
 from pipelines.models.families.matting import Matting
 from pipelines.parts.cutout import core_of, core_share, cutout
-from pipelines.parts.edges import OPAQUE, foreground
+from pipelines.parts.doubt import SURE, settled, without_strays
+from pipelines.parts.edges import OPAQUE, foreground, refined
 from pipelines.parts.subject import one_subject, soft_patch, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
 from tests.bench import matte as bench
@@ -91,8 +92,16 @@ def test_one_piece_without_holes(cuts: dict[str, Cutout], name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "inside", "outside"),
     [
-        ("astronaut", [(225, 60), (60, 420), (490, 430), (380, 480), (250, 500)], [(60, 60), (440, 100), (15, 250)]),
-        ("hopper", [(260, 35), (200, 70), (40, 560), (490, 560), (250, 450)], [(40, 100), (470, 100), (40, 340)]),
+        (
+            "astronaut",
+            [(225, 60), (60, 420), (490, 430), (380, 480), (250, 500), (30, 460), (500, 490)],
+            [(60, 60), (440, 100), (15, 250), (3, 425), (8, 440), (14, 475), (20, 495)],
+        ),
+        (
+            "hopper",
+            [(260, 35), (200, 70), (40, 560), (490, 560), (250, 450), (160, 130)],
+            [(40, 100), (470, 100), (40, 340), (168, 54), (167, 60), (168, 64)],
+        ),
         ("coffee", [(410, 85), (90, 200), (280, 370), (220, 270)], [(20, 20), (560, 300), (40, 350)]),
     ],
 )
@@ -102,6 +111,26 @@ def test_what_belongs_stays_and_what_is_behind_goes(
     alpha = cuts[name].alpha
     assert [float(alpha[y, x]) for x, y in inside] == [1.0] * len(inside)
     assert [float(alpha[y, x]) for x, y in outside] == [0.0] * len(outside)
+
+
+def test_a_first_alpha_is_seen_before_the_second_look(mesh: FaceMesh, net: Matting) -> None:
+    photo, told = example("astronaut"), []
+
+    class Watched:
+        def alpha(self, image: Image) -> Alpha:
+            told.append("look")
+            return net.alpha(image)
+
+    def seen(alpha: Alpha) -> None:
+        told.append("seen")
+        assert alpha.shape == photo.shape[:2]
+        assert alpha[100, 225] == 1
+        assert alpha[60, 400] == 0
+
+    cutout(photo, Watched(), faces=mesh.faces(photo), seen=seen)
+    assert told == ["look", "seen", "look"]
+    cutout(photo, Watched(), matte=np.full((8, 8), 255, np.uint8), seen=seen)
+    assert len(told) == 3
 
 
 def test_same_photo_same_cutout(net: Matting, cuts: dict[str, Cutout]) -> None:
@@ -206,6 +235,72 @@ def test_the_own_colour_is_found_under_a_soft_edge() -> None:
     error = np.abs(foreground(mixed, alpha).astype(float) - own)
     assert error[(alpha > 0.1) & (alpha < 1)].mean() < 4
     assert np.array_equal(foreground(mixed, alpha)[alpha == 1], mixed[alpha == 1])
+
+
+def striped(side: int = 400) -> Image:
+    """Red and white bands across, as a flag behind, with grain."""
+    rows = np.arange(side)[:, None] // 50 % 2
+    photo = np.where(rows[..., None], (150, 20, 30), (225, 222, 218)) + np.zeros((side, side, 3))
+    return np.clip(photo + np.random.default_rng(0).normal(0, 2, photo.shape), 0, 255).astype(np.uint8)
+
+
+def framed(colour: tuple[int, int, int], behind: Image, radius: float = 120) -> tuple[Image, Alpha]:
+    """A disc of one colour before `behind`, and its alpha."""
+    alpha = disc_alpha(len(behind), radius)
+    mixed = np.array(colour) * alpha[..., None] + behind * (1 - alpha[..., None])
+    return mixed.astype(np.uint8), alpha
+
+
+def test_a_wide_doubt_goes_to_those_of_its_colour() -> None:
+    photo, alpha = framed((60, 120, 70), striped())
+    doubted = alpha.copy()
+    doubted[60:76, 190:210] = 0.4  # ground above the disc
+    doubted[150:190, 190:210] = 0.4  # within it
+    known = settled(photo, doubted)
+    assert known.alpha[62:74, 192:208].max() < SURE
+    assert known.alpha[152:188, 192:208].min() > 1 - SURE
+    assert known.closed[65, 200]
+
+
+def test_narrow_doubt_is_left_to_its_colours() -> None:
+    photo, alpha = framed((60, 120, 70), striped())
+    alpha[40:90, 199:202] = 0.5
+    known = settled(photo, alpha)
+    assert np.array_equal(known.alpha, alpha)
+    assert not known.doubt.any()
+
+
+def test_a_third_colour_is_no_mixture() -> None:
+    photo, alpha = framed((60, 60, 60), np.full((400, 400, 3), 200, np.uint8))
+    photo[70:85, 195:206] = (130, 200, 20)
+    alpha[70:85, 195:206] = 0.2
+    unsure = (alpha > SURE) & (alpha < 1 - SURE)
+    inside = (slice(72, 83), slice(197, 204))
+    assert refined(photo, alpha, unsure)[inside].min() > 0.3
+    assert refined(photo, alpha, unsure, np.ones_like(alpha))[inside].max() < 0.25
+
+
+@pytest.mark.parametrize("turn", [0, 2, 3])
+def test_a_piece_of_the_ground_at_the_border_goes(turn: int) -> None:
+    photo, alpha = framed((60, 120, 70), striped(), 165)
+    alpha[200:250, :40] = 1  # a red band that goes on to the disc
+    photo, alpha = np.rot90(photo, turn).copy(), np.rot90(alpha, turn).copy()
+    cleaned = np.rot90(without_strays(photo, alpha), -turn)
+    assert cleaned[205:245, :30].max() == 0
+    assert cleaned[200:250, 45:300].min() == 1
+
+
+def test_an_arm_at_the_border_stays() -> None:
+    photo, alpha = framed((60, 120, 70), striped(), 165)
+    photo[205:245, :45] = photo[205:245, 150:195]
+    alpha[205:245, :45] = 1
+    assert np.array_equal(without_strays(photo, alpha), alpha)
+
+
+def test_what_goes_on_below_stays() -> None:
+    photo, alpha = framed((60, 120, 70), np.rot90(striped()).copy(), 165)
+    alpha[360:, 200:250] = 1
+    assert np.array_equal(without_strays(photo, alpha), alpha)
 
 
 def test_specks_and_pinholes_go_and_a_handle_stays() -> None:

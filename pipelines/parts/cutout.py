@@ -6,13 +6,14 @@ the colours on both sides of the edge say where the edge runs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.parts.doubt import SURE, settled, without_strays
 from pipelines.parts.edges import OPAQUE, foreground, refined
 from pipelines.parts.subject import one_subject, soft_patch, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
@@ -23,7 +24,6 @@ Box = tuple[int, int, int, int]
 HEAD_LOOK = 1.6  # the second look: this much of the head box
 COVERED = 0.3  # mean alpha over a face's box below which the net looked at something else
 LEAST = 0.002  # of the photo's pixels: less is not a subject
-SURE = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
 
 
 class Net(Protocol):
@@ -39,21 +39,28 @@ def cutout(
     matte: Image | Alpha | None = None,
     pick: int = 0,
     faces: Sequence[Face] = (),
+    seen: Callable[[Alpha], None] | None = None,
 ) -> Cutout:
     """The subject of `image` (H x W x 3) at the photo's own size.
 
     `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces all that the net would say.
     `pick` chooses the subject: the face of that number when there are `faces` (by size, as the face mesh gives them),
-    else the detached part of that number by size. Raises `BadInput`: `no_subject` when nothing stands out, or when
-    there is no subject of that number (with `param` "pick").
+    else the detached part of that number by size. `seen` is called once, after the first look of the net, with a first
+    alpha to show meanwhile; never with a user's matte, which needs no net. Raises `BadInput`: `no_subject` when
+    nothing stands out, or when there is no subject of that number (with `param` "pick").
     """
     if matte is not None:
         alpha = _own_matte(matte, image)
         _must_show(alpha)
         return Cutout(foreground(image, alpha), alpha)
     face = _picked(faces, pick)
-    alpha = one_subject(_seen(image, net, face), 0 if face else pick, face)
-    alpha = tidy(refined(image, alpha, (alpha > SURE) & (alpha < 1 - SURE)))
+    number = 0 if face else pick
+    rough = _first_look(image, net, face)
+    if seen is not None:
+        seen(one_subject(rough, number, face))
+    if face is not None:
+        rough = _second_look(image, net, rough, _grown(face, HEAD_LOOK, image))
+    alpha = _weighed(image, without_strays(image, one_subject(rough, number, face)))
     _must_show(alpha)
     return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, [face.box for face in faces]))
 
@@ -99,14 +106,19 @@ def _own_matte(matte: Image | Alpha, image: Image) -> Alpha:
     return np.clip(alpha, 0, 1).astype(np.float32)
 
 
-def _seen(image: Image, net: Net, face: Face | None) -> Alpha:
-    """What the net sees in the photo, and for a person in the head once more."""
+def _weighed(image: Image, alpha: Alpha) -> Alpha:
+    """The net's `alpha` where it was sure; elsewhere what the colours say."""
+    unsure = (alpha > SURE) & (alpha < 1 - SURE)
+    known = settled(image, alpha)
+    return tidy(refined(image, known.alpha, unsure & ~known.closed, known.doubt))
+
+
+def _first_look(image: Image, net: Net, face: Face | None) -> Alpha:
+    """What the net sees in the photo, or around the face when it looked at something else."""
     alpha = clipped(net.alpha(image))
-    if face is None:
+    if face is None or _mean_in(alpha, _grown(face, 1.0, image)) >= COVERED:
         return alpha
-    if _mean_in(alpha, _grown(face, 1.0, image)) < COVERED:
-        alpha = _pasted(image, net, _person(face, image))
-    return _second_look(image, net, alpha, _grown(face, HEAD_LOOK, image))
+    return _pasted(image, net, _person(face, image))
 
 
 def _mean_in(alpha: Alpha, box: Box) -> float:

@@ -21,6 +21,7 @@ NEAREST = cv2.BORDER_REPLICATE
 WORK_SIDE = 640  # of the copy on which colours are spread; never over half the photo: finer gains nothing on the bench
 OPAQUE = np.float32(250 / 255)
 TRUST = 3.0  # the squared separation of the two colours, in deviations, at which they weigh as much as the net
+STRANGE = 25.0  # squared deviations off the line between the two colours at which they weigh half
 NO_SHARE, ALL_SHARE = 0.06, 0.94  # shares of colour nearer to none or all are grain
 SMOOTH = 0.4  # pixels: single pixels are told wrong, edges are not
 NOISE = 3.0  # levels: two colours nearer than the grain of a photo say nothing
@@ -34,11 +35,12 @@ class Sides:
     spread: Floats
 
 
-def refined(image: Image, alpha: Alpha, unsure: Mask) -> Alpha:
+def refined(image: Image, alpha: Alpha, unsure: Mask, doubt: Alpha | None = None) -> Alpha:
     """`alpha` with the `unsure` pixels weighed anew by colour (H x W each, `image` H x W x 3).
 
     The pixel is projected on the line between the two local colours along Fisher's discriminant; the better the
-    colours are told apart there, the more that counts against the net's own word.
+    colours are told apart there, the more that counts against the alpha given. Where there is `doubt` (H x W, 0 to 1)
+    it counts only as far as the pixel lies on that line: a third colour, such as a cord behind a hat, is no mixture.
     """
     if not unsure.any():
         return alpha
@@ -50,12 +52,23 @@ def refined(image: Image, alpha: Alpha, unsure: Mask) -> Alpha:
     weights = _solve(both, across)
     separation = np.maximum((weights * across).sum(axis=1), 1e-6)
     share = (weights * (pixels - ground.mean)).sum(axis=1) / separation
-    share = np.clip((share - NO_SHARE) / (ALL_SHARE - NO_SHARE), 0, 1)
     trust = separation / (separation + TRUST)
+    if doubt is not None:
+        trust /= 1 + doubt[unsure] * _off_line(pixels, share, subject, ground) / STRANGE
+    share = np.clip((share - NO_SHARE) / (ALL_SHARE - NO_SHARE), 0, 1)
     result = alpha.copy()
     result[unsure] += trust * (share - result[unsure])
     result[unsure] = cv2.GaussianBlur(result, (3, 3), SMOOTH)[unsure]
     return result
+
+
+def _off_line(pixels: Floats, share: Floats, subject: Sides, ground: Sides) -> Floats:
+    """Squared distance of N pixels, in deviations of what they would be a mixture of, from `share` on the line."""
+    part = np.clip(share, 0, 1)[:, None]
+    spread = np.asarray(part**2 * subject.spread + (1 - part) ** 2 * ground.spread, np.float32)
+    spread[:, (0, 3, 5)] += 2 * NOISE**2
+    away = np.asarray(pixels - ground.mean - share[:, None] * (subject.mean - ground.mean), np.float32)
+    return np.maximum((away * _solve(spread, away)).sum(axis=1), 0)
 
 
 def foreground(image: Image, alpha: Alpha) -> Image:

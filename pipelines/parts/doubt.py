@@ -1,0 +1,242 @@
+"""Settles what the net leaves open, or takes for the subject at the photo's border, by colours it is sure of nearby.
+
+Knows no nets and no faces. Both are cut along the edges of the photo as in "GrabCut" (Rother et al., 2004), in small
+windows: the colours of a whole photo are too many for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.types import Alpha, Image
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Points = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+Shifts = npt.NDArray[np.intp]
+
+SURE = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
+WORK_SIDE = 640
+WIDE = 5  # pixels of the working copy: an edge that the net saw well is narrower
+WITNESSES = 300  # pixels asked around each doubtful one, the more the nearer
+FAR = 128  # pixels: a fifth of the photo; what continues behind the subject is found again within that
+ALIKE = 8.0  # levels of Lab: two pixels this near are probably of the same thing
+FEW = 0.003  # of the witnesses: fewer say nothing
+CERTAIN = 0.3  # votes for one side minus votes for the other, from which they are the last word
+MOST = 4000  # doubtful pixels that are asked about; of more, every other one
+AROUND = 24  # pixels around a doubtful patch that its cut may learn from
+
+BORDER_SIDE = 256
+BORDER = 0.12  # of the longer side: a stray reaches less far into the photo
+PLAIN = 20.0  # levels of Lab: where a stray ends, the photo has an edge of at least this along four fifths
+SAMPLE = 1000
+
+
+@dataclass(frozen=True)
+class Settled:
+    """H x W each: the alpha, how much of a pixel lies in a wide patch of doubt (0 to 1), and what needs no weighing."""
+
+    alpha: Alpha
+    doubt: Alpha
+    closed: Mask
+
+
+def settled(image: Image, alpha: Alpha) -> Settled:
+    """`alpha` with its wide half-transparent patches decided (`image` H x W x 3).
+
+    Pixels of nearly the same colour, of which the net is sure, vote from up to a fifth of the photo away; a cut along
+    the photo's edges decides where they disagree. Narrow doubt is an edge, and left to its colours.
+    """
+    size = _shrunk(alpha.shape, WORK_SIDE)
+    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+    unsure = (small > SURE) & (small < 1 - SURE)
+    patches = _wide(unsure)
+    if not patches.any():
+        return Settled(alpha, np.zeros(alpha.shape, np.float32), np.zeros(alpha.shape, np.bool_))
+    lab = _lab(image, size)
+    votes = _votes(lab, small, unsure, patches)
+    choice = _cut(lab, small, unsure, patches, votes)
+    doubt, chosen, spoken = (_enlarged(part, alpha.shape) for part in (patches.astype(np.float32), choice, votes))
+    result = np.clip(alpha + doubt * (chosen - alpha), 0, 1).astype(np.float32)
+    plain = (result <= SURE) | (result >= 1 - SURE)
+    return Settled(result, doubt, (np.abs(spoken) > CERTAIN) & plain)
+
+
+def without_strays(image: Image, alpha: Alpha) -> Alpha:
+    """`alpha` without background that the net took for the subject at the left, top or right border of `image`.
+
+    A stray is narrow, ends at a plain edge, and has the colours of sure background nearby and not the subject's.
+    The bottom is left alone: that is where bodies go on.
+    """
+    size = _shrunk(alpha.shape, BORDER_SIDE)
+    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+    if not any((np.rot90(small, turn)[:, 0] > 0.5).any() for turn in range(3)):
+        return alpha
+    lab, width = _lab(image, size), round(BORDER * max(size))
+    strays = np.zeros(small.shape, np.bool_)
+    for turn in range(3):
+        at_left = _at_left(np.ascontiguousarray(np.rot90(lab, turn)), np.rot90(small, turn), width)
+        strays |= np.rot90(at_left, -turn)
+    if not strays.any():
+        return alpha
+    gone = _grown(strays, 3) & ~((small > 0.5) & ~strays)
+    return np.asarray(alpha * (1 - _enlarged(gone.astype(np.float32), alpha.shape)), np.float32)
+
+
+# ---------------------------------------------------------------- wide doubt
+
+
+def _wide(unsure: Mask) -> Mask:
+    """The doubtful pixels in and beside patches into which a disc of `WIDE` fits."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WIDE, WIDE))
+    inner = cv2.morphologyEx(unsure.astype(np.uint8), cv2.MORPH_OPEN, disc)
+    return _grown(inner > 0, 1) & unsure
+
+
+def _votes(lab: Bytes, alpha: Alpha, unsure: Mask, patches: Mask) -> Floats:
+    """-1 where all of the same colour nearby is background, 1 where it is subject, 0 where it is neither or unknown."""
+    sure = ~_grown(unsure, 1)
+    sides = np.dstack((sure & (alpha > 0.5), sure & (alpha < 0.5))).astype(np.float32)
+    y, x = np.nonzero(patches)
+    every = -(-len(y) // MOST)
+    points = (y[::every], x[::every])
+    subject, ground = (_alike(lab, sides, points, _spiral()) / WITNESSES).T
+    given = np.zeros((*alpha.shape, 2), np.float32)
+    given[points] = np.stack(((subject - ground) / (subject + ground + FEW), np.ones_like(subject)), axis=1)
+    total, count = _alike(lab, given, (y, x), _square(3)).T
+    result = np.zeros(alpha.shape, np.float32)
+    result[patches] = total / np.maximum(count, 1e-6)
+    return result
+
+
+def _alike(lab: Bytes, values: Floats, points: Points, shifts: Shifts) -> Floats:
+    """N x C: the sum of `values` (H x W x C) at the places shifted from N points, as far as colours are alike."""
+    reach = int(np.abs(shifts).max())
+    colours = cv2.copyMakeBorder(lab, reach, reach, reach, reach, cv2.BORDER_REPLICATE).astype(np.float32)
+    padded = np.pad(values, ((reach, reach), (reach, reach), (0, 0)))
+    y, x = points[0] + reach, points[1] + reach
+    own, result = colours[y, x], np.zeros((len(y), values.shape[2]), np.float32)
+    for down, right in shifts:
+        apart = colours[y + down, x + right] - own
+        weight = np.exp((apart * apart).sum(axis=1) / np.float32(-2 * ALIKE**2))
+        result += weight[:, None] * padded[y + down, x + right]
+    return result
+
+
+def _spiral() -> Shifts:
+    """Places to ask around a pixel: a sunflower whose seeds lie denser towards the middle."""
+    seed = np.arange(WITNESSES) + 0.5
+    radius, turn = FAR * seed / WITNESSES, seed * np.pi * (3 - np.sqrt(5))
+    return np.rint(np.stack((radius * np.sin(turn), radius * np.cos(turn)), axis=1)).astype(np.intp)
+
+
+def _square(reach: int) -> Shifts:
+    return np.indices((2 * reach + 1, 2 * reach + 1)).reshape(2, -1).T - reach
+
+
+def _cut(lab: Bytes, alpha: Alpha, unsure: Mask, patches: Mask, votes: Floats) -> Alpha:
+    """`alpha` with each patch cut in a window of its own; the edge of the cut softened by less than a pixel."""
+    result = alpha.copy()
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(_grown(patches, 2).astype(np.uint8))
+    held = ~unsure | (np.abs(votes) > CERTAIN)
+    leaning = np.where(votes != 0, votes, alpha - 0.5) > 0
+    for number, (left, top, width, height, _) in enumerate(stats[1:], start=1):
+        rows = slice(max(top - AROUND, 0), top + height + AROUND)
+        window = (rows, slice(max(left - AROUND, 0), left + width + AROUND))
+        here = patches[window] & (np.asarray(labels)[window] == number)
+        result[window][here] = _grab(lab[window], leaning[window], held[window])[here]
+    return np.where(patches, cv2.GaussianBlur(result, (0, 0), 0.7), result).astype(np.float32)
+
+
+def _grab(lab: Bytes, subject: Mask, held: Mask) -> Mask:
+    """Where the subject is after one round of GrabCut from `subject`, which stands where it is `held`."""
+    if not (subject & held).any() or not (~subject & held).any():
+        return subject
+    marks = np.ascontiguousarray(np.where(held, cv2.GC_BGD, cv2.GC_PR_BGD), np.uint8)
+    marks += subject  # the marks of the subject follow on those of the background
+    cv2.setRNGSeed(0)  # it draws its first clusters: the same photo must give the same cut
+    spare = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(np.ascontiguousarray(lab), marks, (0, 0, 0, 0), *spare, 1, cv2.GC_INIT_WITH_MASK)
+    return (marks & 1) > 0
+
+
+# ---------------------------------------------------------------- strays
+
+
+def _at_left(lab: Bytes, alpha: Alpha, width: int) -> Mask:
+    """The strays at the left border of a small copy."""
+    result = np.zeros(alpha.shape, np.bool_)
+    rows = np.flatnonzero(alpha[:, 0] > 0.5)
+    if not len(rows) or len(rows) == len(alpha):
+        return result
+    window = (slice(max(rows[0] - 2 * width, 0), rows[-1] + 2 * width), slice(0, 3 * width))
+    part = alpha[window]
+    held = (part < 0.1) | ((part > 0.9) & (np.arange(part.shape[1]) >= width))
+    lost = ~_grab(lab[window], part > 0.1, held) & (part > 0.5)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(lost.astype(np.uint8), connectivity=4)
+    for number, (left, _, wide, _, area) in enumerate(stats[1:], start=1):
+        stray = np.asarray(labels) == number
+        if left or wide >= width or area < width:
+            continue
+        rest = alpha > 0.9
+        rest[window] &= ~lost
+        if _ends_plainly(lab[window], stray, (part > 0.5) & ~lost) and _is_ground(
+            lab[window][stray], lab[window][part < 0.1], lab[rest]
+        ):
+            result[window] |= stray
+    return result
+
+
+def _ends_plainly(lab: Bytes, stray: Mask, rest: Mask) -> bool:
+    """Whether the colours on both sides of the line between `stray` and `rest` differ along nearly all of it."""
+    near = (7, 7)
+    shares = [cv2.blur(side.astype(np.float32), near) for side in (stray, rest)]
+    means = [
+        cv2.blur(np.where(side[..., None], lab, 0).astype(np.float32), near) / np.maximum(share, 1e-3)[..., None]
+        for side, share in zip((stray, rest), shares, strict=True)
+    ]
+    line = (shares[0] > 0.2) & (shares[1] > 0.2)
+    return not line.any() or bool(np.percentile(np.linalg.norm(means[0] - means[1], axis=2)[line], 20) > PLAIN)
+
+
+def _is_ground(stray: Bytes, ground: Bytes, subject: Bytes) -> bool:
+    """Whether most colours (N x 3) of a stray are found again in the ground, and not in the subject."""
+    return _apart(stray, subject) > 2 * _apart(stray, ground) + 2
+
+
+def _apart(colours: Bytes, others: Bytes) -> float:
+    """How far a colour of the first is from the five nearest of the second, in the median, over samples of both."""
+    if len(others) < 5:
+        return 255.0
+    some, among = (
+        part[:: max(len(part) // most, 1)].astype(np.float32) for part, most in ((colours, 200), (others, SAMPLE))
+    )
+    squares = ((some[:, None] - among[None]) ** 2).sum(axis=2)
+    return float(np.median(np.sqrt(np.partition(squares, 4, axis=1)[:, :5].mean(axis=1))))
+
+
+# ---------------------------------------------------------------- sizes
+
+
+def _shrunk(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+    """Width and height of a copy whose longer side is at most `side`."""
+    scale = min(1.0, side / max(shape))
+    return max(round(shape[1] * scale), 1), max(round(shape[0] * scale), 1)
+
+
+def _lab(image: Image, size: tuple[int, int]) -> Bytes:
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
+
+
+def _enlarged(small: Floats, shape: tuple[int, ...]) -> Floats:
+    return np.asarray(cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _grown(mask: Mask, by: int) -> Mask:
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)) > 0
