@@ -48,15 +48,16 @@ class Line:
     notices: tuple[str, ...] = ()
 
 
-def read(path: Path) -> Iterator[Line]:
+def read(path: Path, max_line: int = MAX_LINE) -> Iterator[Line]:
     """The rows of the jobs file at `path`, one at a time. Raises `BadInput` when it is no jobs file at all."""
     with path.open("rb") as file:
-        yield from read_from(file, path.name)
+        yield from read_from(file, path.name, max_line)
 
 
-def read_from(file: BinaryIO, name: str) -> Iterator[Line]:
-    """The same from an open file; its `name` says what kind it is."""
-    lines = _json_lines(file) if name.lower().endswith((".jsonl", ".ndjson")) else _csv_lines(file)
+def read_from(file: BinaryIO, name: str, max_line: int = MAX_LINE) -> Iterator[Line]:
+    """The same from an open file; its `name` says what kind it is. A line has at most `max_line` bytes."""
+    text = _Text(file, max_line)
+    lines = _json_lines(text) if name.lower().endswith((".jsonl", ".ndjson")) else _csv_lines(text)
     for line in lines:
         if line.row > MAX_ROWS:
             raise BadInput(f"A batch has at most {MAX_ROWS} rows.")
@@ -69,21 +70,22 @@ def read_from(file: BinaryIO, name: str) -> Iterator[Line]:
 class _Text:
     """Decoded lines of a file; `odd` says whether one since the last look was not UTF-8."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, max_line: int) -> None:
         self.odd = False
+        self._max = max_line
         self._file = file
 
     def lines(self) -> Iterator[str]:
-        first = self._file.readline(MAX_LINE + 1)
+        first = self._file.readline(self._max + 1)
         if first.startswith(_SIXTEEN):
             yield from _sixteen(first + self._file.read(MAX_ROWS * MAX_CELL))
             return
         line = first.removeprefix(_BOM)
         while line:
-            if len(line) > MAX_LINE:
-                raise BadInput(f"A line is longer than {MAX_LINE} bytes: this is no jobs file.")
+            if len(line) > self._max:
+                raise BadInput(f"A line is longer than {self._max} bytes: this is no jobs file.")
             yield self._decoded(line)
-            line = self._file.readline(MAX_LINE + 1)
+            line = self._file.readline(self._max + 1)
 
     def _decoded(self, line: bytes) -> str:
         try:
@@ -107,8 +109,7 @@ def _sixteen(data: bytes) -> Iterable[str]:
 # ---------------------------------------------------------------- CSV
 
 
-def _csv_lines(file: BinaryIO) -> Iterator[Line]:
-    text = _Text(file)
+def _csv_lines(text: _Text) -> Iterator[Line]:
     lines = text.lines()
     header = next(lines, "")
     delimiter = max(_DELIMITERS, key=lambda mark: _outside_quotes(header, mark))
@@ -172,8 +173,7 @@ def _cell_faults(row: int, column: str | None, cell: str) -> list[Fault]:
 # ---------------------------------------------------------------- JSON lines
 
 
-def _json_lines(file: BinaryIO) -> Iterator[Line]:
-    text = _Text(file)
+def _json_lines(text: _Text) -> Iterator[Line]:
     row = 0
     for line in text.lines():
         if line.strip():

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from pipelines.batch import Batches
 from pipelines.desk import Desk
-from ui.rest import docs, errors, files, health, images, jobs, tools
+from ui.rest import batches, docs, errors, files, health, images, jobs, tools
 from ui.rest.health import healthz
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def build(desk: Desk, access: Access) -> FastAPI:
     )  # fmt: skip
     api.state.desk = desk
     api.state.access = access
+    api.state.batches = Batches(desk)
     errors.install(api)
     docs.install(api)
-    for router in (tools.router(desk.tools), jobs.router, files.router, images.router, health.router):
+    for router in (tools.router(desk.tools), jobs.router, files.router, images.router, batches.router, health.router):
         api.include_router(router)
     return api

@@ -6,15 +6,19 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
+from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
+from pipelines.desk import Desk
 from pipelines.files import FileInfo
-from pipelines.types import InvalidParams
+from pipelines.types import InvalidParams, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import PICTURES, READING, documented
 
 router = APIRouter(tags=["files"])
+LINES_BYTES = 100_000_000
+"""Of one file of JSON lines."""
 
 _BODY: dict[str, Any] = {
     "required": True,
@@ -38,7 +42,7 @@ def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]
         "bytes": info.bytes,
         "created_at": int(info.created),
         "filename": info.path.name,
-        "purpose": "vision",
+        "purpose": info.role if info.role in ("batch", "batch_output") else "vision",
         "status": "processed",
         "width": info.width,
         "height": info.height,
@@ -50,12 +54,26 @@ def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]
 
 @router.post("/files", responses=documented((*READING, *PICTURES, "disk_full")), openapi_extra={"requestBody": _BODY})
 async def create_file(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
-    """Send a picture once and use its id in any tool. It is decoded, turned upright, and stripped of EXIF and GPS."""
+    """Send a picture once and use its id in any tool. It is decoded, turned upright, and stripped of EXIF and GPS.
+
+    With `purpose=batch`: JSON lines for `/v1/batches`, kept as they are.
+    """
     async with form.opened(request) as sent:
         if sent.one("file") is None:
             raise InvalidParams("'file' is missing.", param="file")
+        if sent.one("purpose") == "batch":
+            return file_object(await _take_lines(sent.one("file"), desk, owner))
         file_id, notices = await form.take(sent.one("file"), "file", desk, owner)
     return file_object(await to_thread.run_sync(desk.files.info, file_id, owner), notices)
+
+
+async def _take_lines(value: object, desk: Desk, owner: str) -> FileInfo:
+    if not isinstance(value, UploadFile):
+        raise InvalidParams("'file' takes a file of JSON lines.", param="file")
+    if (value.size or 0) > LINES_BYTES:
+        raise StudioError(f"The file is larger than {LINES_BYTES // 10**6} MB.", code="image_too_large", param="file")
+    file_id = await to_thread.run_sync(desk.files.add_table, await value.read(), owner, "batch")
+    return await to_thread.run_sync(desk.files.info, file_id, owner)
 
 
 @router.get("/files/{file_id}", responses=documented(READING))
@@ -76,4 +94,5 @@ async def get_content(file_id: str, owner: Owner, desk: TheDesk) -> Response:
         "Cache-Control": "private, max-age=31536000, immutable",
         "Content-Disposition": f'inline; filename="{info.path.name}"',
     }
-    return Response(content, media_type=f"image/{info.format}", headers=headers)
+    kind = "application/jsonl" if info.format == "jsonl" else f"image/{info.format}"
+    return Response(content, media_type=kind, headers=headers)

@@ -31,7 +31,7 @@ TEXT_BYTES = 1 << 20
 MAX_FIELDS = 200
 # Decoding a picture takes seconds where finding a job takes none: uploads must not hold every thread there is.
 _DECODING = CapacityLimiter(4)
-_DATA_URL = re.compile(r"data:[a-z0-9.+/-]*;base64,", re.ASCII | re.IGNORECASE)
+DATA_URL = re.compile(r"data:[a-z0-9.+/-]*;base64,", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ async def _multipart(request: Request) -> AsyncIterator[Form]:
 def _gathered(pairs: Iterable[tuple[str, object]]) -> Form:
     values: dict[str, list[object]] = {}
     for name, value in pairs:
-        _check([name, value])
+        check_text([name, value])
         values.setdefault(name, []).append(value)
     return Form(values)
 
@@ -134,7 +134,7 @@ def _json(body: bytes) -> Form:
         raise BadInput("The body is not valid JSON.") from error
     if not isinstance(values, dict):
         raise BadInput("The body must be a JSON object.")
-    _check(values)
+    check_text(values)
     return Form({str(name): [value] for name, value in values.items() if value is not None})
 
 
@@ -150,7 +150,7 @@ async def _limited(request: Request) -> AsyncGenerator[bytes, None]:
         raise StudioError(f"The request is larger than {BODY_BYTES // 10**6} MB.", code="image_too_large")
 
 
-def _check(value: object) -> None:
+def check_text(value: object) -> None:
     """Raises `InvalidParams` for what cannot be stored or sent on: NUL, half a character, an infinity."""
     for leaf in _leaves(value):
         if isinstance(leaf, str) and ("\x00" in leaf or not _encodable(leaf)):
@@ -224,7 +224,7 @@ async def take(value: object, name: str, desk: Desk, owner: str) -> tuple[str, t
         return await _ingest(await value.read(), name, desk, owner)
     if not isinstance(value, str):
         raise InvalidParams(f"'{name}' takes a picture: a file, a data URL or a file id.", param=name)
-    if head := _DATA_URL.match(value):
+    if head := DATA_URL.match(value):
         data = await to_thread.run_sync(_decoded, value, head.end(), name)
         return await _ingest(data, name, desk, owner)
     if not value.startswith("file-"):
