@@ -203,7 +203,7 @@ def harmless() -> Iterator[tuple[str, Image]]:
     truth = ROOT / "tests" / "data" / "truth"
     paths = [*ROOT.glob("assets/examples/*.jpg"), *ROOT.glob("assets/tiles/*/*.webp"), *truth.glob("*/*.webp")]
     for path in paths:
-        yield path.name, on(path, "white")
+        yield f"{path.parent.name}/{path.name}", on(path, "white")
     grounds = sorted(truth.glob("grounds/*.webp"))
     for n, path in enumerate(sorted(truth.glob("objects/*.webp"))):
         yield f"{path.name} composed", on(path, grounds[n % len(grounds)])

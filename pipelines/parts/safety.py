@@ -22,8 +22,8 @@ from pipelines.types import Image, Refused
 
 NET = "open-nsfw"
 LIMIT = 0.5
-"""Blocks from here on. Its authors call less than 0.2 safe and more than 0.8 certain; no harmless picture tried here
-reaches 0.2."""
+"""Blocks from here on. Its authors call less than 0.2 safe and more than 0.8 certain; the highest of 185 harmless
+pictures tried here is 0.31."""
 INPUT_REFUSED = "The content check reads this picture as nudity, so it is not worked on."
 RESULT_REFUSED = "The content check reads the finished picture as nudity, so it was not kept."
 
