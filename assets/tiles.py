@@ -35,7 +35,7 @@ WHOLE = ("kit",)  # tools whose tile shows the picture's shape
 def tiles(room: Room) -> None:
     """One small WebP a preset, `assets/tiles/<tool>/<preset>.webp`."""
     for tool in room.desk.tools:
-        if "preset" not in tool.params.model_fields:
+        if tool.id not in PHOTO:
             continue
         folder = HERE / "tiles" / tool.id
         folder.mkdir(parents=True, exist_ok=True)

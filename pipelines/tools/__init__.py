@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.tools import background, cutout, fashion, headshot, kit, product, retouch, style, upscale
+from pipelines.tools import background, cutout, expand, fashion, headshot, kit, product, retouch, style, upscale
 from pipelines.types import NotFound, Tool
 
 
@@ -25,6 +25,7 @@ TOOLS: tuple[Tool, ...] = _unique(
         kit.TOOL,
         cutout.TOOL,
         upscale.TOOL,
+        expand.TOOL,
         retouch.TOOL,
     ]
 )
