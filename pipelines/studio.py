@@ -16,7 +16,7 @@ from pipelines.models.cache import Cache
 from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.emit import Emitter, jpeg
-from pipelines.parts.frame import resampling
+from pipelines.parts.frame import over, resampling
 from pipelines.parts.provenance import PHOTO, Ingredient, Made, past, sign
 from pipelines.parts.safety import Gate, flat
 from pipelines.parts.seal import Seal
@@ -113,8 +113,13 @@ class JobStudio:
         matte = self._matte(params.matte, original)
         faces = self.faces(params.photo)
         emit("Reading the photo", 1, 1)
+        photo = self.open(params.photo)
+
+        def seen(alpha: Alpha) -> None:
+            emit("Cutting out", 1, 2, lambda: over(photo, alpha))
+
         with self.borrow(self.job.specs["matte"]) as net:
-            return cut_out(self.open(params.photo), net, matte=matte, pick=params.pick, faces=faces)
+            return cut_out(photo, net, matte=matte, pick=params.pick, faces=faces, seen=seen)
 
     def _matte(self, file_id: str | None, original: Image) -> Alpha | None:
         """The user's own matte, or the transparency the upload came with."""

@@ -29,6 +29,7 @@ LEVELLED_ROLL = (1.0, 8.0)
 SAMPLING = "bicubic"
 HEADROOM = 0.04  # of the height, over the crown
 _PAD = 3
+PREVIEW_GROUND = 176
 _CLOSER_STEPS = 400  # 1.005 to the 400th is 7.4 times
 
 
@@ -308,3 +309,9 @@ def resampling(frame: Frame) -> str:
         return "none"
     turned = f", turned {-frame.roll:.1f} degrees" if frame.roll else ""
     return f"{SAMPLING} x {frame.scale:.3f}{turned}"
+
+
+def over(colour: Image, alpha: Alpha, ground: int = PREVIEW_GROUND) -> Image:
+    """A cut-out on plain grey of that level: what the first previews show."""
+    weight = alpha[..., None]
+    return np.asarray(colour * weight + ground * (1 - weight) + 0.5, np.uint8)

@@ -97,7 +97,7 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
 
     photo = studio.open(params.photo)
     cutout = studio.cutout(params, emit)
-    emit("Cutting out", 1, 1)
+    emit("Cutting out", 2, 2)
     size = _photo_size(params, studio, photo)
     frame = photo_frame(cutout.alpha, size, params)
     placed = place(photo, cutout, frame)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.parts.compose import compose
 from pipelines.parts.cutout import core_of
-from pipelines.parts.frame import framing, head_frame, place, size_of
+from pipelines.parts.frame import framing, head_frame, over, place, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.tools import fields
 from pipelines.types import (
@@ -96,13 +96,13 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
     photo = studio.open(params.photo)
     cutout = studio.cutout(params, emit)
     face = _face(params, studio)
-    emit("Cutting out", 1, 1, lambda: _over_grey(cutout.colour, cutout.alpha))
+    emit("Cutting out", 2, 2, lambda: over(cutout.colour, cutout.alpha))
 
     look = LOOKS[params.preset]
     row = framing(look.framing if params.framing == "auto" else params.framing)
     frame = head_frame(cutout, face, row, size_of(row.ratio, 512 if studio.draft else params.size), params)
     placed = place(photo, cutout, frame)
-    emit("Framing", 1, 1, lambda: _over_grey(placed.colour, placed.alpha))
+    emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
     key = key_side(photo, face)
     render = Render(
@@ -154,12 +154,6 @@ def _backdrop(params: Headshot, studio: Studio, look: Look, placed: Placed, phot
         subject="person",
         avoid=outline_colour(placed.colour, placed.alpha),
     )
-
-
-def _over_grey(colour: Image, alpha: np.ndarray) -> Image:
-    """The cut-out on mid grey: what the first preview shows."""
-    weight = alpha[..., None]
-    return (colour * weight + 176 * (1 - weight) + 0.5).astype(np.uint8)
 
 
 def _monochrome(image: Image) -> Image:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipelines.parts.compose import Shadow, compose
 from pipelines.parts.cutout import core_of
-from pipelines.parts.frame import fill_frame, place, size_of
+from pipelines.parts.frame import fill_frame, over, place, size_of
 from pipelines.parts.light import outline_colour, white_point
 from pipelines.tools import fields
 from pipelines.types import (
@@ -114,7 +114,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     """Cut out, fit to the rule, set the ground, compose with shadows."""
     photo = studio.open(params.photo)
     cutout = studio.cutout(params, emit)
-    emit("Cutting out", 1, 1, lambda: _over_white(cutout.colour, cutout.alpha))
+    emit("Cutting out", 2, 2, lambda: over(cutout.colour, cutout.alpha))
 
     rule = RULES[params.preset]
     size = size_of(
@@ -123,7 +123,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     )
     frame = _fit(cutout.alpha, size, rule, params)
     placed = place(photo, cutout, frame)
-    emit("Framing", 1, 1, lambda: _over_white(placed.colour, placed.alpha))
+    emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
     transparent = params.preset == "transparent" and not params.background and params.backdrop is None
     notices = [*cutout.notices, *frame.notices]
@@ -211,11 +211,6 @@ def _pure(image: Image, placed: Placed) -> Image:
 def _cut(placed: Placed) -> Image:
     alpha = np.clip(placed.alpha * 255 + 0.5, 0, 255).astype(np.uint8)
     return np.dstack([placed.colour, alpha])
-
-
-def _over_white(colour: Image, alpha: np.ndarray) -> Image:
-    weight = alpha[..., None]
-    return (colour * weight + 244 * (1 - weight) + 0.5).astype(np.uint8)
 
 
 TOOL = Tool(
