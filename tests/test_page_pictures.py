@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import PIL.Image
+import pytest
+from gradio.components.gallery import GalleryImage
+from gradio.data_classes import ImageData
 
-from pipelines.types import Alpha, Image
+from pipelines.types import Alpha, BadInput, Image
 from tests.watching import blob, example
-from ui import brush, pictures
+from ui import brush, gallery, pictures
 from ui.tab import STROKE
 
 GREEN, RED = (0, 150, 130), (210, 40, 40)
@@ -66,6 +71,39 @@ def test_an_upload_is_gone_once_it_was_read(tmp_path: Path) -> None:
     sent.write_bytes(b"with GPS inside")
     assert pictures.read_upload(str(sent)) == b"with GPS inside"
     assert not sent.exists()
+
+
+def test_several_pictures_come_back_in_order_and_uploads_are_told_from_earlier_ones() -> None:
+    photos = pictures.Photos(render=False)
+    tiles = [pictures.Tile(b"jpeg", "file-1"), pictures.Tile(b"jpeg", "file-2")]
+    data: Any = photos.postprocess(tiles)  # pyright: ignore[reportArgumentType]
+    data.root.insert(1, GalleryImage(image=ImageData(path="/tmp/new.png", orig_name="new.png")))
+    sent = [("", "file-1"), ("/tmp/new.png", ""), ("", "file-2")]
+    assert photos.preprocess(data) == sent
+    assert photos.preprocess(None) == []
+
+
+def test_an_upload_that_is_sent_twice_is_taken_once(tmp_path: Path) -> None:
+    file = tmp_path / "new.png"
+    takes: list[bytes] = []
+
+    def take(data: bytes, owner: str) -> tuple[str, tuple[str, ...]]:
+        takes.append(data)
+        return f"file-{len(takes)}", ()
+
+    async def send() -> None:
+        uploads = gallery.Uploads(take)
+        file.write_bytes(b"first")
+        both = await asyncio.gather(uploads.taken(str(file), "me"), uploads.taken(str(file), "me"))
+        assert both == [("file-1", ()), ("file-1", ())]
+        assert await uploads.taken(str(file), "me") == ("file-1", ())  # its file is gone already
+        with pytest.raises(BadInput):
+            await uploads.taken(str(file), "somebody else")
+        file.write_bytes(b"second")  # the same file, chosen once more
+        assert (await uploads.taken(str(file), "me"))[0] == "file-2"
+
+    asyncio.run(send())
+    assert takes == [b"first", b"second"]
 
 
 def test_before_lies_where_the_result_shows_the_photo() -> None:

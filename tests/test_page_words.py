@@ -33,6 +33,12 @@ def test_code_makes_the_same_picture_and_says_no_more_than_it_must() -> None:
     assert fields == {"photo=@photo.png", "preset=park", "background=it's & <b>", "seed=7", "consent=true"}
 
 
+def test_code_names_each_of_several_pictures() -> None:
+    job = JOB.model_copy(update={"params": {"photos": ["file-1", "file-2"]}})
+    parts = shlex.split(words.curl(job, {}, ("photos",), "http://here", False))
+    assert [part for part in parts if "=" in part] == ["photos=@photos-1.png", "photos=@photos-2.png"]
+
+
 def test_code_names_the_key_where_one_is_needed_without_showing_one() -> None:
     text = words.curl(JOB, DEFAULTS, ("photo",), "http://here", True)
     assert '"Authorization: Bearer $DESIGNERBOX_KEY"' in text

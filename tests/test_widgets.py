@@ -16,6 +16,7 @@ from ui.widgets import Control, changes, control, fields_of, plain, words_on
 
 class Form(Params):
     photo: str = t.picture("Photo", "A picture.", required=True)
+    team: tuple[str, ...] = t.pictures("Team", "Some pictures.", at_least=2, at_most=12)
     matte: str | None = t.mask("Cut-out", "White keeps.")
     look: Literal["a", "b"] = t.choice("Look", "One.", "a", labels={"a": "Plain"}, tiles=True)
     many: Literal["1", "2", "3", "4", "5", "6", "7"] = t.choice("Many", "One of seven.", "3")
@@ -43,8 +44,8 @@ def made() -> dict[str, Control]:
 def test_each_kind_has_its_component(made: dict[str, Control]) -> None:
     kinds = {name: type(each.shown).__name__ for name, each in made.items()}
     assert kinds == {
-        "photo": "Photo", "matte": "HTML", "look": "Radio", "many": "Dropdown", "note": "Textbox", "count": "Radio",
-        "blur": "Slider", "paper": "Textbox", "agree": "Checkbox", "seed": "Number",
+        "photo": "Photo", "team": "Photos", "matte": "HTML", "look": "Radio", "many": "Dropdown", "note": "Textbox",
+        "count": "Radio", "blur": "Slider", "paper": "Textbox", "agree": "Checkbox", "seed": "Number",
     }  # fmt: skip
 
 
@@ -61,6 +62,16 @@ def test_a_picture_is_an_id_beside_what_is_shown(made: dict[str, Control]) -> No
     assert made["note"].value is made["note"].shown
 
 
+def test_several_pictures_are_ids_in_order_and_say_how_many_fit(made: dict[str, Control]) -> None:
+    team = made["team"]
+    assert isinstance(team.value, gr.State)
+    assert team.shown.label == "Team (2 to 12)"  # pyright: ignore[reportAttributeAccessIssue]
+    assert plain(team.field, ["file-b", "file-a"]) == ("file-b", "file-a")
+    assert plain(team.field, None) == ()
+    assert team.field.lacks(("file-b",))
+    assert not team.field.lacks(("file-b", "file-a"))
+
+
 @pytest.mark.parametrize(
     ("name", "shown", "value"),
     [("count", "3", 3), ("blur", 2, 2), ("paper", "", None), ("paper", " #a0b1c2 ", "#a0b1c2"), ("note", " hi ", "hi"),
@@ -69,14 +80,18 @@ def test_a_picture_is_an_id_beside_what_is_shown(made: dict[str, Control]) -> No
 def test_what_a_component_hands_over_is_what_params_take(name: str, shown: object, value: object) -> None:
     field = next(field for field in fields_of(Form) if field.name == name)
     assert plain(field, shown) == value
-    assert getattr(Form.model_validate({"photo": "file-x", name: plain(field, shown)}), name) == value
+    given = {"photo": "file-x", "team": ("file-x", "file-y")}
+    assert getattr(Form.model_validate({**given, name: plain(field, shown)}), name) == value
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_an_untouched_form_of_every_tool_is_valid(tool: t.Tool) -> None:
     controls = list(controls_of(tool.params).values())
     values = {each.field.name: plain(each.field, getattr(each.value, "value", None)) for each in controls}
-    values |= dict.fromkeys(tool.params.fields_of_kind("picture"), "file-x")
+    for each in controls:
+        if each.field.required:
+            few = ("file-x",) * each.field.at_least
+            values[each.field.name] = few if each.field.kind == "pictures" else "file-x"
     params = tool.params.model_validate(values)
     for each in controls:
         assert plain(each.field, words_on(each.field, getattr(params, each.field.name))) == values[each.field.name]
@@ -93,4 +108,4 @@ def test_only_a_visitors_own_change_counts(made: dict[str, Control]) -> None:
     assert names["blur"] == ["release"]
     assert names["note"] == ["submit", "blur"]
     assert names["look"] == ["input"]
-    assert names["photo"] == []
+    assert names["photo"] == names["team"] == []

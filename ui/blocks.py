@@ -15,6 +15,7 @@ from ui import home, verify
 from ui.access import Access
 from ui.brush import BrushEvents
 from ui.events import Events
+from ui.gallery import GalleryEvents
 from ui.pictures import TEMPORARY
 from ui.tab import TILES, Seat, lay_out, tile_styles
 from ui.theme import head, theme
@@ -71,6 +72,9 @@ def _tool_tab(tool_id: str, title: str, desk: Desk, access: Access) -> Events:
     events.wire()
     for brush in events.tab.brushes:
         BrushEvents(brush, events).wire()
+    for made in events.tab.controls.values():
+        if made.field.kind == "pictures" and not made.locked:
+            GalleryEvents(made, events).wire()
     tab.select(
         events.resume, [events.tab.seat], events.tab.outputs(), api_visibility="private", concurrency_limit=None,
         show_progress="hidden", trigger_mode="multiple",

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.stream import Stream
-from pipelines.types import Cancelled, NotFound, Result, StudioError
+from pipelines.types import Cancelled, NotFound, Result, Step, StudioError
 from ui import words
 from ui.access import Access
 from ui.pictures import read_upload
@@ -142,13 +142,15 @@ class Events:
     ) -> AsyncIterator[Updates]:
         """Every event of the job as updates. A visitor who leaves only detaches; the job goes on."""
         job_id, stream = watched
+        seen: bytes | None = None
         try:
             async for event in stream:
                 if job_id not in (seat.job, seat.draft):
                     return
                 if isinstance(event, Result):
-                    yield await run_in_threadpool(self._finished, job_id, event, seat, request, draft=draft)
+                    yield await run_in_threadpool(self._finished, job_id, event, seat, request, seen, draft=draft)
                 else:
+                    seen = event.preview or seen if isinstance(event, Step) else seen
                     yield self.screen.under_way(event, draft=draft)
         except Cancelled:
             if job_id == seat.job:  # stopped from elsewhere: another tab, or the API
@@ -160,11 +162,13 @@ class Events:
             stream.close()
             self._leave(job_id, seat)
 
-    def _finished(self, job_id: str, result: Result, seat: Seat, request: gr.Request, *, draft: bool) -> Updates:
+    def _finished(
+        self, job_id: str, result: Result, seat: Seat, request: gr.Request, seen: bytes | None, *, draft: bool
+    ) -> Updates:
         row = self.desk.jobs.get(job_id)
         if draft or row is None:
             seat.shown = ""
-            return self.screen.drafted(result)
+            return self.screen.drafted(result, seen)
         seat.shown = job_id
         return self.screen.finished(row, result, address(request))
 
@@ -216,10 +220,15 @@ class Events:
 
     def _sampler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
         async def sample(request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
-            async for updates in self.place(self.photo(), file_id, request, seat, values):
+            async for updates in self.place(self.photo(), self._with(file_id, values), request, seat, values):
                 yield updates
 
         return sample
+
+    def _with(self, file_id: str, values: tuple[Any, ...]) -> Any:
+        """The photo's new value: the picture itself, or where several fit, those that are there and this one."""
+        field = self.photo().field
+        return (*self.form(values)[field.name], file_id)[: field.max_length] if field.kind == "pictures" else file_id
 
     async def receive(
         self, request: gr.Request, sent: tuple[str, float] | None, seat: Seat, *values: Any
@@ -229,19 +238,19 @@ class Events:
             yield self.screen.same()
             return
         seat.opened = True
-        async for updates in self.place(self.photo(), sent[0], request, seat, values):
+        async for updates in self.place(self.photo(), self._with(sent[0], values), request, seat, values):
             yield updates
 
     async def place(
         self,
         made: Control,
-        file_id: str | None,
+        file_id: Any,
         request: gr.Request,
         seat: Seat,
         values: tuple[Any, ...],
         said: str = "",
     ) -> AsyncIterator[Updates]:
-        """Show a picture in its field, then draw a draft with it; `said` stays beside it."""
+        """Show a picture, or several, in its field, then draw a draft with it; `said` stays beside it."""
         shown = await run_in_threadpool(self.screen.picture, made, file_id)
         changed = {**shown, **self._without_matte(made)}
         yield {**changed, self.tab.alert: said}
@@ -251,7 +260,7 @@ class Events:
 
     def photo(self) -> Control:
         """The field that other tabs and examples fill."""
-        return next(made for made in self.tab.controls.values() if made.field.kind == "picture")
+        return next(made for made in self.tab.controls.values() if made.field.kind in ("picture", "pictures"))
 
     def _without_matte(self, made: Control) -> Updates:
         """A cut-out that was repaired by hand belongs to the photo it was made for."""
@@ -327,4 +336,4 @@ class Events:
     def _unready(self, values: tuple[Any, ...]) -> bool:
         """Whether a required picture is still missing: no reason to complain yet."""
         form = self.form(values)
-        return any(form[name] is None for name, made in self.tab.controls.items() if made.field.required)
+        return any(made.field.lacks(form[name]) for name, made in self.tab.controls.items())

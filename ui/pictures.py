@@ -6,7 +6,7 @@ import base64
 import os
 import shutil
 from abc import ABCMeta
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ import cv2
 import gradio as gr
 import numpy as np
 from gradio.component_meta import ComponentMeta
+from gradio.components.gallery import GalleryData, GalleryImage
 from gradio.data_classes import ImageData
 
 from pipelines.parts.emit import jpeg
@@ -85,18 +86,51 @@ class _Live:
         return None if value is None else ImageData(url=data_url(value))
 
 
-def _image(name: str, behaviour: type) -> type[gr.Image]:
-    """`gr.Image` with other manners.
+class Tile(NamedTuple):
+    """One picture of several: what is shown, JPEG bytes, and its file id."""
+
+    jpeg: bytes
+    file_id: str
+
+
+class Sent(NamedTuple):
+    """One picture of several as the page hands it over: an upload's path, or the id of one that was taken before."""
+
+    path: str
+    file_id: str
+
+
+class _Several:
+    """Takes any uploads as paths, unread, in order, between pictures that were taken before."""
+
+    def get_block_name(self) -> str:
+        return "gallery"
+
+    def preprocess(self, payload: GalleryData | None) -> list[Sent]:
+        """Uploads and earlier pictures, in the order of the page."""
+        rows = payload.root if payload is not None else []
+        images = [row.image for row in rows if isinstance(row, GalleryImage)]
+        return [Sent(image.path or "", "" if image.path else image.orig_name or "") for image in images]
+
+    def postprocess(self, value: Sequence[Tile] | None) -> GalleryData:
+        """JPEG bytes as data URLs; the file id travels as the picture's name."""
+        tiles = [GalleryImage(image=ImageData(url=data_url(tile.jpeg), orig_name=tile.file_id)) for tile in value or ()]
+        return GalleryData(root=list(tiles))
+
+
+def _component(name: str, behaviour: type, base: type) -> Any:
+    """A component of Gradio's with other manners.
 
     A class statement would run Gradio's metaclass, which writes a `.pyi` beside the source of every component; a
     running studio writes nothing there.
     """
     body = {"__module__": __name__, "__doc__": behaviour.__doc__}
-    return ABCMeta.__new__(ComponentMeta, name, (behaviour, gr.Image), body)  # pyright: ignore[reportReturnType]
+    return ABCMeta.__new__(ComponentMeta, name, (behaviour, base), body)
 
 
-Photo = _image("Photo", _Unread)
-Live = _image("Live", _Live)
+Photo: type[gr.Image] = _component("Photo", _Unread, gr.Image)
+Live: type[gr.Image] = _component("Live", _Live, gr.Image)
+Photos: type[gr.Gallery] = _component("Photos", _Several, gr.Gallery)
 
 
 def read_upload(path: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -14,11 +14,13 @@ from pipelines.jobs import Row
 from pipelines.types import File, Job, NotFound, Queued, Result, Step, StudioError
 from ui import words
 from ui.access import Access
-from ui.pictures import Named, before, data_url, shelf, small
+from ui.pictures import Named, Tile, before, data_url, shelf, small
 from ui.tab import Tab
 from ui.widgets import Control, mask_words, words_on
 
 Updates: TypeAlias = dict[Component, Any]
+TILE_SIDE = 320
+"""Longer side of one picture of several, in pixels."""
 
 
 class Screen:
@@ -99,19 +101,33 @@ class Screen:
                 )
         return filled
 
-    def picture(self, made: Control, file_id: str | None) -> Updates:
-        """A file in a picture's or a mask's field; nothing where the file is gone."""
+    def picture(self, made: Control, file_id: Any) -> Updates:
+        """A file in a picture's or a mask's field, or several in that of several; nothing where a file is gone."""
+        if made.field.kind == "pictures":
+            return self._pictures(made, file_id or ())
         if made.field.kind == "mask":
             return {made.value: file_id, made.shown: mask_words(made.field, file_id is not None)}
         with suppress(NotFound):
             return {made.value: file_id, made.shown: small(self.desk.files.open(file_id)) if file_id else None}
         return {made.value: None, made.shown: None}
 
+    def _pictures(self, made: Control, file_ids: Sequence[str]) -> Updates:
+        tiles: list[Tile] = []
+        for file_id in file_ids:
+            with suppress(NotFound):
+                tiles.append(Tile(small(self.desk.files.open(file_id), TILE_SIDE), file_id))
+        return {made.value: tuple(tile.file_id for tile in tiles), made.shown: tiles}
+
     # ------------------------------------------------------------ the finished job
 
-    def drafted(self, result: Result) -> Updates:
-        """The draft stays in the box."""
-        return {self.tab.board.stage: words.draft_done(result)}
+    def drafted(self, result: Result, seen: bytes | None) -> Updates:
+        """The draft stays in the box. Its last preview, `seen`, comes again.
+
+        Gradio's page puts together what arrives within one frame and keeps only the latest word on each component, and
+        a quick draft's last preview and its end arrive within one frame.
+        """
+        shown: Updates = {} if seen is None else {self.tab.board.live: seen}
+        return {**shown, self.tab.board.stage: words.draft_done(result)}
 
     def finished(self, row: Row, result: Result, base: str) -> Updates:
         """The first picture of a job, and how many there are."""

@@ -32,13 +32,15 @@ class Seat:
     """What one visitor's open tab is busy with; one per tool and browser tab, kept in the session.
 
     `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
-    `turn` counts what was asked for; `opened` once the tab was looked at.
+    `turn` counts what was asked for, `uploads` what was added to a field of several pictures; `opened` once the tab
+    was looked at.
     """
 
     job: str = ""
     draft: str = ""
     shown: str = ""
     turn: int = 0
+    uploads: int = 0
     opened: bool = False
 
 
@@ -121,11 +123,13 @@ def lay_out(tool: Tool, desk: Desk) -> Tab:
                 generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
                 stop = gr.Button("Stop", variant="stop", elem_id=f"{tool.id}-stop", interactive=False, scale=1)
         with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
-            others = tuple(
-                other for other in desk.tools if other.id != tool.id and "photo" in other.params.model_fields
-            )
+            others = tuple(other for other in desk.tools if other.id != tool.id and _takes_picture(other))
             board = _board(tool, others)
     return Tab(tool, seat, incoming, controls, alert, generate, stop, board, examples, others, brushes)
+
+
+def _takes_picture(tool: Tool) -> bool:
+    return bool(tool.params.fields_of_kind("picture", "pictures"))
 
 
 def _head(tool: Tool) -> str:

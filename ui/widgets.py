@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from pipelines.types import Kind, Params, Subject
 from ui import words
-from ui.pictures import Photo
+from ui.pictures import Photo, Photos
 
 RADIO_AT_MOST = 6
 """More choices than this, without tiles, are a dropdown."""
@@ -40,13 +40,24 @@ class Field:
     step: float = 1
     unit: str = ""
     max_length: int | None = None
+    at_least: int = 0
+
+    @property
+    def pictured(self) -> bool:
+        """Whether its value is one or several pictures."""
+        return self.kind in ("picture", "pictures", "mask")
+
+    def lacks(self, value: Any) -> bool:
+        """Whether pictures that the field requires are still missing."""
+        return self.required and (len(value or ()) < self.at_least if self.kind == "pictures" else value is None)
 
 
 @dataclass(frozen=True)
 class Control:
     """A field on the page. `value` is what a form reads and writes; `shown` is what the visitor sees.
 
-    They differ for pictures: there `value` is a state that holds the file's id, `shown` the picture itself.
+    They differ for pictures: there `value` is a state that holds the file's id, or a tuple of ids, `shown` the
+    pictures themselves.
     `locked` says why the field cannot be used, else it is empty.
     """
 
@@ -79,6 +90,7 @@ def _field(params: type[Params], name: str, info: FieldInfo) -> Field:
         step=extra.get("x-step", 1),
         unit=extra.get("x-unit", ""),
         max_length=next((m.max_length for m in info.metadata if isinstance(m, annotated_types.MaxLen)), None),
+        at_least=next((m.min_length for m in info.metadata if isinstance(m, annotated_types.MinLen)), 0),
     )
 
 
@@ -102,8 +114,8 @@ def control(field: Field, prefix: str, locked: str = "", *, pictured: bool = Fal
     made = _MAKERS[field.kind](field, f"{prefix}-{field.name}", locked)
     if pictured:
         made.elem_classes = [*made.elem_classes, "pictured"]
-    if field.kind in ("picture", "mask"):
-        return Control(field, gr.State(None), made, locked)
+    if field.pictured:
+        return Control(field, gr.State(() if field.kind == "pictures" else None), made, locked)
     return Control(field, made, made, locked)
 
 
@@ -111,6 +123,8 @@ def plain(field: Field, value: Any) -> Any:
     """A component's value as Params takes it: empty text is nothing where the field's default is nothing."""
     if isinstance(value, str):
         value = value.strip()
+    if field.kind == "pictures":
+        return tuple(value or ())
     if field.kind == "choice":
         return field.default if value is None else value
     if field.kind == "number":
@@ -129,7 +143,7 @@ def changes(made: Control) -> tuple[EventListener, ...]:
     """The events by which a visitor (never the program) has finished changing this field."""
     shown: Any = made.shown
     names = {gr.Slider: ("release",), gr.Textbox: ("submit", "blur"), gr.Number: ("submit", "blur")}
-    if made.field.kind in ("picture", "mask", "pictures"):
+    if made.field.pictured:
         return ()
     return tuple(getattr(shown, name) for name in names.get(type(shown), ("input",)))
 
@@ -157,6 +171,19 @@ def _picture(field: Field, elem_id: str, locked: str) -> Component:
         label=field.label, sources=["upload"], placeholder="Drop a photo, paste it, or click to choose", buttons=[],
         height=None, elem_id=elem_id, elem_classes=["dbx-photo"], interactive=not locked, alt_text=field.label,
     )  # fmt: skip
+
+
+def _pictures(field: Field, elem_id: str, locked: str) -> Component:
+    return Photos(
+        label=f"{field.label} ({_how_many(field)})", file_types=["image"], buttons=[], columns=4, height="auto",
+        object_fit="cover", allow_preview=False, fit_columns=False, elem_id=elem_id, elem_classes=["dbx-photos"],
+        interactive=not locked,
+    )  # fmt: skip
+
+
+def _how_many(field: Field) -> str:
+    most = f"up to {field.max_length}" if field.max_length else "any number"
+    return f"{field.at_least} to {field.max_length}" if field.at_least > 1 and field.max_length else most
 
 
 def _mask(field: Field, elem_id: str, locked: str) -> Component:
@@ -222,6 +249,7 @@ def _flag(field: Field, elem_id: str, locked: str) -> Component:
 _MAKERS: Mapping[Kind, Callable[[Field, str, str], Component]] = {
     "prompt": _prompt,
     "picture": _picture,
+    "pictures": _pictures,
     "mask": _mask,
     "choice": _choice,
     "colour": _colour,

@@ -119,7 +119,9 @@ def curl(job: Job, defaults: Mapping[str, Any], pictures: Iterable[str], base: s
     values = {name: job.seed if name == "seed" else value for name, value in job.params.items()}
     for name, value in values.items():
         if name in pictures and value:
-            rows.append(f"-F {name}=@{name}.png")
+            count = len(value) if isinstance(value, list | tuple) else 0
+            names = [f"{name}-{n + 1}" for n in range(count)] or [name]
+            rows += [f"-F {name}=@{each}.png" for each in names]
         elif name not in pictures and value != defaults.get(name):
             rows.append(f"-F {shlex.quote(f'{name}={_text(value)}')}")
     return " \\\n  ".join(rows)

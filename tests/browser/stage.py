@@ -24,7 +24,7 @@ from pipelines.models.families import FAMILIES
 from pipelines.parts.ingest import Ingest
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
-from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, prompt, seed
+from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, pictures, prompt, seed
 from tests.gates import Gate
 from tests.loops import in_loop
 from ui.access import Access
@@ -64,6 +64,21 @@ def slow_tool(gate: Gate) -> Tool:
     return Tool("slow", "Slow Motion", "For tests.", Slow, run, examples=("coffee",))
 
 
+class Album(Params):
+    """Several pictures and nothing else."""
+
+    photos: tuple[str, ...] = pictures("Photos", "Two to four.", at_least=2, at_most=4)
+
+
+def _side_by_side(params: Album, studio: Studio, emit: Emit) -> Draft:
+    """One column of each picture's first pixel, in their order."""
+    colours = [studio.open(photo)[:1, :1] for photo in params.photos]
+    return Draft(images=(np.repeat(np.repeat(np.concatenate(colours, axis=1), 64, axis=0), 64, axis=1),))
+
+
+ALBUM = Tool("album", "Album", "For tests.", Album, _side_by_side, examples=("coffee",))
+
+
 @dataclass
 class Theatre:
     """A page that is served, and the house behind it."""
@@ -84,7 +99,7 @@ def theatre(root: Path) -> Iterator[Theatre]:
     from ui import blocks
 
     gate = Gate()
-    rows = (*TOOLS, slow_tool(gate))
+    rows = (*TOOLS, slow_tool(gate), ALBUM)
     settings = Settings(data=root)
     files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)
     jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import PIL.Image
 import pytest
 from playwright.sync_api import Locator, Page, Playwright, expect, sync_playwright
 
@@ -148,8 +149,6 @@ def test_a_text_renamed_png_is_a_sentence_in_its_field_and_nothing_entered_is_lo
 
 
 def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, house: Theatre, tmp_path: Path) -> None:
-    import PIL.Image
-
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")
     open_tool(page, house, "headshot")
@@ -206,6 +205,41 @@ def test_a_cut_out_is_repaired_with_a_brush(page: Page, house: Theatre) -> None:
     page.locator("#product-brush-use").click()
     expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
     expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
+
+
+def plates(folder: Path, *colours: tuple[int, int, int]) -> list[Path]:
+    """A plain picture of each colour, on disk."""
+    paths = [folder / f"plate-{n}.png" for n in range(len(colours))]
+    for path, colour in zip(paths, colours, strict=True):
+        PIL.Image.new("RGB", (96, 96), colour).save(path)
+    return paths
+
+
+def test_several_pictures_keep_their_order_and_any_can_be_taken_out(page: Page, house: Theatre, tmp_path: Path) -> None:
+    open_tool(page, house, "album")
+    red, green, blue = plates(tmp_path, (200, 0, 0), (0, 200, 0), (0, 0, 200))
+    album = page.locator("#album-photos")
+    album.locator("input[type=file]").set_input_files([red])
+    expect(album.locator("img")).to_have_count(1)
+    album.locator("input[type=file]").set_input_files([green, blue])
+    expect(album.locator("img")).to_have_count(3)
+    expect(stage(page, "album")).to_contain_text("Draft, 512 px")
+    album.locator(".thumbnail-item").nth(1).hover()
+    album.get_by_label("Remove picture 2").click()
+    expect(album.locator("img")).to_have_count(2)
+    page.locator("#album-generate").click()
+    expect(page.locator("#album-save")).to_be_enabled()
+
+    row = house.desk.jobs.list("local", 1, tool="album")[0]
+    assert row.result is not None
+    made = house.desk.files.open(row.result.files[0].id)
+    assert [made[0, 0].tolist(), made[0, -1].tolist()] == [[200, 0, 0], [0, 0, 200]]
+
+    fake = tmp_path / "fake.png"
+    fake.write_text("This is no picture.")
+    album.locator("input[type=file]").set_input_files([fake, green])
+    expect(album.locator("[role=alert]")).to_contain_text("fake.png")
+    expect(album.locator("img")).to_have_count(3)
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -96,6 +96,12 @@
       }
     });
     document.querySelectorAll(".dbx-colour:not(.ready)").forEach(pick);
+    // Gradio says "Delete image" on each of several.
+    document.querySelectorAll(".dbx-photos").forEach((field) => {
+      field.querySelectorAll(".delete-button").forEach((button, n) => button.setAttribute("aria-label", `Remove picture ${n + 1}`));
+      field.querySelectorAll(".thumbnail-item img").forEach((image, n) => { image.alt = `Picture ${n + 1}`; });
+      field.querySelectorAll(".upload-container").forEach((button) => button.setAttribute("aria-label", "Add pictures"));
+    });
     // Gradio names every radio of a group differently; with one name the arrow keys move, and Tab stops once.
     document.querySelectorAll("fieldset[id] input[type=radio]").forEach((radio) => {
       const group = radio.closest("fieldset").id;
