@@ -262,6 +262,23 @@ def test_a_wide_doubt_goes_to_those_of_its_colour() -> None:
     assert known.closed[65, 200]
 
 
+def test_what_the_net_hardly_sees_is_not_made_of_its_colour() -> None:
+    photo, alpha = framed((10, 10, 10), np.full((400, 400, 3), 200, np.uint8))
+    photo[55:75, 185:215] = 10
+    alpha[55:75, 185:215] = 0.05
+    assert settled(photo, alpha).alpha[57:73, 187:213].max() <= SURE
+    alpha[55:75, 185:215] = 0.4
+    assert settled(photo, alpha).alpha[57:73, 187:213].min() > 0.9
+
+
+def test_haze_and_pale_specks_go() -> None:
+    alpha = disc_alpha(400, 120)
+    expected = alpha.copy()
+    alpha[20:40, 20:40] = 0.2
+    alpha[360:362, 200:203] = 0.6
+    assert np.array_equal(tidy(alpha), expected)
+
+
 def test_narrow_doubt_is_left_to_its_colours() -> None:
     photo, alpha = framed((60, 120, 70), striped())
     alpha[40:90, 199:202] = 0.5

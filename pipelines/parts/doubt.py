@@ -21,11 +21,12 @@ Points = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 Shifts = npt.NDArray[np.intp]
 
 SURE = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
+HARDLY = 0.1  # alpha: of what is paler no colour makes the subject, be it black before black
 WORK_SIDE = 640
 WIDE = 5  # pixels of the working copy: an edge that the net saw well is narrower
-WITNESSES = 300  # pixels asked around each doubtful one, the more the nearer
+WITNESSES = 200  # pixels asked around each doubtful one, the more the nearer
 FAR = 128  # pixels: a fifth of the photo; what continues behind the subject is found again within that
-ALIKE = 8.0  # levels of Lab: two pixels this near are probably of the same thing
+ALIKE = 6.0  # levels of Lab: two pixels this near are probably of the same thing
 FEW = 0.003  # of the witnesses: fewer say nothing
 CERTAIN = 0.3  # votes for one side minus votes for the other, from which they are the last word
 MOST = 4000  # doubtful pixels that are asked about; of more, every other one
@@ -59,7 +60,7 @@ def settled(image: Image, alpha: Alpha) -> Settled:
     if not patches.any():
         return Settled(alpha, np.zeros(alpha.shape, np.float32), np.zeros(alpha.shape, np.bool_))
     lab = _lab(image, size)
-    votes = _votes(lab, small, unsure, patches)
+    votes = np.where(patches & (small < HARDLY), np.float32(-1), _votes(lab, small, unsure, patches))
     choice = _cut(lab, small, unsure, patches, votes)
     doubt, chosen, spoken = (_enlarged(part, alpha.shape) for part in (patches.astype(np.float32), choice, votes))
     result = np.clip(alpha + doubt * (chosen - alpha), 0, 1).astype(np.float32)
@@ -108,7 +109,7 @@ def _votes(lab: Bytes, alpha: Alpha, unsure: Mask, patches: Mask) -> Floats:
     subject, ground = (_alike(lab, sides, points, _spiral()) / WITNESSES).T
     given = np.zeros((*alpha.shape, 2), np.float32)
     given[points] = np.stack(((subject - ground) / (subject + ground + FEW), np.ones_like(subject)), axis=1)
-    total, count = _alike(lab, given, (y, x), _square(3)).T
+    total, count = _alike(lab, given, (y, x), _square(5)).T
     result = np.zeros(alpha.shape, np.float32)
     result[patches] = total / np.maximum(count, 1e-6)
     return result

@@ -18,6 +18,8 @@ WORK_SIDE = 640
 PART = 0.001  # of the map's pixels: a smaller detached part is not offered as a subject
 SMALL_HOLE = 0.0015  # of the subject's pixels: a smaller hole is a mistake of the net, not a handle
 SPECK = 0.0005  # of the subject's pixels
+HAZE = 0.3  # alpha: what is paler, and far from anything that is not, is haze
+FADE = 0.008  # of the photo's longer side: a lock of hair may fade out over this much
 GHOST = 0.03  # of the subject's height: half-transparent matter farther from anything solid is dropped
 LIKELY = (
     0.65  # alpha from which a doubtful patch is the subject's: lower ones let things behind it in, on photo and bench
@@ -44,15 +46,17 @@ def one_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
 
 
 def tidy(alpha: Alpha) -> Alpha:
-    """`alpha` without the specks beside the subject and the pinholes in it that are too small to be meant."""
+    """`alpha` without the haze and specks beside the subject and the pinholes in it that are too small to be meant."""
     solid = (alpha > 0.5).astype(np.uint8)
     least = SPECK * float(solid.sum())
-    specks = _small_parts(alpha > 0.1, least) & ~_large_parts(solid, least)
-    pale = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
-    open_ = _small_parts(solid == 0, least).astype(np.uint8)
+    large = _large_parts(solid, least)
+    specks = _small_parts(alpha > HAZE, least) & ~large
+    kept = (alpha > HAZE) & ~specks
     result = alpha.copy()
-    result[specks] = 0
-    result[pale | (cv2.dilate(open_, np.ones((3, 3), np.uint8)) > 0)] = 1
+    result[(_grown(specks, 1) & ~kept) | ~_grown(kept, max(round(FADE * max(alpha.shape)), 3))] = 0
+    result[_small_parts(result > 0.1, least) & ~large] = 0
+    pale = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
+    result[pale | _grown(_small_parts(solid == 0, least), 1)] = 1
     return result
 
 
@@ -170,6 +174,10 @@ def _small_parts(mask: Mask, least: float) -> Mask:
 
 def _large_parts(solid: Bytes, least: float) -> Mask:
     return (solid > 0) & ~_small_parts(solid > 0, least)
+
+
+def _grown(mask: Mask, by: int) -> Mask:
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)) > 0
 
 
 def _closed(solid: Bytes) -> Bytes:
