@@ -102,6 +102,8 @@ STRIPS: dict[str, tuple[str, tuple[dict[str, object], ...]]] = {
         "astronaut",
         tuple({"preset": p, "ratio": "4:5"} for p in ("night", "forest", "sunset", "spotlight")),
     ),
+    "style": ("astronaut", tuple({"preset": p} for p in ("oil", "watercolour", "ink", "riso", "pencil"))),
+    "fashion": ("astronaut", tuple({"preset": p} for p in ("cover", "autumn", "street"))),
 }
 STRIP_HEIGHT = 420
 
@@ -113,7 +115,10 @@ def strips(room: Room) -> None:
     for name, (photo, orders) in STRIPS.items():
         shown = [_opened(room, room.photos[photo])]
         for values in orders:
-            result = room.make(name.split("-")[0], photo=room.photos[photo], size=1024, seed=1, **values)
+            tool = name.split("-")[0]
+            asked = {"photo": room.photos[photo], "size": 1024, "seed": 1, **values}
+            fields = room.desk.tool(tool).params.model_fields
+            result = room.make(tool, **{key: value for key, value in asked.items() if key in fields})
             shown.append(_opened(room, result.files[0].id))
         width = sum(picture.width for picture in shown) + 6 * (len(shown) - 1)
         strip, x = PIL.Image.new("RGB", (width, STRIP_HEIGHT), "white"), 0
