@@ -117,6 +117,18 @@ class Access:
         # Where cookies are blocked, a visitor is at least the tab: its hash is random and known to nobody else.
         return self._cookie_owner(Headers(dict(request.headers))) or f"session:{request.session_hash}"
 
+    def administers(self, request: gr.Request | None) -> bool:
+        """Whether this page visitor may make and revoke keys: who logged in, else who sits at this machine.
+
+        Never somebody who came with a key, or through a Space or a share link without a login; nor a page of another
+        site, whatever name it gave this machine.
+        """
+        if request is None or request.request is None:
+            return False
+        if self.settings.auth:
+            return bool(request.username)
+        return not self.settings.public and not _foreign(request.request)
+
     def _cookie_owner(self, headers: Headers) -> str | None:
         jar: SimpleCookie = SimpleCookie()
         with contextlib.suppress(CookieError):

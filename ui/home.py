@@ -53,8 +53,9 @@ def page(tools: Sequence[Tool], profile: Profile) -> str:
     cards = [_card(tool) for tool in tools]
     cards += [_api_card(), *(_coming_card(row) for row in COMING if row.id not in made)]
     return (
-        f'<div class="dbx-home"><header><h1>{HEADLINE}</h1><p class="dbx-lede">{LEDE}</p></header>'
-        f'{banner(profile)}<h2>All tools</h2><ul class="dbx-cards">{"".join(cards)}</ul></div>'
+        f'<div class="dbx-home"><header><h1>{HEADLINE}</h1><p class="dbx-lede">{LEDE}</p>'
+        '<p class="dbx-all"><a href="#all-tools">See all tools</a></p></header>'
+        f'{banner(profile)}<h2 id="all-tools">All tools</h2><ul class="dbx-cards">{"".join(cards)}</ul></div>'
     )
 
 
@@ -77,8 +78,8 @@ def _card(tool: Tool) -> str:
 
 def _api_card() -> str:
     return (
-        '<li class="dbx-card plain"><div><h3><a href="v1/docs">API Access</a></h3>'
-        "<p>Every tool over HTTP, with the shape OpenAI's clients already speak. Opens the documentation.</p>"
+        '<li class="dbx-card plain"><div><h3><a href="#api">API Access</a></h3>'
+        "<p>Every tool over HTTP, with the shape OpenAI's clients already speak: address, keys and working code.</p>"
         f"{_ticks(API_TICKS)}</div></li>"
     )
 

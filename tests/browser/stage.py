@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from playwright.sync_api import Page, Playwright
+from playwright.sync_api import Page, Playwright, expect
+from starlette.routing import Mount
 
 from pipelines.desk import Desk
 from pipelines.engines.local import LocalEngine
@@ -27,10 +28,14 @@ from pipelines.tools import TOOLS
 from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, pictures, prompt, seed
 from tests.gates import Gate
 from tests.loops import in_loop
+from ui import rest
 from ui.access import Access
 from ui.rest.keys import Keys
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+PATIENCE = 30_000
+"""Milliseconds until something that was to happen has not: a busy machine is no defect."""
+expect.set_options(timeout=PATIENCE)
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -104,11 +109,13 @@ def theatre(root: Path) -> Iterator[Theatre]:
     files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)
     jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))
     desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest, rows)
-    page = in_loop(lambda: blocks.build(desk, Access(settings, keys)))
+    access = Access(settings, keys)
+    page = in_loop(lambda: blocks.build(desk, access))
     try:
         _, url, _ = page.queue(default_concurrency_limit=None).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
-            app_kwargs={"routes": blocks.routes()}, **blocks.launch_arguments(),
+            app_kwargs={"routes": [Mount("/v1", app=rest.build(desk, access)), *blocks.routes()]},
+            **blocks.launch_arguments(),
         )  # fmt: skip
         yield Theatre(url.rstrip("/"), desk, gate)
     finally:
@@ -127,7 +134,7 @@ def visitor(playwright: Playwright, theatre: Theatre, *, width: int = 1280, heig
     complaints: list[str] = []
     try:
         page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: complaints.extend(_foreign(request.url, theatre.url)))
         yield page

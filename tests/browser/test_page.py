@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def page(played: Playwright, house: Theatre) -> Iterator[Page]:
         yield opened
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> float:
     """Seconds until it held."""
     since = time.monotonic()
     while not condition():
@@ -240,6 +241,25 @@ def test_several_pictures_keep_their_order_and_any_can_be_taken_out(page: Page, 
     album.locator("input[type=file]").set_input_files([fake, green])
     expect(album.locator("[role=alert]")).to_contain_text("fake.png")
     expect(album.locator("img")).to_have_count(3)
+
+
+def test_the_script_on_the_api_tab_draws_a_picture_and_a_key_is_made_there(page: Page, house: Theatre) -> None:
+    page.goto(f"{house.url}/#api")
+    script = page.locator("#api-javascript .cm-content")
+    expect(script).to_contain_text("fetch(")
+    code = script.inner_text().replace("1024x1024", "256x256")
+    assert (page.evaluate(f"async () => {{ {code}\nreturn picture }}") or "").startswith("iVBOR")  # a PNG in base64
+
+    page.locator("#api-name input, #api-name textarea").fill("laptop")
+    page.locator("#api-new").click()
+    secret = page.locator("#api-secret input, #api-secret textarea")
+    expect(secret).to_have_value(re.compile("^sk-dbx-"))
+    headers = {"Authorization": f"Bearer {secret.input_value()}"}
+    assert page.request.get(f"{house.url}/v1/tools", headers=headers).status == 200
+    expect(page.locator("#api-keys")).to_contain_text("laptop")
+    page.reload()
+    expect(page.locator("#api-keys")).to_contain_text("laptop")
+    expect(secret).to_be_hidden()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -51,7 +51,7 @@
     if (button && button.getAttribute("aria-selected") !== "true") button.click();
     return Boolean(button) || !id;
   };
-  window.addEventListener("hashchange", () => { follow(); window.scrollTo(0, 0); });
+  window.addEventListener("hashchange", () => { if (follow()) window.scrollTo(0, 0); }); // else a place on this page
   let arrived = false; // before that, the address says where to go; after it, where we are
   let open = "";
   const note = () => {
@@ -59,6 +59,7 @@
     if (!id || id === open) return; // an address that was just changed by a link is not ours to change back
     const first = !open;
     open = id;
+    document.getElementById(`tab-${id}-button`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
     if (arrived && !first && location.hash.slice(1) !== id) history.replaceState(null, "", `#${id}`);
   };
 
@@ -96,6 +97,7 @@
       }
     });
     document.querySelectorAll(".dbx-colour:not(.ready)").forEach(pick);
+    document.querySelectorAll(".dbx-form .block:has(input[type=range])").forEach(zero);
     // Gradio says "Delete image" on each of several.
     document.querySelectorAll(".dbx-photos").forEach((field) => {
       field.querySelectorAll(".delete-button").forEach((button, n) => button.setAttribute("aria-label", `Remove picture ${n + 1}`));
@@ -129,6 +131,19 @@
     text.addEventListener("input", () => { if (/^#[0-9a-f]{6}$/i.test(text.value)) picker.value = text.value; });
     text.parentElement.append(picker);
   };
+
+  // Where the help says what 0 stands for ("0: as the look asks"), a slider at 0 says so beside its name.
+  const zero = (block) => {
+    const [, meaning] = block.querySelector(".info-text, [class*=info]:not([data-testid])")?.textContent.match(/\b0: ([^.;]+)/) ?? [];
+    const name = block.querySelector("[data-testid=block-info]");
+    if (!meaning || !name) return;
+    const said = Number(block.querySelector("input[type=range]").value) === 0 ? meaning : "";
+    if ((name.dataset.zero ?? "") !== said) name.dataset.zero = said;
+  };
+  document.addEventListener("input", (event) => {
+    const block = event.target.closest?.(".dbx-form .block:has(input[type=range])");
+    if (block) zero(block);
+  });
 
   let due = false;
   new MutationObserver(() => {

@@ -1,0 +1,138 @@
+"""The API tab: its code runs as it stands, and keys are made by nobody but whoever administers."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import httpx
+import PIL.Image
+import pytest
+from starlette.requests import Request
+
+from pipelines.settings import Settings
+from pipelines.types import BadInput
+from tests.loops import in_loop
+from tests.serving import served
+from ui import access_page
+from ui.access import Access
+from ui.access_page import AccessPage, about, listed, samples
+from ui.rest.keys import Key, Keys
+
+
+def visiting(host: str = "127.0.0.1:7860", username: str | None = None, **headers: str) -> Any:
+    """What Gradio hands to an event."""
+    rows = [(name.replace("_", "-").encode(), value.encode()) for name, value in {"host": host, **headers}.items()]
+    scope = {"type": "http", "scheme": "http", "path": "/", "query_string": b"", "headers": rows, "server": None}
+    return SimpleNamespace(request=Request(scope), username=username)
+
+
+def page(root: Path, **settings: Any) -> AccessPage:
+    access = Access(Settings(data=root, **settings), Keys(root))
+
+    def make() -> AccessPage:
+        with gr.Blocks():
+            return AccessPage(access)
+
+    return in_loop(make)
+
+
+@pytest.mark.parametrize("key", ["", "needed"])
+def test_the_python_code_draws_a_picture_as_it_stands(tmp_path: Path, key: str) -> None:
+    settings = Settings(data=tmp_path, require_key=bool(key))
+    with served(tmp_path, settings=settings) as here:
+        _, code, _ = samples(here.url, needs_key=bool(key))
+        code = code.replace("1024x1024", "64x64")
+        secret = here.keys.new("test")
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60, env={"DESIGNERBOX_KEY": secret}
+        )
+    with PIL.Image.open(tmp_path / "picture.png") as picture:
+        assert picture.size == (64, 64)
+
+
+def test_the_shell_code_names_a_route_and_fields_that_exist(tmp_path: Path) -> None:
+    with served(tmp_path) as here:
+        code, _, _ = samples(here.url, needs_key=False)
+        parts = shlex.split(code.replace("\\\n", " "))
+        fields = [part.split("=", 1) for part in parts if "=" in part]
+        form = [(name, (None, value.replace("1024", "64"))) for name, value in fields]
+        answer = httpx.post(parts[1], files=form, timeout=30)
+        assert answer.status_code == 200
+        assert answer.json()["status"] == "done"
+
+
+def test_code_names_the_key_where_one_is_needed_and_never_shows_one() -> None:
+    for code in samples("http://here", needs_key=True):
+        assert "DESIGNERBOX_KEY" in code
+        assert "sk-dbx-" not in code
+    for code in samples("http://here", needs_key=False):
+        assert "DESIGNERBOX_KEY" not in code
+    assert "every call needs one" in about("http://here", needs_key=False).lower()
+    assert "Every call needs a key" in about("http://here", needs_key=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "request_", "may"),
+    [
+        ({}, visiting(), True),
+        ({"auth": "anna:secret"}, visiting("studio.example", "anna"), True),
+        ({"auth": "anna:secret", "spaces": True}, visiting("x.hf.space", "anna"), True),
+        ({"auth": "anna:secret"}, visiting(), False),
+        ({"spaces": True}, visiting("x.hf.space"), False),
+        ({"host": "0.0.0.0", "require_key": True}, visiting("192.168.0.2:7860"), False),
+        ({"host": "0.0.0.0", "require_key": True}, visiting(), False),
+        ({}, visiting("evil.example"), False),
+        ({}, visiting(origin="http://evil.example"), False),
+        ({}, visiting(sec_fetch_site="cross-site"), False),
+        ({}, None, False),
+    ],
+)
+def test_only_who_administers_may_make_keys(tmp_path: Path, settings: dict[str, Any], request_: Any, may: bool) -> None:
+    made = page(tmp_path, **settings)
+    assert made.access.administers(request_) is may
+    if may:
+        assert made.look(request_)[made.desk]["visible"] is True
+        made.make(request_, "mine")
+        assert [key.name for key in made.access.keys.list()] == ["mine"]
+        return
+    with pytest.raises(BadInput):
+        made.make(request_, "mine")
+    with pytest.raises(BadInput):
+        made.end(request_, "any")
+    assert made.access.keys.list() == []
+    if request_ is not None:
+        shown = made.look(request_)
+        assert shown[made.desk]["visible"] is False
+        assert made.list not in shown
+
+
+def test_a_key_is_shown_once_works_and_ends_with_revoke(tmp_path: Path) -> None:
+    made = page(tmp_path)
+    updates = made.make(visiting(), "  laptop ")
+    secret = updates[made.secret]["value"]
+    key = made.access.keys.verify(secret)
+    assert key is not None
+    assert key.name == "laptop"
+    again = made.look(visiting())
+    assert again[made.secret]["value"] == ""
+    assert secret not in str(again)
+
+    made.end(visiting(), key.id)
+    assert made.access.keys.verify(secret) is None
+    assert access_page.GONE in made.end(visiting(), key.id)[made.alert]
+
+
+def test_a_key_without_a_name_is_not_made(tmp_path: Path) -> None:
+    made = page(tmp_path)
+    assert access_page.NAMELESS in made.make(visiting(), "  ")[made.alert]
+    assert made.access.keys.list() == []
+
+
+def test_a_keys_name_never_becomes_markup() -> None:
+    assert "<script>" not in listed([Key("0" * 12, "<script>", 0.0, None)])

@@ -1,0 +1,187 @@
+"""API Access: the page's tab with the address, working code, and keys for whoever administers; knows no tool's form."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines.types import BadInput, Job
+from ui import words
+from ui.access import Access
+from ui.rest.keys import Key
+from ui.screen import Updates, address
+
+TITLE = "API Access"
+LEDE = "Every tool over HTTP, in the shape that OpenAI's clients already speak."
+WORDS = "forest in the morning"
+"""What the examples ask for; anybody may run them as they stand."""
+NAME_LENGTH = 60
+ONCE = "Copy it now: it is shown this once, and only its hash is kept."
+NOT_YOURS = "Keys are made by whoever runs this studio: python app.py key new NAME"
+NAMELESS = "Give the key a name first: it tells you later whose it is."
+GONE = "This key was revoked already."
+
+_PYTHON = """\
+import base64
+{more}from openai import OpenAI
+
+client = OpenAI(base_url="{base}/v1", api_key={key})
+answer = client.images.generate(
+    model="background", prompt={words}, size="1024x1024"
+)
+with open("picture.png", "wb") as file:
+    file.write(base64.b64decode(answer.data[0].b64_json))
+"""
+_SCRIPT = """\
+const answer = await fetch("{base}/v1/images/generations", {{
+  method: "POST",
+  headers: {{ "Content-Type": "application/json"{key} }},
+  body: JSON.stringify({{
+    model: "background", prompt: {words}, size: "1024x1024",
+  }}),
+}});
+const picture = (await answer.json()).data[0].b64_json; // PNG, base64
+"""
+
+
+def samples(base: str, needs_key: bool) -> tuple[str, str, str]:
+    """The same picture with curl, Python and JavaScript. A key is named where one is needed, and never shown."""
+    job = Job(
+        id="example", tool="background", params={"prompt": WORDS, "size": 1024}, seed=1, profile="", specs={}, owner="",
+        created=0.0,
+    )  # fmt: skip
+    more, key = ("import os\n", 'os.environ["DESIGNERBOX_KEY"]') if needs_key else ("", '"none"')
+    header = ",\n    Authorization: `Bearer ${process.env.DESIGNERBOX_KEY}`" if needs_key else ""
+    said = json.dumps(WORDS)
+    return (
+        words.curl(job, {}, (), base, needs_key),
+        _PYTHON.format(more=more, base=base, key=key, words=said),
+        _SCRIPT.format(base=base, key=header, words=said),
+    )
+
+
+def about(base: str, needs_key: bool) -> str:
+    """Where the API is and what it asks for, as HTML."""
+    key = (
+        "Every call needs a key: <code>Authorization: Bearer sk-dbx-…</code>"
+        if needs_key
+        else "No key is needed from this machine. With <code>--require-key</code>, every call needs one."
+    )
+    return (
+        f'<div class="dbx-facts"><p>Base address <code id="api-base">{escape(base)}/v1</code></p><p>{key}</p>'
+        '<p>No usage limits. <a href="v1/docs" target="_blank" rel="noopener">All routes and error codes</a></p></div>'
+    )
+
+
+def listed(keys: Sequence[Key]) -> str:
+    """The keys, newest first, without their secrets; names are a person's text and are escaped."""
+    if not keys:
+        return "<p>There is no key yet.</p>"
+    rows = "".join(
+        f"<tr><td>{escape(key.name)}</td><td><code>sk-dbx-{key.id}…</code></td><td>{_day(key.created)}</td>"
+        f"<td>{'Revoked ' + _day(key.revoked) if key.revoked else 'Works'}</td></tr>"
+        for key in reversed(keys)
+    )
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Name", "Begins with", "Made", "State"))
+    return f'<table class="dbx-keys"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _day(when: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(when))
+
+
+def tab(access: Access) -> None:
+    """Lay the tab out, in the tabs that are open, and wire it."""
+    with gr.Tab(TITLE, id="api", elem_id="tab-api") as opened:
+        AccessPage(access).wire(opened)
+
+
+class AccessPage:
+    """The tab's parts and what happens when they are touched. Every handler asks anew who is there."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
+        with gr.Row(elem_classes=["dbx-access"]):
+            with gr.Column(scale=7, min_width=320):
+                self.about = gr.HTML("", elem_id="api-about")
+                languages: Sequence[Any] = (("curl", "shell"), ("Python", "python"), ("JavaScript", "javascript"))
+                self.codes = [
+                    gr.Code("", language=language, label=name, interactive=False, elem_id=f"api-{language}")
+                    for name, language in languages
+                ]
+            with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
+                gr.HTML("<h2>Keys</h2>")
+                self.refused = gr.HTML(f"<p>{escape(NOT_YOURS)}</p>", elem_id="api-not-yours")
+                with gr.Column(visible=False) as self.desk:
+                    self._lay_out_keys()
+
+    def _lay_out_keys(self) -> None:
+        self.name = gr.Textbox(label="Name of the key", info="Whose it is, or what for.", max_length=NAME_LENGTH,
+                               elem_id="api-name")  # fmt: skip
+        self.alert = gr.HTML("", elem_classes=["dbx-alerts"])
+        self.new = gr.Button("Make a key", variant="primary", elem_id="api-new")
+        self.secret = gr.Textbox(
+            label="Your new key", info=ONCE, interactive=False, visible=False, buttons=["copy"], elem_id="api-secret"
+        )
+        self.list = gr.HTML("", elem_id="api-keys")
+        self.which = gr.Dropdown([], label="Revoke a key", info="It stops working at once, for good.",
+                                 elem_id="api-which")  # fmt: skip
+        self.revoke = gr.Button("Revoke", variant="stop", elem_id="api-revoke")
+
+    def wire(self, opened: gr.Tab) -> None:
+        """Attach the listeners, all private to the page."""
+        keys: list[Component] = [self.name, self.alert, self.secret, self.list, self.which]
+        everything: list[Any] = [self.about, *self.codes, self.desk, self.refused, *keys]
+        quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
+        opened.select(self.look, [], everything, **quiet)
+        for listener in (self.new.click, self.name.submit):
+            listener(self.make, [self.name], keys, **quiet)
+        self.revoke.click(self.end, [self.which], keys, **quiet)
+
+    def look(self, request: gr.Request) -> dict[Any, Any]:
+        """Fill the tab; a key that was shown before is not shown again."""
+        base, needed = address(request), self.access.needs_key
+        allowed = self.access.administers(request)
+        filled: dict[Any, Any] = {
+            self.about: about(base, needed),
+            **dict(zip(self.codes, samples(base, needed), strict=True)),
+            self.desk: gr.update(visible=allowed),
+            self.refused: gr.update(visible=not allowed),
+        }
+        return {**filled, **self._keys()} if allowed else filled
+
+    def make(self, request: gr.Request, name: str) -> Updates:
+        """Make a key and show it this once."""
+        self._check(request)
+        name = (name or "").strip()[:NAME_LENGTH]
+        if not name:
+            return {self.alert: words.alert(NAMELESS, "api-name")}
+        text = self.access.keys.new(name)
+        return {**self._keys(), self.name: "", self.secret: gr.update(value=text, visible=True)}
+
+    def end(self, request: gr.Request, key_id: str | None) -> Updates:
+        """Revoke a key; REST and page refuse it from the next call on."""
+        self._check(request)
+        done = key_id is not None and self.access.keys.revoke(key_id)
+        return {**self._keys(), self.alert: "" if done else words.alert(GONE, "api-which")}
+
+    def _check(self, request: gr.Request) -> None:
+        if not self.access.administers(request):
+            raise BadInput(NOT_YOURS)
+
+    def _keys(self) -> Updates:
+        keys = self.access.keys.list()
+        choices = [(f"{key.name} · sk-dbx-{key.id}…", key.id) for key in keys if key.revoked is None]
+        return {
+            self.alert: "",
+            self.secret: gr.update(value="", visible=False),
+            self.list: listed(keys),
+            self.which: gr.update(choices=choices, value=None),
+        }
