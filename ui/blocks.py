@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from pipelines.desk import Desk
-from ui import access_page, home, verify
+from ui import access_page, batch_events, home, verify
 from ui.access import Access
 from ui.brush import BrushEvents
 from ui.events import Events
@@ -34,6 +34,7 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
             with gr.Tab("Home", id="home", elem_id="tab-home"):
                 gr.HTML(home.page(desk.tools, desk.profile))
             events = [_tool_tab(row.id, row.title, desk, access) for row in desk.tools]
+            batch_events.tab(desk, access)
             verify.tab(desk)
             access_page.tab(access)
         _connect(tabs, events)

@@ -40,10 +40,9 @@ COMING: tuple[Coming, ...] = (
            ("Lifestyle imagery", "Brand alignment", "Model variety", "Seasonal themes", "High-fashion looks")),
     Coming("business", "Business Photos", "Team grids, speaker cards and press kits from single portraits.",
            ("Professional settings", "Corporate style", "Team photos", "Office environments", "Brand consistency")),
-    Coming("batch", "Batch Processing", "A folder or a table of pictures, one set of rules, no waiting at the screen.",
-           ("Multiple images", "Automated workflow", "Consistent results", "Time efficient", "Bulk operations")),
 )  # fmt: skip
 
+BATCH_TICKS = ("Multiple images", "Automated workflow", "Consistent results", "Time efficient", "Bulk operations")
 API_TICKS = ("Developer friendly", "Custom integration", "Scalable", "Real-time", "Documentation")
 
 
@@ -51,7 +50,7 @@ def page(tools: Sequence[Tool], profile: Profile) -> str:
     """The home page as HTML."""
     made = {tool.id for tool in tools}
     cards = [_card(tool) for tool in tools]
-    cards += [_api_card(), *(_coming_card(row) for row in COMING if row.id not in made)]
+    cards += [_batch_card(), _api_card(), *(_coming_card(row) for row in COMING if row.id not in made)]
     return (
         f'<div class="dbx-home"><header><h1>{HEADLINE}</h1><p class="dbx-lede">{LEDE}</p>'
         '<p class="dbx-all"><a href="#all-tools">See all tools</a></p></header>'
@@ -73,6 +72,14 @@ def _card(tool: Tool) -> str:
     return (
         f'<li class="dbx-card">{_picture(tool)}<div><h3><a href="#{tool.id}">{escape(tool.title)}</a>{badge}</h3>'
         f"<p>{escape(tool.summary)}</p>{_ticks(tool.strengths)}{more}</div></li>"
+    )
+
+
+def _batch_card() -> str:
+    return (
+        '<li class="dbx-card plain"><div><h3><a href="#batch">Batch Processing</a></h3>'
+        "<p>A folder, a ZIP or a table of pictures, one set of rules, no waiting at the screen.</p>"
+        f"{_ticks(BATCH_TICKS)}</div></li>"
     )
 
 

@@ -104,13 +104,14 @@ def lay_out(batches: Batches, batch_id: str, folder: Path, since: float = 0.0) -
     for name, path in pictures(batches, batch_id, since):
         target = folder / name
         if not target.exists():
-            beside(target, lambda part, path=path: _linked(path, part))
+            beside(target, lambda part, path=path: linked(path, part))
             new += 1
     return new
 
 
-def _linked(path: Path, part: Path) -> None:
-    with contextlib.suppress(OSError):  # another disk, or one that knows no links
+def linked(path: Path, part: Path) -> None:
+    """The same bytes under a second name; a copy where the disk knows no links."""
+    with contextlib.suppress(OSError):
         os.link(path, part)
         return
     shutil.copyfile(path, part)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Playwright, expect, sync_playwright
+
+from tests.browser.stage import CHROMIUM, Theatre, theatre, visitor
+from tests.rows import picture
+from tests.serving import until
+
+expect.set_options(timeout=20_000)
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
+    # Gradio leaves the socket open with which it looked for a free port.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # Gradio's own use of pandas, once per event.
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
+]
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    with theatre(tmp_path_factory.mktemp("house")) as built:
+        yield built
+
+
+@pytest.fixture
+def page(played: Playwright, house: Theatre) -> Iterator[Page]:
+    with visitor(played, house) as opened:
+        yield opened
+    house.gate.open.set()
+    house.gate.pause = 0.0
+    until(house.free)
+
+
+def dropped(page: Page, house: Theatre, folder: Path, table: str) -> None:
+    """The tab with a table and two pictures in it, for the tool whose steps wait."""
+    paths = [picture(folder / f"{n}.png", 40 * n) for n in (1, 2)]
+    (folder / "jobs.csv").write_text(table)
+    page.goto(f"{house.url}/#batch")
+    page.locator("#batch-start").wait_for(timeout=60_000)
+    page.locator("#batch-which input").click()
+    page.get_by_role("option", name="Slow Motion").click()
+    page.locator("#batch-files input[type=file]").first.set_input_files([folder / "jobs.csv", *paths])
+    expect(page.locator("#batch-files")).to_contain_text("jobs")
+    page.wait_for_timeout(300)
+
+
+def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
+    page: Page, house: Theatre, tmp_path: Path
+) -> None:
+    dropped(page, house, tmp_path, "photo,steps\n1.png,2\n2.png,2\n3.png,2\n1.png,9999\n")
+    page.locator("#batch-check").click()
+    expect(page.locator("#batch-told")).to_contain_text("4 rows checked: 2 can be done, 2 cannot.")
+    expect(page.locator("#batch-told")).to_contain_text("There is no picture '3.png'")
+    assert house.gate.entered == 0
+
+    page.locator("#batch-start").click()
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 4 of 4 rows · 2 failed")
+    expect(page.locator("#batch-sheet img")).to_have_count(2)
+    page.locator("#batch-pack").click()
+    with page.expect_download() as caught:
+        page.locator("#batch-save").click()
+    with zipfile.ZipFile(caught.value.path()) as out:
+        rows = list(csv.DictReader(io.StringIO(out.read("manifest.csv").decode("utf-8-sig"))))
+        assert [row["status"] for row in rows] == ["done", "done", "failed", "failed"]
+        assert all(row["file"] in out.namelist() for row in rows[:2])
+
+
+def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
+    page: Page, house: Theatre, tmp_path: Path
+) -> None:
+    house.gate.pause = 0.05
+    dropped(page, house, tmp_path, "photo,steps\n" + "1.png,3\n2.png,3\n" * 20)
+    page.locator("#batch-start").click()
+    expect(page.locator("#batch-stage")).to_contain_text("Working")
+    expect(page.locator("#batch-stage")).to_contain_text("a minute")
+    page.locator("#batch-pause").click()
+    expect(page.locator("#batch-stage")).to_contain_text("Paused")
+    until(house.free)
+
+    page.reload()
+    expect(page.locator("#batch-stage")).to_contain_text("Paused")
+    page.locator("#batch-pause").click()
+    expect(page.locator("#batch-stage")).to_contain_text("Working")
+    page.locator("#batch-cancel").click()
+    expect(page.locator("#batch-stage")).to_contain_text("Cancelled")
+    until(house.free, 2.0)
+
+
+def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, house: Theatre, tmp_path: Path) -> None:
+    dropped(page, house, tmp_path, "photo,photo\n1.png,1.png\n")
+    page.locator("#batch-start").click()
+    expect(page.locator("#batch-stage")).to_contain_text("Two columns are called 'photo'")

@@ -1,0 +1,280 @@
+"""What happens on the batch tab: reading, trying, starting, looking, gathering; knows no particular tool."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from pipelines.batch import TABLES, Batch, Batches, Plan, dry_run, new_id, open_jobs, save_zip, template
+from pipelines.batch.manifest import linked, results
+from pipelines.batch.shelf import checked
+from pipelines.batch.store import Seeds
+from pipelines.desk import Desk
+from pipelines.types import JSON, BadInput, NotFound, StudioError
+from ui import batch_words, words
+from ui.access import Access
+from ui.batch import Parts, asks, lay_out, looks
+from ui.pictures import small
+
+SHEET = 24
+"""Pictures on the contact sheet."""
+THUMB = 192
+Updates = dict[Any, Any]
+
+
+def tab(desk: Desk, access: Access) -> None:
+    """The tab, wired, in the tabs that are open."""
+    with gr.Tab("Batch", id="batch", elem_id="tab-batch") as page:
+        parts = lay_out(desk)
+    BatchEvents(parts, desk, access).wire(page)
+
+
+class BatchEvents:
+    """What happens on the tab. Whatever goes on is in the table: every handler begins by looking there."""
+
+    def __init__(self, parts: Parts, desk: Desk, access: Access) -> None:
+        self.parts = parts
+        self.desk = desk
+        self.access = access
+        self.batches = Batches(desk)
+        self._reading = threading.BoundedSemaphore(2)
+        self._thumb = lru_cache(maxsize=1024)(self._small)  # a few kilobytes each, and the same at every beat
+
+    def wire(self, page: gr.Tab) -> None:
+        """Attach every listener; all are private to the page."""
+        parts = self.parts
+        form: list[Component] = [parts.files, parts.tool, parts.preset, parts.consent, parts.more, parts.seeds]
+        self._on(parts.check.click, self.check, [parts.batch, *form])
+        self._on(parts.start.click, self.start, [parts.batch, *form])
+        for button, act in ((parts.pause, self.pause), (parts.cancel, self.cancel), (parts.retry, self.retry)):
+            self._on(button.click, act, [parts.batch])
+        self._on(parts.pack.click, self.pack, [parts.batch])
+        self._on(parts.timer.tick, self.look, [parts.batch])
+        self._on(page.select, self.resume, [parts.batch, parts.tool])
+        self._on(parts.tool.input, self.choose, [parts.tool])
+
+    def _on(self, listener: Any, handler: Any, inputs: list[Component]) -> None:
+        listener(
+            handler, inputs, list(vars(self.parts).values()), api_visibility="private", concurrency_limit=None,
+            show_progress="hidden",
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ making one
+
+    def choose(self, tool_id: str) -> Updates:
+        """Another tool: its looks, its template."""
+        return {
+            self.parts.preset: looks(self.desk, tool_id),
+            self.parts.consent: gr.Checkbox(visible=asks(self.desk, tool_id)),
+            self.parts.form: self._template(tool_id),
+        }
+
+    def _template(self, tool_id: str) -> gr.DownloadButton:
+        tool = self.desk.tool(tool_id)
+        path = Path(self.parts.form.GRADIO_CACHE) / "batch-templates" / f"{tool.id}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(template(tool), encoding="utf-8")
+        return gr.DownloadButton(value=str(path))
+
+    def check(self, request: gr.Request, shown: str, *form: Any) -> Iterator[Updates]:
+        """Look at every row and picture and tell what will fail; nothing is made."""
+        parts = self.parts
+        yield {parts.line: words.line("Reading", busy=True), parts.told: ""}
+        try:
+            batch = self._made(request, shown, *form)
+            yield {parts.batch: batch.id, parts.line: words.line("Checking every row", busy=True)}
+            found = dry_run(self.batches, batch)
+        except StudioError as error:
+            yield self._refused(error)
+            return
+        yield {**self._shown(batch.id), parts.told: batch_words.report(found)}
+
+    def start(self, request: gr.Request, shown: str, *form: Any) -> Iterator[Updates]:
+        """Start what was checked, else what was dropped."""
+        yield {self.parts.line: words.line("Reading", busy=True)}
+        try:
+            batch = self._made(request, shown, *form)
+            self.batches.start(batch.id)
+        except StudioError as error:
+            yield self._refused(error)
+            return
+        # The files were taken along: dropping new ones begins a new batch.
+        yield {**self._shown(batch.id), self.parts.batch: batch.id, self.parts.files: None, self.parts.told: ""}
+
+    def _made(self, request: gr.Request, shown: str, *form: Any) -> Batch:
+        """A batch of what the form says. Raises `StudioError`."""
+        files, tool_id, preset, consent, more, seeds = form
+        before = self._own(shown, request)
+        ready = before if before is not None and before.state == "ready" else None
+        said = hashlib.sha256(repr(form).encode()).hexdigest()
+        if ready is not None and (not files or ready.about.get("form") == said):
+            return ready
+        if not files:
+            raise BadInput("Drop pictures, a ZIP or a table first.")
+        batch = self._read(files, tool_id, self._shared(tool_id, preset, consent, more), seeds, request, said)
+        if ready is not None:
+            self.batches.forget(shown)
+        return batch
+
+    def _shared(self, tool_id: str, preset: str | None, consent: bool, more: str | None) -> dict[str, JSON]:
+        fields = self.desk.tool(tool_id).params.model_fields
+        shared: dict[str, JSON] = {"preset": preset} if preset and "preset" in fields else {}
+        if consent and "consent" in fields:
+            shared["consent"] = True
+        for row in filter(None, (row.strip() for row in (more or "").splitlines())):
+            name, given, value = (part.strip() for part in row.partition("="))
+            if not given or name not in fields:
+                raise BadInput(f"'{row[:60]}' is not a field of this tool with a value: write field = value.")
+            shared[name] = value
+        return shared
+
+    def _read(
+        self,
+        files: list[tuple[str, str]],
+        tool_id: str,
+        shared: dict[str, JSON],
+        seeds: Seeds,
+        request: gr.Request,
+        said: str,
+    ) -> Batch:
+        batch_id = new_id()
+        folder = self.batches.root / batch_id
+        try:
+            with self._reading:
+                jobs = open_jobs(_laid_out(files, folder), self.desk, tool_id)
+                packed = [path for path in folder.iterdir() if path.suffix.lower() == ".zip"]
+                source = packed[0] if packed else jobs.source
+                return self.batches.create(
+                    Plan(tool_id, shared), jobs.lines(), self.access.visitor(request), name=jobs.name, seeds=seeds,
+                    source=source, batch_id=batch_id, about={"form": said},
+                )  # fmt: skip
+        except (StudioError, OSError) as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, StudioError):
+                raise
+            raise StudioError("The files could not be kept: the disk is full, or closed.", code="disk_full") from error
+
+    # ------------------------------------------------------------ going on
+
+    def pause(self, request: gr.Request, shown: str) -> Updates:
+        """Pause, or go on."""
+        batch = self._own(shown, request)
+        if batch is not None and batch.state == "paused":
+            self.batches.start(batch.id)
+        elif batch is not None:
+            self.batches.pause(batch.id)
+        return self._shown(shown if batch else "")
+
+    def cancel(self, request: gr.Request, shown: str) -> Updates:
+        """End it; what is done stays."""
+        batch = self._own(shown, request)
+        if batch is not None:
+            self.batches.cancel(batch.id)
+        return self._shown(shown if batch else "")
+
+    def retry(self, request: gr.Request, shown: str) -> Updates:
+        """Do the failed rows again, and only those."""
+        batch = self._own(shown, request)
+        if batch is not None:
+            self.batches.retry(batch.id)
+        return {**self._shown(shown if batch else ""), self.parts.told: ""}
+
+    def look(self, request: gr.Request, shown: str) -> Updates:
+        """How it stands now."""
+        return self._shown(shown) if self._own(shown, request) else {self.parts.timer: gr.update(active=False)}
+
+    def resume(self, request: gr.Request, shown: str, tool_id: str) -> Updates:
+        """On a look at the tab: the visitor's last batch, further along than it was left."""
+        batch = self._own(shown, request) or next(iter(self.batches.list(self.access.visitor(request), 1)), None)
+        ready = {self.parts.form: self._template(tool_id)}
+        return ready if batch is None else {**ready, **self._shown(batch.id), self.parts.batch: batch.id}
+
+    def pack(self, request: gr.Request, shown: str) -> Iterator[Updates]:
+        """Gather what is done, with the manifest, into a ZIP to download."""
+        parts = self.parts
+        if self._own(shown, request) is None:
+            yield {parts.pack: gr.Button(interactive=False)}
+            return
+        yield {parts.pack: gr.Button("Packing", interactive=False)}
+        # Nobody can guess a batch's id, so nobody can guess the address.
+        path = Path(parts.save.GRADIO_CACHE) / shown / "results.zip"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_zip(self.batches, shown, path)
+        yield {
+            parts.pack: gr.Button("Make ZIP", interactive=True),
+            parts.save: gr.DownloadButton(value=str(path), visible=True),
+        }
+
+    def _own(self, batch_id: str, request: gr.Request) -> Batch | None:
+        try:
+            return self.batches.get(batch_id, self.access.visitor(request)) if batch_id else None
+        except NotFound:
+            return None
+
+    # ------------------------------------------------------------ what is shown
+
+    def _refused(self, error: StudioError) -> Updates:
+        return {self.parts.line: words.line(error.message)}
+
+    def _shown(self, batch_id: str) -> Updates:
+        parts = self.parts
+        batch = self.batches.store.get(batch_id)
+        if batch is None:
+            return {parts.line: words.line(batch_words.IDLE), parts.timer: gr.update(active=False)}
+        batch = self.batches.get(batch_id, batch.owner)
+        progress = self.batches.progress(batch_id)
+        going = batch.state in ("running", "paused")
+        updates: Updates = {
+            parts.line: batch_words.standing(batch, progress),
+            parts.sheet: batch_words.sheet(self._thumbs(batch_id)),
+            parts.pause: gr.Button("Resume" if batch.state == "paused" else "Pause", interactive=going),
+            parts.cancel: gr.Button(interactive=going or batch.state == "ready"),
+            parts.retry: gr.Button(interactive=bool(progress.failed or progress.cancelled) and batch.state != "ready"),
+            parts.pack: gr.Button(interactive=progress.done > 0),
+            parts.timer: gr.update(active=batch.state == "running" or progress.running > 0),
+        }
+        if batch.state != "ready" and progress.failed:
+            updates[parts.told] = self._failures(batch_id)
+        return updates
+
+    def _failures(self, batch_id: str) -> str:
+        rows = self.batches.store.rows(batch_id, limit=batch_words.FAULTS_SHOWN, status="failed")
+        told = [(row.row, row.error or {}) for row in rows]
+        return batch_words.faults([(n, e.get("param") or "", e.get("message", ""), e.get("code", "")) for n, e in told])
+
+    def _thumbs(self, batch_id: str) -> Iterator[tuple[int, bytes]]:
+        for row in self.batches.store.rows(batch_id, limit=SHEET, status="done", newest=True):
+            files = results(self.desk.jobs.get(row.job_id)) if row.job_id else []
+            if files:
+                yield row.row, self._thumb(files[0].id)
+
+    def _small(self, file_id: str) -> bytes:
+        return small(self.desk.files.open(file_id), THUMB)
+
+
+def _laid_out(files: list[tuple[str, str]], folder: Path) -> Path:
+    """Keep what was dropped in the batch's folder under its own names; the path that says what the rows are.
+
+    Linked, not moved: the form still holds it, and a second try with other settings reads it again.
+    """
+    folder.mkdir(parents=True)
+    names = []
+    for path, sent in files:
+        name = checked(PurePosixPath(sent.replace("\\", "/")).name)
+        if name.startswith(".") or (folder / name).exists():
+            raise BadInput(f"Two files are called '{name[:60]}', or its name begins with a dot.")
+        linked(Path(path), folder / name)
+        names.append(name)
+    tables = [name for name in names if name.lower().endswith(TABLES)]
+    zips = [name for name in names if name.lower().endswith(".zip")]
+    if len(tables) > 1 or len(zips) > 1 or (zips and len(names) > len(tables) + 1):
+        raise BadInput("Drop pictures, or one ZIP, and at most one table.")
+    return folder / (tables or zips)[0] if tables or zips else folder

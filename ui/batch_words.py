@@ -1,0 +1,80 @@
+"""What the batch tab says: progress, faults, rows and the contact sheet, as escaped HTML; knows no component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from pipelines.batch import Batch, Progress, Report
+from ui import words
+from ui.command import duration
+from ui.pictures import data_url
+
+IDLE = "Drop pictures, a ZIP or a table to begin."
+FAULTS_SHOWN = 100
+STYLE = """<style>
+.dbx-faults { overflow-x: auto; max-height: 340px; }
+.gradio-container .dbx-faults table { border-collapse: collapse; width: 100%; font-size: 14px; margin: 8px 0; }
+.gradio-container .dbx-faults :is(table, tr) { border: 0; }
+.gradio-container .dbx-faults :is(th, td) { text-align: left; padding: 6px 10px 6px 0; vertical-align: top; border: 0;
+  border-bottom: 1px solid var(--border-color-primary); }
+@media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, #batch-save, #batch-sheet) { order: -2; }
+  .dbx-acts { flex-wrap: wrap; } .dbx-acts button { min-height: 44px; } }
+.dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
+  margin: 0 !important; padding: 0 !important; }
+.dbx-sheet li { margin: 0; } .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
+  background: var(--dbx-well); display: block; }
+.dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); }
+</style>"""
+
+_STATES = {
+    "ready": "Ready to start",
+    "running": "Working",
+    "paused": "Paused",
+    "cancelled": "Cancelled",
+    "done": "Done",
+}
+
+
+def standing(batch: Batch, progress: Progress) -> str:
+    """How far a batch is, as the stage line."""
+    ended = progress.total - progress.left
+    told = [f"{_STATES.get(batch.state, batch.state)}: {ended} of {progress.total} rows"]
+    if progress.failed:
+        told.append(f"{progress.failed} failed")
+    if batch.state == "running" and progress.per_minute and progress.seconds_left is not None:
+        told.append(f"{progress.per_minute:g} a minute, {duration(progress.seconds_left)} left")
+    busy = batch.state in ("running", "paused")
+    notes = [batch.note] if batch.note else []
+    return words.line(" · ".join(told), busy=busy, share=ended / max(1, progress.total), notes=notes)
+
+
+def report(found: Report) -> str:
+    """What a dry run found, every fault by row and column."""
+    told = f"{found.rows} rows checked: {found.good} can be done, {found.bad} cannot."
+    if found.seconds is None or found.bytes is None:
+        cost = "Time and disk are not known before this tool has made its first pictures here."
+    else:
+        cost = f"About {duration(found.seconds)}, {found.bytes / 1e6:.0f} MB; {found.free / 1e9:.1f} GB are free."
+    rows = [(fault.row, fault.column or "", fault.message, fault.code) for fault in found.faults]
+    return f"<p><strong>{told}</strong> {cost}</p>{faults(rows)}"
+
+
+def faults(rows: Sequence[tuple[int, str, str, str]]) -> str:
+    """A table of what is wrong: row, column, sentence, code."""
+    if not rows:
+        return ""
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows[:FAULTS_SHOWN]
+    )
+    more = f"<p>And {len(rows) - FAULTS_SHOWN} more.</p>" if len(rows) > FAULTS_SHOWN else ""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Column", "What is wrong", "Code"))
+    return f'<div class="dbx-faults" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{more}'
+
+
+def sheet(pictures: Iterable[tuple[int, bytes]]) -> str:
+    """The contact sheet: the row's number and its picture, small."""
+    cells = "".join(
+        f'<li><img src="{data_url(jpeg)}" alt="Row {row}"><span>Row {row}</span></li>' for row, jpeg in pictures
+    )
+    return f'<ul class="dbx-sheet" aria-label="Latest results">{cells}</ul>' if cells else ""
