@@ -65,6 +65,11 @@ def test_unchanged_is_said_only_where_it_was_measured() -> None:
     assert "background" not in words.done(JOB, result(models=()), 0)
 
 
+def test_relit_is_said_only_where_there_is_a_scene() -> None:
+    assert "Relit" in words.done(JOB, result(mode="relit"), 0)
+    assert "Relit" not in words.done(JOB, result(mode="relit", models=()), 0)
+
+
 def test_home_shows_every_promised_tool_and_links_only_what_is_there() -> None:
     text = home.page(TOOLS[:1], Profile("embedded", {}, "Embedded"))
     assert f'href="#{TOOLS[0].id}"' in text

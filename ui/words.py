@@ -51,11 +51,11 @@ def done(job: Job, result: Result, variation: int) -> str:
 
 def proof(job: Job, receipt: Mapping[str, Any]) -> str:
     """One sentence on what happened to the subject's pixels."""
-    if receipt.get("mode") == "relit":
-        return "Relit: your colours were fitted to the scene."
-    if receipt.get("checks", {}).get("core_changed_pixels") != 0:
-        return f"Seed {job.seed}."
     scene = job.specs.get("backdrop") in {row["id"] for row in receipt.get("models", ())}
+    if scene and receipt.get("mode") == "relit":
+        return "Relit: your colours were fitted to the scene."
+    if receipt.get("mode") == "relit" or receipt.get("checks", {}).get("core_changed_pixels") != 0:
+        return f"Seed {job.seed}."
     return "Your pixels unchanged; the background was fitted to you." if scene else "Your pixels unchanged."
 
 
