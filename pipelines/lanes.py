@@ -110,9 +110,10 @@ class Lanes:
 
     def _fed(self, future: Future[bool]) -> None:
         self._feeding = False
+        # A lane that is woken nudges: to wake one for nothing would ask the feeder round and round.
         if _went_well(future) and future.result():
             self.nudge()
-        self.wake()
+            self.wake()
 
     def every(self, seconds: float, chore: Callable[[], object]) -> None:
         """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""
