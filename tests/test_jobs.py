@@ -342,3 +342,21 @@ def test_a_slow_reader_loses_previews_and_nothing_else() -> None:
     events = [event for event in stream if isinstance(event, Step)]
     assert [event.index for event in events] == [1, 2, 3, 4, 5]
     assert [event.preview for event in events] == [None, None, None, None, b"jpeg"]
+
+
+def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: House) -> None:
+    class Nothing:
+        asked = 0
+
+        def more(self) -> bool:
+            self.asked += 1
+            return False
+
+        def hold(self, job_id: str, error: StudioError) -> None:
+            raise AssertionError
+
+    feeder = Nothing()
+    here.jobs.feed(feeder)
+    drain(here.jobs.watch(here.jobs.submit(job())))
+    time.sleep(0.3)
+    assert 1 <= feeder.asked <= 8
