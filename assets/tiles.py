@@ -80,7 +80,7 @@ def _filled(picture: PIL.Image.Image) -> PIL.Image.Image:
     """The picture over the whole card, its upper part kept, on pale grey where there is nothing."""
     scale = max(CARD[0] / picture.width, CARD[1] / picture.height)
     large = picture.resize((round(picture.width * scale), round(picture.height * scale)), PIL.Image.Resampling.LANCZOS)
-    left, top = (large.width - CARD[0]) // 2, (large.height - CARD[1]) // 6
+    left, top = (large.width - CARD[0]) // 2, (large.height - CARD[1]) // 20
     part = large.crop((left, top, left + CARD[0], top + CARD[1]))
     ground = PIL.Image.new("RGB", CARD, "#eef1f0")
     ground.paste(part, mask=part.getchannel("A"))
