@@ -463,11 +463,9 @@ class Draft:
 
     images: tuple[Image, ...]
     source: Placed | None = None
-    core: npt.NDArray[np.bool_] | None = None
     alphas: tuple[Alpha, ...] = ()
     notices: tuple[str, ...] = ()
     exact: bool = True
-    face: Face | None = None
     transparent: bool = False
 
 

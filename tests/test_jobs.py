@@ -61,20 +61,12 @@ def test_a_job_that_is_over_can_still_be_watched(here: House) -> None:
 
 
 def test_a_late_watcher_is_told_at_once_where_the_job_stands(here: House) -> None:
-    job_id = here.jobs.submit(job(steps=5))
-    first = here.jobs.watch(job_id)
-    here.gate.open.clear()
-    _until(lambda: (row := here.jobs.get(job_id)) is not None and row.status == "running")
-    here.gate.open.set()
-    for event in first:
-        if isinstance(event, Step) and event.index == 1:
-            break
-    here.gate.open.clear()
-    row = here.jobs.get(job_id)
-    if row is not None and row.status == "running":
-        event = here.jobs.watch(job_id).take(timeout=2)
-        assert isinstance(event, Step)
-        assert event.preview is not None
+    here.gate.pause = 0.5
+    job_id = here.jobs.submit(job(steps=3))
+    next(event for event in here.jobs.watch(job_id) if isinstance(event, Step))
+    event = here.jobs.watch(job_id).take(timeout=0.2)
+    assert isinstance(event, Step)
+    assert event.preview is not None
 
 
 def test_twenty_at_once_one_runs_sixteen_wait_in_order_three_are_refused(here: House) -> None:
@@ -154,15 +146,20 @@ def test_detaching_does_not_stop_the_job(here: House) -> None:
     _until(lambda: (row := here.jobs.get(job_id)) is not None and row.status == "done")
 
 
-def test_no_preview_is_made_when_nobody_watches(here: House) -> None:
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_preview_is_made_only_for_somebody_who_watches(here: House, watched: bool) -> None:
     here.gate.open.clear()
-    job_id = here.jobs.submit(job(steps=3))
+    job_id = here.jobs.submit(job(steps=2))
+    if watched:
+        here.jobs.watch(job_id)
     _until(lambda: here.gate.entered == 1)
+    here.gate.pause = 0.3
     here.gate.open.set()
-    _until(lambda: _free(here))
-    # The last step stayed without a picture all along, since no watcher ever came.
-    assert here.jobs.get(job_id) is not None
-    assert here.jobs._watchers.live == {}
+    _until(lambda: (row := here.jobs.get(job_id)) is not None and row.step is not None)
+    row = here.jobs.get(job_id)
+    assert row is not None
+    assert row.step is not None
+    assert (row.step.preview is not None) == watched
 
 
 @pytest.mark.parametrize(("fault", "code"), [("bad", "invalid_request"), ("bug", "internal_error")])

@@ -53,6 +53,8 @@ def build(settings: Settings) -> Studio:
     cache = Cache(FAMILIES, budget=devices.budget(), device=device)
     jobs = Jobs(settings.data, LocalEngine(cache, files, gate=settings.gate), waiting=settings.queue)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
+    # The cache starts no thread of its own, so somebody has to tell it that time passes.
+    jobs.every(60, cache.sweep)
     jobs.every(3600, lambda: sweep(jobs.table, files, keep))
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipelines.parts.cutout import core_of
+from pipelines.parts.cutout import core_of, core_share
 from pipelines.parts.frame import resample
 from pipelines.parts.light import lightness
 from pipelines.types import Draft, Image
@@ -25,12 +25,11 @@ class Look:
 
 @dataclass(frozen=True)
 class Check:
-    """`applies` says when, `measure` gives the number, `sentence` says it to a person (with `{value}`)."""
+    """`applies` says when, `measure` gives the number that stands in the receipt."""
 
     id: str
     applies: Callable[[Look], bool]
     measure: Callable[[Look], float]
-    sentence: str
 
 
 def _exact(look: Look) -> bool:
@@ -51,8 +50,7 @@ def _core_share(look: Look) -> float:
     """The core's share of the subject, 0 to 1; at least 0.8 of a subject with ordinary edges."""
     if look.draft.source is None:
         raise ValueError("applies() was not asked")
-    alpha = look.draft.source.alpha
-    return round(float(core_of(alpha).sum()) / max(1, int((alpha > 0.5).sum())), 4)
+    return round(core_share(look.draft.source.alpha), 4)
 
 
 def _outline_contrast(look: Look) -> float:
@@ -77,18 +75,12 @@ def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check(
-        "core_changed_pixels",
-        _exact,
-        _core_changed_pixels,
-        "{value} pixels of the subject's core differ from your photo.",
-    ),
-    Check("core_share", _exact, _core_share, "The exact core is {value} of the subject."),
+    Check("core_changed_pixels", _exact, _core_changed_pixels),
+    Check("core_share", _exact, _core_share),
     Check(
         "outline_contrast",
         lambda look: look.draft.source is not None and not look.draft.transparent,
         _outline_contrast,
-        "The scene differs from the subject's outline by {value} L*.",
     ),
 )
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.parts.compose import Shadow, compose
-from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import bounds, photo_frame, place, sides_cut, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.tools import fields
@@ -115,7 +114,6 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     return Draft(
         images=tuple(images),
         source=placed,
-        core=core_of(placed.alpha),
         alphas=(placed.alpha,),
         notices=(*cutout.notices, *frame.notices, *scenes.notices),
         exact=params.light == "exact",
@@ -124,17 +122,12 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
 
 def _scenes(params: Background, studio: Studio, emit: Emit, size: Size, asked: Backdrop) -> Images:
     scene = SCENES[params.preset]
-    backdrop = Backdrop(
+    backdrop = replace(
+        asked,
         scene="" if params.prompt else scene.scene,
         colour=fields.rgb(params.colour),
         picture=studio.open(params.backdrop) if params.backdrop else None,
         blur=params.blur / 100,
-        horizon=asked.horizon,
-        floor=asked.floor,
-        key=asked.key,
-        mired=asked.mired,
-        subject=asked.subject,
-        avoid=asked.avoid,
     )
     seeds = tuple(studio.seed + n for n in range(1 if studio.draft else params.variations))
     words = params.prompt or ("" if params.backdrop else scene.words)

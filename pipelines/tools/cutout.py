@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import bounds, photo_frame, place
 from pipelines.tools import fields
 from pipelines.types import Draft, Emit, Placed, Studio, Subject, Tool, flag, number
@@ -36,7 +35,6 @@ def run(params: CutOut, studio: Studio, emit: Emit) -> Draft:
     return Draft(
         images=(np.dstack([placed.colour, alpha]),),
         source=placed,
-        core=core_of(placed.alpha),
         alphas=(placed.alpha,),
         notices=(*cutout.notices, *placed.frame.notices),
         transparent=True,

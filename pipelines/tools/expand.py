@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 
 from pipelines.parts.compose import Shadow, compose
-from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import bounds, place, sides_cut
 from pipelines.parts.light import outline_colour, white_point
 from pipelines.tools import fields
@@ -178,7 +177,7 @@ def _in_scene(params: Expand, studio: Studio, emit: Emit, photo: Image, size: Si
     shadow = Shadow(squash=0.45) if stands else None  # nothing floats
     image = compose(placed, scenes.images[0], seed=studio.seed, shadow=shadow)
     return Draft(
-        images=(image,), source=placed, core=core_of(placed.alpha), alphas=(placed.alpha,),
+        images=(image,), source=placed, alphas=(placed.alpha,),
         notices=(*cutout.notices, *scenes.notices),
     )  # fmt: skip
 

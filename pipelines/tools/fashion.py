@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from pipelines.parts.compose import Shadow, compose
-from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import bounds, fill_frame, place, sides_cut, size_of
 from pipelines.parts.lettering import Box, Set, fitted, made_legible, write
 from pipelines.parts.light import key_side, outline_colour, white_point
@@ -138,7 +137,6 @@ def run(params: Fashion, studio: Studio, emit: Emit) -> Draft:
     return Draft(
         images=tuple(images),
         source=placed,
-        core=core_of(placed.alpha),
         alphas=(placed.alpha,),
         notices=(*cutout.notices, *frame.notices, *scenes.notices),
         exact=False,

@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 
 from pipelines.parts.compose import compose
-from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import framing, head_frame, over, place, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.tools import fields
@@ -122,11 +121,9 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
     return Draft(
         images=tuple(images),
         source=placed,
-        core=core_of(placed.alpha),
         alphas=(placed.alpha,),
         notices=(*cutout.notices, *frame.notices, *scenes.notices),
         exact=params.light == "exact" and not look.monochrome,
-        face=face,
     )
 
 

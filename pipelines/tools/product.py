@@ -8,7 +8,6 @@ from typing import Literal
 import numpy as np
 
 from pipelines.parts.compose import Shadow, compose
-from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import fill_frame, over, place, size_of
 from pipelines.parts.light import outline_colour, white_point
 from pipelines.tools import fields
@@ -135,7 +134,6 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     return Draft(
         images=images,
         source=placed,
-        core=core_of(placed.alpha),
         alphas=(placed.alpha,),
         notices=tuple(notices),
         exact=params.light == "exact",
