@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipelines.parts.cutout import core_of
 from pipelines.tools import expand
 from pipelines.types import Alpha, BadInput, Cutout, Draft, Face, Image, Images, Render
 from tests.watching import Recorder, blob, noisy
@@ -72,8 +73,7 @@ def test_a_model_draws_only_outside() -> None:
 def test_a_scene_stands_behind_a_whole_subject_and_never_round_a_cut_one() -> None:
     whole = make(Room(), preset="scene", scene="oak")
     assert whole.source is not None
-    core = whole.core
-    assert core is not None
+    core = core_of(whole.source.alpha)
     assert (whole.images[0][core] == whole.source.colour[core]).all()
     cut = blob(90, 120, (110, 45), (30, 30))
     with pytest.raises(BadInput, match="right") as caught:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.models.families.scenes.words import SCENES
+from pipelines.parts.cutout import core_of
 from pipelines.parts.lettering import CONTRAST, contrast
 from pipelines.tools import fashion
 from pipelines.types import Cutout, Draft, Face, Image, Images, Render
@@ -59,8 +60,7 @@ def test_every_look_has_a_scene_of_ours_and_the_size_that_was_asked_for(preset: 
 def test_without_grading_the_core_is_the_photo_and_with_it_it_moves_a_little() -> None:
     plain, warm = (make(Room(), preset="autumn", grading=share) for share in (0, 100))
     assert plain.source is not None
-    core = plain.core
-    assert core is not None
+    core = core_of(plain.source.alpha)
     assert (plain.images[0][core] == plain.source.colour[core]).all()
     moved = np.abs(warm.images[0][core].astype(int) - plain.images[0][core])
     assert 0 < moved.mean() < 12
@@ -79,8 +79,8 @@ def test_black_and_white_is_neutral() -> None:
 
 def test_a_masthead_stands_behind_the_subject() -> None:
     bare, titled = (make(Room(), preset="cover", title=t) for t in ("", "Vogue-ish"))
-    core = titled.core
-    assert core is not None
+    assert titled.source is not None
+    core = core_of(titled.source.alpha)
     assert (titled.images[0] != bare.images[0]).any()
     assert (titled.images[0][core] == bare.images[0][core]).all()
 

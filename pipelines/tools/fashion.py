@@ -140,7 +140,6 @@ def run(params: Fashion, studio: Studio, emit: Emit) -> Draft:
         alphas=(placed.alpha,),
         notices=(*cutout.notices, *frame.notices, *scenes.notices),
         exact=False,
-        face=faces[0] if faces else None,
     )
 
 
