@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
+from pipelines.desk import Desk
 from pipelines.types import BadInput, Job
 from ui import words
 from ui.access import Access
@@ -96,10 +97,9 @@ def _day(when: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(when))
 
 
-def tab(access: Access) -> None:
-    """Lay the tab out, in the tabs that are open, and wire it."""
-    with gr.Tab(TITLE, id="api", elem_id="tab-api") as opened:
-        AccessPage(access).wire(opened)
+def fill(page: gr.Tab, desk: Desk, access: Access) -> None:
+    """Lay the page out in its tab, and wire it."""
+    AccessPage(access).wire(page)
 
 
 class AccessPage:

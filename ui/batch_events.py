@@ -30,11 +30,9 @@ THUMB = 192
 Updates = dict[Any, Any]
 
 
-def tab(desk: Desk, access: Access) -> None:
-    """The tab, wired, in the tabs that are open."""
-    with gr.Tab("Batch", id="batch", elem_id="tab-batch") as page:
-        parts = lay_out(desk)
-    BatchEvents(parts, desk, access).wire(page)
+def fill(page: gr.Tab, desk: Desk, access: Access) -> None:
+    """The page, wired, in its tab."""
+    BatchEvents(lay_out(desk), desk, access).wire(page)
 
 
 class BatchEvents:

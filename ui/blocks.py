@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -25,6 +26,23 @@ UPLOAD_LIMIT = "64mb"
 """A little more than ingest takes, so that a file which is too large gets ingest's sentence."""
 
 
+@dataclass(frozen=True)
+class Page:
+    """A tab that is no tool. `build` lays it out inside the tab it is handed, which is open, and wires it."""
+
+    id: str
+    title: str
+    build: Callable[[gr.Tab, Desk, Access], None]
+
+
+PAGES: tuple[Page, ...] = (
+    Page("batch", "Batch", batch_events.fill),
+    Page("verify", verify.TITLE, verify.fill),
+    Page("api", access_page.TITLE, access_page.fill),
+)
+"""One row a page, in the order of their tabs, after the tools."""
+
+
 def build(desk: Desk, access: Access) -> gr.Blocks:
     """The whole page. Launch it with `launch_arguments()`, and serve `routes()` beside it."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=TEMPORARY, fill_width=True) as page:
@@ -34,9 +52,9 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
             with gr.Tab("Home", id="home", elem_id="tab-home"):
                 gr.HTML(home.page(desk.tools, desk.profile))
             events = [_tool_tab(row.id, row.title, desk, access) for row in desk.tools]
-            batch_events.tab(desk, access)
-            verify.tab(desk)
-            access_page.tab(access)
+            for row in PAGES:
+                with gr.Tab(row.title, id=row.id, elem_id=f"tab-{row.id}") as tab:
+                    row.build(tab, desk, access)
         _connect(tabs, events)
         _ask_once(events)
     return page

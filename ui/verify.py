@@ -13,6 +13,7 @@ from pipelines.desk import Desk
 from pipelines.parts.provenance import Said
 from pipelines.types import StudioError
 from ui import words
+from ui.access import Access
 from ui.pictures import Photo, read_upload
 
 TITLE = "Verify a picture"
@@ -42,18 +43,17 @@ _ACTIONS = {
 }
 
 
-def tab(desk: Desk) -> None:
-    """Lay the tab out, in the tabs that are open."""
-    with gr.Tab(TITLE, id="verify", elem_id="tab-verify"):
-        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
-        with gr.Row(elem_classes=["dbx-tool"]):
-            with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-                picture: Any = Photo(
-                    label="Picture", sources=["upload"], placeholder="Drop a picture, or click to choose", buttons=[],
-                    elem_id="verify-picture", elem_classes=["dbx-photo"], alt_text="Picture to verify",
-                )  # fmt: skip
-            with gr.Column(scale=7, min_width=320):
-                answer = gr.HTML("", elem_id="verify-answer")
+def fill(page: gr.Tab, desk: Desk, access: Access) -> None:
+    """Lay the page out in its tab, and wire it."""
+    gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
+    with gr.Row(elem_classes=["dbx-tool"]):
+        with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
+            picture: Any = Photo(
+                label="Picture", sources=["upload"], placeholder="Drop a picture, or click to choose", buttons=[],
+                elem_id="verify-picture", elem_classes=["dbx-photo"], alt_text="Picture to verify",
+            )  # fmt: skip
+        with gr.Column(scale=7, min_width=320):
+            answer = gr.HTML("", elem_id="verify-answer")
 
     async def look(path: str | None) -> tuple[None, str]:
         return None, "" if path is None else await run_in_threadpool(report, desk, path)
