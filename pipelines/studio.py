@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipelines.files import Files, encode_png
+from pipelines.files import Files
 from pipelines.models.cache import Cache
 from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.cutout import cutout as cut_out
@@ -21,12 +21,13 @@ from pipelines.parts.provenance import PHOTO, Ingredient, Made, past, sign
 from pipelines.parts.safety import Gate, flat
 from pipelines.parts.seal import Seal
 from pipelines.parts.wording import neutral
-from pipelines.parts.write import MATTE_SOURCE, MIME, Format, encode, source_type, xmp
+from pipelines.parts.write import ENDING, MATTE_SOURCE, SIGNED_AS, Format, archive, encode, encode_png, source_type, xmp
 from pipelines.types import (
     Alpha,
     Cutout,
     Draft,
     Emit,
+    Extra,
     Face,
     File,
     Image,
@@ -192,13 +193,13 @@ class JobStudio:
     # ------------------------------------------------------------ the end of every job
 
     def finish(self, draft: Draft, seconds: Callable[[], float]) -> Result:
-        """Check, mark, write. `draft.images` become files of role `result`; the matte rides along."""
+        """Check, mark, write. `draft.images` and `extras` become files; the matte rides along."""
         photo = self._photo() if draft.source is not None else None
         content = self._released(draft)
         checks = [run_checks(Look(image, draft, photo)) for image in draft.images]
         receipt = self._receipt(draft, {**_worst(checks), **content})
         if self.job.draft:
-            self._emit.last(jpeg(flat(draft.images[0])))
+            self._emit.last(jpeg(flat(shown(draft)[0])))
             return Result((), receipt, seconds())
         format, quality = self.job.params.get("format", "png"), int(self.job.params.get("quality", 95))
         if format == "jpeg" or (format == "webp" and quality < 100):
@@ -206,6 +207,8 @@ class JobStudio:
                 "Encoded lossy: the file's pixels differ from the checked ones by its compression."
             )
         files = [self._write(image, n, draft, receipt, format, quality) for n, image in enumerate(draft.images)]
+        extras = draft.extras if not draft.archive else (self._archive(draft, files), *draft.extras)
+        files += [self._write_extra(extra, draft) for extra in extras]
         files += [self._write_matte(alpha) for alpha in draft.alphas]
         self._emit("Writing", 1, 1)
         receipt["timings"] = dict(self._emit.timings)
@@ -217,7 +220,7 @@ class JobStudio:
         if self._gate is None:
             return {}
         inputs = [row["sha256"] for row in self._inputs()]
-        return {"content_score": round(self._gate.release(draft.images, self.job.owner, inputs), 4)}
+        return {"content_score": round(self._gate.release(shown(draft), self.job.owner, inputs), 4)}
 
     def _photo(self) -> Image:
         return self.open(str(self.job.params["photo"]))
@@ -264,8 +267,26 @@ class JobStudio:
         drawn, subject = any(generative(row) for row in self._used.values()), draft.source is not None
         data = encode(image, format, xmp(inside, generative=drawn, subject=subject), quality)
         data = self._signed(data, format, source_type(generative=drawn, subject=subject))
-        file_id = self._files.add_encoded(data, image, format, self.job.owner, "result")
+        name = self._named(draft.names[n], format) if draft.names else ""
+        file_id = self._files.add_encoded(data, image, format, self.job.owner, "result", name)
         return self._file(file_id, "result")
+
+    def _named(self, word: str, format: str) -> str:
+        return f"{self.job.tool}-{word}.{ENDING.get(format, format)}"
+
+    def _archive(self, draft: Draft, files: list[File]) -> Extra:
+        """The pictures as they were written, credentials and all, under their names."""
+        infos = [self._files.info(file.id, self.job.owner) for file in files]
+        data = archive([(info.name, info.path.read_bytes()) for info in infos])
+        return Extra("result", "zip", data, draft.images[:1], draft.archive)
+
+    def _write_extra(self, extra: Extra, draft: Draft) -> File:
+        drawn = any(generative(row) for row in self._used.values())
+        source = source_type(generative=drawn, subject=draft.source is not None)
+        data = self._signed(extra.data, extra.format, source)
+        name = self._named(extra.name, extra.format)
+        owner, frame = self.job.owner, extra.frames[0]
+        return self._file(self._files.add_encoded(data, frame, extra.format, owner, extra.role, name), extra.role)
 
     def _write_matte(self, alpha: Alpha) -> File:
         grey = np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)
@@ -273,7 +294,7 @@ class JobStudio:
         data = self._signed(encode_png(image), "png", MATTE_SOURCE)
         return self._file(self._files.add_encoded(data, image, "png", self.job.owner, "matte"), "matte")
 
-    def _signed(self, data: bytes, format: Format, source: str) -> bytes:
+    def _signed(self, data: bytes, format: str, source: str) -> bytes:
         """The file with its content credentials: the last thing that is done to it."""
         rows = [row for row in self._inputs() if row["param"] not in ("matte", "mask")]
         photo = next((row for row in rows if row["param"] == PHOTO), None)
@@ -283,7 +304,7 @@ class JobStudio:
             photo=Ingredient(PHOTO, photo["sha256"], self._past(photo["id"])) if photo else None,
             placed=tuple(Ingredient(f"{row['param']}-{n}", row["sha256"]) for n, row in enumerate(placed, 1)),
         )
-        return sign(data, MIME[format], made, self._seal.pair())
+        return sign(data, SIGNED_AS[format], made, self._seal.pair())
 
     def _past(self, file_id: str) -> bytes | None:
         """What the photo said of itself when it came in; a picture that was made here says it in its file."""
@@ -292,7 +313,15 @@ class JobStudio:
 
     def _file(self, file_id: str, role: Any) -> File:
         info = self._files.info(file_id, self.job.owner)
-        return File(file_id, role, info.width, info.height, info.format, info.sha256)
+        name = "" if info.path.stem == file_id else info.name
+        return File(file_id, role, info.width, info.height, info.format, info.sha256, name)
+
+
+def shown(draft: Draft) -> tuple[Image, ...]:
+    """Every picture that would leave: the images, and what is inside the extras beside them."""
+    images = draft.images
+    inside = [frame for extra in draft.extras for frame in extra.frames]
+    return (*images, *(frame for frame in inside if not any(frame is image for image in images)))
 
 
 def _worst(checks: list[dict[str, float]]) -> dict[str, float]:

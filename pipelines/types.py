@@ -254,7 +254,7 @@ class Job(BaseModel):
     """Everything that affects one picture, as plain JSON. `specs` maps each verb, and `matte`, to a spec's id.
 
     `consent` is when the owner said that the person in the photo agrees, as Unix time. `notices` are what the door had
-    to say about the pictures, for the receipt.
+    to say about the pictures, for the receipt. `helper`: a page ordered it for its own use, so it is in no list.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -271,6 +271,7 @@ class Job(BaseModel):
     notices: tuple[str, ...] = ()
     draft: bool = False
     batch: bool = False
+    helper: bool = False
 
 
 @dataclass(frozen=True)
@@ -292,7 +293,11 @@ class Step:
 
 @dataclass(frozen=True)
 class File:
-    """One written file of a job."""
+    """One written file of a job; `name` is what it should be called on disk, "" where the tool has no word for it.
+
+    Width, height and `pixels_sha256` of an `Extra` are those of its first frame: what does not change when the same
+    job runs again, where the bytes carry a new signature each time.
+    """
 
     id: str
     role: Literal["result", "matte", "layers"]
@@ -300,6 +305,7 @@ class File:
     height: int
     format: str
     pixels_sha256: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -458,8 +464,28 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A finished file that is not one still picture: an animation, a film, pages, layers, an archive.
+
+    `data` are its bytes before credentials are put in. `frames` are the pictures inside that differ, at least one: the
+    content gate looks at all of them, the first stands for the file in sizes and in `pixels_sha256`. `name` is a word
+    for the file's name, in letters, digits and hyphens.
+    """
+
+    role: Literal["result", "layers"]
+    format: Literal["webp", "mp4", "pdf", "zip", "ora"]
+    data: bytes
+    frames: tuple[Image, ...]
+    name: str
+
+
+@dataclass(frozen=True)
 class Draft:
-    """What a tool hands to `finish`. `source` and `alpha` belong to the placed subject; `layers` are RGBA by name."""
+    """What a tool hands to `finish`. `source` and `alphas` belong to the placed subject.
+
+    `images` may be empty where there are `extras`. `names` has a word for each image's file name, or is empty; with
+    `archive` the finished images are handed over together as well, in one ZIP of that name.
+    """
 
     images: tuple[Image, ...]
     source: Placed | None = None
@@ -467,6 +493,9 @@ class Draft:
     notices: tuple[str, ...] = ()
     exact: bool = True
     transparent: bool = False
+    extras: tuple[Extra, ...] = ()
+    names: tuple[str, ...] = ()
+    archive: str = ""
 
 
 # ---------------------------------------------------------------- models

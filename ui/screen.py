@@ -11,6 +11,7 @@ from gradio.components import Component
 
 from pipelines.desk import Desk
 from pipelines.jobs import Row
+from pipelines.parts.write import STILLS
 from pipelines.types import File, Job, NotFound, Queued, Result, Step, StudioError
 from ui import words
 from ui.access import Access
@@ -60,6 +61,7 @@ class Screen:
             board.save: gr.update(interactive=False),
             board.reuse: gr.update(interactive=False),
             board.send: gr.update(interactive=False),
+            board.more: gr.update(value=None, visible=False),
         }
 
     def started(self) -> Updates:
@@ -138,7 +140,7 @@ class Screen:
     def show(self, job: Job, result: Result, variation: int, base: str) -> Updates:
         """Picture number `variation` with everything that can be done with it. `base` is the page's own address."""
         board, file = self.tab.board, pictures(result)[variation]
-        named = Named(self.desk.files.path(file.id), words.file_name(job.tool, job.params, variation + 1, file.format))
+        named = self._named(job, file, variation)
         return {
             board.live: named,
             board.before: self._over(job, result, file),
@@ -148,7 +150,26 @@ class Screen:
             board.send: gr.update(value="", interactive=bool(self.tab.others)),
             board.code: self._code(job, base),
             board.receipt: words.receipt_text(result.receipt),
+            board.more: self._more(job, result),
         }
+
+    def _named(self, job: Job, file: File, number: int) -> Named:
+        return Named(
+            self.desk.files.path(file.id), file.name or words.file_name(job.tool, job.params, number + 1, file.format)
+        )
+
+    def _more(self, job: Job, result: Result) -> dict[str, Any]:
+        """Everything else there is to take home: archives, films, pages, layers, the cut-out."""
+        rows = [file for file in result.files if file not in pictures(result)]
+        named = [
+            Named(
+                self.desk.files.path(file.id),
+                file.name or words.file_name(job.tool, {"preset": file.role}, n, file.format),
+            )
+            for n, file in enumerate(rows, 1)
+        ]
+        paths = [shelf(each, self.tab.board.more.GRADIO_CACHE) for each in named]
+        return gr.update(value=paths or None, visible=bool(paths))
 
     def _over(self, job: Job, result: Result, file: File) -> str:
         """What lies over the result: the photo, to compare. Under it, a ground that shows transparency."""
@@ -166,8 +187,8 @@ class Screen:
 
 
 def pictures(result: Result) -> list[File]:
-    """The files a visitor asked for, without mattes and layers."""
-    return [file for file in result.files if file.role == "result"]
+    """The pictures a visitor asked for: what the box can show."""
+    return [file for file in result.files if file.role == "result" and file.format in STILLS]
 
 
 def address(request: gr.Request) -> str:

@@ -57,6 +57,7 @@ class Board:
     send: gr.Dropdown
     code: gr.Code
     receipt: gr.Code
+    more: gr.Files
 
     def all(self) -> list[Component]:
         """Every component of it."""
@@ -243,13 +244,14 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
             [("Send to …", ""), *((other.title, other.id) for other in others)], value="", show_label=False,
             label="Send to another tool", interactive=False, container=False, min_width=140, elem_id=f"{tool.id}-send",
         )  # fmt: skip
+    more = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
     with gr.Accordion("Copy as code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
         code = gr.Code("# Generate a picture first.", language="shell", label="The same picture through the API",
                        interactive=False)  # fmt: skip
     with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
         receipt = gr.Code("{}", language="json", label="Settings, models, checks, timings", interactive=False,
                           max_lines=24)  # fmt: skip
-    return Board(stage, live, before, variation, save, reuse, send, code, receipt)
+    return Board(stage, live, before, variation, save, reuse, send, code, receipt, more)
 
 
 def tile_styles(tool: Tool) -> str:

@@ -17,6 +17,7 @@ from typing import IO
 from pipelines.batch.batches import Batches
 from pipelines.batch.store import RowState
 from pipelines.jobs import Row
+from pipelines.parts.write import ENDING
 from pipelines.types import JSON, File
 
 COLUMNS = ("row", "id", "tool", "status", "file", "seed", "checks", "notices", "seconds", "code", "column", "error")
@@ -35,8 +36,8 @@ def name_of(row: RowState, number: int, file: File) -> str:
     """`00012-red-mug.png`: the row, then its id or its picture's name; nothing in it can lead anywhere."""
     stem = row.key if row.key != str(row.row) else _picture(row.cells)
     words = _UNSAFE.sub("-", stem).strip("-.")[:60]
-    parts = [f"{row.row:05d}", *([words] if words else []), *([str(number)] if number > 1 else [])]
-    return f"{'-'.join(parts)}.{'jpg' if file.format == 'jpeg' else file.format}"
+    which = [Path(file.name).stem] if file.name else [str(number)] if number > 1 else []
+    return f"{'-'.join([f'{row.row:05d}', *([words] if words else []), *which])}.{ENDING.get(file.format, file.format)}"
 
 
 def _picture(cells: dict[str, JSON]) -> str:
@@ -45,8 +46,8 @@ def _picture(cells: dict[str, JSON]) -> str:
 
 
 def results(job: Row | None) -> list[File]:
-    """The pictures of a job that is done."""
-    return [file for file in job.result.files if file.role == "result"] if job is not None and job.result else []
+    """What a job that is done has made, the cut-outs left out."""
+    return [file for file in job.result.files if file.role != "matte"] if job is not None and job.result else []
 
 
 def write_manifest(batches: Batches, batch_id: str, out: IO[str]) -> None:

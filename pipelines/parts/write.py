@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+from collections.abc import Sequence
 from typing import Any, Literal
 from xml.sax.saxutils import escape
 
+import cv2
 import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipelines.types import Image
 
 Format = Literal["png", "jpeg", "webp"]
-MIME: dict[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+STILLS = ("png", "jpeg", "webp")
+"""Formats that a browser shows in a picture's place; an animated WebP is one of them."""
+MIME: dict[str, str] = {
+    "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4", "pdf": "application/pdf",
+    "zip": "application/zip", "ora": "image/openraster",
+}  # fmt: skip
+# OpenRaster is a ZIP, and C2PA's library knows ZIP by this name only.
+SIGNED_AS: dict[str, str] = {**MIME, "zip": "application/x-zip", "ora": "application/x-zip"}
+ENDING: dict[str, str] = {"jpeg": "jpg"}
+"""Where a file's ending is not its format's name."""
 PNG_LEVEL = 1  # about 9 % larger than level 6 and several times faster
 JPEG_QUALITY = 95
 # IPTC digital source types: https://cv.iptc.org/newscodes/digitalsourcetype/
@@ -60,6 +72,21 @@ def encode(image: Image, format: Format, packet: bytes, quality: int = JPEG_QUAL
         _on_white(picture).save(out, "JPEG", quality=quality, subsampling=0, xmp=packet)
     else:
         picture.save(out, "WEBP", lossless=quality >= 100, quality=min(quality, 100), method=2, exact=True, xmp=packet)
+    return out.getvalue()
+
+
+def encode_png(image: Image) -> bytes:
+    """PNG of RGB or RGBA pixels and nothing else, at level 1: about 9 % larger than the best and ten times faster."""
+    code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    return cv2.imencode(".png", cv2.cvtColor(image, code), [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes()
+
+
+def archive(members: Sequence[tuple[str, bytes]]) -> bytes:
+    """A ZIP of finished files as they are, in this order and with no times in it, so that it is the same each time."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
+        for name, data in members:
+            packed.writestr(zipfile.ZipInfo(name), data)
     return out.getvalue()
 
 

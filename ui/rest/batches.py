@@ -19,6 +19,7 @@ from pipelines.batch.reading import KEY, TOOL, Fault, read
 from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.parts.ingest import MAX_BYTES
+from pipelines.parts.write import STILLS
 from pipelines.types import STATUS_OF_CODE, BadInput, InvalidParams, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
@@ -288,7 +289,7 @@ def _body_of(batch: Batch, job: Row | None) -> dict[str, Any]:
         told = job_object(job)
         origin = base.removesuffix("/v1")
         return {**told, "files": [{**file, "url": origin + file["url"]} for file in told["files"]]}
-    files = [file for file in job.result.files if file.role == "result"] if job.result else []
+    files = [file for file in job.result.files if file.role == "result" and file.format in STILLS] if job.result else []
     return {
         "created": int(job.finished or job.created),
         "data": [{"url": f"{base}/files/{file.id}/content", "revised_prompt": None} for file in files],

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from pipelines.desk import Desk
 from pipelines.files import FileInfo
+from pipelines.parts.write import MIME
 from pipelines.types import InvalidParams, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
@@ -92,7 +93,7 @@ async def get_content(file_id: str, owner: Owner, desk: TheDesk) -> Response:
         "X-Content-Type-Options": "nosniff",
         # The id is a hash of the content, so it never changes; what is one's own does not belong in a shared cache.
         "Cache-Control": "private, max-age=31536000, immutable",
-        "Content-Disposition": f'inline; filename="{info.path.name}"',
+        "Content-Disposition": f'{"attachment" if info.format in ("zip", "ora") else "inline"}; filename="{info.name}"',
     }
-    kind = "application/jsonl" if info.format == "jsonl" else f"image/{info.format}"
+    kind = {**MIME, "jsonl": "application/jsonl"}[info.format]
     return Response(content, media_type=kind, headers=headers)

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.parts.emit import jpeg
+from pipelines.parts.write import STILLS
 from pipelines.types import BadInput, Cancelled, Job, Queued, Step, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
@@ -132,7 +133,9 @@ def _images(desk: Desk, row: Row, asked: Asked, base: str) -> dict[str, Any]:
 def _results(row: Row) -> list[tuple[str, str, str]]:
     if row.result is None:
         raise BadInput("The job was cancelled.")
-    return [(f.id, f"{f.width}x{f.height}", f.format) for f in row.result.files if f.role == "result"]
+    return [
+        (f.id, f"{f.width}x{f.height}", f.format) for f in row.result.files if f.role == "result" and f.format in STILLS
+    ]
 
 
 def _payload(desk: Desk, file_id: str, asked: Asked, base: str) -> dict[str, str]:
