@@ -193,10 +193,11 @@ class Table:
             return self.db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
 
     def rows(self, owner: str, limit: int, before: str | None, tool: str | None) -> list[sqlite3.Row]:
-        """The owner's rows, newest first, drafts left out."""
+        """The owner's rows, newest first, drafts and what a page ordered for its own use left out."""
         with self.lock:
             return self.db.execute(
-                "SELECT * FROM jobs WHERE owner = ? AND NOT draft AND (? IS NULL OR json_extract(job, '$.tool') = ?) "
+                "SELECT * FROM jobs WHERE owner = ? AND NOT draft AND NOT COALESCE(json_extract(job, '$.helper'), 0) "
+                "AND (? IS NULL OR json_extract(job, '$.tool') = ?) "
                 "AND (? IS NULL OR seq < (SELECT seq FROM jobs WHERE id = ?)) ORDER BY seq DESC LIMIT ?",
                 (owner, tool, tool, before, before, limit),
             ).fetchall()

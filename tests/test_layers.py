@@ -32,6 +32,7 @@ RANK = {
     "pipelines.watchers": 5,
     "pipelines.lanes": 5,
     "pipelines.retention": 5,
+    "pipelines.finding": 5,
     "pipelines.stream": 4,
     "pipelines.parts.emit": 4,  # lies among the parts and works for the studio: it writes to the stream
     "pipelines.parts": 3,

@@ -101,6 +101,7 @@ class BrushEvents:
         desk = self.events.desk
         wanted = {"photo": form["photo"], "trim": False, "pick": form.get("pick", 0)}
         job = await run_in_threadpool(desk.order, CUTS_OUT, wanted, owner)
+        job = job.model_copy(update={"helper": True})
         await run_in_threadpool(desk.jobs.submit, job)
         stream = desk.jobs.watch(job.id)
         try:
