@@ -177,7 +177,8 @@ class Jobs:
                 self._watchers.end(job_id, _error_of(row))
 
     def _tell_positions(self) -> None:
-        self._watchers.tell_positions(self.table.waiting())
+        self._watchers.moved()
+        self._watchers.tell_positions(self.table.waiting)
 
     def _row(self, row: sqlite3.Row) -> Row:
         live = self._watchers.live.get(row["id"])

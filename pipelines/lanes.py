@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from pipelines.stream import Stream
 from pipelines.table import Table
 from pipelines.types import Cancelled, Job, Result, Status, StudioError
-from pipelines.watchers import Watchers
+from pipelines.watchers import PLACES, Watchers
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,8 @@ class Lanes:
                 self.nudge()
                 self._do_chores()
                 if job is not None:
-                    self._watchers.tell_positions(self._table.waiting())
+                    self._watchers.moved()
+                    self._watchers.tell_positions(self._table.waiting)
                     return job
                 waited = not self._work.wait(BEAT)
                 if waited:
@@ -155,12 +156,11 @@ class Lanes:
         result: Result | None = None
         due = time.monotonic() + BEAT
         while not stream.over:
-            event = stream.take(max(0.0, due - time.monotonic()))
-            if isinstance(event, Result):
-                result = event
-            elif event is not None:
-                with self._work:
-                    self._watchers.publish(job.id, event)
+            events = stream.gathered(PLACES)
+            result = next((event for event in events if isinstance(event, Result)), result)
+            with self._work:
+                self._watchers.publish(job.id, *(event for event in events if not isinstance(event, Result)))
+                self._watchers.tell_positions(self._table.waiting)
             if time.monotonic() >= due:
                 due = time.monotonic() + BEAT
                 self._beat(job.id, stream)

@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import TypeAlias
 
-from pipelines.types import Cancelled, Event, Result, Step
+from pipelines.types import Cancelled, Event, Queued, Result, Step
+
+Numbered: TypeAlias = "tuple[int, Event]"
+"""An event and its id."""
 
 
 class Stream:
@@ -18,7 +22,8 @@ class Stream:
 
     Iteration ends after the `Result`; it raises the `StudioError` of a job that failed and `Cancelled` for one that was
     cancelled. `close()` is safe from any thread and only sets an event (and calls `on_close`, for a watcher: detach).
-    A reader that is slow loses older previews, never a step and never the result.
+    A reader that is slow loses older previews and places in line, never a step and never the result. Events that wait
+    may be read all at once (`gathered`, `some`): a hop between threads costs more than an event does.
     """
 
     def __init__(self, on_close: Callable[[Stream], None] | None = None) -> None:
@@ -52,15 +57,26 @@ class Stream:
     # ------------------------------------------------------------ the writing side
 
     def put(self, event: Event, event_id: int | None = None) -> None:
-        """Append an event. Previews that wait unread are dropped in favour of the newer one."""
+        """Append an event. What waits unread and is out of date is dropped: an older preview, an older place."""
         with self._changed:
-            if self._ended:
-                return
-            if isinstance(event, Step) and event.preview is not None:
-                self._pending = deque((i, _without_preview(e)) for i, e in self._pending)
             last = self._pending[-1][0] if self._pending else self.last_id
-            self._pending.append((event_id if event_id is not None else last + 1, event))
+            self.extend([(last + 1 if event_id is None else event_id, event)])
+
+    def extend(self, numbered: Sequence[Numbered]) -> None:
+        """Append several at once; readers are woken once."""
+        with self._changed:
+            if self._ended or not numbered:
+                return
+            for event_id, event in numbered:
+                self._append(event_id, event)
             self._notify()
+
+    def _append(self, event_id: int, event: Event) -> None:
+        if isinstance(event, Step) and event.preview is not None:
+            self._pending = deque((i, _without_preview(e)) for i, e in self._pending)
+        if isinstance(event, Queued) and self._pending and isinstance(self._pending[-1][1], Queued):
+            self._pending.pop()
+        self._pending.append((event_id, event))
 
     def end(self, error: BaseException | None = None) -> None:
         """No more events; readers see `error` after what is still pending."""
@@ -90,6 +106,21 @@ class Stream:
             self._changed.wait_for(lambda: self._pending or self._ended, timeout)
             return self._pop()
 
+    def gathered(self, timeout: float) -> list[Event]:
+        """Everything that waits, as soon as anything does; empty when it has ended or `timeout` seconds passed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending or self._ended, timeout)
+            return [event for _, event in self._all()]
+
+    async def some(self) -> list[Numbered]:
+        """Everything that waits, as soon as anything does, with ids; empty when it has ended (`error` says how)."""
+        while True:
+            with self._changed:
+                if self._pending or self._ended:
+                    return self._all()
+                waker = self._waker()
+            await waker.wait()
+
     @property
     def over(self) -> bool:
         """Whether it has ended and everything was read."""
@@ -101,6 +132,17 @@ class Stream:
             return None
         self.last_id, event = self._pending.popleft()
         return event
+
+    def _all(self) -> list[Numbered]:
+        found = list(self._pending)
+        self._pending.clear()
+        self.last_id = found[-1][0] if found else self.last_id
+        return found
+
+    def _waker(self) -> asyncio.Event:
+        waker = asyncio.Event()
+        self._wakers.append((asyncio.get_running_loop(), waker))
+        return waker
 
     def __iter__(self) -> Stream:
         return self
@@ -118,14 +160,13 @@ class Stream:
 
     async def __anext__(self) -> Event:
         while True:
-            waker = asyncio.Event()
             with self._changed:
                 event = self._pop()
                 if event is not None:
                     return event
                 if self._ended:
                     break
-                self._wakers.append((asyncio.get_running_loop(), waker))
+                waker = self._waker()
             await waker.wait()
         if self.error is not None:
             raise self.error

@@ -7,6 +7,8 @@ import socket
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -64,12 +66,22 @@ class Table:
                 self.db.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
         self.db.execute(_LATER_INDEX)
 
+    @contextmanager
+    def _lazily(self) -> Iterator[None]:
+        """Changes that a power cut, not a killed process, may undo: nobody waits for the disk."""
+        with self.lock:
+            self.db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                yield
+            finally:
+                self.db.execute("PRAGMA synchronous=FULL")
+
     # ------------------------------------------------------------ one job's way
 
     def insert(self, job: Job, slot: tuple[str, int] | None) -> bool:
         """Queue `job`; False when the row `slot` (batch id, row) of its batch has a job already."""
         batch_id, row = slot or (None, None)
-        with self.lock:
+        with self._lazily() if job.draft else self.lock:
             return bool(
                 self.db.execute(
                     "INSERT INTO jobs (id, owner, job, status, draft, batch, created, batch_id, batch_row) "
@@ -82,9 +94,10 @@ class Table:
     def claim(self, until: float, *, spare: bool = False) -> Job | None:
         """The next job in line, leased to this process until then; None when nothing waits.
 
-        `spare` passes over batch rows under which the studio died more than once.
+        `spare` passes over batch rows under which the studio died more than once. A power cut that forgets a claim
+        leaves a job that waits, which is what it should be.
         """
-        with self.lock:
+        with self._lazily():
             row = self.db.execute(
                 "UPDATE jobs SET status = 'running', started = ?, worker = ?, lease = ? WHERE seq = "
                 "(SELECT seq FROM jobs WHERE status = 'queued' AND NOT (? AND batch AND deaths > 1) "
@@ -95,7 +108,8 @@ class Table:
 
     def renew(self, job_id: str, until: float) -> bool:
         """Hold the lease until then; False when it is no longer this process's."""
-        return self._mine("lease = ?", job_id, until)
+        with self._lazily():
+            return self._mine("lease = ?", job_id, until)
 
     def settle(self, job_id: str, status: Status, result: Result | None, error: dict[str, Any] | None) -> bool:
         """How the job ended; False, and nothing is written, when the lease was lost."""

@@ -5,10 +5,14 @@ Nothing here locks: whoever calls holds the queue's lock.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
-from pipelines.stream import Stream
+from pipelines.stream import Numbered, Stream
 from pipelines.types import Event, Queued, Step
+
+PLACES = 0.25
+"""Seconds between two tellings of places in line: each claim moves everybody, and a hundred who wait are many."""
 
 
 class Live:
@@ -40,6 +44,8 @@ class Watchers:
 
     def __init__(self) -> None:
         self.live: dict[str, Live] = {}
+        self._moved = False
+        self._told = float("-inf")
 
     def expect(self, job_id: str) -> Live:
         """The job's entry, made where there was none."""
@@ -65,20 +71,32 @@ class Watchers:
             live.streams.remove(stream)
             live.gate()
 
-    def publish(self, job_id: str, event: Event) -> None:
+    def publish(self, job_id: str, *events: Event) -> None:
         """Tell everybody; a late watcher is told the last step, with the last preview that there was."""
         live = self.expect(job_id)
-        live.events += 1
-        if isinstance(event, Step):
-            preview = event.preview or (live.step.preview if live.step else None)
-            live.step = Step(event.index, event.total, event.stage, preview)
-            live.step_id = live.events
+        numbered: list[Numbered] = []
+        for event in events:
+            live.events += 1
+            numbered.append((live.events, event))
+            if isinstance(event, Step):
+                live.step, live.step_id = _as_late_comers_see(event, live.step), live.events
         for stream in live.streams:
-            stream.put(event, live.events)
+            stream.extend(numbered)
 
-    def tell_positions(self, waiting: Iterable[str]) -> None:
-        """Tell those who wait where they stand; `waiting` are ids, next in line first."""
-        for position, job_id in enumerate(waiting, 1):
+    def moved(self) -> None:
+        """Somebody's place in line may be another now."""
+        self._moved = True
+
+    def tell_positions(self, waiting: Callable[[], Iterable[str]]) -> None:
+        """Tell those who wait where they stand, if that changed and the last time is `PLACES` ago.
+
+        `waiting` gives ids, next in line first.
+        """
+        now = time.monotonic()
+        if not self._moved or now - self._told < PLACES:
+            return
+        self._moved, self._told = False, now
+        for position, job_id in enumerate(waiting(), 1):
             if job_id in self.live and self.live[job_id].streams:
                 self.publish(job_id, Queued(position))
 
@@ -87,3 +105,8 @@ class Watchers:
         live = self.live.pop(job_id, None)
         for stream in live.streams if live else ():
             stream.end(error)
+
+
+def _as_late_comers_see(step: Step, before: Step | None) -> Step:
+    preview = step.preview or (before.preview if before else None)
+    return Step(step.index, step.total, step.stage, preview)

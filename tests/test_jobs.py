@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import sqlite3
@@ -339,6 +340,63 @@ def test_a_slow_reader_loses_previews_and_nothing_else() -> None:
     events = [event for event in stream if isinstance(event, Step)]
     assert [event.index for event in events] == [1, 2, 3, 4, 5]
     assert [event.preview for event in events] == [None, None, None, None, b"jpeg"]
+
+
+def test_of_places_in_line_only_the_last_is_told_and_never_a_step_is_lost() -> None:
+    stream = Stream()
+    for event in (Queued(3), Queued(2), Queued(1), Step(1, 1, "s"), Queued(1)):
+        stream.put(event)
+    stream.end()
+    assert list(stream) == [Queued(1), Step(1, 1, "s"), Queued(1)]
+
+
+def test_all_that_waits_is_read_at_once_with_its_ids() -> None:
+    async def read() -> list[list[int]]:
+        stream, found = Stream(), []
+        stream.extend([(n, Step(n, 5, "s")) for n in range(4, 7)])
+        found.append([event_id for event_id, _ in await stream.some()])
+        threading.Timer(0.02, lambda: (stream.put(Step(4, 5, "s")), stream.end())).start()
+        while events := await stream.some():
+            found.append([event_id for event_id, _ in events])
+        return found
+
+    assert asyncio.run(read()) == [[4, 5, 6], [7]]
+
+
+def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(here: House) -> None:
+    here.gate.open.clear()
+    here.jobs.submit(job(steps=1))
+    _until(lambda: here.jobs.counts()[0] == 1)
+    line = [here.jobs.submit(job(steps=1)) for _ in range(15)]
+    last = here.jobs.watch(here.jobs.submit(job(steps=1)))
+    told: list[int] = []
+    for job_id in line[:12]:
+        here.jobs.cancel(job_id)
+        told += [e.position for e in last.gathered(0) if isinstance(e, Queued)]
+    assert len(told) <= 3
+    _until(lambda: told.extend(e.position for e in last.gathered(0.05) if isinstance(e, Queued)) or told[-1] == 4, 2)
+
+
+def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    table = Table(tmp_path)
+    levels: list[int] = []
+
+    def level(statement: str) -> None:
+        if statement.startswith(("INSERT", "UPDATE")):
+            table.db.set_trace_callback(None)
+            levels.append(table.db.execute("PRAGMA synchronous").fetchone()[0])
+            table.db.set_trace_callback(level)
+
+    table.db.set_trace_callback(level)
+    one = job()
+    table.insert(one, None)
+    table.insert(job().model_copy(update={"draft": True}), None)
+    table.claim(0.0)
+    table.renew(one.id, 1.0)
+    table.settle(one.id, "done", None, None)
+    table.db.set_trace_callback(None)
+    table.close()
+    assert levels == [2, 1, 1, 1, 2]
 
 
 def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: House) -> None:

@@ -233,6 +233,15 @@ def test_a_large_photo_scores_like_the_same_photo_small() -> None:
     assert net.scores([large])[0] == pytest.approx(net.scores([small])[0], abs=0.05)
 
 
+def test_a_score_is_remembered_for_exactly_the_picture_it_is_of() -> None:
+    net: Any = nets.load(nets.OPEN_NSFW, "cpu")
+    first, second = (net.scores([blocked()])[0] for _ in range(2))
+    assert first == second
+    assert net._scored.cache_info().hits == 1
+    assert net.scores([blocked()[:, ::-1].copy()])[0] != first
+    assert net.scores([noisy(64, 64)])[0] < LIMIT <= first
+
+
 def test_a_blocked_input_is_refused_before_anything_is_shown(tmp_path: Path) -> None:
     with house(tmp_path, frames=[noisy(64, 64)]) as here:
         steps, end = here.run(photo=blocked())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ from pipelines.types import Image, ModelSpec
 SIDE = 256
 MIDDLE = slice(16, 240)
 THREADS = 2
+REMEMBERED = 256
+"""Pictures, as the few kilobytes that the net is told of each, whose scores are kept."""
 MEAN = np.array((104, 117, 123), np.float32)  # blue, green, red
 
 
@@ -35,26 +38,33 @@ class OpenNsfw:
         options.enable_mem_pattern = False
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
+        self._scored = lru_cache(maxsize=REMEMBERED)(self._score)
 
     def scores(self, images: Sequence[Image]) -> tuple[float, ...]:
         """One probability a picture; each is H x W x 3, of any size."""
         # One by one: a batch of four is no faster on two cores, and takes four times the memory.
-        return tuple(self._score(image) for image in images)
+        return tuple(self._scored(_as_jpeg(image)) for image in images)
 
-    def _score(self, image: Image) -> float:
-        (found,) = self._session.run(None, {self._input: _input(image)})
+    def _score(self, jpeg: bytes) -> float:
+        (found,) = self._session.run(None, {self._input: _input(jpeg)})
         return float(np.asarray(found)[0, 1])
 
     def close(self) -> None:
         """Lets go of the session and its memory."""
+        self._scored.cache_clear()
         del self._session
 
 
-def _input(image: Image) -> npt.NDArray[np.float32]:
+def _as_jpeg(image: Image) -> bytes:
+    """All that the net is told of a picture; whoever goes back and forth between two settings sends it again."""
     picture = Pillow.fromarray(_near(image)).resize((SIDE, SIDE), Pillow.Resampling.BILINEAR)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG")
-    with Pillow.open(buffer) as decoded:
+    return buffer.getvalue()
+
+
+def _input(jpeg: bytes) -> npt.NDArray[np.float32]:
+    with Pillow.open(io.BytesIO(jpeg)) as decoded:
         pixels = np.asarray(decoded, np.float32)[MIDDLE, MIDDLE, ::-1] - MEAN
     return np.ascontiguousarray(pixels[None])
 
