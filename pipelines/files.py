@@ -184,6 +184,15 @@ class Files:
         for path in (*self.root.glob(f"{file_id}.*"), *self.root.glob(f"{file_id}-*")):
             path.unlink(missing_ok=True)
 
+    def disown(self, file_id: str, owner: str) -> None:
+        """Delete a file for one owner, and its bytes when nobody else has it."""
+        with self._lock:
+            self._db.execute("DELETE FROM files WHERE id = ? AND owner = ?", (file_id, owner))
+            left = self._db.execute("SELECT 1 FROM files WHERE id = ?", (file_id,)).fetchone()
+        self._past(file_id, owner).unlink(missing_ok=True)
+        if left is None:
+            self.forget(file_id)
+
     def clear_parts(self, seconds: float) -> None:
         """Delete what a killed process left half written so long ago."""
         for part in self.root.glob(".part-*"):

@@ -1,4 +1,4 @@
-"""What is old, or too much, is forgotten: ended jobs that nobody starred, then pictures that nothing names any more."""
+"""What is old, or too much, or unwanted, is forgotten: ended jobs, then pictures that nothing names any more."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.files import Files
@@ -20,7 +20,8 @@ DAY = 24 * 3600.0
 GRACE = DAY
 """Seconds for which a picture is kept that no job names yet: somebody may be about to use it."""
 _ID = re.compile(r"file-[0-9a-f]{40}")
-_GOING_ON = "SELECT id FROM batches WHERE state IN ('reading', 'ready', 'running', 'paused')"
+_ENDED = "('done', 'failed', 'cancelled')"
+_OF_BATCH = "EXISTS (SELECT 1 FROM batches b WHERE b.id = j.batch_id)"
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,21 @@ class Keep:
     bytes: int = 0
 
 
+@dataclass(frozen=True)
+class _Whole:
+    """What goes or stays as one: a job, or a batch with all its rows."""
+
+    ids: tuple[str, ...]
+    files: tuple[str, ...]
+    batch: str | None
+
+
 def sweep(table: Table, files: Files, keep: Keep) -> int:
-    """Forget what `keep` does not hold; how many jobs that were. Starred jobs and batches that go on are kept."""
+    """Forget what `keep` does not hold; how many jobs that were.
+
+    Starred jobs and batches that go on are kept. A batch is kept or forgotten whole: its age is that of its last row,
+    and one starred row keeps it.
+    """
     files.clear_parts(GRACE)
     gone = 0
     if keep.days:
@@ -46,14 +60,50 @@ def sweep(table: Table, files: Files, keep: Keep) -> int:
     return gone
 
 
-def _ended(table: Table, before: float = float("inf")) -> Iterator[sqlite3.Row]:
-    """Jobs that may go, oldest first."""
+def delete(table: Table, files: Files, owner: str, ids: Sequence[str]) -> int:
+    """Forget these ended jobs of the owner's, and their pictures that nothing else of the owner's names; how many.
+
+    A row of a batch stays told of as deleted, so that no retry and no restart makes it anew.
+    """
     with table.lock:
-        batches = f"AND (batch_id IS NULL OR batch_id NOT IN ({_GOING_ON}))" if _has_batches(table) else ""
+        rows = [row for row in map(table.row, ids) if row is not None and row["owner"] == owner and row["finished"]]
+        gone = [(row["id"],) for row in rows]
+        table.db.execute("BEGIN IMMEDIATE")
+        if _has_batches(table):
+            table.db.executemany(
+                "UPDATE batch_rows SET state = 'deleted' WHERE (batch, row) IN "
+                "(SELECT batch_id, batch_row FROM jobs WHERE id = ?)",
+                gone,
+            )
+        table.db.executemany("DELETE FROM jobs WHERE id = ?", gone)
+        table.db.execute("COMMIT")
+    named = {found for row in rows for text in (row["job"], row["result"] or "") for found in _ID.findall(text)}
+    if named:
+        named -= {found for text in _texts(table, owner) for found in _ID.findall(text)}
+    for file_id in named:
+        files.disown(file_id, owner)
+    return len(rows)
+
+
+# ---------------------------------------------------------------- what may go
+
+
+def _ended(table: Table, before: float = float("inf")) -> Iterator[_Whole]:
+    """What may go, oldest first."""
+    has = _has_batches(table)
+    whole = f"CASE WHEN {_OF_BATCH} THEN j.batch_id END" if has else "NULL"
+    going = "AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = j.batch_id AND b.state NOT IN ('done', 'cancelled'))"
+    with table.lock:
         rows = table.db.execute(
-            f"SELECT id, result FROM jobs WHERE finished < ? AND NOT starred {batches} ORDER BY finished", (before,)
+            f"SELECT {whole} AS batch, json_group_array(id) AS ids, "
+            "json_group_array(json_extract(result, '$.files')) AS files "
+            f"FROM jobs j WHERE NOT draft {going if has else ''} GROUP BY COALESCE({whole}, id) "
+            f"HAVING SUM(status NOT IN {_ENDED}) = 0 AND SUM(starred) = 0 AND MAX(finished) < ? ORDER BY MAX(finished)",
+            (before,),
         ).fetchall()
-    return iter(rows)
+    for row in rows:
+        files = (file["id"] for made in json.loads(row["files"]) for file in made or ())
+        yield _Whole(tuple(json.loads(row["ids"])), tuple(files), row["batch"])
 
 
 def _has_batches(table: Table) -> bool:
@@ -61,26 +111,34 @@ def _has_batches(table: Table) -> bool:
     return table.db.execute(found).fetchone() is not None
 
 
-def _until(rows: Iterator[sqlite3.Row], files: Files, over: int) -> Iterator[sqlite3.Row]:
+def _until(wholes: Iterator[_Whole], files: Files, over: int) -> Iterator[_Whole]:
     """As many as it takes to free `over` bytes."""
-    for row in rows:
+    for whole in wholes:
         if over <= 0:
             return
-        yield row
-        for file in json.loads(row["result"])["files"] if row["result"] else ():
+        yield whole
+        for file_id in whole.files:
             try:
-                over -= files.info(file["id"]).bytes
+                over -= files.info(file_id).bytes
             except NotFound:
                 continue
 
 
-def _forget(table: Table, rows: Iterator[sqlite3.Row]) -> int:
-    ids = [(row["id"],) for row in rows]
-    with table.lock:
-        for start in range(0, len(ids), 500):
-            marks = ",".join("?" * len(ids[start : start + 500]))
-            table.db.execute(f"DELETE FROM jobs WHERE id IN ({marks})", [i for (i,) in ids[start : start + 500]])
-    return len(ids)
+def _forget(table: Table, wholes: Iterator[_Whole]) -> int:
+    gone = 0
+    for whole in wholes:
+        with table.lock:
+            table.db.execute("BEGIN IMMEDIATE")
+            table.db.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in whole.ids])
+            if whole.batch is not None:
+                table.db.execute("DELETE FROM batch_rows WHERE batch = ?", (whole.batch,))
+                table.db.execute("DELETE FROM batches WHERE id = ?", (whole.batch,))
+            table.db.execute("COMMIT")
+        gone += len(whole.ids)
+    return gone
+
+
+# ---------------------------------------------------------------- pictures
 
 
 def _drop_unnamed(table: Table, files: Files) -> None:
@@ -90,12 +148,14 @@ def _drop_unnamed(table: Table, files: Files) -> None:
         files.forget(file_id)
 
 
-def _texts(table: Table) -> Iterator[str]:
-    """Every text that may name a file."""
-    queries = ["SELECT job FROM jobs", "SELECT result FROM jobs WHERE result IS NOT NULL"]
+def _texts(table: Table, owner: str | None = None) -> Iterator[str]:
+    """Every text, of this owner or of all, that may name a file."""
+    mine = "(? IS NULL OR owner = ?)"
+    queries = [f"SELECT job FROM jobs WHERE {mine}", f"SELECT result FROM jobs WHERE result IS NOT NULL AND {mine}"]
     if _has_batches(table):
-        queries += ["SELECT cells FROM batch_rows", "SELECT shared FROM batches", "SELECT about FROM batches"]
+        queries += [f"SELECT {column} FROM batches WHERE {mine}" for column in ("shared", "about")]
+        queries.append(f"SELECT cells FROM batch_rows WHERE batch IN (SELECT id FROM batches WHERE {mine})")
     for query in queries:
         with table.lock:
-            rows = table.db.execute(query).fetchall()
+            rows: list[sqlite3.Row] = table.db.execute(query, (owner, owner)).fetchall()
         yield from (row[0] for row in rows)

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.retention import DAY, Keep, sweep
+from pipelines.batch import Batch
+from pipelines.retention import DAY, Keep, delete, sweep
 from pipelines.stream import drain
 from pipelines.types import NotFound
 from tests.rows import OWNER, Room, picture, room
@@ -78,16 +79,98 @@ def test_a_fresh_upload_that_no_job_names_yet_is_kept(here: Room) -> None:
     here.desk.files.open(photo)
 
 
-def test_a_batch_that_goes_on_keeps_its_rows(here: Room, tmp_path: Path) -> None:
-    picture(tmp_path / "in" / "a.png")
-    (tmp_path / "in" / "jobs.csv").write_text("photo\na.png\nnone.png\n")
-    batch = here.made(tmp_path / "in" / "jobs.csv")
+def batched(here: Room, folder: Path, rows: int = 3) -> Batch:
+    """A finished batch whose rows have pictures of their own."""
+    table = "".join(f"{n}.png,{n}\n" for n in range(1, rows + 1))
+    for n in range(1, rows + 1):
+        picture(folder / f"{n}.png", 40 + 10 * n)
+    (folder / "jobs.csv").write_text("photo,seed\n" + table)
+    batch = here.made(folder / "jobs.csv")
     here.batches.start(batch.id)
-    here.done(batch)
+    assert here.done(batch) == "done"
+    return batch
+
+
+def test_a_batch_that_goes_on_keeps_its_rows(here: Room, tmp_path: Path) -> None:
+    batch = batched(here, tmp_path / "in")
     here.batches.store.set(batch.id, "paused")
     here.desk.jobs.table.db.execute("UPDATE jobs SET finished = 1")
     assert swept(here, Keep(days=1)) == 0
     here.batches.store.set(batch.id, "done")
-    assert swept(here, Keep(days=1)) == 1
-    here.batches.store.forget_old(4e9)
+    assert swept(here, Keep(days=1)) == 3
     assert here.batches.list(OWNER) == []
+
+
+@pytest.mark.parametrize("keep", [Keep(bytes=1), Keep(days=1)], ids=["bytes", "days"])
+def test_a_batch_is_kept_or_forgotten_whole(here: Room, tmp_path: Path, keep: Keep) -> None:
+    batch = batched(here, tmp_path / "in")
+    rows = [row.job_id or "" for row in here.batches.rows(batch.id)]
+    here.desk.jobs.table.db.execute("UPDATE jobs SET finished = 1 WHERE batch_row < 3")
+    assert here.desk.jobs.star(rows[0])
+    assert swept(here, keep) == 0
+    assert [kept(here, job_id) for job_id in rows] == [True] * 3
+    assert here.desk.jobs.star(rows[0], False)
+    if keep.days:  # its last row is young
+        assert swept(here, keep) == 0
+        here.desk.jobs.table.db.execute("UPDATE jobs SET finished = 1")
+    assert swept(here, keep) == 3
+    assert [kept(here, job_id) for job_id in rows] == [False] * 3
+    assert here.batches.store.get(batch.id) is None
+
+
+def test_no_more_of_two_batches_goes_than_makes_room(here: Room, tmp_path: Path) -> None:
+    first, second = batched(here, tmp_path / "one"), batched(here, tmp_path / "two", 4)
+    assert swept(here, Keep(bytes=here.desk.files.bytes() - 1)) == 3
+    assert here.batches.store.get(first.id) is None
+    assert here.batches.progress(second.id).done == 4
+
+
+# ---------------------------------------------------------------- deleting by hand
+
+
+def deleted(here: Room, *ids: str, owner: str = OWNER) -> int:
+    return delete(here.desk.jobs.table, here.desk.files, owner, ids)
+
+
+def test_what_is_deleted_takes_its_pictures_along_unless_another_job_names_them(here: Room) -> None:
+    one = here.desk.jobs.get(made(here, 1, 0))
+    assert one is not None
+    assert one.result is not None
+    photo = one.job.params["photo"]
+    again = here.desk.order("tint", {"photo": photo, "seed": 9}, OWNER)
+    drain(here.desk.jobs.watch(here.desk.jobs.submit(again)))
+    assert deleted(here, one.job.id) == 1
+    with pytest.raises(NotFound):
+        here.desk.files.info(one.result.files[0].id)
+    here.desk.files.open(photo)
+    assert deleted(here, again.id) == 1
+    with pytest.raises(NotFound):
+        here.desk.files.info(photo)
+    assert not list((here.root / "files").glob("*.png"))
+
+
+def test_nobody_deletes_what_is_anothers_and_no_picture_that_another_has(here: Room) -> None:
+    row = here.desk.jobs.get(made(here, 1, 0))
+    assert row is not None
+    assert deleted(here, row.job.id, "job-none", owner="another") == 0
+    assert kept(here, row.job.id)
+    photo = row.job.params["photo"]
+    assert here.desk.files.add(here.desk.files.open(photo), "another", "upload") == photo
+    deleted(here, row.job.id)
+    here.desk.files.open(photo)
+    with pytest.raises(NotFound):
+        here.desk.files.info(photo, OWNER)
+
+
+def test_a_deleted_row_is_not_made_anew(here: Room, tmp_path: Path) -> None:
+    batch = batched(here, tmp_path / "in")
+    gone = next(here.batches.rows(batch.id)).job_id or ""
+    here.press.ran.clear()
+    assert deleted(here, gone) == 1
+    assert here.batches.retry(batch.id) == 0
+    here.batches.store.set(batch.id, "paused")
+    here.batches.start(batch.id)
+    assert here.done(batch) == "done"
+    assert here.press.ran == []
+    progress = here.batches.progress(batch.id)
+    assert (progress.total, progress.done, progress.left) == (2, 2, 0)

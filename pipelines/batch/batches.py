@@ -56,7 +56,7 @@ class Batches:
         self.store = Store(desk.jobs.table)
         self._shelves: dict[str, Shelf] = {}
         self.jobs.feed(self)
-        if desk.settings.keep_days:
+        if desk.settings.keep_days or desk.settings.keep_gb:
             desk.jobs.every(3600, self._forget_old)
 
     # ------------------------------------------------------------ making one
@@ -156,7 +156,9 @@ class Batches:
     # ------------------------------------------------------------ looking
 
     def _forget_old(self) -> None:
-        self.store.forget_old(time.time() - self.desk.settings.keep_days * DAY)
+        """What retention left of batches that are gone, and batches none of whose rows ever became a job."""
+        if self.desk.settings.keep_days:
+            self.store.forget_old(time.time() - self.desk.settings.keep_days * DAY)
         known = set(self.store.ids())
         for folder in self.root.iterdir() if self.root.exists() else ():
             if folder.name not in known and folder.stat().st_mtime < time.time() - DAY:
@@ -193,7 +195,7 @@ class Batches:
         ended = self.store.finished(batch_id)
         pace = (len(ended) - 1) / max(ended[0] - ended[-1], 0.01) if len(ended) > 1 else None
         done, failed, cancelled = (counts.get(status, 0) for status in ("done", "failed", "cancelled"))
-        total = sum(counts.values())
+        total = sum(counts.values()) - counts.get("deleted", 0)
         left = total - done - failed - cancelled
         return Progress(
             total, done, failed, cancelled, counts.get("running", 0),
@@ -232,8 +234,12 @@ class Batches:
         with self.store.lock:
             now = self.store.get(batch.id)
             if now is not None and now.state == "running":  # not paused meanwhile
-                self.jobs.submit(job, (batch.id, row.row))
-                self.store.given(batch.id, row.row)
+                try:
+                    self.jobs.submit(job, (batch.id, row.row))
+                except StudioError as error:  # the owner's key may make no more pictures today
+                    self._refuse(batch, row, error)
+                else:
+                    self.store.given(batch.id, row.row)
             else:
                 self.store.untake(batch.id, row.row)
         return True

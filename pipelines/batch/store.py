@@ -65,7 +65,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class RowState:
-    """A row as it stands: `status` is waiting, queued, running, done, failed or cancelled."""
+    """A row as it stands: `status` is waiting, queued, running, done, failed, cancelled or deleted."""
 
     row: int
     key: str
