@@ -60,6 +60,14 @@ def compose(
     return out
 
 
+def ground_of(placed: Placed, plate: Image, *, seed: int, clean: bool = False) -> Image:
+    """The scene as `compose` lays it behind the subject: with its grain, without a shadow; whole, also behind it."""
+    if clean:
+        return plate
+    values = plate + _scene_grain(placed, plate, core_of(placed.alpha), seed)
+    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+
+
 def wrap(subject: Linear, scene: Linear, alpha: Alpha) -> Linear:
     """Light of the scene that spills over the subject's edge; only where alpha < 0.98 and the scene is brighter."""
     radius = max(1.0, WRAP_RADIUS * alpha.shape[0])

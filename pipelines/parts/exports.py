@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
@@ -18,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from pipelines.parts.compose import Shadow, ground_of, relight, shade
 from pipelines.parts.write import archive, encode_png
-from pipelines.types import Alpha, Image, Placed, StudioError
+from pipelines.types import Alpha, Extra, Image, Placed, Side, StudioError
 
 THUMBNAIL = 256  # pixels, OpenRaster's largest
 PDF_DPI = 150
@@ -69,6 +71,20 @@ def pages(images: Sequence[Image], title: str) -> bytes:
 
 
 # ---------------------------------------------------------------- layers
+
+
+def layered(
+    flat: Image, placed: Placed, plate: Image, *, seed: int, key: Side = "none", shadow: Shadow | None = None,
+    relit: bool = False, clean: bool = False, name: str = "layers",
+) -> tuple[Extra, Extra]:  # fmt: skip
+    """`flat`, which `compose` made from the same arguments, as OpenRaster and as a ZIP of PNG layers."""
+    subject = replace(placed, colour=relight(placed, plate)) if relit else placed
+    kept = None if shadow is None else shade(placed.alpha, shadow, key)
+    layers = layers_of(flat, ground_of(placed, plate, seed=seed, clean=clean), subject, kept)
+    return (
+        Extra("layers", "ora", openraster(layers, flat), (flat,), name),
+        Extra("layers", "zip", png_layers(layers), (flat,), name),
+    )
 
 
 class Layer(NamedTuple):

@@ -70,6 +70,11 @@ def quality() -> Any:
     return number("Quality", "For JPEG and WebP; WebP at 100 is lossless.", 95, ge=50, le=100)
 
 
+def layers() -> Any:
+    """`bool`: whether the picture also comes taken apart, see `parts.exports.layered`."""
+    return flag("Layers", "Also as OpenRaster and PNG layers: backdrop, shadow, subject, light.")
+
+
 def consent() -> Any:
     """`bool`; asked once per visit on the page."""
     return flag("I have this person's permission and they are 18 or over", "Needed for photos of people.", more=False)
