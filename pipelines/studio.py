@@ -13,8 +13,9 @@ import numpy as np
 
 from pipelines.files import Files
 from pipelines.models.cache import Cache
-from pipelines.parts.checks import Look, run_checks
+from pipelines.parts.checks import Edit, Look, run_checks, worst
 from pipelines.parts.cutout import cutout as cut_out
+from pipelines.parts.drift import settled
 from pipelines.parts.emit import Emitter, jpeg
 from pipelines.parts.frame import over, resampling
 from pipelines.parts.provenance import PHOTO, Ingredient, Made, past, sign
@@ -97,6 +98,7 @@ class JobStudio:
         self._seal = seal
         self._gate = gate
         self._used: dict[str, ModelSpec] = {}
+        self._edits: list[Edit] = []
 
     # ------------------------------------------------------------ what tools call
 
@@ -173,7 +175,19 @@ class JobStudio:
         with self.borrow(BACKDROPS if own else self.job.specs[render.verb]) as model:
             if self._gate is not None and generative(model.spec):
                 self._emit.passes = self._gate.shows
-            return model.draw(render, on_step)
+            drawn = model.draw(render, on_step)
+        return self._settled(render.images[0], drawn) if render.verb == "edit" and render.images else drawn
+
+    def _settled(self, source: Image, drawn: Images) -> Images:
+        """Edits put back to where `source` has things; what is left of the drift goes to the checks."""
+        edits = [settled(source, image) for image in drawn.images]
+        self._edits += [Edit(edit.source, edit.image, self._faces_in) for edit in edits if edit.source is not None]
+        notices = dict.fromkeys(edit.sentence for edit in edits if edit.sentence)
+        return Images(tuple(edit.image for edit in edits), (*drawn.notices, *notices))
+
+    def _faces_in(self, image: Image) -> tuple[Face, ...]:
+        with self.borrow("face-mesh") as net:
+            return net.faces(image)
 
     @contextmanager
     def borrow(self, spec_id: str) -> Iterator[Any]:
@@ -196,8 +210,8 @@ class JobStudio:
         """Check, mark, write. `draft.images` and `extras` become files; the matte rides along."""
         photo = self._photo() if draft.source is not None else None
         content = self._released(draft)
-        checks = [run_checks(Look(image, draft, photo)) for image in draft.images]
-        receipt = self._receipt(draft, {**_worst(checks), **content})
+        checks = [run_checks(Look(image, draft, photo, tuple(self._edits))) for image in draft.images]
+        receipt = self._receipt(draft, {**worst(checks), **content})
         if self.job.draft:
             self._emit.last(jpeg(flat(shown(draft)[0])))
             return Result((), receipt, seconds())
@@ -322,16 +336,6 @@ def shown(draft: Draft) -> tuple[Image, ...]:
     images = draft.images
     inside = [frame for extra in draft.extras for frame in extra.frames]
     return (*images, *(frame for frame in inside if not any(frame is image for image in images)))
-
-
-def _worst(checks: list[dict[str, float]]) -> dict[str, float]:
-    """One number a check for all variations: the one that says least for us."""
-    worst: dict[str, float] = {}
-    for row in checks:
-        for name, value in row.items():
-            pick = max if name == "core_changed_pixels" else min
-            worst[name] = pick(value, worst[name]) if name in worst else value
-    return worst
 
 
 def _digest(row: ModelSpec) -> str:

@@ -4,32 +4,61 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from pipelines.parts.cutout import core_of, core_share
+from pipelines.parts.drift import Drift, measure
 from pipelines.parts.frame import resample
 from pipelines.parts.light import lightness
-from pipelines.types import Draft, Image
+from pipelines.parts.likeness import face_geometry, skin_delta_e
+from pipelines.types import Draft, Face, Image
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What an edit model made of `source`, once its drift was undone; both H x W x 3 of one size."""
+
+    source: Image
+    result: Image
+    faces: Callable[[Image], tuple[Face, ...]]
+
+    @cached_property
+    def drift(self) -> Drift | None:
+        """What is left of the drift; None when the two show nothing alike."""
+        return measure(self.source, self.result)
+
+    @cached_property
+    def pair(self) -> tuple[Face, Face] | None:
+        """The largest face before and after; None when either has none."""
+        before, after = self.faces(self.source), self.faces(self.result)
+        return (before[0], after[0]) if before and after else None
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a check may look at: the finished picture, the draft it came from and the user's own photo."""
+    """What a check may look at: the finished picture, its draft, the user's photo, and what edit models drew for it."""
 
     image: Image
     draft: Draft
     photo: Image | None
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True)
 class Check:
-    """`applies` says when, `measure` gives the number that stands in the receipt."""
+    """`applies` says when, `measure` gives the number that stands in the receipt.
+
+    Of several variations the receipt has the number that says least for us: the smallest one, or the largest where
+    `larger_is_worse`.
+    """
 
     id: str
     applies: Callable[[Look], bool]
     measure: Callable[[Look], float]
+    larger_is_worse: bool = False
 
 
 def _exact(look: Look) -> bool:
@@ -74,17 +103,56 @@ def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return inside, outside
 
 
+def _registered(look: Look) -> bool:
+    return any(edit.drift for edit in look.edits)
+
+
+def _shift(look: Look) -> float:
+    """Pixels that the edit is still away from what it was made from."""
+    return round(max(edit.drift.shift for edit in look.edits if edit.drift), 2)
+
+
+def _zoom(look: Look) -> float:
+    """Per cent by which the edit is still larger or smaller."""
+    return round(max(100 * abs(edit.drift.zoom - 1) for edit in look.edits if edit.drift), 2)
+
+
+def _faced(look: Look) -> bool:
+    return any(edit.pair for edit in look.edits)
+
+
+def _skin_delta_e(look: Look) -> float:
+    """CIEDE2000 of the skin before and after: about 2 is just seen."""
+    return round(max(skin_delta_e(edit.source, edit.result, edit.pair[0]) for edit in look.edits if edit.pair), 2)
+
+
+def _face_geometry(look: Look) -> float:
+    """How far the face's points moved against each other, in per cent of the eyes' distance."""
+    return round(max(face_geometry(*edit.pair) for edit in look.edits if edit.pair), 2)
+
+
 CHECKS: tuple[Check, ...] = (
-    Check("core_changed_pixels", _exact, _core_changed_pixels),
+    Check("core_changed_pixels", _exact, _core_changed_pixels, larger_is_worse=True),
     Check("core_share", _exact, _core_share),
     Check(
         "outline_contrast",
         lambda look: look.draft.source is not None and not look.draft.transparent,
         _outline_contrast,
     ),
+    Check("drift_shift_px", _registered, _shift, larger_is_worse=True),
+    Check("drift_zoom_percent", _registered, _zoom, larger_is_worse=True),
+    Check("skin_delta_e", _faced, _skin_delta_e, larger_is_worse=True),
+    Check("face_geometry_percent", _faced, _face_geometry, larger_is_worse=True),
 )
 
 
 def run_checks(look: Look) -> dict[str, float]:
     """Every check that applies, by id."""
     return {check.id: check.measure(look) for check in CHECKS if check.applies(look)}
+
+
+def worst(rows: list[dict[str, float]]) -> dict[str, float]:
+    """One number a check for all variations: the one that says least for us."""
+    larger = {check.id for check in CHECKS if check.larger_is_worse}
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: (max if name in larger else min)(row[name] for row in rows if name in row) for name in names}
