@@ -50,6 +50,8 @@ class Jobs:
         self.engine = engine
         self.waiting = waiting
         self.table = Table(root)
+        self.admit: Callable[[Job], None] = lambda job: None
+        """Asked, under the queue's lock, before a job stands in line; whoever sets it raises to refuse the job."""
         self._lock = self.table.lock
         self._watchers = Watchers()
         self._lanes = Lanes(self.table, self._watchers, engine, self._look_around)
@@ -67,6 +69,7 @@ class Jobs:
         with self._lock:
             if not job.batch and not self._may_wait():
                 raise Busy(f"{self.waiting} jobs are waiting already. Please try again in a moment.")
+            self.admit(job)
             if self.table.insert(job, slot):
                 self._watchers.expect(job.id)
                 self._tell_positions()
@@ -124,6 +127,10 @@ class Jobs:
     def star(self, job_id: str, starred: bool = True) -> bool:
         """Keep a job, its files too, whatever its age; False when there is none."""
         return self.table.star(job_id, starred)
+
+    def active(self, owner: str) -> int:
+        """How many of an owner's jobs wait or run, drafts and batch rows left out."""
+        return self.table.active(owner)
 
     def counts(self) -> tuple[int, int]:
         """How many run and how many interactive jobs wait."""

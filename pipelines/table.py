@@ -231,6 +231,14 @@ class Table:
             ).fetchone()
         return int(row[0]), int(row[1]), int(row[2])
 
+    def active(self, owner: str) -> int:
+        """How many of an owner's jobs wait or run, drafts and batch rows left out."""
+        found = (
+            "SELECT COUNT(*) FROM jobs WHERE status IN ('running', 'queued') AND owner = ? AND NOT batch AND NOT draft"
+        )
+        with self.lock:
+            return int(self.db.execute(found, (owner,)).fetchone()[0])
+
     def star(self, job_id: str, starred: bool) -> bool:
         """Keep a job from retention, or give it up to it. False when there is none."""
         with self.lock:

@@ -42,6 +42,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "consent_required": 400,
     "content_policy": 400,
     "invalid_api_key": 401,
+    "permission_denied": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "image_too_large": 413,

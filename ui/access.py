@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.settings import Settings
 from pipelines.types import StudioError
-from ui.rest.keys import Keys
+from ui.edge import Edge
+from ui.limits import Limits
+from ui.metrics import Metrics
+from ui.rest.keys import USUAL, Key, Keys
+from ui.rest.keys import Scope as KeyScope
+from ui.rest.once import Once
+from ui.rest.shares import Shares
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -31,7 +38,7 @@ COOKIE = "dbx_visitor"
 LOCAL = "local"
 _YEAR = 365 * 24 * 3600
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_NOT_A_PAGE = ("/v1", "/gradio_api", "/healthz")
+_NOT_A_PAGE = ("/v1", "/gradio_api", "/healthz", "/metrics", "/s/")
 
 # The key that opened the page, handed from the login check to the answer that carries it home as a cookie.
 _opened_with: ContextVar[list[str] | None] = ContextVar("opened_with", default=None)
@@ -52,6 +59,14 @@ def refusal(settings: Settings) -> str | None:
     return None
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who asks `/v1`: an owner, and the key that was sent, None where none was needed."""
+
+    owner: str
+    key: Key | None
+
+
 class Access:
     """Both doors' locks. Page visitors and REST callers each get an owner, and see only what that owner has."""
 
@@ -59,6 +74,10 @@ class Access:
         self.settings = settings
         self.keys = keys
         self._secret = _secret(settings.data)
+        self.limits = Limits(keys)
+        self.once = Once(keys.ledger)
+        self.shares = Shares(keys.ledger, self._secret)
+        self.metrics = Metrics()
 
     @property
     def needs_key(self) -> bool:
@@ -73,11 +92,28 @@ class Access:
 
     # ------------------------------------------------------------ REST
 
-    def caller(self, request: Request) -> str:
-        """The owner behind a call of `/v1`. Raises `invalid_api_key`. Cookies are never looked at."""
+    def caller(self, request: Request, scope: KeyScope | None = None) -> Caller:
+        """Who is behind a call of `/v1`, counted against the key's bounds. Cookies are never looked at.
+
+        `scope` None is what the method needs: `read` to look, `create` for everything else. Raises `invalid_api_key`,
+        `permission_denied` for a key without the scope, and `rate_limited`.
+        """
+        caller = self.known(request, scope or ("read" if request.method in ("GET", "HEAD") else "create"))
+        if caller.key is not None:
+            request.state.standing, refused = self.limits.request(caller.key)
+            if refused is not None:
+                raise refused
+        return caller
+
+    def known(self, request: Request, scope: KeyScope) -> Caller:
+        """The same without counting it."""
         key = self.keys.verify(_key_of(request.headers))
         if key is not None:
-            return key.owner
+            request.state.key = key.id
+            self.keys.touch(key)
+            if scope not in key.scopes:
+                raise StudioError(f"This key has not the scope '{scope}'.", code="permission_denied")
+            return Caller(key.owner, key)
         if self.needs_key:
             raise StudioError(
                 "This studio needs an API key: 'Authorization: Bearer sk-dbx-…' or 'X-API-Key'. "
@@ -86,7 +122,7 @@ class Access:
             )
         if _foreign(request):
             raise StudioError("A web page of another address may not call this studio.", code="invalid_api_key")
-        return LOCAL
+        return Caller(LOCAL, None)
 
     # ------------------------------------------------------------ the page
 
@@ -101,10 +137,13 @@ class Access:
 
     def _key(self, _user: str, password: str) -> bool:
         key = self.keys.verify(password.strip())
+        if key is None or not set(USUAL) <= set(key.scopes):  # the page looks and makes, so its key must do both
+            return False
         note = _opened_with.get()
-        if key is not None and note is not None:
+        if note is not None:
             note.append(key.owner)
-        return key is not None
+        self.keys.touch(key)
+        return True
 
     def visitor(self, request: gr.Request | None) -> str:
         """The owner of a page visitor; `request` is what Gradio hands to an event."""
@@ -129,6 +168,10 @@ class Access:
             return bool(request.username)
         return not self.settings.public and not _foreign(request.request)
 
+    def locked_out(self, headers: Headers) -> bool:
+        """Whether what a browser brings along is not of a key that works, where the page's password is a key."""
+        return self.page_takes_key and self.keys.of(self._cookie_owner(headers) or "") is None
+
     def _cookie_owner(self, headers: Headers) -> str | None:
         jar: SimpleCookie = SimpleCookie()
         with contextlib.suppress(CookieError):
@@ -142,8 +185,8 @@ class Access:
         return hmac.new(self._secret, owner.encode(), hashlib.sha256).hexdigest()
 
     def middleware(self) -> list[Middleware]:
-        """For `launch(app_kwargs={"middleware": …})`: a smaller page, and a cookie where visitors are told apart."""
-        rows = [Middleware(PageGzip)]
+        """For `launch(app_kwargs={"middleware": …})`: what stands around every route, outermost first."""
+        rows = [Middleware(Edge, told=self.metrics.answered, framed=self.settings.spaces), Middleware(PageGzip)]
         if self.settings.spaces or self.page_takes_key:
             rows.append(Middleware(VisitorCookie, access=self))
         return rows
@@ -170,8 +213,11 @@ class VisitorCookie:
         self.access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(("/v1", "/healthz")):
+        if scope["type"] != "http" or scope["path"].startswith(("/v1", "/healthz", "/metrics", "/s/")):
             return await self.app(scope, receive, send)
+        if self.access.locked_out(Headers(scope=scope)):
+            # The key that opened the page works no more, so the login that it gave is worth nothing either.
+            scope = {**scope, "headers": [row for row in scope["headers"] if row[0] != b"cookie"]}
         opened_with: list[str] = []
         token = _opened_with.set(opened_with)
 

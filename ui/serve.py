@@ -42,6 +42,7 @@ class Studio:
         self.jobs.close()
         self.ingest.close()
         self.files.close()
+        self.access.keys.close()
 
 
 def build(settings: Settings) -> Studio:

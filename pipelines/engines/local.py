@@ -29,6 +29,8 @@ class LocalEngine:
     def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS, *, gate: bool = True) -> None:
         self.cache = cache
         self.memo = Memo()
+        self.steps = 0
+        """Steps of work done since the start, counted when their job ends."""
         self._files = files
         self._tools = tools
         self._seal = Seal(files.data)
@@ -43,8 +45,11 @@ class LocalEngine:
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
         row = tool(job.tool, self._tools)
         studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._seal, self._gate)
-        draft = row.run(row.params.model_validate(job.params), studio, emit)
-        return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
+        try:
+            draft = row.run(row.params.model_validate(job.params), studio, emit)
+            return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
+        finally:
+            self.steps += emit.steps
 
     def about(self) -> dict[str, Any]:
         """What runs here: its name, the device, the models loaded now."""

@@ -24,6 +24,7 @@ class Emitter:
 
     def __init__(self, stream: Stream, *, interval: float = PREVIEW_INTERVAL) -> None:
         self.timings: dict[str, float] = {}
+        self.steps = 0
         self.passes: Callable[[Image], bool] | None = None
         self._stream = stream
         self._interval = interval
@@ -35,6 +36,7 @@ class Emitter:
         if self._stream.closed.is_set():
             raise Cancelled
         now = time.monotonic()
+        self.steps += 1
         self.timings[stage] = round(self.timings.get(stage, 0.0) + now - self._since, 4)
         self._since = now
         frame = None

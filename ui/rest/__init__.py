@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -30,6 +31,8 @@ def build(desk: Desk, access: Access) -> FastAPI:
     api.state.desk = desk
     api.state.access = access
     api.state.batches = Batches(desk)
+    desk.jobs.admit = partial(access.limits.admit, active=desk.jobs.active)
+    access.metrics.watch(desk)
     errors.install(api)
     docs.install(api)
     for router in (tools.router(desk.tools), jobs.router, files.router, images.router, batches.router, health.router):

@@ -18,8 +18,20 @@ _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="X-API-Ke
 
 
 async def _owner(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> str:
+    request.state.route = request.scope.get("route")
     access: Access = request.app.state.access
-    return access.caller(request)
+    return access.caller(request).owner
+
+
+async def _admin(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> Access:
+    request.state.route = request.scope.get("route")
+    access: Access = request.app.state.access
+    access.caller(request, "admin")
+    return access
+
+
+async def _access(request: Request) -> Access:
+    return request.app.state.access
 
 
 async def _desk(request: Request) -> Desk:
@@ -27,4 +39,8 @@ async def _desk(request: Request) -> Desk:
 
 
 Owner = Annotated[str, Depends(_owner)]
+"""Whose call it is; the key's scope and its requests a minute are checked by then."""
+Admin = Annotated["Access", Depends(_admin)]
+"""The locks themselves, for a key with the scope `admin`, or for whoever sits at a studio that needs none."""
+TheAccess = Annotated["Access", Depends(_access)]
 TheDesk = Annotated[Desk, Depends(_desk)]

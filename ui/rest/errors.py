@@ -10,15 +10,23 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from pipelines.types import JSON, STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
+from ui.limits import TooMuch
 
 log = logging.getLogger(__name__)
 
 BUG = "Something broke inside the studio. The log says what."
 RETRY_SECONDS = 2
 
-_TYPES = {401: "authentication_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
+_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+}
 
 
 def shape(error: StudioError) -> dict[str, JSON]:
@@ -29,10 +37,22 @@ def shape(error: StudioError) -> dict[str, JSON]:
 
 def response(error: StudioError) -> JSONResponse:
     """The envelope with its one status."""
-    headers = {"Retry-After": str(RETRY_SECONDS)} if error.status == 429 else {}
+    headers = {}
+    if error.status == 429:
+        headers["Retry-After"] = str(error.retry_after if isinstance(error, TooMuch) else RETRY_SECONDS)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": shape(error)}, error.status, headers)
+
+
+def route_of(scope: Scope) -> str:
+    """The route's pattern, so that neither ids nor names stand in logs and figures."""
+    path: str = scope["path"]
+    for prefix in ("/v1", "/s"):
+        if path == prefix or path.startswith(prefix + "/"):
+            found = getattr(scope["state"].get("route"), "path", None)
+            return f"{prefix}{found}" if found and prefix == "/v1" else f"{prefix}/…"
+    return path if path in ("/", "/healthz", "/metrics", "/login") else "page"
 
 
 def restore(error: Mapping[str, Any]) -> StudioError:
@@ -59,30 +79,41 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(Exception, _bug)
 
 
-async def _studio(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, StudioError)
+def noted(request: Request, code: str) -> None:
+    """Write down with which code this request failed, for the log and the figures."""
+    request.state.code = code
+
+
+def _answered(request: Request, error: StudioError) -> JSONResponse:
+    noted(request, error.code)
     return response(error)
 
 
-async def _validation(_: Request, error: Exception) -> JSONResponse:
+async def _studio(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StudioError)
+    return _answered(request, error)
+
+
+async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return response(first_problem(error.errors()))
+    return _answered(request, first_problem(error.errors()))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteHTTPException)
     if error.status_code == 404:
-        return response(NotFound("There is nothing at this address."))
+        return _answered(request, NotFound("There is nothing at this address."))
     if error.status_code == 405:
-        answer = response(StudioError(f"This address does not take {request.method}.", code="method_not_allowed"))
+        wrong = StudioError(f"This address does not take {request.method}.", code="method_not_allowed")
+        answer = _answered(request, wrong)
         answer.headers.update(error.headers or {})
         return answer
-    return response(BadInput("The request cannot be read."))
+    return _answered(request, BadInput("The request cannot be read."))
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
-    log.error("bug while answering %s %s", request.method, request.url.path, exc_info=error)
-    return response(StudioError(BUG))
+    log.error("bug while answering %s %s", request.method, route_of(request.scope), exc_info=error)
+    return _answered(request, StudioError(BUG))
 
 
 # ---------------------------------------------------------------- how the documentation lists them
@@ -104,7 +135,9 @@ ENVELOPE: dict[str, Any] = {
     },
 }
 
-READING = ("invalid_api_key", "not_found", "method_not_allowed", "internal_error")
+READING = (
+    "invalid_api_key", "permission_denied", "not_found", "method_not_allowed", "rate_limited", "internal_error",
+)  # fmt: skip
 PICTURES = (
     "invalid_request",
     "unsupported_image",
@@ -114,7 +147,7 @@ PICTURES = (
     "image_too_large",
 )
 WORKING = (
-    *READING, *PICTURES, "no_subject", "no_face", "consent_required", "content_policy", "queue_full", "rate_limited",
+    *READING, *PICTURES, "no_subject", "no_face", "consent_required", "content_policy", "queue_full",
     "model_unavailable", "out_of_memory", "disk_full",
 )  # fmt: skip
 

@@ -21,7 +21,7 @@ from pipelines.types import BadInput, Cancelled, Job, Queued, Step, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import WORKING, documented, restore, shape
-from ui.rest.jobs import EventStream, find, finish, sse
+from ui.rest.jobs import EventStream, find, finish, place, sse
 from ui.rest.translate import MAX_PARTIALS, Asked, Call, their_name, translate
 
 router = APIRouter(tags=["images"])
@@ -88,13 +88,13 @@ async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Re
         job = job.model_copy(update={"notices": filled.notices})
     # Links lead to the address this call was made to, whatever stands in front of the studio.
     base = str(request.url).partition("/images/")[0]
+    placed = await place(request, desk, job, filled.values)
     if asked.stream:
-        await to_thread.run_sync(desk.jobs.submit, job)
-        return EventStream(_events(desk, job, asked, base), desk, job.id)
-    row = await finish(request, desk, job)
+        return EventStream(_events(desk, placed.job, asked, base), desk, placed)
+    row = await finish(request, desk, placed)
     if row.error is not None:
         raise restore(row.error)
-    return JSONResponse(await to_thread.run_sync(_images, desk, row, asked, base), headers={"X-Job-Id": job.id})
+    return JSONResponse(await to_thread.run_sync(_images, desk, row, asked, base), headers=placed.headers)
 
 
 def _white_where_clear(desk: Desk, file_id: object, owner: str) -> object:

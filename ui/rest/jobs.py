@@ -6,7 +6,9 @@ import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 from anyio import to_thread
@@ -18,7 +20,11 @@ from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.types import STATUS_OF_CODE, Cancelled, Event, Job, NotFound, Queued, Step, StudioError
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import READING, documented, restore, shape
+from ui.rest.errors import READING, documented, noted, restore, shape
+from ui.rest.once import HEADER, fingerprint
+
+if TYPE_CHECKING:
+    from ui.access import Access
 
 router = APIRouter(tags=["jobs"])
 CANCEL_WAIT = 1.0
@@ -63,10 +69,10 @@ def _progress(row: Row) -> float:
     return min(0.99, round(row.step.index / max(1, row.step.total), 3)) if row.step else 0.0
 
 
-def answer(row: Row, *, status: int = 200) -> JSONResponse:
+def answer(row: Row, placed: Placed, *, status: int = 200) -> JSONResponse:
     """The job object. A job that failed has its error's status, so that its object is an error envelope as well."""
     status = STATUS_OF_CODE[row.error["code"]] if row.error else status
-    return JSONResponse(job_object(row), status, {"Location": f"/v1/jobs/{row.job.id}"})
+    return JSONResponse(job_object(row), status, placed.headers)
 
 
 async def find(desk: Desk, job_id: str, owner: str) -> Row:
@@ -80,12 +86,65 @@ async def find(desk: Desk, job_id: str, owner: str) -> Row:
 # ---------------------------------------------------------------- a foreground caller: when it leaves, its job stops
 
 
-async def finish(request: Request, desk: Desk, job: Job) -> Row:
-    """Submit, wait for the end and return how it ended. Raises `queue_full`."""
-    await to_thread.run_sync(desk.jobs.submit, job)
-    async with _cancelled_when_gone(request, desk, job.id):
-        await _ended(desk, job.id)
-    return await find(desk, job.id, job.owner)
+@dataclass(frozen=True)
+class Placed:
+    """A job in line. `again`: this very call was sent before, so the job is the earlier one's and not ours to stop."""
+
+    job: Job
+    again: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an answer about it says beside its body."""
+        told = {"Location": f"/v1/jobs/{self.job.id}", "X-Job-Id": self.job.id}
+        return {**told, "Idempotent-Replayed": "true"} if self.again else told
+
+
+async def place(request: Request, desk: Desk, job: Job, values: Mapping[str, object]) -> Placed:
+    """Submit, or find what the same call became. Raises `queue_full`, `rate_limited`, `InvalidParams`.
+
+    `values` are what was asked for, as `Desk.order` takes them: a job draws a seed, so it is never like another.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        await to_thread.run_sync(desk.jobs.submit, job)
+        return Placed(job)
+    access: Access = request.app.state.access
+    return await to_thread.run_sync(partial(_place, access, desk, job, key, fingerprint(job.tool, values)))
+
+
+def _place(access: Access, desk: Desk, job: Job, key: str, call: str) -> Placed:
+    with access.once.turn:
+        first = access.once.claim(job.owner, key, call, job.id)
+        row = desk.jobs.get(first) if first != job.id else None
+        if row is not None and _stands(row):
+            return Placed(row.job, again=True)
+        try:
+            desk.jobs.submit(job)
+        except StudioError:
+            access.once.forget(job.owner, key)
+            raise
+        if first != job.id:
+            access.once.replace(job.owner, key, job.id)
+    return Placed(job)
+
+
+def _stands(row: Row) -> bool:
+    """Whether a repeated call is answered with this job; what was stopped, or failed for our own reasons, is not."""
+    return row.status != "cancelled" and (row.error is None or STATUS_OF_CODE[row.error["code"]] < 500)
+
+
+async def finish(request: Request, desk: Desk, placed: Placed) -> Row:
+    """Wait for the end and return how it ended."""
+    if placed.again:
+        await _ended(desk, placed.job.id)
+    else:
+        async with _cancelled_when_gone(request, desk, placed.job.id):
+            await _ended(desk, placed.job.id)
+    row = await find(desk, placed.job.id, placed.job.owner)
+    if row.error is not None:
+        noted(request, row.error["code"])
+    return row
 
 
 @contextlib.asynccontextmanager
@@ -108,19 +167,17 @@ async def _cancel(desk: Desk, job_id: str) -> None:
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events; with `job_id` the caller is a foreground one, and the job ends with its connection.
+    """Server-sent events; with `placed` the caller is a foreground one, and its job ends with its connection.
 
     The cancelling stands here and not in the generator, which is never entered when the caller left at once.
     """
 
-    def __init__(self, frames: AsyncIterator[str], desk: Desk, job_id: str | None = None) -> None:
+    def __init__(self, frames: AsyncIterator[str], desk: Desk, placed: Placed | None = None) -> None:
         # Proxies must not hold events back.
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        if job_id is not None:
-            headers["Location"] = f"/v1/jobs/{job_id}"
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(placed.headers if placed else {})}
         super().__init__(frames, media_type="text/event-stream", headers=headers)
         self._desk = desk
-        self._job_id = job_id
+        self._job_id = placed.job.id if placed is not None and not placed.again else None
         self._whole = False
 
     async def stream_response(self, send: Send) -> None:

@@ -14,7 +14,7 @@ from pipelines.types import Params, Tool
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, WORKING, documented
-from ui.rest.jobs import EventStream, answer, find, finish, frames
+from ui.rest.jobs import EventStream, answer, find, finish, frames, place
 
 STEPS = "num_inference_steps"
 
@@ -71,13 +71,12 @@ async def run(
         filled = await form.fill(renamed, tool.params, desk, owner)
     job = await to_thread.run_sync(partial(desk.order, tool.id, filled.values, owner))
     job = job.model_copy(update={"notices": filled.notices})
+    placed = await place(request, desk, job, filled.values)
     if stream:
-        await to_thread.run_sync(desk.jobs.submit, job)
-        return EventStream(frames(desk, job, opening=True), desk, job.id)
+        return EventStream(frames(desk, placed.job, opening=True), desk, placed)
     if wait:
-        return answer(await finish(request, desk, job))
-    await to_thread.run_sync(desk.jobs.submit, job)
-    return answer(await find(desk, job.id, owner), status=202)
+        return answer(await finish(request, desk, placed), placed)
+    return answer(await find(desk, placed.job.id, owner), placed, status=202)
 
 
 def _runner(tool_id: str) -> Callable[..., Any]:

@@ -1,0 +1,68 @@
+"""How the log is written: readable lines or JSON objects; never a key, a picture, a prompt or the name of a file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import traceback
+from typing import Literal, TypeAlias
+
+from ui.edge import REQUEST_ID
+
+Format: TypeAlias = Literal["text", "json"]
+_LINE = "%(asctime)s %(name)s %(levelname)s %(message)s"
+# What must never stand in a log, whoever wrote the line: keys, pictures as text, links that open by themselves.
+_SECRETS = (
+    (re.compile(r"sk-dbx-[0-9A-Za-z]+"), "sk-dbx-…"),
+    (re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=]+"), "data:…"),
+    (re.compile(r"/s/[0-9a-f]{16}\.[0-9.a-f]+"), "/s/…"),
+)
+
+
+def scrubbed(text: str) -> str:
+    """The same without what must not be written down."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
+
+
+class Readable(logging.Formatter):
+    """One line for people, with the request's id where there is one; a failure with its traceback."""
+
+    def __init__(self) -> None:
+        super().__init__(_LINE)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        text = scrubbed(super().format(record))
+        request_id = REQUEST_ID.get()
+        return f"{text} [{request_id}]" if request_id else text
+
+
+class Structured(logging.Formatter):
+    """One JSON object a line. Of a failure: its kind and where it happened, not its words, which may quote anything."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The object: time, level, logger, message, request_id, about, error, where."""
+        row: dict[str, object] = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": scrubbed(record.getMessage()),
+        }
+        if request_id := REQUEST_ID.get():
+            row["request_id"] = request_id
+        row.update(getattr(record, "about", {}))
+        if record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            row["error"] = type(error).__name__
+            row["where"] = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+        return json.dumps(row, ensure_ascii=False)
+
+
+def set_up(kind: Format, level: int = logging.INFO) -> None:
+    """Write everything from `level` up to standard error, in this form alone."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Structured() if kind == "json" else Readable())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
