@@ -152,3 +152,16 @@ def open_tool(page: Page, theatre: Theatre, tool: str) -> None:
     page.goto(f"{theatre.url}/#{tool}")
     page.locator(f"#{tool}-generate").wait_for()
     page.wait_for_timeout(300)  # the tab's first event, which looks for an earlier job
+
+
+def every_tab(theatre: Theatre) -> list[str]:
+    """The ids of all tabs, from left to right."""
+    from ui.blocks import PAGES
+
+    return ["home", *(tool.id for tool in theatre.desk.tools), *(row.id for row in PAGES)]
+
+
+def go(page: Page, tab: str) -> None:
+    """Bring a tab of the open page to the front."""
+    page.evaluate("id => { location.hash = id }", tab)
+    page.locator(f"#tab-{tab}").wait_for()

@@ -3,47 +3,13 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.browser.stage import CHROMIUM, Theatre, theatre, visitor
+from tests.browser.stage import Theatre
 from tests.rows import picture
 from tests.serving import until
-
-expect.set_options(timeout=20_000)
-
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
-    # Gradio leaves the socket open with which it looked for a free port.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    # Gradio's own use of pandas, once per event.
-    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
-]
-
-
-@pytest.fixture(scope="module")
-def played() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    with theatre(tmp_path_factory.mktemp("house")) as built:
-        yield built
-
-
-@pytest.fixture
-def page(played: Playwright, house: Theatre) -> Iterator[Page]:
-    with visitor(played, house) as opened:
-        yield opened
-    house.gate.open.set()
-    house.gate.pause = 0.0
-    until(house.free)
 
 
 def dropped(page: Page, house: Theatre, folder: Path, table: str) -> None:

@@ -3,53 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import PIL.Image
-import pytest
-from playwright.sync_api import Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.stage import CHROMIUM, Theatre, open_tool, theatre, visitor
+from tests.browser.stage import Theatre, open_tool
+from tests.serving import until
 from tests.watching import EXAMPLES
-
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
-    # Gradio leaves the socket open with which it looked for a free port.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    # Gradio's own use of pandas, once per event.
-    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
-]
-
-
-@pytest.fixture(scope="module")
-def played() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    with theatre(tmp_path_factory.mktemp("data")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def page(played: Playwright, house: Theatre) -> Iterator[Page]:
-    house.gate.open.set()
-    with visitor(played, house) as opened:
-        yield opened
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> float:
-    """Seconds until it held."""
-    since = time.monotonic()
-    while not condition():
-        assert time.monotonic() - since < seconds, "did not happen in time"
-        time.sleep(0.01)
-    return time.monotonic() - since
 
 
 def upload(page: Page, tool: str, path: Path) -> None:
@@ -262,19 +223,3 @@ def test_the_script_on_the_api_tab_draws_a_picture_and_a_key_is_made_there(page:
     page.reload()
     expect(page.locator("#api-keys")).to_contain_text("laptop")
     expect(secret).to_be_hidden()
-
-
-@pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_scrolls_sideways(played: Playwright, house: Theatre, width: int) -> None:
-    with visitor(played, house, width=width, height=844) as page:
-        page.goto(house.url)
-        page.locator(".dbx-cards").wait_for()
-        for tool in ("home", *(row.id for row in house.desk.tools)):
-            page.evaluate("id => { location.hash = id }", tool)
-            page.locator(f"#tab-{tool}").wait_for()
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, tool
-            if width == 390 and tool != "home":
-                box = page.locator(f"#{tool}-generate").bounding_box()
-                assert box is not None
-                assert box["height"] >= 56
-                assert box["y"] + box["height"] <= 844
