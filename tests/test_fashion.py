@@ -109,3 +109,16 @@ def test_it_says_that_it_dresses_nobody_and_asks_for_consent() -> None:
     assert "dresses nobody" in fashion.TOOL.summary
     assert fashion.TOOL.person
     assert "consent" in fashion.Fashion.model_fields
+
+
+def test_a_look_is_a_page_for_each_picture_and_a_book_begins_with_its_cover() -> None:
+    room = Room()
+    draft = make(room, preset="winter", pdf="look", variations=2)
+    (look,) = draft.extras
+    assert (look.format, look.role, look.name) == ("pdf", "result", "winter")
+    assert len(look.frames) == 2
+    assert all(page is image for page, image in zip(look.frames, draft.images, strict=True))
+    (book,) = make(room, preset="winter", pdf="book", size=256, title="Mine").extras
+    assert len(book.frames) == len(fashion.SEASONS)
+    assert (book.frames[0] == make(room, preset="cover", size=256, title="Mine").images[0]).all()
+    assert make(room, preset="winter").extras == ()

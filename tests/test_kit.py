@@ -191,3 +191,11 @@ def test_heads_are_kept_and_bodies_may_be_cut() -> None:
     heads = kept((400, 600), (face(100, 100, 30), face(300, 120, 40)), None)
     assert (heads.left, heads.right) < (71, 351)
     assert heads.bottom < 200
+
+
+def test_all_formats_come_together_and_are_named_by_their_platform() -> None:
+    draft = make(Room(head=False))
+    assert draft.names == tuple(kit.FORMATS)
+    assert draft.archive == "all"
+    alone = make(Room(head=False), preset="x")
+    assert (alone.names, alone.archive) == (("x",), "")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from pipelines.parts.compose import Shadow, compose
+from pipelines.parts.exports import pages
 from pipelines.parts.frame import bounds, fill_frame, place, sides_cut, size_of
 from pipelines.parts.lettering import Box, Set, fitted, made_legible, write
 from pipelines.parts.light import key_side, outline_colour, white_point
@@ -16,8 +17,11 @@ from pipelines.tools import fields
 from pipelines.types import (
     Alpha,
     Backdrop,
+    Cutout,
     Draft,
     Emit,
+    Extra,
+    Face,
     Image,
     Placed,
     Render,
@@ -94,6 +98,10 @@ class Fashion(Subject):
     ratio: RatioId = choice("Shape", "Width to height.", "4:5")
     size: int = fields.size(1280)
     variations: int = fields.variations()
+    pdf: Literal["none", "look", "book"] = choice(
+        "PDF", "Pages to print or to send: this look, or every look there is with the cover first.", "none", more=True,
+        labels={"none": "None", "look": "This look", "book": "All ten looks"},
+    )  # fmt: skip
     grading: int = number("Grading", "0: the colours as they are.", 100, ge=0, le=100, unit="%")
     backdrop: str | None = fields.my_backdrop()
     colour: str | None = fields.scene_colour()
@@ -104,43 +112,72 @@ class Fashion(Subject):
     consent: bool = fields.consent()
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What of the photo is the same in every look."""
+
+    photo: Image
+    cutout: Cutout
+    faces: tuple[Face, ...]
+    key: Side
+
+
 def run(params: Fashion, studio: Studio, emit: Emit) -> Draft:
-    """Cut out, stand in the frame, set the season, grade, letter."""
+    """Cut out, stand in the frame, set the season, grade, letter; then the pages."""
     photo = studio.open(params.photo)
     cutout = studio.cutout(params, emit)
     faces = studio.faces(params.photo)
     emit("Cutting out", 1, 1)
+    taken = Taken(photo, cutout, faces, key_side(photo, faces[0]) if faces else "none")
+    images, placed, said = _looked(params, taken, studio, emit)
+    return Draft(
+        images=images,
+        source=placed,
+        alphas=(placed.alpha,),
+        notices=(*cutout.notices, *placed.frame.notices, *said),
+        exact=False,
+        extras=_pages(params, images, taken, studio, emit),
+    )
+
+
+def _looked(
+    params: Fashion, taken: Taken, studio: Studio, emit: Emit
+) -> tuple[tuple[Image, ...], Placed, tuple[str, ...]]:
+    """The pictures of one look, where the subject stands in them, and what the scenes had to say."""
+    alpha, person = taken.cutout.alpha, bool(taken.faces)
     season = SEASONS[params.preset]
     size = size_of(RATIOS[params.ratio], 512 if studio.draft else params.size)
-    lies = season.flat and not faces
-    frame = fill_frame(
-        cutout.alpha,
-        size,
-        0.86 if lies else 1.08,
-        params,
-        stand="centre" if lies else "floor",
-        floor=_foot(cutout.alpha),
-    )
-    placed = place(photo, cutout, frame)
-    key: Side = key_side(photo, faces[0]) if faces else "none"
-    scenes = studio.draw(_render(params, studio, season, placed, photo, key, lies=lies, person=bool(faces)), emit)
+    lies = season.flat and not person
+    stand, fill = ("centre", 0.86) if lies else ("floor", 1.08)
+    frame = fill_frame(alpha, size, fill, params, stand=stand, floor=_foot(alpha))
+    placed = place(taken.photo, taken.cutout, frame)
+    render = _render(params, studio, season, placed, taken.photo, taken.key, lies=lies, person=person)
+    scenes = studio.draw(render, emit)
 
-    shadow = _shadow(cutout.alpha, lies=lies, person=bool(faces))
+    shadow = _shadow(alpha, lies=lies, person=person)
     images = []
     for n, plate in enumerate(scenes.images):
         plate = greens_turned(plate, season.turned) if season.turned and not params.background else plate
-        image = compose(placed, plate, seed=studio.seed + n, key=key, shadow=shadow)
+        image = compose(placed, plate, seed=studio.seed + n, key=taken.key, shadow=shadow)
         image = graded(image, season.grade, params.grading / 100)
         _letter(image, params, season, placed.alpha)
         images.append(image)
         emit("Composing", n + 1, len(scenes.images), image)
-    return Draft(
-        images=tuple(images),
-        source=placed,
-        alphas=(placed.alpha,),
-        notices=(*cutout.notices, *frame.notices, *scenes.notices),
-        exact=False,
-    )
+    return tuple(images), placed, scenes.notices
+
+
+def _pages(
+    params: Fashion, images: tuple[Image, ...], taken: Taken, studio: Studio, emit: Emit
+) -> tuple[Extra, ...]:  # fmt: skip
+    """One PDF: the look's pictures, or the cover and then every other look."""
+    if params.pdf == "none" or studio.draft:
+        return ()
+    if params.pdf == "book":
+        names = ["cover", *(name for name in SEASONS if name != "cover")]
+        looks = [params.model_copy(update={"preset": name, "variations": 1}) for name in names]
+        images = tuple(_looked(look, taken, studio, emit)[0][0] for look in looks)
+    name = "lookbook" if params.pdf == "book" else params.preset
+    return (Extra("result", "pdf", pages(images, params.title or "Lookbook"), images, name),)
 
 
 def _foot(alpha: Alpha) -> float:
@@ -230,7 +267,7 @@ TOOL = Tool(
     summary="Your photo in a season's light, graded and laid out. It dresses nobody: the clothes are the photo's.",
     params=Fashion,
     run=run,
-    strengths=("Lifestyle imagery", "Seasonal themes", "High-fashion looks", "Brand alignment", "Cover layout"),
+    strengths=("Lifestyle imagery", "Seasonal themes", "High-fashion looks", "Brand alignment", "Cover layout", "PDF"),
     limits=("Dresses nobody; other clothes, models and poses need a GPU model",),
     person=True,
     examples=("astronaut", "hopper", "coffee"),

@@ -109,7 +109,9 @@ def run(params: Kit, studio: Studio, emit: Emit) -> Draft:
         small = min(size[0] / photo.shape[1], size[1] / photo.shape[0])
         if small > 1.6 and not studio.draft:
             notices.append("The photo has fewer pixels than these formats: a larger one would be sharper.")
-    return Draft(images=tuple(images), exact=False, notices=tuple(dict.fromkeys(notices)))
+    together = "all" if len(names) > 1 else ""
+    said = tuple(dict.fromkeys(notices))
+    return Draft(images=tuple(images), exact=False, notices=said, names=tuple(names), archive=together)
 
 
 def _subject(params: Kit, studio: Studio, emit: Emit) -> Alpha | None:
@@ -258,7 +260,12 @@ TOOL = Tool(
     summary="One picture in every platform's size; no face and no product is cut, and words can be read.",
     params=Kit,
     run=run,
-    strengths=("Eight formats at once", "Faces and products stay whole", "Contrast checked", "Logo and brand colour"),
+    strengths=(
+        "Eight formats at once, as one ZIP",
+        "Faces and products stay whole",
+        "Contrast checked",
+        "Logo and brand colour",
+    ),
     limits=("Where a photo does not fill a format, a panel in your colour or its own blur does",),
     examples=("astronaut", "coffee", "hopper", "chelsea"),
 )
