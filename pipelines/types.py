@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -429,9 +429,23 @@ class Backdrop:
     light: float = 1.0
 
 
+ControlKind = Literal["pose", "depth", "soft-edges", "edges", "normal", "segments"]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA for one drawing: a .safetensors file, or a hub id (`owner/name`, `owner/name::file.safetensors`)."""
+
+    source: str
+    weight: float = 1.0
+
+
 @dataclass(frozen=True)
 class Render:
-    """One call of a model. `seeds` has one entry per picture wanted; `size` is (width, height)."""
+    """One call of a model. `seeds` has one entry per picture wanted; `size` is (width, height).
+
+    `control` is a map of `control_kind` that the picture follows; `adapters` are worn for this call alone.
+    """
 
     verb: Verb
     prompt: str
@@ -444,7 +458,9 @@ class Render:
     mask: Alpha | None = None
     strength: float | None = None
     control: Image | None = None
+    control_kind: ControlKind = "edges"
     backdrop: Backdrop | None = None
+    adapters: tuple[Adapter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -458,10 +474,11 @@ class ModelStep:
 
 @dataclass(frozen=True)
 class Images:
-    """What a model drew. `notices` says, for example, which scene was taken and why."""
+    """What a model drew. `notices` says, for example, which scene was taken and why; `alphas` what of each is figure."""
 
     images: tuple[Image, ...]
     notices: tuple[str, ...] = ()
+    alphas: tuple[Alpha, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -484,6 +501,9 @@ class Extra:
 class Draft:
     """What a tool hands to `finish`. `source` and `alphas` belong to the placed subject.
 
+    Where each image has a photo of its own `sources` has one row an image: the file's id and the placed subject, None
+    for a sheet that has no one subject. `settled` are values of Params fields that the tool found out: with them in the
+    form the next job is made like this one, so they stand among the receipt's params.
     `images` may be empty where there are `extras`. `names` has a word for each image's file name, or is empty; with
     `archive` the finished images are handed over together as well, in one ZIP of that name.
     """
@@ -497,6 +517,8 @@ class Draft:
     extras: tuple[Extra, ...] = ()
     names: tuple[str, ...] = ()
     archive: str = ""
+    sources: tuple[tuple[str, Placed] | None, ...] = ()
+    settled: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 # ---------------------------------------------------------------- models
@@ -534,6 +556,15 @@ class Model(Protocol):
     def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Movable(Protocol):
+    """What a model may add: leaving the device for the host's memory, and coming back faster than it was loaded."""
+
+    def to_host(self) -> None: ...
+
+    def to_device(self) -> None: ...
 
 
 class Family(Protocol):
