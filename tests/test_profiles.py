@@ -81,7 +81,7 @@ def test_nothing_of_ours_is_cached_here_offline(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert not profiles.is_cached(spec("sdxl"))
     with pytest.raises(ModelUnavailable, match="stable-diffusion-xl"):
-        profiles.stable_diffusion.find(spec("sdxl"))
+        profiles.driver.find(spec("sdxl"))
 
 
 def test_without_a_way_to_ask_only_cached_weights_count():

@@ -22,7 +22,11 @@ def tiny_family(folder: Path) -> StableDiffusion:
     """
     sd, xl = tiny_sd(folder / "tiny-sd"), tiny_sdxl(folder / "tiny-sdxl")
     adapter, decoder = tiny_lora(sd, folder / "tiny-lora"), tiny_decoder(folder / "tiny-decoder")
-    fast = (("adapter", str(adapter)), ("scheduler", "LCMScheduler"), ("decoder", str(decoder)))
+    fast = (
+        ("adapter", f"{adapter}::pytorch_lora_weights.safetensors"),
+        ("scheduler", "LCMScheduler"),
+        ("decoder", str(decoder)),
+    )
     return StableDiffusion(
         (
             tiny_spec("tiny-sd", sd, steps=4, guidance=5.0),

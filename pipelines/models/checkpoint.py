@@ -18,6 +18,7 @@ from pipelines.types import ModelUnavailable
 # Bytes per element of the types of the safetensors format; floating ones are cast on loading, the others stay.
 _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 _OTHERS = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
+_HEADER_LIMIT = 100 * 2**20  # as the format says
 _LOADED = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -44,7 +45,7 @@ def fetch(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = 
 
 def patterns(components: Iterable[str], variant: str = "") -> tuple[str, ...]:
     """What a checkpoint of these components needs from its repository: no second copy in another type or format."""
-    rows = ["model_index.json", "scheduler/*.json", "tokenizer*/*"]
+    rows = ["model_index.json", "scheduler/*.json", "tokenizer*/*", "processor/*"]
     for component in components:
         rows.append(f"{component}/*.json")
         rows.extend(f"{component}/{name}" for name in _weight_names(variant))
@@ -63,9 +64,12 @@ def weights(folder: Path, components: Iterable[str], variant: str = "") -> tuple
     return tuple(files)
 
 
-def components(folder: Path) -> tuple[str, ...]:
-    """Names of the components with weights that `model_index.json` lists; raises `ModelUnavailable` without it."""
-    return tuple(name for name in index(folder) if name.startswith(("text_encoder", "unet", "vae")))
+def is_safetensors(file: Path) -> bool:
+    """Whether a file is what its ending says, by its header: such a file can hold numbers only, and no code."""
+    try:
+        return bool(_header(file))
+    except (OSError, ValueError, struct.error):
+        return False
 
 
 def index(folder: Path) -> dict[str, object]:
@@ -91,6 +95,8 @@ def _header(file: Path) -> dict[str, dict[str, Any]]:
     """The JSON header of a safetensors file: 8 bytes of length, little-endian, then that many bytes."""
     with file.open("rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
+        if length > _HEADER_LIMIT:
+            raise ValueError("not a safetensors file")
         header = json.loads(stream.read(length))
     header.pop("__metadata__", None)
     return header

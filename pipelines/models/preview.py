@@ -45,6 +45,10 @@ class Tap:
 
 def _clean(scheduler: Any, output: Any, predicted: Any, timestep: Any, sample: Any) -> Callable[[], torch.Tensor]:
     """The estimate as each kind of scheduler gives it: returned (Euler, DDIM, LCM), kept (DPM++), or solved for."""
+    if not hasattr(scheduler, "alphas_cumprod"):
+        # Flow matching: the sample is (1 - sigma) x0 + sigma noise, and what is predicted is noise - x0.
+        sigma = scheduler.sigmas[scheduler.step_index - 1]
+        return lambda: sample.float() - sigma * predicted.float()
     if len(output) > 1:
         return lambda: output[1]
     kept = getattr(scheduler, "model_outputs", None)
@@ -99,15 +103,21 @@ def fit(latents: npt.NDArray[np.float32], images: npt.NDArray[np.float32]) -> Fa
 
 
 def factors_of(vae: Any) -> Factors:
-    """The factors of an `AutoencoderKL`, fitted on what it encodes: pictures with the spectrum of photographs."""
+    """The factors of an autoencoder, fitted on what it encodes: pictures with the spectrum of photographs.
+
+    Latents are as the denoising loop has them where the config has a `scaling_factor`, else as the encoder gives them.
+    """
     import torch
 
     vae = vae if vae.dtype != torch.float16 else _in_float32(vae)
     images = pink(8, 128)
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2) * 2 - 1
+    pixels = (torch.from_numpy(images).permute(0, 3, 1, 2) * 2 - 1).to(vae.device, vae.dtype)
+    # An autoencoder for video takes a picture as one frame.
+    video = hasattr(vae, "temperal_downsample")
     with torch.no_grad():
-        latents = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode().float().cpu()
-    scaled = (latents - (vae.config.shift_factor or 0)) * vae.config.scaling_factor
+        latents = vae.encode(pixels[:, :, None] if video else pixels).latent_dist.mode().float().cpu()
+    latents = latents[:, :, 0] if video else latents
+    scaled = (latents - (vae.config.get("shift_factor") or 0)) * vae.config.get("scaling_factor", 1)
     return fit(scaled.numpy(), images)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pipelines.models.devices import Device, Machine, find_machine
-from pipelines.models.families import stable_diffusion
+from pipelines.models.families import driver
 from pipelines.models.specs import spec
 from pipelines.types import BadInput, ModelSpec, ModelUnavailable, Profile
 
@@ -53,7 +53,7 @@ def choose(
 def is_cached(row: ModelSpec) -> bool:
     """Whether every weight of a diffusion spec lies on this machine."""
     try:
-        stable_diffusion.find(row, offline=True)
+        driver.find(row, offline=True)
     except ModelUnavailable:
         return False
     return True

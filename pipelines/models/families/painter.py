@@ -1,7 +1,8 @@
-"""Draws with a loaded Stable Diffusion or SDXL checkpoint: text, image, inpaint; knows neither hub nor cache nor jobs.
+"""Draws with a loaded diffusers checkpoint of any family; knows neither hub nor cache nor jobs, nor which family it is.
 
 Each drawing builds a view of its verb's pipeline class on the shared weights with a scheduler of its own, so that any
-number of threads may draw at once. A view is made from the class's own signature, components and config alike.
+number of threads may draw at once. A view is made from the class's own signature, components and config alike. What
+the pipelines of a family want otherwise, its painter says in the methods that stand first.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import inspect
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import cv2
 import numpy as np
 
 from pipelines.models import preview
+from pipelines.models.families.canvas import Canvas, canvas, cover
+from pipelines.models.lora import Closet
 from pipelines.types import (
     BadInput,
     Image,
@@ -29,54 +31,117 @@ from pipelines.types import (
     ModelUnavailable,
     OutOfMemory,
     Render,
-    Size,
     Verb,
 )
 
 if TYPE_CHECKING:
     import torch
 
-VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
+Embeds = Mapping[str, Any]
 
-_EMBEDS = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+_STARTED: tuple[Verb, ...] = ("image", "inpaint")
 
 
 class Painter:
-    """A loaded checkpoint. Safe from several threads: what they share is never changed after loading."""
+    """A loaded checkpoint. Safe from several threads: what they share is changed only by adapters, which draw alone.
 
-    def __init__(self, spec: ModelSpec, pipe: Any, factors: preview.Factors | None, device: str) -> None:
+    extra: components that only some views take, such as a ControlNet. factors, decoder: how previews are made.
+    """
+
+    multiple: ClassVar[int] = 8
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        pipe: Any,
+        device: str,
+        *,
+        factors: preview.Factors | None = None,
+        decoder: Any = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
         import torch
 
         self.spec = spec
         self.pipe: Any = pipe
-        self._factors = factors
         self._device = device
+        self._factors = factors
+        self._decoder = decoder
+        self._extra = dict(extra or {})
         self._defaults = dict(spec.defaults)
-        self._embeds: OrderedDict[tuple[object, ...], dict[str, torch.Tensor]] = OrderedDict()
+        self._embeds: OrderedDict[Hashable, Embeds] = OrderedDict()
         self._lock = threading.Lock()
+        self._closet = Closet()
         # In float16 SDXL's pipelines cast the shared VAE to float32 and back, so there one thread draws at a time.
         upcasts = pipe.vae.dtype == torch.float16 and pipe.vae.config.get("force_upcast", False)
         self._alone = threading.Lock() if upcasts else contextlib.nullcontext()
 
+    # ------------------------------------------------------------ what a family says otherwise
+
+    def class_of(self, verb: Verb) -> str:
+        """The name of the diffusers pipeline class that serves `verb`, on the components that were loaded."""
+        raise NotImplementedError
+
+    def inputs(self, render: Render, laid: Canvas) -> dict[str, Any]:
+        """What the pipeline of the verb takes apart from words, noise, steps and guidance."""
+        raise NotImplementedError
+
+    def read(self, view: Any, render: Render, laid: Canvas) -> Embeds:
+        """The words as the text encoder reads them, by argument name; called once for the same `reading`."""
+        raise NotImplementedError
+
+    def reading(self, render: Render) -> Hashable:
+        """What `read` depends on."""
+        return words(render), render.negative_prompt, self.is_guided(render)
+
+    def is_guided(self, render: Render) -> bool:
+        """Whether the pipeline compares with a negative prompt, at twice the time."""
+        return self.guidance(render) > 1
+
+    def laid(self, render: Render) -> Canvas:
+        """Where the picture lies on what is drawn."""
+        most = int(self._defaults["side"])
+        least = int(self._defaults.get("side_min", most))
+        return canvas(render.size, most=most, least=least, multiple=self.multiple)
+
+    def guided(self, render: Render) -> dict[str, Any]:
+        """The pipeline's argument for guidance."""
+        return {"guidance_scale": self.guidance(render)}
+
+    def latents(self, clean: torch.Tensor, laid: Canvas) -> torch.Tensor:
+        """The first picture's clean estimate, C x h x w, in the space that preview factors are fitted in."""
+        return clean[0]
+
+    def notices(self, render: Render) -> tuple[str, ...]:
+        """What the model had to say about the order."""
+        return ()
+
+    # ------------------------------------------------------------ what is the same for all
+
     def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
-        """One picture per seed, at `render.size`, drawn at the checkpoint's own area and enlarged or shrunk to it.
+        """One picture per seed, at `render.size`, drawn at a size the checkpoint draws well and scaled to it.
 
         `backdrop` is `text`. `image` starts from `images[0]`; `inpaint` redraws where `mask` is 1 and leaves the bytes
-        of `images[0]` where it is 0. What `on_step` raises ends the drawing within the step and leaves the model clean.
-        Raises `BadInput` for a missing picture or mask, `ModelUnavailable` for another verb, `OutOfMemory`.
+        of `images[0]` where it is 0; `edit` changes `images[0]` as the words say, the other images being references;
+        `control` follows the map `control`. `adapters` are worn for this drawing alone. What `on_step` raises ends the
+        drawing within the step and leaves the model clean. Raises `BadInput` for a missing picture or mask,
+        `ModelUnavailable` for a verb that the spec has not, `OutOfMemory`.
         """
         if (kept := _own_backdrop(render)) is not None:
             return kept
         _check(render, self.spec)
-        with self._alone:
+        with self._alone, self._closet.wearing(self.pipe, render.adapters):
             drawn = self._draw_within_memory(render, on_step)
-        return Images(tuple(_finished(picture, render) for picture in drawn), self._notices(render))
+        laid = self.laid(render)
+        pictures = tuple(_finished(laid.lift(picture, render.size), render) for picture in drawn)
+        return Images(pictures, (*self.notices(render), *self._unread(render)))
 
     def close(self) -> None:
         """Give the memory back."""
         import torch
 
-        self.pipe = None
+        self.pipe = self._decoder = None
+        self._extra.clear()
         self._embeds.clear()
         gc.collect()
         if self._device.startswith("cuda"):
@@ -84,12 +149,24 @@ class Painter:
 
     def view(self, verb: Verb, scheduler: Any) -> Any:
         """The pipeline class of `verb` on the shared weights, with this scheduler."""
-        kind = _view_classes(self.pipe)[verb]
+        import diffusers
+
+        kind = getattr(diffusers, self.class_of(verb))
         wanted = inspect.signature(kind.__init__).parameters
-        parts = {**self.pipe.config, **self.pipe.components, "scheduler": scheduler, "add_watermarker": False}
+        parts = {**self.pipe.config, **self.pipe.components, **self._extra, "scheduler": scheduler}
+        parts["add_watermarker"] = False
         view = kind(**{name: part for name, part in parts.items() if name in wanted})
         view.set_progress_bar_config(disable=True)
         return view
+
+    def guidance(self, render: Render) -> float:
+        """The scale of guidance: what was asked for, else the checkpoint's own."""
+        return self._defaults["guidance_scale"] if render.guidance_scale is None else render.guidance_scale
+
+    def strength(self, render: Render) -> float:
+        """How much of the start is drawn anew, 0.01 to 1."""
+        strength = self._defaults["strength"] if render.strength is None else render.strength
+        return float(np.clip(strength, 0.01, 1.0))
 
     # ------------------------------------------------------------ private
 
@@ -110,72 +187,54 @@ class Painter:
         """One call of a pipeline; pictures at the drawn size."""
         import torch
 
+        laid = self.laid(render)
         tap = preview.Tap(self.pipe.scheduler)
-        view = self.view(_verb(render), tap.scheduler)
+        view = self.view(drawn_as(render), tap.scheduler)
 
         def on_step_end(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            on_step(ModelStep(index + 1, pipe.num_timesteps, self._preview(tap)))
+            on_step(ModelStep(index + 1, pipe.num_timesteps, self._preview(tap, laid)))
             return tensors
 
         try:
             drawn = view(
-                **self._inputs(render),
-                **self._embed(view, render),
+                **self.inputs(render, laid),
+                **self._embed(view, render, laid),
+                **self.guided(render),
                 num_images_per_prompt=len(render.seeds),
                 # Noise from the CPU's generator is the same on every device.
                 generator=[torch.Generator().manual_seed(seed) for seed in render.seeds],
                 num_inference_steps=self._steps(render),
-                guidance_scale=self._guidance(render),
                 callback_on_step_end=on_step_end,
                 output_type="np",
             ).images
         finally:
+            # A drawing that was cut off would else leave the hooks of an offloaded model to the next one.
             view.maybe_free_model_hooks()
         return [(picture * 255).round().astype(np.uint8) for picture in drawn]
 
-    def _preview(self, tap: preview.Tap) -> Callable[[], Image] | None:
+    def _preview(self, tap: preview.Tap, laid: Canvas) -> Callable[[], Image] | None:
         """The first picture's clean estimate, made only when somebody asks for it."""
         clean = tap.clean
         if clean is None:
             return None
-        if self._factors is None:
-            return lambda: preview.decoded(clean()[0], self.pipe.vae)
+        if self._decoder is not None:
+            return lambda: preview.decoded(clean()[0], self._decoder)
         factors = self._factors
-        return lambda: preview.linear(clean()[0], factors)
+        assert factors is not None
+        return lambda: preview.linear(self.latents(clean(), laid), factors)
 
-    def _inputs(self, render: Render) -> dict[str, Any]:
-        """What the pipeline of the verb takes apart from words and noise."""
-        size = drawn_size(render.size, int(self._defaults["side"]))
-        verb = _verb(render)
-        sides = {"width": size[0], "height": size[1]}
-        if verb == "text":
-            return sides
-        start = {"image": _pillow(cover(_start(render), size)), "strength": self._strength(render)}
-        if verb == "image":
-            return start
-        assert render.mask is not None
-        mask = _pillow((cover(render.mask, size) * 255).round().astype(np.uint8))
-        return {**start, **sides, "mask_image": mask}
-
-    def _embed(self, view: Any, render: Render) -> dict[str, torch.Tensor]:
-        """The words as the text encoders read them; the last 32 are kept, since a tab asks for the same words again."""
+    def _embed(self, view: Any, render: Render, laid: Canvas) -> Embeds:
+        """What `read` gives; the last 32 are kept, since a tab asks for the same words again."""
         import torch
 
-        guided = self._guidance(render) > 1 and view.unet.config.time_cond_proj_dim is None
-        key = (words(render), render.negative_prompt, guided)
+        # An adapter may change the text encoder too.
+        key = self.reading(render), render.adapters
         with self._lock:
             if key in self._embeds:
                 self._embeds.move_to_end(key)
                 return self._embeds[key]
         with torch.no_grad():
-            tensors = view.encode_prompt(
-                prompt=words(render),
-                device=torch.device(self._device),
-                num_images_per_prompt=1,
-                do_classifier_free_guidance=guided,
-                negative_prompt=render.negative_prompt or None,
-            )
-        embeds = {name: tensor for name, tensor in zip(_EMBEDS, tensors, strict=False) if tensor is not None}
+            embeds = self.read(view, render, laid)
         with self._lock:
             self._embeds[key] = embeds
             while len(self._embeds) > 32:
@@ -185,20 +244,12 @@ class Painter:
     def _steps(self, render: Render) -> int:
         """At least one step is left after `strength` has skipped its share."""
         steps = render.num_inference_steps or int(self._defaults["num_inference_steps"])
-        return steps if _verb(render) == "text" else max(steps, math.ceil(1 / self._strength(render)))
+        return max(steps, math.ceil(1 / self.strength(render))) if drawn_as(render) in _STARTED else steps
 
-    def _guidance(self, render: Render) -> float:
-        return self._defaults["guidance_scale"] if render.guidance_scale is None else render.guidance_scale
-
-    def _strength(self, render: Render) -> float:
-        strength = self._defaults["strength"] if render.strength is None else render.strength
-        return float(np.clip(strength, 0.01, 1.0))
-
-    def _notices(self, render: Render) -> tuple[str, ...]:
-        read = self.pipe.tokenizer.model_max_length
-        if len(self.pipe.tokenizer(words(render), verbose=False).input_ids) <= read:
+    def _unread(self, render: Render) -> tuple[str, ...]:
+        if not render.negative_prompt or self.is_guided(render):
             return ()
-        return (f"The model reads the first {read - 2} tokens of a prompt; the words after them had no effect.",)
+        return ("This model draws without guidance: what the picture should not show was not read.",)
 
 
 def is_tiny(vae: Any) -> bool:
@@ -206,37 +257,7 @@ def is_tiny(vae: Any) -> bool:
     return type(vae).__name__ == "AutoencoderTiny"
 
 
-def _view_classes(pipe: Any) -> Mapping[Verb, Any]:
-    """The pipeline class of each verb, for the flavour that was loaded."""
-    import diffusers
-
-    stem = type(pipe).__name__.removesuffix("Pipeline")
-    names: dict[Verb, str] = {"text": "", "image": "Img2Img", "inpaint": "Inpaint"}
-    return {verb: getattr(diffusers, f"{stem}{name}Pipeline") for verb, name in names.items()}
-
-
 # ---------------------------------------------------------------- pictures and words
-
-
-def drawn_size(size: Size, side: int) -> Size:
-    """The size to draw at for a picture of `size`: its shape, the area side x side, whole multiples of 8."""
-    scale = side / math.sqrt(size[0] * size[1])
-    return max(8, round(size[0] * scale / 8) * 8), max(8, round(size[1] * scale / 8) * 8)
-
-
-def cover(picture: Any, size: Size) -> Any:
-    """`picture` (H x W or H x W x 3) scaled to cover `size` and cut to it around its centre; untouched if it fits."""
-    height, width = picture.shape[:2]
-    if (width, height) == size:
-        return picture
-    scale = max(size[0] / width, size[1] / height)
-    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LANCZOS4
-    grown = cv2.resize(
-        picture, (max(size[0], round(width * scale)), max(size[1], round(height * scale))), None, 0, 0, kind
-    )
-    top, left = (grown.shape[0] - size[1]) // 2, (grown.shape[1] - size[0]) // 2
-    cut = grown[top : top + size[1], left : left + size[0]]
-    return np.clip(cut, 0, 1) if picture.dtype == np.float32 else cut
 
 
 def words(render: Render) -> str:
@@ -250,16 +271,35 @@ def words(render: Render) -> str:
     return f"{scene}, empty background photograph without people{', out of focus' if soft else ''}"
 
 
-def _verb(render: Render) -> Verb:
+def drawn_as(render: Render) -> Verb:
+    """The verb that is drawn: a backdrop is text, unless it starts from the user's own picture."""
     if render.verb != "backdrop":
         return render.verb
     return "text" if render.backdrop is None or render.backdrop.picture is None else "image"
 
 
-def _start(render: Render) -> Image:
-    """The picture to start from."""
+def start(render: Render, laid: Canvas) -> Any:
+    """The picture to start from, as Pillow, laid on the canvas."""
     own = render.backdrop.picture if render.backdrop is not None else None
-    return own if own is not None else render.images[0]
+    return pillow(laid.lay(own if own is not None else render.images[0]))
+
+
+def hole(render: Render, laid: Canvas) -> Any:
+    """The mask, as Pillow, laid on the canvas: white where the picture is drawn anew."""
+    assert render.mask is not None
+    return pillow((laid.lay(render.mask) * 255).round().astype(np.uint8))
+
+
+def sides(laid: Canvas) -> dict[str, Any]:
+    """The size that a pipeline is to draw."""
+    return {"width": laid.sides[0], "height": laid.sides[1]}
+
+
+def pillow(picture: Any) -> Any:
+    """H x W or H x W x 3, uint8, as a Pillow picture."""
+    from PIL import Image as Pillow
+
+    return Pillow.fromarray(picture)
 
 
 def _own_backdrop(render: Render) -> Images | None:
@@ -271,25 +311,20 @@ def _own_backdrop(render: Render) -> Images | None:
 
 
 def _check(render: Render, spec: ModelSpec) -> None:
-    if render.verb not in VERBS:
+    if render.verb not in spec.verbs or drawn_as(render) not in spec.verbs:
         raise ModelUnavailable(f"Model {spec.id} cannot serve '{render.verb}'.")
-    if render.verb in ("image", "inpaint") and not render.images:
+    if render.verb in ("image", "inpaint", "edit") and not render.images:
         raise BadInput("This needs a picture to start from.")
     if render.verb == "inpaint" and render.mask is None:
         raise BadInput("This needs a mask: paint over what is to be drawn anew.", param="mask")
+    if render.verb == "control" and render.control is None:
+        raise BadInput("This needs a map to follow, such as edges or a pose.")
 
 
-def _finished(drawn: Image, render: Render) -> Image:
-    """The picture at the size asked for; outside a mask the bytes of the picture it started from."""
-    grown = cover(drawn, render.size)
+def _finished(grown: Image, render: Render) -> Image:
+    """The picture; outside a mask the bytes of the picture it started from."""
     if render.verb != "inpaint" or render.mask is None:
         return grown
     alpha = cover(render.mask, render.size)[..., None]
     mixed = alpha * grown + (1 - alpha) * cover(render.images[0], render.size)
     return mixed.round().astype(np.uint8)
-
-
-def _pillow(picture: Any) -> Any:
-    from PIL import Image as Pillow
-
-    return Pillow.fromarray(picture)

@@ -1,19 +1,28 @@
-"""Stable Diffusion and SDXL checkpoints, from the hub or a folder: their rows and how to load one; knows no drawing."""
+"""Stable Diffusion and SDXL: their rows, and what their pipelines want; knows no drawing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.models import checkpoint, preview
-from pipelines.models.families.painter import VERBS, Painter, is_tiny
-from pipelines.types import ModelSpec, ModelUnavailable, OutOfMemory
+from pipelines.models.families.canvas import Canvas
+from pipelines.models.families.driver import Checkpoints
+from pipelines.models.families.painter import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
+from pipelines.types import ControlKind, ModelSpec, Render, Verb
 
 GB = 10**9
 
+VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
+CONTROLLED: tuple[Verb, ...] = (*VERBS, "control")
+
+_SDXL_BYTES = 2 * (2_567_463_684 + 123_060_480 + 694_659_840 + 83_653_863)
+_UNION = ("controlnet", "xinsir/controlnet-union-sdxl-1.0")
+_UNION_BYTES = 2 * 1_255_000_000
+_TAESDXL = ("preview", "madebyollin/taesdxl")
+
 # `side`: the checkpoint was trained on pictures of side x side, and draws well at that area only.
-# Neither revision is pinned to a commit; the one that was loaded is kept in the loaded model's spec.
+# No revision is pinned to a commit; the one that was loaded is kept in the loaded model's spec.
 SD15_LCM = ModelSpec(
     id="sd15-lcm",
     family="stable_diffusion",
@@ -24,7 +33,7 @@ SD15_LCM = ModelSpec(
     defaults=(("num_inference_steps", 6), ("guidance_scale", 1.0), ("strength", 0.6), ("side", 512)),
     options=(
         ("variant", "fp16"),
-        ("adapter", "latent-consistency/lcm-lora-sdv1-5"),
+        ("adapter", "latent-consistency/lcm-lora-sdv1-5::pytorch_lora_weights.safetensors"),
         ("scheduler", "LCMScheduler"),
         ("decoder", "madebyollin/taesd"),
     ),
@@ -35,130 +44,125 @@ SD15_LCM = ModelSpec(
 SDXL = ModelSpec(
     id="sdxl",
     family="stable_diffusion",
-    verbs=VERBS,
-    licence="OpenRAIL++-M",
+    verbs=CONTROLLED,
+    licence="OpenRAIL++-M, control: Apache-2.0",
     repo="stabilityai/stable-diffusion-xl-base-1.0",
     revision="main",
     defaults=(("num_inference_steps", 30), ("guidance_scale", 5.0), ("strength", 0.6), ("side", 1024)),
-    options=(("variant", "fp16"),),
+    options=(("variant", "fp16"), _UNION, _TAESDXL),
     dtype="auto",
-    bytes=2 * (2_567_463_684 + 123_060_480 + 694_659_840 + 83_653_863),
+    bytes=_SDXL_BYTES + _UNION_BYTES,
     min_vram=10 * GB,
 )
+SDXL_LIGHTNING = ModelSpec(
+    id="sdxl-lightning",
+    family="stable_diffusion",
+    verbs=CONTROLLED,
+    licence="OpenRAIL++-M, control: Apache-2.0",
+    repo="stabilityai/stable-diffusion-xl-base-1.0",
+    revision="main",
+    defaults=(("num_inference_steps", 4), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 1024)),
+    options=(
+        ("variant", "fp16"),
+        ("adapter", "ByteDance/SDXL-Lightning::sdxl_lightning_4step_lora.safetensors"),
+        ("scheduler", "EulerDiscreteScheduler"),
+        ("scheduler_config", '{"timestep_spacing": "trailing"}'),
+        _UNION,
+        _TAESDXL,
+    ),
+    dtype="auto",
+    bytes=_SDXL_BYTES + _UNION_BYTES,
+    min_vram=10 * GB,
+)
+SDXL_TURBO = ModelSpec(
+    id="sdxl-turbo",
+    family="stable_diffusion",
+    verbs=VERBS,
+    licence="Stability AI Non-Commercial Research Community",
+    commercial_ok=False,
+    repo="stabilityai/sdxl-turbo",
+    revision="main",
+    defaults=(("num_inference_steps", 2), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 512)),
+    options=(("variant", "fp16"), _TAESDXL),
+    dtype="auto",
+    bytes=_SDXL_BYTES,
+    min_vram=9 * GB,
+)
 
-_ADAPTER_FILE = "pytorch_lora_weights.safetensors"
-_DECODER_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
-_COMPONENTS = ("text_encoder", "text_encoder_2", "unet", "vae")
+_EMBEDS = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+_STEMS: Mapping[Verb, str] = {"text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNetUnion"}
+# The order in which ControlNetUnion was trained.
+_MODES: Mapping[ControlKind, int] = {
+    "pose": 0, "depth": 1, "soft-edges": 2, "edges": 3, "normal": 4, "segments": 5,
+}  # fmt: skip
 
 
-class StableDiffusion:
-    """The family. `specs` are its rows; tests give it rows of their own."""
+class StableDiffusionPainter(Painter):
+    """Stable Diffusion or SDXL, whichever was loaded."""
 
-    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
-        self.specs = specs
-        self._factors: dict[Path, preview.Factors] = {}
+    def class_of(self, verb: Verb) -> str:
+        """As `Painter.class_of`."""
+        return f"{type(self.pipe).__name__.removesuffix('Pipeline')}{_STEMS[verb]}Pipeline"
 
-    def size_of(self, spec: ModelSpec) -> int:
-        """Bytes of the weights as they will be loaded, by their headers; brings what is not on this machine."""
-        return checkpoint.size(find(spec).weights, spec.dtype)
+    def inputs(self, render: Render, laid: Canvas) -> dict[str, Any]:
+        """As `Painter.inputs`."""
+        verb = drawn_as(render)
+        if verb == "text":
+            return sides(laid)
+        if verb == "control":
+            assert render.control is not None
+            image = pillow(laid.lay(render.control))
+            return {**sides(laid), "control_image": [image], "control_mode": [_MODES[render.control_kind]]}
+        begin = {"image": start(render, laid), "strength": self.strength(render)}
+        return begin if verb == "image" else {**begin, **sides(laid), "mask_image": hole(render, laid)}
 
-    def load(self, spec: ModelSpec, device: str) -> Painter:
-        """The checkpoint on `device`, its adapter fused in. Raises `ModelUnavailable` or `OutOfMemory`."""
+    def is_guided(self, render: Render) -> bool:
+        """As `Painter.is_guided`: a UNet that was distilled with its guidance compares with nothing."""
+        return self.guidance(render) > 1 and self.pipe.unet.config.time_cond_proj_dim is None
+
+    def read(self, view: Any, render: Render, laid: Canvas) -> Embeds:
+        """As `Painter.read`."""
         import torch
 
-        found = find(spec)
-        try:
-            pipe = _pipeline(found, spec, device)
-            factors = self._preview_factors(found.folder, pipe)
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory(f"There was not enough memory on {device} to load model {spec.id}.") from error
-        # A snapshot's folder is named by its commit: "main" in a receipt would say nothing tomorrow.
-        revision = spec.revision if Path(spec.repo).is_dir() else found.folder.name
-        return Painter(replace(spec, revision=revision), pipe, factors, device)
+        tensors = view.encode_prompt(
+            prompt=words(render),
+            device=torch.device(self._device),
+            num_images_per_prompt=1,
+            do_classifier_free_guidance=self.is_guided(render),
+            negative_prompt=render.negative_prompt or None,
+        )
+        return {name: tensor for name, tensor in zip(_EMBEDS, tensors, strict=False) if tensor is not None}
 
-    def _preview_factors(self, folder: Path, pipe: Any) -> preview.Factors | None:
-        """Fitted once per checkpoint, not once per load; None where a tiny decoder makes the previews."""
-        if is_tiny(pipe.vae):
-            return None
-        if folder not in self._factors:
-            self._factors[folder] = preview.factors_of(pipe.vae)
-        return self._factors[folder]
+    def notices(self, render: Render) -> tuple[str, ...]:
+        """As `Painter.notices`: CLIP reads the first 75 tokens."""
+        read = self.pipe.tokenizer.model_max_length
+        if len(self.pipe.tokenizer(words(render), verbose=False).input_ids) <= read:
+            return ()
+        return (f"The model reads the first {read - 2} tokens of a prompt; the words after them had no effect.",)
 
 
-STABLE_DIFFUSION = StableDiffusion((SD15_LCM, SDXL))
+def _union(path: Path, common: Mapping[str, Any]) -> Any:
+    from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
+
+    return ControlNetUnionModel.from_pretrained(path, **common)
 
 
-@dataclass(frozen=True)
-class Found:
-    """Where the parts of a spec lie: the checkpoint, its adapter and its decoder, and the weights that will be read."""
+class StableDiffusion(Checkpoints):
+    """The family. The studio has a gate of its own, so a checkpoint's checker is neither fetched nor loaded."""
 
-    folder: Path
-    adapter: Path | None
-    decoder: Path | None
-    weights: tuple[Path, ...]
-
-
-def find(spec: ModelSpec, *, offline: bool = False) -> Found:
-    """The files of `spec`, brought from the hub unless `offline`; raises `ModelUnavailable` when one cannot be had."""
-    options = dict(spec.options)
-    variant = options.get("variant", "")
-    wanted = [name for name in _COMPONENTS if not (name == "vae" and "decoder" in options)]
-    folder = checkpoint.fetch(spec.repo, spec.revision, checkpoint.patterns(wanted, variant), offline=offline)
-    adapter, decoder = (
-        checkpoint.fetch(options[name], "", files, offline=offline) if name in options else None
-        for name, files in (("adapter", [_ADAPTER_FILE]), ("decoder", _DECODER_FILES))
-    )
-    listed = checkpoint.index(folder)
-    weights = checkpoint.weights(folder, [name for name in wanted if name in listed], variant)
-    return Found(folder, adapter, decoder, (*weights, *([decoder / _DECODER_FILES[1]] if decoder else ())))
+    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
+        super().__init__(
+            specs,
+            StableDiffusionPainter,
+            ("StableDiffusionPipeline", "StableDiffusionXLPipeline"),
+            without={
+                "feature_extractor": None,
+                "image_encoder": None,
+                "safety_checker": None,
+                "requires_safety_checker": False,
+            },
+            net=_union,
+        )
 
 
-# ---------------------------------------------------------------- loading
-
-
-def _pipeline(found: Found, spec: ModelSpec, device: str) -> Any:
-    """The text pipeline of the checkpoint, weights on `device` in the spec's dtype, in its final state."""
-    import diffusers
-    import torch
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-
-    options = dict(spec.options)
-    # `device_map` reads each tensor straight to its place; `.to(device)` after mmap takes ten times as long.
-    common = {"dtype": getattr(torch, spec.dtype), "device_map": device}
-    parts = {}
-    if found.decoder is not None:
-        parts["vae"] = AutoencoderTiny.from_pretrained(found.decoder, **common)
-    kind = checkpoint.index(found.folder)["_class_name"]
-    if kind not in ("StableDiffusionPipeline", "StableDiffusionXLPipeline"):
-        raise ModelUnavailable(f"{found.folder.name} holds a {kind}, which is not a Stable Diffusion checkpoint.")
-    # The studio has a gate of its own, so the checkpoint's checker is neither fetched nor loaded.
-    parts |= {"feature_extractor": None, "image_encoder": None}
-    if kind == "StableDiffusionPipeline":
-        parts |= {"safety_checker": None, "requires_safety_checker": False}
-    pipe = getattr(diffusers, kind).from_pretrained(
-        found.folder, variant=options.get("variant"), use_safetensors=True, **common, **parts
-    )
-    if found.adapter is not None:
-        _fuse(pipe, found.adapter)
-    if "scheduler" in options:
-        pipe.scheduler = getattr(diffusers, options["scheduler"]).from_config(pipe.scheduler.config)
-    if spec.dtype != "float16":
-        # SDXL's pipelines cast a VAE that says so to float32 and back on every call, which only float16 needs.
-        pipe.vae.register_to_config(force_upcast=False)
-    if not is_tiny(pipe.vae):
-        _tile_when_large(pipe.vae)
-    return pipe
-
-
-def _fuse(pipe: Any, adapter: Path) -> None:
-    """Fold a LoRA into the weights, because an adapter that stays would be seen by every view and cost every step."""
-    pipe.load_lora_weights(adapter, weight_name=_ADAPTER_FILE)
-    pipe.fuse_lora()
-    pipe.unload_lora_weights()
-
-
-def _tile_when_large(vae: Any) -> None:
-    """Decode in tiles of 1280 px where a side is longer, so that memory ends growing at about 1.5 megapixels."""
-    vae.enable_tiling()
-    scale = 2 ** (len(vae.config.block_out_channels) - 1)
-    vae.tile_sample_min_size, vae.tile_latent_min_size = 1280, 1280 // scale
+STABLE_DIFFUSION = StableDiffusion((SD15_LCM, SDXL, SDXL_LIGHTNING, SDXL_TURBO))
