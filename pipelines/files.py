@@ -150,6 +150,16 @@ class Files:
         values = dict(row)
         return FileInfo(**{**values, "path": self.root / values["path"]})
 
+    def list(self, owner: str, limit: int, after: str | None = None) -> list[FileInfo]:
+        """The owner's files, newest first; `after` is the id to go on from."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT * FROM files WHERE owner = ? AND (? IS NULL OR (created, id) < "
+                "(SELECT created, id FROM files WHERE id = ? AND owner = ?)) ORDER BY created DESC, id DESC LIMIT ?",
+                (owner, after, after, owner, limit),
+            ).fetchall()
+        return [FileInfo(**{**dict(row), "path": self.root / row["path"]}) for row in rows]
+
     def is_example(self, file_id: str) -> bool:
         """Whether the picture is one of the studio's own examples, which need nobody's consent."""
         with self._lock:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -28,6 +29,7 @@ class Settings:
     gate: bool = True
     keep_days: float = 0.0
     keep_gb: float = 0.0
+    log: Literal["text", "json"] = "text"
 
     @property
     def loopback(self) -> bool:
@@ -60,7 +62,7 @@ class Settings:
             host="0.0.0.0" if spaces and args.host == cls.host else args.host,
             port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
             require_key=args.require_key, queue=args.queue, spaces=spaces, gate=args.gate,
-            keep_days=args.keep_days, keep_gb=args.keep_gb,
+            keep_days=args.keep_days, keep_gb=args.keep_gb, log=args.log,
         )  # fmt: skip
 
 
@@ -96,7 +98,17 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         "--keep-gb", type=_amount, default=_amount(default("KEEP_GB", "0")), metavar="G",
         help="forget the oldest when pictures take more than this (default: no limit)",
     )  # fmt: skip
+    parser.add_argument(
+        "--log", type=_log, default=_log(default("LOG", "text")), metavar="text|json",
+        help="how the log is written: for people, or one JSON object a line (default: text)",
+    )  # fmt: skip
     return parser
+
+
+def _log(text: str) -> str:
+    if text.lower() not in ("text", "json"):
+        raise argparse.ArgumentTypeError("must be text or json")
+    return text.lower()
 
 
 def _amount(text: str) -> float:

@@ -14,7 +14,6 @@ import httpx
 import numpy as np
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
 
 from pipelines import types as t
 from pipelines.desk import Desk
@@ -108,7 +107,7 @@ def served(
     desk = Desk(settings, jobs, files, PROFILE, ingest, rows)
     access = Access(settings, keys)
     app = Starlette(
-        routes=[Route("/healthz", rest.healthz(desk)), Mount("/v1", app=rest.build(desk, access))],
+        routes=rest.routes(desk, access),
         middleware=access.middleware(),
     )
     try:

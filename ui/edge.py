@@ -8,13 +8,13 @@ import re
 import secrets
 import time
 from collections.abc import Callable, MutableMapping
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.types import StudioError
+from ui.logs import REQUEST_ID
 from ui.rest.errors import route_of, shape
 from ui.rest.form import BODY_BYTES, DRAIN_BYTES
 
@@ -25,8 +25,6 @@ log = logging.getLogger("designerbox.request")
 
 PAGE_BODY_BYTES = 32_000_000
 """Of one event of the page; pictures are uploaded beside it."""
-REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the request that is being answered, "" outside of one."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _EVERYWHERE = {

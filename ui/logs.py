@@ -6,9 +6,11 @@ import json
 import logging
 import re
 import traceback
+from contextvars import ContextVar
 from typing import Literal, TypeAlias
 
-from ui.edge import REQUEST_ID
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""The id of the request that is being answered, "" outside of one."""
 
 Format: TypeAlias = Literal["text", "json"]
 _LINE = "%(asctime)s %(name)s %(levelname)s %(message)s"

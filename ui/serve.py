@@ -6,8 +6,6 @@ import logging
 import os
 from dataclasses import dataclass
 
-from starlette.routing import Mount, Route
-
 from pipelines.desk import Desk
 from pipelines.engines import hub
 from pipelines.engines.local import LocalEngine
@@ -21,6 +19,7 @@ from pipelines.retention import Keep, sweep
 from pipelines.settings import Settings
 from ui import rest
 from ui.access import Access, refusal
+from ui.edge import close_cors
 from ui.rest.keys import Keys
 
 log = logging.getLogger("designerbox")
@@ -51,7 +50,8 @@ def build(settings: Settings) -> Studio:
     profile, device = profiles.choose(settings.profile or None, reachable=hub.reachable)
     log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
-    cache = Cache(FAMILIES, budget=devices.budget(), device=device)
+    room = devices.share(devices.find_machine())
+    cache = Cache(FAMILIES, budget=room.budget, device=device, reserve=room.reserve, host_budget=room.host)
     jobs = Jobs(settings.data, LocalEngine(cache, files, gate=settings.gate), waiting=settings.queue)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
@@ -80,15 +80,14 @@ def open_doors(settings: Settings) -> int:
             share=settings.share,
             auth=studio.access.gradio_auth(),
             app_kwargs={
-                "routes": [
-                    Route("/healthz", rest.healthz(studio.desk)),
-                    Mount("/v1", app=rest.build(studio.desk, studio.access)),
-                    *blocks.routes(),
-                ],
+                "routes": [*rest.routes(studio.desk, studio.access), *blocks.routes()],
                 "middleware": studio.access.middleware(),
             },
+            prevent_thread_lock=True,
             **blocks.launch_arguments(),
         )
+        close_cors(page.app)
+        page.block_thread()
     finally:
         studio.close()
     return 0

@@ -6,16 +6,18 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from starlette.routing import BaseRoute, Mount, Route
 
 from pipelines.batch import Batches
 from pipelines.desk import Desk
-from ui.rest import batches, docs, errors, files, health, images, jobs, tools
+from ui import metrics
+from ui.rest import admin, batches, docs, errors, files, health, images, jobs, sharing, tools
 from ui.rest.health import healthz
 
 if TYPE_CHECKING:
     from ui.access import Access
 
-__all__ = ["build", "healthz"]
+__all__ = ["build", "healthz", "routes"]
 
 _ABOUT = """An image studio of your own. A **job** runs a **tool** on your pictures.
 
@@ -23,10 +25,21 @@ _ABOUT = """An image studio of your own. A **job** runs a **tool** on your pictu
 `POST /v1/images/…` is OpenAI's images API: the official client works with this address as its base."""
 
 
+def routes(desk: Desk, access: Access) -> list[BaseRoute]:
+    """Everything that is not the page, for the application that serves it."""
+    return [
+        Route("/healthz", healthz(desk)),
+        Route("/metrics", metrics.endpoint(access)),
+        Route("/s/{token}", sharing.shown(desk, access)),
+        Mount("/v1", app=build(desk, access)),
+    ]
+
+
 def build(desk: Desk, access: Access) -> FastAPI:
     """The application to mount at `/v1`. It has no lifespan: a mounted one would not run."""
     api = FastAPI(
-        title="DesignerBox", version="1", description=_ABOUT, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="DesignerBox", version="1", description=_ABOUT, docs_url=None, redoc_url=None, openapi_url=None,
+        redirect_slashes=False,
     )  # fmt: skip
     api.state.desk = desk
     api.state.access = access
@@ -34,7 +47,9 @@ def build(desk: Desk, access: Access) -> FastAPI:
     desk.jobs.admit = partial(access.limits.admit, active=desk.jobs.active)
     access.metrics.watch(desk)
     errors.install(api)
-    docs.install(api)
-    for router in (tools.router(desk.tools), jobs.router, files.router, images.router, batches.router, health.router):
+    docs.install(api, desk)
+    rows = (tools.router(desk.tools), jobs.router, files.router, images.router, batches.router, sharing.router,
+            admin.router, health.router)  # fmt: skip
+    for router in rows:
         api.include_router(router)
     return api

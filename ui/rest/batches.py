@@ -20,7 +20,7 @@ from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.parts.ingest import MAX_BYTES
 from pipelines.parts.write import STILLS
-from pipelines.types import STATUS_OF_CODE, BadInput, InvalidParams, StudioError
+from pipelines.types import BadInput, InvalidParams, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, documented, restore, shape
@@ -177,7 +177,7 @@ def _lines(path: Path, desk: Desk, endpoint: str, folder: Path) -> Iterator[Line
         try:
             yield line if line.faults else _translated(line, desk, endpoint, folder)
         except StudioError as error:
-            fault = Fault(line.row, error.param, error.message, error.code)
+            fault = Fault.of(line.row, error)
             yield Line(line.row, {KEY: line.cells.get("custom_id")}, (fault,))
 
 
@@ -268,7 +268,8 @@ def _with_files(batches: Batches, batch: Batch, progress: Progress) -> dict[str,
 def _answer(batches: Batches, batch: Batch, row: RowState) -> str:
     job = batches.jobs.get(row.job_id) if row.job_id else None
     if row.error is not None:
-        status, body = STATUS_OF_CODE[row.error["code"]], {"error": shape(restore(row.error))}
+        error = restore(row.error)
+        status, body = error.status, {"error": shape(error)}
     else:
         status, body = 200, _body_of(batch, job)
     line = {

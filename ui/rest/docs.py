@@ -1,17 +1,20 @@
-"""`/v1/docs` from files on this machine: the page asks no other host; does not know what is documented."""
+"""`/v1/docs` from files on this machine, and the schema that it shows; the page asks no other host."""
 
 from __future__ import annotations
 
 from importlib.resources import files
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
-from pipelines.types import NotFound
+from pipelines.desk import Desk
+from pipelines.types import NotFound, Tool
 from ui.rest.errors import ENVELOPE
+from ui.rest.schemas import FILE, HEADERS, JOB, LIMITED, ONCE, PAGE, SCHEMAS
 
 # The package carries Swagger UI 5 (Apache-2.0); only its files are used.
 _FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
@@ -56,17 +59,70 @@ async def asset(request: Request) -> Response:
     return FileResponse(str(files("fastapi_offline") / "static" / name), media_type=_FILES[name])
 
 
-def install(api: FastAPI) -> None:
-    """Add the page, its files and the envelope's schema to `api`."""
+def install(api: FastAPI, desk: Desk) -> None:
+    """Add the page, its files and the schema to `api`."""
     api.add_route("/docs", page, include_in_schema=False)
     api.add_route("/docs/{name}", asset, include_in_schema=False)
 
-    def described() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            schema = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
-            schema["servers"] = [{"url": "/v1"}]
-            schema.setdefault("components", {}).setdefault("schemas", {})["Error"] = ENVELOPE
-            api.openapi_schema = schema
-        return api.openapi_schema
+    async def schema(_: Request) -> Response:
+        # In a thread: the first time, it looks for the pictures that the examples name.
+        return JSONResponse(await to_thread.run_sync(described, api, desk))
 
-    api.openapi = described
+    api.add_route("/openapi.json", schema, include_in_schema=False)
+
+
+def described(api: FastAPI, desk: Desk) -> dict[str, Any]:
+    """The whole of `/v1` as OpenAPI: every tool's fields with an example, every code with its status."""
+    if api.openapi_schema is None:
+        schema = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
+        schema["servers"] = [{"url": "/v1"}]
+        parts = schema.setdefault("components", {})
+        parts.setdefault("schemas", {}).update(Error=ENVELOPE, Job=JOB, File=FILE, Page=PAGE)
+        parts["headers"] = HEADERS
+        for path, routes in schema["paths"].items():
+            for method, route in routes.items():
+                _complete(route, path, method, desk)
+        api.openapi_schema = schema
+    return api.openapi_schema
+
+
+def _complete(route: dict[str, Any], path: str, method: str, desk: Desk) -> None:
+    for status, answer in route["responses"].items():
+        names = ["X-Request-Id", *LIMITED] + (["Retry-After"] if status == "429" else [])
+        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    if method == "post" and path.startswith(("/tools/", "/images/")):
+        route.setdefault("parameters", []).append(ONCE)
+    kind = SCHEMAS.get((method, path)) or ("Job" if path.startswith("/tools/") else None)
+    for status in ("200", "202"):
+        if kind is not None and status in route["responses"]:
+            found = route["responses"][status].setdefault("content", {})
+            found["application/json"] = {"schema": {"$ref": f"#/components/schemas/{kind}"}}
+    if path.startswith("/tools/"):
+        route["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
+        tool = desk.tool(path.removeprefix("/tools/"))
+        route["requestBody"]["content"]["application/json"]["examples"] = examples(tool, desk)
+
+
+def examples(tool: Tool, desk: Desk) -> dict[str, Any]:
+    """Two bodies that work as they stand: the least that a tool needs, and every field at its default."""
+    least: dict[str, Any] = {}
+    pictures = iter([*(e.file_id for e in desk.examples() if e.name in tool.examples), *_any(desk)])
+    for name, field in tool.params.model_fields.items():
+        kind = tool.params.kind_of(name)
+        if kind == "picture" and field.is_required():
+            least[name] = next(pictures)
+        elif kind == "pictures" and field.is_required():
+            least[name] = [next(pictures), next(pictures)]
+        elif name == "consent":
+            least[name] = True
+    if "prompt" in tool.params.model_fields:
+        least["prompt"] = "forest in the morning"
+    whole = tool.params.model_validate(least).model_dump(mode="json")
+    return {
+        "least": {"summary": "The least it needs", "value": least},
+        "whole": {"summary": "Every field", "value": {name: value for name, value in whole.items() if value != ""}},
+    }
+
+
+def _any(desk: Desk) -> list[str]:
+    return [example.file_id for example in desk.examples()]

@@ -57,6 +57,8 @@ def route_of(scope: Scope) -> str:
 
 def restore(error: Mapping[str, Any]) -> StudioError:
     """The error that a job's row keeps as `code`, `message` and `param`."""
+    if error.get("invalid"):
+        return InvalidParams(error["message"], param=error.get("param"))
     return StudioError(error["message"], code=error["code"], param=error.get("param"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from pipelines.desk import Desk
 from pipelines.files import FileInfo
-from pipelines.parts.write import MIME
 from pipelines.types import InvalidParams, StudioError
 from ui.rest import form
+from ui.rest.content import content
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import PICTURES, READING, documented
+from ui.rest.pages import AFTER, LIMIT, listed
 
 router = APIRouter(tags=["files"])
 LINES_BYTES = 100_000_000
@@ -32,6 +33,14 @@ _BODY: dict[str, Any] = {
             }
         }
     },
+}
+
+
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+_WHOLE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"*/*": _BYTES}},
+    206: {"description": "The part that was asked for.", "content": {"*/*": _BYTES}},
+    304: {"description": "You have it already."},
 }
 
 
@@ -77,23 +86,34 @@ async def _take_lines(value: object, desk: Desk, owner: str) -> FileInfo:
     return await to_thread.run_sync(desk.files.info, file_id, owner)
 
 
+@router.get("/files", responses=documented(READING))
+async def list_files(
+    owner: Owner,
+    desk: TheDesk,
+    limit: Annotated[int, LIMIT] = 20,
+    after: Annotated[str | None, AFTER] = None,
+) -> dict[str, Any]:
+    """Your files, newest first: what you sent and what was made."""
+    if after is not None:
+        await to_thread.run_sync(desk.files.info, after, owner)
+    rows = await to_thread.run_sync(desk.files.list, owner, limit + 1, after)
+    return listed([file_object(row) for row in rows], limit)
+
+
 @router.get("/files/{file_id}", responses=documented(READING))
 async def get_file(file_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """What is known of a file."""
     return file_object(await to_thread.run_sync(desk.files.info, file_id, owner))
 
 
-@router.get("/files/{file_id}/content", responses=documented(READING), response_class=Response)
-async def get_content(file_id: str, owner: Owner, desk: TheDesk) -> Response:
-    """The picture, whole."""
-    info = await to_thread.run_sync(desk.files.info, file_id, owner)
-    # Sent as bytes: a file response would answer odd `Range` headers in plain text instead of the envelope.
-    content = await to_thread.run_sync(info.path.read_bytes)
-    headers = {
-        "X-Content-Type-Options": "nosniff",
-        # The id is a hash of the content, so it never changes; what is one's own does not belong in a shared cache.
-        "Cache-Control": "private, max-age=31536000, immutable",
-        "Content-Disposition": f'{"attachment" if info.format in ("zip", "ora") else "inline"}; filename="{info.name}"',
-    }
-    kind = {**MIME, "jsonl": "application/jsonl"}[info.format]
-    return Response(content, media_type=kind, headers=headers)
+@router.get(
+    "/files/{file_id}/content",
+    responses={**documented(READING), **_WHOLE},
+    response_class=Response,
+)
+async def get_content(file_id: str, request: Request, owner: Owner, desk: TheDesk) -> Response:
+    """The file. It never changes, so it may be kept for good: `If-None-Match` with its `ETag` is answered with 304.
+
+    `Range` with one range of bytes is answered with that part.
+    """
+    return await content(request, await to_thread.run_sync(desk.files.info, file_id, owner))

@@ -14,6 +14,7 @@ from pipelines.models.specs import all_specs
 from pipelines.types import ModelSpec
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, documented
+from ui.rest.pages import listed
 
 router = APIRouter(tags=["models"])
 
@@ -41,12 +42,12 @@ def _health(desk: Desk) -> dict[str, Any]:
 async def models(owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """What the images API takes as `model` (the tools), and the checkpoints behind them with their licences."""
     serving = set(desk.profile.specs.values())
+    rows = [
+        {"id": tool.id, "object": "model", "created": 0, "owned_by": "designerbox", "title": tool.title}
+        for tool in desk.tools
+    ]
     return {
-        "object": "list",
-        "data": [
-            {"id": tool.id, "object": "model", "created": 0, "owned_by": "designerbox", "title": tool.title}
-            for tool in desk.tools
-        ],
+        **listed(rows, len(rows)),
         "profile": {"id": desk.profile.id, "title": desk.profile.title, "reason": desk.profile.reason},
         "checkpoints": [_checkpoint(spec, serving) for spec in all_specs()],
     }

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -22,6 +22,7 @@ from pipelines.types import STATUS_OF_CODE, Cancelled, Event, Job, NotFound, Que
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, documented, noted, restore, shape
 from ui.rest.once import HEADER, fingerprint
+from ui.rest.pages import AFTER, LIMIT, listed
 
 if TYPE_CHECKING:
     from ui.access import Access
@@ -250,22 +251,14 @@ def _data_url(preview: bytes | None) -> str | None:
 async def list_jobs(
     owner: Owner,
     desk: TheDesk,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[str | None, Query(max_length=64, description="The last id of the page before.")] = None,
+    limit: Annotated[int, LIMIT] = 20,
+    after: Annotated[str | None, AFTER] = None,
 ) -> dict[str, Any]:
     """Your jobs, newest first."""
     if after is not None:
         await find(desk, after, owner)
     rows = await to_thread.run_sync(desk.jobs.list, owner, limit + 1, after)
-    data = [job_object(row) for row in rows[:limit]]
-    ids = [row["id"] for row in data]
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": ids[0] if ids else None,
-        "last_id": ids[-1] if ids else None,
-        "has_more": len(rows) > limit,
-    }
+    return listed([job_object(row) for row in rows], limit)
 
 
 @router.get("/jobs/{job_id}", responses=documented(READING))

@@ -15,6 +15,7 @@ from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, WORKING, documented
 from ui.rest.jobs import EventStream, answer, find, finish, frames, place
+from ui.rest.pages import listed
 
 STEPS = "num_inference_steps"
 
@@ -40,7 +41,7 @@ def router(tools: tuple[Tool, ...]) -> APIRouter:
 
 async def list_tools(owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Every tool with its fields; `x-kind` says what a field is, `x-needs` what the model must be able to do."""
-    return {"object": "list", "data": [_row(tool) for tool in desk.tools]}
+    return listed([_row(tool) for tool in desk.tools], len(desk.tools))
 
 
 def _row(tool: Tool) -> dict[str, Any]:
