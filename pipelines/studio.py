@@ -31,6 +31,7 @@ from pipelines.types import (
     Extra,
     Face,
     File,
+    Frame,
     Image,
     Images,
     Job,
@@ -208,9 +209,8 @@ class JobStudio:
 
     def finish(self, draft: Draft, seconds: Callable[[], float]) -> Result:
         """Check, mark, write. `draft.images` and `extras` become files; the matte rides along."""
-        photo = self._photo() if draft.source is not None else None
         content = self._released(draft)
-        checks = [run_checks(Look(image, draft, photo, tuple(self._edits))) for image in draft.images]
+        checks = [run_checks(look) for look in self._looks(draft)]
         receipt = self._receipt(draft, {**worst(checks), **content})
         if self.job.draft:
             self._emit.last(jpeg(flat(shown(draft)[0])))
@@ -236,14 +236,24 @@ class JobStudio:
         inputs = [row["sha256"] for row in self._inputs()]
         return {"content_score": round(self._gate.release(shown(draft), self.job.owner, inputs), 4)}
 
-    def _photo(self) -> Image:
-        return self.open(str(self.job.params["photo"]))
+    def _looks(self, draft: Draft) -> list[Look]:
+        """Every image with the photo and the placed subject that it was made from."""
+        edits = tuple(self._edits)
+        if not draft.sources:
+            photo = self.open(str(self.job.params["photo"])) if draft.source is not None else None
+            return [Look(image, draft, photo, edits) for image in draft.images]
+        rows = zip(draft.images, draft.sources, strict=True)
+        return [
+            Look(image, replace(draft, source=row[1] if row else None), self.open(row[0]) if row else None, edits)
+            for image, row in rows
+        ]
 
     def _receipt(self, draft: Draft, checks: dict[str, float]) -> dict[str, Any]:
         frame = draft.source.frame if draft.source else None
+        several = {"placements": [_placement(row[1].frame if row else None) for row in draft.sources]}
         return {
             "tool": self.job.tool,
-            "params": self.job.params,
+            "params": {**self.job.params, **draft.settled},
             "seed": self.job.seed,
             "profile": self.job.profile,
             "models": [
@@ -251,12 +261,8 @@ class JobStudio:
                 for row in self._used.values()
             ],
             "inputs": self._inputs(),
-            "placement": {
-                "box": [round(side, 2) for side in frame.box] if frame else None,
-                "scale": round(frame.scale, 5) if frame else None,
-                "roll": round(frame.roll, 3) if frame else None,
-                "resampling": resampling(frame) if frame else "none",
-            },
+            "placement": _placement(frame),
+            **(several if draft.sources else {}),
             "mode": "exact" if draft.exact else "relit",
             "checks": checks,
             "notices": list(dict.fromkeys((*self.job.notices, *draft.notices))),
@@ -278,7 +284,7 @@ class JobStudio:
         self, image: Image, n: int, draft: Draft, receipt: dict[str, Any], format: Format, quality: int
     ) -> File:  # fmt: skip
         inside = {**receipt, "variation": n, "files": None, "timings": None}
-        drawn, subject = any(generative(row) for row in self._used.values()), draft.source is not None
+        drawn, subject = any(generative(row) for row in self._used.values()), _photographed(draft)
         data = encode(image, format, xmp(inside, generative=drawn, subject=subject), quality)
         data = self._signed(data, format, source_type(generative=drawn, subject=subject))
         name = self._named(draft.names[n], format) if draft.names else ""
@@ -296,7 +302,7 @@ class JobStudio:
 
     def _write_extra(self, extra: Extra, draft: Draft) -> File:
         drawn = any(generative(row) for row in self._used.values())
-        source = source_type(generative=drawn, subject=draft.source is not None)
+        source = source_type(generative=drawn, subject=_photographed(draft))
         data = self._signed(extra.data, extra.format, source)
         name = self._named(extra.name, extra.format)
         owner, frame = self.job.owner, extra.frames[0]
@@ -336,6 +342,20 @@ def shown(draft: Draft) -> tuple[Image, ...]:
     images = draft.images
     inside = [frame for extra in draft.extras for frame in extra.frames]
     return (*images, *(frame for frame in inside if not any(frame is image for image in images)))
+
+
+def _photographed(draft: Draft) -> bool:
+    """Whether somebody's or something's own pixels are in the pictures."""
+    return draft.source is not None or any(draft.sources)
+
+
+def _placement(frame: Frame | None) -> dict[str, Any]:
+    return {
+        "box": [round(side, 2) for side in frame.box] if frame else None,
+        "scale": round(frame.scale, 5) if frame else None,
+        "roll": round(frame.roll, 3) if frame else None,
+        "resampling": resampling(frame) if frame else "none",
+    }
 
 
 def _digest(row: ModelSpec) -> str:

@@ -282,7 +282,11 @@ class Events:
     def reuse(self, request: gr.Request, seat: Seat) -> Updates:
         """Put the shown picture's exact settings, its seed included, back into the form."""
         row = self._own(seat.shown, request)
-        return self.screen.same() if row is None else self.screen.fill(row.job.params, row.job.seed)
+        if row is None:
+            return self.screen.same()
+        # What the tool settled by itself, such as a team's head height, is in the receipt and not in the job.
+        params = row.result.receipt["params"] if row.result is not None else row.job.params
+        return self.screen.fill(params, row.job.seed)
 
     async def resume(self, request: gr.Request, seat: Seat) -> AsyncIterator[Updates]:
         """On the first look at this tab: the visitor's running job or last picture, with its settings."""

@@ -148,8 +148,11 @@ def _cast(alpha: Alpha, shadow: Shadow, key: Side, across: float, base: int) -> 
 # ---------------------------------------------------------------- relit
 
 
-def relight(placed: Placed, plate: Image) -> Image:
-    """The subject fitted to the scene: L* moves at most 4 towards it, a* and b* at most 1.5 towards its light."""
+def relight(placed: Placed, plate: Image, *, lightness_too: bool = True) -> Image:
+    """The subject fitted to the scene: L* moves at most 4 towards it, a* and b* at most 1.5 towards its light.
+
+    Without `lightness_too` only the colour moves: for a team, whose lightness is brought together instead.
+    """
     inside = placed.alpha > 0.5
     if not inside.any():
         return placed.colour
@@ -160,6 +163,7 @@ def relight(placed: Placed, plate: Image) -> Image:
     move_l = np.clip(
         0.15 * (float(scene[:, 0].mean()) - float(lightness(placed.colour)[inside].mean())), -RELIT_L, RELIT_L
     )
+    move_l = move_l if lightness_too else 0.0
     move_ab = np.clip(0.12 * bright[:, 1:].mean(axis=0), -RELIT_CHROMA, RELIT_CHROMA)
     # Black stays black and white stays white: the move is largest at mid grey.
     lab[..., 0] += move_l * np.sin(np.pi * np.clip(lab[..., 0], 0, 100) / 100)

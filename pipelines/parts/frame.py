@@ -67,12 +67,25 @@ def size_of(ratio: tuple[int, int], longer: int) -> Size:
 # ---------------------------------------------------------------- heads
 
 
+def head_of(cutout: Cutout, face: Face) -> tuple[float, float]:
+    """Pixels of the photo from chin to crown, and from the eyes' line to the crown, once the head is levelled."""
+    turn = _turn(_levelled(face))
+    eyes, chin = turn @ np.array(face.eyes), turn @ np.array(face.chin)
+    crown, _ = _crown(cutout.alpha, face, turn, eyes)
+    return max(float(chin[1]) - crown, 1.0), float(eyes[1]) - crown
+
+
+def _levelled(face: Face) -> float:
+    """Degrees that are taken out: a slight lean, not a pose."""
+    return face.roll if LEVELLED_ROLL[0] <= abs(face.roll) <= LEVELLED_ROLL[1] else 0.0
+
+
 def head_frame(cutout: Cutout, face: Face, row: Framing, size: Size, params: Subject) -> Frame:
     """Frame a head by the table: chin to crown, eye line, centre; level a slight roll.
 
     Where the photo ends inside the frame the head is framed closer, as far as it takes, and a notice says so.
     """
-    roll = face.roll if LEVELLED_ROLL[0] <= abs(face.roll) <= LEVELLED_ROLL[1] else 0.0
+    roll = _levelled(face)
     width, height = size
     turn = _turn(roll)
     eyes = turn @ np.array(face.eyes)

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.tools import background, cutout, expand, fashion, headshot, kit, product, retouch, style, upscale
+from pipelines.tools import (
+    background,
+    business,
+    cutout,
+    expand,
+    fashion,
+    headshot,
+    kit,
+    product,
+    retouch,
+    style,
+    upscale,
+)
 from pipelines.types import NotFound, Tool
 
 
@@ -22,6 +34,7 @@ TOOLS: tuple[Tool, ...] = _unique(
         background.TOOL,
         style.TOOL,
         fashion.TOOL,
+        business.TOOL,
         kit.TOOL,
         cutout.TOOL,
         upscale.TOOL,

@@ -1,0 +1,96 @@
+"""People from several photos side by side in one picture; whether they may stand there is asked in `team`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipelines.parts.compose import compose
+from pipelines.parts.frame import Framing, head_frame, head_of, place, sides_cut
+from pipelines.parts.light import to_linear, to_srgb
+from pipelines.parts.team import Member, apart
+from pipelines.types import Alpha, Image, Placed, Size, Subject
+
+EYES = 0.36  # from the top
+HEAD, LARGEST = 0.25, 0.44  # chin to crown, of the picture's height
+BESIDE = 1.45  # heads from one face to the next: shoulders overlap by a quarter
+OUTSIDE = 1.35  # heads from the outer faces to the picture's edge
+SHADOW = 0.30  # how much of the light who stands in front keeps from who stands behind
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where everybody stands: the picture's size, the head's share of its height, the faces' x in pixels."""
+
+    size: Size
+    head: float
+    faces: tuple[float, ...]
+
+
+def row_of(members: Sequence[Member], width: int) -> tuple[Row | None, tuple[str, ...]]:
+    """How the members stand in a picture `width` pixels across, from left to right; or None and the reasons why not."""
+    reasons = apart(members)
+    if reasons:
+        return None, reasons
+    needs = [_least_head(member) for member in members]
+    for member, need in zip(members, needs, strict=True):
+        if need > LARGEST:
+            reasons = (*reasons, f"Photo {member.number} ends too soon under the face to stand in a group.")
+    if reasons:
+        return None, reasons
+    head = max(HEAD, *needs)
+    left, right = _reach(members[0], "left"), _reach(members[-1], "right")
+    heads = left + BESIDE * (len(members) - 1) + right
+    height = round(width / (heads * head) / 2) * 2
+    faces = tuple(float((left + BESIDE * n) * head * height) for n in range(len(members)))
+    return Row((width, height), head, faces), ()
+
+
+def _least_head(member: Member) -> float:
+    """The head's share of the height from which the photo's lower border lies under the picture's."""
+    if "bottom" not in sides_cut(member.cutout.alpha):
+        return 0.0
+    tall, _ = head_of(member.cutout, member.face)
+    return (1 - EYES) * tall / max(member.photo.shape[0] - member.face.eyes[1], 1.0) * 1.01
+
+
+def _reach(member: Member, side: str) -> float:
+    """Heads from an outer face to the picture's edge: as far as the photo goes, where it cuts that shoulder."""
+    if side not in sides_cut(member.cutout.alpha):
+        return OUTSIDE
+    tall, _ = head_of(member.cutout, member.face)
+    x = member.face.eyes[0]
+    return min(OUTSIDE, (x if side == "left" else member.photo.shape[1] - x) / tall * 0.99)
+
+
+def placed_in(row: Row, members: Sequence[Member]) -> list[Placed]:
+    """Everybody at their place, eyes on one line, heads of one height."""
+    framing = Framing("wide", (3, 2), row.head, EYES)
+    placed = []
+    for member, x in zip(members, row.faces, strict=True):
+        where = Subject(photo=member.file_id, placement_x=float(np.clip(x / row.size[0] - 0.5, -0.5, 0.5)))
+        frame = head_frame(member.cutout, member.face, framing, row.size, where)
+        placed.append(place(member.photo, member.cutout, frame))
+    return placed
+
+
+def together(placed: Sequence[Placed], plate: Image, *, seed: int) -> Image:
+    """The outer ones first, so that the middle stands in front; each keeps a little light from who is behind."""
+    middle = (len(placed) - 1) / 2
+    image, stood = plate, np.zeros(plate.shape[:2], np.float32)
+    for n in sorted(range(len(placed)), key=lambda n: (-abs(n - middle), n)):
+        image = compose(placed[n], _shaded(image, placed[n].alpha, stood), seed=seed)
+        stood = np.maximum(stood, placed[n].alpha)
+    return image
+
+
+def _shaded(image: Image, alpha: Alpha, stood: Alpha) -> Image:
+    """Darker close to the newcomer's outline, on people only: the scene is far behind."""
+    if not stood.any():
+        return image
+    near = cv2.GaussianBlur(alpha, (0, 0), max(1.0, 0.025 * alpha.shape[0]))
+    light = to_linear(image) * (1 - np.float32(SHADOW) * near * stood)[..., None]
+    return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
