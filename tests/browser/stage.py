@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from playwright.sync_api import Page, Playwright, expect
+from playwright.sync_api import Locator, Page, Playwright, expect
 from starlette.routing import Mount
 
 from pipelines.desk import Desk
@@ -152,6 +152,11 @@ def open_tool(page: Page, theatre: Theatre, tool: str) -> None:
     page.goto(f"{theatre.url}/#{tool}")
     page.locator(f"#{tool}-generate").wait_for()
     page.wait_for_timeout(300)  # the tab's first event, which looks for an earlier job
+
+
+def stage(page: Page, tool: str) -> Locator:
+    """The line that says how far the work is."""
+    return page.locator(f"#{tool}-stage")
 
 
 def every_tab(theatre: Theatre) -> list[str]:

@@ -6,19 +6,15 @@ import re
 from pathlib import Path
 
 import PIL.Image
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.browser.stage import Theatre, open_tool
+from tests.browser.stage import Theatre, open_tool, stage
 from tests.serving import until
 from tests.watching import EXAMPLES
 
 
 def upload(page: Page, tool: str, path: Path) -> None:
     page.locator(f"#{tool}-photo input[type=file]").set_input_files(path)
-
-
-def stage(page: Page, tool: str) -> Locator:
-    return page.locator(f"#{tool}-stage")
 
 
 def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(page: Page, house: Theatre, tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""The first page takes a photo first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import PIL.Image
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.stage import Theatre, stage
+from tests.watching import EXAMPLES
+
+
+def drop(page: Page, house: Theatre, path: Path) -> None:
+    """The first page with that photo on it."""
+    page.goto(house.url)
+    page.locator("#home-photo input[type=file]").set_input_files(path)
+
+
+@pytest.mark.parametrize(("name", "tool", "look"), [("hopper.jpg", "headshot", 1), ("coffee.jpg", "product", 1)])
+def test_a_photo_becomes_three_drafts_and_one_opens_its_tool_as_it_is(
+    page: Page, house: Theatre, name: str, tool: str, look: int
+) -> None:
+    drop(page, house, EXAMPLES / name)
+    expect(page.locator("#home-drafts img")).to_have_count(3)
+    expect(page.locator("#home-open-3")).to_be_enabled()
+    pictures = {image.get_attribute("src") for image in page.locator("#home-drafts img").all()}
+    assert len(pictures) == 3
+    chosen = page.locator(f"#home-open-{look + 1}").inner_text()
+    page.locator(f"#home-draft-{look + 1} img").click()
+    expect(page).to_have_url(f"{house.url}/#{tool}")
+    expect(stage(page, tool)).to_contain_text("Draft, 512 px")
+    expect(page.locator(f"#{tool}-photo img")).to_be_visible()
+    expect(page.locator(f"#{tool}-preset label:has(input:checked)")).to_have_text(chosen)
+
+
+def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, house: Theatre, tmp_path: Path) -> None:
+    with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
+        picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")
+    drop(page, house, tmp_path / "own.png")
+    consent = page.locator("#home-consent input")
+    expect(stage(page, "home")).to_contain_text("shows a person")
+    assert page.locator("#home-drafts img").count() == 0
+    consent.check()
+    expect(page.locator("#home-open-3")).to_be_enabled()
+    page.locator("#home-open-1").click()
+    expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
+    expect(page.locator("#headshot-consent input")).to_be_checked()
