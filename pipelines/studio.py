@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pipelines.files import Files
+from pipelines.models import thrift
 from pipelines.models.cache import Cache
 from pipelines.parts.checks import Edit, Look, run_checks, worst
 from pipelines.parts.cutout import cutout as cut_out
@@ -100,6 +101,7 @@ class JobStudio:
         self._gate = gate
         self._used: dict[str, ModelSpec] = {}
         self._edits: list[Edit] = []
+        self._faces: dict[str, int] = {}
 
     # ------------------------------------------------------------ what tools call
 
@@ -155,7 +157,9 @@ class JobStudio:
             with self.borrow("face-mesh") as net:
                 return net.faces(self.open(file_id))
 
-        return self._memo.get(("faces", file_id), find, lambda _: 4096)
+        found = self._memo.get(("faces", file_id), find, lambda _: 4096)
+        self._faces[file_id] = len(found)
+        return found
 
     def has(self, verb: Verb) -> bool:
         """Whether the profile serves `verb`."""
@@ -176,7 +180,7 @@ class JobStudio:
         with self.borrow(BACKDROPS if own else self.job.specs[render.verb]) as model:
             if self._gate is not None and generative(model.spec):
                 self._emit.passes = self._gate.shows
-            drawn = model.draw(render, on_step)
+            drawn = thrift.draw(self._cache, model, render, on_step)
         return self._settled(render.images[0], drawn) if render.verb == "edit" and render.images else drawn
 
     def _settled(self, source: Image, drawn: Images) -> Images:
@@ -261,6 +265,7 @@ class JobStudio:
                 for row in self._used.values()
             ],
             "inputs": self._inputs(),
+            **({"faces": max(self._faces.values())} if self._faces else {}),  # in the photo that shows most
             "placement": _placement(frame),
             **(several if draft.sources else {}),
             "mode": "exact" if draft.exact else "relit",

@@ -18,12 +18,24 @@ from ui.brush import BrushEvents
 from ui.events import Events
 from ui.gallery import GalleryEvents
 from ui.pictures import TEMPORARY
-from ui.tab import TILES, Seat, lay_out, tile_styles
+from ui.start import Start
+from ui.tab import TILES, Handed, Seat, lay_out, tile_styles
 from ui.theme import head, theme
 
 TITLE = "DesignerBox"
 UPLOAD_LIMIT = "64mb"
 """A little more than ingest takes, so that a file which is too large gets ingest's sentence."""
+
+SHORT = {
+    "headshot": "Headshots",
+    "product": "Product",
+    "background": "Background",
+    "style": "Style",
+    "character": "Character",
+    "business": "Business",
+    "kit": "Social kit",
+}
+"""What a tab says where a title is long, so that the tabs fit on two lines; others say their tool's title."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +62,15 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
         gr.HTML(f"<style>{styles}</style>{_brand()}", elem_classes=["dbx-brand"])
         with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Home", id="home", elem_id="tab-home"):
+                start = Start(desk, access, home.header())
                 gr.HTML(home.page(desk.tools, desk.profile))
-            events = [_tool_tab(row.id, row.title, desk, access) for row in desk.tools]
+            events = [_tool_tab(row.id, SHORT.get(row.id, row.title), desk, access) for row in desk.tools]
             for row in PAGES:
                 with gr.Tab(row.title, id=row.id, elem_id=f"tab-{row.id}") as tab:
                     row.build(tab, desk, access)
         _connect(tabs, events)
-        _ask_once(events)
+        start.wire(tabs, {each.tab.tool.id: each.tab.incoming for each in events})
+        _ask_once(start, events)
     return page
 
 
@@ -118,14 +132,15 @@ def _sender(events: Events, tabs: gr.Tabs, incoming: dict[str, gr.State]) -> Cal
         file_id = events.shown_file(seat, int(variation or 1) - 1, request)
         if to not in incoming or file_id is None:
             return {events.tab.board.send: ""}
-        return {tabs: gr.Tabs(selected=to), events.tab.board.send: "", incoming[to]: (file_id, time.time())}
+        return {tabs: gr.Tabs(selected=to), events.tab.board.send: "", incoming[to]: Handed(file_id, time.time())}
 
     return send
 
 
-def _ask_once(events: Sequence[Events]) -> None:
-    """Consent is asked once per visit: the box of one tool tab ticks those of the others."""
+def _ask_once(start: Start, events: Sequence[Events]) -> None:
+    """Consent is asked once per visit: the box of one tab ticks those of the others."""
     boxes = [each.tab.controls["consent"].value for each in events if "consent" in each.tab.controls]
+    boxes = [start.consent, *boxes]
     for box in boxes:
         others = [other for other in boxes if other is not box]
         if others:

@@ -17,7 +17,7 @@ from ui import words
 from ui.access import Access
 from ui.pictures import read_upload
 from ui.screen import Screen, Updates, address, pictures
-from ui.tab import Seat, Tab
+from ui.tab import Handed, Seat, Tab
 from ui.widgets import Control, changes, plain
 
 ORDERING = "ordering"
@@ -231,14 +231,22 @@ class Events:
         return (*self.form(values)[field.name], file_id)[: field.max_length] if field.kind == "pictures" else file_id
 
     async def receive(
-        self, request: gr.Request, sent: tuple[str, float] | None, seat: Seat, *values: Any
+        self, request: gr.Request, handed: Handed | None, seat: Seat, *values: Any
     ) -> AsyncIterator[Updates]:
-        """Take a picture that another tab sent as this tab's photo."""
-        if sent is None:
+        """Take settings, and a picture as this tab's photo, from another tab, the first page or a link."""
+        if handed is None:
             yield self.screen.same()
             return
         seat.opened = True
-        async for updates in self.place(self.photo(), self._with(sent[0], values), request, seat, values):
+        filled = self.screen.some(handed.values)
+        fresh = tuple(filled.get(part, old) for part, old in zip(self.tab.values(), values, strict=True))
+        if filled:
+            yield filled
+        if handed.photo is None:
+            follow = self.draft(request, seat, *fresh)
+        else:
+            follow = self.place(self.photo(), self._with(handed.photo, fresh), request, seat, fresh)
+        async for updates in follow:
             yield updates
 
     async def place(

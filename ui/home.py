@@ -15,6 +15,7 @@ LEDE = (
     "Professional headshots, product photos, marketing visuals and pictures for every platform, made on this machine. "
     "What makes your subject yours stays pixel for pixel."
 )
+ALL = '<p class="dbx-all"><a href="#all-tools">See all tools</a></p>'
 BANNER = (
     "Running without a GPU model; your photo goes to no outside service. In seconds, from your own pixels: cut-outs, "
     "backdrops, crops, light, styles, layouts. New outfits, expressions, poses and invented scenes need a GPU."
@@ -46,15 +47,19 @@ BATCH_TICKS = ("Multiple images", "Automated workflow", "Consistent results", "T
 API_TICKS = ("Developer friendly", "Custom integration", "Scalable", "Real-time", "Documentation")
 
 
+def header() -> str:
+    """What the studio is, beside the place for a photo."""
+    return f'<header class="dbx-hello"><h1>{HEADLINE}</h1><p class="dbx-lede">{LEDE}</p>{ALL}</header>'
+
+
 def page(tools: Sequence[Tool], profile: Profile) -> str:
-    """The home page as HTML."""
+    """What this studio can do and every tool, as HTML."""
     made = {tool.id for tool in tools}
     cards = [_card(tool) for tool in tools]
     cards += [_batch_card(), _api_card(), *(_coming_card(row) for row in COMING if row.id not in made)]
     return (
-        f'<div class="dbx-home"><header><h1>{HEADLINE}</h1><p class="dbx-lede">{LEDE}</p>'
-        '<p class="dbx-all"><a href="#all-tools">See all tools</a></p></header>'
-        f'{banner(profile)}<h2 id="all-tools">All tools</h2><ul class="dbx-cards">{"".join(cards)}</ul></div>'
+        f'<div class="dbx-home">{banner(profile)}<h2 id="all-tools">All tools</h2>'
+        f'<ul class="dbx-cards">{"".join(cards)}</ul></div>'
     )
 
 

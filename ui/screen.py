@@ -95,13 +95,21 @@ class Screen:
         filled: Updates = {}
         for name, made in self.tab.controls.items():
             value: Any = seed if made.field.kind == "seed" else params.get(name, made.field.default)
-            if made.shown is not made.value:
-                filled |= self.picture(made, value)
-            else:
-                filled[made.value] = (
-                    "" if value is None and made.field.kind == "colour" else words_on(made.field, value)
-                )
+            filled |= self.picture(made, value) if made.shown is not made.value else self._worded(made, value)
         return filled
+
+    def some(self, values: Mapping[str, Any]) -> Updates:
+        """Only these settings; pictures are not among them, and a locked field stays as it is."""
+        rows = [(self.tab.controls[name], value) for name, value in values.items() if name in self.tab.controls]
+        filled: Updates = {}
+        for made, value in rows:
+            if made.shown is made.value and not made.locked:
+                filled |= self._worded(made, value)
+        return filled
+
+    def _worded(self, made: Control, value: Any) -> Updates:
+        empty = value is None and made.field.kind == "colour"
+        return {made.value: "" if empty else words_on(made.field, value)}
 
     def picture(self, made: Control, file_id: Any) -> Updates:
         """A file in a picture's or a mask's field, or several in that of several; nothing where a file is gone."""

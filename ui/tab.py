@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import gradio as gr
 from gradio.components import Component
@@ -42,6 +43,17 @@ class Seat:
     turn: int = 0
     uploads: int = 0
     opened: bool = False
+
+
+class Handed(NamedTuple):
+    """What another tab, the first page or a link hands to a tool: a picture, settings, or both.
+
+    `at` tells two alike apart. `values` are by field, as Params takes them, without pictures.
+    """
+
+    photo: str | None
+    at: float
+    values: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -88,7 +100,7 @@ class Brush:
 
 @dataclass(frozen=True)
 class Tab:
-    """One tool's tab. `incoming` takes a picture that another tab sends."""
+    """One tool's tab. `incoming` takes what is `Handed` to it."""
 
     tool: Tool
     seat: gr.State

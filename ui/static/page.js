@@ -29,7 +29,8 @@
   };
   const picture = (carrier) => [...(carrier?.files ?? [])].find((file) => file.type.startsWith("image/"));
   document.addEventListener("paste", (event) => {
-    const file = picture(event.clipboardData), field = tool()?.querySelector(".dbx-photo");
+    const file = picture(event.clipboardData);
+    const field = [...(tool() ?? document).querySelectorAll(".dbx-photo")].find(visible);
     if (!file || !field) return;
     event.preventDefault();
     give(field, file);
@@ -71,6 +72,12 @@
   };
   document.addEventListener("input", (event) => {
     if (event.target.matches?.(".dbx-wipe input")) wipe(event.target);
+  });
+
+  // A draft on the first page opens as its button does.
+  document.addEventListener("click", (event) => {
+    const draft = event.target.closest?.(".dbx-draft");
+    draft?.closest(".column")?.querySelector(":scope > button, .block > button, button[id]")?.click();
   });
 
   // The one alert of a tab is shown inside the field it is about.
