@@ -95,12 +95,29 @@ def test_lines_that_fail_stand_in_the_error_file_with_what_was_wrong(client: ope
     assert list(told(client, done.output_file_id)) == ["r0"]
     errors = told(client, done.error_file_id)
     found = {key: (row["status_code"], row["body"]["error"]["param"]) for key, row in errors.items() if key != "r0"}
-    assert found["r1"] == (400, "size")
+    assert found["r1"] == (422, "size")
     assert found["r2"] == (400, "photo")
-    assert found["r3"] == (400, "prompt")
-    assert found["bad"] == (400, "url")
+    assert found["r3"] == (422, "prompt")
+    assert found["bad"] == (422, "url")
     assert len(errors) == 6
     assert "Another row" in errors["r0"]["body"]["error"]["message"]
+
+
+@pytest.mark.parametrize("url", [SCENES, "/v1/tools/background"])
+def test_a_line_is_refused_with_the_status_that_the_route_itself_has(
+    here: Served, client: openai.OpenAI, url: str
+) -> None:
+    bodies: list[dict[str, Any]] = [
+        {"prompt": "a", "size": "huge"}, {"prompt": "a", "strength": 9}, {"prompt": "a", "nonsense": 1}, {"prompt": 5},
+        {"prompt": "a", "photo": "file-none"}, {"prompt": "a", "fault": "no_face"}, {"prompt": "x" * 500},
+        {"prompt": "a", "photo": "data:image/png;base64,AAAA"},
+    ]  # fmt: skip
+    done = ended(client, begun(client, lines(*bodies, url=url), url))
+    errors = told(client, done.error_file_id)
+    with here.client() as http:
+        direct = [http.post(url, json=body).status_code for body in bodies]
+    assert [errors[f"r{n}"]["status_code"] for n in range(len(bodies))] == direct
+    assert {400, 422} <= set(direct)
 
 
 @pytest.mark.parametrize("how", ["data url", "file id"])

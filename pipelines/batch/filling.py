@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.batch.reading import KEY, MAX_CELL, TOOL, Fault, Line
@@ -36,7 +36,7 @@ def asked(plan: Plan, lines: Iterator[Line], desk: Desk) -> Iterator[Asked]:
         key = str(line.cells.get(KEY) or line.row)
         faults = list(line.faults) or list(_faults(plan, line, key in seen, desk))
         seen.add(key)
-        error = StudioError(faults[0].message, code=faults[0].code, param=faults[0].column) if faults else None
+        error = faults[0].error() if faults else None
         cells = {name: cell for name, cell in line.cells.items() if name not in (KEY, TOOL)}
         yield Asked(line.row, key[:MAX_KEY], tool_id[:MAX_KEY], cells, error)
 
@@ -50,11 +50,12 @@ def _faults(plan: Plan, line: Line, twice: bool, desk: Desk) -> Iterator[Fault]:
     try:
         tool = desk.tool(str(line.cells.get(TOOL) or plan.tool))
     except NotFound as error:
-        yield Fault(line.row, TOOL, error.message, error.code)
+        yield replace(Fault.of(line.row, error), column=TOOL)
         return
     for name in line.cells:
         if name not in (KEY, TOOL) and name not in tool.params.model_fields:
-            yield Fault(line.row, name[:MAX_KEY], f"The tool '{tool.id}' has no field of this name.")
+            said = f"The tool '{tool.id}' has no field of this name."
+            yield Fault(line.row, name[:MAX_KEY], said, invalid=True)
 
 
 def values_of(tool: Tool, batch: Batch, row: Asked) -> dict[str, Any]:

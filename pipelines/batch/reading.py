@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from pydantic_core import from_json
 
-from pipelines.types import JSON, BadInput
+from pipelines.types import JSON, BadInput, InvalidParams, StudioError
 
 MAX_ROWS = 50_000
 MAX_LINE = 1 << 20
@@ -30,12 +30,27 @@ _FORMULA = ("=", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one row. `row` is 1 for the first row under the header; `code` is one of the contract's."""
+    """What is wrong with one row. `row` is 1 for the first row under the header; `code` is one of the contract's.
+
+    `invalid`: a value is not what its field takes, which is the difference between 422 and 400 over HTTP.
+    """
 
     row: int
     column: str | None
     message: str
     code: str = "invalid_request"
+    invalid: bool = False
+
+    @classmethod
+    def of(cls, row: int, error: StudioError) -> Fault:
+        """What this error says of the row."""
+        return cls(row, error.param, error.message, error.code, isinstance(error, InvalidParams))
+
+    def error(self) -> StudioError:
+        """The same as an error again."""
+        if self.invalid:
+            return InvalidParams(self.message, param=self.column)
+        return StudioError(self.message, code=self.code, param=self.column)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.table import Table
-from pipelines.types import JSON, StudioError
+from pipelines.types import JSON, InvalidParams, StudioError
 
 State = Literal["reading", "ready", "running", "paused", "cancelled", "done"]
 Seeds = Literal["same", "row"]
@@ -294,7 +294,7 @@ class Store:
             if not rows:
                 return
             for row in rows:
-                error = StudioError(**_restored(row["error"])) if row["state"] == "refused" else None
+                error = _restored(row["error"]) if row["state"] == "refused" else None
                 yield Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error)
             after = rows[-1]["row"]
 
@@ -333,11 +333,15 @@ class _Transaction:
 def _told(error: StudioError | None) -> str | None:
     if error is None:
         return None
-    return json.dumps({"code": error.code, "message": error.message, "param": error.param})
+    invalid = isinstance(error, InvalidParams)
+    return json.dumps({"code": error.code, "message": error.message, "param": error.param, "invalid": invalid})
 
 
-def _restored(error: str) -> dict[str, Any]:
-    return json.loads(error)
+def _restored(text: str) -> StudioError:
+    error = json.loads(text)
+    if error.get("invalid"):
+        return InvalidParams(error["message"], param=error["param"])
+    return StudioError(error["message"], code=error["code"], param=error["param"])
 
 
 def _packed(batch_id: str, row: Asked) -> tuple[object, ...]:

@@ -102,7 +102,7 @@ def look(desk: Desk, batch: Batch, row: Asked, opened: Shelf) -> Iterator[Fault]
 
 
 def _fault(row: Asked, error: StudioError) -> Fault:
-    return Fault(row.row, error.param, error.message, error.code)
+    return Fault.of(row.row, error)
 
 
 def _cost(batches: Batches, tools: dict[str, int]) -> tuple[float | None, int | None]:
