@@ -1,30 +1,38 @@
-"""Product Photos: one product on clean ground or a surface, by a marketplace's rules; nothing floats."""
+"""Product Photos: products on clean ground or a surface, by a marketplace's rules; nothing floats or is invented."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import cv2
 import numpy as np
 
+from pipelines.parts.arrange import ASIDE, CENTRED, PlacementId, arranged
+from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.compose import Shadow, compose
-from pipelines.parts.frame import fill_frame, over, place, size_of
+from pipelines.parts.exports import animation, layered
+from pipelines.parts.frame import over, place, size_of
 from pipelines.parts.light import outline_colour, white_point
+from pipelines.parts.marketplaces import RULES, Rule, ruled
+from pipelines.parts.spin import Apart, apart, exposed, like, stand
 from pipelines.tools import fields
 from pipelines.types import (
     Backdrop,
+    Cutout,
     Draft,
     Emit,
-    Frame,
+    Extra,
     Image,
     Placed,
     Render,
-    Size,
     Studio,
     Subject,
     Tool,
     choice,
     number,
+    pictures,
     seed,
 )
 
@@ -34,45 +42,14 @@ PresetId = Literal[
 ]  # fmt: skip
 RatioId = Literal["auto", "1:1", "4:5", "4:3", "16:9", "9:16"]
 RATIOS: dict[str, tuple[int, int]] = {"1:1": (1, 1), "4:5": (4, 5), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
+# Where products touch the ground, in shares of the height; the podium's top lies higher.
+_SURFACE, _FLOORS = 0.84, {"podium": 0.80}
+SPIN_SIDE = 1024
+SPIN_FPS = 4.0
 
-
-@dataclass(frozen=True)
-class Rule:
-    """A preset. `fill` is the product's longer side over the frame's shorter one; `least` and `most` the rule's bounds.
-
-    Marketplace numbers are from secondary pages, read in 2026: rows of data, easy to correct.
-    """
-
-    title: str
-    scene: str
-    fill: float
-    size: int
-    ratio: str = "1:1"
-    words: str = "clean white studio background"
-    shadow: Shadow | None = None
-    pure: bool = False
-    surface: bool = False
-
-
-_SOFT = Shadow(contact=0.52, cast=0.13)
 # The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
 _SQUASH = {"front": 0.14, "three-quarter": 0.45, "above": 1.0}
 _TILT = {"front": 0.35, "three-quarter": 0.28, "above": 0.06}
-_FULL = Shadow()
-RULES: dict[str, Rule] = {
-    "amazon": Rule("Amazon", "pure-white", 0.87, 2000, pure=True),
-    "google": Rule("Google", "pure-white", 0.82, 1500, shadow=_SOFT),
-    "ebay": Rule("eBay", "pure-white", 0.85, 1600, shadow=_SOFT),
-    "etsy": Rule("Etsy", "linen", 0.70, 2048, "4:3", "natural linen cloth", _FULL, surface=True),
-    "shopify": Rule("Shopify", "studio-light", 0.80, 2048, shadow=_FULL, words="light grey studio background"),
-    "marble": Rule("Marble", "marble", 0.66, 1024, words="white marble table top", shadow=_FULL, surface=True),
-    "oak": Rule("Oak", "oak", 0.66, 1024, words="oak table top", shadow=_FULL, surface=True),
-    "concrete": Rule("Concrete", "concrete", 0.66, 1024, words="raw concrete surface", shadow=_FULL, surface=True),
-    "linen": Rule("Linen", "linen", 0.66, 1024, words="natural linen cloth", shadow=_FULL, surface=True),
-    "podium": Rule("Podium", "podium", 0.52, 1024, words="round podium in soft light", shadow=_FULL, surface=True),
-    "brand-colour": Rule("Brand Colour", "studio-colour", 0.70, 1024, shadow=_FULL, words="seamless coloured paper"),
-    "transparent": Rule("Transparent", "", 0.90, 1024),
-}
 
 
 class Product(Subject):
@@ -90,6 +67,19 @@ class Product(Subject):
     background: str = fields.words("Takes the place of the look's scene, for example: marble, workshop, forest.")
     size: int = fields.size(0)
     variations: int = fields.variations()
+    placement: PlacementId = choice(
+        "Placement", "Where it stands; aside leaves room for words.", "centre", more=True,
+        labels={"centre": "Centre", "left": "Left third", "right": "Right third", "top": "High", "bottom": "Low",
+                "lower-left": "Low left", "lower-right": "Low right"},
+    )  # fmt: skip
+    beside: tuple[str, ...] = pictures(
+        "More products", "Photos of other products, to stand beside this one at the same height.", at_least=0,
+        at_most=4, more=True,
+    )  # fmt: skip
+    angles: tuple[str, ...] = pictures(
+        "Other sides", "Your photos of the same product from other sides: a set of one scale, baseline and exposure, "
+        "and a spin.", at_least=0, at_most=7, more=True,
+    )  # fmt: skip
     colour: str | None = fields.scene_colour()
     fill: float = number(
         "Fill", "The product's longer side in percent of the frame; 0: as the look asks.", 0.0, ge=0, le=100, unit="%"
@@ -104,80 +94,150 @@ class Product(Subject):
     backdrop: str | None = fields.my_backdrop()
     blur: float = fields.blur()
     light: fields.Light = fields.light()
+    layers: bool = fields.layers()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()
 
 
+@dataclass(frozen=True)
+class Taken:
+    """One photo, and its product freed from it."""
+
+    photo: Image
+    cutout: Cutout
+
+
 def run(params: Product, studio: Studio, emit: Emit) -> Draft:
-    """Cut out, fit to the rule, set the ground, compose with shadows."""
-    photo = studio.open(params.photo)
-    cutout = studio.cutout(params, emit)
-    emit("Cutting out", 2, 2, lambda: over(cutout.colour, cutout.alpha))
+    """Cut out, fit to the rule, set the ground, compose with shadows; then other sides, spin and layers."""
+    taken = [Taken(studio.open(params.photo), studio.cutout(params, emit))]
+    taken += [_taken(file_id, studio, emit) for file_id in params.beside]
+    first = taken[0]
+    emit("Cutting out", 2, 2, lambda: over(first.cutout.colour, first.cutout.alpha))
 
     rule = RULES[params.preset]
     size = size_of(
         RATIOS[rule.ratio if params.ratio == "auto" else params.ratio],
         512 if studio.draft else params.size or rule.size,
     )
-    frame = _fit(cutout.alpha, size, rule, params)
-    placed = place(photo, cutout, frame)
+    stands = not (params.seen_from == "above" or rule.pure or not (rule.surface or rule.shadow))
+    floor = _FLOORS.get(rule.scene, _SURFACE) if rule.surface else CENTRED if stands else None
+    fill = params.fill / 100 or (rule.fill if params.placement == "centre" else min(rule.fill, ASIDE))
+    frames = arranged([each.cutout.alpha for each in taken], size, fill, params.placement, floor, params)
+    group = [place(each.photo, each.cutout, frame) for each, frame in zip(taken, frames, strict=True)]
+    placed = _together(group)
     emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
-    transparent = params.preset == "transparent" and not params.background and params.backdrop is None
-    notices = [*cutout.notices, *frame.notices]
-    if transparent:
-        images: tuple[Image, ...] = (_cut(placed),)
-    else:
-        images, said = _on_ground(params, studio, emit, rule, placed, photo)
-        notices += said
-    return Draft(
-        images=images,
-        source=placed,
+    ground = _ground(params, studio, emit, rule, placed, first.photo)
+    images = [ground.under(placed, n) for n in range(len(ground.plates))]
+    emit("Composing", 1, 1, images[-1])
+    said = [note for each in taken for note in each.cutout.notices]
+    said += [*frames[0].notices, *ground.notices, *ruled(rule, placed.alpha, size, plain=ground.own)]
+    said += _proof(images, taken, group) if len(group) > 1 else []
+    draft = Draft(
+        images=tuple(images),
+        source=group[0],
         alphas=(placed.alpha,),
-        notices=tuple(notices),
+        notices=tuple(said),
         exact=params.light == "exact",
-        transparent=transparent,
+        transparent=ground.transparent,
     )
+    if studio.draft:
+        return draft
+    if params.layers and not ground.transparent:
+        draft = replace(
+            draft, extras=tuple(e for n, image in enumerate(images) for e in ground.layers(image, placed, n))
+        )
+    return _turned(draft, params, studio, emit, first, group[0], ground) if params.angles else draft
 
 
-def _fit(alpha: np.ndarray, size: Size, rule: Rule, params: Product) -> Frame:
-    fill = params.fill / 100 or rule.fill
-    if params.seen_from == "above" or rule.pure or not (rule.surface or rule.shadow):
-        return fill_frame(alpha, size, fill, params)
-    return fill_frame(alpha, size, fill, params, stand="floor", floor=_floor(fill, size, rule))
+def _taken(file_id: str, studio: Studio, emit: Emit) -> Taken:
+    return Taken(studio.open(file_id), studio.cutout(Subject(photo=file_id), emit))
 
 
-def _floor(fill: float, size: Size, rule: Rule) -> float:
-    """The contact line: the product is centred where there is no surface, and stands lower on one."""
-    if rule.surface:
-        return 0.80 if rule.scene == "podium" else 0.84
-    return min(0.97, 0.5 + 0.5 * fill * min(size) / size[1])
+# ---------------------------------------------------------------- where they stand
 
 
-def _on_ground(
-    params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, photo: Image
-) -> tuple[tuple[Image, ...], tuple[str, ...]]:  # fmt: skip
-    pure = rule.pure and not params.background and params.backdrop is None
+def _together(group: Sequence[Placed]) -> Placed:
+    """Several placed products as one: whoever is more opaque is seen."""
+    colour, alpha = group[0].colour, group[0].alpha
+    for each in group[1:]:
+        nearer = each.alpha > alpha
+        colour = np.where(nearer[..., None], each.colour, colour)
+        alpha = np.maximum(alpha, each.alpha)
+    return Placed(colour, alpha, group[0].frame)
+
+
+def _proof(images: Sequence[Image], taken: Sequence[Taken], group: Sequence[Placed]) -> list[str]:
+    """The check of the first product, made for each of the others as well."""
+    changed = 0.0
+    for image in images:
+        for each, placed in zip(taken, group, strict=True):
+            look = Look(image, Draft(images=(image,), source=placed), each.photo)
+            changed += run_checks(look)["core_changed_pixels"]
+    return [f"{len(group)} products at one height; pixels changed in their cores: {changed:.0f}."]
+
+
+# ---------------------------------------------------------------- what they stand on
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The scenes behind the products, and how products are laid on them. No plates: nothing is behind them."""
+
+    plates: tuple[Image | None, ...]
+    notices: tuple[str, ...]
+    rule: Rule
+    params: Product
+    shadow: Shadow | None
+    seed: int
+    own: bool  # the rule's own ground, not words or a picture
+
+    @property
+    def transparent(self) -> bool:
+        """Whether nothing is behind the products."""
+        return self.plates[0] is None
+
+    @property
+    def clean(self) -> bool:
+        """White as asked: no grain, no light from the scene."""
+        return self.own and self.rule.scene == "pure-white"
+
+    def under(self, placed: Placed, n: int) -> Image:
+        """The finished picture on plate `n`."""
+        plate, relit = self.plates[n], self.params.light == "relit"
+        if plate is None:
+            return _cut(placed)
+        image = compose(
+            placed, plate, seed=self.seed + n, key=self.params.key, shadow=self.shadow, relit=relit, clean=self.clean
+        )
+        return _pure(image, placed) if self.own and self.rule.pure else image
+
+    def layers(self, image: Image, placed: Placed, n: int) -> tuple[Extra, ...]:
+        """Picture `n` taken apart."""
+        plate = self.plates[n]
+        return () if plate is None else layered(
+            image, placed, plate, seed=self.seed + n, key=self.params.key, shadow=self.shadow,
+            relit=self.params.light == "relit", clean=self.clean, name=f"layers-{n + 1}",
+        )  # fmt: skip
+
+
+def _ground(params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, photo: Image) -> Ground:
+    own = not params.background and params.backdrop is None
+    if params.preset == "transparent" and own:
+        return Ground((None,), (), rule, params, None, studio.seed, own)
     render = Render(
         verb="backdrop",
         prompt=params.background or ("" if params.backdrop else rule.words),
         size=placed.frame.size,
-        seeds=tuple(studio.seed + n for n in range(1 if studio.draft else params.variations)),
+        seeds=tuple(studio.seed + n for n in range(1 if studio.draft or params.angles else params.variations)),
         backdrop=_backdrop(params, studio, rule, placed, photo),
     )
-    shadow = None if params.shadow == "none" or pure else rule.shadow or _FULL
+    shadow = None if params.shadow == "none" or (rule.pure and own) else rule.shadow or Shadow()
     if shadow is not None:
         shadow = replace(shadow, squash=_SQUASH[params.seen_from], tilt=_TILT[params.seen_from])
     scenes = studio.draw(render, emit)
-    images = []
-    for n, plate in enumerate(scenes.images):
-        relit = params.light == "relit"
-        clean = rule.scene == "pure-white" and not params.background and params.backdrop is None
-        image = compose(placed, plate, seed=render.seeds[n], key=params.key, shadow=shadow, relit=relit, clean=clean)
-        images.append(_pure(image, placed) if pure else image)
-        emit("Composing", n + 1, len(scenes.images), images[-1])
-    return tuple(images), scenes.notices
+    return Ground(scenes.images, scenes.notices, rule, params, shadow, studio.seed, own)
 
 
 def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, photo: Image) -> Backdrop:
@@ -211,13 +271,63 @@ def _cut(placed: Placed) -> Image:
     return np.dstack([placed.colour, alpha])
 
 
+# ---------------------------------------------------------------- other sides
+
+
+def _turned(
+    draft: Draft, params: Product, studio: Studio, emit: Emit, first: Taken, placed: Placed, ground: Ground
+) -> Draft:  # fmt: skip
+    """The first picture, every other side like it, and all of them as a spin."""
+    sides = [_taken(file_id, studio, emit) for file_id in params.angles]
+    light = stand(placed.colour, placed.alpha).light
+    group = [placed]
+    for n, side in enumerate(sides, 1):
+        there = place(side.photo, side.cutout, like(first.cutout, placed.frame, side.cutout))
+        group.append(replace(there, colour=exposed(there.colour, there.alpha, light)))
+        emit("Turning", n, len(sides), lambda there=there: over(there.colour, there.alpha))
+    images = (draft.images[0], *(ground.under(each, 0) for each in group[1:]))
+    found = apart([stand(each.colour, each.alpha) for each in group], placed.frame.size[1])
+    spin = Extra("result", "webp", animation([_small(image) for image in images], SPIN_FPS), images, "spin")
+    notices = [note for side in sides for note in side.cutout.notices]
+    return replace(
+        draft,
+        images=images,
+        alphas=tuple(each.alpha for each in group),
+        names=tuple(f"angle-{n}" for n in range(1, len(images) + 1)),
+        archive="angles",
+        extras=(spin, *draft.extras),
+        notices=(*draft.notices, *notices, _set(found)),
+        exact=False,
+    )
+
+
+def _set(found: Apart) -> str:
+    measured = f"scale within {found.scale:.1%}, baseline {found.base:.1%} of the height, exposure {found.light:.1f} L*"
+    if found.together:
+        return f"Your own photos, none invented, brought to the first one's: {measured}."
+    return f"These photos could not be brought together further ({measured}): one may cut the product or be too dark."
+
+
+def _small(image: Image) -> Image:
+    scale = min(1.0, SPIN_SIDE / max(image.shape[:2]))
+    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 TOOL = Tool(
     id="product",
     title="Product Photos",
     summary="Clean shop pictures and surfaces with real contact shadows, from a photo on any table.",
     params=Product,
     run=run,
-    strengths=("Commercial quality", "Clean backgrounds", "High resolution", "Brand consistency", "Lifestyle scenes"),
+    strengths=(
+        "Commercial quality",
+        "Clean backgrounds",
+        "Multiple angles, from your own photos",
+        "High resolution",
+        "Brand consistency",
+        "Lifestyle scenes",
+    ),
     limits=("Invented camera angles need a GPU model",),
     examples=("coffee",),
 )
