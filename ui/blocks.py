@@ -17,6 +17,8 @@ from ui.access import Access
 from ui.brush import BrushEvents
 from ui.events import Events
 from ui.gallery import GalleryEvents
+from ui.library import TITLE as TITLE_OF_LIBRARY
+from ui.library_events import LibraryEvents
 from ui.pictures import TEMPORARY
 from ui.start import Start
 from ui.tab import TILES, Handed, Seat, lay_out, tile_styles
@@ -65,10 +67,14 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
                 start = Start(desk, access, home.header())
                 gr.HTML(home.page(desk.tools, desk.profile))
             events = [_tool_tab(row.id, SHORT.get(row.id, row.title), desk, access) for row in desk.tools]
+            with gr.Tab(TITLE_OF_LIBRARY, id="library", elem_id="tab-library") as tab:
+                library = LibraryEvents(desk, access)
+                library.wire(tab)
             for row in PAGES:
                 with gr.Tab(row.title, id=row.id, elem_id=f"tab-{row.id}") as tab:
                     row.build(tab, desk, access)
         _connect(tabs, events)
+        library.connect(tabs, events)
         start.wire(tabs, {each.tab.tool.id: each.tab.incoming for each in events})
         _ask_once(start, events)
     return page

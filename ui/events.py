@@ -303,6 +303,13 @@ class Events:
         if row is None:
             yield self.screen.same()
             return
+        async for updates in self.attach(row, seat, request):
+            yield updates
+
+    async def attach(self, row: Row, seat: Seat, request: gr.Request) -> AsyncIterator[Updates]:
+        """A job of the visitor's found again: its settings in the form, and its picture, its error, or it under way."""
+        self._take_turn(seat)
+        seat.job = ""
         yield await run_in_threadpool(self.screen.fill, row.job.params, row.job.seed)
         if row.status == "done" and row.result is not None:
             yield await run_in_threadpool(self._found, row, row.result, seat, request)
@@ -311,7 +318,6 @@ class Events:
                 StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
             )
         else:
-            self._take_turn(seat)
             seat.job = row.job.id
             yield self.screen.started()
             async for updates in self._follow(Watched(row.job.id, self.desk.jobs.watch(row.job.id)), seat, request):

@@ -90,13 +90,13 @@ SEE_THROUGH = '<i class="see-through"></i>'
 """Lays a chequered ground under a picture with transparency."""
 
 
-def overlay(picture: str, alt: str) -> str:
-    """The photo over the result, cut by a slider that arrow keys move."""
+def overlay(picture: str, alt: str, sides: tuple[str, str] = ("Before", "After"), share: int = 0) -> str:
+    """A picture over the one in the box, cut by a slider that arrow keys move; `share` % of it is seen at first."""
     return (
         f'<div class="dbx-before"><img src="{picture}" alt="{escape(alt)}"></div>'
-        '<label class="dbx-wipe"><span>Before</span>'
-        '<input type="range" min="0" max="100" value="0" aria-label="Show the photo before, from the left">'
-        "<span>After</span></label>"
+        f'<label class="dbx-wipe"><span>{sides[0]}</span>'
+        f'<input type="range" min="0" max="100" value="{share}" aria-label="{escape(alt)}: how much, from the left">'
+        f"<span>{sides[1]}</span></label>"
     )
 
 

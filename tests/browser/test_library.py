@@ -1,0 +1,141 @@
+"""What a visitor can do in the Library, in a real browser."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, Playwright, expect, sync_playwright
+
+from pipelines.stream import drain
+from tests.browser.stage import CHROMIUM, Theatre, theatre, visitor
+from tests.serving import until
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
+    # Gradio leaves the socket open with which it looked for a free port.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # Gradio's own use of pandas, once per event.
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
+]
+NOTES = ("a red mug", "a blue mug", "a green chair")
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    with theatre(tmp_path_factory.mktemp("library")) as built:
+        for note in NOTES:
+            drain(built.desk.jobs.watch(ordered(built, note)))
+        yield built
+
+
+@pytest.fixture
+def page(played: Playwright, house: Theatre) -> Iterator[Page]:
+    with visitor(played, house) as opened:
+        yield opened
+    house.gate.open.set()
+    house.gate.pause = 0.0
+    until(house.free)
+
+
+def ordered(house: Theatre, note: str, steps: int = 2, owner: str = "local") -> str:
+    """A job on an example photo, in line; its id."""
+    photo = next(row.file_id for row in house.desk.examples() if row.name == "coffee")
+    return house.desk.jobs.submit(
+        house.desk.order("slow", {"photo": photo, "note": note, "steps": steps, "seed": 7}, owner)
+    )
+
+
+def opened(page: Page, house: Theatre, text: str = "", count: int = 1) -> Locator:
+    """The Library with its tiles, newest first."""
+    page.goto(f"{house.url}/#library")
+    expect(page.locator("#library-where")).to_contain_text(" of ")
+    if text:
+        page.locator("#library-text textarea, #library-text input").fill(text)
+        page.keyboard.press("Enter")
+        expect(page.locator("#library-grid label")).to_have_count(count)
+    return page.locator("#library-grid label")
+
+
+def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: Theatre) -> None:
+    tiles = opened(page, house, "MUG", 2)
+    for place in (0, 1):
+        picture = tiles.nth(place).evaluate("tile => getComputedStyle(tile, '::before').backgroundImage")
+        assert picture.startswith('url("data:image/jpeg')
+        tiles.nth(place).click()
+    expect(page.locator("#library-over img")).to_be_visible()
+    expect(page.locator("#library-facts")).to_contain_text("a red mug")
+    expect(page.locator("#library-facts")).to_contain_text("a blue mug")
+    page.locator("#library-pack").click()
+    with page.expect_download() as caught:
+        page.locator("#library-save").click()
+    with zipfile.ZipFile(caught.value.path()) as out:
+        assert len(out.namelist()) == 2
+        assert out.testzip() is None
+
+
+def test_reuse_fills_the_tools_own_tab(page: Page, house: Theatre) -> None:
+    opened(page, house, "blue").first.click()
+    page.locator("#library-reuse").click()
+    expect(page.locator("#slow-note textarea, #slow-note input").first).to_have_value("a blue mug")
+    expect(page.locator("#slow-stage")).to_contain_text("Done in")
+    assert page.url.endswith("#slow")
+
+
+def test_a_star_stays_and_delete_asks_once_more(page: Page, house: Theatre) -> None:
+    job_id = ordered(house, "a purple lamp")
+    drain(house.desk.jobs.watch(job_id))
+    tiles = opened(page, house, "purple")
+    tiles.first.click()
+    expect(page.locator("#library-star")).to_be_enabled()
+    page.locator("#library-star").click()
+    expect(tiles.first).to_contain_text("★")
+    page.locator("#library-delete").click()
+    expect(page.locator("#library-delete")).to_contain_text("Really delete 1?")
+    assert house.desk.jobs.get(job_id) is not None
+    page.locator("#library-delete").click()
+    expect(page.locator("#library-where")).to_contain_text("Nothing fits")
+    assert house.desk.jobs.get(job_id) is None
+
+
+def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
+    page: Page, played: Playwright, house: Theatre
+) -> None:
+    house.gate.pause = 0.1
+    job_id = ordered(house, "under way", steps=100)
+    live = page.locator("#library-live img")
+    tiles = opened(page, house)
+    expect(tiles.first).to_contain_text("Working")
+    tiles.first.click()
+    expect(page.locator("#library-stage")).to_contain_text("Brightening")
+    expect(live).to_have_attribute("src", re.compile("^data:image/jpeg"))
+    house.gate.open.clear()  # from here on nothing new comes: a second visitor is shown what was there
+    with visitor(played, house) as other:
+        opened(other, house).first.click()
+        expect(other.locator("#library-live img")).to_have_attribute("src", re.compile("^data:image/jpeg"))
+        expect(other.locator("#library-grid label").first).to_contain_text("Working")
+    house.gate.pause = 0.0
+    house.gate.open.set()
+    expect(page.locator("#library-stage")).to_contain_text("Done in")
+    expect(tiles.first).not_to_contain_text("Working")
+    row = house.desk.jobs.get(job_id)
+    assert row is not None
+    assert row.status == "done"
+
+
+def test_a_phone_shows_tiles_first_and_nothing_is_wider_than_it(played: Playwright, house: Theatre) -> None:
+    with visitor(played, house, width=390, height=844) as phone:
+        tiles = opened(phone, house)
+        expect(tiles.first).to_be_visible()
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+        tiles.first.click()
+        expect(phone.locator("#library-live img")).to_be_visible()
