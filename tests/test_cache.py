@@ -29,13 +29,13 @@ class Sheet:
 
 
 class Shelf:
-    """A family of sheets, 10 bytes each unless said otherwise; `fails` run out of memory once."""
+    """A family of sheets, 10 bytes each unless said otherwise; an id runs out of memory as often as `fails` has it."""
 
     def __init__(self, *ids: str, sizes: dict[str, int] | None = None, pause: float = 0.0) -> None:
         sizes = sizes or {}
         self.specs = tuple(ModelSpec(i, "shelf", ("text",), "MIT", bytes=sizes.get(i, 10)) for i in ids)
         self.pause = pause
-        self.fails: set[str] = set()
+        self.fails: list[str] = []
 
     def size_of(self, spec: ModelSpec) -> int:
         return spec.bytes
@@ -143,7 +143,7 @@ def test_thread_that_holds_the_budget_is_told_and_does_not_wait_for_itself():
 
 def test_failed_load_leaves_the_cache_ready():
     shelf = Shelf("a", "b")
-    shelf.fails.add("a")
+    shelf.fails = ["a", "a"]
     cache = Cache((shelf,), budget=10)
     with pytest.raises(OutOfMemory), cache.borrow("a"):
         pass
@@ -155,8 +155,8 @@ def test_failed_load_leaves_the_cache_ready():
 def test_resident_says_bytes_and_borrowers():
     cache = cache_of("a")
     with cache.borrow("a"), cache.borrow("a"):
-        assert cache.resident() == [{"id": "a", "bytes": 10, "in_use": 2}]
-    assert cache.resident() == [{"id": "a", "bytes": 10, "in_use": 0}]
+        assert cache.resident() == [{"id": "a", "bytes": 10, "in_use": 2, "where": "device"}]
+    assert cache.resident() == [{"id": "a", "bytes": 10, "in_use": 0, "where": "device"}]
 
 
 def test_threads_that_want_the_same_model_load_it_once():

@@ -3,46 +3,70 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib.util
 import os
 import platform
 import re
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
+
+from pipelines.types import OutOfMemory
 
 Device = Literal["cuda", "mps", "cpu"]
 
 
 @dataclass(frozen=True)
 class Machine:
-    """`device` as torch names it (AMD cards are "cuda" too), `memory` of that device in bytes, 0 when unknown."""
+    """`device` as torch names it (AMD cards are "cuda" too).
+
+    `memory` of that device in bytes, and `free` what of it nobody else takes now; 0 when unknown.
+    """
 
     device: Device
     memory: int
     reason: str = ""
+    free: int = 0
 
 
 @lru_cache(maxsize=1)
 def find_machine() -> Machine:
     """The best device here and why it was taken."""
-    memory = _ram()
+    memory = ram()
     if _torch_is_for("mps"):
         return Machine("mps", memory, "Apple GPU found.")
-    gpu = _nvidia_memory() if Path("/dev/nvidia0").exists() else _amd_memory() if Path("/dev/kfd").exists() else 0
+    gpu, free = _nvidia_memory() if Path("/dev/nvidia0").exists() else _amd_memory()
     if not gpu:
         return Machine("cpu", memory, "No GPU was found.")
     if not _torch_is_for("cuda"):
         return Machine("cpu", memory, "A GPU was found, but the installed torch is a CPU build.")
-    return Machine("cuda", gpu, f"GPU with {gpu / 2**30:.0f} GB found.")
+    return Machine("cuda", gpu, f"GPU with {gpu / 2**30:.0f} GB found.", free)
 
 
-def budget() -> int | None:
-    """Bytes that models may take together: what a drawing itself needs is left free. None when memory is unknown."""
-    machine = find_machine()
-    share = 0.5 if machine.device in ("cpu", "mps") else 0.85
-    return int(machine.memory * share) or None
+@dataclass(frozen=True)
+class Share:
+    """Bytes for models on the device (None: unknown, no limit), for drawing beside them, and for models on the host."""
+
+    budget: int | None
+    reserve: int
+    host: int
+
+
+def share(machine: Machine) -> Share:
+    """How the memory of `machine` is divided.
+
+    On a GPU drawing gets 15 % of what is free, 1 to 4 GB, until it is known what it takes; models that leave the GPU
+    may take 40 % of the host's memory. Where the device computes in the host's own memory half of that is for models,
+    and there is nowhere to move them.
+    """
+    if machine.device != "cuda":
+        return Share(machine.memory // 2 or None, 0, 0)
+    free = machine.free or machine.memory
+    reserve = int(min(max(0.15 * free, 2**30), 4 * 2**30))
+    return Share(max(free - reserve, 1) if free else None, reserve, int(0.4 * ram()))
 
 
 @lru_cache(maxsize=8)
@@ -57,6 +81,61 @@ def best_dtype(device: str) -> str:
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else "float32"
 
 
+def gave_out(error: BaseException) -> bool:
+    """Whether this error says that memory gave out; torch says it on some devices with a plain `RuntimeError`."""
+    if isinstance(error, MemoryError | OutOfMemory):
+        return True
+    words = str(error).lower()
+    return isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
+
+
+def release(device: str) -> None:
+    """Give back to the device what torch keeps for later."""
+    gc.collect()
+    torch = sys.modules.get("torch")  # what was never imported keeps nothing
+    if torch is None:
+        return
+    if device.startswith("cuda") and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    elif device.startswith("mps"):
+        torch.mps.empty_cache()
+
+
+class Gauge(Protocol):
+    """Measures the memory that computing takes on one device."""
+
+    def start(self) -> int:
+        """Bytes taken now; the peak begins anew here."""
+        ...
+
+    def peak(self) -> int:
+        """The most bytes taken since `start`."""
+        ...
+
+
+class CudaGauge:
+    """What torch's own allocator counts on a CUDA or ROCm device."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+
+    def start(self) -> int:
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(self._device)
+        return torch.cuda.memory_allocated(self._device)
+
+    def peak(self) -> int:
+        import torch
+
+        return torch.cuda.max_memory_allocated(self._device)
+
+
+def gauge(device: str) -> Gauge | None:
+    """How to measure on `device`; None where torch does not count."""
+    return CudaGauge(device) if device.startswith("cuda") else None
+
+
 def _torch_is_for(kind: Device) -> bool:
     if kind == "mps":
         return platform.system() == "Darwin" and platform.machine() == "arm64"
@@ -67,34 +146,48 @@ def _torch_is_for(kind: Device) -> bool:
     return version.is_file() and bool(re.search(r"^(cuda|hip)\b.*=\s*['\"]", version.read_text(), re.MULTILINE))
 
 
-def _ram() -> int:
+def ram() -> int:
+    """Bytes of the host's memory, or of what its container may take; 0 when unknown."""
     if not hasattr(os, "sysconf"):
         return 0
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return whole
+    return min(whole, int(limit)) if limit.isdigit() else whole
 
 
 class _NvmlMemory(ctypes.Structure):
     _fields_ = [("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong)]
 
 
-def _nvidia_memory() -> int:
-    """Bytes of the first NVIDIA card by its driver's own library (NVML), which is there wherever the driver is."""
+def _nvidia_memory() -> tuple[int, int]:
+    """Bytes, all and free, of the first NVIDIA card, by the library that comes with its driver (NVML)."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
-        return 0
+        return 0, 0
     card, memory = ctypes.c_void_p(), _NvmlMemory()
     known = (
         nvml.nvmlInit_v2() == 0
         and nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(card)) == 0
         and nvml.nvmlDeviceGetMemoryInfo(card, ctypes.byref(memory)) == 0
     )
-    return int(memory.total) if known else 0
+    return (int(memory.total), int(memory.free)) if known else (0, 0)
 
 
-def _amd_memory() -> int:
-    totals = [int(file.read_text()) for file in Path("/sys/class/drm").glob("card*/device/mem_info_vram_total")]
-    return max(totals, default=0)
+def _amd_memory() -> tuple[int, int]:
+    """Bytes, all and free, of the largest AMD card that torch could compute on."""
+    if not Path("/dev/kfd").exists():
+        return 0, 0
+    cards = [file.parent for file in Path("/sys/class/drm").glob("card*/device/mem_info_vram_total")]
+    return max((_amd_card(card) for card in cards), default=(0, 0))
+
+
+def _amd_card(card: Path) -> tuple[int, int]:
+    total, used = (int((card / f"mem_info_vram_{name}").read_text()) for name in ("total", "used"))
+    return total, total - used
 
 
 def _cpu_flags() -> frozenset[str]:

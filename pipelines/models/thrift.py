@@ -1,0 +1,110 @@
+"""Draws within the memory there is: measures, makes room, tries once more with less; knows no family and no tool."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+
+from pipelines.models.cache import Cache
+from pipelines.models.devices import Gauge, gauge, gave_out
+from pipelines.types import Image, Images, Model, ModelStep, OutOfMemory, Render, Size
+
+log = logging.getLogger("designerbox")
+
+OnStep = Callable[[ModelStep], None]
+LEAST_SIDE = 256
+"""Nothing is drawn smaller than this to save memory."""
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """A model that can draw with less memory and more time, such as with its decoder in tiles."""
+
+    def sparing(self) -> AbstractContextManager[None]:
+        """While it is open."""
+        ...
+
+
+def draw(cache: Cache, model: Model, render: Render, on_step: OnStep, meter: Gauge | None = None) -> Images:
+    """What `model.draw` gives; `model` is borrowed from `cache`.
+
+    Idle models leave until what this took before is free. Where memory gives out all the same, everything idle leaves
+    and the drawing is tried again with less: one picture at a time, then at half the area and enlarged. The images'
+    notices say so. Raises `OutOfMemory` when that does not help either.
+    """
+    meter = meter or gauge(cache.device)
+    try:
+        return _measured(cache, model, render, on_step, meter)
+    except (MemoryError, RuntimeError, OutOfMemory) as error:
+        # The error holds the frames that hold the memory: nothing can be freed before it is gone.
+        if not gave_out(error):
+            raise
+    log.warning("memory gave out while %s drew: trying again with less", model.spec.id)
+    freed = cache.relieve()
+    for size in _sizes(render, again=freed or len(render.seeds) > 1 or isinstance(model, Sparing)):
+        try:
+            return _one_by_one(model, render, size, on_step)
+        except (MemoryError, RuntimeError, OutOfMemory) as error:
+            if not gave_out(error):
+                raise
+    raise OutOfMemory(_too_much(render))
+
+
+def _measured(cache: Cache, model: Model, render: Render, on_step: OnStep, meter: Gauge | None) -> Images:
+    need = model.spec.family, render.size[0] * render.size[1], len(render.seeds)
+    cache.make_room(cache.peaks.get(need, 0))
+    if meter is None:
+        return model.draw(render, on_step)
+    since = meter.start()
+    images = model.draw(render, on_step)
+    cache.peaks[need] = max(meter.peak() - since, cache.peaks.get(need, 0))
+    return images
+
+
+def _sizes(render: Render, *, again: bool) -> Iterator[Size]:
+    """What to try: the size asked for if anything else is less now, then half its area."""
+    scale = max(math.sqrt(0.5), LEAST_SIDE / min(render.size))
+    # A repaired picture keeps its own bytes around the repair, which an enlarged one would not.
+    fixed = render.verb == "inpaint" or scale >= 1
+    if again or fixed:
+        yield render.size
+    if not fixed:
+        yield round(render.size[0] * scale), round(render.size[1] * scale)
+
+
+def _one_by_one(model: Model, render: Render, size: Size, on_step: OnStep) -> Images:
+    with model.sparing() if isinstance(model, Sparing) else contextlib.nullcontext():
+        drawn = [model.draw(replace(render, seeds=(seed,), size=size), on_step) for seed in render.seeds]
+    notices = dict.fromkeys(notice for images in drawn for notice in images.notices)
+    pictures = tuple(_enlarged(image, render.size) for images in drawn for image in images.images)
+    return Images(pictures, (*notices, _said(render, size)))
+
+
+def _said(render: Render, size: Size) -> str:
+    if size != render.size:
+        return f"Memory gave out: this was drawn at {size[0]} × {size[1]} px and enlarged."
+    if len(render.seeds) > 1:
+        return "Memory gave out: the variations were drawn one at a time."
+    return "Memory gave out once: this was drawn with everything else put aside."
+
+
+def _enlarged(image: Image, size: Size) -> Image:
+    if (image.shape[1], image.shape[0]) == size:
+        return image
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4), np.uint8)
+
+
+def _too_much(render: Render) -> str:
+    width, height = render.size
+    return (
+        f"There is not enough memory to draw {width} × {height} px, even with everything else put aside. "
+        "Choose a smaller size or a smaller profile."
+    )
