@@ -128,10 +128,13 @@ def _turn(degrees: float) -> npt.NDArray[np.float64]:
 
 def _crown(alpha: Alpha, face: Face, turn: npt.NDArray[np.float64], eyes: Points) -> tuple[float, bool]:
     """The head's top in levelled pixels, read from the matte so that hair, hat and hijab count; whether it is cut."""
-    ys, xs = np.nonzero(alpha > 0.5)
-    points = turn @ np.stack([xs, ys]).astype(np.float64)
     cheeks = turn @ face.landmarks[[234, 454]].astype(np.float64).T
     half = 0.5 * abs(float(cheeks[0, 1] - cheeks[0, 0]))
+    # Only the columns over the head are looked at, and no row under the eyes: a photo may have 48 million pixels.
+    left, below = max(0, int(face.eyes[0] - 3 * half)), int(max(face.left_eye[1], face.right_eye[1]) + half) + 1
+    ys, xs = np.nonzero(alpha[:below, left : int(face.eyes[0] + 3 * half) + 1] > 0.5)
+    xs = xs + left
+    points = turn @ np.stack([xs, ys]).astype(np.float64)
     forehead = float((turn @ face.landmarks[10].astype(np.float64))[1])
     chin = float((turn @ np.array(face.chin))[1])
     bare = chin - 1.22 * (chin - forehead)
@@ -141,7 +144,7 @@ def _crown(alpha: Alpha, face: Face, turn: npt.NDArray[np.float64], eyes: Points
     rows = np.sort(column[1])
     # A few flyaway hairs are not the crown: as many pixels as a fifth of the head is wide must lie above.
     top = float(rows[min(len(rows) - 1, int(0.4 * half))])
-    cut = bool(ys.min() <= 1) and float(rows[0]) < eyes[1] and _touches_top(alpha, xs, ys, points, eyes, half)
+    cut = bool(ys.min() <= 1) and _touches_top(alpha, xs, ys, points, eyes, half)
     return (min(top, bare), True) if cut else (top, False)
 
 

@@ -9,15 +9,16 @@ import cv2
 import numpy as np
 
 from pipelines.parts.compose import compose
-from pipelines.parts.frame import Framing, head_frame, head_of, place, sides_cut
+from pipelines.parts.frame import Framing, head_frame, place, sides_cut
 from pipelines.parts.light import to_linear, to_srgb
-from pipelines.parts.team import Member, apart
-from pipelines.types import Alpha, Image, Placed, Size, Subject
+from pipelines.parts.team import Member, apart, head_share
+from pipelines.types import Alpha, Frame, Image, Placed, Size, Subject
 
-EYES = 0.36  # from the top
+EYES = 0.30  # from the top
 HEAD, LARGEST = 0.25, 0.44  # chin to crown, of the picture's height
 BESIDE = 1.45  # heads from one face to the next: shoulders overlap by a quarter
 OUTSIDE = 1.35  # heads from the outer faces to the picture's edge
+CLOSER = 1.04  # from one try to the next
 SHADOW = 0.30  # how much of the light who stands in front keeps from who stands behind
 
 
@@ -31,50 +32,53 @@ class Row:
 
 
 def row_of(members: Sequence[Member], width: int) -> tuple[Row | None, tuple[str, ...]]:
-    """How the members stand in a picture `width` pixels across, from left to right; or None and the reasons why not."""
+    """How the members stand in a picture `width` pixels across, from left to right; or None and the reasons why not.
+
+    The heads are as small as lets everybody's photo end outside the picture.
+    """
     reasons = apart(members)
     if reasons:
         return None, reasons
-    needs = [_least_head(member) for member in members]
-    for member, need in zip(members, needs, strict=True):
-        if need > LARGEST:
-            reasons = (*reasons, f"Photo {member.number} ends too soon under the face to stand in a group.")
-    if reasons:
-        return None, reasons
-    head = max(HEAD, *needs)
+    head, ends = HEAD, members[:1]
+    while head <= LARGEST and ends:
+        row = _row(members, head, width)
+        shares = [head_share(member, frame) for member, frame in zip(members, _frames(row, members), strict=True)]
+        ends = [member for member, share in zip(members, shares, strict=True) if share > 1.01 * head]
+        if not ends:
+            return row, ()
+        head *= CLOSER
+    return None, tuple(f"Photo {member.number} ends inside the picture that a group would need." for member in ends)
+
+
+def _row(members: Sequence[Member], head: float, width: int) -> Row:
     left, right = _reach(members[0], "left"), _reach(members[-1], "right")
     heads = left + BESIDE * (len(members) - 1) + right
     height = round(width / (heads * head) / 2) * 2
-    faces = tuple(float((left + BESIDE * n) * head * height) for n in range(len(members)))
-    return Row((width, height), head, faces), ()
-
-
-def _least_head(member: Member) -> float:
-    """The head's share of the height from which the photo's lower border lies under the picture's."""
-    if "bottom" not in sides_cut(member.cutout.alpha):
-        return 0.0
-    tall, _ = head_of(member.cutout, member.face)
-    return (1 - EYES) * tall / max(member.photo.shape[0] - member.face.eyes[1], 1.0) * 1.01
+    return Row((width, height), head, tuple((left + BESIDE * n) * head * height for n in range(len(members))))
 
 
 def _reach(member: Member, side: str) -> float:
     """Heads from an outer face to the picture's edge: as far as the photo goes, where it cuts that shoulder."""
     if side not in sides_cut(member.cutout.alpha):
         return OUTSIDE
-    tall, _ = head_of(member.cutout, member.face)
+    tall, _ = member.head
     x = member.face.eyes[0]
     return min(OUTSIDE, (x if side == "left" else member.photo.shape[1] - x) / tall * 0.99)
 
 
 def placed_in(row: Row, members: Sequence[Member]) -> list[Placed]:
     """Everybody at their place, eyes on one line, heads of one height."""
+    frames = _frames(row, members)
+    return [place(member.photo, member.cutout, frame) for member, frame in zip(members, frames, strict=True)]
+
+
+def _frames(row: Row, members: Sequence[Member]) -> list[Frame]:
     framing = Framing("wide", (3, 2), row.head, EYES)
-    placed = []
+    frames = []
     for member, x in zip(members, row.faces, strict=True):
         where = Subject(photo=member.file_id, placement_x=float(np.clip(x / row.size[0] - 0.5, -0.5, 0.5)))
-        frame = head_frame(member.cutout, member.face, framing, row.size, where)
-        placed.append(place(member.photo, member.cutout, frame))
-    return placed
+        frames.append(head_frame(member.cutout, member.face, framing, row.size, where))
+    return frames
 
 
 def together(placed: Sequence[Placed], plate: Image, *, seed: int) -> Image:

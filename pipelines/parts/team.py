@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from pipelines.parts.compose import RELIT_L
-from pipelines.parts.frame import HEADROOM, Framing, head_frame, head_of, sides_cut
+from pipelines.parts.frame import HEADROOM, Framing, head_frame, head_of
 from pipelines.parts.light import key_side, lightness, to_linear, to_srgb
 from pipelines.types import Cutout, Face, Frame, Image, Size, Subject
 
@@ -41,6 +42,11 @@ class Member:
     cutout: Cutout
     face: Face
 
+    @cached_property
+    def head(self) -> tuple[float, float]:
+        """Pixels of the photo from chin to crown, and from eyes to crown."""
+        return head_of(self.cutout, self.face)
+
 
 @dataclass(frozen=True)
 class Standard:
@@ -61,7 +67,7 @@ def standard_of(members: Sequence[Member], row: Framing, size: Size) -> Standard
         shares = [_share(member, asked, row, size) for member in members]
         near = [n for n, share in enumerate(shares) if share <= CLOSEST * row.head] or [int(np.argmin(shares))]
         head = max(asked.head, *(shares[n] for n in near))
-        over = max(above / tall for tall, above in (head_of(members[n].cutout, members[n].face) for n in near))
+        over = max(above / tall for tall, above in (members[n].head for n in near))
         eyes = max(row.eyes, HEADROOM + head * over)
         if head <= asked.head * (1 + SAME) and eyes <= asked.eyes + 1e-3:
             break
@@ -72,7 +78,7 @@ def standard_of(members: Sequence[Member], row: Framing, size: Size) -> Standard
 def framed(member: Member, standard: Standard, row: Framing, size: Size) -> Frame:
     """The member's frame by the standard; a photo that ends too soon is framed closer, and a notice names it."""
     frame = _frame(member, standard, row, size)
-    share = _head(member, frame)
+    share = head_share(member, frame)
     said = [note for note in frame.notices if not note.startswith("Framed closer")]
     if share > standard.head * (1 + 0.03):
         said.append(
@@ -88,12 +94,12 @@ def _frame(member: Member, standard: Standard, row: Framing, size: Size) -> Fram
 
 
 def _share(member: Member, standard: Standard, row: Framing, size: Size) -> float:
-    return _head(member, _frame(member, standard, row, size))
+    return head_share(member, _frame(member, standard, row, size))
 
 
-def _head(member: Member, frame: Frame) -> float:
+def head_share(member: Member, frame: Frame) -> float:
     """Chin to crown as a share of the frame's height."""
-    return head_of(member.cutout, member.face)[0] * frame.scale / frame.size[1]
+    return member.head[0] * frame.scale / frame.size[1]
 
 
 # ---------------------------------------------------------------- light
@@ -169,13 +175,8 @@ def apart(members: Sequence[Member]) -> tuple[str, ...]:
         reasons.append(f"A group takes 2 to {MOST_TOGETHER} people.")
     heights = [_nose(member.face) for member in members]
     if max(heights) - min(heights) > PITCH:
-        high, low = members[int(np.argmin(heights))].number, members[int(np.argmax(heights))].number
-        reasons.append(f"The cameras stood at different heights: compare photos {low} and {high}.")
-    for at, member in enumerate(members):
-        inner = {"left"} if at else set[str]()
-        inner |= {"right"} if at < len(members) - 1 else set()
-        if inner & set(sides_cut(member.cutout.alpha)):
-            reasons.append(f"Photo {member.number} cuts a shoulder that would stand inside the picture.")
+        ends = sorted(members[n].number for n in (int(np.argmin(heights)), int(np.argmax(heights))))
+        reasons.append(f"The cameras stood at different heights: compare {_photos(ends)}.")
     return tuple(reason for reason in reasons if reason)
 
 

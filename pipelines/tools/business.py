@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.parts.compose import compose, relight
 from pipelines.parts.frame import framing, over, place, size_of
-from pipelines.parts.group import placed_in, row_of, together
+from pipelines.parts.group import EYES, placed_in, row_of, together
 from pipelines.parts.pages import Brand, Label, card, labels_of, sheet, wall
 from pipelines.parts.team import (
     Member,
@@ -308,7 +308,7 @@ def _group(
     row, reasons = row_of(members, 768 if studio.draft else PAGE)
     if row is None:
         return None, reasons
-    plate, said = _plate(params, studio, look, row.size, 0.36, emit)
+    plate, said = _plate(params, studio, look, row.size, EYES, emit)
     _, lights = _lights(params, members)
     placed = placed_in(row, members)
     lit = [_lit(params, member, each, plate, lights) for member, each in zip(members, placed, strict=True)]
