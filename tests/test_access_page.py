@@ -22,7 +22,7 @@ from tests.serving import served
 from ui import access_page
 from ui.access import Access
 from ui.access_page import AccessPage, about, listed, samples
-from ui.rest.keys import Key, Keys
+from ui.rest.keys import Bounds, Key, Keys, Used
 
 
 def visiting(host: str = "127.0.0.1:7860", username: str | None = None, **headers: str) -> Any:
@@ -98,11 +98,11 @@ def test_only_who_administers_may_make_keys(tmp_path: Path, settings: dict[str, 
     assert made.access.administers(request_) is may
     if may:
         assert made.look(request_)[made.desk]["visible"] is True
-        made.make(request_, "mine")
+        made.make(request_, "mine", ["read"])
         assert [key.name for key in made.access.keys.list()] == ["mine"]
         return
     with pytest.raises(BadInput):
-        made.make(request_, "mine")
+        made.make(request_, "mine", ["read"])
     with pytest.raises(BadInput):
         made.end(request_, "any")
     assert made.access.keys.list() == []
@@ -114,11 +114,11 @@ def test_only_who_administers_may_make_keys(tmp_path: Path, settings: dict[str, 
 
 def test_a_key_is_shown_once_works_and_ends_with_revoke(tmp_path: Path) -> None:
     made = page(tmp_path)
-    updates = made.make(visiting(), "  laptop ")
+    updates = made.make(visiting(), "  laptop ", ["read", "create"], 10.0, None, 2)
     secret = updates[made.secret]["value"]
     key = made.access.keys.verify(secret)
     assert key is not None
-    assert key.name == "laptop"
+    assert (key.name, key.bounds) == ("laptop", Bounds(per_minute=10, at_once=2))
     again = made.look(visiting())
     assert again[made.secret]["value"] == ""
     assert secret not in str(again)
@@ -128,10 +128,33 @@ def test_a_key_is_shown_once_works_and_ends_with_revoke(tmp_path: Path) -> None:
     assert access_page.GONE in made.end(visiting(), key.id)[made.alert]
 
 
-def test_a_key_without_a_name_is_not_made(tmp_path: Path) -> None:
+def test_a_key_without_a_name_or_anything_it_may_is_not_made(tmp_path: Path) -> None:
     made = page(tmp_path)
-    assert access_page.NAMELESS in made.make(visiting(), "  ")[made.alert]
+    assert access_page.NAMELESS in made.make(visiting(), "  ", ["read"])[made.alert]
+    assert access_page.SCOPELESS in made.make(visiting(), "a", [])[made.alert]
     assert made.access.keys.list() == []
+
+
+def test_a_key_is_changed_in_the_form_it_was_made_in(tmp_path: Path) -> None:
+    made = page(tmp_path)
+    made.make(visiting(), "shop", ["read", "create", "admin"], None, 5, None)
+    (key,) = made.access.keys.list()
+    shown = made.choose(visiting(), key.id)
+    assert (shown[made.name], shown[made.scopes], shown[made.bounds[1]]) == ("shop", ["read", "create", "admin"], 5)
+    table = made.change(visiting(), key.id, "shop window", ["read"], None, None, 3)[made.list]
+    (key,) = made.access.keys.list()
+    assert (key.name, key.scopes, key.bounds) == ("shop window", ("read",), Bounds(at_once=3))
+    assert "3 jobs at once" in table
+    assert access_page.GONE in made.change(visiting(), "nobody", "x", ["read"])[made.alert]
+    with pytest.raises(BadInput):
+        made.change(visiting("evil.example"), key.id, "mine now", ["admin"])
+
+
+def test_what_a_key_made_stands_in_its_row() -> None:
+    key = Key("0" * 12, "shop", 0.0, None, used=1.0)
+    shown = listed([key], {key.id: [Used("headshot", 2, 7)]})
+    assert "7 × headshot" in shown
+    assert "Last used 1970" in shown
 
 
 def test_a_keys_name_never_becomes_markup() -> None:

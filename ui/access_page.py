@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -15,18 +15,20 @@ from pipelines.desk import Desk
 from pipelines.types import BadInput, Job
 from ui import words
 from ui.access import Access
-from ui.rest.keys import Key
+from ui.rest.keys import NAME_LENGTH, SCOPES, USUAL, Bounds, Key, Used, scopes_of
 from ui.screen import Updates, address
 
 TITLE = "API Access"
 LEDE = "Every tool over HTTP, in the shape that OpenAI's clients already speak."
 WORDS = "forest in the morning"
 """What the examples ask for; anybody may run them as they stand."""
-NAME_LENGTH = 60
 ONCE = "Copy it now: it is shown this once, and only its hash is kept."
 NOT_YOURS = "Keys are made by whoever runs this studio: python app.py key new NAME"
 NAMELESS = "Give the key a name first: it tells you later whose it is."
-GONE = "This key was revoked already."
+GONE = "Choose a key that still works."
+SCOPELESS = "A key that may nothing opens nothing: tick what it may."
+MAY = {"read": "Look", "create": "Create", "admin": "Administer"}
+MAY_INFO = "Look: own jobs and files. Create: make and stop them. Administer: keys and figures."
 
 _PYTHON = """\
 import base64
@@ -76,21 +78,37 @@ def about(base: str, needs_key: bool) -> str:
     )
     return (
         f'<div class="dbx-facts"><p>Base address <code id="api-base">{escape(base)}/v1</code></p><p>{key}</p>'
-        '<p>No usage limits. <a href="v1/docs" target="_blank" rel="noopener">All routes and error codes</a></p></div>'
+        "<p>No usage limits but those that you give a key. "
+        '<a href="v1/docs" target="_blank" rel="noopener">All routes and error codes</a></p></div>'
     )
 
 
-def listed(keys: Sequence[Key]) -> str:
+def listed(keys: Sequence[Key], usage: Mapping[str, Sequence[Used]] | None = None) -> str:
     """The keys, newest first, without their secrets; names are a person's text and are escaped."""
     if not keys:
         return "<p>There is no key yet.</p>"
-    rows = "".join(
-        f"<tr><td>{escape(key.name)}</td><td><code>sk-dbx-{key.id}…</code></td><td>{_day(key.created)}</td>"
-        f"<td>{'Revoked ' + _day(key.revoked) if key.revoked else 'Works'}</td></tr>"
-        for key in reversed(keys)
-    )
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Name", "Begins with", "Made", "State"))
+    rows = "".join(_row(key, (usage or {}).get(key.id, ())) for key in reversed(keys))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Key", "May", "Made", "State"))
     return f'<table class="dbx-keys"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _row(key: Key, usage: Sequence[Used]) -> str:
+    may = [", ".join(MAY[scope] for scope in key.scopes), *_bounds(key.bounds)]
+    made = [f"{row.pictures} × {escape(row.tool)}" for row in usage] or ["Nothing yet"]
+    state = f"Revoked {_day(key.revoked)}" if key.revoked else "Works"
+    used = f"Last used {_day(key.used)}" if key.used else "Never used"
+    cells = (
+        f"{escape(key.name)}<br><code>sk-dbx-{key.id[:6]}…</code>", "<br>".join(may), "<br>".join(made),
+        f"{state}<br>{used}<br>Made {_day(key.created)}",
+    )  # fmt: skip
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _bounds(bounds: Bounds) -> list[str]:
+    said = (
+        (bounds.per_minute, "requests a minute"), (bounds.per_day, "pictures a day"), (bounds.at_once, "jobs at once"),
+    )  # fmt: skip
+    return [f"{amount} {words}" for amount, words in said if amount is not None] or ["No limits"]
 
 
 def _day(when: float) -> str:
@@ -125,24 +143,37 @@ class AccessPage:
     def _lay_out_keys(self) -> None:
         self.name = gr.Textbox(label="Name of the key", info="Whose it is, or what for.", max_length=NAME_LENGTH,
                                elem_id="api-name")  # fmt: skip
+        self.scopes = gr.CheckboxGroup(
+            [(MAY[scope], scope) for scope in SCOPES], value=list(USUAL), label="It may", info=MAY_INFO,
+            elem_id="api-scopes",
+        )  # fmt: skip
+        self.bounds: list[gr.Number] = []
+        with gr.Accordion("Limits: none unless you set them", open=False, elem_id="api-limits"):
+            for label in ("Requests a minute", "Pictures a day", "Jobs at once"):
+                self.bounds.append(gr.Number(None, label=label, minimum=1, precision=0, placeholder="No limit"))
         self.alert = gr.HTML("", elem_classes=["dbx-alerts"])
         self.new = gr.Button("Make a key", variant="primary", elem_id="api-new")
         self.secret = gr.Textbox(
             label="Your new key", info=ONCE, interactive=False, visible=False, buttons=["copy"], elem_id="api-secret"
         )
         self.list = gr.HTML("", elem_id="api-keys")
-        self.which = gr.Dropdown([], label="Revoke a key", info="It stops working at once, for good.",
-                                 elem_id="api-which")  # fmt: skip
-        self.revoke = gr.Button("Revoke", variant="stop", elem_id="api-revoke")
+        self.which = gr.Dropdown([], label="Change or revoke a key", elem_id="api-which",
+                                 info="What it may and its limits appear above, to be saved anew.")  # fmt: skip
+        with gr.Row():
+            self.save = gr.Button("Save changes", elem_id="api-save")
+            self.revoke = gr.Button("Revoke for good", variant="stop", elem_id="api-revoke")
 
     def wire(self, opened: gr.Tab) -> None:
         """Attach the listeners, all private to the page."""
-        keys: list[Component] = [self.name, self.alert, self.secret, self.list, self.which]
+        form: list[Component] = [self.name, self.scopes, *self.bounds]
+        keys: list[Component] = [*form, self.alert, self.secret, self.list, self.which]
         everything: list[Any] = [self.about, *self.codes, self.desk, self.refused, *keys]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
         opened.select(self.look, [], everything, **quiet)
         for listener in (self.new.click, self.name.submit):
-            listener(self.make, [self.name], keys, **quiet)
+            listener(self.make, form, keys, **quiet)
+        self.which.input(self.choose, [self.which], keys, **quiet)
+        self.save.click(self.change, [self.which, *form], keys, **quiet)
         self.revoke.click(self.end, [self.which], keys, **quiet)
 
     def look(self, request: gr.Request) -> dict[Any, Any]:
@@ -157,20 +188,43 @@ class AccessPage:
         }
         return {**filled, **self._keys()} if allowed else filled
 
-    def make(self, request: gr.Request, name: str) -> Updates:
+    def make(self, request: gr.Request, name: str, scopes: Sequence[str], *bounds: float | None) -> Updates:
         """Make a key and show it this once."""
         self._check(request)
-        name = (name or "").strip()[:NAME_LENGTH]
-        if not name:
-            return {self.alert: words.alert(NAMELESS, "api-name")}
-        text = self.access.keys.new(name)
-        return {**self._keys(), self.name: "", self.secret: gr.update(value=text, visible=True)}
+        wrong = _wrong(name, scopes)
+        if wrong is not None:
+            return {self.alert: wrong}
+        text = self.access.keys.new(_named(name), scopes_of(scopes), _bounded(bounds))
+        return {**self._keys(), **self._blank(), self.secret: gr.update(value=text, visible=True)}
+
+    def choose(self, request: gr.Request, key_id: str | None) -> Updates:
+        """What a key is called and may, in the form."""
+        self._check(request)
+        key = self.access.keys.get(key_id or "")
+        if key is None:
+            return self._blank()
+        amounts = (key.bounds.per_minute, key.bounds.per_day, key.bounds.at_once)
+        return {self.name: key.name, self.scopes: list(key.scopes), **dict(zip(self.bounds, amounts, strict=True))}
+
+    def change(
+        self, request: gr.Request, key_id: str | None, name: str, scopes: Sequence[str], *bounds: float | None
+    ) -> Updates:
+        """Name, scope and bound a key anew; it opens as before, within the new bounds from the next call on."""
+        self._check(request)
+        wrong = _wrong(name, scopes)
+        if wrong is not None:
+            return {self.alert: wrong}
+        done = self.access.keys.change(key_id or "", _named(name), scopes_of(scopes), _bounded(bounds))
+        return {**self._keys(), **self._blank()} if done else {self.alert: words.alert(GONE, "api-which")}
 
     def end(self, request: gr.Request, key_id: str | None) -> Updates:
         """Revoke a key; REST and page refuse it from the next call on."""
         self._check(request)
         done = key_id is not None and self.access.keys.revoke(key_id)
-        return {**self._keys(), self.alert: "" if done else words.alert(GONE, "api-which")}
+        return {**self._keys(), **self._blank(), self.alert: "" if done else words.alert(GONE, "api-which")}
+
+    def _blank(self) -> Updates:
+        return {self.name: "", self.scopes: list(USUAL), **dict.fromkeys(self.bounds)}
 
     def _check(self, request: gr.Request) -> None:
         if not self.access.administers(request):
@@ -182,6 +236,21 @@ class AccessPage:
         return {
             self.alert: "",
             self.secret: gr.update(value="", visible=False),
-            self.list: listed(keys),
+            self.list: listed(keys, {key.id: self.access.keys.usage(key.id) for key in keys}),
             self.which: gr.update(choices=choices, value=None),
         }
+
+
+def _named(name: str) -> str:
+    return (name or "").strip()[:NAME_LENGTH]
+
+
+def _wrong(name: str, scopes: Sequence[str]) -> str | None:
+    """What to say about a form that cannot be taken."""
+    if not _named(name):
+        return words.alert(NAMELESS, "api-name")
+    return None if scopes_of(scopes or ()) else words.alert(SCOPELESS, "api-scopes")
+
+
+def _bounded(bounds: Sequence[float | None]) -> Bounds:
+    return Bounds(*(int(amount) if amount and amount >= 1 else None for amount in bounds))

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.types import StudioError
+from pipelines.types import NotFound, StudioError
 from ui.logs import REQUEST_ID
-from ui.rest.errors import route_of, shape
+from ui.rest.errors import response, route_of, shape
 from ui.rest.form import BODY_BYTES, DRAIN_BYTES
 
 if TYPE_CHECKING:
@@ -91,6 +91,9 @@ class _Answer:
         length = Headers(scope=self._scope).get("content-length", "")
         if length.isdigit() and int(length[:20]) > self._hard:
             return await self._refuse()
+        if self._scope["path"].startswith(_API) and not self._scope["path"].isprintable():
+            # No route of ours has such a name, and the router's own answer would not be ours.
+            return await response(NotFound("There is nothing at this address."))(self._scope, self._take, self._give)
         await self._edge.app(self._scope, self._take, self._give)
 
     async def _take(self) -> Message:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from pipelines.batch import Batches
 from pipelines.desk import Desk
 from ui import metrics
-from ui.rest import admin, batches, docs, errors, files, health, images, jobs, sharing, tools
+from ui.rest import admin, batches, docs, errors, files, health, images, jobs, sharing, tools, webhooks
 from ui.rest.health import healthz
 
 if TYPE_CHECKING:
@@ -44,12 +44,14 @@ def build(desk: Desk, access: Access) -> FastAPI:
     api.state.desk = desk
     api.state.access = access
     api.state.batches = Batches(desk)
+    api.state.webhooks = webhooks.build(desk, api.state.batches)
     desk.jobs.admit = partial(access.limits.admit, active=desk.jobs.active)
     access.metrics.watch(desk)
     errors.install(api)
-    docs.install(api, desk)
+    docs.install(api, desk, open_to_all=not access.needs_key)
     rows = (tools.router(desk.tools), jobs.router, files.router, images.router, batches.router, sharing.router,
-            admin.router, health.router)  # fmt: skip
+            webhooks.router, admin.router, health.router)  # fmt: skip
+    api.state.routers = rows
     for router in rows:
         api.include_router(router)
     return api

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from pipelines.desk import Desk
 from pipelines.types import NotFound, Tool
 from ui.rest.errors import ENVELOPE
-from ui.rest.schemas import FILE, HEADERS, JOB, LIMITED, ONCE, PAGE, SCHEMAS
+from ui.rest.schemas import FILE, HEADERS, HOOK, JOB, LIMITED, ONCE, PAGE, SCHEMAS
 
 # The package carries Swagger UI 5 (Apache-2.0); only its files are used.
 _FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
@@ -59,19 +59,19 @@ async def asset(request: Request) -> Response:
     return FileResponse(str(files("fastapi_offline") / "static" / name), media_type=_FILES[name])
 
 
-def install(api: FastAPI, desk: Desk) -> None:
-    """Add the page, its files and the schema to `api`."""
+def install(api: FastAPI, desk: Desk, *, open_to_all: bool) -> None:
+    """Add the page, its files and the schema to `api`; `open_to_all` where no key is needed."""
     api.add_route("/docs", page, include_in_schema=False)
     api.add_route("/docs/{name}", asset, include_in_schema=False)
 
     async def schema(_: Request) -> Response:
         # In a thread: the first time, it looks for the pictures that the examples name.
-        return JSONResponse(await to_thread.run_sync(described, api, desk))
+        return JSONResponse(await to_thread.run_sync(described, api, desk, open_to_all))
 
     api.add_route("/openapi.json", schema, include_in_schema=False)
 
 
-def described(api: FastAPI, desk: Desk) -> dict[str, Any]:
+def described(api: FastAPI, desk: Desk, open_to_all: bool) -> dict[str, Any]:
     """The whole of `/v1` as OpenAPI: every tool's fields with an example, every code with its status."""
     if api.openapi_schema is None:
         schema = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
@@ -82,6 +82,8 @@ def described(api: FastAPI, desk: Desk) -> dict[str, Any]:
         for path, routes in schema["paths"].items():
             for method, route in routes.items():
                 _complete(route, path, method, desk)
+                if open_to_all:
+                    route["security"].append({})
         api.openapi_schema = schema
     return api.openapi_schema
 
@@ -91,14 +93,15 @@ def _complete(route: dict[str, Any], path: str, method: str, desk: Desk) -> None
         names = ["X-Request-Id", *LIMITED] + (["Retry-After"] if status == "429" else [])
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     if method == "post" and path.startswith(("/tools/", "/images/")):
-        route.setdefault("parameters", []).append(ONCE)
+        route.setdefault("parameters", []).extend((ONCE, HOOK))
     kind = SCHEMAS.get((method, path)) or ("Job" if path.startswith("/tools/") else None)
     for status in ("200", "202"):
         if kind is not None and status in route["responses"]:
             found = route["responses"][status].setdefault("content", {})
             found["application/json"] = {"schema": {"$ref": f"#/components/schemas/{kind}"}}
+    if path.startswith(("/tools/", "/images/")) or path.endswith("/events"):
+        route["responses"]["200"].setdefault("content", {})["text/event-stream"] = {"schema": {}}
     if path.startswith("/tools/"):
-        route["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
         tool = desk.tool(path.removeprefix("/tools/"))
         route["requestBody"]["content"]["application/json"]["examples"] = examples(tool, desk)
 

@@ -10,6 +10,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Match
 from starlette.types import Scope
 
 from pipelines.types import JSON, STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
@@ -108,9 +109,17 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 405:
         wrong = StudioError(f"This address does not take {request.method}.", code="method_not_allowed")
         answer = _answered(request, wrong)
-        answer.headers.update(error.headers or {})
+        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
         return answer
     return _answered(request, BadInput("The request cannot be read."))
+
+
+def _methods(request: Request) -> set[str]:
+    """What this address takes; the router itself names only those of the first route that fits."""
+    scope = {**request.scope, "method": "GET"}
+    routes = [row for router in request.app.state.routers for row in router.routes]
+    fitting = [row for row in routes if row.matches(scope)[0] != Match.NONE]
+    return {method for row in fitting for method in getattr(row, "methods", None) or () if method != "HEAD"}
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:

@@ -1,0 +1,116 @@
+"""What stands around every route: ids, guarding headers, caps, closed CORS, and a log that keeps secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.serving import Served, served
+from tests.test_rest import RUN, photo
+from ui import edge
+from ui.logs import REQUEST_ID, Readable, Structured
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("edge")) as built:
+        yield built
+
+
+@pytest.fixture
+def client(studio: Served) -> Iterator[httpx.Client]:
+    with studio.client() as made:
+        yield made
+
+
+PATHS = ("/healthz", "/metrics", "/v1/tools", "/v1/nothing", "/v1/docs", "/v1/openapi.json", "/nothing", "/s/none")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_answer_has_an_id_and_is_guarded(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "frame-ancestors" in answer.headers["content-security-policy"]
+    assert client.get(path).headers["x-request-id"] != answer.headers["x-request-id"]
+
+
+def test_a_bug_s_answer_has_its_id_too(client: httpx.Client) -> None:
+    answer = client.post(RUN, json={"fault": "bug"}, headers={"X-Request-Id": "mine-1"})
+    assert (answer.status_code, answer.headers["x-request-id"]) == (500, "mine-1")
+
+
+@pytest.mark.parametrize("given", ["", "a b", "x" * 65, "<script>", "-a"])
+def test_an_id_that_could_do_harm_is_replaced(client: httpx.Client, given: str) -> None:
+    assert client.get("/healthz", headers={"X-Request-Id": given}).headers["x-request-id"].startswith("req_")
+
+
+def test_a_name_that_no_route_can_have_is_not_found_in_our_words(client: httpx.Client) -> None:
+    answer = client.get("/v1/files/a%0Ab/content")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_405_names_everything_that_the_address_takes(client: httpx.Client) -> None:
+    assert client.put("/v1/jobs/x").headers["allow"] == "DELETE, GET"
+    assert client.put("/v1/shares").headers["allow"] == "GET, POST"
+
+
+def test_a_body_over_the_cap_is_told_so_wherever_it_goes(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge, "PAGE_BODY_BYTES", 1000)
+    announced = client.post("/gradio_api/queue/join", content=b"x" * 5000)
+    assert (announced.status_code, announced.json()["error"]["code"]) == (413, "image_too_large")
+    assert client.post("/gradio_api/queue/join", content=b"x" * 500).status_code == 404
+
+
+def test_an_announced_flood_on_v1_is_refused_before_it_comes(studio: Served) -> None:
+    host, port = studio.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as sent:
+        sent.sendall(f"POST {RUN} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99999999999\r\n\r\n".encode())
+        assert b"413" in sent.recv(100)
+
+
+# ---------------------------------------------------------------- the log
+
+
+def test_a_request_is_a_line_without_what_was_asked(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        sent = client.post("/v1/files", files={"file": ("secret-name.png", photo())}).json()
+        client.post(RUN, json={"prompt": "the plans of ann"}, headers={"X-Request-Id": "mine-2"})
+        client.get(f"/v1/files/{sent['id']}/content")
+    lines = [Structured().format(record) for record in caplog.records if record.name == "designerbox.request"]
+    rows = [json.loads(line) for line in lines]
+    assert {(row["method"], row["route"], row["status"]) for row in rows} >= {
+        ("POST", "/v1/files", 200), ("POST", "/v1/tools/background", 200), ("GET", "/v1/files/{file_id}/content", 200),
+    }  # fmt: skip
+    ours = [record for record in caplog.records if record.name.startswith(("designerbox", "ui", "pipelines"))]
+    said = "".join([*lines, *(Readable().format(record) for record in ours)])
+    for secret in ("secret-name", "plans of ann", sent["id"]):
+        assert secret not in said
+
+
+def test_keys_and_links_never_reach_a_line() -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 1, "got %s and /s/%s.99.%s", (
+        "sk-dbx-0123456789abcdef", "0" * 16, "a" * 64), None)  # fmt: skip
+    token = REQUEST_ID.set("req_1")
+    for form in (Readable(), Structured()):
+        line = form.format(record)
+        assert "0123456789abcdef" not in line
+        assert "aaaa" not in line
+        assert "req_1" in line
+    REQUEST_ID.reset(token)
+
+
+def test_a_failure_in_the_structured_log_quotes_nothing() -> None:
+    try:
+        raise ValueError("a prompt of somebody")
+    except ValueError as error:
+        record = logging.LogRecord("x", logging.ERROR, "", 1, "failed", None, (ValueError, error, error.__traceback__))
+    row = json.loads(Structured().format(record))
+    assert (row["error"], row["level"]) == ("ValueError", "error")
+    assert "test_edge.py" in row["where"][0]
+    assert "somebody" not in json.dumps(row)
