@@ -49,6 +49,8 @@ class Painter:
     """
 
     multiple: ClassVar[int] = 8
+    # Whether a component keeps what it is doing in itself, so that drawings have to take turns.
+    alone: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class Painter:
         self._closet = Closet()
         # In float16 SDXL's pipelines cast the shared VAE to float32 and back, so there one thread draws at a time.
         upcasts = pipe.vae.dtype == torch.float16 and pipe.vae.config.get("force_upcast", False)
-        self._alone = threading.Lock() if upcasts else contextlib.nullcontext()
+        self._alone = threading.Lock() if upcasts or self.alone else contextlib.nullcontext()
 
     # ------------------------------------------------------------ what a family says otherwise
 
