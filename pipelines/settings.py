@@ -30,6 +30,7 @@ class Settings:
     keep_days: float = 0.0
     keep_gb: float = 0.0
     log: Literal["text", "json"] = "text"
+    webhooks_private: bool = False
 
     @property
     def loopback(self) -> bool:
@@ -62,7 +63,7 @@ class Settings:
             host="0.0.0.0" if spaces and args.host == cls.host else args.host,
             port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
             require_key=args.require_key, queue=args.queue, spaces=spaces, gate=args.gate,
-            keep_days=args.keep_days, keep_gb=args.keep_gb, log=args.log,
+            keep_days=args.keep_days, keep_gb=args.keep_gb, log=args.log, webhooks_private=args.webhooks_private,
         )  # fmt: skip
 
 
@@ -93,6 +94,10 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     parser.add_argument(
         "--keep-days", type=_amount, default=_amount(default("KEEP_DAYS", "0")), metavar="D",
         help="forget jobs and pictures after so many days, starred ones excepted (default: never)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--webhooks-private", action="store_true", default=switch("WEBHOOKS_PRIVATE"),
+        help="let webhooks call addresses of this machine and its network (default: public ones only)",
     )  # fmt: skip
     parser.add_argument(
         "--keep-gb", type=_amount, default=_amount(default("KEEP_GB", "0")), metavar="G",

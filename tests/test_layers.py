@@ -1,4 +1,4 @@
-"""Imports point one way, heavy libraries come late, threads start in four rooms, and nothing is swallowed."""
+"""Imports point one way, heavy libraries come late, threads start in five rooms, and nothing is swallowed."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ RANK = {
     "pipelines.lanes": 5,
     "pipelines.retention": 5,
     "pipelines.finding": 5,
+    "pipelines.outward": 4,
+    "pipelines.webhooks": 5,
     "pipelines.stream": 4,
     "pipelines.parts.emit": 4,  # lies among the parts and works for the studio: it writes to the stream
     "pipelines.parts": 3,
@@ -48,7 +50,9 @@ BESIDE = {
     ("pipelines.parts.emit", "pipelines.stream"),
     ("pipelines.lanes", "pipelines.watchers"),
 }
-THREADS_START_IN = ("pipelines.stream", "pipelines.lanes", "pipelines.engines", "pipelines.parts.ingest")
+THREADS_START_IN = (
+    "pipelines.stream", "pipelines.lanes", "pipelines.engines", "pipelines.parts.ingest", "pipelines.webhooks",
+)  # fmt: skip
 # Shapes the processes that parts.ingest starts, and starts none itself.
 SPAWNING = (*THREADS_START_IN, "pipelines.parts.bare")
 
@@ -181,7 +185,7 @@ def test_importing_the_house_loads_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_threads_and_processes_start_in_four_rooms() -> None:
+def test_threads_and_processes_start_in_five_rooms() -> None:
     assert [line for s in sources() if not within(s.name, SPAWNING) for line in starts_threads(s)] == []
 
 

@@ -25,7 +25,7 @@ from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, documented, restore, shape
 from ui.rest.form import Form
-from ui.rest.jobs import job_object
+from ui.rest.jobs import hook_of, job_object
 from ui.rest.tools import STEPS
 from ui.rest.translate import Call, translate
 
@@ -81,7 +81,10 @@ async def create_batch(request: Request, owner: Owner, desk: TheDesk) -> dict[st
     base = str(request.url).partition("/batches")[0]
     about = {"endpoint": endpoint, "input_file_id": input_id, "metadata": metadata, "base": base}
     batches = _batches(request)
+    hook = await to_thread.run_sync(hook_of, request, owner, metadata.get("webhook"))
     batch = await to_thread.run_sync(partial(_create, batches, desk, owner, about))
+    if hook is not None:
+        await to_thread.run_sync(request.app.state.webhooks.add, owner, batch.id, hook)
     return await to_thread.run_sync(batch_object, batches, batch)
 
 

@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.types import STATUS_OF_CODE, Cancelled, Event, Job, NotFound, Queued, Step, StudioError
+from pipelines.webhooks import Webhooks
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, documented, noted, restore, shape
 from ui.rest.once import HEADER, fingerprint
@@ -106,6 +107,22 @@ async def place(request: Request, desk: Desk, job: Job, values: Mapping[str, obj
 
     `values` are what was asked for, as `Desk.order` takes them: a job draws a seed, so it is never like another.
     """
+    hooks: Webhooks = request.app.state.webhooks
+    hook = await to_thread.run_sync(hook_of, request, job.owner)
+    placed = await _in_line(request, desk, job, values)
+    if hook is not None and not placed.again:
+        await to_thread.run_sync(hooks.add, job.owner, placed.job.id, hook)
+    return placed
+
+
+def hook_of(request: Request, owner: str, said: str | None = None) -> str | None:
+    """Where the caller wants to be told of the end; raises `BadInput` for an address that may not be called."""
+    hooks: Webhooks = request.app.state.webhooks
+    url = said or request.query_params.get("webhook") or request.headers.get("x-webhook-url")
+    return hooks.check(url) if url else hooks.default(owner)
+
+
+async def _in_line(request: Request, desk: Desk, job: Job, values: Mapping[str, object]) -> Placed:
     key = request.headers.get(HEADER)
     if key is None:
         await to_thread.run_sync(desk.jobs.submit, job)

@@ -82,6 +82,13 @@ HEADERS: dict[str, Any] = {
     "X-RateLimit-Reset": {"description": "Seconds until one more is free.", "schema": _COUNT},
     "Retry-After": {"description": "Seconds to wait.", "schema": _COUNT},
 }
+HOOK: dict[str, Any] = {
+    "name": "webhook",
+    "in": "query",
+    "required": False,
+    "description": "Address that is told of the end, signed, until it answers 2xx; or the header X-Webhook-URL.",
+    "schema": {"type": "string", "maxLength": 2000},
+}
 ONCE: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -1,0 +1,68 @@
+"""Webhooks over HTTP: who asks to be told of what, where, and how it went; sends nothing itself."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.batch import Batches
+from pipelines.desk import Desk
+from pipelines.types import NotFound
+from pipelines.webhooks import Webhooks
+from ui.rest.batches import batch_object
+from ui.rest.context import Owner
+from ui.rest.errors import READING, documented
+from ui.rest.jobs import job_object
+
+router = APIRouter(tags=["webhooks"])
+
+
+class Default(BaseModel):
+    """Where jobs and batches tell that do not say it themselves; null: nowhere."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str | None = Field(max_length=2000)
+
+
+def build(desk: Desk, batches: Batches) -> Webhooks:
+    """The deliveries of this studio, which tell job objects and batch objects."""
+    told = partial(_ended, desk, batches)
+    private = desk.settings.webhooks_private
+    return Webhooks(desk.jobs.table, told, lambda: desk.jobs.closing, private=private)
+
+
+def _ended(desk: Desk, batches: Batches, owner: str, subject: str) -> dict[str, Any] | None:
+    if subject.startswith("batch-"):
+        told = batch_object(batches, batches.get(subject, owner))
+        return (
+            {"type": f"batch.{told['status']}", "data": told} if told["status"] in ("completed", "cancelled") else None
+        )
+    row = desk.jobs.get(subject)
+    if row is None or row.job.owner != owner:
+        raise NotFound("There is no such job, or it is not yours.")
+    return None if row.finished is None else {"type": f"job.{row.status}", "data": job_object(row)}
+
+
+@router.get("/webhooks", responses=documented(READING))
+async def get_webhooks(request: Request, owner: Owner) -> dict[str, Any]:
+    """Your signing secret, your default address, and how your last deliveries went."""
+    return await to_thread.run_sync(_told, request.app.state.webhooks, owner)
+
+
+@router.put("/webhooks", responses=documented((*READING, "invalid_request")))
+async def set_webhook(sent: Default, request: Request, owner: Owner) -> dict[str, Any]:
+    """Set the address for all your jobs and batches that name none; null takes it away."""
+    hooks: Webhooks = request.app.state.webhooks
+    url = None if sent.url is None else await to_thread.run_sync(hooks.check, sent.url)
+    await to_thread.run_sync(hooks.set_default, owner, url)
+    return await to_thread.run_sync(_told, hooks, owner)
+
+
+def _told(hooks: Webhooks, owner: str) -> dict[str, Any]:
+    secret, rows = hooks.secret(owner), hooks.list(owner)
+    return {"object": "webhook", "url": hooks.default(owner), "secret": secret, "deliveries": rows}
