@@ -9,14 +9,14 @@ from pathlib import Path
 import gradio as gr
 import httpx
 import pytest
-from starlette.routing import Mount, Route
 
 from pipelines.settings import Settings
 from tests.serving import Served, served
 from tests.test_rest import failure
 from ui import rest
 from ui.access import Access, refusal
-from ui.rest.keys import Keys
+from ui.edge import close_cors
+from ui.rest.keys import SCOPES, Keys
 
 
 @pytest.fixture
@@ -195,15 +195,15 @@ def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, Keys]]:
         with gr.Blocks(analytics_enabled=False) as demo:
             told = gr.Textbox()
             gr.Button().click(who, None, told, api_name="who")
-        routes = [Route("/healthz", rest.healthz(house.desk)), Mount("/v1", app=rest.build(house.desk, access))]
         _, url, _ = demo.launch(
             prevent_thread_lock=True,
             quiet=True,
             server_name="127.0.0.1",
             ssr_mode=False,
             auth=access.gradio_auth(),
-            app_kwargs={"routes": routes, "middleware": access.middleware()},
+            app_kwargs={"routes": rest.routes(house.desk, access), "middleware": access.middleware()},
         )
+        close_cors(demo.app)
         try:
             with httpx.Client(base_url=url, timeout=30) as client:
                 yield client, house.keys
@@ -261,6 +261,44 @@ def test_with_a_key_alone_the_pages_password_is_a_key_and_its_owner_the_keys(tmp
         assert client.post("/login", data={"username": "ann", "password": "wrong"}).status_code == 400
         assert client.post("/login", data={"username": "whoever", "password": key}).status_code == 200
         assert who(client) == known.owner
+
+
+@forgiving
+def test_a_page_that_was_opened_with_a_key_ends_with_the_key(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
+        key = keys.new("ann")
+        known = keys.verify(key)
+        assert known is not None
+        client.post("/login", data={"username": "ann", "password": key})
+        assert who(client) == known.owner
+        keys.revoke(known.id)
+        assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
+        assert client.get("/gradio_api/user").json() is None
+        other = keys.new("bob")
+        assert client.post("/login", data={"username": "bob", "password": other}).status_code == 200
+        assert who(client) != known.owner
+
+
+@forgiving
+def test_without_the_cookie_of_its_key_a_login_is_worth_nothing(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
+        client.post("/login", data={"username": "ann", "password": keys.new("ann")})
+        client.cookies.delete("dbx_visitor")
+        assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
+        for scope in SCOPES:
+            few = keys.new("few", [scope])
+            assert client.post("/login", data={"username": "x", "password": few}).status_code == 400
+
+
+@forgiving
+def test_no_other_site_s_page_may_read_what_the_page_answers(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path)) as (client, _):
+        headers = {"Origin": "https://evil.example", "Host": "studio.example"}
+        for path in ("/config", "/v1/tools", "/healthz"):
+            answer = client.get(path, headers=headers)
+            assert not [name for name in answer.headers if name.startswith("access-control-allow")], path
+        asked = {**headers, "Access-Control-Request-Method": "POST"}
+        assert "access-control-allow-origin" not in client.options("/gradio_api/queue/join", headers=asked).headers
 
 
 @forgiving

@@ -512,3 +512,69 @@ def test_an_upload_is_kept_by_the_hash_of_its_pixels(client: httpx.Client) -> No
     sent = client.post("/v1/files", files={"file": ("a", photo(12))}).json()
     assert sent["sha256"] == pixels_sha256(decode_png(np.frombuffer(photo(12), np.uint8)))
     assert hashlib.sha256(photo(12)).hexdigest() not in json.dumps(sent)
+
+
+# ---------------------------------------------------------------- files that never change
+
+
+def test_a_file_that_one_has_is_not_sent_again(client: httpx.Client) -> None:
+    sent = client.post("/v1/files", files={"file": ("a", photo(13))}).json()
+    path = f"/v1/files/{sent['id']}/content"
+    first = client.get(path)
+    assert "immutable" in first.headers["cache-control"]
+    for known in (first.headers["etag"], "*", f'"other", W/{first.headers["etag"]}'):
+        again = client.get(path, headers={"If-None-Match": known})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+    assert client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert client.get("/v1/files/file-none/content", headers={"If-None-Match": "*"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ("bytes=0-9", slice(0, 10)),
+        ("bytes=10-", slice(10, None)),
+        ("bytes=-7", slice(-7, None)),
+        ("bytes=5-999999999", slice(5, None)),
+        ("bytes=9-3", None),
+        ("bytes=999999999-", None),
+        ("bytes=-0", None),
+        ("bytes=0-1,4-5", None),
+        ("bytes=a-b", None),
+        ("lines=0-1", None),
+        ("bytes=-", None),
+    ],
+)
+def test_a_range_is_that_part_and_anything_else_the_whole(client: httpx.Client, asked: str, part: slice | None) -> None:
+    sent = client.post("/v1/files", files={"file": ("a", photo(13))}).json()
+    path = f"/v1/files/{sent['id']}/content"
+    whole = client.get(path).content
+    answer = client.get(path, headers={"Range": asked})
+    assert (answer.status_code, answer.content) == ((200, whole) if part is None else (206, whole[part]))
+    if part is not None:
+        first, last = part.indices(len(whole))[0], part.indices(len(whole))[1] - 1
+        assert answer.headers["content-range"] == f"bytes {first}-{last}/{len(whole)}"
+        changed = client.get(path, headers={"Range": asked, "If-Range": '"other"'})
+        assert (changed.status_code, changed.content) == (200, whole)
+
+
+def test_files_are_listed_newest_first_page_by_page_and_are_the_owners_own(here: Served) -> None:
+    with here.client(headers={"X-API-Key": here.keys.new("lister")}) as client:
+        made = [client.post("/v1/files", files={"file": ("a", photo(n))}).json()["id"] for n in (31, 32, 33)]
+        first = client.get("/v1/files?limit=2").json()
+        assert [row["id"] for row in first["data"]] == made[:0:-1]
+        assert first["has_more"]
+        rest = client.get(f"/v1/files?after={first['last_id']}").json()
+        assert ([row["id"] for row in rest["data"]], rest["has_more"]) == (made[:1], False)
+    with here.client(headers={"X-API-Key": here.keys.new("stranger")}) as stranger:
+        assert stranger.get("/v1/files").json()["data"] == []
+        assert failure(stranger.get(f"/v1/files?after={made[0]}"))[0] == 404
+
+
+def test_every_tool_has_an_example_that_the_tool_takes(here: Served, client: httpx.Client) -> None:
+    schema = client.get("/v1/openapi.json").json()
+    body = schema["paths"]["/tools/background"]["post"]["requestBody"]["content"]["application/json"]
+    for name in ("least", "whole"):
+        assert client.post(RUN, json=body["examples"][name]["value"]).status_code == 200
+    assert {"Error", "Job", "File", "Page"} <= set(schema["components"]["schemas"])
