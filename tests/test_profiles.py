@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,9 +41,11 @@ def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
 
 
 @pytest.mark.parametrize(
-    ("memory", "wanted"), [(24, "sdxl"), (10, "sdxl"), (8, "light"), (4, "light"), (2, "embedded")]
+    ("memory", "wanted"),
+    [(80, "quality"), (24, "klein"), (16, "klein"), (10, "sdxl"), (8, "light"), (4, "light"), (2, "embedded")],
 )
-def test_the_largest_profile_that_fits_the_gpu_is_taken(memory: int, wanted: str):
+def test_the_largest_profile_that_fits_the_gpu_is_taken(memory: int, wanted: str, monkeypatch: pytest.MonkeyPatch):
+    with_package(monkeypatch, False)
     profile, device = choose(None, gpu(memory), cached=no, reachable=yes)
     assert (profile.id, device) == (wanted, "cuda")
 
@@ -51,7 +54,7 @@ def test_the_largest_profile_that_fits_the_gpu_is_taken(memory: int, wanted: str
 def test_weights_that_cannot_be_had_fall_back_to_embedded_with_one_sentence(wanted: str | None):
     profile, _ = choose(wanted, gpu(24), cached=no, reachable=no)
     assert profile.id == "embedded"
-    assert "stable-diffusion-xl" in profile.reason
+    assert ("stable-diffusion-xl" if wanted else "FLUX.2-klein") in profile.reason
     assert profile.reason.count(". ") == 0
 
 
@@ -66,8 +69,63 @@ def test_asking_for_embedded_asks_no_hub():
 
 
 def test_a_name_that_no_profile_has_is_refused_with_those_there_are():
-    with pytest.raises(BadInput, match=r"klein.*embedded, light, sdxl"):
-        choose("klein", CPU)
+    with pytest.raises(BadInput, match=r"'best'.*embedded, klein, .*light"):
+        choose("best", CPU)
+
+
+def with_package(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr(profiles.importlib.util, "find_spec", lambda name: object() if there else None)
+
+
+@pytest.mark.parametrize(("memory", "model"), [(80, "klein"), (24, "klein"), (16, "klein-streamed")])
+def test_a_card_that_is_short_gets_the_lighter_twin(memory: int, model: str):
+    profile, _ = choose("klein", gpu(memory), cached=no, reachable=yes)
+    assert set(profile.specs.values()) == {model}
+    assert profile.id == "klein"
+
+
+def test_the_download_is_told_with_size_and_licence_before_it_begins():
+    for memory in (16, 24):
+        profile, _ = choose("klein", gpu(memory), cached=no, reachable=yes)
+        assert "16 GB of weights (Apache-2.0)" in profile.reason
+    rows = {row.profile.id: row for row in profiles.offers(gpu(24), commercial=False)}
+    assert {row.id for row in PROFILES} == set(rows)
+    assert rows["klein"].bytes == pytest.approx(16e9, rel=0.05)
+    assert rows["embedded"].bytes == 0
+    assert all(row.licences and row.min_vram for name, row in rows.items() if name != "embedded")
+
+
+def test_what_is_cached_serves_where_the_hub_is_silent():
+    def here(row: ModelSpec) -> bool:
+        return row.id == "sd15-lcm"
+
+    profile, _ = choose(None, gpu(24), cached=here, reachable=no)
+    assert profile.id == "light"
+    assert "on this machine" in profile.reason
+
+
+def test_commercial_use_hides_what_may_not_be_used():
+    assert all(row.commercial_ok for row in profiles.offers(gpu(24)))
+    assert "turbo" in {row.profile.id for row in profiles.offers(gpu(24), commercial=False)}
+    with pytest.raises(BadInput, match="forbids commercial"):
+        choose("turbo", gpu(24), cached=yes)
+    assert choose("turbo", gpu(24), cached=yes, commercial=False)[0].id == "turbo"
+
+
+def test_a_profile_whose_package_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    with_package(monkeypatch, False)
+    with pytest.raises(BadInput, match="pip install sdnq"):
+        choose("klein-4bit", gpu(8), cached=yes)
+    assert choose(None, gpu(8), cached=yes)[0].id == "light"
+    with_package(monkeypatch, True)
+    assert choose(None, gpu(8), cached=yes)[0].id == "klein-4bit"
+
+
+def test_a_folder_has_nothing_pending_and_an_unreachable_hub_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert profiles.checkpoint.pending(str(tmp_path), "", ["*"]) == 0
+    with pytest.raises(ModelUnavailable, match="klein"):
+        profiles.pending(spec("klein"))
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)

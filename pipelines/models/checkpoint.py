@@ -43,6 +43,20 @@ def fetch(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = 
     return Path(found)
 
 
+def pending(repo: str, revision: str, patterns: Sequence[str]) -> int:
+    """Bytes of `repo` that are not on this machine yet, as the hub tells; raises `ModelUnavailable` without the hub."""
+    if Path(repo).is_dir():
+        return 0
+    import httpx
+    from huggingface_hub import snapshot_download
+
+    try:
+        rows = snapshot_download(repo, revision=revision or None, allow_patterns=list(patterns), dry_run=True)
+    except (OSError, httpx.HTTPError) as error:
+        raise ModelUnavailable(f"The hub did not say what {repo} would take.") from error
+    return sum(row.file_size or 0 for row in rows if row.will_download)
+
+
 def patterns(components: Iterable[str], variant: str = "") -> tuple[str, ...]:
     """What a checkpoint of these components needs from its repository: no second copy in another type or format."""
     rows = ["model_index.json", "scheduler/*.json", "tokenizer*/*", "processor/*"]

@@ -1,29 +1,55 @@
-"""Which model serves which verb, and why this set was taken; knows nothing of jobs, and does not import torch.
-
-Rows that need a family which is not there yet are not listed: what can be chosen can be served.
-"""
+"""Which model serves which verb, and why this set was taken; knows nothing of jobs, and does not import torch."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
+from pipelines.models import checkpoint
 from pipelines.models.devices import Device, Machine, find_machine
 from pipelines.models.families import driver
 from pipelines.models.specs import spec
-from pipelines.types import BadInput, ModelSpec, ModelUnavailable, Profile
+from pipelines.types import BadInput, ModelSpec, ModelUnavailable, Profile, Verb
 
 HUB = "https://huggingface.co"
 
+
+def _all(spec_id: str, *verbs: Verb) -> dict[Verb, str]:
+    return dict.fromkeys(("backdrop", *verbs), spec_id)
+
+
 EMBEDDED = Profile("embedded", {"backdrop": "backdrops"}, "Embedded")
-LIGHT = Profile("light", dict.fromkeys(("backdrop", "text", "image", "inpaint"), "sd15-lcm"), "Stable Diffusion 1.5")
-SDXL = Profile("sdxl", dict.fromkeys(("backdrop", "text", "image", "inpaint"), "sdxl"), "Stable Diffusion XL")
+KLEIN = Profile("klein", _all("klein", "text", "edit", "image", "inpaint"), "FLUX.2 klein")
+KLEIN_4BIT = Profile("klein-4bit", _all("klein-4bit", "text", "edit", "image", "inpaint"), "FLUX.2 klein, 4 bit")
+CONTROL = Profile("control", _all("z-image-turbo", "text", "image", "inpaint", "control"), "Z-Image Turbo")
+SDXL = Profile("sdxl", _all("sdxl", "text", "image", "inpaint", "control"), "Stable Diffusion XL")
+LIGHTNING = Profile("lightning", _all("sdxl-lightning", "text", "image", "inpaint", "control"), "SDXL Lightning")
+TURBO = Profile("turbo", _all("sdxl-turbo", "text", "image", "inpaint"), "SDXL Turbo")
+QUALITY = Profile("quality", {**KLEIN.specs, "edit": "qwen-image-edit"}, "Qwen-Image-Edit and FLUX.2 klein")
+LIGHT = Profile("light", _all("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
 
-PROFILES = (EMBEDDED, LIGHT, SDXL)
+PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALITY, LIGHT)
 
-# For a GPU, the largest first; `light` is also for a CPU, but only when it is asked for: it takes a minute there.
-_BY_MEMORY = (SDXL, LIGHT)
+# For a GPU, the best first; the others are for whoever asks: a CPU takes a minute a picture with `light`.
+_BY_MEMORY = (QUALITY, KLEIN, SDXL, KLEIN_4BIT, LIGHT)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a profile would take, known before anything is downloaded.
+
+    `bytes` is the size of all its weights, `min_vram` what the largest of its models needs; `missing` says why it
+    cannot be had here at all, empty where it can.
+    """
+
+    profile: Profile
+    bytes: int
+    min_vram: int
+    licences: tuple[str, ...]
+    commercial_ok: bool
+    missing: str = ""
 
 
 def choose(
@@ -31,27 +57,52 @@ def choose(
     machine: Machine | None = None,
     cached: Callable[[ModelSpec], bool] | None = None,
     reachable: Callable[[], bool] | None = None,
+    *,
+    commercial: bool = True,
 ) -> tuple[Profile, Device]:
     """The profile to serve with, its reason filled in, and the device to serve it on.
 
     Without `wanted` the best that fits the GPU's memory, and `embedded` without a GPU. A profile whose weights are
     neither cached nor reachable becomes `embedded`, and the reason says so. `reachable` tells whether the hub answers
     (`engines.hub`); it is asked only when there is a GPU or a profile was asked for, and without it only cached weights
-    count. `machine` and `cached` are what is found here unless given. Raises `BadInput` for a name no profile has.
+    count. `machine` and `cached` are what is found here unless given. `commercial`: nothing whose licence forbids it.
+    Raises `BadInput` for a name no profile has, or one whose licence or package stands against it.
     """
     machine = machine or find_machine()
-    row, reason = _named(wanted) if wanted else _fitting(machine)
-    if row is EMBEDDED:
-        return replace(row, reason=reason), machine.device
-    if (cached or is_cached)(_model(row)):
-        return replace(row, reason=f"{reason} Its weights are on this machine."), machine.device
-    if reachable is not None and reachable():
-        return replace(row, reason=f"{reason} Its weights come from the hub with the first job."), machine.device
-    return replace(EMBEDDED, reason=_unreachable(row)), machine.device
+    is_here = cached or is_cached
+    if wanted:
+        row, reason = _named(wanted, commercial), f"Profile '{wanted}' was asked for."
+        rows = [_fitted(row, machine)]
+    else:
+        rows, reason = _fitting(machine, commercial)
+    if not rows or rows == [EMBEDDED]:
+        return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason)), machine.device
+    if reachable is not None and not all(is_here(row) for row in models(rows[0])) and reachable():
+        return replace(
+            rows[0], reason=f"{reason} {_size(rows[0])} come from the hub with the first job."
+        ), machine.device
+    for row in rows:
+        if all(is_here(model) for model in models(row)):
+            return replace(row, reason=f"{reason} Its weights are on this machine."), machine.device
+    return replace(EMBEDDED, reason=_unreachable(rows[0])), machine.device
+
+
+def offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[Offer, ...]:
+    """Every profile that may be used, as it would be taken on this machine."""
+    machine = machine or find_machine()
+    rows = (_offer(_fitted(row, machine)) for row in PROFILES)
+    return tuple(row for row in rows if row.commercial_ok or not commercial)
+
+
+def models(profile: Profile) -> tuple[ModelSpec, ...]:
+    """The specs of a profile, each once."""
+    return tuple(spec(spec_id) for spec_id in dict.fromkeys(profile.specs.values()))
 
 
 def is_cached(row: ModelSpec) -> bool:
-    """Whether every weight of a diffusion spec lies on this machine."""
+    """Whether every weight of a spec lies on this machine."""
+    if not row.repo:
+        return True
     try:
         driver.find(row, offline=True)
     except ModelUnavailable:
@@ -59,34 +110,98 @@ def is_cached(row: ModelSpec) -> bool:
     return True
 
 
+def pending(row: ModelSpec) -> int:
+    """Bytes that still have to come from the hub for a spec; asks the hub. Raises `ModelUnavailable` without it."""
+    return sum(checkpoint.pending(*source) for source in driver.sources(row))
+
+
 def hub() -> str:
     """Where weights come from, without a network call: HF_ENDPOINT or the public hub."""
     return os.environ.get("HF_ENDPOINT") or HUB
 
 
-def _named(wanted: str) -> tuple[Profile, str]:
-    for row in PROFILES:
+# ---------------------------------------------------------------- private
+
+
+def _named(wanted: str, commercial: bool) -> Profile:
+    allowed = [row for row in PROFILES if _commercial(row) or not commercial]
+    for row in allowed:
         if row.id == wanted:
-            return row, f"Profile '{wanted}' was asked for."
-    names = ", ".join(row.id for row in PROFILES)
+            if missing := _missing(row):
+                raise BadInput(missing, param="profile")
+            return row
+    if any(row.id == wanted for row in PROFILES):
+        raise BadInput(f"The licence of profile '{wanted}' forbids commercial use.", param="profile")
+    names = ", ".join(row.id for row in allowed)
     raise BadInput(f"There is no profile '{wanted}'. There are: {names}.", param="profile")
 
 
-def _fitting(machine: Machine) -> tuple[Profile, str]:
+def _fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], str]:
+    """The profiles that fit, the best first."""
     if machine.device == "cpu":
-        return EMBEDDED, f"{machine.reason} Everything embedded works."
-    for row in _BY_MEMORY:
-        if machine.memory >= _model(row).min_vram:
-            return row, machine.reason
-    return EMBEDDED, f"{machine.reason} That is less than the smallest diffusion model needs."
+        return [], machine.reason
+    rows = [_fitted(row, machine) for row in _BY_MEMORY if (_commercial(row) or not commercial) and not _missing(row)]
+    return [row for row in rows if _needs(row) <= machine.memory], machine.reason
 
 
-def _model(row: Profile) -> ModelSpec:
-    return spec(row.specs["text"])
+def _fitted(profile: Profile, machine: Machine) -> Profile:
+    """The profile with models exchanged for their lighter twins where they need more memory than there is."""
+    return replace(profile, specs={verb: _light(spec(row), machine).id for verb, row in profile.specs.items()})
 
 
-def _unreachable(row: Profile) -> str:
+def _light(row: ModelSpec, machine: Machine) -> ModelSpec:
+    lighter = dict(row.options).get("lighter")
+    if lighter is None or machine.device == "cpu" or row.min_vram <= machine.memory:
+        return row
+    return _light(spec(lighter), machine)
+
+
+def _offer(profile: Profile) -> Offer:
+    rows = models(profile)
+    licences = tuple(dict.fromkeys(row.licence for row in rows))
+    size = sum(_download(row) for row in rows)
+    return Offer(profile, size, _needs(profile), licences, _commercial(profile), _missing(profile))
+
+
+def _download(row: ModelSpec) -> int:
+    """A twin that keeps a part in main memory counts that part no less when it is fetched."""
+    return max([row.bytes, *(other.bytes for other in _heavier(row))]) if row.repo else 0
+
+
+def _heavier(row: ModelSpec) -> Iterable[ModelSpec]:
+    rows = (spec(spec_id) for profile in PROFILES for spec_id in profile.specs.values())
+    return (other for other in rows if dict(other.options).get("lighter") == row.id)
+
+
+def _needs(profile: Profile) -> int:
+    return max(row.min_vram for row in models(profile))
+
+
+def _commercial(profile: Profile) -> bool:
+    return all(row.commercial_ok for row in models(profile))
+
+
+def _missing(profile: Profile) -> str:
+    packages = [dict(row.options).get("package", "") for row in models(profile)]
+    absent = [name for name in packages if name and importlib.util.find_spec(name) is None]
+    return f"Profile '{profile.id}' needs the package {absent[0]}: pip install {absent[0]}." if absent else ""
+
+
+def _size(profile: Profile) -> str:
+    return f"{_offer(profile).bytes / 1e9:.0f} GB of weights ({', '.join(_offer(profile).licences)})"
+
+
+def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:
+    if wanted:
+        return reason
+    if machine.device == "cpu":
+        return f"{reason} Everything embedded works."
+    return f"{reason} That is less than the smallest diffusion model needs."
+
+
+def _unreachable(profile: Profile) -> str:
+    names = " and ".join(row.repo for row in models(profile) if row.repo)
     return (
-        f"Profile '{row.id}' needs the weights of {_model(row).repo}, which are not on this machine, "
+        f"Profile '{profile.id}' needs the weights of {names}, which are not on this machine, "
         f"and {hub()} did not answer: the embedded models serve instead."
     )
