@@ -24,6 +24,8 @@ BEAT = 5.0
 """Seconds between two looks at leases, by a lane that waits or works."""
 LEASE = 60.0
 """Seconds after which a job of another machine that was not renewed is taken over."""
+GAP = 0.005
+"""Seconds within which steps travel together; far less than anybody sees."""
 AHEAD = 3
 """Batch rows that wait in line; more are fetched when fewer do, so that a long batch never lies in the queue whole."""
 
@@ -156,7 +158,7 @@ class Lanes:
         result: Result | None = None
         due = time.monotonic() + BEAT
         while not stream.over:
-            events = stream.gathered(PLACES)
+            events = stream.gathered(PLACES, GAP)
             result = next((event for event in events if isinstance(event, Result)), result)
             with self._work:
                 self._watchers.publish(job.id, *(event for event in events if not isinstance(event, Result)))

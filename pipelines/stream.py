@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,6 +35,8 @@ class Stream:
         self._changed = threading.Condition()
         self._pending: deque[tuple[int, Event]] = deque()
         self._ended = False
+        self._urgent = threading.Event()
+        self._gathered_at = float("-inf")
         self._on_close = on_close
         self._wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -74,6 +77,7 @@ class Stream:
     def _append(self, event_id: int, event: Event) -> None:
         if isinstance(event, Step) and event.preview is not None:
             self._pending = deque((i, _without_preview(e)) for i, e in self._pending)
+            self._urgent.set()
         if isinstance(event, Queued) and self._pending and isinstance(self._pending[-1][1], Queued):
             self._pending.pop()
         self._pending.append((event_id, event))
@@ -82,6 +86,7 @@ class Stream:
         """No more events; readers see `error` after what is still pending."""
         with self._changed:
             self._ended, self.error = True, self.error or error
+            self._urgent.set()
             self._notify()
 
     def _notify(self) -> None:
@@ -106,10 +111,17 @@ class Stream:
             self._changed.wait_for(lambda: self._pending or self._ended, timeout)
             return self._pop()
 
-    def gathered(self, timeout: float) -> list[Event]:
-        """Everything that waits, as soon as anything does; empty when it has ended or `timeout` seconds passed."""
+    def gathered(self, timeout: float, gap: float = 0.0) -> list[Event]:
+        """Everything that waits, as soon as anything does; empty when it has ended or `timeout` seconds passed.
+
+        Steps that follow each other faster than `gap` seconds are told together, so that work which takes no time
+        does not spend it on waking its reader. A first step, a preview and the end are told at once.
+        """
+        self._urgent.wait(max(0.0, self._gathered_at + gap - time.monotonic()))
         with self._changed:
             self._changed.wait_for(lambda: self._pending or self._ended, timeout)
+            self._urgent.clear()
+            self._gathered_at = time.monotonic()
             return [event for _, event in self._all()]
 
     async def some(self) -> list[Numbered]:

@@ -112,12 +112,17 @@ class Table:
             return self._mine("lease = ?", job_id, until)
 
     def settle(self, job_id: str, status: Status, result: Result | None, error: dict[str, Any] | None) -> bool:
-        """How the job ended; False, and nothing is written, when the lease was lost."""
+        """How the job ended; False, and nothing is written, when the lease was lost.
+
+        Its files lie on the disk by then. A power cut that forgets the end leaves a job that is done again, to the same
+        files.
+        """
         told = json.dumps(asdict(result)) if result else None
-        return self._mine(
-            "status = ?, finished = ?, result = ?, error = ?, worker = NULL, lease = NULL",
-            job_id, status, time.time(), told, json.dumps(error) if error else None,
-        )  # fmt: skip
+        with self._lazily():
+            return self._mine(
+                "status = ?, finished = ?, result = ?, error = ?, worker = NULL, lease = NULL",
+                job_id, status, time.time(), told, json.dumps(error) if error else None,
+            )  # fmt: skip
 
     def put_back(self, job_id: str) -> bool:
         """Back in line as if it had never begun; False when the lease was lost."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.engines.local import BEGUN
 from pipelines.stream import Stream, drain
 from pipelines.table import DEATHS, KILLED, OWN_ERRORS, Table
 from pipelines.types import Busy, Cancelled, NotFound, Queued, Result, Step, StudioError
@@ -47,6 +48,25 @@ def test_a_watched_job_tells_every_step_and_then_its_result(here: House) -> None
     assert isinstance(events[-1], Result)
 
 
+def test_the_first_step_comes_as_soon_as_the_lane_is_free_whatever_the_tool_does(here: House) -> None:
+    here.gate.open.clear()
+    watch = here.jobs.watch(here.jobs.submit(job()))
+    steps = (event for event in watch if isinstance(event, Step))
+    assert next(steps).stage == BEGUN
+
+
+def test_steps_that_take_no_time_travel_together_and_a_preview_waits_for_none() -> None:
+    stream = Stream()
+    stream.put(Step(1, 9, "s"))
+    assert len(stream.gathered(1.0, 30.0)) == 1
+    stream.put(Step(2, 9, "s"))
+    stream.put(Step(3, 9, "s", b"jpeg"))
+    assert len(stream.gathered(1.0, 30.0)) == 2
+    stream.put(Step(4, 9, "s"))
+    stream.end()
+    assert len(stream.gathered(1.0, 30.0)) == 1
+
+
 def test_any_number_of_watchers_see_the_same_end(here: House) -> None:
     here.gate.open.clear()
     job_id = here.jobs.submit(job())
@@ -64,7 +84,7 @@ def test_a_job_that_is_over_can_still_be_watched(here: House) -> None:
 def test_a_late_watcher_is_told_at_once_where_the_job_stands(here: House) -> None:
     here.gate.pause = 0.5
     job_id = here.jobs.submit(job(steps=3))
-    next(event for event in here.jobs.watch(job_id) if isinstance(event, Step))
+    next(event for event in here.jobs.watch(job_id) if isinstance(event, Step) and event.index)
     event = here.jobs.watch(job_id).take(timeout=0.2)
     assert isinstance(event, Step)
     assert event.preview is not None
@@ -156,7 +176,7 @@ def test_a_preview_is_made_only_for_somebody_who_watches(here: House, watched: b
     _until(lambda: here.gate.entered == 1)
     here.gate.pause = 0.3
     here.gate.open.set()
-    _until(lambda: (row := here.jobs.get(job_id)) is not None and row.step is not None)
+    _until(lambda: (row := here.jobs.get(job_id)) is not None and row.step is not None and row.step.index > 0)
     row = here.jobs.get(job_id)
     assert row is not None
     assert row.step is not None
@@ -396,7 +416,7 @@ def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Pat
     table.settle(one.id, "done", None, None)
     table.db.set_trace_callback(None)
     table.close()
-    assert levels == [2, 1, 1, 1, 2]
+    assert levels == [2, 1, 1, 1, 1]
 
 
 def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: House) -> None:

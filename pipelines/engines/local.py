@@ -16,6 +16,8 @@ from pipelines.studio import JobStudio, Memo
 from pipelines.tools import TOOLS, tool
 from pipelines.types import Job, Result, Tool
 
+BEGUN = "Getting ready"
+
 
 class LocalEngine:
     """One device, one slot: a second job on the same device would only slow both.
@@ -43,6 +45,7 @@ class LocalEngine:
     def _work(self, job: Job, stream: Stream) -> Result:
         since = time.monotonic()
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
+        emit(BEGUN, 0, 1)  # a model may have to be loaded before anything else can be told
         row = tool(job.tool, self._tools)
         studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._seal, self._gate)
         try:
