@@ -18,7 +18,7 @@ from pipelines.parts.checks import Edit, Look, run_checks, worst
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.drift import settled
 from pipelines.parts.emit import Emitter, jpeg
-from pipelines.parts.frame import over, resampling
+from pipelines.parts.frame import over, resample, resampling
 from pipelines.parts.provenance import PHOTO, Ingredient, Made, past, sign
 from pipelines.parts.safety import Gate, flat
 from pipelines.parts.seal import Seal
@@ -39,6 +39,7 @@ from pipelines.types import (
     ModelSpec,
     ModelStep,
     ModelUnavailable,
+    Placed,
     Render,
     Result,
     Subject,
@@ -101,6 +102,7 @@ class JobStudio:
         self._gate = gate
         self._used: dict[str, ModelSpec] = {}
         self._edits: list[Edit] = []
+        self._params: dict[str, Any] = job.params
         self._faces: dict[str, int] = {}
 
     # ------------------------------------------------------------ what tools call
@@ -213,6 +215,7 @@ class JobStudio:
 
     def finish(self, draft: Draft, seconds: Callable[[], float]) -> Result:
         """Check, mark, write. `draft.images` and `extras` become files; the matte rides along."""
+        self._params = {**self.job.params, **draft.settled}
         content = self._released(draft)
         checks = [run_checks(look) for look in self._looks(draft)]
         receipt = self._receipt(draft, {**worst(checks), **content})
@@ -242,22 +245,25 @@ class JobStudio:
 
     def _looks(self, draft: Draft) -> list[Look]:
         """Every image with the photo and the placed subject that it was made from."""
+        own = (str(self._params.get("photo")), draft.source) if draft.source is not None else None
+        rows = draft.sources or (own,) * len(draft.images)
+        return [self._look(draft, image, row) for image, row in zip(draft.images, rows, strict=True)]
+
+    def _look(self, draft: Draft, image: Image, row: tuple[str, Placed] | None) -> Look:
         edits = tuple(self._edits)
-        if not draft.sources:
-            photo = self.open(str(self.job.params["photo"])) if draft.source is not None else None
-            return [Look(image, draft, photo, edits) for image in draft.images]
-        rows = zip(draft.images, draft.sources, strict=True)
-        return [
-            Look(image, replace(draft, source=row[1] if row else None), self.open(row[0]) if row else None, edits)
-            for image, row in rows
-        ]
+        if row is None:
+            return Look(image, replace(draft, source=None), None, edits)
+        photo = self.open(row[0])
+        if self._params.get("light") == "relit" and not self.job.draft:
+            edits = (*edits, Edit(resample(photo, row[1].frame), image, self._faces_in))
+        return Look(image, replace(draft, source=row[1]), photo, edits)
 
     def _receipt(self, draft: Draft, checks: dict[str, float]) -> dict[str, Any]:
         frame = draft.source.frame if draft.source else None
         several = {"placements": [_placement(row[1].frame if row else None) for row in draft.sources]}
         return {
             "tool": self.job.tool,
-            "params": {**self.job.params, **draft.settled},
+            "params": self._params,
             "seed": self.job.seed,
             "profile": self.job.profile,
             "models": [
@@ -279,7 +285,7 @@ class JobStudio:
     def _inputs(self) -> list[dict[str, str]]:
         """The pictures that went in, by field."""
         rows = []
-        for name, value in self.job.params.items():
+        for name, value in self._params.items():
             for file_id in value if isinstance(value, list) else [value]:
                 if isinstance(file_id, str) and file_id.startswith("file-"):
                     rows.append({"param": name, "id": file_id, "sha256": self._files.info(file_id).sha256})

@@ -518,7 +518,7 @@ class Draft:
     names: tuple[str, ...] = ()
     archive: str = ""
     sources: tuple[tuple[str, Placed] | None, ...] = ()
-    settled: Mapping[str, float] = field(default_factory=dict[str, float])
+    settled: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 # ---------------------------------------------------------------- models

@@ -24,7 +24,7 @@ from pipelines.parts.team import exposed, eye_white, gain_to, skin_lightness
 from pipelines.settings import Settings
 from pipelines.stream import drain
 from pipelines.tools import business
-from pipelines.types import Face, Image, Result, StudioError
+from pipelines.types import Face, Image, Result, StudioError, Tool
 from tests.watching import example, noisy
 
 OWNER = "me"
@@ -32,14 +32,14 @@ GAINS = (1.0, 0.9, 1.1, 0.95)
 
 
 class Room:
-    """A desk with the one tool, and a team of four photos that differ in size, side and exposure."""
+    """A desk with one tool, and a team of four photos that differ in size, side and exposure."""
 
-    def __init__(self, root: Any) -> None:
+    def __init__(self, root: Any, row: Tool = business.TOOL) -> None:
         self.files, self.ingest = Files(root), Ingest(workers=1)
         profile, device = choose("embedded")
         self.cache = Cache(FAMILIES, device=device)
-        self.jobs = Jobs(root, LocalEngine(self.cache, self.files, (business.TOOL,)))
-        self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest, (business.TOOL,))
+        self.jobs = Jobs(root, LocalEngine(self.cache, self.files, (row,)))
+        self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest, (row,))
         woman, admiral = example("astronaut"), example("hopper")
         self.pictures = [
             woman,

@@ -182,7 +182,7 @@ class Screen:
     def _over(self, job: Job, result: Result, file: File) -> str:
         """What lies over the result: the photo, to compare. Under it, a ground that shows transparency."""
         ground = words.SEE_THROUGH if self.desk.files.open(file.id).shape[2] == 4 else ""
-        photo = job.params.get("photo")
+        photo = result.receipt["params"].get("photo")
         with suppress(NotFound):
             laid = before(self.desk.files.open(photo), result.receipt, (file.width, file.height)) if photo else None
             return ground + (words.overlay(data_url(laid), "Your photo, before") if laid else "")

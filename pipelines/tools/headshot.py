@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.parts.compose import compose
 from pipelines.parts.frame import framing, head_frame, over, place, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
+from pipelines.parts.ranking import ranked, sentences
 from pipelines.tools import fields
 from pipelines.types import (
     Backdrop,
@@ -19,12 +20,15 @@ from pipelines.types import (
     Emit,
     Face,
     Image,
+    Images,
     Placed,
     Render,
     Studio,
     Subject,
     Tool,
     choice,
+    pictures,
+    prompt,
     seed,
 )
 
@@ -33,6 +37,9 @@ PresetId = Literal[
     "park", "black-and-white", "nude-tones", "badge",
 ]  # fmt: skip
 FramingId = Literal["auto", "tight", "classic", "wide", "actor", "badge"]
+SetId = Literal["one", "four", "all"]
+# Whatever a model is asked to draw on a person, this is asked with it.
+DRESSED = "fully clothed, shoulders covered, professional"
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,13 @@ LOOKS: dict[str, Look] = {
 }  # fmt: skip
 
 
+SETS: dict[str, tuple[str, ...]] = {
+    "one": (),
+    "four": ("linkedin", "corporate-grey", "lobby", "executive-dark"),
+    "all": tuple(key for key, look in LOOKS.items() if not look.monochrome),
+}
+
+
 class Headshot(Subject):
     """The form."""
 
@@ -77,7 +91,17 @@ class Headshot(Subject):
         labels={"auto": "As the look suggests", "tight": "Tight 1:1", "classic": "Classic 4:5", "wide": "Wide 3:2",
                 "actor": "Actor 8x10", "badge": "Badge 1:1"},
     )  # fmt: skip
+    photos: tuple[str, ...] = pictures(
+        "More photos to choose from", "Of the same person: the best of all is taken, and you are told why.",
+        at_least=0, at_most=11, more=True,
+    )  # fmt: skip
+    looks: SetId = choice(
+        "Set", "Several looks of one person, in one crop, one eye line and one light.", "one", more=True,
+        labels={"one": "This look", "four": "Four looks", "all": "All colour looks"},
+    )  # fmt: skip
     background: str = fields.words("Takes the place of the look's backdrop, for example: workshop, forest, night.")
+    expression: str = prompt("Expression", "For example: a calm smile.", max_length=80, needs=("edit",))
+    outfit: str = prompt("Outfit", "For example: a navy blazer over a white shirt.", max_length=120, needs=("edit",))
     size: int = fields.size()
     variations: int = fields.variations()
     backdrop: str | None = fields.my_backdrop()
@@ -91,7 +115,8 @@ class Headshot(Subject):
 
 
 def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
-    """Cut out, frame, set the scene, compose."""
+    """Take the best photo, cut out, frame, set the scene, compose."""
+    params, why = _best(params, studio, emit)
     photo = studio.open(params.photo)
     cutout = studio.cutout(params, emit)
     face = _face(params, studio)
@@ -104,27 +129,81 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
     emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
     key = key_side(photo, face)
-    render = Render(
-        verb="backdrop",
-        prompt=params.background or ("" if params.backdrop else look.words),
-        size=frame.size,
-        seeds=tuple(studio.seed + n for n in range(1 if studio.draft else params.variations)),
-        backdrop=_backdrop(params, studio, look, placed, photo, key),
-    )
-    scenes = studio.draw(render, emit)
-
-    images = []
-    for n, plate in enumerate(scenes.images):
-        image = compose(placed, plate, seed=render.seeds[n], key=key, relit=params.light == "relit")
-        images.append(_monochrome(image) if look.monochrome else image)
-        emit("Composing", n + 1, len(scenes.images), images[-1])
+    images: list[Image] = []
+    notices = [*why, *cutout.notices, *frame.notices]
+    names = _names(params, studio)
+    for name in dict.fromkeys(names):
+        scenes = studio.draw(_render(params, studio, LOOKS[name], placed, photo, key), emit)
+        notices += scenes.notices
+        for plate in scenes.images:
+            image = compose(placed, plate, seed=studio.seed + len(images), key=key, relit=params.light == "relit")
+            image = _monochrome(image) if LOOKS[name].monochrome else image
+            edited = _edited(params, studio, image, emit)
+            images += edited.images
+            notices += edited.notices
+            emit("Composing", len(images), len(names), images[-1])
+    drawn = bool(_wishes(params))
     return Draft(
         images=tuple(images),
         source=placed,
-        alphas=(placed.alpha,),
-        notices=(*cutout.notices, *frame.notices, *scenes.notices),
-        exact=params.light == "exact" and not look.monochrome,
+        alphas=() if drawn else (placed.alpha,),
+        notices=tuple(dict.fromkeys(notices)),
+        exact=params.light == "exact" and not look.monochrome and not drawn,
+        names=names if params.looks != "one" else (),
+        archive="set" if params.looks != "one" and not studio.draft else "",
+        settled={"photo": params.photo, "photos": []} if why else {},
     )
+
+
+def _names(params: Headshot, studio: Studio) -> tuple[str, ...]:
+    """The look of every picture: one look in its variations, or the looks of the set, the chosen one first."""
+    if studio.draft:
+        return (params.preset,)
+    if params.looks == "one":
+        return (params.preset,) * params.variations
+    return tuple(dict.fromkeys((params.preset, *SETS[params.looks])))
+
+
+def _best(params: Headshot, studio: Studio, emit: Emit) -> tuple[Headshot, tuple[str, ...]]:
+    """The form with the best photo in it and nothing to choose from, and why; a cut-out by hand settles the choice."""
+    if not params.photos or params.matte is not None:
+        return params, ()
+    ids = tuple(dict.fromkeys((params.photo, *params.photos)))
+    seen = []
+    for n, file_id in enumerate(ids, 1):
+        seen.append((studio.open(file_id), studio.faces(file_id)))
+        emit("Comparing the photos", n, len(ids))
+    order = ranked(seen)
+    return params.model_copy(update={"photo": ids[order[0].number - 1], "photos": ()}), sentences(order)
+
+
+def _render(params: Headshot, studio: Studio, look: Look, placed: Placed, photo: Image, key: str) -> Render:
+    count = 1 if studio.draft or params.looks != "one" else params.variations
+    return Render(
+        verb="backdrop",
+        prompt=params.background or ("" if params.backdrop else look.words),
+        size=placed.frame.size,
+        seeds=tuple(studio.seed + n for n in range(count)),
+        backdrop=_backdrop(params, studio, look, placed, photo, key),
+    )
+
+
+def _wishes(params: Headshot) -> str:
+    """What an edit model is asked to change, as words; empty when nothing."""
+    asked = (("facial expression", params.expression), ("outfit", params.outfit))
+    return ", ".join(f"{what}: {words}" for what, words in asked if words)
+
+
+def _edited(params: Headshot, studio: Studio, image: Image, emit: Emit) -> Images:
+    """The portrait with another expression or outfit, by a model; as it is where nothing is asked for."""
+    wishes = _wishes(params)
+    if not wishes or studio.draft:
+        return Images((image,))
+    words = f"The same person, face, hair, pose, light and background; change only {wishes}. {DRESSED}."
+    size = image.shape[1], image.shape[0]
+    drawn = studio.draw(Render("edit", words, size, (studio.seed,), images=(image,)), emit)
+    said = "A model drew this change. Skin and face were compared with your photo: the receipt says how far they moved."
+    return Images(drawn.images, (said, *drawn.notices))
 
 
 def _face(params: Headshot, studio: Studio) -> Face:
