@@ -474,7 +474,7 @@ class ModelStep:
 
 @dataclass(frozen=True)
 class Images:
-    """What a model drew. `notices` says, for example, which scene was taken and why; `alphas` what of each is figure."""
+    """What a model drew. `notices` says, say, which scene was taken and why; `alphas` what of each is figure."""
 
     images: tuple[Image, ...]
     notices: tuple[str, ...] = ()
