@@ -1,15 +1,23 @@
-"""Asking for the hub never hangs."""
+"""Asking for the hub never hangs; what comes from it is told file by file, goes on where it stopped, and is no code."""
 
 from __future__ import annotations
 
+import hashlib
 import http.server
+import json
+import re
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines.engines.hub import reachable
+from pipelines.engines.hub import Downloads, Progress, reachable
+from pipelines.types import ModelSpec, ModelUnavailable
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +57,149 @@ def test_a_hub_that_refuses_the_connection_is_not_reachable():
 def test_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert not reachable("http://127.0.0.1:9")
+
+
+# ---------------------------------------------------------------- downloads
+
+COMMIT = "c0ffee" + "0" * 34
+FILES = {
+    "model_index.json": b'{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}',
+    "unet/config.json": b"{}",
+    "unet/diffusion_pytorch_model.safetensors": bytes(range(256)) * 100_000,
+    "unet/diffusion_pytorch_model.bin": b"a pickle",
+    "pipeline.py": b"print('code')",
+}
+MODEL = ModelSpec("made", "stable_diffusion", ("text",), "Apache-2.0", repo="we/made", revision="main")
+
+
+@dataclass
+class Hub:
+    """A hub with one repository. `breaks` drops the connection in the middle of a large file, so often."""
+
+    url: str = ""
+    breaks: int = 0
+    served: list[tuple[str, str]] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+
+def answering(state: Hub) -> type[http.server.BaseHTTPRequestHandler]:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self._file(whole=False)
+
+        def do_GET(self) -> None:
+            if not self.path.startswith("/api/"):
+                return self._file(whole=True)
+            listed = [{"rfilename": name, "size": len(data)} for name, data in FILES.items()]
+            tree = [{"type": "file", "path": n, "size": len(d), "oid": "0"} for n, d in FILES.items()]
+            body: Any = tree if "/tree/" in self.path else {"id": "we/made", "sha": COMMIT, "siblings": listed}
+            self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+        def _file(self, *, whole: bool) -> None:
+            name = re.sub(r"^/we/made/resolve/[^/]+/", "", self.path.partition("?")[0])
+            if name not in FILES:
+                return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            data, asked = FILES[name], self.headers.get("Range", "")
+            start = int(asked.removeprefix("bytes=").split("-")[0]) if asked and whole else 0
+            headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+            if start:
+                headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            if whole:
+                state.served.append((name, asked))
+            self._send(206 if start else 200, data[start:], headers, body=whole)
+
+        def _send(self, status: int, data: bytes, headers: dict[str, str], *, body: bool = True) -> None:
+            self.send_response(status)
+            for key, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            if not body:
+                return
+            if state.breaks and len(data) > 10**6:
+                state.breaks -= 1
+                self.wfile.write(data[:15_000_000])  # the client writes what comes by ten millions
+                self.wfile.flush()
+                state.gate.wait(5)
+                self.close_connection = True
+                return
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Answer
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    state = Hub()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answering(state)) as server:
+        state.url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("HF_ENDPOINT", state.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("pipelines.models.families.driver._COMPONENTS", ("unet",))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield state
+        state.gate.set()
+        server.shutdown()
+
+
+def over(downloads: Downloads, until: Callable[[Progress], bool] = lambda now: now.state != "running") -> Progress:
+    for _ in range(600):
+        if (now := downloads.now) is not None and until(now):
+            return now
+        time.sleep(0.05)
+    raise AssertionError(downloads.now)
+
+
+def brought(folder: Path) -> dict[str, bytes]:
+    root = folder / "models--we--made" / "snapshots" / COMMIT
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_what_would_come_is_told_with_its_bytes_before_anything_comes(fake: Hub, tmp_path: Path):
+    items = Downloads(tmp_path).wanted(MODEL)
+    assert {item.name: item.bytes for item in items} == {n: len(FILES[n]) for n in list(FILES)[:3]}
+    assert all(item.done == 0 for item in items)
+    assert fake.served == []
+
+
+def test_only_safetensors_and_json_come_and_the_second_time_nothing(fake: Hub, tmp_path: Path):
+    downloads = Downloads(tmp_path)
+    assert downloads.start(MODEL)
+    now = over(downloads)
+    assert now.state == "done"
+    assert now.done == now.bytes == sum(len(FILES[name]) for name in list(FILES)[:3])
+    assert brought(tmp_path) == {name: FILES[name] for name in list(FILES)[:3]}
+    count = len(fake.served)
+    downloads.start(MODEL)
+    assert over(downloads).state == "done"
+    assert len(fake.served) == count
+
+
+def test_a_download_that_was_stopped_goes_on_where_it_was(fake: Hub, tmp_path: Path):
+    fake.breaks = 1
+    downloads = Downloads(tmp_path)
+    downloads.start(MODEL)
+    over(downloads, lambda now: now.done > 1000)
+    assert not downloads.start(MODEL)
+    downloads.stop()
+    fake.gate.set()
+    assert over(downloads).state == "stopped"
+    downloads.start(MODEL)
+    assert over(downloads).state == "done"
+    assert brought(tmp_path)["unet/diffusion_pytorch_model.safetensors"] == FILES[list(FILES)[2]]
+    assert any(asked.startswith("bytes=1") for _, asked in fake.served)
+
+
+def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
+    downloads = Downloads(tmp_path, asks=lambda: False)
+    with pytest.raises(ModelUnavailable, match="cannot be reached"):
+        downloads.wanted(MODEL)
+    downloads.start(MODEL)
+    now = over(downloads)
+    assert now.state == "failed"
+    assert now.sentence.count(".") >= 1
+    assert "\n" not in now.sentence

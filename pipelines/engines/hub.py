@@ -1,12 +1,25 @@
-"""Asks whether the model hub answers, within a few seconds whatever the network does; knows no models."""
+"""The model hub: whether it answers, what a model would bring from it, and bringing it; knows no page and no job."""
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
+from pipelines.models.families import driver
 from pipelines.models.profiles import hub
+from pipelines.types import ModelSpec, ModelUnavailable
+
+log = logging.getLogger("designerbox")
+
+State = Literal["running", "done", "failed", "stopped"]
+Count = Callable[[int], None]
 
 _PROBE = """
 import sys, urllib.error, urllib.request
@@ -29,3 +42,169 @@ def reachable(url: str = "", seconds: float = 3.0) -> bool:
         return subprocess.run(command, timeout=seconds, capture_output=True, check=False).returncode == 0
     except subprocess.TimeoutExpired:
         return False
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file of a repository: `bytes` whole, `done` of them here; `revision` is what was asked for."""
+
+    repo: str
+    revision: str
+    name: str
+    bytes: int
+    done: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the download of a model is; `sentence` says what went wrong."""
+
+    spec_id: str
+    items: tuple[Item, ...] = ()
+    state: State = "running"
+    sentence: str = ""
+
+    @property
+    def bytes(self) -> int:
+        return sum(item.bytes for item in self.items)
+
+    @property
+    def done(self) -> int:
+        return sum(item.done for item in self.items)
+
+
+class _Stopped(Exception):
+    """Somebody pressed Stop."""
+
+
+class Downloads:
+    """Brings one model at a time from the hub into its cache, in a thread; what broke off goes on where it stopped.
+
+    Only the files that loading reads are brought: safetensors and JSON, never code and never pickles.
+    """
+
+    def __init__(self, folder: Path | None = None, asks: Callable[[], bool] = reachable) -> None:
+        self._folder = folder
+        self._asks = asks
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._now: Progress | None = None
+
+    @property
+    def now(self) -> Progress | None:
+        """The download that runs, or the last one."""
+        return self._now
+
+    def wanted(self, spec: ModelSpec) -> tuple[Item, ...]:
+        """Every file that `spec` needs, those that are here already with all their bytes done.
+
+        Raises `ModelUnavailable` when the hub cannot be reached or does not give the files out.
+        """
+        if not self._asks():
+            raise ModelUnavailable(f"{hub()} cannot be reached from this machine, so nothing can be downloaded now.")
+        items: list[Item] = []
+        for repo, revision, patterns in driver.sources(spec):
+            rows = self._snapshot(repo, revision, patterns, lambda _: None, dry_run=True)
+            sizes = [(row.filename, row.file_size or 0, row.is_cached) for row in rows]
+            items += [Item(repo, revision, name, size, size if here else 0) for name, size, here in sizes]
+        return tuple(items)
+
+    def start(self, spec: ModelSpec) -> bool:
+        """Begin to bring `spec`; False while another download runs."""
+        with self._lock:
+            if self._now is not None and self._now.state == "running":
+                return False
+            self._now = Progress(spec.id)
+            self._stop.clear()
+        threading.Thread(target=self._work, args=(spec,), name=f"download-{spec.id}", daemon=True).start()
+        return True
+
+    def stop(self) -> None:
+        """End the download that runs within its next piece; what is here stays."""
+        self._stop.set()
+
+    def _work(self, spec: ModelSpec) -> None:
+        log.info("downloading %s (%s) from %s", spec.id, spec.licence, hub())
+        try:
+            items = self.wanted(spec)
+            self._tell(items=items)
+            for number, item in enumerate(items):
+                if item.done < item.bytes:
+                    self._bring(number, item)
+        except ModelUnavailable as error:
+            self._tell(state="failed", sentence=error.message)
+        except _Stopped:
+            self._tell(
+                state="stopped", sentence="Stopped. What came so far stays, and the next download goes on there."
+            )
+        else:
+            self._tell(state="done")
+        log.info("download of %s: %s", spec.id, self._now and self._now.state)
+
+    def _bring(self, number: int, item: Item) -> None:
+        done = item.done
+
+        def count(more: int) -> None:
+            nonlocal done
+            if self._stop.is_set():
+                raise _Stopped
+            done = min(done + more, item.bytes)
+            self._put(number, done)
+
+        count(0)
+        self._snapshot(item.repo, item.revision, (item.name,), count)
+        self._put(number, item.bytes)
+        log.info("downloaded %s of %s, %.1f MB", item.name, item.repo, item.bytes / 1e6)
+
+    def _snapshot(
+        self, repo: str, revision: str, patterns: tuple[str, ...], count: Count, *, dry_run: bool = False
+    ) -> Any:
+        import httpx
+        from huggingface_hub import snapshot_download
+
+        try:
+            return snapshot_download(
+                repo, revision=revision or None, allow_patterns=list(patterns), cache_dir=self._folder,
+                endpoint=hub(), tqdm_class=_bar(count), max_workers=1, dry_run=dry_run,
+            )  # fmt: skip
+        except (OSError, httpx.HTTPError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ModelUnavailable(f"{hub()} did not give out {repo}: {reason}") from error
+
+    def _put(self, number: int, done: int) -> None:
+        assert self._now is not None
+        items = self._now.items
+        self._tell(items=(*items[:number], replace(items[number], done=done), *items[number + 1 :]))
+
+    def _tell(self, **changes: Any) -> None:
+        with self._lock:
+            assert self._now is not None
+            self._now = replace(self._now, **changes)
+
+
+def _bar(count: Count) -> type:
+    """What huggingface_hub takes for a progress bar: it shows nothing, and counts bytes."""
+    from tqdm.auto import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._counts = kwargs.get("unit") == "B"  # another bar counts files
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            if self._counts:
+                count(int(n or 0))
+
+    return Bar
+
+
+def cached() -> tuple[tuple[str, int], ...]:
+    """Repositories in the hub's cache on this disk, and the bytes each takes, largest first."""
+    from huggingface_hub import CacheNotFound, scan_cache_dir
+
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return ()
+    return tuple(sorted(((repo.repo_id, repo.size_on_disk) for repo in repos), key=lambda row: -row[1]))
