@@ -1,0 +1,183 @@
+"""LoRAs are worn for one drawing: A, none, and B are each what a fresh load gives, and a cancel leaves nothing."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.models import lora
+from pipelines.models.families.flux2 import Flux2
+from pipelines.models.families.painter import Painter
+from pipelines.models.families.stable_diffusion import StableDiffusion
+from pipelines.models.families.z_image import ZImage
+from pipelines.types import Adapter, BadInput, Cancelled, ModelStep, ModelUnavailable
+from tests import drawing, tiny, tiny_flow
+from tests.drawing import SIZE, drawn, order, same
+
+FAMILIES = ("stable_diffusion", "flux2", "z_image")
+
+
+@dataclass(frozen=True)
+class Wardrobe:
+    """A model, its plain pipeline class, and two LoRAs for it."""
+
+    model: Painter
+    kind: str
+    guidance: float
+    a: Path
+    b: Path
+
+    def plain(self, *adapters: tuple[Path, float]) -> drawing.Drawn:
+        """A fresh load by diffusers alone, with these LoRAs."""
+        import diffusers
+
+        pipe = getattr(diffusers, self.kind).from_pretrained(self.model.spec.repo)
+        for number, (file, _) in enumerate(adapters):
+            pipe.load_lora_weights(file.parent, weight_name=file.name, adapter_name=f"own-{number}")
+        if adapters:
+            pipe.set_adapters([f"own-{n}" for n in range(len(adapters))], [weight for _, weight in adapters])
+        sides = {"width": SIZE[0], "height": SIZE[1]}
+        return drawing.plainly(pipe, (1, 2), prompt="a red cup", guidance_scale=self.guidance, **sides)
+
+    def worn(self, *adapters: tuple[Path, float]) -> drawing.Drawn:
+        rows = tuple(Adapter(str(file), weight) for file, weight in adapters)
+        return drawn(self.model, order("text", 1, 2, adapters=rows))
+
+
+def write_lora(net: Any, folder: Path, prefix: str, seed: int) -> Path:
+    """A LoRA of rank 2 for the attention of `net`, strong enough to be seen."""
+    import torch
+    from safetensors.torch import save_file
+
+    generator = torch.Generator().manual_seed(seed)
+    rows: dict[str, Any] = {}
+    for name, module in net.named_modules():
+        if name.endswith(("to_q", "to_v")):
+            rows[f"{prefix}.{name}.lora_A.weight"] = torch.randn(2, module.in_features, generator=generator)
+            rows[f"{prefix}.{name}.lora_B.weight"] = torch.randn(module.out_features, 2, generator=generator)
+    folder.mkdir()
+    file = folder / "any-name.safetensors"
+    save_file(rows, file)
+    return file
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def wardrobe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wardrobe]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("lora")
+    build, family, kind, prefix, guidance = {
+        "stable_diffusion": (tiny.tiny_sd, StableDiffusion, "StableDiffusionPipeline", "unet", 5.0),
+        "flux2": (tiny_flow.tiny_klein, Flux2, "Flux2KleinPipeline", "transformer", 1.0),
+        "z_image": (tiny_flow.tiny_z_image, ZImage, "ZImagePipeline", "transformer", 0.0),
+    }[request.param]
+    spec = drawing.row(request.param, str(build(root / "model")), ("text",), guidance=guidance)
+    model = family((spec,)).load(spec, "cpu")
+    net = getattr(model.pipe, prefix)
+    yield Wardrobe(model, kind, guidance, *(write_lora(net, root / name, prefix, ord(name)) for name in "ab"))
+    torch.set_num_threads(threads)
+
+
+def state(model: Painter) -> Sequence[tuple[str, int]]:
+    """Names and places of all weights."""
+    parts = {name: part for name, part in model.pipe.components.items() if hasattr(part, "named_parameters")}
+    return [(f"{name}.{key}", row.data_ptr()) for name, part in parts.items() for key, row in part.named_parameters()]
+
+
+def test_a_then_none_then_b_are_each_a_fresh_load(wardrobe: Wardrobe):
+    before = state(wardrobe.model)
+    bare, a, b = wardrobe.plain(), wardrobe.plain((wardrobe.a, 1.0)), wardrobe.plain((wardrobe.b, 0.5))
+    assert not same(bare, a)
+    assert not same(a, b)
+    assert same(wardrobe.worn((wardrobe.a, 1.0)), a)
+    assert same(wardrobe.worn(), bare)
+    assert same(wardrobe.worn((wardrobe.b, 0.5)), b)
+    assert same(wardrobe.worn(), bare)
+    assert state(wardrobe.model) == before
+
+
+def test_several_are_worn_together(wardrobe: Wardrobe):
+    both = (wardrobe.a, 0.7), (wardrobe.b, 0.3)
+    assert same(wardrobe.worn(*both), wardrobe.plain(*both))
+
+
+def test_a_cancel_in_the_middle_leaves_nothing(wardrobe: Wardrobe):
+    before, bare = state(wardrobe.model), wardrobe.worn()
+
+    def stop(step: ModelStep) -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        drawn(wardrobe.model, order("text", 3, adapters=(Adapter(str(wardrobe.a)),)), stop)
+    assert state(wardrobe.model) == before
+    assert same(wardrobe.worn(), bare)
+
+
+def test_drawings_with_and_without_do_not_see_each_other(wardrobe: Wardrobe):
+    jobs: list[tuple[tuple[Path, float], ...]] = [(), ((wardrobe.a, 1.0),), (), ((wardrobe.b, 1.0),), (), ()]
+    alone = [wardrobe.worn(*job) for job in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda job: wardrobe.worn(*job), jobs))
+    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_one_that_does_not_fit_is_refused_and_leaves_nothing(wardrobe: Wardrobe, tmp_path: Path):
+    import torch
+    from safetensors.torch import save_file
+
+    before = state(wardrobe.model)
+    name = next(key for key in _keys(wardrobe.a) if "lora_A" in key)
+    for number, rows in enumerate(({"other.lora_A.weight": torch.zeros(2, 3)}, {name: torch.zeros(2, 999)})):
+        file = tmp_path / f"{number}.safetensors"
+        save_file(rows, file)
+        with pytest.raises(BadInput, match="does not fit"):
+            wardrobe.worn((file, 1.0))
+        assert state(wardrobe.model) == before
+
+
+def _keys(file: Path) -> list[str]:
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as opened:
+        return list(opened.keys())
+
+
+# ---------------------------------------------------------------- where they come from
+
+
+def test_only_safetensors_are_taken(tmp_path: Path):
+    for name in ("lora.bin", "lora.safetensors"):
+        (tmp_path / name).write_bytes(pickle.dumps({"a": 1}))
+        with pytest.raises(BadInput, match="safetensors"):
+            lora.find(str(tmp_path / name))
+    with pytest.raises(BadInput, match="safetensors"):
+        lora.find("owner/name::lora.bin")
+    with pytest.raises(BadInput, match="hub id"):
+        lora.find("nothing")
+
+
+def test_a_folder_holds_one_or_names_it(tmp_path: Path):
+    import torch
+    from safetensors.torch import save_file
+
+    for name in ("a", "b"):
+        save_file({"x": torch.zeros(1)}, tmp_path / f"{name}.safetensors")
+    assert lora.find(f"{tmp_path}::a.safetensors").name == "a.safetensors"
+    with pytest.raises(ModelUnavailable, match=r"a\.safetensors, b\.safetensors"):
+        lora.find(str(tmp_path))
+    (tmp_path / "b.safetensors").unlink()
+    assert lora.find(str(tmp_path)).name == "a.safetensors"
+
+
+def test_a_hub_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailable, match="owner/name"):
+        lora.find("owner/name")
