@@ -21,7 +21,6 @@ Ingest's thirty pictures are in test_ingest.py, words and pictures of nudity in 
 from __future__ import annotations
 
 import ast
-import gc
 import io
 import json
 import os
@@ -41,7 +40,6 @@ import httpx
 import PIL.Image
 import pytest
 from PIL.PngImagePlugin import PngInfo
-from starlette.routing import Mount
 
 from pipelines.models import checkpoint
 from pipelines.parts.ingest import Ingest
@@ -49,13 +47,13 @@ from pipelines.parts.provenance import Said, verify
 from pipelines.parts.write import encode, xmp
 from pipelines.settings import Settings
 from pipelines.stream import drain
-from pipelines.types import Draft, Emit, Job, ModelUnavailable, Params, Studio, Tool, picture, prompt
+from pipelines.types import Job, ModelUnavailable
 from tests.hostile import NAMES, png, polyglot, text_bomb
-from tests.loops import in_loop
+from tests.pages import events, page_of, submit, takers
 from tests.serving import Served, served, until
 from tests.test_rest import FOREVER, RUN, failure, photo
 from tests.watching import noisy
-from ui import blocks, rest, words
+from ui import words
 from ui.access import COOKIE, Access
 
 ROOT = Path(__file__).parent.parent
@@ -317,67 +315,11 @@ def test_28_an_error_tells_nothing_of_the_inside(client: httpx.Client) -> None:
 # ---------------------------------------------------------------- the page, with strangers in front of it
 
 
-class Note(Params):
-    """A form."""
-
-    photo: str | None = picture("Photo", "Any.")
-    note: str = prompt("Note", "Any words.")
-
-
-def _note(params: Note, studio: Studio, emit: Emit) -> Draft:
-    emit("Noting", 1, 1)
-    return Draft(images=(studio.open(params.photo) if params.photo else noisy(64, 64),))
-
-
-NOTE = Tool("note", "Note", "For tests.", Note, _note)
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
     """The real page as on a Space: open, each visitor somebody."""
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    root = tmp_path_factory.mktemp("page")
-    settings = Settings(data=root, host="0.0.0.0", spaces=True)
-    with served(root, settings=settings, tools=(NOTE,)) as house:
-        access = Access(settings, house.keys)
-        built = in_loop(lambda: blocks.build(house.desk, access))
-        routes = [*blocks.routes(), Mount("/v1", app=rest.build(house.desk, access))]
-        _, url, _ = built.queue(default_concurrency_limit=None).launch(
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
-            app_kwargs={"routes": routes, "middleware": access.middleware()}, **blocks.launch_arguments(),
-        )  # fmt: skip
-        gc.collect()
-        yield url.rstrip("/"), house, access
-        built.close(verbose=False)
-    del built
-    gc.collect()
-
-
-def submit(browser: httpx.Client, event: int, data: list[Any], session: str) -> str:
-    """Call an event as the page's own script does; everything that comes back."""
-    body = {"fn_index": event, "data": data, "session_hash": session, "event_data": None, "trigger_id": None}
-    answer = browser.post("/gradio_api/queue/join", json=body)
-    if answer.status_code != 200:
-        return answer.text
-    text = ""
-    with browser.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}, timeout=20) as stream:
-        for line in stream.iter_lines():
-            text += line + "\n"
-            if "process_completed" in line or "close_stream" in line or "unexpected_error" in line:
-                break
-    return text
-
-
-def events(browser: httpx.Client) -> list[dict[str, Any]]:
-    return browser.get("/config").json()["dependencies"]
-
-
-def takers(browser: httpx.Client) -> list[tuple[int, int, int]]:
-    """Events that are handed a picture: number, the picture's place among the inputs, how many there are."""
-    parts = browser.get("/config").json()["components"]
-    pictures = {row["id"] for row in parts if row["type"] == "image" and row["props"].get("interactive") is not False}
-    rows = [(row["id"], row["inputs"]) for row in events(browser) if row["backend_fn"]]
-    return [(n, inputs.index(i), len(inputs)) for n, inputs in rows for i in inputs if i in pictures]
+    with page_of(tmp_path_factory.mktemp("page")) as opened:
+        yield opened
 
 
 PATHS = ["/etc/passwd", "../../../../etc/passwd", "KEYS", "SIGNING", "C:\\windows\\win.ini", "%2e%2e/%2e%2e/etc/passwd"]

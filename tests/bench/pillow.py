@@ -1,0 +1,116 @@
+"""Every image file of Pillow's own source distribution through both doors; asked for by name: it fetches 47 MB.
+
+`python -m tests.bench pillow`, or with `PILLOW_SDIST=…/pillow-12.3.0.tar.gz` one that is there already.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.bench.rows import Row, row
+from tests.pages import page_of, submit, takers
+from tests.serving import until
+
+VERSION = "12.3.0"
+FILES = 1056
+WARM = 200
+"""Files, through both doors, after which memory should stay where it is."""
+
+
+def rows() -> Iterator[Row]:
+    """How many files, what went wrong, the slowest answer, and what memory grew by."""
+    with tempfile.TemporaryDirectory() as folder, _house(Path(folder) / "data") as (doors, house_up):
+        names: list[str] = []
+        wrong: list[str] = []
+        slowest, base = 0.0, 0.0
+        for name, data in pictures(_sdist(Path(folder))):
+            names.append(name)
+            for door, send in doors.items():
+                since = time.perf_counter()
+                answer = send(name, data)
+                slowest = max(slowest, time.perf_counter() - since)
+                if answer not in ("taken", "refused"):
+                    wrong.append(f"{name} by {door}: {answer}")
+            base = _memory() if len(names) == WARM else base
+        grown = _memory() - base
+        if not house_up():
+            wrong.append("the server is down")
+    for line in wrong:
+        print(line, file=sys.stderr)
+    yield row("pillow_files", len(names), "files", FILES, at_most=False)
+    yield row("pillow_wrong_answers", len(wrong), "answers", 0)
+    yield row("pillow_slowest_seconds", round(slowest, 2), "s", 5)
+    yield row("pillow_memory_mb", round(grown, 1), "MB", 150)
+
+
+def pictures(sdist: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of every file below `Tests/images`."""
+    with tarfile.open(sdist) as archive:
+        for member in archive:
+            if member.isfile() and "/Tests/images/" in member.name:
+                file = archive.extractfile(member)
+                assert file is not None
+                yield member.name.partition("/Tests/images/")[2], file.read()
+
+
+def _sdist(folder: Path) -> Path:
+    if given := os.environ.get("PILLOW_SDIST"):
+        return Path(given)
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "pillow", f"pillow=={VERSION}"]
+    subprocess.run([*pip, "-d", str(folder)], check=True)
+    return next(folder.glob("*.tar.gz"))
+
+
+Send = Callable[[str, bytes], str]
+
+
+@contextmanager
+def _house(root: Path) -> Iterator[tuple[dict[str, Send], Callable[[], bool]]]:
+    """Both doors of a real studio, each as a function that says what became of a file, and whether it still answers."""
+    with page_of(root) as (url, house, _), httpx.Client(base_url=url, timeout=30) as browser:
+        browser.get("/")
+        key = {"Authorization": f"Bearer {house.keys.new('bench')}"}
+        event, place, count = takers(browser)[0]
+
+        def page(name: str, data: bytes) -> str:
+            sent = browser.post("/gradio_api/upload", files={"files": ("picture" + Path(name).suffix, data)})
+            if sent.status_code != 200:
+                return f"upload {sent.status_code}"
+            values: list[object] = [None] * count
+            values[place] = {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
+            text = submit(browser, event, values, f"p{time.time_ns()}")
+            if '"success": true' not in text and '"success":true' not in text:
+                return f"event failed: {text[-300:]}"
+            return "refused" if "dbx-alert" in text else "taken"
+
+        def rest(name: str, data: bytes) -> str:
+            answer = browser.post("/v1/files", files={"file": (Path(name).name, data)}, headers=key)
+            if answer.status_code == 200:
+                return "taken"
+            known = answer.status_code in (400, 413) and "code" in answer.json().get("error", {})
+            return "refused" if known else f"{answer.status_code}"
+
+        def up() -> bool:
+            until(house.free, 60)
+            return browser.get("/healthz").status_code == 200
+
+        yield {"page": page, "rest": rest}, up
+
+
+def _memory() -> float:
+    """MB of this process and its workers."""
+    gc.collect()
+    me = psutil.Process()
+    return sum(process.memory_info().rss for process in (me, *me.children(recursive=True))) / 2**20

@@ -1,0 +1,58 @@
+"""`kill -9` of `python app.py` at random moments of a batch: what is lost, half, or done twice.
+
+`python -m tests.bench survival`, or `python -m tests.bench.survival [ROWS [KILLS]]`. Takes minutes: it starts the whole
+studio once a kill, so it is not among what `python -m tests.bench` runs by itself.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from tests.bench.rows import Row, row
+from tests.surviving import Moment, survive
+
+BODY = {"preset": "studio-grey", "size": 512, "ratio": "1:1"}
+
+
+def _moment(dice: random.Random) -> Moment:
+    seconds = dice.uniform(0.0, 3.0)
+
+    def moment(http: httpx.Client, batch: str) -> None:
+        time.sleep(seconds)
+
+    return moment
+
+
+def rows(count: int = 200, kills: int = 20) -> Iterator[Row]:
+    """A batch of `count` scenes, killed `kills` times."""
+    dice = random.Random(2026)
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        starter = "import sys, app; sys.exit(app.main(sys.argv[1:-1]))"
+        command = [
+            sys.executable, "-c", starter, "--data", folder, "--port", str(port), "--profile", "embedded",
+            f"http://127.0.0.1:{port}",
+        ]  # fmt: skip
+        seen = survive(command, data, BODY, count, [_moment(dice) for _ in range(kills)])
+    yield row("survival_kills", seen.killed, "kills", kills, at_most=False)
+    yield row("survival_rows_done_once", len(set(seen.done)), "rows", count, at_most=False)
+    yield row("survival_rows_done_twice", len(seen.done) - len(set(seen.done)), "rows", 0)
+    yield row("survival_half_files", len(seen.halves), "files", 0)
+    yield row("survival_results_served", seen.results, "rows", count, at_most=False)
+    yield row("survival_watchers_lost", seen.lost, f"of {seen.watched}", 0)
+
+
+if __name__ == "__main__":
+    for each in rows(*map(int, sys.argv[1:])):
+        print(json.dumps(each), flush=True)
