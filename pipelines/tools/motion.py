@@ -1,0 +1,68 @@
+"""Motion Portrait: a few seconds of gentle camera movement over one photo; it moves the camera, not the person."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pipelines.parts import motion
+from pipelines.parts.exports import animation, film
+from pipelines.parts.frame import size_of
+from pipelines.tools import fields
+from pipelines.types import Draft, Emit, Extra, Image, Studio, Subject, Tool, choice, flag, number, seed
+
+MoveId = Literal["drift", "push", "orbit", "rise"]
+MAX_SIZE = 1280
+
+
+class Motion(Subject):
+    """The form."""
+
+    preset: MoveId = choice(
+        "Camera", "How the camera moves; it ends where it began, so that the picture loops.", "drift",
+        labels={key: move.title for key, move in motion.MOVES.items()},
+    )  # fmt: skip
+    seconds: float = number("Length", "One turn of the loop.", 4.0, ge=3, le=6, step=0.5, unit="s", more=False)
+    depth: int = number("Depth", "How far the camera moves.", 60, ge=10, le=100, unit="%", more=False)
+    mp4: bool = flag("Also as MP4", "Beside the animated WebP: a film (VP9) for players and editors.", more=False)
+    size: int = number("Size", "Longer side.", 720, ge=256, le=MAX_SIZE, step=16, unit="px")
+    seed: int | None = seed()
+    consent: bool = fields.consent()
+
+
+def run(params: Motion, studio: Studio, emit: Emit) -> Draft:
+    """Cut out, continue the backdrop behind the subject, move the camera, write."""
+    photo = studio.open(params.photo)
+    cutout = studio.cutout(params, emit)
+    emit("Filling the backdrop", 1, 1)
+    longer = 384 if studio.draft else min(params.size, MAX_SIZE)
+    seen = motion.planes(photo, cutout, size_of((photo.shape[1], photo.shape[0]), longer), studio.seed)
+    move, depth = motion.MOVES[params.preset], params.depth / 100
+    if studio.draft:
+        return Draft(images=(motion.frame(seen, move, depth, 0.25),), exact=False, notices=cutout.notices)
+
+    count = round(params.seconds * motion.FPS)
+    made: list[Image] = []
+    for frame in motion.frames(seen, move, depth, params.seconds):
+        made.append(frame)
+        emit("Moving the camera", len(made), count, frame)
+    # The camera's two furthest places show all that is ever seen.
+    shown = (made[0], made[count // 4], made[3 * count // 4])
+    emit("Writing the film", 1, 1)
+    extras = [Extra("result", "webp", animation(made, motion.FPS), shown, params.preset)]
+    if params.mp4:
+        extras.append(Extra("result", "mp4", film(made, motion.FPS), shown, params.preset))
+    said = f"{count / motion.FPS:.1f} s, {count} frames. The camera moves; the person does not."
+    return Draft(images=(), exact=False, notices=(*cutout.notices, said), extras=tuple(extras))
+
+
+TOOL = Tool(
+    id="motion",
+    title="Motion Portrait",
+    summary="A few seconds of gentle camera movement over your photo, as a loop. It moves the camera, not the person.",
+    params=Motion,
+    run=run,
+    strengths=("3 to 6 seconds", "Real parallax from your own pixels", "Loops", "Animated WebP and MP4"),
+    limits=("Nobody blinks, speaks or turns: that needs a video model",),
+    person=True,
+    examples=("astronaut", "hopper", "coffee"),
+)
