@@ -20,7 +20,9 @@ PHOTO = {
     "style": "astronaut",
     "kit": "coffee",
     "fashion": "hopper",
+    "business": "hopper",
 }
+TEAM = ("hopper", "astronaut")
 FACE = {
     "headshot": {"framing": "classic"},
     "product": {},
@@ -28,8 +30,14 @@ FACE = {
     "style": {},
     "fashion": {"title": ""},
     "kit": {"headline": "Good morning", "colour": "#1c4a80"},
+    "business": {"names": "Grace Hopper, Rear Admiral\nEileen Collins, Commander", "company": "Northwind"},
 }
-WHOLE = ("kit",)  # tools whose tile shows the picture's shape
+# Places are shown as one portrait, since that is what they change.
+BUSINESS: dict[str, dict[str, object]] = {
+    **{preset: {"layout": "portraits", "head": 50.0} for preset in ("lobby", "hall", "lab", "remote", "brand-wall")},
+    "company-page": {"colour": "#0b5c52"},
+}
+WHOLE = ("kit", "business")  # tools whose tile shows the picture's shape
 
 
 def tiles(room: Room) -> None:
@@ -41,6 +49,8 @@ def tiles(room: Room) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for preset in get_args(tool.params.model_fields["preset"].annotation):
             values = {"photo": room.photos[PHOTO[tool.id]], "preset": preset, "size": 512, "seed": 1, **FACE[tool.id]}
+            if tool.id == "business":
+                values |= {"photos": [room.photos[name] for name in TEAM], **BUSINESS.get(preset, {})}
             values = {name: value for name, value in values.items() if name in tool.params.model_fields}
             if preset == "flat-lay":
                 values["photo"] = room.photos["coffee"]
@@ -58,6 +68,7 @@ CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "product": ("coffee", {"preset": "marble", "ratio": "4:3"}),
     "background": ("hopper", {"preset": "night", "ratio": "1:1"}),
     "style": ("coffee", {"preset": "watercolour"}),
+    "business": ("hopper", {"preset": "company-page", "colour": "#1c4a80"}),
     "cutout": ("coffee", {}),
     "upscale": ("chelsea", {"factor": "2"}),
 }
@@ -67,7 +78,8 @@ def cards(room: Room) -> None:
     """One picture a tool for Home, `assets/tiles/<tool>/card.webp`."""
     for tool, (photo, values) in CARDS.items():
         fields = room.desk.tool(tool).params.model_fields
-        asked = {"photo": room.photos[photo], "size": 1024, "seed": 1, **values}
+        team = {"photos": [room.photos[name] for name in TEAM], **FACE["business"]} if tool == "business" else {}
+        asked = {"photo": room.photos[photo], "size": 1024, "seed": 1, **team, **values}
         result = room.make(tool, **{name: value for name, value in asked.items() if name in fields})
         path = HERE / "tiles" / tool / "card.webp"
         path.parent.mkdir(parents=True, exist_ok=True)

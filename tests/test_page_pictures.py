@@ -110,13 +110,21 @@ def test_before_lies_where_the_result_shows_the_photo() -> None:
     photo = example("astronaut")
     receipt = {"placement": {"box": [-100.0, 50.0, 924.0, 1074.0], "scale": 2.0}}
     laid = pictures.before(photo, receipt, (800, 1000))
-    assert laid is not None
     shown = np.asarray(PIL.Image.open(io.BytesIO(laid)))
     assert shown.shape == (1000, 800, 3)
     enlarged = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
     assert np.abs(shown[60:, 10:790].astype(int) - enlarged[10:950, 110:890]).mean() < 4
     assert np.abs(shown[:40].astype(int) - 128).mean() < 3
-    assert pictures.before(photo, {"placement": {"box": None}}, (8, 8)) is None
+
+
+@pytest.mark.parametrize("size", [(512, 512), (300, 300), (640, 512)])
+def test_where_nothing_was_placed_before_is_the_whole_photo_as_large_as_fits(size: tuple[int, int]) -> None:
+    photo = example("astronaut")
+    shown = np.asarray(PIL.Image.open(io.BytesIO(pictures.before(photo, {"placement": {"box": None}}, size))))
+    left = (size[0] - size[1]) // 2
+    scaled = cv2.resize(photo, (size[1], size[1]), interpolation=cv2.INTER_AREA)
+    assert np.abs(shown[:, left : left + size[1]].astype(int) - scaled).mean() < 4
+    assert np.abs(shown[:, : max(left - 8, 0)].astype(int) - 128).sum() < 3 * max(shown[:, : max(left - 8, 0)].size, 1)
 
 
 def test_no_component_writes_beside_its_source() -> None:

@@ -58,6 +58,13 @@ def test_the_stage_line_says_place_stage_and_step(event: Queued | Step, text: st
     assert text in words.working(event, draft=False)
 
 
+def test_the_time_left_is_said_where_it_is_known_and_worth_saying() -> None:
+    assert "about 7 s left" in words.working(Step(2, 4, "Drawing"), draft=False, left=7.2)
+    assert "about 9 s left" in words.working(Queued(2), draft=False, left=9.0)
+    assert "left" not in words.working(Step(2, 4, "Drawing"), draft=False, left=1.2)
+    assert "left" not in words.working(Step(2, 4, "Drawing"), draft=False, left=-3)
+
+
 def test_unchanged_is_said_only_where_it_was_measured() -> None:
     assert "Your pixels unchanged; the background was fitted to you." in words.done(JOB, result(), 0)
     assert "unchanged" not in words.done(JOB, result(changed=1), 0)

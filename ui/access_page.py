@@ -150,7 +150,7 @@ class AccessPage:
         self.bounds: list[gr.Number] = []
         with gr.Accordion("Limits: none unless you set them", open=False, elem_id="api-limits"):
             for label in ("Requests a minute", "Pictures a day", "Jobs at once"):
-                self.bounds.append(gr.Number(None, label=label, minimum=1, precision=0, placeholder="No limit"))
+                self.bounds.append(gr.Number(0, label=label, minimum=0, precision=0, info="0: no limit"))
         self.alert = gr.HTML("", elem_classes=["dbx-alerts"])
         self.new = gr.Button("Make a key", variant="primary", elem_id="api-new")
         self.secret = gr.Textbox(
@@ -204,7 +204,11 @@ class AccessPage:
         if key is None:
             return self._blank()
         amounts = (key.bounds.per_minute, key.bounds.per_day, key.bounds.at_once)
-        return {self.name: key.name, self.scopes: list(key.scopes), **dict(zip(self.bounds, amounts, strict=True))}
+        return {
+            self.name: key.name,
+            self.scopes: list(key.scopes),
+            **{number: amount or 0 for number, amount in zip(self.bounds, amounts, strict=True)},
+        }
 
     def change(
         self, request: gr.Request, key_id: str | None, name: str, scopes: Sequence[str], *bounds: float | None
@@ -224,7 +228,7 @@ class AccessPage:
         return {**self._keys(), **self._blank(), self.alert: "" if done else words.alert(GONE, "api-which")}
 
     def _blank(self) -> Updates:
-        return {self.name: "", self.scopes: list(USUAL), **dict.fromkeys(self.bounds)}
+        return {self.name: "", self.scopes: list(USUAL), **dict.fromkeys(self.bounds, 0)}
 
     def _check(self, request: gr.Request) -> None:
         if not self.access.administers(request):

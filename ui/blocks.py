@@ -12,13 +12,14 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from pipelines.desk import Desk
-from ui import access_page, batch_events, home, verify
+from ui import access_page, batch_events, home, settings_page, verify
 from ui.access import Access
 from ui.brush import BrushEvents
 from ui.events import Events
 from ui.gallery import GalleryEvents
 from ui.library import TITLE as TITLE_OF_LIBRARY
 from ui.library_events import LibraryEvents
+from ui.links import read
 from ui.pictures import TEMPORARY
 from ui.start import Start
 from ui.tab import TILES, Handed, Seat, lay_out, tile_styles
@@ -53,6 +54,7 @@ PAGES: tuple[Page, ...] = (
     Page("batch", "Batch", batch_events.fill),
     Page("verify", verify.TITLE, verify.fill),
     Page("api", access_page.TITLE, access_page.fill),
+    Page("settings", settings_page.TITLE, settings_page.fill),
 )
 """One row a page, in the order of their tabs, after the tools."""
 
@@ -74,9 +76,10 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
                 with gr.Tab(row.title, id=row.id, elem_id=f"tab-{row.id}") as tab:
                     row.build(tab, desk, access)
         _connect(tabs, events)
-        library.connect(tabs, events)
         start.wire(tabs, {each.tab.tool.id: each.tab.incoming for each in events})
+        library.connect(tabs, events)
         _ask_once(start, events)
+        _follow_link(page, tabs, events, desk)
     return page
 
 
@@ -141,6 +144,19 @@ def _sender(events: Events, tabs: gr.Tabs, incoming: dict[str, gr.State]) -> Cal
         return {tabs: gr.Tabs(selected=to), events.tab.board.send: "", incoming[to]: Handed(file_id, time.time())}
 
     return send
+
+
+def _follow_link(page: gr.Blocks, tabs: gr.Tabs, events: Sequence[Events], desk: Desk) -> None:
+    """An address with a tool and settings in its query opens that tool with them."""
+    incoming = {each.tab.tool.id: each.tab.incoming for each in events}
+
+    def follow(request: gr.Request) -> dict[Any, Any]:
+        link = read(dict(request.query_params), desk.tools)
+        if link is None:
+            return {tabs: gr.skip()}
+        return {tabs: gr.Tabs(selected=link.tool), incoming[link.tool]: Handed(None, time.time(), link.values)}
+
+    page.load(follow, [], [tabs, *incoming.values()], api_visibility="private", show_progress="hidden")
 
 
 def _ask_once(start: Start, events: Sequence[Events]) -> None:

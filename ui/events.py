@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.stream import Stream
-from pipelines.types import Cancelled, NotFound, Result, Step, StudioError
+from pipelines.types import Cancelled, NotFound, Queued, Result, Step, StudioError
 from ui import words
 from ui.access import Access
 from ui.pictures import read_upload
@@ -20,6 +22,8 @@ from ui.screen import Screen, Updates, address, pictures
 from ui.tab import Handed, Seat, Tab
 from ui.widgets import Control, changes, plain
 
+MEASURED = 5
+"""Finished pictures that tell how long the next takes."""
 ORDERING = "ordering"
 """Stands for the job's id while it is being ordered."""
 
@@ -50,6 +54,8 @@ class Events:
         self.on(tab.generate.click, self.generate, everything)
         self.on(tab.stop.click, self.stop, [tab.seat])
         self.on(tab.board.variation.input, self.vary, [tab.seat, tab.board.variation])
+        kind: Any = tab.board.format
+        self.on(kind.input, self.as_format, [tab.seat, tab.board.format])
         self.on(tab.board.reuse.click, self.reuse, [tab.seat])
         self.on(tab.incoming.change, self.receive, [tab.incoming, *everything])
         for made in tab.controls.values():
@@ -78,21 +84,41 @@ class Events:
 
     async def generate(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """Order the full size and follow it."""
-        if seat.job:
-            yield self.screen.same()
-            return
+        if not seat.job:
+            seat.asked = time.monotonic()
+            async for updates in self._made(request, seat, self.form(values)):
+                yield updates
+        yield self.screen.same()
+
+    async def _made(self, request: gr.Request, seat: Seat, form: dict[str, Any]) -> AsyncIterator[Updates]:
         turn = self._take_turn(seat)
         seat.job = ORDERING
         yield self.screen.started()
-        order = await self._order(request, values, draft=False)
+        order = await self._order(request, form, draft=False)
         if isinstance(order, StudioError):
-            seat.job = ""
-            yield self.screen.refused(order)
+            if seat.turn == turn:
+                seat.job = ""
+                yield self.screen.refused(order)
         elif seat.turn != turn:  # stopped before it was in line
             self._give_up(order)
         else:
             seat.job = order.id
             async for updates in self._follow(order, seat, request):
+                yield updates
+
+    async def as_format(self, request: gr.Request, seat: Seat, wanted: str) -> AsyncIterator[Updates]:
+        """The shown job once more, seed and all, as another kind of file: so its marks and its receipt are its own."""
+        row = None if seat.job else self._own(seat.shown, request)
+        if row is not None and row.job.params.get("format", wanted) != wanted:
+            values = {
+                **row.job.params,
+                "format": wanted,
+                **({"seed": row.job.seed} if "seed" in row.job.params else {}),
+            }
+            fresh = self.screen.some({"format": wanted})
+            if fresh:
+                yield fresh
+            async for updates in self._made(request, seat, values):
                 yield updates
         yield self.screen.same()
 
@@ -103,7 +129,7 @@ class Events:
             return
         turn = self._take_turn(seat)
         yield self.screen.drafting()
-        order = await self._order(request, values, draft=True)
+        order = await self._order(request, self.form(values), draft=True)
         if isinstance(order, StudioError):
             yield self.screen.refused(order) if seat.turn == turn else self.screen.same()
         elif seat.turn != turn:
@@ -120,10 +146,18 @@ class Events:
         seat.turn += 1
         return seat.turn
 
-    async def _order(self, request: gr.Request, values: tuple[Any, ...], *, draft: bool) -> Watched | StudioError:
+    async def again(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
+        """The form changed while Generate was being answered: what it asked for is made of the form as it stands."""
+        job_id, seat.job = seat.job, ""
+        if self._own(job_id, request) is not None:
+            self.desk.jobs.cancel(job_id)
+        async for updates in self.generate(request, seat, *values):
+            yield updates
+
+    async def _order(self, request: gr.Request, form: dict[str, Any], *, draft: bool) -> Watched | StudioError:
         owner = self.access.visitor(request)
         try:
-            return await run_in_threadpool(self._submit, self.form(values), owner, draft)
+            return await run_in_threadpool(self._submit, form, owner, draft)
         except StudioError as error:
             return error
 
@@ -143,6 +177,7 @@ class Events:
         """Every event of the job as updates. A visitor who leaves only detaches; the job goes on."""
         job_id, stream = watched
         seen: bytes | None = None
+        usual, since = (None if draft else self._usual(request)), time.monotonic()
         try:
             async for event in stream:
                 if job_id not in (seat.job, seat.draft):
@@ -151,7 +186,11 @@ class Events:
                     yield await run_in_threadpool(self._finished, job_id, event, seat, request, seen, draft=draft)
                 else:
                     seen = event.preview or seen if isinstance(event, Step) else seen
-                    yield self.screen.under_way(event, draft=draft)
+                    if isinstance(event, Queued):  # whoever is in front takes as long as we do
+                        left, since = (None if usual is None else usual * (event.position + 1)), time.monotonic()
+                    else:
+                        left = None if usual is None else usual - (time.monotonic() - since)
+                    yield self.screen.under_way(event, draft=draft, left=left)
         except Cancelled:
             if job_id == seat.job:  # stopped from elsewhere: another tab, or the API
                 yield self.screen.idle(words.line(words.STOPPED))
@@ -161,6 +200,12 @@ class Events:
         finally:
             stream.close()
             self._leave(job_id, seat)
+
+    def _usual(self, request: gr.Request) -> float | None:
+        """Seconds that the visitor's last few pictures of this tool took, the middle of them; None before the first."""
+        rows = self.desk.jobs.list(self.access.visitor(request), MEASURED, tool=self.tab.tool.id)
+        taken = [row.result.seconds for row in rows if row.result is not None]
+        return statistics.median(taken) if taken else None
 
     def _finished(
         self, job_id: str, result: Result, seat: Seat, request: gr.Request, seen: bytes | None, *, draft: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +21,8 @@ from ui.widgets import Control
 
 TOO_MANY = "At most {most} pictures fit here; those after number {most} were left out."
 GONE = "This upload is no longer here: please add it again."
+TOGETHER = 1.0
+"""Seconds within which a removal and a click on Generate are one wish."""
 REMEMBERED = 256
 """Uploads whose file ids are remembered; the oldest is forgotten."""
 
@@ -109,7 +112,10 @@ class GalleryEvents:
             return
         yield {self.made.value: left, self.events.tab.alert: ""}
         fresh = (left if part is self.made.value else old for part, old in self._pairs(values))
-        async for updates in self.events.draft(request, seat, *fresh):
+        # The page tells of the removal and of a click on Generate right after it in any order.
+        clicked = time.monotonic() - seat.asked < TOGETHER
+        follow = self.events.again if clicked else self.events.draft
+        async for updates in follow(request, seat, *fresh):
             yield updates
 
     def _pairs(self, values: Sequence[Any]) -> zip[tuple[Any, Any]]:

@@ -154,20 +154,22 @@ def small(image: Image, side: int = 1024) -> bytes:
     return jpeg(flat(image), side)
 
 
-def before(photo: Image, receipt: Mapping[str, Any], size: Size, side: int = 1024) -> bytes | None:
+def before(photo: Image, receipt: Mapping[str, Any], size: Size, side: int = 1024) -> bytes:
     """The photo laid where the result's subject stands, as JPEG bytes in the result's shape, for before and after.
 
-    `size` is the result's. None where nothing was placed.
+    `size` is the result's. Where nothing was placed, the whole photo, as large as fits: over a result of the photo's
+    own shape it lies exactly.
     """
-    placement = receipt.get("placement") or {}
-    box, scale = placement.get("box"), placement.get("scale")
-    if not box or not scale:
-        return None
     shrink = min(1.0, side / max(size))
-    height, width = photo.shape[:2]
-    centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) * shrink
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), placement.get("roll", 0.0), scale * shrink)
-    matrix[:, 2] += centre - np.array([width / 2, height / 2])
     shape = round(size[0] * shrink), round(size[1] * shrink)
+    height, width = photo.shape[:2]
+    placement = receipt.get("placement") or {}
+    box, scale, roll = placement.get("box"), placement.get("scale"), placement.get("roll") or 0.0
+    if box and scale:
+        scale, centre = scale * shrink, np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) * shrink
+    else:
+        scale, centre = min(shape[0] / width, shape[1] / height), np.array(shape) / 2
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), roll, scale)
+    matrix[:, 2] += centre - np.array([width / 2, height / 2])
     laid = cv2.warpAffine(flat(photo), matrix, shape, flags=cv2.INTER_AREA, borderValue=(128, 128, 128))
     return jpeg(np.asarray(laid, np.uint8), side)

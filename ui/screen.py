@@ -15,6 +15,7 @@ from pipelines.parts.write import STILLS
 from pipelines.types import File, Job, NotFound, Queued, Result, Step, StudioError
 from ui import words
 from ui.access import Access
+from ui.links import address_of
 from ui.pictures import Named, Tile, before, data_url, shelf, small
 from ui.tab import Tab
 from ui.widgets import Control, mask_words, words_on
@@ -61,6 +62,7 @@ class Screen:
             board.save: gr.update(interactive=False),
             board.reuse: gr.update(interactive=False),
             board.send: gr.update(interactive=False),
+            board.format: gr.update(interactive=False),
             board.more: gr.update(value=None, visible=False),
         }
 
@@ -72,9 +74,9 @@ class Screen:
             self.tab.stop: gr.update(interactive=True),
         }
 
-    def under_way(self, event: Queued | Step, *, draft: bool) -> Updates:
-        """Stage, step, place in the queue, and the preview when there is one."""
-        updates: Updates = {self.tab.board.stage: words.working(event, draft=draft)}
+    def under_way(self, event: Queued | Step, *, draft: bool, left: float | None = None) -> Updates:
+        """Stage, step, place in the queue, seconds left where they are known, and the preview when there is one."""
+        updates: Updates = {self.tab.board.stage: words.working(event, draft=draft, left=left)}
         if isinstance(event, Step) and event.preview is not None:
             updates[self.tab.board.live] = event.preview
         return updates
@@ -156,7 +158,9 @@ class Screen:
             board.save: gr.update(value=shelf(named, board.save.GRADIO_CACHE), interactive=True),
             board.reuse: gr.update(interactive=True),
             board.send: gr.update(value="", interactive=bool(self.tab.others)),
+            board.format: gr.update(value=file.format, interactive=True),
             board.code: self._code(job, base),
+            board.link: address_of(base, self.tab.tool, job.params, job.seed),
             board.receipt: words.receipt_text(result.receipt),
             board.more: self._more(job, result),
         }
@@ -184,8 +188,9 @@ class Screen:
         ground = words.SEE_THROUGH if self.desk.files.open(file.id).shape[2] == 4 else ""
         photo = result.receipt["params"].get("photo")
         with suppress(NotFound):
-            laid = before(self.desk.files.open(photo), result.receipt, (file.width, file.height)) if photo else None
-            return ground + (words.overlay(data_url(laid), "Your photo, before") if laid else "")
+            if photo:
+                laid = before(self.desk.files.open(photo), result.receipt, (file.width, file.height))
+                return ground + words.overlay(data_url(laid), "Your photo, before")
         return ground
 
     def _code(self, job: Job, base: str) -> str:

@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.desk import Desk, Example
+from pipelines.parts.write import STILLS
 from pipelines.types import Params, Subject, Tool
 from ui import words
 from ui.pictures import Live
@@ -34,7 +35,7 @@ class Seat:
 
     `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
     `turn` counts what was asked for, `uploads` what was added to a field of several pictures; `opened` once the tab
-    was looked at.
+    was looked at. `asked` is when Generate was last clicked, on the monotonic clock.
     """
 
     job: str = ""
@@ -43,6 +44,7 @@ class Seat:
     turn: int = 0
     uploads: int = 0
     opened: bool = False
+    asked: float = 0.0
 
 
 class Handed(NamedTuple):
@@ -70,6 +72,8 @@ class Board:
     code: gr.Code
     receipt: gr.Code
     more: gr.Files
+    link: gr.Textbox
+    format: gr.Dropdown
 
     def all(self) -> list[Component]:
         """Every component of it."""
@@ -251,19 +255,28 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
         save = gr.DownloadButton(
             "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=120
         )
+        kind = gr.Dropdown(
+            [(f"As {name.upper()}", name) for name in STILLS], value=STILLS[0], show_label=False, label="File format",
+            interactive=False, container=False, min_width=110, visible="format" in tool.params.model_fields,
+            elem_id=f"{tool.id}-format-of-file",
+        )  # fmt: skip
         reuse = gr.Button("Apply settings again", interactive=False, elem_id=f"{tool.id}-reuse", min_width=120)
         send = gr.Dropdown(
             [("Send to …", ""), *((other.title, other.id) for other in others)], value="", show_label=False,
             label="Send to another tool", interactive=False, container=False, min_width=140, elem_id=f"{tool.id}-send",
         )  # fmt: skip
     more = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
-    with gr.Accordion("Copy as code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
+    with gr.Accordion("Link and code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
+        link = gr.Textbox(
+            label="Link to these settings", info="Opens this tool as it was, seed included. Pictures stay here.",
+            interactive=False, buttons=["copy"], max_lines=3, elem_id=f"{tool.id}-link",
+        )  # fmt: skip
         code = gr.Code("# Generate a picture first.", language="shell", label="The same picture through the API",
                        interactive=False)  # fmt: skip
     with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
         receipt = gr.Code("{}", language="json", label="Settings, models, checks, timings", interactive=False,
                           max_lines=24)  # fmt: skip
-    return Board(stage, live, before, variation, save, reuse, send, code, receipt, more)
+    return Board(stage, live, before, variation, save, reuse, send, code, receipt, more, link, kind)
 
 
 def tile_styles(tool: Tool) -> str:

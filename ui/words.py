@@ -29,17 +29,21 @@ def line(text: str, *, busy: bool = False, share: float | None = None, notes: It
     return f'<div class="{state}" role="status"><p>{escape(text)}</p><span{width}></span></div>{extra}'
 
 
-def working(event: Queued | Step, *, draft: bool) -> str:
-    """The stage line while a job waits or runs."""
+SHORTEST = 2
+"""Seconds: what is over sooner needs no clock."""
+
+
+def working(event: Queued | Step, *, draft: bool, left: float | None = None) -> str:
+    """The stage line while a job waits or runs; `left` are the seconds it should still take, None where unknown."""
+    clock = f" · about {left:.0f} s left" if left is not None and left >= SHORTEST else ""
     if isinstance(event, Queued):
         place = "next in line" if event.position <= 1 else f"place {event.position} in line"
-        return line(f"Waiting: {place}", busy=True)
+        return line(f"Waiting: {place}{clock}", busy=True)
     kind = "Draft · " if draft else ""
     if event.total <= 1:
-        return line(f"{kind}{event.stage}", busy=True)
-    return line(
-        f"{kind}{event.stage} · step {event.index} of {event.total}", busy=True, share=event.index / event.total
-    )
+        return line(f"{kind}{event.stage}{clock}", busy=True)
+    step = f"step {event.index} of {event.total}"
+    return line(f"{kind}{event.stage} · {step}{clock}", busy=True, share=event.index / event.total)
 
 
 def done(job: Job, result: Result, variation: int) -> str:

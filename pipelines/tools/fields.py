@@ -16,7 +16,7 @@ def size(default: int = 1024) -> Any:
     """Longer side in pixels, `int`; a default of 0 lets the look decide."""
     help = "Longer side of the picture." if default else "Longer side of the picture; 0: as the look asks."
     least = SMALLEST if default else 0
-    return number("Size", help, default, ge=least, le=MAX_SIDE, step=64 if default else 1, unit="px", more=False)
+    return number("Size", help, default, ge=least, le=MAX_SIDE, step=64 if default else SMALLEST, unit="px", more=False)
 
 
 def variations() -> Any:

@@ -185,9 +185,8 @@ def test_several_pictures_keep_their_order_and_any_can_be_taken_out(page: Page, 
     album.locator(".thumbnail-item").nth(1).hover()
     album.get_by_label("Remove picture 2").click()
     expect(album.locator("img")).to_have_count(2)
-    # The draft that the removal asked for comes first.
-    page.wait_for_timeout(3000)
-    page.locator("#album-generate").click()
+    page.locator("#album-generate").click()  # at once: what the click asks for is made without the one taken out
+    until(lambda: len(house.desk.jobs.list("local", 9, tool="album")) > 0 and house.free())
     expect(page.locator("#album-save")).to_be_enabled()
 
     row = house.desk.jobs.list("local", 1, tool="album")[0]
@@ -219,3 +218,31 @@ def test_the_script_on_the_api_tab_draws_a_picture_and_a_key_is_made_there(page:
     page.reload()
     expect(page.locator("#api-keys")).to_contain_text("laptop")
     expect(secret).to_be_hidden()
+
+
+def test_a_link_opens_its_tool_with_its_settings_and_a_refresh_does_not_bring_them_back(
+    page: Page, house: Theatre
+) -> None:
+    page.goto(f"{house.url}/?tool=headshot&preset=park&size=768&background=forest&nonsense=1")
+    expect(page.locator("#headshot-preset label:has(input:checked)")).to_have_text("Park")
+    expect(page.locator("#headshot-size input[type=number]")).to_have_value("768")
+    expect(page.locator("#headshot-background textarea")).to_have_value("forest")
+    expect(page).to_have_url(f"{house.url}/#headshot")
+
+
+def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "cutout")
+    page.locator("#cutout-example-coffee").click()
+    expect(stage(page, "cutout")).to_contain_text("Draft, 512 px")
+    page.locator("#cutout-generate").click()
+    expect(stage(page, "cutout")).to_contain_text("PNG")
+    page.locator("#cutout-format-of-file input").click()
+    page.get_by_role("option", name="As WEBP").click()
+    expect(stage(page, "cutout")).to_contain_text("WEBP")
+    with page.expect_download() as download:
+        page.locator("#cutout-save").click()
+    assert download.value.suggested_filename.endswith(".webp")
+    page.locator("#cutout-code > button").click()
+    expect(page.locator("#cutout-link textarea, #cutout-link input")).to_have_value(
+        re.compile(r"/\?tool=cutout.*format=webp")
+    )

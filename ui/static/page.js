@@ -61,7 +61,8 @@
     const first = !open;
     open = id;
     document.getElementById(`tab-${id}-button`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
-    if (arrived && !first && location.hash.slice(1) !== id) history.replaceState(null, "", `#${id}`);
+    // A link's settings are in the form by now; a refresh comes back to the form, not to the link.
+    if (arrived && !first && location.hash.slice(1) !== id) history.replaceState(null, "", `${location.pathname}#${id}`);
   };
 
   // Before and after: the slider sets where the photo is cut.
