@@ -169,7 +169,13 @@ def before(photo: Image, receipt: Mapping[str, Any], size: Size, side: int = 102
         scale, centre = scale * shrink, np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) * shrink
     else:
         scale, centre = min(shape[0] / width, shape[1] / height), np.array(shape) / 2
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), roll, scale)
-    matrix[:, 2] += centre - np.array([width / 2, height / 2])
-    laid = cv2.warpAffine(flat(photo), matrix, shape, flags=cv2.INTER_AREA, borderValue=(128, 128, 128))
+    source = flat(photo)
+    if scale < 1:  # warpAffine does not average: what becomes smaller is made so first
+        source = cv2.resize(source, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+        scale, (height, width) = scale * width / source.shape[1], source.shape[:2]
+    # Turned about the middles of pixels, as resize counts.
+    middle = ((width - 1) / 2, (height - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(middle, roll, scale)
+    matrix[:, 2] += centre - 0.5 - np.array(middle)
+    laid = cv2.warpAffine(source, matrix, shape, flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128))
     return jpeg(np.asarray(laid, np.uint8), side)
