@@ -6,7 +6,7 @@ import argparse
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +20,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 7860
     share: bool = False
-    auth: str = ""
+    auth: str = field(default="", repr=False)
     profile: str = ""
     data: Path = Path("data")
     require_key: bool = False

@@ -17,7 +17,12 @@ from typing import Any
 import pytest
 
 from pipelines.engines.hub import Downloads, Progress, reachable
-from pipelines.types import ModelSpec, ModelUnavailable
+from pipelines.models import allowed, checkpoint, lora
+from pipelines.models.families import driver
+from pipelines.models.specs import all_specs
+from pipelines.types import BadInput, ModelSpec, ModelUnavailable
+
+FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image")
 
 
 @pytest.fixture(autouse=True)
@@ -79,6 +84,7 @@ class Hub:
     url: str = ""
     breaks: int = 0
     served: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
 
@@ -87,9 +93,11 @@ def answering(state: Hub) -> type[http.server.BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_HEAD(self) -> None:
+            state.asked.append(self.path)
             self._file(whole=False)
 
         def do_GET(self) -> None:
+            state.asked.append(self.path)
             if not self.path.startswith("/api/"):
                 return self._file(whole=True)
             listed = [{"rfilename": name, "size": len(data)} for name, data in FILES.items()]
@@ -140,6 +148,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setenv("HF_ENDPOINT", state.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         monkeypatch.setattr("pipelines.models.families.driver._COMPONENTS", ("unet",))
+        monkeypatch.setattr("pipelines.models.allowed.PINS", {"we/made": COMMIT})
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield state
         state.gate.set()
@@ -203,3 +212,54 @@ def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
     assert now.state == "failed"
     assert now.sentence.count(".") >= 1
     assert "\n" not in now.sentence
+
+
+# ---------------------------------------------------------------- which repositories
+
+
+def test_every_repository_of_every_model_is_pinned_to_a_commit():
+    rows = [source for spec in all_specs() if spec.family in FETCHED for source in driver.sources(spec)]
+    repos = {repo for repo, _, _ in rows}
+    assert repos == set(allowed.PINS)
+    assert all(allowed.COMMIT.fullmatch(pin) for pin in allowed.PINS.values() if pin is not allowed.FIRST_SEEN)
+    assert all(revision in ("", allowed.PINS[repo]) for repo, revision, _ in rows)
+    assert [repo for repo, pin in allowed.PINS.items() if not pin] == ["alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union"]
+
+
+@pytest.mark.parametrize(
+    ("repo", "revision"),
+    [("we/else", ""), ("stabilityai/sdxl-turbo", "d" * 40), ("stabilityai/SDXL-turbo", ""), ("../etc", "")],
+)
+def test_no_other_repository_and_no_other_commit_is_asked_for(fake: Hub, repo: str, revision: str):
+    """By no way there is: loading, asking what would come, downloading on the page, a LoRA that a job names."""
+    ways = [
+        lambda: checkpoint.fetch(repo, revision, ["*"]),
+        lambda: checkpoint.fetch(repo, revision, ["*"], offline=True),
+        lambda: checkpoint.pending(repo, revision, ["*"]),
+        lambda: Downloads(asks=lambda: True)._snapshot(repo, revision, ("*",), lambda _: None),
+        lambda: lora.find(repo),
+    ]
+    for way in ways[: 4 if revision else 5]:
+        with pytest.raises((ModelUnavailable, BadInput)):
+            way()
+    assert fake.asked == []
+
+
+def test_a_name_means_the_pinned_commit(fake: Hub, tmp_path: Path):
+    for revision in ("", "main", COMMIT):
+        assert allowed.commit("we/made", revision) == COMMIT
+    Downloads(tmp_path, asks=lambda: True).wanted(MODEL)
+    assert fake.asked
+    assert all(COMMIT in path for path in fake.asked)
+
+
+def test_what_is_pinned_to_no_commit_stays_with_the_first_that_came(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("pipelines.models.allowed.PINS", {"we/made": allowed.FIRST_SEEN})
+    assert allowed.commit("we/made") == "main"
+    refs = tmp_path / "models--we--made" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text(COMMIT)
+    assert allowed.commit("we/made") == COMMIT
+    (refs / "main").write_text("../../elsewhere")
+    assert allowed.commit("we/made") == "main"

@@ -179,5 +179,10 @@ def test_a_folder_holds_one_or_names_it(tmp_path: Path):
 
 def test_a_hub_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelUnavailable, match="owner/name"):
+    with pytest.raises(ModelUnavailable, match="ByteDance/SDXL-Lightning"):
+        lora.find("ByteDance/SDXL-Lightning::none.safetensors")
+
+
+def test_a_repository_that_is_on_no_list_is_not_asked():
+    with pytest.raises(ModelUnavailable, match="list of known"):
         lora.find("owner/name")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from pipelines.models import allowed
 from pipelines.models.families import driver
 from pipelines.models.profiles import hub
 from pipelines.types import ModelSpec, ModelUnavailable
@@ -162,9 +163,10 @@ class Downloads:
         import httpx
         from huggingface_hub import snapshot_download
 
+        commit = allowed.commit(repo, revision)
         try:
             return snapshot_download(
-                repo, revision=revision or None, allow_patterns=list(patterns), cache_dir=self._folder,
+                repo, revision=commit, allow_patterns=list(patterns), cache_dir=self._folder,
                 endpoint=hub(), tqdm_class=_bar(count), max_workers=1, dry_run=dry_run,
             )  # fmt: skip
         except (OSError, httpx.HTTPError) as error:

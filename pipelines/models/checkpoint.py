@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from pipelines.models import allowed
 from pipelines.types import ModelUnavailable
 
 # Bytes per element of the types of the safetensors format; floating ones are cast on loading, the others stay.
@@ -25,17 +26,17 @@ _LOADED = {"float32": 4, "float16": 2, "bfloat16": 2}
 def fetch(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = False) -> Path:
     """The folder of `repo`: itself when it is one, else its snapshot, brought from the hub where it is not cached.
 
-    `offline` looks only at what is cached. Raises `ModelUnavailable` when it is neither here nor reachable.
+    `offline` looks only at what is cached. Raises `ModelUnavailable` when it is neither here nor reachable, and for
+    what `allowed` does not have.
     """
     if Path(repo).is_dir():
         return Path(repo)
+    commit = allowed.commit(repo, revision)
     import httpx
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(
-            repo, revision=revision or None, allow_patterns=list(patterns), local_files_only=offline
-        )
+        found = snapshot_download(repo, revision=commit, allow_patterns=list(patterns), local_files_only=offline)
     except (OSError, httpx.HTTPError) as error:
         raise ModelUnavailable(
             f"The weights of {repo} are not on this machine and could not be fetched from the hub."
@@ -47,11 +48,12 @@ def pending(repo: str, revision: str, patterns: Sequence[str]) -> int:
     """Bytes of `repo` that are not on this machine yet, as the hub tells; raises `ModelUnavailable` without the hub."""
     if Path(repo).is_dir():
         return 0
+    commit = allowed.commit(repo, revision)
     import httpx
     from huggingface_hub import snapshot_download
 
     try:
-        rows = snapshot_download(repo, revision=revision or None, allow_patterns=list(patterns), dry_run=True)
+        rows = snapshot_download(repo, revision=commit, allow_patterns=list(patterns), dry_run=True)
     except (OSError, httpx.HTTPError) as error:
         raise ModelUnavailable(f"The hub did not say what {repo} would take.") from error
     return sum(row.file_size or 0 for row in rows if row.will_download)

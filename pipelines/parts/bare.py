@@ -1,19 +1,25 @@
-"""Spawned processes that do not run the program's main module again; knows nothing of what they work on.
+"""Spawned processes that do not run the program's main module again and know no secret; not what they work on.
 
 multiprocessing tells a new process the file of `__main__`, to be run there first. With `python app.py` that is the
 whole page: seconds and 200 MB for a worker that decodes a picture. Such a worker imports this module, so it is small.
+It would also inherit the environment, where passwords and tokens stand: whoever takes a decoder over would read them.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing import util
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
 
 _starting = threading.Lock()
+_ENV = "/usr/bin/env"
+# What an interpreter needs to start as this one did. Everything else may be a secret, whatever it is called.
+_KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
 class BareProcess(SpawnProcess):
@@ -21,7 +27,7 @@ class BareProcess(SpawnProcess):
 
     def start(self) -> None:
         """Start it; other threads see an empty `__main__` for that moment."""
-        with _no_main():
+        with _starting, _no_main(), _no_secrets():
             super().start()
 
 
@@ -34,10 +40,34 @@ class BareContext(SpawnContext):
 @contextmanager
 def _no_main() -> Iterator[None]:
     # A main module without a file is skipped. The lock keeps a second start from taking the stand-in for the real one.
-    with _starting:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            yield
-        finally:
-            sys.modules["__main__"] = main
+    # The command line is told along, and a password may stand in it.
+    main, argv = sys.modules["__main__"], sys.argv
+    sys.modules["__main__"], sys.argv = ModuleType("__main__"), argv[:1]
+    try:
+        yield
+    finally:
+        sys.modules["__main__"], sys.argv = main, argv
+
+
+@contextmanager
+def _no_secrets() -> Iterator[None]:
+    # multiprocessing has no argument for a process's environment, and emptying our own for a moment would take it from
+    # every other thread. So the new process is begun by `env`, which becomes the interpreter: same id, same pipes.
+    spawn = getattr(util, "spawnv_passfds", None)
+    if spawn is None or not os.access(_ENV, os.X_OK):  # Windows
+        yield
+        return
+
+    def bare(path: str | bytes, args: Sequence[str | bytes], fds: Sequence[int]) -> int:
+        return spawn(os.fsencode(_ENV), [b"env", b"-i", *kept(os.environ), path, *args[1:]], fds)
+
+    util.spawnv_passfds = bare  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        util.spawnv_passfds = spawn  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def kept(environ: Mapping[str, str]) -> list[bytes]:
+    """`NAME=value` of what a worker is told of an environment."""
+    return [os.fsencode(f"{name}={environ[name]}") for name in _KEPT if name in environ]

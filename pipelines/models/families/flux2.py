@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.models.allowed import PINS
 from pipelines.models.families.canvas import Canvas, at_least, canvas
 from pipelines.models.families.driver import Checkpoints
 from pipelines.models.families.painter import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
@@ -31,7 +32,7 @@ KLEIN = ModelSpec(
     verbs=VERBS,
     licence="Apache-2.0",
     repo="black-forest-labs/FLUX.2-klein-4B",
-    revision="main",
+    revision=PINS["black-forest-labs/FLUX.2-klein-4B"],
     defaults=_DEFAULTS,
     options=(("lighter", "klein-streamed"),),
     dtype="auto",
@@ -49,7 +50,7 @@ KLEIN_4BIT = ModelSpec(
     verbs=VERBS,
     licence="Apache-2.0",
     repo="Disty0/FLUX.2-klein-4B-SDNQ-4bit-dynamic",
-    revision="main",
+    revision=PINS["Disty0/FLUX.2-klein-4B-SDNQ-4bit-dynamic"],
     defaults=_DEFAULTS,
     options=(("package", "sdnq"),),
     dtype="auto",

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Hashable
 from typing import Any
 
+from pipelines.models.allowed import PINS
 from pipelines.models.families.canvas import Canvas
 from pipelines.models.families.driver import Checkpoints
 from pipelines.models.families.painter import Embeds, Painter, pillow, sides, words
@@ -27,7 +28,7 @@ QWEN_EDIT = ModelSpec(
     verbs=VERBS,
     licence="Apache-2.0",
     repo="Qwen/Qwen-Image-Edit-2511",
-    revision="main",
+    revision=PINS["Qwen/Qwen-Image-Edit-2511"],
     defaults=(("num_inference_steps", 4), ("guidance_scale", 1.0), ("side", 1024)),
     options=(
         (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.models.allowed import PINS
 from pipelines.models.families.canvas import Canvas
 from pipelines.models.families.driver import Checkpoints
 from pipelines.models.families.painter import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
@@ -22,14 +23,13 @@ _UNION_BYTES = 2 * 1_255_000_000
 _TAESDXL = ("preview", "madebyollin/taesdxl")
 
 # `side`: the checkpoint was trained on pictures of side x side, and draws well at that area only.
-# No revision is pinned to a commit; the one that was loaded is kept in the loaded model's spec.
 SD15_LCM = ModelSpec(
     id="sd15-lcm",
     family="stable_diffusion",
     verbs=VERBS,
     licence="OpenRAIL-M",
     repo="stable-diffusion-v1-5/stable-diffusion-v1-5",
-    revision="main",
+    revision=PINS["stable-diffusion-v1-5/stable-diffusion-v1-5"],
     defaults=(("num_inference_steps", 6), ("guidance_scale", 1.0), ("strength", 0.6), ("side", 512)),
     options=(
         ("variant", "fp16"),
@@ -47,7 +47,7 @@ SDXL = ModelSpec(
     verbs=CONTROLLED,
     licence="OpenRAIL++-M, control: Apache-2.0",
     repo="stabilityai/stable-diffusion-xl-base-1.0",
-    revision="main",
+    revision=PINS["stabilityai/stable-diffusion-xl-base-1.0"],
     defaults=(("num_inference_steps", 30), ("guidance_scale", 5.0), ("strength", 0.6), ("side", 1024)),
     options=(("variant", "fp16"), _UNION, _TAESDXL),
     dtype="auto",
@@ -60,7 +60,7 @@ SDXL_LIGHTNING = ModelSpec(
     verbs=CONTROLLED,
     licence="OpenRAIL++-M, control: Apache-2.0",
     repo="stabilityai/stable-diffusion-xl-base-1.0",
-    revision="main",
+    revision=PINS["stabilityai/stable-diffusion-xl-base-1.0"],
     defaults=(("num_inference_steps", 4), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 1024)),
     options=(
         ("variant", "fp16"),
@@ -81,7 +81,7 @@ SDXL_TURBO = ModelSpec(
     licence="Stability AI Non-Commercial Research Community",
     commercial_ok=False,
     repo="stabilityai/sdxl-turbo",
-    revision="main",
+    revision=PINS["stabilityai/sdxl-turbo"],
     defaults=(("num_inference_steps", 2), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 512)),
     options=(("variant", "fp16"), _TAESDXL),
     dtype="auto",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.models.allowed import PINS
 from pipelines.models.families.canvas import Canvas
 from pipelines.models.families.driver import Checkpoints
 from pipelines.models.families.painter import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
@@ -25,7 +26,7 @@ Z_IMAGE = ModelSpec(
     verbs=VERBS,
     licence="Apache-2.0",
     repo="Tongyi-MAI/Z-Image-Turbo",
-    revision="main",
+    revision=PINS["Tongyi-MAI/Z-Image-Turbo"],
     # Nine steps are eight evaluations that matter: the last goes from almost nothing to nothing.
     defaults=(
         ("num_inference_steps", 9),

@@ -1,0 +1,316 @@
+"""Who stands before the studio in a siege: honest people with work to do, and everybody else; measures nothing.
+
+Honest ones come back when they are told to (429). The others send what `tests/hostile.py` and the attack list have, in
+no order, and look only whether an answer is one that a studio may give.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import random
+import zipfile
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+import httpx
+
+from pipelines.parts.provenance import verify
+from tests.hostile import HOSTILE, NAMES
+from tests.watching import EXAMPLES
+
+XSS = "<img src=x onerror=alert(1)>"
+PATIENCE = 300.0
+"""Seconds that an honest client waits for one picture; the line is long while it is besieged."""
+
+
+PEOPLE = ("astronaut", "hopper")
+PHOTOS = (*PEOPLE, "coffee", "chelsea")
+
+
+@dataclass
+class Seen:
+    """What the clients saw. `wrong` are answers that no studio may give, `lost` honest orders that came to nothing."""
+
+    ordered: int = 0
+    done: int = 0
+    waited: int = 0
+    told: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True)
+class Client:
+    """One of the fifty: its connection, its key, its dice and where it writes down what it saw."""
+
+    http: httpx.AsyncClient
+    key: str
+    dice: random.Random
+    seen: Seen
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Its key, as REST wants it."""
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def photo(self, names: tuple[str, ...] = PHOTOS) -> tuple[str, bytes]:
+        """A photo of ours under a harmless name."""
+        return "photo.jpg", (EXAMPLES / f"{self.dice.choice(names)}.jpg").read_bytes()
+
+
+Act = Callable[[Client], Awaitable[None]]
+
+
+# ---------------------------------------------------------------- honest people
+
+
+async def persistent(client: Client, method: str, path: str, **sent: Any) -> httpx.Response:
+    """The answer, after as many polite returns as it takes."""
+    for _ in range(400):
+        answer = await client.http.request(method, path, headers=client.headers, timeout=PATIENCE, **sent)
+        if answer.status_code != 429:
+            return answer
+        client.seen.waited += 1
+        await asyncio.sleep(float(answer.headers["retry-after"]) * client.dice.uniform(0.8, 1.6))
+    return answer
+
+
+async def order(client: Client) -> None:
+    """A headshot, a product, a cut-out or a scene, and a look whether its files are whole and signed."""
+    tool, values = client.dice.choice((
+        ("headshot", {"consent": "true", "size": "512", "preset": "linkedin"}),
+        ("product", {"size": "512", "preset": "amazon"}),
+        ("cutout", {}),
+        ("background", {"size": "512", "prompt": client.dice.choice(("forest", "park in the evening", XSS))}),
+        ("style", {"size": "512", "format": "webp"}),
+    ))  # fmt: skip
+    files = {} if tool == "background" else {"photo": client.photo(PEOPLE if tool == "headshot" else PHOTOS)}
+    await _ordered(client, await persistent(client, "POST", f"/v1/tools/{tool}", data=values, files=files or None))
+
+
+async def order_and_come_back(client: Client) -> None:
+    """A job that is left alone, looked after now and then, and watched from the middle."""
+    body = {"prompt": "lobby", "size": 512, "seed": client.dice.randrange(9)}
+    placed = await persistent(client, "POST", "/v1/tools/background?wait=false", json=body)
+    if placed.status_code != 202:
+        return await _ordered(client, placed)
+    job_id = placed.json()["id"]
+    async with client.http.stream("GET", f"/v1/jobs/{job_id}/events", headers=client.headers, timeout=PATIENCE) as told:
+        async for _ in told.aiter_lines():
+            pass
+    await _ordered(client, await persistent(client, "GET", f"/v1/jobs/{job_id}"))
+
+
+async def draw_as_openai(client: Client) -> None:
+    """The images API, the picture inside the answer."""
+    body = {"prompt": "studio", "model": "background", "size": "512x512", "n": 1}
+    answer = await persistent(client, "POST", "/v1/images/generations", json=body)
+    client.seen.ordered += 1
+    if answer.status_code == 200 and _signed(base64.b64decode(answer.json()["data"][0]["b64_json"])):
+        client.seen.done += 1
+    else:
+        client.seen.lost[f"images {answer.status_code} {answer.text[:160]}"] += 1
+
+
+async def _ordered(client: Client, answer: httpx.Response) -> None:
+    client.seen.ordered += 1
+    job = answer.json() if answer.status_code == 200 else {}
+    if job.get("status") != "done":
+        client.seen.lost[f"{answer.status_code} {answer.text[:200]}"] += 1
+        return
+    for file in job["files"]:
+        sent = await persistent(client, "GET", f"/v1/files/{file['id']}/content")
+        if sent.status_code != 200 or not _signed(sent.content):
+            client.seen.lost[f"file {sent.status_code} of {job['tool']}"] += 1
+            return
+    client.seen.done += 1
+
+
+def _signed(data: bytes) -> bool:
+    return getattr(verify(data), "credentials", "") == "valid"  # unchanged; whose it is, only the studio knows
+
+
+HONEST: tuple[Act, ...] = (order, order, order_and_come_back, draw_as_openai)
+
+
+# ---------------------------------------------------------------- everybody else
+
+
+def allowed(client: Client, what: str, answer: httpx.Response, *statuses: int) -> None:
+    """Note an answer that is not among `statuses`, 429 and 413 excepted."""
+    client.seen.told[f"{what} {answer.status_code}"] += 1
+    if answer.status_code not in (*statuses, 429, 413):
+        client.seen.wrong[f"{what} {answer.status_code} {answer.text[:120]}"] += 1
+
+
+@lru_cache
+def _bytes_of(place: int) -> bytes:
+    return HOSTILE[place].data()
+
+
+async def hostile_picture(client: Client) -> None:
+    """One of the thirty inputs, under one of the bad names, at a door of REST."""
+    data, name = _bytes_of(client.dice.randrange(len(HOSTILE))), client.dice.choice(NAMES) or "x.png"
+    path = client.dice.choice(("/v1/files", "/v1/tools/cutout", "/v1/tools/headshot"))
+    field_name = "file" if path == "/v1/files" else "photo"
+    answer = await client.http.post(path, files={field_name: (name, data)}, headers=client.headers)
+    allowed(client, "hostile picture", answer, 200, 400, 422)
+
+
+async def hostile_upload(client: Client) -> None:
+    """The same through the page's own upload and the event that takes it."""
+    data = _bytes_of(client.dice.randrange(len(HOSTILE)))
+    await client.http.get("/")
+    sent = await client.http.post("/gradio_api/upload", files={"files": ("picture.png", data)})
+    allowed(client, "page upload", sent, 200)
+    if sent.status_code == 200:
+        await page_event(client, sent.json()[0])
+
+
+async def page_event(client: Client, path: str) -> None:
+    """Any event of the page, called by number with this in every place."""
+    config = (await client.http.get("/config")).json()
+    row = client.dice.choice([row for row in config["dependencies"] if row["backend_fn"]])
+    given = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    body = {
+        "fn_index": row["id"], "data": [client.dice.choice((given, path, XSS, None)) for _ in row["inputs"]],
+        "session_hash": f"s{client.dice.getrandbits(60):x}", "event_data": None, "trigger_id": None,
+    }  # fmt: skip
+    joined = await client.http.post("/gradio_api/queue/join", json=body)
+    allowed(client, "page event", joined, 200, 400, 404, 422)
+    if joined.status_code == 200:
+        where = "/gradio_api/queue/data"
+        async with client.http.stream("GET", where, params={"session_hash": body["session_hash"]}) as told:
+            async for line in told.aiter_lines():
+                if "process_completed" in line or "close_stream" in line or client.dice.random() < 0.1:
+                    return  # and some just leave
+
+
+async def private_event(client: Client) -> None:
+    """An event of the page with an address or a path where a picture belongs."""
+    await page_event(client, client.dice.choice(("/etc/passwd", "http://127.0.0.1:9/secret", "../keys.sqlite3")))
+
+
+BODIES: tuple[bytes, ...] = (
+    b'{"strength": NaN}', b'{"seed": 1e999}', b'{"prompt": "\\ud800"}', b'{"prompt":' + b"[" * 50_000, b"\x00",
+    json.dumps({f"f{n}": n for n in range(20_000)}).encode(), json.dumps({"prompt": "x" * 2_000_000}).encode(),
+    json.dumps({"prompt": XSS}).encode(), json.dumps({"prompt": "nude woman"}).encode(), b'{"photo": "/etc/passwd"}',
+    b'{"photo": "http://169.254.169.254/latest"}', b'{"photo": {"path": "/etc/passwd"}}', b'{"size": 9999999}',
+)  # fmt: skip
+
+
+async def monstrous_body(client: Client) -> None:
+    """JSON that is no form."""
+    path = client.dice.choice(("/v1/tools/headshot", "/v1/tools/background", "/v1/images/generations", "/v1/batches"))
+    head = {**client.headers, "Content-Type": "application/json"}
+    answer = await client.http.post(path, content=client.dice.choice(BODIES), headers=head)
+    allowed(client, "monstrous body", answer, 200, 400, 404, 422)
+
+
+async def stranger(client: Client) -> None:
+    """Without a key, with a wrong one, from another site, and for what is not there."""
+    path = client.dice.choice((
+        "/v1/jobs", "/v1/files/..%2F..%2Fetc%2Fpasswd/content", "/gradio_api/file=/etc/passwd", "/s/x.1.y", "/v1/nope",
+        "/v1/files/file-0/content", "/static/..%2f..%2fapp.py", "/healthz", "/",
+    ))  # fmt: skip
+    head = client.dice.choice((
+        {}, {"Authorization": "Bearer sk-dbx-" + "0" * 60}, {"Origin": "https://evil.example"},
+        {"Cookie": "dbx_visitor=visitor:ann." + "0" * 64}, {"Range": "bytes=" + ",".join(f"{n}-" for n in range(900))},
+    ))  # fmt: skip
+    answer = await client.http.request(client.dice.choice(("GET", "POST", "DELETE", "OPTIONS")), path, headers=head)
+    allowed(client, "stranger", answer, 200, 206, 400, 401, 403, 404, 405, 422)
+
+
+async def flood(client: Client) -> None:
+    """More jobs than may wait, each given up at once or never looked at again."""
+    for _ in range(6):
+        body = {"prompt": "night", "size": 256}
+        answer = await client.http.post("/v1/tools/background?wait=false", json=body, headers=client.headers)
+        allowed(client, "flood", answer, 202)
+        if answer.status_code == 202 and client.dice.random() < 0.8:
+            gone = await client.http.delete(f"/v1/jobs/{answer.json()['id']}", headers=client.headers)
+            allowed(client, "cancel", gone, 200)
+
+
+async def hang_up(client: Client) -> None:
+    """A foreground call that is left in the middle, streamed or not."""
+    path = client.dice.choice(("/v1/tools/product?stream=true", "/v1/tools/cutout"))
+    try:
+        await client.http.post(
+            path, files={"photo": client.photo()}, headers=client.headers, timeout=client.dice.uniform(0.05, 1.5)
+        )
+    except httpx.TimeoutException:
+        client.seen.told["hung up"] += 1
+
+
+async def slow_upload(client: Client) -> None:
+    """A body that is announced and comes by the byte, then not at all."""
+    url = client.http.base_url
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = f"POST /v1/files HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer {client.key}\r\n"
+    writer.write(f"{head}Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 90000\r\n\r\n--b".encode())
+    for _ in range(client.dice.randrange(2, 20)):
+        await asyncio.sleep(0.5)
+        writer.write(b"\r")
+    writer.close()
+    client.seen.told["slow upload"] += 1
+    del reader
+
+
+async def hoard(client: Client) -> None:
+    """Event streams that are opened and not read."""
+    jobs = (await client.http.get("/v1/jobs", headers=client.headers)).json().get("data", [])
+    if not jobs:
+        return await flood(client)
+    for _ in range(5):
+        path = f"/v1/jobs/{client.dice.choice(jobs)['id']}/events"
+        async with client.http.stream("GET", path, headers=client.headers) as told:
+            allowed(client, "hoard", httpx.Response(told.status_code), 200)
+            await asyncio.sleep(0.5)
+
+
+async def zip_of_harm(client: Client) -> None:
+    """A ZIP whose names lead out and whose entries swell, at the page's upload and as a picture."""
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("../../escape.png", b"x")
+        out.writestr("bomb.png", bytes(30_000_000))
+        out.writestr("jobs.csv", 'photo,prompt\n=cmd|"/c calc"!A1,../../etc/passwd\n')
+    await client.http.get("/")
+    sent = await client.http.post("/gradio_api/upload", files={"files": ("jobs.zip", packed.getvalue())})
+    allowed(client, "zip", sent, 200)
+    answer = await client.http.post("/v1/files", files={"file": ("a.zip", packed.getvalue())}, headers=client.headers)
+    allowed(client, "zip as picture", answer, 400)
+    if sent.status_code == 200:
+        await page_event(client, sent.json()[0])
+
+
+OTHERS: tuple[Act, ...] = (
+    hostile_picture, hostile_picture, hostile_upload, private_event, monstrous_body, stranger, stranger, flood, hang_up,
+    slow_upload, hoard, zip_of_harm,
+)  # fmt: skip
+
+
+async def live(client: Client, acts: tuple[Act, ...], pause: tuple[float, float]) -> None:
+    """One act after the other until the siege is lifted."""
+    while not client.seen.stop.is_set():
+        act = client.dice.choice(acts)
+        try:
+            await act(client)
+        except httpx.HTTPError as error:
+            kind = f"{act.__name__}: {type(error).__name__}"
+            if acts is HONEST:
+                client.seen.ordered += 1
+                client.seen.lost[kind] += 1
+            elif not isinstance(error, httpx.TimeoutException):
+                client.seen.wrong[kind] += 1
+            else:
+                client.seen.told[kind] += 1
+        await asyncio.sleep(client.dice.uniform(*pause))
