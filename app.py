@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from ui.command import batch_arguments, run_batch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the studio, `batch JOBS --out DIR`, or `key new NAME`. Returns the exit code."""
+    """Serve the studio, `batch JOBS --out DIR`, `key new NAME` or `audit`. Returns the exit code."""
     parser = argparse.ArgumentParser("app.py", description="DesignerBox, an image studio of your own.")
     arguments(parser)
     commands = parser.add_subparsers(dest="command")
@@ -21,12 +22,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     key.add_argument("name")
     key.add_argument("--scopes", default="read,create", metavar="S", help="read, create, admin (default: %(default)s)")
     key.add_argument("--data", default=argparse.SUPPRESS, metavar="DIR")
+    audit = commands.add_parser("audit", help="read the log of refusals and reports, and prove it whole")
+    audit.add_argument("--data", default=argparse.SUPPRESS, metavar="DIR")
     batch_arguments(commands.add_parser("batch", help="a table or folder of pictures, without a browser"))
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     settings = Settings.from_namespace(args)
     logs.set_up(settings.log)
     if args.command == "batch":
         return run_batch(settings, args)
+    if args.command == "audit":
+        return read_audit(settings)
     return new_key(settings, args.name, args.scopes) if args.command == "key" else serve(settings)
 
 
@@ -49,6 +54,19 @@ def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
     print(keys.new(name, found))  # noqa: T201
     keys.close()
     return 0
+
+
+def read_audit(settings: Settings) -> int:
+    """Print every entry, oldest first, then whether each follows from the one before. Returns 1 where one does not."""
+    from pipelines.parts.audit import Audit
+
+    log = Audit(settings.data)
+    for entry in log.entries():
+        print(json.dumps(entry))  # noqa: T201
+    state = log.state()
+    broken = f"line {state.broken} does not follow from the one before it" if state.broken else "unbroken"
+    print(f"{state.entries} entries, {broken}. Last link: {state.last or 'none'}", file=sys.stderr)  # noqa: T201
+    return 1 if state.broken else 0
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from pipelines.jobs import Jobs
 from pipelines.models.specs import spec
 from pipelines.models.weights import present
 from pipelines.parts import provenance
+from pipelines.parts.audit import Audit
 from pipelines.parts.ingest import Ingest
-from pipelines.parts.safety import Audit
+from pipelines.parts.reports import Reports
 from pipelines.parts.seal import Seal
 from pipelines.parts.wording import objection
 from pipelines.settings import Settings
@@ -73,6 +74,7 @@ class Desk:
         self.tools = tuple(tools)
         self._ingest = ingest
         self._audit = Audit(settings.data)
+        self._reports = Reports(self._audit)
         self._seal = Seal(settings.data)
         self._examples: tuple[Example, ...] | None = None
 
@@ -93,6 +95,13 @@ class Desk:
     def verify(self, data: bytes) -> provenance.Said:
         """What a picture says about itself; nothing of it is kept. Raises `BadInput` with one of the image codes."""
         return self._ingest.said(data, self._seal.pair().root)
+
+    def report(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
+        """Write down that somebody points at a picture or a refusal; `reason` is one of `reports.REASONS`.
+
+        Raises `InvalidParams` for another reason, `Busy` when more come than anybody reads.
+        """
+        self._reports.take(reason, subject, owner, sha256)
 
     def examples(self) -> tuple[Example, ...]:
         """The studio's own example photos; anybody may use them, and nobody's consent is needed."""

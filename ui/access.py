@@ -156,6 +156,10 @@ class Access:
         # Where cookies are blocked, a visitor is at least the tab: its hash is random and known to nobody else.
         return self._cookie_owner(Headers(dict(request.headers))) or f"session:{request.session_hash}"
 
+    def reporter(self, request: Request) -> str:
+        """Whom the log names, hashed, as the sender of a report: the visitor's cookie, else nobody in particular."""
+        return self._cookie_owner(request.headers) or ("somebody" if self.settings.public else LOCAL)
+
     def administers(self, request: gr.Request | None) -> bool:
         """Whether this page visitor may make and revoke keys: who logged in, else who sits at this machine.
 

@@ -84,7 +84,7 @@ class Screen:
     def refused(self, error: StudioError, param: str | None = None) -> Updates:
         """The sentence beside its field; what was entered stays."""
         target = self.element(error.param or param or "")
-        return {**self.idle(words.line("")), self.tab.alert: words.alert(error.message, target)}
+        return {**self.idle(words.line("")), self.tab.alert: words.refusal(error, target)}
 
     def element(self, name: str) -> str:
         """The HTML id of a field, "" for one that is not here."""

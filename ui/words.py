@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from pipelines.types import Job, Queued, Result, Step
+from pipelines.types import Job, Queued, Result, Step, StudioError
+from ui.report import anchor
 
 IDLE = "Add a photo to begin."
 STARTED = "Starting"
@@ -50,7 +51,8 @@ def done(job: Job, result: Result, variation: int) -> str:
     """The stage line of a finished job, with what the receipt has to say."""
     file = result.files[variation]
     text = f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
-    return line(text, notes=(proof(job, result.receipt), *result.receipt.get("notices", ())))
+    told = line(text, notes=(proof(job, result.receipt), *result.receipt.get("notices", ())))
+    return told + anchor("Report this picture", job=job.id)
 
 
 def proof(job: Job, receipt: Mapping[str, Any]) -> str:
@@ -67,6 +69,12 @@ def draft_done(result: Result) -> str:
     """The stage line under a finished draft."""
     notices = result.receipt.get("notices", ())
     return line("Draft, 512 px. Generate writes the full size.", notes=notices)
+
+
+def refusal(error: StudioError, target: str = "") -> str:
+    """Why something was not done; what the content gate refused can be reported as harmless."""
+    told = alert(error.message, target)
+    return told + anchor("There is nothing wrong with it: tell the owner") if error.code == "content_policy" else told
 
 
 def alert(sentence: str, target: str = "") -> str:

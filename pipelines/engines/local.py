@@ -8,8 +8,9 @@ from typing import Any
 
 from pipelines.files import Files
 from pipelines.models.cache import Cache
+from pipelines.parts.audit import Audit
 from pipelines.parts.emit import PREVIEW_INTERVAL, Emitter
-from pipelines.parts.safety import Audit, Gate
+from pipelines.parts.safety import Gate
 from pipelines.parts.seal import Seal
 from pipelines.stream import Stream
 from pipelines.studio import JobStudio, Memo

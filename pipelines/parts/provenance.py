@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipelines.parts import sniff
+from pipelines.parts import boxes, sniff
 
 if TYPE_CHECKING:
     import c2pa
@@ -170,9 +170,9 @@ def _read(data: bytes, mime: str, anchor: str, rest: dict[str, Any]) -> Said:
     manifest = store.get("manifests", {}).get(store.get("active_manifest"))
     if manifest is None:
         return Said("unreadable", **rest)
-    standing: Credentials = "ours" if anchor and state == "Trusted" else "valid"
-    if state not in ("Valid", "Trusted"):
-        standing = "tampered"
+    standing: Credentials = "valid" if state in ("Valid", "Trusted") else "tampered"
+    if anchor and state == "Trusted":
+        standing = "ours" if _untouched(data) else "tampered"
     signature = manifest.get("signature_info") or {}
     return Said(
         standing,
@@ -181,6 +181,17 @@ def _read(data: bytes, mime: str, anchor: str, rest: dict[str, Any]) -> Said:
         parents=tuple(str(row.get("title", "")) for row in manifest.get("ingredients", ())),
         **rest,
     )
+
+
+def _untouched(data: bytes) -> bool:
+    """Whether a file of ours is as it was written also where the signature does not look."""
+    format = sniff.kind(data)
+    try:
+        sniff.check(data, format)
+    except sniff.Unfit:
+        return False
+    store = boxes.store(data, format) if format in boxes.FORMATS else None
+    return store is not None and boxes.as_written(store)
 
 
 def _actions(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,23 +1,16 @@
-"""The content gate: which pictures may come in, be shown and go out, and the log of what was refused; knows no job.
+"""The content gate: which pictures may come in, be shown and go out; knows no job.
 
 It fails closed: a net that is missing or damaged raises, an odd score blocks, and nothing is shown or kept then.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
-import logging
-import os
-import secrets
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from pipelines.models.cache import Cache
+from pipelines.parts.audit import Audit
 from pipelines.types import Image, Refused
 
 NET = "open-nsfw"
@@ -26,37 +19,6 @@ LIMIT = 0.5
 pictures tried here is 0.31."""
 INPUT_REFUSED = "The content check reads this picture as nudity, so it is not worked on."
 RESULT_REFUSED = "The content check reads the finished picture as nudity, so it was not kept."
-
-log = logging.getLogger(__name__)
-
-
-class Audit:
-    """`audit.log` in the data folder: one JSON line for each refusal, without names, words or pictures."""
-
-    def __init__(self, root: Path) -> None:
-        self._path = root / "audit.log"
-        self._key = root / "audit.secret"
-
-    def refused(self, what: str, owner: str, inputs: Sequence[str]) -> None:
-        """`what` is words, input or result; `inputs` are the SHA-256 of the pictures that came in."""
-        line = {"time": round(time.time(), 3), "owner": self._hashed(owner), "sha256": list(inputs), "verdict": what}
-        with open(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
-            file.write(json.dumps(line) + "\n")
-        log.info("refused: %s", what)
-
-    def _hashed(self, owner: str) -> str:
-        # Keyed, since the few names of an office are soon guessed from a plain hash.
-        return hmac.new(secret(self._key), owner.encode(), hashlib.sha256).hexdigest()[:16]
-
-
-def secret(path: Path) -> bytes:
-    """32 random bytes, made once and readable by their owner alone."""
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-    except FileExistsError:
-        pass
-    return path.read_bytes()
 
 
 class Gate:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from pipelines.desk import Desk
 from pipelines.types import BadInput, StudioError
+from ui.report import link
 from ui.rest.content import content
 from ui.rest.context import Owner, TheAccess, TheDesk
 from ui.rest.errors import READING, documented, response
@@ -34,7 +35,7 @@ class ShareForm(BaseModel):
 
 
 def share_object(share: Share, base: str) -> dict[str, Any]:
-    """A link. `url` opens the picture without a key, until `expires_at`."""
+    """A link. `url` opens the picture without a key, until `expires_at`; at `report_url` anybody can complain of it."""
     return {
         "id": share.id,
         "object": "share",
@@ -42,6 +43,7 @@ def share_object(share: Share, base: str) -> dict[str, Any]:
         "url": base + share.path,
         "created_at": int(share.created),
         "expires_at": share.expires,
+        "report_url": f"{base}/{link(share=share.path.rpartition('/')[2])}",
     }
 
 
@@ -96,6 +98,7 @@ def shown(desk: Desk, access: Access) -> Callable[[Request], Awaitable[Response]
         answer.headers["Cache-Control"] = "private, no-cache"
         answer.headers["X-Robots-Tag"] = "noindex"
         answer.headers["Referrer-Policy"] = "no-referrer"
+        answer.headers["Link"] = f'</{link(share=request.path_params["token"])}>; rel="report"'
         return answer
 
     return endpoint
