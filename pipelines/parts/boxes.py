@@ -48,11 +48,9 @@ def as_written(store: bytes) -> bool:
 
 def _manifest_as_written(manifest: Box) -> bool:
     _, parts = _described(manifest, _MANIFEST, None)
-    if len(parts) != len(_PARTS):
-        return False
-    for part, (kind, label) in zip(parts, _PARTS.items(), strict=True):
-        _, inside = _described(part, kind, label)
-    return len(inside) == 1 and inside[0].kind == b"cbor" and _signature_as_written(inside[0].body)
+    inside = [_described(part, kind, label)[1] for part, (kind, label) in zip(parts, _PARTS.items(), strict=True)]
+    (signature,) = inside[-1]
+    return signature.kind == b"cbor" and _signature_as_written(signature.body)
 
 
 def _signature_as_written(cose: bytes) -> bool:

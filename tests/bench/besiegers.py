@@ -73,13 +73,12 @@ Act = Callable[[Client], Awaitable[None]]
 
 async def persistent(client: Client, method: str, path: str, **sent: Any) -> httpx.Response:
     """The answer, after as many polite returns as it takes."""
-    for _ in range(400):
+    while True:
         answer = await client.http.request(method, path, headers=client.headers, timeout=PATIENCE, **sent)
         if answer.status_code != 429:
             return answer
         client.seen.waited += 1
         await asyncio.sleep(float(answer.headers["retry-after"]) * client.dice.uniform(0.8, 1.6))
-    return answer
 
 
 async def order(client: Client) -> None:
