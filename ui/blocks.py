@@ -37,6 +37,7 @@ SHORT = {
     "character": "Character",
     "business": "Business",
     "kit": "Social kit",
+    "motion": "Motion",
 }
 """What a tab says where a title is long, so that the tabs fit on two lines; others say their tool's title."""
 

@@ -25,7 +25,7 @@ _FAR = -0.35  # of the subject's way, the backdrop's: the camera keeps aiming be
 _ZOOM = 0.075  # how much nearer the subject comes at full depth
 _FAR_ZOOM = 0.4  # of that, the backdrop
 _RIM = (0.045, 0.08)  # of the width, into the hole: up to the first all mirror, from the second on all filled
-_FILLED_AT = 480  # pixels of the longer side at which the backdrop is continued
+_FILLED_AT = 288  # pixels of the longer side at which the backdrop is continued: hardly more than its rim is ever seen
 
 
 @dataclass(frozen=True)
