@@ -149,14 +149,16 @@ class Desk:
 
     def lacks(self, params: type[Params], name: str) -> tuple[Verb, ...]:
         """The verbs that field `name` needs and this profile has not; the page greys such a field."""
-        needs: Sequence[Verb] = params.schema_extra(name).get("x-needs", ())
-        return tuple(verb for verb in needs if verb not in self.profile.specs)
+        extra = params.schema_extra(name)
+        needs: Sequence[Verb] = extra.get("x-needs", ())
+        missing = tuple(verb for verb in needs if verb not in self.profile.specs)
+        return () if extra.get("x-needs-any") and len(missing) < len(needs) else missing
 
     def _check_needs(self, params: Params) -> None:
         for name, field in type(params).model_fields.items():
             missing = self.lacks(type(params), name)
             if missing and getattr(params, name) != field.default:
-                verbs = ", ".join(missing)
+                verbs = either(type(params), name).join(missing)
                 raise ModelUnavailable(
                     f"'{field.title}' needs a model for: {verbs}. The profile '{self.profile.id}' has none.", param=name
                 )
@@ -187,6 +189,11 @@ class Desk:
         if all(self.files.is_example(file_id) for file_id in flat):
             return None
         raise Refused(CONSENT, code="consent_required", param="consent")
+
+
+def either(params: type[Params], name: str) -> str:
+    """What stands between the verbs that field `name` needs: whether one of them is enough."""
+    return " or " if params.schema_extra(name).get("x-needs-any") else " and "
 
 
 def _validated(params: type[Params], values: Mapping[str, Any]) -> Params:

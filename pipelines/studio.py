@@ -183,7 +183,8 @@ class JobStudio:
             if self._gate is not None and generative(model.spec):
                 self._emit.passes = self._gate.shows
             drawn = thrift.draw(self._cache, model, render, on_step)
-        return self._settled(render.images[0], drawn) if render.verb == "edit" and render.images else drawn
+        stays = render.verb == "edit" and render.images and not render.anew
+        return self._settled(render.images[0], drawn) if stays else drawn
 
     def _settled(self, source: Image, drawn: Images) -> Images:
         """Edits put back to where `source` has things; what is left of the drift goes to the checks."""

@@ -131,6 +131,7 @@ def _field(
     label: str,
     more: bool,
     needs: tuple[Verb, ...] = (),
+    any_of: bool = False,
     extra: Mapping[str, object] | None = None,
     bounds: Mapping[str, float] | None = None,
 ) -> Any:
@@ -139,12 +140,19 @@ def _field(
         schema["x-more"] = True
     if needs:
         schema["x-needs"] = list(needs)
+    if any_of:
+        schema["x-needs-any"] = True
     return Field(default=default, title=label, description=help, json_schema_extra=schema, **dict(bounds or {}))  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
-def prompt(label: str, help: str, *, max_length: int = 400, more: bool = False, needs: tuple[Verb, ...] = ()) -> Any:
-    """Free words, `str`, empty by default."""
-    return _field("prompt", help, "", label=label, more=more, needs=needs, bounds={"max_length": max_length})
+def prompt(
+    label: str, help: str, *, max_length: int = 400, more: bool = False, needs: tuple[Verb, ...] = (),
+    any_of: bool = False,
+) -> Any:  # fmt: skip
+    """Free words, `str`, empty by default. With `any_of` one of the verbs that it `needs` is enough."""
+    return _field(
+        "prompt", help, "", label=label, more=more, needs=needs, any_of=any_of, bounds={"max_length": max_length}
+    )
 
 
 def picture(label: str, help: str, *, required: bool = False, more: bool = False) -> Any:
@@ -173,12 +181,13 @@ def choice(
     more: bool = False,
     tiles: bool = False,
     needs: tuple[Verb, ...] = (),
+    any_of: bool = False,
 ) -> Any:
     """One of the `Literal` that annotates the field; `labels` are the words shown, `tiles` dresses it with pictures."""
     extra: dict[str, object] = {"x-labels": dict(labels or {})}
     if tiles:
         extra["x-tiles"] = True
-    return _field("choice", help, default, label=label, more=more, needs=needs, extra=extra)
+    return _field("choice", help, default, label=label, more=more, needs=needs, any_of=any_of, extra=extra)
 
 
 def colour(label: str, help: str, *, more: bool = False) -> Any:
@@ -195,13 +204,17 @@ def seed() -> Any:
 
 
 def number(
-    label: str, help: str, default: float, *, ge: float, le: float, step: float = 1, unit: str = "", more: bool = True
-) -> Any:
+    label: str, help: str, default: float, *, ge: float, le: float, step: float = 1, unit: str = "", more: bool = True,
+    needs: tuple[Verb, ...] = (), any_of: bool = False,
+) -> Any:  # fmt: skip
     """A bounded `int` or `float`."""
     extra: dict[str, object] = {"x-step": step}
     if unit:
         extra["x-unit"] = unit
-    return _field("number", help, default, label=label, more=more, extra=extra, bounds={"ge": ge, "le": le})
+    bounds = {"ge": ge, "le": le}
+    return _field(
+        "number", help, default, label=label, more=more, needs=needs, any_of=any_of, extra=extra, bounds=bounds
+    )
 
 
 def flag(label: str, help: str, default: bool = False, *, more: bool = True, needs: tuple[Verb, ...] = ()) -> Any:
@@ -444,7 +457,8 @@ class Adapter:
 class Render:
     """One call of a model. `seeds` has one entry per picture wanted; `size` is (width, height).
 
-    `control` is a map of `control_kind` that the picture follows; `adapters` are worn for this call alone.
+    `control` is a map of `control_kind` that the picture follows; `adapters` are worn for this call alone. An edit that
+    is composed `anew` keeps nothing in its place, so nothing is put back there.
     """
 
     verb: Verb
@@ -461,6 +475,7 @@ class Render:
     control_kind: ControlKind = "edges"
     backdrop: Backdrop | None = None
     adapters: tuple[Adapter, ...] = ()
+    anew: bool = False
 
 
 @dataclass(frozen=True)

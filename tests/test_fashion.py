@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from pipelines.models.families.scenes.words import SCENES
+from pipelines.parts.cast import CAST, POSES, Pose, cast, joints, pose_map
 from pipelines.parts.cutout import core_of
 from pipelines.parts.lettering import CONTRAST, contrast
 from pipelines.tools import fashion
-from pipelines.types import Cutout, Draft, Face, Image, Images, Render
+from pipelines.types import BadInput, Cutout, Draft, Face, Image, Images, Render
 from tests.watching import Recorder, blob, noisy
 
 
@@ -122,3 +123,101 @@ def test_a_look_is_a_page_for_each_picture_and_a_book_begins_with_its_cover() ->
     assert len(book.frames) == len(fashion.SEASONS)
     assert (book.frames[0] == make(room, preset="cover", size=256, title="Mine").images[0]).all()
     assert make(room, preset="winter").extras == ()
+
+
+# ---------------------------------------------------------------- on models
+
+
+class Atelier(Room):
+    """The same with a model that edits, or one that follows a map; everything it is asked is kept."""
+
+    def __init__(self, verb: str, seed: int = 3) -> None:
+        super().__init__(head=False)
+        self.verb, self.seed = verb, seed
+        self.asked: list[Render] = []
+
+    def has(self, verb: str) -> bool:
+        return verb == self.verb
+
+    def draw(self, render: Render, _) -> Images:
+        self.asked.append(render)
+        return super().draw(render, _)
+
+
+def test_a_garment_from_a_photo_is_worn_by_as_many_as_asked_each_stated() -> None:
+    room = Atelier("edit")
+    draft = make(room, models=4, preset="street")
+    assert draft.names == ("model-1", "model-2", "model-3", "model-4")
+    assert draft.archive == "models"
+    assert (draft.source, draft.alphas, draft.exact) == (None, (), False)
+    for n, render in enumerate(room.asked):
+        person = CAST[n].words
+        assert person in render.prompt
+        assert f"{n + 1}: {person}" in draft.notices[0]
+        assert (render.verb, render.anew, fashion.DRESSED in render.prompt) == ("edit", True, True)
+        assert render.images[0].shape == room.image.shape
+        assert (render.images[0][0, 0] == 236).all(), "the room behind the garment is not shown to the model"
+    assert len({render.seeds for render in room.asked}) == 4
+    assert any("compare cut" in notice for notice in draft.notices)
+
+
+def test_a_control_model_follows_the_poses_map_and_needs_the_garment_in_words() -> None:
+    with pytest.raises(BadInput, match="in words") as caught:
+        make(Atelier("control"), models=1)
+    assert caught.value.param == "garment"
+    room = Atelier("control")
+    draft = make(room, models=2, garment="a navy wool coat", pose="seated")
+    for render in room.asked:
+        assert (render.verb, render.control_kind) == ("control", "pose")
+        assert "a navy wool coat" in render.prompt
+        assert render.control is not None
+        assert (render.control == pose_map(POSES["seated"], render.size)).all()
+    assert any("from your words" in notice for notice in draft.notices)
+
+
+def test_who_is_described_is_who_is_asked_for() -> None:
+    room = Atelier("edit")
+    draft = make(room, models=2, who="a man in his seventies with a grey beard")
+    assert all("a man in his seventies with a grey beard" in render.prompt for render in room.asked)
+    assert "1: a man in his seventies" in draft.notices[0]
+
+
+def test_the_models_pictures_are_bound_as_pages() -> None:
+    (book,) = make(Atelier("edit"), models=2, pdf="look").extras
+    assert (book.format, len(book.frames)) == ("pdf", 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cast_of_four_has_every_age_complexion_and_build_once_and_both_genders_twice(seed: int) -> None:
+    people = cast(4, seed)
+    for trait in ("age", "complexion", "build"):
+        assert len({getattr(person, trait) for person in people}) == 4
+    assert sorted(person.gender for person in people) == ["man", "man", "woman", "woman"]
+
+
+def test_no_trait_of_the_cast_stands_for_another() -> None:
+    for one, other in (("complexion", "gender"), ("complexion", "age"), ("gender", "age"), ("gender", "build")):
+        pairs = {(getattr(person, one), getattr(person, other)) for person in CAST}
+        assert len(pairs) > len({getattr(person, one) for person in CAST})
+    assert all("in her " in person.words or "in his " in person.words for person in CAST)
+
+
+@pytest.mark.parametrize("pose", POSES.values(), ids=POSES.keys())
+@pytest.mark.parametrize("size", [(512, 768), (768, 768), (432, 768)])
+def test_a_pose_map_is_a_whole_figure_that_stands_on_one_floor(pose: Pose, size: tuple[int, int]) -> None:
+    drawn = pose_map(pose, size).max(axis=2) > 20
+    rows, columns = np.nonzero(drawn.any(axis=1))[0], np.nonzero(drawn.any(axis=0))[0]
+    assert rows[0] > 0
+    assert rows[-1] / size[1] == pytest.approx(0.94, abs=0.02)
+    assert columns[0] > 0
+    assert columns[-1] < size[0] - 1
+    points = np.array(joints(pose))
+    assert len(points) == 18
+    assert points[0, 1] < points[1, 1] < points[8, 1] < points[10, 1], "nose, neck, hip, ankle"
+
+
+def test_poses_differ_and_a_seated_figure_is_shorter() -> None:
+    maps = [pose_map(pose, (256, 384)).astype(int) for pose in POSES.values()]
+    assert min(np.abs(a - b).mean() for n, a in enumerate(maps) for b in maps[:n]) > 1
+    tall = {key: np.ptp([y for _, y in joints(pose)]) for key, pose in POSES.items()}
+    assert tall["seated"] < 0.9 * tall["standing"]

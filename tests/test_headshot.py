@@ -93,6 +93,8 @@ class Easel:
 
     def draw(self, render: Render, _: object) -> Images:
         self.renders.append(render)
+        if render.verb == "inpaint":
+            return Images((np.full((render.size[1], render.size[0], 3), 200, np.uint8),))
         grey = 90 if render.verb == "edit" else 60 + 12 * len(self.renders)
         return Images(tuple(np.full((render.size[1], render.size[0], 3), grey, np.uint8) for _ in render.seeds))
 
@@ -144,4 +146,29 @@ def test_what_a_model_draws_on_a_person_is_dressed_and_told(preset: str) -> None
 def test_nothing_is_drawn_on_a_person_who_did_not_ask() -> None:
     easel = Easel()
     assert make(easel).exact
+    assert {render.verb for render in easel.renders} == {"backdrop"}
+
+
+def test_a_zoom_out_completes_the_frame_around_pixels_that_stay() -> None:
+    easel = Easel()
+    close, whole = make(easel, framing="wide"), make(easel, framing="wide", zoom_out=True)
+    (render,) = (each for each in easel.renders if each.verb == "inpaint")
+    assert close.source is not None
+    assert whole.source is not None
+    assert whole.source.frame.scale < close.source.frame.scale
+    assert whole.source.frame.box[3] < whole.source.frame.size[1] - 10, "the photo ends inside the frame"
+    core, image, mask = core_of(whole.source.alpha), whole.images[0], render.mask
+    assert mask is not None
+    assert (image[core] == whole.source.colour[core]).all()
+    assert (image[mask > 0.5] == 200).mean() > 0.6, "but for the seam"
+    assert not core[mask > 0.5].any()
+    assert mask[-5:].all()
+    assert headshot.DRESSED in render.prompt
+    assert any("drawn by a model" in notice for notice in whole.notices)
+
+
+def test_nothing_is_completed_where_the_photo_fills_the_frame() -> None:
+    easel = Easel()
+    draft = make(easel, framing="tight", zoom_out=True)
+    assert not any("drawn by a model" in notice for notice in draft.notices)
     assert {render.verb for render in easel.renders} == {"backdrop"}

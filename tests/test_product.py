@@ -159,3 +159,38 @@ def test_layers_come_when_they_are_asked_for_and_not_with_a_draft() -> None:
     ]  # fmt: skip
     assert make().extras == ()
     assert make(Room(draft=True), layers=True, angles=("a2",)).extras == ()
+
+
+# ---------------------------------------------------------------- invented sides
+
+
+class Painter(Room):
+    """With an edit model that paints a blue picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Render] = []
+
+    def draw(self, render: Render, emit: object) -> Images:
+        if render.verb != "edit":
+            return super().draw(render, emit)  # pyright: ignore[reportArgumentType]
+        self.asked.append(render)
+        return Images((np.full((render.size[1], render.size[0], 3), (0, 0, 200), np.uint8),))
+
+
+@pytest.mark.parametrize("preset", ["oak", "transparent"])
+def test_invented_sides_are_named_and_told_and_prove_nothing(preset: str) -> None:
+    room = Painter()
+    draft = make(room, preset=preset, invent=3)
+    assert draft.names == ("own-1", "invented-left", "invented-right", "invented-behind")
+    assert [row is not None for row in draft.sources] == [True, False, False, False]
+    assert any("drawn by a model from one photo" in note for note in draft.notices)
+    assert all(render.anew and render.images[0].shape[2] == 3 for render in room.asked)
+    alone = make(preset=preset)
+    assert (draft.images[0] == alone.images[0]).all()
+
+
+def test_invented_sides_stand_behind_ones_own() -> None:
+    draft = make(Painter(), preset="shopify", angles=("a2",), invent=1)
+    assert draft.names == ("angle-1", "angle-2", "invented-left")
+    assert [row is not None for row in draft.sources] == [True, False, False]

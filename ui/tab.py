@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.desk import Desk, Example
+from pipelines.desk import Desk, Example, either
 from pipelines.parts.write import STILLS
 from pipelines.types import Params, Subject, Tool
 from ui import words
@@ -222,7 +222,7 @@ def _groups(params: type[Params], rows: tuple[Field, ...]) -> tuple[list[Field],
 
 def _locked(desk: Desk, params: type[Params], name: str) -> str:
     missing = desk.lacks(params, name)
-    return LOCKED.format(verbs=" and ".join(missing)) if missing else ""
+    return LOCKED.format(verbs=either(params, name).join(missing)) if missing else ""
 
 
 def _examples(tool: Tool, desk: Desk) -> tuple[tuple[Example, gr.Button], ...]:

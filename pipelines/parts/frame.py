@@ -80,10 +80,13 @@ def _levelled(face: Face) -> float:
     return face.roll if LEVELLED_ROLL[0] <= abs(face.roll) <= LEVELLED_ROLL[1] else 0.0
 
 
-def head_frame(cutout: Cutout, face: Face, row: Framing, size: Size, params: Subject) -> Frame:
+def head_frame(
+    cutout: Cutout, face: Face, row: Framing, size: Size, params: Subject, *, closer: bool = True
+) -> Frame:  # fmt: skip
     """Frame a head by the table: chin to crown, eye line, centre; level a slight roll.
 
-    Where the photo ends inside the frame the head is framed closer, as far as it takes, and a notice says so.
+    Where the photo ends inside the frame the head is framed closer, as far as it takes, and a notice says so; not with
+    `closer` off, for whoever draws what the photo lacks.
     """
     roll = _levelled(face)
     width, height = size
@@ -100,7 +103,8 @@ def head_frame(cutout: Cutout, face: Face, row: Framing, size: Size, params: Sub
         eye_line = max(row.eyes * height, HEADROOM * height + scale * (float(eyes[1]) - crown))
         return np.array([width * (0.5 + params.placement_x), eye_line + height * params.placement_y])
 
-    scale = _closer(turn @ _cut_points(cutout.alpha) - anchor[:, None], target, wanted, size)
+    cuts = turn @ _cut_points(cutout.alpha) - anchor[:, None]
+    scale = _closer(cuts, target, wanted, size) if closer else wanted
     notices = list(_head_notices(face, scale, wanted, cut_crown))
     there = target(scale)
     frame = _frame(scale * turn, there - scale * anchor, scale, roll, size, cutout.alpha.shape, float(there[1]))
@@ -257,6 +261,22 @@ def sides_cut(alpha: Alpha) -> tuple[str, ...]:
     """The photo's sides that cut the subject: at least 1.5 % of the side is covered."""
     edges = {"left": alpha[:, 0], "top": alpha[0], "right": alpha[:, -1], "bottom": alpha[-1]}
     return tuple(side for side, edge in edges.items() if float((edge > 0.5).mean()) > 0.015)
+
+
+def missing(alpha: Alpha, frame: Frame) -> Alpha:
+    """1 in the frame where the photo, whose `alpha` it is, ends although the subject goes on: beyond each side that
+    cuts it. 0 elsewhere, and everywhere when nothing is cut inside the frame.
+    """
+    width, height = frame.size
+    rows, columns = alpha.shape
+    there = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5))
+    back = np.linalg.inv(np.vstack([frame.matrix, [0, 0, 1]]))
+    x, y = (back[n, 0] * there[0] + back[n, 1] * there[1] + back[n, 2] for n in (0, 1))
+    beyond = {"left": x < 0, "top": y < 0, "right": x > columns, "bottom": y > rows}
+    out = np.zeros((height, width), np.float32)
+    for side in sides_cut(alpha):
+        out[beyond[side]] = 1
+    return out
 
 
 # ---------------------------------------------------------------- the one resampling

@@ -65,9 +65,14 @@ def softer(ground: Colour) -> Colour:
 # ---------------------------------------------------------------- grid and page
 
 
-def sheet(portraits: Sequence[Image], labels: Sequence[Label], brand: Brand, width: int, *, headed: bool) -> Image:
-    """All portraits (of one shape) in rows on light paper, `width` pixels across; `headed` puts the brand on top."""
-    columns = COLUMNS[len(portraits) - 1]
+def sheet(
+    portraits: Sequence[Image], labels: Sequence[Label], brand: Brand, width: int, *, headed: bool, columns: int = 0
+) -> Image:
+    """All portraits (of one shape) in rows on light paper, `width` pixels across; `headed` puts the brand on top.
+
+    `columns` 0: as many as suit their number.
+    """
+    columns = columns or COLUMNS[len(portraits) - 1]
     rows = math.ceil(len(portraits) / columns)
     edge, gap = round(_MARGIN * width), round(_GUTTER * width)
     across = min((width - 2 * edge - (columns - 1) * gap) // columns, round(0.36 * width))

@@ -8,6 +8,8 @@ from typing import Literal
 from pipelines.parts.compose import Shadow, compose
 from pipelines.parts.frame import bounds, photo_frame, place, sides_cut, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
+from pipelines.parts.pages import Brand, Label, sheet
+from pipelines.parts.source import findings, mended
 from pipelines.tools import fields
 from pipelines.types import (
     MAX_SIDE,
@@ -25,10 +27,13 @@ from pipelines.types import (
     Subject,
     Tool,
     choice,
+    flag,
     picture,
     seed,
 )
 
+FOUR = 4
+SHEET = 1600  # pixels across the contact sheet
 PresetId = Literal[
     "studio-grey", "spotlight", "apartment", "lobby", "workshop", "forest", "park", "night", "sunset", "venice",
     "my-backdrop",
@@ -78,6 +83,13 @@ class Background(Subject):
     ratio: RatioId = choice("Shape", "Width to height.", "photo", labels={"photo": "As the photo"})
     size: int = fields.size(1280)
     variations: int = fields.variations()
+    contact_sheet: bool = flag(
+        "Contact sheet of four", "Four scenes to choose from on one page, and each as a picture.", more=False
+    )
+    mend: bool = flag(
+        "Mend the photo", "Lifts a photo that is too dark and sharpens one that is soft, where the check found it so. "
+        "Your pixels change then.",
+    )  # fmt: skip
     colour: str | None = fields.scene_colour()
     blur: float = fields.blur()
     light: fields.Light = fields.light()
@@ -87,12 +99,12 @@ class Background(Subject):
 
 
 def run(params: Background, studio: Studio, emit: Emit) -> Draft:
-    """Cut out, keep the place, set the scene, compose."""
+    """Cut out, keep the place, check the source, set the scenes, compose; then the contact sheet."""
     if params.preset == "my-backdrop" and params.backdrop is None and not params.prompt:
         raise BadInput("Choose a picture for 'My backdrop', or another scene.", param="backdrop")
     if params.photo is None:
-        scenes = _scenes(params, studio, emit, _scene_size(params, studio), Backdrop(subject="any"))
-        return Draft(images=scenes.images, notices=scenes.notices)
+        scenes, titles = _scenes(params, studio, emit, _scene_size(params, studio), Backdrop(subject="any"))
+        return _sheeted(Draft(images=scenes.images, notices=scenes.notices), params, studio, titles)
 
     photo = studio.open(params.photo)
     cutout = studio.cutout(params, emit)
@@ -102,25 +114,55 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     placed = place(photo, cutout, frame)
     faces = studio.faces(params.photo)
     key: Side = key_side(photo, faces[0]) if faces else "none"
+    found = findings(photo, cutout.alpha, placed, faces[params.pick : params.pick + 1])
+    mends = params.mend and any(each.mended for each in found)
+    stood = mended(placed, photo, found) if mends else placed
 
-    scenes = _scenes(params, studio, emit, size, _asked(placed, photo, key, person=bool(faces)))
+    scenes, titles = _scenes(params, studio, emit, size, _asked(stood, photo, key, person=bool(faces)))
     stands = not sides_cut(cutout.alpha) and not faces
     images = []
     for n, plate in enumerate(scenes.images):
         shadow = Shadow() if stands else None
         relit = params.light == "relit"
-        images.append(compose(placed, plate, seed=studio.seed + n, key=key, shadow=shadow, relit=relit))
+        images.append(compose(stood, plate, seed=studio.seed + n, key=key, shadow=shadow, relit=relit))
         emit("Composing", n + 1, len(scenes.images), images[-1])
-    return Draft(
+    said = (each.mended if mends and each.mended else each.sentence for each in found)
+    draft = Draft(
         images=tuple(images),
         source=placed,
         alphas=(placed.alpha,),
-        notices=(*cutout.notices, *frame.notices, *scenes.notices),
-        exact=params.light == "exact",
+        notices=(*cutout.notices, *frame.notices, *said, *scenes.notices),
+        exact=params.light == "exact" and not mends,
     )
+    return _sheeted(draft, params, studio, titles)
 
 
-def _scenes(params: Background, studio: Studio, emit: Emit, size: Size, asked: Backdrop) -> Images:
+def _scenes(
+    params: Background, studio: Studio, emit: Emit, size: Size, asked: Backdrop
+) -> tuple[Images, tuple[str, ...]]:  # fmt: skip
+    """The plates, and a title for each: one scene in its variations, or four scenes for the contact sheet."""
+    if studio.draft or not params.contact_sheet:
+        drawn = _scene(params, studio, emit, size, asked, 1 if studio.draft else params.variations)
+        return drawn, tuple(str(n + 1) for n in range(len(drawn.images)))
+    if params.prompt or params.backdrop:  # what was asked for is not swapped for another place
+        return _scene(params, studio, emit, size, asked, FOUR), tuple(str(n + 1) for n in range(FOUR))
+    images, notices = [], []
+    names = next_scenes(params.preset)
+    for name in names:
+        drawn = _scene(params.model_copy(update={"preset": name}), studio, emit, size, asked, 1)
+        images += drawn.images
+        notices += drawn.notices
+    return Images(tuple(images), tuple(dict.fromkeys(notices))), tuple(SCENES[name].title for name in names)
+
+
+def next_scenes(preset: str) -> tuple[str, ...]:
+    """The scene and those that follow it in the list, four in all; the list goes round."""
+    names = [name for name, row in SCENES.items() if row.scene]
+    at = names.index(preset)
+    return tuple(names[(at + step) % len(names)] for step in range(FOUR))
+
+
+def _scene(params: Background, studio: Studio, emit: Emit, size: Size, asked: Backdrop, count: int) -> Images:
     scene = SCENES[params.preset]
     backdrop = replace(
         asked,
@@ -129,9 +171,25 @@ def _scenes(params: Background, studio: Studio, emit: Emit, size: Size, asked: B
         picture=studio.open(params.backdrop) if params.backdrop else None,
         blur=params.blur / 100,
     )
-    seeds = tuple(studio.seed + n for n in range(1 if studio.draft else params.variations))
+    seeds = tuple(studio.seed + n for n in range(count))
     words = params.prompt or ("" if params.backdrop else scene.words)
     return studio.draw(Render(verb="backdrop", prompt=words, size=size, seeds=seeds, backdrop=backdrop), emit)
+
+
+def _sheeted(draft: Draft, params: Background, studio: Studio, titles: tuple[str, ...]) -> Draft:
+    """With the contact sheet before the pictures that are on it, and all of them in one archive."""
+    if studio.draft or not params.contact_sheet:
+        return draft
+    page = sheet(draft.images, [Label(title) for title in titles], Brand(), SHEET, headed=False, columns=2)
+    own = None if draft.source is None or params.photo is None else (params.photo, draft.source)
+    names = (f"{n}-{title.lower().replace(' ', '-')}" for n, title in enumerate(titles, 1))
+    return replace(
+        draft,
+        images=(page, *draft.images),
+        sources=() if own is None else (None, *(own for _ in draft.images)),
+        names=("contact-sheet", *names),
+        archive="scenes",
+    )
 
 
 def _asked(placed: Placed, photo: Image, key: Side, *, person: bool) -> Backdrop:
@@ -169,7 +227,14 @@ TOOL = Tool(
     summary="Another place behind the same subject, in the photo's own light and framing.",
     params=Background,
     run=run,
-    strengths=("Custom environments", "Seamless blending", "Any style or theme", "High resolution", "Fast"),
+    strengths=(
+        "Custom environments",
+        "Seamless blending",
+        "Any style or theme",
+        "High resolution",
+        "Fast",
+        "Checks the source, and mends light and softness",
+    ),
     limits=("Invented scenes need a GPU model; here they are chosen from built-in ones",),
     examples=("astronaut", "hopper", "coffee"),
 )

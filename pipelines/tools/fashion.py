@@ -1,4 +1,4 @@
-"""Lookbook: one photo in a season's scene, graded and laid out; the clothes are the photo's, it dresses nobody."""
+"""Lookbook: one photo in a season's scene, graded and laid out, dressing nobody; with a model, people who wear it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipelines.parts.cast import POSES, cast, pose_map
 from pipelines.parts.compose import Shadow, compose
 from pipelines.parts.exports import pages
 from pipelines.parts.frame import bounds, fill_frame, place, sides_cut, size_of
@@ -17,6 +18,7 @@ from pipelines.tools import fields
 from pipelines.types import (
     Alpha,
     Backdrop,
+    BadInput,
     Cutout,
     Draft,
     Emit,
@@ -26,6 +28,7 @@ from pipelines.types import (
     Placed,
     Render,
     Side,
+    Size,
     Studio,
     Subject,
     Tool,
@@ -39,9 +42,12 @@ PresetId = Literal[
     "clean-grey", "spring", "summer", "autumn", "winter", "street", "evening", "editorial-bw", "flat-lay", "cover",
 ]  # fmt: skip
 RatioId = Literal["4:5", "2:3", "1:1", "9:16"]
+PoseId = Literal["varied", "standing", "walking", "hand-on-hip", "arms-crossed", "turned", "seated"]
 RATIOS: dict[str, tuple[int, int]] = {"4:5": (4, 5), "2:3": (2, 3), "1:1": (1, 1), "9:16": (9, 16)}
 Triple = tuple[float, float, float]
 _NONE: Triple = (0.0, 0.0, 0.0)
+# Whatever a model is asked to draw on a person, this is asked with it.
+DRESSED = "An adult, fully clothed."
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,23 @@ class Fashion(Subject):
         "PDF", "Pages to print or to send: this look, or every look there is with the cover first.", "none", more=True,
         labels={"none": "None", "look": "This look", "book": "All ten looks"},
     )  # fmt: skip
+    models: int = number(
+        "On models", "So many drawn people wear it; 0: the photo as it is. Who they are is stated on the result, and "
+        "read from no photo.", 0, ge=0, le=4, needs=("edit", "control"), any_of=True, more=False,
+    )  # fmt: skip
+    who: str = prompt(
+        "Who wears it", "Empty: a cast balanced in gender, age, complexion and build.", max_length=160, more=True,
+        needs=("edit", "control"), any_of=True,
+    )  # fmt: skip
+    garment: str = prompt(
+        "The garment in words", "Needed where the model follows poses and cannot wear what is in a photo.",
+        max_length=160, more=True, needs=("edit", "control"), any_of=True,
+    )  # fmt: skip
+    pose: PoseId = choice(
+        "Pose", "Followed as a map by a control model, told in words to others.", "varied", more=True,
+        labels={"varied": "A different one each", **{key: row.title for key, row in POSES.items()}},
+        needs=("edit", "control"), any_of=True,
+    )  # fmt: skip
     grading: int = number("Grading", "0: the colours as they are.", 100, ge=0, le=100, unit="%")
     backdrop: str | None = fields.my_backdrop()
     colour: str | None = fields.scene_colour()
@@ -123,11 +146,13 @@ class Taken:
 
 
 def run(params: Fashion, studio: Studio, emit: Emit) -> Draft:
-    """Cut out, stand in the frame, set the season, grade, letter; then the pages."""
+    """Cut out, stand in the frame, set the season, grade, letter; then the pages. Or put it on models."""
     photo = studio.open(params.photo)
     cutout = studio.cutout(params, emit)
     faces = studio.faces(params.photo)
     emit("Cutting out", 1, 1)
+    if params.models and not studio.draft:
+        return _modelled(params, cutout, studio, emit)
     taken = Taken(photo, cutout, faces, key_side(photo, faces[0]) if faces else "none")
     images, placed, said = _looked(params, taken, studio, emit)
     return Draft(
@@ -176,8 +201,69 @@ def _pages(
         names = ["cover", *(name for name in SEASONS if name != "cover")]
         looks = [params.model_copy(update={"preset": name, "variations": 1}) for name in names]
         images = tuple(_looked(look, taken, studio, emit)[0][0] for look in looks)
+    return _bound(params, images)
+
+
+def _bound(params: Fashion, images: tuple[Image, ...]) -> tuple[Extra, ...]:
+    """These pictures as one PDF, where one is asked for."""
+    if params.pdf == "none":
+        return ()
     name = "lookbook" if params.pdf == "book" else params.preset
     return (Extra("result", "pdf", pages(images, params.title or "Lookbook"), images, name),)
+
+
+# ---------------------------------------------------------------- on models
+
+
+def _modelled(params: Fashion, cutout: Cutout, studio: Studio, emit: Emit) -> Draft:
+    """Drawn people in the garment, one picture each, in the season's place; who was drawn is said."""
+    if not studio.has("edit") and not params.garment:
+        raise BadInput("This model follows poses and cannot wear what a photo shows: say the garment in words.",
+                       param="garment")  # fmt: skip
+    season, size = SEASONS[params.preset], size_of(RATIOS[params.ratio], params.size)
+    people = [params.who] * params.models if params.who else [each.words for each in cast(params.models, studio.seed)]
+    worn = _garment(cutout)
+    images: list[Image] = []
+    for n, person in enumerate(people):
+        drawn = studio.draw(_worn(params, studio, season, size, person, n, worn), emit)
+        image = graded(drawn.images[0], season.grade, params.grading / 100)
+        _letter(image, params, season, np.zeros(image.shape[:2], np.float32))
+        images.append(image)
+        emit("Dressing", n + 1, len(people), image)
+    stated = "; ".join(f"{n}: {person}" for n, person in enumerate(people, 1))
+    how = ("The garment was drawn after your photo: compare cut, pattern and colour before you publish."
+           if studio.has("edit") else "The garment was drawn from your words.")  # fmt: skip
+    return Draft(
+        images=tuple(images),
+        notices=(*cutout.notices, f"The people are drawn and were asked for as {stated}.", how),
+        exact=False,
+        extras=_bound(params, tuple(images)),
+        names=tuple(f"model-{n}" for n in range(1, len(images) + 1)),
+        archive="models" if len(images) > 1 else "",
+    )
+
+
+def _worn(
+    params: Fashion, studio: Studio, season: Season, size: Size, person: str, n: int, worn: Image
+) -> Render:  # fmt: skip
+    """What is asked of the model: by the photo where it takes one, by a pose map where it follows one."""
+    poses = tuple(POSES.values())
+    pose = poses[(studio.seed + n) % len(poses)] if params.pose == "varied" else POSES[params.pose]
+    place = params.background or season.words
+    who = f"Fashion photograph of {person}, whole figure, {pose.words}, {place}. {DRESSED}"
+    if studio.has("edit"):
+        words = f"{who} Wearing exactly the garment of the picture{': ' + params.garment if params.garment else ''}."
+        return Render("edit", words, size, (studio.seed + n,), images=(worn,), anew=True)
+    return Render(
+        "control", f"{who} Wearing {params.garment}.", size, (studio.seed + n,), control=pose_map(pose, size),
+        control_kind="pose",
+    )  # fmt: skip
+
+
+def _garment(cutout: Cutout) -> Image:
+    """The garment on light grey: a model that sees no room draws none of it."""
+    alpha = cutout.alpha[..., None]
+    return np.asarray(cutout.colour * alpha + 236 * (1 - alpha) + 0.5, np.uint8)
 
 
 def _foot(alpha: Alpha) -> float:
@@ -267,8 +353,16 @@ TOOL = Tool(
     summary="Your photo in a season's light, graded and laid out. It dresses nobody: the clothes are the photo's.",
     params=Fashion,
     run=run,
-    strengths=("Lifestyle imagery", "Seasonal themes", "High-fashion looks", "Brand alignment", "Cover layout", "PDF"),
-    limits=("Dresses nobody; other clothes, models and poses need a GPU model",),
+    strengths=(
+        "Lifestyle imagery",
+        "Seasonal themes",
+        "High-fashion looks",
+        "Brand alignment",
+        "Cover layout",
+        "PDF",
+        "Model variety and poses, with a GPU model",
+    ),
+    limits=("Without a GPU model it dresses nobody: the clothes are the photo's",),
     person=True,
     examples=("astronaut", "hopper", "coffee"),
 )

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from pipelines.parts.compose import compose
-from pipelines.parts.frame import framing, head_frame, over, place, size_of
+from pipelines.parts.frame import framing, head_frame, missing, over, place, resample, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.parts.ranking import ranked, sentences
 from pipelines.tools import fields
 from pipelines.types import (
+    Alpha,
     Backdrop,
     BadInput,
     Colour,
@@ -27,6 +29,7 @@ from pipelines.types import (
     Subject,
     Tool,
     choice,
+    flag,
     pictures,
     prompt,
     seed,
@@ -40,6 +43,8 @@ FramingId = Literal["auto", "tight", "classic", "wide", "actor", "badge"]
 SetId = Literal["one", "four", "all"]
 # Whatever a model is asked to draw on a person, this is asked with it.
 DRESSED = "fully clothed, shoulders covered, professional"
+SEAM = 0.012  # of the longer side, over which what is drawn meets the photo, outside it
+COMPLETED = "What your photo cuts off was drawn by a model, around your own pixels, which are unchanged."
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,10 @@ class Headshot(Subject):
         "Set", "Several looks of one person, in one crop, one eye line and one light.", "one", more=True,
         labels={"one": "This look", "four": "Four looks", "all": "All colour looks"},
     )  # fmt: skip
+    zoom_out: bool = flag(
+        "Complete the frame", "Where the photo ends before the framing does: what is missing of you is drawn, around "
+        "your own pixels. Without it the framing comes closer.", needs=("inpaint",),
+    )  # fmt: skip
     background: str = fields.words("Takes the place of the look's backdrop, for example: workshop, forest, night.")
     expression: str = prompt("Expression", "For example: a calm smile.", max_length=80, needs=("edit",))
     outfit: str = prompt("Outfit", "For example: a navy blazer over a white shirt.", max_length=120, needs=("edit",))
@@ -124,8 +133,11 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
 
     look = LOOKS[params.preset]
     row = framing(look.framing if params.framing == "auto" else params.framing)
-    frame = head_frame(cutout, face, row, size_of(row.ratio, 512 if studio.draft else params.size), params)
+    size = size_of(row.ratio, 512 if studio.draft else params.size)
+    completes = params.zoom_out and not studio.draft
+    frame = head_frame(cutout, face, row, size, params, closer=not completes)
     placed = place(photo, cutout, frame)
+    lacks = missing(cutout.alpha, frame) if completes else np.zeros(placed.alpha.shape, np.float32)
     emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
     key = key_side(photo, face)
@@ -137,16 +149,18 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
         notices += scenes.notices
         for plate in scenes.images:
             image = compose(placed, plate, seed=studio.seed + len(images), key=key, relit=params.light == "relit")
+            image = _completed(params, studio, image, photo, placed, lacks, emit)
             image = _monochrome(image) if LOOKS[name].monochrome else image
             edited = _edited(params, studio, image, emit)
             images += edited.images
             notices += edited.notices
             emit("Composing", len(images), len(names), images[-1])
     drawn = bool(_wishes(params))
+    notices += [COMPLETED] if lacks.any() else []
     return Draft(
         images=tuple(images),
         source=placed,
-        alphas=() if drawn else (placed.alpha,),
+        alphas=() if drawn or lacks.any() else (placed.alpha,),
         notices=tuple(dict.fromkeys(notices)),
         exact=params.light == "exact" and not look.monochrome and not drawn,
         names=names if params.looks != "one" else (),
@@ -204,6 +218,24 @@ def _edited(params: Headshot, studio: Studio, image: Image, emit: Emit) -> Image
     drawn = studio.draw(Render("edit", words, size, (studio.seed,), images=(image,)), emit)
     said = "A model drew this change. Skin and face were compared with your photo: the receipt says how far they moved."
     return Images(drawn.images, (said, *drawn.notices))
+
+
+def _completed(
+    params: Headshot, studio: Studio, image: Image, photo: Image, placed: Placed, lacks: Alpha, emit: Emit
+) -> Image:  # fmt: skip
+    """The portrait with what the photo cuts off drawn by a model; not one of the photo's own pixels is touched."""
+    if not lacks.any():
+        return image
+    ours = lacks[..., None] == 0
+    # The model begins with the photo's last rows drawn out: cloth goes on as cloth.
+    start = np.where(ours, image, resample(photo, placed.frame))
+    words = f"The same person, body and clothes continuing beyond the edge, {DRESSED}. {params.background}"
+    size = image.shape[1], image.shape[0]
+    render = Render("inpaint", words, size, (studio.seed,), images=(start,), mask=lacks, strength=1.0)
+    drawn = studio.draw(render, emit).images[0]
+    away = cv2.distanceTransform((lacks > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    weight = np.clip(away / (SEAM * max(size)), 0, 1)[..., None]
+    return np.asarray(np.where(ours, image, start + weight * (drawn.astype(np.float32) - start) + 0.5), np.uint8)
 
 
 def _face(params: Headshot, studio: Studio) -> Face:

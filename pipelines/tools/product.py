@@ -45,6 +45,16 @@ RATIOS: dict[str, tuple[int, int]] = {"1:1": (1, 1), "4:5": (4, 5), "4:3": (4, 3
 # Where products touch the ground, in shares of the height; the podium's top lies higher.
 _SURFACE, _FLOORS = 0.84, {"podium": 0.80}
 SPIN_SIDE = 1024
+SIDES = {
+    "left": "seen from its left side, the camera 45 degrees further to the left at the same height",
+    "right": "seen from its right side, the camera 45 degrees further to the right at the same height",
+    "behind": "seen from behind, the camera at the same height",
+    "above": "seen from above, the camera 60 degrees higher",
+}
+INVENTED = (
+    "The angles named 'invented' were drawn by a model from one photo: what that photo does not show is a guess. "
+    "Compare them with the product before you sell with them."
+)
 SPIN_FPS = 4.0
 
 # The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
@@ -79,6 +89,10 @@ class Product(Subject):
     angles: tuple[str, ...] = pictures(
         "Other sides", "Your photos of the same product from other sides: a set of one scale, baseline and exposure, "
         "and a spin.", at_least=0, at_most=7, more=True,
+    )  # fmt: skip
+    invent: int = number(
+        "Invented angles", "Other sides of it, drawn by a model from this one photo, and labelled so.", 0, ge=0, le=4,
+        needs=("edit",),
     )  # fmt: skip
     colour: str | None = fields.scene_colour()
     fill: float = number(
@@ -148,7 +162,8 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
         draft = replace(
             draft, extras=tuple(e for n, image in enumerate(images) for e in ground.layers(image, placed, n))
         )
-    return _turned(draft, params, studio, emit, first, group[0], ground) if params.angles else draft
+    draft = _turned(draft, params, studio, emit, first, group[0], ground) if params.angles else draft
+    return _invented(draft, params, studio, emit) if params.invent else draft
 
 
 def _taken(file_id: str, studio: Studio, emit: Emit) -> Taken:
@@ -301,6 +316,32 @@ def _turned(
     )
 
 
+def _invented(draft: Draft, params: Product, studio: Studio, emit: Emit) -> Draft:
+    """The first picture from sides that no photo shows, by a model; named and told as what they are."""
+    seen = draft.images[0]
+    alpha = seen[..., 3:].astype(np.float32) / 255 if seen.shape[2] == 4 else 1.0
+    flat = np.asarray(seen[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
+    sides = tuple(SIDES.items())[: params.invent]
+    drawn: list[Image] = []
+    for _, words in sides:
+        asked = f"The same product, {words}. Its shape, colours, label and marks, the ground and the light stay."
+        size = flat.shape[1], flat.shape[0]
+        drawn += studio.draw(Render("edit", asked, size, (studio.seed,), images=(flat,), anew=True), emit).images
+    assert draft.source is not None
+    # Of several sides only the first stands where the first photo does.
+    proved = 1 if params.angles else len(draft.images)
+    rows = [(params.photo, draft.source) if n < proved else None for n in range(len(draft.images))]
+    names = draft.names or tuple(f"own-{n}" for n in range(1, len(draft.images) + 1))
+    return replace(
+        draft,
+        images=(*draft.images, *drawn),
+        sources=(*rows, *(None for _ in drawn)),
+        names=(*names, *(f"invented-{name}" for name, _ in sides)),
+        archive=draft.archive or "angles",
+        notices=(*draft.notices, INVENTED),
+    )
+
+
 def _set(found: Apart) -> str:
     measured = f"scale within {found.scale:.1%}, baseline {found.base:.1%} of the height, exposure {found.light:.1f} L*"
     if found.together:
@@ -328,6 +369,6 @@ TOOL = Tool(
         "Brand consistency",
         "Lifestyle scenes",
     ),
-    limits=("Invented camera angles need a GPU model",),
+    limits=("Invented camera angles need a GPU model, and are labelled",),
     examples=("coffee",),
 )

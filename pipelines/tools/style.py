@@ -59,7 +59,11 @@ class Style(Params):
     )  # fmt: skip
     size: int = fields.size()
     prompt: str = prompt(
-        "Style in words", "Drawn by a model, in place of the style above.", more=True, needs=("image",)
+        "Style in words",
+        "Drawn by a model, in place of the style above.",
+        more=True,
+        needs=("edit", "image"),
+        any_of=True,
     )
     detail: int = number("Detail", "How much of the small things is drawn.", 50, ge=0, le=100, unit="%")
     brush: float = number(
@@ -120,8 +124,11 @@ def _styled(params: Style, studio: Studio, emit: Emit, photo: Image, faces: list
 
 
 def _from_words(params: Style, studio: Studio, emit: Emit, photo: Image) -> Image:
-    """The model sees the photo and the words; detail says how close it keeps."""
+    """The model sees the photo and the words. An edit model is told what stays; of an image model detail says it."""
     size = (photo.shape[1], photo.shape[0])
+    if studio.has("edit"):
+        words = f"The same picture, with everything and everybody where it is, redrawn in this style: {params.prompt}."
+        return studio.draw(Render("edit", words, size, (studio.seed,), images=(photo,)), emit).images[0]
     render = Render("image", params.prompt, size, (studio.seed,), images=(photo,), strength=0.8 - params.detail / 250)
     return studio.draw(render, emit).images[0]
 
