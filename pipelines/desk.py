@@ -151,8 +151,8 @@ class Desk:
         """The verbs that field `name` needs and this profile has not; the page greys such a field."""
         extra = params.schema_extra(name)
         needs: Sequence[Verb] = extra.get("x-needs", ())
-        missing = tuple(verb for verb in needs if verb not in self.profile.specs)
-        return () if extra.get("x-needs-any") and len(missing) < len(needs) else missing
+        missing: tuple[Verb, ...] = tuple(verb for verb in needs if verb not in self.profile.specs)
+        return () if extra.get("x-needs-any", False) and len(missing) < len(needs) else missing
 
     def _check_needs(self, params: Params) -> None:
         for name, field in type(params).model_fields.items():

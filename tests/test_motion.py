@@ -55,8 +55,8 @@ def test_near_things_move_more_than_far_ones_and_the_other_way(seen: motion.Plan
 
 def _way(one: np.ndarray, other: np.ndarray, rows: slice, columns: slice) -> float:
     """How far a part went to the side, in pixels."""
-    part = (np.ascontiguousarray(each[rows, columns]) for each in (one, other))
-    return cv2.phaseCorrelate(*part)[0][0]
+    first, second = (np.ascontiguousarray(each[rows, columns]) for each in (one, other))
+    return cv2.phaseCorrelate(first, second)[0][0]
 
 
 def test_nothing_of_the_subject_stays_behind_it(seen: motion.Planes) -> None:
@@ -148,8 +148,8 @@ def test_the_content_gate_is_shown_the_furthest_places_of_the_camera() -> None:
     params = tool.Motion(photo="x", size=256, seconds=3, depth=100)
     draft = tool.run(params, Easel(), Recorder())  # pyright: ignore[reportArgumentType]
     first, one, other = shown(draft)
-    near = slice(80, 110), slice(100, 150)
-    assert abs(_way(*(each.astype(np.float32).mean(axis=2) for each in (one, other)), *near)) > 6
+    grey = [each.astype(np.float32).mean(axis=2) for each in (one, other)]
+    assert abs(_way(grey[0], grey[1], slice(80, 110), slice(100, 150))) > 6
     assert first.shape == one.shape
 
 

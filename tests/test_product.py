@@ -171,9 +171,9 @@ class Painter(Room):
         super().__init__()
         self.asked: list[Render] = []
 
-    def draw(self, render: Render, emit: object) -> Images:
+    def draw(self, render: Render, _) -> Images:
         if render.verb != "edit":
-            return super().draw(render, emit)  # pyright: ignore[reportArgumentType]
+            return super().draw(render, _)
         self.asked.append(render)
         return Images((np.full((render.size[1], render.size[0], 3), (0, 0, 200), np.uint8),))
 

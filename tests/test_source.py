@@ -114,8 +114,9 @@ def test_a_burnt_face_is_found() -> None:
 
 
 def test_a_small_subject_is_told_in_pixels() -> None:
-    photo, alpha = (cv2.resize(part, None, fx=0.25, fy=0.25) for part in (example("coffee"), alpha_of("coffee")))
-    rows = findings(np.asarray(photo, np.uint8), alpha, stand(np.asarray(photo, np.uint8), alpha, 8))
+    photo = np.asarray(cv2.resize(example("coffee"), None, fx=0.25, fy=0.25), np.uint8)
+    alpha = np.asarray(cv2.resize(alpha_of("coffee"), None, fx=0.25, fy=0.25), np.float32)
+    rows = findings(photo, alpha, stand(photo, alpha, 8))
     (size,) = (row for row in rows if row.id == "size")
     assert "enlarged 8.0 times" in size.sentence
     assert not size.mended
