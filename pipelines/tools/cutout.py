@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from pipelines.parts.frame import bounds, photo_frame, place
 from pipelines.tools import fields
-from pipelines.types import Draft, Emit, Placed, Studio, Subject, Tool, flag, number
+from pipelines.types import (
+    Alpha,
+    BadInput,
+    Cutout,
+    Draft,
+    Emit,
+    Image,
+    Placed,
+    Studio,
+    Subject,
+    Tool,
+    choice,
+    flag,
+    number,
+)
+
+MOST = 8  # subjects of one photo
+SAME = 0.8  # of what either covers: two looks that found one and the same
 
 
 class CutOut(Subject):
     """The form."""
 
+    subjects: Literal["one", "all", "each"] = choice(
+        "Subjects", "Of several people or things in one photo.", "one",
+        labels={"one": "The main one", "all": "All together", "each": "Each by itself"},
+    )  # fmt: skip
     trim: bool = flag("Trim", "Crop to the subject.", True, more=False)
     margin: int = number(
         "Margin", "Around the trimmed subject, in percent of its longer side.", 4, ge=0, le=50, unit="%"
@@ -23,22 +45,62 @@ class CutOut(Subject):
 
 
 def run(params: CutOut, studio: Studio, emit: Emit) -> Draft:
-    """Cut out, keep every pixel where it is, trim."""
+    """Cut out one subject or every one, keep every pixel where it is, trim."""
     photo = studio.open(params.photo)
-    cutout = studio.cutout(params, emit)
-    emit("Cutting out", 1, 1, lambda: cutout.colour)
+    found = [studio.cutout(params, emit)] if params.subjects == "one" else _every(params, studio, emit)
+    emit("Cutting out", 1, 1, lambda: found[0].colour)
+    cutouts = [_together(found)] if params.subjects == "all" else found
     rows, columns = photo.shape[:2]
-    placed = place(photo, cutout, photo_frame(cutout.alpha, (columns, rows), params))
+    made = [place(photo, each, photo_frame(each.alpha, (columns, rows), params)) for each in cutouts]
     if params.trim:
-        placed = _trimmed(placed, params.margin / 100)
-    alpha = np.clip(placed.alpha * 255 + 0.5, 0, 255).astype(np.uint8)
+        made = [_trimmed(placed, params.margin / 100) for placed in made]
+    made = made[:1] if studio.draft else made
+    several = len(made) > 1
+    count = (f"{len(found)} subjects.",) if params.subjects != "one" else ()
+    notices = [note for each in cutouts for note in each.notices]
     return Draft(
-        images=(np.dstack([placed.colour, alpha]),),
-        source=placed,
-        alphas=(placed.alpha,),
-        notices=(*cutout.notices, *placed.frame.notices),
+        images=tuple(_cut(placed) for placed in made),
+        source=made[0],
+        alphas=tuple(placed.alpha for placed in made),
+        notices=tuple(dict.fromkeys((*count, *notices, *made[0].frame.notices))),
         transparent=True,
+        sources=tuple((params.photo, placed) for placed in made),
+        names=tuple(f"subject-{n}" for n in range(1, len(made) + 1)) if several else (),
+        archive="subjects" if several else "",
     )
+
+
+def _cut(placed: Placed) -> Image:
+    return np.dstack([placed.colour, np.clip(placed.alpha * 255 + 0.5, 0, 255).astype(np.uint8)])
+
+
+def _every(params: CutOut, studio: Studio, emit: Emit) -> list[Cutout]:
+    """Each subject once, the largest first; people who touch are cut out as one."""
+    found: list[Cutout] = []
+    for pick in range(1 if params.matte else MOST):
+        try:
+            each = studio.cutout(params.model_copy(update={"pick": pick}), emit)
+        except BadInput as error:
+            if not found or error.param != "pick":
+                raise
+            break
+        if not any(_same(each.alpha, other.alpha) for other in found):
+            found.append(each)
+    return found
+
+
+def _same(one: Alpha, other: Alpha) -> bool:
+    both, either = np.minimum(one, other).sum(), np.maximum(one, other).sum()
+    return bool(both > SAME * either)
+
+
+def _together(found: list[Cutout]) -> Cutout:
+    """All of them on one transparency; where edges meet, whoever is more opaque is seen."""
+    colour, alpha = found[0].colour, found[0].alpha
+    for each in found[1:]:
+        colour = np.where((each.alpha > alpha)[..., None], each.colour, colour)
+        alpha = np.maximum(alpha, each.alpha)
+    return Cutout(colour, alpha, tuple(note for each in found for note in each.notices))
 
 
 def _trimmed(placed: Placed, margin: float) -> Placed:
@@ -67,7 +129,13 @@ TOOL = Tool(
     summary="Your subject on a transparent background, every pixel its own.",
     params=CutOut,
     run=run,
-    strengths=("Transparent PNG", "Your own pixels, unchanged", "Full resolution", "Brush to repair"),
+    strengths=(
+        "Transparent PNG",
+        "Several subjects",
+        "Your own pixels, unchanged",
+        "Full resolution",
+        "Brush to repair",
+    ),
     limits=("Glass and fine veils are cut as solid",),
     examples=("coffee", "hopper", "astronaut"),
 )
