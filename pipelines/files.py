@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import sqlite3
@@ -16,8 +15,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipelines.disk import told_when_full
 from pipelines.parts.write import encode_png
-from pipelines.types import Image, NotFound, StudioError
+from pipelines.types import Image, NotFound
 
 Role = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
 PUBLIC = "*"
@@ -117,21 +117,20 @@ class Files:
     def write(self, path: Path, data: bytes) -> None:
         """Write beside and move into place, so that no half file is ever seen. Raises `disk_full`."""
         part = path.with_name(f".part-{uuid.uuid4().hex}")
-        try:
-            with part.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())  # else a power cut leaves the name without the bytes
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StudioError("The disk is full; nothing was written.", code="disk_full") from error
-            raise
+        with told_when_full():
+            try:
+                with part.open("wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())  # else a power cut leaves the name without the bytes
+                os.replace(part, path)
+            except OSError:
+                part.unlink(missing_ok=True)
+                raise
 
     def _record(self, file_id: str, owner: str, role: str, format: str, path: Path, w: int, h: int, sha: str) -> None:
         row = (file_id, owner, role, format, path.name, w, h, path.stat().st_size, sha, time.time())
-        with self._lock:
+        with self._lock, told_when_full():
             self._db.execute(
                 "INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?) "
                 "ON CONFLICT (id, owner) DO UPDATE SET created = excluded.created",

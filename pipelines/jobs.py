@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.disk import told_when_full
 from pipelines.lanes import Engine, Feeder, Lanes
 from pipelines.stream import Stream
 from pipelines.table import Table, result_of
@@ -62,7 +63,7 @@ class Jobs:
     # ------------------------------------------------------------ the public four
 
     def submit(self, job: Job, slot: tuple[str, int] | None = None) -> str:
-        """Queue `job` and return its id. Raises `Busy` (`queue_full`) when as many wait as may wait.
+        """Queue `job` and return its id. Raises `Busy` (`queue_full`) when as many wait as may wait, or `disk_full`.
 
         `slot` is (batch id, row): a row that has a job already gets no second one.
         """
@@ -70,7 +71,9 @@ class Jobs:
             if not job.batch and not self._may_wait():
                 raise Busy(f"{self.waiting} jobs are waiting already. Please try again in a moment.")
             self.admit(job)
-            if self.table.insert(job, slot):
+            with told_when_full():
+                inserted = self.table.insert(job, slot)
+            if inserted:
                 self._watchers.expect(job.id)
                 self._tell_positions()
                 self._lanes.wake()

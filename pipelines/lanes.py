@@ -51,8 +51,8 @@ class Feeder(Protocol):
         """Submit the next row; False when there is none."""
         ...
 
-    def hold(self, job_id: str, error: StudioError) -> None:
-        """This row found the disk full: pause its batch. Called under the queue's lock."""
+    def hold(self, job_id: str) -> None:
+        """This row found the disk full: put it back and pause what runs. Called under the queue's lock."""
         ...
 
 
@@ -198,8 +198,8 @@ class Lanes:
     def _again(self, job: Job, error: StudioError) -> bool:
         """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong."""
         if error.code == "disk_full" and self._feeder is not None:
-            self._patiently(lambda: self._table.put_back(job.id))
-            self._feeder.hold(job.id, error)
+            feeder = self._feeder
+            self._patiently(lambda: feeder.hold(job.id))
             return True
         if error.status < 500 or not self._patiently(lambda: self._table.spend(job.id)):
             return False

@@ -7,7 +7,7 @@ import logging
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.files import Files
@@ -60,10 +60,10 @@ def sweep(table: Table, files: Files, keep: Keep) -> int:
     return gone
 
 
-def delete(table: Table, files: Files, owner: str, ids: Sequence[str]) -> int:
+def delete(table: Table, files: Files, owner: str, ids: Sequence[str], kept: Collection[str] = ()) -> int:
     """Forget these ended jobs of the owner's, and their pictures that nothing else of the owner's names; how many.
 
-    A row of a batch stays told of as deleted, so that no retry and no restart makes it anew.
+    Pictures in `kept` stay. A row of a batch stays told of as deleted, so that no retry and no restart makes it anew.
     """
     with table.lock:
         rows = [row for row in map(table.row, ids) if row is not None and row["owner"] == owner and row["finished"]]
@@ -80,7 +80,7 @@ def delete(table: Table, files: Files, owner: str, ids: Sequence[str]) -> int:
     named = {found for row in rows for text in (row["job"], row["result"] or "") for found in _ID.findall(text)}
     if named:
         named -= {found for text in _texts(table, owner) for found in _ID.findall(text)}
-    for file_id in named:
+    for file_id in named.difference(kept):
         files.disown(file_id, owner)
     return len(rows)
 

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal, get_args
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from pipelines.batch import MANIFEST, Line, dry_run, lay_out, open_jobs, save_manifest, save_zip, template
 from pipelines.batch.batches import FULL
 from pipelines.batch.reading import read
 from pipelines.batch.shelf import Folder, Zip, checked
+from pipelines.files import pixels_sha256
 from pipelines.parts.ingest import MAX_BYTES
 from pipelines.tools import TOOLS
 from pipelines.types import BadInput, NotFound, OutOfMemory, StudioError, Tool
@@ -165,7 +171,7 @@ FAULTS: tuple[tuple[str, str | None], ...] = (
     ("nope.png,,0.5,,", "photo"),
     ("text.png,,0.5,,", "photo"),
     ("../secret.png,,0.5,,", "photo"),
-    ("/etc/passwd,,0.5,,", "photo"),
+    ("half.jpg,,0.5,,", "photo"),
     (f"{'n' * 300}.png,,0.5,,", "photo"),
     ("a.png,,7,,", "level"),
     ("a.png,,much,,", "level"),
@@ -180,32 +186,54 @@ FAULTS: tuple[tuple[str, str | None], ...] = (
 )
 
 
-def faulty(folder: Path) -> tuple[Path, dict[int, str | None]]:
-    """Sixty rows of which fifteen are planted faults, with a mark at the start and a row in Latin-1."""
+# How a table may be written: with a mark and one row in Latin-1, with semicolons and all in Latin-1, in 16 bit.
+Writing = Literal["marked", "semicolons", "sixteen"]
+WRITINGS: tuple[Writing, ...] = get_args(Writing)
+
+
+def faulty(folder: Path, writing: Writing = "marked") -> tuple[Path, dict[int, str | None]]:
+    """Sixty rows of which fifteen are planted faults."""
     picture(folder / "a.png")
     written(folder / "text.png", "this is no picture")
+    whole = picture(folder / "whole.jpg", side=200)
+    written(folder / "half.jpg", whole.read_bytes()[: whole.stat().st_size // 2])
     rows = ["a.png,good,0.25,first,"] + ["a.png,good,,,"] * 44
     where = {}
     for n, (row, column) in enumerate(FAULTS):
         place = 2 + 4 * n
         rows.insert(place, row)
         where[place + 1] = column
-    text = "\ufeffphoto,note,level,id,colour\n" + "\n".join(rows) + "\n"
-    return written(folder / "jobs.csv", text.encode().replace(b"good,0.25", b"gr\xfcn,0.25")), where
+    text = "photo,note,level,id,colour\n" + "\n".join(rows) + "\n"
+    green = text.replace("good,0.25", "grün,0.25")
+    if writing == "semicolons":
+        data = green.translate(str.maketrans(",;", ";,")).encode("latin-1")
+    elif writing == "sixteen":
+        data = green.encode("utf-16")
+    else:
+        data = b"\xef\xbb\xbf" + text.encode().replace(b"good,0.25", b"gr\xfcn,0.25")
+    return written(folder / "jobs.csv", data), where
 
 
-def test_a_dry_run_names_every_planted_fault_by_row_and_column_and_keeps_nothing(here: Room, tmp_path: Path) -> None:
-    path, where = faulty(tmp_path / "jobs")
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_a_dry_run_names_every_planted_fault_by_row_and_column_and_keeps_nothing(
+    here: Room, tmp_path: Path, writing: Writing
+) -> None:
+    path, where = faulty(tmp_path / "jobs", writing)
     report = dry_run(here.batches, here.made(path))
     assert (report.rows, report.good, report.bad) == (60, 45, 15)
     assert {fault.row: fault.column for fault in report.faults} == where
-    assert all(fault.code in ("invalid_request", "unsupported_image") for fault in report.faults)
+    codes = {"invalid_request", "unsupported_image", "corrupt_image"}
+    assert {fault.code for fault in report.faults} == codes
+    assert [remark.row for remark in report.remarks] == ([] if writing == "sixteen" else [1])
     assert list((here.root / "files").iterdir()) == []
-    assert here.press.ran == []
+    assert here.desk.jobs.list(OWNER) == []
 
 
-def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(here: Room, tmp_path: Path) -> None:
-    path, where = faulty(tmp_path / "jobs")
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(
+    here: Room, tmp_path: Path, writing: Writing
+) -> None:
+    path, where = faulty(tmp_path / "jobs", writing)
     batch = here.made(path)
     here.batches.start(batch.id)
     assert here.done(batch) == "done"
@@ -218,12 +246,15 @@ def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(he
     done = [row for row in rows if row["status"] == "done"]
     assert all((tmp_path / "jobs" / row["file"]).is_file() for row in done)
     assert {row["seed"] for row in done} == {"7"}
+    first = here.desk.jobs.get(next(here.batches.rows(batch.id)).job_id or "")
+    assert first is not None
+    assert first.job.params["note"] == "grün"
+    assert bool(first.job.notices) == (writing != "sixteen")
 
 
 def test_time_and_disk_are_told_from_what_was_measured(here: Room, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,note\n" + "a.png,x\n" * 4)
-    assert dry_run(here.batches, here.made(path)).seconds is None
     batch = here.made(path)
     here.press.pause = 0.05
     here.batches.start(batch.id)
@@ -232,6 +263,31 @@ def test_time_and_disk_are_told_from_what_was_measured(here: Room, tmp_path: Pat
     assert report.seconds is not None
     assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
     assert report.bytes
+    assert report.fits
+    assert len(here.press.ran) == 4
+
+
+def test_where_nothing_was_measured_two_rows_are_done_and_forgotten(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    mine = here.desk.take(picture(tmp_path / "b.png", 50).read_bytes(), OWNER)[0]
+    path = written(tmp_path / "jobs.csv", "photo,note\n" + "a.png,x\n" * 3 + "b.png,y\n")
+    here.press.pause = 0.05
+    report = dry_run(here.batches, here.made(path))
+    assert here.press.ran == ["x", "y"]
+    assert report.seconds is not None
+    assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
+    assert report.bytes
+    assert (here.desk.jobs.list(OWNER), here.desk.jobs.counts()) == ([], (0, 0))
+    assert [path.stem for path in (here.root / "files").iterdir()] == [mine]
+
+
+@pytest.mark.parametrize("error", [BadInput("No face."), OutOfMemory("Too large.")])
+def test_a_row_that_cannot_be_done_leaves_the_cost_unknown(here: Room, tmp_path: Path, error: StudioError) -> None:
+    picture(tmp_path / "a.png")
+    here.press.errors += [error] * 3
+    report = dry_run(here.batches, here.made(written(tmp_path / "jobs.csv", "photo\na.png\n")))
+    assert (report.good, report.seconds, report.bytes) == (1, None, None)
+    assert list((here.root / "files").iterdir()) == []
 
 
 # ---------------------------------------------------------------- going on
@@ -335,6 +391,68 @@ def test_a_disk_that_is_full_at_the_door_pauses_too(
     here.batches.start(batch_id)
     assert here.done(here.batches.get(batch_id, OWNER)) == "done"
     assert here.batches.progress(batch_id).done == 4
+
+
+@pytest.fixture
+def small_disk(here: Room, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], None]]:
+    """Says how many bytes of pictures the disk has room for; None: as many as one likes."""
+    room: list[int | None] = [None]
+    real = os.fsync
+
+    def fsync(number: int) -> None:
+        used = sum(path.stat().st_size for path in here.desk.files.root.iterdir())
+        if room[0] is not None and used > room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    yield lambda size: room.__setitem__(0, size)
+    room[0] = None
+
+
+def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done_once(
+    here: Room, tmp_path: Path, small_disk: Callable[[int | None], None]
+) -> None:
+    rng = np.random.default_rng(0)
+    for n in range(12):
+        PIL.Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / f"{n}.png")
+    rows = "".join(f"{n}.png,row {n},{n}\n" for n in range(12))
+    batch = here.made(written(tmp_path / "jobs.csv", f"photo,note,seed\n{rows}"))
+    other = here.made(tmp_path / "jobs.csv", level=0.1)
+    small_disk(150_000)
+    here.batches.start(batch.id)
+    assert here.done(batch) == "paused"
+    stood = here.batches.progress(batch.id)
+    assert 0 < stood.done < 12
+    assert (stood.failed, stood.left) == (0, 12 - stood.done)
+    assert here.batches.get(batch.id, OWNER).note == FULL
+    assert not (here.root / ".ballast").exists(), "the room for saying so was not given up"
+    assert not list((here.root / "files").glob(".part*"))
+
+    here.batches.start(other.id)  # there is still no room: it says so too
+    assert here.done(other) == "paused"
+    small_disk(None)
+    for each in (batch, other):
+        here.batches.start(each.id)
+        assert here.done(each) == "done"
+        found = [here.desk.jobs.get(row.job_id or "") for row in here.batches.rows(each.id)]
+        files = [row.result.files[0] for row in found if row is not None and row.result is not None]
+        assert len(files) == 12
+        assert all(pixels_sha256(here.desk.files.open(file.id)) == file.pixels_sha256 for file in files)
+    assert not (here.root / ".ballast").exists()
+
+
+def test_a_table_that_has_no_room_for_a_batch_is_told_of_and_keeps_no_half_of_it(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.csv", "photo,note\n" + f"a.png,{'w' * 200}\n" * 2000)
+    db = here.desk.jobs.table.db
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0] + 2}")
+    with pytest.raises(StudioError) as caught:
+        here.made(path)
+    assert caught.value.code == "disk_full"
+    db.execute("PRAGMA max_page_count = 1073741823")
+    assert here.batches.list(OWNER) == []
+    assert here.batches.progress(here.made(path).id).total == 2000
 
 
 def test_somebody_elses_batch_is_not_found(here: Room, tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import logging
+import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +13,9 @@ import PIL.Image
 import pytest
 
 from app import main
+from pipelines.batch import FULL
 from tests.watching import EXAMPLES
-from ui.command import DONE, FAILED, REFUSED, STATE, duration
+from ui.command import DONE, FAILED, PAUSED, REFUSED, STATE, duration, size
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +46,9 @@ def test_a_dry_run_makes_nothing_and_says_what_will_fail(
     jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(jobs, tmp_path / "out", "--dry-run") == FAILED
-    assert "row 2, photo: There is no picture 'late.png'." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "row 2, photo: There is no picture 'late.png'." in told
+    assert re.search(r"About \d+ s and \d+ kB of \d+.* free\.", told)
     assert not (tmp_path / "out").exists()
 
 
@@ -71,6 +78,27 @@ def test_what_cannot_be_run_is_a_sentence_and_exit_code_two(
     assert run(tmp_path, tmp_path / "out", *more) == REFUSED
     assert capsys.readouterr().err.strip()
     assert not (tmp_path / "out" / STATE).exists()
+
+
+def test_a_disk_that_is_full_where_the_results_go_pauses_and_resume_lays_them_all_out(
+    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    photo(jobs.with_name("late.png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", full)
+        patch.setattr(shutil, "copyfile", full)
+        assert run(jobs, tmp_path / "out") == PAUSED
+    assert FULL in capsys.readouterr().err
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name != STATE]
+    assert run(jobs, tmp_path / "out", "--resume") == DONE
+    assert {"00001-red-cup.png", "00002-late.png", "manifest.csv"} <= {p.name for p in (tmp_path / "out").iterdir()}
+
+
+def test_sizes_read_like_sizes() -> None:
+    assert [size(n) for n in (1500, 12e6, 3.44e9)] == ["2 kB", "12 MB", "3.4 GB"]
 
 
 def test_durations_read_like_durations() -> None:

@@ -38,6 +38,7 @@ RANK = {
     "pipelines.stream": 4,
     "pipelines.parts.emit": 4,  # lies among the parts and works for the studio: it writes to the stream
     "pipelines.parts": 3,
+    "pipelines.disk": 3,
     "pipelines.models": 2,
     "pipelines.types": 1,
 }

@@ -18,6 +18,7 @@ from pipelines.batch.manifest import linked, results
 from pipelines.batch.shelf import checked
 from pipelines.batch.store import Seeds
 from pipelines.desk import Desk
+from pipelines.disk import told_when_full
 from pipelines.types import JSON, BadInput, NotFound, StudioError
 from ui import batch_words, words
 from ui.access import Access
@@ -205,7 +206,12 @@ class BatchEvents:
         # Nobody can guess a batch's id, so nobody can guess the address.
         path = Path(parts.save.GRADIO_CACHE) / shown / "results.zip"
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_zip(self.batches, shown, path)
+        try:
+            with told_when_full():
+                save_zip(self.batches, shown, path)
+        except StudioError as error:
+            yield {**self._refused(error), parts.pack: gr.Button("Make ZIP", interactive=True)}
+            return
         yield {
             parts.pack: gr.Button("Make ZIP", interactive=True),
             parts.save: gr.DownloadButton(value=str(path), visible=True),

@@ -7,7 +7,7 @@ from html import escape
 
 from pipelines.batch import Batch, Progress, Report
 from ui import words
-from ui.command import duration
+from ui.command import NO_ROOM, duration, size
 from ui.pictures import data_url
 
 IDLE = "Drop pictures, a ZIP or a table to begin."
@@ -53,11 +53,19 @@ def report(found: Report) -> str:
     """What a dry run found, every fault by row and column."""
     told = f"{found.rows} rows checked: {found.good} can be done, {found.bad} cannot."
     if found.seconds is None or found.bytes is None:
-        cost = "Time and disk are not known before this tool has made its first pictures here."
+        cost = "Time and disk are not known: not one row could be done to measure them."
     else:
-        cost = f"About {duration(found.seconds)}, {found.bytes / 1e6:.0f} MB; {found.free / 1e9:.1f} GB are free."
+        cost = f"About {duration(found.seconds)}, {size(found.bytes)}; {size(found.free)} are free."
+    if not found.fits:
+        cost += f" {NO_ROOM}"
     rows = [(fault.row, fault.column or "", fault.message, fault.code) for fault in found.faults]
-    return f"<p><strong>{told}</strong> {cost}</p>{faults(rows)}"
+    return f"<p><strong>{told}</strong> {cost}</p>{faults(rows)}{remarks(found)}"
+
+
+def remarks(found: Report) -> str:
+    """What was set right on rows that can be done."""
+    told = [f"Row {each.row}: {escape(each.message)}" for each in found.remarks[:FAULTS_SHOWN]]
+    return f"<p>{'<br>'.join(told)}</p>" if told else ""
 
 
 def faults(rows: Sequence[tuple[int, str, str, str]]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.disk import told_when_full
 from pipelines.settings import Settings
 from pipelines.types import JSON, BadInput, StudioError
 
@@ -24,6 +25,7 @@ STATE = ".batch"
 """Folder inside --out: the rows and how far each is, so that a run can be resumed wherever the folder lies."""
 DONE, FAILED, REFUSED, PAUSED, INTERRUPTED = 0, 1, 2, 3, 130
 SHOWN = 20
+NO_ROOM = "There is no room for all of it: the batch would pause where the disk is full."
 TICK = 0.5
 """Seconds between two looks."""
 QUIET_TICK = 30.0
@@ -99,7 +101,13 @@ def _begun(studio: Studio, args: argparse.Namespace, out: Path) -> int:
     batch = batches.create(
         plan, jobs.lines(), OWNER, name=jobs.name, seed=args.seed, seeds=args.seeds, source=jobs.source
     )
-    return _report(dry_run(batches, batch, _checked)) if args.dry_run else _follow(batches, batch, out)
+    return _report(dry_run(batches, batch, _checked, _standing(out))) if args.dry_run else _follow(batches, batch, out)
+
+
+def _standing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists: it lies on the same disk."""
+    folder = folder.absolute()
+    return folder if folder.exists() else _standing(folder.parent)
 
 
 def _shared(pairs: list[str]) -> dict[str, JSON]:
@@ -117,29 +125,44 @@ def _shared(pairs: list[str]) -> dict[str, JSON]:
 
 def _follow(batches: Batches, batch: Batch, out: Path) -> int:
     """Until every row has ended, or it paused by itself; pictures appear in `out` as they are finished."""
-    from pipelines.batch import MANIFEST, lay_out, save_manifest
+    from pipelines.batch import FULL, MANIFEST, lay_out, save_manifest
 
     batches.start(batch.id)
-    line = _Line()
-    since = 0.0
-    while True:
+    try:
+        with told_when_full():
+            now = _until_rest(batches, batch.id, out)
+            lay_out(batches, batch.id, out)
+            save_manifest(batches, batch.id, out / MANIFEST)
+    except StudioError as error:
+        if error.code != "disk_full":
+            raise
+        batches.pause(batch.id, FULL)
         now = batches.get(batch.id, OWNER)
-        looked = time.time()
-        lay_out(batches, batch.id, out, since)
-        since = looked - 1  # a row may be finished while another is laid out; what lies there is not laid out twice
-        progress = batches.progress(batch.id)
-        line.show(progress, last=now.state != "running")
-        if now.state != "running":
-            break
-        time.sleep(TICK)
-    lay_out(batches, batch.id, out)
-    save_manifest(batches, batch.id, out / MANIFEST)
+        now = now if now.state == "paused" else replace(now, state="paused", note=FULL)  # all done, not all laid out
     if now.state == "paused":
         _say(f"Paused. {now.note}", error=True)
         return PAUSED
     for row in _first(batches, batch.id):
         _say(row, error=True)
+    progress = batches.progress(batch.id)
     return DONE if progress.done == progress.total else FAILED
+
+
+def _until_rest(batches: Batches, batch_id: str, out: Path) -> Batch:
+    """The batch once nothing of it goes on."""
+    from pipelines.batch import lay_out
+
+    line = _Line()
+    since = 0.0
+    while True:
+        now = batches.get(batch_id, OWNER)
+        looked = time.time()
+        lay_out(batches, batch_id, out, since)
+        since = looked - 1  # a row may be finished while another is laid out; what lies there is not laid out twice
+        line.show(batches.progress(batch_id), last=now.state != "running")
+        if now.state != "running":
+            return now
+        time.sleep(TICK)
 
 
 def _first(batches: Batches, batch_id: str) -> list[str]:
@@ -191,6 +214,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def size(number: float) -> str:
+    """`350 kB`, `12 MB`, `3.4 GB`."""
+    if number < 1e6:
+        return f"{number / 1e3:.0f} kB"
+    return f"{number / 1e6:.0f} MB" if number < 1e9 else f"{number / 1e9:.1f} GB"
+
+
 # ---------------------------------------------------------------- dry run
 
 
@@ -204,11 +234,15 @@ def _report(report: Report) -> int:
     _say(f"\r{report.rows} rows: {report.good} can be done, {report.bad} cannot.")
     for fault in report.faults:
         _say(_sentence(fault.row, fault.column, fault.message, fault.code))
+    for remark in report.remarks:
+        _say(f"row {remark.row}: {remark.message}")
     if report.seconds is None or report.bytes is None:
-        _say("Time and disk: not known before the first pictures were made here.")
+        _say("Time and disk are not known: not one row could be done to measure them.")
     else:
-        _say(f"About {duration(report.seconds)} and {report.bytes / 1e6:.0f} MB of {report.free / 1e6:.0f} MB free.")
-    return FAILED if report.bad else DONE
+        _say(f"About {duration(report.seconds)} and {size(report.bytes)} of {size(report.free)} free.")
+    if not report.fits:
+        _say(NO_ROOM)
+    return FAILED if report.bad or not report.fits else DONE
 
 
 def _refused(sentence: str) -> int:

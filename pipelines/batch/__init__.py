@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.batch.batches import Batches, Jobsfile, Progress, new_id, open_jobs
+from pipelines.batch.batches import FULL, Batches, Jobsfile, Progress, new_id, open_jobs
 from pipelines.batch.filling import Plan, asked
 from pipelines.batch.manifest import MANIFEST, lay_out, save_manifest, save_zip
 from pipelines.batch.reading import TABLES, Fault, Line
@@ -11,6 +11,6 @@ from pipelines.batch.template import template
 from pipelines.batch.trial import Report, dry_run
 
 __all__ = [
-    "MANIFEST", "TABLES", "Batch", "Batches", "Fault", "Jobsfile", "Line", "Plan", "Progress", "Report", "RowState",
-    "asked", "dry_run", "lay_out", "new_id", "open_jobs", "save_manifest", "save_zip", "template",
+    "FULL", "MANIFEST", "TABLES", "Batch", "Batches", "Fault", "Jobsfile", "Line", "Plan", "Progress", "Report",
+    "RowState", "asked", "dry_run", "lay_out", "new_id", "open_jobs", "save_manifest", "save_zip", "template",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from pipelines.batch.reading import TABLES, Line, read, read_from
 from pipelines.batch.shelf import Nothing, Shelf, Zip, shelf
 from pipelines.batch.store import Asked, Batch, RowState, Seeds, Store
 from pipelines.desk import Desk
+from pipelines.disk import Ballast, told_when_full
 from pipelines.lanes import BUG
 from pipelines.retention import DAY
 from pipelines.table import DEATHS
@@ -54,6 +55,7 @@ class Batches:
         self.jobs = desk.jobs
         self.root = desk.jobs.root / "batches"
         self.store = Store(desk.jobs.table)
+        self._ballast = Ballast(desk.jobs.root)
         self._shelves: dict[str, Shelf] = {}
         self.jobs.feed(self)
         if desk.settings.keep_days or desk.settings.keep_gb:
@@ -99,14 +101,16 @@ class Batches:
             shared=dict(plan.shared), seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed, seeds=seeds,
             source=None if source is None else str(source), about=dict(about or {}), created=time.time(),
         )  # fmt: skip
-        self.store.add(batch)
+        with told_when_full():
+            self.store.add(batch)
         try:
-            if not self.store.fill(batch.id, rows):
-                raise BadInput("There is no row in it.")
+            with told_when_full():
+                if not self.store.fill(batch.id, rows):
+                    raise BadInput("There is no row in it.")
+                self.store.set(batch.id, "ready")
         except (StudioError, OSError):
             self.store.forget(batch.id)
             raise
-        self.store.set(batch.id, "ready")
         return replace(batch, state="ready")
 
     # ------------------------------------------------------------ what can be done with one
@@ -121,7 +125,7 @@ class Batches:
 
     def pause(self, batch_id: str, note: str = "") -> None:
         """Begin no further row; what runs is finished."""
-        with self.store.lock:
+        with self.store.whole():
             if self._find(batch_id).state == "running":
                 self.store.set(batch_id, "paused", note)
                 self.jobs.withdraw(batch_id)
@@ -178,6 +182,7 @@ class Batches:
         if batch.state == "running" and not self._unfinished(batch_id):
             self._let_go(batch_id)
             self.store.set(batch_id, "done")
+            self._ballast.drop()  # another batch that runs sets it aside again
             batch = self.store.get(batch_id) or batch
         return batch
 
@@ -220,11 +225,18 @@ class Batches:
     # ------------------------------------------------------------ feeding the queue
 
     def more(self) -> bool:
-        """Order the next row and put it in line; False when there is none."""
-        if self.jobs.closing or (found := self.store.take()) is None:
+        """Order the next row and put it in line; False when there is none, or no room for one."""
+        try:
+            with told_when_full():
+                found = None if self.jobs.closing else self.store.take()
+        except StudioError:
+            self._hold_all()
+            return False
+        if found is None:
             return False
         batch, row, tries = found
         try:
+            self._ballast.keep()
             if tries > DEATHS:  # neither a job nor an error ten times over: it is the row that breaks the studio
                 raise StudioError(BUG)
             job = order(self.desk, batch, row, self._shelf(batch))
@@ -236,7 +248,7 @@ class Batches:
             if now is not None and now.state == "running":  # not paused meanwhile
                 try:
                     self.jobs.submit(job, (batch.id, row.row))
-                except StudioError as error:  # the owner's key may make no more pictures today
+                except StudioError as error:  # the owner's key may make no more pictures today, or there is no room
                     self._refuse(batch, row, error)
                 else:
                     self.store.given(batch.id, row.row)
@@ -246,15 +258,24 @@ class Batches:
 
     def _refuse(self, batch: Batch, row: Asked, error: StudioError) -> None:
         if error.code == "disk_full":
-            self.pause(batch.id, FULL)
+            self._hold_all()
+            self.store.untake(batch.id, row.row)
         else:
             self.store.refuse(batch.id, row.row, error)
 
-    def hold(self, job_id: str, error: StudioError) -> None:
-        """A row found the disk full: its batch waits for somebody to make room."""
-        batch_id = self.store.of_job(job_id)
-        if batch_id is not None:
-            self.pause(batch_id, FULL)
+    def hold(self, job_id: str) -> None:
+        """A row found the disk full: it waits for somebody to make room, and so does every other."""
+        self._ballast.drop()
+        with self.store.whole():
+            self.jobs.table.put_back(job_id)
+            self._hold_all()
+
+    def _hold_all(self) -> None:
+        """The disk is full, and it is the same for every batch."""
+        self._ballast.drop()
+        with self.store.whole():
+            for batch_id in self.store.ids("running"):
+                self.pause(batch_id, FULL)
 
     def _shelf(self, batch: Batch) -> Shelf:
         if batch.source is None:

@@ -38,7 +38,7 @@ def asked(plan: Plan, lines: Iterator[Line], desk: Desk) -> Iterator[Asked]:
         seen.add(key)
         error = faults[0].error() if faults else None
         cells = {name: cell for name, cell in line.cells.items() if name not in (KEY, TOOL)}
-        yield Asked(line.row, key[:MAX_KEY], tool_id[:MAX_KEY], cells, error)
+        yield Asked(line.row, key[:MAX_KEY], tool_id[:MAX_KEY], cells, error, line.notices)
 
 
 def _faults(plan: Plan, line: Line, twice: bool, desk: Desk) -> Iterator[Fault]:
@@ -139,7 +139,8 @@ def order(desk: Desk, batch: Batch, row: Asked, shelf: Shelf) -> Job:
         raise errors[0]
     job = desk.order(tool.id, values, batch.owner, batch=True)
     seed = job.seed if "seed" in tool.params.model_fields else seed_of(batch, row.row)
-    return job.model_copy(update={"seed": seed, "notices": (*job.notices, *dict.fromkeys(taker.notices))})
+    notices = dict.fromkeys((*job.notices, *row.notices, *taker.notices))
+    return job.model_copy(update={"seed": seed, "notices": tuple(notices)})
 
 
 def with_photo(tool: Tool, names: Iterator[str]) -> Iterator[Line]:

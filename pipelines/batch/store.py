@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,7 +24,8 @@ CREATE TABLE IF NOT EXISTS batches (
 );
 CREATE TABLE IF NOT EXISTS batch_rows (
   batch TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL, tool TEXT NOT NULL, cells TEXT NOT NULL,
-  state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, error TEXT, PRIMARY KEY (batch, row)
+  state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, error TEXT, notices TEXT NOT NULL DEFAULT '[]',
+  PRIMARY KEY (batch, row)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS batch_rows_by_state ON batch_rows (state, batch, tries, row);
 """
@@ -54,13 +56,14 @@ class Batch:
 
 @dataclass(frozen=True)
 class Asked:
-    """A row as it was asked for. `key` is its own id, unique in the batch."""
+    """A row as it was asked for. `key` is its own id, unique in the batch; `notices` are for its receipt."""
 
     row: int
     key: str
     tool: str
     cells: dict[str, JSON]
     error: StudioError | None = None
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,19 +87,31 @@ class Store:
         self.lock = table.lock
         with self.lock:
             self._db.executescript(_SCHEMA)
+            if "notices" not in {row["name"] for row in self._db.execute("PRAGMA table_info(batch_rows)")}:
+                self._db.execute("ALTER TABLE batch_rows ADD COLUMN notices TEXT NOT NULL DEFAULT '[]'")
             # What was being read when the studio stopped was told to nobody; what lost its job waits again.
             for batch in self._ids("SELECT id FROM batches WHERE state = 'reading'"):
                 self.forget(batch)
             for batch in self._ids("SELECT id FROM batches WHERE state IN ('running', 'paused')"):
                 self.reclaim(batch)
 
-    def ids(self) -> list[str]:
-        """Every batch's."""
+    def ids(self, state: State | None = None) -> list[str]:
+        """Every batch's, or of those in this state."""
         with self.lock:
-            return self._ids("SELECT id FROM batches")
+            return self._ids("SELECT id FROM batches WHERE ? IS NULL OR state = ?", state, state)
 
-    def _ids(self, query: str) -> list[str]:
-        return [row["id"] for row in self._db.execute(query).fetchall()]
+    def _ids(self, query: str, *values: object) -> list[str]:
+        return [row["id"] for row in self._db.execute(query, values).fetchall()]
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Changes of which all are made or none."""
+        with self.lock:
+            if self._db.in_transaction:
+                yield
+                return
+            with _Transaction(self._db):
+                yield
 
     # ------------------------------------------------------------ making
 
@@ -124,9 +139,10 @@ class Store:
         return total
 
     def _insert(self, chunk: list[tuple[object, ...]]) -> None:
-        with self.lock, _Transaction(self._db):
+        with self.whole():
             self._db.executemany(
-                "INSERT INTO batch_rows (batch, row, key, tool, cells, state, error) VALUES (?,?,?,?,?,?,?)", chunk
+                "INSERT INTO batch_rows (batch, row, key, tool, cells, state, error, notices) VALUES (?,?,?,?,?,?,?,?)",
+                chunk,
             )
 
     def forget(self, batch_id: str) -> None:
@@ -167,7 +183,7 @@ class Store:
             )
             batch = self.get(row["batch"])
         assert batch is not None
-        return batch, Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"])), row["tries"] + 1
+        return batch, _asked(row), row["tries"] + 1
 
     def untake(self, batch_id: str, row: int) -> None:
         """It was not this row's turn after all."""
@@ -208,7 +224,7 @@ class Store:
     def again(self, batch_id: str, row: int | None = None) -> int:
         """Rows that failed or were cancelled wait again (`row`: only that one), their old jobs forgotten."""
         which = "batch_id = ? AND (? IS NULL OR batch_row = ?)"
-        with self.lock, _Transaction(self._db):
+        with self.whole():
             ended = f"DELETE FROM jobs WHERE {which} AND status IN ('failed', 'cancelled')"
             self._db.execute(ended, (batch_id, row, row))
             return self._db.execute(
@@ -243,12 +259,6 @@ class Store:
             "(SELECT 1 FROM jobs j WHERE j.batch_id = b.id)"
         ):
             self.forget(batch)
-
-    def of_job(self, job_id: str) -> str | None:
-        """The id of the batch that a job is of."""
-        with self.lock:
-            row = self._db.execute("SELECT batch_id FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        return None if row is None else row["batch_id"]
 
     def counts(self, batch_id: str) -> dict[str, int]:
         """Rows by status."""
@@ -293,9 +303,7 @@ class Store:
                 rows = self._db.execute(query, (batch_id, after, CHUNK)).fetchall()
             if not rows:
                 return
-            for row in rows:
-                error = _restored(row["error"]) if row["state"] == "refused" else None
-                yield Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error)
+            yield from map(_asked, rows)
             after = rows[-1]["row"]
 
     def seconds(self, tool: str) -> list[float]:
@@ -327,7 +335,12 @@ class _Transaction:
         self._db.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            if kind is None:
+                self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:  # a full disk rolls back by itself
+                self._db.execute("ROLLBACK")
 
 
 def _told(error: StudioError | None) -> str | None:
@@ -346,7 +359,14 @@ def _restored(text: str) -> StudioError:
 
 def _packed(batch_id: str, row: Asked) -> tuple[object, ...]:
     state = "waiting" if row.error is None else "refused"  # for good: the same cells give the same answer
-    return batch_id, row.row, row.key, row.tool, json.dumps(row.cells), state, _told(row.error)
+    cells, notices = json.dumps(row.cells), json.dumps(row.notices)
+    return batch_id, row.row, row.key, row.tool, cells, state, _told(row.error), notices
+
+
+def _asked(row: sqlite3.Row) -> Asked:
+    error = _restored(row["error"]) if row["state"] == "refused" else None
+    notices = tuple(json.loads(row["notices"]))
+    return Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices)
 
 
 def _batch(row: sqlite3.Row) -> Batch:

@@ -180,6 +180,8 @@ def _lines(path: Path, desk: Desk, endpoint: str, folder: Path) -> Iterator[Line
         try:
             yield line if line.faults else _translated(line, desk, endpoint, folder)
         except StudioError as error:
+            if error.code == "disk_full":  # nothing is wrong with the line
+                raise
             fault = Fault.of(line.row, error)
             yield Line(line.row, {KEY: line.cells.get("custom_id")}, (fault,))
 
@@ -205,14 +207,14 @@ def _translated(line: Line, desk: Desk, endpoint: str, folder: Path) -> Line:
     for name in sent.values:
         kind = tool.params.kind_of(name) if name in tool.params.model_fields else None
         value = sent.many(name) if kind == "pictures" else sent.one(name)
-        cells[name] = _laid_down(value, folder) if kind in ("picture", "pictures", "mask") else value
+        cells[name] = _laid_down(value, folder, desk) if kind in ("picture", "pictures", "mask") else value
     return Line(line.row, cells, (), line.notices)
 
 
-def _laid_down(value: object, folder: Path) -> object:
+def _laid_down(value: object, folder: Path, desk: Desk) -> object:
     """Data URLs become files in the folder, by the hash of what they hold; names and ids stay."""
     if isinstance(value, list):
-        return [_laid_down(each, folder) for each in value]
+        return [_laid_down(each, folder, desk) for each in value]
     if not isinstance(value, str) or not (head := form.DATA_URL.match(value)):
         return value
     try:
@@ -222,7 +224,7 @@ def _laid_down(value: object, folder: Path) -> object:
     name = f"{hashlib.sha256(data).hexdigest()[:40]}.bin"
     path = _folder(folder) / name
     if not path.exists():
-        path.write_bytes(data)
+        desk.files.write(path, data)
     return name
 
 

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Match
 from starlette.types import Scope
 
+from pipelines.disk import SENTENCE, is_full
 from pipelines.types import JSON, STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
 from ui.limits import TooMuch
 
@@ -123,6 +124,8 @@ def _methods(request: Request) -> set[str]:
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
+    if is_full(error):
+        return _answered(request, StudioError(SENTENCE, code="disk_full"))
     log.error("bug while answering %s %s", request.method, route_of(request.scope), exc_info=error)
     return _answered(request, StudioError(BUG))
 
