@@ -6,7 +6,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pipelines.files import PUBLIC, Files
 from pipelines.jobs import Jobs
 from pipelines.models.specs import spec
 from pipelines.models.weights import present
-from pipelines.parts import provenance
+from pipelines.parts import provenance, watermark
 from pipelines.parts.audit import Audit
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.reports import Reports
@@ -94,7 +94,12 @@ class Desk:
 
     def verify(self, data: bytes) -> provenance.Said:
         """What a picture says about itself; nothing of it is kept. Raises `BadInput` with one of the image codes."""
-        return self._ingest.said(data, self._seal.pair().root)
+        said, pair = self._ingest.said(data, self._seal.pair().root), self._seal.pair()
+        try:
+            found = watermark.found(self._ingest.picture(data).image)
+        except BadInput:  # the file may speak for itself although its picture is not one that is taken here
+            return said
+        return said if found is None else replace(said, mark="ours" if found.of(pair.mark) else "another")
 
     def report(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
         """Write down that somebody points at a picture or a refusal; `reason` is one of `reports.REASONS`.
@@ -145,6 +150,7 @@ class Desk:
             consent=consent,
             draft=draft,
             batch=batch,
+            watermark=self.settings.watermark,
         )
 
     def lacks(self, params: type[Params], name: str) -> tuple[Verb, ...]:

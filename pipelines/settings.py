@@ -6,10 +6,11 @@ import argparse
 import ipaddress
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+STRANGERS_DAYS, TEAM_DAYS = 1.0, 30.0
 _TRUE = {"1", "true", "yes", "on"}
 
 
@@ -29,6 +30,7 @@ class Settings:
     gate: bool = True
     keep_days: float = 0.0
     keep_gb: float = 0.0
+    watermark: bool = False
     log: Literal["text", "json"] = "text"
     webhooks_private: bool = False
 
@@ -59,12 +61,24 @@ class Settings:
         """Settings from parsed flags; `SYSTEM=spaces` binds every interface, as Spaces needs."""
         env = os.environ if environ is None else environ
         spaces = env.get("SYSTEM") == "spaces"
-        return cls(
+        settings = cls(
             host="0.0.0.0" if spaces and args.host == cls.host else args.host,
             port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
             require_key=args.require_key, queue=args.queue, spaces=spaces, gate=args.gate,
-            keep_days=args.keep_days, keep_gb=args.keep_gb, log=args.log, webhooks_private=args.webhooks_private,
+            keep_days=args.keep_days or 0.0, keep_gb=args.keep_gb, log=args.log, watermark=args.watermark,
+            webhooks_private=args.webhooks_private,
         )  # fmt: skip
+        return settings if args.keep_days is not None else replace(settings, keep_days=usual_days(settings))
+
+
+def usual_days(settings: Settings) -> float:
+    """How long pictures are kept where the owner does not say: for good on a machine of one's own.
+
+    Where anybody may walk in, nobody expects to find a photo of last week; a team that logs in works on for a month.
+    """
+    if settings.spaces:
+        return STRANGERS_DAYS
+    return TEAM_DAYS if settings.public else 0.0
 
 
 def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None = None) -> argparse.ArgumentParser:
@@ -77,6 +91,7 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     def switch(name: str) -> bool:
         return default(name, "").lower() in _TRUE
 
+    keeps = "DESIGNERBOX_KEEP_DAYS" in env
     parser.add_argument("--host", default=default("HOST", "127.0.0.1"), help="address to bind (default: %(default)s)")
     parser.add_argument("--port", type=int, default=int(default("PORT", "7860")), help="port (default: %(default)s)")
     parser.add_argument("--share", action="store_true", default=switch("SHARE"), help="a public share link")
@@ -92,8 +107,9 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         help="check pictures for nudity; off only where nobody else can reach the studio (default: on)",
     )  # fmt: skip
     parser.add_argument(
-        "--keep-days", type=_amount, default=_amount(default("KEEP_DAYS", "0")), metavar="D",
-        help="forget jobs and pictures after so many days, starred ones excepted (default: never)",
+        "--keep-days", type=_amount, default=_amount(env["DESIGNERBOX_KEEP_DAYS"]) if keeps else None, metavar="D",
+        help="forget jobs and pictures after so many days, starred ones excepted; 0: never (default: never on a "
+        "machine of your own, 30 on a public address, 1 on Spaces)",
     )  # fmt: skip
     parser.add_argument(
         "--webhooks-private", action="store_true", default=switch("WEBHOOKS_PRIVATE"),
@@ -102,6 +118,10 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     parser.add_argument(
         "--keep-gb", type=_amount, default=_amount(default("KEEP_GB", "0")), metavar="G",
         help="forget the oldest when pictures take more than this (default: no limit)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--watermark", action="store_true", default=switch("WATERMARK"),
+        help="put an invisible mark into pictures whose subject is not Exact",
     )  # fmt: skip
     parser.add_argument(
         "--log", type=_log, default=_log(default("LOG", "text")), metavar="text|json",

@@ -14,6 +14,7 @@ import numpy as np
 from pipelines.files import Files
 from pipelines.models import thrift
 from pipelines.models.cache import Cache
+from pipelines.parts import watermark
 from pipelines.parts.checks import Edit, Look, run_checks, worst
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.drift import settled
@@ -228,6 +229,7 @@ class JobStudio:
             receipt["notices"].append(
                 "Encoded lossy: the file's pixels differ from the checked ones by its compression."
             )
+        draft = self._marked(draft, receipt)
         files = [self._write(image, n, draft, receipt, format, quality) for n, image in enumerate(draft.images)]
         extras = draft.extras if not draft.archive else (self._archive(draft, files), *draft.extras)
         files += [self._write_extra(extra, draft) for extra in extras]
@@ -236,6 +238,15 @@ class JobStudio:
         receipt["timings"] = dict(self._emit.timings)
         receipt["files"] = [{"id": file.id, "role": file.role, "pixels_sha256": file.pixels_sha256} for file in files]
         return Result(tuple(files), receipt, seconds())
+
+    def _marked(self, draft: Draft, receipt: dict[str, Any]) -> Draft:
+        """The pictures with the invisible mark, where the studio's owner wants it and no pixel was promised to stay."""
+        if not self.job.watermark or draft.exact or not draft.markable or not draft.images:
+            return draft
+        mark = self._seal.pair().mark
+        receipt["watermark"] = f"{mark:04x}"
+        receipt["notices"].append(watermark.NOTICE)
+        return replace(draft, images=tuple(watermark.marked(image, mark) for image in draft.images))
 
     def _released(self, draft: Draft) -> dict[str, float]:
         """The content check of every finished picture, before anything is shown or written."""

@@ -269,6 +269,7 @@ class Job(BaseModel):
 
     `consent` is when the owner said that the person in the photo agrees, as Unix time. `notices` are what the door had
     to say about the pictures, for the receipt. `helper`: a page ordered it for its own use, so it is in no list.
+    `watermark`: pictures outside Exact get the invisible mark.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -286,6 +287,7 @@ class Job(BaseModel):
     draft: bool = False
     batch: bool = False
     helper: bool = False
+    watermark: bool = False
 
 
 @dataclass(frozen=True)
@@ -520,7 +522,8 @@ class Draft:
     for a sheet that has no one subject. `settled` are values of Params fields that the tool found out: with them in the
     form the next job is made like this one, so they stand among the receipt's params.
     `images` may be empty where there are `extras`. `names` has a word for each image's file name, or is empty; with
-    `archive` the finished images are handed over together as well, in one ZIP of that name.
+    `archive` the finished images are handed over together as well, in one ZIP of that name. `markable` is False where
+    bytes are promised to stay although the picture is not exact: no invisible mark goes in there.
     """
 
     images: tuple[Image, ...]
@@ -534,6 +537,7 @@ class Draft:
     archive: str = ""
     sources: tuple[tuple[str, Placed] | None, ...] = ()
     settled: Mapping[str, object] = field(default_factory=dict[str, object])
+    markable: bool = True
 
 
 # ---------------------------------------------------------------- models

@@ -39,3 +39,23 @@ def test_a_bad_flag_ends_with_a_sentence(argv: list[str], capsys: pytest.Capture
     with pytest.raises(SystemExit):
         Settings.from_args(argv, {})
     assert "error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "days"),
+    [
+        ([], {}, 0),
+        (["--require-key"], {}, 0),
+        (["--share", "--require-key"], {}, 30),
+        (["--host", "0.0.0.0", "--auth", "a:b"], {}, 30),
+        ([], {"SYSTEM": "spaces"}, 1),
+        (["--keep-days", "7"], {"SYSTEM": "spaces"}, 7),
+        (["--share", "--keep-days", "0"], {}, 0),
+        (["--share"], {"DESIGNERBOX_KEEP_DAYS": "0"}, 0),
+        (["--share"], {"DESIGNERBOX_KEEP_DAYS": "90"}, 90),
+    ],
+)
+def test_where_strangers_come_pictures_are_forgotten_unless_the_owner_says_otherwise(
+    argv: list[str], env: dict[str, str], days: float
+) -> None:
+    assert Settings.from_args(argv, env).keep_days == days

@@ -123,9 +123,17 @@ class Parts:
         return [self.text, self.tool, self.when, self.show]
 
 
+def kept(days: float) -> str:
+    """How long what is here stays, as a sentence; nothing where it stays for good."""
+    if not days:
+        return ""
+    span = f"{days:g} days" if days != 1 else "a day"
+    return f" Pictures are forgotten after {span}; starred ones stay."
+
+
 def lay_out(desk: Desk) -> Parts:
     """The page's components, in the layout that is open."""
-    gr.HTML(f'{_STYLE}<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
+    gr.HTML(f'{_STYLE}<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}{kept(desk.settings.keep_days)}</p></header>')
     tools = [("All tools", ""), *((tool.title, tool.id) for tool in desk.tools)]
     with gr.Row(elem_classes=["dbx-tool", "dbx-library"]):
         with gr.Column(scale=7, min_width=320, elem_classes=["dbx-form"]):

@@ -82,8 +82,14 @@ def said(found: Said) -> str:
     return f'<div class="dbx-said" role="status" data-standing="{found.credentials}">{"".join(rows)}</div>'
 
 
+_MARKS = {
+    "ours": "An invisible mark in its pixels says that it was made in this studio.",
+    "another": "An invisible mark in its pixels says that it was made in another DesignerBox.",
+}
+
+
 def _lines(found: Said) -> list[str]:
-    lines = []
+    lines = [_MARKS[found.mark]] if found.mark else []
     if found.signer:
         lines.append(f"Named as signer: {found.signer}")
     if found.source:

@@ -132,7 +132,8 @@ class Said:
 
     `credentials`: none; ours (signed by this studio, unchanged); valid (unchanged, signed by somebody unknown here);
     tampered (changed since it was signed); unreadable. `actions` and `parents` are of the latest manifest. `source` is
-    the last word of the IPTC digital source type of its XMP. `receipt` is ours, and only a claim unless signed.
+    the last word of the IPTC digital source type of its XMP. `receipt` is ours, and only a claim unless signed. `mark`
+    says whose invisible mark is in the pixels: ours, another studio's, or "" for none.
     """
 
     credentials: Credentials
@@ -141,6 +142,7 @@ class Said:
     parents: tuple[str, ...] = ()
     source: str = ""
     receipt: dict[str, Any] | None = None
+    mark: Literal["", "ours", "another"] = ""
 
 
 def verify(data: bytes, anchor: str = "") -> Said | sniff.Unfit:

@@ -72,7 +72,7 @@ def run(params: Retouch, studio: Studio, emit: Emit) -> Draft:
         notices = (WORDS_UNUSED,) if params.prompt else ()
     image = _kept(photo, made, hole)
     emit("Erasing", 1, 1, image)
-    return Draft(images=(image,), exact=False, notices=notices)
+    return Draft(images=(image,), exact=False, notices=notices, markable=False)
 
 
 def _sized(photo: Image, longer: int) -> Image:
