@@ -102,6 +102,6 @@ def _plan() -> tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], Floats, 
     each = len(ring) // (KNOWN + ID)
     chosen = rng.permutation(ring)[: each * (KNOWN + ID)].reshape(KNOWN + ID, each)
     place = np.unravel_index(chosen, (SIDE, SIDE))
-    pattern = rng.choice(np.float32([-1, 1]), chosen.shape)
+    pattern = rng.choice(np.array([-1, 1], np.float32), chosen.shape)
     weight = (radius[place] / HIGHEST).astype(np.float32)
     return (place[0], place[1]), pattern, weight
