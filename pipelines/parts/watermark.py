@@ -84,7 +84,8 @@ def _seen(image: Image) -> Floats:
     """The cosine transform of the brightness at SIDE x SIDE."""
     grey = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.float32)
     shrinks = min(image.shape[:2]) >= SIDE
-    return cv2.dct(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC))
+    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    return np.asarray(cv2.dct(small), np.float32)
 
 
 def _bits(id: int) -> npt.NDArray[np.uint8]:
