@@ -21,6 +21,7 @@ PHOTO = {
     "kit": "coffee",
     "fashion": "hopper",
     "business": "hopper",
+    "character": "hopper",
 }
 TEAM = ("hopper", "astronaut")
 FACE = {
@@ -30,12 +31,35 @@ FACE = {
     "style": {},
     "fashion": {"title": ""},
     "kit": {"headline": "Good morning", "colour": "#1c4a80"},
+    "character": {},
     "business": {"names": "Grace Hopper, Rear Admiral\nEileen Collins, Commander", "company": "Northwind"},
 }
 # Places are shown as one portrait, since that is what they change.
 BUSINESS: dict[str, dict[str, object]] = {
     **{preset: {"layout": "portraits", "head": 50.0} for preset in ("lobby", "hall", "lab", "remote", "brand-wall")},
     "company-page": {"colour": "#0b5c52"},
+}
+# Whom each role's tile shows: tones and figures in turn, so that no role is one kind of person's.
+CHARACTERS: dict[str, dict[str, object]] = {
+    preset: {"skin": skin, "figure": figure, "hair": hair, "palette": palette, "seed": seed}
+    for seed, (preset, skin, figure, hair, palette) in enumerate(
+        (
+            ("astronaut", "medium-dark", "woman", "tied", "cool"),
+            ("chef", "light", "man", "short", "warm"),
+            ("detective", "dark", "woman", "curly", "earth"),
+            ("superhero", "medium", "man", "short", "vivid"),
+            ("mage", "medium-light", "woman", "long", "pastel"),
+            ("firefighter", "dark", "woman", "short", "cool"),
+            ("farmer", "light", "woman", "long", "warm"),
+            ("teacher", "medium-dark", "man", "curly", "pastel"),
+            ("artist", "medium-light", "man", "long", "earth"),
+            ("pilot", "medium", "woman", "tied", "cool"),
+            ("scientist", "dark", "man", "short", "mono"),
+            ("doctor", "medium", "woman", "covered", "cool"),
+            ("anyone", "medium-light", "person", "curly", "vivid"),
+        ),
+        20,
+    )
 }
 WHOLE = ("kit", "business")  # tools whose tile shows the picture's shape
 
@@ -52,6 +76,8 @@ def tiles(room: Room) -> None:
             if tool.id == "business":
                 values |= {"photos": [room.photos[name] for name in TEAM], **BUSINESS.get(preset, {})}
             values = {name: value for name, value in values.items() if name in tool.params.model_fields}
+            if tool.id == "character":
+                values |= CHARACTERS[preset]
             if preset == "flat-lay":
                 values["photo"] = room.photos["coffee"]
             if preset == "cover":
@@ -69,6 +95,7 @@ CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "background": ("hopper", {"preset": "night", "ratio": "1:1"}),
     "style": ("coffee", {"preset": "watercolour"}),
     "business": ("hopper", {"preset": "company-page", "colour": "#1c4a80"}),
+    "character": ("hopper", {"art": "notionists", "preset": "anyone", "pose": "wave", "seed": 9}),
     "cutout": ("coffee", {}),
     "upscale": ("chelsea", {"factor": "2"}),
 }
@@ -116,6 +143,20 @@ STRIPS: dict[str, tuple[str, tuple[dict[str, object], ...]]] = {
     ),
     "style": ("astronaut", tuple({"preset": p} for p in ("oil", "watercolour", "ink", "riso", "pencil"))),
     "fashion": ("astronaut", tuple({"preset": p} for p in ("cover", "autumn", "street"))),
+    "character-2": ("", ({"preset": "detective", "art": "notionists", "layout": "sheet", "seed": 14, "name": "Mira"},)),
+    "character": (
+        "",
+        tuple(
+            {"preset": p, "art": art, "seed": seed}
+            for p, art, seed in (
+                ("astronaut", "peeps", 3),
+                ("mage", "lorelei", 8),
+                ("doctor", "notionists", 5),
+                ("pilot", "pixel", 12),
+                ("superhero", "thumbs", 2),
+            )
+        ),
+    ),
 }
 STRIP_HEIGHT = 420
 
@@ -125,10 +166,10 @@ def strips(room: Room) -> None:
     folder = HERE.parent / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for name, (photo, orders) in STRIPS.items():
-        shown = [_opened(room, room.photos[photo])]
+        shown = [_opened(room, room.photos[photo])] if photo else []
         for values in orders:
             tool = name.split("-")[0]
-            asked = {"photo": room.photos[photo], "size": 1024, "seed": 1, **values}
+            asked = {"photo": room.photos.get(photo), "size": 1024, "seed": 1, **values}
             fields = room.desk.tool(tool).params.model_fields
             result = room.make(tool, **{key: value for key, value in asked.items() if key in fields})
             shown.append(_opened(room, result.files[0].id))

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from pipelines.files import PUBLIC, Files
 from pipelines.jobs import Jobs
+from pipelines.kept import BrandKit, Keepsake, Kept, settle
 from pipelines.models.specs import spec
 from pipelines.models.weights import present
 from pipelines.parts import provenance, watermark
@@ -43,6 +44,9 @@ from pipelines.types import (
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 PAST_KEPT = "This picture carries content credentials; what is made from it names them as its origin."
+CHARACTER = "character"
+PASSPORT = ("character", "preset", "art", "prompt", "name", "colour", "behind_colour", "reference")
+"""Fields of a character that are kept with it; how it is laid out and written is not."""
 CONSENT = "Please confirm that you have this person's permission and that they are 18 or over."
 
 
@@ -70,6 +74,7 @@ class Desk:
         self.settings = settings
         self.jobs = jobs
         self.files = files
+        self.kept = Kept(jobs.table)
         self.profile = profile
         self.tools = tuple(tools)
         self._ingest = ingest
@@ -119,6 +124,40 @@ class Desk:
         with PIL.Image.open(path) as picture:
             return self.files.add(np.asarray(picture.convert("RGB")), PUBLIC, "example")
 
+    def keep_character(self, job_id: str, name: str, owner: str) -> Keepsake:
+        """Keep the character of a finished job under `name`. Raises `NotFound`, `BadInput`."""
+        row = self.jobs.get(job_id)
+        if row is None or row.job.owner != owner:
+            raise NotFound("There is no such job.")
+        if row.job.tool != CHARACTER or row.result is None:
+            raise BadInput("Only a finished character can be kept.", param="job")
+        made = [file for file in row.result.files if file.role == "result"]
+        mattes = [file for file in row.result.files if file.role == "matte"]
+        image = self.files.open(made[0].id)
+        if image.shape[2] == 3 and mattes:
+            image = np.dstack([image, self.files.open(mattes[0].id)[..., 0]])
+        picture = self.files.add(image, owner, "upload")
+        params = {name: value for name, value in row.result.receipt["params"].items() if name in PASSPORT and value}
+        return self.kept.keep(owner, "character", name, {"params": params, "picture": picture})
+
+    def bring_back(self, name: str, params: Mapping[str, Any], picture: str, owner: str) -> Keepsake:
+        """Keep a character that came in from outside, checked as a form is. Raises `BadInput`, `InvalidParams`."""
+        row = self.tool(CHARACTER)
+        known = {field: value for field, value in params.items() if field in PASSPORT}
+        checked = _validated(row.params, known)
+        self._check_pictures(checked, owner)
+        self._check_words(row, checked, owner)
+        line = known.get("character")
+        if not isinstance(line, str) or "=" not in line:
+            raise BadInput("This is no passport of a character.", param="character")
+        return self.kept.keep(owner, "character", name, {"params": known, "picture": picture})
+
+    def keep_brand(self, name: str, values: Mapping[str, Any], owner: str) -> Keepsake:
+        """Keep a brand kit under `name`. Raises `BadInput`, `InvalidParams`."""
+        kit = _validated(BrandKit, values)
+        self._check_pictures(kit, owner)
+        return self.kept.keep(owner, "brand", name, kit.model_dump(mode="json"))
+
     def tool(self, tool_id: str) -> Tool:
         """The row. Raises `NotFound`."""
         return tool(tool_id, self.tools)
@@ -132,7 +171,8 @@ class Desk:
         missing consent and for words that are not taken, `ModelUnavailable` for a field that this profile cannot serve.
         """
         row = self.tool(tool_id)
-        params = _validated(row.params, values)
+        form = settle(row.params, values, owner, self.kept)
+        params = _validated(row.params, form.values)
         self._check_pictures(params, owner)
         self._check_needs(params)
         self._check_words(row, params, owner)
@@ -148,6 +188,7 @@ class Desk:
             owner=owner,
             created=time.time(),
             consent=consent,
+            notices=form.notices,
             draft=draft,
             batch=batch,
             watermark=self.settings.watermark,

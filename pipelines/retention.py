@@ -155,6 +155,8 @@ def _texts(table: Table, owner: str | None = None) -> Iterator[str]:
     if _has_batches(table):
         queries += [f"SELECT {column} FROM batches WHERE {mine}" for column in ("shared", "about")]
         queries.append(f"SELECT cells FROM batch_rows WHERE batch IN (SELECT id FROM batches WHERE {mine})")
+    if table.db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kept'").fetchone():
+        queries.append(f"SELECT value FROM kept WHERE {mine}")
     for query in queries:
         with table.lock:
             rows: list[sqlite3.Row] = table.db.execute(query, (owner, owner)).fetchall()

@@ -307,12 +307,16 @@ class JobStudio:
         self, image: Image, n: int, draft: Draft, receipt: dict[str, Any], format: Format, quality: int
     ) -> File:  # fmt: skip
         inside = {**receipt, "variation": n, "files": None, "timings": None}
-        drawn, subject = any(generative(row) for row in self._used.values()), _photographed(draft)
-        data = encode(image, format, xmp(inside, generative=drawn, subject=subject), quality)
-        data = self._signed(data, format, source_type(generative=drawn, subject=subject))
+        made = self._made(draft)
+        data = self._signed(encode(image, format, xmp(inside, **made), quality), format, source_type(**made))
         name = self._named(draft.names[n], format) if draft.names else ""
         file_id = self._files.add_encoded(data, image, format, self.job.owner, "result", name)
         return self._file(file_id, "result")
+
+    def _made(self, draft: Draft) -> dict[str, bool]:
+        """What made the pixels, as `source_type` asks it."""
+        drawn = any(generative(row) for row in self._used.values())
+        return {"generative": drawn, "subject": _photographed(draft), "computed": draft.computed}
 
     def _named(self, word: str, format: str) -> str:
         return f"{self.job.tool}-{word}.{ENDING.get(format, format)}"
@@ -324,9 +328,7 @@ class JobStudio:
         return Extra("result", "zip", data, draft.images[:1], draft.archive)
 
     def _write_extra(self, extra: Extra, draft: Draft) -> File:
-        drawn = any(generative(row) for row in self._used.values())
-        source = source_type(generative=drawn, subject=_photographed(draft))
-        data = self._signed(extra.data, extra.format, source)
+        data = self._signed(extra.data, extra.format, source_type(**self._made(draft)))
         name = self._named(extra.name, extra.format)
         owner, frame = self.job.owner, extra.frames[0]
         return self._file(self._files.add_encoded(data, frame, extra.format, owner, extra.role, name), extra.role)

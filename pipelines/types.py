@@ -147,12 +147,16 @@ def _field(
 
 def prompt(
     label: str, help: str, *, max_length: int = 400, more: bool = False, needs: tuple[Verb, ...] = (),
-    any_of: bool = False,
+    any_of: bool = False, kept: str = "",
 ) -> Any:  # fmt: skip
-    """Free words, `str`, empty by default. With `any_of` one of the verbs that it `needs` is enough."""
+    """Free words, `str`, empty by default. With `any_of` one of the verbs that it `needs` is enough.
+
+    `kept`: the words are the name of a thing of that kind which its owner keeps.
+    """
     return _field(
-        "prompt", help, "", label=label, more=more, needs=needs, any_of=any_of, bounds={"max_length": max_length}
-    )
+        "prompt", help, "", label=label, more=more, needs=needs, any_of=any_of,
+        extra={"x-kept": kept} if kept else {}, bounds={"max_length": max_length},
+    )  # fmt: skip
 
 
 def picture(label: str, help: str, *, required: bool = False, more: bool = False) -> Any:
@@ -518,6 +522,7 @@ class Extra:
 class Draft:
     """What a tool hands to `finish`. `source` and `alphas` belong to the placed subject.
 
+    `computed` says that the pictures were drawn by rules alone: nothing in them was photographed or learned.
     Where each image has a photo of its own `sources` has one row an image: the file's id and the placed subject, None
     for a sheet that has no one subject. `settled` are values of Params fields that the tool found out: with them in the
     form the next job is made like this one, so they stand among the receipt's params.
@@ -532,6 +537,7 @@ class Draft:
     notices: tuple[str, ...] = ()
     exact: bool = True
     transparent: bool = False
+    computed: bool = False
     extras: tuple[Extra, ...] = ()
     names: tuple[str, ...] = ()
     archive: str = ""

@@ -32,6 +32,7 @@ RANK = {
     "pipelines.watchers": 5,
     "pipelines.lanes": 5,
     "pipelines.retention": 5,
+    "pipelines.kept": 5,
     "pipelines.finding": 5,
     "pipelines.outward": 4,
     "pipelines.webhooks": 5,

@@ -17,6 +17,8 @@ from ui.access import Access
 from ui.brush import BrushEvents
 from ui.events import Events
 from ui.gallery import GalleryEvents
+from ui.kept_page import TITLE as TITLE_OF_KEPT
+from ui.kept_page import KeptPage
 from ui.library import TITLE as TITLE_OF_LIBRARY
 from ui.library_events import LibraryEvents
 from ui.links import read
@@ -73,6 +75,8 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
             with gr.Tab(TITLE_OF_LIBRARY, id="library", elem_id="tab-library") as tab:
                 library = LibraryEvents(desk, access)
                 library.wire(tab)
+            with gr.Tab(TITLE_OF_KEPT, id="kept", elem_id="tab-kept") as tab:
+                KeptPage(desk, access).wire(tab, tabs, events)
             for row in PAGES:
                 with gr.Tab(row.title, id=row.id, elem_id=f"tab-{row.id}") as tab:
                     row.build(tab, desk, access)

@@ -33,6 +33,7 @@ class Watched(NamedTuple):
 
     id: str
     stream: Stream
+    seed: int = 0
 
 
 class Events:
@@ -86,7 +87,7 @@ class Events:
         """Order the full size and follow it."""
         if not seat.job:
             seat.asked = time.monotonic()
-            async for updates in self._made(request, seat, self.form(values)):
+            async for updates in self._made(request, seat, seat.seeded(self.form(values))):
                 yield updates
         yield self.screen.same()
 
@@ -129,13 +130,15 @@ class Events:
             return
         turn = self._take_turn(seat)
         yield self.screen.drafting()
-        order = await self._order(request, self.form(values), draft=True)
+        form = self.form(values)
+        order = await self._order(request, form, draft=True)
         if isinstance(order, StudioError):
             yield self.screen.refused(order) if seat.turn == turn else self.screen.same()
         elif seat.turn != turn:
             self._give_up(order)
         else:
             seat.draft = order.id
+            seat.sketch = {**form, "seed": order.seed} if "seed" in form else {}
             async for updates in self._follow(order, seat, request, draft=True):
                 yield updates
         yield self.screen.same()
@@ -165,7 +168,7 @@ class Events:
         """Watched in the same breath: a quick draft is over before the next turn of the event loop."""
         job = self.desk.order(self.tab.tool.id, form, owner, draft=draft)
         self.desk.jobs.submit(job)
-        return Watched(job.id, self.desk.jobs.watch(job.id))
+        return Watched(job.id, self.desk.jobs.watch(job.id), job.seed)
 
     def _give_up(self, order: Watched) -> None:
         order.stream.close()
@@ -175,7 +178,7 @@ class Events:
         self, watched: Watched, seat: Seat, request: gr.Request, *, draft: bool = False
     ) -> AsyncIterator[Updates]:
         """Every event of the job as updates. A visitor who leaves only detaches; the job goes on."""
-        job_id, stream = watched
+        job_id, stream, _ = watched
         seen: bytes | None = None
         usual, since = (None if draft else self._usual(request)), time.monotonic()
         try:
@@ -343,10 +346,12 @@ class Events:
 
     async def resume(self, request: gr.Request, seat: Seat) -> AsyncIterator[Updates]:
         """On the first look at this tab: the visitor's running job or last picture, with its settings."""
-        row = None if seat.opened else self._latest(self.access.visitor(request))
+        owner = self.access.visitor(request)
+        row = None if seat.opened else self._latest(owner)
         seat.opened = True
+        offered = await run_in_threadpool(self.screen.offered, owner)
+        yield offered or self.screen.same()
         if row is None:
-            yield self.screen.same()
             return
         async for updates in self.attach(row, seat, request):
             yield updates

@@ -109,6 +109,15 @@ class Screen:
                 filled |= self._worded(made, value)
         return filled
 
+    def offered(self, owner: str) -> Updates:
+        """The names that the owner keeps, in the fields that take one."""
+        updates: Updates = {}
+        for made in self.tab.controls.values():
+            if made.field.kept:
+                rows = self.desk.kept.list(owner, made.field.kept)
+                updates[made.value] = gr.update(choices=[("None", ""), *((row.name, row.name) for row in rows)])
+        return updates
+
     def _worded(self, made: Control, value: Any) -> Updates:
         empty = value is None and made.field.kind == "colour"
         return {made.value: "" if empty else words_on(made.field, value)}

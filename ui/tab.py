@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,8 @@ class Seat:
 
     `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
     `turn` counts what was asked for, `uploads` what was added to a field of several pictures; `opened` once the tab
-    was looked at. `asked` is when Generate was last clicked, on the monotonic clock.
+    was looked at. `asked` is when Generate was last clicked, on the monotonic clock. `sketch` is what the last draft
+    was made of, its seed in it: Generate makes that picture large.
     """
 
     job: str = ""
@@ -45,6 +46,16 @@ class Seat:
     uploads: int = 0
     opened: bool = False
     asked: float = 0.0
+    sketch: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def seeded(self, form: dict[str, Any]) -> dict[str, Any]:
+        """The form with the last draft's seed, where it says none and is otherwise what that draft was made of; once.
+
+        Whoever liked a draft gets it; whoever asks again gets another.
+        """
+        sketch, self.sketch = self.sketch, {}
+        again = sketch and form.get("seed") is None and {**sketch, "seed": None} == form
+        return dict(sketch) if again else form
 
 
 class Handed(NamedTuple):
@@ -240,7 +251,9 @@ def _example_button(tool: Tool, example: Example) -> gr.Button:
 
 
 def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
-    stage = gr.HTML(words.line(words.IDLE), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False)
+    needs = any(row.required and row.pictured for row in fields_of(tool.params))
+    begin = words.IDLE if needs else words.READY
+    stage = gr.HTML(words.line(begin), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False)
     with gr.Column(elem_classes=["dbx-box"], elem_id=f"{tool.id}-box"):
         live = Live(
             show_label=False, interactive=False, buttons=["fullscreen"], container=False, elem_id=f"{tool.id}-live",

@@ -41,6 +41,7 @@ class Field:
     unit: str = ""
     max_length: int | None = None
     at_least: int = 0
+    kept: str = ""
 
     @property
     def pictured(self) -> bool:
@@ -90,6 +91,7 @@ def _field(params: type[Params], name: str, info: FieldInfo) -> Field:
         step=extra.get("x-step", 1),
         unit=extra.get("x-unit", ""),
         max_length=next((m.max_length for m in info.metadata if isinstance(m, annotated_types.MaxLen)), None),
+        kept=extra.get("x-kept", ""),
         at_least=next((m.min_length for m in info.metadata if isinstance(m, annotated_types.MinLen)), 0),
     )
 
@@ -160,6 +162,11 @@ def _label(field: Field) -> str:
 
 
 def _prompt(field: Field, elem_id: str, locked: str) -> Component:
+    if field.kept:  # what is kept is filled in when the tab is opened
+        return gr.Dropdown(
+            [], value="", label=field.label, info=_help(field, locked), allow_custom_value=True,
+            interactive=not locked, elem_id=elem_id,
+        )  # fmt: skip
     return gr.Textbox(
         label=field.label, info=_help(field, locked), value="", lines=2, max_lines=4, max_length=field.max_length,
         interactive=not locked, elem_id=elem_id,

@@ -12,6 +12,7 @@ from pipelines.types import Job, Queued, Result, Step, StudioError
 from ui.report import anchor
 
 IDLE = "Add a photo to begin."
+READY = "Generate makes one; every choice is optional."
 STARTED = "Starting"
 REPAIR = "Repair the cut-out by hand"
 PAINT = "Paint the mask"

@@ -30,7 +30,8 @@ PNG_LEVEL = 1  # about 9 % larger than level 6 and several times faster
 JPEG_QUALITY = 95
 # IPTC digital source types: https://cv.iptc.org/newscodes/digitalsourcetype/
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-MATTE_SOURCE = _SOURCE + "algorithmicMedia"
+COMPUTED_SOURCE = _SOURCE + "algorithmicMedia"
+MATTE_SOURCE = COMPUTED_SOURCE
 
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -43,17 +44,21 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
-def xmp(receipt: dict[str, Any], *, generative: bool, subject: bool) -> bytes:
-    """The XMP packet: what made the pixels (trained media only where a generative model drew) and the receipt."""
+def xmp(receipt: dict[str, Any], *, generative: bool, subject: bool, computed: bool = False) -> bytes:
+    """The XMP packet: what made the pixels (see `source_type`) and the receipt."""
     packed = json.dumps(receipt, ensure_ascii=True, separators=(",", ":"))
-    source = source_type(generative=generative, subject=subject)
+    source = source_type(generative=generative, subject=subject, computed=computed)
     return _XMP.format(source=source, receipt=escape(packed)).encode()
 
 
-def source_type(*, generative: bool, subject: bool) -> str:
-    """The URI of what made the pixels, the same in XMP and in the signed manifest."""
+def source_type(*, generative: bool, subject: bool, computed: bool = False) -> str:
+    """The URI of what made the pixels, the same in XMP and in the signed manifest.
+
+    `generative`: a generative model drew, and only then it is trained media; `subject`: over or around pixels that
+    were photographed; `computed`: drawn by rules alone.
+    """
     if not generative:
-        return _SOURCE + "compositeCapture"
+        return COMPUTED_SOURCE if computed else _SOURCE + "compositeCapture"
     return _SOURCE + ("compositeWithTrainedAlgorithmicMedia" if subject else "trainedAlgorithmicMedia")
 
 

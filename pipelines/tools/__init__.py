@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pipelines.tools import (
     background,
     business,
+    character,
     cutout,
     expand,
     fashion,
@@ -34,6 +35,7 @@ TOOLS: tuple[Tool, ...] = _unique(
         product.TOOL,
         background.TOOL,
         style.TOOL,
+        character.TOOL,
         fashion.TOOL,
         business.TOOL,
         kit.TOOL,

@@ -93,6 +93,7 @@ class Background(Subject):
     colour: str | None = fields.scene_colour()
     blur: float = fields.blur()
     light: fields.Light = fields.light()
+    brand: str = fields.brand()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()

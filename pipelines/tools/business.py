@@ -129,6 +129,7 @@ class Business(Params):
     backdrop: str | None = fields.my_backdrop()
     blur: float = fields.blur()
     light: fields.Light = fields.light()
+    brand: str = fields.brand()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()

@@ -59,6 +59,7 @@ class Expand(Params):
     place_y: float = number("Photo down", "0: top, 1: bottom.", 0.5, ge=0, le=1, step=0.05)
     matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
     pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    brand: str = fields.brand()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()

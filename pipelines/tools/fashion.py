@@ -129,6 +129,7 @@ class Fashion(Subject):
     backdrop: str | None = fields.my_backdrop()
     colour: str | None = fields.scene_colour()
     blur: float = fields.blur()
+    brand: str = fields.brand()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()

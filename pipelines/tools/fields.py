@@ -52,6 +52,14 @@ def blur() -> Any:
     )
 
 
+def brand() -> Any:
+    """The name of a kit that the owner keeps, `str`; the desk writes its values into the form."""
+    return prompt(
+        "Brand kit", "One that you keep: its colours, logo, backdrop, light and framing, where nothing else is chosen.",
+        max_length=60, more=True, kept="brand",
+    )  # fmt: skip
+
+
 def light() -> Any:
     """`exact` or `relit`."""
     return choice(

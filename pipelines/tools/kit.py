@@ -75,6 +75,7 @@ class Kit(Params):
     )  # fmt: skip
     matte: str | None = mask("Cut-out", "White keeps, black drops: what no crop may cut.")
     pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    brand: str = fields.brand()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
 

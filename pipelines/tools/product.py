@@ -109,6 +109,7 @@ class Product(Subject):
     blur: float = fields.blur()
     light: fields.Light = fields.light()
     layers: bool = fields.layers()
+    brand: str = fields.brand()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from pipelines.batch import Batches
 from pipelines.desk import Desk
 from ui import metrics, report
-from ui.rest import admin, batches, docs, errors, files, health, images, jobs, reports, sharing, tools, webhooks
+from ui.rest import admin, batches, docs, errors, files, health, images, jobs, kept, reports, sharing, tools, webhooks
 from ui.rest.health import healthz
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def build(desk: Desk, access: Access) -> FastAPI:
     errors.install(api)
     docs.install(api, desk, open_to_all=not access.needs_key)
     rows = (tools.router(desk.tools), jobs.router, files.router, images.router, batches.router, sharing.router,
-            reports.router, webhooks.router, admin.router, health.router)  # fmt: skip
+            reports.router, kept.router, webhooks.router, admin.router, health.router)  # fmt: skip
     api.state.routers = rows
     for router in rows:
         api.include_router(router)

@@ -217,7 +217,7 @@ def _plain(value: object, name: str) -> object:
 
 
 async def take(value: object, name: str, desk: Desk, owner: str) -> tuple[str, tuple[str, ...]]:
-    """A file part, a data URL or a file id -> file id and notices. Whatever else is refused, addresses too."""
+    """A file part, a data URL, a file id or a character's id -> id and notices. Addresses are refused as all else."""
     if isinstance(value, UploadFile):
         if (value.size or 0) > MAX_BYTES:
             raise BadInput(f"The file is larger than {MAX_BYTES // 10**6} MB.", code="image_too_large", param=name)
@@ -225,14 +225,15 @@ async def take(value: object, name: str, desk: Desk, owner: str) -> tuple[str, t
     if not isinstance(value, str):
         raise InvalidParams(f"'{name}' takes a picture: a file, a data URL or a file id.", param=name)
     if head := DATA_URL.match(value):
-        data = await to_thread.run_sync(_decoded, value, head.end(), name)
+        data = await to_thread.run_sync(decoded, value, head.end(), name)
         return await _ingest(data, name, desk, owner)
-    if not value.startswith("file-"):
+    if not value.startswith(("file-", "char-")):
         raise BadInput(f"'{name}' takes a file, a data URL or a file id; addresses are not fetched.", param=name)
     return value, ()
 
 
-def _decoded(value: str, start: int, name: str) -> bytes:
+def decoded(value: str, start: int, name: str) -> bytes:
+    """The bytes of a data URL whose base64 begins at `start`. Raises `BadInput`."""
     try:
         return base64.b64decode(value[start:], validate=True)
     except (binascii.Error, ValueError) as error:

@@ -1,0 +1,344 @@
+"""The arts that a character can be composed in: which part is which trait; tables alone, no drawing.
+
+The parts are CC0 (assets/characters). Where an art has no part for a value it does not offer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+Parts = tuple[str, ...]
+Where = Literal["head", "eyes", "torso"]
+
+
+class Anchor(NamedTuple):
+    """A place in an art's box where a garment goes: its origin, pixels a unit, a turn in degrees."""
+
+    x: float
+    y: float
+    unit: float
+    turn: float = 0.0
+
+
+@dataclass(frozen=True)
+class Art:
+    """One art. `groups` has, by trait, by group of parts and by value, the parts that show it; "" shows none.
+
+    `box` is what is seen of it: left, top, width, height in its own units; `close` is the same around the head. `order`
+    are its layers from the ground up, those of garments (back, torso, hat, prop) among them; a garment for the eyes
+    goes before the group `eyes`. A hat hides what is above `brim`. `repaint` are colours in its parts that stand for a
+    trait's: (group, colour, name). `tinted` are parts that take a hair colour, where not all do; `veils` are worn
+    by no man; `line` is the width of its lines in head units.
+    """
+
+    id: str
+    title: str
+    file: str
+    box: tuple[float, float, float, float]
+    order: tuple[str, ...]
+    groups: Mapping[str, Mapping[str, Mapping[str, Parts]]]
+    anchors: Mapping[Where, Anchor]
+    eyes: str = ""
+    close: tuple[float, float, float, float] | None = None
+    line: float = 3.5
+    colours: tuple[str, ...] = ("skin", "hair_colour", "palette")
+    always: Mapping[str, Parts] = field(default_factory=dict[str, Parts])
+    chance: Mapping[str, tuple[float, Parts]] = field(default_factory=dict[str, tuple[float, Parts]])
+    repaint: tuple[tuple[str, str, str], ...] = ()
+    brim: float = 0.0
+    tinted: frozenset[str] = frozenset()
+    veils: frozenset[str] = frozenset()
+    pixels: bool = False
+    dark: str = "#16110f"
+    mouth: str = ""
+    build: bool = False
+    credit: str = ""
+
+    def offers(self, trait: str) -> tuple[str, ...]:
+        """The values of a trait that this art can show; () where it cannot show the trait at all."""
+        if trait in self.groups:
+            found = [set(values) for values in self.groups[trait].values()]
+            return tuple(sorted(set.union(*found)))
+        if trait == "build":
+            return ("average", "slim", "broad") if self.build else ()
+        every = {
+            "skin": ("light", "medium-light", "medium", "medium-dark", "dark"),
+            "hair_colour": ("black", "brown", "blond", "red", "grey", "white", "dyed"),
+            "palette": ("warm", "cool", "pastel", "vivid", "earth", "mono"),
+            "age": ("adult", "senior") if "hair_colour" in self.colours else (),
+        }
+        return every.get(trait, ()) if trait in (*self.colours, "age") else ()
+
+
+def _n(prefix: str, *numbers: int) -> Parts:
+    return tuple(f"{prefix}{n:02d}" for n in numbers)
+
+
+def _v(*numbers: int) -> Parts:
+    return _n("variant", *numbers)
+
+
+PEEPS = Art(
+    id="peeps",
+    brim=232,
+    title="Ink",
+    file="open-peeps",
+    box=(-127, -104, 1034, 1034),
+    close=(30, -104, 730, 730),
+    order=("back", "base", "torso", "head", "face", "facialHair", "accessories", "hat", "prop"),
+    groups={
+        "hair": {"head": {
+            "short": ("pomp", "short1", "short2", "short4", "short5", "grayShort", "shaved2", "flatTop"),
+            "long": ("long", "longBangs", "medium1", "medium2", "medium3", "mediumBangs", "mediumBangs3",
+                     "mediumStraight", "bangs", "bangs2", "grayMedium"),
+            "curly": ("afro", "dreads1", "dreads2", "longAfro", "longCurly", "short3", "twists", "twists2",
+                      "mediumBangs2"),
+            "tied": ("bun", "bun2", "buns", "grayBun", "cornrows", "cornrows2", "bantuKnots"),
+            "bald": ("noHair1", "noHair2", "noHair3"),
+            "covered": ("hijab", "turban", "hatBeanie"),
+            "wild": ("mohawk", "mohawk2", "shaved1", "shaved3", "flatTopLong"),
+        }},
+        "mood": {"face": {
+            "happy": ("smile", "cute", "eatingHappy"),
+            "calm": ("calm", "contempt"),
+            "laughing": ("smileLOL", "smileBig"),
+            "serious": ("serious", "driven"),
+            "surprised": ("awe", "explaining", "hectic"),
+            "sad": ("solemn", "concerned", "tired"),
+            "angry": ("veryAngry", "rage"),
+            "playful": ("cheeky", "suspicious"),
+        }},
+        "beard": {"facialHair": {
+            "none": ("",),
+            "moustache": ("moustache2", "moustache5", "moustache6", "moustache7", "moustache9"),
+            "beard": ("chin", "full", "full2", "full3", "full4", "goatee1", "goatee2"),
+        }},
+        "glasses": {"accessories": {
+            "none": ("",),
+            "glasses": ("glasses", "glasses2", "glasses3", "glasses4", "glasses5"),
+            "sunglasses": ("sunglasses", "sunglasses2"),
+        }},
+    },
+    anchors={
+        "head": Anchor(390, 246, 3.5, 2),
+        "eyes": Anchor(464, 356, 2.36),
+        "torso": Anchor(385, 668, 5.3),
+    },
+    eyes="face",
+    line=3.6,
+    tinted=frozenset((
+        "bangs", "grayBun", "grayMedium", "grayShort", "mediumBangs2", "mohawk", "mohawk2", "noHair3", "short4",
+        "moustache9", "full4",
+    )),
+    veils=frozenset(("hijab",)),
+    build=True,
+    credit="Open Peeps by Pablo Stanley",
+)  # fmt: skip
+
+LORELEI = Art(
+    id="lorelei",
+    brim=303,
+    title="Line portrait",
+    file="lorelei",
+    box=(-70, -150, 1120, 1120),
+    order=("back", "hair", "hairAccessories", "hat"),
+    groups={
+        "hair": {"hair": {
+            "short": _v(47, 44, 43, 28, 12, 11, 8, 7, 6, 4, 3, 2, 1),
+            "long": _v(48, 41, 40, 32, 23, 21, 19, 17, 16, 15, 13, 10),
+            "curly": _v(39, 35, 24, 22, 18, 9, 5),
+            "tied": _v(46, 42, 38, 36, 33, 31, 30, 29, 26, 14),
+            "bald": _v(34, 25),
+            "wild": _v(45, 27, 20),
+        }},
+        "mood": {
+            "mouth": {
+                "happy": _n("happy", 1, 2, 3, 4), "calm": _n("happy", 14, 13), "laughing": _n("happy", 5, 6, 7, 16),
+                "serious": _n("sad", 5, 9, 3), "surprised": ("sad01", "happy08"), "sad": _n("sad", 4, 5),
+                "angry": _n("sad", 6, 7), "playful": _n("happy", 9, 15),
+            },
+            "eyebrows": {
+                "happy": _v(11, 9, 7, 2), "calm": _v(9, 12), "laughing": _v(7, 2, 5), "serious": _v(10,),
+                "surprised": _v(7, 5), "sad": _v(1,), "angry": _v(13,), "playful": _v(12, 11),
+            },
+            "eyes": {"calm": _v(19,), "laughing": _v(19, 22), "playful": _v(18, 15)},
+        },
+        "beard": {"beard": {"none": ("",), "beard": _v(1, 2)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _v(1, 3, 4, 5), "sunglasses": _v(2,)}},
+    },
+    anchors={"head": Anchor(500, 322, 4.75, 1), "eyes": Anchor(535, 518, 4.4)},
+    eyes="eyes",
+    line=2.2,
+    always={"head": _v(1, 2, 3, 4), "nose": _v(1, 2, 3, 4, 5, 6),
+            "eyes": _v(24, 23, 21, 20, 16, 14, 12, 11, 10, 8, 6, 4, 2)},
+    chance={"freckles": (0.15, _v(1,)), "hairAccessories": (0.06, ("flowers",)), "earrings": (0.25, _v(1, 2, 3))},
+    colours=("skin", "hair_colour", "palette"),
+    credit="Lorelei by Lisa Wischofsky",
+)  # fmt: skip
+
+NOTIONISTS = Art(
+    id="notionists",
+    brim=568,
+    title="Notebook",
+    file="notionists",
+    box=(-28, -40, 1784, 1784),
+    close=(400, 150, 1010, 1010),
+    order=("back", "base", "body", "torso", "hair", "lips", "beard", "nose", "eyes", "glasses", "brows", "hat",
+           "gesture", "prop"),
+    groups={
+        "hair": {"hair": {
+            "short": _v(60, 56, 55, 54, 49, 44, 38, 35, 34, 32, 27, 26, 25, 24, 21, 19, 18, 16, 15, 13, 7, 6, 5),
+            "long": _v(58, 43, 41, 36, 28, 23, 10, 8, 4, 2),
+            "curly": _v(40, 37, 33, 31, 22, 20, 17, 12, 9),
+            "tied": _v(59, 57, 48, 47, 46, 45, 39, 30, 29),
+            "covered": (*_v(63, 62, 61), "hat"),
+            "wild": _v(53, 52, 51, 50),
+        }},
+        "mood": {
+            "lips": {
+                "happy": _v(23, 22, 17, 3), "calm": _v(22, 4), "laughing": _v(30, 14, 26, 25), "serious": _v(21, 13),
+                "surprised": _v(15, 29), "sad": _v(19, 18), "angry": _v(27, 11), "playful": _v(12, 28),
+            },
+            "brows": {
+                "happy": _v(1, 12), "calm": _v(12, 10), "laughing": _v(1,), "serious": _v(8, 4), "surprised": _v(1, 12),
+                "sad": _v(13, 6), "angry": _v(2,), "playful": _v(11,),
+            },
+        },
+        "beard": {"beard": {"none": ("",), "moustache": _v(11, 10, 9, 7, 3), "beard": _v(12, 8, 2, 1)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _v(11, 8, 3), "sunglasses": _v(10, 9, 7, 5, 2, 1)}},
+        "outfit": {"body": {
+            "plain": _v(21, 14), "hoodie": _v(23, 11), "shirt": _v(25, 20, 19, 13), "jacket": _v(16, 7, 5, 9),
+            "pattern": _v(24, 22, 15),
+        }},
+        "pose": {"gesture": {
+            "still": ("",), "wave": ("waveLongArm",), "point": ("pointLongArm", "point"), "okay": ("okLongArm", "ok"),
+            "phone": ("handPhone",), "open": ("waveLongArms", "waveOkLongArms", "wavePointLongArms"),
+        }},
+    },
+    anchors={
+        "head": Anchor(868, 590, 5.0, 2),
+        "eyes": Anchor(940, 765, 4.1),
+        "torso": Anchor(868, 1180, 8.2),
+    },
+    eyes="eyes",
+    line=2.4,
+    always={"base": _v(1), "nose": _v(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "eyes": _v(1, 3, 4, 5)},
+    repaint=(("base", "#fff", "skin"), ("gesture", "#fff", "skin"), ("body", "#fff", "clothing"),
+             ("hair", "#fff", "clothing"), ("hair", "#000", "hair"), ("beard", "#000", "hair")),
+    veils=frozenset(_v(63, 62)),
+    credit="Notionists by Zoish",
+)  # fmt: skip
+
+PIXEL = Art(
+    id="pixel",
+    brim=3,
+    title="Pixel",
+    file="pixel-art",
+    box=(-2, -4, 20, 20),
+    order=("back", "base", "clothing", "torso", "eyes", "glasses", "beard", "mouth", "hair", "accessories", "hat",
+           "prop"),
+    groups={
+        "hair": {"hair": {
+            "short": _n("short", 22, 17, 16, 14, 10, 9, 8, 6, 4, 3, 2, 1, 15),
+            "long": _n("long", 21, 20, 17, 16, 13, 12, 11, 9, 7, 4, 3, 2, 1),
+            "curly": ("short13", "short11", "long15"),
+            "tied": _n("long", 19, 18, 14, 6, 5),
+            "bald": ("short24", "short20", "short23"),
+            "wild": _n("short", 12, 21, 5),
+        }},
+        "mood": {"mouth": {
+            "happy": _n("happy", 9, 8, 7, 10), "calm": _n("happy", 11, 5), "laughing": ("happy12", "happy06"),
+            "serious": _n("sad", 6, 5, 4), "surprised": ("happy01", "happy02"), "sad": _n("sad", 1, 2),
+            "angry": _n("sad", 3, 9), "playful": _n("happy", 4, 3),
+        }},
+        "beard": {"beard": {"none": ("",), "beard": _v(8, 6, 5, 1)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _n("light", 7, 6, 5, 2, 1),
+                                "sunglasses": _n("dark", 6, 5, 3, 2, 1)}},
+        "outfit": {"clothing": {
+            "plain": _v(3, 4, 8, 12, 14, 17), "shirt": _v(5, 11, 16, 18), "jacket": _v(1, 7, 23, 22),
+            "pattern": _v(2, 6, 13, 20),
+        }},
+    },
+    anchors={"head": Anchor(4, 2, 1)},
+    eyes="eyes",
+    always={"eyes": _v(11, 9, 8, 7, 6, 4, 3, 1)},
+    chance={"accessories": (0.12, _v(1, 2, 3, 4))},
+    pixels=True,
+    dark="#2a211f",
+    mouth="#a2453f",
+    credit="Pixel Art by DiceBear",
+)  # fmt: skip
+
+THUMBS = Art(
+    id="thumbs",
+    title="Mascot",
+    file="thumbs",
+    box=(-27, -50, 154, 154),
+    order=("back", "shape", "torso", "hat", "prop"),
+    groups={
+        "mood": {
+            "eyes": {
+                "happy": ("variant5W10", "variant5W14", "variant6W12", "variant8W14"),
+                "calm": ("variant2W12", "variant2W14"), "laughing": ("variant3W12", "variant4W12"),
+                "playful": ("variant9W12", "variant9W14"), "serious": ("variant7W12", "variant7W14"),
+                "surprised": ("variant6W14", "variant6W16"),
+            },
+            "mouth": {
+                "happy": ("variant1", "variant4"), "calm": ("variant3",), "laughing": ("variant2",),
+                "playful": ("variant4",), "serious": ("variant3",), "surprised": ("variant5",),
+            },
+        },
+    },
+    anchors={"head": Anchor(50, 24, 0.72), "eyes": Anchor(21, 8, 0.62), "torso": Anchor(50, 80, 0.62)},
+    eyes="eyes",
+    line=3.0,
+    colours=("palette",),
+    always={"shape": ("default",), "face": ("variant1", "variant2", "variant3", "variant4", "variant5")},
+    credit="Thumbs by DiceBear",
+)  # fmt: skip
+
+ARTS: dict[str, Art] = {art.id: art for art in (PEEPS, LORELEI, NOTIONISTS, PIXEL, THUMBS)}
+
+# Lightness falls evenly; warm throughout. sRGB.
+SKIN: dict[str, tuple[str, ...]] = {
+    "light": ("#f7dcc9", "#f5d3bb"),
+    "medium-light": ("#ecc29c", "#e6b68f"),
+    "medium": ("#d09a6d", "#c88f62"),
+    "medium-dark": ("#a26d45", "#96613c"),
+    "dark": ("#6f452b", "#633d27"),
+}
+HAIR: dict[str, tuple[str, ...]] = {
+    "black": ("#1d1a1c", "#262022"),
+    "brown": ("#5b3a26", "#7a4a2c", "#44291b"),
+    "blond": ("#dcb567", "#e8c98a", "#c79a4b"),
+    "red": ("#b5492a", "#c75b2f", "#96371f"),
+    "grey": ("#8d8f94", "#a3a5a9"),
+    "white": ("#e9e7e2", "#f2f0ec"),
+    "dyed": ("#c2417c", "#3f74c9", "#2f9c8c", "#7a4fc2"),
+}
+
+
+class Palette(NamedTuple):
+    """Colours that go together: outfit, accent, ground."""
+
+    outfit: str
+    accent: str
+    ground: str
+
+
+PALETTES: dict[str, tuple[Palette, ...]] = {
+    "warm": (Palette("#d9573f", "#f2b84b", "#fbe9d7"), Palette("#c2693a", "#8c2f39", "#f7dcc0"),
+             Palette("#e0894a", "#35506b", "#fff0d9")),
+    "cool": (Palette("#2f6f9f", "#f0a35e", "#d6e8f2"), Palette("#3a8f8c", "#21435c", "#d9efec"),
+             Palette("#5367b5", "#e4b363", "#e0e4f7")),
+    "pastel": (Palette("#a9c9e8", "#f3a6b0", "#fdf1ee"), Palette("#bfe0c6", "#9d8fc9", "#f3f8ee"),
+               Palette("#f4c6d4", "#7fb3c9", "#f8f0fa")),
+    "vivid": (Palette("#e8384f", "#ffd23f", "#3bceac"), Palette("#5b2be0", "#ff7a3d", "#ffd447"),
+              Palette("#0a9e6b", "#f23f7c", "#ffe14d")),
+    "earth": (Palette("#6b7a4b", "#b5652b", "#ece3d2"), Palette("#8a5a3c", "#44604d", "#efe6d8"),
+              Palette("#7d6b57", "#c58b3a", "#e6ded0")),
+    "mono": (Palette("#4a4d55", "#8f939c", "#e8e9ec"), Palette("#f4f4f5", "#2a2b30", "#c9cbd1"),
+             Palette("#23252b", "#b9bcc4", "#f3f3f4")),
+}  # fmt: skip

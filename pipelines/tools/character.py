@@ -1,0 +1,400 @@
+"""Character Creator: composed from CC0 parts or drawn by the profile's own model; any trait rolled anew by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from pipelines.parts.character.arts import ARTS, Art
+from pipelines.parts.character.described import described, heard
+from pipelines.parts.character.drawing import clothing, colours, figure, ground, layers, left_out, parts_of, skin_of
+from pipelines.parts.character.garments import ROLES
+from pipelines.parts.character.page import View, main_side, page, view_side
+from pipelines.parts.character.traits import ANY, MOODS, TRAITS, Character, Trait, drawn, read
+from pipelines.parts.exports import Layer, openraster, png_layers
+from pipelines.parts.palette import colourful, lightest, main_colours, name_of
+from pipelines.tools import fields
+from pipelines.types import (
+    MAX_SEED,
+    Alpha,
+    Backdrop,
+    Colour,
+    Draft,
+    Emit,
+    Extra,
+    Image,
+    Images,
+    ModelUnavailable,
+    Params,
+    Render,
+    Studio,
+    Tool,
+    choice,
+    picture,
+    seed,
+)
+from pipelines.types import (
+    colour as colour_field,  # a field of the form has the function's name
+)
+from pipelines.types import (
+    prompt as words_field,
+)
+
+PresetId = Literal[
+    "astronaut", "chef", "detective", "superhero", "mage", "firefighter", "farmer", "teacher", "artist", "pilot",
+    "scientist", "doctor", "anyone",
+]  # fmt: skip
+ArtId = Literal["peeps", "lorelei", "notionists", "pixel", "thumbs", "model"]
+Anew = Literal[
+    "nothing", "all", "face", "hair", "hair_colour", "skin", "figure", "age", "build", "beard", "glasses", "outfit",
+    "mood", "palette", "pose",
+]  # fmt: skip
+SHEET = 1600  # pixels across
+NO_MODEL = (
+    "'Drawn by a model' needs a model for words, which this studio does not run. "
+    "The other arts are composed from parts and work everywhere."
+)
+_ALIKE = "The model draws each mood anew from the same words and seed: alike, not the same."
+_TRIES = 12  # seeds looked at for each variation, until it differs from those before
+_NO_POSE = ("still", "okay")  # twelve views fill a page, thirteen do not
+_DRAWN_MOODS = ("happy", "laughing", "surprised", "angry")
+_MOTION = {
+    "still": "Still", "wave": "Waving", "point": "Pointing", "okay": "Okay", "phone": "Phone", "open": "Both hands",
+}  # fmt: skip
+
+
+def _words(*values: str) -> dict[str, str]:
+    return {value: value.replace("_", " ").capitalize() for value in values}
+
+
+def _trait(label: str, name: str, help: str, *, more: bool = True) -> Any:
+    """A choice of `ANY` and the trait's values."""
+    labels = {ANY: "Any", **_words(*TRAITS[name]), **(_MOTION if name == "pose" else {})}
+    return choice(label, help, ANY, labels=labels, more=more)
+
+
+class Creator(Params):
+    """The form. A trait at `any` is drawn from the seed; any other value is locked."""
+
+    preset: PresetId = choice(
+        "Role", "Clothes, hat and tools in one.", "astronaut",
+        labels={**{key: row.title for key, row in ROLES.items()}, "anyone": "No role"}, tiles=True,
+    )  # fmt: skip
+    art: ArtId = choice(
+        "Art", "Composed from parts, or drawn by a model.", "peeps",
+        labels={**{key: art.title for key, art in ARTS.items()}, "model": "Drawn by a model"},
+    )  # fmt: skip
+    skin: Literal["any", "light", "medium-light", "medium", "medium-dark", "dark"] = _trait(
+        "Skin", "skin", "Any: drawn. Else locked, as every trait.", more=False
+    )  # fmt: skip
+    hair: Literal["any", "short", "long", "curly", "tied", "bald", "covered", "wild"] = _trait(
+        "Hair", "hair", "Covered: hijab, turban or cap.", more=False
+    )
+    mood: Literal[
+        "any", "happy", "calm", "laughing", "serious", "surprised", "sad", "angry", "playful"
+    ] = _trait("Mood", "mood", "The face it makes.", more=False)  # fmt: skip
+    layout: Literal["portrait", "sheet"] = choice(
+        "Layout", "One picture, or every mood and pose on one page.", "portrait",
+        labels={"portrait": "Portrait", "sheet": "Sheet of moods and poses"},
+    )  # fmt: skip
+    anew: Anew = choice(
+        "Roll anew", "After 'Apply settings again': only this changes, all else stays as it was.", "nothing",
+        labels={"nothing": "Nothing", "all": "All but the locked", **_words(*TRAITS)},
+    )  # fmt: skip
+    size: int = fields.size()
+    variations: int = fields.variations()
+    prompt: str = words_field(
+        "In words", "The composer takes the traits that it knows out of them; a model reads them whole.",
+        max_length=300, more=True,
+    )  # fmt: skip
+    character: str = words_field(
+        "Kept character", "One that you keep, or the line that a receipt gives: it comes back as it was. Traits that "
+        "are not Any change it.", max_length=600, more=True, kept="character",
+    )  # fmt: skip
+    figure: Literal["any", "woman", "man", "person"] = _trait("Figure", "figure", "Parts know it by beards only.")
+    age: Literal["any", "adult", "senior"] = _trait("Age", "age", "Seniors have grey or white hair.")
+    build: Literal["any", "average", "slim", "broad"] = _trait("Build", "build", "Shoulders; in Ink only.")
+    hair_colour: Literal["any", "black", "brown", "blond", "red", "grey", "white", "dyed"] = _trait(
+        "Hair colour", "hair_colour", "In Ink most kinds of hair are black only; others are taken where it is locked."
+    )
+    beard: Literal["any", "none", "moustache", "beard"] = _trait("Beard", "beard", "By chance men only.")
+    glasses: Literal["any", "none", "glasses", "sunglasses"] = _trait("Glasses", "glasses", "A mask takes them off.")
+    outfit: Literal["any", "plain", "shirt", "jacket", "pattern", "hoodie"] = _trait(
+        "Outfit", "outfit", "In Notebook and Pixel; a role brings its own."
+    )
+    pose: Literal["any", "still", "wave", "point", "okay", "phone", "open"] = _trait("Pose", "pose", "In Notebook.")
+    palette: Literal["any", "warm", "cool", "pastel", "vivid", "earth", "mono"] = _trait(
+        "Palette", "palette", "Clothes, accent and ground that go together."
+    )
+    colour: str | None = colour_field("Clothes", "In this colour, exactly.", more=True)
+    behind: Literal["colour", "transparent"] = choice(
+        "Behind", "The palette's colour, or nothing.", "colour", more=True,
+        labels={"colour": "Colour", "transparent": "Transparent"},
+    )  # fmt: skip
+    behind_colour: str | None = colour_field("Colour behind", "Takes the palette's place.", more=True)
+    reference: str | None = picture(
+        "Reference", "Its colours become clothes and ground; a model that edits draws the character after it.",
+        more=True,
+    )  # fmt: skip
+    backdrop: str | None = fields.my_backdrop()
+    name: str = words_field("Name", "Heads the sheet.", max_length=40, more=True)
+    layers: bool = fields.layers()
+    brand: str = fields.brand()
+    format: fields.FileFormat = fields.file_format()
+    quality: int = fields.quality()
+    seed: int | None = seed()
+    consent: bool = fields.consent()
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn character: H x W x 4 where what is behind it is known to be nothing, else H x W x 3."""
+
+    image: Image
+
+    @property
+    def alpha(self) -> Alpha | None:
+        """Its opacity, None where nothing is known of it."""
+        return np.asarray(self.image[..., 3] / 255, np.float32) if self.image.shape[2] == 4 else None
+
+    def on(self, plate: Image) -> Image:
+        """Laid on a picture of its size (H x W x 3)."""
+        if self.alpha is None:
+            return self.image
+        flat = plate.astype(np.float32)
+        return (flat + self.alpha[..., None] * (self.image[..., :3] - flat) + 0.5).astype(np.uint8)
+
+
+def run(params: Creator, studio: Studio, emit: Emit) -> Draft:
+    """Draw lots for what is not locked, draw the figures, lay them on their ground or on a page."""
+    if params.art == "model" and not studio.has("text"):
+        raise ModelUnavailable(NO_MODEL, param="art")
+    cast = _cast(params, studio)
+    look = _look(params, studio, cast[0].character)
+    if params.layout == "sheet":
+        made = _sheet(params, studio, cast[0], look, emit)
+    else:
+        made = _portraits(params, studio, cast, look, emit)
+    said = [note for lot in cast for note in lot.notices]
+    return replace(
+        made,
+        notices=tuple(dict.fromkeys((*said, *made.notices, *_terms(params)))),
+        exact=False,
+        computed=params.art != "model" and params.backdrop is None,
+        settled={"character": cast[0].character.code, "anew": "nothing"},
+    )
+
+
+# ---------------------------------------------------------------- who it is
+
+
+@dataclass(frozen=True)
+class Lot:
+    """One character, the traits that somebody named, and what there is to say about it."""
+
+    character: Character
+    named: frozenset[str]
+    notices: tuple[str, ...]
+
+
+def _cast(params: Creator, studio: Studio) -> list[Lot]:
+    """One character a variation; where nothing is left to chance they would be alike, and there is one."""
+    count = 1 if studio.draft or params.layout == "sheet" else params.variations
+    rows: list[Lot] = []
+    seen: list[object] = []
+    for n in range(count * _TRIES):
+        lot = _lot(params, studio.seed + n)
+        if (looks := _looks(params, lot.character)) not in seen and len(rows) < count:
+            seen.append(looks)
+            rows.append(lot)
+    if len(rows) < count:
+        rows[0] = replace(rows[0], notices=(*rows[0].notices, "A kept character is one: roll something anew to vary."))
+    return rows
+
+
+def _looks(params: Creator, character: Character) -> object:
+    """What makes two characters differ to the eye."""
+    art = ARTS.get(params.art)
+    if art is None:
+        return character.code
+    return parts_of(character, art, params.preset), colours(character, art, params.preset), ground(character)
+
+
+def _lot(params: Creator, seed: int) -> Lot:
+    art = ARTS.get(params.art)
+    words = heard(params.prompt)
+    named = {name: value for name in TRAITS if (value := getattr(params, name, ANY)) != ANY}
+    locked = {**words, **named}
+    kept = read(params.character) if params.character else None
+    notices = []
+    for name in [name for name in locked if art is not None and name in (named if kept else locked)]:
+        assert art is not None
+        if locked[name] not in art.offers(name):
+            label = Creator.model_fields[name].title
+            notices.append(f"{label}: {art.title} has no parts for '{locked[name]}'.")
+    drawn_ = drawn(
+        params.art, seed % (MAX_SEED + 1), named if kept and params.anew != "all" else locked,
+        lambda trait: TRAITS[trait] if art is None else art.offers(trait) or TRAITS[trait],
+        kept, "" if params.anew == "nothing" else params.anew,
+    )  # fmt: skip
+    if art is not None:
+        notices += left_out(drawn_, art, params.preset)
+    return Lot(drawn_, frozenset(locked), tuple(notices))
+
+
+# ---------------------------------------------------------------- colours and ground
+
+
+@dataclass(frozen=True)
+class Look:
+    """The clothes' colour, None: the role's or the palette's; the ground's colour."""
+
+    clothes: Colour | None
+    ground: Colour
+
+
+def _look(params: Creator, studio: Studio, character: Character) -> Look:
+    clothes, behind = fields.rgb(params.colour), fields.rgb(params.behind_colour)
+    if params.reference is not None:
+        found = main_colours(studio.open(params.reference))
+        clothes = clothes or colourful(found)
+        behind = behind or lightest(found)
+    return Look(clothes, behind or ground(character))
+
+
+def _plate(params: Creator, studio: Studio, look: Look, side: int, emit: Emit) -> Images:
+    """What lies behind, side x side."""
+    if params.backdrop is None:
+        return Images((np.full((side, side, 3), look.ground, np.uint8),))
+    asked = Backdrop(picture=studio.open(params.backdrop), subject="person")
+    return studio.draw(Render("backdrop", "", (side, side), (studio.seed,), backdrop=asked), emit)
+
+
+# ---------------------------------------------------------------- pictures
+
+
+def _portraits(params: Creator, studio: Studio, cast: list[Lot], look: Look, emit: Emit) -> Draft:
+    side = 512 if studio.draft else params.size
+    clear = params.behind == "transparent" and params.backdrop is None
+    plate = Images(()) if clear else _plate(params, studio, look, side, emit)
+    images, alphas, notices = [], [], list(plate.notices)
+    for n, lot in enumerate(cast, 1):
+        each = look if n == 1 else _look(params, studio, lot.character)
+        made, said = _figure(params, studio, lot, each, side, emit)
+        notices += said
+        under = plate.images[0] if plate.images and params.backdrop else np.full((side, side, 3), each.ground, np.uint8)
+        images.append(made.image if clear else made.on(under))
+        alphas += [made.alpha] if made.alpha is not None else []
+        emit("Drawing", n, len(cast), made.on(under))
+    if clear and not alphas:
+        notices.append("This model draws no transparency: cut it out with 'Cut-out'.")
+    extras = ()
+    if params.layers and not studio.draft and params.art != "model":
+        under = plate.images[0] if plate.images else None
+        extras = _layered(params, cast[0].character, look, side, under)
+    return Draft(
+        images=tuple(images), alphas=tuple(alphas), notices=tuple(notices), transparent=clear, extras=extras
+    )  # fmt: skip
+
+
+def _figure(
+    params: Creator, studio: Studio, lot: Lot, look: Look, side: int, emit: Emit, *, close: bool = False
+) -> tuple[Figure, tuple[str, ...]]:
+    if params.art != "model":
+        return Figure(figure(lot.character, ARTS[params.art], params.preset, side, look.clothes, close=close)), ()
+    role = ROLES[params.preset].words if params.preset in ROLES else ""
+    words = described(lot.character, role, lot.named, params.prompt, name_of(look.ground))
+    seeds = (lot.character.pick("face") % (MAX_SEED + 1),)
+    render = Render("text", words, (side, side), seeds)
+    if params.reference is not None and studio.has("edit"):
+        render = Render("edit", words, (side, side), seeds, images=(studio.open(params.reference),))
+    drawn = studio.draw(render, emit)
+    image = drawn.images[0]
+    if drawn.alphas:
+        image = np.dstack([image, (drawn.alphas[0] * 255 + 0.5).astype(np.uint8)])
+    return Figure(image), drawn.notices
+
+
+def _layered(params: Creator, character: Character, look: Look, side: int, plate: Image | None) -> tuple[Extra, ...]:
+    """The first picture taken apart, as OpenRaster and as PNG layers."""
+    rows = layers(character, ARTS[params.art], params.preset, side, look.clothes)
+    whole = Figure(figure(character, ARTS[params.art], params.preset, side, look.clothes))
+    flat = whole.image
+    if plate is not None:
+        opaque = np.full(plate.shape[:2], 255, np.uint8)
+        rows = (Layer("backdrop", np.dstack([plate, opaque])), *rows)
+        flat = whole.on(plate)
+    return (
+        Extra("layers", "ora", openraster(rows, flat), (flat,), "layers"),
+        Extra("layers", "zip", png_layers(rows), (flat,), "layers"),
+    )
+
+
+# ---------------------------------------------------------------- the sheet
+
+
+def _sheet(params: Creator, studio: Studio, lot: Lot, look: Look, emit: Emit) -> Draft:
+    """Every mood, then every pose, that the art can show."""
+    width = 768 if studio.draft else SHEET
+    turns = _turns(params.art, lot.character)
+    side = view_side(len(turns), width)
+    views, notices = [], [_ALIKE] if params.art == "model" else []
+    for n, (word, who) in enumerate(turns, 1):
+        named = lot.named | {"mood"}
+        faces = who["pose"] == "still"
+        made, said = _figure(params, studio, Lot(who, named, ()), look, side, emit, close=faces)
+        views.append(View(word, made.image))
+        notices += said
+        emit("Drawing", n, len(turns) + 1)
+    main, said = _figure(params, studio, lot, look, main_side(width), emit)
+    swatches = _swatches(params, lot.character, look)
+    title = params.name or (ROLES[params.preset].title if params.preset in ROLES else "Character")
+    image = page(main.image, views, swatches, title, _line(params, lot.character), width)
+    emit("Laying out", 1, 1, image)
+    return Draft(images=(image,), notices=(*notices, *said), names=("sheet",))
+
+
+def _turns(art_id: str, character: Character) -> list[tuple[str, Character]]:
+    """What a word says, and the character doing it."""
+    art = ARTS.get(art_id)
+    moods = [mood for mood in MOODS if art is not None and mood in art.offers("mood")] or list(_DRAWN_MOODS)
+    poses = [pose for pose in _MOTION if art is not None and pose in art.offers("pose") and pose not in _NO_POSE]
+    faces = [(mood.capitalize(), character.having("mood", mood).having("pose", "still")) for mood in moods]
+    return faces + [(_MOTION[pose], character.having("pose", pose)) for pose in poses]
+
+
+def _swatches(params: Creator, character: Character, look: Look) -> tuple[Colour, ...]:
+    clothes = look.clothes or clothing(character, params.preset)
+    art: Art | None = ARTS.get(params.art)
+    skin = (skin_of(character),) if art is None or "skin" in art.colours else ()
+    return (*skin, clothes, look.ground)
+
+
+def _line(params: Creator, character: Character) -> str:
+    """Who it is, for whoever draws it next."""
+    art = ARTS.get(params.art)
+    shown = [name for name in TRAITS if name not in ("face", "mood", "pose") and (art is None or art.offers(name))]
+    values: Mapping[str, Trait] = character.traits
+    return ", ".join(f"{name.replace('_', ' ')} {values[name].value}" for name in shown)
+
+
+def _terms(params: Creator) -> tuple[str, ...]:
+    """What may be done with it."""
+    if params.art == "model":
+        return ()
+    return (f"Parts: {ARTS[params.art].credit}, CC0; hats and tools: DesignerBox. Commercial use is free.",)
+
+
+TOOL = Tool(
+    id="character",
+    title="Character Creator",
+    summary="A character from a few choices: five arts, twelve roles, every trait locked or rolled anew.",
+    params=Creator,
+    run=run,
+    strengths=("Unique designs", "Customizable traits", "Multiple poses", "Consistent style", "Commercial use"),
+    limits=("Drawings, no photographs; freer figures need a GPU model",),
+    person=True,
+)
