@@ -1,0 +1,80 @@
+"""Rows about every tool on the embedded profile, warm: seconds of the largest still, of a film, and of a style."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.parts.styles import STYLES
+from tests.bench.house import Room
+from tests.bench.rows import Row, row
+
+RUNS = 3
+# One megapixel: 1024 x 1024, or what the tool makes by itself. Tools whose picture has the photo's size take a photo
+# of that size, made by Upscale first.
+STILLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "headshot": ("astronaut", {"preset": "park", "framing": "tight", "size": 1024}),
+    "product": ("coffee", {"preset": "oak", "ratio": "1:1", "size": 1024}),
+    "background": ("astronaut", {"preset": "forest", "ratio": "1:1", "size": 1024}),
+    "style": ("astronaut", {"preset": "oil", "size": 1024}),
+    "fashion": ("astronaut", {"preset": "autumn", "ratio": "1:1", "size": 1024}),
+    "business": ("hopper", {"preset": "lobby", "layout": "portraits", "framing": "tight", "size": 1024}),
+    "kit": ("coffee", {"preset": "post", "headline": "Good morning"}),
+    "cutout": ("large", {"trim": False}),
+    "upscale": ("astronaut", {"factor": "2"}),
+    "expand": ("large", {"ratio": "16:9"}),
+    "retouch": ("large", {}),
+}
+STYLE_BOUND, STILL_BOUND, STRENGTH_BOUND = 1.5, 5.0, 100.0
+FAST_STYLES = 10
+
+
+def rows() -> Iterator[Row]:
+    """Every row of this module."""
+    with tempfile.TemporaryDirectory() as data:
+        room = Room(Path(data))
+        room.photos["large"] = room.make("upscale", photo=room.photos["astronaut"], factor="2").files[0].id
+        try:
+            yield from _stills(room)
+            yield from _styles(room)
+            yield row("style_strength_ms", round(_strength(room), 1), "ms", STRENGTH_BOUND)
+        finally:
+            room.close()
+
+
+def _stills(room: Room) -> Iterator[Row]:
+    """The slowest tool; each is the median of a few runs with nothing remembered but the models."""
+    seconds = {tool: _seconds(room, tool, photo, values) for tool, (photo, values) in STILLS.items()}
+    for tool, taken in seconds.items():
+        yield row(f"still_seconds_{tool}", round(taken, 2), "s", STILL_BOUND)
+
+
+def _seconds(room: Room, tool: str, photo: str, values: dict[str, Any]) -> float:
+    values = {**values, **({"photos": [room.photos[photo]]} if tool == "business" else {"photo": room.photos[photo]})}
+    taken = []
+    for _ in range(RUNS + 1):
+        room.engine.memo.clear()
+        since = time.perf_counter()
+        room.make(tool, **values)
+        taken.append(time.perf_counter() - since)
+    return statistics.median(taken[1:])
+
+
+def _styles(room: Room) -> Iterator[Row]:
+    """The tenth fastest style at one megapixel: ten must be under the bound."""
+    taken = sorted(_seconds(room, "style", "astronaut", {"preset": each.id, "size": 1024}) for each in STYLES)
+    yield row("tenth_style_seconds", round(taken[FAST_STYLES - 1], 2), "s", STYLE_BOUND)
+
+
+def _strength(room: Room) -> float:
+    """Milliseconds from the order to a draft of another strength of a style that is kept."""
+    taken = []
+    for strength in (100, 80, 60, 40, 20, 50, 70):
+        since = time.perf_counter()
+        room.make("style", photo=room.photos["astronaut"], preset="oil", strength=strength, seed=1, draft=True)
+        taken.append(1000 * (time.perf_counter() - since))
+    return statistics.median(taken[1:])
