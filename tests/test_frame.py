@@ -6,6 +6,7 @@ import pytest
 from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import (
     FRAMINGS,
+    body_end,
     bounds,
     fill_frame,
     framing,
@@ -143,3 +144,44 @@ def test_shrinking_averages_instead_of_skipping() -> None:
     middle = resample(stripes, frame)[20:80, 20:80].astype(float)
     assert middle.std() < 12
     assert middle.mean() == pytest.approx(127, abs=6)
+
+
+# ---------------------------------------------------------------- torn bodies
+
+
+def _torn(feet: bool = False) -> tuple[Cutout, Face]:
+    """A body whose matte ends in rags at row 880 of 1000; with `feet` a whole small figure."""
+    if feet:
+        alpha = np.maximum(blob(1000, 1000, (500, 150), (50, 65)), 0)
+        alpha[205:880, 440:560] = 1
+        return cut(noisy(1000, 1000), alpha), _face(500, 145, 80)
+    cutout, face = _person()
+    alpha = cutout.alpha.copy()
+    alpha[880:] = 0
+    alpha[850:, 250:330], alpha[865:, 600:] = 0, 0
+    return cut(noisy(1000, 1000), alpha), face
+
+
+def test_a_torn_body_ends_where_most_of_it_is_left_and_a_whole_figure_stands() -> None:
+    cutout, face = _torn()
+    assert body_end(cutout.alpha, face) == pytest.approx(849, abs=2)
+    figure, small = _torn(feet=True)
+    assert body_end(figure.alpha, small) is None
+    whole, face = _person()
+    assert body_end(whole.alpha, face) is None, "the photo itself cuts it"
+
+
+@pytest.mark.parametrize("kind", ["photo", "fill", "head"])
+def test_no_torn_edge_of_a_body_is_inside_the_frame(kind: str) -> None:
+    cutout, face = _torn()
+    size, end = (1000, 1000), body_end(cutout.alpha, face)
+    if kind == "photo":
+        frame = photo_frame(cutout.alpha, size, HERE, end=end)
+        assert frame.native, "moved by whole pixels"
+    elif kind == "fill":
+        frame = fill_frame(cutout.alpha, size, 0.8, HERE, stand="floor", floor=1.0, end=end)
+    else:
+        frame = head_frame(cutout, face, framing("wide"), size_of((3, 2), 1000), HERE)
+    alpha = place(noisy(1000, 1000), cutout, frame).alpha
+    lowest = (alpha[-1] > 0.5).sum() / max((alpha[-60:] > 0.5).sum(axis=1).max(), 1)
+    assert lowest > 0.8, "the body goes on beyond the frame"

@@ -13,7 +13,7 @@ from pipelines.models.families import FAMILIES
 from pipelines.parts.cutout import core_of, cutout
 from pipelines.parts.frame import photo_frame, place
 from pipelines.parts.light import to_linear, to_srgb
-from pipelines.parts.source import AIM, SOFT, blurred, brightest, findings, mended
+from pipelines.parts.source import AIM, SOFT, blurred, brightest, edgeless, findings, mended
 from pipelines.types import Alpha, Face, Image, Placed, Subject
 from tests.watching import cut, example
 
@@ -55,7 +55,8 @@ def exposed(name: str, stops: float) -> Image:
 
 @names
 def test_good_photos_have_no_fault_but_where_they_are_cut(name: str) -> None:
-    assert found(name) <= {"cut"}
+    # The cat's coat has the colours of the room: the net loses half of it, and that is said.
+    assert found(name) <= ({"cut", "outline"} if name == "chelsea" else {"cut"})
 
 
 @names
@@ -130,3 +131,17 @@ def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
     rows = findings(part, matte, stand(part, matte), faces_of("hopper"))
     (side,) = (row for row in rows if row.id == "cut")
     assert "left" in side.sentence
+
+
+def test_an_outline_where_the_photo_has_no_edge_is_found() -> None:
+    assert "outline" in found("chelsea")
+    whole = alpha_of("coffee").copy()
+    assert edgeless(example("coffee"), whole) < 0.05
+    whole[:, :300] = 0  # half of the cup is lost
+    assert edgeless(example("coffee"), whole) > 0.10
+
+
+def test_a_small_subject_that_stays_small_is_no_fault() -> None:
+    photo, alpha = example("coffee"), alpha_of("coffee")
+    rows = findings(photo, alpha, stand(photo, alpha, 0.5))
+    assert "size" not in {row.id for row in rows}

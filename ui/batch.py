@@ -114,8 +114,8 @@ def asks(desk: Desk, tool_id: str) -> bool:
     return "consent" in desk.tool(tool_id).params.model_fields
 
 
-def looks(desk: Desk, tool_id: str, **more: Any) -> gr.Dropdown:
+def looks(desk: Desk, tool_id: str, *, chosen: str = "", **more: Any) -> gr.Dropdown:
     """The tool's looks, where it has a choice of them; hidden where it has none."""
     rows = [row for row in fields_of(desk.tool(tool_id).params) if row.name == "preset"]
     options = [("As each row says, else the tool's own", ""), *(option for row in rows for option in row.options)]
-    return gr.Dropdown(options, value="", label="Look", visible=bool(rows), **more)
+    return gr.Dropdown(options, value=chosen, label="Look", visible=bool(rows), **more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,9 +31,11 @@ THUMB = 192
 Updates = dict[Any, Any]
 
 
-def fill(page: gr.Tab, desk: Desk, access: Access) -> None:
+def fill(page: gr.Tab, desk: Desk, access: Access) -> BatchEvents:
     """The page, wired, in its tab."""
-    BatchEvents(lay_out(desk), desk, access).wire(page)
+    events = BatchEvents(lay_out(desk), desk, access)
+    events.wire(page)
+    return events
 
 
 class BatchEvents:
@@ -74,6 +76,20 @@ class BatchEvents:
             self.parts.preset: looks(self.desk, tool_id),
             self.parts.consent: gr.Checkbox(visible=asks(self.desk, tool_id)),
             self.parts.form: self._template(tool_id),
+        }
+
+    def take(self, tool_id: str, params: Mapping[str, Any], seed: int) -> Updates:
+        """The form as one finished picture was made, for a folder of others; its own pictures stay behind."""
+        tool = self.desk.tool(tool_id)
+        said = {**params, "seed": seed} if "seed" in tool.params.model_fields else params
+        preset = params.get("preset", "") if "preset" in tool.params.model_fields else ""
+        return {
+            self.parts.tool: tool_id,
+            self.parts.preset: looks(self.desk, tool_id, chosen=str(preset)),
+            self.parts.consent: gr.Checkbox(visible=asks(self.desk, tool_id), value=False),
+            self.parts.more: batch_words.settings(tool.params, said),
+            self.parts.form: self._template(tool_id),
+            self.parts.told: "",
         }
 
     def _template(self, tool_id: str) -> gr.DownloadButton:

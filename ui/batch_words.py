@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from pipelines.batch import Batch, Progress, Report
+from pipelines.types import Params
 from ui import words
 from ui.command import NO_ROOM, duration, size
 from ui.pictures import data_url
@@ -86,3 +88,23 @@ def sheet(pictures: Iterable[tuple[int, bytes]]) -> str:
         f'<li><img src="{data_url(jpeg)}" alt="Row {row}"><span>Row {row}</span></li>' for row, jpeg in pictures
     )
     return f'<ul class="dbx-sheet" aria-label="Latest results">{cells}</ul>' if cells else ""
+
+
+def settings(params: type[Params], values: Mapping[str, Any]) -> str:
+    """What of `values` differs from the tool's own, one `field = value` a line: all that is no picture.
+
+    Consent is not among them: it was given for one person. Nor is the look, which has a field of its own.
+    """
+    skip = {*params.fields_of_kind("picture", "pictures", "mask"), "consent", "preset"}
+    rows = []
+    for name, field in params.model_fields.items():
+        value = values.get(name, field.default)
+        if name not in skip and value != field.default:
+            rows.append(f"{name} = {_cell(value)}")
+    return "\n".join(rows)
+
+
+def _cell(value: Any) -> str:
+    """On one line: names on several lines are parted by semicolons, as the tools read them."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return "; ".join(line.strip() for line in text.splitlines())

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from pipelines.desk import Desk
 from ui import access_page, batch_events, home, settings_page, verify
 from ui.access import Access
+from ui.batch_events import BatchEvents
 from ui.brush import BrushEvents
 from ui.events import Events
 from ui.gallery import GalleryEvents
@@ -50,7 +51,7 @@ class Page:
 
     id: str
     title: str
-    build: Callable[[gr.Tab, Desk, Access], None]
+    build: Callable[[gr.Tab, Desk, Access], object]
 
 
 PAGES: tuple[Page, ...] = (
@@ -77,10 +78,12 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
                 library.wire(tab)
             with gr.Tab(TITLE_OF_KEPT, id="kept", elem_id="tab-kept") as tab:
                 KeptPage(desk, access).wire(tab, tabs, events)
+            built: dict[str, Any] = {}
             for row in PAGES:
                 with gr.Tab(row.title, id=row.id, elem_id=f"tab-{row.id}") as tab:
-                    row.build(tab, desk, access)
+                    built[row.id] = row.build(tab, desk, access)
         _connect(tabs, events)
+        _to_folder(tabs, events, built["batch"])
         start.wire(tabs, {each.tab.tool.id: each.tab.incoming for each in events})
         library.connect(tabs, events)
         _ask_once(start, events)
@@ -139,6 +142,26 @@ def _connect(tabs: gr.Tabs, events: Sequence[Events]) -> None:
             [tabs, each.tab.board.send, *incoming.values()], api_visibility="private", concurrency_limit=None,
             show_progress="hidden",
         )  # fmt: skip
+
+
+def _to_folder(tabs: gr.Tabs, events: Sequence[Events], batch: BatchEvents) -> None:
+    """Apply to a folder: the batch tab comes to the front with the shown picture's tool and settings."""
+    for each in events:
+        parts: list[Any] = list(vars(batch.parts).values())
+        each.tab.board.folder.click(
+            _applier(each, tabs, batch), [each.tab.seat], [tabs, *parts], api_visibility="private",
+            concurrency_limit=None, show_progress="hidden",
+        )  # fmt: skip
+
+
+def _applier(events: Events, tabs: gr.Tabs, batch: BatchEvents) -> Callable[..., dict[Any, Any]]:
+    def apply(request: gr.Request, seat: Seat) -> dict[Any, Any]:
+        made = events.shown_settings(seat, request)
+        if made is None:
+            return {tabs: gr.skip()}
+        return {tabs: gr.Tabs(selected="batch"), **batch.take(events.tab.tool.id, *made)}
+
+    return apply
 
 
 def _sender(events: Events, tabs: gr.Tabs, incoming: dict[str, gr.State]) -> Callable[..., dict[Any, Any]]:

@@ -337,12 +337,16 @@ class Events:
 
     def reuse(self, request: gr.Request, seat: Seat) -> Updates:
         """Put the shown picture's exact settings, its seed included, back into the form."""
+        made = self.shown_settings(seat, request)
+        return self.screen.same() if made is None else self.screen.fill(*made)
+
+    def shown_settings(self, seat: Seat, request: gr.Request) -> tuple[dict[str, Any], int] | None:
+        """The settings and the seed that the shown picture was made with, None when there is none."""
         row = self._own(seat.shown, request)
         if row is None:
-            return self.screen.same()
+            return None
         # What the tool settled by itself, such as a team's head height, is in the receipt and not in the job.
-        params = row.result.receipt["params"] if row.result is not None else row.job.params
-        return self.screen.fill(params, row.job.seed)
+        return (row.result.receipt["params"] if row.result is not None else row.job.params), row.job.seed
 
     async def resume(self, request: gr.Request, seat: Seat) -> AsyncIterator[Updates]:
         """On the first look at this tab: the visitor's running job or last picture, with its settings."""

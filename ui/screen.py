@@ -63,6 +63,7 @@ class Screen:
             board.reuse: gr.update(interactive=False),
             board.send: gr.update(interactive=False),
             board.format: gr.update(interactive=False),
+            board.folder: gr.update(interactive=False),
             board.more: gr.update(value=None, visible=False),
         }
 
@@ -168,6 +169,7 @@ class Screen:
             board.reuse: gr.update(interactive=True),
             board.send: gr.update(value="", interactive=bool(self.tab.others)),
             board.format: gr.update(value=file.format, interactive=True),
+            board.folder: gr.update(interactive=True),
             board.code: self._code(job, base),
             board.link: address_of(base, self.tab.tool, job.params, job.seed),
             board.receipt: words.receipt_text(result.receipt),

@@ -85,6 +85,7 @@ class Board:
     more: gr.Files
     link: gr.Textbox
     format: gr.Dropdown
+    folder: gr.Button
 
     def all(self) -> list[Component]:
         """Every component of it."""
@@ -278,6 +279,10 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
             [("Send to …", ""), *((other.title, other.id) for other in others)], value="", show_label=False,
             label="Send to another tool", interactive=False, container=False, min_width=140, elem_id=f"{tool.id}-send",
         )  # fmt: skip
+        folder = gr.Button(
+            "Apply to a folder", interactive=False, visible="photo" in tool.params.model_fields,
+            elem_id=f"{tool.id}-folder", min_width=120,
+        )  # fmt: skip
     more = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
     with gr.Accordion("Link and code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
         link = gr.Textbox(
@@ -289,7 +294,7 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
     with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
         receipt = gr.Code("{}", language="json", label="Settings, models, checks, timings", interactive=False,
                           max_lines=24)  # fmt: skip
-    return Board(stage, live, before, variation, save, reuse, send, code, receipt, more, link, kind)
+    return Board(stage, live, before, variation, save, reuse, send, code, receipt, more, link, kind, folder)
 
 
 def tile_styles(tool: Tool) -> str:

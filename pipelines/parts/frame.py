@@ -28,6 +28,9 @@ MAX_ENLARGEMENT = 2.0
 LEVELLED_ROLL = (1.0, 8.0)
 SAMPLING = "bicubic"
 HEADROOM = 0.04  # of the height, over the crown
+STANDING = 4.0  # heads below the chin; a figure seen to its feet has five and a half, a seated one over four
+TORSO = 4.0  # eye distances: legs together are narrower
+WHOLE = 0.85  # of a torso's width: above the row where less of it is left, it is not torn
 _PAD = 3
 PREVIEW_GROUND = 176
 _CLOSER_STEPS = 400  # 1.005 to the 400th is 7.4 times
@@ -103,7 +106,7 @@ def head_frame(
         eye_line = max(row.eyes * height, HEADROOM * height + scale * (float(eyes[1]) - crown))
         return np.array([width * (0.5 + params.placement_x), eye_line + height * params.placement_y])
 
-    cuts = turn @ _cut_points(cutout.alpha) - anchor[:, None]
+    cuts = turn @ _cut_points(cutout.alpha, body_end(cutout.alpha, face)) - anchor[:, None]
     scale = _closer(cuts, target, wanted, size) if closer else wanted
     notices = list(_head_notices(face, scale, wanted, cut_crown))
     there = target(scale)
@@ -157,13 +160,33 @@ def _touches_top(alpha: Alpha, xs: np.ndarray, ys: np.ndarray, points: Points, e
     return int(on_border.sum()) > 0.2 * half
 
 
-def _cut_points(alpha: Alpha) -> Points:
-    """Where the photo's border cuts the subject: 2 x n, photo pixels."""
+def body_end(alpha: Alpha, face: Face) -> float | None:
+    """The row below which a body's matte is torn although the photo goes on: dark cloth before a dark desk.
+
+    Nobody ends there, so whoever frames the body lays that row on the frame's edge. None where the photo itself cuts
+    the body, and where a whole figure stands in it (four heads and more below the chin).
+    """
+    if "bottom" in sides_cut(alpha):
+        return None
+    _, top, _, bottom = bounds(alpha)
+    head = 2 * max(face.chin[1] - face.eyes[1], 1.0)
+    if bottom - face.chin[1] > STANDING * head or bottom <= face.chin[1] + 0.5 * head:
+        return None
+    across = (alpha > 0.5).sum(axis=1)
+    lower = across[int(bottom - 0.3 * (bottom - top)) : bottom]
+    if lower.max() < TORSO * face.eye_distance:
+        return None
+    return float(np.nonzero(across >= WHOLE * lower.max())[0][-1])
+
+
+def _cut_points(alpha: Alpha, end: float | None) -> Points:
+    """Where the photo's border cuts the subject, and where its matte is torn: 2 x n, photo pixels."""
     height, width = alpha.shape
     left, right = np.nonzero(alpha[:, 0] > 0.5)[0], np.nonzero(alpha[:, -1] > 0.5)[0]
     top, bottom = np.nonzero(alpha[0] > 0.5)[0], np.nonzero(alpha[-1] > 0.5)[0]
-    xs = [np.zeros(len(left)), np.full(len(right), width), top, bottom]
-    ys = [left, right, np.zeros(len(top)), np.full(len(bottom), height)]
+    torn = np.nonzero(alpha[int(end)] > 0.5)[0] if end is not None else np.zeros(0)
+    xs = [np.zeros(len(left)), np.full(len(right), width), top, bottom, torn]
+    ys = [left, right, np.zeros(len(top)), np.full(len(bottom), height), np.full(len(torn), end or 0.0)]
     return np.stack([np.concatenate(xs), np.concatenate(ys)]).astype(np.float64)
 
 
@@ -183,14 +206,17 @@ def _closer(cuts: Points, target: Callable[[float], Points], wanted: float, size
 
 
 def fill_frame(
-    alpha: Alpha, size: Size, fill: float, params: Subject, *, stand: Floor = "centre", floor: float = 0.86
-) -> Frame:
+    alpha: Alpha, size: Size, fill: float, params: Subject, *, stand: Floor = "centre", floor: float = 0.86,
+    end: float | None = None,
+) -> Frame:  # fmt: skip
     """Fit the subject's box: its longer side is `fill` of the frame's shorter side; centred or standing on `floor`.
 
-    A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture.
+    A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture; below
+    `end` (see `body_end`) the subject does not count.
     """
     width, height = size
     left, top, right, bottom = bounds(alpha)
+    bottom = bottom if end is None else end
     scale = fill * min(size) / max(right - left, bottom - top) * params.placement_scale
     scale = min(scale, 0.97 * width / (right - left), 0.97 * height / (bottom - top)) if scale > 0 else scale
     cut = sides_cut(alpha)
@@ -213,10 +239,11 @@ def fill_frame(
     return replace(frame, notices=tuple(notices))
 
 
-def photo_frame(alpha: Alpha, size: Size, params: Subject) -> Frame:
+def photo_frame(alpha: Alpha, size: Size, params: Subject, *, end: float | None = None) -> Frame:
     """Keep the photo's own framing: native where `size` is the photo's, else the photo covers the frame.
 
-    Where the ratio differs the frame is moved along the photo so that the subject stays in view.
+    Where the ratio differs the frame is moved along the photo so that the subject stays in view. A body that is torn
+    at `end` (see `body_end`) goes down until it ends at the frame's edge.
     """
     width, height = size
     rows, columns = alpha.shape
@@ -232,6 +259,8 @@ def photo_frame(alpha: Alpha, size: Size, params: Subject) -> Frame:
     y = _cover(y, scale * rows, height) if params.placement_y == 0 else y
     x = _to_edge(x, scale * columns, width, "left" in cut, "right" in cut)
     y = _to_edge(y, scale * rows, height, "top" in cut, "bottom" in cut)
+    if end is not None and "top" not in cut and params.placement_y == 0:
+        y = max(y, height - scale * end)
     return _frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)
 
 
@@ -263,18 +292,18 @@ def sides_cut(alpha: Alpha) -> tuple[str, ...]:
     return tuple(side for side, edge in edges.items() if float((edge > 0.5).mean()) > 0.015)
 
 
-def missing(alpha: Alpha, frame: Frame) -> Alpha:
+def missing(alpha: Alpha, frame: Frame, end: float | None = None) -> Alpha:
     """1 in the frame where the photo, whose `alpha` it is, ends although the subject goes on: beyond each side that
-    cuts it. 0 elsewhere, and everywhere when nothing is cut inside the frame.
+    cuts it, and below `end` (see `body_end`). 0 elsewhere, and everywhere when nothing is cut inside the frame.
     """
     width, height = frame.size
     rows, columns = alpha.shape
     there = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5))
     back = np.linalg.inv(np.vstack([frame.matrix, [0, 0, 1]]))
     x, y = (back[n, 0] * there[0] + back[n, 1] * there[1] + back[n, 2] for n in (0, 1))
-    beyond = {"left": x < 0, "top": y < 0, "right": x > columns, "bottom": y > rows}
+    beyond = {"left": x < 0, "top": y < 0, "right": x > columns, "bottom": y > (rows if end is None else end)}
     out = np.zeros((height, width), np.float32)
-    for side in sides_cut(alpha):
+    for side in (*sides_cut(alpha), *(() if end is None else ("bottom",))):
         out[beyond[side]] = 1
     return out
 

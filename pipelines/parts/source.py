@@ -18,12 +18,16 @@ from pipelines.parts.light import Linear, to_linear, to_srgb
 from pipelines.types import Alpha, Face, Image, Placed
 
 SOFT = 0.60  # of `blurred`: photos in focus have 0.2 to 0.3, twice enlarged 0.3 to 0.43, a blur of sigma 2 gives more
-SMALL = 320  # pixels of the photo along the subject's longer side
+SMALL = 320  # pixels of the photo along the subject's longer side: fewer are not enlarged by more than `SLIGHTLY`
+SLIGHTLY = 1.25
 DIM = 0.16  # linear light that no more than one pixel in fifty exceeds: two stops and more under white
 AIM = 0.62  # linear light that these brightest pixels are brought to, where it takes no more than `MOST_GAIN`
 MOST_GAIN = 4.0  # two stops: beyond, an 8-bit photo shows steps
 BURNT = 0.06  # of the subject's pixels without any drawing left, being white
 FACE_BURNT = 0.12
+ALIKE = 8.0  # Lab: two sides of an outline this near have one colour
+EDGELESS = 0.10  # of an outline: cut-outs that are right have 0 to 0.04
+OUTLINE_SIDE = 512
 KNEE = 0.8  # linear light from which what is lifted bends instead of being cut
 SHARPEN = 0.9  # of the detail finer than `_RADIUS`
 _RADIUS = 1.4  # pixels
@@ -41,7 +45,10 @@ class Finding:
 
 def findings(photo: Image, alpha: Alpha, placed: Placed, faces: Sequence[Face] = ()) -> tuple[Finding, ...]:
     """What speaks against `photo` (H x W x 3, with its `alpha`) for a picture in which it stands as `placed`."""
-    found = (_blur(placed), _size(alpha, placed), _dim(photo), _burnt(photo, alpha, faces), _cut(alpha, faces))
+    found = (
+        _blur(placed), _size(alpha, placed), _dim(photo), _burnt(photo, alpha, faces), _cut(alpha, faces),
+        _outline(photo, alpha),
+    )  # fmt: skip
     return tuple(each for each in found if each is not None)
 
 
@@ -93,7 +100,7 @@ def _blur(placed: Placed) -> Finding | None:
 def _size(alpha: Alpha, placed: Placed) -> Finding | None:
     left, top, right, bottom = bounds(alpha)
     longer, scale = max(right - left, bottom - top), placed.frame.scale
-    if longer >= SMALL and scale <= MAX_ENLARGEMENT:
+    if scale <= (MAX_ENLARGEMENT if longer >= SMALL else SLIGHTLY):
         return None
     return Finding(
         "size",
@@ -161,6 +168,38 @@ def _portrait(side: str, sides: Sequence[str], alpha: Alpha, face: Face) -> bool
         return side == "bottom"
     edge = alpha[:, 0] if side == "left" else alpha[:, -1]
     return "bottom" in sides and bool(np.nonzero(edge > 0.5)[0].min() > face.chin[1])
+
+
+def edgeless(photo: Image, alpha: Alpha) -> float:
+    """Share of the cut-out's outline along which the photo has no edge, 0 to 1: both sides have one colour there."""
+    scale = min(1.0, OUTLINE_SIDE / max(alpha.shape))
+    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
+    small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.float32)
+    lab = np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32)
+    solid = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.5).astype(np.uint8)
+    near = np.ones((5, 5), np.uint8)
+    means, shares = [], []
+    for side in (cv2.erode(solid, near), 1 - cv2.dilate(solid, near)):
+        weight = cv2.GaussianBlur(side.astype(np.float32), (0, 0), 3.0)
+        means.append(cv2.GaussianBlur(lab * side[..., None], (0, 0), 3.0) / np.maximum(weight, 1e-3)[..., None])
+        shares.append(weight)
+    line = cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    line &= (shares[0] > 0.02) & (shares[1] > 0.02)
+    line[:4], line[-4:], line[:, :4], line[:, -4:] = False, False, False, False
+    if not line.any():
+        return 0.0
+    return float((np.linalg.norm(means[0] - means[1], axis=2)[line] < ALIKE).mean())
+
+
+def _outline(photo: Image, alpha: Alpha) -> Finding | None:
+    share = edgeless(photo, alpha)
+    if share < EDGELESS:
+        return None
+    return Finding(
+        "outline",
+        f"Check the cut-out: along {100 * share:.0f} % of its outline your photo has no edge, so part of the subject "
+        "may be missing. The brush mends it.",
+    )
 
 
 # ---------------------------------------------------------------- mending

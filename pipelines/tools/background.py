@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.parts.compose import Shadow, compose
-from pipelines.parts.frame import bounds, photo_frame, place, sides_cut, size_of
+from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cut, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.parts.pages import Brand, Label, sheet
 from pipelines.parts.source import findings, mended
@@ -111,9 +111,10 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     cutout = studio.cutout(params, emit)
     emit("Cutting out", 2, 2)
     size = _photo_size(params, studio, photo)
-    frame = photo_frame(cutout.alpha, size, params)
-    placed = place(photo, cutout, frame)
     faces = studio.faces(params.photo)
+    end = body_end(cutout.alpha, faces[params.pick]) if params.pick < len(faces) else None
+    frame = photo_frame(cutout.alpha, size, params, end=end)
+    placed = place(photo, cutout, frame)
     key: Side = key_side(photo, faces[0]) if faces else "none"
     found = findings(photo, cutout.alpha, placed, faces[params.pick : params.pick + 1])
     mends = params.mend and any(each.mended for each in found)

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.parts.cast import POSES, cast, pose_map
 from pipelines.parts.compose import Shadow, compose
 from pipelines.parts.exports import pages
-from pipelines.parts.frame import bounds, fill_frame, place, sides_cut, size_of
+from pipelines.parts.frame import body_end, bounds, fill_frame, place, sides_cut, size_of
 from pipelines.parts.lettering import Box, Set, fitted, made_legible, write
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.tools import fields
@@ -175,7 +175,9 @@ def _looked(
     size = size_of(RATIOS[params.ratio], 512 if studio.draft else params.size)
     lies = season.flat and not person
     stand, fill = ("centre", 0.86) if lies else ("floor", 1.08)
-    frame = fill_frame(alpha, size, fill, params, stand=stand, floor=_foot(alpha))
+    end = body_end(alpha, taken.faces[params.pick]) if params.pick < len(taken.faces) else None
+    floor = 1.0 if end is not None else _foot(alpha)
+    frame = fill_frame(alpha, size, fill, params, stand=stand, floor=floor, end=end)
     placed = place(taken.photo, taken.cutout, frame)
     render = _render(params, studio, season, placed, taken.photo, taken.key, lies=lies, person=person)
     scenes = studio.draw(render, emit)

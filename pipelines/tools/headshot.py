@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from pipelines.parts.compose import compose
-from pipelines.parts.frame import framing, head_frame, missing, over, place, resample, size_of
+from pipelines.parts.frame import body_end, framing, head_frame, missing, over, place, resample, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.parts.ranking import ranked, sentences
 from pipelines.tools import fields
@@ -138,7 +138,11 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
     completes = params.zoom_out and not studio.draft
     frame = head_frame(cutout, face, row, size, params, closer=not completes)
     placed = place(photo, cutout, frame)
-    lacks = missing(cutout.alpha, frame) if completes else np.zeros(placed.alpha.shape, np.float32)
+    lacks = (
+        missing(cutout.alpha, frame, body_end(cutout.alpha, face))
+        if completes
+        else np.zeros(placed.alpha.shape, np.float32)
+    )
     emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
     key = key_side(photo, face)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -72,3 +73,18 @@ def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, house:
     dropped(page, house, tmp_path, "photo,photo\n1.png,1.png\n")
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Two columns are called 'photo'")
+
+
+def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, house: Theatre) -> None:
+    page.goto(f"{house.url}/#slow")
+    page.locator("#slow-example-coffee").click(timeout=60_000)
+    page.locator("#slow-mood").get_by_text("loud").click()
+    page.locator("#slow-generate").click()
+    expect(page.locator("#slow-folder")).to_be_enabled()
+    page.locator("#slow-folder").click()
+    expect(page.locator("#batch-start")).to_be_visible()
+    expect(page.locator("#batch-which input")).to_have_value("Slow Motion")
+    page.get_by_text("More settings for all rows").click()
+    filled = page.locator("#batch-more textarea")
+    expect(filled).to_have_value(re.compile(r"mood = loud"))
+    expect(filled).to_have_value(re.compile(r"seed = \d+"))
