@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.stage import Theatre
+from tests.browser.stage import Theatre, open_tool, stage
 from tests.rows import picture
 from tests.serving import until
 
@@ -76,9 +76,11 @@ def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, house:
 
 
 def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, house: Theatre) -> None:
-    page.goto(f"{house.url}/#slow")
-    page.locator("#slow-example-coffee").click(timeout=60_000)
-    page.locator("#slow-mood").get_by_text("loud").click()
+    open_tool(page, house, "slow")
+    page.locator("#slow-example-coffee").click()
+    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    page.locator("#slow-mood input[value=loud]").check()
+    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-folder")).to_be_enabled()
     page.locator("#slow-folder").click()
