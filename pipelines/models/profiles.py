@@ -20,7 +20,7 @@ def _all(spec_id: str, *verbs: Verb) -> dict[Verb, str]:
     return dict.fromkeys(("backdrop", *verbs), spec_id)
 
 
-EMBEDDED = Profile("embedded", {"backdrop": "backdrops"}, "Embedded")
+EMBEDDED = Profile("embedded", {"backdrop": "backdrops", "text": "mini"}, "Embedded")
 KLEIN = Profile("klein", _all("klein", "text", "edit", "image", "inpaint"), "FLUX.2 klein")
 KLEIN_4BIT = Profile("klein-4bit", _all("klein-4bit", "text", "edit", "image", "inpaint"), "FLUX.2 klein, 4 bit")
 CONTROL = Profile("control", _all("z-image-turbo", "text", "image", "inpaint", "control"), "Z-Image Turbo")

@@ -2,8 +2,9 @@
 
     python -m assets.models.mini.judge WORK [SHEET.png]
 
-Draws every role x gender x tone that was held out of training with five seeds, and 100 animals and objects, and looks
-for the nearest render of the whole set, held-out ones included, by the distance of the 64 px pixels.
+Draws every role x gender x tone that was held out of training on five backgrounds, and 100 animals and objects, and
+looks for the nearest render of the whole set, held-out ones included, by the distance of the 64 px pixels. SHEET gets
+the `SHOWN` prompts with the seeds 0, 1, 2, ..., none of them chosen.
 """
 
 from __future__ import annotations
@@ -15,10 +16,36 @@ import cv2
 import numpy as np
 
 from assets.models.mini import data
-from pipelines.models.families.mini import MINI, Mini
+from pipelines.models.families.mini import COLOURS, MINI, Mini
 from pipelines.types import ModelStep, Render
 
 SIDE = 64
+SHOWN = (
+    "a woman firefighter with dark skin, teal background", "a man cook with light skin, cream background",
+    "a woman scientist with medium-dark skin, lavender background", "a man farmer with medium skin, mint background",
+    "a woman judge with light skin", "a man astronaut with dark skin, navy background",
+    "a lady doctor with medium-light skin, sky blue background", "a man police officer with medium skin",
+    "a woman artist with dark skin, pink background", "a man mechanic with medium-light skin, grey background",
+    "a woman pilot with medium skin, light blue background", "a man student with medium-dark skin",
+    "a woman teacher with dark skin, light green background", "a man singer with light skin, purple background",
+    "a woman technologist with medium-light skin", "a man factory worker with dark skin, orange background",
+    "a woman construction worker with medium skin, yellow background", "a man guard with light skin, red background",
+    "a woman detective with medium-dark skin, brown background", "a man office worker with medium skin",
+    "a woman chef with dark skin, coral background", "a software developer, man, light skin, teal background",
+    "a woman mage with medium skin, violet background", "a man superhero with dark skin, blue background",
+    "a woman superhero with light skin", "a man supervillain with medium skin", "a fairy with medium-light skin",
+    "a man vampire with light skin, dark blue background", "a mermaid with medium skin, turquoise background",
+    "a man elf with light skin, dark green background", "a santa claus with dark skin, red background",
+    "a princess with medium-dark skin, pink background", "a man with red hair and light skin",
+    "a woman with curly hair and dark skin", "a bald man with medium skin", "a woman with white hair and light skin",
+    "a man with a beard, medium-dark skin", "an old woman with medium skin", "an old man with dark skin",
+    "a girl with medium skin, yellow background", "a boy with light skin, light blue background",
+    "a woman with a headscarf, medium skin", "a man wearing a turban, dark skin", "a woman shrugging with dark skin",
+    "a man raising his hand with light skin", "a woman facepalming with medium skin",
+    "a smiling face", "a sad face", "a face with sunglasses", "a cat face", "a dog face", "a fox", "a lion", "a panda",
+    "a penguin", "an octopus", "a red apple", "a pizza", "a burger", "a rocket", "a guitar", "a house", "a crown",
+    "a rose",
+)  # fmt: skip
 
 
 def features(figures: np.ndarray) -> np.ndarray:
@@ -44,28 +71,54 @@ def _nothing(step: ModelStep) -> None:
     pass
 
 
-def main(work: Path, sheet: Path | None, repeats: int) -> None:
+def main(work: Path, sheet: Path | None) -> None:
     renders, rows = data.load(work)
     truth = features(renders)
     model = Mini(MINI, "cpu")
-    asked = [row for row in rows if row.held_out] * repeats
-    prompts = [f"a {row.gender} {row.role} with {row.tone} skin" for row in asked]
+    asked = [row for row in rows if row.held_out] * 5
+    colours = list(COLOURS)
+    behind = [colours[n % len(colours)] for n in range(len(asked))]
+    prompts = [
+        f"a {row.gender} {row.role} with {row.tone} skin, {colour} background"
+        for row, colour in zip(asked, behind, strict=True)
+    ]
     figures = drawn(model, prompts)
-    hits = [rows[n] for n in _nearest(features(figures), truth)]
-    pairs = list(zip(asked, hits, strict=True))
-    role = np.mean([a.role == h.role for a, h in pairs])
-    print(f"held out, {len(pairs)}: role {role:.3f}", end=" ")
-    print(f"tone {np.mean([a.tone == h.tone for a, h in pairs]):.3f}", end=" ")
-    print(f"gender {np.mean([a.gender == h.gender for a, h in pairs]):.3f}", end=" ")
-    print(f"all {np.mean([(a.role, a.tone, a.gender) == (h.role, h.tone, h.gender) for a, h in pairs]):.3f}")
+    pairs = list(zip(asked, (rows[n] for n in _nearest(features(figures), truth)), strict=True))
+    print(f"held out, {len(pairs)} combinations: nearest render has")
+    for name in ("role", "tone", "gender"):
+        print(f"  the {name} {np.mean([getattr(a, name) == getattr(h, name) for a, h in pairs]):.3f}")
+    print(f"  all three {np.mean([(a.role, a.tone, a.gender) == (h.role, h.tone, h.gender) for a, h in pairs]):.3f}")
+    away = [_away(figure, COLOURS[colour]) for figure, colour in zip(figures, behind, strict=True)]
+    print(f"  a background within delta E 6 {np.mean(np.array(away) < 6):.3f}")
+    print(f"gradient across patch borders over that inside patches: {seams(figures):.3f}")
     things = [row for row in rows if row.group in (3, 4, 5, 7) and not row.tone]
     things = things[:: max(1, len(things) // 100)][:100]
     others = drawn(model, [row.label for row in things], first=1000)
     near = [rows[n] for n in _nearest(features(others), truth)]
     print(f"things, {len(things)}: {np.mean([a.label == h.label for a, h in zip(things, near, strict=True)]):.3f}")
     if sheet is not None:
-        cells = np.concatenate([figures[:40], others[:40]])
-        _sheet(cells, [*prompts[:40], *(row.label for row in things[:40])], sheet)
+        _sheet(drawn(model, list(SHOWN)), list(SHOWN), sheet)
+
+
+def seams(figures: np.ndarray, patch: int = 32) -> float:
+    """Mean step of the colour across the borders of patches over that between other neighbours, inside figures."""
+    steps: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    for turned in (figures, figures.transpose(0, 2, 1, 3)):
+        colour, solid = turned[..., :3].astype(np.float32), turned[..., 3] > 250
+        step = np.abs(np.diff(colour, axis=2)).mean(-1)
+        inside = solid[:, :, 1:] & solid[:, :, :-1]
+        border = (np.arange(1, colour.shape[2]) % patch) == 0
+        for on in (True, False):
+            steps[on].append(step[:, :, border == on][inside[:, :, border == on]])
+    return float(np.concatenate(steps[True]).mean() / np.concatenate(steps[False]).mean())
+
+
+def _away(figure: np.ndarray, colour: tuple[int, int, int]) -> float:
+    """Delta E (CIE 1976) of what lies behind the figure from `colour`."""
+    empty = figure[figure[..., 3] == 0][:, :3].mean(0)
+    pair = np.float32([[empty], [colour]]) / 255
+    lab = cv2.cvtColor(pair, cv2.COLOR_RGB2Lab)[:, 0]
+    return float(np.linalg.norm(lab[0] - lab[1]))
 
 
 def _nearest(asked: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -80,10 +133,10 @@ def _sheet(cells: np.ndarray, words: list[str], path: Path) -> None:
         tile = np.vstack([tile, np.full((16, 160, 3), 255, np.uint8)])
         cv2.putText(tile, text[:30], (2, 171), cv2.FONT_HERSHEY_SIMPLEX, 0.28, (0, 0, 0), 1, cv2.LINE_AA)
         tiles.append(tile)
-    rows = [np.hstack(tiles[n : n + 8]) for n in range(0, len(tiles) - 7, 8)]
+    rows = [np.hstack(tiles[n : n + 8]) for n in range(0, len(tiles), 8)]
     cv2.imwrite(str(path), np.vstack(rows)[..., ::-1])
 
 
 if __name__ == "__main__":
     _, work, *rest = sys.argv
-    main(Path(work), Path(rest[0]) if rest else None, int(rest[1]) if len(rest) > 1 else 5)
+    main(Path(work), Path(rest[0]) if rest else None)

@@ -34,6 +34,7 @@ TRANSFORMER = {
 BATCH, RATE, WARM, DROPPED = 64, 2e-3, 200, 0.1
 LEAST_T = 0.15
 KEEP = 0.999
+LATE, LATER = 0.6, 3.0  # from this part of a run on, things are drawn so much more often: people are learned first
 SHARE = {0: 2.5, 1: 1.0, 3: 2.0, 4: 1.6, 5: 1.0, 6: 1.6, 7: 1.4, 8: 0.4}  # how often a group is drawn, a render
 
 
@@ -64,8 +65,10 @@ class Nets(nn.Module):
 class Batches:
     """The batch of a step: premultiplied pixels and token ids."""
 
-    def __init__(self, work: Path, tokenizer) -> None:
+    def __init__(self, work: Path, tokenizer, last: int) -> None:
         from PIL import Image
+
+        self.late = round(LATE * last)
 
         renders, self.rows = data.load(work)
         small = work / f"small-{SIDE}.npy"
@@ -73,13 +76,14 @@ class Batches:
             np.save(small, np.stack([_small(Image.fromarray(picture)) for picture in renders]))
         self.pixels = torch.from_numpy(np.load(small))
         self.tokenizer = tokenizer
-        weight = torch.tensor([0.0 if row.held_out else _share(row) for row in self.rows])
-        self.weight = weight / weight.sum()
+        self.weight = torch.tensor([0.0 if row.held_out else _share(row) for row in self.rows])
+        self.things = torch.tensor([1.0 if row.group in (0, data.PEOPLE) else LATER for row in self.rows])
 
     def __call__(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Pixels (B, 4, S, S), ids (B, T), mask (B, T)."""
         dice, chance = random.Random(step), torch.Generator().manual_seed(step)
-        picks = torch.multinomial(self.weight, BATCH, replacement=True, generator=chance).tolist()
+        weight = self.weight * self.things if step >= self.late else self.weight
+        picks = torch.multinomial(weight, BATCH, replacement=True, generator=chance).tolist()
         texts = ["" if dice.random() < DROPPED else data.caption(self.rows[n], dice) for n in picks]
         pixels = self.pixels[picks].float() / 127.5 - 1
         for n, pick in enumerate(picks):
@@ -159,13 +163,25 @@ def build(work: Path) -> tuple[Nets, object]:
     return Nets(torch.load(work / "vectors.pt")), AutoTokenizer.from_pretrained(work / "tokenizer")
 
 
-def train(work: Path, samples: int, finish: bool, device: str, minutes: float, compiled: bool) -> Nets:
+def shipped(nets: Nets) -> None:
+    """Load the weights that lie beside this file, to go on from them with fresh optimizers."""
+    from safetensors.torch import load_file
+
+    here = Path(__file__).parent
+    nets.transformer.load_state_dict(load_file(here / "transformer" / "diffusion_pytorch_model.safetensors"))
+    text = load_file(here / "text_encoder" / "model.safetensors")
+    nets.text.load_state_dict({name: tensor for name, tensor in text.items() if not name.startswith("pooler.")})
+
+
+def train(work: Path, samples: int, finish: bool, device: str, minutes: float, compiled: bool, warm: bool) -> Nets:
     """Trains up to `samples` pictures seen, or for `minutes`; returns the averaged nets."""
     nets, tokenizer = build(work)
+    if warm:
+        shipped(nets)
     nets.to(device)
     mean = Nets(torch.load(work / "vectors.pt")).to(device)
     mean.load_state_dict(nets.state_dict())
-    batches, steppers, step, last = Batches(work, tokenizer), optimizers(nets), 0, samples // BATCH
+    batches, steppers, step, last = Batches(work, tokenizer, samples // BATCH), optimizers(nets), 0, samples // BATCH
     if (work / "state.pt").exists():
         state = torch.load(work / "state.pt", map_location=device)
         step = state["step"]
@@ -210,6 +226,7 @@ if __name__ == "__main__":
     parser.add_argument("--finish", action="store_true")
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--warm", action="store_true", help="begin with the weights that ship, where WORK has none")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     asked = parser.parse_args()
-    train(asked.work, asked.samples, asked.finish, asked.device, asked.minutes, asked.compile)
+    train(asked.work, asked.samples, asked.finish, asked.device, asked.minutes, asked.compile, asked.warm)
