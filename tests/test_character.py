@@ -290,7 +290,9 @@ def test_everything_heard_is_a_value_of_its_trait() -> None:
 def test_a_model_is_asked_for_what_was_named_only() -> None:
     one = anybody(ARTS["peeps"], 1, figure="woman", skin="dark", hair="curly", hair_colour="red", mood="happy")
     text = described(one, "firefighter", (), "", "teal")
-    assert text == "a woman firefighter with dark skin, teal background"
+    assert text == "3d icon of a woman firefighter with dark skin, teal background"
+    bald = described(one.having("hair", "bald").having("age", "senior"), "", ("hair", "age"), "", "white")
+    assert bald == "3d icon of an old woman with dark skin, bald, white background"
     text = described(one, "firefighter", ("hair", "hair_colour", "mood"), "in the rain.", "teal")
     assert text == "a woman firefighter with dark skin and red curly hair, happy, in the rain, teal background"
 
@@ -487,7 +489,7 @@ def test_a_model_draws_from_the_traits_and_lies_on_the_ground(tmp_path: Path) ->
         sheet = house.make(art="model", layout="sheet", character=result.receipt["params"]["character"], seed=9)
     finally:
         house.close()
-    assert stub.asked[0].prompt == "a woman chef, cook with dark skin, teal background"
+    assert stub.asked[0].prompt == "3d icon of a woman chef with dark skin, teal background"
     assert (image[0, 0] == (0x28, 0x96, 0x9A)).all()
     assert (image[128, 128] == (200, 30, 40)).all()
     assert (clear[0, 0, 3], clear[128, 128, 3]) == (0, 255)

@@ -163,7 +163,7 @@ def every_tab(theatre: Theatre) -> list[str]:
     """The ids of all tabs, from left to right."""
     from ui.blocks import PAGES
 
-    return ["home", *(tool.id for tool in theatre.desk.tools), *(row.id for row in PAGES)]
+    return ["home", *(tool.id for tool in theatre.desk.tools), "kept", *(row.id for row in PAGES)]
 
 
 def go(page: Page, tab: str) -> None:

@@ -52,6 +52,7 @@ _HAIR_WORDS = {
 }  # fmt: skip
 _KINDS = "(?:long|short|curly|langen?|kurzen?|lockigen?)"
 _HAIR = "(?:hair(?:ed)?|haare?n?)"
+STYLE = "3d icon of "
 _MOOD_WORDS = {"playful": "winking", "calm": "calm, eyes closed"}
 
 
@@ -78,19 +79,20 @@ def heard(text: str) -> dict[str, str]:
 def described(character: Character, role: str, named: Collection[str], words: str, behind: str) -> str:
     """What a model is asked for: the figure, the skin, then of the other traits those that were `named`.
 
-    A small model reads few words well, so that what nobody asked for is left out; `words` go in whole, and `behind` is
-    the colour of the background.
+    A small model reads few words well, so that what nobody asked for is left out. `words` go in whole, and say the
+    style where there are any; `behind` is the colour of the background.
     """
-    figure = "an older " if character["age"] == "senior" and "age" in named else "a "
+    figure = "an old " if character["age"] == "senior" and "age" in named else "a "
     figure += f"{character['figure']} {role}".strip()
-    with_ = [f"{character['skin']} skin"]
-    if "hair" in named or "hair_colour" in named:
-        bald = character["hair"] == "bald"
+    with_, bald = [f"{character['skin']} skin"], "hair" in named and character["hair"] == "bald"
+    if ("hair" in named or "hair_colour" in named) and not bald:
         colour = character["hair_colour"] if "hair_colour" in named else ""
         kind = character["hair"] if character["hair"] in ("curly", "long", "short") and "hair" in named else ""
-        with_.append("no hair, bald" if bald else f"{colour} {kind}".strip() + " hair")
+        with_.append(f"{colour} {kind} hair".strip().replace("  ", " "))
     with_ += [f"a {character['beard']}"] if "beard" in named and character["beard"] != "none" else []
     with_ += [character["glasses"]] if "glasses" in named and character["glasses"] != "none" else []
     mood = [_MOOD_WORDS.get(character["mood"], character["mood"])] if "mood" in named else []
-    parts = [f"{figure} with {' and '.join(with_)}", *mood, *([words.strip(" ,.;")] if words.strip() else [])]
+    own = [words.strip(" ,.;")] if words.strip() else []
+    style = "" if own else STYLE
+    parts = [f"{style}{figure} with {' and '.join(with_)}", *(["bald"] if bald else []), *mood, *own]
     return f"{', '.join(parts)}, {behind} background"

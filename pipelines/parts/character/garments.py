@@ -90,7 +90,7 @@ ROLES: dict[str, Garment] = {
         ),
     ),
     "chef": Garment(
-        "Chef", "chef, cook", "#ffffff", "#d64541",
+        "Chef", "chef", "#ffffff", "#d64541",
         hat=(
             _path("M-42 -4C-62 -12 -64 -44 -42 -48C-36 -70 -8 -74 4 -63C18 -74 46 -68 48 -48C68 -42 64 -12 46 -6Z",
                   "{{a}}")
@@ -154,7 +154,7 @@ ROLES: dict[str, Garment] = {
         ),
     ),
     "mage": Garment(
-        "Mage", "mage, wizard", "#5b46a8", "#f3cf5b",
+        "Mage", "mage", "#5b46a8", "#f3cf5b",
         hat=(
             _path("M-42 -2C-34 -32 -22 -62 4 -86C14 -95 30 -92 32 -82C22 -82 18 -76 20 -66C26 -44 36 -24 46 -4"
                   "C20 6 -18 6 -42 -2Z", "{{a}}")
@@ -230,7 +230,7 @@ ROLES: dict[str, Garment] = {
         ),
     ),
     "artist": Garment(
-        "Artist", "artist, painter", "#b23a48", "#2d3142",
+        "Artist", "artist", "#b23a48", "#2d3142",
         hat=(
             _path("M-2 -46C-4 -54 6 -56 8 -48Z", "{{a}}")
             + _path("M-50 4C-72 -10 -66 -36 -26 -44C8 -50 62 -44 68 -20C70 -8 58 2 48 0C20 8 -22 10 -50 4Z", "{{a}}")
@@ -297,7 +297,7 @@ ROLES: dict[str, Garment] = {
         ),
     ),
     "doctor": Garment(
-        "Doctor", "doctor, health worker", "#fbfcfd", "#3c4250",
+        "Doctor", "doctor", "#fbfcfd", "#3c4250",
         torso=(
             _LAPELS
             + '<path d="M-22 -6C-26 22 -16 36 -14 44M22 -6C26 22 16 34 14 44" fill="none" stroke="{{b}}" '
