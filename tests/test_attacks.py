@@ -14,8 +14,16 @@
 12 slow uploads                               25 code that comes with a checkpoint
 13 event streams hoarded                      26 many ranges of one file
 27 a forged receipt                           28 what an error tells
+29 a ZIP whose names lead out                 30 a ZIP that swells
+31 a formula in a table                       32 a webhook that is sent on into the house (SSRF)
+33 a name that leads into the house (DNS)     34 a LoRA with a wrong shape, or none at all
+35 a repository that nobody listed            36 secrets in a decoder's environment
+37 a log of refusals that was rewritten       38 a flood of reports
+39 script in any field of words of any tool   40 a shared link that was made up
+41 a decoder killed from within               42 a huge picture between many small ones
 
-Ingest's thirty pictures are in test_ingest.py, words and pictures of nudity in test_safety.py.
+Ingest's thirty pictures are in test_ingest.py, words and pictures of nudity in test_safety.py; `tests/bench/siege.py`
+sends most of these at once, from fifty clients, at a studio that has honest work to do.
 """
 
 from __future__ import annotations
@@ -27,10 +35,12 @@ import os
 import pickle
 import re
 import shlex
+import signal
 import socket
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,13 +51,20 @@ import PIL.Image
 import pytest
 from PIL.PngImagePlugin import PngInfo
 
-from pipelines.models import checkpoint
-from pipelines.parts.ingest import Ingest
+from pipelines import outward
+from pipelines.batch.manifest import disarmed
+from pipelines.batch.shelf import Zip
+from pipelines.jobs import Row
+from pipelines.models import allowed, checkpoint
+from pipelines.parts.audit import Audit
+from pipelines.parts.ingest import MAX_BYTES, Ingest
 from pipelines.parts.provenance import Said, verify
+from pipelines.parts.reports import AN_HOUR, Reports
 from pipelines.parts.write import encode, xmp
 from pipelines.settings import Settings
 from pipelines.stream import drain
-from pipelines.types import Job, ModelUnavailable
+from pipelines.tools import TOOLS
+from pipelines.types import Adapter, BadInput, Busy, Job, ModelUnavailable, Result, Tool
 from tests.hostile import NAMES, png, polyglot, text_bomb
 from tests.pages import events, page_of, submit, takers
 from tests.serving import Served, served, until
@@ -55,6 +72,8 @@ from tests.test_rest import FOREVER, RUN, failure, photo
 from tests.watching import noisy
 from ui import words
 from ui.access import COOKIE, Access
+from ui.library import facts
+from ui.links import address_of
 
 ROOT = Path(__file__).parent.parent
 # Gradio leaves event loops and their sockets to the collector.
@@ -455,10 +474,172 @@ def test_25_no_code_comes_with_a_checkpoint() -> None:
         assert not loaded & {"pickle", "marshal", "shelve", "dill"}, path
 
 
+# ---------------------------------------------------------------- tables, archives and addresses
+
+
+def packed(path: Path, entries: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in entries.items():
+            out.writestr(name, data)
+    return path
+
+
+def test_29_a_zip_s_names_lead_nowhere(tmp_path: Path) -> None:
+    inside = tmp_path / "in"
+    inside.mkdir()
+    names = ["../../evil.png", "/etc/passwd", "a/../../b.png", "..\\..\\c.png", "C:\\d.png"]
+    shelf = Zip(packed(inside / "a.zip", dict.fromkeys(names, photo())))
+    for name in (*names, "evil.png", "b.png", "c.png"):
+        with pytest.raises(BadInput):
+            shelf.read(name)
+    shelf.close()
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.zip"]
+
+
+def test_30_a_zip_s_entry_is_read_no_further_than_a_picture_is_long(tmp_path: Path) -> None:
+    shelf = Zip(packed(tmp_path / "a.zip", {"a.png": bytes(4 * MAX_BYTES)}))
+    with pytest.raises(BadInput) as caught:
+        shelf.read("a.png")
+    assert caught.value.code == "image_too_large"
+    shelf.close()
+
+
+@pytest.mark.parametrize("cell", ['=cmd|"/c calc"!A1', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1"])
+def test_31_a_formula_is_text_in_what_a_spreadsheet_opens(cell: str) -> None:
+    assert disarmed(cell)[0] == "'"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/latest", "http://127.0.0.1:1/", "http://[::1]/", "http://10.1.2.3/", "file:///etc"]
+)
+def test_32_a_webhook_leads_out_of_the_house_only(client: httpx.Client, url: str) -> None:
+    """Each redirect is judged anew: `tests/test_webhooks.py`."""
+    with pytest.raises(BadInput):
+        outward.checked(url)
+    assert failure(client.post(RUN, json={"prompt": "x"}, params={"webhook": url}))[0] == 400
+    assert failure(client.put("/v1/webhooks", json={"url": url}))[0] == 400
+
+
+def test_33_a_name_is_judged_by_every_address_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(host: str, port: int, **_: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("8.8.8.8", "192.168.0.1")]
+
+    monkeypatch.setattr(outward.socket, "getaddrinfo", look)
+    with pytest.raises(BadInput):
+        outward.checked("http://rebound.example/")
+
+
+# ---------------------------------------------------------------- weights
+
+
+def test_34_a_lora_is_numbers_of_the_right_shape_or_nothing(tmp_path: Path) -> None:
+    """One whose numbers do not fit the model is refused where it is put on: `tests/test_lora.py`."""
+    from pipelines.models import lora
+
+    (tmp_path / "code.safetensors").write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
+    (tmp_path / "code.pt").write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
+    (tmp_path / "long.safetensors").write_bytes(b"\xff" * 8 + b"{}")
+    (tmp_path / "odd.safetensors").write_bytes((10).to_bytes(8, "little") + b"[not json]")
+    for name in ("code.safetensors", "code.pt", "long.safetensors", "odd.safetensors"):
+        with pytest.raises(BadInput):
+            lora.find(str(tmp_path / name))
+    assert not (tmp_path / "boom").exists()
+
+    class Pipe:
+        """Complains as peft does over shapes that differ."""
+
+        def load_lora_weights(self, *_: object, **__: object) -> None:
+            raise RuntimeError("size mismatch for lora_A: copying a param with shape [2, 999], the shape is [2, 64]")
+
+        def unload_lora_weights(self) -> None:
+            self.bare = True
+
+    safe = tmp_path / "safe.safetensors"
+    safe.write_bytes(
+        (60).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}      ' + bytes(4)
+    )
+    pipe, closet = Pipe(), lora.Closet()
+    with pytest.raises(BadInput, match="does not fit"), closet.wearing(pipe, [Adapter(str(safe))]):
+        raise AssertionError("it was worn")
+    assert pipe.bare
+
+
+@pytest.mark.parametrize("repo", ["we/else", "stabilityai/sdxl-turbo/../../we", "STABILITYAI/sdxl-turbo", ""])
+def test_35_weights_come_from_no_repository_that_nobody_listed(repo: str) -> None:
+    with pytest.raises(ModelUnavailable):
+        allowed.commit(repo)
+
+
+# ---------------------------------------------------------------- what is kept, and who may add to it
+
+
+def test_36_a_decoder_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    ingest = Ingest(workers=1)
+    try:
+        assert ingest._outcome(os.getenv, "HF_TOKEN") is None
+    finally:
+        ingest.close()
+
+
+def test_37_a_log_of_refusals_that_was_rewritten_says_so(tmp_path: Path) -> None:
+    log = Audit(tmp_path)
+    for n in range(3):
+        log.refused("words", f"{n}", [])
+    path = tmp_path / "audit.log"
+    path.write_bytes(path.read_bytes().replace(b'"words"', b'"input"', 1))
+    assert log.state().broken == 1
+
+
+def test_38_a_flood_of_reports_is_told_to_come_back(tmp_path: Path) -> None:
+    reports = Reports(Audit(tmp_path))
+    for n in range(AN_HOUR):
+        reports.take("minor", f"job-{n}", "x")
+    with pytest.raises(Busy):
+        reports.take("minor", "job-more", "x")
+
+
+@pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.id)
+def test_39_no_field_of_words_is_markup_on_the_page(row: Tool) -> None:
+    """In the Library, in the code to copy, in the receipt, and in the link to the settings."""
+    names = row.params.fields_of_kind("prompt")
+    params = dict.fromkeys(names, f"{XSS}\"'></textarea><script>alert(1)</script>")
+    job = Job(id="job-x", tool=row.id, params=params, seed=1, profile="x", specs={}, owner="me", created=0.0)
+    made = Result((), {"params": params, "notices": list(params.values()), "models": []}, 1.0)
+    told = facts(Row(job, "done", 0, None, made, None, 0.0, 0.0, 1.0), row.title)
+    told += words.line("", notes=made.receipt["notices"]) + address_of("http://127.0.0.1", row, params, 1)
+    assert "<img" not in told
+    assert "<script" not in told
+
+
+def test_40_a_link_that_was_made_up_shows_nothing(client: httpx.Client) -> None:
+    for token in ("a" * 16 + ".9999999999." + "b" * 64, "..%2f..", "x", "%00"):
+        assert client.get(f"/s/{token}").status_code == 404
+        assert client.get("/report", params={"share": token}).status_code == 404
+
+
+def test_41_a_decoder_that_dies_costs_its_own_picture(here: Served, client: httpx.Client) -> None:
+    client.post("/v1/files", files={"file": ("a.png", photo())})
+    pid = here.desk._ingest._outcome(os.getpid)
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(2):
+        assert client.post("/v1/files", files={"file": ("a.png", photo())}).status_code == 200
+
+
+def test_42_a_picture_that_takes_long_closes_the_door_to_nobody(client: httpx.Client) -> None:
+    large = io.BytesIO()
+    PIL.Image.new("RGB", (8000, 6000), "teal").save(large, "JPEG")
+    with ThreadPoolExecutor(3) as pool:
+        slow = pool.submit(client.post, "/v1/files", files={"file": ("a.jpg", large.getvalue())})
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/v1/tools").status_code == 200
+        assert slow.result(60).status_code == 200
+
+
 # ---------------------------------------------------------------- the list is whole
 
 
 def test_every_attack_of_the_list_has_a_test() -> None:
     listed = {int(number) for number in re.findall(r"(?m)(?:^|\s)(\d{1,2}) [a-z]", str(__doc__))}
     tested = {int(name[5:7]) for name in globals() if re.match(r"test_\d\d_", name)}
-    assert listed == tested == set(range(1, 29))
+    assert listed == tested == set(range(1, 43))

@@ -23,10 +23,11 @@ from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
 from pipelines.models.profiles import choose
 from pipelines.parts import sniff
+from pipelines.parts.exports import animation, film, pages
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.provenance import Ingredient, Made, Said, past, sign, verify
 from pipelines.parts.seal import Seal
-from pipelines.parts.write import encode, source_type, xmp
+from pipelines.parts.write import MIME, SIGNED_AS, archive, encode, source_type, xmp
 from pipelines.settings import Settings
 from pipelines.stream import drain
 from pipelines.types import BadInput, Result, StudioError
@@ -347,3 +348,45 @@ def test_the_manifest_holds_no_name_and_no_words(room: Room) -> None:
     text = json.dumps(manifest(data))
     assert "harbour" not in text
     assert "ann" not in text.replace("annotation", "")
+
+
+# ---------------------------------------------------------------- every kind of file
+
+
+def kinds() -> dict[str, bytes]:
+    """One small file of every format that a tool can hand over beside pictures."""
+    frames = tuple(noisy(48, 64, seed=n) for n in range(3))
+    still = encode(frames[0], "png", b"")
+    return {
+        "webp": animation(frames, 8),
+        "mp4": film(frames, 8),
+        "pdf": pages(frames, "Lookbook"),
+        "zip": archive([("a.png", still), ("b.png", still)]),
+        "ora": archive([("mimetype", b"image/openraster"), ("mergedimage.png", still)]),
+    }
+
+
+def standing(data: bytes, mime: str, seal: Seal) -> str:
+    """What `c2pa-python` itself says of a file."""
+    context = c2pa.Context.from_dict({"trust": {"trust_anchors": seal.pair().root}})
+    try:
+        with c2pa.Reader(mime, io.BytesIO(data), context=context) as reader:
+            return reader.get_validation_state() or ""
+    except c2pa.C2paError:
+        return "unreadable"
+
+
+@pytest.mark.parametrize("format", ["webp", "mp4", "pdf", "zip", "ora"])
+def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: Seal, format: str) -> None:
+    assert set(MIME) == {*kinds(), "png", "jpeg"}
+    data = sign(kinds()[format], SIGNED_AS[format], MADE, seal.pair())
+    assert standing(data, SIGNED_AS[format], seal) == "Trusted"
+    for at in payload(data, format):
+        assert standing(flipped(data, at), SIGNED_AS[format], seal) not in ("Trusted", "Valid"), at
+
+
+def payload(data: bytes, format: str) -> list[int]:
+    """Places in what the file is for: pixels, frames, entries."""
+    mark = {"webp": b"ANMF", "mp4": b"mdat", "pdf": b"stream", "zip": b"IDAT", "ora": b"IDAT"}[format]
+    first, last = data.index(mark), data.rindex(mark)
+    return [first + 20, last + 24, (first + last) // 2 if first != last else first + 40]
