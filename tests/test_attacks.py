@@ -47,7 +47,8 @@ from pipelines.parts.provenance import Said, verify
 from pipelines.parts.write import encode, xmp
 from pipelines.settings import Settings
 from pipelines.stream import drain
-from pipelines.types import Job, ModelUnavailable
+from pipelines.tools import tool
+from pipelines.types import ModelUnavailable
 from tests.hostile import NAMES, png, polyglot, text_bomb
 from tests.pages import events, page_of, submit, takers
 from tests.serving import Served, served, until
@@ -55,6 +56,7 @@ from tests.test_rest import FOREVER, RUN, failure, photo
 from tests.watching import noisy
 from ui import words
 from ui.access import COOKIE, Access
+from ui.code import Door, asked, curl
 
 ROOT = Path(__file__).parent.parent
 # Gradio leaves event loops and their sockets to the collector.
@@ -280,11 +282,9 @@ def test_16_a_prompt_is_text_on_the_page() -> None:
 
 def test_17_a_prompt_stays_one_word_of_a_copied_command() -> None:
     evil = "'; rm -rf ~; echo $(id) `id` \n\\"
-    job = Job(
-        id="job-x", tool="background", params={"prompt": evil}, seed=1, profile="x", specs={}, owner="me", created=0.0
-    )
-    parts = shlex.split(words.curl(job, {}, (), "http://127.0.0.1", False))
-    assert f"prompt={evil}" in parts
+    what = asked(tool("background"), {"prompt": evil}, lambda _: False)
+    parts = shlex.split(curl(what, Door("http://127.0.0.1")))
+    assert parts[parts.index("--form-string") + 1] == f"prompt={evil}"
     assert not {"rm", ";", "id"} & set(parts)
 
 
@@ -380,7 +380,7 @@ def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Se
     mine, made = plans_of_ann(house)
     with httpx.Client(base_url=url, timeout=20) as browser:
         listed = browser.get("/gradio_api/info").json()
-        assert (listed["named_endpoints"], listed["unnamed_endpoints"]) == ({}, {})
+        assert (set(listed["named_endpoints"]), listed["unnamed_endpoints"]) == ({"/note"}, {})
         browser.get("/")
         rows = [row for row in events(browser) if row["backend_fn"]]
         told = "".join(called(browser, row["api_name"], [mine] * len(row["inputs"])) for row in rows)
