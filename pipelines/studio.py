@@ -91,6 +91,7 @@ class JobStudio:
         stream_emit: Emitter,
         seal: Seal,
         gate: Gate | None = None,
+        draws: thrift.Draws | None = None,
     ) -> None:
         self.job = job
         self.seed = job.seed
@@ -101,6 +102,7 @@ class JobStudio:
         self._emit = stream_emit
         self._seal = seal
         self._gate = gate
+        self._draws = draws or thrift.here(cache)
         self._used: dict[str, ModelSpec] = {}
         self._edits: list[Edit] = []
         self._params: dict[str, Any] = job.params
@@ -177,13 +179,15 @@ class JobStudio:
         def on_step(step: ModelStep) -> None:
             emit(stage, step.index, step.total, step.preview)
 
+        def begun(row: ModelSpec) -> None:
+            self._used[row.id] = row
+            if self._gate is not None and generative(row):
+                self._emit.passes = self._gate.shows
+
         render = replace(render, prompt=neutral(render.prompt), negative_prompt=neutral(render.negative_prompt))
         own = render.backdrop is not None and render.backdrop.picture is not None
         # The user's own picture is fitted, not drawn, whichever model the profile has.
-        with self.borrow(BACKDROPS if own else self.job.specs[render.verb]) as model:
-            if self._gate is not None and generative(model.spec):
-                self._emit.passes = self._gate.shows
-            drawn = thrift.draw(self._cache, model, render, on_step)
+        drawn = self._draws(BACKDROPS if own else self.job.specs[render.verb], render, on_step, begun)
         stays = render.verb == "edit" and render.images and not render.anew
         return self._settled(render.images[0], drawn) if stays else drawn
 

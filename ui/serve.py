@@ -7,16 +7,18 @@ import os
 from dataclasses import dataclass
 
 from pipelines.desk import Desk
-from pipelines.engines import hub
+from pipelines.engines import hub, zerogpu
 from pipelines.engines.local import LocalEngine
 from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models import devices, profiles
 from pipelines.models.cache import Cache
+from pipelines.models.devices import Machine
 from pipelines.models.families import FAMILIES
 from pipelines.parts.ingest import Ingest
 from pipelines.retention import Keep, sweep
 from pipelines.settings import Settings
+from pipelines.types import Profile
 from ui import rest
 from ui.access import Access, refusal
 from ui.edge import close_cors
@@ -47,12 +49,20 @@ class Studio:
 def build(settings: Settings) -> Studio:
     """Settings -> profile, cache, engine, queue, desk."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    profile, device = profiles.choose(settings.profile or None, reachable=hub.reachable)
+    lent = zerogpu.machine() if zerogpu.lends() else None
+    profile, device = profiles.choose(settings.profile or None, lent, reachable=hub.reachable)
     log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
-    room = devices.share(devices.find_machine())
-    cache = Cache(FAMILIES, budget=room.budget, device=device, reserve=room.reserve, host_budget=room.host)
-    jobs = Jobs(settings.data, LocalEngine(cache, files, gate=settings.gate), waiting=settings.queue)
+    # On ZeroGPU this process has no GPU itself.
+    room = devices.share(Machine("cpu", devices.ram()) if lent else devices.find_machine())
+    cache = Cache(
+        FAMILIES,
+        budget=room.budget,
+        device="cpu" if lent else device,
+        reserve=room.reserve,
+        host_budget=room.host,
+    )
+    jobs = Jobs(settings.data, _engine(settings, cache, files, profile if lent else None), waiting=settings.queue)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
     jobs.every(60, cache.sweep)
@@ -60,6 +70,14 @@ def build(settings: Settings) -> Studio:
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)
     return Studio(desk, Access(settings, Keys(settings.data)), cache, jobs, files, ingest)
+
+
+def _engine(settings: Settings, cache: Cache, files: Files, lent: Profile | None) -> LocalEngine:
+    """The engine of this process; `lent` is the profile whose checkpoints draw on a GPU that is lent."""
+    if lent is None:
+        return LocalEngine(cache, files, gate=settings.gate)
+    placed = [row.id for row in profiles.models(lent) if row.repo]
+    return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate, placed=placed)
 
 
 def open_doors(settings: Settings) -> int:

@@ -153,15 +153,19 @@ class Cache:
 
     # ------------------------------------------------------------ borrowing
 
-    def _row(self, spec_id: str) -> tuple[ModelSpec, Family]:
+    def row(self, spec_id: str, device: str = "") -> tuple[ModelSpec, Family]:
+        """The row as it is loaded on `device`, the cache's own unless given, and its family.
+
+        Raises `ModelUnavailable` for an unknown id.
+        """
         if spec_id not in self._rows:
             raise ModelUnavailable(f"There is no model {spec_id}.")
         row, family = self._rows[spec_id]
-        return (replace(row, dtype=best_dtype(self.device)) if row.dtype == "auto" else row), family
+        return (replace(row, dtype=best_dtype(device or self.device)) if row.dtype == "auto" else row), family
 
     def _claim(self, spec_id: str, holder: int) -> _Entry:
         """The entry of a model on the device, with `holder` among those who borrow it."""
-        row, family = self._row(spec_id)
+        row, family = self.row(spec_id)
         size: int | None = None
         while True:
             with self._changed:

@@ -18,10 +18,12 @@ from typing import Any
 
 from pipelines.models import checkpoint, preview
 from pipelines.models.families.painter import Painter, is_tiny
+from pipelines.models.families.tiles import tiled
 from pipelines.types import ModelSpec, ModelUnavailable, OutOfMemory
 
 _COMPONENTS = ("text_encoder", "text_encoder_2", "transformer", "unet", "vae")
 _PARTS = ("adapter", "decoder", "preview", "controlnet")
+_TILE = 1280  # pixels a side: 1.6 megapixels
 _FOLDER = ("config.json", "diffusion_pytorch_model.safetensors")
 
 NetLoader = Callable[[Path, Mapping[str, Any]], Any]
@@ -228,10 +230,4 @@ def _settle_vae(vae: Any, spec: ModelSpec) -> None:
         vae.register_to_config(force_upcast=False)
     if is_tiny(vae):
         return
-    vae.enable_tiling()
-    if hasattr(vae, "tile_latent_min_size"):
-        vae.tile_sample_min_size = 1280
-        vae.tile_latent_min_size = 1280 // 2 ** (len(vae.config.block_out_channels) - 1)
-    else:
-        vae.tile_sample_min_height = vae.tile_sample_min_width = 1280
-        vae.tile_sample_stride_height = vae.tile_sample_stride_width = 1152
+    tiled(vae, _TILE)
