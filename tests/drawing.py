@@ -199,34 +199,3 @@ def check_inpaint(model: Painter) -> None:
     for picture in drawn(model, order("inpaint", 1, 2, size=size)):
         assert np.array_equal(picture[:, :45], photo(7, size)[:, :45])
         assert not np.array_equal(picture[:, 45:], photo(7, size)[:, 45:])
-
-
-def check_moves(model: Painter, render: Render) -> None:
-    """A model that was put aside and came back has the same weights in the same views, and draws the same."""
-    from pipelines.types import Movable
-
-    assert isinstance(model, Movable)
-    before, weights = drawn(model, render), _places(model)
-    model.to_host()
-    model.to_device()
-    assert _places(model) == weights
-    assert same(drawn(model, render), before)
-
-
-def check_sparing(model: Painter, render: Render) -> None:
-    """A drawing with less memory is nearly the same picture, and another at the same time is not touched by it."""
-    from pipelines.models.thrift import Sparing
-
-    assert isinstance(model, Sparing)
-    before = drawn(model, render)
-    with model.sparing():
-        spared = drawn(model, render)
-        with ThreadPoolExecutor(1) as pool:
-            assert same(pool.submit(drawn, model, render).result(), before)
-    assert np.abs(spared[0].astype(int) - before[0]).mean() < 8
-    assert same(drawn(model, render), before)
-
-
-def _places(model: Painter) -> list[int]:
-    parts = [*model.pipe.components.values(), *model._extra.values()]
-    return [row.data_ptr() for part in parts if hasattr(part, "parameters") for row in part.parameters()]

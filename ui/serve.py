@@ -50,7 +50,9 @@ def build(settings: Settings) -> Studio:
     """Settings -> profile, cache, engine, queue, desk."""
     settings.data.mkdir(parents=True, exist_ok=True)
     lent = zerogpu.machine() if zerogpu.lends() else None
-    profile, device = profiles.choose(settings.profile or None, lent, reachable=hub.reachable)
+    profile, device = profiles.choose(
+        settings.profile or None, lent, reachable=hub.reachable, commercial=settings.commercial
+    )
     log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
     # On ZeroGPU this process has no GPU itself.
@@ -61,6 +63,7 @@ def build(settings: Settings) -> Studio:
         device="cpu" if lent else device,
         reserve=room.reserve,
         host_budget=room.host,
+        options=(("compile", "inductor"),) if settings.compile else (),
     )
     jobs = Jobs(settings.data, _engine(settings, cache, files, profile if lent else None), waiting=settings.queue)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))

@@ -76,7 +76,7 @@ class Painter:
         self._defaults = dict(spec.defaults)
         self._embeds: OrderedDict[Hashable, Embeds] = OrderedDict()
         self._lock = threading.Lock()
-        self._closet = Closet()
+        self._closet = Closet(compiled="compile" in dict(spec.options))
         self._here = threading.local()
         # In float16 SDXL's pipelines cast the shared VAE to float32 and back, so there one thread draws at a time.
         upcasts = pipe.vae.dtype == torch.float16 and pipe.vae.config.get("force_upcast", False)
