@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.desk import Desk
 from pipelines.engines import hub, zerogpu
@@ -18,7 +18,7 @@ from pipelines.models.families import FAMILIES
 from pipelines.parts.ingest import Ingest
 from pipelines.retention import Keep, sweep
 from pipelines.settings import Settings
-from pipelines.types import Profile
+from pipelines.types import ModelUnavailable, OutOfMemory, Profile
 from ui import rest
 from ui.access import Access, refusal
 from ui.edge import close_cors
@@ -65,7 +65,11 @@ def build(settings: Settings) -> Studio:
         host_budget=room.host,
         options=(("compile", "inductor"),) if settings.compile else (),
     )
-    jobs = Jobs(settings.data, _engine(settings, cache, files, profile if lent else None), waiting=settings.queue)
+    if lent:
+        engine, profile = _lending(settings, cache, files, profile)
+    else:
+        engine = LocalEngine(cache, files, gate=settings.gate)
+    jobs = Jobs(settings.data, engine, waiting=settings.queue)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
     jobs.every(60, cache.sweep)
@@ -75,12 +79,15 @@ def build(settings: Settings) -> Studio:
     return Studio(desk, Access(settings, Keys(settings.data)), cache, jobs, files, ingest)
 
 
-def _engine(settings: Settings, cache: Cache, files: Files, lent: Profile | None) -> LocalEngine:
-    """The engine of this process; `lent` is the profile whose checkpoints draw on a GPU that is lent."""
-    if lent is None:
-        return LocalEngine(cache, files, gate=settings.gate)
-    placed = [row.id for row in profiles.models(lent) if row.repo]
-    return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate, placed=placed)
+def _lending(settings: Settings, cache: Cache, files: Files, profile: Profile) -> tuple[LocalEngine, Profile]:
+    """The engine of a Space that lends a GPU, the checkpoints of `profile` placed; embedded where that cannot be."""
+    placed = [row.id for row in profiles.models(profile) if row.repo]
+    try:
+        return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate, placed=placed), profile
+    except (ModelUnavailable, OutOfMemory) as error:
+        log.warning("profile %s cannot be placed: %s", profile.id, error.message)
+        instead = replace(profiles.EMBEDDED, reason=f"{error.message} The embedded models serve instead.")
+        return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate), instead
 
 
 def open_doors(settings: Settings) -> int:

@@ -88,7 +88,7 @@ def adapter() -> Any:
 
 def adapter_weight() -> Any:
     """`float`, 0 to 2."""
-    return number("LoRA weight", "1 is as it was trained.", 1.0, ge=0, le=2, step=0.05)
+    return number("LoRA weight", "1 is as it was trained.", 1.0, ge=0, le=2, step=0.05, needs=("text",))
 
 
 def layers() -> Any:
