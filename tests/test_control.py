@@ -101,12 +101,12 @@ def test_what_lies_outside_the_photo_is_left_out() -> None:
 
 def test_depth_is_what_transformers_sees_near_in_white(tmp_path: Path) -> None:
     import torch
-    from transformers import AutoImageProcessor, AutoModelForDepthEstimation
+    from transformers import AutoModelForDepthEstimation, DPTImageProcessor
 
     folder, image = tiny_depth(tmp_path / "depth"), photo(3, (160, 120))
     row = map_row("depth", folder)
     made = Maps((row,)).load(row, "cpu").map(image, whole(image))
-    processor, net = AutoImageProcessor.from_pretrained(folder), AutoModelForDepthEstimation.from_pretrained(folder)
+    processor, net = DPTImageProcessor.from_pretrained(folder), AutoModelForDepthEstimation.from_pretrained(folder)
     with torch.no_grad():
         seen = net(**processor(images=image, return_tensors="pt"))
     depth = processor.post_process_depth_estimation(seen, target_sizes=[(120, 160)])[0]["predicted_depth"].numpy()

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -28,12 +29,14 @@ class Room:
     cache: Cache
     jobs: Jobs
 
-    def job(self, *, seed: int = 3, **params: object) -> Job:
+    lora: Path
+
+    def job(self, *, seed: int = 3, adapters: dict[str, float] | None = None, **params: object) -> Job:
         """A background job whose scene is drawn."""
         return Job(
             id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 512, **params},
             seed=seed, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me",
-            created=time.time(),
+            created=time.time(), adapters=adapters or {},
         )  # fmt: skip
 
     def make(self, job: Job) -> Result:
@@ -49,7 +52,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     root = tmp_path_factory.mktemp("room")
     files, cache = Files(root), Cache((*FAMILIES, tiny_family(root / "models")))
     jobs = Jobs(root, LocalEngine(cache, files))
-    yield Room(files, cache, jobs)
+    yield Room(files, cache, jobs, root / "models" / "tiny-lora" / "pytorch_lora_weights.safetensors")
     jobs.close()
     files.close()
     torch.set_num_threads(threads)
@@ -94,3 +97,15 @@ def test_a_cancelled_drawing_frees_model_and_lane_and_the_next_is_right(room: Ro
     slow.remove()
     assert room.make(room.job()).files[0].pixels_sha256 == before
     assert all(row["in_use"] == 0 for row in room.cache.resident())
+
+
+def test_a_lora_is_worn_for_its_job_alone(room: Room):
+    def drawn(**adapters: float) -> str:
+        worn = {str(room.lora): weight for weight in adapters.values()}
+        return room.make(room.job(adapters=worn)).files[0].pixels_sha256
+
+    bare = drawn()
+    assert drawn(a=1.0) != bare
+    assert drawn() == bare
+    assert drawn(a=1.0) != drawn(a=0.3)
+    assert room.cache.loads["tiny-sd"] == 1

@@ -12,14 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.desk import Desk
+from pipelines.files import Files
 from pipelines.models import lora
 from pipelines.models.families.flux2 import Flux2
 from pipelines.models.families.painter import Painter
 from pipelines.models.families.stable_diffusion import StableDiffusion
 from pipelines.models.families.z_image import ZImage
-from pipelines.types import Adapter, BadInput, Cancelled, ModelStep, ModelUnavailable
+from pipelines.models.profiles import EMBEDDED
+from pipelines.settings import Settings
+from pipelines.types import Adapter, BadInput, Cancelled, ModelStep, ModelUnavailable, Profile
 from tests import drawing, tiny, tiny_flow
 from tests.drawing import SIZE, drawn, order, same
+
+# Several at once are what is wanted, whatever peft says of it.
+pytestmark = pytest.mark.filterwarnings("ignore:Already found a .peft_config.:UserWarning")
 
 FAMILIES = ("stable_diffusion", "flux2", "z_image")
 
@@ -241,3 +248,22 @@ def test_a_name_is_a_file_of_the_folder_or_a_known_hub_id_and_no_path(tmp_path: 
             shelf.source(name)
     with pytest.raises(BadInput, match="not among"):
         shelf.source("owner/name")
+
+
+def test_the_door_settles_where_a_lora_lies_and_says_which_field_is_wrong(tmp_path: Path):
+    (tmp_path / "loras").mkdir()
+    (tmp_path / "loras" / "ink.safetensors").write_bytes(b"")
+    draws = Profile("tiny", {"backdrop": "any", "text": "any"}, "Tiny")
+    nobody: Any = None
+    files = Files(tmp_path)
+    desk = Desk(Settings(data=tmp_path), nobody, files, draws, nobody)
+    values = {"prompt": "a harbour", "adapter": "ink.safetensors", "adapter_weight": 0.5}
+    assert desk.order("background", values, "me").adapters == {str(tmp_path / "loras" / "ink.safetensors"): 0.5}
+    assert desk.order("background", {"prompt": "a harbour"}, "me").adapters == {}
+    with pytest.raises(BadInput) as wrong:
+        desk.order("background", {**values, "adapter": "../ink.safetensors"}, "me")
+    assert wrong.value.param == "adapter"
+    with pytest.raises(ModelUnavailable) as lacking:
+        Desk(Settings(data=tmp_path), nobody, files, EMBEDDED, nobody).order("background", values, "me")
+    assert lacking.value.param == "adapter"
+    files.close()
