@@ -77,7 +77,7 @@ def test_a_pose_is_drawn_as_controlnet_aux_draws_it() -> None:
     from controlnet_aux.open_pose.util import draw_bodypose
 
     joints: Any = (*(((n + 1) * 25.0, 100.0 + n * 7) for n in range(16)), None, None)
-    points = [None if joint is None else Keypoint(joint[0] / 512, joint[1] / 640) for joint in joints]
+    points: Any = [None if joint is None else Keypoint(joint[0] / 512, joint[1] / 640) for joint in joints]
     assert np.array_equal(maps.skeleton(joints, (512, 640)), draw_bodypose(np.zeros((640, 512, 3), np.uint8), points))
 
 
@@ -106,9 +106,10 @@ def test_depth_is_what_transformers_sees_near_in_white(tmp_path: Path) -> None:
     folder, image = tiny_depth(tmp_path / "depth"), photo(3, (160, 120))
     row = map_row("depth", folder)
     made = Maps((row,)).load(row, "cpu").map(image, whole(image))
-    processor, net = DPTImageProcessor.from_pretrained(folder), AutoModelForDepthEstimation.from_pretrained(folder)
+    processor: Any = DPTImageProcessor.from_pretrained(folder)
+    net: Any = AutoModelForDepthEstimation.from_pretrained(folder)
     with torch.no_grad():
-        seen = net(**processor(images=image, return_tensors="pt"))
+        seen: Any = net(**processor(images=image, return_tensors="pt"))
     depth = processor.post_process_depth_estimation(seen, target_sizes=[(120, 160)])[0]["predicted_depth"].numpy()
     assert made.shape == image.shape
     assert made[..., 0].ravel()[depth.argmax()] == 255

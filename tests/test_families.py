@@ -21,8 +21,7 @@ from pipelines.models.families.flux2 import Flux2
 from pipelines.models.families.qwen_image import QwenImage
 from pipelines.models.families.stable_diffusion import CONTROLLED, StableDiffusion
 from pipelines.models.families.z_image import ZImage
-from pipelines.models.thrift import Sparing
-from pipelines.types import Image, Job, ModelSpec, Movable, Result, Step, Verb
+from pipelines.types import Image, Job, ModelSpec, Result, Step, Verb
 from tests import drawing
 from tests.drawing import drawn, order, same
 from tests.tiny import tiny_sdxl, tiny_union
@@ -58,7 +57,7 @@ class Room:
     def job(self, family: str, verb: Verb, seed: int = 3) -> Job:
         tool, values = REACHED[verb]
         specs = dict.fromkeys(VERBS[family], f"tiny-{family}")
-        specs = {"backdrop": "backdrops", **specs} if "backdrop" not in specs else specs
+        specs.setdefault("backdrop", "backdrops")
         pictures = {name: self.pictures[name] for name in ("photo", "mask") if tool != "background"}
         if tool != "retouch":
             pictures.pop("mask", None)
@@ -127,7 +126,7 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
 @pytest.mark.parametrize("family", list(VERBS))
 def test_a_model_that_was_put_aside_comes_back_the_same(room: Room, family: str) -> None:
     with room.cache.borrow(f"tiny-{family}") as model:
-        assert isinstance(model, Movable)
+        assert hasattr(model, "to_host")
         render = order(VERBS[family][-1], prompt="a red cup")
         before, weights = drawn(model, render), places(model)
         model.to_host()
@@ -140,9 +139,9 @@ def test_a_model_that_was_put_aside_comes_back_the_same(room: Room, family: str)
 def test_tiles_that_save_memory_touch_no_other_drawing(
     room: Room, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(painter, "_SPARING_TILE", 32)
+    # The tiny picture in tiles; the autoencoder of Qwen has none that leave so little over at the edge.
+    monkeypatch.setattr(painter, "_SPARING_TILE", 48 if family == "qwen_image" else 32)
     with room.cache.borrow(f"tiny-{family}") as model:
-        assert isinstance(model, Sparing)
         render = order(VERBS[family][-1], prompt="a red cup")
         before = drawn(model, render)
         with model.sparing():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pipelines.types import ModelSpec
 
@@ -21,7 +22,8 @@ def tiny_depth(folder: Path) -> Path:
 
     torch.manual_seed(0)
     stages = [f"stage{n}" for n in (1, 2, 3, 4)]
-    backbone = Dinov2Config(
+    kind: Any = Dinov2Config
+    backbone = kind(
         hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=56, patch_size=14, mlp_ratio=2,
         out_features=stages, reshape_hidden_states=False,
     )  # fmt: skip
@@ -50,7 +52,8 @@ def tiny_vitpose(folder: Path) -> Path:
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=[64, 48], patch_size=[16, 16],
         mlp_ratio=2,
     )  # fmt: skip
-    config = VitPoseConfig(backbone_config=backbone, use_simple_decoder=True, scale_factor=4, num_labels=17)
+    kind: Any = VitPoseConfig
+    config = kind(backbone_config=backbone, use_simple_decoder=True, scale_factor=4, num_labels=17)
     VitPoseForPoseEstimation(config).save_pretrained(folder)
     VitPoseImageProcessor(size={"height": 64, "width": 48}).save_pretrained(folder)
     return folder

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import cv2
 import numpy as np
@@ -31,7 +31,20 @@ from pipelines.models.devices import Machine
 from pipelines.parts.emit import PREVIEW_INTERVAL, jpeg
 from pipelines.stream import Stream
 from pipelines.tools import TOOLS
-from pipelines.types import Busy, Cancelled, Image, Images, Model, ModelSpec, ModelStep, Render, Step, StudioError, Tool
+from pipelines.types import (
+    Busy,
+    Cancelled,
+    Image,
+    Images,
+    Model,
+    ModelSpec,
+    ModelStep,
+    ModelUnavailable,
+    Render,
+    Step,
+    StudioError,
+    Tool,
+)
 
 log = logging.getLogger("designerbox")
 
@@ -190,9 +203,13 @@ def _fetched(told: Generator[Told, None, None], on_step: thrift.OnStep) -> Image
 def _shown(frame: bytes | None) -> Callable[[], Image] | None:
     if frame is None:
         return None
-    return lambda: np.asarray(
-        cv2.cvtColor(cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8
-    )
+
+    def shown() -> Image:
+        image = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+    return shown
 
 
 def _plain(message: str) -> str:
@@ -202,11 +219,11 @@ def _plain(message: str) -> str:
 def _place(cache: Cache, spec_id: str, device: str) -> Model:
     """Loaded on the CPU, where a preview's colours can be fitted, and then moved: a move is all that is pretended."""
     row, family = cache.row(spec_id, device)
-    model = family.load(row, "cpu")
+    model: Any = family.load(row, "cpu")
     if not isinstance(model, Placeable):
-        raise TypeError(f"{spec_id} cannot be placed")
+        raise ModelUnavailable(f"Model {spec_id} cannot draw on a GPU that is lent.")
     model.place(device)
-    return model
+    return cast(Model, model)
 
 
 def _device_of(model: Model) -> str:

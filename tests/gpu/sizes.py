@@ -46,7 +46,7 @@ def clip(*, large: bool) -> Any:
     """CLIP-L of 0.12 B, or the bigG of 0.69 B with its projection; both for the tests' byte tokenizer."""
     import transformers as t
 
-    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    ids: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
     if large:
         config = t.CLIPTextConfig(
             hidden_size=1280, intermediate_size=5120, num_hidden_layers=32, num_attention_heads=20,

@@ -117,7 +117,7 @@ class Depth(SeenByNet):
         seen = self._seen(**self._processor(images=image, return_tensors="pt"))
         (found,) = self._processor.post_process_depth_estimation(seen, target_sizes=[image.shape[:2]])
         depth = found["predicted_depth"].float().cpu().numpy()
-        near = (depth - depth.min()) / max(float(np.ptp(depth)), 1e-6)
+        near = (depth - depth.min()) / max(float(np.ptp(depth)), float(np.finfo(np.float32).tiny))
         return np.repeat((near * 255).round().astype(np.uint8)[..., None], 3, axis=2)
 
 

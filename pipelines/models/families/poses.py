@@ -31,7 +31,6 @@ Joints: TypeAlias = "tuple[tuple[float, float] | None, ...]"
 
 SIDE = 256
 ROOM = 1.25  # times the body's reach
-LOOKS = 2
 # From the eyes down to the hips, and from there as far as a body reaches, in distances of the eyes: of a grown body's
 # 63 mm, 0.63 m and 0.85 m. A portrait shows neither, and the net guesses well what lies outside.
 HIPS, STRETCH = 10.0, 13.5
@@ -60,12 +59,10 @@ class PoseLite:
         """The joints of whoever stands there in `image`; None where nobody does."""
         region = _first(stand, image)
         with self._lock:
-            for _ in range(LOOKS):
-                points, seen, score = self._look(image, region)
-                if score < IS_BODY:
-                    return None
-                region = _around(points)
-        return ordered(points, seen, BLAZE, BLAZE_SHOULDERS, image)
+            points, seen, score = self._look(image, region)
+            if score >= IS_BODY:
+                points, seen, score = self._look(image, _around(points))
+        return ordered(points, seen, BLAZE, BLAZE_SHOULDERS, image) if score >= IS_BODY else None
 
     def close(self) -> None:
         """Lets go of the net."""
