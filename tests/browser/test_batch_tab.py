@@ -52,13 +52,13 @@ def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
     page: Page, house: Theatre, tmp_path: Path
 ) -> None:
     house.gate.pause = 0.05
-    dropped(page, house, tmp_path, "photo,steps\n" + "1.png,3\n2.png,3\n" * 20)
+    dropped(page, house, tmp_path, "photo,steps\n" + "1.png,3\n2.png,3\n" * 400)  # two minutes, of which few pass
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Working")
     expect(page.locator("#batch-stage")).to_contain_text("a minute")
     page.locator("#batch-pause").click()
     expect(page.locator("#batch-stage")).to_contain_text("Paused")
-    until(house.free)
+    until(house.free, 60)
 
     page.reload()
     expect(page.locator("#batch-stage")).to_contain_text("Paused")
