@@ -33,6 +33,7 @@ from pipelines.types import (
     Studio,
     Tool,
     choice,
+    flag,
     picture,
     seed,
 )
@@ -146,7 +147,9 @@ class Creator(Params):
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent()
+    consent: bool = flag(
+        "I have this person's permission and they are 18 or over", "Needed for pictures of people that you send."
+    )
 
 
 @dataclass(frozen=True)
