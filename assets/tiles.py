@@ -154,6 +154,7 @@ STRIPS: dict[str, tuple[str, tuple[dict[str, object], ...]]] = {
                 ("doctor", "notionists", 5),
                 ("pilot", "pixel", 12),
                 ("superhero", "thumbs", 2),
+                ("chef", "model", 7),
             )
         ),
     ),

@@ -293,7 +293,7 @@ def test_a_model_is_asked_for_what_was_named_only() -> None:
     assert text == "3d icon of a woman firefighter with dark skin, teal background"
     bald = described(one.having("hair", "bald").having("age", "senior"), "", ("hair", "age"), "", "white")
     assert bald == "3d icon of an old woman with dark skin, bald, white background"
-    text = described(one, "firefighter", ("hair", "hair_colour", "mood"), "in the rain.", "teal")
+    text = described(one, "firefighter", ("hair", "hair_colour", "mood"), "in the rain.", "teal", styled=False)
     assert text == "a woman firefighter with dark skin and red curly hair, happy, in the rain, teal background"
 
 
@@ -330,8 +330,8 @@ def test_every_view_has_room_on_the_page(count: int) -> None:
 class Stub:
     """A family with one model for words: draws a disc of one colour, and keeps what it was asked."""
 
-    def __init__(self, *, alphas: bool) -> None:
-        self.specs = (ModelSpec("stub", "stub", ("text",), "Apache-2.0"),)
+    def __init__(self, *, alphas: bool, edits: bool = False) -> None:
+        self.specs = (ModelSpec("stub", "stub", ("text", "edit") if edits else ("text",), "Apache-2.0"),)
         self.asked: list[Render] = []
         self._alphas = alphas
 
@@ -350,7 +350,8 @@ class Stub:
             np.float32
         )
         image = np.full((render.size[1], render.size[0], 3), (200, 30, 40), np.uint8)
-        return Images((image,), (), (disc,) if self._alphas else ())
+        count = len(render.seeds)
+        return Images((image,) * count, (), (disc,) * count if self._alphas else ())
 
     def close(self) -> None:
         pass
@@ -363,7 +364,7 @@ class House:
         self.files, self.ingest = Files(root), Ingest()
         families: Any = FAMILIES if stub is None else (*FAMILIES, stub)
         self.jobs = Jobs(root, LocalEngine(Cache(families), self.files))
-        specs = {**EMBEDDED.specs, **({"text": "stub"} if stub else {})}
+        specs = {"backdrop": EMBEDDED.specs["backdrop"], **(dict.fromkeys(stub.specs[0].verbs, "stub") if stub else {})}
         profile = Profile("embedded", specs, "Embedded")  # pyright: ignore[reportArgumentType]
         self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest)
 
@@ -486,7 +487,9 @@ def test_a_model_draws_from_the_traits_and_lies_on_the_ground(tmp_path: Path) ->
         result = house.make(art="model", preset="chef", skin="dark", figure="woman", behind_colour="#28969a", seed=4)
         image = house.image(result)
         clear = house.image(house.make(art="model", behind="transparent", seed=4))
-        sheet = house.make(art="model", layout="sheet", character=result.receipt["params"]["character"], seed=9)
+        line = result.receipt["params"]["character"]
+        same = {"preset": "chef", "behind_colour": "#28969a", "character": line}
+        sheet = house.make(art="model", layout="sheet", seed=9, **same)
     finally:
         house.close()
     assert stub.asked[0].prompt == "3d icon of a woman chef with dark skin, teal background"
@@ -494,9 +497,25 @@ def test_a_model_draws_from_the_traits_and_lies_on_the_ground(tmp_path: Path) ->
     assert (image[128, 128] == (200, 30, 40)).all()
     assert (clear[0, 0, 3], clear[128, 128, 3]) == (0, 255)
     assert "alike, not the same" in " ".join(sheet.receipt["notices"])
-    # One somebody, one seed: every view is drawn from it, whatever the job's seed is.
-    assert {render.seeds for render in stub.asked[2:]} == {stub.asked[0].seeds}
-    assert len({render.prompt for render in stub.asked[2:]}) == len(stub.asked) - 2
+    first, again, takes = stub.asked[0], stub.asked[2], stub.asked[3]
+    assert again.seeds == first.seeds, "one somebody, whatever the job's seed is"
+    assert takes.prompt == first.prompt
+    assert len({*first.seeds, *takes.seeds}) == 5
+
+
+def test_a_model_that_edits_turns_the_figure_it_drew(tmp_path: Path) -> None:
+    stub = Stub(alphas=False, edits=True)
+    house = House(tmp_path, stub)
+    try:
+        sheet = house.make(art="model", layout="sheet", preset="chef", colour="#28969a", seed=9)
+    finally:
+        house.close()
+    drawn, *edits = stub.asked
+    assert "teal clothes" in drawn.prompt
+    assert {render.verb for render in edits} == {"edit"}
+    assert len({render.prompt for render in edits}) == len(edits) == 4
+    assert all((render.images[0][8, 8] == (200, 30, 40)).all() for render in edits)
+    assert "alike" not in " ".join(sheet.receipt["notices"])
 
 
 def test_a_model_without_opacity_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from pipelines.parts.character.described import described, heard
 from pipelines.parts.character.drawing import clothing, colours, figure, ground, layers, left_out, parts_of, skin_of
 from pipelines.parts.character.garments import ROLES
 from pipelines.parts.character.page import View, main_side, page, view_side
-from pipelines.parts.character.traits import ANY, MOODS, TRAITS, Character, Trait, drawn, read
+from pipelines.parts.character.traits import ANY, MOODS, TRAITS, Character, drawn, read
 from pipelines.parts.exports import Layer, openraster, png_layers
 from pipelines.parts.palette import colourful, lightest, main_colours, name_of
 from pipelines.tools import fields
@@ -58,9 +57,10 @@ NO_MODEL = (
     "'Drawn by a model' needs a model for words, which this studio does not run. "
     "The other arts are composed from parts and work everywhere."
 )
-_ALIKE = "The model draws each mood anew from the same words and seed: alike, not the same."
+_ALIKE = "This model turns no figure that it drew: the takes come from the same words, alike, not the same."
 _TRIES = 12  # seeds looked at for each variation, until it differs from those before
 _NO_POSE = ("still", "okay")  # twelve views fill a page, thirteen do not
+TAKES = 4
 _DRAWN_MOODS = ("happy", "laughing", "surprised", "angry")
 _MOTION = {
     "still": "Still", "wave": "Waving", "point": "Pointing", "okay": "Okay", "phone": "Phone", "open": "Both hands",
@@ -308,17 +308,27 @@ def _figure(
 ) -> tuple[Figure, tuple[str, ...]]:
     if params.art != "model":
         return Figure(figure(lot.character, ARTS[params.art], params.preset, side, look.clothes, close=close)), ()
+    made, said = _drawn(params, studio, lot, look, side, (lot.character.pick("face"),), emit)
+    return made[0], said
+
+
+def _drawn(
+    params: Creator, studio: Studio, lot: Lot, look: Look, side: int, seeds: tuple[int, ...], emit: Emit
+) -> tuple[list[Figure], tuple[str, ...]]:
+    """One figure a seed, by the profile's model; after the reference where it can edit."""
     role = ROLES[params.preset].words if params.preset in ROLES else ""
-    words = described(lot.character, role, lot.named, params.prompt, name_of(look.ground))
-    seeds = (lot.character.pick("face") % (MAX_SEED + 1),)
+    clothes = fields.rgb(params.colour)
+    own = ", ".join(part for part in (params.prompt, f"{name_of(clothes)} clothes" if clothes else "") if part)
+    words = described(lot.character, role, lot.named, own, name_of(look.ground), styled=not params.prompt)
     render = Render("text", words, (side, side), seeds)
     if params.reference is not None and studio.has("edit"):
         render = Render("edit", words, (side, side), seeds, images=(studio.open(params.reference),))
-    drawn = studio.draw(render, emit)
-    image = drawn.images[0]
-    if drawn.alphas:
-        image = np.dstack([image, (drawn.alphas[0] * 255 + 0.5).astype(np.uint8)])
-    return Figure(image), drawn.notices
+    made = studio.draw(render, emit)
+    if not made.alphas:
+        return [Figure(image) for image in made.images], made.notices
+    levels = [(alpha * 255 + 0.5).astype(np.uint8) for alpha in made.alphas]
+    figures = [Figure(np.dstack([image, level])) for image, level in zip(made.images, levels, strict=True)]
+    return figures, made.notices
 
 
 def _layered(params: Creator, character: Character, look: Look, side: int, plate: Image | None) -> tuple[Extra, ...]:
@@ -340,48 +350,83 @@ def _layered(params: Creator, character: Character, look: Look, side: int, plate
 
 
 def _sheet(params: Creator, studio: Studio, lot: Lot, look: Look, emit: Emit) -> Draft:
-    """Every mood, then every pose, that the art can show."""
+    """Every mood, then every pose, that the art can show; by a model what it can do with one somebody."""
     width = 768 if studio.draft else SHEET
-    turns = _turns(params.art, lot.character)
-    side = view_side(len(turns), width)
-    views, notices = [], [_ALIKE] if params.art == "model" else []
-    for n, (word, who) in enumerate(turns, 1):
-        named = lot.named | {"mood"}
-        faces = who["pose"] == "still"
-        made, said = _figure(params, studio, Lot(who, named, ()), look, side, emit, close=faces)
-        views.append(View(word, made.image))
-        notices += said
-        emit("Drawing", n, len(turns) + 1)
     main, said = _figure(params, studio, lot, look, main_side(width), emit)
-    swatches = _swatches(params, lot.character, look)
+    views, notices = _views(params, studio, lot, look, main, width, emit)
     title = params.name or (ROLES[params.preset].title if params.preset in ROLES else "Character")
-    image = page(main.image, views, swatches, title, _line(params, lot.character), width)
+    swatches = _swatches(params, lot.character, look, main)
+    image = page(main.image, views, swatches, title, _line(params, lot), width)
     emit("Laying out", 1, 1, image)
-    return Draft(images=(image,), notices=(*notices, *said), names=("sheet",))
+    return Draft(images=(image,), notices=(*said, *notices), names=("sheet",))
 
 
-def _turns(art_id: str, character: Character) -> list[tuple[str, Character]]:
+def _views(
+    params: Creator, studio: Studio, lot: Lot, look: Look, main: Figure, width: int, emit: Emit
+) -> tuple[list[View], tuple[str, ...]]:
+    if params.art == "model":
+        return _edits(studio, lot, look, main, width, emit) if studio.has("edit") else _takes(
+            params, studio, lot, look, width, emit
+        )  # fmt: skip
+    turns = _turns(ARTS[params.art], lot.character)
+    side, views = view_side(len(turns), width), []
+    for n, (word, who) in enumerate(turns, 1):
+        close = who["pose"] == "still"
+        views.append(
+            View(word, _figure(params, studio, replace(lot, character=who), look, side, emit, close=close)[0].image)
+        )
+        emit("Drawing", n, len(turns))
+    return views, ()
+
+
+def _edits(
+    studio: Studio, lot: Lot, look: Look, main: Figure, width: int, emit: Emit
+) -> tuple[list[View], tuple[str, ...]]:
+    """The large picture with other faces, by a model that edits."""
+    flat = main.on(np.full((*main.image.shape[:2], 3), look.ground, np.uint8))
+    side, seeds, views, said = view_side(len(_DRAWN_MOODS), width), (lot.character.pick("face"),), [], []
+    for mood in _DRAWN_MOODS:
+        made = studio.draw(
+            Render("edit", f"the same character, {mood} face", (side, side), seeds, images=(flat,)), emit
+        )
+        views.append(View(mood.capitalize(), made.images[0]))
+        said += made.notices
+    return views, tuple(said)
+
+
+def _takes(
+    params: Creator, studio: Studio, lot: Lot, look: Look, width: int, emit: Emit
+) -> tuple[list[View], tuple[str, ...]]:
+    """The same words four times more, where a model cannot turn a picture that it drew."""
+    seeds = tuple((lot.character.pick("face") + n) % (MAX_SEED + 1) for n in range(1, TAKES + 1))
+    made, said = _drawn(params, studio, lot, look, view_side(TAKES, width), seeds, emit)
+    return [View(f"Take {n}", each.image) for n, each in enumerate(made, 2)], (*said, _ALIKE)
+
+
+def _turns(art: Art, character: Character) -> list[tuple[str, Character]]:
     """What a word says, and the character doing it."""
-    art = ARTS.get(art_id)
-    moods = [mood for mood in MOODS if art is not None and mood in art.offers("mood")] or list(_DRAWN_MOODS)
-    poses = [pose for pose in _MOTION if art is not None and pose in art.offers("pose") and pose not in _NO_POSE]
+    moods = [mood for mood in MOODS if mood in art.offers("mood")]
+    poses = [pose for pose in _MOTION if pose in art.offers("pose") and pose not in _NO_POSE]
     faces = [(mood.capitalize(), character.having("mood", mood).having("pose", "still")) for mood in moods]
     return faces + [(_MOTION[pose], character.having("pose", pose)) for pose in poses]
 
 
-def _swatches(params: Creator, character: Character, look: Look) -> tuple[Colour, ...]:
-    clothes = look.clothes or clothing(character, params.preset)
-    art: Art | None = ARTS.get(params.art)
-    skin = (skin_of(character),) if art is None or "skin" in art.colours else ()
-    return (*skin, clothes, look.ground)
-
-
-def _line(params: Creator, character: Character) -> str:
-    """Who it is, for whoever draws it next."""
+def _swatches(params: Creator, character: Character, look: Look, main: Figure) -> tuple[Colour, ...]:
+    """The colours that were chosen, or what a model's picture is made of; the ground's last."""
     art = ARTS.get(params.art)
-    shown = [name for name in TRAITS if name not in ("face", "mood", "pose") and (art is None or art.offers(name))]
-    values: Mapping[str, Trait] = character.traits
-    return ", ".join(f"{name.replace('_', ' ')} {values[name].value}" for name in shown)
+    if art is None:
+        flat = main.on(np.full((*main.image.shape[:2], 3), look.ground, np.uint8))
+        return (*main_colours(flat)[1:3], look.ground)
+    skin = (skin_of(character),) if "skin" in art.colours else ()
+    return (*skin, look.clothes or clothing(character, params.preset), look.ground)
+
+
+def _line(params: Creator, lot: Lot) -> str:
+    """Who it is, for whoever draws it next: what the art shows, or what a model was told."""
+    art, told = ARTS.get(params.art), {"figure", "skin", *lot.named}
+    shown = [name for name in TRAITS if name not in ("face", "mood", "pose")]
+    shown = [name for name in shown if (name in told if art is None else art.offers(name))]
+    return ", ".join(f"{name.replace('_', ' ')} {lot.character[name]}" for name in shown)
 
 
 def _terms(params: Creator) -> tuple[str, ...]:

@@ -76,11 +76,13 @@ def heard(text: str) -> dict[str, str]:
     return {name: found[name] for name in TRAITS if name in found}
 
 
-def described(character: Character, role: str, named: Collection[str], words: str, behind: str) -> str:
+def described(
+    character: Character, role: str, named: Collection[str], words: str, behind: str, *, styled: bool = True
+) -> str:
     """What a model is asked for: the figure, the skin, then of the other traits those that were `named`.
 
-    A small model reads few words well, so that what nobody asked for is left out. `words` go in whole, and say the
-    style where there are any; `behind` is the colour of the background.
+    A small model reads few words well, so that what nobody asked for is left out. `words` go in whole, `behind` is the
+    colour of the background; `styled` asks for the style that goes with nothing said.
     """
     figure = "an old " if character["age"] == "senior" and "age" in named else "a "
     figure += f"{character['figure']} {role}".strip()
@@ -93,6 +95,6 @@ def described(character: Character, role: str, named: Collection[str], words: st
     with_ += [character["glasses"]] if "glasses" in named and character["glasses"] != "none" else []
     mood = [_MOOD_WORDS.get(character["mood"], character["mood"])] if "mood" in named else []
     own = [words.strip(" ,.;")] if words.strip() else []
-    style = "" if own else STYLE
+    style = STYLE if styled else ""
     parts = [f"{style}{figure} with {' and '.join(with_)}", *(["bald"] if bald else []), *mood, *own]
     return f"{', '.join(parts)}, {behind} background"
