@@ -84,7 +84,9 @@ class Ingest:
     def _outcome(self, work: Callable[..., T | sniff.Unfit], *args: object) -> T:
         """What `work` returns in a worker; a refusal or a lost worker as `BadInput`."""
         outcome = self._attempt(work, args)
-        if isinstance(outcome, BrokenProcessPool):  # a worker died between two pictures: not this one's fault
+        if isinstance(outcome, (BrokenProcessPool, ProcessExpired)):
+            # A worker that died may have died of something else: between two pictures, or of the system's short memory.
+            # A picture that does kill its decoder kills two.
             outcome = self._attempt(work, args)
         if isinstance(outcome, sniff.Unfit):
             raise BadInput(outcome.message, code=outcome.code)
