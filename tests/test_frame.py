@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -185,3 +186,42 @@ def test_no_torn_edge_of_a_body_is_inside_the_frame(kind: str) -> None:
     alpha = place(noisy(1000, 1000), cutout, frame).alpha
     lowest = (alpha[-1] > 0.5).sum() / max((alpha[-60:] > 0.5).sum(axis=1).max(), 1)
     assert lowest > 0.8, "the body goes on beyond the frame"
+
+
+# ---------------------------------------------------------------- another shape than the photo's
+
+
+@pytest.mark.parametrize("size", [(600, 900), (900, 600), (900, 506)])
+def test_of_a_person_who_is_too_tall_for_the_frame_the_head_stays(size: tuple[int, int]) -> None:
+    alpha = np.maximum(blob(1000, 440, (220, 130), (60, 80)), 0)
+    alpha[200:, 60:380] = 1
+    photo = noisy(1000, 440)
+    placed = place(photo, cut(photo, alpha), photo_frame(alpha, size, HERE))
+    top = bounds(placed.alpha)[1] / size[1]
+    assert 0 <= top <= 0.12
+    there = placed.frame.matrix @ np.array([220, 130, 1])
+    assert 0 < there[1] < 0.6 * size[1]
+
+
+@pytest.mark.parametrize("size", [(600, 400), (400, 700), (900, 300)])
+@pytest.mark.parametrize("stands", [False, True])
+def test_what_the_photo_shows_whole_stays_whole_and_stands_on_ground(size: tuple[int, int], stands: bool) -> None:
+    alpha = blob(400, 600, (300, 200), (225, 190))
+    photo = noisy(400, 600)
+    placed = place(photo, cut(photo, alpha), photo_frame(alpha, size, HERE, stands=stands))
+    left, top, right, bottom = bounds(placed.alpha)
+    assert 0 < left < right < size[0]
+    assert 0 < top < bottom < size[1]
+    if stands:
+        assert bottom / size[1] <= 0.945
+
+
+def test_a_photo_in_its_own_shape_is_not_resampled_for_a_subject_that_has_room() -> None:
+    alpha = blob(400, 600, (300, 190), (150, 120))
+    assert photo_frame(alpha, (600, 400), HERE, stands=True).native
+
+
+def test_a_cut_out_keeps_every_pixel_of_a_subject_that_fills_its_photo() -> None:
+    alpha = np.zeros((400, 300), np.float32)
+    cv2.fillConvexPoly(alpha, np.array([[150, 0], [299, 200], [150, 399], [0, 200]]), 1.0)
+    assert photo_frame(alpha, (300, 400), HERE).native

@@ -28,6 +28,9 @@ MAX_ENLARGEMENT = 2.0
 LEVELLED_ROLL = (1.0, 8.0)
 SAMPLING = "bicubic"
 HEADROOM = 0.04  # of the height, over the crown
+FREE = 0.97  # of a side, the most that a subject takes which the photo shows whole
+STANDS_TALL = 0.88  # of the height, the most that something takes which stands
+GROUND = 0.94  # of the height: lower down nothing stands, since nothing is seen below it
 STANDING = 4.0  # heads below the chin; a figure seen to its feet has five and a half, a seated one over four
 TORSO = 4.0  # eye distances: legs together are narrower
 WHOLE = 0.85  # of a torso's width: above the row where less of it is left, it is not torn
@@ -218,7 +221,7 @@ def fill_frame(
     left, top, right, bottom = bounds(alpha)
     bottom = bottom if end is None else end
     scale = fill * min(size) / max(right - left, bottom - top) * params.placement_scale
-    scale = min(scale, 0.97 * width / (right - left), 0.97 * height / (bottom - top)) if scale > 0 else scale
+    scale = min(scale, FREE * width / (right - left), FREE * height / (bottom - top)) if scale > 0 else scale
     cut = sides_cut(alpha)
     if "left" in cut and "right" in cut:
         scale = max(scale, width / alpha.shape[1] * 1.0005)
@@ -239,28 +242,41 @@ def fill_frame(
     return replace(frame, notices=tuple(notices))
 
 
-def photo_frame(alpha: Alpha, size: Size, params: Subject, *, end: float | None = None) -> Frame:
+def photo_frame(
+    alpha: Alpha, size: Size, params: Subject, *, end: float | None = None, stands: bool = False
+) -> Frame:  # fmt: skip
     """Keep the photo's own framing: native where `size` is the photo's, else the photo covers the frame.
 
-    Where the ratio differs the frame is moved along the photo so that the subject stays in view. A body that is torn
-    at `end` (see `body_end`) goes down until it ends at the frame's edge.
+    Where the ratio differs the frame is moved along the photo so that the subject stays in view, and a subject that the
+    photo shows whole stays whole; of one that is too tall the head stays. A body that is torn at `end` (see
+    `body_end`) goes down until it ends at the frame's edge. What `stands` has ground under it.
     """
     width, height = size
     rows, columns = alpha.shape
+    left, top, right, bottom = bounds(alpha)
+    cut = sides_cut(alpha)
     scale = max(width / columns, height / rows)
+    free = 1.0 if min(width / columns, height / rows) > 0.995 * scale else FREE  # the photo's own shape is kept
+    if "left" not in cut and "right" not in cut:
+        scale = min(scale, free * width / (right - left))
+    if "top" not in cut and "bottom" not in cut:
+        scale = min(scale, (STANDS_TALL if stands else free) * height / (bottom - top))
     if abs(scale - 1) < 1e-3:
         scale = 1.0
     scale *= params.placement_scale
-    left, top, right, bottom = bounds(alpha)
     x = width * (0.5 + params.placement_x) - scale * (left + right) / 2
-    y = height * params.placement_y + height - scale * bottom - max(0.0, (height - scale * (bottom - top)) / 2)
-    cut = sides_cut(alpha)
+    spare = height - scale * (bottom - top)
+    y = height * params.placement_y
+    y += HEADROOM * height - scale * top if spare < 0 else height - scale * bottom - spare / 2
     x = _cover(x, scale * columns, width) if params.placement_x == 0 else x
     y = _cover(y, scale * rows, height) if params.placement_y == 0 else y
     x = _to_edge(x, scale * columns, width, "left" in cut, "right" in cut)
     y = _to_edge(y, scale * rows, height, "top" in cut, "bottom" in cut)
-    if end is not None and "top" not in cut and params.placement_y == 0:
-        y = max(y, height - scale * end)
+    if params.placement_y == 0 and "top" not in cut:
+        if stands:
+            y = min(y, GROUND * height - scale * bottom)
+        elif end is not None:
+            y = max(y, height - scale * end)
     return _frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)
 
 

@@ -113,7 +113,8 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     size = _photo_size(params, studio, photo)
     faces = studio.faces(params.photo)
     end = body_end(cutout.alpha, faces[params.pick]) if params.pick < len(faces) else None
-    frame = photo_frame(cutout.alpha, size, params, end=end)
+    stands = not sides_cut(cutout.alpha) and not faces
+    frame = photo_frame(cutout.alpha, size, params, end=end, stands=stands)
     placed = place(photo, cutout, frame)
     key: Side = key_side(photo, faces[0]) if faces else "none"
     found = findings(photo, cutout.alpha, placed, faces[params.pick : params.pick + 1])
@@ -121,7 +122,6 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     stood = mended(placed, photo, found) if mends else placed
 
     scenes, titles = _scenes(params, studio, emit, size, _asked(stood, photo, key, person=bool(faces)))
-    stands = not sides_cut(cutout.alpha) and not faces
     images = []
     for n, plate in enumerate(scenes.images):
         shadow = Shadow() if stands else None
