@@ -96,6 +96,7 @@ CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "style": ("coffee", {"preset": "watercolour"}),
     "business": ("hopper", {"preset": "company-page", "colour": "#1c4a80"}),
     "character": ("hopper", {"art": "notionists", "preset": "anyone", "pose": "wave", "seed": 9}),
+    "motion": ("astronaut", {"preset": "orbit", "seconds": 3}),
     "cutout": ("coffee", {}),
     "upscale": ("chelsea", {"factor": "2"}),
 }

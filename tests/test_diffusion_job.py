@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from pipelines.engines.local import LocalEngine
@@ -94,3 +95,13 @@ def test_a_cancelled_drawing_frees_model_and_lane_and_the_next_is_right(room: Ro
     slow.remove()
     assert room.make(room.job()).files[0].pixels_sha256 == before
     assert all(row["in_use"] == 0 for row in room.cache.resident())
+
+
+def test_a_team_stands_before_one_drawn_backdrop_and_keeps_its_pixels(room: Room):
+    photos = [room.files.add(example(name), "me", "upload") for name in ("astronaut", "hopper")]
+    params = {"photos": photos, "size": 384, "layout": "portraits", "background": "a harbour"}
+    result = room.make(room.job().model_copy(update={"tool": "business", "params": params}))
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    assert "tiny-sd" in {row["id"] for row in result.receipt["models"]}
+    one, other = (room.files.open(file.id) for file in result.files[:2])
+    assert np.abs(one[:20, :20].astype(int) - other[:20, :20]).mean() < 4, "the same backdrop, but for the grain"
