@@ -6,10 +6,10 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pipelines.stream import Stream
 from pipelines.table import Table
@@ -22,12 +22,16 @@ T = TypeVar("T")
 BUG = "Something broke inside the studio. The job's id is in the log."
 BEAT = 5.0
 """Seconds between two looks at leases, by a lane that waits or works."""
+CHANGE = 0.5
+"""Seconds between two looks while something waits that an engine would rather run later."""
+LOOKED_AT = 32
+"""Jobs at the head of the line among which an engine may choose."""
 LEASE = 60.0
 """Seconds after which a job of another machine that was not renewed is taken over."""
 GAP = 0.005
 """Seconds within which steps travel together; far less than anybody sees."""
 AHEAD = 3
-"""Batch rows that wait in line; more are fetched when fewer do, so that a long batch never lies in the queue whole."""
+"""Batch rows that wait in line, or two a lane; more are fetched when fewer do, so that no batch lies there whole."""
 
 
 class Engine(Protocol):
@@ -42,6 +46,19 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """An engine of several places that has a say in who comes next."""
+
+    def choose(self, line: Sequence[Job]) -> str | None:
+        """The id of the job to run next, a place being kept for it; None where it is better to wait."""
+        ...
+
+    def forget(self, job_id: str) -> None:
+        """That job will not be run: its place is free."""
+        ...
 
 
 class Feeder(Protocol):
@@ -64,6 +81,7 @@ class Lanes:
         self._watchers = watchers
         self._engine = engine
         self._look_around = look_around
+        self._ahead = max(AHEAD, 2 * engine.slots)
         self._work = threading.Condition(table.lock)
         self.closing = False
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="helper")
@@ -97,7 +115,7 @@ class Lanes:
     # ------------------------------------------------------------ beside the lanes
 
     def feed(self, feeder: Feeder) -> None:
-        """Where batch rows come from: asked, beside the lanes, whenever fewer than `AHEAD` rows wait."""
+        """Where batch rows come from: asked, beside the lanes, whenever few rows wait."""
         with self._work:
             self._feeder = feeder
         self.nudge()
@@ -105,7 +123,7 @@ class Lanes:
     def nudge(self) -> None:
         """There may be batch rows to fetch."""
         with self._work:
-            if self._feeder is None or self._feeding or self.closing or self._table.counts()[2] >= AHEAD:
+            if self._feeder is None or self._feeding or self.closing or self._table.counts()[2] >= self._ahead:
                 return
             self._feeding = True
             self._helper.submit(self._feeder.more).add_done_callback(self._fed)
@@ -141,17 +159,40 @@ class Lanes:
             while not self.closing:
                 # A row under which the studio died is left until others could come, which may be innocent of it.
                 spare = not waited and (self._feeder is None or self._feeding)
-                job = self._patiently(lambda spare=spare: self._table.claim(time.time() + LEASE, spare=spare))
+                job = self._patiently(lambda spare=spare: self._next(spare))
                 self.nudge()
                 self._do_chores()
                 if job is not None:
                     self._watchers.moved()
                     self._watchers.tell_positions(self._table.waiting)
                     return job
-                waited = not self._work.wait(BEAT)
+                waited = self._rested()
                 if waited:
                     self._look_around()
         return None
+
+    def _next(self, spare: bool) -> Job | None:
+        """The job that comes next, leased."""
+        until = time.time() + LEASE
+        if not isinstance(self._engine, Choosing):
+            return self._table.claim(until, spare=spare)
+        job_id = self._engine.choose(self._table.heads(LOOKED_AT, spare=spare))
+        if job_id is None:
+            return None
+        job = None
+        try:
+            job = self._table.claim(until, job_id=job_id)
+        finally:
+            if job is None:
+                self._engine.forget(job_id)
+        return job
+
+    def _rested(self) -> bool:
+        """Wait for work; whether a whole beat passed without any."""
+        if isinstance(self._engine, Choosing) and self._table.heads(1):
+            self._work.wait(CHANGE)
+            return False
+        return not self._work.wait(BEAT)
 
     def _work_off(self, job: Job, stream: Stream) -> None:
         self._attach(job.id, stream)

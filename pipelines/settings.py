@@ -33,6 +33,7 @@ class Settings:
     watermark: bool = False
     log: Literal["text", "json"] = "text"
     webhooks_private: bool = False
+    devices: int = 0
 
     @property
     def loopback(self) -> bool:
@@ -67,6 +68,7 @@ class Settings:
             require_key=args.require_key, queue=args.queue, spaces=spaces, gate=args.gate,
             keep_days=args.keep_days or 0.0, keep_gb=args.keep_gb, log=args.log, watermark=args.watermark,
             webhooks_private=args.webhooks_private,
+            devices=args.devices,
         )  # fmt: skip
         return settings if args.keep_days is not None else replace(settings, keep_days=usual_days(settings))
 
@@ -105,6 +107,10 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     parser.add_argument(
         "--gate", type=_on, default=default("GATE", "on"), metavar="on|off",
         help="check pictures for nudity; off only where nobody else can reach the studio (default: on)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--devices", type=_count, default=_count(default("DEVICES", "0")), metavar="N",
+        help="work on so many GPUs at once, a job on each (default: all that are there)",
     )  # fmt: skip
     parser.add_argument(
         "--keep-days", type=_amount, default=_amount(env["DESIGNERBOX_KEEP_DAYS"]) if keeps else None, metavar="D",
@@ -147,6 +153,13 @@ def _on(text: str) -> bool:
     if text.lower() not in ("on", "off"):
         raise argparse.ArgumentTypeError("must be on or off")
     return text.lower() == "on"
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 64:
+        raise argparse.ArgumentTypeError("must be 0 to 64")
+    return value
 
 
 def _positive(text: str) -> int:

@@ -44,6 +44,7 @@ _LATER = {
 }
 _LATER_INDEX = "CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_row ON jobs (batch_id, batch_row) WHERE batch_id IS NOT NULL"
 # People before batches; among batch rows those that made trouble come last, so that they hold up nothing else.
+_MAY_BEGIN = "status = 'queued' AND NOT (? AND batch AND deaths > 1)"
 _ORDER = "batch, batch * (attempts + deaths), seq"
 
 
@@ -91,8 +92,8 @@ class Table:
                 ).rowcount
             )
 
-    def claim(self, until: float, *, spare: bool = False) -> Job | None:
-        """The next job in line, leased to this process until then; None when nothing waits.
+    def claim(self, until: float, *, spare: bool = False, job_id: str | None = None) -> Job | None:
+        """The next job in line, or `job_id` if it still waits, leased to this process until then; else None.
 
         `spare` passes over batch rows under which the studio died more than once. A power cut that forgets a claim
         leaves a job that waits, which is what it should be.
@@ -100,11 +101,18 @@ class Table:
         with self._lazily():
             row = self.db.execute(
                 "UPDATE jobs SET status = 'running', started = ?, worker = ?, lease = ? WHERE seq = "
-                "(SELECT seq FROM jobs WHERE status = 'queued' AND NOT (? AND batch AND deaths > 1) "
+                f"(SELECT seq FROM jobs WHERE {_MAY_BEGIN} AND (? IS NULL OR id = ?) "
                 f"ORDER BY {_ORDER} LIMIT 1) RETURNING job",
-                (time.time(), self.worker, until, spare),
+                (time.time(), self.worker, until, spare, job_id, job_id),
             ).fetchone()
         return None if row is None else Job.model_validate_json(row["job"])
+
+    def heads(self, count: int, *, spare: bool = False) -> list[Job]:
+        """The first jobs in line, as `claim` would take them."""
+        query = f"SELECT job FROM jobs WHERE {_MAY_BEGIN} ORDER BY {_ORDER} LIMIT ?"
+        with self.lock:
+            rows = self.db.execute(query, (spare, count)).fetchall()
+        return [Job.model_validate_json(row["job"]) for row in rows]
 
     def renew(self, job_id: str, until: float) -> bool:
         """Hold the lease until then; False when it is no longer this process's."""

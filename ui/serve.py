@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pipelines.desk import Desk
 from pipelines.engines import hub
 from pipelines.engines.local import LocalEngine
+from pipelines.engines.several import Several
 from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models import devices, profiles
@@ -31,7 +32,6 @@ class Studio:
 
     desk: Desk
     access: Access
-    cache: Cache
     jobs: Jobs
     files: Files
     ingest: Ingest
@@ -50,16 +50,32 @@ def build(settings: Settings) -> Studio:
     profile, device = profiles.choose(settings.profile or None, reachable=hub.reachable)
     log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
-    room = devices.share(devices.find_machine())
-    cache = Cache(FAMILIES, budget=room.budget, device=device, reserve=room.reserve, host_budget=room.host)
-    jobs = Jobs(settings.data, LocalEngine(cache, files, gate=settings.gate), waiting=settings.queue)
+    engine = _engine(settings, files, device)
+    jobs = Jobs(settings.data, engine, waiting=settings.queue)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
-    jobs.every(60, cache.sweep)
+    jobs.every(60, engine.cache.sweep)
     jobs.every(3600, lambda: sweep(jobs.table, files, keep))
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)
-    return Studio(desk, Access(settings, Keys(settings.data)), cache, jobs, files, ingest)
+    return Studio(desk, Access(settings, Keys(settings.data)), jobs, files, ingest)
+
+
+def _engine(settings: Settings, files: Files, device: str) -> LocalEngine | Several:
+    """One device with all that there is, or a lane on each of several GPUs."""
+    cards = devices.cards()[: settings.devices or None] if device == "cuda" else ()
+    if len(cards) < 2:
+        return LocalEngine(_cache(devices.find_machine(), device), files, gate=settings.gate)
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
+    log.info("%d GPUs, a lane on each", len(cards))
+    caches = [_cache(card, f"cuda:{n}", among=len(cards)) for n, card in enumerate(cards)]
+    return Several([LocalEngine(cache, files, gate=settings.gate) for cache in caches])
+
+
+def _cache(machine: devices.Machine, device: str, among: int = 1) -> Cache:
+    """A cache with its share of the machine; the host's memory is shared `among` so many."""
+    room = devices.share(machine)
+    return Cache(FAMILIES, budget=room.budget, device=device, reserve=room.reserve, host_budget=room.host // among)
 
 
 def open_doors(settings: Settings) -> int:

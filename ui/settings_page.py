@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.desk import Desk
 from pipelines.engines import hub
 from pipelines.engines.hub import Downloads, Progress
+from pipelines.engines.several import Caches
 from pipelines.models.cache import Cache, Resident
 from pipelines.models.profiles import PROFILES, is_cached
 from pipelines.models.specs import spec
@@ -34,7 +35,7 @@ class Keeps(Protocol):
     """An engine in this process, whose models can be looked at."""
 
     @property
-    def cache(self) -> Cache: ...
+    def cache(self) -> Cache | Caches: ...
 
 
 def fill(page: gr.Tab, desk: Desk, access: Access) -> None:
@@ -146,7 +147,7 @@ class SettingsPage:
         if not self.access.administers(request):
             raise BadInput(NOT_YOURS)
 
-    def _cache(self) -> Cache | None:
+    def _cache(self) -> Cache | Caches | None:
         engine = self.desk.jobs.engine
         return engine.cache if isinstance(engine, Keeps) else None
 
@@ -172,7 +173,7 @@ def models_of(profile: Profile) -> tuple[ModelSpec, ...]:
     return tuple(row for row in rows if row.repo)
 
 
-def about(profile: Profile, cache: Cache | None) -> str:
+def about(profile: Profile, cache: Cache | Caches | None) -> str:
     """Profile, reason, device and the share of memory for models."""
     lines = [f"Profile <b>{escape(profile.title)}</b>. {escape(profile.reason)}"]
     if cache is not None:

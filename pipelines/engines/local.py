@@ -41,9 +41,10 @@ class LocalEngine:
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once and return its stream."""
-        return Stream.start(lambda stream: self._work(job, stream), name=f"job-{job.id}")
+        return Stream.start(lambda stream: self.work(job, stream), name=f"job-{job.id}")
 
-    def _work(self, job: Job, stream: Stream) -> Result:
+    def work(self, job: Job, stream: Stream) -> Result:
+        """Do `job` in the calling thread, its steps going to `stream`."""
         since = time.monotonic()
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
         emit(BEGUN, 0, 1)  # a model may have to be loaded before anything else can be told

@@ -46,6 +46,33 @@ def find_machine() -> Machine:
     return Machine("cuda", gpu, f"GPU with {gpu / 2**30:.0f} GB found.", free)
 
 
+def cards() -> tuple[Machine, ...]:
+    """The NVIDIA cards that torch may compute on, by their CUDA number where `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`.
+
+    A card with less than half of the largest one's memory ends the row: it is there for the screen.
+    """
+    found = _visible(_nvidia_cards())
+    largest = max((total for total, _ in found), default=0)
+    small = next((n for n, (total, _) in enumerate(found) if 2 * total < largest), len(found))
+    return tuple(
+        Machine("cuda", total, f"GPU with {total / 2**30:.0f} GB found.", free) for total, free in found[:small]
+    )
+
+
+def _visible(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those that `CUDA_VISIBLE_DEVICES` lets a program see, in its order; what it names by UUID counts as the next."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return found
+    seen = []
+    for n, name in enumerate(part.strip() for part in named.split(",")):
+        number = int(name) if name.lstrip("-").isdigit() else n
+        if not name or not 0 <= number < len(found):
+            break  # what stands behind is not seen by the driver either
+        seen.append(found[number])
+    return seen
+
+
 @dataclass(frozen=True)
 class Share:
     """Bytes for models on the device (None: unknown, no limit), for drawing beside them, and for models on the host."""
@@ -163,18 +190,28 @@ class _NvmlMemory(ctypes.Structure):
 
 
 def _nvidia_memory() -> tuple[int, int]:
-    """Bytes, all and free, of the first NVIDIA card, by the library that comes with its driver (NVML)."""
+    """Bytes, all and free, of the first NVIDIA card."""
+    return next(iter(_nvidia_cards()), (0, 0))
+
+
+def _nvidia_cards() -> list[tuple[int, int]]:
+    """Bytes, all and free, of every NVIDIA card, by the library that comes with its driver (NVML)."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
-        return 0, 0
-    card, memory = ctypes.c_void_p(), _NvmlMemory()
-    known = (
-        nvml.nvmlInit_v2() == 0
-        and nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(card)) == 0
-        and nvml.nvmlDeviceGetMemoryInfo(card, ctypes.byref(memory)) == 0
-    )
-    return (int(memory.total), int(memory.free)) if known else (0, 0)
+        return []
+    count = ctypes.c_uint()
+    if nvml.nvmlInit_v2() != 0 or nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
+        return []
+    found = []
+    for number in range(count.value):
+        card, memory = ctypes.c_void_p(), _NvmlMemory()
+        if nvml.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(card)) != 0:
+            break
+        if nvml.nvmlDeviceGetMemoryInfo(card, ctypes.byref(memory)) != 0:
+            break
+        found.append((int(memory.total), int(memory.free)))
+    return found
 
 
 def _amd_memory() -> tuple[int, int]:

@@ -10,6 +10,7 @@ import datetime
 import hashlib
 import os
 import secrets
+import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,16 +62,27 @@ class Seal:
     def _read_or_make(self) -> Pair:
         chain, key = self._folder / "chain.pem", self._folder / "key.pem"
         if not chain.exists() and not key.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            made, secret = _made()
-            with open(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secret)
-            chain.write_text(made)
+            self._make()
         try:
             text, secret = chain.read_text(), key.read_text()
             return Pair(text, secret, _algorithm(text, secret))
         except (OSError, ValueError, TypeError) as error:
             raise StudioError("The signing key in the data folder cannot be used. The log says more.") from error
+
+    def _make(self) -> None:
+        """Both files at once, so that of two who make a pair at the same time one wins and the other reads."""
+        part = self._folder.with_name(f".signing-{secrets.token_hex(8)}")
+        part.mkdir(parents=True)
+        made, secret = _made()
+        with open(os.open(part / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret)
+        (part / "chain.pem").write_text(made)
+        try:
+            os.rename(part, self._folder)
+        except OSError:
+            shutil.rmtree(part)
+            if not (self._folder / "key.pem").exists():
+                raise
 
 
 def _algorithm(chain: str, key: str) -> str:
