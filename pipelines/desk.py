@@ -18,6 +18,8 @@ from pydantic_core import ErrorDetails
 from pipelines.files import PUBLIC, Files
 from pipelines.jobs import Jobs
 from pipelines.kept import BrandKit, Keepsake, Kept, settle
+from pipelines.models.families import maps
+from pipelines.models.lora import Shelf
 from pipelines.models.specs import spec
 from pipelines.models.weights import present
 from pipelines.parts import provenance, watermark
@@ -78,6 +80,7 @@ class Desk:
         self.profile = profile
         self.tools = tuple(tools)
         self._ingest = ingest
+        self.loras = Shelf(settings.data / "loras")
         self._audit = Audit(settings.data)
         self._reports = Reports(self._audit)
         self._seal = Seal(settings.data)
@@ -184,7 +187,7 @@ class Desk:
             params=params.model_dump(mode="json"),
             seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
             profile=self.profile.id,
-            specs={**self.profile.specs, "matte": "u2net" if present(spec("u2net")) else "u2netp"},
+            specs=self._specs(),
             owner=owner,
             created=time.time(),
             consent=consent,
@@ -192,7 +195,25 @@ class Desk:
             draft=draft,
             batch=batch,
             watermark=self.settings.watermark,
+            adapters=self._adapters(params),
         )
+
+    def _specs(self) -> dict[str, str]:
+        """Which model serves what, settled now: the profile's, and the best nets that are on this machine."""
+        nets = {"matte": "u2net" if present(spec("u2net")) else "u2netp"}
+        if "control" in self.profile.specs:
+            nets["map-pose"] = maps.pose_here()
+        return {**self.profile.specs, **nets}
+
+    def _adapters(self, params: Params) -> dict[str, float]:
+        """The LoRA that the form names, by where it lies."""
+        name, weight = getattr(params, "adapter", ""), getattr(params, "adapter_weight", 1.0)
+        if not name:
+            return {}
+        try:
+            return {self.loras.source(name): weight}
+        except BadInput as error:
+            raise BadInput(error.message, param="adapter") from error
 
     def lacks(self, params: type[Params], name: str) -> tuple[Verb, ...]:
         """The verbs that field `name` needs and this profile has not; the page greys such a field."""

@@ -34,6 +34,8 @@ class Settings:
     log: Literal["text", "json"] = "text"
     webhooks_private: bool = False
     devices: int = 0
+    compile: bool = False
+    commercial: bool = True
 
     @property
     def loopback(self) -> bool:
@@ -69,6 +71,7 @@ class Settings:
             keep_days=args.keep_days or 0.0, keep_gb=args.keep_gb, log=args.log, watermark=args.watermark,
             webhooks_private=args.webhooks_private,
             devices=args.devices,
+            compile=args.compile, commercial=args.commercial,
         )  # fmt: skip
         return settings if args.keep_days is not None else replace(settings, keep_days=usual_days(settings))
 
@@ -128,6 +131,14 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     parser.add_argument(
         "--watermark", action="store_true", default=switch("WATERMARK"),
         help="put an invisible mark into pictures whose subject is not Exact",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compile", action="store_true", default=switch("COMPILE"),
+        help="compile the blocks of diffusion models: the first picture waits, later ones come faster",
+    )  # fmt: skip
+    parser.add_argument(
+        "--commercial", type=_on, default=_on(default("COMMERCIAL", "on")), metavar="on|off",
+        help="hide models whose licence forbids commercial use (default: on)",
     )  # fmt: skip
     parser.add_argument(
         "--log", type=_log, default=_log(default("LOG", "text")), metavar="text|json",

@@ -26,6 +26,7 @@ from pipelines.parts.seal import Seal
 from pipelines.parts.wording import neutral
 from pipelines.parts.write import ENDING, MATTE_SOURCE, SIGNED_AS, Format, archive, encode, encode_png, source_type, xmp
 from pipelines.types import (
+    Adapter,
     Alpha,
     Cutout,
     Draft,
@@ -91,6 +92,7 @@ class JobStudio:
         stream_emit: Emitter,
         seal: Seal,
         gate: Gate | None = None,
+        draws: thrift.Draws | None = None,
     ) -> None:
         self.job = job
         self.seed = job.seed
@@ -101,9 +103,11 @@ class JobStudio:
         self._emit = stream_emit
         self._seal = seal
         self._gate = gate
+        self._draws = draws or thrift.here(cache)
         self._used: dict[str, ModelSpec] = {}
         self._edits: list[Edit] = []
         self._params: dict[str, Any] = job.params
+        self._adapters = tuple(Adapter(source, weight) for source, weight in job.adapters.items())
         self._faces: dict[str, int] = {}
 
     # ------------------------------------------------------------ what tools call
@@ -177,13 +181,16 @@ class JobStudio:
         def on_step(step: ModelStep) -> None:
             emit(stage, step.index, step.total, step.preview)
 
+        def begun(row: ModelSpec) -> None:
+            self._used[row.id] = row
+            if self._gate is not None and generative(row):
+                self._emit.passes = self._gate.shows
+
         render = replace(render, prompt=neutral(render.prompt), negative_prompt=neutral(render.negative_prompt))
+        render = replace(render, adapters=(*render.adapters, *self._adapters))
         own = render.backdrop is not None and render.backdrop.picture is not None
         # The user's own picture is fitted, not drawn, whichever model the profile has.
-        with self.borrow(BACKDROPS if own else self.job.specs[render.verb]) as model:
-            if self._gate is not None and generative(model.spec):
-                self._emit.passes = self._gate.shows
-            drawn = thrift.draw(self._cache, model, render, on_step)
+        drawn = self._draws(BACKDROPS if own else self.job.specs[render.verb], render, on_step, begun)
         stays = render.verb == "edit" and render.images and not render.anew
         return self._settled(render.images[0], drawn) if stays else drawn
 
@@ -204,6 +211,10 @@ class JobStudio:
         with self._cache.borrow(spec_id) as model:
             self._used[spec_id] = model.spec
             yield model
+
+    def serves(self, role: str) -> str:
+        """The id of the spec for `role`."""
+        return self.job.specs.get(role, role)
 
     def _original(self, file_id: str) -> Image:
         """The stored pixels, once they passed the gate: nothing is made, or shown, from a picture that did not."""

@@ -292,6 +292,7 @@ class Job(BaseModel):
     batch: bool = False
     helper: bool = False
     watermark: bool = False
+    adapters: dict[str, float] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -659,6 +660,10 @@ class Studio(Protocol):
 
     def borrow(self, spec_id: str) -> AbstractContextManager[Any]:
         """Any spec of the cache: matting, face, upscale."""
+        ...
+
+    def serves(self, role: str) -> str:
+        """The id of the spec that was settled for `role` when the job was made, else `role` itself."""
         ...
 
 

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,12 +30,14 @@ class Room:
     cache: Cache
     jobs: Jobs
 
-    def job(self, *, seed: int = 3, **params: object) -> Job:
+    lora: Path
+
+    def job(self, *, seed: int = 3, adapters: dict[str, float] | None = None, **params: object) -> Job:
         """A background job whose scene is drawn."""
         return Job(
             id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 512, **params},
             seed=seed, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me",
-            created=time.time(),
+            created=time.time(), adapters=adapters or {},
         )  # fmt: skip
 
     def make(self, job: Job) -> Result:
@@ -50,7 +53,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     root = tmp_path_factory.mktemp("room")
     files, cache = Files(root), Cache((*FAMILIES, tiny_family(root / "models")))
     jobs = Jobs(root, LocalEngine(cache, files))
-    yield Room(files, cache, jobs)
+    yield Room(files, cache, jobs, root / "models" / "tiny-lora" / "pytorch_lora_weights.safetensors")
     jobs.close()
     files.close()
     torch.set_num_threads(threads)
@@ -105,3 +108,15 @@ def test_a_team_stands_before_one_drawn_backdrop_and_keeps_its_pixels(room: Room
     assert "tiny-sd" in {row["id"] for row in result.receipt["models"]}
     one, other = (room.files.open(file.id) for file in result.files[:2])
     assert np.abs(one[:20, :20].astype(int) - other[:20, :20]).mean() < 4, "the same backdrop, but for the grain"
+
+
+def test_a_lora_is_worn_for_its_job_alone(room: Room):
+    def drawn(**adapters: float) -> str:
+        worn = {str(room.lora): weight for weight in adapters.values()}
+        return room.make(room.job(adapters=worn)).files[0].pixels_sha256
+
+    bare = drawn()
+    assert drawn(a=1.0) != bare
+    assert drawn() == bare
+    assert drawn(a=1.0) != drawn(a=0.3)
+    assert room.cache.loads["tiny-sd"] == 1

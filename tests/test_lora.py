@@ -5,20 +5,28 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pipelines.desk import Desk
+from pipelines.files import Files
 from pipelines.models import lora
 from pipelines.models.families.flux2 import Flux2
 from pipelines.models.families.painter import Painter
 from pipelines.models.families.stable_diffusion import StableDiffusion
 from pipelines.models.families.z_image import ZImage
-from pipelines.types import Adapter, BadInput, Cancelled, ModelStep, ModelUnavailable
+from pipelines.models.profiles import EMBEDDED
+from pipelines.settings import Settings
+from pipelines.types import Adapter, BadInput, Cancelled, ModelStep, ModelUnavailable, Profile
 from tests import drawing, tiny, tiny_flow
 from tests.drawing import SIZE, drawn, order, same
+
+# Several at once are what is wanted, whatever peft says of it.
+pytestmark = pytest.mark.filterwarnings("ignore:Already found a .peft_config.:UserWarning")
 
 FAMILIES = ("stable_diffusion", "flux2", "z_image")
 
@@ -186,3 +194,76 @@ def test_a_hub_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch):
 def test_a_repository_that_is_on_no_list_is_not_asked():
     with pytest.raises(ModelUnavailable, match="list of known"):
         lora.find("owner/name")
+
+
+# ---------------------------------------------------------------- on compiled blocks
+
+
+def test_compiled_blocks_go_on_as_they_are_when_loras_are_exchanged(tmp_path: Path):
+    """The backend only traces: what is compiled, and how often, is what is to be seen, not how fast it is."""
+    import torch
+    from torch._dynamo.utils import counters
+
+    torch._dynamo.reset()
+    folder = tiny_flow.tiny_klein(tmp_path / "model")
+    spec = drawing.row("flux2", str(folder), ("text",))
+    bare, traced = (Flux2((spec,)).load(each, "cpu") for each in (spec, replace(spec, options=(("compile", "eager"),))))
+    a, b = (write_lora(bare.pipe.transformer, tmp_path / name, "transformer", ord(name)) for name in "ab")
+
+    def worn(model: Painter, *files: Path) -> drawing.Drawn:
+        return drawn(model, order("text", 1, adapters=tuple(Adapter(str(file), 0.8) for file in files)))
+
+    before = traced.pipe.transformer
+    first = [near(worn(traced, *files), worn(bare, *files)) for files in ((), (a,), ())]
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs > 0
+    assert all(first)
+    assert all(near(worn(traced, *files), worn(bare, *files)) for files in ((b,), (), (a,), (b,)))
+    assert counters["stats"]["unique_graphs"] == graphs
+    assert traced.pipe.transformer is before
+    # Several at once take the place down, and are right as well.
+    assert near(worn(traced, a, b), worn(bare, a, b))
+    assert near(worn(traced), worn(bare))
+    torch._dynamo.reset()
+
+
+def near(one: drawing.Drawn, other: drawing.Drawn) -> bool:
+    """Equal but for rounding: the place of a LoRA has more rows than the LoRA, all of them zero."""
+    return all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, other, strict=True))
+
+
+# ---------------------------------------------------------------- by name, from the page and the API
+
+
+def test_a_name_is_a_file_of_the_folder_or_a_known_hub_id_and_no_path(tmp_path: Path):
+    (tmp_path / "loras").mkdir()
+    (tmp_path / "loras" / "ink.safetensors").write_bytes(b"")
+    (tmp_path / "other.safetensors").write_bytes(b"")
+    shelf = lora.Shelf(tmp_path / "loras")
+    assert shelf.source("ink.safetensors") == str(tmp_path / "loras" / "ink.safetensors")
+    assert shelf.source("ByteDance/SDXL-Lightning::a.safetensors") == "ByteDance/SDXL-Lightning::a.safetensors"
+    assert shelf.names() == ("ink.safetensors",)
+    for name in ("../other.safetensors", str(tmp_path / "other.safetensors"), "no.safetensors", "a/b/c", "owner/../x"):
+        with pytest.raises(BadInput):
+            shelf.source(name)
+    with pytest.raises(BadInput, match="not among"):
+        shelf.source("owner/name")
+
+
+def test_the_door_settles_where_a_lora_lies_and_says_which_field_is_wrong(tmp_path: Path):
+    (tmp_path / "loras").mkdir()
+    (tmp_path / "loras" / "ink.safetensors").write_bytes(b"")
+    draws = Profile("tiny", {"backdrop": "any", "text": "any"}, "Tiny")
+    nobody: Any = None
+    files = Files(tmp_path)
+    desk = Desk(Settings(data=tmp_path), nobody, files, draws, nobody)
+    values = {"prompt": "a harbour", "adapter": "ink.safetensors", "adapter_weight": 0.5}
+    assert desk.order("background", values, "me").adapters == {str(tmp_path / "loras" / "ink.safetensors"): 0.5}
+    assert desk.order("background", {"prompt": "a harbour"}, "me").adapters == {}
+    with pytest.raises(BadInput) as wrong:
+        desk.order("background", {**values, "adapter": "../ink.safetensors"}, "me")
+    assert wrong.value.param == "adapter"
+    with pytest.raises(ModelUnavailable) as lacking:
+        Desk(Settings(data=tmp_path), nobody, files, EMBEDDED, nobody).order("background", values, "me")
+    assert lacking.value.param == "adapter"
+    files.close()

@@ -16,14 +16,15 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.models import weights
-from pipelines.models.families import nets, upscaler
+from pipelines.models.families import maps, nets, upscaler
 from pipelines.models.families.faces import FaceMesh
 from pipelines.models.families.matting import Matting
 from pipelines.models.families.upscaler import Upscaler
 from pipelines.types import Cancelled, Image, ModelSpec, ModelUnavailable
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-SHIPPED = (nets.U2NETP, nets.FACE_MESH, nets.REALESR_X4, nets.OPEN_NSFW)
+SHIPPED = (nets.U2NETP, nets.FACE_MESH, maps.POSE_LITE, nets.REALESR_X4, nets.OPEN_NSFW)
+ROWS = (*nets.specs, maps.POSE_LITE)
 
 
 def example(name: str) -> Image:
@@ -69,7 +70,7 @@ def test_what_ships_is_whole_and_has_its_licence(spec: ModelSpec) -> None:
 
 def test_rows_and_manifest_tell_the_same_checksums() -> None:
     manifest = json.loads((ASSETS / "models" / "manifest.json").read_text())
-    assert {path: sha256 for spec in nets.specs for path, sha256 in spec.files}.items() <= manifest.items()
+    assert {path: sha256 for spec in ROWS for path, sha256 in spec.files}.items() <= manifest.items()
 
 
 def test_a_missing_file_is_a_sentence_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def fetch_script() -> ModuleType:
 
 def test_the_fetch_script_knows_every_net() -> None:
     fetch = fetch_script()
-    assert set(fetch.MAKERS) == {spec.id for spec in nets.specs}
+    assert set(fetch.MAKERS) == {spec.id for spec in ROWS}
     assert set(fetch.SHIPPED) == {spec.id for spec in SHIPPED}
 
 

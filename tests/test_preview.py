@@ -110,8 +110,18 @@ def test_linear_preview_shows_the_fitted_colours():
     assert tuple(picture[32, 86]) == (191, 128, 64)
 
 
-@pytest.mark.parametrize(("latent", "size"), [((64, 64), (512, 512)), ((128, 96), (512, 384)), ((8, 256), (16, 512))])
-def test_no_preview_is_larger_than_512(tmp_path: Path, latent: tuple[int, int], size: tuple[int, int]):
+@pytest.mark.parametrize(
+    ("latent", "size", "half"),
+    [
+        ((64, 64), (512, 512), (256, 256)),
+        ((128, 96), (512, 384), (512, 384)),
+        ((8, 256), (16, 512), (16, 512)),
+        ((32, 24), (256, 192), (256, 192)),
+    ],
+)
+def test_no_preview_is_larger_than_512_and_a_decoded_one_has_half_the_sides(
+    tmp_path: Path, latent: tuple[int, int], size: tuple[int, int], half: tuple[int, int]
+):
     import torch
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
@@ -119,7 +129,7 @@ def test_no_preview_is_larger_than_512(tmp_path: Path, latent: tuple[int, int], 
     assert preview.linear(latents, np.zeros((5, 3))).shape[:2] == size
     decoder = AutoencoderTiny.from_pretrained(tiny_decoder(tmp_path))
     picture = preview.decoded(latents, decoder)
-    assert picture.shape[:2] == size
+    assert picture.shape[:2] == half
     assert picture.dtype == np.uint8
 
 

@@ -80,7 +80,8 @@ def events(answer: httpx.Response) -> Iterator[tuple[str, int | None, dict[str, 
 
 def test_health_has_the_fields_of_the_contract(client: httpx.Client) -> None:
     health = client.get("/healthz").json()
-    assert set(health) == {"status", "engine", "device", "profile", "resident", "queue"}
+    assert set(health) == {"status", "engine", "device", "profile", "reason", "resident", "queue"}
+    assert health["reason"].endswith(".")
     assert health["queue"] == {"running": 0, "waiting": 0}
 
 

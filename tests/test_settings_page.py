@@ -14,6 +14,7 @@ import pytest
 from pipelines.desk import Desk
 from pipelines.engines.hub import Downloads, Item, Progress
 from pipelines.models.cache import Cache
+from pipelines.models.lora import Shelf
 from pipelines.models.profiles import EMBEDDED, PROFILES
 from pipelines.settings import Settings
 from pipelines.types import BadInput, ModelSpec
@@ -45,6 +46,7 @@ class Room:
 
     jobs: Jobs
     profile: Any = field(default=EMBEDDED)
+    loras: Shelf = field(default_factory=lambda: Shelf(Path("nowhere")))
 
 
 class Bringing(Downloads):
@@ -201,3 +203,11 @@ def test_progress_is_a_share_of_the_bytes() -> None:
 
 def test_the_page_has_the_tab() -> None:
     assert [row.build for row in PAGES if row.id == "settings"] == [settings_page.fill]
+
+
+def test_commercial_use_hides_what_may_not_be_used_and_can_be_switched_off(tmp_path: Path) -> None:
+    for commercial in (True, False):
+        made = page(tmp_path, commercial=commercial)
+        shown = {value for _, value in made.profile.choices}
+        assert ("turbo" in shown) is not commercial
+        assert "klein" in shown

@@ -75,6 +75,27 @@ def tiny_sdxl(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
+def tiny_union(folder: Path) -> Path:
+    """A `ControlNetUnionModel` for `tiny_sdxl`, its zeros made noise: else a test of it would prove nothing."""
+    import torch
+    from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
+
+    torch.manual_seed(5)
+    kind: Any = ControlNetUnionModel
+    net = kind(
+        block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), cross_attention_dim=64, attention_head_dim=(2, 4),
+        use_linear_projection=True, transformer_layers_per_block=(1, 2), addition_embed_type="text_time",
+        addition_time_embed_dim=8, projection_class_embeddings_input_dim=6 * 8 + 32,
+        conditioning_embedding_out_channels=(8, 8, 8, 8), num_trans_channel=16, num_trans_head=2, num_proj_channel=16,
+    )  # fmt: skip
+    for weight in net.parameters():
+        if not weight.any():
+            torch.nn.init.normal_(weight, std=0.2)
+    net.save_pretrained(folder)
+    return folder
+
+
 def tiny_decoder(folder: Path) -> Path:
     """An `AutoencoderTiny` that enlarges 8 times."""
     import torch

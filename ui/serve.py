@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipelines.desk import Desk
-from pipelines.engines import hub
+from pipelines.engines import hub, zerogpu
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.several import Several
 from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models import devices, profiles
 from pipelines.models.cache import Cache
+from pipelines.models.devices import Machine
 from pipelines.models.families import FAMILIES
 from pipelines.parts.ingest import Ingest
 from pipelines.retention import Keep, sweep
 from pipelines.settings import Settings
+from pipelines.types import ModelUnavailable, OutOfMemory, Profile
 from ui import rest
 from ui.access import Access, refusal
 from ui.edge import close_cors
@@ -47,10 +49,18 @@ class Studio:
 def build(settings: Settings) -> Studio:
     """Settings -> profile, cache, engine, queue, desk."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    profile, device = profiles.choose(settings.profile or None, reachable=hub.reachable)
+    lent = zerogpu.machine() if zerogpu.lends() else None
+    profile, device = profiles.choose(
+        settings.profile or None, lent, reachable=hub.reachable, commercial=settings.commercial
+    )
     log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
-    engine = _engine(settings, files, device)
+    engine: LocalEngine | Several
+    if lent is None:
+        engine = _engine(settings, files, device)
+    else:  # on ZeroGPU this process has no GPU itself
+        here = _cache(settings, Machine("cpu", devices.ram()), "cpu")
+        engine, profile = _lending(settings, here, files, profile)
     jobs = Jobs(settings.data, engine, waiting=settings.queue)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
@@ -65,17 +75,35 @@ def _engine(settings: Settings, files: Files, device: str) -> LocalEngine | Seve
     """One device with all that there is, or a lane on each of several GPUs."""
     cards = devices.cards()[: settings.devices or None] if device == "cuda" else ()
     if len(cards) < 2:
-        return LocalEngine(_cache(devices.find_machine(), device), files, gate=settings.gate)
+        return LocalEngine(_cache(settings, devices.find_machine(), device), files, gate=settings.gate)
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     log.info("%d GPUs, a lane on each", len(cards))
-    caches = [_cache(card, f"cuda:{n}", among=len(cards)) for n, card in enumerate(cards)]
+    caches = [_cache(settings, card, f"cuda:{n}", among=len(cards)) for n, card in enumerate(cards)]
     return Several([LocalEngine(cache, files, gate=settings.gate) for cache in caches])
 
 
-def _cache(machine: devices.Machine, device: str, among: int = 1) -> Cache:
+def _cache(settings: Settings, machine: Machine, device: str, among: int = 1) -> Cache:
     """A cache with its share of the machine; the host's memory is shared `among` so many."""
     room = devices.share(machine)
-    return Cache(FAMILIES, budget=room.budget, device=device, reserve=room.reserve, host_budget=room.host // among)
+    return Cache(
+        FAMILIES,
+        budget=room.budget,
+        device=device,
+        reserve=room.reserve,
+        host_budget=room.host // among,
+        options=(("compile", "inductor"),) if settings.compile else (),
+    )
+
+
+def _lending(settings: Settings, cache: Cache, files: Files, profile: Profile) -> tuple[LocalEngine, Profile]:
+    """The engine of a Space that lends a GPU, the checkpoints of `profile` placed; embedded where that cannot be."""
+    placed = [row.id for row in profiles.models(profile) if row.repo]
+    try:
+        return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate, placed=placed), profile
+    except (ModelUnavailable, OutOfMemory) as error:
+        log.warning("profile %s cannot be placed: %s", profile.id, error.message)
+        instead = replace(profiles.EMBEDDED, reason=f"{error.message} The embedded models serve instead.")
+        return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate), instead
 
 
 def open_doors(settings: Settings) -> int:

@@ -15,6 +15,8 @@ from pipelines.engines import hub
 from pipelines.engines.hub import Downloads, Progress
 from pipelines.engines.several import Caches
 from pipelines.models.cache import Cache, Resident
+from pipelines.models.families import maps
+from pipelines.models.lora import Shelf
 from pipelines.models.profiles import PROFILES, is_cached
 from pipelines.models.specs import spec
 from pipelines.types import BadInput, ModelSpec, Profile
@@ -71,7 +73,7 @@ class SettingsPage:
 
     def _lay_out_downloads(self) -> None:
         gr.HTML("<h2>Profiles</h2>")
-        choices = [(profile.title, profile.id) for profile in PROFILES if models_of(profile)]
+        choices = [(row.title, row.id) for row in offered(commercial=self.access.settings.commercial)]
         self.profile = gr.Radio(choices, label="Profile", value=choices[0][1], elem_id="settings-profile")
         self.offer = gr.HTML("", elem_id="settings-offer")
         self.notice = gr.HTML("", elem_classes=["dbx-alerts"])
@@ -160,16 +162,23 @@ class SettingsPage:
             self.resident: listed(rows),
             self.which: gr.update(choices=free, value=None),
             self.alert: "",
-            self.disk: stored(hub.cached()),
+            self.disk: stored(hub.cached()) + worn(self.desk.loras),
         }
 
 
 # ---------------------------------------------------------------- words
 
 
+def offered(*, commercial: bool) -> tuple[Profile, ...]:
+    """The profiles that would bring something; `commercial`: nothing whose licence forbids it."""
+    rows = tuple(profile for profile in PROFILES if models_of(profile))
+    return tuple(row for row in rows if not commercial or all(model.commercial_ok for model in models_of(row)))
+
+
 def models_of(profile: Profile) -> tuple[ModelSpec, ...]:
-    """The models of a profile that come from the hub."""
+    """The models of a profile that come from the hub; with control, the nets that make its maps too."""
     rows = [spec(spec_id) for spec_id in dict.fromkeys(profile.specs.values())]
+    rows += maps.MAPS.specs if "control" in profile.specs else ()
     return tuple(row for row in rows if row.repo)
 
 
@@ -203,13 +212,21 @@ def stored(rows: Sequence[tuple[str, int]]) -> str:
     return _table(("Downloaded", "Size"), cells) + f"<p>{size(sum(taken for _, taken in rows))} together.</p>"
 
 
+def worn(shelf: Shelf) -> str:
+    """The LoRAs that a form may name, and where to lay others."""
+    names = "".join(f"<li><code>{escape(name)}</code></li>" for name in shelf.names())
+    where = f"<p>LoRAs (.safetensors) lie in <code>{escape(str(shelf.folder))}</code>.</p>"
+    return f'<div class="dbx-facts">{where}{f"<ul>{names}</ul>" if names else ""}</div>'
+
+
 def offer(profile: Profile) -> str:
     """What a profile brings: size, licence, whether it may be sold with, what it takes, and how to start with it."""
     cells = []
     for row in models_of(profile):
         licence = escape(row.licence) + ("" if row.commercial_ok else "<br>Not for commercial use")
         here = "On this machine" if is_cached(row) else f"About {size(row.bytes)} to download"
-        cells.append((escape(row.repo), licence, f"{here}<br>Needs {size(row.min_vram)} of GPU memory"))
+        needs = f"<br>Needs {size(row.min_vram)} of GPU memory" if row.min_vram else ""
+        cells.append((escape(row.repo), licence, f"{here}{needs}"))
     start = f"<p>Then start with <code>python app.py --profile {escape(profile.id)}</code></p>"
     return _table(("From", "Licence", "Size"), cells) + f'<div class="dbx-facts">{start}</div>'
 

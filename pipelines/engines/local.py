@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.files import Files
+from pipelines.models import thrift
 from pipelines.models.cache import Cache
 from pipelines.parts.audit import Audit
 from pipelines.parts.emit import PREVIEW_INTERVAL, Emitter
@@ -49,12 +50,17 @@ class LocalEngine:
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
         emit(BEGUN, 0, 1)  # a model may have to be loaded before anything else can be told
         row = tool(job.tool, self._tools)
-        studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._seal, self._gate)
+        draws = self.draws(stream)
+        studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._seal, self._gate, draws)
         try:
             draft = row.run(row.params.model_validate(job.params), studio, emit)
             return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
         finally:
             self.steps += emit.steps
+
+    def draws(self, stream: Stream) -> thrift.Draws:
+        """Where the models of a job draw; `stream` is the job's."""
+        return thrift.here(self.cache)
 
     def about(self) -> dict[str, Any]:
         """What runs here: its name, the device, the models loaded now."""

@@ -31,6 +31,8 @@ PINS: Mapping[str, str] = {
     "xinsir/controlnet-union-sdxl-1.0": "801a4a3fa3d4c936f4feea95b98607bc6726f80c",
     "madebyollin/taesd": "614f76814bbe30edbe2e627ace1c2234c81a2c0e",
     "madebyollin/taesdxl": "b20258aaef75ef61e659c1e0f14f251cf0ad153e",
+    "depth-anything/Depth-Anything-V2-Small-hf": FIRST_SEEN,
+    "usyd-community/vitpose-base-simple": FIRST_SEEN,
     "madebyollin/taef1": "b1b2d00e9e440cfbf3dedb34266864da86016ceb",
 }
 """Commits as other projects pin them, each found in at least two that do not copy from one another."""

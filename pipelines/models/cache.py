@@ -52,11 +52,11 @@ class _Entry:
 class Cache:
     """Models by spec id. Safe from any thread; starts none.
 
-    budget: bytes that all models together may take on the device, None for no limit. reserve: bytes beside them that
-    drawing itself may take. host_budget: bytes that models moved off the device may take. idle_seconds: a model that
-    nobody borrowed for so long is dropped at the next call. clock: seconds, monotonic. `loads` and `moves` count, by
-    spec id, reads from the disk and returns from the host. `peaks` are the bytes that drawing was seen to take, by
-    family, pixels and batch (see `thrift`).
+    budget: bytes that all models together may take on the device, None for no limit. reserve: bytes beside them
+    that drawing itself may take. host_budget: bytes that models moved off the device may take. options: what every
+    row is given beside its own. idle_seconds: a model that nobody borrowed for so long is dropped at the next call.
+    clock: seconds, monotonic. `loads` and `moves` count, by spec id, reads from the disk and returns from the host.
+    `peaks` are the bytes that drawing was seen to take, by family, pixels and batch (see `thrift`).
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Cache:
         *,
         reserve: int = 0,
         host_budget: int = 0,
+        options: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self.budget = budget
         self.device = device
@@ -79,6 +80,7 @@ class Cache:
         self.moves: Counter[str] = Counter()
         self.peaks: dict[tuple[str, int, int], int] = {}
         self._rows = registry(families)
+        self._options = options
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._changed = threading.Condition(threading.RLock())
@@ -153,15 +155,20 @@ class Cache:
 
     # ------------------------------------------------------------ borrowing
 
-    def _row(self, spec_id: str) -> tuple[ModelSpec, Family]:
+    def row(self, spec_id: str, device: str = "") -> tuple[ModelSpec, Family]:
+        """The row as it is loaded on `device`, the cache's own unless given, and its family.
+
+        Raises `ModelUnavailable` for an unknown id.
+        """
         if spec_id not in self._rows:
             raise ModelUnavailable(f"There is no model {spec_id}.")
         row, family = self._rows[spec_id]
-        return (replace(row, dtype=best_dtype(self.device)) if row.dtype == "auto" else row), family
+        dtype = best_dtype(device or self.device) if row.dtype == "auto" else row.dtype
+        return replace(row, dtype=dtype, options=(*row.options, *self._options)), family
 
     def _claim(self, spec_id: str, holder: int) -> _Entry:
         """The entry of a model on the device, with `holder` among those who borrow it."""
-        row, family = self._row(spec_id)
+        row, family = self.row(spec_id)
         size: int | None = None
         while True:
             with self._changed:

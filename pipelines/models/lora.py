@@ -1,25 +1,36 @@
 """Puts LoRAs on a loaded pipeline for one drawing and takes them off again; knows neither families nor jobs.
 
 LoRAs sit on modules that every view shares, so a drawing that wears some has the model to itself, and drawings without
-any run side by side. Nothing is fused: what is taken off leaves the weights as they were, bit for bit.
+any run side by side. Nothing is fused: what is taken off leaves the weights as they were, bit for bit. On a compiled
+model the place of one LoRA stays, switched off, and the numbers of the next are put there: nothing is compiled anew.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.models import checkpoint
+from pipelines.models import allowed, checkpoint
 from pipelines.types import Adapter, BadInput, ModelUnavailable
+
+_FILE = re.compile(r"[\w][\w .()+-]*\.safetensors")
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(::[\w][\w./ -]*\.safetensors)?")
+
+
+_PLACE = "place"
+_RANK = 128  # of the largest LoRA that a compiled model takes without being compiled anew
 
 
 class Closet:
-    """Who wears what on one pipeline. Safe from any thread."""
+    """Who wears what on one pipeline, which may be `compiled`. Safe from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, compiled: bool = False) -> None:
+        self._compiled = compiled
+        self._placed = False
         self._changed = threading.Condition()
         self._bare = 0
         self._worn = False
@@ -37,11 +48,37 @@ class Closet:
             return
         files = [find(adapter.source) for adapter in adapters]
         with self._alone():
+            swaps, whole = self._compiled and len(files) == 1, False
             try:
-                _put_on(pipe, adapters, files)
+                self._swap_on(pipe, adapters[0], files[0]) if swaps else self._put_on(pipe, adapters, files)
+                whole = True  # from here on, whatever becomes of the drawing
                 yield
             finally:
-                pipe.unload_lora_weights()
+                self._take_off(pipe, keep=swaps and whole)
+
+    def _put_on(self, pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
+        if self._placed:
+            pipe.unload_lora_weights()
+            self._placed = False
+        _put_on(pipe, adapters, files)
+
+    def _swap_on(self, pipe: Any, adapter: Adapter, file: Path) -> None:
+        """The first one is laid on with room for larger ones; later ones are copied over it."""
+        if not self._placed:
+            _make_room(pipe)
+        else:
+            pipe.enable_lora()
+        _lay_on(pipe, file, _PLACE, hotswap=self._placed)
+        self._placed = True
+        pipe.set_adapters([_PLACE], [adapter.weight])
+
+    def _take_off(self, pipe: Any, *, keep: bool) -> None:
+        """`keep`: the place of a compiled model, switched off; what was laid on halfway goes altogether."""
+        if keep:
+            pipe.disable_lora()
+            return
+        pipe.unload_lora_weights()
+        self._placed = False
 
     @contextmanager
     def _shared(self) -> Iterator[None]:
@@ -69,6 +106,27 @@ class Closet:
             with self._changed:
                 self._worn = False
                 self._changed.notify_all()
+
+
+class Shelf:
+    """The LoRAs that a form may name: files of one folder, and repositories on the list of `allowed`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def names(self) -> tuple[str, ...]:
+        """What lies in the folder, in order."""
+        return tuple(sorted(file.name for file in self.folder.glob("*.safetensors"))) if self.folder.is_dir() else ()
+
+    def source(self, name: str) -> str:
+        """What `Adapter.source` takes for this name. Raises `BadInput` for what is not to be had here."""
+        if _FILE.fullmatch(name) and (self.folder / name).is_file():
+            return str(self.folder / name)
+        if not _HUB_ID.fullmatch(name):
+            raise BadInput("A LoRA is the name of a .safetensors file in the studio's loras folder, or a hub id.")
+        if name.partition("::")[0] not in allowed.PINS:
+            raise BadInput(f"The LoRA {name} is not among those that this studio takes: lay its file into the folder.")
+        return name
 
 
 def find(source: str) -> Path:
@@ -101,10 +159,21 @@ def _checked(file: Path) -> Path:
 def _put_on(pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
     names = [f"lora-{number}" for number in range(len(files))]
     for name, file in zip(names, files, strict=True):
-        try:
-            pipe.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name, use_safetensors=True)
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise BadInput(f"The LoRA {file.name} does not fit this model.") from error
-        if not any(name in worn for worn in pipe.get_list_adapters().values()):
-            raise BadInput(f"The LoRA {file.name} does not fit this model.")
+        _lay_on(pipe, file, name)
     pipe.set_adapters(names, [adapter.weight for adapter in adapters])
+
+
+def _lay_on(pipe: Any, file: Path, name: str, *, hotswap: bool = False) -> None:
+    more = {"hotswap": True} if hotswap else {}
+    try:
+        pipe.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name, use_safetensors=True, **more)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise BadInput(f"The LoRA {file.name} does not fit this model.") from error
+    if not any(name in worn for worn in pipe.get_list_adapters().values()):
+        raise BadInput(f"The LoRA {file.name} does not fit this model.")
+
+
+def _make_room(pipe: Any) -> None:
+    """Numbers of any rank up to `_RANK` fit into the place of the first LoRA."""
+    net = getattr(pipe, "transformer", None) or pipe.unet
+    net.enable_lora_hotswap(target_rank=_RANK, check_compiled="ignore")

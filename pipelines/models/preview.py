@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 MAX_PREVIEW = 512
+_LEAST_DECODED = 256  # pixels: halving what is smaller would save nothing and show nothing
 
 Factors = npt.NDArray[np.float64]
 
@@ -78,12 +79,16 @@ def linear(latents: torch.Tensor, factors: Factors) -> Image:
 
 
 def decoded(latents: torch.Tensor, decoder: Any) -> Image:
-    """A preview by an `AutoencoderTiny`, its latents shrunk first so that no side passes 512 px. latents: C x h x w."""
+    """A preview by an `AutoencoderTiny` at half the picture's size and no side over 512 px. latents: C x h x w.
+
+    At half size it costs a quarter, which is a few per cent of a step where the whole would be a fifth.
+    """
     import torch
 
     scale = 2 ** (len(decoder.config.decoder_block_out_channels) - 1)
+    side = max(_LEAST_DECODED // scale, min(MAX_PREVIEW // scale, max(latents.shape[-2:]) // 2))
     with torch.no_grad():
-        batch = _shrunk(latents.detach()[None].to(decoder.dtype), MAX_PREVIEW // scale) / decoder.config.scaling_factor
+        batch = _shrunk(latents.detach()[None].to(decoder.dtype), side) / decoder.config.scaling_factor
         pixels = decoder.decode(batch).sample[0].float().cpu().permute(1, 2, 0).numpy()
     return (np.clip(pixels / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8)
 

@@ -15,13 +15,19 @@ import numpy as np
 
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Gauge, gauge, gave_out
-from pipelines.types import Image, Images, Model, ModelStep, OutOfMemory, Render, Size
+from pipelines.types import Image, Images, Model, ModelSpec, ModelStep, OutOfMemory, Render, Size
 
 log = logging.getLogger("designerbox")
 
 OnStep = Callable[[ModelStep], None]
 LEAST_SIDE = 256
 """Nothing is drawn smaller than this to save memory."""
+
+
+class Draws(Protocol):
+    """Where an order is drawn: here, or where a GPU is lent. `begun` is told the model's row before the first step."""
+
+    def __call__(self, spec_id: str, render: Render, on_step: OnStep, begun: Callable[[ModelSpec], None]) -> Images: ...
 
 
 @runtime_checkable
@@ -31,6 +37,17 @@ class Sparing(Protocol):
     def sparing(self) -> AbstractContextManager[None]:
         """While it is open."""
         ...
+
+
+def here(cache: Cache) -> Draws:
+    """Draws with the models of `cache`."""
+
+    def draws(spec_id: str, render: Render, on_step: OnStep, begun: Callable[[ModelSpec], None]) -> Images:
+        with cache.borrow(spec_id) as model:
+            begun(model.spec)
+            return draw(cache, model, render, on_step)
+
+    return draws
 
 
 def draw(cache: Cache, model: Model, render: Render, on_step: OnStep, meter: Gauge | None = None) -> Images:

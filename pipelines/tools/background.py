@@ -94,6 +94,8 @@ class Background(Subject):
     blur: float = fields.blur()
     light: fields.Light = fields.light()
     brand: str = fields.brand()
+    adapter: str = fields.adapter()
+    adapter_weight: float = fields.adapter_weight()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()

@@ -78,6 +78,19 @@ def quality() -> Any:
     return number("Quality", "For JPEG and WebP; WebP at 100 is lossless.", 95, ge=50, le=100)
 
 
+def adapter() -> Any:
+    """`str`, which the desk resolves into the job's `adapters`."""
+    return prompt(
+        "LoRA", "A file in the studio's loras folder, or a hub id (owner/name). Only where a model draws.",
+        max_length=200, more=True, needs=("text",),
+    )  # fmt: skip
+
+
+def adapter_weight() -> Any:
+    """`float`, 0 to 2."""
+    return number("LoRA weight", "1 is as it was trained.", 1.0, ge=0, le=2, step=0.05, needs=("text",))
+
+
 def layers() -> Any:
     """`bool`: whether the picture also comes taken apart, see `parts.exports.layered`."""
     return flag("Layers", "Also as OpenRaster and PNG layers: backdrop, shadow, subject, light.")

@@ -7,6 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipelines.parts.control import LABELS, FollowId, control_map, follow
 from pipelines.parts.frame import size_of
 from pipelines.parts.styles import STYLES, Hand, drawn, style
 from pipelines.parts.styles.lock import locked, shifted
@@ -14,6 +15,7 @@ from pipelines.parts.styles.reference import from_reference
 from pipelines.tools import fields
 from pipelines.types import (
     Alpha,
+    BadInput,
     Draft,
     Emit,
     Face,
@@ -35,6 +37,7 @@ from pipelines.types import (
 PresetId = Literal[
     "oil", "watercolour", "ink", "pencil", "charcoal", "halftone", "pop-art", "riso", "mosaic", "pixel", "film", "noir",
 ]  # fmt: skip
+MAP_SHOWN = "This is the map that the drawing will follow; nothing is drawn yet."
 _LARGEST = 2.0  # times the photo: beyond, a style would be drawn over pixels that are not there
 _LOCK_DRAWN = 0.6  # of the photo's drawing in faces that a model or a reference changed
 
@@ -65,10 +68,16 @@ class Style(Params):
         needs=("edit", "image"),
         any_of=True,
     )
+    follow: FollowId = choice(
+        "Follow", "What of the photo a style in words keeps to. A draft shows the map before anything is drawn.",
+        "nothing", labels=LABELS, more=True, needs=("control",),
+    )  # fmt: skip
     detail: int = number("Detail", "How much of the small things is drawn.", 50, ge=0, le=100, unit="%")
     brush: float = number(
         "Brush", "Width of strokes, dots and tiles; 1 is the style's own.", 1.0, ge=0.5, le=2.0, step=0.05
     )
+    adapter: str = fields.adapter()
+    adapter_weight: float = fields.adapter_weight()
     matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
     pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
     format: fields.FileFormat = fields.file_format()
@@ -80,8 +89,13 @@ def run(params: Style, studio: Studio, emit: Emit) -> Draft:
     """Bring to size, draw, lock faces, keep to the cut-out's side, blend by strength."""
     original = studio.open(params.photo)
     photo, scale, notices = _sized(original, 512 if studio.draft else params.size)
+    if params.follow != "nothing" and not params.prompt:
+        raise BadInput("Say in words what is to be drawn along the map.", param="prompt")
+    if params.follow != "nothing" and studio.draft:
+        return Draft(images=(_map(params, studio, emit, photo),), exact=False, notices=(MAP_SHOWN,))
     faces = [shifted(face, 0, 0, scale) for face in studio.faces(params.photo)] if params.face_lock else []
-    emit("Reading the photo", 1, 1, photo)
+    # The map is what is to be seen first, where one is followed.
+    emit("Reading the photo", 1, 1, photo if params.follow == "nothing" else None)
     styled = studio.keep(_key(params, studio, photo), lambda: _styled(params, studio, emit, photo, faces))
     emit("Drawing the style", 1, 1, styled)
     share = np.full(photo.shape[:2], params.strength / 100, np.float32)
@@ -109,8 +123,9 @@ def _sized(photo: Image, longer: int) -> tuple[Image, float, tuple[str, ...]]:
 
 def _key(params: Style, studio: Studio, photo: Image) -> tuple[object, ...]:
     """All that the full-strength picture depends on: strength and side are blended anew, at once."""
-    drawing = (params.preset, params.reference, params.prompt, params.detail, params.brush, params.face_lock)
-    return ("style", params.photo, photo.shape, *drawing, studio.seed)
+    drawing = (params.preset, params.reference, params.prompt, params.detail, params.brush)
+    kept = (params.face_lock, params.follow)
+    return ("style", params.photo, photo.shape, *drawing, *kept, studio.seed)
 
 
 def _styled(params: Style, studio: Studio, emit: Emit, photo: Image, faces: list[Face]) -> Image:
@@ -126,11 +141,21 @@ def _styled(params: Style, studio: Studio, emit: Emit, photo: Image, faces: list
 def _from_words(params: Style, studio: Studio, emit: Emit, photo: Image) -> Image:
     """The model sees the photo and the words. An edit model is told what stays; of an image model detail says it."""
     size = (photo.shape[1], photo.shape[0])
+    if params.follow != "nothing":
+        along, kind = _map(params, studio, emit, photo), follow(params.follow).kind
+        render = Render("control", params.prompt, size, (studio.seed,), control=along, control_kind=kind)
+        return studio.draw(render, emit).images[0]
     if studio.has("edit"):
         words = f"The same picture, with everything and everybody where it is, redrawn in this style: {params.prompt}."
         return studio.draw(Render("edit", words, size, (studio.seed,), images=(photo,)), emit).images[0]
     render = Render("image", params.prompt, size, (studio.seed,), images=(photo,), strength=0.8 - params.detail / 250)
     return studio.draw(render, emit).images[0]
+
+
+def _map(params: Style, studio: Studio, emit: Emit, photo: Image) -> Image:
+    """What the drawing follows, at its size."""
+    subject = Subject(photo=params.photo, matte=params.matte, pick=params.pick)
+    return control_map(studio, subject, (photo.shape[1], photo.shape[0]), follow(params.follow), emit)
 
 
 def _side(params: Style, studio: Studio, emit: Emit, photo: Image) -> Alpha:

@@ -1,13 +1,17 @@
 """What residency, views, previews and the CPU path are worth, on random weights; knows nothing of picture quality.
 
-Random weights cost what trained ones cost. `switch_over_load` and `view_bytes` use checkpoints of about 0.3 GB,
-`preview_cost` and `cpu_image_over_stock` the sizes of SD-Turbo (866 M parameters in the UNet), which take 9 GB of RAM.
+Random weights cost what trained ones cost. Two rows on residency use checkpoints of about 0.3 GB; previews and the
+picture on a CPU use the sizes of SD-Turbo (866 M parameters in the UNet), which take 9 GB of RAM.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
+import itertools
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +27,10 @@ from pipelines.models.cache import Cache
 from pipelines.models.devices import best_dtype
 from pipelines.models.families.painter import Painter
 from pipelines.models.families.stable_diffusion import StableDiffusion
-from pipelines.types import ModelSpec, ModelStep, Render
+from pipelines.parts.emit import jpeg
+from pipelines.types import Cancelled, ModelSpec, ModelStep, Render
 from tests.bench.rows import Row, row
+from tests.hall import hall, run
 from tests.tiny import VERBS, text_encoder, tokenizer
 
 NEEDED = 9 * 10**9
@@ -33,9 +39,12 @@ WORDS = "a quiet harbour at dawn"
 
 
 def rows() -> Iterator[Row]:
-    """Every row of this module; the two of real size only where there is memory for them."""
+    """Every row of this module; those of real size only where there is memory for them."""
     with tempfile.TemporaryDirectory() as folder:
         yield from residency_rows(Path(folder))
+    gc.collect()
+    with tempfile.TemporaryDirectory() as folder:
+        yield from crowd_rows(Path(folder))
     gc.collect()
     if psutil.virtual_memory().available > NEEDED:
         with tempfile.TemporaryDirectory() as folder:
@@ -78,23 +87,73 @@ def _tensors(pipe: Any) -> dict[int, int]:
     return {tensor.data_ptr(): tensor.nbytes for part in parts for tensor in part.parameters()}
 
 
+# ---------------------------------------------------------------- a hundred jobs
+
+
+def crowd_rows(folder: Path) -> Iterator[Row]:
+    """A hundred jobs over four checkpoints and two seats, in bad weather: wrong pictures, memory before and after."""
+    with hall(folder) as here:
+        right = {n: here.drawn(n) for n in range(4)}
+        run(here, right, 40)  # what only grows once has grown then
+        before = _kept()
+        ends = run(here, right, 100)
+        after = _kept()
+    yield row("hundred_jobs_wrong", ends["wrong"] + 100 - ends.total(), "jobs", 0)
+    yield row("hundred_jobs_memory", round(after / before, 4), "x", 1.03)
+
+
+def _kept() -> int:
+    """Bytes of memory that are this process's own, after what is free was given back to the system."""
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
+    return psutil.Process().memory_full_info().uss
+
+
 # ---------------------------------------------------------------- the size of SD-Turbo
 
 
 def real_size_rows(folder: Path) -> Iterator[Row]:
-    """A preview against a step, and a whole picture against stock diffusers, both of 512 px in one step."""
+    """Previews against a step, and a whole picture against stock diffusers with the share of each lever; 512 px."""
     checkpoint, decoder = _turbo(folder / "turbo"), _decoder(folder / "decoder")
     gc.collect()
     stock = _stock(checkpoint)
-    spec = replace(_spec("turbo", checkpoint), dtype=best_dtype("cpu"), options=(("decoder", str(decoder)),))
-    model = StableDiffusion((spec,)).load(spec, "cpu")
+    tiny = (("decoder", str(decoder)),)
+    model = _loaded(checkpoint, best_dtype("cpu"), tiny)
     _timed_draw(model)  # reads the words, which a second picture of the same words does not
     # In turn, so that whatever else the machine does falls on both.
     pairs = [(_seconds(stock), _timed_draw(model)) for _ in range(3)]
     ratio = min(plain for plain, _ in pairs) / min(ours for _, ours in pairs)
     yield row("cpu_image_over_stock", round(ratio, 2), "x", 3, at_most=False)
-    yield row("preview_cost", round(_preview_cost(model), 5), "of a step", 0.03)
+    del stock
+    gc.collect()
+    yield from _lever_rows(checkpoint, model, tiny)
+    yield from _preview_rows(model)
     model.close()
+
+
+def _lever_rows(checkpoint: Path, model: Painter, tiny: tuple[tuple[str, str], ...]) -> Iterator[Row]:
+    """How many times longer a picture takes without each of the levers, the others in place."""
+    yield row("cpu_lever_words", _lever(model, lambda: _timed_draw(model, fresh=True)), "x", 0.9, at_most=False)
+    for name, dtype, options in (
+        ("cpu_lever_dtype", "float32", tiny),
+        ("cpu_lever_decoder", model.spec.dtype, ()),
+    ):
+        without = _loaded(checkpoint, dtype, options)
+        _timed_draw(without)
+        yield row(name, _lever(model, lambda without=without: _timed_draw(without)), "x", 0.9, at_most=False)
+        without.close()
+        gc.collect()
+
+
+def _lever(model: Painter, without: Callable[[], float]) -> float:
+    pairs = [(without(), _timed_draw(model)) for _ in range(3)]
+    return round(min(slow for slow, _ in pairs) / min(ours for _, ours in pairs), 2)
+
+
+def _loaded(checkpoint: Path, dtype: str, options: tuple[tuple[str, str], ...]) -> Painter:
+    spec = replace(_spec("turbo", checkpoint), dtype=dtype, options=options)
+    return StableDiffusion((spec,)).load(spec, "cpu")
 
 
 def _stock(checkpoint: Path) -> Callable[[], object]:
@@ -112,25 +171,59 @@ def _stock(checkpoint: Path) -> Callable[[], object]:
     return run
 
 
-def _timed_draw(model: Painter) -> float:
-    render = Render("text", WORDS, (512, 512), (1,))
+_fresh = itertools.count()
+
+
+def _timed_draw(model: Painter, *, fresh: bool = False) -> float:
+    """Seconds of one picture; `fresh`: of words that were never read."""
+    render = Render("text", f"{WORDS} {next(_fresh)}" if fresh else WORDS, (512, 512), (1,))
     return _seconds(lambda: model.draw(render, _unwatched))
 
 
-def _preview_cost(model: Painter) -> float:
-    """CPU seconds of one linear preview over those of one UNet step, each the median of several."""
+def _preview_rows(model: Painter) -> Iterator[Row]:
+    """CPU seconds of each kind of preview over those of a UNet step; the first preview over reading and one step."""
     import torch
 
     latents = torch.randn((4, 64, 64), generator=torch.Generator().manual_seed(0)).to(model.pipe.unet.dtype)
     factors = np.random.default_rng(0).uniform(-0.2, 0.2, (5, 3))
-    one = statistics.median(_cpu_seconds(lambda: preview.linear(latents, factors)) for _ in range(30))
     states = torch.randn((1, 77, 1024)).to(model.pipe.unet.dtype)
 
     def step() -> None:
         with torch.no_grad():
             model.pipe.unet(latents[None], torch.tensor(500), encoder_hidden_states=states)
 
-    return one / statistics.median(_cpu_seconds(step) for _ in range(3))
+    of_step = statistics.median(_cpu_seconds(step) for _ in range(3))
+    linear = statistics.median(_cpu_seconds(lambda: preview.linear(latents, factors)) for _ in range(30))
+    yield row("preview_cost", round(linear / of_step, 5), "of a step", 0.03)
+    small = statistics.median(_cpu_seconds(lambda: preview.decoded(latents, model.pipe.vae)) for _ in range(5))
+    yield row("preview_cost_decoder", round(small / of_step, 4), "of a step", 0.08)
+    pairs = [(_first_preview(model), _seconds(lambda: _read_words(model)) + _seconds(step)) for _ in range(5)]
+    ratio = statistics.median(first for first, _ in pairs) / statistics.median(ideal for _, ideal in pairs)
+    yield row("first_preview_over_ideal", round(ratio, 3), "x", 1.15)
+
+
+def _first_preview(model: Painter) -> float:
+    """Seconds from the order, of words never read before, to a JPEG of the first step."""
+    render, since, seen = Render("text", f"{WORDS} {next(_fresh)}", (512, 512), (1,)), time.perf_counter(), []
+
+    def on_step(step: ModelStep) -> None:
+        assert step.preview is not None
+        jpeg(step.preview())
+        seen.append(time.perf_counter() - since)
+        raise Cancelled
+
+    with contextlib.suppress(Cancelled):
+        model.draw(render, on_step)
+    return seen[0]
+
+
+def _read_words(model: Painter) -> None:
+    """What reading a prompt costs, and nothing beside it."""
+    import torch
+
+    ids = model.pipe.tokenizer(WORDS, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    with torch.no_grad():
+        model.pipe.text_encoder(ids)
 
 
 # ---------------------------------------------------------------- checkpoints of random weights

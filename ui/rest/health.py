@@ -34,6 +34,7 @@ def _health(desk: Desk) -> dict[str, Any]:
         "status": "ok",
         **desk.jobs.engine.about(),
         "profile": desk.profile.id,
+        "reason": desk.profile.reason,
         "queue": {"running": running, "waiting": waiting},
     }
 

@@ -2,7 +2,8 @@
 
 Options of a row that are read here: `variant` of the files, `scheduler` and `scheduler_config`, `adapter` (a LoRA fused
 in), `decoder` (an AutoencoderTiny in place of the VAE), `preview` (one beside it), `controlnet`, `text_encoder` =
-`streamed` (it stays in main memory and goes through the device layer by layer), `package` (what must be installed).
+`streamed` (it stays in main memory and goes through the device layer by layer), `package` (what must be installed),
+`files` (the whole of a model that is no pipeline), `compile` (a backend of `torch.compile`).
 A part is a repository or folder, or one file of it as `repo::file`.
 """
 
@@ -11,17 +12,19 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.models import checkpoint, preview
 from pipelines.models.families.painter import Painter, is_tiny
+from pipelines.models.families.tiles import tiled
 from pipelines.types import ModelSpec, ModelUnavailable, OutOfMemory
 
 _COMPONENTS = ("text_encoder", "text_encoder_2", "transformer", "unet", "vae")
 _PARTS = ("adapter", "decoder", "preview", "controlnet")
+_TILE = 1280  # pixels a side: 1.6 megapixels
 _FOLDER = ("config.json", "diffusion_pytorch_model.safetensors")
 
 NetLoader = Callable[[Path, Mapping[str, Any]], Any]
@@ -80,10 +83,7 @@ class Checkpoints:
             extra = self._nets(found, spec, device)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(f"There was not enough memory on {device} to load model {spec.id}.") from error
-        # A snapshot's folder is named by its commit: "main" in a receipt would say nothing tomorrow.
-        revision = spec.revision if Path(spec.repo).is_dir() else found.folder.name
-        loaded = replace(spec, revision=revision)
-        return self._painter(loaded, pipe, device, factors=factors, decoder=decoder, extra=extra)
+        return self._painter(loaded(spec, found.folder), pipe, device, factors=factors, decoder=decoder, extra=extra)
 
     # ------------------------------------------------------------ private
 
@@ -107,6 +107,8 @@ class Checkpoints:
             _fuse(pipe, found.parts["adapter"])
         _reschedule(pipe, options)
         _settle_vae(pipe.vae, spec)
+        if "compile" in options:
+            _compile(pipe, options["compile"])
         return pipe
 
     def _decoder(self, found: Found, spec: ModelSpec, device: str) -> Any:
@@ -128,6 +130,8 @@ class Checkpoints:
 def find(spec: ModelSpec, *, offline: bool = False) -> Found:
     """The files of `spec`, brought from the hub unless `offline`; raises `ModelUnavailable` when one cannot be had."""
     options = dict(spec.options)
+    if "files" in options:
+        return _found_whole(spec, options["files"].split(","), offline)
     variant = options.get("variant", "")
     wanted = [name for name in _COMPONENTS if not (name == "vae" and "decoder" in options)]
     folder = checkpoint.fetch(spec.repo, spec.revision, checkpoint.patterns(wanted, variant), offline=offline)
@@ -138,9 +142,25 @@ def find(spec: ModelSpec, *, offline: bool = False) -> Found:
     return Found(folder, parts, weights)
 
 
+def _found_whole(spec: ModelSpec, names: Sequence[str], offline: bool) -> Found:
+    """A model that is no pipeline: these files of one repository."""
+    folder = checkpoint.fetch(spec.repo, spec.revision, names, offline=offline)
+    files = tuple(folder / name for name in names)
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise ModelUnavailable(f"{spec.repo} lacks {', '.join(missing)}.")
+    return Found(folder, {}, {"model": tuple(file for file in files if file.suffix == ".safetensors")})
+
+
+def loaded(spec: ModelSpec, folder: Path) -> ModelSpec:
+    """The row of what was loaded from `folder`: a snapshot is named by its commit, where "main" tells nothing later."""
+    return replace(spec, revision=spec.revision if Path(spec.repo).is_dir() else folder.name)
+
+
 def sources(spec: ModelSpec) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
     """What `find` fetches, as (repository, revision, file patterns)."""
     options = dict(spec.options)
+    if "files" in options:
+        return ((spec.repo, spec.revision, tuple(options["files"].split(","))),)
     wanted = [name for name in _COMPONENTS if not (name == "vae" and "decoder" in options)]
     rows = [(spec.repo, spec.revision, checkpoint.patterns(wanted, options.get("variant", "")))]
     for name in _PARTS:
@@ -221,6 +241,12 @@ def _reschedule(pipe: Any, options: Mapping[str, str]) -> None:
     pipe.scheduler = kind.from_config(pipe.scheduler.config, **changed)
 
 
+def _compile(pipe: Any, backend: str) -> None:
+    """The blocks that a net repeats, compiled once for all of them: most of the speed for a fraction of the wait."""
+    net = getattr(pipe, "transformer", None) or pipe.unet
+    net.compile_repeated_blocks(backend=backend)
+
+
 def _settle_vae(vae: Any, spec: ModelSpec) -> None:
     """Decode in tiles of 1280 px where a side is longer, so that memory ends growing at about 1.5 megapixels."""
     if spec.dtype != "float16" and "force_upcast" in vae.config:
@@ -228,10 +254,4 @@ def _settle_vae(vae: Any, spec: ModelSpec) -> None:
         vae.register_to_config(force_upcast=False)
     if is_tiny(vae):
         return
-    vae.enable_tiling()
-    if hasattr(vae, "tile_latent_min_size"):
-        vae.tile_sample_min_size = 1280
-        vae.tile_latent_min_size = 1280 // 2 ** (len(vae.config.block_out_channels) - 1)
-    else:
-        vae.tile_sample_min_height = vae.tile_sample_min_width = 1280
-        vae.tile_sample_stride_height = vae.tile_sample_stride_width = 1152
+    tiled(vae, _TILE)

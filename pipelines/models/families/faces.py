@@ -12,12 +12,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from pipelines.models.families.regions import Points, Region, crop_of, to_photo
 from pipelines.models.weights import verified
 from pipelines.types import Face, Image, ModelSpec
-
-Points = npt.NDArray[np.float32]
 
 DETECT_SIDE = 128
 MESH_SIDE = 192
@@ -35,22 +33,12 @@ ABOVE, BELOW, BESIDE = 0.36, 0.04, 0.18
 
 
 @dataclass(frozen=True)
-class _Region:
-    """A turned square of the photo: centre and side in pixels, turn in radians, clockwise."""
-
-    x: float
-    y: float
-    side: float
-    turn: float
-
-
-@dataclass(frozen=True)
 class _Level:
     """The photo `scale` times smaller, and the windows of it that the detector looks into."""
 
     image: Image
     scale: float
-    windows: list[_Region]
+    windows: list[Region]
 
 
 class FaceMesh:
@@ -79,10 +67,10 @@ class FaceMesh:
         """Lets go of both nets."""
         del self._detector, self._mesh
 
-    def _detected(self, level: _Level) -> Iterator[_Region]:
+    def _detected(self, level: _Level) -> Iterator[Region]:
         """Where the detector sees faces, in pixels of the photo."""
         for window in level.windows:
-            crop = _crop(level.image, window, DETECT_SIDE)
+            crop = crop_of(level.image, window, DETECT_SIDE)
             self._detector.setInput(cv2.dnn.blobFromImage(crop, 1 / 127.5, mean=(127.5, 127.5, 127.5)))
             boxes, scores = self._detector.forward(["regressors", "classificators"])
             logits = np.asarray(scores, np.float32).reshape(-1)
@@ -91,14 +79,14 @@ class FaceMesh:
             decoded = _decode(np.asarray(boxes, np.float32).reshape(len(logits), -1)[rows], _ANCHORS[rows])
             yield from (_place(box, window, level.scale) for box in _strongest(decoded))
 
-    def _add(self, image: Image, region: _Region, found: list[Face]) -> None:
+    def _add(self, image: Image, region: Region, found: list[Face]) -> None:
         if any(_again(region, face) for face in found):
             return
         face = self._face(image, region)
         if face is not None and not any(_same(face, other) for other in found):
             found.append(face)
 
-    def _face(self, image: Image, region: _Region) -> Face | None:
+    def _face(self, image: Image, region: Region) -> Face | None:
         """The mesh twice: the second time on the crop that the first one found, which is the one it was trained on."""
         points, score = self._landmarks(image, region)
         if score < IS_FACE:
@@ -106,13 +94,13 @@ class FaceMesh:
         points, score = self._landmarks(image, _around(points))
         return _as_face(points, score) if score >= IS_FACE else None
 
-    def _landmarks(self, image: Image, region: _Region) -> tuple[Points, float]:
-        crop = _crop(image, region, MESH_SIDE)
+    def _landmarks(self, image: Image, region: Region) -> tuple[Points, float]:
+        crop = crop_of(image, region, MESH_SIDE)
         self._mesh.setInput(cv2.dnn.blobFromImage(crop, 1 / 255))
         mesh, flag = self._mesh.forward(["conv2d_21", "conv2d_31"])
         points = np.asarray(mesh, np.float32).reshape(-1, 3)[:, :2]
         score = 1 / (1 + np.exp(-float(np.asarray(flag).reshape(-1)[0])))
-        return cv2.transform(points[None], _to_photo(region, MESH_SIDE))[0].astype(np.float32), float(score)
+        return cv2.transform(points[None], to_photo(region, MESH_SIDE))[0].astype(np.float32), float(score)
 
 
 def _levels(image: Image) -> Iterator[_Level]:
@@ -126,14 +114,14 @@ def _levels(image: Image) -> Iterator[_Level]:
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         windows = list(_grid(*size, max(size) / tiles))
         if tiles == 1:
-            windows.append(_Region(size[0] / 2, size[1] / 2, max(size) * ROOM, 0.0))
+            windows.append(Region(size[0] / 2, size[1] / 2, max(size) * ROOM, 0.0))
         yield _Level(small, scale, windows)
 
 
-def _grid(width: int, height: int, side: float) -> Iterator[_Region]:
+def _grid(width: int, height: int, side: float) -> Iterator[Region]:
     for y in _centres(height, side):
         for x in _centres(width, side):
-            yield _Region(x, y, side, 0.0)
+            yield Region(x, y, side, 0.0)
 
 
 def _centres(length: int, side: float) -> list[float]:
@@ -174,59 +162,22 @@ def _strongest(rows: Points) -> list[Points]:
     return kept
 
 
-def _place(row: Points, window: _Region, scale: float) -> _Region:
+def _place(row: Points, window: Region, scale: float) -> Region:
     """The mesh's crop of a detection: its box, half as large again, levelled by the eyes."""
     left, top = window.x - window.side / 2, window.y - window.side / 2
     x, y, width, height = (float(value) for value in row[:4] * window.side)
     turn = float(np.arctan2(row[7] - row[5], row[6] - row[4]))
-    return _Region((left + x) * scale, (top + y) * scale, 1.5 * max(width, height) * scale, turn)
+    return Region((left + x) * scale, (top + y) * scale, 1.5 * max(width, height) * scale, turn)
 
 
-def _around(points: Points) -> _Region:
+def _around(points: Points) -> Region:
     """The mesh's crop of a known mesh."""
     turn = _turn(points)
     level = cv2.transform(points[None], cv2.getRotationMatrix2D((0, 0), np.degrees(turn), 1))[0]
     low, high = level.min(axis=0), level.max(axis=0)
     back = cv2.getRotationMatrix2D((0, 0), -np.degrees(turn), 1)[:, :2]
     x, y = back @ ((low + high) / 2)
-    return _Region(float(x), float(y), 1.5 * float((high - low).max()), turn)
-
-
-def _to_photo(region: _Region, side: int) -> npt.NDArray[np.float64]:
-    """2 x 3: pixels of a `side` x `side` crop to pixels of the photo."""
-    scale = region.side / side
-    cos, sin = np.cos(region.turn) * scale, np.sin(region.turn) * scale
-    half = side / 2
-    return np.array(
-        (
-            (cos, -sin, region.x - cos * half + sin * half),
-            (sin, cos, region.y - sin * half - cos * half),
-        )
-    )
-
-
-def _crop(image: Image, region: _Region, side: int) -> Image:
-    """The region as `side` x `side` pixels; black outside the photo. Shrunk by areas first, so that nothing aliases."""
-    shrink = int(region.side / side)
-    if shrink >= 2:
-        image, region = _shrunk(image, region, shrink)
-    matrix = _to_photo(region, side)
-    return np.asarray(
-        cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP), np.uint8
-    )
-
-
-def _shrunk(image: Image, region: _Region, by: int) -> tuple[Image, _Region]:
-    """Only the part of the photo around the region, `by` times smaller, and the region in it."""
-    height, width = image.shape[:2]
-    reach = region.side * 0.75
-    left, right = int(max(region.x - reach, 0)), int(min(region.x + reach, width))
-    top, bottom = int(max(region.y - reach, 0)), int(min(region.y + reach, height))
-    part = image[top:bottom, left:right]
-    size = (max(part.shape[1] // by, 1), max(part.shape[0] // by, 1))
-    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    x, y = (region.x - left) * size[0] / part.shape[1], (region.y - top) * size[1] / part.shape[0]
-    return np.asarray(small, np.uint8), _Region(x, y, region.side / by, region.turn)
+    return Region(float(x), float(y), 1.5 * float((high - low).max()), turn)
 
 
 def _as_face(points: Points, score: float) -> Face:
@@ -271,7 +222,7 @@ def _tall(face: Face) -> float:
     return face.box[3] - face.box[1]
 
 
-def _again(region: _Region, face: Face) -> bool:
+def _again(region: Region, face: Face) -> bool:
     """Whether a detection is a known face again."""
     points = face.landmarks.mean(axis=0)
     return bool(np.hypot(region.x - points[0], region.y - points[1]) < face.eye_distance * 0.75)

@@ -8,19 +8,21 @@ the pipelines of a family want otherwise, its painter says in the methods that s
 from __future__ import annotations
 
 import contextlib
+import copy
 import gc
 import inspect
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from pipelines.models import preview
+from pipelines.models import moving, preview
 from pipelines.models.families.canvas import Canvas, canvas, cover
+from pipelines.models.families.tiles import tiled
 from pipelines.models.lora import Closet
 from pipelines.types import (
     BadInput,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 Embeds = Mapping[str, Any]
 
 _STARTED: tuple[Verb, ...] = ("image", "inpaint")
+_SPARING_TILE = 512  # pixels: a quarter of the memory of a megapixel decoded at once, and seams no eye finds
 
 
 class Painter:
@@ -73,7 +76,8 @@ class Painter:
         self._defaults = dict(spec.defaults)
         self._embeds: OrderedDict[Hashable, Embeds] = OrderedDict()
         self._lock = threading.Lock()
-        self._closet = Closet()
+        self._closet = Closet(compiled="compile" in dict(spec.options))
+        self._here = threading.local()
         # In float16 SDXL's pipelines cast the shared VAE to float32 and back, so there one thread draws at a time.
         upcasts = pipe.vae.dtype == torch.float16 and pipe.vae.config.get("force_upcast", False)
         self._alone = threading.Lock() if upcasts or self.alone else contextlib.nullcontext()
@@ -138,6 +142,41 @@ class Painter:
         pictures = tuple(_finished(laid.lift(picture, render.size), render) for picture in drawn)
         return Images(pictures, (*self.notices(render), *self._unread(render)))
 
+    @contextlib.contextmanager
+    def sparing(self) -> Iterator[None]:
+        """What this thread draws meanwhile is decoded in small tiles: a view's own copy of the VAE, weights shared."""
+        self._here.sparing = True
+        try:
+            yield
+        finally:
+            self._here.sparing = False
+
+    def to_host(self) -> None:
+        """Weights to main memory; see `Movable`. What was read of prompts stays, a few megabytes."""
+        moving.to_host(self._movable())
+
+    def to_device(self) -> None:
+        """Weights back to the device."""
+        moving.to_device(self._movable(), self._device)
+
+    def place(self, device: str) -> None:
+        """Weights to `device` once and for all, before anything is drawn."""
+        for part in self._movable():
+            if hasattr(part, "parameters"):
+                part.to(device)  # pyright: ignore[reportAttributeAccessIssue]
+        self._device = device
+
+    @property
+    def device(self) -> str:
+        """Where it draws."""
+        return self._device
+
+    def _movable(self) -> list[object]:
+        """Every component but a text encoder that lives in main memory anyway."""
+        streamed = dict(self.spec.options).get("text_encoder") == "streamed"
+        parts = {name: part for name, part in self.pipe.components.items() if not (streamed and name == "text_encoder")}
+        return [*parts.values(), *self._extra.values(), self._decoder]
+
     def close(self) -> None:
         """Give the memory back."""
         import torch
@@ -157,6 +196,8 @@ class Painter:
         wanted = inspect.signature(kind.__init__).parameters
         parts = {**self.pipe.config, **self.pipe.components, **self._extra, "scheduler": scheduler}
         parts["add_watermarker"] = False
+        if getattr(self._here, "sparing", False):
+            parts["vae"] = tiled(copy.copy(parts["vae"]), _SPARING_TILE)
         view = kind(**{name: part for name, part in parts.items() if name in wanted})
         view.set_progress_bar_config(disable=True)
         return view

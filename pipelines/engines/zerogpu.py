@@ -1,0 +1,230 @@
+"""Draws on a GPU that Hugging Face lends for the seconds of one call; knows no queue, no tool and no page.
+
+Checkpoints are placed before the page opens, while the `spaces` package stands in for a GPU that is not there yet. A
+call of the one decorated generator then runs in a forked process that has the GPU and finds them there. What crosses
+over is plain: the order, steps with a small JPEG, pictures as arrays, an error that may be shown. Everything else of a
+job (matting, faces, compositing, writing) stays in this process, on the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+
+import cv2
+import numpy as np
+
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files
+from pipelines.models import thrift
+from pipelines.models.cache import Cache
+from pipelines.models.devices import Machine
+from pipelines.parts.emit import PREVIEW_INTERVAL, jpeg
+from pipelines.stream import Stream
+from pipelines.tools import TOOLS
+from pipelines.types import (
+    Busy,
+    Cancelled,
+    Image,
+    Images,
+    Model,
+    ModelSpec,
+    ModelStep,
+    ModelUnavailable,
+    Render,
+    Step,
+    StudioError,
+    Tool,
+)
+
+log = logging.getLogger("designerbox")
+
+Told: TypeAlias = "Step | Images | StudioError"
+Lent: TypeAlias = Callable[[str, Render, bool], Generator[Told, None, None]]
+
+MEMORY = 40 * 10**9
+"""What a profile may need: everything placed moves to the GPU at the start of a call, so less than the card has."""
+_SHORTEST, _LONGEST = 20, 120  # seconds that are asked for; what is not used is not counted
+_PLACED: dict[str, Model] = {}
+"""By spec id. Filled before the page opens and only read afterwards: a forked process finds no lock that is held."""
+
+
+@runtime_checkable
+class Placeable(Protocol):
+    """A model that can be moved once and for all, before anything is drawn."""
+
+    def place(self, device: str) -> None: ...
+
+
+def lends() -> bool:
+    """Whether this is a Space with ZeroGPU."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def machine() -> Machine:
+    """What a profile is chosen by on such a Space."""
+    return Machine("cuda", MEMORY, "ZeroGPU lends a GPU for each drawing.", MEMORY)
+
+
+class ZeroGpuEngine(LocalEngine):
+    """A `LocalEngine` whose checkpoints draw in the process that has the GPU.
+
+    cache serves the embedded models, on the CPU, and says how checkpoints are loaded. placed: ids of the checkpoints
+    to place now, which may download and take minutes. device: where to.
+    """
+
+    name = "zerogpu"
+
+    def __init__(
+        self,
+        cache: Cache,
+        files: Files,
+        tools: Sequence[Tool] = TOOLS,
+        *,
+        gate: bool = True,
+        placed: Sequence[str] = (),
+        device: str = "cuda",
+    ) -> None:
+        super().__init__(cache, files, tools, gate=gate)
+        self._device = device
+        self._lent = lender()
+        for spec_id in placed:
+            _PLACED[spec_id] = _place(cache, spec_id, device)
+            log.info("%s is placed for ZeroGPU", spec_id)
+
+    def draws(self, stream: Stream) -> thrift.Draws:
+        """Checkpoints draw where the GPU is, the rest here."""
+        here = super().draws(stream)
+
+        def draws(spec_id: str, render: Render, on_step: thrift.OnStep, begun: Callable[[ModelSpec], None]) -> Images:
+            if spec_id not in _PLACED:
+                return here(spec_id, render, on_step, begun)
+            begun(_PLACED[spec_id].spec)
+            return _fetched(self._lent(spec_id, render, stream.watched), on_step)
+
+        return draws
+
+    def about(self) -> dict[str, Any]:
+        """As `LocalEngine.about`; what is placed counts as resident."""
+        about = super().about()
+        return {**about, "device": self._device, "resident": [*_PLACED, *about["resident"]]}
+
+    def close(self) -> None:
+        """Free every model."""
+        while _PLACED:
+            _PLACED.popitem()[1].close()
+        super().close()
+
+
+@lru_cache(maxsize=1)
+def lender() -> Lent:
+    """The one generator that runs where the GPU is; off such a Space `spaces` gives it back as it is."""
+    import spaces
+
+    return spaces.GPU(lent, duration=seconds)
+
+
+def seconds(spec_id: str, render: Render, watched: bool) -> int:
+    """How long the GPU is asked for: moving the weights, then steps by area and number of pictures."""
+    steps = render.num_inference_steps or dict(_PLACED[spec_id].spec.defaults).get("num_inference_steps", 30)
+    megapixels = render.size[0] * render.size[1] / 2**20
+    return round(min(_SHORTEST + 0.6 * steps * megapixels * len(render.seeds), _LONGEST))
+
+
+def lent(spec_id: str, render: Render, watched: bool) -> Generator[Told, None, None]:
+    """Steps, with a JPEG where somebody watches and one is due, then the images, or the error that may be shown."""
+    model, told = _PLACED[spec_id], queue.SimpleQueue[Step | None]()
+    stop, frames = threading.Event(), _Frames(watched)
+
+    def on_step(step: ModelStep) -> None:
+        if stop.is_set():
+            raise Cancelled
+        told.put(Step(step.index, step.total, "", frames.due(step)))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="lent") as pool:
+        # A cache of nothing: what else lies on the GPU is not this process's to move.
+        drawing = pool.submit(thrift.draw, Cache((), device=_device_of(model)), model, render, on_step)
+        drawing.add_done_callback(lambda _: told.put(None))
+        try:
+            while (step := told.get()) is not None:
+                yield step
+        finally:
+            stop.set()
+    yield _outcome(drawing)
+
+
+class _Frames:
+    """Previews as bytes, five a second."""
+
+    def __init__(self, watched: bool) -> None:
+        self._watched = watched
+        self._last = float("-inf")
+
+    def due(self, step: ModelStep) -> bytes | None:
+        now = time.monotonic()
+        if not self._watched or step.preview is None or now - self._last < PREVIEW_INTERVAL:
+            return None
+        self._last = now
+        return jpeg(step.preview())
+
+
+def _outcome(drawing: Future[Images]) -> Images | StudioError:
+    """A sentence travels as a value: an exception would arrive as the name of its class."""
+    error = drawing.exception()
+    return error if isinstance(error, StudioError) else drawing.result()
+
+
+def _fetched(told: Generator[Told, None, None], on_step: thrift.OnStep) -> Images:
+    """The images that come from the other process; its steps go to `on_step`, which may raise and so ends it."""
+    from gradio.exceptions import Error
+
+    try:
+        with contextlib.closing(told):
+            for event in told:
+                if isinstance(event, Images):
+                    return event
+                if isinstance(event, StudioError):
+                    raise event
+                on_step(ModelStep(event.index, event.total, _shown(event.preview)))
+    except Error as error:  # what `spaces` says where the GPU was not lent, or was taken back
+        raise Busy(f"No GPU was lent: {_plain(error.message)}", code="rate_limited") from error
+    raise Cancelled
+
+
+def _shown(frame: bytes | None) -> Callable[[], Image] | None:
+    if frame is None:
+        return None
+
+    def shown() -> Image:
+        image = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR)
+        assert image is not None
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+    return shown
+
+
+def _plain(message: str) -> str:
+    return " ".join(re.sub(r"<[^>]*>", "", message).split())
+
+
+def _place(cache: Cache, spec_id: str, device: str) -> Model:
+    """Loaded on the CPU, where a preview's colours can be fitted, and then moved: a move is all that is pretended."""
+    row, family = cache.row(spec_id, device)
+    model: Any = family.load(row, "cpu")
+    if not isinstance(model, Placeable):
+        raise ModelUnavailable(f"Model {spec_id} cannot draw on a GPU that is lent.")
+    model.place(device)
+    return cast(Model, model)
+
+
+def _device_of(model: Model) -> str:
+    return getattr(model, "device", "cpu")

@@ -1,0 +1,153 @@
+"""Many jobs over four tiny checkpoints on a device that holds two, in bad weather: loads and drawings lack memory.
+
+The suite runs some of them, the bench a hundred; both call `run`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files
+from pipelines.jobs import Jobs
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.models.families.stable_diffusion import StableDiffusion
+from pipelines.stream import drain
+from pipelines.types import Cancelled, Image, Images, Job, ModelSpec, ModelStep, OutOfMemory, Render, Result
+from tests.tiny import tiny_sd, tiny_spec
+
+SUBMITTERS = 8
+STORM, CANCELLED = 0.1, 0.15  # shares of drawings and loads that run out of memory, and of jobs that are stopped
+
+
+@dataclass
+class Weather:
+    """Makes every so-manieth drawing and load run out of memory, as a device does that others use too."""
+
+    order: random.Random = field(default_factory=lambda: random.Random(7))
+    share: float = 0.0
+    struck: int = 0
+
+    def strike(self) -> None:
+        if self.order.random() < self.share:
+            self.struck += 1
+            raise MemoryError
+
+
+class Exposed(StableDiffusion):
+    """Stable Diffusion in bad weather."""
+
+    def __init__(self, specs: tuple[ModelSpec, ...], weather: Weather) -> None:
+        super().__init__(specs)
+        self.weather = weather
+
+    def load(self, spec: ModelSpec, device: str) -> Any:
+        self.weather.strike()
+        painter: Any = super().load(spec, device)
+        draw = painter.draw
+
+        def exposed(render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+            def step(at: ModelStep) -> None:
+                on_step(at)
+                if at.index == 1:
+                    self.weather.strike()
+
+            return draw(render, step)
+
+        painter.draw = exposed
+        return painter
+
+
+@dataclass
+class Hall:
+    """A queue over four tiny checkpoints; the device holds two and the host one."""
+
+    files: Files
+    cache: Cache
+    jobs: Jobs
+    weather: Weather
+
+    def job(self, number: int) -> Job:
+        """One of four pictures."""
+        return Job(
+            id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256},
+            seed=1, profile="tiny", specs={"backdrop": f"tiny-{number % 4}", "matte": "u2netp"},
+            owner="me", created=time.time(),
+        )  # fmt: skip
+
+    def drawn(self, number: int) -> Image:
+        return self.picture(drain(self.jobs.watch(self.jobs.submit(self.job(number)))))
+
+    def picture(self, result: Result) -> Image:
+        return self.files.open(result.files[0].id)
+
+
+@contextmanager
+def hall(root: Path) -> Iterator[Hall]:
+    """Built below `root`, and torn down again."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    weather = Weather()
+    folders = [tiny_sd(root / f"tiny-{n}", seed=n) for n in range(4)]
+    rows = tuple(tiny_spec(f"tiny-{n}", path, steps=2, guidance=1.0) for n, path in enumerate(folders))
+    family = Exposed(rows, weather)
+    size = family.size_of(family.specs[0])
+    files, cache = Files(root), Cache((*FAMILIES, family), budget=int(2.5 * size), host_budget=int(1.5 * size))
+    jobs = Jobs(root, LocalEngine(cache, files, gate=False), waiting=200)
+    try:
+        yield Hall(files, cache, jobs, weather)
+    finally:
+        jobs.close()
+        files.close()
+        torch.set_num_threads(threads)
+
+
+def run(
+    here: Hall, right: dict[int, Image], count: int, *, share: float = 0.1, cancelled: float = 0.15
+) -> Counter[str]:
+    """How `count` jobs of eight submitters ended; every picture is compared with the right one of its kind."""
+    ends: Counter[str] = Counter()
+    lock = threading.Lock()
+    here.weather.share = STORM
+
+    def submit(start: int) -> None:
+        order = random.Random(start)
+        for number in range(start, count, SUBMITTERS):
+            watch = here.jobs.watch(job_id := here.jobs.submit(here.job(number)))
+            if order.random() < CANCELLED:
+                here.jobs.cancel(job_id)
+            end = _end(here, watch, right[number % 4])
+            with lock:
+                ends[end] += 1
+
+    with ThreadPoolExecutor(SUBMITTERS) as pool:
+        list(pool.map(submit, range(SUBMITTERS)))
+    here.weather.share = 0.0
+    return ends
+
+
+def _end(here: Hall, watch: Any, right: Image) -> str:
+    try:
+        result = drain(watch)
+    except Cancelled:
+        return "cancelled"
+    except OutOfMemory:
+        return "out of memory"
+    if not np.array_equal(here.picture(result), right):
+        return "wrong"
+    return "helped" if "Memory gave out" in str(result.receipt["notices"]) else "done"
