@@ -157,7 +157,8 @@ def _look(http: httpx.Client, data: Path, batch: str, seen: Survived) -> None:
     seen.counts = told["request_counts"]
     for line in http.get(f"/v1/files/{told['output_file_id']}/content").text.splitlines():
         files = json.loads(line)["response"]["body"]["files"]
-        seen.results += all(http.get(file["url"]).status_code == 200 for file in files)
+        # Links carry the address that the studio had when it was asked, and each life has a port of its own.
+        seen.results += all(http.get(httpx.URL(file["url"]).raw_path.decode()).status_code == 200 for file in files)
     db = sqlite3.connect(data / "jobs.sqlite3", timeout=30)
     seen.done = [row for (row,) in db.execute("SELECT row FROM log ORDER BY row")]
     seen.sound = db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

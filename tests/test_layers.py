@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,7 +80,12 @@ def dotted(path: Path) -> str:
 @cache
 def sources() -> tuple[Source, ...]:
     paths = [ROOT / "app.py", *sorted((ROOT / "ui").rglob("*.py")), *sorted((ROOT / "pipelines").rglob("*.py"))]
-    return tuple(Source(dotted(p), p, ast.parse(p.read_text("utf-8"))) for p in paths if p.exists())
+    # Python 3.11 loses count of its depth when garbage is collected in the middle of a parse.
+    gc.disable()
+    try:
+        return tuple(Source(dotted(p), p, ast.parse(p.read_text("utf-8"))) for p in paths if p.exists())
+    finally:
+        gc.enable()
 
 
 def imported(node: ast.AST, module: str) -> Iterator[str]:

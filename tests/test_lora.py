@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipelines.models.families.stable_diffusion import StableDiffusion
 from pipelines.models.families.z_image import ZImage
 from pipelines.models.profiles import EMBEDDED
 from pipelines.settings import Settings
+from pipelines.table import Table
 from pipelines.types import Adapter, BadInput, Cancelled, ModelStep, ModelUnavailable, Profile
 from tests import drawing, tiny, tiny_flow
 from tests.drawing import SIZE, drawn, order, same
@@ -253,8 +255,9 @@ def test_a_name_is_a_file_of_the_folder_or_a_known_hub_id_and_no_path(tmp_path: 
 def test_the_door_settles_where_a_lora_lies_and_says_which_field_is_wrong(tmp_path: Path):
     (tmp_path / "loras").mkdir()
     (tmp_path / "loras" / "ink.safetensors").write_bytes(b"")
-    draws = Profile("tiny", {"backdrop": "any", "text": "any"}, "Tiny")
-    nobody: Any = None
+    draws = Profile("tiny", {"backdrop": "any", "image": "any"}, "Tiny")
+    table = Table(tmp_path)
+    nobody: Any = SimpleNamespace(table=table)
     files = Files(tmp_path)
     desk = Desk(Settings(data=tmp_path), nobody, files, draws, nobody)
     values = {"prompt": "a harbour", "adapter": "ink.safetensors", "adapter_weight": 0.5}
@@ -266,4 +269,5 @@ def test_the_door_settles_where_a_lora_lies_and_says_which_field_is_wrong(tmp_pa
     with pytest.raises(ModelUnavailable) as lacking:
         Desk(Settings(data=tmp_path), nobody, files, EMBEDDED, nobody).order("background", values, "me")
     assert lacking.value.param == "adapter"
+    table.close()
     files.close()

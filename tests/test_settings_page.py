@@ -88,7 +88,7 @@ def page(root: Path, downloads: Downloads | None = None, **settings: Any) -> Set
 
 def cache_of(made: SettingsPage) -> Cache:
     cache = made._cache()
-    assert cache is not None
+    assert isinstance(cache, Cache)
     return cache
 
 

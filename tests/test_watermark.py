@@ -21,7 +21,9 @@ from tests.watching import EXAMPLES, noisy
 
 ROOT = Path(__file__).parent.parent
 ID = 0xB0C5
-PICTURES = [*sorted(EXAMPLES.glob("*.jpg")), *sorted(ROOT.glob("assets/tiles/*/card.webp"))]
+# Photographs and what is made of them: a flat drawing has too little in it for JPEG at 50.
+CARDS = (path for path in sorted(ROOT.glob("assets/tiles/*/card.webp")) if path.parent.name != "character")
+PICTURES = [*sorted(EXAMPLES.glob("*.jpg")), *CARDS]
 
 
 def photo(path: Path) -> Image:

@@ -167,7 +167,7 @@ def _lay_on(pipe: Any, file: Path, name: str, *, hotswap: bool = False) -> None:
     more = {"hotswap": True} if hotswap else {}
     try:
         pipe.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name, use_safetensors=True, **more)
-    except (ValueError, RuntimeError, KeyError) as error:
+    except (ValueError, RuntimeError, LookupError) as error:
         raise BadInput(f"The LoRA {file.name} does not fit this model.") from error
     if not any(name in worn for worn in pipe.get_list_adapters().values()):
         raise BadInput(f"The LoRA {file.name} does not fit this model.")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pipelines.types import MAX_SIDE, choice, colour, flag, number, picture, prompt
+from pipelines.types import MAX_SIDE, Verb, choice, colour, flag, number, picture, prompt
 
 Light = Literal["exact", "relit"]
 FileFormat = Literal["png", "jpeg", "webp"]
+WEARS: tuple[Verb, ...] = ("image",)  # every checkpoint that takes LoRAs serves it, and the model that ships does not
 SMALLEST = 256  # pixels; below, nothing here is worth a file
 FORMATS = {"png": "PNG (lossless)", "jpeg": "JPEG", "webp": "WebP"}
 
@@ -82,13 +83,13 @@ def adapter() -> Any:
     """`str`, which the desk resolves into the job's `adapters`."""
     return prompt(
         "LoRA", "A file in the studio's loras folder, or a hub id (owner/name). Only where a model draws.",
-        max_length=200, more=True, needs=("text",),
+        max_length=200, more=True, needs=WEARS,
     )  # fmt: skip
 
 
 def adapter_weight() -> Any:
     """`float`, 0 to 2."""
-    return number("LoRA weight", "1 is as it was trained.", 1.0, ge=0, le=2, step=0.05, needs=("text",))
+    return number("LoRA weight", "1 is as it was trained.", 1.0, ge=0, le=2, step=0.05, needs=WEARS)
 
 
 def layers() -> Any:
