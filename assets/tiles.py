@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import PIL.Image
+from PIL import ImageDraw, ImageFont
 
 from tests.bench.house import Room
 
@@ -87,7 +88,7 @@ def tiles(room: Room) -> None:
             _save(room, tool.id, values, folder / f"{preset}.webp")
 
 
-CARD = (640, 480)
+CARD = (560, 420)
 # What a tool's card on Home shows.
 CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "headshot": ("astronaut", {"preset": "lobby", "framing": "classic"}),
@@ -99,6 +100,8 @@ CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "motion": ("astronaut", {"preset": "orbit", "seconds": 3}),
     "cutout": ("coffee", {}),
     "upscale": ("chelsea", {"factor": "2"}),
+    "expand": ("chelsea", {"preset": "blur"}),
+    "retouch": ("coffee", {"size": "photo"}),
 }
 
 
@@ -112,7 +115,7 @@ def cards(room: Room) -> None:
         path = HERE / "tiles" / tool / "card.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
         with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
-            _filled(picture.convert("RGBA")).save(path, quality=84, method=6)
+            _filled(picture.convert("RGBA")).save(path, quality=74, method=6)
         print(path.relative_to(HERE), path.stat().st_size)
 
 
@@ -184,6 +187,36 @@ def strips(room: Room) -> None:
         print(f"docs/pictures/{name}.webp", (folder / f"{name}.webp").stat().st_size)
 
 
+SOCIAL = (1200, 630)
+SHOWN = ("headshot/card", "product/card", "style/watercolour", "background/night")
+
+
+def social() -> None:
+    """What a link to the page looks like elsewhere, and the page's own small sign, from pictures that are there."""
+    card = PIL.Image.new("RGB", SOCIAL, "#fafafa")
+    for n, name in enumerate(SHOWN):
+        with PIL.Image.open(HERE / "tiles" / f"{name}.webp") as picture:
+            side = min(picture.size)
+            left = (picture.width - side) // 2
+            square = picture.convert("RGB").crop((left, 0, left + side, side))
+        card.paste(square.resize((262, 262), PIL.Image.Resampling.LANCZOS), (52 + 278 * n, 316))
+    pen, font = ImageDraw.Draw(card), str(HERE / "fonts" / "SourceSansPro-Bold.ttf")
+    _sign(card, 52, 62, 44)
+    pen.text((116, 52), "DesignerBox", "#1a1a19", ImageFont.truetype(font, 52))
+    pen.text((50, 156), "Studio pictures\nfrom the photos you have", "#1a1a19", ImageFont.truetype(font, 60), spacing=2)
+    card.save(HERE / "tiles" / "social.jpg", quality=86)
+    sign = PIL.Image.new("RGBA", (256, 256))
+    _sign(sign, 16, 16, 224)
+    sign.resize((64, 64), PIL.Image.Resampling.LANCZOS).save(HERE.parent / "ui" / "static" / "favicon.png")
+
+
+def _sign(ground: PIL.Image.Image, x: int, y: int, side: int) -> None:
+    """The page's box: a frame with round corners in its one colour."""
+    ImageDraw.Draw(ground).rounded_rectangle(
+        (x, y, x + side, y + side), radius=side // 4, outline="#0f6e65", width=round(side * 0.28)
+    )
+
+
 def _opened(room: Room, file_id: str) -> PIL.Image.Image:
     with PIL.Image.open(room.files.path(file_id)) as picture:
         size = round(picture.width * STRIP_HEIGHT / picture.height), STRIP_HEIGHT
@@ -218,6 +251,7 @@ def _fitted(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 if __name__ == "__main__":
+    social()
     with tempfile.TemporaryDirectory() as data:
         built = Room(Path(data))
         try:

@@ -29,7 +29,7 @@ from pipelines.parts.reports import Reports
 from pipelines.parts.seal import Seal
 from pipelines.parts.wording import objection
 from pipelines.settings import Settings
-from pipelines.tools import TOOLS, tool
+from pipelines.tools import HELPERS, TOOLS, tool
 from pipelines.types import (
     MAX_SEED,
     BadInput,
@@ -173,7 +173,14 @@ class Desk:
         Raises `InvalidParams` with the field's name, `BadInput` for a picture that is not the owner's, `Refused` for a
         missing consent and for words that are not taken, `ModelUnavailable` for a field that this profile cannot serve.
         """
-        row = self.tool(tool_id)
+        return self._ordered(self.tool(tool_id), values, owner, draft=draft, batch=batch)
+
+    def help(self, tool_id: str, values: Mapping[str, Any], owner: str) -> Job:
+        """A job of one of `HELPERS`, for a page's own use: on no list, and leaving no file. Raises as `order`."""
+        job = self._ordered(tool(tool_id, HELPERS), values, owner, draft=True, batch=False)
+        return job.model_copy(update={"helper": True})
+
+    def _ordered(self, row: Tool, values: Mapping[str, Any], owner: str, *, draft: bool, batch: bool) -> Job:
         form = settle(row.params, values, owner, self.kept)
         params = _validated(row.params, form.values)
         self._check_pictures(params, owner)

@@ -673,7 +673,10 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class Tool:
-    """A row in `TOOLS`: what the card says, the form, and the one function."""
+    """A row in `TOOLS`: what the card says, the form, and the one function.
+
+    `strengths` hold everywhere; `with_model` are further ones, each with the verb that a profile needs for it.
+    """
 
     id: str
     title: str
@@ -685,3 +688,4 @@ class Tool:
     person: bool = False
     popular: bool = False
     examples: tuple[str, ...] = ()
+    with_model: tuple[tuple[str, Verb], ...] = ()

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from pipelines.desk import Desk
-from ui import access_page, batch_events, home, settings_page, verify
+from ui import access_page, batch_events, home, learn, settings_page, verify
 from ui.access import Access
 from ui.batch_events import BatchEvents
 from ui.brush import BrushEvents
@@ -24,9 +24,10 @@ from ui.library import TITLE as TITLE_OF_LIBRARY
 from ui.library_events import LibraryEvents
 from ui.links import read
 from ui.pictures import TEMPORARY
+from ui.speech import GERMAN
 from ui.start import Start
 from ui.tab import TILES, Handed, Seat, lay_out, tile_styles
-from ui.theme import head, theme
+from ui.theme import FAVICON, head, show_card, theme
 
 TITLE = "DesignerBox"
 UPLOAD_LIMIT = "64mb"
@@ -57,6 +58,7 @@ class Page:
 PAGES: tuple[Page, ...] = (
     Page("batch", "Batch", batch_events.fill),
     Page("verify", verify.TITLE, verify.fill),
+    Page("learn", learn.TITLE, learn.fill),
     Page("api", access_page.TITLE, access_page.fill),
     Page("settings", settings_page.TITLE, settings_page.fill),
 )
@@ -88,12 +90,16 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
         library.connect(tabs, events)
         _ask_once(start, events)
         _follow_link(page, tabs, events, desk)
+    _show_no_progress(page)
     return page
 
 
 def launch_arguments() -> dict[str, Any]:
     """What `launch` must be given beside host, port, share, auth and routes."""
+    show_card()
     return {
+        "favicon_path": str(FAVICON),
+        "i18n": gr.I18n(de=dict(GERMAN)),
         "theme": theme(),
         "head": head(),
         "footer_links": [],
@@ -104,6 +110,9 @@ def launch_arguments() -> dict[str, Any]:
         "pwa": False,
         "mcp_server": False,
         "show_error": False,
+        # Else Gradio asks for the page once more and refuses to start where that takes over three seconds; it has
+        # asked its own server for the start-up events by then, which is proof enough.
+        "_frontend": False,
     }
 
 
@@ -111,6 +120,16 @@ def routes() -> list[BaseRoute]:
     """Static pictures of the page, under `assets/tiles`; open to everybody, like the page's own style."""
     TILES.mkdir(parents=True, exist_ok=True)
     return [Mount("/assets/tiles", app=StaticFiles(directory=TILES))]
+
+
+def _show_no_progress(page: gr.Blocks) -> None:
+    """Gradio's own signs of progress, which we hide, on no component instead of on every output.
+
+    For each of them its page walks the whole tree at every turn of every event: with eighty outputs on a page of
+    sixteen tabs an upload kept the browser busy for many seconds.
+    """
+    for event in page.fns.values():
+        event.show_progress_on = []
 
 
 def _brand() -> str:

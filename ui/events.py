@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,8 @@ from ui.widgets import Control, changes, plain
 
 MEASURED = 5
 """Finished pictures that tell how long the next takes."""
+AGAIN = 0.5
+"""Seconds around the repetition of a last word: many frames, so that it is not merged with its neighbours."""
 ORDERING = "ordering"
 """Stands for the job's id while it is being ordered."""
 
@@ -55,8 +58,11 @@ class Events:
         self.on(tab.generate.click, self.generate, everything)
         self.on(tab.stop.click, self.stop, [tab.seat])
         self.on(tab.board.variation.input, self.vary, [tab.seat, tab.board.variation])
-        kind: Any = tab.board.format
-        self.on(kind.input, self.as_format, [tab.seat, tab.board.format])
+        versus: Any = tab.board.versus
+        self.on(versus.input, self.compare, [tab.seat, tab.board.variation, tab.board.versus])
+        for name, part in (("format", tab.board.format), ("size", tab.board.size)):
+            kind: Any = part
+            self.on(kind.input, self._remaker(name), [tab.seat, part])
         self.on(tab.board.reuse.click, self.reuse, [tab.seat])
         self.on(tab.incoming.change, self.receive, [tab.incoming, *everything])
         for made in tab.controls.values():
@@ -85,11 +91,30 @@ class Events:
 
     async def generate(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """Order the full size and follow it."""
+        seat.opened = True
         if not seat.job:
             seat.asked = time.monotonic()
-            async for updates in self._made(request, seat, seat.seeded(self.form(values))):
+            async for updates in self._lasting(self._made(request, seat, seat.seeded(self.form(values))), seat):
                 yield updates
         yield self.screen.same()
+
+    async def _lasting(self, told: AsyncIterator[Updates], seat: Seat) -> AsyncIterator[Updates]:
+        """What is told, and its last word once more after a while, unless somebody else has spoken since.
+
+        Gradio's page keeps only the latest word of a frame on each component, and "no change", with which a handler
+        ends, is a word: after a job of a fifth of a second Download stayed greyed.
+        """
+        last: Updates | None = None
+        turn = seat.turn
+        async for updates in told:
+            turn = seat.turn if last is None else turn
+            last = updates
+            yield updates
+        yield self.screen.same()
+        await asyncio.sleep(AGAIN)
+        if last is not None and seat.turn == turn:
+            yield last
+            await asyncio.sleep(AGAIN)
 
     async def _made(self, request: gr.Request, seat: Seat, form: dict[str, Any]) -> AsyncIterator[Updates]:
         turn = self._take_turn(seat)
@@ -107,24 +132,25 @@ class Events:
             async for updates in self._follow(order, seat, request):
                 yield updates
 
-    async def as_format(self, request: gr.Request, seat: Seat, wanted: str) -> AsyncIterator[Updates]:
-        """The shown job once more, seed and all, as another kind of file: so its marks and its receipt are its own."""
-        row = None if seat.job else self._own(seat.shown, request)
-        if row is not None and row.job.params.get("format", wanted) != wanted:
-            values = {
-                **row.job.params,
-                "format": wanted,
-                **({"seed": row.job.seed} if "seed" in row.job.params else {}),
-            }
-            fresh = self.screen.some({"format": wanted})
-            if fresh:
-                yield fresh
-            async for updates in self._made(request, seat, values):
-                yield updates
-        yield self.screen.same()
+    def _remaker(self, name: str) -> Callable[..., AsyncIterator[Updates]]:
+        """The shown job once more with another `name`, seed and all: so the file's marks and receipt are its own."""
+
+        async def remade(request: gr.Request, seat: Seat, wanted: Any) -> AsyncIterator[Updates]:
+            row = None if seat.job else self._own(seat.shown, request)
+            if row is not None and row.job.params.get(name, wanted) != wanted:
+                seeded = {"seed": row.job.seed} if "seed" in row.job.params else {}
+                fresh = self.screen.some({name: wanted})
+                if fresh:
+                    yield fresh
+                async for updates in self._made(request, seat, {**row.job.params, name: wanted, **seeded}):
+                    yield updates
+            yield self.screen.same()
+
+        return remade
 
     async def draft(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """A small picture of the form as it stands; the newer one takes the older one's place."""
+        seat.opened = True
         if seat.job or not self.drafts or self._unready(values):
             yield self.screen.same()
             return
@@ -241,6 +267,7 @@ class Events:
 
     def _taker(self, made: Control) -> Callable[..., AsyncIterator[Updates]]:
         async def take(request: gr.Request, path: str | None, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
+            seat.opened = True
             if path is None:
                 yield self.screen.same()
                 return
@@ -307,6 +334,7 @@ class Events:
         said: str = "",
     ) -> AsyncIterator[Updates]:
         """Show a picture, or several, in its field, then draw a draft with it; `said` stays beside it."""
+        seat.opened = True
         shown = await run_in_threadpool(self.screen.picture, made, file_id)
         changed = {**shown, **self._without_matte(made)}
         yield {**changed, self.tab.alert: said}
@@ -335,6 +363,14 @@ class Events:
             return self.screen.same()
         return self.screen.show(row.job, row.result, int(variation) - 1, address(request))
 
+    def compare(self, request: gr.Request, seat: Seat, variation: str | None, other: str | None) -> Updates:
+        """Lay another picture of the same job, or the photo, over the shown one."""
+        row = self._own(seat.shown, request)
+        if row is None or row.result is None:
+            return self.screen.same()
+        number = int(other) - 1 if other and other.isdigit() else None
+        return self.screen.compared(row.result, int(variation or 1) - 1, number)
+
     def reuse(self, request: gr.Request, seat: Seat) -> Updates:
         """Put the shown picture's exact settings, its seed included, back into the form."""
         made = self.shown_settings(seat, request)
@@ -349,7 +385,10 @@ class Events:
         return (row.result.receipt["params"] if row.result is not None else row.job.params), row.job.seed
 
     async def resume(self, request: gr.Request, seat: Seat) -> AsyncIterator[Updates]:
-        """On the first look at this tab: the visitor's running job or last picture, with its settings."""
+        """On the first look at this tab: the visitor's running job or last picture, with its settings.
+
+        On a slow line a visitor is at work before this is asked; then the form is theirs, and nothing is brought back.
+        """
         owner = self.access.visitor(request)
         row = None if seat.opened else self._latest(owner)
         seat.opened = True
@@ -362,9 +401,13 @@ class Events:
 
     async def attach(self, row: Row, seat: Seat, request: gr.Request) -> AsyncIterator[Updates]:
         """A job of the visitor's found again: its settings in the form, and its picture, its error, or it under way."""
-        self._take_turn(seat)
+        turn = self._take_turn(seat)
         seat.job = ""
-        yield await run_in_threadpool(self.screen.fill, row.job.params, row.job.seed)
+        filled = await run_in_threadpool(self.screen.fill, row.job.params, row.job.seed)
+        if seat.turn != turn:
+            yield self.screen.same()
+            return
+        yield filled
         if row.status == "done" and row.result is not None:
             yield await run_in_threadpool(self._found, row, row.result, seat, request)
         elif row.error is not None:

@@ -55,7 +55,7 @@ def header() -> str:
 def page(tools: Sequence[Tool], profile: Profile) -> str:
     """What this studio can do and every tool, as HTML."""
     made = {tool.id for tool in tools}
-    cards = [_card(tool) for tool in tools]
+    cards = [_card(tool, profile) for tool in tools]
     cards += [_batch_card(), _api_card(), *(_coming_card(row) for row in COMING if row.id not in made)]
     return (
         f'<div class="dbx-home">{banner(profile)}<h2 id="all-tools">All tools</h2>'
@@ -70,13 +70,13 @@ def banner(profile: Profile) -> str:
     return f'<p class="dbx-banner">Running {escape(profile.title)}. {escape(profile.reason)}</p>'
 
 
-def _card(tool: Tool) -> str:
+def _card(tool: Tool, profile: Profile) -> str:
     badge = '<span class="dbx-badge">Popular</span>' if tool.popular else ""
     limits = "".join(f"<li>{escape(limit)}</li>" for limit in tool.limits)
     more = f'<ul class="dbx-limits" aria-label="Limits">{limits}</ul>' if limits else ""
     return (
         f'<li class="dbx-card">{_picture(tool)}<div><h3><a href="#{tool.id}">{escape(tool.title)}</a>{badge}</h3>'
-        f"<p>{escape(tool.summary)}</p>{_ticks(tool.strengths)}{more}</div></li>"
+        f"<p>{escape(tool.summary)}</p>{_ticks(tool.strengths, there(tool, profile))}{more}</div></li>"
     )
 
 
@@ -103,10 +103,22 @@ def _coming_card(row: Coming) -> str:
     )
 
 
-def _ticks(words: Sequence[str], *, planned: bool = False) -> str:
-    rows = "".join(f"<li>{escape(word)}</li>" for word in words)
+def there(tool: Tool, profile: Profile) -> tuple[tuple[str, bool], ...]:
+    """What a tool does beside its strengths where a model draws, and whether this studio's profile has that model."""
+    return tuple((words, verb in profile.specs) for words, verb in tool.with_model)
+
+
+def _ticks(strengths: Sequence[str], drawn: Sequence[tuple[str, bool]] = (), *, planned: bool = False) -> str:
+    """Each tick says where it is done: here, or on a GPU that this studio does not have."""
+    ticks = [(words, True) for words in strengths] + list(drawn)
+    rows = "".join(_tick(words, "" if planned else "here" if here else "GPU") for words, here in ticks)
     name, kind = ("Planned", " planned") if planned else ("What it does", "")
     return f'<ul class="dbx-ticks{kind}" aria-label="{name}">{rows}</ul>'
+
+
+def _tick(words: str, where: str) -> str:
+    badge = f"<em>{where}</em>" if where else ""
+    return f"<li{' class=gpu' if where == 'GPU' else ''}>{escape(words)}{badge}</li>"
 
 
 def _picture(tool: Tool) -> str:

@@ -17,12 +17,14 @@ from ui import words
 from ui.access import Access
 from ui.links import address_of
 from ui.pictures import Named, Tile, before, data_url, shelf, small
-from ui.tab import Tab
+from ui.tab import Tab, sizes_of
 from ui.widgets import Control, mask_words, words_on
 
 Updates: TypeAlias = dict[Component, Any]
 TILE_SIDE = 320
 """Longer side of one picture of several, in pixels."""
+YOURS = "Your photo"
+"""What a picture is compared with at first."""
 
 
 class Screen:
@@ -59,11 +61,13 @@ class Screen:
             board.stage: words.line(words.STARTED, busy=True),
             board.before: "",
             board.variation: gr.update(visible=False),
+            board.versus: gr.update(visible=False),
             board.save: gr.update(interactive=False),
             board.reuse: gr.update(interactive=False),
             board.send: gr.update(interactive=False),
             board.format: gr.update(interactive=False),
             board.folder: gr.update(interactive=False),
+            board.size: gr.update(interactive=False),
             board.more: gr.update(value=None, visible=False),
         }
 
@@ -153,9 +157,30 @@ class Screen:
 
     def finished(self, row: Row, result: Result, base: str) -> Updates:
         """The first picture of a job, and how many there are."""
-        count = len(pictures(result))
-        variation = gr.update(choices=[str(n + 1) for n in range(count)], value="1", visible=count > 1)
-        return {**self.idle(), **self.show(row.job, result, 0, base), self.tab.board.variation: variation}
+        files, board = pictures(result), self.tab.board
+        numbers = [str(n + 1) for n in range(len(files))]
+        several = len(files) > 1
+        return {
+            **self.idle(),
+            **self.show(row.job, result, 0, base),
+            board.sheet: self._sheet(files) if several else "",
+            board.variation: gr.update(choices=numbers, value="1", visible=several),
+            board.versus: gr.update(choices=[YOURS, *numbers], value=YOURS, visible=several),
+        }
+
+    def _sheet(self, files: Sequence[File]) -> str:
+        """The pictures of the contact sheet, as the style of its tiles."""
+        tiles = [data_url(small(self.desk.files.open(file.id), TILE_SIDE)) for file in files]
+        return words.tiled(f"{self.tab.tool.id}-variation", tiles)
+
+    def compared(self, result: Result, variation: int, other: int | None) -> Updates:
+        """Another picture of the same job over the shown one; None: the photo again."""
+        files = pictures(result)
+        if other is None or other >= len(files):
+            return {self.tab.board.before: self._over(result, files[variation])}
+        laid = data_url(small(self.desk.files.open(files[other].id)))
+        numbers = str(other + 1), str(variation + 1)
+        return {self.tab.board.before: words.overlay(laid, f"Variation {other + 1}", numbers, share=50)}
 
     def show(self, job: Job, result: Result, variation: int, base: str) -> Updates:
         """Picture number `variation` with everything that can be done with it. `base` is the page's own address."""
@@ -163,18 +188,28 @@ class Screen:
         named = self._named(job, file, variation)
         return {
             board.live: named,
-            board.before: self._over(job, result, file),
+            board.before: self._over(result, file),
+            board.versus: gr.update(value=YOURS),
             board.stage: words.done(job, result, variation),
             board.save: gr.update(value=shelf(named, board.save.GRADIO_CACHE), interactive=True),
             board.reuse: gr.update(interactive=True),
             board.send: gr.update(value="", interactive=bool(self.tab.others)),
             board.format: gr.update(value=file.format, interactive=True),
             board.folder: gr.update(interactive=True),
+            board.size: self._size(job),
             board.code: self._code(job, base),
             board.link: address_of(base, self.tab.tool, job.params, job.seed),
             board.receipt: words.receipt_text(result.receipt),
             board.more: self._more(job, result),
         }
+
+    def _size(self, job: Job) -> dict[str, Any]:
+        """The size that this picture was asked for, among those it can be had in."""
+        asked = job.params.get("size")
+        if not isinstance(asked, int):
+            return gr.update(interactive=False)
+        sides = sorted({asked, *sizes_of(self.tab.tool.params)})
+        return gr.update(choices=[(f"{side} px", side) for side in sides], value=asked, interactive=True)
 
     def _named(self, job: Job, file: File, number: int) -> Named:
         return Named(
@@ -194,7 +229,7 @@ class Screen:
         paths = [shelf(each, self.tab.board.more.GRADIO_CACHE) for each in named]
         return gr.update(value=paths or None, visible=bool(paths))
 
-    def _over(self, job: Job, result: Result, file: File) -> str:
+    def _over(self, result: Result, file: File) -> str:
         """What lies over the result: the photo, to compare. Under it, a ground that shows transparency."""
         ground = words.SEE_THROUGH if self.desk.files.open(file.id).shape[2] == 4 else ""
         photo = result.receipt["params"].get("photo")

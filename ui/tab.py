@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,16 +12,20 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.desk import Desk, Example, either
+from pipelines.models.profiles import offers
 from pipelines.parts.write import STILLS
-from pipelines.types import Params, Subject, Tool
+from pipelines.types import Params, Subject, Tool, Verb
 from ui import words
 from ui.pictures import Live
 from ui.widgets import Control, Field, control, fields_of
 
 TILES = Path(__file__).parent.parent / "assets" / "tiles"
 TILES_URL = "assets/tiles"
+SIDES = (512, 768, 1024, 1536, 2048)
+"""Sizes offered beside a finished picture."""
 SIDE_BY_SIDE = {"size", "variations"}
-LOCKED = "Locked: needs a model that can {verbs}, which this studio does not run. See --profile."
+LOCKED = "Needs {title} ({size:.0f} GB download, {vram:.0f} GB GPU)."
+LOCKED_FOR_GOOD = "Needs a model that can {verbs}."
 
 STROKE = 0.6
 """Opacity of the brush, so that the photo shows through."""
@@ -76,7 +81,9 @@ class Board:
     stage: gr.HTML
     live: gr.Image
     before: gr.HTML
+    sheet: gr.HTML
     variation: gr.Radio
+    versus: gr.Radio
     save: gr.DownloadButton
     reuse: gr.Button
     send: gr.Dropdown
@@ -86,6 +93,7 @@ class Board:
     link: gr.Textbox
     format: gr.Dropdown
     folder: gr.Button
+    size: gr.Dropdown
 
     def all(self) -> list[Component]:
         """Every component of it."""
@@ -234,7 +242,17 @@ def _groups(params: type[Params], rows: tuple[Field, ...]) -> tuple[list[Field],
 
 def _locked(desk: Desk, params: type[Params], name: str) -> str:
     missing = desk.lacks(params, name)
-    return LOCKED.format(verbs=either(params, name).join(missing)) if missing else ""
+    return what_it_takes(missing, either(params, name)) if missing else ""
+
+
+@cache
+def what_it_takes(verbs: tuple[Verb, ...], joined: str) -> str:
+    """The first profile that serves these verbs, with its download and the memory that it needs."""
+    enough = any if joined == " or " else all
+    for row in offers():
+        if not row.missing and enough(verb in row.profile.specs for verb in verbs):
+            return LOCKED.format(title=row.profile.title, size=row.bytes / 1e9, vram=row.min_vram / 1e9)
+    return LOCKED_FOR_GOOD.format(verbs=joined.join(verbs))
 
 
 def _examples(tool: Tool, desk: Desk) -> tuple[tuple[Example, gr.Button], ...]:
@@ -262,8 +280,12 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
         )  # fmt: skip
         before = gr.HTML("", elem_classes=["dbx-wiper"], elem_id=f"{tool.id}-before")
     stage.render()
+    sheet = gr.HTML("", elem_classes=["dbx-styles"])
     variation = gr.Radio(
-        [], label="Variation", visible=False, elem_id=f"{tool.id}-variation", elem_classes=["dbx-segments"]
+        [], label="Variations", visible=False, elem_id=f"{tool.id}-variation", elem_classes=["dbx-tiles", "pictured"]
+    )
+    versus = gr.Radio(
+        [], label="Compare with", visible=False, elem_id=f"{tool.id}-versus", elem_classes=["dbx-segments"]
     )
     with gr.Row(elem_classes=["dbx-actions"]):
         save = gr.DownloadButton(
@@ -273,6 +295,12 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
             [(f"As {name.upper()}", name) for name in STILLS], value=STILLS[0], show_label=False, label="File format",
             interactive=False, container=False, min_width=110, visible="format" in tool.params.model_fields,
             elem_id=f"{tool.id}-format-of-file",
+        )  # fmt: skip
+        sizes = sizes_of(tool.params)
+        size = gr.Dropdown(
+            [(f"{side} px", side) for side in sizes], value=sizes[0] if sizes else None, label="Size of the file",
+            show_label=False, interactive=False, container=False, min_width=110, visible=bool(sizes),
+            elem_id=f"{tool.id}-size-of-file",
         )  # fmt: skip
         reuse = gr.Button("Apply settings again", interactive=False, elem_id=f"{tool.id}-reuse", min_width=120)
         send = gr.Dropdown(
@@ -294,7 +322,15 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
     with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
         receipt = gr.Code("{}", language="json", label="Settings, models, checks, timings", interactive=False,
                           max_lines=24)  # fmt: skip
-    return Board(stage, live, before, variation, save, reuse, send, code, receipt, more, link, kind, folder)
+    return Board(
+        stage, live, before, sheet, variation, versus, save, reuse, send, code, receipt, more, link, kind, folder, size
+    )
+
+
+def sizes_of(params: type[Params]) -> tuple[int, ...]:
+    """Longer sides that a finished picture can be had in beside its own; none where the form asks for no size."""
+    row = next((row for row in fields_of(params) if row.name == "size" and row.kind == "number"), None)
+    return tuple(side for side in SIDES if row is not None and row.low <= side <= row.high)
 
 
 def tile_styles(tool: Tool) -> str:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from gradio import themes
 from gradio.themes.utils.colors import Color
+from jinja2 import FunctionLoader
 
 STATIC = Path(__file__).parent / "static"
+FAVICON = STATIC / "favicon.png"
+_OTHERS_CARD = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')
+_CARD = """<meta property="og:type" content="website">
+<meta property="og:title" content="DesignerBox">
+<meta property="og:description" name="description" content="Studio pictures from the photos you have.">
+<meta property="og:image" content="{{ config.get('root', '') }}/assets/tiles/social.jpg">
+<meta property="og:image:width" content="1200"><meta property="og:image:height" content="630">
+<meta name="twitter:card" content="summary_large_image">"""
 
 # Pictures are judged against what surrounds them, so surfaces are neutral and one accent is all the colour there is.
 _GREY = Color(
@@ -101,3 +111,17 @@ def head() -> str:
     css = (STATIC / "page.css").read_text(encoding="utf-8")
     js = (STATIC / "page.js").read_text(encoding="utf-8")
     return f'<meta name="color-scheme" content="light dark"><style>{css}</style><script>{js}</script>'
+
+
+def carded(page: str) -> str:
+    """Gradio's page template with our social card in place of Gradio's."""
+    return _OTHERS_CARD.sub("", page).replace("<head>", f"<head>{_CARD}", 1)
+
+
+def show_card() -> None:
+    """What a link to this page looks like elsewhere: said once, to the templates from which Gradio writes the page."""
+    from gradio.routes import templates
+
+    loader, env = templates.env.loader, templates.env
+    if loader is not None and not isinstance(loader, FunctionLoader):
+        env.loader = FunctionLoader(lambda name: carded(loader.get_source(env, name)[0]))

@@ -113,6 +113,15 @@ def overlay(picture: str, alt: str, sides: tuple[str, str] = ("Before", "After")
     )
 
 
+def tiled(field: str, pictures: Iterable[str]) -> str:
+    """Style that gives each option of a radio its picture, a data URL of our own making."""
+    rules = "".join(
+        f"#{field} label:nth-of-type({n})::before{{background-image:url({picture})}}"
+        for n, picture in enumerate(pictures, 1)
+    )
+    return f"<style>{rules}</style>"
+
+
 def receipt_text(receipt: Mapping[str, Any]) -> str:
     """The receipt, readable."""
     return json.dumps(receipt, indent=2, ensure_ascii=False)

@@ -15,7 +15,7 @@ from pipelines.parts.safety import Gate
 from pipelines.parts.seal import Seal
 from pipelines.stream import Stream
 from pipelines.studio import JobStudio, Memo
-from pipelines.tools import TOOLS, tool
+from pipelines.tools import HELPERS, TOOLS, tool
 from pipelines.types import Job, Result, Tool
 
 BEGUN = "Getting ready"
@@ -49,7 +49,7 @@ class LocalEngine:
         since = time.monotonic()
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
         emit(BEGUN, 0, 1)  # a model may have to be loaded before anything else can be told
-        row = tool(job.tool, self._tools)
+        row = tool(job.tool, (*self._tools, *HELPERS))
         draws = self.draws(stream)
         studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._seal, self._gate, draws)
         try:

@@ -13,6 +13,7 @@ from pipelines.tools import (
     fashion,
     headshot,
     kit,
+    measure,
     motion,
     product,
     retouch,
@@ -46,6 +47,9 @@ TOOLS: tuple[Tool, ...] = _unique(
         retouch.TOOL,
     ]
 )
+
+HELPERS: tuple[Tool, ...] = (measure.TOOL,)
+"""What pages order for their own use: no tab, no route, no place on any list."""
 
 
 def tool(tool_id: str, rows: Sequence[Tool] = TOOLS) -> Tool:

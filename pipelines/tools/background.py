@@ -240,5 +240,6 @@ TOOL = Tool(
         "Checks the source, and mends light and softness",
     ),
     limits=("Invented scenes need a GPU model; here they are chosen from built-in ones",),
+    with_model=(("Invented scenes", "text"),),
     examples=("astronaut", "hopper", "coffee"),
 )

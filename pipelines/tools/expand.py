@@ -200,5 +200,6 @@ TOOL = Tool(
     run=run,
     strengths=("Your photo unchanged", "Any shape", "A scene behind the subject", "Says what was added"),
     limits=("Without a GPU model nothing is invented: what is added is blur or a scene",),
+    with_model=(("Invented surroundings", "inpaint"),),
     examples=("chelsea", "coffee", "astronaut"),
 )

@@ -292,5 +292,6 @@ TOOL = Tool(
     limits=("New outfits and expressions need a GPU model",),
     person=True,
     popular=True,
+    with_model=(("New outfits", "edit"), ("New expressions", "edit")),
     examples=("astronaut", "hopper"),
 )

@@ -124,7 +124,8 @@ TOOL = Tool(
     summary="Erase what should not be there; every pixel outside the mask stays.",
     params=Retouch,
     run=run,
-    strengths=("Mask and erase", "Outside the mask byte for byte", "Grain matched", "Words, with a model"),
+    strengths=("Mask and erase", "Outside the mask byte for byte", "Grain matched"),
     limits=("Fills with tones and texture from beside the place; objects behind it need a GPU model",),
+    with_model=(("Fill by words", "inpaint"),),
     examples=("coffee", "astronaut"),
 )

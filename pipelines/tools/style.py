@@ -187,5 +187,6 @@ TOOL = Tool(
         "Face lock",
     ),
     limits=("Redraws what is there; styles in words need a GPU model",),
+    with_model=(("Styles in words", "image"),),
     examples=("astronaut", "hopper", "coffee", "chelsea"),
 )

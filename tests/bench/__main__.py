@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from tests.bench.rows import Row
 
-MODULES = ("house", "matte", "models", "mini", "doors", "tools")
+MODULES = ("house", "matte", "models", "mini", "doors", "tools", "page")
 
 
 def measured(names: Sequence[str]) -> Iterator[Row]:

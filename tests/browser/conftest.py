@@ -1,13 +1,13 @@
-"""What every browser test is handed: the player, a house of its own module, and a tab in front of it."""
+"""What every browser test is handed: one browser and one house for all of them, and a tab in front of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.stage import CHROMIUM, Theatre, theatre, visitor
+from tests.browser.stage import CHROMIUM, QUIET, Theatre, theatre, visitor
 from tests.serving import until
 
 QUIETLY = (
@@ -23,27 +23,32 @@ QUIETLY = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that plays in the browser is skipped where there is none, and forgives what Gradio leaves behind."""
     for item in items:
-        if "played" in getattr(item, "fixturenames", ()):
+        if "browser" in getattr(item, "fixturenames", ()):
             for mark in QUIETLY:
                 item.add_marker(mark)
 
 
-@pytest.fixture(scope="module")
-def played() -> Iterator[Playwright]:
+# Of the package, not of the session: Playwright keeps an event loop running, and other tests run their own.
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """One Chromium: starting it takes longer than most tests. Each visitor has a context of their own."""
     with sync_playwright() as playwright:
-        yield playwright
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    """One studio, whose visitor is always the same: a test finds what the ones before it left."""
     with theatre(tmp_path_factory.mktemp("house")) as built:
         yield built
 
 
 @pytest.fixture
-def page(played: Playwright, house: Theatre) -> Iterator[Page]:
-    with visitor(played, house) as opened:
+def page(browser: Browser, house: Theatre) -> Iterator[Page]:
+    with visitor(browser, house) as opened:
         yield opened
     house.gate.open.set()
     house.gate.pause = 0.0
-    until(house.free, 30)
+    until(house.free, 60)

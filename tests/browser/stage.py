@@ -7,12 +7,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from playwright.sync_api import Locator, Page, Playwright, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 from starlette.routing import Mount
 
 from pipelines.desk import Desk
@@ -25,7 +25,7 @@ from pipelines.models.families import FAMILIES
 from pipelines.parts.ingest import Ingest
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
-from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, pictures, prompt, seed
+from pipelines.types import Draft, Emit, Params, Preview, Studio, Tool, choice, number, picture, pictures, prompt, seed
 from tests.gates import Gate
 from tests.loops import in_loop
 from ui import rest
@@ -33,8 +33,8 @@ from ui.access import Access
 from ui.rest.keys import Keys
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-PATIENCE = 30_000
-"""Milliseconds until something that was to happen has not: a busy machine is no defect."""
+PATIENCE = 60_000
+"""Milliseconds until something that was to happen has not: a busy machine is no defect, so no test counts seconds."""
 expect.set_options(timeout=PATIENCE)
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -69,6 +69,19 @@ def slow_tool(gate: Gate) -> Tool:
     return Tool("slow", "Slow Motion", "For tests.", Slow, run, examples=("coffee",))
 
 
+def gated(tool: Tool, gate: Gate) -> Tool:
+    """A real tool that waits at the gate before it tells of a step, so that a test decides when it goes on."""
+
+    def run(params: Any, studio: Studio, emit: Emit) -> Draft:
+        def told(stage: str, index: int, total: int, preview: Preview = None) -> None:
+            gate.open.wait(timeout=60)
+            emit(stage, index, total, preview)
+
+        return tool.run(params, studio, told)
+
+    return replace(tool, run=run)
+
+
 class Album(Params):
     """Several pictures and nothing else."""
 
@@ -98,13 +111,13 @@ class Theatre:
 
 
 @contextmanager
-def theatre(root: Path) -> Iterator[Theatre]:
-    """The page on a free port, closed again whatever happened inside."""
+def theatre(root: Path, *more: Tool) -> Iterator[Theatre]:
+    """The page on a free port, with `more` tools beside ours, closed again whatever happened inside."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from ui import blocks
 
     gate = Gate()
-    rows = (*TOOLS, slow_tool(gate), ALBUM)
+    rows = (*(gated(tool, gate) for tool in TOOLS), slow_tool(gate), ALBUM, *more)
     settings = Settings(data=root)
     files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)
     jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))
@@ -128,18 +141,20 @@ def theatre(root: Path) -> Iterator[Theatre]:
 
 
 @contextmanager
-def visitor(playwright: Playwright, theatre: Theatre, *, width: int = 1280, height: int = 900) -> Iterator[Page]:
+def visitor(
+    browser: Browser, theatre: Theatre, *, width: int = 1280, height: int = 900, locale: str = "en-GB"
+) -> Iterator[Page]:
     """A browser tab that fails the test when the page logs an error or asks another host for anything."""
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
     complaints: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, accept_downloads=True)
     try:
-        page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
+        page = context.new_page()
         page.set_default_timeout(PATIENCE)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: complaints.extend(_foreign(request.url, theatre.url)))
         yield page
     finally:
-        browser.close()
+        context.close()
     assert not complaints
 
 
@@ -151,7 +166,6 @@ def open_tool(page: Page, theatre: Theatre, tool: str) -> None:
     """The page with that tool's tab in front, ready to be touched."""
     page.goto(f"{theatre.url}/#{tool}")
     page.locator(f"#{tool}-generate").wait_for()
-    page.wait_for_timeout(300)  # the tab's first event, which looks for an earlier job
 
 
 def stage(page: Page, tool: str) -> Locator:

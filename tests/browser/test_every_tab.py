@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, Playwright
+from playwright.sync_api import Browser, Page
 
 from tests.browser.stage import Theatre, every_tab, go, visitor
 
@@ -37,8 +37,8 @@ def grave(page: Page, tab: str, dark: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(played: Playwright, house: Theatre, width: int) -> None:
-    with visitor(played, house, width=width, height=844) as page:
+def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, house: Theatre, width: int) -> None:
+    with visitor(browser, house, width=width, height=844) as page:
         page.goto(house.url)
         page.locator(".dbx-cards").wait_for()
         page.add_style_tag(content=STILL)
@@ -51,8 +51,8 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(played: Playwright, 
             assert not found, "\n".join(found)
 
 
-def test_on_the_phone_generate_is_at_hand(played: Playwright, house: Theatre) -> None:
-    with visitor(played, house, width=390, height=844) as page:
+def test_on_the_phone_generate_is_at_hand(browser: Browser, house: Theatre) -> None:
+    with visitor(browser, house, width=390, height=844) as page:
         page.goto(house.url)
         for tool in house.desk.tools:
             go(page, tool.id)

@@ -4,47 +4,21 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.stream import drain
-from tests.browser.stage import CHROMIUM, Theatre, theatre, visitor
-from tests.serving import until
+from tests.browser.stage import Theatre, visitor
 
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian: apt install chromium)"),
-    # Gradio leaves the socket open with which it looked for a free port.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    # Gradio's own use of pandas, once per event.
-    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
-    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
-]
 NOTES = ("a red mug", "a blue mug", "a green chair")
 
 
-@pytest.fixture(scope="module")
-def played() -> Iterator[Playwright]:
-    with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    with theatre(tmp_path_factory.mktemp("library")) as built:
-        for note in NOTES:
-            drain(built.desk.jobs.watch(ordered(built, note)))
-        yield built
-
-
-@pytest.fixture
-def page(played: Playwright, house: Theatre) -> Iterator[Page]:
-    with visitor(played, house) as opened:
-        yield opened
-    house.gate.open.set()
-    house.gate.pause = 0.0
-    until(house.free)
+@pytest.fixture(scope="module", autouse=True)
+def mugs(house: Theatre) -> None:
+    """What there is to find."""
+    for note in NOTES:
+        drain(house.desk.jobs.watch(ordered(house, note)))
 
 
 def ordered(house: Theatre, note: str, steps: int = 2, owner: str = "local") -> str:
@@ -108,7 +82,7 @@ def test_a_star_stays_and_delete_asks_once_more(page: Page, house: Theatre) -> N
 
 
 def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
-    page: Page, played: Playwright, house: Theatre
+    page: Page, browser: Browser, house: Theatre
 ) -> None:
     house.gate.pause = 0.1
     job_id = ordered(house, "under way", steps=100)
@@ -119,7 +93,7 @@ def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
     expect(page.locator("#library-stage")).to_contain_text("Brightening")
     expect(live).to_have_attribute("src", re.compile("^data:image/jpeg"))
     house.gate.open.clear()  # from here on nothing new comes: a second visitor is shown what was there
-    with visitor(played, house) as other:
+    with visitor(browser, house) as other:
         opened(other, house).first.click()
         expect(other.locator("#library-live img")).to_have_attribute("src", re.compile("^data:image/jpeg"))
         expect(other.locator("#library-grid label").first).to_contain_text("Working")
@@ -132,8 +106,8 @@ def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
     assert row.status == "done"
 
 
-def test_a_phone_shows_tiles_first_and_nothing_is_wider_than_it(played: Playwright, house: Theatre) -> None:
-    with visitor(played, house, width=390, height=844) as phone:
+def test_a_phone_shows_tiles_first_and_nothing_is_wider_than_it(browser: Browser, house: Theatre) -> None:
+    with visitor(browser, house, width=390, height=844) as phone:
         tiles = opened(phone, house)
         expect(tiles.first).to_be_visible()
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390

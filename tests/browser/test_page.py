@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import PIL.Image
@@ -62,11 +63,17 @@ def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: P
     assert first.startswith("data:image/jpeg")
     expect(page.locator("#slow-live img")).not_to_have_attribute("src", first)
 
+    house.gate.open.clear()  # from here on a step lasts for ever, and Stop is felt all the same
+    time.sleep(3 * house.gate.pause)
+    begun = house.gate.entered
     page.keyboard.press("Escape")
-    expect(stage(page, "slow")).to_contain_text("Stopped", timeout=1000)
-    assert until(house.free) < 1.0
+    expect(stage(page, "slow")).to_contain_text("Stopped")
     expect(page.locator("#slow-generate")).to_be_enabled()
-    house.gate.pause = 0.0
+    assert house.gate.entered == begun
+    assert not house.free()
+    house.gate.open.set()
+    until(house.free, 60)
+    assert house.gate.entered == begun  # the step that was under way was the last
 
 
 def test_a_refresh_finds_the_running_job_and_its_form_again(page: Page, house: Theatre) -> None:

@@ -13,7 +13,10 @@
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       document.activeElement?.blur(); // so that words still being typed are in the form
       if (press("-generate")) event.preventDefault();
-    } else if (event.key === "Escape") press("-stop");
+    } else if (event.key === "Escape") {
+      document.querySelectorAll(".dbx-box.near").forEach((box) => box.classList.remove("near"));
+      press("-stop");
+    }
   }, true);
 
   // A picture that is pasted, or dropped on one that is there already, goes into the photo of the tool in view.
@@ -75,11 +78,158 @@
     if (event.target.matches?.(".dbx-wipe input")) wipe(event.target);
   });
 
+  // The subject is moved by dragging the picture and sized by pinching it, or with Ctrl and the wheel: what is let go is
+  // written into the form's own sliders, which do the same for keys.
+  const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
+  const slider = (box, name) => part(box, name)?.querySelector("input[type=number]");
+  const unfold = async (box) => { // Gradio makes what is folded away only once it is opened
+    if (!slider(box, "placement_x")) part(box, "adjust-subject").querySelector(":scope > button").click();
+    for (let tries = 0; !slider(box, "placement_scale") && tries < 80; tries++) await new Promise((done) => setTimeout(done, 25));
+    return slider(box, "placement_scale");
+  };
+  const put = (input, value) => {
+    const bounded = Math.min(Number(input.max), Math.max(Number(input.min), value));
+    input.value = String(Math.round(bounded * 100) / 100);
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    input.dispatchEvent(new FocusEvent("blur"));
+  };
+  const tell = (box, text) => { if (text) box.dataset.told = text; else delete box.dataset.told; };
+  const percent = (share, plus, minus) => `${Math.abs(Math.round(share * 100))} % ${share < 0 ? minus : plus}`;
+  let hold = null; // what is being dragged: its box, where it began, how wide and high the picture is seen
+  const touches = new Map();
+  const apart = () => { const [a, b] = [...touches.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
+  document.addEventListener("pointerdown", (event) => {
+    const box = event.target.closest?.(".dbx-box");
+    const image = box?.querySelector(".dbx-live img");
+    if (!image || event.button || event.target.closest(".icon-button-wrapper, input, label") || !part(box, "adjust-subject")) return;
+    const seen = Math.min(image.clientWidth / image.naturalWidth, image.clientHeight / image.naturalHeight);
+    const size = { width: image.naturalWidth * seen, height: image.naturalHeight * seen };
+    if (event.pointerType === "touch") {
+      touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      if (touches.size === 2) hold = { box, size, apart: apart(), by: 1 };
+    } else hold = { box, size, x: event.clientX, y: event.clientY };
+  });
+  document.addEventListener("pointermove", (event) => {
+    if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (!hold) return;
+    if (hold.apart && touches.size === 2) {
+      hold.by = apart() / hold.apart;
+      tell(hold.box, `${Math.round(hold.by * 100)} %`);
+    } else if (!hold.apart) {
+      hold.right = (event.clientX - hold.x) / hold.size.width;
+      hold.down = (event.clientY - hold.y) / hold.size.height;
+      if (Math.hypot(event.clientX - hold.x, event.clientY - hold.y) > 4) {
+        tell(hold.box, `${percent(hold.right, "→", "←")} · ${percent(hold.down, "↓", "↑")}`);
+      }
+    }
+  });
+  const letGo = async (event) => {
+    touches.delete(event.pointerId);
+    if (!hold) return;
+    const { box, right, down, by } = hold;
+    const moved = Boolean(box.dataset.told);
+    hold = null;
+    tell(box, "");
+    if (!moved || event.type === "pointercancel" || !await unfold(box)) return;
+    if (by) return put(slider(box, "placement_scale"), Number(slider(box, "placement_scale").value) * by);
+    for (const [name, share] of [["placement_x", right], ["placement_y", down]]) {
+      if (Math.abs(share) >= 0.005) put(slider(box, name), Number(slider(box, name).value) + share);
+    }
+  };
+  document.addEventListener("pointerup", letGo);
+  document.addEventListener("pointercancel", letGo);
+  document.addEventListener("dragstart", (event) => { if (event.target.closest?.(".dbx-box")) event.preventDefault(); });
+  let turned = 0;
+  document.addEventListener("wheel", (event) => {
+    const box = event.ctrlKey && event.target.closest?.(".dbx-box");
+    if (!box || !part(box, "adjust-subject") || !box.querySelector(".dbx-live img")) return;
+    event.preventDefault();
+    box.wheel = (box.wheel ?? 1) * Math.exp(-event.deltaY / 500);
+    tell(box, `${Math.round(box.wheel * 100)} %`);
+    clearTimeout(turned);
+    turned = setTimeout(async () => {
+      const scale = await unfold(box);
+      if (scale) put(scale, Number(scale.value) * box.wheel);
+      box.wheel = 1;
+      tell(box, "");
+    }, 250);
+  }, { passive: false });
+
+  // A double click looks closer, at the place under the pointer; another one, or Escape, looks away again.
+  const aim = (box, event) => {
+    const frame = box.getBoundingClientRect();
+    box.style.setProperty("--at", `${(event.clientX - frame.left) / frame.width * 100}% ${(event.clientY - frame.top) / frame.height * 100}%`);
+  };
+  document.addEventListener("dblclick", (event) => {
+    const box = event.target.closest?.(".dbx-box");
+    if (!box?.querySelector(".dbx-live img") || event.target.closest("label")) return;
+    aim(box, event);
+    box.classList.toggle("near");
+  });
+  document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".dbx-box.near"); if (box) aim(box, event); });
+
+  // What is inference?: one slider brings a step to the front, another says what more steps would cost.
+  const scrub = (input) => {
+    const film = input.closest(".dbx-film"), images = film.querySelectorAll("img");
+    images.forEach((image, n) => { image.hidden = n !== Number(input.value); });
+    film.querySelector("figcaption").textContent = images[input.value].alt;
+  };
+  const reckon = (input) => {
+    const plot = input.closest(".dbx-plot");
+    plot.querySelector("output").textContent = input.value;
+    plot.querySelectorAll(".dbx-dot").forEach((row) => {
+      const seconds = input.value * plot.dataset.flop / row.dataset.rate;
+      const x = 20 + 120 * (Math.log10(Math.min(Math.max(seconds, 0.01), 1000)) + 2);
+      row.querySelector("circle").setAttribute("cx", x);
+      row.querySelector("line").setAttribute("x2", x);
+      row.querySelector(".dbx-said").textContent = `${Number(seconds.toPrecision(2))} s`;
+    });
+  };
+  document.addEventListener("input", (event) => {
+    if (event.target.matches?.(".dbx-film input")) scrub(event.target);
+    if (event.target.matches?.(".dbx-plot input")) reckon(event.target);
+  });
+
   // A draft on the first page opens as its button does.
   document.addEventListener("click", (event) => {
     const draft = event.target.closest?.(".dbx-draft");
     draft?.closest(".column")?.querySelector(":scope > button, .block > button, button[id]")?.click();
   });
+
+  // Gradio translates labels and values; what stands inside our HTML, in choices and on the stage line is done here, with
+  // the same words. A key with {} in it stands for whatever is there.
+  const speech = (navigator.language ?? "").startsWith("de") && window.gradio_config?.i18n_translations?.de;
+  const shapes = speech ? Object.entries(speech).filter(([key]) => key.includes("{}")).map(([key, text]) =>
+    [new RegExp(`^${key.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replaceAll("{}", "(.+?)")}$`, "s"), text]) : [];
+  const phrase = (text) => {
+    if (Object.hasOwn(speech, text)) return speech[text];
+    for (const [shape, into] of shapes) {
+      const found = shape.exec(text);
+      if (found) { let n = 0; return into.replaceAll("{}", () => german(found[++n])); }
+    }
+    return text;
+  };
+  const german = (text) => text.split(/( · )/).map((part) => part.replace(/^(\s*)(.*?)(\s*)$/s, (_, a, said, b) => a + phrase(said) + b)).join("");
+  const WORDED = ["alt", "aria-label", "placeholder", "title"];
+  const SILENT = "script, style, textarea, code, pre, .cm-editor, [translate=no]";
+  const speak = (root) => {
+    if (root.nodeType === Node.TEXT_NODE) return utter(root);
+    if (root.nodeType !== Node.ELEMENT_NODE) return;
+    const walk = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+    for (let node = root; node; node = walk.nextNode()) utter(node);
+  };
+  const utter = (node) => {
+    if (node.nodeType === Node.TEXT_NODE) {
+      const said = node.data.trim() && !node.parentElement?.closest(SILENT) ? german(node.data) : node.data;
+      if (said !== node.data) node.data = said;
+      return;
+    }
+    for (const name of WORDED) {
+      const said = node.getAttribute(name);
+      if (said && german(said) !== said) node.setAttribute(name, german(said));
+    }
+    if (node.matches("input[role=combobox], input[role=listbox]") && node.value && german(node.value) !== node.value) node.value = german(node.value);
+  };
 
   // The one alert of a tab is shown inside the field it is about.
   const settle = () => {
@@ -155,12 +305,17 @@
     if (block) zero(block);
   });
 
+  if (speech) document.documentElement.lang = "de";
   let due = false;
-  new MutationObserver(() => {
+  new MutationObserver((changes) => {
+    for (const change of speech ? changes : []) {
+      change.addedNodes.forEach(speak);
+      if (change.type !== "childList") speak(change.target);
+    }
     if (due) return;
     due = true;
     requestAnimationFrame(() => { due = false; settle(); });
-  }).observe(document, { childList: true, subtree: true, attributeFilter: ["aria-selected"] });
+  }).observe(document, { childList: true, subtree: true, characterData: Boolean(speech), attributeFilter: ["aria-selected", ...(speech ? WORDED : [])] });
 
   const opening = setInterval(() => {
     if (document.getElementById("tab-home-button") && follow()) { arrived = true; clearInterval(opening); }

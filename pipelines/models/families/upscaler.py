@@ -6,6 +6,8 @@ the enlarged input added at the end.
 
 from __future__ import annotations
 
+import copy
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +36,7 @@ class Upscaler:
         (path,) = verified(spec)
         self.spec = spec
         self._net = _net(str(path)).to(device).eval()
+        self._narrow: torch.nn.Module | None = None
         self._device = device
 
     def enlarge(self, image: Image, factor: Factor, tick: Callable[[int, int], None]) -> Image:
@@ -63,16 +66,51 @@ class Upscaler:
         size = ((right - left) * factor, (bottom - top) * factor)
         return np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), np.uint8)
 
+    def timed(self, tile: Image, bits: Literal[32, 16], batch: int = 1) -> tuple[Image, float]:
+        """The net alone on `batch` copies of `tile` in numbers of so many bits: one enlarged, and seconds for each."""
+        import torch
+
+        net, dtype = (self._net, torch.float32) if bits == 32 else (self._half(), torch.bfloat16)
+        with torch.inference_mode():
+            pixels = self._pixels(tile).to(dtype).repeat(batch, 1, 1, 1)
+            since = time.perf_counter()
+            large = net(pixels)
+            if large.is_cuda:
+                torch.cuda.synchronize()
+            seconds = (time.perf_counter() - since) / batch
+            return self._image(pixels[:1].float(), large[:1].float()), seconds
+
+    def _half(self) -> torch.nn.Module:
+        """The net in 16 bits, made once."""
+        import torch
+
+        if self._narrow is None:
+            self._narrow = copy.deepcopy(self._net).to(torch.bfloat16)
+        return self._narrow
+
     def _run(self, tile: Image) -> Image:
+        import torch
+
+        with torch.inference_mode():
+            pixels = self._pixels(tile)
+            return self._image(pixels, self._net(pixels))
+
+    def _pixels(self, tile: Image) -> torch.Tensor:
+        """1 x 3 x H x W, 0 to 1."""
+        import torch
+
+        pixels = torch.from_numpy(np.ascontiguousarray(tile)).to(self._device)
+        return pixels.permute(2, 0, 1)[None].float().div_(255)
+
+    @staticmethod
+    def _image(pixels: torch.Tensor, found: torch.Tensor) -> Image:
+        """What the net found, added to the enlarged input."""
         import torch
         from torch.nn.functional import interpolate
 
-        with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(tile)).to(self._device)
-            pixels = pixels.permute(2, 0, 1)[None].float().div_(255)
-            large = self._net(pixels) + interpolate(pixels, scale_factor=SCALE, mode="nearest")
-            large = large.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
-            return np.ascontiguousarray(large[0].permute(1, 2, 0).cpu().numpy())
+        large = found + interpolate(pixels, scale_factor=SCALE, mode="nearest")
+        large = large.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+        return np.ascontiguousarray(large[0].permute(1, 2, 0).cpu().numpy())
 
 
 def _tiles(width: int, height: int) -> Iterator[Box]:

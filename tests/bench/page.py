@@ -1,0 +1,152 @@
+"""Rows about the page in a real Chromium: weight, first sight, stillness, freshness of previews.
+
+Chromium's own counters are asked: layout shift and largest paint from its performance timeline, bytes as they came over
+the wire. Server and browser read the same clock, so a preview's age is their difference.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, expect, sync_playwright
+
+from pipelines.types import Draft, Emit, Params, Studio, Tool, number, picture
+from tests.bench.rows import Row, row
+from tests.browser.stage import CHROMIUM, QUIET, Theatre, open_tool, stage, theatre, visitor
+
+GRADIOS = ("/assets/", "/static/", "/svelte/", "/theme.css", "/custom_component/", "/gradio_api/startup-events")
+"""Where Gradio's own bundle lies; everything else is ours, the page itself with its config included."""
+OURS = "/assets/tiles/"
+PREVIEWS = 20
+PAUSE = 0.25
+"""Seconds between two steps, a little more than the interval at which previews are let through."""
+PAINTS = """() => { window.paint = 0; window.shift = 0;
+  new PerformanceObserver((list) => { for (const row of list.getEntries()) window.paint = row.startTime; })
+    .observe({ type: "largest-contentful-paint", buffered: true });
+  const add = (row) => { if (!row.hadRecentInput) window.shift += row.value; };
+  new PerformanceObserver((list) => list.getEntries().forEach(add))
+    .observe({ type: "layout-shift" }); }"""
+ARRIVALS = """(box) => { window.arrivals = []; let last = "";
+  const live = document.getElementById(box);
+  const note = () => { const image = live.querySelector("img");
+    if (!image?.src.startsWith("data:") || image.src === last) return;
+    last = image.src; window.arrivals.push(Date.now() / 1000); };
+  new MutationObserver(note)
+    .observe(live, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] }); }"""
+
+
+@dataclass
+class Clock:
+    """When each step of the ticking tool was told, in Unix seconds."""
+
+    told: list[float] = field(default_factory=list)
+
+
+class Ticking(Params):
+    """A photo and a number of steps."""
+
+    photo: str = picture("Photo", "Any picture.", required=True)
+    steps: int = number("Steps", "How many.", 2, ge=1, le=5000)
+
+
+def ticking(clock: Clock) -> Tool:
+    """The photo, darker or lighter at each step, and as many steps as asked for, `PAUSE` apart."""
+
+    def run(params: Ticking, studio: Studio, emit: Emit) -> Draft:
+        photo = studio.open(params.photo)
+        for n in range(params.steps):
+            if not studio.draft:
+                time.sleep(PAUSE)
+            shown = photo // 2 + (n * 5) % 100
+            clock.told.append(time.time())
+            emit("Ticking", n + 1, params.steps, shown.astype("uint8"))
+        return Draft(images=(photo,))
+
+    return Tool("ticking", "Ticking", "For the bench.", Ticking, run, examples=("astronaut",))
+
+
+class Weight:
+    """Bytes that came for a page, ours and Gradio's, as Chromium counted them."""
+
+    def __init__(self, page: Page) -> None:
+        self.ours = 0
+        self.gradios = 0
+        self.largest: dict[str, int] = {}
+        self._paths: dict[str, str] = {}
+        client = page.context.new_cdp_session(page)
+        client.send("Network.enable")
+        client.on("Network.requestWillBeSent", lambda event: self._asked(event))
+        client.on("Network.loadingFinished", lambda event: self._came(event))
+
+    def _asked(self, event: dict[str, Any]) -> None:
+        url = event["request"]["url"]
+        self._paths[event["requestId"]] = "" if url.startswith("data:") else urlsplit(url).path
+
+    def _came(self, event: dict[str, Any]) -> None:
+        path, size = self._paths.get(event["requestId"], ""), int(event["encodedDataLength"])
+        if path.startswith(GRADIOS) and not path.startswith(OURS):
+            self.gradios += size
+        elif path:
+            self.ours += size
+            self.largest[path] = size
+
+
+def rows() -> Iterator[Row]:
+    """All figures of this file; none where there is no Chromium."""
+    if not CHROMIUM:
+        return
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright, theatre(
+        Path(data), ticking(clock)
+    ) as house:  # fmt: skip
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        try:
+            with visitor(browser, house) as page:  # warm: the server has rendered the page once
+                page.goto(house.url)
+                page.locator(".dbx-cards").wait_for()
+            with visitor(browser, house) as page:
+                yield from _first_page(page, house)
+            with visitor(browser, house) as page:
+                yield from _streaming(page, house, clock)
+        finally:
+            browser.close()
+
+
+def _first_page(page: Page, house: Theatre) -> Iterator[Row]:
+    weight = Weight(page)
+    page.goto(house.url, wait_until="commit")
+    since = time.monotonic()
+    page.locator(".dbx-hello h1").wait_for()
+    yield row("page_seconds", time.monotonic() - since, "s", 2)
+    page.locator(".dbx-cards").wait_for()
+    page.evaluate(PAINTS)
+    page.wait_for_timeout(3000)
+    yield row("largest_paint_seconds", page.evaluate("window.paint") / 1000, "s", 2.5)
+    yield row("page_kilobytes", weight.ours / 1000, "KB", 400)
+
+
+def _streaming(page: Page, house: Theatre, clock: Clock) -> Iterator[Row]:
+    open_tool(page, house, "ticking")
+    page.locator("#ticking-example-astronaut").click()
+    expect(stage(page, "ticking")).to_contain_text("Draft, 512 px")
+    page.locator("#ticking-more > button").click()
+    steps = page.locator("#ticking-steps input[type=number]")
+    steps.fill(str(PREVIEWS))
+    steps.blur()
+    page.wait_for_timeout(2000)
+    page.evaluate(ARRIVALS, "ticking-live")
+    page.evaluate(PAINTS)
+    clock.told.clear()
+    page.locator("#ticking-generate").click()
+    expect(stage(page, "ticking")).to_contain_text("Done in")
+    ages = [(came - told) * 1000 for came, told in zip(page.evaluate("window.arrivals"), clock.told, strict=False)]
+    yield row("previews_missing", PREVIEWS - len(ages), "previews", 0)
+    yield row("preview_delay_ms", statistics.median(ages), "ms", 40)
+    yield row("layout_shift", page.evaluate("window.shift"), "", 0.02)

@@ -1,0 +1,109 @@
+"""What hands do on the picture itself, and how the page speaks: paste, drag, compare, look closer, German."""
+
+from __future__ import annotations
+
+import PIL.Image
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.stage import Theatre, open_tool, stage, visitor
+from tests.serving import until
+
+PASTE = """async (source) => {
+  const blob = await (await fetch(source)).blob();
+  const carrier = new DataTransfer();
+  carrier.items.add(new File([blob], "pasted.jpg", { type: "image/jpeg" }));
+  document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: carrier, bubbles: true, cancelable: true }));
+}"""
+
+
+def example(page: Page, house: Theatre, tool: str, name: str) -> str:
+    """The tool's tab with an example drafted in it; what is in the box."""
+    open_tool(page, house, tool)
+    page.locator(f"#{tool}-example-{name}").click()
+    expect(stage(page, tool)).to_contain_text("Draft, 512 px")
+    until(house.free, 60)
+    return page.locator(f"#{tool}-live img").get_attribute("src") or ""
+
+
+def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "cutout")
+    source = page.locator("#cutout-example-coffee img").get_attribute("src")
+    page.evaluate(PASTE, source)
+    expect(page.locator("#cutout-photo img")).to_be_visible()
+    expect(stage(page, "cutout")).to_contain_text("Draft, 512 px")
+
+
+def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page, house: Theatre) -> None:
+    before = example(page, house, "product", "coffee")
+    box = page.locator("#product-box").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] / 2, steps=4)
+    expect(page.locator("#product-box")).to_have_attribute("data-told", "10 % → · 0 % ↓")
+    page.mouse.up()
+    expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0.1")
+    expect(page.locator("#product-live img")).not_to_have_attribute("src", before)
+    expect(page.locator("#product-box")).not_to_have_attribute("data-told", "10 % → · 0 % ↓")
+
+
+def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: Theatre) -> None:
+    example(page, house, "product", "coffee")
+    image = page.locator("#product-live img")
+    width = (image.bounding_box() or {"width": 0})["width"]
+    image.dblclick()
+    assert (image.bounding_box() or {"width": 0})["width"] > 2 * width
+    page.keyboard.press("Escape")
+    assert (image.bounding_box() or {"width": 0})["width"] == width
+
+
+def test_variations_lie_on_a_sheet_are_compared_with_each_other_and_come_in_another_size(
+    page: Page, house: Theatre
+) -> None:
+    example(page, house, "headshot", "hopper")
+    page.locator("#headshot-variations label", has_text="2").click()
+    until(house.free, 60)
+    page.locator("#headshot-generate").click()
+    tiles = page.locator("#headshot-variation label")
+    expect(tiles).to_have_count(2)
+    pictures = {tile.evaluate("node => getComputedStyle(node, '::before').backgroundImage") for tile in tiles.all()}
+    assert len(pictures) == 2
+    assert all(picture.startswith('url("data:image/jpeg') for picture in pictures)
+
+    photo = page.locator("#headshot-before img").get_attribute("src") or ""
+    page.locator("#headshot-versus label", has_text="2").click()
+    expect(page.locator("#headshot-before img")).not_to_have_attribute("src", photo)
+    expect(page.locator("#headshot-before img")).to_have_attribute("alt", "Variation 2")
+    page.locator("#headshot-versus label", has_text="Your photo").click()
+    expect(page.locator("#headshot-before img")).to_have_attribute("src", photo)
+
+    page.locator("#headshot-size-of-file input").click()
+    page.get_by_role("option", name="768 px").click()
+    expect(stage(page, "headshot")).to_contain_text("768 × 768 px")
+    with page.expect_download() as caught:
+        page.locator("#headshot-save").click()
+    with PIL.Image.open(caught.value.path()) as picture:
+        assert picture.size == (768, 768)
+
+
+def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser: Browser, house: Theatre) -> None:
+    with visitor(browser, house, locale="de-DE") as page:
+        open_tool(page, house, "cutout")
+        expect(page.locator("#cutout-generate")).to_have_text("Erzeugen")
+        expect(page.locator("#tab-cutout h1")).to_have_text("Freisteller")
+        expect(page.locator("#tab-home-button")).to_have_text("Startseite")
+        expect(page.locator("#cutout-trim")).to_contain_text("Auf das Motiv beschneiden.")
+        page.locator("#cutout-example-coffee").click()
+        expect(stage(page, "cutout")).to_contain_text("Entwurf, 512 px. Erzeugen schreibt die volle Größe.")
+        assert page.evaluate("document.documentElement.lang") == "de"
+
+
+def test_no_other_sites_card_and_no_other_sites_sign(page: Page, house: Theatre) -> None:
+    text = page.request.get(house.url).text()
+    head = text[: text.index("<body")]
+    assert "raw.githubusercontent.com" not in head
+    assert 'property="og:title" content="DesignerBox"' in head
+    card = head.split('property="og:image" content="')[1].split('"')[0]
+    assert card.startswith(house.url)
+    assert page.request.get(card).headers["content-type"] == "image/jpeg"
+    assert page.request.get(f"{house.url}/favicon.ico").headers["content-type"] == "image/png"

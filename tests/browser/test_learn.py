@@ -1,0 +1,43 @@
+"""The page on inference shows the visitor's own picture, its steps under a slider, and what was measured."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.stage import Theatre, open_tool, stage
+
+
+def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "slow")
+    page.locator("#slow-example-coffee").click()
+    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    house.gate.pause = 0.25  # a preview each step: five a second are let through
+    page.locator("#slow-generate").click()
+    expect(page.locator("#slow-save")).to_be_enabled()
+
+    page.evaluate("location.hash = 'learn'")
+    expect(page.locator("#learn-way")).to_contain_text("Slow Motion")
+    expect(page.locator("#learn-spent li")).not_to_have_count(0)
+    page.locator("#learn-run").click()
+    images = page.locator("#learn-film img")
+    expect(images).to_have_count(3)
+    expect(page.locator("#learn-film figcaption")).to_contain_text("step 3 of 3")
+    slider = page.locator("#learn-film input")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#learn-film figcaption")).to_contain_text("step 1 of 3")
+    expect(images.first).to_be_visible()
+    expect(images.last).to_be_hidden()
+
+    page.locator("#learn-measure").click()
+    expect(page.locator("#learn-measured li")).to_have_count(4)
+    expect(page.locator("#learn-measured")).to_contain_text("16 bits instead of 32")
+
+
+def test_more_steps_on_a_slower_device_take_longer_by_the_stated_arithmetic(page: Page, house: Theatre) -> None:
+    page.goto(f"{house.url}/#learn")
+    steps = page.locator(".dbx-plot input")
+    steps.focus()
+    page.keyboard.press("End")
+    said = page.locator(".dbx-plot .dbx-said").all_inner_texts()
+    assert said == ["1900 s", "1200 s", "3.2 s", "0.85 s"]  # 50 steps x 10.2 TFLOP over each rate

@@ -1,0 +1,229 @@
+"""Walks from the empty page to something in hand, each action with a picture: `python -m tests.browser.walks`.
+
+Writes `docs/walks.md` with its pictures, and a picture of every tab for the README. The headshot's walk is a test too.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import PIL.Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.stage import CHROMIUM, QUIET, Theatre, every_tab, go, theatre, visitor
+from tests.watching import EXAMPLES
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+WIDTH = 720
+"""Pixels of a picture's width: enough to read a heading, and some twenty kilobytes."""
+UNSHOWN = ("slow", "album")
+"""The tests' own tools."""
+
+
+@dataclass
+class Walk:
+    """What was done, one line an action, with a picture of what followed."""
+
+    title: str
+    page: Page
+    folder: Path | None = None
+    told: list[tuple[str, str]] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    def act(self, sentence: str, action: Callable[[], object], then: Callable[[], object]) -> None:
+        """One action of the visitor's, and what is waited for."""
+        action()
+        then()
+        self.seconds = time.monotonic() - self.since
+        name = f"{re.sub('[^a-z]+', '-', self.title.lower())}-{len(self.told) + 1}.webp"
+        if self.folder is not None:
+            picture(self.page, self.folder / name)
+        self.told.append((sentence, name))
+
+
+def picture(page: Page, path: Path) -> None:
+    """What is in view, small."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with PIL.Image.open(io.BytesIO(page.screenshot())) as shot:
+        height = round(shot.height * WIDTH / shot.width)
+        shot.convert("RGB").resize((WIDTH, height), PIL.Image.Resampling.LANCZOS).save(path, quality=72, method=6)
+
+
+def headshot(page: Page, house: Theatre, photo: Path, folder: Path | None = None) -> Walk:
+    """A stranger's photo to a downloaded headshot; the page is open and empty."""
+    page.goto(house.url)
+    page.locator("#home-photo input[type=file]").wait_for(state="attached")
+    walk = Walk("A headshot", page, folder)
+    walk.act(
+        "Drop a photo on the first page. It is looked at, and a person's consent is asked for.",
+        lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
+        lambda: expect(page.locator("#home-consent input")).to_be_visible(),
+    )
+    walk.act(
+        "Tick the box. Three drafts follow.",
+        lambda: page.locator("#home-consent input").check(),
+        lambda: expect(page.locator("#home-open-3")).to_be_enabled(),
+    )
+    walk.act(
+        "Click the draft you like. Its tool opens as the draft was.",
+        lambda: page.locator("#home-draft-2 img").click(),
+        lambda: expect(page.locator("#headshot-stage")).to_contain_text("Draft, 512 px"),
+    )
+    walk.act(
+        "Generate writes the full size, 1024 px.",
+        lambda: page.locator("#headshot-generate").click(),
+        lambda: expect(page.locator("#headshot-save")).to_be_enabled(),
+    )
+    walk.act("Download.", lambda: downloaded(page, "#headshot-save"), lambda: None)
+    return walk
+
+
+def product(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
+    """A cup on a table to a shop's main picture."""
+    page.goto(f"{house.url}/#product")
+    page.locator("#product-generate").wait_for()
+    walk = Walk("A product shot", page, folder)
+    walk.act(
+        "Drop a photo of the thing. A draft by Amazon's rules follows by itself.",
+        lambda: page.locator("#product-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg"),
+        lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, 512 px"),
+    )
+    before = page.locator("#product-live img").get_attribute("src") or ""
+    walk.act(
+        "Choose Marble.",
+        lambda: page.locator("#product-preset label", has_text="Marble").click(),
+        lambda: expect(page.locator("#product-live img")).not_to_have_attribute("src", before),
+    )
+    walk.act(
+        "Generate.",
+        lambda: page.locator("#product-generate").click(),
+        lambda: expect(page.locator("#product-save")).to_be_enabled(),
+    )
+    walk.act("Download.", lambda: downloaded(page, "#product-save"), lambda: None)
+    return walk
+
+
+def batch(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
+    """Three photos to one ZIP."""
+    page.goto(f"{house.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    walk = Walk("A batch as one ZIP", page, folder)
+    files = [EXAMPLES / f"{name}.jpg" for name in ("coffee", "chelsea", "hopper")]
+    walk.act(
+        "Choose the tool that all rows are for: Cut-out.",
+        lambda: chosen(page, "#batch-which input", "Cut-out"),
+        lambda: expect(page.locator("#batch-which input")).to_have_value("Cut-out"),
+    )
+    walk.act(
+        "Drop the pictures.",
+        lambda: page.locator("#batch-files input[type=file]").first.set_input_files(files),
+        lambda: expect(page.locator("#batch-files")).to_contain_text("coffee"),
+    )
+    walk.act(
+        "Start.",
+        lambda: page.locator("#batch-start").click(),
+        lambda: expect(page.locator("#batch-stage")).to_contain_text("Done: 3 of 3 rows"),
+    )
+    walk.act(
+        "Make the ZIP.",
+        lambda: page.locator("#batch-pack").click(),
+        lambda: expect(page.locator("#batch-save")).to_be_visible(),
+    )
+    walk.act("Download it: the pictures and a manifest.", lambda: downloaded(page, "#batch-save"), lambda: None)
+    return walk
+
+
+def key(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
+    """A key for a program."""
+    page.goto(f"{house.url}/#api")
+    page.locator("#api-new").wait_for()
+    walk = Walk("A key for the API", page, folder)
+    secret = page.locator("#api-secret input, #api-secret textarea")
+    walk.act(
+        "Give the key a name.",
+        lambda: page.locator("#api-name input, #api-name textarea").first.fill("laptop"),
+        lambda: None,
+    )
+    walk.act(
+        "Make it. It is shown this once; the code on the page works as it stands.",
+        lambda: page.locator("#api-new").click(),
+        lambda: expect(secret).to_have_value(re.compile("^sk-dbx-")),
+    )
+    return walk
+
+
+def downloaded(page: Page, button: str) -> Path:
+    """The file that the button hands over."""
+    with page.expect_download() as caught:
+        page.locator(button).click()
+    return Path(caught.value.path())
+
+
+def chosen(page: Page, field: str, option: str) -> None:
+    """An option of a dropdown."""
+    page.locator(field).click()
+    page.get_by_role("option", name=option).click()
+
+
+def strangers(folder: Path) -> Path:
+    """A portrait that is none of ours to the studio: ours, turned around."""
+    path = folder / "own.png"
+    with PIL.Image.open(EXAMPLES / "hopper.jpg") as photo:
+        photo.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(path)
+    return path
+
+
+def written(walks: Sequence[Walk]) -> str:
+    """The page that tells of them."""
+    made = "Made by `python -m tests.browser.walks`, which walks them in Chromium; seconds are of that run."
+    parts = ["# Walks", "", made]
+    for walk in walks:
+        count = len(walk.told)
+        parts += ["", f"## {walk.title}: {count} actions, {walk.seconds:.0f} s"]
+        for n, (sentence, name) in enumerate(walk.told, 1):
+            parts += ["", f"{n}. {sentence}", "", f"   ![{sentence}](walks/{name})"]
+    return "\n".join(parts) + "\n"
+
+
+def tabs(browser: Browser, house: Theatre) -> None:
+    """A picture of every tab, with an example in it where it takes one."""
+    with visitor(browser, house) as page:
+        page.goto(house.url)
+        page.locator(".dbx-cards").wait_for()
+        for tab in every_tab(house):
+            if tab in UNSHOWN:
+                continue
+            go(page, tab)
+            example = page.locator(f"#tab-{tab} .dbx-examples button").first
+            if example.count() and example.is_visible():
+                example.click()
+                expect(page.locator(f"#{tab}-stage")).to_contain_text("Draft")
+            page.wait_for_timeout(1200)
+            page.mouse.wheel(0, -4000)
+            picture(page, DOCS / "pictures" / "tabs" / f"{tab}.webp")
+
+
+def main() -> None:
+    """Walk, write."""
+    with tempfile.TemporaryDirectory() as data, sync_playwright() as playwright, theatre(Path(data)) as house:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        folder, walks = DOCS / "walks", []
+        with visitor(browser, house) as page:
+            walks.append(headshot(page, house, strangers(Path(data)), folder))
+        for walk in (product, batch, key):
+            with visitor(browser, house) as page:
+                walks.append(walk(page, house, folder))
+        (DOCS / "walks.md").write_text(written(walks), encoding="utf-8")
+        tabs(browser, house)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""German covers the page, and its words can be looked up as Gradio and page.js do."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+
+from pipelines.desk import Desk
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files
+from pipelines.jobs import Jobs
+from pipelines.models import profiles
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.parts.ingest import Ingest
+from pipelines.settings import Settings
+from tests.loops import in_loop
+from ui import blocks
+from ui.access import Access
+from ui.rest.keys import Keys
+from ui.speech import GERMAN, covered
+
+MOST = 0.8
+"""Share of the page's words: tools come faster than words, and what has none yet stays English."""
+SPOKEN = ("label", "info", "placeholder", "value", "choices")
+UNSPOKEN = ("code", "dropdown", "radio", "textbox", "number", "slider", "checkboxgroup")
+
+
+def said(component: dict[str, object]) -> list[str]:
+    """The words of one component of the page's config."""
+    props = component["props"]
+    assert isinstance(props, dict)
+    found = []
+    for name in SPOKEN:
+        value = props.get(name)
+        if name == "choices":
+            found += [row[0] for row in value or []]
+        elif isinstance(value, str) and not (name == "value" and component["type"] in UNSPOKEN):
+            plain = re.sub(r"<style>.*?</style>", "", value, flags=re.S)
+            found += re.split(r"<[^>]*>", plain) if component["type"] == "html" else [value]
+    return [unescape(text).strip() for text in found if re.search("[a-z]{2}", str(text))]
+
+
+def test_german_covers_the_page(tmp_path: Path) -> None:
+    files, ingest = Files(tmp_path), Ingest(workers=1)
+    settings = Settings(data=tmp_path)
+    jobs, keys = Jobs(tmp_path, LocalEngine(Cache(FAMILIES), files)), Keys(tmp_path)
+    desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest)
+    try:
+        page = in_loop(lambda: blocks.build(desk, Access(settings, keys)))
+        words = {text for row in page.get_config_file()["components"] for text in said(row)}
+    finally:
+        jobs.close()
+        ingest.close()
+        files.close()
+        keys.close()
+    assert len(words) > 300
+    missing = sorted(text for text in words if not covered(text))
+    assert len(missing) / len(words) < 1 - MOST, missing
+
+
+def test_every_gap_in_a_phrase_has_one_in_its_german() -> None:
+    assert not [key for key, text in GERMAN.items() if key.count("{}") != text.count("{}")]
+    assert not [key for key in GERMAN if re.sub(r"\{\}", "", key).count("{")]
+
+
+def test_no_german_is_english_that_means_something_else() -> None:
+    """Gradio translates first and page.js what it finds then: a phrase must not be translated twice."""
+    assert not {key: text for key, text in GERMAN.items() if GERMAN.get(text, text) != text}
+
+
+def test_a_phrase_of_several_parts_is_covered_when_each_is() -> None:
+    assert covered("Draft · Cutting out · step 1 of 2 · about 7 s left")
+    assert not covered("Draft · Something new")

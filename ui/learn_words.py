@@ -1,0 +1,193 @@
+"""What the page on inference says and draws, as escaped HTML: diagram, steps to scrub, bars; looks nothing up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+TITLE = "What is inference?"
+LEDE = "A trained model meets a picture it has never seen and answers. Answering is inference, and you can watch it."
+STAY = "Make a picture with any tool, then come back: this page shows that very one. Until then it is an example."
+WHY = (
+    ("In real time", "A model learns once, for days. It answers every time somebody asks, while they wait."),
+    ("Efficient", "Learning is paid once, answering each time: a half saved here is a half saved for ever."),
+    ("Scalable", "One loaded model serves everybody in turn. More people need more devices, not more learning."),
+)
+FASTER = (
+    ("Fewer steps", "Models that were taught to get there in 4 steps instead of 40 cost a tenth."),
+    ("Smaller numbers", "16 bits instead of 32: half to read, and newer processors take more at once. Measured above."),
+    ("Together", "A graphics card answers several pictures in one go; two cores are busy with one. Measured above."),
+    ("Better hardware", "The same steps on a card with a thousand times the arithmetic. Computed above."),
+    ("Stay loaded", "Reading a model takes longer than one answer, so it stays in memory between two pictures."),
+)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One step as it was told: its stage, which of how many, seconds since the start, a picture as a data URL."""
+
+    stage: str
+    index: int
+    total: int
+    at: float
+    picture: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """`rate` is TFLOP/s reached, `source` where it is from."""
+
+    name: str
+    rate: float
+    source: str
+
+
+DEVICES: tuple[Device, ...] = (
+    Device("2 processor cores, 32 bits", 0.267, "counted from 10.2 TFLOP a step"),
+    Device("2 processor cores, 16 bits", 0.443, "counted from 10.2 TFLOP a step"),
+    Device("TPU v5e, 16 bits", 197 / 1.25, "its published peak of 197 TFLOP/s, less a fifth"),
+    Device("GPU (H100), 16 bits", 750 / 1.25, "750 TFLOP/s, less a fifth; the best published runs reach 570 to 602"),
+)
+STEP_TFLOP = 10.2
+"""One step of FLUX.2 klein 4B at 512 px, two operations a multiply-add."""
+STEPS = 4
+
+
+def head() -> str:
+    """What the page is."""
+    return f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>'
+
+
+def way(before: str, after: str, models: Sequence[str], told: str) -> str:
+    """Input -> model -> output, with the pictures as data URLs."""
+    names = "".join(f"<li>{escape(name)}</li>" for name in models)
+    arrow = '<svg class="dbx-arrow" viewBox="0 0 48 24" aria-hidden="true"><path d="M2 12h40m-9-8 9 8-9 8"/></svg>'
+    return (
+        f'<figure class="dbx-way"><div class="dbx-stop"><b>Input</b><img src="{before}" alt="The picture that went in">'
+        f'</div>{arrow}<div class="dbx-stop"><b>Model</b>{_net()}<ul>{names}</ul></div>{arrow}'
+        f'<div class="dbx-stop"><b>Output</b><img src="{after}" alt="The picture that came out"></div>'
+        f"<figcaption>{escape(told)}</figcaption></figure>"
+    )
+
+
+def _net() -> str:
+    """Three layers of a net, for the eye alone."""
+    columns = [[20, 50, 80], [8, 36, 64, 92], [35, 65]]
+    at = [(24 + 56 * n, y) for n, column in enumerate(columns) for y in column]
+    pairs = [(a, b) for a in at for b in at if b[0] - a[0] == 56]
+    lines = "".join(f'<line x1="{a[0]}" y1="{a[1]}" x2="{b[0]}" y2="{b[1]}"/>' for a, b in pairs)
+    dots = "".join(f'<circle cx="{x}" cy="{y}" r="6"/>' for x, y in at)
+    return f'<svg class="dbx-net" viewBox="0 0 160 100" aria-hidden="true">{lines}{dots}</svg>'
+
+
+def film(frames: Sequence[Frame]) -> str:
+    """Every step that was seen, under a slider; the last one is in front."""
+    if not frames:
+        return ""
+    last = len(frames) - 1
+    images = "".join(
+        f'<img src="{row.picture}" alt="{escape(_told(row))}"{"" if n == last else " hidden"}>'
+        for n, row in enumerate(frames)
+    )
+    return (
+        f'<figure class="dbx-film"><div class="dbx-frames">{images}</div>'
+        f'<label><span>Step</span><input type="range" min="0" max="{last}" value="{last}" aria-label="Step to look at">'
+        f'</label><figcaption role="status">{escape(_told(frames[last]))}</figcaption></figure>'
+    )
+
+
+def _told(row: Frame) -> str:
+    step = f", step {row.index} of {row.total}" if row.total > 1 else ""
+    return f"{row.stage}{step}, after {row.at:.2f} s"
+
+
+def spent(timings: Mapping[str, float]) -> str:
+    """Where the time went, as bars in the order of the work."""
+    rows = [(stage, seconds, f"{seconds:.2f} s") for stage, seconds in timings.items() if seconds >= 0.005]
+    return bars(rows) if rows else ""
+
+
+def bars(rows: Sequence[tuple[str, float, str]]) -> str:
+    """(name, length, what is said beside it), each as long as its share of the longest."""
+    longest = max((length for _, length, _ in rows), default=0.0) or 1.0
+    each = "".join(
+        f'<li><span>{escape(name)}</span><i style="--share:{max(length / longest, 0.004):.4f}"></i>'
+        f"<b>{escape(said)}</b></li>"
+        for name, length, said in rows
+    )
+    return f'<ol class="dbx-bars">{each}</ol>'
+
+
+def measured(found: Mapping[str, Any]) -> str:
+    """The same work in two precisions and two batches, as bars."""
+    rows = [
+        (f"{row['bits']} bits, {row['batch']} at a time", row["seconds"], f"{row['seconds'] * 1000:.0f} ms each")
+        for row in found["cases"]
+    ]
+    return bars(rows) + f"<p>{escape(verdict(found))}</p>"
+
+
+def verdict(found: Mapping[str, Any]) -> str:
+    """What the numbers say, whichever way they fell."""
+    took = {(row["bits"], row["batch"]): row["seconds"] for row in found["cases"]}
+    narrow, together = _beside(took[32, 1], took[16, 1]), _beside(took[32, 1], took[32, 4])
+    return (
+        f"A piece of your photo, made four times larger by a small net. 16 bits instead of 32: {narrow} here, "
+        f"and its pixels differ by {found['difference']:.2f} of 255. Four at a time instead of one: {together} here; "
+        "a graphics card gets 2.8 times as many small pictures done that way."
+    )
+
+
+def _beside(before: float, after: float) -> str:
+    """`after` against `before`, in words."""
+    if after < 0.95 * before:
+        return f"{before / after:.1f} times as fast"
+    return f"{after / before:.1f} times as slow" if after > 1.05 * before else "as fast"
+
+
+def devices(steps: int = STEPS) -> str:
+    """Seconds for one 512 px picture of a 4-billion model, on a scale where each line is ten times the one before."""
+    marks = "".join(
+        f'<g class="dbx-tick"><line x1="{_x(s)}" x2="{_x(s)}" y1="8" y2="176"/>'
+        f'<text x="{_x(s)}" y="196">{s:g} s</text></g>'
+        for s in (0.01, 0.1, 1, 10, 100, 1000)
+    )
+    rows = "".join(_device(row, n, steps) for n, row in enumerate(DEVICES))
+    sources = "".join(f"<li>{escape(row.name)}: {escape(row.source)}.</li>" for row in DEVICES)
+    return (
+        f'<figure class="dbx-plot" data-flop="{STEP_TFLOP}"><svg viewBox="0 0 640 204" role="img" '
+        f'aria-label="Seconds for a picture on four devices">{marks}{rows}</svg>'
+        f'<label><span>Steps</span><input type="range" min="1" max="50" '
+        f'value="{steps}" aria-label="Steps of the drawing"><output>{steps}</output></label>'
+        "<figcaption><b>Computed, not measured here:</b> steps × arithmetic of one step of FLUX.2 klein 4B at 512 px "
+        f"(10.2 TFLOP) ÷ what the device reaches.</figcaption><ul>{sources}</ul></figure>"
+    )
+
+
+def _device(row: Device, n: int, steps: int) -> str:
+    seconds, y = steps * STEP_TFLOP / row.rate, 26 + 42 * n
+    return (
+        f'<g class="dbx-dot" data-rate="{row.rate:.3f}"><text x="0" y="{y}">{escape(row.name)}</text>'
+        f'<line x1="0" x2="{_x(seconds):.1f}" y1="{y + 12}" y2="{y + 12}"/>'
+        f'<circle cx="{_x(seconds):.1f}" cy="{y + 12}" r="7"/>'
+        f'<text class="dbx-said" x="636" y="{y}">{float(f"{seconds:.2g}"):g} s</text></g>'
+    )
+
+
+def _figures(seconds: float) -> str:
+    """To two figures, without an exponent."""
+    return f"{float(f'{seconds:.2g}'):g}"
+
+
+def _x(seconds: float) -> float:
+    """0.01 s to 1000 s over 20 to 620."""
+    return round(20 + 600 * (math.log10(min(max(seconds, 0.01), 1000)) + 2) / 5, 1)
+
+
+def cards(rows: Sequence[tuple[str, str]]) -> str:
+    """A name and a sentence each."""
+    each = "".join(f"<li><h3>{escape(name)}</h3><p>{escape(text)}</p></li>" for name, text in rows)
+    return f'<ul class="dbx-points">{each}</ul>'
