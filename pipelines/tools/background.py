@@ -240,6 +240,6 @@ TOOL = Tool(
         "Checks the source, and mends light and softness",
     ),
     limits=("Invented scenes need a GPU model; here they are chosen from built-in ones",),
-    with_model=(("Invented scenes", "text"),),
+    with_model=(("Invented scenes", "image"),),
     examples=("astronaut", "hopper", "coffee"),
 )
