@@ -30,7 +30,7 @@ from ui import rest
 from ui.access import Access
 from ui.rest.keys import Keys
 
-PROFILE = Profile("embedded", {}, "Embedded")
+PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
 
 
 class Scene(Params):
