@@ -27,6 +27,7 @@ from ui.pictures import TEMPORARY
 from ui.speech import GERMAN
 from ui.start import Start
 from ui.tab import TILES, Handed, Seat, lay_out, tile_styles
+from ui.telling import whole
 from ui.theme import FAVICON, head, show_card, theme
 
 TITLE = "DesignerBox"
@@ -91,6 +92,9 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
         _ask_once(start, events)
         _follow_link(page, tabs, events, desk)
     _show_no_progress(page)
+    for event in page.fns.values():
+        if event.fn is not None:
+            event.fn = whole(event.fn)
     return page
 
 
