@@ -8,6 +8,8 @@ import sqlite3
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +23,8 @@ from pipelines.types import Image, NotFound
 
 Role = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
 PUBLIC = "*"
+UNSURE_SECONDS = 60.0
+"""What was written this long before the studio ended may not have reached the disk."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -65,11 +69,14 @@ class Files:
         self.data = root
         self.root = root / "files"
         self.root.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._db = sqlite3.connect(root / "files.sqlite3", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute(_SCHEMA)
+        self._later: set[Path] = set()
+        """Written, and not known to lie on the disk yet."""
+        self._mend()
 
     def add(self, image: Image, owner: str, role: Role) -> str:
         """Keep an ingested picture (H x W x 3 or 4) losslessly and return its id. Raises `disk_full`."""
@@ -81,16 +88,20 @@ class Files:
         self._record(file_id, owner, role, "png", path, image.shape[1], image.shape[0], digest)
         return file_id
 
-    def add_encoded(self, data: bytes, image: Image, format: str, owner: str, role: Role, name: str = "") -> str:
+    def add_encoded(
+        self, data: bytes, image: Image, format: str, owner: str, role: Role, name: str = "", *, later: bool = False
+    ) -> str:
         """Keep finished bytes as they are (they carry their own metadata); the id is that of these bytes.
 
         `image` is the picture, or the first frame of what is no picture: size and `sha256` are its. `name` is what a
-        visitor should save it as, ending included.
+        visitor should save it as, ending included. `later` waits for no disk: `sync` does, within seconds.
         """
         file_id = f"file-{hashlib.sha256(data).hexdigest()[:40]}"
         path = self.root / (f"{file_id}-{name}" if name else f"{file_id}.{format}")
-        self.write(path, data)
-        self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], pixels_sha256(image))
+        self.write(path, data, later=later)
+        sha256 = pixels_sha256(image)
+        with self._lazily() if later else nullcontext():
+            self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], sha256)
         return file_id
 
     def add_table(self, data: bytes, owner: str, role: Role) -> str:
@@ -114,7 +125,7 @@ class Files:
     def _past(self, file_id: str, owner: str) -> Path:
         return self.root / f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}.c2pa"
 
-    def write(self, path: Path, data: bytes) -> None:
+    def write(self, path: Path, data: bytes, *, later: bool = False) -> None:
         """Write beside and move into place, so that no half file is ever seen. Raises `disk_full`."""
         part = path.with_name(f".part-{uuid.uuid4().hex}")
         with told_when_full():
@@ -122,11 +133,43 @@ class Files:
                 with part.open("wb") as file:
                     file.write(data)
                     file.flush()
-                    os.fsync(file.fileno())  # else a power cut leaves the name without the bytes
+                    if not later:
+                        os.fsync(file.fileno())  # else a power cut leaves the name without the bytes
                 os.replace(part, path)
             except OSError:
                 part.unlink(missing_ok=True)
                 raise
+        if later:
+            self._later.add(path)
+
+    @contextmanager
+    def _lazily(self) -> Iterator[None]:
+        """Rows that a power cut may forget."""
+        with self._lock:
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                yield
+            finally:
+                self._db.execute("PRAGMA synchronous=FULL")
+
+    def sync(self) -> int:
+        """Bring to the disk what was written for `later`, rows last; how many files that were."""
+        paths: list[Path] = []
+        with suppress(KeyError):  # others may add meanwhile
+            while True:
+                paths.append(self._later.pop())
+        for path in (*paths, self.data / "files.sqlite3-wal") if paths else ():
+            with suppress(FileNotFoundError), path.open("rb") as file:  # deleted meanwhile
+                os.fsync(file.fileno())
+        return len(paths)
+
+    def _mend(self) -> None:
+        """Forget the newest files whose bytes a power cut took, so that nobody is handed half of one."""
+        newest = "SELECT id, path, bytes FROM files WHERE created > (SELECT MAX(created) FROM files) - ?"
+        for row in self._db.execute(newest, (UNSURE_SECONDS,)).fetchall():
+            path = self.root / row["path"]
+            if not path.exists() or path.stat().st_size != row["bytes"]:
+                self._db.execute("DELETE FROM files WHERE id = ?", (row["id"],))
 
     def _record(self, file_id: str, owner: str, role: str, format: str, path: Path, w: int, h: int, sha: str) -> None:
         row = (file_id, owner, role, format, path.name, w, h, path.stat().st_size, sha, time.time())
@@ -210,6 +253,7 @@ class Files:
 
     def close(self) -> None:
         """Close the index."""
+        self.sync()
         with self._lock:
             self._db.close()
 

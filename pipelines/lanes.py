@@ -207,6 +207,8 @@ class Lanes:
             if time.monotonic() >= due:
                 due = time.monotonic() + BEAT
                 self._beat(job.id, stream)
+                with self._work:
+                    self._do_chores()
         self._settle(job, result, stream.error)
 
     def _attach(self, job_id: str, stream: Stream) -> None:

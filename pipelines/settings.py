@@ -16,7 +16,10 @@ _TRUE = {"1", "true", "yes", "on"}
 
 @dataclass(frozen=True)
 class Settings:
-    """One run's settings. Every field has a flag and an environment twin `DESIGNERBOX_…`."""
+    """One run's settings. Every field has a flag and an environment twin `DESIGNERBOX_…`, but for what a Space is told.
+
+    `oauth`: visitors of this Space may sign in with Hugging Face; `space_author` is the account that it belongs to.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -36,6 +39,8 @@ class Settings:
     devices: int = 0
     compile: bool = False
     commercial: bool = True
+    oauth: bool = False
+    space_author: str = ""
 
     @property
     def loopback(self) -> bool:
@@ -64,6 +69,8 @@ class Settings:
         """Settings from parsed flags; `SYSTEM=spaces` binds every interface, as Spaces needs."""
         env = os.environ if environ is None else environ
         spaces = env.get("SYSTEM") == "spaces"
+        # What a Space is told by its host: whether `hf_oauth` is on, and whose it is.
+        oauth, author = spaces and bool(env.get("OAUTH_CLIENT_ID")), env.get("SPACE_AUTHOR_NAME", "") if spaces else ""
         settings = cls(
             host="0.0.0.0" if spaces and args.host == cls.host else args.host,
             port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
@@ -72,6 +79,7 @@ class Settings:
             webhooks_private=args.webhooks_private,
             devices=args.devices,
             compile=args.compile, commercial=args.commercial,
+            oauth=oauth, space_author=author,
         )  # fmt: skip
         return settings if args.keep_days is not None else replace(settings, keep_days=usual_days(settings))
 

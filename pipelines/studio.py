@@ -321,7 +321,7 @@ class JobStudio:
         made = self._made(draft)
         data = self._signed(encode(image, format, xmp(inside, **made), quality), format, source_type(**made))
         name = self._named(draft.names[n], format) if draft.names else ""
-        file_id = self._files.add_encoded(data, image, format, self.job.owner, "result", name)
+        file_id = self._files.add_encoded(data, image, format, self.job.owner, "result", name, later=self.job.waited)
         return self._file(file_id, "result")
 
     def _made(self, draft: Draft) -> dict[str, bool]:
@@ -341,14 +341,18 @@ class JobStudio:
     def _write_extra(self, extra: Extra, draft: Draft) -> File:
         data = self._signed(extra.data, extra.format, source_type(**self._made(draft)))
         name = self._named(extra.name, extra.format)
-        owner, frame = self.job.owner, extra.frames[0]
-        return self._file(self._files.add_encoded(data, frame, extra.format, owner, extra.role, name), extra.role)
+        owner, frame, later = self.job.owner, extra.frames[0], self.job.waited
+        return self._file(
+            self._files.add_encoded(data, frame, extra.format, owner, extra.role, name, later=later), extra.role
+        )
 
     def _write_matte(self, alpha: Alpha) -> File:
         grey = np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)
         image = np.repeat(grey[..., None], 3, axis=2)
         data = self._signed(encode_png(image), "png", MATTE_SOURCE)
-        return self._file(self._files.add_encoded(data, image, "png", self.job.owner, "matte"), "matte")
+        return self._file(
+            self._files.add_encoded(data, image, "png", self.job.owner, "matte", later=self.job.waited), "matte"
+        )
 
     def _signed(self, data: bytes, format: str, source: str) -> bytes:
         """The file with its content credentials: the last thing that is done to it."""

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ class Table:
     def insert(self, job: Job, slot: tuple[str, int] | None) -> bool:
         """Queue `job`; False when the row `slot` (batch id, row) of its batch has a job already."""
         batch_id, row = slot or (None, None)
-        with self._lazily() if job.draft else self.lock:
+        with self._lazily() if job.draft or job.waited else self.lock:
             return bool(
                 self.db.execute(
                     "INSERT INTO jobs (id, owner, job, status, draft, batch, created, batch_id, batch_row) "
@@ -125,7 +124,7 @@ class Table:
         Its files lie on the disk by then. A power cut that forgets the end leaves a job that is done again, to the same
         files.
         """
-        told = json.dumps(asdict(result)) if result else None
+        told = json.dumps(_plain(result)) if result else None
         with self._lazily():
             return self._mine(
                 "status = ?, finished = ?, result = ?, error = ?, worker = NULL, lease = NULL",
@@ -262,6 +261,11 @@ class Table:
         """Close the connection."""
         with self.lock:
             self.db.close()
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    """As `result_of` reads it. A receipt is plain already; `asdict` would copy all of it."""
+    return {"files": [vars(file) for file in result.files], "receipt": result.receipt, "seconds": result.seconds}
 
 
 def result_of(row: sqlite3.Row) -> Result | None:

@@ -274,6 +274,7 @@ class Job(BaseModel):
     `consent` is when the owner said that the person in the photo agrees, as Unix time. `notices` are what the door had
     to say about the pictures, for the receipt. `helper`: a page ordered it for its own use, so it is in no list.
     `watermark`: pictures outside Exact get the invisible mark.
+    `waited`: its caller holds the line and is gone with a power cut, so nothing of it has to lie on the disk at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -293,6 +294,7 @@ class Job(BaseModel):
     helper: bool = False
     watermark: bool = False
     adapters: dict[str, float] = Field(default_factory=dict)
+    waited: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,20 @@ NOTE = Tool("note", "Note", "For tests.", Note, _note)
 @contextmanager
 def page_of(root: Path) -> Iterator[tuple[str, Served, Access]]:
     """Its address, the house behind it, and who may come in."""
+    with opened(root, Settings(data=root, host="0.0.0.0", spaces=True), (NOTE,)) as page:
+        yield page
+
+
+@contextmanager
+def opened(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tuple[str, Served, Access]]:
+    """The same with settings and tools of one's own."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    settings = Settings(data=root, host="0.0.0.0", spaces=True)
-    with served(root, settings=settings, tools=(NOTE,)) as house:
+    with served(root, settings=settings, tools=tools) as house:
         access = Access(settings, house.keys)
         built = in_loop(lambda: blocks.build(house.desk, access))
         routes = [*rest.routes(house.desk, access), *blocks.routes()]
         _, url, _ = built.queue(default_concurrency_limit=None).launch(
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
+            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, auth=access.gradio_auth(),
             app_kwargs={"routes": routes, "middleware": access.middleware()}, **blocks.launch_arguments(),
         )  # fmt: skip
         gc.collect()

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
-import httpx
-import PIL.Image
 import pytest
 from starlette.requests import Request
 
 from pipelines.settings import Settings
+from pipelines.tools import TOOLS
 from pipelines.types import BadInput
 from tests.loops import in_loop
-from tests.serving import served
 from ui import access_page
 from ui.access import Access
 from ui.access_page import AccessPage, about, listed, samples
+from ui.code import Door
 from ui.rest.keys import Bounds, Key, Keys, Used
 
 
@@ -32,49 +28,26 @@ def visiting(host: str = "127.0.0.1:7860", username: str | None = None, **header
     return SimpleNamespace(request=Request(scope), username=username)
 
 
+def _examples() -> list[Any]:
+    return [SimpleNamespace(name=name, file_id=f"file-{name}") for name in "abc"]
+
+
 def page(root: Path, **settings: Any) -> AccessPage:
     access = Access(Settings(data=root, **settings), Keys(root))
+    desk: Any = SimpleNamespace(tools=TOOLS[:1], examples=_examples, lacks=lambda *_: ())
 
     def make() -> AccessPage:
         with gr.Blocks():
-            return AccessPage(access)
+            return AccessPage(access, desk)
 
     return in_loop(make)
 
 
-@pytest.mark.parametrize("key", ["", "needed"])
-def test_the_python_code_draws_a_picture_as_it_stands(tmp_path: Path, key: str) -> None:
-    settings = Settings(data=tmp_path, require_key=bool(key))
-    with served(tmp_path, settings=settings) as here:
-        _, code, _ = samples(here.url, needs_key=bool(key))
-        code = code.replace("1024x1024", "64x64")
-        secret = here.keys.new("test")
-        subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60, env={"DESIGNERBOX_KEY": secret}
-        )
-    with PIL.Image.open(tmp_path / "picture.png") as picture:
-        assert picture.size == (64, 64)
-
-
-def test_the_shell_code_names_a_route_and_fields_that_exist(tmp_path: Path) -> None:
-    with served(tmp_path) as here:
-        code, _, _ = samples(here.url, needs_key=False)
-        parts = shlex.split(code.replace("\\\n", " "))
-        fields = [part.split("=", 1) for part in parts if "=" in part]
-        form = [(name, (None, value.replace("1024", "64"))) for name, value in fields]
-        answer = httpx.post(parts[1], files=form, timeout=30)
-        assert answer.status_code == 200
-        assert answer.json()["status"] == "done"
-
-
-def test_code_names_the_key_where_one_is_needed_and_never_shows_one() -> None:
-    for code in samples("http://here", needs_key=True):
-        assert "DESIGNERBOX_KEY" in code
-        assert "sk-dbx-" not in code
-    for code in samples("http://here", needs_key=False):
-        assert "DESIGNERBOX_KEY" not in code
+def test_the_code_names_the_key_where_one_is_needed() -> None:
     assert "every call needs one" in about("http://here", needs_key=False).lower()
     assert "Every call needs a key" in about("http://here", needs_key=True)
+    for code in samples(TOOLS[0], Door("http://here")):
+        assert "DESIGNERBOX_KEY" not in code
 
 
 @pytest.mark.parametrize(

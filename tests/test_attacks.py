@@ -63,7 +63,7 @@ from pipelines.parts.reports import AN_HOUR, Reports
 from pipelines.parts.write import encode, xmp
 from pipelines.settings import Settings
 from pipelines.stream import drain
-from pipelines.tools import TOOLS
+from pipelines.tools import TOOLS, tool
 from pipelines.types import Adapter, BadInput, Busy, Job, ModelUnavailable, Result, Tool
 from tests.hostile import NAMES, png, polyglot, text_bomb
 from tests.pages import events, page_of, submit, takers
@@ -72,6 +72,7 @@ from tests.test_rest import FOREVER, RUN, failure, photo
 from tests.watching import noisy
 from ui import words
 from ui.access import COOKIE, Access
+from ui.code import Door, asked, curl
 from ui.library import facts
 from ui.links import address_of
 
@@ -299,11 +300,9 @@ def test_16_a_prompt_is_text_on_the_page() -> None:
 
 def test_17_a_prompt_stays_one_word_of_a_copied_command() -> None:
     evil = "'; rm -rf ~; echo $(id) `id` \n\\"
-    job = Job(
-        id="job-x", tool="background", params={"prompt": evil}, seed=1, profile="x", specs={}, owner="me", created=0.0
-    )
-    parts = shlex.split(words.curl(job, {}, (), "http://127.0.0.1", False))
-    assert f"prompt={evil}" in parts
+    what = asked(tool("background"), {"prompt": evil}, lambda _: False)
+    parts = shlex.split(curl(what, Door("http://127.0.0.1")))
+    assert parts[parts.index("--form-string") + 1] == f"prompt={evil}"
     assert not {"rm", ";", "id"} & set(parts)
 
 
@@ -399,7 +398,7 @@ def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Se
     mine, made = plans_of_ann(house)
     with httpx.Client(base_url=url, timeout=20) as browser:
         listed = browser.get("/gradio_api/info").json()
-        assert (listed["named_endpoints"], listed["unnamed_endpoints"]) == ({}, {})
+        assert (set(listed["named_endpoints"]), listed["unnamed_endpoints"]) == ({"/note"}, {})
         browser.get("/")
         rows = [row for row in events(browser) if row["backend_fn"]]
         told = "".join(called(browser, row["api_name"], [mine] * len(row["inputs"])) for row in rows)

@@ -56,3 +56,29 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(files: Files, monkeypatch: 
     assert (caught.value.code, caught.value.status) == ("disk_full", 503)
     monkeypatch.undo()
     assert not list(files.root.iterdir())
+
+
+def test_what_may_wait_for_the_disk_is_there_at_once_and_brought_to_it(files: Files) -> None:
+    image = noisy(20, 20)
+    file_id = files.add_encoded(b"bytes", image, "png", "a", "result", later=True)
+    assert files.path(file_id).read_bytes() == b"bytes"
+    assert (files.sync(), files.sync()) == (1, 0)
+    gone = files.add_encoded(b"others", image, "png", "a", "result", later=True)
+    files.path(gone).unlink()
+    assert files.sync() == 1
+
+
+def test_a_file_that_a_power_cut_took_is_not_there_at_the_next_start(tmp_path: Path) -> None:
+    first = Files(tmp_path)
+    whole, half, lost = (
+        first.add_encoded(name * 9, noisy(20, 20), "png", "a", "result", later=True) for name in (b"w", b"h", b"l")
+    )
+    first.path(half).write_bytes(b"")
+    first.path(lost).unlink()
+    first.close()
+    second = Files(tmp_path)
+    assert second.info(whole, "a").bytes == 9
+    for file_id in (half, lost):
+        with pytest.raises(NotFound):
+            second.info(file_id, "a")
+    second.close()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import pytest
 
 from pipelines.tools import TOOLS
@@ -15,7 +13,6 @@ JOB = Job(
     "consent": True, "size": 1024, "matte": None}, seed=7, profile="embedded", specs={"backdrop": "backdrops"},
     owner="me", created=0.0,
 )  # fmt: skip
-DEFAULTS = {"preset": "linkedin", "background": "", "seed": None, "consent": False, "size": 1024, "matte": None}
 
 
 def result(mode: str = "exact", changed: int = 0, models: tuple[str, ...] = ("backdrops",)) -> Result:
@@ -24,24 +21,6 @@ def result(mode: str = "exact", changed: int = 0, models: tuple[str, ...] = ("ba
         "notices": ["Check this <edge>."],
     }  # fmt: skip
     return Result((File("f", "result", 820, 1024, "png", "0"),), receipt, 1.23)
-
-
-def test_code_makes_the_same_picture_and_says_no_more_than_it_must() -> None:
-    parts = shlex.split(words.curl(JOB, DEFAULTS, ("photo", "matte"), "http://here", False))
-    assert parts[:2] == ["curl", "http://here/v1/tools/headshot"]
-    fields = {part for part in parts if "=" in part}
-    assert fields == {"photo=@photo.png", "preset=park", "background=it's & <b>", "seed=7", "consent=true"}
-
-
-def test_code_names_each_of_several_pictures() -> None:
-    job = JOB.model_copy(update={"params": {"photos": ["file-1", "file-2"]}})
-    parts = shlex.split(words.curl(job, {}, ("photos",), "http://here", False))
-    assert [part for part in parts if "=" in part] == ["photos=@photos-1.png", "photos=@photos-2.png"]
-
-
-def test_code_names_the_key_where_one_is_needed_without_showing_one() -> None:
-    text = words.curl(JOB, DEFAULTS, ("photo",), "http://here", True)
-    assert '"Authorization: Bearer $DESIGNERBOX_KEY"' in text
 
 
 def test_no_word_of_a_visitor_becomes_markup() -> None:

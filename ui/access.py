@@ -7,7 +7,8 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -23,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.settings import Settings
 from pipelines.types import StudioError
+from ui.code import Door
 from ui.edge import Edge
 from ui.limits import Limits
 from ui.metrics import Metrics
@@ -38,7 +40,7 @@ COOKIE = "dbx_visitor"
 LOCAL = "local"
 _YEAR = 365 * 24 * 3600
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_NOT_A_PAGE = ("/v1", "/gradio_api", "/healthz", "/metrics", "/s/")
+_NOT_A_PAGE = ("/v1", "/gradio_api", "/healthz", "/metrics", "/s/", "/mcp")
 
 # The key that opened the page, handed from the login check to the answer that carries it home as a cookie.
 _opened_with: ContextVar[list[str] | None] = ContextVar("opened_with", default=None)
@@ -89,6 +91,11 @@ class Access:
         """Whether the page's password is a key."""
         s = self.settings
         return s.public and s.require_key and not s.auth and not s.spaces
+
+    def door(self, base: str) -> Door:
+        """What code that is copied from the page has to bring along. `base` is the page's own address."""
+        page = "login" if self.settings.auth else "key" if self.page_takes_key else ""
+        return Door(base, self.needs_key, page)
 
     # ------------------------------------------------------------ REST
 
@@ -151,6 +158,8 @@ class Access:
             return LOCAL
         if self.settings.auth:
             return f"user:{request.username}"
+        if (account := self.signed_in(request)) is not None:
+            return f"hf:{account['sub']}"
         if not (self.settings.spaces or self.page_takes_key):
             return LOCAL
         # Where cookies are blocked, a visitor is at least the tab: its hash is random and known to nobody else.
@@ -160,8 +169,20 @@ class Access:
         """Whom the log names, hashed, as the sender of a report: the visitor's cookie, else nobody in particular."""
         return self._cookie_owner(request.headers) or ("somebody" if self.settings.public else LOCAL)
 
+    def client(self, request: gr.Request | None) -> str:
+        """The owner of a program that calls the page's named events.
+
+        Raises `invalid_api_key` for another site's page, which could otherwise work with its reader's rights.
+        """
+        raw = request.request if request is not None and not self.settings.public else None
+        if raw is not None and _foreign(raw):
+            raise StudioError("A web page of another address may not call this studio.", code="invalid_api_key")
+        return self.visitor(request)
+
     def administers(self, request: gr.Request | None) -> bool:
         """Whether this page visitor may make and revoke keys: who logged in, else who sits at this machine.
+
+        On a Space it is the account that the Space belongs to.
 
         Never somebody who came with a key, or through a Space or a share link without a login; nor a page of another
         site, whatever name it gave this machine.
@@ -170,7 +191,21 @@ class Access:
             return False
         if self.settings.auth:
             return bool(request.username)
+        if self.settings.space_author:
+            account = self.signed_in(request)
+            return account is not None and account["preferred_username"] == self.settings.space_author
         return not self.settings.public and not _foreign(request.request)
+
+    def signed_in(self, request: gr.Request) -> Mapping[str, str] | None:
+        """The Hugging Face account that a visitor of a Space signed in with, as its provider told it; None for none.
+
+        It stands in a cookie that is signed with the Space's own secret, and ends when the provider says.
+        """
+        raw = request.request if self.settings.oauth else None
+        told = raw.scope.get("session", {}).get("oauth_info") if raw is not None else None
+        if told is None or told.get("expires_at", 0) < time.time():
+            return None
+        return told["userinfo"]
 
     def locked_out(self, headers: Headers) -> bool:
         """Whether what a browser brings along is not of a key that works, where the page's password is a key."""
@@ -217,7 +252,7 @@ class VisitorCookie:
         self.access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(("/v1", "/healthz", "/metrics", "/s/")):
+        if scope["type"] != "http" or scope["path"].startswith(("/v1", "/healthz", "/metrics", "/s/", "/mcp")):
             return await self.app(scope, receive, send)
         if self.access.locked_out(Headers(scope=scope)):
             # The key that opened the page works no more, so the login that it gave is worth nothing either.

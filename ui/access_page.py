@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -12,9 +11,10 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.desk import Desk
-from pipelines.types import BadInput, Job
-from ui import words
+from pipelines.types import BadInput, Tool
+from ui import console, words
 from ui.access import Access
+from ui.code import WAYS, Door, asked
 from ui.rest.keys import NAME_LENGTH, SCOPES, USUAL, Bounds, Key, Used, scopes_of
 from ui.screen import Updates, address
 
@@ -30,43 +30,15 @@ SCOPELESS = "A key that may nothing opens nothing: tick what it may."
 MAY = {"read": "Look", "create": "Create", "admin": "Administer"}
 MAY_INFO = "Look: own jobs and files. Create: make and stop them. Administer: keys and figures."
 
-_PYTHON = """\
-import base64
-{more}from openai import OpenAI
-
-client = OpenAI(base_url="{base}/v1", api_key={key})
-answer = client.images.generate(
-    model="background", prompt={words}, size="1024x1024"
-)
-with open("picture.png", "wb") as file:
-    file.write(base64.b64decode(answer.data[0].b64_json))
-"""
-_SCRIPT = """\
-const answer = await fetch("{base}/v1/images/generations", {{
-  method: "POST",
-  headers: {{ "Content-Type": "application/json"{key} }},
-  body: JSON.stringify({{
-    model: "background", prompt: {words}, size: "1024x1024",
-  }}),
-}});
-const picture = (await answer.json()).data[0].b64_json; // PNG, base64
-"""
+SAMPLE = "background"
+"""The tool that the examples use, where there is one of this id; else the first."""
 
 
-def samples(base: str, needs_key: bool) -> tuple[str, str, str]:
-    """The same picture with curl, Python and JavaScript. A key is named where one is needed, and never shown."""
-    job = Job(
-        id="example", tool="background", params={"prompt": WORDS, "size": 1024}, seed=1, profile="", specs={}, owner="",
-        created=0.0,
-    )  # fmt: skip
-    more, key = ("import os\n", 'os.environ["DESIGNERBOX_KEY"]') if needs_key else ("", '"none"')
-    header = ",\n    Authorization: `Bearer ${process.env.DESIGNERBOX_KEY}`" if needs_key else ""
-    said = json.dumps(WORDS)
-    return (
-        words.curl(job, {}, (), base, needs_key),
-        _PYTHON.format(more=more, base=base, key=key, words=said),
-        _SCRIPT.format(base=base, key=header, words=said),
-    )
+def samples(tool: Tool, door: Door) -> list[str]:
+    """The same picture in every way there is. A key is named where one is needed, and never shown."""
+    words = tool.params.fields_of_kind("prompt")[:1] if tool.id == SAMPLE else ()
+    what = asked(tool, dict.fromkeys(words, WORDS), lambda _: True)
+    return [row.write(what, door) for row in WAYS]
 
 
 def about(base: str, needs_key: bool) -> str:
@@ -79,7 +51,8 @@ def about(base: str, needs_key: bool) -> str:
     return (
         f'<div class="dbx-facts"><p>Base address <code id="api-base">{escape(base)}/v1</code></p><p>{key}</p>'
         "<p>No usage limits but those that you give a key. "
-        '<a href="v1/docs" target="_blank" rel="noopener">All routes and error codes</a></p></div>'
+        '<a href="v1/docs" target="_blank" rel="noopener">All routes and error codes</a></p>'
+        f"<p>For agents, the same tools over MCP: <code>{escape(base)}/mcp</code>, with the same keys.</p></div>"
     )
 
 
@@ -117,22 +90,25 @@ def _day(when: float) -> str:
 
 def fill(page: gr.Tab, desk: Desk, access: Access) -> None:
     """Lay the page out in its tab, and wire it."""
-    AccessPage(access).wire(page)
+    AccessPage(access, desk).wire(page)
 
 
 class AccessPage:
     """The tab's parts and what happens when they are touched. Every handler asks anew who is there."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, desk: Desk) -> None:
         self.access = access
+        self.tool = next((row for row in desk.tools if row.id == SAMPLE), desk.tools[0])
         gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
         with gr.Row(elem_classes=["dbx-access"]):
             with gr.Column(scale=7, min_width=320):
                 self.about = gr.HTML("", elem_id="api-about")
-                languages: Sequence[Any] = (("curl", "shell"), ("Python", "python"), ("JavaScript", "javascript"))
+                gr.HTML(console.page(desk), elem_id="api-console")
+                gr.HTML("<h2>Code</h2><p>Every tool has its own under Generate, for what is set there.</p>")
+                languages: list[Any] = [row.language for row in WAYS]
                 self.codes = [
-                    gr.Code("", language=language, label=name, interactive=False, elem_id=f"api-{language}")
-                    for name, language in languages
+                    gr.Code("", language=language, label=row.title, interactive=False, elem_id=f"api-{row.id}")
+                    for row, language in zip(WAYS, languages, strict=True)
                 ]
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 gr.HTML("<h2>Keys</h2>")
@@ -182,7 +158,7 @@ class AccessPage:
         allowed = self.access.administers(request)
         filled: dict[Any, Any] = {
             self.about: about(base, needed),
-            **dict(zip(self.codes, samples(base, needed), strict=True)),
+            **dict(zip(self.codes, samples(self.tool, self.access.door(base)), strict=True)),
             self.desk: gr.update(visible=allowed),
             self.refused: gr.update(visible=not allowed),
         }

@@ -12,10 +12,11 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from pipelines.desk import Desk
-from ui import access_page, batch_events, home, learn, settings_page, verify
+from ui import access_page, batch_events, home, learn, named, settings_page, verify
 from ui.access import Access
 from ui.batch_events import BatchEvents
 from ui.brush import BrushEvents
+from ui.code_events import CodeEvents
 from ui.events import Events
 from ui.gallery import GalleryEvents
 from ui.kept_page import TITLE as TITLE_OF_KEPT
@@ -71,6 +72,8 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=TEMPORARY, fill_width=True) as page:
         styles = "".join(tile_styles(tool) for tool in desk.tools)
         gr.HTML(f"<style>{styles}</style>{_brand()}", elem_classes=["dbx-brand"])
+        if desk.settings.oauth:
+            _sign_in()
         with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:
             with gr.Tab("Home", id="home", elem_id="tab-home"):
                 start = Start(desk, access, home.header())
@@ -95,6 +98,11 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
     for event in page.fns.values():
         if event.fn is not None:
             event.fn = whole(event.fn)
+    named.add(page, desk, access)
+    names = {row.id for row in desk.tools}
+    for event in page.fns.values():  # those that Gradio adds by itself are public unless told otherwise
+        if event.page != named.PAGE or event.api_name not in names:
+            event.api_visibility = "private"
     return page
 
 
@@ -140,10 +148,18 @@ def _brand() -> str:
     return '<a class="dbx-mark" href="#home">DesignerBox</a>'
 
 
+def _sign_in() -> None:
+    """For visitors of a Space: who signs in finds their pictures again, wherever they are."""
+    gr.LoginButton(
+        "Sign in with Hugging Face", logout_value="Sign out ({})", size="sm", elem_id="dbx-sign-in", min_width=200
+    )
+
+
 def _tool_tab(tool_id: str, title: str, desk: Desk, access: Access) -> Events:
     with gr.Tab(title, id=tool_id, elem_id=f"tab-{tool_id}") as tab:
         events = Events(lay_out(desk.tool(tool_id), desk), desk, access)
     events.wire()
+    CodeEvents(events, access).wire()
     for brush in events.tab.brushes:
         BrushEvents(brush, events).wire()
     for made in events.tab.controls.values():

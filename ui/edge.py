@@ -36,7 +36,7 @@ _EVERYWHERE = {
 _DATA_POLICY = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _PAGE_POLICY = "base-uri 'self'; object-src 'none'; frame-ancestors {}"
 _SPACES = "'self' https://huggingface.co https://*.hf.space"
-_API = ("/v1", "/healthz", "/metrics", "/s/")
+_API = ("/v1", "/healthz", "/metrics", "/s/", "/mcp")
 
 Told = Callable[[str, str, int, float, str], None]
 """Handed method, route, status, seconds and the error's code, "" where there is none, of each answer."""
@@ -144,6 +144,8 @@ def _caps(path: str) -> tuple[int, int]:
     """Bytes that may be read, and that may be announced. `/v1` reads a little on, so that its own sentence arrives."""
     if path.startswith("/v1"):
         return DRAIN_BYTES + 1, DRAIN_BYTES
+    if path == "/mcp":  # it has a bound of its own, and an answer in its own protocol
+        return BODY_BYTES, BODY_BYTES
     cap = BODY_BYTES if "/upload" in path else PAGE_BODY_BYTES
     return cap, cap
 

@@ -15,6 +15,7 @@ from pipelines.parts.write import STILLS
 from pipelines.types import File, Job, NotFound, Queued, Result, Step, StudioError
 from ui import words
 from ui.access import Access
+from ui.code import asked, curl
 from ui.links import address_of
 from ui.pictures import Named, Tile, before, data_url, shelf, small
 from ui.tab import Tab, sizes_of
@@ -240,9 +241,8 @@ class Screen:
         return ground
 
     def _code(self, job: Job, base: str) -> str:
-        defaults = {made.field.name: made.field.default for made in self.tab.controls.values()}
-        files = self.tab.tool.params.fields_of_kind("picture", "pictures", "mask")
-        return words.curl(job, defaults, files, base, self.access.needs_key)
+        values = {**job.params, **({"seed": job.seed} if "seed" in job.params else {})}
+        return curl(asked(self.tab.tool, values, self.desk.files.is_example), self.access.door(base))
 
 
 def pictures(result: Result) -> list[File]:

@@ -65,6 +65,7 @@ def build(settings: Settings) -> Studio:
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
     jobs.every(60, engine.cache.sweep)
+    jobs.every(1, files.sync)
     jobs.every(3600, lambda: sweep(jobs.table, files, keep))
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)

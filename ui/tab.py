@@ -15,7 +15,8 @@ from pipelines.desk import Desk, Example, either
 from pipelines.models.profiles import offers
 from pipelines.parts.write import STILLS
 from pipelines.types import Params, Subject, Tool, Verb
-from ui import words
+from ui import code_panel, words
+from ui.code_panel import CodePanel
 from ui.pictures import Live
 from ui.widgets import Control, Field, control, fields_of
 
@@ -134,6 +135,7 @@ class Tab:
     generate: gr.Button
     stop: gr.Button
     board: Board
+    panel: CodePanel
     examples: tuple[tuple[Example, gr.Button], ...] = ()
     others: tuple[Tool, ...] = ()
     brushes: tuple[Brush, ...] = ()
@@ -159,10 +161,11 @@ def lay_out(tool: Tool, desk: Desk) -> Tab:
             with gr.Row(elem_classes=["dbx-go"]):
                 generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
                 stop = gr.Button("Stop", variant="stop", elem_id=f"{tool.id}-stop", interactive=False, scale=1)
+            panel = code_panel.lay_out(tool)
         with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
             others = tuple(other for other in desk.tools if other.id != tool.id and _takes_picture(other))
             board = _board(tool, others)
-    return Tab(tool, seat, incoming, controls, alert, generate, stop, board, examples, others, brushes)
+    return Tab(tool, seat, incoming, controls, alert, generate, stop, board, panel, examples, others, brushes)
 
 
 def _takes_picture(tool: Tool) -> bool:

@@ -109,7 +109,7 @@ def theme() -> themes.Base:
 def head() -> str:
     """Style and script of the page, inline: one request less, and no other host."""
     css = (STATIC / "page.css").read_text(encoding="utf-8")
-    js = (STATIC / "page.js").read_text(encoding="utf-8")
+    js = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("page.js", "console.js"))
     return f'<meta name="color-scheme" content="light dark"><style>{css}</style><script>{js}</script>'
 
 

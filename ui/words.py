@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
@@ -131,23 +130,3 @@ def file_name(tool: str, params: Mapping[str, Any], number: int, format: str) ->
     """`headshot-linkedin-1.png`."""
     look = str(params.get("preset") or "picture")
     return f"{tool}-{look}-{number}.{'jpg' if format == 'jpeg' else format}"
-
-
-def curl(job: Job, defaults: Mapping[str, Any], pictures: Iterable[str], base: str, needs_key: bool) -> str:
-    """A shell command that makes the same picture through the API; values at their default are left out."""
-    rows = [f"curl {shlex.quote(f'{base}/v1/tools/{job.tool}')}"]
-    if needs_key:
-        rows.append('-H "Authorization: Bearer $DESIGNERBOX_KEY"')
-    values = {name: job.seed if name == "seed" else value for name, value in job.params.items()}
-    for name, value in values.items():
-        if name in pictures and value:
-            count = len(value) if isinstance(value, list | tuple) else 0
-            names = [f"{name}-{n + 1}" for n in range(count)] or [name]
-            rows += [f"-F {name}=@{each}.png" for each in names]
-        elif name not in pictures and value != defaults.get(name):
-            rows.append(f"-F {shlex.quote(f'{name}={_text(value)}')}")
-    return " \\\n  ".join(rows)
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value) if isinstance(value, bool) else str(value)

@@ -65,11 +65,18 @@ def sign(data: bytes, mime: str, made: Made, pair: Pair) -> bytes:
     builder = c2pa.Builder(json.dumps(_manifest(made)), context=_context())
     if made.photo is not None and made.photo.past is not None:
         builder.add_ingredient_from_archive(io.BytesIO(made.photo.past))
-    info = c2pa.C2paSignerInfo(pair.algorithm.encode(), pair.chain.encode(), pair.key.encode(), None)
     out = io.BytesIO()
-    with c2pa.Signer.from_info(info) as signer:
-        builder.sign(signer, mime, io.BytesIO(data), out)
+    builder.sign(_signer(pair), mime, io.BytesIO(data), out)
     return out.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _signer(pair: Pair) -> c2pa.Signer:
+    import c2pa
+
+    return c2pa.Signer.from_info(
+        c2pa.C2paSignerInfo(pair.algorithm.encode(), pair.chain.encode(), pair.key.encode(), None)
+    )
 
 
 def _manifest(made: Made) -> dict[str, Any]:

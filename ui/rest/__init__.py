@@ -11,7 +11,22 @@ from starlette.routing import BaseRoute, Mount, Route
 from pipelines.batch import Batches
 from pipelines.desk import Desk
 from ui import metrics, report
-from ui.rest import admin, batches, docs, errors, files, health, images, jobs, kept, reports, sharing, tools, webhooks
+from ui.rest import (
+    admin,
+    agents,
+    batches,
+    docs,
+    errors,
+    files,
+    health,
+    images,
+    jobs,
+    kept,
+    reports,
+    sharing,
+    tools,
+    webhooks,
+)
 from ui.rest.health import healthz
 
 if TYPE_CHECKING:
@@ -33,6 +48,7 @@ def routes(desk: Desk, access: Access) -> list[BaseRoute]:
         Route("/s/{token}", sharing.shown(desk, access)),
         *report.routes(desk, access),
         Mount("/v1", app=build(desk, access)),
+        agents.route(desk, access),
     ]
 
 

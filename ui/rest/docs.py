@@ -118,7 +118,7 @@ def examples(tool: Tool, desk: Desk) -> dict[str, Any]:
             least[name] = [next(pictures), next(pictures)]
         elif name == "consent":
             least[name] = True
-    if "prompt" in tool.params.model_fields:
+    if "prompt" in tool.params.model_fields and not desk.lacks(tool.params, "prompt"):
         least["prompt"] = "forest in the morning"
     whole = tool.params.model_validate(least).model_dump(mode="json")
     return {

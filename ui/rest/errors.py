@@ -54,7 +54,7 @@ def route_of(scope: Scope) -> str:
         if path == prefix or path.startswith(prefix + "/"):
             found = getattr(scope["state"].get("route"), "path", None)
             return f"{prefix}{found}" if found and prefix == "/v1" else f"{prefix}/…"
-    return path if path in ("/", "/healthz", "/metrics", "/login", "/report") else "page"
+    return path if path in ("/", "/healthz", "/metrics", "/login", "/report", "/mcp") else "page"
 
 
 def restore(error: Mapping[str, Any]) -> StudioError:

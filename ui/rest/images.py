@@ -85,7 +85,7 @@ async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Re
         except StudioError as error:
             error.param = their_name(error.param, asked.tool.params)
             raise
-        job = job.model_copy(update={"notices": (*job.notices, *filled.notices)})
+        job = job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": True})
     # Links lead to the address this call was made to, whatever stands in front of the studio.
     base = str(request.url).partition("/images/")[0]
     placed = await place(request, desk, job, filled.values)

@@ -146,11 +146,11 @@ class Keys:
         """It was used just now."""
         now = time.time()
         if key.used is None or not 0 <= now - key.used < TOUCH_SECONDS:
-            self.ledger.change("UPDATE api_keys SET used = ? WHERE id = ?", now, key.id)
+            self.ledger.note("UPDATE api_keys SET used = ? WHERE id = ?", now, key.id)
 
     def count(self, key_id: str, tool: str, pictures: int, day: str) -> None:
         """One job of so many pictures more, on a UTC day such as 2026-11-25."""
-        self.ledger.change(
+        self.ledger.note(
             "INSERT INTO key_usage VALUES (?, ?, ?, 1, ?) ON CONFLICT (key_id, tool, day) "
             "DO UPDATE SET jobs = jobs + 1, pictures = pictures + excluded.pictures",
             key_id, tool, day, pictures,

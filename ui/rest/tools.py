@@ -71,7 +71,7 @@ async def run(
         renamed = sent.moved("steps", STEPS) if STEPS in tool.params.model_fields else sent
         filled = await form.fill(renamed, tool.params, desk, owner)
     job = await to_thread.run_sync(partial(desk.order, tool.id, filled.values, owner))
-    job = job.model_copy(update={"notices": (*job.notices, *filled.notices)})
+    job = job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": stream or wait})
     placed = await place(request, desk, job, filled.values)
     if stream:
         return EventStream(frames(desk, placed.job, opening=True), desk, placed)

@@ -1,0 +1,65 @@
+"""The API tab's console, and Copy as code under a tool's Generate button."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.stage import Theatre, go, open_tool
+from tests.serving import until
+
+
+def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page: Page, house: Theatre) -> None:
+    house.gate.open.clear()
+    page.goto(house.url)
+    page.locator(".dbx-cards").wait_for()
+    go(page, "api")
+    console = page.locator(".dbx-console")
+    console.locator("select").select_option("slow")
+    body = json.loads(console.locator("textarea").input_value())
+    console.locator("textarea").fill(json.dumps({**body, "steps": 4}))
+    console.get_by_role("button", name="Send").click()
+    log = console.locator("ol li")
+    expect(log.filter(has_text="queued")).to_have_count(1)
+    expect(log.filter(has_text="result")).to_have_count(0)
+    house.gate.open.set()
+    expect(log.filter(has_text="Brightening")).not_to_have_count(0)
+    expect(log.filter(has_text='"status":"done"')).to_have_count(1)
+    expect(console.locator("output")).to_have_text("Done")
+    expect(console.locator("img")).to_have_attribute("src", re.compile("^blob:"))
+
+
+def test_stop_in_the_console_stops_the_job_and_a_refusal_is_shown(page: Page, house: Theatre) -> None:
+    house.gate.pause = 0.05
+    page.goto(house.url)
+    page.locator(".dbx-cards").wait_for()
+    go(page, "api")
+    console = page.locator(".dbx-console")
+    console.locator("select").select_option("slow")
+    body = json.loads(console.locator("textarea").input_value())
+    console.locator("textarea").fill(json.dumps({**body, "steps": 200}))
+    console.get_by_role("button", name="Send").click()
+    expect(console.locator("ol li").filter(has_text="Brightening")).not_to_have_count(0)
+    console.get_by_role("button", name="Stop").click()
+    expect(console.locator("output")).to_have_text("Stopped")
+    until(house.free)
+    console.locator("textarea").fill('{"steps": 0}')
+    console.get_by_role("button", name="Send").click()
+    expect(console.locator("ol li").filter(has_text="invalid_request")).to_have_count(1)
+    expect(console.locator("output")).to_have_text("Refused")
+
+
+def test_code_follows_the_form_while_it_is_open(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "background")
+    page.locator("#background-as-code > button").click()
+    code = page.locator("#background-code-text .cm-content")
+    expect(code).to_contain_text("/v1/tools/background")
+    words = page.locator("#background-prompt textarea")
+    words.fill("a forest of code")
+    words.blur()
+    expect(code).to_contain_text("prompt=a forest of code")
+    page.locator("#background-code-with").get_by_text("Python: gradio_client").click()
+    expect(code).to_contain_text("from gradio_client import Client")
+    expect(code).to_contain_text('prompt="a forest of code"')

@@ -1,0 +1,84 @@
+"""Asks every operation of `/v1` whatever its documentation allows, and whatever it forbids; knows no tool by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import numpy as np
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.generation.case import Case
+
+from pipelines.settings import Settings
+from pipelines.tools import TOOLS
+from pipelines.types import STATUS_OF_CODE, Draft, Emit, Params, Studio
+from tests.serving import Served, served
+from ui.rest.keys import SCOPES
+
+
+@dataclass
+class Found:
+    """How many requests were sent, with what status they were answered, and what should not have been."""
+
+    asked: int = 0
+    statuses: dict[int, int] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+
+def _still(params: Params, studio: Studio, emit: Emit) -> Draft:
+    emit("Drawing", 1, 1)
+    return Draft(images=(np.zeros((32, 32, 3), np.uint8),))
+
+
+@contextmanager
+def house(root: Path, *, keys: bool) -> Iterator[tuple[Served, str]]:
+    """Every tool with its own form and nothing behind it; the key that opens everything, "" where none is needed."""
+    tools = [replace(row, run=_still) for row in TOOLS]
+    with served(root, settings=Settings(data=root, require_key=keys), tools=tools, waiting=200) as here:
+        yield here, here.keys.new("fuzz", SCOPES) if keys else ""
+
+
+def fuzzed(here: Served, key: str, examples: int, *, seed: int | None = None) -> Found:
+    """`examples` requests to each operation, half of them such as its documentation forbids.
+
+    With `seed` None the same ones each time.
+    """
+    found = Found()
+    schema = schemathesis.openapi.from_url(f"{here.url}/v1/openapi.json")
+    with httpx.Client(base_url=here.url, timeout=60) as client:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        for operation in schema.get_all_operations():
+            for mode in GenerationMode:
+                _ask(cast(Any, operation).ok(), mode, examples // 2, headers, client, found)
+    return found
+
+
+def _ask(
+    operation: Any, mode: GenerationMode, count: int, headers: dict[str, str], client: httpx.Client, found: Found
+) -> None:
+    documented = {int(status) for status in operation.definition.raw["responses"]}
+
+    @settings(
+        max_examples=max(1, count), derandomize=True, database=None, deadline=None, phases=[Phase.generate],
+        suppress_health_check=cast(Any, list(HealthCheck)),
+    )  # fmt: skip
+    @given(case=operation.as_strategy(mode))
+    def ask(case: Case) -> None:
+        answer = case.call(base_url=f"{client.base_url}/v1".replace("//v1", "/v1"), headers=headers)
+        found.asked += 1
+        found.statuses[answer.status_code] = found.statuses.get(answer.status_code, 0) + 1
+        where = f"{operation.method.upper()} {operation.path}: {answer.status_code}"
+        if answer.status_code == 500 or answer.status_code not in documented:
+            found.wrong.append(f"{where} {answer.text[:300]}")
+        elif answer.status_code >= 400:
+            error = answer.json()["error"]
+            if answer.status_code != 422 and STATUS_OF_CODE[error["code"]] != answer.status_code:
+                found.wrong.append(f"{where} says {error['code']}")
+
+    ask()

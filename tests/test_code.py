@@ -1,0 +1,134 @@
+"""Copied code: it says no more than it must, nothing in it is code that a visitor wrote, and all of it runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.settings import Settings
+from pipelines.tools import tool
+from tests.pages import opened
+from tests.serving import Served
+from tests.snippets import finished, quick, ran
+from ui.access import Access
+from ui.access_page import samples
+from ui.code import WAYS, Asked, Door, Local, asked, curl, way
+
+EVIL = "'; rm -rf ~; $(id) `id` ${id} \" \\ \n </script> @x <y ;type=z é 😀 \u2028"
+HERE = Door("http://here")
+VALUES: dict[str, Any] = {
+    "photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": 7, "consent": True, "size": 1024,
+}  # fmt: skip
+
+
+def own(_: str) -> bool:
+    return False
+
+
+def what(tool_id: str, **values: Any) -> Asked:
+    return asked(tool(tool_id), values, own)
+
+
+# ---------------------------------------------------------------- what it says
+
+
+def test_code_makes_the_same_picture_and_says_no_more_than_it_must() -> None:
+    parts = shlex.split(curl(what("headshot", **VALUES, matte=None), HERE))
+    assert parts[:2] == ["curl", "http://here/v1/tools/headshot"]
+    fields = {part for part in parts if "=" in part}
+    assert fields == {"photo=@photo.png", "preset=park", "background=it's & <b>", "seed=7", "consent=true"}
+
+
+def test_code_names_each_of_several_pictures_and_the_studio_s_own_by_their_ids() -> None:
+    parts = shlex.split(curl(what("business", photos=("file-1", "file-2")), HERE))
+    assert [part for part in parts if "=" in part] == ["photos=@photos-1.png", "photos=@photos-2.png"]
+    mixed = asked(tool("business"), {"photos": ["file-1", "file-2"]}, lambda file_id: file_id == "file-1")
+    assert mixed.values["photos"] == ["file-1", Local("photos-2.png")]
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_code_names_the_key_where_one_is_needed_and_shows_none(row: Any) -> None:
+    wanted = what("headshot", **VALUES)
+    assert "DESIGNERBOX_KEY" not in row.write(wanted, HERE)
+    text = row.write(wanted, Door("http://here", True, "key"))
+    assert "DESIGNERBOX_KEY" in text
+    assert "sk-dbx-" not in text
+
+
+def test_the_page_s_client_logs_in_where_the_page_asks_for_it() -> None:
+    assert "DESIGNERBOX_LOGIN" in way("gradio").write(what("headshot"), Door("http://here", True, "login"))
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_a_visitor_s_words_are_one_text_in_every_language(row: Any) -> None:
+    text = row.write(what("background", prompt=EVIL), HERE)
+    if row.language == "python":
+        texts = [n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        assert EVIL in texts
+    elif row.language == "shell":
+        assert f"prompt={EVIL}" in shlex.split(text)
+    else:
+        assert f'form.append("prompt", {json.dumps(EVIL, ensure_ascii=False)});' in text
+
+
+# ---------------------------------------------------------------- all of it runs
+
+
+@pytest.fixture(scope="module")
+def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    root = tmp_path_factory.mktemp("open")
+    with opened(root, Settings(data=root), quick()) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    root = tmp_path_factory.mktemp("closed")
+    with opened(root, Settings(data=root, host="0.0.0.0", require_key=True), quick()) as page:
+        yield page
+
+
+CASES = {
+    "a photo": ("headshot", VALUES),
+    "words alone": ("background", {"prompt": "a forest; type=none, it's 5 > 4", "seed": 3}),
+    "several photos": ("business", {"photos": ("file-1", "file-2"), "consent": True}),
+    "a photo and a second picture": ("style", {"photo": "file-1", "reference": "file-2"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_code_runs_as_it_stands(open_page: Any, tmp_path: Path, row: Any, case: tuple[str, dict[str, Any]]) -> None:
+    url, house, access = open_page
+    tool_id, values = case
+    wanted = what(tool_id, **values)
+    said = ran(row.language, row.write(wanted, access.door(url)), tmp_path)
+    params = finished(house, tool_id, "local")
+    kept = {name: value for name, value in wanted.values.items() if name not in dict(wanted.pictures)}
+    assert {name: params[name] for name in kept} == kept
+    for name, _ in wanted.pictures:
+        assert params[name]
+    if row.id == "curl":
+        assert json.loads(said)["status"] == "done"
+    elif row.id in ("httpx", "javascript"):
+        assert "step Drawing" in said
+    assert row.id in ("curl", "gradio") or list(tmp_path.glob("file-*.png")) or (tmp_path / "picture-1.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_the_tab_s_samples_run_with_a_key_where_one_is_needed(closed_page: Any, tmp_path: Path, row: Any) -> None:
+    url, house, access = closed_page
+    key = house.keys.new("me")
+    known = house.keys.verify(key)
+    assert known is not None
+    text = dict(zip((each.id for each in WAYS), samples(tool("background"), access.door(url)), strict=True))[row.id]
+    ran(row.language, text, tmp_path, key)
+    assert finished(house, "background", known.owner)["prompt"] == "forest in the morning"

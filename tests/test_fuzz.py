@@ -1,0 +1,36 @@
+"""Whatever is sent to `/v1`: no bug, no status that is not documented, nothing without a key. The short version.
+
+`python -m tests.bench fuzz` is the long one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytest.importorskip("schemathesis", reason="schemathesis is in requirements-dev.txt")
+
+from tests.fuzzing import fuzzed, house
+
+OPEN = {"/docs", "/openapi.json"}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("keys", [False, True], ids=["keys off", "keys on"])
+def test_no_request_finds_a_bug_or_an_undocumented_status(tmp_path: Path, keys: bool) -> None:
+    with house(tmp_path, keys=keys) as (here, key):
+        found = fuzzed(here, key, 6)
+    assert found.wrong == []
+    assert found.asked > 100
+    assert {200, 400, 404, 422} <= set(found.statuses)
+
+
+def test_without_a_key_every_operation_is_401(tmp_path: Path) -> None:
+    with house(tmp_path, keys=True) as (here, _), httpx.Client(base_url=f"{here.url}/v1") as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        asked = [(method, path) for path, routes in paths.items() for method in routes]
+        assert len(asked) > 30
+        for method, path in asked:
+            assert client.request(method, path.replace("{", "").replace("}", "")).status_code == 401, (method, path)

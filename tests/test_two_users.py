@@ -1,0 +1,188 @@
+"""Two visitors of one page, as on a Space: what is Bob's, Ann cannot see, stop, fetch or guess by a route of Gradio's.
+
+`/v1` is asked the same in `test_rest.py`, `/mcp` in `test_agents.py`, every event of the page in `test_attacks.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import pytest
+
+from tests.hostile import NAMES
+from tests.pages import events, page_of
+from tests.serving import Served, until
+from tests.watching import noisy
+from ui.access import Access
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+WORDS = "the plans of bob"
+
+
+@dataclass
+class Bob:
+    """What Bob has: a photo he sent, a job, its file, the address that Gradio serves it under, and his session."""
+
+    owner: str
+    upload: str
+    photo: str
+    job: str
+    file: str
+    served: str
+    session: str
+    data: bytes
+
+    def secrets(self) -> list[str]:
+        """What no answer to Ann may hold."""
+        return [WORDS, self.photo, self.job, self.file, self.session, Path(self.upload).parent.name]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    with page_of(tmp_path_factory.mktemp("two")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def bob(page: Any) -> Iterator[Bob]:
+    """Bob works through Gradio's own client routes: uploads, joins the queue, is told, and fetches his picture."""
+    url, house, _ = page
+    with httpx.Client(base_url=url, timeout=60) as browser:
+        browser.get("/")
+        data = cv2.imencode(".png", noisy(64, 64, seed=5))[1].tobytes()
+        (path,) = browser.post("/gradio_api/upload", files={"files": ("holiday.png", data)}).json()
+        session = "bobs0secret"
+        event = next(row["id"] for row in events(browser) if row["api_name"] == "note")
+        given = [{"path": path, "meta": {"_type": "gradio.FileData"}}, WORDS]
+        browser.post("/gradio_api/queue/join", json={"fn_index": event, "data": given, "session_hash": session})
+        told = ""
+        with browser.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+            for line in stream.iter_lines():
+                if "process_completed" in line:
+                    told = line.removeprefix("data: ")
+                    break
+        files, job = json.loads(told)["output"]["data"]
+        mine = house.desk.jobs.get(job["id"])
+        assert mine is not None
+        assert browser.get(f"/gradio_api/file={files[0]['path']}").status_code == 200
+        yield Bob(mine.job.owner, path, job["receipt"]["params"]["photo"], job["id"], job["files"][0]["id"],
+                  files[0]["path"], session, data)  # fmt: skip
+
+
+@pytest.fixture
+def ann(page: Any) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=page[0], timeout=30) as browser:
+        browser.get("/")
+        yield browser
+
+
+def told_nothing(answer: httpx.Response, bob: Bob, said: str = "") -> None:
+    """No secret of his but what she said herself, and none of his pictures."""
+    text = answer.text.replace(said, "") if said else answer.text
+    assert not [secret for secret in bob.secrets() if secret in text], answer.url
+    assert bob.data not in answer.content
+
+
+def test_bob_is_somebody_else_and_his_upload_is_deleted_once_read(bob: Bob, page: Any) -> None:
+    assert bob.owner.startswith("visitor:")
+    assert not Path(bob.upload).exists()
+    assert httpx.get(f"{page[0]}/gradio_api/file={bob.upload}").status_code in (403, 404)
+
+
+def test_no_route_that_lists_anything_names_what_is_his(ann: httpx.Client, bob: Bob, page: Any) -> None:
+    for path in ("/", "/config", "/clients", "/gradio_api/info", "/gradio_api/openapi.json", "/gradio_api/queue/status",
+                 "/gradio_api/app_id", "/monitoring", "/gradio_api/token", "/healthz", "/gradio_api/startup-events",
+                 "/theme.css", "/robots.txt", "/manifest.json", "/gradio_api/file=", "/gradio_api/file=/tmp",
+                 f"/gradio_api/file={Path(bob.served).parent.parent}"):  # fmt: skip
+        told_nothing(ann.get(path), bob, str(Path(bob.served).parent.parent))
+
+
+def test_every_get_route_of_gradio_with_a_guess_gives_nothing(ann: httpx.Client, bob: Bob) -> None:
+    """Each of Gradio's routes, its places filled with what Ann could make up."""
+    guesses = ["0", "a", "0" * 64, "bob", "note", "%2e%2e", *NAMES[:2]]
+    for route in (
+        "gradio_api/file={}", "gradio_api/file={}/holiday.png", "gradio_api/queue/data?session_hash={}",
+        "gradio_api/heartbeat_not/{}", "gradio_api/call/note/{}", "gradio_api/upload_progress?upload_id={}",
+        "gradio_api/stream/{}/0/0/playlist.m3u8", "gradio_api/stream/{}/0/0/playlist-file", "gradio_api/proxy={}",
+        "gradio_api/deep_link?session_hash={}", "gradio_api/component_server/{}", "custom_component/{}/a/b/c",
+        "static/{}", "assets/{}", "favicon.ico?{}", "gradio_api/dev/reload?{}",
+    ):  # fmt: skip
+        for guess in guesses:
+            try:
+                answer = ann.get(f"/{route.format(guess)}", timeout=2)
+            except (httpx.TransportError, httpx.InvalidURL):
+                continue  # a stream of nobody's: nothing comes on it, or it is broken off
+            told_nothing(answer, bob, guess)
+
+
+def test_a_file_of_the_studio_is_served_by_no_route_of_gradio_though_its_id_is_known(
+    ann: httpx.Client, bob: Bob, page: Any
+) -> None:
+    _, house, _ = page
+    for file_id in (bob.file, bob.photo):
+        path = house.desk.files.path(file_id)
+        for address in (f"/gradio_api/file={path}", f"/file={path}", f"/gradio_api/file/{path}"):
+            assert ann.get(address).status_code in (403, 404), address
+
+
+def called(browser: httpx.Client, data: list[Any]) -> httpx.Response:
+    made = browser.post("/gradio_api/call/note", json={"data": data})
+    return browser.get(f"/gradio_api/call/note/{made.json()['event_id']}")
+
+
+def test_his_ids_are_no_pictures_of_hers(ann: httpx.Client, bob: Bob) -> None:
+    for file_id in (bob.file, bob.photo):
+        answer = called(ann, [file_id, ""])
+        assert "event: error" in answer.text
+        told_nothing(answer, bob, file_id)
+
+
+def test_a_path_of_his_is_no_upload_of_hers(ann: httpx.Client, bob: Bob, page: Any) -> None:
+    _, house, _ = page
+    for path in (str(house.desk.files.path(bob.file)), "/etc/passwd", str(page[1].desk.settings.data / "keys.sqlite3")):
+        told = called(ann, [{"path": path, "meta": {"_type": "gradio.FileData"}}, ""]).text
+        assert "event: error" in told
+        told = called(ann, [path, ""]).text
+        assert "event: error" in told
+
+
+def test_she_cannot_stop_his_job(ann: httpx.Client, bob: Bob, page: Any) -> None:
+    """While a job of his runs, with its event's number, with guesses at his session, and with its id everywhere."""
+    _, house, _ = page
+    photo = house.desk.files.add(noisy(40, 40, seed=9), bob.owner, "upload")
+    job = house.desk.order("note", {"photo": photo, "note": WORDS}, bob.owner)
+    house.desk.jobs.submit(job)
+    for session in ("guess", "bob", ""):
+        for event in (job.id, "0", "a" * 32):
+            ann.post("/gradio_api/cancel", json={"session_hash": session, "fn_index": 0, "event_id": event})
+            ann.post("/gradio_api/reset", json={"event_id": event})
+    assert ann.delete(f"/v1/jobs/{job.id}").status_code == 401
+    until(house.free)
+    done = house.desk.jobs.get(job.id)
+    assert done is not None
+    assert done.status == "done"
+
+
+def test_her_key_opens_nothing_of_his(ann: httpx.Client, bob: Bob, page: Any) -> None:
+    _, house, _ = page
+    headers = {"Authorization": f"Bearer {house.keys.new('ann')}"}
+    for path in (f"/v1/jobs/{bob.job}", f"/v1/jobs/{bob.job}/events", f"/v1/files/{bob.file}",
+                 f"/v1/files/{bob.file}/content", f"/v1/files/{bob.photo}/content"):  # fmt: skip
+        assert ann.get(path, headers=headers).status_code == 404
+    assert ann.delete(f"/v1/jobs/{bob.job}", headers=headers).status_code == 404
+    for path in ("/v1/jobs", "/v1/files", "/v1/batches", "/v1/shares"):
+        told_nothing(ann.get(path, headers=headers), bob)
+    made = ann.post("/v1/shares", json={"file_id": bob.file}, headers=headers)
+    assert made.status_code == 404
+
+
+def test_what_only_bob_can_know_cannot_be_guessed(bob: Bob) -> None:
+    """The address of his picture is 160 bits of a hash over a signature that differs each time."""
+    assert len(Path(bob.served).parent.name.removeprefix("file-")) == 40
+    assert bob.file in bob.served
