@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ def _quick(params: Params, studio: Studio, emit: Emit) -> Draft:
         for file_id in value if isinstance(value, tuple) else [value] if value else []:
             studio.open(file_id)
     for n in range(3):
+        time.sleep(0.05)  # whoever watches has come by then
         emit("Drawing", n + 1, 3, np.full((32, 32, 3), 200, np.uint8))
     return Draft(images=(np.full((64, 64, 3), 200, np.uint8),))
 

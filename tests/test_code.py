@@ -95,6 +95,7 @@ def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
 
 
 CASES = {
+    "nothing at all": ("background", {}),
     "a photo": ("headshot", VALUES),
     "words alone": ("background", {"prompt": "a forest; type=none, it's 5 > 4", "seed": 3}),
     "several photos": ("business", {"photos": ("file-1", "file-2"), "consent": True}),

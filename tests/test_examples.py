@@ -16,12 +16,12 @@ from tests.snippets import finished, quick, ran
 from ui.access import Access
 
 ROOT = Path(__file__).parent.parent
-EXAMPLES = sorted(path for path in (ROOT / "tests" / "examples").iterdir() if path.suffix in (".sh", ".py", ".mjs"))
 LANGUAGES = {".sh": "shell", ".py": "python", ".mjs": "javascript"}
 MADE = {
     "headshot": ("headshot.sh", "gradio_named.py"),
     "background": ("openai_stream.py", "mcp_agent.py", "browser.mjs"),
 }
+EXAMPLES = [ROOT / "tests" / "examples" / name for names in MADE.values() for name in names]
 HERE = "http://127.0.0.1:7860"
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -65,7 +65,13 @@ def asked(tool: Tool, values: Mapping[str, Any], is_open: Callable[[str], bool])
             kept[name] = _named(name, value, is_open)
         elif name not in pictures and value != info.default:
             kept[name] = value
-    return Asked(tool, kept)
+    return Asked(tool, kept or _something(tool))
+
+
+def _something(tool: Tool) -> dict[str, Any]:
+    """A field at its default, where nothing else is asked for: a request with an empty form is none."""
+    rows = [(name, info.default) for name, info in tool.params.model_fields.items()]
+    return next(({name: default} for name, default in rows if default not in (None, "", ())), {})
 
 
 def _named(name: str, value: Any, is_open: Callable[[str], bool]) -> Any:

@@ -60,6 +60,6 @@ def test_code_follows_the_form_while_it_is_open(page: Page, house: Theatre) -> N
     words.fill("a forest of code")
     words.blur()
     expect(code).to_contain_text("prompt=a forest of code")
-    page.locator("#background-code-with").get_by_text("Python: gradio_client").click()
+    page.locator("#background-code-with").get_by_label("Python: gradio_client").check()
     expect(code).to_contain_text("from gradio_client import Client")
     expect(code).to_contain_text('prompt="a forest of code"')
