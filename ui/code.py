@@ -70,8 +70,8 @@ def asked(tool: Tool, values: Mapping[str, Any], is_open: Callable[[str], bool])
 
 def _something(tool: Tool) -> dict[str, Any]:
     """A field at its default, where nothing else is asked for: a request with an empty form is none."""
-    rows = [(name, info.default) for name, info in tool.params.model_fields.items()]
-    return next(({name: default} for name, default in rows if default not in (None, "", ())), {})
+    fields = tool.params.model_fields
+    return next(({name: fields[name].default} for name in tool.params.fields_of_kind("choice", "number")), {})
 
 
 def _named(name: str, value: Any, is_open: Callable[[str], bool]) -> Any:
