@@ -62,10 +62,11 @@ class Jobs:
 
     # ------------------------------------------------------------ the public four
 
-    def submit(self, job: Job, slot: tuple[str, int] | None = None) -> str:
+    def submit(self, job: Job, slot: tuple[str, int] | None = None, *, awaited: bool = False) -> str:
         """Queue `job` and return its id. Raises `Busy` (`queue_full`) when as many wait as may wait, or `disk_full`.
 
-        `slot` is (batch id, row): a row that has a job already gets no second one.
+        `slot` is (batch id, row): a row that has a job already gets no second one. `awaited`: a watcher is about to
+        come, so that previews are made even of a job which is quicker than he is.
         """
         with self._lock:
             if not job.batch and not self._may_wait():
@@ -74,7 +75,7 @@ class Jobs:
             with told_when_full():
                 inserted = self.table.insert(job, slot)
             if inserted:
-                self._watchers.expect(job.id)
+                self._watchers.expect(job.id).awaited = awaited
                 self._tell_positions()
                 self._lanes.wake()
         return job.id

@@ -24,6 +24,7 @@ class Live:
         self.step_id = 0
         self.stream: Stream | None = None
         self.cancelled = False
+        self.awaited = False
         self.streams: list[Stream] = []
 
     def attach(self, stream: Stream | None) -> None:
@@ -34,9 +35,9 @@ class Live:
         self.gate()
 
     def gate(self) -> None:
-        """Previews are made only while somebody watches."""
+        """Previews are made only while somebody watches, or is about to."""
         if self.stream is not None:
-            self.stream.watched = bool(self.streams)
+            self.stream.watched = self.awaited or bool(self.streams)
 
 
 class Watchers:
@@ -57,6 +58,7 @@ class Watchers:
         stream = Stream(on_close=on_close)
         stream.last_id = after
         live.streams.append(stream)
+        live.awaited = False
         if position:
             stream.put(Queued(position), max(live.events, after))
         elif live.step is not None and live.step_id > after:

@@ -30,19 +30,21 @@ from pipelines.types import Cancelled, Image, Images, Job, ModelSpec, ModelStep,
 from tests.tiny import tiny_sd, tiny_spec
 
 SUBMITTERS = 8
-STORM, CANCELLED = 0.1, 0.15  # shares of drawings and loads that run out of memory, and of jobs that are stopped
+DRAWINGS, LOADS = 7, 5  # of so many one runs out of memory: counted, not drawn by lot, so that every run has some
+CANCELLED = 0.15  # the share of jobs that are stopped
 
 
 @dataclass
 class Weather:
     """Makes every so-manieth drawing and load run out of memory, as a device does that others use too."""
 
-    order: random.Random = field(default_factory=lambda: random.Random(7))
-    share: float = 0.0
+    bad: bool = False
+    seen: Counter[int] = field(default_factory=Counter)
     struck: int = 0
 
-    def strike(self) -> None:
-        if self.order.random() < self.share:
+    def strike(self, every: int) -> None:
+        self.seen[every] += self.bad
+        if self.bad and self.seen[every] % every == 0:
             self.struck += 1
             raise MemoryError
 
@@ -55,7 +57,7 @@ class Exposed(StableDiffusion):
         self.weather = weather
 
     def load(self, spec: ModelSpec, device: str) -> Any:
-        self.weather.strike()
+        self.weather.strike(LOADS)
         painter: Any = super().load(spec, device)
         draw = painter.draw
 
@@ -63,7 +65,7 @@ class Exposed(StableDiffusion):
             def step(at: ModelStep) -> None:
                 on_step(at)
                 if at.index == 1:
-                    self.weather.strike()
+                    self.weather.strike(DRAWINGS)
 
             return draw(render, step)
 
@@ -117,13 +119,11 @@ def hall(root: Path) -> Iterator[Hall]:
         torch.set_num_threads(threads)
 
 
-def run(
-    here: Hall, right: dict[int, Image], count: int, *, share: float = 0.1, cancelled: float = 0.15
-) -> Counter[str]:
+def run(here: Hall, right: dict[int, Image], count: int) -> Counter[str]:
     """How `count` jobs of eight submitters ended; every picture is compared with the right one of its kind."""
     ends: Counter[str] = Counter()
     lock = threading.Lock()
-    here.weather.share = STORM
+    here.weather.bad = True
 
     def submit(start: int) -> None:
         order = random.Random(start)
@@ -137,7 +137,7 @@ def run(
 
     with ThreadPoolExecutor(SUBMITTERS) as pool:
         list(pool.map(submit, range(SUBMITTERS)))
-    here.weather.share = 0.0
+    here.weather.bad = False
     return ends
 
 

@@ -167,11 +167,11 @@ def test_detaching_does_not_stop_the_job(here: House) -> None:
     _until(lambda: (row := here.jobs.get(job_id)) is not None and row.status == "done")
 
 
-@pytest.mark.parametrize("watched", [False, True])
-def test_a_preview_is_made_only_for_somebody_who_watches(here: House, watched: bool) -> None:
+@pytest.mark.parametrize("who", ["nobody", "a watcher", "one who is about to come"])
+def test_a_preview_is_made_only_for_somebody_who_watches(here: House, who: str) -> None:
     here.gate.open.clear()
-    job_id = here.jobs.submit(job(steps=2))
-    if watched:
+    job_id = here.jobs.submit(job(steps=2), awaited=who == "one who is about to come")
+    if who == "a watcher":
         here.jobs.watch(job_id)
     _until(lambda: here.gate.entered == 1)
     here.gate.pause = 0.3
@@ -180,7 +180,7 @@ def test_a_preview_is_made_only_for_somebody_who_watches(here: House, watched: b
     row = here.jobs.get(job_id)
     assert row is not None
     assert row.step is not None
-    assert (row.step.preview is not None) == watched
+    assert (row.step.preview is not None) == (who != "nobody")
 
 
 @pytest.mark.parametrize(("fault", "code"), [("bad", "invalid_request"), ("bug", "internal_error")])

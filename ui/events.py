@@ -191,10 +191,8 @@ class Events:
             return error
 
     def _submit(self, form: dict[str, Any], owner: str, draft: bool) -> Watched:
-        """Watched in the same breath: a quick draft is over before the next turn of the event loop."""
         job = self.desk.order(self.tab.tool.id, form, owner, draft=draft)
-        self.desk.jobs.submit(job)
-        return Watched(job.id, self.desk.jobs.watch(job.id), job.seed)
+        return Watched(job.id, self.desk.jobs.watch(self.desk.jobs.submit(job, awaited=True)), job.seed)
 
     def _give_up(self, order: Watched) -> None:
         order.stream.close()

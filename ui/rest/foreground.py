@@ -43,8 +43,7 @@ async def followed(desk: Desk, job: Job) -> AsyncIterator[Stream]:
 
 def _begun(desk: Desk, job: Job) -> Stream:
     """Watched in the same breath, so that not even a quick job is missed."""
-    desk.jobs.submit(job)
-    return desk.jobs.watch(job.id)
+    return desk.jobs.watch(desk.jobs.submit(job, awaited=True))
 
 
 async def ended(desk: Desk, job: Job) -> Row:

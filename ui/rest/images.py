@@ -88,7 +88,7 @@ async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Re
         job = job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": True})
     # Links lead to the address this call was made to, whatever stands in front of the studio.
     base = str(request.url).partition("/images/")[0]
-    placed = await place(request, desk, job, filled.values)
+    placed = await place(request, desk, job, filled.values, streamed=asked.stream)
     if asked.stream:
         return EventStream(_events(desk, placed.job, asked, base), desk, placed)
     row = await finish(request, desk, placed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,14 +102,16 @@ class Placed:
         return {**told, "Idempotent-Replayed": "true"} if self.again else told
 
 
-async def place(request: Request, desk: Desk, job: Job, values: Mapping[str, object]) -> Placed:
+async def place(
+    request: Request, desk: Desk, job: Job, values: Mapping[str, object], *, streamed: bool = False
+) -> Placed:
     """Submit, or find what the same call became. Raises `queue_full`, `rate_limited`, `InvalidParams`.
 
     `values` are what was asked for, as `Desk.order` takes them: a job draws a seed, so it is never like another.
     """
     hooks: Webhooks = request.app.state.webhooks
     hook = await to_thread.run_sync(hook_of, request, job.owner)
-    placed = await _in_line(request, desk, job, values)
+    placed = await _in_line(request, desk, job, values, streamed)
     if hook is not None and not placed.again:
         await to_thread.run_sync(hooks.add, job.owner, placed.job.id, hook)
     return placed
@@ -122,23 +124,24 @@ def hook_of(request: Request, owner: str, said: str | None = None) -> str | None
     return hooks.check(url) if url else hooks.default(owner)
 
 
-async def _in_line(request: Request, desk: Desk, job: Job, values: Mapping[str, object]) -> Placed:
+async def _in_line(request: Request, desk: Desk, job: Job, values: Mapping[str, object], streamed: bool) -> Placed:
     key = request.headers.get(HEADER)
+    submit = partial(desk.jobs.submit, awaited=streamed)
     if key is None:
-        await to_thread.run_sync(desk.jobs.submit, job)
+        await to_thread.run_sync(submit, job)
         return Placed(job)
     access: Access = request.app.state.access
-    return await to_thread.run_sync(partial(_place, access, desk, job, key, fingerprint(job.tool, values)))
+    return await to_thread.run_sync(partial(_place, access, desk, job, key, fingerprint(job.tool, values), submit))
 
 
-def _place(access: Access, desk: Desk, job: Job, key: str, call: str) -> Placed:
+def _place(access: Access, desk: Desk, job: Job, key: str, call: str, submit: Callable[[Job], str]) -> Placed:
     with access.once.turn:
         first = access.once.claim(job.owner, key, call, job.id)
         row = desk.jobs.get(first) if first != job.id else None
         if row is not None and _stands(row):
             return Placed(row.job, again=True)
         try:
-            desk.jobs.submit(job)
+            submit(job)
         except StudioError:
             access.once.forget(job.owner, key)
             raise

@@ -72,7 +72,7 @@ async def run(
         filled = await form.fill(renamed, tool.params, desk, owner)
     job = await to_thread.run_sync(partial(desk.order, tool.id, filled.values, owner))
     job = job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": stream or wait})
-    placed = await place(request, desk, job, filled.values)
+    placed = await place(request, desk, job, filled.values, streamed=stream)
     if stream:
         return EventStream(frames(desk, placed.job, opening=True), desk, placed)
     if wait:
