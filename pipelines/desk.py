@@ -15,7 +15,7 @@ import PIL.Image
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pipelines.files import PUBLIC, Files
+from pipelines.files import PUBLIC, FileInfo, Files
 from pipelines.jobs import Jobs
 from pipelines.kept import BrandKit, Keepsake, Kept, settle
 from pipelines.models.families import maps
@@ -28,6 +28,7 @@ from pipelines.parts.ingest import Ingest
 from pipelines.parts.reports import Reports
 from pipelines.parts.seal import Seal
 from pipelines.parts.wording import objection
+from pipelines.parts.write import COMPUTED_SOURCE, source_named
 from pipelines.settings import Settings
 from pipelines.tools import HELPERS, TOOLS, tool
 from pipelines.types import (
@@ -46,6 +47,7 @@ from pipelines.types import (
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 PAST_KEPT = "This picture carries content credentials; what is made from it names them as its origin."
+MADE_HERE = ("result", "matte")
 CHARACTER = "character"
 PASSPORT = ("character", "preset", "art", "prompt", "name", "colour", "behind_colour", "reference")
 """Fields of a character that are kept with it; how it is laid out and written is not."""
@@ -108,6 +110,18 @@ class Desk:
         except BadInput:  # the file may speak for itself although its picture is not one that is taken here
             return said
         return said if found is None else replace(said, mark="ours" if found.of(pair.mark) else "another")
+
+    def vouched(self, copy: bytes, mime: str, info: FileInfo) -> bytes:
+        """A smaller copy of what was made here, signed, the file itself its parent; an upload's copy stays bare.
+
+        For doors that hand over a copy where somebody may take it for the result.
+        """
+        if info.role not in MADE_HERE:
+            return copy
+        whole = info.path.read_bytes()
+        parent = provenance.Ingredient(provenance.PHOTO, info.sha256, provenance.past(whole))
+        source = source_named(provenance.source_of(whole)) or COMPUTED_SOURCE  # a matte names none: it is computed
+        return provenance.sign(copy, mime, provenance.Made(source, photo=parent), self._seal.pair())
 
     def report(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
         """Write down that somebody points at a picture or a refusal; `reason` is one of `reports.REASONS`.

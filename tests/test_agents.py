@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
+import c2pa
 import httpx
 import httpx2
 import PIL.Image
@@ -22,6 +23,7 @@ from mcp.shared.exceptions import MCPError
 from pipelines.settings import Settings
 from tests.serving import Served, served, until
 from tests.test_rest import FOREVER, data_url, failure, photo
+from tests.watching import noisy
 
 T = TypeVar("T")
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -87,6 +89,20 @@ def test_a_call_answers_with_the_picture_and_the_job(studio: Served, mode: str) 
     assert (job["status"], job["receipt"]["params"]["prompt"]) == ("done", "a forest")
     (link,) = [row for row in answer.content if row.type == "resource_link"]
     assert httpx.get(str(link.uri)).headers["content-type"] == "image/png"
+
+
+def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_made_from(studio: Served) -> None:
+    answer = run(studio, "background", {"prompt": "a forest", "size": 64})
+    made = answer.structured_content["files"][0]["id"]
+    for shown in (answer, run(studio, "show_picture", {"file_id": made})):
+        data = base64.b64decode(shown.content[-1 if shown is not answer else 1].data)
+        found = studio.desk.verify(data)
+        assert (found.credentials, found.actions) == ("ours", ("c2pa.opened", "c2pa.edited"))
+        with c2pa.Reader("image/jpeg", io.BytesIO(data)) as reader:
+            (parent,) = (reader.get_active_manifest() or {})["ingredients"]
+        assert parent["active_manifest"]
+    upload = studio.desk.files.add(noisy(40, 40, seed=5), "local", "upload")
+    assert b"c2pa" not in base64.b64decode(run(studio, "show_picture", {"file_id": upload}).content[0].data)
 
 
 def test_steps_are_told_while_it_runs(studio: Served) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
+from pebble import ProcessFuture, ProcessPool
 
 from pipelines.files import encode_png
 from pipelines.parts import decode, sniff
@@ -274,6 +278,53 @@ def test_a_worker_that_died_between_two_pictures_is_replaced(own: Ingest) -> Non
         if worker.pid not in before:
             worker.kill()
     assert outcome(own, GOOD) == ACCEPTED
+
+
+def test_a_picture_that_a_dying_pool_forgot_is_read_by_another(own: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker killed between two pictures may take what was just asked along, without a word."""
+    schedule, forgotten = ProcessPool.schedule, []
+
+    def forgetful(pool: ProcessPool, *given: Any, **named: Any) -> Any:
+        if not forgotten:
+            forgotten.append(pool)
+            pool.stop()
+            return ProcessFuture()
+        return schedule(pool, *given, **named)
+
+    monkeypatch.setattr(ProcessPool, "schedule", forgetful)
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(outcome, own, GOOD).result(30) == ACCEPTED
+
+
+def test_a_worker_that_never_answers_is_given_up(own: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule, silent = ProcessPool.schedule, []
+
+    def mute(pool: ProcessPool, *given: Any, **named: Any) -> Any:
+        if silent:
+            return schedule(pool, *given, **named)
+        silent.append(pool)
+        own.seconds = 30
+        return ProcessFuture()
+
+    monkeypatch.setattr(ProcessPool, "schedule", mute)
+    monkeypatch.setattr("pipelines.parts.ingest.STARTING", 0.0)
+    own.seconds = 0.5
+    assert outcome(own, GOOD) == ACCEPTED
+    assert not silent[0].active
+
+
+def test_one_worker_s_death_does_not_touch_the_picture_beside_it() -> None:
+    two = Ingest(workers=2)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            slow = pool.submit(outcome, two, hostile.png(*SLOW))
+            for _ in range(3):
+                assert two._outcome(os.getpid) > 0
+                os.kill(two._outcome(os.getpid), signal.SIGKILL)
+            assert pool.submit(outcome, two, GOOD).result(30) == ACCEPTED
+            assert slow.result(30) == ACCEPTED
+    finally:
+        two.close()
 
 
 def test_many_at_once_each_get_their_own(ingest: Ingest) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import TimeoutError as PictureTimeout
+from concurrent.futures import TimeoutError as WaitedEnough
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TypeVar
@@ -31,6 +32,10 @@ WORKERS = 2
 """So that one slow picture does not close the door to the others."""
 LIFE = 100
 """Pictures after which a worker is replaced, so that what a codec leaks is given back."""
+STARTING = 20.0
+"""Seconds that a worker may take to come up on a machine that is busy, before it is given up."""
+LOOK = 0.25
+"""Seconds between two looks whether a worker that has not answered is still there."""
 
 T = TypeVar("T")
 
@@ -48,15 +53,17 @@ class Ingested:
 class Ingest:
     """Reads pictures in worker processes, which start at the first picture. Thread-safe.
 
-    `seconds` and `memory` (bytes) bound each picture; `workers` are how many are read at once.
+    `seconds` and `memory` (bytes) bound each picture; `workers` are how many are read at once. Each worker has a pool
+    of its own: what one holds when it is killed (a lock, half an answer in a pipe) would stop whoever shares it.
     """
 
     def __init__(self, *, workers: int = WORKERS, seconds: float = SECONDS, memory: int = MEMORY) -> None:
         self.seconds = seconds
-        self._workers = workers
         self._memory = memory
+        self._room = threading.Semaphore(workers)
         self._lock = threading.Lock()
-        self._pool: ProcessPool | None = None
+        self._free: list[ProcessPool] = []
+        self._busy: set[ProcessPool] = set()
 
     def picture(self, data: bytes) -> Ingested:
         """The picture in `data`: upright, 8 bit, sRGB, free of EXIF, GPS, XMP, ICC and text.
@@ -95,36 +102,75 @@ class Ingest:
         return outcome
 
     def _attempt(self, work: Callable[..., T | sniff.Unfit], args: tuple[object, ...]) -> T | BaseException:
-        try:
-            future = self._running().schedule(work, args=args, timeout=self.seconds)
-        except RuntimeError as error:  # the pool broke since it was looked at
-            return BrokenProcessPool(str(error))
-        error = future.exception()
-        return future.result() if error is None else error
+        with self._room:
+            pool = self._taken()
+            outcome = _answer(pool, work, args, self.seconds)
+            self._given_back(pool, sound=not isinstance(outcome, (BrokenProcessPool, ProcessExpired)))
+            return outcome
 
-    def _running(self) -> ProcessPool:
+    def _taken(self) -> ProcessPool:
+        """A pool of one worker, which nobody else uses until it is given back."""
         with self._lock:
-            if self._pool is None or not self._pool.active:
-                _end(self._pool)
-                self._pool = ProcessPool(self._workers, LIFE, decode.start, (self._memory,), BareContext())
-            return self._pool
+            # The one that was used last: the others sleep on where one is enough.
+            pool = self._free.pop() if self._free else None
+        if pool is not None and not pool.active:
+            _end(pool)
+            pool = None
+        pool = pool or ProcessPool(1, LIFE, decode.start, (self._memory,), BareContext())
+        with self._lock:
+            self._busy.add(pool)
+        return pool
+
+    def _given_back(self, pool: ProcessPool, *, sound: bool) -> None:
+        with self._lock:
+            if pool not in self._busy:  # closed meanwhile
+                return
+            self._busy.discard(pool)
+            if sound:
+                self._free.append(pool)
+        if not sound:
+            _end(pool)
 
     def close(self) -> None:
-        """End the workers. A later picture starts new ones."""
+        """End the workers, whatever they are at. A later picture starts new ones."""
         with self._lock:
-            _end(self._pool)
-            self._pool = None
+            pools = [*self._free, *self._busy]
+            self._free, self._busy = [], set()
+        for pool in pools:
+            _end(pool)
 
 
-def _end(pool: ProcessPool | None) -> None:
-    if pool is not None:
-        pool.stop()
-        pool.join()
+def _answer(
+    pool: ProcessPool, work: Callable[..., T | sniff.Unfit], args: tuple[object, ...], seconds: float
+) -> T | BaseException:
+    """What `work` returns in the pool's worker, or the error that it ended in. Never waits without end.
+
+    A pool whose worker is killed at the wrong moment forgets what it was asked, and says nothing.
+    """
+    try:
+        future = pool.schedule(work, args=args, timeout=seconds)
+    except RuntimeError as error:  # the pool broke since it was looked at
+        return BrokenProcessPool(str(error))
+    end = time.monotonic() + STARTING + seconds
+    while time.monotonic() < end:
+        try:
+            error = future.exception(LOOK)
+        except WaitedEnough:
+            if pool.active:
+                continue
+            break
+        return future.result() if error is None else error
+    return BrokenProcessPool("The worker was lost.")
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()
+    pool.join()
 
 
 def _refusal(error: BaseException) -> BadInput:
     """What is said about a picture whose decoder was lost over it."""
-    if isinstance(error, PictureTimeout):  # the builtin one only since Python 3.11
+    if isinstance(error, WaitedEnough):  # the builtin one only since Python 3.11
         return BadInput("Reading this picture took too long. Save it again or make it smaller.", code="corrupt_image")
     if not isinstance(error, ProcessExpired):
         log.error("a decoder failed in an unknown way", exc_info=error)

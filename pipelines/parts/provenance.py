@@ -158,11 +158,16 @@ def verify(data: bytes, anchor: str = "") -> Said | sniff.Unfit:
         mime = _MIME[sniff.kind(data)]
     except sniff.Unfit as refusal:
         return sniff.Unfit(refusal.code, refusal.message)
-    source = _SOURCE.search(data)
-    rest = {"source": source[1].decode() if source else "", "receipt": _receipt(data)}
+    rest = {"source": source_of(data), "receipt": _receipt(data)}
     if MARK not in data:
         return Said("none", **rest)
     return _read(data, mime, anchor, rest)
+
+
+def source_of(data: bytes) -> str:
+    """The last word of the IPTC digital source type in a file's XMP, or ""."""
+    found = _SOURCE.search(data)
+    return found[1].decode() if found else ""
 
 
 def _read(data: bytes, mime: str, anchor: str, rest: dict[str, Any]) -> Said:

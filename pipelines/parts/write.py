@@ -62,6 +62,11 @@ def source_type(*, generative: bool, subject: bool, computed: bool = False) -> s
     return _SOURCE + ("compositeWithTrainedAlgorithmicMedia" if subject else "trainedAlgorithmicMedia")
 
 
+def source_named(word: str) -> str:
+    """The URI of a digital source type by its last word, "" for none."""
+    return _SOURCE + word if word else ""
+
+
 def encode(image: Image, format: Format, packet: bytes, quality: int = JPEG_QUALITY) -> bytes:
     """Bytes of an RGB or RGBA picture. PNG is lossless, WebP too; JPEG lays transparency on white.
 

@@ -12,7 +12,8 @@ import json
 import random
 import zipfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
@@ -136,7 +137,37 @@ def _signed(data: bytes) -> bool:
     return getattr(verify(data), "credentials", "") == "valid"  # unchanged; whose it is, only the studio knows
 
 
-HONEST: tuple[Act, ...] = (order, order, order_and_come_back, draw_as_openai)
+async def order_a_batch(client: Client) -> None:
+    """Three rows in a file; each answer's picture is fetched from where its line says."""
+    rows = ({"prompt": scene, "size": "256x256"} for scene in ("forest", "lobby", "night"))
+    batch = await _batch(client, (_line(n, row) for n, row in enumerate(rows)))
+    client.seen.ordered += 1
+    while batch.get("status") in ("validating", "in_progress"):
+        await asyncio.sleep(2)
+        batch = (await persistent(client, "GET", f"/v1/batches/{batch['id']}")).json()
+    told = await persistent(client, "GET", f"/v1/files/{batch.get('output_file_id')}/content")
+    links = [json.loads(line)["response"]["body"]["data"][0]["url"] for line in told.text.splitlines()]
+    files = [(await persistent(client, "GET", link)).content for link in links] if told.status_code == 200 else []
+    if len(files) == 3 and all(map(_signed, files)):
+        client.seen.done += 1
+    else:
+        client.seen.lost[f"batch {batch.get('status')} {told.status_code} {len(files)} {str(batch)[:160]}"] += 1
+
+
+def _line(n: int, body: object, url: str = "/v1/images/generations") -> str:
+    return json.dumps({"custom_id": f"r{n}", "method": "POST", "url": url, "body": body})
+
+
+async def _batch(client: Client, lines: Iterable[str]) -> dict[str, Any]:
+    """A batch that was just begun, or what was said instead."""
+    files = {"file": ("in.jsonl", "\n".join(lines).encode())}
+    sent = await persistent(client, "POST", "/v1/files", files=files, data={"purpose": "batch"})
+    form = {"input_file_id": sent.json().get("id", "none"), "endpoint": "/v1/images/generations"}
+    begun = await persistent(client, "POST", "/v1/batches", json={**form, "completion_window": "24h"})
+    return begun.json()
+
+
+HONEST: tuple[Act, ...] = (order, order, order, order_and_come_back, draw_as_openai, order_a_batch)
 
 
 # ---------------------------------------------------------------- everybody else
@@ -201,6 +232,7 @@ BODIES: tuple[bytes, ...] = (
     b'{"strength": NaN}', b'{"seed": 1e999}', b'{"prompt": "\\ud800"}', b'{"prompt":' + b"[" * 50_000, b"\x00",
     json.dumps({f"f{n}": n for n in range(20_000)}).encode(), json.dumps({"prompt": "x" * 2_000_000}).encode(),
     json.dumps({"prompt": XSS}).encode(), json.dumps({"prompt": "nude woman"}).encode(), b'{"photo": "/etc/passwd"}',
+    b'{"prompt": "night", "lora": "../../keys.sqlite3"}', b'{"prompt": "night", "lora": "we/else"}',
     b'{"photo": "http://169.254.169.254/latest"}', b'{"photo": {"path": "/etc/passwd"}}', b'{"size": 9999999}',
 )  # fmt: skip
 
@@ -264,15 +296,65 @@ async def slow_upload(client: Client) -> None:
 
 
 async def hoard(client: Client) -> None:
-    """Event streams that are opened and not read."""
+    """Five event streams at once, held open; some are never read."""
     jobs = (await client.http.get("/v1/jobs", headers=client.headers)).json().get("data", [])
     if not jobs:
         return await flood(client)
-    for _ in range(5):
-        path = f"/v1/jobs/{client.dice.choice(jobs)['id']}/events"
-        async with client.http.stream("GET", path, headers=client.headers) as told:
-            allowed(client, "hoard", httpx.Response(told.status_code), 200)
-            await asyncio.sleep(0.5)
+    await asyncio.gather(*(_hold(client, client.dice.choice(jobs)["id"]) for _ in range(5)))
+
+
+async def _hold(client: Client, job_id: str) -> None:
+    async with client.http.stream("GET", f"/v1/jobs/{job_id}/events", headers=client.headers) as told:
+        allowed(client, "hoard", httpx.Response(told.status_code), 200)
+        with suppress(TimeoutError, asyncio.TimeoutError):
+            await asyncio.wait_for(told.aread() if client.dice.random() < 0.5 else asyncio.sleep(99), 8)
+
+
+async def agent_gone_wrong(client: Client) -> None:
+    """Calls to the door for agents: other people's files, pictures that are none, tools that are not there."""
+    bad = client.dice.choice(("file-0", "/etc/passwd", "http://127.0.0.1:9/secret", "data:image/png;base64,AAAA", XSS))
+    asked = client.dice.choice((
+        {"name": "show_picture", "arguments": {"file_id": bad}}, {"name": bad, "arguments": {}},
+        {"name": "cutout", "arguments": {"photo": bad}}, {"name": "list_pictures", "arguments": {"limit": bad}},
+        {"name": "headshot", "arguments": {"photo": bad, "consent": "true", bad: 1e300}},
+    ))  # fmt: skip
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": asked}
+    head = {**client.headers, "Accept": "application/json, text/event-stream"}
+    answer = await client.http.post("/mcp", json=body, headers=head)
+    allowed(client, "agent", answer, 200, 400, 404)
+
+
+INWARD = (
+    "http://127.0.0.1:9/",
+    "http://169.254.169.254/latest",
+    "http://[::1]/",
+    "file:///etc/passwd",
+    "http://10.0.0.1",
+)
+
+
+async def lead_inward(client: Client) -> None:
+    """Addresses of the house where the studio would send word, and reports about what is somebody else's."""
+    url = client.dice.choice(INWARD)
+    allowed(client, "webhook", await client.http.put("/v1/webhooks", json={"url": url}, headers=client.headers), 400)
+    body = {"prompt": "night", "size": 256}
+    path = "/v1/tools/background?wait=false"
+    answer = await client.http.post(path, json=body, params={"webhook": url}, headers=client.headers)
+    allowed(client, "job with webhook", answer, 400)
+    report = {"reason": client.dice.choice(("minor", XSS)), "job_id": client.dice.choice(("job-0", "../x", XSS))}
+    allowed(client, "report", await client.http.post("/v1/reports", json=report, headers=client.headers), 400, 404, 422)
+
+
+async def batch_of_harm(client: Client) -> None:
+    """Lines that are no requests, between some that are, and a batch that is given up at once."""
+    bodies = ({"prompt": XSS}, {"prompt": "nude woman"}, {"photo": "/etc/passwd"}, {"model": "../x"}, {"n": 10**9}, 7)
+    lines = [_line(n, body) for n, body in enumerate(bodies)] + [_line(9, {}, "http://127.0.0.1:9/"), "{", "\0"]
+    batch = await _batch(client, lines)
+    if "id" in batch:
+        gone = await client.http.post(f"/v1/batches/{batch['id']}/cancel", headers=client.headers)
+        allowed(client, "cancel batch", gone, 200)
+    else:
+        client.seen.told["batch refused"] += 1
 
 
 async def zip_of_harm(client: Client) -> None:
@@ -293,7 +375,7 @@ async def zip_of_harm(client: Client) -> None:
 
 OTHERS: tuple[Act, ...] = (
     hostile_picture, hostile_picture, hostile_upload, private_event, monstrous_body, stranger, stranger, flood, hang_up,
-    slow_upload, hoard, zip_of_harm,
+    slow_upload, hoard, zip_of_harm, agent_gone_wrong, lead_inward, batch_of_harm,
 )  # fmt: skip
 
 

@@ -174,7 +174,7 @@ def _memory(pid: int) -> float:
 
 
 def _kill_decoder(pid: int) -> int:
-    for process in _tree(pid)[1:]:
+    for process in random.sample(found := _tree(pid)[1:], len(found)):
         with suppress(psutil.Error):
             if "spawn_main" in " ".join(process.cmdline()):
                 process.send_signal(signal.SIGSEGV)

@@ -226,6 +226,7 @@ class Door:
         import mcp_types as mcp
 
         data, mime = shown(self._desk.files.open(info.id))
+        data = self._desk.vouched(data, mime, info)
         return mcp.ImageContent(data=base64.b64encode(data).decode(), mime_type=mime)
 
 
