@@ -30,7 +30,7 @@ from ui.speech import GERMAN
 from ui.start import Start
 from ui.tab import TILES, Handed, Seat, lay_out, tile_styles
 from ui.telling import whole
-from ui.theme import FAVICON, head, show_card, theme
+from ui.theme import FAVICON, dress, head, theme
 
 TITLE = "DesignerBox"
 UPLOAD_LIMIT = "64mb"
@@ -110,7 +110,7 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
 
 def launch_arguments() -> dict[str, Any]:
     """What `launch` must be given beside host, port, share, auth and routes."""
-    show_card()
+    dress()
     return {
         "favicon_path": str(FAVICON),
         "i18n": gr.I18n(de=dict(GERMAN)),

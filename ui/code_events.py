@@ -10,7 +10,6 @@ from ui.access import Access
 from ui.code import asked, way
 from ui.events import Events
 from ui.screen import Updates, address
-from ui.widgets import changes
 
 
 class CodeEvents:
@@ -22,7 +21,7 @@ class CodeEvents:
         self.access = access
 
     def wire(self) -> None:
-        """Write when it is opened, when another way is chosen, and when the form changes while it is open."""
+        """Write when it is opened, when another way is chosen, and when the form has changed while it is open."""
         panel, tab = self.panel, self.events.tab
         quiet: dict[str, Any] = {
             "api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden", "queue": False,
@@ -32,12 +31,13 @@ class CodeEvents:
         fold.expand(self.open, form, [panel.opened, panel.code], **quiet)
         fold.collapse(lambda: False, [], [panel.opened], **quiet)
         which: Any = panel.which
-        moved: list[Any] = [listener for made in tab.controls.values() for listener in changes(made)]
-        states: list[Any] = [made.value for made in tab.controls.values() if made.value is not made.shown]
-        gr.on(
-            [which.input, *moved, *(state.change for state in states)], self.write, [panel.opened, *form], [panel.code],
-            trigger_mode="always_last", **quiet,
-        )  # fmt: skip
+        states: list[Any] = [made.value.change for made in tab.controls.values() if made.value is not made.shown]
+        # Where a change draws a draft, the code comes after it: each listener is looked through for each component.
+        moved = [] if self.events.drafting else self.events.moved()
+        gr.on([which.input, *states, *moved], self.write, [panel.opened, *form], [panel.code],
+              trigger_mode="always_last", **quiet)  # fmt: skip
+        if self.events.drafting:
+            self.events.drafting.then(self.write, [panel.opened, *form], [panel.code], **quiet)
 
     def open(self, request: gr.Request, which: str, *values: Any) -> Updates:
         """The panel is open now, with the code in it."""

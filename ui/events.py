@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -48,6 +49,7 @@ class Events:
         self.access = access
         self.screen = Screen(tab, desk, access)
         self.drafts = desk.profile.id == "embedded"
+        self.drafting: Any = None
 
     # ------------------------------------------------------------ listeners
 
@@ -66,17 +68,22 @@ class Events:
         self.on(tab.board.reuse.click, self.reuse, [tab.seat])
         self.on(tab.incoming.change, self.receive, [tab.incoming, *everything])
         for made in tab.controls.values():
-            self._wire_control(made, everything)
+            self._wire_picture(made, everything)
+        if self.drafts and (moved := self.moved()):
+            # One listener for all: the page carries, and looks through, every listener once for each component.
+            self.drafting = self.on(partial(gr.on, moved), self.draft, everything)
         for example, button in tab.examples:
             self.on(button.click, self._sampler(example.file_id), everything)
 
-    def _wire_control(self, made: Control, everything: list[Component]) -> None:
+    def moved(self) -> list[Any]:
+        """The events by which a visitor has changed any field."""
+        return [listener for made in self.tab.controls.values() for listener in changes(made)]
+
+    def _wire_picture(self, made: Control, everything: list[Component]) -> None:
         if made.field.kind == "picture" and not made.locked:
             shown: Any = made.shown
             self.on(shown.upload, self._taker(made), [made.shown, *everything])
             self.on(shown.clear, self._clearer(made), everything)
-        for listener in changes(made) if self.drafts else ():
-            self.on(listener, self.draft, everything)
 
     def on(
         self, listener: Any, handler: Callable[..., Any], inputs: list[Component], more: list[Component] | None = None

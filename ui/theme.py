@@ -113,15 +113,16 @@ def head() -> str:
     return f'<meta name="color-scheme" content="light dark"><style>{css}</style><script>{js}</script>'
 
 
-def carded(page: str) -> str:
-    """Gradio's page template with our social card in place of Gradio's."""
-    return _OTHERS_CARD.sub("", page).replace("<head>", f"<head>{_CARD}", 1)
+def dressed(page: str) -> str:
+    """Gradio's page template with our social card in place of Gradio's, and what lightens its config."""
+    light = f"<script>{(STATIC / 'light.js').read_text(encoding='utf-8')}</script>"
+    return _OTHERS_CARD.sub("", page).replace("<head>", f"<head>{_CARD}", 1).replace("</head>", f"{light}</head>", 1)
 
 
-def show_card() -> None:
-    """What a link to this page looks like elsewhere: said once, to the templates from which Gradio writes the page."""
+def dress() -> None:
+    """What a link to this page looks like elsewhere, and how soon it is there: told to the templates, once."""
     from gradio.routes import templates
 
     loader, env = templates.env.loader, templates.env
     if loader is not None and not isinstance(loader, FunctionLoader):
-        env.loader = FunctionLoader(lambda name: carded(loader.get_source(env, name)[0]))
+        env.loader = FunctionLoader(lambda name: dressed(loader.get_source(env, name)[0]))

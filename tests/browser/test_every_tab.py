@@ -47,7 +47,8 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, ho
             go(page, tab)
             page.evaluate(UNFOLD, f"#tab-{tab}")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
-            found = [*grave(page, tab, False), *grave(page, tab, True)]
+            # The dark colours are the same ones on a phone, and a judgement takes seconds.
+            found = [row for dark in ((False, True) if width > 390 else (False,)) for row in grave(page, tab, dark)]
             assert not found, "\n".join(found)
 
 
