@@ -62,11 +62,10 @@ class Jobs:
 
     # ------------------------------------------------------------ the public four
 
-    def submit(self, job: Job, slot: tuple[str, int] | None = None, *, awaited: bool = False) -> str:
+    def submit(self, job: Job, slot: tuple[str, int] | None = None) -> str:
         """Queue `job` and return its id. Raises `Busy` (`queue_full`) when as many wait as may wait, or `disk_full`.
 
-        `slot` is (batch id, row): a row that has a job already gets no second one. `awaited`: a watcher is about to
-        come, so that previews are made even of a job which is quicker than he is.
+        `slot` is (batch id, row): a row that has a job already gets no second one.
         """
         with self._lock:
             if not job.batch and not self._may_wait():
@@ -75,10 +74,15 @@ class Jobs:
             with told_when_full():
                 inserted = self.table.insert(job, slot)
             if inserted:
-                self._watchers.expect(job.id).awaited = awaited
+                self._watchers.expect(job.id)
                 self._tell_positions()
                 self._lanes.wake()
         return job.id
+
+    def follow(self, job: Job) -> Stream:
+        """`submit` and `watch` in one breath, so that no step of even the quickest job is missed. Raises as both do."""
+        with self._lock:
+            return self.watch(self.submit(job))
 
     def _may_wait(self) -> bool:
         # A lane that is about to claim counts as free, else the very first of a burst would be refused.

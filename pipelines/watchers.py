@@ -24,7 +24,6 @@ class Live:
         self.step_id = 0
         self.stream: Stream | None = None
         self.cancelled = False
-        self.awaited = False
         self.streams: list[Stream] = []
 
     def attach(self, stream: Stream | None) -> None:
@@ -35,9 +34,9 @@ class Live:
         self.gate()
 
     def gate(self) -> None:
-        """Previews are made only while somebody watches, or is about to."""
+        """Previews are made only while somebody watches."""
         if self.stream is not None:
-            self.stream.watched = self.awaited or bool(self.streams)
+            self.stream.watched = bool(self.streams)
 
 
 class Watchers:
@@ -58,7 +57,6 @@ class Watchers:
         stream = Stream(on_close=on_close)
         stream.last_id = after
         live.streams.append(stream)
-        live.awaited = False
         if position:
             stream.put(Queued(position), max(live.events, after))
         elif live.step is not None and live.step_id > after:

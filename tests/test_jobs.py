@@ -167,10 +167,15 @@ def test_detaching_does_not_stop_the_job(here: House) -> None:
     _until(lambda: (row := here.jobs.get(job_id)) is not None and row.status == "done")
 
 
-@pytest.mark.parametrize("who", ["nobody", "a watcher", "one who is about to come"])
+@pytest.mark.parametrize("who", ["nobody", "a watcher", "one who ordered it"])
 def test_a_preview_is_made_only_for_somebody_who_watches(here: House, who: str) -> None:
     here.gate.open.clear()
-    job_id = here.jobs.submit(job(steps=2), awaited=who == "one who is about to come")
+    ordered = job(steps=2)
+    job_id = ordered.id
+    if who == "one who ordered it":
+        here.jobs.follow(ordered)
+    else:
+        here.jobs.submit(ordered)
     if who == "a watcher":
         here.jobs.watch(job_id)
     _until(lambda: here.gate.entered == 1)

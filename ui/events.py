@@ -199,7 +199,7 @@ class Events:
 
     def _submit(self, form: dict[str, Any], owner: str, draft: bool) -> Watched:
         job = self.desk.order(self.tab.tool.id, form, owner, draft=draft)
-        return Watched(job.id, self.desk.jobs.watch(self.desk.jobs.submit(job, awaited=True)), job.seed)
+        return Watched(job.id, self.desk.jobs.follow(job), job.seed)
 
     def _give_up(self, order: Watched) -> None:
         order.stream.close()

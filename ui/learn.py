@@ -148,7 +148,7 @@ class Learn:
         return self._submitted(job.model_copy(update={"helper": True}))
 
     def _submitted(self, job: Job) -> tuple[Job, Stream]:
-        return job, self.desk.jobs.watch(self.desk.jobs.submit(job, awaited=True))
+        return job, self.desk.jobs.follow(job)
 
     def _measuring(self, owner: str) -> Job:
         row = self._last(owner)

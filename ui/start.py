@@ -219,7 +219,7 @@ class Start:
 
     def _submit(self, tool_id: str, values: dict[str, Any], owner: str) -> tuple[str, Any]:
         job = self.desk.order(tool_id, values, owner, draft=True)
-        return job.id, self.desk.jobs.watch(self.desk.jobs.submit(job, awaited=True))
+        return job.id, self.desk.jobs.follow(job)
 
     def _opener(self, number: int, tabs: gr.Tabs, incoming: Mapping[str, gr.State]) -> Callable[[Shown], Any]:
         def opened(seat: Shown) -> dict[Any, Any]:

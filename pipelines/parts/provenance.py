@@ -228,12 +228,15 @@ def _receipt(data: bytes) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=2)
 def _context(anchor: str = "") -> c2pa.Context:
-    """Settings of the library: no thumbnails (they cost more than the signature), nothing from a network."""
+    """Settings of the library: no thumbnails (they cost more than the signature), nothing from a network.
+
+    Nor is what was just signed read again, which costs more than the signature too: the library's own test of its work.
+    """
     import c2pa
 
     settings: dict[str, Any] = {
         "builder": {"thumbnail": {"enabled": False}},
-        "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+        "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": False},
     }
     if anchor:
         settings["trust"] = {"trust_anchors": anchor}

@@ -32,18 +32,13 @@ async def ordered(tool_id: str, values: Mapping[str, object], desk: Desk, owner:
 @asynccontextmanager
 async def followed(desk: Desk, job: Job) -> AsyncIterator[Stream]:
     """The job's events. Left before the end, by whatever way, the job is cancelled."""
-    stream = await to_thread.run_sync(_begun, desk, job)
+    stream = await to_thread.run_sync(desk.jobs.follow, job)
     try:
         yield stream
     finally:
         stream.close()
         with anyio.CancelScope(shield=True):
             await to_thread.run_sync(desk.jobs.cancel, job.id)
-
-
-def _begun(desk: Desk, job: Job) -> Stream:
-    """Watched in the same breath, so that not even a quick job is missed."""
-    return desk.jobs.watch(desk.jobs.submit(job, awaited=True))
 
 
 async def ended(desk: Desk, job: Job) -> Row:

@@ -28,6 +28,8 @@ BODY_BYTES = MAX_PICTURES * MAX_BYTES * 4 // 3
 DRAIN_BYTES = 2 * BODY_BYTES
 """Read and thrown away past the limit, since a sender that is cut off never sees the answer that says why."""
 TEXT_BYTES = 1 << 20
+SMALL_BYTES = 1 << 14
+"""Of JSON that is read sooner than a thread is found for it."""
 MAX_FIELDS = 200
 # Decoding a picture takes seconds where finding a job takes none: uploads must not hold every thread there is.
 _DECODING = CapacityLimiter(4)
@@ -81,7 +83,8 @@ async def opened(request: Request) -> AsyncIterator[Form]:
         async with _multipart(request) as form:
             yield form
     elif kind == b"application/json":
-        yield await to_thread.run_sync(_json, await _whole(request))
+        body = await _whole(request)
+        yield _json(body) if len(body) <= SMALL_BYTES else await to_thread.run_sync(_json, body)
     elif kind == b"application/x-www-form-urlencoded":  # what HTML forms and curl send where there is no file
         yield _urlencoded(await _whole(request))
     else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.parts.emit import jpeg
 from pipelines.parts.write import STILLS
+from pipelines.stream import Stream
 from pipelines.types import BadInput, Cancelled, Job, Queued, Step, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
@@ -77,24 +79,36 @@ async def edit(request: Request, owner: Owner, desk: TheDesk) -> Response:
 async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Response:
     async with form.opened(request) as sent:
         asked = translate(sent, desk, call)
-        try:
+        with _their_names(asked):
             filled = await form.fill(asked.form, asked.tool.params, desk, owner)
             if call == "image_edit" and "mask" in filled.values:
                 filled.values["mask"] = await to_thread.run_sync(_white_where_clear, desk, filled.values["mask"], owner)
-            job = await to_thread.run_sync(partial(desk.order, asked.tool.id, filled.values, owner))
-        except StudioError as error:
-            error.param = their_name(error.param, asked.tool.params)
-            raise
-        job = job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": True})
     # Links lead to the address this call was made to, whatever stands in front of the studio.
     base = str(request.url).partition("/images/")[0]
-    placed = await place(request, desk, job, filled.values, streamed=asked.stream)
-    if asked.stream:
-        return EventStream(_events(desk, placed.job, asked, base), desk, placed)
+    order = partial(_ordered, desk, asked, filled, owner)
+    placed = await place(request, desk, order, filled.values, streamed=asked.stream)
+    if placed.stream is not None:
+        return EventStream(_events(desk, placed.job, placed.stream, asked, base), desk, placed.stream, placed)
     row = await finish(request, desk, placed)
     if row.error is not None:
         raise restore(row.error)
     return JSONResponse(await to_thread.run_sync(_images, desk, row, asked, base), headers=placed.headers)
+
+
+def _ordered(desk: Desk, asked: Asked, filled: form.Filled, owner: str) -> Job:
+    with _their_names(asked):
+        job = desk.order(asked.tool.id, filled.values, owner)
+    return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": True})
+
+
+@contextmanager
+def _their_names(asked: Asked) -> Iterator[None]:
+    """Errors name the fields as OpenAI does."""
+    try:
+        yield
+    except StudioError as error:
+        error.param = their_name(error.param, asked.tool.params)
+        raise
 
 
 def _white_where_clear(desk: Desk, file_id: object, owner: str) -> object:
@@ -144,8 +158,7 @@ def _payload(desk: Desk, file_id: str, asked: Asked, base: str) -> dict[str, str
     return {"b64_json": base64.b64encode(desk.files.path(file_id).read_bytes()).decode()}
 
 
-async def _events(desk: Desk, job: Job, asked: Asked, base: str) -> AsyncIterator[str]:
-    stream = await to_thread.run_sync(desk.jobs.watch, job.id)
+async def _events(desk: Desk, job: Job, stream: Stream, asked: Asked, base: str) -> AsyncIterator[str]:
     sent = 0
     try:
         async for event in stream:
@@ -165,8 +178,6 @@ async def _events(desk: Desk, job: Job, asked: Asked, base: str) -> AsyncIterato
         yield sse("error", {"error": shape(BadInput("The job was cancelled."))})
     except StudioError as error:
         yield sse("error", {"error": shape(error)})
-    finally:
-        stream.close()
 
 
 def _due(step: Step, sent: int, partials: int) -> bool:

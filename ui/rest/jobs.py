@@ -7,7 +7,6 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
@@ -18,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from pipelines.desk import Desk
 from pipelines.jobs import Row
+from pipelines.stream import Stream
 from pipelines.types import STATUS_OF_CODE, Cancelled, Event, Job, NotFound, Queued, Step, StudioError
 from pipelines.webhooks import Webhooks
 from ui.rest.context import Owner, TheDesk
@@ -90,10 +90,14 @@ async def find(desk: Desk, job_id: str, owner: str) -> Row:
 
 @dataclass(frozen=True)
 class Placed:
-    """A job in line. `again`: this very call was sent before, so the job is the earlier one's and not ours to stop."""
+    """A job in line. `again`: this very call was sent before, so the job is the earlier one's and not ours to stop.
+
+    `stream` has its events from the first on, where it was to be streamed.
+    """
 
     job: Job
     again: bool = False
+    stream: Stream | None = None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -103,17 +107,30 @@ class Placed:
 
 
 async def place(
-    request: Request, desk: Desk, job: Job, values: Mapping[str, object], *, streamed: bool = False
+    request: Request, desk: Desk, order: Callable[[], Job], values: Mapping[str, object], *, streamed: bool = False
 ) -> Placed:
-    """Submit, or find what the same call became. Raises `queue_full`, `rate_limited`, `InvalidParams`.
+    """Order and submit, or find what the same call became. Raises `queue_full`, `rate_limited`, `InvalidParams`.
 
     `values` are what was asked for, as `Desk.order` takes them: a job draws a seed, so it is never like another.
+    `order` makes the job, in the same thread as all else here: under load a hop between threads costs more than it.
     """
-    hooks: Webhooks = request.app.state.webhooks
-    hook = await to_thread.run_sync(hook_of, request, job.owner)
-    placed = await _in_line(request, desk, job, values, streamed)
+    return await to_thread.run_sync(_placed, request, desk, order, values, streamed)
+
+
+def _placed(
+    request: Request, desk: Desk, order: Callable[[], Job], values: Mapping[str, object], streamed: bool
+) -> Placed:
+    job = order()
+    hook = hook_of(request, job.owner)
+    key = request.headers.get(HEADER)
+    if key is None:
+        placed = _in_line(desk, job, streamed)
+    else:
+        access: Access = request.app.state.access
+        placed = _once(access, desk, job, key, fingerprint(job.tool, values), streamed)
     if hook is not None and not placed.again:
-        await to_thread.run_sync(hooks.add, job.owner, placed.job.id, hook)
+        hooks: Webhooks = request.app.state.webhooks
+        hooks.add(job.owner, placed.job.id, hook)
     return placed
 
 
@@ -124,30 +141,27 @@ def hook_of(request: Request, owner: str, said: str | None = None) -> str | None
     return hooks.check(url) if url else hooks.default(owner)
 
 
-async def _in_line(request: Request, desk: Desk, job: Job, values: Mapping[str, object], streamed: bool) -> Placed:
-    key = request.headers.get(HEADER)
-    submit = partial(desk.jobs.submit, awaited=streamed)
-    if key is None:
-        await to_thread.run_sync(submit, job)
-        return Placed(job)
-    access: Access = request.app.state.access
-    return await to_thread.run_sync(partial(_place, access, desk, job, key, fingerprint(job.tool, values), submit))
+def _in_line(desk: Desk, job: Job, streamed: bool) -> Placed:
+    if streamed:
+        return Placed(job, stream=desk.jobs.follow(job))
+    desk.jobs.submit(job)
+    return Placed(job)
 
 
-def _place(access: Access, desk: Desk, job: Job, key: str, call: str, submit: Callable[[Job], str]) -> Placed:
+def _once(access: Access, desk: Desk, job: Job, key: str, call: str, streamed: bool) -> Placed:
     with access.once.turn:
         first = access.once.claim(job.owner, key, call, job.id)
         row = desk.jobs.get(first) if first != job.id else None
         if row is not None and _stands(row):
-            return Placed(row.job, again=True)
+            return Placed(row.job, again=True, stream=desk.jobs.watch(row.job.id) if streamed else None)
         try:
-            submit(job)
+            placed = _in_line(desk, job, streamed)
         except StudioError:
             access.once.forget(job.owner, key)
             raise
         if first != job.id:
             access.once.replace(job.owner, key, job.id)
-    return Placed(job)
+    return placed
 
 
 def _stands(row: Row) -> bool:
@@ -188,16 +202,17 @@ async def _cancel(desk: Desk, job_id: str) -> None:
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events; with `placed` the caller is a foreground one, and its job ends with its connection.
+    """Server-sent events of `stream`; with `placed` the caller is a foreground one: its job ends with its connection.
 
-    The cancelling stands here and not in the generator, which is never entered when the caller left at once.
+    Closing and cancelling stand here and not in the generator, which is never entered when the caller left at once.
     """
 
-    def __init__(self, frames: AsyncIterator[str], desk: Desk, placed: Placed | None = None) -> None:
+    def __init__(self, frames: AsyncIterator[str], desk: Desk, stream: Stream, placed: Placed | None = None) -> None:
         # Proxies must not hold events back.
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(placed.headers if placed else {})}
         super().__init__(frames, media_type="text/event-stream", headers=headers)
         self._desk = desk
+        self._stream = stream
         self._job_id = placed.job.id if placed is not None and not placed.again else None
         self._whole = False
 
@@ -209,6 +224,7 @@ class EventStream(StreamingResponse):
         try:
             await super().__call__(scope, receive, send)
         finally:
+            self._stream.close()
             if self._job_id is not None and not self._whole:
                 await _cancel(self._desk, self._job_id)
 
@@ -219,12 +235,11 @@ def sse(event: str, data: Mapping[str, Any], event_id: int | None = None) -> str
     return f"{head}event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-async def frames(desk: Desk, job: Job, after: int = 0, *, opening: bool = False) -> AsyncIterator[str]:
-    """The job's events from after id `after`: `queued`, `step`, then `result` or `error`.
+async def frames(desk: Desk, job: Job, stream: Stream, *, opening: bool = False) -> AsyncIterator[str]:
+    """The job's events as `stream` brings them: `queued`, `step`, then `result` or `error`.
 
     `opening` begins with where the job stands, so that a caller knows its id before the first step.
     """
-    stream = await to_thread.run_sync(desk.jobs.watch, job.id, after)
     try:
         first = stream.take(0) if opening else None
         if opening and not isinstance(first, Queued):
@@ -243,8 +258,6 @@ async def frames(desk: Desk, job: Job, after: int = 0, *, opening: bool = False)
         yield sse("result", job_object(await find(desk, job.id, job.owner)), stream.last_id + 1)
     except StudioError as error:
         yield sse("error", {"id": job.id, "error": shape(error)}, stream.last_id + 1)
-    finally:
-        stream.close()
 
 
 def _queued(job_id: str, position: int, event_id: int | None = None) -> str:
@@ -293,7 +306,8 @@ async def job_events(job_id: str, request: Request, owner: Owner, desk: TheDesk)
     row = await find(desk, job_id, owner)
     seen = request.headers.get("last-event-id", "")
     after = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0
-    return EventStream(frames(desk, row.job, after), desk)
+    stream = await to_thread.run_sync(desk.jobs.watch, row.job.id, after)
+    return EventStream(frames(desk, row.job, stream), desk, stream)
 
 
 @router.delete("/jobs/{job_id}", responses=documented(READING))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from pipelines.types import Params, Tool
+from pipelines.types import Job, Params, Tool
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, WORKING, documented
@@ -70,11 +68,14 @@ async def run(
     async with form.opened(request) as sent:
         renamed = sent.moved("steps", STEPS) if STEPS in tool.params.model_fields else sent
         filled = await form.fill(renamed, tool.params, desk, owner)
-    job = await to_thread.run_sync(partial(desk.order, tool.id, filled.values, owner))
-    job = job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": stream or wait})
-    placed = await place(request, desk, job, filled.values, streamed=stream)
-    if stream:
-        return EventStream(frames(desk, placed.job, opening=True), desk, placed)
+
+    def order() -> Job:
+        job = desk.order(tool.id, filled.values, owner)
+        return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": stream or wait})
+
+    placed = await place(request, desk, order, filled.values, streamed=stream)
+    if placed.stream is not None:
+        return EventStream(frames(desk, placed.job, placed.stream, opening=True), desk, placed.stream, placed)
     if wait:
         return answer(await finish(request, desk, placed), placed)
     return answer(await find(desk, placed.job.id, owner), placed, status=202)
