@@ -26,6 +26,7 @@ from pipelines.settings import Settings
 from pipelines.types import StudioError
 from ui.code import Door
 from ui.edge import Edge
+from ui.front import Front
 from ui.limits import Limits
 from ui.metrics import Metrics
 from ui.rest.keys import USUAL, Key, Keys
@@ -228,6 +229,8 @@ class Access:
         rows = [Middleware(Edge, told=self.metrics.answered, framed=self.settings.spaces), Middleware(PageGzip)]
         if self.settings.spaces or self.page_takes_key:
             rows.append(Middleware(VisitorCookie, access=self))
+        if self.gradio_auth() is None and not self.settings.oauth:
+            rows.append(Middleware(Front))
         return rows
 
     def cookie_for(self, headers: Headers, opened_with: list[str]) -> str | None:
