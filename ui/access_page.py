@@ -27,8 +27,8 @@ NOT_YOURS = "Keys are made by whoever runs this studio: python app.py key new NA
 NAMELESS = "Give the key a name first: it tells you later whose it is."
 GONE = "Choose a key that still works."
 SCOPELESS = "A key that may nothing opens nothing: tick what it may."
-MAY = {"read": "Look", "create": "Create", "admin": "Administer"}
-MAY_INFO = "Look: own jobs and files. Create: make and stop them. Administer: keys and figures."
+MAY = {"read": "Read", "create": "Create", "admin": "Administer"}
+MAY_INFO = "Read: own jobs and files. Create: make and stop them. Administer: keys and figures."
 
 SAMPLE = "background"
 """The tool that the examples use, where there is one of this id; else the first."""
@@ -61,12 +61,12 @@ def listed(keys: Sequence[Key], usage: Mapping[str, Sequence[Used]] | None = Non
     if not keys:
         return "<p>There is no key yet.</p>"
     rows = "".join(_row(key, (usage or {}).get(key.id, ())) for key in reversed(keys))
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Key", "May", "Made", "State"))
+    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Key", "It may", "Made", "State"))
     return f'<table class="dbx-keys"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
 
 def _row(key: Key, usage: Sequence[Used]) -> str:
-    may = [", ".join(MAY[scope] for scope in key.scopes), *_bounds(key.bounds)]
+    may = [" · ".join(MAY[scope] for scope in key.scopes), *_bounds(key.bounds)]
     made = [f"{row.pictures} × {escape(row.tool)}" for row in usage] or ["Nothing yet"]
     state = f"Revoked {_day(key.revoked)}" if key.revoked else "Works"
     used = f"Last used {_day(key.used)}" if key.used else "Never used"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.components.navbar import Navbar
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
@@ -73,7 +72,6 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=TEMPORARY, fill_width=True) as page:
         styles = "".join(tile_styles(tool) for tool in desk.tools)
         gr.HTML(f"<style>{styles}</style>{_brand()}", elem_classes=["dbx-brand"])
-        Navbar(visible=False)  # the page that `named` needs is for programs
         if desk.settings.oauth:
             _sign_in()
         with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:
