@@ -109,6 +109,8 @@ class JobStudio:
         self._params: dict[str, Any] = job.params
         self._adapters = tuple(Adapter(source, weight) for source, weight in job.adapters.items())
         self._faces: dict[str, int] = {}
+        if gate is not None:
+            self._emit.passes = self._first
 
     # ------------------------------------------------------------ what tools call
 
@@ -222,7 +224,20 @@ class JobStudio:
         if (gate := self._gate) is not None:
             sha256 = self._files.info(file_id).sha256
             self._memo.get(("gate", file_id), lambda: gate.admit(image, self.job.owner, sha256), lambda _: 8)
+            self._shows()
         return image
+
+    def _first(self, image: Image) -> bool:
+        """Whether a frame may be seen before any picture of this job has passed the gate: only if it does itself."""
+        assert self._gate is not None
+        if passed := self._gate.shows(image):
+            self._shows()
+        return passed
+
+    def _shows(self) -> None:
+        """From here on frames are seen as they come, unless a generative model invents them."""
+        if not any(generative(row) for row in self._used.values()):
+            self._emit.passes = None
 
     # ------------------------------------------------------------ the end of every job
 

@@ -65,6 +65,14 @@ def test_layers_laid_on_each_other_are_the_picture(level: int, ground: int, shad
     assert np.abs(merged_of(images).astype(int) - flat).max() <= 1
 
 
+def test_the_gate_is_shown_the_backdrop_that_the_subject_hides() -> None:
+    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
+    flat = compose(subject, plate, seed=1)
+    for extra in layered(flat, subject, plate, seed=1):
+        assert [frame is flat or frame is plate for frame in extra.frames] == [True, True]
+        assert extra.frames[0] is flat  # which stands for the file
+
+
 def merged_of(images: list[Image]) -> Image:
     from pipelines.parts.exports import Layer
 

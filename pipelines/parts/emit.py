@@ -19,7 +19,8 @@ _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 class Emitter:
     """An `Emit` that writes to a stream and keeps the seconds each stage took in `timings`.
 
-    `passes` is set once a generative model draws: from then on a frame is seen only if it passes.
+    While `passes` is set a frame is seen only if it passes: until a first picture has, and while a generative model
+    draws.
     """
 
     def __init__(self, stream: Stream, *, interval: float = PREVIEW_INTERVAL) -> None:

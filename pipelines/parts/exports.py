@@ -81,13 +81,16 @@ def layered(
     flat: Image, placed: Placed, plate: Image, *, seed: int, key: Side = "none", shadow: Shadow | None = None,
     relit: bool = False, clean: bool = False, name: str = "layers",
 ) -> tuple[Extra, Extra]:  # fmt: skip
-    """`flat`, which `compose` made from the same arguments, as OpenRaster and as a ZIP of PNG layers."""
+    """`flat`, which `compose` made from the same arguments, as OpenRaster and as a ZIP of PNG layers.
+
+    The backdrop is among their frames, which the gate looks at: what is behind the subject leaves the studio too.
+    """
     subject = replace(placed, colour=relight(placed, plate)) if relit else placed
     kept = None if shadow is None else shade(placed.alpha, shadow, key)
     layers = layers_of(flat, ground_of(placed, plate, seed=seed, clean=clean), subject, kept)
     return (
-        Extra("layers", "ora", openraster(layers, flat), (flat,), name),
-        Extra("layers", "zip", png_layers(layers), (flat,), name),
+        Extra("layers", "ora", openraster(layers, flat), (flat, plate), name),
+        Extra("layers", "zip", png_layers(layers), (flat, plate), name),
     )
 
 

@@ -340,9 +340,10 @@ def _layered(params: Creator, character: Character, look: Look, side: int, plate
         opaque = np.full(plate.shape[:2], 255, np.uint8)
         rows = (Layer("backdrop", np.dstack([plate, opaque])), *rows)
         flat = whole.on(plate)
+    frames = (flat,) if plate is None else (flat, plate)
     return (
-        Extra("layers", "ora", openraster(rows, flat), (flat,), "layers"),
-        Extra("layers", "zip", png_layers(rows), (flat,), "layers"),
+        Extra("layers", "ora", openraster(rows, flat), frames, "layers"),
+        Extra("layers", "zip", png_layers(rows), frames, "layers"),
     )
 
 

@@ -82,11 +82,16 @@ def growth(memory: list[float]) -> float:
 
 
 @contextmanager
-def server(data: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`python app.py` as on a Space, bound to loopback; its log is `log` in the data folder."""
+def server(data: Path, *, spaces: bool = True) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`python app.py` as on a Space, or as at home, bound to loopback; its log is `log` in the data folder."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    env = {**os.environ, "SYSTEM": "spaces", "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(data / "tmp")}
+    env = {
+        **os.environ,
+        "SYSTEM": "spaces" if spaces else "",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(data / "tmp"),
+    }
     command = [sys.executable, "app.py", "--host", "localhost", "--port", str(port), "--data", str(data)]
     command += ["--profile", "embedded"]
     with (data / "log").open("wb") as log:

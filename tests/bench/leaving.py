@@ -1,0 +1,180 @@
+"""Every kind of file of every tool, through every door of the real studio: signed, whole, and a changed byte shows.
+
+`python -m tests.bench leaving`; asked for by name, it takes some minutes. `tests/test_leaving.py` is its small sister.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import c2pa
+import httpx
+
+from pipelines.parts.provenance import verify
+from pipelines.parts.seal import Seal
+from pipelines.parts.write import MIME, SIGNED_AS
+from tests.bench.rows import Row, row
+from tests.bench.siege import ROOT, server
+from tests.leaving import DOORS, Out, Visitor, rest
+from tests.watching import EXAMPLES
+
+FLIPS = 24
+"""Changed bytes a file."""
+SIDE = 512
+
+
+def _photo(name: str) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode((EXAMPLES / f"{name}.jpg").read_bytes()).decode()
+
+
+def orders() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Forms that make a tool hand over all that it can: stills in each format, archives, films, pages, layers."""
+    face, cup = _photo("hopper"), _photo("coffee")
+    for kind in ("png", "jpeg", "webp"):
+        yield "headshot", {"photo": face, "consent": True, "size": SIDE, "variations": 2, "format": kind}
+    yield "headshot", {"photo": face, "consent": True, "size": SIDE, "looks": "four"}
+    yield "product", {"photo": cup, "size": SIDE, "preset": "oak", "layers": True}
+    yield "product", {"photo": cup, "size": SIDE, "angles": [cup]}
+    yield "background", {"prompt": "forest", "size": SIDE, "contact_sheet": True}
+    yield "style", {"photo": cup, "size": SIDE}
+    yield "character", {"size": SIDE, "layers": True}
+    yield "character", {"size": SIDE, "layout": "sheet"}
+    yield "fashion", {"photo": face, "consent": True, "size": SIDE, "pdf": "book"}
+    yield "business", {"photos": [face, _photo("astronaut")], "consent": True, "size": SIDE, "preset": "press-kit"}
+    yield "kit", {"photo": cup}
+    yield "motion", {"photo": face, "consent": True, "size": 256, "seconds": 3, "mp4": True}
+    yield "cutout", {"photo": cup}
+    yield "upscale", {"photo": _small()}
+    yield "expand", {"photo": cup}
+    yield "retouch", {"photo": cup, "mask": _hole()}
+
+
+def _small() -> str:
+    import PIL.Image
+
+    out = io.BytesIO()
+    with PIL.Image.open(EXAMPLES / "coffee.jpg") as picture:
+        picture.resize((320, 240)).save(out, "JPEG")
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def _hole() -> str:
+    import PIL.Image
+
+    out = io.BytesIO()
+    with PIL.Image.open(EXAMPLES / "coffee.jpg") as picture:
+        mask = PIL.Image.new("L", picture.size, 0)
+    mask.paste(255, (10, 10, 60, 60))
+    mask.save(out, "PNG")
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def rows() -> Iterator[Row]:
+    """How many files left, and how many of them were not as they should be."""
+    wrong: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    flips = [0, 0, 0]
+    dice = random.Random(1)
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder), spaces=False) as (url, _):
+        root = Seal(Path(folder)).pair().root
+        with httpx.Client(base_url=url, timeout=300) as http:
+            visitor = Visitor(http, url)
+            for where, out in _all(visitor):
+                kinds[f"{where} {out.mime}"] += 1
+                for fault in _faults(out, Path(folder), root):
+                    wrong[f"{where} {out.mime}: {fault}"] += 1
+                _flip(out, root, dice, flips, lambda fault, where=where: wrong.update([f"{where}: {fault}"]))
+    for name, data in _command_line():
+        kinds["command line"] += 1
+        if _state(data, "image/png") != "Valid":
+            wrong[f"command line {name}"] += 1
+    print(*(f"{count} x {name}" for name, count in sorted(kinds.items())), sep="\n", file=sys.stderr)
+    print(*(f"WRONG {count} x {name}" for name, count in wrong.items()), sep="\n", file=sys.stderr)
+    yield row("leaving_files", sum(kinds.values()), "files", 60, at_most=False)
+    yield row("leaving_wrong", sum(wrong.values()), "files", 0)
+    yield row("leaving_bytes_changed", flips[0], "changes", 1000, at_most=False)
+    yield row("leaving_changes_unseen_by_verify", flips[1], "changes", 0)
+    yield row("leaving_changes_unseen_by_c2pa", flips[2], "changes", flips[0] // 10)
+
+
+def _all(visitor: Visitor) -> Iterator[tuple[str, Out]]:
+    for tool, values in orders():
+        for out in rest(visitor, tool, values):
+            yield f"rest {tool}", out
+            if out.mime == MIME["zip"]:
+                yield from ((f"inside {tool}'s archive", each) for each in _inside(out.data))
+    for door in DOORS:
+        for out in door(visitor, "background", {"prompt": "forest", "size": SIDE}):
+            yield door.__name__, out
+
+
+def _inside(data: bytes) -> Iterator[Out]:
+    """Pictures of an archive of results; the layers of one picture are parts, and signed as a whole."""
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        names = [name for name in packed.namelist() if not name.startswith(("META-INF", "0", "1", "2", "3"))]
+        for name in names:
+            kind = {"jpg": "jpeg"}.get(name.rpartition(".")[2], name.rpartition(".")[2])
+            yield Out(packed.read(name), MIME[kind])
+
+
+def _state(data: bytes, mime: str) -> str:
+    try:
+        with c2pa.Reader(mime, io.BytesIO(data)) as reader:
+            return reader.get_validation_state() or ""
+    except c2pa.C2paError:
+        return "unreadable"
+
+
+def _signed_as(mime: str) -> str:
+    return next(SIGNED_AS[kind] for kind, known in MIME.items() if known == mime)
+
+
+def _faults(out: Out, data: Path, root: str) -> Iterator[str]:
+    state = _state(out.data, _signed_as(out.mime))
+    if state != "Valid":
+        yield f"reads {state}"
+    if out.mime.startswith("image/") and out.mime != MIME["ora"] and _said(out.data, root) != "ours":
+        yield "not ours"
+    if out.file_id:
+        kept = [path.read_bytes() for path in (data / "files").glob(f"{out.file_id}*")]
+        if out.data not in kept:
+            yield "not the bytes that were written"
+
+
+def _said(data: bytes, root: str) -> str:
+    return getattr(verify(data, root), "credentials", "refused")
+
+
+def _flip(out: Out, root: str, dice: random.Random, flips: list[int], wrong: Callable[[str], None]) -> None:
+    """Change single bytes anywhere; the studio's Verify must see each in a picture, c2pa those that it signs."""
+    mime = _signed_as(out.mime)
+    picture = out.mime in ("image/png", "image/jpeg", "image/webp")
+    for _ in range(FLIPS):
+        at = dice.randrange(len(out.data))
+        changed = out.data[:at] + bytes([out.data[at] ^ (1 << dice.randrange(8))]) + out.data[at + 1 :]
+        flips[0] += 1
+        flips[2] += _state(changed, mime) in ("Valid", "Trusted")
+        if picture and _said(changed, root) in ("ours", "valid"):
+            flips[1] += 1
+            wrong(f"byte {at} of {len(out.data)} of a {mime} changed unseen")
+
+
+def _command_line() -> Iterator[tuple[str, bytes]]:
+    """The pictures of a batch that was run without a server."""
+    with tempfile.TemporaryDirectory() as folder:
+        jobs, out = Path(folder) / "jobs.csv", Path(folder) / "out"
+        jobs.write_text("prompt,size\nforest,256\nlobby,256\n")
+        command = [sys.executable, "app.py", "batch", str(jobs), "--out", str(out), "--tool", "background"]
+        subprocess.run([*command, "--profile", "embedded"], cwd=ROOT, check=True, capture_output=True)
+        for path in sorted(out.glob("*.png")):
+            yield path.name, path.read_bytes()
