@@ -84,20 +84,26 @@ def job(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
     yield from visitor.files(found)
 
 
+def _openai(tool: str, values: Values) -> Values:
+    """The same form in that API's words."""
+    size = {"size": f"{values['size']}x{values['size']}"} if "size" in values else {}
+    return {**values, "model": tool, **size}
+
+
 def images(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
     """The images API with the picture inside, and as links."""
     for kind in ("png", "jpeg", "webp"):
-        body = {**values, "model": tool, "output_format": kind}
+        body = {**_openai(tool, values), "output_format": kind}
         row = _ok(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]
         yield Out(base64.b64decode(row["b64_json"]), f"image/{kind}")
-    body = {**values, "model": tool, "response_format": "url"}
+    body = {**_openai(tool, values), "response_format": "url"}
     link = _ok(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]["url"]
     yield Out(visitor.http.get(link).content, "image/png", link.split("/")[-2])
 
 
 def images_streamed(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
     """The images API with partial pictures on the way."""
-    body = {**values, "model": tool, "stream": True, "partial_images": 2}
+    body = {**_openai(tool, values), "stream": True, "partial_images": 2}
     text = _ok(visitor.http.post("/v1/images/generations", json=body)).text
     told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
     done = [row for row in told if str(row.get("type")).endswith(".completed")]

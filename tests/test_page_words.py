@@ -46,6 +46,7 @@ def test_the_time_left_is_said_where_it_is_known_and_worth_saying() -> None:
 
 def test_unchanged_is_said_only_where_it_was_measured() -> None:
     assert "Your pixels unchanged; the background was fitted to you." in words.done(JOB, result(), 0)
+    assert words.BADGE in words.done(JOB, result(), 0)
     assert "unchanged" not in words.done(JOB, result(changed=1), 0)
     assert "unchanged" not in words.done(JOB, result(mode="relit"), 0)
     assert "background" not in words.done(JOB, result(models=()), 0)

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
 from pipelines.desk import Desk
-from ui import access_page, batch_events, home, learn, named, settings_page, verify
+from ui import access_page, batch_events, home, learn, named, sessions, settings_page, verify
 from ui.access import Access
 from ui.batch_events import BatchEvents
 from ui.brush import BrushEvents
@@ -109,6 +109,7 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
 def launch_arguments() -> dict[str, Any]:
     """What `launch` must be given beside host, port, share, auth and routes."""
     dress()
+    sessions.keep_small()
     return {
         "favicon_path": str(FAVICON),
         "i18n": gr.I18n(de=dict(GERMAN)),
@@ -118,6 +119,7 @@ def launch_arguments() -> dict[str, Any]:
         "run_history": False,
         "ssr_mode": False,
         "enable_monitoring": False,
+        "state_session_capacity": sessions.CAPACITY,
         "max_file_size": UPLOAD_LIMIT,
         "pwa": False,
         "mcp_server": False,

@@ -47,11 +47,14 @@ def working(event: Queued | Step, *, draft: bool, left: float | None = None) -> 
     return line(f"{kind}{event.stage} · {step}{clock}", busy=True, share=event.index / event.total)
 
 
+BADGE = "The file carries content credentials; platforms may show a badge."
+
+
 def done(job: Job, result: Result, variation: int) -> str:
     """The stage line of a finished job, with what the receipt has to say."""
     file = result.files[variation]
     text = f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
-    told = line(text, notes=(proof(job, result.receipt), *result.receipt.get("notices", ())))
+    told = line(text, notes=(proof(job, result.receipt), *result.receipt.get("notices", ()), BADGE))
     return told + anchor("Report this picture", job=job.id)
 
 

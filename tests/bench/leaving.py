@@ -174,7 +174,7 @@ def _command_line() -> Iterator[tuple[str, bytes]]:
     with tempfile.TemporaryDirectory() as folder:
         jobs, out = Path(folder) / "jobs.csv", Path(folder) / "out"
         jobs.write_text("prompt,size\nforest,256\nlobby,256\n")
-        command = [sys.executable, "app.py", "batch", str(jobs), "--out", str(out), "--tool", "background"]
-        subprocess.run([*command, "--profile", "embedded"], cwd=ROOT, check=True, capture_output=True)
+        command = [sys.executable, "app.py", "--profile", "embedded", "batch", str(jobs), "--out", str(out)]
+        subprocess.run([*command, "--tool", "background"], cwd=ROOT, check=True, capture_output=True)
         for path in sorted(out.glob("*.png")):
             yield path.name, path.read_bytes()
