@@ -133,7 +133,7 @@ def agent(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
     head = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
     text = _ok(visitor.http.post("/mcp", json=call, headers=head)).text
     told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
-    result = next((row["result"] for row in told if "result" in row), {"isError": True})
+    result: dict[str, Any] = next((row["result"] for row in told if "result" in row), {"isError": True})
     if result.get("isError"):
         raise Refused(text)
     for row in result["content"]:

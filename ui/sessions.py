@@ -13,8 +13,11 @@ from gradio.state_holder import SessionState
 if TYPE_CHECKING:
     from gradio.blocks import Blocks
 
-CAPACITY = 1000
-"""Pages whose state is kept; the one that was silent longest goes first, and begins anew when it is used again."""
+CAPACITY = 500
+"""Pages whose state is kept, some 150 kB each once they were used.
+
+The one that was silent longest goes first, and begins anew when it is used again.
+"""
 _whole = SessionState.__init__
 
 
@@ -29,8 +32,8 @@ class _Undescribed:
         return getattr(self._page, name)
 
 
-def _spare(self: SessionState, page: Blocks) -> None:
-    _whole(self, _Undescribed(page))  # pyright: ignore[reportArgumentType]
+def _spare(self: SessionState, blocks: Blocks) -> None:
+    _whole(self, _Undescribed(blocks))  # pyright: ignore[reportArgumentType]
 
 
 def keep_small() -> None:
