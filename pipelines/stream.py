@@ -16,6 +16,8 @@ from pipelines.types import Cancelled, Event, Queued, Result, Step
 
 Numbered: TypeAlias = "tuple[int, Event]"
 """An event and its id."""
+_THREADS = ThreadPoolExecutor(64, thread_name_prefix="job")
+"""More than there are devices. Kept, since under load a thread is slower to start than a quick job is to do."""
 
 
 class Stream:
@@ -41,14 +43,11 @@ class Stream:
         self._wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     @classmethod
-    def start(cls, work: Callable[[Stream], Result], name: str) -> Stream:
+    def start(cls, work: Callable[[Stream], Result]) -> Stream:
         """Run `work` in a thread of its own; what it raises ends the stream."""
         stream = cls()
         # An executor hands an exception over as a value, which spares a catch-all of our own.
-        pool = ThreadPoolExecutor(1, thread_name_prefix=name)
-        future = pool.submit(work, stream)
-        future.add_done_callback(stream._finished)
-        pool.shutdown(wait=False)
+        _THREADS.submit(work, stream).add_done_callback(stream._finished)
         return stream
 
     def _finished(self, future: Future[Result]) -> None:

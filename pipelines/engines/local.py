@@ -42,7 +42,7 @@ class LocalEngine:
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once and return its stream."""
-        return Stream.start(lambda stream: self.work(job, stream), name=f"job-{job.id}")
+        return Stream.start(lambda stream: self.work(job, stream))
 
     def work(self, job: Job, stream: Stream) -> Result:
         """Do `job` in the calling thread, its steps going to `stream`."""

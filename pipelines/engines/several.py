@@ -110,7 +110,7 @@ class Several:
                 kept = found[1]
                 self._on[kept] = job.id
         engine = self._engines[kept]
-        return Stream.start(lambda stream: self._work(engine, job, stream), name=f"job-{job.id}")
+        return Stream.start(lambda stream: self._work(engine, job, stream))
 
     def _work(self, engine: LocalEngine, job: Job, stream: Stream) -> Result:
         since = self._clock()
