@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Callable
@@ -26,8 +25,6 @@ from ui.widgets import Control, changes, plain
 
 MEASURED = 5
 """Finished pictures that tell how long the next takes."""
-AGAIN = 0.5
-"""Seconds around the repetition of a last word: many frames, so that it is not merged with its neighbours."""
 ORDERING = "ordering"
 """Stands for the job's id while it is being ordered."""
 
@@ -57,14 +54,14 @@ class Events:
         """Attach every listener. All are private to the page and none waits for another."""
         tab = self.tab
         everything = [tab.seat, *tab.values()]
-        self.on(tab.generate.click, self.generate, everything)
+        self._settling(self.on(tab.generate.click, self.generate, everything))
         self.on(tab.stop.click, self.stop, [tab.seat])
         self.on(tab.board.variation.input, self.vary, [tab.seat, tab.board.variation])
         versus: Any = tab.board.versus
         self.on(versus.input, self.compare, [tab.seat, tab.board.variation, tab.board.versus])
         for name, part in (("format", tab.board.format), ("size", tab.board.size)):
             kind: Any = part
-            self.on(kind.input, self._remaker(name), [tab.seat, part])
+            self._settling(self.on(kind.input, self._remaker(name), [tab.seat, part]))
         self.on(tab.board.reuse.click, self.reuse, [tab.seat])
         self.on(tab.incoming.change, self.receive, [tab.incoming, *everything])
         for made in tab.controls.values():
@@ -74,6 +71,12 @@ class Events:
             self.drafting = self.on(partial(gr.on, moved), self.draft, everything)
         for example, button in tab.examples:
             self.on(button.click, self._sampler(example.file_id), everything)
+
+    def _settling(self, told: Any) -> None:
+        told.then(
+            self.settled, [self.tab.seat], self.screen.buttons(), api_visibility="private", concurrency_limit=None,
+            show_progress="hidden", queue=False,
+        )  # fmt: skip
 
     def moved(self) -> list[Any]:
         """The events by which a visitor has changed any field."""
@@ -101,27 +104,20 @@ class Events:
         seat.opened = True
         if not seat.job:
             seat.asked = time.monotonic()
-            async for updates in self._lasting(self._made(request, seat, seat.seeded(self.form(values))), seat):
+            async for updates in self._made(request, seat, seat.seeded(self.form(values))):
                 yield updates
         yield self.screen.same()
 
-    async def _lasting(self, told: AsyncIterator[Updates], seat: Seat) -> AsyncIterator[Updates]:
-        """What is told, and its last word once more after a while, unless somebody else has spoken since.
+    def settled(self, request: gr.Request, seat: Seat) -> Updates:
+        """The buttons as they stand, asked for by the page once it has gone through all that Generate told.
 
-        Gradio's page keeps only the latest word of a frame on each component, and "no change", with which a handler
-        ends, is a word: after a job of a fifth of a second Download stayed greyed.
+        It goes through what two handlers tell side by side, each word of which may wait for a component: when it was
+        busy, an older "greyed" came after the newer "ready", and Download stayed greyed.
         """
-        last: Updates | None = None
-        turn = seat.turn
-        async for updates in told:
-            turn = seat.turn if last is None else turn
-            last = updates
-            yield updates
-        yield self.screen.same()
-        await asyncio.sleep(AGAIN)
-        if last is not None and seat.turn == turn:
-            yield last
-            await asyncio.sleep(AGAIN)
+        if seat.job or seat.draft:
+            return self.screen.same()
+        row = self._own(seat.shown, request)
+        return self.screen.at_rest(row and row.job)
 
     async def _made(self, request: gr.Request, seat: Seat, form: dict[str, Any]) -> AsyncIterator[Updates]:
         turn = self._take_turn(seat)

@@ -54,6 +54,19 @@ class Screen:
         }
         return updates if stage is None else {**updates, self.tab.board.stage: stage}
 
+    def at_rest(self, job: Job | None) -> Updates:
+        """Nothing runs, and the box shows a picture of `job`, or none that could be taken home: the buttons alone."""
+        board = self.tab.board
+        actions: list[Component] = [board.save, board.reuse, board.format, board.folder]
+        ready = dict.fromkeys(actions, job is not None)
+        ready[board.send] = job is not None and bool(self.tab.others)
+        ready[board.size] = job is not None and isinstance(job.params.get("size"), int)
+        return {**self.idle(), **{part: gr.update(interactive=there) for part, there in ready.items()}}
+
+    def buttons(self) -> list[Component]:
+        """What `at_rest` changes, and what stays the `same`."""
+        return [*self.at_rest(None), *self.same()]
+
     def drafting(self) -> Updates:
         """Nothing finished is in the box: its actions rest, and old complaints go."""
         board = self.tab.board

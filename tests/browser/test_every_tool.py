@@ -42,9 +42,14 @@ def photos(tool: Tool) -> list[Path]:
 
 
 def filled(page: Page, tool: Tool) -> Locator:
-    """The tool's tab with a photo of the visitor's in it; the line that says how far it is."""
+    """The tab with a photo of the visitor's in it, or another choice where it takes none; the line of its state."""
     field = tool.params.fields_of_kind("picture", "pictures")[0]
-    page.locator(f"#{tool.id}-{field} input[type=file]").first.set_input_files(photos(tool))
+    page.locator(f"#{tool.id}-generate").wait_for()
+    box = page.locator(f"#{tool.id}-{field} input[type=file]")
+    if box.count():
+        box.first.set_input_files(photos(tool))
+    else:
+        page.locator(f"#tab-{tool.id} :is(.dbx-tiles, .dbx-segments) label:not(:has(:checked))").first.click()
     return stage(page, tool.id)
 
 
