@@ -41,6 +41,7 @@ RANK = {
     "pipelines.parts.emit": 4,  # lies among the parts and works for the studio: it writes to the stream
     "pipelines.parts": 3,
     "pipelines.disk": 3,
+    "pipelines.memory": 3,
     "pipelines.models": 2,
     "pipelines.types": 1,
 }

@@ -12,6 +12,7 @@ from pipelines.engines.local import LocalEngine
 from pipelines.engines.several import Several
 from pipelines.files import Files
 from pipelines.jobs import Jobs
+from pipelines.memory import give_back
 from pipelines.models import devices, profiles
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Machine
@@ -65,6 +66,7 @@ def build(settings: Settings) -> Studio:
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
     jobs.every(60, engine.cache.sweep)
+    jobs.every(60, give_back)
     jobs.every(1, files.sync)
     jobs.every(3600, lambda: sweep(jobs.table, files, keep))
     ingest = Ingest()
