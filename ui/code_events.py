@@ -31,10 +31,10 @@ class CodeEvents:
         fold.expand(self.open, form, [panel.opened, panel.code], **quiet)
         fold.collapse(lambda: False, [], [panel.opened], **quiet)
         which: Any = panel.which
-        states: list[Any] = [made.value.change for made in tab.controls.values() if made.value is not made.shown]
+        held: list[Any] = [made.value for made in tab.controls.values() if made.value is not made.shown]
         # Where a change draws a draft, the code comes after it: each listener is looked through for each component.
         moved = [] if self.events.drafting else self.events.moved()
-        gr.on([which.input, *states, *moved], self.write, [panel.opened, *form], [panel.code],
+        gr.on([which.input, *(state.change for state in held), *moved], self.write, [panel.opened, *form], [panel.code],
               trigger_mode="always_last", **quiet)  # fmt: skip
         if self.events.drafting:
             self.events.drafting.then(self.write, [panel.opened, *form], [panel.code], **quiet)

@@ -42,7 +42,7 @@ class Front:
         packed = "gzip" in headers.get("accept-encoding", "")
         key = (scope["scheme"], scope.get("root_path", ""), str(packed), *(headers.get(name, "") for name in _ADDRESS))
         page = self._pages.get(key) or await self._written(scope, receive, packed, key)
-        await send(page.start | {"headers": list(page.start["headers"])})
+        await send({**page.start, "headers": list(page.start["headers"])})
         await send({"type": "http.response.body", "body": page.body})
 
     async def _written(self, scope: Scope, receive: Receive, packed: bool, key: tuple[str, ...]) -> _Page:
