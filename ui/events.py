@@ -409,6 +409,9 @@ class Events:
             yield self.screen.same()
             return
         yield filled
+        if seat.turn != turn:  # the visitor was quicker
+            yield self.screen.same()
+            return
         if row.status == "done" and row.result is not None:
             yield await run_in_threadpool(self._found, row, row.result, seat, request)
         elif row.error is not None:

@@ -76,6 +76,7 @@ def gated(tool: Tool, gate: Gate) -> Tool:
         def told(stage: str, index: int, total: int, preview: Preview = None) -> None:
             gate.open.wait(timeout=60)
             emit(stage, index, total, preview)
+            time.sleep(gate.pause)
 
         return tool.run(params, studio, told)
 
