@@ -25,8 +25,9 @@ from pipelines.parts.write import read_receipt
 from pipelines.settings import Settings
 from pipelines.stream import drain
 from pipelines.tools import TOOLS
-from pipelines.types import BadInput, InvalidParams, ModelUnavailable, Refused, Result, Step, StudioError
+from pipelines.types import BadInput, InvalidParams, ModelUnavailable, Refused, Result, Step, StudioError, Tool
 from tests.watching import noisy
+from ui.rest.docs import examples
 
 OWNER = "me"
 
@@ -140,6 +141,13 @@ def test_every_file_says_what_it_is(room: Room, format: str) -> None:
         {"param": "photo", "id": room.photos["hopper"], "sha256": inside["inputs"][0]["sha256"]}
     ]
     assert any("lossy" in notice for notice in result.receipt["notices"]) == (format != "png")
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
+def test_the_least_that_the_documentation_sends_makes_a_picture(room: Room, tool: Tool) -> None:
+    least = examples(tool, room.desk)["least"]["value"]
+    order = room.desk.order(tool.id, least, OWNER, draft=True)
+    assert "Draft" in [event.stage for event in room.desk.jobs.follow(order) if isinstance(event, Step)]
 
 
 def test_the_receipt_replays_the_picture(room: Room) -> None:

@@ -109,7 +109,8 @@ def _complete(route: dict[str, Any], path: str, method: str, desk: Desk) -> None
 def examples(tool: Tool, desk: Desk) -> dict[str, Any]:
     """Two bodies that work as they stand: the least that a tool needs, and every field at its default."""
     least: dict[str, Any] = {}
-    pictures = iter([*(e.file_id for e in desk.examples() if e.name in tool.examples), *_any(desk)])
+    known = {example.name: example.file_id for example in desk.examples()}
+    pictures = iter([*(known[name] for name in tool.examples if name in known), *known.values()])
     for name, field in tool.params.model_fields.items():
         kind = tool.params.kind_of(name)
         if kind == "picture" and field.is_required():
@@ -125,7 +126,3 @@ def examples(tool: Tool, desk: Desk) -> dict[str, Any]:
         "least": {"summary": "The least it needs", "value": least},
         "whole": {"summary": "Every field", "value": {name: value for name, value in whole.items() if value != ""}},
     }
-
-
-def _any(desk: Desk) -> list[str]:
-    return [example.file_id for example in desk.examples()]
