@@ -118,10 +118,11 @@ def open_doors(settings: Settings) -> int:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     studio = build(settings)
     from ui import blocks
+    from ui.lines import keep_open
 
     try:
         page = blocks.build(studio.desk, studio.access)
-        page.queue(default_concurrency_limit=None, max_size=None).launch(
+        keep_open(page.queue(default_concurrency_limit=None, max_size=None)).launch(
             server_name=settings.host,
             server_port=settings.port,
             share=settings.share,

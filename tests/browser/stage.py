@@ -30,6 +30,7 @@ from tests.gates import Gate
 from tests.loops import in_loop
 from ui import rest
 from ui.access import Access
+from ui.lines import keep_open
 from ui.rest.keys import Keys
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
@@ -126,7 +127,7 @@ def theatre(root: Path, *more: Tool) -> Iterator[Theatre]:
     access = Access(settings, keys)
     page = in_loop(lambda: blocks.build(desk, access))
     try:
-        _, url, _ = page.queue(default_concurrency_limit=None).launch(
+        _, url, _ = keep_open(page.queue(default_concurrency_limit=None)).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
             app_kwargs={"routes": [Mount("/v1", app=rest.build(desk, access)), *blocks.routes()]},
             **blocks.launch_arguments(),

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import gradio as gr
+import httpx
+import pytest
+
+from tests.loops import in_loop
+from ui import lines
+
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blocks]]:
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.setattr(lines, "LINGER", 1.5)
+    monkeypatch.setattr(lines, "GONE", 0.2)
+
+    def built() -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as made:
+            button, word = gr.Button(), gr.Textbox()
+            button.click(lambda: "done", None, word, api_name="told")
+        return made
+
+    made = in_loop(built)
+    _, url, _ = lines.keep_open(made.queue()).launch(
+        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
+    )
+    with httpx.Client(base_url=url.rstrip("/"), timeout=20) as client:
+        yield client, made
+    made.close(verbose=False)
+
+
+def order(client: httpx.Client) -> str:
+    body = {"data": [], "fn_index": 0, "session_hash": "ann"}
+    return client.post("/gradio_api/queue/join", json=body).raise_for_status().json()["event_id"]
+
+
+def told(stream: httpx.Response) -> Iterator[dict[str, str]]:
+    for line in stream.iter_lines():
+        if line.startswith("data:"):
+            yield json.loads(line.removeprefix("data:"))
+
+
+def test_what_is_ordered_after_the_last_answer_comes_on_the_same_stream(page: tuple[httpx.Client, gr.Blocks]) -> None:
+    client, _ = page
+    first, again = order(client), ""
+    done: list[str] = []
+    with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
+        for message in told(stream):
+            if message["msg"] == "process_completed" and message["event_id"] not in done:
+                done.append(message["event_id"])
+            if done == [first] and not again:
+                time.sleep(0.3)  # in which Gradio alone has closed it
+                again = order(client)
+            if message["msg"] == "close_stream":
+                break
+    assert done[:2] == [first, again]
+
+
+def test_a_page_that_is_left_alone_gives_its_connection_back(page: tuple[httpx.Client, gr.Blocks]) -> None:
+    client, made = page
+    order(client)
+    since = time.monotonic()
+    with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
+        assert [message["msg"] for message in told(stream)][-1] == "close_stream"
+    assert 1.0 < time.monotonic() - since < 8
+    time.sleep(0.5)
+    assert not made._queue.pending_event_ids_session.get("ann")
+
+
+def test_of_a_page_that_was_closed_nothing_is_left(page: tuple[httpx.Client, gr.Blocks]) -> None:
+    client, made = page
+    order(client)
+    for _ in range(60):
+        time.sleep(0.1)
+        if "ann" not in made._queue.pending_event_ids_session:
+            return
+        made._queue.pending_event_ids_session["ann"] &= {"line"}  # its event has no reader that counts it
+    raise AssertionError("still there")
+
+
+def test_a_caller_by_name_is_not_kept_waiting(page: tuple[httpx.Client, gr.Blocks]) -> None:
+    client, _ = page
+    event = client.post("/gradio_api/call/told", json={"data": []}).json()["event_id"]
+    since = time.monotonic()
+    assert '["done"]' in client.get(f"/gradio_api/call/told/{event}").text
+    assert time.monotonic() - since < 1.4
