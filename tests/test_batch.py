@@ -427,7 +427,8 @@ def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done
     assert (stood.failed, stood.left) == (0, 12 - stood.done)
     assert here.batches.get(batch.id, OWNER).note == FULL
     assert not (here.root / ".ballast").exists(), "the room for saying so was not given up"
-    assert not list((here.root / "files").glob(".part*"))
+    # The row that is taken in beside the lane may still find that there is no room.
+    until(lambda: not list((here.root / "files").glob(".part*")), 5)
 
     here.batches.start(other.id)  # there is still no room: it says so too
     assert here.done(other) == "paused"
