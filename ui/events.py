@@ -55,7 +55,7 @@ class Events:
         tab = self.tab
         everything = [tab.seat, *tab.values()]
         self._settling(self.on(tab.generate.click, self.generate, everything))
-        self.on(tab.stop.click, self.stop, [tab.seat])
+        self._settling(self.on(tab.stop.click, self.stop, [tab.seat]))
         self.on(tab.board.variation.input, self.vary, [tab.seat, tab.board.variation])
         versus: Any = tab.board.versus
         self.on(versus.input, self.compare, [tab.seat, tab.board.variation, tab.board.versus])
@@ -290,7 +290,8 @@ class Events:
     def _clearer(self, made: Control) -> Callable[..., Updates]:
         def clear(seat: Seat, *_: Any) -> Updates:
             self._take_turn(seat)
-            return {**self.screen.picture(made, None), **self._without_matte(made), self.tab.alert: ""}
+            # What is shown was cleared by the visitor, who may have put the next picture there by now.
+            return {made.value: None, **self._without_matte(made), self.tab.alert: ""}
 
         return clear
 

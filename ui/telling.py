@@ -15,8 +15,11 @@ from typing import Any
 
 import gradio as gr
 
-HELD = 2.0
-"""Seconds for which a word is told again with those after it."""
+HELD, BRIEFLY = 2.0, 0.3
+"""Seconds for which a word is told again with those after it; one that carries no value, such as "greyed", briefly.
+
+Told longer, it came after what another handler had said meanwhile: Generate stayed greyed after Stop.
+"""
 SETTLED = 0.5
 """Seconds after which a handler that ends says "no change"; before, Gradio repeats its last word, which still holds."""
 
@@ -37,7 +40,7 @@ def whole(handler: Callable[..., Any]) -> Callable[..., Any]:
                 quiet = updates
                 continue
             spoken = time.monotonic()
-            kept = {part: row for part, row in kept.items() if spoken - row[0] < HELD}
+            kept = {part: row for part, row in kept.items() if spoken - row[0] < _held(row[1])}
             for part, value in fresh.items():
                 kept[part] = (spoken, joined(kept[part][1], value) if part in kept else value)
             # Copies: Gradio takes the value out of the update that it is handed.
@@ -53,6 +56,10 @@ def joined(old: Any, new: Any) -> Any:
     if not _update(old):
         return {**new, "value": old} if _update(new) and "value" not in new else new
     return {**old, **new} if _update(new) else {**old, "value": new}
+
+
+def _held(word: Any) -> float:
+    return BRIEFLY if _update(word) and "value" not in word else HELD
 
 
 def _update(value: Any) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.stage import CHROMIUM, QUIET, Theatre, theatre, visitor
+from tests.browser.stage import CHROMIUM, QUIET, Theatre, forget, theatre, visitor
 from tests.serving import until
 
 QUIETLY = (
@@ -40,13 +40,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    """One studio, whose visitor is always the same: a test finds what the ones before it left."""
+    """One studio, whose visitor is always the same."""
     with theatre(tmp_path_factory.mktemp("house")) as built:
         yield built
 
 
 @pytest.fixture
 def page(browser: Browser, house: Theatre) -> Iterator[Page]:
+    forget(house)
     with visitor(browser, house) as opened:
         yield opened
     house.gate.open.set()

@@ -15,6 +15,7 @@ import numpy as np
 from playwright.sync_api import Browser, Locator, Page, expect
 from starlette.routing import Mount
 
+from pipelines import retention
 from pipelines.desk import Desk
 from pipelines.engines.local import LocalEngine
 from pipelines.files import Files
@@ -162,6 +163,12 @@ def visitor(
 
 def _foreign(url: str, base: str) -> list[str]:
     return [] if url.startswith((base, "data:", "blob:")) else [url]
+
+
+def forget(theatre: Theatre, tool: str | None = None) -> None:
+    """The visitor has made nothing with this tool, or with any: else his last picture is in its tab, photo and all."""
+    ids = [row.job.id for row in theatre.desk.jobs.list("local", 1000, tool=tool)]
+    retention.delete(theatre.desk.jobs.table, theatre.desk.files, "local", ids)
 
 
 def open_tool(page: Page, theatre: Theatre, tool: str) -> None:

@@ -12,11 +12,10 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pipelines import retention
 from pipelines.stream import drain
 from pipelines.tools import TOOLS
 from pipelines.types import Tool
-from tests.browser.stage import Theatre, go, stage, visitor
+from tests.browser.stage import Theatre, forget, go, stage, visitor
 from tests.serving import until
 from tests.watching import EXAMPLES
 from ui.rest.docs import examples
@@ -77,15 +76,10 @@ def made(house: Theatre, tool: Tool) -> int:
     return len(house.desk.jobs.list("local", 100, tool=tool.id))
 
 
-def forget(house: Theatre, tool: Tool) -> None:
-    """What the desk made comes back on the phone, photo and all, and a photo that is there hides the place for one."""
-    ids = [row.job.id for row in house.desk.jobs.list("local", 100, tool=tool.id)]
-    retention.delete(house.desk.jobs.table, house.desk.files, "local", ids)
-
-
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_a_photo_is_drafted_made_watched_and_taken_home(desk: Page, house: Theatre, tool: Tool) -> None:
     page = desk
+    forget(house, tool.id)
     go(page, tool.id)
     line = filled(page, tool)
     expect(line).to_contain_text("Draft, 512 px")
@@ -122,7 +116,7 @@ def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(desk: P
 def test_on_a_phone_a_photo_is_drafted_and_stop_is_felt_while_a_step_still_runs(
     phone: Page, house: Theatre, tool: Tool
 ) -> None:
-    forget(house, tool)
+    forget(house, tool.id)  # a photo that came back hides the place for one
     go(phone, tool.id)
     expect(filled(phone, tool)).to_contain_text("Draft, 512 px")
     until(house.free, 60)
