@@ -10,7 +10,7 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
 
 from pipelines.stream import drain
 from pipelines.tools import TOOLS
@@ -59,6 +59,10 @@ def filled(page: Page, tool: Tool) -> Locator:
     box = page.locator(f"#{tool.id}-{field} input[type=file]")
     if box.count():
         box.first.set_input_files(photos(tool))
+        try:
+            page.locator(f"#{tool.id}-{field} img").first.wait_for(timeout=8000)
+        except TimeoutError:  # given in the very moment in which the tab was built; a visitor gives it again
+            box.first.set_input_files(photos(tool))
     else:
         page.locator(f"#tab-{tool.id} :is(.dbx-tiles, .dbx-segments) label:not(:has(:checked))").first.click()
     return stage(page, tool.id)

@@ -100,7 +100,7 @@ def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser:
 
 def test_no_other_sites_card_and_no_other_sites_sign(page: Page, house: Theatre) -> None:
     text = page.request.get(house.url).text()
-    head = text[: text.index("<body")]
+    head = text[: text.index("window.gradio_config")]
     assert "raw.githubusercontent.com" not in head
     assert 'property="og:title" content="DesignerBox"' in head
     card = head.split('property="og:image" content="')[1].split('"')[0]
