@@ -55,7 +55,7 @@ class Events:
         tab = self.tab
         everything = [tab.seat, *tab.values()]
         self._settling(self.on(tab.generate.click, self.generate, everything))
-        self._settling(self.on(tab.stop.click, self.stop, [tab.seat]))
+        self._settling(self.on(tab.stop.click, self.stop, [tab.seat]), self.stopped)
         self.on(tab.board.variation.input, self.vary, [tab.seat, tab.board.variation])
         versus: Any = tab.board.versus
         self.on(versus.input, self.compare, [tab.seat, tab.board.variation, tab.board.versus])
@@ -72,10 +72,10 @@ class Events:
         for example, button in tab.examples:
             self.on(button.click, self._sampler(example.file_id), everything)
 
-    def _settling(self, told: Any) -> None:
+    def _settling(self, told: Any, settled: Callable[..., Updates] | None = None) -> None:
         told.then(
-            self.settled, [self.tab.seat], self.screen.buttons(), api_visibility="private", concurrency_limit=None,
-            show_progress="hidden", queue=False,
+            settled or self.settled, [self.tab.seat], self.screen.buttons(), api_visibility="private",
+            concurrency_limit=None, show_progress="hidden", queue=False,
         )  # fmt: skip
 
     def moved(self) -> list[Any]:
@@ -118,6 +118,12 @@ class Events:
             return self.screen.same()
         row = self._own(seat.shown, request)
         return self.screen.at_rest(row and row.job)
+
+    def stopped(self, request: gr.Request, seat: Seat) -> Updates:
+        """The same after Stop, with its sentence: a step that was told just before may come after it."""
+        settled = self.settled(request, seat)
+        at_rest = not (seat.job or seat.draft)
+        return {**settled, self.tab.board.stage: words.line(words.STOPPED)} if at_rest else settled
 
     async def _made(self, request: gr.Request, seat: Seat, form: dict[str, Any]) -> AsyncIterator[Updates]:
         turn = self._take_turn(seat)

@@ -65,7 +65,7 @@ class Screen:
 
     def buttons(self) -> list[Component]:
         """What `at_rest` changes, and what stays the `same`."""
-        return [*self.at_rest(None), *self.same()]
+        return [*self.at_rest(None), *self.same(), self.tab.board.stage]
 
     def drafting(self) -> Updates:
         """Nothing finished is in the box: its actions rest, and old complaints go."""
