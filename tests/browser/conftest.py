@@ -1,4 +1,4 @@
-"""What every browser test is handed: one browser and one house for all of them, and a tab in front of it."""
+"""What every browser test is handed: one browser for all of them, one house a file, and a tab in front of it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    """One studio, whose visitor is always the same."""
+    """One studio a file, whose visitor is always the same."""
     with theatre(tmp_path_factory.mktemp("house")) as built:
         yield built
 
