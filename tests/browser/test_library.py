@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.stream import drain
 from tests.browser.stage import Theatre, visitor
+from tests.serving import until
 
 NOTES = ("a red mug", "a blue mug", "a green chair")
+
+
+@pytest.fixture
+def page(browser: Browser, house: Theatre) -> Iterator[Page]:
+    """A visitor who finds what was made before."""
+    with visitor(browser, house) as opened:
+        yield opened
+    house.gate.open.set()
+    house.gate.pause = 0.0
+    until(house.free, 60)
 
 
 @pytest.fixture(scope="module", autouse=True)
