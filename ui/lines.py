@@ -58,12 +58,14 @@ class Lines:
         if messages is not None:
             await messages.put(ProcessCompletedMessage(event_id=_LINE, output={}, success=True))
             await asyncio.sleep(GONE)
-        ids = self._queue.pending_event_ids_session.get(session)
-        if ids == {_LINE} and session not in self._closing:  # nobody reads: the page was left
+        ids = self._queue.pending_event_ids_session.get(session, set())
+        if _LINE in ids and session not in self._closing and not self._runs(session):  # nobody reads: the page was left
             del self._queue.pending_event_ids_session[session]
 
     def _runs(self, session: str) -> bool:
-        return bool(self._queue.pending_event_ids_session.get(session, set()) - {_LINE})
+        """Whether an event of it has not ended; one whose end nobody read stays among the ids for ever."""
+        ids = self._queue.pending_event_ids_session.get(session, set())
+        return any(event_id in self._queue.event_ids_to_events for event_id in ids)
 
 
 def keep_open(page: Blocks) -> Blocks:
