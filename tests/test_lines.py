@@ -11,7 +11,12 @@ import pytest
 from tests.loops import in_loop
 from ui import lines
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # Gradio's own use of pandas, once per event.
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
+]
 
 
 @pytest.fixture
