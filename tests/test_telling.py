@@ -1,68 +1,57 @@
-"""What a handler told a moment ago is told again with its next word, so that a page that joins them loses nothing."""
+"""A page that reads several words of a handler at once reads each as it was said."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from ui import telling
-from ui.telling import joined, whole
+from ui.telling import whole
+
+SAME = gr.skip()
 
 
-def told(handler: Callable[..., Any]) -> list[Any]:
-    async def drain() -> list[Any]:
-        return [updates async for updates in whole(handler)()]
-
-    return asyncio.run(drain())
-
-
-def test_an_earlier_word_stands_in_the_next_one_too() -> None:
-    async def handler() -> AsyncIterator[dict[str, Any]]:
-        yield {"row": gr.update(visible=True), "line": "Looking"}
-        yield {"one": b"picture"}
-        yield {"line": "Done"}
-        yield {"line": gr.skip()}
-
-    words = told(handler)
-    assert words[-1] == {"row": gr.update(visible=True), "line": "Done", "one": b"picture"}
-    assert words[1]["line"] == "Looking"
-    assert len(words) == 3, "no change at once would hide the last word"
+@pytest.fixture
+def page() -> gr.Blocks:
+    with gr.Blocks(analytics_enabled=False) as made:
+        row, line = gr.Textbox(), gr.Textbox()
+        gr.Button().click(lambda: None, [], [row, line])
+    return whole(made)
 
 
-def test_what_was_told_long_ago_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "HELD", 0.05)
-    monkeypatch.setattr(telling, "SETTLED", 0.05)
-
-    async def handler() -> AsyncIterator[dict[str, Any]]:
-        yield {"field": "forest"}
-        await asyncio.sleep(0.1)
-        yield {"line": "Step 2"}
-        await asyncio.sleep(0.1)
-        yield {"line": gr.skip()}
-
-    assert told(handler) == [{"field": "forest"}, {"line": "Step 2"}, {"line": gr.skip()}]
+def said(page: gr.Blocks, *words: list[Any], simple: bool = False) -> list[list[Any]]:
+    """What goes to the page for these words of one run, and for its end."""
+    (event,) = page.fns.values()
+    told = [page.handle_streaming_diffs(event, list(word), "ann", "run", False, simple) for word in words]
+    return [*told, page.handle_streaming_diffs(event, [None, None], "ann", "run", True, simple)]
 
 
-def test_whoever_only_says_no_change_says_it() -> None:
-    async def handler() -> AsyncIterator[dict[str, Any]]:
-        yield {"line": gr.skip()}
+def read(told: list[list[Any]]) -> list[list[Any]]:
+    """What Gradio's page makes of them when it is handed all at once: it changes what is there in place."""
+    held, seen = told[0], [told[0]]
+    for word in told[1:-1]:
+        held = [old if not edits else edits[0][2] for old, edits in zip(held, word, strict=True)]
+        seen.append(held)
+    return [*seen, told[-1]]
 
-    assert told(handler) == [{"line": gr.skip()}]
+
+def test_no_word_is_told_as_an_edit_of_the_one_before(page: gr.Blocks) -> None:
+    words = [[{"visible": True, **SAME}, "Looking"], [SAME, "Step 1"], [SAME, "Step 1 of 2"], [SAME, SAME]]
+    told = said(page, *words)
+    assert all(edits in ([], [["replace", [], edits[0][2]]]) for word in told[1:-1] for edits in word if edits)
+    assert read(told) == [*words, words[-1]]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "both"),
-    [
-        ("a", "b", "b"),
-        ("a", gr.update(visible=True), gr.update(visible=True, value="a")),
-        (gr.update(visible=True, value="a"), "b", gr.update(visible=True, value="b")),
-        (gr.update(visible=True), gr.update(value=None), gr.update(visible=True, value=None)),
-        (gr.update(value="a"), gr.update(value="b"), gr.update(value="b")),
-    ],
-)
-def test_two_words_on_one_component_are_one(old: Any, new: Any, both: Any) -> None:
-    assert joined(old, new) == both
+def test_what_is_the_same_is_not_sent_again(page: gr.Blocks) -> None:
+    _, second, _ = said(page, ["a picture", "one"], ["a picture", "two"])
+    assert second == [[], [["replace", [], "two"]]]
+
+
+def test_each_run_begins_anew(page: gr.Blocks) -> None:
+    said(page, ["a", "b"])
+    assert said(page, ["a", "b"])[0] == ["a", "b"]
+
+
+def test_whoever_asks_for_whole_words_gets_them(page: gr.Blocks) -> None:
+    assert said(page, ["a", "b"], ["c", "b"], simple=True)[1] == ["c", "b"]

@@ -95,9 +95,7 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
         _ask_once(start, events)
         _follow_link(page, tabs, events, desk)
     _show_no_progress(page)
-    for event in page.fns.values():
-        if event.fn is not None:
-            event.fn = whole(event.fn)
+    whole(page)
     named.add(page, desk, access)
     names = {row.id for row in desk.tools}
     for event in page.fns.values():  # those that Gradio adds by itself are public unless told otherwise

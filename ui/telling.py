@@ -1,70 +1,37 @@
-"""Tells a page nothing that it could lose: what was told a moment ago comes again with the next word; knows no handler.
+"""Each word of a handler reaches the page whole, whatever else comes in the same moment; knows no handler.
 
-Gradio's page keeps, of all words on a component that come within one frame, the last, and "no change" is a word. A page
-that is still being built, or draws a large picture, has frames of a second: a draft that came in one was gone with the
-next word, which was about another component.
+Gradio tells the difference to the word before, and its page changes that word in place. A page that was busy finds
+several words at once, and all of them say what the last one says: a draft was gone with the next word, which was about
+another component and "no change" to this one.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
-import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gradio as gr
-
-HELD, BRIEFLY = 2.0, 0.3
-"""Seconds for which a word is told again with those after it; one that carries no value, such as "greyed", briefly.
-
-Told longer, it came after what another handler had said meanwhile: Generate stayed greyed after Stop.
-"""
-SETTLED = 0.5
-"""Seconds after which a handler that ends says "no change"; before, Gradio repeats its last word, which still holds."""
+if TYPE_CHECKING:
+    from gradio.block_function import BlockFunction
+    from gradio.blocks import Blocks
 
 
-def whole(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """`handler`, of which no update of a component hides another; what does not tell step by step stays as it is."""
-    if not inspect.isasyncgenfunction(handler):
-        return handler
+def whole(page: Blocks) -> Blocks:
+    """From here on; what has not changed since the word before is still not sent again."""
+    differences = page.handle_streaming_diffs
 
-    @functools.wraps(handler)
-    async def told(*args: Any) -> AsyncIterator[Any]:
-        kept: dict[Any, tuple[float, Any]] = {}
-        quiet: dict[Any, Any] | None = None
-        spoken = 0.0
-        async for updates in handler(*args):
-            fresh = {part: value for part, value in updates.items() if not _same(value)}
-            if not fresh:
-                quiet = updates
-                continue
-            spoken = time.monotonic()
-            kept = {part: row for part, row in kept.items() if spoken - row[0] < _held(row[1])}
-            for part, value in fresh.items():
-                kept[part] = (spoken, joined(kept[part][1], value) if part in kept else value)
-            # Copies: Gradio takes the value out of the update that it is handed.
-            yield {part: dict(value) if _update(value) else value for part, (_, value) in kept.items()}
-        if quiet is not None and time.monotonic() - spoken > SETTLED:
-            yield quiet
+    def told(
+        block_fn: BlockFunction,
+        data: list[Any],
+        session_hash: str | None,
+        run: str | None,
+        final: bool,
+        simple_format: bool = False,
+    ) -> list[Any]:
+        streams = page.pending_diff_streams.get(session_hash, {}) if session_hash is not None else {}
+        before = list(streams[run]) if run is not None and run in streams else None
+        words = differences(block_fn, data, session_hash, run, final, simple_format=True)
+        if before is None or final or simple_format:
+            return words
+        return [[] if old == new else [["replace", [], new]] for old, new in zip(before, words, strict=True)]
 
-    return told
-
-
-def joined(old: Any, new: Any) -> Any:
-    """One word that says what both said, the newer where they differ."""
-    if not _update(old):
-        return {**new, "value": old} if _update(new) and "value" not in new else new
-    return {**old, **new} if _update(new) else {**old, "value": new}
-
-
-def _held(word: Any) -> float:
-    return BRIEFLY if _update(word) and "value" not in word else HELD
-
-
-def _update(value: Any) -> bool:
-    return isinstance(value, dict) and value.get("__type__") == "update"
-
-
-def _same(value: Any) -> bool:
-    return _update(value) and value == gr.skip()
+    page.handle_streaming_diffs = told
+    return page

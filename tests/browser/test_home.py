@@ -47,3 +47,12 @@ def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, house: Thea
     page.locator("#home-open-1").click()
     expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
     expect(page.locator("#headshot-consent input")).to_be_checked()
+
+
+def test_a_page_that_is_opened_asks_once_and_then_listens(page: Page, house: Theatre) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
+    drop(page, house, EXAMPLES / "coffee.jpg")
+    expect(page.locator("#home-open-3")).to_be_enabled()
+    names = [url.split("/gradio_api/")[1].split("?")[0] for url in asked]
+    assert names == ["queue/join", "upload", "queue/join"], "the link's settings, the photo, and what follows from it"
