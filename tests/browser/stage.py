@@ -130,7 +130,10 @@ def theatre(root: Path, *more: Tool) -> Iterator[Theatre]:
     try:
         _, url, _ = keep_open(page.queue(default_concurrency_limit=None)).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
-            app_kwargs={"routes": [Mount("/v1", app=rest.build(desk, access)), *blocks.routes()]},
+            app_kwargs={
+                "routes": [Mount("/v1", app=rest.build(desk, access)), *blocks.routes()],
+                "middleware": access.middleware(),
+            },
             **blocks.launch_arguments(),
         )  # fmt: skip
         yield Theatre(url.rstrip("/"), desk, gate)
