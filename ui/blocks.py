@@ -59,7 +59,7 @@ class Page:
 
 PAGES: tuple[Page, ...] = (
     Page("batch", "Batch", batch_events.fill),
-    Page("verify", verify.TITLE, verify.fill),
+    Page("verify", "Verify", verify.fill),
     Page("learn", learn.TITLE, learn.fill),
     Page("api", access_page.TITLE, access_page.fill),
     Page("settings", settings_page.TITLE, settings_page.fill),

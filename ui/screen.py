@@ -210,20 +210,21 @@ class Screen:
             board.send: gr.update(value="", interactive=bool(self.tab.others)),
             board.format: gr.update(value=file.format, interactive=True),
             board.folder: gr.update(interactive=True),
-            board.size: self._size(job),
+            board.size: self._size(job, file),
             board.code: self._code(job, base),
             board.link: address_of(base, self.tab.tool, job.params, job.seed),
             board.receipt: words.receipt_text(result.receipt),
             board.more: self._more(job, result),
         }
 
-    def _size(self, job: Job) -> dict[str, Any]:
-        """The size that this picture was asked for, among those it can be had in."""
-        asked = job.params.get("size")
+    def _size(self, job: Job, file: File) -> dict[str, Any]:
+        """The size that this picture was asked for, among those it can be had in; 0 left it to the look."""
+        asked, made = job.params.get("size"), max(file.width, file.height)
         if not isinstance(asked, int):
             return gr.update(interactive=False)
-        sides = sorted({asked, *sizes_of(self.tab.tool.params)})
-        return gr.update(choices=[(f"{side} px", side) for side in sides], value=asked, interactive=True)
+        labels = {**{side: side for side in sizes_of(self.tab.tool.params) if side != made}, asked: made}
+        choices = [(f"{label} px", side) for side, label in sorted(labels.items(), key=lambda row: row[1])]
+        return gr.update(choices=choices, value=asked, interactive=True)
 
     def _named(self, job: Job, file: File, number: int) -> Named:
         return Named(

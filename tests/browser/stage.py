@@ -114,13 +114,16 @@ class Theatre:
 
 
 @contextmanager
-def theatre(root: Path, *more: Tool) -> Iterator[Theatre]:
-    """The page on a free port, with `more` tools beside ours, closed again whatever happened inside."""
+def theatre(root: Path, *more: Tool, gates: bool = True) -> Iterator[Theatre]:
+    """The page on a free port, with `more` tools beside ours, closed again whatever happened inside.
+
+    With `gates` every tool waits at the gate, and the tests' own tools are there.
+    """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from ui import blocks
 
     gate = Gate()
-    rows = (*(gated(tool, gate) for tool in TOOLS), slow_tool(gate), ALBUM, *more)
+    rows = (*(gated(tool, gate) for tool in TOOLS), slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
     settings = Settings(data=root)
     files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)
     jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))
@@ -189,7 +192,7 @@ def every_tab(theatre: Theatre) -> list[str]:
     """The ids of all tabs, from left to right."""
     from ui.blocks import PAGES
 
-    return ["home", *(tool.id for tool in theatre.desk.tools), "kept", *(row.id for row in PAGES)]
+    return ["home", *(tool.id for tool in theatre.desk.tools), "library", "kept", *(row.id for row in PAGES)]
 
 
 def go(page: Page, tab: str) -> None:
