@@ -225,8 +225,6 @@ def test_every_repository_of_every_model_is_pinned_to_a_commit():
     assert all(revision in ("", allowed.PINS[repo]) for repo, revision, _ in rows)
     assert {repo for repo, pin in allowed.PINS.items() if not pin} == {
         "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
-        "depth-anything/Depth-Anything-V2-Small-hf",
-        "usyd-community/vitpose-base-simple",
     }
 
 

@@ -31,8 +31,8 @@ PINS: Mapping[str, str] = {
     "xinsir/controlnet-union-sdxl-1.0": "801a4a3fa3d4c936f4feea95b98607bc6726f80c",
     "madebyollin/taesd": "614f76814bbe30edbe2e627ace1c2234c81a2c0e",
     "madebyollin/taesdxl": "b20258aaef75ef61e659c1e0f14f251cf0ad153e",
-    "depth-anything/Depth-Anything-V2-Small-hf": FIRST_SEEN,
-    "usyd-community/vitpose-base-simple": FIRST_SEEN,
+    "depth-anything/Depth-Anything-V2-Small-hf": "5426e4f0f36572d16453bbda7a8389317b1bef99",
+    "usyd-community/vitpose-base-simple": "a93ac0c67e0b7e2c55287d21d4c460c8f3c54d45",
     "madebyollin/taef1": "b1b2d00e9e440cfbf3dedb34266864da86016ceb",
 }
 """Commits as other projects pin them, each found in at least two that do not copy from one another."""
