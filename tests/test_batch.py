@@ -337,9 +337,30 @@ def test_cancel_ends_it_within_a_step_and_keeps_what_is_done(here: Room, tmp_pat
     assert progress.done >= 2
     assert progress.cancelled == 12 - progress.done
     assert here.batches.get(batch_id, OWNER).state == "cancelled"
-    assert here.batches.retry(batch_id) == progress.cancelled
-    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
-    assert here.batches.progress(batch_id).done == 12
+    assert here.batches.retry(batch_id) == 0, "nobody asked for what was cancelled"
+    assert here.batches.get(batch_id, OWNER).state == "cancelled"
+
+
+def test_retry_leaves_cancelled_rows_alone_unless_one_is_named(here: Room, tmp_path: Path) -> None:
+    here.press.pause = 0.05
+    picture(tmp_path / "a.png")
+    rows = "late.png,one\n" + "".join(f"a.png,{n}\n" for n in range(2, 13))
+    batch = here.made(written(tmp_path / "jobs.csv", "photo,note\n" + rows))
+    here.batches.start(batch.id)
+    until(lambda: here.batches.progress(batch.id).done >= 1)
+    here.batches.cancel(batch.id)
+    until(lambda: here.batches.progress(batch.id).left == 0)
+    stood = here.batches.progress(batch.id)
+    assert stood.failed == 1
+    assert stood.cancelled > 1
+    picture(tmp_path / "late.png")
+    assert here.batches.retry(batch.id) == 1
+    assert here.done(here.batches.get(batch.id, OWNER)) == "done"
+    after = here.batches.progress(batch.id)
+    assert (after.done, after.failed, after.cancelled) == (stood.done + 1, 0, stood.cancelled)
+    assert here.batches.retry(batch.id, 12) == 1
+    here.done(here.batches.get(batch.id, OWNER))
+    assert here.batches.progress(batch.id).done == stood.done + 2
 
 
 def test_retry_does_the_failed_rows_and_no_other(here: Room, tmp_path: Path) -> None:

@@ -64,6 +64,8 @@ def test_a_file_is_served_byte_for_byte_under_its_visible_name(tmp_path: Path) -
     assert path.name == "headshot-park-1.png"
     assert path.read_bytes() == stored.read_bytes()
     assert pictures.shelf(pictures.Named(stored, path.name), str(tmp_path / "cache")) == str(path)
+    assert path.samefile(stored), "a second name, no second copy"
+    assert [row.name for row in path.parent.iterdir()] == [path.name]
 
 
 def test_an_upload_is_gone_once_it_was_read(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from pipelines.types import JSON, BadInput, NotFound, StudioError
 from ui import batch_words, words
 from ui.access import Access
 from ui.batch import Parts, asks, lay_out, looks
+from ui.packed import Packed
 from ui.pictures import small
 
 SHEET = 24
@@ -220,11 +221,10 @@ class BatchEvents:
             return
         yield {parts.pack: gr.Button("Packing", interactive=False)}
         # Nobody can guess a batch's id, so nobody can guess the address.
-        path = Path(parts.save.GRADIO_CACHE) / shown / "results.zip"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        zips = Packed(parts.save.GRADIO_CACHE)
         try:
             with told_when_full():
-                save_zip(self.batches, shown, path)
+                path = zips.make(shown, "results.zip", lambda part: save_zip(self.batches, shown, part))
         except StudioError as error:
             yield {**self._refused(error), parts.pack: gr.Button("Make ZIP", interactive=True)}
             return
@@ -257,7 +257,7 @@ class BatchEvents:
             parts.sheet: batch_words.sheet(self._thumbs(batch_id)),
             parts.pause: gr.Button("Resume" if batch.state == "paused" else "Pause", interactive=going),
             parts.cancel: gr.Button(interactive=going or batch.state == "ready"),
-            parts.retry: gr.Button(interactive=bool(progress.failed or progress.cancelled) and batch.state != "ready"),
+            parts.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
             parts.pack: gr.Button(interactive=progress.done > 0),
             parts.timer: gr.update(active=batch.state == "running" or progress.running > 0),
         }

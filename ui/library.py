@@ -80,7 +80,8 @@ class Seat:
     """What one visitor's open Library shows; one per browser tab, kept in the session.
 
     `ids` are the tiles in order, `picked` what is picked on this page and on others, `turn` counts looks at what is
-    picked, so that an older look gives way. `sure` is what Delete was pressed for once; `seen` the tiles as sent.
+    picked, so that an older look gives way. `sure` is what Delete was pressed for once; `seen` the tiles as sent;
+    `packed` names the last ZIP.
     """
 
     start: int = 0
@@ -89,6 +90,7 @@ class Seat:
     turn: int = 0
     sure: tuple[str, ...] = ()
     seen: str = ""
+    packed: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines import retention
-from pipelines.batch.manifest import beside
 from pipelines.desk import Desk
 from pipelines.finding import Finder
 from pipelines.jobs import Row
@@ -22,6 +21,7 @@ from ui import library, words
 from ui.access import Access
 from ui.events import Events
 from ui.library import Parts, Seat, lay_out
+from ui.packed import SWEPT, Packed
 from ui.pictures import Named, data_url, small
 from ui.screen import Updates, pictures
 from ui.tab import Seat as TabSeat
@@ -39,6 +39,8 @@ class LibraryEvents:
         self.access = access
         self.finder = Finder(desk.jobs.table)
         self.parts: Parts = lay_out(desk)
+        self._zips = Packed(self.parts.save.GRADIO_CACHE)
+        desk.jobs.every(SWEPT, self._zips.sweep)  # those of the batch tab too
         self._titles = {tool.id: tool.title for tool in desk.tools}
         self._thumb = lru_cache(maxsize=KEPT)(self._small)
 
@@ -270,10 +272,9 @@ class LibraryEvents:
     def pack(self, request: gr.Request, seat: Seat) -> Updates:
         """Everything that the picked jobs made, in one ZIP to download."""
         rows = [row for row in self._picked(seat, request) if row.result is not None]
-        # Nobody can guess the folder's name, so nobody can guess the address.
-        path = Path(self.parts.save.GRADIO_CACHE) / secrets.token_hex(16) / "designerbox.zip"
-        path.parent.mkdir(parents=True)
-        beside(path, lambda part: self._pack(rows, part))
+        last, seat.packed = seat.packed, secrets.token_hex(16)
+        path = self._zips.make(seat.packed, "designerbox.zip", lambda part: self._pack(rows, part))
+        self._zips.drop(last)  # the button leads to the new one
         told = f"Download ZIP · {len(rows)}"
         return {self.parts.save: gr.DownloadButton(told, value=str(path), visible=True)}
 

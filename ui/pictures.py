@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import shutil
 from abc import ABCMeta
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from gradio.component_meta import ComponentMeta
 from gradio.components.gallery import GalleryData, GalleryImage
 from gradio.data_classes import ImageData
 
+from pipelines.batch.manifest import beside, linked
 from pipelines.parts.emit import jpeg
 from pipelines.types import Image, Size
 
@@ -46,9 +46,7 @@ def shelf(named: Named, cache: str) -> str:
         os.utime(target)  # Gradio clears by age, and this one is in use again
         return str(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    shutil.copyfile(named.path, part)
-    os.replace(part, target)
+    beside(target, lambda part: linked(named.path, part))  # a second name for the same bytes, where the disk knows it
     return str(target)
 
 

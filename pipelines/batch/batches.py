@@ -141,7 +141,7 @@ class Batches:
                 self.store.stop(batch_id)
 
     def retry(self, batch_id: str, row: int | None = None) -> int:
-        """Do those rows again that failed or were cancelled, and only those (`row`: only that one); how many."""
+        """Do those rows again that failed, and only those; how many. `row`: only that one, also a cancelled one."""
         with self.store.lock:
             batch = self._find(batch_id)
             again = self.store.again(batch_id, row)

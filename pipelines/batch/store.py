@@ -222,14 +222,14 @@ class Store:
             )
 
     def again(self, batch_id: str, row: int | None = None) -> int:
-        """Rows that failed or were cancelled wait again (`row`: only that one), their old jobs forgotten."""
-        which = "batch_id = ? AND (? IS NULL OR batch_row = ?)"
+        """Rows that failed wait again (`row`: only that one, also when it was cancelled), their old jobs forgotten."""
+        ended = "('failed')" if row is None else "('failed', 'cancelled')"
         with self.whole():
-            ended = f"DELETE FROM jobs WHERE {which} AND status IN ('failed', 'cancelled')"
-            self._db.execute(ended, (batch_id, row, row))
+            gone = f"DELETE FROM jobs WHERE batch_id = ? AND (? IS NULL OR batch_row = ?) AND status IN {ended}"
+            self._db.execute(gone, (batch_id, row, row))
             return self._db.execute(
                 "UPDATE batch_rows SET state = 'waiting', tries = 0, error = NULL WHERE batch = ? "
-                "AND (? IS NULL OR row = ?) AND (state IN ('failed', 'cancelled') OR state = 'given' AND NOT EXISTS "
+                f"AND (? IS NULL OR row = ?) AND (state IN {ended} OR state = 'given' AND NOT EXISTS "
                 "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row))",
                 (batch_id, row, row),
             ).rowcount

@@ -8,15 +8,33 @@ from pipelines.parts import motion
 from pipelines.parts.exports import animation, film
 from pipelines.parts.frame import size_of
 from pipelines.tools import fields
-from pipelines.types import Draft, Emit, Extra, Image, Studio, Subject, Tool, choice, flag, number, seed
+from pipelines.types import (
+    Draft,
+    Emit,
+    Extra,
+    Image,
+    Params,
+    Studio,
+    Subject,
+    Tool,
+    choice,
+    flag,
+    mask,
+    number,
+    picture,
+    seed,
+)
 
 MoveId = Literal["drift", "push", "orbit", "rise"]
 MAX_SIZE = 1280
 
 
-class Motion(Subject):
-    """The form."""
+class Motion(Params):
+    """The form: the photo as it is framed, so nothing says where the subject stands."""
 
+    photo: str = picture("Photo", "The picture to work on.", required=True)
+    matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
+    pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
     preset: MoveId = choice(
         "Camera", "How the camera moves; it ends where it began, so that the picture loops.", "drift",
         labels={key: move.title for key, move in motion.MOVES.items()},
@@ -32,7 +50,7 @@ class Motion(Subject):
 def run(params: Motion, studio: Studio, emit: Emit) -> Draft:
     """Cut out, continue the backdrop behind the subject, move the camera, write."""
     photo = studio.open(params.photo)
-    cutout = studio.cutout(params, emit)
+    cutout = studio.cutout(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit)
     emit("Filling the backdrop", 1, 1)
     longer = 384 if studio.draft else min(params.size, MAX_SIZE)
     seen = motion.planes(photo, cutout, size_of((photo.shape[1], photo.shape[0]), longer), studio.seed)

@@ -1,4 +1,7 @@
-"""`python -m tests.bench [NAME …]`: one JSON object a line; exit status 1 when a figure misses its bound."""
+"""`python -m tests.bench [NAME [NUMBER] …]`: one JSON object a line; exit status 1 when a figure misses its bound.
+
+A number goes to the module named before it, which says what it means.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,14 @@ MODULES = ("house", "matte", "models", "mini", "doors", "tools", "page")
 
 def measured(names: Sequence[str]) -> Iterator[Row]:
     """Rows of the modules named, or of all."""
-    for name in names or MODULES:
-        yield from importlib.import_module(f"tests.bench.{name}").rows()
+    asked: list[tuple[str, list[float]]] = []
+    for word in names or MODULES:
+        if word[0].isdigit():
+            asked[-1][1].append(float(word))
+        else:
+            asked.append((word, []))
+    for name, numbers in asked:
+        yield from importlib.import_module(f"tests.bench.{name}").rows(*numbers)
 
 
 def main(names: Sequence[str]) -> int:

@@ -93,3 +93,41 @@ def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, house: Theatre) -
     filled = page.locator("#batch-more textarea")
     expect(filled).to_have_value(re.compile(r"mood = loud"))
     expect(filled).to_have_value(re.compile(r"seed = \d+"))
+
+
+def carried(page: Page, where: str, *paths: Path) -> None:
+    """Files or folders dragged in from outside the browser and let go over that element."""
+    box = page.locator(where).bounding_box()
+    assert box is not None
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    client = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        client.send("Input.dispatchDragEvent", {"type": kind, **at, "data": data})
+
+
+def test_a_dropped_folder_is_its_pictures_and_those_of_the_folders_in_it(
+    page: Page, house: Theatre, tmp_path: Path
+) -> None:
+    shoot = tmp_path / "shoot"
+    (shoot / "more").mkdir(parents=True)
+    for n in range(120):  # a browser reads a hundred entries at once
+        picture(shoot / f"{n:03d}.png", n)
+    picture(shoot / "more" / "last.png", 200)
+    (shoot / ".DS_Store").write_bytes(b"a system's own")
+    page.goto(f"{house.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    page.locator("#batch-which input").click()
+    page.get_by_role("option", name="Slow Motion").click()
+    carried(page, "#batch-files", shoot)
+    expect(page.locator("#batch-files")).to_contain_text("last")
+    page.locator("#batch-check").click()
+    expect(page.locator("#batch-told")).to_contain_text("121 rows checked: 121 can be done")
+
+
+def test_a_dropped_file_is_taken_once(page: Page, house: Theatre, tmp_path: Path) -> None:
+    page.goto(f"{house.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    carried(page, "#batch-files", picture(tmp_path / "only.png", 40))
+    expect(page.locator("#batch-files")).to_contain_text("only")
+    expect(page.locator("#batch-files .file-preview tr")).to_have_count(1)

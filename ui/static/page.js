@@ -20,13 +20,13 @@
   }, true);
 
   // A picture that is pasted, or dropped on one that is there already, goes into the photo of the tool in view.
-  const give = async (field, file) => {
+  const give = async (field, files) => {
     const find = () => field.querySelector("input[type=file]");
     if (!find()) field.querySelector(".icon-button-wrapper button:last-of-type")?.click();
     for (let tries = 0; !find() && tries < 40; tries++) await new Promise((done) => setTimeout(done, 25));
     if (!find()) return;
     const carrier = new DataTransfer();
-    carrier.items.add(file);
+    files.forEach((file) => carrier.items.add(file));
     find().files = carrier.files;
     find().dispatchEvent(new Event("change", { bubbles: true }));
   };
@@ -36,7 +36,7 @@
     const field = [...(tool() ?? document).querySelectorAll(".dbx-photo")].find(visible);
     if (!file || !field) return;
     event.preventDefault();
-    give(field, file);
+    give(field, [file]);
   });
   const filled = (target) => { const field = target.closest?.(".dbx-photo"); return field?.querySelector("img") && field; };
   document.addEventListener("dragover", (event) => { if (filled(event.target)) event.preventDefault(); });
@@ -44,8 +44,37 @@
     const field = filled(event.target), file = picture(event.dataTransfer);
     if (!field || !file) return;
     event.preventDefault();
-    give(field, file);
+    give(field, [file]);
   });
+
+  // A folder that is dropped on the batch tab: its pictures and tables, those of the folders in it too. A browser hands
+  // over entries, not files, and only a hundred at a time.
+  const entries = async (folder) => {
+    const reader = folder.createReader(), all = [];
+    for (let some = [null]; some.length;) {
+      some = await new Promise((done, failed) => reader.readEntries(done, failed));
+      all.push(...some);
+    }
+    return all;
+  };
+  const walked = async (entry) => {
+    if (entry.name.startsWith(".") || entry.name === "Thumbs.db") return []; // a system's own, no picture of anybody's
+    if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
+    const inside = [];
+    for (const each of await entries(entry)) inside.push(...await walked(each));
+    return inside;
+  };
+  document.addEventListener("drop", async (event) => {
+    const field = event.target.closest?.("#batch-files");
+    const found = field ? [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean) : [];
+    if (!found.some((entry) => entry.isDirectory)) return; // Gradio takes files by itself
+    event.preventDefault();
+    event.stopPropagation();
+    const files = [];
+    for (const entry of found) files.push(...await walked(entry));
+    files.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+    if (files.length) give(field, files);
+  }, true);
 
   // Links like #headshot open a tab; the open tab is in the address, so that a refresh comes back to it.
   const tabButton = (id) => document.getElementById(`tab-${id}-button`);
