@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -51,6 +51,7 @@ from pipelines.types import (
 T = TypeVar("T")
 MEMO_BYTES = 256 * 2**20
 BACKDROPS = "backdrops"
+UNLOOKED = "No face was looked for or protected. If a person is in the photo, confirm their consent."
 
 
 class Memo:
@@ -109,6 +110,7 @@ class JobStudio:
         self._params: dict[str, Any] = job.params
         self._adapters = tuple(Adapter(source, weight) for source, weight in job.adapters.items())
         self._faces: dict[str, int] = {}
+        self._unlooked = False
         if gate is not None:
             self._emit.passes = self._first
 
@@ -120,13 +122,14 @@ class JobStudio:
 
     def cutout(self, params: Subject, emit: Emit) -> Cutout:
         """The subject of `params.photo`, kept by photo, matte and pick. Raises `no_subject`."""
-        key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"])
+        agreed = self._agreed(params.photo)
+        key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"], agreed)
         return self._memo.get(key, lambda: self._cut(params, emit), lambda c: c.colour.nbytes + c.alpha.nbytes)
 
     def _cut(self, params: Subject, emit: Emit) -> Cutout:
         original = self._original(params.photo)
         matte = self._matte(params.matte, original)
-        faces = self.faces(params.photo)
+        faces = self._found(params.photo) if self._agreed(params.photo) else ()
         emit("Reading the photo", 1, 1)
         photo = self.open(params.photo)
 
@@ -156,12 +159,21 @@ class JobStudio:
         return np.asarray(grey / 255, np.float32)
 
     def keep(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
-        """A costly picture, kept by what it was made from."""
-        return self._memo.get(("picture", *key), make, lambda image: image.nbytes)
+        """A costly picture, kept by what it was made from, and by whether faces could be looked for."""
+        return self._memo.get(("picture", self._agreed(*self._pictures()), *key), make, lambda image: image.nbytes)
 
     def faces(self, file_id: str) -> tuple[Face, ...]:
-        """Faces, largest first."""
+        """Faces, largest first; none where nobody said that whoever is in the picture agrees."""
+        if self._agreed(file_id):
+            return self._found(file_id)
+        self._unlooked = True
+        return ()
 
+    def _agreed(self, *file_ids: str) -> bool:
+        """Whether faces may be looked for: with consent, and in the studio's own examples."""
+        return self.job.consent is not None or all(self._files.is_example(file_id) for file_id in file_ids)
+
+    def _found(self, file_id: str) -> tuple[Face, ...]:
         def find() -> tuple[Face, ...]:
             with self.borrow("face-mesh") as net:
                 return net.faces(self.open(file_id))
@@ -204,6 +216,8 @@ class JobStudio:
         return Images(tuple(edit.image for edit in edits), (*drawn.notices, *notices))
 
     def _faces_in(self, image: Image) -> tuple[Face, ...]:
+        if not self._agreed(*self._pictures()):  # what was made of somebody's photo shows the same face
+            return ()
         with self.borrow("face-mesh") as net:
             return net.faces(image)
 
@@ -298,6 +312,7 @@ class JobStudio:
 
     def _receipt(self, draft: Draft, checks: dict[str, float]) -> dict[str, Any]:
         frame = draft.source.frame if draft.source else None
+        unlooked = (UNLOOKED,) if self._unlooked else ()
         several = {"placements": [_placement(row[1].frame if row else None) for row in draft.sources]}
         return {
             "tool": self.job.tool,
@@ -314,7 +329,7 @@ class JobStudio:
             **(several if draft.sources else {}),
             "mode": "exact" if draft.exact else "relit",
             "checks": checks,
-            "notices": list(dict.fromkeys((*self.job.notices, *draft.notices))),
+            "notices": list(dict.fromkeys((*self.job.notices, *draft.notices, *unlooked))),
             "consent": self.job.consent,
             "timings": {},
             "files": [],
@@ -322,12 +337,14 @@ class JobStudio:
 
     def _inputs(self) -> list[dict[str, str]]:
         """The pictures that went in, by field."""
-        rows = []
-        for name, value in self._params.items():
-            for file_id in value if isinstance(value, list) else [value]:
-                if isinstance(file_id, str) and file_id.startswith("file-"):
-                    rows.append({"param": name, "id": file_id, "sha256": self._files.info(file_id).sha256})
-        return rows
+        return [
+            {"param": name, "id": file_id, "sha256": self._files.info(file_id).sha256}
+            for name, file_id in _named_pictures(self._params)
+        ]
+
+    def _pictures(self) -> list[str]:
+        """Ids of the pictures that went in."""
+        return [file_id for _, file_id in _named_pictures(self.job.params)]
 
     def _write(
         self, image: Image, n: int, draft: Draft, receipt: dict[str, Any], format: Format, quality: int
@@ -397,6 +414,14 @@ def shown(draft: Draft) -> tuple[Image, ...]:
     images = draft.images
     inside = [frame for extra in draft.extras for frame in extra.frames]
     return (*images, *(frame for frame in inside if not any(frame is image for image in images)))
+
+
+def _named_pictures(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each picture of a form's values with the field it stands in."""
+    for name, value in params.items():
+        for file_id in value if isinstance(value, list) else [value]:
+            if isinstance(file_id, str) and file_id.startswith("file-"):
+                yield name, file_id
 
 
 def _photographed(draft: Draft) -> bool:

@@ -637,7 +637,7 @@ class Studio(Protocol):
         ...
 
     def faces(self, file_id: str) -> tuple[Face, ...]:
-        """Faces by size, largest first; empty when there is none."""
+        """Faces by size, largest first; empty when there is none, and when nobody said that they agree."""
         ...
 
     def draw(self, render: Render, emit: Emit) -> Images:

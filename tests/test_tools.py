@@ -18,12 +18,14 @@ from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
+from pipelines.models.families.faces import FaceMesh
 from pipelines.models.profiles import choose
 from pipelines.parts.frame import FRAMINGS, bounds
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.write import read_receipt
 from pipelines.settings import Settings
 from pipelines.stream import drain
+from pipelines.studio import UNLOOKED
 from pipelines.tools import TOOLS
 from pipelines.types import BadInput, InvalidParams, ModelUnavailable, Refused, Result, Step, StudioError, Tool
 from tests.watching import noisy
@@ -217,6 +219,48 @@ def test_ones_own_photo_needs_consent_and_an_example_does_not(room: Room) -> Non
     assert (caught.value.code, caught.value.param) == ("consent_required", "consent")
     assert room.desk.order("headshot", {"photo": mine, "consent": True}, OWNER).consent is not None
     assert room.desk.order("headshot", {"photo": room.photos["hopper"]}, OWNER).consent is None
+
+
+def strangers(room: Room, side: int = 320) -> str:
+    """A portrait that is no example: one of ours, turned around."""
+    photo = PIL.Image.fromarray(room.desk.files.open(room.photos["hopper"])[:, ::-1, :3])
+    photo.thumbnail((side, side))
+    return room.desk.files.add(np.asarray(photo), OWNER, "upload")
+
+
+@pytest.mark.parametrize("tool", [row.id for row in TOOLS if not row.person])
+def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
+    room: Room, tool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(FaceMesh, "faces", lambda *_: looked.append(1) or ())
+    values = {"preset": "scene", "ratio": "4:5"} if tool == "expand" else {}
+    try:
+        room.make(tool, photo=strangers(room, 300 + len(tool)), **values)
+    except BadInput:
+        assert tool in ("expand", "retouch"), "a portrait fills its frame; they say so once it is cut out"
+    assert looked == []
+
+
+@pytest.mark.parametrize("tool", ["upscale", "style", "kit", "background"])
+def test_with_consent_faces_are_looked_for_and_without_it_is_said_that_they_were_not(room: Room, tool: str) -> None:
+    photo = strangers(room)
+    without, agreed = room.make(tool, photo=photo), room.make(tool, photo=photo, consent=True)
+    assert UNLOOKED in without.receipt["notices"]
+    assert "faces" not in without.receipt
+    assert agreed.receipt["faces"] == 1
+    assert agreed.receipt["consent"] is not None
+    assert UNLOOKED not in agreed.receipt["notices"]
+    assert room.make(tool, photo=photo).receipt.get("faces") is None, "nor is what was found with consent used without"
+
+
+def test_the_face_lock_is_drawn_anew_once_there_is_consent(room: Room) -> None:
+    photo = strangers(room)
+    pictures = [
+        room.image(room.make("style", photo=photo, preset="mosaic", size=320, seed=3, **agreed))
+        for agreed in ({}, {"consent": True})
+    ]
+    assert (pictures[0] != pictures[1]).any()
 
 
 def test_no_face_is_a_sentence_beside_the_photo(room: Room) -> None:

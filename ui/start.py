@@ -21,11 +21,12 @@ from ui.widgets import fields_of
 
 DRAFTS = 3
 COUNTS = "background"
-"""The tool that looks for faces and needs nobody's consent; its receipt says how many there are."""
-ASKS = "I have this person's permission and they are 18 or over"
+"""The tool whose receipt says how many faces there are; it looks for them only with consent."""
+ASKS = "If a person is in it: I have their permission and they are 18 or over"
 DROP = "Drop a photo here, paste it, or click to choose"
 WAITING = "Looking at your photo"
-UNASKED = "Your photo shows a person. Tick the box under it, and three drafts follow."
+UNASKED = "Three product photos to start from. If a person is in it, tick the box under the photo:"
+WAITS = "If a person is in it, tick the box under the photo."
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Start:
     # ------------------------------------------------------------ what happens
 
     async def take(self, request: gr.Request, path: str | None, seat: Shown, agreed: bool) -> AsyncIterator[Updates]:
-        """A photo came: count its faces, and draw three drafts of what suits it."""
+        """A photo came: ask whether it shows somebody, and draw three drafts of what suits it."""
         if path is None:
             yield self._same()
             return
@@ -136,19 +137,22 @@ class Start:
         except StudioError as error:
             yield {**self._empty(), self.alert: words.alert(error.message, "home-photo")}
             return
-        seat.photo, seat.faces = file_id, 0
-        yield {**self._looking(), self.alert: words.notice(notices, "home-photo")}
-        with_faces = await self._drafted(COUNTS, {"photo": file_id}, owner, seat) if self._counts() else None
-        if seat.turn == turn:
-            seat.faces = with_faces[1].receipt.get("faces", 0) if with_faces is not None else 0
-            async for updates in self._suggest(owner, seat, agreed, turn):
-                yield updates
+        seat.photo = file_id
+        yield {
+            **self._looking(),
+            self.consent: gr.update(visible=not self.desk.files.is_example(file_id)),
+            self.alert: words.notice(notices, "home-photo"),
+        }
+        async for updates in self._looked(owner, seat, agreed, turn):
+            yield updates
         yield self._same()
 
     async def agree(self, request: gr.Request, seat: Shown, agreed: bool) -> AsyncIterator[Updates]:
         """Consent was given, or taken back."""
-        if seat.photo and agreed:
-            async for updates in self._suggest(self.access.visitor(request), seat, agreed, self._turn(seat)):
+        if seat.photo:
+            turn = self._turn(seat)
+            yield self._looking()
+            async for updates in self._looked(self.access.visitor(request), seat, agreed, turn):
                 yield updates
         yield self._same()
 
@@ -170,21 +174,30 @@ class Start:
     def _counts(self) -> bool:
         return any(tool.id == COUNTS for tool in self.desk.tools)
 
-    async def _suggest(self, owner: str, seat: Shown, agreed: bool, turn: int) -> AsyncIterator[Updates]:
+    async def _looked(self, owner: str, seat: Shown, agreed: bool, turn: int) -> AsyncIterator[Updates]:
+        """Faces are counted with consent and in examples; without, the photo is taken for one that shows nobody."""
+        may = agreed or self.desk.files.is_example(seat.photo)
+        values = {"photo": seat.photo, "consent": agreed}
+        counted = await self._drafted(COUNTS, values, owner, seat) if may and self._counts() else None
+        if seat.turn != turn:
+            return
+        seat.faces = counted[1].receipt.get("faces", 0) if counted is not None else 0
+        async for updates in self._suggest(owner, seat, agreed, turn, unasked=not may):
+            yield updates
+
+    async def _suggest(
+        self, owner: str, seat: Shown, agreed: bool, turn: int, *, unasked: bool
+    ) -> AsyncIterator[Updates]:
         row = suggested(seat.faces, self.desk.tools)
         if row is None:
-            yield self._empty()
+            yield {**self._away(), self.stage: words.line(WAITS)} if unasked else self._empty()
             return
         tool = self.desk.tool(row.tool)
-        asks = "consent" in tool.params.model_fields and not self.desk.files.is_example(seat.photo)
-        yield {self.consent: gr.update(visible=asks)}
-        if asks and not agreed:
-            yield {**self._away(), self.stage: words.line(UNASKED)}
-            return
+        sentence = UNASKED if unasked else row.sentence
         base = {self._field(tool): (seat.photo,) if self._field(tool) != "photo" else seat.photo}
         consent = {"consent": agreed} if "consent" in tool.params.model_fields else {}
         seat.tool = tool.id
-        yield {**self._looking(), self.stage: words.line(row.sentence, busy=True)}
+        yield {**self._looking(), self.stage: words.line(sentence, busy=True)}
         for (live, button), look in zip(self.drafts, looks(tool.params), strict=False):
             made = await self._drafted(tool.id, {**base, **consent, **look}, owner, seat)
             if made is None or seat.turn != turn:
@@ -192,7 +205,7 @@ class Start:
             seat.settings.append({**consent, **look})
             yield {live: made[0], button: gr.update(value=self._named(tool, look), interactive=True)}
         if seat.turn == turn:
-            yield {self.stage: words.line(row.sentence)}
+            yield {self.stage: words.line(sentence)}
 
     async def _drafted(
         self, tool_id: str, values: dict[str, Any], owner: str, seat: Shown

@@ -99,6 +99,7 @@ class Background(Subject):
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()
+    consent: bool = fields.consent_if()
 
 
 def run(params: Background, studio: Studio, emit: Emit) -> Draft:

@@ -42,6 +42,7 @@ class CutOut(Subject):
     )
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
+    consent: bool = fields.consent_if()
 
 
 def run(params: CutOut, studio: Studio, emit: Emit) -> Draft:

@@ -63,6 +63,7 @@ class Expand(Params):
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()
+    consent: bool = fields.consent_if()
 
 
 def run(params: Expand, studio: Studio, emit: Emit) -> Draft:

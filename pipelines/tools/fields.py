@@ -102,6 +102,14 @@ def consent() -> Any:
     return flag("I have this person's permission and they are 18 or over", "Needed for photos of people.", more=False)
 
 
+def consent_if() -> Any:
+    """`bool`; for tools that are not about people and look for faces only with it."""
+    return flag(
+        "If a person is in it: I have their permission and they are 18 or over",
+        "Only then are faces looked for, to protect them.", more=False,
+    )  # fmt: skip
+
+
 def rgb(text: str | None) -> tuple[int, int, int] | None:
     """`#rrggbb` to a colour."""
     return None if text is None else (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))

@@ -78,6 +78,7 @@ class Kit(Params):
     brand: str = fields.brand()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
+    consent: bool = fields.consent_if()
 
 
 @dataclass(frozen=True)

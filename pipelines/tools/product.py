@@ -113,6 +113,7 @@ class Product(Subject):
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()
+    consent: bool = fields.consent_if()
 
 
 @dataclass(frozen=True)

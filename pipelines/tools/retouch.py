@@ -54,6 +54,7 @@ class Retouch(Params):
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()
+    consent: bool = fields.consent_if()
 
 
 def run(params: Retouch, studio: Studio, emit: Emit) -> Draft:

@@ -83,6 +83,7 @@ class Style(Params):
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
     seed: int | None = seed()
+    consent: bool = fields.consent_if()
 
 
 def run(params: Style, studio: Studio, emit: Emit) -> Draft:

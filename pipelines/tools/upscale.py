@@ -26,6 +26,7 @@ class Upscale(Params):
     )
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
+    consent: bool = fields.consent_if()
 
 
 def run(params: Upscale, studio: Studio, emit: Emit) -> Draft:

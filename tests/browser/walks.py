@@ -60,14 +60,14 @@ def headshot(page: Page, house: Theatre, photo: Path, folder: Path | None = None
     page.locator("#home-photo input[type=file]").wait_for(state="attached")
     walk = Walk("A headshot", page, folder)
     walk.act(
-        "Drop a photo on the first page. It is looked at, and a person's consent is asked for.",
+        "Drop a photo on the first page. Whoever may be in it is asked for first.",
         lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
         lambda: expect(page.locator("#home-consent input")).to_be_visible(),
     )
     walk.act(
         "Tick the box. Three drafts follow.",
         lambda: page.locator("#home-consent input").check(),
-        lambda: expect(page.locator("#home-open-3")).to_be_enabled(),
+        lambda: drafted(page, "Three headshots"),
     )
     walk.act(
         "Click the draft you like. Its tool opens as the draft was.",
@@ -186,6 +186,12 @@ def redrawn(page: Page, tool: str, before: str) -> None:
     """Another draft than the one at the address `before` is there, and finished."""
     expect(page.locator(f"#{tool}-live img")).not_to_have_attribute("src", before)
     expect(page.locator(f"#{tool}-stage")).to_contain_text("Draft,")
+
+
+def drafted(page: Page, sentence: str) -> None:
+    """The three drafts that this sentence stands over are there."""
+    expect(page.locator("#home-stage")).to_contain_text(sentence)
+    expect(page.locator("#home-open-3")).to_be_enabled()
 
 
 def downloaded(page: Page, button: str) -> Path:
