@@ -71,7 +71,7 @@ def delete(table: Table, files: Files, owner: str, ids: Sequence[str], kept: Col
         table.db.execute("BEGIN IMMEDIATE")
         if _has_batches(table):
             table.db.executemany(
-                "UPDATE batch_rows SET state = 'deleted' WHERE (batch, row) IN "
+                "UPDATE batch_rows SET state = 'deleted', taken = '{}' WHERE (batch, row) IN "
                 "(SELECT batch_id, batch_row FROM jobs WHERE id = ?)",
                 gone,
             )
@@ -154,7 +154,10 @@ def _texts(table: Table, owner: str | None = None) -> Iterator[str]:
     queries = [f"SELECT job FROM jobs WHERE {mine}", f"SELECT result FROM jobs WHERE result IS NOT NULL AND {mine}"]
     if _has_batches(table):
         queries += [f"SELECT {column} FROM batches WHERE {mine}" for column in ("shared", "about")]
-        queries.append(f"SELECT cells FROM batch_rows WHERE batch IN (SELECT id FROM batches WHERE {mine})")
+        queries += [
+            f"SELECT {column} FROM batch_rows WHERE batch IN (SELECT id FROM batches WHERE {mine})"
+            for column in ("cells", "taken")
+        ]
     if table.db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kept'").fetchone():
         queries.append(f"SELECT value FROM kept WHERE {mine}")
     for query in queries:

@@ -42,11 +42,12 @@ class Tint(Params):
 
 @dataclass
 class Press:
-    """How the tool behaves: seconds a row takes, and errors to raise next."""
+    """How the tool behaves: seconds a row takes, errors to raise next, whether it lets a missing face pass."""
 
     pause: float = 0.0
     errors: list[StudioError] = None  # pyright: ignore[reportAssignmentType]
     ran: list[str] = None  # pyright: ignore[reportAssignmentType]
+    pardons: bool = False
 
     def __post_init__(self) -> None:
         self.errors, self.ran = [], []
@@ -61,7 +62,7 @@ class Press:
         for n in range(4):
             time.sleep(self.pause / 4)
             emit("Tinting", n + 1, 4, photo)
-        if params.note == "no face":
+        if params.note == "no face" and not self.pardons:
             raise BadInput("No face was found.", code="no_face", param="photo")
         if self.errors:
             raise self.errors.pop(0)

@@ -5,7 +5,9 @@ import errno
 import io
 import json
 import os
+import shutil
 import struct
+import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +18,19 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.batch import MANIFEST, Line, dry_run, lay_out, open_jobs, save_manifest, save_zip, template
+from pipelines.batch import (
+    MANIFEST,
+    Batch,
+    Line,
+    Plan,
+    dry_run,
+    lay_out,
+    new_id,
+    open_jobs,
+    save_manifest,
+    save_zip,
+    template,
+)
 from pipelines.batch.batches import FULL
 from pipelines.batch.reading import read
 from pipelines.batch.shelf import Folder, Zip, checked
@@ -376,6 +390,72 @@ def test_retry_does_the_failed_rows_and_no_other(here: Room, tmp_path: Path) -> 
     here.done(batch)
     assert sorted(here.press.ran) == ["no face", "two"]
     assert (here.batches.progress(batch.id).done, here.batches.progress(batch.id).failed) == (2, 2)
+
+
+def sent(here: Room, table: str, **pictures: Path) -> Batch:
+    """A batch whose table and pictures lie in the studio's own folder, as the page and REST lay them."""
+    batch_id = new_id()
+    folder = here.batches.root / batch_id
+    folder.mkdir(parents=True)
+    for name, path in pictures.items():
+        shutil.copy(path, folder / f"{name}.png")
+    path = written(folder / "jobs.csv", table)
+    plan = Plan("tint", {})
+    return here.batches.create(plan, read(path), OWNER, name="jobs.csv", seed=7, source=folder, batch_id=batch_id)
+
+
+def test_what_was_sent_is_deleted_when_the_batch_ends_and_failed_rows_can_be_done_again(
+    here: Room, tmp_path: Path
+) -> None:
+    batch = sent(here, "photo,note\na.png,one\na.png,no face\nmissing.png,x\n", a=picture(tmp_path / "a.png"))
+    here.batches.start(batch.id)
+    here.done(batch)
+    assert not (here.batches.root / batch.id).exists()
+    assert (here.batches.progress(batch.id).done, here.batches.progress(batch.id).failed) == (1, 2)
+    here.press.ran.clear()
+    here.press.pardons = True
+    assert here.batches.retry(batch.id) == 2
+    here.done(batch)
+    assert here.press.ran == ["no face"], "its picture is in the studio still"
+    failed = list(here.batches.rows(batch.id, "failed"))
+    assert [row.row for row in failed] == [3]
+    assert "Send it in another batch" in (failed[0].error or {})["message"]
+    assert [row.taken for row in here.batches.store.asked(batch.id)] == [{}, {}, {}], (
+        "and nobody's picture is held on to"
+    )
+
+
+def test_what_was_sent_is_deleted_when_the_batch_is_cancelled(here: Room, tmp_path: Path) -> None:
+    batch = sent(here, "photo\na.png\n", a=picture(tmp_path / "a.png"))
+    assert (here.batches.root / batch.id / "a.png").exists()
+    here.batches.cancel(batch.id)
+    assert not (here.batches.root / batch.id).exists()
+    assert here.batches.progress(batch.id).cancelled == 1
+
+
+def test_an_end_that_nobody_looked_at_and_a_batch_that_nobody_started_leave_nothing(
+    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = picture(tmp_path / "a.png")
+    ended, idle = sent(here, "photo\na.png\n", a=photo), sent(here, "photo\na.png\n", a=photo)
+    here.batches.start(ended.id)
+    until(lambda: here.batches.progress(ended.id).done == 1)
+    here.batches._tidy()
+    assert not (here.batches.root / ended.id).exists()
+    assert (here.batches.root / idle.id).exists()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 25 * 3600)
+    here.batches._tidy()
+    assert not (here.batches.root / idle.id).exists()
+
+
+def test_a_folder_of_the_owners_own_is_left_alone(here: Room, tmp_path: Path) -> None:
+    photo = picture(tmp_path / "a.png")
+    batch = here.made(written(tmp_path / "jobs.csv", "photo\na.png\n"))
+    here.batches.start(batch.id)
+    here.done(batch)
+    here.batches.forget(batch.id)
+    assert photo.exists()
 
 
 def test_an_error_that_may_pass_is_tried_again(here: Room, tmp_path: Path) -> None:

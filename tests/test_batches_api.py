@@ -129,6 +129,21 @@ def test_edits_take_pictures_as_data_urls_and_file_ids(client: openai.OpenAI, ho
     assert list(told(client, done.output_file_id)) == ["r0"]
 
 
+def test_pictures_that_lines_carried_are_gone_when_the_batch_has_ended(here: Served, client: openai.OpenAI) -> None:
+    url = "/v1/tools/background"
+    batch = begun(client, lines({"prompt": "a", "photo": data_url()}, url=url), url)
+    folder = here.desk.jobs.root / "batches" / batch.id
+    done = ended(client, batch)
+    assert done.request_counts is not None
+    assert done.request_counts.completed == 1, done
+    assert not folder.exists()
+    with pytest.raises(openai.NotFoundError):
+        client.files.content(batch.input_file_id)
+    words = begun(client, lines({"prompt": "a wall"}))
+    ended(client, words)
+    assert client.files.content(words.input_file_id).read() == lines({"prompt": "a wall"}), "words may stay"
+
+
 def test_a_tools_own_route_is_an_endpoint_and_its_answers_are_job_objects(client: openai.OpenAI) -> None:
     url = "/v1/tools/background"
     body = {"prompt": "a", "photos": [data_url(), data_url()], "mask": data_url(), "steps": 2, "seed": 5}

@@ -22,7 +22,7 @@ from pipelines.disk import Ballast, told_when_full
 from pipelines.lanes import BUG
 from pipelines.retention import DAY
 from pipelines.table import DEATHS
-from pipelines.types import MAX_SEED, BadInput, NotFound, StudioError
+from pipelines.types import JSON, MAX_SEED, BadInput, NotFound, StudioError
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class Batches:
         self._ballast = Ballast(desk.jobs.root)
         self._shelves: dict[str, Shelf] = {}
         self.jobs.feed(self)
+        self.jobs.every(60, self._tidy)
         if desk.settings.keep_days or desk.settings.keep_gb:
             desk.jobs.every(3600, self._forget_old)
 
@@ -139,6 +140,7 @@ class Batches:
                 self.jobs.withdraw(batch_id, running=True)
                 self.store.reclaim(batch_id)
                 self.store.stop(batch_id)
+                self._drop(self._find(batch_id))
 
     def retry(self, batch_id: str, row: int | None = None) -> int:
         """Do those rows again that failed, and only those; how many. `row`: only that one, also a cancelled one."""
@@ -153,9 +155,29 @@ class Batches:
     def forget(self, batch_id: str) -> None:
         """Cancel it and forget its rows and pictures; finished jobs stay in the library."""
         self.cancel(batch_id)
-        self._let_go(batch_id)
+        self._drop(self._find(batch_id))
         self.store.forget(batch_id)
-        shutil.rmtree(self.root / batch_id, ignore_errors=True)
+
+    def _drop(self, batch: Batch) -> None:
+        """Delete what was sent: its pictures are in the studio without what clings to them, or were never needed.
+
+        A folder or ZIP of the owner's own, to which the command line points, is left alone.
+        """
+        self._let_go(batch.id)
+        self.store.untook(batch.id)
+        shutil.rmtree(self.root / batch.id, ignore_errors=True)
+        for file_id in batch.about.get("raw", ()):
+            self.desk.files.disown(file_id, batch.owner)
+
+    def _tidy(self) -> None:
+        """Batches that came to their end while nobody looked, and those of yesterday that nobody started."""
+        for batch_id in self.store.ids("running"):
+            with contextlib.suppress(NotFound):  # forgotten meanwhile
+                self._find(batch_id)
+        for batch_id in self.store.ids("ready"):
+            batch = self.store.get(batch_id)
+            if batch is not None and batch.created < time.time() - DAY and (self.root / batch_id).exists():
+                self.forget(batch_id)
 
     # ------------------------------------------------------------ looking
 
@@ -180,7 +202,7 @@ class Batches:
         if batch is None:
             raise NotFound("There is no such batch, or it is not yours.")
         if batch.state == "running" and not self._unfinished(batch_id):
-            self._let_go(batch_id)
+            self._drop(batch)
             self.store.set(batch_id, "done")
             self._ballast.drop()  # another batch that runs sets it aside again
             batch = self.store.get(batch_id) or batch
@@ -239,7 +261,7 @@ class Batches:
             self._ballast.keep()
             if tries > DEATHS:  # neither a job nor an error ten times over: it is the row that breaks the studio
                 raise StudioError(BUG)
-            job = order(self.desk, batch, row, self._shelf(batch))
+            job = order(self.desk, batch, row, self._shelf(batch), self._took(batch, row))
         except StudioError as error:
             self._refuse(batch, row, error)
             return True
@@ -255,6 +277,11 @@ class Batches:
             else:
                 self.store.untake(batch.id, row.row)
         return True
+
+    def _took(self, batch: Batch, row: Asked) -> Callable[[dict[str, JSON]], None]:
+        """Where a row's pictures are is kept where what was sent will be deleted."""
+        ours = batch.source is not None and Path(batch.source).is_relative_to(self.root)
+        return lambda taken: self.store.took(batch.id, row.row, taken) if ours else None
 
     def _refuse(self, batch: Batch, row: Asked, error: StudioError) -> None:
         if error.code == "disk_full":

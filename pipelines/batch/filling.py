@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.batch.reading import KEY, MAX_CELL, TOOL, Fault, Line
-from pipelines.batch.shelf import Shelf
+from pipelines.batch.shelf import Gone, Shelf
 from pipelines.batch.store import Asked, Batch
 from pipelines.desk import Desk
 from pipelines.types import JSON, MAX_SEED, BadInput, InvalidParams, Job, NotFound, Params, StudioError, Tool
@@ -129,14 +129,22 @@ class Taker:
         return file_id
 
 
-def order(desk: Desk, batch: Batch, row: Asked, shelf: Shelf) -> Job:
-    """The row's job. Raises `StudioError` with the first fault, `param` naming the column."""
+def order(
+    desk: Desk, batch: Batch, row: Asked, shelf: Shelf, took: Callable[[dict[str, JSON]], None] = lambda _: None
+) -> Job:
+    """The row's job; `took` is told the file ids of its pictures.
+
+    Raises `StudioError` with the first fault, `param` naming the column.
+    """
     tool = desk.tool(row.tool or batch.tool)
     values = values_of(tool, batch, row)
+    if isinstance(shelf, Gone):
+        values |= row.taken
     taker = Taker(desk, shelf, batch.owner)
     errors = take_pictures(tool, values, taker)
     if errors:
         raise errors[0]
+    took({name: values[name] for name in tool.params.fields_of_kind(*PICTURES) if values.get(name)})
     job = desk.order(tool.id, values, batch.owner, batch=True)
     seed = job.seed if "seed" in tool.params.model_fields else seed_of(batch, row.row)
     notices = dict.fromkeys((*job.notices, *row.notices, *taker.notices))

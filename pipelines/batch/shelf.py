@@ -37,9 +37,11 @@ class Shelf(Protocol):
 
 
 def shelf(path: Path | None) -> Shelf:
-    """A folder, a ZIP, or nothing at all. Raises `BadInput`."""
+    """A folder, a ZIP, what is left of one that was deleted, or nothing at all. Raises `BadInput`."""
     if path is None:
         return Nothing()
+    if not path.exists():
+        return Gone()
     return Folder(path) if path.is_dir() else Zip(path)
 
 
@@ -64,6 +66,13 @@ class Nothing:
         raise BadInput(f"There is no picture '{checked(name)[:60]}'.")
 
     def close(self) -> None: ...
+
+
+class Gone(Nothing):
+    """What was sent was deleted when the batch ended."""
+
+    def read(self, name: str) -> bytes:
+        raise BadInput(f"'{checked(name)[:60]}' was deleted when the batch ended. Send it in another batch.")
 
 
 class Folder:

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipelines.table import Table
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS batches (
 CREATE TABLE IF NOT EXISTS batch_rows (
   batch TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL, tool TEXT NOT NULL, cells TEXT NOT NULL,
   state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, error TEXT, notices TEXT NOT NULL DEFAULT '[]',
-  PRIMARY KEY (batch, row)
+  taken TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (batch, row)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS batch_rows_by_state ON batch_rows (state, batch, tries, row);
 """
@@ -56,7 +56,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Asked:
-    """A row as it was asked for. `key` is its own id, unique in the batch; `notices` are for its receipt."""
+    """A row as it was asked for. `key` is its own id, unique in the batch; `notices` are for its receipt.
+
+    `taken` are the file ids of its pictures by field, once they were taken in.
+    """
 
     row: int
     key: str
@@ -64,6 +67,7 @@ class Asked:
     cells: dict[str, JSON]
     error: StudioError | None = None
     notices: tuple[str, ...] = ()
+    taken: dict[str, JSON] = field(default_factory=dict[str, JSON])
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,10 @@ class Store:
         self.lock = table.lock
         with self.lock:
             self._db.executescript(_SCHEMA)
-            if "notices" not in {row["name"] for row in self._db.execute("PRAGMA table_info(batch_rows)")}:
-                self._db.execute("ALTER TABLE batch_rows ADD COLUMN notices TEXT NOT NULL DEFAULT '[]'")
+            there = {row["name"] for row in self._db.execute("PRAGMA table_info(batch_rows)")}
+            for column, empty in (("notices", "[]"), ("taken", "{}")):
+                if column not in there:
+                    self._db.execute(f"ALTER TABLE batch_rows ADD COLUMN {column} TEXT NOT NULL DEFAULT '{empty}'")
             # What was being read when the studio stopped was told to nobody; what lost its job waits again.
             for batch in self._ids("SELECT id FROM batches WHERE state = 'reading'"):
                 self.forget(batch)
@@ -190,18 +196,35 @@ class Store:
         with self.lock:
             self._db.execute("UPDATE batch_rows SET tries = tries - 1 WHERE batch = ? AND row = ?", (batch_id, row))
 
+    def took(self, batch_id: str, row: int, taken: dict[str, JSON]) -> None:
+        """The row's pictures are in the studio under these ids."""
+        with self.lock:
+            self._db.execute(
+                "UPDATE batch_rows SET taken = ? WHERE batch = ? AND row = ?", (json.dumps(taken), batch_id, row)
+            )
+
+    def untook(self, batch_id: str) -> None:
+        """Only rows that may be done again need to know where their pictures are."""
+        with self.lock:
+            self._db.execute(
+                "UPDATE batch_rows SET taken = '{}' WHERE batch = ? AND taken <> '{}' AND (state = 'deleted' OR EXISTS "
+                "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row "
+                "AND j.status = 'done'))",
+                (batch_id,),
+            )
+
     def given(self, batch_id: str, row: int) -> None:
         """The row has a job."""
         self._mark(batch_id, row, "given", None)
 
     def refuse(self, batch_id: str, row: int, error: StudioError) -> None:
-        """The row cannot have one."""
+        """The row cannot have one, unless it was cancelled meanwhile."""
         self._mark(batch_id, row, "failed", error)
 
     def _mark(self, batch_id: str, row: int, state: str, error: StudioError | None) -> None:
         with self.lock:
             self._db.execute(
-                "UPDATE batch_rows SET state = ?, error = ? WHERE batch = ? AND row = ?",
+                "UPDATE batch_rows SET state = ?, error = ? WHERE batch = ? AND row = ? AND state <> 'cancelled'",
                 (state, _told(error), batch_id, row),
             )
 
@@ -366,7 +389,8 @@ def _packed(batch_id: str, row: Asked) -> tuple[object, ...]:
 def _asked(row: sqlite3.Row) -> Asked:
     error = _restored(row["error"]) if row["state"] == "refused" else None
     notices = tuple(json.loads(row["notices"]))
-    return Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices)
+    taken = json.loads(row["taken"])
+    return Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices, taken)
 
 
 def _batch(row: sqlite3.Row) -> Batch:

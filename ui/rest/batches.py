@@ -166,6 +166,8 @@ def _create(batches: Batches, desk: Desk, owner: str, about: dict[str, Any]) -> 
         plan, asked(plan, lines, desk), owner, name=info.path.name, about=about, batch_id=batch_id, seeds="row",
         source=_folder(batches.root / batch_id),
     )  # fmt: skip
+    if any((batches.root / batch_id).iterdir()):  # the lines carry pictures: they go when those do
+        batches.store.describe(batch.id, {**about, "raw": [info.id]})
     batches.start(batch.id)
     return batches.get(batch.id, owner)
 
