@@ -15,7 +15,7 @@ import PIL.Image
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pipelines.files import PUBLIC, FileInfo, Files
+from pipelines.files import PUBLIC, FileInfo, Files, pixels_sha256
 from pipelines.jobs import Jobs
 from pipelines.kept import BrandKit, Keepsake, Kept, settle
 from pipelines.models.families import maps
@@ -89,8 +89,12 @@ class Desk:
         self._examples: tuple[Example, ...] | None = None
 
     def take(self, data: bytes, owner: str) -> tuple[str, tuple[str, ...]]:
-        """Ingest a picture at the door: its file id and notices. Raises `BadInput` with one of the image codes."""
+        """Ingest a picture at the door: its file id and notices.
+
+        Raises `BadInput` with one of the image codes, `Refused` where the content check does: then nothing is kept.
+        """
         ingested = self._ingest.picture(data)
+        self.jobs.engine.admit(ingested.image, owner, pixels_sha256(ingested.image))
         file_id = self.files.add(ingested.image, owner, "upload")
         return file_id, (*ingested.notices, *self._keep_past(data, file_id, owner))
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from pipelines.stream import Stream
 from pipelines.table import Table
-from pipelines.types import Cancelled, Job, Result, Status, StudioError
+from pipelines.types import Cancelled, Image, Job, Result, Status, StudioError
 from pipelines.watchers import PLACES, Watchers
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,12 @@ class Engine(Protocol):
     slots: int
 
     def run(self, job: Job) -> Stream: ...
+
+    def admit(self, image: Image, owner: str, sha256: str) -> None:
+        """The content check of a picture that comes in, `sha256` that of its pixels. Raises `Refused`, and whatever
+        keeps the check from being made.
+        """
+        ...
 
     def about(self) -> dict[str, Any]:
         """`engine`, `device` and `resident` (ids of loaded models), as `/healthz` shows them."""

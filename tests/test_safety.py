@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import uuid
@@ -23,11 +24,13 @@ from pipelines.jobs import Jobs
 from pipelines.models import weights
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES, nets
+from pipelines.models.families.nsfw import OpenNsfw
 from pipelines.models.profiles import choose
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.safety import LIMIT
 from pipelines.parts.wording import MINORS_REFUSED, UNDRESS_REFUSED, folded, neutral, objection
 from pipelines.settings import Settings
+from pipelines.stream import drain
 from pipelines.tools import TOOLS
 from pipelines.types import (
     Draft,
@@ -425,6 +428,62 @@ def test_the_desk_refuses_words_with_their_field_and_logs_no_word(tmp_path: Path
     log = (tmp_path / "audit.log").read_text()
     assert log.count('"words"') == 2
     assert "nackt" not in log
+
+
+def portrait(seed: int = 1) -> bytes:
+    out = io.BytesIO()
+    PIL.Image.fromarray(noisy(80, 80, seed=seed)).save(out, "PNG")
+    return out.getvalue()
+
+
+def _nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(weights, "MODELS", tmp_path / "nowhere")
+
+
+def _fallen(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    def scores(*_: Any) -> Any:
+        raise RuntimeError("the net fell over")
+
+    monkeypatch.setattr(OpenNsfw, "scores", scores)
+
+
+def _high(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    monkeypatch.setattr(OpenNsfw, "scores", lambda _, images: (0.9,) * len(images))
+
+
+@pytest.mark.parametrize("fault", [_nothing, _fallen, _high], ids=lambda fault: fault.__name__[1:])
+def test_a_picture_that_is_refused_at_the_door_never_becomes_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    fault(monkeypatch, tmp_path)
+    with desk(tmp_path / "data") as here:
+        with pytest.raises(StudioError) as caught:
+            here.take(portrait(), "ann")
+        assert not list(here.files.root.iterdir())
+        assert here.files.list("ann", 10) == []
+    assert caught.value.code == ("content_policy" if fault is _high else "model_unavailable")
+    if fault is _high:
+        assert (tmp_path / "data" / "audit.log").read_text().count('"input"') == 1
+
+
+def test_a_picture_is_scored_once_at_the_door_and_in_no_tool_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[tuple[int, ...]] = []
+    plain = OpenNsfw.scores
+
+    def counted(self: OpenNsfw, images: Any) -> Any:
+        scored.extend(image.shape for image in images)
+        return plain(self, images)
+
+    monkeypatch.setattr(OpenNsfw, "scores", counted)
+    with desk(tmp_path) as here:
+        first, again = here.take(portrait(), "ann")[0], here.take(portrait(), "bob")[0]
+        assert first == again
+        assert scored == [(80, 80, 3)]
+        order = here.order("upscale", {"photo": first}, "ann")
+        drain(here.jobs.watch(here.jobs.submit(order)))
+        assert scored == [(80, 80, 3), (160, 160, 3)], "and the result"
 
 
 @contextmanager

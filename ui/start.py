@@ -135,7 +135,7 @@ class Start:
         try:
             file_id, notices = await run_in_threadpool(lambda: self.desk.take(read_upload(path), owner))
         except StudioError as error:
-            yield {**self._empty(), self.alert: words.alert(error.message, "home-photo")}
+            yield {**self._empty(), self.alert: words.refusal(error, "home-photo")}
             return
         seat.photo = file_id
         yield {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -16,9 +17,12 @@ from pipelines.parts.seal import Seal
 from pipelines.stream import Stream
 from pipelines.studio import JobStudio, Memo
 from pipelines.tools import HELPERS, TOOLS, tool
-from pipelines.types import Job, Result, Tool
+from pipelines.types import Image, Job, ModelUnavailable, Result, StudioError, Tool
 
 BEGUN = "Getting ready"
+UNCHECKED = "The content check could not look at this picture, so it was not taken."
+
+log = logging.getLogger(__name__)
 
 
 class LocalEngine:
@@ -39,6 +43,18 @@ class LocalEngine:
         self._tools = tools
         self._seal = Seal(files.data)
         self._gate = Gate(cache, Audit(files.data)) if gate else None
+
+    def admit(self, image: Image, owner: str, sha256: str) -> None:
+        """See `Engine.admit`."""
+        if self._gate is None:
+            return
+        try:
+            self._gate.admit(image, owner, sha256)
+        except StudioError:
+            raise
+        except Exception as error:  # whatever the net did: the picture stays outside
+            log.exception("the content check of a picture failed")
+            raise ModelUnavailable(UNCHECKED) from error
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once and return its stream."""

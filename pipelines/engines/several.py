@@ -13,7 +13,7 @@ from pipelines.engines.local import LocalEngine
 from pipelines.models.cache import Cache, Resident
 from pipelines.models.families.nets import specs as nets
 from pipelines.stream import Stream
-from pipelines.types import Busy, Job, Result
+from pipelines.types import Busy, Image, Job, Result
 
 LIGHT = frozenset(row.id for row in nets)
 
@@ -98,6 +98,10 @@ class Several:
         """The device that was kept for this job is free again."""
         with self._lock:
             self._on = {place: held for place, held in self._on.items() if held != job_id}
+
+    def admit(self, image: Image, owner: str, sha256: str) -> None:
+        """See `Engine.admit`; whichever works on it later remembers it for itself."""
+        self._engines[0].admit(image, owner, sha256)
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once on the device kept for it, else on the best that is free. Raises `Busy`."""
