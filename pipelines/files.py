@@ -210,8 +210,7 @@ class Files:
 
     def open(self, file_id: str) -> Image:
         """The stored pixels, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
-        data = np.fromfile(self.info(file_id).path, np.uint8)
-        return decode_png(data)
+        return read_png(self.info(file_id).path)
 
     def path(self, file_id: str) -> Path:
         """Where the bytes lie. Raises `not_found`."""
@@ -256,6 +255,11 @@ class Files:
         self.sync()
         with self._lock:
             self._db.close()
+
+
+def read_png(path: Path) -> Image:
+    """The pixels of a picture that `Files` keeps, uint8, H x W x 3 or 4, RGB(A)."""
+    return decode_png(np.fromfile(path, np.uint8))
 
 
 def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:

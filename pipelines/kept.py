@@ -11,9 +11,10 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 from pipelines.table import Table
 from pipelines.types import BadInput, NotFound, Params, choice, picture
@@ -21,6 +22,8 @@ from pipelines.types import colour as colour_field
 
 What = Literal["brand", "character"]
 PREFIX: dict[str, str] = {"brand": "brand-", "character": "char-"}
+KIT = "Brand kit "
+"""How the sentence begins that says what of a kit was used."""
 MOST = 200  # of one owner's and one kind
 _NAME = re.compile(r"[^\x00-\x1f\x7f=]{1,60}")
 _SCHEMA = """
@@ -104,7 +107,48 @@ class Kept:
     def _rows(self, where: str, *values: object) -> list[Keepsake]:
         with self._table.lock:
             rows: list[sqlite3.Row] = self._table.db.execute(f"SELECT * FROM kept WHERE {where}", values).fetchall()
-        return [Keepsake(r["id"], r["what"], r["name"], json.loads(r["value"]), r["created"]) for r in rows]
+        return [_keepsake(row) for row in rows]
+
+
+def _keepsake(row: sqlite3.Row) -> Keepsake:
+    return Keepsake(row["id"], row["what"], row["name"], json.loads(row["value"]), row["created"])
+
+
+class Keeper(Protocol):
+    """Who finds what an owner keeps."""
+
+    def get(self, owner: str, what: What, key: str) -> Keepsake:
+        """By id or name. Raises `NotFound`."""
+        ...
+
+
+class Once:
+    """What is kept, each thing as it was when it was first asked for."""
+
+    def __init__(self, kept: Keeper) -> None:
+        self._kept = kept
+        self._found: dict[tuple[str, str, str], Keepsake] = {}
+
+    def get(self, owner: str, what: What, key: str) -> Keepsake:
+        """By id or name. Raises `NotFound`."""
+        if (owner, what, key) not in self._found:
+            self._found[owner, what, key] = self._kept.get(owner, what, key)
+        return self._found[owner, what, key]
+
+
+def brands_in(data: Path, owner: str) -> Iterator[Keepsake]:
+    """The owner's kits in a studio's folder, which is only read: the studio itself may be running on it."""
+    path = data / "jobs.sqlite3"
+    if not path.exists():
+        return
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    db.row_factory = sqlite3.Row
+    try:
+        yield from map(_keepsake, db.execute("SELECT * FROM kept WHERE owner = ? AND what = 'brand'", (owner,)))
+    except sqlite3.OperationalError:  # a folder of before there were kits, or one that may not even be read
+        return
+    finally:
+        db.close()
 
 
 # ---------------------------------------------------------------- into a form
@@ -118,7 +162,7 @@ class Settled:
     notices: tuple[str, ...] = ()
 
 
-def settle(params: type[Params], values: Mapping[str, Any], owner: str, kept: Kept) -> Settled:
+def settle(params: type[Params], values: Mapping[str, Any], owner: str, kept: Keeper) -> Settled:
     """The form with kits and characters written out. Raises `BadInput` for one that the owner does not keep.
 
     What the form says itself stays. A picture may be named by the character it shows.
@@ -137,7 +181,7 @@ def settle(params: type[Params], values: Mapping[str, Any], owner: str, kept: Ke
         form |= {name: fresh[name] for name in taken}
         if what == "brand":
             labels = [str(params.model_fields[name].title).lower() for name in taken]
-            said.append(f"Brand kit '{found.name}': {', '.join(labels) or 'nothing of it is used here'}.")
+            said.append(f"{KIT}'{found.name}': {', '.join(labels) or 'nothing of it is used here'}.")
     return Settled(form, tuple(said))
 
 
@@ -152,7 +196,7 @@ def _free(params: type[Params], form: Mapping[str, Any], name: str, value: Any) 
     return form.get(name, info.default) in (info.default, None, "")
 
 
-def _shown(params: type[Params], name: str, value: Any, owner: str, kept: Kept) -> Any:
+def _shown(params: type[Params], name: str, value: Any, owner: str, kept: Keeper) -> Any:
     """A picture's field with file ids in the places of characters."""
     kind = params.kind_of(name) if name in params.model_fields else None
     if kind == "picture" and isinstance(value, str) and value.startswith(PREFIX["character"]):
@@ -162,12 +206,12 @@ def _shown(params: type[Params], name: str, value: Any, owner: str, kept: Kept) 
     return value
 
 
-def _one(value: Any, name: str, owner: str, kept: Kept) -> Any:
+def _one(value: Any, name: str, owner: str, kept: Keeper) -> Any:
     mine = isinstance(value, str) and value.startswith(PREFIX["character"])
     return _named(kept, owner, "character", value, name).value["picture"] if mine else value
 
 
-def _named(kept: Kept, owner: str, what: What, key: str, field: str) -> Keepsake:
+def _named(kept: Keeper, owner: str, what: What, key: str, field: str) -> Keepsake:
     try:
         return kept.get(owner, what, key.strip())
     except NotFound as error:

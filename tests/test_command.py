@@ -9,11 +9,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 
 from app import main
 from pipelines.batch import FULL
+from pipelines.files import Files
+from pipelines.kept import Kept
+from pipelines.table import Table
 from tests.watching import EXAMPLES
 from ui.command import DONE, FAILED, PAUSED, REFUSED, STATE, duration, size
 
@@ -103,3 +107,19 @@ def test_sizes_read_like_sizes() -> None:
 
 def test_durations_read_like_durations() -> None:
     assert [duration(s) for s in (3, 89, 1200, 12000)] == ["3 s", "89 s", "20 min", "3 h 20 min"]
+
+
+def test_a_run_takes_the_brand_kits_of_the_studio_and_leaves_the_studio_alone(jobs: Path, tmp_path: Path) -> None:
+    home, out = tmp_path / "studio", tmp_path / "out"
+    files, shop = Files(home), Table(home)
+    logo = files.add(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
+    Kept(shop).keep("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
+    files.close()
+    before = (home / "jobs.sqlite3").read_bytes()
+    jobs.write_text("photo\ncup.png\n")
+    said = ["--profile", "embedded", "--data", str(home), "batch", str(jobs), "--out", str(out), "--tool", "kit"]
+    assert main([*said, "--set", "preset=x", "--set", "brand=Acme"]) == DONE
+    row = next(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
+    assert "Brand kit 'Acme': brand colour, logo." in row["notices"]
+    assert (home / "jobs.sqlite3").read_bytes() == before
+    shop.db.close()

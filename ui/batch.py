@@ -49,6 +49,7 @@ class Parts:
     files: Component
     tool: gr.Dropdown
     preset: gr.Dropdown
+    kit: gr.Dropdown
     consent: gr.Checkbox
     more: gr.Textbox
     seeds: gr.Radio
@@ -76,6 +77,7 @@ def lay_out(desk: Desk) -> Parts:
             files = Drop(label="Pictures, ZIP, CSV or JSONL", file_count="multiple", elem_id="batch-files", height=150)
             tool = gr.Dropdown(options, value=first.id, label="Tool", elem_id="batch-which")
             preset = looks(desk, first.id, elem_id="batch-preset")
+            kit = kits(desk, first.id, elem_id="batch-kit")
             consent = gr.Checkbox(
                 label="I have these people's permission and they are 18 or over", elem_id="batch-consent",
                 visible=asks(desk, first.id),
@@ -104,14 +106,29 @@ def lay_out(desk: Desk) -> Parts:
             told = gr.HTML("", elem_id="batch-told")
             sheet = gr.HTML("", elem_id="batch-sheet")
     return Parts(
-        gr.State(""), files, tool, preset, consent, more, seeds, form, check, start, pause, cancel, retry, pack, save,
-        line, told, sheet, Timer(BEAT, active=False),
+        gr.State(""), files, tool, preset, kit, consent, more, seeds, form, check, start, pause, cancel, retry, pack,
+        save, line, told, sheet, Timer(BEAT, active=False),
     )  # fmt: skip
 
 
 def asks(desk: Desk, tool_id: str) -> bool:
     """Whether the tool asks for consent."""
     return "consent" in desk.tool(tool_id).params.model_fields
+
+
+def kit_field(desk: Desk, tool_id: str) -> str:
+    """The tool's field that takes a brand kit, "" where it has none."""
+    return next((row.name for row in fields_of(desk.tool(tool_id).params) if row.kept == "brand"), "")
+
+
+def kits(desk: Desk, tool_id: str, owner: str | None = None, **more: Any) -> gr.Dropdown:
+    """The owner's brand kits, where the tool takes one; hidden where it does not."""
+    rows = [] if owner is None else desk.kept.list(owner, "brand")
+    options = [("None", ""), *((row.name, row.id) for row in rows)]
+    return gr.Dropdown(
+        options, label="Brand kit", visible=bool(kit_field(desk, tool_id)),
+        info="For all rows, as it is when the batch begins. Kits are made under Brand and characters.", **more,
+    )  # fmt: skip
 
 
 def looks(desk: Desk, tool_id: str, *, chosen: str = "", **more: Any) -> gr.Dropdown:

@@ -22,7 +22,7 @@ from pipelines.disk import told_when_full
 from pipelines.types import JSON, BadInput, NotFound, StudioError
 from ui import batch_words, words
 from ui.access import Access
-from ui.batch import Parts, asks, lay_out, looks
+from ui.batch import Parts, asks, kit_field, kits, lay_out, looks
 from ui.packed import Packed
 from ui.pictures import small
 
@@ -53,7 +53,9 @@ class BatchEvents:
     def wire(self, page: gr.Tab) -> None:
         """Attach every listener; all are private to the page."""
         parts = self.parts
-        form: list[Component] = [parts.files, parts.tool, parts.preset, parts.consent, parts.more, parts.seeds]
+        form: list[Component] = [
+            parts.files, parts.tool, parts.preset, parts.kit, parts.consent, parts.more, parts.seeds
+        ]  # fmt: skip
         self._on(parts.check.click, self.check, [parts.batch, *form])
         self._on(parts.start.click, self.start, [parts.batch, *form])
         for button, act in ((parts.pause, self.pause), (parts.cancel, self.cancel), (parts.retry, self.retry)):
@@ -71,10 +73,11 @@ class BatchEvents:
 
     # ------------------------------------------------------------ making one
 
-    def choose(self, tool_id: str) -> Updates:
-        """Another tool: its looks, its template."""
+    def choose(self, request: gr.Request, tool_id: str) -> Updates:
+        """Another tool: its looks, the kits it takes, its template."""
         return {
             self.parts.preset: looks(self.desk, tool_id),
+            self.parts.kit: kits(self.desk, tool_id, self.access.visitor(request)),
             self.parts.consent: gr.Checkbox(visible=asks(self.desk, tool_id)),
             self.parts.form: self._template(tool_id),
         }
@@ -87,6 +90,8 @@ class BatchEvents:
         return {
             self.parts.tool: tool_id,
             self.parts.preset: looks(self.desk, tool_id, chosen=str(preset)),
+            # What a kit gave is among the settings.
+            self.parts.kit: gr.Dropdown(value="", visible=bool(kit_field(self.desk, tool_id))),
             self.parts.consent: gr.Checkbox(visible=asks(self.desk, tool_id), value=False),
             self.parts.more: batch_words.settings(tool.params, said),
             self.parts.form: self._template(tool_id),
@@ -127,22 +132,29 @@ class BatchEvents:
 
     def _made(self, request: gr.Request, shown: str, *form: Any) -> Batch:
         """A batch of what the form says. Raises `StudioError`."""
-        files, tool_id, preset, consent, more, seeds = form
+        files, tool_id, preset, kit, consent, more, seeds = form
         before = self._own(shown, request)
         ready = before if before is not None and before.state == "ready" else None
-        said = hashlib.sha256(repr(form).encode()).hexdigest()
+        owner = self.access.visitor(request)
+        kept = self.desk.kept.get(owner, "brand", kit).value if kit else None  # edited since, it is another form
+        said = hashlib.sha256(repr((form, kept)).encode()).hexdigest()
         if ready is not None and (not files or ready.about.get("form") == said):
             return ready
         if not files:
             raise BadInput("Drop pictures, a ZIP or a table first.")
-        batch = self._read(files, tool_id, self._shared(tool_id, preset, consent, more), seeds, request, said)
+        batch = self._read(files, tool_id, self._shared(tool_id, preset, kit, consent, more), seeds, request, said)
         if ready is not None:
             self.batches.forget(shown)
         return batch
 
-    def _shared(self, tool_id: str, preset: str | None, consent: bool, more: str | None) -> dict[str, JSON]:
+    def _shared(
+        self, tool_id: str, preset: str | None, kit: str | None, consent: bool, more: str | None
+    ) -> dict[str, JSON]:
         fields = self.desk.tool(tool_id).params.model_fields
         shared: dict[str, JSON] = {"preset": preset} if preset and "preset" in fields else {}
+        takes = kit_field(self.desk, tool_id)
+        if kit and takes:
+            shared[takes] = kit
         if consent and "consent" in fields:
             shared["consent"] = True
         for row in filter(None, (row.strip() for row in (more or "").splitlines())):
@@ -209,8 +221,9 @@ class BatchEvents:
 
     def resume(self, request: gr.Request, shown: str, tool_id: str) -> Updates:
         """On a look at the tab: the visitor's last batch, further along than it was left."""
-        batch = self._own(shown, request) or next(iter(self.batches.list(self.access.visitor(request), 1)), None)
-        ready = {self.parts.form: self._template(tool_id)}
+        owner = self.access.visitor(request)
+        batch = self._own(shown, request) or next(iter(self.batches.list(owner, 1)), None)
+        ready = {self.parts.form: self._template(tool_id), self.parts.kit: kits(self.desk, tool_id, owner)}
         return ready if batch is None else {**ready, **self._shown(batch.id), self.parts.batch: batch.id}
 
     def pack(self, request: gr.Request, shown: str) -> Iterator[Updates]:

@@ -60,8 +60,8 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
     try:
         if args.dry_run:
             with tempfile.TemporaryDirectory() as nowhere:
-                return _with_studio(replace(settings, data=Path(nowhere)), args, out)
-        return _with_studio(replace(settings, data=out / STATE), args, out)
+                return _with_studio(replace(settings, data=Path(nowhere)), args, out, settings.data)
+        return _with_studio(replace(settings, data=out / STATE), args, out, settings.data)
     except StudioError as error:
         if not held:
             shutil.rmtree(out / STATE, ignore_errors=True)  # nothing was begun that could be resumed
@@ -71,14 +71,31 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def _with_studio(settings: Settings, args: argparse.Namespace, out: Path) -> int:
+def _with_studio(settings: Settings, args: argparse.Namespace, out: Path, home: Path) -> int:
+    """`home` is the folder of the studio whose kits may be named."""
     from ui.serve import build
 
     studio = build(settings)
     try:
-        return _resumed(studio, out) if args.resume else _begun(studio, args, out)
+        if args.resume:
+            return _resumed(studio, out)
+        _bring_kits(studio, home)
+        return _begun(studio, args, out)
     finally:
         studio.close()
+
+
+def _bring_kits(studio: Studio, home: Path) -> None:
+    """The brand kits of the studio in `home`, pictures and all: a run has a folder of its own and shares no other's."""
+    from pipelines.files import read_png
+    from pipelines.kept import BrandKit, brands_in
+
+    for kit in brands_in(home, OWNER):
+        for name in BrandKit.fields_of_kind("picture"):
+            path = home / "files" / f"{kit.value.get(name)}.png"
+            if kit.value.get(name) and path.exists():
+                studio.files.add(read_png(path), OWNER, "upload")
+        studio.desk.kept.keep(OWNER, "brand", kit.name, kit.value)
 
 
 def _resumed(studio: Studio, out: Path) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.batch.filling import Plan, asked, order, with_photo
+from pipelines.batch.filling import Plan, asked, order, settled, with_photo
 from pipelines.batch.reading import TABLES, Line, read, read_from
 from pipelines.batch.shelf import Nothing, Shelf, Zip, shelf
 from pipelines.batch.store import Asked, Batch, RowState, Seeds, Store
@@ -96,7 +96,7 @@ class Batches:
         about: Mapping[str, Any] | None = None,
         batch_id: str = "",
     ) -> Batch:
-        """The same for rows whose cells were looked at already."""
+        """The same for rows whose cells were looked at already. Kits are settled here, once, for every door."""
         batch = Batch(
             id=batch_id or new_id(), owner=owner, tool=plan.tool, name=name[:200], state="reading", note="",
             shared=dict(plan.shared), seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed, seeds=seeds,
@@ -106,7 +106,7 @@ class Batches:
             self.store.add(batch)
         try:
             with told_when_full():
-                if not self.store.fill(batch.id, rows):
+                if not self.store.fill(batch.id, settled(plan, rows, owner, self.desk)):
                     raise BadInput("There is no row in it.")
                 self.store.set(batch.id, "ready")
         except (StudioError, OSError):

@@ -11,6 +11,7 @@ from pipelines.batch.reading import KEY, MAX_CELL, TOOL, Fault, Line
 from pipelines.batch.shelf import Gone, Shelf
 from pipelines.batch.store import Asked, Batch
 from pipelines.desk import Desk
+from pipelines.kept import Once, settle
 from pipelines.types import JSON, MAX_SEED, BadInput, InvalidParams, Job, NotFound, Params, StudioError, Tool
 
 SEVERAL = "|"
@@ -56,6 +57,43 @@ def _faults(plan: Plan, line: Line, twice: bool, desk: Desk) -> Iterator[Fault]:
         if name not in (KEY, TOOL) and name not in tool.params.model_fields:
             said = f"The tool '{tool.id}' has no field of this name."
             yield Fault(line.row, name[:MAX_KEY], said, invalid=True)
+
+
+def settled(plan: Plan, rows: Iterator[Asked], owner: str, desk: Desk) -> Iterator[Asked]:
+    """Rows with what they name of the owner's kits and characters written out, each as it is kept now.
+
+    So a batch has one look, whatever becomes of a kit while it runs. Raises `BadInput` for one that all rows share and
+    the owner does not keep.
+    """
+    kept = Once(desk.kept)
+    for row in rows:
+        if row.error is not None:
+            yield row
+            continue
+        params = desk.tool(row.tool).params
+        shared = {name: value for name, value in plan.shared.items() if name in params.model_fields}
+        asked = {**shared, **{name: plain(params, name, cell) for name, cell in row.cells.items()}}
+        try:
+            form = settle(params, asked, owner, kept)
+        except StudioError as error:
+            if error.param not in row.cells:
+                raise
+            yield replace(row, error=error)
+            continue
+        # A row's own cell comes first, also where it says what the tool would do anyway.
+        own = {name for name in row.cells if not _stands_for_another(params, name)}
+        fresh = {n: value for n, value in form.values.items() if n not in own and _other(asked.get(n), value)}
+        yield replace(row, cells={**row.cells, **fresh}, notices=(*row.notices, *form.notices))
+
+
+def _stands_for_another(params: type[Params], name: str) -> bool:
+    """Whether a cell may name something that is kept."""
+    return params.kind_of(name) in PICTURES or "x-kept" in params.schema_extra(name)
+
+
+def _other(before: Any, after: Any) -> bool:
+    """Whether a value changed; several pictures are a list or a tuple."""
+    return before != (list(after) if isinstance(before, list) else after)
 
 
 def values_of(tool: Tool, batch: Batch, row: Asked) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from pipelines.batch.shelf import Shelf, shelf
 from pipelines.batch.store import Asked, Batch
 from pipelines.desk import Desk
 from pipelines.files import FileInfo, Files, Role, pixels_sha256
+from pipelines.kept import KIT
 from pipelines.types import Image, NotFound, StudioError
 
 SHOWN = 500
@@ -98,7 +99,7 @@ def dry_run(
     tools: dict[str, _Rows] = {}
     try:
         for row in batches.store.asked(batch.id):
-            notices = list(row.notices)
+            notices = [said for said in row.notices if not said.startswith(KIT)]  # which was asked for
             found = list(look(desk, batch, row, opened, notices))
             total, bad = total + 1, bad + bool(found)
             faults += found[: SHOWN - len(faults)]

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.stage import Theatre, open_tool, stage
 from tests.rows import picture
 from tests.serving import until
+from tests.watching import EXAMPLES
 
 
 def dropped(page: Page, house: Theatre, folder: Path, table: str) -> None:
@@ -131,3 +132,23 @@ def test_a_dropped_file_is_taken_once(page: Page, house: Theatre, tmp_path: Path
     carried(page, "#batch-files", picture(tmp_path / "only.png", 40))
     expect(page.locator("#batch-files")).to_contain_text("only")
     expect(page.locator("#batch-files .file-preview tr")).to_have_count(1)
+
+
+def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
+    page: Page, house: Theatre, tmp_path: Path
+) -> None:
+    house.desk.keep_brand("Acme", {"colour": "#112233"}, "local")
+    page.goto(f"{house.url}/#batch")
+    page.locator("#batch-start").wait_for()
+    page.locator("#batch-which input").click()
+    page.get_by_role("option", name="Slow Motion").click()
+    expect(page.locator("#batch-kit")).to_be_hidden()
+    page.locator("#batch-which input").click()
+    page.get_by_role("option", name="Product Photos").click()
+    page.locator("#batch-kit input").click()
+    page.get_by_role("option", name="Acme").click()
+    page.locator("#batch-files input[type=file]").first.set_input_files([EXAMPLES / "coffee.jpg"])
+    expect(page.locator("#batch-files")).to_contain_text("coffee")
+    page.locator("#batch-start").click()
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
+    assert house.desk.jobs.list("local", 1, tool="product")[0].job.params["colour"] == "#112233"
