@@ -69,7 +69,9 @@ def rows(minutes: float = MINUTES) -> Iterator[Row]:
     yield row("siege_wrong_answers", sum(seen.wrong.values()), "answers", 0)
     yield row("siege_hostile_acts", sum(seen.told.values()), "answers", 1, at_most=False)
     yield row("siege_bugs_in_log", len(bugs), "tracebacks", 0)
-    yield row("siege_decoders_killed", watch.killed, "kills", int(minutes * 60 / (KILLS + 2 * BLINK)) - 1, at_most=False)
+    yield row(
+        "siege_decoders_killed", watch.killed, "kills", int(minutes * 60 / (KILLS + 2 * BLINK)) - 1, at_most=False
+    )
     yield row("siege_healthz_worst_seconds", round(max(watch.pulse), 2), "s", 5)
     yield row("siege_memory_mb", round(max(watch.memory)), "MB", 4000)
     yield row("siege_memory_growth_mb", round(growth(watch.memory)), "MB", GROWTH)
