@@ -6,7 +6,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from pipelines.files import Files
 from pipelines.models import thrift
 from pipelines.models.cache import Cache
+from pipelines.models.specs import spec
 from pipelines.parts import watermark
 from pipelines.parts.checks import Edit, Look, run_checks, worst
 from pipelines.parts.cutout import cutout as cut_out
@@ -52,6 +54,7 @@ T = TypeVar("T")
 MEMO_BYTES = 256 * 2**20
 BACKDROPS = "backdrops"
 UNLOOKED = "No face was looked for or protected. If a person is in the photo, confirm their consent."
+FACES = "face-mesh"
 
 
 class Memo:
@@ -81,6 +84,26 @@ class Memo:
             self._kept.clear()
 
 
+@dataclass(eq=False)
+class Work:
+    """What went into pictures: the models that were used, what edit models made of what, and what models had to say."""
+
+    used: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
+    edits: list[Edit] = field(default_factory=list[Edit])
+    notices: list[str] = field(default_factory=list[str])
+
+    def add(self, more: Work) -> None:
+        """This work and `more`."""
+        self.used |= more.used
+        self.edits += more.edits
+        self.notices += more.notices
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pictures that it keeps."""
+        return sum(edit.source.nbytes + edit.result.nbytes for edit in self.edits)
+
+
 class JobStudio:
     """The `Studio` of one job."""
 
@@ -105,8 +128,8 @@ class JobStudio:
         self._seal = seal
         self._gate = gate
         self._draws = draws or thrift.here(cache)
-        self._used: dict[str, ModelSpec] = {}
-        self._edits: list[Edit] = []
+        # The job's own, then one for each costly result that is being made just now.
+        self._works = [Work()]
         self._params: dict[str, Any] = job.params
         self._adapters = tuple(Adapter(source, weight) for source, weight in job.adapters.items())
         self._faces: dict[str, int] = {}
@@ -124,7 +147,7 @@ class JobStudio:
         """The subject of `params.photo`, kept by photo, matte and pick. Raises `no_subject`."""
         agreed = self._agreed(params.photo)
         key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"], agreed)
-        return self._memo.get(key, lambda: self._cut(params, emit), lambda c: c.colour.nbytes + c.alpha.nbytes)
+        return self._remembered(key, lambda: self._cut(params, emit), lambda c: c.colour.nbytes + c.alpha.nbytes)
 
     def _cut(self, params: Subject, emit: Emit) -> Cutout:
         original = self._original(params.photo)
@@ -160,7 +183,33 @@ class JobStudio:
 
     def keep(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
         """A costly picture, kept by what it was made from, and by whether faces could be looked for."""
-        return self._memo.get(("picture", self._agreed(*self._pictures()), *key), make, lambda image: image.nbytes)
+        # A model draws otherwise with an adapter, and so does another model.
+        drawn_by = tuple(sorted(self.job.specs.items())), self._adapters, self._agreed(*self._pictures())
+        return self._remembered(("picture", *key, *drawn_by), make, lambda image: image.nbytes)
+
+    def _remembered(self, key: tuple[object, ...], make: Callable[[], T], size: Callable[[T], int]) -> T:
+        """`make()` or what was kept of it; either way what went into it counts as this job's work."""
+        fresh: list[Work] = []
+
+        def making() -> tuple[T, Work]:
+            fresh.append(work := Work())
+            self._works.append(work)
+            try:
+                return make(), work
+            finally:
+                self._works.pop()
+
+        value, work = self._memo.get(key, making, lambda made: size(made[0]) + made[1].nbytes)
+        if not fresh:
+            self._took(work)
+        return value
+
+    def _took(self, more: Work) -> None:
+        """`more` was done for this job, and for whatever of it is being remembered."""
+        for work in self._works:
+            work.add(more)
+        if self._gate is not None and any(generative(row) for row in more.used.values()):
+            self._emit.passes = self._gate.shows
 
     def faces(self, file_id: str) -> tuple[Face, ...]:
         """Faces, largest first; none where nobody said that whoever is in the picture agrees."""
@@ -175,10 +224,10 @@ class JobStudio:
 
     def _found(self, file_id: str) -> tuple[Face, ...]:
         def find() -> tuple[Face, ...]:
-            with self.borrow("face-mesh") as net:
+            with self.borrow(FACES) as net:
                 return net.faces(self.open(file_id))
 
-        found = self._memo.get(("faces", file_id), find, lambda _: 4096)
+        found = self._remembered(("faces", file_id), find, lambda _: 4096)
         self._faces[file_id] = len(found)
         return found
 
@@ -196,9 +245,7 @@ class JobStudio:
             emit(stage, step.index, step.total, step.preview)
 
         def begun(row: ModelSpec) -> None:
-            self._used[row.id] = row
-            if self._gate is not None and generative(row):
-                self._emit.passes = self._gate.shows
+            self._took(Work({row.id: row}))
 
         render = replace(render, prompt=neutral(render.prompt), negative_prompt=neutral(render.negative_prompt))
         render = replace(render, adapters=(*render.adapters, *self._adapters))
@@ -206,26 +253,29 @@ class JobStudio:
         # The user's own picture is fitted, not drawn, whichever model the profile has.
         drawn = self._draws(BACKDROPS if own else self.job.specs[render.verb], render, on_step, begun)
         stays = render.verb == "edit" and render.images and not render.anew
-        return self._settled(render.images[0], drawn) if stays else drawn
+        made = self._settled(render.images[0], drawn) if stays else drawn
+        # Here and not by the tools, so that none can leave out that memory gave out or a picture had slid.
+        self._took(Work(notices=list(made.notices)))
+        return made
 
     def _settled(self, source: Image, drawn: Images) -> Images:
         """Edits put back to where `source` has things; what is left of the drift goes to the checks."""
         edits = [settled(source, image) for image in drawn.images]
-        self._edits += [Edit(edit.source, edit.image, self._faces_in) for edit in edits if edit.source is not None]
+        kept = [(edit.source, edit.image) for edit in edits if edit.source is not None]
+        self._took(Work(edits=[Edit(source, image, self._finds()) for source, image in kept]))
         notices = dict.fromkeys(edit.sentence for edit in edits if edit.sentence)
         return Images(tuple(edit.image for edit in edits), (*drawn.notices, *notices))
 
-    def _faces_in(self, image: Image) -> tuple[Face, ...]:
-        if not self._agreed(*self._pictures()):  # what was made of somebody's photo shows the same face
-            return ()
-        with self.borrow("face-mesh") as net:
-            return net.faces(image)
+    def _finds(self) -> Callable[[Image], tuple[Face, ...]]:
+        """How to find faces in what was made of this job's pictures; of the cache alone, for what outlives the job."""
+        # What was made of somebody's photo shows the same face.
+        return partial(_faces_in, self._cache) if self._agreed(*self._pictures()) else _nobody
 
     @contextmanager
     def borrow(self, spec_id: str) -> Iterator[Any]:
         """A loaded model of the cache; what was borrowed is named in the receipt."""
         with self._cache.borrow(spec_id) as model:
-            self._used[spec_id] = model.spec
+            self._took(Work({spec_id: model.spec}))
             yield model
 
     def serves(self, role: str) -> str:
@@ -250,8 +300,11 @@ class JobStudio:
 
     def _shows(self) -> None:
         """From here on frames are seen as they come, unless a generative model invents them."""
-        if not any(generative(row) for row in self._used.values()):
+        if not self._invented():
             self._emit.passes = None
+
+    def _invented(self) -> bool:
+        return any(generative(row) for row in self._works[0].used.values())
 
     # ------------------------------------------------------------ the end of every job
 
@@ -259,7 +312,10 @@ class JobStudio:
         """Check, mark, write. `draft.images` and `extras` become files; the matte rides along."""
         self._params = {**self.job.params, **draft.settled}
         content = self._released(draft)
-        checks = [run_checks(look) for look in self._looks(draft)]
+        looks = self._looks(draft)
+        checks = [run_checks(look) for look in looks]
+        if any(look.edits for look in looks) and self._agreed(*self._pictures()):  # faces were compared
+            self._took(Work({FACES: spec(FACES)}))
         receipt = self._receipt(draft, {**worst(checks), **content})
         if self.job.draft:
             self._emit.last(jpeg(flat(shown(draft)[0])))
@@ -302,12 +358,12 @@ class JobStudio:
         return [self._look(draft, image, row) for image, row in zip(draft.images, rows, strict=True)]
 
     def _look(self, draft: Draft, image: Image, row: tuple[str, Placed] | None) -> Look:
-        edits = tuple(self._edits)
+        edits = tuple(self._works[0].edits)
         if row is None:
             return Look(image, replace(draft, source=None), None, edits)
         photo = self.open(row[0])
         if self._params.get("light") == "relit" and not self.job.draft:
-            edits = (*edits, Edit(resample(photo, row[1].frame), image, self._faces_in))
+            edits = (*edits, Edit(resample(photo, row[1].frame), image, self._finds()))
         return Look(image, replace(draft, source=row[1]), photo, edits)
 
     def _receipt(self, draft: Draft, checks: dict[str, float]) -> dict[str, Any]:
@@ -321,7 +377,7 @@ class JobStudio:
             "profile": self.job.profile,
             "models": [
                 {"id": row.id, "revision": row.revision or _digest(row), "licence": row.licence}
-                for row in self._used.values()
+                for row in self._works[0].used.values()
             ],
             "inputs": self._inputs(),
             **({"faces": max(self._faces.values())} if self._faces else {}),  # in the photo that shows most
@@ -329,7 +385,7 @@ class JobStudio:
             **(several if draft.sources else {}),
             "mode": "exact" if draft.exact else "relit",
             "checks": checks,
-            "notices": list(dict.fromkeys((*self.job.notices, *draft.notices, *unlooked))),
+            "notices": list(dict.fromkeys((*self.job.notices, *draft.notices, *self._works[0].notices, *unlooked))),
             "consent": self.job.consent,
             "timings": {},
             "files": [],
@@ -358,8 +414,7 @@ class JobStudio:
 
     def _made(self, draft: Draft) -> dict[str, bool]:
         """What made the pixels, as `source_type` asks it."""
-        drawn = any(generative(row) for row in self._used.values())
-        return {"generative": drawn, "subject": _photographed(draft), "computed": draft.computed}
+        return {"generative": self._invented(), "subject": _photographed(draft), "computed": draft.computed}
 
     def _named(self, word: str, format: str) -> str:
         return f"{self.job.tool}-{word}.{ENDING.get(format, format)}"
@@ -422,6 +477,15 @@ def _named_pictures(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for file_id in value if isinstance(value, list) else [value]:
             if isinstance(file_id, str) and file_id.startswith("file-"):
                 yield name, file_id
+
+
+def _faces_in(cache: Cache, image: Image) -> tuple[Face, ...]:
+    with cache.borrow(FACES) as net:
+        return net.faces(image)
+
+
+def _nobody(image: Image) -> tuple[Face, ...]:
+    return ()
 
 
 def _photographed(draft: Draft) -> bool:

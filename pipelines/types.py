@@ -558,7 +558,7 @@ class ModelSpec:
 
     `files` maps a path below `assets/models` to its sha256 for models that ship with the project; `repo` and
     `revision` name a hub repository or a local folder otherwise. `dtype` "auto" is the best of the device. `options`
-    are words that only the family reads, such as an adapter's repository.
+    are words that only the family reads, such as an adapter's repository. `beside`: bytes that stay in main memory.
     """
 
     id: str
@@ -574,6 +574,7 @@ class ModelSpec:
     dtype: str = "float32"
     bytes: int = 0
     min_vram: int = 0
+    beside: int = 0
 
 
 class Model(Protocol):
@@ -609,12 +610,13 @@ class Family(Protocol):
 
 @dataclass(frozen=True)
 class Profile:
-    """A spec id per verb, and the reason why this profile was taken."""
+    """A spec id per verb, and the reason why this profile was taken; `fallen`: in place of one that should serve."""
 
     id: str
     specs: Mapping[Verb, str]
     title: str
     reason: str = ""
+    fallen: bool = False
 
 
 # ---------------------------------------------------------------- tools
@@ -678,6 +680,7 @@ class Tool:
     """A row in `TOOLS`: what the card says, the form, and the one function.
 
     `strengths` hold everywhere; `with_model` are further ones, each with the verb that a profile needs for it.
+    `reblends` are the fields that lay a drawn picture otherwise: who moves only those sees the same drawing again.
     """
 
     id: str
@@ -691,3 +694,4 @@ class Tool:
     popular: bool = False
     examples: tuple[str, ...] = ()
     with_model: tuple[tuple[str, Verb], ...] = ()
+    reblends: tuple[str, ...] = ()

@@ -30,6 +30,7 @@ from pipelines.parts.palette import colourful, lightest, main_colours, name_of
 from pipelines.settings import Settings
 from pipelines.stream import drain
 from pipelines.tools.character import Creator
+from pipelines.tools.style import TOOL as STYLE
 from pipelines.types import (
     BadInput,
     Image,
@@ -542,10 +543,20 @@ def test_the_form_offers_what_the_traits_have() -> None:
 def test_generate_makes_the_draft_large_and_then_another() -> None:
     seat = Seat()
     form = {"seed": None, "skin": "dark"}
-    seat.sketch = {**form, "seed": 77}
+    seat.drew(form, 77, draft=True)
     assert seat.seeded(form) == {"seed": 77, "skin": "dark"}
+    seat.drew(seat.seeded(form), 77, draft=False)
     assert seat.seeded(form) == form  # asked again: another
-    seat.sketch = {**form, "seed": 77}
+    seat.drew(form, 77, draft=True)
     assert seat.seeded({"seed": None, "skin": "light"})["seed"] is None  # the form changed
-    seat.sketch = {**form, "seed": 77}
     assert seat.seeded({"seed": 5, "skin": "dark"})["seed"] == 5
+
+
+def test_what_lays_a_drawing_otherwise_keeps_its_seed_and_nothing_else_does() -> None:
+    seat = Seat()
+    form = {"seed": None, "preset": "ink", "strength": 100, "where": "all"}
+    for draft in (True, False):
+        seat.drew(form, 77, draft=draft)
+        assert seat.seeded({**form, "strength": 40}, STYLE.reblends)["seed"] == 77
+        assert seat.seeded({**form, "strength": 40, "preset": "oil"}, STYLE.reblends)["seed"] is None
+        assert seat.seeded({**form, "strength": 40, "seed": 5}, STYLE.reblends)["seed"] == 5

@@ -16,6 +16,7 @@ from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
+from pipelines.parts.provenance import source_of
 from pipelines.stream import drain
 from pipelines.types import Cancelled, Job, Result, Step
 from tests.tiny import tiny_family
@@ -120,3 +121,35 @@ def test_a_lora_is_worn_for_its_job_alone(room: Room):
     assert drawn() == bare
     assert drawn(a=1.0) != drawn(a=0.3)
     assert room.cache.loads["tiny-sd"] == 1
+
+
+def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(room: Room):
+    photo = room.files.add(np.ascontiguousarray(example("coffee")[:256, :256]), "me", "upload")
+    steps: list[object] = []
+    with room.cache.borrow("tiny-sd") as model:
+        counted = model.pipe.unet.register_forward_hook(lambda *_: steps.append(_))
+
+    def drawn(strength: int = 100, **adapters: float) -> Result:
+        params = {"photo": photo, "prompt": "ink on paper", "size": 256, "strength": strength, "face_lock": False}
+        worn = {str(room.lora): weight for weight in adapters.values()}
+        job = room.job(adapters=worn).model_copy(update={"tool": "style", "params": params})
+        return room.make(job.model_copy(update={"specs": {"image": "tiny-sd", "matte": "u2netp"}}))
+
+    def pixels(result: Result) -> str:
+        return result.files[0].pixels_sha256
+
+    try:
+        first, bare, other = drawn(a=1.0), drawn(), drawn(b=0.3)
+        assert len({pixels(result) for result in (first, bare, other)}) == 3
+        before = len(steps)
+        again, mixed = drawn(a=1.0), drawn(40, a=1.0)
+        assert len(steps) == before, "both were laid from the kept picture"
+    finally:
+        counted.remove()
+    assert pixels(again) == pixels(first) != pixels(mixed)
+    for result in (again, mixed):
+        assert result.receipt["models"] == first.receipt["models"]
+        assert result.receipt["notices"] == first.receipt["notices"]
+        said = source_of(room.files.info(result.files[0].id, "me").path.read_bytes())
+        assert said == source_of(room.files.info(first.files[0].id, "me").path.read_bytes())
+        assert said.endswith("compositeWithTrainedAlgorithmicMedia") or said.endswith("trainedAlgorithmicMedia")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from pipelines.parts.likeness import ciede2000, face_geometry, skin_delta_e
 from pipelines.parts.seal import Seal
 from pipelines.stream import Stream
 from pipelines.studio import JobStudio, Memo
+from pipelines.tools import style
 from pipelines.types import Alpha, Draft, Face, Image, Images, Job, ModelSpec, ModelStep, Render
 from tests.watching import blob, example
 
@@ -91,10 +93,10 @@ def test_planted_shift_and_zoom_are_found_and_undone(name: str) -> None:
         pixels, percent = off(found, truth)
         assert pixels < 0.5
         assert percent < 0.3
-    assert found is not None
-    pixels, percent = off(measure(source, undo(edited, found, source)), Drift(0, 0, 1))
-    assert pixels < 0.5
-    assert percent < 0.3
+        assert found is not None
+        pixels, percent = off(measure(source, undo(edited, found, source)), Drift(0, 0, 1))
+        assert pixels < 0.5
+        assert percent < 0.3
 
 
 @pytest.mark.parametrize("change", [same, recoloured])
@@ -205,6 +207,29 @@ def test_an_edit_comes_back_to_the_tool_registered_and_the_receipt_tells(tmp_pat
     assert receipt["notices"] == ["The model moved the picture by 9.0 px and enlarged it by 3.0%; this was undone."]
     assert receipt["checks"]["drift_shift_px"] < 0.5
     assert receipt["checks"]["skin_delta_e"] > 5
+
+
+def test_a_kept_edit_is_checked_and_told_in_every_job_that_shows_it(tmp_path: Path) -> None:
+    files, memo, models = Files(tmp_path), Memo(), Cache((*FAMILIES, Sliding()))
+    upload = files.add(photo("astronaut"), "me", "upload")
+    values: dict[str, Any] = {"prompt": "ink", "size": 512, "face_lock": False, "photo": upload}
+
+    def receipt(strength: int) -> dict[str, Any]:
+        job = Job(id="job-1", tool="style", params=values, seed=1, profile="test",
+                  specs={"edit": "sliding", "matte": "u2netp"}, owner="me", created=0.0, consent=1.0)  # fmt: skip
+        emit = Emitter(Stream())
+        studio = JobStudio(job, models, files, memo, emit, Seal(tmp_path))
+        draft = style.run(style.Style(**values, strength=strength), studio, emit)
+        return studio.finish(draft, lambda: 1.0).receipt
+
+    first, mixed = receipt(100), receipt(30)
+    files.close()
+    assert "this was undone" in first["notices"][0], "though the tool hands on no notice of a drawing"
+    assert {"sliding", "face-mesh"} <= {each["id"] for each in first["models"]}
+    assert {"drift_shift_px", "skin_delta_e"} <= first["checks"].keys()
+    assert [mixed[name] for name in ("notices", "models", "checks")] == [
+        first[name] for name in ("notices", "models", "checks")
+    ]
 
 
 # ---------------------------------------------------------------- what is reported

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
 
-from pipelines.models import profiles
-from pipelines.models.devices import Machine
+from pipelines.models import devices, profiles
+from pipelines.models.devices import Machine, share
 from pipelines.models.profiles import PROFILES, choose
-from pipelines.models.specs import spec
+from pipelines.models.specs import all_specs, spec
 from pipelines.types import BadInput, ModelSpec, ModelUnavailable
+from ui.home import banner
 
 GB = 10**9
 CPU = Machine("cpu", 16 * GB, "No GPU was found.")
@@ -42,7 +45,16 @@ def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
 
 @pytest.mark.parametrize(
     ("memory", "wanted"),
-    [(80, "quality"), (24, "klein"), (16, "klein"), (10, "sdxl"), (8, "light"), (4, "light"), (2, "embedded")],
+    [
+        (80, "quality"),
+        (24, "klein"),
+        (16, "klein"),
+        (12, "sdxl"),
+        (10, "light"),
+        (8, "light"),
+        (4, "light"),
+        (2, "embedded"),
+    ],
 )
 def test_the_largest_profile_that_fits_the_gpu_is_taken(memory: int, wanted: str, monkeypatch: pytest.MonkeyPatch):
     with_package(monkeypatch, False)
@@ -56,6 +68,8 @@ def test_weights_that_cannot_be_had_fall_back_to_embedded_with_one_sentence(want
     assert profile.id == "embedded"
     assert ("stable-diffusion-xl" if wanted else "FLUX.2-klein") in profile.reason
     assert profile.reason.count(". ") == 0
+    assert profile.fallen
+    assert escape(profile.reason) in banner(profile)
 
 
 def test_cached_weights_need_no_hub():
@@ -93,6 +107,42 @@ def test_the_download_is_told_with_size_and_licence_before_it_begins():
     assert rows["klein"].bytes == pytest.approx(16e9, rel=0.05)
     assert rows["embedded"].bytes == 0
     assert all(row.licences and row.min_vram for name, row in rows.items() if name != "embedded")
+
+
+def test_what_stays_in_main_memory_is_downloaded_too():
+    rows = {row.profile.id: row for row in profiles.offers(gpu(80))}
+    assert rows["quality"].bytes == pytest.approx(41.1e9 + 16.6e9 + 16e9, rel=0.01), "two models, each with its encoder"
+    small = {row.profile.id: row for row in profiles.offers(gpu(24))}
+    assert small["control"].bytes == rows["control"].bytes, "a lighter twin is the same download"
+
+
+@pytest.mark.parametrize("row", [row for row in all_specs() if row.min_vram], ids=lambda row: row.id)
+def test_a_card_of_the_memory_that_a_model_is_said_to_need_holds_it(row: ModelSpec):
+    budget = share(Machine("cuda", row.min_vram, free=row.min_vram)).budget
+    assert budget is not None
+    assert budget >= row.bytes > 0
+
+
+def test_a_card_that_others_use_is_as_large_as_what_they_leave():
+    shared = Machine("cuda", 24 * GB, "GPU found.", free=9 * GB)
+    profile, _ = choose(None, shared, cached=no, reachable=yes)
+    assert profile.id in ("klein-4bit", "light")
+    assert "Others take 14 GB" in profile.reason
+    assert choose("klein", replace(shared, free=15 * GB), cached=no, reachable=yes)[0].specs["text"] == "klein-streamed"
+    crowded, _ = choose(None, replace(shared, free=GB), cached=no, reachable=yes)
+    assert crowded.id == "embedded"
+    assert crowded.fallen
+
+
+def test_the_machine_is_the_card_that_a_program_may_see(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(devices, "_nvidia_cards", lambda: [(80 * GB, 80 * GB), (24 * GB, 20 * GB)])
+    monkeypatch.setattr(devices, "_torch_is_for", lambda kind: kind == "cuda")
+    monkeypatch.setattr(devices, "_has_nvidia", lambda: True)
+    for visible, memory, device in (("1", 24, "cuda"), ("0", 80, "cuda"), ("", 0, "cpu")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        found = devices.find_machine.__wrapped__()
+        assert found.device == device
+        assert not memory or found.memory == memory * GB
 
 
 def test_what_is_cached_serves_where_the_hub_is_silent():

@@ -330,6 +330,7 @@ def test_every_way_of_saying_that_memory_gave_out_is_understood() -> None:
         torch.empty(2**58, dtype=torch.uint8)
     assert gave_out(cpu.value)
     assert gave_out(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))
+    assert gave_out(torch.OutOfMemoryError())
     assert gave_out(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"))
     assert gave_out(MemoryError())
     assert not gave_out(RuntimeError("The size of tensor a must match"))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.models import preview
+from pipelines.models import preview, thrift
 from pipelines.models.cache import Cache
 from pipelines.models.families.painter import Painter, words
 from pipelines.models.families.stable_diffusion import StableDiffusion
@@ -318,9 +318,11 @@ def test_out_of_memory_once_draws_one_by_one(cache: Cache):
 
     together = draw(cache, "tiny-sd", text(1, 2))
     stopper = Stopper(1, torch.OutOfMemoryError())
-    one_by_one = draw(cache, "tiny-sd", text(1, 2), stopper)
+    with cache.borrow("tiny-sd") as model:
+        one_by_one = thrift.draw(cache, model, text(1, 2), stopper)
     assert stopper.steps == 1 + 4 + 4
-    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(together, one_by_one, strict=True)) <= 1
+    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(together, one_by_one.images, strict=True)) <= 1
+    assert "one at a time" in one_by_one.notices[-1]
 
 
 def test_out_of_memory_twice_is_said(cache: Cache):
@@ -329,8 +331,8 @@ def test_out_of_memory_twice_is_said(cache: Cache):
     def always(step: ModelStep) -> None:
         raise torch.OutOfMemoryError
 
-    with pytest.raises(OutOfMemory):
-        draw(cache, "tiny-sd", text(1, 2), always)
+    with cache.borrow("tiny-sd") as model, pytest.raises(OutOfMemory):
+        thrift.draw(cache, model, text(1, 2), always)
 
 
 @pytest.mark.parametrize("spec_id", ALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,9 +14,12 @@ from pipelines.models.specs import spec
 from pipelines.parts.styles import STYLES, Hand, drawn
 from pipelines.parts.styles.lock import shifted
 from pipelines.parts.styles.reference import from_reference
+from pipelines.stream import drain
 from pipelines.tools import style
 from pipelines.types import Cutout, Face, Image
+from tests.serving import served
 from tests.watching import Recorder, example
+from ui.tab import Seat
 
 SIDE = 384
 rows = pytest.mark.parametrize("row", STYLES, ids=lambda row: row.id)
@@ -154,6 +158,23 @@ def test_strength_zero_is_the_photo_and_strength_blends_a_kept_picture() -> None
     assert (none == room.image).all()
     assert np.abs(half - (none + full) / 2).max() <= 1
     assert room.made == 1, "the style was drawn once for three strengths"
+
+
+def test_a_second_draft_that_is_only_blended_otherwise_draws_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings = []
+    styled = style._styled
+    monkeypatch.setattr(style, "_styled", lambda *given: drawings.append(given) or styled(*given))
+    with served(tmp_path, tools=(style.TOOL,)) as house:
+        image = house.desk.files.add(photo("coffee", 256), "me", "upload")
+        seat, form = Seat(), {"photo": image, "preset": "ink", "strength": 100, "where": "all", "seed": None}
+        for changed in ({}, {"strength": 60}, {"strength": 20}, {"preset": "oil"}):
+            form |= changed
+            job = house.desk.order("style", seat.seeded(form, style.TOOL.reblends), "me", draft=True)
+            seat.drew(form, job.seed, draft=True)
+            drain(house.desk.jobs.watch(house.desk.jobs.submit(job)))
+    assert len(drawings) == 2, "one for each style"
 
 
 def test_only_the_side_that_was_asked_for_changes() -> None:

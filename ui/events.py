@@ -104,7 +104,7 @@ class Events:
         seat.opened = True
         if not seat.job:
             seat.asked = time.monotonic()
-            async for updates in self._made(request, seat, seat.seeded(self.form(values))):
+            async for updates in self._made(request, seat, seat.seeded(self.form(values), self.tab.tool.reblends)):
                 yield updates
         yield self.screen.same()
 
@@ -138,6 +138,7 @@ class Events:
             self._give_up(order)
         else:
             seat.job = order.id
+            seat.drew(form, order.seed, draft=False)
             async for updates in self._follow(order, seat, request):
                 yield updates
 
@@ -165,15 +166,16 @@ class Events:
             return
         turn = self._take_turn(seat)
         yield self.screen.drafting()
+        # A draft is only asked for where something changed: the same drawing then, or one by another lot.
         form = self.form(values)
-        order = await self._order(request, form, draft=True)
+        order = await self._order(request, seat.seeded(form, self.tab.tool.reblends), draft=True)
         if isinstance(order, StudioError):
             yield self.screen.refused(order) if seat.turn == turn else self.screen.same()
         elif seat.turn != turn:
             self._give_up(order)
         else:
             seat.draft = order.id
-            seat.sketch = {**form, "seed": order.seed} if "seed" in form else {}
+            seat.drew(form, order.seed, draft=True)
             async for updates in self._follow(order, seat, request, draft=True):
                 yield updates
         yield self.screen.same()

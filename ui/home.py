@@ -66,7 +66,9 @@ def page(tools: Sequence[Tool], profile: Profile) -> str:
 def banner(profile: Profile) -> str:
     """What this studio can do as it runs now, and why."""
     if profile.id == "embedded":
-        return f'<p class="dbx-banner">{BANNER}</p>'
+        # Who has a GPU, or asked for a profile, is told why it does not serve.
+        why = f" {escape(profile.reason)}" if profile.fallen else ""
+        return f'<p class="dbx-banner">{BANNER}{why}</p>'
     return f'<p class="dbx-banner">Running {escape(profile.title)}. {escape(profile.reason)}</p>'
 
 

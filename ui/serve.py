@@ -77,9 +77,10 @@ def build(settings: Settings) -> Studio:
 def _engine(settings: Settings, files: Files, device: str) -> LocalEngine | Several:
     """One device with all that there is, or a lane on each of several GPUs."""
     cards = devices.cards()[: settings.devices or None] if device == "cuda" else ()
+    if cards:
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     if len(cards) < 2:
         return LocalEngine(_cache(settings, devices.find_machine(), device), files, gate=settings.gate)
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     log.info("%d GPUs, a lane on each", len(cards))
     caches = [_cache(settings, card, f"cuda:{n}", among=len(cards)) for n, card in enumerate(cards)]
     return Several([LocalEngine(cache, files, gate=settings.gate) for cache in caches])
@@ -105,7 +106,7 @@ def _lending(settings: Settings, cache: Cache, files: Files, profile: Profile) -
         return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate, placed=placed), profile
     except (ModelUnavailable, OutOfMemory) as error:
         log.warning("profile %s cannot be placed: %s", profile.id, error.message)
-        instead = replace(profiles.EMBEDDED, reason=f"{error.message} The embedded models serve instead.")
+        instead = replace(profiles.EMBEDDED, reason=f"{error.message} The embedded models serve instead.", fallen=True)
         return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate), instead
 
 

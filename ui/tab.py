@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -41,8 +41,8 @@ class Seat:
 
     `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
     `turn` counts what was asked for, `uploads` what was added to a field of several pictures; `opened` once the tab
-    was looked at. `asked` is when Generate was last clicked, on the monotonic clock. `sketch` is what the last draft
-    was made of, its seed in it: Generate makes that picture large.
+    was looked at. `asked` is when Generate was last clicked, on the monotonic clock. `sketch` is what the last picture
+    was made of, its seed in it; while it is a `draft`'s, Generate makes that picture large.
     """
 
     job: str = ""
@@ -53,15 +53,24 @@ class Seat:
     opened: bool = False
     asked: float = 0.0
     sketch: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sketched: bool = False
 
-    def seeded(self, form: dict[str, Any]) -> dict[str, Any]:
-        """The form with the last draft's seed, where it says none and is otherwise what that draft was made of; once.
+    def drew(self, form: dict[str, Any], seed: int, *, draft: bool) -> None:
+        """The picture of `form` was ordered with `seed`."""
+        self.sketch = {**form, "seed": seed} if "seed" in form else {}
+        self.sketched = draft
 
-        Whoever liked a draft gets it; whoever asks again gets another.
+    def seeded(self, form: dict[str, Any], reblends: Collection[str] = ()) -> dict[str, Any]:
+        """The form with the last picture's seed, where it says none and asks for that picture.
+
+        It does where nothing else changed but `reblends`, or where nothing changed and that picture was a draft, which
+        is made large. Whoever liked a draft gets it; whoever asks again gets another.
         """
-        sketch, self.sketch = self.sketch, {}
-        again = sketch and form.get("seed") is None and {**sketch, "seed": None} == form
-        return dict(sketch) if again else form
+        if not self.sketch or form.get("seed", 0) is not None:
+            return form
+        changed = {name for name, value in form.items() if name != "seed" and value != self.sketch.get(name)}
+        again = changed <= set(reblends) if changed else self.sketched
+        return {**form, "seed": self.sketch["seed"]} if again else form
 
 
 class Handed(NamedTuple):

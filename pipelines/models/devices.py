@@ -31,6 +31,11 @@ class Machine:
     reason: str = ""
     free: int = 0
 
+    @property
+    def room(self) -> int:
+        """What of it there is to be had now, as far as that is known."""
+        return self.free or self.memory
+
 
 @lru_cache(maxsize=1)
 def find_machine() -> Machine:
@@ -38,7 +43,7 @@ def find_machine() -> Machine:
     memory = ram()
     if _torch_is_for("mps"):
         return Machine("mps", memory, "Apple GPU found.")
-    gpu, free = _nvidia_memory() if Path("/dev/nvidia0").exists() else _amd_memory()
+    gpu, free = _nvidia_memory() if _has_nvidia() else _amd_memory()
     if not gpu:
         return Machine("cpu", memory, "No GPU was found.")
     if not _torch_is_for("cuda"):
@@ -91,7 +96,7 @@ def share(machine: Machine) -> Share:
     """
     if machine.device != "cuda":
         return Share(machine.memory // 2 or None, 0, 0)
-    free = machine.free or machine.memory
+    free = machine.room
     reserve = int(min(max(0.15 * free, 2**30), 4 * 2**30))
     return Share(max(free - reserve, 1) if free else None, reserve, int(0.4 * ram()))
 
@@ -113,7 +118,8 @@ def gave_out(error: BaseException) -> bool:
     if isinstance(error, MemoryError | OutOfMemory):
         return True
     words = str(error).lower()
-    return isinstance(error, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)
+    said = "out of memory" in words or "can't allocate memory" in words
+    return isinstance(error, RuntimeError) and (said or type(error).__name__ == "OutOfMemoryError")
 
 
 def release(device: str) -> None:
@@ -189,9 +195,13 @@ class _NvmlMemory(ctypes.Structure):
     _fields_ = [("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong)]
 
 
+def _has_nvidia() -> bool:
+    return any(Path("/dev").glob("nvidia[0-9]*"))
+
+
 def _nvidia_memory() -> tuple[int, int]:
-    """Bytes, all and free, of the first NVIDIA card."""
-    return next(iter(_nvidia_cards()), (0, 0))
+    """Bytes, all and free, of the NVIDIA card that torch calls the first."""
+    return next(iter(_visible(_nvidia_cards())), (0, 0))
 
 
 def _nvidia_cards() -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipelines.models import checkpoint
@@ -34,6 +34,7 @@ PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALIT
 
 # For a GPU, the best first; the others are for whoever asks: a CPU takes a minute a picture with `light`.
 _BY_MEMORY = (QUALITY, KLEIN, SDXL, KLEIN_4BIT, LIGHT)
+_TAKEN = 0.1  # of the GPU's memory; less is the screen's and the driver's own
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,11 @@ def choose(
 ) -> tuple[Profile, Device]:
     """The profile to serve with, its reason filled in, and the device to serve it on.
 
-    Without `wanted` the best that fits the GPU's memory, and `embedded` without a GPU. A profile whose weights are
-    neither cached nor reachable becomes `embedded`, and the reason says so. `reachable` tells whether the hub answers
-    (`engines.hub`); it is asked only when there is a GPU or a profile was asked for, and without it only cached weights
-    count. `machine` and `cached` are what is found here unless given. `commercial`: nothing whose licence forbids it.
+    Without `wanted` the best that fits what is free of the GPU's memory, and `embedded` without a GPU. A profile
+    whose weights are neither cached nor reachable becomes `embedded`, and the reason says so. `reachable` tells
+    whether the hub answers (`engines.hub`); it is asked only when there is a GPU or a profile was asked for, and
+    without it only cached weights count. `machine` and `cached` are what is found here unless given. `commercial`:
+    nothing whose licence forbids it.
     Raises `BadInput` for a name no profile has, or one whose licence or package stands against it.
     """
     machine = machine or find_machine()
@@ -76,7 +78,8 @@ def choose(
     else:
         rows, reason = _fitting(machine, commercial)
     if not rows or rows == [EMBEDDED]:
-        return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason)), machine.device
+        short = not wanted and machine.device != "cpu"
+        return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), fallen=short), machine.device
     if reachable is not None and not all(is_here(row) for row in models(rows[0])) and reachable():
         return replace(
             rows[0], reason=f"{reason} {_size(rows[0])} come from the hub with the first job."
@@ -84,7 +87,7 @@ def choose(
     for row in rows:
         if all(is_here(model) for model in models(row)):
             return replace(row, reason=f"{reason} Its weights are on this machine."), machine.device
-    return replace(EMBEDDED, reason=_unreachable(rows[0])), machine.device
+    return replace(EMBEDDED, reason=_unreachable(rows[0]), fallen=True), machine.device
 
 
 def offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[Offer, ...]:
@@ -141,7 +144,9 @@ def _fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], str]:
     if machine.device == "cpu":
         return [], machine.reason
     rows = [_fitted(row, machine) for row in _BY_MEMORY if (_commercial(row) or not commercial) and not _missing(row)]
-    return [row for row in rows if _needs(row) <= machine.memory], machine.reason
+    taken = machine.memory - machine.room
+    others = f" Others take {taken / 2**30:.0f} GB of it." if taken >= _TAKEN * machine.memory else ""
+    return [row for row in rows if _needs(row) <= machine.room], machine.reason + others
 
 
 def _fitted(profile: Profile, machine: Machine) -> Profile:
@@ -151,7 +156,7 @@ def _fitted(profile: Profile, machine: Machine) -> Profile:
 
 def _light(row: ModelSpec, machine: Machine) -> ModelSpec:
     lighter = dict(row.options).get("lighter")
-    if lighter is None or machine.device == "cpu" or row.min_vram <= machine.memory:
+    if lighter is None or machine.device == "cpu" or row.min_vram <= machine.room:
         return row
     return _light(spec(lighter), machine)
 
@@ -164,13 +169,8 @@ def _offer(profile: Profile) -> Offer:
 
 
 def _download(row: ModelSpec) -> int:
-    """A twin that keeps a part in main memory counts that part no less when it is fetched."""
-    return max([row.bytes, *(other.bytes for other in _heavier(row))]) if row.repo else 0
-
-
-def _heavier(row: ModelSpec) -> Iterable[ModelSpec]:
-    rows = (spec(spec_id) for profile in PROFILES for spec_id in profile.specs.values())
-    return (other for other in rows if dict(other.options).get("lighter") == row.id)
+    """What stays in main memory is fetched no less."""
+    return row.bytes + row.beside if row.repo else 0
 
 
 def _needs(profile: Profile) -> int:

@@ -126,7 +126,8 @@ def _key(params: Style, studio: Studio, photo: Image) -> tuple[object, ...]:
     """All that the full-strength picture depends on: strength and side are blended anew, at once."""
     drawing = (params.preset, params.reference, params.prompt, params.detail, params.brush)
     kept = (params.face_lock, params.follow)
-    return ("style", params.photo, photo.shape, *drawing, *kept, studio.seed)
+    stand = () if params.follow == "nothing" else (params.matte, params.pick)  # whose pose is followed
+    return ("style", params.photo, photo.shape, *drawing, *kept, *stand, studio.seed)
 
 
 def _styled(params: Style, studio: Studio, emit: Emit, photo: Image, faces: list[Face]) -> Image:
@@ -190,4 +191,5 @@ TOOL = Tool(
     limits=("Redraws what is there; styles in words need a GPU model",),
     with_model=(("Styles in words", "image"),),
     examples=("astronaut", "hopper", "coffee", "chelsea"),
+    reblends=("strength", "where", "size"),
 )

@@ -42,7 +42,7 @@ def _health(desk: Desk) -> dict[str, Any]:
 @router.get("/models", responses=documented(READING))
 async def models(owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """What the images API takes as `model` (the tools), and the checkpoints behind them with their licences."""
-    serving = set(desk.profile.specs.values())
+    serving, commercial = set(desk.profile.specs.values()), desk.settings.commercial
     rows = [
         {"id": tool.id, "object": "model", "created": 0, "owned_by": "designerbox", "title": tool.title}
         for tool in desk.tools
@@ -50,7 +50,7 @@ async def models(owner: Owner, desk: TheDesk) -> dict[str, Any]:
     return {
         **listed(rows, len(rows)),
         "profile": {"id": desk.profile.id, "title": desk.profile.title, "reason": desk.profile.reason},
-        "checkpoints": [_checkpoint(spec, serving) for spec in all_specs()],
+        "checkpoints": [_checkpoint(spec, serving) for spec in all_specs() if spec.commercial_ok or not commercial],
     }
 
 

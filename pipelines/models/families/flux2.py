@@ -41,8 +41,9 @@ KLEIN = ModelSpec(
 )
 # The text encoder weighs more than what draws, and is needed for a moment only.
 KLEIN_STREAMED = replace(
-    KLEIN, id="klein-streamed", options=(("text_encoder", "streamed"),), bytes=_TRANSFORMER + _VAE, min_vram=14 * GB
-)
+    KLEIN, id="klein-streamed", options=(("text_encoder", "streamed"),), bytes=_TRANSFORMER + _VAE, min_vram=14 * GB,
+    beside=_TEXT,
+)  # fmt: skip
 # Four bits a weight; the package that reads them is GPL-3.0, so whoever wants it installs it.
 KLEIN_4BIT = ModelSpec(
     id="klein-4bit",

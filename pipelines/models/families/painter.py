@@ -15,7 +15,6 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -31,7 +30,6 @@ from pipelines.types import (
     ModelSpec,
     ModelStep,
     ModelUnavailable,
-    OutOfMemory,
     Render,
     Verb,
 )
@@ -131,13 +129,13 @@ class Painter:
         of `images[0]` where it is 0; `edit` changes `images[0]` as the words say, the other images being references;
         `control` follows the map `control`. `adapters` are worn for this drawing alone. What `on_step` raises ends the
         drawing within the step and leaves the model clean. Raises `BadInput` for a missing picture or mask,
-        `ModelUnavailable` for a verb that the spec has not, `OutOfMemory`.
+        `ModelUnavailable` for a verb that the spec has not; where memory gives out, torch's own error (see `thrift`).
         """
         if (kept := _own_backdrop(render)) is not None:
             return kept
         _check(render, self.spec)
         with self._alone, self._closet.wearing(self.pipe, render.adapters):
-            drawn = self._draw_within_memory(render, on_step)
+            drawn = self._call(render, on_step)
         laid = self.laid(render)
         pictures = tuple(_finished(laid.lift(picture, render.size), render) for picture in drawn)
         return Images(pictures, (*self.notices(render), *self._unread(render)))
@@ -212,19 +210,6 @@ class Painter:
         return float(np.clip(strength, 0.01, 1.0))
 
     # ------------------------------------------------------------ private
-
-    def _draw_within_memory(self, render: Render, on_step: Callable[[ModelStep], None]) -> list[Image]:
-        """All seeds in one call; when that is too much for the device, one by one."""
-        import torch
-
-        try:
-            return self._call(render, on_step)
-        except torch.OutOfMemoryError:
-            pass
-        try:
-            return [self._call(replace(render, seeds=(seed,)), on_step)[0] for seed in render.seeds]
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory("The device ran out of memory, even one picture at a time.") from error
 
     def _call(self, render: Render, on_step: Callable[[ModelStep], None]) -> list[Image]:
         """One call of a pipeline; pictures at the drawn size."""

@@ -19,6 +19,7 @@ from pipelines.types import Image, ModelSpec, Render, Size, Verb
 GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("edit",)
+_TEXT = 8_292_166_656  # parameters of Qwen2.5-VL 7B, eye included
 # What the makers of the Lightning LoRA say to sample with: a fixed shift of 3.
 _SHIFT = '{"base_shift": 1.0986122886681098, "max_shift": 1.0986122886681098, "shift": 1.0, "shift_terminal": null}'
 
@@ -41,6 +42,7 @@ QWEN_EDIT = ModelSpec(
     dtype="auto",
     bytes=2 * (20_430_401_088 + 126_892_531),
     min_vram=48 * GB,
+    beside=2 * _TEXT,
 )
 
 

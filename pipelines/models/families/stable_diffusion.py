@@ -52,7 +52,7 @@ SDXL = ModelSpec(
     options=(("variant", "fp16"), _UNION, _TAESDXL),
     dtype="auto",
     bytes=_SDXL_BYTES + _UNION_BYTES,
-    min_vram=10 * GB,
+    min_vram=12 * GB,
 )
 SDXL_LIGHTNING = ModelSpec(
     id="sdxl-lightning",
@@ -72,7 +72,7 @@ SDXL_LIGHTNING = ModelSpec(
     ),
     dtype="auto",
     bytes=_SDXL_BYTES + _UNION_BYTES,
-    min_vram=10 * GB,
+    min_vram=12 * GB,
 )
 SDXL_TURBO = ModelSpec(
     id="sdxl-turbo",

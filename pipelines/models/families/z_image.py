@@ -53,6 +53,7 @@ Z_IMAGE_STREAMED = replace(
     options=(*(row for row in Z_IMAGE.options if row[0] != "lighter"), ("text_encoder", "streamed")),
     bytes=_TRANSFORMER + _VAE + _UNION,
     min_vram=20 * GB,
+    beside=_TEXT,
 )
 
 # The layout of the first Union, whose file says nothing of it.
