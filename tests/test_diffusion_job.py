@@ -38,7 +38,7 @@ class Room:
         return Job(
             id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 512, **params},
             seed=seed, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me",
-            created=time.time(), adapters=adapters or {},
+            created=time.time(), adapters=adapters or {}, consent=time.time(),
         )  # fmt: skip
 
     def make(self, job: Job) -> Result:

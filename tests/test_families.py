@@ -63,7 +63,7 @@ class Room:
             pictures.pop("mask", None)
         return Job(
             id=f"job-{uuid.uuid4().hex}", tool=tool, params={**values, **pictures}, seed=seed, profile="tiny",
-            specs={**specs, "matte": "u2netp"}, owner="me", created=time.time(),
+            specs={**specs, "matte": "u2netp"}, owner="me", created=time.time(), consent=time.time(),
         )  # fmt: skip
 
     def make(self, job: Job) -> tuple[Result, list[Step]]:
