@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,8 @@ class Desk:
         self.jobs = jobs
         self.files = files
         self.kept = Kept(jobs.table)
+        self.ordered: Callable[[str, str], None] = lambda owner, subject: None
+        """Told of each job or batch that an owner orders at a door that says no address of its own."""
         self.profile = profile
         self.tools = tuple(tools)
         self._ingest = ingest

@@ -89,6 +89,12 @@ class Webhooks:
             self._start()
         return hook
 
+    def add_default(self, owner: str, subject: str) -> None:
+        """The same at the owner's default address, where there is one."""
+        url = self.default(owner)
+        if url is not None:
+            self.add(owner, subject, url)
+
     def secret(self, owner: str) -> str:
         """What this owner's deliveries are signed with, `whsec_…`; made when it is first asked for."""
         fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()

@@ -20,6 +20,7 @@ from pipelines import outward, webhooks
 from pipelines.settings import Settings
 from pipelines.types import BadInput
 from tests.serving import Served, served, until
+from tests.test_agents import run
 
 
 @dataclass
@@ -168,6 +169,23 @@ def test_a_batch_tells_its_end(studio: Served, receiver: Receiver, how: str) -> 
     told = json.loads(receiver.got[0][1])
     assert (told["type"], told["data"]["id"]) == ("batch.completed", batch["id"])
     assert told["data"]["output_file_id"]
+
+
+def test_what_an_agent_orders_is_told_to_the_default_address(studio: Served, receiver: Receiver) -> None:
+    with studio.client() as http:
+        http.put("/v1/webhooks", json={"url": receiver.url})
+    answer = run(studio, "background", {"prompt": "a"})
+    until(lambda: bool(receiver.got))
+    told = json.loads(receiver.got[0][1])
+    assert (told["type"], told["data"]["id"]) == ("job.done", answer.structured_content["id"])
+
+
+def test_a_job_that_names_its_own_address_tells_no_other(studio: Served, receiver: Receiver) -> None:
+    with studio.client() as http:
+        http.put("/v1/webhooks", json={"url": f"{receiver.url}-default"})
+    begun(studio, receiver)
+    until(lambda: state(studio)["deliveries"][0]["state"] == "sent")
+    assert [row["url"] for row in state(studio)["deliveries"]] == [receiver.url]
 
 
 def test_secrets_and_deliveries_are_each_owners_own(studio: Served, receiver: Receiver) -> None:

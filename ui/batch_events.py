@@ -124,6 +124,7 @@ class BatchEvents:
         try:
             batch = self._made(request, shown, *form)
             self.batches.start(batch.id)
+            self.desk.ordered(batch.owner, batch.id)
         except StudioError as error:
             yield self._refused(error)
             return

@@ -203,7 +203,10 @@ class Events:
 
     def _submit(self, form: dict[str, Any], owner: str, draft: bool) -> Watched:
         job = self.desk.order(self.tab.tool.id, form, owner, draft=draft)
-        return Watched(job.id, self.desk.jobs.follow(job), job.seed)
+        stream = self.desk.jobs.follow(job)
+        if not draft:
+            self.desk.ordered(owner, job.id)
+        return Watched(job.id, stream, job.seed)
 
     def _give_up(self, order: Watched) -> None:
         order.stream.close()

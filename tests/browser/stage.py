@@ -124,7 +124,7 @@ def theatre(root: Path, *more: Tool, gates: bool = True) -> Iterator[Theatre]:
 
     gate = Gate()
     rows = (*(gated(tool, gate) for tool in TOOLS), slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
-    settings = Settings(data=root)
+    settings = Settings(data=root, webhooks_private=True)  # a test listens on loopback
     files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)
     jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))
     desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest, rows)

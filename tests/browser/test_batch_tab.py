@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.stage import Theatre, open_tool, stage
 from tests.rows import picture
 from tests.serving import until
+from tests.test_webhooks import receiving
 from tests.watching import EXAMPLES
 
 
@@ -152,3 +154,26 @@ def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
     assert house.desk.jobs.list("local", 1, tool="product")[0].job.params["colour"] == "#112233"
+
+
+def test_what_the_page_orders_is_told_to_the_default_address_and_drafts_are_not(
+    page: Page, house: Theatre, tmp_path: Path
+) -> None:
+    with receiving() as receiver:
+        assert page.request.put(f"{house.url}/v1/webhooks", data={"url": receiver.url}).ok
+        try:
+            open_tool(page, house, "slow")
+            page.locator("#slow-example-coffee").click()
+            expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+            page.locator("#slow-generate").click()
+            expect(stage(page, "slow")).to_contain_text("Done in")
+            until(lambda: len(receiver.got) == 1, 60)
+            dropped(page, house, tmp_path, "photo,steps\n1.png,2\n")
+            page.locator("#batch-start").click()
+            expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
+            until(lambda: len(receiver.got) == 2, 60)
+        finally:
+            page.request.put(f"{house.url}/v1/webhooks", data={"url": None})
+    told = [json.loads(body) for _, body in receiver.got]
+    assert [row["type"] for row in told] == ["job.done", "batch.completed"]
+    assert told[0]["data"]["id"] == house.desk.jobs.list("local", 9, tool="slow")[-1].job.id

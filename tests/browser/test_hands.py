@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import PIL.Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -31,6 +33,16 @@ def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, house: Th
     page.evaluate(PASTE, source)
     expect(page.locator("#cutout-photo img")).to_be_visible()
     expect(stage(page, "cutout")).to_contain_text("Draft, 512 px")
+
+
+def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(page: Page, house: Theatre) -> None:
+    open_tool(page, house, "cutout")
+    source = page.locator("#cutout-example-coffee img").get_attribute("src")
+    open_tool(page, house, "album")
+    for count in (1, 2):
+        page.evaluate(PASTE, source)
+        expect(page.locator("#album-photos img")).to_have_count(count)
+        expect(page.locator("#album-photos img").last).to_have_attribute("src", re.compile("^data:"))
 
 
 def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page, house: Theatre) -> None:

@@ -62,6 +62,7 @@ def build(desk: Desk, access: Access) -> FastAPI:
     api.state.access = access
     api.state.batches = Batches(desk)
     api.state.webhooks = webhooks.build(desk, api.state.batches)
+    desk.ordered = api.state.webhooks.add_default
     desk.jobs.admit = partial(access.limits.admit, active=desk.jobs.active)
     access.metrics.watch(desk)
     errors.install(api)

@@ -34,6 +34,7 @@ async def followed(desk: Desk, job: Job) -> AsyncIterator[Stream]:
     """The job's events. Left before the end, by whatever way, the job is cancelled."""
     stream = await to_thread.run_sync(desk.jobs.follow, job)
     try:
+        await to_thread.run_sync(desk.ordered, job.owner, job.id)
         yield stream
     finally:
         stream.close()

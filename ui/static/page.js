@@ -30,18 +30,18 @@
     find().files = carrier.files;
     find().dispatchEvent(new Event("change", { bubbles: true }));
   };
-  const picture = (carrier) => [...(carrier?.files ?? [])].find((file) => file.type.startsWith("image/"));
+  const images = (carrier) => [...(carrier?.files ?? [])].filter((file) => file.type.startsWith("image/"));
   document.addEventListener("paste", (event) => {
-    const file = picture(event.clipboardData);
-    const field = [...(tool() ?? document).querySelectorAll(".dbx-photo")].find(visible);
-    if (!file || !field) return;
+    const files = images(event.clipboardData);
+    const field = [...(tool() ?? document).querySelectorAll(".dbx-photo, .dbx-photos")].find(visible);
+    if (!files.length || !field) return;
     event.preventDefault();
-    give(field, [file]);
+    give(field, field.matches(".dbx-photos") ? files : files.slice(0, 1)); // beside those that are there, or instead
   });
   const filled = (target) => { const field = target.closest?.(".dbx-photo"); return field?.querySelector("img") && field; };
   document.addEventListener("dragover", (event) => { if (filled(event.target)) event.preventDefault(); });
   document.addEventListener("drop", (event) => {
-    const field = filled(event.target), file = picture(event.dataTransfer);
+    const field = filled(event.target), [file] = images(event.dataTransfer);
     if (!field || !file) return;
     event.preventDefault();
     give(field, [file]);
