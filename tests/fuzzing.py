@@ -29,11 +29,16 @@ AGAIN = 100
 
 @dataclass
 class Found:
-    """How many requests were sent, with what status they were answered, and what should not have been."""
+    """How many requests were sent, to what, with what status they were answered, and what should not have been."""
 
     asked: int = 0
+    by_operation: dict[str, int] = field(default_factory=dict)
     statuses: dict[int, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
+
+    def least(self) -> int:
+        """Requests to the operation that got fewest."""
+        return min(self.by_operation.values())
 
 
 def _still(params: Params, studio: Studio, emit: Emit) -> Draft:
@@ -50,19 +55,42 @@ def house(root: Path, *, keys: bool) -> Iterator[tuple[Served, str]]:
 
 
 def fuzzed(here: Served, key: str, examples: int) -> Found:
-    """`examples` requests to each operation, half of them such as its documentation forbids; the same each time."""
+    """At least `examples` requests to each operation, half of them such as its documentation forbids, where it forbids
+    as many; the same each time.
+
+    The generator sends no request of one pass twice, and an operation may know few: one without parameters knows one.
+    So what is missing after the two halves is asked in further passes over what is allowed, each with a seed of its
+    own, which send the few again until there are `examples`.
+    """
     found = Found()
     schema = schemathesis.openapi.from_url(f"{here.url}/v1/openapi.json")
     with httpx.Client(base_url=here.url, timeout=60) as client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         for operation in schema.get_all_operations():
-            for mode in GenerationMode:
-                _ask(cast(Any, operation).ok(), mode, examples // 2, headers, client, found)
+            _operation(cast(Any, operation).ok(), examples, headers, client, found)
     return found
 
 
+def _operation(operation: Any, examples: int, headers: dict[str, str], client: httpx.Client, found: Found) -> None:
+    before = found.asked
+    for mode in GenerationMode:
+        _ask(operation, mode, examples // 2, 0, headers, client, found)
+    for again in range(1, examples + 1):
+        missing = before + examples - found.asked
+        if missing <= 0:
+            break
+        _ask(operation, GenerationMode.POSITIVE, missing, again * AGAIN, headers, client, found)
+    found.by_operation[f"{operation.method.upper()} {operation.path}"] = found.asked - before
+
+
 def _ask(
-    operation: Any, mode: GenerationMode, count: int, headers: dict[str, str], client: httpx.Client, found: Found
+    operation: Any,
+    mode: GenerationMode,
+    count: int,
+    first_seed: int,
+    headers: dict[str, str],
+    client: httpx.Client,
+    found: Found,
 ) -> None:
     documented = {int(status) for status in operation.definition.raw["responses"]}
 
@@ -80,10 +108,10 @@ def _ask(
 
     # An operation that takes nothing can be sent nothing that its documentation forbids.
     with suppress(*(Unsatisfiable,) if mode is GenerationMode.NEGATIVE else ()):
-        _drawn(operation.as_strategy(mode), ask, count, found)
+        _drawn(operation.as_strategy(mode), ask, count, first_seed, found)
 
 
-def _drawn(cases: Any, ask: Callable[[Case], None], count: int, found: Found) -> None:
+def _drawn(cases: Any, ask: Callable[[Case], None], count: int, first_seed: int, found: Found) -> None:
     """`count` cases, or as many as there are. The generator trips over its own stand-in for a file now and then."""
     until = found.asked + max(1, count)
     for again in range(AGAIN):
@@ -92,7 +120,7 @@ def _drawn(cases: Any, ask: Callable[[Case], None], count: int, found: Found) ->
             suppress_health_check=cast(Any, list(HealthCheck)), report_multiple_bugs=False,
         )  # fmt: skip
         try:
-            seed(again)(choose(given(case=cases)(ask)))()
+            seed(first_seed + again)(choose(given(case=cases)(ask)))()
             return
         except ValueError as error:
             if STUMBLE not in str(error):
