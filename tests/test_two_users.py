@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +208,100 @@ def test_her_key_opens_nothing_of_his(ann: httpx.Client, bob: Bob, page: Any) ->
     assert made.status_code == 404
 
 
-def test_what_only_bob_can_know_cannot_be_guessed(bob: Bob) -> None:
-    """The address of his picture is 160 bits of a hash over a signature that differs each time."""
-    assert len(Path(bob.served).parent.name.removeprefix("file-")) == 40
-    assert bob.file in bob.served
+def test_nothing_that_she_can_know_tells_where_gradio_serves_his_picture(
+    ann: httpx.Client, bob: Bob, page: Any
+) -> None:
+    """The address is a signature with a secret of the process: his file's id, in every receipt, does not lead there."""
+    served, stored = Path(bob.served), page[1].desk.files.path(bob.file)
+    assert len(served.parent.name) == 64
+    cache = served.parent.parent
+    plain = [bob.file, bob.file.removeprefix("file-"), bob.job, hashlib.sha256(bob.file.encode()).hexdigest(),
+             hashlib.sha256(str(stored).encode()).hexdigest()]  # fmt: skip
+    for folder in plain:
+        assert ann.get(f"/gradio_api/file={cache / folder / served.name}").status_code in (403, 404), folder
+
+
+def server_functions() -> set[str]:
+    """Whatever a component of Gradio's lets `/component_server` call."""
+    kinds = [each for each in vars(gr.components).values() if isinstance(each, type)]
+    return {name for kind in kinds for name in dir(kind) if getattr(getattr(kind, name, None), "_is_server_fn", False)}
+
+
+def test_no_component_s_own_server_tells_her_what_is_his(ann: httpx.Client, bob: Bob, page: Any) -> None:
+    """Every component of the page, in no session, in hers and in one that she guesses, with his file in its hand."""
+    ids = [row["id"] for row in ann.get("/config").json()["components"]]
+    functions = server_functions()
+    assert ids
+    assert {"ls", "accept_blobs"} <= functions
+    stored = str(page[1].desk.files.path(bob.file))
+    said = [bob.file, bob.photo, bob.job, stored, [stored], {"path": stored}, {"file_id": bob.file}]
+    asked = [
+        {"session_hash": ("guess", "ann")[n % 2], "component_id": component, "fn_name": name, "data": said[n % 7]}
+        for n, (component, name) in enumerate(product(ids, sorted(functions)))
+    ]
+    for body in asked:
+        answer = ann.post("/gradio_api/component_server", json=body)
+        assert answer.status_code != 200, body
+        told_nothing(answer, bob, bob.file)
+
+
+@pytest.mark.parametrize("route", ["run", "api", "call", "call/v2"])
+def test_an_event_called_past_the_queue_takes_nothing_of_his(
+    ann: httpx.Client, bob: Bob, page: Any, route: str
+) -> None:
+    stored = str(page[1].desk.files.path(bob.file))
+    here = {"path": stored, "meta": {"_type": "gradio.FileData"}}
+    made = page[1].desk.jobs.list(bob.owner, 100)
+    for photo in (bob.file, bob.photo, bob.job, stored, here):
+        body = {"photo": photo, "note": ""} if route == "call/v2" else {"data": [photo, ""]}
+        answer = ann.post(f"/gradio_api/{route}/note", json=body)
+        if route.startswith("call") and answer.status_code == 200:
+            answer = ann.get(f"/gradio_api/call/note/{answer.json()['event_id']}")
+            assert "event: error" in answer.text
+        else:
+            assert answer.status_code >= 400
+        told_nothing(answer, bob, bob.file)
+    assert [row.job.id for row in page[1].desk.jobs.list(bob.owner, 100)] == [row.job.id for row in made]
+
+
+# ---------------------------------------------------------------- two keys of `/v1`
+
+
+@pytest.fixture
+def two(page: Any) -> Iterator[tuple[httpx.Client, httpx.Client]]:
+    """Two owners of keys, each with a client."""
+    url, house, _ = page
+    first, second = (
+        httpx.Client(base_url=url, timeout=30, headers={"Authorization": f"Bearer {house.keys.new(name)}"})
+        for name in ("owner", "other")
+    )
+    with first, second:
+        yield first, second
+
+
+def test_another_key_sees_stops_and_takes_no_batch_and_no_file(two: tuple[httpx.Client, httpx.Client]) -> None:
+    owner, other = two
+    line = {"custom_id": "r0", "method": "POST", "url": "/v1/tools/note", "body": {"note": WORDS}}
+    sent = owner.post("/v1/files", files={"file": ("in.jsonl", json.dumps(line))}, data={"purpose": "batch"}).json()
+    ask = {"input_file_id": sent["id"], "endpoint": "/v1/tools/note", "completion_window": "24h"}
+    batch = owner.post("/v1/batches", json=ask).json()["id"]
+    until(lambda: owner.get(f"/v1/batches/{batch}").json()["status"] == "completed")
+    done = owner.get(f"/v1/batches/{batch}").json()
+    answers = owner.get(f"/v1/files/{done['output_file_id']}/content").text
+    result = json.loads(answers)["response"]["body"]["files"][0]["id"]
+    files = [sent["id"], done["output_file_id"], result]
+
+    asked = [("GET", f"/v1/batches/{batch}"), ("POST", f"/v1/batches/{batch}/cancel"),
+             ("GET", f"/v1/batches?after={batch}")]  # fmt: skip
+    for file_id in files:
+        asked += [("GET", f"/v1/files/{file_id}"), ("GET", f"/v1/files/{file_id}/content"),
+                  ("GET", f"/v1/files?after={file_id}")]  # fmt: skip
+    for method, path in asked:
+        assert other.request(method, path).status_code == 404, (method, path)
+    assert other.post("/v1/batches", json=ask).status_code == 404
+    assert other.post("/v1/shares", json={"file_id": result}).status_code == 404
+    assert other.post("/v1/tools/note", json={"photo": result}).status_code == 400
+    for path in ("/v1/batches", "/v1/files", "/v1/jobs"):
+        assert other.get(path).json()["data"] == []
+    assert owner.get(f"/v1/batches/{batch}").json() == done
+    assert all(owner.get(f"/v1/files/{file_id}/content").status_code == 200 for file_id in files)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import os
+import secrets
 from abc import ABCMeta
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +23,8 @@ from pipelines.batch.manifest import beside, linked
 from pipelines.parts.emit import jpeg
 from pipelines.types import Image, Size
 
+_SECRET = secrets.token_bytes(32)
+"""Of this process. A copy from before a restart is found by nobody again, and deleted by its age."""
 TEMPORARY = (600, 86400)
 """How often, in seconds, Gradio looks for copies to delete, and the age at which it deletes them."""
 
@@ -39,9 +44,11 @@ def data_url(jpeg: bytes) -> str:
 def shelf(named: Named, cache: str) -> str:
     """Put a file where Gradio may serve it, byte for byte, under its visible name; returns that path.
 
-    The folder is the stored file's own name, which is a hash, so that nobody can guess the address.
+    Gradio asks nobody who fetches an address, so it must be one that only this process can name: an id, which stands
+    in receipts and copied code, does not tell it.
     """
-    target = Path(cache) / named.path.stem / named.name
+    folder = hmac.new(_SECRET, str(named.path).encode(), hashlib.sha256).hexdigest()
+    target = Path(cache) / folder / named.name
     if target.exists():
         os.utime(target)  # Gradio clears by age, and this one is in use again
         return str(target)
