@@ -4,6 +4,7 @@ import base64
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import PIL.Image
 import pytest
 from openai.types import Batch
 
+from pipelines.batch.store import Store
 from tests.serving import Served, served, until
 
 SCENES = "/v1/images/generations"
@@ -222,3 +224,61 @@ def test_a_batch_goes_on_when_the_studio_comes_back(tmp_path: Path) -> None:
         done = ended(client, batch)
         assert done.request_counts is not None
         assert done.request_counts.completed == 8
+
+
+# ---------------------------------------------------------------- the same call sent twice
+
+
+def test_a_batch_that_is_asked_for_again_is_the_first_one(here: Served, client: openai.OpenAI) -> None:
+    here.gate.open.clear()
+    sent = client.files.create(file=("in.jsonl", lines({"prompt": "once"})), purpose="batch")
+    ask = {"input_file_id": sent.id, "endpoint": SCENES, "completion_window": "24h"}
+    before = len(list(client.batches.list(limit=100)))
+    with here.client(headers={"Idempotency-Key": "batch-a"}) as http:
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(lambda _: http.post("/v1/batches", json=ask), range(6)))
+        assert {answer.status_code for answer in answers} == {200}
+        (batch_id,) = {answer.json()["id"] for answer in answers}
+        assert sorted(answer.headers.get("idempotent-replayed", "") for answer in answers) == ["", *["true"] * 5]
+        assert len(list(client.batches.list(limit=100))) == before + 1
+        other = http.post("/v1/batches", json={**ask, "metadata": {"for": "another"}})
+        assert (other.status_code, other.json()["error"]["param"]) == (422, "Idempotency-Key")
+        here.gate.open.set()
+        until(lambda: client.batches.retrieve(batch_id).status == "completed")
+        assert http.post("/v1/batches", json=ask).json()["status"] == "completed"
+    with here.client(headers={"X-API-Key": here.keys.new("other"), "Idempotency-Key": "batch-a"}) as http:
+        assert http.post("/v1/batches", json=ask).status_code == 404  # the name is an owner's own, and so is the file
+
+
+def test_a_batch_that_came_to_nothing_may_be_asked_for_again(here: Served, client: openai.OpenAI) -> None:
+    empty = client.files.create(file=("in.jsonl", b"\n"), purpose="batch")
+    good = client.files.create(file=("in.jsonl", lines({"prompt": "a"})), purpose="batch")
+    with here.client(headers={"Idempotency-Key": "batch-b"}) as http:
+        ask = {"endpoint": SCENES, "completion_window": "24h"}
+        assert http.post("/v1/batches", json={**ask, "input_file_id": empty.id}).status_code == 400
+        assert http.post("/v1/batches", json={**ask, "input_file_id": good.id}).status_code == 200
+
+
+def test_a_batch_whose_lines_were_not_read_to_the_end_is_made_anew(here: Served, client: openai.OpenAI) -> None:
+    """As it is after a power cut in the middle of reading."""
+    sent = client.files.create(file=("in.jsonl", lines({"prompt": "a"})), purpose="batch")
+    ask = {"input_file_id": sent.id, "endpoint": SCENES, "completion_window": "24h"}
+    with here.client(headers={"Idempotency-Key": "batch-c"}) as http:
+        first = http.post("/v1/batches", json=ask).json()["id"]
+        until(lambda: client.batches.retrieve(first).status == "completed")
+        Store(here.desk.jobs.table).set(first, "reading")
+        again = http.post("/v1/batches", json=ask).json()["id"]
+        assert again != first
+        assert http.post("/v1/batches", json=ask).json()["id"] == again
+        assert http.get(f"/v1/batches/{first}").status_code == 404
+
+
+def test_a_line_that_wants_its_picture_inside_is_told_that_it_gets_a_link(client: openai.OpenAI) -> None:
+    bodies = [{"prompt": "a", "response_format": each} for each in ("url", "b64_json", "nonsense")]
+    done = ended(client, begun(client, lines(*bodies)))
+    assert list(told(client, done.output_file_id)) == ["r0"]
+    errors = told(client, done.error_file_id)
+    assert {(row["status_code"], row["body"]["error"]["param"]) for row in errors.values()} == {
+        (422, "response_format")
+    }
+    assert "links" in errors["r1"]["body"]["error"]["message"]

@@ -74,6 +74,21 @@ def test_an_announced_flood_on_v1_is_refused_before_it_comes(studio: Served) -> 
         assert b"413" in sent.recv(100)
 
 
+def test_an_error_s_body_names_the_request_as_its_header_does(client: httpx.Client) -> None:
+    asked = [client.get("/v1/nothing", headers={"X-Request-Id": "mine-3"}), client.post(RUN, json={"nonsense": 1}),
+             client.post(RUN, json={"fault": "no_face"}), client.put("/v1/jobs"),
+             client.get("/v1/jobs/job-none")]  # fmt: skip
+    for answer in asked:
+        assert answer.status_code >= 400
+        assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"], answer.url
+    assert asked[0].json()["error"]["request_id"] == "mine-3"
+    with client.stream("POST", f"{RUN}?stream=true", json={"fault": "no_face"}) as stream:
+        told = "".join(stream.iter_text())
+        assert json.loads(told.rpartition("data: ")[2])["error"]["request_id"] == stream.headers["x-request-id"]
+    described = client.get("/v1/openapi.json").json()["components"]["schemas"]["Error"]
+    assert "request_id" in described["properties"]["error"]["required"]
+
+
 # ---------------------------------------------------------------- the log
 
 

@@ -221,6 +221,29 @@ def test_kits_are_kept_listed_used_and_forgotten_over_the_api(here: Served, shel
         assert client.get("/v1/brands/Acme").status_code == 404
 
 
+def test_what_is_kept_is_listed_page_by_page(here: Served, shelf: Kept) -> None:
+    names = sorted(f"Kit {n}" for n in range(5))
+    ids = [shelf.keep("local", "brand", name, {}).id for name in names]
+    theirs = shelf.keep(OTHER, "brand", "Theirs", {}).id
+    with here.client() as client:
+        seen: list[str] = []
+        page = client.get("/v1/brands?limit=2").json()
+        while True:
+            seen += [row["id"] for row in page["data"]]
+            assert (page["first_id"], page["last_id"]) == (page["data"][0]["id"], page["data"][-1]["id"])
+            if not page["has_more"]:
+                break
+            page = client.get(f"/v1/brands?limit=2&after={page['last_id']}").json()
+        assert seen == ids
+        assert client.get(f"/v1/brands?after={ids[-1]}").json()["data"] == []
+        for path in (f"/v1/brands?after={theirs}", f"/v1/characters?after={ids[0]}"):
+            assert client.get(path).status_code == 404
+        assert client.get("/v1/characters?limit=101").status_code == 422
+        described = client.get("/v1/openapi.json").json()["paths"]
+        for path in ("/brands", "/characters"):
+            assert {row["name"] for row in described[path]["get"]["parameters"]} == {"limit", "after"}
+
+
 def test_a_passport_travels(here: Served, shelf: Kept, tmp_path: Path) -> None:
     job = made(here, art="thumbs", seed=8, name="Bo")
     with here.client() as client:

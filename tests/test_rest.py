@@ -57,7 +57,8 @@ def data_url(data: bytes) -> str:
 def failure(answer: httpx.Response) -> tuple[int, str, str | None]:
     """Status, code and param, once the envelope is found sound."""
     error = answer.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
+    assert set(error) == {"message", "type", "param", "code", "request_id"}
+    assert error["request_id"] == answer.headers["x-request-id"]
     assert error["message"]
     assert answer.status_code == (422 if answer.status_code == 422 else STATUS_OF_CODE[error["code"]])
     return answer.status_code, error["code"], error["param"]
@@ -182,7 +183,8 @@ def test_a_job_that_fails_has_its_codes_status_and_is_an_envelope_too(client: ht
     answer = client.post(RUN, json={"fault": "no_face"})
     assert failure(answer) == (400, "no_face", "photo")
     assert answer.json()["status"] == "failed"
-    assert client.get(f"/v1/jobs/{answer.json()['id']}").json()["error"] == answer.json()["error"]
+    kept = client.get(f"/v1/jobs/{answer.json()['id']}").json()["error"]
+    assert {**kept, "request_id": answer.headers["x-request-id"]} == answer.json()["error"]
     assert failure(client.post(RUN, json={"fault": "bug"})) == (500, "internal_error", None)
     assert client.post(RUN, json={}).status_code == 200
 

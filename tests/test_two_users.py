@@ -20,6 +20,7 @@ import cv2
 import gradio as gr
 import httpx
 import pytest
+from gradio import components
 from gradio.routes import App
 
 from tests.hostile import NAMES
@@ -223,7 +224,7 @@ def test_nothing_that_she_can_know_tells_where_gradio_serves_his_picture(
 
 def server_functions() -> set[str]:
     """Whatever a component of Gradio's lets `/component_server` call."""
-    kinds = [each for each in vars(gr.components).values() if isinstance(each, type)]
+    kinds = [each for each in vars(components).values() if isinstance(each, type)]
     return {name for kind in kinds for name in dir(kind) if getattr(getattr(kind, name, None), "_is_server_fn", False)}
 
 

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.types import NotFound, StudioError
 from ui.logs import REQUEST_ID
-from ui.rest.errors import response, route_of, shape
+from ui.rest.errors import marked, response, route_of
 from ui.rest.form import BODY_BYTES, DRAIN_BYTES
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class _Answer:
         if self._begun:
             return
         error = StudioError(f"The request is larger than {self._cap // 10**6} MB.", code="image_too_large")
-        body = json.dumps({"error": shape(error)}).encode()
+        body = json.dumps({"error": marked(error)}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         start: MutableMapping[str, Any] = {"type": "http.response.start", "status": error.status, "headers": headers}
         self._mark(MutableHeaders(scope=start))

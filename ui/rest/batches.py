@@ -9,10 +9,11 @@ import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
 
 from pipelines.batch import Batch, Batches, Line, Plan, Progress, RowState, asked, new_id
 from pipelines.batch.reading import KEY, TOOL, Fault, read
@@ -20,14 +21,18 @@ from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.parts.ingest import MAX_BYTES
 from pipelines.parts.write import STILLS
-from pipelines.types import BadInput, InvalidParams, StudioError
+from pipelines.types import BadInput, InvalidParams, NotFound, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, documented, restore, shape
 from ui.rest.form import Form
 from ui.rest.jobs import hook_of, job_object
+from ui.rest.once import HEADER, fingerprint
 from ui.rest.tools import STEPS
 from ui.rest.translate import Call, translate
+
+if TYPE_CHECKING:
+    from ui.access import Access
 
 router = APIRouter(tags=["batches"])
 
@@ -36,6 +41,7 @@ TOOLS = "/v1/tools/"
 DAY = 24 * 3600
 LINE_BYTES = MAX_BYTES * 4 // 3 + (1 << 20)
 """Of one request: a picture as base64, and words."""
+_LINKS = "A batch answers with links to its pictures: leave 'response_format' out, or send 'url'."
 # OpenAI's word for each of our states; what is paused will go on, so for a client it is in progress.
 _STATUS = {
     "reading": "validating", "ready": "validating", "running": "in_progress", "paused": "in_progress",
@@ -68,10 +74,11 @@ def _batches(request: Request) -> Batches:
 
 
 @router.post("/batches", responses=documented((*READING, "invalid_request")), openapi_extra={"requestBody": _BODY})
-async def create_batch(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def create_batch(request: Request, answer: Response, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Run the lines of an uploaded file: `{"custom_id", "method": "POST", "url", "body"}`, one a line.
 
-    Pictures in a `body` are file ids or data URLs. It begins at once, and goes on after a restart.
+    Pictures in a `body` are file ids or data URLs, in the answers links.
+    It begins at once, and goes on after a restart.
     """
     async with form.opened(request) as sent:
         endpoint = _endpoint(sent.one("endpoint"), desk)
@@ -82,8 +89,10 @@ async def create_batch(request: Request, owner: Owner, desk: TheDesk) -> dict[st
     about = {"endpoint": endpoint, "input_file_id": input_id, "metadata": metadata, "base": base}
     batches = _batches(request)
     hook = await to_thread.run_sync(hook_of, request, owner, metadata.get("webhook"))
-    batch = await to_thread.run_sync(partial(_create, batches, desk, owner, about))
-    if hook is not None:
+    batch, again = await to_thread.run_sync(partial(_once, request, batches, desk, owner, about))
+    if again:
+        answer.headers["Idempotent-Replayed"] = "true"
+    elif hook is not None:
         await to_thread.run_sync(request.app.state.webhooks.add, owner, batch.id, hook)
     return await to_thread.run_sync(batch_object, batches, batch)
 
@@ -155,11 +164,44 @@ def _metadata(value: object) -> dict[str, str]:
     return {str(name): str(text) for name, text in pairs}
 
 
-def _create(batches: Batches, desk: Desk, owner: str, about: dict[str, Any]) -> Batch:
+def _once(request: Request, batches: Batches, desk: Desk, owner: str, about: dict[str, Any]) -> tuple[Batch, bool]:
+    """The batch that this call becomes, or became when it was sent before; and whether that is so."""
+    key, new = request.headers.get(HEADER), new_id()
+    if key is None:
+        return _create(batches, desk, owner, about, new), False
+    access: Access = request.app.state.access
+    call = fingerprint("batches", {name: about[name] for name in ("endpoint", "input_file_id", "metadata")})
+    with access.once.alone(owner, key):
+        first = access.once.claim(owner, key, call, new)
+        if first != new and (batch := _stands(batches, first, owner)) is not None:
+            return batch, True
+        try:
+            batch = _create(batches, desk, owner, about, new)
+        except BaseException:
+            access.once.forget(owner, key)
+            raise
+        access.once.replace(owner, key, new)
+    return batch, False
+
+
+def _stands(batches: Batches, batch_id: str, owner: str) -> Batch | None:
+    """An earlier call's batch; None where it was forgotten, or where the studio stopped while its lines were read."""
+    try:
+        batch = batches.get(batch_id, owner)
+    except NotFound:
+        return None
+    if batch.state == "reading":
+        batches.forget(batch_id)
+        return None
+    if batch.state == "ready":
+        batches.start(batch_id)
+    return batches.get(batch_id, owner)
+
+
+def _create(batches: Batches, desk: Desk, owner: str, about: dict[str, Any], batch_id: str) -> Batch:
     info = desk.files.info(about["input_file_id"], owner)
     if info.format != "jsonl":
         raise BadInput("This file was not sent with purpose=batch.", param="input_file_id")
-    batch_id = new_id()
     lines = _lines(info.path, desk, about["endpoint"], batches.root / batch_id)
     plan = Plan("", {})
     batch = batches.keep(
@@ -200,6 +242,8 @@ def _translated(line: Line, desk: Desk, endpoint: str, folder: Path) -> Line:
     form.check_text(body)
     sent = Form({name: [value] for name, value in body.items() if value is not None})
     if endpoint in IMAGES:
+        if sent.one("response_format") == "b64_json":
+            raise InvalidParams(_LINKS, param="response_format")
         said = translate(sent, desk, IMAGES[endpoint])
         tool, sent = said.tool, said.form
     else:

@@ -92,7 +92,7 @@ def _complete(route: dict[str, Any], path: str, method: str, desk: Desk) -> None
     for status, answer in route["responses"].items():
         names = ["X-Request-Id", *LIMITED] + (["Retry-After"] if status == "429" else [])
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    if method == "post" and path.startswith(("/tools/", "/images/")):
+    if method == "post" and (path.startswith(("/tools/", "/images/")) or path == "/batches"):
         route.setdefault("parameters", []).extend((ONCE, HOOK))
     kind = SCHEMAS.get((method, path)) or ("Job" if path.startswith("/tools/") else None)
     for status in ("200", "202"):

@@ -16,6 +16,7 @@ from starlette.types import Scope
 from pipelines.disk import SENTENCE, is_full
 from pipelines.types import JSON, STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
 from ui.limits import TooMuch
+from ui.logs import REQUEST_ID
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,12 @@ def shape(error: StudioError) -> dict[str, JSON]:
     return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
 
 
+def marked(error: StudioError) -> dict[str, JSON]:
+    """The same for the answer at hand, with the request's id: whoever reports it quotes the body, not the headers."""
+    request_id = REQUEST_ID.get()
+    return {**shape(error), "request_id": request_id} if request_id else shape(error)
+
+
 def response(error: StudioError) -> JSONResponse:
     """The envelope with its one status."""
     headers = {}
@@ -44,7 +51,7 @@ def response(error: StudioError) -> JSONResponse:
         headers["Retry-After"] = str(error.retry_after if isinstance(error, TooMuch) else RETRY_SECONDS)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": shape(error)}, error.status, headers)
+    return JSONResponse({"error": marked(error)}, error.status, headers)
 
 
 def route_of(scope: Scope) -> str:
@@ -138,12 +145,16 @@ ENVELOPE: dict[str, Any] = {
     "properties": {
         "error": {
             "type": "object",
-            "required": ["message", "type", "param", "code"],
+            "required": ["message", "type", "param", "code", "request_id"],
             "properties": {
                 "message": {"type": "string"},
                 "type": {"type": "string"},
                 "param": {"type": ["string", "null"]},
                 "code": {"type": "string", "enum": list(STATUS_OF_CODE)},
+                "request_id": {
+                    "type": "string",
+                    "description": "The header X-Request-Id once more. OpenAI's clients read over it.",
+                },
             },
         }
     },

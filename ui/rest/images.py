@@ -22,7 +22,7 @@ from pipelines.stream import Stream
 from pipelines.types import BadInput, Cancelled, Job, Queued, Step, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import WORKING, documented, restore, shape
+from ui.rest.errors import WORKING, documented, marked, restore
 from ui.rest.jobs import EventStream, find, finish, place, sse
 from ui.rest.translate import MAX_PARTIALS, Asked, Call, their_name, translate
 
@@ -175,9 +175,9 @@ async def _events(desk: Desk, job: Job, stream: Stream, asked: Asked, base: str)
             payload = await to_thread.run_sync(_payload, desk, file_id, asked, base)
             yield _event(asked, "completed", {**payload, **_about(asked, size, file_format), "usage": _NO_USAGE})
     except Cancelled:
-        yield sse("error", {"error": shape(BadInput("The job was cancelled."))})
+        yield sse("error", {"error": marked(BadInput("The job was cancelled."))})
     except StudioError as error:
-        yield sse("error", {"error": shape(error)})
+        yield sse("error", {"error": marked(error)})
 
 
 def _due(step: Step, sent: int, partials: int) -> bool:

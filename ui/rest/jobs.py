@@ -21,7 +21,7 @@ from pipelines.stream import Stream
 from pipelines.types import STATUS_OF_CODE, Cancelled, Event, Job, NotFound, Queued, Step, StudioError
 from pipelines.webhooks import Webhooks
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import READING, documented, noted, restore, shape
+from ui.rest.errors import READING, documented, marked, noted, restore, shape
 from ui.rest.once import HEADER, fingerprint
 from ui.rest.pages import AFTER, LIMIT, listed
 
@@ -73,8 +73,10 @@ def _progress(row: Row) -> float:
 
 def answer(row: Row, placed: Placed, *, status: int = 200) -> JSONResponse:
     """The job object. A job that failed has its error's status, so that its object is an error envelope as well."""
-    status = STATUS_OF_CODE[row.error["code"]] if row.error else status
-    return JSONResponse(job_object(row), status, placed.headers)
+    body = job_object(row)
+    if row.error:
+        status, body["error"] = STATUS_OF_CODE[row.error["code"]], marked(restore(row.error))
+    return JSONResponse(body, status, placed.headers)
 
 
 async def find(desk: Desk, job_id: str, owner: str) -> Row:
@@ -257,7 +259,7 @@ async def frames(desk: Desk, job: Job, stream: Stream, *, opening: bool = False)
         # Not an error: the object says that it was cancelled.
         yield sse("result", job_object(await find(desk, job.id, job.owner)), stream.last_id + 1)
     except StudioError as error:
-        yield sse("error", {"id": job.id, "error": shape(error)}, stream.last_id + 1)
+        yield sse("error", {"id": job.id, "error": marked(error)}, stream.last_id + 1)
 
 
 def _queued(job_id: str, position: int, event_id: int | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
@@ -16,7 +16,7 @@ from pipelines.types import BadInput, InvalidParams
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
 from ui.rest.errors import READING, documented
-from ui.rest.pages import listed
+from ui.rest.pages import AFTER, LIMIT, page_of
 
 router = APIRouter(tags=["kept"])
 FORMAT = "designerbox-character"
@@ -28,9 +28,9 @@ def kept_object(row: Keepsake) -> dict[str, Any]:
     return {"id": row.id, "object": row.what, "name": row.name, "created_at": int(row.created), **row.value}
 
 
-async def _list(what: What, owner: str, desk: Desk) -> dict[str, Any]:
+async def _list(what: What, owner: str, desk: Desk, limit: int, after: str | None) -> dict[str, Any]:
     rows = await to_thread.run_sync(desk.kept.list, owner, what)
-    return listed([kept_object(row) for row in rows], len(rows))
+    return page_of([kept_object(row) for row in rows], limit, after)
 
 
 async def _delete(what: What, key: str, owner: str, desk: Desk) -> dict[str, Any]:
@@ -42,9 +42,11 @@ async def _delete(what: What, key: str, owner: str, desk: Desk) -> dict[str, Any
 
 
 @router.get("/brands", responses=documented(READING))
-async def list_brands(owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def list_brands(
+    owner: Owner, desk: TheDesk, limit: Annotated[int, LIMIT] = 20, after: Annotated[str | None, AFTER] = None
+) -> dict[str, Any]:
     """Your brand kits, by name."""
-    return await _list("brand", owner, desk)
+    return await _list("brand", owner, desk, limit, after)
 
 
 @router.post("/brands", responses=documented(_KEEPING))
@@ -77,9 +79,11 @@ async def delete_brand(key: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
 
 
 @router.get("/characters", responses=documented(READING))
-async def list_characters(owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def list_characters(
+    owner: Owner, desk: TheDesk, limit: Annotated[int, LIMIT] = 20, after: Annotated[str | None, AFTER] = None
+) -> dict[str, Any]:
     """The characters you keep, by name."""
-    return await _list("character", owner, desk)
+    return await _list("character", owner, desk, limit, after)
 
 
 @router.post("/characters", responses=documented(_KEEPING))

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same call sent twice is one job; knows the fingerprint of a call and not what it asks for."""
+"""`Idempotency-Key`: the same call sent twice is one job or batch; knows a call's fingerprint, not what it asks for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import json
 import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from weakref import WeakValueDictionary
 
 from pipelines.types import InvalidParams
 from ui.rest.ledger import Ledger
@@ -31,13 +33,22 @@ def fingerprint(tool: str, values: Mapping[str, object]) -> str:
 
 
 class Once:
-    """Which job a call of an owner became, for a day."""
+    """Which job or batch a call of an owner became, for a day."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.turn = threading.Lock()
         """Held from the claim until the job stands in line, so that two of the same at once are one."""
         ledger.table(_SCHEMA, "repeated")
+        self._turns: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
+
+    @contextmanager
+    def alone(self, owner: str, key: str) -> Iterator[None]:
+        """No second call of the owner's with this key meanwhile; for what takes too long to keep everybody waiting."""
+        with self._ledger.lock:
+            turn = self._turns.setdefault((owner, key), threading.Lock())
+        with turn:
+            yield
 
     def claim(self, owner: str, key: str, call: str, job_id: str) -> str:
         """The id of the job this call became; `job_id` itself where it is new.

@@ -69,6 +69,8 @@ SCHEMAS: dict[tuple[str, str], str] = {
     ("get", "/batches"): "Page",
     ("get", "/shares"): "Page",
     ("get", "/keys"): "Page",
+    ("get", "/brands"): "Page",
+    ("get", "/characters"): "Page",
     ("get", "/tools"): "Page",
     ("get", "/models"): "Page",
 }
@@ -93,6 +95,6 @@ ONCE: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same call with the same key is one job, for a day: send it when you may have to ask again.",
+    "description": "The same call with the same key is one job or batch for a day: send it where you may ask again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
