@@ -103,7 +103,7 @@ def _ask(
             found.wrong.append(f"{where} {answer.text[:300]}")
         elif answer.status_code >= 400:
             error = answer.json()["error"]
-            if error["request_id"] != answer.headers["x-request-id"]:
+            if [error["request_id"]] != answer.headers["x-request-id"]:
                 found.wrong.append(f"{where} has another id in its body")
             if answer.status_code != 422 and STATUS_OF_CODE[error["code"]] != answer.status_code:
                 found.wrong.append(f"{where} says {error['code']}")
