@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.tools import tool
+from pipelines.tools import TOOLS, tool
 from pipelines.types import Draft, Emit, Params, Studio, Tool
 from tests.serving import Served
 
@@ -25,7 +25,8 @@ COMMANDS = {
     "python": (sys.executable, "-c"),
     "javascript": ("node", "--input-type=module", "-e"),
 }
-PICTURES = ("photo.png", "photos-1.png", "photos-2.png", "reference.png", "portrait.jpg")
+_FIELDS = {name for row in TOOLS for name in row.params.fields_of_kind("picture", "pictures", "mask")}
+PICTURES = ("portrait.jpg", *(f"{name}{n}.png" for name in sorted(_FIELDS) for n in ("", "-1", "-2")))
 
 
 def quick(names: Sequence[str] = ("headshot", "background", "business", "style")) -> list[Tool]:

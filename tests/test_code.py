@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from pipelines.settings import Settings
-from pipelines.tools import tool
+from pipelines.tools import TOOLS, tool
+from pipelines.types import Tool
 from tests.pages import opened
 from tests.serving import Served
 from tests.snippets import finished, quick, ran
@@ -133,3 +135,60 @@ def test_the_tab_s_samples_run_with_a_key_where_one_is_needed(closed_page: Any, 
     text = dict(zip((each.id for each in WAYS), samples(tool("background"), access.door(url)), strict=True))[row.id]
     ran(row.language, text, tmp_path, key)
     assert finished(house, "background", known.owner)["prompt"] == "forest in the morning"
+
+
+# ---------------------------------------------------------------- every tool
+
+
+@pytest.fixture(scope="module")
+def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    root = tmp_path_factory.mktemp("whole")
+    with opened(root, Settings(data=root), quick([row.id for row in TOOLS])) as page:
+        yield page
+
+
+def most(row: Tool) -> Asked:
+    """Every picture that the tool takes, and a size, a seed, a quality and a kind of file that are not its defaults."""
+    fields = row.params.model_fields
+    values: dict[str, Any] = dict.fromkeys(row.params.fields_of_kind("pictures"), ("file-1", "file-2"))
+    values |= {name: f"file-{name}" for name in row.params.fields_of_kind("picture", "mask")}
+    values |= {name: value for name, value in (("consent", True), ("seed", 7), ("quality", 90)) if name in fields}
+    values |= {"size": 512} if "size" in fields and row.params.kind_of("size") == "number" else {}
+    return asked(row, values | ({"format": "webp"} if "format" in fields else {}), own)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_every_tool_s_code_runs(whole_page: Any, tmp_path: Path, row: Any) -> None:
+    """One program for all tools where the language lets one stand after another: most of its time is its imports."""
+    url, house, access = whole_page
+    wanted = {tool.id: most(tool) for tool in TOOLS}
+    texts = [row.write(each, access.door(url)) for each in wanted.values()]
+    if row.id == "gradio":  # it asks for every tool's form when it is made: once is enough
+        client = next(line for line in texts[0].splitlines() if line.startswith("client = "))
+        texts[1:] = [text.replace(f"{client}\n", "") for text in texts[1:]]
+    for text in texts if row.language == "javascript" else ["\n".join(texts)]:
+        ran(row.language, f"set -e\n{text}" if row.language == "shell" else text, tmp_path)
+    for tool_id, each in wanted.items():
+        params = finished(house, tool_id, "local")
+        kept = {name: value for name, value in each.values.items() if name not in dict(each.pictures)}
+        assert kept
+        assert {name: params[name] for name in kept} == kept, tool_id
+        assert all(params[name] for name, _ in each.pictures), tool_id
+
+
+def test_every_tool_s_examples_in_the_documentation_are_answered_with_a_picture(whole_page: Any) -> None:
+    """As they stand in `/v1/openapi.json`, over HTTP, with each tool's own form."""
+    url, house, _ = whole_page
+    with httpx.Client(base_url=url, timeout=60) as client:
+        paths = client.get("/v1/openapi.json").json()["paths"]
+        for tool_id in [row.id for row in TOOLS]:
+            bodies = paths[f"/tools/{tool_id}"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+            assert set(bodies) == {"least", "whole"}
+            for name, body in bodies.items():
+                answer = client.post(f"/v1/tools/{tool_id}", json=body["value"])
+                assert (answer.status_code, answer.json()["status"]) == (200, "done"), (tool_id, name, answer.text)
+                file = client.get(answer.json()["files"][0]["url"])
+                assert file.headers["content-type"].startswith("image/")
+                params = finished(house, tool_id, "local")
+                assert {key: params[key] for key in body["value"]} == body["value"], (tool_id, name)

@@ -45,7 +45,7 @@ def _body(*, edit: bool) -> dict[str, Any]:
         "prompt": text,
         "model": {**text, "description": "A tool's id. Absent, auto or gpt-image-*: the tool that fits."},
         "n": {"type": "integer", "minimum": 1, "maximum": 4},
-        "size": {**text, "description": "auto or WIDTHxHEIGHT"},
+        "size": {**text, "description": "auto or WIDTHxHEIGHT; or as the tool's own form says it"},
         "background": {**text, "enum": ["auto", "opaque", "transparent"]},
         "output_format": {**text, "enum": ["png", "jpeg", "webp"]},
         "output_compression": {"type": "integer", "minimum": 50, "maximum": 100},

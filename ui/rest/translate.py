@@ -48,7 +48,9 @@ def translate(sent: Form, desk: Desk, call: Call) -> Asked:
     background = sent.one("background")
     transparent = background == "transparent"
     tool = _tool(sent, desk, call, transparent)
-    fields = _fields(sent, tool.params, pictures)
+    own = {name: sent.many(name) for name in ("size", "quality") if _is_own(sent.one(name), name, tool.params)}
+    sent = sent.without(*own)
+    fields = own | _fields(sent, tool.params, pictures)
     rest = sent.without("image", "image[]", "prompt", *_OWN, *(set(_IGNORED) - set(tool.params.model_fields)))
     if background in ("auto", "opaque", "transparent"):
         rest = rest.without("background")  # any other value is a tool's own field of that name
@@ -109,6 +111,18 @@ def _fields(sent: Form, params: type[Params], pictures: list[object]) -> dict[st
         elif theirs == "n" and _number(sent, "n", 1, 10) != 1:
             raise InvalidParams("This model draws one picture at a time.", param="n")
     return fields
+
+
+def _is_own(value: object, name: str, params: type[Params]) -> bool:
+    """Whether it is said as the tool's own form says it, where OpenAI has another meaning for the name.
+
+    The longer side alone, or a JPEG's quality in percent: copied code names both so.
+    """
+    if name not in params.model_fields or isinstance(value, bool) or value == "auto":
+        return False
+    if params.kind_of(name) == "choice":
+        return value in _choices(params, name)
+    return isinstance(value, int) or (isinstance(value, str) and value.isascii() and value.isdigit())
 
 
 def _words(params: type[Params]) -> str | None:
