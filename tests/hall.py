@@ -5,13 +5,13 @@ The suite runs some of them, the bench a hundred; both call `run`.
 
 from __future__ import annotations
 
+import faulthandler
 import random
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,13 +25,15 @@ from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
 from pipelines.models.families.stable_diffusion import StableDiffusion
-from pipelines.stream import drain
+from pipelines.stream import Stream, drain
 from pipelines.types import Cancelled, Image, Images, Job, ModelSpec, ModelStep, OutOfMemory, Render, Result
 from tests.tiny import tiny_sd, tiny_spec
 
 SUBMITTERS = 8
 DRAWINGS, LOADS = 7, 5  # of so many one runs out of memory: counted, not drawn by lot, so that every run has some
 CANCELLED = 0.15  # the share of jobs that are stopped
+PATIENCE = 10.0  # seconds for each job, then whatever has not ended hangs
+ENOUGH = 2  # strikes within one job that it may give up after: the first must be made good
 
 
 @dataclass
@@ -41,12 +43,30 @@ class Weather:
     bad: bool = False
     seen: Counter[int] = field(default_factory=Counter)
     struck: int = 0
+    here: threading.local = field(default_factory=threading.local)
 
     def strike(self, every: int) -> None:
         self.seen[every] += self.bad
         if self.bad and self.seen[every] % every == 0:
             self.struck += 1
+            self.here.struck = getattr(self.here, "struck", 0) + 1
             raise MemoryError
+
+
+class Watched(LocalEngine):
+    """An engine that knows how often each job was struck: loads and drawings are done in the job's own thread."""
+
+    def __init__(self, cache: Cache, files: Files, weather: Weather) -> None:
+        super().__init__(cache, files, gate=False)
+        self.weather = weather
+        self.struck: Counter[str] = Counter()
+
+    def work(self, job: Job, stream: Stream) -> Result:
+        self.weather.here.struck = 0
+        try:
+            return super().work(job, stream)
+        finally:
+            self.struck[job.id] += self.weather.here.struck
 
 
 class Exposed(StableDiffusion):
@@ -81,6 +101,8 @@ class Hall:
     cache: Cache
     jobs: Jobs
     weather: Weather
+    struck: Counter[str]
+    hung: bool = False
 
     def job(self, number: int) -> Job:
         """One of four pictures."""
@@ -110,17 +132,23 @@ def hall(root: Path) -> Iterator[Hall]:
     family = Exposed(rows, weather)
     size = family.size_of(family.specs[0])
     files, cache = Files(root), Cache((*FAMILIES, family), budget=int(2.5 * size), host_budget=int(1.5 * size))
-    jobs = Jobs(root, LocalEngine(cache, files, gate=False), waiting=200)
+    engine = Watched(cache, files, weather)
+    jobs = Jobs(root, engine, waiting=200)
+    here = Hall(files, cache, jobs, weather, engine.struck)
     try:
-        yield Hall(files, cache, jobs, weather)
+        yield here
     finally:
-        jobs.close()
-        files.close()
+        if not here.hung:  # else this would hang too
+            jobs.close()
+            files.close()
         torch.set_num_threads(threads)
 
 
 def run(here: Hall, right: dict[int, Image], count: int) -> Counter[str]:
-    """How `count` jobs of eight submitters ended; every picture is compared with the right one of its kind."""
+    """How `count` jobs of eight submitters ended; every picture is compared with the right one of its kind.
+
+    Fewer than `count` where some had not ended by the deadline; then every thread's stack is printed.
+    """
     ends: Counter[str] = Counter()
     lock = threading.Lock()
     here.weather.bad = True
@@ -131,23 +159,30 @@ def run(here: Hall, right: dict[int, Image], count: int) -> Counter[str]:
             watch = here.jobs.watch(job_id := here.jobs.submit(here.job(number)))
             if order.random() < CANCELLED:
                 here.jobs.cancel(job_id)
-            end = _end(here, watch, right[number % 4])
+            end = _end(here, watch, right[number % 4], job_id)
             with lock:
                 ends[end] += 1
 
-    with ThreadPoolExecutor(SUBMITTERS) as pool:
-        list(pool.map(submit, range(SUBMITTERS)))
+    threads = [threading.Thread(target=submit, args=(start,), daemon=True) for start in range(SUBMITTERS)]
+    until = time.monotonic() + PATIENCE * count
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    here.hung = any(thread.is_alive() for thread in threads)
+    if here.hung:
+        faulthandler.dump_traceback(all_threads=True)
     here.weather.bad = False
     return ends
 
 
-def _end(here: Hall, watch: Any, right: Image) -> str:
+def _end(here: Hall, watch: Any, right: Image, job_id: str) -> str:
     try:
         result = drain(watch)
     except Cancelled:
         return "cancelled"
     except OutOfMemory:
-        return "out of memory"
+        return "out of memory" if here.struck[job_id] >= ENOUGH else "wrong"
     if not np.array_equal(here.picture(result), right):
         return "wrong"
     return "helped" if "Memory gave out" in str(result.receipt["notices"]) else "done"
