@@ -187,6 +187,36 @@ def strips(room: Room) -> None:
         print(f"docs/pictures/{name}.webp", (folder / f"{name}.webp").stat().st_size)
 
 
+SHEET = ("amazon", "shopify", "marble", "oak", "podium", "linen", "concrete", "brand-colour", "google")
+REQUEST = """curl …/v1/tools/headshot
+  -H "X-API-Key: $KEY"
+  -F photo=@me.jpg
+  -F preset=park"""
+
+
+def doors() -> None:
+    """The cards of the batch tab and the API: a contact sheet, and a request with its answer."""
+    sheet, gap = PIL.Image.new("RGB", CARD, "#ffffff"), 8
+    side = (CARD[1] - 4 * gap) // 3
+    across = (CARD[0] - 3 * side) // 4
+    for n, name in enumerate(SHEET):
+        at = across + n % 3 * (side + across), gap + n // 3 * (side + gap)
+        sheet.paste(_tile(f"product/{name}", side), at)
+    request = PIL.Image.new("RGB", CARD, "#12211f")
+    font = ImageFont.truetype(str(HERE / "fonts" / "SourceSansPro-Regular.ttf"), 27)
+    ImageDraw.Draw(request).text((30, 32), REQUEST, "#d7efe9", font, spacing=10)
+    request.paste(_tile("headshot/park", 206), (CARD[0] - 206 - 24, CARD[1] - 206 - 24))
+    for name, card in (("batch", sheet), ("api", request)):
+        path = HERE / "tiles" / name / "card.webp"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        card.save(path, quality=74, method=6)
+
+
+def _tile(name: str, side: int) -> PIL.Image.Image:
+    with PIL.Image.open(HERE / "tiles" / f"{name}.webp") as picture:
+        return picture.convert("RGB").resize((side, side), PIL.Image.Resampling.LANCZOS)
+
+
 SOCIAL = (1200, 630)
 SHOWN = ("headshot/card", "product/card", "style/watercolour", "background/night")
 
@@ -260,3 +290,4 @@ if __name__ == "__main__":
             strips(built)
         finally:
             built.close()
+    doors()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pipelines.tools import TOOLS
-from pipelines.types import File, Job, Profile, Queued, Result, Step
+from pipelines.types import File, Job, Profile, Queued, Result, Step, Tool
 from ui import home, words
+from ui.tab import TILES
 
 JOB = Job(
     id="job-1", tool="headshot", params={"photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": None,
@@ -64,6 +67,47 @@ def test_home_shows_every_promised_tool_and_links_only_what_is_there() -> None:
         assert row.title in text
         assert f'href="#{row.id}"' not in text
     assert home.BANNER in text
+
+
+PROMISED = {
+    "headshot": ("AI-powered generation", "Consistent character", "Photorealism", "High resolution",
+                 "Maintains ethnicity", "Nude tones", "Zoom out"),
+    "product": ("Commercial quality", "Clean backgrounds", "Multiple angles", "High resolution", "Brand consistency"),
+    "background": ("Custom environments", "Seamless blending", "Any style or theme", "High resolution", "Fast"),
+    "style": ("Artistic filters", "Multiple styles", "Preserves details", "Creative control", "Batch"),
+    "character": ("Unique designs", "Customizable traits", "Multiple poses", "Consistent style", "Commercial use"),
+    "fashion": ("Lifestyle imagery", "Brand alignment", "Model variety", "Seasonal themes", "High-fashion looks"),
+    "business": ("Professional settings", "Corporate style", "Team photos", "Office environments",
+                 "Brand consistency"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.id in PROMISED], ids=lambda tool: tool.id)
+def test_every_promised_tick_is_on_its_card(tool: Tool) -> None:
+    said = [*tool.strengths, *(words for words, _ in tool.with_model)]
+    for tick in PROMISED[tool.id]:
+        assert any(words.startswith(tick) for words in said), tick
+
+
+def test_nothing_that_needs_a_model_is_said_to_be_here() -> None:
+    text = home.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    assert "<li class=gpu>Model variety<em>GPU</em></li>" in text
+    here = re.findall(r"<li>([^<]*)<em>here</em></li>", text)
+    assert len(here) > 60
+    assert [words for words in here if re.search(r"\b(GPU|model)\b", words, re.I)] == []
+    drawn = home.page(TOOLS, Profile("big", {"edit": "a", "control": "b"}, "Big"))
+    assert "<li>Model variety<em>here</em></li>" in drawn
+
+
+def test_every_card_has_its_picture_and_every_cross_that_stays_is_a_limit() -> None:
+    text = home.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    cards = text.split('<li class="dbx-card')[1:]
+    assert len(cards) == len(TOOLS) + 2
+    for card in cards:
+        (source,) = re.findall(r'<img src="([^"]+)" alt="[^"]+', card)
+        assert (TILES.parent.parent / source).stat().st_size < 40_000
+    for card in (card for card in cards if "#batch" in card or "#api" in card):
+        assert card.split('aria-label="Limits"')[1].count("<li>") == 2
 
 
 def test_a_tool_is_no_longer_coming_once_it_is_there() -> None:

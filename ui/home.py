@@ -44,7 +44,9 @@ COMING: tuple[Coming, ...] = (
 )  # fmt: skip
 
 BATCH_TICKS = ("Multiple images", "Automated workflow", "Consistent results", "Time efficient", "Bulk operations")
+BATCH_LIMITS = ("Less to choose for each row than on a tool's tab", "People's own pictures go first in the queue")
 API_TICKS = ("Developer friendly", "Custom integration", "Scalable", "Real-time", "Documentation")
+API_LIMITS = ("Setting up takes a key and a few lines of code", "Each key may have its bounds")
 
 
 def header() -> str:
@@ -74,27 +76,27 @@ def banner(profile: Profile) -> str:
 
 def _card(tool: Tool, profile: Profile) -> str:
     badge = '<span class="dbx-badge">Popular</span>' if tool.popular else ""
-    limits = "".join(f"<li>{escape(limit)}</li>" for limit in tool.limits)
-    more = f'<ul class="dbx-limits" aria-label="Limits">{limits}</ul>' if limits else ""
     return (
         f'<li class="dbx-card">{_picture(tool)}<div><h3><a href="#{tool.id}">{escape(tool.title)}</a>{badge}</h3>'
-        f"<p>{escape(tool.summary)}</p>{_ticks(tool.strengths, there(tool, profile))}{more}</div></li>"
+        f"<p>{escape(tool.summary)}</p>{_ticks(tool.strengths, there(tool, profile))}{_limits(tool.limits)}</div></li>"
     )
 
 
 def _batch_card() -> str:
     return (
-        '<li class="dbx-card plain"><div><h3><a href="#batch">Batch Processing</a></h3>'
+        f'<li class="dbx-card">{_image("batch/card", "Nine results of one batch")}'
+        '<div><h3><a href="#batch">Batch Processing</a></h3>'
         "<p>A folder, a ZIP or a table of pictures, one set of rules, no waiting at the screen.</p>"
-        f"{_ticks(BATCH_TICKS)}</div></li>"
+        f"{_ticks(BATCH_TICKS)}{_limits(BATCH_LIMITS)}</div></li>"
     )
 
 
 def _api_card() -> str:
     return (
-        '<li class="dbx-card plain"><div><h3><a href="#api">API Access</a></h3>'
+        f'<li class="dbx-card">{_image("api/card", "A request, and the picture that it is answered with")}'
+        '<div><h3><a href="#api">API Access</a></h3>'
         "<p>Every tool over HTTP, with the shape OpenAI's clients already speak: address, keys and working code.</p>"
-        f"{_ticks(API_TICKS)}</div></li>"
+        f"{_ticks(API_TICKS)}{_limits(API_LIMITS)}</div></li>"
     )
 
 
@@ -108,6 +110,11 @@ def _coming_card(row: Coming) -> str:
 def there(tool: Tool, profile: Profile) -> tuple[tuple[str, bool], ...]:
     """What a tool does beside its strengths where a model draws, and whether this studio's profile has that model."""
     return tuple((words, verb in profile.specs) for words, verb in tool.with_model)
+
+
+def _limits(limits: Sequence[str]) -> str:
+    rows = "".join(f"<li>{escape(limit)}</li>" for limit in limits)
+    return f'<ul class="dbx-limits" aria-label="Limits">{rows}</ul>' if rows else ""
 
 
 def _ticks(strengths: Sequence[str], drawn: Sequence[tuple[str, bool]] = (), *, planned: bool = False) -> str:
@@ -127,6 +134,8 @@ def _picture(tool: Tool) -> str:
     """A result made by the tool: its own card picture, else its first preset's tile."""
     looks = [value for row in fields_of(tool.params) if row.tiles for _, value in row.options]
     found = next((name for name in ("card", *looks) if (TILES / tool.id / f"{name}.webp").exists()), None)
-    if found is None:
-        return ""
-    return f'<img src="{TILES_URL}/{tool.id}/{found}.webp" alt="Made with {escape(tool.title)}" loading="lazy">'
+    return "" if found is None else _image(f"{tool.id}/{found}", f"Made with {tool.title}")
+
+
+def _image(name: str, alt: str) -> str:
+    return f'<img src="{TILES_URL}/{name}.webp" alt="{escape(alt)}" loading="lazy">'

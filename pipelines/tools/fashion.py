@@ -363,9 +363,9 @@ TOOL = Tool(
         "Brand alignment",
         "Cover layout",
         "PDF",
-        "Model variety and poses, with a GPU model",
     ),
     limits=("Without a GPU model it dresses nobody: the clothes are the photo's",),
+    with_model=(("Model variety", "edit"), ("Poses", "control")),
     person=True,
     examples=("astronaut", "hopper", "coffee"),
 )

@@ -288,10 +288,16 @@ TOOL = Tool(
         "High resolution",
         "Maintains ethnicity",
         "Nude tones",
+        "Zoom out, as far as the photo goes",
     ),
     limits=("New outfits and expressions need a GPU model",),
     person=True,
     popular=True,
-    with_model=(("New outfits", "edit"), ("New expressions", "edit")),
+    with_model=(
+        ("AI-powered generation", "edit"),
+        ("New outfits", "edit"),
+        ("New expressions", "edit"),
+        ("Zoom out beyond the photo", "inpaint"),
+    ),
     examples=("astronaut", "hopper"),
 )

@@ -187,6 +187,7 @@ TOOL = Tool(
         "Creative control",
         "Style from a picture",
         "Face lock",
+        "Batch",
     ),
     limits=("Redraws what is there; styles in words need a GPU model",),
     with_model=(("Styles in words", "image"),),

@@ -49,6 +49,32 @@ def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, house: Thea
     expect(page.locator("#headshot-consent input")).to_be_checked()
 
 
+def two_people(folder: Path) -> Path:
+    """One photo with two faces, made of two of ours."""
+    with PIL.Image.open(EXAMPLES / "astronaut.jpg") as left, PIL.Image.open(EXAMPLES / "hopper.jpg") as right:
+        pair = [picture.convert("RGB") for picture in (left, right)]
+    pair = [picture.resize((round(512 * picture.width / picture.height), 512)) for picture in pair]
+    both = PIL.Image.new("RGB", (sum(picture.width for picture in pair), 512))
+    both.paste(pair[0], (0, 0))
+    both.paste(pair[1], (pair[0].width, 0))
+    both.save(folder / "both.png")
+    return folder / "both.png"
+
+
+def test_several_people_are_business_photos_and_a_draft_opens_there(page: Page, house: Theatre, tmp_path: Path) -> None:
+    drop(page, house, two_people(tmp_path))
+    page.locator("#home-consent input").check()
+    expect(stage(page, "home")).to_contain_text("Several people. Business photos")
+    expect(page.locator("#home-open-3")).to_be_enabled()
+    pictures = {image.get_attribute("src") for image in page.locator("#home-drafts img").all()}
+    assert len(pictures) == 3
+    page.locator("#home-open-1").click()
+    expect(page).to_have_url(f"{house.url}/#business")
+    expect(page.locator("#business-photos img")).to_have_count(1)
+    expect(page.locator("#business-consent input")).to_be_checked()
+    expect(stage(page, "business")).to_contain_text("Draft,")
+
+
 def test_a_page_that_is_opened_asks_once_and_then_listens(page: Page, house: Theatre) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
