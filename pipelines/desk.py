@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 import uuid
@@ -28,7 +29,15 @@ from pipelines.parts.ingest import Ingest
 from pipelines.parts.reports import Reports
 from pipelines.parts.seal import Seal
 from pipelines.parts.wording import objection
-from pipelines.parts.write import COMPUTED_SOURCE, source_named
+from pipelines.parts.write import (
+    COLLECTION_SOURCE,
+    COMPUTED_SOURCE,
+    SIGNED_AS,
+    encode,
+    packet,
+    read_receipt,
+    source_named,
+)
 from pipelines.settings import Settings
 from pipelines.tools import HELPERS, TOOLS, tool
 from pipelines.types import (
@@ -47,6 +56,8 @@ from pipelines.types import (
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 PAST_KEPT = "This picture carries content credentials; what is made from it names them as its origin."
+MAX_ARCHIVE = 256_000_000
+"""Bytes of a ZIP that is signed as a whole: signing holds it in memory, and takes a second for each 130 MB."""
 MADE_HERE = ("result", "matte")
 CHARACTER = "character"
 PASSPORT = ("character", "preset", "art", "prompt", "name", "colour", "behind_colour", "reference")
@@ -105,7 +116,7 @@ class Desk:
         past = self._ingest.past(data) if provenance.MARK in data else None
         if past is None:
             return ()
-        self.files.keep_past(file_id, owner, past)
+        self.files.keep_past(file_id, owner, past, self._ingest.past(data, placed=True))
         return (PAST_KEPT,)
 
     def verify(self, data: bytes) -> provenance.Said:
@@ -122,12 +133,26 @@ class Desk:
 
         For doors that hand over a copy where somebody may take it for the result.
         """
-        if info.role not in MADE_HERE:
-            return copy
-        whole = info.path.read_bytes()
+        return self._derived(copy, mime, info, info.path.read_bytes()) if info.role in MADE_HERE else copy
+
+    def _derived(self, data: bytes, mime: str, info: FileInfo, whole: bytes) -> bytes:
+        """`data` signed, with the file that it was made from, `whole`, as its parent."""
         parent = provenance.Ingredient(provenance.PHOTO, info.sha256, provenance.past(whole))
-        source = source_named(provenance.source_of(whole)) or COMPUTED_SOURCE  # a matte names none: it is computed
-        return provenance.sign(copy, mime, provenance.Made(source, photo=parent), self._seal.pair())
+        made = provenance.Made(_source_of(whole), photo=parent)
+        return provenance.sign(data, mime, made, self._seal.pair())
+
+    def sign_archive(self, path: Path) -> bool:
+        """Sign a ZIP of what was made here, in place; False where it is too large for that: its files are signed."""
+        if path.stat().st_size > MAX_ARCHIVE:
+            return False
+        part, made = path.with_name(f"{path.name}.signed"), provenance.Made(COLLECTION_SOURCE)
+        try:
+            with path.open("rb") as data, part.open("w+b") as out:
+                provenance.sign_stream(data, out, SIGNED_AS["zip"], made, self._seal.pair())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        return True
 
     def report(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
         """Write down that somebody points at a picture or a refusal; `reason` is one of `reports.REASONS`.
@@ -156,10 +181,13 @@ class Desk:
             raise BadInput("Only a finished character can be kept.", param="job")
         made = [file for file in row.result.files if file.role == "result"]
         mattes = [file for file in row.result.files if file.role == "matte"]
-        image = self.files.open(made[0].id)
+        image, info = self.files.open(made[0].id), self.files.info(made[0].id, owner)
         if image.shape[2] == 3 and mattes:
             image = np.dstack([image, self.files.open(mattes[0].id)[..., 0]])
-        picture = self.files.add(image, owner, "upload")
+        whole = info.path.read_bytes()
+        said = packet(_source_of(whole), read_receipt(whole) or {})
+        data = self._derived(encode(image, "png", said), "image/png", info, whole)
+        picture = self.files.add_encoded(data, image, "png", owner, "result")
         params = {name: value for name, value in row.result.receipt["params"].items() if name in PASSPORT and value}
         return self.kept.keep(owner, "character", name, {"params": params, "picture": picture})
 
@@ -284,6 +312,10 @@ class Desk:
         if all(self.files.is_example(file_id) for file_id in flat):
             return None
         raise Refused(CONSENT, code="consent_required", param="consent")
+
+
+def _source_of(whole: bytes) -> str:
+    return source_named(provenance.source_of(whole)) or COMPUTED_SOURCE  # a matte names none: it is computed
 
 
 def either(params: type[Params], name: str) -> str:

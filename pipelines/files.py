@@ -113,17 +113,23 @@ class Files:
         self._record(file_id, owner, role, "jsonl", path, 0, 0, digest)
         return file_id
 
-    def keep_past(self, file_id: str, owner: str, past: bytes) -> None:
-        """Keep what an upload said of itself. It belongs to this owner alone: the same pixels may have other pasts."""
-        self.write(self._past(file_id, owner), past)
+    def keep_past(self, file_id: str, owner: str, past: bytes, placed: bytes | None = None) -> None:
+        """Keep what an upload said of itself, as the photo that is worked on and as one that is `placed` beside it.
 
-    def past(self, file_id: str, owner: str) -> bytes | None:
+        It belongs to this owner alone: the same pixels may have other pasts.
+        """
+        self.write(self._past(file_id, owner), past)
+        if placed is not None:
+            self.write(self._past(file_id, owner, placed=True), placed)
+
+    def past(self, file_id: str, owner: str, *, placed: bool = False) -> bytes | None:
         """What this owner's upload said of itself, see `keep_past`."""
-        path = self._past(file_id, owner)
+        path = self._past(file_id, owner, placed=placed)
         return path.read_bytes() if path.exists() else None
 
-    def _past(self, file_id: str, owner: str) -> Path:
-        return self.root / f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}.c2pa"
+    def _past(self, file_id: str, owner: str, *, placed: bool = False) -> Path:
+        ending = "-placed.c2pa" if placed else ".c2pa"
+        return self.root / f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}{ending}"
 
     def write(self, path: Path, data: bytes, *, later: bool = False) -> None:
         """Write beside and move into place, so that no half file is ever seen. Raises `disk_full`."""
@@ -240,7 +246,8 @@ class Files:
         with self._lock:
             self._db.execute("DELETE FROM files WHERE id = ? AND owner = ?", (file_id, owner))
             left = self._db.execute("SELECT 1 FROM files WHERE id = ?", (file_id,)).fetchone()
-        self._past(file_id, owner).unlink(missing_ok=True)
+        for placed in (False, True):
+            self._past(file_id, owner, placed=placed).unlink(missing_ok=True)
         if left is None:
             self.forget(file_id)
 

@@ -46,6 +46,7 @@ from pipelines.types import (
     Placed,
     Render,
     Result,
+    Scenery,
     Subject,
     Verb,
 )
@@ -86,17 +87,20 @@ class Memo:
 
 @dataclass(eq=False)
 class Work:
-    """What went into pictures: the models that were used, what edit models made of what, and what models had to say."""
+    """What went into pictures: the models that were used, what edit models made of what, what models had to
+    say, and what built-in scenes are."""
 
     used: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
     edits: list[Edit] = field(default_factory=list[Edit])
     notices: list[str] = field(default_factory=list[str])
+    scenery: set[Scenery] = field(default_factory=set[Scenery])
 
     def add(self, more: Work) -> None:
         """This work and `more`."""
         self.used |= more.used
         self.edits += more.edits
         self.notices += more.notices
+        self.scenery |= more.scenery
 
     @property
     def nbytes(self) -> int:
@@ -255,7 +259,7 @@ class JobStudio:
         stays = render.verb == "edit" and render.images and not render.anew
         made = self._settled(render.images[0], drawn) if stays else drawn
         # Here and not by the tools, so that none can leave out that memory gave out or a picture had slid.
-        self._took(Work(notices=list(made.notices)))
+        self._took(Work(notices=list(made.notices), scenery={drawn.scenery} if drawn.scenery else set()))
         return made
 
     def _settled(self, source: Image, drawn: Images) -> Images:
@@ -414,7 +418,13 @@ class JobStudio:
 
     def _made(self, draft: Draft) -> dict[str, bool]:
         """What made the pixels, as `source_type` asks it."""
-        return {"generative": self._invented(), "subject": _photographed(draft), "computed": draft.computed}
+        scenery, alone = self._works[0].scenery, not self._pictures()
+        return {
+            "generative": self._invented(),
+            "subject": _photographed(draft),
+            "computed": draft.computed or (alone and bool(scenery) and scenery <= {"plain", "computed"}),
+            "synthetic": bool(scenery & {"computed", "mixed"}),
+        }
 
     def _named(self, word: str, format: str) -> str:
         return f"{self.job.tool}-{word}.{ENDING.get(format, format)}"
@@ -449,14 +459,19 @@ class JobStudio:
         made = Made(
             source,
             photo=Ingredient(PHOTO, photo["sha256"], self._past(photo["id"])) if photo else None,
-            placed=tuple(Ingredient(f"{row['param']}-{n}", row["sha256"]) for n, row in enumerate(placed, 1)),
+            placed=tuple(
+                Ingredient(f"{row['param']}-{n}", row["sha256"], self._past(row["id"], placed=True))
+                for n, row in enumerate(placed, 1)
+            ),
         )
         return sign(data, SIGNED_AS[format], made, self._seal.pair())
 
-    def _past(self, file_id: str) -> bytes | None:
-        """What the photo said of itself when it came in; a picture that was made here says it in its file."""
+    def _past(self, file_id: str, *, placed: bool = False) -> bytes | None:
+        """What a picture said of itself when it came in; one that was made here says it in its file."""
         info = self._files.info(file_id, self.job.owner)
-        return past(info.path.read_bytes()) if info.role == "result" else self._files.past(file_id, self.job.owner)
+        if info.role == "result":
+            return past(info.path.read_bytes(), placed)
+        return self._files.past(file_id, self.job.owner, placed=placed)
 
     def _file(self, file_id: str, role: Any) -> File:
         info = self._files.info(file_id, self.job.owner)

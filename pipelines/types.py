@@ -496,13 +496,20 @@ class ModelStep:
     preview: Callable[[], Image] | None = None
 
 
+Scenery = Literal["plain", "computed", "photographed", "mixed"]
+
+
 @dataclass(frozen=True)
 class Images:
-    """What a model drew. `notices` says, say, which scene was taken and why; `alphas` what of each is figure."""
+    """What a model drew. `notices` says, say, which scene was taken and why; `alphas` what of each is figure.
+
+    `scenery` says what a built-in scene is: one colour, computed, a photograph, or a photograph with computed parts.
+    """
 
     images: tuple[Image, ...]
     notices: tuple[str, ...] = ()
     alphas: tuple[Alpha, ...] = ()
+    scenery: Scenery | None = None
 
 
 @dataclass(frozen=True)

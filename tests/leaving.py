@@ -7,6 +7,7 @@ A door takes an open studio and what to ask for, and gives the files that came o
 from __future__ import annotations
 
 import base64
+import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,14 +15,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import c2pa
 import gradio_client
 import httpx
+import PIL.Image
 
 from tests.serving import until
 
 Values = dict[str, Any]
 PICTURE_HEADS = ("/9j/", "iVBORw0KGgo", "UklGR", "AAAAIGZ0eXA")
 """How pictures and films begin in base64."""
+
+
+def standing(data: bytes, mime: str) -> str:
+    """What `c2pa-python` says, which knows nothing of us."""
+    try:
+        with c2pa.Reader(mime, io.BytesIO(data)) as reader:
+            return reader.get_validation_state() or ""
+    except c2pa.C2paError:
+        return "unreadable"
 
 
 class Refused(Exception):
@@ -101,6 +113,23 @@ def images(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
     yield Out(visitor.http.get(link).content, "image/png", link.split("/")[-2])
 
 
+def edits(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """The images API with a picture of the caller's own."""
+    out = io.BytesIO()
+    PIL.Image.linear_gradient("L").convert("RGB").save(out, "PNG")
+    files = {"image": ("a.png", out.getvalue(), "image/png")}
+    answer = visitor.http.post("/v1/images/edits", data=_openai(tool, values), files=files)
+    yield Out(base64.b64decode(_ok(answer).json()["data"][0]["b64_json"]), "image/png")
+
+
+def passport(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """A character that is kept, and its passport."""
+    made = _ok(visitor.http.post("/v1/tools/character", json=values)).json()
+    kept = _ok(visitor.http.post("/v1/characters", json={"job": made["id"], "name": "Mira"})).json()
+    told = _ok(visitor.http.get(f"/v1/characters/{kept['id']}/passport")).json()
+    yield Out(base64.b64decode(told["picture"].partition(",")[2]), "image/png")
+
+
 def images_streamed(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
     """The images API with partial pictures on the way."""
     body = {**_openai(tool, values), "stream": True, "partial_images": 2}
@@ -165,4 +194,6 @@ def shared(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
 
 
 Door = Callable[[Visitor, str, Values], Iterator[Out]]
-DOORS: tuple[Door, ...] = (rest, stream, job, images, images_streamed, batch, agent, named, shared)
+DOORS: tuple[Door, ...] = (
+    rest, stream, job, images, edits, images_streamed, batch, agent, named, shared, passport,
+)  # fmt: skip

@@ -36,8 +36,10 @@ from pipelines.batch.reading import read
 from pipelines.batch.shelf import Folder, Zip, checked
 from pipelines.files import pixels_sha256
 from pipelines.parts.ingest import MAX_BYTES
+from pipelines.parts.write import SIGNED_AS
 from pipelines.tools import TOOLS
 from pipelines.types import BadInput, NotFound, OutOfMemory, StudioError, Tool
+from tests.leaving import standing
 from tests.rows import OWNER, Room, picture, room
 from tests.serving import until
 
@@ -593,9 +595,11 @@ def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Room,
     save_zip(here.batches, batch.id, tmp_path / "out.zip")
     with zipfile.ZipFile(tmp_path / "out.zip") as out:
         assert out.testzip() is None
-        assert sorted(out.namelist()) == ["00001-x.png", "00002-SUM-A1.png", MANIFEST]
+        names = [name for name in out.namelist() if not name.startswith("META-INF/")]
+        assert sorted(names) == ["00001-x.png", "00002-SUM-A1.png", MANIFEST]
         table = out.read(MANIFEST).decode("utf-8-sig")
     assert [row["id"] for row in csv.DictReader(io.StringIO(table))] == ["../../x", "'+SUM(A1)"]
+    assert standing((tmp_path / "out.zip").read_bytes(), SIGNED_AS["zip"]) == "Valid"
     assert not list(tmp_path.glob(".part*"))
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import c2pa
 import httpx
 import pytest
 
 from pipelines.models import weights
 from pipelines.models.families.nsfw import OpenNsfw
 from pipelines.settings import Settings
-from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, prompt
-from tests.leaving import DOORS, PICTURE_HEADS, Door, Refused, Visitor
+from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, prompt
+from tests.leaving import DOORS, PICTURE_HEADS, Door, Refused, Visitor, standing
 from tests.pages import opened
 from tests.serving import Served
 from tests.watching import noisy
@@ -31,6 +29,7 @@ class Form(Params):
     prompt: str = prompt("Words", "Any.")
     size: int = number("Size", "Side.", SIDE, ge=32, le=4096)
     format: str = choice("File", "Kind.", "png")
+    photo: str | None = picture("Photo", "Any.")
 
 
 def _run(params: Form, studio: Studio, emit: Emit) -> Draft:
@@ -39,13 +38,13 @@ def _run(params: Form, studio: Studio, emit: Emit) -> Draft:
     return Draft(images=(noisy(SIDE, SIDE, seed=9),), exact=False)
 
 
-TOOL = Tool("background", "Background Generator", "For tests.", Form, _run)
+TOOLS = tuple(Tool(name, name.title(), "For tests.", Form, _run) for name in ("background", "character"))
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served]]:
     root = tmp_path_factory.mktemp("leaving")
-    with opened(root, Settings(data=root), (TOOL,)) as (url, house, _):
+    with opened(root, Settings(data=root), TOOLS) as (url, house, _):
         yield url, house
 
 
@@ -53,15 +52,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Serve
 def visitor(house: tuple[str, Served]) -> Iterator[Visitor]:
     with httpx.Client(base_url=house[0], timeout=60) as http:
         yield Visitor(http, house[0])
-
-
-def standing(data: bytes, mime: str) -> str:
-    """What `c2pa-python` says, which knows nothing of us."""
-    try:
-        with c2pa.Reader(mime, io.BytesIO(data)) as reader:
-            return reader.get_validation_state() or ""
-    except c2pa.C2paError:
-        return "unreadable"
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
@@ -105,7 +95,7 @@ def test_where_the_gate_is_missing_crashes_or_blocks_nothing_leaves_by_any_door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     fault(monkeypatch, tmp_path)
-    with opened(tmp_path, Settings(data=tmp_path), (TOOL,)) as (url, house, _), httpx.Client(base_url=url) as http:
+    with opened(tmp_path, Settings(data=tmp_path), TOOLS) as (url, house, _), httpx.Client(base_url=url) as http:
         http.timeout = httpx.Timeout(60)
         before = sorted(path.name for path in house.desk.files.root.iterdir())
         for door in DOORS:

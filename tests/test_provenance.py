@@ -22,7 +22,7 @@ from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
 from pipelines.models.profiles import choose
-from pipelines.parts import sniff
+from pipelines.parts import provenance, sniff
 from pipelines.parts.exports import animation, film, pages
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.provenance import Ingredient, Made, Said, past, sign, verify
@@ -266,7 +266,7 @@ def test_every_file_of_a_job_verifies_as_ours(room: Room, format: Any) -> None:
     for data in room.served(result):
         assert room.desk.verify(data).credentials == "ours"
     first = room.desk.verify(room.served(result)[0])
-    assert (first.source, first.parents) == ("compositeCapture", ("photo",))
+    assert (first.source, first.parents) == ("compositeSynthetic", ("photo",)), "a grey paper is computed"
     assert first.receipt is not None
     assert first.receipt["tool"] == "headshot"
 
@@ -293,6 +293,55 @@ def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(room: R
     (parent,) = manifest(data)["ingredients"]
     assert parent["active_manifest"]
     assert room.desk.files.past(file_id, "bob") is None
+
+
+@pytest.mark.parametrize(
+    ("values", "photo", "source"),
+    [
+        ({"preset": "studio-grey"}, "", "algorithmicMedia"),
+        ({"preset": "forest"}, "", "compositeCapture"),
+        ({"preset": "studio-grey"}, "hopper", "compositeSynthetic"),
+        ({"preset": "forest"}, "hopper", "compositeCapture"),
+        ({"prompt": "oak"}, "coffee", "compositeSynthetic"),
+    ],
+)
+def test_computed_scenery_is_told_apart_from_photographs(
+    room: Room, values: dict[str, str], photo: str, source: str
+) -> None:
+    own = {"photo": room.photos[photo]} if photo else {}
+    data = room.served(room.make("background", size=256, **values, **own))[0]
+    assert room.desk.verify(data).source == source
+    actions = manifest(data)["assertions"][0]["data"]["actions"]
+    assert [each["digitalSourceType"].split("/")[-1] for each in actions if "digitalSourceType" in each] == [source]
+
+
+def test_every_picture_that_went_in_keeps_its_past(room: Room, tmp_path: Path) -> None:
+    def upload(seed: int) -> str:
+        data = sign(encode(noisy(64, 80, seed=seed), "png", b""), "image/png", Made(CAPTURE), Seal(tmp_path).pair())
+        return room.desk.take(data, "ann")[0]
+
+    made = room.make("background", prompt="oak", size=256).files[0].id  # what was made here has a past in its file
+    for tool, values in (
+        ("style", {"photo": upload(1), "reference": upload(2), "size": 256}),
+        ("background", {"photo": room.photos["coffee"], "backdrop": upload(3), "preset": "my-backdrop", "size": 256}),
+        ("kit", {"photo": upload(1), "logo": made, "preset": "post"}),
+        ("kit", {"photo": upload(1), "logo": upload(1), "preset": "post"}),
+    ):
+        data = room.served(room.make(tool, **values))[0]
+        assert room.desk.verify(data).credentials == "ours"
+        rows = {row["relationship"]: row.get("active_manifest") for row in manifest(data)["ingredients"]}
+        assert rows["componentOf"], tool
+        assert bool(rows["parentOf"]) == (tool != "background"), "an example says nothing of itself"
+
+
+def test_pasts_that_together_are_too_large_are_left_out(seal: Seal, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = past(signed(seal, "png"), True)
+    assert kept is not None
+    monkeypatch.setattr(provenance, "MAX_PARENT", len(kept) + 10)
+    two = (Ingredient("a-1", "00", kept), Ingredient("b-2", "11", past(signed(seal, "jpeg"), True)))
+    rows = manifest(sign(written("png"), "image/png", Made(CAPTURE, placed=two), seal.pair()))["ingredients"]
+    assert [bool(row.get("active_manifest")) for row in rows] == [False, True]
+    assert {row["title"] for row in rows} >= {"b-2"}
 
 
 def test_what_was_made_here_stays_the_parent_of_what_is_made_of_it(room: Room) -> None:

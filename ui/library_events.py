@@ -287,6 +287,7 @@ class LibraryEvents:
                         out.write(self.desk.files.path(file.id), f"{place:03d}-{_name(row, file, number)}")
                     except (NotFound, FileNotFoundError):  # deleted since
                         continue
+        self.desk.sign_archive(path)
 
     def _picked(self, seat: Seat, request: gr.Request) -> list[Row]:
         return [row for job_id in seat.picked if (row := self._own(job_id, request)) is not None]

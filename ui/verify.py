@@ -29,7 +29,8 @@ _STANDING = {
     "none": "It carries no content credentials. They are easily lost on the way: this proves nothing.",
 }
 _SOURCES = {
-    "compositeCapture": "put together from photographs and rendered scenes; no generative model drew",
+    "compositeCapture": "put together from photographs; no generative model drew",
+    "compositeSynthetic": "photographs with computed scenery; no generative model drew",
     "compositeWithTrainedAlgorithmicMedia": "a photograph together with what a generative model drew",
     "trainedAlgorithmicMedia": "drawn by a generative model",
     "algorithmicMedia": "computed by a fixed rule",

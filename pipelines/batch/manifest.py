@@ -119,7 +119,7 @@ def linked(path: Path, part: Path) -> None:
 
 
 def save_zip(batches: Batches, batch_id: str, path: Path) -> None:
-    """Pictures and manifest as one ZIP, written beside and moved; pictures are packed as they are."""
+    """Pictures and manifest as one ZIP, written beside, signed and moved; pictures are packed as they are."""
 
     def write(part: Path) -> None:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as out:
@@ -128,8 +128,9 @@ def save_zip(batches: Batches, batch_id: str, path: Path) -> None:
             table = part.with_name(f"{part.name}.csv")
             try:
                 save_manifest(batches, batch_id, table)
-                out.write(table, MANIFEST, zipfile.ZIP_DEFLATED)
+                out.write(table, MANIFEST)  # stored as well: what is packed tight cannot be signed
             finally:
                 table.unlink(missing_ok=True)
+        batches.desk.sign_archive(part)
 
     beside(path, write)

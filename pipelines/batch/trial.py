@@ -71,7 +71,7 @@ class _Nowhere(Files):
             self.known.add(self._files.info(file_id, owner).id)
         return file_id
 
-    def keep_past(self, file_id: str, owner: str, past: bytes) -> None:
+    def keep_past(self, file_id: str, owner: str, past: bytes, placed: bytes | None = None) -> None:
         return
 
     def info(self, file_id: str, owner: str | None = None) -> FileInfo:

@@ -78,9 +78,9 @@ class Ingest:
         pixels = np.frombuffer(outcome.pixels, np.uint8).copy()
         return Ingested(pixels.reshape(outcome.height, outcome.width, outcome.channels), outcome.notices)
 
-    def past(self, data: bytes) -> bytes | None:
+    def past(self, data: bytes, placed: bool = False) -> bytes | None:
         """What a picture's own content credentials say, see `provenance.past`. Raises `BadInput`."""
-        return self._outcome(provenance.past, data)
+        return self._outcome(provenance.past, data, placed)
 
     def said(self, data: bytes, anchor: str) -> provenance.Said:
         """What a picture says about itself, see `provenance.verify`. Raises `BadInput`."""

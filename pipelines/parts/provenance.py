@@ -6,13 +6,14 @@ are read in the door's worker process only (`parts/ingest.py`), so this module i
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from pipelines.parts import boxes, sniff
 
@@ -29,6 +30,7 @@ MAX_PARENT = 4_000_000
 """Bytes of an upload's credentials that are kept; larger ones hold pictures."""
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif", "HEIF": "image/heic"}
 _SOURCE = re.compile(rb"DigitalSourceType(?:>|=[\"'])[^<\"']{0,120}?/([A-Za-z]{1,60})[<\"']")
+_KEPT = re.compile(rb'"archive::ingredient_id":"([a-z0-9-]{1,40})"')
 _RECEIPT = re.compile(rb"<dbx:receipt>([^<]*)</dbx:receipt>")
 
 Credentials = Literal["none", "ours", "valid", "tampered", "unreadable"]
@@ -39,7 +41,10 @@ Credentials = Literal["none", "ours", "valid", "tampered", "unreadable"]
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A picture that went in: a name of its own among them, the SHA-256 of its pixels, and what `past` kept of it."""
+    """A picture that went in: a name of its own among them, the SHA-256 of its pixels, and what `past` kept of it.
+
+    The past of what was placed is another than that of the photo, since its relation is written in it.
+    """
 
     name: str
     sha256: str
@@ -50,7 +55,8 @@ class Ingredient:
 class Made:
     """`source` is the IPTC digital source type, a URI; `photo` is what was worked on, `placed` what went in beside.
 
-    Only the photo's past is told on: C2PA knows one parent.
+    C2PA knows one parent, the photo; the others are components. The past of each is told on, as far as all of them
+    together are no larger than `MAX_PARENT`.
     """
 
     source: str
@@ -60,14 +66,30 @@ class Made:
 
 def sign(data: bytes, mime: str, made: Made, pair: Pair) -> bytes:
     """The file with a signed manifest inside, which must be the last change to it. Its pixels stay as they are."""
+    out = io.BytesIO()
+    sign_stream(io.BytesIO(data), out, mime, made, pair)
+    return out.getvalue()
+
+
+def sign_stream(data: BinaryIO, out: BinaryIO, mime: str, made: Made, pair: Pair) -> None:
+    """The same from file to file; `out` can be read too. The library holds an archive in memory meanwhile."""
     import c2pa
 
+    made = _bounded(made)
     builder = c2pa.Builder(json.dumps(_manifest(made)), context=_context())
-    if made.photo is not None and made.photo.past is not None:
-        builder.add_ingredient_from_archive(io.BytesIO(made.photo.past))
-    out = io.BytesIO()
-    builder.sign(_signer(pair), mime, io.BytesIO(data), out)
-    return out.getvalue()
+    every = (*([made.photo] if made.photo else []), *made.placed)
+    for kept in dict.fromkeys(each.past for each in every if each.past is not None):
+        builder.add_ingredient_from_archive(io.BytesIO(kept))
+    builder.sign(_signer(pair), mime, data, out)
+
+
+def _bounded(made: Made) -> Made:
+    """With no more pasts than a file should carry."""
+    left, placed = MAX_PARENT - len((made.photo.past if made.photo else None) or b""), []
+    for each in made.placed:
+        left -= len(each.past or b"")
+        placed.append(each if left >= 0 else replace(each, past=None))
+    return replace(made, placed=tuple(placed))
 
 
 @lru_cache(maxsize=1)
@@ -87,7 +109,8 @@ def _manifest(made: Made) -> dict[str, Any]:
     else:
         actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [PHOTO]}})
         actions.append({"action": "c2pa.edited", "digitalSourceType": made.source, "softwareAgent": agent})
-    actions += [{"action": "c2pa.placed", "parameters": {"ingredientIds": [each.name]}} for each in made.placed]
+    names = dict.fromkeys(each.name if each.past is None else _named(each.past) for each in made.placed)
+    actions += [{"action": "c2pa.placed", "parameters": {"ingredientIds": [name]}} for name in names]
     return {
         "claim_generator_info": [agent],
         "ingredients": list(_plain(made)),
@@ -100,7 +123,8 @@ def _plain(made: Made) -> Iterator[dict[str, str]]:
     if made.photo is not None and made.photo.past is None:
         yield _row(PHOTO, "parentOf", made.photo.sha256)
     for each in made.placed:
-        yield _row(each.name, "componentOf", each.sha256)
+        if each.past is None:
+            yield _row(each.name, "componentOf", each.sha256)
 
 
 def _row(name: str, relation: str, sha256: str) -> dict[str, str]:
@@ -108,11 +132,17 @@ def _row(name: str, relation: str, sha256: str) -> dict[str, str]:
     return {**row, "instance_id": f"sha256:{sha256}"}
 
 
+def _named(past: bytes) -> str:
+    """The name that `past` wrote into what it kept."""
+    found = _KEPT.search(past)
+    return found[1].decode() if found else PHOTO
+
+
 # ---------------------------------------------------------------- what comes in
 
 
-def past(data: bytes) -> bytes | None:
-    """What an upload says of itself, for `Made.photo`; None where that cannot be read.
+def past(data: bytes, placed: bool = False) -> bytes | None:
+    """What an upload says of itself, for `Made.photo`, or for `Made.placed`; None where that cannot be read.
 
     Holds the manifests, not the picture.
     """
@@ -121,10 +151,11 @@ def past(data: bytes) -> bytes | None:
     try:
         mime = _MIME[sniff.kind(data)]
         builder = c2pa.Builder("{}", context=_context())
-        row = {"title": PHOTO, "label": PHOTO, "relationship": "parentOf"}
+        name = f"placed-{hashlib.sha256(data).hexdigest()[:16]}" if placed else PHOTO
+        row = {"title": name, "label": name, "relationship": "componentOf" if placed else "parentOf"}
         builder.add_ingredient(json.dumps(row), mime, io.BytesIO(data))
         kept = io.BytesIO()
-        builder.write_ingredient_archive(PHOTO, kept)
+        builder.write_ingredient_archive(name, kept)
     except (c2pa.C2paError, sniff.Unfit):
         return None
     return kept.getvalue() if len(kept.getvalue()) <= MAX_PARENT else None

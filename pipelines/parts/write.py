@@ -32,6 +32,8 @@ JPEG_QUALITY = 95
 _SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 COMPUTED_SOURCE = _SOURCE + "algorithmicMedia"
 MATTE_SOURCE = COMPUTED_SOURCE
+COLLECTION_SOURCE = _SOURCE + "composite"
+"""Of several files in one, each of which says its own."""
 
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -44,21 +46,27 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
-def xmp(receipt: dict[str, Any], *, generative: bool, subject: bool, computed: bool = False) -> bytes:
+def xmp(
+    receipt: dict[str, Any], *, generative: bool, subject: bool, computed: bool = False, synthetic: bool = False
+) -> bytes:
     """The XMP packet: what made the pixels (see `source_type`) and the receipt."""
+    return packet(source_type(generative=generative, subject=subject, computed=computed, synthetic=synthetic), receipt)
+
+
+def packet(source: str, receipt: dict[str, Any]) -> bytes:
+    """The same where the URI of what made the pixels is known."""
     packed = json.dumps(receipt, ensure_ascii=True, separators=(",", ":"))
-    source = source_type(generative=generative, subject=subject, computed=computed)
     return _XMP.format(source=source, receipt=escape(packed)).encode()
 
 
-def source_type(*, generative: bool, subject: bool, computed: bool = False) -> str:
+def source_type(*, generative: bool, subject: bool, computed: bool = False, synthetic: bool = False) -> str:
     """The URI of what made the pixels, the same in XMP and in the signed manifest.
 
     `generative`: a generative model drew, and only then it is trained media; `subject`: over or around pixels that
-    were photographed; `computed`: drawn by rules alone.
+    were photographed; `computed`: drawn by rules alone; `synthetic`: something in it was, beside photographs.
     """
     if not generative:
-        return COMPUTED_SOURCE if computed else _SOURCE + "compositeCapture"
+        return COMPUTED_SOURCE if computed else _SOURCE + ("compositeSynthetic" if synthetic else "compositeCapture")
     return _SOURCE + ("compositeWithTrainedAlgorithmicMedia" if subject else "trainedAlgorithmicMedia")
 
 

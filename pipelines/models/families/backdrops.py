@@ -18,7 +18,18 @@ from pipelines.models.families.scenes.fit import apart, white_balanced
 from pipelines.models.families.scenes.light import Linear, developed
 from pipelines.models.families.scenes.rows import Paper, Place, Scene, Surface
 from pipelines.models.families.scenes.words import SCENES, choose, scene
-from pipelines.types import Backdrop, BadInput, Image, Images, ModelSpec, ModelStep, ModelUnavailable, Render, Size
+from pipelines.types import (
+    Backdrop,
+    BadInput,
+    Image,
+    Images,
+    ModelSpec,
+    ModelStep,
+    ModelUnavailable,
+    Render,
+    Scenery,
+    Size,
+)
 
 __all__ = ["SCENES", "Backdrops", "choose", "load", "scene", "size_of", "specs"]
 
@@ -61,7 +72,7 @@ class Backdrops:
             images.append(image)
             notices.extend(note for note in said if note not in notices)
             on_step(ModelStep(index + 1, len(render.seeds), lambda image=image: image))
-        return Images(tuple(images), tuple(notices))
+        return Images(tuple(images), tuple(notices), scenery=_scenery(row, asked))
 
     def close(self) -> None:
         """Lets go of the panoramas."""
@@ -96,7 +107,7 @@ class Backdrops:
     def _place(self, look: Place, asked: Backdrop, size: Size, variant: int, seed: int) -> Linear:
         """A person stands in a place; a product stands on a table before it, lit by what the place has."""
         seen = places.place(look, self._panorama(look.file), asked, size, variant, seed)
-        if asked.subject != "product" or asked.floor is None or asked.floor > STANDS:
+        if not _on_table(asked):
             return seen
         return surfaces.tabletop(look.table, seen, asked, size, variant, seed)
 
@@ -105,6 +116,18 @@ class Backdrops:
         if found is None:
             found = self._panoramas[name] = panorama.read(_verified(name, self._sha256))
         return found
+
+
+def _on_table(asked: Backdrop) -> bool:
+    return asked.subject == "product" and asked.floor is not None and asked.floor <= STANDS
+
+
+def _scenery(row: Scene, asked: Backdrop) -> Scenery:
+    if asked.picture is not None:
+        return "photographed"
+    if isinstance(row.look, Place):
+        return "mixed" if _on_table(asked) or row.look.lamps else "photographed"
+    return "plain" if isinstance(row.look, Paper) and row.look.flat else "computed"
 
 
 def _chosen(asked: Backdrop, render: Render) -> tuple[Scene, list[str]]:
