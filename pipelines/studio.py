@@ -87,8 +87,7 @@ class Memo:
 
 @dataclass(eq=False)
 class Work:
-    """What went into pictures: the models that were used, what edit models made of what, what models had to
-    say, and what built-in scenes are."""
+    """What went into pictures: models that were used, what edit models made of what, what was said, kinds of scenes."""
 
     used: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
     edits: list[Edit] = field(default_factory=list[Edit])
