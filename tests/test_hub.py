@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import os
 import re
 import socket
 import threading
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from pipelines.engines import hub
 from pipelines.engines.hub import Downloads, Progress, reachable
 from pipelines.models import allowed, checkpoint, lora
 from pipelines.models.families import driver
@@ -51,6 +53,13 @@ def test_a_hub_that_does_not_answer_costs_no_more_than_its_seconds():
         start = time.monotonic()
         assert not reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1.0)
         assert time.monotonic() - start < 2.0
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "DESIGNERBOX_AUTH", "MY_PW", "PATH"])
+def test_whoever_asks_for_the_hub_is_told_no_secret(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setattr(hub, "_PROBE", "import os, sys; sys.exit(sys.argv[1] in os.environ)")
+    monkeypatch.setenv(name, os.environ.get(name, "hf_thisIsNobodysTokenAtAll"))
+    assert reachable(name, seconds=20) == (name != "PATH")
 
 
 def test_a_hub_that_refuses_the_connection_is_not_reachable():

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pipelines.models import allowed
 from pipelines.models.families import driver
 from pipelines.models.profiles import hub
+from pipelines.parts import bare
 from pipelines.types import ModelSpec, ModelUnavailable
 
 log = logging.getLogger("designerbox")
@@ -31,16 +32,25 @@ except urllib.error.HTTPError:
 """
 
 
+# How a network is left, and whom to believe outside; SYSTEMROOT is Windows's, which opens no socket without it.
+_WAY_OUT = (
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "SYSTEMROOT",
+)  # fmt: skip
+
+
 def reachable(url: str = "", seconds: float = 3.0) -> bool:
     """Whether the hub answers within `seconds`, with whatever status. Honours HF_ENDPOINT and HF_HUB_OFFLINE.
 
     The question is put in a process of its own: looking up a name can hang for half a minute and takes no time limit.
+    It asks as nobody, so it is told no token.
     """
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "TRUE", "YES", "ON"}:
         return False
     command = [sys.executable, "-c", _PROBE, url or hub()]
+    env = bare.told(os.environ, *_WAY_OUT)
     try:
-        return subprocess.run(command, timeout=seconds, capture_output=True, check=False).returncode == 0
+        return subprocess.run(command, timeout=seconds, capture_output=True, check=False, env=env).returncode == 0
     except subprocess.TimeoutExpired:
         return False
 

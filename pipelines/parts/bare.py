@@ -70,4 +70,9 @@ def _no_secrets() -> Iterator[None]:
 
 def kept(environ: Mapping[str, str]) -> list[bytes]:
     """`NAME=value` of what a worker is told of an environment."""
-    return [os.fsencode(f"{name}={environ[name]}") for name in _KEPT if name in environ]
+    return [os.fsencode(f"{name}={value}") for name, value in told(environ).items()]
+
+
+def told(environ: Mapping[str, str], *more: str) -> dict[str, str]:
+    """What another process is told of an environment: no secret, and what `more` names."""
+    return {name: environ[name] for name in (*_KEPT, *more) if name in environ}

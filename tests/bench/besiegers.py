@@ -18,10 +18,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from pipelines.parts.provenance import verify
+from pipelines.parts.reports import REASONS
 from tests.hostile import HOSTILE, NAMES
 from tests.watching import EXAMPLES
 
@@ -345,6 +347,90 @@ async def lead_inward(client: Client) -> None:
     allowed(client, "report", await client.http.post("/v1/reports", json=report, headers=client.headers), 400, 404, 422)
 
 
+INJECTED = "a.png\r\nSet-Cookie: stolen=1\r\nLocation: https://evil.example/"
+
+
+async def forged_header(client: Client) -> None:
+    """Line ends where a name, an id or a key of one's own is sent: no answer may have a header made of them."""
+    name, rest = quote(INJECTED), {"headers": client.headers}
+    url, files = client.http.base_url, {"file": (INJECTED, client.photo()[1])}
+    part = b'Content-Disposition: form-data; name="file"; filename="a\r\nSet-Cookie: stolen=1"'
+    body = b"--b\r\n" + part + b"\r\n\r\nx\r\n--b--\r\n"
+    torn = {**client.headers, "Content-Type": "multipart/form-data; boundary=b"}
+    answers = (
+        await client.http.get(f"/v1/files/{name}/content", **rest),
+        await client.http.get("/v1/jobs", params={"after": INJECTED}, **rest),
+        await client.http.post("/v1/files", files=files, **rest),
+        await client.http.post("/v1/files", content=body, headers=torn),
+        await client.http.get(f"/s/{name}"),
+    )
+    for answer in answers:
+        allowed(client, "forged header", answer, 200, 400, 404, 422)
+        if "stolen" in str(answer.headers) or "evil.example" in str(answer.headers):
+            client.seen.wrong[f"a header made of what was sent: {answer.request.url}"] += 1
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    head = f"GET /v1/jobs HTTP/1.1\r\nHost: {url.host}:{url.port}\r\nAuthorization: Bearer {client.key}\r\n"
+    writer.write(f"{head}Idempotency-Key: a\n folded: 1\r\nX-Y: \x00\r\nContent-Length: 5\r\n".encode())
+    writer.write(b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n0\r\n\r\nGET /v1/keys HTTP/1.1\r\n\r\n")
+    with suppress(TimeoutError, asyncio.TimeoutError, ConnectionError):
+        told = await asyncio.wait_for(reader.read(100_000), 20)
+        client.seen.told["torn head"] += 1
+        if b" 500 " in told.split(b"\r\n")[0]:
+            client.seen.wrong[f"torn head {told[:80]!r}"] += 1
+    writer.close()
+
+
+async def foreign_host(client: Client) -> None:
+    """A name of somebody else's that leads here: it opens nothing, and nobody is sent there."""
+    head = {"Host": client.dice.choice(("evil.example", "evil.example:80", "127.0.0.1.evil.example", "[::1", XSS, ""))}
+    closed = await client.http.get(client.dice.choice(("/v1/jobs", "/v1/files", "/v1/batches")), headers=head)
+    allowed(client, "foreign host", closed, 400, 401, 403, 421)
+    page = await client.http.get(client.dice.choice(("/", "/healthz", "/config", "/report")), headers=head)
+    allowed(client, "page by a foreign name", page, 200, 400, 403, 404, 421)
+    if "evil.example" in str(page.headers):
+        client.seen.wrong["sent to a foreign name"] += 1
+
+
+async def trap(client: Client) -> None:
+    """An address of this house under its other names, which would lead on to another one: nobody may ever call."""
+    called = 0
+
+    async def lead_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal called
+        called += 1
+        writer.write(b"HTTP/1.1 307 x\r\nLocation: http://169.254.169.254/latest\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+        del reader
+
+    async with await asyncio.start_server(lead_on, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for host in ("localhost", "127.1", "2130706433", "0x7f000001", "[::ffff:127.0.0.1]", "0.0.0.0"):
+            url, body = f"http://{host}:{port}/told", {"prompt": "night", "size": 256}
+            set_to = await client.http.put("/v1/webhooks", json={"url": url}, headers=client.headers)
+            allowed(client, "trap", set_to, 400)
+            path, asked = "/v1/tools/background?wait=false", {"webhook": url}
+            answer = await client.http.post(path, json=body, params=asked, headers=client.headers)
+            allowed(client, "job with a trap", answer, 400)
+        await asyncio.sleep(2)
+    if called:
+        client.seen.wrong["the trap was called"] += called
+
+
+async def report_flood(client: Client) -> None:
+    """Reports without end: about one's own picture, about nobody's, and about a refusal that there was not."""
+    jobs = (await client.http.get("/v1/jobs", headers=client.headers)).json().get("data", [])
+    for n in range(40):
+        about = {"job_id": client.dice.choice(jobs)["id"]} if jobs and n % 2 else {"job_id": f"job-{n}"}
+        said = {**about, "reason": client.dice.choice((*REASONS, XSS))}
+        answer = await client.http.post("/v1/reports", json=said, headers=client.headers)
+        allowed(client, "report flood", answer, 200, 400, 404, 422)
+    for n in range(20):
+        asked = client.dice.choice(({}, {"job": f"job-{n}"}, {"share": XSS}))
+        client.http.cookies.clear()  # somebody else each time
+        answer = await client.http.post("/report", params=asked, data={"reason": "wrongly_refused"})
+        allowed(client, "page report flood", answer, 200, 400, 404, 422)
+
+
 async def batch_of_harm(client: Client) -> None:
     """Lines that are no requests, between some that are, and a batch that is given up at once."""
     bodies = ({"prompt": XSS}, {"prompt": "nude woman"}, {"photo": "/etc/passwd"}, {"model": "../x"}, {"n": 10**9}, 7)
@@ -376,6 +462,7 @@ async def zip_of_harm(client: Client) -> None:
 OTHERS: tuple[Act, ...] = (
     hostile_picture, hostile_picture, hostile_upload, private_event, monstrous_body, stranger, stranger, flood, hang_up,
     slow_upload, hoard, zip_of_harm, agent_gone_wrong, lead_inward, batch_of_harm,
+    forged_header, foreign_host, trap, report_flood,
 )  # fmt: skip
 
 
