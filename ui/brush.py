@@ -1,4 +1,4 @@
-"""Repairing a cut-out by hand: the automatic one to start from, a brush that keeps and one that drops."""
+"""Repairing a cut-out by hand: the automatic one to start from, a brush that keeps and one that drops; or an upload."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import gradio as gr
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 
+from pipelines.files import Files
 from pipelines.types import Alpha, BadInput, Image, Result, StudioError
 from ui.events import Events
-from ui.pictures import flat
+from ui.pictures import flat, read_upload
 from ui.screen import Updates
 from ui.tab import CUTS_OUT, STROKE, Brush, Seat
 from ui.words import PAINT, REPAIR
@@ -54,14 +55,15 @@ class BrushEvents:
         self._words = REPAIR if brush.cut_out else PAINT
 
     def wire(self) -> None:
-        """Attach the three listeners."""
+        """Attach the listeners."""
         tab, brush = self.events.tab, self.brush
         everything = [tab.seat, *tab.values()]
         self.events.on(brush.start.click, self.start, everything, brush.parts())
         used = self.events.on(brush.use.click, self.use, [brush.editor, brush.base, *everything], brush.parts())
         dropped = self.events.on(brush.drop.click, self.drop, [], brush.parts())
+        sent = self.events.on(brush.upload.upload, self.take, [brush.upload, *everything], brush.parts())
         # A draft in an event of its own: previews do not reach the page in one that also folds the editor away.
-        for done in (used, dropped):
+        for done in (used, dropped, sent):
             self.events.on(done.then, self.events.draft, everything)
 
     async def start(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
@@ -131,9 +133,28 @@ class BrushEvents:
 
     def _keep(self, layer: Image, photo_id: str, base: str, owner: str) -> str:
         files = self.events.desk.files
-        matte = painted(layer, fitted(files.open(base), files.open(photo_id)))
+        return self._kept(painted(layer, fitted(files.open(base), files.open(photo_id))), owner)
+
+    def _kept(self, matte: Alpha, owner: str) -> str:
         grey = np.rint(matte * 255).astype(np.uint8)
-        return files.add(np.repeat(grey[..., None], 3, axis=2), owner, "upload")
+        return self.events.desk.files.add(np.repeat(grey[..., None], 3, axis=2), owner, "upload")
+
+    def take(self, request: gr.Request, path: str | None, seat: Seat, *values: Any) -> Updates:
+        """Take an upload as the photo's matte; it is grey, or its opacity counts."""
+        name, screen = self.brush.mask.field.name, self.events.screen
+        if path is None:
+            return screen.same()
+        try:
+            data, photo_id = read_upload(path), self.events.form(values)["photo"]
+            if not photo_id:
+                raise BadInput("Add a photo first.", param="photo")
+            owner = self.events.access.visitor(request)
+            photo = self.events.desk.files.open(photo_id)
+            matte_id = self._kept(opacity(self.events.desk.take(data, owner)[0], photo, self.events.desk.files), owner)
+        except StudioError as error:
+            return {**screen.refused(error, name), self.brush.upload: None}
+        back = {self.brush.drop: gr.update(visible=True), self.brush.upload: None, self.events.tab.alert: ""}
+        return {**self._folded(), **screen.picture(self.brush.mask, matte_id), **back}
 
     def drop(self) -> Updates:
         """Back to the automatic cut-out."""
@@ -144,6 +165,21 @@ class BrushEvents:
         editor = gr.update(value=None, visible=False)
         start = gr.update(value=self._words, visible=True)
         return {brush.start: start, brush.editor: editor, brush.hint: away, brush.use: away, brush.drop: away}
+
+
+SHAPES_APART = 0.02
+"""Share by which an uploaded matte's shape may differ from the photo's: a program rounds."""
+
+
+def opacity(file_id: str, photo: Image, files: Files) -> Alpha:
+    """An uploaded picture as a matte at the photo's size. Raises `BadInput` for one of another shape."""
+    sent = files.open(file_id)
+    shapes = [image.shape[1] / image.shape[0] for image in (sent, photo)]
+    if abs(shapes[0] / shapes[1] - 1) > SHAPES_APART:
+        raise BadInput("This has another shape than the photo: it must lie over all of it.")
+    see_through = sent.shape[2] == 4 and bool((sent[..., 3] < 255).any())
+    grey = sent[..., 3] if see_through else np.rint(sent[..., :3].mean(axis=2)).astype(np.uint8)
+    return fitted(grey[..., None], photo)
 
 
 def fitted(matte: Image, photo: Image) -> Alpha:

@@ -121,6 +121,7 @@ class Brush:
     mask: Control
     base: gr.State
     start: gr.Button
+    upload: gr.UploadButton
     editor: gr.ImageEditor
     hint: gr.HTML
     use: gr.Button
@@ -129,7 +130,7 @@ class Brush:
 
     def parts(self) -> list[Component]:
         """What its events change."""
-        return [self.base, self.start, self.editor, self.hint, self.use, self.drop]
+        return [self.base, self.start, self.upload, self.editor, self.hint, self.use, self.drop]
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,12 @@ def _form(
 def _brush(mask: Control, prefix: str) -> Brush:
     """The editor, folded away until it is asked for."""
     cut_out = mask.field.name in Subject.model_fields
-    start = gr.Button(words.REPAIR if cut_out else words.PAINT, elem_id=f"{prefix}-brush")
+    with gr.Row():
+        start = gr.Button(words.REPAIR if cut_out else words.PAINT, elem_id=f"{prefix}-brush", size="sm", min_width=150)
+        upload = gr.UploadButton(
+            words.UPLOAD_CUT_OUT if cut_out else words.UPLOAD_MASK, file_types=["image"], size="sm", min_width=150,
+            elem_id=f"{prefix}-brush-upload",
+        )  # fmt: skip
     editor = gr.ImageEditor(
         label=mask.field.label, sources=(), transforms=(), layers=False,
         brush=gr.Brush(colors=[(KEEP, STROKE), (DROP, STROKE)], color_mode="fixed", default_size=18),
@@ -238,7 +244,7 @@ def _brush(mask: Control, prefix: str) -> Brush:
         drop = gr.Button(
             "Automatic again" if cut_out else "Away with it", size="sm", visible=False, elem_id=f"{prefix}-brush-drop"
         )
-    return Brush(mask, gr.State(None), start, editor, hint, use, drop, cut_out)
+    return Brush(mask, gr.State(None), start, upload, editor, hint, use, drop, cut_out)
 
 
 def _slug(title: str) -> str:

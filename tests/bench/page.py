@@ -26,6 +26,8 @@ from tests.watching import EXAMPLES
 GRADIOS = ("/assets/", "/static/", "/svelte/", "/theme.css", "/custom_component/", "/gradio_api/startup-events")
 """Where Gradio's own bundle lies; everything else is ours, the page itself with its config included."""
 OURS = "/assets/tiles/"
+NARROW = 390
+"""Pixels of a phone's width."""
 VISITS = 5
 PREVIEWS = 20
 PAUSE = 0.25
@@ -109,6 +111,7 @@ def rows() -> Iterator[Row]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         try:
             yield from _first_page(browser)
+            yield from _narrow(browser)
             clock = Clock()
             with (
                 tempfile.TemporaryDirectory() as data,
@@ -151,6 +154,24 @@ def _visit(browser: Browser, url: str) -> tuple[float, float, float, float]:
         return seen, painted, time.monotonic() - since, kilobytes
     finally:
         context.close()
+
+
+def _narrow(browser: Browser) -> Iterator[Row]:
+    """A phone's width and a real tool: nothing of the page may jump while its draft and its full size are made."""
+    with (
+        tempfile.TemporaryDirectory() as data,
+        theatre(Path(data), gates=False) as house,
+        visitor(browser, house, width=NARROW, height=844) as page,
+    ):
+        open_tool(page, house, "headshot")
+        page.wait_for_timeout(1000)
+        page.evaluate(PAINTS)
+        page.locator("#headshot-example-hopper").click()
+        expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
+        page.locator("#headshot-generate").click()
+        expect(stage(page, "headshot")).to_contain_text("Done in")
+        page.wait_for_timeout(500)
+        yield row("layout_shift_narrow", round(page.evaluate("window.shift"), 4), "", 0.02)
 
 
 def _streaming(page: Page, house: Theatre, clock: Clock) -> Iterator[Row]:

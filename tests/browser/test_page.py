@@ -6,9 +6,11 @@ import re
 import time
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 from playwright.sync_api import Page, expect
 
+from pipelines.stream import drain
 from tests.browser.stage import Theatre, open_tool, stage
 from tests.serving import until
 from tests.watching import EXAMPLES
@@ -146,6 +148,90 @@ def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page,
     expect(page.locator("#product-photo img")).to_be_visible()
     expect(stage(page, "product")).to_contain_text("Draft, 512 px")
     expect(page).to_have_url(f"{house.url}/#product")
+
+
+def touched(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """A line with a finger."""
+    client = page.context.new_cdp_session(page)
+    client.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    for n in range(9):
+        x, y = (start[axis] + (end[axis] - start[axis]) * n / 8 for axis in (0, 1))
+        kind = "touchMove" if n else "touchStart"
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    client.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
+    page.wait_for_timeout(500)
+
+
+def drawn(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """A line with the mouse."""
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(*end, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+
+
+def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house: Theatre) -> None:
+    photo = next(row.file_id for row in house.desk.examples() if row.name == "coffee")
+    cut = drain(house.desk.jobs.watch(house.desk.jobs.submit(house.desk.order(
+        "cutout", {"photo": photo, "trim": False}, "local"
+    ))))  # fmt: skip
+    automatic = house.desk.files.open(next(file.id for file in cut.files if file.role == "matte"))[..., 0]
+    open_tool(page, house, "product")
+    page.locator("#product-example-coffee").click()
+    expect(stage(page, "product")).to_contain_text("Draft, 512 px")
+    until(house.free)
+    page.locator("#product-adjust-subject > button").click()
+    page.locator("#product-brush").click()
+    editor = page.locator("#product-editor")
+    editor.locator("canvas").first.wait_for()
+    page.locator("#product-brush-use").scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)  # the editor draws its picture with WebGL, and says nothing when it is done
+
+    def at(right: float, down: float) -> tuple[float, float]:
+        box = editor.locator("canvas").first.bounding_box()  # a click on a tool may have scrolled
+        assert box is not None
+        return box["x"] + box["width"] * right, box["y"] + box["height"] * down
+
+    drawn(page, at(0.1, 0.7), at(0.16, 0.7))
+    editor.get_by_role("button", name="Undo").click()
+    touched(page, at(0.1, 0.28), at(0.34, 0.28))
+    editor.get_by_role("button", name="Erase").click()
+    drawn(page, at(0.22, 0.28), at(0.36, 0.28))
+    page.wait_for_timeout(500)  # as long as a hand takes from the stroke to the button
+    page.locator("#product-brush-use").click()
+    expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
+    matte = house.desk.files.open(house.desk.files.list("local", 1)[0].id)[..., 0]
+    rows, columns = np.nonzero(np.abs(matte.astype(int) - automatic) > 40)
+    assert len(rows) > 200, "the finger's stroke is in the matte"
+    assert rows.max() < 0.5 * matte.shape[0], "the stroke below was undone"
+    left, right = ((columns > low) & (columns < low + 50) for low in (40, 130))  # the eraser leaves a soft rim
+    assert right.sum() < 0.3 * left.sum(), "the stroke's right half was erased"
+
+
+def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, house: Theatre, tmp_path: Path) -> None:
+    open_tool(page, house, "product")
+    page.locator("#product-example-coffee").click()
+    expect(stage(page, "product")).to_contain_text("Draft, 512 px")
+    until(house.free)
+    automatic = page.locator("#product-live img").get_attribute("src") or ""
+    page.locator("#product-adjust-subject > button").click()
+    PIL.Image.new("L", (300, 300), 255).save(tmp_path / "square.png")
+    sent = page.locator("#product-adjust-subject input[type=file]").first
+    sent.set_input_files(tmp_path / "square.png")
+    expect(page.locator("#product-matte [role=alert]")).to_contain_text("another shape")
+    left = PIL.Image.new("RGBA", (300, 200), (9, 9, 9, 0))
+    left.paste((9, 9, 9, 255), (60, 20, 150, 180))
+    left.save(tmp_path / "left.png")
+    sent.set_input_files(tmp_path / "left.png")
+    expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
+    expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
+    matte = house.desk.files.open(house.desk.files.list("local", 1)[0].id)
+    assert matte.shape == (400, 600, 3), "the photo's size"
+    assert [int(matte[200, x, 0]) for x in (60, 210, 450)] == [0, 255, 0], "its opacity, not its colour"
+    page.locator("#product-brush-drop").click()
+    expect(page.locator("#product-matte")).to_contain_text("automatic")
 
 
 def test_a_cut_out_is_repaired_with_a_brush(page: Page, house: Theatre) -> None:
