@@ -17,7 +17,7 @@ from pipelines.models import thrift
 from pipelines.models.cache import Cache
 from pipelines.models.specs import spec
 from pipelines.parts import watermark
-from pipelines.parts.checks import Edit, Look, run_checks, worst
+from pipelines.parts.checks import Edit, Look, explained, run_checks, worst
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.drift import settled
 from pipelines.parts.emit import Emitter, jpeg
@@ -388,6 +388,7 @@ class JobStudio:
             **(several if draft.sources else {}),
             "mode": "exact" if draft.exact else "relit",
             "checks": checks,
+            "explained": explained(checks),
             "notices": list(dict.fromkeys((*self.job.notices, *draft.notices, *self._works[0].notices, *unlooked))),
             "consent": self.job.consent,
             "timings": {},

@@ -49,6 +49,14 @@ def test_a_contact_sheet_shows_four_scenes_that_are_files_as_well(room: Room) ->
     assert place.max() > 0.5, "the first picture is on the page"
 
 
+def test_every_scene_comes_in_layers_where_they_are_asked_for(room: Room) -> None:
+    result = make(room, photo=room.team[0], preset="forest", variations=2, layers=True)
+    named_layers = [(file.format, file.name) for file in result.files if file.role == "layers"]
+    assert [format for format, _ in named_layers] == ["ora", "zip", "ora", "zip"]
+    assert [name for _, name in named_layers][2:] == ["background-layers-2.ora", "background-layers-2.zip"]
+    assert not [file for file in make(room, photo=room.team[0]).files if file.role == "layers"]
+
+
 def test_the_scenes_of_a_sheet_go_round_the_list() -> None:
     assert background.next_scenes("sunset") == ("sunset", "venice", "studio-grey", "spotlight")
     for preset in background.SCENES:

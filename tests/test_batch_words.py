@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from pipelines.tools import business, headshot
+import pytest
+
+from pipelines.batch.filling import with_photo
+from pipelines.tools import business, character, headshot, kit
+from pipelines.types import BadInput
 from ui.batch_words import settings
 
 
-def test_only_what_differs_is_written_and_no_picture_no_consent_no_look() -> None:
+def test_only_what_differs_is_written_and_no_photo_no_consent_no_look() -> None:
     params = headshot.Headshot(photo="file-a", preset="park", blur=2.5, backdrop="file-b", consent=True)
-    assert settings(headshot.Headshot, {**params.model_dump(), "seed": 7}) == "blur = 2.5\nseed = 7"
+    assert settings(headshot.Headshot, {**params.model_dump(), "seed": 7}) == (
+        "backdrop = file-b\nblur = 2.5\nseed = 7"
+    )
+
+
+def test_a_folder_is_bound_to_the_photo_and_to_nothing_else() -> None:
+    rows = [line.cells for line in with_photo(kit.TOOL, iter(["a.jpg", "b.jpg"]))]
+    assert rows == [{"photo": "a.jpg"}, {"photo": "b.jpg"}]
+    for tool in (business.TOOL, character.TOOL):  # which have a logo, a backdrop, a reference, and no one photo
+        with pytest.raises(BadInput, match="table"):
+            list(with_photo(tool, iter(["a.jpg"])))
 
 
 def test_names_on_several_lines_become_one_line_that_the_tool_reads_alike() -> None:

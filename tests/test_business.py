@@ -96,6 +96,23 @@ def test_eye_lines_of_a_team_agree_within_a_hundredth_of_the_height(room: Room, 
     assert np.mean(lines) == pytest.approx(team.receipt["params"]["eyes"] / 100, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("preset", "shown"), [("company-page", "company-page"), ("speaker-card", "card-1"), ("brand-wall", "1")]
+)
+def test_the_logo_is_seen_on_page_card_and_wall(room: Room, preset: str, shown: str) -> None:
+    logo = np.zeros((40, 80, 4), np.uint8)
+    logo[4:-4, 4:-4] = (255, 0, 255, 255)
+    logo[12:-12, 20:-20, 3] = 0  # and seen through
+
+    def pink(**values: Any) -> int:
+        images = room.images(room.make(room.team[:1], preset=preset, **values))
+        picture = next(image for name, image in images.items() if name.startswith(shown)).astype(int)
+        return int(((picture[..., 0] > 180) & (picture[..., 1] < 80) & (picture[..., 2] > 180)).sum())
+
+    assert pink() == 0
+    assert pink(logo=room.add(logo)) > 200
+
+
 def test_heads_have_the_stated_height_within_three_per_cent(room: Room, team: Result) -> None:
     """Measured on the finished portraits: from the chin to where the backdrop ends and the hair or the hat begins."""
     stated = team.receipt["params"]["head"] / 100

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from pipelines.parts.cutout import core_of
+from pipelines.parts.exports import Layer, merged
 from pipelines.stream import drain
 from pipelines.tools import headshot
 from pipelines.types import Cutout, Draft, Face, Image, Images, ModelUnavailable, Render, Result
@@ -51,6 +54,31 @@ def test_relit_tells_how_far_skin_and_face_moved(room: Room) -> None:
     assert 0 < checks["skin_delta_e"] < 5
     assert checks["face_geometry_percent"] < 3
     assert "skin_delta_e" not in order(room, room.team[0]).receipt["checks"]
+
+
+def test_a_relit_set_has_one_light(room: Room) -> None:
+    result = order(room, room.team[0], light="relit", looks="four", size=320)
+    shown = [room.files.open(file.id) for file in result.files if file.role == "result" and file.format == "png"]
+    matte = next(file for file in result.files if file.role == "matte")
+    core = core_of(np.asarray(room.files.open(matte.id)[..., 0] / 255, np.float32))
+    assert len(shown) == 4
+    assert all((image[core] == shown[0][core]).all() for image in shown[1:])
+    assert result.receipt["checks"]["skin_delta_e"] > 0
+
+
+def test_layers_come_with_the_pictures_that_were_composed(room: Room) -> None:
+    result = order(room, room.team[0], layers=True, preset="black-and-white", size=320)
+    files = [file for file in result.files if file.role == "layers"]
+    assert [file.format for file in files] == ["ora", "zip"]
+    with zipfile.ZipFile(room.files.path(files[1].id)) as packed:
+        rows = [
+            Layer(name, np.asarray(PIL.Image.open(packed.open(name)).convert("RGBA")))
+            for name in sorted(packed.namelist()) if name.endswith(".png")
+        ]  # fmt: skip
+    assert len(rows) == 3
+    laid, picture = merged(rows), room.files.open(result.files[0].id)
+    assert np.abs(laid.astype(int) - picture).max() <= 1
+    assert (laid[..., 0] == laid[..., 2]).all(), "black and white in every layer"
 
 
 def test_a_zoom_out_stops_where_the_photo_cuts_the_body_and_says_so(room: Room) -> None:

@@ -26,6 +26,13 @@ def result(mode: str = "exact", changed: int = 0, models: tuple[str, ...] = ("ba
     return Result((File("f", "result", 820, 1024, "png", "0"),), receipt, 1.23)
 
 
+def test_what_was_measured_is_told_under_the_result() -> None:
+    made = result()
+    assert "Measured" not in words.done(JOB, made, 0)
+    made.receipt["explained"] = {"core_share": "90 % is the photo's <own>."}
+    assert "photo&#x27;s &lt;own&gt;" in words.done(JOB, made, 0)
+
+
 def test_no_word_of_a_visitor_becomes_markup() -> None:
     said = words.alert("<script>", "a") + words.notice(["<script>"], "a") + words.line("<script>", notes=["<script>"])
     assert "<script>" not in said

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import PIL.Image
 import pytest
@@ -28,7 +29,7 @@ from pipelines.stream import drain
 from pipelines.studio import UNLOOKED
 from pipelines.tools import TOOLS
 from pipelines.types import BadInput, InvalidParams, ModelUnavailable, Refused, Result, Step, StudioError, Tool
-from tests.watching import noisy
+from tests.watching import example, noisy
 from ui.rest.docs import examples
 
 OWNER = "me"
@@ -99,6 +100,49 @@ def test_a_tampered_core_would_be_seen(room: Room) -> None:
     image[50, 50] ^= 1
     checks = run_checks(Look(image, Draft(images=(image,), source=placed), photo))
     assert checks["core_changed_pixels"] == 1
+
+
+def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
+    from pipelines.parts.checks import Look, explained, run_checks
+    from pipelines.types import Draft, Frame, Placed
+    from tests.watching import blob
+
+    alpha = blob(200, 200, (100, 100), (60, 60))
+    frame = Frame(np.eye(2, 3), (200, 200), 1.0, 0.0, True, (0, 0, 200, 200))
+    for inside, outside, steps in ((119, 255, 50.0), (0, 119, 50.0), (119, 119, 0.0)):  # 119 is L* 50
+        image = np.where(alpha[..., None] > 0.5, inside, outside).astype(np.uint8).repeat(3, axis=2)
+        checks = run_checks(Look(image, Draft((image,), source=Placed(image, alpha, frame), exact=False), image))
+        assert checks["outline_contrast"] == pytest.approx(steps, abs=0.2)
+        assert f"by {checks['outline_contrast']:.1f} of 100" in explained(checks)["outline_contrast"]
+
+
+def test_every_number_of_a_check_is_explained_in_one_sentence(room: Room) -> None:
+    from pipelines.parts.checks import CHECKS, explained
+
+    told = explained({check.id: 0.5 for check in CHECKS})
+    assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in told.values())
+    assert len(set(told.values())) == len(CHECKS)
+    receipt = room.make("headshot", photo=room.photos["hopper"], size=320).receipt
+    assert receipt["explained"].keys() == receipt["checks"].keys() - {"content_score"}
+    assert receipt["explained"]["core_changed_pixels"].startswith("Inside the subject 0 pixels differ")
+
+
+def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched(room: Room) -> None:
+    small = np.ascontiguousarray(example("astronaut")[30:230, 130:330])
+    photo = room.desk.files.add(small, OWNER, "upload")
+    safe, free = (
+        room.image(room.make("upscale", photo=photo, consent=True, protect_faces=protect)).astype(float)
+        for protect in (True, False)
+    )
+    plain = cv2.resize(small, (400, 400), interpolation=cv2.INTER_CUBIC)
+    with Cache(FAMILIES).borrow("face-mesh") as net:
+        points = 2 * net.faces(small)[0].landmarks
+    (left, top), (right, bottom) = points.min(axis=0).astype(int), points.max(axis=0).astype(int)
+    across, down = (right - left) // 3, (bottom - top) // 3
+    middle = np.s_[top + down : bottom - down, left + across : right - across]
+    assert np.abs(free - plain)[middle].mean() > 1
+    assert np.abs(safe - plain)[middle].mean() < 0.5 * np.abs(free - plain)[middle].mean()
+    assert (safe[:, -20:] == free[:, -20:]).all()
 
 
 @pytest.mark.parametrize("photo", ["astronaut", "hopper"])

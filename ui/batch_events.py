@@ -83,7 +83,7 @@ class BatchEvents:
         }
 
     def take(self, tool_id: str, params: Mapping[str, Any], seed: int) -> Updates:
-        """The form as one finished picture was made, for a folder of others; its own pictures stay behind."""
+        """The form as one finished picture was made, for a folder of others; its photo stays behind."""
         tool = self.desk.tool(tool_id)
         said = {**params, "seed": seed} if "seed" in tool.params.model_fields else params
         preset = params.get("preset", "") if "preset" in tool.params.model_fields else ""

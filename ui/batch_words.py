@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from pipelines.batch import Batch, Progress, Report
+from pipelines.batch.filling import PHOTO
 from pipelines.types import Params
 from ui import words
 from ui.command import NO_ROOM, duration, size
@@ -91,11 +92,12 @@ def sheet(pictures: Iterable[tuple[int, bytes]]) -> str:
 
 
 def settings(params: type[Params], values: Mapping[str, Any]) -> str:
-    """What of `values` differs from the tool's own, one `field = value` a line: all that is no picture.
+    """What of `values` differs from the tool's own, one `field = value` a line, logo, backdrop and reference included.
 
-    Consent is not among them: it was given for one person. Nor is the look, which has a field of its own.
+    The photo and its mask are not among them: the folder takes their place. Nor is consent, which was given for one
+    person, nor the look, which has a field of its own.
     """
-    skip = {*params.fields_of_kind("picture", "pictures", "mask"), "consent", "preset"}
+    skip = {PHOTO, *params.fields_of_kind("pictures", "mask"), "consent", "preset"}
     rows = []
     for name, field in params.model_fields.items():
         value = values.get(name, field.default)

@@ -57,7 +57,14 @@ def done(job: Job, result: Result, variation: int) -> str:
     file = result.files[variation]
     text = f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
     told = line(text, notes=(proof(job, result.receipt), *result.receipt.get("notices", ()), BADGE))
-    return told + anchor("Report this picture", job=job.id)
+    return told + measured(result.receipt) + anchor("Report this picture", job=job.id)
+
+
+def measured(receipt: Mapping[str, Any]) -> str:
+    """What each number of the receipt means, folded away."""
+    rows = "".join(f"<li>{escape(sentence)}</li>" for sentence in receipt.get("explained", {}).values())
+    title = "Measured on this picture"
+    return f'<details class="dbx-measured"><summary>{title}</summary><ul>{rows}</ul></details>' if rows else ""
 
 
 def proof(job: Job, receipt: Mapping[str, Any]) -> str:

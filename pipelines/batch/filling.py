@@ -18,6 +18,7 @@ SEVERAL = "|"
 """Stands between the names in a cell that takes several pictures."""
 MAX_KEY = 64
 _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+PHOTO = "photo"
 PICTURES = ("picture", "pictures", "mask")
 
 
@@ -190,9 +191,11 @@ def order(
 
 
 def with_photo(tool: Tool, names: Iterator[str]) -> Iterator[Line]:
-    """A row for every picture of a shelf. Raises `BadInput` for a tool without a photo."""
-    single = tool.params.fields_of_kind("picture")
-    if not single:
+    """A row for every picture of a shelf, as the tool's photo: a logo or a backdrop is the same for all.
+
+    Raises `BadInput` for a tool without a photo.
+    """
+    if PHOTO not in tool.params.fields_of_kind("picture"):
         raise BadInput("This tool works on no single picture: it needs a table.")
     for row, name in enumerate(names, 1):
-        yield Line(row, {single[0]: name})
+        yield Line(row, {PHOTO: name})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,7 +49,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Check:
-    """`applies` says when, `measure` gives the number that stands in the receipt.
+    """`applies` says when, `measure` gives the number that stands in the receipt, `sentence` what that number means.
 
     Of several variations the receipt has the number that says least for us: the smallest one, or the largest where
     `larger_is_worse`.
@@ -58,6 +58,7 @@ class Check:
     id: str
     applies: Callable[[Look], bool]
     measure: Callable[[Look], float]
+    sentence: str
     larger_is_worse: bool = False
 
 
@@ -132,23 +133,47 @@ def _face_geometry(look: Look) -> float:
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("core_changed_pixels", _exact, _core_changed_pixels, larger_is_worse=True),
-    Check("core_share", _exact, _core_share),
+    Check(
+        "core_changed_pixels", _exact, _core_changed_pixels,
+        "Inside the subject {:.0f} pixels differ from your photo.", larger_is_worse=True,
+    ),
+    Check(
+        "core_share", _exact, _core_share,
+        "{:.1%} of the subject is your photo's own; the rest is its soft edge, mixed with the scene.",
+    ),
     Check(
         "outline_contrast",
         lambda look: look.draft.source is not None and not look.draft.transparent,
         _outline_contrast,
+        "The outline differs from the scene around it by {:.1f} of 100 steps from black to white.",
     ),
-    Check("drift_shift_px", _registered, _shift, larger_is_worse=True),
-    Check("drift_zoom_percent", _registered, _zoom, larger_is_worse=True),
-    Check("skin_delta_e", _faced, _skin_delta_e, larger_is_worse=True),
-    Check("face_geometry_percent", _faced, _face_geometry, larger_is_worse=True),
-)
+    Check(
+        "drift_shift_px", _registered, _shift,
+        "The picture lies {:.2f} pixels from where it lay before the model changed it.", larger_is_worse=True,
+    ),
+    Check(
+        "drift_zoom_percent", _registered, _zoom,
+        "It is {:.2f} per cent larger or smaller than before the model changed it.", larger_is_worse=True,
+    ),
+    Check(
+        "skin_delta_e", _faced, _skin_delta_e,
+        "The skin's colour moved by {:.1f} (CIEDE2000); about 2 is just seen.", larger_is_worse=True,
+    ),
+    Check(
+        "face_geometry_percent", _faced, _face_geometry,
+        "Points of the face moved against each other by {:.1f} per cent of the eyes' distance.", larger_is_worse=True,
+    ),
+)  # fmt: skip
 
 
 def run_checks(look: Look) -> dict[str, float]:
     """Every check that applies, by id."""
     return {check.id: check.measure(look) for check in CHECKS if check.applies(look)}
+
+
+def explained(numbers: Mapping[str, float]) -> dict[str, str]:
+    """A sentence for every number of a check, by its id."""
+    return {check.id: check.sentence.format(numbers[check.id]) for check in CHECKS if check.id in numbers}
 
 
 def worst(rows: list[dict[str, float]]) -> dict[str, float]:

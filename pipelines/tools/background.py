@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.parts.compose import Shadow, compose
+from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cut, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.parts.pages import Brand, Label, sheet
@@ -17,6 +18,7 @@ from pipelines.types import (
     BadInput,
     Draft,
     Emit,
+    Extra,
     Image,
     Images,
     Placed,
@@ -97,6 +99,7 @@ class Background(Subject):
     adapter: str = fields.adapter()
     adapter_weight: float = fields.adapter_weight()
     format: fields.FileFormat = fields.file_format()
+    layers: bool = fields.layers()
     quality: int = fields.quality()
     seed: int | None = seed()
     consent: bool = fields.consent_if()
@@ -125,11 +128,16 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     stood = mended(placed, photo, found) if mends else placed
 
     scenes, titles = _scenes(params, studio, emit, size, _asked(stood, photo, key, person=bool(faces)))
-    images = []
+    images: list[Image] = []
+    extras: list[Extra] = []
+    shadow, relit = Shadow() if stands else None, params.light == "relit"
     for n, plate in enumerate(scenes.images):
-        shadow = Shadow() if stands else None
-        relit = params.light == "relit"
-        images.append(compose(stood, plate, seed=studio.seed + n, key=key, shadow=shadow, relit=relit))
+        lot = studio.seed + n
+        images.append(compose(stood, plate, seed=lot, key=key, shadow=shadow, relit=relit))
+        if params.layers and not studio.draft:
+            extras += layered(
+                images[-1], stood, plate, seed=lot, key=key, shadow=shadow, relit=relit, name=f"layers-{n + 1}"
+            )
         emit("Composing", n + 1, len(scenes.images), images[-1])
     said = (each.mended if mends and each.mended else each.sentence for each in found)
     draft = Draft(
@@ -138,6 +146,7 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
         alphas=(placed.alpha,),
         notices=(*cutout.notices, *frame.notices, *said, *scenes.notices),
         exact=params.light == "exact" and not mends,
+        extras=tuple(extras),
     )
     return _sheeted(draft, params, studio, titles)
 

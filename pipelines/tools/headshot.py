@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import cv2
 import numpy as np
 
-from pipelines.parts.compose import compose
+from pipelines.parts.compose import compose, relight
+from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, framing, head_frame, missing, over, place, resample, size_of
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.parts.ranking import ranked, sentences
@@ -20,11 +21,13 @@ from pipelines.types import (
     Colour,
     Draft,
     Emit,
+    Extra,
     Face,
     Image,
     Images,
     Placed,
     Render,
+    Side,
     Studio,
     Subject,
     Tool,
@@ -45,6 +48,8 @@ SetId = Literal["one", "four", "all"]
 DRESSED = "fully clothed, shoulders covered, professional"
 SEAM = 0.012  # of the longer side, over which what is drawn meets the photo, outside it
 COMPLETED = "What your photo cuts off was drawn by a model, around your own pixels, which are unchanged."
+
+UNLAYERED = "No layers: a model drew over the finished picture."
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,7 @@ class Headshot(Subject):
     colour: str | None = fields.scene_colour()
     blur: float = fields.blur()
     light: fields.Light = fields.light()
+    layers: bool = fields.layers()
     brand: str = fields.brand()
     format: fields.FileFormat = fields.file_format()
     quality: int = fields.quality()
@@ -149,19 +155,26 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
     images: list[Image] = []
     notices = [*why, *cutout.notices, *frame.notices]
     names = _names(params, studio)
+    drawn = bool(_wishes(params))
+    whole = params.layers and not (studio.draft or drawn or lacks.any())
+    stood = placed
+    extras: list[Extra] = []
     for name in dict.fromkeys(names):
         scenes = studio.draw(_render(params, studio, LOOKS[name], placed, photo, key), emit)
         notices += scenes.notices
         for plate in scenes.images:
-            image = compose(placed, plate, seed=studio.seed + len(images), key=key, relit=params.light == "relit")
+            if params.light == "relit" and not images:  # once, by the first scene: a set has one light
+                stood = replace(placed, colour=relight(placed, plate))
+            image = compose(stood, plate, seed=studio.seed + len(images), key=key)
+            extras += _layers(params, studio, LOOKS[name], image, stood, plate, key, len(images)) if whole else ()
             image = _completed(params, studio, image, photo, placed, lacks, emit)
             image = _monochrome(image) if LOOKS[name].monochrome else image
             edited = _edited(params, studio, image, emit)
             images += edited.images
             notices += edited.notices
             emit("Composing", len(images), len(names), images[-1])
-    drawn = bool(_wishes(params))
     notices += [COMPLETED] if lacks.any() else []
+    notices += [UNLAYERED] if params.layers and not (whole or studio.draft) else []
     return Draft(
         images=tuple(images),
         source=placed,
@@ -170,8 +183,18 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
         exact=params.light == "exact" and not look.monochrome and not drawn,
         names=names if params.looks != "one" else (),
         archive="set" if params.looks != "one" and not studio.draft else "",
+        extras=tuple(extras),
         settled={"photo": params.photo, "photos": []} if why else {},
     )
+
+
+def _layers(
+    params: Headshot, studio: Studio, look: Look, image: Image, stood: Placed, plate: Image, key: Side, n: int
+) -> tuple[Extra, ...]:
+    """Picture `n` taken apart, in black and white where it is."""
+    if look.monochrome:
+        stood, plate, image = replace(stood, colour=_monochrome(stood.colour)), _monochrome(plate), _monochrome(image)
+    return layered(image, stood, plate, seed=studio.seed + n, key=key, name=f"layers-{n + 1}")
 
 
 def _names(params: Headshot, studio: Studio) -> tuple[str, ...]:
