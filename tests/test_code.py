@@ -15,6 +15,7 @@ import pytest
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, tool
 from pipelines.types import Tool
+from tests.names import told
 from tests.pages import opened
 from tests.serving import Served
 from tests.snippets import finished, quick, ran
@@ -24,6 +25,7 @@ from ui.code import WAYS, Asked, Door, Local, asked, curl, way
 
 EVIL = "'; rm -rf ~; $(id) `id` ${id} \" \\ \n </script> @x <y ;type=z é 😀 \u2028"
 HERE = Door("http://here")
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Gradio leaves sockets to the collector
 VALUES: dict[str, Any] = {
     "photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": 7, "consent": True, "size": 1024,
 }  # fmt: skip
@@ -105,7 +107,6 @@ CASES = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_code_runs_as_it_stands(open_page: Any, tmp_path: Path, row: Any, case: tuple[str, dict[str, Any]]) -> None:
@@ -125,7 +126,6 @@ def test_code_runs_as_it_stands(open_page: Any, tmp_path: Path, row: Any, case: 
     assert row.id in ("curl", "gradio") or list(tmp_path.glob("file-*.png")) or (tmp_path / "picture-1.png").exists()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
 def test_the_tab_s_samples_run_with_a_key_where_one_is_needed(closed_page: Any, tmp_path: Path, row: Any) -> None:
     url, house, access = closed_page
@@ -157,7 +157,6 @@ def most(row: Tool) -> Asked:
     return asked(row, values | ({"format": "webp"} if "format" in fields else {}), own)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
 def test_every_tool_s_code_runs(whole_page: Any, tmp_path: Path, row: Any) -> None:
     """One program for all tools where the language lets one stand after another: most of its time is its imports."""
@@ -192,3 +191,46 @@ def test_every_tool_s_examples_in_the_documentation_are_answered_with_a_picture(
                 assert file.headers["content-type"].startswith("image/")
                 params = finished(house, tool_id, "local")
                 assert {key: params[key] for key in body["value"]} == body["value"], (tool_id, name)
+
+
+# ---------------------------------------------------------------- names that others' programs were written with
+
+
+def changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What a program written for `old` could not call any more, or would call otherwise."""
+    found = []
+    for tool_id, rows in old.items():
+        here = new.get(tool_id, {})
+        for name, kind in rows.items():
+            now = here.get(name)
+            same = set(kind) <= set(now) if isinstance(kind, list) and isinstance(now, list) else kind == now
+            found += [] if same else [f"{tool_id}.{name}: {kind} -> {now}"]
+        found += [f"{tool_id}.{name} must be given" for name in set(here) - set(rows) if str(here[name]).endswith("*")]
+    return found
+
+
+def test_gradio_s_clients_find_every_name_and_type_that_they_ever_had(whole_page: Any) -> None:
+    """`tests/data/names.json` is what was promised: it may be added to, and nothing in it changes or goes."""
+    info = httpx.get(f"{whole_page[0]}/gradio_api/info").json()
+    assert info["unnamed_endpoints"] == {}
+    here = told(info)
+    promised = json.loads((Path(__file__).parent / "data" / "names.json").read_text("utf-8"))
+    assert list(here) == [row.id for row in TOOLS]
+    assert set(promised) <= set(here)
+    assert changed(promised, here) == []
+    for row in TOOLS:
+        assert [name for name in here[row.id] if name != "->"] == list(row.params.model_fields), row.id
+        required = {name for name, field in row.params.model_fields.items() if field.is_required()}
+        assert {name for name, kind in here[row.id].items() if str(kind).endswith("*")} == required, row.id
+
+
+def test_a_renamed_tool_parameter_choice_or_type_is_noticed() -> None:
+    old = {"a": {"size": "integer", "preset": ["x", "y"], "photo": "file*", "->": ["files"]}}
+    assert changed(old, old) == []
+    assert changed(old, {"a": {**old["a"], "preset": ["x", "y", "z"], "new": "string"}}) == []
+    for name, kind in (("size", "number"), ("preset", ["x", "z"]), ("photo", "file?"), ("->", ["object"]), ("n", "s*")):
+        assert len(changed(old, {"a": {**old["a"], name: kind}})) == 1, name
+    assert (
+        len(changed(old, {"a": {("side" if name == "size" else name): kind for name, kind in old["a"].items()}})) == 1
+    )
+    assert len(changed(old, {"b": old["a"]})) == 4

@@ -21,7 +21,7 @@ from pipelines.parts.ingest import Ingest
 from pipelines.retention import Keep, sweep
 from pipelines.settings import Settings
 from pipelines.types import ModelUnavailable, OutOfMemory, Profile
-from ui import rest
+from ui import printed, rest
 from ui.access import Access, refusal
 from ui.edge import close_cors
 from ui.rest.keys import Keys
@@ -136,6 +136,7 @@ def open_doors(settings: Settings) -> int:
             **blocks.launch_arguments(),
         )
         close_cors(page.app)
+        printed.log_it()
         page.block_thread()
     finally:
         studio.close()
