@@ -9,7 +9,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from pipelines.parts.write import SIGNED_AS
 from tests.browser.stage import Theatre, open_tool, stage
+from tests.leaving import standing
 from tests.rows import picture
 from tests.serving import until
 from tests.test_webhooks import receiving
@@ -46,6 +48,7 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     page.locator("#batch-pack").click()
     with page.expect_download() as caught:
         page.locator("#batch-save").click()
+    assert standing(Path(caught.value.path()).read_bytes(), SIGNED_AS["zip"]) == "Valid"
     with zipfile.ZipFile(caught.value.path()) as out:
         rows = list(csv.DictReader(io.StringIO(out.read("manifest.csv").decode("utf-8-sig"))))
         assert [row["status"] for row in rows] == ["done", "done", "failed", "failed"]

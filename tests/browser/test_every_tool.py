@@ -16,6 +16,7 @@ from pipelines.stream import drain
 from pipelines.tools import TOOLS
 from pipelines.types import Tool
 from tests.browser.stage import Theatre, forget, go, stage, visitor
+from tests.leaving import standing
 from tests.serving import until
 from tests.watching import EXAMPLES
 from ui.rest.docs import examples
@@ -102,6 +103,8 @@ def test_a_photo_is_drafted_made_watched_and_taken_home(desk: Page, house: Theat
         page.locator(f"#{tool.id}-save").click()
     with PIL.Image.open(caught.value.path()) as picture:
         assert min(picture.size) >= 256
+        kind = picture.get_format_mimetype()
+    assert standing(Path(caught.value.path()).read_bytes(), kind or "") == "Valid"
 
 
 def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(desk: Page, house: Theatre) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from pipelines.parts.write import SIGNED_AS
 from pipelines.stream import drain
 from tests.browser.stage import Theatre, visitor
+from tests.leaving import standing
 from tests.serving import until
 
 NOTES = ("a red mug", "a blue mug", "a green chair")
@@ -64,8 +67,9 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: The
     page.locator("#library-pack").click()
     with page.expect_download() as caught:
         page.locator("#library-save").click()
+    assert standing(Path(caught.value.path()).read_bytes(), SIGNED_AS["zip"]) == "Valid"
     with zipfile.ZipFile(caught.value.path()) as out:
-        assert len(out.namelist()) == 2
+        assert len([name for name in out.namelist() if not name.startswith("META-INF/")]) == 2
         assert out.testzip() is None
 
 
