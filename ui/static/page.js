@@ -286,6 +286,8 @@
     document.querySelectorAll(".dbx-colour:not(.ready)").forEach(pick);
     document.querySelectorAll(".empty[aria-label]:not([role])").forEach((empty) => empty.setAttribute("role", "img"));
     document.querySelectorAll(".cm-scroller[tabindex='-1']").forEach((code) => { code.tabIndex = 0; }); // else no key scrolls it
+    const told = tool()?.querySelector(".dbx-stage");
+    if (told) told.tabIndex = told.scrollHeight > told.clientHeight ? 0 : -1; // on a phone it scrolls
     document.querySelectorAll(".dbx-form .block:has(input[type=range])").forEach(zero);
     // Gradio says "Delete image" on each of several.
     document.querySelectorAll(".dbx-photos").forEach((field) => {
