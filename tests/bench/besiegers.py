@@ -352,15 +352,15 @@ INJECTED = "a.png\r\nSet-Cookie: stolen=1\r\nLocation: https://evil.example/"
 
 async def forged_header(client: Client) -> None:
     """Line ends where a name, an id or a key of one's own is sent: no answer may have a header made of them."""
-    name, rest = quote(INJECTED), {"headers": client.headers}
+    name, mine = quote(INJECTED), client.headers
     url, files = client.http.base_url, {"file": (INJECTED, client.photo()[1])}
     part = b'Content-Disposition: form-data; name="file"; filename="a\r\nSet-Cookie: stolen=1"'
     body = b"--b\r\n" + part + b"\r\n\r\nx\r\n--b--\r\n"
     torn = {**client.headers, "Content-Type": "multipart/form-data; boundary=b"}
     answers = (
-        await client.http.get(f"/v1/files/{name}/content", **rest),
-        await client.http.get("/v1/jobs", params={"after": INJECTED}, **rest),
-        await client.http.post("/v1/files", files=files, **rest),
+        await client.http.get(f"/v1/files/{name}/content", headers=mine),
+        await client.http.get("/v1/jobs", params={"after": INJECTED}, headers=mine),
+        await client.http.post("/v1/files", files=files, headers=mine),
         await client.http.post("/v1/files", content=body, headers=torn),
         await client.http.get(f"/s/{name}"),
     )
