@@ -10,8 +10,7 @@ import os
 import statistics
 import tempfile
 import time
-from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -159,28 +158,21 @@ def _unseen(browser: Browser) -> Iterator[Row]:
             start, shown = tab.weight(), clock.told
             other = tabs.open("about:blank")
             other.front()
-            seen = tab.evaluate("window.arrivals.length")
             tab.until("document.visibilityState === 'hidden'")
             tabs.clock.wait_for_timeout(1000 * HIDDEN)
             hidden = tab.weight()
             assert tab.evaluate("document.visibilityState") == "hidden"
             tab.front()
             tab.until("document.visibilityState === 'visible'")
-            told, arrivals = len(shown), tab.evaluate("window.arrivals")
+            told, came = len(shown), tab.evaluate("window.arrivals.length")
             pictures = tab.evaluate("document.querySelectorAll('#ticking-live img').length")
             tab.evaluate("document.getElementById('ticking-stop').click()")
         finally:
             context.close()
-    yield row("hidden_previews_waiting", told - len(arrivals), "previews", 1)
-    yield row("hidden_preview_delay_ms", round(1000 * statistics.median(_ages(arrivals[seen:], shown)), 1), "ms", 100)
+    yield row("hidden_previews_waiting", told - came, "previews", 1)
     yield row("hidden_pictures_in_the_box", pictures, "pictures", 1)
     yield row("hidden_heap_growth_mb", round(hidden[0] - start[0], 2), "MB", 2)
     yield row("hidden_nodes_growth", hidden[1] - start[1], "nodes", 50)
-
-
-def _ages(arrivals: Sequence[float], told: Sequence[float]) -> list[float]:
-    """How long before each arrival the last step was told."""
-    return [came - told[bisect(told, came) - 1] for came in arrivals]
 
 
 def _began(tab: Tab, clock: Clock, steps: int) -> None:
