@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Files:
         self._lock = threading.RLock()
         self._db = sqlite3.connect(root / "files.sqlite3", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        weakref.finalize(self, self._db.close)  # whoever forgets to close leaves no file open
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute(_SCHEMA)
         self._later: set[Path] = set()

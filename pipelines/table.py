@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,7 @@ class Table:
         self.worker = _worker(root)
         self.db = sqlite3.connect(root / "jobs.sqlite3", check_same_thread=False, isolation_level=None, timeout=30)
         self.db.row_factory = sqlite3.Row
+        weakref.finalize(self, self.db.close)  # whoever forgets to close leaves no file open
         self.db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
         have = {row["name"] for row in self.db.execute("PRAGMA table_info(jobs)")}
         for name, kind in _LATER.items():

@@ -219,7 +219,8 @@ def test_after_a_power_cut_what_ran_and_what_waited_goes_on_and_drafts_do_not(tm
         for job_id in (running, waiting):
             drain(second.jobs.watch(job_id))
         assert sorted(second.gate.order) == [1, 2]
-        assert sqlite3.connect(left / "jobs.sqlite3").execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        with contextlib.closing(sqlite3.connect(left / "jobs.sqlite3")) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_after_an_orderly_stop_what_ran_stands_in_line_again(tmp_path: Path) -> None:

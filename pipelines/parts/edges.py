@@ -51,7 +51,7 @@ def refined(image: Image, alpha: Alpha, unsure: Mask, doubt: Alpha | None = None
     both[:, (0, 3, 5)] += NOISE**2
     weights = _solve(both, across)
     separation = np.maximum((weights * across).sum(axis=1), 1e-6)
-    share = (weights * (pixels - ground.mean)).sum(axis=1) / separation
+    share = np.asarray((weights * (pixels - ground.mean)).sum(axis=1) / separation, np.float32)
     trust = separation / (separation + TRUST)
     if doubt is not None:
         trust /= 1 + doubt[unsure] * _off_line(pixels, share, subject, ground) / STRANGE

@@ -30,7 +30,7 @@ def main_colours(image: Image, count: int = 5) -> tuple[Colour, ...]:
     labels[np.argsort(lab[:, 0], kind="stable"), 0] = np.arange(len(lab)) * count // len(lab)
     criteria = (cv2.TERM_CRITERIA_MAX_ITER, _ROUNDS, 0.0)
     _, labels, centres = cv2.kmeans(lab, count, labels, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
-    often = np.bincount(labels.ravel(), minlength=count)
+    often = np.bincount(np.asarray(labels, np.int32).ravel(), minlength=count)
     rgb = cv2.cvtColor(centres[None].astype(np.float32), cv2.COLOR_LAB2RGB)[0]
     found = np.clip(rgb * 255 + 0.5, 0, 255).astype(int)
     r = [(int(c[0]), int(c[1]), int(c[2])) for c in found]

@@ -93,6 +93,9 @@ def test_a_photo_is_drafted_made_watched_and_taken_home(desk: Page, house: Theat
     page.evaluate(WATCH, f"{tool.id}-live")
     house.gate.pause = 0.1  # else what is remembered is over within one frame, and its preview with it
     page.locator(f"#{tool.id}-generate").click()
+    until(lambda: made(house, tool) > 0 and house.free(), 90)
+    row = house.desk.jobs.list("local", 1, tool=tool.id)[0]
+    assert row.status == "done", row.error
     expect(page.locator(f"#{tool.id}-save")).to_be_enabled()
     house.gate.pause = 0.0
     expect(line).to_contain_text("Done in")

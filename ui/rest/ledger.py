@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ class Ledger:
         self.lock = threading.RLock()
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=30)
         self._db.row_factory = sqlite3.Row
+        weakref.finalize(self, self._db.close)  # whoever forgets to close leaves no file open
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode=WAL")
 

@@ -186,7 +186,7 @@ def watercolour(image: Image, hand: Hand) -> Image:
     flat = opened(_wandered(smooth(image, reach, 34), hand, rng))
     flat = saturated(flat, 1.28)
     density = -np.log(np.clip(flat * 0.93 + 0.055, 0.03, 0.97))
-    total = density.mean(axis=2)
+    total = np.asarray(density.mean(axis=2), np.float32)
     tooth = paper(shape, hand.unit, rng)
     pigment = _glazed(total, hand, rng)
     granules = 1 + 0.10 * tooth * ramp(total, 0.1, 0.9) + 0.09 * clouds(shape, 90 * hand.unit, rng, 4)

@@ -152,7 +152,7 @@ def _apart(light: Linear) -> tuple[Linear, list[Lamp]]:
         right = ((column + at[1] + 0.5) / width - 0.5) * 2 * np.pi
         if abs(right) < 1.2:
             up = (0.5 - (row + at[0] + 0.5) / height) * np.pi
-            lamps.append(Lamp(float(right), float(up), part.sum(axis=(0, 1))))
+            lamps.append(Lamp(float(right), float(up), np.asarray(part.sum(axis=(0, 1)), np.float32)))
     return smooth, lamps
 
 
