@@ -10,7 +10,7 @@ from pathlib import Path
 
 import PIL.Image
 import pytest
-from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.stream import drain
 from pipelines.tools import TOOLS
@@ -61,8 +61,11 @@ def filled(page: Page, tool: Tool) -> Locator:
     if box.count():
         box.first.set_input_files(photos(tool))
         try:
-            page.locator(f"#{tool.id}-{field} img").first.wait_for(timeout=8000)
-        except TimeoutError:  # given in the very moment in which the tab was built; a visitor gives it again
+            expect(stage(page, tool.id)).not_to_contain_text("to begin.", timeout=8000)
+        except AssertionError:  # given in the very moment in which the tab was built; a visitor gives it again
+            away = page.locator(f"#{tool.id}-{field} [aria-label='Remove Image']")
+            if away.count():
+                away.click()
             box.first.set_input_files(photos(tool))
     else:
         page.locator(f"#tab-{tool.id} :is(.dbx-tiles, .dbx-segments) label:not(:has(:checked))").first.click()
