@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.serving import Served, served
+from tests.serving import Served, served, until
 from tests.test_rest import RUN, photo
 from ui import edge
 from ui.logs import REQUEST_ID, Readable, Structured
@@ -97,6 +97,7 @@ def test_a_request_is_a_line_without_what_was_asked(client: httpx.Client, caplog
         sent = client.post("/v1/files", files={"file": ("secret-name.png", photo())}).json()
         client.post(RUN, json={"prompt": "the plans of ann"}, headers={"X-Request-Id": "mine-2"})
         client.get(f"/v1/files/{sent['id']}/content")
+        until(lambda: sum(record.name == "designerbox.request" for record in caplog.records) >= 3)  # after the answer
     lines = [Structured().format(record) for record in caplog.records if record.name == "designerbox.request"]
     rows = [json.loads(line) for line in lines]
     assert {(row["method"], row["route"], row["status"]) for row in rows} >= {
