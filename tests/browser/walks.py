@@ -99,13 +99,7 @@ def product(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
         lambda: page.locator("#product-preset label", has_text="Marble").click(),
         lambda: redrawn(page, "product", before),
     )
-    walk.act(
-        "Generate.",
-        lambda: page.locator("#product-generate").click(),
-        lambda: expect(page.locator("#product-save")).to_be_enabled(),
-    )
-    walk.act("Download.", lambda: downloaded(page, "#product-save"), lambda: None)
-    return walk
+    return taken_home(walk, "product")
 
 
 def character(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
@@ -124,13 +118,7 @@ def character(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
         lambda: page.locator("#character-layout label", has_text="Sheet").click(),
         lambda: redrawn(page, "character", before),
     )
-    walk.act(
-        "Generate.",
-        lambda: page.locator("#character-generate").click(),
-        lambda: expect(page.locator("#character-save")).to_be_enabled(),
-    )
-    walk.act("Download.", lambda: downloaded(page, "#character-save"), lambda: None)
-    return walk
+    return taken_home(walk, "character")
 
 
 def batch(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
@@ -179,6 +167,18 @@ def key(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
         lambda: page.locator("#api-new").click(),
         lambda: expect(secret).to_have_value(re.compile("^sk-dbx-")),
     )
+    return walk
+
+
+def taken_home(walk: Walk, tool: str) -> Walk:
+    """The last two actions of a tool's tab: the full size, and its file."""
+    page = walk.page
+    walk.act(
+        "Generate.",
+        lambda: page.locator(f"#{tool}-generate").click(),
+        lambda: expect(page.locator(f"#{tool}-save")).to_be_enabled(),
+    )
+    walk.act("Download.", lambda: downloaded(page, f"#{tool}-save"), lambda: None)
     return walk
 
 
