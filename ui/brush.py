@@ -64,7 +64,7 @@ class BrushEvents:
         sent = self.events.on(brush.upload.upload, self.take, [brush.upload, *everything], brush.parts())
         # A draft in an event of its own: previews do not reach the page in one that also folds the editor away.
         for done in (used, dropped, sent):
-            self.events.on(done.then, self.events.draft, everything)
+            self.events.on(done.then, self.follow, everything)
 
     async def start(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """Cut the photo out, unless there is a matte already, and lay it on the photo to paint on."""
@@ -152,9 +152,19 @@ class BrushEvents:
             photo = self.events.desk.files.open(photo_id)
             matte_id = self._kept(opacity(self.events.desk.take(data, owner)[0], photo, self.events.desk.files), owner)
         except StudioError as error:
+            seat.refused = True
             return {**screen.refused(error, name), self.brush.upload: None}
         back = {self.brush.drop: gr.update(visible=True), self.brush.upload: None, self.events.tab.alert: ""}
         return {**self._folded(), **screen.picture(self.brush.mask, matte_id), **back}
+
+    async def follow(self, request: gr.Request, seat: Seat, *values: Any) -> AsyncIterator[Updates]:
+        """A draft of what the photo is now, unless an upload was refused: a draft takes old complaints away."""
+        if seat.refused:
+            seat.refused = False
+            yield self.events.screen.same()
+            return
+        async for updates in self.events.draft(request, seat, *values):
+            yield updates
 
     def drop(self) -> Updates:
         """Back to the automatic cut-out."""

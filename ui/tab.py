@@ -41,8 +41,9 @@ class Seat:
 
     `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
     `turn` counts what was asked for, `uploads` what was added to a field of several pictures; `opened` once the tab
-    was looked at. `asked` is when Generate was last clicked, on the monotonic clock. `sketch` is what the last picture
-    was made of, its seed in it; while it is a `draft`'s, Generate makes that picture large.
+    was looked at; `refused` while the last upload's complaint is to be read. `asked` is when Generate was last clicked,
+    on the monotonic clock. `sketch` is what the last picture was made of, its seed in it; while it is a `draft`'s,
+    Generate makes that picture large.
     """
 
     job: str = ""
@@ -51,6 +52,7 @@ class Seat:
     turn: int = 0
     uploads: int = 0
     opened: bool = False
+    refused: bool = False
     asked: float = 0.0
     sketch: Mapping[str, Any] = field(default_factory=dict[str, Any])
     sketched: bool = False
