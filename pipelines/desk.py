@@ -223,6 +223,15 @@ class Desk:
         """
         return self._ordered(self.tool(tool_id), values, owner, draft=draft, batch=batch)
 
+    def objections(self, tool_id: str, values: Mapping[str, Any]) -> list[InvalidParams]:
+        """All that the tool's form objects to, where `order` raises the first; none says that it can be ordered."""
+        params = self.tool(tool_id).params
+        try:
+            params.model_validate(dict(values))
+        except ValidationError as error:
+            return _sentences(params, error)
+        return []
+
     def help(self, tool_id: str, values: Mapping[str, Any], owner: str) -> Job:
         """A job of one of `HELPERS`, for a page's own use: on no list, and leaving no file. Raises as `order`."""
         job = self._ordered(tool(tool_id, HELPERS), values, owner, draft=True, batch=False)
@@ -327,8 +336,12 @@ def _validated(params: type[Params], values: Mapping[str, Any]) -> Params:
     try:
         return params.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        raise _sentence(params, first) from None
+        raise _sentences(params, error)[0] from None
+
+
+def _sentences(params: type[Params], error: ValidationError) -> list[InvalidParams]:
+    told = error.errors(include_url=False, include_context=False, include_input=False)
+    return [_sentence(params, each) for each in told]
 
 
 def _sentence(params: type[Params], error: ErrorDetails) -> InvalidParams:

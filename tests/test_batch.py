@@ -202,9 +202,43 @@ FAULTS: tuple[tuple[str, str | None], ...] = (
 )
 
 
-# How a table may be written: with a mark and one row in Latin-1, with semicolons and all in Latin-1, in 16 bit.
-Writing = Literal["marked", "semicolons", "sixteen"]
+# The same as JSON lines, where a number is a number and a line may be no object at all.
+JSON_FAULTS: tuple[tuple[str, str | None], ...] = (
+    ('{"photo": "nope.png"}', "photo"),
+    ('{"photo": "text.png"}', "photo"),
+    ('{"photo": "../secret.png"}', "photo"),
+    ('{"photo": "half.jpg"}', "photo"),
+    (f'{{"photo": "{"n" * 300}.png"}}', "photo"),
+    ('{"photo": "a.png", "level": 7}', "level"),
+    ('{"photo": "a.png", "level": "much"}', "level"),
+    ('{"photo": "a.png", "note": "=HYPERLINK(1)"}', "note"),
+    (f'{{"photo": "a.png", "note": "{"w" * 301}"}}', "note"),
+    ('{"photo": "a.png", "id": "first"}', "id"),
+    ('{"photo": "a.png", "colour": "red"}', "colour"),
+    ('["a.png", "", 0.5]', None),
+    ('{"photo": "a.png", "note": ', None),
+    ('{"level": 0.5}', "photo"),
+    ('{"photo": 5}', "photo"),
+)
+
+
+# How a table may be written: with a mark and one row in Latin-1, with semicolons and all in Latin-1, in 16 bit, or as
+# JSON lines with a mark and one line in Latin-1.
+Writing = Literal["marked", "semicolons", "sixteen", "json"]
 WRITINGS: tuple[Writing, ...] = get_args(Writing)
+
+
+def planted(
+    first: str, plain: str, faults: tuple[tuple[str, str | None], ...]
+) -> tuple[list[str], dict[int, str | None]]:
+    """Forty-five good rows with the faults among them, and by a bad row's number the column that is to be named."""
+    rows = [first] + [plain] * 44
+    where = {}
+    for n, (row, column) in enumerate(faults):
+        place = 2 + 4 * n
+        rows.insert(place, row)
+        where[place + 1] = column
+    return rows, where
 
 
 def faulty(folder: Path, writing: Writing = "marked") -> tuple[Path, dict[int, str | None]]:
@@ -213,12 +247,12 @@ def faulty(folder: Path, writing: Writing = "marked") -> tuple[Path, dict[int, s
     written(folder / "text.png", "this is no picture")
     whole = picture(folder / "whole.jpg", side=200)
     written(folder / "half.jpg", whole.read_bytes()[: whole.stat().st_size // 2])
-    rows = ["a.png,good,0.25,first,"] + ["a.png,good,,,"] * 44
-    where = {}
-    for n, (row, column) in enumerate(FAULTS):
-        place = 2 + 4 * n
-        rows.insert(place, row)
-        where[place + 1] = column
+    if writing == "json":
+        first, plain = '{"photo": "a.png", "note": "good", "level": 0.25, "id": "first"}', '{"photo": "a.png"}'
+        rows, where = planted(first, plain, JSON_FAULTS)
+        data = b"\xef\xbb\xbf" + "\n".join(rows).encode().replace(b"good", b"gr\xfcn")
+        return written(folder / "jobs.jsonl", data), where
+    rows, where = planted("a.png,good,0.25,first,", "a.png,good,,,", FAULTS)
     text = "photo,note,level,id,colour\n" + "\n".join(rows) + "\n"
     green = text.replace("good,0.25", "grün,0.25")
     if writing == "semicolons":
@@ -266,6 +300,13 @@ def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(
     assert first is not None
     assert first.job.params["note"] == "grün"
     assert bool(first.job.notices) == (writing != "sixteen")
+
+
+def test_a_dry_run_names_all_that_is_wrong_with_one_row(here: Room, tmp_path: Path) -> None:
+    path = written(tmp_path / "jobs.csv", "photo,level,look,seed\nnope.png,7,hot,-1\n")
+    report = dry_run(here.batches, here.made(path))
+    assert (report.rows, report.bad) == (1, 1)
+    assert sorted(str(fault.column) for fault in report.faults) == ["level", "look", "photo", "seed"]
 
 
 def test_time_and_disk_are_told_from_what_was_measured(here: Room, tmp_path: Path) -> None:

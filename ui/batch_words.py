@@ -10,7 +10,7 @@ from pipelines.batch import Batch, Progress, Report
 from pipelines.batch.filling import PHOTO
 from pipelines.types import Params
 from ui import words
-from ui.command import NO_ROOM, duration, size
+from ui.command import GUESSED, NO_ROOM, duration, size
 from ui.pictures import data_url
 
 IDLE = "Drop pictures, a ZIP or a table to begin."
@@ -59,6 +59,8 @@ def report(found: Report) -> str:
         cost = "Time and disk are not known: not one row could be done to measure them."
     else:
         cost = f"About {duration(found.seconds)}, {size(found.bytes)}; {size(found.free)} are free."
+    if found.guessed:
+        cost += f" {GUESSED.format(found.guessed)}"
     if not found.fits:
         cost += f" {NO_ROOM}"
     rows = [(fault.row, fault.column or "", fault.message, fault.code) for fault in found.faults]

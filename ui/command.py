@@ -26,6 +26,7 @@ STATE = ".batch"
 DONE, FAILED, REFUSED, PAUSED, INTERRUPTED = 0, 1, 2, 3, 130
 SHOWN = 20
 NO_ROOM = "There is no room for all of it: the batch would pause where the disk is full."
+GUESSED = "Time and disk of {} rows are scaled by pixels: nothing of their size was made here yet."
 TICK = 0.5
 """Seconds between two looks."""
 QUIET_TICK = 30.0
@@ -257,6 +258,8 @@ def _report(report: Report) -> int:
         _say("Time and disk are not known: not one row could be done to measure them.")
     else:
         _say(f"About {duration(report.seconds)} and {size(report.bytes)} of {size(report.free)} free.")
+    if report.guessed:
+        _say(GUESSED.format(report.guessed))
     if not report.fits:
         _say(NO_ROOM)
     return FAILED if report.bad or not report.fits else DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pipelines.batch.costs import Cost, Measured
 from pipelines.batch.filling import Plan, asked, order, settled, with_photo
 from pipelines.batch.reading import TABLES, Line, read, read_from
 from pipelines.batch.shelf import Nothing, Shelf, Zip, shelf
@@ -229,13 +231,13 @@ class Batches:
             None if pace is None else round(60 * pace, 1), None if pace is None else round(left / pace, 1),
         )  # fmt: skip
 
-    def sizes(self, tool: str) -> list[int]:
-        """Bytes that the last pictures of a tool filled, job by job."""
-        sizes = []
-        for result in self.store.results(tool):
+    def measured(self, tool: str) -> Iterator[Measured]:
+        """What the last pictures of a tool were asked for and cost, those that are there still."""
+        for row in self.store.measured(tool, self.desk.profile.id):
+            files = json.loads(row["result"])["files"]
             with contextlib.suppress(NotFound):  # deleted since
-                sizes.append(sum(self.desk.files.info(file["id"]).bytes for file in result["files"]))
-        return sizes
+                size = sum(self.desk.files.info(file["id"]).bytes for file in files)
+                yield Measured(json.loads(row["job"])["params"], Cost(row["s"], size))
 
     def rows(self, batch_id: str, status: str | None = None, since: float = 0.0) -> Iterator[RowState]:
         """Every row in order, a few hundred at a time; `since`: only those that were finished from then on."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from pipelines import retention
 from pipelines.batch.batches import Batches
+from pipelines.batch.costs import Cost
 from pipelines.batch.filling import order
 from pipelines.batch.shelf import Shelf
 from pipelines.batch.store import Asked, Batch
@@ -18,14 +18,6 @@ PATIENCE = 90.0
 """Seconds for one row, the wait for its turn included; after that its cost is not known."""
 SOON = 20.0
 """A first row that took less is followed by a second: what was loaded for the first is there then."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of one row: seconds of work, and bytes of the pictures it leaves."""
-
-    seconds: float
-    bytes: int
 
 
 def sampled(

@@ -329,23 +329,15 @@ class Store:
             yield from map(_asked, rows)
             after = rows[-1]["row"]
 
-    def seconds(self, tool: str) -> list[float]:
-        """What the last pictures of a tool took, each in seconds."""
+    def measured(self, tool: str, profile: str) -> list[sqlite3.Row]:
+        """The last pictures made of a tool with a profile: `job` and `result` as JSON, and the seconds `s` it took."""
         query = (
-            "SELECT finished - started AS s FROM jobs WHERE status = 'done' AND NOT draft AND started IS NOT NULL "
-            "AND json_extract(job, '$.tool') = ? ORDER BY seq DESC LIMIT 50"
+            "SELECT job, result, finished - started AS s FROM jobs WHERE status = 'done' AND NOT draft AND started IS "
+            "NOT NULL AND json_extract(job, '$.tool') = ? AND json_extract(job, '$.profile') = ? "
+            "ORDER BY seq DESC LIMIT 200"
         )
         with self.lock:
-            return [row["s"] for row in self._db.execute(query, (tool,)).fetchall()]
-
-    def results(self, tool: str) -> list[dict[str, Any]]:
-        """The last results of a tool."""
-        query = (
-            "SELECT result FROM jobs WHERE status = 'done' AND NOT draft AND json_extract(job, '$.tool') = ? "
-            "ORDER BY seq DESC LIMIT 20"
-        )
-        with self.lock:
-            return [json.loads(row["result"]) for row in self._db.execute(query, (tool,)).fetchall()]
+            return self._db.execute(query, (tool, profile)).fetchall()
 
 
 class _Transaction:

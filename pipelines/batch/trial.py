@@ -1,6 +1,7 @@
 """A dry run: every row and picture is looked at and nothing kept; tells what will fail, the time and the disk.
 
-Time and disk are those of the tool's last jobs here; where there is none, two of the rows are done and forgotten again.
+Time and disk are those of the tool's last jobs of the same size here; where there is none, two of the rows are done and
+forgotten again.
 """
 
 from __future__ import annotations
@@ -8,22 +9,23 @@ from __future__ import annotations
 import contextlib
 import copy
 import shutil
-import statistics
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipelines.batch.batches import Batches
+from pipelines.batch.costs import Cost, Priced, Work, alike, priced, work_of
 from pipelines.batch.filling import Taker, take_pictures, values_of
 from pipelines.batch.reading import Fault
-from pipelines.batch.sample import Cost, sampled
+from pipelines.batch.sample import sampled
 from pipelines.batch.shelf import Shelf, shelf
 from pipelines.batch.store import Asked, Batch
 from pipelines.desk import Desk
 from pipelines.files import FileInfo, Files, Role, pixels_sha256
 from pipelines.kept import KIT
-from pipelines.types import Image, NotFound, StudioError
+from pipelines.types import Image, Job, NotFound, StudioError
 
 SHOWN = 500
 """Faults that are told one by one; beyond, they are counted."""
@@ -43,6 +45,8 @@ class Report:
     bytes: int | None
     free: int
     remarks: tuple[Fault, ...] = ()
+    guessed: int = 0
+    """Rows whose cost was measured at other sizes only."""
 
     @property
     def fits(self) -> bool:
@@ -60,13 +64,13 @@ class _Nowhere(Files):
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._seen: set[str] = set()
+        self._seen: dict[str, tuple[int, int]] = {}
         self.known: set[str] = set()
         """Ids of pictures that were the owner's before."""
 
     def add(self, image: Image, owner: str, role: Role) -> str:
         file_id = f"file-{pixels_sha256(image)[:40]}"
-        self._seen.add(file_id)
+        self._seen[file_id] = (image.shape[1], image.shape[0])
         with contextlib.suppress(NotFound):
             self.known.add(self._files.info(file_id, owner).id)
         return file_id
@@ -76,8 +80,15 @@ class _Nowhere(Files):
 
     def info(self, file_id: str, owner: str | None = None) -> FileInfo:
         if file_id in self._seen:
-            return FileInfo(file_id, owner or "", "upload", "png", Path(file_id), 0, 0, 0, "", 0.0)
+            return FileInfo(file_id, owner or "", "upload", "png", Path(file_id), *self._seen[file_id], 0, "", 0.0)
         return self._files.info(file_id, owner)
+
+    def pixels(self, file_id: str) -> int | None:
+        """How large a picture is; None for one that was deleted."""
+        with contextlib.suppress(NotFound):
+            found = self.info(file_id)
+            return found.width * found.height
+        return None
 
     def is_example(self, file_id: str) -> bool:
         return self._files.is_example(file_id)
@@ -100,70 +111,70 @@ def dry_run(
     try:
         for row in batches.store.asked(batch.id):
             notices = [said for said in row.notices if not said.startswith(KIT)]  # which was asked for
-            found = list(look(desk, batch, row, opened, notices))
+            found, job = look(desk, batch, row, opened, notices)
             total, bad = total + 1, bad + bool(found)
             faults += found[: SHOWN - len(faults)]
-            if not found:
-                tools.setdefault(row.tool, _Rows(row)).add(row)
+            if job is not None:
+                work = work_of(desk.tool(job.tool).params, job.params, nowhere.pixels)
+                tools.setdefault(job.tool, _Rows()).add(work, row)
                 remarks += [Fault(row.row, None, notice) for notice in notices][: SHOWN - len(remarks)]
             if tick is not None:
                 tick(total)
-        costs = {tool: _cost(batches, batch, tool, rows, opened, nowhere.known) for tool, rows in tools.items()}
+        costs = [_cost(batches, batch, tool, rows, opened, nowhere) for tool, rows in tools.items()]
     finally:
         opened.close()
-    seconds, size = _sum(costs, tools)
+    cost = _sum(costs, batches.jobs.engine.slots)
     free = shutil.disk_usage(out or batches.jobs.root).free
-    return Report(total, total - bad, tuple(faults), seconds, size, free, tuple(remarks))
+    seconds, size, guessed = (None, None, 0) if cost is None else (cost.cost.seconds, cost.cost.bytes, cost.guessed)
+    return Report(total, total - bad, tuple(faults), seconds, size, free, tuple(remarks), guessed)
 
 
 @dataclass
 class _Rows:
-    """Good rows of one tool: the first, the last, how many."""
+    """Good rows of one tool: how many ask for how much, and of each the first and the last."""
 
-    first: Asked
-    last: Asked | None = None
-    count: int = 0
+    counts: Counter[Work] = field(default_factory=Counter[Work])
+    ends: dict[Work, tuple[Asked, ...]] = field(default_factory=dict[Work, tuple[Asked, ...]])
 
-    def add(self, row: Asked) -> None:
-        self.count, self.last = self.count + 1, row
+    def add(self, work: Work, row: Asked) -> None:
+        self.counts[work] += 1
+        self.ends[work] = (*self.ends.get(work, ())[:1], row)
 
 
-def look(desk: Desk, batch: Batch, row: Asked, opened: Shelf, notices: list[str] | None = None) -> Iterator[Fault]:
-    """Everything that is wrong with one row; what was said of its pictures is added to `notices`."""
+def look(desk: Desk, batch: Batch, row: Asked, opened: Shelf, notices: list[str]) -> tuple[list[Fault], Job | None]:
+    """All that is wrong with one row, or its job; what was said of its pictures is added to `notices`."""
     if row.error is not None:
-        yield _fault(row, row.error)
-        return
+        return [Fault.of(row.row, row.error)], None
     tool = desk.tool(row.tool or batch.tool)
     values: dict[str, Any] = values_of(tool, batch, row)
     taker = Taker(desk, opened, batch.owner)
     errors = take_pictures(tool, values, taker)
-    if notices is not None:
-        notices += taker.notices
-    yield from (_fault(row, error) for error in errors)
-    if errors:
-        return
-    try:
-        desk.order(tool.id, values, batch.owner, batch=True)
-    except StudioError as error:
-        yield _fault(row, error)
+    notices += taker.notices
+    named = {error.param for error in errors}
+    errors += [error for error in desk.objections(tool.id, values) if error.param not in named]
+    if not errors:
+        try:
+            return [], desk.order(tool.id, values, batch.owner, batch=True)
+        except StudioError as error:
+            errors = [error]
+    return [Fault.of(row.row, error) for error in errors], None
 
 
-def _fault(row: Asked, error: StudioError) -> Fault:
-    return Fault.of(row.row, error)
+def _cost(batches: Batches, batch: Batch, tool: str, rows: _Rows, opened: Shelf, nowhere: _Nowhere) -> Priced | None:
+    """By what was measured here; of the work that most rows ask for and nobody measured, two rows are done."""
+    params = batches.desk.tool(tool).params
+    known = [(work_of(params, each.params, nowhere.pixels), each.cost) for each in batches.measured(tool)]
+    new = [work for work, _ in rows.counts.most_common() if not alike(work, known)]
+    if new:
+        cost = sampled(batches, batch, rows.ends[new[0]], opened, nowhere.known)
+        known += [] if cost is None else [(new[0], cost)]
+    return priced(rows.counts, known)
 
 
-def _cost(batches: Batches, batch: Batch, tool: str, rows: _Rows, opened: Shelf, known: Collection[str]) -> Cost | None:
-    """Medians of what was measured here, else what two of the rows cost."""
-    took, sizes = batches.store.seconds(tool), batches.sizes(tool)
-    if took and sizes:
-        return Cost(statistics.median(took), round(statistics.median(sizes)))
-    two = (rows.first,) if rows.last is None or rows.last is rows.first else (rows.first, rows.last)
-    return sampled(batches, batch, two, opened, known)
-
-
-def _sum(costs: Mapping[str, Cost | None], tools: Mapping[str, _Rows]) -> tuple[float | None, int | None]:
-    known = {tool: cost for tool, cost in costs.items() if cost is not None}
-    if len(known) < len(tools) or not tools:
-        return None, None
-    seconds = sum(rows.count * known[tool].seconds for tool, rows in tools.items())
-    return round(seconds, 1), sum(rows.count * known[tool].bytes for tool, rows in tools.items())
+def _sum(costs: list[Priced | None], lanes: int) -> Priced | None:
+    """Of all tools together, `lanes` rows at once; None where one is not known, or there is none."""
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < len(costs) or not known:
+        return None
+    seconds = sum(each.cost.seconds for each in known) / max(1, lanes)
+    return Priced(Cost(round(seconds, 1), sum(each.cost.bytes for each in known)), sum(each.guessed for each in known))
