@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -21,6 +23,14 @@ WORDS = "the-plans-of-bob"
 PICTURE = "holiday-of-bob.png"
 KEY = "sk-dbx-0123456789abcdef"
 QUOTED = {"path": f"/home/bob/{PICTURE}", "prompt": WORDS, "key": KEY}
+
+
+class Told(NamedTuple):
+    """What was written, and where the page's own files lie."""
+
+    out: str
+    err: str
+    page: Path
 
 
 def _free() -> int:
@@ -36,13 +46,18 @@ def _up(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     """What a studio writes to standard output and standard error while nonsense is sent to each of its events."""
     root, port = tmp_path_factory.mktemp("printed"), _free()
+    (root / "data" / "page" / "of-yesterday").mkdir(parents=True)
+    for name, age in (("old.png", 86400 + 60), ("new.png", 60)):
+        (left := root / "data" / "page" / "of-yesterday" / name).touch()
+        os.utime(left, (time.time() - age,) * 2)
+    env = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "app.py", "--port", str(port), "--data", str(root / "data"), "--log", "json"]
     with open(root / "out", "wb") as out, open(root / "err", "wb") as err:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=err)
         try:
             until(lambda: _up(url), 120)
             with httpx.Client(base_url=url, timeout=60) as browser:
@@ -50,7 +65,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
         finally:
             process.terminate()
             process.wait(60)
-    return (root / "out").read_text("utf-8"), (root / "err").read_text("utf-8")
+    return Told((root / "out").read_text("utf-8"), (root / "err").read_text("utf-8"), root / "data" / "page")
 
 
 def _nonsense(browser: httpx.Client) -> None:
@@ -70,13 +85,18 @@ def _nonsense(browser: httpx.Client) -> None:
     httpx.get(f"{browser.base_url}/gradio_api/custom_component/{WORDS}/client/component/{PICTURE}")
 
 
-def test_every_line_of_the_log_is_an_object_and_the_failures_are_among_them(told: tuple[str, str]) -> None:
-    rows = [json.loads(line) for line in told[1].splitlines()]
+def test_every_line_of_the_log_is_an_object_and_the_failures_are_among_them(told: Told) -> None:
+    rows = [json.loads(line) for line in told.err.splitlines()]
     failed = {row["logger"] for row in rows if row.get("error")}
     assert {"designerbox.page", "uvicorn.error"} <= failed
     assert all(row["where"] for row in rows if row.get("error"))
 
 
-def test_neither_the_log_nor_what_is_printed_quotes_what_was_sent(told: tuple[str, str]) -> None:
-    for text in told:
+def test_neither_the_log_nor_what_is_printed_quotes_what_was_sent(told: Told) -> None:
+    for text in (told.out, told.err):
         assert not [each for each in (WORDS, PICTURE, KEY, "Traceback") if each in text]
+
+
+def test_what_a_killed_studio_left_to_be_fetched_goes_when_it_is_a_day_old(told: Told) -> None:
+    assert [path.name for path in (told.page / "of-yesterday").iterdir()] == ["new.png"]
+    assert len(list(told.page.iterdir())) > 1, "the page's files lie with the studio's"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipelines.desk import Desk
 from pipelines.engines import hub, zerogpu
@@ -110,6 +113,15 @@ def _lending(settings: Settings, cache: Cache, files: Files, profile: Profile) -
         return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate), instead
 
 
+def _clear(folder: Path, age: float) -> None:
+    """Delete what a process that was killed left there, older than `age` in seconds."""
+    old = time.time() - age
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # whoever else serves from here clears as well
+            if path.is_file() and path.stat().st_mtime < old:
+                path.unlink()
+
+
 def open_doors(settings: Settings) -> int:
     """Serve until interrupted. Returns 2 with a sentence where the settings would let strangers in."""
     sentence = refusal(settings)
@@ -117,9 +129,15 @@ def open_doors(settings: Settings) -> int:
         log.error(sentence)
         return 2
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Beside the pictures, which need no more than a second name there, and out of reach of other studios on this
+    # machine and of whoever clears the system's own folder.
+    served = Path(os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data.resolve() / "page")))
     studio = build(settings)
     from ui import blocks
     from ui.lines import keep_open
+    from ui.pictures import TEMPORARY
+
+    _clear(served, TEMPORARY[1])
 
     try:
         page = blocks.build(studio.desk, studio.access)

@@ -1,0 +1,19 @@
+"""What every test run has to itself: the folder that Gradio keeps uploads and downloads in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_folder() -> Iterator[None]:
+    """Two runs on one machine would take each other's files: they lie there by their content."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
+        yield
+        del os.environ["GRADIO_TEMP_DIR"]
