@@ -56,8 +56,6 @@ from pipelines.types import (
 
 EXAMPLES = Path(__file__).parent.parent / "assets" / "examples"
 PAST_KEPT = "This picture carries content credentials; what is made from it names them as its origin."
-MAX_ARCHIVE = 256_000_000
-"""Bytes of a ZIP that is signed as a whole: signing holds it in memory, and takes a second for each 130 MB."""
 MADE_HERE = ("result", "matte")
 CHARACTER = "character"
 PASSPORT = ("character", "preset", "art", "prompt", "name", "colour", "behind_colour", "reference")
@@ -141,10 +139,8 @@ class Desk:
         made = provenance.Made(_source_of(whole), photo=parent)
         return provenance.sign(data, mime, made, self._seal.pair())
 
-    def sign_archive(self, path: Path) -> bool:
-        """Sign a ZIP of what was made here, in place; False where it is too large for that: its files are signed."""
-        if path.stat().st_size > MAX_ARCHIVE:
-            return False
+    def sign_archive(self, path: Path) -> None:
+        """Sign a ZIP of what was made here, in place, whatever its size. Takes some 20 seconds a gigabyte."""
         part, made = path.with_name(f"{path.name}.signed"), provenance.Made(COLLECTION_SOURCE)
         try:
             with path.open("rb") as data, part.open("w+b") as out:
@@ -152,7 +148,6 @@ class Desk:
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
-        return True
 
     def report(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
         """Write down that somebody points at a picture or a refusal; `reason` is one of `reports.REASONS`.

@@ -30,7 +30,6 @@ class Settings:
     require_key: bool = False
     queue: int = 16
     spaces: bool = False
-    gate: bool = True
     keep_days: float = 0.0
     keep_gb: float = 0.0
     watermark: bool = False
@@ -74,7 +73,7 @@ class Settings:
         settings = cls(
             host="0.0.0.0" if spaces and args.host == cls.host else args.host,
             port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
-            require_key=args.require_key, queue=args.queue, spaces=spaces, gate=args.gate,
+            require_key=args.require_key, queue=args.queue, spaces=spaces,
             keep_days=args.keep_days or 0.0, keep_gb=args.keep_gb, log=args.log, watermark=args.watermark,
             webhooks_private=args.webhooks_private,
             devices=args.devices,
@@ -115,10 +114,6 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     parser.add_argument(
         "--queue", type=_positive, default=_positive(default("QUEUE", "16")), metavar="N", help="jobs that may wait"
     )
-    parser.add_argument(
-        "--gate", type=_on, default=default("GATE", "on"), metavar="on|off",
-        help="check pictures for nudity; off only where nobody else can reach the studio (default: on)",
-    )  # fmt: skip
     parser.add_argument(
         "--devices", type=_count, default=_count(default("DEVICES", "0")), metavar="N",
         help="work on so many GPUs at once, a job on each (default: all that are there)",

@@ -118,7 +118,7 @@ class JobStudio:
         memo: Memo,
         stream_emit: Emitter,
         seal: Seal,
-        gate: Gate | None = None,
+        gate: Gate,
         draws: thrift.Draws | None = None,
     ) -> None:
         self.job = job
@@ -137,8 +137,7 @@ class JobStudio:
         self._adapters = tuple(Adapter(source, weight) for source, weight in job.adapters.items())
         self._faces: dict[str, int] = {}
         self._unlooked = False
-        if gate is not None:
-            self._emit.passes = self._first
+        self._emit.passes = self._first
 
     # ------------------------------------------------------------ what tools call
 
@@ -211,7 +210,7 @@ class JobStudio:
         """`more` was done for this job, and for whatever of it is being remembered."""
         for work in self._works:
             work.add(more)
-        if self._gate is not None and any(generative(row) for row in more.used.values()):
+        if any(generative(row) for row in more.used.values()):
             self._emit.passes = self._gate.shows
 
     def faces(self, file_id: str) -> tuple[Face, ...]:
@@ -288,15 +287,12 @@ class JobStudio:
     def _original(self, file_id: str) -> Image:
         """The stored pixels, once they passed the gate: nothing is made, or shown, from a picture that did not."""
         image = self._memo.get(("file", file_id), lambda: self._files.open(file_id), lambda image: image.nbytes)
-        if (gate := self._gate) is not None:
-            sha256 = self._files.info(file_id).sha256
-            gate.admit(image, self.job.owner, sha256)
-            self._shows()
+        self._gate.admit(image, self.job.owner, self._files.info(file_id).sha256)
+        self._shows()
         return image
 
     def _first(self, image: Image) -> bool:
         """Whether a frame may be seen before any picture of this job has passed the gate: only if it does itself."""
-        assert self._gate is not None
         if passed := self._gate.shows(image):
             self._shows()
         return passed
@@ -349,8 +345,6 @@ class JobStudio:
 
     def _released(self, draft: Draft) -> dict[str, float]:
         """The content check of every finished picture, before anything is shown or written."""
-        if self._gate is None:
-            return {}
         inputs = [row["sha256"] for row in self._inputs()]
         return {"content_score": round(self._gate.release(shown(draft), self.job.owner, inputs), 4)}
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.engines.local import LocalEngine
 from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
@@ -27,6 +26,7 @@ from pipelines.models.families import FAMILIES
 from pipelines.models.families.stable_diffusion import StableDiffusion
 from pipelines.stream import Stream, drain
 from pipelines.types import Cancelled, Image, Images, Job, ModelSpec, ModelStep, OutOfMemory, Render, Result
+from tests.gates import CalmEngine
 from tests.tiny import tiny_sd, tiny_spec
 
 SUBMITTERS = 8
@@ -53,11 +53,11 @@ class Weather:
             raise MemoryError
 
 
-class Watched(LocalEngine):
+class Watched(CalmEngine):
     """An engine that knows how often each job was struck: loads and drawings are done in the job's own thread."""
 
     def __init__(self, cache: Cache, files: Files, weather: Weather) -> None:
-        super().__init__(cache, files, gate=False)
+        super().__init__(cache, files)
         self.weather = weather
         self.struck: Counter[str] = Counter()
 

@@ -42,7 +42,7 @@ def main(folder: Path) -> dict[str, Any]:
             seed=3, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me", created=time.time(),
         )  # fmt: skip
 
-    engine = ZeroGpuEngine(Cache((*FAMILIES, family)), files, gate=False, placed=("tiny-sd",), device="cpu")
+    engine = ZeroGpuEngine(Cache((*FAMILIES, family)), files, placed=("tiny-sd",), device="cpu")
     assert zerogpu.lends()
     seen: dict[str, Any] = {"lent_pids": []}
     events = list(engine.run(job()))
@@ -68,7 +68,7 @@ def main(folder: Path) -> dict[str, Any]:
     seen["no_gpu"] = _sentence(lambda: drain(engine.run(job())), StudioError)
     engine.close()
 
-    near = LocalEngine(Cache((*FAMILIES, family)), files, gate=False)
+    near = LocalEngine(Cache((*FAMILIES, family)), files)
     seen["local"] = drain(near.run(job())).files[0].pixels_sha256
     near.close()
     return {**seen, "calls": CALLS, "pid": os.getpid(), "allowed": sorted(Lending.allowed(folder))}

@@ -16,7 +16,6 @@ import PIL.Image
 from pipelines import types as t
 from pipelines.batch import Batch, Batches, Plan, open_jobs
 from pipelines.desk import Desk
-from pipelines.engines.local import LocalEngine
 from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
@@ -24,6 +23,7 @@ from pipelines.models.families import FAMILIES
 from pipelines.parts.ingest import Ingest
 from pipelines.settings import Settings
 from pipelines.types import BadInput, Draft, Emit, Params, Profile, Studio, StudioError, Tool
+from tests.gates import CalmEngine
 
 OWNER = "local"
 
@@ -100,7 +100,7 @@ def room(root: Path, *, tools: Sequence[Tool] | None = None, pause: float = 0.0)
     press = Press(pause)
     rows = tuple(tools) if tools is not None else (press.tool(),)
     files = Files(root)
-    jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows, gate=False))
+    jobs = Jobs(root, CalmEngine(Cache(FAMILIES), files, rows))
     ingest = Ingest(workers=1)
     desk = Desk(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, rows)
     try:

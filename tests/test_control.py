@@ -188,7 +188,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     net = ("controlnet", str(tiny_union(root / "union")))
     row = drawing.row("stable_diffusion", str(tiny_sdxl(root / "xl")), (*VERBS, "control"), net, guidance=1.0)
     files = Files(root)
-    engine = LocalEngine(Cache((*FAMILIES, StableDiffusion((row,)))), files, gate=False)
+    engine = LocalEngine(Cache((*FAMILIES, StableDiffusion((row,)))), files)
     yield Room(files, engine)
     engine.close()
     files.close()

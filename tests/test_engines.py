@@ -69,9 +69,9 @@ def bench(request: pytest.FixtureRequest, checkpoints: Path, tmp_path_factory: p
     files, cache = Files(root), Cache((*FAMILIES, tiny_family(checkpoints)))
     tools = (*TOOLS, gate.tool())
     if request.param == "local":
-        engine = LocalEngine(cache, files, tools, gate=False)
+        engine = LocalEngine(cache, files, tools)
     else:
-        engine = ZeroGpuEngine(cache, files, tools, gate=False, placed=("tiny-sd",), device="cpu")
+        engine = ZeroGpuEngine(cache, files, tools, placed=("tiny-sd",), device="cpu")
     yield Bench(engine, files, cache, gate)
     engine.close()
     files.close()

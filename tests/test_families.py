@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.engines.local import LocalEngine
 from pipelines.files import Files
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES, flux2, painter, qwen_image, stable_diffusion, z_image
@@ -24,6 +23,7 @@ from pipelines.models.families.z_image import ZImage
 from pipelines.types import Image, Images, Job, ModelSpec, ModelStep, Render, Result, Step, Verb
 from tests import drawing
 from tests.drawing import drawn, order, same
+from tests.gates import CalmEngine
 from tests.tiny import tiny_sdxl, tiny_union
 from tests.tiny_flow import tiny_klein, tiny_qwen_edit, tiny_z_control, tiny_z_image
 from tests.watching import example
@@ -53,7 +53,7 @@ class Room:
 
     files: Files
     cache: Cache
-    engine: LocalEngine
+    engine: CalmEngine
     pictures: dict[str, str]
 
     def job(self, family: str, verb: Verb, seed: int = 3) -> Job:
@@ -104,7 +104,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     mask = np.zeros_like(photo)
     mask[20:80, 180:240] = 255
     pictures = {name: files.add(image, "me", "upload") for name, image in (("photo", photo), ("mask", mask))}
-    engine = LocalEngine(cache, files, gate=False)
+    engine = CalmEngine(cache, files)
     yield Room(files, cache, engine, pictures)
     engine.close()
     files.close()

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from pipelines.engines import local
 from pipelines.models import weights
 from pipelines.models.families.nsfw import OpenNsfw
 from pipelines.settings import Settings
@@ -79,6 +80,10 @@ def _missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(weights, "MODELS", tmp_path / "nowhere")
 
 
+def _off(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    monkeypatch.setattr(local, "Gate", lambda *_: None)
+
+
 def _crashing(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     def scores(*_: Any) -> Any:
         raise RuntimeError("the net fell over")
@@ -90,8 +95,8 @@ def _blocking(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(OpenNsfw, "scores", lambda _, images: (0.9,) * len(images))
 
 
-@pytest.mark.parametrize("fault", [_missing, _crashing, _blocking], ids=lambda fault: fault.__name__[1:])
-def test_where_the_gate_is_missing_crashes_or_blocks_nothing_leaves_by_any_door(
+@pytest.mark.parametrize("fault", [_off, _missing, _crashing, _blocking], ids=lambda fault: fault.__name__[1:])
+def test_where_the_gate_is_off_missing_crashes_or_blocks_nothing_leaves_by_any_door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     fault(monkeypatch, tmp_path)

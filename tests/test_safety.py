@@ -50,7 +50,6 @@ from pipelines.types import (
     picture,
 )
 from tests.watching import noisy
-from ui.access import refusal
 
 ROOT = Path(__file__).parent.parent
 # Patches of colour on which the real net is wrong: found by climbing its score from a plain ground. They show nothing.
@@ -179,10 +178,10 @@ class House:
 
 
 @contextmanager
-def house(root: Path, families: Sequence[Any] = FAMILIES, *, gate: bool = True, **shown: Any) -> Iterator[House]:
+def house(root: Path, families: Sequence[Any] = FAMILIES, **shown: Any) -> Iterator[House]:
     stage = Stage(**shown)
     files = Files(root)
-    engine = LocalEngine(Cache((*families, Brush(stage))), files, (stage.tool(),), gate=gate)
+    engine = LocalEngine(Cache((*families, Brush(stage))), files, (stage.tool(),))
     jobs = Jobs(root, engine)
     try:
         yield House(root, files, jobs, stage)
@@ -344,25 +343,13 @@ def test_a_refusal_leaves_one_line_without_names(tmp_path: Path) -> None:
     assert (tmp_path / "audit.secret").stat().st_mode & 0o077 == 0
 
 
-def test_the_owner_of_a_lone_machine_may_switch_it_off(tmp_path: Path) -> None:
-    with house(tmp_path, [], gate=False, result=blocked()) as here:
-        assert code(here.run()[1]) == "done"
-    assert not Settings.from_args(["--gate", "off"], {}).gate
-    assert not Settings.from_args([], {"DESIGNERBOX_GATE": "off"}).gate
-    assert Settings.from_args([], {}).gate
-    assert refusal(Settings(gate=False)) is None
-
-
-@pytest.mark.parametrize("public", [{"share": True}, {"host": "0.0.0.0"}, {"host": "0.0.0.0", "spaces": True}], ids=str)
-def test_where_strangers_come_it_cannot_be_off(public: dict[str, Any]) -> None:
-    sentence = refusal(Settings(gate=False, auth="ann:secret", require_key=True, **public))
-    assert sentence is not None
-    assert "--gate" in sentence
-
-
-def test_a_word_that_is_neither_on_nor_off_does_not_switch_it_off() -> None:
+def test_nobody_can_switch_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit):
-        Settings.from_args([], {"DESIGNERBOX_GATE": "maybe"})
+        Settings.from_args(["--gate", "off"], {})
+    monkeypatch.setenv("DESIGNERBOX_GATE", "off")
+    assert Settings.from_args([]) == Settings.from_args([], {})
+    with house(tmp_path, result=blocked()) as here:
+        assert code(here.run()[1]) == "content_policy"
 
 
 # ---------------------------------------------------------------- words

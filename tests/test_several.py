@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pipelines.engines.local import LocalEngine
 from pipelines.engines.several import Several
 from pipelines.files import Files
 from pipelines.jobs import Jobs
@@ -17,7 +16,7 @@ from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
 from pipelines.stream import drain
 from pipelines.types import Busy, Cancelled, Draft, Emit, Job, ModelSpec, Step, Studio, Tool
-from tests.gates import Gated, job
+from tests.gates import CalmEngine, Gated, job
 from tests.serving import until
 
 SIDE = 8
@@ -79,7 +78,7 @@ def works(tmp_path: Path) -> Iterator[Works]:
     files = Files(tmp_path)
     caches = [Cache((*FAMILIES, Papers()), budget=int(1.5 * GB), device=f"cpu:{n}") for n in range(2)]
     tools: list[Tool] = []
-    engine = Several([LocalEngine(cache, files, tools, gate=False) for cache in caches])
+    engine = Several([CalmEngine(cache, files, tools) for cache in caches])
     jobs = Jobs(tmp_path, engine)
     built = Works(jobs, engine, caches)
     tools.append(built.tool())

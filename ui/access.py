@@ -51,8 +51,6 @@ def refusal(settings: Settings) -> str | None:
     """Why the studio must not start like this, as a sentence that says what to add; None when it may."""
     if settings.auth and not all(settings.auth.partition(":")[::2]):
         return "--auth needs a name and a password: --auth USER:PASS"
-    if settings.public and not settings.gate:
-        return "--gate off is for a studio that only this machine can reach. Leave it out, or serve on 127.0.0.1."
     if settings.public and not (settings.spaces or settings.auth or settings.require_key):
         where = "A share link" if settings.share else f"The address {settings.host}"
         return (

@@ -83,10 +83,10 @@ def _engine(settings: Settings, files: Files, device: str) -> LocalEngine | Seve
     if cards:
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     if len(cards) < 2:
-        return LocalEngine(_cache(settings, devices.find_machine(), device), files, gate=settings.gate)
+        return LocalEngine(_cache(settings, devices.find_machine(), device), files)
     log.info("%d GPUs, a lane on each", len(cards))
     caches = [_cache(settings, card, f"cuda:{n}", among=len(cards)) for n, card in enumerate(cards)]
-    return Several([LocalEngine(cache, files, gate=settings.gate) for cache in caches])
+    return Several([LocalEngine(cache, files) for cache in caches])
 
 
 def _cache(settings: Settings, machine: Machine, device: str, among: int = 1) -> Cache:
@@ -106,11 +106,11 @@ def _lending(settings: Settings, cache: Cache, files: Files, profile: Profile) -
     """The engine of a Space that lends a GPU, the checkpoints of `profile` placed; embedded where that cannot be."""
     placed = [row.id for row in profiles.models(profile) if row.repo]
     try:
-        return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate, placed=placed), profile
+        return zerogpu.ZeroGpuEngine(cache, files, placed=placed), profile
     except (ModelUnavailable, OutOfMemory) as error:
         log.warning("profile %s cannot be placed: %s", profile.id, error.message)
         instead = replace(profiles.EMBEDDED, reason=f"{error.message} The embedded models serve instead.", fallen=True)
-        return zerogpu.ZeroGpuEngine(cache, files, gate=settings.gate), instead
+        return zerogpu.ZeroGpuEngine(cache, files), instead
 
 
 def _clear(folder: Path, age: float) -> None:

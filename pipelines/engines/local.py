@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 class LocalEngine:
     """One device, one slot: a second job on the same device would only slow both.
 
-    `gate` checks every picture that comes in and goes out; see `Settings.gate` for who may switch it off.
+    Its gate checks every picture that comes in and goes out. There is no engine without one.
     """
 
     name = "local"
     slots = 1
 
-    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS, *, gate: bool = True) -> None:
+    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS) -> None:
         self.cache = cache
         self.memo = Memo()
         self.steps = 0
@@ -43,15 +43,13 @@ class LocalEngine:
         self._files = files
         self._tools = tools
         self._seal = Seal(files.data)
-        self._gate = Gate(cache, Audit(files.data)) if gate else None
+        self._gate = Gate(cache, Audit(files.data))
 
     def admit(self, image: Image, owner: str, sha256: str) -> None:
         """See `Engine.admit`."""
-        if self._gate is None:
-            return
         # An executor hands an exception over as a value, which spares a catch-all of our own.
         with ThreadPoolExecutor(1) as beside:
-            error = beside.submit(self._gate.admit, image, owner, sha256).exception()
+            error = beside.submit(lambda: self._gate.admit(image, owner, sha256)).exception()
         if isinstance(error, StudioError):
             raise error
         if error is not None:  # whatever the net did: the picture stays outside

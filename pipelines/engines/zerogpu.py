@@ -90,11 +90,10 @@ class ZeroGpuEngine(LocalEngine):
         files: Files,
         tools: Sequence[Tool] = TOOLS,
         *,
-        gate: bool = True,
         placed: Sequence[str] = (),
         device: str = "cuda",
     ) -> None:
-        super().__init__(cache, files, tools, gate=gate)
+        super().__init__(cache, files, tools)
         self._device = device
         self._lent = lender()
         for spec_id in placed:

@@ -28,6 +28,8 @@ MARK = b"c2pa"
 """In the bytes of every file with credentials inside."""
 MAX_PARENT = 4_000_000
 """Bytes of an upload's credentials that are kept; larger ones hold pictures."""
+SPILLS = 32
+"""MB from which the library works on a file in the folder for temporary files instead of in memory."""
 _MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif", "HEIF": "image/heic"}
 _SOURCE = re.compile(rb"DigitalSourceType(?:>|=[\"'])[^<\"']{0,120}?/([A-Za-z]{1,60})[<\"']")
 _KEPT = re.compile(rb'"archive::ingredient_id":"([a-z0-9-]{1,40})"')
@@ -72,7 +74,7 @@ def sign(data: bytes, mime: str, made: Made, pair: Pair) -> bytes:
 
 
 def sign_stream(data: BinaryIO, out: BinaryIO, mime: str, made: Made, pair: Pair) -> None:
-    """The same from file to file; `out` can be read too. The library holds an archive in memory meanwhile."""
+    """The same from file to file; `out` can be read too. Memory stays bounded: see `SPILLS`."""
     import c2pa
 
     made = _bounded(made)
@@ -266,6 +268,7 @@ def _context(anchor: str = "") -> c2pa.Context:
     import c2pa
 
     settings: dict[str, Any] = {
+        "core": {"backing_store_memory_threshold_in_mb": SPILLS},
         "builder": {"thumbnail": {"enabled": False}},
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": False},
     }
