@@ -41,11 +41,25 @@ class _Drop:
 Drop = ABCMeta.__new__(ComponentMeta, "Drop", (_Drop, gr.File), {"__module__": __name__, "__doc__": _Drop.__doc__})
 
 
+@dataclass
+class Seat:
+    """What one visitor's open tab shows of a batch; one per browser tab, kept in the session.
+
+    `start` is the first picture of the contact sheet, `sheet` tells the sheet that was sent last from others, and
+    `drawn` is when that was.
+    """
+
+    start: int = 0
+    sheet: str = ""
+    drawn: float = 0.0
+
+
 @dataclass(frozen=True)
 class Parts:
     """Every component of the tab. `batch` holds the id of the batch that is shown."""
 
     batch: gr.State
+    seat: gr.State
     files: Component
     tool: gr.Dropdown
     preset: gr.Dropdown
@@ -63,6 +77,9 @@ class Parts:
     save: gr.DownloadButton
     line: gr.HTML
     told: gr.HTML
+    back: gr.Button
+    where: gr.HTML
+    forth: gr.Button
     sheet: gr.HTML
     timer: Timer
 
@@ -104,10 +121,14 @@ def lay_out(desk: Desk) -> Parts:
                 pack = gr.Button("Make ZIP", size="sm", interactive=False, elem_id="batch-pack")
             save = gr.DownloadButton("Download ZIP", variant="primary", visible=False, elem_id="batch-save")
             told = gr.HTML("", elem_id="batch-told")
+            with gr.Row(elem_classes=["dbx-pages"]):
+                back = gr.Button("Previous", size="sm", visible=False, elem_id="batch-back", min_width=80)
+                where = gr.HTML("", elem_id="batch-where")
+                forth = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
             sheet = gr.HTML("", elem_id="batch-sheet")
     return Parts(
-        gr.State(""), files, tool, preset, kit, consent, more, seeds, form, check, start, pause, cancel, retry, pack,
-        save, line, told, sheet, Timer(BEAT, active=False),
+        gr.State(""), gr.State(Seat()), files, tool, preset, kit, consent, more, seeds, form, check, start, pause,
+        cancel, retry, pack, save, line, told, back, where, forth, sheet, Timer(BEAT, active=False),
     )  # fmt: skip
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,20 +15,22 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.batch import TABLES, Batch, Batches, Plan, dry_run, new_id, open_jobs, save_zip, template
-from pipelines.batch.manifest import linked, results
+from pipelines.batch.manifest import called, linked, results
 from pipelines.batch.shelf import checked
-from pipelines.batch.store import Seeds
+from pipelines.batch.store import RowState, Seeds
 from pipelines.desk import Desk
 from pipelines.disk import told_when_full
 from pipelines.types import JSON, BadInput, NotFound, StudioError
 from ui import batch_words, words
 from ui.access import Access
-from ui.batch import Parts, asks, kit_field, kits, lay_out, looks
+from ui.batch import Parts, Seat, asks, kit_field, kits, lay_out, looks
 from ui.packed import Packed
 from ui.pictures import small
 
-SHEET = 24
-"""Pictures on the contact sheet."""
+SHEET = 48
+"""Pictures on one page of the contact sheet."""
+REDRAWN = 8.0
+"""Seconds that a full sheet stays while rows are being done: it weighs some hundred kilobytes."""
 THUMB = 192
 Updates = dict[Any, Any]
 
@@ -56,13 +59,16 @@ class BatchEvents:
         form: list[Component] = [
             parts.files, parts.tool, parts.preset, parts.kit, parts.consent, parts.more, parts.seeds
         ]  # fmt: skip
-        self._on(parts.check.click, self.check, [parts.batch, *form])
-        self._on(parts.start.click, self.start, [parts.batch, *form])
+        shown: list[Component] = [parts.batch, parts.seat]
+        self._on(parts.check.click, self.check, [*shown, *form])
+        self._on(parts.start.click, self.start, [*shown, *form])
         for button, act in ((parts.pause, self.pause), (parts.cancel, self.cancel), (parts.retry, self.retry)):
-            self._on(button.click, act, [parts.batch])
+            self._on(button.click, act, shown)
+        for button, act in ((parts.back, self.back), (parts.forth, self.forth)):
+            self._on(button.click, act, shown)
         self._on(parts.pack.click, self.pack, [parts.batch])
-        self._on(parts.timer.tick, self.look, [parts.batch])
-        self._on(page.select, self.resume, [parts.batch, parts.tool])
+        self._on(parts.timer.tick, self.look, shown)
+        self._on(page.select, self.resume, [*shown, parts.tool])
         self._on(parts.tool.input, self.choose, [parts.tool])
 
     def _on(self, listener: Any, handler: Any, inputs: list[Component]) -> None:
@@ -105,7 +111,7 @@ class BatchEvents:
         path.write_text(template(tool), encoding="utf-8")
         return gr.DownloadButton(value=str(path))
 
-    def check(self, request: gr.Request, shown: str, *form: Any) -> Iterator[Updates]:
+    def check(self, request: gr.Request, shown: str, seat: Seat, *form: Any) -> Iterator[Updates]:
         """Look at every row and picture and tell what will fail; nothing is made."""
         parts = self.parts
         yield {parts.line: words.line("Reading", busy=True), parts.told: ""}
@@ -116,9 +122,9 @@ class BatchEvents:
         except StudioError as error:
             yield self._refused(error)
             return
-        yield {**self._shown(batch.id), parts.told: batch_words.report(found)}
+        yield {**self._first(batch.id, seat), parts.told: batch_words.report(found)}
 
-    def start(self, request: gr.Request, shown: str, *form: Any) -> Iterator[Updates]:
+    def start(self, request: gr.Request, shown: str, seat: Seat, *form: Any) -> Iterator[Updates]:
         """Start what was checked, else what was dropped."""
         yield {self.parts.line: words.line("Reading", busy=True)}
         try:
@@ -129,7 +135,7 @@ class BatchEvents:
             yield self._refused(error)
             return
         # The files were taken along: dropping new ones begins a new batch.
-        yield {**self._shown(batch.id), self.parts.batch: batch.id, self.parts.files: None, self.parts.told: ""}
+        yield {**self._first(batch.id, seat), self.parts.batch: batch.id, self.parts.files: None, self.parts.told: ""}
 
     def _made(self, request: gr.Request, shown: str, *form: Any) -> Batch:
         """A batch of what the form says. Raises `StudioError`."""
@@ -193,39 +199,52 @@ class BatchEvents:
 
     # ------------------------------------------------------------ going on
 
-    def pause(self, request: gr.Request, shown: str) -> Updates:
+    def pause(self, request: gr.Request, shown: str, seat: Seat) -> Updates:
         """Pause, or go on."""
         batch = self._own(shown, request)
         if batch is not None and batch.state == "paused":
             self.batches.start(batch.id)
         elif batch is not None:
             self.batches.pause(batch.id)
-        return self._shown(shown if batch else "")
+        return self._first(shown if batch else "", seat)
 
-    def cancel(self, request: gr.Request, shown: str) -> Updates:
+    def cancel(self, request: gr.Request, shown: str, seat: Seat) -> Updates:
         """End it; what is done stays."""
         batch = self._own(shown, request)
         if batch is not None:
             self.batches.cancel(batch.id)
-        return self._shown(shown if batch else "")
+        return self._first(shown if batch else "", seat)
 
-    def retry(self, request: gr.Request, shown: str) -> Updates:
+    def retry(self, request: gr.Request, shown: str, seat: Seat) -> Updates:
         """Do the failed rows again, and only those."""
         batch = self._own(shown, request)
         if batch is not None:
             self.batches.retry(batch.id)
-        return {**self._shown(shown if batch else ""), self.parts.told: ""}
+        return {**self._first(shown if batch else "", seat), self.parts.told: ""}
 
-    def look(self, request: gr.Request, shown: str) -> Updates:
-        """How it stands now."""
-        return self._shown(shown) if self._own(shown, request) else {self.parts.timer: gr.update(active=False)}
+    def look(self, request: gr.Request, shown: str, seat: Seat) -> Updates:
+        """How it stands now; the page of the contact sheet that somebody turned to stays."""
+        return self._shown(shown, seat) if self._own(shown, request) else {self.parts.timer: gr.update(active=False)}
 
-    def resume(self, request: gr.Request, shown: str, tool_id: str) -> Updates:
+    def back(self, request: gr.Request, shown: str, seat: Seat) -> Updates:
+        """The contact sheet's page before."""
+        return self._turned(request, shown, seat, -SHEET)
+
+    def forth(self, request: gr.Request, shown: str, seat: Seat) -> Updates:
+        """The contact sheet's next page."""
+        return self._turned(request, shown, seat, SHEET)
+
+    def _turned(self, request: gr.Request, shown: str, seat: Seat, by: int) -> Updates:
+        seat.start, seat.sheet = max(0, seat.start + by), ""
+        batch = self._own(shown, request)
+        return {self.parts.timer: gr.update()} if batch is None else self._sheet(batch, self._done(shown), seat)
+
+    def resume(self, request: gr.Request, shown: str, seat: Seat, tool_id: str) -> Updates:
         """On a look at the tab: the visitor's last batch, further along than it was left."""
         owner = self.access.visitor(request)
         batch = self._own(shown, request) or next(iter(self.batches.list(owner, 1)), None)
         ready = {self.parts.form: self._template(tool_id), self.parts.kit: kits(self.desk, tool_id, owner)}
-        return ready if batch is None else {**ready, **self._shown(batch.id), self.parts.batch: batch.id}
+        return ready if batch is None else {**ready, **self._first(batch.id, seat), self.parts.batch: batch.id}
 
     def pack(self, request: gr.Request, shown: str) -> Iterator[Updates]:
         """Gather what is done, with the manifest, into a ZIP to download."""
@@ -258,7 +277,12 @@ class BatchEvents:
     def _refused(self, error: StudioError) -> Updates:
         return {self.parts.line: words.line(error.message)}
 
-    def _shown(self, batch_id: str) -> Updates:
+    def _first(self, batch_id: str, seat: Seat) -> Updates:
+        """A batch from the contact sheet's first page."""
+        seat.start, seat.sheet = 0, ""
+        return self._shown(batch_id, seat)
+
+    def _shown(self, batch_id: str, seat: Seat) -> Updates:
         parts = self.parts
         batch = self.batches.store.get(batch_id)
         if batch is None:
@@ -268,12 +292,12 @@ class BatchEvents:
         going = batch.state in ("running", "paused")
         updates: Updates = {
             parts.line: batch_words.standing(batch, progress),
-            parts.sheet: batch_words.sheet(self._thumbs(batch_id)),
             parts.pause: gr.Button("Resume" if batch.state == "paused" else "Pause", interactive=going),
             parts.cancel: gr.Button(interactive=going or batch.state == "ready"),
             parts.retry: gr.Button(interactive=progress.failed > 0 and batch.state != "ready"),
             parts.pack: gr.Button(interactive=progress.done > 0),
             parts.timer: gr.update(active=batch.state == "running" or progress.running > 0),
+            **self._sheet(batch, progress.done, seat),
         }
         if batch.state != "ready" and progress.failed:
             updates[parts.told] = self._failures(batch_id)
@@ -281,17 +305,46 @@ class BatchEvents:
 
     def _failures(self, batch_id: str) -> str:
         rows = self.batches.store.rows(batch_id, limit=batch_words.FAULTS_SHOWN, status="failed")
-        told = [(row.row, row.error or {}) for row in rows]
+        told = [(_name(row), row.error or {}) for row in rows]
         return batch_words.faults([(n, e.get("param") or "", e.get("message", ""), e.get("code", "")) for n, e in told])
 
-    def _thumbs(self, batch_id: str) -> Iterator[tuple[int, bytes]]:
-        for row in self.batches.store.rows(batch_id, limit=SHEET, status="done", newest=True):
+    # ------------------------------------------------------------ the contact sheet
+
+    def _sheet(self, batch: Batch, done: int, seat: Seat) -> Updates:
+        """A page of the contact sheet, the latest first while rows are being done; nothing where it need not change."""
+        newest = batch.state in ("running", "paused")
+        seat.start = min(seat.start, max(0, (done - 1) // SHEET * SHEET))
+        state = f"{batch.id} {newest} {seat.start}"
+        told = f"{state} {done}"
+        turned = not seat.sheet.startswith(f"{state} ")
+        fresh = time.monotonic() - seat.drawn < REDRAWN * min(1.0, done / SHEET)
+        if seat.sheet == told or (not turned and (fresh or seat.start)):
+            return {}  # pages behind the first would slide away under the visitor's eyes
+        seat.sheet, seat.drawn = told, time.monotonic()
+        rows = self.batches.store.rows(batch.id, limit=SHEET, status="done", newest=newest, skip=seat.start)
+        parts, several = self.parts, done > SHEET
+        return {
+            parts.sheet: batch_words.sheet(self._thumbs(rows)),
+            parts.where: batch_words.where(seat.start, len(rows), done, newest=newest),
+            parts.back: gr.Button(visible=several, interactive=seat.start > 0),
+            parts.forth: gr.Button(visible=several, interactive=seat.start + SHEET < done),
+        }
+
+    def _done(self, batch_id: str) -> int:
+        return self.batches.progress(batch_id).done
+
+    def _thumbs(self, rows: Iterable[RowState]) -> Iterator[tuple[str, bytes]]:
+        for row in rows:
             files = results(self.desk.jobs.get(row.job_id)) if row.job_id else []
             if files:
-                yield row.row, self._thumb(files[0].id)
+                yield _name(row), self._thumb(files[0].id)
 
     def _small(self, file_id: str) -> bytes:
         return small(self.desk.files.open(file_id), THUMB)
+
+
+def _name(row: RowState) -> str:
+    return batch_words.named(row.row, called(row.row, row.key, row.cells))
 
 
 def _laid_out(files: list[tuple[str, str]], folder: Path) -> Path:

@@ -15,19 +15,26 @@ from ui.pictures import data_url
 
 IDLE = "Drop pictures, a ZIP or a table to begin."
 FAULTS_SHOWN = 100
+NAME = 60
+"""Characters of what a row is called."""
 STYLE = """<style>
 .dbx-faults { overflow-x: auto; max-height: 340px; }
 .gradio-container .dbx-faults table { border-collapse: collapse; width: 100%; font-size: 14px; margin: 8px 0; }
 .gradio-container .dbx-faults :is(table, tr) { border: 0; }
 .gradio-container .dbx-faults :is(th, td) { text-align: left; padding: 6px 10px 6px 0; vertical-align: top; border: 0;
   border-bottom: 1px solid var(--border-color-primary); }
-@media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, #batch-save, #batch-sheet) { order: -2; }
+@media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, #batch-save, .dbx-pages, #batch-sheet) { order: -2; }
+  .dbx-faults :is(th, td):nth-child(4) { display: none; } .dbx-faults td:first-child { overflow-wrap: anywhere; }
   .dbx-acts { flex-wrap: wrap; } .dbx-acts button { min-height: 44px; } }
 .dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
   margin: 0 !important; padding: 0 !important; }
 .dbx-sheet li { margin: 0; } .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
   background: var(--dbx-well); display: block; }
-.dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); }
+.dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); display: block; overflow: hidden;
+  white-space: nowrap; text-overflow: ellipsis; }
+.gradio-container .dbx-pages { align-items: center; gap: 10px; flex-wrap: nowrap; }
+.dbx-pages p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
+.dbx-pages button { min-height: 44px; } .dbx-pages:not(:has(button)) { display: none; }
 </style>"""
 
 _STATES = {
@@ -63,17 +70,24 @@ def report(found: Report) -> str:
         cost += f" {GUESSED.format(found.guessed)}"
     if not found.fits:
         cost += f" {NO_ROOM}"
-    rows = [(fault.row, fault.column or "", fault.message, fault.code) for fault in found.faults]
+    rows = [(named(f.row, f.called), f.column or "", f.message, f.code) for f in found.faults]
     return f"<p><strong>{told}</strong> {cost}</p>{faults(rows)}{remarks(found)}"
 
 
 def remarks(found: Report) -> str:
     """What was set right on rows that can be done."""
-    told = [f"Row {each.row}: {escape(each.message)}" for each in found.remarks[:FAULTS_SHOWN]]
+    told = [
+        f"Row {escape(named(each.row, each.called))}: {escape(each.message)}" for each in found.remarks[:FAULTS_SHOWN]
+    ]
     return f"<p>{'<br>'.join(told)}</p>" if told else ""
 
 
-def faults(rows: Sequence[tuple[int, str, str, str]]) -> str:
+def named(row: int, called: str) -> str:
+    """A row by its number and by what its owner calls it: whoever dropped a folder knows no numbers."""
+    return f"{row} · {called[:NAME]}" if called else str(row)
+
+
+def faults(rows: Sequence[tuple[str, str, str, str]]) -> str:
     """A table of what is wrong: row, column, sentence, code."""
     if not rows:
         return ""
@@ -85,12 +99,20 @@ def faults(rows: Sequence[tuple[int, str, str, str]]) -> str:
     return f'<div class="dbx-faults" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{more}'
 
 
-def sheet(pictures: Iterable[tuple[int, bytes]]) -> str:
-    """The contact sheet: the row's number and its picture, small."""
+def sheet(pictures: Iterable[tuple[str, bytes]]) -> str:
+    """The contact sheet: what a row is called and its picture, small."""
     cells = "".join(
-        f'<li><img src="{data_url(jpeg)}" alt="Row {row}"><span>Row {row}</span></li>' for row, jpeg in pictures
+        f'<li><img src="{data_url(jpeg)}" alt="Row {escape(name)}"><span title="{escape(name)}">{escape(name)}</span>'
+        "</li>"
+        for name, jpeg in pictures
     )
-    return f'<ul class="dbx-sheet" aria-label="Latest results">{cells}</ul>' if cells else ""
+    return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
+
+
+def where(start: int, shown: int, total: int, *, newest: bool) -> str:
+    """`49–96 of 200`, nothing where one page shows all."""
+    order = ", the latest first" if newest else ""
+    return f"<p>{start + 1}–{start + shown} of {total:,}{order}</p>" if total > shown else ""
 
 
 def settings(params: type[Params], values: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import re
 import shutil
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -41,8 +41,18 @@ def name_of(row: RowState, number: int, file: File) -> str:
 
 
 def _picture(cells: dict[str, JSON]) -> str:
+    return Path(picture_of(cells)).stem
+
+
+def picture_of(cells: Mapping[str, JSON]) -> str:
+    """The name of a row's photo, "" where it has none."""
     name = next((cells[key] for key in ("photo", "image") if isinstance(cells.get(key), str)), "")
-    return "" if str(name).startswith("file-") else Path(str(name)).stem
+    return "" if str(name).startswith("file-") else str(name)
+
+
+def called(row: int, key: str, cells: Mapping[str, JSON]) -> str:
+    """What its owner calls a row: its id, else its picture's name; "" where it has neither."""
+    return key if key != str(row) else Path(picture_of(cells)).name
 
 
 def results(job: Row | None) -> list[File]:

@@ -32,7 +32,8 @@ _FORMULA = ("=", "@", "\t", "\r")
 class Fault:
     """What is wrong with one row. `row` is 1 for the first row under the header; `code` is one of the contract's.
 
-    `invalid`: a value is not what its field takes, which is the difference between 422 and 400 over HTTP.
+    `invalid`: a value is not what its field takes, which is the difference between 422 and 400 over HTTP. `called` is
+    what the row's owner calls it.
     """
 
     row: int
@@ -40,6 +41,7 @@ class Fault:
     message: str
     code: str = "invalid_request"
     invalid: bool = False
+    called: str = ""
 
     @classmethod
     def of(cls, row: int, error: StudioError) -> Fault:

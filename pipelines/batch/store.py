@@ -303,17 +303,18 @@ class Store:
         status: str | None = None,
         newest: bool = False,
         since: float = 0.0,
+        skip: int = 0,
     ) -> list[RowState]:
         """Rows in order from after row `after`; `newest` instead: the last that were finished first. With `since`,
-        only rows that were finished from that Unix time on.
+        only rows that were finished from that Unix time on. The first `skip` of them are left out.
         """
         order = "j.finished DESC" if newest else "r.row"
         with self.lock:
             rows = self._db.execute(
                 f"SELECT r.*, {_STATUS} AS status, j.id AS job_id, j.error AS job_error FROM {_JOINED} "
                 f"WHERE r.batch = ? AND r.row > ? AND (? IS NULL OR {_STATUS} = ?) AND (? = 0 OR j.finished >= ?) "
-                f"ORDER BY {order} LIMIT ?",
-                (batch_id, after, status, status, since, since, limit),
+                f"ORDER BY {order} LIMIT ? OFFSET ?",
+                (batch_id, after, status, status, since, since, limit, skip),
             ).fetchall()
         return [_row_state(row) for row in rows]
 

@@ -11,13 +11,14 @@ import copy
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pipelines.batch.batches import Batches
 from pipelines.batch.costs import Cost, Priced, Work, alike, priced, work_of
 from pipelines.batch.filling import Taker, take_pictures, values_of
+from pipelines.batch.manifest import called
 from pipelines.batch.reading import Fault
 from pipelines.batch.sample import sampled
 from pipelines.batch.shelf import Shelf, shelf
@@ -113,11 +114,12 @@ def dry_run(
             notices = [said for said in row.notices if not said.startswith(KIT)]  # which was asked for
             found, job = look(desk, batch, row, opened, notices)
             total, bad = total + 1, bad + bool(found)
-            faults += found[: SHOWN - len(faults)]
+            name = called(row.row, row.key, row.cells)
+            faults += [replace(fault, called=name) for fault in found][: SHOWN - len(faults)]
             if job is not None:
                 work = work_of(desk.tool(job.tool).params, job.params, nowhere.pixels)
                 tools.setdefault(job.tool, _Rows()).add(work, row)
-                remarks += [Fault(row.row, None, notice) for notice in notices][: SHOWN - len(remarks)]
+                remarks += [Fault(row.row, None, notice, called=name) for notice in notices][: SHOWN - len(remarks)]
             if tick is not None:
                 tick(total)
         costs = [_cost(batches, batch, tool, rows, opened, nowhere) for tool, rows in tools.items()]

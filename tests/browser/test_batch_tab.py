@@ -9,6 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from pipelines.batch import Batches, Line, Plan
 from pipelines.parts.write import SIGNED_AS
 from tests.browser.stage import Theatre, open_tool, stage
 from tests.leaving import standing
@@ -39,6 +40,7 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     page.locator("#batch-check").click()
     expect(page.locator("#batch-told")).to_contain_text("4 rows checked: 2 can be done, 2 cannot.")
     expect(page.locator("#batch-told")).to_contain_text("There is no picture '3.png'")
+    expect(page.locator("#batch-told")).to_contain_text("4 · 1.png")
     expect(page.locator("#batch-told")).to_contain_text("are free")
     assert [row.job.id for row in house.desk.jobs.list("local")] == before
 
@@ -76,6 +78,47 @@ def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
     begun = house.gate.entered
     until(house.free, 60)
     assert house.gate.entered <= begun + 1  # the step that was under way was the last
+
+
+def done_batch(house: Theatre, folder: Path, rows: int) -> str:
+    """A batch whose rows are all done: one is drawn, and the others are told to have become the same picture."""
+    batches = Batches(house.desk)
+    photo = house.desk.take(picture(folder / "p.png").read_bytes(), "local")[0]
+    lines = (Line(n, {"photo": photo, "steps": 1}) for n in range(1, rows + 1))
+    batch = batches.create(Plan("slow", {}), lines, "local", seed=1)
+    first = house.desk.order("slow", {"photo": photo, "steps": 1}, "local", batch=True)
+    house.desk.jobs.submit(first, (batch.id, 1))
+    until(house.free, 60)
+    db = house.desk.jobs.table.db
+    with batches.store.whole():
+        for n in range(2, rows + 1):
+            db.execute(
+                "INSERT INTO jobs (id, owner, job, status, draft, batch, created, started, finished, result, batch_id, "
+                "batch_row) SELECT ?, owner, replace(job, id, ?), status, draft, batch, created, started, finished, "
+                "result, batch_id, ? FROM jobs WHERE id = ?",
+                (f"job-{n}-{batch.id}", f"job-{n}-{batch.id}", n, first.id),
+            )
+        db.execute("UPDATE batch_rows SET state = 'given' WHERE batch = ?", (batch.id,))
+        batches.store.set(batch.id, "done")
+    return batch.id
+
+
+def test_every_picture_of_a_large_batch_can_be_looked_at_page_by_page(
+    page: Page, house: Theatre, tmp_path: Path
+) -> None:
+    done_batch(house, tmp_path, 100)
+    page.goto(f"{house.url}/#batch")
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 100 of 100 rows")
+    seen = []
+    for shown in ("1–48 of 100", "49–96 of 100", "97–100 of 100"):
+        expect(page.locator("#batch-where")).to_contain_text(shown)
+        seen += page.locator("#batch-sheet span").all_inner_texts()
+        if shown[0] != "9":
+            page.locator("#batch-forth").click()
+    assert seen == [str(n) for n in range(1, 101)]
+    expect(page.locator("#batch-forth")).to_be_disabled()
+    page.locator("#batch-back").click()
+    expect(page.locator("#batch-where")).to_contain_text("49–96 of 100")
 
 
 def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, house: Theatre, tmp_path: Path) -> None:
