@@ -31,6 +31,8 @@ LOCKED_FOR_GOOD = "Needs a model that can {verbs}."
 STROKE = 0.6
 """Opacity of the brush, so that the photo shows through."""
 KEEP, DROP = "rgb(0, 150, 130)", "rgb(210, 40, 40)"
+CONSENT = "consent"
+"""The field that is asked for beside the photo; the others keep their order."""
 CUTS_OUT = "cutout"
 """The tool whose matte the brush starts from: it keeps the photo's own size when it does not trim."""
 
@@ -207,7 +209,7 @@ def _form(
     for row in photo:
         add(row)
     examples = _examples(tool, desk)
-    for row in [row for row in first if row.kind == "flag"]:
+    for row in [row for row in first if row.name == CONSENT]:
         add(row)
     rest = [row for row in first if row.name not in made]
     pair = [row for row in rest if row.name in SIDE_BY_SIDE]
