@@ -87,6 +87,16 @@ def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
     assert sign * ((dark.sum(axis=0) * xs).sum() / dark.sum() - 256) > 5
 
 
+def test_seen_from_above_the_shadow_lies_all_round_and_farther_away_from_the_key() -> None:
+    alpha = blob(512, 512, (256, 256), (120, 120))
+    dark = 1 - shade(alpha, Shadow(drop=0.11), "left")
+    left, right, top = dark[256, 256 - 130], dark[256, 256 + 130], dark[256 - 122, 256]
+    assert right > left + 0.05
+    assert left > 0.01
+    assert top > 0.05
+    assert dark[20, 20] == pytest.approx(0, abs=0.01)
+
+
 def test_relit_moves_lightness_by_at_most_four() -> None:
     placed = _placed()
     black = np.full_like(PLATE, 8)

@@ -194,3 +194,56 @@ def test_invented_sides_stand_behind_ones_own() -> None:
     draft = make(Painter(), preset="shopify", angles=("a2",), invent=1)
     assert draft.names == ("angle-1", "angle-2", "invented-left")
     assert [row is not None for row in draft.sources] == [True, False, False]
+
+
+# ---------------------------------------------------------------- the camera's height
+
+
+class Views(Room):
+    """Remembers which view each backdrop was asked for, and holds one outline."""
+
+    def __init__(self, outline: Alpha) -> None:
+        super().__init__()
+        self.outline, self.views = outline, []
+
+    def alpha(self, name: str) -> Alpha:
+        return self.outline
+
+    def draw(self, render: Render, _) -> Images:
+        assert render.backdrop is not None
+        self.views.append(render.backdrop.seen_from)
+        return super().draw(render, _)
+
+
+def dish(pitch: float) -> Alpha:
+    """A plate seen from `pitch` degrees above the table."""
+    return blob(300, 400, (200, 150), (100, round(100 * float(np.sin(np.radians(pitch))))))
+
+
+@pytest.mark.parametrize(("pitch", "view"), [(13, "front"), (33, "three-quarter"), (66, "above"), (90, "above")])
+def test_a_surface_is_seen_from_where_the_photo_saw_the_product(pitch: float, view: str) -> None:
+    room = Views(dish(pitch))
+    make(room, preset="oak")
+    assert room.views == [view]
+
+
+def test_an_outline_that_tells_nothing_leaves_the_usual_view_and_a_said_one_is_kept() -> None:
+    box = np.zeros((300, 400), np.float32)
+    box[80:260, 120:280] = 1
+    stem = blob(300, 400, (200, 100), (90, 60))  # a bowl on a foot is no half ellipse
+    stem[150:280, 190:210] = 1
+    for outline in (box, stem):
+        room = Views(outline)
+        make(room)
+        assert room.views == ["three-quarter"]
+    room = Views(dish(90))
+    make(room, seen_from="front")
+    assert room.views == ["front"]
+
+
+def test_a_place_is_never_seen_from_above_and_that_is_said() -> None:
+    room = Views(dish(90))
+    made = make(room, background="workshop")
+    assert room.views == ["three-quarter"]
+    assert product.FROM_ABOVE in made.notices
+    assert product.FROM_ABOVE not in make(Views(dish(90)), preset="marble").notices

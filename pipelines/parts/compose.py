@@ -25,13 +25,15 @@ _TOUCH = 0.16  # of the subject's width: round feet and saucers rise that far be
 class Shadow:
     """How a subject touches the ground. `contact` and `cast` are darkenings of 0 to 1; `squash` flattens the cast one.
 
-    `tilt` is how far it falls to the side per height, away from the key light.
+    `tilt` is how far it falls to the side per height, away from the key light. `drop` is for what is seen from above:
+    the shadow lies beside the whole outline, as far as this share of the subject's width.
     """
 
     contact: float = 0.58
     cast: float = 0.22
     squash: float = 0.16
     tilt: float = 0.35
+    drop: float = 0.0
 
 
 def compose(
@@ -111,6 +113,9 @@ def shade(alpha: Alpha, shadow: Shadow, key: Side) -> npt.NDArray[np.float32]:
     columns = np.nonzero(mask.any(axis=0))[0]
     across = float(columns[-1] - columns[0] + 1)
     base = int(np.nonzero(mask.any(axis=1))[0][-1])
+    if shadow.drop:
+        dark = _beside(small, shadow, key, across)
+        return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     dark = 1 - (1 - shadow.contact * _contact(small, across, base)) * (1 - _cast(small, shadow, key, across, base))
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
@@ -143,6 +148,27 @@ def _cast(alpha: Alpha, shadow: Shadow, key: Side, across: float, base: int) -> 
     soft = near * (1 - distance) + far * distance
     spread = cv2.GaussianBlur(flat, (0, 0), sigmaX=max(1.0, 0.06 * across), sigmaY=max(1.0, 0.02 * across))
     return np.asarray(np.clip(shadow.cast * np.maximum(soft * (1 - 0.55 * distance), 0.8 * spread), 0, 1), np.float32)
+
+
+def _beside(alpha: Alpha, shadow: Shadow, key: Side, across: float) -> npt.NDArray[np.float32]:
+    """From above: a dark line all round, where little light comes under the edge, and the outline cast to one side.
+
+    The cast shadow is the sum of the outline's layers, each as far away as it is high, and as soft as it is far.
+    """
+    turn = {"left": 1.0, "right": -1.0, "none": 0.35}[key]
+    reach = shadow.drop * across
+    line = _moved(alpha, 0.10 * reach * turn, 0.16 * reach, max(0.8, 0.011 * across))
+    near = _moved(alpha, 0.25 * reach * turn, 0.30 * reach, max(1.0, 0.045 * across))
+    layers = [_moved(alpha, t * reach * turn, 0.55 * t * reach, max(1.0, 0.25 * t * reach)) for t in (0.3, 0.65, 1.0)]
+    cast = np.mean(layers, axis=0)
+    kept = (1 - shadow.contact * line) * (1 - 0.6 * shadow.contact * near) * (1 - 1.6 * shadow.cast * cast)
+    return np.asarray(np.clip(1 - kept, 0, 1), np.float32)
+
+
+def _moved(alpha: Alpha, x: float, y: float, sigma: float) -> Alpha:
+    move = np.array([[1, 0, x], [0, 1, y]], np.float64)
+    there = cv2.warpAffine(alpha, move, (alpha.shape[1], alpha.shape[0]), flags=cv2.INTER_LINEAR)
+    return np.asarray(cv2.GaussianBlur(there, (0, 0), sigma), np.float32)
 
 
 # ---------------------------------------------------------------- relit

@@ -127,7 +127,7 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     mends = params.mend and any(each.mended for each in found)
     stood = mended(placed, photo, found) if mends else placed
 
-    scenes, titles = _scenes(params, studio, emit, size, _asked(stood, photo, key, person=bool(faces)))
+    scenes, titles = _scenes(params, studio, emit, size, _asked(stood, photo, key, person=bool(faces), stands=stands))
     images: list[Image] = []
     extras: list[Extra] = []
     shadow, relit = Shadow() if stands else None, params.light == "relit"
@@ -206,12 +206,13 @@ def _sheeted(draft: Draft, params: Background, studio: Studio, titles: tuple[str
     )
 
 
-def _asked(placed: Placed, photo: Image, key: Side, *, person: bool) -> Backdrop:
+def _asked(placed: Placed, photo: Image, key: Side, *, person: bool, stands: bool) -> Backdrop:
+    """A table is only under what stands whole in the photo: what is cut has no foot to stand on."""
     height = placed.alpha.shape[0]
     _, top, _, bottom = bounds(placed.alpha)
     return Backdrop(
         horizon=(top + 0.2 * (bottom - top)) / height if person else 0.45,
-        floor=None if person else bottom / height,
+        floor=bottom / height if stands else None,
         key=key,
         mired=white_point(photo),
         subject="person" if person else "product",

@@ -17,6 +17,7 @@ from pipelines.parts.frame import over, place, size_of
 from pipelines.parts.light import outline_colour, white_point
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
+from pipelines.parts.view import view_of
 from pipelines.tools import fields
 from pipelines.types import (
     Backdrop,
@@ -60,6 +61,11 @@ SPIN_FPS = 4.0
 # The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
 _SQUASH = {"front": 0.14, "three-quarter": 0.45, "above": 1.0}
 _TILT = {"front": 0.35, "three-quarter": 0.28, "above": 0.06}
+_DROP = {"front": 0.0, "three-quarter": 0.0, "above": 0.11}
+FROM_ABOVE = (
+    "Your photo looks down on the product, and this scene does not: a surface such as Oak, Marble or Linen, which can "
+    "be seen from above, suits it better."
+)
 
 
 class Product(Subject):
@@ -70,9 +76,9 @@ class Product(Subject):
         labels={key: rule.title for key, rule in RULES.items()}, tiles=True,
     )  # fmt: skip
     ratio: RatioId = choice("Shape", "Width to height.", "auto", labels={"auto": "As the look asks"})
-    seen_from: Literal["front", "three-quarter", "above"] = choice(
-        "Seen from", "Tilts the surface to the photo's camera height.", "three-quarter",
-        labels={"front": "Front", "three-quarter": "Three-quarter", "above": "Above"},
+    seen_from: Literal["auto", "front", "three-quarter", "above"] = choice(
+        "Seen from", "Tilts the surface to the photo's camera height.", "auto",
+        labels={"auto": "As the photo", "front": "Front", "three-quarter": "Three-quarter", "above": "Above"},
     )  # fmt: skip
     background: str = fields.words("Takes the place of the look's scene, for example: marble, workshop, forest.")
     size: int = fields.size(0)
@@ -132,6 +138,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     emit("Cutting out", 2, 2, lambda: over(first.cutout.colour, first.cutout.alpha))
 
     rule = RULES[params.preset]
+    params, unlike = _seen(params, rule, first.cutout)
     size = size_of(
         RATIOS[rule.ratio if params.ratio == "auto" else params.ratio],
         512 if studio.draft else params.size or rule.size,
@@ -148,7 +155,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     images = [ground.under(placed, n) for n in range(len(ground.plates))]
     emit("Composing", 1, 1, images[-1])
     said = [note for each in taken for note in each.cutout.notices]
-    said += [*frames[0].notices, *ground.notices, *ruled(rule, placed.alpha, size, plain=ground.own)]
+    said += [*frames[0].notices, *unlike, *ground.notices, *ruled(rule, placed.alpha, size, plain=ground.own)]
     said += _proof(images, taken, group) if len(group) > 1 else []
     draft = Draft(
         images=tuple(images),
@@ -166,6 +173,17 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
         )
     draft = _turned(draft, params, studio, emit, first, group[0], ground) if params.angles else draft
     return _invented(draft, params, studio, emit) if params.invent else draft
+
+
+def _seen(params: Product, rule: Rule, cutout: Cutout) -> tuple[Product, tuple[str, ...]]:
+    """With the camera's height read from the photo where it is not said; a place is never seen from above."""
+    if params.seen_from != "auto":
+        return params, ()
+    view = view_of(cutout.alpha)
+    own = not params.background and params.backdrop is None
+    level = view == "above" and not (own and rule.scene != "podium")
+    params = params.model_copy(update={"seen_from": "three-quarter" if level else view})
+    return params, (FROM_ABOVE,) if level else ()
 
 
 def _taken(file_id: str, studio: Studio, emit: Emit) -> Taken:
@@ -252,7 +270,8 @@ def _ground(params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Pla
     )
     shadow = None if params.shadow == "none" or (rule.pure and own) else rule.shadow or Shadow()
     if shadow is not None:
-        shadow = replace(shadow, squash=_SQUASH[params.seen_from], tilt=_TILT[params.seen_from])
+        seen = params.seen_from
+        shadow = replace(shadow, squash=_SQUASH[seen], tilt=_TILT[seen], drop=_DROP[seen])
     scenes = studio.draw(render, emit)
     return Ground(scenes.images, scenes.notices, rule, params, shadow, studio.seed, own)
 
@@ -270,7 +289,7 @@ def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, photo
         floor=floor,
         key=params.key,
         mired=white_point(photo),
-        seen_from=params.seen_from,
+        seen_from="three-quarter" if params.seen_from == "auto" else params.seen_from,
         subject="product",
         avoid=outline_colour(placed.colour, placed.alpha),
     )

@@ -84,10 +84,11 @@ def brighter_side(panorama: Linear, yaw: float) -> float:
     return float((columns * np.maximum(side, 0)).sum() / (columns * np.maximum(-side, 0)).sum())
 
 
-def view(panorama: Linear, lens: Lens, extra: tuple[Lamp, ...] = ()) -> Linear:
+def view(panorama: Linear, lens: Lens, extra: tuple[Lamp, ...] = (), *, points: bool = True) -> Linear:
     """What the lens sees: linear light, H x W x 3, at a size that the blur can carry (see `blur.ROUND`).
 
-    `panorama` is exposed already: 1 is white, and nothing counts for more than 6. `extra` lamps are added to its own.
+    `panorama` is exposed already: 1 is white, and nothing counts for more than 6. `extra` lamps are added to its own,
+    which are there with `points`: small bright places drawn as points, so that each becomes a disc.
     """
     width, height = lens.size
     diameter = lens.diameter(panorama.shape[1])
@@ -95,7 +96,7 @@ def view(panorama: Linear, lens: Lens, extra: tuple[Lamp, ...] = ()) -> Linear:
     columns = max(int(np.ceil(rows * width / height)), 24)
     margin = int(np.ceil(diameter * rows / 2)) + 2
     ahead = _turned(np.minimum(panorama, BRIGHTEST), lens.yaw)
-    smooth, lamps = _apart(ahead)
+    smooth, lamps = _apart(ahead) if points else (ahead, [])
     right = (np.arange(-margin, columns + margin, dtype=np.float32) + 0.5 - columns / 2) / rows
     up = lens.horizon - (np.arange(-margin, rows + margin, dtype=np.float32) + 0.5) / rows
     # The horizon is shifted, not tilted, as with a shift lens: walls stay upright.

@@ -22,7 +22,7 @@ def place(look: Place, panorama: Linear, asked: Backdrop, size: Size, variant: i
     light = np.minimum(panorama * np.float32(look.exposure), np.float32(look.brightest))
     if look.night:
         light = _at_night(light, look.night)
-    seen = view(light, lens, street_lamps(variant, seed) if look.lamps else ())
+    seen = view(light, lens, street_lamps(variant, seed) if look.lamps else (), points=look.points)
     return np.ascontiguousarray(seen[:, ::-1]) if turned(panorama, yaw, asked) else seen
 
 

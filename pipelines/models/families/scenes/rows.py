@@ -42,6 +42,7 @@ class Place:
     """A panorama of assets/scenes, where to look (degrees, best first) and how bright; `table` stands before it.
 
     `brightest` is where highlights are clamped, in whites: less where a lamp's own edge would show its few pixels.
+    `points`: its small bright places are lamps, and seen as discs; sunlit leaves and stones are not.
     `lamps` draws the lights of a street; `night` is how far the light is turned down towards blue, 0 to 1.
     """
 
@@ -52,6 +53,7 @@ class Place:
     brightest: float = 6.0
     night: float = 0.0
     lamps: bool = False
+    points: bool = True
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ PLACES: tuple[Scene, ...] = (
         mired=170, own_light=True,
     ),
     Scene(
-        "forest", "Forest", Place("forest.exr", (0, 115, 35, -150), 2.1),
+        "forest", "Forest", Place("forest.exr", (0, 115, 35, -150), 2.1, points=False),
         "forest wood woods woodland tree trees nature jungle hiking green leaves outdoor pine trail fairy wilderness"
         " fern",
         "wald wälder baum bäume natur dschungel wandern grün laub draußen kiefer pfad märchenwald wildnis farn"
@@ -95,7 +95,7 @@ PLACES: tuple[Scene, ...] = (
         mired=166,
     ),
     Scene(
-        "park", "Park", Place("park.exr", (-60, 112, -175, -128), 1.45),
+        "park", "Park", Place("park.exr", (-60, 112, -175, -128), 1.45, points=False),
         "park meadow garden grass lawn summer picnic green field sunny outdoor countryside nature spring golf"
         " playground",
         "park wiese garten gras rasen sommer picknick grün feld sonnig draußen freien land natur frühling golf"
@@ -103,7 +103,7 @@ PLACES: tuple[Scene, ...] = (
         mired=137,
     ),
     Scene(
-        "sunrise", "Golden Morning", Place("sunrise.exr", (-68, 95, 0, -150), 1.6),
+        "sunrise", "Golden Morning", Place("sunrise.exr", (-68, 95, 0, -150), 1.6, points=False),
         "sunrise morning golden hour autumn field farm fog mist meadow country village harvest october ranch",
         "sonnenaufgang morgen morgens goldene stunde herbst feld bauernhof nebel wiese land dorf ernte acker hof",
         mired=160, own_light=True,
@@ -123,13 +123,13 @@ PLACES: tuple[Scene, ...] = (
         mired=136,
     ),
     Scene(
-        "dawn", "Desert Dawn", Place("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster"),
+        "dawn", "Desert Dawn", Place("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster", points=False),
         "desert dawn mountain mountains canyon rock rocks arizona morocco hills landscape adventure moon mars dune",
         "wüste morgengrauen berg berge gebirge schlucht fels felsen marokko hügel landschaft abenteuer mond mars düne",
         mired=142,
     ),
     Scene(
-        "sky", "Sky", Place("sky.exr", (-100, 125, -60, 175), 1.5, table="marble"),
+        "sky", "Sky", Place("sky.exr", (-100, 125, -60, 175), 1.5, table="marble", points=False),
         "sky clouds cloud heaven air aviation pilot flight flying water lake sea ocean dream angel blue",
         "himmel wolken wolke luft luftfahrt pilot pilotin flug fliegen wasser see meer ozean traum engel blau",
         mired=142,
