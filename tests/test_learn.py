@@ -59,7 +59,7 @@ def test_measuring_is_a_page_s_own_job_in_no_list_and_finds_two_precisions_alike
         measured = result.receipt["params"]["measured"]
         assert [(row["bits"], row["batch"]) for row in measured["cases"]] == [(32, 1), (16, 1), (32, 4), (16, 4)]
         assert all(row["seconds"] > 0 for row in measured["cases"])
-        assert 0 < measured["difference"] < 2
+        assert 0 < measured["difference"] < 4
         assert result.files == ()
         assert room.desk.jobs.list("me") == []
     finally:

@@ -219,3 +219,15 @@ def test_a_tick_before_every_tile_can_stop_the_work(enlarger: Upscaler, monkeypa
     with pytest.raises(Cancelled):
         enlarger.enlarge(np.zeros((32, 48, 3), np.uint8), 2, tick)
     assert seen == [(1, 6), (2, 6), (3, 6)]
+
+
+def test_the_matting_net_that_is_timed_is_the_one_that_cuts_out(matting: Matting) -> None:
+    photo = example("hopper")
+    own = matting.alpha(photo)
+    trial, seen = matting.trial(), matting.seen(photo)
+    wide, seconds = trial.timed(seen, 32, 2)
+    large = np.clip(cv2.resize(wide, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_CUBIC), 0, 1)
+    assert seconds > 0
+    assert np.abs(large - own).max() < 1e-3
+    narrow, _ = trial.timed(seen, 16, 1)
+    assert 0 < 255 * np.abs(narrow - wide).mean() < 4

@@ -31,7 +31,7 @@ def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Pa
 
     page.locator("#learn-measure").click()
     expect(page.locator("#learn-measured li")).to_have_count(4)
-    expect(page.locator("#learn-measured")).to_contain_text("16 bits instead of 32")
+    expect(page.locator("#learn-measured")).to_contain_text("The matte of your photo")
 
 
 def test_more_steps_on_a_slower_device_take_longer_by_the_stated_arithmetic(page: Page, house: Theatre) -> None:

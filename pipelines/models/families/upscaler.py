@@ -6,8 +6,6 @@ the enlarged input added at the end.
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
@@ -36,7 +34,6 @@ class Upscaler:
         (path,) = verified(spec)
         self.spec = spec
         self._net = _net(str(path)).to(device).eval()
-        self._narrow: torch.nn.Module | None = None
         self._device = device
 
     def enlarge(self, image: Image, factor: Factor, tick: Callable[[int, int], None]) -> Image:
@@ -65,28 +62,6 @@ class Upscaler:
             return large
         size = ((right - left) * factor, (bottom - top) * factor)
         return np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-    def timed(self, tile: Image, bits: Literal[32, 16], batch: int = 1) -> tuple[Image, float]:
-        """The net alone on `batch` copies of `tile` in numbers of so many bits: one enlarged, and seconds for each."""
-        import torch
-
-        net, dtype = (self._net, torch.float32) if bits == 32 else (self._half(), torch.bfloat16)
-        with torch.inference_mode():
-            pixels = self._pixels(tile).to(dtype).repeat(batch, 1, 1, 1)
-            since = time.perf_counter()
-            large = net(pixels)
-            if large.is_cuda:
-                torch.cuda.synchronize()
-            seconds = (time.perf_counter() - since) / batch
-            return self._image(pixels[:1].float(), large[:1].float()), seconds
-
-    def _half(self) -> torch.nn.Module:
-        """The net in 16 bits, made once."""
-        import torch
-
-        if self._narrow is None:
-            self._narrow = copy.deepcopy(self._net).to(torch.bfloat16)
-        return self._narrow
 
     def _run(self, tile: Image) -> Image:
         import torch
