@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +14,7 @@ import numpy as np
 
 from pipelines.files import Files
 from pipelines.models import thrift
+from pipelines.models.arrival import Item
 from pipelines.models.cache import Cache
 from pipelines.models.specs import spec
 from pipelines.parts import watermark
@@ -130,7 +131,8 @@ class JobStudio:
         self._emit = stream_emit
         self._seal = seal
         self._gate = gate
-        self._draws = draws or thrift.here(cache)
+        self._on_file = partial(arriving, stream_emit)
+        self._draws = draws or thrift.here(cache, self._on_file)
         # The job's own, then one for each costly result that is being made just now.
         self._works = [Work()]
         self._params: dict[str, Any] = job.params
@@ -276,7 +278,7 @@ class JobStudio:
     @contextmanager
     def borrow(self, spec_id: str) -> Iterator[Any]:
         """A loaded model of the cache; what was borrowed is named in the receipt."""
-        with self._cache.borrow(spec_id) as model:
+        with self._cache.borrow(spec_id, self._on_file) as model:
             self._took(Work({spec_id: model.spec}))
             yield model
 
@@ -478,6 +480,14 @@ def shown(draft: Draft) -> tuple[Image, ...]:
     images = draft.images
     inside = [frame for extra in draft.extras for frame in extra.frames]
     return (*images, *(frame for frame in inside if not any(frame is image for image in images)))
+
+
+def arriving(emit: Emitter, items: Sequence[Item], at: int) -> None:
+    """Tell a job that files of a model come from the hub. Raises `Cancelled` once the job is closed."""
+    item, whole = items[at], max(sum(each.bytes for each in items), 1)
+    unit, size = ("GB", 1e9) if item.bytes >= 1e8 else ("MB", 1e6)
+    words = f"Downloading {item.name}, {item.done / size:.1f} of {item.bytes / size:.1f} {unit}"
+    emit.waiting("Downloading", words, sum(each.done for each in items) / whole)
 
 
 def _named_pictures(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,16 @@ import pytest
 
 from pipelines.engines import hub
 from pipelines.engines.hub import Downloads, Progress, reachable
-from pipelines.models import allowed, checkpoint, lora
-from pipelines.models.families import driver
+from pipelines.engines.local import LocalEngine
+from pipelines.files import Files
+from pipelines.models import allowed, arrival, checkpoint, lora
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES, driver
+from pipelines.models.families.stable_diffusion import StableDiffusion
 from pipelines.models.specs import all_specs
-from pipelines.types import BadInput, ModelSpec, ModelUnavailable
+from pipelines.parts import emit
+from pipelines.types import BadInput, Cancelled, Job, ModelSpec, ModelUnavailable, Result, Step, StudioError
+from tests import tiny
 
 FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "maps")
 
@@ -92,6 +99,7 @@ class Hub:
 
     url: str = ""
     breaks: int = 0
+    files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
     served: list[tuple[str, str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
@@ -109,16 +117,16 @@ def answering(state: Hub) -> type[http.server.BaseHTTPRequestHandler]:
             state.asked.append(self.path)
             if not self.path.startswith("/api/"):
                 return self._file(whole=True)
-            listed = [{"rfilename": name, "size": len(data)} for name, data in FILES.items()]
-            tree = [{"type": "file", "path": n, "size": len(d), "oid": "0"} for n, d in FILES.items()]
+            listed = [{"rfilename": name, "size": len(data)} for name, data in state.files.items()]
+            tree = [{"type": "file", "path": n, "size": len(d), "oid": "0"} for n, d in state.files.items()]
             body: Any = tree if "/tree/" in self.path else {"id": "we/made", "sha": COMMIT, "siblings": listed}
             self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
 
         def _file(self, *, whole: bool) -> None:
             name = re.sub(r"^/we/made/resolve/[^/]+/", "", self.path.partition("?")[0])
-            if name not in FILES:
+            if name not in state.files:
                 return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
-            data, asked = FILES[name], self.headers.get("Range", "")
+            data, asked = state.files[name], self.headers.get("Range", "")
             start = int(asked.removeprefix("bytes=").split("-")[0]) if asked and whole else 0
             headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
             if start:
@@ -223,6 +231,109 @@ def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
     assert "\n" not in now.sentence
 
 
+# ---------------------------------------------------------------- downloads inside a job
+
+
+@pytest.fixture
+def engine(fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalEngine]:
+    """An engine whose one checkpoint lies at the hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(emit, "WORDS_INTERVAL", 0.0)
+    row = tiny.tiny_spec("made", Path("we/made"), steps=2, guidance=1.0)
+    files = Files(tmp_path)
+    cache = Cache((*FAMILIES, StableDiffusion((row,))), reachable=reachable)
+    made = LocalEngine(cache, files, gate=False)
+    yield made
+    made.close()
+    files.close()
+
+
+def ordered() -> Job:
+    return Job(
+        id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256}, seed=1,
+        profile="made", specs={"backdrop": "made", "matte": "u2netp"}, owner="me", created=time.time(),
+    )  # fmt: skip
+
+
+def test_a_job_tells_each_file_that_comes_for_it_and_then_draws(
+    engine: LocalEngine, fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipelines.models.families.driver._COMPONENTS", ("text_encoder", "unet", "vae"))
+    folder = tiny.tiny_sd(tmp_path / "tiny")
+    fake.files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    caplog.set_level("INFO", logger="designerbox")
+    *steps, result = engine.run(ordered())
+    assert isinstance(result, Result)
+    coming = [step for step in steps if isinstance(step, Step) and step.stage.startswith("Downloading ")]
+    size = len(fake.files["unet/diffusion_pytorch_model.safetensors"]) / 1e6
+    whole = f"unet/diffusion_pytorch_model.safetensors, {size:.1f} of {size:.1f} MB"
+    assert f"Downloading {whole}" in [step.stage for step in coming]
+    for name in fake.files:
+        assert any(name in step.stage for step in coming), name
+        assert any(f"downloaded {name} of we/made" in record.message for record in caplog.records), name
+    assert [step.index for step in coming] == sorted(step.index for step in coming)
+    assert (coming[-1].index, coming[-1].total) == (100, 100)
+    assert "Downloading" in result.receipt["timings"]
+    assert not any("safetensors" in stage for stage in result.receipt["timings"])
+    # What is here is read without the hub, whether it answers or not.
+    fake.asked.clear()
+    engine.cache.unload("made")
+    again = list(engine.run(ordered()))
+    assert isinstance(again[-1], Result)
+    assert fake.asked == []
+    assert engine.cache.loads["made"] == 2
+    assert not any(isinstance(step, Step) and step.stage.startswith("Downloading") for step in again)
+
+
+def test_a_job_that_is_stopped_while_its_model_comes_ends_and_the_next_goes_on_there(
+    engine: LocalEngine, fake: Hub
+) -> None:
+    fake.breaks = 1
+    stream = engine.run(ordered())
+    for step in stream:
+        if isinstance(step, Step) and "10.5 of 25.6 MB" in step.stage:
+            break
+    stream.close()
+    fake.gate.set()
+    with pytest.raises(Cancelled):
+        list(stream)
+    assert engine.cache.resident() == []
+    with pytest.raises(StudioError):  # these files are no checkpoint
+        list(engine.run(ordered()))
+    assert any(asked.startswith("bytes=1") for _, asked in fake.served)
+
+
+def test_a_job_whose_model_cannot_come_says_so(engine: LocalEngine, fake: Hub) -> None:
+    del fake.files["unet/diffusion_pytorch_model.safetensors"]
+    with pytest.raises(ModelUnavailable, match="lacks the weights of its unet"):
+        list(engine.run(ordered()))
+
+
+def test_a_job_whose_hub_went_away_says_so_at_once(engine: LocalEngine, fake: Hub) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        engine.cache._reachable = lambda: reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1.0)
+        with pytest.raises(ModelUnavailable, match="cannot be reached"):
+            list(engine.run(ordered()))
+    assert fake.asked == []
+
+
+def test_a_checkpoint_without_its_tokenizer_is_not_here(tmp_path: Path) -> None:
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler" / "scheduler_config.json").touch()
+    checkpoint.check_readers(tmp_path, ["_class_name", "scheduler", "unet"])
+    with pytest.raises(ModelUnavailable, match="lacks the files of its tokenizer_2"):
+        checkpoint.check_readers(tmp_path, ["scheduler", "tokenizer_2", "unet"])
+
+
+@pytest.mark.parametrize("files", [("model-00001-of-00002",), ("model-00002-of-00002",), ()])
+def test_a_checkpoint_that_came_in_part_is_not_here(tmp_path: Path, files: tuple[str, ...]) -> None:
+    (tmp_path / "unet").mkdir()
+    for name in files:
+        (tmp_path / "unet" / f"{name}.safetensors").touch()
+    with pytest.raises(ModelUnavailable, match="lacks the weights of its unet"):
+        checkpoint.weights(tmp_path, ["unet"])
+
+
 # ---------------------------------------------------------------- which repositories
 
 
@@ -247,7 +358,7 @@ def test_no_other_repository_and_no_other_commit_is_asked_for(fake: Hub, repo: s
         lambda: checkpoint.fetch(repo, revision, ["*"]),
         lambda: checkpoint.fetch(repo, revision, ["*"], offline=True),
         lambda: checkpoint.pending(repo, revision, ["*"]),
-        lambda: Downloads(asks=lambda: True)._snapshot(repo, revision, ("*",), lambda _: None),
+        lambda: arrival.snapshot(repo, revision, ("*",), lambda _: None, None),
         lambda: lora.find(repo),
     ]
     for way in ways[: 4 if revision else 5]:

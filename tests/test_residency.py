@@ -16,6 +16,7 @@ import pytest
 from pipelines.models import moving, thrift
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Machine, gave_out, share
+from pipelines.models.peaks import Peaks
 from pipelines.types import Cancelled, Images, ModelSpec, ModelStep, OutOfMemory, Render
 from tests.hall import hall, run
 from tests.watching import noisy
@@ -215,7 +216,7 @@ def test_what_a_drawing_took_is_kept_by_family_size_and_batch_and_room_is_made_f
     with cache.borrow("a") as model:
         for takes in (9, 5):
             thrift.draw(cache, model, TEXT, quiet, Meter(takes))
-    assert cache.peaks == {("shelf", 120_000, 2): 9}
+    assert cache.peaks.get(("shelf", 120_000, 2)) == 9
     # 24 bytes hold both models and 4 bytes of drawing, not 9: one must leave.
     assert places(cache) == {"b": "host", "a": "device"}
 
@@ -226,7 +227,41 @@ def test_a_drawing_that_failed_is_no_measure() -> None:
         model.error, model.tight = ValueError("broken"), 0
         with pytest.raises(ValueError, match="broken"):
             thrift.draw(cache, model, TEXT, quiet, Meter(9))
-    assert cache.peaks == {}
+    assert cache.peaks.get(("shelf", 120_000, 2)) == 0
+
+
+def test_what_a_drawing_took_is_known_to_the_first_job_after_a_restart(tmp_path: Path) -> None:
+    def started() -> Cache:
+        cache = room("ab", budget=20, reserve=4)
+        cache.peaks = Peaks(tmp_path / "peaks.json")
+        use(cache, "ba")
+        return cache
+
+    first = started()
+    with first.borrow("a") as model:
+        thrift.draw(first, model, TEXT, quiet, Meter(9))
+    again, less = started(), replace(TEXT, seeds=(1,))
+    with again.borrow("a") as model:
+        thrift.draw(again, model, less, quiet)
+        assert places(again)["b"] == "device"  # another batch takes another amount
+        thrift.draw(again, model, TEXT, quiet)
+        assert places(again)["b"] == "host"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"family": "x"}]', "null"])
+def test_a_damaged_record_of_peaks_is_begun_anew(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "peaks.json"
+    file.write_text(text)
+    peaks = Peaks(file)
+    peaks.note(("x", 1, 1), 5)
+    peaks.note(("x", 1, 1), 3)
+    assert Peaks(file).get(("x", 1, 1)) == 5
+
+
+def test_a_disk_that_takes_nothing_costs_no_picture(tmp_path: Path) -> None:
+    peaks = Peaks(tmp_path / "nowhere" / "peaks.json")
+    peaks.note(("x", 1, 1), 5)
+    assert peaks.get(("x", 1, 1)) == 5
 
 
 def test_memory_is_divided_by_what_is_free() -> None:

@@ -22,6 +22,7 @@ from pipelines.engines.local import BEGUN, LocalEngine
 from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models import weights
+from pipelines.models.arrival import OnFile
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES, nets
 from pipelines.models.families.nsfw import OpenNsfw
@@ -506,8 +507,8 @@ class Listening(Cache):
     heard: list[str]
 
     @contextmanager
-    def borrow(self, spec_id: str) -> Iterator[Any]:
-        with super().borrow(spec_id) as model:
+    def borrow(self, spec_id: str, on_file: OnFile | None = None) -> Iterator[Any]:
+        with super().borrow(spec_id, on_file) as model:
             if not spec_id.startswith("backdrops"):
                 yield model
                 return

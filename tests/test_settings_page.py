@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.desk import Desk
 from pipelines.engines.hub import Downloads, Item, Progress
+from pipelines.models import profiles
 from pipelines.models.cache import Cache
 from pipelines.models.lora import Shelf
 from pipelines.models.profiles import EMBEDDED, PROFILES
@@ -21,7 +22,7 @@ from pipelines.types import BadInput, ModelSpec
 from tests.loops import in_loop
 from tests.test_access_page import visiting
 from tests.test_residency import room
-from ui import settings_page
+from ui import serve, settings_page
 from ui.access import Access
 from ui.blocks import PAGES
 from ui.rest.keys import Keys
@@ -124,6 +125,7 @@ def test_a_stranger_sees_and_changes_nothing(tmp_path: Path, settings: dict[str,
         lambda: made.free(request_, "a"),
         lambda: made.choose(request_, OFFERED.id),
         lambda: made.halt(request_),
+        lambda: made.start_with(request_, "klein"),
         lambda: all_of(made.bring(request_, OFFERED.id)),
     )
     for handler in handlers:
@@ -131,6 +133,7 @@ def test_a_stranger_sees_and_changes_nothing(tmp_path: Path, settings: dict[str,
             handler()
     assert [row["id"] for row in cache_of(made).resident()] == ["a"]
     assert cast(Bringing, made.downloads).started == []
+    assert not (tmp_path / "profile.txt").exists()
 
 
 def test_who_administers_sees_models_with_sizes_and_unloads_them(tmp_path: Path) -> None:
@@ -211,3 +214,41 @@ def test_commercial_use_hides_what_may_not_be_used_and_can_be_switched_off(tmp_p
         shown = {value for _, value in made.profile.choices}
         assert ("turbo" in shown) is not commercial
         assert "klein" in shown
+
+
+def test_the_profile_chosen_on_the_page_serves_from_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve.hub, "reachable", lambda: True)
+    made = page(tmp_path)
+    assert made.start.value == ""
+    said = made.start_with(visiting(), "klein")[made.started]
+    assert "From the next start on: FLUX.2 klein." in said
+    assert page(tmp_path).start.value == "klein"
+    assert serve._profile(Settings(data=tmp_path), None)[0].id == "klein"
+    # A flag comes first, and the page says so.
+    flagged = Settings(data=tmp_path, profile="light")
+    assert serve._profile(flagged, None)[0].id == "light"
+    assert "--profile light" in str(page(tmp_path, profile="light").start.info)
+    made.start_with(visiting(), "")
+    assert serve._profile(Settings(data=tmp_path), None)[0].id == "embedded"
+
+
+@pytest.mark.parametrize("name", ["turbo", "nonsense", "../klein"])
+def test_only_what_the_page_offers_is_kept(tmp_path: Path, name: str) -> None:
+    made = page(tmp_path)
+    assert "no profile" in made.start_with(visiting(), name)[made.started]
+    assert profiles.kept(tmp_path) == ""
+
+
+@pytest.mark.parametrize("text", ["turbo", "nonsense", "klein-4bit", "\xff"])
+def test_a_kept_profile_that_cannot_serve_never_stops_the_start(tmp_path: Path, text: str) -> None:
+    (tmp_path / "profile.txt").write_text(text, "latin-1")
+    profile, _ = serve._profile(Settings(data=tmp_path), None)
+    assert profile.id == "embedded"
+
+
+def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:
+    made = page(tmp_path)
+    tmp_path.rename(tmp_path.with_name("elsewhere"))
+    assert settings_page.NOT_KEPT in made.start_with(visiting(), "klein")[made.started]

@@ -20,10 +20,11 @@ from pipelines.models import devices, profiles
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Machine
 from pipelines.models.families import FAMILIES
+from pipelines.models.peaks import Peaks
 from pipelines.parts.ingest import Ingest
 from pipelines.retention import Keep, sweep
 from pipelines.settings import Settings
-from pipelines.types import ModelUnavailable, OutOfMemory, Profile
+from pipelines.types import BadInput, ModelUnavailable, OutOfMemory, Profile
 from ui import printed, rest
 from ui.access import Access, refusal
 from ui.edge import close_cors
@@ -54,9 +55,7 @@ def build(settings: Settings) -> Studio:
     """Settings -> profile, cache, engine, queue, desk."""
     settings.data.mkdir(parents=True, exist_ok=True)
     lent = zerogpu.machine() if zerogpu.lends() else None
-    profile, device = profiles.choose(
-        settings.profile or None, lent, reachable=hub.reachable, commercial=settings.commercial
-    )
+    profile, device = _profile(settings, lent)
     log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
     engine: LocalEngine | Several
@@ -77,19 +76,43 @@ def build(settings: Settings) -> Studio:
     return Studio(desk, Access(settings, Keys(settings.data)), jobs, files, ingest)
 
 
+def _profile(settings: Settings, lent: Machine | None) -> tuple[Profile, devices.Device]:
+    """The profile that a flag names, else the one that was chosen on the page, else the best that fits.
+
+    A flag that cannot be followed is an error; what was chosen on the page never keeps the studio from starting.
+    """
+
+    def choose(wanted: str) -> tuple[Profile, devices.Device]:
+        return profiles.choose(wanted or None, lent, reachable=hub.reachable, commercial=settings.commercial)
+
+    if settings.profile:
+        return choose(settings.profile)
+    try:
+        return choose(profiles.kept(settings.data))
+    except BadInput as error:
+        log.warning("the profile chosen on the Settings page cannot serve: %s", error.message)
+        return choose("")
+
+
 def _engine(settings: Settings, files: Files, device: str) -> LocalEngine | Several:
     """One device with all that there is, or a lane on each of several GPUs."""
     cards = devices.cards()[: settings.devices or None] if device == "cuda" else ()
     if cards:
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     if len(cards) < 2:
-        return LocalEngine(_cache(settings, devices.find_machine(), device), files)
+        return LocalEngine(_cache(settings, devices.find_machine(), device, _peaks(settings)), files)
     log.info("%d GPUs, a lane on each", len(cards))
-    caches = [_cache(settings, card, f"cuda:{n}", among=len(cards)) for n, card in enumerate(cards)]
+    peaks = _peaks(settings)
+    caches = [_cache(settings, card, f"cuda:{n}", peaks, among=len(cards)) for n, card in enumerate(cards)]
     return Several([LocalEngine(cache, files) for cache in caches])
 
 
-def _cache(settings: Settings, machine: Machine, device: str, among: int = 1) -> Cache:
+def _peaks(settings: Settings) -> Peaks:
+    """What drawing took before the last restart, so that the first job finds its room too."""
+    return Peaks(settings.data / "peaks.json")
+
+
+def _cache(settings: Settings, machine: Machine, device: str, peaks: Peaks | None = None, among: int = 1) -> Cache:
     """A cache with its share of the machine; the host's memory is shared `among` so many."""
     room = devices.share(machine)
     return Cache(
@@ -99,6 +122,8 @@ def _cache(settings: Settings, machine: Machine, device: str, among: int = 1) ->
         reserve=room.reserve,
         host_budget=room.host // among,
         options=(("compile", "inductor"),) if settings.compile else (),
+        peaks=peaks,
+        reachable=hub.reachable,
     )
 
 

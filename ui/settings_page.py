@@ -17,7 +17,7 @@ from pipelines.engines.several import Caches
 from pipelines.models.cache import Cache, Resident
 from pipelines.models.families import maps
 from pipelines.models.lora import Shelf
-from pipelines.models.profiles import PROFILES, is_cached
+from pipelines.models.profiles import EMBEDDED, PROFILES, is_cached, keep, kept
 from pipelines.models.specs import spec
 from pipelines.types import BadInput, ModelSpec, Profile
 from ui import words
@@ -26,6 +26,10 @@ from ui.access import Access
 TITLE = "Settings"
 LEDE = "What serves here and why, what lies in memory and on disk, and what could be downloaded."
 NOT_YOURS = "Settings are for whoever runs this studio."
+AT_START = "Takes effect when the studio is started again."
+FLAG_FIRST = "--profile {} was given at the start and comes first while it is."
+CHOSEN = "From the next start on: {}."
+NOT_KEPT = "The choice could not be written into the data folder."
 BUSY = "This model is at work or not loaded: try again when it rests."
 ONE_AT_A_TIME = "One download at a time: wait for the one that runs, or stop it."
 Updates: TypeAlias = dict[Any, Any]
@@ -81,6 +85,14 @@ class SettingsPage:
             self.download = gr.Button("Download", variant="primary", elem_id="settings-download")
             self.stop = gr.Button("Stop", variant="stop", elem_id="settings-stop")
         self.progress = gr.HTML("", elem_id="settings-progress")
+        settings = self.access.settings
+        told = FLAG_FIRST.format(settings.profile) if settings.profile else AT_START
+        starts, now = [("The best that fits", ""), (EMBEDDED.title, EMBEDDED.id), *choices], kept(settings.data)
+        self.start = gr.Dropdown(
+            starts, value=now if now in [value for _, value in starts] else "", label="Start with", info=told,
+            elem_id="settings-start",
+        )  # fmt: skip
+        self.started = gr.HTML("", elem_classes=["dbx-alerts"])
 
     def wire(self, opened: gr.Tab) -> None:
         """Attach the listeners, all private to the page."""
@@ -92,6 +104,7 @@ class SettingsPage:
         self.profile.input(self.choose, [self.profile], bringing, **quiet)
         self.download.click(self.bring, [self.profile], bringing, **quiet)
         self.stop.click(self.halt, [], bringing, **quiet)
+        self.start.input(self.start_with, [self.start], [self.started], **quiet)
 
     # ------------------------------------------------------------ what is touched
 
@@ -137,6 +150,21 @@ class SettingsPage:
         self._check(request)
         self.downloads.stop()
         return {self.notice: ""}
+
+    def start_with(self, request: gr.Request, profile_id: str) -> Updates:
+        """Start with this profile from the next start on; which one serves now is settled in every open form."""
+        self._check(request)
+        allowed = {"", EMBEDDED.id, *(row.id for row in offered(commercial=self.access.settings.commercial))}
+        try:
+            if profile_id not in allowed:
+                raise BadInput(f"There is no profile {profile_id!r}.")
+            keep(self.access.settings.data, profile_id)
+        except BadInput as error:  # one whose package is missing says which
+            return {self.started: words.alert(error.message, "settings-start")}
+        except OSError:
+            return {self.started: words.alert(NOT_KEPT, "settings-start")}
+        title = _profile(profile_id).title if profile_id else "the best that fits"
+        return {self.started: words.line(CHOSEN.format(title))}
 
     # ------------------------------------------------------------ private
 

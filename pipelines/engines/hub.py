@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pipelines.models import allowed
-from pipelines.models.families import driver
+from pipelines.models import arrival
+from pipelines.models.arrival import Item
 from pipelines.models.profiles import hub
 from pipelines.parts import bare
 from pipelines.types import ModelSpec, ModelUnavailable
@@ -21,7 +21,6 @@ from pipelines.types import ModelSpec, ModelUnavailable
 log = logging.getLogger("designerbox")
 
 State = Literal["running", "done", "failed", "stopped"]
-Count = Callable[[int], None]
 
 _PROBE = """
 import sys, urllib.error, urllib.request
@@ -53,17 +52,6 @@ def reachable(url: str = "", seconds: float = 3.0) -> bool:
         return subprocess.run(command, timeout=seconds, capture_output=True, check=False, env=env).returncode == 0
     except subprocess.TimeoutExpired:
         return False
-
-
-@dataclass(frozen=True)
-class Item:
-    """One file of a repository: `bytes` whole, `done` of them here; `revision` is what was asked for."""
-
-    repo: str
-    revision: str
-    name: str
-    bytes: int
-    done: int = 0
 
 
 @dataclass(frozen=True)
@@ -113,12 +101,7 @@ class Downloads:
         """
         if not self._asks():
             raise ModelUnavailable(f"{hub()} cannot be reached from this machine, so nothing can be downloaded now.")
-        items: list[Item] = []
-        for repo, revision, patterns in driver.sources(spec):
-            rows = self._snapshot(repo, revision, patterns, lambda _: None, dry_run=True)
-            sizes = [(row.filename, row.file_size or 0, row.is_cached) for row in rows]
-            items += [Item(repo, revision, name, size, size if here else 0) for name, size, here in sizes]
-        return tuple(items)
+        return arrival.wanted(spec, self._folder)
 
     def start(self, spec: ModelSpec) -> bool:
         """Begin to bring `spec`; False while another download runs."""
@@ -153,35 +136,12 @@ class Downloads:
         log.info("download of %s: %s", spec.id, self._now and self._now.state)
 
     def _bring(self, number: int, item: Item) -> None:
-        done = item.done
-
-        def count(more: int) -> None:
-            nonlocal done
+        def count(done: int) -> None:
             if self._stop.is_set():
                 raise _Stopped
-            done = min(done + more, item.bytes)
             self._put(number, done)
 
-        count(0)
-        self._snapshot(item.repo, item.revision, (item.name,), count)
-        self._put(number, item.bytes)
-        log.info("downloaded %s of %s, %.1f MB", item.name, item.repo, item.bytes / 1e6)
-
-    def _snapshot(
-        self, repo: str, revision: str, patterns: tuple[str, ...], count: Count, *, dry_run: bool = False
-    ) -> Any:
-        import httpx
-        from huggingface_hub import snapshot_download
-
-        commit = allowed.commit(repo, revision)
-        try:
-            return snapshot_download(
-                repo, revision=commit, allow_patterns=list(patterns), cache_dir=self._folder,
-                endpoint=hub(), tqdm_class=_bar(count), max_workers=1, dry_run=dry_run,
-            )  # fmt: skip
-        except (OSError, httpx.HTTPError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise ModelUnavailable(f"{hub()} did not give out {repo}: {reason}") from error
+        arrival.fetch(item, count, self._folder)
 
     def _put(self, number: int, done: int) -> None:
         assert self._now is not None
@@ -192,23 +152,6 @@ class Downloads:
         with self._lock:
             assert self._now is not None
             self._now = replace(self._now, **changes)
-
-
-def _bar(count: Count) -> type:
-    """What huggingface_hub takes for a progress bar: it shows nothing, and counts bytes."""
-    from tqdm.auto import tqdm
-
-    class Bar(tqdm):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self._counts = kwargs.get("unit") == "B"  # another bar counts files
-            kwargs.pop("name", None)
-            super().__init__(*args, **{**kwargs, "disable": True})
-
-        def update(self, n: float | None = 1) -> None:
-            if self._counts:
-                count(int(n or 0))
-
-    return Bar
 
 
 def cached() -> tuple[tuple[str, int], ...]:

@@ -6,17 +6,19 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from pipelines.files import Files
 from pipelines.models import thrift
+from pipelines.models.arrival import OnFile
 from pipelines.models.cache import Cache
 from pipelines.parts.audit import Audit
 from pipelines.parts.emit import PREVIEW_INTERVAL, Emitter
 from pipelines.parts.safety import Gate
 from pipelines.parts.seal import Seal
 from pipelines.stream import Stream
-from pipelines.studio import JobStudio, Memo
+from pipelines.studio import JobStudio, Memo, arriving
 from pipelines.tools import HELPERS, TOOLS, tool
 from pipelines.types import Image, Job, ModelUnavailable, Result, StudioError, Tool
 
@@ -66,7 +68,7 @@ class LocalEngine:
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
         emit(BEGUN, 0, 1)  # a model may have to be loaded before anything else can be told
         row = tool(job.tool, (*self._tools, *HELPERS))
-        draws = self.draws(stream)
+        draws = self.draws(stream, partial(arriving, emit))
         studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._seal, self._gate, draws)
         try:
             draft = row.run(row.params.model_validate(job.params), studio, emit)
@@ -74,9 +76,9 @@ class LocalEngine:
         finally:
             self.steps += emit.steps
 
-    def draws(self, stream: Stream) -> thrift.Draws:
-        """Where the models of a job draw; `stream` is the job's."""
-        return thrift.here(self.cache)
+    def draws(self, stream: Stream, on_file: OnFile | None = None) -> thrift.Draws:
+        """Where the models of a job draw; `stream` is the job's, `on_file` as `Cache.borrow` has it."""
+        return thrift.here(self.cache, on_file)
 
     def about(self) -> dict[str, Any]:
         """What runs here: its name, the device, the models loaded now."""

@@ -26,6 +26,7 @@ import numpy as np
 from pipelines.engines.local import LocalEngine
 from pipelines.files import Files
 from pipelines.models import thrift
+from pipelines.models.arrival import OnFile
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Machine
 from pipelines.parts.emit import PREVIEW_INTERVAL, jpeg
@@ -100,9 +101,9 @@ class ZeroGpuEngine(LocalEngine):
             _PLACED[spec_id] = _place(cache, spec_id, device)
             log.info("%s is placed for ZeroGPU", spec_id)
 
-    def draws(self, stream: Stream) -> thrift.Draws:
+    def draws(self, stream: Stream, on_file: OnFile | None = None) -> thrift.Draws:
         """Checkpoints draw where the GPU is, the rest here."""
-        here = super().draws(stream)
+        here = super().draws(stream, on_file)
 
         def draws(spec_id: str, render: Render, on_step: thrift.OnStep, begun: Callable[[ModelSpec], None]) -> Images:
             if spec_id not in _PLACED:

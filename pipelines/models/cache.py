@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
+from pipelines.models.arrival import OnFile, bring
 from pipelines.models.devices import best_dtype, gave_out, release
+from pipelines.models.peaks import Peaks
 from pipelines.models.specs import registry
 from pipelines.types import Family, ModelSpec, ModelUnavailable, Movable, OutOfMemory
 
@@ -56,7 +58,7 @@ class Cache:
     that drawing itself may take. host_budget: bytes that models moved off the device may take. options: what every
     row is given beside its own. idle_seconds: a model that nobody borrowed for so long is dropped at the next call.
     clock: seconds, monotonic. `loads` and `moves` count, by spec id, reads from the disk and returns from the host.
-    `peaks` are the bytes that drawing was seen to take, by family, pixels and batch (see `thrift`).
+    peaks: what drawing was seen to take, by family, pixels and batch (see `thrift`). reachable: if the hub answers.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class Cache:
         reserve: int = 0,
         host_budget: int = 0,
         options: tuple[tuple[str, str], ...] = (),
+        peaks: Peaks | None = None,
+        reachable: Callable[[], bool] = lambda: True,
     ) -> None:
         self.budget = budget
         self.device = device
@@ -78,23 +82,25 @@ class Cache:
         self.host_budget = host_budget
         self.loads: Counter[str] = Counter()
         self.moves: Counter[str] = Counter()
-        self.peaks: dict[tuple[str, int, int], int] = {}
+        self.peaks = peaks or Peaks()
         self._rows = registry(families)
         self._options = options
+        self._reachable = reachable
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._changed = threading.Condition(threading.RLock())
         self._closed = False
 
     @contextmanager
-    def borrow(self, spec_id: str) -> Iterator[Any]:
+    def borrow(self, spec_id: str, on_file: OnFile | None = None) -> Iterator[Any]:
         """The loaded model of `spec_id` on the device, brought there first when it is not.
 
-        Waits for room while other threads hold what fills the budget. Raises `ModelUnavailable` for an unknown id or
-        weights that are not there, `OutOfMemory` when the model cannot fit.
+        `on_file` hears of files that come from the hub, and ends that by raising. Waits for room while other threads
+        hold what fills the budget. Raises `ModelUnavailable` for an unknown id or weights that are not there,
+        `OutOfMemory` when the model cannot fit.
         """
         holder = threading.get_ident()
-        entry = self._claim(spec_id, holder)
+        entry = self._claim(spec_id, holder, on_file)
         try:
             yield entry.model
         finally:
@@ -166,7 +172,7 @@ class Cache:
         dtype = best_dtype(device or self.device) if row.dtype == "auto" else row.dtype
         return replace(row, dtype=dtype, options=(*row.options, *self._options)), family
 
-    def _claim(self, spec_id: str, holder: int) -> _Entry:
+    def _claim(self, spec_id: str, holder: int, on_file: OnFile | None) -> _Entry:
         """The entry of a model on the device, with `holder` among those who borrow it."""
         row, family = self.row(spec_id)
         size: int | None = None
@@ -188,6 +194,8 @@ class Cache:
                     self._changed.wait()  # somebody moves this very model, or holds what fills the budget
                     continue
             # Outside the lock: reading headers may reach for the disk or the hub.
+            if row.repo and on_file is not None:
+                bring(row, on_file, self._reachable)
             size = family.size_of(row)
         # Outside the lock too, so that other models stay usable meanwhile.
         self._bring(entry, row, family, leaving)

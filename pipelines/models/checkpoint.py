@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
@@ -20,6 +21,7 @@ from pipelines.types import ModelUnavailable
 _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 _OTHERS = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
 _HEADER_LIMIT = 100 * 2**20  # as the format says
+_READERS = ("scheduler", "tokenizer", "processor")
 _LOADED = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -36,7 +38,9 @@ def fetch(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = 
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(repo, revision=commit, allow_patterns=list(patterns), local_files_only=offline)
+        found = snapshot_download(
+            repo, revision=commit, allow_patterns=list(patterns), local_files_only=offline, endpoint=_endpoint()
+        )
     except (OSError, httpx.HTTPError) as error:
         raise ModelUnavailable(
             f"The weights of {repo} are not on this machine and could not be fetched from the hub."
@@ -53,7 +57,9 @@ def pending(repo: str, revision: str, patterns: Sequence[str]) -> int:
     from huggingface_hub import snapshot_download
 
     try:
-        rows = snapshot_download(repo, revision=commit, allow_patterns=list(patterns), dry_run=True)
+        rows = snapshot_download(
+            repo, revision=commit, allow_patterns=list(patterns), dry_run=True, endpoint=_endpoint()
+        )
     except (OSError, httpx.HTTPError) as error:
         raise ModelUnavailable(f"The hub did not say what {repo} would take.") from error
     return sum(row.file_size or 0 for row in rows if row.will_download)
@@ -74,10 +80,17 @@ def weights(folder: Path, components: Iterable[str], variant: str = "") -> tuple
     for component in components:
         names = sorted((folder / component).glob("*.safetensors"))
         wanted = [file for file in names if any(fnmatch(file.name, name) for name in _weight_names(variant))]
-        if not wanted:
+        if not wanted or _lacks_shards(wanted):
             raise ModelUnavailable(f"The checkpoint {folder.name} lacks the weights of its {component}.")
         files.extend(wanted)
     return tuple(files)
+
+
+def check_readers(folder: Path, components: Iterable[str]) -> None:
+    """Raises `ModelUnavailable` where the files of a component without weights are missing: a download broke off."""
+    for component in components:
+        if component.startswith(_READERS) and not any((folder / component).glob("*.json")):
+            raise ModelUnavailable(f"The checkpoint {folder.name} lacks the files of its {component}.")
 
 
 def is_safetensors(file: Path) -> bool:
@@ -97,8 +110,27 @@ def index(folder: Path) -> dict[str, object]:
 
 
 def size(files: Iterable[Path], dtype: str) -> int:
-    """Bytes that the tensors of these safetensors files take once loaded as `dtype`; reads their headers only."""
-    return sum(_size(_header(file), _LOADED[dtype]) for file in files)
+    """Bytes that the tensors of these safetensors files take once loaded as `dtype`; reads their headers only.
+
+    Raises `ModelUnavailable` for a file that is none.
+    """
+    total = 0
+    for file in files:
+        try:
+            total += _size(_header(file), _LOADED[dtype])
+        except (OSError, ValueError, struct.error) as error:
+            raise ModelUnavailable(f"The file {file.name} of {file.parent.name} is damaged: delete it.") from error
+    return total
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _lacks_shards(files: Sequence[Path]) -> bool:
+    """Whether some of the pieces that one file was cut into are missing, as after a download that broke off."""
+    counts = [int(file.stem.rpartition("-of-")[2]) for file in files if "-of-" in file.stem]
+    return bool(counts) and len(counts) < max(counts)
 
 
 def _weight_names(variant: str) -> tuple[str, ...]:

@@ -142,12 +142,21 @@ def find(source: str) -> Path:
         raise BadInput("A LoRA is a .safetensors file, or a hub id such as owner/name.")
     if name and not name.endswith(".safetensors"):
         raise BadInput("Only LoRAs in the safetensors format are taken.")
-    folder = checkpoint.fetch(repo, "", [name or "*.safetensors"])
+    folder = _folder(repo, name or "*.safetensors")
     files = [folder / name] if name else sorted(folder.glob("*.safetensors"))
     if len(files) != 1 or not files[0].is_file():
         names = ", ".join(file.name for file in files) or "none"
         raise ModelUnavailable(f"{repo} must hold the one LoRA, or its file be named; found: {names}.")
     return _checked(files[0])
+
+
+def _folder(repo: str, pattern: str) -> Path:
+    """Where it lies; the hub is asked only for what is not on this machine."""
+    try:
+        folder = checkpoint.fetch(repo, "", [pattern], offline=True)
+    except ModelUnavailable:
+        folder = None
+    return folder if folder and any(folder.glob(pattern)) else checkpoint.fetch(repo, "", [pattern])
 
 
 def _checked(file: Path) -> Path:

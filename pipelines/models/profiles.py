@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipelines.models import checkpoint
 from pipelines.models.devices import Device, Machine, find_machine
@@ -34,6 +35,7 @@ PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALIT
 
 # For a GPU, the best first; the others are for whoever asks: a CPU takes a minute a picture with `light`.
 _BY_MEMORY = (QUALITY, KLEIN, SDXL, KLEIN_4BIT, LIGHT)
+_KEPT = "profile.txt"
 _TAKEN = 0.1  # of the GPU's memory; less is the screen's and the driver's own
 
 
@@ -95,6 +97,23 @@ def offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[
     machine = machine or find_machine()
     rows = (_offer(_fitted(row, machine)) for row in PROFILES)
     return tuple(row for row in rows if row.commercial_ok or not commercial)
+
+
+def kept(data: Path) -> str:
+    """The id of the profile to start with that was chosen earlier, empty for the best that fits."""
+    try:
+        return (data / _KEPT).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def keep(data: Path, profile_id: str) -> None:
+    """Start with this profile from the next start on; empty: with the best that fits. Raises `BadInput`, `OSError`."""
+    if profile_id:
+        _named(profile_id, commercial=False)
+    part = data / f"{_KEPT}.part"
+    part.write_text(profile_id, "utf-8")
+    os.replace(part, data / _KEPT)
 
 
 def models(profile: Profile) -> tuple[ModelSpec, ...]:

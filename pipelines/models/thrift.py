@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import cv2
 import numpy as np
 
+from pipelines.models.arrival import OnFile
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Gauge, gauge, gave_out
 from pipelines.types import Image, Images, Model, ModelSpec, ModelStep, OutOfMemory, Render, Size
@@ -39,11 +40,11 @@ class Sparing(Protocol):
         ...
 
 
-def here(cache: Cache) -> Draws:
-    """Draws with the models of `cache`."""
+def here(cache: Cache, on_file: OnFile | None = None) -> Draws:
+    """Draws with the models of `cache`; `on_file` as `Cache.borrow` has it."""
 
     def draws(spec_id: str, render: Render, on_step: OnStep, begun: Callable[[ModelSpec], None]) -> Images:
-        with cache.borrow(spec_id) as model:
+        with cache.borrow(spec_id, on_file) as model:
             begun(model.spec)
             return draw(cache, model, render, on_step)
 
@@ -77,12 +78,12 @@ def draw(cache: Cache, model: Model, render: Render, on_step: OnStep, meter: Gau
 
 def _measured(cache: Cache, model: Model, render: Render, on_step: OnStep, meter: Gauge | None) -> Images:
     need = model.spec.family, render.size[0] * render.size[1], len(render.seeds)
-    cache.make_room(cache.peaks.get(need, 0))
+    cache.make_room(cache.peaks.get(need))
     if meter is None:
         return model.draw(render, on_step)
     since = meter.start()
     images = model.draw(render, on_step)
-    cache.peaks[need] = max(meter.peak() - since, cache.peaks.get(need, 0))
+    cache.peaks.note(need, meter.peak() - since)
     return images
 
 

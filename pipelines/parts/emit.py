@@ -13,6 +13,7 @@ from pipelines.types import Cancelled, Image, Preview, Step
 
 PREVIEW_SIDE = 512
 PREVIEW_INTERVAL = 0.2  # seconds: five frames a second, more only fill the browser's queue
+WORDS_INTERVAL = 0.5
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
 
@@ -29,22 +30,33 @@ class Emitter:
         self.passes: Callable[[Image], bool] | None = None
         self._stream = stream
         self._interval = interval
-        self._last_frame = float("-inf")
+        self._last_frame = self._last_words = float("-inf")
         self._since = time.monotonic()
 
     def __call__(self, stage: str, index: int, total: int, preview: Preview = None) -> None:
         """Report that step `index` of `total` of `stage` is done. Raises `Cancelled` once the stream is closed."""
-        if self._stream.closed.is_set():
-            raise Cancelled
-        now = time.monotonic()
+        now = self._passed(stage)
         self.steps += 1
-        self.timings[stage] = round(self.timings.get(stage, 0.0) + now - self._since, 4)
-        self._since = now
         frame = None
         if preview is not None and self._stream.watched and now - self._last_frame >= self._interval:
             self._last_frame = now
             frame = self._frame(preview() if callable(preview) else preview)
         self._stream.put(Step(index, total, stage, frame))
+
+    def waiting(self, stage: str, words: str, share: float) -> None:
+        """As a call, for what is told in ever other `words`, two a second; `share` of it is done, 0 to 1."""
+        if (now := self._passed(stage)) - self._last_words >= WORDS_INTERVAL:
+            self._last_words = now
+            self._stream.put(Step(round(100 * share), 100, words))
+
+    def _passed(self, stage: str) -> float:
+        """The time; what went by since it was last asked for belongs to `stage`. Raises `Cancelled`."""
+        if self._stream.closed.is_set():
+            raise Cancelled
+        now = time.monotonic()
+        self.timings[stage] = round(self.timings.get(stage, 0.0) + now - self._since, 4)
+        self._since = now
+        return now
 
     def _frame(self, image: Image) -> bytes | None:
         return jpeg(image) if self.passes is None or self.passes(image) else None

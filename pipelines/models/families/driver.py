@@ -128,7 +128,19 @@ class Checkpoints:
 
 
 def find(spec: ModelSpec, *, offline: bool = False) -> Found:
-    """The files of `spec`, brought from the hub unless `offline`; raises `ModelUnavailable` when one cannot be had."""
+    """The files of `spec`, brought from the hub unless `offline`; raises `ModelUnavailable` when one cannot be had.
+
+    The hub is asked for what is not here only: else every load would wait for a hub that does not answer.
+    """
+    if offline:
+        return _found(spec, offline=True)
+    try:
+        return _found(spec, offline=True)
+    except ModelUnavailable:
+        return _found(spec, offline=False)
+
+
+def _found(spec: ModelSpec, *, offline: bool) -> Found:
     options = dict(spec.options)
     if "files" in options:
         return _found_whole(spec, options["files"].split(","), offline)
@@ -137,6 +149,7 @@ def find(spec: ModelSpec, *, offline: bool = False) -> Found:
     folder = checkpoint.fetch(spec.repo, spec.revision, checkpoint.patterns(wanted, variant), offline=offline)
     listed = checkpoint.index(folder)
     weights = {name: checkpoint.weights(folder, [name], variant) for name in wanted if name in listed}
+    checkpoint.check_readers(folder, listed)
     parts = {name: _part(options[name], offline) for name in _PARTS if name in options}
     weights |= {name: (path if path.is_file() else path / _FOLDER[1],) for name, path in parts.items()}
     return Found(folder, parts, weights)
