@@ -194,7 +194,7 @@ class Cache:
                     self._changed.wait()  # somebody moves this very model, or holds what fills the budget
                     continue
             # Outside the lock: reading headers may reach for the disk or the hub.
-            if row.repo and on_file is not None:
+            if row.repo and not row.files and on_file is not None:
                 bring(row, on_file, self._reachable)
             size = family.size_of(row)
         # Outside the lock too, so that other models stay usable meanwhile.
