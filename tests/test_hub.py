@@ -30,6 +30,7 @@ from pipelines.models.specs import all_specs
 from pipelines.parts import emit
 from pipelines.types import BadInput, Cancelled, Job, ModelSpec, ModelUnavailable, Result, Step, StudioError
 from tests import tiny
+from tests.gates import CalmEngine
 
 FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "maps")
 
@@ -242,7 +243,7 @@ def engine(fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     row = tiny.tiny_spec("made", Path("we/made"), steps=2, guidance=1.0)
     files = Files(tmp_path)
     cache = Cache((*FAMILIES, StableDiffusion((row,))), reachable=reachable)
-    made = LocalEngine(cache, files, gate=False)
+    made = CalmEngine(cache, files)
     yield made
     made.close()
     files.close()
