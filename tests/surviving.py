@@ -59,7 +59,7 @@ def survive(command: Sequence[str], data: Path, body: dict[str, Any], rows: int,
     seen = Survived()
     batch, watching = "", ""
     for moment in (*moments, None):
-        with _life(command) as (process, http):
+        with life(command) as (process, http):
             if not batch:
                 batch = _sent(http, body, rows)
                 db = sqlite3.connect(data / "jobs.sqlite3", timeout=30)
@@ -82,7 +82,7 @@ def survive(command: Sequence[str], data: Path, body: dict[str, Any], rows: int,
 
 
 @contextmanager
-def _life(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+def life(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     """One life of the server, from when it answers."""
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.bench import returning
 from tests.bench.rows import Row, row
 from tests.surviving import Moment, survive
 
@@ -32,19 +33,30 @@ def _moment(dice: random.Random) -> Moment:
     return moment
 
 
+def _command(data: Path) -> list[str]:
+    """What starts the studio on that folder; its last word is the address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    starter = "import sys, app; sys.exit(app.main(sys.argv[1:-1]))"
+    return [
+        sys.executable, "-c", starter, "--data", str(data), "--port", str(port), "--profile", "embedded",
+        f"http://127.0.0.1:{port}",
+    ]  # fmt: skip
+
+
 def rows(count: int = 200, kills: int = 20) -> Iterator[Row]:
-    """A batch of `count` scenes, killed `kills` times."""
+    """A batch of `count` scenes, killed `kills` times, or none with 0; then one kill under two open pages."""
+    if count:
+        yield from _batch(count, kills)
+    with tempfile.TemporaryDirectory() as folder:
+        yield from returning.rows(_command(Path(folder)))
+
+
+def _batch(count: int, kills: int) -> Iterator[Row]:
     dice = random.Random(2026)
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        starter = "import sys, app; sys.exit(app.main(sys.argv[1:-1]))"
-        command = [
-            sys.executable, "-c", starter, "--data", folder, "--port", str(port), "--profile", "embedded",
-            f"http://127.0.0.1:{port}",
-        ]  # fmt: skip
-        seen = survive(command, data, BODY, count, [_moment(dice) for _ in range(kills)])
+        seen = survive(_command(data), data, BODY, count, [_moment(dice) for _ in range(kills)])
     yield row("survival_kills", seen.killed, "kills", kills, at_most=False)
     yield row("survival_rows_done_once", len(set(seen.done)), "rows", count, at_most=False)
     yield row("survival_rows_done_twice", len(seen.done) - len(set(seen.done)), "rows", 0)

@@ -26,6 +26,7 @@ from pipelines.batch import Batches, Line, Plan
 from pipelines.stream import drain
 from tests.bench.house import ROOT, Room, served, tree_pss
 from tests.bench.rows import Row, row
+from tests.bench.visiting import visitor
 
 SIDE = 512
 CHUNK = 10
@@ -34,6 +35,10 @@ BEAT = 0.5
 SETTLED = 200
 """Rows after which models are loaded and what is remembered is full."""
 OWNER = "bench"
+FRAMINGS = ("tight", "wide")
+"""What a visitor changes a field to and fro."""
+RARELY = 4
+"""Looks of which one is such a change: a draft takes its time from the rows."""
 
 
 def photos(count: int) -> Iterator[bytes]:
@@ -104,9 +109,14 @@ def ratios(pairs: int) -> Iterator[Row]:
 
 @dataclass
 class Seen:
-    """Seconds of each answer while the batch ran, and the memory in MB by rows done."""
+    """Seconds of each answer while the batch ran, and the memory in MB by rows done.
+
+    `words` are the first words of a tab on which a field was changed, `drafts` the drafts that came of it.
+    """
 
     page: list[float] = field(default_factory=list)
+    words: list[float] = field(default_factory=list)
+    drafts: list[float] = field(default_factory=list)
     jobs: list[float] = field(default_factory=list)
     memory: list[tuple[int, float]] = field(default_factory=list)
 
@@ -137,12 +147,14 @@ def _timed(http: httpx.Client, address: str) -> float:
 
 
 def thousand(count: int) -> Iterator[Row]:
-    """The real server, sent one file of JSON lines with its pictures in it, and looked at twice a second."""
+    """The real server, sent one file of JSON lines with its pictures in it; somebody works on a tab meanwhile."""
     with (
         tempfile.TemporaryDirectory() as data,
         served(Path(data), "--profile", "embedded") as (url, process, _),
         httpx.Client(base_url=url, timeout=300) as http,
+        visitor(url, "headshot") as tab,
     ):
+        tab.press("example-astronaut")
         sent = http.post("/v1/files", files={"file": ("in.jsonl", _lines(count))}, data={"purpose": "batch"}).json()
         asked = {"input_file_id": sent["id"], "endpoint": "/v1/tools/product", "completion_window": "24h"}
         batch = http.post("/v1/batches", json=asked).json()["id"]
@@ -152,6 +164,10 @@ def thousand(count: int) -> Iterator[Row]:
         while told["status"] == "in_progress":
             seen.page.append(_timed(http, "/"))
             seen.jobs.append(_timed(http, "/v1/jobs"))
+            if len(seen.page) % RARELY == 1:
+                answer = tab.choose("framing", FRAMINGS[len(seen.words) % 2])
+                seen.words.append(answer.first)
+                seen.drafts.append(answer.last)
             seen.memory.append((told["request_counts"]["completed"], tree_pss(process.pid)))
             time.sleep(BEAT)
             told = http.get(f"/v1/batches/{batch}").json()
@@ -161,6 +177,8 @@ def thousand(count: int) -> Iterator[Row]:
     yield row("batch_memory_growth", round(seen.growth(), 3), "x", 1.1)
     yield row("batch_memory_mb", round(max(mb for _, mb in seen.memory)), "MB", 2500)
     yield row("batch_page_ms", round(1000 * statistics.median(seen.page), 1), "ms", 200)
+    yield row("batch_field_ms", round(1000 * statistics.median(seen.words), 1), "ms", 200)
+    yield row("batch_draft_ms", round(1000 * statistics.median(seen.drafts), 1), "ms", 5000)
     yield row("batch_jobs_ms", round(1000 * statistics.median(seen.jobs), 1), "ms", 200)
 
 

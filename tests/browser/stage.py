@@ -114,15 +114,17 @@ class Theatre:
 
 
 @contextmanager
-def theatre(root: Path, *more: Tool, gates: bool = True) -> Iterator[Theatre]:
+def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> Iterator[Theatre]:
     """The page on a free port, with `more` tools beside ours, closed again whatever happened inside.
 
-    With `gates` every tool waits at the gate, and the tests' own tools are there.
+    With `gates` every tool waits at the gate, `shut` from the beginning, and the tests' own tools are there.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     from ui import blocks
 
     gate = Gate()
+    if shut:
+        gate.open.clear()
     rows = (*(gated(tool, gate) for tool in TOOLS), slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
     settings = Settings(data=root, webhooks_private=True)  # a test listens on loopback
     files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)

@@ -1,0 +1,53 @@
+"""A studio that stops in the middle and starts again: the page has the job and the batch as they stood, and their end.
+
+That an open page comes back by itself when the whole studio is killed is measured by `tests.bench survival`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Browser, expect
+
+from pipelines.batch import Line, Plan
+from tests.browser.stage import go, open_tool, slow_tool, stage, theatre, visitor
+from tests.gates import Gate
+from tests.rows import picture, room
+from tests.serving import until
+
+ROWS = 6
+
+
+def begun(root: Path, photo: Path) -> tuple[str, int]:
+    """A studio that is stopped while a job runs and a batch waits behind it: the job, and the rows done by then."""
+    gate = Gate(pause=0.05)
+    with room(root, tools=(slow_tool(gate),)) as here:
+        file_id = here.desk.take(photo.read_bytes(), "local")[0]
+        lines = (Line(n, {"photo": file_id, "steps": 1}) for n in range(1, ROWS + 1))
+        batch = here.batches.create(Plan("slow", {}), lines, "local", seed=1)
+        here.batches.start(batch.id)
+        until(lambda: here.batches.progress(batch.id).done >= 1, 60)
+        job = here.desk.order("slow", {"photo": file_id, "steps": 200}, "local")
+        here.desk.jobs.submit(job)
+        until(lambda: (row := here.desk.jobs.get(job.id)) is not None and row.step is not None, 60)
+        done = here.batches.progress(batch.id).done
+    return job.id, done
+
+
+def test_a_page_finds_its_job_and_its_batch_under_way_again_after_the_studio_was_restarted(
+    browser: Browser, tmp_path: Path
+) -> None:
+    job_id, done = begun(tmp_path / "data", picture(tmp_path / "p.png"))
+    assert 0 < done < ROWS
+    with theatre(tmp_path / "data", shut=True) as house, visitor(browser, house) as page:
+        open_tool(page, house, "slow")
+        expect(page.locator("#slow-stop")).to_be_enabled()
+        go(page, "batch")
+        expect(page.locator("#batch-stage")).to_contain_text(f"Working: {done} of {ROWS} rows")
+        house.gate.open.set()
+        expect(page.locator("#batch-stage")).to_contain_text(f"Done: {ROWS} of {ROWS} rows")
+        go(page, "slow")
+        expect(stage(page, "slow")).to_contain_text("Done in")
+        row = house.desk.jobs.get(job_id)
+        assert row is not None
+        assert row.status == "done"
