@@ -23,11 +23,23 @@ from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.drift import settled
 from pipelines.parts.emit import Emitter, jpeg
 from pipelines.parts.frame import over, resample, resampling
-from pipelines.parts.provenance import PHOTO, Ingredient, Made, past, sign
+from pipelines.parts.provenance import PHOTO, Ingredient, Made, past, sign, source_of, trained
 from pipelines.parts.safety import Gate, flat
 from pipelines.parts.seal import Seal
 from pipelines.parts.wording import neutral
-from pipelines.parts.write import ENDING, MATTE_SOURCE, SIGNED_AS, Format, archive, encode, encode_png, source_type, xmp
+from pipelines.parts.write import (
+    ENDING,
+    MATTE_SOURCE,
+    SIGNED_AS,
+    Format,
+    Origin,
+    archive,
+    encode,
+    encode_png,
+    origin_of,
+    source_type,
+    xmp,
+)
 from pipelines.types import (
     Adapter,
     Alpha,
@@ -57,6 +69,8 @@ MEMO_BYTES = 256 * 2**20
 BACKDROPS = "backdrops"
 UNLOOKED = "No face was looked for or protected. If a person is in the photo, confirm their consent."
 FACES = "face-mesh"
+ASIDE = ("matte", "mask", "reference")
+"""Fields whose picture is looked at and is not in the result."""
 
 
 class Memo:
@@ -407,20 +421,31 @@ class JobStudio:
     ) -> File:  # fmt: skip
         inside = {**receipt, "variation": n, "files": None, "timings": None}
         made = self._made(draft)
-        data = self._signed(encode(image, format, xmp(inside, **made), quality), format, source_type(**made))
+        data = self._signed(encode(image, format, xmp(inside, made), quality), format, source_type(made))
         name = self._named(draft.names[n], format) if draft.names else ""
         file_id = self._files.add_encoded(data, image, format, self.job.owner, "result", name, later=self.job.waited)
         return self._file(file_id, "result")
 
-    def _made(self, draft: Draft) -> dict[str, bool]:
-        """What made the pixels, as `source_type` asks it."""
-        scenery, alone = self._works[0].scenery, not self._pictures()
-        return {
-            "generative": self._invented(),
-            "subject": _photographed(draft),
-            "computed": draft.computed or (alone and bool(scenery) and scenery <= {"plain", "computed"}),
-            "synthetic": bool(scenery & {"computed", "mixed"}),
-        }
+    def _made(self, draft: Draft) -> Origin:
+        """What made the pixels: what was done here, and what is in the pictures that went in."""
+        scenery = self._works[0].scenery
+        made = Origin(
+            generative=self._invented(),
+            photographed=bool(scenery & {"photographed", "mixed"}),
+            computed=draft.computed or bool(scenery & {"computed", "mixed"}),
+        )
+        for row in self._inputs():
+            if row["param"] not in ASIDE:
+                made |= self._origin(row["id"])
+        return made
+
+    def _origin(self, file_id: str) -> Origin:
+        """What is in a picture that went in: one made here says it in its file, an upload where it has credentials."""
+        info = self._files.info(file_id, self.job.owner)
+        if info.role == "result":
+            return origin_of(source_of(info.path.read_bytes()))
+        past = self._files.past(file_id, self.job.owner)
+        return Origin(photographed=True, generative=past is not None and trained(past))
 
     def _named(self, word: str, format: str) -> str:
         return f"{self.job.tool}-{word}.{ENDING.get(format, format)}"
@@ -432,7 +457,7 @@ class JobStudio:
         return Extra("result", "zip", data, draft.images[:1], draft.archive)
 
     def _write_extra(self, extra: Extra, draft: Draft) -> File:
-        data = self._signed(extra.data, extra.format, source_type(**self._made(draft)))
+        data = self._signed(extra.data, extra.format, source_type(self._made(draft)))
         name = self._named(extra.name, extra.format)
         owner, frame, later = self.job.owner, extra.frames[0], self.job.waited
         return self._file(
@@ -505,11 +530,6 @@ def _faces_in(cache: Cache, image: Image) -> tuple[Face, ...]:
 
 def _nobody(image: Image) -> tuple[Face, ...]:
     return ()
-
-
-def _photographed(draft: Draft) -> bool:
-    """Whether somebody's or something's own pixels are in the pictures."""
-    return draft.source is not None or any(draft.sources)
 
 
 def _placement(frame: Frame | None) -> dict[str, Any]:

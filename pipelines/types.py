@@ -532,7 +532,7 @@ class Extra:
 class Draft:
     """What a tool hands to `finish`. `source` and `alphas` belong to the placed subject.
 
-    `computed` says that the pictures were drawn by rules alone: nothing in them was photographed or learned.
+    `computed` says that what the tool drew itself was drawn by rules; pictures and scenes that went in say their own.
     Where each image has a photo of its own `sources` has one row an image: the file's id and the placed subject, None
     for a sheet that has no one subject. `settled` are values of Params fields that the tool found out: with them in the
     form the next job is made like this one, so they stand among the receipt's params.

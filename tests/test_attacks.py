@@ -63,7 +63,7 @@ from pipelines.parts.audit import Audit
 from pipelines.parts.ingest import MAX_BYTES, Ingest
 from pipelines.parts.provenance import Said, verify
 from pipelines.parts.reports import AN_HOUR, Reports
-from pipelines.parts.write import encode, xmp
+from pipelines.parts.write import Origin, encode, xmp
 from pipelines.settings import Settings
 from pipelines.stream import drain
 from pipelines.tools import TOOLS, tool
@@ -324,7 +324,7 @@ def test_19_metadata_of_a_picture_does_not_pass_the_door(client: httpx.Client) -
 
 
 def test_27_a_forged_receipt_is_not_taken_for_ours() -> None:
-    forged = encode(noisy(40, 40), "png", xmp({"tool": "headshot"}, generative=False, subject=True))
+    forged = encode(noisy(40, 40), "png", xmp({"tool": "headshot"}, Origin(photographed=True)))
     found = verify(forged)
     assert isinstance(found, Said)
     assert (found.credentials, found.signer) == ("none", "")

@@ -27,14 +27,14 @@ from pipelines.parts.exports import animation, film, pages
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.provenance import Ingredient, Made, Said, past, sign, verify
 from pipelines.parts.seal import Seal
-from pipelines.parts.write import MIME, SIGNED_AS, archive, encode, source_type, xmp
+from pipelines.parts.write import MIME, SIGNED_AS, Origin, archive, encode, source_type, xmp
 from pipelines.settings import Settings
 from pipelines.stream import drain
 from pipelines.types import BadInput, Result, StudioError
 from tests.hostile import HOSTILE
 from tests.watching import EXAMPLES, noisy
 
-CAPTURE = source_type(generative=False, subject=True)
+CAPTURE = source_type(Origin(photographed=True))
 MADE = Made(CAPTURE, photo=Ingredient("photo", "ab" * 32), placed=(Ingredient("backdrop-1", "cd" * 32),))
 FORMATS: tuple[Any, ...] = ("png", "jpeg", "webp")
 
@@ -45,7 +45,7 @@ def seal(tmp_path_factory: pytest.TempPathFactory) -> Seal:
 
 
 def written(format: Any = "png", receipt: dict[str, Any] | None = None) -> bytes:
-    packet = xmp(receipt or {"tool": "headshot"}, generative=False, subject=True)
+    packet = xmp(receipt or {"tool": "headshot"}, Origin(photographed=True))
     return encode(noisy(64, 80), format, packet)
 
 
@@ -149,8 +149,8 @@ def test_a_picture_without_credentials_says_so(seal: Seal) -> None:
      (True, False, "trainedAlgorithmicMedia")],
 )  # fmt: skip
 def test_manifest_and_xmp_name_the_same_source(seal: Seal, generative: bool, subject: bool, kind: str) -> None:
-    data = encode(noisy(40, 40), "png", xmp({}, generative=generative, subject=subject))
-    data = sign(data, "image/png", Made(source_type(generative=generative, subject=subject)), seal.pair())
+    data = encode(noisy(40, 40), "png", xmp({}, Origin(generative, subject)))
+    data = sign(data, "image/png", Made(source_type(Origin(generative, subject))), seal.pair())
     assert said(data).source == kind
     (action,) = manifest(data)["assertions"][0]["data"]["actions"]
     assert action["action"] == "c2pa.created"
@@ -313,6 +313,33 @@ def test_computed_scenery_is_told_apart_from_photographs(
     assert room.desk.verify(data).source == source
     actions = manifest(data)["assertions"][0]["data"]["actions"]
     assert [each["digitalSourceType"].split("/")[-1] for each in actions if "digitalSourceType" in each] == [source]
+
+
+def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_path: Path) -> None:
+    """A figure of rules or of the drawing model, over nothing, a photo, a drawing and an upload that says trained."""
+    drawn = room.make("character", size=256).files[0].id
+    by_model = room.make("character", art="model", size=256).files[0].id
+    data = encode(noisy(64, 80), "png", b"")
+    upload = sign(data, "image/png", Made(source_type(Origin(generative=True))), Seal(tmp_path).pair())
+    learned, photo = room.desk.take(upload, "ann")[0], room.photos["coffee"]
+    mine = {"preset": "my-backdrop", "size": 256}
+    rows: tuple[tuple[str, str, dict[str, Any]], ...] = (
+        ("algorithmicMedia", "character", {}),
+        ("algorithmicMedia", "character", {"backdrop": drawn}),
+        ("compositeSynthetic", "character", {"backdrop": photo}),
+        ("algorithmicMedia", "character", {"reference": photo}),
+        ("trainedAlgorithmicMedia", "character", {"backdrop": by_model}),
+        ("compositeWithTrainedAlgorithmicMedia", "character", {"backdrop": learned}),
+        ("trainedAlgorithmicMedia", "character", {"art": "model"}),
+        ("compositeWithTrainedAlgorithmicMedia", "character", {"art": "model", "backdrop": photo}),
+        ("compositeCapture", "background", {**mine, "backdrop": photo}),
+        ("compositeWithTrainedAlgorithmicMedia", "background", {**mine, "photo": photo, "backdrop": by_model}),
+        ("compositeWithTrainedAlgorithmicMedia", "background", {"preset": "forest", "photo": learned}),
+    )
+    for source, tool, values in rows:
+        agreed = {"consent": True} if tool == "character" else {}
+        data = room.served(room.make(tool, **{"size": 256, **values, **agreed}))[0]
+        assert (room.desk.verify(data).source, tool, values) == (source, tool, values)
 
 
 def test_every_picture_that_went_in_keeps_its_past(room: Room, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.provenance import Credentials, Made, Said, sign
 from pipelines.parts.seal import Seal
-from pipelines.parts.write import encode, source_type, xmp
+from pipelines.parts.write import Origin, encode, source_type, xmp
 from tests.watching import noisy
 from ui import verify
 
@@ -49,8 +49,8 @@ def test_whatever_a_file_says_is_text(found: Said) -> None:
 
 def test_a_signed_file_is_known_and_its_upload_is_gone(tmp_path: Path) -> None:
     door: Any = Door(tmp_path / "seal")
-    plain = encode(noisy(40, 40), "png", xmp({"tool": XSS}, generative=False, subject=False))
-    made = Made(source_type(generative=False, subject=False))
+    plain = encode(noisy(40, 40), "png", xmp({"tool": XSS}, Origin(photographed=True)))
+    made = Made(source_type(Origin(photographed=True)))
     path = tmp_path / "upload.png"
     try:
         path.write_bytes(sign(plain, "image/png", made, door.seal.pair()))

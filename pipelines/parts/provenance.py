@@ -203,6 +203,11 @@ def source_of(data: bytes) -> str:
     return found[1].decode() if found else ""
 
 
+def trained(past: bytes) -> bool:
+    """Whether an upload's credentials name a generative model among what made it."""
+    return b"rainedAlgorithmicMedia" in past
+
+
 def _read(data: bytes, mime: str, anchor: str, rest: dict[str, Any]) -> Said:
     import c2pa
 

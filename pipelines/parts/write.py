@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from xml.sax.saxutils import escape
 
 import cv2
@@ -46,11 +46,37 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
-def xmp(
-    receipt: dict[str, Any], *, generative: bool, subject: bool, computed: bool = False, synthetic: bool = False
-) -> bytes:
-    """The XMP packet: what made the pixels (see `source_type`) and the receipt."""
-    return packet(source_type(generative=generative, subject=subject, computed=computed, synthetic=synthetic), receipt)
+class Origin(NamedTuple):
+    """What made pixels: `generative`: a generative model drew; `photographed`: photographed pixels are in the picture;
+    `computed`: something in it was drawn by rules.
+    """
+
+    generative: bool = False
+    photographed: bool = False
+    computed: bool = False
+
+    def __or__(self, other: Origin) -> Origin:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Of both laid together."""
+        return Origin(*(one or another for one, another in zip(self, other, strict=True)))
+
+
+_ORIGINS = {
+    "compositeCapture": Origin(photographed=True),
+    "compositeSynthetic": Origin(photographed=True, computed=True),
+    "algorithmicMedia": Origin(computed=True),
+    "compositeWithTrainedAlgorithmicMedia": Origin(generative=True, photographed=True),
+    "trainedAlgorithmicMedia": Origin(generative=True),
+}
+
+
+def origin_of(word: str) -> Origin:
+    """What the last word of a digital source type says; one that is not ours is a photograph's."""
+    return _ORIGINS.get(word, Origin(photographed=True))
+
+
+def xmp(receipt: dict[str, Any], origin: Origin) -> bytes:
+    """The XMP packet: what made the pixels and the receipt."""
+    return packet(source_type(origin), receipt)
 
 
 def packet(source: str, receipt: dict[str, Any]) -> bytes:
@@ -59,15 +85,16 @@ def packet(source: str, receipt: dict[str, Any]) -> bytes:
     return _XMP.format(source=source, receipt=escape(packed)).encode()
 
 
-def source_type(*, generative: bool, subject: bool, computed: bool = False, synthetic: bool = False) -> str:
+def source_type(origin: Origin) -> str:
     """The URI of what made the pixels, the same in XMP and in the signed manifest.
 
-    `generative`: a generative model drew, and only then it is trained media; `subject`: over or around pixels that
-    were photographed; `computed`: drawn by rules alone; `synthetic`: something in it was, beside photographs.
+    It is trained media where a generative model drew and only there; what rules drew beside it is then not told.
     """
-    if not generative:
-        return COMPUTED_SOURCE if computed else _SOURCE + ("compositeSynthetic" if synthetic else "compositeCapture")
-    return _SOURCE + ("compositeWithTrainedAlgorithmicMedia" if subject else "trainedAlgorithmicMedia")
+    if origin.generative:
+        origin = origin._replace(computed=False)
+    elif not origin.photographed:
+        origin = Origin(computed=True)
+    return _SOURCE + next(word for word, known in _ORIGINS.items() if known == origin)
 
 
 def source_named(word: str) -> str:

@@ -186,7 +186,7 @@ def run(params: Creator, studio: Studio, emit: Emit) -> Draft:
         made,
         notices=tuple(dict.fromkeys((*said, *made.notices, *_terms(params)))),
         exact=False,
-        computed=params.art != "model" and params.backdrop is None,
+        computed=params.art != "model",
         settled={"character": cast[0].character.code, "anew": "nothing"},
     )
 

@@ -122,9 +122,9 @@ def _on_table(asked: Backdrop) -> bool:
     return asked.subject == "product" and asked.floor is not None and asked.floor <= STANDS
 
 
-def _scenery(row: Scene, asked: Backdrop) -> Scenery:
-    if asked.picture is not None:
-        return "photographed"
+def _scenery(row: Scene, asked: Backdrop) -> Scenery | None:
+    if asked.picture is not None:  # it speaks for itself
+        return None
     if isinstance(row.look, Place):
         return "mixed" if _on_table(asked) or row.look.lamps else "photographed"
     return "plain" if isinstance(row.look, Paper) and row.look.flat else "computed"
