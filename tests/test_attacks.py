@@ -1,27 +1,4 @@
-"""A written list of attacks on a studio that strangers can reach, each with what becomes of it.
-
- 1 path traversal in ids                      14 a body nested too deep, numbers too long
- 2 path traversal through the page            15 a picture that unpacks to gigabytes
- 3 an address where a picture belongs         16 script in a prompt, shown on the page
- 4 an address in the page's upload payload    17 shell words in a prompt, copied as code
- 5 an address inside a picture's metadata     18 script in a file's name
- 6 a polyglot file                            19 script in a picture's metadata
- 7 header injection                           20 a private event of the page by name or by number
- 8 a foreign page reading (CORS)              21 another visitor's picture through the page
- 9 a foreign page writing (CSRF)              22 a forged visitor's cookie
-10 a name pointed at this machine (rebinding) 23 a key in the address instead of a header
-11 queue flooding                             24 a pickled checkpoint
-12 slow uploads                               25 code that comes with a checkpoint
-13 event streams hoarded                      26 many ranges of one file
-27 a forged receipt                           28 what an error tells
-29 a ZIP whose names lead out                 30 a ZIP that swells
-31 a formula in a table                       32 a webhook that is sent on into the house (SSRF)
-33 a name that leads into the house (DNS)     34 a LoRA with a wrong shape, or none at all
-35 a repository that nobody listed            36 secrets in a decoder's environment
-37 a log of refusals that was rewritten       38 a flood of reports
-39 script in any field of words of any tool   40 a shared link that was made up
-41 a decoder killed from within               42 a huge picture between many small ones
-43 sessions of made-up names                  44 a door beside the content gate
+"""The attacks of docs/attacks.md on a studio that strangers can reach, each with what becomes of it.
 
 Ingest's thirty pictures are in test_ingest.py, words and pictures of nudity in test_safety.py; `tests/bench/siege.py`
 sends most of these at once, from fifty clients, at a studio that has honest work to do.
@@ -68,6 +45,7 @@ from pipelines.settings import Settings
 from pipelines.stream import drain
 from pipelines.tools import TOOLS, tool
 from pipelines.types import Adapter, BadInput, Busy, Job, ModelUnavailable, Result, Tool
+from tests import test_rest
 from tests.hostile import NAMES, png, polyglot, text_bomb
 from tests.leaving import DOORS, Visitor, named
 from tests.leaving import Door as Leaving
@@ -85,6 +63,7 @@ from ui.links import address_of
 ROOT = Path(__file__).parent.parent
 # Gradio leaves event loops and their sockets to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+here, client = test_rest.here, test_rest.client  # fixtures
 XSS = "<img src=x onerror=alert(1)>"
 
 
@@ -92,19 +71,6 @@ XSS = "<img src=x onerror=alert(1)>"
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("rest"), waiting=4) as built:
         yield built
-
-
-@pytest.fixture
-def here(studio: Served) -> Iterator[Served]:
-    yield studio
-    studio.gate.open.set()
-    until(studio.free)
-
-
-@pytest.fixture
-def client(here: Served) -> Iterator[httpx.Client]:
-    with here.client() as made:
-        yield made
 
 
 @contextmanager
@@ -670,7 +636,10 @@ def test_42_a_picture_that_takes_long_closes_the_door_to_nobody(client: httpx.Cl
 # ---------------------------------------------------------------- the list is whole
 
 
-def test_every_attack_of_the_list_has_a_test() -> None:
-    listed = {int(number) for number in re.findall(r"(?m)(?:^|\s)(\d{1,2}) [a-z]", str(__doc__))}
-    tested = {int(name[5:7]) for name in globals() if re.match(r"test_\d\d_", name)}
-    assert listed == tested == set(range(1, 45))
+def test_every_attack_of_the_written_list_has_its_test() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "attacks.md").read_text()
+    listed = re.findall(r"(?m)^\| (\d+) \| [^|]+ \| `(\w+)` \|$", text)
+    tested = [name for name in globals() if re.match(r"test_\d\d_", name)]
+    assert [int(number) for number, _ in listed] == list(range(1, 45))
+    assert sorted(name for _, name in listed) == sorted(tested)
+    assert all(name.startswith(f"test_{int(number):02d}_") for number, name in listed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,9 +15,9 @@ import pytest
 import app
 from pipelines.parts.audit import Audit
 from pipelines.parts.reports import AN_HOUR, REASONS, Reports
-from pipelines.settings import Settings
 from pipelines.types import Busy, InvalidParams, Refused
-from tests.serving import Served, served
+from tests import test_shares
+from tests.serving import Served
 from tests.test_rest import RUN, failure
 from ui import words
 
@@ -115,17 +115,7 @@ def test_the_command_line_reads_it(audit: Audit, tmp_path: Path, capsys: pytest.
 # ---------------------------------------------------------------- reports
 
 
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    root = tmp_path_factory.mktemp("reports")
-    with served(root, settings=Settings(data=root, require_key=True)) as built:
-        yield built
-
-
-@pytest.fixture
-def mine(studio: Served) -> Iterator[httpx.Client]:
-    with studio.client(headers={"X-API-Key": studio.keys.new("mine")}) as client:
-        yield client
+studio, mine = test_shares.studio, test_shares.mine  # fixtures
 
 
 def last(studio: Served) -> dict[str, object]:

@@ -384,5 +384,10 @@ def test_what_is_pinned_to_no_commit_stays_with_the_first_that_came(monkeypatch:
     refs.mkdir(parents=True)
     (refs / "main").write_text(COMMIT)
     assert allowed.commit("we/made") == COMMIT
-    (refs / "main").write_text("../../elsewhere")
+    for moved in ("d" * 40, "../../elsewhere"):  # another program asked for "main" anew
+        (refs / "main").write_text(moved)
+        assert allowed.commit("we/made") == COMMIT
+    with pytest.raises(ModelUnavailable):
+        allowed.commit("we/made", "d" * 40)
+    (refs.parent / allowed.NOTED).write_text("../../elsewhere")
     assert allowed.commit("we/made") == "main"

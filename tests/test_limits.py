@@ -9,24 +9,20 @@ import httpx
 import openai
 import pytest
 
+from tests import test_rest
 from tests.gates import job
 from tests.serving import Served, served, until
 from tests.test_rest import RUN, failure
 from ui.limits import DAY, Limits, TooMuch
 from ui.rest.keys import Bounds, Key, Keys, Scope
 
+here = test_rest.here  # a fixture
+
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("limits")) as built:
         yield built
-
-
-@pytest.fixture
-def here(studio: Served) -> Iterator[Served]:
-    yield studio
-    studio.gate.open.set()
-    until(studio.free)
 
 
 @pytest.fixture

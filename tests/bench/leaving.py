@@ -17,15 +17,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import c2pa
 import httpx
 
 from pipelines.parts.provenance import verify
 from pipelines.parts.seal import Seal
-from pipelines.parts.write import MIME, SIGNED_AS
+from pipelines.parts.write import MIME
 from tests.bench.rows import Row, row
 from tests.bench.siege import ROOT, server
-from tests.leaving import DOORS, Out, Visitor, rest
+from tests.leaving import DOORS, Out, Visitor, rest, standing
 from tests.watching import EXAMPLES
 
 FLIPS = 24
@@ -96,7 +95,7 @@ def rows() -> Iterator[Row]:
                 _flip(out, root, dice, flips, lambda fault, where=where: wrong.update([f"{where}: {fault}"]))
     for name, data in _command_line():
         kinds["command line"] += 1
-        if _state(data, "image/png") != "Valid":
+        if standing(data, "image/png") != "Valid":
             wrong[f"command line {name}"] += 1
     print(*(f"{count} x {name}" for name, count in sorted(kinds.items())), sep="\n", file=sys.stderr)
     print(*(f"WRONG {count} x {name}" for name, count in wrong.items()), sep="\n", file=sys.stderr)
@@ -127,20 +126,8 @@ def _inside(data: bytes) -> Iterator[Out]:
             yield Out(packed.read(name), MIME[kind])
 
 
-def _state(data: bytes, mime: str) -> str:
-    try:
-        with c2pa.Reader(mime, io.BytesIO(data)) as reader:
-            return reader.get_validation_state() or ""
-    except c2pa.C2paError:
-        return "unreadable"
-
-
-def _signed_as(mime: str) -> str:
-    return next(SIGNED_AS[kind] for kind, known in MIME.items() if known == mime)
-
-
 def _faults(out: Out, data: Path, root: str) -> Iterator[str]:
-    state = _state(out.data, _signed_as(out.mime))
+    state = standing(out.data, out.mime)
     if state != "Valid":
         yield f"reads {state}"
     if out.mime.startswith("image/") and out.mime != MIME["ora"] and _said(out.data, root) != "ours":
@@ -157,16 +144,15 @@ def _said(data: bytes, root: str) -> str:
 
 def _flip(out: Out, root: str, dice: random.Random, flips: list[int], wrong: Callable[[str], None]) -> None:
     """Change single bytes anywhere; the studio's Verify must see each in a picture, c2pa those that it signs."""
-    mime = _signed_as(out.mime)
     picture = out.mime in ("image/png", "image/jpeg", "image/webp")
     for _ in range(FLIPS):
         at = dice.randrange(len(out.data))
         changed = out.data[:at] + bytes([out.data[at] ^ (1 << dice.randrange(8))]) + out.data[at + 1 :]
         flips[0] += 1
-        flips[2] += _state(changed, mime) in ("Valid", "Trusted")
+        flips[2] += standing(changed, out.mime) in ("Valid", "Trusted")
         if picture and _said(changed, root) in ("ours", "valid"):
             flips[1] += 1
-            wrong(f"byte {at} of {len(out.data)} of a {mime} changed unseen")
+            wrong(f"byte {at} of {len(out.data)} of a {out.mime} changed unseen")
 
 
 def _command_line() -> Iterator[tuple[str, bytes]]:
