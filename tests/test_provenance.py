@@ -331,7 +331,6 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_
         ("algorithmicMedia", "character", {"reference": photo}),
         ("trainedAlgorithmicMedia", "character", {"backdrop": by_model}),
         ("compositeWithTrainedAlgorithmicMedia", "character", {"backdrop": learned}),
-        ("trainedAlgorithmicMedia", "character", {"art": "model"}),
         ("compositeWithTrainedAlgorithmicMedia", "character", {"art": "model", "backdrop": photo}),
         ("compositeCapture", "background", {**mine, "backdrop": photo}),
         ("compositeWithTrainedAlgorithmicMedia", "background", {**mine, "photo": photo, "backdrop": by_model}),
