@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -456,3 +460,33 @@ def payload(data: bytes, format: str) -> list[int]:
     mark = {"webp": b"ANMF", "mp4": b"mdat", "pdf": b"stream", "zip": b"IDAT", "ora": b"IDAT"}[format]
     first, last = data.index(mark), data.rindex(mark)
     return [first + 20, last + 24, (first + last) // 2 if first != last else first + 40]
+
+
+SIGNS_A_LARGE_ONE = """
+import resource, sys
+from pathlib import Path
+from pipelines.parts.provenance import Made, sign_stream
+from pipelines.parts.seal import Seal
+from pipelines.parts.write import COLLECTION_SOURCE
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+folder = Path(sys.argv[1])
+made, pair, before = Made(COLLECTION_SOURCE), Seal(folder).pair(), peak()
+with (folder / "a.zip").open("rb") as data, (folder / "b.zip").open("w+b") as out:
+    sign_stream(data, out, "application/x-zip", made, pair)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is told in other units elsewhere")
+def test_a_large_archive_is_signed_without_being_held_in_memory(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_STORED) as packed:
+        for n in range(12):
+            packed.writestr(f"{n}.png", os.urandom(6 * 2**20))
+    told = subprocess.run(
+        [sys.executable, "-c", SIGNS_A_LARGE_ONE, str(tmp_path)], check=True, capture_output=True, text=True
+    )
+    assert int(told.stdout) < 40, "of 72 MB"
+    assert standing((tmp_path / "b.zip").read_bytes(), SIGNED_AS["zip"]) == "Valid"
