@@ -88,7 +88,7 @@ def done_batch(house: Theatre, folder: Path, rows: int) -> str:
     batch = batches.create(Plan("slow", {}), lines, "local", seed=1)
     first = house.desk.order("slow", {"photo": photo, "steps": 1}, "local", batch=True)
     house.desk.jobs.submit(first, (batch.id, 1))
-    until(house.free, 60)
+    until(lambda: (row := house.desk.jobs.get(first.id)) is not None and row.status == "done", 60)
     db = house.desk.jobs.table.db
     with batches.store.whole():
         for n in range(2, rows + 1):
