@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import PIL.Image
 
+from assets.tiles import badge
 from pipelines.parts.light import to_linear, to_srgb
 from pipelines.types import Image
 from tests.bench.house import Room
@@ -94,7 +95,7 @@ TICKS: dict[str, tuple[Tick, ...]] = {
         Tick("cut-out", "cutout", "coffee"),
         Tick("upscale (a part)", "upscale", "chelsea", {"factor": "2"}, 0, (0.25, 0.2, 0.5, 0.5)),
         Tick("expand", "expand", "coffee", {"ratio": "16:9"}),
-        Tick("retouch", "retouch", "astronaut", {"mask": "spot"}),
+        Tick("retouch: the badge is gone", "retouch", "hopper", {"mask": "spot"}),
         Tick("every platform", "kit", "coffee", {"preset": "linkedin", "headline": "Good morning"}),
     ),
 }  # fmt: skip
@@ -144,9 +145,12 @@ def _prepare(room: Room) -> None:
     height, width = cup.shape[:2]
     move = np.array([[0.85, 0, 0.075 * width], [0, 0.85, 0.075 * height]])
     farther = cv2.warpAffine(cup, move, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
-    spot = np.zeros((512, 512, 3), np.uint8)
-    cv2.ellipse(spot, (440, 130), (50, 85), 0, 0, 360, (255, 255, 255), -1)
-    made = {"farther": np.asarray(farther, np.uint8), "darker": _lit(cup, 0.55), "dark": _lit(woman, 0.1), "spot": spot}
+    made = {
+        "farther": np.asarray(farther, np.uint8),
+        "darker": _lit(cup, 0.55),
+        "dark": _lit(woman, 0.1),
+        "spot": badge(),
+    }
     for name, image in made.items():
         room.photos[name] = room.files.add(image, "bench", "upload")
 

@@ -6,9 +6,12 @@ import tempfile
 from pathlib import Path
 from typing import get_args
 
+import cv2
+import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
+from pipelines.types import Image
 from tests.bench.house import Room
 
 HERE = Path(__file__).parent
@@ -101,7 +104,7 @@ CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "cutout": ("coffee", {}),
     "upscale": ("chelsea", {"factor": "2"}),
     "expand": ("chelsea", {"preset": "blur"}),
-    "retouch": ("coffee", {"size": "photo"}),
+    "retouch": ("hopper", {"size": "photo"}),
 }
 
 
@@ -111,12 +114,32 @@ def cards(room: Room) -> None:
         fields = room.desk.tool(tool).params.model_fields
         team = {"photos": [room.photos[name] for name in TEAM], **FACE["business"]} if tool == "business" else {}
         asked = {"photo": room.photos[photo], "size": 1024, "seed": 1, **team, **values}
+        if tool == "retouch":
+            asked["mask"] = room.files.add(badge(), "bench", "upload")
         result = room.make(tool, **{name: value for name, value in asked.items() if name in fields})
         path = HERE / "tiles" / tool / "card.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
         with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
-            _filled(picture.convert("RGBA")).save(path, quality=74, method=6)
+            card = _halves(room, photo, picture) if tool == "retouch" else _filled(picture.convert("RGBA"))
+            card.save(path, quality=74, method=6)
         print(path.relative_to(HERE), path.stat().st_size)
+
+
+def badge() -> Image:
+    """A mask over the name on Grace Hopper's jacket, at her photo's size."""
+    mask = np.zeros((600, 512, 3), np.uint8)
+    cv2.ellipse(mask, (122, 499), (58, 27), 6, 0, 360, (255, 255, 255), -1)
+    return mask
+
+
+def _halves(room: Room, photo: str, made: PIL.Image.Image) -> PIL.Image.Image:
+    """The same part before and after, side by side: what is gone is seen only beside what was."""
+    card, gap = PIL.Image.new("RGB", CARD, "white"), 6
+    wide = (CARD[0] - gap) // 2
+    for n, picture in enumerate((PIL.Image.fromarray(room.files.open(room.photos[photo])), made.convert("RGB"))):
+        part = picture.crop((40, 150, 40 + round(408 * wide / CARD[1]), 558))
+        card.paste(part.resize((wide, CARD[1]), PIL.Image.Resampling.LANCZOS), (n * (wide + gap), 0))
+    return card
 
 
 def _filled(picture: PIL.Image.Image) -> PIL.Image.Image:

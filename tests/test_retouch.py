@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -99,6 +100,19 @@ def test_outside_the_mask_every_byte_stays() -> None:
     out = make(room, mask="m").images[0]
     assert (out[room.alpha == 0] == room.image[room.alpha == 0]).all()
     assert (out[room.alpha > 0] != room.image[room.alpha > 0]).any(axis=-1).mean() > 0.9
+
+
+def test_without_a_mask_the_subject_that_is_picked_goes() -> None:
+    image = wall()
+
+    class Two(Room):
+        def cutout(self, *asked: Any) -> Cutout:
+            return Cutout(self.image, spot(image, (30, 50) if asked[0].pick == 0 else (90, 50)))
+
+    for pick, (gone, stays) in enumerate(((30, 90), (90, 30))):
+        changed = (make(Two(image, spot(image)), pick=pick).images[0] != image).any(axis=-1)
+        assert changed[45:55, gone - 5 : gone + 5].mean() > 0.9
+        assert not changed[45:55, stays - 5 : stays + 5].any()
 
 
 def test_growing_changes_more_and_a_mask_of_another_size_is_stretched() -> None:

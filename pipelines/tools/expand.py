@@ -6,6 +6,7 @@ from typing import Literal
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipelines.parts.compose import Shadow, compose
 from pipelines.parts.frame import bounds, place, sides_cut
@@ -36,9 +37,11 @@ from pipelines.types import (
 
 PresetId = Literal["auto", "blur", "scene", "draw"]
 RatioId = Literal["1:1", "4:5", "3:2", "16:9", "9:16", "all-round"]
+Line = npt.NDArray[np.float32]
 RATIOS: dict[str, tuple[int, int]] = {"1:1": (1, 1), "4:5": (4, 5), "3:2": (3, 2), "16:9": (16, 9), "9:16": (9, 16)}
 BLURRED = "What lies outside your photo is its own border, out of focus: nothing was invented."
 _ROUND = 0.25  # of each side, added all round
+_FOLD = 0.045  # of the longer side, what is seen of the border again outside it
 _SEAM = 0.012  # of the longer side, over which a drawn rim meets the photo, outside it
 
 
@@ -120,14 +123,12 @@ def _outside(photo: Image, size: Size, at: tuple[int, int]) -> Alpha:
 
 
 def _blurred(photo: Image, size: Size, at: tuple[int, int]) -> Image:
-    """Each border goes on outwards, softer the farther: no second eye, no mirrored shoulder, only tones."""
-    above, left = at[1], at[0]
-    below, right = size[1] - photo.shape[0] - above, size[0] - photo.shape[1] - left
-    ground = cv2.copyMakeBorder(photo, above, below, left, right, cv2.BORDER_REPLICATE)
+    """Each border goes on outwards, softer the farther: no second eye, no mirrored shoulder, only tones and grain."""
+    ground = _folded(photo, size, at)
     away = cv2.distanceTransform((_outside(photo, size, at) > 0).astype(np.uint8), cv2.DIST_L2, 5)
     out = ground.astype(np.float32)
     # Wider and wider blurs, each taking over farther out.
-    for share in (0.002, 0.006, 0.02, 0.06):
+    for share in (0.002, 0.006, 0.02, 0.045):
         reach = share * max(size)
         step = max(1, round(reach / 4))
         small = cv2.resize(ground, (max(2, size[0] // step), max(2, size[1] // step)), interpolation=cv2.INTER_AREA)
@@ -135,6 +136,26 @@ def _blurred(photo: Image, size: Size, at: tuple[int, int]) -> Image:
         weight = np.clip(away / (2 * reach), 0, 1)[..., None]
         out += weight * (cv2.resize(soft, size, interpolation=cv2.INTER_CUBIC) - out)
     return _laid(np.clip(out + 0.5, 0, 255).astype(np.uint8), photo, at)
+
+
+def _folded(photo: Image, size: Size, at: tuple[int, int]) -> Image:
+    """The photo folded outwards at its border, slower and slower: texture goes on, and nothing from deeper inside than
+    `_FOLD` is seen twice.
+    """
+    deep = _FOLD * max(size)
+    rows, columns = photo.shape[:2]
+    x, y = (_fold(np.arange(length, dtype=np.float32) - start, side, deep)
+            for length, start, side in ((size[0], at[0], columns), (size[1], at[1], rows)))  # fmt: skip
+    across, down = np.meshgrid(x, y)
+    return np.asarray(cv2.remap(photo, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _fold(place: Line, side: int, deep: float) -> Line:
+    """Where each place along a side of the frame is taken from, in the photo's pixels."""
+    before, after = np.maximum(-place, 0), np.maximum(place - (side - 1), 0)
+    inwards = deep * (1 - np.exp(-(before + after) / deep))
+    there = np.where(before > 0, inwards, np.where(after > 0, side - 1 - inwards, place))
+    return np.asarray(np.clip(there, 0, side - 1), np.float32)
 
 
 def _drawn(

@@ -43,6 +43,10 @@ class Retouch(Params):
     prompt: str = prompt(
         "What to draw there", "For a model that draws. Empty: the place is filled from what surrounds it."
     )
+    pick: int = number(
+        "Subject", "Which one is erased without a mask. 0: main subject or largest face; 1, 2, …: the next by size.", 0,
+        ge=0, le=15,
+    )  # fmt: skip
     grow: float = number(
         "Grow", "Widens what is erased, in percent of the longer side: soft edges leave a ghost.", 0.0, ge=0, le=10,
         step=0.1, unit="%",
@@ -89,7 +93,7 @@ def _hole(params: Retouch, studio: Studio, emit: Emit, photo: Image) -> Alpha:
     if params.mask is not None:
         alpha = studio.mask(params.mask)
     else:
-        alpha = studio.cutout(Subject(photo=params.photo), emit).alpha
+        alpha = studio.cutout(Subject(photo=params.photo, pick=params.pick), emit).alpha
     if not (alpha > 0.5).any():
         raise BadInput("The mask is empty: paint over what is to go.", param="mask")
     size = (photo.shape[1], photo.shape[0])

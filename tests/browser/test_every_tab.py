@@ -5,11 +5,13 @@ axe-core (MPL-2.0) judges; the package `axe-playwright-python` brings it, for te
 
 from __future__ import annotations
 
-import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
+from pipelines.stream import drain
 from tests.browser.stage import Theatre, every_tab, go, visitor
+from tests.serving import until
+from tests.watching import EXAMPLES
 
 STILL = (
     "*, *::before, *::after { transition: none !important; animation: none !important }"
@@ -21,35 +23,59 @@ UNFOLD = """(tab) => {
   document.querySelectorAll(`${tab} .dbx-more > button`).forEach((fold) => fold.click());
   return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
-LOOK = """([area, dark]) => {
+COLOURS = ["color-contrast", "link-in-text-block"]
+"""The rules that a theme can break and another width cannot."""
+LOOK = """([area, dark, rules]) => {
   document.body.classList.toggle("dark", dark);
-  return axe.run(area, { resultTypes: ["violations"], preload: false }).then((found) => found.violations);
+  return axe.run(area, { resultTypes: ["violations"], preload: false, ...rules }).then((found) => found.violations);
 }"""
+ALL: dict[str, object] = {}
+ALONE: dict[str, object] = {"runOnly": COLOURS}
+WITHOUT: dict[str, object] = {"rules": {name: {"enabled": False} for name in COLOURS}}
 
 
-def grave(page: Page, tab: str, dark: bool) -> list[str]:
+def grave(page: Page, tab: str, dark: bool, rules: dict[str, object]) -> list[str]:
     """What axe finds serious or critical on a tab: rule, place and reason."""
-    found = page.evaluate(LOOK, ["body" if tab == "home" else f"#tab-{tab}", dark])
+    found = page.evaluate(LOOK, ["body" if tab == "home" else f"#tab-{tab}", dark, rules])
     return [
-        f"{tab}: {row['id']} {node['target']} {node['failureSummary']}"
+        f"{tab}, {'dark' if dark else 'light'}: {row['id']} {node['target']} {node['failureSummary']}"
         for row in found if row["impact"] in GRAVE for node in row["nodes"]
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, house: Theatre, width: int) -> None:
-    with visitor(browser, house, width=width, height=844) as page:
+def finished(house: Theatre, tool: str, **values: object) -> None:
+    """A picture that its tab shows as soon as it is opened."""
+    photo = next(row.file_id for row in house.desk.examples() if row.name == "coffee")
+    drain(house.desk.jobs.follow(house.desk.order(tool, {"photo": photo, "size": 512, **values}, "local")))
+
+
+def refused(page: Page, house: Theatre) -> None:
+    """A headshot of a cup: the tab says that there is no face, for as long as the cup is there."""
+    go(page, "headshot")
+    page.locator("#headshot-photo input[type=file]").first.set_input_files(EXAMPLES / "coffee.jpg")
+    expect(page.locator("#tab-headshot .dbx-alert[role=alert]").first).to_contain_text("face")
+    until(house.free, 60)
+
+
+def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, house: Theatre) -> None:
+    """At a desk and on a phone, in both themes; one tab has a finished picture, one a refusal, the others neither."""
+    finished(house, "product")
+    with visitor(browser, house, height=844) as page:
         page.goto(house.url)
         page.locator(".dbx-cards").wait_for()
         page.add_style_tag(content=STILL)
         page.evaluate(Axe().axe_script)
-        for tab in every_tab(house):
-            go(page, tab)
-            page.evaluate(UNFOLD, f"#tab-{tab}")
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
-            # The dark colours are the same ones on a phone, and a judgement takes seconds.
-            found = [row for dark in ((False, True) if width > 390 else (False,)) for row in grave(page, tab, dark)]
-            assert not found, "\n".join(found)
+        refused(page, house)
+        found: list[str] = []
+        for width, looks in ((1280, ((False, ALL), (True, ALONE))), (390, ((False, WITHOUT),))):
+            page.set_viewport_size({"width": width, "height": 844})
+            for tab in every_tab(house):
+                go(page, tab)
+                page.evaluate(UNFOLD, f"#tab-{tab}")
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (tab, width)
+                found += [row for dark, rules in looks for row in grave(page, tab, dark, rules)]
+            expect(page.locator("#product-save")).to_be_enabled()
+        assert not found, "\n".join(found)
 
 
 def test_on_the_phone_generate_is_at_hand(browser: Browser, house: Theatre) -> None:
