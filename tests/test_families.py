@@ -95,9 +95,13 @@ def rows_of(root: Path) -> list[tuple[Any, ModelSpec]]:
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     import torch
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    small = pytest.MonkeyPatch()
+    small.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)  # a megapixel whatever it is given would take a minute
+    small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
     root = tmp_path_factory.mktemp("families")
     files, cache = Files(root), Cache((*FAMILIES, *(family for family, _ in rows_of(root))))
     photo = np.asarray(cv2.resize(example("hopper"), (256, 300), interpolation=cv2.INTER_AREA), np.uint8)
@@ -108,6 +112,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     yield Room(files, cache, engine, pictures)
     engine.close()
     files.close()
+    small.undo()
     torch.set_num_threads(threads)
 
 

@@ -60,13 +60,18 @@ def painter(request: pytest.FixtureRequest) -> Iterator[Painter]:
     if torch.cuda.get_device_properties(0).total_memory < spec.min_vram:
         pytest.skip(f"{spec.id} needs {spec.min_vram / 1e9:.0f} GB")
     pipe, extra = architecture.pipe(DEVICE)
-    driver._settle_vae(pipe.vae, replace(spec, dtype="bfloat16"))
-    made = kind(spec, pipe, DEVICE, factors=preview.factors_of(pipe.vae), extra=extra)
+    made = assembled(spec, kind, pipe, extra, DEVICE)
     yield made
     made.close()
     del pipe, extra, made
     gc.collect()
     torch.cuda.empty_cache()
+
+
+def assembled(spec: ModelSpec, kind: type[Painter], pipe: Any, extra: dict[str, Any], device: str) -> Painter:
+    """As `driver.Checkpoints.load` has it, from parts that were made and not read."""
+    driver._settle_vae(pipe.vae, replace(spec, dtype="bfloat16"))
+    return kind(spec, pipe, device, factors=preview.factors_of(pipe.vae), extra=extra)
 
 
 def timed(painter: Painter, render: Render, on_step: Callable[[ModelStep], None]) -> tuple[Any, float]:
