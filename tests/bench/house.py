@@ -65,6 +65,7 @@ def served(data: Path, *flags: str) -> Iterator[tuple[str, subprocess.Popen[byte
             process.wait(timeout=20)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
 
 
 def _answers(url: str) -> bool:
