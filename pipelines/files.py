@@ -220,6 +220,11 @@ class Files:
         """The stored pixels, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
         return read_png(self.info(file_id).path)
 
+    def read(self, file_id: str, owner: str | None = None) -> bytes:
+        """The stored bytes, if `owner` (None: anybody) may see them. Raises `not_found`."""
+        with told_when_gone():
+            return self.info(file_id, owner).path.read_bytes()
+
     def path(self, file_id: str) -> Path:
         """Where the bytes lie. Raises `not_found`."""
         return self.info(file_id).path
@@ -267,8 +272,18 @@ class Files:
 
 
 def read_png(path: Path) -> Image:
-    """The pixels of a picture that `Files` keeps, uint8, H x W x 3 or 4, RGB(A)."""
-    return decode_png(np.fromfile(path, np.uint8))
+    """The pixels of a picture that `Files` keeps, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
+    with told_when_gone():
+        return decode_png(np.fromfile(path, np.uint8))
+
+
+@contextmanager
+def told_when_gone() -> Iterator[None]:
+    """Bytes that somebody deleted on the disk become `not_found`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound("The stored file is no longer there.") from error
 
 
 def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:

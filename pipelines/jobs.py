@@ -163,6 +163,11 @@ class Jobs:
         """Whether nothing more will be worked off."""
         return self._lanes.closing
 
+    def failed(self) -> dict[tuple[str, str], int]:
+        """How many jobs failed since the start, by the error's code and the tool; tries that came right left out."""
+        with self._lock:
+            return dict(self._lanes.failed)
+
     def withdraw(self, batch_id: str, *, running: bool = False) -> None:
         """Take a batch's waiting rows out of the line as if they had never stood there; cancel its `running` ones."""
         with self._lock:

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ class Lanes:
         self._ahead = max(AHEAD, 2 * engine.slots)
         self._work = threading.Condition(table.lock)
         self.closing = False
+        self.failed: Counter[tuple[str, str]] = Counter()
+        """How many jobs failed since the start, by the error's code and the tool."""
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="helper")
         self._feeder: Feeder | None = None
         self._feeding = False
@@ -243,6 +246,8 @@ class Lanes:
                 if result is not None:
                     self._watchers.publish(job.id, result)
                 self._watchers.end(job.id, shown)
+                if isinstance(shown, StudioError):
+                    self.failed[shown.code, job.tool] += 1
 
     def _again(self, job: Job, error: StudioError) -> bool:
         """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong."""

@@ -123,14 +123,25 @@ class Stream:
             self._gathered_at = time.monotonic()
             return [event for _, event in self._all()]
 
-    async def some(self) -> list[Numbered]:
-        """Everything that waits, as soon as anything does, with ids; empty when it has ended (`error` says how)."""
-        while True:
-            with self._changed:
-                if self._pending or self._ended:
-                    return self._all()
-                waker = self._waker()
+    async def some(self, timeout: float | None = None) -> list[Numbered]:
+        """Everything that waits, as soon as anything does, with ids.
+
+        Empty when it has ended (then it is `over`, and `error` says how) or when `timeout` seconds passed.
+        """
+        with self._changed:
+            if self._pending or self._ended:
+                return self._all()
+            waker = self._waker()
+        # A timer costs a tenth of `asyncio.wait_for`, and most are taken back at once.
+        timer = None if timeout is None else asyncio.get_running_loop().call_later(timeout, waker.set)
+        try:
             await waker.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        with self._changed:
+            self._wakers = [row for row in self._wakers if row[1] is not waker]
+            return self._all()
 
     @property
     def over(self) -> bool:

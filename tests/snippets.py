@@ -45,8 +45,8 @@ def _quick(params: Params, studio: Studio, emit: Emit) -> Draft:
     return Draft(images=(np.full((64, 64, 3), 200, np.uint8),))
 
 
-def ran(language: str, text: str, folder: Path, key: str = "") -> str:
-    """What it printed; skips where the language is not installed."""
+def ran(language: str, text: str, folder: Path, key: str = "", *, fails: bool = False) -> str:
+    """What it printed, where it `fails` what it said of it too; skips where the language is not installed."""
     command = COMMANDS[language]
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
@@ -57,8 +57,8 @@ def ran(language: str, text: str, folder: Path, key: str = "") -> str:
         [*command, text], cwd=folder, env={**env, "DESIGNERBOX_KEY": key}, capture_output=True, text=True, timeout=120,
         check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    assert (done.returncode != 0) == fails, done.stderr[-2000:]
+    return done.stdout + done.stderr if fails else done.stdout
 
 
 def finished(house: Served, tool_id: str, owner: str) -> dict[str, Any]:

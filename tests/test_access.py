@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import gc
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import gradio as gr
@@ -132,12 +134,25 @@ def test_without_a_key_every_route_but_the_open_three_is_401(keyed: Served) -> N
         answer = call(keyed.url, headers)
         assert failure(answer)[:2] == (401, "invalid_api_key")
         assert answer.headers["www-authenticate"] == "Bearer"
-    schema = httpx.get(f"{keyed.url}/v1/openapi.json").json()
-    for path, routes in schema["paths"].items():
-        for method in routes:
-            assert httpx.request(method, keyed.url + "/v1" + path).status_code == 401
+    with keyed.client(headers={"Content-Type": "application/json"}) as stranger:
+        for path, routes in stranger.get("/v1/openapi.json").json()["paths"].items():
+            for method, body in product(routes, (b"", b"{bad", b"[" * 5000)):
+                answer = stranger.request(method, f"/v1{path}", content=body)
+                assert answer.status_code == 401, (method, path, body[:10])
     for path in ("/healthz", "/v1/docs", "/v1/docs/swagger-ui.css", "/v1/openapi.json"):
         assert httpx.get(keyed.url + path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/keys", "/v1/keys/x", "/v1/shares", "/v1/reports"])
+def test_without_a_key_no_byte_of_a_body_is_waited_for_and_with_one_few_are(keyed: Served, path: str) -> None:
+    host, port = keyed.url.removeprefix("http://").split(":")
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=5) as sent:
+        sent.sendall(head.encode())
+        assert b" 401 " in sent.recv(100)
+    headers = {"X-API-Key": keyed.keys.new("all", SCOPES), "Content-Type": "application/json"}
+    flood = httpx.post(keyed.url + path, content=iter([b'{"name": "', b"x" * 100_000, b'"}']), headers=headers)
+    assert failure(flood)[:2] == (413, "image_too_large")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import ast
 import json
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, tool
-from pipelines.types import Tool
+from pipelines.types import BadInput, Draft, Emit, Params, Studio, Tool
 from tests.names import told
 from tests.pages import opened
 from tests.serving import Served
@@ -94,8 +95,14 @@ def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, S
 @pytest.fixture(scope="module")
 def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
     root = tmp_path_factory.mktemp("closed")
-    with opened(root, Settings(data=root, host="0.0.0.0", require_key=True), quick()) as page:
+    tools = [replace(row, run=_refused) if row.id == "style" else row for row in quick()]
+    with opened(root, Settings(data=root, host="0.0.0.0", require_key=True), tools) as page:
         yield page
+
+
+def _refused(params: Params, studio: Studio, emit: Emit) -> Draft:
+    emit("Drawing", 1, 2)
+    raise BadInput("The photo shows nothing that could be drawn.")
 
 
 CASES = {
@@ -151,6 +158,18 @@ def test_the_tab_s_samples_run_with_a_key_where_one_is_needed(closed_page: Any, 
     text = dict(zip((each.id for each in WAYS), samples(tool("background"), access.door(url)), strict=True))[row.id]
     ran(row.language, text, tmp_path, key)
     assert finished(house, "background", known.owner)["prompt"] == "forest in the morning"
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_code_that_is_refused_ends_with_the_studio_s_own_sentence(closed_page: Any, tmp_path: Path, row: Any) -> None:
+    url, house, access = closed_page
+    text = row.write(what("style", photo="file-1", consent=True), access.door(url))
+    said = ran(row.language, text, tmp_path, house.keys.new("me"), fails=True)
+    assert "The photo shows nothing that could be drawn." in said
+    assert not [word for word in ("KeyError", "NameError", "TypeError") if word in said]
+    if row.id in ("httpx", "javascript"):  # whose errors are in the code itself
+        said = ran(row.language, text, tmp_path, "sk-dbx-nope", fails=True)
+        assert "This studio needs an API key" in said
 
 
 # ---------------------------------------------------------------- every tool

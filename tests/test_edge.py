@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
 
-from tests.serving import Served, served, until
+from tests.serving import Served, listening, served, until
 from tests.test_rest import RUN, photo
 from ui import edge
 from ui.logs import REQUEST_ID, Readable, Structured
@@ -45,6 +51,66 @@ def test_a_bug_s_answer_has_its_id_too(client: httpx.Client) -> None:
     assert (answer.status_code, answer.headers["x-request-id"]) == (500, "mine-1")
 
 
+async def _breaks(request: Request) -> Response:
+    match request.path_params["how"]:
+        case "full":
+            raise OSError(errno.ENOSPC, "no room")
+        case "late":
+            return StreamingResponse(_half())
+        case "reads":
+            return PlainTextResponse(str(len(await request.body())))
+    raise ZeroDivisionError("the plans of bob")
+
+
+async def _half() -> AsyncIterator[bytes]:
+    yield b"half"
+    raise ZeroDivisionError
+
+
+@pytest.fixture(scope="module")
+def broken() -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    """A page whose routes break, and what was counted of each answer."""
+    told: list[tuple[object, ...]] = []
+    around = [Middleware(edge.Edge, told=lambda *row: told.append(row))]
+    app = Starlette(routes=[Route("/{how}", _breaks, methods=["GET", "POST"])], middleware=around)
+    with listening(app) as url:
+        yield url, told
+
+
+@pytest.mark.parametrize(("how", "status", "code"), [("bug", 500, "internal_error"), ("full", 503, "disk_full")])
+def test_a_bug_outside_v1_is_told_guarded_and_counted_as_one_inside(
+    broken: tuple[str, list[tuple[object, ...]]], how: str, status: int, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, told = broken
+    with caplog.at_level(logging.ERROR):
+        answer = httpx.get(f"{url}/{how}", headers={"X-Request-Id": "mine-4"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"] == "mine-4"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "bob" not in answer.text
+    until(lambda: bool(told) and told[-1][2:3] + told[-1][4:] == (status, code))
+    assert len(caplog.records) == (1 if how == "bug" else 0)
+
+
+def test_an_answer_that_breaks_half_way_is_cut_and_counted(broken: tuple[str, list[tuple[object, ...]]]) -> None:
+    url, told = broken
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(f"{url}/late")
+    until(lambda: told[-1][4] == "internal_error")
+
+
+def test_a_body_that_is_too_large_is_no_bug_of_the_route_that_reads_it(
+    broken: tuple[str, list[tuple[object, ...]]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, told = broken
+    monkeypatch.setattr(edge, "PAGE_BODY_BYTES", 1000)
+    with caplog.at_level(logging.ERROR):
+        answer = httpx.post(f"{url}/reads", content=iter([b"x" * 900] * 3))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "image_too_large")
+    until(lambda: told[-1][4] == "image_too_large")
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "<script>", "-a"])
 def test_an_id_that_could_do_harm_is_replaced(client: httpx.Client, given: str) -> None:
     assert client.get("/healthz", headers={"X-Request-Id": given}).headers["x-request-id"].startswith("req_")
@@ -58,6 +124,12 @@ def test_a_name_that_no_route_can_have_is_not_found_in_our_words(client: httpx.C
 def test_405_names_everything_that_the_address_takes(client: httpx.Client) -> None:
     assert client.put("/v1/jobs/x").headers["allow"] == "DELETE, GET"
     assert client.put("/v1/shares").headers["allow"] == "GET, POST"
+    for path in ("/healthz", "/metrics", "/s/x"):
+        for method in ("POST", "DELETE", "BREW"):
+            answer = client.request(method, path)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed"), path
+            assert answer.headers["allow"] == "GET"
+        assert client.head(path).status_code == client.get(path).status_code
 
 
 def test_a_body_over_the_cap_is_told_so_wherever_it_goes(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

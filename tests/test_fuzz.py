@@ -34,4 +34,8 @@ def test_without_a_key_every_operation_is_401(tmp_path: Path) -> None:
         asked = [(method, path) for path, routes in paths.items() for method in routes]
         assert len(asked) > 30
         for method, path in asked:
-            assert client.request(method, path.replace("{", "").replace("}", "")).status_code == 401, (method, path)
+            for body in (b"", b"{bad", b'{"name": ' + b"[" * 5000, b"--x", b"\xff\x00"):
+                for kind in ("application/json", "multipart/form-data; boundary=x"):
+                    address = f"{path.replace('{', '').replace('}', '')}?limit=nothing"
+                    answer = client.request(method, address, content=body, headers={"Content-Type": kind})
+                    assert answer.status_code == 401, (method, path, body[:10], kind)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Iterator
 
 import cv2
@@ -12,7 +13,8 @@ from PIL import Image
 
 from pipelines.tools import background
 from tests.serving import Served, served, until
-from tests.test_rest import failure, photo
+from tests.test_rest import RUN, failure, photo
+from ui.rest import images, jobs
 from ui.rest.translate import _ratio
 
 
@@ -153,6 +155,64 @@ def test_an_error_in_a_stream_raises_in_the_client_with_its_code(client: openai.
     with pytest.raises(openai.APIError) as caught:
         list(client.images.generate(prompt="a", stream=True, extra_body={"fault": "no_face"}))
     assert caught.value.code == "no_face"
+
+
+def test_pictures_whose_bytes_are_gone_are_not_found_streamed_or_not(here: Served) -> None:
+    body = {"prompt": "gone", "seed": 99}
+    with here.client(headers={"Idempotency-Key": "gone"}) as http:
+        job_id = http.post("/v1/images/generations", json=body).json()["job_id"]
+        for file in http.get(f"/v1/jobs/{job_id}").json()["files"]:
+            here.desk.files.path(file["id"]).unlink()
+        again = http.post("/v1/images/generations", json=body)
+        assert (again.status_code, again.json()["error"]["code"]) == (404, "not_found")
+        streamed = http.post("/v1/images/generations", json={**body, "stream": True, "partial_images": 1})
+    assert streamed.headers["idempotent-replayed"] == "true"
+    assert "completed" not in streamed.text
+    error = json.loads(streamed.text.rpartition("event: error\ndata: ")[2])["error"]
+    assert error["code"] == "not_found"
+
+
+@pytest.mark.parametrize("path", [f"{RUN}?stream=true", "/v1/images/generations"])
+def test_a_bug_in_the_middle_of_a_stream_is_its_last_event(
+    here: Served, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(jobs, "job_object", broken)
+    monkeypatch.setattr(images, "_results", broken)
+    with here.client() as http:
+        told = http.post(path, json={"prompt": "x"} | ({} if "tools" in path else {"stream": True})).text
+    assert json.loads(told.rpartition("event: error\ndata: ")[2])["error"]["code"] == "internal_error"
+    assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True]
+
+
+@pytest.mark.parametrize("path", [f"{RUN}?stream=true", "/v1/images/generations"])
+def test_a_line_that_is_still_is_kept_open_by_a_comment_that_no_event_is_lost_in(
+    here: Served, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PULSE", 0.02)
+    here.gate.open.clear()
+    body = {"prompt": "x"} | ({} if "tools" in path else {"stream": True, "partial_images": 1})
+    told = ""
+    with here.client() as http, http.stream("POST", path, json=body) as answer:
+        for part in answer.iter_text():
+            told += part
+            if told.count(": wait") == 3:
+                here.gate.open.set()
+    assert told.count(": wait") >= 3
+    assert all("\ndata: " in event or event == ": queued" for event in told.rstrip().split("\n\n"))
+    assert told.count("event: result") + told.count("event: image_generation.completed") == 1
+    assert told.count('"stage": "Drawing"') == (3 if "tools" in path else 0)
+
+
+def test_the_official_client_reads_over_the_comments(
+    here: Served, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "PULSE", 0.01)
+    here.gate.pause = 0.1
+    told = list(client.images.generate(prompt="a", stream=True, partial_images=1))
+    assert [event.type for event in told] == ["image_generation.partial_image", "image_generation.completed"]
 
 
 def test_errors_carry_code_and_param_in_the_senders_words(client: openai.OpenAI) -> None:

@@ -389,6 +389,22 @@ def test_all_that_waits_is_read_at_once_with_its_ids() -> None:
     assert asyncio.run(read()) == [[4, 5, 6], [7]]
 
 
+def test_a_reader_that_waits_in_vain_is_let_go_on_and_misses_nothing() -> None:
+    async def read() -> None:
+        stream = Stream()
+        for _ in range(3):
+            assert await stream.some(0.01) == []
+            assert not stream.over
+        assert stream._wakers == [], "nothing is left of a wait that is over"
+        threading.Timer(0.02, lambda: stream.put(Step(1, 1, "s"))).start()
+        assert [event_id for event_id, _ in await stream.some(30)] == [1]
+        stream.end()
+        assert await stream.some(30) == []
+        assert stream.over
+
+    asyncio.run(read())
+
+
 def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(here: House) -> None:
     here.gate.open.clear()
     here.jobs.submit(job(steps=1))

@@ -46,6 +46,22 @@ def test_steps_errors_and_answers_are_counted(studio: Served) -> None:
         assert loads  # the content gate's network at least
 
 
+def test_every_way_to_fail_is_counted_by_its_code(studio: Served) -> None:
+    openai_s = {"prompt": "x", "fault": "no_face"}
+    with studio.client() as client:
+        before = {code: read(client, "errors_total", code=code) for code in ("no_face", "not_found")}
+        failed = read(client, "jobs_failed_total", code="no_face", tool="background")
+        assert "event: error" in client.post(f"{RUN}?stream=true", json={"fault": "no_face"}).text
+        assert "event: error" in client.post("/v1/images/generations", json={**openai_s, "stream": True}).text
+        until(lambda: read(client, "errors_total", code="no_face") == before["no_face"] + 2)
+        assert client.post(f"{RUN}?wait=false", json={"fault": "no_face"}).status_code == 202
+        until(lambda: read(client, "jobs_failed_total", code="no_face", tool="background") == failed + 3)
+        assert read(client, "errors_total", code="no_face") == before["no_face"] + 2, "nobody was told of the third"
+        client.get("/s/none")
+        client.get("/report?share=none")
+        assert read(client, "errors_total", code="not_found") == before["not_found"] + 2
+
+
 def test_the_queue_is_told_as_it_stands(studio: Served) -> None:
     studio.gate.open.clear()
     with studio.client() as client:
@@ -81,7 +97,9 @@ def test_where_a_key_is_needed_the_figures_need_one_that_administers(tmp_path: P
         usual = {"X-API-Key": locked.keys.new("usual")}
         assert failure(client.get("/metrics", headers=usual))[:2] == (403, "permission_denied")
         admin = {"X-API-Key": locked.keys.new("admin", ("admin",))}
-        assert client.get("/metrics", headers=admin).status_code == 200
+        told = figures(client.get("/metrics", headers=admin).text)
+        for code in ("invalid_api_key", "permission_denied"):
+            assert told["designerbox_errors_total", (("code", code),)] == 1
 
 
 def test_two_studios_do_not_share_their_figures() -> None:

@@ -52,7 +52,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     (root / "data" / "page" / "of-yesterday").mkdir(parents=True)
     for name, age in (("old.png", 86400 + 60), ("new.png", 60)):
         (left := root / "data" / "page" / "of-yesterday" / name).touch()
-        os.utime(left, (time.time() - age,) * 2)
+        os.utime(left, (time.time() - age, time.time() - age))
     env = {name: value for name, value in os.environ.items() if name != "GRADIO_TEMP_DIR"}
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "app.py", "--port", str(port), "--data", str(root / "data"), "--log", "json"]
@@ -81,14 +81,17 @@ def _nonsense(browser: httpx.Client) -> None:
                 break
     # Each on a connection of its own: after a failure the server closes it.
     unknown = {"session_hash": "nonsense", "component_id": 10**6, "fn_name": WORDS, "data": QUOTED}
-    assert httpx.post(f"{browser.base_url}/gradio_api/component_server", json=unknown).status_code == 500
+    broken = httpx.post(f"{browser.base_url}/gradio_api/component_server", json=unknown)
+    assert (broken.status_code, broken.json()["error"]["code"]) == (500, "internal_error")
+    assert broken.json()["error"]["request_id"] == broken.headers["x-request-id"]
+    assert "frame-ancestors" in broken.headers["content-security-policy"]
     httpx.get(f"{browser.base_url}/gradio_api/custom_component/{WORDS}/client/component/{PICTURE}")
 
 
 def test_every_line_of_the_log_is_an_object_and_the_failures_are_among_them(told: Told) -> None:
     rows = [json.loads(line) for line in told.err.splitlines()]
     failed = {row["logger"] for row in rows if row.get("error")}
-    assert {"designerbox.page", "uvicorn.error"} <= failed
+    assert {"designerbox.page", "ui.rest.errors"} <= failed
     assert all(row["where"] for row in rows if row.get("error"))
 
 

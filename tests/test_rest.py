@@ -563,6 +563,18 @@ def test_a_range_is_that_part_and_anything_else_the_whole(client: httpx.Client, 
         assert (changed.status_code, changed.content) == (200, whole)
 
 
+def test_a_file_may_be_asked_after_without_being_sent(here: Served, client: httpx.Client) -> None:
+    sent = client.post("/v1/files", files={"file": ("a", photo(14))}).json()
+    path = f"/v1/files/{sent['id']}/content"
+    whole, asked = client.get(path), client.head(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    for name in ("content-length", "content-type", "etag", "content-disposition", "cache-control"):
+        assert asked.headers[name] == whole.headers[name]
+    assert client.head(path, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
+    here.desk.files.path(sent["id"]).unlink()
+    assert client.head(path).status_code == 404
+
+
 def test_files_are_listed_newest_first_page_by_page_and_are_the_owners_own(here: Served) -> None:
     with here.client(headers={"X-API-Key": here.keys.new("lister")}) as client:
         made = [client.post("/v1/files", files={"file": ("a", photo(n))}).json()["id"] for n in (31, 32, 33)]

@@ -55,6 +55,18 @@ def test_a_link_that_was_taken_back_shows_nothing(mine: httpx.Client) -> None:
     assert failure(mine.delete(f"/v1/shares/{link['id']}"))[0] == 404
 
 
+def test_a_link_ends_with_the_key_that_made_it(studio: Served) -> None:
+    text = studio.keys.new("short")
+    known = studio.keys.verify(text)
+    assert known is not None
+    with studio.client(headers={"X-API-Key": text}) as short:
+        link = short.post("/v1/shares", json={"file_id": result(short)}).json()
+        assert httpx.get(link["url"]).status_code == 200
+        studio.keys.revoke(known.id)
+    assert failure(httpx.get(link["url"]))[:2] == (404, "not_found")
+    assert httpx.get(link["report_url"]).status_code == 404
+
+
 def test_links_are_the_owners_own(studio: Served, mine: httpx.Client) -> None:
     link = mine.post("/v1/shares", json={"file_id": result(mine)}).json()
     with studio.client(headers={"X-API-Key": studio.keys.new("other")}) as other:
@@ -62,6 +74,15 @@ def test_links_are_the_owners_own(studio: Served, mine: httpx.Client) -> None:
         assert failure(other.delete(f"/v1/shares/{link['id']}"))[:2] == (404, "not_found")
         assert other.get("/v1/shares").json()["data"] == []
     assert httpx.get(link["url"]).status_code == 200
+
+
+def test_a_link_to_bytes_that_are_gone_is_not_found_in_our_words(studio: Served, mine: httpx.Client) -> None:
+    file_id = mine.post(RUN, json={"seed": 77}).json()["files"][0]["id"]
+    link = mine.post("/v1/shares", json={"file_id": file_id}).json()
+    studio.desk.files.path(file_id).unlink()
+    answer = httpx.get(link["url"])
+    assert failure(answer)[:2] == (404, "not_found")
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_an_upload_is_not_shared(mine: httpx.Client) -> None:

@@ -188,6 +188,18 @@ def test_a_job_that_names_its_own_address_tells_no_other(studio: Served, receive
     assert [row["url"] for row in state(studio)["deliveries"]] == [receiver.url]
 
 
+def test_a_key_that_only_looks_is_not_told_the_secret(studio: Served) -> None:
+    text = studio.keys.new("both", ("read", "create"))
+    key = studio.keys.verify(text)
+    assert key is not None
+    with studio.client(headers={"X-API-Key": text}) as client:
+        assert client.get("/v1/webhooks").json()["secret"].startswith("whsec_")
+        studio.keys.change(key.id, "looks", ("read",), key.bounds)
+        told = client.get("/v1/webhooks")
+    assert "whsec_" not in told.text
+    assert set(told.json()) == {"object", "url", "deliveries"}
+
+
 def test_secrets_and_deliveries_are_each_owners_own(studio: Served, receiver: Receiver) -> None:
     begun(studio, receiver)
     key = studio.keys.new("somebody")

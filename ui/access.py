@@ -77,7 +77,7 @@ class Access:
         self._secret = _secret(settings.data)
         self.limits = Limits(keys)
         self.once = Once(keys.ledger)
-        self.shares = Shares(keys.ledger, self._secret)
+        self.shares = Shares(keys.ledger, self._secret, keys.stands)
         self.metrics = Metrics()
 
     @property

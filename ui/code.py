@@ -1,6 +1,7 @@
 """A tool's settings as code that makes the same picture: five ways to ask, one picture; knows no component and no job.
 
-Every way streams, saves what comes back, and runs as it stands once the pictures it names lie beside it.
+Every way runs as it stands once the pictures it names lie beside it, and ends with the studio's own sentence where it
+is refused. All but curl, which prints the job, stream and save what comes back.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ def _several(value: Any) -> list[Any]:
 
 
 def curl(what: Asked, door: Door) -> str:
-    """One command; it prints the job, with the addresses of its files."""
-    rows = [f"curl {shlex.quote(f'{door.base}/v1/tools/{what.tool.id}')}"]
+    """One command; it prints the job, with the addresses of its files, or the error, which curl calls a failure."""
+    rows = [f"curl {shlex.quote(f'{door.base}/v1/tools/{what.tool.id}')}", "--fail-with-body"]
     if door.needs_key:
         rows.append(f'-H "Authorization: Bearer ${KEY}"')
     for name, each in _parts(what):
@@ -191,13 +192,17 @@ def httpx(what: Asked, door: Door) -> str:
         *(["files = [", *files, "]"] if files else ["files = []"]),
         f'call = ("POST", "/v1/tools/{what.tool.id}")',
         'with studio.stream(*call, params={"stream": "true"}, data=form, files=files) as answer:',
+        "    if answer.is_error:",
+        "        raise SystemExit(answer.read().decode())",
         "    for line in answer.iter_lines():",
         '        name, _, value = line.partition(": ")',
         '        if name == "event":',
         "            event = value",
         '        elif name == "data":',
         "            data = json.loads(value)",
-        '            print(event, data.get("stage") or data.get("status") or data.get("error") or "")',
+        '            print(event, data.get("stage") or data.get("status") or "")',
+        '            if event == "error":',
+        '                raise SystemExit(data["error"]["message"])',
         'for file in data["files"]:',
         "    Path(f\"{file['id']}.{file['format']}\").write_bytes(studio.get(file[\"url\"]).content)",
     ]
@@ -242,6 +247,7 @@ def _js(value: str) -> str:
 _SCRIPT = """\
 const address = `${base}/v1/tools/TOOL?stream=true`;
 const answer = await fetch(address, { method: "POST", headers, body: form });
+if (!answer.ok) throw new Error(await answer.text());
 let rest = "", job;
 for await (const text of answer.body.pipeThrough(new TextDecoderStream())) {
   const events = (rest + text).split("\\n\\n");
@@ -249,7 +255,8 @@ for await (const text of answer.body.pipeThrough(new TextDecoderStream())) {
   for (const event of events) {
     const name = event.match(/^event: (.*)$/m)[1];
     const data = JSON.parse(event.match(/^data: (.*)$/m)[1]);
-    console.log(name, data.stage ?? data.status ?? data.error ?? "");
+    console.log(name, data.stage ?? data.status ?? "");
+    if (name === "error") throw new Error(data.error.message);
     if (name === "result") job = data;
   }
 }

@@ -11,11 +11,12 @@ from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.types import NotFound, StudioError
 from ui.logs import REQUEST_ID
-from ui.rest.errors import marked, response, route_of
+from ui.rest.errors import known, marked, response, route_of
 from ui.rest.form import BODY_BYTES, DRAIN_BYTES
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class _Answer:
         self._read = 0
         self._over = False
         self._begun = False
+        self._whole = False
         self.status = 0
         self.since = time.monotonic()
 
@@ -93,8 +95,27 @@ class _Answer:
             return await self._refuse()
         if self._scope["path"].startswith(_API) and not self._scope["path"].isprintable():
             # No route of ours has such a name, and the router's own answer would not be ours.
-            return await response(NotFound("There is nothing at this address."))(self._scope, self._take, self._give)
-        await self._edge.app(self._scope, self._take, self._give)
+            return await self._say(NotFound("There is nothing at this address."))
+        try:
+            await self._edge.app(self._scope, self._take, self._give)
+        except ClientDisconnect:
+            pass  # the sender is gone, or was told that it sends too much
+        except Exception as error:  # noqa: BLE001  whoever asks is answered by us and not by the server
+            await self._broken(error)
+
+    async def _broken(self, error: Exception) -> None:
+        """Answer for a route that raised. `/v1` answers for its own, and raises all the same."""
+        if self._whole or self._over:
+            return
+        told = known(error, self._scope)
+        if self._begun:  # the server cuts the connection, so that nobody takes this half for the whole
+            self._scope["state"]["code"] = told.code
+            raise error
+        await self._say(told)
+
+    async def _say(self, error: StudioError) -> None:
+        self._scope["state"]["code"] = error.code
+        await response(error)(self._scope, self._take, self._give)
 
     async def _take(self) -> Message:
         message = await self._receive()
@@ -112,6 +133,8 @@ class _Answer:
         if message["type"] == "http.response.start":
             self._begun, self.status = True, message["status"]
             self._mark(MutableHeaders(scope=message))
+        elif message["type"] == "http.response.body":
+            self._whole = not message.get("more_body", False)
         await self._send(message)
 
     def _mark(self, headers: MutableHeaders) -> None:
@@ -131,6 +154,7 @@ class _Answer:
         if self._begun:
             return
         error = StudioError(f"The request is larger than {self._cap // 10**6} MB.", code="image_too_large")
+        self._scope["state"]["code"] = error.code
         body = json.dumps({"error": marked(error)}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         start: MutableMapping[str, Any] = {"type": "http.response.start", "status": error.status, "headers": headers}

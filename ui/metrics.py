@@ -18,7 +18,7 @@ from pipelines.desk import Desk
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.several import Several
 from pipelines.types import StudioError
-from ui.rest.errors import response
+from ui.rest.errors import answered
 
 if TYPE_CHECKING:
     from ui.access import Access
@@ -42,7 +42,7 @@ class Metrics:
         )  # fmt: skip
         self._errors = Counter(
             "designerbox_errors",
-            "Errors by their code, of jobs that somebody waited for too.",
+            "Answers, and streams, that told an error, by its code.",
             ("code",),
             registry=self.registry,
         )
@@ -81,6 +81,10 @@ class _Studio(Collector):
         for state, count in (("running", running), ("waiting", waiting), ("batch_waiting", rows)):
             jobs.add_metric((state,), count)
         yield jobs
+        failed = CounterMetricFamily("designerbox_jobs_failed", "Jobs that failed.", labels=("code", "tool"))
+        for (code, tool), count in self._desk.jobs.failed().items():
+            failed.add_metric((code, tool), count)
+        yield failed
         yield GaugeMetricFamily("designerbox_queue_limit", "Jobs that may wait.", self._desk.jobs.waiting)
         yield GaugeMetricFamily("designerbox_files_bytes", "Pictures on disk.", self._desk.files.bytes())
         yield GaugeMetricFamily("designerbox_memory_bytes", "Resident memory.", psutil.Process().memory_info().rss)
@@ -111,7 +115,7 @@ def endpoint(access: Access) -> Callable[[Request], Awaitable[Response]]:
         try:
             access.known(request, "admin")
         except StudioError as error:
-            return response(error)
+            return answered(request, error)
         return Response(await to_thread.run_sync(access.metrics.text), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
     return figures

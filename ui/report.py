@@ -64,6 +64,7 @@ def _endpoint(desk: Desk, access: Access) -> Callable[[Request], Awaitable[Respo
             reason = await _reason(request)
             await run_in_threadpool(desk.report, reason, subject, access.reporter(request), sha256)
         except StudioError as error:
+            request.state.code = error.code
             return _page(f'<p role="alert">{escape(error.message)}</p>', error.status)
         return _page(f'<p role="status">{THANKS}</p>')
 

@@ -43,9 +43,9 @@ _ABOUT = """An image studio of your own. A **job** runs a **tool** on your pictu
 def routes(desk: Desk, access: Access) -> list[BaseRoute]:
     """Everything that is not the page, for the application that serves it."""
     return [
-        Route("/healthz", healthz(desk)),
-        Route("/metrics", metrics.endpoint(access)),
-        Route("/s/{token}", sharing.shown(desk, access)),
+        Route("/healthz", errors.Looking(healthz(desk))),
+        Route("/metrics", errors.Looking(metrics.endpoint(access))),
+        Route("/s/{token}", errors.Looking(sharing.shown(desk, access))),
         *report.routes(desk, access),
         Mount("/v1", app=build(desk, access)),
         agents.route(desk, access),

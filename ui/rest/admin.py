@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from anyio import to_thread
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.types import NotFound
 from ui.rest.context import Admin
-from ui.rest.errors import READING, documented
-from ui.rest.form import check_text
+from ui.rest.errors import READING, SENDING, WRITING, documented
+from ui.rest.form import body_of, model
 from ui.rest.keys import NAME_LENGTH, USUAL, Bounds, Key, Keys, Scope, scopes_of
 from ui.rest.pages import AFTER, LIMIT, listed
 
@@ -31,14 +31,10 @@ class KeyForm(BaseModel):
     name: str = Field(min_length=1, max_length=NAME_LENGTH)
     scopes: list[Scope] = Field(default=list(USUAL), min_length=1, max_length=3)
     per_minute: Bound = Field(default=None, description="Requests in any 60 seconds.")
-    per_day: Bound = Field(default=None, description="Pictures in a day (UTC).")
+    per_day: Bound = Field(
+        default=None, description="Pictures asked for in a day (UTC); those of jobs that fail or are stopped count."
+    )
     at_once: Bound = Field(default=None, description="Jobs that wait or run.")
-
-    @field_validator("name")
-    @classmethod
-    def _printable(cls, name: str) -> str:
-        check_text(name)
-        return name
 
     @property
     def bounds(self) -> Bounds:
@@ -82,9 +78,10 @@ async def list_keys(
     return await to_thread.run_sync(found)
 
 
-@router.post("/keys", responses=documented((*READING, "invalid_request")))
-async def create_key(form: KeyForm, access: Admin) -> dict[str, Any]:
+@router.post("/keys", responses=documented(SENDING), openapi_extra=body_of(KeyForm))
+async def create_key(request: Request, access: Admin) -> dict[str, Any]:
     """Make a key. `key` is shown this once; only its hash is kept."""
+    form = await model(request, KeyForm)
 
     def made() -> dict[str, Any]:
         text = access.keys.new(form.name, scopes_of(form.scopes), form.bounds)
@@ -94,9 +91,10 @@ async def create_key(form: KeyForm, access: Admin) -> dict[str, Any]:
     return await to_thread.run_sync(made)
 
 
-@router.post("/keys/{key_id}", responses=documented((*READING, "invalid_request")))
-async def change_key(key_id: str, form: KeyForm, access: Admin) -> dict[str, Any]:
+@router.post("/keys/{key_id}", responses=documented(SENDING), openapi_extra=body_of(KeyForm))
+async def change_key(key_id: str, request: Request, access: Admin) -> dict[str, Any]:
     """Name, scope and bound a working key anew."""
+    form = await model(request, KeyForm)
     if not await to_thread.run_sync(access.keys.change, key_id, form.name, scopes_of(form.scopes), form.bounds):
         raise NotFound("There is no such key, or it was revoked.")
     return await get_key(key_id, access)
@@ -111,7 +109,7 @@ async def get_key(key_id: str, access: Admin) -> dict[str, Any]:
     return await to_thread.run_sync(key_object, access.keys, key)
 
 
-@router.delete("/keys/{key_id}", responses=documented(READING))
+@router.delete("/keys/{key_id}", responses=documented(WRITING))
 async def revoke_key(key_id: str, access: Admin) -> dict[str, Any]:
     """Close a key for good; a page that was opened with it is closed too."""
     if not await to_thread.run_sync(access.keys.revoke, key_id):

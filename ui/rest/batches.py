@@ -24,7 +24,7 @@ from pipelines.parts.write import STILLS
 from pipelines.types import BadInput, InvalidParams, NotFound, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import READING, documented, restore, shape
+from ui.rest.errors import READING, SENDING, WRITING, documented, restore, shape
 from ui.rest.form import Form
 from ui.rest.jobs import hook_of, job_object
 from ui.rest.once import HEADER, fingerprint
@@ -73,7 +73,7 @@ def _batches(request: Request) -> Batches:
 # ---------------------------------------------------------------- routes
 
 
-@router.post("/batches", responses=documented((*READING, "invalid_request")), openapi_extra={"requestBody": _BODY})
+@router.post("/batches", responses=documented(SENDING), openapi_extra={"requestBody": _BODY})
 async def create_batch(request: Request, answer: Response, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Run the lines of an uploaded file: `{"custom_id", "method": "POST", "url", "body"}`, one a line.
 
@@ -97,7 +97,7 @@ async def create_batch(request: Request, answer: Response, owner: Owner, desk: T
     return await to_thread.run_sync(batch_object, batches, batch)
 
 
-@router.get("/batches", responses=documented(READING))
+@router.get("/batches", responses=documented((*READING, "disk_full")))
 async def list_batches(
     request: Request,
     owner: Owner,
@@ -120,7 +120,7 @@ async def list_batches(
     }
 
 
-@router.get("/batches/{batch_id}", responses=documented(READING))
+@router.get("/batches/{batch_id}", responses=documented((*READING, "disk_full")))
 async def get_batch(batch_id: str, request: Request, owner: Owner) -> dict[str, Any]:
     """A batch as it stands; when it is completed its output and error files have ids."""
     batches = _batches(request)
@@ -128,7 +128,7 @@ async def get_batch(batch_id: str, request: Request, owner: Owner) -> dict[str, 
     return await to_thread.run_sync(batch_object, batches, batch)
 
 
-@router.post("/batches/{batch_id}/cancel", responses=documented(READING))
+@router.post("/batches/{batch_id}/cancel", responses=documented(WRITING))
 async def cancel_batch(batch_id: str, request: Request, owner: Owner) -> dict[str, Any]:
     """End it, within a step of the line that runs; what is done stays."""
     batches = _batches(request)

@@ -9,9 +9,8 @@ from anyio import to_thread
 from fastapi import Request
 from starlette.responses import Response
 
-from pipelines.files import FileInfo
+from pipelines.files import FileInfo, told_when_gone
 from pipelines.parts.write import MIME
-from pipelines.types import NotFound
 
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
 _SAVED = ("zip", "ora")
@@ -35,6 +34,8 @@ async def content(request: Request, info: FileInfo) -> Response:
     headers["Content-Disposition"] = f'{"attachment" if info.format in _SAVED else "inline"}; filename="{info.name}"'
     kind = {**MIME, "jsonl": "application/jsonl"}[info.format]
     part = _part(request, tag, info.bytes)
+    if request.method == "HEAD" and info.path.exists():  # the headers alone, and so without reading what follows
+        return Response(None, 200, {**headers, "Content-Length": str(info.bytes)}, kind)
     if part is None:
         return Response(await to_thread.run_sync(_read, info.path, 0, info.bytes), 200, headers, kind)
     first, last = part
@@ -60,9 +61,6 @@ def _part(request: Request, tag: str, size: int) -> tuple[int, int] | None:
 
 
 def _read(path: Path, start: int, count: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(count)
-    except FileNotFoundError as error:
-        raise NotFound("The stored file is no longer there.") from error
+    with told_when_gone(), path.open("rb") as file:
+        file.seek(start)
+        return file.read(count)

@@ -10,17 +10,25 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from pipelines.desk import Desk
 
 if TYPE_CHECKING:
-    from ui.access import Access
+    from ui.access import Access, Caller
 
 # Declared so that the documentation shows both ways to send a key; `Access` reads the headers itself.
 _bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Authorization: Bearer sk-dbx-…")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="X-API-Key")
 
 
-async def _owner(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> str:
+def _called(request: Request) -> Caller:
     request.state.route = request.scope.get("route")
     access: Access = request.app.state.access
-    return access.caller(request).owner
+    return access.caller(request)
+
+
+async def _owner(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> str:
+    return _called(request).owner
+
+
+async def _caller(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> Caller:
+    return _called(request)
 
 
 async def _admin(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> Access:
@@ -40,6 +48,8 @@ async def _desk(request: Request) -> Desk:
 
 Owner = Annotated[str, Depends(_owner)]
 """Whose call it is; the key's scope and its requests a minute are checked by then."""
+WhoCalls = Annotated["Caller", Depends(_caller)]
+"""The same with the key, for a route that tells more to one that may do more."""
 Admin = Annotated["Access", Depends(_admin)]
 """The locks themselves, for a key with the scope `admin`, or for whoever sits at a studio that needs none."""
 TheAccess = Annotated["Access", Depends(_access)]

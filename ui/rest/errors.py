@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from pipelines.disk import SENTENCE, is_full
 from pipelines.types import JSON, STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
@@ -95,31 +95,59 @@ def noted(request: Request, code: str) -> None:
     request.state.code = code
 
 
-def _answered(request: Request, error: StudioError) -> JSONResponse:
+def answered(request: Request, error: StudioError) -> JSONResponse:
+    """The envelope, written down for the log and the figures."""
     noted(request, error.code)
     return response(error)
 
 
+def known(error: Exception, scope: Scope) -> StudioError:
+    """What a caller is told of any failure. What is none of ours to name is a bug, and the log says which."""
+    if isinstance(error, StudioError):
+        return error
+    if is_full(error):
+        return StudioError(SENTENCE, code="disk_full")
+    log.error("bug while answering %s %s", scope["method"], route_of(scope), exc_info=error)
+    return StudioError(BUG)
+
+
 async def _studio(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StudioError)
-    return _answered(request, error)
+    return answered(request, error)
 
 
 async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return _answered(request, first_problem(error.errors()))
+    return answered(request, first_problem(error.errors()))
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteHTTPException)
     if error.status_code == 404:
-        return _answered(request, NotFound("There is nothing at this address."))
+        return answered(request, NotFound("There is nothing at this address."))
     if error.status_code == 405:
-        wrong = StudioError(f"This address does not take {request.method}.", code="method_not_allowed")
-        answer = _answered(request, wrong)
-        answer.headers["Allow"] = ", ".join(sorted(_methods(request)))
-        return answer
-    return _answered(request, BadInput("The request cannot be read."))
+        return _other_method(request, _methods(request))
+    return answered(request, BadInput("The request cannot be read."))
+
+
+def _other_method(request: Request, methods: Iterable[str]) -> JSONResponse:
+    wrong = StudioError(f"This address does not take {request.method[:20]}.", code="method_not_allowed")
+    answer = answered(request, wrong)
+    answer.headers["Allow"] = ", ".join(sorted(methods))
+    return answer
+
+
+class Looking:
+    """An endpoint outside `/v1` that is only looked at: another method than GET and HEAD gets our envelope."""
+
+    def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        looks = request.method in ("GET", "HEAD")
+        answer = await self._endpoint(request) if looks else _other_method(request, ["GET"])
+        await answer(scope, receive, send)
 
 
 def _methods(request: Request) -> set[str]:
@@ -131,10 +159,7 @@ def _methods(request: Request) -> set[str]:
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:
-    if is_full(error):
-        return _answered(request, StudioError(SENTENCE, code="disk_full"))
-    log.error("bug while answering %s %s", request.method, route_of(request.scope), exc_info=error)
-    return _answered(request, StudioError(BUG))
+    return answered(request, known(error, request.scope))
 
 
 # ---------------------------------------------------------------- how the documentation lists them
@@ -163,17 +188,15 @@ ENVELOPE: dict[str, Any] = {
 READING = (
     "invalid_api_key", "permission_denied", "not_found", "method_not_allowed", "rate_limited", "internal_error",
 )  # fmt: skip
-PICTURES = (
-    "invalid_request",
-    "unsupported_image",
-    "corrupt_image",
-    "too_many_pixels",
-    "nothing_visible",
-    "image_too_large",
-)
+PICTURES = ("unsupported_image", "corrupt_image", "too_many_pixels", "nothing_visible")
+WRITING = (*READING, "image_too_large", "disk_full")
+"""Of whatever changes something: 413 stands around every route."""
+SENDING = (*WRITING, "invalid_request")
+"""Of what is sent a body."""
+TAKING = (*SENDING, *PICTURES, "content_policy")
+"""Of what takes pictures in."""
 WORKING = (
-    *READING, *PICTURES, "no_subject", "no_face", "consent_required", "content_policy", "queue_full",
-    "model_unavailable", "out_of_memory", "disk_full",
+    *TAKING, "no_subject", "no_face", "consent_required", "queue_full", "model_unavailable", "out_of_memory",
 )  # fmt: skip
 
 

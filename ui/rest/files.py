@@ -15,7 +15,7 @@ from pipelines.types import InvalidParams, StudioError
 from ui.rest import form
 from ui.rest.content import content
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import PICTURES, READING, documented
+from ui.rest.errors import READING, TAKING, documented
 from ui.rest.pages import AFTER, LIMIT, listed
 
 router = APIRouter(tags=["files"])
@@ -62,7 +62,7 @@ def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]
     }
 
 
-@router.post("/files", responses=documented((*READING, *PICTURES, "disk_full")), openapi_extra={"requestBody": _BODY})
+@router.post("/files", responses=documented(TAKING), openapi_extra={"requestBody": _BODY})
 async def create_file(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Send a picture once and use its id in any tool. It is decoded, turned upright, and stripped of EXIF and GPS.
 
@@ -106,6 +106,7 @@ async def get_file(file_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     return file_object(await to_thread.run_sync(desk.files.info, file_id, owner))
 
 
+@router.head("/files/{file_id}/content", include_in_schema=False)
 @router.get(
     "/files/{file_id}/content",
     responses={**documented(READING), **_WHOLE},

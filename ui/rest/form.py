@@ -9,10 +9,12 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import Request
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
@@ -21,7 +23,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from pipelines.desk import Desk
 from pipelines.parts.ingest import MAX_BYTES
 from pipelines.types import BadInput, InvalidParams, Params, StudioError
+from ui.rest.errors import first_problem
 
+M = TypeVar("M", bound=BaseModel)
 MAX_PICTURES = 16
 BODY_BYTES = MAX_PICTURES * MAX_BYTES * 4 // 3
 """Of one request: as many pictures as any tool takes, base64 included."""
@@ -30,6 +34,8 @@ DRAIN_BYTES = 2 * BODY_BYTES
 TEXT_BYTES = 1 << 20
 SMALL_BYTES = 1 << 14
 """Of JSON that is read sooner than a thread is found for it."""
+MODEL_BYTES = 1 << 16
+"""Of JSON that holds a few words and numbers."""
 MAX_FIELDS = 200
 # Decoding a picture takes seconds where finding a job takes none: uploads must not hold every thread there is.
 _DECODING = CapacityLimiter(4)
@@ -91,6 +97,26 @@ async def opened(request: Request) -> AsyncIterator[Form]:
         raise BadInput("Send multipart/form-data or application/json.")
 
 
+async def model(request: Request, kind: type[M]) -> M:
+    """A small JSON body as `kind`. Raises `BadInput`, `InvalidParams`, or `image_too_large` past 64 kB.
+
+    Called by a route instead of being declared on it: a declared body is read before the caller's key is looked at.
+    """
+    if parse_options_header(request.headers.get("content-type", ""))[0] != b"application/json":
+        raise BadInput("Send application/json.")
+    values = _object(await _whole(request, MODEL_BYTES))
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise first_problem(error.errors(include_url=False)) from None
+
+
+def body_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """What the documentation says of a body that `model` reads; for a route's `openapi_extra`."""
+    content = {"application/json": {"schema": kind.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 @asynccontextmanager
 async def _multipart(request: Request) -> AsyncIterator[Form]:
     parser = MultiPartParser(
@@ -115,9 +141,9 @@ def _gathered(pairs: Iterable[tuple[str, object]]) -> Form:
     return Form(values)
 
 
-async def _whole(request: Request) -> bytes:
+async def _whole(request: Request, most: int = BODY_BYTES) -> bytes:
     body = bytearray()
-    async for chunk in _limited(request):
+    async for chunk in _limited(request, most):
         body += chunk
     return bytes(body)
 
@@ -131,6 +157,10 @@ def _urlencoded(body: bytes) -> Form:
 
 
 def _json(body: bytes) -> Form:
+    return Form({name: [value] for name, value in _object(body).items() if value is not None})
+
+
+def _object(body: bytes) -> dict[str, object]:
     try:
         values = from_json(body, allow_inf_nan=False, cache_strings=False)
     except ValueError as error:
@@ -138,19 +168,20 @@ def _json(body: bytes) -> Form:
     if not isinstance(values, dict):
         raise BadInput("The body must be a JSON object.")
     check_text(values)
-    return Form({str(name): [value] for name, value in values.items() if value is not None})
+    return {str(name): value for name, value in values.items()}
 
 
-async def _limited(request: Request) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, most: int = BODY_BYTES) -> AsyncGenerator[bytes, None]:
     total = 0
     async for chunk in request.stream():
         total += len(chunk)
         if total > DRAIN_BYTES:
             break
-        if total <= BODY_BYTES:
+        if total <= most:
             yield chunk
-    if total > BODY_BYTES:
-        raise StudioError(f"The request is larger than {BODY_BYTES // 10**6} MB.", code="image_too_large")
+    if total > most:
+        size = f"{most // 10**6} MB" if most >= 10**6 else f"{most // 1000} kB"
+        raise StudioError(f"The request is larger than {size}.", code="image_too_large")
 
 
 def check_text(value: object) -> None:

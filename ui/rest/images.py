@@ -20,10 +20,10 @@ from pipelines.parts.emit import jpeg
 from pipelines.parts.write import STILLS
 from pipelines.stream import Stream
 from pipelines.types import BadInput, Cancelled, Job, Queued, Step, StudioError
-from ui.rest import form
+from ui.rest import form, jobs
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import WORKING, documented, marked, restore
-from ui.rest.jobs import EventStream, find, finish, place, sse
+from ui.rest.errors import WORKING, documented, restore
+from ui.rest.jobs import EventStream, failed, find, finish, place, sse
 from ui.rest.translate import MAX_PARTIALS, Asked, Call, their_name, translate
 
 router = APIRouter(tags=["images"])
@@ -88,7 +88,8 @@ async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Re
     order = partial(_ordered, desk, asked, filled, owner)
     placed = await place(request, desk, order, filled.values, streamed=asked.stream)
     if placed.stream is not None:
-        return EventStream(_events(desk, placed.job, placed.stream, asked, base), desk, placed.stream, placed)
+        events = _events(request, desk, placed.job, placed.stream, asked, base)
+        return EventStream(events, desk, placed.stream, placed)
     row = await finish(request, desk, placed)
     if row.error is not None:
         raise restore(row.error)
@@ -155,18 +156,25 @@ def _results(row: Row) -> list[tuple[str, str, str]]:
 def _payload(desk: Desk, file_id: str, asked: Asked, base: str) -> dict[str, str]:
     if asked.links:
         return {"url": f"{base}/files/{file_id}/content"}
-    return {"b64_json": base64.b64encode(desk.files.path(file_id).read_bytes()).decode()}
+    return {"b64_json": base64.b64encode(desk.files.read(file_id)).decode()}
 
 
-async def _events(desk: Desk, job: Job, stream: Stream, asked: Asked, base: str) -> AsyncIterator[str]:
+async def _events(
+    request: Request, desk: Desk, job: Job, stream: Stream, asked: Asked, base: str
+) -> AsyncIterator[str]:
     sent = 0
     try:
-        async for event in stream:
-            if isinstance(event, Queued):
-                yield ": queued\n\n"
-            elif isinstance(event, Step) and event.preview and _due(event, sent, asked.partials):
-                yield _partial(asked, event.preview, sent)
-                sent += 1
+        while (events := await stream.some(jobs.PULSE)) or not stream.over:
+            if not events:
+                yield jobs.WAIT
+            for _, event in events:
+                if isinstance(event, Queued):
+                    yield ": queued\n\n"
+                elif isinstance(event, Step) and event.preview and _due(event, sent, asked.partials):
+                    yield _partial(asked, event.preview, sent)
+                    sent += 1
+        if stream.error is not None:
+            raise stream.error
         row = await find(desk, job.id, job.owner)
         for missing in range(sent, asked.partials):
             # The work was done before so many frames were due: the rest are the picture itself, made small.
@@ -175,9 +183,9 @@ async def _events(desk: Desk, job: Job, stream: Stream, asked: Asked, base: str)
             payload = await to_thread.run_sync(_payload, desk, file_id, asked, base)
             yield _event(asked, "completed", {**payload, **_about(asked, size, file_format), "usage": _NO_USAGE})
     except Cancelled:
-        yield sse("error", {"error": marked(BadInput("The job was cancelled."))})
-    except StudioError as error:
-        yield sse("error", {"error": marked(error)})
+        yield failed(request, BadInput("The job was cancelled."))
+    except Exception as error:  # noqa: BLE001  the status is sent: what is not told here is told to nobody
+        yield failed(request, error)
 
 
 def _due(step: Step, sent: int, partials: int) -> bool:

@@ -21,7 +21,7 @@ from pipelines.stream import Stream
 from pipelines.types import STATUS_OF_CODE, Cancelled, Event, Job, NotFound, Queued, Step, StudioError
 from pipelines.webhooks import Webhooks
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import READING, documented, marked, noted, restore, shape
+from ui.rest.errors import READING, WRITING, documented, known, marked, noted, restore, shape
 from ui.rest.once import HEADER, fingerprint
 from ui.rest.pages import AFTER, LIMIT, listed
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["jobs"])
 CANCEL_WAIT = 1.0
+PULSE = 15.0
+"""Seconds without an event after which something is sent all the same: proxies cut a line that is still."""
+WAIT = ": wait\n"
+"""A comment, and no event: no blank line ends it, so that even who splits at those alone finds it in the next event."""
 
 
 # ---------------------------------------------------------------- the job object
@@ -237,7 +241,9 @@ def sse(event: str, data: Mapping[str, Any], event_id: int | None = None) -> str
     return f"{head}event: {event}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-async def frames(desk: Desk, job: Job, stream: Stream, *, opening: bool = False) -> AsyncIterator[str]:
+async def frames(
+    request: Request, desk: Desk, job: Job, stream: Stream, *, opening: bool = False
+) -> AsyncIterator[str]:
     """The job's events as `stream` brings them: `queued`, `step`, then `result` or `error`.
 
     `opening` begins with where the job stands, so that a caller knows its id before the first step.
@@ -248,9 +254,9 @@ async def frames(desk: Desk, job: Job, stream: Stream, *, opening: bool = False)
             yield _queued(job.id, 0)
         if first is not None:
             yield _frame(job.id, first, stream.last_id)
-        while events := await stream.some():
+        while (events := await stream.some(PULSE)) or not stream.over:
             # One write for all that waits: a hundred streams cost the server writes, not words.
-            if told := "".join(_frame(job.id, event, event_id) for event_id, event in events):
+            if told := "".join(_frame(job.id, event, event_id) for event_id, event in events) if events else WAIT:
                 yield told
         if stream.error is not None:
             raise stream.error
@@ -258,8 +264,15 @@ async def frames(desk: Desk, job: Job, stream: Stream, *, opening: bool = False)
     except Cancelled:
         # Not an error: the object says that it was cancelled.
         yield sse("result", job_object(await find(desk, job.id, job.owner)), stream.last_id + 1)
-    except StudioError as error:
-        yield sse("error", {"id": job.id, "error": marked(error)}, stream.last_id + 1)
+    except Exception as error:  # noqa: BLE001  the status is sent: what is not told here is told to nobody
+        yield failed(request, error, stream.last_id + 1, id=job.id)
+
+
+def failed(request: Request, error: Exception, event_id: int | None = None, **about: str) -> str:
+    """The event of a failure, written down for the log and the figures."""
+    told = known(error, request.scope)
+    noted(request, told.code)
+    return sse("error", {**about, "error": marked(told)}, event_id)
 
 
 def _queued(job_id: str, position: int, event_id: int | None = None) -> str:
@@ -309,10 +322,10 @@ async def job_events(job_id: str, request: Request, owner: Owner, desk: TheDesk)
     seen = request.headers.get("last-event-id", "")
     after = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0
     stream = await to_thread.run_sync(desk.jobs.watch, row.job.id, after)
-    return EventStream(frames(desk, row.job, stream), desk, stream)
+    return EventStream(frames(request, desk, row.job, stream), desk, stream)
 
 
-@router.delete("/jobs/{job_id}", responses=documented(READING))
+@router.delete("/jobs/{job_id}", responses=documented(WRITING))
 async def cancel_job(job_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Stop a job, within a step. A job that has ended stays as it is."""
     await find(desk, job_id, owner)

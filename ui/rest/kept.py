@@ -15,12 +15,11 @@ from pipelines.kept import BrandKit, Keepsake, What
 from pipelines.types import BadInput, InvalidParams
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import READING, documented
+from ui.rest.errors import READING, TAKING, WRITING, documented
 from ui.rest.pages import AFTER, LIMIT, page_of
 
 router = APIRouter(tags=["kept"])
 FORMAT = "designerbox-character"
-_KEEPING = (*READING, "invalid_request", "image_too_large", "corrupt_image")
 
 
 def kept_object(row: Keepsake) -> dict[str, Any]:
@@ -49,7 +48,7 @@ async def list_brands(
     return await _list("brand", owner, desk, limit, after)
 
 
-@router.post("/brands", responses=documented(_KEEPING))
+@router.post("/brands", responses=documented(TAKING))
 async def keep_brand(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Keep a kit under `name`, in the place of an older one: colour, behind_colour, logo, backdrop, light, framing.
 
@@ -69,7 +68,7 @@ async def get_brand(key: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     return kept_object(await to_thread.run_sync(desk.kept.get, owner, "brand", key))
 
 
-@router.delete("/brands/{key}", responses=documented(READING))
+@router.delete("/brands/{key}", responses=documented(WRITING))
 async def delete_brand(key: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Forget a kit; jobs that it made say all they need."""
     return await _delete("brand", key, owner, desk)
@@ -86,7 +85,7 @@ async def list_characters(
     return await _list("character", owner, desk, limit, after)
 
 
-@router.post("/characters", responses=documented(_KEEPING))
+@router.post("/characters", responses=documented(TAKING))
 async def keep_character(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Keep a finished job's character (`job`, `name`), or bring one back from its passport (the file as it is)."""
     async with form.opened(request) as sent:
@@ -114,7 +113,7 @@ async def get_passport(key: str, owner: Owner, desk: TheDesk) -> Response:
     return Response(text, media_type="application/json", headers=headers)
 
 
-@router.delete("/characters/{key}", responses=documented(READING))
+@router.delete("/characters/{key}", responses=documented(WRITING))
 async def delete_character(key: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Forget a character."""
     return await _delete("character", key, owner, desk)
@@ -133,7 +132,7 @@ def passport(row: Keepsake, owner: str, desk: Desk) -> str:
 
 
 def _data_url(desk: Desk, file_id: str, owner: str) -> str:
-    data = desk.files.info(file_id, owner).path.read_bytes()
+    data = desk.files.read(file_id, owner)
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 

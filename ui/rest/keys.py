@@ -120,6 +120,10 @@ class Keys:
         key = self.get(owner.removeprefix("key:")) if owner.startswith("key:") else None
         return key if key is not None and key.revoked is None else None
 
+    def stands(self, owner: str) -> bool:
+        """Whether this owner is no key, or one that was not revoked."""
+        return not owner.startswith("key:") or self.of(owner) is not None
+
     def list(self) -> list[Key]:
         """All keys, oldest first, revoked ones too."""
         return [_key(row) for row in self.ledger.rows("SELECT * FROM api_keys ORDER BY created, rowid")]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from anyio import to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.parts.reports import REASONS
 from pipelines.types import InvalidParams
 from ui.rest.context import Owner, TheDesk
-from ui.rest.errors import READING, documented
+from ui.rest.errors import SENDING, documented
+from ui.rest.form import body_of, model
 from ui.rest.jobs import find
 
 router = APIRouter(tags=["reports"])
@@ -29,9 +30,10 @@ class ReportForm(BaseModel):
     file_id: str | None = Field(default=None, max_length=64, description="A file of yours.")
 
 
-@router.post("/reports", responses=documented((*READING, "invalid_request", "queue_full")))
-async def create_report(form: ReportForm, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+@router.post("/reports", responses=documented((*SENDING, "queue_full")), openapi_extra=body_of(ReportForm))
+async def create_report(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Tell the studio's owner that a picture should not be, or that a refusal was wrong. No words, no name are kept."""
+    form = await model(request, ReportForm)
     if (form.job_id is None) == (form.file_id is None):
         raise InvalidParams("Send 'job_id' or 'file_id'.", param="job_id")
     subject = form.job_id or form.file_id or ""

@@ -8,6 +8,7 @@ import re
 import secrets
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.types import NotFound
@@ -36,11 +37,15 @@ class Share:
 
 
 class Shares:
-    """The links that were made and neither ended nor were taken back. Their signature says when they end."""
+    """The links that were made and neither ended nor were taken back. Their signature says when they end.
 
-    def __init__(self, ledger: Ledger, secret: bytes) -> None:
+    `stands` says of an owner whether what it gave away still holds: a key that was revoked shows nothing to anybody.
+    """
+
+    def __init__(self, ledger: Ledger, secret: bytes, stands: Callable[[str], bool] = lambda owner: True) -> None:
         self._ledger = ledger
         self._secret = secret
+        self._stands = stands
         ledger.table(_SCHEMA, "shares")
 
     def new(self, owner: str, file_id: str, seconds: int = WEEK) -> Share:
@@ -56,7 +61,7 @@ class Shares:
         found = _TOKEN.fullmatch(token)
         if found and hmac.compare_digest(self._mark(found[1], int(found[2])), found[3]):
             rows = self._ledger.rows("SELECT * FROM shares WHERE id = ? AND expires > ?", found[1], time.time())
-            if rows and int(found[2]) == rows[0]["expires"]:
+            if rows and int(found[2]) == rows[0]["expires"] and self._stands(rows[0]["owner"]):
                 return self._share(rows[0])
         raise NotFound("This link has ended, or never was one.")
 

@@ -15,7 +15,8 @@ from pipelines.types import BadInput, StudioError
 from ui.report import link
 from ui.rest.content import content
 from ui.rest.context import Owner, TheAccess, TheDesk
-from ui.rest.errors import READING, documented, response
+from ui.rest.errors import READING, SENDING, WRITING, answered, documented
+from ui.rest.form import body_of, model
 from ui.rest.pages import AFTER, LIMIT, listed
 from ui.rest.shares import HOUR, MONTH, WEEK, Share
 
@@ -47,11 +48,10 @@ def share_object(share: Share, base: str) -> dict[str, Any]:
     }
 
 
-@router.post("/shares", responses=documented((*READING, "invalid_request")))
-async def create_share(
-    form: ShareForm, request: Request, owner: Owner, desk: TheDesk, access: TheAccess
-) -> dict[str, Any]:
+@router.post("/shares", responses=documented(SENDING), openapi_extra=body_of(ShareForm))
+async def create_share(request: Request, owner: Owner, desk: TheDesk, access: TheAccess) -> dict[str, Any]:
     """Make a link that shows one file to whoever has it, and nothing else. Uploads cannot be shared, results can."""
+    form = await model(request, ShareForm)
     info = await to_thread.run_sync(desk.files.info, form.file_id, owner)
     if info.role not in ("result", "matte", "layers"):
         raise BadInput("Only results can be shared.", param="file_id")
@@ -74,7 +74,7 @@ async def list_shares(
     return listed([share_object(row, _base(request)) for row in rows], limit)
 
 
-@router.delete("/shares/{share_id}", responses=documented(READING))
+@router.delete("/shares/{share_id}", responses=documented(WRITING))
 async def revoke_share(share_id: str, owner: Owner, access: TheAccess) -> dict[str, Any]:
     """Take a link back: it shows nothing from now on."""
     await to_thread.run_sync(access.shares.revoke, owner, share_id)
@@ -92,9 +92,9 @@ def shown(desk: Desk, access: Access) -> Callable[[Request], Awaitable[Response]
         try:
             share = await to_thread.run_sync(access.shares.open, request.path_params["token"])
             info = await to_thread.run_sync(desk.files.info, share.file_id, share.owner)
+            answer = await content(request, info)
         except StudioError as error:
-            return response(error)
-        answer = await content(request, info)
+            return answered(request, error)
         answer.headers["Cache-Control"] = "private, no-cache"
         answer.headers["X-Robots-Tag"] = "noindex"
         answer.headers["Referrer-Policy"] = "no-referrer"

@@ -75,7 +75,7 @@ async def run(
 
     placed = await place(request, desk, order, filled.values, streamed=stream)
     if placed.stream is not None:
-        return EventStream(frames(desk, placed.job, placed.stream, opening=True), desk, placed.stream, placed)
+        return EventStream(frames(request, desk, placed.job, placed.stream, opening=True), desk, placed.stream, placed)
     if wait:
         return answer(await finish(request, desk, placed), placed)
     return answer(await find(desk, placed.job.id, owner), placed, status=202)

@@ -14,8 +14,9 @@ from pipelines.desk import Desk
 from pipelines.types import NotFound
 from pipelines.webhooks import Webhooks
 from ui.rest.batches import batch_object
-from ui.rest.context import Owner
-from ui.rest.errors import READING, documented
+from ui.rest.context import Owner, WhoCalls
+from ui.rest.errors import READING, SENDING, documented
+from ui.rest.form import body_of, model
 from ui.rest.jobs import job_object
 
 router = APIRouter(tags=["webhooks"])
@@ -48,15 +49,22 @@ def _ended(desk: Desk, batches: Batches, owner: str, subject: str) -> dict[str, 
     return None if row.finished is None else {"type": f"job.{row.status}", "data": job_object(row)}
 
 
-@router.get("/webhooks", responses=documented(READING))
-async def get_webhooks(request: Request, owner: Owner) -> dict[str, Any]:
-    """Your signing secret, your default address, and how your last deliveries went."""
-    return await to_thread.run_sync(_told, request.app.state.webhooks, owner)
+@router.get("/webhooks", responses=documented((*READING, "disk_full")))
+async def get_webhooks(request: Request, caller: WhoCalls) -> dict[str, Any]:
+    """Your signing secret, your default address, and how your last deliveries went.
+
+    A key without the scope `create` is told no `secret`: with it, it could pretend to be the studio.
+    """
+    told = await to_thread.run_sync(_told, request.app.state.webhooks, caller.owner)
+    if caller.key is not None and "create" not in caller.key.scopes:
+        del told["secret"]
+    return told
 
 
-@router.put("/webhooks", responses=documented((*READING, "invalid_request")))
-async def set_webhook(sent: Default, request: Request, owner: Owner) -> dict[str, Any]:
+@router.put("/webhooks", responses=documented(SENDING), openapi_extra=body_of(Default))
+async def set_webhook(request: Request, owner: Owner) -> dict[str, Any]:
     """Set the address for all your jobs and batches that name none; null takes it away."""
+    sent = await model(request, Default)
     hooks: Webhooks = request.app.state.webhooks
     url = None if sent.url is None else await to_thread.run_sync(hooks.check, sent.url)
     await to_thread.run_sync(hooks.set_default, owner, url)
