@@ -18,10 +18,10 @@ from typing import Any
 import c2pa
 import gradio_client
 import httpx
-import PIL.Image
 
 from pipelines.parts.write import MIME, SIGNED_AS
 from tests.serving import until
+from tests.watching import EXAMPLES
 
 Values = dict[str, Any]
 SIGNED = {MIME[kind]: name for kind, name in SIGNED_AS.items()}
@@ -119,9 +119,7 @@ def images(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
 
 def edits(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
     """The images API with a picture of the caller's own."""
-    out = io.BytesIO()
-    PIL.Image.linear_gradient("L").convert("RGB").save(out, "PNG")
-    files = {"image": ("a.png", out.getvalue(), "image/png")}
+    files = {"image": ("a.jpg", (EXAMPLES / "coffee.jpg").read_bytes(), "image/jpeg")}
     answer = visitor.http.post("/v1/images/edits", data=_openai(tool, values), files=files)
     yield Out(base64.b64decode(_ok(answer).json()["data"][0]["b64_json"]), "image/png")
 
