@@ -65,6 +65,15 @@ def test_output_format_is_the_files_format(client: openai.OpenAI, kind: str) -> 
     assert opened(answer.data[0].b64_json).format == kind.upper()
 
 
+@pytest.mark.parametrize(("asked", "got"), [(0, 50), (49, 50), (100, 100)])
+def test_a_compression_that_openai_permits_is_taken_at_the_nearest_that_is_drawn(
+    here: Served, client: openai.OpenAI, asked: int, got: int
+) -> None:
+    client.images.generate(prompt="a", output_format="jpeg", output_compression=asked)
+    with here.client() as http:
+        assert http.get("/v1/jobs?limit=1").json()["data"][0]["receipt"]["params"]["quality"] == got
+
+
 def test_a_link_leads_to_the_picture(here: Served, client: openai.OpenAI) -> None:
     answer = client.images.generate(prompt="a", response_format="url")
     assert answer.data is not None
@@ -221,7 +230,7 @@ def test_errors_carry_code_and_param_in_the_senders_words(client: openai.OpenAI)
         ({"size": "17x5000"}, "size"),
         ({"size": "big"}, "size"),
         ({"size": "0x0"}, "size"),
-        ({"output_compression": 3}, "output_compression"),
+        ({"output_compression": 101}, "output_compression"),
         ({"output_format": "gif"}, "output_format"),
         ({"response_format": "html"}, "response_format"),
         ({"background": "transparent"}, "background"),

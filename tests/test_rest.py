@@ -5,6 +5,7 @@ import concurrent.futures
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -594,3 +595,35 @@ def test_every_tool_has_an_example_that_the_tool_takes(here: Served, client: htt
     for name in ("least", "whole"):
         assert client.post(RUN, json=body["examples"][name]["value"]).status_code == 200
     assert {"Error", "Job", "File", "Page"} <= set(schema["components"]["schemas"])
+
+
+def test_answers_have_the_fields_that_the_documentation_names(here: Served, client: httpx.Client) -> None:
+    described = client.get("/v1/openapi.json").json()
+    schemas, paths = described["components"]["schemas"], described["paths"]
+    images = client.post("/v1/images/generations", json={"prompt": "a"}).json()
+    share = client.post("/v1/shares", json={"file_id": client.get("/v1/files?limit=1").json()["data"][0]["id"]}).json()
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/tools/background", "body": {"prompt": "a"}}
+    lines = client.post("/v1/files", files={"file": ("a", json.dumps(line))}, data={"purpose": "batch"}).json()["id"]
+    example = paths["/batches"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    batch = client.post(
+        "/v1/batches", json={**example, "input_file_id": lines, "endpoint": "/v1/tools/background"}
+    ).json()
+    brand = paths["/brands"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert client.post("/v1/brands", json=brand).json()["colour"] == brand["colour"]
+    key = client.post("/v1/keys", json={"name": "a"}).json()
+    for name, told in (("Images", images), ("Share", share), ("Batch", batch), ("Key", key)):
+        assert set(told) == set(schemas[name]["properties"]), name
+        for field, value in told.items():
+            choices = schemas[name]["properties"][field]
+            assert value in choices.get("enum", [value]), (name, field)
+            assert value == choices.get("const", value), (name, field)
+    told = client.post(f"{RUN}?stream=true", json={}).text
+    for kind, data in re.findall(r"event: (\w+)\ndata: (.*)", told):
+        row = next(row for row in schemas["Event"]["oneOf"] if row["title"] == kind)
+        assert set(json.loads(data)) == set((schemas["Job"] if kind == "result" else row)["properties"]), kind
+    for path, routes in paths.items():
+        for method, route in routes.items():
+            for kind, content in route["responses"]["200"]["content"].items():
+                assert content["schema"] or kind == "*/*", (method, path, kind)
+            for row in route["responses"].values():
+                assert "X-RateLimit-Reset-Requests" in row["headers"]

@@ -166,6 +166,7 @@ def gradio(what: Asked, door: Door) -> str:
         ")",
         "for files, job in running:",
         '    print(job["status"], job.get("stage") or "")',
+        "running.result()  # an iteration ends without a word where the call was refused; this raises",
         "print(files)",
     ]
     return "\n".join(rows) + "\n"

@@ -60,7 +60,8 @@ _BODY: dict[str, Any] = {
                     "completion_window": {"type": "string", "enum": ["24h"]},
                     "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
                 },
-            }
+            },
+            "example": {"input_file_id": "file-…", "endpoint": "/v1/tools/cutout", "completion_window": "24h"},
         }
     },
 }

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from pipelines.desk import Desk
 from pipelines.types import NotFound, Tool
 from ui.rest.errors import ENVELOPE
-from ui.rest.schemas import FILE, HEADERS, HOOK, JOB, LIMITED, ONCE, PAGE, SCHEMAS
+from ui.rest.schemas import HEADERS, HOOK, LIMITED, ONCE, PARTS, SCHEMAS
 
 # The package carries Swagger UI 5 (Apache-2.0); only its files are used.
 _FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
@@ -77,7 +77,7 @@ def described(api: FastAPI, desk: Desk, open_to_all: bool) -> dict[str, Any]:
         schema = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
         schema["servers"] = [{"url": "/v1"}]
         parts = schema.setdefault("components", {})
-        parts.setdefault("schemas", {}).update(Error=ENVELOPE, Job=JOB, File=FILE, Page=PAGE)
+        parts.setdefault("schemas", {}).update(Error=ENVELOPE, **PARTS)
         parts["headers"] = HEADERS
         for path, routes in schema["paths"].items():
             for method, route in routes.items():
@@ -100,7 +100,9 @@ def _complete(route: dict[str, Any], path: str, method: str, desk: Desk) -> None
             found = route["responses"][status].setdefault("content", {})
             found["application/json"] = {"schema": {"$ref": f"#/components/schemas/{kind}"}}
     if path.startswith(("/tools/", "/images/")) or path.endswith("/events"):
-        route["responses"]["200"].setdefault("content", {})["text/event-stream"] = {"schema": {}}
+        event = "ImageEvent" if path.startswith("/images/") else "Event"
+        found = route["responses"]["200"].setdefault("content", {})
+        found["text/event-stream"] = {"schema": {"$ref": f"#/components/schemas/{event}"}}
     if path.startswith("/tools/"):
         tool = desk.tool(path.removeprefix("/tools/"))
         route["requestBody"]["content"]["application/json"]["examples"] = examples(tool, desk)

@@ -141,7 +141,7 @@ def _gathered(pairs: Iterable[tuple[str, object]]) -> Form:
     return Form(values)
 
 
-async def _whole(request: Request, most: int = BODY_BYTES) -> bytes:
+async def _whole(request: Request, most: int | None = None) -> bytes:
     body = bytearray()
     async for chunk in _limited(request, most):
         body += chunk
@@ -171,7 +171,8 @@ def _object(body: bytes) -> dict[str, object]:
     return {str(name): value for name, value in values.items()}
 
 
-async def _limited(request: Request, most: int = BODY_BYTES) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, most: int | None = None) -> AsyncGenerator[bytes, None]:
+    most = BODY_BYTES if most is None else most
     total = 0
     async for chunk in request.stream():
         total += len(chunk)

@@ -36,6 +36,9 @@ _NO_USAGE = {
 }
 
 
+_EXAMPLE = {"model": "background", "prompt": "forest in the morning", "size": "1024x1024", "response_format": "url"}
+
+
 # ---------------------------------------------------------------- routes
 
 
@@ -44,18 +47,23 @@ def _body(*, edit: bool) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "prompt": text,
         "model": {**text, "description": "A tool's id. Absent, auto or gpt-image-*: the tool that fits."},
-        "n": {"type": "integer", "minimum": 1, "maximum": 4},
+        "n": {"type": "integer", "minimum": 1, "maximum": 4, "description": "OpenAI's 10 is more than a tool draws."},
         "size": {**text, "description": "auto or WIDTHxHEIGHT; or as the tool's own form says it"},
         "background": {**text, "enum": ["auto", "opaque", "transparent"]},
         "output_format": {**text, "enum": ["png", "jpeg", "webp"]},
-        "output_compression": {"type": "integer", "minimum": 50, "maximum": 100},
+        "output_compression": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 100,
+            "description": "In percent; under 50 is drawn as 50.",
+        },
         "response_format": {**text, "enum": ["b64_json", "url"]},
         "stream": {"type": "boolean"},
         "partial_images": {"type": "integer", "minimum": 0, "maximum": MAX_PARTIALS},
     }
     if not edit:
         plain = {"type": "object", "required": ["prompt"], "properties": fields, "additionalProperties": True}
-        return {"required": True, "content": {"application/json": {"schema": plain}}}
+        return {"required": True, "content": {"application/json": {"schema": plain, "example": _EXAMPLE}}}
     file = {"type": "string", "format": "binary"}
     parts = {"image": file, "image[]": {"type": "array", "items": file}, "mask": file, **fields}
     schema = {"type": "object", "required": ["prompt"], "properties": parts, "additionalProperties": True}

@@ -20,6 +20,29 @@ from ui.rest.pages import AFTER, LIMIT, page_of
 
 router = APIRouter(tags=["kept"])
 FORMAT = "designerbox-character"
+NAME: dict[str, Any] = {"type": "string", "minLength": 1, "description": "What it is called."}
+
+
+def _body(schema: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _brand() -> dict[str, Any]:
+    plain = BrandKit.model_json_schema()
+    schema = {**plain, "required": ["name"], "properties": {"name": NAME, **plain["properties"]}}
+    return _body(schema, {"name": "Acme", "colour": "#0b5c52", "framing": "classic"})
+
+
+def _character() -> dict[str, Any]:
+    text = {"type": "string"}
+    passport = {"format": {"const": FORMAT}, "params": {"type": "object"}, "picture": text, "reference": text}
+    either = {
+        "type": "object",
+        "properties": {"name": NAME, "job": {**text, "description": "A finished job of yours."}, **passport},
+        "anyOf": [{"required": ["job", "name"]}, {"required": ["format", "name", "params", "picture"]}],
+    }
+    return _body(either, {"job": "job-…", "name": "Ann"})
 
 
 def kept_object(row: Keepsake) -> dict[str, Any]:
@@ -48,7 +71,7 @@ async def list_brands(
     return await _list("brand", owner, desk, limit, after)
 
 
-@router.post("/brands", responses=documented(TAKING))
+@router.post("/brands", responses=documented(TAKING), openapi_extra=_brand())
 async def keep_brand(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Keep a kit under `name`, in the place of an older one: colour, behind_colour, logo, backdrop, light, framing.
 
@@ -85,7 +108,7 @@ async def list_characters(
     return await _list("character", owner, desk, limit, after)
 
 
-@router.post("/characters", responses=documented(TAKING))
+@router.post("/characters", responses=documented(TAKING), openapi_extra=_character())
 async def keep_character(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     """Keep a finished job's character (`job`, `name`), or bring one back from its passport (the file as it is)."""
     async with form.opened(request) as sent:

@@ -7,6 +7,18 @@ from typing import Any
 _TEXT: dict[str, Any] = {"type": "string"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
+_MAYBE_COUNT: dict[str, Any] = {"type": ["integer", "null"], "minimum": 0}
+_ADDRESS: dict[str, Any] = {"type": "string", "format": "uri"}
+
+
+def _object(properties: dict[str, Any], *optional: str) -> dict[str, Any]:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "properties": properties}
+
+
+def _part(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
 
 FILE: dict[str, Any] = {
     "type": "object",
@@ -59,7 +71,90 @@ PAGE: dict[str, Any] = {
     },
 }
 
+_PICTURE = {
+    "b64_json": {**_TEXT, "description": "The file in base64, unless response_format is url."},
+    "url": {**_ADDRESS, "description": "Where it is, with response_format=url."},
+}
+_ABOUT = {"size": _TEXT, "quality": _TEXT, "background": {"enum": ["transparent", "opaque"]}, "output_format": _TEXT}
+_USAGE = {"type": "object", "description": "OpenAI's counts of tokens: 0, as nothing is counted."}
+IMAGES = _object({
+    "created": _COUNT,
+    "data": {"type": "array", "items": _object({**_PICTURE, "revised_prompt": {"type": "null"}}, "b64_json", "url")},
+    **_ABOUT,
+    "usage": _USAGE,
+    "job_id": _TEXT,
+    "notices": {"type": "array", "items": _TEXT},
+})  # fmt: skip
+BATCH = _object({
+    "id": _TEXT, "object": {"const": "batch"}, "endpoint": _TEXT, "errors": {"type": "null"}, "input_file_id": _TEXT,
+    "completion_window": {"const": "24h"},
+    "status": {"enum": ["validating", "in_progress", "completed", "cancelling", "cancelled"]},
+    "output_file_id": _MAYBE_TEXT, "error_file_id": _MAYBE_TEXT, "created_at": _COUNT, "in_progress_at": _MAYBE_COUNT,
+    "expires_at": _COUNT, "completed_at": _MAYBE_COUNT, "cancelled_at": _MAYBE_COUNT,
+    "request_counts": _object({"total": _COUNT, "completed": _COUNT, "failed": _COUNT}),
+    "metadata": {"type": ["object", "null"]},
+    "note": {**_MAYBE_TEXT, "description": "Why it stands still, where it does."},
+})  # fmt: skip
+KEY = _object({
+    "id": _TEXT, "object": {"const": "key"}, "name": _TEXT, "begins_with": _TEXT,
+    "scopes": {"type": "array", "items": {"enum": ["read", "create", "admin"]}},
+    "per_minute": _MAYBE_COUNT, "per_day": _MAYBE_COUNT, "at_once": _MAYBE_COUNT, "created_at": _COUNT,
+    "last_used_at": _MAYBE_COUNT, "revoked_at": _MAYBE_COUNT,
+    "usage": {"type": "array", "items": _object({"tool": _TEXT, "jobs": _COUNT, "pictures": _COUNT})},
+    "key": {**_TEXT, "description": "The secret, in the answer that makes the key and never again."},
+}, "key")  # fmt: skip
+SHARE = _object({
+    "id": _TEXT, "object": {"const": "share"}, "file_id": _TEXT, "url": _ADDRESS, "created_at": _COUNT,
+    "expires_at": _COUNT, "report_url": _ADDRESS,
+})  # fmt: skip
+PASSPORT = _object({
+    "format": {"const": "designerbox-character"}, "name": _TEXT, "params": {"type": "object"},
+    "picture": {**_TEXT, "description": "A data URL."}, "reference": {**_TEXT, "description": "The same."},
+}, "reference")  # fmt: skip
+DELETED = _object({"id": _TEXT, "object": _TEXT, "deleted": {"const": True}})
+
+_STEP = {"index": _COUNT, "total": _COUNT, "stage": _TEXT,
+         "preview": {**_MAYBE_TEXT, "description": "A small JPEG as a data URL."}}  # fmt: skip
+EVENT: dict[str, Any] = {
+    "description": "The `data` of a server-sent event, by the name in its `event`: where a job stands in line, a step, "
+    "and last its `result` (the whole job) or its `error`. Each has an `id` to go on after (`Last-Event-ID`).",
+    "oneOf": [
+        {**_object({"id": _TEXT, "position": _COUNT}), "title": "queued"},
+        {**_object({"id": _TEXT, **_STEP}), "title": "step"},
+        {"allOf": [_part("Job")], "title": "result"},
+        {**_object({"id": _TEXT, "error": {"type": "object"}}), "title": "error"},
+    ],
+}
+_NAMED = {"type": _TEXT, "created_at": _COUNT, "b64_json": _TEXT}
+IMAGE_EVENT: dict[str, Any] = {
+    "description": "The `data` of OpenAI's events; begins with `image_generation` or `image_edit`, as its `type` does.",
+    "oneOf": [
+        {**_object({**_NAMED, "partial_image_index": _COUNT, **_ABOUT}), "title": ".partial_image"},
+        {**_object({**_NAMED, "url": _ADDRESS, **_ABOUT, "usage": _USAGE}, "b64_json", "url"), "title": ".completed"},
+        {**_object({"error": {"type": "object"}}), "title": "error"},
+    ],
+}
+PARTS: dict[str, dict[str, Any]] = {
+    "Job": JOB, "File": FILE, "Page": PAGE, "Images": IMAGES, "Batch": BATCH, "Key": KEY, "Share": SHARE,
+    "Deleted": DELETED, "Passport": PASSPORT, "Event": EVENT, "ImageEvent": IMAGE_EVENT,
+}  # fmt: skip
+"""By the names that the documentation has for them."""
+
 SCHEMAS: dict[tuple[str, str], str] = {
+    ("post", "/images/generations"): "Images",
+    ("post", "/images/edits"): "Images",
+    ("post", "/batches"): "Batch",
+    ("get", "/batches/{batch_id}"): "Batch",
+    ("post", "/batches/{batch_id}/cancel"): "Batch",
+    ("post", "/keys"): "Key",
+    ("get", "/keys/{key_id}"): "Key",
+    ("post", "/keys/{key_id}"): "Key",
+    ("delete", "/keys/{key_id}"): "Key",
+    ("post", "/shares"): "Share",
+    ("delete", "/shares/{share_id}"): "Deleted",
+    ("get", "/characters/{key}/passport"): "Passport",
+    ("delete", "/brands/{key}"): "Deleted",
+    ("delete", "/characters/{key}"): "Deleted",
     ("get", "/jobs"): "Page",
     ("get", "/jobs/{job_id}"): "Job",
     ("delete", "/jobs/{job_id}"): "Job",
@@ -76,12 +171,18 @@ SCHEMAS: dict[tuple[str, str], str] = {
 }
 """Which answer has which schema, beside the tools, which all answer with a job."""
 
-LIMITED = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+LIMITED = (
+    "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
+    "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests", "X-RateLimit-Reset-Requests",
+)  # fmt: skip
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {"description": "Of this answer; the log has it too. One you send is kept.", "schema": _TEXT},
     "X-RateLimit-Limit": {"description": "Requests a minute, where the key has a bound.", "schema": _COUNT},
     "X-RateLimit-Remaining": {"description": "What is left of them.", "schema": _COUNT},
     "X-RateLimit-Reset": {"description": "Seconds until one more is free.", "schema": _COUNT},
+    "X-RateLimit-Limit-Requests": {"description": "The same, as OpenAI's clients look for it.", "schema": _COUNT},
+    "X-RateLimit-Remaining-Requests": {"description": "What is left of them.", "schema": _COUNT},
+    "X-RateLimit-Reset-Requests": {"description": "The same seconds with their unit: 12s.", "schema": _TEXT},
     "Retry-After": {"description": "Seconds to wait.", "schema": _COUNT},
 }
 HOOK: dict[str, Any] = {

@@ -14,6 +14,8 @@ from ui.rest.form import Form
 
 Call = Literal["image_generation", "image_edit"]
 MAX_PARTIALS = 3
+LEAST_QUALITY = 50
+"""Of a file that is written; OpenAI's clients may ask for less and get this."""
 # Taken from every client and without a meaning here: nothing leaves this machine, and the gate is always the same.
 _IGNORED = ("moderation", "user", "safety_identifier", "input_fidelity", "style")
 _OWN = (
@@ -106,6 +108,8 @@ def _fields(sent: Form, params: type[Params], pictures: list[object]) -> dict[st
         value = sent.one(theirs)
         if value is None or value == "":
             continue
+        if theirs == "output_compression":
+            value = max(LEAST_QUALITY, _number(sent, theirs, 0, 100) or 0)
         if ours in params.model_fields:
             fields[ours] = [value]
         elif theirs == "n" and _number(sent, "n", 1, 10) != 1:
