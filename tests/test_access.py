@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from ui import rest
 from ui.access import Access, refusal
 from ui.edge import close_cors
 from ui.rest.keys import SCOPES, Keys
+from ui.rest.ledger import Ledger
 
 
 @pytest.fixture
@@ -96,6 +98,15 @@ def test_a_revoked_key_opens_nothing_and_others_still_do(keys: Keys) -> None:
     assert keys.verify(first) is None
     assert keys.verify(second) is not None
     assert [key.revoked is None for key in keys.list()] == [False, True]
+
+
+def test_on_a_full_disk_a_key_still_looks(keyed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    key = keyed.keys.new("me")
+    monkeypatch.setattr(Ledger, "note", full)
+    assert call(keyed.url, {"X-API-Key": key}).status_code == 200
 
 
 def test_a_key_made_by_another_process_is_known_at_once(tmp_path: Path, keys: Keys) -> None:
@@ -319,6 +330,11 @@ def test_no_other_site_s_page_may_read_what_the_page_answers(tmp_path: Path) -> 
 @forgiving
 def test_with_a_login_the_page_opens_to_the_password_alone(tmp_path: Path) -> None:
     with page(tmp_path, Settings(data=tmp_path, auth="ann:se:cret", host="0.0.0.0")) as (client, keys):
+        for path in ("/healthz", "/v1/docs", "/v1/openapi.json"):
+            assert client.get(path).status_code == 200, path
+        assert failure(client.get("/v1/tools"))[:2] == (401, "invalid_api_key")
+        assert failure(client.get("/metrics"))[:2] == (401, "invalid_api_key")
+        assert failure(client.post("/healthz"))[:2] == (405, "method_not_allowed")
         assert client.post("/login", data={"username": "ann", "password": keys.new("x")}).status_code == 400
         assert client.post("/login", data={"username": "ann", "password": "se:cret"}).status_code == 200
         assert who(client) == "user:ann"

@@ -13,7 +13,7 @@ from tests import test_rest
 from tests.gates import job
 from tests.serving import Served, served, until
 from tests.test_rest import RUN, failure
-from ui.limits import DAY, Limits, TooMuch
+from ui.limits import DAY, SOON, Limits, TooMuch
 from ui.rest.keys import Bounds, Key, Keys, Scope
 
 here = test_rest.here  # a fixture
@@ -59,6 +59,29 @@ def test_a_key_does_what_its_scopes_say_and_nothing_else(here: Served) -> None:
             for path in ("/v1/keys", "/v1/keys/x", "/metrics"):
                 assert failure(one.get(path))[:2] == (403, "permission_denied")
             assert failure(one.post("/v1/keys", json={"name": "more", "scopes": ["admin"]}))[0] == 403
+
+
+def test_every_operation_asks_for_its_scope_and_for_no_other(here: Served) -> None:
+    with caller(here, "read") as reader, caller(here, "create") as maker, caller(here, "admin") as admin:
+        paths = reader.get("/v1/openapi.json").json()["paths"]
+        asked = [(method, path) for path, routes in paths.items() for method in routes]
+        assert len(asked) > 30
+        for method, path in asked:
+            needed = "admin" if path.startswith("/keys") else "read" if method == "get" else "create"
+            for scope, client in (("read", reader), ("create", maker), ("admin", admin)):
+                answer = client.request(method, f"/v1{path}")
+                assert (answer.status_code == 403) == (scope != needed), (method, path, scope)
+                assert answer.status_code != 401, (method, path, scope)
+
+
+def test_keys_are_listed_page_by_page(here: Served) -> None:
+    with caller(here, "admin") as admin:
+        made = [admin.post("/v1/keys", json={"name": f"page-{n}"}).json()["id"] for n in range(3)]
+        first = admin.get("/v1/keys?limit=2").json()
+        assert [row["id"] for row in first["data"]] == made[:0:-1]
+        assert first["has_more"]
+        assert admin.get(f"/v1/keys?limit=1&after={first['last_id']}").json()["data"][0]["id"] == made[0]
+        assert failure(admin.get("/v1/keys?after=none"))[:2] == (404, "not_found")
 
 
 def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: Served) -> None:
@@ -173,6 +196,7 @@ def test_jobs_at_once_wait_for_one_to_end(here: Served) -> None:
         with client.stream("POST", f"{RUN}?stream=true", json={}) as refused:
             refused.read()
         assert failure(refused)[:2] == (429, "rate_limited")
+        assert refused.headers["retry-after"] == str(SOON)
         here.gate.open.set()
         until(here.free)
         assert client.post(RUN, json={}).status_code == 200
@@ -181,5 +205,7 @@ def test_jobs_at_once_wait_for_one_to_end(here: Served) -> None:
 def test_a_job_that_is_refused_leaves_nothing_behind(here: Served) -> None:
     with caller(here, per_day=1) as client:
         assert client.post(RUN, json={}).status_code == 200
-        assert failure(client.post(RUN, json={}))[:2] == (429, "rate_limited")
+        refused = client.post(RUN, json={})
+        assert failure(refused)[:2] == (429, "rate_limited")
+        assert 0 < int(refused.headers["retry-after"]) <= DAY
         assert len(client.get("/v1/jobs").json()["data"]) == 1

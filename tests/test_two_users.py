@@ -306,3 +306,35 @@ def test_another_key_sees_stops_and_takes_no_batch_and_no_file(two: tuple[httpx.
         assert other.get(path).json()["data"] == []
     assert owner.get(f"/v1/batches/{batch}").json() == done
     assert all(owner.get(f"/v1/files/{file_id}/content").status_code == 200 for file_id in files)
+
+
+def test_another_key_sees_and_forgets_no_kit_no_character_and_no_webhook(
+    two: tuple[httpx.Client, httpx.Client], page: Any
+) -> None:
+    owner, other = two
+    kit = owner.post("/v1/brands", json={"name": WORDS, "colour": "#112233"}).json()
+    known = page[1].keys.verify(owner.headers["authorization"].removeprefix("Bearer "))
+    assert known is not None
+    picture = page[1].desk.files.add(noisy(32, 32), known.owner, "result")
+    value = {"params": {"character": "thumbs:1"}, "picture": picture}
+    bo = page[1].desk.kept.keep(known.owner, "character", "bobs-own-bo", value)
+    for key in (kit["id"], kit["name"]):
+        assert owner.get(f"/v1/brands/{key}").status_code == 200
+        assert other.get(f"/v1/brands/{key}").status_code == 404
+        assert other.delete(f"/v1/brands/{key}").status_code == 404
+    for key in (bo.id, bo.name):
+        assert owner.get(f"/v1/characters/{key}/passport").status_code == 200
+        for path in (f"/v1/characters/{key}", f"/v1/characters/{key}/passport"):
+            assert other.get(path).status_code == 404
+        assert other.delete(f"/v1/characters/{key}").status_code == 404
+    for path in ("/v1/brands", "/v1/characters"):
+        assert len(owner.get(path).json()["data"]) == 1
+        assert other.get(path).json()["data"] == []
+    assert other.post("/v1/brands", json={"name": WORDS, "colour": "#445566"}).status_code == 200
+    assert owner.get(f"/v1/brands/{kit['id']}").json()["colour"] == "#112233"
+
+    mine = owner.get("/v1/webhooks").json()
+    told = other.get("/v1/webhooks").json()
+    assert mine["secret"] != told["secret"]
+    assert other.put("/v1/webhooks", json={"url": "https://93.184.216.34/hers"}).status_code == 200
+    assert owner.get("/v1/webhooks").json() == mine

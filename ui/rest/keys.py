@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -147,10 +148,11 @@ class Keys:
     # ------------------------------------------------------------ what it was used for
 
     def touch(self, key: Key) -> None:
-        """It was used just now."""
+        """It was used just now; on a full disk that is not written down, so that whoever only looks still can."""
         now = time.time()
         if key.used is None or not 0 <= now - key.used < TOUCH_SECONDS:
-            self.ledger.note("UPDATE api_keys SET used = ? WHERE id = ?", now, key.id)
+            with suppress(sqlite3.OperationalError):
+                self.ledger.note("UPDATE api_keys SET used = ? WHERE id = ?", now, key.id)
 
     def count(self, key_id: str, tool: str, pictures: int, day: str) -> None:
         """One job of so many pictures more, on a UTC day such as 2026-11-25."""
