@@ -20,7 +20,7 @@ def measured(names: Sequence[str]) -> Iterator[Row]:
     asked: list[tuple[str, list[float]]] = []
     for word in names or MODULES:
         if word[0].isdigit():
-            asked[-1][1].append(float(word))
+            asked[-1][1].append(int(word) if word.isdigit() else float(word))
         else:
             asked.append((word, []))
     for name, numbers in asked:
