@@ -102,12 +102,16 @@ class Memo:
 
 @dataclass(eq=False)
 class Work:
-    """What went into pictures: models that were used, what edit models made of what, what was said, kinds of scenes."""
+    """What went into pictures: models that were used, what edit models made of what, what was said, kinds of scenes.
+
+    `laid_over`: an edit model drew around a subject whose own pixels the tool laid over it again.
+    """
 
     used: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
     edits: list[Edit] = field(default_factory=list[Edit])
     notices: list[str] = field(default_factory=list[str])
     scenery: set[Scenery] = field(default_factory=set[Scenery])
+    laid_over: bool = False
 
     def add(self, more: Work) -> None:
         """This work and `more`."""
@@ -115,6 +119,7 @@ class Work:
         self.edits += more.edits
         self.notices += more.notices
         self.scenery |= more.scenery
+        self.laid_over |= more.laid_over
 
     @property
     def nbytes(self) -> int:
@@ -271,16 +276,19 @@ class JobStudio:
         # The user's own picture is fitted, not drawn, whichever model the profile has.
         drawn = self._draws(BACKDROPS if own else self.job.specs[render.verb], render, on_step, begun)
         stays = render.verb == "edit" and render.images and not render.anew
-        made = self._settled(render.images[0], drawn) if stays else drawn
+        made = self._settled(render, drawn) if stays else drawn
         # Here and not by the tools, so that none can leave out that memory gave out or a picture had slid.
         self._took(Work(notices=list(made.notices), scenery={drawn.scenery} if drawn.scenery else set()))
         return made
 
-    def _settled(self, source: Image, drawn: Images) -> Images:
-        """Edits put back to where `source` has things; what is left of the drift goes to the checks."""
-        edits = [settled(source, image) for image in drawn.images]
-        kept = [(edit.source, edit.image) for edit in edits if edit.source is not None]
-        self._took(Work(edits=[Edit(source, image, self._finds()) for source, image in kept]))
+    def _settled(self, render: Render, drawn: Images) -> Images:
+        """Edits put back to where the first image has things; what is left of the drift goes to the checks."""
+        edits = [settled(render.images[0], image, render.stays) for image in drawn.images]
+        if render.stays is None:
+            kept = [(edit.source, edit.image) for edit in edits if edit.source is not None]
+            self._took(Work(edits=[Edit(source, image, self._finds()) for source, image in kept]))
+        else:  # what the model made of the subject is not seen: the finished picture is compared
+            self._took(Work(laid_over=True))
         notices = dict.fromkeys(edit.sentence for edit in edits if edit.sentence)
         return Images(tuple(edit.image for edit in edits), (*drawn.notices, *notices))
 
@@ -375,7 +383,8 @@ class JobStudio:
         if row is None:
             return Look(image, replace(draft, source=None), None, edits)
         photo = self.open(row[0])
-        if self._params.get("light") == "relit" and not self.job.draft:
+        compared = self._params.get("light") == "relit" or self._works[0].laid_over
+        if compared and not self.job.draft:
             edits = (*edits, Edit(resample(photo, row[1].frame), image, self._finds()))
         return Look(image, replace(draft, source=row[1]), photo, edits)
 

@@ -467,7 +467,8 @@ class Render:
     """One call of a model. `seeds` has one entry per picture wanted; `size` is (width, height).
 
     `control` is a map of `control_kind` that the picture follows; `adapters` are worn for this call alone. An edit that
-    is composed `anew` keeps nothing in its place, so nothing is put back there.
+    is composed `anew` keeps nothing in its place, so nothing is put back there. `stays` is what of the first image an
+    edit should leave where it is, as the tool lays just that over it again.
     """
 
     verb: Verb
@@ -485,6 +486,7 @@ class Render:
     backdrop: Backdrop | None = None
     adapters: tuple[Adapter, ...] = ()
     anew: bool = False
+    stays: Alpha | None = None
 
 
 @dataclass(frozen=True)

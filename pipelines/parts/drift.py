@@ -117,17 +117,28 @@ def paste(edited: Image, colour: Image, alpha: Alpha) -> Image:
     return mixed
 
 
-def settled(source: Image, edited: Image) -> Settled:
-    """`edited` with its drift undone. Pictures of another shape were composed anew, and stay as they are."""
+def settled(source: Image, edited: Image, alpha: Alpha | None = None) -> Settled:
+    """`edited` with its drift undone. Pictures of another shape were composed anew, and stay as they are.
+
+    `alpha` as in `measure`, of the source's size.
+    """
     (tall, wide), (height, width) = source.shape[:2], edited.shape[:2]
     if abs(wide * height / (tall * width) - 1) > SAME_SHAPE:
         return Settled(edited)
     if source.shape != edited.shape:
         source = np.asarray(cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    drift = measure(source, edited)
+    if alpha is not None and alpha.shape != (height, width):
+        alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    drift = measure(source, edited, alpha)
     if drift is None or not drift.seen:
         return Settled(edited, source)
     return Settled(undo(edited, drift, source), source, told(drift))
+
+
+def lies(source: Image, edited: Image, alpha: Alpha) -> bool:
+    """Whether `edited` shows the subject where `source` has it: False too where that cannot be told."""
+    drift = measure(source, edited, alpha) if source.shape == edited.shape else None
+    return drift is not None and not drift.seen
 
 
 def told(drift: Drift) -> str:

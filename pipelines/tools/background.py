@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,7 +12,7 @@ from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cu
 from pipelines.parts.light import key_side, outline_colour, white_point
 from pipelines.parts.pages import Brand, Label, sheet
 from pipelines.parts.source import findings, mended
-from pipelines.tools import fields
+from pipelines.tools import around, fields
 from pipelines.types import (
     MAX_SIDE,
     Backdrop,
@@ -88,6 +89,7 @@ class Background(Subject):
     contact_sheet: bool = flag(
         "Contact sheet of four", "Four scenes to choose from on one page, and each as a picture.", more=False
     )
+    around: bool = around.field()
     mend: bool = flag(
         "Mend the photo", "Lifts a photo that is too dark and sharpens one that is soft, where the check found it so. "
         "Your pixels change then.",
@@ -110,8 +112,7 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     if params.preset == "my-backdrop" and params.backdrop is None and not params.prompt:
         raise BadInput("Choose a picture for 'My backdrop', or another scene.", param="backdrop")
     if params.photo is None:
-        scenes, titles = _scenes(params, studio, emit, _scene_size(params, studio), Backdrop(subject="any"))
-        return _sheeted(Draft(images=scenes.images, notices=scenes.notices), params, studio, titles)
+        return _bare(params, studio, emit)
 
     photo = studio.open(params.photo)
     cutout = studio.cutout(params, emit)
@@ -127,46 +128,77 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     mends = params.mend and any(each.mended for each in found)
     stood = mended(placed, photo, found) if mends else placed
 
-    scenes, titles = _scenes(params, studio, emit, size, _asked(stood, photo, key, person=bool(faces), stands=stands))
+    asked = _asked(stood, photo, key, person=bool(faces), stands=stands)
+    laid = Laid(stood, key, Shadow() if stands else None, params.light == "relit")
+    lots, titles = _lots(params, studio)
     images: list[Image] = []
     extras: list[Extra] = []
-    shadow, relit = Shadow() if stands else None, params.light == "relit"
-    for n, plate in enumerate(scenes.images):
-        lot = studio.seed + n
-        images.append(compose(stood, plate, seed=lot, key=key, shadow=shadow, relit=relit))
-        if params.layers and not studio.draft:
-            extras += layered(
-                images[-1], stood, plate, seed=lot, key=key, shadow=shadow, relit=relit, name=f"layers-{n + 1}"
-            )
-        emit("Composing", n + 1, len(scenes.images), images[-1])
+    told: list[str] = []
+    for form, count in lots:
+        around_it = _around(form, studio, emit, photo, stood, count)
+        scenes = _scene(form, studio, emit, size, asked, count) if None in around_it else Images(())
+        told += [*scenes.notices, *_told(form, studio, around_it)]
+        for n, made in enumerate(around_it):
+            lot, name = studio.seed + len(images), f"layers-{len(images) + 1}"
+            images.append(made.image if made else laid.on(scenes.images[n], lot))
+            if params.layers and not studio.draft:
+                extras += (
+                    around.layers(made, stood, relit=laid.relit, name=name) if made
+                    else laid.layers(images[-1], scenes.images[n], lot, name)
+                )  # fmt: skip
+            emit("Composing", len(images), len(titles), images[-1])
     said = (each.mended if mends and each.mended else each.sentence for each in found)
     draft = Draft(
         images=tuple(images),
         source=placed,
         alphas=(placed.alpha,),
-        notices=(*cutout.notices, *frame.notices, *said, *scenes.notices),
+        notices=(*cutout.notices, *frame.notices, *said, *dict.fromkeys(told)),
         exact=params.light == "exact" and not mends,
         extras=tuple(extras),
     )
     return _sheeted(draft, params, studio, titles)
 
 
-def _scenes(
-    params: Background, studio: Studio, emit: Emit, size: Size, asked: Backdrop
-) -> tuple[Images, tuple[str, ...]]:  # fmt: skip
-    """The plates, and a title for each: one scene in its variations, or four scenes for the contact sheet."""
-    if studio.draft or not params.contact_sheet:
-        drawn = _scene(params, studio, emit, size, asked, 1 if studio.draft else params.variations)
-        return drawn, tuple(str(n + 1) for n in range(len(drawn.images)))
-    if params.prompt or params.backdrop:  # what was asked for is not swapped for another place
-        return _scene(params, studio, emit, size, asked, FOUR), tuple(str(n + 1) for n in range(FOUR))
-    images, notices = [], []
-    names = next_scenes(params.preset)
-    for name in names:
-        drawn = _scene(params.model_copy(update={"preset": name}), studio, emit, size, asked, 1)
-        images += drawn.images
-        notices += drawn.notices
-    return Images(tuple(images), tuple(dict.fromkeys(notices))), tuple(SCENES[name].title for name in names)
+@dataclass(frozen=True)
+class Laid:
+    """The subject in its place, and how it is laid on a scene."""
+
+    placed: Placed
+    key: Side
+    shadow: Shadow | None
+    relit: bool
+
+    def on(self, plate: Image, seed: int) -> Image:
+        """The finished picture."""
+        return compose(self.placed, plate, seed=seed, key=self.key, shadow=self.shadow, relit=self.relit)
+
+    def layers(self, image: Image, plate: Image, seed: int, name: str) -> tuple[Extra, ...]:
+        """That picture taken apart."""
+        return layered(
+            image, self.placed, plate, seed=seed, key=self.key, shadow=self.shadow, relit=self.relit, name=name
+        )
+
+
+def _bare(params: Background, studio: Studio, emit: Emit) -> Draft:
+    """The scenes alone."""
+    lots, titles = _lots(params, studio)
+    size = _scene_size(params, studio)
+    drawn = [_scene(form, studio, emit, size, Backdrop(subject="any"), count) for form, count in lots]
+    images = tuple(image for each in drawn for image in each.images)
+    notices = dict.fromkeys(notice for each in drawn for notice in each.notices)
+    return _sheeted(Draft(images=images, notices=tuple(notices)), params, studio, titles)
+
+
+def _lots(params: Background, studio: Studio) -> tuple[list[tuple[Background, int]], tuple[str, ...]]:
+    """Forms with how many scenes are drawn by each, one or four for the contact sheet; and a title for each scene."""
+    sheeted = params.contact_sheet and not studio.draft
+    if sheeted and not (params.prompt or params.backdrop):
+        names = next_scenes(params.preset)
+        forms = [(params.model_copy(update={"preset": name}), 1) for name in names]
+        return forms, tuple(SCENES[name].title for name in names)
+    # What was asked for is not swapped for another place.
+    count = FOUR if sheeted else 1 if studio.draft else params.variations
+    return [(params, count)], tuple(str(n + 1) for n in range(count))
 
 
 def next_scenes(preset: str) -> tuple[str, ...]:
@@ -188,6 +220,23 @@ def _scene(params: Background, studio: Studio, emit: Emit, size: Size, asked: Ba
     seeds = tuple(studio.seed + n for n in range(count))
     words = params.prompt or ("" if params.backdrop else scene.words)
     return studio.draw(Render(verb="backdrop", prompt=words, size=size, seeds=seeds, backdrop=backdrop), emit)
+
+
+def _around(
+    params: Background, studio: Studio, emit: Emit, photo: Image, placed: Placed, count: int
+) -> tuple[around.Around | None, ...]:  # fmt: skip
+    """What an edit model draws around the subject; None for each scene that is to be set behind it."""
+    if not params.around or params.backdrop or studio.draft:
+        return (None,) * count
+    words = params.prompt or SCENES[params.preset].words
+    seeds = tuple(studio.seed + n for n in range(count))
+    return around.drawn(studio, emit, photo, placed, words, seeds, relit=params.light == "relit")
+
+
+def _told(params: Background, studio: Studio, drawn: Sequence[around.Around | None]) -> tuple[str, ...]:
+    if not params.around or studio.draft:
+        return ()
+    return (around.OWN,) if params.backdrop else around.notices(drawn)
 
 
 def _sheeted(draft: Draft, params: Background, studio: Studio, titles: tuple[str, ...]) -> Draft:
@@ -251,6 +300,6 @@ TOOL = Tool(
         "Checks the source, and mends light and softness",
     ),
     limits=("Invented scenes need a GPU model; here they are chosen from built-in ones",),
-    with_model=(("Invented scenes", "image"),),
+    with_model=(("Invented scenes", "image"), ("Scenes drawn around the subject", "edit")),
     examples=("astronaut", "hopper", "coffee"),
 )
