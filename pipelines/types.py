@@ -568,6 +568,7 @@ class ModelSpec:
     `files` maps a path below `assets/models` to its sha256 for models that ship with the project; `repo` and
     `revision` name a hub repository or a local folder otherwise. `dtype` "auto" is the best of the device. `options`
     are words that only the family reads, such as an adapter's repository. `beside`: bytes that stay in main memory.
+    `fetched`: bytes that come from the hub, where they are not those two together.
     """
 
     id: str
@@ -584,6 +585,7 @@ class ModelSpec:
     bytes: int = 0
     min_vram: int = 0
     beside: int = 0
+    fetched: int = 0
 
 
 class Model(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
@@ -23,6 +24,9 @@ _OTHERS = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, 
 _HEADER_LIMIT = 100 * 2**20  # as the format says
 _READERS = ("scheduler", "tokenizer", "processor")
 _LOADED = {"float32": 4, "float16": 2, "bfloat16": 2}
+# What stays as it is where linear layers are read in 8 bits.
+_UNQUANTIZED = re.compile(r"embed|lm_head|shared")
+_ROW = 5  # bytes beside each row of an 8-bit weight: a float32 scale and an int8 zero point
 
 
 def fetch(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = False) -> Path:
@@ -109,15 +113,16 @@ def index(folder: Path) -> dict[str, object]:
     return {key: value for key, value in json.loads(path.read_text()).items() if value != [None, None]}
 
 
-def size(files: Iterable[Path], dtype: str) -> int:
+def size(files: Iterable[Path], dtype: str, *, int8: bool = False) -> int:
     """Bytes that the tensors of these safetensors files take once loaded as `dtype`; reads their headers only.
 
-    Raises `ModelUnavailable` for a file that is none.
+    `int8`: the weights of linear layers are quantized to 8 bits, with a scale for each row. Raises `ModelUnavailable`
+    for a file that is none.
     """
     total = 0
     for file in files:
         try:
-            total += _size(_header(file), _LOADED[dtype])
+            total += _size(_header(file), _LOADED[dtype], int8=int8)
         except (OSError, ValueError, struct.error) as error:
             raise ModelUnavailable(f"The file {file.name} of {file.parent.name} is damaged: delete it.") from error
     return total
@@ -150,6 +155,13 @@ def _header(file: Path) -> dict[str, dict[str, Any]]:
     return header
 
 
-def _size(header: dict[str, dict[str, Any]], loaded: int) -> int:
-    rows = ((tensor["dtype"], math.prod(tensor["shape"])) for tensor in header.values())
-    return sum(count * (loaded if kind in _FLOATS else _OTHERS[kind]) for kind, count in rows)
+def _size(header: dict[str, dict[str, Any]], loaded: int, *, int8: bool) -> int:
+    return sum(
+        shape[0] * (shape[1] + _ROW) if int8 and kind in _FLOATS and _is_linear(name, shape)
+        else math.prod(shape) * (loaded if kind in _FLOATS else _OTHERS[kind])
+        for name, kind, shape in ((name, tensor["dtype"], tensor["shape"]) for name, tensor in header.items())
+    )  # fmt: skip
+
+
+def _is_linear(name: str, shape: Sequence[int]) -> bool:
+    return len(shape) == 2 and name.endswith(".weight") and not _UNQUANTIZED.search(name)

@@ -83,12 +83,12 @@ def choose(
         short = not wanted and machine.device != "cpu"
         return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), fallen=short), machine.device
     if reachable is not None and not all(is_here(row) for row in models(rows[0])) and reachable():
-        return replace(
-            rows[0], reason=f"{reason} {_size(rows[0])} come from the hub with the first job."
-        ), machine.device
+        comes = f"{reason} {_size(rows[0])} come from the hub with the first job.{_advice(rows[0].id, machine)}"
+        return replace(rows[0], reason=comes), machine.device
     for row in rows:
         if all(is_here(model) for model in models(row)):
-            return replace(row, reason=f"{reason} Its weights are on this machine."), machine.device
+            here = f"{reason} Its weights are on this machine.{_advice(row.id, machine)}"
+            return replace(row, reason=here), machine.device
     return replace(EMBEDDED, reason=_unreachable(rows[0]), fallen=True), machine.device
 
 
@@ -173,11 +173,25 @@ def _fitted(profile: Profile, machine: Machine) -> Profile:
     return replace(profile, specs={verb: _light(spec(row), machine).id for verb, row in profile.specs.items()})
 
 
-def _light(row: ModelSpec, machine: Machine) -> ModelSpec:
+def _light(row: ModelSpec, machine: Machine, absent: Callable[[ModelSpec], str] | None = None) -> ModelSpec:
+    """`row`, or the first of its lighter twins that fits and whose package is installed."""
     lighter = dict(row.options).get("lighter")
-    if lighter is None or machine.device == "cpu" or row.min_vram <= machine.room:
+    fits = row.min_vram <= machine.room and not (absent or _absent)(row)
+    if lighter is None or machine.device == "cpu" or fits:
         return row
-    return _light(spec(lighter), machine)
+    return _light(spec(lighter), machine, absent)
+
+
+def _advice(profile_id: str, machine: Machine) -> str:
+    """Which package would keep more of this profile on the device; empty where none would."""
+    base = next(row for row in PROFILES if row.id == profile_id)
+    better = (_light(spec(row), machine, lambda _: "") for row in base.specs.values())
+    lacking = dict.fromkeys(_absent(row) for row in better if dict(row.options).get("text_encoder") == "int8")
+    return "".join(
+        f" With the package {name} (pip install {name}) its text encoder would stay on the GPU, in 8 bits."
+        for name in lacking
+        if name
+    )
 
 
 def _offer(profile: Profile) -> Offer:
@@ -189,7 +203,7 @@ def _offer(profile: Profile) -> Offer:
 
 def _download(row: ModelSpec) -> int:
     """What stays in main memory is fetched no less."""
-    return row.bytes + row.beside if row.repo else 0
+    return row.fetched or row.bytes + row.beside if row.repo else 0
 
 
 def _needs(profile: Profile) -> int:
@@ -201,9 +215,14 @@ def _commercial(profile: Profile) -> bool:
 
 
 def _missing(profile: Profile) -> str:
-    packages = [dict(row.options).get("package", "") for row in models(profile)]
-    absent = [name for name in packages if name and importlib.util.find_spec(name) is None]
-    return f"Profile '{profile.id}' needs the package {absent[0]}: pip install {absent[0]}." if absent else ""
+    absent = next(filter(None, map(_absent, models(profile))), "")
+    return f"Profile '{profile.id}' needs the package {absent}: pip install {absent}." if absent else ""
+
+
+def _absent(row: ModelSpec) -> str:
+    """The package that this model needs and that is not installed."""
+    name = dict(row.options).get("package", "")
+    return name if name and importlib.util.find_spec(name) is None else ""
 
 
 def _size(profile: Profile) -> str:

@@ -2,7 +2,8 @@
 
 Options of a row that are read here: `variant` of the files, `scheduler` and `scheduler_config`, `adapter` (a LoRA fused
 in), `decoder` (an AutoencoderTiny in place of the VAE), `preview` (one beside it), `controlnet`, `text_encoder` =
-`streamed` (it stays in main memory and goes through the device layer by layer), `package` (what must be installed),
+`streamed` (it stays in main memory and goes through the device layer by layer) or `int8` (its linear layers are
+quantized as they are read; needs the package torchao), `package` (what must be installed),
 `files` (the whole of a model that is no pipeline), `compile` (a backend of `torch.compile`).
 A part is a repository or folder, or one file of it as `repo::file`.
 """
@@ -64,11 +65,13 @@ class Checkpoints:
 
     def size_of(self, spec: ModelSpec) -> int:
         """Bytes of the weights as they will lie on the device, by their headers; brings what is not on this machine."""
-        streamed = _streams(spec)
+        reads = _encodes(spec)
         rows = find(spec).weights.items()
         # A fused adapter takes no room of its own.
-        files = [files for name, files in rows if name != "adapter" and not (streamed and name == "text_encoder")]
-        return sum(checkpoint.size(part, spec.dtype) for part in files)
+        return sum(
+            checkpoint.size(files, spec.dtype, int8=reads == "int8" and name == "text_encoder")
+            for name, files in rows if name != "adapter" and not (reads == "streamed" and name == "text_encoder")
+        )  # fmt: skip
 
     def load(self, spec: ModelSpec, device: str) -> Painter:
         """The checkpoint on `device` in its final state. Raises `ModelUnavailable` or `OutOfMemory`."""
@@ -98,8 +101,10 @@ class Checkpoints:
         parts = {name: value for name, value in self._without.items() if name in wanted}
         if "decoder" in found.parts:
             parts["vae"] = _tiny(found.parts["decoder"], common)
-        if _streams(spec):
+        if _encodes(spec) == "streamed":
             parts["text_encoder"] = _streamed(found.folder, spec, device)
+        elif _encodes(spec) == "int8":
+            parts["text_encoder"] = _in_8_bits(found.folder, spec, device)
         pipe = getattr(diffusers, kind).from_pretrained(
             found.folder, variant=options.get("variant"), use_safetensors=True, **common, **parts
         )
@@ -217,26 +222,41 @@ def _check_package(spec: ModelSpec) -> None:
         importlib.import_module(package)  # it registers how its weights are read
 
 
-def _streams(spec: ModelSpec) -> bool:
-    return dict(spec.options).get("text_encoder") == "streamed"
+def _encodes(spec: ModelSpec) -> str:
+    """How the text encoder is kept; empty: as the rest."""
+    return dict(spec.options).get("text_encoder", "")
 
 
 def _streamed(folder: Path, spec: ModelSpec, device: str) -> Any:
     """The text encoder in main memory; each layer visits the device when it is its turn."""
     import torch
-    import transformers
     from diffusers.hooks.group_offloading import apply_group_offloading
 
-    named = checkpoint.index(folder)["text_encoder"]
-    assert isinstance(named, list)
-    encoder = getattr(transformers, named[1]).from_pretrained(
-        folder / "text_encoder", dtype=getattr(torch, spec.dtype), use_safetensors=True
-    )
+    encoder = _encoder(folder, spec)
     apply_group_offloading(
         encoder.eval(), torch.device(device), torch.device("cpu"), offload_type="leaf_level",
         use_stream=device.startswith("cuda"),
     )  # fmt: skip
     return encoder
+
+
+def _in_8_bits(folder: Path, spec: ModelSpec, device: str) -> Any:
+    """The text encoder on the device, each weight of a linear layer quantized as it arrives there."""
+    from torchao.quantization import Int8WeightOnlyConfig  # pyright: ignore[reportMissingImports]
+    from transformers import TorchAoConfig
+
+    return _encoder(folder, spec, device_map=device, quantization_config=TorchAoConfig(Int8WeightOnlyConfig())).eval()
+
+
+def _encoder(folder: Path, spec: ModelSpec, **more: Any) -> Any:
+    import torch
+    import transformers
+
+    named = checkpoint.index(folder)["text_encoder"]
+    assert isinstance(named, list)
+    return getattr(transformers, named[1]).from_pretrained(
+        folder / "text_encoder", dtype=getattr(torch, spec.dtype), use_safetensors=True, **more
+    )
 
 
 def _fuse(pipe: Any, adapter: Path) -> None:

@@ -25,6 +25,8 @@ _LEAST_SIDE, _MOST_RATIO = 64, 8
 
 _DEFAULTS = (("num_inference_steps", 4), ("guidance_scale", 1.0), ("strength", 0.8), ("side", 1024), ("side_min", 512))
 _TRANSFORMER, _TEXT, _VAE = 2 * 3_876_000_000, 2 * 4_022_468_096, 2 * 84_046_115
+# 3.6 billion weights of linear layers in a byte each, the scales of their rows, and the embeddings in bfloat16.
+_TEXT_INT8 = 3_633_315_840 + 5 * 1_105_920 + 2 * 389_152_256
 
 KLEIN = ModelSpec(
     id="klein",
@@ -34,12 +36,17 @@ KLEIN = ModelSpec(
     repo="black-forest-labs/FLUX.2-klein-4B",
     revision=PINS["black-forest-labs/FLUX.2-klein-4B"],
     defaults=_DEFAULTS,
-    options=(("lighter", "klein-streamed"),),
+    options=(("lighter", "klein-int8"),),
     dtype="auto",
     bytes=_TRANSFORMER + _TEXT + _VAE,
     min_vram=22 * GB,
 )
-# The text encoder weighs more than what draws, and is needed for a moment only.
+# The text encoder weighs more than what draws, and is needed for a moment only: in 8 bits, or in main memory.
+KLEIN_INT8 = replace(
+    KLEIN, id="klein-int8",
+    options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "klein-streamed")),
+    bytes=_TRANSFORMER + _TEXT_INT8 + _VAE, min_vram=18 * GB, fetched=KLEIN.bytes,
+)  # fmt: skip
 KLEIN_STREAMED = replace(
     KLEIN, id="klein-streamed", options=(("text_encoder", "streamed"),), bytes=_TRANSFORMER + _VAE, min_vram=14 * GB,
     beside=_TEXT,
@@ -138,4 +145,4 @@ class Flux2(Checkpoints):
         super().__init__(specs, Flux2Painter, ("Flux2KleinPipeline",))
 
 
-FLUX2 = Flux2((KLEIN, KLEIN_STREAMED, KLEIN_4BIT))
+FLUX2 = Flux2((KLEIN, KLEIN_INT8, KLEIN_STREAMED, KLEIN_4BIT))

@@ -19,6 +19,7 @@ VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint", "control")
 _CLASSES: Mapping[Verb, str] = {"text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNet"}
 
 _TRANSFORMER, _TEXT, _VAE, _UNION = 2 * 6_154_908_736, 2 * 4_022_468_096, 2 * 83_819_683, 3_100_000_000
+_TEXT_INT8 = 3_633_315_840 + 5 * 1_105_920 + 2 * 389_152_256  # the same encoder as klein's
 
 Z_IMAGE = ModelSpec(
     id="z-image-turbo",
@@ -41,16 +42,25 @@ Z_IMAGE = ModelSpec(
             "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union::Z-Image-Turbo-Fun-Controlnet-Union.safetensors",
         ),
         ("preview", "madebyollin/taef1"),
-        ("lighter", "z-image-turbo-streamed"),
+        ("lighter", "z-image-turbo-int8"),
     ),
     dtype="auto",
     bytes=_TRANSFORMER + _TEXT + _VAE + _UNION,
     min_vram=30 * GB,
 )
+_WHOLE = tuple(row for row in Z_IMAGE.options if row[0] != "lighter")
+Z_IMAGE_INT8 = replace(
+    Z_IMAGE,
+    id="z-image-turbo-int8",
+    options=(*_WHOLE, ("text_encoder", "int8"), ("package", "torchao"), ("lighter", "z-image-turbo-streamed")),
+    bytes=_TRANSFORMER + _TEXT_INT8 + _VAE + _UNION,
+    min_vram=25 * GB,
+    fetched=Z_IMAGE.bytes,
+)
 Z_IMAGE_STREAMED = replace(
     Z_IMAGE,
     id="z-image-turbo-streamed",
-    options=(*(row for row in Z_IMAGE.options if row[0] != "lighter"), ("text_encoder", "streamed")),
+    options=(*_WHOLE, ("text_encoder", "streamed")),
     bytes=_TRANSFORMER + _VAE + _UNION,
     min_vram=20 * GB,
     beside=_TEXT,
@@ -125,4 +135,4 @@ class ZImage(Checkpoints):
         super().__init__(specs, ZImagePainter, ("ZImagePipeline",), net=_union)
 
 
-Z_IMAGE_FAMILY = ZImage((Z_IMAGE, Z_IMAGE_STREAMED))
+Z_IMAGE_FAMILY = ZImage((Z_IMAGE, Z_IMAGE_INT8, Z_IMAGE_STREAMED))
