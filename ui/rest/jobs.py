@@ -76,10 +76,14 @@ def _progress(row: Row) -> float:
 
 
 def answer(row: Row, placed: Placed, *, status: int = 200) -> JSONResponse:
-    """The job object. A job that failed has its error's status, so that its object is an error envelope as well."""
+    """The job object. A job that failed has its error's status, so that its object is an error envelope as well.
+
+    Whoever does not wait is told 202 at once, also of a job that has failed by then.
+    """
     body = job_object(row)
     if row.error:
-        status, body["error"] = STATUS_OF_CODE[row.error["code"]], marked(restore(row.error))
+        body["error"] = marked(restore(row.error))
+        status = STATUS_OF_CODE[row.error["code"]] if status == 200 else status
     return JSONResponse(body, status, placed.headers)
 
 
