@@ -433,7 +433,8 @@ class Backdrop:
     `blur` is the disc's diameter as a share of the height, 0: the scene's own. `horizon` (eye line) and `floor`
     (contact line) are shares of the height from the top. `key` is the side the light comes from. `mired` is the
     photo's white point; the scene is held within 30 mired of it. `avoid` is the typical colour of the subject's
-    outline, which the backdrop differs from.
+    outline, which the backdrop differs from. `pitch` is how far the photo's camera looked down, in degrees, where that
+    was read: a surface seen from above is drawn from there.
     """
 
     scene: str = ""
@@ -445,6 +446,7 @@ class Backdrop:
     key: Side = "none"
     mired: float | None = None
     seen_from: Literal["front", "three-quarter", "above"] = "front"
+    pitch: float | None = None
     subject: Literal["person", "product", "any"] = "any"
     centre: float = 0.5
     avoid: Colour | None = None

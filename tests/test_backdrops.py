@@ -166,6 +166,15 @@ def test_above_has_no_horizon_and_front_has_one(model):
     assert edges[0] > edges[1] > 0
 
 
+def test_planks_converge_under_what_is_seen_at_a_slant_and_not_in_a_flat_lay():
+    slant, flat = (
+        backdrops.surfaces.table(replace(PRODUCT, seen_from="above", pitch=pitch), (64, 256)).across[:, 0]
+        for pitch in (57.0, 85.0)
+    )
+    assert slant[0] / slant[-1] > 1.35
+    assert 1 < flat[0] / flat[-1] < 1.1
+
+
 def test_surface_is_sharp_at_the_contact_line_and_soft_far_away(model):
     image = one(model, "linen", replace(PRODUCT, seen_from="three-quarter"), (512, 512)).astype(np.float32).mean(axis=2)
     detail = np.abs(image - cv2.blur(image, (5, 5))).mean(axis=1)
@@ -267,7 +276,8 @@ def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model
 def test_white_point_is_held_within_30_mired(wanted):
     for row in SCENES:
         assert abs(light.held_mired(row.mired, wanted) - wanted) <= 30
-    assert light.held_mired(150.0, 160.0) == 150.0
+    assert light.held_mired(150.0, 160.0) == 160.0
+    assert light.held_mired(150.0, 177.0) == 150.0 + light.FOLLOW_MIRED
     assert light.held_mired(150.0, None) == 150.0
 
 

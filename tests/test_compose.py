@@ -6,7 +6,7 @@ import pytest
 from pipelines.parts.compose import Shadow, compose, shade
 from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import photo_frame, place
-from pipelines.parts.light import grain, lightness, to_linear, to_srgb, white_point
+from pipelines.parts.light import D65_MIRED, grain, lightness, shadow_side, to_linear, to_srgb, white_point
 from pipelines.types import Placed, Subject
 from tests.watching import blob, cut, example, noisy
 
@@ -105,6 +105,22 @@ def test_relit_moves_lightness_by_at_most_four() -> None:
         lightness(image)[core].mean() for image in (placed.colour, compose(placed, black, seed=1, relit=True))
     )
     assert 0.3 < abs(after - before) <= 4.2
+
+
+@pytest.mark.parametrize(("lies", "said"), [((-14, 10), "left"), ((14, 10), "right"), ((0, 0), "none")])
+def test_the_light_comes_from_where_the_photos_own_shadow_does_not_lie(lies: tuple[int, int], said: str) -> None:
+    alpha = blob(400, 500, (250, 200), (100, 80))
+    ground = np.full((400, 500, 3), 180, np.float32) + np.linspace(-20, 20, 500)[None, :, None]
+    ground *= 1 - 0.6 * blob(400, 500, (250 + lies[0], 200 + lies[1]), (100, 80))[..., None]
+    photo = np.where(alpha[..., None] > 0.5, 90, ground).astype(np.uint8)
+    assert shadow_side(photo, alpha) == said
+
+
+def test_what_is_all_flower_tells_less_of_the_light() -> None:
+    flower = np.full((64, 64, 3), (230, 120, 40), np.uint8)
+    beside = flower.copy()
+    beside[:, :8] = (220, 205, 190)
+    assert D65_MIRED < white_point(flower) < white_point(beside)
 
 
 def test_white_point_follows_the_light() -> None:

@@ -157,11 +157,11 @@ def _beside(alpha: Alpha, shadow: Shadow, key: Side, across: float) -> npt.NDArr
     """
     turn = {"left": 1.0, "right": -1.0, "none": 0.35}[key]
     reach = shadow.drop * across
-    line = _moved(alpha, 0.10 * reach * turn, 0.16 * reach, max(0.8, 0.011 * across))
-    near = _moved(alpha, 0.25 * reach * turn, 0.30 * reach, max(1.0, 0.045 * across))
-    layers = [_moved(alpha, t * reach * turn, 0.55 * t * reach, max(1.0, 0.25 * t * reach)) for t in (0.3, 0.65, 1.0)]
+    line = _moved(alpha, 0.04 * reach * turn, 0.09 * reach, max(0.8, 0.010 * across))
+    near = _moved(alpha, 0.18 * reach * turn, 0.26 * reach, max(1.0, 0.040 * across))
+    layers = [_moved(alpha, t * reach * turn, 0.5 * t * reach, max(1.0, 0.25 * t * reach)) for t in (0.3, 0.6, 0.9)]
     cast = np.mean(layers, axis=0)
-    kept = (1 - shadow.contact * line) * (1 - 0.6 * shadow.contact * near) * (1 - 1.6 * shadow.cast * cast)
+    kept = (1 - shadow.contact * line) * (1 - 0.8 * shadow.contact * near) * (1 - 2.2 * shadow.cast * cast)
     return np.asarray(np.clip(1 - kept, 0, 1), np.float32)
 
 

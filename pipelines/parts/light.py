@@ -13,9 +13,13 @@ Linear = npt.NDArray[np.float32]
 # Cheeks of the 468-point mesh, the subject's right one first (it lies on the left of the picture).
 _CHEEKS = ((50, 101, 205), (280, 330, 425))
 KEY_RATIO = 1.15
+# Beside an outline, in shares of the subject's width: where its shadow lies, and where it has ended.
+_RINGS = ((0.01, 0.07), (0.14, 0.3))
+_SHADED = 0.8  # of its light the ground keeps in a shadow, at most
 D65_MIRED = 153.8
 # A scene lit by candles or by open shade is still a scene; beyond this the estimate is of objects, not of light.
 _MIRED_RANGE = (114.0, 200.0)
+_GREY = 0.02  # of a photo's pixels: as much of it bright and nearly grey tells the light
 
 _codes = np.arange(256, dtype=np.float64) / 255
 _TO_LINEAR = np.where(_codes <= 0.04045, _codes / 12.92, ((_codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
@@ -44,7 +48,8 @@ def white_point(image: Image) -> float:
     """The light's colour temperature in mired, read from the whole photo.
 
     Shades of grey (Finlayson and Trezzi 2004, Minkowski norm 6) for the illuminant, McCamy 1992 for its temperature;
-    half way to D65, since skin and walls pull the estimate.
+    half way to D65, since skin and walls pull the estimate, and a quarter where next to nothing is bright and grey: a
+    photo that is all flower tells the flower's colour, not the light's.
     """
     small = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA)
     light = to_linear(np.asarray(small, np.uint8)).reshape(-1, 3).astype(np.float64)
@@ -61,7 +66,9 @@ def white_point(image: Image) -> float:
     n = (cx - 0.3320) / (0.1858 - cy)
     kelvin = 449 * n**3 + 3525 * n**2 + 6823.3 * n + 5520.33
     mired = 1e6 / float(np.clip(kelvin, 1e6 / _MIRED_RANGE[1], 1e6 / _MIRED_RANGE[0]))
-    return 0.5 * (mired + D65_MIRED)
+    lab = cv2.cvtColor(np.asarray(small, np.float32) / 255, cv2.COLOR_RGB2LAB)
+    grey = float(((lab[..., 0] > 60) & (np.hypot(lab[..., 1], lab[..., 2]) < 22)).mean())
+    return D65_MIRED + 0.5 * float(np.clip(grey / _GREY, 0.5, 1)) * (mired - D65_MIRED)
 
 
 def key_side(image: Image, face: Face) -> Side:
@@ -70,6 +77,34 @@ def key_side(image: Image, face: Face) -> Side:
     if max(left, right) < KEY_RATIO * min(left, right):
         return "none"
     return "left" if left > right else "right"
+
+
+def shadow_side(image: Image, alpha: Alpha) -> Side:
+    """Which side of the subject its own shadow lies on in the photo; "none" where neither is darker.
+
+    The ground beside the outline's lower half is compared with the ground farther out, where the shadow has ended.
+    """
+    step = 256 / max(alpha.shape)
+    size = (max(round(alpha.shape[1] * step), 1), max(round(alpha.shape[0] * step), 1))
+    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+    light = to_linear(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)).mean(axis=2)
+    rows, columns = (np.flatnonzero((small > 0.5).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return "none"
+    across = len(columns)
+    away = cv2.distanceTransform((small < 0.05).astype(np.uint8), cv2.DIST_L2, 5) / max(across, 1)
+    y, x = np.indices(small.shape)
+    low = y > (rows[0] + rows[-1]) / 2
+    kept = []
+    for side in (x < (columns[0] + columns[-1]) / 2, x > (columns[0] + columns[-1]) / 2):
+        near, far = (low & side & (away > a) & (away < b) for a, b in _RINGS)
+        if min(near.sum(), far.sum()) < 12:
+            return "none"
+        kept.append(float(np.median(light[near])) / max(float(np.median(light[far])), 1e-3))
+    left, right = kept
+    if min(left, right) > _SHADED or min(left, right) > _SHADED * max(left, right):
+        return "none"
+    return "left" if left < right else "right"
 
 
 def _cheek(image: Image, face: Face, points: tuple[int, ...]) -> float:

@@ -30,6 +30,12 @@ def view_of(alpha: Alpha) -> View:
     return "above" if depth >= ABOVE else "front" if depth < FRONT else "three-quarter"
 
 
+def pitch_of(alpha: Alpha) -> float | None:
+    """How far the camera looked down on the subject, in degrees; None where the outline does not tell."""
+    depth = depth_of(alpha)
+    return None if depth is None or depth < _LEAST else float(np.degrees(np.arcsin(depth)))
+
+
 def depth_of(alpha: Alpha) -> float | None:
     """The lower outline's depth over its half width, 0 to 1; None where it is no half ellipse."""
     left, top, right, bottom = bounds(alpha)

@@ -14,10 +14,10 @@ from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.compose import Shadow, compose
 from pipelines.parts.exports import animation, layered
 from pipelines.parts.frame import over, place, size_of
-from pipelines.parts.light import outline_colour, white_point
+from pipelines.parts.light import outline_colour, shadow_side, white_point
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
-from pipelines.parts.view import view_of
+from pipelines.parts.view import pitch_of, view_of
 from pipelines.tools import fields
 from pipelines.types import (
     Backdrop,
@@ -28,6 +28,7 @@ from pipelines.types import (
     Image,
     Placed,
     Render,
+    Side,
     Studio,
     Subject,
     Tool,
@@ -61,7 +62,7 @@ SPIN_FPS = 4.0
 # The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
 _SQUASH = {"front": 0.14, "three-quarter": 0.45, "above": 1.0}
 _TILT = {"front": 0.35, "three-quarter": 0.28, "above": 0.06}
-_DROP = {"front": 0.0, "three-quarter": 0.0, "above": 0.11}
+_DROP = {"front": 0.0, "three-quarter": 0.0, "above": 0.15}
 FROM_ABOVE = (
     "Your photo looks down on the product, and this scene does not: a surface such as Oak, Marble or Linen, which can "
     "be seen from above, suits it better."
@@ -107,9 +108,9 @@ class Product(Subject):
     shadow: Literal["auto", "none"] = choice(
         "Shadow", "Contact and cast shadow.", "auto", labels={"auto": "As the look asks", "none": "None"}, more=True
     )
-    key: Literal["left", "right"] = choice(
-        "Light from", "The side the light comes from in your photo.", "left", labels={"left": "Left", "right": "Right"},
-        more=True,
+    key: Literal["auto", "left", "right"] = choice(
+        "Light from", "The side the light comes from in your photo.", "auto",
+        labels={"auto": "As the photo's shadow says", "left": "Left", "right": "Right"}, more=True,
     )  # fmt: skip
     backdrop: str | None = fields.my_backdrop()
     blur: float = fields.blur()
@@ -138,7 +139,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     emit("Cutting out", 2, 2, lambda: over(first.cutout.colour, first.cutout.alpha))
 
     rule = RULES[params.preset]
-    params, unlike = _seen(params, rule, first.cutout)
+    params, unlike = _seen(_lit(params, first), rule, first.cutout)
     size = size_of(
         RATIOS[rule.ratio if params.ratio == "auto" else params.ratio],
         512 if studio.draft else params.size or rule.size,
@@ -184,6 +185,14 @@ def _seen(params: Product, rule: Rule, cutout: Cutout) -> tuple[Product, tuple[s
     level = view == "above" and not (own and rule.scene != "podium")
     params = params.model_copy(update={"seen_from": "three-quarter" if level else view})
     return params, (FROM_ABOVE,) if level else ()
+
+
+def _lit(params: Product, first: Taken) -> Product:
+    """With the side of the light read from the product's own shadow where it is not said; else from the left."""
+    if params.key != "auto":
+        return params
+    fallen = shadow_side(first.photo, first.cutout.alpha)
+    return params.model_copy(update={"key": "right" if fallen == "left" else "left"})
 
 
 def _taken(file_id: str, studio: Studio, emit: Emit) -> Taken:
@@ -244,7 +253,7 @@ class Ground:
         if plate is None:
             return _cut(placed)
         image = compose(
-            placed, plate, seed=self.seed + n, key=self.params.key, shadow=self.shadow, relit=relit, clean=self.clean
+            placed, plate, seed=self.seed + n, key=_side(self.params), shadow=self.shadow, relit=relit, clean=self.clean
         )
         return _pure(image, placed) if self.own and self.rule.pure else image
 
@@ -252,7 +261,7 @@ class Ground:
         """Picture `n` taken apart."""
         plate = self.plates[n]
         return () if plate is None else layered(
-            image, placed, plate, seed=self.seed + n, key=self.params.key, shadow=self.shadow,
+            image, placed, plate, seed=self.seed + n, key=_side(self.params), shadow=self.shadow,
             relit=self.params.light == "relit", clean=self.clean, name=f"layers-{n + 1}",
         )  # fmt: skip
 
@@ -287,12 +296,17 @@ def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, photo
         blur=params.blur / 100,
         horizon=max(0.05, floor - 0.45),
         floor=floor,
-        key=params.key,
+        key=_side(params),
         mired=white_point(photo),
         seen_from="three-quarter" if params.seen_from == "auto" else params.seen_from,
+        pitch=pitch_of(placed.alpha),
         subject="product",
         avoid=outline_colour(placed.colour, placed.alpha),
     )
+
+
+def _side(params: Product) -> Side:
+    return "left" if params.key == "auto" else params.key
 
 
 def _pure(image: Image, placed: Placed) -> Image:

@@ -14,6 +14,7 @@ Linear = npt.NDArray[np.floating]
 D65_MIRED = 153.8
 NEAR_MIRED = 30.0
 _SPARE_MIRED = 4.0  # what is measured in a picture differs a little from what its row says
+FOLLOW_MIRED = 22.0  # a scene takes on the photo's light as far as this: on white a colour difference of 8
 # From here to infinity highlights are rolled off to 1, so that a window keeps its shape instead of a clipped edge.
 KNEE = 0.72
 STRIP = 64  # rows developed at once, so that they stay within the processor's cache
@@ -68,11 +69,15 @@ def luminance_of(l_star: float) -> float:
 
 
 def held_mired(own: float, wanted: float | None) -> float:
-    """The white point a scene is drawn at: its own, moved no further than needed to lie within 30 mired."""
+    """The white point a scene is drawn at: the photo's, as far as the scene follows it, and always within 30 mired.
+
+    A cup lit by a bulb stands on marble lit by the same bulb: a cold table under it is what looks pasted.
+    """
     if wanted is None:
         return own
     near = NEAR_MIRED - _SPARE_MIRED
-    return float(np.clip(own, wanted - near, wanted + near))
+    followed = own + np.clip(wanted - own, -FOLLOW_MIRED, FOLLOW_MIRED)
+    return float(np.clip(followed, wanted - near, wanted + near))
 
 
 def gains(own: float, target: float) -> Linear:

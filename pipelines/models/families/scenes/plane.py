@@ -10,7 +10,10 @@ from pipelines.models.families.scenes.noise import Plane
 from pipelines.types import Backdrop, Size
 
 FOCAL = 2.6  # picture heights: about 95 mm on full frame, what products are photographed with
+NEAR_FOCAL = 1.7  # what looks down on a cup and still shows its side stands close: its planks converge
 PITCH = {"front": 13.0, "three-quarter": 33.0, "above": 66.0}
+STEEP = 74.0  # from here the camera hangs over a flat lay
+LOWEST = 46.0  # from above nothing is drawn flatter: the horizon would come in
 WIDE = 0.42  # metres of table that one picture height spans at the contact line
 # How far above the contact line the table ends, as a share of the height; from above it never does.
 DEPTH = {"front": 0.26, "three-quarter": 0.56, "above": 9.0}
@@ -35,18 +38,26 @@ class Table:
     columns: int
 
 
+def oblique(asked: Backdrop) -> bool:
+    """Whether the table is seen from above, and not from straight above."""
+    return asked.seen_from == "above" and asked.pitch is not None and asked.pitch < STEEP
+
+
 def table(asked: Backdrop, size: Size) -> Table:
     """The table for a picture of `size` (width, height), contact line and view as asked."""
     columns, rows = size
-    pitch = np.radians(PITCH[asked.seen_from])
+    down = PITCH[asked.seen_from]
+    if asked.seen_from == "above" and asked.pitch is not None:
+        down = float(np.clip(asked.pitch, LOWEST, 90.0))
+    pitch, focal = np.radians(down), NEAR_FOCAL if oblique(asked) else FOCAL
     contact = asked.floor if asked.floor is not None else 0.8
     contact = float(np.clip(contact, 0.35, 0.98))
     if asked.seen_from == "above":
         contact = min(contact, 0.75)
     edge = round(max(0.0, contact - DEPTH[asked.seen_from]) * rows)
     y = (np.arange(edge, rows, dtype=np.float64) + 0.5) / rows
-    scale, away, facing = _cast(y, pitch)
-    at_scale, at_away, _ = _cast(np.array([contact]), pitch)
+    scale, away, facing = _cast(y, pitch, focal)
+    at_scale, at_away, _ = _cast(np.array([contact]), pitch, focal)
     unit = WIDE / at_scale[0]
     scale, away = scale * unit, (away - at_away[0]) * unit
     x = (np.arange(columns, dtype=np.float64) + 0.5 - columns / 2) / rows
@@ -65,13 +76,13 @@ def table(asked: Backdrop, size: Size) -> Table:
     )
 
 
-def _cast(y: np.ndarray, pitch: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _cast(y: np.ndarray, pitch: float, focal: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Metres per picture height, distance along the plane (camera one metre over it) and cosine at rows `y`."""
     up = 0.5 - y
-    down = FOCAL * np.sin(pitch) - up * np.cos(pitch)
+    down = focal * np.sin(pitch) - up * np.cos(pitch)
     down = np.maximum(down, 1e-3)
-    forward = FOCAL * np.cos(pitch) + up * np.sin(pitch)
-    return 1 / down, forward / down, down / np.hypot(FOCAL, up)
+    forward = focal * np.cos(pitch) + up * np.sin(pitch)
+    return 1 / down, forward / down, down / np.hypot(focal, up)
 
 
 def _filled(column: np.ndarray, shape: tuple[int, int]) -> Plane:

@@ -9,12 +9,14 @@ from pipelines.models.families.scenes.blur import blurred_by_row
 from pipelines.models.families.scenes.light import Linear, linear, luminance
 from pipelines.models.families.scenes.materials import MATERIALS, Stuff
 from pipelines.models.families.scenes.noise import Plane
-from pipelines.models.families.scenes.plane import Table, table
+from pipelines.models.families.scenes.plane import Table, oblique, table
 from pipelines.types import Backdrop, Colour, Size
 
 NEAR_BLUR = 0.25  # in front of the contact line focus is lost so much slower than behind it
 SHARP = 0.03  # a product has a depth: so far before and behind the contact line, in heights, nothing is blurred
 FLAT_BLUR = 0.12  # from above all of the table is nearly as far away
+SLOPE_BLUR = 0.5  # and from a slope it is not
+SLOPE_TURN = -34.0  # degrees: nobody lays a cup square to the planks and looks down on it at a slant
 STRIP = 48  # rows worked on at once, so that a material's many steps stay within the processor's cache
 # How the next variations lie: turn of the material in degrees, and how far it is moved in metres.
 LAYS = ((0.0, 0.0), (90.0, 3.7), (-9.0, 7.9), (81.0, 11.3))
@@ -23,7 +25,7 @@ LAYS = ((0.0, 0.0), (90.0, 3.7), (-9.0, 7.9), (81.0, 11.3))
 def tabletop(material: str, wall: Linear | Colour, asked: Backdrop, size: Size, variant: int, seed: int) -> Linear:
     """A table of `material` before `wall` (a colour, or a picture in linear light of any size), H x W x 3 linear."""
     top = table(asked, size)
-    stuff = _laid(material, top, variant, seed)
+    stuff = _laid(material, top, variant, seed, SLOPE_TURN if oblique(asked) else 0.0)
     behind = _wall(wall, asked, size)
     lit = _lit(stuff, top, asked)
     if isinstance(wall, np.ndarray):
@@ -46,9 +48,9 @@ def _ambience(behind: Linear) -> Linear:
     return np.clip(0.25 + 0.75 * mean, 0.3, 1.15).astype(np.float32)
 
 
-def _laid(material: str, top: Table, variant: int, seed: int) -> Stuff:
+def _laid(material: str, top: Table, variant: int, seed: int, turn: float) -> Stuff:
     degrees, moved = LAYS[variant % len(LAYS)]
-    angle = np.radians(degrees)
+    angle = np.radians(degrees + turn)
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     shift = np.random.default_rng(seed).random(2, np.float32) * 3 + np.float32(moved)
     # Nearly the larger of the two sizes of a pixel: what is finer would shimmer along the table's depth.
@@ -113,7 +115,8 @@ def _focus(top: Table, asked: Backdrop) -> Plane:
     rows = np.arange(top.rows, dtype=np.float32)
     far = np.float32(asked.blur * top.rows)
     if asked.seen_from == "above":
-        return np.abs(rows - top.floor) / np.float32(top.rows) * far * np.float32(FLAT_BLUR)
+        growth = np.float32(SLOPE_BLUR if oblique(asked) else FLAT_BLUR)
+        return np.abs(rows - top.floor) / np.float32(top.rows) * far * growth
     away = np.maximum(np.abs(rows - top.floor) - SHARP * top.rows, 0)
     slope = far / max(top.floor - top.edge - SHARP * top.rows, 1.0)
     return np.minimum(away * slope * np.where(rows < top.floor, 1.0, NEAR_BLUR), far).astype(np.float32)
