@@ -18,19 +18,22 @@ from pipelines.files import Files
 from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
+from pipelines.models.families.flux2 import Flux2
 from pipelines.models.profiles import EMBEDDED
 from pipelines.parts.cutout import core_of
 from pipelines.parts.ingest import Ingest
 from pipelines.parts.safety import flat
 from pipelines.settings import Settings
 from pipelines.stream import drain
-from pipelines.tools import background
-from pipelines.types import Image, Images, ModelSpec, ModelStep, ModelUnavailable, Profile, Render, Result
+from pipelines.tools import background, product
+from pipelines.types import Family, Image, Images, ModelSpec, ModelStep, ModelUnavailable, Profile, Render, Result
+from tests import drawing
 from tests.test_drift import planted, recoloured
+from tests.tiny_flow import tiny_klein
 from tests.watching import example
 
 OWNER = "me"
-TOOLS = (background.TOOL,)
+TOOLS = (background.TOOL, product.TOOL)
 # As the words say it: pixels, direction in degrees, zoom.
 SLIDES: dict[str, tuple[float, float, float]] = {"near": (9, 30, 1.03), "far": (26, 200, 0.93), "gone": (0, 0, 1.6)}
 
@@ -75,10 +78,10 @@ class Sliding:
 class Room:
     """A desk whose profile has an edit model, or not."""
 
-    def __init__(self, root: Path, specs: dict[str, str]) -> None:
+    def __init__(self, root: Path, specs: dict[str, str], family: Family | None = None) -> None:
         self.model = Sliding()
         self.files, self.ingest = Files(root), Ingest(workers=1)
-        cache = Cache((*FAMILIES, self.model))
+        cache = Cache((*FAMILIES, family or self.model))
         profile: Profile = replace(EMBEDDED, specs={**EMBEDDED.specs, **specs})
         self.jobs = Jobs(root, LocalEngine(cache, self.files, TOOLS))
         self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest, TOOLS)
@@ -163,10 +166,39 @@ def test_variations_layers_and_another_shape_are_drawn_around_it_too(room: Room)
 
 
 def test_a_sheet_reports_the_pictures_that_are_on_it(room: Room) -> None:
-    result = room.make(prompt="near", around=True, contact_sheet=True)
+    result = room.make(prompt="near", around=True, contact_sheet=True, size=320)
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert result.receipt["checks"]["skin_delta_e"] < 1
     assert len(room.model.seen[-1].seeds) == 4
+
+
+def test_products_together_keep_every_pixel_before_what_the_model_drew(room: Room) -> None:
+    cup = room.files.add(example("coffee"), OWNER, "upload")
+    result = room.make(
+        "product", photo=cup, beside=[room.photo], background="near", around=True, layers=True, ratio="16:9", size=768
+    )
+    shift, _, zoom = SLIDES["near"]
+    assert told(result) == (pytest.approx(shift, abs=0.5), pytest.approx(zoom, abs=0.003))
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    notices = result.receipt["notices"]
+    assert any("2 products at one height; pixels changed in their cores: 0" in note for note in notices)
+    assert background.around.DRAWN in notices
+    assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"]
+
+
+def test_a_product_that_cannot_be_put_back_stands_on_the_plain_scene(room: Room) -> None:
+    astray, plain = (
+        room.make("product", background="gone forest", around=asked, photo=room.photo) for asked in (True, False)
+    )
+    assert astray.files[0].pixels_sha256 == plain.files[0].pixels_sha256
+    assert any("could not be found where your photo has it" in note for note in astray.receipt["notices"])
+
+
+@pytest.mark.parametrize("values", [{"preset": "amazon"}, {"preset": "transparent"}, {"preset": "brand-colour"}])
+def test_a_ground_that_is_promised_is_not_drawn_over(room: Room, values: dict[str, str]) -> None:
+    drawn = len(room.model.seen)
+    assert product.PLAIN in room.make("product", around=True, **values).receipt["notices"]
+    assert len(room.model.seen) == drawn
 
 
 def test_one_s_own_backdrop_is_laid_as_it_is_and_a_live_preview_waits_for_no_model(room: Room) -> None:
@@ -174,13 +206,26 @@ def test_one_s_own_backdrop_is_laid_as_it_is_and_a_live_preview_waits_for_no_mod
     drawn = len(room.model.seen)
     result = room.make(backdrop=own, around=True)
     assert background.around.OWN in result.receipt["notices"]
-    room.make(prompt="near")
+    assert background.around.OWN in room.make(preset="studio-grey", colour="#204060", around=True).receipt["notices"]
+    form = {"photo": room.photo, "prompt": "near", "around": True}
+    drain(room.jobs.watch(room.jobs.submit(room.desk.order("background", form, OWNER, draft=True))))
     assert len(room.model.seen) == drawn
+
+
+def test_a_checkpoint_of_the_real_classes_is_asked_and_its_noise_is_not_pasted_on(tmp_path: Path) -> None:
+    row = drawing.row("flux2", str(tiny_klein(tmp_path / "klein")), ("edit",))
+    room = Room(tmp_path / "data", {"edit": row.id}, Flux2((row,)))
+    result, plain = (room.make(prompt="forest", around=asked, size=256) for asked in (True, False))
+    assert row.id in {each["id"] for each in result.receipt["models"]}
+    assert result.files[0].pixels_sha256 == plain.files[0].pixels_sha256
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    assert any("could not be found where your photo has it" in note for note in result.receipt["notices"])
+    room.close()
 
 
 def test_without_an_edit_model_it_is_locked_with_the_sentence_of_every_such_field(tmp_path: Path) -> None:
     room = Room(tmp_path, {})
     with pytest.raises(ModelUnavailable, match="Draw the scene around the subject"):
         room.make(prompt="near", around=True)
-    assert room.make(prompt="forest").receipt["checks"]["core_changed_pixels"] == 0
+    assert room.make(prompt="forest", size=256).receipt["checks"]["core_changed_pixels"] == 0
     room.close()

@@ -21,7 +21,7 @@ ASTRAY = (
     "In {} the subject could not be found where your photo has it, even after what the model had moved was put back: "
     "there the scene was set behind it instead."
 )
-OWN = "Your own picture is laid behind the subject as it is: nothing is drawn around it."
+OWN = "A picture or colour of your own is laid behind the subject as it is: nothing was drawn around it."
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ def drawn(
 ) -> tuple[Around | None, ...]:  # fmt: skip
     """A picture for each seed; None where the subject does not lie where it did, even after drift was undone."""
     # Where the photo ends its last pixels go on: black, as a native frame has it there, would be drawn as black.
-    start = resample(photo, replace(placed.frame, native=False))
+    seen = resample(photo, replace(placed.frame, native=False))
+    start = paste(
+        seen, placed.colour, placed.alpha
+    )  # others that stand beside it, and what was mended, are in no photo
     asked = Render("edit", ASKED.format(words), placed.frame.size, tuple(seeds), images=(start,), stays=placed.alpha)
     return tuple(
         _laid(placed, plate, relit=relit) if lies(start, plate, placed.alpha) else None

@@ -226,7 +226,7 @@ def _around(
     params: Background, studio: Studio, emit: Emit, photo: Image, placed: Placed, count: int
 ) -> tuple[around.Around | None, ...]:  # fmt: skip
     """What an edit model draws around the subject; None for each scene that is to be set behind it."""
-    if not params.around or params.backdrop or studio.draft:
+    if not params.around or studio.draft or _own(params):
         return (None,) * count
     words = params.prompt or SCENES[params.preset].words
     seeds = tuple(studio.seed + n for n in range(count))
@@ -236,7 +236,12 @@ def _around(
 def _told(params: Background, studio: Studio, drawn: Sequence[around.Around | None]) -> tuple[str, ...]:
     if not params.around or studio.draft:
         return ()
-    return (around.OWN,) if params.backdrop else around.notices(drawn)
+    return (around.OWN,) if _own(params) else around.notices(drawn)
+
+
+def _own(params: Background) -> bool:
+    """Whether a picture, or a colour that words do not replace, is to be behind the subject exactly as it is."""
+    return params.backdrop is not None or (params.colour is not None and not params.prompt)
 
 
 def _sheeted(draft: Draft, params: Background, studio: Studio, titles: tuple[str, ...]) -> Draft:

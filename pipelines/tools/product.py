@@ -18,7 +18,7 @@ from pipelines.parts.light import outline_colour, shadow_side, white_point
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
 from pipelines.parts.view import pitch_of, view_of
-from pipelines.tools import fields
+from pipelines.tools import around, fields
 from pipelines.types import (
     Backdrop,
     Cutout,
@@ -58,6 +58,8 @@ INVENTED = (
     "Compare them with the product before you sell with them."
 )
 SPIN_FPS = 4.0
+PLAIN = "This look promises its ground as it is: nothing was drawn around the product."
+ONE_GROUND = "Other sides of one set stand on one ground: nothing was drawn around the product."
 
 # The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
 _SQUASH = {"front": 0.14, "three-quarter": 0.45, "above": 1.0}
@@ -82,6 +84,7 @@ class Product(Subject):
         labels={"auto": "As the photo", "front": "Front", "three-quarter": "Three-quarter", "above": "Above"},
     )  # fmt: skip
     background: str = fields.words("Takes the place of the look's scene, for example: marble, workshop, forest.")
+    around: bool = around.field()
     size: int = fields.size(0)
     variations: int = fields.variations()
     placement: PlacementId = choice(
@@ -227,7 +230,10 @@ def _proof(images: Sequence[Image], taken: Sequence[Taken], group: Sequence[Plac
 
 @dataclass(frozen=True)
 class Ground:
-    """The scenes behind the products, and how products are laid on them. No plates: nothing is behind them."""
+    """The scenes behind the products, and how products are laid on them. No plates: nothing is behind them.
+
+    `made` are pictures that a model drew around them, None for each scene that they are laid on.
+    """
 
     plates: tuple[Image | None, ...]
     notices: tuple[str, ...]
@@ -236,6 +242,7 @@ class Ground:
     shadow: Shadow | None
     seed: int
     own: bool  # the rule's own ground, not words or a picture
+    made: tuple[around.Around | None, ...] = ()
 
     @property
     def transparent(self) -> bool:
@@ -249,6 +256,8 @@ class Ground:
 
     def under(self, placed: Placed, n: int) -> Image:
         """The finished picture on plate `n`."""
+        if made := self._made(n):
+            return made.image
         plate, relit = self.plates[n], self.params.light == "relit"
         if plate is None:
             return _cut(placed)
@@ -259,30 +268,57 @@ class Ground:
 
     def layers(self, image: Image, placed: Placed, n: int) -> tuple[Extra, ...]:
         """Picture `n` taken apart."""
-        plate = self.plates[n]
+        plate, relit, name = self.plates[n], self.params.light == "relit", f"layers-{n + 1}"
+        if made := self._made(n):
+            return around.layers(made, placed, relit=relit, name=name)
         return () if plate is None else layered(
             image, placed, plate, seed=self.seed + n, key=_side(self.params), shadow=self.shadow,
-            relit=self.params.light == "relit", clean=self.clean, name=f"layers-{n + 1}",
+            relit=relit, clean=self.clean, name=name,
         )  # fmt: skip
+
+    def _made(self, n: int) -> around.Around | None:
+        return self.made[n] if self.made else None
 
 
 def _ground(params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, photo: Image) -> Ground:
     own = not params.background and params.backdrop is None
     if params.preset == "transparent" and own:
-        return Ground((None,), (), rule, params, None, studio.seed, own)
+        return Ground((None,), (PLAIN,) if params.around else (), rule, params, None, studio.seed, own)
+    seeds = tuple(studio.seed + n for n in range(1 if studio.draft or params.angles else params.variations))
+    made, said = _around(params, studio, emit, rule, placed, photo, seeds)
     render = Render(
         verb="backdrop",
         prompt=params.background or ("" if params.backdrop else rule.words),
         size=placed.frame.size,
-        seeds=tuple(studio.seed + n for n in range(1 if studio.draft or params.angles else params.variations)),
+        seeds=seeds,
         backdrop=_backdrop(params, studio, rule, placed, photo),
     )
     shadow = None if params.shadow == "none" or (rule.pure and own) else rule.shadow or Shadow()
     if shadow is not None:
         seen = params.seen_from
         shadow = replace(shadow, squash=_SQUASH[seen], tilt=_TILT[seen], drop=_DROP[seen])
+    if made and all(made):
+        plates = tuple(each.plate for each in made if each)
+        return Ground(plates, said, rule, params, shadow, studio.seed, own, made)
     scenes = studio.draw(render, emit)
-    return Ground(scenes.images, scenes.notices, rule, params, shadow, studio.seed, own)
+    return Ground(scenes.images, (*scenes.notices, *said), rule, params, shadow, studio.seed, own, made)
+
+
+def _around(
+    params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, photo: Image, seeds: tuple[int, ...]
+) -> tuple[tuple[around.Around | None, ...], tuple[str, ...]]:  # fmt: skip
+    """Pictures that an edit model draws around the products, and what is to be said; empty where nothing is drawn."""
+    if not params.around or studio.draft:
+        return (), ()
+    if params.backdrop or (params.colour and not params.background):
+        return (), (around.OWN,)
+    if params.angles:
+        return (), (ONE_GROUND,)
+    if not params.background and (rule.scene == "pure-white" or params.preset == "brand-colour"):
+        return (), (PLAIN,)
+    words = params.background or rule.words
+    made = around.drawn(studio, emit, photo, placed, words, seeds, relit=params.light == "relit")
+    return made, around.notices(made)
 
 
 def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, photo: Image) -> Backdrop:
@@ -405,5 +441,6 @@ TOOL = Tool(
         "Lifestyle scenes",
     ),
     limits=("Invented camera angles need a GPU model, and are labelled",),
+    with_model=(("Scenes drawn around the subject", "edit"),),
     examples=("coffee",),
 )
