@@ -16,7 +16,7 @@ from pipelines.models.families.faces import FaceMesh
 from pipelines.models.families.matting import Matting
 from pipelines.parts.cutout import core_of, core_share, cutout
 from pipelines.parts.doubt import SURE, settled, without_strays
-from pipelines.parts.edges import OPAQUE, foreground, refined
+from pipelines.parts.edges import OPAQUE, foreground, refined, softened
 from pipelines.parts.subject import one_subject, soft_patch, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
 from tests.bench import matte as bench
@@ -318,6 +318,45 @@ def test_what_goes_on_below_stays() -> None:
     photo, alpha = framed((60, 120, 70), np.rot90(striped()).copy(), 165)
     alpha[360:, 200:250] = 1
     assert np.array_equal(without_strays(photo, alpha), alpha)
+
+
+def width_of(alpha: Alpha) -> int:
+    """Pixels over which the middle row of a disc rises from 10 to 90 % at its left."""
+    row = alpha[alpha.shape[0] // 2, : alpha.shape[1] // 2]
+    return int(((row > 0.1) & (row < 0.9)).sum())
+
+
+def test_what_is_out_of_focus_keeps_its_soft_edge_and_what_is_sharp_its_hard_one() -> None:
+    photo, alpha = discs((256, 256, 150)), disc_alpha(512, 150)
+    assert np.array_equal(softened(photo, alpha), alpha)
+    blurred = cv2.GaussianBlur(photo, (0, 0), 6)
+    soft = softened(blurred, alpha)
+    assert width_of(alpha) <= 2
+    assert 7 <= width_of(soft) <= 18
+    assert soft.sum() < alpha.sum()
+    assert (soft[170:340, 170:340] == 1).all()
+
+
+class HalfBlind:
+    """A net that half sees shoulders which the photo cuts, and sees them where they go on."""
+
+    def alpha(self, image: Image) -> Alpha:
+        seen = np.zeros(image.shape[:2], np.float32)
+        # What is drawn on keeps the shoulders' own red; a photo that ends with them does not go on so long.
+        goes_on = image.shape[0] > 400
+        seen[(image[..., 0] > 150) & (image[..., 1] < 100)] = 1.0 if goes_on else 0.5
+        seen[(image[..., 0] > 150) & (image[..., 1] >= 100)] = 1.0
+        return seen
+
+
+def test_shoulders_that_the_photo_cuts_are_seen_as_a_body() -> None:
+    photo = np.full((400, 300, 3), (60, 90, 120), np.uint8)
+    cv2.ellipse(photo, (150, 180), (80, 110), 0, 0, 360, (220, 170, 150), -1)
+    photo[330:, 20:280] = (200, 40, 30)
+    cv2.rectangle(photo, (120, 270), (180, 335), (220, 170, 150), -1)
+    middle = (150.0, 180.0)
+    face = Face(np.zeros((468, 2), np.float32), (70.0, 70.0, 230.0, 290.0), middle, middle, middle, 0.0, 1.0)
+    assert cutout(photo, HalfBlind(), faces=(face,)).alpha[360:, 40:260].min() > 0.9
 
 
 def test_specks_and_pinholes_go_and_a_handle_stays() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.parts.doubt import SURE, settled, without_strays
-from pipelines.parts.edges import OPAQUE, foreground, refined
+from pipelines.parts.edges import OPAQUE, foreground, refined, softened
 from pipelines.parts.subject import one_subject, soft_patch, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
 
@@ -22,6 +22,7 @@ Mask = npt.NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 
 HEAD_LOOK = 1.6  # the second look: this much of the head box
+BODY, DOUBTED = 0.08, 0.2  # the lowest share of a photo, and how much of it may be half seen of somebody close by
 COVERED = 0.3  # mean alpha over a face's box below which the net looked at something else
 LEAST = 0.002  # of the photo's pixels: less is not a subject
 
@@ -59,8 +60,8 @@ def cutout(
     if seen is not None:
         seen(one_subject(rough, number, face))
     if face is not None:
-        rough = _second_look(image, net, rough, _grown(face, HEAD_LOOK, image))
-    alpha = _weighed(image, without_strays(image, one_subject(rough, number, face)))
+        rough = _below(image, net, _second_look(image, net, rough, _grown(face, HEAD_LOOK, image)), face)
+    alpha = softened(image, _weighed(image, without_strays(image, one_subject(rough, number, face))))
     _must_show(alpha)
     return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, [face.box for face in faces]))
 
@@ -154,6 +155,23 @@ def _pasted(image: Image, net: Net, box: Box) -> Alpha:
     alpha = np.zeros(image.shape[:2], np.float32)
     alpha[top:bottom, left:right] = clipped(net.alpha(np.ascontiguousarray(image[top:bottom, left:right])))
     return alpha
+
+
+def _below(image: Image, net: Net, alpha: Alpha, face: Face) -> Alpha:
+    """`alpha` with the body under a face close to the photo's lower border, where the net half saw it.
+
+    A strip of shoulder is no body to the net. With the last row drawn on below and beside, it is.
+    """
+    height, width = alpha.shape
+    low = alpha[round((1 - BODY) * height) :]
+    if ((low > 0.1) & (low < 0.9)).mean() < DOUBTED:
+        return alpha
+    beside, below = width // 5, round(0.4 * height)
+    drawn_on = cv2.copyMakeBorder(image, 0, below, beside, beside, cv2.BORDER_REPLICATE)
+    seen = clipped(net.alpha(drawn_on))[:height, beside : beside + width]
+    top, bottom = face.box[1], min(face.box[3], height)
+    under = np.clip((np.arange(height) - (bottom - 0.3 * (bottom - top))) / max(0.1 * (bottom - top), 1), 0, 1)
+    return np.maximum(alpha, seen * under[:, None].astype(np.float32))
 
 
 def _second_look(image: Image, net: Net, alpha: Alpha, box: Box) -> Alpha:

@@ -24,6 +24,11 @@ TRUST = 3.0  # the squared separation of the two colours, in deviations, at whic
 STRANGE = 25.0  # squared deviations off the line between the two colours at which they weigh half
 NO_SHARE, ALL_SHARE = 0.06, 0.94  # shares of colour nearer to none or all are grain
 SMOOTH = 0.4  # pixels: single pixels are told wrong, edges are not
+LENS_SIDE = 1024  # of the copy on which an edge's softness is read
+SCALES = (1.0, 2.5)  # pixels: how a blurred step answers to both says how blurred it is
+SHARP = 2.3  # pixels: about as soft as a matte is by itself, and as a photo in focus is
+SOFTEST = 8.0
+ALONG = 0.015  # of the longer side: softness changes no faster along an outline
 NOISE = 3.0  # levels: two colours nearer than the grain of a photo say nothing
 
 
@@ -69,6 +74,50 @@ def _off_line(pixels: Floats, share: Floats, subject: Sides, ground: Sides) -> F
     spread[:, (0, 3, 5)] += 2 * NOISE**2
     away = np.asarray(pixels - ground.mean - share[:, None] * (subject.mean - ground.mean), np.float32)
     return np.maximum((away * _solve(spread, away)).sum(axis=1), 0)
+
+
+def softened(image: Image, alpha: Alpha) -> Alpha:
+    """`alpha` (H x W) with an edge as soft as the photo's own wherever the lens did not hold it in focus.
+
+    A hard line round what is out of focus looks cut with scissors, and shows the old ground's colour along it. The
+    edge comes to lie a little inside, where that colour is weaker.
+    """
+    scale = min(1.0, LENS_SIDE / max(alpha.shape))
+    size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
+    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+    more = np.sqrt(np.maximum(_softness(image, small) ** 2 - SHARP**2, 0))
+    if more.max() < 0.5:
+        return alpha
+    blurred = small
+    for low, high in ((0.0, 2.0), (2.0, 4.0), (4.0, SOFTEST)):
+        share = np.clip((more - low) / (high - low), 0, 1)
+        blurred = blurred + share * (cv2.GaussianBlur(small, (0, 0), high, borderType=NEAREST) - blurred)
+    inside = np.clip((blurred - 0.25) / 0.7, 0, 1)
+    change = np.clip(more, 0, 1) * (inside - small)
+    change = cv2.resize(change, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.clip(alpha + change, 0, 1).astype(np.float32)
+
+
+def _softness(image: Image, alpha: Alpha) -> Floats:
+    """How many pixels the photo's edge along the outline of `alpha` is blurred by, H x W, smooth; 0 where unknown.
+
+    The ratio of the gradient at two scales (Zhuo and Sim, "Defocus map estimation from a single image", 2011).
+    """
+    small = cv2.resize(image, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(np.asarray(small, np.uint8), cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
+    fine, coarse = (_gradient(cv2.GaussianBlur(grey, (0, 0), scale)) for scale in SCALES)
+    ratio = np.clip(coarse / np.maximum(fine, 1e-3), 0, 0.985) ** 2
+    sigma = np.sqrt(np.maximum(ratio * SCALES[1] ** 2 - SCALES[0] ** 2, 0) / (1 - ratio))
+    rim = cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
+    weight = np.where(rim & (fine > 1), fine**2, 0).astype(np.float32)
+    wide = max(ALONG * max(alpha.shape), 2)
+    total, known = (cv2.GaussianBlur(part, (0, 0), wide) for part in (weight * sigma.astype(np.float32), weight))
+    return np.asarray(np.where(known > 1e-4, total / np.maximum(known, 1e-4), 0), np.float32)
+
+
+def _gradient(grey: Floats) -> Floats:
+    across, down = (cv2.Sobel(grey, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
+    return np.asarray(np.hypot(across, down), np.float32)
 
 
 def foreground(image: Image, alpha: Alpha) -> Image:
