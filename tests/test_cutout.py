@@ -329,7 +329,7 @@ def width_of(alpha: Alpha) -> int:
 def test_what_is_out_of_focus_keeps_its_soft_edge_and_what_is_sharp_its_hard_one() -> None:
     photo, alpha = discs((256, 256, 150)), disc_alpha(512, 150)
     assert np.array_equal(softened(photo, alpha), alpha)
-    blurred = cv2.GaussianBlur(photo, (0, 0), 6)
+    blurred = np.asarray(cv2.GaussianBlur(photo, (0, 0), 6), np.uint8)
     soft = softened(blurred, alpha)
     assert width_of(alpha) <= 2
     assert 7 <= width_of(soft) <= 18

@@ -168,10 +168,10 @@ def _below(image: Image, net: Net, alpha: Alpha, face: Face) -> Alpha:
         return alpha
     beside, below = width // 5, round(0.4 * height)
     drawn_on = cv2.copyMakeBorder(image, 0, below, beside, beside, cv2.BORDER_REPLICATE)
-    seen = clipped(net.alpha(drawn_on))[:height, beside : beside + width]
+    seen = clipped(net.alpha(np.asarray(drawn_on, np.uint8)))[:height, beside : beside + width]
     top, bottom = face.box[1], min(face.box[3], height)
     under = np.clip((np.arange(height) - (bottom - 0.3 * (bottom - top))) / max(0.1 * (bottom - top), 1), 0, 1)
-    return np.maximum(alpha, seen * under[:, None].astype(np.float32))
+    return np.asarray(np.maximum(alpha, seen * under[:, None]), np.float32)
 
 
 def _second_look(image: Image, net: Net, alpha: Alpha, box: Box) -> Alpha:

@@ -105,7 +105,7 @@ def _softness(image: Image, alpha: Alpha) -> Floats:
     """
     small = cv2.resize(image, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(np.asarray(small, np.uint8), cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
-    fine, coarse = (_gradient(cv2.GaussianBlur(grey, (0, 0), scale)) for scale in SCALES)
+    fine, coarse = (_gradient(np.asarray(cv2.GaussianBlur(grey, (0, 0), scale), np.float32)) for scale in SCALES)
     ratio = np.clip(coarse / np.maximum(fine, 1e-3), 0, 0.985) ** 2
     sigma = np.sqrt(np.maximum(ratio * SCALES[1] ** 2 - SCALES[0] ** 2, 0) / (1 - ratio))
     rim = cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
