@@ -115,6 +115,17 @@ def test_what_is_undone_shows_the_photo_again_where_it_was(change: Callable[[Ima
     assert "enlarged it by 6.0%" in back.sentence
 
 
+def test_a_subject_near_the_edge_is_not_mirrored_into_the_rim() -> None:
+    source = photo("coffee")
+    height, width = source.shape[:2]
+    alpha = blob(height, width, (width / 2, height / 2), (0.35 * width, 0.46 * height))
+    ground = np.full_like(source, (40, 160, 60))
+    drawn = np.asarray(alpha[..., None] * source + (1 - alpha[..., None]) * ground, np.uint8)
+    back = settled(source, planted(drawn, 0, 0, 1.08)[0], alpha)
+    assert "enlarged it by 8.0%" in back.sentence
+    assert np.abs(back.image.astype(int) - ground)[alpha == 0].max(axis=-1).mean() < 1
+
+
 def test_a_picture_that_did_not_move_is_left_alone_to_the_byte() -> None:
     source = photo("hopper")
     back = settled(source, recoloured(source))

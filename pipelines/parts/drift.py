@@ -91,11 +91,12 @@ def measure(source: Image, edited: Image, alpha: Alpha | None = None) -> Drift |
     return found and replace(found, dx=found.dx / scale, dy=found.dy / scale)
 
 
-def undo(edited: Image, drift: Drift, source: Image) -> Image:
+def undo(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None) -> Image:
     """`edited` with `drift` taken back; H x W x 3.
 
     An edit that was enlarged lacks its rim. There the photo is shown, fitted in colour, where it goes on what the edit
-    shows; where the edit shows another place its own rim is mirrored.
+    shows; where the edit shows another place its own rim is mirrored, or its last pixels go on where the mirror would
+    show the subject (`alpha`, H x W) again.
     """
     height, width = edited.shape[:2]
     matrix = drift.matrix(width, height)
@@ -104,6 +105,11 @@ def undo(edited: Image, drift: Drift, source: Image) -> Image:
     moved = np.asarray(mirrored, np.uint8)
     ones = np.full((height, width), 255, np.uint8)
     covered = cv2.warpAffine(ones, matrix, (width, height), flags=back, borderValue=0) >= 254
+    if alpha is not None and not covered.all():
+        there = cv2.warpAffine(alpha, matrix, (width, height))
+        again = cv2.warpAffine(there, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REFLECT_101) > 0.01
+        drawn_out = cv2.warpAffine(edited, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REPLICATE)
+        moved = np.where((again & ~covered)[..., None], drawn_out, moved)
     return moved if covered.all() else _rimmed(moved, source, covered)
 
 
@@ -134,7 +140,7 @@ def settled(source: Image, edited: Image, alpha: Alpha | None = None) -> Settled
     drift = measure(source, edited, alpha)
     if drift is None or not drift.seen:
         return Settled(edited, source)
-    return Settled(undo(edited, drift, source), source, told(drift))
+    return Settled(undo(edited, drift, source, alpha), source, told(drift))
 
 
 def lies(source: Image, edited: Image, alpha: Alpha) -> bool:
