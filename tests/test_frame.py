@@ -62,6 +62,17 @@ def test_heads_follow_the_table(row) -> None:
         assert head == pytest.approx(row.head, abs=0.03)
 
 
+def test_a_turned_head_close_by_is_not_cut_by_the_frames_side() -> None:
+    alpha = blob(376, 300, (155, 170), (120, 145))
+    alpha[340:] = 1
+    frame = head_frame(cut(noisy(376, 300), alpha), _face(112, 160, 150), framing("classic"), (800, 1000), HERE)
+    seen = np.flatnonzero(np.clip(resample(alpha, frame), 0, 1)[360] > 0.5)
+    assert 0 < seen[0]
+    assert seen[-1] < 799
+    assert frame.box[0] <= 0
+    assert frame.box[2] >= 800
+
+
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
 def test_no_border_of_the_photo_shows_inside(row) -> None:
     cutout, face = _person()

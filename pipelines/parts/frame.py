@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 
 import cv2
@@ -104,13 +105,22 @@ def head_frame(
     wanted = row.head * height / head * params.placement_scale
     anchor = np.array([0.5 * (eyes[0] + chin[0]) if roll == 0.0 else float(eyes[0]), eyes[1]])
 
-    def target(scale: float) -> Points:
+    def target(scale: float, aside: float = 0.0) -> Points:
         # A head that has to be framed closer moves down rather than lose its crown.
         eye_line = max(row.eyes * height, HEADROOM * height + scale * (float(eyes[1]) - crown))
-        return np.array([width * (0.5 + params.placement_x), eye_line + height * params.placement_y])
+        return np.array([width * (0.5 + params.placement_x + aside), eye_line + height * params.placement_y])
 
     cuts = turn @ _cut_points(cutout.alpha, body_end(cutout.alpha, face)) - anchor[:, None]
     scale = _closer(cuts, target, wanted, size) if closer else wanted
+    if scale > 1.02 * wanted:
+        # Close by, a head that is turned has its face beside its middle, and would lose the back of it.
+        ends = _head_ends(cutout.alpha, face) - float(anchor[0])
+        for aside in (0.0, *(step * side / 100 for step in range(2, 22, 2) for side in (-1, 1))):
+            beside = partial(target, aside=aside)
+            near = _closer(cuts, beside, wanted, size)
+            if (np.abs(beside(near)[0] + near * ends - 0.5 * width) <= 0.5 * width).all():
+                scale, target = near, beside
+                break
     notices = list(_head_notices(face, scale, wanted, cut_crown))
     there = target(scale)
     frame = _frame(scale * turn, there - scale * anchor, scale, roll, size, cutout.alpha.shape, float(there[1]))
@@ -156,6 +166,16 @@ def _crown(alpha: Alpha, face: Face, turn: npt.NDArray[np.float64], eyes: Points
     top = float(rows[min(len(rows) - 1, int(0.4 * half))])
     cut = bool(ys.min() <= 1) and _touches_top(alpha, xs, ys, points, eyes, half)
     return (min(top, bare), True) if cut else (top, False)
+
+
+def _head_ends(alpha: Alpha, face: Face) -> npt.NDArray[np.float64]:
+    """x of the head's left and right end in the photo, from the brow to the nose: where no shoulder is."""
+    top = max(int(min(face.left_eye[1], face.right_eye[1]) - 0.5 * face.eye_distance), 0)
+    rows = alpha[top : max(int(max(face.left_eye[1], face.right_eye[1]) + 0.5 * face.eye_distance), top + 1)]
+    apart = np.flatnonzero((rows > 0.5).mean(axis=0) < 0.5)
+    at = float(face.eyes[0])
+    left, right = apart[apart < at], apart[apart > at]
+    return np.array([left[-1] + 1 if len(left) else 0, right[0] if len(right) else alpha.shape[1]], np.float64)
 
 
 def _touches_top(alpha: Alpha, xs: np.ndarray, ys: np.ndarray, points: Points, eyes: Points, half: float) -> bool:
