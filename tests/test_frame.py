@@ -67,7 +67,7 @@ def test_a_turned_head_close_by_is_not_cut_by_the_frames_side() -> None:
     alpha[340:] = 1
     frame = head_frame(cut(noisy(376, 300), alpha), _face(112, 160, 150), framing("classic"), (800, 1000), HERE)
     seen = np.flatnonzero(np.clip(resample(alpha, frame), 0, 1)[360] > 0.5)
-    assert 0 < seen[0]
+    assert seen[0] > 0
     assert seen[-1] < 799
     assert frame.box[0] <= 0
     assert frame.box[2] >= 800
