@@ -354,14 +354,3 @@ def test_two_threads_on_one_model_draw_what_one_would(cache: Cache, spec_id: str
         with ThreadPoolExecutor(2) as pool:
             drawn = list(pool.map(run, jobs))
         assert all(same(a, b) for a, b in zip(alone, drawn, strict=True))
-
-
-def test_eight_submitters_with_room_for_two_each_get_their_own_picture(family: StableDiffusion):
-    budget = sum(sorted(family.size_of(row) for row in family.specs)[-2:])
-    cache = Cache((family,), budget=budget)
-    jobs = [(ALL[number % 3], text(number)) for number in range(8)]
-    alone = [draw(cache, *job) for job in jobs]
-    with ThreadPoolExecutor(8) as pool:
-        drawn = list(pool.map(lambda job: draw(cache, *job), jobs))
-    assert all(same(a, b) for a, b in zip(alone, drawn, strict=True))
-    assert sum(row["bytes"] for row in cache.resident()) <= budget
