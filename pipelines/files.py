@@ -106,6 +106,14 @@ class Files:
             self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], sha256)
         return file_id
 
+    def bring(self, info: FileInfo, data: bytes, *, later: bool = False) -> None:
+        """Keep a file that another store kept, its row as it was; of `info.path` the name alone counts."""
+        path = self.root / info.path.name
+        if not path.exists():
+            self.write(path, data, later=later)
+        with self._lazily() if later else nullcontext():
+            self._record(info.id, info.owner, info.role, info.format, path, info.width, info.height, info.sha256)
+
     def add_table(self, data: bytes, owner: str, role: Role) -> str:
         """Keep JSON lines and return their id; it is the owner's alone, since the id is a hash of both."""
         digest = hashlib.sha256(owner.encode() + b":" + data).hexdigest()

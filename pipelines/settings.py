@@ -36,6 +36,9 @@ class Settings:
     log: Literal["text", "json"] = "text"
     webhooks_private: bool = False
     devices: int = 0
+    engine: Literal["local", "ray"] = "local"
+    ray_store: str = field(default="", repr=False)
+    worker_idle: float = 0.0
     compile: bool = False
     commercial: bool = True
     oauth: bool = False
@@ -76,7 +79,7 @@ class Settings:
             require_key=args.require_key, queue=args.queue, spaces=spaces,
             keep_days=args.keep_days or 0.0, keep_gb=args.keep_gb, log=args.log, watermark=args.watermark,
             webhooks_private=args.webhooks_private,
-            devices=args.devices,
+            devices=args.devices, engine=args.engine, ray_store=args.ray_store, worker_idle=args.worker_idle,
             compile=args.compile, commercial=args.commercial,
             oauth=oauth, space_author=author,
         )  # fmt: skip
@@ -119,6 +122,19 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         help="work on so many GPUs at once, a job on each (default: all that are there)",
     )  # fmt: skip
     parser.add_argument(
+        "--engine", type=_engine, default=_engine(default("ENGINE", "local")), metavar="local|ray",
+        help="draw here, or on a Ray cluster: the one at RAY_ADDRESS, else one of our own on this machine",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ray-store", default=default("RAY_STORE", ""), metavar="URL",
+        help="with Ray: where pictures lie on their way, a folder that every machine has or any fsspec URL (default: "
+        "they travel in the calls)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--worker-idle", type=_amount, default=_amount(default("WORKER_IDLE", "0")), metavar="S",
+        help="with Ray: give a worker's GPU back after so many seconds without a job; 0: never",
+    )  # fmt: skip
+    parser.add_argument(
         "--keep-days", type=_amount, default=_amount(env["DESIGNERBOX_KEEP_DAYS"]) if keeps else None, metavar="D",
         help="forget jobs and pictures after so many days, starred ones excepted; 0: never (default: never on a "
         "machine of your own, 30 on a public address, 1 on Spaces)",
@@ -153,6 +169,12 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
 def _log(text: str) -> str:
     if text.lower() not in ("text", "json"):
         raise argparse.ArgumentTypeError("must be text or json")
+    return text.lower()
+
+
+def _engine(text: str) -> str:
+    if text.lower() not in ("local", "ray"):
+        raise argparse.ArgumentTypeError("must be local or ray")
     return text.lower()
 
 

@@ -104,6 +104,12 @@ class Stream:
         if self._on_close is not None:
             self._on_close(self)
 
+    def when_closed(self, call: Callable[[], object]) -> None:
+        """Call it, quickly and from whichever thread, once `close()` is; at once where that was before."""
+        self._on_close = lambda _: call()
+        if self.closed.is_set():
+            call()
+
     def take(self, timeout: float | None = None) -> Event | None:
         """The next event, or None when the stream has ended (then `error` says how) or `timeout` seconds passed."""
         with self._changed:

@@ -418,12 +418,12 @@ class JobStudio:
         """The pictures that went in, by field."""
         return [
             {"param": name, "id": file_id, "sha256": self._files.info(file_id).sha256}
-            for name, file_id in _named_pictures(self._params)
+            for name, file_id in named_pictures(self._params)
         ]
 
     def _pictures(self) -> list[str]:
         """Ids of the pictures that went in."""
-        return [file_id for _, file_id in _named_pictures(self.job.params)]
+        return [file_id for _, file_id in named_pictures(self.job.params)]
 
     def _write(
         self, image: Image, n: int, draft: Draft, receipt: dict[str, Any], format: Format, quality: int
@@ -524,7 +524,7 @@ def arriving(emit: Emitter, items: Sequence[Item], at: int) -> None:
     emit.waiting("Downloading", words, sum(each.done for each in items) / whole)
 
 
-def _named_pictures(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def named_pictures(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each picture of a form's values with the field it stands in."""
     for name, value in params.items():
         for file_id in value if isinstance(value, list) else [value]:

@@ -1,29 +1,36 @@
-"""What every engine owes the queue, held by the same checks: in this process, and where a GPU is lent for a call."""
+"""What every engine owes the queue, held by the same checks: here, where a GPU is lent for a call, and on Ray."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 
 from pipelines.engines import zerogpu
 from pipelines.engines.local import BEGUN, LocalEngine
+from pipelines.engines.ray import RayEngine, Size
 from pipelines.engines.zerogpu import ZeroGpuEngine
 from pipelines.files import Files
+from pipelines.jobs import Jobs
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
 from pipelines.stream import drain
 from pipelines.tools import TOOLS
 from pipelines.types import BadInput, Cancelled, Image, Job, NotFound, OutOfMemory, Result, Step
+from tests import workers
+from tests.drawing import photo as photographed
 from tests.gates import Gate
 from tests.tiny import tiny_family
 
+T = TypeVar("T")
 DRAWS = "Setting the scene"
 
 
@@ -31,10 +38,8 @@ DRAWS = "Setting the scene"
 class Bench:
     """One engine over the real tools, a tool that waits at a gate, and a tiny checkpoint for backdrops."""
 
-    engine: LocalEngine
+    engine: LocalEngine | RayEngine
     files: Files
-    cache: Cache
-    gate: Gate
 
     def job(self, tool: str = "background", *, draft: bool = False, **params: Any) -> Job:
         values = {"prompt": "a harbour", "size": 256} if tool == "background" else {}
@@ -46,11 +51,13 @@ class Bench:
     def picture(self, **params: Any) -> Image:
         return self.files.open(drain(self.engine.run(self.job(**params))).files[0].id)
 
-    def model(self) -> Any:
+    def on_model(self, call: Callable[[Any], T]) -> list[T]:
+        """What `call` gives for the tiny checkpoint, wherever one draws."""
+        if isinstance(self.engine, RayEngine):
+            return workers.on_model(self.engine, call)
         if isinstance(self.engine, ZeroGpuEngine):
-            return zerogpu._PLACED["tiny-sd"]
-        with self.cache.borrow("tiny-sd") as model:
-            return model
+            return [call(zerogpu._PLACED["tiny-sd"])]
+        return [workers.model_of(call, self.engine)]
 
 
 @pytest.fixture(scope="module")
@@ -63,18 +70,34 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module", params=["local", "zerogpu"])
-def bench(request: pytest.FixtureRequest, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    root, gate = tmp_path_factory.mktemp("engine"), Gate()
-    files, cache = Files(root), Cache((*FAMILIES, tiny_family(checkpoints)))
-    tools = (*TOOLS, gate.tool())
-    if request.param == "local":
+RAY = pytest.param("ray", marks=workers.needs_ray)
+
+
+@pytest.fixture(scope="module", params=["local", "zerogpu", RAY])
+def bench(
+    request: pytest.FixtureRequest, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    root = tmp_path_factory.mktemp("engine")
+    files = Files(root)
+    with _engine(request.param, root, files, checkpoints) as engine:
+        yield Bench(engine, files)
+    files.close()
+
+
+@contextmanager
+def _engine(name: str, root: Path, files: Files, checkpoints: Path) -> Iterator[LocalEngine | RayEngine]:
+    family = tiny_family(checkpoints)
+    if name == "ray":
+        with workers.started(root, files, Size(2, cpus=0.5), partial(workers.engine, families=(family,))) as made:
+            yield made
+        return
+    cache, tools = Cache((*FAMILIES, family)), (*TOOLS, Gate().tool(), workers.MIRROR)
+    if name == "local":
         engine = LocalEngine(cache, files, tools)
     else:
         engine = ZeroGpuEngine(cache, files, tools, placed=("tiny-sd",), device="cpu")
-    yield Bench(engine, files, cache, gate)
+    yield engine
     engine.close()
-    files.close()
 
 
 def test_it_begins_tells_each_step_and_ends_with_the_result(bench: Bench) -> None:
@@ -108,18 +131,55 @@ def test_every_engine_draws_the_same_picture(bench: Bench, checkpoints: Path) ->
 
 
 def test_closing_the_stream_ends_it_within_two_steps_and_the_next_job_is_right(bench: Bench) -> None:
-    before, steps = bench.picture(), []
-    hook = bench.model().pipe.unet.register_forward_hook(lambda *_: steps.append(time.sleep(0.05)))
+    before = bench.picture()
+    bench.on_model(workers.slow_down)
     try:
         stream = bench.engine.run(bench.job(variations=4))
         next(event for event in stream if isinstance(event, Step) and event.stage == DRAWS)
         stream.close()
         with pytest.raises(Cancelled):
             drain(stream)
-        assert len(steps) <= 3
     finally:
-        hook.remove()
+        counted = bench.on_model(workers.speed_up)
+    assert 1 <= sum(counted) <= 3
     assert np.array_equal(bench.picture(), before)
+
+
+def test_a_stream_that_is_closed_before_anything_began_ends_too(bench: Bench) -> None:
+    stream = bench.engine.run(bench.job(variations=4))
+    stream.close()
+    with pytest.raises(Cancelled):
+        drain(stream)
+    bench.picture()
+
+
+def test_the_queue_cancels_within_two_steps(bench: Bench, tmp_path: Path) -> None:
+    bench.picture()
+    jobs = Jobs(tmp_path, Lasting(bench.engine))
+    bench.on_model(workers.slow_down)
+    try:
+        watch = jobs.follow(job := bench.job(variations=4))
+        next(event for event in watch if isinstance(event, Step) and event.stage == DRAWS)
+        jobs.cancel(job.id)
+        with pytest.raises(Cancelled):
+            drain(watch)
+        assert drain(jobs.follow(bench.job())).files
+    finally:
+        counted = bench.on_model(workers.speed_up)
+        jobs.close()
+    assert 1 <= sum(counted) <= 3 + 4
+
+
+def test_a_picture_goes_in_and_comes_out_as_it_was(bench: Bench) -> None:
+    photo = photographed(5, (96, 64))
+    photo_id = bench.files.add(photo, "me", "upload")
+    result = drain(bench.engine.run(bench.job("mirror", photo=photo_id)))
+    assert np.array_equal(bench.files.open(result.files[0].id), photo[:, ::-1])
+    assert result.receipt["inputs"] == [
+        {"param": "photo", "id": photo_id, "sha256": bench.files.info(photo_id).sha256}
+    ]  # fmt: skip
+    with pytest.raises(NotFound):
+        drain(bench.engine.run(bench.job("mirror", photo="file-" + "0" * 40)))
 
 
 def test_an_error_that_may_be_shown_arrives_as_itself(bench: Bench) -> None:
@@ -131,14 +191,13 @@ def test_an_error_that_may_be_shown_arrives_as_itself(bench: Bench) -> None:
         drain(bench.engine.run(bench.job("nothing")))
 
 
-def test_a_device_without_memory_is_said_in_its_own_words(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr(bench.model(), "draw", full)
-    with pytest.raises(OutOfMemory, match="smaller"):
-        drain(bench.engine.run(bench.job()))
-    monkeypatch.undo()
+def test_a_device_without_memory_is_said_in_its_own_words(bench: Bench) -> None:
+    bench.on_model(workers.run_out)
+    try:
+        with pytest.raises(OutOfMemory, match="smaller"):
+            drain(bench.engine.run(bench.job()))
+    finally:
+        bench.on_model(workers.find_memory)
     bench.picture()
 
 
@@ -146,13 +205,23 @@ def test_it_says_what_runs_here(bench: Bench) -> None:
     bench.picture()
     about = bench.engine.about()
     assert about["engine"] == bench.engine.name
-    assert about["device"] == "cpu"
+    assert about["device"].split(", ") == ["cpu"] * bench.engine.slots
     assert "tiny-sd" in about["resident"]
-    assert bench.engine.slots == 1
+    assert bench.engine.slots == (2 if bench.engine.name == "ray" else 1)
 
 
 def test_a_second_job_reads_no_weight(bench: Bench) -> None:
     bench.picture()
-    loads = sum(bench.cache.loads.values())
+    loads = sum(bench.engine.cache.loads.values())
     bench.picture()
-    assert sum(bench.cache.loads.values()) == loads
+    assert sum(bench.engine.cache.loads.values()) == loads
+
+
+class Lasting:
+    """An engine that outlives a queue."""
+
+    def __init__(self, engine: LocalEngine | RayEngine) -> None:
+        self.slots, self.run, self.admit, self.about = engine.slots, engine.run, engine.admit, engine.about
+
+    def close(self) -> None:
+        """Leave it to its owner."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "controlnet_aux", "spaces"}
+HEAVY = {"torch", "torchvision", "diffusers", "transformers", "accelerate", "controlnet_aux", "spaces", "ray"}
 STARTERS = {"multiprocessing", "pebble", "concurrent", "subprocess", "_thread"}
 
 # app -> ui -> batch -> desk -> jobs -> engines -> (tools, studio) -> parts -> models -> types, the longest that fits.

@@ -139,7 +139,7 @@ def test_cancelling_frees_that_device_and_no_other(works: Works) -> None:
     assert drain(works.jobs.watch(third)).files
     assert drain(works.jobs.watch(ids[1])).files
     until(lambda: works.jobs.counts() == (0, 0))
-    assert works.engine._on == {}
+    assert works.engine._turns.kept() == {}
 
 
 def test_a_job_without_a_queue_takes_a_free_device_and_is_refused_where_there_is_none(works: Works) -> None:

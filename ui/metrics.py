@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from pipelines.desk import Desk
 from pipelines.engines.local import LocalEngine
+from pipelines.engines.ray import RayEngine
 from pipelines.engines.several import Several
 from pipelines.types import StudioError
 from ui.rest.errors import answered
@@ -89,11 +90,11 @@ class _Studio(Collector):
         yield GaugeMetricFamily("designerbox_files_bytes", "Pictures on disk.", self._desk.files.bytes())
         yield GaugeMetricFamily("designerbox_memory_bytes", "Resident memory.", psutil.Process().memory_info().rss)
         engine = self._desk.jobs.engine
-        if isinstance(engine, LocalEngine | Several):
+        if isinstance(engine, LocalEngine | Several | RayEngine):
             yield from _engine(engine)
 
 
-def _engine(engine: LocalEngine | Several) -> Iterator[Metric]:
+def _engine(engine: LocalEngine | Several | RayEngine) -> Iterator[Metric]:
     cache = engine.cache
     yield CounterMetricFamily("designerbox_steps", "Steps of work that were done; its rate is steps/s.", engine.steps)
     loaded = GaugeMetricFamily("designerbox_cache_bytes", "Bytes of each loaded model.", labels=("model",))

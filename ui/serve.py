@@ -7,11 +7,13 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pipelines.desk import Desk
-from pipelines.engines import hub, zerogpu
+from pipelines.engines import cluster, here, hub, zerogpu
 from pipelines.engines.local import LocalEngine
+from pipelines.engines.ray import RayEngine, Size
 from pipelines.engines.several import Several
 from pipelines.files import Files
 from pipelines.jobs import Jobs
@@ -19,12 +21,11 @@ from pipelines.memory import give_back
 from pipelines.models import devices, profiles
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Machine
-from pipelines.models.families import FAMILIES
 from pipelines.models.peaks import Peaks
 from pipelines.parts.ingest import Ingest
 from pipelines.retention import Keep, sweep
 from pipelines.settings import Settings
-from pipelines.types import BadInput, ModelUnavailable, OutOfMemory, Profile
+from pipelines.types import BadInput, ModelUnavailable, OutOfMemory, Profile, StudioError
 from ui import printed, rest
 from ui.access import Access, refusal
 from ui.edge import close_cors
@@ -54,16 +55,9 @@ class Studio:
 def build(settings: Settings) -> Studio:
     """Settings -> profile, cache, engine, queue, desk."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    lent = zerogpu.machine() if zerogpu.lends() else None
-    profile, device = _profile(settings, lent)
-    log.info("profile %s on %s: %s", profile.id, device, profile.reason)
     files = Files(settings.data)
-    engine: LocalEngine | Several
-    if lent is None:
-        engine = _engine(settings, files, device)
-    else:  # on ZeroGPU this process has no GPU itself
-        here = _cache(settings, Machine("cpu", devices.ram()), "cpu")
-        engine, profile = _lending(settings, here, files, profile)
+    engine, profile = _drawing(settings, files)
+    log.info("profile %s on %s: %s", profile.id, engine.about()["device"], profile.reason)
     jobs = Jobs(settings.data, engine, waiting=settings.queue)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
@@ -76,14 +70,42 @@ def build(settings: Settings) -> Studio:
     return Studio(desk, Access(settings, Keys(settings.data)), jobs, files, ingest)
 
 
-def _profile(settings: Settings, lent: Machine | None) -> tuple[Profile, devices.Device]:
+def _drawing(settings: Settings, files: Files) -> tuple[LocalEngine | Several | RayEngine, Profile]:
+    """The engine, and the profile that fits what it computes with."""
+    if settings.engine == "ray":
+        return _on_ray(settings, files)
+    lent = zerogpu.machine() if zerogpu.lends() else None
+    profile, device = _profile(settings, lent)
+    if lent is None:
+        return _engine(settings, files, device), profile
+    # On ZeroGPU this process has no GPU itself.
+    return _lending(settings, here.cache(Machine("cpu", devices.ram()), "cpu"), files, profile)
+
+
+def _on_ray(settings: Settings, files: Files) -> tuple[RayEngine, Profile]:
+    """Workers on the cluster, one for each of its GPUs or as many as were asked for. Raises `BadInput`."""
+    joined = cluster.join(settings.data, settings.devices)
+    count = settings.devices or joined.gpus or 1
+    cpus = 1.0 if joined.gpus else max(joined.cpus / count, 0.1)
+    size = Size(count, gpus=1.0 if joined.gpus else 0.0, cpus=cpus, idle=settings.worker_idle)
+    near = LocalEngine(here.cache(Machine("cpu", devices.ram()), "cpu"), files)
+    build = partial(here.worker, among=1 if joined.gpus else count, compile=settings.compile)
+    engine = RayEngine(
+        near, files, build, size, url=settings.ray_store, name=f"designerbox-{near.seal.pair().fingerprint}",
+        closed=joined.close,
+    )  # fmt: skip
+    log.info("waiting for the first of %d Ray workers", count)
+    return engine, _profile(settings, engine.machine())[0]
+
+
+def _profile(settings: Settings, machine: Machine | None) -> tuple[Profile, devices.Device]:
     """The profile that a flag names, else the one that was chosen on the page, else the best that fits.
 
     A flag that cannot be followed is an error; what was chosen on the page never keeps the studio from starting.
     """
 
     def choose(wanted: str) -> tuple[Profile, devices.Device]:
-        return profiles.choose(wanted or None, lent, reachable=hub.reachable, commercial=settings.commercial)
+        return profiles.choose(wanted or None, machine, reachable=hub.reachable, commercial=settings.commercial)
 
     if settings.profile:
         return choose(settings.profile)
@@ -100,31 +122,19 @@ def _engine(settings: Settings, files: Files, device: str) -> LocalEngine | Seve
     if cards:
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     if len(cards) < 2:
-        return LocalEngine(_cache(settings, devices.find_machine(), device, _peaks(settings)), files)
+        found = devices.find_machine()
+        return LocalEngine(here.cache(found, device, _peaks(settings), compile=settings.compile), files)
     log.info("%d GPUs, a lane on each", len(cards))
     peaks = _peaks(settings)
-    caches = [_cache(settings, card, f"cuda:{n}", peaks, among=len(cards)) for n, card in enumerate(cards)]
+    caches = [
+        here.cache(card, f"cuda:{n}", peaks, among=len(cards), compile=settings.compile) for n, card in enumerate(cards)
+    ]
     return Several([LocalEngine(cache, files) for cache in caches])
 
 
 def _peaks(settings: Settings) -> Peaks:
     """What drawing took before the last restart, so that the first job finds its room too."""
     return Peaks(settings.data / "peaks.json")
-
-
-def _cache(settings: Settings, machine: Machine, device: str, peaks: Peaks | None = None, among: int = 1) -> Cache:
-    """A cache with its share of the machine; the host's memory is shared `among` so many."""
-    room = devices.share(machine)
-    return Cache(
-        FAMILIES,
-        budget=room.budget,
-        device=device,
-        reserve=room.reserve,
-        host_budget=room.host // among,
-        options=(("compile", "inductor"),) if settings.compile else (),
-        peaks=peaks,
-        reachable=hub.reachable,
-    )
 
 
 def _lending(settings: Settings, cache: Cache, files: Files, profile: Profile) -> tuple[LocalEngine, Profile]:
@@ -148,7 +158,7 @@ def _clear(folder: Path, age: float) -> None:
 
 
 def open_doors(settings: Settings) -> int:
-    """Serve until interrupted. Returns 2 with a sentence where the settings would let strangers in."""
+    """Serve until interrupted. Returns 2 with a sentence where settings let strangers in or cannot be met."""
     sentence = refusal(settings)
     if sentence is not None:
         log.error(sentence)
@@ -157,7 +167,11 @@ def open_doors(settings: Settings) -> int:
     # Beside the pictures, which need no more than a second name there, and out of reach of other studios on this
     # machine and of whoever clears the system's own folder.
     served = Path(os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data.resolve() / "page")))
-    studio = build(settings)
+    try:
+        studio = build(settings)
+    except StudioError as error:
+        log.error(error.message)
+        return 2
     from ui import blocks
     from ui.lines import keep_open
     from ui.pictures import TEMPORARY

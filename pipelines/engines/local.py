@@ -37,15 +37,17 @@ class LocalEngine:
     name = "local"
     slots = 1
 
-    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS) -> None:
+    def __init__(
+        self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS, *, audit: Audit | None = None
+    ) -> None:
         self.cache = cache
         self.memo = Memo()
         self.steps = 0
         """Steps of work done since the start, counted when their job ends."""
         self._files = files
         self._tools = tools
-        self._seal = Seal(files.data)
-        self._gate = Gate(cache, Audit(files.data))
+        self.seal = Seal(files.data)
+        self._gate = Gate(cache, audit or Audit(files.data))
 
     def admit(self, image: Image, owner: str, sha256: str) -> None:
         """See `Engine.admit`."""
@@ -69,7 +71,7 @@ class LocalEngine:
         emit(BEGUN, 0, 1)  # a model may have to be loaded before anything else can be told
         row = tool(job.tool, (*self._tools, *HELPERS))
         draws = self.draws(stream, partial(arriving, emit))
-        studio = JobStudio(job, self.cache, self._files, self.memo, emit, self._seal, self._gate, draws)
+        studio = JobStudio(job, self.cache, self._files, self.memo, emit, self.seal, self._gate, draws)
         try:
             draft = row.run(row.params.model_validate(job.params), studio, emit)
             return studio.finish(draft, lambda: round(time.monotonic() - since, 3))

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from pipelines.engines.affinity import LOAD, Place, Waiting, backlog, choose, wanted
+from pipelines.engines.affinity import Place
 from pipelines.engines.local import LocalEngine
-from pipelines.models.cache import Cache, Resident
-from pipelines.models.families.nets import specs as nets
+from pipelines.engines.placing import Turns
+from pipelines.models.cache import Resident
 from pipelines.stream import Stream
 from pipelines.types import Busy, Image, Job, Result
 
-LIGHT = frozenset(row.id for row in nets)
+
+class Holds(Protocol):
+    """What can be asked of one device's models, see `Cache`."""
+
+    @property
+    def device(self) -> str: ...
+
+    @property
+    def budget(self) -> int | None: ...
+
+    @property
+    def loads(self) -> Counter[str]: ...
+
+    def resident(self) -> list[Resident]: ...
+
+    def unload(self, spec_id: str) -> bool: ...
+
+    def sweep(self) -> None: ...
 
 
 class Caches:
     """The models of all devices, looked at as one."""
 
-    def __init__(self, caches: Sequence[Cache]) -> None:
+    def __init__(self, caches: Sequence[Holds]) -> None:
         self._caches = tuple(caches)
 
     @property
@@ -70,11 +86,7 @@ class Several:
         self.cache = Caches([engine.cache for engine in engines])
         self._engines = tuple(engines)
         self._clock = clock
-        self._lock = threading.Lock()
-        self._on: dict[int, str] = {}
-        """The job that each busy device works on, or is about to."""
-        self._seconds = LOAD
-        """What a job took lately."""
+        self._turns = Turns(lambda: [_place(engine.cache) for engine in self._engines])
 
     @property
     def steps(self) -> int:
@@ -82,22 +94,12 @@ class Several:
         return sum(engine.steps for engine in self._engines)
 
     def choose(self, line: Sequence[Job]) -> str | None:
-        """The id of the job to run next, a device being kept for it; None where it is better to wait.
-
-        `line` is what waits, first in line first. Who does not run the job after all says so with `forget`.
-        """
-        with self._lock:
-            rows = [_waiting(job) for job in line]
-            found = choose(rows, self._places(), backlog(self._seconds))
-            if found is None:
-                return None
-            self._on[found[1]] = found[0].id
-            return found[0].id
+        """See `Turns.choose`."""
+        return self._turns.choose(line)
 
     def forget(self, job_id: str) -> None:
-        """The device that was kept for this job is free again."""
-        with self._lock:
-            self._on = {place: held for place, held in self._on.items() if held != job_id}
+        """See `Turns.forget`."""
+        self._turns.forget(job_id)
 
     def admit(self, image: Image, owner: str, sha256: str) -> None:
         """See `Engine.admit`; whichever works on it later remembers it for itself."""
@@ -105,15 +107,10 @@ class Several:
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once on the device kept for it, else on the best that is free. Raises `Busy`."""
-        with self._lock:
-            kept = next((place for place, held in self._on.items() if held == job.id), None)
-            if kept is None:
-                found = choose([_waiting(job)], self._places(), worth=0)
-                if found is None:
-                    raise Busy("Every device is at work.")
-                kept = found[1]
-                self._on[kept] = job.id
-        engine = self._engines[kept]
+        place = self._turns.take(job)
+        if place is None:
+            raise Busy("Every device is at work.")
+        engine = self._engines[place]
         return Stream.start(lambda stream: self._work(engine, job, stream))
 
     def _work(self, engine: LocalEngine, job: Job, stream: Stream) -> Result:
@@ -122,15 +119,7 @@ class Several:
             return engine.work(job, stream)
         finally:
             self.forget(job.id)
-            self._seconds += (self._clock() - since - self._seconds) / 8
-
-    def _places(self) -> list[Place]:
-        return [self._place(n, engine.cache) for n, engine in enumerate(self._engines)]
-
-    def _place(self, number: int, cache: Cache) -> Place:
-        holds = {row["id"]: row["bytes"] for row in cache.resident() if row["where"] == "device"}
-        room = None if cache.budget is None else cache.budget - sum(holds.values())
-        return Place(holds, room, number not in self._on)
+            self._turns.took(self._clock() - since)
 
     def about(self) -> dict[str, Any]:
         """What runs here: its name, the devices, the models loaded on any of them."""
@@ -143,5 +132,6 @@ class Several:
             engine.close()
 
 
-def _waiting(job: Job) -> Waiting:
-    return Waiting(job.id, wanted(job.specs, LIGHT))
+def _place(cache: Holds) -> Place:
+    holds = {row["id"]: row["bytes"] for row in cache.resident() if row["where"] == "device"}
+    return Place(holds, None if cache.budget is None else cache.budget - sum(holds.values()), idle=True)

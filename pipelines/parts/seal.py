@@ -39,6 +39,11 @@ class Pair:
         return self.chain[self.chain.rindex("-----BEGIN CERTIFICATE-----") :]
 
     @property
+    def fingerprint(self) -> str:
+        """A short name of whose certificates they are."""
+        return hashlib.sha256(self.chain.encode()).hexdigest()[:12]
+
+    @property
     def mark(self) -> int:
         """What invisible marks say of whose they are: 16 bits that follow from the root."""
         return int(hashlib.sha256(self.root.encode()).hexdigest()[:4], 16)
@@ -58,6 +63,11 @@ class Seal:
             if self._pair is None:
                 self._pair = self._read_or_make()
             return self._pair
+
+    def put(self, pair: Pair) -> None:
+        """Sign with this pair from now on, kept nowhere but in memory."""
+        with self._lock:
+            self._pair = pair
 
     def _read_or_make(self) -> Pair:
         chain, key = self._folder / "chain.pem", self._folder / "key.pem"

@@ -1,0 +1,132 @@
+"""Ray itself: a cluster of our own on this machine, or one that is there; knows no job.
+
+Ray lets whoever reaches its ports run code, so it is used with its token or not at all. Our own cluster listens on
+127.0.0.1 alone and has no dashboard.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.types import BadInput
+
+OBJECTS = 200 * 2**20
+"""Bytes of main memory that our own cluster may hold pictures in, on their way."""
+ROOT = Path(__file__).resolve().parents[2]
+MISSING = "The Ray engine needs Ray: pip install -r requirements-ray.txt"
+OPEN = "Ray without its token runs code for whoever reaches its ports. Leave RAY_AUTH_MODE unset, or set it to token."
+CLIENT = "RAY_ADDRESS must name a cluster that this machine is part of (HOST:6379, or auto), not ray://."
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that was joined. `folder`: where Ray's own files lie, if it was started here."""
+
+    folder: Path | None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all machines."""
+        import ray
+
+        return int(ray.cluster_resources().get("GPU", 0))
+
+    @property
+    def cpus(self) -> float:
+        """CPU cores of all machines."""
+        import ray
+
+        return float(ray.cluster_resources().get("CPU", 1))
+
+    def close(self) -> None:
+        """Leave it; end it if it was started here."""
+        import ray
+        from ray import serve
+
+        if self.folder is not None:
+            serve.shutdown()
+        ray.shutdown()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def join(data: Path, devices: int, environ: Mapping[str, str] | None = None) -> Cluster:
+    """The cluster that `RAY_ADDRESS` names, else one of our own with room for `devices` workers (0: any number).
+
+    The token of our own is made once, below `data`, unless `RAY_AUTH_TOKEN` or `RAY_AUTH_TOKEN_PATH` gives one.
+    Raises `BadInput` where Ray is missing, or would be without its token.
+    """
+    env = os.environ if environ is None else environ
+    if importlib.util.find_spec("ray") is None:
+        raise BadInput(MISSING)
+    if env.get("RAY_AUTH_MODE", "token").lower() != "token":
+        raise BadInput(OPEN)
+    address = env.get("RAY_ADDRESS", "")
+    if address.startswith("ray://"):
+        raise BadInput(CLIENT)
+    # Read by Ray when it is imported or started, and by the processes that it starts.
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return _joined(address) if address else _started(data, devices)
+
+
+def _joined(address: str) -> Cluster:
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    try:
+        ray.init(address=address, **_quiet())
+    except (AuthenticationError, ConnectionError) as error:
+        raise BadInput(f"The Ray cluster at {address} does not take us: {str(error).splitlines()[0]}") from error
+    _serve()
+    return Cluster(None)
+
+
+def _started(data: Path, devices: int) -> Cluster:
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(data))
+    # Ray would let its workers starve beside whatever else runs here.
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    # Without this Ray replaces 127.0.0.1 by the machine's address on the network, and listens there.
+    os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    import ray
+
+    folder = Path(tempfile.mkdtemp(prefix="designerbox-ray-"))
+    ray.init(
+        address="local", include_dashboard=False, num_cpus=max(os.cpu_count() or 1, devices),
+        object_store_memory=OBJECTS, _node_ip_address="127.0.0.1", _temp_dir=str(folder), **_quiet(),
+    )  # fmt: skip
+    _serve()
+    return Cluster(folder)
+
+
+def _serve() -> None:
+    """Serve without its HTTP proxy: nobody asks a worker but through us."""
+    from ray import serve
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
+
+
+def _quiet() -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": "ERROR"}
+
+
+def _token(data: Path) -> Path:
+    """Made once and readable by its owner alone."""
+    path = (data / "ray.token").absolute()
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    except FileExistsError:
+        pass
+    return path

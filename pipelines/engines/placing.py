@@ -1,0 +1,70 @@
+"""Which job runs on which of several places; knows no device, no worker and no queue."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from pipelines.engines.affinity import LOAD, Place, Waiting, backlog, choose, wanted
+from pipelines.models.families.nets import specs as nets
+from pipelines.types import Job
+
+LIGHT = frozenset(row.id for row in nets)
+
+
+class Turns:
+    """Places kept for jobs, one job each. `places` says what they hold and which could work; safe from any thread."""
+
+    def __init__(self, places: Callable[[], Sequence[Place]]) -> None:
+        self._look = places
+        self._lock = threading.Lock()
+        self._on: dict[int, str] = {}
+        """The job that each busy place works on, or is about to."""
+        self._seconds = LOAD
+        """What a job took lately."""
+
+    def choose(self, line: Sequence[Job]) -> str | None:
+        """The id of the job to run next, a place being kept for it; None where it is better to wait.
+
+        `line` is what waits, first in line first. Who does not run the job after all says so with `forget`.
+        """
+        with self._lock:
+            found = choose([_waiting(job) for job in line], self._places(), backlog(self._seconds))
+            if found is None:
+                return None
+            self._on[found[1]] = found[0].id
+            return found[0].id
+
+    def take(self, job: Job) -> int | None:
+        """The place kept for `job`, else the best that is free; None where there is none."""
+        with self._lock:
+            kept = next((place for place, held in self._on.items() if held == job.id), None)
+            if kept is None:
+                found = choose([_waiting(job)], self._places(), worth=0)
+                if found is None:
+                    return None
+                kept = found[1]
+                self._on[kept] = job.id
+            return kept
+
+    def forget(self, job_id: str) -> None:
+        """The place that was kept for this job is free again."""
+        with self._lock:
+            self._on = {place: held for place, held in self._on.items() if held != job_id}
+
+    def kept(self) -> dict[int, str]:
+        """The job that each busy place works on, or is about to."""
+        with self._lock:
+            return dict(self._on)
+
+    def took(self, seconds: float) -> None:
+        """A job took so long."""
+        self._seconds += (seconds - self._seconds) / 8
+
+    def _places(self) -> list[Place]:
+        return [replace(each, idle=each.idle and n not in self._on) for n, each in enumerate(self._look())]
+
+
+def _waiting(job: Job) -> Waiting:
+    return Waiting(job.id, wanted(job.specs, LIGHT))

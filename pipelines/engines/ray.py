@@ -1,0 +1,357 @@
+"""Workers of a Ray cluster, a Serve deployment for each device; knows no queue, and nothing of what a job draws.
+
+A job goes where its models lie, as between several GPUs of one process. Its worker holds a `LocalEngine`; pictures,
+steps and the result cross (`crossing`). A worker that is lost is found out by Serve, which starts it anew; its job
+begins again on another, or on the same once it is back, on the same stream.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pipelines.engines.affinity import Place
+from pipelines.engines.cluster import ROOT
+from pipelines.engines.crossing import Carrier, Ended, Order, State, pack_order, unpack
+from pipelines.engines.local import LocalEngine
+from pipelines.engines.placing import Turns
+from pipelines.engines.replica import Build, Replica
+from pipelines.engines.several import Caches
+from pipelines.files import Files
+from pipelines.models.cache import Resident
+from pipelines.models.devices import Machine
+from pipelines.parts.audit import Audit
+from pipelines.stream import Stream
+from pipelines.types import Busy, Cancelled, Image, Job, Result, Step, StudioError
+
+LOST = "Worker lost, starting again"
+TRIES = 5
+"""A job that loses so many workers is not begun again: it may be what they die of."""
+DIED = f"The worker of this job was lost {TRIES} times. The job may need more memory than a worker has."
+FULL = "Every worker is at work. Please try again in a moment."
+BEAT = 1.0
+"""Seconds between two looks whether a worker is there, or whether to stop waiting for it."""
+
+log = logging.getLogger("designerbox")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many workers and what each takes. `idle`: one that did nothing for so many seconds goes (0: never), and comes
+    back with its next job. `waiting`: calls that Serve holds for one worker before it refuses more.
+    """
+
+    workers: int
+    gpus: float = 0.0
+    cpus: float = 1.0
+    idle: float = 0.0
+    waiting: int = 8
+
+
+class RayEngine:
+    """As many slots as workers.
+
+    near: the engine of this process, which looks at pictures that come in. build: makes the engine of a worker, there.
+    url: see `Carrier`. name: of this studio's workers on the cluster. kind: the class of a worker.
+    """
+
+    name = "ray"
+
+    def __init__(
+        self,
+        near: LocalEngine,
+        files: Files,
+        build: Build,
+        size: Size,
+        *,
+        url: str = "",
+        name: str = "designerbox",
+        kind: type[Replica] = Replica,
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.slots = size.workers
+        self._near = near
+        self.files = files
+        self._carrier = Carrier(url)
+        self._audit = Audit(files.data)
+        self._closed = closed
+        self._size = size
+        self._apps = [f"{name}-{n}" for n in range(size.workers)]
+        handles = _deployed(self._apps, kind, (build, near.seal.pair(), url), size)
+        self.workers = tuple(Worker(handle, size.idle) for handle in handles)
+        self.cache = Caches(self.workers)
+        self._turns = Turns(lambda: [worker.place() for worker in self.workers])
+        self._greeters = ThreadPoolExecutor(size.workers, thread_name_prefix="ray")
+        for worker in self.workers:
+            self._greeters.submit(worker.greet)
+
+    @property
+    def steps(self) -> int:
+        """Steps of work done since the start, as far as it was told."""
+        return sum(worker.steps for worker in self.workers)
+
+    def busy(self) -> dict[int, str]:
+        """The number of each worker that is at work, and its job."""
+        return self._turns.kept()
+
+    def machine(self) -> Machine:
+        """What the first worker that comes up computes with; waits for it."""
+        while True:
+            for worker in self.workers:
+                if worker.state is not None:
+                    return worker.state.machine
+            time.sleep(BEAT / 10)
+
+    def choose(self, line: list[Job]) -> str | None:
+        """See `Turns.choose`."""
+        return self._turns.choose(line)
+
+    def forget(self, job_id: str) -> None:
+        """See `Turns.forget`."""
+        self._turns.forget(job_id)
+
+    def admit(self, image: Image, owner: str, sha256: str) -> None:
+        """See `Engine.admit`; the worker looks again, for it trusts no order."""
+        self._near.admit(image, owner, sha256)
+
+    def run(self, job: Job) -> Stream:
+        """Start `job` at once on the worker kept for it, else on the best that is free. Raises `Busy`."""
+        place = self._turns.take(job)
+        if place is None:
+            raise Busy(FULL)
+        return Stream.start(lambda stream: self._work(place, job, stream))
+
+    def _work(self, place: int | None, job: Job, stream: Stream) -> Result:
+        since = time.monotonic()
+        try:
+            for _ in range(TRIES):
+                place = self._place(job, stream) if place is None else place
+                ended = self._ended(self.workers[place], job, stream)
+                if ended is not None:
+                    return self._settled(ended, job)
+                stream.put(Step(0, 1, LOST))
+                self._turns.forget(job.id)
+                place = None
+            raise StudioError(DIED)
+        finally:
+            self._turns.forget(job.id)
+            self._turns.took(time.monotonic() - since)
+            self._carrier.clear(job.id)
+
+    def _place(self, job: Job, stream: Stream) -> int:
+        """A worker for a job that lost its own, as soon as there is one. Raises `Cancelled`."""
+        while (place := self._turns.take(job)) is None:
+            if stream.closed.wait(BEAT / 10):
+                raise Cancelled
+        return place
+
+    def _ended(self, worker: Worker, job: Job, stream: Stream) -> Ended | None:
+        """Follow `job` on `worker` to its end; None where the worker was lost."""
+        order = pack_order(job, self.files, self._carrier, watched=stream.watched)
+        try:
+            return worker.follow(order, stream)
+        except lost() as error:
+            if stream.closed.is_set():
+                raise Cancelled from error
+            log.warning("a worker was lost: %s", str(error).splitlines()[0])
+            worker.lose()
+            self._greeters.submit(worker.greet)
+            return None
+
+    def _settled(self, ended: Ended, job: Job) -> Result:
+        for refusal in ended.refusals:
+            self._audit.refused(refusal.what, refusal.owner, refusal.inputs)
+        if ended.error is not None:
+            if not isinstance(ended.error, StudioError | Cancelled):
+                log.error("job %s broke on its worker:\n%s", job.id, ended.trace)
+            raise ended.error
+        assert ended.result is not None
+        for kept in ended.files:
+            unpack(kept, self.files, self._carrier, job.owner, later=job.waited)
+        return ended.result
+
+    def about(self) -> dict[str, Any]:
+        """What runs where: its name, the workers' devices, the models loaded on any of them."""
+        resident = [row["id"] for row in self.cache.resident()]
+        return {"engine": self.name, "device": self.cache.device or None, "resident": resident}
+
+    def close(self) -> None:
+        """End the workers."""
+        from ray import serve
+
+        for worker in self.workers:
+            worker.closed.set()
+        self._greeters.shutdown(cancel_futures=True)
+        for app in self._apps:
+            serve.delete(app, _blocking=False)
+        self._near.close()
+        self._closed()
+
+
+class Worker:
+    """One worker as this process sees it. `state` is what it said last, None while it is not there."""
+
+    def __init__(self, handle: Any, idle: float) -> None:
+        self.state: State | None = None
+        self.closed = threading.Event()
+        self._handle = handle
+        self._idle = idle
+        self._told = time.monotonic()
+        self._gone_steps = 0
+        self._gone_loads: Counter[str] = Counter()
+
+    # ------------------------------------------------------------ what it is asked
+
+    def greet(self) -> None:
+        """Wait until it is there."""
+        while not self.closed.is_set():
+            asked = self._handle.hello.remote()
+            while not self.closed.is_set():
+                try:
+                    self.hear(asked.result(timeout_s=BEAT))
+                    return
+                except TimeoutError:
+                    continue
+                except lost():
+                    self.closed.wait(BEAT)
+                    break
+            asked.cancel()
+
+    def follow(self, order: Order, stream: Stream) -> Ended:
+        """Have it done, steps going to `stream`. Raises what `lost` names, `Busy`, `Cancelled`."""
+        from ray.serve.exceptions import BackPressureError
+
+        told = self._handle.options(stream=True).run.remote(order)
+        stream.when_closed(told.cancel)
+        watched = order.watched
+        try:
+            for heard in told:
+                if isinstance(heard, Ended):
+                    self.hear(heard.state)
+                    return heard
+                if stream.watched != watched:
+                    watched = stream.watched
+                    self._handle.watch.remote(order.job.id, watched)
+                for step in heard:
+                    stream.put(step if watched else Step(step.index, step.total, step.stage))
+        except BackPressureError as error:
+            raise Busy(FULL) from error
+        finally:
+            told.cancel()
+        raise Cancelled
+
+    def hear(self, state: State) -> None:
+        """What it says of itself; another process than last time begins to count anew."""
+        if self.state is not None and self.state.pid != state.pid:
+            self.lose()
+        self.state = state
+        self._told = time.monotonic()
+
+    def lose(self) -> None:
+        """It is gone, and what it had loaded with it."""
+        if self.state is not None:
+            self._gone_steps += self.state.steps
+            self._gone_loads.update(self.state.loads)
+        self.state = None
+
+    # ------------------------------------------------------------ what lies there, see `Holds`
+
+    def place(self) -> Place:
+        """How it stands for the next job; one that has gone for want of work holds nothing."""
+        if self.state is None:
+            return Place({}, None, idle=False)
+        rows = () if self._idle and time.monotonic() - self._told > self._idle else self.state.resident
+        holds = {row["id"]: row["bytes"] for row in rows if row["where"] == "device"}
+        room = None if self.state.budget is None else self.state.budget - sum(holds.values())
+        return Place(holds, room, idle=True)
+
+    @property
+    def steps(self) -> int:
+        """Steps of work, those of lost workers too as far as they were told."""
+        return self._gone_steps + (self.state.steps if self.state is not None else 0)
+
+    @property
+    def device(self) -> str:
+        """As torch names it, "" while it is not known."""
+        return self.state.device if self.state is not None else ""
+
+    @property
+    def budget(self) -> int | None:
+        """Bytes that models may take, None for no limit."""
+        return self.state.budget if self.state is not None else None
+
+    @property
+    def loads(self) -> Counter[str]:
+        """Reads from the disk, by spec id."""
+        return self._gone_loads + Counter(self.state.loads if self.state is not None else {})
+
+    def resident(self) -> list[Resident]:
+        """The models that lay there when it was last heard of."""
+        return list(self.state.resident) if self.state is not None else []
+
+    def unload(self, spec_id: str) -> bool:
+        """Drop a model that nobody borrows; False where none was dropped."""
+        if self.state is None or spec_id not in {row["id"] for row in self.state.resident}:
+            return False
+        try:
+            dropped, state = self._handle.unload.remote(spec_id).result()
+        except lost():
+            return False
+        self.hear(state)
+        return dropped
+
+    def sweep(self) -> None:
+        """Drop what nobody borrowed for long."""
+        # One that may have gone for want of work is not called back for this.
+        if self.state is None or self._idle:
+            return
+        try:
+            self.hear(self._handle.sweep.remote().result(timeout_s=BEAT))
+        except (TimeoutError, *lost()):
+            log.warning("a worker did not answer")
+
+
+@cache
+def lost() -> tuple[type[Exception], ...]:
+    """What Ray says of a call whose worker, or the machine under it, is gone."""
+    from ray import exceptions as e
+    from ray.serve import exceptions as s
+
+    return (
+        e.RayActorError, e.WorkerCrashedError, e.NodeDiedError, e.ObjectLostError, e.TaskCancelledError, e.RpcError,
+        e.ActorUnschedulableError, s.ReplicaUnavailableError, s.DeploymentUnavailableError,
+    )  # fmt: skip
+
+
+def _deployed(apps: list[str], kind: type[Replica], given: tuple[Any, ...], size: Size) -> list[Any]:
+    """Handles of the workers, which come up meanwhile."""
+    from ray import serve
+
+    actor = {"num_cpus": size.cpus, "num_gpus": size.gpus, "runtime_env": _environment()}
+    options: dict[str, Any] = {
+        "ray_actor_options": actor, "max_ongoing_requests": 4, "max_queued_requests": size.waiting,
+        "health_check_period_s": 2, "health_check_timeout_s": 60, "graceful_shutdown_timeout_s": 5,
+    }  # fmt: skip
+    if size.idle:
+        options["autoscaling_config"] = {
+            "min_replicas": 0, "initial_replicas": 1, "max_replicas": 1, "target_ongoing_requests": 1,
+            "upscale_delay_s": 0, "downscale_delay_s": size.idle, "downscale_to_zero_delay_s": size.idle,
+        }  # fmt: skip
+    deployment: Any = serve.deployment(kind)
+    targets = [
+        serve.RunTarget(deployment.options(name=app, **options).bind(*given), name=app, route_prefix=None)
+        for app in apps
+    ]
+    return serve.run_many(targets, wait_for_applications_running=False)
+
+
+def _environment() -> dict[str, Any]:
+    """Workers find the program where it lies here; on every machine it has to lie at the same place."""
+    return {"env_vars": {"PYTHONPATH": str(ROOT), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}}
