@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -128,6 +131,31 @@ def test_the_fetch_script_writes_what_safetensors_reads() -> None:
 
 
 # ---------------------------------------------------------------- matting
+
+
+def test_runs_beside_one_another_are_no_more_than_the_cores_carry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    net = Matting(nets.U2NETP)
+    inside, most, whole, lock = 0, 0, net._session, threading.Lock()
+
+    class Counted:
+        def run(self, *asked: object) -> object:
+            nonlocal inside, most
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            try:
+                return whole.run(*asked)  # pyright: ignore[reportArgumentType]
+            finally:
+                with lock:
+                    inside -= 1
+
+    monkeypatch.setattr(net, "_session", Counted())
+    photo = example("coffee")
+    with ThreadPoolExecutor(6) as crowd:
+        alphas = list(crowd.map(lambda _: net.alpha(photo), range(6)))
+    assert most == 2  # two threads each on five cores
+    assert all(np.array_equal(alpha, alphas[0]) for alpha in alphas)
 
 
 def test_alpha_has_the_photos_size_and_stays_between_0_and_1(matting: Matting) -> None:

@@ -5,6 +5,8 @@ Input as its authors give it: RGB, 320 x 320, divided by its largest value, Imag
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import TYPE_CHECKING
 
 import cv2
@@ -26,7 +28,7 @@ DEVIATION = np.array((0.229, 0.224, 0.225), np.float32)
 
 
 class Matting:
-    """A loaded U2-Net, small or large; may be called from several threads."""
+    """A loaded U2-Net, small or large; may be called from several threads, which take turns where cores are few."""
 
     def __init__(self, spec: ModelSpec) -> None:
         (self._path,) = verified(spec)
@@ -36,6 +38,8 @@ class Matting:
         # The arena makes a run a third faster; a plan of its whole layout would cost 200 MB for nothing.
         options.enable_mem_pattern = False
         self._session = ort.InferenceSession(str(self._path), options, providers=["CPUExecutionProvider"])
+        # Each run beside another takes 200 MB that the session never gives back, and is no quicker than after it.
+        self._turn = threading.BoundedSemaphore(max(1, (os.cpu_count() or 1) // THREADS))
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
 
@@ -44,7 +48,9 @@ class Matting:
 
         Not stretched to its own minimum and maximum either, as its authors do: that makes a subject out of noise.
         """
-        (found,) = self._session.run([self._output], {self._input: _input(image)})
+        seen = _input(image)
+        with self._turn:
+            (found,) = self._session.run([self._output], {self._input: seen})
         small = np.asarray(found, np.float32).reshape(SIDE, SIDE)
         size = (image.shape[1], image.shape[0])
         enlarged = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
