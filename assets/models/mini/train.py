@@ -31,6 +31,7 @@ TRANSFORMER = {
     "in_channels": 4, "patch_size": 8, "hidden_size": 288, "depth": 7, "num_heads": 6, "axes_dim": [24, 24],
     "mlp_ratio": 8 / 3, "bottleneck_size": 96, "context_in_dim": words.WIDTH, "resolution_embeds": False,
 }  # fmt: skip
+AFRESH = 10_000_000  # a run that goes on from the weights that ship does not see their noise again
 BATCH, RATE, WARM, DROPPED = 64, 2e-3, 200, 0.1
 LEAST_T = 0.15
 KEEP = 0.999
@@ -190,12 +191,13 @@ def train(work: Path, samples: int, finish: bool, device: str, minutes: float, c
         for stepper, kept in zip(steppers, state["steppers"], strict=True):
             stepper.load_state_dict(kept)
     model = torch.compile(nets) if compiled else nets
+    ahead = AFRESH if warm else 0
     since, saved, losses = time.monotonic(), time.monotonic(), []
     while step < last and time.monotonic() - since < minutes * 60:
         for stepper, base in zip(steppers, (RATE, RATE / 2), strict=True):
             for group in stepper.param_groups:
                 group["lr"] = base * rate(step, last, finish)
-        loss = loss_of(model, batches(step), step, device)
+        loss = loss_of(model, batches(step), step + ahead, device)
         loss.backward()
         nn.utils.clip_grad_norm_(nets.parameters(), 1.0)
         for stepper in steppers:

@@ -23,7 +23,8 @@ from pipelines.types import BadInput, Colour, Image, Images, ModelSpec, ModelSte
 if TYPE_CHECKING:
     import torch
 
-SIDE, SHARP = 64, 256
+SIDE, SHARP, PATCH = 64, 256, 8
+STEP = 0.25
 LEAST_STRENGTH = 0.05
 FOLDER = "mini"
 FAR = 0.64  # cosine to the nearest word of the captions below which a word was not learned ("surgeon" has 0.69)
@@ -150,7 +151,7 @@ class Mini:
 
         def told(pipe: Any, index: int, t: Any, kept: dict[str, Any]) -> dict[str, Any]:
             clean = loop.clean
-            on_step(ModelStep(index + 1, total, lambda: _preview(clean[0], ground)))
+            on_step(ModelStep(index + 1, total, lambda: _preview(loop.mended(clean)[0], ground)))
             return kept
 
         from diffusers import PRXPixelPipeline  # pyright: ignore[reportPrivateImportUsage]
@@ -160,13 +161,14 @@ class Mini:
                                 prompt_max_tokens=self._pipe.config.prompt_max_tokens, noise_scale=1.0)  # fmt: skip
         view.set_progress_bar_config(disable=True)
         guidance = render.guidance_scale or self._defaults["guidance_scale"]
-        return view(
+        made = view(
             prompt_embeds=words[0].expand(count, -1, -1), prompt_attention_mask=words[1].expand(count, -1),
             negative_prompt_embeds=none[0].expand(count, -1, -1),
             negative_prompt_attention_mask=none[1].expand(count, -1),
             latents=begin, num_inference_steps=total, guidance_scale=max(1.0, guidance), height=SIDE,
             width=SIDE, use_resolution_binning=False, output_type="pt", callback_on_step_end=told,
         ).images.clamp(-1, 1)  # fmt: skip
+        return loop.mended(made)
 
     def _times(self, render: Render) -> list[float]:
         """From 1, or from the strength, down to but not including 0; closer together where the figure forms."""
@@ -264,6 +266,14 @@ class _Loop:
         """Where `free` is 0 every step gets the source back, as noised as that step is (RePaint, arXiv:2201.09865)."""
         self._held = source, noise, free
 
+    def mended(self, pixels: torch.Tensor) -> torch.Tensor:
+        """`unseamed`, but for what was to stay as it was."""
+        smooth = unseamed(pixels)
+        if self._held is None:
+            return smooth
+        free = self._held[2]
+        return free * smooth + (1 - free) * pixels
+
 
 def _pipeline(folder: Any, device: Any) -> Any:
     import torch
@@ -360,6 +370,27 @@ def _laid(figure: Image, ground: Any) -> Image:
 def _preview(clean: torch.Tensor, ground: Any) -> Image:
     laid = _laid(_straight(clean.clamp(-1, 1).cpu()), ground)
     return np.asarray(cv2.resize(laid, (256, 256), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def unseamed(pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels, N x C x 64 x 64, -1 to 1, without the small steps between the patches that the denoiser works in.
+
+    What the colour jumps by at a border, beyond what it changes by beside it, is spread over the half patches on both
+    sides. A jump of twice `STEP` or more is an edge of the picture and stays.
+    """
+    for axis in (3, 2):
+        rows = pixels.transpose(axis, 3).clone()
+        told = rows.clone()
+        for border in range(PATCH, SIDE, PATCH):
+            far, near, here, there = (told[..., border + n] for n in (-2, -1, 0, 1))
+            jump = (here - near) - (near - far + there - here) / 2
+            jump = jump.sign() * jump.abs().minimum((2 * STEP - jump.abs()).clamp(min=0))
+            for n in range(PATCH // 2):
+                share = jump * (0.5 - n / PATCH)
+                rows[..., border - 1 - n] += share
+                rows[..., border + n] -= share
+        pixels = rows.transpose(axis, 3)
+    return pixels
 
 
 def _small(picture: Image) -> torch.Tensor:
