@@ -36,7 +36,7 @@ class Settings:
     log: Literal["text", "json"] = "text"
     webhooks_private: bool = False
     devices: int = 0
-    engine: Literal["local", "ray"] = "local"
+    engine: Literal["local", "ray", "ray-data"] = "local"
     ray_store: str = field(default="", repr=False)
     worker_idle: float = 0.0
     compile: bool = False

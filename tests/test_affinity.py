@@ -34,9 +34,15 @@ def test_a_job_waits_for_the_busy_device_that_has_its_model_until_many_do() -> N
 
 
 @pytest.mark.parametrize("room", [1, None])
-def test_a_second_copy_for_which_nothing_has_to_go_is_made_at_once(room: int | None) -> None:
+def test_a_second_copy_for_which_nothing_has_to_go_is_made_once_waiting_takes_longer_than_loading(
+    room: int | None,
+) -> None:
     places = [place("a", idle=False), place("b", room=room)]
-    assert choose([Waiting("1", A)], places, worth=9) == (Waiting("1", A), 1)
+    line = [Waiting(str(n), A) for n in range(5)]
+    assert choose(line[:4], places, worth=9) is None
+    assert choose(line, places, worth=9) == (line[0], 1)
+    row = Waiting("row", A, many=True)
+    assert choose([row], places, worth=9) == (row, 1)
 
 
 def test_who_can_begin_at_once_overtakes_who_would_have_to_wait() -> None:
@@ -140,8 +146,9 @@ def simulated(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tup
 
 def test_checkpoints_are_loaded_a_few_times_where_plain_order_loads_one_with_every_other_job() -> None:
     """Whoever knew all that comes would load each of the eight once."""
-    ours = [simulated(by_affinity, seed) for seed in range(5)]
+    ours = [simulated(by_affinity, seed) for seed in range(12)]
     plain = [simulated(in_order, seed) for seed in range(5)]
-    assert statistics.median(loads for loads, _ in ours) <= 2 * 8
+    assert statistics.mean(loads for loads, _ in ours) <= 1.3 * 8
+    assert statistics.median(loads for loads, _ in ours) <= 9
     assert statistics.median(loads for loads, _ in plain) > 20 * 8
-    assert statistics.median(seconds for _, seconds in ours) < 3 * WORK
+    assert statistics.median(seconds for _, seconds in ours) < 2.5 * WORK

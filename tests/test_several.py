@@ -89,7 +89,7 @@ def works(tmp_path: Path) -> Iterator[Works]:
 
 
 def test_as_many_jobs_run_as_there_are_devices_and_no_more(works: Works) -> None:
-    ids = [works.submit("one", seed) for seed in range(5)]
+    ids = [works.submit("two" if seed == 1 else "one", seed) for seed in range(5)]
     until(lambda: len(works.on) == 2)
     assert works.jobs.counts() == (2, 3)
     assert set(works.on.values()) == {"cpu:0", "cpu:1"}
@@ -128,7 +128,7 @@ def test_rows_of_one_batch_are_worked_off_on_every_device(works: Works) -> None:
 
 
 def test_cancelling_frees_that_device_and_no_other(works: Works) -> None:
-    ids = [works.submit("one", seed) for seed in range(2)]
+    ids = [works.submit(spec, seed) for seed, spec in enumerate(("one", "two"))]
     until(lambda: len(works.on) == 2)
     watch = works.jobs.watch(ids[0])
     works.jobs.cancel(ids[0])

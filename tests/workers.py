@@ -8,7 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -69,23 +69,44 @@ def started(
     root: Path, files: Files, size: Size, build: Callable[[Files, Audit], LocalEngine] = engine, **more: Any
 ) -> Iterator[RayEngine]:
     """An engine over a cluster of its own, all workers up; no process of it is left."""
-    before = {child.pid for child in psutil.Process().children(recursive=True)}
     near = LocalEngine(Cache(FAMILIES), files)
-    with warnings.catch_warnings():  # Ray's own modules use what pydantic deprecates
-        warnings.simplefilter("ignore")
-        joined = cluster.join(root, size.workers)
-        made = RayEngine(near, files, build, size, kind=Inside, closed=joined.close, **more)
+    with alone():
+        with warnings.catch_warnings():  # Ray's own modules use what pydantic deprecates
+            warnings.simplefilter("ignore")
+            joined = cluster.join(root, size.workers)
+            made = RayEngine(near, files, build, size, kind=Inside, closed=joined.close, **more)
+        try:
+            until(lambda: all(worker.state is not None for worker in made.workers), LONG)
+            yield made
+        finally:
+            made.close()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """No process of Ray that was started inside outlives it."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield
+    end = time.monotonic() + 30
+    while left := _left(before):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+
+
+def _left(before: set[int]) -> list[str]:
+    return [
+        line
+        for child in psutil.Process().children(recursive=True)
+        if child.pid not in before and "ray" in (line := _line(child))
+    ]
+
+
+def _line(process: psutil.Process) -> str:
+    """What runs there, "" where it has ended."""
     try:
-        until(lambda: all(worker.state is not None for worker in made.workers), LONG)
-        yield made
-    finally:
-        made.close()
-        until(lambda: not _ray(before), 30)
-
-
-def _ray(before: set[int]) -> list[int]:
-    rows = (child for child in psutil.Process().children(recursive=True) if child.pid not in before)
-    return [child.pid for child in rows if child.status() != psutil.STATUS_ZOMBIE]
+        return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def inside(made: RayEngine, call: Callable[[LocalEngine], T]) -> list[T]:
@@ -97,7 +118,8 @@ def kill(made: RayEngine, number: int) -> None:
     """`kill -9` of a worker."""
     state = made.workers[number].state
     assert state is not None
-    os.kill(state.pid, 9)
+    with suppress(ProcessLookupError):  # it was killed while it rested, and nobody asked it since
+        os.kill(state.pid, 9)
 
 
 # ---------------------------------------------------------------- inside a process that draws

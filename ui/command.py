@@ -43,6 +43,9 @@ def batch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="a value for every row that has none"
     )
+    parser.add_argument(
+        "--ray-data", action="store_true", help="all rows as one data set on the Ray cluster, for thousands of them"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="where all seeds come from (default: drawn once)")
     parser.add_argument(
         "--seeds", choices=["same", "row"], default="same", help="one seed for all rows, or the next for each"
@@ -62,7 +65,8 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
         if args.dry_run:
             with tempfile.TemporaryDirectory() as nowhere:
                 return _with_studio(replace(settings, data=Path(nowhere)), args, out, settings.data)
-        return _with_studio(replace(settings, data=out / STATE), args, out, settings.data)
+        engine = "ray-data" if args.ray_data else settings.engine
+        return _with_studio(replace(settings, data=out / STATE, engine=engine), args, out, settings.data)
     except StudioError as error:
         if not held:
             shutil.rmtree(out / STATE, ignore_errors=True)  # nothing was begun that could be resumed
@@ -168,10 +172,12 @@ def _follow(batches: Batches, batch: Batch, out: Path) -> int:
 
 def _until_rest(batches: Batches, batch_id: str, out: Path) -> Batch:
     """The batch once nothing of it goes on."""
-    from pipelines.batch import lay_out
+    from pipelines.batch import TakesMany, lay_out, work_off
 
     line = _Line()
     since = 0.0
+    if isinstance(batches.jobs.engine, TakesMany):
+        work_off(batches, batches.jobs.engine, lambda: line.show(batches.progress(batch_id), last=False))
     while True:
         now = batches.get(batch_id, OWNER)
         looked = time.time()

@@ -14,6 +14,7 @@ from pipelines.desk import Desk
 from pipelines.engines import cluster, here, hub, zerogpu
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.ray import RayEngine, Size
+from pipelines.engines.ray_data import RayDataEngine
 from pipelines.engines.several import Several
 from pipelines.files import Files
 from pipelines.jobs import Jobs
@@ -70,9 +71,9 @@ def build(settings: Settings) -> Studio:
     return Studio(desk, Access(settings, Keys(settings.data)), jobs, files, ingest)
 
 
-def _drawing(settings: Settings, files: Files) -> tuple[LocalEngine | Several | RayEngine, Profile]:
+def _drawing(settings: Settings, files: Files) -> tuple[LocalEngine | Several | RayEngine | RayDataEngine, Profile]:
     """The engine, and the profile that fits what it computes with."""
-    if settings.engine == "ray":
+    if settings.engine != "local":
         return _on_ray(settings, files)
     lent = zerogpu.machine() if zerogpu.lends() else None
     profile, device = _profile(settings, lent)
@@ -82,14 +83,18 @@ def _drawing(settings: Settings, files: Files) -> tuple[LocalEngine | Several | 
     return _lending(settings, here.cache(Machine("cpu", devices.ram()), "cpu"), files, profile)
 
 
-def _on_ray(settings: Settings, files: Files) -> tuple[RayEngine, Profile]:
+def _on_ray(settings: Settings, files: Files) -> tuple[RayEngine | RayDataEngine, Profile]:
     """Workers on the cluster, one for each of its GPUs or as many as were asked for. Raises `BadInput`."""
-    joined = cluster.join(settings.data, settings.devices)
+    joined = cluster.join(settings.data, settings.devices, serving=settings.engine == "ray")
     count = settings.devices or joined.gpus or 1
     cpus = 1.0 if joined.gpus else max(joined.cpus / count, 0.1)
     size = Size(count, gpus=1.0 if joined.gpus else 0.0, cpus=cpus, idle=settings.worker_idle)
     near = LocalEngine(here.cache(Machine("cpu", devices.ram()), "cpu"), files)
     build = partial(here.worker, among=1 if joined.gpus else count, compile=settings.compile)
+    if settings.engine == "ray-data":
+        there = joined.ask(here.machine, size.gpus)
+        many = RayDataEngine(near, files, build, size, url=settings.ray_store, closed=joined.close)
+        return many, _profile(settings, there)[0]
     engine = RayEngine(
         near, files, build, size, url=settings.ray_store, name=f"designerbox-{near.seal.pair().fingerprint}",
         closed=joined.close,

@@ -9,8 +9,10 @@ from pipelines.batch.reading import TABLES, Fault, Line
 from pipelines.batch.store import Batch, RowState
 from pipelines.batch.template import template
 from pipelines.batch.trial import Report, dry_run
+from pipelines.batch.wide import TakesMany, work_off
 
 __all__ = [
     "FULL", "MANIFEST", "TABLES", "Batch", "Batches", "Fault", "Jobsfile", "Line", "Plan", "Progress", "Report",
-    "RowState", "asked", "dry_run", "lay_out", "new_id", "open_jobs", "save_manifest", "save_zip", "template",
+    "RowState", "TakesMany", "asked", "dry_run", "lay_out", "new_id", "open_jobs", "save_manifest", "save_zip",
+    "template", "work_off",
 ]  # fmt: skip

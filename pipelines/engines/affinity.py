@@ -2,8 +2,8 @@
 
 What a device holds already costs nothing, what it has to load costs seconds, and what it drops for that costs somebody
 else seconds. So a job goes where its models lie, and one whose models lie nowhere goes where there is most room. One
-whose models lie on a busy device is taken by another that has room for a second copy; where something would have to go
-for it, only once so many wait for the busy device that it pays.
+whose models lie on a busy device is taken by another that has room for a second copy once the wait would take longer
+than the loading; where something would have to go for it, only once so many wait for the busy device that it pays.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ LEAST, MOST = 2, 24
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job in line: its id and the models that it will borrow."""
+    """A job in line: its id and the models that it will borrow. `many`: more like it follow than stand in line yet."""
 
     id: str
     models: frozenset[str]
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def backlog(seconds: float) -> int:
 def choose(line: Sequence[Waiting], places: Sequence[Place], worth: int) -> tuple[Waiting, int] | None:
     """A job of the line and the place that takes it; None where waiting is better. First in line counts first.
 
-    `worth` is what `backlog` gives.
+    `worth` is what `backlog` gives; half of it is enough where nothing has to be dropped.
     """
     if not any(place.idle for place in places):
         return None
@@ -57,7 +58,9 @@ def choose(line: Sequence[Waiting], places: Sequence[Place], worth: int) -> tupl
         if any(place.idle and place.has(job) for place in places):
             return job, _best(job, line, places)
     for job in line:
-        if not any(place.has(job) for place in places) or _fits(job, places) or _waiting(job, line) >= worth:
+        waiting = _waiting(job, line)
+        copies = (job.many or 2 * waiting >= worth) and _fits(job, places)
+        if copies or waiting >= worth or not any(place.has(job) for place in places):
             return job, _best(job, line, places)
     return None
 

@@ -12,13 +12,14 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipelines.types import BadInput
 
+T = TypeVar("T")
 OBJECTS = 200 * 2**20
 """Bytes of main memory that our own cluster may hold pictures in, on their way."""
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,9 +30,10 @@ CLIENT = "RAY_ADDRESS must name a cluster that this machine is part of (HOST:637
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that was joined. `folder`: where Ray's own files lie, if it was started here."""
+    """A cluster that was joined. `folder`: where Ray's own files lie, if it was started here. `serving`: with Serve."""
 
     folder: Path | None
+    serving: bool
 
     @property
     def gpus(self) -> int:
@@ -47,19 +49,32 @@ class Cluster:
 
         return float(ray.cluster_resources().get("CPU", 1))
 
+    def ask(self, question: Callable[[], T], gpus: float) -> T:
+        """What a worker with so many GPUs answers."""
+        import ray
+
+        asked: Any = ray.remote(question)
+        options = {"num_gpus": gpus, "num_cpus": 0, "runtime_env": environment()}
+        return ray.get(asked.options(**options).remote())
+
     def close(self) -> None:
         """Leave it; end it if it was started here."""
         import ray
         from ray import serve
 
-        if self.folder is not None:
+        if self.folder is not None and self.serving:
             serve.shutdown()
         ray.shutdown()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def join(data: Path, devices: int, environ: Mapping[str, str] | None = None) -> Cluster:
+def environment() -> dict[str, Any]:
+    """Workers find the program where it lies here; on every machine it has to lie at the same place."""
+    return {"env_vars": {"PYTHONPATH": str(ROOT), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}}
+
+
+def join(data: Path, devices: int, environ: Mapping[str, str] | None = None, *, serving: bool = True) -> Cluster:
     """The cluster that `RAY_ADDRESS` names, else one of our own with room for `devices` workers (0: any number).
 
     The token of our own is made once, below `data`, unless `RAY_AUTH_TOKEN` or `RAY_AUTH_TOKEN_PATH` gives one.
@@ -76,10 +91,13 @@ def join(data: Path, devices: int, environ: Mapping[str, str] | None = None) -> 
     # Read by Ray when it is imported or started, and by the processes that it starts.
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    return _joined(address) if address else _started(data, devices)
+    folder = _joined(address) if address else _started(data, devices)
+    if serving:
+        _serve()
+    return Cluster(folder, serving)
 
 
-def _joined(address: str) -> Cluster:
+def _joined(address: str) -> None:
     import ray
     from ray.exceptions import AuthenticationError
 
@@ -87,11 +105,9 @@ def _joined(address: str) -> Cluster:
         ray.init(address=address, **_quiet())
     except (AuthenticationError, ConnectionError) as error:
         raise BadInput(f"The Ray cluster at {address} does not take us: {str(error).splitlines()[0]}") from error
-    _serve()
-    return Cluster(None)
 
 
-def _started(data: Path, devices: int) -> Cluster:
+def _started(data: Path, devices: int) -> Path:
     if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(data))
     # Ray would let its workers starve beside whatever else runs here.
@@ -105,8 +121,7 @@ def _started(data: Path, devices: int) -> Cluster:
         address="local", include_dashboard=False, num_cpus=max(os.cpu_count() or 1, devices),
         object_store_memory=OBJECTS, _node_ip_address="127.0.0.1", _temp_dir=str(folder), **_quiet(),
     )  # fmt: skip
-    _serve()
-    return Cluster(folder)
+    return folder
 
 
 def _serve() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,10 +89,21 @@ class Carrier:
         if not self._url:
             return data
         url = posixpath.join(self._url, job_id, hashlib.sha256(data).hexdigest())
+        self.keep(url, data)
+        return url
+
+    def keep(self, url: str, data: bytes) -> None:
+        """Write it there, whole or not at all."""
         fs, path = self._at(url)
         fs.makedirs(posixpath.dirname(path), exist_ok=True)
-        fs.pipe_file(path, data)
-        return url
+        part = f"{path}.{uuid.uuid4().hex}"
+        fs.pipe_file(part, data)
+        fs.mv(part, path)
+
+    def found(self, url: str) -> str | None:
+        """The text that lies there, None where there is none."""
+        fs, path = self._at(url)
+        return fs.cat_file(path).decode() if fs.exists(path) else None
 
     def open(self, sent: bytes | str) -> bytes:
         """The bytes again."""

@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pipelines.engines.affinity import LOAD, Place, Waiting, backlog, choose, wanted
+from pipelines.engines.affinity import Place, Waiting, backlog, choose, wanted
 from pipelines.models.families.nets import specs as nets
 from pipelines.types import Job
 
 LIGHT = frozenset(row.id for row in nets)
+SHORT = 2.0
+"""Seconds that a job is thought to take before one was seen: a copy made for nothing costs more than a wait."""
 
 
 class Turns:
@@ -21,8 +23,8 @@ class Turns:
         self._lock = threading.Lock()
         self._on: dict[int, str] = {}
         """The job that each busy place works on, or is about to."""
-        self._seconds = LOAD
-        """What a job took lately."""
+        self._seconds: float | None = None
+        """What a job took lately, once one was seen that loaded nothing."""
 
     def choose(self, line: Sequence[Job]) -> str | None:
         """The id of the job to run next, a place being kept for it; None where it is better to wait.
@@ -30,7 +32,7 @@ class Turns:
         `line` is what waits, first in line first. Who does not run the job after all says so with `forget`.
         """
         with self._lock:
-            found = choose([_waiting(job) for job in line], self._places(), backlog(self._seconds))
+            found = choose([_waiting(job) for job in line], self._places(), backlog(self._seconds or SHORT))
             if found is None:
                 return None
             self._on[found[1]] = found[0].id
@@ -59,12 +61,12 @@ class Turns:
             return dict(self._on)
 
     def took(self, seconds: float) -> None:
-        """A job took so long."""
-        self._seconds += (seconds - self._seconds) / 8
+        """A job that loaded nothing took so long."""
+        self._seconds = seconds if self._seconds is None else self._seconds + (seconds - self._seconds) / 8
 
     def _places(self) -> list[Place]:
         return [replace(each, idle=each.idle and n not in self._on) for n, each in enumerate(self._look())]
 
 
 def _waiting(job: Job) -> Waiting:
-    return Waiting(job.id, wanted(job.specs, LIGHT))
+    return Waiting(job.id, wanted(job.specs, LIGHT), job.batch)

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any
 
 from pipelines.engines.affinity import Place
-from pipelines.engines.cluster import ROOT
+from pipelines.engines.cluster import environment
 from pipelines.engines.crossing import Carrier, Ended, Order, State, pack_order, unpack
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.placing import Turns
@@ -129,7 +129,6 @@ class RayEngine:
         return Stream.start(lambda stream: self._work(place, job, stream))
 
     def _work(self, place: int | None, job: Job, stream: Stream) -> Result:
-        since = time.monotonic()
         try:
             for _ in range(TRIES):
                 place = self._place(job, stream) if place is None else place
@@ -142,7 +141,6 @@ class RayEngine:
             raise StudioError(DIED)
         finally:
             self._turns.forget(job.id)
-            self._turns.took(time.monotonic() - since)
             self._carrier.clear(job.id)
 
     def _place(self, job: Job, stream: Stream) -> int:
@@ -155,8 +153,12 @@ class RayEngine:
     def _ended(self, worker: Worker, job: Job, stream: Stream) -> Ended | None:
         """Follow `job` on `worker` to its end; None where the worker was lost."""
         order = pack_order(job, self.files, self._carrier, watched=stream.watched)
+        since, loads = time.monotonic(), worker.loads
         try:
-            return worker.follow(order, stream)
+            ended = worker.follow(order, stream)
+            if worker.loads == loads:
+                self._turns.took(time.monotonic() - since)
+            return ended
         except lost() as error:
             if stream.closed.is_set():
                 raise Cancelled from error
@@ -183,9 +185,11 @@ class RayEngine:
         return {"engine": self.name, "device": self.cache.device or None, "resident": resident}
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers. Again: nothing."""
         from ray import serve
 
+        if all(worker.closed.is_set() for worker in self.workers):
+            return
         for worker in self.workers:
             worker.closed.set()
         self._greeters.shutdown(cancel_futures=True)
@@ -334,7 +338,7 @@ def _deployed(apps: list[str], kind: type[Replica], given: tuple[Any, ...], size
     """Handles of the workers, which come up meanwhile."""
     from ray import serve
 
-    actor = {"num_cpus": size.cpus, "num_gpus": size.gpus, "runtime_env": _environment()}
+    actor = {"num_cpus": size.cpus, "num_gpus": size.gpus, "runtime_env": environment()}
     options: dict[str, Any] = {
         "ray_actor_options": actor, "max_ongoing_requests": 4, "max_queued_requests": size.waiting,
         "health_check_period_s": 2, "health_check_timeout_s": 60, "graceful_shutdown_timeout_s": 5,
@@ -350,8 +354,3 @@ def _deployed(apps: list[str], kind: type[Replica], given: tuple[Any, ...], size
         for app in apps
     ]
     return serve.run_many(targets, wait_for_applications_running=False)
-
-
-def _environment() -> dict[str, Any]:
-    """Workers find the program where it lies here; on every machine it has to lie at the same place."""
-    return {"env_vars": {"PYTHONPATH": str(ROOT), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}}

@@ -53,7 +53,7 @@ class Replica:
     """
 
     def __init__(self, build: Build, pair: Pair, url: str = "") -> None:
-        self._folder = _folder()
+        self._folder = own_folder()
         self._files = Files(self._folder)
         self._notes = Notes(self._folder)
         self.engine = build(self._files, self._notes)
@@ -132,7 +132,7 @@ class Replica:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _folder() -> Path:
+def own_folder() -> Path:
     """A folder for this process alone, those of processes that are gone deleted."""
     for old in Path(tempfile.gettempdir()).glob(f"{_NAME}*"):
         pid = old.name.removeprefix(_NAME).partition("-")[0]

@@ -114,12 +114,13 @@ class Several:
         return Stream.start(lambda stream: self._work(engine, job, stream))
 
     def _work(self, engine: LocalEngine, job: Job, stream: Stream) -> Result:
-        since = self._clock()
+        since, loads = self._clock(), engine.cache.loads.total()
         try:
             return engine.work(job, stream)
         finally:
             self.forget(job.id)
-            self._turns.took(self._clock() - since)
+            if engine.cache.loads.total() == loads:
+                self._turns.took(self._clock() - since)
 
     def about(self) -> dict[str, Any]:
         """What runs here: its name, the devices, the models loaded on any of them."""

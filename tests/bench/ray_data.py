@@ -1,0 +1,82 @@
+"""2,000 rows over Ray Data, two workers and the driver killed meanwhile: is every row done once, and how much twice.
+
+The driver is a process of its own, and its cluster ends with it; the second one goes on with the same folder.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pipelines.files import Files
+from pipelines.table import Table, result_of
+from tests.bench.rows import Row, row
+from tests.wide import drawn, jobsfile, last_worker, lines
+
+ROWS, PAUSE = 2000, 0.01
+PATIENCE = 1500.0
+
+
+def rows(count: float = ROWS) -> Iterator[Row]:
+    """A number: how many rows."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield from _measured(Path(name), int(count))
+
+
+def _measured(folder: Path, count: int) -> Iterator[Row]:
+    jobs, journal, root = jobsfile(folder / "in", count), folder / "journal", folder / "data"
+    root.mkdir()
+    command = [sys.executable, "-m", "tests.wide", str(root), str(jobs), str(journal), str(PAUSE)]
+    since = time.monotonic()
+    with (folder / "log").open("w") as log:
+        driver = subprocess.Popen(command, stdout=log, stderr=log)
+        _until(journal, count // 4, driver)
+        _kill(last_worker(journal))
+        _until(journal, count // 2, driver)
+        driver.kill()
+        driver.wait()
+        driver = subprocess.Popen(command, stdout=log, stderr=log)
+        _until(journal, 3 * count // 4, driver)
+        _kill(last_worker(journal))
+        code = driver.wait(PATIENCE)
+    if code:
+        raise RuntimeError((folder / "log").read_text()[-3000:])
+    seconds = time.monotonic() - since
+    done, pictures, whole = _outcome(root)
+    times = drawn(journal)
+    yield row("ray_data_rows_done_once", done, f"of {count - 1}; {pictures} pictures", count - 1, at_most=False)
+    yield row("ray_data_half_files", done - whole, "", 0)
+    again = sum(times.values()) - len(times)
+    yield row("ray_data_rows_drawn_again", again, "of two killed workers and a killed driver", 16)
+    yield row("ray_data_rows_a_minute", round(60 * count / seconds), "with both starts", 0, at_most=False)
+
+
+def _outcome(root: Path) -> tuple[int, int, int]:
+    """Rows that are done, different pictures, rows all of whose files are whole."""
+    table, files = Table(root), Files(root)
+    found = [result_of(each) for each in table.db.execute("SELECT * FROM jobs WHERE status = 'done'").fetchall()]
+    results = [result for result in found if result is not None]
+    pictures = {file.pixels_sha256 for result in results for file in result.files}
+    whole = sum(all(len(files.read(file.id)) == files.info(file.id).bytes for file in r.files) for r in results)
+    table.close()
+    files.close()
+    return len(results), len(pictures), whole
+
+
+def _until(journal: Path, count: int, driver: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + PATIENCE
+    while len(lines(journal)) < count:
+        if driver.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"the driver ended with {driver.returncode} after {len(lines(journal))} rows")
+        time.sleep(0.1)
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 9)

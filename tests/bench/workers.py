@@ -1,0 +1,261 @@
+"""Ray on this machine: workers that are killed, and checkpoints that want to stay where they are.
+
+The studio's own queue is in front, as in life. The oracle knows all that comes: eight checkpoints fit eight places, so
+it loads each once. What Serve's own `multiplexed` loads for the same arrivals stands beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import tempfile
+import threading
+import time
+import uuid
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.engines.ray import LOST, RayEngine, Size
+from pipelines.files import Files
+from pipelines.jobs import Jobs
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.parts.audit import Audit
+from pipelines.stream import Stream, drain
+from pipelines.types import Draft, Emit, Job, ModelSpec, Params, Result, Step, Studio, Tool
+from tests import workers
+from tests.bench.rows import Row, row
+from tests.gates import CalmEngine
+from tests.serving import until
+
+KILLS, CALLS = 10, 100
+NAMES, PLACES, WORKERS, GB = "abcdefgh", 2, 4, 10**9
+WORK, LOADING, ARRIVALS, USAGE = 0.4, 2.4, 200, 0.4
+
+
+def rows(kills: float = KILLS, calls: float = CALLS, arrivals: float = ARRIVALS) -> Iterator[Row]:
+    """Numbers: workers killed, calls at once, arrivals."""
+    yield from _killing(int(kills), int(calls))
+    yield from _going(int(arrivals))
+
+
+# ---------------------------------------------------------------- workers that are killed
+
+
+@contextmanager
+def _house(size: Size, build: Any, waiting: int) -> Iterator[tuple[Jobs, RayEngine]]:
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        files = Files(root)
+        with workers.started(root, files, size, build) as engine:
+            jobs = Jobs(root, engine, waiting=waiting)
+            yield jobs, engine
+            jobs.close()
+        files.close()
+
+
+def _scene(seed: int) -> Job:
+    return Job(
+        id=f"job-{uuid.uuid4().hex}", tool="background", params={"preset": "studio-grey", "size": 768}, seed=seed,
+        profile="embedded", specs={"backdrop": "backdrops", "matte": "u2netp"}, owner="me", created=time.time(),
+    )  # fmt: skip
+
+
+def _killing(kills: int, calls: int) -> Iterator[Row]:
+    with _house(Size(2, cpus=0.5), workers.engine, calls) as (jobs, engine):
+        right = {seed: drain(jobs.follow(_scene(seed))).files[0].pixels_sha256 for seed in range(4)}
+        well, waits = 0, list[float]()
+        while len(waits) < kills:
+            seed = len(waits) % len(right)
+            lost, waited, sha256 = _killed_in_the_middle(jobs, engine, seed)
+            if lost:  # not ended already when the signal came
+                well += sha256 == right[seed]
+                waits.append(waited)
+            until(lambda: all(worker.state is not None for worker in engine.workers), workers.LONG)
+        yield row("ray_streams_right_after_a_kill", well, f"of {kills}", kills, at_most=False)
+        yield row("ray_seconds_lost_with_a_worker", round(sorted(waits)[len(waits) // 2], 2), "s, median", 60)
+        streams = [(n % 4, jobs.follow(_scene(n % 4))) for n in range(calls)]
+        stop = threading.Event()
+        with ThreadPoolExecutor(2) as pool:
+            killer = pool.submit(_kill_now_and_then, engine, stop)
+            ended = [(seed, _sha256(stream)) for seed, stream in streams]
+            stop.set()
+        lost_calls = sum(sha256 != right[seed] for seed, sha256 in ended)
+        yield row("ray_calls_lost", lost_calls, f"of {calls} at once, {killer.result()} workers killed", 0)
+
+
+def _killed_in_the_middle(jobs: Jobs, engine: RayEngine, seed: int) -> tuple[bool, float, str]:
+    """Whether the job lost its worker, the seconds from the kill to the end, its picture."""
+    killed, lost, since = False, False, 0.0
+    for event in (stream := jobs.follow(_scene(seed))):
+        if isinstance(event, Result):
+            return lost, time.monotonic() - since, event.files[0].pixels_sha256
+        lost |= isinstance(event, Step) and event.stage == LOST
+        busy = engine.busy()
+        if isinstance(event, Step) and not killed and busy:
+            killed, since = True, time.monotonic()
+            workers.kill(engine, next(iter(busy)))
+    raise RuntimeError(f"a stream ended without a result: {stream.error}")
+
+
+def _kill_now_and_then(engine: RayEngine, stop: threading.Event) -> int:
+    dice, killed = random.Random(1), 0
+    while not stop.wait(dice.uniform(4, 10)):
+        up = [n for n, worker in enumerate(engine.workers) if worker.state is not None]
+        if up:
+            workers.kill(engine, dice.choice(up))
+            killed += 1
+    return killed
+
+
+def _sha256(stream: Stream) -> str:
+    return drain(stream).files[0].pixels_sha256
+
+
+# ---------------------------------------------------------------- checkpoints and places
+
+
+class Paper:
+    """A checkpoint that is its name, its size and the time that reading it takes."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def close(self) -> None: ...
+
+
+class Papers:
+    """Eight of them, of which two fit a worker."""
+
+    specs = tuple(ModelSpec(name, "papers", ("text",), "Apache-2.0", bytes=GB) for name in NAMES)
+
+    def load(self, spec: ModelSpec, device: str) -> Paper:
+        time.sleep(LOADING)
+        return Paper(spec)
+
+    def size_of(self, spec: ModelSpec) -> int:
+        return spec.bytes
+
+
+class Worked(Params):
+    """No field."""
+
+
+def _work(params: Worked, studio: Studio, emit: Emit) -> Draft:
+    with studio.borrow(studio.serves("text")):
+        time.sleep(WORK)
+    return Draft(images=(np.full((8, 8, 3), studio.seed % 256, np.uint8),))
+
+
+def paper_engine(files: Files, audit: Audit) -> CalmEngine:
+    """What a worker holds."""
+    cache = Cache((*FAMILIES, Papers()), budget=int((PLACES + 0.5) * GB))
+    return CalmEngine(cache, files, (Tool("work", "Work", "For figures.", Worked, _work),))
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """When, and for which checkpoint."""
+
+    at: float
+    name: str
+
+
+def _arrivals(count: int, seed: int = 0) -> Sequence[Arrival]:
+    """The first checkpoint is wanted eight times as often as the last."""
+    dice, at, coming = random.Random(seed), 0.0, []
+    for _ in range(count):
+        at += dice.expovariate(WORKERS * USAGE / WORK)
+        coming.append(Arrival(at, dice.choices(NAMES, [1 / (k + 1) for k in range(len(NAMES))])[0]))
+    return coming
+
+
+def _going(count: int) -> Iterator[Row]:
+    coming = _arrivals(count)
+    oracle = len({each.name for each in coming})  # as many places as checkpoints: none has to be read twice
+    with _house(Size(WORKERS, cpus=0.25), paper_engine, count) as (jobs, engine):
+        ours, seconds = _ordered(jobs, engine, coming)
+        theirs, their_seconds = _multiplexed(coming)
+    yield row("ray_loads_over_oracle", round(ours / oracle, 2), f"x, {ours} for {count} jobs", 1.3)
+    yield row("ray_loads_by_multiplexed", round(theirs / oracle, 2), f"x, {theirs}; Serve's own", 1000)
+    yield row("ray_seconds_a_job", round(seconds, 2), f"s from arrival to end; multiplexed {their_seconds:.2f}", 1000)
+
+
+def _ordered(jobs: Jobs, engine: RayEngine, coming: Sequence[Arrival]) -> tuple[int, float]:
+    took: list[float] = []
+    with ThreadPoolExecutor(len(coming)) as pool:
+        for each in _in_time(coming):
+            came = time.monotonic()
+            asked = Job(
+                id=f"job-{uuid.uuid4().hex}", tool="work", params={}, seed=1, profile="papers", owner="me",
+                specs={"text": each.name, "matte": "u2netp"}, created=time.time(),
+            )  # fmt: skip
+            pool.submit(_sha256, jobs.follow(asked)).add_done_callback(
+                lambda done, came=came: took.append(time.monotonic() - came) if done.exception() is None else None
+            )
+    assert len(took) == len(coming)
+    return sum(engine.cache.loads[name] for name in NAMES), sum(took) / len(took)
+
+
+def _multiplexed(coming: Sequence[Arrival]) -> tuple[int, float]:
+    """The same on Serve's model multiplexing."""
+    from ray import serve
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        deployment: Any = serve.deployment(_kind())
+        options = {
+            "num_replicas": WORKERS, "max_ongoing_requests": 1, "ray_actor_options": {"num_cpus": 0.1},
+        }  # fmt: skip
+        handle = serve.run(deployment.options(**options).bind(), name="multiplexed", route_prefix=None)
+    took: list[float] = []
+    loads: dict[int, int] = {}
+
+    def ask(each: Arrival) -> None:
+        came = time.monotonic()
+        pid, count = handle.options(multiplexed_model_id=each.name).work.remote().result()
+        took.append(time.monotonic() - came)
+        loads[pid] = max(loads.get(pid, 0), count)
+
+    with ThreadPoolExecutor(len(coming)) as pool:
+        for each in _in_time(coming):
+            pool.submit(ask, each)
+    serve.delete("multiplexed")
+    assert len(took) == len(coming)
+    return sum(loads.values()), sum(took) / len(took)
+
+
+def _kind() -> type:
+    from ray import serve
+
+    class Multiplexed:
+        loads = 0
+
+        @serve.multiplexed(max_num_models_per_replica=PLACES)
+        async def model(self, name: str) -> str:
+            await asyncio.sleep(LOADING)
+            self.loads += 1
+            return name
+
+        async def work(self) -> tuple[int, int]:
+            model: Any = self.model  # wrapped by Serve, which its types do not say
+            await model(serve.get_multiplexed_model_id())
+            await asyncio.sleep(WORK)
+            return os.getpid(), self.loads
+
+    return Multiplexed
+
+
+def _in_time(coming: Sequence[Arrival]) -> Iterator[Arrival]:
+    began = time.monotonic()
+    for each in coming:
+        time.sleep(max(0.0, began + each.at - time.monotonic()))
+        yield each
