@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.engines.affinity import Place
+from pipelines.engines.placing import Turns
 from pipelines.engines.several import Several
 from pipelines.files import Files
 from pipelines.jobs import Jobs
@@ -187,3 +189,13 @@ def test_the_cards_are_those_that_a_program_may_see(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert [total // GB for total, _ in devices._visible(devices._nvidia_cards())] == seen
     assert all(2 * card.memory >= max(seen) * GB for card in devices.cards())
+
+
+def test_nobody_loads_what_another_device_is_loading() -> None:
+    first = job().model_copy(update={"specs": {"text": "one"}})
+    turns = Turns(lambda: [Place({}, GB, idle=True), Place({}, GB, idle=True)])
+    assert turns.choose([first]) == first.id
+    assert turns.choose([job().model_copy(update={"specs": {"text": "one"}})]) is None
+    other = job().model_copy(update={"specs": {"text": "two"}})
+    assert turns.choose([other]) == other.id
+    assert set(turns.kept()) == {0, 1}

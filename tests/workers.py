@@ -97,7 +97,7 @@ def _left(before: set[int]) -> list[str]:
     return [
         line
         for child in psutil.Process().children(recursive=True)
-        if child.pid not in before and "ray" in (line := _line(child))
+        if child.pid not in before and any(part in (line := _line(child)) for part in ("ray::", "/ray/"))
     ]
 
 

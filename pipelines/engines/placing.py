@@ -21,7 +21,7 @@ class Turns:
     def __init__(self, places: Callable[[], Sequence[Place]]) -> None:
         self._look = places
         self._lock = threading.Lock()
-        self._on: dict[int, str] = {}
+        self._on: dict[int, Waiting] = {}
         """The job that each busy place works on, or is about to."""
         self._seconds: float | None = None
         """What a job took lately, once one was seen that loaded nothing."""
@@ -35,37 +35,41 @@ class Turns:
             found = choose([_waiting(job) for job in line], self._places(), backlog(self._seconds or SHORT))
             if found is None:
                 return None
-            self._on[found[1]] = found[0].id
+            self._on[found[1]] = found[0]
             return found[0].id
 
     def take(self, job: Job) -> int | None:
         """The place kept for `job`, else the best that is free; None where there is none."""
         with self._lock:
-            kept = next((place for place, held in self._on.items() if held == job.id), None)
+            kept = next((place for place, held in self._on.items() if held.id == job.id), None)
             if kept is None:
                 found = choose([_waiting(job)], self._places(), worth=0)
                 if found is None:
                     return None
                 kept = found[1]
-                self._on[kept] = job.id
+                self._on[kept] = found[0]
             return kept
 
     def forget(self, job_id: str) -> None:
         """The place that was kept for this job is free again."""
         with self._lock:
-            self._on = {place: held for place, held in self._on.items() if held != job_id}
+            self._on = {place: held for place, held in self._on.items() if held.id != job_id}
 
     def kept(self) -> dict[int, str]:
         """The job that each busy place works on, or is about to."""
         with self._lock:
-            return dict(self._on)
+            return {place: held.id for place, held in self._on.items()}
 
     def took(self, seconds: float) -> None:
         """A job that loaded nothing took so long."""
         self._seconds = seconds if self._seconds is None else self._seconds + (seconds - self._seconds) / 8
 
     def _places(self) -> list[Place]:
-        return [replace(each, idle=each.idle and n not in self._on) for n, each in enumerate(self._look())]
+        return [self._busy(each, self._on[n]) if n in self._on else each for n, each in enumerate(self._look())]
+
+    def _busy(self, place: Place, job: Waiting) -> Place:
+        # What its job is still loading lies there as good as already: nobody else need load it too.
+        return replace(place, holds={**dict.fromkeys(job.models, 0), **place.holds}, idle=False)
 
 
 def _waiting(job: Job) -> Waiting:

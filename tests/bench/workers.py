@@ -38,7 +38,7 @@ from tests.serving import until
 
 KILLS, CALLS = 10, 100
 NAMES, PLACES, WORKERS, GB = "abcdefgh", 2, 4, 10**9
-WORK, LOADING, ARRIVALS, USAGE = 0.4, 2.4, 200, 0.4
+WORK, LOADING, ARRIVALS, USAGE = 2.0, 12.0, 200, 0.4
 
 
 def rows(kills: float = KILLS, calls: float = CALLS, arrivals: float = ARRIVALS) -> Iterator[Row]:
