@@ -39,6 +39,7 @@ class Settings:
     engine: Literal["local", "ray", "ray-data"] = "local"
     ray_store: str = field(default="", repr=False)
     worker_idle: float = 0.0
+    together: int = 0
     compile: bool = False
     commercial: bool = True
     oauth: bool = False
@@ -80,6 +81,7 @@ class Settings:
             keep_days=args.keep_days or 0.0, keep_gb=args.keep_gb, log=args.log, watermark=args.watermark,
             webhooks_private=args.webhooks_private,
             devices=args.devices, engine=args.engine, ray_store=args.ray_store, worker_idle=args.worker_idle,
+            together=args.together,
             compile=args.compile, commercial=args.commercial,
             oauth=oauth, space_author=author,
         )  # fmt: skip
@@ -133,6 +135,11 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     parser.add_argument(
         "--worker-idle", type=_amount, default=_amount(default("WORKER_IDLE", "0")), metavar="S",
         help="with Ray: give a worker's GPU back after so many seconds without a job; 0: never",
+    )  # fmt: skip
+    parser.add_argument(
+        "--together", type=_count, default=_count(default("TOGETHER", "0")), metavar="N",
+        help="pictures of waiting jobs that one call of a model may draw, where that is faster; 1: each job alone, so "
+        "that the same seed gives the same bytes (default: 8 on a GPU; on a processor jobs take turns)",
     )  # fmt: skip
     parser.add_argument(
         "--keep-days", type=_amount, default=_amount(env["DESIGNERBOX_KEEP_DAYS"]) if keeps else None, metavar="D",

@@ -104,7 +104,8 @@ class Memo:
 class Work:
     """What went into pictures: models that were used, what edit models made of what, what was said, kinds of scenes.
 
-    `laid_over`: an edit model drew around a subject whose own pixels the tool laid over it again.
+    `laid_over`: an edit model drew around a subject whose own pixels the tool laid over it again. `together`: pictures
+    in the fullest call of a model.
     """
 
     used: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
@@ -112,6 +113,7 @@ class Work:
     notices: list[str] = field(default_factory=list[str])
     scenery: set[Scenery] = field(default_factory=set[Scenery])
     laid_over: bool = False
+    together: int = 1
 
     def add(self, more: Work) -> None:
         """This work and `more`."""
@@ -120,6 +122,7 @@ class Work:
         self.notices += more.notices
         self.scenery |= more.scenery
         self.laid_over |= more.laid_over
+        self.together = max(self.together, more.together)
 
     @property
     def nbytes(self) -> int:
@@ -278,7 +281,8 @@ class JobStudio:
         stays = render.verb == "edit" and render.images and not render.anew
         made = self._settled(render, drawn) if stays else drawn
         # Here and not by the tools, so that none can leave out that memory gave out or a picture had slid.
-        self._took(Work(notices=list(made.notices), scenery={drawn.scenery} if drawn.scenery else set()))
+        scenery: set[Scenery] = {drawn.scenery} if drawn.scenery else set()
+        self._took(Work(notices=list(made.notices), scenery=scenery, together=drawn.together))
         return made
 
     def _settled(self, render: Render, drawn: Images) -> Images:
@@ -405,6 +409,7 @@ class JobStudio:
             **({"faces": max(self._faces.values())} if self._faces else {}),  # in the photo that shows most
             "placement": _placement(frame),
             **(several if draft.sources else {}),
+            **({"drawn_together": self._works[0].together} if self._works[0].together > 1 else {}),
             "mode": "exact" if draft.exact else "relit",
             "checks": checks,
             "explained": explained(checks),

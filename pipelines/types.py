@@ -6,7 +6,7 @@ A colour is an sRGB triple of 0 to 255. A `Size` is (width, height) in pixels, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -508,12 +508,14 @@ class Images:
     """What a model drew. `notices` says, say, which scene was taken and why; `alphas` what of each is figure.
 
     `scenery` says what a built-in scene is: one colour, computed, a photograph, or a photograph with computed parts.
+    `together`: pictures in the fullest call that drew some of them.
     """
 
     images: tuple[Image, ...]
     notices: tuple[str, ...] = ()
     alphas: tuple[Alpha, ...] = ()
     scenery: Scenery | None = None
+    together: int = 1
 
 
 @dataclass(frozen=True)
@@ -598,6 +600,22 @@ class Model(Protocol):
     def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """What a model may add: drawing several orders in one call, each as it is alone to within 1 of 255."""
+
+    def alike(self, render: Render) -> tuple[Hashable, int] | None:
+        """What two orders must have in common to share a call, and the tokens a picture adds to a step of it.
+
+        None for an order that is drawn alone, such as one with pictures of its owner's.
+        """
+        ...
+
+    def draw_all(self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]) -> list[Images]:
+        """As `draw` does each; `on_step` is told a step for every order. Only for orders that are `alike`."""
+        ...
 
 
 @runtime_checkable

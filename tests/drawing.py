@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from pipelines.models.families.painter import Painter
-from pipelines.types import Alpha, Cancelled, Image, ModelSpec, ModelStep, Render, Size, Verb
+from pipelines.types import Adapter, Alpha, Cancelled, Image, ModelSpec, ModelStep, Render, Size, Verb
 
 Drawn = list[Image]
 
@@ -199,3 +199,45 @@ def check_inpaint(model: Painter) -> None:
     for picture in drawn(model, order("inpaint", 1, 2, size=size)):
         assert np.array_equal(picture[:, :45], photo(7, size)[:, :45])
         assert not np.array_equal(picture[:, 45:], photo(7, size)[:, 45:])
+
+
+def drawn_together_as_alone(model: Painter) -> None:
+    """Orders of several users in one call give each what it gives alone, to 1 of 255, and its own previews."""
+    orders = [
+        order("text", 3, prompt="a red cup"),
+        order("text", 5, 6, prompt="a much longer sentence about two green chairs in a white room"),
+        order("backdrop", 9, prompt=""),
+    ]
+    assert len({model.alike(each) for each in orders}) == 1
+    seen: list[list[Image]] = []
+
+    def looked_at(steps: Sequence[ModelStep]) -> None:
+        assert all(step.preview is not None for step in steps)
+        seen.append([step.preview() for step in steps if step.preview is not None])
+
+    together = model.draw_all(orders, looked_at)
+    for n, each in enumerate(orders):
+        own: list[Image] = []
+        alone = drawn(model, each, lambda step, own=own: own.append(step.preview()) if step.preview else None)
+        assert _near(together[n].images, alone, 1)
+        assert _near([previews[n] for previews in seen], own, 8)
+    assert not _near(together[0].images, together[2].images, 8)
+
+
+def alone_with_pictures(model: Painter, verbs: Sequence[Verb]) -> None:
+    """No order with a picture of its owner's shares a call, nor one of another size, length, guidance or adapter."""
+    assert [model.alike(order(verb)) for verb in verbs] == [None] * len(verbs)
+    words = order("text")
+    others = [
+        replace(words, size=(64, 96)),
+        replace(words, num_inference_steps=2),
+        replace(words, guidance_scale=3.5),
+        replace(words, adapters=(Adapter("some/lora", 0.5),)),
+    ]
+    assert len({model.alike(each) for each in (words, *others)}) == 5
+
+
+def _near(one: Sequence[Image], other: Sequence[Image], most: int) -> bool:
+    """A preview may be drawn larger than it was computed, which strengthens a difference."""
+    pairs = zip(one, other, strict=True)
+    return all(np.abs(a.astype(int) - b.astype(int)).max() <= most for a, b in pairs)

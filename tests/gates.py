@@ -33,8 +33,8 @@ class Calm(ContentGate):
 class CalmEngine(LocalEngine):
     """For tests that count memory or time, in which the content gate's net would take part."""
 
-    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS) -> None:
-        super().__init__(cache, files, tools)
+    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS, *, together: int = 0) -> None:
+        super().__init__(cache, files, tools, together=together)
         self._gate = Calm(cache, Audit(files.data))
 
 

@@ -61,6 +61,15 @@ def test_where_nothing_is_free_nobody_is_chosen(places: list[Place]) -> None:
     assert choose([Waiting("1", A)], places, 0) is None
 
 
+def test_a_job_joins_a_busy_device_that_shares_calls_before_something_is_dropped_for_it() -> None:
+    busy = [Place({"a": 1}, 0, False, jobs=n, takes=True) for n in (3, 2)]
+    line = [Waiting("1", A)]
+    assert choose(line, [*busy, place("b")], worth=9) == (line[0], 1)
+    assert choose(line, [*busy, place("b", room=1)], worth=8) == (line[0], 2)
+    assert choose(line, [*busy, place("b")], worth=4) == (line[0], 2)
+    assert choose([Waiting("2", C)], busy, worth=9) is None
+
+
 def test_small_nets_are_no_reason_to_go_anywhere() -> None:
     assert wanted({"matte": "u2netp", "text": "klein"}, frozenset({"u2netp"})) == {"klein"}
 

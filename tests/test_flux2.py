@@ -167,3 +167,11 @@ def test_a_text_encoder_that_is_streamed_reads_the_same(family: Flux2, model: Fl
 
 def test_a_backdrop_is_drawn_as_text(model: Flux2Painter):
     assert same(drawn(model, order("backdrop", 4)), drawn(model, Render("text", "a red cup", SIZE, (4,))))
+
+
+def test_orders_of_several_users_in_one_call_are_each_as_alone(model: Flux2Painter):
+    drawing.drawn_together_as_alone(model)
+
+
+def test_orders_with_pictures_are_drawn_alone(model: Flux2Painter):
+    drawing.alone_with_pictures(model, ("edit", "image", "inpaint"))

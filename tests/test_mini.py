@@ -145,3 +145,20 @@ def test_words_that_were_never_learned_are_named(model: Mini) -> None:
 )
 def test_words_for_the_background_are_told_from_the_others(prompt: str, figure: str, name: str | None) -> None:
     assert split(prompt) == (figure, mini.COLOURS[name] if name else None)
+
+
+def test_figures_of_several_users_in_one_call_are_each_as_alone(model: Mini) -> None:
+    orders = [
+        Render("text", "a cat", (64, 64), (1,), num_inference_steps=4),
+        Render("text", "a firefighter, teal background", (64, 64), (2, 3), num_inference_steps=4),
+    ]
+    assert model.alike(orders[0]) == model.alike(orders[1])
+    assert model.alike(replace(orders[0], verb="image", images=(np.zeros((64, 64, 3), np.uint8),))) is None
+    told: list[int] = []
+    together = model.draw_all(orders, lambda steps: told.extend(step.index for step in steps))
+    assert told == [1, 1, 2, 2, 3, 3, 4, 4]
+    for each, drawn in zip(orders, together, strict=True):
+        alone = model.draw(each, quiet)
+        for one, other in zip((*drawn.images, *drawn.alphas), (*alone.images, *alone.alphas), strict=True):
+            assert np.abs(one.astype(float) - other.astype(float)).max() <= 1
+    assert np.abs(together[1].images[0].astype(int) - together[1].images[1]).max() > 50

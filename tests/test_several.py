@@ -16,9 +16,12 @@ from pipelines.jobs import Jobs
 from pipelines.models import devices
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
+from pipelines.models.paces import Paces
 from pipelines.stream import drain
 from pipelines.types import Busy, Cancelled, Draft, Emit, Job, ModelSpec, Step, Studio, Tool
+from tests import published
 from tests.gates import CalmEngine, Gated, job
+from tests.published import Published, Shop
 from tests.serving import until
 
 SIDE = 8
@@ -199,3 +202,35 @@ def test_nobody_loads_what_another_device_is_loading() -> None:
     other = job().model_copy(update={"specs": {"text": "two"}})
     assert turns.choose([other]) == other.id
     assert set(turns.kept()) == {0, 1}
+
+
+def test_on_several_devices_jobs_join_the_calls_of_the_one_that_holds_their_model(tmp_path: Path) -> None:
+    model, files, go = Published(), Files(tmp_path), threading.Event()
+    kind = "published", "cpu", repr(((64, 64), None))
+    paces = Paces()
+    for n in (1, 2, 4):
+        paces.note(kind, n, 1e-9)
+        paces.note(kind, n, 1e-9)
+    caches = [Cache((*FAMILIES, Shop(model)), budget=GB, device="cpu", paces=paces) for _ in range(2)]
+    engine = Several([CalmEngine(cache, files, (published.tool(),), together=4) for cache in caches])
+    jobs = Jobs(tmp_path, engine)
+    model.step = lambda n: go.wait(30) if len(model.calls) == 1 else None
+    engine._turns._seconds = 0.1  # quick jobs, of which many must wait before a second copy pays
+    with caches[0].borrow("published"):
+        pass
+    caches[1].budget = -1  # no room for one
+    orders = [
+        job(seed=n).model_copy(update={"tool": "asked", "params": {"side": 64}, "specs": {"text": "published"}})
+        for n in range(5)
+    ]
+    try:
+        streams = [jobs.follow(order) for order in orders]
+        until(lambda: len(engine._engines[0]._gathering._line) == 5)
+        go.set()
+        for stream in streams:
+            drain(stream)
+        assert len(model.calls) == 2
+    finally:
+        go.set()
+        jobs.close()
+        files.close()

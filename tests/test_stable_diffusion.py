@@ -26,6 +26,7 @@ from pipelines.types import (
     OutOfMemory,
     Render,
 )
+from tests import drawing
 from tests.tiny import SIDE, tiny_family
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
@@ -354,3 +355,14 @@ def test_two_threads_on_one_model_draw_what_one_would(cache: Cache, spec_id: str
         with ThreadPoolExecutor(2) as pool:
             drawn = list(pool.map(run, jobs))
         assert all(same(a, b) for a, b in zip(alone, drawn, strict=True))
+
+
+@pytest.mark.parametrize("spec_id", ALL)
+def test_orders_of_several_users_in_one_call_are_each_as_alone(cache: Cache, spec_id: str) -> None:
+    with cache.borrow(spec_id) as model:
+        drawing.drawn_together_as_alone(model)
+
+
+def test_orders_with_pictures_are_drawn_alone(cache: Cache) -> None:
+    with cache.borrow("tiny-sd") as model:
+        drawing.alone_with_pictures(model, ("image", "inpaint"))

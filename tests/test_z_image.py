@@ -131,3 +131,11 @@ def test_the_control_of_one_file_is_read_and_another_layout_refused(family: ZIma
         patch.setattr(z_image, "_UNION_LAYOUT", {**layout, "n_kv_heads": 2})
         model = family.load(spec, "cpu")
     assert same(drawn(model, order("control", 5)), plain(family, "control", 5))
+
+
+def test_orders_of_several_users_in_one_call_are_each_as_alone(model: ZImagePainter):
+    drawing.drawn_together_as_alone(model)
+
+
+def test_orders_with_pictures_are_drawn_alone(model: ZImagePainter):
+    drawing.alone_with_pictures(model, ("image", "inpaint", "control"))

@@ -22,6 +22,7 @@ from pipelines.memory import give_back
 from pipelines.models import devices, profiles
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Machine
+from pipelines.models.paces import Paces
 from pipelines.models.peaks import Peaks
 from pipelines.parts.ingest import Ingest
 from pipelines.retention import Keep, sweep
@@ -127,19 +128,30 @@ def _engine(settings: Settings, files: Files, device: str) -> LocalEngine | Seve
     if cards:
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     if len(cards) < 2:
-        found = devices.find_machine()
-        return LocalEngine(here.cache(found, device, _peaks(settings), compile=settings.compile), files)
+        cache = here.cache(devices.find_machine(), device, _peaks(settings), _paces(settings), compile=settings.compile)
+        return LocalEngine(cache, files, together=_together(settings, device))
     log.info("%d GPUs, a lane on each", len(cards))
-    peaks = _peaks(settings)
+    peaks, paces = _peaks(settings), _paces(settings)
     caches = [
-        here.cache(card, f"cuda:{n}", peaks, among=len(cards), compile=settings.compile) for n, card in enumerate(cards)
+        here.cache(card, f"cuda:{n}", peaks, paces, among=len(cards), compile=settings.compile)
+        for n, card in enumerate(cards)
     ]
-    return Several([LocalEngine(cache, files) for cache in caches])
+    return Several([LocalEngine(cache, files, together=_together(settings, device)) for cache in caches])
+
+
+def _together(settings: Settings, device: str) -> int:
+    """On a processor a second picture takes as long in a call as in one of its own, so there jobs take turns."""
+    return settings.together or (8 if device == "cuda" else 0)
 
 
 def _peaks(settings: Settings) -> Peaks:
     """What drawing took before the last restart, so that the first job finds its room too."""
     return Peaks(settings.data / "peaks.json")
+
+
+def _paces(settings: Settings) -> Paces:
+    """How long calls took before the last restart, so that nothing has to be tried again."""
+    return Paces(settings.data / "paces.json")
 
 
 def _lending(settings: Settings, cache: Cache, files: Files, profile: Profile) -> tuple[LocalEngine, Profile]:

@@ -4,6 +4,7 @@ What a device holds already costs nothing, what it has to load costs seconds, an
 else seconds. So a job goes where its models lie, and one whose models lie nowhere goes where there is most room. One
 whose models lie on a busy device is taken by another that has room for a second copy once the wait would take longer
 than the loading; where something would have to go for it, only once so many wait for the busy device that it pays.
+Until then a busy device whose engine lets jobs share model calls takes it in beside the others.
 """
 
 from __future__ import annotations
@@ -31,11 +32,16 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Place:
-    """A device: the bytes of each model that lies on it, how many are free there (None: no limit), whether it rests."""
+    """A device: the bytes of each model that lies on it, how many are free there (None: no limit), whether it rests.
+
+    `jobs`: how many it works on. `takes`: whether it takes one more beside them, to share calls of a model with.
+    """
 
     holds: Mapping[str, int]
     room: int | None
     idle: bool
+    jobs: int = 0
+    takes: bool = False
 
     def has(self, job: Waiting) -> bool:
         """Whether nothing has to be loaded for this job."""
@@ -52,16 +58,29 @@ def choose(line: Sequence[Waiting], places: Sequence[Place], worth: int) -> tupl
 
     `worth` is what `backlog` gives; half of it is enough where nothing has to be dropped.
     """
-    if not any(place.idle for place in places):
-        return None
+    found = _resting(line, places, worth) if any(place.idle for place in places) else None
+    return found or _beside(line, places)
+
+
+def _resting(line: Sequence[Waiting], places: Sequence[Place], worth: int) -> tuple[Waiting, int] | None:
+    """A job for a device that rests."""
     for job in line:
         if any(place.idle and place.has(job) for place in places):
             return job, _best(job, line, places)
     for job in line:
-        waiting = _waiting(job, line)
+        waiting = _waiting(job, line, places)
         copies = (job.many or 2 * waiting >= worth) and _fits(job, places)
         if copies or waiting >= worth or not any(place.has(job) for place in places):
             return job, _best(job, line, places)
+    return None
+
+
+def _beside(line: Sequence[Waiting], places: Sequence[Place]) -> tuple[Waiting, int] | None:
+    """A job for a device at work that holds its models already, of several the one that works on fewest."""
+    for job in line:
+        taking = [n for n, place in enumerate(places) if place.takes and place.has(job)]
+        if taking:
+            return job, min(taking, key=lambda n: places[n].jobs)
     return None
 
 
@@ -70,8 +89,10 @@ def wanted(specs: Mapping[str, str], light: frozenset[str]) -> frozenset[str]:
     return frozenset(specs.values()) - light
 
 
-def _waiting(job: Waiting, line: Sequence[Waiting]) -> int:
-    return sum(other.models == job.models for other in line)
+def _waiting(job: Waiting, line: Sequence[Waiting], places: Sequence[Place]) -> int:
+    """Jobs that wait for the same models, in line and beside one that is drawn on a device that has them."""
+    there = sum(place.jobs - 1 for place in places if place.takes and place.has(job) and place.jobs)
+    return there + sum(other.models == job.models for other in line)
 
 
 def _fits(job: Waiting, places: Sequence[Place]) -> bool:

@@ -11,11 +11,20 @@ from pipelines.models import devices
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Machine
 from pipelines.models.families import FAMILIES
+from pipelines.models.paces import Paces
 from pipelines.models.peaks import Peaks
 from pipelines.parts.audit import Audit
 
 
-def cache(machine: Machine, device: str, peaks: Peaks | None = None, *, among: int = 1, compile: bool = False) -> Cache:
+def cache(
+    machine: Machine,
+    device: str,
+    peaks: Peaks | None = None,
+    paces: Paces | None = None,
+    *,
+    among: int = 1,
+    compile: bool = False,
+) -> Cache:
     """A cache with its share of the machine; the host's memory is shared `among` so many."""
     room = devices.share(machine)
     return Cache(
@@ -26,6 +35,7 @@ def cache(machine: Machine, device: str, peaks: Peaks | None = None, *, among: i
         host_budget=room.host // among,
         options=(("compile", "inductor"),) if compile else (),
         peaks=peaks,
+        paces=paces,
         reachable=hub.reachable,
     )
 

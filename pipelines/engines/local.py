@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from pipelines.engines.gathering import Gathering, Hands
 from pipelines.files import Files
 from pipelines.models import thrift
 from pipelines.models.arrival import OnFile
@@ -29,18 +31,26 @@ log = logging.getLogger(__name__)
 
 
 class LocalEngine:
-    """One device, one slot: a second job on the same device would only slow both.
+    """One device. Its gate checks every picture that comes in and goes out. There is no engine without one.
 
-    Its gate checks every picture that comes in and goes out. There is no engine without one.
+    together: pictures of different jobs that one call of a model may draw at most. With more than 1 there are twice as
+    many slots, so that the next call fills while one is made; else there is one, since a second job would only slow
+    both. 1 draws each picture alone, 0 those of a job in one call where that is faster on any device.
     """
 
     name = "local"
-    slots = 1
 
     def __init__(
-        self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS, *, audit: Audit | None = None
+        self,
+        cache: Cache,
+        files: Files,
+        tools: Sequence[Tool] = TOOLS,
+        *,
+        audit: Audit | None = None,
+        together: int = 0,
     ) -> None:
         self.cache = cache
+        self.slots = 2 * together if together > 1 else 1
         self.memo = Memo()
         self.steps = 0
         """Steps of work done since the start, counted when their job ends."""
@@ -48,6 +58,8 @@ class LocalEngine:
         self._tools = tools
         self.seal = Seal(files.data)
         self._gate = Gate(cache, audit or Audit(files.data))
+        self._hands = Hands(max(2, (os.cpu_count() or 1) // 4))
+        self._gathering = Gathering(cache, together)
 
     def admit(self, image: Image, owner: str, sha256: str) -> None:
         """See `Engine.admit`."""
@@ -66,6 +78,10 @@ class LocalEngine:
 
     def work(self, job: Job, stream: Stream) -> Result:
         """Do `job` in the calling thread, its steps going to `stream`."""
+        with self._hands.working(stream):
+            return self._work(job, stream)
+
+    def _work(self, job: Job, stream: Stream) -> Result:
         since = time.monotonic()
         emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
         emit(BEGUN, 0, 1)  # a model may have to be loaded before anything else can be told
@@ -80,7 +96,7 @@ class LocalEngine:
 
     def draws(self, stream: Stream, on_file: OnFile | None = None) -> thrift.Draws:
         """Where the models of a job draw; `stream` is the job's, `on_file` as `Cache.borrow` has it."""
-        return thrift.here(self.cache, on_file)
+        return self._gathering.draws(stream, on_file, self._hands)
 
     def about(self) -> dict[str, Any]:
         """What runs here: its name, the device, the models loaded now."""
@@ -89,4 +105,5 @@ class LocalEngine:
 
     def close(self) -> None:
         """Free every model."""
+        self._gathering.close()
         self.cache.close()

@@ -78,15 +78,15 @@ class Caches:
 
 
 class Several:
-    """As many slots as devices. `engines` run on one device each."""
+    """The slots of all devices together. `engines` run on one device each."""
 
     def __init__(self, engines: Sequence[LocalEngine], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = engines[0].name
-        self.slots = len(engines)
+        self.slots = sum(engine.slots for engine in engines)
         self.cache = Caches([engine.cache for engine in engines])
         self._engines = tuple(engines)
         self._clock = clock
-        self._turns = Turns(lambda: [_place(engine.cache) for engine in self._engines])
+        self._turns = Turns(lambda: [_place(engine.cache) for engine in self._engines], engines[0].slots)
 
     @property
     def steps(self) -> int:

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypedDict
 
 from pipelines.models.arrival import OnFile, bring
 from pipelines.models.devices import best_dtype, gave_out, release
+from pipelines.models.paces import Paces
 from pipelines.models.peaks import Peaks
 from pipelines.models.specs import registry
 from pipelines.types import Family, ModelSpec, ModelUnavailable, Movable, OutOfMemory
@@ -58,7 +59,8 @@ class Cache:
     that drawing itself may take. host_budget: bytes that models moved off the device may take. options: what every
     row is given beside its own. idle_seconds: a model that nobody borrowed for so long is dropped at the next call.
     clock: seconds, monotonic. `loads` and `moves` count, by spec id, reads from the disk and returns from the host.
-    peaks: what drawing was seen to take, by family, pixels and batch (see `thrift`). reachable: if the hub answers.
+    peaks: what drawing was seen to take, by family, pixels and batch (see `thrift`). paces: how long model calls took
+    (see `engines.gathering`). reachable: if the hub answers.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Cache:
         host_budget: int = 0,
         options: tuple[tuple[str, str], ...] = (),
         peaks: Peaks | None = None,
+        paces: Paces | None = None,
         reachable: Callable[[], bool] = lambda: True,
     ) -> None:
         self.budget = budget
@@ -83,6 +86,7 @@ class Cache:
         self.loads: Counter[str] = Counter()
         self.moves: Counter[str] = Counter()
         self.peaks = peaks or Peaks()
+        self.paces = paces or Paces()
         self._rows = registry(families)
         self._options = options
         self._reachable = reachable

@@ -113,6 +113,16 @@ def best_dtype(device: str) -> str:
     return "bfloat16" if {"avx512_bf16", "amx_bf16"} & _cpu_flags() else "float32"
 
 
+@lru_cache(maxsize=16)
+def named(device: str) -> str:
+    """What computes there, so that what was measured on one card is not taken for another's."""
+    if not device.startswith("cuda"):
+        return device
+    import torch
+
+    return torch.cuda.get_device_name(device)
+
+
 def gave_out(error: BaseException) -> bool:
     """Whether this error says that memory gave out; torch says it on some devices with a plain `RuntimeError`."""
     if isinstance(error, MemoryError | OutOfMemory):

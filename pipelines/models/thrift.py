@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
@@ -16,11 +16,13 @@ import numpy as np
 from pipelines.models.arrival import OnFile
 from pipelines.models.cache import Cache
 from pipelines.models.devices import Gauge, gauge, gave_out
-from pipelines.types import Image, Images, Model, ModelSpec, ModelStep, OutOfMemory, Render, Size
+from pipelines.types import Image, Images, Joining, Model, ModelSpec, ModelStep, OutOfMemory, Render, Size
 
 log = logging.getLogger("designerbox")
 
+T = TypeVar("T")
 OnStep = Callable[[ModelStep], None]
+OnSteps = Callable[[Sequence[ModelStep]], None]
 LEAST_SIDE = 256
 """Nothing is drawn smaller than this to save memory."""
 
@@ -76,15 +78,28 @@ def draw(cache: Cache, model: Model, render: Render, on_step: OnStep, meter: Gau
     raise OutOfMemory(_too_much(render))
 
 
+def draw_all(cache: Cache, model: Joining, family: str, renders: Sequence[Render], on_step: OnSteps) -> list[Images]:
+    """What `model.draw_all` gives, room made for it as in `draw`. Where memory gives out: whatever the model raises."""
+    return _roomy(cache, family, renders, lambda: model.draw_all(renders, on_step), gauge(cache.device))
+
+
 def _measured(cache: Cache, model: Model, render: Render, on_step: OnStep, meter: Gauge | None) -> Images:
-    need = model.spec.family, render.size[0] * render.size[1], len(render.seeds)
+    return _roomy(cache, model.spec.family, (render,), lambda: model.draw(render, on_step), meter)
+
+
+def _roomy(
+    cache: Cache, family: str, renders: Sequence[Render], call: Callable[[], T], meter: Gauge | None
+) -> T:  # fmt: skip
+    """What `call` gives, idle models having left for what such a call took before; what it takes is remembered."""
+    width, height = renders[0].size
+    need = family, width * height, sum(len(render.seeds) for render in renders)
     cache.make_room(cache.peaks.get(need))
     if meter is None:
-        return model.draw(render, on_step)
+        return call()
     since = meter.start()
-    images = model.draw(render, on_step)
+    made = call()
     cache.peaks.note(need, meter.peak() - since)
-    return images
+    return made
 
 
 def _sizes(render: Render, *, again: bool) -> Iterator[Size]:

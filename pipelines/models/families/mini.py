@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -116,12 +117,18 @@ class Mini:
         """
         if render.verb != "text" and not render.images:
             raise BadInput("This needs a picture to start from.")
-        prompt, colour = split(render.prompt)
-        ground = np.asarray(colour or PLAIN, np.float32)
-        latents = self._denoise(render, prompt, ground, on_step)
-        figures = [self._figure(one, render.size) for one in self._sharp(latents)]
-        images = tuple(_laid(figure, ground) for figure in figures)
-        return Images(images, self._unread(prompt), tuple(np.asarray(f[..., 3] / 255, np.float32) for f in figures))
+        return self._draw([render], lambda steps: on_step(steps[0]))[0]
+
+    def alike(self, render: Render) -> tuple[Hashable, int] | None:
+        """As `Joining.alike`: words alone."""
+        if render.verb != "text":
+            return None
+        # 8 x 8 pixels are a token; the call is of two halves, with the words and without.
+        return (render.size, len(self._times(render)), self._guidance(render)), 2 * (SIDE // 8) ** 2
+
+    def draw_all(self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]) -> list[Images]:
+        """As `Joining.draw_all`."""
+        return self._draw(renders, on_step)
 
     def close(self) -> None:
         """Lets go of the weights."""
@@ -130,28 +137,48 @@ class Mini:
 
     # ------------------------------------------------------------ private
 
+    def _draw(self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]) -> list[Images]:
+        """Several orders are `alike`."""
+        asked = [split(render.prompt) for render in renders]
+        grounds = [np.asarray(colour or PLAIN, np.float32) for _, colour in asked]
+        pixels = self._sharp(self._denoise(renders, [prompt for prompt, _ in asked], grounds, on_step))
+        made = []
+        for render, (prompt, _), ground in zip(renders, asked, grounds, strict=True):
+            figures = [self._figure(pixels.pop(0), render.size) for _ in render.seeds]
+            alphas = tuple(np.asarray(figure[..., 3] / 255, np.float32) for figure in figures)
+            made.append(Images(tuple(_laid(figure, ground) for figure in figures), self._unread(prompt), alphas))
+        return made
+
     def _denoise(
-        self, render: Render, prompt: str, ground: Any, on_step: Callable[[ModelStep], None]
-    ) -> torch.Tensor:  # fmt: skip
+        self,
+        renders: Sequence[Render],
+        prompts: Sequence[str],
+        grounds: Sequence[Any],
+        on_step: Callable[[Sequence[ModelStep]], None],
+    ) -> torch.Tensor:
         """Pixels of the figures, N x 4 x 64 x 64, premultiplied, -1 to 1."""
         import torch
 
-        count = len(render.seeds)
+        first, counts = renders[0], [len(render.seeds) for render in renders]
         # Noise from the CPU's generator is the same on every device, and each picture has its own.
-        noise = torch.cat([torch.randn(1, 4, SIDE, SIDE, generator=_dice(seed)) for seed in render.seeds])
-        times = self._times(render)
+        seeds = [seed for render in renders for seed in render.seeds]
+        noise = torch.cat([torch.randn(1, 4, SIDE, SIDE, generator=_dice(seed)) for seed in seeds])
+        times = self._times(first)
         begin, loop = noise, _Loop(self._pipe.scheduler, times)
-        if render.verb != "text":
-            source = _small(render.images[0])[None]
+        if first.verb != "text":
+            source = _small(first.images[0])[None]
             begin = (1 - times[0]) * source + times[0] * noise
-            if render.verb == "inpaint":
-                loop.keep(source, noise, _small_mask(render))
-        words, none = self._read([prompt, render.negative_prompt])
-        total = len(times)
+            if first.verb == "inpaint":
+                loop.keep(source, noise, _small_mask(first))
+        words = self._read([*prompts, *(render.negative_prompt for render in renders)])
+        read, none = (_spread(half, counts) for half in (words[: len(renders)], words[len(renders) :]))
+        total, firsts = len(times), [sum(counts[:n]) for n in range(len(counts))]
 
         def told(pipe: Any, index: int, t: Any, kept: dict[str, Any]) -> dict[str, Any]:
             clean = loop.clean
-            on_step(ModelStep(index + 1, total, lambda: _preview(loop.mended(clean)[0], ground)))
+            mended = partial(loop.mended, clean)
+            shown = [partial(_shown, mended, n, ground) for n, ground in zip(firsts, grounds, strict=True)]
+            on_step([ModelStep(index + 1, total, each) for each in shown])
             return kept
 
         from diffusers import PRXPixelPipeline  # pyright: ignore[reportPrivateImportUsage]
@@ -160,15 +187,16 @@ class Mini:
         view: Any = PRXPixelPipeline(**{**self._pipe.components, "scheduler": loop.scheduler}, default_sample_size=SIDE,
                                 prompt_max_tokens=self._pipe.config.prompt_max_tokens, noise_scale=1.0)  # fmt: skip
         view.set_progress_bar_config(disable=True)
-        guidance = render.guidance_scale or self._defaults["guidance_scale"]
         made = view(
-            prompt_embeds=words[0].expand(count, -1, -1), prompt_attention_mask=words[1].expand(count, -1),
-            negative_prompt_embeds=none[0].expand(count, -1, -1),
-            negative_prompt_attention_mask=none[1].expand(count, -1),
-            latents=begin, num_inference_steps=total, guidance_scale=max(1.0, guidance), height=SIDE,
+            prompt_embeds=read[0], prompt_attention_mask=read[1],
+            negative_prompt_embeds=none[0], negative_prompt_attention_mask=none[1],
+            latents=begin, num_inference_steps=total, guidance_scale=max(1.0, self._guidance(first)), height=SIDE,
             width=SIDE, use_resolution_binning=False, output_type="pt", callback_on_step_end=told,
         ).images.clamp(-1, 1)  # fmt: skip
         return loop.mended(made)
+
+    def _guidance(self, render: Render) -> float:
+        return render.guidance_scale or self._defaults["guidance_scale"]
 
     def _times(self, render: Render) -> list[float]:
         """From 1, or from the strength, down to but not including 0; closer together where the figure forms."""
@@ -324,6 +352,15 @@ def _Enlarger(body: Any) -> Any:  # noqa: N802 - a class that needs torch to be 
     return Enlarger()
 
 
+def _spread(read: Sequence[tuple[torch.Tensor, torch.Tensor]], counts: Sequence[int]) -> tuple[Any, Any]:
+    """Embeddings and masks of texts, each as often as it has pictures."""
+    import torch
+
+    embeds = [states.expand(n, -1, -1) for (states, _), n in zip(read, counts, strict=True)]
+    masks = [seen.expand(n, -1) for (_, seen), n in zip(read, counts, strict=True)]
+    return torch.cat(embeds), torch.cat(masks)
+
+
 def _dice(seed: int) -> Any:
     import torch
 
@@ -391,6 +428,10 @@ def unseamed(pixels: torch.Tensor) -> torch.Tensor:
                 rows[..., border + n] -= share
         pixels = rows.transpose(axis, 3)
     return pixels
+
+
+def _shown(estimate: Callable[[], torch.Tensor], n: int, ground: Any) -> Image:
+    return _preview(estimate()[n], ground)
 
 
 def _small(picture: Image) -> torch.Tensor:

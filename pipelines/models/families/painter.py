@@ -14,7 +14,7 @@ import inspect
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -135,10 +135,24 @@ class Painter:
             return kept
         _check(render, self.spec)
         with self._alone, self._closet.wearing(self.pipe, render.adapters):
-            drawn = self._call(render, on_step)
-        laid = self.laid(render)
-        pictures = tuple(_finished(laid.lift(picture, render.size), render) for picture in drawn)
-        return Images(pictures, (*self.notices(render), *self._unread(render)))
+            (drawn,) = self._call([render], lambda steps: on_step(steps[0]))
+        return self._made(render, drawn)
+
+    def alike(self, render: Render) -> tuple[Hashable, int] | None:
+        """As `Joining.alike`: words alone. Whoever gives a picture, to edit or to follow, is drawn alone."""
+        if _own_backdrop(render) is not None or drawn_as(render) != "text":
+            return None
+        _check(render, self.spec)
+        sides_ = self.laid(render).sides
+        guided = self.is_guided(render)
+        tokens = max(1, sides_[0] * sides_[1] // 256) * (2 if guided else 1)
+        return (sides_, self._steps(render), self.guidance(render), render.adapters), tokens
+
+    def draw_all(self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]) -> list[Images]:
+        """As `Joining.draw_all`."""
+        with self._alone, self._closet.wearing(self.pipe, renders[0].adapters):
+            drawn = self._call(renders, on_step)
+        return [self._made(render, pictures) for render, pictures in zip(renders, drawn, strict=True)]
 
     @contextlib.contextmanager
     def sparing(self) -> Iterator[None]:
@@ -211,45 +225,57 @@ class Painter:
 
     # ------------------------------------------------------------ private
 
-    def _call(self, render: Render, on_step: Callable[[ModelStep], None]) -> list[Image]:
-        """One call of a pipeline; pictures at the drawn size."""
+    def _call(
+        self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]
+    ) -> list[list[Image]]:  # fmt: skip
+        """One call of a pipeline; pictures of each order at the drawn size. Several orders are `alike`."""
         import torch
 
-        laid = self.laid(render)
+        first = renders[0]
+        laid = self.laid(first)
         tap = preview.Tap(self.pipe.scheduler)
-        view = self.view(drawn_as(render), tap.scheduler)
+        view = self.view(drawn_as(first), tap.scheduler)
+        counts = [len(render.seeds) for render in renders]
+        begins = [sum(counts[:n]) for n in range(len(counts))]
 
         def on_step_end(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            on_step(ModelStep(index + 1, pipe.num_timesteps, self._preview(tap, laid)))
+            on_step([ModelStep(index + 1, pipe.num_timesteps, self._preview(tap, laid, n)) for n in begins])
             return tensors
 
+        embeds = [self._embed(view, render, laid) for render in renders]
         try:
             drawn = view(
-                **self.inputs(render, laid),
-                **self._embed(view, render, laid),
-                **self.guided(render),
-                num_images_per_prompt=len(render.seeds),
+                **self.inputs(first, laid),
+                **(embeds[0] if len(renders) == 1 else _side_by_side(embeds, counts)),
+                **self.guided(first),
+                num_images_per_prompt=counts[0] if len(renders) == 1 else 1,
                 # Noise from the CPU's generator is the same on every device.
-                generator=[torch.Generator().manual_seed(seed) for seed in render.seeds],
-                num_inference_steps=self._steps(render),
+                generator=[torch.Generator().manual_seed(seed) for render in renders for seed in render.seeds],
+                num_inference_steps=self._steps(first),
                 callback_on_step_end=on_step_end,
                 output_type="np",
             ).images
         finally:
             # A drawing that was cut off would else leave the hooks of an offloaded model to the next one.
             view.maybe_free_model_hooks()
-        return [(picture * 255).round().astype(np.uint8) for picture in drawn]
+        pictures = [(picture * 255).round().astype(np.uint8) for picture in drawn]
+        return [pictures[begin : begin + count] for begin, count in zip(begins, counts, strict=True)]
 
-    def _preview(self, tap: preview.Tap, laid: Canvas) -> Callable[[], Image] | None:
-        """The first picture's clean estimate, made only when somebody asks for it."""
+    def _made(self, render: Render, drawn: Sequence[Image]) -> Images:
+        laid = self.laid(render)
+        pictures = tuple(_finished(laid.lift(picture, render.size), render) for picture in drawn)
+        return Images(pictures, (*self.notices(render), *self._unread(render)))
+
+    def _preview(self, tap: preview.Tap, laid: Canvas, n: int) -> Callable[[], Image] | None:
+        """The clean estimate of picture `n` of the call, made only when somebody asks for it."""
         clean = tap.clean
         if clean is None:
             return None
         if self._decoder is not None:
-            return lambda: preview.decoded(clean()[0], self._decoder)
+            return lambda: preview.decoded(clean()[n], self._decoder)
         factors = self._factors
         assert factors is not None
-        return lambda: preview.linear(self.latents(clean(), laid), factors)
+        return lambda: preview.linear(self.latents(clean()[n : n + 1], laid), factors)
 
     def _embed(self, view: Any, render: Render, laid: Canvas) -> Embeds:
         """What `read` gives; the last 32 are kept, since a tab asks for the same words again."""
@@ -278,6 +304,19 @@ class Painter:
         if not render.negative_prompt or self.is_guided(render):
             return ()
         return ("This model draws without guidance: what the picture should not show was not read.",)
+
+
+def _side_by_side(embeds: Sequence[Embeds], counts: Sequence[int]) -> Embeds:
+    """What was read of several orders' words, each as often as it has pictures: tensors, or lists of one a picture."""
+    import torch
+
+    def joined(name: str) -> Any:
+        if isinstance(embeds[0][name], list):
+            return [row for each, count in zip(embeds, counts, strict=True) for row in each[name] * count]
+        rows = [each[name].repeat_interleave(n, dim=0) for each, n in zip(embeds, counts, strict=True)]
+        return torch.cat(rows)
+
+    return {name: joined(name) for name in embeds[0]}
 
 
 def is_tiny(vae: Any) -> bool:

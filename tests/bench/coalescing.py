@@ -1,0 +1,166 @@
+"""Waiting jobs in shared calls against the best fixed batch and against one at a time: published figures, real models.
+
+The stub takes the time that facts on batching say a card takes; it sleeps, so that the processor is free as beside a
+card. Real models draw on the processor, in turns with what they are compared with.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pipelines.engines.gathering import Gathering
+from pipelines.engines.hands import Hands
+from pipelines.files import Files
+from pipelines.jobs import Jobs
+from pipelines.models import thrift
+from pipelines.models.cache import Cache
+from pipelines.models.families import FAMILIES
+from pipelines.models.paces import Paces
+from pipelines.stream import Stream, drain
+from pipelines.types import Job, Model, Render
+from tests import published
+from tests.bench.rows import Row, row
+from tests.gates import CalmEngine
+from tests.published import STEPS, Published, Shop
+
+UNIT = 0.1
+"""Seconds of the stub's step at 512 px; a card takes less, and the rest of a job then weighs more."""
+REPEATS = 3
+
+
+class Works:
+    """A queue over an engine whose jobs ask the model `spec`; drafts, so that no file is written."""
+
+    def __init__(self, families: Sequence[Any], spec: str, together: int) -> None:
+        self._root = tempfile.TemporaryDirectory()
+        root = Path(self._root.name)
+        self._spec = spec
+        self._files = Files(root)
+        self.cache = Cache((*FAMILIES, *families), paces=Paces(root / "paces.json"))
+        self.jobs = Jobs(root, CalmEngine(self.cache, self._files, (published.tool(),), together=together), waiting=999)
+
+    def seconds(self, count: int, side: int, variations: int = 1) -> float:
+        """From the first of `count` orders to the last picture."""
+        since = time.perf_counter()
+        streams = [self.jobs.follow(self._job(n, side, variations)) for n in range(count)]
+        for stream in streams:
+            drain(stream)
+        return time.perf_counter() - since
+
+    def _job(self, seed: int, side: int, variations: int) -> Job:
+        return Job(
+            id=f"job-{uuid.uuid4().hex}", tool="asked", seed=seed, profile="p", specs={"text": self._spec}, draft=True,
+            params={"words": f"cup number {seed}", "side": side, "variations": variations}, owner="me",
+            created=time.time(),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Stop."""
+        self.jobs.close()
+        self._files.close()
+        self._root.cleanup()
+
+
+def rows() -> Iterator[Row]:
+    """Every row of this module."""
+    yield from _full(512, 65, 8, "coalescing_512_over_best_batch", 0.9)
+    yield from _full(1024, 12, 1, "coalescing_1024_over_serial", 0.98)
+    yield _single()
+    yield from real()
+
+
+def _full(side: int, count: int, batch: int, name: str, least: float) -> Iterator[Row]:
+    """A line that is never empty, against calls of `batch` pictures back to back; first with nothing known yet."""
+    model = Published(unit=UNIT)
+    works = Works((Shop(model),), "published", together=8)
+    best = count / batch * STEPS * UNIT * published.seconds(side * side // 256, batch)
+    cold = works.seconds(count, side)
+    known = [works.seconds(count, side) for _ in range(REPEATS)]
+    works.close()
+    yield row(f"{name}_at_first", round(best / cold, 3), "of its rate", 0.7, at_most=False)
+    yield row(name, round(best / statistics.median(known), 3), "of its rate", least, at_most=False)
+
+
+def _single() -> Row:
+    """One user alone, in turns with an engine whose jobs never share."""
+    shared, plain = (Works((Shop(Published(unit=UNIT / 4)),), "published", together=n) for n in (8, 1))
+    taken = [(shared.seconds(1, 512), plain.seconds(1, 512)) for _ in range(41)]
+    shared.close()
+    plain.close()
+    ours, theirs = (statistics.median(column) for column in zip(*taken[1:], strict=True))
+    return row("coalescing_single_user", round(ours / theirs, 4), "of its time", 1.02)
+
+
+def real() -> Iterator[Row]:
+    """The small model that ships, and a tiny checkpoint of the real classes, on this processor."""
+    import torch
+
+    from tests.tiny import tiny_family
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Cache((*FAMILIES, tiny_family(Path(folder))))
+        for spec, count in (("mini", 24), ("tiny-sd", 160)):
+            yield from _against(cache, spec, [_words(n, 0) for n in range(count)])
+        cache.close()
+    torch.set_num_threads(threads)
+
+
+def _against(cache: Cache, spec: str, orders: Sequence[Render]) -> Iterator[Row]:
+    """Orders that all wait, against a loop of calls of one and of eight, each in turn; seconds of processor, which
+    other work on the machine does not lengthen."""
+    gathering = Gathering(cache, 8, clock=time.process_time)
+    for _ in range(2):
+        _shared(gathering, spec, orders)  # what pays is measured, what is drawn with is warm
+    taken: list[tuple[float, ...]] = []
+    with cache.borrow(spec) as model:
+        for n in range(1, REPEATS + 1):
+            fresh = [_words(order.seeds[0], n) for order in orders]
+            alone = _cpu(lambda fresh=fresh: _alone(cache, model, fresh))
+            eight = _cpu(lambda fresh=fresh: _eight(model, fresh))
+            taken.append((alone, eight, _cpu(lambda fresh=fresh: _shared(gathering, spec, fresh))))
+    gathering.close()
+    alone, eight, ours = (statistics.median(column) for column in zip(*taken, strict=True))
+    yield row(f"coalescing_{spec}_batch_over_serial", round(alone / eight, 3), "of its rate", 0, at_most=False)
+    yield row(f"coalescing_{spec}_over_better", round(min(alone, eight) / ours, 3), "of its rate", 0.97, at_most=False)
+
+
+def _words(seed: int, turn: int) -> Render:
+    return Render("text", f"cup number {seed} of turn {turn}", (64, 64), (seed,), num_inference_steps=3)
+
+
+def _shared(gathering: Gathering, spec: str, orders: Sequence[Render]) -> None:
+    hands = Hands(len(orders))
+    with ThreadPoolExecutor(32) as jobs:  # as many as an engine has slots, twice
+        for drawn in [
+            jobs.submit(gathering.draws(Stream(), None, hands), spec, each, _quiet, _quiet) for each in orders
+        ]:
+            drawn.result()
+
+
+def _quiet(_: object) -> None:
+    """Nobody watches."""
+
+
+def _alone(cache: Cache, model: Model, orders: Sequence[Render]) -> None:
+    for order in orders:
+        thrift.draw(cache, model, order, _quiet)
+
+
+def _eight(model: Any, orders: Sequence[Render]) -> None:
+    for n in range(0, len(orders), 8):
+        model.draw_all(orders[n : n + 8], _quiet)
+
+
+def _cpu(work: Callable[[], object]) -> float:
+    since = time.process_time()
+    work()
+    return time.process_time() - since
