@@ -6,7 +6,8 @@ import pytest
 from pipelines.parts.compose import Shadow, compose, shade
 from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import photo_frame, place
-from pipelines.parts.light import D65_MIRED, grain, lightness, shadow_side, to_linear, to_srgb, white_point
+from pipelines.parts.grain import grain
+from pipelines.parts.light import D65_MIRED, lightness, shadow_side, to_linear, to_srgb, white_point
 from pipelines.types import Placed, Subject
 from tests.watching import blob, cut, example, noisy
 
@@ -95,6 +96,13 @@ def test_seen_from_above_the_shadow_lies_all_round_and_farther_away_from_the_key
     assert left > 0.01
     assert top > 0.05
     assert dark[20, 20] == pytest.approx(0, abs=0.01)
+
+
+def test_seen_from_above_it_is_darkest_right_under_the_edge() -> None:
+    dark = 1 - shade(blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
+    below = dark[256 + 160 : 256 + 200, 256]
+    assert below[2] > 0.55
+    assert below[2] > below[12] + 0.1 > below[30] + 0.1
 
 
 def test_relit_moves_lightness_by_at_most_four() -> None:

@@ -14,12 +14,13 @@ from PIL import Image as Pillow
 from pipelines.models.families import nets
 from pipelines.models.families.faces import FaceMesh
 from pipelines.models.families.matting import Matting
-from pipelines.parts.cutout import core_of, core_share, cutout
+from pipelines.parts.cutout import _second_look, core_of, core_share, cutout
 from pipelines.parts.doubt import SURE, settled, without_strays
 from pipelines.parts.edges import OPAQUE, foreground, refined, softened
 from pipelines.parts.subject import one_subject, soft_patch, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
 from tests.bench import matte as bench
+from tests.watching import blob
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples"
 NAMES = ("astronaut", "hopper", "coffee", "chelsea")
@@ -397,3 +398,15 @@ def test_the_core_lies_two_pixels_inside() -> None:
     assert core[7:13, 7:20].all()
     assert core.sum() == 6 * 13
     assert core_share(np.zeros((4, 4), np.float32)) == 0
+
+
+def test_a_closer_look_takes_no_arm_away_that_the_whole_photo_showed() -> None:
+    class Blind:
+        def alpha(self, image: Image) -> Alpha:
+            return np.zeros(image.shape[:2], np.float32)
+
+    whole = blob(400, 400, (200, 200), (60, 90))
+    whole[150:200] = 1  # arms to both sides
+    seen = _second_look(np.zeros((400, 400, 3), np.uint8), Blind(), whole, (80, 60, 320, 340))
+    assert seen[170:180].min() > 0.95
+    assert seen[200, 200] > 0.95

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pipelines.parts.cutout import core_of
+from pipelines.parts.edges import foreground
 from pipelines.parts.frame import (
     FRAMINGS,
     body_end,
@@ -236,3 +237,26 @@ def test_a_cut_out_keeps_every_pixel_of_a_subject_that_fills_its_photo() -> None
     alpha = np.zeros((400, 300), np.float32)
     cv2.fillConvexPoly(alpha, np.array([[150, 0], [299, 200], [150, 399], [0, 200]]), 1.0)
     assert photo_frame(alpha, (300, 400), HERE).native
+
+
+def test_an_enlarged_edge_is_smooth_and_shows_nothing_of_the_old_ground() -> None:
+    y, x = np.mgrid[0:120, 0:120]
+    alpha = (x * 0.37 + y < 75).astype(np.float32)  # decided pixel by pixel, with stairs along a slope
+    photo = np.where(alpha[..., None] > 0, 40, 250).astype(np.uint8).repeat(3, axis=2)
+    frame = photo_frame(alpha, (360, 360), HERE)
+    placed = place(photo, Cutout(foreground(photo, alpha), alpha), frame)
+    inner = placed.alpha[60:-60, 60:-60]
+    rises = [(column > 0.1).sum() - (column > 0.9).sum() for column in inner.T]
+    assert 3 <= np.median(rises) <= 12  # one to four pixels of the photo
+    line = np.array([np.interp(0.5, column[::-1], np.arange(len(column))[::-1]) for column in inner.T])
+    assert np.abs(line - np.poly1d(np.polyfit(np.arange(len(line)), line, 1))(np.arange(len(line)))).max() < 1.2
+    seen = placed.alpha[..., None] * placed.colour.astype(float) + (1 - placed.alpha[..., None]) * 40
+    assert seen.max() < 60
+
+
+def test_a_head_that_the_photo_cuts_keeps_its_cut_on_the_frames_edge() -> None:
+    alpha = blob(500, 400, (200, 150), (120, 170))
+    alpha[320:] = 1
+    frame = head_frame(cut(noisy(500, 400), alpha), _face(200, 180, 150), framing("classic"), (800, 1000), HERE)
+    assert frame.scale < 3.2
+    assert frame.matrix[1, 2] <= 0  # the photo's first row lies on the frame's edge or outside

@@ -9,16 +9,20 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.parts.cutout import core_of
-from pipelines.parts.light import Linear, grain, lightness, to_linear, to_srgb
+from pipelines.parts.grain import grain, grain_of, like
+from pipelines.parts.light import Linear, lightness, to_linear, to_srgb
 from pipelines.types import Alpha, Image, Placed, Side
 
 WRAP_STRENGTH = 0.15
-WRAP_RADIUS = 0.01  # of the frame's height
-LEAST_GRAIN = 0.6  # 8-bit steps; less shows as plastic beside any camera's noise
-MOST_GRAIN = 4.0
+WRAP_RADIUS = 0.012  # of the frame's height
+FADING = 1.5  # pixels outside the core over which that light comes in
+SOFT = 0.5  # pixels of an enlarged photo: so soft it is by then, and so is the scene behind it
 RELIT_L = 4.0
 RELIT_CHROMA = 1.5
 _TOUCH = 0.16  # of the subject's width: round feet and saucers rise that far before they leave the ground
+
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,20 +49,22 @@ def compose(
     `clean` leaves out wrap and grain, for backgrounds that must stay one value. `relit` fits the subject to the scene
     within bounds (L* moves at most 4) and gives the exactness up.
     """
+    if not clean:
+        plate = _as_soft(plate, placed)
     scene = to_linear(plate)
+    core = core_of(placed.alpha)
     if shadow is not None:
         scene = scene * shade(placed.alpha, shadow, key)[..., None]
-    subject = to_linear(relight(placed, plate) if relit else placed.colour)
+    own = relight(placed, plate) if relit else placed.colour
+    subject = to_linear(own)
     alpha = placed.alpha[..., None]
     if not clean:
-        subject = wrap(subject, scene, placed.alpha)
+        subject = wrap(subject, scene, placed.alpha, core)
     values = to_srgb(scene + alpha * (subject - scene))
-    core = core_of(placed.alpha)
     if not clean:
         values += _scene_grain(placed, plate, core, seed) * (1 - alpha)
     out = np.clip(values + 0.5, 0, 255).astype(np.uint8)
-    if not relit:
-        out[core] = placed.colour[core]
+    out[core] = own[core]
     return out
 
 
@@ -66,17 +72,20 @@ def ground_of(placed: Placed, plate: Image, *, seed: int, clean: bool = False) -
     """The scene as `compose` lays it behind the subject: with its grain, without a shadow; whole, also behind it."""
     if clean:
         return plate
+    plate = _as_soft(plate, placed)
     values = plate + _scene_grain(placed, plate, core_of(placed.alpha), seed)
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
-def wrap(subject: Linear, scene: Linear, alpha: Alpha) -> Linear:
-    """Light of the scene that spills over the subject's edge; only where alpha < 0.98 and the scene is brighter."""
+def wrap(subject: Linear, scene: Linear, alpha: Alpha, core: Mask) -> Linear:
+    """Light of the scene that spills over the subject's edge, up to its core, where the scene is brighter."""
     radius = max(1.0, WRAP_RADIUS * alpha.shape[0])
     around = _soft(scene * (1 - alpha[..., None]), radius)
     weight = _soft(1 - alpha, radius)
     light = around / np.maximum(weight, 1e-3)[..., None]
-    edge = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * (alpha < 0.98))[..., None]
+    # It fades to nothing at the core, which is never touched: a step there would show as a line.
+    fading = np.clip(1 - 2 * cv2.GaussianBlur(core.astype(np.float32), (0, 0), FADING), 0, 1) * ~core
+    edge = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * fading)[..., None]
     return np.asarray(subject + edge * np.maximum(light - subject, 0), np.float32)
 
 
@@ -89,14 +98,20 @@ def _soft(values: Linear, radius: float) -> Linear:
     return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _scene_grain(placed: Placed, plate: Image, core: npt.NDArray[np.bool_], seed: int) -> Linear:
+def _scene_grain(placed: Placed, plate: Image, core: Mask, seed: int) -> Linear:
     """Noise for the scene, so that it has the subject's; the scene's own counts."""
-    wanted = float(np.clip(grain(placed.colour, core), LEAST_GRAIN, MOST_GRAIN))
-    has = grain(plate, ~core)
-    sigma = float(np.sqrt(max(wanted**2 - has**2, 0.0)))
-    height, width = plate.shape[:2]
-    rng = np.random.default_rng(seed)
-    return (sigma * rng.standard_normal((height, width, 1), np.float32)).astype(np.float32)
+    # The old ground lies beside the subject, and often tells the grain best. What is mixed of both does not.
+    scale, (left, top, right, bottom) = placed.frame.scale, placed.frame.box
+    told = np.zeros(core.shape, np.bool_)
+    told[max(round(top), 0) : max(round(bottom), 0), max(round(left), 0) : max(round(right), 0)] = True
+    told &= core | (cv2.dilate((placed.alpha > 0).astype(np.uint8), np.ones((15, 15), np.uint8)) == 0)
+    return like(grain_of(placed.colour, told, scale), plate, grain(plate, ~core), scale, seed)
+
+
+def _as_soft(plate: Image, placed: Placed) -> Image:
+    """The scene no sharper than a photo that was enlarged."""
+    more = SOFT * float(np.sqrt(max(placed.frame.scale**2 - 1, 0)))
+    return plate if more < 0.3 else np.asarray(cv2.GaussianBlur(plate, (0, 0), more), np.uint8)
 
 
 # ---------------------------------------------------------------- shadows
@@ -157,11 +172,18 @@ def _beside(alpha: Alpha, shadow: Shadow, key: Side, across: float) -> npt.NDArr
     """
     turn = {"left": 1.0, "right": -1.0, "none": 0.35}[key]
     reach = shadow.drop * across
+    # Right under the edge next to no light comes in: the thin dark line by which the eye tells that something touches.
+    rim = _moved(alpha, 0.02 * reach * turn, 0.05 * reach, max(0.8, 0.006 * across))
     line = _moved(alpha, 0.04 * reach * turn, 0.09 * reach, max(0.8, 0.010 * across))
     near = _moved(alpha, 0.18 * reach * turn, 0.26 * reach, max(1.0, 0.040 * across))
     layers = [_moved(alpha, t * reach * turn, 0.5 * t * reach, max(1.0, 0.25 * t * reach)) for t in (0.3, 0.6, 0.9)]
     cast = np.mean(layers, axis=0)
-    kept = (1 - shadow.contact * line) * (1 - 0.8 * shadow.contact * near) * (1 - 2.2 * shadow.cast * cast)
+    kept = (
+        (1 - 0.9 * shadow.contact * rim)
+        * (1 - shadow.contact * line)
+        * (1 - 0.8 * shadow.contact * near)
+        * (1 - 2.2 * shadow.cast * cast)
+    )
     return np.asarray(np.clip(1 - kept, 0, 1), np.float32)
 
 

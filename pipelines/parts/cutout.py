@@ -15,15 +15,18 @@ import numpy.typing as npt
 
 from pipelines.parts.doubt import SURE, settled, without_strays
 from pipelines.parts.edges import OPAQUE, foreground, refined, softened
+from pipelines.parts.hair import combed
 from pipelines.parts.subject import one_subject, soft_patch, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[int, int, int, int]
 
+CARVED = 0.02  # of the second look: so far from the edge it may take away
 HEAD_LOOK = 1.6  # the second look: this much of the head box
 BODY, DOUBTED = 0.08, 0.2  # the lowest share of a photo, and how much of it may be half seen of somebody close by
 COVERED = 0.3  # mean alpha over a face's box below which the net looked at something else
+BESIDE = 0.002  # of the longer side: so near its edge the net is not sure, whatever it says
 LEAST = 0.002  # of the photo's pixels: less is not a subject
 
 
@@ -61,7 +64,7 @@ def cutout(
         seen(one_subject(rough, number, face))
     if face is not None:
         rough = _below(image, net, _second_look(image, net, rough, _grown(face, HEAD_LOOK, image)), face)
-    alpha = softened(image, _weighed(image, without_strays(image, one_subject(rough, number, face))))
+    alpha = softened(image, _weighed(image, without_strays(image, one_subject(rough, number, face)), face))
     _must_show(alpha)
     return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, [face.box for face in faces]))
 
@@ -107,11 +110,15 @@ def _own_matte(matte: Image | Alpha, image: Image) -> Alpha:
     return np.clip(alpha, 0, 1).astype(np.float32)
 
 
-def _weighed(image: Image, alpha: Alpha) -> Alpha:
-    """The net's `alpha` where it was sure; elsewhere what the colours say."""
+def _weighed(image: Image, alpha: Alpha, face: Face | None) -> Alpha:
+    """The net's `alpha` where it was sure; elsewhere, and in hair, what the colours say."""
     unsure = (alpha > SURE) & (alpha < 1 - SURE)
     known = settled(image, alpha)
-    return tidy(refined(image, known.alpha, unsure & ~known.closed, known.doubt))
+    solid = (known.alpha > 0.5).astype(np.uint8)
+    wide = max(1, round(BESIDE * max(alpha.shape)))
+    unsure |= cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)) > 0
+    alpha = refined(image, known.alpha, unsure & ~known.closed, known.doubt)
+    return tidy(alpha if face is None else combed(image, alpha, face))
 
 
 def _first_look(image: Image, net: Net, face: Face | None) -> Alpha:
@@ -183,7 +190,9 @@ def _second_look(image: Image, net: Net, alpha: Alpha, box: Box) -> Alpha:
     part = alpha[top:bottom, left:right]
     closer = clipped(net.alpha(np.ascontiguousarray(image[top:bottom, left:right])))
     reach = 0.07 * min(part.shape)
-    weight = _near_edge(part, reach) * _window(box, image)
+    # What the whole photo showed plainly as subject goes only right at its edge: a crop knows no arm by its hand.
+    lost = _near_edge(part, CARVED * min(part.shape))
+    weight = np.where(closer < part, lost, _near_edge(part, reach)) * _window(box, image)
     result = alpha.copy()
     result[top:bottom, left:right] = part + weight * (closer - part)
     return result

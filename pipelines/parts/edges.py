@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 
 NEAREST = cv2.BORDER_REPLICATE
 WORK_SIDE = 640  # of the copy on which colours are spread; never over half the photo: finer gains nothing on the bench
-OPAQUE = np.float32(250 / 255)
+OPAQUE = np.float32(249.5 / 255)  # what a matte of 8 bits says as 250: whoever reads the file finds the same core
 TRUST = 3.0  # the squared separation of the two colours, in deviations, at which they weigh as much as the net
 STRANGE = 25.0  # squared deviations off the line between the two colours at which they weigh half
 NO_SHARE, ALL_SHARE = 0.06, 0.94  # shares of colour nearer to none or all are grain
@@ -29,6 +29,7 @@ SCALES = (1.0, 2.5)  # pixels: how a blurred step answers to both says how blurr
 SHARP = 2.3  # pixels: about as soft as a matte is by itself, and as a photo in focus is
 SOFTEST = 8.0
 ALONG = 0.015  # of the longer side: softness changes no faster along an outline
+REACH = 3  # pixels outside the matte for which the subject's colour is told as well
 NOISE = 3.0  # levels: two colours nearer than the grain of a photo say nothing
 
 
@@ -40,6 +41,19 @@ class Sides:
     spread: Floats
 
 
+@dataclass(frozen=True)
+class Weighing:
+    """Of N pixels: the subject's share, how plainly both colours are told apart, how far each lies off their line.
+
+    `separation` and `off` are squared, in deviations; `uneven` is the deviation of the ground's colour, in levels.
+    """
+
+    share: Floats
+    separation: Floats
+    off: Floats
+    uneven: Floats
+
+
 def refined(image: Image, alpha: Alpha, unsure: Mask, doubt: Alpha | None = None) -> Alpha:
     """`alpha` with the `unsure` pixels weighed anew by colour (H x W each, `image` H x W x 3).
 
@@ -49,22 +63,30 @@ def refined(image: Image, alpha: Alpha, unsure: Mask, doubt: Alpha | None = None
     """
     if not unsure.any():
         return alpha
-    subject, ground = _sides(image, alpha, unsure)
-    pixels = image[unsure].astype(np.float32)
+    seen = weighing(image, alpha, unsure)
+    trust = seen.separation / (seen.separation + TRUST)
+    if doubt is not None:
+        trust /= 1 + doubt[unsure] * seen.off / STRANGE
+    result = alpha.copy()
+    result[unsure] += trust * (seen.share - result[unsure])
+    result[unsure] = cv2.GaussianBlur(result, (3, 3), SMOOTH)[unsure]
+    return result
+
+
+def weighing(image: Image, alpha: Alpha, where: Mask) -> Weighing:
+    """What the colours say of the pixels `where`, as mixtures of the subject's and the ground's beside them."""
+    subject, ground = _sides(image, alpha, where)
+    pixels = image[where].astype(np.float32)
     across = subject.mean - ground.mean
     both = subject.spread + ground.spread
     both[:, (0, 3, 5)] += NOISE**2
     weights = _solve(both, across)
     separation = np.maximum((weights * across).sum(axis=1), 1e-6)
     share = np.asarray((weights * (pixels - ground.mean)).sum(axis=1) / separation, np.float32)
-    trust = separation / (separation + TRUST)
-    if doubt is not None:
-        trust /= 1 + doubt[unsure] * _off_line(pixels, share, subject, ground) / STRANGE
+    off = _off_line(pixels, share, subject, ground)
     share = np.clip((share - NO_SHARE) / (ALL_SHARE - NO_SHARE), 0, 1)
-    result = alpha.copy()
-    result[unsure] += trust * (share - result[unsure])
-    result[unsure] = cv2.GaussianBlur(result, (3, 3), SMOOTH)[unsure]
-    return result
+    uneven = np.sqrt(np.maximum(ground.spread[:, (0, 3, 5)].mean(axis=1), 0))
+    return Weighing(share, separation, off, uneven)
 
 
 def _off_line(pixels: Floats, share: Floats, subject: Sides, ground: Sides) -> Floats:
@@ -123,9 +145,12 @@ def _gradient(grey: Floats) -> Floats:
 def foreground(image: Image, alpha: Alpha) -> Image:
     """The subject's own colour under every pixel with alpha > 0; the photo byte for byte where alpha >= 250/255.
 
+    It goes on for `REACH` pixels outside, so that a resampling kernel at the edge finds no old ground there.
+
     One step of Forte's blur fusion ("Approximate Fast Foreground Colour Estimation", 2021) from the spread colours.
     """
-    mixed = (alpha > 0) & (alpha < OPAQUE)
+    seen = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)) > 0
+    mixed = seen & (alpha < OPAQUE)
     result = image.copy()
     if not mixed.any():
         return result

@@ -35,6 +35,8 @@ GROUND = 0.94  # of the height: lower down nothing stands, since nothing is seen
 STANDING = 4.0  # heads below the chin; a figure seen to its feet has five and a half, a seated one over four
 TORSO = 4.0  # eye distances: legs together are narrower
 WHOLE = 0.85  # of a torso's width: above the row where less of it is left, it is not torn
+EASE = 0.7  # pixels of the photo: a sharp photo's own edges are about as soft
+CHOKE = 0.3
 _PAD = 3
 PREVIEW_GROUND = 176
 _CLOSER_STEPS = 400  # 1.005 to the 400th is 7.4 times
@@ -103,11 +105,15 @@ def head_frame(
     crown, cut_crown = _crown(cutout.alpha, face, turn, eyes)
     head = max(float(chin[1]) - crown, 1.0)
     wanted = row.head * height / head * params.placement_scale
+    tops = turn @ np.stack([np.nonzero(cutout.alpha[0] > 0.5)[0], np.zeros(int((cutout.alpha[0] > 0.5).sum()))])
+    cut_at = float(tops[1].max()) if tops.shape[1] else None
     anchor = np.array([0.5 * (eyes[0] + chin[0]) if roll == 0.0 else float(eyes[0]), eyes[1]])
 
     def target(scale: float, aside: float = 0.0) -> Points:
         # A head that has to be framed closer moves down rather than lose its crown.
         eye_line = max(row.eyes * height, HEADROOM * height + scale * (float(eyes[1]) - crown))
+        # No larger scale brings a crown back that the photo cuts: its cut lies on the frame's edge.
+        eye_line = min(eye_line, scale * (float(eyes[1]) - cut_at)) if cut_at is not None else eye_line
         return np.array([width * (0.5 + params.placement_x + aside), eye_line + height * params.placement_y])
 
     cuts = turn @ _cut_points(cutout.alpha, body_end(cutout.alpha, face)) - anchor[:, None]
@@ -365,11 +371,21 @@ def place(photo: Image, cutout: Cutout, frame: Frame) -> Placed:
 
     The estimate differs from the photo next to the edge; a resampling kernel would carry that difference inwards.
     """
-    alpha = np.clip(resample(cutout.alpha, frame), 0.0, 1.0).astype(np.float32)
+    alpha = eased(np.clip(resample(cutout.alpha, frame), 0.0, 1.0).astype(np.float32), frame)
     colour = resample(cutout.colour, frame)
     core = core_of(alpha)
     colour[core] = resample(photo, frame)[core]
     return Placed(colour, alpha, frame)
+
+
+def eased(alpha: Alpha, frame: Frame) -> Alpha:
+    """`alpha` (H x W, in the frame) with an edge as soft as a lens draws one, a little inside the one given.
+
+    A matte is decided pixel by pixel of the photo; enlarged, its steps show as stairs. The outermost part of an edge is
+    where the old ground shines through most, so that is what is left out.
+    """
+    soft = cv2.GaussianBlur(alpha, (0, 0), EASE * max(frame.scale, 1.0), borderType=cv2.BORDER_REPLICATE)
+    return np.clip((soft - CHOKE) / (1 - CHOKE), 0, 1).astype(np.float32)
 
 
 def resample(source: np.ndarray, frame: Frame) -> np.ndarray:

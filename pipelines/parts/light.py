@@ -1,4 +1,4 @@
-"""Reading light: a photo's white point, the side its key light comes from, its grain; and linear light itself."""
+"""Reading light: a photo's white point, the side its key light comes from; and linear light itself."""
 
 from __future__ import annotations
 
@@ -114,19 +114,6 @@ def _cheek(image: Image, face: Face, points: tuple[int, ...]) -> float:
     columns = slice(max(0, int(x) - reach), int(x) + reach + 1)
     patch = image[rows, columns]
     return float(to_linear(patch).mean()) + 1e-4 if patch.size else 1e-4
-
-
-def grain(image: Image, inside: npt.NDArray[np.bool_]) -> float:
-    """Standard deviation of the noise, in 8-bit steps, where `inside`: median absolute Laplacian in flat places."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    # Immerkaer 1996: this mask answers to noise and not to straight edges or slopes.
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-    answer = np.abs(cv2.filter2D(grey, -1, kernel))[inside]
-    if answer.size < 256:
-        return 0.6
-    flat = answer[answer <= np.quantile(answer, 0.6)]
-    # The median of the lower 60 % of |N(0, 1)| is its 30 % quantile, 0.385.
-    return float(np.median(flat) / 0.385)
 
 
 def outline_colour(image: Image, alpha: Alpha) -> Colour:

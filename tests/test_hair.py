@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from pipelines.parts.hair import combed
+from pipelines.types import Alpha, Face, Image
+
+FACE_AT = (200.0, 210.0)
+
+
+def _face(wide: float = 60) -> Face:
+    turn = np.linspace(0, 2 * np.pi, 468, dtype=np.float32)
+    points = np.stack([FACE_AT[0] + wide * np.cos(turn), FACE_AT[1] + wide * np.sin(turn)], axis=1).astype(np.float32)
+    box = FACE_AT[0] - 100, FACE_AT[1] - 130, FACE_AT[0] + 100, FACE_AT[1] + 110
+    return Face(points, box, (180.0, 190.0), (220.0, 190.0), (200.0, 280.0), 0.0, 1.0)
+
+
+def _head(wall: tuple[int, int, int], rough: float) -> tuple[Image, Alpha]:
+    """A head of dark hair whose edge is notched, before a wall; and its true alpha."""
+    y, x = np.mgrid[0:400, 0:400].astype(np.float32)
+    turn = np.arctan2(y - FACE_AT[1], x - FACE_AT[0])
+    edge = 112 + 3 * np.sign(np.sin(24 * turn))
+    truth = np.clip(edge - np.hypot(x - FACE_AT[0], y - FACE_AT[1]) + 0.5, 0, 1)
+    random = np.random.default_rng(1)
+    ground = np.array(wall, np.float32) + rough * cv2.resize(random.standard_normal((100, 100, 3)), (400, 400))
+    hair = np.array((50, 36, 28), np.float32) + random.normal(0, 2, (400, 400, 3))
+    photo = truth[..., None] * hair + (1 - truth[..., None]) * ground
+    return np.clip(photo, 0, 255).astype(np.uint8), truth.astype(np.float32)
+
+
+def _as_the_net_sees(shape: tuple[int, int]) -> Alpha:
+    """One round patch that covers every notch."""
+    y, x = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
+    return np.clip(115.5 - np.hypot(x - FACE_AT[0], y - FACE_AT[1]), 0, 1).astype(np.float32)
+
+
+def test_what_shows_between_locks_before_a_plain_wall_is_background() -> None:
+    photo, truth = _head((214, 216, 220), 0.5)
+    seen = _as_the_net_sees((400, 400))
+    combed_out = combed(photo, seen, _face())
+    assert np.abs(combed_out - truth).sum() < 0.35 * np.abs(seen - truth).sum()
+
+
+def test_before_a_patterned_wall_the_nets_word_stands() -> None:
+    photo, _ = _head((150, 120, 140), 60.0)
+    seen = _as_the_net_sees((400, 400))
+    assert np.abs(combed(photo, seen, _face()) - seen).max() < 0.05
+
+
+def test_the_face_is_never_taken_for_background() -> None:
+    photo, _ = _head((214, 216, 220), 0.5)
+    seen = _as_the_net_sees((400, 400))
+    shaved = combed(photo, seen, _face(114))  # the same notches, but where the face ends
+    assert np.abs(shaved - seen)[seen == 1].mean() < 0.3 * np.abs(combed(photo, seen, _face()) - seen)[seen == 1].mean()
