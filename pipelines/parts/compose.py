@@ -15,6 +15,7 @@ from pipelines.types import Alpha, Image, Placed, Side
 
 WRAP_STRENGTH = 0.15
 WRAP_RADIUS = 0.012  # of the frame's height
+SHINING = 0.7  # of white, in linear light: so bright a scene spills all of that
 FADING = 1.5  # pixels outside the core over which that light comes in
 SOFT = 0.5  # pixels of an enlarged photo: so soft it is by then, and so is the scene behind it
 RELIT_L = 4.0
@@ -85,7 +86,9 @@ def wrap(subject: Linear, scene: Linear, alpha: Alpha, core: Mask) -> Linear:
     light = around / np.maximum(weight, 1e-3)[..., None]
     # It fades to nothing at the core, which is never touched: a step there would show as a line.
     fading = np.clip(1 - 2 * cv2.GaussianBlur(core.astype(np.float32), (0, 0), FADING), 0, 1) * ~core
-    edge = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * fading)[..., None]
+    # A window spills; grey paper hardly does, and would draw a pale line round a dark coat.
+    shining = np.clip(light.mean(axis=2) / SHINING, 0, 1)
+    edge = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * fading * shining)[..., None]
     return np.asarray(subject + edge * np.maximum(light - subject, 0), np.float32)
 
 
@@ -178,13 +181,17 @@ def _beside(alpha: Alpha, shadow: Shadow, key: Side, across: float) -> npt.NDArr
     near = _moved(alpha, 0.18 * reach * turn, 0.26 * reach, max(1.0, 0.040 * across))
     layers = [_moved(alpha, t * reach * turn, 0.5 * t * reach, max(1.0, 0.25 * t * reach)) for t in (0.3, 0.6, 0.9)]
     cast = np.mean(layers, axis=0)
-    kept = (
-        (1 - 0.9 * shadow.contact * rim)
-        * (1 - shadow.contact * line)
-        * (1 - 0.8 * shadow.contact * near)
-        * (1 - 2.2 * shadow.cast * cast)
-    )
+    contact = shadow.contact * _lower(alpha)
+    touching = (1 - 0.9 * contact * rim) * (1 - contact * line) * (1 - 0.8 * contact * near)
+    kept = touching * (1 - 2.2 * shadow.cast * cast)
     return np.asarray(np.clip(1 - kept, 0, 1), np.float32)
+
+
+def _lower(alpha: Alpha) -> Alpha:
+    """1 beside the lower part of the outline; less beside its top, which is seen before ground that lies far behind."""
+    rows = np.nonzero((alpha > 0.5).any(axis=1))[0]
+    down = (np.arange(len(alpha), dtype=np.float32) - rows[0]) / max(len(rows), 1)
+    return np.clip(0.35 + 1.6 * down, 0.35, 1).astype(np.float32)[:, None]
 
 
 def _moved(alpha: Alpha, x: float, y: float, sigma: float) -> Alpha:
