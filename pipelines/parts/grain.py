@@ -29,6 +29,7 @@ SEEN = 0.8  # even the plainest blocks hold a little besides grain
 UNLIKE = 1.6  # darks and brights differ by no more from the whole: what does is a tone that only cloth has
 CLIPPED = 4.0  # levels from black and white: there grain is cut off
 SOFTNESS = (0.0, 0.4, 0.6, 0.8)  # pixels of the photo: the grain is one of these
+WOVEN = 0.7  # pixels of the photo
 _TILE = 192
 
 
@@ -61,12 +62,12 @@ def grain_of(image: Image, inside: Mask, scale: float) -> Grain:
     overall = _plainest(uneven[there])
     told = np.asarray(cv2.resize(there.astype(np.uint8), fine.shape[::-1], interpolation=cv2.INTER_NEAREST)) > 0
     soft, unit = _alike(_ratio(fine, told), scale)
-    strength = []
+    strength, most = [], max(MOST / max(scale, 1.0), LEAST)  # enlarged, grain is seen as blotches
     for low, high in pairwise(BOUNDS):
         tone = there & (mean >= low) & (mean < high)
         own = _plainest(uneven[tone]) if int(tone.sum()) >= FEW else overall
         own = float(np.clip(own, overall / UNLIKE, overall * UNLIKE))
-        strength.append(float(np.clip(SEEN * own / unit, LEAST, MOST)))
+        strength.append(float(np.clip(SEEN * own / unit, LEAST, most)))
     return Grain((strength[0], strength[1], strength[2]), soft)
 
 
@@ -115,6 +116,7 @@ def _noise(shape: tuple[int, int], soft: float, scale: float, rng: np.random.Gen
     larger = max(scale, 1.0)
     small = (int(np.ceil(shape[0] / larger)) + 2, int(np.ceil(shape[1] / larger)) + 2)
     noise = rng.standard_normal(small, np.float32)
+    soft = max(soft, WOVEN) if larger > 1.0 else soft  # harder grain, enlarged, shows its lattice as a weave
     if soft:
         noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), soft), np.float32)
         noise /= max(float(noise.std()), 1e-6)
