@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import gradio as gr
 import httpx
 import pytest
+from fastapi import Request
+from gradio.queueing import Event
 
 from tests.loops import in_loop
 from ui import lines
@@ -94,3 +96,24 @@ def test_a_caller_by_name_is_not_kept_waiting(page: tuple[httpx.Client, gr.Block
     since = time.monotonic()
     assert '["done"]' in client.get(f"/gradio_api/call/told/{event}").text
     assert time.monotonic() - since < 1.4
+
+
+def test_events_begin_in_the_order_in_which_they_came() -> None:
+    def built() -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as made:
+            word = gr.Textbox()
+            for n in range(6):
+                gr.Button().click(lambda n=n: str(n), None, word, concurrency_limit=None)
+        return made
+
+    made = in_loop(built)
+    queue = lines.keep_open(made.queue())._queue
+    asked = Request({"type": "http"})
+    events = [Event("ann", made.fns[n], asked, None) for n in (3, 0, 5, 1, 3, 2, 4, 0, 5, 2)]
+    for event in events:
+        queue.create_event_queue_for_fn(event.fn)
+        queue.event_ids_to_events[event._id] = event
+        queue.event_queue_per_concurrency_id[event.concurrency_id].queue.append(event)
+    begun = [queue.get_events() for _ in events]
+    assert [taken[0][0] for taken in begun if taken is not None] == events
+    assert queue.get_events() is None

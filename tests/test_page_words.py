@@ -10,6 +10,7 @@ from pipelines.tools import TOOLS
 from pipelines.types import File, Job, Profile, Queued, Result, Step, Tool
 from ui import home, words
 from ui.tab import TILES
+from ui.widgets import fields_of
 
 JOB = Job(
     id="job-1", tool="headshot", params={"photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": None,
@@ -121,3 +122,9 @@ def test_a_tool_is_no_longer_coming_once_it_is_there() -> None:
     text = home.page(TOOLS, Profile("embedded", {}, "Embedded"))
     for tool in TOOLS:
         assert text.count(f">{tool.title}<") == 1
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
+def test_at_most_six_controls_come_before_more_beside_the_photo_and_whose_it_is(tool: Tool) -> None:
+    first = {row.name for row in fields_of(tool.params) if not row.more} - {"photo", "photos", "consent"}
+    assert len(first) <= 6, sorted(first)

@@ -45,7 +45,7 @@ def test_each_kind_has_its_component(made: dict[str, Control]) -> None:
     kinds = {name: type(each.shown).__name__ for name, each in made.items()}
     assert kinds == {
         "photo": "Photo", "team": "Photos", "matte": "HTML", "look": "Radio", "many": "Dropdown", "note": "Textbox",
-        "count": "Radio", "blur": "Slider", "paper": "Textbox", "agree": "Checkbox", "seed": "Number",
+        "count": "Radio", "blur": "Slider", "paper": "Textbox", "agree": "Checkbox", "seed": "Textbox",
     }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def test_several_pictures_are_ids_in_order_and_say_how_many_fit(made: dict[str, 
 @pytest.mark.parametrize(
     ("name", "shown", "value"),
     [("count", "3", 3), ("blur", 2, 2), ("paper", "", None), ("paper", " #a0b1c2 ", "#a0b1c2"), ("note", " hi ", "hi"),
-     ("look", None, "a"), ("seed", None, None), ("agree", True, True)],
+     ("look", None, "a"), ("seed", None, None), ("seed", "", None), ("seed", "7", 7), ("agree", True, True)],
 )  # fmt: skip
 def test_what_a_component_hands_over_is_what_params_take(name: str, shown: object, value: object) -> None:
     field = next(field for field in fields_of(Form) if field.name == name)

@@ -82,6 +82,7 @@ class Parts:
     forth: gr.Button
     sheet: gr.HTML
     timer: Timer
+    again: gr.Button
 
 
 def lay_out(desk: Desk) -> Parts:
@@ -126,9 +127,11 @@ def lay_out(desk: Desk) -> Parts:
                 where = gr.HTML("", elem_id="batch-where")
                 forth = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
             sheet = gr.HTML("", elem_id="batch-sheet")
+            again = gr.Button("Look again", elem_id="batch-again", elem_classes=["dbx-again"])
     return Parts(
         gr.State(""), gr.State(Seat()), files, tool, preset, kit, consent, more, seeds, form, check, start, pause,
         cancel, retry, pack, save, line, told, back, where, forth, sheet, Timer(BEAT, active=False),
+        again,
     )  # fmt: skip
 
 

@@ -69,6 +69,7 @@ class BatchEvents:
         self._on(parts.pack.click, self.pack, [parts.batch])
         self._on(parts.timer.tick, self.look, shown)
         self._on(page.select, self.resume, [*shown, parts.tool])
+        self._on(parts.again.click, self.notice, shown)
         self._on(parts.tool.input, self.choose, [parts.tool])
 
     def _on(self, listener: Any, handler: Any, inputs: list[Component]) -> None:
@@ -242,9 +243,27 @@ class BatchEvents:
     def resume(self, request: gr.Request, shown: str, seat: Seat, tool_id: str) -> Updates:
         """On a look at the tab: the visitor's last batch, further along than it was left."""
         owner = self.access.visitor(request)
-        batch = self._own(shown, request) or next(iter(self.batches.list(owner, 1)), None)
+        batch = self._newer(shown, request) or self._own(shown, request) or self._last(request)
         ready = {self.parts.form: self._template(tool_id), self.parts.kit: kits(self.desk, tool_id, owner)}
         return ready if batch is None else {**ready, **self._first(batch.id, seat), self.parts.batch: batch.id}
+
+    def notice(self, request: gr.Request, shown: str, seat: Seat) -> Updates:
+        """While the tab is looked at: a batch that was begun elsewhere, unless the shown one still goes on."""
+        batch = self._newer(shown, request)
+        if batch is None:
+            return {self.parts.timer: gr.skip()}
+        return {**self._first(batch.id, seat), self.parts.batch: batch.id, self.parts.told: ""}
+
+    def _newer(self, shown: str, request: gr.Request) -> Batch | None:
+        """The visitor's last batch, where it is under way and the shown one is not."""
+        before, last = self._own(shown, request), self._last(request)
+        going = ("ready", "running", "paused")
+        if last is None or last.state not in going[1:] or (before is not None and before.state in going):
+            return None
+        return last
+
+    def _last(self, request: gr.Request) -> Batch | None:
+        return next(iter(self.batches.list(self.access.visitor(request), 1)), None)
 
     def pack(self, request: gr.Request, shown: str) -> Iterator[Updates]:
         """Gather what is done, with the manifest, into a ZIP to download."""

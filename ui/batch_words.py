@@ -18,6 +18,8 @@ FAULTS_SHOWN = 100
 NAME = 60
 """Characters of what a row is called."""
 STYLE = """<style>
+#batch-files { border: 1.5px dashed var(--input-border-color) !important; border-radius: 12px !important;
+  background: var(--dbx-card) !important; }
 .dbx-faults { overflow-x: auto; max-height: 340px; }
 .gradio-container .dbx-faults table { border-collapse: collapse; width: 100%; font-size: 14px; margin: 8px 0; }
 .gradio-container .dbx-faults :is(table, tr) { border: 0; }
@@ -25,6 +27,7 @@ STYLE = """<style>
   border-bottom: 1px solid var(--border-color-primary); }
 @media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, #batch-save, .dbx-pages, #batch-sheet) { order: -2; }
   .dbx-faults :is(th, td):nth-child(4) { display: none; } .dbx-faults td:first-child { overflow-wrap: anywhere; }
+  #batch-tool .dbx-acts:not(:has(button:enabled)) { display: none; }
   .dbx-acts { flex-wrap: wrap; } .dbx-acts button { min-height: 44px; } }
 .dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
   margin: 0 !important; padding: 0 !important; }

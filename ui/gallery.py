@@ -69,13 +69,18 @@ class GalleryEvents:
         self.events.on(gallery.upload, self.take, everything)
         self.events.on(gallery.change, self.drop, everything)
 
-    async def take(self, request: gr.Request, sent: Sequence[Sent], seat: Seat, *values: Any) -> AsyncIterator[Updates]:
+    async def take(
+        self, request: gr.Request, told: gr.EventData, sent: Sequence[Sent], seat: Seat, *values: Any
+    ) -> AsyncIterator[Updates]:
         """Ingest what is new. One bad picture among many is said, and the others stay."""
         owner = self.events.access.visitor(request)
+        # An answer that comes as an upload ends takes its picture out of the field before the page reads the field.
+        there = {row.path for row in sent}
+        sent = [*sent, *(Sent(path, "") for path in self._came(told) if path not in there)]
         seat.uploads += 1
         turn = seat.uploads
-        file_ids, said, refused = await self._ingest(sent, owner)
-        if seat.uploads != turn:  # more came meanwhile, together with these
+        file_ids, said, refused = await self._ingest(_whole(sent, seat), owner, seat)
+        if seat.uploads != turn:  # more came meanwhile, and those take these along
             yield self.events.screen.same()
             return
         target = self.events.screen.element(self.made.field.name)
@@ -83,7 +88,16 @@ class GalleryEvents:
         async for updates in self.events.place(self.made, file_ids, request, seat, values, note):
             yield updates
 
-    async def _ingest(self, sent: Sequence[Sent], owner: str) -> tuple[tuple[str, ...], list[str], list[str]]:
+    def _came(self, told: gr.EventData) -> list[str]:
+        """The uploads that the page tells of: its claim, so that only files in the folder for uploads count."""
+        folder = Path(self.made.shown.GRADIO_CACHE).resolve()
+        images = [row.get("image") for row in told._data or () if isinstance(row, dict)]
+        paths = [Path(str(image.get("path") or "")) for image in images if isinstance(image, dict)]
+        return [str(path) for path in paths if not path.is_dir() and path.resolve().is_relative_to(folder)]
+
+    async def _ingest(
+        self, sent: Sequence[Sent], owner: str, seat: Seat
+    ) -> tuple[tuple[str, ...], list[str], list[str]]:
         """File ids in order, remarks, and complaints."""
         most = self.made.field.max_length or len(sent)
         file_ids: list[str] = []
@@ -94,20 +108,25 @@ class GalleryEvents:
                 notices: tuple[str, ...] = ()
                 if path:
                     file_id, notices = await self.uploads.taken(path, owner)
+                    seat.unseen[path] = file_id
                 file_ids.append(file_id)
                 said += [notice for notice in notices if notice not in said]
             except StudioError as error:
                 refused.append(f"{Path(path).name}: {error.message}")
+                seat.unseen.pop(path, None)
         for path, _ in sent[most:]:
             if path:  # what is left out is not kept either
                 Path(path).unlink(missing_ok=True)
+                seat.unseen.pop(path, None)
         return tuple(file_ids), said, refused
 
     async def drop(self, request: gr.Request, sent: Sequence[Sent], seat: Seat, *values: Any) -> AsyncIterator[Updates]:
         """Forget what was taken out on the page, which shows it already; fresh uploads are `take`'s work."""
         held = self.events.form(values)[self.made.field.name]
-        left = tuple(file_id for path, file_id in sent if not path)
-        if len(left) < len(sent) or left == held:
+        _saw(sent, seat)
+        unseen = [file_id for file_id in held if file_id in seat.unseen.values()]
+        left = (*(file_id for path, file_id in sent if not path), *unseen)
+        if any(path for path, _ in sent) or left == held:
             yield self.events.screen.same()
             return
         yield {self.made.value: left, self.events.tab.alert: ""}
@@ -120,3 +139,23 @@ class GalleryEvents:
 
     def _pairs(self, values: Sequence[Any]) -> zip[tuple[Any, Any]]:
         return zip(self.events.tab.values(), values, strict=True)
+
+
+def _whole(sent: Sequence[Sent], seat: Seat) -> list[Sent]:
+    """What the page sent, and the uploads just before that it did not know any more, or not yet, in their order.
+
+    While it is empty its field is replaced by what comes, and each answer replaces it too: a second upload begun before
+    the first is answered stands there without it.
+    """
+    _saw(sent, seat)
+    there = {row.path for row in sent}
+    missing = [Sent(path, "") for path in seat.unseen if path not in there]
+    seat.unseen |= {row.path: seat.unseen.get(row.path, "") for row in sent if row.path}
+    first = next((place for place, row in enumerate(sent) if row.path), len(sent))
+    return [*sent[:first], *missing, *sent[first:]]
+
+
+def _saw(sent: Sequence[Sent], seat: Seat) -> None:
+    """The page holds these by their ids: from here on, what it does not hold was taken out."""
+    seen = {row.file_id for row in sent if not row.path}
+    seat.unseen = {path: file_id for path, file_id in seat.unseen.items() if file_id not in seen}

@@ -23,7 +23,8 @@ from ui import words
 from ui.pictures import Live, data_url
 
 TITLE = "Library"
-LEDE = "Everything you made, and what is being made. Pick one to look at it, two to compare."
+LEDE = "Everything you made, and what is being made."
+NONE = "Pick one to look at it, two to compare."
 PAGE = 24
 """Tiles on one page."""
 BEAT = 2.0
@@ -40,6 +41,7 @@ _STYLE = """<style>
 .gradio-container .dbx-library .dbx-filters { gap: 12px; align-items: flex-end; }
 .gradio-container .dbx-library .dbx-filters > .form { flex-direction: row; flex-wrap: wrap; gap: 12px; width: 100%; }
 .dbx-library .dbx-filters .form > * { flex: 1 1 132px; min-width: 0 !important; }
+.gradio-container .dbx-library #library-text { flex-basis: 100%; }
 .gradio-container .dbx-library .dbx-tiles.pictured > .wrap {
   grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); }
 .dbx-library .dbx-tiles.pictured > .wrap label::before { background-size: contain; background-repeat: no-repeat;
@@ -53,6 +55,7 @@ _STYLE = """<style>
 .dbx-library .dbx-acts > :first-child { flex-basis: 100%; }
 .gradio-container .dbx-library .dbx-lasting p { margin: 6px 0; font-size: 15px; overflow-wrap: anywhere; }
 @media (max-width: 899px) { .dbx-library .dbx-box:not(:has(img)) { display: none !important; }
+  .dbx-library .dbx-acts:not(:has(button:enabled)) { display: none; }
   .dbx-library .dbx-acts { order: -1; } .dbx-library .dbx-lasting { order: -1; }
   .gradio-container .dbx-library .dbx-tiles.pictured > .wrap { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
 </style>"""
@@ -119,6 +122,7 @@ class Parts:
     delete: gr.Button
     save: gr.DownloadButton
     timer: Timer
+    again: gr.Button
 
     def filters(self) -> list[Component]:
         """What says which jobs are wanted."""
@@ -163,7 +167,7 @@ def lay_out(desk: Desk) -> Parts:
                     label="The picture that is picked",
                 )  # fmt: skip
                 over = gr.HTML("", elem_classes=["dbx-wiper"], elem_id="library-over")
-            stage = gr.HTML(words.line(LEDE), elem_classes=["dbx-stage"], elem_id="library-stage")
+            stage = gr.HTML(words.line(NONE), elem_classes=["dbx-stage"], elem_id="library-stage")
             with gr.Row(elem_classes=["dbx-acts"]):
                 reuse = gr.Button("Reuse settings", variant="primary", interactive=False, elem_id="library-reuse")
                 star = gr.Button("Star", interactive=False, elem_id="library-star")
@@ -171,9 +175,10 @@ def lay_out(desk: Desk) -> Parts:
                 delete = gr.Button("Delete", variant="stop", interactive=False, elem_id="library-delete")
             save = gr.DownloadButton("Download ZIP", variant="primary", visible=False, elem_id="library-save")
             facts = gr.HTML("", elem_classes=["dbx-lasting"], elem_id="library-facts")
+            again = gr.Button("Look again", elem_id="library-again", elem_classes=["dbx-again"])
     return Parts(
         gr.State(Seat()), text, tool, when, show, pictures, grid, back, where, forth, every, none, live, over, stage,
-        facts, reuse, star, pack, delete, save, Timer(BEAT, active=False),
+        facts, reuse, star, pack, delete, save, Timer(BEAT, active=False), again,
     )  # fmt: skip
 
 
@@ -270,7 +275,7 @@ def compared(left: str, right: str) -> str:
 
 def picked(count: int) -> str:
     """The stage line when several, or none, are picked."""
-    return words.line(LEDE if not count else f"{count} picked")
+    return words.line(NONE if not count else f"{count} picked")
 
 
 def buttons(parts: Parts, rows: Sequence[Row]) -> dict[Component, gr.Button | gr.DownloadButton]:

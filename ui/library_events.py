@@ -48,7 +48,7 @@ class LibraryEvents:
         """Attach the listeners; all are private to the page."""
         parts = self.parts
         filters = [parts.seat, *parts.filters()]
-        for listener in (page.select, parts.timer.tick):
+        for listener in (page.select, parts.timer.tick, parts.again.click):
             self._on(listener, self.look, filters)
         for listener in (parts.text.submit, parts.text.blur, parts.tool.input, parts.when.input, parts.show.input):
             self._on(listener, self.first, filters)
@@ -56,7 +56,9 @@ class LibraryEvents:
         self._on(parts.forth.click, self.forth, filters)
         self._on(parts.grid.input, self.pick, [parts.seat, parts.grid])
         self._on(parts.every.click, self.pick_page, [parts.seat])
+        # In the page itself, at once: what is picked right after it stays picked.
         self._on(parts.none.click, self.pick_none, [parts.seat])
+        parts.none.click(None, None, [parts.grid], js="() => [[]]", api_visibility="private")
         self._on(parts.star.click, self.star, filters)
         self._on(parts.delete.click, self.delete, filters)
         self._on(parts.pack.click, self.pack, [parts.seat])
@@ -174,7 +176,6 @@ class LibraryEvents:
     async def pick_none(self, request: gr.Request, seat: Seat) -> AsyncIterator[Updates]:
         """Nothing, on any page."""
         seat.picked = ()
-        yield {self.parts.grid: gr.update(value=[])}
         async for updates in self._looked(request, seat):
             yield updates
 
@@ -183,7 +184,11 @@ class LibraryEvents:
         seat.sure = ()
         turn = seat.turn
         rows = await run_in_threadpool(self._picked, seat, request)
-        yield await run_in_threadpool(self._shown, rows)
+        shown = await run_in_threadpool(self._shown, rows)
+        if seat.turn != turn:  # what was picked since is shown already
+            yield {self.parts.facts: gr.skip()}
+            return
+        yield shown
         if len(rows) == 1 and rows[0].finished is None:
             async for updates in self._follow(rows[0].job.id, seat, turn):
                 yield updates

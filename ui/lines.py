@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from gradio.server_messages import ProcessCompletedMessage
 
+from ui.unread import keep_short
+
 if TYPE_CHECKING:
     from fastapi import Request
     from gradio.blocks import Blocks
     from gradio.data_classes import PredictBodyInternal
+    from gradio.queueing import Event, Queue
 
 LINGER = 20.0
 """Seconds after the last order. A browser has six connections to an address, and an open stream is one of them."""
@@ -68,7 +71,22 @@ class Lines:
         return any(event_id in self._queue.event_ids_to_events for event_id in ids)
 
 
+def _next(queue: Queue) -> tuple[list[Event], bool, str] | None:
+    """The event that has waited longest, of those whose handlers have room; none of ours comes in Gradio's batches."""
+    lines = queue.event_queue_per_concurrency_id.values()
+    ready = [
+        line for line in lines
+        if line.queue and (line.concurrency_limit is None or line.current_concurrency < line.concurrency_limit)
+    ]  # fmt: skip
+    if not ready:
+        return None
+    came = {event_id: place for place, event_id in enumerate(queue.event_ids_to_events)}
+    line = min(ready, key=lambda line: came.get(line.queue[0]._id, 0))
+    return [line.queue.pop(0)], False, line.concurrency_id
+
+
 def keep_open(page: Blocks) -> Blocks:
     """From here on; after `page.queue()`, which makes the queue anew."""
     page._queue.push = Lines(page).push  # pyright: ignore[reportAttributeAccessIssue]
-    return page
+    page._queue.get_events = lambda: _next(page._queue)  # pyright: ignore[reportAttributeAccessIssue]
+    return keep_short(page)

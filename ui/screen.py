@@ -138,7 +138,7 @@ class Screen:
         return updates
 
     def _worded(self, made: Control, value: Any) -> Updates:
-        empty = value is None and made.field.kind == "colour"
+        empty = value is None and made.field.kind in ("colour", "seed")
         return {made.value: "" if empty else words_on(made.field, value)}
 
     def picture(self, made: Control, file_id: Any) -> Updates:

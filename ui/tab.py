@@ -42,7 +42,8 @@ class Seat:
     """What one visitor's open tab is busy with; one per tool and browser tab, kept in the session.
 
     `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
-    `turn` counts what was asked for, `uploads` what was added to a field of several pictures; `opened` once the tab
+    `turn` counts what was asked for, `uploads` what was added to a field of several pictures; `unseen` are those of its
+    uploads that the page has not been seen to hold, from path to file id, "" while one is taken. `opened` once the tab
     was looked at; `refused` while the last upload's complaint is to be read. `asked` is when Generate was last clicked,
     on the monotonic clock. `sketch` is what the last picture was made of, its seed in it; while it is a `draft`'s,
     Generate makes that picture large.
@@ -53,6 +54,7 @@ class Seat:
     shown: str = ""
     turn: int = 0
     uploads: int = 0
+    unseen: dict[str, str] = field(default_factory=dict[str, str])
     opened: bool = False
     refused: bool = False
     asked: float = 0.0
@@ -295,7 +297,8 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
     needs = any(row.required and row.pictured for row in fields_of(tool.params))
     begin = words.IDLE if needs else words.READY
     stage = gr.HTML(words.line(begin), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False)
-    with gr.Column(elem_classes=["dbx-box"], elem_id=f"{tool.id}-box"):
+    moves = ["photo-moves"] if {"place_x", "place_y"} <= set(tool.params.model_fields) else []
+    with gr.Column(elem_classes=["dbx-box", *moves], elem_id=f"{tool.id}-box"):
         live = Live(
             show_label=False, interactive=False, buttons=["fullscreen"], container=False, elem_id=f"{tool.id}-live",
             elem_classes=["dbx-live"], alt_text=f"{tool.title}: the picture", label=f"{tool.title}: the picture",

@@ -127,6 +127,8 @@ def plain(field: Field, value: Any) -> Any:
         value = value.strip()
     if field.kind == "pictures":
         return tuple(value or ())
+    if field.kind == "seed" and isinstance(value, str) and value.isdecimal():
+        return int(value)
     if field.kind == "choice":
         return field.default if value is None else value
     if field.kind == "number":
@@ -137,14 +139,14 @@ def plain(field: Field, value: Any) -> Any:
 
 
 def words_on(field: Field, value: Any) -> Any:
-    """A Params value as the component takes it: a radio of numbers holds texts."""
-    return str(value) if _segmented(field) and value is not None else value
+    """A Params value as the component takes it: a radio of numbers holds texts, and so does a seed."""
+    return str(value) if (_segmented(field) or field.kind == "seed") and value is not None else value
 
 
 def changes(made: Control) -> tuple[EventListener, ...]:
     """The events by which a visitor (never the program) has finished changing this field."""
     shown: Any = made.shown
-    names = {gr.Slider: ("release",), gr.Textbox: ("submit", "blur"), gr.Number: ("submit", "blur")}
+    names = {gr.Slider: ("release",), gr.Textbox: ("submit", "blur")}
     if made.field.pictured:
         return ()
     return tuple(getattr(shown, name) for name in names.get(type(shown), ("input",)))
@@ -225,8 +227,9 @@ def _colour(field: Field, elem_id: str, locked: str) -> Component:
 
 
 def _seed(field: Field, elem_id: str, locked: str) -> Component:
-    return gr.Number(
-        label=field.label, info=_help(field, locked), value=None, precision=0, minimum=field.low, maximum=field.high,
+    # Gradio's field for numbers knows no empty one: as soon as it is seen it holds 0, and every picture that seed.
+    return gr.Textbox(
+        label=field.label, info=_help(field, locked), value="", max_length=len(str(int(field.high))),
         interactive=not locked, elem_id=elem_id,
     )  # fmt: skip
 

@@ -87,7 +87,7 @@ class Background(Subject):
     size: int = fields.size(1280)
     variations: int = fields.variations()
     contact_sheet: bool = flag(
-        "Contact sheet of four", "Four scenes to choose from on one page, and each as a picture.", more=False
+        "Contact sheet of four", "Four scenes to choose from on one page, and each as a picture."
     )
     around: bool = around.field()
     mend: bool = flag(

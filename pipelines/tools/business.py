@@ -105,12 +105,12 @@ class Business(Params):
     logo: str | None = picture("Logo", "Best with a transparent background.")
     colour: str | None = colour("Company colour", "Head of the page, ground of the card, the brand wall.")
     layout: LayoutId = choice(
-        "Layout", "Beside one picture per person.", "auto",
+        "Layout", "Beside one picture per person.", "auto", more=True,
         labels={"auto": "As the look suggests", "portraits": "Portraits only", "grid": "Team grid",
                 "page": "Company page", "cards": "Speaker cards", "group": "One group picture"},
     )  # fmt: skip
     setting: SettingId = choice("Setting", "Where everybody stands.", "auto", labels=_SETTINGS, more=True)
-    background: str = fields.words("Takes the place of the setting, for example: workshop, forest, night.")
+    background: str = fields.words("Takes the place of the setting, for example: workshop, forest, night.", more=True)
     framing: FramingId = choice(
         "Framing", "How much of each person is seen.", "classic", more=True,
         labels={"classic": "Classic 4:5", "tight": "Tight 1:1", "wide": "Wide 3:2"},

@@ -92,17 +92,17 @@ class Creator(Params):
         "Skin", "skin", "Any: drawn. Else locked, as every trait.", more=False
     )  # fmt: skip
     hair: Literal["any", "short", "long", "curly", "tied", "bald", "covered", "wild"] = _trait(
-        "Hair", "hair", "Covered: hijab, turban or cap.", more=False
+        "Hair", "hair", "Covered: hijab, turban or cap."
     )
     mood: Literal[
         "any", "happy", "calm", "laughing", "serious", "surprised", "sad", "angry", "playful"
-    ] = _trait("Mood", "mood", "The face it makes.", more=False)  # fmt: skip
+    ] = _trait("Mood", "mood", "The face it makes.")  # fmt: skip
     layout: Literal["portrait", "sheet"] = choice(
         "Layout", "One picture, or every mood and pose on one page.", "portrait",
         labels={"portrait": "Portrait", "sheet": "Sheet of moods and poses"},
     )  # fmt: skip
     anew: Anew = choice(
-        "Roll anew", "After 'Apply settings again': only this changes, all else stays as it was.", "nothing",
+        "Roll anew", "After 'Apply settings again': only this changes, all else stays as it was.", "nothing", more=True,
         labels={"nothing": "Nothing", "all": "All but the locked", **_words(*TRAITS)},
     )  # fmt: skip
     size: int = fields.size()

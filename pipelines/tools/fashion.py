@@ -100,7 +100,9 @@ class Fashion(Subject):
         labels={key: row.title for key, row in SEASONS.items()}, tiles=True,
     )  # fmt: skip
     title: str = prompt("Title", "On the cover, and under the other looks where there is one.", max_length=40)
-    background: str = fields.words("Takes the place of the look's scene, for example: Venice, workshop, spotlight.")
+    background: str = fields.words(
+        "Takes the place of the look's scene, for example: Venice, workshop, spotlight.", more=True
+    )
     ratio: RatioId = choice("Shape", "Width to height.", "4:5")
     size: int = fields.size(1280)
     variations: int = fields.variations()

@@ -25,9 +25,9 @@ def variations() -> Any:
     return number("Variations", "The next scenes or lights of the same look.", 1, ge=1, le=4, more=False)
 
 
-def words(help: str) -> Any:
+def words(help: str, *, more: bool = False) -> Any:
     """Free words for the scene, `str`."""
-    return prompt("Background in words", help)
+    return prompt("Background in words", help, more=more)
 
 
 def my_backdrop() -> Any:

@@ -114,7 +114,7 @@ class Headshot(Subject):
         "your own pixels. Without it the framing comes closer.", needs=("inpaint",),
     )  # fmt: skip
     background: str = fields.words("Takes the place of the look's backdrop, for example: workshop, forest, night.")
-    expression: str = prompt("Expression", "For example: a calm smile.", max_length=80, needs=("edit",))
+    expression: str = prompt("Expression", "For example: a calm smile.", max_length=80, more=True, needs=("edit",))
     outfit: str = prompt("Outfit", "For example: a navy blazer over a white shirt.", max_length=120, needs=("edit",))
     size: int = fields.size()
     variations: int = fields.variations()

@@ -1,4 +1,4 @@
-"""Rows about what long use leaves behind: on disk, and in a page that nobody looks at; `growing [MINUTES]`.
+"""Rows about what long use leaves behind: on disk, and in a page behind another or asleep; `growing [MINUTES]`.
 
 A visitor in Chromium drafts, generates, downloads and makes ZIPs for so many minutes. Bytes on disk are counted once,
 however many names they have.
@@ -25,6 +25,17 @@ from tests.browser.stage import CHROMIUM, QUIET, stage, theatre
 MINUTES = 30.0
 HIDDEN = 20.0
 """Seconds for which a page is not looked at."""
+ASLEEP = 30.0
+"""Seconds for which the browser then puts it to sleep, as it does with pages that nobody looks at for long."""
+GONE_THROUGH = "window.arrivals.length"
+BACK = """() => { const live = document.getElementById("ticking-live"); window.back = null;
+  const seen = () => window.arrivals.length;
+  const looked = () => { if (document.visibilityState !== "visible") return;
+    document.removeEventListener("visibilitychange", looked);
+    const at = Date.now(), came = seen();
+    live.querySelector("img").decode().then(() => requestAnimationFrame(() => {
+      window.back = { at: at / 1000, came, last: window.arrivals[came - 1], ms: Date.now() - at }; })); };
+  document.addEventListener("visibilitychange", looked); }"""
 ROUNDS = 3
 """Pictures before the first look at the disk: what is laid out once is not growth."""
 
@@ -148,31 +159,60 @@ def _downloaded(page: Page, button: str) -> int:
 
 
 def _unseen(browser: Browser) -> Iterator[Row]:
+    """A tab behind another, and then asleep, while its job goes on; and what it shows when it is looked at again."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as data, theatre(Path(data), ticking(clock)) as house:
         context = browser.new_context()
         try:
             tabs = Tabs(browser, context.new_page())
             tab = tabs.open(f"{house.url}/#ticking")
-            _began(tab, clock, round((HIDDEN + 30) / PAUSE))
+            _began(tab, clock, round((HIDDEN + ASLEEP + 60) / PAUSE))
             start, shown = tab.weight(), clock.told
             other = tabs.open("about:blank")
-            other.front()
-            tab.until("document.visibilityState === 'hidden'")
+            _behind(tab, other)
+            first = len(shown)
             tabs.clock.wait_for_timeout(1000 * HIDDEN)
             hidden = tab.weight()
-            assert tab.evaluate("document.visibilityState") == "hidden"
+            came = tab.evaluate("window.arrivals")[first:]
+            ages = [there - told for there, told in zip(came, shown[first:], strict=False)]
+            tab.evaluate(f"({BACK})()")
             tab.front()
-            tab.until("document.visibilityState === 'visible'")
-            told, came = len(shown), tab.evaluate("window.arrivals.length")
+            back = _back(tab)
+            told = sum(when <= back["at"] for when in shown)
             pictures = tab.evaluate("document.querySelectorAll('#ticking-live img').length")
+
+            _behind(tab, other)
+            tab.send("Page.setWebLifecycleState", state="frozen")
+            tabs.clock.wait_for_timeout(1000 * ASLEEP)
+            slept, before = len(shown), tab.evaluate(GONE_THROUGH)
+            tab.send("Page.setWebLifecycleState", state="active")
+            tab.front()
+            since = time.monotonic()
+            tab.until(f"Number(/(\\d+) of/.exec(document.getElementById('ticking-stage').textContent)[1]) >= {slept}")
+            woken, through = time.monotonic() - since, tab.evaluate(GONE_THROUGH) - before
             tab.evaluate("document.getElementById('ticking-stop').click()")
         finally:
             context.close()
-    yield row("hidden_previews_waiting", told - came, "previews", 1)
+    yield row("hidden_previews_waiting", told - back["came"], "previews", 1)
+    yield row("hidden_preview_delay_ms", round(statistics.median(ages) * 1000), "ms", 1000 * PAUSE)
+    yield row("hidden_return_ms", back["ms"], "ms", 100)
     yield row("hidden_pictures_in_the_box", pictures, "pictures", 1)
     yield row("hidden_heap_growth_mb", round(hidden[0] - start[0], 2), "MB", 2)
     yield row("hidden_nodes_growth", hidden[1] - start[1], "nodes", 50)
+    yield row("asleep_return_seconds", round(woken, 2), "s", 1)
+    yield row("asleep_previews_gone_through", through, "previews", ASLEEP / PAUSE / 4)
+
+
+def _behind(tab: Tab, other: Tab) -> None:
+    """The other tab lies over it."""
+    other.front()
+    tab.until("document.visibilityState === 'hidden'")
+
+
+def _back(tab: Tab) -> dict[str, float]:
+    """When the tab was looked at again, and what it had to show."""
+    tab.until("window.back !== null")
+    return tab.evaluate("window.back")
 
 
 def _began(tab: Tab, clock: Clock, steps: int) -> None:

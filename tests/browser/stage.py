@@ -38,6 +38,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PATIENCE = 60_000
 """Milliseconds until something that was to happen has not: a busy machine is no defect, so no test counts seconds."""
 expect.set_options(timeout=PATIENCE)
+PAUSES = 12
+"""Steps of one stage that are paused at: a film has a hundred, and a dozen shows as much."""
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -78,7 +80,7 @@ def gated(tool: Tool, gate: Gate) -> Tool:
         def told(stage: str, index: int, total: int, preview: Preview = None) -> None:
             gate.open.wait(timeout=60)
             emit(stage, index, total, preview)
-            time.sleep(gate.pause)
+            time.sleep(gate.pause if index <= PAUSES else 0.0)
 
         return tool.run(params, studio, told)
 
@@ -153,11 +155,23 @@ def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> 
 
 @contextmanager
 def visitor(
-    browser: Browser, theatre: Theatre, *, width: int = 1280, height: int = 900, locale: str = "en-GB"
+    browser: Browser,
+    theatre: Theatre,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    locale: str = "en-GB",
+    phone: bool = False,
 ) -> Iterator[Page]:
-    """A browser tab that fails the test when the page logs an error or asks another host for anything."""
+    """A browser tab that fails the test when the page logs an error or asks another host for anything.
+
+    A `phone` has no mouse: it is touched.
+    """
     complaints: list[str] = []
-    context = browser.new_context(viewport={"width": width, "height": height}, locale=locale, accept_downloads=True)
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, locale=locale, accept_downloads=True, has_touch=phone,
+        is_mobile=phone,
+    )  # fmt: skip
     try:
         page = context.new_page()
         page.set_default_timeout(PATIENCE)

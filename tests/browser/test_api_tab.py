@@ -56,10 +56,13 @@ def test_code_follows_the_form_while_it_is_open(page: Page, house: Theatre) -> N
     page.locator("#background-as-code > button").click()
     code = page.locator("#background-code-text .cm-content")
     expect(code).to_contain_text("/v1/tools/background")
+    page.locator("#background-more > button").click()
+    expect(page.locator("#background-seed :is(input, textarea)")).to_have_value("")  # seen, and still none
     words = page.locator("#background-prompt textarea")
     words.fill("a forest of code")
     words.blur()
     expect(code).to_contain_text("prompt=a forest of code")
+    expect(code).not_to_contain_text("seed")
     page.locator("#background-code-with").get_by_label("Python: gradio_client").check()
     expect(code).to_contain_text("from gradio_client import Client")
     expect(code).to_contain_text('prompt="a forest of code"')

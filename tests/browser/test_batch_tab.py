@@ -103,7 +103,7 @@ def done_batch(house: Theatre, folder: Path, rows: int) -> str:
     return batch.id
 
 
-def test_every_picture_of_a_large_batch_can_be_looked_at_page_by_page(
+def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewhere(
     page: Page, house: Theatre, tmp_path: Path
 ) -> None:
     done_batch(house, tmp_path, 100)
@@ -119,6 +119,15 @@ def test_every_picture_of_a_large_batch_can_be_looked_at_page_by_page(
     expect(page.locator("#batch-forth")).to_be_disabled()
     page.locator("#batch-back").click()
     expect(page.locator("#batch-where")).to_contain_text("49–96 of 100")
+
+    house.gate.open.clear()
+    batches = Batches(house.desk)
+    photo = house.desk.take((tmp_path / "p.png").read_bytes(), "local")[0]
+    batch = batches.create(Plan("slow", {}), (Line(n, {"photo": photo, "steps": 1}) for n in (1, 2)), "local", seed=1)
+    batches.start(batch.id)
+    expect(page.locator("#batch-stage")).to_contain_text("of 2 rows")  # begun elsewhere while the tab is looked at
+    house.gate.open.set()
+    expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2 rows")
 
 
 def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, house: Theatre, tmp_path: Path) -> None:

@@ -76,14 +76,3 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, ho
                 found += [row for dark, rules in looks for row in grave(page, tab, dark, rules)]
             expect(page.locator("#product-save")).to_be_enabled()
         assert not found, "\n".join(found)
-
-
-def test_on_the_phone_generate_is_at_hand(browser: Browser, house: Theatre) -> None:
-    with visitor(browser, house, width=390, height=844) as page:
-        page.goto(house.url)
-        for tool in house.desk.tools:
-            go(page, tool.id)
-            box = page.locator(f"#{tool.id}-generate").bounding_box()
-            assert box is not None
-            assert box["height"] >= 56
-            assert box["y"] + box["height"] <= 844

@@ -59,6 +59,40 @@ def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page,
     expect(page.locator("#product-box")).not_to_have_attribute("data-told", "10 % → · 0 % ↓")
 
 
+def test_two_fingers_move_and_size_the_subject(browser: Browser, house: Theatre) -> None:
+    with visitor(browser, house, width=390, height=844, phone=True) as page:
+        before = example(page, house, "product", "coffee")
+        page.locator("#product-box").scroll_into_view_if_needed()
+        box = page.locator("#product-box").bounding_box()
+        assert box is not None
+        client = page.context.new_cdp_session(page)
+        for n in range(9):
+            middle = box["x"] + box["width"] * (0.5 + 0.1 * n / 8)
+            apart = 60 * (1 + 0.25 * n / 8)
+            points = [
+                {"x": middle + side * apart, "y": box["y"] + box["height"] / 2, "id": side + 1} for side in (-1, 1)
+            ]
+            client.send("Input.dispatchTouchEvent", {"type": "touchMove" if n else "touchStart", "touchPoints": points})
+        expect(page.locator("#product-box")).to_have_attribute("data-told", "10 % → · 0 % ↓ · 125 %")
+        client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0.1")
+        expect(page.locator("#product-placement_scale input[type=number]")).to_have_value("1.25")
+        expect(page.locator("#product-live img")).not_to_have_attribute("src", before)
+
+
+def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, house: Theatre) -> None:
+    before = example(page, house, "expand", "chelsea")
+    image = page.locator("#expand-live img").bounding_box()
+    assert image is not None
+    page.mouse.move(image["x"] + image["width"] / 2, image["y"] + image["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(image["x"] + image["width"], image["y"] + image["height"] / 2, steps=4)
+    page.mouse.up()
+    expect(page.locator("#expand-place_x input[type=number]")).to_have_value("1")  # as far as there is room
+    expect(page.locator("#expand-live img")).not_to_have_attribute("src", before)
+    expect(page.locator("#expand-place_y input[type=number]")).to_have_value("0.5")
+
+
 def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: Theatre) -> None:
     example(page, house, "product", "coffee")
     image = page.locator("#product-live img")

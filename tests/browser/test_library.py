@@ -57,6 +57,13 @@ def opened(page: Page, house: Theatre, text: str = "", count: int = 1) -> Locato
 
 def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: Theatre) -> None:
     tiles = opened(page, house, "MUG", 2)
+    for part in (tiles.nth(0), page.locator("#library-none"), tiles.nth(1)):
+        part.click()
+    expect(page.locator("#library-facts")).to_contain_text("a red mug")
+    expect(page.locator("#library-facts")).not_to_contain_text("a blue mug")
+    expect(page.locator("#library-grid input:checked")).to_have_count(1)
+    page.locator("#library-none").click()
+    expect(page.locator("#library-grid input:checked")).to_have_count(0)
     for place in (0, 1):
         picture = tiles.nth(place).evaluate("tile => getComputedStyle(tile, '::before').backgroundImage")
         assert picture.startswith('url("data:image/jpeg')

@@ -298,6 +298,23 @@ def test_several_pictures_keep_their_order_and_any_can_be_taken_out(page: Page, 
     expect(album.locator("img")).to_have_count(3)
 
 
+def test_uploads_right_after_another_are_all_kept_in_their_order(page: Page, house: Theatre, tmp_path: Path) -> None:
+    colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
+    open_tool(page, house, "album")
+    album = page.locator("#album-photos")
+    for n, plate in enumerate(plates(tmp_path, *colours)):
+        album.locator("input[type=file]").set_input_files([plate])
+        page.wait_for_timeout(60 * n)  # the second comes before the first is taken in, the others about then
+    expect(album.locator("img[src^='data:']")).to_have_count(len(colours))
+    until(house.free)
+    page.locator("#album-generate").click()
+    expect(page.locator("#album-save")).to_be_enabled()
+    row = house.desk.jobs.list("local", 1, tool="album")[0]
+    assert row.result is not None
+    made = house.desk.files.open(row.result.files[0].id)
+    assert [made[0, x].tolist() for x in (0, 64, 128, 192)] == [list(colour) for colour in colours]
+
+
 def test_a_key_is_made_on_the_api_tab_and_shown_once(page: Page, house: Theatre) -> None:
     page.goto(f"{house.url}/#api")
     page.locator("#api-name input, #api-name textarea").fill("laptop")

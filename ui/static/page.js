@@ -92,7 +92,7 @@
     if (!id || id === open) return; // an address that was just changed by a link is not ours to change back
     const first = !open;
     open = id;
-    document.getElementById(`tab-${id}-button`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
+    document.getElementById(`tab-${id}-button`)?.scrollIntoView({ block: "nearest", inline: "center" });
     // A link's settings are in the form by now; a refresh comes back to the form, not to the link.
     if (arrived && !first && location.hash.slice(1) !== id) history.replaceState(null, "", `${location.pathname}#${id}`);
   };
@@ -107,14 +107,19 @@
     if (event.target.matches?.(".dbx-wipe input")) wipe(event.target);
   });
 
-  // The subject is moved by dragging the picture and sized by pinching it, or with Ctrl and the wheel: what is let go is
-  // written into the form's own sliders, which do the same for keys.
+  // The subject is moved by dragging the picture, with a mouse or with two fingers, and sized by pinching, or with Ctrl
+  // and the wheel: what is let go is written into the form's own sliders, which do the same for keys. Where the whole
+  // photo lies in a larger frame, the photo is what moves.
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const slider = (box, name) => part(box, name)?.querySelector("input[type=number]");
+  const SUBJECT = { fold: "adjust-subject", x: "placement_x", y: "placement_y", scale: "placement_scale" };
+  const PHOTO = { fold: "more", x: "place_x", y: "place_y" };
+  const moves = (box) => box.matches(".photo-moves") ? PHOTO : part(box, SUBJECT.fold) && SUBJECT;
   const unfold = async (box) => { // Gradio makes what is folded away only once it is opened
-    if (!slider(box, "placement_x")) part(box, "adjust-subject").querySelector(":scope > button").click();
-    for (let tries = 0; !slider(box, "placement_scale") && tries < 80; tries++) await new Promise((done) => setTimeout(done, 25));
-    return slider(box, "placement_scale");
+    const { fold, x, y, scale = y } = moves(box);
+    if (!slider(box, x)) part(box, fold).querySelector(":scope > button").click();
+    for (let tries = 0; !slider(box, scale) && tries < 80; tries++) await new Promise((done) => setTimeout(done, 25));
+    return slider(box, scale);
   };
   const put = (input, value) => {
     const bounded = Math.min(Number(input.max), Math.max(Number(input.min), value));
@@ -122,36 +127,43 @@
     input.dispatchEvent(new Event("input", { bubbles: true }));
     input.dispatchEvent(new FocusEvent("blur"));
   };
+  // A photo's sliders go from border to border: the less room there is beside it, the more of a slider is a share of the
+  // frame. Of the photo's own shape is only the frame that is a quarter larger all round.
+  const room = (box) => {
+    const [frame, photo] = [box.querySelector(".dbx-live img"), part(box, "photo").querySelector("img")];
+    if (!box.matches(".photo-moves")) return [1, 1];
+    const share = photo ? photo.naturalWidth / photo.naturalHeight * frame.naturalHeight / frame.naturalWidth : 1;
+    return Math.abs(share - 1) < 0.02 ? [1 / 3, 1 / 3] : [1 - share, 1 - 1 / share];
+  };
   const tell = (box, text) => { if (text) box.dataset.told = text; else delete box.dataset.told; };
   const percent = (share, plus, minus) => `${Math.abs(Math.round(share * 100))} % ${share < 0 ? minus : plus}`;
   let hold = null; // what is being dragged: its box, where it began, how wide and high the picture is seen
   const touches = new Map();
   const apart = () => { const [a, b] = [...touches.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
+  const middle = () => { const [a, b] = [...touches.values()]; return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 }; };
   document.addEventListener("pointerdown", (event) => {
     const box = event.target.closest?.(".dbx-box");
     const image = box?.querySelector(".dbx-live img");
-    if (!image || event.button || event.target.closest(".icon-button-wrapper, input, label") || !part(box, "adjust-subject")) return;
+    if (!image || event.button || event.target.closest(".icon-button-wrapper, input, label") || !moves(box)) return;
     const seen = Math.min(image.clientWidth / image.naturalWidth, image.clientHeight / image.naturalHeight);
     const size = { width: image.naturalWidth * seen, height: image.naturalHeight * seen };
-    if (event.pointerType === "touch") {
+    if (event.pointerType === "touch") { // one finger scrolls the page
       touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
-      if (touches.size === 2) hold = { box, size, apart: apart(), by: 1 };
+      if (touches.size === 2) hold = { box, size, ...middle(), apart: moves(box).scale && apart() };
     } else hold = { box, size, x: event.clientX, y: event.clientY };
   });
   document.addEventListener("pointermove", (event) => {
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
-    if (!hold) return;
-    if (hold.apart && touches.size === 2) {
-      hold.by = apart() / hold.apart;
-      tell(hold.box, `${Math.round(hold.by * 100)} %`);
-    } else if (!hold.apart) {
-      hold.right = (event.clientX - hold.x) / hold.size.width;
-      hold.down = (event.clientY - hold.y) / hold.size.height;
-      if (Math.hypot(event.clientX - hold.x, event.clientY - hold.y) > 4) {
-        tell(hold.box, `${percent(hold.right, "→", "←")} · ${percent(hold.down, "↓", "↑")}`);
-      }
-    }
+    if (!hold || (event.pointerType === "touch" && touches.size !== 2)) return;
+    const at = touches.size === 2 ? middle() : { x: event.clientX, y: event.clientY };
+    hold.right = (at.x - hold.x) / hold.size.width;
+    hold.down = (at.y - hold.y) / hold.size.height;
+    hold.by = hold.apart ? apart() / hold.apart : 1;
+    const sized = Math.abs(hold.by - 1) > 0.03;
+    if (!sized && Math.hypot(at.x - hold.x, at.y - hold.y) <= 4) return;
+    tell(hold.box, `${percent(hold.right, "→", "←")} · ${percent(hold.down, "↓", "↑")}${sized ? ` · ${Math.round(hold.by * 100)} %` : ""}`);
   });
+  document.addEventListener("touchmove", (event) => { if (hold && touches.size === 2 && event.cancelable) event.preventDefault(); }, { passive: false });
   const letGo = async (event) => {
     touches.delete(event.pointerId);
     if (!hold) return;
@@ -160,9 +172,10 @@
     hold = null;
     tell(box, "");
     if (!moved || event.type === "pointercancel" || !await unfold(box)) return;
-    if (by) return put(slider(box, "placement_scale"), Number(slider(box, "placement_scale").value) * by);
-    for (const [name, share] of [["placement_x", right], ["placement_y", down]]) {
-      if (Math.abs(share) >= 0.005) put(slider(box, name), Number(slider(box, name).value) + share);
+    const { x, y, scale } = moves(box), free = room(box);
+    if (Math.abs(by - 1) > 0.03) put(slider(box, scale), Number(slider(box, scale).value) * by);
+    for (const [name, share, there] of [[x, right, free[0]], [y, down, free[1]]]) {
+      if (Math.abs(share) >= 0.005 && there > 0.01) put(slider(box, name), Number(slider(box, name).value) + share / there);
     }
   };
   document.addEventListener("pointerup", letGo);
@@ -171,7 +184,7 @@
   let turned = 0;
   document.addEventListener("wheel", (event) => {
     const box = event.ctrlKey && event.target.closest?.(".dbx-box");
-    if (!box || !part(box, "adjust-subject") || !box.querySelector(".dbx-live img")) return;
+    if (!box || !moves(box)?.scale || !box.querySelector(".dbx-live img")) return;
     event.preventDefault();
     box.wheel = (box.wheel ?? 1) * Math.exp(-event.deltaY / 500);
     tell(box, `${Math.round(box.wheel * 100)} %`);
@@ -335,6 +348,12 @@
     const block = event.target.closest?.(".dbx-form .block:has(input[type=range])");
     if (block) zero(block);
   });
+
+  // A tab that is looked at asks now and then whether something was begun elsewhere; one that is not asks nothing.
+  setInterval(() => {
+    if (document.visibilityState !== "visible") return;
+    document.querySelectorAll(".dbx-again").forEach((button) => { if (visible(button.closest("[role=tabpanel]"))) button.click(); });
+  }, 4000);
 
   if (speech) document.documentElement.lang = "de";
   let due = false;
