@@ -20,7 +20,8 @@
   }, true);
 
   // A picture that is pasted, or dropped on one that is there already, goes into the photo of the tool in view.
-  const give = async (field, files) => {
+  const queued = new WeakSet();
+  const give = async (field, files, last = false) => {
     const find = () => field.querySelector("input[type=file]");
     if (!find()) field.querySelector(".icon-button-wrapper button:last-of-type")?.click();
     for (let tries = 0; !find() && tries < 40; tries++) await new Promise((done) => setTimeout(done, 25));
@@ -28,8 +29,29 @@
     const carrier = new DataTransfer();
     files.forEach((file) => carrier.items.add(file));
     find().files = carrier.files;
-    find().dispatchEvent(new Event("change", { bubbles: true }));
+    const change = new Event("change", { bubbles: true });
+    if (last) queued.add(change);
+    find().dispatchEvent(change);
   };
+  // Where several fit, one upload after the other: Gradio's field is built anew as the first arrives, and forgets one
+  // that was under way.
+  const sending = new WeakMap();
+  const arrives = async (field) => {
+    const before = field.querySelectorAll("img").length;
+    for (let tries = 0; field.querySelectorAll("img").length <= before && tries < 100; tries++) await new Promise((done) => setTimeout(done, 50));
+  };
+  document.addEventListener("change", (event) => {
+    const field = event.target.matches?.("input[type=file]") && event.target.closest(".dbx-photos");
+    if (!field || queued.has(event)) return;
+    const before = sending.get(field), files = [...event.target.files];
+    if (before) {
+      event.stopImmediatePropagation();
+      event.target.value = "";
+    }
+    const sent = (before ? before.then(() => Promise.all([arrives(field), give(field, files, true)])) : arrives(field))
+      .then(() => { if (sending.get(field) === sent) sending.delete(field); });
+    sending.set(field, sent);
+  }, true);
   const images = (carrier) => [...(carrier?.files ?? [])].filter((file) => file.type.startsWith("image/"));
   document.addEventListener("paste", (event) => {
     const files = images(event.clipboardData);
