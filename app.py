@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from pipelines.memory import share_arenas
 from pipelines.settings import Settings, arguments
 from ui import logs
 from ui.command import batch_arguments, run_batch
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     settings = Settings.from_namespace(args)
     logs.set_up(settings.log)
+    share_arenas()
     if args.command == "batch":
         return run_batch(settings, args)
     if args.command == "audit":

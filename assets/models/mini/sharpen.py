@@ -17,12 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import interpolate
 
 from assets.models.mini import data, train
-from pipelines.models.families.mini import unseamed
 
 SCALE, WIDE, DEEP = 4, 64, 12
 BATCH, CROP, RATE = 12, 32, 6e-4
@@ -60,18 +58,15 @@ def premultiplied(picture: np.ndarray) -> Pixels:
 class Pairs:
     """Small and large crops of a step."""
 
-    def __init__(self, work: Path, warm: bool) -> None:
+    def __init__(self, work: Path) -> None:
         self.renders, self.rows = data.load(work)
         self.weight = torch.tensor([0.0 if row.held_out else train._share(row) for row in self.rows])
-        self.base = _base(work, warm)
+        self.base = _base(work)
 
     def __call__(self, step: int) -> tuple[Pixels, Pixels]:
         chance = torch.Generator().manual_seed(step)
         picks = torch.multinomial(self.weight, BATCH, replacement=True, generator=chance).tolist()
         large = torch.stack([premultiplied(self.renders[n]) for n in picks])
-        # The renders come from WebP, whose blocks of 4 and 8 px show. Of a grid that lies elsewhere each time nothing
-        # can be learned.
-        large = large.roll(torch.randint(2 * SCALE, (2,), generator=chance).tolist(), (2, 3))
         small = interpolate(large, size=train.SIDE, mode="area")
         small = self._seen(small, picks, chance)
         at = torch.randint(0, train.SIDE - CROP + 1, (2,), generator=chance).tolist()
@@ -88,35 +83,20 @@ class Pairs:
         at = t[:, None, None, None]
         ids, seen = train.tokens(tokenizer, [self.rows[n].label for n in picks])
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-            return unseamed(nets((1 - at) * small + at * noise, t, ids, seen).float())
+            return nets((1 - at) * small + at * noise, t, ids, seen).float()
 
 
-def _base(work: Path, warm: bool):
-    if not warm and not (work / "state.pt").exists():
+def _base(work: Path):
+    if not (work / "state.pt").exists():
         return None
     nets, tokenizer = train.build(work)
-    if warm:
-        train.shipped(nets)
-    else:
-        nets.load_state_dict(torch.load(work / "state.pt", map_location="cpu")["mean"])
+    nets.load_state_dict(torch.load(work / "state.pt", map_location="cpu")["mean"])
     return nets.eval(), tokenizer
 
 
-def shipped() -> dict[str, torch.Tensor]:
-    """The weights that lie beside this file."""
-    halves = load_file(Path(__file__).parent / "sharpener.safetensors")
-    return {f"net.{name}": tensor.float() for name, tensor in halves.items()}
-
-
-def run(work: Path, steps: int, minutes: float, fresh: bool, warm: bool) -> nn.Module:
-    """Trains up to `steps`, the rate falling to nothing by a cosine; WORK/sharpen.pt holds what stands.
-
-    `warm` begins with the weights that ship, on what the denoiser that ships makes.
-    """
-    net = Sharpener()
-    if warm:
-        net.load_state_dict(shipped())
-    net = net.to(memory_format=torch.channels_last)
+def run(work: Path, steps: int, minutes: float, fresh: bool) -> nn.Module:
+    """Trains up to `steps`, the rate falling to nothing by a cosine; WORK/sharpen.pt holds what stands."""
+    net = Sharpener().to(memory_format=torch.channels_last)
     stepper, step, path = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.0), 0, work / "sharpen.pt"
     if path.exists():
         state = torch.load(path)
@@ -124,7 +104,7 @@ def run(work: Path, steps: int, minutes: float, fresh: bool, warm: bool) -> nn.M
         if not fresh:
             stepper.load_state_dict(state["stepper"])
             step = state["step"]
-    pairs, since, saved, losses = Pairs(work, warm), time.monotonic(), time.monotonic(), []
+    pairs, since, saved, losses = Pairs(work), time.monotonic(), time.monotonic(), []
     while step < steps and time.monotonic() - since < minutes * 60:
         stepper.param_groups[0]["lr"] = RATE * (0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2)
         small, large = pairs(step)
@@ -151,6 +131,5 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--minutes", type=float, default=1e9)
     parser.add_argument("--fresh", action="store_true", help="start the schedule anew from the weights that stand")
-    parser.add_argument("--warm", action="store_true", help="begin with the weights that ship, on what they make")
     asked = parser.parse_args()
-    run(asked.work, asked.steps, asked.minutes, asked.fresh, asked.warm)
+    run(asked.work, asked.steps, asked.minutes, asked.fresh)

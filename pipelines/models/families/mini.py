@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 SIDE, SHARP, PATCH = 64, 256, 8
-STEP = 0.25
+STEP = 0.32
 LEAST_STRENGTH = 0.05
 FOLDER = "mini"
 FAR = 0.64  # cosine to the nearest word of the captions below which a word was not learned ("surgeon" has 0.69)
