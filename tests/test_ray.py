@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_nothing_listens_beyond_this_machine_but_one_port_a_worker_that_wants_th
             with pytest.raises(grpc.RpcError) as told:
                 call(b"", timeout=20)
         assert told.value.code() == grpc.StatusCode.UNAUTHENTICATED  # pyright: ignore[reportAttributeAccessIssue]
-    assert (engine.files.data / "ray.token").stat().st_mode & 0o777 == 0o600
+    assert Path(os.environ["RAY_AUTH_TOKEN_PATH"]).stat().st_mode & 0o777 == 0o600
 
 
 @workers.needs_ray
