@@ -68,6 +68,13 @@ class Choosing(Protocol):
         ...
 
 
+@runtime_checkable
+class Sharing(Protocol):
+    """An engine with more slots than devices, whose jobs share what a device can do."""
+
+    devices: int
+
+
 class Feeder(Protocol):
     """Knows the rows of batches that do not stand in line yet."""
 

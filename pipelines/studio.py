@@ -21,7 +21,7 @@ from pipelines.parts import watermark
 from pipelines.parts.checks import Edit, Look, explained, run_checks, worst
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.drift import settled
-from pipelines.parts.emit import Emitter, jpeg
+from pipelines.parts.emit import WAITS, Emitter, jpeg
 from pipelines.parts.frame import over, resample, resampling
 from pipelines.parts.provenance import PHOTO, Ingredient, Made, past, sign, source_of, trained
 from pipelines.parts.safety import Gate, flat
@@ -67,6 +67,8 @@ from pipelines.types import (
 T = TypeVar("T")
 MEMO_BYTES = 256 * 2**20
 BACKDROPS = "backdrops"
+DRAWING, SCENE = "Drawing", "Setting the scene"
+"""Stages in which a model draws."""
 UNLOOKED = "No face was looked for or protected. If a person is in the photo, confirm their consent."
 FACES = "face-mesh"
 ASIDE = ("matte", "mask", "reference")
@@ -265,12 +267,13 @@ class JobStudio:
         """Run the profile's model for `render.verb`; one event per model step."""
         if not self.has(render.verb):
             raise ModelUnavailable(f"The profile '{self.job.profile}' has no model for '{render.verb}'.")
-        stage = "Setting the scene" if render.verb == "backdrop" else "Drawing"
+        stage = SCENE if render.verb == "backdrop" else DRAWING
 
         def on_step(step: ModelStep) -> None:
             emit(stage, step.index, step.total, step.preview)
 
         def begun(row: ModelSpec) -> None:
+            self._emit.mark(WAITS)
             self._took(Work({row.id: row}))
 
         render = replace(render, prompt=neutral(render.prompt), negative_prompt=neutral(render.negative_prompt))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.batch import Report, dry_run, trial
-from pipelines.batch.costs import Cost, Work, work_of
+from pipelines.batch.costs import Cost, Work, own_seconds, work_of
 from pipelines.tools import TOOLS
 from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture
 from tests.rows import OWNER, Room, room
@@ -139,3 +139,10 @@ def test_every_tools_work_grows_with_what_is_asked_of_it(tool: Tool) -> None:
         assert work(1000, variations=4).step > work(1000).step
     if "factor" in fields:
         assert work(1000, factor="4") != work(1000, factor="2")
+
+
+def test_a_row_costs_its_own_work_and_its_share_of_a_call_that_drew_for_others() -> None:
+    timings = {"Waiting for the model": 4.0, "Drawing": 8.0, "Writing": 0.5}
+    assert own_seconds(13.0, {"timings": timings, "drawn_together": 8}) == pytest.approx(2.0)
+    assert own_seconds(13.0, {"timings": timings}) == pytest.approx(9.0)
+    assert own_seconds(1.0, {}) == 1.0

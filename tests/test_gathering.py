@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.batch.costs import own_seconds
 from pipelines.engines.gathering import MOST_TOKENS
 from pipelines.files import Files
 from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
 from pipelines.models.paces import TRIES, Paces
+from pipelines.parts.emit import WAITS
 from pipelines.stream import Stream, drain
 from pipelines.types import BadInput, Cancelled, Image, Job, ModelUnavailable, OutOfMemory, Result, Step
 from tests import published
@@ -91,6 +93,10 @@ def test_what_waits_while_the_device_works_shares_the_next_calls(place: Place) -
         assert np.array_equal(place.picture(result), published.plain(seed, (512, 512)))
     assert "drawn_together" not in results[0].receipt
     assert sorted(result.receipt["drawn_together"] for result in results[1:]) == [2] * 2 + [8] * 8
+    for result in results[1:]:
+        waited = result.receipt["timings"][WAITS]
+        assert waited > 0
+        assert own_seconds(result.seconds, result.receipt) <= result.seconds - waited
 
 
 def test_a_free_device_waits_for_nobody(place: Place) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.batch.costs import Cost, Measured
+from pipelines.batch.costs import Cost, Measured, own_seconds
 from pipelines.batch.filling import Plan, asked, order, settled, with_photo
 from pipelines.batch.reading import TABLES, Line, read, read_from
 from pipelines.batch.shelf import Nothing, Shelf, Zip, shelf
@@ -234,10 +234,11 @@ class Batches:
     def measured(self, tool: str) -> Iterator[Measured]:
         """What the last pictures of a tool were asked for and cost, those that are there still."""
         for row in self.store.measured(tool, self.desk.profile.id):
-            files = json.loads(row["result"])["files"]
+            result = json.loads(row["result"])
+            files, seconds = result["files"], own_seconds(row["s"], result["receipt"])
             with contextlib.suppress(NotFound):  # deleted since
                 size = sum(self.desk.files.info(file["id"]).bytes for file in files)
-                yield Measured(json.loads(row["job"])["params"], Cost(row["s"], size))
+                yield Measured(json.loads(row["job"])["params"], Cost(seconds, size))
 
     def rows(self, batch_id: str, status: str | None = None, since: float = 0.0) -> Iterator[RowState]:
         """Every row in order, a few hundred at a time; `since`: only those that were finished from then on."""

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.parts.emit import WAITS
+from pipelines.studio import DRAWING, SCENE
 from pipelines.types import Params
 
 SIZE = "size"
@@ -53,6 +55,17 @@ class Work:
     def pixels(self) -> float:
         """About so many."""
         return 2 ** (self.step / STEP)
+
+
+def own_seconds(seconds: float, receipt: Mapping[str, Any]) -> float:
+    """Of the seconds from claim to done those of the job's own work.
+
+    What it waited for a model that drew for others is theirs, and a call that drew several pictures is its share only.
+    """
+    timings: Mapping[str, float] = receipt.get("timings") or {}
+    drawn = sum(timings.get(stage, 0.0) for stage in (DRAWING, SCENE))
+    shared = drawn * (1 - 1 / max(1, receipt.get("drawn_together", 1)))
+    return max(0.0, seconds - timings.get(WAITS, 0.0) - shared)
 
 
 def work_of(params: type[Params], values: Mapping[str, Any], pixels: Callable[[str], int | None]) -> Work:

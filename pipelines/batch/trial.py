@@ -26,6 +26,7 @@ from pipelines.batch.store import Asked, Batch
 from pipelines.desk import Desk
 from pipelines.files import FileInfo, Files, Role, pixels_sha256
 from pipelines.kept import KIT
+from pipelines.lanes import Sharing
 from pipelines.types import Image, Job, NotFound, StudioError
 
 SHOWN = 500
@@ -125,7 +126,8 @@ def dry_run(
         costs = [_cost(batches, batch, tool, rows, opened, nowhere) for tool, rows in tools.items()]
     finally:
         opened.close()
-    cost = _sum(costs, batches.jobs.engine.slots)
+    engine = batches.jobs.engine
+    cost = _sum(costs, engine.devices if isinstance(engine, Sharing) else engine.slots)
     free = shutil.disk_usage(out or batches.jobs.root).free
     seconds, size, guessed = (None, None, 0) if cost is None else (cost.cost.seconds, cost.cost.bytes, cost.guessed)
     return Report(total, total - bad, tuple(faults), seconds, size, free, tuple(remarks), guessed)

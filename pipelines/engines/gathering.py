@@ -21,6 +21,7 @@ from pipelines.models.arrival import OnFile
 from pipelines.models.cache import Cache
 from pipelines.models.devices import named
 from pipelines.models.paces import Kind
+from pipelines.parts.emit import WAITS
 from pipelines.stream import Stream
 from pipelines.types import (
     Cancelled,
@@ -38,7 +39,6 @@ MOST_TOKENS = 8192
 """Tokens of a step above which one more picture never pays: there every GPU computes and none waits for its memory."""
 LITTLE_TOKENS = 512
 """Tokens of a step up to which one more picture pays on any device, even on a processor."""
-WAITS = "Waiting for the model"
 CLOSING = "The studio is closing."
 
 

@@ -39,6 +39,7 @@ class LocalEngine:
     """
 
     name = "local"
+    devices = 1
 
     def __init__(
         self,

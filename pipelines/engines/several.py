@@ -82,6 +82,7 @@ class Several:
 
     def __init__(self, engines: Sequence[LocalEngine], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = engines[0].name
+        self.devices = len(engines)
         self.slots = sum(engine.slots for engine in engines)
         self.cache = Caches([engine.cache for engine in engines])
         self._engines = tuple(engines)

@@ -14,6 +14,8 @@ from pipelines.types import Cancelled, Image, Preview, Step
 PREVIEW_SIDE = 512
 PREVIEW_INTERVAL = 0.2  # seconds: five frames a second, more only fill the browser's queue
 WORDS_INTERVAL = 0.5
+WAITS = "Waiting for the model"
+"""The stage of a job whose model draws for others, or is on its way."""
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
 
@@ -53,6 +55,10 @@ class Emitter:
         """The time; what went by since it was last asked for belongs to `stage`. Raises `Cancelled`."""
         if self._stream.closed.is_set():
             raise Cancelled
+        return self.mark(stage)
+
+    def mark(self, stage: str) -> float:
+        """What went by since the last call belongs to `stage`; nobody is told. The time."""
         now = time.monotonic()
         self.timings[stage] = round(self.timings.get(stage, 0.0) + now - self._since, 4)
         self._since = now
