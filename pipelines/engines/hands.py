@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pipelines.stream import Stream
 from pipelines.types import Cancelled
 
-LOOKS = 0.1
+LOOKS = 0.2
 """Seconds within which a job that was stopped leaves, whatever it waits for."""
 
 
