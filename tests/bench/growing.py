@@ -33,8 +33,9 @@ BACK = """() => { const live = document.getElementById("ticking-live"); window.b
   const looked = () => { if (document.visibilityState !== "visible") return;
     document.removeEventListener("visibilitychange", looked);
     const at = Date.now(), came = seen();
-    live.querySelector("img").decode().then(() => requestAnimationFrame(() => {
-      window.back = { at: at / 1000, came, last: window.arrivals[came - 1], ms: Date.now() - at }; })); };
+    const painted = () => requestAnimationFrame(() => {
+      window.back = { at: at / 1000, came, last: window.arrivals[came - 1], ms: Date.now() - at }; });
+    live.querySelector("img").decode().then(painted, painted); }; // the next may come while it is decoded
   document.addEventListener("visibilitychange", looked); }"""
 ROUNDS = 3
 """Pictures before the first look at the disk: what is laid out once is not growth."""
