@@ -76,3 +76,28 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, ho
                 found += [row for dark, rules in looks for row in grave(page, tab, dark, rules)]
             expect(page.locator("#product-save")).to_be_enabled()
         assert not found, "\n".join(found)
+
+
+OVER = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(button, label, input, select, textarea, a, p)`)]
+  .filter((node) => {
+    const box = node.getBoundingClientRect();
+    if (!node.offsetParent || !box.width || (box.right <= innerWidth + 1 && box.left >= -1)) return false;
+    for (let at = node.parentElement; at; at = at.parentElement) // what scrolls by itself may be wider
+      if (["auto", "scroll"].includes(getComputedStyle(at).overflowX)) return false;
+    return true;
+  }).map((node) => `${tab}: ${node.id || node.textContent.slice(0, 40)}`)"""
+
+
+def test_longer_german_words_break_out_of_no_tab(browser: Browser, house: Theatre) -> None:
+    found: list[str] = []
+    with visitor(browser, house, width=390, height=844, locale="de-DE") as page:
+        page.goto(house.url)
+        page.locator(".dbx-cards").wait_for()
+        for width in (390, 1280):
+            page.set_viewport_size({"width": width, "height": 844})
+            for tab in every_tab(house):
+                go(page, tab)
+                page.evaluate(UNFOLD, f"#tab-{tab}")
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, (tab, width)
+                found += [f"{width}, {row}" for row in page.evaluate(OVER, tab)]
+    assert not found, "\n".join(found)
