@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from pipelines.engines import cluster
 from pipelines.engines.ray import LOST, RayEngine, Size
+from pipelines.engines.replica import _sendable
 from pipelines.files import Files
 from pipelines.parts.audit import Audit
 from pipelines.stream import Stream, drain
@@ -37,6 +40,16 @@ def test_it_does_not_start_without_a_token_nor_where_it_cannot_work(
 ) -> None:
     with pytest.raises(BadInput, match=sentence):
         cluster.join(tmp_path, 1, environ)
+
+
+def test_an_error_crosses_as_it_is_or_as_what_it_says() -> None:
+    ours, pythons = BadInput("No.", param="photo"), ZeroDivisionError("division by zero")
+    assert _sendable(ours) is ours
+    assert _sendable(pythons) is pythons
+    locked = _sendable(ValueError(threading.Lock()))
+    assert type(locked) is RuntimeError
+    assert "ValueError" in str(locked)
+    assert str(_sendable(sqlite3.OperationalError("disk I/O error"))) == "OperationalError: disk I/O error"
 
 
 def test_where_ray_is_missing_the_command_that_brings_it_is_named(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import pickle
 import shutil
 import tempfile
 import traceback
@@ -26,7 +25,7 @@ from pipelines.memory import give_back
 from pipelines.parts.audit import Audit, Verdict
 from pipelines.parts.seal import Pair
 from pipelines.stream import Stream
-from pipelines.types import Cancelled, Result, Step
+from pipelines.types import Cancelled, Result, Step, StudioError
 
 Build = Callable[[Files, Audit], LocalEngine]
 KEPT = 3600.0
@@ -142,9 +141,7 @@ def own_folder() -> Path:
 
 
 def _sendable(error: BaseException) -> BaseException:
-    """The error, or what it says where it cannot travel itself."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except (pickle.PicklingError, TypeError, AttributeError):
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+    """An error of ours or of Python's own with words and numbers in it as it is, of any other what it says."""
+    own = isinstance(error, StudioError | Cancelled) or type(error).__module__ == "builtins"
+    plain = all(isinstance(part, str | int | float | None) for part in error.args)
+    return error if own and plain else RuntimeError(f"{type(error).__name__}: {error}")
