@@ -371,7 +371,8 @@ def place(photo: Image, cutout: Cutout, frame: Frame) -> Placed:
 
     The estimate differs from the photo next to the edge; a resampling kernel would carry that difference inwards.
     """
-    alpha = eased(np.clip(resample(cutout.alpha, frame), 0.0, 1.0).astype(np.float32), frame)
+    alpha = np.clip(resample(cutout.alpha, frame), 0.0, 1.0).astype(np.float32)
+    alpha = alpha if frame.native else eased(alpha, frame)  # what is cut out at its own size keeps its matte
     colour = resample(cutout.colour, frame)
     core = core_of(alpha)
     colour[core] = resample(photo, frame)[core]
