@@ -125,7 +125,7 @@ def test_405_names_everything_that_the_address_takes(client: httpx.Client) -> No
     assert client.put("/v1/jobs/x").headers["allow"] == "DELETE, GET"
     assert client.put("/v1/shares").headers["allow"] == "GET, POST"
     for path in ("/healthz", "/metrics", "/s/x"):
-        for method in ("POST", "DELETE", "BREW"):
+        for method in ("POST", "DELETE", "PATCH"):  # one that HTTP does not know is the server's own: h11 or httptools
             answer = client.request(method, path)
             assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed"), path
             assert answer.headers["allow"] == "GET"
