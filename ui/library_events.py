@@ -56,9 +56,7 @@ class LibraryEvents:
         self._on(parts.forth.click, self.forth, filters)
         self._on(parts.grid.input, self.pick, [parts.seat, parts.grid])
         self._on(parts.every.click, self.pick_page, [parts.seat])
-        # In the page itself, at once: what is picked right after it stays picked.
-        self._on(parts.none.click, self.pick_none, [parts.seat])
-        parts.none.click(None, None, [parts.grid], js="() => [[]]", api_visibility="private")
+        self._on(parts.none.click, self.pick_none, [parts.seat])  # page.js lets go of the tiles in the page
         self._on(parts.star.click, self.star, filters)
         self._on(parts.delete.click, self.delete, filters)
         self._on(parts.pack.click, self.pack, [parts.seat])

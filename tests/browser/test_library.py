@@ -107,8 +107,8 @@ def test_a_star_stays_and_delete_asks_once_more(page: Page, house: Theatre) -> N
 def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
     page: Page, browser: Browser, house: Theatre
 ) -> None:
-    house.gate.pause = 0.1
-    job_id = ordered(house, "under way", steps=100)
+    house.gate.pause = 0.2
+    job_id = ordered(house, "under way", steps=200)
     live = page.locator("#library-live img")
     tiles = opened(page, house)
     expect(tiles.first).to_contain_text("Working")

@@ -371,6 +371,12 @@
     if (block) zero(block);
   });
 
+  // "Pick none" lets go of every tile before anything else is heard: what is picked right after it stays picked.
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.("#library-none")) return;
+    document.querySelectorAll("#library-grid input:checked").forEach((tile) => tile.click());
+  }, true);
+
   // A tab that is looked at asks now and then whether something was begun elsewhere; one that is not asks nothing.
   setInterval(() => {
     if (document.visibilityState !== "visible") return;
