@@ -433,8 +433,9 @@ class Backdrop:
     `blur` is the disc's diameter as a share of the height, 0: the scene's own. `horizon` (eye line) and `floor`
     (contact line) are shares of the height from the top. `key` is the side the light comes from. `mired` is the
     photo's white point; the scene is held within 30 mired of it. `avoid` is the typical colour of the subject's
-    outline, which the backdrop differs from. `pitch` is how far the photo's camera looked down, in degrees, where that
-    was read: a surface seen from above is drawn from there.
+    outline, which the backdrop differs from; `behind` is that of the photo's own ground beside it, towards whose
+    lightness the scene is exposed. `pitch` is how far the photo's camera looked down, in degrees, where that was read:
+    a surface seen from above is drawn from there.
     """
 
     scene: str = ""
@@ -450,6 +451,7 @@ class Backdrop:
     subject: Literal["person", "product", "any"] = "any"
     centre: float = 0.5
     avoid: Colour | None = None
+    behind: Colour | None = None
     light: float = 1.0
 
 

@@ -277,7 +277,8 @@ def test_white_point_is_held_within_30_mired(wanted):
     for row in SCENES:
         assert abs(light.held_mired(row.mired, wanted) - wanted) <= 30
     assert light.held_mired(150.0, 160.0) == 160.0
-    assert light.held_mired(150.0, 177.0) == 150.0 + light.FOLLOW_MIRED
+    assert light.held_mired(150.0, 177.0) == 177.0
+    assert light.held_mired(150.0, 215.0) == 150.0 + light.FOLLOW_MIRED
     assert light.held_mired(150.0, None) == 150.0
 
 
@@ -308,6 +309,24 @@ def test_studio_differs_from_the_outline_by_12_in_lightness(model, scene_id, sub
 def test_scene_that_differs_already_is_left_alone(model):
     plain = one(model, "studio-light")
     assert np.array_equal(plain, one(model, "studio-light", replace(ASKED, avoid=(40, 40, 40))))
+
+
+def test_behind_a_person_a_place_is_a_stop_darker_than_a_face(model):
+    for row in PLACES:
+        if not row.own_light and row.id != "night":
+            behind = float(light.luminance(light.decode(one(model, row.id))).mean())
+            assert 0.1 < behind < 0.24, row.id
+
+
+def test_a_studio_is_exposed_towards_the_photos_own_ground_and_keeps_its_name(model):
+    def tone(scene_id: str, behind: int | None) -> float:
+        ground = None if behind is None else (behind, behind, behind)
+        return float(lightness(one(model, scene_id, replace(ASKED, behind=ground))).mean())
+
+    for scene_id in ("studio-light", "studio-grey"):
+        dark, plain, pale = (tone(scene_id, level) for level in (20, None, 250))
+        assert plain - 3 > dark > plain - fit.FARTHEST - 1
+        assert plain + 3 < pale < plain + fit.FARTHEST + 1
 
 
 # ---------------------------------------------------------------- my backdrop

@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from pipelines.stream import drain
@@ -84,3 +85,14 @@ def test_mending_leaves_a_good_photo_alone(room: Room) -> None:
     one, other = (make(room, photo=room.team[0], mend=mend) for mend in (False, True))
     assert one.files[0].pixels_sha256 == other.files[0].pixels_sha256
     assert other.receipt["mode"] == "exact"
+
+
+def test_a_cup_seen_from_above_lies_on_paper_seen_from_above(room: Room) -> None:
+    cup = room.add(example("coffee"))
+    paper, place = (make(room, photo=cup, preset=preset) for preset in ("studio-grey", "lobby"))
+    assert not any("looks down" in note for note in paper.receipt["notices"])
+    assert background.FROM_ABOVE in place.receipt["notices"]
+    with PIL.Image.open(room.files.path(paper.files[0].id)) as opened:
+        grey = np.asarray(opened.convert("L"), np.float32)
+    wall, table = grey[3:20, -40:].mean(), grey[-20:-3, -40:].mean()
+    assert abs(wall - table) < 14, "no bend of a wall behind what is looked down on"

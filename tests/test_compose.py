@@ -7,7 +7,7 @@ from pipelines.parts.compose import Shadow, compose, shade
 from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import photo_frame, place
 from pipelines.parts.grain import grain
-from pipelines.parts.light import D65_MIRED, lightness, shadow_side, to_linear, to_srgb, white_point
+from pipelines.parts.light import D65_MIRED, ground_colour, lightness, shadow_side, to_linear, to_srgb, white_point
 from pipelines.types import Placed, Subject
 from tests.watching import blob, cut, example, noisy
 
@@ -58,16 +58,14 @@ def test_clean_ground_stays_one_value() -> None:
     assert (compose(placed, white, seed=1, clean=True)[placed.alpha == 0] == 255).all()
 
 
-def test_wrap_brightens_the_edge_only_before_a_brighter_scene() -> None:
+def test_a_window_spills_over_the_edge_and_grey_paper_draws_no_line_round_it() -> None:
     placed = _placed(60)
     rim = (placed.alpha > 0.5) & (placed.alpha < 0.97)
-    bright = compose(placed, PLATE, seed=1)
-    plain = to_srgb(to_linear(PLATE) + placed.alpha[..., None] * (to_linear(placed.colour) - to_linear(PLATE)))
-    assert bright[rim].mean() > plain[rim].mean() + 1
-    dark = np.full_like(PLATE, 5)
-    darkened = compose(placed, dark, seed=1)
-    mixed = to_srgb(to_linear(dark) + placed.alpha[..., None] * (to_linear(placed.colour) - to_linear(dark)))
-    assert darkened[rim].mean() == pytest.approx(mixed[rim].mean(), abs=1)
+    for tone, spills in ((252, True), (200, False), (5, False)):
+        scene = np.full_like(PLATE, tone)
+        plain = to_srgb(to_linear(scene) + placed.alpha[..., None] * (to_linear(placed.colour) - to_linear(scene)))
+        more = float(compose(placed, scene, seed=1)[rim].mean() - plain[rim].mean())
+        assert more > 1 if spills else abs(more) < 1
 
 
 def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
@@ -129,6 +127,24 @@ def test_what_is_all_flower_tells_less_of_the_light() -> None:
     beside = flower.copy()
     beside[:, :8] = (220, 205, 190)
     assert D65_MIRED < white_point(flower) < white_point(beside)
+
+
+def test_china_under_a_lamp_tells_the_lamp() -> None:
+    photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
+    alpha = np.zeros((200, 200), np.float32)
+    alpha[60:140, 60:140] = 1
+    for cream in ((240, 214, 184), (240, 228, 214)):
+        photo[60:140, 60:140] = cream
+        assert white_point(photo, alpha) > white_point(photo) + 5
+    assert white_point(photo, alpha) < 185
+
+
+def test_the_ground_is_read_beside_the_subject() -> None:
+    photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
+    alpha = blob(200, 200, (100, 100), (50, 50))
+    photo[alpha > 0.01] = (250, 250, 250)
+    assert ground_colour(photo, alpha) == (120, 60, 30)
+    assert ground_colour(photo, np.ones_like(alpha)) is None
 
 
 def test_white_point_follows_the_light() -> None:

@@ -48,7 +48,7 @@ def test_before_a_patterned_wall_the_nets_word_stands() -> None:
         np.abs(combed(_head(wall, rough)[0], seen, _face()) - seen).sum()
         for wall, rough in (((214, 216, 220), 0.5), ((150, 120, 140), 60.0))
     )
-    assert patterned < 0.05 * plain
+    assert patterned < 0.1 * plain  # only the outline's own steps are evened
 
 
 def test_the_face_is_never_taken_for_background() -> None:

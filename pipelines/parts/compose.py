@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,11 +11,12 @@ import numpy.typing as npt
 from pipelines.parts.cutout import core_of
 from pipelines.parts.grain import grain, grain_of, like
 from pipelines.parts.light import Linear, lightness, to_linear, to_srgb
+from pipelines.parts.view import View
 from pipelines.types import Alpha, Image, Placed, Side
 
-WRAP_STRENGTH = 0.15
+WRAP_STRENGTH = 0.04  # more of it draws a grey line round a black coat: linear light counts for much in the dark
 WRAP_RADIUS = 0.012  # of the frame's height
-SHINING = 0.7  # of white, in linear light: so bright a scene spills all of that
+SHINING = 0.75  # of white, in linear light: what is no brighter spills nothing, and white all of that
 FADING = 1.5  # pixels outside the core over which that light comes in
 SOFT = 0.5  # pixels of an enlarged photo: so soft it is by then, and so is the scene behind it
 RELIT_L = 4.0
@@ -39,6 +40,16 @@ class Shadow:
     squash: float = 0.16
     tilt: float = 0.35
     drop: float = 0.0
+
+
+# The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
+_SEEN = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.15)}
+
+
+def seen_from(shadow: Shadow, view: View) -> Shadow:
+    """`shadow` as a camera at that height sees it."""
+    squash, tilt, drop = _SEEN[view]
+    return replace(shadow, squash=squash, tilt=tilt, drop=drop)
 
 
 def compose(
@@ -87,7 +98,7 @@ def wrap(subject: Linear, scene: Linear, alpha: Alpha, core: Mask) -> Linear:
     # It fades to nothing at the core, which is never touched: a step there would show as a line.
     fading = np.clip(1 - 2 * cv2.GaussianBlur(core.astype(np.float32), (0, 0), FADING), 0, 1) * ~core
     # A window spills; grey paper hardly does, and would draw a pale line round a dark coat.
-    shining = np.clip(light.mean(axis=2) / SHINING, 0, 1)
+    shining = np.clip((light.mean(axis=2) - SHINING) / (1 - SHINING), 0, 1)
     edge = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * fading * shining)[..., None]
     return np.asarray(subject + edge * np.maximum(light - subject, 0), np.float32)
 
@@ -182,8 +193,8 @@ def _beside(alpha: Alpha, shadow: Shadow, key: Side, across: float) -> npt.NDArr
     layers = [_moved(alpha, t * reach * turn, 0.5 * t * reach, max(1.0, 0.25 * t * reach)) for t in (0.3, 0.6, 0.9)]
     cast = np.mean(layers, axis=0)
     contact = shadow.contact * _lower(alpha)
-    touching = (1 - 0.9 * contact * rim) * (1 - contact * line) * (1 - 0.8 * contact * near)
-    kept = touching * (1 - 2.2 * shadow.cast * cast)
+    touching = (1 - 1.3 * contact * rim) * (1 - 1.2 * contact * line) * (1 - contact * near)
+    kept = touching * (1 - 2.8 * shadow.cast * cast)
     return np.asarray(np.clip(1 - kept, 0, 1), np.float32)
 
 

@@ -9,42 +9,67 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.parts.edges import SMOOTH, weighing
+from pipelines.parts.closed import solved
+from pipelines.parts.edges import weighing
 from pipelines.types import Alpha, Face, Image
 
+Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 AROUND = 1.5  # of the head's box: so far hair may reach
-DEEP = 0.03  # of the head's height, to both sides of the edge
+DEEP = 0.035  # of the head's height, to both sides of the edge
 PLAINLY = 9.0  # squared deviations between hair and ground from which colour has a say; at twice that, all of it
 WALL = 9.0  # levels by which a plain ground's colour varies around there; from twice that colour has no say
-OFF = 9.0  # squared deviations off the line between both colours at which a pixel counts half
 EVEN = 3.0  # pixels: one pixel that is told plainly among others that are not is chance
+EVEN_LINE = 0.009  # of the head's height: teeth of an outline that are smaller are the net's
+RISE, RISE_OF_BLUR = 2.0, 2.5  # pixels over which an evened edge rises, and a blurred step in its deviations
+HINT, HELD, SETTLED = (
+    0.001,
+    1.0,
+    10.0,
+)  # how firmly the net's word is held: before a plain wall, elsewhere, off the edge
 
 
 def combed(image: Image, alpha: Alpha, face: Face) -> Alpha:
-    """`alpha` (H x W) with the edge of the hair around `face` weighed by colour (`image` H x W x 3)."""
+    """`alpha` (H x W) with the edge of the hair around `face` solved from the colours of `image` (H x W x 3)."""
     tall = float(face.box[3] - face.box[1])
     reach = max(2, round(DEEP * tall))
     left, top, right, bottom = _window(face, image, reach)
     window = slice(top, bottom), slice(left, right)
-    part = alpha[window]
+    part, seen = alpha[window], np.ascontiguousarray(image[window])
     edge = _edge(part, reach) & ~_face(face, part.shape, (left, top))
     if not edge.any():
         return alpha
-    where = edge | ((part > 0.02) & (part < 0.98))
-    seen = weighing(np.ascontiguousarray(image[window]), part, where)
-    trust = np.zeros(part.shape, np.float32)
-    plain = np.clip(seen.separation / PLAINLY - 1, 0, 1) * np.clip(2 - seen.uneven / WALL, 0, 1)
-    trust[where] = plain / (1 + seen.off / OFF) * edge[where]
-    trust = np.clip(np.minimum(2 * trust, 1.2 * cv2.GaussianBlur(trust, (0, 0), EVEN)), 0, 1)
-    mixed = part.copy()
-    mixed[where] += trust[where] * (seen.share - mixed[where])
-    told = trust > 0.05
-    mixed[told] = cv2.GaussianBlur(mixed, (3, 3), SMOOTH)[told]
+    plain, share = _plain(seen, part, edge)
+    firm = np.where(edge, HINT + (HELD - HINT) * (1 - plain), SETTLED).astype(np.float32)
+    even = _even(part, EVEN_LINE * tall) - part
+    # A notch is filled as far as its colour is the subject's: the corner of a neck is none.
+    held = part + edge * np.where(even > 0, even * share, even)
     result = alpha.copy()
-    result[window] = mixed
+    result[window] = held + plain * edge * (solved(seen, part, firm) - held)
     return result
+
+
+def _even(alpha: Alpha, wide: float) -> Alpha:
+    """`alpha` with its outline's steps and teeth evened out: where colours do not tell, none of them is hair."""
+    wide = max(wide, 1.0)
+    steep = RISE_OF_BLUR * wide / RISE
+    return np.clip((cv2.GaussianBlur(alpha, (0, 0), wide) - 0.5) * steep + 0.5, 0, 1).astype(np.float32)
+
+
+def _plain(image: Image, alpha: Alpha, edge: Mask) -> tuple[Floats, Floats]:
+    """Two maps along the `edge`, 0 to 1, H x W: how plainly its colours are told apart, and the subject's share.
+
+    Plain is where hair and ground are two colours, and the ground is one.
+    """
+    where = edge | ((alpha > 0.02) & (alpha < 0.98))
+    seen = weighing(image, alpha, where)
+    told = np.clip(seen.separation / PLAINLY - 1, 0, 1) * np.clip(2 - seen.uneven / WALL, 0, 1)
+    maps = np.zeros((*alpha.shape, 3), np.float32)
+    maps[where] = np.stack((told, seen.share, np.ones_like(told)), axis=1)
+    plain, share, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), EVEN), 2, 0)
+    known = np.maximum(known, 1e-3)
+    return np.where(edge, np.minimum(plain / known, 1), 0).astype(np.float32), np.minimum(share / known, 1)
 
 
 def _window(face: Face, image: Image, more: int) -> tuple[int, int, int, int]:

@@ -19,7 +19,11 @@ _SHADED = 0.8  # of its light the ground keeps in a shadow, at most
 D65_MIRED = 153.8
 # A scene lit by candles or by open shade is still a scene; beyond this the estimate is of objects, not of light.
 _MIRED_RANGE = (114.0, 200.0)
+_KELVIN = (4000.0, 8800.0)
+_WHITE, _CREAM = 0.04, 30.0  # of a thing's pixels so many of at most that chroma are white under some lamp
 _GREY = 0.02  # of a photo's pixels: as much of it bright and nearly grey tells the light
+
+_BESIDE = (0.01, 0.05)  # of the height: there the photo's own ground is read
 
 _codes = np.arange(256, dtype=np.float64) / 255
 _TO_LINEAR = np.where(_codes <= 0.04045, _codes / 12.92, ((_codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
@@ -44,19 +48,38 @@ def lightness(image: Image) -> npt.NDArray[np.float32]:
     return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[..., 0], np.float32)
 
 
-def white_point(image: Image) -> float:
+def white_point(image: Image, alpha: Alpha | None = None) -> float:
     """The light's colour temperature in mired, read from the whole photo.
 
     Shades of grey (Finlayson and Trezzi 2004, Minkowski norm 6) for the illuminant, McCamy 1992 for its temperature;
     half way to D65, since skin and walls pull the estimate, and a quarter where next to nothing is bright and grey: a
-    photo that is all flower tells the flower's colour, not the light's.
+    photo that is all flower tells the flower's colour, not the light's. Where a thing's `alpha` is given and some of it
+    is nearly white, that white tells it instead: china under a bulb looks cream.
     """
-    small = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA)
-    light = to_linear(np.asarray(small, np.uint8)).reshape(-1, 3).astype(np.float64)
+    small = np.asarray(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA), np.uint8)
+    light = to_linear(small).reshape(-1, 3).astype(np.float64)
     usable = light[(light.max(axis=1) < 0.98) & (light.max(axis=1) > 0.01)]
     if len(usable) < 100:
         return D65_MIRED
-    r, g, b = np.power(np.power(usable, 6).mean(axis=0), 1 / 6)
+    grey = _nearly_grey(small)
+    if alpha is not None:
+        own = cv2.resize(alpha, (128, 128), interpolation=cv2.INTER_AREA) > 0.9
+        white = own & _nearly_grey(small, _CREAM) & (small.max(axis=2) < 250)
+        if white.sum() >= _WHITE * own.sum() > 0:
+            return _mired(to_linear(small)[white].astype(np.float64).mean(axis=0))
+    mired = float(np.clip(_mired(np.power(np.power(usable, 6).mean(axis=0), 1 / 6)), *_MIRED_RANGE))
+    return D65_MIRED + 0.5 * float(np.clip(grey.mean() / _GREY, 0.5, 1)) * (mired - D65_MIRED)
+
+
+def _nearly_grey(image: Image, most: float = 22.0) -> npt.NDArray[np.bool_]:
+    """Where a picture is bright and has a chroma below `most`."""
+    lab = cv2.cvtColor(np.asarray(image, np.float32) / 255, cv2.COLOR_RGB2LAB)
+    return np.asarray((lab[..., 0] > 60) & (np.hypot(lab[..., 1], lab[..., 2]) < most))
+
+
+def _mired(light: npt.NDArray[np.float64]) -> float:
+    """The correlated colour temperature of a linear sRGB colour, in mired, within what lamps and skies have."""
+    r, g, b = light
     x, y, z = (
         0.4124 * r + 0.3576 * g + 0.1805 * b,
         0.2126 * r + 0.7152 * g + 0.0722 * b,
@@ -65,10 +88,7 @@ def white_point(image: Image) -> float:
     cx, cy = x / (x + y + z), y / (x + y + z)
     n = (cx - 0.3320) / (0.1858 - cy)
     kelvin = 449 * n**3 + 3525 * n**2 + 6823.3 * n + 5520.33
-    mired = 1e6 / float(np.clip(kelvin, 1e6 / _MIRED_RANGE[1], 1e6 / _MIRED_RANGE[0]))
-    lab = cv2.cvtColor(np.asarray(small, np.float32) / 255, cv2.COLOR_RGB2LAB)
-    grey = float(((lab[..., 0] > 60) & (np.hypot(lab[..., 1], lab[..., 2]) < 22)).mean())
-    return D65_MIRED + 0.5 * float(np.clip(grey / _GREY, 0.5, 1)) * (mired - D65_MIRED)
+    return 1e6 / float(np.clip(kelvin, *_KELVIN))
 
 
 def key_side(image: Image, face: Face) -> Side:
@@ -128,4 +148,17 @@ def outline_colour(image: Image, alpha: Alpha) -> Colour:
     if not rim.any():
         return 128, 128, 128
     r, g, b = np.median(image[rim], axis=0)
+    return int(r), int(g), int(b)
+
+
+def ground_colour(image: Image, alpha: Alpha) -> Colour | None:
+    """The typical colour of the photo's own ground beside the subject's outline; None where next to nothing is there.
+
+    A ring of 1 to 5 % of the height outside the outline.
+    """
+    away = cv2.distanceTransform((alpha < 0.02).astype(np.uint8), cv2.DIST_L2, 5) / image.shape[0]
+    ring = (away > _BESIDE[0]) & (away < _BESIDE[1])
+    if ring.mean() < _GREY:
+        return None
+    r, g, b = np.median(image[ring], axis=0)
     return int(r), int(g), int(b)

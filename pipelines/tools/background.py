@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipelines.parts.compose import Shadow, compose
+from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cut, size_of
-from pipelines.parts.light import key_side, outline_colour, white_point
+from pipelines.parts.light import ground_colour, key_side, outline_colour, shadow_side, white_point
 from pipelines.parts.pages import Brand, Label, sheet
 from pipelines.parts.source import findings, mended
+from pipelines.parts.view import UNTOLD, pitch_of, view_of
 from pipelines.tools import around, fields
 from pipelines.types import (
     MAX_SIDE,
     Backdrop,
     BadInput,
+    Cutout,
     Draft,
     Emit,
     Extra,
@@ -35,6 +37,7 @@ from pipelines.types import (
     seed,
 )
 
+FROM_ABOVE = "Your photo looks down on the subject, and this scene does not: Studio Grey suits it better."
 FOUR = 4
 SHEET = 1600  # pixels across the contact sheet
 PresetId = Literal[
@@ -128,12 +131,14 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     mends = params.mend and any(each.mended for each in found)
     stood = mended(placed, photo, found) if mends else placed
 
-    asked = _asked(stood, photo, key, person=bool(faces), stands=stands)
-    laid = Laid(stood, key, Shadow() if stands else None, params.light == "relit")
+    told: list[str] = []
+    asked = _asked(stood, photo, cutout, key, person=bool(faces), stands=stands)
+    if stands and asked.seen_from == "above" and _level(params):
+        asked, told = replace(asked, seen_from=UNTOLD), [FROM_ABOVE]
+    laid = Laid(stood, asked.key, seen_from(Shadow(), asked.seen_from) if stands else None, params.light == "relit")
     lots, titles = _lots(params, studio)
     images: list[Image] = []
     extras: list[Extra] = []
-    told: list[str] = []
     for form, count in lots:
         around_it = _around(form, studio, emit, photo, stood, count)
         scenes = _scene(form, studio, emit, size, asked, count) if None in around_it else Images(())
@@ -260,18 +265,28 @@ def _sheeted(draft: Draft, params: Background, studio: Studio, titles: tuple[str
     )
 
 
-def _asked(placed: Placed, photo: Image, key: Side, *, person: bool, stands: bool) -> Backdrop:
+def _asked(placed: Placed, photo: Image, cutout: Cutout, key: Side, *, person: bool, stands: bool) -> Backdrop:
     """A table is only under what stands whole in the photo: what is cut has no foot to stand on."""
     height = placed.alpha.shape[0]
     _, top, _, bottom = bounds(placed.alpha)
+    if stands and (fallen := shadow_side(photo, cutout.alpha)) != "none":
+        key = "right" if fallen == "left" else "left"
     return Backdrop(
         horizon=(top + 0.2 * (bottom - top)) / height if person else 0.45,
         floor=bottom / height if stands else None,
         key=key,
-        mired=white_point(photo),
+        mired=white_point(photo, None if person else cutout.alpha),
+        seen_from=view_of(cutout.alpha) if stands else "front",
+        pitch=pitch_of(cutout.alpha) if stands else None,
         subject="person" if person else "product",
         avoid=outline_colour(placed.colour, placed.alpha),
+        behind=ground_colour(placed.colour, placed.alpha),
     )
+
+
+def _level(params: Background) -> bool:
+    """Whether the scene is one that nobody looks down on: a place, or a picture of one."""
+    return bool(params.prompt or params.backdrop or params.preset not in ("studio-grey", "spotlight"))
 
 
 def _scene_size(params: Background, studio: Studio) -> Size:

@@ -11,13 +11,13 @@ import numpy as np
 
 from pipelines.parts.arrange import ASIDE, CENTRED, PlacementId, arranged
 from pipelines.parts.checks import Look, run_checks
-from pipelines.parts.compose import Shadow, compose
+from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import animation, layered
 from pipelines.parts.frame import over, place, size_of
-from pipelines.parts.light import outline_colour, shadow_side, white_point
+from pipelines.parts.light import ground_colour, outline_colour, shadow_side, white_point
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
-from pipelines.parts.view import pitch_of, view_of
+from pipelines.parts.view import UNTOLD, pitch_of, view_of
 from pipelines.tools import around, fields
 from pipelines.types import (
     Backdrop,
@@ -61,10 +61,6 @@ SPIN_FPS = 4.0
 PLAIN = "This look promises its ground as it is: nothing was drawn around the product."
 ONE_GROUND = "Other sides of one set stand on one ground: nothing was drawn around the product."
 
-# The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
-_SQUASH = {"front": 0.14, "three-quarter": 0.45, "above": 1.0}
-_TILT = {"front": 0.35, "three-quarter": 0.28, "above": 0.06}
-_DROP = {"front": 0.0, "three-quarter": 0.0, "above": 0.15}
 FROM_ABOVE = (
     "Your photo looks down on the product, and this scene does not: a surface such as Oak, Marble or Linen, which can "
     "be seen from above, suits it better."
@@ -155,7 +151,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     placed = _together(group)
     emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
-    ground = _ground(params, studio, emit, rule, placed, first.photo)
+    ground = _ground(params, studio, emit, rule, placed, first)
     images = [ground.under(placed, n) for n in range(len(ground.plates))]
     emit("Composing", 1, 1, images[-1])
     said = [note for each in taken for note in each.cutout.notices]
@@ -280,23 +276,22 @@ class Ground:
         return self.made[n] if self.made else None
 
 
-def _ground(params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, photo: Image) -> Ground:
+def _ground(params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, first: Taken) -> Ground:
     own = not params.background and params.backdrop is None
     if params.preset == "transparent" and own:
         return Ground((None,), (PLAIN,) if params.around else (), rule, params, None, studio.seed, own)
     seeds = tuple(studio.seed + n for n in range(1 if studio.draft or params.angles else params.variations))
-    made, said = _around(params, studio, emit, rule, placed, photo, seeds)
+    made, said = _around(params, studio, emit, rule, placed, first.photo, seeds)
     render = Render(
         verb="backdrop",
         prompt=params.background or ("" if params.backdrop else rule.words),
         size=placed.frame.size,
         seeds=seeds,
-        backdrop=_backdrop(params, studio, rule, placed, photo),
+        backdrop=_backdrop(params, studio, rule, placed, first),
     )
     shadow = None if params.shadow == "none" or (rule.pure and own) else rule.shadow or Shadow()
     if shadow is not None:
-        seen = params.seen_from
-        shadow = replace(shadow, squash=_SQUASH[seen], tilt=_TILT[seen], drop=_DROP[seen])
+        shadow = seen_from(shadow, UNTOLD if params.seen_from == "auto" else params.seen_from)
     if made and all(made):
         plates = tuple(each.plate for each in made if each)
         return Ground(plates, said, rule, params, shadow, studio.seed, own, made)
@@ -321,7 +316,7 @@ def _around(
     return made, around.notices(made)
 
 
-def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, photo: Image) -> Backdrop:
+def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, first: Taken) -> Backdrop:
     height = placed.frame.size[1]
     rows = np.nonzero((placed.alpha > 0.5).any(axis=1))[0]
     floor = float(rows[-1] + 1) / height if len(rows) else 0.86
@@ -333,7 +328,8 @@ def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, photo
         horizon=max(0.05, floor - 0.45),
         floor=floor,
         key=_side(params),
-        mired=white_point(photo),
+        mired=white_point(first.photo, first.cutout.alpha),
+        behind=ground_colour(placed.colour, placed.alpha),
         seen_from="three-quarter" if params.seen_from == "auto" else params.seen_from,
         pitch=pitch_of(placed.alpha),
         subject="product",

@@ -18,6 +18,9 @@ from pipelines.types import Backdrop
 
 APART = 12.0
 _SPARE = 1.0  # the outline lies before another part of the scene than the one measured here
+A_STOP_DOWN = 0.19  # linear: half of what a lit face reflects
+DIMMEST = 0.42
+TURNED, FARTHEST = 0.5, 9.0  # of the way, and L* at most: light grey stays light grey
 # By how much a scene may be made darker or lighter. A studio's lamp has a dial; a place has a time of day.
 RANGE = {"studio": (0.02, 12.0), "surface": (0.55, 1.5), "place": (0.45, 2.0)}
 
@@ -28,6 +31,23 @@ def white_balanced(light: Linear, scene: Scene, asked: Backdrop) -> Linear:
         return light
     target = held_mired(scene.mired, asked.mired)
     return light if target == scene.mired else light * gains(scene.mired, target)
+
+
+def exposed(light: Linear, scene: Scene, asked: Backdrop) -> float:
+    """The factor on `light` that a photographer would expose it by; 1.0 where nothing tells.
+
+    Behind a person a place is about a stop darker than the face, which is what the light is set up for. Everything else
+    is turned towards the lightness of the photo's own ground: what of it is left in hair and at edges is seen least,
+    and a cup from a dim bar stands on no table in the sun.
+    """
+    seen = float(np.minimum(luminance(light), 1.0).mean())
+    if scene.kind == "place" and asked.subject == "person":
+        return 1.0 if scene.own_light else float(np.clip(A_STOP_DOWN / max(seen, 1e-4), DIMMEST, 1.0))
+    if scene.kind == "place" or asked.behind is None:
+        return 1.0
+    own, old = float(lightness(seen)), float(lightness(float(luminance(linear(asked.behind)))))
+    turned = float(np.clip(TURNED * (old - own), -FARTHEST, FARTHEST if scene.kind == "studio" else 0.0))
+    return luminance_of(own + turned) / max(seen, 1e-4)
 
 
 def apart(light: Linear, scene: Scene, asked: Backdrop) -> float:

@@ -14,7 +14,7 @@ Linear = npt.NDArray[np.floating]
 D65_MIRED = 153.8
 NEAR_MIRED = 30.0
 _SPARE_MIRED = 4.0  # what is measured in a picture differs a little from what its row says
-FOLLOW_MIRED = 22.0  # a scene takes on the photo's light as far as this: on white a colour difference of 8
+FOLLOW_MIRED = 45.0  # a scene takes on the photo's light as far as this: from noon to a living room's lamp
 # From here to infinity highlights are rolled off to 1, so that a window keeps its shape instead of a clipped edge.
 KNEE = 0.72
 STRIP = 64  # rows developed at once, so that they stay within the processor's cache

@@ -13,7 +13,7 @@ STUDIO: tuple[Scene, ...] = (
         " mittelgrau portrait bewerbung bewerbungsfoto förmlich unternehmen profil hintergrund einfach",
     ),
     Scene(
-        "studio-light", "Light Grey", Paper((222, 224, 226), spot=0.22, radius=0.9),
+        "studio-light", "Light Grey", Paper((218, 219, 221), spot=0.34, radius=0.85),
         "light bright pale soft grey gray linkedin clean airy modern minimal minimalist fresh silver high key studio"
         " friendly shop catalog",
         "hell hellgrau helles licht luftig sauber modern minimal minimalistisch frisch silber freundlich weich studio"

@@ -89,7 +89,7 @@ def _lit(stuff: Stuff, top: Table, asked: Backdrop) -> Linear:
 
 def _pool(top: Table, turn: float) -> Plane:
     away = (top.u + np.float32(0.18 * turn)) ** 2 + (top.v - np.float32(0.12)) ** 2
-    return (0.62 + 0.46 / (1 + away / np.float32(0.16))).astype(np.float32)
+    return (0.40 + 0.68 / (1 + away / np.float32(0.14))).astype(np.float32)
 
 
 def _relief(relief: Plane, turn: float) -> Plane:
