@@ -28,7 +28,7 @@ STYLE = """<style>
 @media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, #batch-save, .dbx-pages, #batch-sheet) { order: -2; }
   .dbx-faults :is(th, td):nth-child(4) { display: none; } .dbx-faults td:first-child { overflow-wrap: anywhere; }
   #batch-tool .dbx-acts:not(:has(button:enabled)) { display: none; }
-  .dbx-acts { flex-wrap: wrap; } .dbx-acts button { min-height: 44px; } }
+  .dbx-acts { flex-wrap: wrap; } }
 .dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
   margin: 0 !important; padding: 0 !important; }
 .dbx-sheet li { margin: 0; } .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipelines.desk import Desk
-from ui import access_page, batch_events, home, learn, named, sessions, settings_page, verify
+from ui import access_page, batch_events, home, learn, named, sessions, settings_page, speech, verify
 from ui.access import Access
 from ui.batch_events import BatchEvents
 from ui.brush import BrushEvents
@@ -25,7 +25,6 @@ from ui.library import TITLE as TITLE_OF_LIBRARY
 from ui.library_events import LibraryEvents
 from ui.links import read
 from ui.pictures import TEMPORARY
-from ui.speech import GERMAN
 from ui.start import Start
 from ui.tab import TILES, Handed, Seat, lay_out, tile_styles
 from ui.telling import whole
@@ -110,7 +109,6 @@ def launch_arguments() -> dict[str, Any]:
     sessions.keep_small()
     return {
         "favicon_path": str(FAVICON),
-        "i18n": gr.I18n(de=dict(GERMAN)),
         "theme": theme(),
         "head": head(),
         "footer_links": [],
@@ -129,9 +127,9 @@ def launch_arguments() -> dict[str, Any]:
 
 
 def routes() -> list[BaseRoute]:
-    """Static pictures of the page, under `assets/tiles`; open to everybody, like the page's own style."""
+    """Static pictures of the page and its German; open to everybody, like the page's own style."""
     TILES.mkdir(parents=True, exist_ok=True)
-    return [Mount("/assets/tiles", app=StaticFiles(directory=TILES))]
+    return [Route(speech.ADDRESS, speech.script), Mount("/assets/tiles", app=StaticFiles(directory=TILES))]
 
 
 def _show_no_progress(page: gr.Blocks) -> None:

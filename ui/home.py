@@ -78,7 +78,7 @@ def _card(tool: Tool, profile: Profile) -> str:
     badge = '<span class="dbx-badge">Popular</span>' if tool.popular else ""
     return (
         f'<li class="dbx-card">{_picture(tool)}<div><h3><a href="#{tool.id}">{escape(tool.title)}</a>{badge}</h3>'
-        f"<p>{escape(tool.summary)}</p>{_ticks(tool.strengths, there(tool, profile))}{_limits(tool.limits)}</div></li>"
+        f"<p>{escape(tool.summary)}</p>{_can(tool.strengths, there(tool, profile), tool.limits)}</div></li>"
     )
 
 
@@ -87,7 +87,7 @@ def _batch_card() -> str:
         f'<li class="dbx-card">{_image("batch/card", "Nine results of one batch")}'
         '<div><h3><a href="#batch">Batch Processing</a></h3>'
         "<p>A folder, a ZIP or a table of pictures, one set of rules, no waiting at the screen.</p>"
-        f"{_ticks(BATCH_TICKS)}{_limits(BATCH_LIMITS)}</div></li>"
+        f"{_can(BATCH_TICKS, (), BATCH_LIMITS)}</div></li>"
     )
 
 
@@ -96,7 +96,7 @@ def _api_card() -> str:
         f'<li class="dbx-card">{_image("api/card", "A request, and the picture that it is answered with")}'
         '<div><h3><a href="#api">API Access</a></h3>'
         "<p>Every tool over HTTP, with the shape OpenAI's clients already speak: address, keys and working code.</p>"
-        f"{_ticks(API_TICKS)}{_limits(API_LIMITS)}</div></li>"
+        f"{_can(API_TICKS, (), API_LIMITS)}</div></li>"
     )
 
 
@@ -110,6 +110,15 @@ def _coming_card(row: Coming) -> str:
 def there(tool: Tool, profile: Profile) -> tuple[tuple[str, bool], ...]:
     """What a tool does beside its strengths where a model draws, and whether this studio's profile has that model."""
     return tuple((words, verb in profile.specs) for words, verb in tool.with_model)
+
+
+def _can(strengths: Sequence[str], drawn: Sequence[tuple[str, bool]], limits: Sequence[str]) -> str:
+    """Ticks and limits; on a phone page.js folds them under how many there are."""
+    here = len(strengths) + sum(there for _, there in drawn)
+    away = len(strengths) + len(drawn) - here
+    counts = f"{here} features here" + (f" · {away} with a GPU" if away else "")
+    told = f"{_ticks(strengths, drawn)}{_limits(limits)}"
+    return f'<details class="dbx-can" open><summary>{counts}</summary>{told}</details>'
 
 
 def _limits(limits: Sequence[str]) -> str:

@@ -57,7 +57,6 @@ class Learn:
                 )  # fmt: skip
                 self.film = gr.HTML("", elem_id="learn-film")
             with gr.Column(scale=6, min_width=320):
-                gr.HTML("<h2>Where the time went</h2>")
                 self.spent = gr.HTML("", elem_id="learn-spent")
                 gr.HTML("<h2>Smaller numbers, several at once</h2>")
                 self.measure = gr.Button("Measure on this machine", elem_id="learn-measure")

@@ -105,9 +105,9 @@ def _told(row: Frame) -> str:
 
 
 def spent(timings: Mapping[str, float]) -> str:
-    """Where the time went, as bars in the order of the work."""
+    """Where the time went, as bars in the order of the work, under their heading; nothing where nothing took time."""
     rows = [(stage, seconds, f"{seconds:.2f} s") for stage, seconds in timings.items() if seconds >= 0.005]
-    return bars(rows) if rows else ""
+    return f"<h2>Where the time went</h2>{bars(rows)}" if rows else ""
 
 
 def bars(rows: Sequence[tuple[str, float, str]]) -> str:

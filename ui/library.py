@@ -52,6 +52,8 @@ _STYLE = """<style>
 .gradio-container .dbx-library .dbx-pager { align-items: center; gap: 10px; flex-wrap: nowrap; }
 .dbx-library .dbx-pager p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
 .dbx-library :is(.dbx-pager, .dbx-acts) button { min-height: 44px; }
+.dbx-library .dbx-pager:not(:has(button:enabled)) button { display: none; }
+.dbx-library .dbx-form:not(:has(#library-grid label)) .dbx-pager:has(#library-every) { display: none; }
 .gradio-container .dbx-library .dbx-acts { gap: 8px; }
 .dbx-library .dbx-acts > * { flex: 1 1 96px; min-width: 0 !important; font-size: 15px; white-space: nowrap; }
 .dbx-library .dbx-acts > :first-child { flex-basis: 100%; }

@@ -212,9 +212,9 @@ def models_of(profile: Profile) -> tuple[ModelSpec, ...]:
 
 def about(profile: Profile, cache: Cache | Caches | None) -> str:
     """Profile, reason, device and the share of memory for models."""
-    lines = [f"Profile <b>{escape(profile.title)}</b>. {escape(profile.reason)}"]
+    lines = [f"Profile <b>{escape(profile.title)}</b>", escape(profile.reason)]
     if cache is not None:
-        room = "no limit" if cache.budget is None else f"up to {size(cache.budget)}"
+        room = "as much memory as there is" if cache.budget is None else f"up to {size(cache.budget)}"
         lines.append(f"Device <code>{escape(cache.device)}</code>, models may take {room}.")
     return f'<div class="dbx-facts">{"".join(f"<p>{line}</p>" for line in lines)}</div>'
 

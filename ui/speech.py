@@ -1,6 +1,7 @@
-"""The page in German: the house's own words, English to German, for Gradio's I18n and page.js; knows no component.
+"""The page in German: the house's own words, English to German, for Gradio and page.js; knows no component.
 
-`static/de.json` holds them. What is not in it stays English, so that nothing breaks where a new tool brings new words.
+`static/de.json` holds them; `light.js` asks for them where a browser speaks German, so that nobody else waits for them.
+What is not in it stays English, so that nothing breaks where a new tool brings new words.
 `{}` in a key stands for whatever is there, and what is there is translated in its turn.
 """
 
@@ -11,8 +12,23 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from starlette.requests import Request
+from starlette.responses import Response
+
+ADDRESS = "/assets/words/de.js"
+FRESH = 600
+"""Seconds that a browser keeps the words without asking."""
 GERMAN: Mapping[str, str] = json.loads((Path(__file__).parent / "static" / "de.json").read_text("utf-8"))
 _SHAPES = [re.compile(re.escape(key).replace(r"\{\}", "(.+?)"), re.S) for key in GERMAN if "{}" in key]
+
+
+def script(request: Request) -> Response:
+    """The words as a script that puts them where Gradio's page looks for translations."""
+    words = json.dumps({"de": dict(GERMAN)}, ensure_ascii=False)
+    return Response(
+        f"window.gradio_config.i18n_translations = {words};", media_type="text/javascript",
+        headers={"Cache-Control": f"max-age={FRESH}"},
+    )  # fmt: skip
 
 
 def covered(text: str) -> bool:

@@ -25,7 +25,7 @@ from tests.watching import EXAMPLES
 
 GRADIOS = ("/assets/", "/static/", "/svelte/", "/theme.css", "/custom_component/", "/gradio_api/startup-events")
 """Where Gradio's own bundle lies; everything else is ours, the page itself with its config included."""
-OURS = "/assets/tiles/"
+OURS = ("/assets/tiles/", "/assets/words/")
 NARROW = 390
 """Pixels of a phone's width."""
 VISITS = 5

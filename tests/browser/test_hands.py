@@ -148,6 +148,7 @@ def test_no_other_sites_card_and_no_other_sites_sign(page: Page, house: Theatre)
     text = page.request.get(house.url).text()
     head = text[: text.index("window.gradio_config")]
     assert "raw.githubusercontent.com" not in head
+    assert "Startseite" not in text, "German is sent to those who speak it"
     assert 'property="og:title" content="DesignerBox"' in head
     card = head.split('property="og:image" content="')[1].split('"')[0]
     assert card.startswith(house.url)

@@ -260,6 +260,15 @@
     draft?.closest(".column")?.querySelector(":scope > button, .block > button, button[id]")?.click();
   });
 
+  // A phone shows a card's ticks when asked; a desk has room for all of them.
+  const roomy = matchMedia("(min-width: 600px)");
+  const fold = () => document.querySelectorAll(".dbx-can").forEach((can) => {
+    if (can.dataset.roomy === String(roomy.matches)) return;
+    can.open = roomy.matches;
+    can.dataset.roomy = roomy.matches;
+  });
+  roomy.addEventListener("change", fold);
+
   // Gradio translates labels and values; what stands inside our HTML, in choices and on the stage line is done here, with
   // the same words. A key with {} in it stands for whatever is there.
   const speech = (navigator.language ?? "").startsWith("de") && window.gradio_config?.i18n_translations?.de;
@@ -295,9 +304,16 @@
     if (node.matches("input[role=combobox], input[role=listbox]") && node.value && german(node.value) !== node.value) node.value = german(node.value);
   };
 
+  // What Gradio names badly; named once, for the observer below hears of it.
+  const named = (node, attribute, english) => {
+    const said = speech ? german(english) : english;
+    if (node.getAttribute(attribute) !== said) node.setAttribute(attribute, said);
+  };
+
   // The one alert of a tab is shown inside the field it is about.
   const settle = () => {
     note();
+    fold();
     document.querySelectorAll(".dbx-alert.placed").forEach((copy) => {
       if (!copy.source.isConnected) {
         copy.field.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
@@ -326,10 +342,10 @@
     document.querySelectorAll(".dbx-form .block:has(input[type=range])").forEach(zero);
     // Gradio says "Delete image" on each of several.
     document.querySelectorAll(".dbx-photos").forEach((field) => {
-      field.querySelectorAll(".delete-button").forEach((button, n) => button.setAttribute("aria-label", `Remove picture ${n + 1}`));
-      field.querySelectorAll(".thumbnail-item img").forEach((image, n) => { image.alt = `Picture ${n + 1}`; });
-      field.querySelectorAll(".upload-container").forEach((button) => button.setAttribute("aria-label", "Add pictures"));
+      field.querySelectorAll(".delete-button").forEach((button, n) => named(button, "aria-label", `Remove picture ${n + 1}`));
+      field.querySelectorAll(".thumbnail-item img").forEach((image, n) => named(image, "alt", `Picture ${n + 1}`));
     });
+    document.querySelectorAll(".dbx-photos .upload-container, .dbx-photos button:has([data-testid=upload-text])").forEach((button) => named(button, "aria-label", "Add pictures"));
     // Gradio names every radio of a group differently; with one name the arrow keys move, and Tab stops once.
     document.querySelectorAll("fieldset[id] input[type=radio]").forEach((radio) => {
       const group = radio.closest("fieldset").id;
@@ -348,7 +364,7 @@
     block.classList.add("ready");
     const picker = document.createElement("input");
     picker.type = "color";
-    picker.setAttribute("aria-label", "Pick a colour");
+    named(picker, "aria-label", "Pick a colour");
     picker.addEventListener("change", () => {
       text.value = picker.value;
       text.dispatchEvent(new Event("input", { bubbles: true }));
