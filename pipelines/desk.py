@@ -131,7 +131,7 @@ class Desk:
 
         For doors that hand over a copy where somebody may take it for the result.
         """
-        return self._derived(copy, mime, info, info.path.read_bytes()) if info.role in MADE_HERE else copy
+        return self._derived(copy, mime, info, self.files.read(info.id)) if info.role in MADE_HERE else copy
 
     def _derived(self, data: bytes, mime: str, info: FileInfo, whole: bytes) -> bytes:
         """`data` signed, with the file that it was made from, `whole`, as its parent."""
@@ -179,7 +179,7 @@ class Desk:
         image, info = self.files.open(made[0].id), self.files.info(made[0].id, owner)
         if image.shape[2] == 3 and mattes:
             image = np.dstack([image, self.files.open(mattes[0].id)[..., 0]])
-        whole = info.path.read_bytes()
+        whole = self.files.read(info.id, owner)
         said = packet(_source_of(whole), read_receipt(whole) or {})
         data = self._derived(encode(image, "png", said), "image/png", info, whole)
         picture = self.files.add_encoded(data, image, "png", owner, "result")

@@ -1,4 +1,4 @@
-"""Pictures on disk by the hash of their pixels, and who may see them; knows nothing of jobs or of formats' meaning."""
+"""Pictures by the hash of their pixels, and who may see them; knows nothing of jobs or of where the bytes lie."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import os
 import sqlite3
 import threading
 import time
-import uuid
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 import cv2
@@ -20,6 +19,7 @@ import numpy as np
 
 from pipelines.disk import told_when_full
 from pipelines.parts.write import encode_png
+from pipelines.store import Folder, told_when_gone
 from pipelines.types import Image, NotFound
 
 Role = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
@@ -38,13 +38,16 @@ CREATE TABLE IF NOT EXISTS files (
 
 @dataclass(frozen=True)
 class FileInfo:
-    """A row of the store. `sha256` is that of the decoded pixels, see `pixels_sha256`."""
+    """A row of the index. `path` is the name that the bytes lie under; `Files.path` says where.
+
+    `sha256` is that of the decoded pixels, see `pixels_sha256`.
+    """
 
     id: str
     owner: str
     role: str
     format: str
-    path: Path
+    path: PurePath
     width: int
     height: int
     bytes: int
@@ -66,27 +69,24 @@ def pixels_sha256(image: Image) -> str:
 class Files:
     """Content-addressed: the same pixels have the same id, stored once, visible to each owner who brought them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, store: Folder | None = None) -> None:
+        """The index in `root`, the bytes in `store`, else in a folder there."""
         self.data = root
-        self.root = root / "files"
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._store = store or Folder(root / "files")
+        self.root = self._store.folder
         self._lock = threading.RLock()
         self._db = sqlite3.connect(root / "files.sqlite3", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         weakref.finalize(self, self._db.close)  # whoever forgets to close leaves no file open
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute(_SCHEMA)
-        self._later: set[Path] = set()
-        """Written, and not known to lie on the disk yet."""
         self._mend()
 
     def add(self, image: Image, owner: str, role: Role) -> str:
         """Keep an ingested picture (H x W x 3 or 4) losslessly and return its id. Raises `disk_full`."""
         digest = pixels_sha256(image)
         file_id = f"file-{digest[:40]}"
-        path = self.root / f"{file_id}.png"
-        if not path.exists():
-            self.write(path, encode_png(image))
+        path = self._hold(file_id, f"{file_id}.png", lambda: encode_png(image))
         self._record(file_id, owner, role, "png", path, image.shape[1], image.shape[0], digest)
         return file_id
 
@@ -99,8 +99,7 @@ class Files:
         visitor should save it as, ending included. `later` waits for no disk: `sync` does, within seconds.
         """
         file_id = f"file-{hashlib.sha256(data).hexdigest()[:40]}"
-        path = self.root / (f"{file_id}-{name}" if name else f"{file_id}.{format}")
-        self.write(path, data, later=later)
+        path = self._store.put(f"{file_id}-{name}" if name else f"{file_id}.{format}", data, later=later)
         sha256 = pixels_sha256(image)
         with self._lazily() if later else nullcontext():
             self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], sha256)
@@ -108,9 +107,7 @@ class Files:
 
     def bring(self, info: FileInfo, data: bytes, *, later: bool = False) -> None:
         """Keep a file that another store kept, its row as it was; of `info.path` the name alone counts."""
-        path = self.root / info.path.name
-        if not path.exists():
-            self.write(path, data, later=later)
+        path = self._hold(info.id, info.path.name, lambda: data, later=later)
         with self._lazily() if later else nullcontext():
             self._record(info.id, info.owner, info.role, info.format, path, info.width, info.height, info.sha256)
 
@@ -118,45 +115,30 @@ class Files:
         """Keep JSON lines and return their id; it is the owner's alone, since the id is a hash of both."""
         digest = hashlib.sha256(owner.encode() + b":" + data).hexdigest()
         file_id = f"file-{digest[:40]}"
-        path = self.root / f"{file_id}.jsonl"
-        self.write(path, data)
+        path = self._store.put(f"{file_id}.jsonl", data)
         self._record(file_id, owner, role, "jsonl", path, 0, 0, digest)
         return file_id
+
+    def _hold(self, file_id: str, name: str, make: Callable[[], bytes], *, later: bool = False) -> Path:
+        """Where the bytes lie; `make` gives them where no row says that they are kept, or the row is wrong."""
+        with suppress(NotFound):
+            kept = self.info(file_id)
+            if kept.path.name == name:
+                return self._store.fetch(name, kept.bytes)
+        return self._store.put(name, make(), later=later)
 
     def keep_past(self, file_id: str, owner: str, past: bytes, placed: bytes | None = None) -> None:
         """Keep what an upload said of itself, as the photo that is worked on and as one that is `placed` beside it.
 
         It belongs to this owner alone: the same pixels may have other pasts.
         """
-        self.write(self._past(file_id, owner), past)
+        self._store.put(_past(file_id, owner), past)
         if placed is not None:
-            self.write(self._past(file_id, owner, placed=True), placed)
+            self._store.put(_past(file_id, owner, placed=True), placed)
 
     def past(self, file_id: str, owner: str, *, placed: bool = False) -> bytes | None:
         """What this owner's upload said of itself, see `keep_past`."""
-        path = self._past(file_id, owner, placed=placed)
-        return path.read_bytes() if path.exists() else None
-
-    def _past(self, file_id: str, owner: str, *, placed: bool = False) -> Path:
-        ending = "-placed.c2pa" if placed else ".c2pa"
-        return self.root / f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}{ending}"
-
-    def write(self, path: Path, data: bytes, *, later: bool = False) -> None:
-        """Write beside and move into place, so that no half file is ever seen. Raises `disk_full`."""
-        part = path.with_name(f".part-{uuid.uuid4().hex}")
-        with told_when_full():
-            try:
-                with part.open("wb") as file:
-                    file.write(data)
-                    file.flush()
-                    if not later:
-                        os.fsync(file.fileno())  # else a power cut leaves the name without the bytes
-                os.replace(part, path)
-            except OSError:
-                part.unlink(missing_ok=True)
-                raise
-        if later:
-            self._later.add(path)
+        return self._store.find(_past(file_id, owner, placed=placed))
 
     @contextmanager
     def _lazily(self) -> Iterator[None]:
@@ -170,21 +152,17 @@ class Files:
 
     def sync(self) -> int:
         """Bring to the disk what was written for `later`, rows last; how many files that were."""
-        paths: list[Path] = []
-        with suppress(KeyError):  # others may add meanwhile
-            while True:
-                paths.append(self._later.pop())
-        for path in (*paths, self.data / "files.sqlite3-wal") if paths else ():
-            with suppress(FileNotFoundError), path.open("rb") as file:  # deleted meanwhile
+        count = self._store.sync()
+        if count:
+            with suppress(FileNotFoundError), (self.data / "files.sqlite3-wal").open("rb") as file:
                 os.fsync(file.fileno())
-        return len(paths)
+        return count
 
     def _mend(self) -> None:
         """Forget the newest files whose bytes a power cut took, so that nobody is handed half of one."""
         newest = "SELECT id, path, bytes FROM files WHERE created > (SELECT MAX(created) FROM files) - ?"
         for row in self._db.execute(newest, (UNSURE_SECONDS,)).fetchall():
-            path = self.root / row["path"]
-            if not path.exists() or path.stat().st_size != row["bytes"]:
+            if self._store.lost(row["path"], row["bytes"]):
                 self._db.execute("DELETE FROM files WHERE id = ?", (row["id"],))
 
     def _record(self, file_id: str, owner: str, role: str, format: str, path: Path, w: int, h: int, sha: str) -> None:
@@ -206,7 +184,7 @@ class Files:
         if row is None:
             raise NotFound("There is no such file, or it is not yours.")
         values = dict(row)
-        return FileInfo(**{**values, "path": self.root / values["path"]})
+        return FileInfo(**{**values, "path": PurePath(values["path"])})
 
     def list(self, owner: str, limit: int, after: str | None = None) -> list[FileInfo]:
         """The owner's files, newest first; `after` is the id to go on from."""
@@ -216,7 +194,7 @@ class Files:
                 "(SELECT created, id FROM files WHERE id = ? AND owner = ?)) ORDER BY created DESC, id DESC LIMIT ?",
                 (owner, after, after, owner, limit),
             ).fetchall()
-        return [FileInfo(**{**dict(row), "path": self.root / row["path"]}) for row in rows]
+        return [FileInfo(**{**dict(row), "path": PurePath(row["path"])}) for row in rows]
 
     def is_example(self, file_id: str) -> bool:
         """Whether the picture is one of the studio's own examples, which need nobody's consent."""
@@ -226,19 +204,23 @@ class Files:
 
     def open(self, file_id: str) -> Image:
         """The stored pixels, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
-        return read_png(self.info(file_id).path)
+        return read_png(self.path(file_id))
 
     def read(self, file_id: str, owner: str | None = None) -> bytes:
         """The stored bytes, if `owner` (None: anybody) may see them. Raises `not_found`."""
         with told_when_gone():
-            return self.info(file_id, owner).path.read_bytes()
+            return self.path(file_id, owner).read_bytes()
 
-    def path(self, file_id: str) -> Path:
-        """Where the bytes lie. Raises `not_found`."""
-        return self.info(file_id).path
+    def path(self, file_id: str, owner: str | None = None) -> Path:
+        """Where the bytes lie on this machine, if `owner` (None: anybody) may see them. Raises `not_found`.
+
+        Where they lie on a store too, they stay here for a minute at least.
+        """
+        info = self.info(file_id, owner)
+        return self._store.fetch(info.path.name, info.bytes)
 
     def bytes(self) -> int:
-        """What all files take on disk."""
+        """What all files take."""
         with self._lock:
             row = self._db.execute("SELECT COALESCE(SUM(b), 0) FROM (SELECT MAX(bytes) b FROM files GROUP BY path)")
             return int(row.fetchone()[0])
@@ -253,24 +235,27 @@ class Files:
         """Delete a file and what its owners' uploads said of themselves, for every owner."""
         with self._lock:
             self._db.execute("DELETE FROM files WHERE id = ?", (file_id,))
-        for path in (*self.root.glob(f"{file_id}.*"), *self.root.glob(f"{file_id}-*")):
-            path.unlink(missing_ok=True)
+        self._store.drop(file_id)
 
     def disown(self, file_id: str, owner: str) -> None:
         """Delete a file for one owner, and its bytes when nobody else has it."""
         with self._lock:
             self._db.execute("DELETE FROM files WHERE id = ? AND owner = ?", (file_id, owner))
             left = self._db.execute("SELECT 1 FROM files WHERE id = ?", (file_id,)).fetchone()
-        for placed in (False, True):
-            self._past(file_id, owner, placed=placed).unlink(missing_ok=True)
         if left is None:
-            self.forget(file_id)
+            return self.forget(file_id)
+        for placed in (False, True):
+            self._store.drop_one(_past(file_id, owner, placed=placed))
+        return None
 
     def clear_parts(self, seconds: float) -> None:
         """Delete what a killed process left half written so long ago."""
-        for part in self.root.glob(".part-*"):
-            if part.stat().st_mtime < time.time() - seconds:
-                part.unlink(missing_ok=True)
+        self._store.clear(seconds, self._known)
+
+    def _known(self, file_id: str) -> bool:
+        with suppress(NotFound):
+            return self.info(file_id) is not None
+        return False
 
     def close(self) -> None:
         """Close the index."""
@@ -285,13 +270,9 @@ def read_png(path: Path) -> Image:
         return decode_png(np.fromfile(path, np.uint8))
 
 
-@contextmanager
-def told_when_gone() -> Iterator[None]:
-    """Bytes that somebody deleted on the disk become `not_found`."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise NotFound("The stored file is no longer there.") from error
+def _past(file_id: str, owner: str, *, placed: bool = False) -> str:
+    ending = "-placed.c2pa" if placed else ".c2pa"
+    return f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}{ending}"
 
 
 def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:

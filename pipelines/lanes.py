@@ -82,8 +82,8 @@ class Feeder(Protocol):
         """Submit the next row; False when there is none."""
         ...
 
-    def hold(self, job_id: str) -> None:
-        """This row found the disk full: put it back and pause what runs. Called under the queue's lock."""
+    def hold(self, job_id: str, error: StudioError) -> None:
+        """This row could not be kept: put it back and pause what runs. Called under the queue's lock."""
         ...
 
 
@@ -260,7 +260,7 @@ class Lanes:
         """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong."""
         if error.code == "disk_full" and self._feeder is not None:
             feeder = self._feeder
-            self._patiently(lambda: feeder.hold(job.id))
+            self._patiently(lambda: feeder.hold(job.id, error))
             return True
         if error.status < 500 or not self._patiently(lambda: self._table.spend(job.id)):
             return False

@@ -37,6 +37,7 @@ class Settings:
     webhooks_private: bool = False
     devices: int = 0
     engine: Literal["local", "ray", "ray-data"] = "local"
+    files: str = field(default="", repr=False)
     ray_store: str = field(default="", repr=False)
     worker_idle: float = 0.0
     together: int = 0
@@ -80,6 +81,7 @@ class Settings:
             require_key=args.require_key, queue=args.queue, spaces=spaces,
             keep_days=args.keep_days or 0.0, keep_gb=args.keep_gb, log=args.log, watermark=args.watermark,
             webhooks_private=args.webhooks_private,
+            files=args.files,
             devices=args.devices, engine=args.engine, ray_store=args.ray_store, worker_idle=args.worker_idle,
             together=args.together,
             compile=args.compile, commercial=args.commercial,
@@ -115,6 +117,11 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
     parser.add_argument("--auth", default=default("AUTH", ""), metavar="USER:PASS", help="log in to the page")
     parser.add_argument("--profile", default=default("PROFILE", ""), help="checkpoint profile (default: the best fit)")
     parser.add_argument("--data", default=default("DATA", "data"), metavar="DIR", help="jobs and pictures live here")
+    parser.add_argument(
+        "--files", default=default("FILES", ""), metavar="URL",
+        help="keep pictures on a store that several studios and machines share: a mounted folder, or any fsspec URL "
+        "(default: in DIR alone, which else is a cache)",
+    )  # fmt: skip
     parser.add_argument("--require-key", action="store_true", default=switch("REQUIRE_KEY"), help="the API needs a key")
     parser.add_argument(
         "--queue", type=_positive, default=_positive(default("QUEUE", "16")), metavar="N", help="jobs that may wait"

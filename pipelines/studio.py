@@ -460,7 +460,7 @@ class JobStudio:
         """What is in a picture that went in: one made here says it in its file, an upload where it has credentials."""
         info = self._files.info(file_id, self.job.owner)
         if info.role == "result":
-            return origin_of(source_of(info.path.read_bytes()))
+            return origin_of(source_of(self._files.read(file_id, self.job.owner)))
         past = self._files.past(file_id, self.job.owner)
         return Origin(photographed=True, generative=past is not None and trained(past))
 
@@ -470,7 +470,7 @@ class JobStudio:
     def _archive(self, draft: Draft, files: list[File]) -> Extra:
         """The pictures as they were written, credentials and all, under their names."""
         infos = [self._files.info(file.id, self.job.owner) for file in files]
-        data = archive([(info.name, info.path.read_bytes()) for info in infos])
+        data = archive([(info.name, self._files.read(info.id, self.job.owner)) for info in infos])
         return Extra("result", "zip", data, draft.images[:1], draft.archive)
 
     def _write_extra(self, extra: Extra, draft: Draft) -> File:
@@ -508,7 +508,7 @@ class JobStudio:
         """What a picture said of itself when it came in; one that was made here says it in its file."""
         info = self._files.info(file_id, self.job.owner)
         if info.role == "result":
-            return past(info.path.read_bytes(), placed)
+            return past(self._files.read(file_id, self.job.owner), placed)
         return self._files.past(file_id, self.job.owner, placed=placed)
 
     def _file(self, file_id: str, role: Any) -> File:

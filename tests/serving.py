@@ -16,6 +16,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from pipelines import types as t
+from pipelines.cached import opened
 from pipelines.desk import Desk
 from pipelines.engines.local import LocalEngine
 from pipelines.files import Files
@@ -101,7 +102,7 @@ def served(
     gate = Gate()
     settings = settings or Settings(data=root)
     rows = tuple(tools) if tools is not None else (scene_tool(gate),)
-    files = Files(root)
+    files = Files(root, store=opened(settings.files, root))
     jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows), waiting=waiting)
     ingest, keys = Ingest(workers=1), Keys(root)
     desk = Desk(settings, jobs, files, PROFILE, ingest, rows)

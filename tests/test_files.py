@@ -8,14 +8,15 @@ import pytest
 
 from pipelines.files import Files, pixels_sha256
 from pipelines.types import NotFound, StudioError
+from tests.stores import KINDS, files_at, url_of
 from tests.watching import noisy
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Iterator[Files]:
-    store = Files(tmp_path)
-    yield store
-    store.close()
+@pytest.fixture(params=KINDS)
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
+    made = files_at(tmp_path / "data", url_of(request.param, tmp_path))
+    yield made
+    made.close()
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -46,16 +47,48 @@ def test_a_shape_is_part_of_the_hash() -> None:
     assert pixels_sha256(flat) != pixels_sha256(flat.reshape(6, 4, 3))
 
 
+def test_the_newest_come_first_and_page_by_page(files: Files) -> None:
+    ids = [files.add(noisy(8, 8, seed=n), "a", "upload") for n in range(3)]
+    files.add(noisy(8, 8, seed=9), "b", "upload")
+    assert [file.id for file in files.list("a", 2)] == ids[:0:-1]
+    assert [file.id for file in files.list("a", 2, after=ids[1])] == ids[:1]
+    assert files.bytes() == sum(files.info(file_id).bytes for file_id in (*ids, files.list("b", 1)[0].id))
+
+
+def test_a_file_stays_for_whoever_else_brought_it(files: Files) -> None:
+    image = noisy(8, 8)
+    file_id = files.add(image, "a", "upload")
+    files.add(image, "b", "upload")
+    for owner, past in (("a", b"hers"), ("b", b"his")):
+        files.keep_past(file_id, owner, past)
+    files.disown(file_id, "a")
+    assert (files.past(file_id, "a"), files.past(file_id, "b")) == (None, b"his")
+    assert np.array_equal(files.open(file_id), image)
+    files.disown(file_id, "b")
+    assert files.past(file_id, "b") is None
+    with pytest.raises(NotFound):
+        files.open(file_id)
+    assert not list(files.root.glob("file-*"))
+
+
+def test_a_name_that_a_visitor_sees_is_kept_with_the_bytes(files: Files) -> None:
+    file_id = files.add_encoded(b"bytes", noisy(8, 8), "zip", "a", "result", "looks.zip")
+    assert (files.info(file_id).name, files.read(file_id, "a")) == ("looks.zip", b"bytes")
+    with pytest.raises(NotFound):
+        files.read(file_id, "b")
+
+
 def test_a_full_disk_is_said_and_leaves_no_half_file(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pipelines.files.os.replace", full)
+    monkeypatch.setattr("pipelines.store.os.replace", full)
     with pytest.raises(StudioError) as caught:
         files.add(noisy(20, 20), "a", "upload")
     assert (caught.value.code, caught.value.status) == ("disk_full", 503)
     monkeypatch.undo()
-    assert not list(files.root.iterdir())
+    assert not list(files.root.glob("*file-*"))
+    assert not list(files.root.glob(".part-*"))
 
 
 def test_what_may_wait_for_the_disk_is_there_at_once_and_brought_to_it(files: Files) -> None:

@@ -449,7 +449,7 @@ def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: House) -> None
             self.asked += 1
             return False
 
-        def hold(self, job_id: str) -> None:
+        def hold(self, job_id: str, error: StudioError) -> None:
             raise AssertionError
 
     feeder = Nothing()

@@ -40,7 +40,10 @@ RANK = {
     "pipelines.stream": 4,
     "pipelines.parts.emit": 4,  # lies among the parts and works for the studio: it writes to the stream
     "pipelines.parts": 3,
-    "pipelines.disk": 3,
+    "pipelines.cached": 3,
+    "pipelines.remote": 3,
+    "pipelines.store": 3,
+    "pipelines.disk": 2,
     "pipelines.memory": 3,
     "pipelines.models": 2,
     "pipelines.types": 1,
@@ -53,6 +56,9 @@ BESIDE = {
     ("pipelines.studio", "pipelines.parts.emit"),
     ("pipelines.parts.emit", "pipelines.stream"),
     ("pipelines.lanes", "pipelines.watchers"),
+    ("pipelines.remote", "pipelines.store"),
+    ("pipelines.cached", "pipelines.store"),
+    ("pipelines.cached", "pipelines.remote"),
 }
 THREADS_START_IN = (
     "pipelines.stream", "pipelines.lanes", "pipelines.engines", "pipelines.parts.ingest", "pipelines.webhooks",

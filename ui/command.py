@@ -8,13 +8,14 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipelines.disk import told_when_full
 from pipelines.settings import Settings
-from pipelines.types import JSON, BadInput, StudioError
+from pipelines.types import JSON, BadInput, NotFound, StudioError
 
 if TYPE_CHECKING:
     from pipelines.batch import Batch, Batches, Progress, Report
@@ -64,9 +65,9 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
     try:
         if args.dry_run:
             with tempfile.TemporaryDirectory() as nowhere:
-                return _with_studio(replace(settings, data=Path(nowhere)), args, out, settings.data)
+                return _with_studio(replace(settings, data=Path(nowhere), files=""), args, out, settings)
         engine = "ray-data" if args.ray_data else settings.engine
-        return _with_studio(replace(settings, data=out / STATE, engine=engine), args, out, settings.data)
+        return _with_studio(replace(settings, data=out / STATE, engine=engine, files=""), args, out, settings)
     except StudioError as error:
         if not held:
             shutil.rmtree(out / STATE, ignore_errors=True)  # nothing was begun that could be resumed
@@ -76,8 +77,8 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
         return INTERRUPTED
 
 
-def _with_studio(settings: Settings, args: argparse.Namespace, out: Path, home: Path) -> int:
-    """`home` is the folder of the studio whose kits may be named."""
+def _with_studio(settings: Settings, args: argparse.Namespace, out: Path, home: Settings) -> int:
+    """`home` is the studio whose kits may be named; its store of files is not the run's, which has its own index."""
     from ui.serve import build
 
     studio = build(settings)
@@ -90,17 +91,25 @@ def _with_studio(settings: Settings, args: argparse.Namespace, out: Path, home: 
         studio.close()
 
 
-def _bring_kits(studio: Studio, home: Path) -> None:
-    """The brand kits of the studio in `home`, pictures and all: a run has a folder of its own and shares no other's."""
+def _bring_kits(studio: Studio, home: Settings) -> None:
+    """The brand kits of the studio `home`, pictures and all: a run has a folder of its own and shares no other's."""
     from pipelines.files import read_png
     from pipelines.kept import BrandKit, brands_in
 
-    for kit in brands_in(home, OWNER):
+    for kit in brands_in(home.data, OWNER):
         for name in BrandKit.fields_of_kind("picture"):
-            path = home / "files" / f"{kit.value.get(name)}.png"
-            if kit.value.get(name) and path.exists():
-                studio.files.add(read_png(path), OWNER, "upload")
+            with suppress(NotFound):
+                if kit.value.get(name):
+                    studio.files.add(read_png(_kept_by(home, f"{kit.value[name]}.png")), OWNER, "upload")
         studio.desk.kept.keep(OWNER, "brand", kit.name, kit.value)
+
+
+def _kept_by(home: Settings, name: str) -> Path:
+    from pipelines.cached import Cached
+    from pipelines.store import Folder
+
+    folder = home.data / "files"
+    return (Cached(home.files, folder) if home.files else Folder(folder)).fetch(name)
 
 
 def _resumed(studio: Studio, out: Path) -> int:

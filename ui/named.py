@@ -133,7 +133,7 @@ class Call:
         """The results where Gradio may serve them, byte for byte."""
         assert row.result is not None
         infos = [self._desk.files.info(file.id, row.job.owner) for file in row.result.files]
-        named = [Named(info.path, info.name) for info in infos]
+        named = [Named(self._desk.files.path(info.id), info.name) for info in infos]
         paths = [shelf(each, get_upload_folder()) for each in named]
         return [
             {"path": path, "orig_name": each.name, "meta": {"_type": "gradio.FileData"}}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from pipelines.cached import opened
 from pipelines.desk import Desk
 from pipelines.engines import cluster, here, hub, zerogpu
 from pipelines.engines.local import LocalEngine
@@ -57,7 +58,7 @@ class Studio:
 def build(settings: Settings) -> Studio:
     """Settings -> profile, cache, engine, queue, desk."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    files = Files(settings.data)
+    files = Files(settings.data, store=opened(settings.files, settings.data))
     engine, profile = _drawing(settings, files)
     log.info("profile %s on %s: %s", profile.id, engine.about()["device"], profile.reason)
     jobs = Jobs(settings.data, engine, waiting=settings.queue)

@@ -22,6 +22,7 @@ from pipelines.batch.store import Asked, Batch, RowState, Seeds, Store
 from pipelines.desk import Desk
 from pipelines.disk import Ballast, told_when_full
 from pipelines.lanes import BUG
+from pipelines.remote import UNREACHABLE
 from pipelines.retention import DAY
 from pipelines.table import DEATHS
 from pipelines.types import JSON, MAX_SEED, BadInput, NotFound, StudioError
@@ -29,6 +30,7 @@ from pipelines.types import JSON, MAX_SEED, BadInput, NotFound, StudioError
 log = logging.getLogger(__name__)
 
 FULL = "The disk is full. Make room, then resume: nothing is lost, and no row is done twice."
+AWAY = "The store of files could not be reached. Resume once it can: nothing is lost, and no row is done twice."
 
 
 @dataclass(frozen=True)
@@ -254,8 +256,8 @@ class Batches:
         try:
             with told_when_full():
                 found = None if self.jobs.closing else self.store.take()
-        except StudioError:
-            self._hold_all()
+        except StudioError as error:
+            self._hold_all(error)
             return False
         if found is None:
             return False
@@ -288,24 +290,24 @@ class Batches:
 
     def _refuse(self, batch: Batch, row: Asked, error: StudioError) -> None:
         if error.code == "disk_full":
-            self._hold_all()
+            self._hold_all(error)
             self.store.untake(batch.id, row.row)
         else:
             self.store.refuse(batch.id, row.row, error)
 
-    def hold(self, job_id: str) -> None:
-        """A row found the disk full: it waits for somebody to make room, and so does every other."""
+    def hold(self, job_id: str, error: StudioError) -> None:
+        """A row could not be kept: it waits for somebody to make room, and so does every other."""
         self._ballast.drop()
         with self.store.whole():
             self.jobs.table.put_back(job_id)
-            self._hold_all()
+            self._hold_all(error)
 
-    def _hold_all(self) -> None:
-        """The disk is full, and it is the same for every batch."""
+    def _hold_all(self, error: StudioError) -> None:
+        """The disk is full, or the store of files is away, and it is the same for every batch."""
         self._ballast.drop()
         with self.store.whole():
             for batch_id in self.store.ids("running"):
-                self.pause(batch_id, FULL)
+                self.pause(batch_id, AWAY if error.message == UNREACHABLE else FULL)
 
     def _shelf(self, batch: Batch) -> Shelf:
         if batch.source is None:

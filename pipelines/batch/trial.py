@@ -12,7 +12,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pipelines.batch.batches import Batches
@@ -82,7 +82,7 @@ class _Nowhere(Files):
 
     def info(self, file_id: str, owner: str | None = None) -> FileInfo:
         if file_id in self._seen:
-            return FileInfo(file_id, owner or "", "upload", "png", Path(file_id), *self._seen[file_id], 0, "", 0.0)
+            return FileInfo(file_id, owner or "", "upload", "png", PurePath(file_id), *self._seen[file_id], 0, "", 0.0)
         return self._files.info(file_id, owner)
 
     def pixels(self, file_id: str) -> int | None:

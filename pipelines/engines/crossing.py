@@ -11,12 +11,12 @@ import posixpath
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pipelines.files import PUBLIC, FileInfo, Files
 from pipelines.models.cache import Resident
 from pipelines.models.devices import Machine
+from pipelines.remote import at, keep
 from pipelines.studio import named_pictures
 from pipelines.types import Job, Result, Step
 
@@ -94,35 +94,27 @@ class Carrier:
 
     def keep(self, url: str, data: bytes) -> None:
         """Write it there, whole or not at all."""
-        fs, path = self._at(url)
-        fs.makedirs(posixpath.dirname(path), exist_ok=True)
-        part = f"{path}.{uuid.uuid4().hex}"
-        fs.pipe_file(part, data)
-        fs.mv(part, path)
+        fs, path = at(url)
+        keep(fs, path, data, f"{path}.{uuid.uuid4().hex}")
 
     def found(self, url: str) -> str | None:
         """The text that lies there, None where there is none."""
-        fs, path = self._at(url)
+        fs, path = at(url)
         return fs.cat_file(path).decode() if fs.exists(path) else None
 
     def open(self, sent: bytes | str) -> bytes:
         """The bytes again."""
         if isinstance(sent, bytes):
             return sent
-        fs, path = self._at(sent)
+        fs, path = at(sent)
         return fs.cat_file(path)
 
     def clear(self, job_id: str) -> None:
         """Nothing of this job is needed on the store any more."""
         if self._url:
-            fs, path = self._at(posixpath.join(self._url, job_id))
+            fs, path = at(posixpath.join(self._url, job_id))
             if fs.exists(path):
                 fs.rm(path, recursive=True)
-
-    def _at(self, url: str) -> tuple[Any, str]:
-        from fsspec.core import url_to_fs
-
-        return url_to_fs(url)
 
 
 def pack_order(job: Job, files: Files, carrier: Carrier, *, watched: bool) -> Order:
@@ -140,7 +132,7 @@ def _pack(file_id: str, job: Job, files: Files, carrier: Carrier) -> Kept:
     info = files.info(file_id, job.owner)
     data = carrier.wrap(files.read(file_id, job.owner), job.id)
     pasts = (files.past(file_id, job.owner, placed=placed) for placed in (False, True))
-    return Kept(replace(info, path=Path(info.path.name)), data, files.is_example(file_id), *pasts)
+    return Kept(info, data, files.is_example(file_id), *pasts)
 
 
 def unpack(kept: Kept, files: Files, carrier: Carrier, owner: str, *, later: bool = False) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import posixpath
-from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from pipelines.engines.crossing import Carrier, Kept, pack_result, unpack
@@ -30,8 +29,8 @@ def handed(job: Job, files: Files) -> Row:
 def _found(file_id: str, job: Job, files: Files) -> Kept:
     info = files.info(file_id, job.owner)
     pasts = (files.past(file_id, job.owner, placed=placed) for placed in (False, True))
-    where = f"file://{info.path.resolve()}"
-    return Kept(replace(info, path=Path(info.path.name)), where, files.is_example(file_id), *pasts)
+    where = f"file://{files.path(file_id, job.owner).resolve()}"
+    return Kept(info, where, files.is_example(file_id), *pasts)
 
 
 def opened(row: Row, files: Files, carrier: Carrier) -> Job:
@@ -82,7 +81,7 @@ def _kept(kept: Kept) -> dict[str, Any]:
 
 
 def _restored(row: dict[str, Any]) -> Kept:
-    info = FileInfo(**{**row["info"], "path": Path(row["info"]["path"])})
+    info = FileInfo(**{**row["info"], "path": PurePath(row["info"]["path"])})
     return Kept(info, row["data"], row["example"], _bytes(row["past"]), _bytes(row["placed"]))
 
 

@@ -21,6 +21,7 @@ from pipelines.desk import Desk
 from pipelines.jobs import Row
 from pipelines.parts.ingest import MAX_BYTES
 from pipelines.parts.write import STILLS
+from pipelines.store import write
 from pipelines.types import BadInput, InvalidParams, NotFound, StudioError
 from ui.rest import form
 from ui.rest.context import Owner, TheDesk
@@ -203,7 +204,7 @@ def _create(batches: Batches, desk: Desk, owner: str, about: dict[str, Any], bat
     info = desk.files.info(about["input_file_id"], owner)
     if info.format != "jsonl":
         raise BadInput("This file was not sent with purpose=batch.", param="input_file_id")
-    lines = _lines(info.path, desk, about["endpoint"], batches.root / batch_id)
+    lines = _lines(desk.files.path(info.id, owner), desk, about["endpoint"], batches.root / batch_id)
     plan = Plan("", {})
     batch = batches.keep(
         plan, asked(plan, lines, desk), owner, name=info.path.name, about=about, batch_id=batch_id, seeds="row",
@@ -271,7 +272,7 @@ def _laid_down(value: object, folder: Path, desk: Desk) -> object:
     name = f"{hashlib.sha256(data).hexdigest()[:40]}.bin"
     path = _folder(folder) / name
     if not path.exists():
-        desk.files.write(path, data)
+        write(path, data)
     return name
 
 

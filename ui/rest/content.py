@@ -9,15 +9,16 @@ from anyio import to_thread
 from fastapi import Request
 from starlette.responses import Response
 
-from pipelines.files import FileInfo, told_when_gone
+from pipelines.files import FileInfo, Files
 from pipelines.parts.write import MIME
+from pipelines.store import told_when_gone
 
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
 _SAVED = ("zip", "ora")
 """Formats that a browser cannot show."""
 
 
-async def content(request: Request, info: FileInfo) -> Response:
+async def content(request: Request, files: Files, info: FileInfo) -> Response:
     """200 with the bytes, 206 with the one part that was asked for, or 304. Raises `not_found` when they are gone.
 
     A range that cannot be served, or several at once, is answered with the whole, as RFC 9110 allows.
@@ -34,13 +35,14 @@ async def content(request: Request, info: FileInfo) -> Response:
     headers["Content-Disposition"] = f'{"attachment" if info.format in _SAVED else "inline"}; filename="{info.name}"'
     kind = {**MIME, "jsonl": "application/jsonl"}[info.format]
     part = _part(request, tag, info.bytes)
-    if request.method == "HEAD" and info.path.exists():  # the headers alone, and so without reading what follows
+    path = await to_thread.run_sync(files.path, info.id)
+    if request.method == "HEAD":  # the headers alone, and so without reading what follows
         return Response(None, 200, {**headers, "Content-Length": str(info.bytes)}, kind)
     if part is None:
-        return Response(await to_thread.run_sync(_read, info.path, 0, info.bytes), 200, headers, kind)
+        return Response(await to_thread.run_sync(_read, path, 0, info.bytes), 200, headers, kind)
     first, last = part
     headers["Content-Range"] = f"bytes {first}-{last}/{info.bytes}"
-    return Response(await to_thread.run_sync(_read, info.path, first, last - first + 1), 206, headers, kind)
+    return Response(await to_thread.run_sync(_read, path, first, last - first + 1), 206, headers, kind)
 
 
 def _known(given: str, tag: str) -> bool:

@@ -109,7 +109,7 @@ async def get_file(file_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
 @router.head("/files/{file_id}/content", include_in_schema=False)
 @router.get(
     "/files/{file_id}/content",
-    responses={**documented(READING), **_WHOLE},
+    responses={**documented((*READING, "disk_full")), **_WHOLE},
     response_class=Response,
 )
 async def get_content(file_id: str, request: Request, owner: Owner, desk: TheDesk) -> Response:
@@ -117,4 +117,4 @@ async def get_content(file_id: str, request: Request, owner: Owner, desk: TheDes
 
     `Range` with one range of bytes is answered with that part.
     """
-    return await content(request, await to_thread.run_sync(desk.files.info, file_id, owner))
+    return await content(request, desk.files, await to_thread.run_sync(desk.files.info, file_id, owner))

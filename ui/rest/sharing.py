@@ -92,7 +92,7 @@ def shown(desk: Desk, access: Access) -> Callable[[Request], Awaitable[Response]
         try:
             share = await to_thread.run_sync(access.shares.open, request.path_params["token"])
             info = await to_thread.run_sync(desk.files.info, share.file_id, share.owner)
-            answer = await content(request, info)
+            answer = await content(request, desk.files, info)
         except StudioError as error:
             return answered(request, error)
         answer.headers["Cache-Control"] = "private, no-cache"
