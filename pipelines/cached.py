@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from pipelines.remote import Told, at, keep, shows_whole
+from pipelines.remote import UNREACHABLE, Told, at, keep, shows_whole
 from pipelines.store import Folder, whole
 from pipelines.types import BadInput, NotFound, StudioError
 
@@ -27,8 +27,8 @@ YOUNG = 60.0
 """Seconds after its last use for which a file stays in the cache: somebody may be about to open it."""
 IDLE = 600.0
 """Seconds without use after which a file is looked up that another studio may have deleted."""
-AWAY = 60.0
-"""Seconds after a deletion that did not reach the store for which none is tried: each would be waited for."""
+AWAY = 5.0
+"""Seconds after a failure for which the store is not asked: a library that finds that out has waited long enough."""
 ANOTHER = "--files names another store than before, or a share that is not mounted. To use it all the same, delete {}"
 
 _ID = re.compile(r"file-[0-9a-f]{40}")
@@ -83,7 +83,7 @@ class Cached(Folder):
 
     def find(self, name: str) -> bytes | None:
         """See `Folder`. Asked of the store each time: unlike a file, this may be written anew."""
-        with suppress(NotFound), Told(missing=True):
+        with suppress(NotFound), self._reached(missing=True):
             return self._fs.cat_file(self._at(name))
         return None
 
@@ -105,7 +105,6 @@ class Cached(Folder):
     def clear(self, seconds: float, known: Callable[[str], bool]) -> None:
         """See `Folder`. Also what is owed to the store, and what other studios have deleted."""
         super().clear(seconds, known)
-        self._away = 0.0
         for debt in self.folder.glob(f"{_OWED}*"):
             name = debt.name.removeprefix(_OWED)
             if not _ID.fullmatch(name):
@@ -117,7 +116,7 @@ class Cached(Folder):
         for used, _, path in self._cached():
             if used < time.time() - IDLE and not known(path.name[:_LONG]):
                 path.unlink(missing_ok=True)
-        with suppress(StudioError), Told():  # the log says so, and the next look is soon
+        with suppress(StudioError), self._reached():  # the log says so, and the next look is soon
             self._clear_there(seconds)
 
     # ------------------------------------------------------------ on the store
@@ -128,6 +127,19 @@ class Cached(Folder):
 
     def _part(self) -> str:
         return posixpath.join(self._root, _PARTS, uuid.uuid4().hex)
+
+    @contextmanager
+    def _reached(self, *, missing: bool = False) -> Iterator[None]:
+        """As `Told`; where the store could not be reached a moment ago, it is told at once."""
+        if time.monotonic() < self._away:
+            raise StudioError(UNREACHABLE, code="disk_full")
+        try:
+            with Told(missing=missing):
+                yield
+        except StudioError as error:
+            if error.message == UNREACHABLE:
+                self._away = time.monotonic() + AWAY
+            raise
 
     def _join(self) -> None:
         """Know the store again by its mark; one that is new to this machine is brought what lies here."""
@@ -148,22 +160,22 @@ class Cached(Folder):
 
     def _stands(self) -> None:
         """Raises `disk_full` where what answers has not the mark: a share that is not mounted is an empty folder."""
-        with Told():
+        with self._reached():
             self._fs.info(posixpath.join(self._root, _MARK))
 
     def _upload(self, name: str, data: bytes) -> None:
         if not shows_whole(self._fs):
             self._stands()
-        with Told():
+        with self._reached():
             keep(self._fs, self._at(name), data, self._part())
 
     def _download(self, name: str, path: Path, size: int | None) -> None:
         try:
-            with whole(path) as part, Told(missing=True):
+            with whole(path) as part, self._reached(missing=True):
                 self._fs.get_file(self._at(name), str(part))
                 found = part.stat().st_size
                 if size not in (None, found):
-                    raise EOFError
+                    raise NotFound("The stored file can no longer be read.")
         except NotFound:
             if size is not None:  # a row says that it is there
                 self._stands()
@@ -172,16 +184,12 @@ class Cached(Folder):
 
     def _rid(self, name: str, act: Callable[[], object]) -> None:
         """Delete it there, or remember to."""
-        (self.folder / f"{_OWED}{name}").touch()
-        if time.monotonic() < self._away:
-            return
-        try:
-            with suppress(NotFound), Told(missing=True):
+        debt = self.folder / f"{_OWED}{name}"
+        debt.touch()
+        with suppress(StudioError):
+            with suppress(NotFound), self._reached(missing=True):
                 act()
-        except StudioError:
-            self._away = time.monotonic() + AWAY
-        else:
-            (self.folder / f"{_OWED}{name}").unlink(missing_ok=True)
+            debt.unlink(missing_ok=True)
 
     def _clear_there(self, seconds: float) -> None:
         """Delete what a killed process left half written on a store that shows it."""

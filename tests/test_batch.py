@@ -31,12 +31,13 @@ from pipelines.batch import (
     save_zip,
     template,
 )
-from pipelines.batch.batches import FULL
+from pipelines.batch.batches import AWAY, FULL
 from pipelines.batch.reading import read
 from pipelines.batch.shelf import Folder, Zip, checked
 from pipelines.files import pixels_sha256
 from pipelines.parts.ingest import MAX_BYTES
 from pipelines.parts.write import SIGNED_AS
+from pipelines.remote import UNREACHABLE
 from pipelines.tools import TOOLS
 from pipelines.types import BadInput, NotFound, OutOfMemory, StudioError, Tool
 from tests.leaving import standing
@@ -519,6 +520,17 @@ def test_a_full_disk_pauses_with_a_sentence_and_resume_completes(here: Room, tmp
     here.batches.start(batch_id)
     assert here.done(here.batches.get(batch_id, OWNER)) == "done"
     assert (here.batches.progress(batch_id).done, here.batches.progress(batch_id).failed) == (6, 0)
+
+
+def test_a_store_of_files_that_is_away_pauses_with_its_own_sentence(here: Room, tmp_path: Path) -> None:
+    batch_id = many(here, tmp_path, 3)
+    here.press.errors.append(StudioError(UNREACHABLE, code="disk_full"))
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
+    assert here.batches.get(batch_id, OWNER).note == AWAY
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert here.batches.progress(batch_id).done == 3
 
 
 def test_a_disk_that_is_full_at_the_door_pauses_too(

@@ -43,8 +43,10 @@ def two(url: str, tmp_path: Path) -> Iterator[tuple[Files, Files]]:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Files]:
+def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
     Door.shut = None
+    Door.store.clear()
+    monkeypatch.setattr(cached, "AWAY", 0.0)
     files = files_at(tmp_path, url_of("door", tmp_path))
     yield files
     Door.shut = None
@@ -186,6 +188,23 @@ def test_a_store_that_says_no_is_told_in_a_sentence_and_nothing_is_lost(
     assert np.array_equal(door.open(kept), noisy(8, 8))
 
 
+def test_who_asks_for_a_store_that_was_away_a_moment_ago_is_told_at_once(
+    door: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = [door.add(noisy(8, 8, seed=n), "ann", "upload") for n in range(3)]
+    wipe(door)
+    Door.shut = Shut
+    monkeypatch.setattr(cached, "AWAY", 0.2)
+    for file_id in kept:
+        with pytest.raises(StudioError, match="cannot be reached"):
+            door.open(file_id)
+    door.forget(kept[0])
+    assert caplog.text.count("Shut") == 1
+    Door.shut = None
+    time.sleep(0.21)
+    assert np.array_equal(door.open(kept[1]), noisy(8, 8, seed=1))
+
+
 def test_what_is_deleted_while_the_store_is_away_goes_once_it_is_back(door: Files) -> None:
     gone, back = (door.add(noisy(8, 8, seed=n), "ann", "upload") for n in (1, 2))
     Door.shut = Shut
@@ -198,10 +217,13 @@ def test_what_is_deleted_while_the_store_is_away_goes_once_it_is_back(door: File
     door.clear_parts(60)
     wipe(door)
     assert np.array_equal(door.open(back), noisy(8, 8, seed=2))
-    assert not [name for name in Door.store if gone in name]
+    assert [name.rpartition("/")[2] for name in Door.store if "file-" in name] == [f"{back}.png"]
 
 
-def test_a_share_that_is_not_mounted_is_not_written_to_and_loses_no_file(tmp_path: Path) -> None:
+def test_a_share_that_is_not_mounted_is_not_written_to_and_loses_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cached, "AWAY", 0.0)
     files = files_at(tmp_path, url_of("file", tmp_path))
     kept = files.add(noisy(8, 8), "ann", "upload")
     files._store.fetch(f"{kept}.png").unlink()
@@ -246,7 +268,7 @@ def test_the_cache_gives_up_what_was_used_longest_ago_and_nothing_that_is_in_use
     names = [f"file-{n:040x}.png" for n in range(12)]
     for age, name in enumerate(names[:9]):
         path = store.put(name, bytes(1000))
-        os.utime(path, (time.time() - 1000 + age,) * 2)
+        os.utime(path, (age, age))
     store.fetch(names[0], 1000)
     part = tmp_path / "cache" / ".part-1"
     part.write_bytes(bytes(5000))
@@ -330,8 +352,9 @@ def test_the_api_hands_over_a_file_that_this_machine_lacks(url: str, tmp_path: P
         assert http.head(address).headers["content-length"] == str(len(whole.content))
 
 
-def test_the_api_says_that_the_store_is_away(tmp_path: Path) -> None:
+def test_the_api_says_that_the_store_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Door.shut = None
+    monkeypatch.setattr(cached, "AWAY", 0.0)
     settings = Settings(data=tmp_path, files=url_of("door", tmp_path))
     with served(tmp_path, settings=settings) as here, here.client() as http:
         address = http.post(RUN, json={}).json()["files"][0]["url"]

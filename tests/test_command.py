@@ -18,6 +18,7 @@ from pipelines.batch import FULL
 from pipelines.files import Files
 from pipelines.kept import Kept
 from pipelines.table import Table
+from tests.stores import files_at, wipe
 from tests.watching import EXAMPLES
 from ui.command import DONE, FAILED, PAUSED, REFUSED, STATE, duration, size
 
@@ -123,3 +124,23 @@ def test_a_run_takes_the_brand_kits_of_the_studio_and_leaves_the_studio_alone(jo
     assert "Brand kit 'Acme': brand colour, logo." in row["notices"]
     assert (home / "jobs.sqlite3").read_bytes() == before
     shop.db.close()
+
+
+def test_a_run_takes_the_kit_s_pictures_from_the_studio_s_store_and_leaves_nothing_there(
+    jobs: Path, tmp_path: Path
+) -> None:
+    home, out, url = tmp_path / "studio", tmp_path / "out", f"file://{tmp_path / 'mnt'}"
+    files, shop = files_at(home, url), Table(home)
+    logo = files.add(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
+    Kept(shop).keep("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
+    files.close()
+    shop.db.close()
+    wipe(files)
+    before = sorted((tmp_path / "mnt").rglob("file-*"))
+    jobs.write_text("photo\ncup.png\n")
+    said = ["--profile", "embedded", "--data", str(home), "--files", url]
+    more = ["batch", str(jobs), "--out", str(out), "--tool", "kit", "--set", "preset=x", "--set", "brand=Acme"]
+    assert main([*said, *more]) == DONE
+    row = next(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
+    assert "Brand kit 'Acme': brand colour, logo." in row["notices"]
+    assert sorted((tmp_path / "mnt").rglob("file-*")) == before

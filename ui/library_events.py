@@ -149,7 +149,7 @@ class LibraryEvents:
         file = _first(row)
         try:
             return None if file is None else self._thumb(file.id)
-        except (NotFound, FileNotFoundError):  # deleted since
+        except (StudioError, FileNotFoundError):  # deleted since, or out of reach: the rest is shown all the same
             return None
 
     def _small(self, file_id: str) -> bytes:
@@ -237,14 +237,14 @@ class LibraryEvents:
             return row.step.preview if row.step else None
         try:
             return Named(self.desk.files.path(file.id), _name(row, file, 1))
-        except NotFound:
+        except StudioError:
             return None
 
     def _beside(self, row: Row) -> bytes | None:
         file = _first(row)
         try:
             return small(self.desk.files.open(file.id)) if file else self._tile(row)
-        except (NotFound, FileNotFoundError):
+        except (StudioError, FileNotFoundError):
             return None
 
     # ------------------------------------------------------------ what can be done with it
