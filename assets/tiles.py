@@ -103,7 +103,7 @@ CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "motion": ("astronaut", {"preset": "orbit", "seconds": 3}),
     "cutout": ("coffee", {}),
     "upscale": ("chelsea", {"factor": "2"}),
-    "expand": ("chelsea", {"preset": "blur"}),
+    "expand": ("astronaut", {"preset": "blur", "ratio": "3:2"}),
     "retouch": ("hopper", {"size": "photo"}),
 }
 

@@ -135,7 +135,7 @@ def batch(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
     walk.act(
         "Drop the pictures.",
         lambda: page.locator("#batch-files input[type=file]").first.set_input_files(files),
-        lambda: expect(page.locator("#batch-files")).to_contain_text("coffee"),
+        lambda: expect(page.locator("#batch-files .file-preview")).to_contain_text("coffee"),
     )
     walk.act(
         "Start.",
