@@ -327,6 +327,7 @@ def test_a_studio_is_exposed_towards_the_photos_own_ground_and_keeps_its_name(mo
         dark, plain, pale = (tone(scene_id, level) for level in (20, None, 250))
         assert plain - 3 > dark > plain - fit.FARTHEST - 1
         assert plain + 3 < pale < plain + fit.FARTHEST + 1
+    assert tone("studio-dark", 250) == tone("studio-dark", None), "a dark look stays dark"
 
 
 # ---------------------------------------------------------------- my backdrop

@@ -24,6 +24,8 @@ TRUST = 3.0  # the squared separation of the two colours, in deviations, at whic
 STRANGE = 25.0  # squared deviations off the line between the two colours at which they weigh half
 NO_SHARE, ALL_SHARE = 0.06, 0.94  # shares of colour nearer to none or all are grain
 SMOOTH = 0.4  # pixels: single pixels are told wrong, edges are not
+TEETH = 0.0025  # of the longer side
+RISE, RISE_OF_BLUR = 1.7, 2.5  # pixels over which an evened edge rises, and a blurred step in its deviations
 LENS_SIDE = 1024  # of the copy on which an edge's softness is read
 SCALES = (1.0, 2.5)  # pixels: how a blurred step answers to both says how blurred it is
 SHARP = 2.3  # pixels: about as soft as a matte is by itself, and as a photo in focus is
@@ -70,7 +72,26 @@ def refined(image: Image, alpha: Alpha, unsure: Mask, doubt: Alpha | None = None
     result = alpha.copy()
     result[unsure] += trust * (seen.share - result[unsure])
     result[unsure] = cv2.GaussianBlur(result, (3, 3), SMOOTH)[unsure]
+    # Where colours do not tell, an outline's teeth are chance: red stripes behind an orange sleeve.
+    untold = np.clip(2 * (1 - trust), 0, 1).astype(np.float32)
+    even = evened(result, TEETH * max(alpha.shape))
+    result[unsure] += (_mean_of(untold, unsure, 2 * SHARP) * (even - result))[unsure]
     return result
+
+
+def evened(alpha: Alpha, wide: float) -> Alpha:
+    """`alpha` (H x W) with its outline's steps and teeth of up to `wide` pixels evened out."""
+    wide = max(wide, 1.0)
+    steep = RISE_OF_BLUR * wide / RISE
+    return np.clip((cv2.GaussianBlur(alpha, (0, 0), wide) - 0.5) * steep + 0.5, 0, 1).astype(np.float32)
+
+
+def _mean_of(values: Floats, where: Mask, wide: float) -> Floats:
+    """N `values` at the pixels `where`, each the mean of those around it; H x W, 0 elsewhere."""
+    maps = np.zeros((*where.shape, 2), np.float32)
+    maps[where] = np.stack((values, np.ones_like(values)), axis=1)
+    total, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), wide), 2, 0)
+    return np.where(where, total / np.maximum(known, 1e-3), 0).astype(np.float32)
 
 
 def weighing(image: Image, alpha: Alpha, where: Mask) -> Weighing:

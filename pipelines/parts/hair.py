@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.parts.closed import solved
-from pipelines.parts.edges import weighing
+from pipelines.parts.edges import evened, weighing
 from pipelines.types import Alpha, Face, Image
 
 Floats = npt.NDArray[np.float32]
@@ -22,7 +22,6 @@ PLAINLY = 9.0  # squared deviations between hair and ground from which colour ha
 WALL = 9.0  # levels by which a plain ground's colour varies around there; from twice that colour has no say
 EVEN = 3.0  # pixels: one pixel that is told plainly among others that are not is chance
 EVEN_LINE = 0.009  # of the head's height: teeth of an outline that are smaller are the net's
-RISE, RISE_OF_BLUR = 2.0, 2.5  # pixels over which an evened edge rises, and a blurred step in its deviations
 HINT, HELD, SETTLED = (
     0.001,
     1.0,
@@ -42,19 +41,12 @@ def combed(image: Image, alpha: Alpha, face: Face) -> Alpha:
         return alpha
     plain, share = _plain(seen, part, edge)
     firm = np.where(edge, HINT + (HELD - HINT) * (1 - plain), SETTLED).astype(np.float32)
-    even = _even(part, EVEN_LINE * tall) - part
+    even = evened(part, EVEN_LINE * tall) - part
     # A notch is filled as far as its colour is the subject's: the corner of a neck is none.
     held = part + edge * np.where(even > 0, even * share, even)
     result = alpha.copy()
     result[window] = held + plain * edge * (solved(seen, part, firm) - held)
     return result
-
-
-def _even(alpha: Alpha, wide: float) -> Alpha:
-    """`alpha` with its outline's steps and teeth evened out: where colours do not tell, none of them is hair."""
-    wide = max(wide, 1.0)
-    steep = RISE_OF_BLUR * wide / RISE
-    return np.clip((cv2.GaussianBlur(alpha, (0, 0), wide) - 0.5) * steep + 0.5, 0, 1).astype(np.float32)
 
 
 def _plain(image: Image, alpha: Alpha, edge: Mask) -> tuple[Floats, Floats]:
