@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipelines.parts.doubt import SURE, settled, without_strays
 from pipelines.parts.edges import OPAQUE, foreground, refined, softened
 from pipelines.parts.hair import combed
-from pipelines.parts.subject import one_subject, soft_patch, tidy
+from pipelines.parts.subject import one_subject, soft_patch, swept, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
 
 Mask = npt.NDArray[np.bool_]
@@ -24,7 +24,8 @@ Box = tuple[int, int, int, int]
 
 CARVED = 0.02  # of the second look: so far from the edge it may take away
 HEAD_LOOK = 1.6  # the second look: this much of the head box
-BODY, DOUBTED = 0.08, 0.2  # the lowest share of a photo, and how much of it may be half seen of somebody close by
+BODY, RIM = 0.08, 0.02  # the lowest share of a photo, and its rim: where what is close by is cut
+DOUBTED = 0.2  # how much of either may be half seen
 COVERED = 0.3  # mean alpha over a face's box below which the net looked at something else
 BESIDE = 0.002  # of the longer side: so near its edge the net is not sure, whatever it says
 LEAST = 0.002  # of the photo's pixels: less is not a subject
@@ -118,15 +119,34 @@ def _weighed(image: Image, alpha: Alpha, face: Face | None) -> Alpha:
     wide = max(1, round(BESIDE * max(alpha.shape)))
     unsure |= cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)) > 0
     alpha = refined(image, known.alpha, unsure & ~known.closed, known.doubt)
-    return tidy(alpha if face is None else combed(image, alpha, face))
+    alpha = tidy(alpha)
+    return alpha if face is None else swept(combed(image, alpha, face))  # what shows between locks is not filled
 
 
 def _first_look(image: Image, net: Net, face: Face | None) -> Alpha:
     """What the net sees in the photo, or around the face when it looked at something else."""
     alpha = clipped(net.alpha(image))
+    if face is None and _half_seen(alpha):
+        return np.maximum(alpha, _among_mirrors(image, net))
     if face is None or _mean_in(alpha, _grown(face, 1.0, image)) >= COVERED:
         return alpha
     return _pasted(image, net, _person(face, image))
+
+
+def _half_seen(alpha: Alpha) -> bool:
+    """Whether the photo cuts a subject of which the net is not sure there: a head close by whose chest is a riddle."""
+    wide = max(2, round(RIM * max(alpha.shape)))
+    rim = np.ones(alpha.shape, np.bool_)
+    rim[wide:-wide, wide:-wide] = False
+    return float(((alpha[rim] > 0.1) & (alpha[rim] < 0.9)).mean()) > DOUBTED
+
+
+def _among_mirrors(image: Image, net: Net) -> Alpha:
+    """What the net sees of a photo between its own reflections, where nothing ends at its border."""
+    height, width = image.shape[:2]
+    down, right = height // 2, width // 2
+    wide = cv2.copyMakeBorder(image, down, down, right, right, cv2.BORDER_REFLECT_101)
+    return clipped(net.alpha(np.asarray(wide, np.uint8)))[down : down + height, right : right + width]
 
 
 def _mean_in(alpha: Alpha, box: Box) -> float:

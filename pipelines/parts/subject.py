@@ -47,6 +47,16 @@ def one_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
 
 def tidy(alpha: Alpha) -> Alpha:
     """`alpha` without the haze and specks beside the subject and the pinholes in it that are too small to be meant."""
+    result = swept(alpha)
+    solid = (alpha > 0.5).astype(np.uint8)
+    least = SPECK * float(solid.sum())
+    pale = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
+    result[pale | _grown(_small_parts(solid == 0, least), 1)] = 1
+    return result
+
+
+def swept(alpha: Alpha) -> Alpha:
+    """`alpha` without the haze and specks beside the subject."""
     solid = (alpha > 0.5).astype(np.uint8)
     least = SPECK * float(solid.sum())
     large = _large_parts(solid, least)
@@ -55,8 +65,6 @@ def tidy(alpha: Alpha) -> Alpha:
     result = alpha.copy()
     result[(_grown(specks, 1) & ~kept) | ~_grown(kept, max(round(FADE * max(alpha.shape)), 3))] = 0
     result[_small_parts(result > 0.1, least) & ~large] = 0
-    pale = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
-    result[pale | _grown(_small_parts(solid == 0, least), 1)] = 1
     return result
 
 
