@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipelines.parts.doubt import SURE, settled, without_strays
 from pipelines.parts.edges import OPAQUE, foreground, refined, softened
 from pipelines.parts.hair import combed
-from pipelines.parts.subject import one_subject, soft_patch, swept, tidy
+from pipelines.parts.subject import dimmed, one_subject, soft_patch, swept, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
 
 Mask = npt.NDArray[np.bool_]
@@ -120,7 +120,7 @@ def _weighed(image: Image, alpha: Alpha, face: Face | None) -> Alpha:
     unsure |= cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)) > 0
     alpha = refined(image, known.alpha, unsure & ~known.closed, known.doubt)
     alpha = tidy(alpha)
-    return alpha if face is None else swept(combed(image, alpha, face))  # what shows between locks is not filled
+    return alpha if face is None else dimmed(swept(combed(image, alpha, face)))
 
 
 def _first_look(image: Image, net: Net, face: Face | None) -> Alpha:

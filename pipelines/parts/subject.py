@@ -19,6 +19,7 @@ PART = 0.001  # of the map's pixels: a smaller detached part is not offered as a
 SMALL_HOLE = 0.0015  # of the subject's pixels: a smaller hole is a mistake of the net, not a handle
 SPECK = 0.0005  # of the subject's pixels
 HAZE = 0.3  # alpha: what is paler, and far from anything that is not, is haze
+BETWEEN = 0.6  # alpha between locks, with hair on all sides
 FADE = 0.008  # of the photo's longer side: a lock of hair may fade out over this much
 GHOST = 0.03  # of the subject's height: half-transparent matter farther from anything solid is dropped
 LIKELY = (
@@ -53,6 +54,13 @@ def tidy(alpha: Alpha) -> Alpha:
     pale = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
     result[pale | _grown(_small_parts(solid == 0, least), 1)] = 1
     return result
+
+
+def dimmed(alpha: Alpha) -> Alpha:
+    """`alpha` whose pinholes in hair are no holes any more, and half transparent still: ground shows in them."""
+    solid = alpha > 0.5
+    holes = _small_parts(~solid, SPECK * float(solid.sum()))
+    return np.where(holes, np.maximum(alpha, np.float32(BETWEEN)), alpha).astype(np.float32)
 
 
 def swept(alpha: Alpha) -> Alpha:
