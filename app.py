@@ -52,7 +52,7 @@ def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
     if not found:
         print(f"--scopes takes some of: {', '.join(SCOPES)}", file=sys.stderr)  # noqa: T201
         return 2
-    keys = Keys(settings.data)
+    keys = Keys(settings.data, settings.database)
     print(keys.new(name, found))  # noqa: T201
     keys.close()
     return 0

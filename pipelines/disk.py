@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipelines.database import Unwritable
 from pipelines.types import StudioError
 
 SENTENCE = "The disk is full; nothing was written."
@@ -20,7 +20,7 @@ def is_full(error: BaseException) -> bool:
     """Whether this error says that there is no room left, or that a quota is used up."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error)
+    return isinstance(error, Unwritable) and error.full
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def told_when_full() -> Iterator[None]:
     """A full disk, met by a file or a table, becomes `disk_full`; every other error stays what it is."""
     try:
         yield
-    except (OSError, sqlite3.OperationalError) as error:
+    except (OSError, Unwritable) as error:
         if not is_full(error):
             raise
         raise StudioError(SENTENCE, code="disk_full") from error

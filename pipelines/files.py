@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
-import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
@@ -17,6 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from pipelines.database import opened
 from pipelines.disk import told_when_full
 from pipelines.parts.write import encode_png
 from pipelines.store import Folder, told_when_gone
@@ -69,17 +67,14 @@ def pixels_sha256(image: Image) -> str:
 class Files:
     """Content-addressed: the same pixels have the same id, stored once, visible to each owner who brought them."""
 
-    def __init__(self, root: Path, *, store: Folder | None = None) -> None:
-        """The index in `root`, the bytes in `store`, else in a folder there."""
+    def __init__(self, root: Path, database: str = "", *, store: Folder | None = None) -> None:
+        """The index in `root` or at the URL of a `database`, the bytes in `store`, else in a folder there."""
         self.data = root
         self._store = store or Folder(root / "files")
         self.root = self._store.folder
-        self._lock = threading.RLock()
-        self._db = sqlite3.connect(root / "files.sqlite3", check_same_thread=False, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        weakref.finalize(self, self._db.close)  # whoever forgets to close leaves no file open
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute(_SCHEMA)
+        self._db = opened(root / "files.sqlite3", database)
+        self._lock = self._db.lock
+        self._db.schema(_SCHEMA)
         self._mend()
 
     def add(self, image: Image, owner: str, role: Role) -> str:
@@ -101,14 +96,14 @@ class Files:
         file_id = f"file-{hashlib.sha256(data).hexdigest()[:40]}"
         path = self._store.put(f"{file_id}-{name}" if name else f"{file_id}.{format}", data, later=later)
         sha256 = pixels_sha256(image)
-        with self._lazily() if later else nullcontext():
+        with self._db.lazily() if later else nullcontext():
             self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], sha256)
         return file_id
 
     def bring(self, info: FileInfo, data: bytes, *, later: bool = False) -> None:
         """Keep a file that another store kept, its row as it was; of `info.path` the name alone counts."""
         path = self._hold(info.id, info.path.name, lambda: data, later=later)
-        with self._lazily() if later else nullcontext():
+        with self._db.lazily() if later else nullcontext():
             self._record(info.id, info.owner, info.role, info.format, path, info.width, info.height, info.sha256)
 
     def add_table(self, data: bytes, owner: str, role: Role) -> str:
@@ -140,16 +135,6 @@ class Files:
         """What this owner's upload said of itself, see `keep_past`."""
         return self._store.find(_past(file_id, owner, placed=placed))
 
-    @contextmanager
-    def _lazily(self) -> Iterator[None]:
-        """Rows that a power cut may forget."""
-        with self._lock:
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            try:
-                yield
-            finally:
-                self._db.execute("PRAGMA synchronous=FULL")
-
     def sync(self) -> int:
         """Bring to the disk what was written for `later`, rows last; how many files that were."""
         count = self._store.sync()
@@ -160,6 +145,8 @@ class Files:
 
     def _mend(self) -> None:
         """Forget the newest files whose bytes a power cut took, so that nobody is handed half of one."""
+        if self._db.shared:  # its bytes may lie on another machine
+            return
         newest = "SELECT id, path, bytes FROM files WHERE created > (SELECT MAX(created) FROM files) - ?"
         for row in self._db.execute(newest, (UNSURE_SECONDS,)).fetchall():
             if self._store.lost(row["path"], row["bytes"]):
@@ -178,7 +165,7 @@ class Files:
         """The row, if `owner` (None: anybody) may see it. Raises `not_found`, also when it is somebody else's."""
         with self._lock:
             row = self._db.execute(
-                "SELECT * FROM files WHERE id = ? AND (? IS NULL OR owner IN (?, ?)) LIMIT 1",
+                "SELECT * FROM files WHERE id = ? AND (CAST(? AS TEXT) IS NULL OR owner IN (?, ?)) LIMIT 1",
                 (file_id, owner, owner, PUBLIC),
             ).fetchone()
         if row is None:
@@ -190,7 +177,7 @@ class Files:
         """The owner's files, newest first; `after` is the id to go on from."""
         with self._lock:
             rows = self._db.execute(
-                "SELECT * FROM files WHERE owner = ? AND (? IS NULL OR (created, id) < "
+                "SELECT * FROM files WHERE owner = ? AND (CAST(? AS TEXT) IS NULL OR (created, id) < "
                 "(SELECT created, id FROM files WHERE id = ? AND owner = ?)) ORDER BY created DESC, id DESC LIMIT ?",
                 (owner, after, after, owner, limit),
             ).fetchall()
@@ -222,12 +209,12 @@ class Files:
     def bytes(self) -> int:
         """What all files take."""
         with self._lock:
-            row = self._db.execute("SELECT COALESCE(SUM(b), 0) FROM (SELECT MAX(bytes) b FROM files GROUP BY path)")
-            return int(row.fetchone()[0])
+            sizes = "SELECT MAX(bytes) AS bytes FROM files GROUP BY path"
+            return int(self._db.execute(f"SELECT COALESCE(SUM(bytes), 0) FROM ({sizes}) AS s").fetchall()[0][0])
 
     def older_than(self, seconds: float) -> set[str]:
         """Ids, the examples' left out, that nobody brought within this time."""
-        query = "SELECT id FROM files GROUP BY id HAVING MAX(created) < ? AND SUM(owner = ?) = 0"
+        query = "SELECT id FROM files GROUP BY id HAVING MAX(created) < ? AND COUNT(*) FILTER (WHERE owner = ?) = 0"
         with self._lock:
             return {row["id"] for row in self._db.execute(query, (time.time() - seconds, PUBLIC)).fetchall()}
 

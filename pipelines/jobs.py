@@ -1,14 +1,14 @@
-"""The one queue: submit, watch, cancel, kept in SQLite and worked off by lanes; does not know what a job does."""
+"""The one queue: submit, watch, cancel, kept in a database and worked off by lanes; does not know what a job does."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.database import Row as Columns
 from pipelines.disk import told_when_full
 from pipelines.lanes import Engine, Feeder, Lanes
 from pipelines.stream import Stream
@@ -40,17 +40,17 @@ class Row:
 
 
 class Jobs:
-    """One SQLite table, one lane per engine slot. Every public method may be called from any thread.
+    """One table, one lane per engine slot. Every public method may be called from any thread.
 
     At most `waiting` interactive jobs wait (running ones and batch rows do not count); one more raises `Busy`. What
     ran when the studio stopped, however it stopped, is in line again at the next start on the same folder.
     """
 
-    def __init__(self, root: Path, engine: Engine, *, waiting: int = 16) -> None:
+    def __init__(self, root: Path, engine: Engine, *, waiting: int = 16, database: str = "") -> None:
         self.root = root
         self.engine = engine
         self.waiting = waiting
-        self.table = Table(root)
+        self.table = Table(root, database)
         self.admit: Callable[[Job], None] = lambda job: None
         """Asked, under the queue's lock, before a job stands in line; whoever sets it raises to refuse the job."""
         self._lock = self.table.lock
@@ -119,7 +119,8 @@ class Jobs:
                 live.cancelled = True
                 if live.stream is not None:
                     live.stream.close()
-            return live is not None
+                    return True
+            return self.table.stop(job_id) or live is not None
 
     def get(self, job_id: str) -> Row | None:
         """The job as it stands, or None."""
@@ -188,7 +189,7 @@ class Jobs:
 
     def _look_around(self) -> None:
         """What other processes on this folder left behind, or brought to an end."""
-        self.table.release()
+        self.table.release([job_id for job_id, live in self._watchers.live.items() if live.stream is not None])
         for job_id, live in list(self._watchers.live.items()):
             row = self.get(job_id) if live.stream is None else None
             if row is not None and row.status in ENDED:
@@ -200,7 +201,7 @@ class Jobs:
         self._watchers.moved()
         self._watchers.tell_positions(self.table.waiting)
 
-    def _row(self, row: sqlite3.Row) -> Row:
+    def _row(self, row: Columns) -> Row:
         live = self._watchers.live.get(row["id"])
         return Row(
             job=Job.model_validate_json(row["job"]),

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from pipelines.database import Row, Unwritable, opened
 from pipelines.table import Table
 from pipelines.types import BadInput, NotFound, Params, choice, picture
 from pipelines.types import colour as colour_field
@@ -68,7 +68,7 @@ class Kept:
     def __init__(self, table: Table) -> None:
         self._table = table
         with table.lock:
-            table.db.execute(_SCHEMA)
+            table.db.schema(_SCHEMA)
 
     def keep(self, owner: str, what: What, name: str, value: Mapping[str, Any]) -> Keepsake:
         """Keep `value` under `name`, in the place of what had that name. Raises `BadInput`."""
@@ -79,12 +79,13 @@ class Kept:
             old = self._rows("owner = ? AND what = ? AND name = ?", owner, what, name)
             if not old and len(self._rows("owner = ? AND what = ?", owner, what)) >= MOST:
                 raise BadInput(f"{MOST} are kept: delete one first.")
-            made = old[0].id if old else PREFIX[what] + secrets.token_hex(10)
+            made = PREFIX[what] + secrets.token_hex(10)
             self._table.db.execute(
-                "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (owner, what, name) DO UPDATE SET "
+                "value = excluded.value, created = excluded.created",
                 (made, owner, what, name, json.dumps(dict(value)), time.time()),
             )
-        return self.get(owner, what, made)
+        return self.get(owner, what, name)
 
     def list(self, owner: str, what: str) -> list[Keepsake]:
         """The owner's, by name."""
@@ -106,11 +107,11 @@ class Kept:
 
     def _rows(self, where: str, *values: object) -> list[Keepsake]:
         with self._table.lock:
-            rows: list[sqlite3.Row] = self._table.db.execute(f"SELECT * FROM kept WHERE {where}", values).fetchall()
+            rows = self._table.db.execute(f"SELECT * FROM kept WHERE {where}", values).fetchall()
         return [_keepsake(row) for row in rows]
 
 
-def _keepsake(row: sqlite3.Row) -> Keepsake:
+def _keepsake(row: Row) -> Keepsake:
     return Keepsake(row["id"], row["what"], row["name"], json.loads(row["value"]), row["created"])
 
 
@@ -136,16 +137,17 @@ class Once:
         return self._found[owner, what, key]
 
 
-def brands_in(data: Path, owner: str) -> Iterator[Keepsake]:
+def brands_in(data: Path, owner: str, database: str = "") -> Iterator[Keepsake]:
     """The owner's kits in a studio's folder, which is only read: the studio itself may be running on it."""
     path = data / "jobs.sqlite3"
-    if not path.exists():
+    if not database and not path.exists():
         return
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    db.row_factory = sqlite3.Row
+    db = opened(path, database, reading=True)
     try:
-        yield from map(_keepsake, db.execute("SELECT * FROM kept WHERE owner = ? AND what = 'brand'", (owner,)))
-    except sqlite3.OperationalError:  # a folder of before there were kits, or one that may not even be read
+        if db.columns("kept"):  # else it is a folder of before there were kits
+            query = "SELECT * FROM kept WHERE owner = ? AND what = 'brand'"
+            yield from map(_keepsake, db.execute(query, (owner,)).fetchall())
+    except Unwritable:  # a folder that may not even be read
         return
     finally:
         db.close()

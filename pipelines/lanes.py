@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 import time
 from collections import Counter
@@ -12,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from pipelines.database import Unwritable
 from pipelines.stream import Stream
 from pipelines.table import Table
 from pipelines.types import Cancelled, Image, Job, Result, Status, StudioError
@@ -237,6 +237,10 @@ class Lanes:
     def _beat(self, job_id: str, stream: Stream) -> None:
         if self._patiently(lambda: self._table.renew(job_id, time.time() + LEASE)) is False:
             stream.close()  # somebody took us for dead and does it again
+        elif self._patiently(lambda: self._table.stopped(job_id)):
+            with self._work:
+                self._watchers.expect(job_id).cancelled = True
+            stream.close()
 
     def _settle(self, job: Job, result: Result | None, error: BaseException | None) -> None:
         status, shown = _outcome(job.id, result, error)
@@ -272,7 +276,7 @@ class Lanes:
             while True:
                 try:
                     return change()
-                except sqlite3.OperationalError as error:
+                except Unwritable as error:
                     log.error("the queue's table cannot be written: %s", error)
                     self._work.wait(1.0)
                     if self.closing:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import sqlite3
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -68,15 +67,14 @@ def delete(table: Table, files: Files, owner: str, ids: Sequence[str], kept: Col
     with table.lock:
         rows = [row for row in map(table.row, ids) if row is not None and row["owner"] == owner and row["finished"]]
         gone = [(row["id"],) for row in rows]
-        table.db.execute("BEGIN IMMEDIATE")
-        if _has_batches(table):
-            table.db.executemany(
-                "UPDATE batch_rows SET state = 'deleted', taken = '{}' WHERE (batch, row) IN "
-                "(SELECT batch_id, batch_row FROM jobs WHERE id = ?)",
-                gone,
-            )
-        table.db.executemany("DELETE FROM jobs WHERE id = ?", gone)
-        table.db.execute("COMMIT")
+        with table.db.whole():
+            if _has_batches(table):
+                table.db.executemany(
+                    "UPDATE batch_rows SET state = 'deleted', taken = '{}' WHERE (batch, row) IN "
+                    "(SELECT batch_id, batch_row FROM jobs WHERE id = ?)",
+                    gone,
+                )
+            table.db.executemany("DELETE FROM jobs WHERE id = ?", gone)
     named = {found for row in rows for text in (row["job"], row["result"] or "") for found in _ID.findall(text)}
     if named:
         named -= {found for text in _texts(table, owner) for found in _ID.findall(text)}
@@ -91,24 +89,29 @@ def delete(table: Table, files: Files, owner: str, ids: Sequence[str], kept: Col
 def _ended(table: Table, before: float = float("inf")) -> Iterator[_Whole]:
     """What may go, oldest first."""
     has = _has_batches(table)
-    whole = f"CASE WHEN {_OF_BATCH} THEN j.batch_id END" if has else "NULL"
+    whole = f"CASE WHEN {_OF_BATCH} THEN j.batch_id END" if has else "CAST(NULL AS TEXT)"
     going = "AND NOT EXISTS (SELECT 1 FROM batches b WHERE b.id = j.batch_id AND b.state NOT IN ('done', 'cancelled'))"
     with table.lock:
         rows = table.db.execute(
-            f"SELECT {whole} AS batch, json_group_array(id) AS ids, "
-            "json_group_array(json_extract(result, '$.files')) AS files "
-            f"FROM jobs j WHERE NOT draft {going if has else ''} GROUP BY COALESCE({whole}, id) "
-            f"HAVING SUM(status NOT IN {_ENDED}) = 0 AND SUM(starred) = 0 AND MAX(finished) < ? ORDER BY MAX(finished)",
+            f"SELECT MAX({whole}) AS batch, COALESCE({whole}, id) AS whole "
+            f"FROM jobs j WHERE draft = 0 {going if has else ''} GROUP BY COALESCE({whole}, id) "
+            f"HAVING COUNT(*) FILTER (WHERE status NOT IN {_ENDED}) = 0 AND SUM(starred) = 0 AND MAX(finished) < ? "
+            "ORDER BY MAX(finished)",
             (before,),
         ).fetchall()
     for row in rows:
-        files = (file["id"] for made in json.loads(row["files"]) for file in made or ())
-        yield _Whole(tuple(json.loads(row["ids"])), tuple(files), row["batch"])
+        yield _whole(table, row["batch"], row["whole"])
+
+
+def _whole(table: Table, batch: str | None, key: str) -> _Whole:
+    query = f"SELECT id, result FROM jobs WHERE draft = 0 AND {'id' if batch is None else 'batch_id'} = ?"
+    rows = table.db.execute(query, (key,)).fetchall()
+    files = (file["id"] for row in rows if row["result"] for file in json.loads(row["result"])["files"])
+    return _Whole(tuple(row["id"] for row in rows), tuple(files), batch)
 
 
 def _has_batches(table: Table) -> bool:
-    found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'batches'"
-    return table.db.execute(found).fetchone() is not None
+    return bool(table.db.columns("batches"))
 
 
 def _until(wholes: Iterator[_Whole], files: Files, over: int) -> Iterator[_Whole]:
@@ -127,13 +130,11 @@ def _until(wholes: Iterator[_Whole], files: Files, over: int) -> Iterator[_Whole
 def _forget(table: Table, wholes: Iterator[_Whole]) -> int:
     gone = 0
     for whole in wholes:
-        with table.lock:
-            table.db.execute("BEGIN IMMEDIATE")
+        with table.db.whole():
             table.db.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in whole.ids])
             if whole.batch is not None:
                 table.db.execute("DELETE FROM batch_rows WHERE batch = ?", (whole.batch,))
                 table.db.execute("DELETE FROM batches WHERE id = ?", (whole.batch,))
-            table.db.execute("COMMIT")
         gone += len(whole.ids)
     return gone
 
@@ -150,7 +151,7 @@ def _drop_unnamed(table: Table, files: Files) -> None:
 
 def _texts(table: Table, owner: str | None = None) -> Iterator[str]:
     """Every text, of this owner or of all, that may name a file."""
-    mine = "(? IS NULL OR owner = ?)"
+    mine = "(CAST(? AS TEXT) IS NULL OR owner = ?)"
     queries = [f"SELECT job FROM jobs WHERE {mine}", f"SELECT result FROM jobs WHERE result IS NOT NULL AND {mine}"]
     if _has_batches(table):
         queries += [f"SELECT {column} FROM batches WHERE {mine}" for column in ("shared", "about")]
@@ -158,9 +159,9 @@ def _texts(table: Table, owner: str | None = None) -> Iterator[str]:
             f"SELECT {column} FROM batch_rows WHERE batch IN (SELECT id FROM batches WHERE {mine})"
             for column in ("cells", "taken")
         ]
-    if table.db.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'kept'").fetchone():
+    if table.db.columns("kept"):
         queries.append(f"SELECT value FROM kept WHERE {mine}")
     for query in queries:
         with table.lock:
-            rows: list[sqlite3.Row] = table.db.execute(query, (owner, owner)).fetchall()
+            rows = table.db.execute(query, (owner, owner)).fetchall()
         yield from (row[0] for row in rows)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from pipelines.postgres import checked
+
 STRANGERS_DAYS, TEAM_DAYS = 1.0, 30.0
 _TRUE = {"1", "true", "yes", "on"}
 
@@ -30,6 +32,7 @@ class Settings:
     require_key: bool = False
     queue: int = 16
     spaces: bool = False
+    database: str = field(default="", repr=False)
     keep_days: float = 0.0
     keep_gb: float = 0.0
     watermark: bool = False
@@ -78,7 +81,7 @@ class Settings:
         settings = cls(
             host="0.0.0.0" if spaces and args.host == cls.host else args.host,
             port=args.port, share=args.share, auth=args.auth, profile=args.profile, data=Path(args.data),
-            require_key=args.require_key, queue=args.queue, spaces=spaces,
+            database=args.database, require_key=args.require_key, queue=args.queue, spaces=spaces,
             keep_days=args.keep_days or 0.0, keep_gb=args.keep_gb, log=args.log, watermark=args.watermark,
             webhooks_private=args.webhooks_private,
             files=args.files,
@@ -121,6 +124,11 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         "--files", default=default("FILES", ""), metavar="URL",
         help="keep pictures on a store that several studios and machines share: a mounted folder, or any fsspec URL "
         "(default: in DIR alone, which else is a cache)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--database", type=_database, default=_database(default("DATABASE", "")), metavar="URL",
+        help="keep jobs, batches, keys and what is known of files in Postgres, for several studios together: "
+        "postgresql://USER:PASSWORD@HOST/DATABASE (default: SQLite in --data)",
     )  # fmt: skip
     parser.add_argument("--require-key", action="store_true", default=switch("REQUIRE_KEY"), help="the API needs a key")
     parser.add_argument(
@@ -190,6 +198,13 @@ def _engine(text: str) -> str:
     if text.lower() not in ("local", "ray"):
         raise argparse.ArgumentTypeError("must be local or ray")
     return text.lower()
+
+
+def _database(text: str) -> str:
+    try:
+        return checked(text)
+    except ValueError as error:  # which argparse would answer with the password in it
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _amount(text: str) -> float:

@@ -51,6 +51,7 @@ STATUS_OF_CODE: Mapping[str, int] = {
     "model_unavailable": 503,
     "out_of_memory": 503,
     "disk_full": 503,
+    "storage_unavailable": 503,
     "internal_error": 500,
 }
 

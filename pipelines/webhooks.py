@@ -12,13 +12,13 @@ import json
 import logging
 import random
 import secrets
-import sqlite3
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
+from pipelines.database import Row, Unwritable
 from pipelines.outward import checked, post
 from pipelines.table import Table
 from pipelines.types import BadInput, NotFound
@@ -64,11 +64,12 @@ class Webhooks:
         self._private = private
         self._work = threading.Condition(table.lock)
         self._workers = 0
+        now = time.time()
         with self._work:
-            table.db.executescript(_SCHEMA)
-            table.db.execute("DELETE FROM webhooks WHERE state != 'waiting' AND created < ?", (time.time() - KEPT,))
+            table.db.schema(_SCHEMA)
+            table.db.execute("DELETE FROM webhooks WHERE state != 'waiting' AND created < ?", (now - KEPT,))
             # What was under way when the studio died is due at once.
-            table.db.execute("UPDATE webhooks SET due = MIN(due, ?) WHERE tries = 0", (time.time(),))
+            table.db.execute("UPDATE webhooks SET due = ? WHERE tries = 0 AND due > ?", (now, now))
             self._start()
 
     # ------------------------------------------------------------ what owners ask for
@@ -99,9 +100,11 @@ class Webhooks:
         """What this owner's deliveries are signed with, `whsec_…`; made when it is first asked for."""
         fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         with self._work:
-            self._table.db.execute("INSERT OR IGNORE INTO webhook_owners (owner, secret) VALUES (?, ?)", (owner, fresh))
+            self._table.db.execute(
+                "INSERT INTO webhook_owners (owner, secret) VALUES (?, ?) ON CONFLICT DO NOTHING", (owner, fresh)
+            )
             query = "SELECT secret FROM webhook_owners WHERE owner = ?"
-            return self._table.db.execute(query, (owner,)).fetchone()["secret"]
+            return self._table.db.execute(query, (owner,)).fetchall()[0]["secret"]
 
     def default(self, owner: str) -> str | None:
         """Where this owner's jobs and batches tell that do not say it themselves."""
@@ -119,7 +122,7 @@ class Webhooks:
         """The owner's last deliveries, newest first."""
         query = (
             "SELECT id, subject, url, state, tries, due, answer, created FROM webhooks WHERE owner = ? "
-            "ORDER BY created DESC, rowid DESC LIMIT ?"
+            "ORDER BY created DESC, id DESC LIMIT ?"
         )
         with self._work:
             return [dict(row) for row in self._table.db.execute(query, (owner, limit)).fetchall()]
@@ -137,7 +140,7 @@ class Webhooks:
         while (hook := self._next()) is not None:
             self._deliver(hook)
 
-    def _next(self) -> sqlite3.Row | None:
+    def _next(self) -> Row | None:
         """The next delivery that is due, leased; None when there is none any more, which ends the thread."""
         with self._work:
             while not self._closing():
@@ -147,21 +150,21 @@ class Webhooks:
                         return hook
                     if self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is None:
                         break
-                except sqlite3.OperationalError as error:  # a full disk: it will be there later
+                except Unwritable as error:  # a full disk: it will be there later
                     log.error("webhooks cannot be kept: %s", error)
                 self._work.wait(BEAT)
             self._workers -= 1
         return None
 
-    def _claimed(self) -> sqlite3.Row | None:
+    def _claimed(self) -> Row | None:
         now = time.time()
         return self._table.db.execute(
             "UPDATE webhooks SET due = ? WHERE id = (SELECT id FROM webhooks w WHERE state = 'waiting' AND due <= ? "
-            f"AND ({_READY}) ORDER BY due LIMIT 1) RETURNING *",
+            f"AND ({_READY}) ORDER BY due LIMIT 1 {self._table.db.skip_locked}) RETURNING *",
             (now + LEASE, now),
         ).fetchone()
 
-    def _deliver(self, hook: sqlite3.Row) -> None:
+    def _deliver(self, hook: Row) -> None:
         try:
             body = hook["body"] or self._body(hook)
         except NotFound:
@@ -181,14 +184,14 @@ class Webhooks:
         else:
             self._again(hook, answer)
 
-    def _body(self, hook: sqlite3.Row) -> str | None:
+    def _body(self, hook: Row) -> str | None:
         told = self._ended(hook["owner"], hook["subject"])
         if told is None:
             return None
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         return json.dumps({"type": told["type"], "timestamp": stamp, "data": told["data"]}, ensure_ascii=False)
 
-    def _signed(self, hook: sqlite3.Row, body: str) -> dict[str, str]:
+    def _signed(self, hook: Row, body: str) -> dict[str, str]:
         stamp = str(int(time.time()))
         return {
             "Content-Type": "application/json",
@@ -198,7 +201,7 @@ class Webhooks:
             "webhook-signature": signature(self.secret(hook["owner"]), hook["id"], stamp, body),
         }
 
-    def _again(self, hook: sqlite3.Row, answer: str) -> None:
+    def _again(self, hook: Row, answer: str) -> None:
         tries = hook["tries"] + 1
         if tries >= TRIES:
             log.warning("webhook %s was given up after %d tries: %s", hook["id"], tries, answer)
@@ -206,7 +209,7 @@ class Webhooks:
         else:
             self._note(hook, "waiting", answer, tries=tries, due=time.time() + wait(tries))
 
-    def _note(self, hook: sqlite3.Row, state: str, answer: str, **more: object) -> None:
+    def _note(self, hook: Row, state: str, answer: str, **more: object) -> None:
         """How it went. Not written while the studio closes: then it is delivered once more, under the same id."""
         change = ", ".join(f"{name} = ?" for name in ("state", "answer", *more))
         with self._work:

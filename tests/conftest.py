@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import each_database as each_database
+from tests.postgres import only_in_a_file as only_in_a_file
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folder() -> Iterator[None]:

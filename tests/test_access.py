@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gc
 import socket
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ import gradio as gr
 import httpx
 import pytest
 
+from pipelines.database import Unwritable
 from pipelines.settings import Settings
 from tests.serving import Served, served
 from tests.test_rest import failure
@@ -21,6 +21,8 @@ from ui.access import Access, refusal
 from ui.edge import close_cors
 from ui.rest.keys import SCOPES, Keys
 from ui.rest.ledger import Ledger
+
+pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
@@ -73,6 +75,7 @@ def test_the_refusal_says_what_to_add() -> None:
 # ---------------------------------------------------------------- keys
 
 
+@pytest.mark.usefixtures("only_in_a_file")
 def test_a_key_is_known_by_its_hash_alone(tmp_path: Path, keys: Keys) -> None:
     text = keys.new("laptop")
     found = keys.verify(text)
@@ -102,7 +105,7 @@ def test_a_revoked_key_opens_nothing_and_others_still_do(keys: Keys) -> None:
 
 def test_on_a_full_disk_a_key_still_looks(keyed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
-        raise sqlite3.OperationalError("database or disk is full")
+        raise Unwritable("database or disk is full", full=True)
 
     key = keyed.keys.new("me")
     monkeypatch.setattr(Ledger, "note", full)
@@ -120,14 +123,14 @@ def test_a_key_made_by_another_process_is_known_at_once(tmp_path: Path, keys: Ke
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def keyed(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("keyed")
     with served(root, settings=Settings(data=root, require_key=True)) as built:
         yield built
 
 
 @pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def open_house(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("open")) as built:
         yield built
 

@@ -44,6 +44,8 @@ from tests.leaving import standing
 from tests.rows import OWNER, Room, picture, room
 from tests.serving import until
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Room]:

@@ -11,6 +11,8 @@ from pipelines.types import NotFound, StudioError
 from tests.stores import KINDS, files_at, url_of
 from tests.watching import noisy
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture(params=KINDS)
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
@@ -101,6 +103,7 @@ def test_what_may_wait_for_the_disk_is_there_at_once_and_brought_to_it(files: Fi
     assert files.sync() == 1
 
 
+@pytest.mark.usefixtures("only_in_a_file")
 def test_a_file_that_a_power_cut_took_is_not_there_at_the_next_start(tmp_path: Path) -> None:
     first = Files(tmp_path)
     whole, half, lost = (

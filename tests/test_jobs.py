@@ -17,6 +17,8 @@ from pipelines.table import DEATHS, KILLED, OWN_ERRORS, Table
 from pipelines.types import Busy, Cancelled, NotFound, Queued, Result, Step, StudioError
 from tests.gates import House, house, job
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[House]:
@@ -207,6 +209,7 @@ def torn(root: Path) -> Path:
 
 
 @pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.usefixtures("only_in_a_file")
 def test_after_a_power_cut_what_ran_and_what_waited_goes_on_and_drafts_do_not(tmp_path: Path, batch: bool) -> None:
     with house(tmp_path) as first:
         first.gate.open.clear()
@@ -258,7 +261,7 @@ def test_a_lease_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
         first.jobs.submit(job())
         _until(lambda: first.jobs.counts()[0] == 1)
         other = Table(tmp_path)
-        other.worker = json.dumps([*json.loads(other.worker)[:2], 0.0, str(tmp_path.resolve())])
+        other.worker = json.dumps([*json.loads(other.worker)[:2], 0.0, json.loads(other.worker)[3]])
         assert other.release() == 0
         assert other.claim(0.0) is None
         other.close()
@@ -298,6 +301,7 @@ def test_a_row_of_a_batch_has_one_job_however_often_it_is_submitted(here: House)
     assert len(here.jobs.list("me")) == 2
 
 
+@pytest.mark.usefixtures("only_in_a_file")
 def test_a_table_of_the_first_release_is_widened_where_it_lies(tmp_path: Path) -> None:
     old = sqlite3.connect(tmp_path / "jobs.sqlite3")
     old.execute(
@@ -314,6 +318,7 @@ def test_a_table_of_the_first_release_is_widened_where_it_lies(tmp_path: Path) -
         drain(here.jobs.watch(before.id))
 
 
+@pytest.mark.usefixtures("only_in_a_file")
 def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: House) -> None:
     here.gate.open.clear()
     job_id = here.jobs.submit(job(steps=1))
@@ -419,24 +424,25 @@ def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(h
     _until(lambda: told.extend(e.position for e in last.gathered(0.05) if isinstance(e, Queued)) or told[-1] == 4, 2)
 
 
+@pytest.mark.usefixtures("only_in_a_file")
 def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     table = Table(tmp_path)
     levels: list[int] = []
 
     def level(statement: str) -> None:
         if statement.startswith(("INSERT", "UPDATE")):
-            table.db.set_trace_callback(None)
+            table.db._db.set_trace_callback(None)
             levels.append(table.db.execute("PRAGMA synchronous").fetchone()[0])
-            table.db.set_trace_callback(level)
+            table.db._db.set_trace_callback(level)
 
-    table.db.set_trace_callback(level)
+    table.db._db.set_trace_callback(level)
     one = job()
     table.insert(one, None)
     table.insert(job().model_copy(update={"draft": True}), None)
     table.claim(0.0)
     table.renew(one.id, 1.0)
     table.settle(one.id, "done", None, None)
-    table.db.set_trace_callback(None)
+    table.db._db.set_trace_callback(None)
     table.close()
     assert levels == [2, 1, 1, 1, 1]
 

@@ -20,6 +20,8 @@ from pipelines.types import BadInput, InvalidParams, NotFound, Params, Refused, 
 from pipelines.types import colour as colour_field
 from tests.serving import Served, served
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 OTHER = "somebody-else"
 
 
@@ -40,7 +42,7 @@ def png(level: int = 60, side: int = 48) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def here(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("kept"), tools=(character.TOOL, kit.TOOL, product.TOOL)) as made:
         yield made
 

@@ -44,6 +44,8 @@ RANK = {
     "pipelines.remote": 3,
     "pipelines.store": 3,
     "pipelines.disk": 2,
+    "pipelines.database": 1,
+    "pipelines.postgres": 1,
     "pipelines.memory": 3,
     "pipelines.models": 2,
     "pipelines.types": 1,
@@ -59,6 +61,8 @@ BESIDE = {
     ("pipelines.remote", "pipelines.store"),
     ("pipelines.cached", "pipelines.store"),
     ("pipelines.cached", "pipelines.remote"),
+    ("pipelines.database", "pipelines.postgres"),
+    ("pipelines.postgres", "pipelines.database"),
 }
 THREADS_START_IN = (
     "pipelines.stream", "pipelines.lanes", "pipelines.engines", "pipelines.parts.ingest", "pipelines.webhooks",

@@ -16,6 +16,8 @@ from pipelines.types import Job
 from tests.gates import house, job
 from ui import library
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture
 def table(tmp_path: Path) -> Iterator[Table]:

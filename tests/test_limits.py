@@ -16,11 +16,13 @@ from tests.test_rest import RUN, failure
 from ui.limits import DAY, SOON, Limits, TooMuch
 from ui.rest.keys import Bounds, Key, Keys, Scope
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 here = test_rest.here  # a fixture
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("limits")) as built:
         yield built
 
@@ -106,6 +108,7 @@ def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: Served
             assert failure(admin.post("/v1/keys", json=wrong))[0] == 422
 
 
+@pytest.mark.usefixtures("only_in_a_file")
 def test_keys_of_before_scopes_look_and_make(tmp_path: Path) -> None:
     import sqlite3
 

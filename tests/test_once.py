@@ -15,9 +15,11 @@ from tests.test_rest import FOREVER, RUN, failure, photo
 from ui.rest.ledger import Ledger
 from ui.rest.once import HEADER, KEPT_SECONDS, Once
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("once")) as built:
         yield built
 

@@ -12,6 +12,8 @@ from pipelines.stream import drain
 from pipelines.types import NotFound
 from tests.rows import OWNER, Room, picture, room
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Room]:

@@ -15,9 +15,11 @@ from tests.test_rest import RUN, failure, photo
 from ui.rest.ledger import Ledger
 from ui.rest.shares import Shares
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("shares")
     with served(root, settings=Settings(data=root, require_key=True)) as built:
         yield built

@@ -22,6 +22,8 @@ from pipelines.types import BadInput
 from tests.serving import Served, served, until
 from tests.test_agents import run
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @dataclass
 class Receiver:

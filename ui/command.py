@@ -62,12 +62,13 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
         return _refused(f"{out} holds no run to resume.")
     if held and not args.resume and not args.dry_run:
         return _refused(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
+    own = replace(settings, files="", database="")
     try:
         if args.dry_run:
             with tempfile.TemporaryDirectory() as nowhere:
-                return _with_studio(replace(settings, data=Path(nowhere), files=""), args, out, settings)
+                return _with_studio(replace(own, data=Path(nowhere)), args, out, settings)
         engine = "ray-data" if args.ray_data else settings.engine
-        return _with_studio(replace(settings, data=out / STATE, engine=engine, files=""), args, out, settings)
+        return _with_studio(replace(own, data=out / STATE, engine=engine), args, out, settings)
     except StudioError as error:
         if not held:
             shutil.rmtree(out / STATE, ignore_errors=True)  # nothing was begun that could be resumed
@@ -96,7 +97,7 @@ def _bring_kits(studio: Studio, home: Settings) -> None:
     from pipelines.files import read_png
     from pipelines.kept import BrandKit, brands_in
 
-    for kit in brands_in(home.data, OWNER):
+    for kit in brands_in(home.data, OWNER, home.database):
         for name in BrandKit.fields_of_kind("picture"):
             with suppress(NotFound):
                 if kit.value.get(name):

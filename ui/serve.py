@@ -58,10 +58,10 @@ class Studio:
 def build(settings: Settings) -> Studio:
     """Settings -> profile, cache, engine, queue, desk."""
     settings.data.mkdir(parents=True, exist_ok=True)
-    files = Files(settings.data, store=opened(settings.files, settings.data))
+    files = Files(settings.data, settings.database, store=opened(settings.files, settings.data))
     engine, profile = _drawing(settings, files)
     log.info("profile %s on %s: %s", profile.id, engine.about()["device"], profile.reason)
-    jobs = Jobs(settings.data, engine, waiting=settings.queue)
+    jobs = Jobs(settings.data, engine, waiting=settings.queue, database=settings.database)
     keep = Keep(settings.keep_days, int(settings.keep_gb * 1e9))
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
     jobs.every(60, engine.cache.sweep)
@@ -70,7 +70,7 @@ def build(settings: Settings) -> Studio:
     jobs.every(3600, lambda: sweep(jobs.table, files, keep))
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)
-    return Studio(desk, Access(settings, Keys(settings.data)), jobs, files, ingest)
+    return Studio(desk, Access(settings, Keys(settings.data, settings.database)), jobs, files, ingest)
 
 
 def _drawing(settings: Settings, files: Files) -> tuple[LocalEngine | Several | RayEngine | RayDataEngine, Profile]:

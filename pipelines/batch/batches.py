@@ -58,7 +58,7 @@ class Batches:
         self.desk = desk
         self.jobs = desk.jobs
         self.root = desk.jobs.root / "batches"
-        self.store = Store(desk.jobs.table)
+        self.store = Store(desk.jobs.table, _home(self.root) if desk.jobs.table.db.shared else "")
         self._ballast = Ballast(desk.jobs.root)
         self._shelves: dict[str, Shelf] = {}
         self.jobs.feed(self)
@@ -191,7 +191,7 @@ class Batches:
             self.store.forget_old(time.time() - self.desk.settings.keep_days * DAY)
         known = set(self.store.ids())
         for folder in self.root.iterdir() if self.root.exists() else ():
-            if folder.name not in known and folder.stat().st_mtime < time.time() - DAY:
+            if folder.is_dir() and folder.name not in known and folder.stat().st_mtime < time.time() - DAY:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, batch_id: str, owner: str) -> Batch:
@@ -322,6 +322,15 @@ class Batches:
         opened = self._shelves.pop(batch_id, None)
         if opened is not None:
             opened.close()
+
+
+def _home(root: Path) -> str:
+    """A name for this folder, whatever machine it lies on: other studios have no pictures of its batches."""
+    path = root / ".home"
+    if not path.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        path.write_text(uuid.uuid4().hex, "utf-8")
+    return path.read_text("utf-8")
 
 
 def new_id() -> str:

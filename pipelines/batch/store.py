@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipelines.database import Row
 from pipelines.table import Table
 from pipelines.types import JSON, InvalidParams, StudioError
 
@@ -20,7 +20,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
   id TEXT PRIMARY KEY, owner TEXT NOT NULL, tool TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
   note TEXT NOT NULL DEFAULT '', shared TEXT NOT NULL, seed INTEGER NOT NULL, seeds TEXT NOT NULL,
-  source TEXT, about TEXT NOT NULL, created REAL NOT NULL, started REAL, finished REAL
+  source TEXT, about TEXT NOT NULL, created REAL NOT NULL, started REAL, finished REAL,
+  home TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS batch_rows (
   batch TEXT NOT NULL, row INTEGER NOT NULL, key TEXT NOT NULL, tool TEXT NOT NULL, cells TEXT NOT NULL,
@@ -29,8 +30,11 @@ CREATE TABLE IF NOT EXISTS batch_rows (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS batch_rows_by_state ON batch_rows (state, batch, tries, row);
 """
+_LATER = {"notices": "TEXT NOT NULL DEFAULT '[]'", "taken": "TEXT NOT NULL DEFAULT '{}'"}
 _STATUS = "CASE r.state WHEN 'given' THEN j.status WHEN 'refused' THEN 'failed' ELSE r.state END"
 _JOINED = "batch_rows r LEFT JOIN jobs j ON j.batch_id = r.batch AND j.batch_row = r.row"
+READING_SECONDS = 3600.0
+"""After which a batch that is still being read, by another studio, lost its reader."""
 CHUNK = 500
 
 
@@ -84,19 +88,19 @@ class RowState:
 
 
 class Store:
-    """Works on the queue's connection, under its lock."""
+    """Works on the queue's connection, under its lock. `home` names the folder where its batches' pictures lie."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, home: str = "") -> None:
         self._db = table.db
+        self._home = home
         self.lock = table.lock
         with self.lock:
-            self._db.executescript(_SCHEMA)
-            there = {row["name"] for row in self._db.execute("PRAGMA table_info(batch_rows)")}
-            for column, empty in (("notices", "[]"), ("taken", "{}")):
-                if column not in there:
-                    self._db.execute(f"ALTER TABLE batch_rows ADD COLUMN {column} TEXT NOT NULL DEFAULT '{empty}'")
+            self._db.schema(_SCHEMA)
+            self._db.widen("batches", {"home": "TEXT NOT NULL DEFAULT ''"})
+            self._db.widen("batch_rows", _LATER)
             # What was being read when the studio stopped was told to nobody; what lost its job waits again.
-            for batch in self._ids("SELECT id FROM batches WHERE state = 'reading'"):
+            since = time.time() - (READING_SECONDS if self._db.shared else 0)
+            for batch in self._ids("SELECT id FROM batches WHERE state = 'reading' AND created <= ?", since):
                 self.forget(batch)
             for batch in self._ids("SELECT id FROM batches WHERE state IN ('running', 'paused')"):
                 self.reclaim(batch)
@@ -104,20 +108,14 @@ class Store:
     def ids(self, state: State | None = None) -> list[str]:
         """Every batch's, or of those in this state."""
         with self.lock:
-            return self._ids("SELECT id FROM batches WHERE ? IS NULL OR state = ?", state, state)
+            return self._ids("SELECT id FROM batches WHERE CAST(? AS TEXT) IS NULL OR state = ?", state, state)
 
     def _ids(self, query: str, *values: object) -> list[str]:
         return [row["id"] for row in self._db.execute(query, values).fetchall()]
 
-    @contextmanager
-    def whole(self) -> Iterator[None]:
+    def whole(self) -> AbstractContextManager[None]:
         """Changes of which all are made or none."""
-        with self.lock:
-            if self._db.in_transaction:
-                yield
-                return
-            with _Transaction(self._db):
-                yield
+        return self._db.whole()
 
     # ------------------------------------------------------------ making
 
@@ -126,10 +124,14 @@ class Store:
         values = (
             batch.id, batch.owner, batch.tool, batch.name, batch.state, batch.note, json.dumps(batch.shared),
             batch.seed, batch.seeds, batch.source, json.dumps(batch.about), batch.created, batch.started,
-            batch.finished,
+            batch.finished, self._home,
         )  # fmt: skip
         with self.lock:
-            self._db.execute(f"INSERT INTO batches VALUES ({','.join('?' * len(values))})", values)
+            self._db.execute(
+                "INSERT INTO batches (id, owner, tool, name, state, note, shared, seed, seeds, source, about, created, "
+                f"started, finished, home) VALUES ({','.join('?' * len(values))})",
+                values,
+            )
 
     def fill(self, batch_id: str, rows: Iterable[Asked]) -> int:
         """Keep the rows, a few hundred at a time; how many that were."""
@@ -153,7 +155,7 @@ class Store:
 
     def forget(self, batch_id: str) -> None:
         """Remove a batch and its rows; its jobs are the queue's affair."""
-        with self.lock, _Transaction(self._db):
+        with self.whole():
             self._db.execute("DELETE FROM batch_rows WHERE batch = ?", (batch_id,))
             self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
 
@@ -180,7 +182,9 @@ class Store:
         with self.lock:
             row = self._db.execute(
                 "SELECT r.* FROM batch_rows r JOIN batches b ON b.id = r.batch WHERE b.state = 'running' "
-                "AND r.state = 'waiting' ORDER BY r.tries, b.created, r.row LIMIT 1"
+                "AND r.state = 'waiting' AND (b.source IS NULL OR b.home = ?) "
+                "ORDER BY r.tries, b.created, r.row LIMIT 1",
+                (self._home,),
             ).fetchone()
             if row is None:
                 return None
@@ -248,11 +252,12 @@ class Store:
         """Rows that failed wait again (`row`: only that one, also when it was cancelled), their old jobs forgotten."""
         ended = "('failed')" if row is None else "('failed', 'cancelled')"
         with self.whole():
-            gone = f"DELETE FROM jobs WHERE batch_id = ? AND (? IS NULL OR batch_row = ?) AND status IN {ended}"
+            which = "(CAST(? AS BIGINT) IS NULL OR batch_row = ?)"
+            gone = f"DELETE FROM jobs WHERE batch_id = ? AND {which} AND status IN {ended}"
             self._db.execute(gone, (batch_id, row, row))
             return self._db.execute(
                 "UPDATE batch_rows SET state = 'waiting', tries = 0, error = NULL WHERE batch = ? "
-                f"AND (? IS NULL OR row = ?) AND (state IN {ended} OR state = 'given' AND NOT EXISTS "
+                f"AND (CAST(? AS BIGINT) IS NULL OR row = ?) AND (state IN {ended} OR state = 'given' AND NOT EXISTS "
                 "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row))",
                 (batch_id, row, row),
             ).rowcount
@@ -269,8 +274,8 @@ class Store:
         """The owner's, newest first."""
         with self.lock:
             rows = self._db.execute(
-                "SELECT * FROM batches WHERE owner = ? AND (? IS NULL OR rowid < (SELECT rowid FROM batches WHERE id "
-                "= ?)) ORDER BY rowid DESC LIMIT ?",
+                "SELECT * FROM batches WHERE owner = ? AND (CAST(? AS TEXT) IS NULL OR (created, id) < "
+                "(SELECT created, id FROM batches WHERE id = ?)) ORDER BY created DESC, id DESC LIMIT ?",
                 (owner, before, before, limit),
             ).fetchall()
         return [_batch(row) for row in rows]
@@ -278,8 +283,8 @@ class Store:
     def forget_old(self, before: float) -> None:
         """Remove batches that ended before then and none of whose jobs is left."""
         for batch in self._ids(
-            f"SELECT id FROM batches b WHERE finished < {before:f} AND NOT EXISTS "
-            "(SELECT 1 FROM jobs j WHERE j.batch_id = b.id)"
+            "SELECT id FROM batches b WHERE finished < ? AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.batch_id = b.id)",
+            before,
         ):
             self.forget(batch)
 
@@ -312,7 +317,8 @@ class Store:
         with self.lock:
             rows = self._db.execute(
                 f"SELECT r.*, {_STATUS} AS status, j.id AS job_id, j.error AS job_error FROM {_JOINED} "
-                f"WHERE r.batch = ? AND r.row > ? AND (? IS NULL OR {_STATUS} = ?) AND (? = 0 OR j.finished >= ?) "
+                f"WHERE r.batch = ? AND r.row > ? AND (CAST(? AS TEXT) IS NULL OR {_STATUS} = ?) "
+                "AND (? = 0.0 OR j.finished >= ?) "
                 f"ORDER BY {order} LIMIT ? OFFSET ?",
                 (batch_id, after, status, status, since, since, limit, skip),
             ).fetchall()
@@ -330,33 +336,15 @@ class Store:
             yield from map(_asked, rows)
             after = rows[-1]["row"]
 
-    def measured(self, tool: str, profile: str) -> list[sqlite3.Row]:
+    def measured(self, tool: str, profile: str) -> list[Row]:
         """The last pictures made of a tool with a profile: `job` and `result` as JSON, and the seconds `s` it took."""
         query = (
-            "SELECT job, result, finished - started AS s FROM jobs WHERE status = 'done' AND NOT draft AND started IS "
-            "NOT NULL AND json_extract(job, '$.tool') = ? AND json_extract(job, '$.profile') = ? "
+            "SELECT job, result, finished - started AS s FROM jobs WHERE status = 'done' AND draft = 0 AND started IS "
+            "NOT NULL AND tool = ? AND profile = ? "
             "ORDER BY seq DESC LIMIT 200"
         )
         with self.lock:
             return self._db.execute(query, (tool, profile)).fetchall()
-
-
-class _Transaction:
-    """`BEGIN … COMMIT` around a block, on a connection that commits by itself otherwise."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._db.execute("COMMIT")
-        finally:
-            if self._db.in_transaction:  # a full disk rolls back by itself
-                self._db.execute("ROLLBACK")
 
 
 def _told(error: StudioError | None) -> str | None:
@@ -379,19 +367,20 @@ def _packed(batch_id: str, row: Asked) -> tuple[object, ...]:
     return batch_id, row.row, row.key, row.tool, cells, state, _told(row.error), notices
 
 
-def _asked(row: sqlite3.Row) -> Asked:
+def _asked(row: Row) -> Asked:
     error = _restored(row["error"]) if row["state"] == "refused" else None
     notices = tuple(json.loads(row["notices"]))
     taken = json.loads(row["taken"])
     return Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices, taken)
 
 
-def _batch(row: sqlite3.Row) -> Batch:
+def _batch(row: Row) -> Batch:
     values = dict(row)
+    del values["home"]
     return Batch(**{**values, "shared": json.loads(values["shared"]), "about": json.loads(values["about"])})
 
 
-def _row_state(row: sqlite3.Row) -> RowState:
+def _row_state(row: Row) -> RowState:
     error = row["error"] or row["job_error"]
     return RowState(
         row["row"], row["key"], row["tool"], row["status"] or "waiting", row["job_id"],

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from pipelines.database import GONE, Unwritable
 from pipelines.disk import SENTENCE, is_full
 from pipelines.types import JSON, STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
 from ui.limits import TooMuch
@@ -107,6 +108,9 @@ def known(error: Exception, scope: Scope) -> StudioError:
         return error
     if is_full(error):
         return StudioError(SENTENCE, code="disk_full")
+    if isinstance(error, Unwritable):
+        log.error("%s %s: %s", scope["method"], route_of(scope), error)
+        return StudioError(GONE, code="storage_unavailable")
     log.error("bug while answering %s %s", scope["method"], route_of(scope), exc_info=error)
     return StudioError(BUG)
 
@@ -187,6 +191,7 @@ ENVELOPE: dict[str, Any] = {
 
 READING = (
     "invalid_api_key", "permission_denied", "not_found", "method_not_allowed", "rate_limited", "internal_error",
+    "storage_unavailable",
 )  # fmt: skip
 PICTURES = ("unsupported_image", "corrupt_image", "too_many_pixels", "nothing_visible")
 WRITING = (*READING, "image_too_large", "disk_full")

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import re
 import secrets
-import sqlite3
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from pipelines.database import Row, Unwritable
 from ui.rest.ledger import Ledger
 
 PREFIX = "sk-dbx-"
@@ -85,8 +85,8 @@ class Used:
 class Keys:
     """Two tables in the data folder's ledger, so that `key new` works while the studio runs. Safe from any thread."""
 
-    def __init__(self, root: Path) -> None:
-        self.ledger = Ledger(root)
+    def __init__(self, root: Path, database: str = "") -> None:
+        self.ledger = Ledger(root, database)
         self.ledger.table(_SCHEMA, "api_keys", _LATER)
         self.ledger.table(_USAGE, "key_usage")
 
@@ -127,7 +127,7 @@ class Keys:
 
     def list(self) -> list[Key]:
         """All keys, oldest first, revoked ones too."""
-        return [_key(row) for row in self.ledger.rows("SELECT * FROM api_keys ORDER BY created, rowid")]
+        return [_key(row) for row in self.ledger.rows("SELECT * FROM api_keys ORDER BY created, id")]
 
     def change(self, key_id: str, name: str, scopes: Iterable[Scope], bounds: Bounds) -> bool:
         """Name, scope and bound a working key anew; False when there is none with this id."""
@@ -151,14 +151,14 @@ class Keys:
         """It was used just now; on a full disk that is not written down, so that whoever only looks still can."""
         now = time.time()
         if key.used is None or not 0 <= now - key.used < TOUCH_SECONDS:
-            with suppress(sqlite3.OperationalError):
+            with suppress(Unwritable):
                 self.ledger.note("UPDATE api_keys SET used = ? WHERE id = ?", now, key.id)
 
     def count(self, key_id: str, tool: str, pictures: int, day: str) -> None:
         """One job of so many pictures more, on a UTC day such as 2026-11-25."""
         self.ledger.note(
             "INSERT INTO key_usage VALUES (?, ?, ?, 1, ?) ON CONFLICT (key_id, tool, day) "
-            "DO UPDATE SET jobs = jobs + 1, pictures = pictures + excluded.pictures",
+            "DO UPDATE SET jobs = key_usage.jobs + 1, pictures = key_usage.pictures + excluded.pictures",
             key_id, tool, day, pictures,
         )  # fmt: skip
 
@@ -190,7 +190,7 @@ def _joined(scopes: Iterable[Scope]) -> str:
     return ",".join(scopes_of(scopes))
 
 
-def _key(row: sqlite3.Row) -> Key:
+def _key(row: Row) -> Key:
     bounds = Bounds(row["per_minute"], row["per_day"], row["at_once"])
     scopes = scopes_of(row["scopes"].split(","))
     return Key(row["id"], row["name"], row["created"], row["revoked"], scopes, bounds, row["used"])

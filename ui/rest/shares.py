@@ -6,11 +6,11 @@ import hashlib
 import hmac
 import re
 import secrets
-import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.database import Row
 from pipelines.types import NotFound
 from ui.rest.ledger import Ledger
 
@@ -52,7 +52,7 @@ class Shares:
         """A link to a file that the caller has checked to be the owner's, which ends in so many seconds."""
         now = time.time()
         share_id, expires = secrets.token_hex(8), int(now) + seconds
-        self._ledger.change("DELETE FROM shares WHERE expires <= ?", now)
+        self._ledger.change("DELETE FROM shares WHERE expires <= ?", int(now))
         self._ledger.change("INSERT INTO shares VALUES (?, ?, ?, ?, ?)", share_id, owner, file_id, now, expires)
         return Share(share_id, owner, file_id, now, expires, self._path(share_id, expires))
 
@@ -60,7 +60,7 @@ class Shares:
         """The link that a token belongs to. Raises `NotFound` for one that is forged, has ended or was taken back."""
         found = _TOKEN.fullmatch(token)
         if found and hmac.compare_digest(self._mark(found[1], int(found[2])), found[3]):
-            rows = self._ledger.rows("SELECT * FROM shares WHERE id = ? AND expires > ?", found[1], time.time())
+            rows = self._ledger.rows("SELECT * FROM shares WHERE id = ? AND expires > ?", found[1], int(time.time()))
             if rows and int(found[2]) == rows[0]["expires"] and self._stands(rows[0]["owner"]):
                 return self._share(rows[0])
         raise NotFound("This link has ended, or never was one.")
@@ -68,16 +68,16 @@ class Shares:
     def list(self, owner: str, limit: int, after: str | None = None) -> list[Share]:
         """The owner's links that work, newest first; `after` is the id to go on from."""
         rows = self._ledger.rows(
-            "SELECT * FROM shares WHERE owner = ? AND expires > ? AND (? IS NULL OR rowid < "
-            "(SELECT rowid FROM shares WHERE id = ?)) ORDER BY rowid DESC LIMIT ?",
-            owner, time.time(), after, after, limit,
+            "SELECT * FROM shares WHERE owner = ? AND expires > ? AND (CAST(? AS TEXT) IS NULL OR (created, id) < "
+            "(SELECT created, id FROM shares WHERE id = ?)) ORDER BY created DESC, id DESC LIMIT ?",
+            owner, int(time.time()), after, after, limit,
         )  # fmt: skip
         return [self._share(row) for row in rows]
 
     def get(self, owner: str, share_id: str) -> Share:
         """One of the owner's links. Raises `NotFound`."""
         rows = self._ledger.rows(
-            "SELECT * FROM shares WHERE id = ? AND owner = ? AND expires > ?", share_id, owner, time.time()
+            "SELECT * FROM shares WHERE id = ? AND owner = ? AND expires > ?", share_id, owner, int(time.time())
         )
         if not rows:
             raise NotFound("There is no such link, or it is not yours.")
@@ -88,7 +88,7 @@ class Shares:
         if not self._ledger.change("DELETE FROM shares WHERE id = ? AND owner = ?", share_id, owner):
             raise NotFound("There is no such link, or it is not yours.")
 
-    def _share(self, row: sqlite3.Row) -> Share:
+    def _share(self, row: Row) -> Share:
         path = self._path(row["id"], row["expires"])
         return Share(row["id"], row["owner"], row["file_id"], row["created"], row["expires"], path)
 
