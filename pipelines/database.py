@@ -113,14 +113,14 @@ class Database(ABC):
                 yield
                 return
             self._begin()
-            self._in_whole = True
+            self._in_whole, going_well = True, False
             try:
                 yield
                 self._end("COMMIT")
-            except BaseException:
-                self._end("ROLLBACK")
-                raise
+                going_well = True
             finally:
+                if not going_well:
+                    self._end("ROLLBACK")
                 self._in_whole = False
 
 

@@ -201,12 +201,16 @@ class Jobs:
         self._watchers.moved()
         self._watchers.tell_positions(self.table.waiting)
 
+    def _place(self, job_id: str) -> int:
+        line = self.table.waiting()
+        return line.index(job_id) + 1 if job_id in line else 1  # another process took it just now
+
     def _row(self, row: Columns) -> Row:
         live = self._watchers.live.get(row["id"])
         return Row(
             job=Job.model_validate_json(row["job"]),
             status=row["status"],
-            position=self.table.waiting().index(row["id"]) + 1 if row["status"] == "queued" else 0,
+            position=self._place(row["id"]) if row["status"] == "queued" else 0,
             step=live.step if live else None,
             result=result_of(row),
             error=json.loads(row["error"]) if row["error"] else None,

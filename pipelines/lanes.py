@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pipelines.database import Unwritable
+from pipelines.database import GONE, Unwritable
 from pipelines.stream import Stream
 from pipelines.table import Table
 from pipelines.types import Cancelled, Image, Job, Result, Status, StudioError
@@ -176,15 +176,15 @@ class Lanes:
                 # A row under which the studio died is left until others could come, which may be innocent of it.
                 spare = not waited and (self._feeder is None or self._feeding)
                 job = self._patiently(lambda spare=spare: self._next(spare))
-                self.nudge()
+                self._or_later(self.nudge)
                 self._do_chores()
                 if job is not None:
                     self._watchers.moved()
-                    self._watchers.tell_positions(self._table.waiting)
+                    self._tell_positions()
                     return job
                 waited = self._rested()
                 if waited:
-                    self._look_around()
+                    self._or_later(self._look_around)
         return None
 
     def _next(self, spare: bool) -> Job | None:
@@ -205,7 +205,7 @@ class Lanes:
 
     def _rested(self) -> bool:
         """Wait for work; whether a whole beat passed without any."""
-        if isinstance(self._engine, Choosing) and self._table.heads(1):
+        if isinstance(self._engine, Choosing) and self._or_later(lambda: self._table.heads(1)):
             self._work.wait(CHANGE)
             return False
         return not self._work.wait(BEAT)
@@ -219,12 +219,13 @@ class Lanes:
             result = next((event for event in events if isinstance(event, Result)), result)
             with self._work:
                 self._watchers.publish(job.id, *(event for event in events if not isinstance(event, Result)))
-                self._watchers.tell_positions(self._table.waiting)
+                self._tell_positions()
             if time.monotonic() >= due:
                 due = time.monotonic() + BEAT
                 self._beat(job.id, stream)
                 with self._work:
                     self._do_chores()
+                    self._or_later(self._look_around)
         self._settle(job, result, stream.error)
 
     def _attach(self, job_id: str, stream: Stream) -> None:
@@ -246,8 +247,8 @@ class Lanes:
         status, shown = _outcome(job.id, result, error)
         with self._work:
             if self.closing and status == "cancelled" and not self._watchers.expect(job.id).cancelled:
-                self._table.put_back(job.id)
-            elif job.batch and isinstance(shown, StudioError) and self._again(job, shown):
+                self._or_later(lambda: self._table.put_back(job.id))
+            elif isinstance(shown, StudioError) and self._again(job, shown):
                 live = self._watchers.live.get(job.id)
                 if live is not None:
                     live.attach(None)
@@ -261,7 +262,12 @@ class Lanes:
                     self.failed[shown.code, job.tool] += 1
 
     def _again(self, job: Job, error: StudioError) -> bool:
-        """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong."""
+        """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong.
+
+        Any job is, where what it made could not be kept just then.
+        """
+        if not job.batch and error.code != "storage_unavailable":
+            return False
         if error.code == "disk_full" and self._feeder is not None:
             feeder = self._feeder
             self._patiently(lambda: feeder.hold(job.id, error))
@@ -269,6 +275,17 @@ class Lanes:
         if error.status < 500 or not self._patiently(lambda: self._table.spend(job.id)):
             return False
         return bool(self._patiently(lambda: self._table.put_back(job.id)))
+
+    def _tell_positions(self) -> None:
+        self._or_later(lambda: self._watchers.tell_positions(self._table.waiting))
+
+    def _or_later(self, look: Callable[[], T]) -> T | None:
+        """What is done again before long, and may be left out where the table cannot be read; then None."""
+        try:
+            return look()
+        except Unwritable as error:
+            log.error("the queue's table cannot be read: %s", error)
+            return None
 
     def _patiently(self, change: Callable[[], T]) -> T | None:
         """Write to the table, on a full disk as soon as there is room; None when the studio is closed meanwhile."""
@@ -305,6 +322,9 @@ def _outcome(job_id: str, result: Result | None, error: BaseException | None) ->
         return "cancelled", error
     if isinstance(error, StudioError):
         return "failed", error
+    if isinstance(error, Unwritable):
+        log.error("job %s: %s", job_id, error)
+        return "failed", StudioError(GONE, code="storage_unavailable")
     if error is not None or result is None:
         log.error("job %s failed", job_id, exc_info=error)
         return "failed", StudioError(BUG)

@@ -54,8 +54,8 @@ class PostgresRow:
 class Postgres(Database):
     """One connection, opened when it is needed and again after it broke. Raises `Unwritable` where the server is gone.
 
-    The URL is `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`; `?sslmode=require` (or `verify-full`) encrypts, and
-    `schema=NAME` keeps several studios that share nothing apart in one database.
+    The URL is `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`. `?sslmode=verify-full` (or `require`, `disable`; usually
+    encrypted where the server can) is libpq's; `schema=NAME` keeps studios that share nothing apart in one database.
     """
 
     shared = True
@@ -76,7 +76,7 @@ class Postgres(Database):
             cursor = self._connection().cursor()
             try:
                 cursor.execute(_translated(statement), tuple(map(_plain, values)))
-            except InterfaceError as error:
+            except (InterfaceError, OSError) as error:
                 self._drop()
                 raise Unwritable(GONE) from error
             except DatabaseError as error:
@@ -187,13 +187,13 @@ def _parsed(url: str) -> tuple[dict[str, Any], str]:
     """Arguments for pg8000's `connect`, and the schema. Raises `ValueError` with a sentence, without the URL in it."""
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    mode, schema = options.pop("sslmode", "disable"), options.pop("schema", "designerbox")
+    mode, schema = options.pop("sslmode", "prefer"), options.pop("schema", "designerbox")
     if parts.scheme not in SCHEMES or not parts.username or parts.path in ("", "/"):
         raise ValueError("must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     if options:
         raise ValueError(f"knows sslmode and schema, not {', '.join(sorted(options))}")
-    if mode not in ("disable", "require", "verify-full"):
-        raise ValueError("sslmode is disable, require or verify-full")
+    if mode not in ("disable", "prefer", "require", "verify-full"):
+        raise ValueError("sslmode is disable, prefer, require or verify-full")
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
         raise ValueError("a schema's name is small letters, digits and _")
     how: dict[str, Any] = {
@@ -205,11 +205,12 @@ def _parsed(url: str) -> tuple[dict[str, Any], str]:
     return how, schema
 
 
-def _secured(mode: str) -> ssl.SSLContext | None:
-    if mode == "disable":
-        return None
+def _secured(mode: str) -> ssl.SSLContext | bool | None:
+    """The modes as libpq means them, in pg8000's words: None encrypts where the server can."""
+    if mode in ("disable", "prefer"):
+        return None if mode == "prefer" else False
     context = ssl.create_default_context()
-    if mode == "require":  # as libpq means it: encrypted, whoever it is
+    if mode == "require":  # whoever it is
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -99,12 +99,12 @@ class House:
 
 
 @contextmanager
-def house(root: Path, waiting: int = 16) -> Iterator[House]:
+def house(root: Path, waiting: int = 16, database: str = "") -> Iterator[House]:
     """A house that is closed again, whatever happened inside."""
     gate = Gate()
-    files = Files(root)
+    files = Files(root, database)
     engine = LocalEngine(Cache(FAMILIES), files, (gate.tool(),))
-    jobs = Jobs(root, engine, waiting=waiting)
+    jobs = Jobs(root, engine, waiting=waiting, database=database)
     try:
         yield House(files, engine, jobs, gate)
     finally:

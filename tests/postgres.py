@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -30,9 +31,31 @@ needs_postgres = pytest.mark.skipif(MISSING, reason="no Postgres server, or no p
 FILE = "a test of the file itself"
 
 
+@dataclass(frozen=True)
+class Server:
+    """A Postgres server of our own, that may be stopped as a crash stops it, and started again."""
+
+    folder: Path
+    as_user: list[str]
+    options: str
+    url: str
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self._control("-w", "-o", self.options, "-l", "log", "start")
+
+    def stop(self) -> None:
+        """At once, whatever it does."""
+        self._control("-m", "immediate", "stop")
+
+    def _control(self, *words: str) -> None:
+        command = [*self.as_user, str(BINARIES[0] / "pg_ctl"), "-D", "data", *words]
+        subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
+
+
 @cache
-def server() -> str:
-    """The URL of a server that lives as long as the tests do."""
+def server() -> Server:
+    """A server that lives as long as the tests do."""
     folder = Path(tempfile.mkdtemp(prefix="dbx-postgres-"))
     as_user: list[str] = []
     if os.geteuid() == 0:  # as which it refuses to run
@@ -46,17 +69,16 @@ def server() -> str:
     subprocess.run([*as_user, *made], cwd=folder, check=True, capture_output=True)
     # Nothing of it has to outlive the tests, so nothing waits for the disk.
     options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_connections=300"
-    begun = [str(BINARIES[0] / "pg_ctl"), "-D", "data", "-w", "-o", options, "-l", "log", "start"]
-    subprocess.run([*as_user, *begun], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    ended = [str(BINARIES[0] / "pg_ctl"), "-D", "data", "-m", "immediate", "stop"]
+    made = Server(folder, as_user, options, f"postgresql://studio:of-the-tests@127.0.0.1:{port}/postgres")
+    made.start()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(subprocess.run, [*as_user, *ended], cwd=folder, capture_output=True)
-    return f"postgresql://studio:of-the-tests@127.0.0.1:{port}/postgres"
+    atexit.register(made.stop)
+    return made
 
 
 def url_for(folder: Path) -> str:
     """A schema for what a studio would keep in `folder`."""
-    return f"{server()}?schema=t{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:20]}"
+    return f"{server().url}?schema=t{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:20]}"
 
 
 def _in_postgres(path: Path, *, reading: bool = False) -> Database:

@@ -601,6 +601,7 @@ def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done
     assert not (here.root / ".ballast").exists()
 
 
+@pytest.mark.usefixtures("only_in_a_file")
 def test_a_table_that_has_no_room_for_a_batch_is_told_of_and_keeps_no_half_of_it(here: Room, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,note\n" + f"a.png,{'w' * 200}\n" * 2000)
