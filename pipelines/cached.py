@@ -39,7 +39,7 @@ _MARK, _SEEN, _OWED, _PARTS = "designerbox.id", ".store", ".owed-", ".parts"
 def opened(url: str, data: Path) -> Folder:
     """Where files lie: in the studio's folder `data` alone, or at `url` as well.
 
-    Raises `BadInput` where that is no store, `disk_full` where it cannot be reached.
+    Raises `BadInput` where that is no store, `storage_unavailable` where it cannot be reached.
     """
     folder = data / "files"
     if url:
@@ -132,12 +132,12 @@ class Cached(Folder):
     def _reached(self, *, missing: bool = False) -> Iterator[None]:
         """As `Told`; where the store could not be reached a moment ago, it is told at once."""
         if time.monotonic() < self._away:
-            raise StudioError(UNREACHABLE, code="disk_full")
+            raise StudioError(UNREACHABLE, code="storage_unavailable")
         try:
             with Told(missing=missing):
                 yield
         except StudioError as error:
-            if error.message == UNREACHABLE:
+            if error.code == "storage_unavailable":
                 self._away = time.monotonic() + AWAY
             raise
 
@@ -159,7 +159,7 @@ class Cached(Folder):
         seen.write_text(there)
 
     def _stands(self) -> None:
-        """Raises `disk_full` where what answers has not the mark: a share that is not mounted is an empty folder."""
+        """Raises `storage_unavailable` where what answers has no mark: a share not mounted is an empty folder."""
         with self._reached():
             self._fs.info(posixpath.join(self._root, _MARK))
 

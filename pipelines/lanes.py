@@ -31,6 +31,8 @@ LEASE = 60.0
 """Seconds after which a job of another machine that was not renewed is taken over."""
 GAP = 0.005
 """Seconds within which steps travel together; far less than anybody sees."""
+HOLDING = ("disk_full", "storage_unavailable")
+"""Codes that hold a whole batch: no row can be kept until somebody makes room, or the store of files is back."""
 AHEAD = 3
 """Batch rows that wait in line, or two a lane; more are fetched when fewer do, so that no batch lies there whole."""
 
@@ -248,7 +250,7 @@ class Lanes:
         with self._work:
             if self.closing and status == "cancelled" and not self._watchers.expect(job.id).cancelled:
                 self._or_later(lambda: self._table.put_back(job.id))
-            elif isinstance(shown, StudioError) and self._again(job, shown):
+            elif isinstance(shown, StudioError) and self._again(job, shown, away=isinstance(error, Unwritable)):
                 live = self._watchers.live.get(job.id)
                 if live is not None:
                     live.attach(None)
@@ -261,14 +263,14 @@ class Lanes:
                 if isinstance(shown, StudioError):
                     self.failed[shown.code, job.tool] += 1
 
-    def _again(self, job: Job, error: StudioError) -> bool:
+    def _again(self, job: Job, error: StudioError, *, away: bool) -> bool:
         """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong.
 
-        Any job is, where what it made could not be kept just then.
+        Any job is put back where the database was `away` when it needed it.
         """
-        if not job.batch and error.code != "storage_unavailable":
+        if not job.batch and not away:
             return False
-        if error.code == "disk_full" and self._feeder is not None:
+        if error.code in HOLDING and not away and self._feeder is not None:
             feeder = self._feeder
             self._patiently(lambda: feeder.hold(job.id, error))
             return True

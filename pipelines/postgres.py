@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 SCHEMES = ("postgres", "postgresql")
 TIMEOUT = 30.0
 """Seconds until a server that says nothing counts as gone."""
+IDLE = 1.0
+"""Seconds after which a connection is tried before it is used."""
 _MAKING = 0x44425820
 """Of the lock under which schemas are made: two studios may start at once."""
 # SQLSTATE classes and codes after which another try may go well: no connection, no resources, somebody was first,
@@ -65,6 +68,7 @@ class Postgres(Database):
         super().__init__()
         self._how, self._schema = _parsed(url)
         self._open: list[Connection] = []
+        self._used = 0.0
         weakref.finalize(self, _closed, self._open)
         self.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
 
@@ -129,11 +133,23 @@ class Postgres(Database):
             self.execute(statement)
 
     def _connection(self) -> Connection:
+        if self._open and not self._in_whole and time.monotonic() - self._used > IDLE:
+            self._look_after()
         if not self._open:
             if self._in_whole:  # its first half went with the connection
                 raise Unwritable(GONE)
             self._open.append(self._connected())
+        self._used = time.monotonic()
         return self._open[0]
+
+    def _look_after(self) -> None:
+        """Drop a connection that broke while nobody used it: whoever needs it now should not be the one to find out."""
+        from pg8000.exceptions import DatabaseError, InterfaceError
+
+        try:
+            self._open[0].cursor().execute("SELECT 1")
+        except (InterfaceError, DatabaseError, OSError):
+            self._drop()
 
     def _connected(self) -> Connection:
         from pg8000.dbapi import connect

@@ -78,7 +78,7 @@ class Told:
         if self._missing and isinstance(error, FileNotFoundError):
             raise NotFound(GONE) from None
         log.error("the store of files: %s", " from ".join(_kinds(error)))
-        raise StudioError(UNREACHABLE, code="disk_full") from None
+        raise StudioError(UNREACHABLE, code="storage_unavailable") from None
 
 
 def _kinds(error: BaseException | None) -> Iterator[str]:

@@ -526,7 +526,7 @@ def test_a_full_disk_pauses_with_a_sentence_and_resume_completes(here: Room, tmp
 
 def test_a_store_of_files_that_is_away_pauses_with_its_own_sentence(here: Room, tmp_path: Path) -> None:
     batch_id = many(here, tmp_path, 3)
-    here.press.errors.append(StudioError(UNREACHABLE, code="disk_full"))
+    here.press.errors.append(StudioError(UNREACHABLE, code="storage_unavailable"))
     here.batches.start(batch_id)
     assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
     assert here.batches.get(batch_id, OWNER).note == AWAY

@@ -47,7 +47,7 @@ def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path
     with room(root) as here:
         batch = here.made(jobs)
         # Every time that a row becomes done is noted, so that a row done twice is seen.
-        here.desk.jobs.table.db.executescript(
+        here.desk.jobs.table.db.schema(
             "CREATE TABLE log (row INTEGER); CREATE TRIGGER told AFTER UPDATE OF status ON jobs "
             "WHEN NEW.status = 'done' BEGIN INSERT INTO log VALUES (NEW.batch_row); END;"
         )

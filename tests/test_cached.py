@@ -179,7 +179,7 @@ def test_a_store_that_says_no_is_told_in_a_sentence_and_nothing_is_lost(
     for act in (lambda: door.add(noisy(9, 9), "ann", "upload"), lambda: door.read(kept, "ann")):
         with pytest.raises(StudioError) as caught:
             act()
-        assert (caught.value.message, caught.value.status) == (UNREACHABLE, 503)
+        assert (caught.value.message, caught.value.code) == (UNREACHABLE, "storage_unavailable")
         assert caught.value.__suppress_context__
     assert [file.id for file in door.list("ann", 9)] == [kept]
     assert kind.__name__ in caplog.text

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import pipelines.lanes
+import pipelines.postgres
 from pipelines.batch.store import Asked, Batch, Store
 from pipelines.database import Unwritable
 from pipelines.postgres import Postgres, checked
@@ -152,6 +153,15 @@ def test_a_server_that_stops_holds_the_work_and_loses_none(tmp_path: Path, url: 
     told = known(caught.value, {"method": "GET", "path": "/v1/jobs", "state": {}})
     assert (told.code, told.status) == ("storage_unavailable", 503)
     assert "try again" in told.message
+
+
+def test_whoever_comes_first_after_the_server_is_back_is_answered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipelines.postgres, "IDLE", 0.0)
+    db = Postgres(url)
+    server().stop()
+    server().start()
+    assert db.execute("SELECT 1 AS n").fetchall()[0]["n"] == 1
+    db.close()
 
 
 def test_changes_that_are_made_whole_are_made_or_none_is(url: str) -> None:

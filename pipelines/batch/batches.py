@@ -21,8 +21,7 @@ from pipelines.batch.shelf import Nothing, Shelf, Zip, shelf
 from pipelines.batch.store import Asked, Batch, RowState, Seeds, Store
 from pipelines.desk import Desk
 from pipelines.disk import Ballast, told_when_full
-from pipelines.lanes import BUG
-from pipelines.remote import UNREACHABLE
+from pipelines.lanes import BUG, HOLDING
 from pipelines.retention import DAY
 from pipelines.table import DEATHS
 from pipelines.types import JSON, MAX_SEED, BadInput, NotFound, StudioError
@@ -289,7 +288,7 @@ class Batches:
         return lambda taken: self.store.took(batch.id, row.row, taken) if ours else None
 
     def _refuse(self, batch: Batch, row: Asked, error: StudioError) -> None:
-        if error.code == "disk_full":
+        if error.code in HOLDING:
             self._hold_all(error)
             self.store.untake(batch.id, row.row)
         else:
@@ -307,7 +306,7 @@ class Batches:
         self._ballast.drop()
         with self.store.whole():
             for batch_id in self.store.ids("running"):
-                self.pause(batch_id, AWAY if error.message == UNREACHABLE else FULL)
+                self.pause(batch_id, AWAY if error.code == "storage_unavailable" else FULL)
 
     def _shelf(self, batch: Batch) -> Shelf:
         if batch.source is None:

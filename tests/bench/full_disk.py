@@ -67,7 +67,7 @@ def rows() -> Iterator[Row]:
             batches = Batches(room.desk)
             plan = Plan("background", {"preset": "studio-grey", "size": 512, "ratio": "1:1"})
             batch = batches.create(plan, (Line(n, {"seed": n}) for n in range(1, ROWS + 1)), OWNER)
-            room.jobs.table.db.executescript(
+            room.jobs.table.db.schema(
                 "CREATE TABLE log (row INTEGER); CREATE TRIGGER told AFTER UPDATE OF status ON jobs "
                 "WHEN NEW.status = 'done' AND NEW.batch_id IS NOT NULL BEGIN INSERT INTO log VALUES (NEW.batch_row); "
                 "END;"
