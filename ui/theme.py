@@ -76,6 +76,8 @@ def theme() -> themes.Base:
         input_border_width="1px",
         checkbox_border_color="*neutral_500",
         checkbox_border_color_dark="#8a8a85",
+        checkbox_border_color_hover="*primary_600",
+        checkbox_border_color_hover_dark="#7cc7bd",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="#a3a39f",
         button_primary_background_fill="*primary_600",
