@@ -328,6 +328,7 @@ def test_a_studio_is_exposed_towards_the_photos_own_ground_and_keeps_its_name(mo
         assert plain - 3 > dark > plain - fit.FARTHEST - 1
         assert plain + 3 < pale < plain + fit.FARTHEST + 1
     assert tone("studio-dark", 250) == tone("studio-dark", None), "a dark look stays dark"
+    assert tone("studio-white", 20) > 90, "a white one white"
 
 
 # ---------------------------------------------------------------- my backdrop

@@ -20,6 +20,7 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 LEAST, MOST = 0.6, 3.0  # 8-bit steps: less shows as plastic beside any camera's noise, more is texture
+HELD_BACK = 1.5  # power of the enlargement
 TONES = (40.0, 115.0, 205.0)  # luma in the middle of the darks, the mid tones and the brights
 BOUNDS = (0.0, 75.0, 160.0, 256.0)
 BLOCK = 8
@@ -62,7 +63,8 @@ def grain_of(image: Image, inside: Mask, scale: float) -> Grain:
     overall = _plainest(uneven[there])
     told = np.asarray(cv2.resize(there.astype(np.uint8), fine.shape[::-1], interpolation=cv2.INTER_NEAREST)) > 0
     soft, unit = _alike(_ratio(fine, told), scale)
-    strength, most = [], max(MOST / max(scale, 1.0), LEAST)  # enlarged, grain is seen as blotches
+    # Enlarged, grain is seen as blotches, and beside smooth skin as a mottled wall.
+    strength, most = [], max(MOST / max(scale, 1.0) ** HELD_BACK, LEAST)
     for low, high in pairwise(BOUNDS):
         tone = there & (mean >= low) & (mean < high)
         own = _plainest(uneven[tone]) if int(tone.sum()) >= FEW else overall
