@@ -20,6 +20,7 @@ APART = 12.0
 _SPARE = 1.0  # the outline lies before another part of the scene than the one measured here
 A_STOP_DOWN = 0.19  # linear: half of what a lit face reflects
 DIMMEST = 0.42
+THING_FARTHEST = 5.0  # a shop's ground is to be light
 DARK, WHITE, WHITE_FARTHEST = 50.0, 90.0, 3.0  # L*
 TURNED, FARTHEST = 0.5, 9.0  # of the way, and L* at most: light grey stays light grey
 # By how much a scene may be made darker or lighter. A studio's lamp has a dial; a place has a time of day.
@@ -48,8 +49,9 @@ def exposed(light: Linear, scene: Scene, asked: Backdrop) -> float:
         return 1.0
     own, old = float(lightness(seen)), float(lightness(float(luminance(linear(asked.behind)))))
     # A dark look stays dark, a white one white, and a table in the sun is never asked for.
-    most = FARTHEST if scene.kind == "studio" and own > DARK else 0.0
-    least = FARTHEST if own < WHITE else WHITE_FARTHEST
+    far = FARTHEST if asked.subject == "person" else THING_FARTHEST
+    most = far if scene.kind == "studio" and own > DARK else 0.0
+    least = far if own < WHITE else WHITE_FARTHEST
     turned = float(np.clip(TURNED * (old - own), -least, most))
     return luminance_of(own + turned) / max(seen, 1e-4)
 
