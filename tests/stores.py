@@ -49,9 +49,9 @@ class Door(MemoryFileSystem):
         if Door.shut is not None:
             raise Door.shut(f"https://{SECRET}@store/ said no")
 
-    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+    def _open(self, path: str, mode: str = "rb", *rest: Any, **options: Any) -> Any:
         self._knock()
-        return super()._open(path, mode, **options)
+        return super()._open(path, mode, *rest, **options)
 
     def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
         self._knock()

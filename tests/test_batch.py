@@ -606,7 +606,7 @@ def test_a_table_that_has_no_room_for_a_batch_is_told_of_and_keeps_no_half_of_it
     picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,note\n" + f"a.png,{'w' * 200}\n" * 2000)
     db = here.desk.jobs.table.db
-    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchone()[0] + 2}")
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchall()[0][0] + 2}")
     with pytest.raises(StudioError) as caught:
         here.made(path)
     assert caught.value.code == "disk_full"

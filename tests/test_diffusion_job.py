@@ -150,6 +150,6 @@ def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(room: 
     for result in (again, mixed):
         assert result.receipt["models"] == first.receipt["models"]
         assert result.receipt["notices"] == first.receipt["notices"]
-        said = source_of(room.files.info(result.files[0].id, "me").path.read_bytes())
-        assert said == source_of(room.files.info(first.files[0].id, "me").path.read_bytes())
+        said = source_of(room.files.read(result.files[0].id, "me"))
+        assert said == source_of(room.files.read(first.files[0].id, "me"))
         assert said.endswith("compositeWithTrainedAlgorithmicMedia") or said.endswith("trainedAlgorithmicMedia")

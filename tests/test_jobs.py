@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.database import SQLite
 from pipelines.engines.local import BEGUN
 from pipelines.stream import Stream, drain
 from pipelines.table import DEATHS, KILLED, OWN_ERRORS, Table
@@ -323,7 +324,7 @@ def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: H
     here.gate.open.clear()
     job_id = here.jobs.submit(job(steps=1))
     _until(lambda: here.jobs.counts()[0] == 1)
-    pages = here.jobs.table.db.execute("PRAGMA page_count").fetchone()[0]
+    pages = here.jobs.table.db.execute("PRAGMA page_count").fetchall()[0][0]
     here.jobs.table.db.execute(f"PRAGMA max_page_count = {pages}")
     here.jobs.table.db.execute("PRAGMA cache_spill = ON")
     watch = here.jobs.watch(job_id)
@@ -427,22 +428,24 @@ def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(h
 @pytest.mark.usefixtures("only_in_a_file")
 def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     table = Table(tmp_path)
+    assert isinstance(table.db, SQLite)
+    file = table.db._db
     levels: list[int] = []
 
     def level(statement: str) -> None:
         if statement.startswith(("INSERT", "UPDATE")):
-            table.db._db.set_trace_callback(None)
-            levels.append(table.db.execute("PRAGMA synchronous").fetchone()[0])
-            table.db._db.set_trace_callback(level)
+            file.set_trace_callback(None)
+            levels.append(file.execute("PRAGMA synchronous").fetchone()[0])
+            file.set_trace_callback(level)
 
-    table.db._db.set_trace_callback(level)
+    file.set_trace_callback(level)
     one = job()
     table.insert(one, None)
     table.insert(job().model_copy(update={"draft": True}), None)
     table.claim(0.0)
     table.renew(one.id, 1.0)
     table.settle(one.id, "done", None, None)
-    table.db._db.set_trace_callback(None)
+    file.set_trace_callback(None)
     table.close()
     assert levels == [2, 1, 1, 1, 1]
 

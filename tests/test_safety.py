@@ -171,7 +171,7 @@ class House:
     def written(self) -> list[str]:
         """Roles of the files that the studio holds."""
         with self.files._lock:
-            return [row[0] for row in self.files._db.execute("SELECT role FROM files ORDER BY created")]
+            return [row[0] for row in self.files._db.execute("SELECT role FROM files ORDER BY created").fetchall()]
 
     def audit(self) -> list[dict[str, Any]]:
         path = self.root / "audit.log"

@@ -82,7 +82,7 @@ def rows() -> Iterator[Row]:
             batches.start(batch.id)
             _rest(batches, batch.id)
             done = [n for (n,) in room.jobs.table.db.execute("SELECT row FROM log").fetchall()]
-            sound = room.jobs.table.db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            sound = room.jobs.table.db.execute("PRAGMA integrity_check").fetchall()[0][0] == "ok"
             halves += _halves(room.files.root)
         finally:
             room.close()
