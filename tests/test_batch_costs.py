@@ -116,7 +116,7 @@ def test_between_two_sizes_the_cost_lies_on_the_line_between_them(
 
 def test_what_another_profile_took_says_nothing(here: Room, tmp_path: Path) -> None:
     made(here, tmp_path, {256: 100.0})
-    here.desk.jobs.table.db.execute("UPDATE jobs SET job = json_set(job, '$.profile', 'klein')")
+    here.desk.jobs.table.db.execute("UPDATE jobs SET profile = 'klein'")
     report = tried(here, tmp_path, {256: 2})
     assert ran == [256, 256]
     assert report.seconds is not None
