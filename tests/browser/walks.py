@@ -6,10 +6,12 @@ Writes `docs/walks.md` with its pictures, and a picture of every tab for the REA
 from __future__ import annotations
 
 import io
+import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.stage import CHROMIUM, QUIET, Theatre, every_tab, go, theatre, visitor
 from tests.watching import EXAMPLES
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
+DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 WIDTH = 720
 """Pixels of a picture's width: enough to read a heading, and some twenty kilobytes."""
 
@@ -244,12 +246,23 @@ def tabs(browser: Browser, house: Theatre) -> None:
             picture(page, DOCS / "pictures" / "tabs" / f"{tab}.webp")
 
 
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
 def main() -> None:
     """Walk, write."""
     with (
         tempfile.TemporaryDirectory() as data,
+        _inside(Path(data)),  # so that no picture shows where a machine keeps its temporary files
         sync_playwright() as playwright,
-        theatre(Path(data), gates=False) as house,
+        theatre(Path("data"), gates=False) as house,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         folder, walks = DOCS / "walks", []
