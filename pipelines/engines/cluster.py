@@ -30,13 +30,10 @@ CLIENT = "RAY_ADDRESS must name a cluster that this machine is part of (HOST:637
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that was joined. `folder`: where Ray's own files lie, if it was started here. `serving`: with Serve.
-    `token`: that of a cluster of our own, which no later one is told.
-    """
+    """A cluster that was joined. `folder`: where Ray's own files lie, if it was started here. `serving`: with Serve."""
 
     folder: Path | None
     serving: bool
-    token: Path | None = None
 
     @property
     def gpus(self) -> int:
@@ -70,8 +67,6 @@ class Cluster:
         ray.shutdown()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
-        if self.token is not None:
-            os.environ.pop("RAY_AUTH_TOKEN_PATH", None)
 
 
 def environment() -> dict[str, Any]:
@@ -96,13 +91,10 @@ def join(data: Path, devices: int, environ: Mapping[str, str] | None = None, *, 
     # Read by Ray when it is imported or started, and by the processes that it starts.
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    token = None if address or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() else _token(data)
-    if token is not None:
-        os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
-    folder = _joined(address) if address else _started(devices)
+    folder = _joined(address) if address else _started(data, devices)
     if serving:
         _serve()
-    return Cluster(folder, serving, token)
+    return Cluster(folder, serving)
 
 
 def _joined(address: str) -> None:
@@ -115,7 +107,9 @@ def _joined(address: str) -> None:
         raise BadInput(f"The Ray cluster at {address} does not take us: {str(error).splitlines()[0]}") from error
 
 
-def _started(devices: int) -> Path:
+def _started(data: Path, devices: int) -> Path:
+    if not {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(_token(data))
     # Ray would let its workers starve beside whatever else runs here.
     os.environ.setdefault("RAY_worker_niceness", "0")
     # Without this Ray replaces 127.0.0.1 by the machine's address on the network, and listens there.
