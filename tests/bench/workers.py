@@ -43,23 +43,24 @@ WORK, LOADING, ARRIVALS, USAGE = 2.0, 12.0, 200, 0.4
 
 def rows(kills: float = KILLS, calls: float = CALLS, arrivals: float = ARRIVALS) -> Iterator[Row]:
     """Numbers: workers killed, calls at once, arrivals."""
-    yield from _killing(int(kills), int(calls))
-    yield from _going(int(arrivals))
+    # Ray knows one token as long as a process lives, the first: its file has to last for both clusters.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield from _killing(Path(name), int(kills), int(calls))
+        yield from _going(Path(name), int(arrivals))
 
 
 # ---------------------------------------------------------------- workers that are killed
 
 
 @contextmanager
-def _house(size: Size, build: Any, waiting: int) -> Iterator[tuple[Jobs, RayEngine]]:
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        files = Files(root)
-        with workers.started(root, files, size, build) as engine:
-            jobs = Jobs(root, engine, waiting=waiting)
-            yield jobs, engine
-            jobs.close()
-        files.close()
+def _house(root: Path, size: Size, build: Any, waiting: int) -> Iterator[tuple[Jobs, RayEngine]]:
+    root = Path(tempfile.mkdtemp(dir=root))
+    files = Files(root)
+    with workers.started(root, files, size, build) as engine:
+        jobs = Jobs(root, engine, waiting=waiting)
+        yield jobs, engine
+        jobs.close()
+    files.close()
 
 
 def _scene(seed: int) -> Job:
@@ -69,8 +70,8 @@ def _scene(seed: int) -> Job:
     )  # fmt: skip
 
 
-def _killing(kills: int, calls: int) -> Iterator[Row]:
-    with _house(Size(2, cpus=0.5), workers.engine, calls) as (jobs, engine):
+def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
+    with _house(root, Size(2, cpus=0.5), workers.engine, calls) as (jobs, engine):
         right = {seed: drain(jobs.follow(_scene(seed))).files[0].pixels_sha256 for seed in range(4)}
         well, waits = 0, list[float]()
         while len(waits) < kills:
@@ -178,10 +179,10 @@ def _arrivals(count: int, seed: int = 0) -> Sequence[Arrival]:
     return coming
 
 
-def _going(count: int) -> Iterator[Row]:
+def _going(root: Path, count: int) -> Iterator[Row]:
     coming = _arrivals(count)
     oracle = len({each.name for each in coming})  # as many places as checkpoints: none has to be read twice
-    with _house(Size(WORKERS, cpus=0.25), paper_engine, count) as (jobs, engine):
+    with _house(root, Size(WORKERS, cpus=0.25), paper_engine, count) as (jobs, engine):
         ours, seconds = _ordered(jobs, engine, coming)
         theirs, their_seconds = _multiplexed(coming)
     yield row("ray_loads_over_oracle", round(ours / oracle, 2), f"x, {ours} for {count} jobs", 1.3)
