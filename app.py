@@ -45,14 +45,19 @@ def serve(settings: Settings) -> int:
 
 
 def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
-    """Make a key and print it, once. Returns 2 where no scope was named."""
+    """Make a key and print it, once. Returns 2 where no scope was named, or the database does not answer."""
+    from pipelines.database import Unwritable
     from ui.rest.keys import SCOPES, Keys, scopes_of
 
     found = scopes_of(scopes.replace(" ", "").split(","))
     if not found:
         print(f"--scopes takes some of: {', '.join(SCOPES)}", file=sys.stderr)  # noqa: T201
         return 2
-    keys = Keys(settings.data, settings.database)
+    try:
+        keys = Keys(settings.data, settings.database)
+    except Unwritable as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
     print(keys.new(name, found))  # noqa: T201
     keys.close()
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import ssl
 import time
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pg8000.dbapi import Connection
 
 SCHEMES = ("postgres", "postgresql")
+MISSING = "needs pg8000: pip install -r requirements-postgres.txt"
 TIMEOUT = 30.0
 """Seconds until a server that says nothing counts as gone."""
 IDLE = 1.0
@@ -236,4 +238,6 @@ def checked(url: str) -> str:
     """The URL as it is, if it can be one. Raises `ValueError` with a sentence."""
     if url:
         _parsed(url)
+        if importlib.util.find_spec("pg8000") is None:
+            raise ValueError(MISSING)
     return url

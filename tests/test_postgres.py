@@ -10,6 +10,7 @@ import pytest
 
 import pipelines.lanes
 import pipelines.postgres
+from app import new_key
 from pipelines.batch.store import Asked, Batch, Store
 from pipelines.database import Unwritable
 from pipelines.postgres import Postgres, checked
@@ -20,6 +21,7 @@ from pipelines.types import Cancelled, NotFound, Result
 from tests.gates import House, house, job
 from tests.postgres import needs_postgres, server, url_for
 from ui.rest.errors import known
+from ui.serve import open_doors
 
 pytestmark = needs_postgres
 
@@ -208,6 +210,18 @@ def test_a_wrong_url_is_refused_with_a_sentence_and_without_its_password(
     said = capsys.readouterr().err
     assert told.split()[0] in said
     assert "hush" not in said
+
+
+def test_a_start_without_the_database_or_its_package_ends_with_a_sentence(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(data=tmp_path, database=url.replace("of-the-tests", "wrong-one"))
+    assert open_doors(settings) == 2
+    assert new_key(settings, "me") == 2
+    assert "The database refused the studio" in capsys.readouterr().err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install -r requirements-postgres\.txt"):
+        checked(url)
 
 
 def test_the_password_is_in_no_text_of_the_settings_or_of_a_refusal(url: str) -> None:

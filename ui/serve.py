@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.cached import opened
+from pipelines.database import Unwritable
 from pipelines.desk import Desk
 from pipelines.engines import cluster, here, hub, zerogpu
 from pipelines.engines.local import LocalEngine
@@ -187,8 +188,8 @@ def open_doors(settings: Settings) -> int:
     served = Path(os.environ.setdefault("GRADIO_TEMP_DIR", str(settings.data.resolve() / "page")))
     try:
         studio = build(settings)
-    except StudioError as error:
-        log.error(error.message)
+    except (StudioError, Unwritable) as error:
+        log.error("%s", error)
         return 2
     from ui import blocks
     from ui.lines import keep_open

@@ -22,11 +22,8 @@ PLAINLY = 9.0  # squared deviations between hair and ground from which colour ha
 WALL = 9.0  # levels by which a plain ground's colour varies around there; from twice that colour has no say
 EVEN = 3.0  # pixels: one pixel that is told plainly among others that are not is chance
 EVEN_LINE = 0.009  # of the head's height: teeth of an outline that are smaller are the net's
-HINT, HELD, SETTLED = (
-    0.001,
-    1.0,
-    10.0,
-)  # how firmly the net's word is held: before a plain wall, elsewhere, off the edge
+# How firmly the net's word is held: before a plain wall, elsewhere, off the edge.
+HINT, HELD, SETTLED = 0.001, 1.0, 10.0
 
 
 def combed(image: Image, alpha: Alpha, face: Face) -> Alpha:

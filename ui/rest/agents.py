@@ -209,7 +209,7 @@ class Door:
         rows = await to_thread.run_sync(self._desk.files.list, owner, limit, None)
         found = [row for row in rows if row.role in _ROLES and row.format in (*STILLS, "png")]
         said = [f"{row.id}: {row.role}, {row.width} x {row.height} px" for row in found]
-        said += [f"{row.file_id}: example '{row.name}'" for row in self._desk.examples()]
+        said += [f"{row.file_id}: example '{row.name}'" for row in await to_thread.run_sync(self._desk.examples)]
         text = mcp.TextContent(text="\n".join(said))
         return mcp.CallToolResult(content=[text], structured_content={"data": [file_object(row) for row in found]})
 
