@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipelines.desk import Desk
-from ui import access_page, batch_events, home, learn, named, sessions, settings_page, speech, verify
+from ui import access_page, batch_events, home, learn, lighter, named, sessions, settings_page, speech, verify
 from ui.access import Access
 from ui.batch_events import BatchEvents
 from ui.brush import BrushEvents
@@ -127,9 +127,10 @@ def launch_arguments() -> dict[str, Any]:
 
 
 def routes() -> list[BaseRoute]:
-    """Static pictures of the page and its German; open to everybody, like the page's own style."""
+    """The page's pictures, its German and its lightened script; open to everybody, like its style."""
     TILES.mkdir(parents=True, exist_ok=True)
-    return [Route(speech.ADDRESS, speech.script), Mount("/assets/tiles", app=StaticFiles(directory=TILES))]
+    tiles = Mount("/assets/tiles", app=StaticFiles(directory=TILES))
+    return [Route(speech.ADDRESS, speech.script), *lighter.routes(), tiles]
 
 
 def _show_no_progress(page: gr.Blocks) -> None:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.stage import Theatre, stage
 from tests.watching import EXAMPLES
+from ui import lighter
 
 
 def drop(page: Page, house: Theatre, path: Path) -> None:
@@ -82,3 +83,19 @@ def test_a_page_that_is_opened_asks_once_and_then_listens(page: Page, house: The
     expect(page.locator("#home-open-3")).to_be_enabled()
     names = [url.split("/gradio_api/")[1].split("?")[0] for url in asked]
     assert names == ["queue/join", "upload", "queue/join"], "the link's settings, the photo, and what follows from it"
+
+
+def test_what_each_part_of_the_page_hears_is_what_gradio_would_have_found(page: Page, house: Theatre) -> None:
+    page.goto(house.url)
+    page.locator(".dbx-cards").wait_for()
+    heard, differs = page.evaluate(f"""() => {{ {lighter.LISTED}
+      const {{ components, dependencies }} = window.gradio_config, differs = []; let heard = 0;
+      for (const {{ id }} of components) {{
+        const gradios = dependencies.map((row) => row.targets.find(([to]) => to === id)?.[1]).filter(Boolean);
+        const ours = dbxHeard(dependencies, id);
+        heard += ours.length;
+        if (JSON.stringify(gradios) !== JSON.stringify(ours)) differs.push(id);
+      }}
+      return [heard, differs]; }}""")
+    assert heard > 100
+    assert differs == []

@@ -6,13 +6,4 @@
   // A state has no value here, and "no news of it" is null: at the first news Gradio's page takes that for a change, and
   // asked for the drafts and the code of every tool before anybody had touched one: seconds in which it heard nothing.
   for (const row of window.gradio_config?.components ?? []) if (row.type === "state") row.props.value = null;
-
-  // The page goes through every listener for each component, and through Svelte's proxies at that. What is not quite an
-  // Array is given no proxy: a third of the wait for the page is spared.
-  const bare = Object.create(Array.prototype);
-  const spare = (list) => Object.setPrototypeOf(list, bare);
-  for (const row of window.gradio_config?.dependencies ?? []) {
-    row.targets.forEach(spare);
-    [row.targets, row.inputs, row.outputs].forEach(spare);
-  }
 }
