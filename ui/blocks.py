@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pipelines.desk import Desk
-from ui import access_page, batch_events, home, learn, lighter, named, sessions, settings_page, speech, verify
+from ui import access_page, batch_events, home, learn, lighter, named, sessions, settings_page, speech, unread, verify
 from ui.access import Access
 from ui.batch_events import BatchEvents
 from ui.brush import BrushEvents
@@ -71,6 +71,7 @@ def build(desk: Desk, access: Access) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=TEMPORARY, fill_width=True) as page:
         styles = "".join(tile_styles(tool) for tool in desk.tools)
         gr.HTML(f"<style>{styles}</style>{_brand()}", elem_classes=["dbx-brand"])
+        unread.watch()
         if desk.settings.oauth:
             _sign_in()
         with gr.Tabs(elem_id="dbx-tabs", overflow_behavior="wrap") as tabs:

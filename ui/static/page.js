@@ -399,6 +399,11 @@
     document.querySelectorAll(".dbx-again").forEach((button) => { if (visible(button.closest("[role=tabpanel]"))) button.click(); });
   }, 4000);
 
+  // A page that nobody looks at is told nothing until somebody does; see unread.py. Told twice that it is looked at
+  // again, for what was said before may be heard after.
+  const looked = () => document.getElementById(document.hidden ? "dbx-left" : "dbx-back")?.click();
+  document.addEventListener("visibilitychange", () => { looked(); if (!document.hidden) setTimeout(looked, 1000); });
+
   if (speech) document.documentElement.lang = "de";
   let due = false;
   new MutationObserver((changes) => {
