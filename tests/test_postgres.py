@@ -64,6 +64,7 @@ def test_what_one_studio_is_too_busy_for_another_does_and_whoever_asked_is_told(
     if second.gate.order:  # it was quicker: then the other way round
         first, second = second, first
         first.gate.open.clear()
+        second.gate.open.set()
     given = [first.jobs.submit(job(seed=n)) for n in range(2, 6)]
     results = [ended(first.jobs.watch(each)) for each in given]
     assert all(isinstance(result, Result) for result in results)
