@@ -43,6 +43,7 @@ from pipelines.parts.write import (
 from pipelines.types import (
     Adapter,
     Alpha,
+    Crop,
     Cutout,
     Draft,
     Emit,
@@ -383,7 +384,9 @@ class JobStudio:
         """Every image with the photo and the placed subject that it was made from."""
         own = (str(self._params.get("photo")), draft.source) if draft.source is not None else None
         rows = draft.sources or (own,) * len(draft.images)
-        return [self._look(draft, image, row) for image, row in zip(draft.images, rows, strict=True)]
+        looks = [self._look(draft, image, row) for image, row in zip(draft.images, rows, strict=True)]
+        crops = draft.crops or (None,) * len(looks)
+        return [replace(look, crop=crop) for look, crop in zip(looks, crops, strict=True)]
 
     def _look(self, draft: Draft, image: Image, row: tuple[str, Placed] | None) -> Look:
         edits = tuple(self._works[0].edits)
@@ -412,6 +415,7 @@ class JobStudio:
             **({"faces": max(self._faces.values())} if self._faces else {}),  # in the photo that shows most
             "placement": _placement(frame),
             **(several if draft.sources else {}),
+            **({"crops": [_crop(crop) for crop in draft.crops]} if draft.crops else {}),
             **({"drawn_together": self._works[0].together} if self._works[0].together > 1 else {}),
             "mode": "exact" if draft.exact else "relit",
             "checks": checks,
@@ -556,6 +560,10 @@ def _placement(frame: Frame | None) -> dict[str, Any]:
         "roll": round(frame.roll, 3) if frame else None,
         "resampling": resampling(frame) if frame else "none",
     }
+
+
+def _crop(crop: Crop) -> dict[str, list[float]]:
+    return {"box": [round(side, 6) for side in crop.box], "at": [round(side, 6) for side in crop.at]}
 
 
 def _digest(row: ModelSpec) -> str:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Image: TypeAlias = npt.NDArray[np.uint8]
 Alpha: TypeAlias = npt.NDArray[np.float32]
 Size: TypeAlias = tuple[int, int]
+Window: TypeAlias = tuple[int, int, int, int]
 Colour: TypeAlias = tuple[int, int, int]
 JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
@@ -427,6 +428,20 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Crop:
+    """What of the photo a picture shows: `box`, as shares of the photo, and `at`, where that lies, as shares of the
+    picture; each left, top, right, bottom, 0 to 1.
+
+    `whole` is how much of what must not be cut is in the box, 0 to 1, of the thing that is cut most; None where the
+    photo shows no such thing.
+    """
+
+    box: tuple[float, float, float, float]
+    at: tuple[float, float, float, float]
+    whole: float | None = None
+
+
+@dataclass(frozen=True)
 class Backdrop:
     """What is asked of the `backdrop` verb, apart from size, seed and prompt.
 
@@ -547,7 +562,8 @@ class Draft:
     form the next job is made like this one, so they stand among the receipt's params.
     `images` may be empty where there are `extras`. `names` has a word for each image's file name, or is empty; with
     `archive` the finished images are handed over together as well, in one ZIP of that name. `markable` is False where
-    bytes are promised to stay although the picture is not exact: no invisible mark goes in there.
+    bytes are promised to stay although the picture is not exact: no invisible mark goes in there. `crops` has one row
+    an image where each is a window of the photo.
     """
 
     images: tuple[Image, ...]
@@ -563,6 +579,7 @@ class Draft:
     sources: tuple[tuple[str, Placed] | None, ...] = ()
     settled: Mapping[str, object] = field(default_factory=dict[str, object])
     markable: bool = True
+    crops: tuple[Crop, ...] = ()
 
 
 # ---------------------------------------------------------------- models

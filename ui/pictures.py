@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import cv2
 import gradio as gr
 import numpy as np
+import numpy.typing as npt
 from gradio.component_meta import ComponentMeta
 from gradio.components.gallery import GalleryData, GalleryImage
 from gradio.data_classes import ImageData
@@ -159,11 +160,11 @@ def small(image: Image, side: int = 1024) -> bytes:
     return jpeg(flat(image), side)
 
 
-def before(photo: Image, receipt: Mapping[str, Any], size: Size, side: int = 1024) -> bytes:
+def before(photo: Image, receipt: Mapping[str, Any], size: Size, number: int = 0, side: int = 1024) -> bytes:
     """The photo laid where the result's subject stands, as JPEG bytes in the result's shape, for before and after.
 
-    `size` is the result's. Where nothing was placed, the whole photo, as large as fits: over a result of the photo's
-    own shape it lies exactly.
+    `size` is that of picture `number` of the result. Where nothing was placed, the whole photo, as large as fits: over
+    a result of the photo's own shape it lies exactly.
     """
     shrink = min(1.0, side / max(size))
     shape = round(size[0] * shrink), round(size[1] * shrink)
@@ -172,6 +173,8 @@ def before(photo: Image, receipt: Mapping[str, Any], size: Size, side: int = 102
     box, scale, roll = placement.get("box"), placement.get("scale"), placement.get("roll") or 0.0
     if box and scale:
         scale, centre = scale * shrink, np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) * shrink
+    elif receipt.get("crops"):
+        scale, centre = _in_crop(receipt["crops"][number], (width, height), shape)
     else:
         scale, centre = min(shape[0] / width, shape[1] / height), np.array(shape) / 2
     source = flat(photo)
@@ -184,3 +187,11 @@ def before(photo: Image, receipt: Mapping[str, Any], size: Size, side: int = 102
     matrix[:, 2] += centre - 0.5 - np.array(middle)
     laid = cv2.warpAffine(source, matrix, shape, flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128))
     return jpeg(np.asarray(laid, np.uint8), side)
+
+
+def _in_crop(crop: Mapping[str, Any], photo: Size, shape: Size) -> tuple[float, npt.NDArray[np.float64]]:
+    """The photo's scale, and where its middle lies in a picture of `shape` that shows a window of it."""
+    box, at = np.array(crop["box"]), np.array(crop["at"])
+    scale = (at[2:] - at[:2]) * shape / ((box[2:] - box[:2]) * photo)
+    middle = (at[:2] + at[2:]) / 2 * shape + (1 - box[:2] - box[2:]) / 2 * photo * scale
+    return float(scale[0]), middle

@@ -250,7 +250,8 @@ class Screen:
         photo = result.receipt["params"].get("photo")
         with suppress(NotFound):
             if photo:
-                laid = before(self.desk.files.open(photo), result.receipt, (file.width, file.height))
+                number = pictures(result).index(file)
+                laid = before(self.desk.files.open(photo), result.receipt, (file.width, file.height), number)
                 return ground + words.overlay(data_url(laid), "Your photo, before")
         return ground
 

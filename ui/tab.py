@@ -25,6 +25,10 @@ TILES_URL = "assets/tiles"
 SIDES = (512, 768, 1024, 1536, 2048)
 """Sizes offered beside a finished picture."""
 SIDE_BY_SIDE = {"size", "variations"}
+MOVES = {"place_y": "photo-moves", "zoom": "crop-moves"}
+"""What dragging the picture moves, told by a field of the form, where it is not the subject."""
+BACK = {"placement_scale": "Automatic placement", "place_y": "In the middle again", "zoom": "Automatic crop"}
+"""The button after the last of the fields that dragging changes, which page.js puts back."""
 LOCKED = "Needs {title} ({size:.0f} GB download, {vram:.0f} GB GPU)."
 LOCKED_FOR_GOOD = "Needs a model that can {verbs}."
 
@@ -204,6 +208,8 @@ def _form(
 
     def add(row: Field) -> None:
         made[row.name] = control(row, tool.id, _locked(desk, tool.params, row.name), pictured=_pictured(tool, row))
+        if row.name in BACK:
+            gr.Button(BACK[row.name], size="sm", elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
         if row.kind == "mask" and (cuts_out or row.name not in Subject.model_fields):
             brushes.append(_brush(made[row.name], tool.id))
 
@@ -297,7 +303,7 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
     needs = any(row.required and row.pictured for row in fields_of(tool.params))
     begin = words.IDLE if needs else words.READY
     stage = gr.HTML(words.line(begin), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False)
-    moves = ["photo-moves"] if {"place_x", "place_y"} <= set(tool.params.model_fields) else []
+    moves = [MOVES[name] for name in tool.params.model_fields if name in MOVES]
     with gr.Column(elem_classes=["dbx-box", *moves], elem_id=f"{tool.id}-box"):
         live = Live(
             show_label=False, interactive=False, buttons=["fullscreen"], container=False, elem_id=f"{tool.id}-live",

@@ -57,7 +57,14 @@ def done(job: Job, result: Result, variation: int) -> str:
     file = result.files[variation]
     text = f"Done in {result.seconds:.1f} s · {file.width} × {file.height} px · {file.format.upper()}"
     told = line(text, notes=(proof(job, result.receipt), *result.receipt.get("notices", ()), BADGE))
-    return told + measured(result.receipt) + anchor("Report this picture", job=job.id)
+    return told + measured(result.receipt) + crop(result.receipt, variation) + anchor("Report this picture", job=job.id)
+
+
+def crop(receipt: Mapping[str, Any], number: int = 0) -> str:
+    """For page.js: what of the photo picture `number` shows and where that lies in it, as eight shares, if anything."""
+    rows = receipt.get("crops", ())
+    shares = " ".join(str(share) for share in (*rows[number]["box"], *rows[number]["at"])) if rows else ""
+    return f'<i hidden data-crop="{shares}"></i>' if shares else ""
 
 
 def measured(receipt: Mapping[str, Any]) -> str:
@@ -80,7 +87,7 @@ def proof(job: Job, receipt: Mapping[str, Any]) -> str:
 def draft_done(result: Result) -> str:
     """The stage line under a finished draft."""
     notices = result.receipt.get("notices", ())
-    return line("Draft, 512 px. Generate writes the full size.", notes=notices)
+    return line("Draft, 512 px. Generate writes the full size.", notes=notices) + crop(result.receipt)
 
 
 def refusal(error: StudioError, target: str = "") -> str:

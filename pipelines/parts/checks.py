@@ -14,7 +14,7 @@ from pipelines.parts.drift import Drift, measure
 from pipelines.parts.frame import resample
 from pipelines.parts.light import lightness
 from pipelines.parts.likeness import face_geometry, skin_delta_e
-from pipelines.types import Draft, Face, Image
+from pipelines.types import Crop, Draft, Face, Image
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,15 @@ class Edit:
 
 @dataclass(frozen=True)
 class Look:
-    """What a check may look at: the finished picture, its draft, the user's photo, and what edit models drew for it."""
+    """What a check may look at: the finished picture, its draft, the user's photo, what edit models drew for it, and
+    what of the photo it shows.
+    """
 
     image: Image
     draft: Draft
     photo: Image | None
     edits: tuple[Edit, ...] = ()
+    crop: Crop | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,13 @@ def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return inside, outside
 
 
+def _whole(look: Look) -> float:
+    """How much of the face that is cut most, or of the subject, is in the crop, 0 to 1."""
+    if look.crop is None or look.crop.whole is None:
+        raise ValueError("applies() was not asked")
+    return round(look.crop.whole, 4)
+
+
 def _registered(look: Look) -> bool:
     return any(edit.drift for edit in look.edits)
 
@@ -146,6 +156,10 @@ CHECKS: tuple[Check, ...] = (
         lambda look: look.draft.source is not None and not look.draft.transparent,
         _outline_contrast,
         "The outline differs from the scene around it by {:.1f} of 100 steps from black to white.",
+    ),
+    Check(
+        "kept_whole", lambda look: look.crop is not None and look.crop.whole is not None, _whole,
+        "Of the face that is cut most, or else of the subject, {:.0%} is in the picture.",
     ),
     Check(
         "drift_shift_px", _registered, _shift,

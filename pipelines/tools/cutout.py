@@ -16,22 +16,28 @@ from pipelines.types import (
     Draft,
     Emit,
     Image,
+    Params,
     Placed,
     Studio,
     Subject,
     Tool,
     choice,
     flag,
+    mask,
     number,
+    picture,
 )
 
 MOST = 8  # subjects of one photo
 SAME = 0.8  # of what either covers: two looks that found one and the same
 
 
-class CutOut(Subject):
-    """The form."""
+class CutOut(Params):
+    """The form: every pixel stays where it is, so nothing says where the subject stands."""
 
+    photo: str = picture("Photo", "The picture to work on.", required=True)
+    matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
+    pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
     subjects: Literal["one", "all", "each"] = choice(
         "Subjects", "Of several people or things in one photo.", "one",
         labels={"one": "The main one", "all": "All together", "each": "Each by itself"},
@@ -48,11 +54,12 @@ class CutOut(Subject):
 def run(params: CutOut, studio: Studio, emit: Emit) -> Draft:
     """Cut out one subject or every one, keep every pixel where it is, trim."""
     photo = studio.open(params.photo)
-    found = [studio.cutout(params, emit)] if params.subjects == "one" else _every(params, studio, emit)
+    subject = Subject(photo=params.photo, matte=params.matte, pick=params.pick)
+    found = [studio.cutout(subject, emit)] if params.subjects == "one" else _every(subject, studio, emit)
     emit("Cutting out", 1, 1, lambda: found[0].colour)
     cutouts = [_together(found)] if params.subjects == "all" else found
     rows, columns = photo.shape[:2]
-    made = [place(photo, each, photo_frame(each.alpha, (columns, rows), params)) for each in cutouts]
+    made = [place(photo, each, photo_frame(each.alpha, (columns, rows), subject)) for each in cutouts]
     if params.trim:
         made = [_trimmed(placed, params.margin / 100) for placed in made]
     made = made[:1] if studio.draft else made
@@ -75,12 +82,12 @@ def _cut(placed: Placed) -> Image:
     return np.dstack([placed.colour, np.clip(placed.alpha * 255 + 0.5, 0, 255).astype(np.uint8)])
 
 
-def _every(params: CutOut, studio: Studio, emit: Emit) -> list[Cutout]:
+def _every(subject: Subject, studio: Studio, emit: Emit) -> list[Cutout]:
     """Each subject once, the largest first; people who touch are cut out as one."""
     found: list[Cutout] = []
-    for pick in range(1 if params.matte else MOST):
+    for pick in range(1 if subject.matte else MOST):
         try:
-            each = studio.cutout(params.model_copy(update={"pick": pick}), emit)
+            each = studio.cutout(subject.model_copy(update={"pick": pick}), emit)
         except BadInput as error:
             if not found or error.param != "pick":
                 raise

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import cv2
 import numpy as np
 
-from pipelines.parts.crop import Keep, cropped, kept, moved, window
+from pipelines.parts.crop import Focus, Keep, cropped, cuts, kept, laid, moved, window
 from pipelines.parts.lettering import Box, badge, fitted, made_legible, write
 from pipelines.tools import fields
 from pipelines.types import (
@@ -23,6 +24,7 @@ from pipelines.types import (
     Studio,
     Subject,
     Tool,
+    Window,
     choice,
     colour,
     mask,
@@ -35,6 +37,7 @@ PresetId = Literal["all", "post", "story", "linkedin", "banner", "x", "facebook"
 _MARGIN = 0.055  # of the shorter side
 _LOGO = 0.13  # of the shorter side, its height
 _LARGEST = 0.15  # of the shorter side, a headline's letters
+_MIDDLE = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,9 @@ class Kit(Params):
         "Words stand", "Beside the subject.", "auto", more=True,
         labels={"auto": "Where there is room", "left": "Left", "right": "Right"},
     )  # fmt: skip
+    focus_x: float = number("Focus to the right", f"{_MIDDLE}right edge.", 0.0, ge=0, le=1, step=0.005)
+    focus_y: float = number("Focus down", f"{_MIDDLE}lower edge.", 0.0, ge=0, le=1, step=0.005)
+    zoom: float = number("Zoom", "1 is the largest crop; 2 shows half of it either way.", 1.0, ge=1, le=4, step=0.01)
     matte: str | None = mask("Cut-out", "White keeps, black drops: what no crop may cut.")
     pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
     brand: str = fields.brand()
@@ -83,11 +89,20 @@ class Kit(Params):
 
 @dataclass(frozen=True)
 class Page:
-    """A picture in the making: pixels, what it must not hide, and the free panel, if the photo leaves one."""
+    """A picture in the making: pixels, what it must not hide, which window of the photo lies where in it, and the free
+    panel, if the photo leaves one.
+    """
 
     image: Image
     keep: Keep
-    panel: Box | None
+    box: Window
+    at: Window
+    panel: Box | None = None
+
+    @property
+    def size(self) -> Size:
+        """Width and height in pixels."""
+        return self.image.shape[1], self.image.shape[0]
 
 
 def run(params: Kit, studio: Studio, emit: Emit) -> Draft:
@@ -97,23 +112,41 @@ def run(params: Kit, studio: Studio, emit: Emit) -> Draft:
     keep = kept(photo.shape, faces, None if faces else _subject(params, studio, emit))
     emit("Reading the photo", 1, 1)
     ground = fields.rgb(params.colour)
-    names = list(FORMATS) if params.preset == "all" else [params.preset]
-    names = names[:1] if studio.draft else names
-    images, notices = [], []
+    wanted = list(FORMATS) if params.preset == "all" else [params.preset]
+    names = wanted[:1] if studio.draft else wanted
+    pages: dict[str, Page] = {}
+    notices: list[str] = []
     for n, name in enumerate(names):
         size = _scaled(FORMATS[name].size, 512 if studio.draft else 0)
-        page = _page(photo, keep, size, ground, params)
+        page = pages[name] = _page(photo, keep, size, ground, params)
         notices += _lettered(page, params, studio, FORMATS[name].title)
-        images.append(page.image)
         if page.panel is not None and ground is None:
             notices.append("Where the photo does not fill a format, it goes on out of focus.")
         emit("Laying out", n + 1, len(names), page.image)
         small = min(size[0] / photo.shape[1], size[1] / photo.shape[0])
-        if small > 1.6 and not studio.draft:
+        if small * params.zoom > 1.6 and not studio.draft:
             notices.append("The photo has fewer pixels than these formats: a larger one would be sharper.")
-    together = "all" if len(names) > 1 else ""
-    said = tuple(dict.fromkeys(notices))
-    return Draft(images=tuple(images), exact=False, notices=said, names=tuple(names), archive=together)
+    return Draft(
+        images=tuple(page.image for page in pages.values()), exact=False,
+        notices=tuple(dict.fromkeys(_cut(photo, keep, wanted, pages, params) + notices)), names=tuple(names),
+        archive="all" if len(names) > 1 else "",
+        crops=tuple(laid(photo.shape, keep, page.box, page.at, page.size) for page in pages.values()),
+    )  # fmt: skip
+
+
+def _cut(photo: Image, keep: Keep, wanted: list[str], pages: Mapping[str, Page], params: Kit) -> list[str]:
+    """What a crop by hand cuts, also in the formats that a draft does not draw."""
+    focus = _focus(params)
+    if not focus.by_hand:
+        return []
+    ratios = {name: FORMATS[name].size[0] / FORMATS[name].size[1] for name in wanted}
+    windows = {name: window(photo.shape, keep, ratio, focus=focus) for name, ratio in ratios.items()}
+    windows |= {name: page.box for name, page in pages.items()}
+    return cuts(keep, {FORMATS[name].title: box for name, box in windows.items() if box is not None})
+
+
+def _focus(params: Kit) -> Focus:
+    return Focus(params.focus_x or None, params.focus_y or None, params.zoom)
 
 
 def _subject(params: Kit, studio: Studio, emit: Emit) -> Alpha | None:
@@ -145,11 +178,10 @@ def _ground(photo: Image, size: Size, colour: Colour | None) -> Image:
 
 def _page(photo: Image, keep: Keep, size: Size, ground: Colour | None, params: Kit) -> Page:
     aside = {"left": 0.18, "right": -0.18, "auto": 0.0}[params.text_side] if params.headline else 0.0
-    box = window(photo.shape, keep, size[0] / size[1], aside=aside)
+    box = window(photo.shape, keep, size[0] / size[1], aside=aside, focus=_focus(params))
     if box is not None:
-        image = cropped(photo, box, size)
-        page = Page(image, moved(keep, box, size), None)
-        if not params.headline or _free(page, size, params):
+        page = Page(cropped(photo, box, size), moved(keep, box, size), box, (0, 0, *size))
+        if not params.headline or _free(page, params):
             return page
     return _beside(photo, keep, size, ground, params)
 
@@ -159,7 +191,7 @@ def _beside(photo: Image, keep: Keep, size: Size, ground: Colour | None, params:
     wide = size[0] / size[1] > photo.shape[1] / photo.shape[0]
     least = 0.30 if params.headline else 0.0
     part = _part(photo, keep, size, least, wide=wide)
-    box = window(photo.shape, keep, part[0] / part[1])
+    box = window(photo.shape, keep, part[0] / part[1], focus=_focus(params))
     if box is None:  # keep itself is as large as the photo: show all of it
         rows, columns = photo.shape[:2]
         scale = min(part[0] / columns, part[1] / rows)
@@ -175,7 +207,7 @@ def _beside(photo: Image, keep: Keep, size: Size, ground: Colour | None, params:
         if wide
         else Box(0, part[1], size[0], size[1] - part[1])
     )
-    return Page(image, moved(keep, box, part, (x, y)), panel)
+    return Page(image, moved(keep, box, part, (x, y)), box, (x, y, x + part[0], y + part[1]), panel)
 
 
 def _part(photo: Image, keep: Keep, size: Size, least: float, *, wide: bool) -> Size:
@@ -191,11 +223,10 @@ def _part(photo: Image, keep: Keep, size: Size, least: float, *, wide: bool) -> 
 
 def _lettered(page: Page, params: Kit, studio: Studio, title: str) -> list[str]:
     """Logo and headline, in place; what could not be done is said."""
-    height, width = page.image.shape[:2]
-    words = None if page.panel else _free(page, (width, height), params) if params.headline else None
+    words = None if page.panel else _free(page, params) if params.headline else None
     place = None
     if params.logo is not None:
-        place = _corner(page, (width, height), words)
+        place = _corner(page, words)
         if place is not None:
             badge(page.image, studio.layer(params.logo), place)
     if params.headline:
@@ -205,8 +236,7 @@ def _lettered(page: Page, params: Kit, studio: Studio, title: str) -> list[str]:
 
 
 def _headline(page: Page, params: Kit, words: Box | None, logo: Box | None) -> None:
-    height, width = page.image.shape[:2]
-    edge = round(_MARGIN * min(width, height))
+    edge = round(_MARGIN * min(page.size))
     box = page.panel or words
     assert box is not None, "a page without room for words has a panel"
     top, bottom = box.y + edge, box.y + box.height - edge
@@ -214,14 +244,14 @@ def _headline(page: Page, params: Kit, words: Box | None, logo: Box | None) -> N
         below = logo.y + logo.height / 2 > box.y + box.height / 2
         top, bottom = (top, logo.y - edge) if below else (logo.y + logo.height + edge, bottom)
     inner = Box(box.x + edge, top, max(16, box.width - 2 * edge), max(16, bottom - top))
-    made = fitted(params.headline, inner.width, inner.height, round(_LARGEST * min(width, height)))
+    made = fitted(params.headline, inner.width, inner.height, round(_LARGEST * min(page.size)))
     snug = Box(inner.x, inner.y + (inner.height - made.height) // 2, min(inner.width, made.width), made.height)
     write(page.image, made, snug, made_legible(page.image, snug))
 
 
-def _free(page: Page, size: Size, params: Kit) -> Box | None:
+def _free(page: Page, params: Kit) -> Box | None:
     """The largest band beside, under or over what must be seen, if it holds words."""
-    width, height = size
+    width, height = page.size
     keep = page.keep
     bands = {
         "left": Box(0, 0, int(keep.left), height),
@@ -240,10 +270,10 @@ def _free(page: Page, size: Size, params: Kit) -> Box | None:
     return Box(best.x, best.y + best.height // 2, best.width, best.height - best.height // 2)
 
 
-def _corner(page: Page, size: Size, words: Box | None) -> Box | None:
+def _corner(page: Page, words: Box | None) -> Box | None:
     """The first free corner for the logo: of the panel, where there is one, else of the picture."""
-    area = page.panel or Box(0, 0, *size)
-    side, edge = round(_LOGO * min(size)), round(_MARGIN * min(size))
+    area = page.panel or Box(0, 0, *page.size)
+    side, edge = round(_LOGO * min(page.size)), round(_MARGIN * min(page.size))
     across = min(round(2.2 * side), area.width - 2 * edge)
     right, bottom = area.x + area.width - edge - across, area.y + area.height - edge - side
     for x, y in ((area.x + edge, area.y + edge), (right, area.y + edge), (right, bottom), (area.x + edge, bottom)):
@@ -265,6 +295,7 @@ TOOL = Tool(
     strengths=(
         "Eight formats at once, as one ZIP",
         "Faces and products stay whole",
+        "Crop by hand: one focus for every format",
         "Contrast checked",
         "Logo and brand colour",
     ),

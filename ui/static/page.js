@@ -131,12 +131,13 @@
 
   // The subject is moved by dragging the picture, with a mouse or with two fingers, and sized by pinching, or with Ctrl
   // and the wheel: what is let go is written into the form's own sliders, which do the same for keys. Where the whole
-  // photo lies in a larger frame, the photo is what moves.
+  // photo lies in a larger frame, the photo is what moves; where the picture is a window of the photo, the window.
   const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
   const slider = (box, name) => part(box, name)?.querySelector("input[type=number]");
-  const SUBJECT = { fold: "adjust-subject", x: "placement_x", y: "placement_y", scale: "placement_scale" };
-  const PHOTO = { fold: "more", x: "place_x", y: "place_y" };
-  const moves = (box) => box.matches(".photo-moves") ? PHOTO : part(box, SUBJECT.fold) && SUBJECT;
+  const SUBJECT = { fold: "adjust-subject", x: "placement_x", y: "placement_y", scale: "placement_scale", rest: 0 };
+  const PHOTO = { fold: "more", x: "place_x", y: "place_y", rest: 0.5 };
+  const CROP = { fold: "more", x: "focus_x", y: "focus_y", scale: "zoom", rest: 0 };
+  const moves = (box) => box.matches(".photo-moves") ? PHOTO : box.matches(".crop-moves") ? CROP : part(box, SUBJECT.fold) && SUBJECT;
   const unfold = async (box) => { // Gradio makes what is folded away only once it is opened
     const { fold, x, y, scale = y } = moves(box);
     if (!slider(box, x)) part(box, fold).querySelector(":scope > button").click();
@@ -144,8 +145,8 @@
     return slider(box, scale);
   };
   const put = (input, value) => {
-    const bounded = Math.min(Number(input.max), Math.max(Number(input.min), value));
-    input.value = String(Math.round(bounded * 100) / 100);
+    const bounded = Math.min(Number(input.max), Math.max(Number(input.min), value)), fine = Number(input.step) < 0.01 ? 1000 : 100;
+    input.value = String(Math.round(bounded * fine) / fine);
     input.dispatchEvent(new Event("input", { bubbles: true }));
     input.dispatchEvent(new FocusEvent("blur"));
   };
@@ -156,6 +157,19 @@
     if (!box.matches(".photo-moves")) return [1, 1];
     const share = photo ? photo.naturalWidth / photo.naturalHeight * frame.naturalHeight / frame.naturalWidth : 1;
     return Math.abs(share - 1) < 0.02 ? [1 / 3, 1 / 3] : [1 - share, 1 - 1 / share];
+  };
+  // What of the photo the picture shows, said with each finished picture: from where to where, and from where to where in
+  // the picture that lies.
+  const cropped = (box) => {
+    const said = part(box, "stage")?.querySelector("[data-crop]");
+    if (said) box.crop = said.dataset.crop.split(" ").map(Number);
+    return box.crop;
+  };
+  const panned = (box, axis, name, share, by) => { // the photo goes with the hand, so the focus goes the other way
+    const input = slider(box, name), [from, , to] = box.crop.slice(axis), [left, , right] = box.crop.slice(axis + 4);
+    const half = (to - from) / 2 / by, inside = (focus) => Math.min(1 - half, Math.max(half, focus));
+    const focus = inside(Number(input.value) || (from + to) / 2) - share * (to - from) / (right - left);
+    put(input, Math.max(0.001, inside(focus))); // 0 would be automatic
   };
   const tell = (box, text) => { if (text) box.dataset.told = text; else delete box.dataset.told; };
   const percent = (share, plus, minus) => `${Math.abs(Math.round(share * 100))} % ${share < 0 ? minus : plus}`;
@@ -194,14 +208,25 @@
     hold = null;
     tell(box, "");
     if (!moved || event.type === "pointercancel" || !await unfold(box)) return;
-    const { x, y, scale } = moves(box), free = room(box);
-    if (Math.abs(by - 1) > 0.03) put(slider(box, scale), Number(slider(box, scale).value) * by);
-    for (const [name, share, there] of [[x, right, free[0]], [y, down, free[1]]]) {
-      if (Math.abs(share) >= 0.005 && there > 0.01) put(slider(box, name), Number(slider(box, name).value) + share / there);
+    const { x, y, scale } = moves(box), free = room(box), large = scale && Number(slider(box, scale).value);
+    if (Math.abs(by - 1) > 0.03) put(slider(box, scale), large * by);
+    for (const [axis, name, share] of [[0, x, right], [1, y, down]]) {
+      if (Math.abs(share) < 0.005) continue;
+      if (moves(box) === CROP) cropped(box) && panned(box, axis, name, share, Number(slider(box, scale).value) / large);
+      else if (free[axis] > 0.01) put(slider(box, name), Number(slider(box, name).value) + share / free[axis]);
     }
   };
   document.addEventListener("pointerup", letGo);
   document.addEventListener("pointercancel", letGo);
+  document.addEventListener("click", (event) => {
+    const back = event.target.closest?.(".dbx-back"), box = back && document.getElementById(back.id.replace(/back$/, "box"));
+    if (!box) return;
+    const { x, y, scale, rest } = moves(box);
+    for (const [name, value] of [[x, rest], [y, rest], [scale, 1]]) {
+      const input = name && slider(box, name);
+      if (input && Number(input.value) !== value) put(input, value);
+    }
+  });
   document.addEventListener("dragstart", (event) => { if (event.target.closest?.(".dbx-box")) event.preventDefault(); });
   let turned = 0;
   document.addEventListener("wheel", (event) => {
