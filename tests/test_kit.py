@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from pipelines.parts.crop import Keep, cropped, kept, moved, window
+from pipelines.parts.crop import Focus, Keep, crop_of, cropped, cuts, kept, moved, window
 from pipelines.parts.lettering import (
     CONTRAST,
     FONTS,
@@ -55,6 +55,55 @@ def test_what_is_kept_moves_with_its_crop() -> None:
     out = cropped(image, box, (300, 300))
     keep = moved(Keep(90, 40, 110, 60), box, (300, 300))
     assert out[int(keep.top) + 3 : int(keep.bottom) - 3, int(keep.left) + 3 : int(keep.right) - 3].min() > 200
+
+
+BY_HAND = [(0.5, 0.5, 1.0), (0.3, 0.6, 2.0), (0.9, 0.1, 1.5), (0.02, 1.0, 4.0)]
+
+
+@pytest.mark.parametrize("shape", [(400, 600), (600, 400), (1500, 1000)])
+@pytest.mark.parametrize(("x", "y", "zoom"), BY_HAND)
+def test_the_focus_is_in_the_middle_of_every_format_as_far_as_the_photo_goes(
+    shape: tuple[int, int], x: float, y: float, zoom: float
+) -> None:
+    keep = kept(shape, (face(90, 90, 30),), None)
+    for row in kit.FORMATS.values():
+        ratio = row.size[0] / row.size[1]
+        left, top, right, bottom = window(shape, keep, ratio, focus=Focus(x, y, zoom)) or (0, 0, 0, 0)
+        assert (right - left) / (bottom - top) == pytest.approx(ratio, rel=0.06)
+        for focus, first, last, side in ((x, left, right, shape[1]), (y, top, bottom, shape[0])):
+            half = (last - first) / 2
+            assert (first + last) / 2 == pytest.approx(np.clip(focus * side, half, side - half), abs=1)
+
+
+@pytest.mark.parametrize("zoom", [1.5, 2.0, 3.0])
+def test_a_zoom_makes_the_window_so_many_times_smaller_and_keeps_a_face_whole_while_it_fits(zoom: float) -> None:
+    shape, keep = (1200, 1800), kept((1200, 1800), (face(1500, 200, 60),), None)
+    for ratio in (0.8, 1.0, 16 / 9):
+        large, small = window(shape, keep, ratio), window(shape, keep, ratio, focus=Focus(zoom=zoom))
+        assert large is not None
+        assert small is not None
+        assert (large[2] - large[0]) / (small[2] - small[0]) == pytest.approx(zoom, rel=0.01)
+        assert (large[3] - large[1]) / (small[3] - small[1]) == pytest.approx(zoom, rel=0.01)
+        assert crop_of(shape, keep, small, (0, 0, 100, 100), (100, 100)).whole == 1
+        middle = (small[1] + small[3]) / 2
+        assert small[0] <= 1440
+        assert small[2] >= 1560
+        assert middle == pytest.approx(max(200 + 0.08 * (small[3] - small[1]), (small[3] - small[1]) / 2), abs=1)
+
+
+def test_a_crop_says_how_much_of_what_is_cut_most_it_shows() -> None:
+    keep = kept((400, 600), (face(100, 100, 50), face(500, 100, 50)), None)
+    both, half, one = (0, 0, 600, 200), (0, 0, 500, 200), (0, 0, 300, 200)
+    assert [crop_of((400, 600), keep, box, (0, 0, 9, 9), (9, 9)).whole for box in (both, half, one)] == [
+        1, pytest.approx(0.5, abs=0.02), 0,
+    ]  # fmt: skip
+    assert cuts(keep, {"A": both, "B": half, "C": one}) == [
+        "Your crop cuts a face: B.",
+        "Your crop leaves out a face: C.",
+    ]
+    landscape = kept((400, 600), (), None)
+    assert crop_of((400, 600), landscape, one, (0, 0, 9, 9), (9, 9)).whole is None
+    assert cuts(landscape, {"C": one}) == []
 
 
 # ---------------------------------------------------------------- words
@@ -199,3 +248,50 @@ def test_all_formats_come_together_and_are_named_by_their_platform() -> None:
     assert draft.archive == "all"
     alone = make(Room(head=False), preset="x")
     assert (alone.names, alone.archive) == (("x",), "")
+
+
+def test_nothing_moved_is_the_automatic_crop_byte_for_byte() -> None:
+    plain, rest = make(Room(head=True)), make(Room(head=True), focus_x=0.0, focus_y=0.0, zoom=1.0)
+    assert all((one == other).all() for one, other in zip(plain.images, rest.images, strict=True))
+    assert all(crop.whole == 1 for crop in plain.crops)
+    assert not any("crop" in notice for notice in plain.notices)
+
+
+def test_a_crop_by_hand_is_done_in_every_format_and_what_it_cuts_is_said() -> None:
+    room = Room(head=True)
+    aside = make(room, focus_x=0.2, zoom=2.0)
+    assert "Your crop leaves out a face: " in aside.notices[0]
+    assert {crop.whole for crop in aside.crops} == {0.0}
+    assert not any(red(image).any() for image in aside.images)
+    half = make(Room(head=False), focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
+    assert half.notices[0].startswith("Your crop cuts the subject: Post 4:5, ")
+    assert all(0 < (crop.whole or 0) < 1 for crop in half.crops)
+    assert all(crop.box[2] - crop.box[0] <= 0.26 for crop in half.crops)
+
+
+def test_a_product_that_no_window_holds_stays_whole_beside_a_panel_until_somebody_zooms() -> None:
+    room = Room(head=False, at=(300, 200), half=170)
+    moved_on, nearer = make(room, preset="banner", focus_x=0.4), make(room, preset="banner", focus_x=0.4, zoom=1.2)
+    assert moved_on.crops[0].whole == 1
+    assert moved_on.crops[0].at[2] - moved_on.crops[0].at[0] < 0.5
+    assert nearer.crops[0].at == (0, 0, 1, 1)
+    assert nearer.notices[0] == "Your crop cuts the subject: Banner 4:1."
+
+
+def test_a_draft_says_of_every_format_what_a_crop_by_hand_cuts() -> None:
+    room = Room(head=False)
+    room.draft = True
+    draft = make(room, focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
+    assert len(draft.images) == 1
+    assert all(row.title in draft.notices[0] for row in kit.FORMATS.values())
+
+
+def test_words_stand_where_a_crop_by_hand_leaves_room_and_never_on_the_face() -> None:
+    for values in ({"focus_x": 0.9}, {"focus_x": 0.2, "zoom": 1.4}, {"focus_y": 0.9, "zoom": 1.3}):
+        room = Room(head=True)
+        bare, full = make(room, **values), make(room, headline="Spring sale", **values)
+        for image, page, crop in zip(bare.images, full.images, full.crops, strict=True):
+            assert (image != page).any()
+            if crop.whole == 1:
+                ys, xs = np.nonzero(red(page))
+                assert red(page)[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean() > 0.98

@@ -119,6 +119,15 @@ def test_before_lies_where_the_result_shows_the_photo() -> None:
     assert np.abs(shown[:40].astype(int) - 128).mean() < 3
 
 
+def test_before_lies_where_each_crop_shows_its_window_of_the_photo() -> None:
+    photo = example("astronaut")
+    whole, beside = {"box": [0.25, 0.5, 0.75, 1.0], "at": [0, 0, 1, 1]}, {"box": [0, 0, 1, 1], "at": [0.5, 0, 1, 1]}
+    for number, size, part, columns in ((0, (512, 512), photo[256:, 128:384], 0), (1, (1024, 512), photo, 512)):
+        shown = PIL.Image.open(io.BytesIO(pictures.before(photo, {"crops": [whole, beside]}, size, number)))
+        expected = cv2.resize(part, (size[0] - columns, size[1]), interpolation=cv2.INTER_LINEAR)
+        assert np.abs(np.asarray(shown)[:, columns:].astype(int) - expected)[6:-6, 6:-6].mean() < 4
+
+
 @pytest.mark.parametrize("size", [(512, 512), (300, 300), (640, 512)])
 def test_where_nothing_was_placed_before_is_the_whole_photo_as_large_as_fits(size: tuple[int, int]) -> None:
     photo = example("astronaut")

@@ -25,10 +25,10 @@ TILES_URL = "assets/tiles"
 SIDES = (512, 768, 1024, 1536, 2048)
 """Sizes offered beside a finished picture."""
 SIDE_BY_SIDE = {"size", "variations"}
-MOVES = {"place_y": "photo-moves", "zoom": "crop-moves"}
-"""What dragging the picture moves, told by a field of the form, where it is not the subject."""
-BACK = {"placement_scale": "Automatic placement", "place_y": "In the middle again", "zoom": "Automatic crop"}
-"""The button after the last of the fields that dragging changes, which page.js puts back."""
+MOVES = {"placement_x": "", "place_x": "photo-moves", "focus_x": "crop-moves"}
+"""What dragging the picture moves, told by a field of the form: "" is the subject."""
+BACK = {"placement_x": "Automatic placement", "place_x": "In the middle again", "focus_x": "Automatic crop"}
+"""The button by which page.js puts back what was dragged."""
 LOCKED = "Needs {title} ({size:.0f} GB download, {vram:.0f} GB GPU)."
 LOCKED_FOR_GOOD = "Needs a model that can {verbs}."
 
@@ -208,8 +208,6 @@ def _form(
 
     def add(row: Field) -> None:
         made[row.name] = control(row, tool.id, _locked(desk, tool.params, row.name), pictured=_pictured(tool, row))
-        if row.name in BACK:
-            gr.Button(BACK[row.name], size="sm", elem_id=f"{tool.id}-back", elem_classes=["dbx-back"])
         if row.kind == "mask" and (cuts_out or row.name not in Subject.model_fields):
             brushes.append(_brush(made[row.name], tool.id))
 
@@ -303,8 +301,8 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
     needs = any(row.required and row.pictured for row in fields_of(tool.params))
     begin = words.IDLE if needs else words.READY
     stage = gr.HTML(words.line(begin), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False)
-    moves = [MOVES[name] for name in tool.params.model_fields if name in MOVES]
-    with gr.Column(elem_classes=["dbx-box", *moves], elem_id=f"{tool.id}-box"):
+    moves = [name for name in MOVES if name in tool.params.model_fields]
+    with gr.Column(elem_classes=["dbx-box", *(MOVES[name] for name in moves)], elem_id=f"{tool.id}-box"):
         live = Live(
             show_label=False, interactive=False, buttons=["fullscreen"], container=False, elem_id=f"{tool.id}-live",
             elem_classes=["dbx-live"], alt_text=f"{tool.title}: the picture", label=f"{tool.title}: the picture",
@@ -342,6 +340,8 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
             "Apply to a folder", interactive=False, visible="photo" in tool.params.model_fields,
             elem_id=f"{tool.id}-folder", min_width=120,
         )  # fmt: skip
+        for name in moves:
+            gr.Button(BACK[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"], min_width=120)
     more = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
     with gr.Accordion("Link and code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
         link = gr.Textbox(

@@ -159,7 +159,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "kept_whole", lambda look: look.crop is not None and look.crop.whole is not None, _whole,
-        "Of the face that is cut most, or else of the subject, {:.0%} is in the picture.",
+        "At least {:.0%} of every face, or of the subject, is inside the crop.",
     ),
     Check(
         "drift_shift_px", _registered, _shift,

@@ -80,11 +80,13 @@ def window(
     """The largest left, top, right, bottom of this width : height that holds `keep`; None where none does.
 
     `aside` -0.5 to 0.5 asks for `keep` left or right of the middle, where there is room. A `focus` by hand is in the
-    middle as far as the photo goes, whatever is cut: there is always a window.
+    middle as far as the photo goes, whatever is cut; there is none only where no window of its size holds a thing and
+    no zoom was asked for.
     """
     rows, columns = shape[:2]
     width, height = _largest(rows, columns, ratio, focus.zoom)
-    if not focus.by_hand and (keep.width > width or keep.height > height):
+    meant = focus.zoom > 1 or (focus.by_hand and not keep.boxes)
+    if not meant and (keep.width > width or keep.height > height):
         return None
     # A head's centre belongs at about two fifths of the height, a product in the middle.
     line = 0.42 if keep.face else 0.5
@@ -107,7 +109,7 @@ def _start(kept: tuple[float, float], length: int, line: float) -> float:
     return float(np.clip(start, last - length, first)) if last - first <= length else start
 
 
-def laid(shape: tuple[int, ...], keep: Keep, box: Window, at: Window, size: Size) -> Crop:
+def crop_of(shape: tuple[int, ...], keep: Keep, box: Window, at: Window, size: Size) -> Crop:
     """The window as a picture of `size` shows it at left, top, right, bottom, with the share of what is cut most."""
     whole = min(_inside(keep, box), default=None)
     return Crop(_shares(box, (shape[1], shape[0])), _shares(at, size), whole)

@@ -9,7 +9,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.parts.crop import Focus, Keep, cropped, cuts, kept, laid, moved, window
+from pipelines.parts.crop import Focus, Keep, crop_of, cropped, cuts, kept, moved, window
 from pipelines.parts.lettering import Box, badge, fitted, made_legible, write
 from pipelines.tools import fields
 from pipelines.types import (
@@ -130,7 +130,7 @@ def run(params: Kit, studio: Studio, emit: Emit) -> Draft:
         images=tuple(page.image for page in pages.values()), exact=False,
         notices=tuple(dict.fromkeys(_cut(photo, keep, wanted, pages, params) + notices)), names=tuple(names),
         archive="all" if len(names) > 1 else "",
-        crops=tuple(laid(photo.shape, keep, page.box, page.at, page.size) for page in pages.values()),
+        crops=tuple(crop_of(photo.shape, keep, page.box, page.at, page.size) for page in pages.values()),
     )  # fmt: skip
 
 
@@ -299,6 +299,9 @@ TOOL = Tool(
         "Contrast checked",
         "Logo and brand colour",
     ),
-    limits=("Where a photo does not fill a format, a panel in your colour or its own blur does",),
+    limits=(
+        "Where a photo does not fill a format, a panel in your colour or its own blur does",
+        "A crop by hand cuts what you cut, and says so",
+    ),
     examples=("astronaut", "coffee", "hopper", "chelsea"),
 )

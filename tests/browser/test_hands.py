@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 import PIL.Image
-from playwright.sync_api import Browser, Page, expect
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.stage import Theatre, open_tool, stage, visitor
 from tests.serving import until
@@ -59,22 +60,27 @@ def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page,
     expect(page.locator("#product-box")).not_to_have_attribute("data-told", "10 % → · 0 % ↓")
 
 
+def pinch(page: Page, selector: str, across: float, apart: float, told: str = "") -> None:
+    """Two fingers go `across` by a share of the box's width and `apart` by a factor; what the box says before they let
+    go.
+    """
+    box = page.locator(selector).bounding_box()
+    assert box is not None
+    client = page.context.new_cdp_session(page)
+    for n in range(9):
+        middle = box["x"] + box["width"] * (0.5 + across * n / 8)
+        reach = 50 * (1 + (apart - 1) * n / 8)
+        points = [{"x": middle + side * reach, "y": box["y"] + box["height"] / 2, "id": side + 1} for side in (-1, 1)]
+        client.send("Input.dispatchTouchEvent", {"type": "touchMove" if n else "touchStart", "touchPoints": points})
+    expect(page.locator(selector)).to_have_attribute("data-told", told or re.compile("%"))
+    client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
 def test_two_fingers_move_and_size_the_subject(browser: Browser, house: Theatre) -> None:
     with visitor(browser, house, width=390, height=844, phone=True) as page:
         before = example(page, house, "product", "coffee")
         page.locator("#product-box").scroll_into_view_if_needed()
-        box = page.locator("#product-box").bounding_box()
-        assert box is not None
-        client = page.context.new_cdp_session(page)
-        for n in range(9):
-            middle = box["x"] + box["width"] * (0.5 + 0.1 * n / 8)
-            apart = 60 * (1 + 0.25 * n / 8)
-            points = [
-                {"x": middle + side * apart, "y": box["y"] + box["height"] / 2, "id": side + 1} for side in (-1, 1)
-            ]
-            client.send("Input.dispatchTouchEvent", {"type": "touchMove" if n else "touchStart", "touchPoints": points})
-        expect(page.locator("#product-box")).to_have_attribute("data-told", "10 % → · 0 % ↓ · 125 %")
-        client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        pinch(page, "#product-box", across=0.1, apart=1.25, told="10 % → · 0 % ↓ · 125 %")
         expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0.1")
         expect(page.locator("#product-placement_scale input[type=number]")).to_have_value("1.25")
         expect(page.locator("#product-live img")).not_to_have_attribute("src", before)
@@ -91,6 +97,55 @@ def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, house: T
     expect(page.locator("#expand-place_x input[type=number]")).to_have_value("1")  # as far as there is room
     expect(page.locator("#expand-live img")).not_to_have_attribute("src", before)
     expect(page.locator("#expand-place_y input[type=number]")).to_have_value("0.5")
+
+
+def number(page: Page, field: str) -> Locator:
+    return page.locator(f"#{field} input[type=number]")
+
+
+def test_a_dragged_crop_moves_with_the_hand_and_no_further_than_the_photo_and_one_click_is_automatic(
+    page: Page, house: Theatre
+) -> None:
+    before = example(page, house, "kit", "astronaut")
+    seen = page.locator("#kit-stage [data-crop]")
+    left, _, right, *_ = map(float, (seen.get_attribute("data-crop") or "").split())
+    image = page.locator("#kit-live img").bounding_box()
+    assert image is not None
+    wide = image["height"] * 4 / 5  # the post is seen whole
+    x, y = image["x"] + image["width"] / 2, image["y"] + image["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - wide / 10, y, steps=4)
+    expect(page.locator("#kit-box")).to_have_attribute("data-told", "10 % ← · 0 % ↓")
+    page.mouse.up()
+    expect(number(page, "kit-focus_x")).not_to_have_value("0")
+    focus = (left + right) / 2 + (right - left) / 10
+    assert float(number(page, "kit-focus_x").input_value()) == pytest.approx(focus, abs=0.003)
+    expect(number(page, "kit-focus_y")).to_have_value("0")
+    expect(page.locator("#kit-live img")).not_to_have_attribute("src", before)
+    until(house.free, 60)
+
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - wide / 2, y, steps=4)
+    page.mouse.up()
+    expect(number(page, "kit-focus_x")).to_have_value("0.6")  # the photo ends there
+    assert 1 - (right - left) / 2 == pytest.approx(0.6, abs=0.001)
+    page.locator("#kit-back").click()
+    for field, rest in (("focus_x", "0"), ("focus_y", "0"), ("zoom", "1")):
+        expect(number(page, f"kit-{field}")).to_have_value(rest)
+    expect(page.locator("#kit-live img")).to_have_attribute("src", before)
+
+
+def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, house: Theatre) -> None:
+    with visitor(browser, house, width=390, height=844, phone=True) as page:
+        before = example(page, house, "kit", "coffee")
+        page.locator("#kit-box").scroll_into_view_if_needed()
+        pinch(page, "#kit-box", across=-0.1, apart=2.0)
+        expect(number(page, "kit-zoom")).to_have_value("2")
+        expect(number(page, "kit-focus_x")).not_to_have_value("0")
+        expect(page.locator("#kit-live img")).not_to_have_attribute("src", before)
+        expect(stage(page, "kit")).to_contain_text("Your crop cuts the subject: Post 4:5, ")
 
 
 def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: Theatre) -> None:

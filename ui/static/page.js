@@ -218,9 +218,9 @@
   };
   document.addEventListener("pointerup", letGo);
   document.addEventListener("pointercancel", letGo);
-  document.addEventListener("click", (event) => {
+  document.addEventListener("click", async (event) => {
     const back = event.target.closest?.(".dbx-back"), box = back && document.getElementById(back.id.replace(/back$/, "box"));
-    if (!box) return;
+    if (!box || !await unfold(box)) return;
     const { x, y, scale, rest } = moves(box);
     for (const [name, value] of [[x, rest], [y, rest], [scale, 1]]) {
       const input = name && slider(box, name);
