@@ -269,13 +269,19 @@ def test_a_crop_by_hand_is_done_in_every_format_and_what_it_cuts_is_said() -> No
     assert all(crop.box[2] - crop.box[0] <= 0.26 for crop in half.crops)
 
 
-def test_a_product_that_no_window_holds_stays_whole_beside_a_panel_until_somebody_zooms() -> None:
+def test_a_product_that_no_window_holds_stands_by_a_panel_and_grows_with_the_zoom_until_the_format_is_full() -> None:
     room = Room(head=False, at=(300, 200), half=170)
-    moved_on, nearer = make(room, preset="banner", focus_x=0.4), make(room, preset="banner", focus_x=0.4, zoom=1.2)
-    assert moved_on.crops[0].whole == 1
-    assert moved_on.crops[0].at[2] - moved_on.crops[0].at[0] < 0.5
-    assert nearer.crops[0].at == (0, 0, 1, 1)
-    assert nearer.notices[0] == "Your crop cuts the subject: Banner 4:1."
+    crops = {zoom: make(room, preset="banner", focus_x=0.4, zoom=zoom).crops[0] for zoom in (1.0, 1.5, 2.0, 4.0)}
+    assert {zoom: crop.at[2] - crop.at[0] for zoom, crop in crops.items()} == pytest.approx(
+        {1.0: 0.375, 1.5: 0.5625, 2.0: 0.75, 4.0: 1.0}, abs=0.002
+    )
+    assert {zoom: crop.box[3] - crop.box[1] for zoom, crop in crops.items()} == pytest.approx(
+        {1.0: 1.0, 1.5: 0.667, 2.0: 0.5, 4.0: 0.25}, abs=0.01
+    )
+    assert crops[1.0].whole == 1
+    full = make(room, preset="banner", zoom=4.0).notices
+    assert full[0] == "Your crop cuts the subject: Banner 4:1."
+    assert not any("out of focus" in notice for notice in full), "nothing is left beside it"
 
 
 def test_a_draft_says_of_every_format_what_a_crop_by_hand_cuts() -> None:

@@ -75,19 +75,19 @@ def kept(shape: tuple[int, ...], faces: Sequence[Face], alpha: Alpha | None) -> 
 
 
 def window(
-    shape: tuple[int, ...], keep: Keep, ratio: float, *, aside: float = 0.0, focus: Focus = AUTOMATIC
+    shape: tuple[int, ...], keep: Keep, ratio: float, *, aside: float = 0.0, focus: Focus = AUTOMATIC,
+    whole: bool = True,
 ) -> Window | None:  # fmt: skip
     """The largest left, top, right, bottom of this width : height that holds `keep`; None where none does.
 
     `aside` -0.5 to 0.5 asks for `keep` left or right of the middle, where there is room. A `focus` by hand is in the
-    middle as far as the photo goes, whatever is cut; there is none only where no window of its size holds a thing and
-    no zoom was asked for.
+    middle as far as the photo goes, whatever that cuts. Without `whole` there is always a window.
     """
     rows, columns = shape[:2]
-    width, height = _largest(rows, columns, ratio, focus.zoom)
-    meant = focus.zoom > 1 or (focus.by_hand and not keep.boxes)
-    if not meant and (keep.width > width or keep.height > height):
+    width, height = largest(shape, ratio)
+    if whole and (keep.boxes or not focus.by_hand) and (keep.width > width or keep.height > height):
         return None
+    width, height = max(1, round(width / focus.zoom)), max(1, round(height / focus.zoom))
     # A head's centre belongs at about two fifths of the height, a product in the middle.
     line = 0.42 if keep.face else 0.5
     x = _start((keep.left, keep.right), width, 0.5 + aside) if focus.x is None else focus.x * columns - width / 2
@@ -96,10 +96,11 @@ def window(
     return left, top, left + width, top + height
 
 
-def _largest(rows: int, columns: int, ratio: float, zoom: float) -> Size:
+def largest(shape: tuple[int, ...], ratio: float) -> Size:
+    """Width and height of the largest window of this width : height."""
+    rows, columns = shape[:2]
     width = min(columns, int(rows * ratio))
-    height = min(rows, round(width / ratio))
-    return max(1, round(width / zoom)), max(1, round(height / zoom))
+    return width, min(rows, round(width / ratio))
 
 
 def _start(kept: tuple[float, float], length: int, line: float) -> float:

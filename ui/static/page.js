@@ -168,6 +168,7 @@
   const panned = (box, axis, name, share, by) => { // the photo goes with the hand, so the focus goes the other way
     const input = slider(box, name), [from, , to] = box.crop.slice(axis), [left, , right] = box.crop.slice(axis + 4);
     const half = (to - from) / 2 / by, inside = (focus) => Math.min(1 - half, Math.max(half, focus));
+    if (half > 0.499) return; // all of it is seen already
     const focus = inside(Number(input.value) || (from + to) / 2) - share * (to - from) / (right - left);
     put(input, Math.max(0.001, inside(focus))); // 0 would be automatic
   };
