@@ -97,6 +97,7 @@ TICKS: dict[str, tuple[Tick, ...]] = {
         Tick("expand", "expand", "coffee", {"ratio": "16:9"}),
         Tick("retouch: the badge is gone", "retouch", "hopper", {"mask": "spot"}),
         Tick("every platform", "kit", "coffee", {"preset": "linkedin", "headline": "Good morning"}),
+        Tick("a crop by hand", "kit", "astronaut", {"preset": "x", "focus_x": 0.6, "focus_y": 0.25, "zoom": 1.5}),
     ),
 }  # fmt: skip
 

@@ -76,3 +76,13 @@ def test_a_photo_with_nothing_in_it_is_refused_as_before() -> None:
 
     with pytest.raises(BadInput, match="Nothing stands out"):
         tool.run(tool.CutOut(photo="x", subjects="all"), Empty(), Recorder())  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("moved", [{"placement_x": 0.4}, {"placement_y": -0.5}, {"placement_scale": 1.5}])
+def test_what_is_trimmed_is_whole_wherever_it_was_moved(moved: dict[str, float]) -> None:
+    draft = make(margin=0, **moved)
+    assert run_checks(Look(draft.images[0], draft, Room.image))["core_changed_pixels"] == 0
+    plain, other = make(margin=0).alphas[0], draft.alphas[0]
+    scale = moved.get("placement_scale", 1.0)
+    assert other.shape == pytest.approx(tuple(scale * side for side in plain.shape), abs=2)
+    assert other.sum() == pytest.approx(scale**2 * plain.sum(), rel=0.05)

@@ -15,29 +15,24 @@ from pipelines.types import (
     Cutout,
     Draft,
     Emit,
+    Frame,
     Image,
-    Params,
     Placed,
     Studio,
     Subject,
     Tool,
     choice,
     flag,
-    mask,
     number,
-    picture,
 )
 
 MOST = 8  # subjects of one photo
 SAME = 0.8  # of what either covers: two looks that found one and the same
 
 
-class CutOut(Params):
-    """The form: every pixel stays where it is, so nothing says where the subject stands."""
+class CutOut(Subject):
+    """The form."""
 
-    photo: str = picture("Photo", "The picture to work on.", required=True)
-    matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
-    pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
     subjects: Literal["one", "all", "each"] = choice(
         "Subjects", "Of several people or things in one photo.", "one",
         labels={"one": "The main one", "all": "All together", "each": "Each by itself"},
@@ -54,14 +49,13 @@ class CutOut(Params):
 def run(params: CutOut, studio: Studio, emit: Emit) -> Draft:
     """Cut out one subject or every one, keep every pixel where it is, trim."""
     photo = studio.open(params.photo)
-    subject = Subject(photo=params.photo, matte=params.matte, pick=params.pick)
-    found = [studio.cutout(subject, emit)] if params.subjects == "one" else _every(subject, studio, emit)
+    found = [studio.cutout(params, emit)] if params.subjects == "one" else _every(params, studio, emit)
     emit("Cutting out", 1, 1, lambda: found[0].colour)
     cutouts = [_together(found)] if params.subjects == "all" else found
-    rows, columns = photo.shape[:2]
-    made = [place(photo, each, photo_frame(each.alpha, (columns, rows), subject)) for each in cutouts]
+    made = [place(photo, each, _frame(each.alpha, params)) for each in cutouts]
     if params.trim:
-        made = [_trimmed(placed, params.margin / 100) for placed in made]
+        frames = [_trimmed(placed, params.margin / 100) for placed in made]
+        made = [place(photo, each, frame) for each, frame in zip(cutouts, frames, strict=True)]
     made = made[:1] if studio.draft else made
     several = len(made) > 1
     count = (f"{len(found)} subjects.",) if params.subjects != "one" else ()
@@ -78,16 +72,25 @@ def run(params: CutOut, studio: Studio, emit: Emit) -> Draft:
     )
 
 
+def _frame(alpha: Alpha, params: CutOut) -> Frame:
+    """The photo's own, in which the subject may be moved; what is trimmed is whole, and only sized."""
+    rows, columns = alpha.shape
+    if not params.trim:
+        return photo_frame(alpha, (columns, rows), params)
+    size = round(columns * params.placement_scale), round(rows * params.placement_scale)
+    return photo_frame(alpha, size, Subject(photo=params.photo))
+
+
 def _cut(placed: Placed) -> Image:
     return np.dstack([placed.colour, np.clip(placed.alpha * 255 + 0.5, 0, 255).astype(np.uint8)])
 
 
-def _every(subject: Subject, studio: Studio, emit: Emit) -> list[Cutout]:
+def _every(params: CutOut, studio: Studio, emit: Emit) -> list[Cutout]:
     """Each subject once, the largest first; people who touch are cut out as one."""
     found: list[Cutout] = []
-    for pick in range(1 if subject.matte else MOST):
+    for pick in range(1 if params.matte else MOST):
         try:
-            each = studio.cutout(subject.model_copy(update={"pick": pick}), emit)
+            each = studio.cutout(params.model_copy(update={"pick": pick}), emit)
         except BadInput as error:
             if not found or error.param != "pick":
                 raise
@@ -111,24 +114,18 @@ def _together(found: list[Cutout]) -> Cutout:
     return Cutout(colour, alpha, tuple(note for each in found for note in each.notices))
 
 
-def _trimmed(placed: Placed, margin: float) -> Placed:
-    """A crop is a whole-pixel shift: nothing is resampled."""
+def _trimmed(placed: Placed, margin: float) -> Frame:
+    """The frame a whole-pixel shift further: what was not resampled in it is not resampled in this one."""
     left, top, right, bottom = bounds(placed.alpha)
     height, width = placed.alpha.shape
     reach = round(margin * max(right - left, bottom - top))
-    left, top, right, bottom = (
-        max(0, left - reach),
-        max(0, top - reach),
-        min(width, right + reach),
-        min(height, bottom + reach),
-    )
+    left, top = max(0, left - reach), max(0, top - reach)
+    right, bottom = min(width, right + reach), min(height, bottom + reach)
     matrix = placed.frame.matrix.copy()
     matrix[:, 2] -= (left, top)
     x0, y0, x1, y1 = placed.frame.box
-    frame = replace(
-        placed.frame, matrix=matrix, size=(right - left, bottom - top), box=(x0 - left, y0 - top, x1 - left, y1 - top)
-    )
-    return Placed(placed.colour[top:bottom, left:right], placed.alpha[top:bottom, left:right], frame)
+    box = x0 - left, y0 - top, x1 - left, y1 - top
+    return replace(placed.frame, matrix=matrix, size=(right - left, bottom - top), box=box)
 
 
 TOOL = Tool(
