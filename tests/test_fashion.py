@@ -48,6 +48,17 @@ def make(room: Room, **values) -> Draft:
     return fashion.run(fashion.Fashion(photo="x", **{"size": 512, **values}), room, Recorder())  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.parametrize("preset", ["street", "flat-lay"])
+@pytest.mark.parametrize("scale", [0.8, 1.3])
+def test_whoever_sizes_the_subject_gets_that_size(preset: str, scale: float) -> None:
+    plain, sized = (
+        make(Room(head=preset == "street"), preset=preset, **more) for more in ({}, {"placement_scale": scale})
+    )
+    assert plain.source is not None
+    assert sized.source is not None
+    assert sized.source.frame.scale == pytest.approx(scale * plain.source.frame.scale)
+
+
 @pytest.mark.parametrize("preset", get_args(fashion.PresetId))
 def test_every_look_has_a_scene_of_ours_and_the_size_that_was_asked_for(preset: str) -> None:
     room = Room()

@@ -236,18 +236,20 @@ def _closer(cuts: Points, target: Callable[[float], Points], wanted: float, size
 
 def fill_frame(
     alpha: Alpha, size: Size, fill: float, params: Subject, *, stand: Floor = "centre", floor: float = 0.86,
-    end: float | None = None,
+    end: float | None = None, held: bool = True,
 ) -> Frame:  # fmt: skip
     """Fit the subject's box: its longer side is `fill` of the frame's shorter side; centred or standing on `floor`.
 
     A side that the photo cuts is laid on the frame's own edge, so that the cut never shows inside the picture; below
-    `end` (see `body_end`) the subject does not count.
+    `end` (see `body_end`) the subject does not count. Where it is `held`, no scale asked for makes it larger than the
+    frame.
     """
     width, height = size
     left, top, right, bottom = bounds(alpha)
     bottom = bottom if end is None else end
-    scale = fill * min(size) / max(right - left, bottom - top) * params.placement_scale
-    scale = min(scale, FREE * width / (right - left), FREE * height / (bottom - top)) if scale > 0 else scale
+    most = min(FREE * width / (right - left), FREE * height / (bottom - top))
+    filled = fill * min(size) / max(right - left, bottom - top)
+    scale = min(filled * params.placement_scale, most) if held else min(filled, most) * params.placement_scale
     cut = sides_cut(alpha)
     if "left" in cut and "right" in cut:
         scale = max(scale, width / alpha.shape[1] * 1.0005)

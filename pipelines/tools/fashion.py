@@ -179,7 +179,7 @@ def _looked(
     stand, fill = ("centre", 0.86) if lies else ("floor", 1.08)
     end = body_end(alpha, taken.faces[params.pick]) if params.pick < len(taken.faces) else None
     floor = 1.0 if end is not None else _foot(alpha)
-    frame = fill_frame(alpha, size, fill, params, stand=stand, floor=floor, end=end)
+    frame = fill_frame(alpha, size, fill, params, stand=stand, floor=floor, end=end, held=False)
     placed = place(taken.photo, taken.cutout, frame)
     render = _render(params, studio, season, placed, taken.photo, taken.key, lies=lies, person=person)
     scenes = studio.draw(render, emit)
