@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from pipelines.models.families import nets
 from pipelines.models.families.faces import FaceMesh
 from pipelines.models.families.matting import Matting
-from pipelines.parts.cutout import _second_look, core_of, core_share, cutout
+from pipelines.parts.cutout import _second_look, _weighed, core_of, core_share, cutout
 from pipelines.parts.doubt import SURE, settled, without_strays
 from pipelines.parts.edges import OPAQUE, foreground, refined, softened
 from pipelines.parts.subject import one_subject, soft_patch, tidy
@@ -261,7 +261,7 @@ def test_a_wide_doubt_goes_to_those_of_its_colour() -> None:
     known = settled(photo, doubted)
     assert known.alpha[62:74, 192:208].max() < SURE
     assert known.alpha[152:188, 192:208].min() > 1 - SURE
-    assert known.closed[65, 200]
+    assert known.doubt[65, 200] == 1
 
 
 def test_what_the_net_hardly_sees_is_not_made_of_its_colour() -> None:
@@ -281,12 +281,49 @@ def test_haze_and_pale_specks_go() -> None:
     assert np.array_equal(tidy(alpha), expected)
 
 
-def test_narrow_doubt_is_left_to_its_colours() -> None:
+def test_narrow_doubt_of_the_grounds_colour_goes() -> None:
     photo, alpha = framed((60, 120, 70), striped())
-    alpha[40:90, 199:202] = 0.5
-    known = settled(photo, alpha)
-    assert np.array_equal(known.alpha, alpha)
+    doubted = alpha.copy()
+    doubted[40:78, 199:202] = 0.5
+    known = settled(photo, doubted)
+    assert known.alpha[42:76, 198:203].max() < SURE
     assert not known.doubt.any()
+    assert float(np.abs(known.alpha - alpha).mean()) < 0.003
+
+
+def ringed(thin: float) -> tuple[Image, Alpha, Alpha]:
+    """Something black in a ring before a pale wall: photo, truth, and a net that half sees the ring's upper part.
+
+    That part is `thin` pixels wide; the lower one is wider.
+    """
+    ring = (112, 106, 128)
+    photo, black = framed((12, 12, 14), np.full((400, 400, 3), (205, 195, 190), np.uint8), radius=120)
+    wide = (np.indices(black.shape)[0] > 150) & (disc_alpha(400, 95) < 0.5)
+    photo = np.where(wide[..., None] & (black[..., None] > 0.5), np.array(ring), photo)
+    truth = disc_alpha(400, 120 + thin)
+    band = np.clip(truth - black, 0, 1)
+    photo = photo * (1 - band[..., None]) + band[..., None] * np.array(ring)
+    photo = photo * truth[..., None] + (1 - truth[..., None]) * (205, 195, 190)
+    photo += np.random.default_rng(0).normal(0, 2, photo.shape)
+    lost = np.clip((170 - np.arange(400)) / 40, 0, 1)[:, None]
+    return np.clip(photo, 0, 255).astype(np.uint8), truth, (truth - 0.7 * band * lost).astype(np.float32)
+
+
+def test_a_ring_that_the_net_half_sees_is_whole_where_it_goes_on_into_the_subject() -> None:
+    photo, truth, half = ringed(3)
+    found = _weighed(photo, half, None)
+    assert float(half[truth > 0.99].min()) < 0.35
+    assert float(found[truth > 0.99].min()) > 0.8
+    assert float(np.abs(found - truth).mean()) < 0.0015
+
+
+def test_a_sliver_of_the_ground_that_the_net_took_along_goes() -> None:
+    photo, truth = framed((190, 130, 90), striped())
+    sliver = disc_alpha(400, 126) > 0.5
+    sliver &= (truth < 0.02) & (np.indices(truth.shape)[0] < 150)  # beside the upper left and right
+    taken = np.where(sliver, np.float32(1), truth)
+    assert settled(photo, taken).alpha[sliver].mean() < 0.05
+    assert float(np.abs(settled(photo, taken).alpha - truth).mean()) < 0.003
 
 
 def test_a_third_colour_is_no_mixture() -> None:
@@ -349,6 +386,11 @@ class HalfBlind:
         seen[(image[..., 0] > 150) & (image[..., 1] < 100)] = 1.0 if goes_on else 0.5
         seen[(image[..., 0] > 150) & (image[..., 1] >= 100)] = 1.0
         return seen
+
+
+def test_a_ring_in_focus_is_not_taken_for_a_soft_edge() -> None:
+    photo, truth, _ = ringed(4)
+    assert float(np.abs(softened(photo, truth) - truth).max()) < 0.3
 
 
 def test_shoulders_that_the_photo_cuts_are_seen_as_a_body() -> None:

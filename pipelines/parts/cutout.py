@@ -113,12 +113,12 @@ def _own_matte(matte: Image | Alpha, image: Image) -> Alpha:
 
 def _weighed(image: Image, alpha: Alpha, face: Face | None) -> Alpha:
     """The net's `alpha` where it was sure; elsewhere, and in hair, what the colours say."""
-    unsure = (alpha > SURE) & (alpha < 1 - SURE)
     known = settled(image, alpha)
+    unsure = (known.alpha > SURE) & (known.alpha < 1 - SURE)
     solid = (known.alpha > 0.5).astype(np.uint8)
     wide = max(1, round(BESIDE * max(alpha.shape)))
     unsure |= cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)) > 0
-    alpha = refined(image, known.alpha, unsure & ~known.closed, known.doubt)
+    alpha = refined(image, known.alpha, unsure, known.doubt)
     alpha = tidy(alpha)
     return alpha if face is None else dimmed(swept(combed(image, alpha, face)))
 

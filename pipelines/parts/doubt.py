@@ -1,6 +1,6 @@
 """Settles what the net leaves open, or takes for the subject at the photo's border, by colours it is sure of nearby.
 
-Knows no nets and no faces. Both are cut along the edges of the photo as in "GrabCut" (Rother et al., 2004), in small
+Knows no nets and no faces. Strays are cut along the edges of the photo as in "GrabCut" (Rother et al., 2004), in small
 windows: the colours of a whole photo are too many for it.
 """
 
@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.parts.walker import walked
 from pipelines.types import Alpha, Image
 
 Floats = npt.NDArray[np.float32]
@@ -24,13 +25,15 @@ SURE = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
 HARDLY = 0.1  # alpha: of what is paler no colour makes the subject, be it black before black
 WORK_SIDE = 640
 WIDE = 5  # pixels of the working copy: an edge that the net saw well is narrower
-WITNESSES = 200  # pixels asked around each doubtful one, the more the nearer
+WITNESSES = 400  # pixels asked around each doubtful one, the more the nearer
 FAR = 128  # pixels: a fifth of the photo; what continues behind the subject is found again within that
 ALIKE = 6.0  # levels of Lab: two pixels this near are probably of the same thing
 FEW = 0.003  # of the witnesses: fewer say nothing
-CERTAIN = 0.3  # votes for one side minus votes for the other, from which they are the last word
 MOST = 4000  # doubtful pixels that are asked about; of more, every other one
-AROUND = 24  # pixels around a doubtful patch that its cut may learn from
+BAND, LEAST_BAND = 0.014, 3  # of the longer side, and pixels of the working copy: so far the net's outline may be off
+EVEN, FIRM = 0.8, 2.0  # pixels: single pixels are told wrong; and how steep an edge is then
+ROUNDS = 2  # in the second what the first decided votes as well: a ring along itself, of which no part was sure
+VOTED, SEEN = 0.05, 0.002  # how strongly a walk is drawn to the votes, and to what the net saw
 
 BORDER_SIDE = 256
 BORDER = 0.12  # of the longer side: a stray reaches less far into the photo
@@ -40,32 +43,34 @@ SAMPLE = 1000
 
 @dataclass(frozen=True)
 class Settled:
-    """H x W each: the alpha, how much of a pixel lies in a wide patch of doubt (0 to 1), and what needs no weighing."""
+    """H x W each: the alpha, and how much of a pixel lies in a wide patch of the net's doubt (0 to 1)."""
 
     alpha: Alpha
     doubt: Alpha
-    closed: Mask
 
 
 def settled(image: Image, alpha: Alpha) -> Settled:
-    """`alpha` with its wide half-transparent patches decided (`image` H x W x 3).
+    """`alpha` with its outline laid along the photo's own edges, and its half-transparent patches decided.
 
-    Pixels of nearly the same colour, of which the net is sure, vote from up to a fifth of the photo away; a cut along
-    the photo's edges decides where they disagree. Narrow doubt is an edge, and left to its colours.
+    `image` is H x W x 3. Pixels of nearly the same colour, of which the net is sure, vote from up to a fifth of the
+    photo away; walks that seldom cross the photo's edges decide where they disagree or are silent.
     """
     size = _shrunk(alpha.shape, WORK_SIDE)
     small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     unsure = (small > SURE) & (small < 1 - SURE)
     patches = _wide(unsure)
-    if not patches.any():
-        return Settled(alpha, np.zeros(alpha.shape, np.float32), np.zeros(alpha.shape, np.bool_))
+    open_ = unsure | _along(small, max(LEAST_BAND, round(BAND * max(size))))
+    if not open_.any():
+        return Settled(alpha, np.zeros(alpha.shape, np.float32))
     lab = _lab(image, size)
-    votes = np.where(patches & (small < HARDLY), np.float32(-1), _votes(lab, small, unsure, patches))
-    choice = _cut(lab, small, unsure, patches, votes)
-    doubt, chosen, spoken = (_enlarged(part, alpha.shape) for part in (patches.astype(np.float32), choice, votes))
-    result = np.clip(alpha + doubt * (chosen - alpha), 0, 1).astype(np.float32)
-    plain = (result <= SURE) | (result >= 1 - SURE)
-    return Settled(result, doubt, (np.abs(spoken) > CERTAIN) & plain)
+    sure, choice, votes = ~_grown(open_, 1), small, np.zeros_like(small)
+    for _ in range(ROUNDS):
+        votes = _votes(lab, np.where(sure, choice, np.float32(0.5)), open_)
+        votes = np.where(patches & (small < HARDLY), np.minimum(votes, 0), votes)
+        choice, sure = _walked(lab, small, votes, open_), np.ones_like(sure)
+    wide, chosen = (_enlarged(part, alpha.shape) for part in (open_.astype(np.float32), _firm(choice)))
+    result = np.clip(alpha + wide * (chosen - alpha), 0, 1).astype(np.float32)
+    return Settled(result, _enlarged(patches.astype(np.float32), alpha.shape))
 
 
 def without_strays(image: Image, alpha: Alpha) -> Alpha:
@@ -89,7 +94,7 @@ def without_strays(image: Image, alpha: Alpha) -> Alpha:
     return np.asarray(alpha * (1 - _enlarged(gone.astype(np.float32), alpha.shape)), np.float32)
 
 
-# ---------------------------------------------------------------- wide doubt
+# ---------------------------------------------------------------- doubt
 
 
 def _wide(unsure: Mask) -> Mask:
@@ -99,11 +104,19 @@ def _wide(unsure: Mask) -> Mask:
     return _grown(inner > 0, 1) & unsure
 
 
-def _votes(lab: Bytes, alpha: Alpha, unsure: Mask, patches: Mask) -> Floats:
-    """-1 where all of the same colour nearby is background, 1 where it is subject, 0 where it is neither or unknown."""
-    sure = ~_grown(unsure, 1)
-    sides = np.dstack((sure & (alpha > 0.5), sure & (alpha < 0.5))).astype(np.float32)
-    y, x = np.nonzero(patches)
+def _along(alpha: Alpha, reach: int) -> Mask:
+    """What lies so near the outline, to both sides."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, disc) > 0
+
+
+def _votes(lab: Bytes, alpha: Alpha, unsure: Mask) -> Floats:
+    """-1 where all of the same colour nearby is background, 1 where it is subject, 0 where it is neither or unknown.
+
+    The more so the nearer the `alpha` of those that vote is to 0 and 1; half has no vote.
+    """
+    sides = np.clip(np.dstack((2 * alpha - 1, 1 - 2 * alpha)), 0, 1).astype(np.float32)
+    y, x = np.nonzero(unsure)
     every = -(-len(y) // MOST)
     points = (y[::every], x[::every])
     subject, ground = (_alike(lab, sides, points, _spiral()) / WITNESSES).T
@@ -111,7 +124,7 @@ def _votes(lab: Bytes, alpha: Alpha, unsure: Mask, patches: Mask) -> Floats:
     given[points] = np.stack(((subject - ground) / (subject + ground + FEW), np.ones_like(subject)), axis=1)
     total, count = _alike(lab, given, (y, x), _square(5)).T
     result = np.zeros(alpha.shape, np.float32)
-    result[patches] = total / np.maximum(count, 1e-6)
+    result[unsure] = total / np.maximum(count, 1e-6)
     return result
 
 
@@ -140,18 +153,17 @@ def _square(reach: int) -> Shifts:
     return np.indices((2 * reach + 1, 2 * reach + 1)).reshape(2, -1).T - reach
 
 
-def _cut(lab: Bytes, alpha: Alpha, unsure: Mask, patches: Mask, votes: Floats) -> Alpha:
-    """`alpha` with each patch cut in a window of its own; the edge of the cut softened by less than a pixel."""
-    result = alpha.copy()
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(_grown(patches, 2).astype(np.uint8))
-    held = ~unsure | (np.abs(votes) > CERTAIN)
-    leaning = np.where(votes != 0, votes, alpha - 0.5) > 0
-    for number, (left, top, width, height, _) in enumerate(stats[1:], start=1):
-        rows = slice(max(top - AROUND, 0), top + height + AROUND)
-        window = (rows, slice(max(left - AROUND, 0), left + width + AROUND))
-        here = patches[window] & (np.asarray(labels)[window] == number)
-        result[window][here] = _grab(lab[window], leaning[window], held[window])[here]
-    return np.where(patches, cv2.GaussianBlur(result, (0, 0), 0.7), result).astype(np.float32)
+def _walked(lab: Bytes, alpha: Alpha, votes: Floats, unsure: Mask) -> Alpha:
+    """`alpha` where it is `unsure` decided by walks, drawn to what the votes say and a little to what the net says."""
+    pull = VOTED * votes**2
+    prior = (pull * (votes > 0) + SEEN * alpha) / (pull + SEEN)
+    ends = np.where(unsure, prior, alpha > 0.5).astype(np.float32)
+    return walked(lab, ends, np.asarray(pull + SEEN, np.float32), unsure)
+
+
+def _firm(alpha: Alpha) -> Alpha:
+    """Decided, without single pixels that were told wrong."""
+    return np.clip((cv2.GaussianBlur(alpha, (0, 0), EVEN) - 0.5) * FIRM + 0.5, 0, 1).astype(np.float32)
 
 
 def _grab(lab: Bytes, subject: Mask, held: Mask) -> Mask:

@@ -28,6 +28,7 @@ TEETH = 0.0025  # of the longer side
 RISE, RISE_OF_BLUR = 1.7, 2.5  # pixels over which an evened edge rises, and a blurred step in its deviations
 LENS_SIDE = 1024  # of the copy on which an edge's softness is read
 SCALES = (1.0, 2.5)  # pixels: how a blurred step answers to both says how blurred it is
+ALONE, NEXT = 0.7, 9  # of the strongest gradient in a square of so many pixels
 SHARP = 2.3  # pixels: about as soft as a matte is by itself, and as a photo in focus is
 SOFTEST = 8.0
 ALONG = 0.015  # of the longer side: softness changes no faster along an outline
@@ -152,7 +153,9 @@ def _softness(image: Image, alpha: Alpha) -> Floats:
     ratio = np.clip(coarse / np.maximum(fine, 1e-3), 0, 0.985) ** 2
     sigma = np.sqrt(np.maximum(ratio * SCALES[1] ** 2 - SCALES[0] ** 2, 0) / (1 - ratio))
     rim = cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
-    weight = np.where(rim & (fine > 1), fine**2, 0).astype(np.float32)
+    # Where a stronger edge lies close by, a ring's other side, both scales see two edges as one that is blurred.
+    alone = fine > ALONE * cv2.dilate(fine, np.ones((NEXT, NEXT), np.uint8))
+    weight = np.where(rim & alone & (fine > 1), fine**2, 0).astype(np.float32)
     wide = max(ALONG * max(alpha.shape), 2)
     total, known = (cv2.GaussianBlur(part, (0, 0), wide) for part in (weight * sigma.astype(np.float32), weight))
     return np.asarray(np.where(known > 1e-4, total / np.maximum(known, 1e-4), 0), np.float32)
