@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from pipelines.parts.cutout import core_of
-from pipelines.parts.edges import foreground
 from pipelines.parts.frame import (
     FRAMINGS,
     body_end,
@@ -18,6 +17,7 @@ from pipelines.parts.frame import (
     resample,
     size_of,
 )
+from pipelines.parts.spill import foreground
 from pipelines.types import Cutout, Face, Subject
 from tests.watching import blob, cut, noisy
 

@@ -56,3 +56,25 @@ def test_the_face_is_never_taken_for_background() -> None:
     seen = _as_the_net_sees((400, 400))
     shaved = combed(photo, seen, _face(114))  # the same notches, but where the face ends
     assert np.abs(shaved - seen)[seen == 1].mean() < 0.3 * np.abs(combed(photo, seen, _face()) - seen)[seen == 1].mean()
+
+
+def _with_stray(rough: float) -> tuple[Image, Alpha]:
+    """The head with one fine hair that stands off it to the upper right; and the alpha of that hair."""
+    photo, truth = _head((214, 216, 220), rough)
+    canvas = np.zeros((1600, 1600), np.uint8)
+    cv2.line(canvas, (1152, 552), (1180, 512), 255, 3)
+    hair = 0.8 * np.asarray(cv2.resize(canvas, (400, 400), interpolation=cv2.INTER_AREA), np.float32) / 255
+    lone = hair * (truth < 0.02)
+    mixed = photo * (1 - lone[..., None]) + lone[..., None] * np.array((50, 36, 28))
+    return np.clip(mixed, 0, 255).astype(np.uint8), lone.astype(np.float32)
+
+
+def test_a_single_hair_that_stands_off_the_head_is_kept_before_a_plain_wall() -> None:
+    photo, lone = _with_stray(0.5)
+    seen = _as_the_net_sees((400, 400))
+    there = lone > 0.25
+    assert there.sum() > 10
+    found = combed(photo, seen, _face())
+    assert float(found[there].mean()) > 0.5 * float(lone[there].mean())
+    beside = (cv2.dilate((lone > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0) & (seen == 0)
+    assert float(found[beside].mean()) < 0.001

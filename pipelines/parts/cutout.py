@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.parts.doubt import SURE, settled, without_strays
-from pipelines.parts.edges import OPAQUE, foreground, refined, softened
+from pipelines.parts.doubt import SURE, settled
+from pipelines.parts.edges import OPAQUE, refined, softened
 from pipelines.parts.hair import combed
+from pipelines.parts.spill import foreground, freed
+from pipelines.parts.strays import without_strays
 from pipelines.parts.subject import dimmed, one_subject, soft_patch, swept, tidy
 from pipelines.types import Alpha, BadInput, Cutout, Face, Image
 
@@ -65,7 +67,8 @@ def cutout(
         seen(one_subject(rough, number, face))
     if face is not None:
         rough = _below(image, net, _second_look(image, net, rough, _grown(face, HEAD_LOOK, image)), face)
-    alpha = softened(image, _weighed(image, without_strays(image, one_subject(rough, number, face)), face))
+    alpha = _weighed(image, without_strays(image, one_subject(rough, number, face)), face)
+    alpha = freed(image, softened(image, alpha))
     _must_show(alpha)
     return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, [face.box for face in faces]))
 

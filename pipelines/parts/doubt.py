@@ -1,7 +1,6 @@
-"""Settles what the net leaves open, or takes for the subject at the photo's border, by colours it is sure of nearby.
+"""Settles where the net's outline is a little off, and what it leaves open, by colours it is sure of nearby.
 
-Knows no nets and no faces. Strays are cut along the edges of the photo as in "GrabCut" (Rother et al., 2004), in small
-windows: the colours of a whole photo are too many for it.
+Knows no nets and no faces. Pixels of like colour vote, and walks along the photo decide where they are silent.
 """
 
 from __future__ import annotations
@@ -34,11 +33,7 @@ BAND, LEAST_BAND = 0.014, 3  # of the longer side, and pixels of the working cop
 EVEN, FIRM = 0.8, 2.0  # pixels: single pixels are told wrong; and how steep an edge is then
 ROUNDS = 2  # in the second what the first decided votes as well: a ring along itself, of which no part was sure
 VOTED, SEEN = 0.05, 0.002  # how strongly a walk is drawn to the votes, and to what the net saw
-
-BORDER_SIDE = 256
-BORDER = 0.12  # of the longer side: a stray reaches less far into the photo
-PLAIN = 20.0  # levels of Lab: where a stray ends, the photo has an edge of at least this along four fifths
-SAMPLE = 1000
+SURELY = 0.04  # and to what it surely saw as subject: a glint on a rim is like nothing else of it
 
 
 @dataclass(frozen=True)
@@ -55,43 +50,22 @@ def settled(image: Image, alpha: Alpha) -> Settled:
     `image` is H x W x 3. Pixels of nearly the same colour, of which the net is sure, vote from up to a fifth of the
     photo away; walks that seldom cross the photo's edges decide where they disagree or are silent.
     """
-    size = _shrunk(alpha.shape, WORK_SIDE)
+    size = shrunk(alpha.shape, WORK_SIDE)
     small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     unsure = (small > SURE) & (small < 1 - SURE)
     patches = _wide(unsure)
     open_ = unsure | _along(small, max(LEAST_BAND, round(BAND * max(size))))
     if not open_.any():
         return Settled(alpha, np.zeros(alpha.shape, np.float32))
-    lab = _lab(image, size)
-    sure, choice, votes = ~_grown(open_, 1), small, np.zeros_like(small)
+    lab = in_lab(image, size)
+    sure, choice, votes = ~grown(open_, 1), small, np.zeros_like(small)
     for _ in range(ROUNDS):
         votes = _votes(lab, np.where(sure, choice, np.float32(0.5)), open_)
         votes = np.where(patches & (small < HARDLY), np.minimum(votes, 0), votes)
         choice, sure = _walked(lab, small, votes, open_), np.ones_like(sure)
-    wide, chosen = (_enlarged(part, alpha.shape) for part in (open_.astype(np.float32), _firm(choice)))
+    wide, chosen = (enlarged(part, alpha.shape) for part in (open_.astype(np.float32), _firm(choice)))
     result = np.clip(alpha + wide * (chosen - alpha), 0, 1).astype(np.float32)
-    return Settled(result, _enlarged(patches.astype(np.float32), alpha.shape))
-
-
-def without_strays(image: Image, alpha: Alpha) -> Alpha:
-    """`alpha` without background that the net took for the subject at the left, top or right border of `image`.
-
-    A stray is narrow, ends at a plain edge, and has the colours of sure background nearby and not the subject's.
-    The bottom is left alone: that is where bodies go on.
-    """
-    size = _shrunk(alpha.shape, BORDER_SIDE)
-    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
-    if not any((np.rot90(small, turn)[:, 0] > 0.5).any() for turn in range(3)):
-        return alpha
-    lab, width = _lab(image, size), round(BORDER * max(size))
-    strays = np.zeros(small.shape, np.bool_)
-    for turn in range(3):
-        at_left = _at_left(np.ascontiguousarray(np.rot90(lab, turn)), np.rot90(small, turn), width)
-        strays |= np.rot90(at_left, -turn)
-    if not strays.any():
-        return alpha
-    gone = _grown(strays, 3) & ~((small > 0.5) & ~strays)
-    return np.asarray(alpha * (1 - _enlarged(gone.astype(np.float32), alpha.shape)), np.float32)
+    return Settled(result, enlarged(patches.astype(np.float32), alpha.shape))
 
 
 # ---------------------------------------------------------------- doubt
@@ -101,7 +75,7 @@ def _wide(unsure: Mask) -> Mask:
     """The doubtful pixels in and beside patches into which a disc of `WIDE` fits."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (WIDE, WIDE))
     inner = cv2.morphologyEx(unsure.astype(np.uint8), cv2.MORPH_OPEN, disc)
-    return _grown(inner > 0, 1) & unsure
+    return grown(inner > 0, 1) & unsure
 
 
 def _along(alpha: Alpha, reach: int) -> Mask:
@@ -156,9 +130,10 @@ def _square(reach: int) -> Shifts:
 def _walked(lab: Bytes, alpha: Alpha, votes: Floats, unsure: Mask) -> Alpha:
     """`alpha` where it is `unsure` decided by walks, drawn to what the votes say and a little to what the net says."""
     pull = VOTED * votes**2
-    prior = (pull * (votes > 0) + SEEN * alpha) / (pull + SEEN)
+    seen = SEEN + SURELY * np.maximum(2 * alpha - 1, 0) ** 4
+    prior = (pull * (votes > 0) + seen * alpha) / (pull + seen)
     ends = np.where(unsure, prior, alpha > 0.5).astype(np.float32)
-    return walked(lab, ends, np.asarray(pull + SEEN, np.float32), unsure)
+    return walked(lab, ends, np.asarray(pull + seen, np.float32), unsure)
 
 
 def _firm(alpha: Alpha) -> Alpha:
@@ -166,90 +141,23 @@ def _firm(alpha: Alpha) -> Alpha:
     return np.clip((cv2.GaussianBlur(alpha, (0, 0), EVEN) - 0.5) * FIRM + 0.5, 0, 1).astype(np.float32)
 
 
-def _grab(lab: Bytes, subject: Mask, held: Mask) -> Mask:
-    """Where the subject is after one round of GrabCut from `subject`, which stands where it is `held`."""
-    if not (subject & held).any() or not (~subject & held).any():
-        return subject
-    marks = np.ascontiguousarray(np.where(held, cv2.GC_BGD, cv2.GC_PR_BGD), np.uint8)
-    marks += subject  # the marks of the subject follow on those of the background
-    cv2.setRNGSeed(0)  # it draws its first clusters: the same photo must give the same cut
-    spare = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(np.ascontiguousarray(lab), marks, (0, 0, 0, 0), *spare, 1, cv2.GC_INIT_WITH_MASK)
-    return (marks & 1) > 0
-
-
-# ---------------------------------------------------------------- strays
-
-
-def _at_left(lab: Bytes, alpha: Alpha, width: int) -> Mask:
-    """The strays at the left border of a small copy."""
-    result = np.zeros(alpha.shape, np.bool_)
-    rows = np.flatnonzero(alpha[:, 0] > 0.5)
-    if not len(rows) or len(rows) == len(alpha):
-        return result
-    window = (slice(max(rows[0] - 2 * width, 0), rows[-1] + 2 * width), slice(0, 3 * width))
-    part = alpha[window]
-    held = (part < 0.1) | ((part > 0.9) & (np.arange(part.shape[1]) >= width))
-    lost = ~_grab(lab[window], part > 0.1, held) & (part > 0.5)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(lost.astype(np.uint8), connectivity=4)
-    for number, (left, _, wide, _, area) in enumerate(stats[1:], start=1):
-        stray = np.asarray(labels) == number
-        if left or wide >= width or area < width:
-            continue
-        rest = alpha > 0.9
-        rest[window] &= ~lost
-        if _ends_plainly(lab[window], stray, (part > 0.5) & ~lost) and _is_ground(
-            lab[window][stray], lab[window][part < 0.1], lab[rest]
-        ):
-            result[window] |= stray
-    return result
-
-
-def _ends_plainly(lab: Bytes, stray: Mask, rest: Mask) -> bool:
-    """Whether the colours on both sides of the line between `stray` and `rest` differ along nearly all of it."""
-    near = (7, 7)
-    shares = [cv2.blur(side.astype(np.float32), near) for side in (stray, rest)]
-    means = [
-        cv2.blur(np.where(side[..., None], lab, 0).astype(np.float32), near) / np.maximum(share, 1e-3)[..., None]
-        for side, share in zip((stray, rest), shares, strict=True)
-    ]
-    line = (shares[0] > 0.2) & (shares[1] > 0.2)
-    return not line.any() or bool(np.percentile(np.linalg.norm(means[0] - means[1], axis=2)[line], 20) > PLAIN)
-
-
-def _is_ground(stray: Bytes, ground: Bytes, subject: Bytes) -> bool:
-    """Whether most colours (N x 3) of a stray are found again in the ground, and not in the subject."""
-    return _apart(stray, subject) > 2 * _apart(stray, ground) + 2
-
-
-def _apart(colours: Bytes, others: Bytes) -> float:
-    """How far a colour of the first is from the five nearest of the second, in the median, over samples of both."""
-    if len(others) < 5:
-        return 255.0
-    some, among = (
-        part[:: max(len(part) // most, 1)].astype(np.float32) for part, most in ((colours, 200), (others, SAMPLE))
-    )
-    squares = ((some[:, None] - among[None]) ** 2).sum(axis=2)
-    return float(np.median(np.sqrt(np.partition(squares, 4, axis=1)[:, :5].mean(axis=1))))
-
-
 # ---------------------------------------------------------------- sizes
 
 
-def _shrunk(shape: tuple[int, ...], side: int) -> tuple[int, int]:
+def shrunk(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     """Width and height of a copy whose longer side is at most `side`."""
     scale = min(1.0, side / max(shape))
     return max(round(shape[1] * scale), 1), max(round(shape[0] * scale), 1)
 
 
-def _lab(image: Image, size: tuple[int, int]) -> Bytes:
+def in_lab(image: Image, size: tuple[int, int]) -> Bytes:
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
 
 
-def _enlarged(small: Floats, shape: tuple[int, ...]) -> Floats:
+def enlarged(small: Floats, shape: tuple[int, ...]) -> Floats:
     return np.asarray(cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _grown(mask: Mask, by: int) -> Mask:
+def grown(mask: Mask, by: int) -> Mask:
     return cv2.dilate(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)) > 0

@@ -1,4 +1,4 @@
-"""What a pixel at a subject's edge is made of: how much subject, and of which colour; knows no nets and no faces.
+"""What a pixel at a subject's edge is made of: how much subject, and which colours lie beside; knows no nets, no faces.
 
 Both questions need the colours of subject and background *there*. They are spread from where the matte is sure by a
 pull-push pyramid (Gortler et al., "The Lumigraph", 1996), on a copy small enough to be quick.
@@ -32,7 +32,6 @@ ALONE, NEXT = 0.7, 9  # of the strongest gradient in a square of so many pixels
 SHARP = 2.3  # pixels: about as soft as a matte is by itself, and as a photo in focus is
 SOFTEST = 8.0
 ALONG = 0.015  # of the longer side: softness changes no faster along an outline
-REACH = 3  # pixels outside the matte for which the subject's colour is told as well
 NOISE = 3.0  # levels: two colours nearer than the grain of a photo say nothing
 
 
@@ -48,12 +47,14 @@ class Sides:
 class Weighing:
     """Of N pixels: the subject's share, how plainly both colours are told apart, how far each lies off their line.
 
-    `separation` and `off` are squared, in deviations; `uneven` is the deviation of the ground's colour, in levels.
+    `separation`, `off` and `away` (from the ground's colour) are squared, in deviations; `uneven` is the deviation of
+    the ground's colour, in levels.
     """
 
     share: Floats
     separation: Floats
     off: Floats
+    away: Floats
     uneven: Floats
 
 
@@ -97,7 +98,7 @@ def _mean_of(values: Floats, where: Mask, wide: float) -> Floats:
 
 def weighing(image: Image, alpha: Alpha, where: Mask) -> Weighing:
     """What the colours say of the pixels `where`, as mixtures of the subject's and the ground's beside them."""
-    subject, ground = _sides(image, alpha, where)
+    subject, ground = sides(image, alpha, where)
     pixels = image[where].astype(np.float32)
     across = subject.mean - ground.mean
     both = subject.spread + ground.spread
@@ -108,7 +109,15 @@ def weighing(image: Image, alpha: Alpha, where: Mask) -> Weighing:
     off = _off_line(pixels, share, subject, ground)
     share = np.clip((share - NO_SHARE) / (ALL_SHARE - NO_SHARE), 0, 1)
     uneven = np.sqrt(np.maximum(ground.spread[:, (0, 3, 5)].mean(axis=1), 0))
-    return Weighing(share, separation, off, uneven)
+    return Weighing(share, separation, off, _from(pixels, ground), uneven)
+
+
+def _from(pixels: Floats, side: Sides) -> Floats:
+    """Squared distance of N pixels from one side's colour, in its deviations."""
+    spread = side.spread.copy()
+    spread[:, (0, 3, 5)] += NOISE**2
+    apart = pixels - side.mean
+    return np.maximum((apart * _solve(spread, apart)).sum(axis=1), 0)
 
 
 def _off_line(pixels: Floats, share: Floats, subject: Sides, ground: Sides) -> Floats:
@@ -166,27 +175,8 @@ def _gradient(grey: Floats) -> Floats:
     return np.asarray(np.hypot(across, down), np.float32)
 
 
-def foreground(image: Image, alpha: Alpha) -> Image:
-    """The subject's own colour under every pixel with alpha > 0; the photo byte for byte where alpha >= 250/255.
-
-    It goes on for `REACH` pixels outside, so that a resampling kernel at the edge finds no old ground there.
-
-    One step of Forte's blur fusion ("Approximate Fast Foreground Colour Estimation", 2021) from the spread colours.
-    """
-    seen = cv2.dilate((alpha > 0).astype(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)) > 0
-    mixed = seen & (alpha < OPAQUE)
-    result = image.copy()
-    if not mixed.any():
-        return result
-    subject, ground = _sides(image, alpha, mixed, colour_only=True)
-    part = alpha[mixed][:, None]
-    rest = image[mixed].astype(np.float32) - part * subject.mean - (1 - part) * ground.mean
-    result[mixed] = np.clip(subject.mean + part * rest + 0.5, 0, 255).astype(np.uint8)
-    return result
-
-
-def _sides(image: Image, alpha: Alpha, where: Mask, colour_only: bool = False) -> tuple[Sides, Sides]:
-    """Subject and ground at the pixels `where`, spread from the sure pixels outside it."""
+def sides(image: Image, alpha: Alpha, where: Mask, colour_only: bool = False) -> tuple[Sides, Sides]:
+    """Subject and ground at the pixels `where` (H x W), spread from the sure pixels outside it."""
     scale = min(0.5, WORK_SIDE / max(alpha.shape))
     size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
     sure = np.where(where, np.float32(0), np.float32(1))

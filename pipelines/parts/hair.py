@@ -20,6 +20,9 @@ AROUND = 1.5  # of the head's box: so far hair may reach
 DEEP = 0.035  # of the head's height, to both sides of the edge
 PLAINLY = 9.0  # squared deviations between hair and ground from which colour has a say; at twice that, all of it
 WALL = 9.0  # levels by which a plain ground's colour varies around there; from twice that colour has no say
+FARTHER = 1.6  # than that single hairs reach outside the outline
+CHANCE = 2.5  # deviations of the wall's colour: nearer to it is the wall, and at twice that it is not
+FAINT = 0.05  # alpha: what is fainter joins nothing to the head
 EVEN = 3.0  # pixels: one pixel that is told plainly among others that are not is chance
 EVEN_LINE = 0.009  # of the head's height: teeth of an outline that are smaller are the net's
 # How firmly the net's word is held: before a plain wall, elsewhere, off the edge.
@@ -42,8 +45,21 @@ def combed(image: Image, alpha: Alpha, face: Face) -> Alpha:
     # A notch is filled as far as its colour is the subject's: the corner of a neck is none.
     held = part + edge * np.where(even > 0, even * share, even)
     result = alpha.copy()
-    result[window] = held + plain * edge * (solved(seen, part, firm) - held)
+    result[window] = np.maximum(held + plain * edge * (solved(seen, part, firm) - held), _strays(seen, part, reach))
     return result
+
+
+def _strays(image: Image, alpha: Alpha, reach: int) -> Alpha:
+    """Single hairs outside the outline, H x W: before a plain wall what is not the wall's colour is one."""
+    near = _edge(alpha, round(FARTHER * reach)) & (alpha < 0.5)
+    result = np.zeros(alpha.shape, np.float32)
+    if near.any():
+        seen = weighing(image, alpha, near)
+        told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - seen.uneven / WALL, 0, 1)
+        result[near] = told * seen.share
+    _, labels = cv2.connectedComponents(((result > FAINT) | (alpha > 0.5)).astype(np.uint8))
+    joined = np.isin(labels, np.unique(np.asarray(labels)[alpha > 0.5]))
+    return np.where(joined, result, 0).astype(np.float32)
 
 
 def _plain(image: Image, alpha: Alpha, edge: Mask) -> tuple[Floats, Floats]:
