@@ -450,8 +450,9 @@ class Backdrop:
     (contact line) are shares of the height from the top. `key` is the side the light comes from. `mired` is the
     photo's white point; the scene is held within 30 mired of it. `avoid` is the typical colour of the subject's
     outline, which the backdrop differs from; `behind` is that of the photo's own ground beside it, towards whose
-    lightness the scene is exposed. `pitch` is how far the photo's camera looked down, in degrees, where that was read:
-    a surface seen from above is drawn from there.
+    lightness the scene is exposed; `black` is the lightness (L*) of the subject's darkest parts, towards which those of
+    a place are brought. `pitch` is how far the photo's camera looked down, in degrees, where that was read: a surface
+    seen from above is drawn from there.
     """
 
     scene: str = ""
@@ -468,6 +469,7 @@ class Backdrop:
     centre: float = 0.5
     avoid: Colour | None = None
     behind: Colour | None = None
+    black: float | None = None
     light: float = 1.0
 
 

@@ -318,6 +318,22 @@ def test_behind_a_person_a_place_is_a_stop_darker_than_a_face(model):
             assert 0.1 < behind < 0.24, row.id
 
 
+@pytest.mark.parametrize("scene_id", ["lobby", "forest", "apartment"])
+def test_a_places_black_comes_nearer_to_the_subjects_and_its_mean_stays(model, scene_id):
+    plain, deep = (lightness(one(model, scene_id, replace(ASKED, black=black))) for black in (None, 1.0))
+    before, after = (float(np.quantile(each, 0.02)) for each in (plain, deep))
+    assert 0.35 < (before - after) / (before - 1) < 0.65
+    assert abs(float(deep.mean() - plain.mean())) < 6
+    bright = replace(ASKED, black=95.0)
+    assert np.array_equal(one(model, scene_id, bright), one(model, scene_id, ASKED))
+
+
+def test_my_backdrop_keeps_its_own_black(model):
+    picture = np.random.default_rng(0).integers(90, 200, (64, 64, 3)).astype(np.uint8)
+    asked = replace(ASKED, picture=picture)
+    assert np.array_equal(one(model, "", replace(asked, black=0.0)), one(model, "", asked))
+
+
 def test_a_studio_is_exposed_towards_the_photos_own_ground_and_keeps_its_name(model):
     def tone(scene_id: str, behind: int | None) -> float:
         ground = None if behind is None else (behind, behind, behind)

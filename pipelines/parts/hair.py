@@ -45,18 +45,25 @@ def combed(image: Image, alpha: Alpha, face: Face) -> Alpha:
     # A notch is filled as far as its colour is the subject's: the corner of a neck is none.
     held = part + edge * np.where(even > 0, even * share, even)
     result = alpha.copy()
-    result[window] = np.maximum(held + plain * edge * (solved(seen, part, firm) - held), _strays(seen, part, reach))
+    result[window] = np.maximum(
+        held + plain * edge * (solved(seen, part, firm) - held), _strays(seen, part, reach, round(face.box[3]) - top)
+    )
     return result
 
 
-def _strays(image: Image, alpha: Alpha, reach: int) -> Alpha:
-    """Single hairs outside the outline, H x W: before a plain wall what is not the wall's colour is one."""
+def _strays(image: Image, alpha: Alpha, reach: int, chin: int) -> Alpha:
+    """Single hairs outside the outline, above the row `chin`, H x W: what stands before a plain wall and is narrow."""
     near = _edge(alpha, round(FARTHER * reach)) & (alpha < 0.5)
+    near[chin:] = False
     result = np.zeros(alpha.shape, np.float32)
-    if near.any():
-        seen = weighing(image, alpha, near)
-        told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - seen.uneven / WALL, 0, 1)
-        result[near] = told * seen.share
+    if not near.any():
+        return result
+    seen = weighing(image, alpha, near)
+    told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - seen.uneven / WALL, 0, 1)
+    result[near] = told * seen.share
+    # What is wide is a thing behind, or a shadow.
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach | 1, reach | 1))
+    result -= cv2.morphologyEx(result, cv2.MORPH_OPEN, disc)
     _, labels = cv2.connectedComponents(((result > FAINT) | (alpha > 0.5)).astype(np.uint8))
     joined = np.isin(labels, np.unique(np.asarray(labels)[alpha > 0.5]))
     return np.where(joined, result, 0).astype(np.float32)

@@ -21,6 +21,7 @@ D65_MIRED = 153.8
 _MIRED_RANGE = (114.0, 200.0)
 _KELVIN = (4000.0, 8800.0)
 _WHITE, _CREAM = 0.04, 30.0  # of a thing's pixels so many of at most that chroma are white under some lamp
+_BLACK = 0.01
 _GREY = 0.02  # of a photo's pixels: as much of it bright and nearly grey tells the light
 
 _BESIDE = (0.01, 0.05)  # of the height: there the photo's own ground is read
@@ -149,6 +150,12 @@ def outline_colour(image: Image, alpha: Alpha) -> Colour:
         return 128, 128, 128
     r, g, b = np.median(image[rim], axis=0)
     return int(r), int(g), int(b)
+
+
+def black_level(image: Image, alpha: Alpha) -> float | None:
+    """The lightness, L* of 0 to 100, that one in a hundred of the subject's pixels lies below; None without any."""
+    inside = alpha > 0.9
+    return float(np.quantile(lightness(image)[inside], _BLACK)) if inside.any() else None
 
 
 def ground_colour(image: Image, alpha: Alpha) -> Colour | None:

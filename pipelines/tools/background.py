@@ -9,7 +9,7 @@ from typing import Literal
 from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cut, size_of
-from pipelines.parts.light import ground_colour, key_side, outline_colour, shadow_side, white_point
+from pipelines.parts.light import black_level, ground_colour, key_side, outline_colour, shadow_side, white_point
 from pipelines.parts.pages import Brand, Label, sheet
 from pipelines.parts.source import findings, mended
 from pipelines.parts.view import UNTOLD, pitch_of, view_of
@@ -281,6 +281,7 @@ def _asked(placed: Placed, photo: Image, cutout: Cutout, key: Side, *, person: b
         subject="person" if person else "product",
         avoid=outline_colour(placed.colour, placed.alpha),
         behind=ground_colour(placed.colour, placed.alpha),
+        black=black_level(placed.colour, placed.alpha),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.parts.compose import compose, relight
 from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, framing, head_frame, missing, over, place, resample, size_of
-from pipelines.parts.light import ground_colour, key_side, outline_colour, white_point
+from pipelines.parts.light import black_level, ground_colour, key_side, outline_colour, white_point
 from pipelines.parts.ranking import ranked, sentences
 from pipelines.tools import fields
 from pipelines.types import (
@@ -290,6 +290,7 @@ def _backdrop(params: Headshot, studio: Studio, look: Look, placed: Placed, phot
         subject="person",
         avoid=outline_colour(placed.colour, placed.alpha),
         behind=ground_colour(placed.colour, placed.alpha),
+        black=black_level(placed.colour, placed.alpha),
     )
 
 

@@ -14,7 +14,7 @@ from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import animation, layered
 from pipelines.parts.frame import over, place, size_of
-from pipelines.parts.light import ground_colour, outline_colour, shadow_side, white_point
+from pipelines.parts.light import black_level, ground_colour, outline_colour, shadow_side, white_point
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
 from pipelines.parts.view import UNTOLD, pitch_of, view_of
@@ -330,6 +330,7 @@ def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, first
         key=_side(params),
         mired=white_point(first.photo, first.cutout.alpha),
         behind=ground_colour(placed.colour, placed.alpha),
+        black=black_level(placed.colour, placed.alpha),
         seen_from="three-quarter" if params.seen_from == "auto" else params.seen_from,
         pitch=pitch_of(placed.alpha),
         subject="product",

@@ -1,4 +1,4 @@
-"""The scene fitted to the subject: its white point, and enough difference in lightness; knows no scene's drawing."""
+"""The scene fitted to the subject: white point, black, enough difference in lightness; knows no scene's drawing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from pipelines.types import Backdrop
 
 APART = 12.0
 _SPARE = 1.0  # the outline lies before another part of the scene than the one measured here
+DARKEST = 0.02  # of a scene's pixels
+DEEPER, STEEPEST = 0.5, 2.0  # of the way to the subject's black; and how much contrast that may add
 A_STOP_DOWN = 0.19  # linear: half of what a lit face reflects
 DIMMEST = 0.42
 THING_FARTHEST = 5.0  # a shop's ground is to be light
@@ -33,6 +35,26 @@ def white_balanced(light: Linear, scene: Scene, asked: Backdrop) -> Linear:
         return light
     target = held_mired(scene.mired, asked.mired)
     return light if target == scene.mired else light * gains(scene.mired, target)
+
+
+def deepened(light: Linear, scene: Scene, asked: Backdrop) -> Linear:
+    """`light` of a place with its darkest parts nearer to the subject's, the mean as it was.
+
+    A small panorama out of focus has no black left, and a studio's flash has: a subject cut from one lies before the
+    other like a print before fog.
+    """
+    if scene.kind != "place" or asked.black is None or asked.picture is not None:
+        return light
+    seen = np.maximum(luminance(light), 1e-5)
+    dark, mean = float(np.quantile(seen, DARKEST)), float(np.minimum(seen, 1.0).mean())
+    own = float(lightness(dark))
+    if own <= asked.black:
+        return light
+    wanted = luminance_of(own - DEEPER * (own - asked.black))
+    fog = (dark - wanted) / max(1 - wanted / max(mean, 1e-4), 1e-2)
+    steep = mean / max(mean - fog, 1e-4)
+    clear = np.where(seen > dark, np.minimum(steep, STEEPEST) * (seen - dark) + wanted, seen * (wanted / dark))
+    return np.asarray(light * (clear / seen)[..., None], np.float32)
 
 
 def exposed(light: Linear, scene: Scene, asked: Backdrop) -> float:
