@@ -58,6 +58,8 @@ def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page,
     expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0.1")
     expect(page.locator("#product-live img")).not_to_have_attribute("src", before)
     expect(page.locator("#product-box")).not_to_have_attribute("data-told", "10 % → · 0 % ↓")
+    page.locator("#product-back").click()
+    expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0")
 
 
 def pinch(page: Page, selector: str, across: float, apart: float, told: str = "") -> None:
@@ -97,6 +99,8 @@ def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, house: T
     expect(page.locator("#expand-place_x input[type=number]")).to_have_value("1")  # as far as there is room
     expect(page.locator("#expand-live img")).not_to_have_attribute("src", before)
     expect(page.locator("#expand-place_y input[type=number]")).to_have_value("0.5")
+    page.locator("#expand-back").click()
+    expect(page.locator("#expand-place_x input[type=number]")).to_have_value("0.5")
 
 
 def number(page: Page, field: str) -> Locator:
@@ -146,6 +150,9 @@ def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, house: The
         expect(number(page, "kit-focus_x")).not_to_have_value("0")
         expect(page.locator("#kit-live img")).not_to_have_attribute("src", before)
         expect(stage(page, "kit")).to_contain_text("Your crop cuts the subject: Post 4:5, ")
+        page.locator("#kit-back").tap()
+        expect(number(page, "kit-zoom")).to_have_value("1")
+        expect(stage(page, "kit")).not_to_contain_text("Your crop cuts")
 
 
 def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: Theatre) -> None:
