@@ -14,7 +14,7 @@ from pipelines.parts.light import Linear, lightness, to_linear, to_srgb
 from pipelines.parts.view import View
 from pipelines.types import Alpha, Image, Placed, Side
 
-WRAP_STRENGTH = 0.04  # more of it draws a grey line round a black coat: linear light counts for much in the dark
+WRAP_STRENGTH = 0.12  # more of it draws a grey line round a black coat: linear light counts for much in the dark
 WRAP_RADIUS = 0.012  # of the frame's height
 SHINING = 0.75  # of white, in linear light: what is no brighter spills nothing, and white all of that
 FADING = 1.5  # pixels outside the core over which that light comes in

@@ -24,16 +24,18 @@ SURE = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
 HARDLY = 0.1  # alpha: of what is paler no colour makes the subject, be it black before black
 WORK_SIDE = 640
 WIDE = 5  # pixels of the working copy: an edge that the net saw well is narrower
-WITNESSES = 400  # pixels asked around each doubtful one, the more the nearer
+WITNESSES = 256  # pixels asked around each doubtful one, the more the nearer
 FAR = 128  # pixels: a fifth of the photo; what continues behind the subject is found again within that
+BESIDE, NEAR = 48, 6  # places, and pixels: who was not asked says what those of its colour beside it say
 ALIKE = 6.0  # levels of Lab: two pixels this near are probably of the same thing
 FEW = 0.003  # of the witnesses: fewer say nothing
-MOST = 4000  # doubtful pixels that are asked about; of more, every other one
+MOST = 2000  # doubtful pixels that are asked about; of more, every second, third, ...
 BAND, LEAST_BAND = 0.014, 3  # of the longer side, and pixels of the working copy: so far the net's outline may be off
 EVEN, FIRM = 0.8, 2.0  # pixels: single pixels are told wrong; and how steep an edge is then
 ROUNDS = 2  # in the second what the first decided votes as well: a ring along itself, of which no part was sure
-VOTED, SEEN = 0.05, 0.002  # how strongly a walk is drawn to the votes, and to what the net saw
+VOTED, SEEN = 0.05, 0.001  # how strongly a walk is drawn to the votes, and to what the net saw
 SURELY = 0.04  # and to what it surely saw as subject: a glint on a rim is like nothing else of it
+_LIKENESS = np.exp(np.arange(int(40 * ALIKE**2)) / (-2 * ALIKE**2)).astype(np.float32)  # by squared levels apart
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,10 @@ def _votes(lab: Bytes, alpha: Alpha, unsure: Mask) -> Floats:
     y, x = np.nonzero(unsure)
     every = -(-len(y) // MOST)
     points = (y[::every], x[::every])
-    subject, ground = (_alike(lab, sides, points, _spiral()) / WITNESSES).T
+    subject, ground = (_alike(lab, sides, points, _spiral(WITNESSES, FAR)) / WITNESSES).T
     given = np.zeros((*alpha.shape, 2), np.float32)
     given[points] = np.stack(((subject - ground) / (subject + ground + FEW), np.ones_like(subject)), axis=1)
-    total, count = _alike(lab, given, (y, x), _square(5)).T
+    total, count = _alike(lab, given, (y, x), _spiral(BESIDE, NEAR)).T
     result = np.zeros(alpha.shape, np.float32)
     result[unsure] = total / np.maximum(count, 1e-6)
     return result
@@ -105,26 +107,25 @@ def _votes(lab: Bytes, alpha: Alpha, unsure: Mask) -> Floats:
 def _alike(lab: Bytes, values: Floats, points: Points, shifts: Shifts) -> Floats:
     """N x C: the sum of `values` (H x W x C) at the places shifted from N points, as far as colours are alike."""
     reach = int(np.abs(shifts).max())
-    colours = cv2.copyMakeBorder(lab, reach, reach, reach, reach, cv2.BORDER_REPLICATE).astype(np.float32)
-    padded = np.pad(values, ((reach, reach), (reach, reach), (0, 0)))
-    y, x = points[0] + reach, points[1] + reach
-    own, result = colours[y, x], np.zeros((len(y), values.shape[2]), np.float32)
-    for down, right in shifts:
-        apart = colours[y + down, x + right] - own
-        weight = np.exp((apart * apart).sum(axis=1) / np.float32(-2 * ALIKE**2))
-        result += weight[:, None] * padded[y + down, x + right]
+    colours = cv2.copyMakeBorder(lab, reach, reach, reach, reach, cv2.BORDER_REPLICATE).astype(np.int32)
+    width = colours.shape[1]
+    colours = colours.reshape(-1, 3)
+    padded = np.pad(values, ((reach, reach), (reach, reach), (0, 0))).reshape(len(colours), -1)
+    at = (points[0] + reach) * width + points[1] + reach
+    own, result = colours[at], np.zeros((len(at), values.shape[2]), np.float32)
+    for shift in shifts[:, 0] * width + shifts[:, 1]:
+        apart = colours.take(at + shift, axis=0)
+        apart -= own
+        weight = _LIKENESS.take(np.einsum("ij,ij->i", apart, apart), mode="clip")
+        result += weight[:, None] * padded.take(at + shift, axis=0)
     return result
 
 
-def _spiral() -> Shifts:
-    """Places to ask around a pixel: a sunflower whose seeds lie denser towards the middle."""
-    seed = np.arange(WITNESSES) + 0.5
-    radius, turn = FAR * seed / WITNESSES, seed * np.pi * (3 - np.sqrt(5))
+def _spiral(count: int, far: float) -> Shifts:
+    """Places to ask around a pixel, up to `far` away: a sunflower whose seeds lie denser towards the middle."""
+    seed = np.arange(count) + 0.5
+    radius, turn = far * seed / count, seed * np.pi * (3 - np.sqrt(5))
     return np.rint(np.stack((radius * np.sin(turn), radius * np.cos(turn)), axis=1)).astype(np.intp)
-
-
-def _square(reach: int) -> Shifts:
-    return np.indices((2 * reach + 1, 2 * reach + 1)).reshape(2, -1).T - reach
 
 
 def _walked(lab: Bytes, alpha: Alpha, votes: Floats, unsure: Mask) -> Alpha:
