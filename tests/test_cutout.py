@@ -117,6 +117,17 @@ def test_what_belongs_stays_and_what_is_behind_goes(
     assert [float(alpha[y, x]) for x, y in outside] == [0.0] * len(outside)
 
 
+def test_the_ring_round_a_neck_is_whole(cuts: dict[str, Cutout]) -> None:
+    """Grey between black cloth and a pale wall, beside which the net sees next to nothing of it."""
+    ring = [(258, 178), (262, 180), (268, 186), (276, 196)]
+    assert min(float(cuts["astronaut"].alpha[y, x]) for x, y in ring) > 0.75
+
+
+def test_no_sliver_of_the_flag_is_left_at_a_neck(cuts: dict[str, Cutout]) -> None:
+    red = [(199, 303), (200, 306), (200, 307), (200, 308)]
+    assert max(float(cuts["hopper"].alpha[y, x]) for x, y in red) < 0.35
+
+
 def test_a_first_alpha_is_seen_before_the_second_look(mesh: FaceMesh, net: Matting) -> None:
     photo, told = example("astronaut"), []
 
