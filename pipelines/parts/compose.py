@@ -93,16 +93,18 @@ def ground_of(placed: Placed, plate: Image, *, seed: int, clean: bool = False) -
 
 def wrap(subject: Linear, scene: Linear, alpha: Alpha, core: Mask) -> Linear:
     """Light of the scene that spills over the subject's edge, up to its core, where the scene is brighter."""
-    radius = max(1.0, WRAP_RADIUS * alpha.shape[0])
-    around = _soft(scene * (1 - alpha[..., None]), radius)
-    weight = _soft(1 - alpha, radius)
-    light = around / np.maximum(weight, 1e-3)[..., None]
     # It fades to nothing at the core, which is never touched: a step there would show as a line.
-    fading = np.clip(1 - 2 * cv2.GaussianBlur(core.astype(np.float32), (0, 0), FADING), 0, 1) * ~core
+    fading = np.clip(1 - 2 * cv2.GaussianBlur(core.astype(np.float32), (0, 0), FADING), 0, 1)
+    edge = (fading > 0) & ~core & (alpha > 0)
+    radius = max(1.0, WRAP_RADIUS * alpha.shape[0])
+    weight = _soft(1 - alpha, radius)[edge]
+    light = _soft(scene * (1 - alpha[..., None]), radius)[edge] / np.maximum(weight, 1e-3)[:, None]
     # A window spills; grey paper hardly does, and would draw a pale line round a dark coat.
-    shining = np.clip((light.mean(axis=2) - SHINING) / (1 - SHINING), 0, 1)
-    edge = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * fading * shining)[..., None]
-    return np.asarray(subject + edge * np.maximum(light - subject, 0), np.float32)
+    shining = np.clip((light.mean(axis=1) - SHINING) / (1 - SHINING), 0, 1)
+    share = (WRAP_STRENGTH * np.minimum(2 * weight, 1.0) * fading[edge] * shining)[:, None]
+    lit = subject.copy()
+    lit[edge] += share * np.maximum(light - subject[edge], 0)
+    return lit
 
 
 def _soft(values: Linear, radius: float) -> Linear:
