@@ -30,7 +30,7 @@ def known(rows: list[data.Row]) -> list[str]:
 
 
 def export(work: Path, out: Path) -> None:
-    """The averaged weights of WORK/state.pt and WORK/sharpen.pt below `out`."""
+    """The averaged weights of WORK/state.pt and, where it was trained there, of WORK/sharpen.pt below `out`."""
     from diffusers import FlowMatchEulerDiscreteScheduler, PRXPixelPipeline
     from safetensors.torch import save_file
 
@@ -42,9 +42,10 @@ def export(work: Path, out: Path) -> None:
         nets.transformer, FlowMatchEulerDiscreteScheduler(), text, tokenizer,
         default_sample_size=train.SIDE, prompt_max_tokens=words.TOKENS, noise_scale=1.0,
     ).save_pretrained(out)  # fmt: skip
-    sharpener = torch.load(work / "sharpen.pt", map_location="cpu")["net"]
-    halves = {name.removeprefix("net."): tensor.half().contiguous() for name, tensor in sharpener.items()}
-    save_file(halves, out / "sharpener.safetensors")
+    if (work / "sharpen.pt").exists():
+        sharpener = torch.load(work / "sharpen.pt", map_location="cpu")["net"]
+        halves = {name.removeprefix("net."): tensor.half().contiguous() for name, tensor in sharpener.items()}
+        save_file(halves, out / "sharpener.safetensors")
     (out / "words.json").write_text(json.dumps(known(data.load(work)[1]), separators=(",", ":")) + "\n")
     for name in WEIGHTS:
         (out / name).chmod(0o644)

@@ -40,9 +40,9 @@ MINI = ModelSpec(
     files=(
         (
             "mini/transformer/diffusion_pytorch_model.safetensors",
-            "b492574914c447fa87a98c32be9f334acbab879db66dd6cffa43c48f0e0ea155",
+            "5f9ab9c1ae3c28dc698f0d016798a0b46d4eb8f5bdb750f77b0998877af28c04",
         ),
-        ("mini/text_encoder/model.safetensors", "960bd97077180a7be32163e9f9531843cacd2be4ce259756e481be0489779b95"),
+        ("mini/text_encoder/model.safetensors", "bf1d6e441f0195f9f56afe698e633be043872ab5e1e0a74cf47e2460509c4be6"),
         ("mini/sharpener.safetensors", "9ab4247d6d0bf84511923c3cec9ad88bb2a35a5f8b82a6ee77cbf977da7be0d5"),
     ),
     defaults=(("num_inference_steps", 12), ("guidance_scale", 3.0), ("strength", 0.6), ("shift", 1.5)),
