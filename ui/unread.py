@@ -58,7 +58,7 @@ def _told(session: str) -> None:
 def watch() -> None:
     """The two buttons by which the page, `page.js`, tells of it; nobody sees them."""
     for name, told in (("left", left), ("back", back)):
-        button = gr.Button(name, elem_id=f"dbx-{name}", elem_classes=["dbx-unseen"])
+        button = gr.Button(name, elem_id=f"dbx-page-{name}", elem_classes=["dbx-unseen"])
         button.click(told, [], [], api_visibility="private", queue=False, show_progress="hidden")
 
 

@@ -6,16 +6,12 @@ filters and never built (He, Sun and Tang, "Fast Matting Using Large Kernel Matt
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.parts.descent import Floats, descended
 from pipelines.types import Alpha, Image
-
-Floats = npt.NDArray[np.floating]  # float32 throughout; NumPy's types cannot promise it through arithmetic
-Apply = Callable[[Floats], Floats]
 
 WINDOW = (3, 3)
 EVEN = 1e-4  # of white, squared: colours that vary by less than that about a window's mean are one colour
@@ -69,21 +65,11 @@ class _Windows:
 
 
 def _descended(windows: _Windows, prior: Alpha, weight: Floats) -> Floats:
-    """Conjugate gradients, each pixel scaled by how firmly it is held."""
-    alpha: Floats = prior.copy()
-    residual = -windows.laplacian(alpha)
-    scaled = residual / (1 + weight)
-    step, energy = scaled, _dot(residual, scaled)
-    for _ in range(STEPS):
-        if float(np.abs(residual).max()) < NEAR:
-            break
-        pull = windows.laplacian(step) + weight * step
-        length = energy / max(_dot(step, pull), 1e-12)
-        alpha, residual = alpha + length * step, residual - length * pull
-        scaled = residual / (1 + weight)
-        before, energy = energy, _dot(residual, scaled)
-        step = scaled + np.float32(energy / max(before, 1e-12)) * step
-    return alpha
+    """Each pixel scaled by how firmly it is held."""
+    return descended(
+        lambda alpha: windows.laplacian(alpha) + weight * alpha, weight * prior, prior, 1 + weight, STEPS,
+        lambda residual: float(np.abs(residual).max()) < NEAR,
+    )  # fmt: skip
 
 
 def _inverse(spread: Floats) -> tuple[Floats, ...]:
@@ -97,10 +83,6 @@ def _inverse(spread: Floats) -> tuple[Floats, ...]:
 def _along(slope: Floats, colour: Floats) -> Floats:
     """The sum over the channels of two pictures' product, H x W; NumPy sums rows of three slowly."""
     return np.einsum("ijk,ijk->ij", slope, colour)
-
-
-def _dot(one: Floats, other: Floats) -> float:
-    return float(np.vdot(one, other))
 
 
 def _unit(image: Image) -> Floats:

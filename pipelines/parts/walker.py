@@ -6,14 +6,12 @@ subject is the subject's, however like the wall it is; a sliver that goes on int
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.parts.descent import Floats, descended
 from pipelines.types import Alpha
 
-Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
@@ -44,8 +42,9 @@ def walked(lab: Bytes, prior: Alpha, pull: Floats, where: Mask) -> Alpha:
         padded = np.concatenate((x, np.zeros(len(known) - count, np.float32)))
         return diagonal * x - (weights * padded.take(beside)).sum(axis=0)
 
-    result = prior.copy()
-    result[where] = np.clip(_descended(apply, diagonal, right, prior[where]), 0, 1)
+    result, enough = prior.copy(), NEAR * float(np.linalg.norm(right))
+    found = descended(apply, right, prior[where], diagonal, STEPS, lambda left: float(np.linalg.norm(left)) <= enough)
+    result[where] = np.clip(found, 0, 1)
     return result
 
 
@@ -66,22 +65,3 @@ def _links(lab: Bytes, where: Mask) -> tuple[Floats, npt.NDArray[np.intp]]:
         weights[row] = inside * (np.exp(apart / np.float32(-2 * EDGE**2)) + LEAST) / np.float32(np.hypot(down, right))
         beside[row] = number[to_y, to_x]
     return weights, beside
-
-
-def _descended(apply: Callable[[Floats], Floats], diagonal: Floats, right: Floats, start: Floats) -> Floats:
-    """x of `apply(x) = right` by conjugate gradients, scaled by the diagonal."""
-    x = start.copy()
-    residual = right - apply(x)
-    enough = NEAR * float(np.linalg.norm(right))
-    scaled = residual / diagonal
-    step, energy = scaled, float(np.vdot(residual, scaled))
-    for _ in range(STEPS):
-        if float(np.linalg.norm(residual)) <= enough:
-            break
-        pulled = apply(step)
-        length = np.float32(energy / max(float(np.vdot(step, pulled)), 1e-12))
-        x, residual = x + length * step, residual - length * pulled
-        scaled = residual / diagonal
-        before, energy = energy, float(np.vdot(residual, scaled))
-        step = scaled + np.float32(energy / max(before, 1e-12)) * step
-    return np.asarray(x, np.float32)

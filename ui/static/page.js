@@ -427,7 +427,7 @@
 
   // A page that nobody looks at is told nothing until somebody does; see unread.py. Told twice that it is looked at
   // again, for what was said before may be heard after.
-  const looked = () => document.getElementById(document.hidden ? "dbx-left" : "dbx-back")?.click();
+  const looked = () => document.getElementById(document.hidden ? "dbx-page-left" : "dbx-page-back")?.click();
   document.addEventListener("visibilitychange", () => { looked(); if (!document.hidden) setTimeout(looked, 1000); });
 
   if (speech) document.documentElement.lang = "de";
