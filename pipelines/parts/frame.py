@@ -256,9 +256,10 @@ def fill_frame(
     if "top" in cut and "bottom" in cut:
         scale = max(scale, height / alpha.shape[0] * 1.0005)
     x = width * (0.5 + params.placement_x) - scale * (left + right) / 2
-    y = height * params.placement_y + (
-        floor * height - scale * bottom if stand == "floor" else height / 2 - scale * (top + bottom) / 2
-    )
+    y = floor * height - scale * bottom if stand == "floor" else height / 2 - scale * (top + bottom) / 2
+    # Of what stands and is taller than the frame the head is kept, not the feet.
+    y = HEADROOM * height - scale * top if stand == "floor" and scale * (bottom - top) > height else y
+    y += height * params.placement_y
     x = _to_edge(x, scale * alpha.shape[1], width, "left" in cut, "right" in cut)
     y = _to_edge(y, scale * alpha.shape[0], height, "top" in cut, "bottom" in cut)
     frame = _frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.types import Alpha, Colour, Face, Image, Side
+from pipelines.types import Alpha, Backdrop, Colour, Face, Image, Placed, Side
 
 Linear = npt.NDArray[np.float32]
 
@@ -169,3 +171,16 @@ def ground_colour(image: Image, alpha: Alpha) -> Colour | None:
         return None
     r, g, b = np.median(image[ring], axis=0)
     return int(r), int(g), int(b)
+
+
+def measured(backdrop: Backdrop, photo: Image, placed: Placed, alpha: Alpha | None = None) -> Backdrop:
+    """`backdrop` with what a scene has to fit: the photo's white, without the subject's `alpha` where its own colour
+    would be taken for light, and the subject's outline, its ground and its black.
+    """
+    return replace(
+        backdrop,
+        mired=white_point(photo, alpha),
+        avoid=outline_colour(placed.colour, placed.alpha),
+        behind=ground_colour(placed.colour, placed.alpha),
+        black=black_level(placed.colour, placed.alpha),
+    )

@@ -9,7 +9,7 @@ from typing import Literal
 from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cut, size_of
-from pipelines.parts.light import black_level, ground_colour, key_side, outline_colour, shadow_side, white_point
+from pipelines.parts.light import key_side, measured, shadow_side
 from pipelines.parts.pages import Brand, Label, sheet
 from pipelines.parts.source import findings, mended
 from pipelines.parts.view import UNTOLD, pitch_of, view_of
@@ -271,18 +271,15 @@ def _asked(placed: Placed, photo: Image, cutout: Cutout, key: Side, *, person: b
     _, top, _, bottom = bounds(placed.alpha)
     if stands and (fallen := shadow_side(photo, cutout.alpha)) != "none":
         key = "right" if fallen == "left" else "left"
-    return Backdrop(
+    asked = Backdrop(
         horizon=(top + 0.2 * (bottom - top)) / height if person else 0.45,
         floor=bottom / height if stands else None,
         key=key,
-        mired=white_point(photo, None if person else cutout.alpha),
         seen_from=view_of(cutout.alpha) if stands else "front",
         pitch=pitch_of(cutout.alpha) if stands else None,
         subject="person" if person else "product",
-        avoid=outline_colour(placed.colour, placed.alpha),
-        behind=ground_colour(placed.colour, placed.alpha),
-        black=black_level(placed.colour, placed.alpha),
     )
+    return measured(asked, photo, placed, None if person else cutout.alpha)
 
 
 def _level(params: Background) -> bool:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipelines.parts.compose import Shadow, compose
 from pipelines.parts.frame import bounds, place, sides_cut
-from pipelines.parts.light import outline_colour, white_point
+from pipelines.parts.light import measured
 from pipelines.tools import fields
 from pipelines.types import (
     MAX_SIDE,
@@ -192,10 +192,11 @@ def _in_scene(params: Expand, studio: Studio, emit: Emit, photo: Image, size: Si
     floor = bounds(placed.alpha)[3] / size[1]
     stands = not faces and "bottom" not in sides_cut(cutout.alpha)
     backdrop = Backdrop(
-        scene="" if params.scene else "studio-grey", mired=white_point(photo), horizon=max(0.05, floor - 0.45),
+        scene="" if params.scene else "studio-grey", horizon=max(0.05, floor - 0.45),
         floor=floor if stands else None, seen_from="three-quarter" if stands else "front",
-        subject="person" if faces else "product", avoid=outline_colour(placed.colour, placed.alpha),
+        subject="person" if faces else "product",
     )  # fmt: skip
+    backdrop = measured(backdrop, photo, placed)
     scenes = studio.draw(Render("backdrop", params.scene, size, (studio.seed,), backdrop=backdrop), emit)
     shadow = Shadow(squash=0.45) if stands else None  # nothing floats
     image = compose(placed, scenes.images[0], seed=studio.seed, shadow=shadow)

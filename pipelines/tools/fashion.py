@@ -13,7 +13,7 @@ from pipelines.parts.compose import Shadow, compose
 from pipelines.parts.exports import pages
 from pipelines.parts.frame import body_end, bounds, fill_frame, place, sides_cut, size_of
 from pipelines.parts.lettering import Box, Set, fitted, made_legible, write
-from pipelines.parts.light import black_level, ground_colour, key_side, outline_colour, white_point
+from pipelines.parts.light import key_side, measured
 from pipelines.tools import fields
 from pipelines.types import (
     Alpha,
@@ -297,15 +297,12 @@ def _render(
         horizon=(top + 0.18 * (bottom - top)) / height,
         floor=bottom / height if not person else None,
         key=key,
-        mired=white_point(photo),
         seen_from="above" if lies else "front",
         subject="person" if person else "product",
-        avoid=outline_colour(placed.colour, placed.alpha),
-        behind=ground_colour(placed.colour, placed.alpha),
-        black=black_level(placed.colour, placed.alpha),
     )
     words = params.background or ("" if params.backdrop else season.words)
-    return Render(verb="backdrop", prompt=words, size=placed.frame.size, seeds=seeds, backdrop=backdrop)
+    return Render(verb="backdrop", prompt=words, size=placed.frame.size, seeds=seeds,
+                  backdrop=measured(backdrop, photo, placed))  # fmt: skip
 
 
 def greens_turned(plate: Image, degrees: float) -> Image:

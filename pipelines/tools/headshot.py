@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.parts.compose import compose, relight
 from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, framing, head_frame, missing, over, place, resample, size_of
-from pipelines.parts.light import black_level, ground_colour, key_side, outline_colour, white_point
+from pipelines.parts.light import key_side, measured
 from pipelines.parts.ranking import ranked, sentences
 from pipelines.tools import fields
 from pipelines.types import (
@@ -226,7 +226,7 @@ def _render(params: Headshot, studio: Studio, look: Look, placed: Placed, photo:
         prompt=params.background or ("" if params.backdrop else look.words),
         size=placed.frame.size,
         seeds=tuple(studio.seed + n for n in range(count)),
-        backdrop=_backdrop(params, studio, look, placed, photo, key),
+        backdrop=measured(_backdrop(params, studio, look, placed, key), photo, placed),
     )
 
 
@@ -277,7 +277,7 @@ def _face(params: Headshot, studio: Studio) -> Face:
     return faces[params.pick]
 
 
-def _backdrop(params: Headshot, studio: Studio, look: Look, placed: Placed, photo: Image, key: str) -> Backdrop:
+def _backdrop(params: Headshot, studio: Studio, look: Look, placed: Placed, key: str) -> Backdrop:
     eye_line = placed.frame.eye_line or 0.4 * placed.frame.size[1]
     return Backdrop(
         scene="" if params.background else look.scene,
@@ -286,11 +286,7 @@ def _backdrop(params: Headshot, studio: Studio, look: Look, placed: Placed, phot
         blur=params.blur / 100,
         horizon=eye_line / placed.frame.size[1],
         key=key,  # pyright: ignore[reportArgumentType]
-        mired=white_point(photo),
         subject="person",
-        avoid=outline_colour(placed.colour, placed.alpha),
-        behind=ground_colour(placed.colour, placed.alpha),
-        black=black_level(placed.colour, placed.alpha),
     )
 
 

@@ -14,7 +14,7 @@ from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import animation, layered
 from pipelines.parts.frame import over, place, size_of
-from pipelines.parts.light import black_level, ground_colour, outline_colour, shadow_side, white_point
+from pipelines.parts.light import measured, shadow_side
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
 from pipelines.parts.view import UNTOLD, pitch_of, view_of
@@ -287,7 +287,7 @@ def _ground(params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Pla
         prompt=params.background or ("" if params.backdrop else rule.words),
         size=placed.frame.size,
         seeds=seeds,
-        backdrop=_backdrop(params, studio, rule, placed, first),
+        backdrop=measured(_backdrop(params, studio, rule, placed), first.photo, placed, first.cutout.alpha),
     )
     shadow = None if params.shadow == "none" or (rule.pure and own) else rule.shadow or Shadow()
     if shadow is not None:
@@ -316,7 +316,7 @@ def _around(
     return made, around.notices(made)
 
 
-def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, first: Taken) -> Backdrop:
+def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed) -> Backdrop:
     height = placed.frame.size[1]
     rows = np.nonzero((placed.alpha > 0.5).any(axis=1))[0]
     floor = float(rows[-1] + 1) / height if len(rows) else 0.86
@@ -328,13 +328,9 @@ def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed, first
         horizon=max(0.05, floor - 0.45),
         floor=floor,
         key=_side(params),
-        mired=white_point(first.photo, first.cutout.alpha),
-        behind=ground_colour(placed.colour, placed.alpha),
-        black=black_level(placed.colour, placed.alpha),
         seen_from="three-quarter" if params.seen_from == "auto" else params.seen_from,
         pitch=pitch_of(placed.alpha),
         subject="product",
-        avoid=outline_colour(placed.colour, placed.alpha),
     )
 
 
