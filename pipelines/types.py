@@ -451,7 +451,8 @@ class Backdrop:
     photo's white point; the scene is held within 30 mired of it. `avoid` is the typical colour of the subject's
     outline, which the backdrop differs from; `behind` is that of the photo's own ground beside it, towards whose
     lightness the scene is exposed; `black` is the lightness (L*) of the subject's darkest parts, towards which those of
-    a place are brought. `pitch` is how far the photo's camera looked down, in degrees, where that was read: a surface
+    a place are brought. Where the photo is `monochrome` the scene has no colour either, unless it was asked for by
+    `colour` or `picture`. `pitch` is how far the photo's camera looked down, in degrees, where that was read: a surface
     seen from above is drawn from there.
     """
 
@@ -470,6 +471,7 @@ class Backdrop:
     avoid: Colour | None = None
     behind: Colour | None = None
     black: float | None = None
+    monochrome: bool = False
     light: float = 1.0
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from pipelines.parts.light import monochrome
 from pipelines.stream import drain
 from pipelines.tools import background
 from pipelines.types import Result
@@ -96,3 +97,13 @@ def test_a_cup_seen_from_above_lies_on_paper_seen_from_above(room: Room) -> None
         grey = np.asarray(opened.convert("L"), np.float32)
     wall, table = grey[3:20, -40:].mean(), grey[-20:-3, -40:].mean()
     assert abs(wall - table) < 14, "no bend of a wall behind what is looked down on"
+
+
+def test_a_black_and_white_photo_stands_before_a_scene_without_colour(room: Room) -> None:
+    grey = np.repeat(cv2.cvtColor(example("astronaut"), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    photo = room.files.add(grey, OWNER, "upload")
+    result = make(room, photo=photo, preset="park", consent=True)
+    assert monochrome(room.files.open(result.files[0].id))
+    assert not monochrome(example("astronaut"))
+    coloured = make(room, photo=photo, preset="studio-grey", colour="#1c4a80", consent=True)
+    assert np.ptp(room.files.open(coloured.files[0].id)[2, 2].astype(int)) > 30, "what was asked for is there"

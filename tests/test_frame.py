@@ -127,6 +127,17 @@ def test_a_cut_side_lies_on_the_frames_edge(side: str, axis: int, last: int) -> 
     assert any(side in notice for notice in frame.notices)
 
 
+def test_of_a_figure_that_is_taller_than_the_frame_the_head_stays() -> None:
+    alpha = np.zeros((900, 400), np.float32)
+    alpha[60:, 120:280], alpha[300:500] = 1, 1  # arms that the photo cuts at both sides, and no feet
+    frame = fill_frame(alpha, (400, 500), 1.08, HERE, stand="floor", floor=1.0)
+    drawn = np.clip(resample(alpha, frame), 0, 1)
+    left, top, right, _ = bounds(drawn)
+    assert 0 < top < 40
+    assert (left, right) == (0, 400)
+    assert drawn[-1].max() > 0.9
+
+
 def test_a_photo_in_its_own_frame_is_not_resampled() -> None:
     photo = noisy(300, 400)
     alpha = blob(300, 400, (200, 150), (80, 90))

@@ -34,7 +34,7 @@ BAND, LEAST_BAND = 0.014, 3  # of the longer side, and pixels of the working cop
 EVEN, FIRM = 0.8, 2.0  # pixels: single pixels are told wrong; and how steep an edge is then
 ROUNDS = 2  # in the second what the first decided votes as well: a ring along itself, of which no part was sure
 VOTED, SEEN = 0.05, 0.001  # how strongly a walk is drawn to the votes, and to what the net saw
-SURELY = 0.04  # and to what it surely saw as subject: a glint on a rim is like nothing else of it
+SURELY = 0.01  # and to what it surely saw as subject: a glint on a rim is like nothing else of it
 _LIKENESS = np.exp(np.arange(int(40 * ALIKE**2)) / (-2 * ALIKE**2)).astype(np.float32)  # by squared levels apart
 
 

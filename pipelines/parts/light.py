@@ -24,6 +24,7 @@ _MIRED_RANGE = (114.0, 200.0)
 _KELVIN = (4000.0, 8800.0)
 _WHITE, _CREAM = 0.04, 30.0  # of a thing's pixels so many of at most that chroma are white under some lamp
 _BLACK = 0.01
+_COLOURLESS = 2.5  # chroma of Lab: JPEG's rounding makes as much of grey, and nobody sees it
 _GREY = 0.02  # of a photo's pixels: as much of it bright and nearly grey tells the light
 
 _BESIDE = (0.01, 0.05)  # of the height: there the photo's own ground is read
@@ -160,6 +161,13 @@ def black_level(image: Image, alpha: Alpha) -> float | None:
     return float(np.quantile(lightness(image)[inside], _BLACK)) if inside.any() else None
 
 
+def monochrome(image: Image) -> bool:
+    """Whether a photo is black and white: next to none of its pixels has a colour that is seen."""
+    small = np.asarray(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA), np.float32)
+    lab = cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB)
+    return float(np.quantile(np.hypot(lab[..., 1], lab[..., 2]), 0.99)) < _COLOURLESS
+
+
 def ground_colour(image: Image, alpha: Alpha) -> Colour | None:
     """The typical colour of the photo's own ground beside the subject's outline; None where next to nothing is there.
 
@@ -175,7 +183,7 @@ def ground_colour(image: Image, alpha: Alpha) -> Colour | None:
 
 def measured(backdrop: Backdrop, photo: Image, placed: Placed, alpha: Alpha | None = None) -> Backdrop:
     """`backdrop` with what a scene has to fit: the photo's white, without the subject's `alpha` where its own colour
-    would be taken for light, and the subject's outline, its ground and its black.
+    would be taken for light, whether it has colours, and the subject's outline, its ground and its black.
     """
     return replace(
         backdrop,
@@ -183,4 +191,5 @@ def measured(backdrop: Backdrop, photo: Image, placed: Placed, alpha: Alpha | No
         avoid=outline_colour(placed.colour, placed.alpha),
         behind=ground_colour(placed.colour, placed.alpha),
         black=black_level(placed.colour, placed.alpha),
+        monochrome=monochrome(photo),
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.models.families.scenes import own, panorama, papers, places, podiums, surfaces
-from pipelines.models.families.scenes.fit import apart, deepened, exposed, white_balanced
+from pipelines.models.families.scenes.fit import apart, deepened, exposed, uncoloured, white_balanced
 from pipelines.models.families.scenes.light import Linear, developed
 from pipelines.models.families.scenes.rows import Paper, Place, Scene, Surface
 from pipelines.models.families.scenes.words import SCENES, choose, scene
@@ -86,6 +86,7 @@ class Backdrops:
         said: list[str] = []
         if asked.colour is None or isinstance(row.look, Place):
             light = deepened(white_balanced(light, row, asked), row, asked)
+            light = uncoloured(light, asked)
             light = light * np.float32(exposed(light, row, asked))
             gain = apart(light, row, asked)
             light = light * np.float32(gain)

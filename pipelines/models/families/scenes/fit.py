@@ -57,6 +57,13 @@ def deepened(light: Linear, scene: Scene, asked: Backdrop) -> Linear:
     return np.asarray(light * (clear / seen)[..., None], np.float32)
 
 
+def uncoloured(light: Linear, asked: Backdrop) -> Linear:
+    """`light` without colour where the photo has none: a grey person before green grass is from another picture."""
+    if not asked.monochrome or asked.picture is not None:
+        return light
+    return np.asarray(np.repeat(luminance(light)[..., None], 3, axis=2), np.float32)
+
+
 def exposed(light: Linear, scene: Scene, asked: Backdrop) -> float:
     """The factor on `light` that a photographer would expose it by; 1.0 where nothing tells.
 
