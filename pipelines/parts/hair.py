@@ -20,8 +20,10 @@ AROUND = 1.5  # of the head's box: so far hair may reach
 DEEP = 0.035  # of the head's height, to both sides of the edge
 PLAINLY = 9.0  # squared deviations between hair and ground from which colour has a say; at twice that, all of it
 WALL = 9.0  # levels by which a plain ground's colour varies around there; from twice that colour has no say
+SHALLOW = 0.15  # of that: so far inside the ground is as plain as outside; from twice that no more
 FARTHER = 1.6  # than that single hairs reach outside the outline
 CHANCE = 2.5  # deviations of the wall's colour: nearer to it is the wall, and at twice that it is not
+BLOCK = 4.0  # levels: no lighter or darker is chance, and at twice that it is not
 FAINT = 0.05  # alpha: what is fainter joins nothing to the head
 EVEN = 3.0  # pixels: one pixel that is told plainly among others that are not is chance
 EVEN_LINE = 0.009  # of the head's height: teeth of an outline that are smaller are the net's
@@ -39,7 +41,7 @@ def combed(image: Image, alpha: Alpha, face: Face) -> Alpha:
     edge = _edge(part, reach) & ~_face(face, part.shape, (left, top))
     if not edge.any():
         return alpha
-    plain, share = _plain(seen, part, edge)
+    plain, share = _plain(seen, part, edge, reach)
     firm = np.where(edge, HINT + (HELD - HINT) * (1 - plain), SETTLED).astype(np.float32)
     even = evened(part, EVEN_LINE * tall) - part
     # A notch is filled as far as its colour is the subject's: the corner of a neck is none.
@@ -60,7 +62,7 @@ def _strays(image: Image, alpha: Alpha, reach: int, chin: int) -> Alpha:
         return result
     seen = weighing(image, alpha, near)
     told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - seen.uneven / WALL, 0, 1)
-    result[near] = told * seen.share
+    result[near] = told * seen.share * _lit_apart(image, near, reach)[near]
     # What is wide is a thing behind, or a shadow.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach | 1, reach | 1))
     result -= cv2.morphologyEx(result, cv2.MORPH_OPEN, disc)
@@ -69,19 +71,44 @@ def _strays(image: Image, alpha: Alpha, reach: int, chin: int) -> Alpha:
     return np.where(joined, result, 0).astype(np.float32)
 
 
-def _plain(image: Image, alpha: Alpha, edge: Mask) -> tuple[Floats, Floats]:
+def _lit_apart(image: Image, near: Mask, reach: int) -> Floats:
+    """0 to 1, H x W: how plainly a pixel is lighter or darker than those about it of which `near` is true.
+
+    A file's colours are kept in blocks: beside skin a wall has skin's hue, and a hair has a lightness of its own.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    weight = near.astype(np.float32)
+    total, known = (cv2.blur(part, (2 * reach + 1, 2 * reach + 1)) for part in (weight * grey, weight))
+    away = np.abs(grey - total / np.maximum(known, 1e-3))
+    return np.clip(away / BLOCK - 1, 0, 1).astype(np.float32)
+
+
+def _plain(image: Image, alpha: Alpha, edge: Mask, reach: int) -> tuple[Floats, Floats]:
     """Two maps along the `edge`, 0 to 1, H x W: how plainly its colours are told apart, and the subject's share.
 
-    Plain is where hair and ground are two colours, and the ground is one.
+    Plain is where hair and ground are two colours, and the ground is one. Just inside the outline that is seen just
+    outside it: what is told of the ground there is of a place farther away.
     """
     where = edge | ((alpha > 0.02) & (alpha < 0.98))
     seen = weighing(image, alpha, where)
-    told = np.clip(seen.separation / PLAINLY - 1, 0, 1) * np.clip(2 - seen.uneven / WALL, 0, 1)
+    beside = _from_outside(seen.uneven, where, alpha, reach)
+    depth = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 5)[where]
+    even = np.clip(2 - np.stack((seen.uneven, beside)) / WALL, 0, 1)
+    even[1] *= np.clip(2 - depth / (SHALLOW * reach), 0, 1)
+    told = np.clip(seen.separation / PLAINLY - 1, 0, 1) * even.max(axis=0)
     maps = np.zeros((*alpha.shape, 3), np.float32)
     maps[where] = np.stack((told, seen.share, np.ones_like(told)), axis=1)
     plain, share, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), EVEN), 2, 0)
     known = np.maximum(known, 1e-3)
     return np.where(edge, np.minimum(plain / known, 1), 0).astype(np.float32), np.minimum(share / known, 1)
+
+
+def _from_outside(values: Floats, where: Mask, alpha: Alpha, reach: int) -> Floats:
+    """N `values` at the pixels `where`, each as the mean of those outside the outline about it."""
+    maps = np.zeros((*alpha.shape, 2), np.float32)
+    maps[where] = np.stack((values, np.ones_like(values)), axis=1) * (alpha[where] < 0.5)[:, None]
+    total, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), reach / 2), 2, 0)
+    return np.where(known > 1e-3, total / np.maximum(known, 1e-3), WALL * 2)[where].astype(np.float32)
 
 
 def _window(face: Face, image: Image, more: int) -> tuple[int, int, int, int]:
