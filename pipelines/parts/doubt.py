@@ -32,6 +32,7 @@ FEW = 0.003  # of the witnesses: fewer say nothing
 MOST = 2000  # doubtful pixels that are asked about; of more, every second, third, ...
 BAND, LEAST_BAND = 0.014, 3  # of the longer side, and pixels of the working copy: so far the net's outline may be off
 EVEN, FIRM = 0.8, 2.0  # pixels: single pixels are told wrong; and how steep an edge is then
+SHIFT = 1.5  # pixels: nearer to the net's outline a change is none
 ROUNDS = 2  # in the second what the first decided votes as well: a ring along itself, of which no part was sure
 VOTED, SEEN = 0.05, 0.001  # how strongly a walk is drawn to the votes, and to what the net saw
 SURELY = 0.01  # and to what it surely saw as subject: a glint on a rim is like nothing else of it
@@ -65,6 +66,7 @@ def settled(image: Image, alpha: Alpha) -> Settled:
         votes = _votes(lab, np.where(sure, choice, np.float32(0.5)), open_)
         votes = np.where(patches & (small < HARDLY), np.minimum(votes, 0), votes)
         choice, sure = _walked(lab, small, votes, open_), np.ones_like(sure)
+    choice = _borne_out(lab, small, choice)
     wide, chosen = (enlarged(part, alpha.shape) for part in (open_.astype(np.float32), _firm(choice)))
     result = np.clip(alpha + wide * (chosen - alpha), 0, 1).astype(np.float32)
     return Settled(result, enlarged(patches.astype(np.float32), alpha.shape))
@@ -135,6 +137,32 @@ def _walked(lab: Bytes, alpha: Alpha, votes: Floats, unsure: Mask) -> Alpha:
     prior = (pull * (votes > 0) + seen * alpha) / (pull + seen)
     ends = np.where(unsure, prior, alpha > 0.5).astype(np.float32)
     return walked(lab, ends, np.asarray(pull + seen, np.float32), unsure)
+
+
+def _borne_out(lab: Bytes, before: Alpha, after: Alpha) -> Alpha:
+    """`after` with every change of outline taken back that left a plainer edge of the photo than it found.
+
+    `lab` is the photo, H x W x 3. A shadow as dark as a saucer's rim is no part of it where the rim shows.
+    """
+    old, new = before > 0.5, after > 0.5
+    inside = old.astype(np.uint8)
+    away = cv2.distanceTransform(inside, cv2.DIST_L2, 3) + cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)
+    count, found = cv2.connectedComponents(((old != new) & (away > SHIFT)).astype(np.uint8))
+    # Changes hang together by a pixel along the outline: each is taken by itself, and its rim with it.
+    labels = cv2.dilate(np.asarray(found, np.float32), np.ones((3, 3), np.uint8)).astype(np.intp) * (old != new)
+    colours, steps = lab.astype(np.float32), np.zeros((2, count), np.float64)
+    seen = np.zeros((2, count), np.float64)
+    for here, there in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        step = np.linalg.norm(colours[here] - colours[there], axis=-1)
+        label = np.maximum(labels[here], labels[there])
+        for row, side in enumerate((old, new)):
+            line = (side[here] != side[there]) & (label > 0)
+            steps[row] += np.bincount(label[line], step[line], count)
+            seen[row] += np.bincount(label[line], minlength=count)
+    plainness = steps / np.maximum(seen, 1)
+    taken_back = plainness[1] < plainness[0]
+    taken_back[0] = False
+    return np.where(taken_back[labels], before, after).astype(np.float32)
 
 
 def _firm(alpha: Alpha) -> Alpha:
