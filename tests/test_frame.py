@@ -127,6 +127,24 @@ def test_a_cut_side_lies_on_the_frames_edge(side: str, axis: int, last: int) -> 
     assert any(side in notice for notice in frame.notices)
 
 
+@pytest.mark.parametrize("kind", ["fill", "photo", "head"])
+def test_what_is_moved_over_the_edge_is_said_and_what_stays_inside_is_not(kind: str) -> None:
+    cutout, face = _torn(feet=True)
+
+    def notices(**moved: float) -> str:
+        params = Subject(photo="x", **moved)
+        if kind == "fill":
+            return " ".join(fill_frame(cutout.alpha, (600, 600), 0.8, params).notices)
+        if kind == "photo":
+            return " ".join(photo_frame(cutout.alpha, (1000, 1000), params).notices)
+        return " ".join(head_frame(cutout, face, framing("wide"), size_of((3, 2), 900), params).notices)
+
+    assert "Where you placed it" not in notices()
+    assert "Where you placed it" not in notices(placement_x=0.01)
+    assert "cuts it (left)" in notices(placement_x=-0.5)
+    assert "top" in notices(placement_y=-0.5)
+
+
 def test_of_a_figure_that_is_taller_than_the_frame_the_head_stays() -> None:
     alpha = np.zeros((900, 400), np.float32)
     alpha[60:, 120:280], alpha[300:500] = 1, 1  # arms that the photo cuts at both sides, and no feet

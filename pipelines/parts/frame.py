@@ -28,6 +28,7 @@ MAX_ENLARGEMENT = 2.0
 # Below a degree nobody sees it; above eight the lean is a pose, not an accident.
 LEVELLED_ROLL = (1.0, 8.0)
 SAMPLING = "bicubic"
+BEYOND = 0.01  # of the frame's shorter side: less over the edge is not seen as cut
 HEADROOM = 0.04  # of the height, over the crown
 FREE = 0.97  # of a side, the most that a subject takes which the photo shows whole
 STANDS_TALL = 0.88  # of the height, the most that something takes which stands
@@ -130,7 +131,9 @@ def head_frame(
     notices = list(_head_notices(face, scale, wanted, cut_crown))
     there = target(scale)
     frame = _frame(scale * turn, there - scale * anchor, scale, roll, size, cutout.alpha.shape, float(there[1]))
-    return replace(frame, notices=tuple(notices))
+    left, right = _head_ends(cutout.alpha, face)
+    seen = (left, face.chin[1] - head, right, face.chin[1])
+    return replace(frame, notices=(*notices, *_cut_by_hand(frame, seen, params, ("top",) if cut_crown else ())))
 
 
 def _head_notices(face: Face, scale: float, wanted: float, cut_crown: bool) -> list[str]:
@@ -268,7 +271,7 @@ def fill_frame(
         notices.append(f"The photo cuts the subject ({', '.join(cut)}); the cut lies on the picture's edge.")
     if scale > MAX_ENLARGEMENT:
         notices.append(f"Enlarged {scale:.1f} times: a larger photo would be sharper.")
-    return replace(frame, notices=tuple(notices))
+    return replace(frame, notices=(*notices, *_cut_by_hand(frame, (left, top, right, bottom), params, cut)))
 
 
 def photo_frame(
@@ -306,7 +309,24 @@ def photo_frame(
             y = min(y, GROUND * height - scale * bottom)
         elif end is not None:
             y = max(y, height - scale * end)
-    return _frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)
+    frame = _frame(scale * np.eye(2), np.array([x, y]), scale, 0.0, size, alpha.shape, None)
+    lower = bottom if end is None else min(bottom, int(end))
+    return replace(frame, notices=_cut_by_hand(frame, (left, top, right, lower), params, cut))
+
+
+def _cut_by_hand(
+    frame: Frame, box: tuple[float, float, float, float], params: Subject, cut: tuple[str, ...] = ()
+) -> tuple[str, ...]:  # fmt: skip
+    """Says which sides of the picture cut `box` (left, top, right, bottom; photo pixels) since somebody moved it or
+    made it larger; not those at which the photo has `cut` it already.
+    """
+    if not (params.placement_x or params.placement_y or params.placement_scale > 1):
+        return ()
+    points = frame.matrix @ np.array([[box[0], box[2], box[0], box[2]], [box[1], box[1], box[3], box[3]], [1.0] * 4])
+    (left, top), (right, bottom) = points.min(axis=1), points.max(axis=1)
+    beyond = {"left": -left, "top": -top, "right": right - frame.size[0], "bottom": bottom - frame.size[1]}
+    sides = [side for side, by in beyond.items() if by > BEYOND * min(frame.size) and side not in cut]
+    return (f"Where you placed it, the picture's edge cuts it ({', '.join(sides)}).",) if sides else ()
 
 
 def _cover(offset: float, length: float, frame: float) -> float:
