@@ -7,6 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from pipelines.models.families.scenes.words import choose
 from pipelines.parts.arrange import MARGIN, PLACEMENTS, PlacementId
 from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import bounds
@@ -247,3 +248,12 @@ def test_a_place_is_never_seen_from_above_and_that_is_said() -> None:
     assert room.views == ["three-quarter"]
     assert product.FROM_ABOVE in made.notices
     assert product.FROM_ABOVE not in make(Views(dish(90)), preset="marble").notices
+
+
+@pytest.mark.parametrize("words", ["walnut", "slate", "dark marble table", "grey studio"])
+def test_words_that_name_a_surface_are_seen_from_above_like_its_look(words: str) -> None:
+    room = Views(dish(90))
+    made = make(room, background=words)
+    assert room.views == ["above"]
+    assert product.FROM_ABOVE not in made.notices
+    assert choose("slate", "product")[0].id == "slate"

@@ -1,4 +1,4 @@
-"""How high the camera stood over a subject, read from its outline alone; knows no scene and no tool.
+"""How high the camera stood over a subject, read from its outline alone, and which scenes can be looked down on.
 
 What stands on a round foot, or is round itself, ends below in half an ellipse: its depth over its half width is the
 sine of the camera's pitch. A flat foot says nothing, and an outline that is no ellipse is not read as one.
@@ -10,6 +10,8 @@ from typing import Literal
 
 import numpy as np
 
+from pipelines.models.families.scenes.rows import Place, Surface
+from pipelines.models.families.scenes.words import choose
 from pipelines.parts.frame import bounds
 from pipelines.types import Alpha
 
@@ -28,6 +30,12 @@ def view_of(alpha: Alpha) -> View:
     if depth is None or depth < _LEAST:
         return UNTOLD
     return "above" if depth >= ABOVE else "front" if depth < FRONT else "three-quarter"
+
+
+def lies_flat(words: str) -> bool:
+    """Whether the scene that `words` choose under a product is paper or a surface, which can be seen from above."""
+    look = choose(words, "product")[0].look
+    return not isinstance(look, Place) and not (isinstance(look, Surface) and look.material in ("podium", "blocks"))
 
 
 def pitch_of(alpha: Alpha) -> float | None:

@@ -12,7 +12,7 @@ from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cu
 from pipelines.parts.light import key_side, measured, shadow_side
 from pipelines.parts.pages import Brand, Label, sheet
 from pipelines.parts.source import findings, mended
-from pipelines.parts.view import UNTOLD, pitch_of, view_of
+from pipelines.parts.view import UNTOLD, lies_flat, pitch_of, view_of
 from pipelines.tools import around, fields
 from pipelines.types import (
     MAX_SIDE,
@@ -284,7 +284,9 @@ def _asked(placed: Placed, photo: Image, cutout: Cutout, key: Side, *, person: b
 
 def _level(params: Background) -> bool:
     """Whether the scene is one that nobody looks down on: a place, or a picture of one."""
-    return bool(params.prompt or params.backdrop or params.preset not in ("studio-grey", "spotlight"))
+    if params.prompt and not params.backdrop:
+        return not lies_flat(params.prompt)
+    return bool(params.backdrop or params.preset not in ("studio-grey", "spotlight"))
 
 
 def _scene_size(params: Background, studio: Studio) -> Size:

@@ -17,7 +17,7 @@ from pipelines.parts.frame import over, place, size_of
 from pipelines.parts.light import measured, shadow_side
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
-from pipelines.parts.view import UNTOLD, pitch_of, view_of
+from pipelines.parts.view import UNTOLD, lies_flat, pitch_of, view_of
 from pipelines.tools import around, fields
 from pipelines.types import (
     Backdrop,
@@ -180,8 +180,8 @@ def _seen(params: Product, rule: Rule, cutout: Cutout) -> tuple[Product, tuple[s
     if params.seen_from != "auto":
         return params, ()
     view = view_of(cutout.alpha)
-    own = not params.background and params.backdrop is None
-    level = view == "above" and not (own and rule.scene != "podium")
+    flat = lies_flat(params.background) if params.background else rule.scene != "podium"
+    level = view == "above" and not (flat and params.backdrop is None)
     params = params.model_copy(update={"seen_from": "three-quarter" if level else view})
     return params, (FROM_ABOVE,) if level else ()
 

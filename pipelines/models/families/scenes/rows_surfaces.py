@@ -29,7 +29,7 @@ SURFACES: tuple[Scene, ...] = (
     ),
     Scene(
         "slate", "Black Marble", Surface("slate", (44, 45, 48)),
-        "black marble dark stone slate granite watch premium onyx basalt nero marquina men",
+        "slate black marble dark stone granite watch premium onyx basalt nero marquina men",
         "schwarzer marmor dunkler stein schiefer granit uhr edel onyx basalt herren schieferplatte",
         blur=0.05,
     ),
