@@ -20,6 +20,7 @@ AROUND = 1.5  # of the head's box: so far hair may reach
 DEEP = 0.035  # of the head's height, to both sides of the edge
 PLAINLY = 9.0  # squared deviations between hair and ground from which colour has a say; at twice that, all of it
 WALL = 9.0  # levels by which a plain ground's colour varies around there; from twice that colour has no say
+PLAIN_WALL = 5.0  # for a single hair: before folds of cloth it is told in pieces
 SHALLOW = 0.15  # of that: so far inside the ground is as plain as outside; from twice that no more
 FARTHER = 1.6  # than that single hairs reach outside the outline
 CHANCE = 2.5  # deviations of the wall's colour: nearer to it is the wall, and at twice that it is not
@@ -61,7 +62,7 @@ def _strays(image: Image, alpha: Alpha, reach: int, chin: int) -> Alpha:
     if not near.any():
         return result
     seen = weighing(image, alpha, near)
-    told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - seen.uneven / WALL, 0, 1)
+    told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - seen.uneven / PLAIN_WALL, 0, 1)
     result[near] = told * seen.share * _lit_apart(image, near, reach)[near]
     # What is wide is a thing behind, or a shadow.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach | 1, reach | 1))
