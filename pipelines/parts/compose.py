@@ -21,7 +21,7 @@ FADING = 1.5  # pixels outside the core over which that light comes in
 SOFT = 0.5  # pixels of an enlarged photo: so soft it is by then, and so is the scene behind it
 RELIT_L = 4.0
 RELIT_CHROMA = 1.5
-_LAYERS = (0.15, 0.4, 0.7, 1.1)  # of how far the highest of it throws its shadow
+_LAYERS = (0.3, 0.45, 0.6, 0.75)  # of `drop`: a rim is at one height nearly, and its shadow has a core
 _DEEP = 3.9  # times what is cast on ground seen from the side: there half of it is hidden behind the subject
 _TOUCH = 0.16  # of the subject's width: round feet and saucers rise that far before they leave the ground
 
@@ -45,7 +45,7 @@ class Shadow:
 
 
 # The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
-_SEEN = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.15)}
+_SEEN = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.18)}
 
 
 def seen_from(shadow: Shadow, view: View) -> Shadow:
