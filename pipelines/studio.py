@@ -19,6 +19,7 @@ from pipelines.models.cache import Cache
 from pipelines.models.specs import spec
 from pipelines.parts import watermark
 from pipelines.parts.checks import Edit, Look, explained, run_checks, worst
+from pipelines.parts.closer import shows_more
 from pipelines.parts.cutout import cutout as cut_out
 from pipelines.parts.drift import settled
 from pipelines.parts.emit import WAITS, Emitter, jpeg
@@ -175,10 +176,14 @@ class JobStudio:
     def cutout(self, params: Subject, emit: Emit) -> Cutout:
         """The subject of `params.photo`, kept by photo, matte and pick. Raises `no_subject`."""
         agreed = self._agreed(params.photo)
-        key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"], agreed)
-        return self._remembered(key, lambda: self._cut(params, emit), lambda c: c.colour.nbytes + c.alpha.nbytes)
+        # A draft does not wait for what only a large result shows.
+        closely = not self.draft and shows_more(self.open(params.photo))
+        key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"], agreed, closely)
+        return self._remembered(
+            key, lambda: self._cut(params, closely, emit), lambda c: c.colour.nbytes + c.alpha.nbytes
+        )
 
-    def _cut(self, params: Subject, emit: Emit) -> Cutout:
+    def _cut(self, params: Subject, closely: bool, emit: Emit) -> Cutout:
         original = self._original(params.photo)
         matte = self._matte(params.matte, original)
         faces = self._found(params.photo) if self._agreed(params.photo) else ()
@@ -189,7 +194,7 @@ class JobStudio:
             emit("Cutting out", 1, 2, lambda: over(photo, alpha))
 
         with self.borrow(self.job.specs["matte"]) as net:
-            return cut_out(photo, net, matte=matte, pick=params.pick, faces=faces, seen=seen)
+            return cut_out(photo, net, matte=matte, pick=params.pick, faces=faces, closely=closely, seen=seen)
 
     def _matte(self, file_id: str | None, original: Image) -> Alpha | None:
         """The user's own matte, or the transparency the upload came with."""

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.parts.closer import closer, shows_more
 from pipelines.parts.doubt import SURE, settled
 from pipelines.parts.edges import OPAQUE, refined, softened
 from pipelines.parts.hair import combed
@@ -46,14 +47,16 @@ def cutout(
     matte: Image | Alpha | None = None,
     pick: int = 0,
     faces: Sequence[Face] = (),
+    closely: bool = True,
     seen: Callable[[Alpha], None] | None = None,
 ) -> Cutout:
     """The subject of `image` (H x W x 3) at the photo's own size.
 
     `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces all that the net would say.
     `pick` chooses the subject: the face of that number when there are `faces` (by size, as the face mesh gives them),
-    else the detached part of that number by size. `seen` is called once, after the first look of the net, with a first
-    alpha to show meanwhile; never with a user's matte, which needs no net. Raises `BadInput`: `no_subject` when
+    else the detached part of that number by size. `closely`: a large photo's outline is looked at again in tiles, for
+    the time of some ten looks. `seen` is called once, after the first look of the net, with a first alpha to show
+    meanwhile; never with a user's matte, which needs no net. Raises `BadInput`: `no_subject` when
     nothing stands out, or when there is no subject of that number (with `param` "pick").
     """
     if matte is not None:
@@ -67,7 +70,10 @@ def cutout(
         seen(one_subject(rough, number, face))
     if face is not None:
         rough = _below(image, net, _second_look(image, net, rough, _grown(face, HEAD_LOOK, image)), face)
-    alpha = _weighed(image, without_strays(image, one_subject(rough, number, face)), face)
+    alpha = without_strays(image, one_subject(rough, number, face))
+    if closely and shows_more(image):
+        alpha = closer(image, alpha, lambda tile: clipped(net.alpha(tile)))
+    alpha = _weighed(image, alpha, face)
     alpha = freed(image, softened(image, alpha))
     _must_show(alpha)
     return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, [face.box for face in faces]))

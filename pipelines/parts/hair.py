@@ -62,7 +62,11 @@ def _strays(image: Image, alpha: Alpha, reach: int, chin: int) -> Alpha:
     if not near.any():
         return result
     seen = weighing(image, alpha, near)
-    told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - seen.uneven / PLAIN_WALL, 0, 1)
+    # A hair is told whole or not at all: pieces of one are dirt.
+    uneven = np.zeros(alpha.shape, np.float32)
+    uneven[near] = seen.uneven
+    uneven = cv2.dilate(uneven, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))[near]
+    told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - uneven / PLAIN_WALL, 0, 1)
     result[near] = told * seen.share * _lit_apart(image, near, reach)[near]
     # What is wide is a thing behind, or a shadow.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach | 1, reach | 1))
