@@ -30,23 +30,26 @@ def _truth_of(tile: Image) -> Alpha:
 
 def test_a_gap_that_is_too_narrow_from_afar_is_seen() -> None:
     photo, truth, afar = _subject()
-    found = closer(photo, afar, _truth_of)
+    found, heard = closer(photo, afar, _truth_of)
     missed = np.abs(afar - truth) > 0.5
     assert missed.sum() > 200
     assert np.abs(found - truth)[missed].mean() < 0.1
+    assert heard[missed].mean() > 0.9
     assert np.abs(found - truth)[~missed].max() < 0.01
 
 
 @pytest.mark.parametrize("said", [0.0, 1.0, 0.5])
 def test_a_tile_that_knows_nothing_of_the_subject_is_not_heard(said: float) -> None:
     photo, _, afar = _subject()
-    assert np.array_equal(closer(photo, afar, lambda tile: np.full(tile.shape[:2], said, np.float32)), afar)
+    found, heard = closer(photo, afar, lambda tile: np.full(tile.shape[:2], said, np.float32))
+    assert np.array_equal(found, afar)
+    assert not heard.any()
 
 
 def test_what_lies_deep_inside_is_left_to_the_view_from_afar() -> None:
     photo, _, afar = _subject()
     photo[500:540, 380:420] = 0  # a black button
-    assert np.array_equal(closer(photo, afar, _truth_of)[480:560, 360:440], afar[480:560, 360:440])
+    assert np.array_equal(closer(photo, afar, _truth_of)[0][480:560, 360:440], afar[480:560, 360:440])
 
 
 @pytest.mark.parametrize(("side", "closely", "looks"), [(1000, True, True), (1000, False, False), (700, True, False)])

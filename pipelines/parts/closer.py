@@ -32,8 +32,11 @@ def shows_more(image: Image) -> bool:
     return max(image.shape[:2]) >= FROM
 
 
-def closer(image: Image, alpha: Alpha, look: Callable[[Image], Alpha]) -> Alpha:
-    """`alpha` (H x W) with its outline as `look`, a net's view of a picture, sees it in tiles of `image`, its photo."""
+def closer(image: Image, alpha: Alpha, look: Callable[[Image], Alpha]) -> tuple[Alpha, Alpha]:
+    """`alpha` (H x W) with its outline as `look`, a net's view of a picture, sees it in tiles of `image`, its photo.
+
+    And how much of that was heard at each pixel, 0 to 1.
+    """
     reach = REACH * max(alpha.shape)
     total, heard = np.zeros(alpha.shape, np.float32), np.zeros(alpha.shape, np.float32)
     for top, bottom, left, right in _tiles(alpha):
@@ -47,7 +50,7 @@ def closer(image: Image, alpha: Alpha, look: Callable[[Image], Alpha]) -> Alpha:
         )
         total[window] += weight * (seen - part)
         heard[window] += weight
-    return np.asarray(alpha + total / np.maximum(heard, 1), np.float32)
+    return np.asarray(alpha + total / np.maximum(heard, 1), np.float32), np.minimum(heard, 1)
 
 
 def _tiles(alpha: Alpha) -> Iterator[tuple[int, int, int, int]]:

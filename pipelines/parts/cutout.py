@@ -71,9 +71,10 @@ def cutout(
     if face is not None:
         rough = _below(image, net, _second_look(image, net, rough, _grown(face, HEAD_LOOK, image)), face)
     alpha = without_strays(image, one_subject(rough, number, face))
+    heard = None
     if closely and shows_more(image):
-        alpha = closer(image, alpha, lambda tile: clipped(net.alpha(tile)))
-    alpha = _weighed(image, alpha, face)
+        alpha, heard = closer(image, alpha, lambda tile: clipped(net.alpha(tile)))
+    alpha = _weighed(image, alpha, face, heard)
     alpha = freed(image, softened(image, alpha))
     _must_show(alpha)
     return Cutout(foreground(image, alpha), alpha, soft_patch(alpha, [face.box for face in faces]))
@@ -120,9 +121,9 @@ def _own_matte(matte: Image | Alpha, image: Image) -> Alpha:
     return np.clip(alpha, 0, 1).astype(np.float32)
 
 
-def _weighed(image: Image, alpha: Alpha, face: Face | None) -> Alpha:
+def _weighed(image: Image, alpha: Alpha, face: Face | None, heard: Alpha | None) -> Alpha:
     """The net's `alpha` where it was sure; elsewhere, and in hair, what the colours say."""
-    known = settled(image, alpha)
+    known = settled(image, alpha, heard)
     unsure = (known.alpha > SURE) & (known.alpha < 1 - SURE)
     solid = (known.alpha > 0.5).astype(np.uint8)
     wide = max(1, round(BESIDE * max(alpha.shape)))

@@ -36,6 +36,7 @@ SHIFT = 1.5  # pixels: nearer to the net's outline a change is none
 ROUNDS = 2  # in the second what the first decided votes as well: a ring along itself, of which no part was sure
 VOTED, SEEN = 0.05, 0.001  # how strongly a walk is drawn to the votes, and to what the net saw
 SURELY = 0.01  # and to what it surely saw as subject: a glint on a rim is like nothing else of it
+CLOSELY = 0.1  # and, where it looked closely, to both of its words
 _LIKENESS = np.exp(np.arange(int(40 * ALIKE**2)) / (-2 * ALIKE**2)).astype(np.float32)  # by squared levels apart
 
 
@@ -47,11 +48,12 @@ class Settled:
     doubt: Alpha
 
 
-def settled(image: Image, alpha: Alpha) -> Settled:
+def settled(image: Image, alpha: Alpha, heard: Alpha | None = None) -> Settled:
     """`alpha` with its outline laid along the photo's own edges, and its half-transparent patches decided.
 
     `image` is H x W x 3. Pixels of nearly the same colour, of which the net is sure, vote from up to a fifth of the
-    photo away; walks that seldom cross the photo's edges decide where they disagree or are silent.
+    photo away; walks that seldom cross the photo's edges decide where they disagree or are silent. `heard` (H x W, 0 to
+    1) is where the net looked closely: there its word weighs as much as theirs.
     """
     size = shrunk(alpha.shape, WORK_SIDE)
     small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
@@ -61,11 +63,12 @@ def settled(image: Image, alpha: Alpha) -> Settled:
     if not open_.any():
         return Settled(alpha, np.zeros(alpha.shape, np.float32))
     lab = in_lab(image, size)
+    close = np.zeros_like(small) if heard is None else np.asarray(cv2.resize(heard, size, interpolation=cv2.INTER_AREA))
     sure, choice, votes = ~grown(open_, 1), small, np.zeros_like(small)
     for _ in range(ROUNDS):
         votes = _votes(lab, np.where(sure, choice, np.float32(0.5)), open_)
         votes = np.where(patches & (small < HARDLY), np.minimum(votes, 0), votes)
-        choice, sure = _walked(lab, small, votes, open_), np.ones_like(sure)
+        choice, sure = _walked(lab, small, votes, open_, close), np.ones_like(sure)
     choice = _borne_out(lab, small, choice)
     wide, chosen = (enlarged(part, alpha.shape) for part in (open_.astype(np.float32), _firm(choice)))
     result = np.clip(alpha + wide * (chosen - alpha), 0, 1).astype(np.float32)
@@ -130,10 +133,10 @@ def _spiral(count: int, far: float) -> Shifts:
     return np.rint(np.stack((radius * np.sin(turn), radius * np.cos(turn)), axis=1)).astype(np.intp)
 
 
-def _walked(lab: Bytes, alpha: Alpha, votes: Floats, unsure: Mask) -> Alpha:
+def _walked(lab: Bytes, alpha: Alpha, votes: Floats, unsure: Mask, close: Alpha) -> Alpha:
     """`alpha` where it is `unsure` decided by walks, drawn to what the votes say and a little to what the net says."""
     pull = VOTED * votes**2
-    seen = SEEN + SURELY * np.maximum(2 * alpha - 1, 0) ** 4
+    seen = SEEN + SURELY * np.maximum(2 * alpha - 1, 0) ** 4 + CLOSELY * close * (2 * alpha - 1) ** 4
     prior = (pull * (votes > 0) + seen * alpha) / (pull + seen)
     ends = np.where(unsure, prior, alpha > 0.5).astype(np.float32)
     return walked(lab, ends, np.asarray(pull + seen, np.float32), unsure)
