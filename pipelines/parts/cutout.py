@@ -121,7 +121,7 @@ def _own_matte(matte: Image | Alpha, image: Image) -> Alpha:
     return np.clip(alpha, 0, 1).astype(np.float32)
 
 
-def _weighed(image: Image, alpha: Alpha, face: Face | None, heard: Alpha | None) -> Alpha:
+def _weighed(image: Image, alpha: Alpha, face: Face | None, heard: Alpha | None = None) -> Alpha:
     """The net's `alpha` where it was sure; elsewhere, and in hair, what the colours say."""
     known = settled(image, alpha, heard)
     unsure = (known.alpha > SURE) & (known.alpha < 1 - SURE)
