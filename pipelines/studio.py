@@ -176,7 +176,7 @@ class JobStudio:
     def cutout(self, params: Subject, emit: Emit) -> Cutout:
         """The subject of `params.photo`, kept by photo, matte and pick. Raises `no_subject`."""
         agreed = self._agreed(params.photo)
-        # A draft does not wait for what only a large result shows.
+        # A draft does not wait for what only a large picture shows.
         closely = not self.draft and shows_more(self.open(params.photo))
         key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"], agreed, closely)
         return self._remembered(
@@ -193,8 +193,13 @@ class JobStudio:
         def seen(alpha: Alpha) -> None:
             emit("Cutting out", 1, 2, lambda: over(photo, alpha))
 
+        def looked(number: int, of: int) -> None:
+            emit("Looking closer", number, of)
+
         with self.borrow(self.job.specs["matte"]) as net:
-            return cut_out(photo, net, matte=matte, pick=params.pick, faces=faces, closely=closely, seen=seen)
+            return cut_out(
+                photo, net, matte=matte, pick=params.pick, faces=faces, closely=looked if closely else None, seen=seen
+            )
 
     def _matte(self, file_id: str | None, original: Image) -> Alpha | None:
         """The user's own matte, or the transparency the upload came with."""

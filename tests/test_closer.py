@@ -24,24 +24,30 @@ def _subject() -> tuple[Image, Alpha, Alpha]:
     return photo, truth, afar
 
 
+def _unheard(number: int, of: int) -> None:
+    pass
+
+
 def _truth_of(tile: Image) -> Alpha:
     return tile[..., 0].astype(np.float32) / 255
 
 
 def test_a_gap_that_is_too_narrow_from_afar_is_seen() -> None:
     photo, truth, afar = _subject()
-    found, heard = closer(photo, afar, _truth_of)
+    told: list[tuple[int, int]] = []
+    found, heard = closer(photo, afar, _truth_of, lambda *done: told.append(done))
     missed = np.abs(afar - truth) > 0.5
     assert missed.sum() > 200
     assert np.abs(found - truth)[missed].mean() < 0.1
     assert heard[missed].mean() > 0.9
+    assert told == [(n, len(told)) for n in range(1, len(told) + 1)]
     assert np.abs(found - truth)[~missed].max() < 0.01
 
 
 @pytest.mark.parametrize("said", [0.0, 1.0, 0.5])
 def test_a_tile_that_knows_nothing_of_the_subject_is_not_heard(said: float) -> None:
     photo, _, afar = _subject()
-    found, heard = closer(photo, afar, lambda tile: np.full(tile.shape[:2], said, np.float32))
+    found, heard = closer(photo, afar, lambda tile: np.full(tile.shape[:2], said, np.float32), _unheard)
     assert np.array_equal(found, afar)
     assert not heard.any()
 
@@ -49,7 +55,7 @@ def test_a_tile_that_knows_nothing_of_the_subject_is_not_heard(said: float) -> N
 def test_what_lies_deep_inside_is_left_to_the_view_from_afar() -> None:
     photo, _, afar = _subject()
     photo[500:540, 380:420] = 0  # a black button
-    assert np.array_equal(closer(photo, afar, _truth_of)[0][480:560, 360:440], afar[480:560, 360:440])
+    assert np.array_equal(closer(photo, afar, _truth_of, _unheard)[0][480:560, 360:440], afar[480:560, 360:440])
 
 
 @pytest.mark.parametrize(("side", "closely", "looks"), [(1000, True, True), (1000, False, False), (700, True, False)])
@@ -65,7 +71,7 @@ def test_only_a_large_photo_is_looked_at_again_and_only_when_asked(side: int, cl
             return 0.1 + 0.8 * _truth_of(image)
 
     net = Net()
-    cut = cutout(np.asarray(cv2.resize(photo, size), np.uint8), net, closely=closely)
+    cut = cutout(np.asarray(cv2.resize(photo, size), np.uint8), net, closely=_unheard if closely else None)
     assert (net.seen > 1) is looks
     assert np.abs(cut.alpha - cv2.resize(truth, size)).mean() < 0.01
 
@@ -79,3 +85,12 @@ def test_tiles_reach_all_of_an_outline_and_are_few() -> None:
     rim = cv2.morphologyEx((afar > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     assert seen[rim].mean() > 0.99
     assert len(tiles) <= 9
+
+
+def test_a_huge_photo_is_weighed_on_a_copy() -> None:
+    photo, truth, afar = (cv2.resize(each, (2880, 3600)) for each in _subject())
+    found, heard = closer(photo, afar, _truth_of, _unheard)
+    assert found.shape == afar.shape
+    assert max(heard.shape) == part.WORK_SIDE
+    missed = np.abs(afar - truth) > 0.5
+    assert np.abs(found - truth)[missed].mean() < 0.1

@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 FROM = 720  # pixels of the longer side: a smaller photo has nothing that the net did not see
+WORK_SIDE = 2048  # pixels of the copy on which tiles are weighed: what is finer than that no tile sees either
 TILE = 0.33  # of the longer side
 HEARD, FADING = 0.68, 0.95  # of a tile's half side: from its middle so far in full, and from there on not at all
 MAP = 256  # pixels of the map on which tiles are laid
@@ -32,25 +33,37 @@ def shows_more(image: Image) -> bool:
     return max(image.shape[:2]) >= FROM
 
 
-def closer(image: Image, alpha: Alpha, look: Callable[[Image], Alpha]) -> tuple[Alpha, Alpha]:
+def closer(
+    image: Image, alpha: Alpha, look: Callable[[Image], Alpha], looked: Callable[[int, int], None]
+) -> tuple[Alpha, Alpha]:  # fmt: skip
     """`alpha` (H x W) with its outline as `look`, a net's view of a picture, sees it in tiles of `image`, its photo.
 
-    And how much of that was heard at each pixel, 0 to 1.
+    And how much of that was heard, 0 to 1, on a small copy. `looked` is told how many of how many tiles are done.
     """
-    reach = REACH * max(alpha.shape)
-    total, heard = np.zeros(alpha.shape, np.float32), np.zeros(alpha.shape, np.float32)
-    for top, bottom, left, right in _tiles(alpha):
+    scale = min(1.0, WORK_SIDE / max(alpha.shape))
+    small = np.asarray(_sized(alpha, (round(alpha.shape[0] * scale), round(alpha.shape[1] * scale))), np.float32)
+    reach = REACH * max(small.shape)
+    total, heard = np.zeros_like(small), np.zeros_like(small)
+    tiles = list(_tiles(small))
+    for number, (top, bottom, left, right) in enumerate(tiles, start=1):
         window = slice(top, bottom), slice(left, right)
-        part = alpha[window]
-        seen = look(np.ascontiguousarray(image[window]))
-        weight = (
-            _weight(part, seen, reach)
-            * _taper((top, bottom), len(alpha))[:, None]
-            * _taper((left, right), alpha.shape[1])
-        )
+        part = small[window]
+        rows, columns = (slice(round(at.start / scale), round(at.stop / scale)) for at in window)
+        seen = _sized(look(np.ascontiguousarray(image[rows, columns])), part.shape)
+        weight = _weight(part, seen, reach)
+        weight *= _taper((top, bottom), len(small))[:, None] * _taper((left, right), small.shape[1])
         total[window] += weight * (seen - part)
         heard[window] += weight
-    return np.asarray(alpha + total / np.maximum(heard, 1), np.float32), np.minimum(heard, 1)
+        looked(number, len(tiles))
+    change = _sized(total / np.maximum(heard, 1), alpha.shape)
+    return np.clip(alpha + change, 0, 1).astype(np.float32), np.minimum(heard, 1)
+
+
+def _sized(values: Floats, shape: tuple[int, ...]) -> Floats:
+    if values.shape == shape:
+        return values
+    how = cv2.INTER_AREA if shape[0] < len(values) else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, (shape[1], shape[0]), interpolation=how), np.float32)
 
 
 def _tiles(alpha: Alpha) -> Iterator[tuple[int, int, int, int]]:

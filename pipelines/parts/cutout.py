@@ -47,17 +47,17 @@ def cutout(
     matte: Image | Alpha | None = None,
     pick: int = 0,
     faces: Sequence[Face] = (),
-    closely: bool = True,
+    closely: Callable[[int, int], None] | None = None,
     seen: Callable[[Alpha], None] | None = None,
 ) -> Cutout:
     """The subject of `image` (H x W x 3) at the photo's own size.
 
     `matte` (H x W or H x W x 1, 3 or 4; uint8 or float 0 to 1; of any size) replaces all that the net would say.
     `pick` chooses the subject: the face of that number when there are `faces` (by size, as the face mesh gives them),
-    else the detached part of that number by size. `closely`: a large photo's outline is looked at again in tiles, for
-    the time of some ten looks. `seen` is called once, after the first look of the net, with a first alpha to show
-    meanwhile; never with a user's matte, which needs no net. Raises `BadInput`: `no_subject` when
-    nothing stands out, or when there is no subject of that number (with `param` "pick").
+    else the detached part of that number by size. `seen` is called once, after the first look of the net, with a first
+    alpha to show meanwhile; never with a user's matte, which needs no net. With `closely` a large photo's outline is
+    looked at again in tiles, which takes as long as some ten looks; it is told how many of how many are done. Raises
+    `BadInput`: `no_subject` when nothing stands out, or when there is no subject of that number (with `param` "pick").
     """
     if matte is not None:
         alpha = _own_matte(matte, image)
@@ -72,8 +72,8 @@ def cutout(
         rough = _below(image, net, _second_look(image, net, rough, _grown(face, HEAD_LOOK, image)), face)
     alpha = without_strays(image, one_subject(rough, number, face))
     heard = None
-    if closely and shows_more(image):
-        alpha, heard = closer(image, alpha, lambda tile: clipped(net.alpha(tile)))
+    if closely is not None and shows_more(image):
+        alpha, heard = closer(image, alpha, lambda tile: clipped(net.alpha(tile)), closely)
     alpha = _weighed(image, alpha, face, heard)
     alpha = freed(image, softened(image, alpha))
     _must_show(alpha)

@@ -52,8 +52,8 @@ def settled(image: Image, alpha: Alpha, heard: Alpha | None = None) -> Settled:
     """`alpha` with its outline laid along the photo's own edges, and its half-transparent patches decided.
 
     `image` is H x W x 3. Pixels of nearly the same colour, of which the net is sure, vote from up to a fifth of the
-    photo away; walks that seldom cross the photo's edges decide where they disagree or are silent. `heard` (H x W, 0 to
-    1) is where the net looked closely: there its word weighs as much as theirs.
+    photo away; walks that seldom cross the photo's edges decide where they disagree or are silent. `heard` (0 to 1, of
+    any size) is where the net looked closely: there its word weighs as much as theirs.
     """
     size = shrunk(alpha.shape, WORK_SIDE)
     small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
@@ -63,7 +63,7 @@ def settled(image: Image, alpha: Alpha, heard: Alpha | None = None) -> Settled:
     if not open_.any():
         return Settled(alpha, np.zeros(alpha.shape, np.float32))
     lab = in_lab(image, size)
-    close = np.zeros_like(small) if heard is None else np.asarray(cv2.resize(heard, size, interpolation=cv2.INTER_AREA))
+    close = np.zeros_like(small) if heard is None else cv2.resize(heard, size, interpolation=cv2.INTER_AREA)
     sure, choice, votes = ~grown(open_, 1), small, np.zeros_like(small)
     for _ in range(ROUNDS):
         votes = _votes(lab, np.where(sure, choice, np.float32(0.5)), open_)
