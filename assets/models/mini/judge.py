@@ -3,7 +3,8 @@
     python -m assets.models.mini.judge WORK [SHEET.png]
 
 Draws every role x gender x tone that was held out of training on five backgrounds, and 100 animals and objects, and
-looks for the nearest render of the whole set, held-out ones included, by the distance of the 64 px pixels. SHEET gets
+looks for the nearest render of the whole set, held-out ones included, by the distance of the 64 px pixels. What was
+learned mirrored as well as it is (`Row.turns`) may be drawn so, and is looked for both ways. SHEET gets
 the `SHOWN` prompts with the seeds 0, 1, 2, ..., none of them chosen.
 """
 
@@ -73,7 +74,9 @@ def _nothing(step: ModelStep) -> None:
 
 def main(work: Path, sheet: Path | None) -> None:
     renders, rows = data.load(work)
-    truth = features(renders)
+    both = [n for n, row in enumerate(rows) if row.turns]
+    truth = np.concatenate((features(renders), features(np.stack([renders[n][:, ::-1] for n in both]))))
+    shown = rows + [rows[n] for n in both]
     model = Mini(MINI, "cpu")
     asked = [row for row in rows if row.held_out] * 5
     colours = list(COLOURS)
@@ -83,7 +86,7 @@ def main(work: Path, sheet: Path | None) -> None:
         for row, colour in zip(asked, behind, strict=True)
     ]
     figures = drawn(model, prompts)
-    pairs = list(zip(asked, (rows[n] for n in _nearest(features(figures), truth)), strict=True))
+    pairs = list(zip(asked, (shown[n] for n in _nearest(features(figures), truth)), strict=True))
     print(f"held out, {len(pairs)} combinations: nearest render has")
     for name in ("role", "tone", "gender"):
         print(f"  the {name} {np.mean([getattr(a, name) == getattr(h, name) for a, h in pairs]):.3f}")
@@ -94,7 +97,7 @@ def main(work: Path, sheet: Path | None) -> None:
     things = [row for row in rows if row.group in (3, 4, 5, 7) and not row.tone]
     things = things[:: max(1, len(things) // 100)][:100]
     others = drawn(model, [row.label for row in things], first=1000)
-    near = [rows[n] for n in _nearest(features(others), truth)]
+    near = [shown[n] for n in _nearest(features(others), truth)]
     print(f"things, {len(things)}: {np.mean([a.label == h.label for a, h in zip(things, near, strict=True)]):.3f}")
     if sheet is not None:
         _sheet(drawn(model, list(SHOWN)), list(SHOWN), sheet)

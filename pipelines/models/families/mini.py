@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 SIDE, SHARP, PATCH = 64, 256, 8
-STEP = 0.32
+STEP = 0.35
 LEAST_STRENGTH = 0.05
 FOLDER = "mini"
 FAR = 0.64  # cosine to the nearest word of the captions below which a word was not learned ("surgeon" has 0.69)
@@ -40,9 +40,9 @@ MINI = ModelSpec(
     files=(
         (
             "mini/transformer/diffusion_pytorch_model.safetensors",
-            "5f9ab9c1ae3c28dc698f0d016798a0b46d4eb8f5bdb750f77b0998877af28c04",
+            "7befb6a3c094dcc00f601c0141d1c507832014cd8b60c89ffe382c85f0ef277c",
         ),
-        ("mini/text_encoder/model.safetensors", "bf1d6e441f0195f9f56afe698e633be043872ab5e1e0a74cf47e2460509c4be6"),
+        ("mini/text_encoder/model.safetensors", "3ef0ec80f1eb42508e06bf2f4ee18db680dfbf3409916245afdfe81fb022b8d6"),
         ("mini/sharpener.safetensors", "9ab4247d6d0bf84511923c3cec9ad88bb2a35a5f8b82a6ee77cbf977da7be0d5"),
     ),
     defaults=(("num_inference_steps", 12), ("guidance_scale", 3.0), ("strength", 0.6), ("shift", 1.5)),
