@@ -208,5 +208,12 @@ def _thing(row: Row, dice: random.Random) -> str:
     return name
 
 
+def known(rows: list[Row]) -> list[str]:
+    """Every word that a caption can have, sorted."""
+    dice = random.Random(0)
+    said = " ".join(caption(row, dice) for row in rows for _ in range(24))
+    return sorted(set(re.findall(r"[a-z]{3,}", said.lower())))
+
+
 if __name__ == "__main__":
     pack(Path(sys.argv[1]))

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-import re
 import sys
 from pathlib import Path
 
@@ -20,13 +18,6 @@ HERE = Path(__file__).parent
 WEIGHTS = (
     "transformer/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors", "sharpener.safetensors",
 )  # fmt: skip
-
-
-def known(rows: list[data.Row]) -> list[str]:
-    """Every word that a caption can have, sorted."""
-    dice = random.Random(0)
-    said = " ".join(data.caption(row, dice) for row in rows for _ in range(24))
-    return sorted(set(re.findall(r"[a-z]{3,}", said.lower())))
 
 
 def export(work: Path, out: Path) -> None:
@@ -46,7 +37,7 @@ def export(work: Path, out: Path) -> None:
         sharpener = torch.load(work / "sharpen.pt", map_location="cpu")["net"]
         halves = {name.removeprefix("net."): tensor.half().contiguous() for name, tensor in sharpener.items()}
         save_file(halves, out / "sharpener.safetensors")
-    (out / "words.json").write_text(json.dumps(known(data.load(work)[1]), separators=(",", ":")) + "\n")
+    (out / "words.json").write_text(json.dumps(data.known(data.load(work)[1]), separators=(",", ":")) + "\n")
     for name in WEIGHTS:
         (out / name).chmod(0o644)
         print(f"mini/{name} {hashlib.sha256((out / name).read_bytes()).hexdigest()}")

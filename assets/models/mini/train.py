@@ -168,7 +168,7 @@ def build(work: Path) -> tuple[Nets, object]:
     if not (work / "rows.json").exists():
         data.pack(work)
     if not (work / "vectors.pt").exists():
-        _, kept = words.make_tokenizer(words.minilm(work), work / "tokenizer")
+        _, kept = words.make_tokenizer(words.minilm(work), work / "tokenizer", data.known(data.load(work)[1]))
         torch.save(words.make_vectors(words.minilm(work), kept), work / "vectors.pt")
     return Nets(torch.load(work / "vectors.pt")), AutoTokenizer.from_pretrained(work / "tokenizer")
 

