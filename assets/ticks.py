@@ -98,6 +98,7 @@ TICKS: dict[str, tuple[Tick, ...]] = {
         Tick("retouch: the badge is gone", "retouch", "hopper", {"mask": "spot"}),
         Tick("every platform", "kit", "coffee", {"preset": "linkedin", "headline": "Good morning"}),
         Tick("a crop by hand", "kit", "astronaut", {"preset": "x", "focus_x": 0.6, "focus_y": 0.25, "zoom": 1.5}),
+        Tick("stickers from words", "kit", "hopper", {"preset": "x", "sticker": "a rocket", "headline": "Grace"}),
     ),
 }  # fmt: skip
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,7 +23,7 @@ from pipelines.parts.lettering import (
     write,
 )
 from pipelines.tools import kit
-from pipelines.types import BadInput, Cutout, Face, Image
+from pipelines.types import Alpha, BadInput, Cutout, Emit, Face, Image, Images, Render
 from tests.watching import Recorder, noisy
 
 
@@ -173,12 +175,20 @@ def face(x: float, y: float, half: float) -> Face:
     return Face(np.zeros((468, 2), np.float32), box, (x - 5, y), (x + 5, y), (x, y), 0.0, 1.0)
 
 
+class Net:
+    """A net that sees the sticker's disc where the model drew no transparency."""
+
+    def alpha(self, image: Image) -> Alpha:
+        return cv2.circle(np.full(image.shape[:2], 0.1, np.float32), (256, 256), 200, 0.9, -1)
+
+
 class Room:
     """A photo with a red square as its face or product; the logo is blue."""
 
     seed, draft = 1, False
 
     def __init__(self, *, head: bool, at: tuple[int, int] = (400, 130), half: int = 60) -> None:
+        self.clear, self.drawn = True, list[Render]()
         self.image = noisy(400, 600, 90, 20)
         x, y = at
         self.image[y - half : y + half, x - half : x + half] = (255, 0, 0)
@@ -195,6 +205,18 @@ class Room:
         if not self.alpha.any():
             raise BadInput("Nothing.", code="no_subject")
         return Cutout(self.image, self.alpha)
+
+    def draw(self, render: Render, _: Emit) -> Images:
+        self.drawn.append(render)
+        disc = cv2.circle(np.zeros((512, 512), np.float32), (256, 256), 200, 1, -1)
+        return Images((np.full((512, 512, 3), (0, 200, 0), np.uint8),), alphas=(disc,) if self.clear else ())
+
+    def serves(self, role: str) -> str:
+        return "mini" if role == "text" and self.clear else role
+
+    @contextmanager
+    def borrow(self, _: str):
+        yield Net()
 
     def layer(self, _: str) -> Image:
         return np.full((40, 80, 4), (0, 0, 255, 255), np.uint8)
@@ -228,6 +250,37 @@ def test_words_and_logo_are_in_the_picture_or_the_notices_say_why() -> None:
         assert (before != after).any()
         blue = (after[..., 2] > 200) & (after[..., 0] < 60) & (after[..., 1] < 60)
         assert blue.any() or any(re.match(re.escape(row.title), notice) for notice in full.notices)
+
+
+@pytest.mark.parametrize("clear", [True, False], ids=["transparent", "cut out"])
+@pytest.mark.parametrize("values", [{}, {"headline": "Spring sale", "logo": "l"}], ids=["alone", "with words and logo"])
+def test_a_sticker_lies_in_a_free_corner_of_every_format_with_its_white_edge(clear: bool, values) -> None:
+    room = Room(head=True)
+    room.clear = clear
+    bare, full = make(room, **values), make(room, sticker="a rocket", **values)
+    stuck_on = 0
+    for before, after, (_, row) in zip(bare.images, full.images, kit.FORMATS.items(), strict=True):
+        ys, xs = np.nonzero((before != after).any(axis=-1))
+        stuck_on += 1
+        assert max(np.ptp(ys), np.ptp(xs)) < 0.31 * min(row.size)
+        patch = after[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].astype(int)
+        green = (patch[..., 1] > 150) & (patch[..., 0] < 60)
+        white = (patch > 245).all(axis=-1)
+        assert green.mean() > 0.5
+        assert white[:, white.shape[1] // 2][: len(white) // 6].any(), "the edge is over the figure"
+        assert not red(before)[ys, xs].any(), "nothing that must stay is under it"
+    assert stuck_on == 8
+    assert len(room.drawn) == 1, "one drawing for all formats"
+    assert ("sticker" in room.drawn[0].prompt) is not clear, "our own model draws figures alone and knows no such word"
+
+
+def test_a_sticker_that_has_no_room_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(head=True)
+    bare = make(room, preset="x")
+    monkeypatch.setattr(kit, "stuck", lambda *_: None)
+    full = make(room, preset="x", sticker="a rocket")
+    assert set(full.notices) - set(bare.notices) == {"X: no corner is free for the sticker, so it was left out."}
+    assert np.array_equal(full.images[0], bare.images[0])
 
 
 def test_one_platform_is_one_file_and_a_landscape_needs_no_subject() -> None:

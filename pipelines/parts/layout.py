@@ -13,6 +13,7 @@ from pipelines.types import Size, Window
 
 MARGIN = 0.055  # of the shorter side
 _LOGO = 0.13  # of the shorter side, its height
+_STICKERS = (0.3, 0.22, 0.16)
 _PANEL = 0.30  # of a format, at least, where words stand on a panel
 _ASIDE = {"left": 0.18, "right": -0.18, "auto": 0.0}
 Side = Literal["auto", "left", "right"]
@@ -126,15 +127,26 @@ def band(layout: Layout, side: Side) -> Box | None:
 
 def corner(layout: Layout, words: Box | None) -> Box | None:
     """The first free corner for the logo: of the panel, where there is one, else of the picture."""
-    area = layout.panel or Box(0, 0, *layout.size)
-    side, edge = round(_LOGO * min(layout.size)), round(MARGIN * min(layout.size))
-    across = min(round(2.2 * side), area.width - 2 * edge)
+    area, side = layout.panel or Box(0, 0, *layout.size), round(_LOGO * min(layout.size))
+    return _free(layout, area, (round(2.2 * side), side), (words,))
+
+
+def stuck(layout: Layout, *taken: Box | None) -> Box | None:
+    """The first free corner of the whole format for a sticker, as large as one has room, where nothing `taken` lies."""
+    whole = Box(0, 0, *layout.size)
+    sides = (round(share * min(layout.size)) for share in _STICKERS)
+    return next((box for side in sides if (box := _free(layout, whole, (side, side), taken))), None)
+
+
+def _free(layout: Layout, area: Box, size: Size, taken: tuple[Box | None, ...]) -> Box | None:
+    edge, side = round(MARGIN * min(layout.size)), size[1]
+    across = min(size[0], area.width - 2 * edge)
     right, bottom = area.x + area.width - edge - across, area.y + area.height - edge - side
     for x, y in ((area.x + edge, area.y + edge), (right, area.y + edge), (right, bottom), (area.x + edge, bottom)):
         box = Box(x, y, across, side)
         keep = layout.keep
         if across < side or box.meets(keep.left, keep.top, keep.right, keep.bottom):
             continue
-        if words is None or not box.meets(words.x, words.y, words.x + words.width, words.y + words.height):
+        if not any(other.meets(x, y, x + across, y + side) for other in taken if other is not None):
             return box
     return None

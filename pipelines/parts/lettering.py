@@ -22,6 +22,7 @@ _SIGN = 3.0  # WCAG 2.2, 1.4.11 for signs that are not text
 Align = Literal["left", "centre"]
 Weight = Literal["Regular", "Bold"]
 _LEADING = 1.12
+_EDGE = 0.03  # of a sticker, its white border
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _INKS: tuple[Colour, ...] = ((255, 255, 255), (0, 0, 0))  # of these two one always reaches 4.58
 
@@ -175,6 +176,17 @@ def badge(image: Image, layer: Image, box: Box) -> None:
         plate = max(_INKS, key=lambda ink: _stands_out(light, np.array([luminance(ink)], np.float32)))
         image[top : box.y + box.height + pad, left : box.x + box.width + pad] = plate
     laid(image, layer, box)
+
+
+def die_cut(layer: Image) -> Image:
+    """A figure with transparency (h x w x 4) as a sticker: with a white edge all round, and a little room for it."""
+    wide = max(2, round(_EDGE * max(layer.shape[:2])))
+    room = cv2.copyMakeBorder(layer, wide, wide, wide, wide, cv2.BORDER_CONSTANT, value=(255, 255, 255, 0))
+    alpha = room[..., 3:].astype(np.float32) / 255
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * wide - 1, 2 * wide - 1))
+    paper = cv2.GaussianBlur(cv2.dilate(np.ascontiguousarray(alpha[..., 0]), disc), (0, 0), 0.8)
+    colour = 255 + alpha * (room[..., :3].astype(np.float32) - 255)
+    return np.dstack([colour, 255 * np.maximum(paper, alpha[..., 0])]).round().astype(np.uint8)
 
 
 def _stands_out(light: np.ndarray, ground: np.ndarray) -> float:

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from pipelines.parts.crop import Focus, Keep, crop_of, cropped, cuts, kept
-from pipelines.parts.layout import MARGIN, Asked, Layout, Side, band, corner, laid_out
-from pipelines.parts.lettering import Box, badge, fitted, made_legible, write
+from pipelines.parts.cutout import cutout
+from pipelines.parts.layout import MARGIN, Asked, Layout, Side, band, corner, laid_out, stuck
+from pipelines.parts.lettering import Box, badge, die_cut, fitted, laid, made_legible, write
 from pipelines.tools import fields
 from pipelines.types import (
     Alpha,
@@ -21,6 +22,7 @@ from pipelines.types import (
     Emit,
     Image,
     Params,
+    Render,
     Size,
     Studio,
     Subject,
@@ -34,6 +36,7 @@ from pipelines.types import (
 )
 
 PresetId = Literal["all", "post", "story", "linkedin", "banner", "x", "facebook", "youtube", "pin"]
+OWN_MODEL, STICKER_SIDE = "mini", 512  # which draws figures alone; and pixels
 _LARGEST = 0.15  # of the shorter side, a headline's letters
 _MIDDLE = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
 
@@ -69,6 +72,8 @@ class Kit(Params):
     headline: str = prompt("Headline", "A few words; set where they hide nothing, dark or light as is read.",
                            max_length=120)  # fmt: skip
     logo: str | None = picture("Logo", "Best with a transparent background.")
+    sticker: str = prompt("Sticker", "A small figure in a free corner, drawn from words, for example: a rocket.",
+                          max_length=80, more=True, needs=("text",))  # fmt: skip
     colour: str | None = colour("Brand colour", "Panels beside a picture that does not fill a format.")
     text_side: Side = choice(
         "Words stand", "Beside the subject.", "auto", more=True,
@@ -92,13 +97,14 @@ def run(params: Kit, studio: Studio, emit: Emit) -> Draft:
     keep = kept(photo.shape, faces, None if faces else _subject(params, studio, emit))
     emit("Reading the photo", 1, 1)
     layouts = _layouts(photo, keep, params, draft=studio.draft)
+    sticker = _sticker(params, studio, emit) if params.sticker else None
     names = list(layouts)[:1] if studio.draft else list(layouts)
     images: list[Image] = []
     notices = _cut(keep, layouts, params)
     for n, name in enumerate(names):
         layout = layouts[name]
         image = _laid(photo, layout, fields.rgb(params.colour))
-        notices += _lettered(image, layout, params, studio, FORMATS[name].title)
+        notices += _lettered(image, layout, params, studio, sticker, FORMATS[name].title)
         images.append(image)
         if layout.panel is not None and params.colour is None:
             notices.append("Where the photo does not fill a format, it goes on out of focus.")
@@ -169,8 +175,22 @@ def _laid(photo: Image, layout: Layout, colour: Colour | None) -> Image:
 # ---------------------------------------------------------------- words and logo
 
 
-def _lettered(image: Image, layout: Layout, params: Kit, studio: Studio, title: str) -> list[str]:
-    """Logo and headline, in place; what could not be done is said."""
+def _sticker(params: Kit, studio: Studio, emit: Emit) -> Image:
+    """What the words say, drawn by the profile's model and cut out where that draws no transparency: h x w x 4."""
+    words = params.sticker if studio.serves("text") == OWN_MODEL else f"{params.sticker}, sticker, plain background"
+    made = studio.draw(Render("text", words, (STICKER_SIDE, STICKER_SIDE), (studio.seed,)), emit)
+    image = made.images[0]
+    if made.alphas:
+        return die_cut(np.dstack([image, (made.alphas[0] * 255 + 0.5).astype(np.uint8)]))
+    with studio.borrow(studio.serves("matte")) as net:
+        cut = cutout(image, net)
+    return die_cut(np.dstack([cut.colour, (cut.alpha * 255 + 0.5).astype(np.uint8)]))
+
+
+def _lettered(
+    image: Image, layout: Layout, params: Kit, studio: Studio, sticker: Image | None, title: str
+) -> list[str]:  # fmt: skip
+    """Logo, headline and sticker, in place; what could not be done is said."""
     words = None if layout.panel else band(layout, params.text_side) if params.headline else None
     place = None
     if params.logo is not None:
@@ -179,8 +199,16 @@ def _lettered(image: Image, layout: Layout, params: Kit, studio: Studio, title: 
             badge(image, studio.layer(params.logo), place)
     if params.headline:
         _headline(image, layout, params.headline, words, place)
-    lost = params.logo is not None and place is None
-    return [f"{title}: no corner is free for the logo, so it was left out."] if lost else []
+    said = []
+    if params.logo is not None and place is None:
+        said.append(f"{title}: no corner is free for the logo, so it was left out.")
+    if sticker is not None:
+        free = stuck(layout, place, words, layout.panel if params.headline else None)
+        if free is None:
+            said.append(f"{title}: no corner is free for the sticker, so it was left out.")
+        else:
+            laid(image, sticker, free)
+    return said
 
 
 def _headline(image: Image, layout: Layout, text: str, words: Box | None, logo: Box | None) -> None:
@@ -209,6 +237,7 @@ TOOL = Tool(
         "Crop by hand: one focus for every format",
         "Contrast checked",
         "Logo and brand colour",
+        "Stickers drawn from words",
     ),
     limits=(
         "Where a photo does not fill a format, a panel in your colour or its own blur does",
