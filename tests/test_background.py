@@ -100,8 +100,8 @@ def test_a_cup_seen_from_above_lies_on_paper_seen_from_above(room: Room) -> None
 
 
 def test_a_black_and_white_photo_stands_before_a_scene_without_colour(room: Room) -> None:
-    grey = np.repeat(cv2.cvtColor(example("astronaut"), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    photo = room.files.add(grey, OWNER, "upload")
+    grey = cv2.cvtColor(cv2.cvtColor(example("astronaut"), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    photo = room.files.add(np.asarray(grey, np.uint8), OWNER, "upload")
     result = make(room, photo=photo, preset="park", consent=True)
     assert monochrome(room.files.open(result.files[0].id))
     assert not monochrome(example("astronaut"))

@@ -29,7 +29,7 @@ def _unheard(number: int, of: int) -> None:
 
 
 def _truth_of(tile: Image) -> Alpha:
-    return tile[..., 0].astype(np.float32) / 255
+    return np.asarray(tile[..., 0] / 255, np.float32)
 
 
 def test_a_gap_that_is_too_narrow_from_afar_is_seen() -> None:
@@ -88,7 +88,9 @@ def test_tiles_reach_all_of_an_outline_and_are_few() -> None:
 
 
 def test_a_huge_photo_is_weighed_on_a_copy() -> None:
-    photo, truth, afar = (cv2.resize(each, (2880, 3600)) for each in _subject())
+    photo, truth, afar = _subject()
+    truth, afar = (np.asarray(cv2.resize(each, (2880, 3600)), np.float32) for each in (truth, afar))
+    photo = np.asarray(cv2.resize(photo, (2880, 3600)), np.uint8)
     found, heard = closer(photo, afar, _truth_of, _unheard)
     assert found.shape == afar.shape
     assert max(heard.shape) == part.WORK_SIDE

@@ -132,7 +132,7 @@ def test_what_is_moved_over_the_edge_is_said_and_what_stays_inside_is_not(kind: 
     cutout, face = _torn(feet=True)
 
     def notices(**moved: float) -> str:
-        params = Subject(photo="x", **moved)
+        params = Subject(photo="x", **moved)  # pyright: ignore[reportArgumentType]
         if kind == "fill":
             return " ".join(fill_frame(cutout.alpha, (600, 600), 0.8, params).notices)
         if kind == "photo":

@@ -55,7 +55,7 @@ def closer(
         total[window] += weight * (seen - part)
         heard[window] += weight
         looked(number, len(tiles))
-    change = _sized(total / np.maximum(heard, 1), alpha.shape)
+    change = _sized(np.asarray(total / np.maximum(heard, 1), np.float32), alpha.shape)
     return np.clip(alpha + change, 0, 1).astype(np.float32), np.minimum(heard, 1)
 
 
@@ -104,7 +104,7 @@ def _weight(part: Alpha, seen: Alpha, reach: float) -> Floats:
     solid = (part > 0.5).astype(np.uint8)
     inside, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (solid, 1 - solid))
     near = np.clip((1 - np.maximum(inside, outside) / reach) / EASING, 0, 1)
-    same, other = (_beside(seen, depth, reach) for depth in (inside, outside))
+    same, other = (_beside(seen, np.asarray(depth, np.float32), reach) for depth in (inside, outside))
     agreed = np.clip((same - SAME[0]) / (SAME[1] - SAME[0]), 0, 1) * np.clip(
         (OTHER[0] - other) / (OTHER[0] - OTHER[1]), 0, 1
     )

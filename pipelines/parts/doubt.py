@@ -63,7 +63,9 @@ def settled(image: Image, alpha: Alpha, heard: Alpha | None = None) -> Settled:
     if not open_.any():
         return Settled(alpha, np.zeros(alpha.shape, np.float32))
     lab = in_lab(image, size)
-    close = np.zeros_like(small) if heard is None else cv2.resize(heard, size, interpolation=cv2.INTER_AREA)
+    close = np.zeros_like(small)
+    if heard is not None:
+        close = np.asarray(cv2.resize(heard, size, interpolation=cv2.INTER_AREA), np.float32)
     sure, choice, votes = ~grown(open_, 1), small, np.zeros_like(small)
     for _ in range(ROUNDS):
         votes = _votes(lab, np.where(sure, choice, np.float32(0.5)), open_)
