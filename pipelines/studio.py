@@ -177,7 +177,7 @@ class JobStudio:
         """The subject of `params.photo`, kept by photo, matte and pick. Raises `no_subject`."""
         agreed = self._agreed(params.photo)
         # A draft does not wait for what only a large picture shows.
-        closely = not self.draft and shows_more(self.open(params.photo))
+        closely = not self.draft and params.matte is None and shows_more(self.open(params.photo))
         key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"], agreed, closely)
         return self._remembered(
             key, lambda: self._cut(params, closely, emit), lambda c: c.colour.nbytes + c.alpha.nbytes

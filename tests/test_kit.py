@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import contextmanager
 
 import cv2
@@ -188,7 +189,7 @@ class Room:
     seed, draft = 1, False
 
     def __init__(self, *, head: bool, at: tuple[int, int] = (400, 130), half: int = 60) -> None:
-        self.clear, self.drawn = True, list[Render]()
+        self.clear, self.drawn, self.kept = True, list[Render](), dict[object, Image]()
         self.image = noisy(400, 600, 90, 20)
         x, y = at
         self.image[y - half : y + half, x - half : x + half] = (255, 0, 0)
@@ -213,6 +214,11 @@ class Room:
 
     def serves(self, role: str) -> str:
         return "mini" if role == "text" and self.clear else role
+
+    def keep(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
 
     @contextmanager
     def borrow(self, _: str):
@@ -270,7 +276,8 @@ def test_a_sticker_lies_in_a_free_corner_of_every_format_with_its_white_edge(cle
         assert white[: white.shape[0] // 6, white.shape[1] // 2].any(), "the edge is over the figure"
         assert not red(before)[ys, xs].any(), "nothing that must stay is under it"
     assert stuck_on == 8
-    assert len(room.drawn) == 1, "one drawing for all formats"
+    make(room, sticker="a rocket", zoom=1.5, preset="x")
+    assert len(room.drawn) == 1, "one drawing for all formats and for another crop"
     assert ("sticker" in room.drawn[0].prompt) is not clear, "our own model draws figures alone and knows no such word"
 
 

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.parts.doubt import enlarged, shrunk
 from pipelines.types import Alpha, Image
 
 Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 FROM = 720  # pixels of the longer side: a smaller photo has nothing that the net did not see
 WORK_SIDE = 2048  # pixels of the copy on which tiles are weighed: what is finer than that no tile sees either
@@ -41,7 +41,7 @@ def closer(
     And how much of that was heard, 0 to 1, on a small copy. `looked` is told how many of how many tiles are done.
     """
     scale = min(1.0, WORK_SIDE / max(alpha.shape))
-    small = np.asarray(_sized(alpha, (round(alpha.shape[0] * scale), round(alpha.shape[1] * scale))), np.float32)
+    small = np.asarray(cv2.resize(alpha, shrunk(alpha.shape, WORK_SIDE), interpolation=cv2.INTER_AREA), np.float32)
     reach = REACH * max(small.shape)
     total, heard = np.zeros_like(small), np.zeros_like(small)
     tiles = list(_tiles(small))
@@ -49,28 +49,21 @@ def closer(
         window = slice(top, bottom), slice(left, right)
         part = small[window]
         rows, columns = (slice(round(at.start / scale), round(at.stop / scale)) for at in window)
-        seen = _sized(look(np.ascontiguousarray(image[rows, columns])), part.shape)
+        seen = look(np.ascontiguousarray(image[rows, columns]))
+        seen = np.asarray(cv2.resize(seen, part.shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
         weight = _weight(part, seen, reach)
         weight *= _taper((top, bottom), len(small))[:, None] * _taper((left, right), small.shape[1])
         total[window] += weight * (seen - part)
         heard[window] += weight
         looked(number, len(tiles))
-    change = _sized(np.asarray(total / np.maximum(heard, 1), np.float32), alpha.shape)
+    change = enlarged(np.asarray(total / np.maximum(heard, 1), np.float32), alpha.shape)
     return np.clip(alpha + change, 0, 1).astype(np.float32), np.minimum(heard, 1)
-
-
-def _sized(values: Floats, shape: tuple[int, ...]) -> Floats:
-    if values.shape == shape:
-        return values
-    how = cv2.INTER_AREA if shape[0] < len(values) else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(values, (shape[1], shape[0]), interpolation=how), np.float32)
 
 
 def _tiles(alpha: Alpha) -> Iterator[tuple[int, int, int, int]]:
     """Top, bottom, left, right of tiles that cover the outline between them, each inside the photo."""
     scale = MAP / max(alpha.shape)
-    size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
-    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.5
+    small = cv2.resize(alpha, shrunk(alpha.shape, MAP), interpolation=cv2.INTER_AREA) > 0.5
     left = cv2.morphologyEx(small.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     half = TILE * MAP / 2
     wide = 2 * round(HEARD * half) + 1

@@ -37,6 +37,7 @@ from pipelines.types import (
 
 PresetId = Literal["all", "post", "story", "linkedin", "banner", "x", "facebook", "youtube", "pin"]
 OWN_MODEL, STICKER_SIDE = "mini", 512  # which draws figures alone; and pixels
+SEED = 1  # of stickers: the same words are the same one, in a draft and in what is made of it
 _LARGEST = 0.15  # of the shorter side, a headline's letters
 _MIDDLE = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
 
@@ -97,7 +98,10 @@ def run(params: Kit, studio: Studio, emit: Emit) -> Draft:
     keep = kept(photo.shape, faces, None if faces else _subject(params, studio, emit))
     emit("Reading the photo", 1, 1)
     layouts = _layouts(photo, keep, params, draft=studio.draft)
-    sticker = _sticker(params, studio, emit) if params.sticker else None
+    # Kept: a crop that is dragged draws it no second time.
+    sticker = (
+        studio.keep(("sticker", params.sticker), lambda: _sticker(params, studio, emit)) if params.sticker else None
+    )
     names = list(layouts)[:1] if studio.draft else list(layouts)
     images: list[Image] = []
     notices = _cut(keep, layouts, params)
@@ -178,7 +182,7 @@ def _laid(photo: Image, layout: Layout, colour: Colour | None) -> Image:
 def _sticker(params: Kit, studio: Studio, emit: Emit) -> Image:
     """What the words say, drawn by the profile's model and cut out where that draws no transparency: h x w x 4."""
     words = params.sticker if studio.serves("text") == OWN_MODEL else f"{params.sticker}, sticker, plain background"
-    made = studio.draw(Render("text", words, (STICKER_SIDE, STICKER_SIDE), (studio.seed,)), emit)
+    made = studio.draw(Render("text", words, (STICKER_SIDE, STICKER_SIDE), (SEED,)), emit)
     image = made.images[0]
     if made.alphas:
         return die_cut(np.dstack([image, (made.alphas[0] * 255 + 0.5).astype(np.uint8)]))
