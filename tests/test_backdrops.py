@@ -13,7 +13,7 @@ import pytest
 
 from pipelines.models.families import backdrops
 from pipelines.models.families.backdrops import SCENES, choose, scene
-from pipelines.models.families.scenes import blur, fit, light, panorama, places
+from pipelines.models.families.scenes import blur, fit, light, panorama, places, podiums
 from pipelines.models.families.scenes.rows import Place
 from pipelines.models.families.scenes.words import OFFERED, _unique
 from pipelines.parts.light import lightness, white_point
@@ -90,6 +90,18 @@ def test_every_scene_draws_for_a_person_and_a_product(model, row):
 def test_any_size_is_the_size_asked_for(model, scene_id, size):
     image = one(model, scene_id, PRODUCT, size)
     assert image.shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize("pitch", [50.0, 70.0])
+def test_a_podium_is_as_round_as_a_cup_on_it_is_seen(pitch):
+    asked = replace(PRODUCT, seen_from="above", pitch=pitch, floor=0.8)
+    seen = podiums.podium(False, (0, 0, 0), (255, 255, 255), asked, (400, 400), variant=2).mean(axis=2)
+    _, labels = cv2.connectedComponents((seen > 0.01).astype(np.uint8))
+    across = np.ptp(np.flatnonzero((labels == labels[240, 200]).any(axis=0)))
+    above = np.flatnonzero(labels[:, 200] == labels[240, 200])[0]
+    front = above + int(np.argmax(np.abs(np.diff(seen[above + 10 :, 200])))) + 10
+    assert (front - above) / across == pytest.approx(np.sin(np.radians(pitch)), abs=0.03)
+    assert above < 0.8 * 400 < front, "the contact line lies on the top"
 
 
 def test_same_seed_same_image_and_another_seed_another(model):

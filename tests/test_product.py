@@ -250,7 +250,14 @@ def test_a_place_is_never_seen_from_above_and_that_is_said() -> None:
     assert product.FROM_ABOVE not in make(Views(dish(90)), preset="marble").notices
 
 
-@pytest.mark.parametrize("words", ["walnut", "slate", "dark marble table", "grey studio"])
+def test_what_was_photographed_from_above_stands_on_a_podium_seen_from_above() -> None:
+    room = Views(dish(90))
+    made = make(room, preset="podium")
+    assert room.views == ["above"]
+    assert product.FROM_ABOVE not in made.notices
+
+
+@pytest.mark.parametrize("words", ["blocks", "walnut", "slate", "dark marble table", "grey studio"])
 def test_words_that_name_a_surface_are_seen_from_above_like_its_look(words: str) -> None:
     room = Views(dish(90))
     made = make(room, background=words)

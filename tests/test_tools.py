@@ -116,6 +116,27 @@ def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
         assert f"by {checks['outline_contrast']:.1f} of 100" in explained(checks)["outline_contrast"]
 
 
+def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_the_frame_is_none() -> None:
+    from pipelines.parts.checks import Look, run_checks
+    from pipelines.types import Draft, Frame, Placed
+    from tests.watching import blob
+
+    alpha = np.maximum(blob(200, 200, (100, 100), (60, 60)), np.indices((200, 200))[0] > 150).astype(np.float32)
+    frame = Frame(np.eye(2, 3), (200, 200), 1.0, 0.0, True, (0, 0, 200, 200))
+    # CIE76 by hand: L* 50 to 100; pure red (53.2, 80.1, 67.2) to that grey; and the same grey.
+    for inside, outside, apart in (
+        ((119,) * 3, (255,) * 3, 50.0),
+        ((255, 0, 0), (119,) * 3, 104.6),
+        ((9,) * 3,) * 2 + (0.0,),
+    ):
+        image = np.where(alpha[..., None] > 0.5, inside, outside).astype(np.uint8)
+        checks = run_checks(Look(image, Draft((image,), source=Placed(image, alpha, frame), exact=False), image))
+        assert checks["outline_delta_e"] == pytest.approx(apart, abs=1.0)
+    image = np.full((200, 200, 3), 200, np.uint8)
+    whole = Placed(image, np.ones((200, 200), np.float32), frame)
+    assert run_checks(Look(image, Draft((image,), source=whole, exact=False), image))["outline_delta_e"] == 0
+
+
 def test_every_number_of_a_check_is_explained_in_one_sentence(room: Room) -> None:
     from pipelines.parts.checks import CHECKS, explained
 

@@ -20,6 +20,12 @@ from ui.tab import Handed
 from ui.widgets import fields_of
 
 DRAFTS = 3
+PATIENCE = 1.0
+"""Seconds for which further looks are tried: a model that draws scenes is slow, and three are enough."""
+OUTLINE = "outline_delta_e"
+"""The check by which looks are weighed: the lower, the less of a cut is seen."""
+STANDS_OUT = 12.0
+CHOSEN = "Of {} looks tried, the cut-out shows least in these."
 COUNTS = "background"
 """The tool whose receipt says how many faces there are; it looks for them only with consent."""
 ASKS = "If a person is in it: I have their permission and they are 18 or over"
@@ -47,6 +53,15 @@ SUGGESTIONS: tuple[Suggestion, ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Tried:
+    """A draft in one look, and how much of a cut its outline shows: infinite where that is not measured."""
+
+    picture: bytes | None
+    look: dict[str, str]
+    shows: float
+
+
 @dataclass
 class Shown:
     """What one visitor's first page holds: the photo, what was made of it, and whose turn it is."""
@@ -66,13 +81,27 @@ def suggested(faces: int, tools: Sequence[Tool]) -> Suggestion | None:
     return fits[0] if fits else None
 
 
-def looks(params: type[Params], count: int = DRAFTS) -> list[dict[str, str]]:
-    """`count` settings of a form that look unlike each other: looks from all over its first choice with tiles."""
+def looks(params: type[Params]) -> list[dict[str, str]]:
+    """Every setting of a form's first choice with tiles; the first `DRAFTS` from all over it, unlike each other."""
     row = next((row for row in fields_of(params) if row.tiles), None)
     if row is None:
         return [{}]
-    few = min(count, len(row.options))
-    return [{row.name: row.options[n * len(row.options) // few][1]} for n in range(few)]
+    count = len(row.options)
+    few = min(DRAFTS, count)
+    # Twice as dense each time: who stops early has seen some of everything.
+    spread = [n * count // parts for parts in (few, 2 * few, count) for n in range(parts)]
+    return [{row.name: row.options[n][1]} for n in dict.fromkeys(spread)]
+
+
+def shows(result: Result) -> float:
+    """How much of a cut a draft's outline shows; a subject that no longer stands out is no better than an unknown."""
+    measured = result.receipt.get("checks", {}).get(OUTLINE, 0.0)
+    return measured if measured >= STANDS_OUT else float("inf")
+
+
+def least(drafts: Sequence[Tried]) -> list[Tried]:
+    """The `DRAFTS` that show least of a cut, the best first; of equal ones the earlier."""
+    return sorted(drafts, key=lambda each: each.shows)[:DRAFTS]
 
 
 class Start:
@@ -198,14 +227,28 @@ class Start:
         consent = {"consent": agreed} if "consent" in tool.params.model_fields else {}
         seat.tool = tool.id
         yield {**self._looking(), self.stage: words.line(sentence, busy=True)}
-        for (live, button), look in zip(self.drafts, looks(tool.params), strict=False):
+        best: list[Tried] = []
+        tried, until = 0, float("inf")
+        for look in looks(tool.params):
+            if len(best) == DRAFTS and (time.monotonic() > until or best[0].shows == float("inf")):
+                break
             made = await self._drafted(tool.id, {**base, **consent, **look}, owner, seat)
             if made is None or seat.turn != turn:
                 break
-            seat.settings.append({**consent, **look})
-            yield {live: made[0], button: gr.update(value=self._named(tool, look), interactive=True)}
-        if seat.turn == turn:
-            yield {self.stage: words.line(sentence)}
+            before, tried = best, tried + 1
+            until = min(until, time.monotonic() + PATIENCE)
+            best = least([*best, Tried(made[0], look, shows(made[1]))])
+            places = enumerate(zip(best, self.drafts, strict=False))
+            moved: Any = {live: each.picture for n, (each, (live, _)) in places if before[n : n + 1] != [each]}
+            if moved:
+                yield moved
+        if seat.turn != turn:
+            return
+        seat.settings = [{**consent, **each.look} for each in best]
+        buttons = [button for _, button in self.drafts]
+        named = [gr.update(value=self._named(tool, each.look), interactive=True) for each in best]
+        notes = [CHOSEN.format(tried)] if tried > DRAFTS else []
+        yield {self.stage: words.line(sentence, notes=notes), **dict(zip(buttons, named, strict=False))}
 
     async def _drafted(
         self, tool_id: str, values: dict[str, Any], owner: str, seat: Shown

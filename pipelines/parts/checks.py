@@ -16,6 +16,8 @@ from pipelines.parts.light import lightness
 from pipelines.parts.likeness import face_geometry, skin_delta_e
 from pipelines.types import Crop, Draft, Face, Image
 
+OUTLINE_SIDE, OUTLINE_REACH = 160, 2.0  # pixels of the copy on which an outline is read, and how far beside it
+
 
 @dataclass(frozen=True)
 class Edit:
@@ -98,6 +100,34 @@ def _outline_contrast(look: Look) -> float:
     return round(abs(float(np.median(light[inside])) - float(np.median(light[outside]))), 1)
 
 
+def _outline_delta_e(look: Look) -> float:
+    """Mean CIE76 distance of the subject's colour from the scene's, each read beside the same place of the outline.
+
+    On a small copy: what the eye takes in before it looks for the edge. Where the frame cuts the subject is no outline.
+    """
+    if look.draft.source is None:
+        raise ValueError("applies() was not asked")
+    alpha = look.draft.source.alpha
+    scale = OUTLINE_SIDE / max(alpha.shape)
+    size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
+    small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(look.image[..., :3], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    ring = cv2.morphologyEx((small > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    within = np.zeros_like(ring)
+    within[2:-2, 2:-2] = True
+    colours = []
+    for side in (small > 0.95, small < 0.05):
+        share = cv2.GaussianBlur(side.astype(np.float32), (0, 0), OUTLINE_REACH)
+        total = cv2.GaussianBlur(np.where(side[..., None], lab, np.float32(0)), (0, 0), OUTLINE_REACH)
+        within &= share > 1e-2
+        colours.append(total / np.maximum(share, 1e-2)[..., None])
+    ring &= within
+    if not ring.any():
+        return 0.0
+    return round(float(np.linalg.norm(colours[0] - colours[1], axis=2)[ring].mean()), 1)
+
+
 def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     width = max(2, alpha.shape[0] // 100)
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
@@ -156,6 +186,13 @@ CHECKS: tuple[Check, ...] = (
         lambda look: look.draft.source is not None and not look.draft.transparent,
         _outline_contrast,
         "The outline differs from the scene around it by {:.1f} of 100 steps from black to white.",
+    ),
+    Check(
+        "outline_delta_e",
+        lambda look: look.draft.source is not None and not look.draft.transparent,
+        _outline_delta_e,
+        "Colours beside the outline differ by {:.0f} (CIE76): the less, the less of a cut is seen; 12 still stand out.",
+        larger_is_worse=True,
     ),
     Check(
         "kept_whole", lambda look: look.crop is not None and look.crop.whole is not None, _whole,

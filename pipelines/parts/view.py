@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.models.families.scenes.rows import Place, Surface
+from pipelines.models.families.scenes.rows import Place
 from pipelines.models.families.scenes.words import choose
 from pipelines.parts.frame import bounds
 from pipelines.types import Alpha
@@ -34,8 +34,7 @@ def view_of(alpha: Alpha) -> View:
 
 def lies_flat(words: str) -> bool:
     """Whether the scene that `words` choose under a product is paper or a surface, which can be seen from above."""
-    look = choose(words, "product")[0].look
-    return not isinstance(look, Place) and not (isinstance(look, Surface) and look.material in ("podium", "blocks"))
+    return not isinstance(choose(words, "product")[0].look, Place)
 
 
 def pitch_of(alpha: Alpha) -> float | None:

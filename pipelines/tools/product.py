@@ -180,7 +180,7 @@ def _seen(params: Product, rule: Rule, cutout: Cutout) -> tuple[Product, tuple[s
     if params.seen_from != "auto":
         return params, ()
     view = view_of(cutout.alpha)
-    flat = lies_flat(params.background) if params.background else rule.scene != "podium"
+    flat = not params.background or lies_flat(params.background)
     level = view == "above" and not (flat and params.backdrop is None)
     params = params.model_copy(update={"seen_from": "three-quarter" if level else view})
     return params, (FROM_ABOVE,) if level else ()

@@ -43,13 +43,17 @@ def oblique(asked: Backdrop) -> bool:
     return asked.seen_from == "above" and asked.pitch is not None and asked.pitch < STEEP
 
 
+def down_on(asked: Backdrop) -> float:
+    """How far the camera looks down, in degrees: as the subject was seen where that is known and it is from above."""
+    if asked.seen_from == "above" and asked.pitch is not None:
+        return float(np.clip(asked.pitch, LOWEST, 90.0))
+    return PITCH[asked.seen_from]
+
+
 def table(asked: Backdrop, size: Size) -> Table:
     """The table for a picture of `size` (width, height), contact line and view as asked."""
     columns, rows = size
-    down = PITCH[asked.seen_from]
-    if asked.seen_from == "above" and asked.pitch is not None:
-        down = float(np.clip(asked.pitch, LOWEST, 90.0))
-    pitch, focal = np.radians(down), NEAR_FOCAL if oblique(asked) else FOCAL
+    pitch, focal = np.radians(down_on(asked)), NEAR_FOCAL if oblique(asked) else FOCAL
     contact = asked.floor if asked.floor is not None else 0.8
     contact = float(np.clip(contact, 0.35, 0.98))
     if asked.seen_from == "above":

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.models.families.scenes.blur import blurred
 from pipelines.models.families.scenes.light import Linear, linear
 from pipelines.models.families.scenes.noise import Plane
-from pipelines.models.families.scenes.plane import PITCH
+from pipelines.models.families.scenes.plane import down_on
 from pipelines.types import Backdrop, Colour, Size
 
 # Half width of the first podium, and where and how large its neighbours are: x, half width, top below its top, depth.
@@ -20,6 +20,9 @@ NEIGHBOURS = (
     (),
     ((0.38, 0.2, -0.1, 0.6),),
 )
+# How far before the middle of the top, in shares of its half depth, the contact line is: a product's foot stands in its
+# front half, and what is seen from above reaches as far back as it does forward.
+BEFORE = {"front": 0.35, "three-quarter": 0.35, "above": 0.72}
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,9 @@ def podium(square: bool, wall: Colour, tint: Colour, asked: Backdrop, size: Size
     turn = {"left": -1.0, "right": 1.0, "none": -0.7}[asked.key]
     scene = _paper(linear(wall), asked, x, y, turn)
     floor = asked.floor if asked.floor is not None else 0.8
-    flat = float(np.sin(np.radians(PITCH[asked.seen_from])))
+    flat = float(np.sin(np.radians(down_on(asked))))
     half = min(0.36, 0.42 * columns / rows)
-    # The product's foot stands in the front half of the top, where the contact line is.
-    top = Block(0.0, floor - 0.35 * half * flat, half, flat, square)
+    top = Block(0.0, floor - BEFORE[asked.seen_from] * half * flat, half, flat, square)
     colour = linear(tint)
     for at, wide, up, depth in NEIGHBOURS[variant % len(NEIGHBOURS)]:
         far = Block(-at * turn * min(1.0, columns / rows), top.y + up - 0.1 * depth * flat, wide, flat, square)
