@@ -7,7 +7,16 @@ from pipelines.parts.compose import Shadow, compose, shade
 from pipelines.parts.cutout import core_of
 from pipelines.parts.frame import photo_frame, place
 from pipelines.parts.grain import grain
-from pipelines.parts.light import D65_MIRED, ground_colour, lightness, shadow_side, to_linear, to_srgb, white_point
+from pipelines.parts.light import (
+    D65_MIRED,
+    fallen,
+    ground_colour,
+    lightness,
+    shadow_side,
+    to_linear,
+    to_srgb,
+    white_point,
+)
 from pipelines.types import Placed, Side, Subject
 from tests.watching import blob, cut, example, noisy
 
@@ -122,6 +131,39 @@ def test_the_light_comes_from_where_the_photos_own_shadow_does_not_lie(lies: tup
     ground *= 1 - 0.6 * blob(400, 500, (250 + lies[0], 200 + lies[1]), (100, 80))[..., None]
     photo = np.where(alpha[..., None] > 0.5, 90, ground).astype(np.uint8)
     assert shadow_side(photo, alpha) == said
+
+
+@pytest.mark.parametrize("degrees", [0, 60, 90, 135, 250])
+@pytest.mark.parametrize("dirt", [0.0, 0.15])
+def test_the_way_a_shadow_falls_is_read_from_the_ground_beside_it(degrees: float, dirt: float) -> None:
+    right, down = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    alpha = blob(400, 500, (250, 200), (100, 80))
+    ground = np.full((400, 500, 3), 180, np.float32)
+    ground[:, :120] *= 1 - dirt  # a darker board of the table
+    ground *= 1 - 0.7 * blob(400, 500, (round(250 + 16 * right), round(200 + 16 * down)), (100, 80))[..., None]
+    photo = np.where(alpha[..., None] > 0.5, 90, ground).astype(np.uint8)
+    found = fallen(photo, alpha)
+    assert found is not None
+    assert np.hypot(*found) == pytest.approx(1)
+    assert found[0] * right + found[1] * down > np.cos(np.radians(25))
+
+
+def test_no_shadow_and_nothing_but_the_subject_say_no_way() -> None:
+    alpha = blob(400, 500, (250, 200), (100, 80))
+    plain = np.full((400, 500, 3), 180, np.uint8)
+    even = np.where(blob(400, 500, (250, 200), (112, 92))[..., None] > 0.5, 60, plain).astype(np.uint8)  # all round
+    for photo, subject in ((plain, alpha), (even, alpha), (plain, np.ones_like(alpha)), (plain, np.zeros_like(alpha))):
+        assert fallen(photo, subject) is None
+
+
+def test_seen_from_above_the_shadow_falls_the_way_it_fell_in_the_photo() -> None:
+    alpha = blob(512, 512, (256, 256), (120, 120))
+    for right, down in ((0.0, 1.0), (-1.0, 0.0), (0.6, -0.8)):
+        dark = 1 - shade(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
+        dark[alpha > 0.02] = 0
+        y, x = np.indices(dark.shape) - 256
+        centre = (dark * x).sum() / dark.sum(), (dark * y).sum() / dark.sum()
+        assert (centre[0] * right + centre[1] * down) / np.hypot(*centre) > 0.95
 
 
 def test_what_is_all_flower_tells_less_of_the_light() -> None:

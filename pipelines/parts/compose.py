@@ -21,7 +21,7 @@ FADING = 1.5  # pixels outside the core over which that light comes in
 SOFT = 0.5  # pixels of an enlarged photo: so soft it is by then, and so is the scene behind it
 RELIT_L = 4.0
 RELIT_CHROMA = 1.5
-_LAYERS = (0.3, 0.45, 0.6, 0.75)  # of `drop`: a rim is at one height nearly, and its shadow has a core
+_LAYERS = (0.4, 0.6, 0.8, 1.0)  # of `drop`: a rim is at one height nearly, and its shadow has a core
 _DEEP = 3.9  # times what is cast on ground seen from the side: there half of it is hidden behind the subject
 _TOUCH = 0.16  # of the subject's width: round feet and saucers rise that far before they leave the ground
 
@@ -34,7 +34,8 @@ class Shadow:
     """How a subject touches the ground. `contact` and `cast` are darkenings of 0 to 1; `squash` flattens the cast one.
 
     `tilt` is how far it falls to the side per height, away from the key light. `drop` is for what is seen from above:
-    the shadow lies beside the whole outline, as far as this share of the subject's width.
+    the shadow lies beside the whole outline, as far as this share of the subject's width. `toward` is where it falls
+    in that picture, right and down, a length of about 1; without it, away from the key light.
     """
 
     contact: float = 0.58
@@ -42,6 +43,7 @@ class Shadow:
     squash: float = 0.16
     tilt: float = 0.35
     drop: float = 0.0
+    toward: tuple[float, float] | None = None
 
 
 # The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
@@ -189,12 +191,14 @@ def _beside(alpha: Alpha, shadow: Shadow, key: Side, across: float) -> npt.NDArr
     The cast shadow is the sum of the outline's layers, each as far away as it is high, and as soft as it is far: all
     lie away from the light, and on its side nothing is left but the line. An even glow all round is no lamp's.
     """
-    turn = {"left": 1.0, "right": -1.0, "none": 0.35}[key]
+    right, down = shadow.toward or ({"left": 1.0, "right": -1.0, "none": 0.35}[key], 0.6)
     reach = shadow.drop * across
     # Right under the edge next to no light comes in: the thin dark line by which the eye tells that something touches.
-    rim = _moved(alpha, 0.02 * reach * turn, 0.05 * reach, max(0.8, 0.004 * across))
-    near = _moved(alpha, 0.10 * reach * turn, 0.12 * reach, max(0.8, 0.010 * across))
-    layers = [_moved(alpha, t * reach * turn, 0.6 * t * reach, max(1.0, (0.04 + 0.22 * t) * reach)) for t in _LAYERS]
+    rim = _moved(alpha, 0.02 * reach * right, 0.05 * reach, max(0.8, 0.004 * across))
+    near = _moved(alpha, 0.10 * reach * right, 0.12 * reach, max(0.8, 0.010 * across))
+    layers = [
+        _moved(alpha, t * reach * right, t * reach * down, max(1.0, (0.04 + 0.22 * t) * reach)) for t in _LAYERS
+    ]
     contact = shadow.contact * _lower(alpha)
     touching = (1 - 1.3 * contact * rim) * (1 - contact * near)
     kept = touching * (1 - _DEEP * shadow.cast * np.mean(layers, axis=0))

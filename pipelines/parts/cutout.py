@@ -17,6 +17,7 @@ from pipelines.parts.closer import closer, shows_more
 from pipelines.parts.doubt import SURE, settled
 from pipelines.parts.edges import OPAQUE, refined, softened
 from pipelines.parts.hair import combed
+from pipelines.parts.outline import drawn
 from pipelines.parts.spill import foreground, freed
 from pipelines.parts.strays import without_strays
 from pipelines.parts.subject import dimmed, one_subject, soft_patch, swept, tidy
@@ -130,7 +131,7 @@ def _weighed(image: Image, alpha: Alpha, face: Face | None, heard: Alpha | None 
     unsure |= cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)) > 0
     alpha = refined(image, known.alpha, unsure, known.doubt)
     alpha = tidy(alpha)
-    return alpha if face is None else dimmed(swept(combed(image, alpha, face)))
+    return drawn(image, alpha) if face is None else dimmed(swept(combed(image, alpha, face)))
 
 
 def _first_look(image: Image, net: Net, face: Face | None) -> Alpha:

@@ -17,6 +17,7 @@ _CHEEKS = ((50, 101, 205), (280, 330, 425))
 KEY_RATIO = 1.15
 # Beside an outline, in shares of the subject's width: where its shadow lies, and where it has ended.
 _RINGS = ((0.01, 0.07), (0.14, 0.3))
+_FALLEN = 0.1  # mean darkness beside the outline, of one way minus the other
 _SHADED = 0.8  # of its light the ground keeps in a shadow, at most
 D65_MIRED = 153.8
 # A scene lit by candles or by open shade is still a scene; beyond this the estimate is of objects, not of light.
@@ -129,6 +130,32 @@ def shadow_side(image: Image, alpha: Alpha) -> Side:
     if min(left, right) > _SHADED or min(left, right) > _SHADED * max(left, right):
         return "none"
     return "left" if left < right else "right"
+
+
+def fallen(image: Image, alpha: Alpha) -> tuple[float, float] | None:
+    """Which way the subject's own shadow falls in the photo, right and down, of length 1; None where none is seen.
+
+    The ground right beside the outline against the ground farther out, all round: the shadow is where it is darker.
+    """
+    step = 256 / max(alpha.shape)
+    size = (max(round(alpha.shape[1] * step), 1), max(round(alpha.shape[0] * step), 1))
+    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+    light = to_linear(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)).mean(axis=2)
+    columns = np.flatnonzero((small > 0.5).any(axis=0))
+    if not len(columns):
+        return None
+    away = cv2.distanceTransform((small < 0.05).astype(np.uint8), cv2.DIST_L2, 5) / len(columns)
+    near, far = ((away > a) & (away < b) for a, b in _RINGS)
+    if min(near.sum(), far.sum()) < 48:
+        return None
+    smooth = np.asarray(cv2.GaussianBlur(away, (0, 0), 2.0), np.float32)
+    out = np.stack([cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x)[near] for x in (1, 0)], axis=1)
+    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+    dark = np.clip(1 - light[near] / max(float(np.median(light[far])), 1e-3), 0, 1)
+    # What is nearly as dark as that all round is a darker table, and a spot of dirt is no shadow.
+    pull = (dark[:, None] * out).mean(axis=0)
+    x, y = (float(part) for part in pull)
+    return None if np.hypot(x, y) < _FALLEN else (x / float(np.hypot(x, y)), y / float(np.hypot(x, y)))
 
 
 def _cheek(image: Image, face: Face, points: tuple[int, ...]) -> float:

@@ -9,7 +9,7 @@ from typing import Literal
 from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cut, size_of
-from pipelines.parts.light import key_side, measured, shadow_side
+from pipelines.parts.light import fallen, key_side, measured, shadow_side
 from pipelines.parts.pages import Brand, Label, sheet
 from pipelines.parts.source import findings, mended
 from pipelines.parts.view import UNTOLD, lies_flat, pitch_of, view_of
@@ -135,7 +135,8 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     asked = _asked(stood, photo, cutout, key, person=bool(faces), stands=stands)
     if stands and asked.seen_from == "above" and _level(params):
         asked, told = replace(asked, seen_from=UNTOLD), [FROM_ABOVE]
-    laid = Laid(stood, asked.key, seen_from(Shadow(), asked.seen_from) if stands else None, params.light == "relit")
+    shadow = replace(seen_from(Shadow(), asked.seen_from), toward=fallen(photo, cutout.alpha)) if stands else None
+    laid = Laid(stood, asked.key, shadow, params.light == "relit")
     lots, titles = _lots(params, studio)
     images: list[Image] = []
     extras: list[Extra] = []
@@ -269,8 +270,8 @@ def _asked(placed: Placed, photo: Image, cutout: Cutout, key: Side, *, person: b
     """A table is only under what stands whole in the photo: what is cut has no foot to stand on."""
     height = placed.alpha.shape[0]
     _, top, _, bottom = bounds(placed.alpha)
-    if stands and (fallen := shadow_side(photo, cutout.alpha)) != "none":
-        key = "right" if fallen == "left" else "left"
+    if stands and (side := shadow_side(photo, cutout.alpha)) != "none":
+        key = "right" if side == "left" else "left"
     asked = Backdrop(
         horizon=(top + 0.2 * (bottom - top)) / height if person else 0.45,
         floor=bottom / height if stands else None,

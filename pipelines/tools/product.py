@@ -14,7 +14,7 @@ from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import animation, layered
 from pipelines.parts.frame import over, place, size_of
-from pipelines.parts.light import measured, shadow_side
+from pipelines.parts.light import fallen, measured, shadow_side
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
 from pipelines.parts.view import UNTOLD, lies_flat, pitch_of, view_of
@@ -138,6 +138,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     emit("Cutting out", 2, 2, lambda: over(first.cutout.colour, first.cutout.alpha))
 
     rule = RULES[params.preset]
+    toward = fallen(first.photo, first.cutout.alpha) if params.key == "auto" else None
     params, unlike = _seen(_lit(params, first), rule, first.cutout)
     size = size_of(
         RATIOS[rule.ratio if params.ratio == "auto" else params.ratio],
@@ -151,7 +152,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     placed = _together(group)
     emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
-    ground = _ground(params, studio, emit, rule, placed, first)
+    ground = _ground(params, studio, emit, rule, placed, first, toward)
     images = [ground.under(placed, n) for n in range(len(ground.plates))]
     emit("Composing", 1, 1, images[-1])
     said = [note for each in taken for note in each.cutout.notices]
@@ -190,8 +191,8 @@ def _lit(params: Product, first: Taken) -> Product:
     """With the side of the light read from the product's own shadow where it is not said; else from the left."""
     if params.key != "auto":
         return params
-    fallen = shadow_side(first.photo, first.cutout.alpha)
-    return params.model_copy(update={"key": "right" if fallen == "left" else "left"})
+    side = shadow_side(first.photo, first.cutout.alpha)
+    return params.model_copy(update={"key": "right" if side == "left" else "left"})
 
 
 def _taken(file_id: str, studio: Studio, emit: Emit) -> Taken:
@@ -276,7 +277,10 @@ class Ground:
         return self.made[n] if self.made else None
 
 
-def _ground(params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, first: Taken) -> Ground:
+def _ground(
+    params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, first: Taken,
+    toward: tuple[float, float] | None,
+) -> Ground:  # fmt: skip
     own = not params.background and params.backdrop is None
     if params.preset == "transparent" and own:
         return Ground((None,), (PLAIN,) if params.around else (), rule, params, None, studio.seed, own)
@@ -292,6 +296,7 @@ def _ground(params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Pla
     shadow = None if params.shadow == "none" or (rule.pure and own) else rule.shadow or Shadow()
     if shadow is not None:
         shadow = seen_from(shadow, UNTOLD if params.seen_from == "auto" else params.seen_from)
+        shadow = replace(shadow, toward=toward)
     if made and all(made):
         plates = tuple(each.plate for each in made if each)
         return Ground(plates, said, rule, params, shadow, studio.seed, own, made)
