@@ -453,7 +453,8 @@ class Backdrop:
     lightness the scene is exposed; `black` is the lightness (L*) of the subject's darkest parts, towards which those of
     a place are brought. Where the photo is `monochrome` the scene has no colour either, unless it was asked for by
     `colour` or `picture`. `pitch` is how far the photo's camera looked down, in degrees, where that was read: a surface
-    seen from above is drawn from there.
+    seen from above is drawn from there. `fallen` is which way the subject's own shadow fell in the photo, right and
+    down, as long as it is dark (0 to 1): what a lamp that throws dark shadows lights fades around the subject.
     """
 
     scene: str = ""
@@ -472,6 +473,7 @@ class Backdrop:
     behind: Colour | None = None
     black: float | None = None
     monochrome: bool = False
+    fallen: tuple[float, float] | None = None
     light: float = 1.0
 
 

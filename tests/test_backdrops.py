@@ -104,6 +104,21 @@ def test_a_podium_is_as_round_as_a_cup_on_it_is_seen(pitch):
     assert above < 0.8 * 400 < front, "the contact line lies on the top"
 
 
+@pytest.mark.parametrize(
+    ("scene_id", "fades"), [("oak", True), ("studio-grey", True), ("pure-white", False), ("forest", False)]
+)
+def test_a_table_under_a_lamp_fades_to_its_corners_as_far_as_the_photos_own_shadow_is_dark(model, scene_id, fades):
+    asked = replace(PRODUCT, seen_from="above", floor=0.75)
+
+    def corner(dark: float) -> float:
+        """Light in a corner over light in the middle."""
+        seen = light.luminance(light.decode(one(model, scene_id, replace(asked, fallen=(0.0, dark)))))
+        return float(seen[-40:, :40].mean() / seen[80:140, 100:156].mean())
+
+    assert (corner(0.9) < 0.9 * corner(0.7) < 0.85 * corner(0.3)) == fades
+    assert corner(0.3) == pytest.approx(corner(0.1)), "a bright room's shadow says nothing"
+
+
 def test_same_seed_same_image_and_another_seed_another(model):
     for scene_id in ("canvas", "oak", "night"):
         first, again = one(model, scene_id, PRODUCT), one(model, scene_id, PRODUCT)

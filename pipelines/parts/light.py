@@ -17,6 +17,7 @@ _CHEEKS = ((50, 101, 205), (280, 330, 425))
 KEY_RATIO = 1.15
 # Beside an outline, in shares of the subject's width: where its shadow lies, and where it has ended.
 _RINGS = ((0.01, 0.07), (0.14, 0.3))
+_WITHIN, _DARK = 0.7, 0.75  # cosine of what lies that way, and the quantile there that tells how dark it is
 _FALLEN = 0.1  # mean darkness beside the outline, of one way minus the other
 _SHADED = 0.8  # of its light the ground keeps in a shadow, at most
 D65_MIRED = 153.8
@@ -133,7 +134,7 @@ def shadow_side(image: Image, alpha: Alpha) -> Side:
 
 
 def fallen(image: Image, alpha: Alpha) -> tuple[float, float] | None:
-    """Which way the subject's own shadow falls in the photo, right and down, of length 1; None where none is seen.
+    """Which way the subject's own shadow falls in the photo, right and down, as long as it is dark (0 to 1); or None.
 
     The ground right beside the outline against the ground farther out, all round: the shadow is where it is darker.
     """
@@ -154,8 +155,12 @@ def fallen(image: Image, alpha: Alpha) -> tuple[float, float] | None:
     dark = np.clip(1 - light[near] / max(float(np.median(light[far])), 1e-3), 0, 1)
     # What is nearly as dark as that all round is a darker table, and a spot of dirt is no shadow.
     pull = (dark[:, None] * out).mean(axis=0)
-    x, y = (float(part) for part in pull)
-    return None if np.hypot(x, y) < _FALLEN else (x / float(np.hypot(x, y)), y / float(np.hypot(x, y)))
+    length = float(np.hypot(*pull))
+    if length < _FALLEN:
+        return None
+    right, down = (float(part) / length for part in pull)
+    depth = float(np.quantile(dark[out @ np.array((right, down)) > _WITHIN], _DARK))
+    return right * depth, down * depth
 
 
 def _cheek(image: Image, face: Face, points: tuple[int, ...]) -> float:

@@ -135,7 +135,7 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
     asked = _asked(stood, photo, cutout, key, person=bool(faces), stands=stands)
     if stands and asked.seen_from == "above" and _level(params):
         asked, told = replace(asked, seen_from=UNTOLD), [FROM_ABOVE]
-    shadow = replace(seen_from(Shadow(), asked.seen_from), toward=fallen(photo, cutout.alpha)) if stands else None
+    shadow = replace(seen_from(Shadow(), asked.seen_from), toward=asked.fallen) if stands else None
     laid = Laid(stood, asked.key, shadow, params.light == "relit")
     lots, titles = _lots(params, studio)
     images: list[Image] = []
@@ -278,6 +278,7 @@ def _asked(placed: Placed, photo: Image, cutout: Cutout, key: Side, *, person: b
         key=key,
         seen_from=view_of(cutout.alpha) if stands else "front",
         pitch=pitch_of(cutout.alpha) if stands else None,
+        fallen=fallen(photo, cutout.alpha) if stands else None,
         subject="person" if person else "product",
     )
     return measured(asked, photo, placed, None if person else cutout.alpha)

@@ -138,7 +138,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     emit("Cutting out", 2, 2, lambda: over(first.cutout.colour, first.cutout.alpha))
 
     rule = RULES[params.preset]
-    toward = fallen(first.photo, first.cutout.alpha) if params.key == "auto" else None
+    fell = fallen(first.photo, first.cutout.alpha) if params.key == "auto" else None
     params, unlike = _seen(_lit(params, first), rule, first.cutout)
     size = size_of(
         RATIOS[rule.ratio if params.ratio == "auto" else params.ratio],
@@ -152,7 +152,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
     placed = _together(group)
     emit("Framing", 1, 1, lambda: over(placed.colour, placed.alpha))
 
-    ground = _ground(params, studio, emit, rule, placed, first, toward)
+    ground = _ground(params, studio, emit, rule, placed, first, fell)
     images = [ground.under(placed, n) for n in range(len(ground.plates))]
     emit("Composing", 1, 1, images[-1])
     said = [note for each in taken for note in each.cutout.notices]
@@ -279,7 +279,7 @@ class Ground:
 
 def _ground(
     params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, first: Taken,
-    toward: tuple[float, float] | None,
+    fell: tuple[float, float] | None,
 ) -> Ground:  # fmt: skip
     own = not params.background and params.backdrop is None
     if params.preset == "transparent" and own:
@@ -291,12 +291,12 @@ def _ground(
         prompt=params.background or ("" if params.backdrop else rule.words),
         size=placed.frame.size,
         seeds=seeds,
-        backdrop=measured(_backdrop(params, studio, rule, placed), first.photo, placed, first.cutout.alpha),
+        backdrop=measured(_backdrop(params, studio, rule, placed, fell), first.photo, placed, first.cutout.alpha),
     )
     shadow = None if params.shadow == "none" or (rule.pure and own) else rule.shadow or Shadow()
     if shadow is not None:
         shadow = seen_from(shadow, UNTOLD if params.seen_from == "auto" else params.seen_from)
-        shadow = replace(shadow, toward=toward)
+        shadow = replace(shadow, toward=fell)
     if made and all(made):
         plates = tuple(each.plate for each in made if each)
         return Ground(plates, said, rule, params, shadow, studio.seed, own, made)
@@ -321,7 +321,9 @@ def _around(
     return made, around.notices(made)
 
 
-def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed) -> Backdrop:
+def _backdrop(
+    params: Product, studio: Studio, rule: Rule, placed: Placed, fell: tuple[float, float] | None
+) -> Backdrop:  # fmt: skip
     height = placed.frame.size[1]
     rows = np.nonzero((placed.alpha > 0.5).any(axis=1))[0]
     floor = float(rows[-1] + 1) / height if len(rows) else 0.86
@@ -335,6 +337,7 @@ def _backdrop(params: Product, studio: Studio, rule: Rule, placed: Placed) -> Ba
         key=_side(params),
         seen_from="three-quarter" if params.seen_from == "auto" else params.seen_from,
         pitch=pitch_of(placed.alpha),
+        fallen=fell,
         subject="product",
     )
 

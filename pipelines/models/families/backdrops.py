@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.models.families.scenes import own, panorama, papers, places, podiums, surfaces
-from pipelines.models.families.scenes.fit import apart, deepened, exposed, uncoloured, white_balanced
+from pipelines.models.families.scenes.fit import apart, deepened, exposed, pooled, uncoloured, white_balanced
 from pipelines.models.families.scenes.light import Linear, developed
 from pipelines.models.families.scenes.rows import Paper, Place, Scene, Surface
 from pipelines.models.families.scenes.words import SCENES, choose, scene
@@ -85,7 +85,7 @@ class Backdrops:
         light = self._light(row, asked, size, variant, seed) * np.float32(asked.light)
         said: list[str] = []
         if asked.colour is None or isinstance(row.look, Place):
-            light = deepened(white_balanced(light, row, asked), row, asked)
+            light = pooled(deepened(white_balanced(light, row, asked), row, asked), row, asked)
             light = uncoloured(light, asked)
             light = light * np.float32(exposed(light, row, asked))
             gain = apart(light, row, asked)

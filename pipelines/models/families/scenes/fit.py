@@ -25,6 +25,10 @@ DIMMEST = 0.42
 THING_FARTHEST = 5.0  # a shop's ground is to be light
 DARK, WHITE, WHITE_FARTHEST = 50.0, 90.0, 3.0  # L*
 TURNED, FARTHEST = 0.5, 9.0  # of the way, and L* at most: light grey stays light grey
+ROOM = (0.5, 0.9)  # how dark a shadow is in a bright room, and under one lamp alone
+LAMP = {"surface": 0.8, "studio": 0.4}
+# In picture heights: how far over the contact line the lamp's pool lies, how far towards the lamp, and its half width.
+OVER, TOWARDS, SPREAD = 0.3, 0.12, 0.55
 # By how much a scene may be made darker or lighter. A studio's lamp has a dial; a place has a time of day.
 RANGE = {"studio": (0.02, 12.0), "surface": (0.55, 1.5), "place": (0.45, 2.0)}
 
@@ -55,6 +59,26 @@ def deepened(light: Linear, scene: Scene, asked: Backdrop) -> Linear:
     steep = mean / max(mean - fog, 1e-4)
     clear = np.where(seen > dark, np.minimum(steep, STEEPEST) * (seen - dark) + wanted, seen * (wanted / dark))
     return np.asarray(light * (clear / seen)[..., None], np.float32)
+
+
+def pooled(light: Linear, scene: Scene, asked: Backdrop) -> Linear:
+    """`light` of a table or a paper as one near lamp lights it: brightest behind a thing, fading to the corners.
+
+    As much as the thing's own shadow is darker than a bright room leaves one. Even light beside it is another room's.
+    """
+    if asked.fallen is None or scene.kind == "place" or asked.picture is not None or asked.subject != "product":
+        return light
+    dark = float(np.hypot(*asked.fallen))
+    strength = LAMP[scene.kind] * float(np.clip((dark - ROOM[0]) / (ROOM[1] - ROOM[0]), 0, 1))
+    if not strength:
+        return light
+    rows, columns = light.shape[:2]
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32) / rows
+    floor = asked.floor if asked.floor is not None else 0.8
+    x -= np.float32(asked.centre * columns / rows - TOWARDS * asked.fallen[0])
+    y -= np.float32(floor - OVER - TOWARDS * asked.fallen[1])
+    fading = (1 + strength * (x * x + y * y) / np.float32(SPREAD**2)) ** np.float32(-1.5)
+    return np.asarray(light * (fading * (1 + 0.25 * strength))[..., None], np.float32)
 
 
 def uncoloured(light: Linear, asked: Backdrop) -> Linear:
