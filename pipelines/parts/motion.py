@@ -25,6 +25,8 @@ _FAR = -0.35  # of the subject's way, the backdrop's: the camera keeps aiming be
 _ZOOM = 0.075  # how much nearer the subject comes at full depth
 _FAR_ZOOM = 0.4  # of that, the backdrop
 _RIM = (0.045, 0.08)  # of the width, into the hole: up to the first all mirror, from the second on all filled
+_FOOT = 0.2  # of the subject's height: so far up its lower outline is its foot, or where something hides the rest
+_SIDES = 0.03  # of the width, over which what lies in front of it fades out
 _FILLED_AT = 288  # pixels of the longer side at which the backdrop is continued: hardly more than its rim is ever seen
 
 
@@ -60,7 +62,24 @@ def planes(photo: Image, cutout: Cutout, size: Size, seed: int) -> Planes:
     how = cv2.INTER_AREA if size[0] < photo.shape[1] else cv2.INTER_CUBIC
     small, colour = (np.asarray(cv2.resize(c, size, interpolation=how), np.uint8) for c in (photo, cutout.colour))
     alpha = np.clip(np.asarray(cv2.resize(cutout.alpha, size, interpolation=how), np.float32), 0, 1)
-    return Planes(to_linear(_continued(small, alpha, seed)), to_linear(colour), alpha)
+    below = _before(alpha)
+    front = np.where((below > alpha)[..., None], small, colour)
+    alpha = np.maximum(alpha, below)
+    return Planes(to_linear(_continued(small, alpha, seed)), to_linear(front), alpha)
+
+
+def _before(alpha: Alpha) -> Alpha:
+    """How far each pixel lies in front of the subject's feet, 0 to 1: a lectern or a table's edge moves with it."""
+    rows = np.arange(len(alpha))[:, None]
+    solid = alpha > 0.5
+    lowest = np.where(solid.any(axis=0), len(alpha) - 1 - np.argmax(solid[::-1], axis=0), -1)
+    inside = np.flatnonzero(solid.any(axis=1))
+    if not len(inside):
+        return np.zeros_like(alpha)
+    foot = inside[-1] - _FOOT * (inside[-1] - inside[0])
+    before = (rows > lowest) & (lowest >= foot)
+    # Soft at its sides: there the ground is cut where nothing ends.
+    return np.asarray(cv2.blur(before.astype(np.float32), (2 * round(_SIDES * alpha.shape[1]) + 1, 1)), np.float32)
 
 
 def _continued(photo: Image, alpha: Alpha, seed: int) -> Image:

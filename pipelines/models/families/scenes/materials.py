@@ -43,8 +43,8 @@ class Timber:
     varied: float
 
 
-OAK = Timber((205, 170, 128), (150, 108, 68), 0.0042, 0.135, 1.0, 0.10)
-WALNUT = Timber((128, 90, 62), (66, 42, 28), 0.006, 0.15, 0.6, 0.16)
+OAK = Timber((208, 162, 108), (132, 84, 46), 0.0042, 0.135, 1.0, 0.19)
+WALNUT = Timber((132, 86, 54), (60, 36, 22), 0.006, 0.15, 0.7, 0.22)
 
 
 def timber(wood: Timber, u: Plane, v: Plane, grain: Plane, seed: int) -> Stuff:
@@ -73,9 +73,9 @@ def timber(wood: Timber, u: Plane, v: Plane, grain: Plane, seed: int) -> Stuff:
     broad = noise(x * 2.2, y * 30 + pick[3] * 50, seed + 6)
     share = (
         0.30
-        + 0.42 * early
-        + 0.07 * fibre
-        + 0.07 * broad
+        + 0.50 * early
+        + 0.11 * fibre
+        + 0.10 * broad
         + 0.55 * pore
         + np.float32(wood.varied) * (pick[0] * 4 - 2) * 0.8
     )

@@ -14,7 +14,7 @@ NEAR_FOCAL = 1.7  # what looks down on a cup and still shows its side stands clo
 PITCH = {"front": 13.0, "three-quarter": 33.0, "above": 66.0}
 STEEP = 74.0  # from here the camera hangs over a flat lay
 LOWEST = 46.0  # from above nothing is drawn flatter: the horizon would come in
-WIDE = 0.42  # metres of table that one picture height spans at the contact line
+WIDE = 0.28  # metres of table that one picture height spans at the contact line: what is sold fits in two hands
 # How far above the contact line the table ends, as a share of the height; from above it never does.
 DEPTH = {"front": 0.26, "three-quarter": 0.56, "above": 9.0}
 

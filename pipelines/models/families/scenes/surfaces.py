@@ -15,7 +15,7 @@ from pipelines.types import Backdrop, Colour, Size
 NEAR_BLUR = 0.25  # in front of the contact line focus is lost so much slower than behind it
 SHARP = 0.03  # a product has a depth: so far before and behind the contact line, in heights, nothing is blurred
 FLAT_BLUR = 0.12  # from above all of the table is nearly as far away
-SLOPE_BLUR = 0.5  # and from a slope it is not
+SLOPE_BLUR = 0.2  # and from a slope a little less so
 SLOPE_TURN = -34.0  # degrees: nobody lays a cup square to the planks and looks down on it at a slant
 STRIP = 48  # rows worked on at once, so that a material's many steps stay within the processor's cache
 # How the next variations lie: turn of the material in degrees, and how far it is moved in metres.
