@@ -64,6 +64,23 @@ def test_nothing_of_the_subject_stays_behind_it(seen: motion.Planes) -> None:
     assert (back[..., 1] - back[..., 0]).max() < 12, "the subject is green, what is behind it is grey"
 
 
+def test_what_hides_the_subjects_feet_moves_with_it_and_what_stands_beside_them_does_not() -> None:
+    image, _, _ = scene()
+    # A body whose lower end is not where the lectern begins, as a net sees it: a bite in it, a step beside that.
+    alpha = np.zeros((SIZE[1], SIZE[0]), np.float32)
+    alpha[40:200, 90:230] = 1
+    alpha[180:200, 120:150] = 0
+    alpha[190:200, 190:230] = 0
+    seen = planes(image, cut(image, alpha), SIZE, 1)
+    assert seen.alpha[185:, 130:140].min() > 0.99
+    assert seen.alpha[205:, 100:220].min() > 0.99
+    low = np.s_[205:, 130:200]
+    assert np.abs(motion.to_srgb(seen.front)[low] - image[low]).max() < 1.5, "the photo's own pixels"
+    assert seen.alpha[:, :70].max() == seen.alpha[:, 250:].max() == seen.alpha[:30].max() == 0
+    held = planes(image, cut(image, np.zeros_like(alpha)), SIZE, 1)
+    assert held.alpha.max() == 0
+
+
 @moves
 def test_what_the_move_uncovers_is_like_what_was_beside_it(seen: motion.Planes, move: motion.Move) -> None:
     _, _, far = scene()

@@ -22,7 +22,8 @@ SOFT = 0.5  # pixels of an enlarged photo: so soft it is by then, and so is the 
 RELIT_L = 4.0
 RELIT_CHROMA = 1.5
 _LAYERS = (0.4, 0.6, 0.8, 1.0)  # of `drop`: a rim is at one height nearly, and its shadow has a core
-_LIKELY, _HARD = (0.5, 0.95), 0.4  # how dark a photo's own shadow is made; how much sharper and longer a black one is
+_LIKELY, _HARD = (0.5, 0.95), 0.65  # how dark a photo's own shadow is made; and how much sharper a black one is
+_RIM = 0.54  # of `drop`: where it lies
 _DEEP = 3.9  # times what is cast on ground seen from the side: there half of it is hidden behind the subject
 _TOUCH = 0.16  # of the subject's width: round feet and saucers rise that far before they leave the ground
 
@@ -193,22 +194,23 @@ def _beside(alpha: Alpha, shadow: Shadow, key: Side, across: float) -> npt.NDArr
     lie away from the light, and on its side nothing is left but the line. An even glow all round is no lamp's.
     """
     right, down = {"left": 1.0, "right": -1.0, "none": 0.35}[key], 0.6
-    deep, soft, far = _DEEP * shadow.cast, 1.0, 1.0
+    layers, deep, soft = _LAYERS, _DEEP * shadow.cast, 1.0
     if shadow.toward is not None:
         dark = float(np.hypot(*shadow.toward))
         right, down = (float(part) / max(dark, 1e-6) for part in shadow.toward)
-        # What throws a dark shadow is small and near, and draws its edge.
-        deep, soft, far = float(np.clip(dark, *_LIKELY)), 1 - _HARD * dark, 1 + _HARD * dark
-    reach = shadow.drop * across * far
+        # What throws a dark shadow is small and near, and draws the rim's outline.
+        layers = [_RIM + (t - float(np.mean(_LAYERS))) * (1 - _HARD * dark) for t in _LAYERS]
+        deep, soft = float(np.clip(dark, *_LIKELY)), 1 - _HARD * dark
+    reach = shadow.drop * across
     # Right under the edge next to no light comes in: the thin dark line by which the eye tells that something touches.
     rim = _moved(alpha, 0.02 * reach * right, 0.05 * reach, max(0.8, 0.004 * across))
     near = _moved(alpha, 0.10 * reach * right, 0.12 * reach, max(0.8, 0.010 * across))
-    layers = [
-        _moved(alpha, t * reach * right, t * reach * down, max(1.0, soft * (0.04 + 0.22 * t) * reach)) for t in _LAYERS
+    thrown = [
+        _moved(alpha, t * reach * right, t * reach * down, max(1.0, soft * (0.04 + 0.22 * t) * reach)) for t in layers
     ]
     contact = shadow.contact * _lower(alpha)
     touching = (1 - 1.3 * contact * rim) * (1 - contact * near)
-    kept = touching * (1 - deep * np.mean(layers, axis=0))
+    kept = touching * (1 - deep * np.mean(thrown, axis=0))
     return np.asarray(np.clip(1 - kept, 0, 1), np.float32)
 
 
