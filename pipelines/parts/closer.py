@@ -23,7 +23,7 @@ WORK_SIDE = 2048  # pixels of the copy on which tiles are weighed: what is finer
 TILE = 0.33  # of the longer side
 HEARD, FADING = 0.68, 0.95  # of a tile's half side: from its middle so far in full, and from there on not at all
 MAP = 256  # pixels of the map on which tiles are laid
-MOST, LEAST = 16, 12  # tiles; and pixels of the outline on that map for which another one pays
+MOST, LEAST = 9, 30  # tiles; and pixels of the outline on that map for which another one pays
 REACH, EASING = 0.022, 0.3  # of the longer side, to both sides of the outline; and of that, fading
 SAME, OTHER = (0.6, 0.9), (0.3, 0.1)  # mean alpha inside and outside at which a tile is not heard, and wholly
 

@@ -71,19 +71,25 @@ def timber(wood: Timber, u: Plane, v: Plane, grain: Plane, seed: int) -> Stuff:
     fibre = fractal(x * 14, y * 700, seed + 4, 3, grain=grain * 700) * 0.6 + noise(x * 4, y * 190, seed + 5) * 0.5
     pore = _pores(x, y, grain, seed) * (0.25 + early) * np.float32(wood.pores)
     broad = noise(x * 2.2, y * 30 + pick[3] * 50, seed + 6)
+    # What hands and cups do to it over the years: darker where oil went in, fine dents and scratches that cross the grain.
+    worn = fractal(u * 11, v * 11, seed + 8, 5, fall=0.62, grain=grain * 11)
+    dents = fractal(u * 170, v * 170, seed + 9, 3, grain=grain * 170)
     share = (
         0.30
         + 0.50 * early
         + 0.11 * fibre
         + 0.10 * broad
-        + 0.55 * pore
+        + 0.75 * pore
+        + 0.13 * worn
+        + 0.03 * dents
         + np.float32(wood.varied) * (pick[0] * 4 - 2) * 0.8
     )
     colour = mixed(wood.pale, wood.dark, share)
     colour *= (1 + 0.03 * (pick[2] - 0.5))[..., None] * np.array((1.0, 1.0, 1.0), np.float32)
     seam = _seam(inside, grain, wood.width)
     colour *= (1 - 0.72 * seam)[..., None]
-    return Stuff(colour, (-0.5 * pore - 0.25 * early + 0.05 * fibre - 1.5 * seam).astype(np.float32), 0.32)
+    relief = -0.5 * pore - 0.25 * early + 0.05 * fibre + 0.22 * dents + 0.15 * worn - 1.5 * seam
+    return Stuff(colour, relief.astype(np.float32), 0.32)
 
 
 def _per_board(board: Plane, seed: int) -> tuple[Plane, Plane, Plane, Plane]:
@@ -97,7 +103,7 @@ def _pores(x: Plane, y: Plane, grain: Plane, seed: int) -> Plane:
     """Short dark dashes along the grain, where the noise is high."""
     dash = noise(x * 110, y * 1500, seed + 7)
     fade = kept(grain, 1100)
-    return (np.clip(dash - 0.9, 0, 1) * fade).astype(np.float32)
+    return (np.clip(dash - 0.75, 0, 1) * fade).astype(np.float32)
 
 
 def _seam(inside: Plane, grain: Plane, width: float) -> Plane:
