@@ -71,7 +71,7 @@ def timber(wood: Timber, u: Plane, v: Plane, grain: Plane, seed: int) -> Stuff:
     fibre = fractal(x * 14, y * 700, seed + 4, 3, grain=grain * 700) * 0.6 + noise(x * 4, y * 190, seed + 5) * 0.5
     pore = _pores(x, y, grain, seed) * (0.25 + early) * np.float32(wood.pores)
     broad = noise(x * 2.2, y * 30 + pick[3] * 50, seed + 6)
-    # What hands and cups do to it over the years: darker where oil went in, fine dents and scratches that cross the grain.
+    # What hands and cups do to it over the years: darker where oil went in, and fine dents.
     worn = fractal(u * 11, v * 11, seed + 8, 5, fall=0.62, grain=grain * 11)
     dents = fractal(u * 170, v * 170, seed + 9, 3, grain=grain * 170)
     share = (
