@@ -17,7 +17,7 @@ from pipelines.parts.light import (
     to_srgb,
     white_point,
 )
-from pipelines.types import Placed, Side, Subject
+from pipelines.types import Frame, Placed, Side, Subject
 from tests.watching import blob, cut, example, noisy
 
 
@@ -112,6 +112,18 @@ def test_seen_from_above_it_is_darkest_right_under_the_edge() -> None:
     below = dark[256 + 160 : 256 + 200, 256]
     assert below[2] > 0.55
     assert below[2] > below[12] + 0.1 > below[30] + 0.1
+
+
+def test_a_red_thing_reddens_the_ground_right_beside_it_and_white_that_must_stay_white_not() -> None:
+    alpha = blob(512, 512, (256, 256), (120, 120))
+    red = np.full((512, 512, 3), (200, 30, 20), np.uint8)
+    placed = Placed(red, alpha, Frame(np.eye(2, 3), (512, 512), 1.0, 0.0, True, (0, 0, 512, 512)))
+    scene = np.full((512, 512, 3), 140, np.uint8)
+    for clean in (False, True):
+        made = compose(placed, scene, seed=1, shadow=Shadow(), clean=clean).astype(int)
+        beside, far = (made[246:266, at].mean(axis=(0, 1)) for at in (np.s_[118:134], np.s_[4:40]))
+        assert abs(far[0] - far[1]) < 1
+        assert (beside[0] - beside[1] > 4) == (not clean)
 
 
 def test_relit_moves_lightness_by_at_most_four() -> None:

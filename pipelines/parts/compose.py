@@ -18,6 +18,7 @@ WRAP_STRENGTH = 0.12  # more of it draws a grey line round a black coat: linear 
 WRAP_RADIUS = 0.012  # of the frame's height
 SHINING = 0.75  # of white, in linear light: what is no brighter spills nothing, and white all of that
 FADING = 1.5  # pixels outside the core over which that light comes in
+BOUNCE, BOUNCE_REACH = 0.25, 0.05  # of the light that falls on the subject; and of its width
 SOFT = 0.5  # pixels of an enlarged photo: so soft it is by then, and so is the scene behind it
 RELIT_L = 4.0
 RELIT_CHROMA = 1.5
@@ -72,7 +73,8 @@ def compose(
     scene = to_linear(plate)
     core = core_of(placed.alpha)
     if shadow is not None:
-        scene = scene * shade(placed.alpha, shadow, key)[..., None]
+        kept = shade(placed.alpha, shadow, key)[..., None]
+        scene = scene * (kept if clean else kept + bounce(placed))
     own = relight(placed, plate) if relit else placed.colour
     subject = to_linear(own)
     alpha = placed.alpha[..., None]
@@ -155,6 +157,18 @@ def shade(alpha: Alpha, shadow: Shadow, key: Side) -> npt.NDArray[np.float32]:
         return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     dark = 1 - (1 - shadow.contact * _contact(small, across, base)) * (1 - _cast(small, shadow, key, across, base))
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def bounce(placed: Placed) -> Linear:
+    """What the subject throws of its own colour on the ground beside it, H x W x 3, in shares of the ground's light.
+
+    White paper under a red saucer is a little red, and its shadow more so: there is no other light.
+    """
+    across = np.flatnonzero((placed.alpha > 0.5).any(axis=0))
+    if not len(across):
+        return np.zeros_like(placed.colour, np.float32)
+    lit = to_linear(placed.colour) * placed.alpha[..., None]
+    return np.float32(BOUNCE) * _soft(lit, max(1.0, BOUNCE_REACH * float(across[-1] - across[0] + 1)))
 
 
 def _contact(alpha: Alpha, across: float, base: int) -> npt.NDArray[np.float32]:
