@@ -94,10 +94,7 @@ def _line(points: Floats, lab: Maps, alpha: Alpha) -> tuple[Floats, Floats, Floa
     wide = np.arange(-REACH - 2 * DEEP, REACH + 2 * DEEP + STEP / 2, STEP)
     at = (base[:, None] + wide[:, None] * across[:, None]).astype(np.float32)
     parts = np.array_split(at, len(at) // MOST + 1)
-    colours, alphas = (
-        np.concatenate([_at(values, part) for part in parts])
-        for values in (lab, alpha)
-    )
+    colours, alphas = (np.concatenate([_at(values, part) for part in parts]) for values in (lab, alpha))
     own = ((points - base) * across).sum(axis=1)
     line = _evened(_path(_steps(colours, len(offsets)), own, offsets)[:, None], 2.0)[:, 0]
     edge = (np.minimum(points, np.array(alpha.shape[::-1]) - 1 - points) < MARGIN + 2).any(axis=1)
