@@ -157,7 +157,7 @@ def _filled(picture: PIL.Image.Image) -> PIL.Image.Image:
 STRIPS: dict[str, tuple[str, tuple[dict[str, object], ...]]] = {
     "headshot": (
         "astronaut",
-        tuple({"preset": p, "framing": "classic"} for p in ("linkedin", "lobby", "executive-dark", "park")),
+        tuple({"preset": p, "framing": "classic"} for p in ("academic", "lobby", "executive-dark", "black-and-white")),
     ),
     "headshot-2": (
         "hopper",

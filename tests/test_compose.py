@@ -12,7 +12,6 @@ from pipelines.parts.light import (
     fallen,
     ground_colour,
     lightness,
-    shadow_side,
     to_linear,
     to_srgb,
     white_point,
@@ -134,15 +133,6 @@ def test_relit_moves_lightness_by_at_most_four() -> None:
         lightness(image)[core].mean() for image in (placed.colour, compose(placed, black, seed=1, relit=True))
     )
     assert 0.3 < abs(after - before) <= 4.2
-
-
-@pytest.mark.parametrize(("lies", "said"), [((-14, 10), "left"), ((14, 10), "right"), ((0, 0), "none")])
-def test_the_light_comes_from_where_the_photos_own_shadow_does_not_lie(lies: tuple[int, int], said: str) -> None:
-    alpha = blob(400, 500, (250, 200), (100, 80))
-    ground = np.full((400, 500, 3), 180, np.float32) + np.linspace(-20, 20, 500)[None, :, None]
-    ground *= 1 - 0.6 * blob(400, 500, (250 + lies[0], 200 + lies[1]), (100, 80))[..., None]
-    photo = np.where(alpha[..., None] > 0.5, 90, ground).astype(np.uint8)
-    assert shadow_side(photo, alpha) == said
 
 
 @pytest.mark.parametrize("degrees", [0, 60, 90, 135, 250])

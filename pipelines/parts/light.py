@@ -19,7 +19,6 @@ KEY_RATIO = 1.15
 _RINGS = ((0.01, 0.07), (0.14, 0.3))
 _WITHIN, _DARK = 0.7, 0.75  # cosine of what lies that way, and the quantile there that tells how dark it is
 _FALLEN = 0.1  # mean darkness beside the outline, of one way minus the other
-_SHADED = 0.8  # of its light the ground keeps in a shadow, at most
 D65_MIRED = 153.8
 # A scene lit by candles or by open shade is still a scene; beyond this the estimate is of objects, not of light.
 _MIRED_RANGE = (114.0, 200.0)
@@ -103,34 +102,6 @@ def key_side(image: Image, face: Face) -> Side:
     if max(left, right) < KEY_RATIO * min(left, right):
         return "none"
     return "left" if left > right else "right"
-
-
-def shadow_side(image: Image, alpha: Alpha) -> Side:
-    """Which side of the subject its own shadow lies on in the photo; "none" where neither is darker.
-
-    The ground beside the outline's lower half is compared with the ground farther out, where the shadow has ended.
-    """
-    step = 256 / max(alpha.shape)
-    size = (max(round(alpha.shape[1] * step), 1), max(round(alpha.shape[0] * step), 1))
-    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
-    light = to_linear(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)).mean(axis=2)
-    rows, columns = (np.flatnonzero((small > 0.5).any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        return "none"
-    across = len(columns)
-    away = cv2.distanceTransform((small < 0.05).astype(np.uint8), cv2.DIST_L2, 5) / max(across, 1)
-    y, x = np.indices(small.shape)
-    low = y > (rows[0] + rows[-1]) / 2
-    kept = []
-    for side in (x < (columns[0] + columns[-1]) / 2, x > (columns[0] + columns[-1]) / 2):
-        near, far = (low & side & (away > a) & (away < b) for a, b in _RINGS)
-        if min(near.sum(), far.sum()) < 12:
-            return "none"
-        kept.append(float(np.median(light[near])) / max(float(np.median(light[far])), 1e-3))
-    left, right = kept
-    if min(left, right) > _SHADED or min(left, right) > _SHADED * max(left, right):
-        return "none"
-    return "left" if left < right else "right"
 
 
 def fallen(image: Image, alpha: Alpha) -> tuple[float, float] | None:

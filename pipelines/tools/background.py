@@ -9,7 +9,7 @@ from typing import Literal
 from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import layered
 from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cut, size_of
-from pipelines.parts.light import fallen, key_side, measured, shadow_side
+from pipelines.parts.light import fallen, key_side, measured
 from pipelines.parts.pages import Brand, Label, sheet
 from pipelines.parts.source import findings, mended
 from pipelines.parts.view import UNTOLD, lies_flat, pitch_of, view_of
@@ -270,15 +270,16 @@ def _asked(placed: Placed, photo: Image, cutout: Cutout, key: Side, *, person: b
     """A table is only under what stands whole in the photo: what is cut has no foot to stand on."""
     height = placed.alpha.shape[0]
     _, top, _, bottom = bounds(placed.alpha)
-    if stands and (side := shadow_side(photo, cutout.alpha)) != "none":
-        key = "right" if side == "left" else "left"
+    fell = fallen(photo, cutout.alpha) if stands else None
+    if fell is not None:
+        key = "right" if fell[0] < 0 else "left"
     asked = Backdrop(
         horizon=(top + 0.2 * (bottom - top)) / height if person else 0.45,
         floor=bottom / height if stands else None,
         key=key,
         seen_from=view_of(cutout.alpha) if stands else "front",
         pitch=pitch_of(cutout.alpha) if stands else None,
-        fallen=fallen(photo, cutout.alpha) if stands else None,
+        fallen=fell,
         subject="person" if person else "product",
     )
     return measured(asked, photo, placed, None if person else cutout.alpha)

@@ -14,7 +14,7 @@ from pipelines.parts.checks import Look, run_checks
 from pipelines.parts.compose import Shadow, compose, seen_from
 from pipelines.parts.exports import animation, layered
 from pipelines.parts.frame import over, place, size_of
-from pipelines.parts.light import fallen, measured, shadow_side
+from pipelines.parts.light import fallen, measured
 from pipelines.parts.marketplaces import RULES, Rule, ruled
 from pipelines.parts.spin import Apart, apart, exposed, like, stand
 from pipelines.parts.view import UNTOLD, lies_flat, pitch_of, view_of
@@ -139,7 +139,7 @@ def run(params: Product, studio: Studio, emit: Emit) -> Draft:
 
     rule = RULES[params.preset]
     fell = fallen(first.photo, first.cutout.alpha) if params.key == "auto" else None
-    params, unlike = _seen(_lit(params, first), rule, first.cutout)
+    params, unlike = _seen(_lit(params, fell), rule, first.cutout)
     size = size_of(
         RATIOS[rule.ratio if params.ratio == "auto" else params.ratio],
         512 if studio.draft else params.size or rule.size,
@@ -187,12 +187,11 @@ def _seen(params: Product, rule: Rule, cutout: Cutout) -> tuple[Product, tuple[s
     return params, (FROM_ABOVE,) if level else ()
 
 
-def _lit(params: Product, first: Taken) -> Product:
-    """With the side of the light read from the product's own shadow where it is not said; else from the left."""
+def _lit(params: Product, fell: tuple[float, float] | None) -> Product:
+    """With the side of the light read from where the product's own shadow `fell`; else from the left."""
     if params.key != "auto":
         return params
-    side = shadow_side(first.photo, first.cutout.alpha)
-    return params.model_copy(update={"key": "right" if side == "left" else "left"})
+    return params.model_copy(update={"key": "right" if fell and fell[0] < 0 else "left"})
 
 
 def _taken(file_id: str, studio: Studio, emit: Emit) -> Taken:
