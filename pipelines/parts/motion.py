@@ -71,15 +71,19 @@ def planes(photo: Image, cutout: Cutout, size: Size, seed: int) -> Planes:
 def _before(alpha: Alpha) -> Alpha:
     """How far each pixel lies in front of the subject's feet, 0 to 1: a lectern or a table's edge moves with it."""
     rows = np.arange(len(alpha))[:, None]
-    solid = alpha > 0.5
+    solid = alpha > 0.95  # a soft edge there is the photo's own, between two things that move alike
     lowest = np.where(solid.any(axis=0), len(alpha) - 1 - np.argmax(solid[::-1], axis=0), -1)
     inside = np.flatnonzero(solid.any(axis=1))
     if not len(inside):
         return np.zeros_like(alpha)
     foot = inside[-1] - _FOOT * (inside[-1] - inside[0])
     before = (rows > lowest) & (lowest >= foot)
-    # Soft at its sides: there the ground is cut where nothing ends.
-    return np.asarray(cv2.blur(before.astype(np.float32), (2 * round(_SIDES * alpha.shape[1]) + 1, 1)), np.float32)
+    # Soft at its sides, where the ground is cut and nothing ends; not beside the subject, which moves alike.
+    wide = (2 * round(_SIDES * alpha.shape[1]) + 1, 1)
+    alone, beside = (
+        np.asarray(cv2.blur(part.astype(np.float32), wide), np.float32) for part in (before, before | solid)
+    )
+    return np.where(before, beside, alone)
 
 
 def _continued(photo: Image, alpha: Alpha, seed: int) -> Image:
