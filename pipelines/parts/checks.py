@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from pipelines.parts.cutout import core_of, core_share
+from pipelines.parts.doubt import shrunk
 from pipelines.parts.drift import Drift, measure
 from pipelines.parts.frame import resample
 from pipelines.parts.light import lightness
@@ -108,8 +109,7 @@ def _outline_delta_e(look: Look) -> float:
     if look.draft.source is None:
         raise ValueError("applies() was not asked")
     alpha = look.draft.source.alpha
-    scale = OUTLINE_SIDE / max(alpha.shape)
-    size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
+    size = shrunk(alpha.shape, OUTLINE_SIDE)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     image = cv2.resize(look.image[..., :3], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
@@ -191,7 +191,7 @@ CHECKS: tuple[Check, ...] = (
         "outline_delta_e",
         lambda look: look.draft.source is not None and not look.draft.transparent,
         _outline_delta_e,
-        "Colours beside the outline differ by {:.0f} (CIE76): the less, the less of a cut is seen; 12 still stand out.",
+        "Colours beside the outline differ by {:.0f} (CIE76): the less, the less of a cut shows; under 12 it is lost.",
         larger_is_worse=True,
     ),
     Check(

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.parts.doubt import shrunk
 from pipelines.types import Alpha, Backdrop, Colour, Face, Image, Placed, Side
 
 Linear = npt.NDArray[np.float32]
@@ -18,6 +19,7 @@ KEY_RATIO = 1.15
 # Beside an outline, in shares of the subject's width: where its shadow lies, and where it has ended.
 _RINGS = ((0.01, 0.07), (0.14, 0.3))
 _WITHIN, _DARK = 0.7, 0.75  # cosine of what lies that way, and the quantile there that tells how dark it is
+_GROUND_SIDE = 256  # pixels of the copy on which the ground is read
 _FALLEN = 0.1  # mean darkness beside the outline, of one way minus the other
 D65_MIRED = 153.8
 # A scene lit by candles or by open shade is still a scene; beyond this the estimate is of objects, not of light.
@@ -109,8 +111,7 @@ def fallen(image: Image, alpha: Alpha) -> tuple[float, float] | None:
 
     The ground right beside the outline against the ground farther out, all round: the shadow is where it is darker.
     """
-    step = 256 / max(alpha.shape)
-    size = (max(round(alpha.shape[1] * step), 1), max(round(alpha.shape[0] * step), 1))
+    size = shrunk(alpha.shape, _GROUND_SIDE)
     small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     light = to_linear(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)).mean(axis=2)
     columns = np.flatnonzero((small > 0.5).any(axis=0))

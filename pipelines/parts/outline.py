@@ -31,7 +31,7 @@ STAY, FAR = 0.35, 2.5  # what it costs to lie a pixel off the given outline, and
 BEND = 3.0  # and to change by a pixel from one point to the next, squared
 SAME, TOOTH = 0.8, 0.3  # nearer to the line the outline is right; from here on a tooth, in full at twice that
 WHOLE = 0.985  # of the outline has to be right for the rest to be teeth and not its shape
-BLUR = 0.5
+BLUR = 0.5  # of the line that is drawn, as soft as a photo in focus
 SOFT = 6.0  # an edge that rises over more is no line
 CORNER = 4.0  # farther from its smoothed self the outline turns
 
