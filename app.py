@@ -7,10 +7,10 @@ import json
 import sys
 from collections.abc import Sequence
 
-from pipelines.memory import share_arenas
+from pipelines.core import log_setup
+from pipelines.core.malloc import share_arenas
 from pipelines.settings import Settings, arguments
-from ui import logs
-from ui.command import batch_arguments, run_batch
+from ui.server.batch_command import batch_arguments, run_batch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     batch_arguments(commands.add_parser("batch", help="a table or folder of pictures, without a browser"))
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     settings = Settings.from_namespace(args)
-    logs.set_up(settings.log)
+    log_setup.set_up(settings.log)
     share_arenas()
     if args.command == "batch":
         return run_batch(settings, args)
@@ -39,15 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def serve(settings: Settings) -> int:
     """Open every door on one port and stay until interrupted."""
-    from ui.serve import open_doors
+    from ui.server.serve import open_doors
 
     return open_doors(settings)
 
 
 def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
     """Make a key and print it, once. Returns 2 where no scope was named, or the database does not answer."""
-    from pipelines.database import Unwritable
-    from ui.rest.keys import SCOPES, Keys, scopes_of
+    from pipelines.storage.database import Unwritable
+    from ui.api.auth.keys import SCOPES, Keys, scopes_of
 
     found = scopes_of(scopes.replace(" ", "").split(","))
     if not found:
@@ -65,7 +65,7 @@ def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
 
 def read_audit(settings: Settings) -> int:
     """Print every entry, oldest first, then whether each follows from the one before. Returns 1 where one does not."""
-    from pipelines.parts.audit import Audit
+    from pipelines.security.audit_log import Audit
 
     log = Audit(settings.data)
     for entry in log.entries():

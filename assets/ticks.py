@@ -11,8 +11,8 @@ import numpy as np
 import PIL.Image
 
 from assets.tiles import badge
-from pipelines.parts.light import to_linear, to_srgb
-from pipelines.types import Image
+from pipelines.core.types import Image
+from pipelines.imaging.color import to_linear, to_srgb
 from tests.bench.house import Room
 
 ROOT = Path(__file__).parent.parent

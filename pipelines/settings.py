@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from pipelines.postgres import checked
+from pipelines.storage.postgres import checked
 
 STRANGERS_DAYS, TEAM_DAYS = 1.0, 30.0
 _TRUE = {"1", "true", "yes", "on"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import each_database as each_database
-from tests.postgres import only_in_a_file as only_in_a_file
+from tests.support.postgres import each_database as each_database
+from tests.support.postgres import only_in_a_file as only_in_a_file
 
 
 @pytest.fixture(scope="session", autouse=True)

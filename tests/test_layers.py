@@ -22,53 +22,53 @@ RANK = {
     "app": 10,
     "ui": 9,
     "pipelines.batch": 8,
-    "pipelines.desk": 7,
-    "pipelines.jobs": 6,
+    "pipelines.service.orders": 7,
+    "pipelines.jobs.queue": 6,
     "pipelines.engines": 5,
-    "pipelines.studio": 4,
+    "pipelines.runtime.context": 4,
     "pipelines.tools": 4,
     "pipelines.settings": 4,
-    "pipelines.files": 4,
-    "pipelines.table": 4,
-    "pipelines.watchers": 5,
-    "pipelines.lanes": 5,
-    "pipelines.retention": 5,
-    "pipelines.kept": 5,
-    "pipelines.finding": 5,
-    "pipelines.outward": 4,
-    "pipelines.webhooks": 5,
-    "pipelines.stream": 4,
-    "pipelines.parts.emit": 4,  # lies among the parts and works for the studio: it writes to the stream
+    "pipelines.storage.file_index": 4,
+    "pipelines.jobs.table": 4,
+    "pipelines.jobs.subscribers": 5,
+    "pipelines.jobs.workers": 5,
+    "pipelines.jobs.retention": 5,
+    "pipelines.service.saved_items": 5,
+    "pipelines.jobs.search": 5,
+    "pipelines.security.ssrf_guard": 4,
+    "pipelines.jobs.webhooks": 5,
+    "pipelines.core.stream": 4,
+    "pipelines.runtime.progress": 4,  # lies among the parts and works for the studio: it writes to the stream
     "pipelines.parts": 3,
-    "pipelines.cached": 3,
-    "pipelines.remote": 3,
-    "pipelines.store": 3,
-    "pipelines.disk": 2,
-    "pipelines.database": 1,
-    "pipelines.postgres": 1,
-    "pipelines.memory": 3,
+    "pipelines.storage.cached_store": 3,
+    "pipelines.storage.fsspec_store": 3,
+    "pipelines.storage.local_store": 3,
+    "pipelines.storage.disk_space": 2,
+    "pipelines.storage.database": 1,
+    "pipelines.storage.postgres": 1,
+    "pipelines.core.malloc": 3,
     "pipelines.models": 2,
-    "pipelines.types": 1,
+    "pipelines.core.types": 1,
 }
 # Rooms of one rank that may look at each other. No tool is among them: it knows the studio as a protocol in types only.
 BESIDE = {
-    ("pipelines.studio", "pipelines.settings"),
-    ("pipelines.studio", "pipelines.files"),
-    ("pipelines.studio", "pipelines.stream"),
-    ("pipelines.studio", "pipelines.parts.emit"),
-    ("pipelines.parts.emit", "pipelines.stream"),
-    ("pipelines.lanes", "pipelines.watchers"),
-    ("pipelines.remote", "pipelines.store"),
-    ("pipelines.cached", "pipelines.store"),
-    ("pipelines.cached", "pipelines.remote"),
-    ("pipelines.database", "pipelines.postgres"),
-    ("pipelines.postgres", "pipelines.database"),
+    ("pipelines.runtime.context", "pipelines.settings"),
+    ("pipelines.runtime.context", "pipelines.storage.file_index"),
+    ("pipelines.runtime.context", "pipelines.core.stream"),
+    ("pipelines.runtime.context", "pipelines.runtime.progress"),
+    ("pipelines.runtime.progress", "pipelines.core.stream"),
+    ("pipelines.jobs.workers", "pipelines.jobs.subscribers"),
+    ("pipelines.storage.fsspec_store", "pipelines.storage.local_store"),
+    ("pipelines.storage.cached_store", "pipelines.storage.local_store"),
+    ("pipelines.storage.cached_store", "pipelines.storage.fsspec_store"),
+    ("pipelines.storage.database", "pipelines.storage.postgres"),
+    ("pipelines.storage.postgres", "pipelines.storage.database"),
 }
 THREADS_START_IN = (
-    "pipelines.stream", "pipelines.lanes", "pipelines.engines", "pipelines.parts.ingest", "pipelines.webhooks",
+    "pipelines.core.stream", "pipelines.jobs.workers", "pipelines.engines", "pipelines.ingest.decoder_pool", "pipelines.jobs.webhooks",
 )  # fmt: skip
 # Shapes the processes that parts.ingest starts, and starts none itself.
-SPAWNING = (*THREADS_START_IN, "pipelines.parts.bare")
+SPAWNING = (*THREADS_START_IN, "pipelines.core.isolated_process")
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def test_imports_point_one_way() -> None:
 
 
 def test_types_know_no_room() -> None:
-    (types,) = (s for s in sources() if s.name == "pipelines.types")
+    (types,) = (s for s in sources() if s.name == "pipelines.core.types")
     names = {name for node in ast.walk(types.tree) for name in imported(node, types.name)}
     assert not {name for name in names if name.split(".")[0] in ("pipelines", "ui", "app", "fastapi", "cv2")}
 
@@ -223,12 +223,12 @@ def written(name: str, code: str) -> Source:
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        ("pipelines.tools.headshot", "from pipelines.studio import LocalStudio"),
+        ("pipelines.tools.headshot", "from pipelines.runtime.context import LocalStudio"),
         ("pipelines.tools.headshot", "from pipelines import files"),
-        ("pipelines.parts.cutout", "from pipelines.tools import TOOLS"),
-        ("pipelines.models.cache", "def f():\n    import pipelines.parts.ingest"),
-        ("pipelines.parts.ingest", "from ..desk import Desk"),
-        ("pipelines.files", "import ui.access"),
+        ("pipelines.matting.cutout", "from pipelines.tools import TOOLS"),
+        ("pipelines.models.model_cache", "def f():\n    import pipelines.ingest.decoder_pool"),
+        ("pipelines.ingest.decoder_pool", "from ..desk import Desk"),
+        ("pipelines.storage.file_index", "import ui.api.auth.access"),
     ],
 )
 def test_a_wrong_import_is_seen(name: str, code: str) -> None:
@@ -253,8 +253,8 @@ def test_a_heavy_import_is_seen(code: str) -> None:
     ],
 )
 def test_a_started_thread_is_seen(code: str) -> None:
-    assert list(starts_threads(written("ui.tab", code)))
-    assert not list(starts_threads(written("ui.tab", "import threading\nlock = threading.Lock()")))
+    assert list(starts_threads(written("ui.tool_tab.layout", code)))
+    assert not list(starts_threads(written("ui.tool_tab.layout", "import threading\nlock = threading.Lock()")))
 
 
 @pytest.mark.parametrize("kind", ["", " Exception", " (OSError, BaseException)"])

@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-from pipelines.batch.batches import Batches
-from pipelines.batch.store import RowState
-from pipelines.jobs import Row
-from pipelines.parts.write import ENDING
-from pipelines.types import JSON, File
+from pipelines.batch.batch_service import Batches
+from pipelines.batch.batch_table import RowState
+from pipelines.codecs.encode import ENDING
+from pipelines.core.types import JSON, File
+from pipelines.jobs.queue import Row
 
 COLUMNS = ("row", "id", "tool", "status", "file", "seed", "checks", "notices", "seconds", "code", "column", "error")
 MANIFEST = "manifest.csv"

@@ -10,19 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-from pipelines.engines.gathering import Gathering, Hands
-from pipelines.files import Files
-from pipelines.models import thrift
-from pipelines.models.arrival import OnFile
-from pipelines.models.cache import Cache
-from pipelines.parts.audit import Audit
-from pipelines.parts.emit import PREVIEW_INTERVAL, Emitter
-from pipelines.parts.safety import Gate
-from pipelines.parts.seal import Seal
-from pipelines.stream import Stream
-from pipelines.studio import JobStudio, Memo, arriving
+from pipelines.core.stream import Stream
+from pipelines.core.types import Image, Job, ModelUnavailable, Result, StudioError, Tool
+from pipelines.engines.dynamic_batching import Gathering, Hands
+from pipelines.models import oom_fallback
+from pipelines.models.hub_download import OnFile
+from pipelines.models.model_cache import Cache
+from pipelines.provenance.signing_key import Seal
+from pipelines.runtime.context import JobStudio, Memo, arriving
+from pipelines.runtime.progress import PREVIEW_INTERVAL, Emitter
+from pipelines.security.audit_log import Audit
+from pipelines.security.content_filter import Gate
+from pipelines.storage.file_index import Files
 from pipelines.tools import HELPERS, TOOLS, tool
-from pipelines.types import Image, Job, ModelUnavailable, Result, StudioError, Tool
 
 BEGUN = "Getting ready"
 UNCHECKED = "The content check could not look at this picture, so it was not taken."
@@ -95,7 +95,7 @@ class LocalEngine:
         finally:
             self.steps += emit.steps
 
-    def draws(self, stream: Stream, on_file: OnFile | None = None) -> thrift.Draws:
+    def draws(self, stream: Stream, on_file: OnFile | None = None) -> oom_fallback.Draws:
         """Where the models of a job draw; `stream` is the job's, `on_file` as `Cache.borrow` has it."""
         return self._gathering.draws(stream, on_file, self._hands)
 

@@ -23,16 +23,8 @@ from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 import cv2
 import numpy as np
 
-from pipelines.engines.local import LocalEngine
-from pipelines.files import Files
-from pipelines.models import thrift
-from pipelines.models.arrival import OnFile
-from pipelines.models.cache import Cache
-from pipelines.models.devices import Machine
-from pipelines.parts.emit import PREVIEW_INTERVAL, jpeg
-from pipelines.stream import Stream
-from pipelines.tools import TOOLS
-from pipelines.types import (
+from pipelines.core.stream import Stream
+from pipelines.core.types import (
     Busy,
     Cancelled,
     Image,
@@ -46,6 +38,14 @@ from pipelines.types import (
     StudioError,
     Tool,
 )
+from pipelines.engines.local import LocalEngine
+from pipelines.models import oom_fallback
+from pipelines.models.devices import Machine
+from pipelines.models.hub_download import OnFile
+from pipelines.models.model_cache import Cache
+from pipelines.runtime.progress import PREVIEW_INTERVAL, jpeg
+from pipelines.storage.file_index import Files
+from pipelines.tools import TOOLS
 
 log = logging.getLogger("designerbox")
 
@@ -101,11 +101,13 @@ class ZeroGpuEngine(LocalEngine):
             _PLACED[spec_id] = _place(cache, spec_id, device)
             log.info("%s is placed for ZeroGPU", spec_id)
 
-    def draws(self, stream: Stream, on_file: OnFile | None = None) -> thrift.Draws:
+    def draws(self, stream: Stream, on_file: OnFile | None = None) -> oom_fallback.Draws:
         """Checkpoints draw where the GPU is, the rest here."""
         here = super().draws(stream, on_file)
 
-        def draws(spec_id: str, render: Render, on_step: thrift.OnStep, begun: Callable[[ModelSpec], None]) -> Images:
+        def draws(
+            spec_id: str, render: Render, on_step: oom_fallback.OnStep, begun: Callable[[ModelSpec], None]
+        ) -> Images:
             if spec_id not in _PLACED:
                 return here(spec_id, render, on_step, begun)
             begun(_PLACED[spec_id].spec)
@@ -152,7 +154,7 @@ def lent(spec_id: str, render: Render, watched: bool) -> Generator[Told, None, N
 
     with ThreadPoolExecutor(1, thread_name_prefix="lent") as pool:
         # A cache of nothing: what else lies on the GPU is not this process's to move.
-        drawing = pool.submit(thrift.draw, Cache((), device=_device_of(model)), model, render, on_step)
+        drawing = pool.submit(oom_fallback.draw, Cache((), device=_device_of(model)), model, render, on_step)
         drawing.add_done_callback(lambda _: told.put(None))
         try:
             while (step := told.get()) is not None:
@@ -183,7 +185,7 @@ def _outcome(drawing: Future[Images]) -> Images | StudioError:
     return error if isinstance(error, StudioError) else drawing.result()
 
 
-def _fetched(told: Generator[Told, None, None], on_step: thrift.OnStep) -> Images:
+def _fetched(told: Generator[Told, None, None], on_step: oom_fallback.OnStep) -> Images:
     """The images that come from the other process; its steps go to `on_step`, which may raise and so ends it."""
     from gradio.exceptions import Error
 

@@ -15,8 +15,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pipelines.models import allowed
-from pipelines.types import ModelUnavailable
+from pipelines.core.types import ModelUnavailable
+from pipelines.models import pinned_revisions
 
 # Bytes per element of the types of the safetensors format; floating ones are cast on loading, the others stay.
 _FLOATS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
@@ -37,7 +37,7 @@ def fetch(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = 
     """
     if Path(repo).is_dir():
         return Path(repo)
-    commit = allowed.commit(repo, revision)
+    commit = pinned_revisions.commit(repo, revision)
     import httpx
     from huggingface_hub import snapshot_download
 
@@ -56,7 +56,7 @@ def pending(repo: str, revision: str, patterns: Sequence[str]) -> int:
     """Bytes of `repo` that are not on this machine yet, as the hub tells; raises `ModelUnavailable` without the hub."""
     if Path(repo).is_dir():
         return 0
-    commit = allowed.commit(repo, revision)
+    commit = pinned_revisions.commit(repo, revision)
     import httpx
     from huggingface_hub import snapshot_download
 

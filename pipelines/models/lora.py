@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.models import allowed, checkpoint
-from pipelines.types import Adapter, BadInput, ModelUnavailable
+from pipelines.core.types import Adapter, BadInput, ModelUnavailable
+from pipelines.models import checkpoint, pinned_revisions
 
 _FILE = re.compile(r"[\w][\w .()+-]*\.safetensors")
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(::[\w][\w./ -]*\.safetensors)?")
@@ -124,7 +124,7 @@ class Shelf:
             return str(self.folder / name)
         if not _HUB_ID.fullmatch(name):
             raise BadInput("A LoRA is the name of a .safetensors file in the studio's loras folder, or a hub id.")
-        if name.partition("::")[0] not in allowed.PINS:
+        if name.partition("::")[0] not in pinned_revisions.PINS:
             raise BadInput(f"The LoRA {name} is not among those that this studio takes: lay its file into the folder.")
         return name
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipelines.core.types import BadInput, ModelSpec, ModelUnavailable, Profile, Verb
 from pipelines.models import checkpoint
 from pipelines.models.devices import Device, Machine, find_machine
-from pipelines.models.families import driver
-from pipelines.models.specs import spec
-from pipelines.types import BadInput, ModelSpec, ModelUnavailable, Profile, Verb
+from pipelines.models.diffusion import loader
+from pipelines.models.registry import spec
 
 HUB = "https://huggingface.co"
 
@@ -126,7 +126,7 @@ def is_cached(row: ModelSpec) -> bool:
     if not row.repo:
         return True
     try:
-        driver.find(row, offline=True)
+        loader.find(row, offline=True)
     except ModelUnavailable:
         return False
     return True
@@ -134,7 +134,7 @@ def is_cached(row: ModelSpec) -> bool:
 
 def pending(row: ModelSpec) -> int:
     """Bytes that still have to come from the hub for a spec; asks the hub. Raises `ModelUnavailable` without it."""
-    return sum(checkpoint.pending(*source) for source in driver.sources(row))
+    return sum(checkpoint.pending(*source) for source in loader.sources(row))
 
 
 def hub() -> str:

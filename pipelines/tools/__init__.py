@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pipelines.core.types import NotFound, Tool
 from pipelines.tools import (
     background,
     business,
@@ -12,15 +13,14 @@ from pipelines.tools import (
     expand,
     fashion,
     headshot,
-    kit,
-    measure,
     motion,
     product,
     retouch,
+    social_kit,
     style,
     upscale,
 )
-from pipelines.types import NotFound, Tool
+from pipelines.tools.shared import precision_benchmark
 
 
 def _unique(rows: Sequence[Tool]) -> tuple[Tool, ...]:
@@ -39,7 +39,7 @@ TOOLS: tuple[Tool, ...] = _unique(
         character.TOOL,
         fashion.TOOL,
         business.TOOL,
-        kit.TOOL,
+        social_kit.TOOL,
         motion.TOOL,
         cutout.TOOL,
         upscale.TOOL,
@@ -48,7 +48,7 @@ TOOLS: tuple[Tool, ...] = _unique(
     ]
 )
 
-HELPERS: tuple[Tool, ...] = (measure.TOOL,)
+HELPERS: tuple[Tool, ...] = (precision_benchmark.TOOL,)
 """What pages order for their own use: no tab, no route, no place on any list."""
 
 

@@ -6,15 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipelines.parts.compose import Shadow, compose, seen_from
-from pipelines.parts.exports import layered
-from pipelines.parts.frame import body_end, bounds, photo_frame, place, sides_cut, size_of
-from pipelines.parts.light import fallen, key_side, measured
-from pipelines.parts.pages import Brand, Label, sheet
-from pipelines.parts.source import findings, mended
-from pipelines.parts.view import UNTOLD, lies_flat, pitch_of, view_of
-from pipelines.tools import around, fields
-from pipelines.types import (
+from pipelines.codecs.containers import layered
+from pipelines.compositing.compose import Shadow, compose, seen_from
+from pipelines.compositing.team_pages import Brand, Label, sheet
+from pipelines.core.types import (
     MAX_SIDE,
     Backdrop,
     BadInput,
@@ -36,6 +31,11 @@ from pipelines.types import (
     picture,
     seed,
 )
+from pipelines.framing.camera_pitch import UNTOLD, lies_flat, pitch_of, view_of
+from pipelines.framing.framings import body_end, bounds, photo_frame, place, sides_cut, size_of
+from pipelines.imaging.color import fallen, key_side, measured
+from pipelines.quality.photo_quality import findings, mended
+from pipelines.tools.shared import form_fields, scene_edit
 
 FROM_ABOVE = "Your photo looks down on the subject, and this scene does not: Studio Grey suits it better."
 FOUR = 4
@@ -80,34 +80,36 @@ class Background(Subject):
     photo: str | None = picture(  # pyright: ignore[reportIncompatibleVariableOverride]
         "Photo", "Your subject. Without one, only the scene is drawn."
     )
-    prompt: str = fields.words("What stands behind the subject, for example: Tokyo at night, autumn forest, office.")
+    prompt: str = form_fields.words(
+        "What stands behind the subject, for example: Tokyo at night, autumn forest, office."
+    )
     preset: PresetId = choice(
         "Scene", "Used when there are no words.", "studio-grey",
         labels={key: scene.title for key, scene in SCENES.items()}, tiles=True,
     )  # fmt: skip
     backdrop: str | None = picture("My backdrop", "Your own picture as the scene.")
     ratio: RatioId = choice("Shape", "Width to height.", "photo", labels={"photo": "As the photo"})
-    size: int = fields.size(1280)
-    variations: int = fields.variations()
+    size: int = form_fields.size(1280)
+    variations: int = form_fields.variations()
     contact_sheet: bool = flag(
         "Contact sheet of four", "Four scenes to choose from on one page, and each as a picture."
     )
-    around: bool = around.field()
+    around: bool = scene_edit.field()
     mend: bool = flag(
         "Mend the photo", "Lifts a photo that is too dark and sharpens one that is soft, where the check found it so. "
         "Your pixels change then.",
     )  # fmt: skip
-    colour: str | None = fields.scene_colour()
-    blur: float = fields.blur()
-    light: fields.Light = fields.light()
-    brand: str = fields.brand()
-    adapter: str = fields.adapter()
-    adapter_weight: float = fields.adapter_weight()
-    format: fields.FileFormat = fields.file_format()
-    layers: bool = fields.layers()
-    quality: int = fields.quality()
+    colour: str | None = form_fields.scene_colour()
+    blur: float = form_fields.blur()
+    light: form_fields.Light = form_fields.light()
+    brand: str = form_fields.brand()
+    adapter: str = form_fields.adapter()
+    adapter_weight: float = form_fields.adapter_weight()
+    format: form_fields.FileFormat = form_fields.file_format()
+    layers: bool = form_fields.layers()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent_if()
+    consent: bool = form_fields.consent_if()
 
 
 def run(params: Background, studio: Studio, emit: Emit) -> Draft:
@@ -149,7 +151,7 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
             images.append(made.image if made else laid.on(scenes.images[n], lot))
             if params.layers and not studio.draft:
                 extras += (
-                    around.layers(made, stood, relit=laid.relit, name=name) if made
+                    scene_edit.layers(made, stood, relit=laid.relit, name=name) if made
                     else laid.layers(images[-1], scenes.images[n], lot, name)
                 )  # fmt: skip
             emit("Composing", len(images), len(titles), images[-1])
@@ -219,7 +221,7 @@ def _scene(params: Background, studio: Studio, emit: Emit, size: Size, asked: Ba
     backdrop = replace(
         asked,
         scene="" if params.prompt else scene.scene,
-        colour=fields.rgb(params.colour),
+        colour=form_fields.rgb(params.colour),
         picture=studio.open(params.backdrop) if params.backdrop else None,
         blur=params.blur / 100,
     )
@@ -230,19 +232,19 @@ def _scene(params: Background, studio: Studio, emit: Emit, size: Size, asked: Ba
 
 def _around(
     params: Background, studio: Studio, emit: Emit, photo: Image, placed: Placed, count: int
-) -> tuple[around.Around | None, ...]:  # fmt: skip
+) -> tuple[scene_edit.Around | None, ...]:  # fmt: skip
     """What an edit model draws around the subject; None for each scene that is to be set behind it."""
     if not params.around or studio.draft or _own(params):
         return (None,) * count
     words = params.prompt or SCENES[params.preset].words
     seeds = tuple(studio.seed + n for n in range(count))
-    return around.drawn(studio, emit, photo, placed, words, seeds, relit=params.light == "relit")
+    return scene_edit.drawn(studio, emit, photo, placed, words, seeds, relit=params.light == "relit")
 
 
-def _told(params: Background, studio: Studio, drawn: Sequence[around.Around | None]) -> tuple[str, ...]:
+def _told(params: Background, studio: Studio, drawn: Sequence[scene_edit.Around | None]) -> tuple[str, ...]:
     if not params.around or studio.draft:
         return ()
-    return (around.OWN,) if _own(params) else around.notices(drawn)
+    return (scene_edit.OWN,) if _own(params) else scene_edit.notices(drawn)
 
 
 def _own(params: Background) -> bool:

@@ -9,11 +9,9 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.parts.compose import compose, relight
-from pipelines.parts.frame import framing, over, place, size_of
-from pipelines.parts.group import EYES, placed_in, row_of, together
-from pipelines.parts.pages import Brand, Label, card, labels_of, sheet, wall
-from pipelines.parts.team import (
+from pipelines.compositing.compose import compose, relight
+from pipelines.compositing.group_photo import EYES, placed_in, row_of, together
+from pipelines.compositing.team_matching import (
     Member,
     Standard,
     exposed,
@@ -26,8 +24,8 @@ from pipelines.parts.team import (
     skin_lightness,
     standard_of,
 )
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.compositing.team_pages import Brand, Label, card, labels_of, sheet, wall
+from pipelines.core.types import (
     Backdrop,
     BadInput,
     Draft,
@@ -48,6 +46,8 @@ from pipelines.types import (
     prompt,
     seed,
 )
+from pipelines.framing.framings import framing, over, place, size_of
+from pipelines.tools.shared import form_fields
 
 PresetId = Literal[
     "team-grid", "company-page", "speaker-card", "press-kit", "lobby", "hall", "lab", "remote", "brand-wall",
@@ -110,12 +110,14 @@ class Business(Params):
                 "page": "Company page", "cards": "Speaker cards", "group": "One group picture"},
     )  # fmt: skip
     setting: SettingId = choice("Setting", "Where everybody stands.", "auto", labels=_SETTINGS, more=True)
-    background: str = fields.words("Takes the place of the setting, for example: workshop, forest, night.", more=True)
+    background: str = form_fields.words(
+        "Takes the place of the setting, for example: workshop, forest, night.", more=True
+    )
     framing: FramingId = choice(
         "Framing", "How much of each person is seen.", "classic", more=True,
         labels={"classic": "Classic 4:5", "tight": "Tight 1:1", "wide": "Wide 3:2"},
     )  # fmt: skip
-    size: int = fields.size()
+    size: int = form_fields.size()
     head: float = number(
         "Head height", "Share of the picture's height; 0: the framing's, or closer where a photo ends. A receipt says "
         "what it was, so that a colleague who joins later looks the same.",
@@ -126,14 +128,14 @@ class Business(Params):
         "Light level", "Relit: lightness of the whites of the eyes; 0: the team's middle. A receipt says what it was.",
         0.0, ge=0, le=100, step=0.1,
     )  # fmt: skip
-    backdrop: str | None = fields.my_backdrop()
-    blur: float = fields.blur()
-    light: fields.Light = fields.light()
-    brand: str = fields.brand()
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    backdrop: str | None = form_fields.my_backdrop()
+    blur: float = form_fields.blur()
+    light: form_fields.Light = form_fields.light()
+    brand: str = form_fields.brand()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent()
+    consent: bool = form_fields.consent()
 
 
 def run(params: Business, studio: Studio, emit: Emit) -> Draft:
@@ -212,7 +214,7 @@ def _plate(
     """One backdrop for all, made of the form and nothing else: who joins later stands before the same."""
     scene = look.scene if params.setting == "auto" else params.setting
     branded = look.branded and params.setting == "auto" and not params.background and not params.backdrop
-    paint = fields.rgb(params.colour) or BRAND_WALL
+    paint = form_fields.rgb(params.colour) or BRAND_WALL
     backdrop = Backdrop(
         scene="" if params.background else scene,
         colour=paint if branded else None,
@@ -278,7 +280,7 @@ def _sheets(
 ) -> tuple[Sheets, tuple[str, ...]]:
     layout = look.layout if params.layout == "auto" else params.layout
     labels = labels_of(params.names, len(portraits))
-    brand = Brand(fields.rgb(params.colour), studio.layer(params.logo) if params.logo else None, params.company)
+    brand = Brand(form_fields.rgb(params.colour), studio.layer(params.logo) if params.logo else None, params.company)
     if layout == "group":
         image, reasons = _group(params, studio, look, members, emit)
         if image is not None:

@@ -7,16 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipelines.parts.character.arts import ARTS, Art
-from pipelines.parts.character.described import described, heard
-from pipelines.parts.character.drawing import clothing, colours, figure, ground, layers, left_out, parts_of, skin_of
-from pipelines.parts.character.garments import ROLES
-from pipelines.parts.character.page import View, main_side, page, view_side
-from pipelines.parts.character.traits import ANY, MOODS, TRAITS, Character, drawn, read
-from pipelines.parts.exports import Layer, openraster, png_layers
-from pipelines.parts.palette import colourful, lightest, main_colours, name_of
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.avatars.art_packs import ARTS, Art
+from pipelines.avatars.character_sheet import View, main_side, page, view_side
+from pipelines.avatars.outfits import ROLES
+from pipelines.avatars.prompt_text import described, heard
+from pipelines.avatars.svg_renderer import clothing, colours, figure, ground, layers, left_out, parts_of, skin_of
+from pipelines.avatars.traits import ANY, MOODS, TRAITS, Character, drawn, read
+from pipelines.codecs.containers import Layer, openraster, png_layers
+from pipelines.core.types import (
     MAX_SEED,
     Alpha,
     Backdrop,
@@ -36,12 +34,10 @@ from pipelines.types import (
     picture,
     seed,
 )
-from pipelines.types import (
-    colour as colour_field,  # a field of the form has the function's name
-)
-from pipelines.types import (
-    prompt as words_field,
-)
+from pipelines.core.types import colour as colour_field
+from pipelines.core.types import prompt as words_field
+from pipelines.imaging.palette import colourful, lightest, main_colours, name_of
+from pipelines.tools.shared import form_fields
 
 PresetId = Literal[
     "astronaut", "chef", "detective", "superhero", "mage", "firefighter", "farmer", "teacher", "artist", "pilot",
@@ -105,8 +101,8 @@ class Creator(Params):
         "Roll anew", "After 'Apply settings again': only this changes, all else stays as it was.", "nothing", more=True,
         labels={"nothing": "Nothing", "all": "All but the locked", **_words(*TRAITS)},
     )  # fmt: skip
-    size: int = fields.size()
-    variations: int = fields.variations()
+    size: int = form_fields.size()
+    variations: int = form_fields.variations()
     prompt: str = words_field(
         "In words", "The composer takes the traits that it knows out of them; a model reads them whole.",
         max_length=300, more=True,
@@ -140,12 +136,12 @@ class Creator(Params):
         "Reference", "Its colours become clothes and ground; a model that edits draws the character after it.",
         more=True,
     )  # fmt: skip
-    backdrop: str | None = fields.my_backdrop()
+    backdrop: str | None = form_fields.my_backdrop()
     name: str = words_field("Name", "Heads the sheet.", max_length=40, more=True)
-    layers: bool = fields.layers()
-    brand: str = fields.brand()
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    layers: bool = form_fields.layers()
+    brand: str = form_fields.brand()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
     consent: bool = flag(
         "I have this person's permission and they are 18 or over", "Needed for pictures of people that you send."
@@ -260,7 +256,7 @@ class Look:
 
 
 def _look(params: Creator, studio: Studio, character: Character) -> Look:
-    clothes, behind = fields.rgb(params.colour), fields.rgb(params.behind_colour)
+    clothes, behind = form_fields.rgb(params.colour), form_fields.rgb(params.behind_colour)
     if params.reference is not None:
         found = main_colours(studio.open(params.reference))
         clothes = clothes or colourful(found)
@@ -317,7 +313,7 @@ def _drawn(
 ) -> tuple[list[Figure], tuple[str, ...]]:
     """One figure a seed, by the profile's model; after the reference where it can edit."""
     role = ROLES[params.preset].words if params.preset in ROLES else ""
-    clothes = fields.rgb(params.colour)
+    clothes = form_fields.rgb(params.colour)
     own = ", ".join(part for part in (params.prompt, f"{name_of(clothes)} clothes" if clothes else "") if part)
     words = described(lot.character, role, lot.named, own, name_of(look.ground), styled=not params.prompt)
     render = Render("text", words, (side, side), seeds)

@@ -7,9 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.parts.frame import bounds, photo_frame, place
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.core.types import (
     Alpha,
     BadInput,
     Cutout,
@@ -25,6 +23,8 @@ from pipelines.types import (
     flag,
     number,
 )
+from pipelines.framing.framings import bounds, photo_frame, place
+from pipelines.tools.shared import form_fields
 
 MOST = 8  # subjects of one photo
 SAME = 0.8  # of what either covers: two looks that found one and the same
@@ -41,9 +41,9 @@ class CutOut(Subject):
     margin: int = number(
         "Margin", "Around the trimmed subject, in percent of its longer side.", 4, ge=0, le=50, unit="%"
     )
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
-    consent: bool = fields.consent_if()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
+    consent: bool = form_fields.consent_if()
 
 
 def run(params: CutOut, studio: Studio, emit: Emit) -> Draft:

@@ -8,11 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.parts.compose import Shadow, compose
-from pipelines.parts.frame import bounds, place, sides_cut
-from pipelines.parts.light import measured
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.compositing.compose import Shadow, compose
+from pipelines.core.types import (
     MAX_SIDE,
     Alpha,
     Backdrop,
@@ -34,6 +31,9 @@ from pipelines.types import (
     prompt,
     seed,
 )
+from pipelines.framing.framings import bounds, place, sides_cut
+from pipelines.imaging.color import measured
+from pipelines.tools.shared import form_fields
 
 PresetId = Literal["auto", "blur", "scene", "draw"]
 RatioId = Literal["1:1", "4:5", "3:2", "16:9", "9:16", "all-round"]
@@ -57,16 +57,16 @@ class Expand(Params):
         labels={"auto": "What suits", "blur": "Its own blur", "scene": "A scene behind the subject", "draw": "Drawn"},
     )  # fmt: skip
     prompt: str = prompt("In words", "What lies outside, for a model that draws.", more=True, needs=("inpaint",))
-    scene: str = fields.words("The scene behind the subject, for example: studio, forest, lobby.")
+    scene: str = form_fields.words("The scene behind the subject, for example: studio, forest, lobby.")
     place_x: float = number("Photo to the right", "0: left, 1: right.", 0.5, ge=0, le=1, step=0.05)
     place_y: float = number("Photo down", "0: top, 1: bottom.", 0.5, ge=0, le=1, step=0.05)
     matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
     pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
-    brand: str = fields.brand()
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    brand: str = form_fields.brand()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent_if()
+    consent: bool = form_fields.consent_if()
 
 
 def run(params: Expand, studio: Studio, emit: Emit) -> Draft:

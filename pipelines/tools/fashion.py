@@ -8,14 +8,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.parts.cast import POSES, cast, pose_map
-from pipelines.parts.compose import Shadow, compose
-from pipelines.parts.exports import pages
-from pipelines.parts.frame import body_end, bounds, fill_frame, place, sides_cut, size_of
-from pipelines.parts.lettering import Box, Set, fitted, made_legible, write
-from pipelines.parts.light import key_side, measured
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.codecs.containers import pages
+from pipelines.compositing.compose import Shadow, compose
+from pipelines.core.types import (
     Alpha,
     Backdrop,
     BadInput,
@@ -37,6 +32,11 @@ from pipelines.types import (
     prompt,
     seed,
 )
+from pipelines.framing.framings import body_end, bounds, fill_frame, place, sides_cut, size_of
+from pipelines.imaging.color import key_side, measured
+from pipelines.imaging.text import Box, Set, fitted, made_legible, write
+from pipelines.tools.shared import form_fields
+from pipelines.tools.shared.model_casting import POSES, cast, pose_map
 
 PresetId = Literal[
     "clean-grey", "spring", "summer", "autumn", "winter", "street", "evening", "editorial-bw", "flat-lay", "cover",
@@ -100,12 +100,12 @@ class Fashion(Subject):
         labels={key: row.title for key, row in SEASONS.items()}, tiles=True,
     )  # fmt: skip
     title: str = prompt("Title", "On the cover, and under the other looks where there is one.", max_length=40)
-    background: str = fields.words(
+    background: str = form_fields.words(
         "Takes the place of the look's scene, for example: Venice, workshop, spotlight.", more=True
     )
     ratio: RatioId = choice("Shape", "Width to height.", "4:5")
-    size: int = fields.size(1280)
-    variations: int = fields.variations()
+    size: int = form_fields.size(1280)
+    variations: int = form_fields.variations()
     pdf: Literal["none", "look", "book"] = choice(
         "PDF", "Pages to print or to send: this look, or every look there is with the cover first.", "none", more=True,
         labels={"none": "None", "look": "This look", "book": "All ten looks"},
@@ -128,14 +128,14 @@ class Fashion(Subject):
         needs=("edit", "control"), any_of=True,
     )  # fmt: skip
     grading: int = number("Grading", "0: the colours as they are.", 100, ge=0, le=100, unit="%")
-    backdrop: str | None = fields.my_backdrop()
-    colour: str | None = fields.scene_colour()
-    blur: float = fields.blur()
-    brand: str = fields.brand()
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    backdrop: str | None = form_fields.my_backdrop()
+    colour: str | None = form_fields.scene_colour()
+    blur: float = form_fields.blur()
+    brand: str = form_fields.brand()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent()
+    consent: bool = form_fields.consent()
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def _render(
     seeds = tuple(studio.seed + n for n in range(1 if studio.draft else params.variations))
     backdrop = Backdrop(
         scene="" if params.background else season.scene,
-        colour=fields.rgb(params.colour),
+        colour=form_fields.rgb(params.colour),
         picture=studio.open(params.backdrop) if params.backdrop else None,
         blur=params.blur / 100,
         horizon=(top + 0.18 * (bottom - top)) / height,

@@ -8,13 +8,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.parts.compose import compose, relight
-from pipelines.parts.exports import layered
-from pipelines.parts.frame import body_end, framing, head_frame, missing, over, place, resample, size_of
-from pipelines.parts.light import key_side, measured
-from pipelines.parts.ranking import ranked, sentences
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.codecs.containers import layered
+from pipelines.compositing.compose import compose, relight
+from pipelines.core.types import (
     Alpha,
     Backdrop,
     BadInput,
@@ -37,6 +33,10 @@ from pipelines.types import (
     prompt,
     seed,
 )
+from pipelines.framing.framings import body_end, framing, head_frame, missing, over, place, resample, size_of
+from pipelines.imaging.color import key_side, measured
+from pipelines.quality.portrait_ranking import ranked, sentences
+from pipelines.tools.shared import form_fields
 
 PresetId = Literal[
     "linkedin", "corporate-grey", "executive-dark", "lobby", "creative-colour", "academic", "medical-white", "actor",
@@ -113,21 +113,21 @@ class Headshot(Subject):
         "Complete the frame", "Where the photo ends before the framing does: what is missing of you is drawn, around "
         "your own pixels. Without it the framing comes closer.", needs=("inpaint",),
     )  # fmt: skip
-    background: str = fields.words("Takes the place of the look's backdrop, for example: workshop, forest, night.")
+    background: str = form_fields.words("Takes the place of the look's backdrop, for example: workshop, forest, night.")
     expression: str = prompt("Expression", "For example: a calm smile.", max_length=80, more=True, needs=("edit",))
     outfit: str = prompt("Outfit", "For example: a navy blazer over a white shirt.", max_length=120, needs=("edit",))
-    size: int = fields.size()
-    variations: int = fields.variations()
-    backdrop: str | None = fields.my_backdrop()
-    colour: str | None = fields.scene_colour()
-    blur: float = fields.blur()
-    light: fields.Light = fields.light()
-    layers: bool = fields.layers()
-    brand: str = fields.brand()
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    size: int = form_fields.size()
+    variations: int = form_fields.variations()
+    backdrop: str | None = form_fields.my_backdrop()
+    colour: str | None = form_fields.scene_colour()
+    blur: float = form_fields.blur()
+    light: form_fields.Light = form_fields.light()
+    layers: bool = form_fields.layers()
+    brand: str = form_fields.brand()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent()
+    consent: bool = form_fields.consent()
 
 
 def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
@@ -281,7 +281,7 @@ def _backdrop(params: Headshot, studio: Studio, look: Look, placed: Placed, key:
     eye_line = placed.frame.eye_line or 0.4 * placed.frame.size[1]
     return Backdrop(
         scene="" if params.background else look.scene,
-        colour=fields.rgb(params.colour) or (None if params.background else look.colour),
+        colour=form_fields.rgb(params.colour) or (None if params.background else look.colour),
         picture=studio.open(params.backdrop) if params.backdrop else None,
         blur=params.blur / 100,
         horizon=eye_line / placed.frame.size[1],

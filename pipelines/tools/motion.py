@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pipelines.parts import motion
-from pipelines.parts.exports import animation, film
-from pipelines.parts.frame import size_of
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.codecs.containers import animation, film
+from pipelines.compositing import parallax
+from pipelines.core.types import (
     Draft,
     Emit,
     Extra,
@@ -24,6 +22,8 @@ from pipelines.types import (
     picture,
     seed,
 )
+from pipelines.framing.framings import size_of
+from pipelines.tools.shared import form_fields
 
 MoveId = Literal["drift", "push", "orbit", "rise"]
 MAX_SIZE = 1280
@@ -37,14 +37,14 @@ class Motion(Params):
     pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
     preset: MoveId = choice(
         "Camera", "How the camera moves; it ends where it began, so that the picture loops.", "drift",
-        labels={key: move.title for key, move in motion.MOVES.items()},
+        labels={key: move.title for key, move in parallax.MOVES.items()},
     )  # fmt: skip
     seconds: float = number("Length", "One turn of the loop.", 4.0, ge=3, le=6, step=0.5, unit="s", more=False)
     depth: int = number("Depth", "How far the camera moves.", 60, ge=10, le=100, unit="%", more=False)
     mp4: bool = flag("Also as MP4", "Beside the animated WebP: a film (VP9) for players and editors.", more=False)
     size: int = number("Size", "Longer side.", 720, ge=256, le=MAX_SIZE, step=16, unit="px")
     seed: int | None = seed()
-    consent: bool = fields.consent()
+    consent: bool = form_fields.consent()
 
 
 def run(params: Motion, studio: Studio, emit: Emit) -> Draft:
@@ -53,23 +53,23 @@ def run(params: Motion, studio: Studio, emit: Emit) -> Draft:
     cutout = studio.cutout(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit)
     emit("Filling the backdrop", 1, 1)
     longer = 384 if studio.draft else min(params.size, MAX_SIZE)
-    seen = motion.planes(photo, cutout, size_of((photo.shape[1], photo.shape[0]), longer), studio.seed)
-    move, depth = motion.MOVES[params.preset], params.depth / 100
+    seen = parallax.planes(photo, cutout, size_of((photo.shape[1], photo.shape[0]), longer), studio.seed)
+    move, depth = parallax.MOVES[params.preset], params.depth / 100
     if studio.draft:
-        return Draft(images=(motion.frame(seen, move, depth, 0.25),), exact=False, notices=cutout.notices)
+        return Draft(images=(parallax.frame(seen, move, depth, 0.25),), exact=False, notices=cutout.notices)
 
-    count = round(params.seconds * motion.FPS)
+    count = round(params.seconds * parallax.FPS)
     made: list[Image] = []
-    for frame in motion.frames(seen, move, depth, params.seconds):
+    for frame in parallax.frames(seen, move, depth, params.seconds):
         made.append(frame)
         emit("Moving the camera", len(made), count, frame)
     # The camera's two furthest places show all that is ever seen.
     shown = (made[0], made[count // 4], made[3 * count // 4])
     emit("Writing the film", 1, 1)
-    extras = [Extra("result", "webp", animation(made, motion.FPS), shown, params.preset)]
+    extras = [Extra("result", "webp", animation(made, parallax.FPS), shown, params.preset)]
     if params.mp4:
-        extras.append(Extra("result", "mp4", film(made, motion.FPS), shown, params.preset))
-    said = f"{count / motion.FPS:.1f} s, {count} frames. The camera moves; the person does not."
+        extras.append(Extra("result", "mp4", film(made, parallax.FPS), shown, params.preset))
+    said = f"{count / parallax.FPS:.1f} s, {count} frames. The camera moves; the person does not."
     return Draft(images=(), exact=False, notices=(*cutout.notices, said), extras=tuple(extras))
 
 

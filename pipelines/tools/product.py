@@ -9,17 +9,10 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.parts.arrange import ASIDE, CENTRED, PlacementId, arranged
-from pipelines.parts.checks import Look, run_checks
-from pipelines.parts.compose import Shadow, compose, seen_from
-from pipelines.parts.exports import animation, layered
-from pipelines.parts.frame import over, place, size_of
-from pipelines.parts.light import fallen, measured
-from pipelines.parts.marketplaces import RULES, Rule, ruled
-from pipelines.parts.spin import Apart, apart, exposed, like, stand
-from pipelines.parts.view import UNTOLD, lies_flat, pitch_of, view_of
-from pipelines.tools import around, fields
-from pipelines.types import (
+from pipelines.codecs.containers import animation, layered
+from pipelines.compositing.compose import Shadow, compose, seen_from
+from pipelines.compositing.turntable import Apart, apart, exposed, like, stand
+from pipelines.core.types import (
     Backdrop,
     Cutout,
     Draft,
@@ -37,6 +30,13 @@ from pipelines.types import (
     pictures,
     seed,
 )
+from pipelines.framing.camera_pitch import UNTOLD, lies_flat, pitch_of, view_of
+from pipelines.framing.framings import over, place, size_of
+from pipelines.framing.product_placement import ASIDE, CENTRED, PlacementId, arranged
+from pipelines.imaging.color import fallen, measured
+from pipelines.quality.marketplace_rules import RULES, Rule, ruled
+from pipelines.quality.output_checks import Look, run_checks
+from pipelines.tools.shared import form_fields, scene_edit
 
 PresetId = Literal[
     "amazon", "google", "ebay", "etsy", "shopify", "marble", "oak", "concrete", "linen", "podium", "brand-colour",
@@ -79,10 +79,10 @@ class Product(Subject):
         "Seen from", "Tilts the surface to the photo's camera height.", "auto",
         labels={"auto": "As the photo", "front": "Front", "three-quarter": "Three-quarter", "above": "Above"},
     )  # fmt: skip
-    background: str = fields.words("Takes the place of the look's scene, for example: marble, workshop, forest.")
-    around: bool = around.field()
-    size: int = fields.size(0)
-    variations: int = fields.variations()
+    background: str = form_fields.words("Takes the place of the look's scene, for example: marble, workshop, forest.")
+    around: bool = scene_edit.field()
+    size: int = form_fields.size(0)
+    variations: int = form_fields.variations()
     placement: PlacementId = choice(
         "Placement", "Where it stands; aside leaves room for words.", "centre", more=True,
         labels={"centre": "Centre", "left": "Left third", "right": "Right third", "top": "High", "bottom": "Low",
@@ -100,7 +100,7 @@ class Product(Subject):
         "Invented angles", "Other sides of it, drawn by a model from this one photo, and labelled so.", 0, ge=0, le=4,
         needs=("edit",),
     )  # fmt: skip
-    colour: str | None = fields.scene_colour()
+    colour: str | None = form_fields.scene_colour()
     fill: float = number(
         "Fill", "The product's longer side in percent of the frame; 0: as the look asks.", 0.0, ge=0, le=100, unit="%"
     )
@@ -111,15 +111,15 @@ class Product(Subject):
         "Light from", "The side the light comes from in your photo.", "auto",
         labels={"auto": "As the photo's shadow says", "left": "Left", "right": "Right"}, more=True,
     )  # fmt: skip
-    backdrop: str | None = fields.my_backdrop()
-    blur: float = fields.blur()
-    light: fields.Light = fields.light()
-    layers: bool = fields.layers()
-    brand: str = fields.brand()
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    backdrop: str | None = form_fields.my_backdrop()
+    blur: float = form_fields.blur()
+    light: form_fields.Light = form_fields.light()
+    layers: bool = form_fields.layers()
+    brand: str = form_fields.brand()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent_if()
+    consent: bool = form_fields.consent_if()
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ class Ground:
     shadow: Shadow | None
     seed: int
     own: bool  # the rule's own ground, not words or a picture
-    made: tuple[around.Around | None, ...] = ()
+    made: tuple[scene_edit.Around | None, ...] = ()
 
     @property
     def transparent(self) -> bool:
@@ -266,13 +266,13 @@ class Ground:
         """Picture `n` taken apart."""
         plate, relit, name = self.plates[n], self.params.light == "relit", f"layers-{n + 1}"
         if made := self._made(n):
-            return around.layers(made, placed, relit=relit, name=name)
+            return scene_edit.layers(made, placed, relit=relit, name=name)
         return () if plate is None else layered(
             image, placed, plate, seed=self.seed + n, key=_side(self.params), shadow=self.shadow,
             relit=relit, clean=self.clean, name=name,
         )  # fmt: skip
 
-    def _made(self, n: int) -> around.Around | None:
+    def _made(self, n: int) -> scene_edit.Around | None:
         return self.made[n] if self.made else None
 
 
@@ -305,19 +305,19 @@ def _ground(
 
 def _around(
     params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, photo: Image, seeds: tuple[int, ...]
-) -> tuple[tuple[around.Around | None, ...], tuple[str, ...]]:  # fmt: skip
+) -> tuple[tuple[scene_edit.Around | None, ...], tuple[str, ...]]:  # fmt: skip
     """Pictures that an edit model draws around the products, and what is to be said; empty where nothing is drawn."""
     if not params.around or studio.draft:
         return (), ()
     if params.backdrop or (params.colour and not params.background):
-        return (), (around.OWN,)
+        return (), (scene_edit.OWN,)
     if params.angles:
         return (), (ONE_GROUND,)
     if not params.background and (rule.scene == "pure-white" or params.preset == "brand-colour"):
         return (), (PLAIN,)
     words = params.background or rule.words
-    made = around.drawn(studio, emit, photo, placed, words, seeds, relit=params.light == "relit")
-    return made, around.notices(made)
+    made = scene_edit.drawn(studio, emit, photo, placed, words, seeds, relit=params.light == "relit")
+    return made, scene_edit.notices(made)
 
 
 def _backdrop(
@@ -328,7 +328,7 @@ def _backdrop(
     floor = float(rows[-1] + 1) / height if len(rows) else 0.86
     return Backdrop(
         scene="" if params.background else rule.scene,
-        colour=fields.rgb(params.colour) or ((28, 122, 128) if params.preset == "brand-colour" else None),
+        colour=form_fields.rgb(params.colour) or ((28, 122, 128) if params.preset == "brand-colour" else None),
         picture=studio.open(params.backdrop) if params.backdrop else None,
         blur=params.blur / 100,
         horizon=max(0.05, floor - 0.45),

@@ -7,9 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.parts.fill import fill
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.core.types import (
     Alpha,
     BadInput,
     Draft,
@@ -27,6 +25,8 @@ from pipelines.types import (
     prompt,
     seed,
 )
+from pipelines.imaging.inpaint import fill
+from pipelines.tools.shared import form_fields
 
 _GHOST = 1.0  # percent by which an automatic cut-out is widened: hair and contact shadows reach past it
 LARGEST = 0.5  # of the picture: more cannot be guessed from what is left
@@ -55,10 +55,10 @@ class Retouch(Params):
         "Size", "Longer side; the photo's own keeps every pixel outside the mask.", "photo",
         labels={"photo": "As the photo", "2048": "At most 2048 px", "1024": "At most 1024 px"}, more=True,
     )  # fmt: skip
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent_if()
+    consent: bool = form_fields.consent_if()
 
 
 def run(params: Retouch, studio: Studio, emit: Emit) -> Draft:

@@ -7,13 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.parts.control import LABELS, FollowId, control_map, follow
-from pipelines.parts.frame import size_of
-from pipelines.parts.styles import STYLES, Hand, drawn, style
-from pipelines.parts.styles.lock import locked, shifted
-from pipelines.parts.styles.reference import from_reference
-from pipelines.tools import fields
-from pipelines.types import (
+from pipelines.core.types import (
     Alpha,
     BadInput,
     Draft,
@@ -33,6 +27,12 @@ from pipelines.types import (
     prompt,
     seed,
 )
+from pipelines.framing.framings import size_of
+from pipelines.styles import STYLES, Hand, drawn, style
+from pipelines.styles.face_lock import locked, shifted
+from pipelines.styles.reference_transfer import from_reference
+from pipelines.tools.shared import form_fields
+from pipelines.tools.shared.control_maps import LABELS, FollowId, control_map, follow
 
 PresetId = Literal[
     "oil", "watercolour", "ink", "pencil", "charcoal", "halftone", "pop-art", "riso", "mosaic", "pixel", "film", "noir",
@@ -60,7 +60,7 @@ class Style(Params):
         "Where", "The whole picture, or only one side of the cut-out.", "all",
         labels={"all": "Everywhere", "subject": "Subject only", "background": "Background only"},
     )  # fmt: skip
-    size: int = fields.size()
+    size: int = form_fields.size()
     prompt: str = prompt(
         "Style in words",
         "Drawn by a model, in place of the style above.",
@@ -76,14 +76,14 @@ class Style(Params):
     brush: float = number(
         "Brush", "Width of strokes, dots and tiles; 1 is the style's own.", 1.0, ge=0.5, le=2.0, step=0.05
     )
-    adapter: str = fields.adapter()
-    adapter_weight: float = fields.adapter_weight()
+    adapter: str = form_fields.adapter()
+    adapter_weight: float = form_fields.adapter_weight()
     matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
     pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
     seed: int | None = seed()
-    consent: bool = fields.consent_if()
+    consent: bool = form_fields.consent_if()
 
 
 def run(params: Style, studio: Studio, emit: Emit) -> Draft:

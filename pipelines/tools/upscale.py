@@ -7,8 +7,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.tools import fields
-from pipelines.types import BadInput, Draft, Emit, Image, Params, Studio, Tool, choice, flag, picture
+from pipelines.core.types import BadInput, Draft, Emit, Image, Params, Studio, Tool, choice, flag, picture
+from pipelines.tools.shared import form_fields
 
 SPEC = "realesr-x4"
 MAX_OUTPUT = 4096  # pixels of the longer side; beyond, two cores take minutes
@@ -24,9 +24,9 @@ class Upscale(Params):
     protect_faces: bool = flag(
         "Protect faces", "Enlarge faces almost plainly, so that nothing is invented.", True, more=False
     )
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
-    consent: bool = fields.consent_if()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
+    consent: bool = form_fields.consent_if()
 
 
 def run(params: Upscale, studio: Studio, emit: Emit) -> Draft:

@@ -1,6 +1,6 @@
 """Who stands before the studio in a siege: honest people with work to do, and everybody else; measures nothing.
 
-Honest ones come back when they are told to (429). The others send what `tests/hostile.py` and the attack list have, in
+Honest ones come back when they are told to (429). The others send what `tests/support/hostile_pictures.py` and the attack list have, in
 no order, and look only whether an answer is one that a studio may give.
 """
 
@@ -22,10 +22,10 @@ from urllib.parse import quote
 
 import httpx
 
-from pipelines.parts.provenance import verify
-from pipelines.parts.reports import REASONS
-from tests.hostile import HOSTILE, NAMES
-from tests.watching import EXAMPLES
+from pipelines.provenance.c2pa import verify
+from pipelines.security.abuse_reports import REASONS
+from tests.support.examples import EXAMPLES
+from tests.support.hostile_pictures import HOSTILE, NAMES
 
 XSS = "<img src=x onerror=alert(1)>"
 PATIENCE = 300.0

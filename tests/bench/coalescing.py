@@ -15,20 +15,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from pipelines.engines.gathering import Gathering
-from pipelines.engines.hands import Hands
-from pipelines.files import Files
-from pipelines.jobs import Jobs
-from pipelines.models import thrift
-from pipelines.models.cache import Cache
+from pipelines.core.stream import Stream, drain
+from pipelines.core.types import Job, Model, Render
+from pipelines.engines.cpu_slots import Hands
+from pipelines.engines.dynamic_batching import Gathering
+from pipelines.jobs.queue import Jobs
+from pipelines.models import oom_fallback
+from pipelines.models.batch_size_tuner import Paces
 from pipelines.models.families import FAMILIES
-from pipelines.models.paces import Paces
-from pipelines.stream import Stream, drain
-from pipelines.types import Job, Model, Render
-from tests import published
+from pipelines.models.model_cache import Cache
+from pipelines.storage.file_index import Files
 from tests.bench.rows import Row, row
-from tests.gates import CalmEngine
-from tests.published import STEPS, Published, Shop
+from tests.models.support import published_speeds
+from tests.models.support.published_speeds import STEPS, Published, Shop
+from tests.support.gated_tool import CalmEngine
 
 UNIT = 0.1
 """Seconds of the stub's step at 512 px; a card takes less, and the rest of a job then weighs more."""
@@ -44,7 +44,9 @@ class Works:
         self._spec = spec
         self._files = Files(root)
         self.cache = Cache((*FAMILIES, *families), paces=Paces(root / "paces.json"))
-        self.jobs = Jobs(root, CalmEngine(self.cache, self._files, (published.tool(),), together=together), waiting=999)
+        self.jobs = Jobs(
+            root, CalmEngine(self.cache, self._files, (published_speeds.tool(),), together=together), waiting=999
+        )
 
     def seconds(self, count: int, side: int, variations: int = 1) -> float:
         """From the first of `count` orders to the last picture."""
@@ -80,7 +82,7 @@ def _full(side: int, count: int, batch: int, name: str, least: float) -> Iterato
     """A line that is never empty, against calls of `batch` pictures back to back; first with nothing known yet."""
     model = Published(unit=UNIT)
     works = Works((Shop(model),), "published", together=8)
-    best = count / batch * STEPS * UNIT * published.seconds(side * side // 256, batch)
+    best = count / batch * STEPS * UNIT * published_speeds.seconds(side * side // 256, batch)
     cold = works.seconds(count, side)
     known = [works.seconds(count, side) for _ in range(REPEATS)]
     works.close()
@@ -102,7 +104,7 @@ def real() -> Iterator[Row]:
     """The small model that ships, and a tiny checkpoint of the real classes, on this processor."""
     import torch
 
-    from tests.tiny import tiny_family
+    from tests.models.support.tiny_checkpoints import tiny_family
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -152,7 +154,7 @@ def _quiet(_: object) -> None:
 
 def _alone(cache: Cache, model: Model, orders: Sequence[Render]) -> None:
     for order in orders:
-        thrift.draw(cache, model, order, _quiet)
+        oom_fallback.draw(cache, model, order, _quiet)
 
 
 def _eight(model: Any, orders: Sequence[Render]) -> None:

@@ -19,9 +19,9 @@ from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from pipelines.types import Draft, Emit, Params, Studio, Tool, number
+from pipelines.core.types import Draft, Emit, Params, Studio, Tool, number
 from tests.bench.rows import Row, row
-from tests.serving import listening, served
+from tests.support.served_app import listening, served
 
 EVENTS = 20
 ROUNDS = {10: 15, 100: 5}

@@ -17,7 +17,7 @@ import numpy as np
 import PIL.Image
 
 from pipelines.batch import Batches, Line, Plan
-from pipelines.batch.batches import FULL
+from pipelines.batch.batch_service import FULL
 from tests.bench.house import Room
 from tests.bench.rows import Row, row
 

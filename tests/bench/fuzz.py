@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.rows import Row, row
-from tests.fuzzing import fuzzed, house
+from tests.support.api_fuzzer import fuzzed, house
 
 EXAMPLES = 600
 

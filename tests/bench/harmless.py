@@ -2,7 +2,7 @@
 
 `python -m tests.bench harmless`. Pictures of every source that the project draws on: the repository's examples, places
 and avatars, the photographs of scikit-image and scikit-learn (PyPI), renders of @lobehub/fluent-emoji-3d (npm), most of
-them people of every skin tone. `tests/test_safety.py` does the same with what lies in this repository.
+them people of every skin tone. `tests/security/test_content_filter.py` does the same with what lies in this repository.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ import numpy as np
 import PIL.Image
 
 from assets.fetch import from_wheel
-from pipelines.models.families import nets
-from pipelines.models.families.nsfw import OpenNsfw
+from pipelines.avatars.art_packs import ARTS
+from pipelines.avatars.outfits import ROLES
+from pipelines.avatars.svg_renderer import figure
+from pipelines.avatars.traits import TRAITS, drawn
+from pipelines.core.types import Image
+from pipelines.imaging.color import to_srgb
+from pipelines.models import nets
 from pipelines.models.families.scenes import panorama
-from pipelines.parts.character.arts import ARTS
-from pipelines.parts.character.drawing import figure
-from pipelines.parts.character.garments import ROLES
-from pipelines.parts.character.traits import TRAITS, drawn
-from pipelines.parts.light import to_srgb
-from pipelines.parts.safety import LIMIT, flat
-from pipelines.types import Image
+from pipelines.models.nets.open_nsfw import OpenNsfw
+from pipelines.security.content_filter import LIMIT, flat
 from tests.bench.rows import Row, row
 
 AT_LEAST = 100

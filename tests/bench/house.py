@@ -22,19 +22,19 @@ import onnxruntime
 import PIL.Image
 import psutil
 
-from pipelines.desk import Desk
+from pipelines.core.stream import drain
+from pipelines.core.types import Image, Job, Result, Step
 from pipelines.engines.local import LocalEngine
-from pipelines.files import Files
-from pipelines.jobs import Jobs
-from pipelines.models.cache import Cache
+from pipelines.ingest.decoder_pool import Ingest
+from pipelines.jobs.queue import Jobs
 from pipelines.models.families import FAMILIES
+from pipelines.models.model_cache import Cache
 from pipelines.models.profiles import choose
-from pipelines.parts.ingest import Ingest
+from pipelines.service.orders import Desk
 from pipelines.settings import Settings
-from pipelines.stream import drain
-from pipelines.types import Image, Job, Result, Step
+from pipelines.storage.file_index import Files
 from tests.bench.rows import Row, row
-from tests.gates import house, job
+from tests.support.gated_tool import house, job
 
 ROOT = Path(__file__).parent.parent.parent
 RUNS = 7

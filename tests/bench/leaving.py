@@ -1,6 +1,6 @@
 """Every kind of file of every tool, through every door of the real studio: signed, whole, and a changed byte shows.
 
-`python -m tests.bench leaving`; asked for by name, it takes some minutes. `tests/test_leaving.py` is its small sister.
+`python -m tests.bench leaving`; asked for by name, it takes some minutes. `tests/provenance/test_every_door.py` is its small sister.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any
 
 import httpx
 
-from pipelines.parts.provenance import verify
-from pipelines.parts.seal import Seal
-from pipelines.parts.write import MIME
+from pipelines.codecs.encode import MIME
+from pipelines.provenance.c2pa import verify
+from pipelines.provenance.signing_key import Seal
 from tests.bench.rows import Row, row
 from tests.bench.siege import ROOT, server
-from tests.leaving import DOORS, Out, Visitor, rest, standing
-from tests.watching import EXAMPLES
+from tests.support.download_doors import DOORS, Out, Visitor, rest, standing
+from tests.support.examples import EXAMPLES
 
 FLIPS = 24
 """Changed bytes a file."""

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from pipelines.models.families import nets
-from pipelines.models.families.matting import Matting
-from pipelines.parts.cutout import clipped, cutout
-from pipelines.types import Alpha, Image
+from pipelines.core.types import Alpha, Image
+from pipelines.matting.cutout import clipped, cutout
+from pipelines.models import nets
+from pipelines.models.nets.u2net import Matting
 from tests.bench.rows import Row, row
 
 TRUTH = Path(__file__).resolve().parents[1] / "data" / "truth"

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from pipelines.types import ModelStep, Render
+from pipelines.core.types import ModelStep, Render
 from tests.bench.rows import Row, row
 
 WORDS = "a woman firefighter with dark skin, teal background"
@@ -18,7 +18,7 @@ _LOADING = """
 import psutil, time, diffusers, torch
 from diffusers import PRXPixelPipeline
 from pipelines.models.families import mini
-from pipelines.types import Render
+from pipelines.core.types import Render
 me = psutil.Process()
 before, since = me.memory_full_info().pss, time.monotonic()
 model = mini.load(mini.MINI, "cpu")
@@ -30,14 +30,14 @@ print(seconds, (me.memory_full_info().pss - before) / 2**20)
 
 def rows() -> Iterator[Row]:
     """Every row of this module."""
-    from pipelines.models.families import mini
+    from pipelines.models.families.mini import model as mini_model
 
     runs = [subprocess.run([sys.executable, "-c", _LOADING], capture_output=True, text=True, check=True) for _ in "123"]
     told = [[float(word) for word in run.stdout.split()[-2:]] for run in runs]
     yield row("mini_load_seconds", round(statistics.median(seconds for seconds, _ in told), 2), "s", 2.0)
     yield row("mini_memory_mb", round(statistics.median(memory for _, memory in told)), "MB", 400)
 
-    model = mini.load(mini.MINI, "cpu")
+    model = mini_model.load(mini_model.MINI, "cpu")
 
     def watched(step: ModelStep) -> None:
         if step.preview is not None:

@@ -22,16 +22,16 @@ from typing import Any
 import numpy as np
 import psutil
 
-from pipelines.models import preview
-from pipelines.models.cache import Cache
+from pipelines.core.types import Cancelled, ModelSpec, ModelStep, Render
+from pipelines.models import latent_preview
 from pipelines.models.devices import best_dtype
-from pipelines.models.families.painter import Painter
+from pipelines.models.diffusion.pipeline import Painter
 from pipelines.models.families.stable_diffusion import StableDiffusion
-from pipelines.parts.emit import jpeg
-from pipelines.types import Cancelled, ModelSpec, ModelStep, Render
+from pipelines.models.model_cache import Cache
+from pipelines.runtime.progress import jpeg
 from tests.bench.rows import Row, row
-from tests.hall import hall, run
-from tests.tiny import VERBS, text_encoder, tokenizer
+from tests.engines.support.crowded_device import hall, run
+from tests.models.support.tiny_checkpoints import VERBS, text_encoder, tokenizer
 
 NEEDED = 9 * 10**9
 DEFAULTS = (("num_inference_steps", 1.0), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 512.0))
@@ -71,12 +71,14 @@ def residency_rows(folder: Path) -> Iterator[Row]:
 def _borrow(cache: Cache, name: str) -> None:
     """Borrow, and make the view that a drawing starts with."""
     with cache.borrow(name) as model:
-        model.view("text", preview.Tap(model.pipe.scheduler).scheduler)
+        model.view("text", latent_preview.Tap(model.pipe.scheduler).scheduler)
 
 
 def _view_bytes(model: Painter) -> float:
     """Bytes of all tensors that the model and its views of three verbs hold, over the model's own."""
-    views = [model.view(verb, preview.Tap(model.pipe.scheduler).scheduler) for verb in ("text", "image", "inpaint")]
+    views = [
+        model.view(verb, latent_preview.Tap(model.pipe.scheduler).scheduler) for verb in ("text", "image", "inpaint")
+    ]
     known = _tensors(model.pipe)
     held = dict(known)
     for view in views:
@@ -195,9 +197,9 @@ def _preview_rows(model: Painter) -> Iterator[Row]:
             model.pipe.unet(latents[None], torch.tensor(500), encoder_hidden_states=states)
 
     of_step = statistics.median(_cpu_seconds(step) for _ in range(3))
-    linear = statistics.median(_cpu_seconds(lambda: preview.linear(latents, factors)) for _ in range(30))
+    linear = statistics.median(_cpu_seconds(lambda: latent_preview.linear(latents, factors)) for _ in range(30))
     yield row("preview_cost", round(linear / of_step, 5), "of a step", 0.03)
-    small = statistics.median(_cpu_seconds(lambda: preview.decoded(latents, model.pipe.vae)) for _ in range(5))
+    small = statistics.median(_cpu_seconds(lambda: latent_preview.decoded(latents, model.pipe.vae)) for _ in range(5))
     yield row("preview_cost_decoder", round(small / of_step, 4), "of a step", 0.08)
     pairs = [(_first_preview(model), _seconds(lambda: _read_words(model)) + _seconds(step)) for _ in range(5)]
     ratio = statistics.median(first for first, _ in pairs) / statistics.median(ideal for _, ideal in pairs)

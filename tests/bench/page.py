@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipelines.types import Draft, Emit, Params, Studio, Tool, number, picture
+from pipelines.core.types import Draft, Emit, Params, Studio, Tool, number, picture
 from tests.bench.house import served
 from tests.bench.rows import Row, row
 from tests.browser.stage import CHROMIUM, QUIET, Theatre, open_tool, stage, theatre, visitor
-from tests.watching import EXAMPLES
+from tests.support.examples import EXAMPLES
 
 GRADIOS = ("/assets/", "/static/", "/svelte/", "/theme.css", "/custom_component/", "/gradio_api/startup-events")
 """Where Gradio's own bundle lies; everything else is ours, the page itself with its config included."""

@@ -21,16 +21,16 @@ import httpx
 import PIL.Image
 import psutil
 
-from pipelines.memory import give_back
+from pipelines.core.malloc import give_back
 from tests.bench.rows import Row, row
-from tests.pages import page_of, submit, takers
-from tests.serving import until
+from tests.support.page_client import page_of, submit, takers
+from tests.support.served_app import until
 
 VERSION = "12.3.0"
 FILES = 1056
 SESSION = "one-visitor"
 REFUSED = 'role=\\"alert\\"'
-"""As `ui.words.alert` writes it, in JSON; a remark about a picture that was taken is no alert."""
+"""As `ui.tool_tab.text.alert` writes it, in JSON; a remark about a picture that was taken is no alert."""
 LARGE = 18
 """Pictures of 17 MB each that come first, so that what the studio remembers by design (256 MB of pixels) is full."""
 WARM = 200

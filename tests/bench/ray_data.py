@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.files import Files
-from pipelines.table import Table, result_of
+from pipelines.jobs.table import Table, result_of
+from pipelines.storage.file_index import Files
 from tests.bench.rows import Row, row
-from tests.wide import drawn, jobsfile, last_worker, lines
+from tests.engines.support.ray_batch import drawn, jobsfile, last_worker, lines
 
 ROWS, PAUSE = 2000, 0.01
 PATIENCE = 1500.0
@@ -32,7 +32,7 @@ def rows(count: float = ROWS) -> Iterator[Row]:
 def _measured(folder: Path, count: int) -> Iterator[Row]:
     jobs, journal, root = jobsfile(folder / "in", count), folder / "journal", folder / "data"
     root.mkdir()
-    command = [sys.executable, "-m", "tests.wide", str(root), str(jobs), str(journal), str(PAUSE)]
+    command = [sys.executable, "-m", "tests.engines.support.ray_batch", str(root), str(jobs), str(journal), str(PAUSE)]
     since = time.monotonic()
     with (folder / "log").open("w") as log:
         driver = subprocess.Popen(command, stdout=log, stderr=log)

@@ -16,7 +16,7 @@ from playwright.sync_api import Error, Locator, Page, sync_playwright
 
 from tests.bench.rows import Row, row
 from tests.browser.stage import CHROMIUM, QUIET
-from tests.surviving import life
+from tests.support.kill_loop import life
 
 ROWS = 40
 BODY = {"preset": "studio-grey", "size": 1024, "ratio": "1:1"}

@@ -30,7 +30,7 @@ from PIL import Image, ImageEnhance
 
 from tests.bench.besiegers import EXAMPLES, HONEST, OTHERS, Client, Seen, live
 from tests.bench.rows import Row, row
-from tests.serving import until
+from tests.support.served_app import until
 
 ROOT = Path(__file__).parents[2]
 CLIENTS, HONESTS = 50, 15
@@ -136,7 +136,7 @@ def server(data: Path, *, spaces: bool = True) -> Iterator[tuple[str, subprocess
 
 def keys(data: Path) -> list[str]:
     """A key for each client."""
-    from ui.rest.keys import Keys
+    from ui.api.auth.keys import Keys
 
     held = Keys(data)
     try:
@@ -230,7 +230,7 @@ def _bugs(log: str) -> tuple[list[str], Counter[str]]:
             where = text
         elif inside and where and line and not line.startswith((" ", "\t", "|", "+")):
             inside = False
-            if f'File "{ROOT}/' in where and not text.startswith("pipelines.types."):  # a refusal that Gradio logs
+            if f'File "{ROOT}/' in where and not text.startswith("pipelines.core.types."):  # a refusal that Gradio logs
                 ours.append(f"{text[:160]} ({where.strip()})")
             else:
                 others[text.partition(":")[0][:60]] += 1

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from pipelines.cached import opened
-from pipelines.parts.write import encode_png
-from pipelines.store import Folder
-from pipelines.types import Image
+from pipelines.codecs.encode import encode_png
+from pipelines.core.types import Image
+from pipelines.storage.cached_store import opened
+from pipelines.storage.local_store import Folder
 from tests.bench.rows import Row, row
-from tests.watching import EXAMPLES
+from tests.support.examples import EXAMPLES
 
 SIDE = 1000
 """Pixels: a picture of one megapixel, as PNG."""

@@ -19,7 +19,7 @@ import httpx
 
 from tests.bench import returning
 from tests.bench.rows import Row, row
-from tests.surviving import Moment, survive
+from tests.support.kill_loop import Moment, survive
 
 BODY = {"preset": "studio-grey", "size": 512, "ratio": "1:1"}
 

@@ -23,7 +23,7 @@ import numpy as np
 import PIL.Image
 
 from pipelines.batch import Batches, Line, Plan
-from pipelines.stream import drain
+from pipelines.core.stream import drain
 from tests.bench.house import ROOT, Room, served, tree_pss
 from tests.bench.rows import Row, row
 from tests.bench.visiting import visitor

@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipelines.parts.styles import STYLES
-from pipelines.types import Image
+from pipelines.core.types import Image
+from pipelines.styles import STYLES
 from tests.bench.house import Room
 from tests.bench.rows import Row, row
 

@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.engines.ray import LOST, RayEngine, Size
-from pipelines.files import Files
-from pipelines.jobs import Jobs
-from pipelines.models.cache import Cache
+from pipelines.core.stream import Stream, drain
+from pipelines.core.types import Draft, Emit, Job, ModelSpec, Params, Result, Step, Studio, Tool
+from pipelines.engines.ray_cluster.serve_engine import LOST, RayEngine, Size
+from pipelines.jobs.queue import Jobs
 from pipelines.models.families import FAMILIES
-from pipelines.parts.audit import Audit
-from pipelines.stream import Stream, drain
-from pipelines.types import Draft, Emit, Job, ModelSpec, Params, Result, Step, Studio, Tool
-from tests import workers
+from pipelines.models.model_cache import Cache
+from pipelines.security.audit_log import Audit
+from pipelines.storage.file_index import Files
 from tests.bench.rows import Row, row
-from tests.gates import CalmEngine
-from tests.serving import until
+from tests.engines.support import ray_workers
+from tests.support.gated_tool import CalmEngine
+from tests.support.served_app import until
 
 KILLS, CALLS = 10, 100
 NAMES, PLACES, WORKERS, GB = "abcdefgh", 2, 4, 10**9
@@ -56,7 +56,7 @@ def rows(kills: float = KILLS, calls: float = CALLS, arrivals: float = ARRIVALS)
 def _house(root: Path, size: Size, build: Any, waiting: int) -> Iterator[tuple[Jobs, RayEngine]]:
     root = Path(tempfile.mkdtemp(dir=root))
     files = Files(root)
-    with workers.started(root, files, size, build) as engine:
+    with ray_workers.started(root, files, size, build) as engine:
         jobs = Jobs(root, engine, waiting=waiting)
         yield jobs, engine
         jobs.close()
@@ -71,7 +71,7 @@ def _scene(seed: int) -> Job:
 
 
 def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
-    with _house(root, Size(2, cpus=0.5), workers.engine, calls) as (jobs, engine):
+    with _house(root, Size(2, cpus=0.5), ray_workers.engine, calls) as (jobs, engine):
         right = {seed: drain(jobs.follow(_scene(seed))).files[0].pixels_sha256 for seed in range(4)}
         well, waits = 0, list[float]()
         while len(waits) < kills:
@@ -80,7 +80,7 @@ def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
             if lost:  # not ended already when the signal came
                 well += sha256 == right[seed]
                 waits.append(waited)
-            until(lambda: all(worker.state is not None for worker in engine.workers), workers.LONG)
+            until(lambda: all(worker.state is not None for worker in engine.workers), ray_workers.LONG)
         yield row("ray_streams_right_after_a_kill", well, f"of {kills}", kills, at_most=False)
         yield row("ray_seconds_lost_with_a_worker", round(sorted(waits)[len(waits) // 2], 2), "s, median", 60)
         streams = [(n % 4, jobs.follow(_scene(n % 4))) for n in range(calls)]
@@ -103,7 +103,7 @@ def _killed_in_the_middle(jobs: Jobs, engine: RayEngine, seed: int) -> tuple[boo
         busy = engine.busy()
         if isinstance(event, Step) and not killed and busy:
             killed, since = True, time.monotonic()
-            workers.kill(engine, next(iter(busy)))
+            ray_workers.kill(engine, next(iter(busy)))
     raise RuntimeError(f"a stream ended without a result: {stream.error}")
 
 
@@ -112,7 +112,7 @@ def _kill_now_and_then(engine: RayEngine, stop: threading.Event) -> int:
     while not stop.wait(dice.uniform(4, 10)):
         up = [n for n, worker in enumerate(engine.workers) if worker.state is not None]
         if up:
-            workers.kill(engine, dice.choice(up))
+            ray_workers.kill(engine, dice.choice(up))
             killed += 1
     return killed
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.stage import CHROMIUM, QUIET, Theatre, forget, theatre, visitor
-from tests.serving import until
+from tests.support.served_app import until
 
 QUIETLY = (
     # Gradio leaves the socket open with which it looked for a free port.

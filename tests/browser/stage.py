@@ -15,24 +15,37 @@ import numpy as np
 from playwright.sync_api import Browser, Locator, Page, expect
 from starlette.routing import Mount
 
-from pipelines import retention
-from pipelines.desk import Desk
+from pipelines.core.types import (
+    Draft,
+    Emit,
+    Params,
+    Preview,
+    Studio,
+    Tool,
+    choice,
+    number,
+    picture,
+    pictures,
+    prompt,
+    seed,
+)
 from pipelines.engines.local import LocalEngine
-from pipelines.files import Files
-from pipelines.jobs import Jobs
+from pipelines.ingest.decoder_pool import Ingest
+from pipelines.jobs import retention
+from pipelines.jobs.queue import Jobs
 from pipelines.models import profiles
-from pipelines.models.cache import Cache
 from pipelines.models.families import FAMILIES
-from pipelines.parts.ingest import Ingest
+from pipelines.models.model_cache import Cache
+from pipelines.service.orders import Desk
 from pipelines.settings import Settings
+from pipelines.storage.file_index import Files
 from pipelines.tools import TOOLS
-from pipelines.types import Draft, Emit, Params, Preview, Studio, Tool, choice, number, picture, pictures, prompt, seed
-from tests.gates import Gate
-from tests.loops import in_loop
-from ui import rest
-from ui.access import Access
-from ui.lines import keep_open
-from ui.rest.keys import Keys
+from tests.support.gated_tool import Gate
+from tests.support.gradio_loop import in_loop
+from ui.api import app
+from ui.api.auth.access import Access
+from ui.api.auth.keys import Keys
+from ui.gradio_patches.event_stream import keep_open
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PATIENCE = 60_000
@@ -122,7 +135,7 @@ def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> 
     With `gates` every tool waits at the gate, `shut` from the beginning, and the tests' own tools are there.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from ui import blocks
+    from ui import page as ui_page
 
     gate = Gate()
     if shut:
@@ -133,15 +146,15 @@ def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> 
     jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))
     desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest, rows)
     access = Access(settings, keys)
-    page = in_loop(lambda: blocks.build(desk, access))
+    page = in_loop(lambda: ui_page.build(desk, access))
     try:
         _, url, _ = keep_open(page.queue(default_concurrency_limit=None)).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
             app_kwargs={
-                "routes": [Mount("/v1", app=rest.build(desk, access)), *blocks.routes()],
+                "routes": [Mount("/v1", app=app.build(desk, access)), *ui_page.routes()],
                 "middleware": access.middleware(),
             },
-            **blocks.launch_arguments(),
+            **ui_page.launch_arguments(),
         )  # fmt: skip
         yield Theatre(url.rstrip("/"), desk, gate)
     finally:
@@ -206,7 +219,7 @@ def stage(page: Page, tool: str) -> Locator:
 
 def every_tab(theatre: Theatre) -> list[str]:
     """The ids of all tabs, from left to right."""
-    from ui.blocks import PAGES
+    from ui.page import PAGES
 
     return ["home", *(tool.id for tool in theatre.desk.tools), "library", "kept", *(row.id for row in PAGES)]
 

@@ -8,7 +8,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.stage import Theatre, go, open_tool
-from tests.serving import until
+from tests.support.served_app import until
 
 
 def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page: Page, house: Theatre) -> None:

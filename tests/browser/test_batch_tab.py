@@ -10,13 +10,13 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 
 from pipelines.batch import Batches, Line, Plan
-from pipelines.parts.write import SIGNED_AS
+from pipelines.codecs.encode import SIGNED_AS
 from tests.browser.stage import Theatre, open_tool, stage
-from tests.leaving import standing
-from tests.rows import picture
-from tests.serving import until
-from tests.test_webhooks import receiving
-from tests.watching import EXAMPLES
+from tests.jobs.test_webhooks import receiving
+from tests.support.batch_rows import picture
+from tests.support.download_doors import standing
+from tests.support.examples import EXAMPLES
+from tests.support.served_app import until
 
 
 def dropped(page: Page, house: Theatre, folder: Path, table: str) -> None:

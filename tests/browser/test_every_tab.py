@@ -8,10 +8,10 @@ from __future__ import annotations
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from pipelines.stream import drain
+from pipelines.core.stream import drain
 from tests.browser.stage import Theatre, every_tab, go, visitor
-from tests.serving import until
-from tests.watching import EXAMPLES
+from tests.support.examples import EXAMPLES
+from tests.support.served_app import until
 
 STILL = (
     "*, *::before, *::after { transition: none !important; animation: none !important }"

@@ -13,14 +13,14 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pipelines.stream import drain
+from pipelines.core.stream import drain
+from pipelines.core.types import Tool
 from pipelines.tools import TOOLS
-from pipelines.types import Tool
 from tests.browser.stage import Theatre, forget, go, stage, visitor
-from tests.leaving import standing
-from tests.serving import until
-from tests.watching import EXAMPLES
-from ui.rest.docs import examples
+from tests.support.download_doors import standing
+from tests.support.examples import EXAMPLES
+from tests.support.served_app import until
+from ui.api.openapi_docs import examples
 
 WATCH = """(box) => {
   const seen = (window.seen ??= {}); const live = document.getElementById(box); seen[box] = [];

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.stage import Theatre, open_tool, stage, visitor
-from tests.serving import until
+from tests.support.served_app import until
 
 PASTE = """async (source) => {
   const blob = await (await fetch(source)).blob();

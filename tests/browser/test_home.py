@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.stage import Theatre, stage
-from tests.watching import EXAMPLES
-from ui import lighter
+from tests.support.examples import EXAMPLES
+from ui.gradio_patches import frontend_script
 
 
 def drop(page: Page, house: Theatre, path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_page_that_is_opened_asks_once_and_then_listens(page: Page, house: The
 def test_what_each_part_of_the_page_hears_is_what_gradio_would_have_found(page: Page, house: Theatre) -> None:
     page.goto(house.url)
     page.locator(".dbx-cards").wait_for()
-    heard, differs = page.evaluate(f"""() => {{ {lighter.LISTED}
+    heard, differs = page.evaluate(f"""() => {{ {frontend_script.LISTED}
       const {{ components, dependencies }} = window.gradio_config, differs = []; let heard = 0;
       for (const {{ id }} of components) {{
         const gradios = dependencies.map((row) => row.targets.find(([to]) => to === id)?.[1]).filter(Boolean);

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pipelines.parts.write import SIGNED_AS
-from pipelines.stream import drain
+from pipelines.codecs.encode import SIGNED_AS
+from pipelines.core.stream import drain
 from tests.browser.stage import Theatre, visitor
-from tests.leaving import standing
-from tests.serving import until
+from tests.support.download_doors import standing
+from tests.support.served_app import until
 
 NOTES = ("a red mug", "a blue mug", "a green chair")
 

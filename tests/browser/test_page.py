@@ -11,10 +11,10 @@ import numpy as np
 import PIL.Image
 from playwright.sync_api import Page, TimeoutError, expect
 
-from pipelines.stream import drain
+from pipelines.core.stream import drain
 from tests.browser.stage import Theatre, open_tool, stage
-from tests.serving import until
-from tests.watching import EXAMPLES
+from tests.support.examples import EXAMPLES
+from tests.support.served_app import until
 
 
 def upload(page: Page, tool: str, path: Path) -> None:

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, expect
 
 from pipelines.batch import Line, Plan
 from tests.browser.stage import go, open_tool, slow_tool, stage, theatre, visitor
-from tests.gates import Gate
-from tests.rows import picture, room
-from tests.serving import until
+from tests.support.batch_rows import picture, room
+from tests.support.gated_tool import Gate
+from tests.support.served_app import until
 
 ROWS = 6
 

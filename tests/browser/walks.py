@@ -19,7 +19,7 @@ import PIL.Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.stage import CHROMIUM, QUIET, Theatre, every_tab, go, theatre, visitor
-from tests.watching import EXAMPLES
+from tests.support.examples import EXAMPLES
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 WIDTH = 720

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.tools import fields
-from pipelines.types import Draft, Emit, Params, Studio, Tool, choice, number, picture
+from pipelines.core.types import Draft, Emit, Params, Studio, Tool, choice, number, picture
+from pipelines.tools.shared import form_fields
 
 
 class Sepia(Params):
@@ -16,8 +16,8 @@ class Sepia(Params):
     photo: str = picture("Photo", "The picture to tone.", required=True)
     preset: Literal["warm", "cold"] = choice("Tone", "Of the shadows.", "warm", labels={"warm": "Warm", "cold": "Cold"})
     amount: int = number("Amount of tone", "0 is grey.", 60, ge=0, le=100, unit="%", more=False)
-    format: fields.FileFormat = fields.file_format()
-    quality: int = fields.quality()
+    format: form_fields.FileFormat = form_fields.file_format()
+    quality: int = form_fields.quality()
 
 
 def run(params: Sepia, studio: Studio, emit: Emit) -> Draft:

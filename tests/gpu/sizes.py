@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.tiny import tokenizer
-from tests.tiny_flow import qwen_tokenizer
+from tests.models.support.tiny_checkpoints import tokenizer
+from tests.models.support.tiny_flow_checkpoints import qwen_tokenizer
 
 VAE = {
     "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "norm_num_groups": 32, "sample_size": 1024,

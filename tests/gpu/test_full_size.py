@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.models import preview
-from pipelines.models.families import driver, flux2, qwen_image, stable_diffusion, z_image
-from pipelines.models.families.painter import Painter
-from pipelines.types import ModelSpec, ModelStep, Render
-from tests.drawing import photo
+from pipelines.core.types import ModelSpec, ModelStep, Render
+from pipelines.models import latent_preview
+from pipelines.models.diffusion import loader
+from pipelines.models.diffusion.pipeline import Painter
+from pipelines.models.families import flux2, qwen_image, stable_diffusion, z_image
 from tests.gpu import sizes
+from tests.models.support.family_checks import photo
 
 DEVICE = "cuda"
 SIDE = 1024
@@ -70,8 +71,8 @@ def painter(request: pytest.FixtureRequest) -> Iterator[Painter]:
 
 def assembled(spec: ModelSpec, kind: type[Painter], pipe: Any, extra: dict[str, Any], device: str) -> Painter:
     """As `driver.Checkpoints.load` has it, from parts that were made and not read."""
-    driver._settle_vae(pipe.vae, replace(spec, dtype="bfloat16"))
-    return kind(spec, pipe, device, factors=preview.factors_of(pipe.vae), extra=extra)
+    loader._settle_vae(pipe.vae, replace(spec, dtype="bfloat16"))
+    return kind(spec, pipe, device, factors=latent_preview.factors_of(pipe.vae), extra=extra)
 
 
 def timed(painter: Painter, render: Render, on_step: Callable[[ModelStep], None]) -> tuple[Any, float]:

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from assets.models.mini import data
-from pipelines.models.families.mini import COLOURS, MINI, Mini
-from pipelines.types import ModelStep, Render
+from pipelines.core.types import ModelStep, Render
+from pipelines.models.families.mini.model import COLOURS, MINI, Mini
 
 SIDE = 64
 SHOWN = (

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.models.allowed import PINS
-from pipelines.models.families.canvas import Canvas, at_least, canvas
-from pipelines.models.families.driver import Checkpoints
-from pipelines.models.families.painter import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
-from pipelines.types import Image, ModelSpec, Render, Verb
+from pipelines.core.types import Image, ModelSpec, Render, Verb
+from pipelines.models.diffusion.loader import Checkpoints
+from pipelines.models.diffusion.pipeline import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
+from pipelines.models.diffusion.resolution import Canvas, at_least, canvas
+from pipelines.models.pinned_revisions import PINS
 
 GB = 10**9
 

@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Hashable
 from typing import Any
 
-from pipelines.models.allowed import PINS
-from pipelines.models.families.canvas import Canvas
-from pipelines.models.families.driver import Checkpoints
-from pipelines.models.families.painter import Embeds, Painter, pillow, sides, words
-from pipelines.types import Image, ModelSpec, Render, Size, Verb
+from pipelines.core.types import Image, ModelSpec, Render, Size, Verb
+from pipelines.models.diffusion.loader import Checkpoints
+from pipelines.models.diffusion.pipeline import Embeds, Painter, pillow, sides, words
+from pipelines.models.diffusion.resolution import Canvas
+from pipelines.models.pinned_revisions import PINS
 
 GB = 10**9
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.models.allowed import PINS
-from pipelines.models.families.canvas import Canvas
-from pipelines.models.families.driver import Checkpoints
-from pipelines.models.families.painter import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
-from pipelines.types import ControlKind, ModelSpec, Render, Verb
+from pipelines.core.types import ControlKind, ModelSpec, Render, Verb
+from pipelines.models.diffusion.loader import Checkpoints
+from pipelines.models.diffusion.pipeline import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
+from pipelines.models.diffusion.resolution import Canvas
+from pipelines.models.pinned_revisions import PINS
 
 GB = 10**9
 

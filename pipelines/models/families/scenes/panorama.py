@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.models.families.scenes.blur import ROUND, disc
-from pipelines.models.families.scenes.light import Linear, luminance
+from pipelines.models.families.scenes.lens_blur import ROUND, disc
+from pipelines.models.families.scenes.tone_mapping import Linear, luminance
 
 BRIGHTEST = 6.0
 SOURCE_PIXELS = 2.5

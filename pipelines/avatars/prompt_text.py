@@ -1,0 +1,100 @@
+"""A character in words, and traits out of words; knows no model and no picture."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from pipelines.avatars.traits import TRAITS, Character
+
+# What a word says. English and German; the first that is met counts.
+_HEARD: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("woman", "lady", "female", "girl", "frau", "dame"), ("figure", "woman")),
+    **dict.fromkeys(("man", "male", "guy", "mann", "herr"), ("figure", "man")),
+    **dict.fromkeys(("person", "somebody", "mensch"), ("figure", "person")),
+    **dict.fromkeys(("old", "older", "elderly", "senior", "grandmother", "grandfather", "alt", "alte", "alter"),
+                    ("age", "senior")),
+    **dict.fromkeys(("slim", "thin", "schlank"), ("build", "slim")),
+    **dict.fromkeys(("broad", "strong", "stocky", "kräftig", "stark"), ("build", "broad")),
+    **dict.fromkeys(("curly", "curls", "afro", "locken", "lockig"), ("hair", "curly")),
+    **dict.fromkeys(("bald", "glatze", "kahl"), ("hair", "bald")),
+    **dict.fromkeys(("bun", "ponytail", "braids", "dutt", "zopf"), ("hair", "tied")),
+    **dict.fromkeys(("hijab", "headscarf", "turban", "kopftuch"), ("hair", "covered")),
+    **dict.fromkeys(("mohawk", "punk"), ("hair", "wild")),
+    **dict.fromkeys(("blond", "blonde", "blondes"), ("hair_colour", "blond")),
+    **dict.fromkeys(("redhead", "ginger", "rothaarig"), ("hair_colour", "red")),
+    **dict.fromkeys(("beard", "bearded", "bart"), ("beard", "beard")),
+    **dict.fromkeys(("moustache", "mustache", "schnurrbart"), ("beard", "moustache")),
+    **dict.fromkeys(("sunglasses", "sonnenbrille"), ("glasses", "sunglasses")),
+    **dict.fromkeys(("glasses", "spectacles", "brille"), ("glasses", "glasses")),
+    **dict.fromkeys(("happy", "smiling", "cheerful", "friendly", "fröhlich", "lächelnd"), ("mood", "happy")),
+    **dict.fromkeys(("laughing", "laugh", "lachend"), ("mood", "laughing")),
+    **dict.fromkeys(("calm", "relaxed", "ruhig"), ("mood", "calm")),
+    **dict.fromkeys(("serious", "ernst"), ("mood", "serious")),
+    **dict.fromkeys(("surprised", "amazed", "überrascht"), ("mood", "surprised")),
+    **dict.fromkeys(("sad", "traurig"), ("mood", "sad")),
+    **dict.fromkeys(("angry", "furious", "wütend"), ("mood", "angry")),
+    **dict.fromkeys(("playful", "cheeky", "winking", "frech"), ("mood", "playful")),
+    **dict.fromkeys(("waving", "winkt", "winkend"), ("pose", "wave")),
+    **dict.fromkeys(("phone", "selfie", "handy"), ("pose", "phone")),
+    "hoodie": ("outfit", "hoodie"), "jacket": ("outfit", "jacket"), "shirt": ("outfit", "shirt"),
+    "pastel": ("palette", "pastel"), "vivid": ("palette", "vivid"), "colourful": ("palette", "vivid"),
+}  # fmt: skip
+_PAIRS = (
+    (r"medium[- ]dark", "skin", "medium-dark"), (r"medium[- ]light", "skin", "medium-light"),
+    (r"(?:light|fair|pale|hell\w*)", "skin", "light"), (r"(?:dark|dunkl\w*|black)", "skin", "dark"),
+    (r"medium", "skin", "medium"),
+)  # fmt: skip
+_HAIR_WORDS = {
+    "black": "black", "schwarze": "black", "brown": "brown", "braune": "brown", "blond": "blond", "blonde": "blond",
+    "red": "red", "rote": "red", "grey": "grey", "gray": "grey", "graue": "grey", "white": "white", "weisse": "white",
+    "weiße": "white", "blue": "dyed", "pink": "dyed", "green": "dyed", "purple": "dyed",
+}  # fmt: skip
+_KINDS = "(?:long|short|curly|langen?|kurzen?|lockigen?)"
+_HAIR = "(?:hair(?:ed)?|haare?n?)"
+STYLE = "3d icon of "
+_MOOD_WORDS = {"playful": "winking", "calm": "calm, eyes closed"}
+
+
+def heard(text: str) -> dict[str, str]:
+    """The traits that words name, and their values."""
+    said = text.lower()
+    found: dict[str, str] = {}
+    for pattern, trait, value in _PAIRS:
+        if re.search(rf"\b{pattern}[- ](?:skin(?:ned)?|haut)\b", said):
+            found.setdefault(trait, value)
+    for word, value in _HAIR_WORDS.items():
+        if re.search(rf"\b{word}[a-z]{{0,2}}(?:[ ,]+{_KINDS})?[ -]?{_HAIR}\b", said):
+            found.setdefault("hair_colour", value)
+    for length, value in (("long|lange[ns]?", "long"), ("short|kurze[ns]?", "short")):
+        if re.search(rf"\b(?:{length})(?:[ ,]+\w+)?[ -]?{_HAIR}\b", said):
+            found.setdefault("hair", value)
+    for word in re.findall(r"\w+", said):
+        trait, value = _HEARD.get(word, ("", ""))
+        if trait:
+            found.setdefault(trait, value)
+    return {name: found[name] for name in TRAITS if name in found}
+
+
+def described(
+    character: Character, role: str, named: Collection[str], words: str, behind: str, *, styled: bool = True
+) -> str:
+    """What a model is asked for: the figure, the skin, then of the other traits those that were `named`.
+
+    A small model reads few words well, so that what nobody asked for is left out. `words` go in whole, `behind` is the
+    colour of the background; `styled` asks for the style that goes with nothing said.
+    """
+    figure = "an old " if character["age"] == "senior" and "age" in named else "a "
+    figure += f"{character['figure']} {role}".strip()
+    with_, bald = [f"{character['skin']} skin"], "hair" in named and character["hair"] == "bald"
+    if ("hair" in named or "hair_colour" in named) and not bald:
+        colour = character["hair_colour"] if "hair_colour" in named else ""
+        kind = character["hair"] if character["hair"] in ("curly", "long", "short") and "hair" in named else ""
+        with_.append(f"{colour} {kind} hair".strip().replace("  ", " "))
+    with_ += [f"a {character['beard']}"] if "beard" in named and character["beard"] != "none" else []
+    with_ += [character["glasses"]] if "glasses" in named and character["glasses"] != "none" else []
+    mood = [_MOOD_WORDS.get(character["mood"], character["mood"])] if "mood" in named else []
+    own = [words.strip(" ,.;")] if words.strip() else []
+    style = STYLE if styled else ""
+    parts = [f"{style}{figure} with {' and '.join(with_)}", *(["bald"] if bald else []), *mood, *own]
+    return f"{', '.join(parts)}, {behind} background"

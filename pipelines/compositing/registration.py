@@ -1,0 +1,241 @@
+"""Finds how far an edited picture slid from the one it was made from, and undoes it; knows no model and no tool.
+
+An edit model is asked to change a jacket and also shifts the picture by some pixels and enlarges it by a few per cent.
+What both pictures still show alike says by how much.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.core.types import Alpha, Image
+from pipelines.matting.cutout import core_of
+
+Points = npt.NDArray[np.float64]
+Grey = npt.NDArray[np.uint8]
+
+SIDE = 1024
+"""Larger pictures are measured at this longer side, where the fit is good to a tenth of a pixel."""
+LEAST = 16  # matches that agree; fewer may agree by chance
+RATIO = 0.8  # Lowe 2004: a match must be this much nearer than the next best
+AGREES = 2.0  # pixels at SIDE
+TURN = 0.03  # radians; a picture that turned more was composed anew, which is no drift
+ZOOMS = (0.75, 1.3)  # beyond, somebody asked for another framing
+SEEN_SHIFT, SEEN_ZOOM = 0.5, 0.003
+"""A shift in pixels and a change of scale worth undoing: below, the resampling costs more than it mends."""
+NEAR = 0.003
+"""Of the shorter side: outlines that lie this near to each other on all sides differ within a cut-out's soft edge."""
+ALIKE = 14.0  # of 255: edit and photo this near along the uncovered rim show the same place
+SAME_SHAPE = 0.02  # by which the ratio of the sides may differ
+FEATHER = 0.015  # of the shorter side
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far the source's centre went, in pixels right and down, and how much larger everything became there.
+
+    `trust` is the share of matches that agree, 0 to 1.
+    """
+
+    dx: float
+    dy: float
+    zoom: float
+    trust: float = 1.0
+
+    @property
+    def shift(self) -> float:
+        """Pixels, in whatever direction."""
+        return float(np.hypot(self.dx, self.dy))
+
+    @property
+    def seen(self) -> bool:
+        """Whether it is large enough to be undone."""
+        return self.shift >= SEEN_SHIFT or abs(self.zoom - 1) >= SEEN_ZOOM
+
+    def matrix(self, width: int, height: int) -> Points:
+        """2 x 3, source pixels to edit pixels, as `cv2.warpAffine` takes it, for pictures of this size."""
+        x, y = (width - 1) / 2, (height - 1) / 2
+        return np.array([[self.zoom, 0, x + self.dx - self.zoom * x], [0, self.zoom, y + self.dy - self.zoom * y]])
+
+
+@dataclass(frozen=True)
+class Settled:
+    """An edit where its source has things; `source` at the edit's size, None where the two cannot be compared."""
+
+    image: Image
+    source: Image | None = None
+    sentence: str = ""
+
+
+def measure(source: Image, edited: Image, alpha: Alpha | None = None) -> Drift | None:
+    """The drift from `source` to `edited`, H x W x 3 of one size; None when too little in them is alike.
+
+    `alpha` (H x W) is the part of the source that should have stayed, where that is known. Features after Lowe 2004
+    (SIFT), RANSAC, then least squares over what agrees: within 0.15 px and 0.03 % for shifts to 40 px, zooms to 20 %,
+    whatever became of colours and of the background.
+    """
+    if source.shape != edited.shape:
+        raise ValueError("source and edit must have one size")
+    scale = min(1.0, SIDE / max(source.shape[:2]))
+    before, after = _grey(source, scale), _grey(edited, scale)
+    pairs = _matches(before, after, None if alpha is None else _shrunk(alpha, before.shape))
+    if pairs is None:
+        return None
+    height, width = before.shape
+    found = _agreed(*pairs, np.array([(width - 1) / 2, (height - 1) / 2]))
+    return found and replace(found, dx=found.dx / scale, dy=found.dy / scale)
+
+
+def undo(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None) -> Image:
+    """`edited` with `drift` taken back; H x W x 3.
+
+    An edit that was enlarged lacks its rim. There the photo is shown, fitted in colour, where it goes on what the edit
+    shows; where the edit shows another place its own rim is mirrored, or its last pixels go on where the mirror would
+    show the subject (`alpha`, H x W) again.
+    """
+    height, width = edited.shape[:2]
+    matrix = drift.matrix(width, height)
+    back = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    mirrored = cv2.warpAffine(edited, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REFLECT_101)
+    moved = np.asarray(mirrored, np.uint8)
+    ones = np.full((height, width), 255, np.uint8)
+    covered = cv2.warpAffine(ones, matrix, (width, height), flags=back, borderValue=0) >= 254
+    if alpha is not None and not covered.all():
+        there = cv2.warpAffine(alpha, matrix, (width, height))
+        again = cv2.warpAffine(there, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REFLECT_101) > 0.01
+        drawn_out = cv2.warpAffine(edited, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REPLICATE)
+        moved = np.where((again & ~covered)[..., None], drawn_out, moved)
+    return moved if covered.all() else _rimmed(moved, source, covered)
+
+
+def paste(edited: Image, colour: Image, alpha: Alpha) -> Image:
+    """The subject's own pixels over an edit that was undone: `colour` and `alpha` (H x W) as in `Placed`.
+
+    In the core they are `colour` byte for byte; the soft edge is mixed with what the edit shows there.
+    """
+    soft = alpha[..., None]
+    mixed = np.clip(soft * colour + (1 - soft) * edited + 0.5, 0, 255).astype(np.uint8)
+    core = core_of(alpha)
+    mixed[core] = colour[core]
+    return mixed
+
+
+def settled(source: Image, edited: Image, alpha: Alpha | None = None) -> Settled:
+    """`edited` with its drift undone. Pictures of another shape were composed anew, and stay as they are.
+
+    `alpha` as in `measure`, of the source's size.
+    """
+    (tall, wide), (height, width) = source.shape[:2], edited.shape[:2]
+    if abs(wide * height / (tall * width) - 1) > SAME_SHAPE:
+        return Settled(edited)
+    if source.shape != edited.shape:
+        source = np.asarray(cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    if alpha is not None and alpha.shape != (height, width):
+        alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    drift = measure(source, edited, alpha)
+    if drift is None or not drift.seen:
+        return Settled(edited, source)
+    return Settled(undo(edited, drift, source, alpha), source, told(drift))
+
+
+def lies(source: Image, edited: Image, alpha: Alpha) -> bool:
+    """Whether `edited` shows the subject where `source` has it: False too where that cannot be told."""
+    drift = measure(source, edited, alpha) if source.shape == edited.shape else None
+    if drift is None:
+        return False
+    side = min(alpha.shape)
+    return drift.shift + abs(drift.zoom - 1) * side / 2 <= NEAR * side
+
+
+def told(drift: Drift) -> str:
+    """What was undone, as a sentence for the receipt."""
+    parts = [f"moved the picture by {drift.shift:.1f} px"] if drift.shift >= SEEN_SHIFT else []
+    if abs(drift.zoom - 1) >= SEEN_ZOOM:
+        parts.append(f"{'enlarged' if drift.zoom > 1 else 'shrank'} it by {abs(drift.zoom - 1):.1%}")
+    return f"The model {' and '.join(parts)}; this was undone."
+
+
+# ---------------------------------------------------------------- measuring
+
+
+def _grey(image: Image, scale: float) -> Grey:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if scale < 1:
+        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    # Night and fog have features too, once their contrast is brought up.
+    return np.asarray(cv2.createCLAHE(3.0, (8, 8)).apply(grey), np.uint8)
+
+
+def _shrunk(alpha: Alpha, shape: tuple[int, ...]) -> Grey:
+    return np.asarray(cv2.resize(alpha, (shape[1], shape[0]), interpolation=cv2.INTER_AREA) > 0.5, np.uint8)
+
+
+def _matches(before: Grey, after: Grey, seen: Grey | None) -> tuple[Points, Points] | None:
+    """Points of `before` and the points of `after` that look like them, N x 2 each."""
+    sift: Any = cv2.SIFT.create(nfeatures=3000, contrastThreshold=0.02)
+    here, marks = sift.detectAndCompute(before, seen)
+    there, others = sift.detectAndCompute(after, None)
+    if min(len(here), len(there)) < LEAST:
+        return None
+    near = [pair for pair in cv2.BFMatcher().knnMatch(marks, others, k=2) if len(pair) == 2]
+    good = [first for first, second in near if first.distance < RATIO * second.distance]
+    if len(good) < LEAST:
+        return None
+    return (
+        np.array([here[match.queryIdx].pt for match in good], np.float64),
+        np.array([there[match.trainIdx].pt for match in good], np.float64),
+    )
+
+
+def _agreed(before: Points, after: Points, centre: Points) -> Drift | None:
+    """The shift and zoom that most matches agree on, seen from `centre`."""
+    matrix, inside = cv2.estimateAffinePartial2D(
+        before, after, method=cv2.RANSAC, ransacReprojThreshold=AGREES, maxIters=5000, confidence=0.999
+    )
+    if matrix is None or abs(np.arctan2(matrix[1, 0], matrix[0, 0])) > TURN:
+        return None
+    kept = inside.ravel() > 0
+    p, q = before[kept] - centre, after[kept] - centre
+    fit = _fit(p, q)
+    for _ in range(2):
+        away = np.hypot(*(q - fit[2] * p - fit[:2]).T)
+        near = away <= max(2.5 * float(np.median(away)), 0.1)
+        p, q = p[near], q[near]
+        if len(p) < LEAST:
+            return None
+        fit = _fit(p, q)
+    if not ZOOMS[0] <= fit[2] <= ZOOMS[1]:
+        return None
+    return Drift(float(fit[0]), float(fit[1]), float(fit[2]), round(float(kept.mean()), 4))
+
+
+def _fit(p: Points, q: Points) -> Points:
+    """dx, dy, zoom with the least squares of q - zoom p - d."""
+    p0, q0 = p.mean(axis=0), q.mean(axis=0)
+    zoom = ((p - p0) * (q - q0)).sum() / ((p - p0) ** 2).sum()
+    return np.array([*(q0 - zoom * p0), zoom])
+
+
+# ---------------------------------------------------------------- undoing
+
+
+def _rimmed(moved: Image, source: Image, covered: npt.NDArray[np.bool_]) -> Image:
+    """`moved` with the photo where the edit does not reach, if they show the same place along that rim."""
+    reach = max(2.0, FEATHER * min(covered.shape))
+    away = cv2.distanceTransform(covered.astype(np.uint8), cv2.DIST_L2, 5)
+    band = covered & (away < 2 * reach)
+    photo, edit = source[band].astype(np.float32), moved[band].astype(np.float32)
+    middle = photo.mean(axis=0)
+    # The edit's colours as the photo's times a gain: near one rim that is enough, whatever was done to them.
+    gain = ((photo - middle) * (edit - edit.mean(axis=0))).sum(axis=0) / (((photo - middle) ** 2).sum(axis=0) + 1)
+    offset = edit.mean(axis=0) - gain * middle
+    if np.abs(gain * photo + offset - edit).mean() > ALIKE or gain.min() <= 0:
+        return moved
+    weight = np.clip(away / reach, 0, 1)[..., None]
+    mixed = weight * moved + (1 - weight) * (gain * source + offset)
+    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)

@@ -1,0 +1,64 @@
+"""How high the camera stood over a subject, read from its outline alone, and which scenes can be looked down on.
+
+What stands on a round foot, or is round itself, ends below in half an ellipse: its depth over its half width is the
+sine of the camera's pitch. A flat foot says nothing, and an outline that is no ellipse is not read as one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from pipelines.core.types import Alpha
+from pipelines.framing.framings import bounds
+from pipelines.models.families.scenes.keyword_search import choose
+from pipelines.models.families.scenes.scene_types import Place
+
+View = Literal["front", "three-quarter", "above"]
+UNTOLD: View = "three-quarter"
+"""Where the outline does not tell: how most products are photographed."""
+ABOVE, FRONT = 0.72, 0.37  # sines: half way between the pitches that scenes are drawn at (13, 33 and 66 degrees)
+_LEAST = 0.12  # less depth is a flat foot
+_AT = (0.5, 0.65, 0.8, 0.9)  # of the half width, to both sides
+_ALIKE = 1.45  # what the places may differ in, largest over smallest
+
+
+def view_of(alpha: Alpha) -> View:
+    """The view that suits the subject's lower outline (`alpha`, H x W)."""
+    depth = depth_of(alpha)
+    if depth is None or depth < _LEAST:
+        return UNTOLD
+    return "above" if depth >= ABOVE else "front" if depth < FRONT else "three-quarter"
+
+
+def lies_flat(words: str) -> bool:
+    """Whether the scene that `words` choose under a product is paper or a surface, which can be seen from above."""
+    return not isinstance(choose(words, "product")[0].look, Place)
+
+
+def pitch_of(alpha: Alpha) -> float | None:
+    """How far the camera looked down on the subject, in degrees; None where the outline does not tell."""
+    depth = depth_of(alpha)
+    return None if depth is None or depth < _LEAST else float(np.degrees(np.arcsin(depth)))
+
+
+def depth_of(alpha: Alpha) -> float | None:
+    """The lower outline's depth over its half width, 0 to 1; None where it is no half ellipse."""
+    left, top, right, bottom = bounds(alpha)
+    mask = alpha[top:bottom, left:right] > 0.5
+    height, width = mask.shape
+    if width < 16 or height < 16 or not mask.any():
+        return None
+    # Over the lowest point, of what lies in each column; columns without anything do not touch the ground.
+    over = np.where(mask.any(axis=0), np.argmax(mask[::-1], axis=0), height).astype(np.float64)
+    half = width / 2
+    depths = []
+    for share in _AT:
+        sides = [float(over[int(np.clip(half + side * share * half, 0, width - 1))]) for side in (-1, 1)]
+        depths.append(float(np.mean(sides)) / half / (1 - np.sqrt(1 - share**2)))
+    if max(depths) < _LEAST:
+        return 0.0
+    if min(depths) <= 0 or max(depths) / min(depths) > _ALIKE or max(depths) > 1.35:
+        return None
+    return min(float(np.median(depths)), 1.0)

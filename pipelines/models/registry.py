@@ -1,0 +1,37 @@
+"""Which models there are, by id, over all families; knows nothing of loading or of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from pipelines.core.types import Family, ModelSpec, ModelUnavailable
+from pipelines.models.families import FAMILIES
+
+
+def registry(families: Iterable[Family]) -> dict[str, tuple[ModelSpec, Family]]:
+    """Spec and family by spec id, in the order of the families; an id that stands twice is a `ValueError`."""
+    rows: dict[str, tuple[ModelSpec, Family]] = {}
+    for family in families:
+        for row in family.specs:
+            if row.id in rows:
+                raise ValueError(f"model {row.id!r} is registered twice")
+            rows[row.id] = (row, family)
+    return rows
+
+
+def spec(spec_id: str) -> ModelSpec:
+    """The row of `spec_id`; raises `ModelUnavailable` for an id that no family has."""
+    if spec_id not in _rows():
+        raise ModelUnavailable(f"There is no model {spec_id}.")
+    return _rows()[spec_id][0]
+
+
+def all_specs() -> tuple[ModelSpec, ...]:
+    """Every row of every family, in order."""
+    return tuple(row for row, _ in _rows().values())
+
+
+@lru_cache(maxsize=1)
+def _rows() -> Mapping[str, tuple[ModelSpec, Family]]:
+    return registry(FAMILIES)

@@ -1,0 +1,159 @@
+"""The installation's signing key and certificates: made once in the data folder, or put there by the owner.
+
+`signing/chain.pem` holds the certificates, the signer's first and the root last, `signing/key.pem` the signer's key.
+An owner with certificates of an authority puts both files there; the studio makes them only where neither exists.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import secrets
+import shutil
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.core.types import StudioError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+
+VALID = datetime.timedelta(days=3650)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """PEM texts and the name that C2PA has for the key's algorithm."""
+
+    chain: str
+    key: str
+    algorithm: str
+
+    @property
+    def root(self) -> str:
+        """The last certificate of the chain."""
+        return self.chain[self.chain.rindex("-----BEGIN CERTIFICATE-----") :]
+
+    @property
+    def fingerprint(self) -> str:
+        """A short name of whose certificates they are."""
+        return hashlib.sha256(self.chain.encode()).hexdigest()[:12]
+
+    @property
+    def mark(self) -> int:
+        """What invisible marks say of whose they are: 16 bits that follow from the root."""
+        return int(hashlib.sha256(self.root.encode()).hexdigest()[:4], 16)
+
+
+class Seal:
+    """The pair of one data folder, read or made at its first use. Safe from any thread."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "signing"
+        self._lock = threading.Lock()
+        self._pair: Pair | None = None
+
+    def pair(self) -> Pair:
+        """Certificates and key. Raises `StudioError` for files that do not belong together or cannot be read."""
+        with self._lock:
+            if self._pair is None:
+                self._pair = self._read_or_make()
+            return self._pair
+
+    def put(self, pair: Pair) -> None:
+        """Sign with this pair from now on, kept nowhere but in memory."""
+        with self._lock:
+            self._pair = pair
+
+    def _read_or_make(self) -> Pair:
+        chain, key = self._folder / "chain.pem", self._folder / "key.pem"
+        if not chain.exists() and not key.exists():
+            self._make()
+        try:
+            text, secret = chain.read_text(), key.read_text()
+            return Pair(text, secret, _algorithm(text, secret))
+        except (OSError, ValueError, TypeError) as error:
+            raise StudioError("The signing key in the data folder cannot be used. The log says more.") from error
+
+    def _make(self) -> None:
+        """Both files at once, so that of two who make a pair at the same time one wins and the other reads."""
+        part = self._folder.with_name(f".signing-{secrets.token_hex(8)}")
+        part.mkdir(parents=True)
+        made, secret = _made()
+        with open(os.open(part / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secret)
+        (part / "chain.pem").write_text(made)
+        try:
+            os.rename(part, self._folder)
+        except OSError:
+            shutil.rmtree(part)
+            if not (self._folder / "key.pem").exists():
+                raise
+
+
+def _algorithm(chain: str, key: str) -> str:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    secret = load_pem_private_key(key.encode(), None)
+    if x509.load_pem_x509_certificates(chain.encode())[0].public_key() != secret.public_key():
+        raise ValueError("the first certificate is not that of the key")
+    if isinstance(secret, ec.EllipticCurvePrivateKey):
+        return {256: "es256", 384: "es384", 521: "es512"}[secret.key_size]
+    if isinstance(secret, rsa.RSAPrivateKey):
+        return "ps256"
+    if isinstance(secret, ed25519.Ed25519PrivateKey):
+        return "ed25519"
+    raise ValueError("C2PA knows no keys of this kind")
+
+
+def _made() -> tuple[str, str]:
+    """PEM of a chain of our own, and of its key. The root's key is thrown away: nothing else can be signed with it."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    root, leaf = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    name = f"DesignerBox installation {secrets.token_hex(4)}"
+    certificates = _certificate(name, leaf.public_key(), root), _certificate(name, None, root)
+    chain = "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
+    return chain, leaf.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def _certificate(name: str, key: EllipticCurvePublicKey | None, root: EllipticCurvePrivateKey) -> x509.Certificate:
+    """What the C2PA profile of X.509 asks of a signer (`key`), or of the root itself where there is none."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)  # clocks differ
+    authority, signer = _name(f"{name} root"), _name(name)
+    public = key or root.public_key()
+    builder = x509.CertificateBuilder(
+        issuer_name=authority, subject_name=signer if key else authority, public_key=public,
+        serial_number=x509.random_serial_number(), not_valid_before=now, not_valid_after=now + VALID,
+    )  # fmt: skip
+    usage = x509.KeyUsage(
+        digital_signature=key is not None, key_cert_sign=key is None, crl_sign=key is None, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    constraints = x509.BasicConstraints(ca=key is None, path_length=None if key else 0)
+    builder = builder.add_extension(constraints, critical=True).add_extension(usage, critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    if key is not None:
+        purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(root.public_key())
+        builder = builder.add_extension(purpose, critical=True).add_extension(issuer, critical=False)
+    return builder.sign(root, hashes.SHA256())
+
+
+def _name(text: str) -> x509.Name:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    rows = ((NameOID.ORGANIZATION_NAME, "DesignerBox"), (NameOID.COMMON_NAME, text))
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in rows])

@@ -1,0 +1,232 @@
+"""Whether a photo is a good source: blur, size, exposure, cut limbs, as sentences; and mends light and softness.
+
+Looks at the subject as it stands in the picture, since a large photo may be soft and still be sharp once it is small.
+Knows no tool, no scene and no net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from pipelines.core.types import Alpha, Face, Image, Placed
+from pipelines.framing.framings import MAX_ENLARGEMENT, bounds, sides_cut
+from pipelines.imaging.color import Linear, to_linear, to_srgb
+from pipelines.matting.cutout import core_of
+
+SOFT = 0.60  # of `blurred`: photos in focus have 0.2 to 0.3, twice enlarged 0.3 to 0.43, a blur of sigma 2 gives more
+SMALL = 320  # pixels of the photo along the subject's longer side: fewer are not enlarged by more than `SLIGHTLY`
+SLIGHTLY = 1.25
+DIM = 0.16  # linear light that no more than one pixel in fifty exceeds: two stops and more under white
+AIM = 0.62  # linear light that these brightest pixels are brought to, where it takes no more than `MOST_GAIN`
+MOST_GAIN = 4.0  # two stops: beyond, an 8-bit photo shows steps
+BURNT = 0.06  # of the subject's pixels without any drawing left, being white
+FACE_BURNT = 0.12
+ALIKE = 8.0  # Lab: two sides of an outline this near have one colour
+EDGELESS = 0.10  # of an outline: cut-outs that are right have 0 to 0.04
+OUTLINE_SIDE = 512
+KNEE = 0.8  # linear light from which what is lifted bends instead of being cut
+SHARPEN = 0.9  # of the detail finer than `_RADIUS`
+_RADIUS = 1.4  # pixels
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong, in a sentence; `mended` says it once `mend` has dealt with it, empty where nothing can."""
+
+    id: str
+    sentence: str
+    mended: str = ""
+
+
+def findings(photo: Image, alpha: Alpha, placed: Placed, faces: Sequence[Face] = ()) -> tuple[Finding, ...]:
+    """What speaks against `photo` (H x W x 3, with its `alpha`) for a picture in which it stands as `placed`."""
+    found = (
+        _blur(placed), _size(alpha, placed), _dim(photo), _burnt(photo, alpha, faces), _cut(alpha, faces),
+        _outline(photo, alpha),
+    )  # fmt: skip
+    return tuple(each for each in found if each is not None)
+
+
+def mended(placed: Placed, photo: Image, found: Sequence[Finding]) -> Placed:
+    """The placed subject with what can be mended mended: its light lifted, its softness sharpened."""
+    ids = {each.id for each in found if each.mended}
+    colour = placed.colour
+    if "dim" in ids:
+        colour = lifted(colour, _gain(photo))
+    if "blur" in ids:
+        colour = sharpened(colour)
+    return placed if colour is placed.colour else replace(placed, colour=colour)
+
+
+# ---------------------------------------------------------------- measures
+
+
+def blurred(image: Image, inside: np.ndarray) -> float:
+    """How little a further blur changes, 0 (crisp) to 1 (nothing to blur): Crete-Roffet et al. 2007, "The Blur Effect".
+
+    Only where `inside` (H x W); 0 where that is too small to say. The better of the two directions counts, so that a
+    striped shirt in focus is not called soft.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    found = []
+    for axis, size in ((0, (1, 9)), (1, (9, 1))):
+        fine = np.abs(np.diff(grey, axis=axis))
+        coarse = np.abs(np.diff(cv2.blur(grey, size), axis=axis))
+        here = inside[1:] if axis == 0 else inside[:, 1:]
+        total = float(fine[here].sum())
+        if here.sum() < 400 or total < here.sum() * 0.05:
+            return 0.0
+        found.append(1 - float(np.maximum(fine - coarse, 0)[here].sum()) / total)
+    return min(found)
+
+
+def _blur(placed: Placed) -> Finding | None:
+    soft = blurred(placed.colour, core_of(placed.alpha))
+    if soft < SOFT:
+        return None
+    return Finding(
+        "blur",
+        f"Your photo is not sharp at this size ({100 * soft:.0f} of 100 on the blur scale, {100 * SOFT:.0f} is the "
+        "limit): a smaller size hides it, and 'Mend the photo' sharpens it a little.",
+        "The photo was not sharp and was sharpened a little; detail that is not in it cannot come back.",
+    )
+
+
+def _size(alpha: Alpha, placed: Placed) -> Finding | None:
+    left, top, right, bottom = bounds(alpha)
+    longer, scale = max(right - left, bottom - top), placed.frame.scale
+    if scale <= (MAX_ENLARGEMENT if longer >= SMALL else SLIGHTLY):
+        return None
+    return Finding(
+        "size",
+        f"The subject is only {longer} pixels long in your photo and is enlarged {scale:.1f} times: "
+        "use Upscale first, or a smaller size.",
+    )
+
+
+def brightest(photo: Image) -> float:
+    """Linear light that one pixel in fifty exceeds, 0 to 1."""
+    return float(np.quantile(to_linear(_small(photo)) @ _LUMA, 0.98))
+
+
+def _gain(photo: Image) -> float:
+    return float(np.clip(AIM / max(brightest(photo), 1e-3), 1.0, MOST_GAIN))
+
+
+def _dim(photo: Image) -> Finding | None:
+    light = brightest(photo)
+    if light >= DIM:
+        return None
+    stops = float(np.log2(AIM / max(light, 1e-3)))
+    return Finding(
+        "dim",
+        f"Your photo is too dark by about {stops:.1f} stops: nothing in it is bright. 'Mend the photo' lifts it.",
+        f"The photo was too dark and was lifted by {np.log2(_gain(photo)):.1f} stops.",
+    )
+
+
+def _burnt(photo: Image, alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
+    white = photo.min(axis=2) >= 252
+    subject = alpha > 0.5
+    if faces:
+        oval = np.zeros(alpha.shape, np.uint8)
+        cv2.fillConvexPoly(oval, cv2.convexHull(faces[0].landmarks).astype(np.int32), 1)
+        share, most, where = float(white[oval > 0].mean()) if oval.any() else 0.0, FACE_BURNT, "the face"
+    else:
+        # White paper and white cups are meant to be white: what is burnt out is so over wide patches.
+        wide = cv2.morphologyEx(white.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
+        share, most, where = float(wide[subject].mean()) if subject.any() else 0.0, 2 * BURNT, "the subject"
+    if share < most:
+        return None
+    return Finding(
+        "burnt", f"{100 * share:.0f} % of {where} is burnt out to white in your photo; that cannot be brought back."
+    )
+
+
+def _cut(alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
+    sides = sides_cut(alpha)
+    if faces:
+        sides = tuple(side for side in sides if not _portrait(side, sides, alpha, faces[0]))
+    if not sides:
+        return None
+    what = "the person" if faces else "the subject"
+    return Finding(
+        "cut",
+        f"Your photo cuts {what} at the {' and '.join(sides)}: that side stays on the picture's edge, where it is not "
+        "seen as cut.",
+    )
+
+
+def _portrait(side: str, sides: Sequence[str], alpha: Alpha, face: Face) -> bool:
+    """A portrait ends at the bottom, and cuts shoulders at the sides; a head or a reaching hand is cut by mistake."""
+    if side in ("top", "bottom"):
+        return side == "bottom"
+    edge = alpha[:, 0] if side == "left" else alpha[:, -1]
+    return "bottom" in sides and bool(np.nonzero(edge > 0.5)[0].min() > face.chin[1])
+
+
+def edgeless(photo: Image, alpha: Alpha) -> float:
+    """Share of the cut-out's outline along which the photo has no edge, 0 to 1: both sides have one colour there."""
+    scale = min(1.0, OUTLINE_SIDE / max(alpha.shape))
+    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
+    small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.float32)
+    lab = np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32)
+    solid = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.5).astype(np.uint8)
+    near = np.ones((5, 5), np.uint8)
+    means, shares = [], []
+    for side in (cv2.erode(solid, near), 1 - cv2.dilate(solid, near)):
+        weight = cv2.GaussianBlur(side.astype(np.float32), (0, 0), 3.0)
+        means.append(cv2.GaussianBlur(lab * side[..., None], (0, 0), 3.0) / np.maximum(weight, 1e-3)[..., None])
+        shares.append(weight)
+    line = cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    line &= (shares[0] > 0.02) & (shares[1] > 0.02)
+    line[:4], line[-4:], line[:, :4], line[:, -4:] = False, False, False, False
+    if not line.any():
+        return 0.0
+    return float((np.linalg.norm(means[0] - means[1], axis=2)[line] < ALIKE).mean())
+
+
+def _outline(photo: Image, alpha: Alpha) -> Finding | None:
+    share = edgeless(photo, alpha)
+    if share < EDGELESS:
+        return None
+    return Finding(
+        "outline",
+        f"Check the cut-out: along {100 * share:.0f} % of its outline your photo has no edge, so part of the subject "
+        "may be missing. The brush mends it.",
+    )
+
+
+# ---------------------------------------------------------------- mending
+
+
+def lifted(image: Image, gain: float) -> Image:
+    """`image` as if exposed `gain` times longer; what would be over white bends towards it."""
+    light: Linear = to_linear(image) * np.float32(gain)
+    over = light > KNEE
+    light[over] = KNEE + (1 - KNEE) * np.tanh((light[over] - KNEE) / (1 - KNEE))
+    return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
+
+
+def sharpened(image: Image) -> Image:
+    """Unsharp mask on lightness alone, so that no colour fringe appears, and never past a neighbour by much."""
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    light = lab[..., 0].astype(np.float32)
+    fine = light - cv2.GaussianBlur(light, (0, 0), _RADIUS)
+    low, high = (cv2.GaussianBlur(part, (0, 0), 0.5) for part in (cv2.erode(light, _CROSS), cv2.dilate(light, _CROSS)))
+    lab[..., 0] = np.clip(np.clip(light + SHARPEN * fine, low - 3, high + 3) + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
+
+
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+def _small(photo: Image) -> Image:
+    scale = min(1.0, 256 / max(photo.shape[:2]))
+    size = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
+    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)

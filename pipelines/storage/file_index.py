@@ -1,0 +1,271 @@
+"""Pictures by the hash of their pixels, and who may see them; knows nothing of jobs or of where the bytes lie."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from pipelines.codecs.encode import encode_png
+from pipelines.core.types import Image, NotFound
+from pipelines.storage.database import opened
+from pipelines.storage.disk_space import told_when_full
+from pipelines.storage.local_store import Folder, told_when_gone
+
+Role = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
+PUBLIC = "*"
+UNSURE_SECONDS = 60.0
+"""What was written this long before the studio ended may not have reached the disk."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+  id TEXT NOT NULL, owner TEXT NOT NULL, role TEXT NOT NULL, format TEXT NOT NULL, path TEXT NOT NULL,
+  width INTEGER NOT NULL, height INTEGER NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, created REAL NOT NULL,
+  PRIMARY KEY (id, owner)
+)
+"""
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A row of the index. `path` is the name that the bytes lie under; `Files.path` says where.
+
+    `sha256` is that of the decoded pixels, see `pixels_sha256`.
+    """
+
+    id: str
+    owner: str
+    role: str
+    format: str
+    path: PurePath
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    created: float
+
+    @property
+    def name(self) -> str:
+        """What a visitor should save it as; the id stands in where nobody named it."""
+        return self.path.name.removeprefix(f"{self.id}-")
+
+
+def pixels_sha256(image: Image) -> str:
+    """SHA-256 over the shape and the decoded bytes, so that it is the same in every lossless format."""
+    head = "x".join(str(n) for n in image.shape).encode()
+    return hashlib.sha256(head + b":" + np.ascontiguousarray(image).tobytes()).hexdigest()
+
+
+class Files:
+    """Content-addressed: the same pixels have the same id, stored once, visible to each owner who brought them."""
+
+    def __init__(self, root: Path, database: str = "", *, store: Folder | None = None) -> None:
+        """The index in `root` or at the URL of a `database`, the bytes in `store`, else in a folder there."""
+        self.data = root
+        self._store = store or Folder(root / "files")
+        self.root = self._store.folder
+        self._db = opened(root / "files.sqlite3", database)
+        self._lock = self._db.lock
+        self._db.schema(_SCHEMA)
+        self._mend()
+
+    def add(self, image: Image, owner: str, role: Role) -> str:
+        """Keep an ingested picture (H x W x 3 or 4) losslessly and return its id. Raises `disk_full`."""
+        digest = pixels_sha256(image)
+        file_id = f"file-{digest[:40]}"
+        path = self._hold(file_id, f"{file_id}.png", lambda: encode_png(image))
+        self._record(file_id, owner, role, "png", path, image.shape[1], image.shape[0], digest)
+        return file_id
+
+    def add_encoded(
+        self, data: bytes, image: Image, format: str, owner: str, role: Role, name: str = "", *, later: bool = False
+    ) -> str:
+        """Keep finished bytes as they are (they carry their own metadata); the id is that of these bytes.
+
+        `image` is the picture, or the first frame of what is no picture: size and `sha256` are its. `name` is what a
+        visitor should save it as, ending included. `later` waits for no disk: `sync` does, within seconds.
+        """
+        file_id = f"file-{hashlib.sha256(data).hexdigest()[:40]}"
+        path = self._store.put(f"{file_id}-{name}" if name else f"{file_id}.{format}", data, later=later)
+        sha256 = pixels_sha256(image)
+        with self._db.lazily() if later else nullcontext():
+            self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], sha256)
+        return file_id
+
+    def bring(self, info: FileInfo, data: bytes, *, later: bool = False) -> None:
+        """Keep a file that another store kept, its row as it was; of `info.path` the name alone counts."""
+        path = self._hold(info.id, info.path.name, lambda: data, later=later)
+        with self._db.lazily() if later else nullcontext():
+            self._record(info.id, info.owner, info.role, info.format, path, info.width, info.height, info.sha256)
+
+    def add_table(self, data: bytes, owner: str, role: Role) -> str:
+        """Keep JSON lines and return their id; it is the owner's alone, since the id is a hash of both."""
+        digest = hashlib.sha256(owner.encode() + b":" + data).hexdigest()
+        file_id = f"file-{digest[:40]}"
+        path = self._store.put(f"{file_id}.jsonl", data)
+        self._record(file_id, owner, role, "jsonl", path, 0, 0, digest)
+        return file_id
+
+    def _hold(self, file_id: str, name: str, make: Callable[[], bytes], *, later: bool = False) -> Path:
+        """Where the bytes lie; `make` gives them where no row says that they are kept, or the row is wrong."""
+        with suppress(NotFound):
+            kept = self.info(file_id)
+            if kept.path.name == name:
+                return self._store.fetch(name, kept.bytes)
+        return self._store.put(name, make(), later=later)
+
+    def keep_past(self, file_id: str, owner: str, past: bytes, placed: bytes | None = None) -> None:
+        """Keep what an upload said of itself, as the photo that is worked on and as one that is `placed` beside it.
+
+        It belongs to this owner alone: the same pixels may have other pasts.
+        """
+        self._store.put(_past(file_id, owner), past)
+        if placed is not None:
+            self._store.put(_past(file_id, owner, placed=True), placed)
+
+    def past(self, file_id: str, owner: str, *, placed: bool = False) -> bytes | None:
+        """What this owner's upload said of itself, see `keep_past`."""
+        return self._store.find(_past(file_id, owner, placed=placed))
+
+    def sync(self) -> int:
+        """Bring to the disk what was written for `later`, rows last; how many files that were."""
+        count = self._store.sync()
+        if count:
+            with suppress(FileNotFoundError), (self.data / "files.sqlite3-wal").open("rb") as file:
+                os.fsync(file.fileno())
+        return count
+
+    def _mend(self) -> None:
+        """Forget the newest files whose bytes a power cut took, so that nobody is handed half of one."""
+        if self._db.shared:  # its bytes may lie on another machine
+            return
+        newest = "SELECT id, path, bytes FROM files WHERE created > (SELECT MAX(created) FROM files) - ?"
+        for row in self._db.execute(newest, (UNSURE_SECONDS,)).fetchall():
+            if self._store.lost(row["path"], row["bytes"]):
+                self._db.execute("DELETE FROM files WHERE id = ?", (row["id"],))
+
+    def _record(self, file_id: str, owner: str, role: str, format: str, path: Path, w: int, h: int, sha: str) -> None:
+        row = (file_id, owner, role, format, path.name, w, h, path.stat().st_size, sha, time.time())
+        with self._lock, told_when_full():
+            self._db.execute(
+                "INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?) "
+                "ON CONFLICT (id, owner) DO UPDATE SET created = excluded.created",
+                row,
+            )
+
+    def info(self, file_id: str, owner: str | None = None) -> FileInfo:
+        """The row, if `owner` (None: anybody) may see it. Raises `not_found`, also when it is somebody else's."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT * FROM files WHERE id = ? AND (CAST(? AS TEXT) IS NULL OR owner IN (?, ?)) LIMIT 1",
+                (file_id, owner, owner, PUBLIC),
+            ).fetchone()
+        if row is None:
+            raise NotFound("There is no such file, or it is not yours.")
+        values = dict(row)
+        return FileInfo(**{**values, "path": PurePath(values["path"])})
+
+    def list(self, owner: str, limit: int, after: str | None = None) -> list[FileInfo]:
+        """The owner's files, newest first; `after` is the id to go on from."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT * FROM files WHERE owner = ? AND (CAST(? AS TEXT) IS NULL OR (created, id) < "
+                "(SELECT created, id FROM files WHERE id = ? AND owner = ?)) ORDER BY created DESC, id DESC LIMIT ?",
+                (owner, after, after, owner, limit),
+            ).fetchall()
+        return [FileInfo(**{**dict(row), "path": PurePath(row["path"])}) for row in rows]
+
+    def is_example(self, file_id: str) -> bool:
+        """Whether the picture is one of the studio's own examples, which need nobody's consent."""
+        with self._lock:
+            found = self._db.execute("SELECT 1 FROM files WHERE id = ? AND owner = ?", (file_id, PUBLIC)).fetchone()
+        return found is not None
+
+    def open(self, file_id: str) -> Image:
+        """The stored pixels, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
+        return read_png(self.path(file_id))
+
+    def read(self, file_id: str, owner: str | None = None) -> bytes:
+        """The stored bytes, if `owner` (None: anybody) may see them. Raises `not_found`."""
+        with told_when_gone():
+            return self.path(file_id, owner).read_bytes()
+
+    def path(self, file_id: str, owner: str | None = None) -> Path:
+        """Where the bytes lie on this machine, if `owner` (None: anybody) may see them. Raises `not_found`.
+
+        Where they lie on a store too, they stay here for a minute at least.
+        """
+        info = self.info(file_id, owner)
+        return self._store.fetch(info.path.name, info.bytes)
+
+    def bytes(self) -> int:
+        """What all files take."""
+        with self._lock:
+            sizes = "SELECT MAX(bytes) AS bytes FROM files GROUP BY path"
+            return int(self._db.execute(f"SELECT COALESCE(SUM(bytes), 0) FROM ({sizes}) AS s").fetchall()[0][0])
+
+    def older_than(self, seconds: float) -> set[str]:
+        """Ids, the examples' left out, that nobody brought within this time."""
+        query = "SELECT id FROM files GROUP BY id HAVING MAX(created) < ? AND COUNT(*) FILTER (WHERE owner = ?) = 0"
+        with self._lock:
+            return {row["id"] for row in self._db.execute(query, (time.time() - seconds, PUBLIC)).fetchall()}
+
+    def forget(self, file_id: str) -> None:
+        """Delete a file and what its owners' uploads said of themselves, for every owner."""
+        with self._lock:
+            self._db.execute("DELETE FROM files WHERE id = ?", (file_id,))
+        self._store.drop(file_id)
+
+    def disown(self, file_id: str, owner: str) -> None:
+        """Delete a file for one owner, and its bytes when nobody else has it."""
+        with self._lock:
+            self._db.execute("DELETE FROM files WHERE id = ? AND owner = ?", (file_id, owner))
+            left = self._db.execute("SELECT 1 FROM files WHERE id = ?", (file_id,)).fetchone()
+        if left is None:
+            return self.forget(file_id)
+        for placed in (False, True):
+            self._store.drop_one(_past(file_id, owner, placed=placed))
+        return None
+
+    def clear_parts(self, seconds: float) -> None:
+        """Delete what a killed process left half written so long ago."""
+        self._store.clear(seconds, self._known)
+
+    def _known(self, file_id: str) -> bool:
+        with suppress(NotFound):
+            return self.info(file_id) is not None
+        return False
+
+    def close(self) -> None:
+        """Close the index."""
+        self.sync()
+        with self._lock:
+            self._db.close()
+
+
+def read_png(path: Path) -> Image:
+    """The pixels of a picture that `Files` keeps, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
+    with told_when_gone():
+        return decode_png(np.fromfile(path, np.uint8))
+
+
+def _past(file_id: str, owner: str, *, placed: bool = False) -> str:
+    ending = "-placed.c2pa" if placed else ".c2pa"
+    return f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}{ending}"
+
+
+def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:
+    """RGB(A) pixels of PNG bytes that this store wrote."""
+    raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    if raw is None:
+        raise NotFound("The stored file can no longer be read.")
+    code = cv2.COLOR_BGRA2RGBA if raw.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(raw, code), np.uint8)

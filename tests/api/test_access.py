@@ -1,0 +1,351 @@
+from __future__ import annotations
+
+import gc
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import gradio as gr
+import httpx
+import pytest
+
+from pipelines.settings import Settings
+from pipelines.storage.database import Unwritable
+from tests.api.test_routes import failure
+from tests.support.served_app import Served, served
+from ui.api import app
+from ui.api.auth.access import Access, refusal
+from ui.api.auth.database import Ledger
+from ui.api.auth.keys import SCOPES, Keys
+from ui.api.middleware import close_cors
+
+pytestmark = pytest.mark.usefixtures("each_database")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Iterator[Keys]:
+    made = Keys(tmp_path)
+    yield made
+    made.close()
+
+
+def call(url: str, headers: dict[str, str]) -> httpx.Response:
+    return httpx.get(f"{url}/v1/tools", headers=headers)
+
+
+# ---------------------------------------------------------------- whether the studio may start
+
+
+@pytest.mark.parametrize(
+    ("settings", "may"),
+    [
+        (Settings(), True),
+        (Settings(host="localhost"), True),
+        (Settings(host="::1"), True),
+        (Settings(host="0.0.0.0"), False),
+        (Settings(host="192.168.1.5"), False),
+        (Settings(host="studio.example"), False),
+        (Settings(share=True), False),
+        (Settings(share=True, auth="ann:secret"), True),
+        (Settings(share=True, require_key=True), True),
+        (Settings(host="0.0.0.0", auth="ann:secret"), True),
+        (Settings(host="0.0.0.0", require_key=True), True),
+        (Settings(host="0.0.0.0", spaces=True), True),
+        (Settings(auth="ann"), False),
+        (Settings(auth="ann:"), False),
+        (Settings(auth=":secret"), False),
+    ],
+    ids=str,
+)
+def test_strangers_are_let_in_by_a_login_or_a_key_or_not_at_all(settings: Settings, may: bool) -> None:
+    assert (refusal(settings) is None) == may
+
+
+def test_the_refusal_says_what_to_add() -> None:
+    sentence = refusal(Settings(host="0.0.0.0"))
+    assert sentence is not None
+    assert "--auth USER:PASS" in sentence
+    assert "--require-key" in sentence
+    assert "key new" in sentence
+
+
+# ---------------------------------------------------------------- keys
+
+
+@pytest.mark.usefixtures("only_in_a_file")
+def test_a_key_is_known_by_its_hash_alone(tmp_path: Path, keys: Keys) -> None:
+    text = keys.new("laptop")
+    found = keys.verify(text)
+    assert found is not None
+    assert text.startswith("sk-dbx-")
+    assert found.name == "laptop"
+    assert all(text[-40:].encode() not in path.read_bytes() for path in tmp_path.iterdir())
+    assert (tmp_path / "keys.sqlite3").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("change", [lambda k: k[:-1] + ("0" if k[-1] != "0" else "1"), lambda k: k[:-1], str.upper,
+                                    lambda k: k + "\n", lambda k: "", lambda k: "sk-dbx-" + "é" * 60])  # fmt: skip
+def test_a_key_that_is_off_by_anything_opens_nothing(keys: Keys, change) -> None:
+    assert keys.verify(change(keys.new("laptop"))) is None
+
+
+def test_a_revoked_key_opens_nothing_and_others_still_do(keys: Keys) -> None:
+    first, second = keys.new("one"), keys.new("two")
+    known = keys.verify(first)
+    assert known is not None
+    assert keys.revoke(known.id)
+    assert not keys.revoke(known.id)
+    assert keys.verify(first) is None
+    assert keys.verify(second) is not None
+    assert [key.revoked is None for key in keys.list()] == [False, True]
+
+
+def test_on_a_full_disk_a_key_still_looks(keyed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise Unwritable("database or disk is full", full=True)
+
+    key = keyed.keys.new("me")
+    monkeypatch.setattr(Ledger, "note", full)
+    assert call(keyed.url, {"X-API-Key": key}).status_code == 200
+
+
+def test_a_key_made_by_another_process_is_known_at_once(tmp_path: Path, keys: Keys) -> None:
+    other = Keys(tmp_path)
+    text = other.new("by the command line")
+    other.close()
+    assert keys.verify(text) is not None
+
+
+# ---------------------------------------------------------------- the REST door
+
+
+@pytest.fixture(scope="module")
+def keyed(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("keyed")
+    with served(root, settings=Settings(data=root, require_key=True)) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def open_house(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("open")) as built:
+        yield built
+
+
+def test_with_a_key_both_headers_open_the_door(keyed: Served) -> None:
+    key = keyed.keys.new("me")
+    assert call(keyed.url, {"Authorization": f"Bearer {key}"}).status_code == 200
+    assert call(keyed.url, {"Authorization": f"bearer  {key}"}).status_code == 200
+    assert call(keyed.url, {"X-API-Key": key}).status_code == 200
+
+
+def test_without_a_key_every_route_but_the_open_three_is_401(keyed: Served) -> None:
+    key = keyed.keys.new("me")
+    for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Authorization": key}, {"Cookie": f"key={key}"}):
+        answer = call(keyed.url, headers)
+        assert failure(answer)[:2] == (401, "invalid_api_key")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    with keyed.client(headers={"Content-Type": "application/json"}) as stranger:
+        for path, routes in stranger.get("/v1/openapi.json").json()["paths"].items():
+            for method, body in product(routes, (b"", b"{bad", b"[" * 5000)):
+                answer = stranger.request(method, f"/v1{path}", content=body)
+                assert answer.status_code == 401, (method, path, body[:10])
+    for path in ("/healthz", "/v1/docs", "/v1/docs/swagger-ui.css", "/v1/openapi.json"):
+        assert httpx.get(keyed.url + path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/keys", "/v1/keys/x", "/v1/shares", "/v1/reports"])
+def test_without_a_key_no_byte_of_a_body_is_waited_for_and_with_one_few_are(keyed: Served, path: str) -> None:
+    host, port = keyed.url.removeprefix("http://").split(":")
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\n\r\n"
+    with socket.create_connection((host, int(port)), timeout=5) as sent:
+        sent.sendall(head.encode())
+        assert b" 401 " in sent.recv(100)
+    headers = {"X-API-Key": keyed.keys.new("all", SCOPES), "Content-Type": "application/json"}
+    flood = httpx.post(keyed.url + path, content=iter([b'{"name": "', b"x" * 100_000, b'"}']), headers=headers)
+    assert failure(flood)[:2] == (413, "image_too_large")
+
+
+@pytest.mark.parametrize(
+    "settings", [Settings(share=True, auth="a:b"), Settings(host="0.0.0.0", spaces=True), Settings(auth="a:b")], ids=str
+)
+def test_v1_needs_a_key_in_public_on_spaces_and_behind_a_login(settings: Settings, keys: Keys, tmp_path: Path) -> None:
+    assert Access(replace(settings, data=tmp_path), keys).needs_key
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[broken"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Host": "evil.example"},
+        {"Host": "[broken"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+    ids=str,
+)
+def test_pages_of_other_sites_cannot_use_an_open_studio(open_house: Served, headers: dict[str, str]) -> None:
+    assert failure(call(open_house.url, headers))[:2] == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Authorization": "Bearer whatever"}], ids=str
+)
+def test_scripts_and_the_studios_own_page_can(open_house: Served, headers: dict[str, str]) -> None:
+    assert call(open_house.url, headers).status_code == 200
+    assert call(open_house.url, {"Origin": open_house.url}).status_code == 200
+
+
+def test_a_key_opens_from_any_page(open_house: Served) -> None:
+    headers = {"Authorization": f"Bearer {open_house.keys.new('me')}", "Origin": "https://elsewhere.example"}
+    assert call(open_house.url, headers).status_code == 200
+
+
+# ---------------------------------------------------------------- the page
+
+
+forgiving = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@contextmanager
+def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, Keys]]:
+    """A Gradio page of one event, `who`, that tells the visitor's owner; launched as the studio's page is."""
+    with served(root, settings=settings) as house:
+        access = Access(settings, house.keys)
+
+        def who(request: gr.Request) -> str:
+            return access.visitor(request)
+
+        with gr.Blocks(analytics_enabled=False) as demo:
+            told = gr.Textbox()
+            gr.Button().click(who, None, told, api_name="who")
+        _, url, _ = demo.launch(
+            prevent_thread_lock=True,
+            quiet=True,
+            server_name="127.0.0.1",
+            ssr_mode=False,
+            auth=access.gradio_auth(),
+            app_kwargs={"routes": app.routes(house.desk, access), "middleware": access.middleware()},
+        )
+        close_cors(demo.app)
+        try:
+            with httpx.Client(base_url=url, timeout=30) as client:
+                yield client, house.keys
+        finally:
+            demo.close(verbose=False)
+    del demo
+    gc.collect()  # while this test forgives them: Gradio leaves its event loops and their sockets to the collector
+
+
+def who(client: httpx.Client) -> str:
+    """The owner that the page's event sees."""
+    made = client.post("/gradio_api/call/who", json={"data": []})
+    assert made.status_code == 200, made.text
+    told = client.get(f"/gradio_api/call/who/{made.json()['event_id']}").text
+    return told.split('data: ["')[1].split('"]')[0]
+
+
+@forgiving
+def test_on_loopback_page_and_keyless_api_are_one_owner(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path)) as (client, _):
+        answer = client.get("/", headers={"Accept-Encoding": "gzip"})
+        assert answer.headers["content-encoding"] == "gzip"
+        assert "dbx_visitor" not in answer.cookies
+        assert who(client) == "local"
+
+
+@forgiving
+def test_on_spaces_each_visitor_is_somebody_and_nobody_can_pretend(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path, host="0.0.0.0", spaces=True)) as (client, _):
+        header = client.get("/").headers["set-cookie"]
+        assert "HttpOnly" in header
+        first = who(client)
+        assert first.startswith("visitor:")
+        assert "set-cookie" not in client.get("/").headers
+        assert who(client) == first
+
+        client.cookies.clear()
+        framed = client.get("/", headers={"X-Forwarded-Proto": "https"}).headers["set-cookie"]
+        assert all(word in framed for word in ("SameSite=None", "Secure", "Partitioned"))
+
+        client.cookies.clear()
+        assert who(client) != first
+        client.cookies.set("dbx_visitor", f"{first}.{'0' * 64}")
+        assert who(client) != first
+        assert client.get("/v1/tools").status_code == 401
+
+
+@forgiving
+def test_with_a_key_alone_the_pages_password_is_a_key_and_its_owner_the_keys(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
+        key = keys.new("ann")
+        known = keys.verify(key)
+        assert known is not None
+        assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
+        assert client.post("/login", data={"username": "ann", "password": "wrong"}).status_code == 400
+        assert client.post("/login", data={"username": "whoever", "password": key}).status_code == 200
+        assert who(client) == known.owner
+
+
+@forgiving
+def test_a_page_that_was_opened_with_a_key_ends_with_the_key(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
+        key = keys.new("ann")
+        known = keys.verify(key)
+        assert known is not None
+        client.post("/login", data={"username": "ann", "password": key})
+        assert who(client) == known.owner
+        keys.revoke(known.id)
+        assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
+        assert client.get("/gradio_api/user").json() is None
+        other = keys.new("bob")
+        assert client.post("/login", data={"username": "bob", "password": other}).status_code == 200
+        assert who(client) != known.owner
+
+
+@forgiving
+def test_without_the_cookie_of_its_key_a_login_is_worth_nothing(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
+        client.post("/login", data={"username": "ann", "password": keys.new("ann")})
+        client.cookies.delete("dbx_visitor")
+        assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
+        for scope in SCOPES:
+            few = keys.new("few", [scope])
+            assert client.post("/login", data={"username": "x", "password": few}).status_code == 400
+
+
+@forgiving
+def test_no_other_site_s_page_may_read_what_the_page_answers(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path)) as (client, _):
+        headers = {"Origin": "https://evil.example", "Host": "studio.example"}
+        for path in ("/config", "/v1/tools", "/healthz"):
+            answer = client.get(path, headers=headers)
+            assert not [name for name in answer.headers if name.startswith("access-control-allow")], path
+        asked = {**headers, "Access-Control-Request-Method": "POST"}
+        assert "access-control-allow-origin" not in client.options("/gradio_api/queue/join", headers=asked).headers
+
+
+@forgiving
+def test_with_a_login_the_page_opens_to_the_password_alone(tmp_path: Path) -> None:
+    with page(tmp_path, Settings(data=tmp_path, auth="ann:se:cret", host="0.0.0.0")) as (client, keys):
+        for path in ("/healthz", "/v1/docs", "/v1/openapi.json"):
+            assert client.get(path).status_code == 200, path
+        assert failure(client.get("/v1/tools"))[:2] == (401, "invalid_api_key")
+        assert failure(client.get("/metrics"))[:2] == (401, "invalid_api_key")
+        assert failure(client.post("/healthz"))[:2] == (405, "method_not_allowed")
+        assert client.post("/login", data={"username": "ann", "password": keys.new("x")}).status_code == 400
+        assert client.post("/login", data={"username": "ann", "password": "se:cret"}).status_code == 200
+        assert who(client) == "user:ann"
+
+
+def test_the_secret_that_signs_visitors_is_kept_and_is_private(tmp_path: Path, keys: Keys) -> None:
+    settings = Settings(data=tmp_path, host="0.0.0.0", spaces=True)
+    first, second = Access(settings, keys), Access(settings, keys)
+    secret = tmp_path / "visitors.secret"
+    assert secret.stat().st_mode & 0o077 == 0
+    assert first._sign("visitor:1") == second._sign("visitor:1")

@@ -1,0 +1,264 @@
+"""Copied code: it says no more than it must, nothing in it is code that a visitor wrote, and all of it runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pipelines.core.types import BadInput, Draft, Emit, Params, Studio, Tool
+from pipelines.settings import Settings
+from pipelines.tools import TOOLS, tool
+from tests.support.endpoint_names import told
+from tests.support.page_client import opened
+from tests.support.served_app import Served
+from tests.support.snippet_runner import finished, quick, ran
+from ui.api.auth.access import Access
+from ui.api.code_snippets import WAYS, Asked, Door, Local, asked, curl, way
+from ui.api_tab.page import samples
+
+EVIL = "'; rm -rf ~; $(id) `id` ${id} \" \\ \n </script> @x <y ;type=z é 😀 \u2028"
+HERE = Door("http://here")
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Gradio leaves sockets to the collector
+VALUES: dict[str, Any] = {
+    "photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": 7, "consent": True, "size": 1024,
+}  # fmt: skip
+
+
+def own(_: str) -> bool:
+    return False
+
+
+def what(tool_id: str, **values: Any) -> Asked:
+    return asked(tool(tool_id), values, own)
+
+
+# ---------------------------------------------------------------- what it says
+
+
+def test_code_makes_the_same_picture_and_says_no_more_than_it_must() -> None:
+    parts = shlex.split(curl(what("headshot", **VALUES, matte=None), HERE))
+    assert parts[:2] == ["curl", "http://here/v1/tools/headshot"]
+    fields = {part for part in parts if "=" in part}
+    assert fields == {"photo=@photo.png", "preset=park", "background=it's & <b>", "seed=7", "consent=true"}
+
+
+def test_code_names_each_of_several_pictures_and_the_studio_s_own_by_their_ids() -> None:
+    parts = shlex.split(curl(what("business", photos=("file-1", "file-2")), HERE))
+    assert [part for part in parts if "=" in part] == ["photos=@photos-1.png", "photos=@photos-2.png"]
+    mixed = asked(tool("business"), {"photos": ["file-1", "file-2"]}, lambda file_id: file_id == "file-1")
+    assert mixed.values["photos"] == ["file-1", Local("photos-2.png")]
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_code_names_the_key_where_one_is_needed_and_shows_none(row: Any) -> None:
+    wanted = what("headshot", **VALUES)
+    assert "DESIGNERBOX_KEY" not in row.write(wanted, HERE)
+    text = row.write(wanted, Door("http://here", True, "key"))
+    assert "DESIGNERBOX_KEY" in text
+    assert "sk-dbx-" not in text
+
+
+def test_the_page_s_client_logs_in_where_the_page_asks_for_it() -> None:
+    assert "DESIGNERBOX_LOGIN" in way("gradio").write(what("headshot"), Door("http://here", True, "login"))
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_a_visitor_s_words_are_one_text_in_every_language(row: Any) -> None:
+    text = row.write(what("background", prompt=EVIL), HERE)
+    if row.language == "python":
+        texts = [n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+        assert EVIL in texts
+    elif row.language == "shell":
+        assert f"prompt={EVIL}" in shlex.split(text)
+    else:
+        assert f'form.append("prompt", {json.dumps(EVIL, ensure_ascii=False)});' in text
+
+
+# ---------------------------------------------------------------- all of it runs
+
+
+@pytest.fixture(scope="module")
+def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    root = tmp_path_factory.mktemp("open")
+    with opened(root, Settings(data=root), quick()) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    root = tmp_path_factory.mktemp("closed")
+    tools = [replace(row, run=_refused) if row.id == "style" else row for row in quick()]
+    with opened(root, Settings(data=root, host="0.0.0.0", require_key=True), tools) as page:
+        yield page
+
+
+def _refused(params: Params, studio: Studio, emit: Emit) -> Draft:
+    emit("Drawing", 1, 2)
+    raise BadInput("The photo shows nothing that could be drawn.")
+
+
+CASES = {
+    "nothing at all": ("background", {}),
+    "a photo": ("headshot", VALUES),
+    "words alone": ("background", {"prompt": "a forest; type=none, it's 5 > 4", "seed": 3}),
+    "several photos": ("business", {"photos": ("file-1", "file-2"), "consent": True}),
+    "a photo and a second picture": ("style", {"photo": "file-1", "reference": "file-2"}),
+}
+
+
+def together(row: Any, wanted: Sequence[Asked], door: Door, folder: Path) -> str:
+    """What all this code prints; one program where the language lets one follow another, as most of it is imports."""
+    texts = [row.write(each, door) for each in wanted]
+    if row.id == "gradio":  # it asks for every tool's form when it is made: once is enough
+        client = next(line for line in texts[0].splitlines() if line.startswith("client = "))
+        texts[1:] = [text.replace(f"{client}\n", "") for text in texts[1:]]
+    programs = texts if row.language == "javascript" else ["\n".join(texts)]
+    return "".join(
+        ran(row.language, f"set -e\n{text}" if row.language == "shell" else text, folder) for text in programs
+    )
+
+
+def made(house: Served, wanted: Sequence[Asked]) -> list[dict[str, Any]]:
+    """The params of the newest jobs, as many as were wanted, in their order; all are done."""
+    rows = house.desk.jobs.list("local", len(wanted))[::-1]
+    assert [(row.job.tool, row.status) for row in rows] == [(each.tool.id, "done") for each in wanted]
+    return [row.result.receipt["params"] for row in rows if row.result is not None]
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_code_runs_as_it_stands(open_page: Any, tmp_path: Path, row: Any) -> None:
+    url, house, access = open_page
+    wanted = [what(tool_id, **values) for tool_id, values in CASES.values()]
+    said = together(row, wanted, access.door(url), tmp_path)
+    for case, each, params in zip(CASES, wanted, made(house, wanted), strict=True):
+        kept = {name: value for name, value in each.values.items() if name not in dict(each.pictures)}
+        assert {name: params[name] for name in kept} == kept, case
+        assert all(params[name] for name, _ in each.pictures), case
+    if row.id == "curl":
+        assert said.count('"status":"done"') == len(wanted)
+    elif row.id in ("httpx", "javascript"):
+        assert said.count("step Drawing") >= len(wanted)
+    assert row.id in ("curl", "gradio") or list(tmp_path.glob("file-*.png")) or (tmp_path / "picture-1.png").exists()
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_the_tab_s_samples_run_with_a_key_where_one_is_needed(closed_page: Any, tmp_path: Path, row: Any) -> None:
+    url, house, access = closed_page
+    key = house.keys.new("me")
+    known = house.keys.verify(key)
+    assert known is not None
+    text = dict(zip((each.id for each in WAYS), samples(tool("background"), access.door(url)), strict=True))[row.id]
+    ran(row.language, text, tmp_path, key)
+    assert finished(house, "background", known.owner)["prompt"] == "forest in the morning"
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_code_that_is_refused_ends_with_the_studio_s_own_sentence(closed_page: Any, tmp_path: Path, row: Any) -> None:
+    url, house, access = closed_page
+    text = row.write(what("style", photo="file-1", consent=True), access.door(url))
+    said = ran(row.language, text, tmp_path, house.keys.new("me"), fails=True)
+    assert "The photo shows nothing that could be drawn." in said
+    assert not [word for word in ("KeyError", "NameError", "TypeError") if word in said]
+    if row.id in ("httpx", "javascript"):  # whose errors are in the code itself
+        said = ran(row.language, text, tmp_path, "sk-dbx-nope", fails=True)
+        assert "This studio needs an API key" in said
+
+
+# ---------------------------------------------------------------- every tool
+
+
+@pytest.fixture(scope="module")
+def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    root = tmp_path_factory.mktemp("whole")
+    with opened(root, Settings(data=root), quick([row.id for row in TOOLS])) as page:
+        yield page
+
+
+def most(row: Tool) -> Asked:
+    """Every picture that the tool takes, and a size, a seed, a quality and a kind of file that are not its defaults."""
+    fields = row.params.model_fields
+    values: dict[str, Any] = dict.fromkeys(row.params.fields_of_kind("pictures"), ("file-1", "file-2"))
+    values |= {name: f"file-{name}" for name in row.params.fields_of_kind("picture", "mask")}
+    values |= {name: value for name, value in (("consent", True), ("seed", 7), ("quality", 90)) if name in fields}
+    values |= {"size": 512} if "size" in fields and row.params.kind_of("size") == "number" else {}
+    return asked(row, values | ({"format": "webp"} if "format" in fields else {}), own)
+
+
+@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+def test_every_tool_s_code_runs(whole_page: Any, tmp_path: Path, row: Any) -> None:
+    url, house, access = whole_page
+    wanted = [most(tool) for tool in TOOLS]
+    together(row, wanted, access.door(url), tmp_path)
+    for each, params in zip(wanted, made(house, wanted), strict=True):
+        kept = {name: value for name, value in each.values.items() if name not in dict(each.pictures)}
+        assert kept
+        assert {name: params[name] for name in kept} == kept, each.tool.id
+        assert all(params[name] for name, _ in each.pictures), each.tool.id
+
+
+def test_every_tool_s_examples_in_the_documentation_are_answered_with_a_picture(whole_page: Any) -> None:
+    """As they stand in `/v1/openapi.json`, over HTTP, with each tool's own form."""
+    url, house, _ = whole_page
+    with httpx.Client(base_url=url, timeout=60) as client:
+        paths = client.get("/v1/openapi.json").json()["paths"]
+        for tool_id in [row.id for row in TOOLS]:
+            bodies = paths[f"/tools/{tool_id}"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+            assert set(bodies) == {"least", "whole"}
+            for name, body in bodies.items():
+                answer = client.post(f"/v1/tools/{tool_id}", json=body["value"])
+                assert (answer.status_code, answer.json()["status"]) == (200, "done"), (tool_id, name, answer.text)
+                file = client.get(answer.json()["files"][0]["url"])
+                assert file.headers["content-type"].startswith("image/")
+                params = finished(house, tool_id, "local")
+                assert {key: params[key] for key in body["value"]} == body["value"], (tool_id, name)
+
+
+# ---------------------------------------------------------------- names that others' programs were written with
+
+
+def changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """What a program written for `old` could not call any more, or would call otherwise."""
+    found = []
+    for tool_id, rows in old.items():
+        here = new.get(tool_id, {})
+        for name, kind in rows.items():
+            now = here.get(name)
+            same = set(kind) <= set(now) if isinstance(kind, list) and isinstance(now, list) else kind == now
+            found += [] if same else [f"{tool_id}.{name}: {kind} -> {now}"]
+        found += [f"{tool_id}.{name} must be given" for name in set(here) - set(rows) if str(here[name]).endswith("*")]
+    return found
+
+
+def test_gradio_s_clients_find_every_name_and_type_that_they_ever_had(whole_page: Any) -> None:
+    """`tests/data/names.json` is what was promised: it may be added to, and nothing in it changes or goes."""
+    info = httpx.get(f"{whole_page[0]}/gradio_api/info").json()
+    assert info["unnamed_endpoints"] == {}
+    here = told(info)
+    promised = json.loads((Path(__file__).parents[1] / "data" / "names.json").read_text("utf-8"))
+    assert list(here) == [row.id for row in TOOLS]
+    assert set(promised) <= set(here)
+    assert changed(promised, here) == []
+    for row in TOOLS:
+        assert [name for name in here[row.id] if name != "->"] == list(row.params.model_fields), row.id
+        required = {name for name, field in row.params.model_fields.items() if field.is_required()}
+        assert {name for name, kind in here[row.id].items() if str(kind).endswith("*")} == required, row.id
+
+
+def test_a_renamed_tool_parameter_choice_or_type_is_noticed() -> None:
+    old = {"a": {"size": "integer", "preset": ["x", "y"], "photo": "file*", "->": ["files"]}}
+    assert changed(old, old) == []
+    assert changed(old, {"a": {**old["a"], "preset": ["x", "y", "z"], "new": "string"}}) == []
+    for name, kind in (("size", "number"), ("preset", ["x", "z"]), ("photo", "file?"), ("->", ["object"]), ("n", "s*")):
+        assert len(changed(old, {"a": {**old["a"], name: kind}})) == 1, name
+    assert (
+        len(changed(old, {"a": {("side" if name == "size" else name): kind for name, kind in old["a"].items()}})) == 1
+    )
+    assert len(changed(old, {"b": old["a"]})) == 4

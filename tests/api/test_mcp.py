@@ -1,0 +1,232 @@
+"""The MCP door, asked by the protocol's own client over streamable HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import c2pa
+import httpx
+import httpx2
+import PIL.Image
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
+
+from pipelines.settings import Settings
+from tests.api.test_routes import FOREVER, data_url, failure, photo
+from tests.support.examples import noisy
+from tests.support.served_app import Served, served, until
+
+T = TypeVar("T")
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("mcp")) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("keyed")
+    with served(root, settings=Settings(data=root, require_key=True)) as built:
+        yield built
+
+
+def asked(house: Served, work: Callable[[Client], Awaitable[T]], key: str = "", mode: str = "auto") -> T:
+    """What `work` returns, with a client at the studio's `/mcp`."""
+
+    async def whole() -> T:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+            transport = streamable_http_client(f"{house.url}/mcp", http_client=http)
+            async with Client(transport, mode=mode) as client:
+                return await work(client)
+
+    return asyncio.run(whole())
+
+
+def run(house: Served, name: str, values: dict[str, Any], key: str = "") -> Any:
+    return asked(house, lambda client: client.call_tool(name, values), key)
+
+
+def words(answer: Any) -> str:
+    return "\n".join(row.text for row in answer.content if row.type == "text")
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_tools_are_listed_with_what_each_field_takes(studio: Served, mode: str) -> None:
+    rows = {row.name: row for row in asked(studio, lambda client: client.list_tools(), mode=mode).tools}
+    assert set(rows) == {"background", "list_pictures", "show_picture"}
+    fields = rows["background"].input_schema["properties"]
+    assert fields["ratio"]["enum"] == ["photo", "1:1", "3:2"]
+    assert (fields["size"]["minimum"], fields["size"]["maximum"], fields["size"]["default"]) == (32, 512, 64)
+    assert "data URL" in fields["photo"]["description"]
+    assert rows["background"].output_schema is not None
+    assert rows["show_picture"].annotations is not None
+    assert rows["show_picture"].annotations.read_only_hint
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_call_answers_with_the_picture_and_the_job(studio: Served, mode: str) -> None:
+    values = {"prompt": "a forest", "photo": data_url(photo()), "size": 128}
+    answer = asked(studio, lambda client: client.call_tool("background", values), mode=mode)
+    assert not answer.is_error
+    (picture,) = [row for row in answer.content if row.type == "image"]
+    with PIL.Image.open(io.BytesIO(base64.b64decode(picture.data))) as opened:
+        assert opened.size == (128, 128)
+    job = answer.structured_content
+    assert (job["status"], job["receipt"]["params"]["prompt"]) == ("done", "a forest")
+    (link,) = [row for row in answer.content if row.type == "resource_link"]
+    assert httpx.get(str(link.uri)).headers["content-type"] == "image/png"
+
+
+def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_made_from(studio: Served) -> None:
+    answer = run(studio, "background", {"prompt": "a forest", "size": 64})
+    made = answer.structured_content["files"][0]["id"]
+    for shown in (answer, run(studio, "show_picture", {"file_id": made})):
+        data = base64.b64decode(shown.content[-1 if shown is not answer else 1].data)
+        found = studio.desk.verify(data)
+        assert (found.credentials, found.actions) == ("ours", ("c2pa.opened", "c2pa.edited"))
+        with c2pa.Reader("image/jpeg", io.BytesIO(data)) as reader:
+            (parent,) = (reader.get_active_manifest() or {})["ingredients"]
+        assert parent["active_manifest"]
+    upload = studio.desk.files.add(noisy(40, 40, seed=5), "local", "upload")
+    assert b"c2pa" not in base64.b64decode(run(studio, "show_picture", {"file_id": upload}).content[0].data)
+
+
+def test_steps_are_told_while_it_runs(studio: Served) -> None:
+    told: list[tuple[float, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        told.append((progress, message))
+
+    asked(studio, lambda client: client.call_tool("background", {"num_inference_steps": 4}, progress_callback=note))
+    assert "Drawing 4/4" in [message for _, message in told]
+    assert [progress for progress, _ in told] == sorted(progress for progress, _ in told)
+
+
+def test_a_picture_that_was_made_goes_into_the_next_call(studio: Served) -> None:
+    made = run(studio, "background", {"seed": 5}).structured_content["files"][0]["id"]
+    listed = run(studio, "list_pictures", {"limit": 5})
+    assert made in words(listed)
+    assert run(studio, "show_picture", {"file_id": made}).content[0].type == "image"
+    again = run(studio, "background", {"photo": made}).structured_content
+    assert again["receipt"]["params"]["photo"] == made
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "code"),
+    [
+        ("background", {"size": 9999}, "invalid_request (size)"),
+        ("background", {"nonsense": 1}, "invalid_request"),
+        ("background", {"prompt": "a\x00b"}, "invalid_request"),
+        ("background", {"photo": "http://169.254.169.254/"}, "invalid_request (photo)"),
+        ("background", {"photo": "file-nobodys"}, "invalid_request (photo)"),
+        ("background", {"fault": "no_face"}, "no_face (photo)"),
+        ("background", {"fault": "bug"}, "internal_error"),
+        ("background", {"prompt": "a naked person"}, "content_policy"),
+        ("show_picture", {"file_id": "../keys.sqlite3"}, "not_found"),
+        ("list_pictures", {"limit": 0}, "invalid_request (limit)"),
+        ("nothing", {}, "not_found"),
+    ],
+)
+def test_what_goes_wrong_is_told_with_its_code(studio: Served, name: str, values: dict[str, Any], code: str) -> None:
+    answer = run(studio, name, values)
+    assert answer.is_error
+    assert words(answer).startswith(code)
+
+
+def test_a_caller_that_leaves_stops_its_job(studio: Served) -> None:
+    studio.gate.pause = 0.05
+
+    async def leave(client: Client) -> None:
+        with anyio.move_on_after(0.5):
+            await client.call_tool("background", FOREVER)
+
+    try:
+        asked(studio, leave)
+        assert until(studio.free) < 2
+    finally:
+        studio.gate.pause = 0.0
+    with studio.client() as client:
+        assert client.get("/v1/jobs?limit=1").json()["data"][0]["status"] == "cancelled"
+
+
+# ---------------------------------------------------------------- behind the same locks
+
+
+def test_without_a_key_nothing_is_said(keyed: Served) -> None:
+    for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Cookie": f"key={keyed.keys.new('me')}"}):
+        answer = httpx.post(f"{keyed.url}/mcp", json=PING, headers={**ACCEPT, **headers})
+        assert failure(answer)[:2] == (401, "invalid_api_key")
+
+
+def test_pages_of_other_sites_cannot_use_an_open_studio(studio: Served) -> None:
+    for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert httpx.post(f"{studio.url}/mcp", json=PING, headers={**ACCEPT, **headers}).status_code == 401
+
+
+def test_each_key_sees_its_own_pictures_and_is_counted(keyed: Served) -> None:
+    ann, bob = keyed.keys.new("ann"), keyed.keys.new("bob")
+    made = run(keyed, "background", {}, ann).structured_content["files"][0]["id"]
+    assert made in words(run(keyed, "list_pictures", {}, ann))
+    assert made not in words(run(keyed, "list_pictures", {}, bob))
+    assert words(run(keyed, "show_picture", {"file_id": made}, bob)).startswith("not_found")
+    assert words(run(keyed, "background", {"photo": made}, bob)).startswith("invalid_request (photo)")
+    known = keyed.keys.verify(ann)
+    assert known is not None
+    assert [(row.tool, row.pictures) for row in keyed.keys.usage(known.id)] == [("background", 1)]
+
+
+def test_a_key_that_only_looks_lists_and_makes_nothing(keyed: Served) -> None:
+    key = keyed.keys.new("reader", ("read",))
+    assert not run(keyed, "list_pictures", {}, key).is_error
+    assert words(run(keyed, "background", {}, key)).startswith("permission_denied")
+
+
+BODIES = {
+    "NaN": b'{"jsonrpc":"2.0","id":NaN,"method":"ping"}',
+    "half a character": b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"\\ud800"}}',
+    "NUL": b'{"jsonrpc":"2.0","id":1,"method":"a\\u0000"}',
+    "deep": b'{"jsonrpc":"2.0","id":1,"method":' + b"[" * 100_000,
+    "huge": b'{"jsonrpc":"2.0","id":' + b"9" * 9000 + b',"method":"ping"}',
+    "nothing": b"",
+    "list": json.dumps([PING]).encode(),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize("version", ["", "2025-06-18", "2026-07-28", "tomorrow"])
+def test_a_monstrous_body_is_no_failure_of_the_server(studio: Served, body: bytes, version: str) -> None:
+    headers = {**ACCEPT, "Content-Type": "application/json", **({"MCP-Protocol-Version": version} if version else {})}
+    assert httpx.post(f"{studio.url}/mcp", content=body, headers=headers, timeout=20).status_code < 500
+
+
+def test_an_unknown_method_is_an_error_of_the_protocol(studio: Served) -> None:
+    async def read(client: Client) -> str:
+        with pytest.raises(MCPError) as failed:
+            await client.read_resource("file:///etc/passwd")
+        return str(failed.value)
+
+    assert "not found" in asked(studio, read)
+
+
+def test_nothing_of_it_is_loaded_before_somebody_asks(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, ui.server.serve, ui.api.routes.mcp; print('mcp' in sys.modules)"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,214 @@
+"""What a key may: scopes, requests a minute, pictures a day, jobs at once, and what is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+from tests.api import test_routes
+from tests.api.test_routes import RUN, failure
+from tests.support.gated_tool import job
+from tests.support.served_app import Served, served, until
+from ui.api.auth.keys import Bounds, Key, Keys, Scope
+from ui.api.auth.rate_limits import DAY, SOON, Limits, TooMuch
+
+pytestmark = pytest.mark.usefixtures("each_database")
+
+here = test_routes.here  # a fixture
+
+
+@pytest.fixture(scope="module")
+def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("limits")) as built:
+        yield built
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Iterator[Keys]:
+    made = Keys(tmp_path)
+    yield made
+    made.close()
+
+
+def caller(here: Served, *scopes: Scope, **bounds: int) -> httpx.Client:
+    key = here.keys.new("test", scopes or ("read", "create"), Bounds(**bounds))
+    return here.client(headers={"Authorization": f"Bearer {key}"})
+
+
+def known(keys: Keys, **bounds: int) -> Key:
+    key = keys.verify(keys.new("test", bounds=Bounds(**bounds)))
+    assert key is not None
+    return key
+
+
+# ---------------------------------------------------------------- scopes
+
+
+def test_a_key_does_what_its_scopes_say_and_nothing_else(here: Served) -> None:
+    with caller(here, "read") as reader, caller(here, "create") as maker, caller(here, "admin") as admin:
+        assert reader.get("/v1/jobs").status_code == 200
+        assert failure(reader.post(RUN, json={}))[:2] == (403, "permission_denied")
+        assert failure(reader.delete("/v1/jobs/x"))[:2] == (403, "permission_denied")
+        assert maker.post(RUN, json={}).status_code == 200
+        assert failure(maker.get("/v1/jobs"))[:2] == (403, "permission_denied")
+        assert admin.get("/v1/keys").status_code == 200
+        assert admin.get("/metrics").status_code == 200
+        for one in (reader, maker):
+            for path in ("/v1/keys", "/v1/keys/x", "/metrics"):
+                assert failure(one.get(path))[:2] == (403, "permission_denied")
+            assert failure(one.post("/v1/keys", json={"name": "more", "scopes": ["admin"]}))[0] == 403
+
+
+def test_every_operation_asks_for_its_scope_and_for_no_other(here: Served) -> None:
+    with caller(here, "read") as reader, caller(here, "create") as maker, caller(here, "admin") as admin:
+        paths = reader.get("/v1/openapi.json").json()["paths"]
+        asked = [(method, path) for path, routes in paths.items() for method in routes]
+        assert len(asked) > 30
+        for method, path in asked:
+            needed = "admin" if path.startswith("/keys") else "read" if method == "get" else "create"
+            for scope, client in (("read", reader), ("create", maker), ("admin", admin)):
+                answer = client.request(method, f"/v1{path}")
+                assert (answer.status_code == 403) == (scope != needed), (method, path, scope)
+                assert answer.status_code != 401, (method, path, scope)
+
+
+def test_keys_are_listed_page_by_page(here: Served) -> None:
+    with caller(here, "admin") as admin:
+        made = [admin.post("/v1/keys", json={"name": f"page-{n}"}).json()["id"] for n in range(3)]
+        first = admin.get("/v1/keys?limit=2").json()
+        assert [row["id"] for row in first["data"]] == made[:0:-1]
+        assert first["has_more"]
+        assert admin.get(f"/v1/keys?limit=1&after={first['last_id']}").json()["data"][0]["id"] == made[0]
+        assert failure(admin.get("/v1/keys?after=none"))[:2] == (404, "not_found")
+
+
+def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: Served) -> None:
+    with caller(here, "admin") as admin:
+        made = admin.post("/v1/keys", json={"name": "shop", "per_day": 3}).json()
+        listed = admin.get("/v1/keys?limit=1")
+        assert listed.json()["data"][0]["id"] == made["id"]
+        assert listed.json()["has_more"]
+        assert made["key"] not in listed.text
+        with here.client(headers={"X-API-Key": made["key"]}) as shop:
+            assert shop.post(RUN, json={"variations": 2}).status_code == 200
+            usage = admin.get(f"/v1/keys/{made['id']}").json()
+            assert usage["usage"] == [{"tool": "background", "jobs": 1, "pictures": 2}]
+            assert usage["last_used_at"] is not None
+            changed = admin.post(f"/v1/keys/{made['id']}", json={"name": "window", "scopes": ["read"]}).json()
+            assert (changed["name"], changed["scopes"], changed["per_day"]) == ("window", ["read"], None)
+            assert shop.post(RUN, json={}).status_code == 403
+            assert admin.delete(f"/v1/keys/{made['id']}").json()["revoked_at"] is not None
+            assert here.keys.verify(made["key"]) is None
+        assert failure(admin.delete(f"/v1/keys/{made['id']}"))[0] == 404
+        for wrong in ({"name": ""}, {"name": "a", "scopes": []}, {"name": "a", "per_day": 0}, {"name": "\0"}, {}):
+            assert failure(admin.post("/v1/keys", json=wrong))[0] == 422
+
+
+@pytest.mark.usefixtures("only_in_a_file")
+def test_keys_of_before_scopes_look_and_make(tmp_path: Path) -> None:
+    import sqlite3
+
+    db = sqlite3.connect(tmp_path / "keys.sqlite3")
+    db.execute("CREATE TABLE api_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, "
+               "created REAL NOT NULL, revoked REAL)")  # fmt: skip
+    db.execute("INSERT INTO api_keys VALUES ('a', 'old', 'x', 1, NULL)")
+    db.commit()
+    db.close()
+    keys = Keys(tmp_path)
+    (key,) = keys.list()
+    keys.close()
+    assert (key.scopes, key.bounds) == (("read", "create"), Bounds())
+
+
+# ---------------------------------------------------------------- bounds
+
+
+def test_without_a_bound_nothing_is_counted_down(here: Served) -> None:
+    with caller(here) as client:
+        answers = [client.get("/v1/tools") for _ in range(30)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert not [name for name in answers[0].headers if name.startswith("x-ratelimit")]
+
+
+def test_requests_a_minute_are_counted_down_and_then_refused(here: Served) -> None:
+    with caller(here, per_minute=3) as client, caller(here) as other:
+        left = [client.get("/v1/tools").headers for _ in range(3)]
+        assert [row["x-ratelimit-remaining"] for row in left] == ["2", "1", "0"]
+        assert (left[0]["x-ratelimit-limit"], left[0]["x-ratelimit-limit-requests"]) == ("3", "3")
+        refused = client.get("/v1/tools")
+        assert failure(refused)[:2] == (429, "rate_limited")
+        assert 0 < int(refused.headers["retry-after"]) <= 60
+        assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+        assert refused.headers["x-ratelimit-reset-requests"].endswith("s")
+        assert other.get("/v1/tools").status_code == 200
+
+
+def test_the_official_client_sees_a_rate_limit(here: Served) -> None:
+    key = here.keys.new("x", bounds=Bounds(per_minute=1))
+    with openai.OpenAI(base_url=f"{here.url}/v1", api_key=key, max_retries=0) as client:
+        client.models.list()
+        with pytest.raises(openai.RateLimitError) as caught:
+            client.models.list()
+    assert caught.value.code == "rate_limited"
+    assert caught.value.request_id
+
+
+def test_a_minute_moves_on(keys: Keys) -> None:
+    now = [0.0]
+    limits, key = Limits(keys, clock=lambda: now[0]), known(keys, per_minute=2)
+    assert [limits.request(key)[1] is None for _ in range(3)] == [True, True, False]
+    now[0] = 59.0
+    assert limits.request(key)[1] is not None
+    now[0] = 60.0
+    standing, refused = limits.request(key)
+    assert refused is None
+    assert standing is not None
+    assert standing.remaining == 1
+
+
+def test_pictures_a_day_count_variations_and_begin_anew_at_midnight(keys: Keys) -> None:
+    now = [5 * DAY + 10.0]
+    limits, key = Limits(keys, clock=lambda: now[0]), known(keys, per_day=5)
+    ask = job(owner=key.owner, variations=3)
+    limits.admit(ask, lambda owner: 0)
+    with pytest.raises(TooMuch) as caught:
+        limits.admit(ask, lambda owner: 0)
+    assert caught.value.retry_after == DAY - 10
+    limits.admit(job(owner=key.owner, variations=2), lambda owner: 0)
+    now[0] += DAY
+    limits.admit(ask, lambda owner: 0)
+    assert keys.usage(key.id)[0].pictures == 8
+
+
+def test_drafts_and_owners_without_a_key_are_not_counted(keys: Keys) -> None:
+    limits, key = Limits(keys), known(keys, per_day=1)
+    for _ in range(3):
+        limits.admit(job(owner=key.owner).model_copy(update={"draft": True}), lambda owner: 9)
+        limits.admit(job(owner="local"), lambda owner: 9)
+    assert keys.usage(key.id) == []
+
+
+def test_jobs_at_once_wait_for_one_to_end(here: Served) -> None:
+    here.gate.open.clear()
+    with caller(here, at_once=2) as client:
+        assert [client.post(f"{RUN}?wait=false", json={}).status_code for _ in range(3)] == [202, 202, 429]
+        with client.stream("POST", f"{RUN}?stream=true", json={}) as refused:
+            refused.read()
+        assert failure(refused)[:2] == (429, "rate_limited")
+        assert refused.headers["retry-after"] == str(SOON)
+        here.gate.open.set()
+        until(here.free)
+        assert client.post(RUN, json={}).status_code == 200
+
+
+def test_a_job_that_is_refused_leaves_nothing_behind(here: Served) -> None:
+    with caller(here, per_day=1) as client:
+        assert client.post(RUN, json={}).status_code == 200
+        refused = client.post(RUN, json={})
+        assert failure(refused)[:2] == (429, "rate_limited")
+        assert 0 < int(refused.headers["retry-after"]) <= DAY
+        assert len(client.get("/v1/jobs").json()["data"]) == 1

@@ -1,0 +1,121 @@
+"""Links to single results: they show one file, end, are taken back, and cannot be guessed or forged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipelines.core.types import NotFound
+from pipelines.settings import Settings
+from tests.api.test_routes import RUN, failure, photo
+from tests.support.served_app import Served, served
+from ui.api.auth.database import Ledger
+from ui.api.auth.share_tokens import Shares
+
+pytestmark = pytest.mark.usefixtures("each_database")
+
+
+@pytest.fixture(scope="module")
+def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("shares")
+    with served(root, settings=Settings(data=root, require_key=True)) as built:
+        yield built
+
+
+@pytest.fixture
+def mine(studio: Served) -> Iterator[httpx.Client]:
+    with studio.client(headers={"X-API-Key": studio.keys.new("mine")}) as client:
+        yield client
+
+
+def result(client: httpx.Client) -> str:
+    return client.post(RUN, json={}).json()["files"][0]["id"]
+
+
+def test_a_link_shows_its_one_file_to_anybody_and_nothing_else(studio: Served, mine: httpx.Client) -> None:
+    file_id = result(mine)
+    link = mine.post("/v1/shares", json={"file_id": file_id}).json()
+    assert link["url"].startswith(f"{studio.url}/s/")
+    with httpx.Client() as stranger:
+        seen = stranger.get(link["url"])
+        assert seen.content == mine.get(f"/v1/files/{file_id}/content").content
+        assert (seen.headers["content-type"], seen.headers["x-robots-tag"]) == ("image/png", "noindex")
+        assert "immutable" not in seen.headers["cache-control"]
+        assert stranger.get(f"{studio.url}/v1/files/{file_id}/content").status_code == 401
+        assert stranger.get(link["url"], headers={"Range": "bytes=0-3"}).content == seen.content[:4]
+
+
+def test_a_link_that_was_taken_back_shows_nothing(mine: httpx.Client) -> None:
+    link = mine.post("/v1/shares", json={"file_id": result(mine)}).json()
+    assert [row["id"] for row in mine.get("/v1/shares").json()["data"]] == [link["id"]]
+    assert mine.delete(f"/v1/shares/{link['id']}").json()["deleted"]
+    assert failure(httpx.get(link["url"]))[:2] == (404, "not_found")
+    assert mine.get("/v1/shares").json()["data"] == []
+    assert failure(mine.delete(f"/v1/shares/{link['id']}"))[0] == 404
+
+
+def test_a_link_ends_with_the_key_that_made_it(studio: Served) -> None:
+    text = studio.keys.new("short")
+    known = studio.keys.verify(text)
+    assert known is not None
+    with studio.client(headers={"X-API-Key": text}) as short:
+        link = short.post("/v1/shares", json={"file_id": result(short)}).json()
+        assert httpx.get(link["url"]).status_code == 200
+        studio.keys.revoke(known.id)
+    assert failure(httpx.get(link["url"]))[:2] == (404, "not_found")
+    assert httpx.get(link["report_url"]).status_code == 404
+
+
+def test_links_are_the_owners_own(studio: Served, mine: httpx.Client) -> None:
+    link = mine.post("/v1/shares", json={"file_id": result(mine)}).json()
+    with studio.client(headers={"X-API-Key": studio.keys.new("other")}) as other:
+        assert failure(other.post("/v1/shares", json={"file_id": link["file_id"]}))[:2] == (404, "not_found")
+        assert failure(other.delete(f"/v1/shares/{link['id']}"))[:2] == (404, "not_found")
+        assert other.get("/v1/shares").json()["data"] == []
+    assert httpx.get(link["url"]).status_code == 200
+
+
+def test_a_link_to_bytes_that_are_gone_is_not_found_in_our_words(studio: Served, mine: httpx.Client) -> None:
+    file_id = mine.post(RUN, json={"seed": 77}).json()["files"][0]["id"]
+    link = mine.post("/v1/shares", json={"file_id": file_id}).json()
+    studio.desk.files.path(file_id).unlink()
+    answer = httpx.get(link["url"])
+    assert failure(answer)[:2] == (404, "not_found")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_an_upload_is_not_shared(mine: httpx.Client) -> None:
+    sent = mine.post("/v1/files", files={"file": ("a.png", photo())}).json()
+    assert failure(mine.post("/v1/shares", json={"file_id": sent["id"]})) == (400, "invalid_request", "file_id")
+    assert failure(mine.post("/v1/shares", json={"file_id": "x", "expires_in": 1}))[0] == 422
+
+
+def test_pages_of_links_go_on_where_one_ended(mine: httpx.Client) -> None:
+    file_id = result(mine)
+    made = [mine.post("/v1/shares", json={"file_id": file_id}).json()["id"] for _ in range(3)]
+    first = mine.get("/v1/shares?limit=2").json()
+    assert [row["id"] for row in first["data"]] == made[:0:-1]
+    assert first["has_more"]
+    assert mine.get(f"/v1/shares?after={first['last_id']}").json()["data"][0]["id"] == made[0]
+
+
+def test_a_forged_or_ended_link_is_none(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    shares = Shares(ledger, b"secret")
+    link = shares.new("me", "file-1", 60)
+    token = link.path.rpartition("/")[2]
+    share_id, expires, mark = token.split(".")
+    assert shares.open(token).file_id == "file-1"
+    for forged in (
+        f"{share_id}.{int(expires) + 1}.{mark}", f"{share_id}.{expires}.{'0' * 64}", share_id, "", "x" * 200,
+        Shares(ledger, b"other")._path(share_id, int(expires)).rpartition("/")[2],
+    ):  # fmt: skip
+        with pytest.raises(NotFound):
+            shares.open(forged)
+    ended = shares.new("me", "file-1", -1).path.rpartition("/")[2]
+    with pytest.raises(NotFound):
+        shares.open(ended)
+    ledger.close()

@@ -1,0 +1,682 @@
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+import shutil
+import struct
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.batch import (
+    MANIFEST,
+    Batch,
+    Line,
+    Plan,
+    dry_run,
+    lay_out,
+    new_id,
+    open_jobs,
+    save_manifest,
+    save_zip,
+    template,
+)
+from pipelines.batch.batch_service import AWAY, FULL
+from pipelines.batch.jobs_file import read
+from pipelines.batch.picture_source import Folder, Zip, checked
+from pipelines.codecs.encode import SIGNED_AS
+from pipelines.core.types import BadInput, NotFound, OutOfMemory, StudioError, Tool
+from pipelines.ingest.decoder_pool import MAX_BYTES
+from pipelines.storage.file_index import pixels_sha256
+from pipelines.storage.fsspec_store import UNREACHABLE
+from pipelines.tools import TOOLS
+from tests.support.batch_rows import OWNER, Room, picture, room
+from tests.support.download_doors import standing
+from tests.support.served_app import until
+
+pytestmark = pytest.mark.usefixtures("each_database")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Room]:
+    with room(tmp_path / "data") as built:
+        yield built
+
+
+def written(path: Path, data: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def lines(path: Path, data: str | bytes) -> list[Line]:
+    return list(read(written(path, data)))
+
+
+# ---------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "photo,note\na.jpg,Grün\n",
+        "photo;note\na.jpg;Grün\n",
+        "photo\tnote\r\na.jpg\tGrün\r\n",
+        b"\xef\xbb\xbf" + "Photo,NOTE\na.jpg,Grün\n".encode(),
+        "photo,note\na.jpg,Grün\n".encode("utf-16"),
+        "photo,note\na.jpg,Grün\n".encode("cp1252"),
+        'photo,note\n"a.jpg","Grün"\n\n,\n',
+    ],
+)
+def test_tables_of_every_program_read_alike(tmp_path: Path, data: str | bytes) -> None:
+    (line,) = lines(tmp_path / "jobs.csv", data)
+    assert (line.row, line.cells, line.faults) == (1, {"photo": "a.jpg", "note": "Grün"}, ())
+
+
+def test_one_row_in_latin_1_spoils_no_other(tmp_path: Path) -> None:
+    data = "photo,note\na,Zoë\n".encode() + "b,Zoë\n".encode("latin-1") + "c,Zoë\n".encode()
+    rows = lines(tmp_path / "jobs.csv", data)
+    assert [row.cells["note"] for row in rows] == ["Zoë"] * 3
+    assert [bool(row.notices) for row in rows] == [False, True, False]
+
+
+def test_json_lines_keep_their_types_and_a_bad_line_is_one_fault(tmp_path: Path) -> None:
+    rows = lines(
+        tmp_path / "jobs.jsonl", '{"photo":"a","level":0.5,"keep":true,"note":null}\n[1]\n{"a":\n{"photo":"b"}\n'
+    )
+    assert rows[0].cells == {"photo": "a", "level": 0.5, "keep": True}
+    assert [bool(row.faults) for row in rows] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("data", ["", "\n\n", ",,\n1,2,3\n", "a,a\n1,2\n", b"\xff\xfe\x00", "x" * (1 << 20) + "xx"])
+def test_what_is_no_table_is_refused_with_a_sentence(tmp_path: Path, data: str | bytes) -> None:
+    with pytest.raises(BadInput):
+        lines(tmp_path / "jobs.csv", data)
+
+
+# ---------------------------------------------------------------- pictures by name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../a.png", "a/../../b.png", "/etc/passwd", "C:\\a.png", "..\\a.png", "a\x00.png", "", "x" * 300, "http://a/b"],
+)
+def test_a_name_cannot_leave_the_shelf(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "in").mkdir()
+    with pytest.raises(BadInput):
+        checked(name)
+    with pytest.raises(BadInput):
+        Folder(tmp_path / "in").read(name)
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    secret = picture(tmp_path / "secret.png")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link.png").symlink_to(secret)
+    with pytest.raises(BadInput):
+        Folder(tmp_path / "in").read("link.png")
+
+
+def packed(path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as out:
+        for name, data in entries.items():
+            out.writestr(name, data)
+    return path
+
+
+def test_a_zip_slip_reads_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    shelf = Zip(packed(tmp_path / "a.zip", {"../../evil.png": b"x", "ok/a.png": b"ok", "__MACOSX/._a.png": b"no"}))
+    assert shelf.read("a.png") == b"ok"
+    for name in ("../../evil.png", "evil.png"):
+        with pytest.raises(BadInput):
+            shelf.read(name)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zip"]
+    shelf.close()
+
+
+def test_a_bomb_is_read_no_further_than_a_picture_may_be_long(tmp_path: Path) -> None:
+    path = packed(tmp_path / "bomb.zip", {"a.png": bytes(8 * MAX_BYTES)})
+    shelf = Zip(path)
+    with pytest.raises(BadInput) as caught:
+        shelf.read("a.png")
+    assert caught.value.code == "image_too_large"
+    shelf.close()
+    # The same with a header that lies about its size.
+    data = path.read_bytes()
+    lie = data.replace(struct.pack("<I", 8 * MAX_BYTES), struct.pack("<I", 1000))
+    shelf = Zip(written(tmp_path / "lie.zip", lie))
+    tracemalloc.start()
+    with pytest.raises(BadInput):
+        shelf.read("a.png")
+    assert tracemalloc.get_traced_memory()[1] < 3 * MAX_BYTES
+    tracemalloc.stop()
+    shelf.close()
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x05\x06" + bytes(10), b"not a zip" * 100])
+def test_a_broken_zip_is_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(BadInput):
+        Zip(written(tmp_path / "a.zip", data))
+
+
+# ---------------------------------------------------------------- templates
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
+def test_every_tools_template_is_a_jobs_file_it_takes(tmp_path: Path, tool: Tool) -> None:
+    for name in ("photo.jpg", "one.jpg", "two.jpg"):
+        picture(tmp_path / f"{name}.png").rename(tmp_path / name)
+    path = written(tmp_path / "jobs.csv", template(tool))
+    with room(tmp_path / "data", tools=TOOLS) as here:
+        report = dry_run(here.batches, here.made(path, tool.id, consent=True))
+    assert (report.rows, report.faults) == (1, ())
+
+
+# ---------------------------------------------------------------- dry run
+
+
+FAULTS: tuple[tuple[str, str | None], ...] = (
+    ("nope.png,,0.5,,", "photo"),
+    ("text.png,,0.5,,", "photo"),
+    ("../secret.png,,0.5,,", "photo"),
+    ("half.jpg,,0.5,,", "photo"),
+    (f"{'n' * 300}.png,,0.5,,", "photo"),
+    ("a.png,,7,,", "level"),
+    ("a.png,,much,,", "level"),
+    ("a.png,=HYPERLINK(1),0.5,,", "note"),
+    (f"a.png,{'w' * 301},0.5,,", "note"),
+    ("a.png,,0.5,first,", "id"),
+    ("a.png,,0.5,,red", "colour"),
+    ("a.png;note;0.5", "photo"),
+    ("a.png,,0.5,,,,extra", None),
+    (",,0.5,,", "photo"),
+    ("a.png,nul\x00,0.5,,", "note"),
+)
+
+
+# The same as JSON lines, where a number is a number and a line may be no object at all.
+JSON_FAULTS: tuple[tuple[str, str | None], ...] = (
+    ('{"photo": "nope.png"}', "photo"),
+    ('{"photo": "text.png"}', "photo"),
+    ('{"photo": "../secret.png"}', "photo"),
+    ('{"photo": "half.jpg"}', "photo"),
+    (f'{{"photo": "{"n" * 300}.png"}}', "photo"),
+    ('{"photo": "a.png", "level": 7}', "level"),
+    ('{"photo": "a.png", "level": "much"}', "level"),
+    ('{"photo": "a.png", "note": "=HYPERLINK(1)"}', "note"),
+    (f'{{"photo": "a.png", "note": "{"w" * 301}"}}', "note"),
+    ('{"photo": "a.png", "id": "first"}', "id"),
+    ('{"photo": "a.png", "colour": "red"}', "colour"),
+    ('["a.png", "", 0.5]', None),
+    ('{"photo": "a.png", "note": ', None),
+    ('{"level": 0.5}', "photo"),
+    ('{"photo": 5}', "photo"),
+)
+
+
+# How a table may be written: with a mark and one row in Latin-1, with semicolons and all in Latin-1, in 16 bit, or as
+# JSON lines with a mark and one line in Latin-1.
+Writing = Literal["marked", "semicolons", "sixteen", "json"]
+WRITINGS: tuple[Writing, ...] = get_args(Writing)
+
+
+def planted(
+    first: str, plain: str, faults: tuple[tuple[str, str | None], ...]
+) -> tuple[list[str], dict[int, str | None]]:
+    """Forty-five good rows with the faults among them, and by a bad row's number the column that is to be named."""
+    rows = [first] + [plain] * 44
+    where = {}
+    for n, (row, column) in enumerate(faults):
+        place = 2 + 4 * n
+        rows.insert(place, row)
+        where[place + 1] = column
+    return rows, where
+
+
+def faulty(folder: Path, writing: Writing = "marked") -> tuple[Path, dict[int, str | None]]:
+    """Sixty rows of which fifteen are planted faults."""
+    picture(folder / "a.png")
+    written(folder / "text.png", "this is no picture")
+    whole = picture(folder / "whole.jpg", side=200)
+    written(folder / "half.jpg", whole.read_bytes()[: whole.stat().st_size // 2])
+    if writing == "json":
+        first, plain = '{"photo": "a.png", "note": "good", "level": 0.25, "id": "first"}', '{"photo": "a.png"}'
+        rows, where = planted(first, plain, JSON_FAULTS)
+        data = b"\xef\xbb\xbf" + "\n".join(rows).encode().replace(b"good", b"gr\xfcn")
+        return written(folder / "jobs.jsonl", data), where
+    rows, where = planted("a.png,good,0.25,first,", "a.png,good,,,", FAULTS)
+    text = "photo,note,level,id,colour\n" + "\n".join(rows) + "\n"
+    green = text.replace("good,0.25", "grün,0.25")
+    if writing == "semicolons":
+        data = green.translate(str.maketrans(",;", ";,")).encode("latin-1")
+    elif writing == "sixteen":
+        data = green.encode("utf-16")
+    else:
+        data = b"\xef\xbb\xbf" + text.encode().replace(b"good,0.25", b"gr\xfcn,0.25")
+    return written(folder / "jobs.csv", data), where
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_a_dry_run_names_every_planted_fault_by_row_and_column_and_keeps_nothing(
+    here: Room, tmp_path: Path, writing: Writing
+) -> None:
+    path, where = faulty(tmp_path / "jobs", writing)
+    report = dry_run(here.batches, here.made(path))
+    assert (report.rows, report.good, report.bad) == (60, 45, 15)
+    assert {fault.row: fault.column for fault in report.faults} == where
+    codes = {"invalid_request", "unsupported_image", "corrupt_image"}
+    assert {fault.code for fault in report.faults} == codes
+    assert [remark.row for remark in report.remarks] == ([] if writing == "sixteen" else [1])
+    assert list((here.root / "files").iterdir()) == []
+    assert here.desk.jobs.list(OWNER) == []
+
+
+@pytest.mark.parametrize("writing", WRITINGS)
+def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(
+    here: Room, tmp_path: Path, writing: Writing
+) -> None:
+    path, where = faulty(tmp_path / "jobs", writing)
+    batch = here.made(path)
+    here.batches.start(batch.id)
+    assert here.done(batch) == "done"
+    progress = here.batches.progress(batch.id)
+    assert (progress.done, progress.failed, progress.left) == (45, 15, 0)
+    save_manifest(here.batches, batch.id, tmp_path / MANIFEST)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / MANIFEST).read_text("utf-8-sig"))))
+    assert {int(row["row"]): row["column"] or None for row in rows if row["status"] == "failed"} == where
+    assert lay_out(here.batches, batch.id, tmp_path / "jobs") == 45
+    done = [row for row in rows if row["status"] == "done"]
+    assert all((tmp_path / "jobs" / row["file"]).is_file() for row in done)
+    assert {row["seed"] for row in done} == {"7"}
+    first = here.desk.jobs.get(next(here.batches.rows(batch.id)).job_id or "")
+    assert first is not None
+    assert first.job.params["note"] == "grün"
+    assert bool(first.job.notices) == (writing != "sixteen")
+
+
+def test_a_dry_run_names_all_that_is_wrong_with_one_row(here: Room, tmp_path: Path) -> None:
+    path = written(tmp_path / "jobs.csv", "photo,level,look,seed\nnope.png,7,hot,-1\n")
+    report = dry_run(here.batches, here.made(path))
+    assert (report.rows, report.bad) == (1, 1)
+    assert sorted(str(fault.column) for fault in report.faults) == ["level", "look", "photo", "seed"]
+
+
+def test_time_and_disk_are_told_from_what_was_measured(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.csv", "photo,note\n" + "a.png,x\n" * 4)
+    batch = here.made(path)
+    here.press.pause = 0.05
+    here.batches.start(batch.id)
+    here.done(batch)
+    report = dry_run(here.batches, here.made(path))
+    assert report.seconds is not None
+    assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
+    assert report.bytes
+    assert report.fits
+    assert len(here.press.ran) == 4
+
+
+def test_where_nothing_was_measured_two_rows_are_done_and_forgotten(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    mine = here.desk.take(picture(tmp_path / "b.png", 50).read_bytes(), OWNER)[0]
+    path = written(tmp_path / "jobs.csv", "photo,note\n" + "a.png,x\n" * 3 + "b.png,y\n")
+    here.press.pause = 0.05
+    report = dry_run(here.batches, here.made(path))
+    assert here.press.ran == ["x", "y"]
+    assert report.seconds is not None
+    assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
+    assert report.bytes
+    assert (here.desk.jobs.list(OWNER), here.desk.jobs.counts()) == ([], (0, 0))
+    assert [path.stem for path in (here.root / "files").iterdir()] == [mine]
+
+
+@pytest.mark.parametrize("error", [BadInput("No face."), OutOfMemory("Too large.")])
+def test_a_row_that_cannot_be_done_leaves_the_cost_unknown(here: Room, tmp_path: Path, error: StudioError) -> None:
+    picture(tmp_path / "a.png")
+    here.press.errors += [error] * 3
+    report = dry_run(here.batches, here.made(written(tmp_path / "jobs.csv", "photo\na.png\n")))
+    assert (report.good, report.seconds, report.bytes) == (1, None, None)
+    assert list((here.root / "files").iterdir()) == []
+
+
+# ---------------------------------------------------------------- going on
+
+
+def many(here: Room, folder: Path, rows: int = 12, **shared: str) -> str:
+    picture(folder / "a.png")
+    path = written(folder / "jobs.csv", "photo,note\n" + "".join(f"a.png,{n}\n" for n in range(1, rows + 1)))
+    return here.made(path, **shared).id
+
+
+def test_rows_are_done_in_order_and_share_what_they_do_not_say(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.csv", "photo,look,seed\na.png,,\na.png,cold,3\n")
+    batch = here.made(path, look="warm", level=0.1)
+    here.batches.start(batch.id)
+    here.done(batch)
+    found = [here.desk.jobs.get(row.job_id or "") for row in here.batches.rows(batch.id)]
+    jobs = [row.job for row in found if row is not None]
+    assert [(j.params["look"], j.params["level"], j.seed) for j in jobs] == [("warm", 0.1, 7), ("cold", 0.1, 3)]
+
+
+def test_pause_lets_the_running_row_end_and_resume_does_the_rest_once(here: Room, tmp_path: Path) -> None:
+    here.press.pause = 0.02
+    batch_id = many(here, tmp_path)
+    here.batches.start(batch_id)
+    until(lambda: here.batches.progress(batch_id).done >= 3)
+    here.batches.pause(batch_id)
+    until(lambda: here.batches.progress(batch_id).running == 0)
+    stood = here.batches.progress(batch_id)
+    assert here.desk.jobs.counts() == (0, 0)
+    assert 3 <= stood.done < 12
+    assert stood.left == 12 - stood.done
+    here.batches.start(batch_id)
+    here.done(here.batches.get(batch_id, OWNER))
+    assert here.press.ran == [str(n) for n in range(1, 13)]
+
+
+def test_cancel_ends_it_within_a_step_and_keeps_what_is_done(here: Room, tmp_path: Path) -> None:
+    here.press.pause = 0.05
+    batch_id = many(here, tmp_path)
+    here.batches.start(batch_id)
+    until(lambda: here.batches.progress(batch_id).done >= 2)
+    here.batches.cancel(batch_id)
+    until(lambda: here.batches.progress(batch_id).left == 0, 1.0)
+    progress = here.batches.progress(batch_id)
+    assert progress.done >= 2
+    assert progress.cancelled == 12 - progress.done
+    assert here.batches.get(batch_id, OWNER).state == "cancelled"
+    assert here.batches.retry(batch_id) == 0, "nobody asked for what was cancelled"
+    assert here.batches.get(batch_id, OWNER).state == "cancelled"
+
+
+def test_retry_leaves_cancelled_rows_alone_unless_one_is_named(here: Room, tmp_path: Path) -> None:
+    here.press.pause = 0.05
+    picture(tmp_path / "a.png")
+    rows = "late.png,one\n" + "".join(f"a.png,{n}\n" for n in range(2, 13))
+    batch = here.made(written(tmp_path / "jobs.csv", "photo,note\n" + rows))
+    here.batches.start(batch.id)
+    until(lambda: here.batches.progress(batch.id).done >= 1)
+    here.batches.cancel(batch.id)
+    until(lambda: here.batches.progress(batch.id).left == 0)
+    stood = here.batches.progress(batch.id)
+    assert stood.failed == 1
+    assert stood.cancelled > 1
+    picture(tmp_path / "late.png")
+    assert here.batches.retry(batch.id) == 1
+    assert here.done(here.batches.get(batch.id, OWNER)) == "done"
+    after = here.batches.progress(batch.id)
+    assert (after.done, after.failed, after.cancelled) == (stood.done + 1, 0, stood.cancelled)
+    assert here.batches.retry(batch.id, 12) == 1
+    here.done(here.batches.get(batch.id, OWNER))
+    assert here.batches.progress(batch.id).done == stood.done + 2
+
+
+def test_retry_does_the_failed_rows_and_no_other(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.csv", "photo,note\na.png,one\nlate.png,two\na.png,no face\n=1,four\n")
+    batch = here.made(path)
+    here.batches.start(batch.id)
+    here.done(batch)
+    assert here.batches.progress(batch.id).failed == 3
+    picture(tmp_path / "late.png")
+    here.press.ran.clear()
+    assert here.batches.retry(batch.id) == 2
+    here.done(batch)
+    assert sorted(here.press.ran) == ["no face", "two"]
+    assert (here.batches.progress(batch.id).done, here.batches.progress(batch.id).failed) == (2, 2)
+
+
+def sent(here: Room, table: str, **pictures: Path) -> Batch:
+    """A batch whose table and pictures lie in the studio's own folder, as the page and REST lay them."""
+    batch_id = new_id()
+    folder = here.batches.root / batch_id
+    folder.mkdir(parents=True)
+    for name, path in pictures.items():
+        shutil.copy(path, folder / f"{name}.png")
+    path = written(folder / "jobs.csv", table)
+    plan = Plan("tint", {})
+    return here.batches.create(plan, read(path), OWNER, name="jobs.csv", seed=7, source=folder, batch_id=batch_id)
+
+
+def test_what_was_sent_is_deleted_when_the_batch_ends_and_failed_rows_can_be_done_again(
+    here: Room, tmp_path: Path
+) -> None:
+    batch = sent(here, "photo,note\na.png,one\na.png,no face\nmissing.png,x\n", a=picture(tmp_path / "a.png"))
+    here.batches.start(batch.id)
+    here.done(batch)
+    assert not (here.batches.root / batch.id).exists()
+    assert (here.batches.progress(batch.id).done, here.batches.progress(batch.id).failed) == (1, 2)
+    here.press.ran.clear()
+    here.press.pardons = True
+    assert here.batches.retry(batch.id) == 2
+    here.done(batch)
+    assert here.press.ran == ["no face"], "its picture is in the studio still"
+    failed = list(here.batches.rows(batch.id, "failed"))
+    assert [row.row for row in failed] == [3]
+    assert "Send it in another batch" in (failed[0].error or {})["message"]
+    assert [row.taken for row in here.batches.store.asked(batch.id)] == [{}, {}, {}], (
+        "and nobody's picture is held on to"
+    )
+
+
+def test_what_was_sent_is_deleted_when_the_batch_is_cancelled(here: Room, tmp_path: Path) -> None:
+    batch = sent(here, "photo\na.png\n", a=picture(tmp_path / "a.png"))
+    assert (here.batches.root / batch.id / "a.png").exists()
+    here.batches.cancel(batch.id)
+    assert not (here.batches.root / batch.id).exists()
+    assert here.batches.progress(batch.id).cancelled == 1
+
+
+def test_an_end_that_nobody_looked_at_and_a_batch_that_nobody_started_leave_nothing(
+    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = picture(tmp_path / "a.png")
+    ended, idle = sent(here, "photo\na.png\n", a=photo), sent(here, "photo\na.png\n", a=photo)
+    here.batches.start(ended.id)
+    until(lambda: here.batches.progress(ended.id).done == 1)
+    here.batches._tidy()
+    assert not (here.batches.root / ended.id).exists()
+    assert (here.batches.root / idle.id).exists()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 25 * 3600)
+    here.batches._tidy()
+    assert not (here.batches.root / idle.id).exists()
+
+
+def test_a_folder_of_the_owners_own_is_left_alone(here: Room, tmp_path: Path) -> None:
+    photo = picture(tmp_path / "a.png")
+    batch = here.made(written(tmp_path / "jobs.csv", "photo\na.png\n"))
+    here.batches.start(batch.id)
+    here.done(batch)
+    here.batches.forget(batch.id)
+    assert photo.exists()
+
+
+def test_an_error_that_may_pass_is_tried_again(here: Room, tmp_path: Path) -> None:
+    here.press.errors += [OutOfMemory("Too large."), OutOfMemory("Too large.")]
+    batch_id = many(here, tmp_path, 3)
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert here.batches.progress(batch_id).done == 3
+    assert len(here.press.ran) == 5
+
+
+def test_a_full_disk_pauses_with_a_sentence_and_resume_completes(here: Room, tmp_path: Path) -> None:
+    batch_id = many(here, tmp_path, 6)
+    here.press.errors.append(StudioError("The disk is full; nothing was written.", code="disk_full"))
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
+    assert here.batches.get(batch_id, OWNER).note == FULL
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert (here.batches.progress(batch_id).done, here.batches.progress(batch_id).failed) == (6, 0)
+
+
+def test_a_store_of_files_that_is_away_pauses_with_its_own_sentence(here: Room, tmp_path: Path) -> None:
+    batch_id = many(here, tmp_path, 3)
+    here.press.errors.append(StudioError(UNREACHABLE, code="storage_unavailable"))
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
+    assert here.batches.get(batch_id, OWNER).note == AWAY
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert here.batches.progress(batch_id).done == 3
+
+
+def test_a_disk_that_is_full_at_the_door_pauses_too(
+    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> str:
+        raise StudioError("The disk is full; nothing was written.", code="disk_full")
+
+    batch_id = many(here, tmp_path, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr(here.desk.files, "add", full)
+        here.batches.start(batch_id)
+        assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
+    here.batches.start(batch_id)
+    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
+    assert here.batches.progress(batch_id).done == 4
+
+
+@pytest.fixture
+def small_disk(here: Room, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], None]]:
+    """Says how many bytes of pictures the disk has room for; None: as many as one likes."""
+    room: list[int | None] = [None]
+    real = os.fsync
+
+    def fsync(number: int) -> None:
+        used = sum(path.stat().st_size for path in here.desk.files.root.iterdir())
+        if room[0] is not None and used > room[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    yield lambda size: room.__setitem__(0, size)
+    room[0] = None
+
+
+def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done_once(
+    here: Room, tmp_path: Path, small_disk: Callable[[int | None], None]
+) -> None:
+    rng = np.random.default_rng(0)
+    for n in range(12):
+        PIL.Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / f"{n}.png")
+    rows = "".join(f"{n}.png,row {n},{n}\n" for n in range(12))
+    batch = here.made(written(tmp_path / "jobs.csv", f"photo,note,seed\n{rows}"))
+    other = here.made(tmp_path / "jobs.csv", level=0.1)
+    small_disk(150_000)
+    here.batches.start(batch.id)
+    assert here.done(batch) == "paused"
+    stood = here.batches.progress(batch.id)
+    assert 0 < stood.done < 12
+    assert (stood.failed, stood.left) == (0, 12 - stood.done)
+    assert here.batches.get(batch.id, OWNER).note == FULL
+    assert not (here.root / ".ballast").exists(), "the room for saying so was not given up"
+    # The row that is taken in beside the lane may still find that there is no room.
+    until(lambda: not list((here.root / "files").glob(".part*")), 5)
+
+    here.batches.start(other.id)  # there is still no room: it says so too
+    assert here.done(other) == "paused"
+    small_disk(None)
+    for each in (batch, other):
+        here.batches.start(each.id)
+        assert here.done(each) == "done"
+        found = [here.desk.jobs.get(row.job_id or "") for row in here.batches.rows(each.id)]
+        files = [row.result.files[0] for row in found if row is not None and row.result is not None]
+        assert len(files) == 12
+        assert all(pixels_sha256(here.desk.files.open(file.id)) == file.pixels_sha256 for file in files)
+    assert not (here.root / ".ballast").exists()
+
+
+@pytest.mark.usefixtures("only_in_a_file")
+def test_a_table_that_has_no_room_for_a_batch_is_told_of_and_keeps_no_half_of_it(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    path = written(tmp_path / "jobs.csv", "photo,note\n" + f"a.png,{'w' * 200}\n" * 2000)
+    db = here.desk.jobs.table.db
+    db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchall()[0][0] + 2}")
+    with pytest.raises(StudioError) as caught:
+        here.made(path)
+    assert caught.value.code == "disk_full"
+    db.execute("PRAGMA max_page_count = 1073741823")
+    assert here.batches.list(OWNER) == []
+    assert here.batches.progress(here.made(path).id).total == 2000
+
+
+def test_somebody_elses_batch_is_not_found(here: Room, tmp_path: Path) -> None:
+    batch_id = many(here, tmp_path, 1)
+    with pytest.raises(NotFound):
+        here.batches.get(batch_id, "another")
+
+
+# ---------------------------------------------------------------- sources and results
+
+
+def test_a_folder_is_a_batch_of_its_pictures(here: Room, tmp_path: Path) -> None:
+    for name in ("b.png", "sub/a.png", "notes.txt", ".hidden.png"):
+        picture(tmp_path / "in" / f"{name}.png").rename(tmp_path / "in" / name)
+    batch = here.made(tmp_path / "in", level=0.2)
+    assert [row.cells for row in here.batches.rows(batch.id)] == [{"photo": "b.png"}, {"photo": "sub/a.png"}]
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_a_zip_of_pictures_with_or_without_a_table_is_a_batch(here: Room, tmp_path: Path, table: bool) -> None:
+    data = picture(tmp_path / "x.png").read_bytes()
+    entries = {"top/a.png": data, "top/b.png": data, **({"top/jobs.csv": b"photo,note\na.png,one\n"} if table else {})}
+    batch = here.made(packed(tmp_path / "in.zip", entries))
+    here.batches.start(batch.id)
+    here.done(batch)
+    assert here.batches.progress(batch.id).done == (1 if table else 2)
+
+
+def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    rows = [{"id": "../../x", "photo": "a.png", "note": "+1"}, {"id": "+SUM(A1)", "photo": "a.png"}]
+    path = written(tmp_path / "jobs.jsonl", "\n".join(json.dumps(row) for row in rows))
+    batch = here.made(path)
+    here.batches.start(batch.id)
+    here.done(batch)
+    save_zip(here.batches, batch.id, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as out:
+        assert out.testzip() is None
+        names = [name for name in out.namelist() if not name.startswith("META-INF/")]
+        assert sorted(names) == ["00001-x.png", "00002-SUM-A1.png", MANIFEST]
+        table = out.read(MANIFEST).decode("utf-8-sig")
+    assert [row["id"] for row in csv.DictReader(io.StringIO(table))] == ["../../x", "'+SUM(A1)"]
+    assert standing((tmp_path / "out.zip").read_bytes(), SIGNED_AS["zip"]) == "Valid"
+    assert not list(tmp_path.glob(".part*"))
+
+
+def test_five_thousand_rows_are_kept_without_being_held(here: Room, tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    rows = "".join(f'a.png,"{"words " * 40}{n}"\n' for n in range(5000))
+    path = written(tmp_path / "jobs.csv", "photo,note\n" + rows)
+    tracemalloc.start()
+    batch = here.made(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert here.batches.progress(batch.id).total == 5000
+    assert peak < path.stat().st_size * 2
+    here.batches.start(batch.id)
+    until(lambda: here.batches.progress(batch.id).done > 0)
+    assert len(here.desk.jobs.table.waiting()) <= 3
+    here.batches.cancel(batch.id)
+
+
+def test_a_folder_needs_a_tool_that_takes_a_photo(here: Room, tmp_path: Path) -> None:
+    with pytest.raises(StudioError):
+        here.made(tmp_path, "nonesuch")
+    with pytest.raises(BadInput):
+        open_jobs(tmp_path / "none.csv", here.desk, "tint")

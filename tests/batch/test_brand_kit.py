@@ -1,0 +1,101 @@
+"""One kit over all rows: a batch looks as its kit did when the batch was made, whatever becomes of the kit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.batch import dry_run
+from pipelines.core.types import BadInput, Draft, Emit, Params, Studio, Tool, choice, picture, prompt
+from pipelines.core.types import colour as colour_field
+from tests.support.batch_rows import OWNER, Room, room
+from tests.support.batch_rows import picture as picture_file
+
+
+class Poster(Params):
+    """A photo, and most of what a kit has."""
+
+    photo: str = picture("Photo", "One.", required=True)
+    colour: str | None = colour_field("Colour", "One.")
+    logo: str | None = picture("Logo", "One.")
+    framing: str = choice("Framing", "One.", "classic", labels={"classic": "Classic", "wide": "Wide"})
+    brand: str = prompt("Brand kit", "One.", kept="brand")
+
+
+def _run(params: Poster, studio: Studio, emit: Emit) -> Draft:
+    return Draft(images=(studio.open(params.photo),))
+
+
+POSTER = Tool("poster", "Poster", "For tests.", Poster, _run)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Room]:
+    with room(tmp_path / "data", tools=(POSTER,)) as built:
+        yield built
+
+
+def table(folder: Path, text: str) -> Path:
+    """A jobs file with two photos beside it."""
+    for n, name in enumerate(("a.png", "b.png")):
+        picture_file(folder / name, 50 + 50 * n)
+    path = folder / "jobs.csv"
+    path.write_text(text)
+    return path
+
+
+def made(here: Room, batch_id: str) -> list[dict[str, object]]:
+    """What each row's job was asked for."""
+    rows = [here.desk.jobs.get(row.job_id or "") for row in here.batches.rows(batch_id)]
+    return [dict(row.job.params) for row in rows if row is not None]
+
+
+def test_a_kit_that_is_edited_in_mid_batch_does_not_split_the_look(here: Room, tmp_path: Path) -> None:
+    logo = here.desk.files.add(np.full((8, 8, 3), 9, np.uint8), OWNER, "upload")
+    here.desk.keep_brand("Acme", {"colour": "#112233", "logo": logo, "framing": "wide"}, OWNER)
+    path = table(tmp_path / "in", "photo,colour,framing\na.png,,\nb.png,#ffffff,classic\na.png,,\n")
+    batch = here.made(path, "poster", brand="Acme")
+    here.desk.keep_brand("Acme", {"colour": "#445566"}, OWNER)
+    here.batches.start(batch.id)
+    assert here.done(batch) == "done"
+    rows = made(here, batch.id)
+    assert [(row["colour"], row["framing"], row["logo"], row["brand"]) for row in rows] == [
+        ("#112233", "wide", logo, ""), ("#ffffff", "classic", logo, ""), ("#112233", "wide", logo, "")
+    ]  # fmt: skip
+    job = here.desk.jobs.get(next(here.batches.rows(batch.id)).job_id or "")
+    assert job is not None
+    assert "Brand kit 'Acme': colour, logo, framing." in job.job.notices
+
+
+def test_a_kit_that_is_deleted_before_the_start_is_in_the_batch_all_the_same(here: Room, tmp_path: Path) -> None:
+    here.desk.keep_brand("Acme", {"colour": "#112233"}, OWNER)
+    batch = here.made(table(tmp_path / "in", "photo\na.png\n"), "poster", brand="Acme")
+    here.desk.kept.drop(OWNER, "brand", "Acme")
+    here.batches.start(batch.id)
+    assert here.done(batch) == "done"
+    assert made(here, batch.id)[0]["colour"] == "#112233"
+
+
+def test_a_row_may_name_a_kit_of_its_own_and_one_that_is_not_kept_is_that_rows_fault(
+    here: Room, tmp_path: Path
+) -> None:
+    here.desk.keep_brand("Acme", {"colour": "#112233"}, OWNER)
+    here.desk.keep_brand("Other", {"colour": "#998877"}, OWNER)
+    path = table(tmp_path / "in", "photo,brand\na.png,\nb.png,Other\na.png,Nobody\n")
+    batch = here.made(path, "poster", brand="Acme")
+    report = dry_run(here.batches, batch)
+    assert [(fault.row, fault.column) for fault in report.faults] == [(3, "brand")]
+    assert report.remarks == ()
+    here.batches.start(batch.id)
+    here.done(batch)
+    assert [row["colour"] for row in made(here, batch.id)] == ["#112233", "#998877"]
+
+
+def test_a_kit_for_all_rows_that_is_not_kept_is_said_before_anything_is_kept(here: Room, tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        here.made(table(tmp_path / "in", "photo\na.png\n"), "poster", brand="Nobody")
+    assert caught.value.param == "brand"
+    assert here.batches.list(OWNER) == []

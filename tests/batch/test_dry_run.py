@@ -1,0 +1,149 @@
+"""What a dry run says a batch will cost, on tables whose cost is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.batch import Report, dry_run
+from pipelines.batch import dry_run as batch_dry_run
+from pipelines.batch.cost_estimate import Cost, Work, own_seconds, work_of
+from pipelines.core.types import Draft, Emit, Params, Studio, Tool, choice, number, picture
+from pipelines.tools import TOOLS
+from tests.support.batch_rows import OWNER, Room, room
+from tests.support.batch_rows import picture as picture_file
+from ui.batch_tab.text import report as told
+
+
+class Print(Params):
+    """A photo and how large it is to become."""
+
+    photo: str = picture("Photo", "One.", required=True)
+    preset: str = choice("Look", "One.", "plain", labels={"plain": "Plain", "rich": "Rich"})
+    size: int = number("Size", "Pixels.", 256, ge=16, le=4096)
+
+
+ran: list[int] = []
+
+
+def _run(params: Print, studio: Studio, emit: Emit) -> Draft:
+    ran.append(params.size)
+    return Draft(images=(np.full((8, 8, 3), params.size % 251, np.uint8),))
+
+
+PRINT = Tool("print", "Print", "For tests.", Print, _run)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Room]:
+    with room(tmp_path / "data", tools=(PRINT,)) as built:
+        ran.clear()
+        picture_file(tmp_path / "a.png")
+        yield built
+
+
+def tried(here: Room, folder: Path, rows: Mapping[int, int], look: str = "plain") -> Report:
+    """A dry run over so many rows of each size."""
+    path = folder / "jobs.csv"
+    path.write_text("photo,size,preset\n" + "".join(f"a.png,{size},{look}\n" * count for size, count in rows.items()))
+    return dry_run(here.batches, here.made(path, "print"))
+
+
+def made(here: Room, folder: Path, seconds: Mapping[int, float], look: str = "plain") -> None:
+    """Three pictures of each size, of which the table says that each took so long."""
+    path = folder / "made.csv"
+    path.write_text("photo,size,preset\n" + "".join(f"a.png,{size},{look}\n" * 3 for size in seconds))
+    batch = here.made(path, "print")
+    here.batches.start(batch.id)
+    assert here.done(batch) == "done"
+    for size, each in seconds.items():
+        here.desk.jobs.table.db.execute(
+            "UPDATE jobs SET finished = started + ? WHERE batch_id = ? AND json_extract(job, '$.params.size') = ?",
+            (each, batch.id, size),
+        )
+    ran.clear()
+
+
+def test_each_size_costs_what_it_cost_here(here: Room, tmp_path: Path) -> None:
+    made(here, tmp_path, {256: 1.0, 1024: 9.0})
+    report = tried(here, tmp_path, {256: 10, 1024: 4})
+    assert (report.seconds, report.guessed) == (10 * 1.0 + 4 * 9.0, 0)
+    one = here.desk.jobs.list(OWNER, 1)[0].result
+    assert one is not None
+    assert report.bytes == pytest.approx(14 * here.desk.files.info(one.files[0].id).bytes, rel=0.02)
+    assert ran == [], "nothing had to be tried"
+
+
+def test_each_look_costs_what_it_cost_here_and_a_new_one_what_others_did(here: Room, tmp_path: Path) -> None:
+    made(here, tmp_path, {256: 1.0})
+    assert tried(here, tmp_path, {256: 2}, "rich").seconds == 2 * 1.0
+    made(here, tmp_path, {256: 5.0}, "rich")
+    assert tried(here, tmp_path, {256: 2}, "rich").seconds == 2 * 5.0
+    assert tried(here, tmp_path, {256: 2}).seconds == 2 * 1.0
+
+
+def test_a_size_that_was_never_made_is_tried_and_no_other_size_stands_for_it(here: Room, tmp_path: Path) -> None:
+    made(here, tmp_path, {256: 100.0})
+    report = tried(here, tmp_path, {1024: 20})
+    assert ran == [1024, 1024]
+    assert report.seconds is not None
+    assert report.seconds < 100
+    assert report.guessed == 0
+    assert "scaled" not in told(report)
+
+
+def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_which_is_said(
+    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_dry_run, "sampled", lambda *_: Cost(3.0, 1000))
+    report = tried(here, tmp_path, {512: 5, 1024: 2, 256: 4})
+    assert report.seconds == 5 * 3.0 + 2 * 12.0 + 4 * 0.75
+    assert report.bytes == 5 * 1000 + 2 * 4000 + 4 * 250
+    assert report.guessed == 6
+    assert "Time and disk of 6 rows are scaled by pixels" in told(report)
+
+
+def test_between_two_sizes_the_cost_lies_on_the_line_between_them(
+    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_dry_run, "sampled", lambda *_: None)
+    made(here, tmp_path, {256: 2.0, 1024: 17.0})  # a second, and one for each 256 x 256 pixels
+    report = tried(here, tmp_path, {512: 1})
+    assert (report.seconds, report.guessed) == (5.0, 1)
+
+
+def test_what_another_profile_took_says_nothing(here: Room, tmp_path: Path) -> None:
+    made(here, tmp_path, {256: 100.0})
+    here.desk.jobs.table.db.execute("UPDATE jobs SET profile = 'klein'")
+    report = tried(here, tmp_path, {256: 2})
+    assert ran == [256, 256]
+    assert report.seconds is not None
+    assert report.seconds < 100
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
+def test_every_tools_work_grows_with_what_is_asked_of_it(tool: Tool) -> None:
+    def work(side: int, **more: object) -> Work:
+        plain = {name: field.default for name, field in tool.params.model_fields.items() if not field.is_required()}
+        return work_of(tool.params, {**plain, "photo": "file-a", **more}, lambda _: side * side)
+
+    fields = tool.params.model_fields
+    if isinstance(fields["size"].default if "size" in fields else None, int):
+        assert work(100, size=2048).step == work(3000, size=2048).step
+        assert work(100, size=2048).step > work(100, size=1024).step
+    else:
+        assert work(2000).step > work(1000).step
+    if "variations" in fields:
+        assert work(1000, variations=4).step > work(1000).step
+    if "factor" in fields:
+        assert work(1000, factor="4") != work(1000, factor="2")
+
+
+def test_a_row_costs_its_own_work_and_its_share_of_a_call_that_drew_for_others() -> None:
+    timings = {"Waiting for the model": 4.0, "Drawing": 8.0, "Writing": 0.5}
+    assert own_seconds(13.0, {"timings": timings, "drawn_together": 8}) == pytest.approx(2.0)
+    assert own_seconds(13.0, {"timings": timings}) == pytest.approx(9.0)
+    assert own_seconds(1.0, {}) == 1.0

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+
+from tests.support.batch_rows import OWNER, picture, room
+
+ROOT = Path(__file__).parents[2]
+ROWS, KILLS, PAUSE = 60, 20, 0.05
+
+
+def table(folder: Path) -> Path:
+    picture(folder / "a.png")
+    path = folder / "jobs.csv"
+    path.write_text("photo,note,seed\n" + "".join(f"a.png,row {n},{n}\n" for n in range(1, ROWS + 1)))
+    return path
+
+
+def life(root: Path, jobs: Path, seconds: float | None) -> int:
+    """One life of the process, killed without warning `seconds` after it began to work; None: it may finish."""
+    command = [sys.executable, "-m", "tests.support.batch_rows", str(root), str(jobs), str(PAUSE)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        if seconds is not None:
+            time.sleep(seconds)
+            process.send_signal(signal.SIGKILL)
+        return process.wait(120)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path: Path) -> None:
+    jobs, root = table(tmp_path / "jobs"), tmp_path / "data"
+    with room(root) as here:
+        batch = here.made(jobs)
+        # Every time that a row becomes done is noted, so that a row done twice is seen.
+        here.desk.jobs.table.db.schema(
+            "CREATE TABLE log (row INTEGER); CREATE TRIGGER told AFTER UPDATE OF status ON jobs "
+            "WHEN NEW.status = 'done' BEGIN INSERT INTO log VALUES (NEW.batch_row); END;"
+        )
+    dice = random.Random(5)
+    cut_short = sum(life(root, jobs, dice.uniform(0.0, 0.2)) == -signal.SIGKILL for _ in range(KILLS))
+    assert cut_short >= KILLS - 2, "the rows were done before the killing was"
+    assert life(root, jobs, None) == 0
+
+    db = sqlite3.connect(root / "jobs.sqlite3")
+    assert [row for (row,) in db.execute("SELECT row FROM log ORDER BY row")] == list(range(1, ROWS + 1))
+    assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    db.close()
+    with room(root) as here:
+        progress = here.batches.progress(batch.id)
+        assert (progress.total, progress.done, progress.left) == (ROWS, ROWS, 0)
+        assert here.batches.get(batch.id, OWNER).state == "done"
+        seeds = []
+        for row in here.batches.rows(batch.id):
+            job = here.desk.jobs.get(row.job_id or "")
+            assert job is not None
+            assert job.result is not None
+            image = here.desk.files.open(job.result.files[0].id)
+            assert job.result.files[0].pixels_sha256 == here.desk.files.info(job.result.files[0].id).sha256
+            seeds.append(int(image[0, 0, 0]))
+        assert seeds == list(range(1, ROWS + 1))
+    for path in (root / "files").iterdir():
+        if not path.name.startswith("."):
+            with PIL.Image.open(path) as whole:
+                assert np.asarray(whole).size

@@ -1,0 +1,163 @@
+"""Layers are the flat picture again, and other programs read what was written."""
+
+from __future__ import annotations
+
+import io
+import xml.etree.ElementTree as ElementTree
+import zipfile
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.codecs.containers import animation, film, layered, merged, openraster, pages
+from pipelines.compositing.compose import Shadow, compose
+from pipelines.core.types import Image, Placed, Subject
+from pipelines.framing.framings import photo_frame, place
+from tests.support.examples import blob, cut, noisy
+
+SIZE = (160, 120)
+
+
+def placed(level: float = 120) -> Placed:
+    alpha = blob(SIZE[1], SIZE[0], (80, 60), (40, 45))
+    photo = noisy(SIZE[1], SIZE[0], level, 20)
+    return place(photo, cut(photo, alpha), photo_frame(alpha, SIZE, Subject(photo="x")))
+
+
+def unpacked(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        return {name: packed.read(name) for name in packed.namelist()}
+
+
+def pixels(data: bytes) -> Image:
+    with PIL.Image.open(io.BytesIO(data)) as picture:
+        return np.asarray(picture)
+
+
+def laid(names: list[str], files: dict[str, bytes]) -> Image:
+    """What any editor shows: Pillow's "over", one layer after the other."""
+    with PIL.Image.open(io.BytesIO(files[names[0]])) as ground:
+        out = ground.convert("RGBA")
+    for name in names[1:]:
+        with PIL.Image.open(io.BytesIO(files[name])) as layer:
+            out = PIL.Image.alpha_composite(out, layer.convert("RGBA"))
+    return np.asarray(out.convert("RGB"))
+
+
+@pytest.mark.parametrize("level", [20, 128, 240])
+@pytest.mark.parametrize("ground", [10, 128, 250])
+@pytest.mark.parametrize("shadow", [None, Shadow()], ids=["bare", "shadow"])
+@pytest.mark.parametrize("relit", [False, True], ids=["exact", "relit"])
+def test_layers_laid_on_each_other_are_the_picture(level: int, ground: int, shadow: Shadow | None, relit: bool) -> None:
+    subject, plate = placed(level), noisy(SIZE[1], SIZE[0], ground, 3, seed=1)
+    flat = compose(subject, plate, seed=1, key="left", shadow=shadow, relit=relit)
+    ora, png = layered(flat, subject, plate, seed=1, key="left", shadow=shadow, relit=relit)
+    for data, names in (
+        (png.data, sorted(unpacked(png.data))),
+        (ora.data, [name for name in unpacked(ora.data) if name.startswith("data/")]),
+    ):
+        assert len(names) == (3 if shadow is None else 4)
+        # Pillow rounds after each layer, so it may be one step further off than the sum itself.
+        assert np.abs(laid(names, unpacked(data)).astype(int) - flat).max() <= 2
+    images = [pixels(unpacked(png.data)[name]) for name in sorted(unpacked(png.data))]
+    assert np.abs(merged_of(images).astype(int) - flat).max() <= 1
+
+
+def test_the_gate_is_shown_the_backdrop_that_the_subject_hides() -> None:
+    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
+    flat = compose(subject, plate, seed=1)
+    for extra in layered(flat, subject, plate, seed=1):
+        assert [frame is flat or frame is plate for frame in extra.frames] == [True, True]
+        assert extra.frames[0] is flat  # which stands for the file
+
+
+def merged_of(images: list[Image]) -> Image:
+    from pipelines.codecs.containers import Layer
+
+    return merged([Layer("x", image) for image in images])
+
+
+def test_the_subject_layer_is_the_subject_and_the_light_layer_leaves_its_core_alone() -> None:
+    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
+    flat = compose(subject, plate, seed=1)
+    files = unpacked(layered(flat, subject, plate, seed=1)[1].data)
+    cutout, light = pixels(files["02-subject.png"]), pixels(files["03-light.png"])
+    assert (cutout[..., :3] == subject.colour).all()
+    assert np.abs(cutout[..., 3] / 255 - subject.alpha).max() <= 0.5 / 255 + 1e-6
+    assert (light[50:70, 70:90, 3] == 0).all()
+
+
+def test_the_backdrop_is_whole_behind_the_subject() -> None:
+    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
+    files = unpacked(layered(compose(subject, plate, seed=1), subject, plate, seed=1)[1].data)
+    behind = pixels(files["01-backdrop.png"])[50:70, 70:90, :3]
+    assert np.abs(behind.astype(int) - plate[50:70, 70:90]).max() <= 30
+
+
+def test_open_raster_has_what_the_format_asks() -> None:
+    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
+    flat = compose(subject, plate, seed=1, shadow=Shadow())
+    data = layered(flat, subject, plate, seed=1, shadow=Shadow())[0].data
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        first = packed.infolist()[0]
+        assert (first.filename, first.compress_type, packed.read("mimetype")) == ("mimetype", 0, b"image/openraster")
+    files = unpacked(data)
+    root = ElementTree.fromstring(files["stack.xml"])
+    assert (root.tag, root.get("w"), root.get("h")) == ("image", "160", "120")
+    layers = root.findall("./stack/layer")
+    assert [layer.get("name") for layer in layers] == ["light", "subject", "shadow", "backdrop"]
+    assert all(pixels(files[str(layer.get("src"))]).shape == (120, 160, 4) for layer in layers)
+    assert (pixels(files["mergedimage.png"]) == flat).all()
+    assert max(pixels(files["Thumbnails/thumbnail.png"]).shape[:2]) <= 256
+
+
+def test_a_large_picture_has_a_small_thumbnail_of_its_shape() -> None:
+    thumbnail = pixels(unpacked(openraster((), noisy(600, 900)))["Thumbnails/thumbnail.png"])
+    assert thumbnail.shape == (171, 256, 3)
+
+
+# ---------------------------------------------------------------- what moves, and pages
+
+
+def moving(count: int = 6) -> list[Image]:
+    frames = []
+    for n in range(count):
+        frame = np.full((96, 128, 3), (40, 90, 160), np.uint8)
+        cv2.circle(frame, (24 + 14 * n, 48), 16, (230, 120, 40), -1)
+        frames.append(frame)
+    return frames
+
+
+def test_an_animation_is_its_frames_in_order_and_loops() -> None:
+    frames = moving()
+    with PIL.Image.open(io.BytesIO(animation(frames, 20))) as picture:
+        assert (getattr(picture, "n_frames", 1), picture.info["loop"]) == (6, 0)
+        for n, frame in enumerate(frames):
+            picture.seek(n)
+            picture.load()
+            assert picture.info["duration"] == 50
+            assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - frame).mean() < 3
+
+
+def test_a_film_is_its_frames_in_order(tmp_path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(film(moving(), 24))
+    assert path.read_bytes()[4:8] == b"ftyp"
+    reader = cv2.VideoCapture(str(path))
+    assert reader.get(cv2.CAP_PROP_FPS) == pytest.approx(24, abs=0.1)
+    for frame in moving():
+        there, seen = reader.read()
+        assert there
+        assert np.abs(cv2.cvtColor(seen, cv2.COLOR_BGR2RGB).astype(int) - frame).mean() < 4
+    assert not reader.read()[0]
+    reader.release()
+
+
+def test_pages_are_a_pdf_with_one_picture_each_and_the_same_each_time() -> None:
+    images = [noisy(150, 120, seed=n) for n in range(3)]
+    data = pages(images, "Lookbook")
+    assert data.startswith(b"%PDF-")
+    assert data.count(b"/Type /Page\n") == 3 or data.count(b"/Type /Page ") == 3
+    assert data == pages(images, "Lookbook")

@@ -1,0 +1,56 @@
+"""Every piece of code in the README's part on the API lives in `tests/examples`, and runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.settings import Settings
+from tests.support.page_client import opened
+from tests.support.served_app import Served
+from tests.support.snippet_runner import finished, quick, ran
+from ui.api.auth.access import Access
+
+ROOT = Path(__file__).parents[2]
+LANGUAGES = {".sh": "shell", ".py": "python", ".mjs": "javascript"}
+MADE = {
+    "headshot": ("headshot.sh", "gradio_named.py"),
+    "background": ("openai_stream.py", "mcp_agent.py", "browser.mjs"),
+}
+EXAMPLES = [ROOT / "tests" / "examples" / name for names in MADE.values() for name in names]
+HERE = "http://127.0.0.1:7860"
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    root = tmp_path_factory.mktemp("examples")
+    with opened(root, Settings(data=root), quick(("headshot", "background"))) as built:
+        yield built
+
+
+def shown() -> list[str]:
+    """The README's code on the API."""
+    part = (ROOT / "README.md").read_text("utf-8").split("\n## API\n")[1].split("\n## ")[0]
+    return re.findall(r"```(?:bash|python|js)\n(.*?)```", part, re.DOTALL)
+
+
+def test_the_readme_shows_what_is_run_and_nothing_else() -> None:
+    assert sorted(shown()) == sorted(path.read_text("utf-8") for path in EXAMPLES)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_it_runs(page: Any, tmp_path: Path, path: Path) -> None:
+    url, house, _ = page
+    text = path.read_text("utf-8")
+    assert HERE in text
+    said = ran(LANGUAGES[path.suffix], text.replace(HERE, url), tmp_path)
+    (tool_id,) = [tool_id for tool_id, names in MADE.items() if path.name in names]
+    assert said
+    params = finished(house, tool_id, "local")
+    assert params["preset"] == "linkedin" if tool_id == "headshot" else params["prompt"] == "forest in the morning"

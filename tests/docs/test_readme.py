@@ -1,0 +1,79 @@
+"""The README's commands run as they stand; its code on the API is in `tests/examples`."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipelines.settings import Settings
+from tests.bench.house import served
+from tests.support.examples import EXAMPLES
+from tests.support.page_client import opened
+from tests.support.snippet_runner import finished, quick, ran
+
+HERE = "http://127.0.0.1:7860"
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text("utf-8")
+
+
+def block(start: str) -> str:
+    """The code that begins with this."""
+    (found,) = [text for text in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) if text.startswith(start)]
+    return found
+
+
+def here(text: str) -> str:
+    """The studio's commands for whoever stands in another folder."""
+    return text.replace("python app.py", f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'app.py'))}")
+
+
+def test_a_table_becomes_pictures_by_the_commands_that_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "cup.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
+    (tmp_path / "jobs.csv").write_text("photo,size\ncup.jpg,512\n", "utf-8")
+    assert ran("shell", "set -e\n" + here(block("python app.py batch")), tmp_path)
+    with (tmp_path / "results" / "manifest.csv").open(encoding="utf-8-sig", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["status"] == "done"
+    assert list((tmp_path / "results").rglob("*.png")) + list((tmp_path / "results").rglob("*.jpg"))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_brand_kit_is_kept_and_worn_by_the_commands_that_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "cup.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
+    (tmp_path / "logo.png").write_bytes((EXAMPLES.parent / "tiles" / "social.jpg").read_bytes())
+    with opened(tmp_path / "data", Settings(data=tmp_path / "data"), quick(("kit",))) as (url, house, _):
+        ran("shell", "set -e\n" + block(f"curl -s {HERE}/v1/brands").replace(HERE, url), tmp_path)
+        params = finished(house, "kit", "local")
+    assert params["headline"] == "Good morning"
+    assert "#0b5c52" in str(params)
+
+
+def test_the_studio_opens_to_others_by_the_commands_that_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [shlex.split(line, comments=True) for line in block("python app.py --share").splitlines()]
+    shared, hosted = ([*line[2:]] for line in lines if line[2].startswith("--"))
+    (made,) = (line[2:] for line in lines if line[2] == "key")
+    data = tmp_path / "data"
+    key = ran("shell", here(shlex.join(["python", "app.py", *made, "--data", str(data)])), tmp_path).strip()
+    # A test opens no link to itself: without one the studio still serves this machine.
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(answers, tmp_path / "shared", shared, "of-nobody")
+        assert pool.submit(answers, data, hosted, key).result() == [200, 401, 401, 200]
+        assert first.result() == [200, 401, 401, 401]
+
+
+def answers(data: Path, flags: list[str], key: str) -> list[int]:
+    """What a studio says to one who wants its form to log in, its page, its tools; then of its tools to `key`."""
+    with served(data, *flags) as (url, _, _):
+        asked = [httpx.get(f"{url}{path}") for path in ("/", "/config", "/v1/tools")]
+        keyed = httpx.get(f"{url}/v1/tools", headers={"Authorization": f"Bearer {key}"})
+    return [each.status_code for each in (*asked, keyed)]

@@ -1,0 +1,188 @@
+"""Many jobs over four tiny checkpoints on a device that holds two, in bad weather: loads and drawings lack memory.
+
+The suite runs some of them, the bench a hundred; both call `run`.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.core.stream import Stream, drain
+from pipelines.core.types import Cancelled, Image, Images, Job, ModelSpec, ModelStep, OutOfMemory, Render, Result
+from pipelines.jobs.queue import Jobs
+from pipelines.models.families import FAMILIES
+from pipelines.models.families.stable_diffusion import StableDiffusion
+from pipelines.models.model_cache import Cache
+from pipelines.storage.file_index import Files
+from tests.models.support.tiny_checkpoints import tiny_sd, tiny_spec
+from tests.support.gated_tool import CalmEngine
+
+SUBMITTERS = 8
+DRAWINGS, LOADS = 7, 5  # of so many one runs out of memory: counted, not drawn by lot, so that every run has some
+CANCELLED = 0.15  # the share of jobs that are stopped
+PATIENCE = 10.0  # seconds for each job, then whatever has not ended hangs
+ENOUGH = 2  # strikes within one job that it may give up after: the first must be made good
+
+
+@dataclass
+class Weather:
+    """Makes every so-manieth drawing and load run out of memory, as a device does that others use too."""
+
+    bad: bool = False
+    seen: Counter[int] = field(default_factory=Counter)
+    struck: int = 0
+    here: threading.local = field(default_factory=threading.local)
+
+    def strike(self, every: int) -> None:
+        self.seen[every] += self.bad
+        if self.bad and self.seen[every] % every == 0:
+            self.struck += 1
+            self.here.struck = getattr(self.here, "struck", 0) + 1
+            raise MemoryError
+
+
+class Watched(CalmEngine):
+    """An engine that knows how often each job was struck: loads and drawings are done in the job's own thread."""
+
+    def __init__(self, cache: Cache, files: Files, weather: Weather) -> None:
+        super().__init__(cache, files)
+        self.weather = weather
+        self.struck: Counter[str] = Counter()
+
+    def work(self, job: Job, stream: Stream) -> Result:
+        self.weather.here.struck = 0
+        try:
+            return super().work(job, stream)
+        finally:
+            self.struck[job.id] += self.weather.here.struck
+
+
+class Exposed(StableDiffusion):
+    """Stable Diffusion in bad weather."""
+
+    def __init__(self, specs: tuple[ModelSpec, ...], weather: Weather) -> None:
+        super().__init__(specs)
+        self.weather = weather
+
+    def load(self, spec: ModelSpec, device: str) -> Any:
+        self.weather.strike(LOADS)
+        painter: Any = super().load(spec, device)
+        draw = painter.draw
+
+        def exposed(render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+            def step(at: ModelStep) -> None:
+                on_step(at)
+                if at.index == 1:
+                    self.weather.strike(DRAWINGS)
+
+            return draw(render, step)
+
+        painter.draw = exposed
+        return painter
+
+
+@dataclass
+class Hall:
+    """A queue over four tiny checkpoints; the device holds two and the host one."""
+
+    files: Files
+    cache: Cache
+    jobs: Jobs
+    weather: Weather
+    struck: Counter[str]
+    hung: bool = False
+
+    def job(self, number: int) -> Job:
+        """One of four pictures."""
+        return Job(
+            id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256},
+            seed=1, profile="tiny", specs={"backdrop": f"tiny-{number % 4}", "matte": "u2netp"},
+            owner="me", created=time.time(),
+        )  # fmt: skip
+
+    def drawn(self, number: int) -> Image:
+        return self.picture(drain(self.jobs.watch(self.jobs.submit(self.job(number)))))
+
+    def picture(self, result: Result) -> Image:
+        return self.files.open(result.files[0].id)
+
+
+@contextmanager
+def hall(root: Path) -> Iterator[Hall]:
+    """Built below `root`, and torn down again."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    weather = Weather()
+    folders = [tiny_sd(root / f"tiny-{n}", seed=n) for n in range(4)]
+    rows = tuple(tiny_spec(f"tiny-{n}", path, steps=2, guidance=1.0) for n, path in enumerate(folders))
+    family = Exposed(rows, weather)
+    size = family.size_of(family.specs[0])
+    files, cache = Files(root), Cache((*FAMILIES, family), budget=int(2.5 * size), host_budget=int(1.5 * size))
+    engine = Watched(cache, files, weather)
+    jobs = Jobs(root, engine, waiting=200)
+    here = Hall(files, cache, jobs, weather, engine.struck)
+    try:
+        yield here
+    finally:
+        if not here.hung:  # else this would hang too
+            jobs.close()
+            files.close()
+        torch.set_num_threads(threads)
+
+
+def run(here: Hall, right: dict[int, Image], count: int) -> Counter[str]:
+    """How `count` jobs of eight submitters ended; every picture is compared with the right one of its kind.
+
+    Fewer than `count` where some had not ended by the deadline; then every thread's stack is printed.
+    """
+    ends: Counter[str] = Counter()
+    lock = threading.Lock()
+    here.weather.bad = True
+
+    def submit(start: int) -> None:
+        order = random.Random(start)
+        for number in range(start, count, SUBMITTERS):
+            watch = here.jobs.watch(job_id := here.jobs.submit(here.job(number)))
+            if order.random() < CANCELLED:
+                here.jobs.cancel(job_id)
+            end = _end(here, watch, right[number % 4], job_id)
+            with lock:
+                ends[end] += 1
+
+    threads = [threading.Thread(target=submit, args=(start,), daemon=True) for start in range(SUBMITTERS)]
+    until = time.monotonic() + PATIENCE * count
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
+    here.hung = any(thread.is_alive() for thread in threads)
+    if here.hung:
+        faulthandler.dump_traceback(all_threads=True)
+    here.weather.bad = False
+    return ends
+
+
+def _end(here: Hall, watch: Any, right: Image, job_id: str) -> str:
+    try:
+        result = drain(watch)
+    except Cancelled:
+        return "cancelled"
+    except OutOfMemory:
+        return "out of memory" if here.struck[job_id] >= ENOUGH else "wrong"
+    if not np.array_equal(here.picture(result), right):
+        return "wrong"
+    return "helped" if "Memory gave out" in str(result.receipt["notices"]) else "done"

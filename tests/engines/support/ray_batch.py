@@ -1,0 +1,141 @@
+"""A batch over Ray Data whose workers write down what they draw, and a process that goes on with one until killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.batch import Batch, Batches, Plan, open_jobs, work_off
+from pipelines.core import types as t
+from pipelines.core.types import BadInput, Draft, Emit, Params, Profile, Studio, Tool
+from pipelines.engines.ray_cluster import cluster
+from pipelines.engines.ray_cluster.data_engine import RayDataEngine
+from pipelines.engines.ray_cluster.serve_engine import Size
+from pipelines.ingest.decoder_pool import Ingest
+from pipelines.jobs.queue import Jobs
+from pipelines.models.families import FAMILIES
+from pipelines.models.model_cache import Cache
+from pipelines.security.audit_log import Audit
+from pipelines.service.orders import Desk
+from pipelines.settings import Settings
+from pipelines.storage.file_index import Files
+from tests.engines.support.ray_workers import alone
+from tests.support.batch_rows import OWNER, picture
+from tests.support.gated_tool import CalmEngine
+
+
+class Noted(Params):
+    """A photo, and a word that is written down."""
+
+    photo: str = t.picture("Photo", "Any.", required=True)
+    note: str = t.prompt("Note", "Words.")
+    seed: int | None = t.seed()
+
+
+def _draw(params: Noted, studio: Studio, emit: Emit, journal: Path, pause: float) -> Draft:
+    if params.note == "bad":
+        raise BadInput("This row was asked for.", param="note")
+    with journal.open("a") as file:
+        file.write(f"{os.getpid()} {params.note}\n")
+    time.sleep(pause)
+    image = studio.open(params.photo).copy()
+    image[0, :2, 0] = np.frombuffer(studio.seed.to_bytes(4, "little")[:2], np.uint8)
+    return Draft(images=(image,))
+
+
+def tool(journal: Path, pause: float) -> Tool:
+    """The row, id `note`."""
+    return Tool("note", "Note", "For tests.", Noted, partial(_draw, journal=journal, pause=pause))
+
+
+def engine(files: Files, audit: Audit, journal: Path, pause: float) -> CalmEngine:
+    """What a worker holds."""
+    return CalmEngine(Cache(FAMILIES), files, (tool(journal, pause),))
+
+
+def jobsfile(folder: Path, rows: int) -> Path:
+    """A JSONL of so many rows about one photo, the last of which cannot be done."""
+    picture(folder / "cup.png")
+    asked = [{"photo": "cup.png", "note": f"row{n}", "seed": n} for n in range(rows - 1)]
+    path = folder / "jobs.jsonl"
+    path.write_text("\n".join(map(json.dumps, [*asked, {"photo": "cup.png", "note": "bad"}])), "utf-8")
+    return path
+
+
+def drawn(journal: Path) -> Counter[str]:
+    """How often each row was begun to be drawn."""
+    return Counter(line.split()[1] for line in lines(journal))
+
+
+def lines(journal: Path) -> list[str]:
+    """A line for each time that a row was begun."""
+    return journal.read_text("utf-8").splitlines() if journal.exists() else []
+
+
+def last_worker(journal: Path) -> int:
+    """The process that drew last."""
+    return int(lines(journal)[-1].split()[0])
+
+
+@dataclass
+class Wide:
+    """Batches over the engine."""
+
+    batches: Batches
+    engine: RayDataEngine
+    files: Files
+
+    def batch(self, jobs: Path) -> Batch:
+        """The batch of this folder, made where there is none."""
+        known = self.batches.list(OWNER, 1)
+        if known:
+            return known[0]
+        found = open_jobs(jobs, self.batches.desk, "note")
+        return self.batches.create(Plan("note", {}), found.lines(), OWNER, name=found.name, seed=7, source=found.source)
+
+    def work(self, batch: Batch, told: Callable[[], object] = lambda: None) -> None:
+        """Every row that waits."""
+        self.batches.start(batch.id)
+        work_off(self.batches, self.engine, told)
+
+
+@contextmanager
+def wide(root: Path, journal: Path, *, pause: float = 0.0, workers: int = 2) -> Iterator[Wide]:
+    """A desk over a cluster of its own; no process of it is left."""
+    files, tools = Files(root), (tool(journal, pause),)
+    with alone(), warnings.catch_warnings():  # Ray's own modules use what others deprecate
+        warnings.simplefilter("ignore")
+        joined = cluster.join(root, workers, serving=False)
+        near = CalmEngine(Cache(FAMILIES), files, tools)
+        made = RayDataEngine(
+            near, files, partial(engine, journal=journal, pause=pause), Size(workers, cpus=0.5), closed=joined.close
+        )  # fmt: skip
+        jobs, ingest = Jobs(root, made), Ingest(workers=1)
+        desk = Desk(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, tools)
+        try:
+            yield Wide(Batches(desk), made, files)
+        finally:
+            jobs.close()
+            ingest.close()
+            files.close()
+
+
+def live(root: Path, jobs: Path, journal: Path, pause: float) -> None:
+    """Go on with the batch until it is done."""
+    with wide(root, journal, pause=pause) as here:
+        here.work(here.batch(jobs))
+
+
+if __name__ == "__main__":
+    live(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))

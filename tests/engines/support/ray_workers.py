@@ -1,0 +1,172 @@
+"""A Ray cluster of this machine for tests, its workers with a tool that waits, and what is done inside a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import psutil
+import pytest
+
+from pipelines.core.types import Draft, Emit, Family, Params, Studio, Tool, picture
+from pipelines.engines.local import LocalEngine
+from pipelines.engines.ray_cluster import cluster
+from pipelines.engines.ray_cluster.serve_engine import RayEngine, Size
+from pipelines.engines.ray_cluster.worker import Replica
+from pipelines.models.families import FAMILIES
+from pipelines.models.model_cache import Cache
+from pipelines.security.audit_log import Audit
+from pipelines.storage.file_index import Files
+from pipelines.tools import TOOLS
+from tests.support.gated_tool import Gate
+from tests.support.served_app import until
+
+T = TypeVar("T")
+MISSING = importlib.util.find_spec("ray") is None
+needs_ray = pytest.mark.skipif(MISSING, reason="Ray is not installed: pip install -r requirements-ray.txt")
+LONG = 300.0
+"""Seconds that a worker may take to come up where other tests have the cores."""
+
+
+class Mirrored(Params):
+    """One picture."""
+
+    photo: str = picture("Photo", "What to mirror.", required=True)
+
+
+def _mirror(params: Mirrored, studio: Studio, emit: Emit) -> Draft:
+    return Draft(images=(np.ascontiguousarray(studio.open(params.photo)[:, ::-1]),))
+
+
+MIRROR = Tool("mirror", "Mirror", "For tests.", Mirrored, _mirror)
+
+
+class Inside(Replica):
+    """A worker that does what a test asks of it."""
+
+    async def apply(self, call: Callable[[LocalEngine], T]) -> T:
+        """What `call` gives for the engine here."""
+        return await asyncio.to_thread(call, self.engine)
+
+
+def engine(files: Files, audit: Audit, *, families: Sequence[Family] = (), pause: float = 0.0) -> LocalEngine:
+    """What a worker holds: the real tools, one that mirrors, one that takes `pause` seconds a step."""
+    tools = (*TOOLS, Gate(pause=pause).tool(), MIRROR)
+    return LocalEngine(Cache((*FAMILIES, *families)), files, tools, audit=audit)
+
+
+@contextmanager
+def started(
+    root: Path, files: Files, size: Size, build: Callable[[Files, Audit], LocalEngine] = engine, **more: Any
+) -> Iterator[RayEngine]:
+    """An engine over a cluster of its own, all workers up; no process of it is left."""
+    near = LocalEngine(Cache(FAMILIES), files)
+    with alone():
+        with warnings.catch_warnings():  # Ray's own modules use what pydantic deprecates
+            warnings.simplefilter("ignore")
+            joined = cluster.join(root, size.workers)
+            made = RayEngine(near, files, build, size, kind=Inside, closed=joined.close, **more)
+        try:
+            until(lambda: all(worker.state is not None for worker in made.workers), LONG)
+            yield made
+        finally:
+            made.close()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """No process of Ray that was started inside outlives it."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    yield
+    end = time.monotonic() + 30
+    while left := _left(before):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+
+
+def _left(before: set[int]) -> list[str]:
+    return [
+        line
+        for child in psutil.Process().children(recursive=True)
+        if child.pid not in before and any(part in (line := _line(child)) for part in ("ray::", "/ray/"))
+    ]
+
+
+def _line(process: psutil.Process) -> str:
+    """What runs there, "" where it has ended."""
+    try:
+        return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def inside(made: RayEngine, call: Callable[[LocalEngine], T]) -> list[T]:
+    """What `call` gives in each worker."""
+    return [worker._handle.apply.remote(call).result() for worker in made.workers]
+
+
+def kill(made: RayEngine, number: int) -> None:
+    """`kill -9` of a worker."""
+    state = made.workers[number].state
+    assert state is not None
+    with suppress(ProcessLookupError):  # it was killed while it rested, and nobody asked it since
+        os.kill(state.pid, 9)
+
+
+# ---------------------------------------------------------------- inside a process that draws
+
+
+def refuse(held: LocalEngine) -> None:
+    """From here on the content gate takes offence at everything."""
+    held._gate._worst = lambda images: 1.0
+
+
+def judge(held: LocalEngine) -> None:
+    """As before."""
+    del held._gate._worst
+
+
+def model_of(call: Callable[[Any], T], held: LocalEngine) -> T:
+    """What `call` gives for the tiny checkpoint."""
+    with held.cache.borrow("tiny-sd") as model:
+        return call(model)
+
+
+def on_model(made: RayEngine, call: Callable[[Any], T]) -> list[T]:
+    """The same in each worker."""
+    return inside(made, partial(model_of, call))
+
+
+def slow_down(model: Any) -> None:
+    """Each step takes a while, and is counted."""
+    model.counted = []
+    model.hook = model.pipe.unet.register_forward_hook(lambda *_: model.counted.append(time.sleep(0.05)))
+
+
+def speed_up(model: Any) -> int:
+    """As before; the steps that were counted."""
+    model.hook.remove()
+    return len(model.counted)
+
+
+def run_out(model: Any) -> None:
+    """From here on memory gives out."""
+    model.draw = _full
+
+
+def find_memory(model: Any) -> None:
+    """As before."""
+    del model.draw
+
+
+def _full(*_: object) -> None:
+    raise MemoryError

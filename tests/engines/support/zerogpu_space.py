@@ -1,0 +1,136 @@
+"""A Space with ZeroGPU in miniature, run as a program: the real `spaces` package forks, over a device that is made up.
+
+`python -m tests.engines.support.zerogpu_space FOLDER` prints one JSON object of what was seen. The device layer of `spaces` (what it does to
+torch) and the service that lends GPUs are replaced; its decorator, its forked worker and its queues are the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import types
+import uuid
+from pathlib import Path
+from typing import Any
+
+CALLS: list[str] = []
+
+
+def main(folder: Path) -> dict[str, Any]:
+    """Draw here and where the GPU is lent, cancel, fail, and have no GPU; what came of each."""
+    _make_up_device()
+    import torch
+
+    from pipelines.core.stream import drain
+    from pipelines.core.types import Cancelled, Job, Step, StudioError
+    from pipelines.engines import zerogpu
+    from pipelines.engines.local import LocalEngine
+    from pipelines.engines.zerogpu import ZeroGpuEngine
+    from pipelines.models.families import FAMILIES
+    from pipelines.models.model_cache import Cache
+    from pipelines.storage.file_index import Files
+    from tests.models.support.tiny_checkpoints import tiny_family
+
+    torch.set_num_threads(1)  # threads of OpenMP do not come along into a forked process
+    files, family = Files(folder), tiny_family(folder / "models")
+
+    def job(**params: Any) -> Job:
+        return Job(
+            id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256, **params},
+            seed=3, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me", created=time.time(),
+        )  # fmt: skip
+
+    engine = ZeroGpuEngine(Cache((*FAMILIES, family)), files, placed=("tiny-sd",), device="cpu")
+    assert zerogpu.lends()
+    seen: dict[str, Any] = {"lent_pids": []}
+    events = list(engine.run(job()))
+    seen["previews"] = sum(isinstance(event, Step) and event.preview is not None for event in events)
+    seen["sha256"] = events[-1].files[0].pixels_sha256  # pyright: ignore[reportAttributeAccessIssue]
+
+    stream = engine.run(job(variations=4))
+    next(event for event in stream if isinstance(event, Step) and event.stage == "Setting the scene")
+    stream.close()
+    try:
+        drain(stream)
+    except Cancelled:
+        seen["cancelled"] = True
+    seen["after"] = drain(engine.run(job())).files[0].pixels_sha256
+
+    model: Any = zerogpu._PLACED["tiny-sd"]
+    model.draw, kept = _full, model.draw
+    _worker_anew()
+    seen["full"] = _sentence(lambda: drain(engine.run(job())), StudioError)
+    model.draw = kept
+    _worker_anew()
+    Lending.quota = 0
+    seen["no_gpu"] = _sentence(lambda: drain(engine.run(job())), StudioError)
+    engine.close()
+
+    near = LocalEngine(Cache((*FAMILIES, family)), files)
+    seen["local"] = drain(near.run(job())).files[0].pixels_sha256
+    near.close()
+    return {**seen, "calls": CALLS, "pid": os.getpid(), "allowed": sorted(Lending.allowed(folder))}
+
+
+class Lending:
+    """The service that lends: counts, and says no once the quota is used up."""
+
+    quota = 100
+    index = 0
+
+    @staticmethod
+    def allowed(folder: Path) -> set[int]:
+        """Process ids that took up a GPU."""
+        return {int(line) for line in (folder / "pids").read_text().split()}
+
+
+def _make_up_device() -> None:
+    """`spaces` as on such a Space; what it does to torch is nothing, since no GPU is here."""
+    layer: Any = types.ModuleType("spaces.zero.torch")
+    for name in ("enter_mode", "patch", "unpatch", "init", "move"):
+        setattr(layer, name, lambda *_, name=name, **__: CALLS.append(name))
+    layer.pack = layer.size = lambda *_, **__: 0
+    layer.is_in_bad_fork = lambda: False
+    sys.modules["spaces.zero.torch"] = layer
+    import gradio  # noqa: F401  first, as `spaces` wants it
+    from spaces.zero import client
+    from spaces.zero.api import ScheduleResponse
+    from spaces.zero.gradio import error
+
+    def schedule(**asked: Any) -> Any:
+        if Lending.quota <= 0:
+            raise error("ZeroGPU quota exceeded", "Space app has reached its <b>GPU limit</b>.")
+        Lending.quota -= 1
+        CALLS.append(f"schedule {asked['duration'].seconds}")
+        return ScheduleResponse(idle=True, nvidiaIndex=Lending.index, nvidiaUUID="GPU-0", allowToken="token")
+
+    def allow(token: str) -> None:
+        with (Path(sys.argv[1]) / "pids").open("a") as file:
+            file.write(f"{os.getpid()}\n")
+
+    patched: Any = client
+    patched.schedule, patched.allow = schedule, allow
+    patched.release = lambda *_, **__: CALLS.append("release")
+
+
+def _worker_anew() -> None:
+    """The next call is answered by a process forked now, as when a Space lends another GPU."""
+    Lending.index += 1
+
+
+def _full(*_: object) -> None:
+    raise MemoryError
+
+
+def _sentence(work: Any, kind: type[Exception]) -> str:
+    try:
+        work()
+    except kind as error:
+        return f"{getattr(error, 'code', '')}: {error}"
+    return ""
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]))))  # noqa: T201

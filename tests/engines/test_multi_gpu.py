@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.stream import drain
+from pipelines.core.types import Busy, Cancelled, Draft, Emit, Job, ModelSpec, Step, Studio, Tool
+from pipelines.engines.multi_gpu import Several
+from pipelines.engines.placement_policy import Place
+from pipelines.engines.scheduler import Turns
+from pipelines.jobs.queue import Jobs
+from pipelines.models import devices
+from pipelines.models.batch_size_tuner import Paces
+from pipelines.models.families import FAMILIES
+from pipelines.models.model_cache import Cache
+from pipelines.storage.file_index import Files
+from tests.models.support import published_speeds
+from tests.models.support.published_speeds import Published, Shop
+from tests.support.gated_tool import CalmEngine, Gated, job
+from tests.support.served_app import until
+
+SIDE = 8
+GB = 10**9
+
+
+class Paper:
+    """A checkpoint that is nothing but its name and its size."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+
+    def close(self) -> None: ...
+
+
+class Papers:
+    """A family of two of them, of which one fits a device."""
+
+    specs = tuple(ModelSpec(name, "papers", ("text",), "Apache-2.0", bytes=GB) for name in ("one", "two"))
+
+    def load(self, spec: ModelSpec, device: str) -> Paper:
+        return Paper(spec)
+
+    def size_of(self, spec: ModelSpec) -> int:
+        return spec.bytes
+
+
+@dataclass
+class Works:
+    """Two devices, a queue over them, and a tool that borrows the job's checkpoint and waits at a gate."""
+
+    jobs: Jobs
+    engine: Several
+    caches: list[Cache]
+    open: threading.Event = field(default_factory=threading.Event)
+    on: dict[str, str] = field(default_factory=dict)
+    """The device that each job was done on."""
+
+    def submit(self, spec: str, seed: int = 0) -> str:
+        return self.jobs.submit(job(seed=seed).model_copy(update={"specs": {"text": spec, "matte": "u2netp"}}))
+
+    def tool(self) -> Tool:
+        return Tool("gate", "Gate", "For tests.", Gated, self._run)
+
+    def _run(self, params: Gated, studio: Studio, emit: Emit) -> Draft:
+        import numpy as np
+
+        made: Any = studio
+        with studio.borrow(made.job.specs["text"]):
+            self.on[made.job.id] = made._cache.device
+            for n in range(params.steps):
+                self.open.wait(30)
+                emit("Waiting", n + 1, params.steps)
+        return Draft(images=(np.full((SIDE, SIDE, 3), studio.seed % 256, np.uint8),))
+
+
+@pytest.fixture
+def works(tmp_path: Path) -> Iterator[Works]:
+    files = Files(tmp_path)
+    caches = [Cache((*FAMILIES, Papers()), budget=int(1.5 * GB), device=f"cpu:{n}") for n in range(2)]
+    tools: list[Tool] = []
+    engine = Several([CalmEngine(cache, files, tools) for cache in caches])
+    jobs = Jobs(tmp_path, engine)
+    built = Works(jobs, engine, caches)
+    tools.append(built.tool())
+    yield built
+    built.open.set()
+    jobs.close()
+    files.close()
+
+
+def test_as_many_jobs_run_as_there_are_devices_and_no_more(works: Works) -> None:
+    ids = [works.submit("two" if seed == 1 else "one", seed) for seed in range(5)]
+    until(lambda: len(works.on) == 2)
+    assert works.jobs.counts() == (2, 3)
+    assert set(works.on.values()) == {"cpu:0", "cpu:1"}
+    works.open.set()
+    pictures = {drain(works.jobs.watch(job_id)).files[0].id for job_id in ids}
+    assert len(pictures) == 5
+
+
+def test_a_job_goes_where_its_checkpoint_lies_and_overtakes_one_that_waits_for_another(works: Works) -> None:
+    works.open.set()
+    for spec in ("one", "two"):
+        drain(works.jobs.watch(works.submit(spec)))
+    home = {spec: next(c.device for c in works.caches if c.loads[spec]) for spec in ("one", "two")}
+    assert len(set(home.values())) == 2
+    works.open.clear()
+    first, waits, overtakes = works.submit("one"), works.submit("one"), works.submit("two")
+    until(lambda: {first, overtakes} <= works.on.keys())
+    assert waits not in works.on
+    works.open.set()
+    for job_id in (first, waits, overtakes):
+        drain(works.jobs.watch(job_id))
+    assert {works.on[i] for i in (first, waits)} == {home["one"]}
+    assert works.on[overtakes] == home["two"]
+    assert works.engine.cache.loads == {"one": 1, "two": 1}
+
+
+def test_rows_of_one_batch_are_worked_off_on_every_device(works: Works) -> None:
+    rows = [job(seed=n).model_copy(update={"specs": {"text": "one"}, "batch": True}) for n in range(6)]
+    for row in rows:
+        works.jobs.submit(row)
+    until(lambda: len(works.on) == 2)
+    works.open.set()
+    for row in rows:
+        drain(works.jobs.watch(row.id))
+    assert set(works.on.values()) == {"cpu:0", "cpu:1"}
+
+
+def test_cancelling_frees_that_device_and_no_other(works: Works) -> None:
+    ids = [works.submit(spec, seed) for seed, spec in enumerate(("one", "two"))]
+    until(lambda: len(works.on) == 2)
+    watch = works.jobs.watch(ids[0])
+    works.jobs.cancel(ids[0])
+    third = works.submit("one", 2)
+    works.open.set()
+    with pytest.raises(Cancelled):
+        drain(watch)
+    assert drain(works.jobs.watch(third)).files
+    assert drain(works.jobs.watch(ids[1])).files
+    until(lambda: works.jobs.counts() == (0, 0))
+    assert works.engine._turns.kept() == {}
+
+
+def test_a_job_without_a_queue_takes_a_free_device_and_is_refused_where_there_is_none(works: Works) -> None:
+    streams = [works.engine.run(_direct()) for _ in range(2)]
+    with pytest.raises(Busy):
+        works.engine.run(_direct())
+    works.open.set()
+    assert all(any(isinstance(event, Step) for event in stream) for stream in streams)
+
+
+def _direct() -> Job:
+    return job().model_copy(update={"specs": {"text": "one"}})
+
+
+def test_the_models_of_all_devices_are_looked_at_as_one(works: Works) -> None:
+    works.open.set()
+    for spec in ("one", "two"):
+        drain(works.jobs.watch(works.submit(spec)))
+    assert {row["id"] for row in works.engine.cache.resident()} >= {"one", "two"}
+    assert works.engine.about()["device"] == "cpu:0, cpu:1"
+    assert works.engine.cache.budget == 3 * GB
+    assert works.engine.cache.unload("one")
+    assert not works.engine.cache.unload("one")
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen"),
+    [
+        (None, [80, 80, 24]),
+        ("1", [80]),
+        ("2,0", [24, 80]),
+        ("", []),
+        ("-1", []),
+        ("0,9,1", [80]),
+        ("GPU-a,GPU-b", [80, 80]),
+    ],
+)
+def test_the_cards_are_those_that_a_program_may_see(
+    visible: str | None, seen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "_nvidia_cards", lambda: [(n * GB, n * GB) for n in (80, 80, 24)])
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert [total // GB for total, _ in devices._visible(devices._nvidia_cards())] == seen
+    assert all(2 * card.memory >= max(seen) * GB for card in devices.cards())
+
+
+def test_nobody_loads_what_another_device_is_loading() -> None:
+    first = job().model_copy(update={"specs": {"text": "one"}})
+    turns = Turns(lambda: [Place({}, GB, idle=True), Place({}, GB, idle=True)])
+    assert turns.choose([first]) == first.id
+    assert turns.choose([job().model_copy(update={"specs": {"text": "one"}})]) is None
+    other = job().model_copy(update={"specs": {"text": "two"}})
+    assert turns.choose([other]) == other.id
+    assert set(turns.kept()) == {0, 1}
+
+
+def test_on_several_devices_jobs_join_the_calls_of_the_one_that_holds_their_model(tmp_path: Path) -> None:
+    model, files, go = Published(), Files(tmp_path), threading.Event()
+    kind = "published", "cpu", repr(((64, 64), None))
+    paces = Paces()
+    for n in (1, 2, 4):
+        paces.note(kind, n, 1e-9)
+        paces.note(kind, n, 1e-9)
+    caches = [Cache((*FAMILIES, Shop(model)), budget=GB, device="cpu", paces=paces) for _ in range(2)]
+    engine = Several([CalmEngine(cache, files, (published_speeds.tool(),), together=4) for cache in caches])
+    jobs = Jobs(tmp_path, engine)
+    model.step = lambda n: go.wait(30) if len(model.calls) == 1 else None
+    engine._turns._seconds = 0.1  # quick jobs, of which many must wait before a second copy pays
+    with caches[0].borrow("published"):
+        pass
+    caches[1].budget = -1  # no room for one
+    orders = [
+        job(seed=n).model_copy(update={"tool": "asked", "params": {"side": 64}, "specs": {"text": "published"}})
+        for n in range(5)
+    ]
+    try:
+        streams = [jobs.follow(order) for order in orders]
+        until(lambda: len(engine._engines[0]._gathering._line) == 5)
+        go.set()
+        for stream in streams:
+            drain(stream)
+        assert len(model.calls) == 2
+    finally:
+        go.set()
+        jobs.close()
+        files.close()

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import heapq
+import random
+import statistics
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from pipelines.engines.placement_policy import LEAST, Place, Waiting, backlog, choose, wanted
+
+A, B, C = frozenset({"a"}), frozenset({"b"}), frozenset({"c"})
+
+
+def place(*holds: str, room: int | None = 0, idle: bool = True) -> Place:
+    return Place(dict.fromkeys(holds, 1), room, idle)
+
+
+def test_a_job_goes_where_its_model_lies() -> None:
+    assert choose([Waiting("1", A)], [place("b", room=9), place("a")], 2) == (Waiting("1", A), 1)
+
+
+def test_a_job_whose_model_lies_nowhere_goes_where_there_is_most_room() -> None:
+    assert choose([Waiting("1", C)], [place("a", room=1), place("b", room=2)], 2) == (Waiting("1", C), 1)
+
+
+def test_a_job_waits_for_the_busy_device_that_has_its_model_until_many_do() -> None:
+    places = [place("a", idle=False), place("b")]
+    line = [Waiting(str(n), A) for n in range(3)]
+    assert choose(line[:2], places, worth=3) is None
+    assert choose(line, places, worth=3) == (line[0], 1)
+
+
+@pytest.mark.parametrize("room", [1, None])
+def test_a_second_copy_for_which_nothing_has_to_go_is_made_once_waiting_takes_longer_than_loading(
+    room: int | None,
+) -> None:
+    places = [place("a", idle=False), place("b", room=room)]
+    line = [Waiting(str(n), A) for n in range(5)]
+    assert choose(line[:4], places, worth=9) is None
+    assert choose(line, places, worth=9) == (line[0], 1)
+    row = Waiting("row", A, many=True)
+    assert choose([row], places, worth=9) == (row, 1)
+
+
+def test_who_can_begin_at_once_overtakes_who_would_have_to_wait() -> None:
+    line = [Waiting("1", A), Waiting("2", B)]
+    assert choose(line, [place("a", idle=False), place("b")], 9) == (line[1], 1)
+
+
+def test_of_two_that_are_full_the_one_goes_for_whose_models_nobody_waits() -> None:
+    line = [Waiting("1", C), Waiting("2", A)]
+    assert choose(line, [place("a", idle=False), place("a", "d"), place("b", "d")], 9) == (line[1], 1)
+    assert choose(line[:1] + [Waiting("2", B)] * 2, [place("d"), place("e"), place("b", idle=False)], 9) == (line[0], 0)
+
+
+@pytest.mark.parametrize("places", [[], [place("a", idle=False)]])
+def test_where_nothing_is_free_nobody_is_chosen(places: list[Place]) -> None:
+    assert choose([Waiting("1", A)], places, 0) is None
+
+
+def test_a_job_joins_a_busy_device_that_shares_calls_before_something_is_dropped_for_it() -> None:
+    busy = [Place({"a": 1}, 0, False, jobs=n, takes=True) for n in (3, 2)]
+    line = [Waiting("1", A)]
+    assert choose(line, [*busy, place("b")], worth=9) == (line[0], 1)
+    assert choose(line, [*busy, place("b", room=1)], worth=8) == (line[0], 2)
+    assert choose(line, [*busy, place("b")], worth=4) == (line[0], 2)
+    assert choose([Waiting("2", C)], busy, worth=9) is None
+
+
+def test_small_nets_are_no_reason_to_go_anywhere() -> None:
+    assert wanted({"matte": "u2netp", "text": "klein"}, frozenset({"u2netp"})) == {"klein"}
+
+
+def test_short_jobs_wait_in_larger_numbers_than_long_ones() -> None:
+    assert backlog(0.1) >= backlog(2.0) > backlog(20.0) > backlog(600.0) == LEAST
+
+
+# ---------------------------------------------------------------- what it saves
+
+WORK, LOADING, PLACES = 2.0, 12.0, 2
+
+
+@dataclass
+class Device:
+    """Two places for checkpoints; the least recently used one leaves."""
+
+    held: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    busy: bool = False
+    loads: int = 0
+
+    def take(self, model: str) -> float:
+        """Seconds that a job with this model takes here."""
+        fresh = model not in self.held
+        self.held[model] = None
+        self.held.move_to_end(model)
+        if len(self.held) > PLACES:
+            self.held.popitem(last=False)
+        self.loads += fresh
+        return WORK + LOADING * fresh
+
+
+Pick = Callable[[Sequence[Waiting], Sequence[Place]], "tuple[Waiting, int] | None"]
+
+
+def in_order(line: Sequence[Waiting], places: Sequence[Place]) -> tuple[Waiting, int] | None:
+    """The first in line, anywhere."""
+    free = [n for n, each in enumerate(places) if each.idle]
+    return (line[0], free[0]) if free else None
+
+
+def by_affinity(line: Sequence[Waiting], places: Sequence[Place]) -> tuple[Waiting, int] | None:
+    return choose(line[:32], places, backlog(WORK))
+
+
+def arrivals(seed: int, jobs: int, usage: float) -> Iterator[tuple[float, Waiting]]:
+    """Jobs of eight checkpoints, the first wanted eight times as often as the last, at random moments."""
+    dice, now = random.Random(seed), 0.0
+    for n in range(jobs):
+        now += dice.expovariate(4 * usage / WORK)
+        model = dice.choices("abcdefgh", [1 / (k + 1) for k in range(8)])[0]
+        yield now, Waiting(str(n), frozenset({model}))
+
+
+def simulated(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tuple[int, float]:
+    """Loads on four devices, and the mean seconds from arrival to end."""
+    devices = [Device() for _ in range(4)]
+    coming = sorted(arrivals(seed, jobs, usage), key=lambda row: row[0], reverse=True)
+    came = {job.id: at for at, job in coming}
+    line: list[Waiting] = []
+    ends: list[tuple[float, int]] = []
+    spent = 0.0
+    while coming or ends:
+        now = min([row[0] for row in (*coming[-1:], *ends[:1])])
+        while coming and coming[-1][0] <= now:
+            line.append(coming.pop()[1])
+        while ends and ends[0][0] <= now:
+            devices[heapq.heappop(ends)[1]].busy = False
+        while line:
+            places = [Place(dict.fromkeys(d.held, 1), PLACES - len(d.held), not d.busy) for d in devices]
+            found = pick(line, places)
+            if found is None:
+                break
+            job, n = found
+            line.remove(job)
+            devices[n].busy = True
+            end = now + devices[n].take(next(iter(job.models)))
+            spent += end - came[job.id]
+            heapq.heappush(ends, (end, n))
+    assert not line
+    return sum(device.loads for device in devices), spent / jobs
+
+
+def test_checkpoints_are_loaded_a_few_times_where_plain_order_loads_one_with_every_other_job() -> None:
+    """Whoever knew all that comes would load each of the eight once."""
+    ours = [simulated(by_affinity, seed) for seed in range(12)]
+    plain = [simulated(in_order, seed) for seed in range(5)]
+    assert statistics.mean(loads for loads, _ in ours) <= 1.3 * 8
+    assert statistics.median(loads for loads, _ in ours) <= 9
+    assert statistics.median(loads for loads, _ in plain) > 20 * 8
+    assert statistics.median(seconds for _, seconds in ours) < 2.5 * WORK

@@ -1,0 +1,147 @@
+"""A studio on Ray: what is open to the network, what a lost worker costs, whose log counts."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.core.stream import Stream, drain
+from pipelines.core.types import BadInput, Busy, Event, Refused, Result, Step
+from pipelines.engines.ray_cluster import cluster
+from pipelines.engines.ray_cluster.serve_engine import LOST, RayEngine, Size
+from pipelines.engines.ray_cluster.worker import _sendable
+from pipelines.security.audit_log import Audit
+from pipelines.storage.file_index import Files
+from tests.engines.support import ray_workers
+from tests.models.support.family_checks import photo as photographed
+from tests.support.gated_tool import job
+from tests.support.served_app import until
+
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "sentence"),
+    [
+        ({"RAY_AUTH_MODE": "disabled"}, "token"),
+        ({"RAY_ADDRESS": "ray://head:10001"}, "part of"),
+    ],
+)
+@ray_workers.needs_ray
+def test_it_does_not_start_without_a_token_nor_where_it_cannot_work(
+    environ: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        cluster.join(tmp_path, 1, environ)
+
+
+def test_an_error_crosses_as_it_is_or_as_what_it_says() -> None:
+    ours, pythons = BadInput("No.", param="photo"), ZeroDivisionError("division by zero")
+    assert _sendable(ours) is ours
+    assert _sendable(pythons) is pythons
+    locked = _sendable(ValueError(threading.Lock()))
+    assert type(locked) is RuntimeError
+    assert "ValueError" in str(locked)
+    assert str(_sendable(sqlite3.OperationalError("disk I/O error"))) == "OperationalError: disk I/O error"
+
+
+def test_where_ray_is_missing_the_command_that_brings_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadInput, match=r"pip install -r requirements-ray\.txt"):
+        cluster.join(tmp_path, 1, {})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Files]:
+    files = Files(tmp_path_factory.mktemp("ray"))
+    yield files
+    files.close()
+
+
+@pytest.fixture(scope="module")
+def engine(files: Files) -> Iterator[RayEngine]:
+    """Two workers whose steps take a while; pictures go by way of a folder."""
+    build = partial(ray_workers.engine, pause=0.15)
+    with ray_workers.started(files.data, files, Size(2, cpus=0.5), build, url=f"file://{files.data / 'store'}") as made:
+        yield made
+
+
+@ray_workers.needs_ray
+def test_nothing_listens_beyond_this_machine_but_one_port_a_worker_that_wants_the_token(engine: RayEngine) -> None:
+    import grpc
+
+    pids = {worker.state.pid for worker in engine.workers if worker.state is not None}
+    everybody = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    found = [
+        (process.pid, row.laddr.port)
+        for process in everybody
+        for row in process.net_connections("tcp")
+        if row.status == psutil.CONN_LISTEN and row.laddr.ip not in LOOPBACK
+    ]
+    assert sorted(pid for pid, _ in found) == sorted(pids)
+    for _, port in found:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as told:
+                call(b"", timeout=20)
+        assert told.value.code() == grpc.StatusCode.UNAUTHENTICATED  # pyright: ignore[reportAttributeAccessIssue]
+    assert Path(os.environ["RAY_AUTH_TOKEN_PATH"]).stat().st_mode & 0o777 == 0o600
+
+
+@ray_workers.needs_ray
+def test_a_worker_that_is_killed_in_mid_stream_costs_its_job_a_step_and_nothing_else(engine: RayEngine) -> None:
+    whole = drain(engine.run(job(8)))
+    events = list(surviving(engine, engine.run(job(8))))
+    stages = [event.stage for event in events if isinstance(event, Step)]
+    assert stages.count(LOST) == 1
+    assert stages[-1] == "Writing"
+    result = events[-1]
+    assert isinstance(result, Result)
+    assert [file.pixels_sha256 for file in result.files] == [file.pixels_sha256 for file in whole.files]
+    assert not list((engine.files.data / "store").iterdir())
+    until(lambda: all(worker.state is not None for worker in engine.workers), ray_workers.LONG)
+
+
+@ray_workers.needs_ray
+def test_each_worker_has_one_job_and_one_too_many_is_told_so(engine: RayEngine) -> None:
+    streams = [engine.run(job(4, seed=n)) for n in range(2)]
+    assert set(engine.busy()) == {0, 1}
+    with pytest.raises(Busy, match="Every worker"):
+        engine.run(job())
+    assert all(isinstance(list(stream)[-1], Result) for stream in streams)
+    assert engine.busy() == {}
+
+
+@ray_workers.needs_ray
+def test_what_the_gate_of_a_worker_refuses_stands_in_the_log_of_the_studio(engine: RayEngine, files: Files) -> None:
+    ray_workers.inside(engine, ray_workers.refuse)
+    photo = files.add(photographed(6), "me", "upload")
+    before = Audit(files.data).state()
+    asked = job().model_copy(update={"tool": "mirror", "params": {"photo": photo}})
+    try:
+        with pytest.raises(Refused):
+            drain(engine.run(asked))
+    finally:
+        ray_workers.inside(engine, ray_workers.judge)
+    state = Audit(files.data).state()
+    assert (state.entries, state.broken) == (before.entries + 1, None)
+
+
+def surviving(engine: RayEngine, stream: Stream) -> Iterator[Event]:
+    """The events of a job whose worker is killed after its third step."""
+    steps = 0
+    for event in stream:
+        yield event
+        steps += isinstance(event, Step) and event.stage == "Waiting"
+        if steps == 3:
+            ray_workers.kill(engine, next(iter(engine.busy())))
+            steps = 4

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Semaphore
+from typing import Any, TypeAlias
+
+import gradio as gr
+import httpx
+import pytest
+
+from tests.support.gradio_loop import in_loop
+from tests.support.served_app import until
+from ui.gradio_patches import coalesce_updates
+from ui.gradio_patches.event_stream import keep_open
+from ui.gradio_patches.full_updates import whole
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # Gradio's own use of pandas, once per event.
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
+]
+WORDS = 60
+Watched: TypeAlias = tuple[httpx.Client, dict[str, int], Semaphore]
+
+
+@contextmanager
+def served(page: gr.Blocks) -> Iterator[httpx.Client]:
+    _, url, _ = keep_open(page.queue()).launch(
+        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
+    )
+    try:
+        with httpx.Client(base_url=url.rstrip("/"), timeout=20) as client:
+            yield client
+    finally:
+        page.close(verbose=False)
+
+
+def order(client: httpx.Client, fn: int) -> None:
+    body = {"data": [None], "fn_index": fn, "session_hash": "ann"}
+    client.post("/gradio_api/queue/join", json=body).raise_for_status()
+
+
+def said(client: httpx.Client) -> Iterator[list[Any] | None]:
+    """What the page is told while the work goes on; None at its end."""
+    with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
+        for row in stream.iter_lines():
+            message = json.loads(row.removeprefix("data:")) if row.startswith("data:") else {}
+            if message.get("msg") == "process_generating":
+                yield message["output"]["data"]
+            if message.get("msg") == "process_completed":
+                yield None
+                return
+
+
+def test_a_page_that_does_not_read_is_told_the_newest_and_not_all() -> None:
+    """Every third word says nothing of the picture, and the last but one greys a button."""
+    done: list[bool] = []
+
+    def built() -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as made:
+            button, line, picture = gr.Button(), gr.Textbox(), gr.Textbox()
+
+            def work() -> Iterator[dict[object, object]]:
+                for n in range(WORDS):
+                    yield {line: f"step {n}", **({picture: f"picture {n}"} if n % 3 else {})}
+                yield {button: gr.update(interactive=False)}
+                done.append(True)
+
+            button.click(work, None, [button, line, picture])
+        return whole(made)
+
+    with served(in_loop(built)) as client:
+        order(client, 0)
+        until(lambda: bool(done))
+        time.sleep(0.2)
+        words = [word for word in said(client) if word is not None]
+    assert len(words) == 3, "the first, which the others build on; the newest of the rest; and what greys"
+    assert words[1][1:] == [[["replace", [], f"step {WORDS - 1}"]], [["replace", [], f"picture {WORDS - 1}"]]]
+    assert words[2][0] == [["replace", [], {"interactive": False, "__type__": "update"}]]
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    """A page whose only work says a number each time it is let on; its ways to say that nobody looks, by name."""
+    gate, fns = Semaphore(0), dict[str, int]()
+
+    def built() -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as made:
+            coalesce_updates.watch()
+            line = gr.Textbox()
+
+            def work() -> Iterator[str]:
+                for n in range(6):
+                    gate.acquire(timeout=20)
+                    yield f"step {n}"
+
+            gr.Button().click(work, None, line, api_name="work")
+        fns.update({fn.api_name: number for number, fn in made.fns.items() if isinstance(fn.api_name, str)})
+        return whole(made)
+
+    with served(in_loop(built)) as client:
+        yield client, fns, gate
+
+
+def tell(client: httpx.Client, fn: int) -> None:
+    body = {"data": [], "fn_index": fn, "session_hash": "ann"}
+    client.post("/gradio_api/run/predict", json=body).raise_for_status()
+
+
+def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(
+    watched: Watched,
+) -> None:
+    client, fns, gate = watched
+    order(client, fns["work"])
+    words = said(client)
+    gate.release(2)
+    assert next(words) == ["step 0"]
+    assert next(words) == [[["replace", [], "step 1"]]]
+    tell(client, fns["left"])
+    gate.release(3)
+    time.sleep(0.3)
+    tell(client, fns["back"])
+    assert next(words) == [[["replace", [], "step 4"]]]
+    gate.release()
+    assert next(words) == [[["replace", [], "step 5"]]]
+
+
+def test_a_page_that_nobody_looks_at_is_told_of_the_end(watched: Watched) -> None:
+    client, fns, gate = watched
+    order(client, fns["work"])
+    words = said(client)
+    gate.release(2)
+    assert [next(words), next(words)] == [["step 0"], [[["replace", [], "step 1"]]]]
+    tell(client, fns["left"])
+    gate.release(4)
+    assert [next(words), next(words)] == [[[["replace", [], "step 5"]]], None]
+    tell(client, fns["back"])

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import gradio as gr
+import httpx
+import pytest
+from fastapi import Request
+from gradio.queueing import Event
+
+from tests.support.gradio_loop import in_loop
+from ui.gradio_patches import event_stream
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # Gradio's own use of pandas, once per event.
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
+]
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blocks]]:
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.setattr(event_stream, "LINGER", 1.5)
+    monkeypatch.setattr(event_stream, "GONE", 0.2)
+
+    def built() -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as made:
+            button, word = gr.Button(), gr.Textbox()
+            button.click(lambda: "done", None, word, api_name="told")
+        return made
+
+    made = in_loop(built)
+    _, url, _ = event_stream.keep_open(made.queue()).launch(
+        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
+    )
+    with httpx.Client(base_url=url.rstrip("/"), timeout=20) as client:
+        yield client, made
+    made.close(verbose=False)
+
+
+def order(client: httpx.Client) -> str:
+    body = {"data": [], "fn_index": 0, "session_hash": "ann"}
+    return client.post("/gradio_api/queue/join", json=body).raise_for_status().json()["event_id"]
+
+
+def told(stream: httpx.Response) -> Iterator[dict[str, str]]:
+    for line in stream.iter_lines():
+        if line.startswith("data:"):
+            yield json.loads(line.removeprefix("data:"))
+
+
+def test_what_is_ordered_after_the_last_answer_comes_on_the_same_stream(page: tuple[httpx.Client, gr.Blocks]) -> None:
+    client, _ = page
+    first, again = order(client), ""
+    done: list[str] = []
+    with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
+        for message in told(stream):
+            if message["msg"] == "process_completed" and message["event_id"] not in done:
+                done.append(message["event_id"])
+            if done == [first] and not again:
+                time.sleep(0.3)  # in which Gradio alone has closed it
+                again = order(client)
+            if message["msg"] == "close_stream":
+                break
+    assert done[:2] == [first, again]
+
+
+def test_a_page_that_is_left_alone_gives_its_connection_back(page: tuple[httpx.Client, gr.Blocks]) -> None:
+    client, made = page
+    order(client)
+    since = time.monotonic()
+    with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
+        assert [message["msg"] for message in told(stream)][-1] == "close_stream"
+    assert 1.0 < time.monotonic() - since < 8
+    time.sleep(0.5)
+    assert not made._queue.pending_event_ids_session.get("ann")
+
+
+def test_of_a_page_that_was_closed_nothing_is_left(page: tuple[httpx.Client, gr.Blocks]) -> None:
+    client, made = page
+    order(client)
+    for _ in range(60):
+        time.sleep(0.1)
+        if "ann" not in made._queue.pending_event_ids_session:
+            return
+    raise AssertionError("still there")
+
+
+def test_a_caller_by_name_is_not_kept_waiting(page: tuple[httpx.Client, gr.Blocks]) -> None:
+    client, _ = page
+    event = client.post("/gradio_api/call/told", json={"data": []}).json()["event_id"]
+    since = time.monotonic()
+    assert '["done"]' in client.get(f"/gradio_api/call/told/{event}").text
+    assert time.monotonic() - since < 1.4
+
+
+def test_events_begin_in_the_order_in_which_they_came() -> None:
+    def built() -> gr.Blocks:
+        with gr.Blocks(analytics_enabled=False) as made:
+            word = gr.Textbox()
+            for n in range(6):
+                gr.Button().click(lambda n=n: str(n), None, word, concurrency_limit=None)
+        return made
+
+    made = in_loop(built)
+    queue = event_stream.keep_open(made.queue())._queue
+    asked = Request({"type": "http"})
+    events = [Event("ann", made.fns[n], asked, None) for n in (3, 0, 5, 1, 3, 2, 4, 0, 5, 2)]
+    for event in events:
+        queue.create_event_queue_for_fn(event.fn)
+        queue.event_ids_to_events[event._id] = event
+        queue.event_queue_per_concurrency_id[event.concurrency_id].queue.append(event)
+    begun = [queue.get_events() for _ in events]
+    assert [taken[0][0] for taken in begun if taken is not None] == events
+    assert queue.get_events() is None

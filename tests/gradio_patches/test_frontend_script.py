@@ -1,0 +1,38 @@
+"""Gradio's script with its two slow places mended."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from ui.gradio_patches import frontend_script
+
+SLOW = "find_attached_events(e,t){return e}async set_event_args(a,b){let n={}}this.find_attached_events(e,this.#n)"
+
+
+def test_both_places_are_found_in_the_installed_gradio() -> None:
+    scripts = frontend_script.scripts()
+    assert sum(text.count("dbxHeard(") for text in scripts.values()) == 2, "one call and the function"
+    assert sum(text.count("return()=>{};let n={},") for text in scripts.values()) == 1
+
+
+def test_what_was_there_still_is() -> None:
+    light = frontend_script.lightened(SLOW)
+    mended = "find_attached_events(e,t){e.props.shared_props.attached_events=dbxHeard(t,e.id);return e;return e}"
+    assert light.startswith(mended)
+    assert "async set_event_args(a,b){if(!Object.keys(b).length)return()=>{};let n={}}" in light
+    assert "this.find_attached_events(e,this.#n)\n" in light
+
+
+def test_a_script_without_them_stays_as_it_is() -> None:
+    other = "export function traverse(e,t){return e}"
+    assert frontend_script.lightened(other) == other
+
+
+def test_the_lightened_script_is_what_is_handed_out_and_a_browser_asks_again_within_an_hour() -> None:
+    with TestClient(Starlette(routes=frontend_script.routes())) as client:
+        for name, text in frontend_script.scripts().items():
+            answer = client.get(f"/assets/{name}")
+            assert answer.text == text
+            assert answer.headers["content-type"].startswith("text/javascript")
+            assert answer.headers["cache-control"] == "max-age=3600"

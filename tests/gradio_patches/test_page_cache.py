@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import gzip
+
+import anyio
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from ui.gradio_patches.page_cache import KEPT, Front
+
+
+class Behind:
+    """An app that says where it was asked, and counts."""
+
+    def __init__(self, cookie: bool = False, status: int = 200) -> None:
+        self.asked = 0
+        self.cookie, self.status = cookie, status
+
+    async def answer(self, request: Request) -> HTMLResponse:
+        self.asked += 1
+        answer = HTMLResponse(f"<p>{request.url} " + "x" * 2000, self.status)
+        if self.cookie:
+            answer.set_cookie("who", "ann")
+        return answer
+
+
+def asked(behind: Behind, *calls: tuple[str, dict[str, str]]) -> list[httpx.Response]:
+    app = Front(Starlette(routes=[Route("/", behind.answer), Route("/other", behind.answer)]))
+
+    async def ask() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://studio") as client:
+            return [await client.get(path, headers=headers) for path, headers in calls]
+
+    return anyio.run(ask)
+
+
+def test_it_is_written_once_and_says_the_same_packed_and_plain() -> None:
+    behind = Behind()
+    plain, packed = {"accept-encoding": "identity"}, {"accept-encoding": "gzip"}
+    answers = asked(behind, ("/", plain), ("/", plain), ("/", packed), ("/", packed))
+    assert behind.asked == 2
+    assert len({answer.text for answer in answers}) == 1
+    assert [answer.headers.get("content-encoding") for answer in answers] == [None, None, "gzip", "gzip"]
+    assert int(answers[2].headers["content-length"]) == len(gzip.compress(answers[0].content, 6))
+    assert all(answer.headers["vary"] == "Accept-Encoding" for answer in answers)
+
+
+@pytest.mark.parametrize("header", ["host", "x-forwarded-host", "x-forwarded-proto"])
+def test_another_address_has_a_page_of_its_own(header: str) -> None:
+    behind = Behind()
+    asked(behind, ("/", {header: "a"}), ("/", {header: "b"}), ("/", {header: "a"}))
+    assert behind.asked == 2
+
+
+@pytest.mark.parametrize(("path", "behind"), [
+    ("/other", Behind()), ("/?deep_link=1", Behind()), ("/", Behind(cookie=True)), ("/", Behind(status=500)),
+])  # fmt: skip
+def test_what_may_differ_is_asked_for_each_time(path: str, behind: Behind) -> None:
+    asked(behind, (path, {}), (path, {}))
+    assert behind.asked == 2
+
+
+def test_a_caller_who_invents_addresses_fills_no_memory() -> None:
+    behind = Behind()
+    calls = [("/", {"host": f"h{n}"}) for n in range(KEPT + 1)]
+    asked(behind, *calls, calls[-1], calls[0])
+    assert behind.asked == KEPT + 2

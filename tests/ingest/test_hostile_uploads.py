@@ -1,0 +1,35 @@
+"""The thirty bad and odd pictures through the page's upload and through REST: a code or a picture, never a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.bench.pillow import Send, house
+from tests.support.hostile_pictures import ACCEPTED, HOSTILE, Hostile
+
+# Gradio leaves event loops and their sockets to the collector, and asks pandas for what is going away.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Send]]:
+    with house(tmp_path_factory.mktemp("incoming")) as (doors, up):
+        yield doors
+        assert up()
+
+
+@pytest.mark.parametrize("row", HOSTILE, ids=[row.id for row in HOSTILE])
+@pytest.mark.parametrize("door", ["page", "rest"])
+def test_every_door_takes_or_refuses_as_the_list_of_thirty_says(
+    doors: dict[str, Send], door: str, row: Hostile
+) -> None:
+    try:
+        answer = doors[door](f"picture{row.number}.png", row.data())
+    except httpx.WriteError:  # the server hung up over a body that was too long
+        answer = "refused"
+    taken = {"taken"} if ACCEPTED in row.outcomes else set[str]()
+    refused = {"refused", "upload 413"} if set(row.outcomes) - {ACCEPTED} else set[str]()
+    assert answer in taken | refused

@@ -1,0 +1,164 @@
+"""The small model that ships: it obeys words, its previews are its picture, and a batch is its singles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from assets.models.mini.judge import seams
+from pipelines.core.types import Cancelled, Image, ModelStep, Render
+from pipelines.models.families.mini import model as mini_model
+from pipelines.models.families.mini.model import MINI, Mini, split, unseamed
+
+WORDS = "a woman firefighter with dark skin, teal background"
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Mini]:
+    loaded = mini_model.load(MINI, "cpu")
+    yield loaded
+    loaded.close()
+
+
+def quiet(step: ModelStep) -> None:
+    """Nobody watches."""
+
+
+def asked(prompt: str = WORDS, seeds: tuple[int, ...] = (7,), **changed: object) -> Render:
+    return replace(Render("text", prompt, (256, 256), seeds, num_inference_steps=6), **changed)
+
+
+def test_same_seed_same_picture_and_another_seed_another(model: Mini) -> None:
+    one, again, other = (model.draw(asked(seeds=(n,)), quiet).images[0] for n in (7, 7, 8))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_a_batch_of_four_is_four_singles(model: Mini) -> None:
+    seeds = (1, 2, 3, 4)
+    together = model.draw(asked(seeds=seeds), quiet).images
+    for seed, picture in zip(seeds, together, strict=True):
+        single = model.draw(asked(seeds=(seed,)), quiet).images[0]
+        assert np.abs(single.astype(int) - picture).max() <= 1
+
+
+def test_the_background_has_the_colour_that_was_named_exactly(model: Mini) -> None:
+    drawn = model.draw(asked(), quiet)
+    empty = drawn.alphas[0] == 0
+    assert 0.1 < empty.mean() < 0.9
+    assert (drawn.images[0][empty] == mini_model.COLOURS["teal"]).all()
+
+
+def test_skin_follows_the_words(model: Mini) -> None:
+    """Mean lightness of the figure's lower half of the face: dark is darker than light, whatever the seed."""
+    for seed in range(3):
+        dark, light = (
+            model.draw(asked(f"a woman with {tone} skin", (seed,)), quiet).images[0][110:150, 110:146].mean()
+            for tone in ("dark", "light")
+        )
+        assert dark < light - 30
+
+
+def test_previews_become_the_picture(model: Mini) -> None:
+    frames: list[Image] = []
+    final = model.draw(asked(), lambda step: frames.append(step.preview() if step.preview else None)).images[0]  # pyright: ignore[reportArgumentType]
+    away = [np.abs(frame.astype(int) - final).mean() for frame in frames]
+    assert len(frames) == 6
+    assert away[-1] < away[0] / 2
+
+
+def test_more_strength_goes_further_from_the_picture(model: Mini) -> None:
+    source = model.draw(asked("a man cook with light skin"), quiet).images[0]
+    away = []
+    for strength in (0.2, 0.5, 0.8, 1.0):
+        made = model.draw(asked("a dog", verb="image", images=(source,), strength=strength), quiet).images[0]
+        away.append(np.abs(made.astype(int) - source).mean())
+    assert away == sorted(away)
+
+
+def test_inpaint_keeps_what_the_mask_leaves(model: Mini) -> None:
+    source = model.draw(asked("a man cook with light skin"), quiet).images[0]
+    mask = np.zeros((256, 256), np.float32)
+    mask[:128] = 1
+    made = model.draw(asked("a red hat", verb="inpaint", images=(source,), mask=mask, strength=1.0), quiet).images[0]
+    gone = np.abs(made.astype(int) - source).mean(axis=2)
+    assert gone[140:].mean() < gone[:120].mean() / 2
+
+
+def test_steps_between_patches_are_taken_out_and_edges_stay() -> None:
+    """A slope with a small jump at every eighth pixel, and beside it a real edge at one."""
+    slope = torch.linspace(-0.6, 0.6, 64).expand(1, 4, 64, 64)
+    jumps = 0.1 * (torch.arange(64) // 8 % 2).expand(1, 4, 64, 64)
+    mended = unseamed(slope + jumps)
+    seen, wanted = mended.diff(dim=-1)[0, 0, 0], slope.diff(dim=-1)[0, 0, 0]
+    assert (slope + jumps).diff(dim=-1)[0, 0, 0, 7::8].sub(wanted[0]).abs().min() > 0.09
+    assert seen[7::8].sub(wanted[0]).abs().max() < 0.001
+    assert torch.equal(unseamed(slope + jumps).transpose(2, 3), unseamed((slope + jumps).transpose(2, 3)))
+    edge = torch.where(torch.arange(64) < 32, -0.8, 0.8).expand(1, 4, 64, 64)
+    assert torch.equal(unseamed(edge), edge)
+
+
+def test_no_seam_shows_in_what_is_drawn(model: Mini) -> None:
+    """Mean step across the borders of patches over that between other neighbours, inside figures at 64 px."""
+    prompts = (WORDS, "a man cook with light skin", "a lady doctor with medium skin", "a man astronaut with dark skin")
+    small = np.stack([cv2.resize(_figure(model, words), (64, 64), interpolation=cv2.INTER_AREA) for words in prompts])
+    assert seams(small, 8) < 1.15  # of four pictures; of two hundred it is in the model's own page
+
+
+def _figure(model: Mini, prompt: str) -> Image:
+    drawn = model.draw(asked(prompt), quiet)
+    return np.dstack([drawn.images[0], (drawn.alphas[0] * 255).astype(np.uint8)])
+
+
+def test_a_cancel_between_two_steps_leaves_the_model_clean(model: Mini) -> None:
+    before = model.draw(asked(), quiet).images[0]
+
+    def stop(step: ModelStep) -> None:
+        if step.index == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        model.draw(asked(), stop)
+    assert np.array_equal(model.draw(asked(), quiet).images[0], before)
+
+
+def test_words_that_were_never_learned_are_named(model: Mini) -> None:
+    (sentence,) = model.draw(asked("a Victorian lady surgeon with a zymurgical hat"), quiet).notices
+    assert sentence == "Not understood: 'victorian', 'zymurgical'."
+    assert model.draw(asked("a smiling woman chef with curly hair"), quiet).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "figure", "name"),
+    [
+        (WORDS, "a woman firefighter with dark skin", "teal"),
+        ("a cat on a light blue background", "a cat", "light blue"),
+        ("pink background, a fox", "a fox", "pink"),
+        ("a fox on white", "a fox", "white"),
+        ("a blue bird", "a blue bird", None),
+    ],
+)
+def test_words_for_the_background_are_told_from_the_others(prompt: str, figure: str, name: str | None) -> None:
+    assert split(prompt) == (figure, mini_model.COLOURS[name] if name else None)
+
+
+def test_figures_of_several_users_in_one_call_are_each_as_alone(model: Mini) -> None:
+    orders = [
+        Render("text", "a cat", (64, 64), (1,), num_inference_steps=4),
+        Render("text", "a firefighter, teal background", (64, 64), (2, 3), num_inference_steps=4),
+    ]
+    assert model.alike(orders[0]) == model.alike(orders[1])
+    assert model.alike(replace(orders[0], verb="image", images=(np.zeros((64, 64, 3), np.uint8),))) is None
+    told: list[int] = []
+    together = model.draw_all(orders, lambda steps: told.extend(step.index for step in steps))
+    assert told == [1, 1, 2, 2, 3, 3, 4, 4]
+    for each, drawn in zip(orders, together, strict=True):
+        alone = model.draw(each, quiet)
+        for one, other in zip((*drawn.images, *drawn.alphas), (*alone.images, *alone.alphas), strict=True):
+            assert np.abs(one.astype(float) - other.astype(float)).max() <= 1
+    assert np.abs(together[1].images[0].astype(int) - together[1].images[1]).max() > 10

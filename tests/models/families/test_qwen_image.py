@@ -1,0 +1,149 @@
+"""Qwen-Image-Edit on a tiny random checkpoint: pictures keep their shape, words are read with what they speak of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from pipelines.core.types import BadInput, ModelUnavailable
+from pipelines.models.families.qwen_image import QwenImage, QwenPainter
+from tests.models.support import family_checks
+from tests.models.support.family_checks import drawn, order, photo, same
+from tests.models.support.tiny_flow_checkpoints import tiny_qwen_edit
+
+SIZE = (96, 64)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small() -> Iterator[None]:
+    """The pipeline works on a megapixel whatever it is given; here on the area of `SIZE`."""
+    import torch
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as own
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own, "VAE_IMAGE_SIZE", SIZE[0] * SIZE[1])
+        patch.setattr(own, "CONDITION_IMAGE_SIZE", 64 * 64)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def family(tmp_path_factory: pytest.TempPathFactory) -> QwenImage:
+    return QwenImage(
+        (family_checks.row("qwen_image", str(tiny_qwen_edit(tmp_path_factory.mktemp("qwen"))), ("edit",)),)
+    )
+
+
+@pytest.fixture(scope="module")
+def model(family: QwenImage) -> QwenPainter:
+    model = family.load(family.specs[0], "cpu")
+    assert isinstance(model, QwenPainter)
+    return model
+
+
+def plain(family: QwenImage, *seeds: int, images: int = 1, **arguments: Any) -> family_checks.Drawn:
+    from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import QwenImageEditPlusPipeline
+
+    pipe = QwenImageEditPlusPipeline.from_pretrained(family.specs[0].repo)
+    pictures = [Pillow.fromarray(photo(7 + number)) for number in range(images)]
+    sides = {"width": SIZE[0], "height": SIZE[1]}
+    return family_checks.plainly(pipe, seeds, image=pictures, prompt="a red cup", **sides, **arguments)
+
+
+def test_size_from_headers_is_the_bytes_loaded(family: QwenImage):
+    family_checks.check_bytes(family, family.specs[0])
+
+
+def test_same_seed_same_picture(model: QwenPainter):
+    family_checks.check_seeds(model, order("edit"))
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: QwenPainter, family: QwenImage, images: int):
+    render = order("edit", 5, 6, images=tuple(photo(7 + number) for number in range(images)))
+    family_checks.check_watching(model, render, plain(family, 5, 6, images=images, true_cfg_scale=1.0))
+
+
+def test_a_guided_run_is_byte_equal_too(model: QwenPainter, family: QwenImage):
+    render = order("edit", 5, guidance_scale=4.0, negative_prompt="cats")
+    alone = plain(family, 5, true_cfg_scale=4.0, negative_prompt="cats")
+    family_checks.check_watching(model, render, alone)
+    assert not same(alone, drawn(model, replace(render, negative_prompt="")))
+
+
+def test_the_last_estimate_is_the_picture(model: QwenPainter):
+    def decode(latents: Any) -> Any:
+        return model.pipe.vae.decode(latents[None, :, None]).sample[0, :, 0]
+
+    family_checks.check_last_estimate(model, order("edit", 3), decode)
+
+
+def test_cancel_leaves_nothing_behind(model: QwenPainter):
+    family_checks.check_cancel(model, order("edit"))
+
+
+def test_words_are_read_once(model: QwenPainter):
+    family_checks.check_words_once(model, order("edit"))
+
+
+def test_the_same_words_are_read_anew_for_another_picture(model: QwenPainter):
+    calls: list[int] = []
+    hook = model.pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        for images in ((photo(1),), (photo(2),), (photo(1), photo(2)), (photo(2), photo(1))):
+            drawn(model, order("edit", prompt="as they are", images=images))
+    finally:
+        hook.remove()
+    assert len(calls) == 4
+
+
+def test_two_threads_draw_what_one_would(model: QwenPainter):
+    family_checks.check_threads(model, [order("edit", 1), order("edit", 2, prompt="a boat")], meet=False)
+
+
+@pytest.mark.parametrize("size", [(70, 90), (300, 200), (99, 40)])
+def test_the_pipeline_has_nothing_left_to_bend(
+    model: QwenPainter, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+):
+    """What reaches the autoencoder is the photo at one scale, the rest of the canvas its border carried on."""
+    seen: list[np.ndarray] = []
+    encode = model.pipe.vae.encode
+
+    def watched(pixels: Any, *args: Any) -> Any:
+        seen.append((pixels[0, :, 0].permute(1, 2, 0).numpy() + 1) * 127.5)
+        return encode(pixels, *args)
+
+    monkeypatch.setattr(model.pipe.vae, "encode", watched)
+    render = order("edit", 1, size=size)
+    assert drawn(model, render)[0].shape == (size[1], size[0], 3)
+    laid = model.laid(render)
+    assert laid.content[0] / laid.content[1] == pytest.approx(size[0] / size[1], rel=0.03)
+    assert np.allclose(seen[0], laid.lay(render.images[0]), atol=0.01)
+
+
+def test_real_sizes_are_kept_by_the_pipeline():
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as own
+
+    from pipelines.models.families.qwen_image import _canvas
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(own, "VAE_IMAGE_SIZE", 1024 * 1024)
+        for size in ((1024, 1024), (1080, 1350), (1584, 396), (3000, 2001), (640, 1137)):
+            laid = _canvas(size)
+            assert own.calculate_dimensions(own.VAE_IMAGE_SIZE, laid.sides[0] / laid.sides[1]) == laid.sides
+            assert max(inner / side for inner, side in zip(laid.content, laid.sides, strict=True)) == 1
+            assert min(inner / side for inner, side in zip(laid.content, laid.sides, strict=True)) > 0.92
+
+
+def test_it_edits_and_does_nothing_else(model: QwenPainter):
+    with pytest.raises(BadInput, match="picture"):
+        drawn(model, order("edit", images=()))
+    with pytest.raises(ModelUnavailable):
+        drawn(model, order("text"))

@@ -1,0 +1,462 @@
+"""The built-in scenes: what is promised of light, lens, words and size, on the real panoramas."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core.types import Backdrop, BadInput, Image, Images, ModelStep, ModelUnavailable, Render
+from pipelines.imaging.color import lightness, white_point
+from pipelines.models.families.scenes import lens_blur, panorama, panorama_view, podium, subject_matching, tone_mapping
+from pipelines.models.families.scenes import model as scenes_model
+from pipelines.models.families.scenes.keyword_search import OFFERED, _unique
+from pipelines.models.families.scenes.model import SCENES, choose, scene
+from pipelines.models.families.scenes.scene_types import Place
+
+ASKED = Backdrop(blur=0.0, horizon=0.38, subject="person")
+PRODUCT = Backdrop(blur=0.0, horizon=0.4, floor=0.84, subject="product", key="left")
+PLACES = [row for row in SCENES if isinstance(row.look, Place)]
+
+
+@pytest.fixture(scope="module")
+def model():
+    loaded = scenes_model.load(scenes_model.specs[0], "cpu")
+    yield loaded
+    loaded.close()
+
+
+def drawn(model, asked: Backdrop, size=(256, 256), seeds=(7,), words="") -> Images:
+    return model.draw(Render("backdrop", words, size, seeds, backdrop=asked), lambda step: None)
+
+
+def one(model, scene_id: str, asked: Backdrop = ASKED, size=(256, 256), seed=7) -> Image:
+    return drawn(model, replace(asked, scene=scene_id), size, (seed,)).images[0]
+
+
+# ---------------------------------------------------------------- rows
+
+
+def test_scenes_declared_twice_are_refused():
+    with pytest.raises(ValueError, match="twice"):
+        _unique((SCENES[0], SCENES[0]))
+
+
+def test_every_scene_has_words_in_both_languages():
+    for row in SCENES:
+        assert len(row.english.split()) >= 12, row.id
+        assert len(row.german.split()) >= 12, row.id
+
+
+def test_scenes_can_be_imported_without_torch_and_without_reading_a_panorama():
+    code = (
+        "import sys; from pipelines.models.families.scenes.keyword_search import SCENES;"
+        "assert 'torch' not in sys.modules and 'OpenEXR' not in sys.modules and len(SCENES) > 40"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_panorama_is_whole_and_listed_and_counted():
+    listed = scenes_model.Backdrops(scenes_model.specs[0])._sha256
+    assert {row.look.file for row in PLACES if isinstance(row.look, Place)} == set(listed)
+    for name, sha256 in listed.items():
+        assert hashlib.sha256((scenes_model.FOLDER / name).read_bytes()).hexdigest() == sha256
+    assert scenes_model.size_of(scenes_model.specs[0]) == 18 * 256 * 512 * 3 * 4
+
+
+def test_damaged_panorama_is_unavailable_and_says_how_to_mend_it(model):
+    with pytest.raises(ModelUnavailable, match=r"fetch\.py"):
+        scenes_model._verified("forest.exr", {"forest.exr": "0" * 64})
+
+
+# ---------------------------------------------------------------- the pictures
+
+
+@pytest.mark.parametrize("row", SCENES, ids=lambda row: row.id)
+def test_every_scene_draws_for_a_person_and_a_product(model, row):
+    for asked in (ASKED, PRODUCT):
+        image = one(model, row.id, asked, (200, 256))
+        assert image.shape == (256, 200, 3)
+        assert image.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", [(256, 256), (321, 256), (256, 777), (1024, 300), (2048, 1152)])
+@pytest.mark.parametrize("scene_id", ["studio-grey", "marble", "podium", "forest"])
+def test_any_size_is_the_size_asked_for(model, scene_id, size):
+    image = one(model, scene_id, PRODUCT, size)
+    assert image.shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize("pitch", [50.0, 70.0])
+def test_a_podium_is_as_round_as_a_cup_on_it_is_seen(pitch):
+    asked = replace(PRODUCT, seen_from="above", pitch=pitch, floor=0.8)
+    seen = podium.podium(False, (0, 0, 0), (255, 255, 255), asked, (400, 400), variant=2).mean(axis=2)
+    _, labels = cv2.connectedComponents((seen > 0.01).astype(np.uint8))
+    across = np.ptp(np.flatnonzero((labels == labels[240, 200]).any(axis=0)))
+    above = np.flatnonzero(labels[:, 200] == labels[240, 200])[0]
+    front = above + int(np.argmax(np.abs(np.diff(seen[above + 10 :, 200])))) + 10
+    assert (front - above) / across == pytest.approx(np.sin(np.radians(pitch)), abs=0.03)
+    assert above < 0.8 * 400 < front, "the contact line lies on the top"
+
+
+@pytest.mark.parametrize(
+    ("scene_id", "fades"), [("oak", True), ("studio-grey", True), ("pure-white", False), ("forest", False)]
+)
+def test_a_table_under_a_lamp_fades_to_its_corners_as_far_as_the_photos_own_shadow_is_dark(model, scene_id, fades):
+    asked = replace(PRODUCT, seen_from="above", floor=0.75)
+
+    def corner(dark: float) -> float:
+        """Light in a corner over light in the middle."""
+        seen = tone_mapping.luminance(tone_mapping.decode(one(model, scene_id, replace(asked, fallen=(0.0, dark)))))
+        return float(seen[-40:, :40].mean() / seen[80:140, 100:156].mean())
+
+    assert (corner(0.9) < 0.9 * corner(0.7) < 0.85 * corner(0.3)) == fades
+    assert corner(0.3) == pytest.approx(corner(0.1)), "a bright room's shadow says nothing"
+
+
+def test_same_seed_same_image_and_another_seed_another(model):
+    for scene_id in ("canvas", "oak", "night"):
+        first, again = one(model, scene_id, PRODUCT), one(model, scene_id, PRODUCT)
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, one(model, scene_id, PRODUCT, seed=8))
+
+
+def test_variations_are_other_lights_lays_and_views_not_other_noise(model):
+    for scene_id, asked in (("studio-grey", ASKED), ("oak", PRODUCT), ("park", ASKED)):
+        images = drawn(model, replace(asked, scene=scene_id), seeds=(5, 5, 5, 5)).images
+        smooth = [cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA).astype(int) for image in images]
+        for i in range(4):
+            for j in range(i):
+                assert np.abs(smooth[i] - smooth[j]).max() > 3, scene_id
+
+
+def test_each_picture_is_a_step_with_a_preview_and_may_be_stopped(model):
+    steps: list[ModelStep] = []
+    render = Render("backdrop", "", (256, 256), (1, 2, 3), backdrop=replace(ASKED, scene="studio-grey"))
+    result = model.draw(render, steps.append)
+    assert [(step.index, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    for step, image in zip(steps, result.images, strict=True):
+        assert step.preview is not None
+        assert np.array_equal(step.preview(), image)
+
+    def stop(step: ModelStep) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.draw(render, stop)
+    assert np.array_equal(model.draw(render, steps.append).images[0], result.images[0])
+
+
+@pytest.mark.parametrize("scene_id", ["studio-light", "studio-dark", "spotlight", "gradient", "gel", "sky"])
+def test_no_band_shows(model, scene_id):
+    """A band is a run of rows or columns at one level beside a run at the next: noise must carry the levels between."""
+    image = one(model, scene_id, size=(512, 512)).astype(np.float64)
+    for channel in range(3):
+        plane = image[..., channel]
+        mean = plane.mean(axis=1)
+        assert (mean - np.round(mean)).std() > 0.05 or np.ptp(mean) < 1.5
+        noise = plane[:, 1:] - plane[:, :-1]
+        # Without dither most neighbours are equal and the differences' deviation is far below a step.
+        assert 0.4 < np.median(np.abs(noise).mean(axis=1)) < 3.0
+        # Levels between two codes are there once the noise is averaged away.
+        blocks = plane.reshape(32, 16, 32, 16).mean(axis=(1, 3))
+        assert len(np.unique(np.round(blocks, 1))) > 25 or np.ptp(blocks) < 3
+
+
+def test_flat_white_is_white_to_the_last_pixel(model):
+    assert (one(model, "pure-white", replace(PRODUCT, avoid=(255, 255, 255), mired=177)) == 255).all()
+
+
+def test_asked_colour_is_in_the_paper(model):
+    image = one(model, "studio-colour", replace(ASKED, colour=(200, 40, 90), mired=134, avoid=(200, 40, 90)))
+    away = np.abs(image.astype(int) - (200, 40, 90)).sum(axis=2)
+    assert away.min() <= 6
+
+
+def test_above_has_no_horizon_and_front_has_one(model):
+    def wall(view) -> float:
+        image = one(model, "linen", replace(PRODUCT, seen_from=view, colour=(20, 60, 200)), (256, 256)).astype(int)
+        return float((image[..., 2] > image[..., 0] + 60).mean())
+
+    assert wall("front") > 0.5
+    assert 0.15 < wall("three-quarter") < wall("front")
+    assert wall("above") == 0
+    edges = [
+        scenes_model.tabletop.table(replace(PRODUCT, seen_from=view), (64, 256)).edge
+        for view in ("front", "three-quarter")
+    ]
+    assert edges[0] > edges[1] > 0
+
+
+def test_planks_converge_under_what_is_seen_at_a_slant_and_not_in_a_flat_lay():
+    slant, flat = (
+        scenes_model.tabletop.table(replace(PRODUCT, seen_from="above", pitch=pitch), (64, 256)).across[:, 0]
+        for pitch in (57.0, 85.0)
+    )
+    assert slant[0] / slant[-1] > 1.35
+    assert 1 < flat[0] / flat[-1] < 1.1
+
+
+def test_surface_is_sharp_at_the_contact_line_and_soft_far_away(model):
+    image = one(model, "linen", replace(PRODUCT, seen_from="three-quarter"), (512, 512)).astype(np.float32).mean(axis=2)
+    detail = np.abs(image - cv2.blur(image, (5, 5))).mean(axis=1)
+    contact, far = detail[420:436].mean(), detail[160:200].mean()
+    assert contact > 3 * far
+
+
+def test_no_pattern_repeats_across_a_table(model):
+    for scene_id in ("concrete", "marble", "plaster"):
+        image = one(model, scene_id, replace(PRODUCT, seen_from="above"), (512, 512)).astype(np.float32).mean(axis=2)
+        image -= cv2.GaussianBlur(image, (0, 0), 12)
+        spectrum = np.abs(np.fft.fft2(image)) ** 2
+        echo = np.real(np.fft.ifft2(spectrum)) / spectrum.mean()
+        echo[:24], echo[-24:] = 0, 0
+        assert echo.max() < 0.35, scene_id
+
+
+# ---------------------------------------------------------------- the lens
+
+
+def test_kernel_is_a_disc_and_not_a_gaussian():
+    kernel = lens_blur.disc(21.0)
+    assert kernel.sum() == pytest.approx(1, abs=1e-5)
+    row = kernel[kernel.shape[0] // 2] / kernel.max()
+    inside = row > 0.01
+    assert row[inside][1:-1].min() > 0.99  # flat to the rim
+    assert inside.sum() == pytest.approx(21, abs=2)
+    area = (kernel > 0.5 * kernel.max()).sum()
+    assert area == pytest.approx(np.pi * 10.5**2, rel=0.03)
+
+
+@pytest.mark.parametrize("diameter", [9.0, 40.0])
+def test_a_point_of_light_becomes_a_flat_disc(diameter):
+    dark = np.zeros((160, 160, 3), np.float32)
+    dark[78:82, 78:82] = 100
+    seen = lens_blur.blurred(dark, diameter)[..., 0]
+    lit = seen > 0.5 * seen.max()
+    assert 2 * np.sqrt(lit.sum() / np.pi) == pytest.approx(diameter, rel=0.15)
+    core = seen[80, int(80 - 0.3 * diameter) : int(80 + 0.3 * diameter)]
+    assert core.min() > 0.85 * core.max()  # a Gaussian would have fallen to 0.6 there
+    assert seen.sum() == pytest.approx(1600, rel=0.02)
+
+
+def test_disc_is_never_smaller_than_two_and_a_half_source_pixels():
+    lens = panorama.Lens(0, 36, (1000, 1000), 0.4, 0.01)
+    source = 2 * np.pi / 512 * 0.5 / np.tan(np.radians(18))
+    assert lens.diameter(512) == pytest.approx(2.5 * source)
+    assert panorama.Lens(0, 36, (1000, 1000), 0.4, 0.12).diameter(512) == 0.12
+
+
+def test_highlights_count_for_no_more_than_six_whites():
+    sun = np.full((256, 512, 3), 0.1, np.float32)
+    sun[120:123, 250:253] = 50_000
+    six = np.where(sun > 1, 6, sun).astype(np.float32)
+    lens = panorama.Lens(0, 38, (256, 256), 0.5, 0.06)
+    assert np.allclose(panorama.view(sun, lens), panorama.view(six, lens))
+
+
+def test_view_wraps_around_the_seam_of_the_panorama():
+    ramp = np.abs(np.linspace(-1, 1, 512, dtype=np.float32))[None, :, None] * np.ones((256, 1, 3), np.float32)
+    seen = panorama.view(ramp, panorama.Lens(180, 38, (256, 256), 0.5, 0.06))
+    assert np.abs(np.diff(seen[:, :, 0], axis=1)).max() < 0.02
+    assert np.allclose(seen, seen[:, ::-1], atol=0.01)
+
+
+def test_horizon_lies_on_the_eye_line():
+    half = np.zeros((256, 512, 3), np.float32)
+    half[:128] = 0.8
+    for horizon in (0.3, 0.45):
+        seen = panorama.view(half, panorama.Lens(0, 38, (256, 320), horizon, 0.06))[..., 0].mean(axis=1)
+        crossing = np.flatnonzero(seen < 0.4)[0] / len(seen)
+        assert crossing == pytest.approx(horizon, abs=0.03)
+
+
+def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model):
+    for row in PLACES:
+        assert isinstance(row.look, Place)
+        source = model._panorama(row.look.file)
+        ratio = panorama.brighter_side(source, row.look.yaws[0])
+        side = "right" if ratio > panorama_view.SIDED else "left" if ratio < 1 / panorama_view.SIDED else "none"
+        if side == "none":
+            continue
+        other = "left" if side == "right" else "right"
+        assert not panorama_view.turned(source, row.look.yaws[0], replace(ASKED, key=side))
+        assert panorama_view.turned(source, row.look.yaws[0], replace(ASKED, key=other))
+    forest = scene("workshop").look
+    assert isinstance(forest, Place)
+    source = model._panorama(forest.file)
+    asked = replace(ASKED, blur=0.06)
+    left = panorama_view.place(forest, source, replace(asked, key="left"), (256, 256), 0, 1)
+    right = panorama_view.place(forest, source, replace(asked, key="right"), (256, 256), 0, 1)
+    assert np.array_equal(left, right[:, ::-1])
+
+
+# ---------------------------------------------------------------- fitted to the subject
+
+
+@pytest.mark.parametrize("wanted", [134.0, 154.0, 177.0, 210.0])
+def test_white_point_is_held_within_30_mired(wanted):
+    for row in SCENES:
+        assert abs(tone_mapping.held_mired(row.mired, wanted) - wanted) <= 30
+    assert tone_mapping.held_mired(150.0, 160.0) == 160.0
+    assert tone_mapping.held_mired(150.0, 177.0) == 177.0
+    assert tone_mapping.held_mired(150.0, 215.0) == 150.0 + tone_mapping.FOLLOW_MIRED
+    assert tone_mapping.held_mired(150.0, None) == 150.0
+
+
+def test_white_point_of_the_picture_follows_and_sunset_is_exempt(model):
+    # Places of neutral walls: a brown workshop reads warm in any light.
+    for scene_id in ("lobby", "city", "hall", "lab"):
+        for wanted in (134.0, 177.0):
+            assert abs(white_point(one(model, scene_id, replace(ASKED, mired=wanted))) - wanted) <= 30
+    warm = tone_mapping.gains(154, 200)
+    assert warm[0] > 1 > warm[2]
+    assert warm @ tone_mapping.LUMA == pytest.approx(1, abs=1e-5)
+    assert np.array_equal(one(model, "sunset"), one(model, "sunset", replace(ASKED, mired=100.0)))
+    assert not np.array_equal(one(model, "lobby"), one(model, "lobby", replace(ASKED, mired=100.0)))
+
+
+@pytest.mark.parametrize(
+    "scene_id", ["studio-grey", "studio-light", "studio-dark", "spotlight", "nude-tones", "canvas"]
+)
+@pytest.mark.parametrize("subject", [(24, 26, 30), (128, 128, 128), (214, 190, 170), (245, 245, 245)])
+def test_studio_differs_from_the_outline_by_12_in_lightness(model, scene_id, subject):
+    result = drawn(model, replace(ASKED, scene=scene_id, avoid=subject))
+    mine = float(lightness(np.full((1, 1, 3), subject, np.uint8))[0, 0])
+    seen = cv2.blur(lightness(result.images[0]), (5, 5))[22:, 46:210]
+    assert (np.abs(seen - mine) >= subject_matching.APART - 0.5).mean() >= 0.8
+    assert len(result.notices) <= 1
+
+
+def test_scene_that_differs_already_is_left_alone(model):
+    plain = one(model, "studio-light")
+    assert np.array_equal(plain, one(model, "studio-light", replace(ASKED, avoid=(40, 40, 40))))
+
+
+def test_behind_a_person_a_place_is_a_stop_darker_than_a_face(model):
+    for row in PLACES:
+        if not row.own_light and row.id != "night":
+            behind = float(tone_mapping.luminance(tone_mapping.decode(one(model, row.id))).mean())
+            assert 0.1 < behind < 0.24, row.id
+
+
+@pytest.mark.parametrize("scene_id", ["lobby", "forest", "apartment"])
+def test_a_places_black_comes_nearer_to_the_subjects_and_its_mean_stays(model, scene_id):
+    plain, deep = (lightness(one(model, scene_id, replace(ASKED, black=black))) for black in (None, 1.0))
+    before, after = (float(np.quantile(each, 0.02)) for each in (plain, deep))
+    assert 0.35 < (before - after) / (before - 1) < 0.65
+    assert abs(float(deep.mean() - plain.mean())) < 6
+    bright = replace(ASKED, black=95.0)
+    assert np.array_equal(one(model, scene_id, bright), one(model, scene_id, ASKED))
+
+
+def test_my_backdrop_keeps_its_own_black(model):
+    picture = np.random.default_rng(0).integers(90, 200, (64, 64, 3)).astype(np.uint8)
+    asked = replace(ASKED, picture=picture)
+    assert np.array_equal(one(model, "", replace(asked, black=0.0)), one(model, "", asked))
+
+
+def test_a_studio_is_exposed_towards_the_photos_own_ground_and_keeps_its_name(model):
+    def tone(scene_id: str, behind: int | None) -> float:
+        ground = None if behind is None else (behind, behind, behind)
+        return float(lightness(one(model, scene_id, replace(ASKED, behind=ground))).mean())
+
+    for scene_id in ("studio-light", "studio-grey"):
+        dark, plain, pale = (tone(scene_id, level) for level in (20, None, 250))
+        assert plain - 3 > dark > plain - subject_matching.FARTHEST - 1
+        assert plain + 3 < pale < plain + subject_matching.FARTHEST + 1
+    assert tone("studio-dark", 250) == tone("studio-dark", None), "a dark look stays dark"
+    assert tone("studio-white", 20) > 90, "a white one white"
+
+
+# ---------------------------------------------------------------- my backdrop
+
+
+def test_my_backdrop_wins_over_scene_and_words_and_fills_the_frame(model):
+    picture = np.zeros((120, 200, 3), np.uint8)
+    picture[:, :100], picture[:, 100:] = (200, 30, 30), (30, 30, 200)
+    asked = replace(PRODUCT, picture=picture, scene="forest")
+    image = drawn(model, asked, (128, 128), words="marble").images[0]
+    assert np.abs(image[20:100, 5:40].astype(int) - (200, 30, 30)).max() <= 3
+    assert np.abs(image[20:100, 90:].astype(int) - (30, 30, 200)).max() <= 3
+
+
+def test_my_backdrop_is_put_out_of_focus_and_is_never_mirrored(model):
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (256, 256, 3), np.uint8)
+    picture[:, :128] //= 3
+    sharp = drawn(model, replace(PRODUCT, picture=picture, key="left")).images[0].astype(float)
+    soft = drawn(model, replace(PRODUCT, picture=picture, key="left", blur=0.08)).images[0].astype(float)
+    assert soft[:, 150:].std() < 0.3 * sharp[:, 150:].std()
+    assert sharp[:, :128].mean() < sharp[:, 128:].mean()
+
+
+def test_small_backdrop_is_said_to_look_soft(model):
+    picture = np.full((64, 64, 3), 90, np.uint8)
+    assert "soft" in drawn(model, replace(ASKED, picture=picture), (512, 512)).notices[0]
+    assert not drawn(model, replace(ASKED, picture=picture), (64, 64)).notices
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("words", "scene_id"),
+    [
+        ("Tokyo alley", "night"),
+        ("Tokio, Gasse bei Nacht", "night"),
+        ("a forest in the morning mist with trees", "forest"),
+        ("Wälder und Bäume", "forest"),
+        ("modern office", "lobby"),
+        ("Büro", "lobby"),
+        ("Holztisch", "oak"),
+        ("wooden tables", "oak"),
+        ("schwarzer Marmor", "slate"),
+        ("weiße Marmorplatte", "marble"),
+        ("Betonboden", "concrete"),
+        ("Sonnenuntergang am Meer", "sunset"),
+        ("dark studio background", "studio-dark"),
+        ("Straße in Berlin", "city"),
+        ("Leinwand, handgemalt", "canvas"),
+        ("pure white", "pure-white"),
+    ],
+)
+def test_words_of_both_languages_choose(words, scene_id):
+    row, notice = choose(words, "any")
+    assert row.id == scene_id
+    assert notice == f"Closest built-in scene to '{words}': {row.title}. Chosen, not drawn."
+
+
+def test_title_of_every_scene_leads_to_it():
+    for row in SCENES:
+        assert choose(row.title, row.suits[0])[0].id == row.id
+
+
+@pytest.mark.parametrize("subject", ["person", "product", "any"])
+def test_unknown_words_are_named_and_three_scenes_offered(subject):
+    row, notice = choose("qwxyz vlrgh", subject)
+    assert "'qwxyz vlrgh'" in notice
+    assert row.title in notice
+    for title in OFFERED[subject]:
+        assert title in notice
+        assert title in {known.title for known in SCENES}
+
+
+def test_no_words_are_no_reproach():
+    assert choose("  ", "product") == (scene("studio-light"), "")
+
+
+def test_prompt_chooses_and_says_so_once(model):
+    result = drawn(model, ASKED, seeds=(1, 2), words="Tokyo alley")
+    assert result.notices == ("Closest built-in scene to 'Tokyo alley': Night. Chosen, not drawn.",)
+    assert np.array_equal(result.images[0], one(model, "night", seed=1))
+
+
+def test_unknown_scene_is_a_sentence():
+    with pytest.raises(BadInput, match="no built-in scene 'moonbase'"):
+        drawn(scenes_model.load(scenes_model.specs[0], "cpu"), replace(ASKED, scene="moonbase"))

@@ -1,0 +1,243 @@
+"""What every family of diffusion checkpoints is held to, as checks that the tests of each family call with its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.core.types import Adapter, Alpha, Cancelled, Image, ModelSpec, ModelStep, Render, Size, Verb
+from pipelines.models.diffusion.pipeline import Painter
+
+Drawn = list[Image]
+
+SIDE = 96
+SIZE: Size = (96, 64)  # whole multiples of what every family draws in, and no larger than it draws
+
+
+def photo(seed: int, size: Size = SIZE) -> Image:
+    """Noise that stands for a photo."""
+    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+
+
+def right_half(size: Size = SIZE) -> Alpha:
+    """1 in the right half."""
+    alpha = np.zeros((size[1], size[0]), np.float32)
+    alpha[:, size[0] // 2 :] = 1
+    return alpha
+
+
+def order(verb: Verb, *seeds: int, prompt: str = "a red cup", size: Size = SIZE, **more: Any) -> Render:
+    """A render with all that `verb` needs."""
+    pictures: dict[str, Any] = {}
+    if verb in ("image", "edit", "inpaint"):
+        pictures["images"] = (photo(7, size),)
+    if verb == "inpaint":
+        pictures["mask"] = right_half(size)
+    if verb == "control":
+        pictures["control"] = photo(8, size)
+    return Render(verb, prompt, size, seeds or (1,), **{**pictures, **more})
+
+
+def row(family: str, repo: str, verbs: Sequence[Verb], *options: tuple[str, str], guidance: float = 1.0) -> ModelSpec:
+    """A spec of a tiny checkpoint that takes three steps."""
+    defaults = (
+        ("num_inference_steps", 3), ("guidance_scale", guidance), ("strength", 0.8), ("side", SIDE), ("side_min", 64),
+    )  # fmt: skip
+    return ModelSpec(
+        f"tiny-{family}", family, tuple(verbs), "Apache-2.0", repo=repo, defaults=defaults, options=options
+    )
+
+
+def unwatched(step: ModelStep) -> None:
+    """Nobody looks."""
+
+
+def drawn(model: Painter, render: Render, on_step: Callable[[ModelStep], None] = unwatched) -> Drawn:
+    """The pictures."""
+    return list(model.draw(render, on_step).images)
+
+
+def same(one: Sequence[Image], other: Sequence[Image]) -> bool:
+    """Byte for byte."""
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def plainly(pipe: Any, seeds: Sequence[int], **arguments: Any) -> Drawn:
+    """What a pipeline of diffusers draws by itself."""
+    import torch
+
+    pipe.set_progress_bar_config(disable=True)
+    generator = [torch.Generator().manual_seed(seed) for seed in seeds]
+    pictures = pipe(
+        num_images_per_prompt=len(seeds), generator=generator, num_inference_steps=3, output_type="np", **arguments
+    ).images
+    return [(picture * 255).round().astype(np.uint8) for picture in pictures]
+
+
+# ---------------------------------------------------------------- checks
+
+
+def check_bytes(family: Any, spec: ModelSpec) -> None:
+    """Headers tell what loading takes."""
+    model = family.load(spec, "cpu")
+    parts = [*model.pipe.components.values(), *model._extra.values()]
+    weights = {
+        tensor.data_ptr(): tensor.nbytes
+        for part in parts if hasattr(part, "parameters")
+        for tensor in (*part.parameters(), *part.state_dict().values())
+    }  # fmt: skip
+    assert family.size_of(spec) == sum(weights.values()) > 0
+
+
+def check_seeds(model: Painter, render: Render) -> None:
+    """Same seed same picture, another seed another, and each of several is nearly what it would be alone."""
+    pictures = drawn(model, replace(render, seeds=(1, 2)))
+    assert same(pictures, drawn(model, replace(render, seeds=(1, 2))))
+    assert not np.array_equal(pictures[0], pictures[1])
+    alone = drawn(model, replace(render, seeds=(2,)))
+    assert np.abs(pictures[1].astype(int) - alone[0]).max() <= 1
+
+
+def check_watching(model: Painter, render: Render, plain: Drawn) -> None:
+    """A watched run is what diffusers draws by itself, bit for bit; its previews change from step to step."""
+    seen: Drawn = []
+
+    def on_step(step: ModelStep) -> None:
+        assert step.preview is not None
+        seen.append(step.preview())
+
+    assert same(drawn(model, render, on_step), plain)
+    assert len(seen) >= 2
+    assert max(seen[0].shape) <= 512
+    assert not np.array_equal(seen[0], seen[-1])
+
+
+def check_last_estimate(model: Painter, render: Render, decode: Callable[[Any], Any]) -> None:
+    """The clean estimate of the last step is the picture itself, so previews show what is being drawn."""
+    import torch
+
+    from pipelines.models import latent_preview
+
+    held: list[Any] = []
+    laid = model.laid(render)
+
+    def looks(step: ModelStep) -> None:
+        assert step.preview is not None
+        step.preview()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latent_preview, "linear", lambda latents, factors: held.append(latents) or photo(0))
+        picture = drawn(model, render, looks)[0]
+    with torch.no_grad():
+        pixels = decode(held[-1]).float().permute(1, 2, 0).numpy()
+    shown = laid.lift((np.clip(pixels / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8), render.size)
+    assert np.abs(shown.astype(int) - picture).max() <= 1
+
+
+def check_cancel(model: Painter, render: Render) -> None:
+    """What the callback raises ends the drawing at once, and the next drawing is right."""
+    before = drawn(model, render)
+    for at in (1, 2):
+        steps: list[int] = []
+
+        def on_step(step: ModelStep, at: int = at, steps: list[int] = steps) -> None:
+            steps.append(step.index)
+            if len(steps) == at:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            drawn(model, replace(render, seeds=(9,)), on_step)
+        assert len(steps) == at
+        assert same(before, drawn(model, render))
+
+
+def check_words_once(model: Painter, render: Render) -> None:
+    """The text encoder reads the same words once."""
+    calls: list[int] = []
+    hook = model.pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        render = replace(render, prompt=f"a tall vase for {render.verb}")
+        first = drawn(model, render)
+        read = len(calls)
+        assert read >= 1
+        assert same(first, drawn(model, render))
+        assert len(calls) == read
+        assert not same(first, drawn(model, replace(render, prompt=f"two boats for {render.verb}")))
+        assert len(calls) > read
+    finally:
+        hook.remove()
+
+
+def check_threads(model: Painter, renders: Sequence[Render], *, meet: bool = True) -> None:
+    """Two threads on one model draw what each would alone; `meet`: they are seen in the middle of it together."""
+    alone = [drawn(model, render) for render in renders]
+    together = threading.Barrier(len(renders))
+
+    def run(render: Render) -> Drawn:
+        met: list[int] = []
+
+        def on_step(step: ModelStep) -> None:
+            if meet and not met:
+                met.append(together.wait(20))
+
+        return drawn(model, render, on_step)
+
+    for _ in range(3):
+        with ThreadPoolExecutor(len(renders)) as pool:
+            assert all(same(a, b) for a, b in zip(alone, pool.map(run, renders), strict=True))
+
+
+def check_inpaint(model: Painter) -> None:
+    """Bytes outside the mask stay, and inside something else is drawn."""
+    size = (90, 70)
+    for picture in drawn(model, order("inpaint", 1, 2, size=size)):
+        assert np.array_equal(picture[:, :45], photo(7, size)[:, :45])
+        assert not np.array_equal(picture[:, 45:], photo(7, size)[:, 45:])
+
+
+def drawn_together_as_alone(model: Painter) -> None:
+    """Orders of several users in one call give each what it gives alone, to 1 of 255, and its own previews."""
+    orders = [
+        order("text", 3, prompt="a red cup"),
+        order("text", 5, 6, prompt="a much longer sentence about two green chairs in a white room"),
+        order("backdrop", 9, prompt=""),
+    ]
+    assert len({model.alike(each) for each in orders}) == 1
+    seen: list[list[Image]] = []
+
+    def looked_at(steps: Sequence[ModelStep]) -> None:
+        assert all(step.preview is not None for step in steps)
+        seen.append([step.preview() for step in steps if step.preview is not None])
+
+    together = model.draw_all(orders, looked_at)
+    for n, each in enumerate(orders):
+        own: list[Image] = []
+        alone = drawn(model, each, lambda step, own=own: own.append(step.preview()) if step.preview else None)
+        assert _near(together[n].images, alone, 1)
+        assert _near([previews[n] for previews in seen], own, 8)
+    assert not _near(together[0].images, together[2].images, 8)
+
+
+def alone_with_pictures(model: Painter, verbs: Sequence[Verb]) -> None:
+    """No order with a picture of its owner's shares a call, nor one of another size, length, guidance or adapter."""
+    assert [model.alike(order(verb)) for verb in verbs] == [None] * len(verbs)
+    words = order("text")
+    others = [
+        replace(words, size=(64, 96)),
+        replace(words, num_inference_steps=2),
+        replace(words, guidance_scale=3.5),
+        replace(words, adapters=(Adapter("some/lora", 0.5),)),
+    ]
+    assert len({model.alike(each) for each in (words, *others)}) == 5
+
+
+def _near(one: Sequence[Image], other: Sequence[Image], most: int) -> bool:
+    """A preview may be drawn larger than it was computed, which strengthens a difference."""
+    pairs = zip(one, other, strict=True)
+    return all(np.abs(a.astype(int) - b.astype(int)).max() <= most for a, b in pairs)

@@ -1,0 +1,113 @@
+"""A model whose steps take as long as published figures say, by tokens and pictures; no weights, no device."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from pipelines.core.types import (
+    Draft,
+    Emit,
+    Image,
+    Images,
+    ModelSpec,
+    ModelStep,
+    Params,
+    Render,
+    Studio,
+    Tool,
+    number,
+    prompt,
+)
+
+RATES = {1: 1.0, 2: 1.8, 4: 2.8, 8: 3.1}
+"""Pictures in the time of one, by pictures in a call, at 512 px on an H200."""
+FULL = 1.02
+"""The same at 1024 px, where one picture leaves nothing of the device idle."""
+SPEC = ModelSpec("published", "published", ("text",), "Apache-2.0", defaults=(("num_inference_steps", 4),))
+STEPS = 4
+
+
+def seconds(tokens: int, pictures: int) -> float:
+    """What a step takes, in those of one picture at 512 px."""
+    if tokens > 1024:
+        return tokens / 1024 * pictures / (FULL if pictures > 1 else 1)
+    return pictures / float(np.interp(pictures, list(RATES), list(RATES.values())))
+
+
+def plain(seed: int, size: tuple[int, int]) -> Image:
+    """The picture of a seed."""
+    return np.full((size[1], size[0], 3), seed % 256, np.uint8)
+
+
+@dataclass
+class Published:
+    """A `Joining` model. `unit`: seconds of a step of one picture at 512 px. `calls`: the seeds of each call."""
+
+    spec: ModelSpec = SPEC
+    unit: float = 0.0
+    calls: list[tuple[int, ...]] = field(default_factory=list[tuple[int, ...]])
+    step: Callable[[int], object] | None = None
+    """Called in every step with its index: tests wait or raise there."""
+    busy: threading.Lock = field(default_factory=threading.Lock)
+
+    def alike(self, render: Render) -> tuple[Hashable, int] | None:
+        if render.images:
+            return None
+        return (render.size, render.num_inference_steps), render.size[0] * render.size[1] // 256
+
+    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+        return self.draw_all([render], lambda steps: on_step(steps[0]))[0]
+
+    def draw_all(self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]) -> list[Images]:
+        assert self.busy.acquire(blocking=False), "two calls at once"
+        try:
+            self.calls.append(tuple(seed for render in renders for seed in render.seeds))
+            tokens = renders[0].size[0] * renders[0].size[1] // 256
+            for n in range(1, STEPS + 1):
+                if self.step is not None:
+                    self.step(n)
+                time.sleep(self.unit * seconds(tokens, len(self.calls[-1])))
+                on_step([ModelStep(n, STEPS, partial(plain, each.seeds[0], (8, 8))) for each in renders])
+        finally:
+            self.busy.release()
+        return [Images(tuple(plain(seed, each.size) for seed in each.seeds)) for each in renders]
+
+    def close(self) -> None: ...
+
+
+class Shop:
+    """The family: one model, whoever loads it."""
+
+    def __init__(self, model: Published, *ids: str) -> None:
+        self.model = model
+        self.specs = tuple(replace(SPEC, id=each) for each in ids or (SPEC.id,))
+
+    def load(self, spec: ModelSpec, device: str) -> Published:
+        return self.model
+
+    def size_of(self, spec: ModelSpec) -> int:
+        return 0
+
+
+class Asked(Params):
+    """An order in words."""
+
+    words: str = prompt("Words", "Any.")
+    side: int = number("Side", "Pixels.", 512, ge=8, le=2048)
+    variations: int = number("Variations", "How many.", 1, ge=1, le=8)
+
+
+def tool() -> Tool:
+    """The row, id `asked`: one drawing and nothing else."""
+    return Tool("asked", "Asked", "For tests.", Asked, _run)
+
+
+def _run(params: Asked, studio: Studio, emit: Emit) -> Draft:
+    seeds = tuple(studio.seed + n for n in range(params.variations))
+    return Draft(images=studio.draw(Render("text", params.words, (params.side, params.side), seeds), emit).images)

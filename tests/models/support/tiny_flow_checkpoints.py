@@ -1,0 +1,192 @@
+"""Tiny checkpoints of the flow-matching pipelines, of the real classes with random weights: klein, Z-Image, Qwen.
+
+As in `tests.models.support.tiny_checkpoints`, everything is written with `save_pretrained` and read with `from_pretrained`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = (
+    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
+    "<|video_pad|>", "<|vision_pad|>",
+)  # fmt: skip
+
+
+def tiny_klein(folder: Path, *, distilled: bool = True) -> Path:
+    """A `Flux2KleinPipeline`."""
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
+    from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
+    from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline
+
+    torch.manual_seed(0)
+    vae_kind, kind, transformer_kind = _any(AutoencoderKLFlux2), _any(Flux2KleinPipeline), _any(Flux2Transformer2DModel)
+    vae = vae_kind(
+        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    )  # fmt: skip
+    # What real checkpoints carry: a measure that is not one.
+    vae.bn.running_mean.normal_()
+    vae.bn.running_var.uniform_(0.5, 2.0)
+    transformer = transformer_kind(
+        in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=3 * 16, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False,
+    )  # fmt: skip
+    pipe = kind(
+        scheduler=_scheduler(), vae=vae, text_encoder=_qwen3(layers=28), tokenizer=qwen_tokenizer(),
+        transformer=transformer, is_distilled=distilled,
+    )  # fmt: skip
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def _scheduler() -> Any:
+    from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+
+    return _any(FlowMatchEulerDiscreteScheduler)(shift=3.0, use_dynamic_shifting=True)
+
+
+def _qwen3(*, layers: int) -> Any:
+    """As many layers as klein reads from, each next to nothing."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    config = Qwen3Config(
+        vocab_size=256 + len(SPECIAL), hidden_size=16, intermediate_size=16, num_hidden_layers=layers,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=8, tie_word_embeddings=True,
+        bos_token_id=256, eos_token_id=258, pad_token_id=256,
+    )  # fmt: skip
+    return Qwen3ForCausalLM(config).eval()
+
+
+def qwen_tokenizer() -> Any:
+    """The byte alphabet without merges, with the special tokens and a small chat template."""
+    from transformers import Qwen2Tokenizer
+
+    tokenizer = Qwen2Tokenizer(
+        vocab={letter: number for number, letter in enumerate(_bytes())}, merges=[],
+        additional_special_tokens=list(SPECIAL[1:]), eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+    )  # fmt: skip
+    tokenizer.chat_template = TEMPLATE
+    return tokenizer
+
+
+def _bytes() -> list[str]:
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    return [chr(code) for code in printable] + [chr(256 + n) for n in range(256 - len(printable))]
+
+
+def _any(kind: Callable[..., Any]) -> Any:
+    """diffusers' config decorator hides what a class takes from the type checker."""
+    return kind
+
+
+def tiny_z_image(folder: Path) -> Path:
+    """A `ZImagePipeline`."""
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
+    from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
+
+    torch.manual_seed(0)
+    vae = _any(AutoencoderKL)(
+        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        scaling_factor=0.36, shift_factor=0.12, use_quant_conv=False, use_post_quant_conv=False,
+    )  # fmt: skip
+    transformer = _any(ZImageTransformer2DModel)(
+        in_channels=4, dim=32, n_layers=2, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=16,
+        axes_dims=[4, 6, 6], axes_lens=[1024, 64, 64],
+    )  # fmt: skip
+    _noisy(transformer)
+    pipe = _any(ZImagePipeline)(
+        scheduler=_scheduler(), vae=vae, text_encoder=_qwen3(layers=2).model, tokenizer=qwen_tokenizer(),
+        transformer=transformer,
+    )  # fmt: skip
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def tiny_z_control(folder: Path) -> Path:
+    """A `ZImageControlNetModel` for `tiny_z_image` whose connections are not the zeros that training starts from."""
+    import torch
+    from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
+
+    torch.manual_seed(1)
+    net = _any(ZImageControlNetModel)(
+        control_layers_places=[0], control_in_dim=4, dim=32, n_refiner_layers=1, n_heads=2, n_kv_heads=2
+    )
+    _noisy(net)
+    net.save_pretrained(folder)
+    return folder
+
+
+def tiny_qwen_edit(folder: Path) -> Path:
+    """A `QwenImageEditPlusPipeline` with a text encoder that sees."""
+    import torch
+    from diffusers.models.autoencoders.autoencoder_kl_qwenimage import AutoencoderKLQwenImage
+    from diffusers.models.transformers.transformer_qwenimage import QwenImageTransformer2DModel
+    from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import QwenImageEditPlusPipeline
+
+    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(2)
+    vae = _any(AutoencoderKLQwenImage)(
+        base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
+        latents_mean=torch.randn(4, generator=rng).tolist(), latents_std=(torch.rand(4, generator=rng) + 1).tolist(),
+    )  # fmt: skip
+    transformer = _any(QwenImageTransformer2DModel)(
+        in_channels=16, out_channels=4, num_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=16, axes_dims_rope=(4, 6, 6),
+    )  # fmt: skip
+    pipe = _any(QwenImageEditPlusPipeline)(
+        scheduler=_scheduler(), vae=vae, text_encoder=_qwen_vl(), tokenizer=qwen_tokenizer(), processor=_processor(),
+        transformer=transformer,
+    )  # fmt: skip
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def _qwen_vl() -> Any:
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    ids = {token: 256 + number for number, token in enumerate(SPECIAL)}
+    config = Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": 256 + len(SPECIAL), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2,
+            "num_attention_heads": 2, "num_key_value_heads": 1, "bos_token_id": 256, "eos_token_id": 258,
+            "pad_token_id": 256, "tie_word_embeddings": True,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16,
+            "fullatt_block_indexes": [0],
+        },
+        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=True,
+    )  # fmt: skip
+    return Qwen2_5_VLForConditionalGeneration(config).eval()
+
+
+def _processor() -> Any:
+    from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
+
+    return Qwen2VLProcessor(
+        image_processor=Qwen2VLImageProcessor(), tokenizer=qwen_tokenizer(), video_processor=Qwen2VLVideoProcessor()
+    )
+
+
+def _noisy(net: Any) -> None:
+    """Zeros that training starts from become noise, and empty memory too: else a test of them would prove nothing."""
+    import torch
+
+    for _, weight in net.named_parameters():
+        if not torch.isfinite(weight).all() or not weight.any():
+            torch.nn.init.normal_(weight, std=0.2)

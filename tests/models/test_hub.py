@@ -1,0 +1,397 @@
+"""Asking for the hub never hangs; what comes from it is told file by file, goes on where it stopped, and is no code."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import os
+import re
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.core.types import BadInput, Cancelled, Job, ModelSpec, ModelUnavailable, Result, Step, StudioError
+from pipelines.engines.local import LocalEngine
+from pipelines.models import checkpoint, hub, hub_download, lora, pinned_revisions
+from pipelines.models.diffusion import loader
+from pipelines.models.families import FAMILIES
+from pipelines.models.families.stable_diffusion import StableDiffusion
+from pipelines.models.hub import Downloads, Progress, reachable
+from pipelines.models.model_cache import Cache
+from pipelines.models.registry import all_specs
+from pipelines.runtime import progress
+from pipelines.storage.file_index import Files
+from tests.models.support import tiny_checkpoints
+from tests.support.gated_tool import CalmEngine
+
+FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "maps")
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A hub that is there and lets nobody in."""
+
+    def do_HEAD(self) -> None:
+        self.send_error(403)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_hub_that_answers_anything_is_there():
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        assert reachable(f"http://127.0.0.1:{server.server_port}")
+
+
+def test_a_hub_that_does_not_answer_costs_no_more_than_its_seconds():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        start = time.monotonic()
+        assert not reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1.0)
+        assert time.monotonic() - start < 2.0
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "DESIGNERBOX_AUTH", "MY_PW", "PATH"])
+def test_whoever_asks_for_the_hub_is_told_no_secret(monkeypatch: pytest.MonkeyPatch, name: str):
+    monkeypatch.setattr(hub, "_PROBE", "import os, sys; sys.exit(sys.argv[1] in os.environ)")
+    monkeypatch.setenv(name, os.environ.get(name, "hf_thisIsNobodysTokenAtAll"))
+    assert reachable(name, seconds=20) == (name != "PATH")
+
+
+def test_a_hub_that_refuses_the_connection_is_not_reachable():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    assert not reachable(f"http://127.0.0.1:{port}")
+
+
+def test_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert not reachable("http://127.0.0.1:9")
+
+
+# ---------------------------------------------------------------- downloads
+
+COMMIT = "c0ffee" + "0" * 34
+FILES = {
+    "model_index.json": b'{"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}',
+    "unet/config.json": b"{}",
+    "unet/diffusion_pytorch_model.safetensors": bytes(range(256)) * 100_000,
+    "unet/diffusion_pytorch_model.bin": b"a pickle",
+    "pipeline.py": b"print('code')",
+}
+MODEL = ModelSpec("made", "stable_diffusion", ("text",), "Apache-2.0", repo="we/made", revision="main")
+
+
+@dataclass
+class Hub:
+    """A hub with one repository. `breaks` drops the connection in the middle of a large file, so often."""
+
+    url: str = ""
+    breaks: int = 0
+    files: dict[str, bytes] = field(default_factory=lambda: dict(FILES))
+    served: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+
+def answering(state: Hub) -> type[http.server.BaseHTTPRequestHandler]:
+    class Answer(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            state.asked.append(self.path)
+            self._file(whole=False)
+
+        def do_GET(self) -> None:
+            state.asked.append(self.path)
+            if not self.path.startswith("/api/"):
+                return self._file(whole=True)
+            listed = [{"rfilename": name, "size": len(data)} for name, data in state.files.items()]
+            tree = [{"type": "file", "path": n, "size": len(d), "oid": "0"} for n, d in state.files.items()]
+            body: Any = tree if "/tree/" in self.path else {"id": "we/made", "sha": COMMIT, "siblings": listed}
+            self._send(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+        def _file(self, *, whole: bool) -> None:
+            name = re.sub(r"^/we/made/resolve/[^/]+/", "", self.path.partition("?")[0])
+            if name not in state.files:
+                return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            data, asked = state.files[name], self.headers.get("Range", "")
+            start = int(asked.removeprefix("bytes=").split("-")[0]) if asked and whole else 0
+            headers = {"ETag": f'"{hashlib.sha256(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+            if start:
+                headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            if whole:
+                state.served.append((name, asked))
+            self._send(206 if start else 200, data[start:], headers, body=whole)
+
+        def _send(self, status: int, data: bytes, headers: dict[str, str], *, body: bool = True) -> None:
+            self.send_response(status)
+            for key, value in {**headers, "Content-Length": str(len(data))}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            if not body:
+                return
+            if state.breaks and len(data) > 10**6:
+                state.breaks -= 1
+                self.wfile.write(data[:15_000_000])  # the client writes what comes by ten millions
+                self.wfile.flush()
+                state.gate.wait(5)
+                self.close_connection = True
+                return
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Answer
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    state = Hub()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answering(state)) as server:
+        state.url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("HF_ENDPOINT", state.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("pipelines.models.diffusion.loader._COMPONENTS", ("unet",))
+        monkeypatch.setattr("pipelines.models.pinned_revisions.PINS", {"we/made": COMMIT})
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield state
+        state.gate.set()
+        server.shutdown()
+
+
+def over(downloads: Downloads, until: Callable[[Progress], bool] = lambda now: now.state != "running") -> Progress:
+    for _ in range(600):
+        if (now := downloads.now) is not None and until(now):
+            return now
+        time.sleep(0.05)
+    raise AssertionError(downloads.now)
+
+
+def brought(folder: Path) -> dict[str, bytes]:
+    root = folder / "models--we--made" / "snapshots" / COMMIT
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_what_would_come_is_told_with_its_bytes_before_anything_comes(fake: Hub, tmp_path: Path):
+    items = Downloads(tmp_path).wanted(MODEL)
+    assert {item.name: item.bytes for item in items} == {n: len(FILES[n]) for n in list(FILES)[:3]}
+    assert all(item.done == 0 for item in items)
+    assert fake.served == []
+
+
+def test_only_safetensors_and_json_come_and_the_second_time_nothing(fake: Hub, tmp_path: Path):
+    downloads = Downloads(tmp_path)
+    assert downloads.start(MODEL)
+    now = over(downloads)
+    assert now.state == "done"
+    assert now.done == now.bytes == sum(len(FILES[name]) for name in list(FILES)[:3])
+    assert brought(tmp_path) == {name: FILES[name] for name in list(FILES)[:3]}
+    count = len(fake.served)
+    downloads.start(MODEL)
+    assert over(downloads).state == "done"
+    assert len(fake.served) == count
+
+
+def test_a_download_that_was_stopped_goes_on_where_it_was(fake: Hub, tmp_path: Path):
+    fake.breaks = 1
+    downloads = Downloads(tmp_path)
+    downloads.start(MODEL)
+    over(downloads, lambda now: now.done > 1000)
+    assert not downloads.start(MODEL)
+    downloads.stop()
+    fake.gate.set()
+    assert over(downloads).state == "stopped"
+    downloads.start(MODEL)
+    assert over(downloads).state == "done"
+    assert brought(tmp_path)["unet/diffusion_pytorch_model.safetensors"] == FILES[list(FILES)[2]]
+    assert any(asked.startswith("bytes=1") for _, asked in fake.served)
+
+
+def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
+    downloads = Downloads(tmp_path, asks=lambda: False)
+    with pytest.raises(ModelUnavailable, match="cannot be reached"):
+        downloads.wanted(MODEL)
+    downloads.start(MODEL)
+    now = over(downloads)
+    assert now.state == "failed"
+    assert now.sentence.count(".") >= 1
+    assert "\n" not in now.sentence
+
+
+# ---------------------------------------------------------------- downloads inside a job
+
+
+@pytest.fixture
+def engine(fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalEngine]:
+    """An engine whose one checkpoint lies at the hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(progress, "WORDS_INTERVAL", 0.0)
+    row = tiny_checkpoints.tiny_spec("made", Path("we/made"), steps=2, guidance=1.0)
+    files = Files(tmp_path)
+    cache = Cache((*FAMILIES, StableDiffusion((row,))), reachable=reachable)
+    made = CalmEngine(cache, files)
+    yield made
+    made.close()
+    files.close()
+
+
+def ordered() -> Job:
+    return Job(
+        id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256}, seed=1,
+        profile="made", specs={"backdrop": "made", "matte": "u2netp"}, owner="me", created=time.time(),
+    )  # fmt: skip
+
+
+def test_a_job_tells_each_file_that_comes_for_it_and_then_draws(
+    engine: LocalEngine, fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pipelines.models.diffusion.loader._COMPONENTS", ("text_encoder", "unet", "vae"))
+    folder = tiny_checkpoints.tiny_sd(tmp_path / "tiny")
+    fake.files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    caplog.set_level("INFO", logger="designerbox")
+    *steps, result = engine.run(ordered())
+    assert isinstance(result, Result)
+    coming = [step for step in steps if isinstance(step, Step) and step.stage.startswith("Downloading ")]
+    size = len(fake.files["unet/diffusion_pytorch_model.safetensors"]) / 1e6
+    whole = f"unet/diffusion_pytorch_model.safetensors, {size:.1f} of {size:.1f} MB"
+    assert f"Downloading {whole}" in [step.stage for step in coming]
+    for name in fake.files:
+        assert any(name in step.stage for step in coming), name
+        assert any(f"downloaded {name} of we/made" in record.message for record in caplog.records), name
+    assert [step.index for step in coming] == sorted(step.index for step in coming)
+    assert (coming[-1].index, coming[-1].total) == (100, 100)
+    assert "Downloading" in result.receipt["timings"]
+    assert not any("safetensors" in stage for stage in result.receipt["timings"])
+    # What is here is read without the hub, whether it answers or not.
+    fake.asked.clear()
+    engine.cache.unload("made")
+    again = list(engine.run(ordered()))
+    assert isinstance(again[-1], Result)
+    assert fake.asked == []
+    assert engine.cache.loads["made"] == 2
+    assert not any(isinstance(step, Step) and step.stage.startswith("Downloading") for step in again)
+
+
+def test_a_job_that_is_stopped_while_its_model_comes_ends_and_the_next_goes_on_there(
+    engine: LocalEngine, fake: Hub
+) -> None:
+    fake.breaks = 1
+    stream = engine.run(ordered())
+    for step in stream:
+        if isinstance(step, Step) and "10.5 of 25.6 MB" in step.stage:
+            break
+    stream.close()
+    fake.gate.set()
+    with pytest.raises(Cancelled):
+        list(stream)
+    assert engine.cache.resident() == []
+    with pytest.raises(StudioError):  # these files are no checkpoint
+        list(engine.run(ordered()))
+    assert any(asked.startswith("bytes=1") for _, asked in fake.served)
+
+
+def test_a_job_whose_model_cannot_come_says_so(engine: LocalEngine, fake: Hub) -> None:
+    del fake.files["unet/diffusion_pytorch_model.safetensors"]
+    with pytest.raises(ModelUnavailable, match="lacks the weights of its unet"):
+        list(engine.run(ordered()))
+
+
+def test_a_job_whose_hub_went_away_says_so_at_once(engine: LocalEngine, fake: Hub) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        engine.cache._reachable = lambda: reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1.0)
+        with pytest.raises(ModelUnavailable, match="cannot be reached"):
+            list(engine.run(ordered()))
+    assert fake.asked == []
+
+
+def test_a_checkpoint_without_its_tokenizer_is_not_here(tmp_path: Path) -> None:
+    (tmp_path / "scheduler").mkdir()
+    (tmp_path / "scheduler" / "scheduler_config.json").touch()
+    checkpoint.check_readers(tmp_path, ["_class_name", "scheduler", "unet"])
+    with pytest.raises(ModelUnavailable, match="lacks the files of its tokenizer_2"):
+        checkpoint.check_readers(tmp_path, ["scheduler", "tokenizer_2", "unet"])
+
+
+@pytest.mark.parametrize("files", [("model-00001-of-00002",), ("model-00002-of-00002",), ()])
+def test_a_checkpoint_that_came_in_part_is_not_here(tmp_path: Path, files: tuple[str, ...]) -> None:
+    (tmp_path / "unet").mkdir()
+    for name in files:
+        (tmp_path / "unet" / f"{name}.safetensors").touch()
+    with pytest.raises(ModelUnavailable, match="lacks the weights of its unet"):
+        checkpoint.weights(tmp_path, ["unet"])
+
+
+# ---------------------------------------------------------------- which repositories
+
+
+def test_every_repository_of_every_model_is_pinned_to_a_commit():
+    rows = [source for spec in all_specs() if spec.repo and spec.family in FETCHED for source in loader.sources(spec)]
+    repos = {repo for repo, _, _ in rows}
+    assert repos == set(pinned_revisions.PINS)
+    assert all(
+        pinned_revisions.COMMIT.fullmatch(pin)
+        for pin in pinned_revisions.PINS.values()
+        if pin is not pinned_revisions.FIRST_SEEN
+    )
+    assert all(revision in ("", pinned_revisions.PINS[repo]) for repo, revision, _ in rows)
+    assert {repo for repo, pin in pinned_revisions.PINS.items() if not pin} == {
+        "alibaba-pai/Z-Image-Turbo-Fun-Controlnet-Union",
+    }
+
+
+@pytest.mark.parametrize(
+    ("repo", "revision"),
+    [("we/else", ""), ("stabilityai/sdxl-turbo", "d" * 40), ("stabilityai/SDXL-turbo", ""), ("../etc", "")],
+)
+def test_no_other_repository_and_no_other_commit_is_asked_for(fake: Hub, repo: str, revision: str):
+    """By no way there is: loading, asking what would come, downloading on the page, a LoRA that a job names."""
+    ways = [
+        lambda: checkpoint.fetch(repo, revision, ["*"]),
+        lambda: checkpoint.fetch(repo, revision, ["*"], offline=True),
+        lambda: checkpoint.pending(repo, revision, ["*"]),
+        lambda: hub_download.snapshot(repo, revision, ("*",), lambda _: None, None),
+        lambda: lora.find(repo),
+    ]
+    for way in ways[: 4 if revision else 5]:
+        with pytest.raises((ModelUnavailable, BadInput)):
+            way()
+    assert fake.asked == []
+
+
+def test_a_name_means_the_pinned_commit(fake: Hub, tmp_path: Path):
+    for revision in ("", "main", COMMIT):
+        assert pinned_revisions.commit("we/made", revision) == COMMIT
+    Downloads(tmp_path, asks=lambda: True).wanted(MODEL)
+    assert fake.asked
+    assert all(COMMIT in path for path in fake.asked)
+
+
+def test_what_is_pinned_to_no_commit_stays_with_the_first_that_came(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("pipelines.models.pinned_revisions.PINS", {"we/made": pinned_revisions.FIRST_SEEN})
+    assert pinned_revisions.commit("we/made") == "main"
+    refs = tmp_path / "models--we--made" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text(COMMIT)
+    assert pinned_revisions.commit("we/made") == COMMIT
+    for moved in ("d" * 40, "../../elsewhere"):  # another program asked for "main" anew
+        (refs / "main").write_text(moved)
+        assert pinned_revisions.commit("we/made") == COMMIT
+    with pytest.raises(ModelUnavailable):
+        pinned_revisions.commit("we/made", "d" * 40)
+    (refs.parent / pinned_revisions.NOTED).write_text("../../elsewhere")
+    assert pinned_revisions.commit("we/made") == "main"

@@ -1,0 +1,208 @@
+"""The resident cache: what is loaded, in which order it goes, and that many threads may borrow at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from pipelines.core.types import Images, ModelSpec, ModelStep, ModelUnavailable, OutOfMemory, Render
+from pipelines.models.model_cache import Cache
+from pipelines.models.registry import all_specs, registry, spec
+
+
+class Sheet:
+    """A model that draws nothing and knows whether it was closed."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self.spec = spec
+        self.closed = False
+
+    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+        return Images(())
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Shelf:
+    """A family of sheets, 10 bytes each unless said otherwise; an id runs out of memory as often as `fails` has it."""
+
+    def __init__(self, *ids: str, sizes: dict[str, int] | None = None, pause: float = 0.0) -> None:
+        sizes = sizes or {}
+        self.specs = tuple(ModelSpec(i, "shelf", ("text",), "MIT", bytes=sizes.get(i, 10)) for i in ids)
+        self.pause = pause
+        self.fails: list[str] = []
+
+    def size_of(self, spec: ModelSpec) -> int:
+        return spec.bytes
+
+    def load(self, spec: ModelSpec, device: str) -> Sheet:
+        time.sleep(self.pause)
+        if spec.id in self.fails:
+            self.fails.remove(spec.id)
+            raise MemoryError
+        return Sheet(spec)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.001
+        return self.now
+
+
+def cache_of(*ids: str, budget: int = 20) -> Cache:
+    return Cache((Shelf(*ids),), budget=budget, clock=Clock())
+
+
+def use(cache: Cache, *ids: str) -> None:
+    for spec_id in ids:
+        with cache.borrow(spec_id):
+            pass
+
+
+def ids(cache: Cache) -> list[str]:
+    return [row["id"] for row in cache.resident()]
+
+
+def test_second_borrow_loads_nothing():
+    cache = cache_of("a")
+    with cache.borrow("a") as first:
+        pass
+    with cache.borrow("a") as second:
+        assert second is first
+    assert cache.loads == {"a": 1}
+
+
+def test_least_recently_used_goes_first():
+    cache = cache_of("a", "b", "c")
+    use(cache, "a", "b", "a", "c")
+    assert ids(cache) == ["a", "c"]
+
+
+def test_no_more_goes_than_must():
+    cache = Cache((Shelf("a", "b", "c", sizes={"b": 3, "c": 4}),), budget=14, clock=Clock())
+    use(cache, "a", "b", "c")
+    assert ids(cache) == ["b", "c"]
+    use(cache, "b")
+    assert cache.loads["b"] == 1
+
+
+def test_borrowed_model_is_never_dropped():
+    cache = cache_of("a", "b", "c")
+    with cache.borrow("a") as held:
+        use(cache, "b", "c", "b", "c")
+        assert "a" in ids(cache)
+        assert not held.closed
+        assert not cache.unload("a")
+        cache.close()
+        assert not held.closed
+    assert held.closed
+
+
+def test_dropped_model_is_closed():
+    cache = cache_of("a", "b", "c")
+    with cache.borrow("a") as first:
+        pass
+    use(cache, "b", "c")
+    assert first.closed
+
+
+def test_idle_model_is_dropped_and_a_borrowed_one_is_not():
+    clock = Clock()
+    cache = Cache((Shelf("a", "b"),), idle_seconds=60, clock=clock)
+    use(cache, "a")
+    with cache.borrow("b"):
+        clock.now += 59
+        assert ids(cache) == ["b", "a"]
+        clock.now += 2
+        cache.sweep()
+        assert ids(cache) == ["b"]
+    assert ids(cache) == ["b"]
+
+
+def test_model_beyond_the_whole_budget_is_out_of_memory():
+    cache = Cache((Shelf("big", sizes={"big": 21}),), budget=20)
+    with pytest.raises(OutOfMemory, match="big"), cache.borrow("big"):
+        pass
+    assert not cache.loads
+
+
+def test_thread_that_holds_the_budget_is_told_and_does_not_wait_for_itself():
+    cache = cache_of("a", "b", "c")
+    with cache.borrow("a"), cache.borrow("b"), pytest.raises(OutOfMemory), cache.borrow("c"):
+        pass
+    use(cache, "c")
+    assert cache.loads["c"] == 1
+
+
+def test_failed_load_leaves_the_cache_ready():
+    shelf = Shelf("a", "b")
+    shelf.fails = ["a", "a"]
+    cache = Cache((shelf,), budget=10)
+    with pytest.raises(OutOfMemory), cache.borrow("a"):
+        pass
+    assert cache.resident() == []
+    use(cache, "b", "a")
+    assert cache.loads == {"a": 1, "b": 1}
+
+
+def test_resident_says_bytes_and_borrowers():
+    cache = cache_of("a")
+    with cache.borrow("a"), cache.borrow("a"):
+        assert cache.resident() == [{"id": "a", "bytes": 10, "in_use": 2, "where": "device"}]
+    assert cache.resident() == [{"id": "a", "bytes": 10, "in_use": 0, "where": "device"}]
+
+
+def test_threads_that_want_the_same_model_load_it_once():
+    cache = Cache((Shelf("a", pause=0.05),), budget=10)
+    together = threading.Barrier(8)
+
+    def borrow(_: int) -> object:
+        together.wait()
+        with cache.borrow("a") as model:
+            return model
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(borrow, range(8)))) == 1
+    assert cache.loads == {"a": 1}
+
+
+def test_eight_threads_share_a_budget_for_two():
+    cache = Cache((Shelf(*"abcd", pause=0.001),), budget=20)
+    most = 0
+
+    def borrow(number: int) -> None:
+        nonlocal most
+        for turn in range(6):
+            with cache.borrow("abcd"[(number + turn) % 4]) as model:
+                most = max(most, sum(row["bytes"] for row in cache.resident()))
+                time.sleep(0.001)
+                assert not model.closed
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(borrow, range(8)))
+    assert 10 <= most <= 20
+    assert set(cache.loads) == set("abcd")
+    assert all(row["in_use"] == 0 for row in cache.resident())
+
+
+def test_unknown_model_is_unavailable():
+    with pytest.raises(ModelUnavailable), cache_of("a").borrow("z"):
+        pass
+    with pytest.raises(ModelUnavailable):
+        spec("z")
+
+
+def test_id_that_stands_twice_is_refused():
+    with pytest.raises(ValueError, match="twice"):
+        registry((Shelf("a"), Shelf("a")))
+
+
+def test_every_model_of_the_project_has_a_licence_and_its_own_row():
+    assert all(row.licence and spec(row.id) is row for row in all_specs())

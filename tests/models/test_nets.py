@@ -1,0 +1,261 @@
+"""The embedded nets: whole files, faces where they are, enlarging without seams."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from pipelines.core.types import Cancelled, Image, ModelSpec, ModelUnavailable
+from pipelines.models import bundled_weights, nets
+from pipelines.models.nets import control_annotators, real_esrgan
+from pipelines.models.nets.face_mesh import FaceMesh
+from pipelines.models.nets.real_esrgan import Upscaler
+from pipelines.models.nets.u2net import Matting
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+SHIPPED = (nets.U2NETP, nets.FACE_MESH, control_annotators.POSE_LITE, nets.REALESR_X4, nets.OPEN_NSFW)
+ROWS = (*nets.specs, control_annotators.POSE_LITE)
+
+
+def example(name: str) -> Image:
+    return np.asarray(Pillow.open(ASSETS / "examples" / f"{name}.jpg").convert("RGB"))
+
+
+def quiet(index: int, total: int) -> None:
+    """A tick that nobody listens to."""
+
+
+@pytest.fixture(scope="module")
+def matting() -> Iterator[Matting]:
+    net = nets.load(nets.U2NETP, "cpu")
+    assert isinstance(net, Matting)
+    yield net
+    net.close()
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[FaceMesh]:
+    net = nets.load(nets.FACE_MESH, "cpu")
+    assert isinstance(net, FaceMesh)
+    yield net
+    net.close()
+
+
+@pytest.fixture(scope="module")
+def enlarger() -> Iterator[Upscaler]:
+    net = nets.load(nets.REALESR_X4, "cpu")
+    assert isinstance(net, Upscaler)
+    yield net
+    net.close()
+
+
+# ---------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.id)
+def test_what_ships_is_whole_and_has_its_licence(spec: ModelSpec) -> None:
+    for path in bundled_weights.verified(spec):
+        assert (path.parent / "LICENSE").read_text().strip()
+
+
+def test_rows_and_manifest_tell_the_same_checksums() -> None:
+    manifest = json.loads((ASSETS / "models" / "manifest.json").read_text())
+    assert {path: sha256 for spec in ROWS for path, sha256 in spec.files}.items() <= manifest.items()
+
+
+def test_a_missing_file_is_a_sentence_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path)
+    with pytest.raises(ModelUnavailable, match=r"missing.*assets/fetch\.py u2netp"):
+        nets.load(nets.U2NETP, "cpu")
+
+
+def test_a_damaged_file_is_never_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    damaged = tmp_path / nets.U2NETP.files[0][0]
+    damaged.parent.mkdir()
+    damaged.write_bytes((bundled_weights.MODELS / nets.U2NETP.files[0][0]).read_bytes()[:-1] + b"?")
+    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path)
+    with pytest.raises(ModelUnavailable, match="damaged") as caught:
+        nets.load(nets.U2NETP, "cpu")
+    assert caught.value.code == "model_unavailable"
+
+
+def test_the_large_net_is_taken_only_when_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path)
+    assert nets.matting_id() == "u2netp"
+    large = tmp_path / nets.U2NET.files[0][0]
+    large.parent.mkdir()
+    large.touch()
+    assert nets.matting_id() == "u2net"
+
+
+def test_rows_cost_nothing_until_a_net_is_loaded() -> None:
+    code = "import sys, pipelines.models.nets; print(*{'torch', 'onnxruntime'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ASSETS.parent, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
+
+
+def fetch_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("fetch", ASSETS / "fetch.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_fetch_script_knows_every_net() -> None:
+    fetch = fetch_script()
+    assert set(fetch.MAKERS) == {spec.id for spec in ROWS}
+    assert set(fetch.SHIPPED) == {spec.id for spec in SHIPPED}
+
+
+def test_the_fetch_script_writes_what_safetensors_reads() -> None:
+    from safetensors.numpy import load
+
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    read = load(fetch_script().safetensors([("a", "F32", [2, 3], values.tobytes())]))
+    assert np.array_equal(read["a"], values)
+
+
+# ---------------------------------------------------------------- matting
+
+
+def test_runs_beside_one_another_are_no_more_than_the_cores_carry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    net = Matting(nets.U2NETP)
+    inside, most, whole, lock = 0, 0, net._session, threading.Lock()
+
+    class Counted:
+        def run(self, *asked: object) -> object:
+            nonlocal inside, most
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            try:
+                return whole.run(*asked)  # pyright: ignore[reportArgumentType]
+            finally:
+                with lock:
+                    inside -= 1
+
+    monkeypatch.setattr(net, "_session", Counted())
+    photo = example("coffee")
+    with ThreadPoolExecutor(6) as crowd:
+        alphas = list(crowd.map(lambda _: net.alpha(photo), range(6)))
+    assert most == 2  # two threads each on five cores
+    assert all(np.array_equal(alpha, alphas[0]) for alpha in alphas)
+
+
+def test_alpha_has_the_photos_size_and_stays_between_0_and_1(matting: Matting) -> None:
+    alpha = matting.alpha(example("coffee"))
+    assert alpha.shape == (400, 600)
+    assert alpha.dtype == np.float32
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+    assert alpha[200, 280] > 0.9
+    assert alpha[10, 10] < 0.1
+
+
+def test_nothing_stands_out_of_an_even_picture(matting: Matting) -> None:
+    assert matting.alpha(np.full((200, 300, 3), 128, np.uint8)).max() < 0.1
+
+
+# ---------------------------------------------------------------- faces
+
+
+@pytest.mark.parametrize(("name", "eyes"), [("astronaut", (225, 102)), ("hopper", (265, 188))])
+def test_a_face_is_found_where_it_is(mesh: FaceMesh, name: str, eyes: tuple[int, int]) -> None:
+    (face,) = mesh.faces(example(name))
+    assert face.landmarks.shape == (468, 2)
+    assert np.hypot(face.eyes[0] - eyes[0], face.eyes[1] - eyes[1]) < 0.15 * face.eye_distance
+    assert face.left_eye[0] < face.right_eye[0]
+    assert face.chin[1] > face.eyes[1] + face.eye_distance
+    assert face.box[0] < face.landmarks[:, 0].min()
+    assert face.box[2] > face.landmarks[:, 0].max()
+    assert face.box[1] < face.landmarks[:, 1].min()
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea"])
+def test_neither_a_cup_nor_a_cat_has_a_face(mesh: FaceMesh, name: str) -> None:
+    assert mesh.faces(example(name)) == ()
+
+
+def test_small_faces_of_a_large_photo_are_found_largest_first(mesh: FaceMesh) -> None:
+    photo = np.full((1600, 2400, 3), 120, np.uint8)
+    photo[1000:1400, 100:500] = cv2.resize(example("astronaut"), (400, 400), interpolation=cv2.INTER_AREA)
+    photo[100:700, 1700:2212] = example("hopper")[:600]
+    first, second = mesh.faces(photo)
+    assert first.eyes[0] > 1700
+    assert second.eyes[1] > 1000
+
+
+def test_a_face_that_fills_the_photo_is_found(mesh: FaceMesh) -> None:
+    close = cv2.resize(example("astronaut")[60:190, 160:280], (480, 520), interpolation=cv2.INTER_CUBIC)
+    (face,) = mesh.faces(np.asarray(close, np.uint8))
+    assert face.eye_distance > 150
+
+
+@pytest.mark.parametrize("turn", [-25, 20])
+def test_roll_is_how_far_the_head_leans_clockwise(mesh: FaceMesh, turn: int) -> None:
+    photo = example("astronaut")
+    (level,) = mesh.faces(photo)
+    matrix = cv2.getRotationMatrix2D((256, 256), -turn, 1)
+    (leaning,) = mesh.faces(np.asarray(cv2.warpAffine(photo, matrix, (512, 512), borderValue=(120,) * 3), np.uint8))
+    assert leaning.roll - level.roll == pytest.approx(turn, abs=2)
+
+
+# ---------------------------------------------------------------- enlarging
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_enlarged_and_reduced_is_the_same_picture(enlarger: Upscaler, factor: real_esrgan.Factor) -> None:
+    small = np.ascontiguousarray(example("astronaut")[60:140, 170:270])
+    large = enlarger.enlarge(small, factor, quiet)
+    assert large.shape == (80 * factor, 100 * factor, 3)
+    back = cv2.resize(large, (100, 80), interpolation=cv2.INTER_AREA)
+    assert np.abs(back.astype(int) - small).mean() < 4
+
+
+def test_tiles_leave_no_seam(enlarger: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = np.ascontiguousarray(example("astronaut")[60:150, 170:270])
+    whole = enlarger.enlarge(small, 4, quiet)
+    monkeypatch.setattr(real_esrgan, "TILE", 48)
+    assert np.abs(enlarger.enlarge(small, 4, quiet).astype(int) - whole).max() <= 1
+
+
+def test_a_tick_before_every_tile_can_stop_the_work(enlarger: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real_esrgan, "TILE", 16)
+    seen: list[tuple[int, int]] = []
+
+    def tick(index: int, total: int) -> None:
+        seen.append((index, total))
+        if index == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        enlarger.enlarge(np.zeros((32, 48, 3), np.uint8), 2, tick)
+    assert seen == [(1, 6), (2, 6), (3, 6)]
+
+
+def test_the_matting_net_that_is_timed_is_the_one_that_cuts_out(matting: Matting) -> None:
+    photo = example("hopper")
+    own = matting.alpha(photo)
+    trial, seen = matting.trial(), matting.seen(photo)
+    wide, seconds = trial.timed(seen, 32, 2)
+    large = np.clip(cv2.resize(wide, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_CUBIC), 0, 1)
+    assert seconds > 0
+    assert np.abs(large - own).max() < 1e-3
+    narrow, _ = trial.timed(seen, 16, 1)
+    assert 0 < 255 * np.abs(narrow - wide).mean() < 4

@@ -1,0 +1,113 @@
+"""What leaves by any door is signed, byte for byte what was written; without a sound gate nothing leaves at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from pipelines.core.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, prompt
+from pipelines.engines import local
+from pipelines.models import bundled_weights
+from pipelines.models.nets.open_nsfw import OpenNsfw
+from pipelines.settings import Settings
+from tests.support.download_doors import DOORS, PICTURE_HEADS, Door, Refused, Visitor, standing
+from tests.support.examples import noisy
+from tests.support.page_client import opened
+from tests.support.served_app import Served
+
+# Gradio leaves event loops and their sockets to the collector, and asks pandas for what is going away.
+pytestmark = pytest.mark.filterwarnings("ignore")
+SIDE = 64
+
+
+class Form(Params):
+    """What the images API fills too."""
+
+    prompt: str = prompt("Words", "Any.")
+    size: int = number("Size", "Side.", SIDE, ge=32, le=4096)
+    format: str = choice("File", "Kind.", "png")
+    photo: str | None = picture("Photo", "Any.")
+
+
+def _run(params: Form, studio: Studio, emit: Emit) -> Draft:
+    for n in range(3):
+        emit("Drawing", n + 1, 3, noisy(SIDE, SIDE, seed=n))
+    return Draft(images=(noisy(SIDE, SIDE, seed=9),), exact=False)
+
+
+TOOLS = tuple(Tool(name, name.title(), "For tests.", Form, _run) for name in ("background", "character"))
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served]]:
+    root = tmp_path_factory.mktemp("leaving")
+    with opened(root, Settings(data=root), TOOLS) as (url, house, _):
+        yield url, house
+
+
+@pytest.fixture
+def visitor(house: tuple[str, Served]) -> Iterator[Visitor]:
+    with httpx.Client(base_url=house[0], timeout=60) as http:
+        yield Visitor(http, house[0])
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_what_leaves_is_signed_shows_a_changed_byte_and_is_what_was_written(
+    house: tuple[str, Served], visitor: Visitor, door: Door
+) -> None:
+    out = list(door(visitor, "background", {"prompt": "a forest"}))
+    assert out
+    for each in out:
+        assert standing(each.data, each.mime) == "Valid"
+        middle = len(each.data) * 3 // 4
+        assert standing(each.data[:middle] + bytes([each.data[middle] ^ 1]) + each.data[middle + 1 :], each.mime) in (
+            "Invalid", "unreadable",
+        )  # fmt: skip
+        if each.file_id:
+            assert each.data == house[1].desk.files.path(each.file_id).read_bytes()
+        elif not each.copy:
+            assert each.data in [path.read_bytes() for path in house[1].desk.files.root.rglob("*") if path.is_file()]
+
+
+# ---------------------------------------------------------------- closed
+
+
+def _missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path / "nowhere")
+
+
+def _off(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    monkeypatch.setattr(local, "Gate", lambda *_: None)
+
+
+def _crashing(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    def scores(*_: Any) -> Any:
+        raise RuntimeError("the net fell over")
+
+    monkeypatch.setattr(OpenNsfw, "scores", scores)
+
+
+def _blocking(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    monkeypatch.setattr(OpenNsfw, "scores", lambda _, images: (0.9,) * len(images))
+
+
+@pytest.mark.parametrize("fault", [_off, _missing, _crashing, _blocking], ids=lambda fault: fault.__name__[1:])
+def test_where_the_gate_is_off_missing_crashes_or_blocks_nothing_leaves_by_any_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    fault(monkeypatch, tmp_path)
+    with opened(tmp_path, Settings(data=tmp_path), TOOLS) as (url, house, _), httpx.Client(base_url=url) as http:
+        http.timeout = httpx.Timeout(60)
+        before = sorted(path.name for path in house.desk.files.root.iterdir())
+        for door in DOORS:
+            with pytest.raises(Refused) as caught:
+                list(door(Visitor(http, url), "background", {"prompt": "a forest"}))
+            assert not [head for head in PICTURE_HEADS if head in str(caught.value)], door.__name__
+        assert {row.status for row in house.desk.jobs.list("local", 100)} == {"failed"}
+        assert all(row.step is None or row.step.preview is None for row in house.desk.jobs.list("local", 100))
+        written = sorted(path.name for path in house.desk.files.root.iterdir() if path.suffix != ".jsonl")
+        assert written == before

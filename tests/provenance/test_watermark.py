@@ -1,0 +1,141 @@
+"""The invisible mark: what it survives and what it does not, how little it changes, and where it never goes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.core.types import Image
+from pipelines.provenance.watermark import KNOWN, MOST, found, marked
+from pipelines.settings import Settings
+from tests.provenance.test_c2pa import Room, room  # noqa: F401
+from tests.support.examples import EXAMPLES, noisy
+
+ROOT = Path(__file__).parents[2]
+ID = 0xB0C5
+# Photographs and what is made of them: a flat drawing has too little in it for JPEG at 50.
+FLAT = ("character", "batch", "api")
+CARDS = (path for path in sorted(ROOT.glob("assets/tiles/*/card.webp")) if path.parent.name not in FLAT)
+PICTURES = [*sorted(EXAMPLES.glob("*.jpg")), *CARDS]
+
+
+def photo(path: Path) -> Image:
+    with PIL.Image.open(path) as opened:
+        picture = opened.convert("RGB")
+        picture.thumbnail((1024, 1024))
+        return np.asarray(picture)
+
+
+def saved(image: Image, format: str, quality: int) -> Image:
+    out = io.BytesIO()
+    PIL.Image.fromarray(image).save(out, format, quality=quality)
+    with PIL.Image.open(out) as opened:
+        return np.asarray(opened.convert("RGB"))
+
+
+def resized(image: Image, by: float) -> Image:
+    how = cv2.INTER_AREA if by < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, None, fx=by, fy=by, interpolation=how), np.uint8)
+
+
+WAYS: dict[str, Callable[[Image], Image]] = {
+    "as it is": lambda image: image,
+    "JPEG 70": lambda image: saved(image, "JPEG", 70),
+    "JPEG 50": lambda image: saved(image, "JPEG", 50),
+    "0.75 of its size": lambda image: resized(image, 0.75),
+    "1.4 of its size": lambda image: resized(image, 1.4),
+    "0.75 of its size, then JPEG 70": lambda image: saved(resized(image, 0.75), "JPEG", 70),
+    "half its size": lambda image: resized(image, 0.5),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
+def test_it_is_found_again(way: Callable[[Image], Image]) -> None:
+    for path in PICTURES:
+        mark = found(way(marked(photo(path), ID)))
+        assert mark is not None, path.name
+        assert mark.of(ID), path.name
+
+
+def test_a_crop_of_a_tenth_loses_it() -> None:
+    """Said on the page and in the receipt: whoever relies on it has to know."""
+    assert not [path for path in PICTURES if found(marked(photo(path), ID)[60:-60, 60:-60]) is not None]
+
+
+def test_no_picture_without_one_has_one() -> None:
+    for path in (*PICTURES, *ROOT.glob("assets/tiles/*/*.webp")):
+        assert found(photo(path)) is None, path.name
+    assert found(noisy(300, 300)) is None
+    assert found(np.zeros((64, 64, 3), np.uint8)) is None
+
+
+@pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
+def test_it_changes_little(path: Path) -> None:
+    image = photo(path)
+    change = marked(image, ID).astype(float) - image
+    assert np.abs(change).max() <= MOST + 1
+    assert 10 * np.log10(255**2 / np.mean(change**2)) > 39
+    assert abs(change.mean()) < 0.2
+
+
+def test_what_is_see_through_stays_so() -> None:
+    image = np.dstack([photo(PICTURES[0]), np.full(photo(PICTURES[0]).shape[:2], 9, np.uint8)])
+    out = marked(image, ID)
+    assert (out[..., 3] == 9).all()
+    assert found(out) is not None
+
+
+@pytest.mark.parametrize("id", [0, 1, 0x8000, 0xFFFF])
+def test_every_id_comes_back(id: int) -> None:
+    mark = found(marked(photo(PICTURES[0]), id))
+    assert mark is not None
+    assert (mark.id, round(mark.right * KNOWN)) == (id, KNOWN)
+
+
+# ---------------------------------------------------------------- in the studio
+
+
+def made(room: Room, tool: str, **values: Any) -> tuple[dict[str, Any], bytes]:  # noqa: F811
+    desk = room.desk
+    desk.settings = replace(desk.settings, watermark=True)
+    try:
+        result = room.make(tool, size=512, **values)
+    finally:
+        desk.settings = replace(desk.settings, watermark=False)
+    return result.receipt, room.served(result)[0]
+
+
+def test_a_relit_portrait_carries_it_and_verify_says_so(room: Room) -> None:  # noqa: F811
+    receipt, data = made(room, "headshot", photo=room.photos["hopper"], light="relit")
+    assert "invisible mark" in " ".join(receipt["notices"])
+    assert room.desk.verify(data).mark == "ours"
+    assert room.desk.verify(data).credentials == "ours"
+    with PIL.Image.open(io.BytesIO(data)) as opened:
+        bare = saved(np.asarray(opened.convert("RGB")), "JPEG", 80)
+    out = io.BytesIO()
+    PIL.Image.fromarray(bare).save(out, "JPEG", quality=80)
+    assert room.desk.verify(out.getvalue()).credentials == "none"
+    assert room.desk.verify(out.getvalue()).mark == "ours"
+
+
+def test_exact_never_carries_it(room: Room) -> None:  # noqa: F811
+    receipt, data = made(room, "headshot", photo=room.photos["hopper"])
+    assert receipt["checks"]["core_changed_pixels"] == 0
+    assert "watermark" not in receipt
+    assert room.desk.verify(data).mark == ""
+
+
+def test_it_is_off_unless_the_owner_wants_it(room: Room) -> None:  # noqa: F811
+    assert not Settings.from_args([], {}).watermark
+    assert Settings.from_args(["--watermark"], {}).watermark
+    assert Settings.from_args([], {"DESIGNERBOX_WATERMARK": "1"}).watermark
+    result = room.make("headshot", photo=room.photos["hopper"], light="relit", size=512)
+    assert room.desk.verify(room.served(result)[0]).mark == ""

@@ -1,0 +1,646 @@
+"""The attacks of docs/attacks.md on a studio that strangers can reach, each with what becomes of it.
+
+Ingest's thirty pictures are in test_ingest.py, words and pictures of nudity in test_safety.py; `tests/bench/siege.py`
+sends most of these at once, from fifty clients, at a studio that has honest work to do.
+"""
+
+from __future__ import annotations
+
+import ast
+import gc
+import io
+import json
+import os
+import pickle
+import re
+import shlex
+import signal
+import socket
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import PIL.Image
+import pytest
+from gradio.state_holder import StateHolder
+from PIL.PngImagePlugin import PngInfo
+
+from pipelines.batch.manifest import disarmed
+from pipelines.batch.picture_source import Zip
+from pipelines.codecs.encode import Origin, encode, xmp
+from pipelines.core.stream import drain
+from pipelines.core.types import Adapter, BadInput, Busy, Job, ModelUnavailable, Result, Tool
+from pipelines.ingest.decoder_pool import MAX_BYTES, Ingest
+from pipelines.jobs.queue import Row
+from pipelines.models import checkpoint, pinned_revisions
+from pipelines.provenance.c2pa import Said, verify
+from pipelines.security import ssrf_guard
+from pipelines.security.abuse_reports import AN_HOUR, Reports
+from pipelines.security.audit_log import Audit
+from pipelines.settings import Settings
+from pipelines.tools import TOOLS, tool
+from tests.api import test_routes
+from tests.api.test_routes import FOREVER, RUN, failure, photo
+from tests.support.download_doors import DOORS, Visitor, named
+from tests.support.download_doors import Door as Leaving
+from tests.support.download_doors import Refused as Blocked
+from tests.support.examples import noisy
+from tests.support.hostile_pictures import NAMES, png, polyglot, text_bomb
+from tests.support.page_client import events, page_of, submit, takers
+from tests.support.served_app import Served, served, until
+from ui.api.auth.access import COOKIE, Access
+from ui.api.code_snippets import Door, asked, curl
+from ui.gradio_patches import session_memory
+from ui.library_tab.layout import facts
+from ui.tool_tab import text as tool_tab_text
+from ui.tool_tab.settings_link import address_of
+
+ROOT = Path(__file__).parents[2]
+# Gradio leaves event loops and their sockets to the collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+here, client = test_routes.here, test_routes.client  # fixtures
+XSS = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("rest"), waiting=4) as built:
+        yield built
+
+
+@contextmanager
+def listening() -> Iterator[tuple[str, socket.socket]]:
+    """An address that nobody should ask."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.3)
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/secret", server
+
+
+def never_asked(server: socket.socket) -> bool:
+    try:
+        server.accept()[0].close()
+    except TimeoutError:
+        return True
+    return False
+
+
+# ---------------------------------------------------------------- addresses and names
+
+
+@pytest.mark.parametrize("name", ["..%2F..%2Fetc%2Fpasswd", "%2e%2e%2fkeys.sqlite3", "....//keys", "file-..%2Fsigning"])
+def test_01_an_id_is_never_a_path(client: httpx.Client, name: str) -> None:
+    for path in (f"/v1/files/{name}/content", f"/v1/files/{name}", f"/v1/jobs/{name}", f"/v1/jobs/{name}/events"):
+        assert failure(client.get(path))[:2] == (404, "not_found")
+
+
+@pytest.mark.parametrize("field", ["photo", "mask"])
+def test_03_an_address_is_not_fetched(client: httpx.Client, field: str) -> None:
+    with listening() as (url, server):
+        for value in (url, f"file://{__file__}", url.replace("http", "gopher"), f"data:image/svg+xml,{url}"):
+            assert failure(client.post(RUN, json={field: value}))[:2] == (400, "invalid_request")
+        assert never_asked(server)
+
+
+def test_05_an_address_inside_a_picture_is_not_fetched() -> None:
+    ingest = Ingest(workers=1)
+    try:
+        with listening() as (url, server):
+            packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d provenance="{url}"/>c2pa</x:xmpmeta>'.encode()
+            data = encode(noisy(40, 40), "png", packet)
+            ingest.picture(data)
+            ingest.past(data)
+            ingest.said(data, "")
+            assert never_asked(server)
+    finally:
+        ingest.close()
+
+
+def test_06_of_a_polyglot_only_pixels_are_kept(here: Served, client: httpx.Client) -> None:
+    assert zipfile.is_zipfile(io.BytesIO(polyglot()))
+    sent = client.post("/v1/files", files={"file": ("a.jpg", polyglot())}).json()
+    kept = client.get(f"/v1/files/{sent['id']}/content")
+    assert not zipfile.is_zipfile(io.BytesIO(kept.content))
+    assert (kept.headers["content-type"], kept.headers["x-content-type-options"]) == ("image/png", "nosniff")
+
+
+def test_07_no_header_is_made_of_what_was_sent(client: httpx.Client) -> None:
+    evil = "a.png\r\nSet-Cookie: stolen=1"
+    answers = [
+        client.post("/v1/files", files={"file": (evil, photo())}),
+        client.get(f"/v1/files/{quote(evil)}/content"),
+    ]
+    answers.append(client.get("/v1/jobs", params={"after": evil}))
+    for answer in answers:
+        assert "set-cookie" not in answer.headers
+        assert "stolen" not in str(answer.headers)
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:24])
+def test_18_a_file_s_name_is_not_repeated_anywhere(client: httpx.Client, name: str) -> None:
+    job = client.post(RUN, files={"photo": (name, photo())})
+    sent = client.post("/v1/files", files={"file": (name, photo())})
+    assert name[-20:] not in job.text + sent.text
+    assert "onerror" not in job.text + sent.text
+
+
+# ---------------------------------------------------------------- other sites
+
+
+FOREIGN = ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"})
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_08_a_foreign_page_reads_nothing(client: httpx.Client, headers: dict[str, str]) -> None:
+    ask = {**headers, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    for answer in (client.get("/v1/jobs", headers=headers), client.options("/v1/jobs", headers=ask)):
+        assert answer.status_code in (401, 405)
+        assert not [name for name in answer.headers if name.startswith("access-control-allow")]
+
+
+@pytest.mark.parametrize("headers", FOREIGN, ids=str)
+def test_09_a_foreign_form_starts_no_job(here: Served, client: httpx.Client, headers: dict[str, str]) -> None:
+    before = here.gate.entered
+    assert client.post(RUN, data={"prompt": "x"}, headers=headers).status_code == 401
+    assert client.post(RUN, files={"photo": ("a.png", photo())}, headers=headers).status_code == 401
+    assert client.delete("/v1/jobs/job-x", headers=headers).status_code == 401
+    assert here.gate.entered == before
+
+
+def test_10_a_name_pointed_at_this_machine_opens_nothing(client: httpx.Client) -> None:
+    assert client.get("/v1/jobs", headers={"Host": "evil.example"}).status_code == 401
+
+
+@pytest.mark.parametrize("where", [{"api_key": "KEY"}, {"key": "KEY"}, {"access_token": "KEY"}], ids=str)
+def test_23_a_key_in_the_address_is_no_key(tmp_path: Path, where: dict[str, str]) -> None:
+    with served(tmp_path, settings=Settings(data=tmp_path, require_key=True)) as locked:
+        key = locked.keys.new("ann")
+        params = {name: value.replace("KEY", key) for name, value in where.items()}
+        assert httpx.get(f"{locked.url}/v1/tools", params=params).status_code == 401
+
+
+# ---------------------------------------------------------------- too much
+
+
+def test_11_a_flood_is_told_to_come_back_and_the_queue_drains(here: Served, client: httpx.Client) -> None:
+    here.gate.open.clear()
+    answers = [client.post(RUN, json={"prompt": str(n)}, params={"wait": "false"}) for n in range(12)]
+    full = [answer for answer in answers if answer.status_code == 429]
+    assert len(full) == 12 - 5
+    assert all(failure(answer)[1] == "queue_full" and answer.headers["retry-after"] for answer in full)
+    here.gate.open.set()
+    until(here.free)
+    assert client.post(RUN, json={"prompt": "after"}).status_code == 200
+
+
+def test_12_slow_uploads_do_not_close_the_door_to_others(here: Served, client: httpx.Client) -> None:
+    host, port = here.url.removeprefix("http://").split(":")
+    head = f"POST {RUN} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    with ExitStack() as stack:
+        for _ in range(60):
+            slow = stack.enter_context(socket.create_connection((host, int(port))))
+            slow.sendall(f"{head}Content-Length: 9000000\r\n\r\n--b\r\n".encode())
+        since = time.monotonic()
+        assert client.get("/healthz").status_code == 200
+        assert client.post(RUN, files={"photo": ("a.png", photo())}).status_code == 200
+        assert time.monotonic() - since < 5
+
+
+def test_13_hoarded_event_streams_block_nobody_and_are_let_go(here: Served, client: httpx.Client) -> None:
+    here.gate.open.clear()
+    job = client.post(RUN, json=FOREVER, params={"wait": "false"}).json()["id"]
+    live = here.desk.jobs._watchers.live[job]
+    limits = httpx.Limits(max_connections=None)
+    with ExitStack() as stack:
+        hoarder = stack.enter_context(here.client(limits=limits))
+        for _ in range(80):
+            stack.enter_context(hoarder.stream("GET", f"/v1/jobs/{job}/events"))
+        until(lambda: len(live.streams) == 80)
+        assert client.get("/v1/tools").status_code == 200
+        assert client.post("/v1/files", files={"file": ("a.png", photo())}).status_code == 200
+    here.gate.open.set()
+    until(lambda: not live.streams)
+    assert client.delete(f"/v1/jobs/{job}").status_code == 200
+
+
+BODIES = {
+    "deep": b'{"prompt":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+    "deep object": b'{"prompt":' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"}",
+    "a long number": b'{"seed":' + b"9" * 300_000 + b"}",
+    "a large exponent": b'{"strength":1e999999999}',
+    "many fields": json.dumps({f"f{n}": n for n in range(100_000)}).encode(),
+    "a long word": json.dumps({"prompt": "x" * 5_000_000}).encode(),
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+def test_14_a_monstrous_body_is_a_quick_sentence(client: httpx.Client, body: bytes) -> None:
+    since = time.process_time()
+    answer = client.post(RUN, content=body, headers={"Content-Type": "application/json"})
+    assert failure(answer)[:2] in ((400, "invalid_request"), (422, "invalid_request"))
+    assert len(answer.content) < 1000
+    assert time.process_time() - since < 3
+
+
+def test_15_a_picture_that_unpacks_to_gigabytes_is_refused(client: httpx.Client) -> None:
+    for data, code in ((png(30000, 30000, depth=1, colour=0), "too_many_pixels"), (text_bomb(), "corrupt_image")):
+        assert failure(client.post(RUN, files={"photo": ("a.png", data)}))[1] == code
+
+
+def test_26_many_ranges_give_one_whole_file(client: httpx.Client) -> None:
+    sent = client.post("/v1/files", files={"file": ("a.png", photo())}).json()
+    ranges = "bytes=" + ",".join(f"{n}-" for n in range(2000))
+    answer = client.get(f"/v1/files/{sent['id']}/content", headers={"Range": ranges[:60_000]})
+    assert (answer.status_code, len(answer.content)) == (200, sent["bytes"])
+
+
+# ---------------------------------------------------------------- words that are code elsewhere
+
+
+def test_16_a_prompt_is_text_on_the_page() -> None:
+    shown = (
+        tool_tab_text.line(XSS, notes=[XSS]) + tool_tab_text.alert(XSS, f'"{XSS}') + tool_tab_text.notice([XSS], XSS)
+        + tool_tab_text.overlay("data:,", f'"{XSS}')
+    )  # fmt: skip
+    assert "<img src=x" not in shown
+    assert 'data-for=""' not in shown
+
+
+def test_17_a_prompt_stays_one_word_of_a_copied_command() -> None:
+    evil = "'; rm -rf ~; echo $(id) `id` \n\\"
+    what = asked(tool("background"), {"prompt": evil}, lambda _: False)
+    parts = shlex.split(curl(what, Door("http://127.0.0.1")))
+    assert parts[parts.index("--form-string") + 1] == f"prompt={evil}"
+    assert not {"rm", ";", "id"} & set(parts)
+
+
+def test_19_metadata_of_a_picture_does_not_pass_the_door(client: httpx.Client) -> None:
+    info = PngInfo()
+    for name in ("Comment", "parameters", "XML:com.adobe.xmp"):
+        info.add_itxt(name, XSS)
+    data = io.BytesIO()
+    PIL.Image.fromarray(noisy(40, 40)).save(data, "PNG", pnginfo=info)
+    sent = client.post("/v1/files", files={"file": ("a.png", data.getvalue())})
+    assert b"onerror" not in client.get(f"/v1/files/{sent.json()['id']}/content").content
+    assert "onerror" not in sent.text
+
+
+def test_27_a_forged_receipt_is_not_taken_for_ours() -> None:
+    forged = encode(noisy(40, 40), "png", xmp({"tool": "headshot"}, Origin(photographed=True)))
+    found = verify(forged)
+    assert isinstance(found, Said)
+    assert (found.credentials, found.signer) == ("none", "")
+
+
+def test_28_an_error_tells_nothing_of_the_inside(client: httpx.Client) -> None:
+    answer = client.post(RUN, json={"fault": "bug"})
+    assert answer.status_code == 500
+    assert not [word for word in ("Traceback", "ZeroDivision", ".py", str(ROOT)) if word in answer.text]
+
+
+# ---------------------------------------------------------------- the page, with strangers in front of it
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+    """The real page as on a Space: open, each visitor somebody."""
+    with page_of(tmp_path_factory.mktemp("page")) as opened:
+        yield opened
+
+
+PATHS = ["/etc/passwd", "../../../../etc/passwd", "KEYS", "SIGNING", "C:\\windows\\win.ini", "%2e%2e/%2e%2e/etc/passwd"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_02_the_page_serves_no_file_but_its_own(page: tuple[str, Served, Access], path: str) -> None:
+    url, house, _ = page
+    data = house.desk.settings.data
+    path = path.replace("KEYS", str(data / "keys.sqlite3")).replace("SIGNING", str(data / "visitors.secret"))
+    for address in (f"/gradio_api/file={path}", f"/file={path}", f"/gradio_api/file/{path}", f"/assets/tiles/{path}"):
+        answer = httpx.get(url + address)
+        assert answer.status_code in (400, 403, 404, 405, 422), address
+        assert b"root:" not in answer.content
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[str, Served, Access]) -> None:
+    url, house, _ = page
+    with httpx.Client(base_url=url, timeout=20) as browser, listening() as (address, server):
+        assert takers(browser)
+        before = {path.name for path in house.desk.files.root.iterdir()}
+        for event, place, count in takers(browser):
+            for given in ({"path": "/etc/passwd"}, {"path": address, "url": address}, {"url": address, "path": None}):
+                data: list[Any] = [None] * count
+                data[place] = {**given, "meta": {"_type": "gradio.FileData"}}
+                text = submit(browser, event, data, f"s{time.time_ns()}")
+                # Without a path there is no picture, and the address beside it is not looked at.
+                assert given["path"] is None or '"success":false' in text or "detail" in text
+                assert "root:" not in text
+        assert never_asked(server)
+        assert {path.name for path in house.desk.files.root.iterdir()} == before
+
+
+def plans_of_ann(house: Served) -> tuple[str, str]:
+    """A stranger's upload, and the id of what was made of it with words of hers."""
+    mine = house.desk.files.add(noisy(64, 64, seed=77), "visitor:ann", "upload")
+    job = house.desk.order("note", {"photo": mine, "note": "the plans of ann"}, "visitor:ann")
+    result = drain(house.desk.jobs.watch(house.desk.jobs.submit(job)))
+    return mine, result.files[0].id
+
+
+def called(browser: httpx.Client, name: str, data: list[Any]) -> str:
+    """Call an event by name, without the page; what comes back. Gradio breaks off over a name that it does not know."""
+    try:
+        answer = browser.post(f"/gradio_api/call/{name}", json={"data": data})
+        if answer.status_code >= 400:
+            return ""
+        return browser.get(f"/gradio_api/call/{name}/{answer.json()['event_id']}").text
+    except httpx.TransportError:
+        return ""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Served, Access]) -> None:
+    """Gradio hides private events and lets everybody call them: each must treat its caller as a stranger."""
+    url, house, _ = page
+    mine, made = plans_of_ann(house)
+    with httpx.Client(base_url=url, timeout=20) as browser:
+        listed = browser.get("/gradio_api/info").json()
+        assert (set(listed["named_endpoints"]), listed["unnamed_endpoints"]) == ({"/note"}, {})
+        browser.get("/")
+        rows = [row for row in events(browser) if row["backend_fn"]]
+        told = "".join(called(browser, row["api_name"], [mine] * len(row["inputs"])) for row in rows)
+    assert "event:" in told
+    assert "plans of ann" not in told
+    assert made not in told
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_21_another_visitor_s_picture_stays_his(page: tuple[str, Served, Access]) -> None:
+    """Every event of the page, called by number with a stranger's file id and job id in every place."""
+    url, house, _ = page
+    mine, made = plans_of_ann(house)
+    before = len(house.desk.jobs.list("visitor:ann"))
+    with httpx.Client(base_url=url, timeout=20) as browser:
+        browser.get("/")
+        told = ""
+        for row in events(browser):
+            if row["backend_fn"]:
+                told += submit(browser, row["id"], [mine] * len(row["inputs"]), f"t{row['id']}")
+        assert told.count("process_completed") >= 10
+        assert "plans of ann" not in told
+        assert made not in told
+    until(house.free)
+    assert len(house.desk.jobs.list("visitor:ann")) == before
+
+
+def test_22_a_forged_cookie_is_nobody(page: tuple[str, Served, Access]) -> None:
+    url, _, access = page
+    for forged in (
+        "visitor:ann",
+        "visitor:ann.",
+        f"visitor:ann.{'0' * 64}",
+        f"visitor:ann.{access._sign('visitor:bob')}",
+    ):
+        answer = httpx.get(url, headers={"Cookie": f"{COOKIE}={forged}"})
+        assert answer.cookies[COOKIE].partition(".")[0] != "visitor:ann"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_43_a_session_of_a_made_up_name_costs_little_and_there_are_not_endless_many(
+    page: tuple[str, Served, Access],
+) -> None:
+    """Gradio would keep a copy of the whole page for each: 2 MB, ten thousand times."""
+    url, _, _ = page
+    with httpx.Client(base_url=url, timeout=20) as browser:
+        browser.get("/")
+        event, _, count = takers(browser)[0]
+        for n in range(3):
+            submit(browser, event, [None] * count, f"made-up-{n}")
+    holders = [each for each in gc.get_objects() if type(each) is StateHolder and "made-up-2" in each]
+    assert [holder.capacity for holder in holders] == [session_memory.CAPACITY]
+    described = [len(holders[0][f"made-up-{n}"].config_values) for n in range(3)]
+    assert max(described) < 100
+    assert len(holders[0].blocks.blocks) > 200
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door is not named], ids=lambda door: door.__name__)
+def test_44_no_door_leads_past_the_content_gate(client: httpx.Client, here: Served, door: Leaving) -> None:
+    """Previews, finished pictures and archives, with a gate that is missing or broken: `tests/provenance/test_every_door.py`."""
+    with pytest.raises(Blocked):
+        list(door(Visitor(client, here.url), "background", {"prompt": "a naked woman"}))
+    assert not here.desk.jobs.counts()[0]
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+class Bomb:
+    """Runs when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("name", ["diffusion_pytorch_model.bin", "model.ckpt", "diffusion_pytorch_model.safetensors"])
+def test_24_a_pickled_checkpoint_is_not_opened(tmp_path: Path, name: str) -> None:
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / name).write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
+    with pytest.raises((ModelUnavailable, ValueError, OverflowError, MemoryError)):
+        checkpoint.size(checkpoint.weights(tmp_path, ("unet",)), "float32")
+    assert not (tmp_path / "boom").exists()
+
+
+def test_25_no_code_comes_with_a_checkpoint() -> None:
+    """Nothing in the studio unpickles, evaluates, or lets a repository run its own code."""
+    calls = {"eval", "exec"}
+    for path in [ROOT / "app.py", *(ROOT / "pipelines").rglob("*.py"), *(ROOT / "ui").rglob("*.py")]:
+        text = path.read_text("utf-8")
+        assert "trust_remote_code" not in text, path
+        tree = ast.parse(text)
+        named = {n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+        assert not named & calls, path
+        loaded = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
+        assert not loaded & {"pickle", "marshal", "shelve", "dill"}, path
+
+
+# ---------------------------------------------------------------- tables, archives and addresses
+
+
+def packed(path: Path, entries: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in entries.items():
+            out.writestr(name, data)
+    return path
+
+
+def test_29_a_zip_s_names_lead_nowhere(tmp_path: Path) -> None:
+    inside = tmp_path / "in"
+    inside.mkdir()
+    names = ["../../evil.png", "/etc/passwd", "a/../../b.png", "..\\..\\c.png", "C:\\d.png"]
+    shelf = Zip(packed(inside / "a.zip", dict.fromkeys(names, photo())))
+    for name in (*names, "evil.png", "b.png", "c.png"):
+        with pytest.raises(BadInput):
+            shelf.read(name)
+    shelf.close()
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.zip"]
+
+
+def test_30_a_zip_s_entry_is_read_no_further_than_a_picture_is_long(tmp_path: Path) -> None:
+    shelf = Zip(packed(tmp_path / "a.zip", {"a.png": bytes(4 * MAX_BYTES)}))
+    with pytest.raises(BadInput) as caught:
+        shelf.read("a.png")
+    assert caught.value.code == "image_too_large"
+    shelf.close()
+
+
+@pytest.mark.parametrize("cell", ['=cmd|"/c calc"!A1', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1"])
+def test_31_a_formula_is_text_in_what_a_spreadsheet_opens(cell: str) -> None:
+    assert disarmed(cell)[0] == "'"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/latest", "http://127.0.0.1:1/", "http://[::1]/", "http://10.1.2.3/", "file:///etc"]
+)
+def test_32_a_webhook_leads_out_of_the_house_only(client: httpx.Client, url: str) -> None:
+    """Each redirect is judged anew: `tests/jobs/test_webhooks.py`."""
+    with pytest.raises(BadInput):
+        ssrf_guard.checked(url)
+    assert failure(client.post(RUN, json={"prompt": "x"}, params={"webhook": url}))[0] == 400
+    assert failure(client.put("/v1/webhooks", json={"url": url}))[0] == 400
+
+
+def test_33_a_name_is_judged_by_every_address_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(host: str, port: int, **_: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, port)) for ip in ("8.8.8.8", "192.168.0.1")]
+
+    monkeypatch.setattr(ssrf_guard.socket, "getaddrinfo", look)
+    with pytest.raises(BadInput):
+        ssrf_guard.checked("http://rebound.example/")
+
+
+# ---------------------------------------------------------------- weights
+
+
+def test_34_a_lora_is_numbers_of_the_right_shape_or_nothing(tmp_path: Path) -> None:
+    """One whose numbers do not fit the model is refused where it is put on: `tests/models/test_lora.py`."""
+    from pipelines.models import lora
+
+    (tmp_path / "code.safetensors").write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
+    (tmp_path / "code.pt").write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
+    (tmp_path / "long.safetensors").write_bytes(b"\xff" * 8 + b"{}")
+    (tmp_path / "odd.safetensors").write_bytes((10).to_bytes(8, "little") + b"[not json]")
+    for name in ("code.safetensors", "code.pt", "long.safetensors", "odd.safetensors"):
+        with pytest.raises(BadInput):
+            lora.find(str(tmp_path / name))
+    assert not (tmp_path / "boom").exists()
+
+    class Pipe:
+        """Complains as peft does over shapes that differ."""
+
+        def load_lora_weights(self, *_: object, **__: object) -> None:
+            raise RuntimeError("size mismatch for lora_A: copying a param with shape [2, 999], the shape is [2, 64]")
+
+        def unload_lora_weights(self) -> None:
+            self.bare = True
+
+    safe = tmp_path / "safe.safetensors"
+    safe.write_bytes(
+        (60).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}      ' + bytes(4)
+    )
+    pipe, closet = Pipe(), lora.Closet()
+    with pytest.raises(BadInput, match="does not fit"), closet.wearing(pipe, [Adapter(str(safe))]):
+        raise AssertionError("it was worn")
+    assert pipe.bare
+
+
+@pytest.mark.parametrize("repo", ["we/else", "stabilityai/sdxl-turbo/../../we", "STABILITYAI/sdxl-turbo", ""])
+def test_35_weights_come_from_no_repository_that_nobody_listed(repo: str) -> None:
+    with pytest.raises(ModelUnavailable):
+        pinned_revisions.commit(repo)
+
+
+# ---------------------------------------------------------------- what is kept, and who may add to it
+
+
+def test_36_a_decoder_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    ingest = Ingest(workers=1)
+    try:
+        assert ingest._outcome(os.getenv, "HF_TOKEN") is None
+    finally:
+        ingest.close()
+
+
+def test_37_a_log_of_refusals_that_was_rewritten_says_so(tmp_path: Path) -> None:
+    log = Audit(tmp_path)
+    for n in range(3):
+        log.refused("words", f"{n}", [])
+    path = tmp_path / "audit.log"
+    path.write_bytes(path.read_bytes().replace(b'"words"', b'"input"', 1))
+    assert log.state().broken == 1
+
+
+def test_38_a_flood_of_reports_is_told_to_come_back(tmp_path: Path) -> None:
+    reports = Reports(Audit(tmp_path))
+    for n in range(AN_HOUR):
+        reports.take("minor", f"job-{n}", "x")
+    with pytest.raises(Busy):
+        reports.take("minor", "job-more", "x")
+
+
+@pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.id)
+def test_39_no_field_of_words_is_markup_on_the_page(row: Tool) -> None:
+    """In the Library, in the code to copy, in the receipt, and in the link to the settings."""
+    names = row.params.fields_of_kind("prompt")
+    params = dict.fromkeys(names, f"{XSS}\"'></textarea><script>alert(1)</script>")
+    job = Job(id="job-x", tool=row.id, params=params, seed=1, profile="x", specs={}, owner="me", created=0.0)
+    made = Result((), {"params": params, "notices": list(params.values()), "models": []}, 1.0)
+    told = facts(Row(job, "done", 0, None, made, None, 0.0, 0.0, 1.0), row.title)
+    told += tool_tab_text.line("", notes=made.receipt["notices"]) + address_of("http://127.0.0.1", row, params, 1)
+    assert "<img" not in told
+    assert "<script" not in told
+
+
+def test_40_a_link_that_was_made_up_shows_nothing(client: httpx.Client) -> None:
+    for token in ("a" * 16 + ".9999999999." + "b" * 64, "..%2f..", "x", "%00"):
+        assert client.get(f"/s/{token}").status_code == 404
+        assert client.get("/report", params={"share": token}).status_code == 404
+
+
+def test_41_a_decoder_that_dies_costs_its_own_picture(here: Served, client: httpx.Client) -> None:
+    client.post("/v1/files", files={"file": ("a.png", photo())})
+    pid = here.desk._ingest._outcome(os.getpid)
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(2):
+        assert client.post("/v1/files", files={"file": ("a.png", photo())}).status_code == 200
+
+
+def test_42_a_picture_that_takes_long_closes_the_door_to_nobody(client: httpx.Client) -> None:
+    large = io.BytesIO()
+    PIL.Image.new("RGB", (8000, 6000), "teal").save(large, "JPEG")
+    with ThreadPoolExecutor(3) as pool:
+        slow = pool.submit(client.post, "/v1/files", files={"file": ("a.jpg", large.getvalue())})
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/v1/tools").status_code == 200
+        assert slow.result(60).status_code == 200
+
+
+# ---------------------------------------------------------------- the list is whole
+
+
+def test_every_attack_of_the_written_list_has_its_test() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "attacks.md").read_text()
+    listed = re.findall(r"(?m)^\| (\d+) \| [^|]+ \| `(\w+)` \|$", text)
+    tested = [name for name in globals() if re.match(r"test_\d\d_", name)]
+    assert [int(number) for number, _ in listed] == list(range(1, 45))
+    assert sorted(name for _, name in listed) == sorted(tested)
+    assert all(name.startswith(f"test_{int(number):02d}_") for number, name in listed)

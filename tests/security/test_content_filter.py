@@ -1,0 +1,551 @@
+"""What the gate lets in, shows and lets out: with the real net, with none, with a broken one, and in words."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.core.stream import drain
+from pipelines.core.types import (
+    Draft,
+    Emit,
+    Image,
+    Images,
+    Job,
+    ModelSpec,
+    ModelStep,
+    Params,
+    Render,
+    Result,
+    Step,
+    Studio,
+    StudioError,
+    Tool,
+    picture,
+)
+from pipelines.engines.local import BEGUN, LocalEngine
+from pipelines.ingest.decoder_pool import Ingest
+from pipelines.jobs.queue import Jobs
+from pipelines.models import bundled_weights, nets
+from pipelines.models.families import FAMILIES
+from pipelines.models.hub_download import OnFile
+from pipelines.models.model_cache import Cache
+from pipelines.models.nets.open_nsfw import OpenNsfw
+from pipelines.models.profiles import choose
+from pipelines.security.content_filter import LIMIT
+from pipelines.security.prompt_filter import MINORS_REFUSED, UNDRESS_REFUSED, folded, neutral, objection
+from pipelines.service.orders import Desk
+from pipelines.settings import Settings
+from pipelines.storage.file_index import Files
+from pipelines.tools import TOOLS
+from tests.support.examples import noisy
+
+ROOT = Path(__file__).parents[2]
+# Patches of colour on which the real net is wrong: found by climbing its score from a plain ground. They show nothing.
+_PATCHES = (
+    "b5a65ebd5529c68660c68660c68660c686607b004de08791c68660c68660c68660c68660c68660c68660c68660c68660c68660c68660c68660"
+    "c68660c68660c68660c68660c68660ff4673a4a44ac68660c68660c68660c68660c68660c68660a8cf45c68660c68660c68660c68660c68660"
+    "d44b88c58c59ff5b81c68660c68660c68660c68660c68660c68660c68660c68660d278b3c68660c68660c68660b87e86ff693cc68660dc7467"
+    "d39f39c68660c68660cc6881c68660ada070c68660"
+)
+
+
+def blocked() -> Image:
+    """An abstract picture that the net scores as nudity."""
+    grid = np.frombuffer(bytes.fromhex(_PATCHES), np.uint8).reshape(8, 8, 3).astype(np.float32)
+    return np.clip(cv2.resize(grid, (256, 256), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+# ---------------------------------------------------------------- a house with a tool that shows what it is told to
+
+
+class Shown(Params):
+    """A form."""
+
+    photo: str | None = picture("Photo", "What comes in.")
+
+
+@dataclass
+class Stage:
+    """What the tool shows and hands over; `drawn` are frames of a generative model."""
+
+    frames: Sequence[Image] = ()
+    drawn: Sequence[Image] = ()
+    result: Image = field(default_factory=lambda: noisy(64, 64))
+    prompts: list[str] = field(default_factory=list)
+
+    def run(self, params: Shown, studio: Studio, emit: Emit) -> Draft:
+        if params.photo is not None:
+            studio.open(params.photo)
+        for frame in self.frames:
+            emit("Showing", 1, 1, frame)
+        if self.drawn:
+            studio.draw(Render(verb="text", prompt="a harbour", size=(64, 64), seeds=(1,)), emit)
+        return Draft(images=(self.result,))
+
+    def tool(self) -> Tool:
+        return Tool("stage", "Stage", "For tests.", Shown, self.run)
+
+
+@dataclass
+class Brush:
+    """A generative family: draws the stage's frames."""
+
+    stage: Stage
+    specs: tuple[ModelSpec, ...] = (ModelSpec("brush", "brush", ("text",), "MIT"),)
+
+    def size_of(self, spec: ModelSpec) -> int:
+        return 1
+
+    def load(self, spec: ModelSpec, device: str) -> Any:
+        self.spec = spec
+        return self
+
+    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+        self.stage.prompts.append(render.prompt)
+        for n, frame in enumerate(self.stage.drawn, 1):
+            on_step(ModelStep(n, len(self.stage.drawn), lambda frame=frame: frame))
+            time.sleep(0.05)  # a frame that nobody read before the next one is there is dropped
+        return Images(tuple(self.stage.drawn[-1:]))
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class Scores:
+    """A family in the net's place that answers what it is told to."""
+
+    answer: float | Exception
+    specs: tuple[ModelSpec, ...] = (ModelSpec("open-nsfw", "scores", (), "MIT"),)
+
+    def size_of(self, spec: ModelSpec) -> int:
+        return 1
+
+    def load(self, spec: ModelSpec, device: str) -> Any:
+        return self
+
+    def scores(self, images: Sequence[Image]) -> tuple[float, ...]:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return (0.0, self.answer) if len(images) > 1 else (self.answer,)
+
+    def close(self) -> None:
+        pass
+
+
+@dataclass
+class House:
+    root: Path
+    files: Files
+    jobs: Jobs
+    stage: Stage
+
+    def run(self, *, draft: bool = False, photo: Image | None = None) -> tuple[list[Step], Result | StudioError]:
+        """The steps of one job, and how it ended."""
+        file_id = None if photo is None else self.files.add(photo, "ann", "upload")
+        job = Job(
+            id=f"job-{uuid.uuid4().hex}", tool="stage", params={"photo": file_id}, seed=1, profile="x",
+            specs={"text": "brush"}, owner="ann", created=time.time(), draft=draft,
+        )  # fmt: skip
+        events: list[Any] = []
+        watch = self.jobs.watch(self.jobs.submit(job))
+        try:
+            events.extend(watch)
+        except StudioError as error:
+            events.append(error)
+        return [event for event in events if isinstance(event, Step)], events[-1]
+
+    def written(self) -> list[str]:
+        """Roles of the files that the studio holds."""
+        with self.files._lock:
+            return [row[0] for row in self.files._db.execute("SELECT role FROM files ORDER BY created").fetchall()]
+
+    def audit(self) -> list[dict[str, Any]]:
+        path = self.root / "audit.log"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@contextmanager
+def house(root: Path, families: Sequence[Any] = FAMILIES, **shown: Any) -> Iterator[House]:
+    stage = Stage(**shown)
+    files = Files(root)
+    engine = LocalEngine(Cache((*families, Brush(stage))), files, (stage.tool(),))
+    jobs = Jobs(root, engine)
+    try:
+        yield House(root, files, jobs, stage)
+    finally:
+        jobs.close()
+        files.close()
+
+
+def previews(steps: Sequence[Step]) -> int:
+    return sum(step.preview is not None for step in steps)
+
+
+def code(end: Result | StudioError) -> str:
+    return end.code if isinstance(end, StudioError) else "done"
+
+
+# ---------------------------------------------------------------- the real net
+
+
+def harmless() -> Iterator[tuple[str, Image]]:
+    """Every picture in the repository, and the cut-outs of the bench before its grounds."""
+    truth = ROOT / "tests" / "data" / "truth"
+    paths = [*ROOT.glob("assets/examples/*.jpg"), *ROOT.glob("assets/tiles/*/*.webp"), *truth.glob("*/*.webp")]
+    for path in paths:
+        yield f"{path.parent.name}/{path.name}", on(path, "white")
+    grounds = sorted(truth.glob("grounds/*.webp"))
+    for n, path in enumerate(sorted(truth.glob("objects/*.webp"))):
+        yield f"{path.name} composed", on(path, grounds[n % len(grounds)])
+
+
+def on(path: Path, ground: str | Path) -> Image:
+    with PIL.Image.open(path) as opened:
+        top = opened.convert("RGBA")
+    under = PIL.Image.new("RGB", top.size, ground) if isinstance(ground, str) else PIL.Image.open(ground)
+    whole = under.convert("RGB").resize(top.size)
+    whole.paste(top, mask=top.getchannel("A"))
+    return np.asarray(whole)
+
+
+def test_of_a_hundred_harmless_pictures_at_most_one_is_blocked() -> None:
+    net = nets.load(nets.OPEN_NSFW, "cpu")
+    scores = {name: net.scores([image])[0] for name, image in harmless()}  # pyright: ignore[reportAttributeAccessIssue]
+    assert len(scores) >= 100
+    assert len([name for name, score in scores.items() if score >= LIMIT]) <= 1
+    assert net.scores([blocked()])[0] >= LIMIT  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_large_photo_scores_like_the_same_photo_small() -> None:
+    net: Any = nets.load(nets.OPEN_NSFW, "cpu")
+    small = on(ROOT / "assets/examples/hopper.jpg", "white")
+    large = np.asarray(PIL.Image.fromarray(small).resize((small.shape[1] * 5, small.shape[0] * 5)))
+    assert net.scores([large])[0] == pytest.approx(net.scores([small])[0], abs=0.05)
+
+
+def test_a_score_is_remembered_for_exactly_the_picture_it_is_of() -> None:
+    net: Any = nets.load(nets.OPEN_NSFW, "cpu")
+    first, second = (net.scores([blocked()])[0] for _ in range(2))
+    assert first == second
+    assert net._scored.cache_info().hits == 1
+    assert net.scores([blocked()[:, ::-1].copy()])[0] != first
+    assert net.scores([noisy(64, 64)])[0] < LIMIT <= first
+
+
+def test_a_blocked_input_is_refused_before_anything_is_shown(tmp_path: Path) -> None:
+    with house(tmp_path, frames=[noisy(64, 64)]) as here:
+        steps, end = here.run(photo=blocked())
+        assert code(end) == "content_policy"
+        assert [step.stage for step in steps] == [BEGUN]
+        assert previews(steps) == 0
+        assert here.written() == ["upload"]
+
+
+def test_what_hides_under_full_transparency_is_seen(tmp_path: Path) -> None:
+    clear = np.dstack([blocked(), np.zeros((256, 256), np.uint8)])
+    clear[:8, :8, 3] = 255
+    with house(tmp_path) as here:
+        assert code(here.run(photo=clear)[1]) == "content_policy"
+
+
+@pytest.mark.parametrize("draft", [False, True])
+def test_a_blocked_result_is_neither_shown_nor_written(tmp_path: Path, draft: bool) -> None:
+    with house(tmp_path, result=blocked()) as here:
+        steps, end = here.run(draft=draft)
+        assert code(end) == "content_policy"
+        assert previews(steps) == 0
+        assert here.written() == []
+        assert list((tmp_path / "files").iterdir()) == []
+
+
+def test_frames_of_a_generative_model_are_shown_only_when_they_pass(tmp_path: Path) -> None:
+    with house(tmp_path, drawn=[blocked(), blocked()]) as here:
+        assert previews(here.run(draft=True)[0]) == 1  # the finished picture, which passed
+    with house(tmp_path / "b", drawn=[noisy(64, 64), noisy(64, 64)]) as here:
+        assert previews(here.run(draft=True)[0]) == 3
+
+
+def test_the_receipt_says_how_the_picture_scored(tmp_path: Path) -> None:
+    with house(tmp_path) as here:
+        _, end = here.run()
+        assert isinstance(end, Result)
+        assert 0 <= end.receipt["checks"]["content_score"] < LIMIT
+
+
+def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
+    with house(tmp_path) as here:
+        assert code(here.run(photo=blocked())[1]) == "content_policy"
+        assert code(here.run(photo=noisy(64, 64))[1]) == "done"
+
+
+# ---------------------------------------------------------------- closed when it cannot look
+
+
+@pytest.mark.parametrize("answer", [float("nan"), 0.5, 1.0, RuntimeError("broken")], ids=str)
+@pytest.mark.parametrize("way", ["input", "frame", "result"])
+def test_an_odd_score_or_an_error_lets_nothing_out(tmp_path: Path, answer: float | Exception, way: str) -> None:
+    drawn = [noisy(64, 64)] if way == "frame" else ()
+    photo = noisy(64, 64, seed=3) if way == "input" else None
+    with house(tmp_path, [Scores(answer)], drawn=drawn) as here:
+        steps, end = here.run(photo=photo, draft=way == "frame")
+        assert code(end) == ("internal_error" if isinstance(answer, Exception) else "content_policy")
+        assert previews(steps) == 0
+        assert "result" not in here.written()
+
+
+def test_without_the_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path / "nowhere")
+    with house(tmp_path) as here:
+        assert code(here.run()[1]) == "model_unavailable"
+        assert here.written() == []
+
+
+def test_with_a_damaged_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / nets.OPEN_NSFW.files[0][0]
+    path.parent.mkdir()
+    whole = (bundled_weights.MODELS / nets.OPEN_NSFW.files[0][0]).read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path)
+    with house(tmp_path) as here:
+        assert code(here.run()[1]) == "model_unavailable"
+        assert here.written() == []
+
+
+# ---------------------------------------------------------------- the log, the switch
+
+
+def test_a_refusal_leaves_one_line_without_names(tmp_path: Path) -> None:
+    with house(tmp_path, result=blocked()) as here:
+        here.run(photo=noisy(64, 64))
+        here.run(photo=blocked())
+        lines = here.audit()
+        inputs = [
+            here.files.info(here.files.add(image, "ann", "upload")).sha256 for image in (noisy(64, 64), blocked())
+        ]
+    assert [line["verdict"] for line in lines] == ["result", "input"]
+    assert [line["sha256"] for line in lines] == [[sha256] for sha256 in inputs]
+    assert len({line["owner"] for line in lines}) == 1
+    assert "ann" not in (tmp_path / "audit.log").read_text()
+    assert (tmp_path / "audit.log").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "audit.secret").stat().st_mode & 0o077 == 0
+
+
+def test_nobody_can_switch_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit):
+        Settings.from_args(["--gate", "off"], {})
+    monkeypatch.setenv("DESIGNERBOX_GATE", "off")
+    assert Settings.from_args([]) == Settings.from_args([], {})
+    with house(tmp_path, result=blocked()) as here:
+        assert code(here.run()[1]) == "content_policy"
+
+
+# ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nude", "NUDE woman", "n u d e", "n.u.d.e", "n_u_d_e", "nüde", "ｎｕｄｅ", "nud3", "n\u200bude", "ⓝⓤⓓⓔ", "𝓷𝓾𝓭𝓮",
+        "nuuude", "nuude", "nаked", "na-ked", "n4k3d", "nackte Frau", "halbnackt", "splitternackt", "without clothes",
+        "entblößt", "entbloesst", "ohne Kleidung", "s3xy", "p0rn", "undressing", "topless", "oben ohne", "deepnude",
+        "nude tones on a naked back", "Aktfoto", "erotisch", "hüllenlos",
+    ],
+)  # fmt: skip
+def test_words_of_undress_are_refused_however_they_are_spelt(text: str) -> None:
+    assert objection(text, people=False) == objection(text, people=True) == UNDRESS_REFUSED
+    assert objection(f"a portrait, {text}, in a park", people=True) == UNDRESS_REFUSED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a teenager", "schoolgirl", "12 year old girl", "12-year-old", "twelve years old", "zwölfjährig",
+        "12 Jahre alt", "16yo", "kleines Mädchen", "minderjährige", "underage", "ch1ld", "toddlers", "ein Kind",
+        "T E E N",
+    ],
+)  # fmt: skip
+def test_words_of_minors_are_refused_where_people_are_made(text: str) -> None:
+    assert objection(text, people=True) == MINORS_REFUSED
+    assert objection(text, people=False) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nude tones", "Nude-Töne", "nudefarben", "nude lipstick", "beige nude wall", "Nudeln auf Holz", "Essex, Sussex",
+        "naked cake on oak", "baby blue paper", "kind eyes", "sextant on a map", "Nacken", "18 years old",
+        "25-year-old man", "10 years of experience", "Tokyo at night", "Büro, hell, 3 Fenster", "minor retouching",
+        "a bar", "b a r", "assam tea in a glass", "cumulus over grass", "Bratislava", "document", "analog film",
+    ],
+)  # fmt: skip
+def test_ordinary_words_pass(text: str) -> None:
+    assert objection(text, people=True) is None
+
+
+def test_the_words_of_every_look_pass() -> None:
+    for row in TOOLS:
+        for name in row.params.fields_of_kind("choice"):
+            for value, label in row.params.schema_extra(name).get("x-labels", {}).items():
+                assert objection(value.replace("-", " "), people=row.person) is None, label
+                assert objection(label, people=row.person) is None
+
+
+def test_the_desk_refuses_words_with_their_field_and_logs_no_word(tmp_path: Path) -> None:
+    with desk(tmp_path) as here:
+        photo = next(example.file_id for example in here.examples() if example.name == "hopper")
+        with pytest.raises(StudioError) as caught:
+            here.order("headshot", {"photo": photo, "background": "nackt am Strand"}, "ann")
+        assert (caught.value.code, caught.value.param, caught.value.status) == ("content_policy", "background", 400)
+        with pytest.raises(StudioError):
+            here.order("background", {"prompt": "n u d e"}, "ann")
+        assert here.order("headshot", {"photo": photo, "preset": "nude-tones", "background": "nude tones"}, "ann")
+    log = (tmp_path / "audit.log").read_text()
+    assert log.count('"words"') == 2
+    assert "nackt" not in log
+
+
+def portrait(seed: int = 1) -> bytes:
+    out = io.BytesIO()
+    PIL.Image.fromarray(noisy(80, 80, seed=seed)).save(out, "PNG")
+    return out.getvalue()
+
+
+def _nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path / "nowhere")
+
+
+def _fallen(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    def scores(*_: Any) -> Any:
+        raise RuntimeError("the net fell over")
+
+    monkeypatch.setattr(OpenNsfw, "scores", scores)
+
+
+def _high(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+    monkeypatch.setattr(OpenNsfw, "scores", lambda _, images: (0.9,) * len(images))
+
+
+@pytest.mark.parametrize("fault", [_nothing, _fallen, _high], ids=lambda fault: fault.__name__[1:])
+def test_a_picture_that_is_refused_at_the_door_never_becomes_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
+) -> None:
+    fault(monkeypatch, tmp_path)
+    with desk(tmp_path / "data") as here:
+        with pytest.raises(StudioError) as caught:
+            here.take(portrait(), "ann")
+        assert not list(here.files.root.iterdir())
+        assert here.files.list("ann", 10) == []
+    assert caught.value.code == ("content_policy" if fault is _high else "model_unavailable")
+    if fault is _high:
+        assert (tmp_path / "data" / "audit.log").read_text().count('"input"') == 1
+
+
+def test_a_picture_is_scored_once_at_the_door_and_in_no_tool_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[tuple[int, ...]] = []
+    plain = OpenNsfw.scores
+
+    def counted(self: OpenNsfw, images: Any) -> Any:
+        scored.extend(image.shape for image in images)
+        return plain(self, images)
+
+    monkeypatch.setattr(OpenNsfw, "scores", counted)
+    with desk(tmp_path) as here:
+        first, again = here.take(portrait(), "ann")[0], here.take(portrait(), "bob")[0]
+        assert first == again
+        assert scored == [(80, 80, 3)]
+        order = here.order("upscale", {"photo": first}, "ann")
+        drain(here.jobs.watch(here.jobs.submit(order)))
+        assert scored == [(80, 80, 3), (160, 160, 3)], "and the result"
+
+
+@contextmanager
+def desk(root: Path) -> Iterator[Desk]:
+    files, (profile, device) = Files(root), choose("embedded")
+    jobs, ingest = Jobs(root, LocalEngine(Cache(FAMILIES, device=device), files)), Ingest()
+    try:
+        yield Desk(Settings(data=root), jobs, files, profile, ingest)
+    finally:
+        jobs.close()
+        ingest.close()
+        files.close()
+
+
+# ---------------------------------------------------------------- the word that no model is sent
+
+
+@pytest.mark.parametrize(
+    "text", ["nude tones", "NUDE-Töne, Nudefarben", "nüde lips", "ｎｕｄｅ palette", "n\u200bude wall"]
+)
+def test_the_colour_nude_is_beige_to_a_model(text: str) -> None:
+    assert "nude" not in folded(neutral(text)).replace("nudel", "")
+    assert "beige" in neutral(text)
+
+
+def test_other_words_reach_a_model_as_they_are() -> None:
+    assert neutral("Nudeln auf Holz, Müsli, 東京") == "Nudeln auf Holz, Müsli, 東京"
+
+
+class Listening(Cache):
+    """A cache whose backdrop model keeps what it is told."""
+
+    heard: list[str]
+
+    @contextmanager
+    def borrow(self, spec_id: str, on_file: OnFile | None = None) -> Iterator[Any]:
+        with super().borrow(spec_id, on_file) as model:
+            if not spec_id.startswith("backdrops"):
+                yield model
+                return
+            yield _Ear(model, self.heard)
+
+
+@dataclass
+class _Ear:
+    model: Any
+    heard: list[str]
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.model.spec
+
+    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+        self.heard += [render.prompt, render.negative_prompt]
+        return self.model.draw(render, on_step)
+
+
+def test_no_look_of_any_tool_sends_the_word_nude(tmp_path: Path) -> None:
+    files, (profile, device) = Files(tmp_path), choose("embedded")
+    cache = Listening(FAMILIES, device=device)
+    cache.heard = []
+    jobs, ingest = Jobs(tmp_path, LocalEngine(cache, files)), Ingest()
+    here = Desk(Settings(data=tmp_path), jobs, files, profile, ingest)
+    photos = {example.name: example.file_id for example in here.examples()}
+    try:
+        orders = [("headshot", {"photo": photos["hopper"], "preset": "nude-tones"})]
+        orders += [("headshot", {"photo": photos["hopper"], "preset": "nude-tones", "background": "nude tones"})]
+        orders += [("background", {"prompt": "nude tones, soft"})]
+        for tool, values in orders:
+            list(jobs.watch(jobs.submit(here.order(tool, values, "ann", draft=True))))
+    finally:
+        jobs.close()
+        ingest.close()
+        files.close()
+    assert len(cache.heard) == 6
+    assert any("beige" in text for text in cache.heard)
+    assert not any("nude" in text.lower() for text in cache.heard)

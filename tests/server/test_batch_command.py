@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import csv
+import errno
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from app import main
+from pipelines.batch import FULL
+from pipelines.jobs.table import Table
+from pipelines.service.saved_items import Kept
+from pipelines.storage.file_index import Files
+from tests.support.examples import EXAMPLES
+from tests.support.file_stores import files_at, wipe
+from ui.server.batch_command import DONE, FAILED, PAUSED, REFUSED, STATE, duration, size
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    level = logging.getLogger().level
+    yield
+    logging.getLogger().setLevel(level)
+
+
+def photo(path: Path) -> None:
+    with PIL.Image.open(EXAMPLES / "coffee.jpg") as picture:
+        picture.convert("RGB").resize((180, 120)).save(path)
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Path:
+    photo(tmp_path / "cup.png")
+    path = tmp_path / "jobs.csv"
+    path.write_text("id,photo,margin\nred cup,cup.png,3\n,late.png,4\n")
+    return path
+
+
+def run(jobs: Path, out: Path, *more: str) -> int:
+    return main(["--profile", "embedded", "batch", str(jobs), "--out", str(out), "--tool", "cutout", *more])
+
+
+def test_a_dry_run_makes_nothing_and_says_what_will_fail(
+    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(jobs, tmp_path / "out", "--dry-run") == FAILED
+    told = capsys.readouterr().out
+    assert "row 2, photo: There is no picture 'late.png'." in told
+    assert re.search(r"About \d+ s and \d+ kB of \d+.* free\.", told)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_leaves_pictures_and_a_manifest_and_resume_does_what_failed(
+    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(jobs, out, "--set", "trim=false", "--seed", "5") == FAILED
+    assert "row 2, photo" in capsys.readouterr().err
+    first = (out / "00001-red-cup.png").stat()
+    assert run(jobs, out) == REFUSED  # never over a run that is there
+    photo(jobs.with_name("late.png"))
+    assert run(jobs, out, "--resume") == DONE
+    assert (out / "00001-red-cup.png").stat().st_mtime == first.st_mtime
+    assert sorted(path.name for path in out.iterdir()) == [
+        STATE, "00001-red-cup.png", "00002-late.png", "manifest.csv"
+    ]  # fmt: skip
+    rows = list(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
+    assert [(row["status"], row["seed"]) for row in rows] == [("done", "5"), ("done", "5")]
+
+
+@pytest.mark.parametrize("more", [["--resume"], ["--set", "nonsense"], ["--tool", "nonesuch"]])
+def test_what_cannot_be_run_is_a_sentence_and_exit_code_two(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    photo(tmp_path / "cup.png")
+    assert run(tmp_path, tmp_path / "out", *more) == REFUSED
+    assert capsys.readouterr().err.strip()
+    assert not (tmp_path / "out" / STATE).exists()
+
+
+def test_a_disk_that_is_full_where_the_results_go_pauses_and_resume_lays_them_all_out(
+    jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    photo(jobs.with_name("late.png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", full)
+        patch.setattr(shutil, "copyfile", full)
+        assert run(jobs, tmp_path / "out") == PAUSED
+    assert FULL in capsys.readouterr().err
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name != STATE]
+    assert run(jobs, tmp_path / "out", "--resume") == DONE
+    assert {"00001-red-cup.png", "00002-late.png", "manifest.csv"} <= {p.name for p in (tmp_path / "out").iterdir()}
+
+
+def test_sizes_read_like_sizes() -> None:
+    assert [size(n) for n in (1500, 12e6, 3.44e9)] == ["2 kB", "12 MB", "3.4 GB"]
+
+
+def test_durations_read_like_durations() -> None:
+    assert [duration(s) for s in (3, 89, 1200, 12000)] == ["3 s", "89 s", "20 min", "3 h 20 min"]
+
+
+def test_a_run_takes_the_brand_kits_of_the_studio_and_leaves_the_studio_alone(jobs: Path, tmp_path: Path) -> None:
+    home, out = tmp_path / "studio", tmp_path / "out"
+    files, shop = Files(home), Table(home)
+    logo = files.add(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
+    Kept(shop).keep("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
+    files.close()
+    before = (home / "jobs.sqlite3").read_bytes()
+    jobs.write_text("photo\ncup.png\n")
+    said = ["--profile", "embedded", "--data", str(home), "batch", str(jobs), "--out", str(out), "--tool", "kit"]
+    assert main([*said, "--set", "preset=x", "--set", "brand=Acme"]) == DONE
+    row = next(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
+    assert "Brand kit 'Acme': brand colour, logo." in row["notices"]
+    assert (home / "jobs.sqlite3").read_bytes() == before
+    shop.db.close()
+
+
+def test_a_run_takes_the_kit_s_pictures_from_the_studio_s_store_and_leaves_nothing_there(
+    jobs: Path, tmp_path: Path
+) -> None:
+    home, out, url = tmp_path / "studio", tmp_path / "out", f"file://{tmp_path / 'mnt'}"
+    files, shop = files_at(home, url), Table(home)
+    logo = files.add(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
+    Kept(shop).keep("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
+    files.close()
+    shop.db.close()
+    wipe(files)
+    before = sorted((tmp_path / "mnt").rglob("file-*"))
+    jobs.write_text("photo\ncup.png\n")
+    said = ["--profile", "embedded", "--data", str(home), "--files", url]
+    more = ["batch", str(jobs), "--out", str(out), "--tool", "kit", "--set", "preset=x", "--set", "brand=Acme"]
+    assert main([*said, *more]) == DONE
+    row = next(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
+    assert "Brand kit 'Acme': brand colour, logo." in row["notices"]
+    assert sorted((tmp_path / "mnt").rglob("file-*")) == before

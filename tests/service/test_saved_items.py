@@ -1,0 +1,291 @@
+"""What is kept comes back by its name, in every tool and at every door, and to nobody else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.avatars.traits import read
+from pipelines.core.stream import drain
+from pipelines.core.types import BadInput, InvalidParams, NotFound, Params, Refused, choice, picture, prompt
+from pipelines.core.types import colour as colour_field
+from pipelines.jobs.retention import Keep, delete, sweep
+from pipelines.service import saved_items
+from pipelines.service.saved_items import BrandKit, Kept
+from pipelines.tools import TOOLS, character, product, social_kit
+from tests.support.served_app import Served, served
+
+pytestmark = pytest.mark.usefixtures("each_database")
+
+OTHER = "somebody-else"
+
+
+class Poster(Params):
+    """A tool's form with everything that a kit has."""
+
+    photo: str | None = picture("Photo", "One.")
+    colour: str | None = colour_field("Colour", "One.")
+    logo: str | None = picture("Logo", "One.")
+    framing: str = choice("Framing", "One.", "classic", labels={"classic": "Classic", "wide": "Wide"})
+    brand: str = prompt("Brand kit", "One.", kept="brand")
+
+
+def png(level: int = 60, side: int = 48) -> bytes:
+    out = io.BytesIO()
+    PIL.Image.fromarray(np.full((side, side, 3), level, np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def here(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("kept"), tools=(character.TOOL, social_kit.TOOL, product.TOOL)) as made:
+        yield made
+
+
+@pytest.fixture
+def shelf(here: Served) -> Iterator[Kept]:
+    yield here.desk.kept
+    for what in ("brand", "character"):
+        for row in here.desk.kept.list("local", what):
+            here.desk.kept.drop("local", what, row.id)
+
+
+# ---------------------------------------------------------------- the shelf
+
+
+def test_a_name_holds_one_thing_and_keeps_its_id(shelf: Kept) -> None:
+    first = shelf.keep("local", "brand", "  North   wind ", {"colour": "#112233"})
+    again = shelf.keep("local", "brand", "North wind", {"colour": "#445566"})
+    assert (first.id, first.name) == (again.id, "North wind")
+    assert shelf.get("local", "brand", first.id) == shelf.get("local", "brand", "North wind") == again
+    assert [row.value["colour"] for row in shelf.list("local", "brand")] == ["#445566"]
+
+
+def test_nobody_sees_what_is_anothers(shelf: Kept) -> None:
+    mine = shelf.keep("local", "brand", "Mine", {})
+    for key in (mine.id, "Mine"):
+        with pytest.raises(NotFound):
+            shelf.get(OTHER, "brand", key)
+        with pytest.raises(NotFound):
+            shelf.drop(OTHER, "brand", key)
+        with pytest.raises(NotFound):
+            shelf.get("local", "character", key)
+    assert shelf.list(OTHER, "brand") == []
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a=b", "x" * 61, "a\x00b", "file-1", "char-1", "brand-1"])
+def test_a_name_is_a_name(shelf: Kept, name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        shelf.keep("local", "brand", name, {})
+    assert caught.value.param == "name"
+
+
+def test_only_so_many_are_kept(shelf: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved_items, "MOST", 2)
+    shelf.keep("local", "brand", "One", {})
+    shelf.keep("local", "brand", "Two", {})
+    shelf.keep("local", "brand", "Two", {"colour": "#000000"})
+    with pytest.raises(BadInput, match="delete one"):
+        shelf.keep("local", "brand", "Three", {})
+
+
+# ---------------------------------------------------------------- into a form
+
+
+def test_a_kit_fills_what_the_form_leaves_open_and_nothing_else(shelf: Kept) -> None:
+    shelf.keep("local", "brand", "Acme", {"colour": "#112233", "logo": "file-l", "light": "relit", "framing": "wide"})
+    made = saved_items.settle(Poster, {"brand": "Acme"}, "local", shelf)
+    assert made.values == {"brand": "", "colour": "#112233", "logo": "file-l", "framing": "wide"}
+    assert made.notices == ("Brand kit 'Acme': colour, logo, framing.",)
+    made = saved_items.settle(Poster, {"brand": "Acme", "colour": "#ffffff", "logo": None}, "local", shelf)
+    assert (made.values["colour"], made.values["logo"]) == ("#ffffff", "file-l")
+
+
+def test_a_value_that_the_tool_does_not_offer_is_left(shelf: Kept) -> None:
+    shelf.keep("local", "brand", "Acme", {"framing": "tight", "light": "any"})
+    assert saved_items.settle(Poster, {"brand": "Acme"}, "local", shelf).values == {"brand": ""}
+
+
+def test_a_kit_that_is_not_kept_is_said(shelf: Kept) -> None:
+    with pytest.raises(BadInput) as caught:
+        saved_items.settle(Poster, {"brand": "Nobody"}, "local", shelf)
+    assert caught.value.param == "brand"
+
+
+def test_a_picture_may_be_named_by_a_character(shelf: Kept) -> None:
+    mira = shelf.keep("local", "character", "Mira", {"params": {}, "picture": "file-m"})
+    assert saved_items.settle(Poster, {"photo": mira.id}, "local", shelf).values["photo"] == "file-m"
+    with pytest.raises(BadInput) as caught:
+        saved_items.settle(Poster, {"photo": mira.id}, OTHER, shelf)
+    assert caught.value.param == "photo"
+
+
+def test_every_tool_that_has_a_kits_fields_takes_a_kit() -> None:
+    common = set(BrandKit.model_fields) - {"behind_colour"}
+    for tool in TOOLS:
+        fields = set(tool.params.model_fields)
+        if len(fields & common) > 0 and tool.id not in ("style",):
+            assert tool.params.schema_extra("brand")["x-kept"] == "brand", tool.id
+
+
+def test_a_job_says_all_of_a_kit_so_that_no_later_kit_changes_it(here: Served, shelf: Kept) -> None:
+    photo, logo = here.desk.take(png(), "local")[0], here.desk.take(png(200), "local")[0]
+    here.desk.keep_brand("Acme", {"colour": "#112233", "logo": logo}, "local")
+    job = here.desk.order("kit", {"photo": photo, "brand": "Acme"}, "local")
+    assert (job.params["colour"], job.params["logo"], job.params["brand"]) == ("#112233", logo, "")
+    here.desk.keep_brand("Acme", {"colour": "#445566"}, "local")
+    assert here.desk.order("kit", job.params, "local").params == job.params
+
+
+def test_a_kit_is_checked_as_a_form_is(here: Served, shelf: Kept) -> None:
+    with pytest.raises(InvalidParams):
+        here.desk.keep_brand("Acme", {"colour": "red"}, "local")
+    with pytest.raises(BadInput, match="logo"):
+        here.desk.keep_brand("Acme", {"logo": "file-of-somebody"}, "local")
+
+
+# ---------------------------------------------------------------- characters
+
+
+def made(here: Served, **values: object) -> str:
+    """A finished character; its job's id."""
+    job = here.desk.order("character", {"size": 256, "preset": "anyone", **values}, "local")
+    drain(here.desk.jobs.watch(here.desk.jobs.submit(job)))
+    return job.id
+
+
+def test_a_character_comes_back_in_its_tool_and_as_a_picture_in_any(here: Served, shelf: Kept) -> None:
+    job = made(here, art="lorelei", colour="#2255aa", seed=3)
+    row = here.desk.jobs.get(job)
+    assert row is not None
+    assert row.result is not None
+    line = row.result.receipt["params"]["character"]
+    mira = here.desk.keep_character(job, "Mira", "local")
+    for key in ("Mira", mira.id):
+        again = here.desk.order("character", {"character": key}, "local")
+        assert (again.params["character"], again.params["art"], again.params["colour"]) == (line, "lorelei", "#2255aa")
+        assert again.params["preset"] == "anyone"
+    sad = here.desk.order("character", {"character": "Mira", "mood": "sad", "art": "pixel"}, "local")
+    assert (sad.params["mood"], sad.params["art"]) == ("sad", "pixel")
+    elsewhere = here.desk.order("kit", {"photo": mira.id}, "local")
+    image = here.desk.files.open(elsewhere.params["photo"])
+    assert image.shape == (256, 256, 4), "it comes with its transparency, so that no cut-out is guessed"
+    assert (image[..., 3].min(), image[..., 3].max()) == (0, 255)
+
+
+def test_only_ones_own_finished_character_is_kept(here: Served, shelf: Kept) -> None:
+    job = made(here, seed=3)
+    with pytest.raises(NotFound):
+        here.desk.keep_character(job, "Mira", OTHER)
+    with pytest.raises(NotFound):
+        here.desk.keep_character("job-none", "Mira", "local")
+
+
+def test_what_is_kept_outlives_the_job_that_made_it(here: Served, shelf: Kept) -> None:
+    job = made(here, seed=4)
+    mira = here.desk.keep_character(job, "Mira", "local")
+    jobs = here.desk.jobs
+    jobs.table.db.execute("UPDATE jobs SET finished = 0 WHERE id = ?", (job,))
+    here.desk.files._db.execute("UPDATE files SET created = 0 WHERE owner = 'local'")
+    sweep(jobs.table, here.desk.files, Keep(days=1))
+    assert jobs.get(job) is None
+    assert here.desk.files.open(mira.value["picture"]).shape[2] == 4
+    job = made(here, seed=4)
+    mira = here.desk.keep_character(job, "Mira", "local")
+    assert delete(jobs.table, here.desk.files, "local", [job]) == 1
+    assert here.desk.files.open(mira.value["picture"]).shape[2] == 4
+
+
+# ---------------------------------------------------------------- over HTTP
+
+
+def test_kits_are_kept_listed_used_and_forgotten_over_the_api(here: Served, shelf: Kept) -> None:
+    with here.client() as client:
+        sent = client.post("/v1/brands", data={"name": "Acme", "colour": "#0b5c52"}, files={"logo": png(20)})
+        assert sent.status_code == 200, sent.text
+        row = sent.json()
+        assert (row["object"], row["name"], row["colour"]) == ("brand", "Acme", "#0b5c52")
+        assert client.get("/v1/brands").json()["data"] == [row]
+        assert client.get("/v1/brands/Acme").json() == client.get(f"/v1/brands/{row['id']}").json() == row
+        answer = client.post("/v1/tools/character", json={"preset": "anyone", "size": 256, "brand": "Acme", "seed": 1})
+        assert answer.status_code == 200, answer.text
+        receipt = answer.json()["receipt"]
+        assert receipt["params"]["colour"] == "#0b5c52"
+        assert "Brand kit 'Acme': clothes." in receipt["notices"]
+        refused = client.post("/v1/tools/character", json={"brand": "Nobody"})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "brand")
+        assert client.delete(f"/v1/brands/{row['id']}").json()["deleted"] is True
+        assert client.get("/v1/brands/Acme").status_code == 404
+
+
+def test_what_is_kept_is_listed_page_by_page(here: Served, shelf: Kept) -> None:
+    names = sorted(f"Kit {n}" for n in range(5))
+    ids = [shelf.keep("local", "brand", name, {}).id for name in names]
+    theirs = shelf.keep(OTHER, "brand", "Theirs", {}).id
+    with here.client() as client:
+        seen: list[str] = []
+        page = client.get("/v1/brands?limit=2").json()
+        while True:
+            seen += [row["id"] for row in page["data"]]
+            assert (page["first_id"], page["last_id"]) == (page["data"][0]["id"], page["data"][-1]["id"])
+            if not page["has_more"]:
+                break
+            page = client.get(f"/v1/brands?limit=2&after={page['last_id']}").json()
+        assert seen == ids
+        assert client.get(f"/v1/brands?after={ids[-1]}").json()["data"] == []
+        for path in (f"/v1/brands?after={theirs}", f"/v1/characters?after={ids[0]}"):
+            assert client.get(path).status_code == 404
+        assert client.get("/v1/characters?limit=101").status_code == 422
+        described = client.get("/v1/openapi.json").json()["paths"]
+        for path in ("/brands", "/characters"):
+            assert {row["name"] for row in described[path]["get"]["parameters"]} == {"limit", "after"}
+
+
+def test_a_passport_travels(here: Served, shelf: Kept, tmp_path: Path) -> None:
+    job = made(here, art="thumbs", seed=8, name="Bo")
+    with here.client() as client:
+        row = client.post("/v1/characters", json={"job": job, "name": "Bo"}).json()
+        passport = client.get(f"/v1/characters/{row['id']}/passport")
+        assert passport.headers["content-disposition"].endswith('.json"')
+        with served(tmp_path, tools=(character.TOOL,)) as other, other.client() as there:
+            back = there.post("/v1/characters", json=passport.json())
+            assert back.status_code == 200, back.text
+            assert (back.json()["name"], back.json()["params"]) == ("Bo", row["params"])
+            again = there.post("/v1/tools/character", json={"character": "Bo", "size": 256})
+            first = client.get(f"/v1/jobs/{job}").json()
+            assert again.json()["receipt"]["files"][0]["pixels_sha256"] == first["receipt"]["files"][0]["pixels_sha256"]
+        answer = client.post("/v1/tools/kit?wait=false", json={"photo": row["id"], "preset": "post"})
+        assert answer.status_code == 202
+        assert client.delete("/v1/characters/Bo").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"params": {"character": "nobody"}}, {"params": {}}, {"params": "x"}, {"name": ""}, {"name": 7},
+        {"picture": None}, {"picture": "https://elsewhere"}, {"picture": "data:image/png;base64,AAAA"},
+        {"params": {"character": "../../etc/passwd"}},
+    ],
+)  # fmt: skip
+def test_a_forged_passport_is_refused(here: Served, shelf: Kept, change: dict[str, object]) -> None:
+    job = made(here, art="thumbs", seed=8)
+    with here.client() as client:
+        row = client.post("/v1/characters", json={"job": job, "name": "Bo"}).json()
+        passport = client.get(f"/v1/characters/{row['id']}/passport").json()
+        answer = client.post("/v1/characters", json={**passport, **change})
+        assert answer.status_code in (400, 422)
+
+
+def test_words_in_a_passport_pass_the_same_door(here: Served, shelf: Kept) -> None:
+    line = here.desk.jobs.get(made(here, art="thumbs", seed=8))
+    assert line is not None
+    assert line.result is not None
+    params = {"character": line.result.receipt["params"]["character"], "prompt": "a naked man"}
+    with pytest.raises(Refused):
+        here.desk.bring_back("Bo", params, "file-x", "local")
+    assert read(params["character"]).art == "thumbs"

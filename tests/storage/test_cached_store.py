@@ -1,0 +1,370 @@
+"""Files on a store that several studios share; the folder of each is a cache before it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from pipelines.core.types import BadInput, NotFound, StudioError
+from pipelines.settings import Settings
+from pipelines.storage import cached_store
+from pipelines.storage.cached_store import Cached, opened
+from pipelines.storage.file_index import Files
+from pipelines.storage.fsspec_store import UNREACHABLE, at
+from tests.api.test_routes import RUN
+from tests.support.examples import noisy
+from tests.support.file_stores import KINDS, SECRET, Door, Shut, files_at, url_of, wipe
+from tests.support.served_app import served
+from ui.server.serve import build
+
+SHARED = [kind for kind in KINDS if kind != "local"]
+
+
+@pytest.fixture(params=SHARED)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return url_of(request.param, tmp_path)
+
+
+@pytest.fixture
+def two(url: str, tmp_path: Path) -> Iterator[tuple[Files, Files]]:
+    """Two machines with one index and one store."""
+    made = files_at(tmp_path / "a", url), files_at(tmp_path / "b", url, tmp_path / "a")
+    yield made
+    for files in made:
+        files.close()
+
+
+@pytest.fixture
+def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    Door.shut = None
+    Door.store.clear()
+    monkeypatch.setattr(cached_store, "AWAY", 0.0)
+    files = files_at(tmp_path, url_of("door", tmp_path))
+    yield files
+    Door.shut = None
+    files.close()
+
+
+def on_store(url: str) -> list[str]:
+    fs, path = at(url)
+    return sorted(name for name in fs.find(path) if "file-" in name)
+
+
+def test_what_one_machine_keeps_every_other_has(two: tuple[Files, Files]) -> None:
+    one, other = two
+    image = noisy(20, 30)
+    photo = one.add(image, "ann", "upload")
+    made = one.add_encoded(b"made here", image, "png", "ann", "result", "a-look.png", later=True)
+    lines = one.add_table(b"{}\n", "ann", "batch")
+    one.keep_past(photo, "ann", b"past", b"placed")
+    assert np.array_equal(other.open(photo), image)
+    assert (other.read(made, "ann"), other.read(lines, "ann")) == (b"made here", b"{}\n")
+    assert [other.past(photo, "ann", placed=placed) for placed in (False, True)] == [b"past", b"placed"]
+    assert other.past(photo, "bob") is None
+    assert {file.id for file in other.list("ann", 9)} == {photo, made, lines}
+
+
+def test_a_machine_whose_disk_is_lost_loses_nothing(two: tuple[Files, Files]) -> None:
+    one, _ = two
+    image = noisy(20, 30)
+    photo, made = one.add(image, "ann", "upload"), one.add_encoded(b"made here", image, "png", "ann", "result")
+    wipe(one)
+    assert np.array_equal(one.open(photo), image)
+    assert one.path(made).read_bytes() == b"made here"
+    wipe(one)
+    assert one.add(image, "bob", "upload") == photo
+    assert one.info(photo, "bob").bytes == one.path(photo).stat().st_size
+
+
+def test_the_next_start_forgets_no_file_that_only_this_machine_lacks(url: str, tmp_path: Path) -> None:
+    one = files_at(tmp_path, url)
+    made = one.add_encoded(b"made here", noisy(9, 9), "png", "ann", "result", later=True)
+    wipe(one)
+    one.close()
+    again = files_at(tmp_path, url)
+    assert again.read(made, "ann") == b"made here"
+    again.close()
+
+
+def test_what_a_power_cut_halved_here_is_fetched_anew(two: tuple[Files, Files]) -> None:
+    one, _ = two
+    made = one.add_encoded(b"made here", noisy(9, 9), "png", "ann", "result", later=True)
+    one.path(made).write_bytes(b"made")
+    assert one.read(made) == b"made here"
+
+
+def test_what_is_deleted_is_gone_from_the_store_and_in_time_from_every_machine(
+    two: tuple[Files, Files], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    image = noisy(20, 30)
+    photo = one.add(image, "ann", "upload")
+    one.add(image, "bob", "upload")
+    one.keep_past(photo, "ann", b"hers")
+    one.keep_past(photo, "bob", b"his")
+    other.open(photo)
+    one.disown(photo, "ann")
+    assert (one.past(photo, "ann"), other.past(photo, "bob")) == (None, b"his")
+    assert len(on_store(url)) == 2
+    one.disown(photo, "bob")
+    assert on_store(url) == []
+    assert not list(one.root.glob("file-*"))
+    with pytest.raises(NotFound):
+        other.open(photo)
+    monkeypatch.setattr(cached_store, "IDLE", -1.0)
+    other.clear_parts(60)
+    assert not list(other.root.glob("file-*"))
+
+
+def test_a_file_deleted_elsewhere_and_brought_again_is_on_the_store_again(two: tuple[Files, Files], url: str) -> None:
+    one, other = two
+    image = noisy(20, 30)
+    photo = other.add(image, "ann", "upload")
+    one.forget(photo)
+    assert other.add(image, "ann", "upload") == photo  # though it still lies in the cache there
+    wipe(other)
+    assert np.array_equal(other.open(photo), image)
+
+
+def test_a_kill_between_the_bytes_and_their_row_leaves_no_row_without_bytes(
+    two: tuple[Files, Files], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    one, other = two
+    for name in ("_record", "_store"):
+        with monkeypatch.context() as patch:
+            patch.setattr(*((one, name, killed) if name == "_record" else (one._store, "_upload", killed)))
+            with pytest.raises(KeyboardInterrupt):
+                one.add(noisy(20, 30), "ann", "upload")
+        assert other.list("ann", 9) == []
+    photo = one.add(noisy(20, 30), "ann", "upload")
+    assert np.array_equal(other.open(photo), noisy(20, 30))
+
+
+def test_half_a_file_on_a_share_is_never_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    url = url_of("file", tmp_path)
+    files = files_at(tmp_path, url)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.storage.fsspec_store.os.fsync", killed)
+        with pytest.raises(KeyboardInterrupt):
+            files.add(noisy(20, 30), "ann", "upload")
+    assert on_store(url) == []
+    parts = tmp_path / "mnt" / ".parts"
+    assert len(list(parts.iterdir())) == 1
+    files.clear_parts(-1)
+    assert not list(parts.iterdir())
+    files.close()
+
+
+@pytest.mark.parametrize("kind", [Shut, PermissionError, TimeoutError, FileNotFoundError])
+def test_a_store_that_says_no_is_told_in_a_sentence_and_nothing_is_lost(
+    door: Files, kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = door.add(noisy(8, 8), "ann", "upload")
+    wipe(door)
+    Door.shut = kind
+    for act in (lambda: door.add(noisy(9, 9), "ann", "upload"), lambda: door.read(kept, "ann")):
+        with pytest.raises(StudioError) as caught:
+            act()
+        assert (caught.value.message, caught.value.code) == (UNREACHABLE, "storage_unavailable")
+        assert caught.value.__suppress_context__
+    assert [file.id for file in door.list("ann", 9)] == [kept]
+    assert kind.__name__ in caplog.text
+    assert SECRET not in caplog.text
+    Door.shut = None
+    assert np.array_equal(door.open(kept), noisy(8, 8))
+
+
+def test_who_asks_for_a_store_that_was_away_a_moment_ago_is_told_at_once(
+    door: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = [door.add(noisy(8, 8, seed=n), "ann", "upload") for n in range(3)]
+    wipe(door)
+    Door.shut = Shut
+    monkeypatch.setattr(cached_store, "AWAY", 0.2)
+    for file_id in kept:
+        with pytest.raises(StudioError, match="cannot be reached"):
+            door.open(file_id)
+    door.forget(kept[0])
+    assert caplog.text.count("Shut") == 1
+    Door.shut = None
+    time.sleep(0.21)
+    assert np.array_equal(door.open(kept[1]), noisy(8, 8, seed=1))
+
+
+def test_what_is_deleted_while_the_store_is_away_goes_once_it_is_back(door: Files) -> None:
+    gone, back = (door.add(noisy(8, 8, seed=n), "ann", "upload") for n in (1, 2))
+    Door.shut = Shut
+    for file_id in (gone, back):
+        door.disown(file_id, "ann")
+    door.clear_parts(60)
+    Door.shut = None
+    assert door.list("ann", 9) == []
+    assert door.add(noisy(8, 8, seed=2), "ann", "upload") == back
+    door.clear_parts(60)
+    wipe(door)
+    assert np.array_equal(door.open(back), noisy(8, 8, seed=2))
+    assert [name.rpartition("/")[2] for name in Door.store if "file-" in name] == [f"{back}.png"]
+
+
+def test_a_share_that_is_not_mounted_is_not_written_to_and_loses_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cached_store, "AWAY", 0.0)
+    files = files_at(tmp_path, url_of("file", tmp_path))
+    kept = files.add(noisy(8, 8), "ann", "upload")
+    files._store.fetch(f"{kept}.png").unlink()
+    mounted = (tmp_path / "mnt").rename(tmp_path / "elsewhere")
+    (tmp_path / "mnt").mkdir()
+    for act in (lambda: files.add(noisy(9, 9), "ann", "upload"), lambda: files.open(kept)):
+        with pytest.raises(StudioError) as caught:
+            act()
+        assert caught.value.message == UNREACHABLE
+    assert not list((tmp_path / "mnt").iterdir())
+    files.close()
+    with pytest.raises(BadInput, match="not mounted"):
+        files_at(tmp_path, url_of("file", tmp_path))
+    (tmp_path / "mnt").rmdir()
+    mounted.rename(tmp_path / "mnt")
+    files = files_at(tmp_path, url_of("file", tmp_path))
+    assert np.array_equal(files.open(kept), noisy(8, 8))
+    files.close()
+
+
+def test_a_studio_that_is_given_a_store_brings_it_what_it_has(url: str, tmp_path: Path) -> None:
+    alone = files_at(tmp_path, "")
+    photo = alone.add(noisy(8, 8), "ann", "upload")
+    alone.close()
+    files = files_at(tmp_path, url)
+    wipe(files)
+    assert np.array_equal(files.open(photo), noisy(8, 8))
+    files.close()
+    alone = files_at(tmp_path, "")  # and once more without: what is made meanwhile is brought as well
+    made = alone.add_encoded(b"meanwhile", noisy(8, 8), "png", "ann", "result")
+    alone.close()
+    files = files_at(tmp_path, url)
+    wipe(files)
+    assert files.read(made) == b"meanwhile"
+    files.close()
+
+
+def test_the_cache_gives_up_what_was_used_longest_ago_and_nothing_that_is_in_use(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Cached(url, tmp_path / "cache", room=10_000)
+    names = [f"file-{n:040x}.png" for n in range(12)]
+    for age, name in enumerate(names[:9]):
+        path = store.put(name, bytes(1000))
+        os.utime(path, (age, age))
+    store.fetch(names[0], 1000)
+    part = tmp_path / "cache" / ".part-1"
+    part.write_bytes(bytes(5000))
+    store.put(names[9], bytes(1000))
+    store.put(names[10], bytes(1000))
+    left = {path.name for path in (tmp_path / "cache").glob("file-*")}
+    assert left == {names[0], *names[3:11]}
+    assert part.exists()
+    store.put(names[11], bytes(9000))  # more than there is room for, and each of the others was used just now
+    for name in names[:3]:
+        assert store.fetch(name, 1000).stat().st_size == 1000
+
+
+def test_one_machine_fetches_a_file_once_however_many_ask(
+    two: tuple[Files, Files], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    photo = one.add(noisy(20, 30), "ann", "upload")
+    store = other._store
+    assert isinstance(store, Cached)
+    fetched: list[str] = []
+    get = store._fs.get_file
+
+    def slow(path: str, part: str) -> None:
+        fetched.append(path)
+        time.sleep(0.05)
+        get(path, part)
+
+    monkeypatch.setattr(store._fs, "get_file", slow)
+    crowd = [threading.Thread(target=other.open, args=(photo,)) for _ in range(8)]
+    for each in crowd:
+        each.start()
+    for each in crowd:
+        each.join()
+    assert len(fetched) == 1
+    assert not list(other.root.glob(".part-*"))
+
+
+def test_a_store_whose_package_is_missing_is_told_by_the_package_s_name(tmp_path: Path) -> None:
+    fsspec.register_implementation("absent", "absent_package.Store", clobber=True, errtxt="Install absent_package")
+    with pytest.raises(BadInput, match="Install absent_package") as caught:
+        build(Settings(data=tmp_path, files=f"absent://ann:{SECRET}@host/files"))
+    assert SECRET not in caught.value.message
+    with pytest.raises(BadInput, match="no address of a store"):
+        opened("nonsense://x", tmp_path)
+
+
+def test_the_address_of_the_store_is_in_no_printed_settings_and_in_no_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings.from_args([], {"DESIGNERBOX_FILES": f"door://{SECRET}/files"})
+    assert settings.files == f"door://{SECRET}/files"
+    assert SECRET not in repr(settings)
+    Door.shut = None
+    with caplog.at_level(logging.DEBUG):
+        files = files_at(tmp_path, settings.files)
+        files.add(noisy(8, 8), "ann", "upload")
+        Door.shut = Shut
+        with pytest.raises(StudioError):
+            files.add(noisy(9, 9), "ann", "upload")
+        Door.shut = None
+    ours = [row for row in caplog.records if not row.name.startswith("fsspec")]
+    assert SECRET not in "".join(row.getMessage() + str(row.exc_text) for row in ours)
+    files.close()
+
+
+def test_the_api_hands_over_a_file_that_this_machine_lacks(url: str, tmp_path: Path) -> None:
+    with served(tmp_path, settings=Settings(data=tmp_path, files=url)) as here, here.client() as http:
+        address = http.post(RUN, json={}).json()["files"][0]["url"]
+        whole = http.get(address)
+        assert whole.status_code == 200
+        for ask, status, body in (
+            ({}, 200, whole.content),
+            ({"Range": "bytes=5-8"}, 206, whole.content[5:9]),
+            ({"If-None-Match": whole.headers["etag"]}, 304, b""),
+        ):
+            wipe(here.desk.files)
+            answer = http.get(address, headers=ask)
+            assert (answer.status_code, answer.content) == (status, body)
+        wipe(here.desk.files)
+        assert http.head(address).headers["content-length"] == str(len(whole.content))
+
+
+def test_the_api_says_that_the_store_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Door.shut = None
+    monkeypatch.setattr(cached_store, "AWAY", 0.0)
+    settings = Settings(data=tmp_path, files=url_of("door", tmp_path))
+    with served(tmp_path, settings=settings) as here, here.client() as http:
+        address = http.post(RUN, json={}).json()["files"][0]["url"]
+        wipe(here.desk.files)
+        Door.shut = Shut
+        answers = [http.get(address), http.post(RUN, json={"seed": 5})]
+        Door.shut = None
+        for answer in answers:
+            assert answer.status_code == 503
+            assert answer.json()["error"]["message"] == UNREACHABLE
+        assert http.get(address).status_code == 200
+        assert http.post(RUN, json={"seed": 5}).json()["status"] == "done"
+        assert SECRET not in http.get("/healthz").text

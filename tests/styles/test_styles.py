@@ -1,0 +1,210 @@
+"""Styles are pictures of their own, deterministic, and leave faces their features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core.stream import drain
+from pipelines.core.types import Cutout, Face, Image
+from pipelines.models.nets.face_mesh import FaceMesh
+from pipelines.models.registry import spec
+from pipelines.styles import STYLES, Hand, drawn
+from pipelines.styles.face_lock import shifted
+from pipelines.styles.reference_transfer import from_reference
+from pipelines.tools import style
+from tests.support.examples import Recorder, example
+from tests.support.served_app import served
+from ui.tool_tab.layout import Seat
+
+SIDE = 384
+rows = pytest.mark.parametrize("row", STYLES, ids=lambda row: row.id)
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[FaceMesh]:
+    net = FaceMesh(spec("face-mesh"))
+    yield net
+    net.close()
+
+
+def hand(seed: int = 1, side: int = SIDE) -> Hand:
+    return Hand(0.5, 1.0, side / 1024, seed)
+
+
+def photo(name: str = "astronaut", side: int = SIDE) -> Image:
+    image = example(name)
+    scale = side / max(image.shape[:2])
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def lab(image: Image, inside: np.ndarray) -> np.ndarray:
+    """Mean colour in Lab."""
+    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[inside].mean(axis=0)
+
+
+def oval(face: Face, shape: tuple[int, ...]) -> np.ndarray:
+    canvas = np.zeros(shape[:2], np.uint8)
+    cv2.fillConvexPoly(canvas, cv2.convexHull(face.landmarks.astype(np.int32)), 1)
+    return canvas > 0
+
+
+@rows
+def test_a_style_is_a_picture_of_the_same_size_and_not_the_photo(row) -> None:
+    image = photo("chelsea")
+    out = row.draw(image, hand())
+    assert (out.shape, out.dtype) == (image.shape, np.uint8)
+    assert np.abs(out.astype(int) - image).mean() > 2
+    assert out.std() > 20, "there is a picture in it"
+
+
+@rows
+def test_same_seed_same_picture_and_another_seed_another(row) -> None:
+    image = photo("coffee", 256)
+    first = row.draw(image, hand(3, 256))
+    assert (first == row.draw(image, hand(3, 256))).all()
+    if row.id != "pixel":  # its palette is the picture's, nothing in it is drawn by lot
+        assert (first != row.draw(image, hand(4, 256))).any()
+
+
+def test_every_style_differs_from_every_other() -> None:
+    image = photo("coffee", 192)
+    pictures = [cv2.GaussianBlur(row.draw(image, hand(1, 192)), (0, 0), 0.6).astype(int) for row in STYLES]
+    gaps = [np.abs(a - b).mean() for n, a in enumerate(pictures) for b in pictures[:n]]
+    assert min(gaps) > 2
+
+
+@rows
+def test_a_locked_face_keeps_its_features_and_natural_skin_its_colour(row, mesh: FaceMesh) -> None:
+    image = example("astronaut")
+    face = mesh.faces(image)[0]
+    out = drawn(image, row, hand(1, 512), (face,))
+    found = mesh.faces(out)[0]
+    moved = np.hypot(*(found.landmarks - face.landmarks).T).mean()
+    assert moved < 1.5, f"landmarks moved {moved:.2f} px at 512 px"
+    if row.natural:
+        inside = oval(face, image.shape)
+        assert np.linalg.norm(lab(out, inside) - lab(image, inside)) < 3
+
+
+@pytest.mark.parametrize("style_id", ["halftone", "pop-art", "mosaic"])
+def test_the_lock_is_what_keeps_it(style_id: str, mesh: FaceMesh) -> None:
+    row = next(row for row in STYLES if row.id == style_id)
+    image = photo()
+    face = mesh.faces(image)[0]
+    inside = oval(face, image.shape)
+
+    def error(out: Image) -> float:
+        # Features are what is finer than a cheek: broad tones are the style's own affair.
+        fine = [g - cv2.GaussianBlur(g, (0, 0), 12) for g in (out.mean(axis=2), image.mean(axis=2))]
+        return float(1 - np.corrcoef(fine[0][inside], fine[1][inside])[0, 1])
+
+    assert error(drawn(image, row, hand(), (face,))) < 0.5 * error(row.draw(image, hand()))
+
+
+def test_a_reference_gives_its_colours_and_not_its_shapes() -> None:
+    image, like = photo("astronaut", 256), photo("coffee", 256)
+    out = from_reference(image, like, hand(1, 256))
+    every = np.ones(image.shape[:2], bool)
+    before, after = (np.linalg.norm(lab(i, every) - lab(like, np.ones(like.shape[:2], bool))) for i in (image, out))
+    assert after < 0.5 * before
+    grey = [cv2.GaussianBlur(i.mean(axis=2), (0, 0), 4).ravel() for i in (image, out)]
+    assert np.corrcoef(grey[0], grey[1])[0, 1] > 0.85
+
+
+# ---------------------------------------------------------------- the tool
+
+
+class Room:
+    """As much of a studio as the tool touches."""
+
+    seed = 5
+    draft = False
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+        self.made = 0
+        self.kept: dict[tuple[object, ...], Image] = {}
+
+    def open(self, _: str) -> Image:
+        return self.image
+
+    def faces(self, _: str) -> tuple[Face, ...]:
+        return ()
+
+    def keep(self, key, make) -> Image:
+        if key not in self.kept:
+            self.made += 1
+            self.kept[key] = make()
+        return self.kept[key]
+
+    def cutout(self, *_) -> Cutout:
+        alpha = np.zeros(self.image.shape[:2], np.float32)
+        alpha[:, : self.image.shape[1] // 2] = 1
+        return Cutout(self.image, alpha)
+
+
+def make(room: Room, **values) -> Image:
+    return style.run(style.Style(photo="x", size=256, **values), room, Recorder()).images[0]  # pyright: ignore[reportArgumentType]
+
+
+def test_strength_zero_is_the_photo_and_strength_blends_a_kept_picture() -> None:
+    room = Room(photo("coffee", 256))
+    none, half, full = (make(room, preset="ink", strength=s).astype(int) for s in (0, 50, 100))
+    assert (none == room.image).all()
+    assert np.abs(half - (none + full) / 2).max() <= 1
+    assert room.made == 1, "the style was drawn once for three strengths"
+
+
+def test_a_second_draft_that_is_only_blended_otherwise_draws_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings = []
+    styled = style._styled
+    monkeypatch.setattr(style, "_styled", lambda *given: drawings.append(given) or styled(*given))
+    with served(tmp_path, tools=(style.TOOL,)) as house:
+        image = house.desk.files.add(photo("coffee", 256), "me", "upload")
+        seat, form = Seat(), {"photo": image, "preset": "ink", "strength": 100, "where": "all", "seed": None}
+        for changed in ({}, {"strength": 60}, {"strength": 20}, {"preset": "oil"}):
+            form |= changed
+            job = house.desk.order("style", seat.seeded(form, style.TOOL.reblends), "me", draft=True)
+            seat.drew(form, job.seed, draft=True)
+            drain(house.desk.jobs.watch(house.desk.jobs.submit(job)))
+    assert len(drawings) == 2, "one for each style"
+
+
+def test_only_the_side_that_was_asked_for_changes() -> None:
+    room = Room(photo("coffee", 256))
+    half = room.image.shape[1] // 2
+    subject, background = make(room, where="subject"), make(room, where="background")
+    assert (subject[:, half:] == room.image[:, half:]).all()
+    assert (background[:, :half] == room.image[:, :half]).all()
+    assert (subject[:, :half] != room.image[:, :half]).any()
+
+
+def test_a_small_photo_is_drawn_at_twice_its_size_and_that_is_said() -> None:
+    room = Room(photo("coffee", 256))
+    draft = style.run(style.Style(photo="x", size=2048, preset="film"), room, Recorder())  # pyright: ignore[reportArgumentType]
+    assert max(draft.images[0].shape) == 512
+    assert "512 px" in draft.notices[0]
+
+
+def test_lines_and_dots_grow_with_the_brush() -> None:
+    image = photo("coffee", 256)
+    row = next(row for row in STYLES if row.id == "halftone")
+
+    def busy(brush: float) -> float:
+        out = row.draw(image, Hand(0.5, brush, 0.5, 1)).mean(axis=2)
+        return float(np.abs(np.diff(out, axis=1)).mean())
+
+    assert busy(2.0) < 0.8 * busy(1.0)
+
+
+def test_faces_scale_with_the_picture() -> None:
+    face = Face(np.ones((468, 2), np.float32), (0, 0, 4, 4), (1, 1), (3, 1), (2, 4), 0.0, 1.0)
+    twice = shifted(face, 1, 0, 2.0)
+    assert (twice.left_eye, twice.eye_distance) == ((3, 2), 4)

@@ -1,0 +1,134 @@
+"""A light tool for rows of a batch, a desk around it, and a process that works a batch off until somebody kills it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import PIL.Image
+
+from pipelines.batch import Batch, Batches, Plan, open_jobs
+from pipelines.core import types as t
+from pipelines.core.types import BadInput, Draft, Emit, Params, Profile, Studio, StudioError, Tool
+from pipelines.ingest.decoder_pool import Ingest
+from pipelines.jobs.queue import Jobs
+from pipelines.models.families import FAMILIES
+from pipelines.models.model_cache import Cache
+from pipelines.service.orders import Desk
+from pipelines.settings import Settings
+from pipelines.storage.file_index import Files
+from tests.support.gated_tool import CalmEngine
+
+OWNER = "local"
+
+
+class Tint(Params):
+    """One field of each kind that a table can hold."""
+
+    photo: str = t.picture("Photo", "Any.", required=True)
+    extras: tuple[str, ...] = t.pictures("More photos", "Any.", at_least=0, at_most=3)
+    note: str = t.prompt("Note", "Words.", max_length=300)
+    level: float = t.number("Level", "How much.", 0.5, ge=0, le=1, step=0.01)
+    look: Literal["warm", "cold"] = t.choice("Look", "Which.", "warm")
+    keep: bool = t.flag("Keep", "Whether.")
+    seed: int | None = t.seed()
+
+
+@dataclass
+class Press:
+    """How the tool behaves: seconds a row takes, errors to raise next, whether it lets a missing face pass."""
+
+    pause: float = 0.0
+    errors: list[StudioError] = None  # pyright: ignore[reportAssignmentType]
+    ran: list[str] = None  # pyright: ignore[reportAssignmentType]
+    pardons: bool = False
+
+    def __post_init__(self) -> None:
+        self.errors, self.ran = [], []
+
+    def tool(self) -> Tool:
+        """The row, id `tint`."""
+        return Tool("tint", "Tint", "For tests.", Tint, self._run)
+
+    def _run(self, params: Tint, studio: Studio, emit: Emit) -> Draft:
+        self.ran.append(params.note)
+        photo = studio.open(params.photo)
+        for n in range(4):
+            time.sleep(self.pause / 4)
+            emit("Tinting", n + 1, 4, photo)
+        if params.note == "no face" and not self.pardons:
+            raise BadInput("No face was found.", code="no_face", param="photo")
+        if self.errors:
+            raise self.errors.pop(0)
+        image = photo.copy()
+        image[0, :3, 0] = np.frombuffer(studio.seed.to_bytes(4, "little")[:3], np.uint8)
+        return Draft(images=(image,))
+
+
+@dataclass
+class Room:
+    """A desk with the light tool, and its batches."""
+
+    root: Path
+    desk: Desk
+    batches: Batches
+    press: Press
+
+    def made(self, path: Path, tool: str = "tint", **shared: t.JSON) -> Batch:
+        """A batch of the jobs file at `path`, ready to start."""
+        jobs = open_jobs(path, self.desk, tool)
+        return self.batches.create(Plan(tool, shared), jobs.lines(), OWNER, name=jobs.name, seed=7, source=jobs.source)
+
+    def done(self, batch: Batch, seconds: float = 20.0) -> str:
+        """The state that the batch comes to rest in."""
+        end = time.monotonic() + seconds
+        while (state := self.batches.get(batch.id, OWNER).state) == "running":
+            assert time.monotonic() < end, self.batches.progress(batch.id)
+            time.sleep(0.005)
+        return state
+
+
+@contextmanager
+def room(root: Path, *, tools: Sequence[Tool] | None = None, pause: float = 0.0) -> Iterator[Room]:
+    """A room that is closed again, whatever happened inside."""
+    press = Press(pause)
+    rows = tuple(tools) if tools is not None else (press.tool(),)
+    files = Files(root)
+    jobs = Jobs(root, CalmEngine(Cache(FAMILIES), files, rows))
+    ingest = Ingest(workers=1)
+    desk = Desk(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, rows)
+    try:
+        yield Room(root, desk, Batches(desk), press)
+    finally:
+        jobs.close()
+        ingest.close()
+        files.close()
+
+
+def picture(path: Path, level: int = 100, side: int = 40) -> Path:
+    """A small photo on disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ramp = np.linspace(0, level, side * side * 3).reshape(side, side, 3)
+    PIL.Image.fromarray(ramp.astype(np.uint8)).save(path)
+    return path
+
+
+def live(root: Path, jobs: Path, pause: float) -> None:
+    """Begin the batch, or go on with it, until it is done; says `up` once it works."""
+    with room(root, pause=pause) as here:
+        known = here.batches.list(OWNER, 1)
+        batch = known[0] if known else here.made(jobs)
+        here.batches.start(batch.id)
+        sys.stdout.write("up\n")
+        sys.stdout.flush()
+        here.done(batch, 300)
+
+
+if __name__ == "__main__":
+    live(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

@@ -1,0 +1,201 @@
+"""Every door through which a picture leaves, each used as its callers use it; knows no tool and judges nothing.
+
+A door takes an open studio and what to ask for, and gives the files that came out of it. What is refused raises
+`Refused`, with all that was said: a picture must not stand in there either.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import c2pa
+import gradio_client
+import httpx
+
+from pipelines.codecs.encode import MIME, SIGNED_AS
+from tests.support.examples import EXAMPLES
+from tests.support.served_app import until
+
+Values = dict[str, Any]
+SIGNED = {MIME[kind]: name for kind, name in SIGNED_AS.items()}
+"""What the library calls each type that a door names."""
+PICTURE_HEADS = ("/9j/", "iVBORw0KGgo", "UklGR", "AAAAIGZ0eXA")
+"""How pictures and films begin in base64."""
+
+
+def standing(data: bytes, mime: str, root: str = "") -> str:
+    """What `c2pa-python` says, which knows nothing of us but what `root`, a certificate, tells it."""
+    context = c2pa.Context.from_dict({"trust": {"trust_anchors": root}}) if root else None
+    try:
+        with c2pa.Reader(SIGNED.get(mime, mime), io.BytesIO(data), context=context) as reader:
+            return reader.get_validation_state() or ""
+    except c2pa.C2paError:
+        return "unreadable"
+
+
+class Refused(Exception):
+    """Nothing came; the text is all that was answered."""
+
+
+@dataclass(frozen=True)
+class Out:
+    """A file that left: bytes, MIME type, its id where the door says it, and whether it is a smaller copy."""
+
+    data: bytes
+    mime: str
+    file_id: str = ""
+    copy: bool = False
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Somebody before an open studio at `url`."""
+
+    http: httpx.Client
+    url: str
+
+    def files(self, job: dict[str, Any]) -> Iterator[Out]:
+        """The files of a job, by their links."""
+        for file in job["files"]:
+            answer = self.http.get(file["url"])
+            answer.raise_for_status()
+            yield Out(answer.content, answer.headers["content-type"], file["id"])
+
+
+def _ok(answer: httpx.Response) -> httpx.Response:
+    if answer.status_code >= 400:
+        raise Refused(answer.text)
+    return answer
+
+
+def rest(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """`POST /v1/tools/{id}`, and what its answer links."""
+    yield from visitor.files(_ok(visitor.http.post(f"/v1/tools/{tool}", json=values)).json())
+
+
+def stream(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """The same with its steps; a step's preview is no file, but must not be there when nothing may leave."""
+    text = _ok(visitor.http.post(f"/v1/tools/{tool}?stream=true", json=values)).text
+    told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    if "event: error" in text:
+        raise Refused(text)
+    yield from visitor.files(told[-1])
+
+
+def job(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """Left in the background, looked after, listed, and its events asked for afterwards."""
+    placed = _ok(visitor.http.post(f"/v1/tools/{tool}?wait=false", json=values)).json()
+    where = f"/v1/jobs/{placed['id']}"
+    until(lambda: visitor.http.get(where).json()["status"] not in ("queued", "running"), 60)
+    found = visitor.http.get(where).json()
+    if found["status"] != "done":
+        raise Refused(visitor.http.get(where).text + visitor.http.get(f"{where}/events").text)
+    yield from visitor.files(found)
+
+
+def _openai(tool: str, values: Values) -> Values:
+    """The same form in that API's words."""
+    size = {"size": f"{values['size']}x{values['size']}"} if "size" in values else {}
+    return {**values, "model": tool, **size}
+
+
+def images(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """The images API with the picture inside, and as links."""
+    for kind in ("png", "jpeg", "webp"):
+        body = {**_openai(tool, values), "output_format": kind}
+        row = _ok(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]
+        yield Out(base64.b64decode(row["b64_json"]), f"image/{kind}")
+    body = {**_openai(tool, values), "response_format": "url"}
+    link = _ok(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]["url"]
+    yield Out(visitor.http.get(link).content, "image/png", link.split("/")[-2])
+
+
+def edits(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """The images API with a picture of the caller's own."""
+    files = {"image": ("a.jpg", (EXAMPLES / "coffee.jpg").read_bytes(), "image/jpeg")}
+    answer = visitor.http.post("/v1/images/edits", data=_openai(tool, values), files=files)
+    yield Out(base64.b64decode(_ok(answer).json()["data"][0]["b64_json"]), "image/png")
+
+
+def passport(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """A character that is kept, and its passport."""
+    made = _ok(visitor.http.post("/v1/tools/character", json=values)).json()
+    kept = _ok(visitor.http.post("/v1/characters", json={"job": made["id"], "name": "Mira"})).json()
+    told = _ok(visitor.http.get(f"/v1/characters/{kept['id']}/passport")).json()
+    yield Out(base64.b64decode(told["picture"].partition(",")[2]), "image/png")
+
+
+def images_streamed(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """The images API with partial pictures on the way."""
+    body = {**_openai(tool, values), "stream": True, "partial_images": 2}
+    text = _ok(visitor.http.post("/v1/images/generations", json=body)).text
+    told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+    done = [row for row in told if str(row.get("type")).endswith(".completed")]
+    if not done:
+        raise Refused(text)
+    yield from (Out(base64.b64decode(row["b64_json"]), "image/png") for row in done)
+
+
+def batch(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """`/v1/batches`: the output file's links."""
+    line = {"custom_id": "a", "method": "POST", "url": f"/v1/tools/{tool}", "body": values}
+    files = {"file": ("in.jsonl", json.dumps(line).encode())}
+    sent = _ok(visitor.http.post("/v1/files", files=files, data={"purpose": "batch"})).json()
+    form = {"input_file_id": sent["id"], "endpoint": f"/v1/tools/{tool}", "completion_window": "24h"}
+    where = f"/v1/batches/{_ok(visitor.http.post('/v1/batches', json=form)).json()['id']}"
+    until(lambda: visitor.http.get(where).json()["status"] == "completed", 60)
+    ended = visitor.http.get(where).json()
+    if ended["output_file_id"] is None:
+        raise Refused(visitor.http.get(f"/v1/files/{ended['error_file_id']}/content").text)
+    told = visitor.http.get(f"/v1/files/{ended['output_file_id']}/content").text
+    yield from visitor.files(json.loads(told)["response"]["body"])
+
+
+def agent(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """`/mcp`: the pictures in the answer, and what it links."""
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": values}}
+    head = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
+    text = _ok(visitor.http.post("/mcp", json=call, headers=head)).text
+    told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    result: dict[str, Any] = next((row["result"] for row in told if "result" in row), {"isError": True})
+    if result.get("isError"):
+        raise Refused(text)
+    for row in result["content"]:
+        if row["type"] == "image":
+            yield Out(base64.b64decode(row["data"]), row["mimeType"], copy=True)
+    yield from visitor.files(result["structuredContent"])
+
+
+def named(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """The named event that `gradio_client` calls, which saves the files."""
+    with tempfile.TemporaryDirectory() as folder:
+        client = gradio_client.Client(visitor.url, verbose=False, download_files=folder, analytics_enabled=False)
+        try:
+            paths, told = client.predict(**values, api_name=f"/{tool}")
+        except Exception as error:  # whatever the client makes of a refusal
+            raise Refused(str(error)) from error
+        finally:
+            client.close()
+        for path, file in zip(paths, told["files"], strict=True):
+            yield Out(Path(path).read_bytes(), visitor.http.get(file["url"]).headers["content-type"], file["id"])
+
+
+def shared(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+    """A link that is open to all."""
+    for file in _ok(visitor.http.post(f"/v1/tools/{tool}", json=values)).json()["files"]:
+        link = _ok(visitor.http.post("/v1/shares", json={"file_id": file["id"]})).json()["url"]
+        answer = httpx.get(link)
+        yield Out(answer.content, answer.headers["content-type"], file["id"])
+
+
+Door = Callable[[Visitor, str, Values], Iterator[Out]]
+DOORS: tuple[Door, ...] = (
+    rest, stream, job, images, edits, images_streamed, batch, agent, named, shared, passport,
+)  # fmt: skip

@@ -1,0 +1,73 @@
+"""Where files may lie, for tests that hold over each kind; and a store that can be shut."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.memory import MemoryFileSystem
+
+from pipelines.storage.cached_store import opened
+from pipelines.storage.file_index import Files
+
+KINDS = ("local", "file", "memory")
+SECRET = "AKIAnobodysKeyAtAll"
+
+
+def url_of(kind: str, root: Path) -> str:
+    """A store of that kind that nobody has used, "" for the studio's own folder."""
+    return {"local": "", "file": f"file://{root / 'mnt'}"}.get(kind, f"{kind}://{uuid.uuid4().hex}/files")
+
+
+def files_at(root: Path, url: str, index: Path | None = None) -> Files:
+    """Files whose index lies in `index` and whose folder, or cache, in `root`."""
+    root.mkdir(parents=True, exist_ok=True)
+    return Files(index or root, store=opened(url, root))
+
+
+def wipe(files: Files) -> None:
+    """What a machine has left whose disk was replaced."""
+    for path in files.root.iterdir():
+        path.unlink()
+
+
+class Shut(Exception):
+    """An error of a kind that only this store has; what it says holds a password."""
+
+
+class Door(MemoryFileSystem):
+    """A store in memory whose door can be shut, as `door://`."""
+
+    protocol = "door"
+    store: dict[str, Any] = {}
+    pseudo_dirs = [""]
+    shut: type[Exception] | None = None
+
+    def _knock(self) -> None:
+        if Door.shut is not None:
+            raise Door.shut(f"https://{SECRET}@store/ said no")
+
+    def _open(self, path: str, mode: str = "rb", *rest: Any, **options: Any) -> Any:
+        self._knock()
+        return super()._open(path, mode, *rest, **options)
+
+    def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
+        self._knock()
+        return super().cat_file(path, start, end, **options)
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        self._knock()
+        return super().info(path, **options)
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: Any = None) -> None:
+        self._knock()
+        super().rm(path, recursive, maxdepth)
+
+    def rm_file(self, path: str) -> None:
+        self._knock()
+        super().rm_file(path)
+
+
+fsspec.register_implementation("door", Door, clobber=True)

@@ -1,0 +1,113 @@
+"""A tool whose steps wait at a gate, so that tests decide when work goes on; the house around it; a calm engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.core.types import BadInput, Draft, Emit, Image, Job, Params, Studio, Tool, number, prompt
+from pipelines.engines.local import LocalEngine
+from pipelines.jobs.queue import Jobs
+from pipelines.models.families import FAMILIES
+from pipelines.models.model_cache import Cache
+from pipelines.security.audit_log import Audit
+from pipelines.security.content_filter import Gate as ContentGate
+from pipelines.storage.file_index import Files
+from pipelines.tools import TOOLS
+
+
+class Calm(ContentGate):
+    """Calls every picture harmless without the net."""
+
+    def _worst(self, images: Sequence[Image]) -> float:
+        return 0.0
+
+
+class CalmEngine(LocalEngine):
+    """For tests that count memory or time, in which the content gate's net would take part."""
+
+    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS, *, together: int = 0) -> None:
+        super().__init__(cache, files, tools, together=together)
+        self._gate = Calm(cache, Audit(files.data))
+
+
+class Gated(Params):
+    """How many steps, and what goes wrong."""
+
+    steps: int = number("Steps", "How many.", 3, ge=1, le=1000)
+    fault: str = prompt("Fault", "none, bad or bug.")
+
+
+@dataclass
+class Gate:
+    """Open by default. While shut, a step waits; `entered` counts steps that began."""
+
+    open: threading.Event = field(default_factory=threading.Event)
+    pause: float = 0.0
+    entered: int = 0
+    ended: list[str] = field(default_factory=list)
+    order: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.open.set()
+
+    def tool(self) -> Tool:
+        """The tool row, id `gate`."""
+        return Tool(id="gate", title="Gate", summary="For tests.", params=Gated, run=self._run)
+
+    def _run(self, params: Gated, studio: Studio, emit: Emit) -> Draft:
+        self.order.append(studio.seed)
+        if params.fault == "bad":
+            raise BadInput("This was asked for.", param="fault")
+        if params.fault == "bug":
+            raise ZeroDivisionError
+        image = np.full((64, 64, 3), 120, np.uint8)
+        try:
+            for n in range(params.steps):
+                self.entered += 1
+                self.open.wait(timeout=30)
+                time.sleep(self.pause)
+                emit("Waiting", n + 1, params.steps, image)
+        finally:
+            self.ended.append(threading.current_thread().name)
+        return Draft(images=(image,))
+
+
+def job(steps: int = 3, owner: str = "me", seed: int = 0, **values: object) -> Job:
+    """A job for the gate tool."""
+    return Job(
+        id=f"job-{uuid.uuid4().hex}", tool="gate", params={"steps": steps, **values}, seed=seed, profile="embedded",
+        specs={"matte": "u2netp"}, owner=owner, created=time.time(),
+    )  # fmt: skip
+
+
+@dataclass
+class House:
+    """Files, engine and queue, with the gate as the only tool."""
+
+    files: Files
+    engine: LocalEngine
+    jobs: Jobs
+    gate: Gate
+
+
+@contextmanager
+def house(root: Path, waiting: int = 16, database: str = "") -> Iterator[House]:
+    """A house that is closed again, whatever happened inside."""
+    gate = Gate()
+    files = Files(root, database)
+    engine = LocalEngine(Cache(FAMILIES), files, (gate.tool(),))
+    jobs = Jobs(root, engine, waiting=waiting, database=database)
+    try:
+        yield House(files, engine, jobs, gate)
+    finally:
+        gate.open.set()
+        jobs.close()
+        files.close()

@@ -1,0 +1,90 @@
+"""The real page as on a Space, open to strangers, and its events called as the page's own script calls them."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pipelines.core.types import Draft, Emit, Params, Studio, Tool, picture, prompt
+from pipelines.settings import Settings
+from tests.support.examples import noisy
+from tests.support.gradio_loop import in_loop
+from tests.support.served_app import Served, served
+from ui import page as ui_page
+from ui.api import app
+from ui.api.auth.access import Access
+
+
+class Note(Params):
+    """A form."""
+
+    photo: str | None = picture("Photo", "Any.")
+    note: str = prompt("Note", "Any words.")
+
+
+def _note(params: Note, studio: Studio, emit: Emit) -> Draft:
+    emit("Noting", 1, 1)
+    return Draft(images=(studio.open(params.photo) if params.photo else noisy(64, 64),))
+
+
+NOTE = Tool("note", "Note", "For tests.", Note, _note)
+
+
+@contextmanager
+def page_of(root: Path) -> Iterator[tuple[str, Served, Access]]:
+    """Its address, the house behind it, and who may come in."""
+    with opened(root, Settings(data=root, host="0.0.0.0", spaces=True), (NOTE,)) as page:
+        yield page
+
+
+@contextmanager
+def opened(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tuple[str, Served, Access]]:
+    """The same with settings and tools of one's own."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    with served(root, settings=settings, tools=tools) as house:
+        access = Access(settings, house.keys)
+        built = in_loop(lambda: ui_page.build(house.desk, access))
+        routes = [*app.routes(house.desk, access), *ui_page.routes()]
+        _, url, _ = built.queue(default_concurrency_limit=None).launch(
+            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, auth=access.gradio_auth(),
+            app_kwargs={"routes": routes, "middleware": access.middleware()}, **ui_page.launch_arguments(),
+        )  # fmt: skip
+        gc.collect()
+        yield url.rstrip("/"), house, access
+        built.close(verbose=False)
+    del built
+    gc.collect()
+
+
+def submit(browser: httpx.Client, event: int, data: list[Any], session: str) -> str:
+    """Call an event by its number; everything that comes back."""
+    body = {"fn_index": event, "data": data, "session_hash": session, "event_data": None, "trigger_id": None}
+    answer = browser.post("/gradio_api/queue/join", json=body)
+    if answer.status_code != 200:
+        return answer.text
+    text = ""
+    with browser.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}, timeout=20) as stream:
+        for line in stream.iter_lines():
+            text += line + "\n"
+            if "process_completed" in line or "close_stream" in line or "unexpected_error" in line:
+                break
+    return text
+
+
+def events(browser: httpx.Client) -> list[dict[str, Any]]:
+    """Every event of the page."""
+    return browser.get("/config").json()["dependencies"]
+
+
+def takers(browser: httpx.Client) -> list[tuple[int, int, int]]:
+    """Events that are handed a picture: number, the picture's place among the inputs, how many there are."""
+    parts = browser.get("/config").json()["components"]
+    pictures = {row["id"] for row in parts if row["type"] == "image" and row["props"].get("interactive") is not False}
+    rows = [(row["id"], row["inputs"]) for row in events(browser) if row["backend_fn"]]
+    return [(n, inputs.index(i), len(inputs)) for n, inputs in rows for i in inputs if i in pictures]

@@ -1,0 +1,145 @@
+"""The real `/v1` and `/healthz` over uvicorn on loopback, with a tool whose steps wait at a gate."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx
+import numpy as np
+import uvicorn
+from starlette.applications import Starlette
+
+from pipelines.core import types as t
+from pipelines.core.types import BadInput, Draft, Emit, Image, Params, Profile, Studio, Tool
+from pipelines.engines.local import LocalEngine
+from pipelines.ingest.decoder_pool import Ingest
+from pipelines.jobs.queue import Jobs
+from pipelines.models.families import FAMILIES
+from pipelines.models.model_cache import Cache
+from pipelines.service.orders import Desk
+from pipelines.settings import Settings
+from pipelines.storage.cached_store import opened
+from pipelines.storage.file_index import Files
+from tests.support.gated_tool import Gate
+from ui.api import app as api_app
+from ui.api.auth.access import Access
+from ui.api.auth.keys import Keys
+
+PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
+
+
+class Scene(Params):
+    """The names that the real background tool has, and whatever else a form can hold."""
+
+    prompt: str = t.prompt("Words", "What to draw.")
+    photo: str | None = t.picture("Photo", "A picture.")
+    photos: tuple[str, ...] = t.pictures("Photos", "Several.", at_least=0, at_most=4)
+    mask: str | None = t.mask("Mask", "Where.")
+    size: int = t.number("Size", "Longer side.", 64, ge=32, le=512)
+    ratio: Literal["photo", "1:1", "3:2"] = t.choice("Shape", "Width to height.", "photo")
+    variations: int = t.number("Variations", "How many.", 1, ge=1, le=4)
+    format: Literal["png", "jpeg", "webp"] = t.choice("File", "Kind.", "png")
+    quality: int = t.number("Quality", "For JPEG.", 95, ge=50, le=100)
+    num_inference_steps: int = t.number("Steps", "How many.", 3, ge=1, le=1000)
+    strength: float = t.number("Strength", "How much.", 0.5, ge=0, le=1, step=0.01)
+    fault: str = t.prompt("Fault", "no_face or bug.")
+    seed: int | None = t.seed()
+
+
+def scene_tool(gate: Gate) -> Tool:
+    """A tool with the id `background`: each step waits at the gate and shows the picture as it stands."""
+
+    def run(params: Scene, studio: Studio, emit: Emit) -> Draft:
+        if params.fault == "no_face":
+            raise BadInput("No face was found.", code="no_face", param="photo")
+        if params.fault == "bug":
+            raise ZeroDivisionError
+        for n in range(params.num_inference_steps):
+            gate.entered += 1
+            gate.open.wait(timeout=30)
+            time.sleep(gate.pause)
+            emit("Drawing", n + 1, params.num_inference_steps, lambda: draw(params, 0))
+        return Draft(images=tuple(draw(params, studio.seed + n) for n in range(params.variations)))
+
+    return Tool("background", "Background Generator", "For tests.", Scene, run)
+
+
+def draw(params: Scene, seed: int) -> Image:
+    """Noise of the size that was asked for."""
+    rows = params.size * 2 // 3 if params.ratio == "3:2" else params.size
+    return np.random.default_rng(seed).integers(0, 255, (rows, params.size, 3), np.uint8)
+
+
+@dataclass
+class Served:
+    """A studio that answers at `url`."""
+
+    url: str
+    desk: Desk
+    gate: Gate
+    keys: Keys
+
+    def client(self, **options: object) -> httpx.Client:
+        """A client whose base is the server."""
+        return httpx.Client(base_url=self.url, timeout=30, **options)  # pyright: ignore[reportArgumentType]
+
+    def free(self) -> bool:
+        """Whether nothing runs and nothing waits."""
+        return self.desk.jobs.counts() == (0, 0)
+
+
+@contextmanager
+def served(
+    root: Path, *, settings: Settings | None = None, tools: Sequence[Tool] | None = None, waiting: int = 16
+) -> Iterator[Served]:
+    """A studio with the gated tool (or `tools`), closed again whatever happened inside."""
+    gate = Gate()
+    settings = settings or Settings(data=root)
+    rows = tuple(tools) if tools is not None else (scene_tool(gate),)
+    files = Files(root, store=opened(settings.files, root))
+    jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows), waiting=waiting)
+    ingest, keys = Ingest(workers=1), Keys(root)
+    desk = Desk(settings, jobs, files, PROFILE, ingest, rows)
+    access = Access(settings, keys)
+    app = Starlette(
+        routes=api_app.routes(desk, access),
+        middleware=access.middleware(),
+    )
+    try:
+        with listening(app) as url:
+            yield Served(url, desk, gate, keys)
+    finally:
+        gate.open.set()
+        jobs.close()
+        ingest.close()
+        files.close()
+        keys.close()
+
+
+@contextmanager
+def listening(app: Starlette) -> Iterator[str]:
+    """`app` on a free port of loopback; yields its address."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until(lambda: server.started)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(10)
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+    """Wait for `condition`; the seconds it took."""
+    since = time.monotonic()
+    while not condition():
+        assert time.monotonic() - since < seconds, "did not happen in time"
+        time.sleep(0.005)
+    return time.monotonic() - since

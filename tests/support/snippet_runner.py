@@ -1,0 +1,69 @@
+"""Running code as a reader would: in a folder of its own, with the pictures it names beside it; knows no snippet."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.core.types import Draft, Emit, Params, Studio, Tool
+from pipelines.tools import TOOLS, tool
+from tests.support.served_app import Served
+
+COMMANDS = {
+    "shell": ("sh", "-c"),
+    "python": (sys.executable, "-c"),
+    "javascript": ("node", "--input-type=module", "-e"),
+}
+_FIELDS = {name for row in TOOLS for name in row.params.fields_of_kind("picture", "pictures", "mask")}
+PICTURES = ("portrait.jpg", *(f"{name}{n}.png" for name in sorted(_FIELDS) for n in ("", "-1", "-2")))
+
+
+def quick(names: Sequence[str] = ("headshot", "background", "business", "style")) -> list[Tool]:
+    """These tools with their own forms; each opens every picture it was given and draws a small one."""
+    return [replace(tool(name), run=_quick) for name in names]
+
+
+def _quick(params: Params, studio: Studio, emit: Emit) -> Draft:
+    for name in params.fields_of_kind("picture", "pictures", "mask"):
+        value = getattr(params, name)
+        for file_id in value if isinstance(value, tuple) else [value] if value else []:
+            studio.open(file_id)
+    for n in range(3):
+        time.sleep(0.05)  # whoever watches has come by then
+        emit("Drawing", n + 1, 3, np.full((32, 32, 3), 200, np.uint8))
+    return Draft(images=(np.full((64, 64, 3), 200, np.uint8),))
+
+
+def ran(language: str, text: str, folder: Path, key: str = "", *, fails: bool = False) -> str:
+    """What it printed, where it `fails` what it said of it too; skips where the language is not installed."""
+    command = COMMANDS[language]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    for name in PICTURES:
+        PIL.Image.fromarray(np.full((48, 64, 3), 128, np.uint8)).save(folder / name)
+    env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GRADIO_TEMP_DIR": str(folder / "gradio")}
+    done = subprocess.run(
+        [*command, text], cwd=folder, env={**env, "DESIGNERBOX_KEY": key}, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode != 0) == fails, done.stderr[-2000:]
+    return done.stdout + done.stderr if fails else done.stdout
+
+
+def finished(house: Served, tool_id: str, owner: str) -> dict[str, Any]:
+    """The params of the owner's newest job of this tool, which is done."""
+    row = house.desk.jobs.list(owner, 1, tool=tool_id)[0]
+    assert row.status == "done"
+    assert row.result is not None
+    return row.result.receipt["params"]

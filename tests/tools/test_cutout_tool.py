@@ -1,0 +1,88 @@
+"""Cut-out of several subjects: each once, every pixel its own, one file or one each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipelines.core.types import Alpha, BadInput, Cutout, Draft, Image, Subject
+from pipelines.quality.output_checks import Look, run_checks
+from pipelines.tools import cutout as tool
+from tests.support.examples import Recorder, blob, noisy
+
+SHAPE = (200, 360)
+CENTRES = ((80, 100), (190, 110), (290, 90))
+
+
+class Room:
+    """A studio with a photo of three ellipses; the third look finds the second once more."""
+
+    seed, draft = 1, False
+    image = noisy(*SHAPE, 120, 14)
+
+    def open(self, _: str) -> Image:
+        return self.image
+
+    def cutout(self, params: Subject, _: object) -> Cutout:
+        if params.pick > 3:
+            raise BadInput("There are only 4 subjects in this photo.", code="no_subject", param="pick")
+        return Cutout(self.image, alpha((0, 1, 1, 2)[params.pick]), (f"look {params.pick}",))
+
+
+def alpha(n: int) -> Alpha:
+    return blob(*SHAPE, CENTRES[n], (40, 60))
+
+
+def make(**values) -> Draft:
+    return tool.run(tool.CutOut(photo="x", **values), Room(), Recorder())  # pyright: ignore[reportArgumentType]
+
+
+def test_each_subject_is_a_file_of_its_own_and_comes_once() -> None:
+    draft = make(subjects="each")
+    assert draft.names == ("subject-1", "subject-2", "subject-3")
+    assert draft.archive == "subjects"
+    assert "3 subjects." in draft.notices
+    for image, matte, row in zip(draft.images, draft.alphas, draft.sources, strict=True):
+        assert row is not None
+        assert image.shape[2] == 4
+        assert (image[..., 3] == np.clip(matte * 255 + 0.5, 0, 255).astype(np.uint8)).all()
+        checks = run_checks(Look(image, Draft(images=(image,), source=row[1]), Room.image))
+        assert checks["core_changed_pixels"] == 0
+
+
+def test_all_together_are_one_picture_in_their_places() -> None:
+    draft = make(subjects="all", trim=False)
+    (image,) = draft.images
+    every = np.maximum(np.maximum(alpha(0), alpha(1)), alpha(2))
+    assert (image[..., 3] == np.clip(every * 255 + 0.5, 0, 255).astype(np.uint8)).all()
+    assert (image[every > 0.99][:, :3] == Room.image[every > 0.99]).all()
+    assert draft.names == ()
+
+
+def test_the_main_one_is_as_it_always_was() -> None:
+    draft = make()
+    assert len(draft.images) == 1
+    assert draft.notices == ("look 0",)
+
+
+def test_a_matte_of_ones_own_is_all_there_is() -> None:
+    assert len(make(subjects="each", matte="m").images) == 1
+
+
+def test_a_photo_with_nothing_in_it_is_refused_as_before() -> None:
+    class Empty(Room):
+        def cutout(self, params: Subject, _: object) -> Cutout:
+            raise BadInput("Nothing stands out in this photo.", code="no_subject")
+
+    with pytest.raises(BadInput, match="Nothing stands out"):
+        tool.run(tool.CutOut(photo="x", subjects="all"), Empty(), Recorder())  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("moved", [{"placement_x": 0.4}, {"placement_y": -0.5}, {"placement_scale": 1.5}])
+def test_what_is_trimmed_is_whole_wherever_it_was_moved(moved: dict[str, float]) -> None:
+    draft = make(margin=0, **moved)
+    assert run_checks(Look(draft.images[0], draft, Room.image))["core_changed_pixels"] == 0
+    plain, other = make(margin=0).alphas[0], draft.alphas[0]
+    scale = moved.get("placement_scale", 1.0)
+    assert other.shape == pytest.approx(tuple(scale * side for side in plain.shape), abs=2)
+    assert other.sum() == pytest.approx(scale**2 * plain.sum(), rel=0.05)

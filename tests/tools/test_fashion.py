@@ -1,0 +1,234 @@
+"""Lookbook: the clothes and the face stay, the season and the words are added; black and white is neutral."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core.types import BadInput, Cutout, Draft, Face, Image, Images, Render
+from pipelines.imaging.text import CONTRAST, contrast
+from pipelines.matting.cutout import core_of
+from pipelines.models.families.scenes.keyword_search import SCENES
+from pipelines.tools import fashion
+from pipelines.tools.shared.model_casting import CAST, POSES, Pose, cast, joints, pose_map
+from tests.support.examples import Recorder, blob, noisy
+
+
+class Room:
+    """A studio whose scenes are plain green, and whose photo is noise with a person in the middle."""
+
+    seed, draft = 3, False
+
+    def __init__(self, *, head: bool = True) -> None:
+        self.image = noisy(500, 400, 120, 14)
+        self.head = head
+        self.render: Render | None = None
+
+    def open(self, _: str) -> Image:
+        return self.image
+
+    def cutout(self, *_) -> Cutout:
+        return Cutout(self.image, blob(500, 400, (200, 240), (110, 200)))
+
+    def faces(self, _: str) -> tuple[Face, ...]:
+        points = np.array([200, 120]) + np.random.default_rng(0).normal(0, 20, (468, 2))
+        face = Face(points.astype(np.float32), (150, 60, 250, 180), (180, 120), (220, 120), (200, 170), 0.0, 1.0)
+        return (face,) if self.head else ()
+
+    def draw(self, render: Render, _) -> Images:
+        self.render = render
+        width, height = render.size
+        return Images(tuple(np.full((height, width, 3), (60, 140, 60), np.uint8) for _ in render.seeds))
+
+
+def make(room: Room, **values) -> Draft:
+    return fashion.run(fashion.Fashion(photo="x", **{"size": 512, **values}), room, Recorder())  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("preset", ["street", "flat-lay"])
+@pytest.mark.parametrize("scale", [0.8, 1.3])
+def test_whoever_sizes_the_subject_gets_that_size(preset: str, scale: float) -> None:
+    plain, sized = (
+        make(Room(head=preset == "street"), preset=preset, **more) for more in ({}, {"placement_scale": scale})
+    )
+    assert plain.source is not None
+    assert sized.source is not None
+    assert sized.source.frame.scale == pytest.approx(scale * plain.source.frame.scale)
+
+
+@pytest.mark.parametrize("preset", get_args(fashion.PresetId))
+def test_every_look_has_a_scene_of_ours_and_the_size_that_was_asked_for(preset: str) -> None:
+    room = Room()
+    draft = make(room, preset=preset, ratio="2:3")
+    assert draft.images[0].shape[:2] == (512, 342)
+    assert room.render is not None
+    assert room.render.backdrop is not None
+    assert room.render.backdrop.scene in {scene.id for scene in SCENES}
+
+
+def test_without_grading_the_core_is_the_photo_and_with_it_it_moves_a_little() -> None:
+    plain, warm = (make(Room(), preset="autumn", grading=share) for share in (0, 100))
+    assert plain.source is not None
+    core = core_of(plain.source.alpha)
+    assert (plain.images[0][core] == plain.source.colour[core]).all()
+    moved = np.abs(warm.images[0][core].astype(int) - plain.images[0][core])
+    assert 0 < moved.mean() < 12
+
+
+def test_autumn_turns_green_leaves_and_not_the_subject() -> None:
+    draft = make(Room(), preset="autumn", grading=0)
+    r, g, _ = draft.images[0][4, 4].astype(int)
+    assert r > g
+
+
+def test_black_and_white_is_neutral() -> None:
+    image = make(Room(), preset="editorial-bw").images[0].astype(int)
+    assert np.ptp(image, axis=2).max() <= 1
+
+
+def test_a_masthead_stands_behind_the_subject() -> None:
+    bare, titled = (make(Room(), preset="cover", title=t) for t in ("", "Vogue-ish"))
+    assert titled.source is not None
+    core = core_of(titled.source.alpha)
+    assert (titled.images[0] != bare.images[0]).any()
+    assert (titled.images[0][core] == bare.images[0][core]).all()
+
+
+def test_a_title_can_be_read() -> None:
+    bare, titled = (make(Room(head=False), preset="summer", title=t).images[0].astype(int) for t in ("", "Linen"))
+    letters = np.abs(titled - bare).sum(axis=2) > 250
+    assert letters.any()
+    changed = np.abs(titled - bare).sum(axis=2) > 0
+    around = cv2.dilate(letters.astype(np.uint8), np.ones((9, 9), np.uint8)) > cv2.dilate(
+        letters.astype(np.uint8), np.ones((5, 5), np.uint8)
+    )
+    assert changed.mean() < 0.25
+    ground = np.median(titled[around], axis=0)
+    ink = np.median(titled[letters], axis=0)
+    r, g, b = (int(v) for v in ink)
+    gr, gg, gb = (int(v) for v in ground)
+    assert contrast((r, g, b), (gr, gg, gb)) >= CONTRAST
+
+
+def test_same_seed_same_picture() -> None:
+    assert (make(Room(), preset="street").images[0] == make(Room(), preset="street").images[0]).all()
+
+
+def test_it_says_that_it_dresses_nobody_and_asks_for_consent() -> None:
+    assert "dresses nobody" in fashion.TOOL.summary
+    assert fashion.TOOL.person
+    assert "consent" in fashion.Fashion.model_fields
+
+
+def test_a_look_is_a_page_for_each_picture_and_a_book_begins_with_its_cover() -> None:
+    room = Room()
+    draft = make(room, preset="winter", pdf="look", variations=2)
+    (look,) = draft.extras
+    assert (look.format, look.role, look.name) == ("pdf", "result", "winter")
+    assert len(look.frames) == 2
+    assert all(page is image for page, image in zip(look.frames, draft.images, strict=True))
+    (book,) = make(room, preset="winter", pdf="book", size=256, title="Mine").extras
+    assert len(book.frames) == len(fashion.SEASONS)
+    assert (book.frames[0] == make(room, preset="cover", size=256, title="Mine").images[0]).all()
+    assert make(room, preset="winter").extras == ()
+
+
+# ---------------------------------------------------------------- on models
+
+
+class Atelier(Room):
+    """The same with a model that edits, or one that follows a map; everything it is asked is kept."""
+
+    def __init__(self, verb: str, seed: int = 3) -> None:
+        super().__init__(head=False)
+        self.verb, self.seed = verb, seed
+        self.asked: list[Render] = []
+
+    def has(self, verb: str) -> bool:
+        return verb == self.verb
+
+    def draw(self, render: Render, _) -> Images:
+        self.asked.append(render)
+        return super().draw(render, _)
+
+
+def test_a_garment_from_a_photo_is_worn_by_as_many_as_asked_each_stated() -> None:
+    room = Atelier("edit")
+    draft = make(room, models=4, preset="street")
+    assert draft.names == ("model-1", "model-2", "model-3", "model-4")
+    assert draft.archive == "models"
+    assert (draft.source, draft.alphas, draft.exact) == (None, (), False)
+    for n, render in enumerate(room.asked):
+        person = CAST[n].words
+        assert person in render.prompt
+        assert f"{n + 1}: {person}" in draft.notices[0]
+        assert (render.verb, render.anew, fashion.DRESSED in render.prompt) == ("edit", True, True)
+        assert render.images[0].shape == room.image.shape
+        assert (render.images[0][0, 0] == 236).all(), "the room behind the garment is not shown to the model"
+    assert len({render.seeds for render in room.asked}) == 4
+    assert any("compare cut" in notice for notice in draft.notices)
+
+
+def test_a_control_model_follows_the_poses_map_and_needs_the_garment_in_words() -> None:
+    with pytest.raises(BadInput, match="in words") as caught:
+        make(Atelier("control"), models=1)
+    assert caught.value.param == "garment"
+    room = Atelier("control")
+    draft = make(room, models=2, garment="a navy wool coat", pose="seated")
+    for render in room.asked:
+        assert (render.verb, render.control_kind) == ("control", "pose")
+        assert "a navy wool coat" in render.prompt
+        assert render.control is not None
+        assert (render.control == pose_map(POSES["seated"], render.size)).all()
+    assert any("from your words" in notice for notice in draft.notices)
+
+
+def test_who_is_described_is_who_is_asked_for() -> None:
+    room = Atelier("edit")
+    draft = make(room, models=2, who="a man in his seventies with a grey beard")
+    assert all("a man in his seventies with a grey beard" in render.prompt for render in room.asked)
+    assert "1: a man in his seventies" in draft.notices[0]
+
+
+def test_the_models_pictures_are_bound_as_pages() -> None:
+    (book,) = make(Atelier("edit"), models=2, pdf="look").extras
+    assert (book.format, len(book.frames)) == ("pdf", 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_cast_of_four_has_every_age_complexion_and_build_once_and_both_genders_twice(seed: int) -> None:
+    people = cast(4, seed)
+    for trait in ("age", "complexion", "build"):
+        assert len({getattr(person, trait) for person in people}) == 4
+    assert sorted(person.gender for person in people) == ["man", "man", "woman", "woman"]
+
+
+def test_no_trait_of_the_cast_stands_for_another() -> None:
+    for one, other in (("complexion", "gender"), ("complexion", "age"), ("gender", "age"), ("gender", "build")):
+        pairs = {(getattr(person, one), getattr(person, other)) for person in CAST}
+        assert len(pairs) > len({getattr(person, one) for person in CAST})
+    assert all("in her " in person.words or "in his " in person.words for person in CAST)
+
+
+@pytest.mark.parametrize("pose", POSES.values(), ids=POSES.keys())
+@pytest.mark.parametrize("size", [(512, 768), (768, 768), (432, 768)])
+def test_a_pose_map_is_a_whole_figure_that_stands_on_one_floor(pose: Pose, size: tuple[int, int]) -> None:
+    drawn = pose_map(pose, size).max(axis=2) > 20
+    rows, columns = np.nonzero(drawn.any(axis=1))[0], np.nonzero(drawn.any(axis=0))[0]
+    assert rows[0] > 0
+    assert rows[-1] / size[1] == pytest.approx(0.94, abs=0.02)
+    assert columns[0] > 0
+    assert columns[-1] < size[0] - 1
+    points = np.array(joints(pose))
+    assert len(points) == 18
+    assert points[0, 1] < points[1, 1] < points[8, 1] < points[10, 1], "nose, neck, hip, ankle"
+
+
+def test_poses_differ_and_a_seated_figure_is_shorter() -> None:
+    maps = [pose_map(pose, (256, 384)).astype(int) for pose in POSES.values()]
+    assert min(np.abs(a - b).mean() for n, a in enumerate(maps) for b in maps[:n]) > 1
+    tall = {key: np.ptp([y for _, y in joints(pose)]) for key, pose in POSES.items()}
+    assert tall["seated"] < 0.9 * tall["standing"]

@@ -1,0 +1,202 @@
+"""Headshots: the best of several photos, one crop through a set, and what a model would have to draw."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.codecs.containers import Layer, merged
+from pipelines.core.stream import drain
+from pipelines.core.types import Cutout, Draft, Face, Image, Images, ModelUnavailable, Render, Result
+from pipelines.matting.cutout import core_of
+from pipelines.tools import headshot
+from tests.support.examples import Recorder, blob, example, noisy
+from tests.tools.test_business import OWNER, Room
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    room = Room(tmp_path_factory.mktemp("headshot"), headshot.TOOL)
+    yield room
+    room.jobs.close()
+    room.ingest.close()
+    room.files.close()
+
+
+def order(room: Room, photo: str, **values: Any) -> Result:
+    values = {"photo": photo, "consent": True, "seed": 1, "size": 512, **values}
+    return drain(room.jobs.watch(room.jobs.submit(room.desk.order("headshot", values, OWNER))))
+
+
+def test_the_sharp_photo_is_taken_and_the_receipt_replays_it_alone(room: Room) -> None:
+    woman = example("astronaut")
+    blurred = room.add(np.asarray(cv2.GaussianBlur(woman, (0, 0), 2), np.uint8))
+    sharp = room.add(woman)
+    chosen, alone = order(room, blurred, photos=[sharp]), order(room, sharp)
+    assert chosen.files[0].pixels_sha256 == alone.files[0].pixels_sha256
+    assert chosen.receipt["params"] == alone.receipt["params"]
+    assert [row["id"] for row in chosen.receipt["inputs"]] == [sharp]
+    assert chosen.receipt["checks"]["core_changed_pixels"] == 0
+    told = " ".join(chosen.receipt["notices"])
+    assert "Taken: photo 2" in told
+    assert "photo 1" in told
+    assert "not sharp" in told
+
+
+def test_relit_tells_how_far_skin_and_face_moved(room: Room) -> None:
+    checks = order(room, room.team[0], light="relit", preset="park").receipt["checks"]
+    assert 0 < checks["skin_delta_e"] < 5
+    assert checks["face_geometry_percent"] < 3
+    assert "skin_delta_e" not in order(room, room.team[0]).receipt["checks"]
+
+
+def test_a_relit_set_has_one_light(room: Room) -> None:
+    result = order(room, room.team[0], light="relit", looks="four", size=320)
+    shown = [room.files.open(file.id) for file in result.files if file.role == "result" and file.format == "png"]
+    matte = next(file for file in result.files if file.role == "matte")
+    core = core_of(np.asarray(room.files.open(matte.id)[..., 0] / 255, np.float32))
+    assert len(shown) == 4
+    assert all((image[core] == shown[0][core]).all() for image in shown[1:])
+    assert result.receipt["checks"]["skin_delta_e"] > 0
+
+
+def test_layers_come_with_the_pictures_that_were_composed(room: Room) -> None:
+    result = order(room, room.team[0], layers=True, preset="black-and-white", size=320)
+    files = [file for file in result.files if file.role == "layers"]
+    assert [file.format for file in files] == ["ora", "zip"]
+    with zipfile.ZipFile(room.files.path(files[1].id)) as packed:
+        rows = [
+            Layer(name, np.asarray(PIL.Image.open(packed.open(name)).convert("RGBA")))
+            for name in sorted(packed.namelist()) if name.endswith(".png")
+        ]  # fmt: skip
+    assert len(rows) == 3
+    laid, picture = merged(rows), room.files.open(result.files[0].id)
+    assert np.abs(laid.astype(int) - picture).max() <= 1
+    assert (laid[..., 0] == laid[..., 2]).all(), "black and white in every layer"
+
+
+def test_a_zoom_out_stops_where_the_photo_cuts_the_body_and_says_so(room: Room) -> None:
+    receipt = order(room, room.team[1], framing="wide").receipt
+    assert any("the photo ends there" in notice for notice in receipt["notices"])
+    assert receipt["placement"]["box"][3] >= 341
+
+
+def test_without_an_edit_model_expression_and_outfit_are_refused_by_name(room: Room) -> None:
+    for name in ("expression", "outfit"):
+        with pytest.raises(ModelUnavailable) as caught:
+            order(room, room.team[0], **{name: "a calm smile"})
+        assert caught.value.param == name
+
+
+# ---------------------------------------------------------------- with a studio that records
+
+
+class Easel:
+    """A studio with an edit model that paints a grey square; everything it is asked is kept."""
+
+    seed, draft = 3, False
+
+    def __init__(self) -> None:
+        self.image = noisy(500, 400, 120, 14)
+        self.renders: list[Render] = []
+
+    def open(self, _: str) -> Image:
+        return self.image
+
+    def cutout(self, *_: object) -> Cutout:
+        alpha = np.maximum(blob(500, 400, (200, 150), (60, 80)), 0)
+        alpha[220:, 60:340] = 1
+        return Cutout(self.image, alpha)
+
+    def faces(self, _: str) -> tuple[Face, ...]:
+        points = np.array([200, 150]) + np.random.default_rng(0).normal(0, 20, (468, 2))
+        points[234], points[454], points[10] = (150, 150), (250, 150), (200, 95)
+        return (Face(points.astype(np.float32), (150, 60, 250, 230), (178, 140), (222, 140), (200, 215), 0.0, 1.0),)
+
+    def draw(self, render: Render, _: object) -> Images:
+        self.renders.append(render)
+        if render.verb == "inpaint":
+            return Images((np.full((render.size[1], render.size[0], 3), 200, np.uint8),))
+        grey = 90 if render.verb == "edit" else 60 + 12 * len(self.renders)
+        return Images(tuple(np.full((render.size[1], render.size[0], 3), grey, np.uint8) for _ in render.seeds))
+
+
+def make(easel: Easel, **values: Any) -> Draft:
+    return headshot.run(headshot.Headshot(photo="x", **{"size": 512, **values}), easel, Recorder())  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(("looks", "count"), [("four", 4), ("all", 11)])
+def test_a_set_is_one_crop_of_one_person_before_other_scenes(looks: str, count: int) -> None:
+    draft = make(Easel(), looks=looks)
+    assert len(draft.images) == len(set(draft.names)) == count
+    assert draft.names[0] == "linkedin"
+    assert draft.source is not None
+    core = core_of(draft.source.alpha)
+    assert all((image[core] == draft.images[0][core]).all() for image in draft.images)
+    assert len({image[2, 2].tobytes() for image in draft.images}) > 1
+    assert draft.exact
+
+
+def test_the_chosen_look_comes_first_and_once() -> None:
+    assert make(Easel(), looks="four", preset="lobby").names == (
+        "lobby",
+        "linkedin",
+        "corporate-grey",
+        "executive-dark",
+    )
+
+
+def test_one_look_asks_for_its_variations_in_one_call() -> None:
+    easel = Easel()
+    assert len(make(easel, variations=3).images) == 3
+    assert [len(render.seeds) for render in easel.renders] == [3]
+
+
+@pytest.mark.parametrize("preset", ["linkedin", "nude-tones"])
+def test_what_a_model_draws_on_a_person_is_dressed_and_told(preset: str) -> None:
+    easel = Easel()
+    draft = make(easel, preset=preset, outfit="a beige blazer", expression="a calm smile")
+    (edit,) = (render for render in easel.renders if render.verb == "edit")
+    assert headshot.DRESSED in edit.prompt
+    assert "a beige blazer" in edit.prompt
+    assert "a calm smile" in edit.prompt
+    assert not any("nude" in render.prompt.lower() for render in easel.renders)
+    assert (draft.exact, draft.alphas) == (False, ())
+    assert any("the receipt says how far" in notice for notice in draft.notices)
+
+
+def test_nothing_is_drawn_on_a_person_who_did_not_ask() -> None:
+    easel = Easel()
+    assert make(easel).exact
+    assert {render.verb for render in easel.renders} == {"backdrop"}
+
+
+def test_a_zoom_out_completes_the_frame_around_pixels_that_stay() -> None:
+    easel = Easel()
+    close, whole = make(easel, framing="wide"), make(easel, framing="wide", zoom_out=True)
+    (render,) = (each for each in easel.renders if each.verb == "inpaint")
+    assert close.source is not None
+    assert whole.source is not None
+    assert whole.source.frame.scale < close.source.frame.scale
+    assert whole.source.frame.box[3] < whole.source.frame.size[1] - 10, "the photo ends inside the frame"
+    core, image, mask = core_of(whole.source.alpha), whole.images[0], render.mask
+    assert mask is not None
+    assert (image[core] == whole.source.colour[core]).all()
+    assert (image[mask > 0.5] == 200).mean() > 0.6, "but for the seam"
+    assert not core[mask > 0.5].any()
+    assert mask[-5:].all()
+    assert headshot.DRESSED in render.prompt
+    assert any("drawn by a model" in notice for notice in whole.notices)
+
+
+def test_nothing_is_completed_where_the_photo_fills_the_frame() -> None:
+    easel = Easel()
+    draft = make(easel, framing="tight", zoom_out=True)
+    assert not any("drawn by a model" in notice for notice in draft.notices)
+    assert {render.verb for render in easel.renders} == {"backdrop"}

@@ -1,0 +1,77 @@
+"""A tool is one short file and one row: its tab, route, columns and docs follow, and no other file is touched."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from pipelines.batch import template
+from pipelines.tools import TOOLS
+from tests.examples import sepia
+from tests.support.examples import example
+from tests.support.served_app import Served, served
+from ui import page
+from ui.api.auth.access import Access
+
+FIELDS = list(sepia.Sepia.model_fields)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("new"), tools=(*TOOLS, sepia.TOOL)) as here:
+        yield here
+
+
+def test_the_file_is_short() -> None:
+    assert len(Path(sepia.__file__).read_text().splitlines()) <= 40
+
+
+def test_its_route_makes_a_picture(here: Served) -> None:
+    photo = io.BytesIO()
+    PIL.Image.fromarray(example("coffee")).save(photo, "PNG")
+    with here.client() as http:
+        answer = http.post(
+            "/v1/tools/sepia", data={"preset": "cold", "amount": "100"}, files={"photo": photo.getvalue()}
+        )
+        assert answer.status_code == 200
+        job = answer.json()
+        with PIL.Image.open(io.BytesIO(http.get(job["files"][0]["url"]).content)) as picture:
+            image = np.asarray(picture.convert("RGB")).astype(int)
+    assert (job["tool"], job["receipt"]["params"]["amount"]) == ("sepia", 100)
+    assert np.median(image[..., 2] - image[..., 0]) == 24
+
+
+def test_its_bounds_and_names_are_checked_at_the_door(here: Served) -> None:
+    with here.client() as http:
+        answer = http.post("/v1/tools/sepia", json={"photo": "file-x", "amount": 101})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "amount")
+
+
+def test_its_docs_say_every_field_with_its_help(here: Served) -> None:
+    with here.client() as http:
+        rows = {row["id"]: row for row in http.get("/v1/tools").json()["data"]}
+        document = http.get("/v1/openapi.json").json()
+    assert list(rows["sepia"]["params"]["properties"]) == FIELDS
+    assert rows["sepia"]["params"]["properties"]["amount"]["x-kind"] == "number"
+    route = document["paths"]["/tools/sepia"]["post"]
+    assert "0 is grey." in str(route) + str(document["components"])
+    assert "multipart/form-data" in route["requestBody"]["content"]
+
+
+def test_its_columns_are_those_of_a_batch() -> None:
+    header, row = csv.reader(io.StringIO(template(sepia.TOOL)))
+    assert header[1:] == FIELDS
+    assert dict(zip(header, row, strict=True))["amount"] == "60"
+
+
+def test_its_tab_has_a_component_for_every_field(here: Served) -> None:
+    config: Any = page.build(here.desk, Access(here.desk.settings, here.keys)).config
+    shown = {part["props"].get("elem_id") for part in config["components"]}
+    assert {"tab-sepia", "sepia-generate", *(f"sepia-{name}" for name in FIELDS)} <= shown

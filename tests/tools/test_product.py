@@ -1,0 +1,266 @@
+"""Products stand where they should, several keep their own pixels, rules are measured, sides make one set."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from pipelines.core.types import Alpha, Cutout, Draft, Image, Images, Render, Subject
+from pipelines.framing.framings import bounds
+from pipelines.framing.product_placement import MARGIN, PLACEMENTS, PlacementId
+from pipelines.matting.cutout import core_of
+from pipelines.models.families.scenes.keyword_search import choose
+from pipelines.quality.marketplace_rules import RULES, ruled
+from pipelines.tools import product
+from tests.support.examples import Recorder, blob, noisy
+
+# Photo size, and the product's centre and radius in it.
+PHOTOS = {
+    "a": ((300, 400), (200, 150), (80, 60)),
+    "b": ((260, 260), (120, 140), (50, 100)),
+    "c": ((500, 500), (260, 240), (90, 200)),
+    "a2": ((300, 400), (190, 170), (64, 48)),
+    "a3": ((300, 400), (230, 140), (72, 54)),
+}
+LEVEL = {"a": 110.0, "b": 90.0, "c": 150.0, "a2": 70.0, "a3": 140.0}
+
+
+class Room:
+    """A studio whose scenes are plain grey, and whose photos are noise with an ellipse in it."""
+
+    seed = 3
+
+    def __init__(self, *, draft: bool = False) -> None:
+        self.draft = draft
+
+    def open(self, name: str) -> Image:
+        (height, width), _, _ = PHOTOS[name]
+        return noisy(height, width, LEVEL[name], 8, seed=len(name))
+
+    def alpha(self, name: str) -> Alpha:
+        (height, width), centre, radius = PHOTOS[name]
+        return blob(height, width, centre, radius)
+
+    def cutout(self, params: Subject, _) -> Cutout:
+        return Cutout(self.open(params.photo), self.alpha(params.photo))
+
+    def draw(self, render: Render, _) -> Images:
+        width, height = render.size
+        return Images(tuple(np.full((height, width, 3), 190, np.uint8) for _ in render.seeds))
+
+
+def make(room: Room | None = None, **values) -> Draft:
+    asked = {"photo": "a", "size": 400, "preset": "oak", **values}
+    return product.run(product.Product(**asked), room or Room(), Recorder())  # pyright: ignore[reportArgumentType]
+
+
+def middle(alpha: Alpha) -> tuple[float, float]:
+    left, top, right, bottom = bounds(alpha)
+    return (left + right) / 2 / alpha.shape[1], (top + bottom) / 2 / alpha.shape[0]
+
+
+@pytest.mark.parametrize("placement", get_args(PlacementId))
+@pytest.mark.parametrize("preset", ["oak", "shopify", "amazon", "transparent"])
+def test_seven_placements_stand_on_their_lines_and_inside(placement: str, preset: str) -> None:
+    draft = make(placement=placement, preset=preset, ratio="16:9")
+    (alpha,) = draft.alphas
+    left, top, right, bottom = bounds(alpha)
+    height, width = alpha.shape
+    if placement != "centre":
+        assert left >= MARGIN * width - 1
+        assert right <= (1 - MARGIN) * width + 1
+        assert top >= MARGIN * height - 1
+        assert bottom <= (1 - MARGIN) * height + 1
+    x, y = middle(alpha)
+    assert x == pytest.approx(PLACEMENTS[placement][0], abs=0.02)
+    if preset != "oak":  # on a surface it stands a little lower
+        assert y == pytest.approx(PLACEMENTS[placement][1], abs=0.08)
+
+
+def test_several_products_stand_on_one_line_at_one_height_and_keep_every_pixel_of_their_cores() -> None:
+    draft = make(beside=("b", "c"), ratio="16:9", size=640)
+    assert any("pixels changed in their cores: 0" in note for note in draft.notices)
+    (alpha,) = draft.alphas
+    columns = (alpha > 0.5).any(axis=0).astype(int)
+    starts, ends = np.nonzero(np.diff(columns) == 1)[0] + 1, np.nonzero(np.diff(columns) == -1)[0] + 1
+    assert len(starts) == len(ends) == 3
+    boxes = [bounds(np.ascontiguousarray(alpha[:, a:b])) for a, b in zip(starts, ends, strict=True)]
+    assert np.ptp([box[3] for box in boxes]) <= 1
+    assert np.ptp([box[3] - box[1] for box in boxes]) <= 2
+
+
+def test_a_changed_pixel_in_any_products_core_would_be_counted() -> None:
+    draft = make(beside=("b",), ratio="16:9", size=640)
+    (alpha,) = draft.alphas
+    taken = [product.Taken(Room().open(n), Room().cutout(Subject(photo=n), None)) for n in ("a", "b")]
+    frames = product.arranged([t.cutout.alpha for t in taken], (640, 360), 0.66, "centre", 0.84, Subject(photo=""))
+    group = [product.place(t.photo, t.cutout, f) for t, f in zip(taken, frames, strict=True)]
+    image = draft.images[0].copy()
+    rows, columns = np.nonzero(core_of(group[1].alpha) & core_of(alpha))
+    image[rows[len(rows) // 2], columns[len(rows) // 2]] ^= 1
+    assert product._proof([image], taken, group) == ["2 products at one height; pixels changed in their cores: 1."]
+
+
+# ---------------------------------------------------------------- rules
+
+
+def test_a_shops_own_settings_keep_its_rule_and_say_so() -> None:
+    (said,) = [note for note in make(preset="google", size=0).notices if note.startswith("Google")]
+    assert "is kept" in said
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [({"fill": 60}, "60%"), ({"size": 800}, "2000 pixels"), ({"background": "marble"}, "white ground"),
+     ({"placement": "left"}, "50%")],
+)  # fmt: skip
+def test_what_breaks_a_shops_rule_is_said_in_one_sentence(values: dict, word: str) -> None:
+    (said,) = [note for note in make(preset="amazon", **values).notices if note.startswith("Amazon")]
+    assert said.startswith("Amazon asks for")
+    assert word in said
+
+
+def test_no_shop_no_sentence() -> None:
+    assert ruled(RULES["oak"], blob(100, 100, (50, 50), (30, 30)), (100, 100), plain=True) == ()
+
+
+def test_amazon_is_white_to_the_last_pixel_with_several_products_too() -> None:
+    draft = make(preset="amazon", beside=("b",), size=800)
+    assert (draft.images[0][draft.alphas[0] < 1 / 255] == 255).all()
+
+
+# ---------------------------------------------------------------- sides and layers
+
+
+def test_sides_come_as_a_set_of_one_scale_and_baseline_with_a_spin() -> None:
+    draft = make(angles=("a2", "a3"), preset="shopify")
+    assert draft.names == ("angle-1", "angle-2", "angle-3")
+    assert draft.archive == "angles"
+    (spin,) = draft.extras
+    assert (spin.format, len(spin.frames), spin.name) == ("webp", 3, "spin")
+    boxes = [bounds(alpha) for alpha in draft.alphas]
+    assert np.ptp([box[3] for box in boxes]) <= 0.005 * 400
+    assert np.ptp([box[3] - box[1] for box in boxes]) <= 0.01 * 400
+    lights = [float(np.median(image[core_of(alpha)])) for image, alpha in zip(draft.images, draft.alphas, strict=True)]
+    assert np.ptp(lights) < 6
+    assert any("brought to the first one's" in note for note in draft.notices)
+    assert not draft.exact
+
+
+def test_the_first_side_keeps_its_pixels() -> None:
+    alone, turned = make(preset="shopify"), make(angles=("a2",), preset="shopify")
+    assert (alone.images[0] == turned.images[0]).all()
+
+
+def test_layers_come_when_they_are_asked_for_and_not_with_a_draft() -> None:
+    assert [(extra.format, extra.name) for extra in make(layers=True, variations=2).extras] == [
+        ("ora", "layers-1"), ("zip", "layers-1"), ("ora", "layers-2"), ("zip", "layers-2"),
+    ]  # fmt: skip
+    assert make().extras == ()
+    assert make(Room(draft=True), layers=True, angles=("a2",)).extras == ()
+
+
+# ---------------------------------------------------------------- invented sides
+
+
+class Painter(Room):
+    """With an edit model that paints a blue picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Render] = []
+
+    def draw(self, render: Render, _) -> Images:
+        if render.verb != "edit":
+            return super().draw(render, _)
+        self.asked.append(render)
+        return Images((np.full((render.size[1], render.size[0], 3), (0, 0, 200), np.uint8),))
+
+
+@pytest.mark.parametrize("preset", ["oak", "transparent"])
+def test_invented_sides_are_named_and_told_and_prove_nothing(preset: str) -> None:
+    room = Painter()
+    draft = make(room, preset=preset, invent=3)
+    assert draft.names == ("own-1", "invented-left", "invented-right", "invented-behind")
+    assert [row is not None for row in draft.sources] == [True, False, False, False]
+    assert any("drawn by a model from one photo" in note for note in draft.notices)
+    assert all(render.anew and render.images[0].shape[2] == 3 for render in room.asked)
+    alone = make(preset=preset)
+    assert (draft.images[0] == alone.images[0]).all()
+
+
+def test_invented_sides_stand_behind_ones_own() -> None:
+    draft = make(Painter(), preset="shopify", angles=("a2",), invent=1)
+    assert draft.names == ("angle-1", "angle-2", "invented-left")
+    assert [row is not None for row in draft.sources] == [True, False, False]
+
+
+# ---------------------------------------------------------------- the camera's height
+
+
+class Views(Room):
+    """Remembers which view each backdrop was asked for, and holds one outline."""
+
+    def __init__(self, outline: Alpha) -> None:
+        super().__init__()
+        self.outline, self.views = outline, []
+
+    def alpha(self, name: str) -> Alpha:
+        return self.outline
+
+    def draw(self, render: Render, _) -> Images:
+        assert render.backdrop is not None
+        self.views.append(render.backdrop.seen_from)
+        return super().draw(render, _)
+
+
+def dish(pitch: float) -> Alpha:
+    """A plate seen from `pitch` degrees above the table."""
+    return blob(300, 400, (200, 150), (100, round(100 * float(np.sin(np.radians(pitch))))))
+
+
+@pytest.mark.parametrize(("pitch", "view"), [(13, "front"), (33, "three-quarter"), (66, "above"), (90, "above")])
+def test_a_surface_is_seen_from_where_the_photo_saw_the_product(pitch: float, view: str) -> None:
+    room = Views(dish(pitch))
+    make(room, preset="oak")
+    assert room.views == [view]
+
+
+def test_an_outline_that_tells_nothing_leaves_the_usual_view_and_a_said_one_is_kept() -> None:
+    box = np.zeros((300, 400), np.float32)
+    box[80:260, 120:280] = 1
+    stem = blob(300, 400, (200, 100), (90, 60))  # a bowl on a foot is no half ellipse
+    stem[150:280, 190:210] = 1
+    for outline in (box, stem):
+        room = Views(outline)
+        make(room)
+        assert room.views == ["three-quarter"]
+    room = Views(dish(90))
+    make(room, seen_from="front")
+    assert room.views == ["front"]
+
+
+def test_a_place_is_never_seen_from_above_and_that_is_said() -> None:
+    room = Views(dish(90))
+    made = make(room, background="workshop")
+    assert room.views == ["three-quarter"]
+    assert product.FROM_ABOVE in made.notices
+    assert product.FROM_ABOVE not in make(Views(dish(90)), preset="marble").notices
+
+
+def test_what_was_photographed_from_above_stands_on_a_podium_seen_from_above() -> None:
+    room = Views(dish(90))
+    made = make(room, preset="podium")
+    assert room.views == ["above"]
+    assert product.FROM_ABOVE not in made.notices
+
+
+@pytest.mark.parametrize("words", ["blocks", "walnut", "slate", "dark marble table", "grey studio"])
+def test_words_that_name_a_surface_are_seen_from_above_like_its_look(words: str) -> None:
+    room = Views(dish(90))
+    made = make(room, background=words)
+    assert room.views == ["above"]
+    assert product.FROM_ABOVE not in made.notices
+    assert choose("slate", "product")[0].id == "slate"

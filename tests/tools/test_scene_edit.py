@@ -1,0 +1,232 @@
+"""A scene that a model draws around the subject: what it moved is put back, and the subject's own pixels stay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core.stream import drain
+from pipelines.core.types import Family, Image, Images, ModelSpec, ModelStep, ModelUnavailable, Profile, Render, Result
+from pipelines.engines.local import LocalEngine
+from pipelines.ingest.decoder_pool import Ingest
+from pipelines.jobs.queue import Jobs
+from pipelines.matting.cutout import core_of
+from pipelines.models.families import FAMILIES
+from pipelines.models.families.flux2 import Flux2
+from pipelines.models.model_cache import Cache
+from pipelines.models.profiles import EMBEDDED
+from pipelines.security.content_filter import flat
+from pipelines.service.orders import Desk
+from pipelines.settings import Settings
+from pipelines.storage.file_index import Files
+from pipelines.tools import background, product
+from tests.compositing.test_registration import planted, recoloured
+from tests.models.support import family_checks
+from tests.models.support.tiny_flow_checkpoints import tiny_klein
+from tests.support.examples import example
+
+OWNER = "me"
+TOOLS = (background.TOOL, product.TOOL)
+# As the words say it: pixels, direction in degrees, zoom.
+SLIDES: dict[str, tuple[float, float, float]] = {"near": (9, 30, 1.03), "far": (26, 200, 0.93), "gone": (0, 0, 1.6)}
+
+
+class Sliding:
+    """An edit model that draws a forest around a subject, which it tans, moves and enlarges as the words say."""
+
+    specs = (ModelSpec("sliding", "sliding", ("edit",), "MIT"),)
+
+    def __init__(self) -> None:
+        self.seen: list[Render] = []
+
+    def size_of(self, spec: ModelSpec) -> int:
+        return 1
+
+    def load(self, spec: ModelSpec, device: str) -> Sliding:
+        return self
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self.specs[0]
+
+    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+        self.seen.append(render)
+        on_step(ModelStep(1, 1))
+        return Images(tuple(self._one(render, seed) for seed in render.seeds))
+
+    def _one(self, render: Render, seed: int) -> Image:
+        assert render.stays is not None
+        photo = render.images[0]
+        height, width = photo.shape[:2]
+        ground = np.asarray(cv2.resize(example("coffee"), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        soft = render.stays[..., None]
+        drawn = np.asarray(soft * recoloured(photo) + (1 - soft) * np.roll(ground, seed, axis=1), np.uint8)
+        words = next(word for word in SLIDES if word in render.prompt)
+        return planted(drawn, *SLIDES[words])[0]
+
+    def close(self) -> None:
+        pass
+
+
+class Room:
+    """A desk whose profile has an edit model, or not."""
+
+    def __init__(self, root: Path, specs: dict[str, str], family: Family | None = None) -> None:
+        self.model = Sliding()
+        self.files, self.ingest = Files(root), Ingest(workers=1)
+        cache = Cache((*FAMILIES, family or self.model))
+        profile: Profile = replace(EMBEDDED, specs={**EMBEDDED.specs, **specs})
+        self.jobs = Jobs(root, LocalEngine(cache, self.files, TOOLS))
+        self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest, TOOLS)
+        self.photo = self.files.add(example("astronaut"), OWNER, "upload")
+
+    def make(self, tool: str = "background", **values: Any) -> Result:
+        values = {"photo": self.photo, "seed": 1, "size": 512, "consent": True, **values}
+        return drain(self.jobs.watch(self.jobs.submit(self.desk.order(tool, values, OWNER))))
+
+    def picture(self, result: Result, n: int = 0) -> Image:
+        return flat(self.files.open(result.files[n].id))
+
+    def close(self) -> None:
+        self.jobs.close()
+        self.ingest.close()
+        self.files.close()
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+    room = Room(tmp_path_factory.mktemp("around"), {"edit": "sliding"})
+    yield room
+    room.close()
+
+
+def told(result: Result) -> tuple[float, float]:
+    """Pixels and the zoom that the receipt says were undone."""
+    (said,) = [note for note in result.receipt["notices"] if "this was undone" in note]
+    found = re.search(r"by ([\d.]+) px and (enlarged|shrank) it by ([\d.]+)%", said)
+    assert found is not None
+    return float(found[1]), 1 + (1 if found[2] == "enlarged" else -1) * float(found[3]) / 100
+
+
+@pytest.mark.parametrize("words", ["near", "far"])
+def test_what_the_model_moved_is_told_and_undone_and_every_pixel_of_the_subject_is_the_photo_s(
+    room: Room, words: str
+) -> None:
+    result = room.make(prompt=words, around=True)
+    shift, _, zoom = SLIDES[words]
+    pixels, factor = told(result)
+    assert pixels == pytest.approx(shift, abs=0.5)
+    assert factor == pytest.approx(zoom, abs=0.003)
+    checks = result.receipt["checks"]
+    assert checks["core_changed_pixels"] == 0
+    assert result.receipt["mode"] == "exact"
+    # Of the picture that leaves: the model had tanned the skin, and that is not seen any more.
+    assert checks["drift_shift_px"] < 0.1
+    assert checks["drift_zoom_percent"] < 0.1
+    assert checks["skin_delta_e"] < 1
+    assert checks["face_geometry_percent"] < 1
+    assert "sliding" in {row["id"] for row in result.receipt["models"]}
+    assert background.scene_edit.DRAWN in result.receipt["notices"]
+
+
+def test_the_scene_around_the_subject_is_what_the_model_drew(room: Room) -> None:
+    image = room.picture(room.make(prompt="near", around=True)).astype(int)
+    alpha = room.model.seen[-1].stays
+    assert alpha is not None
+    assert np.array_equal(image[core_of(alpha)], example("astronaut")[core_of(alpha)])
+    ground = np.roll(cv2.resize(example("coffee"), (512, 512), interpolation=cv2.INTER_AREA), 1, axis=1)
+    # Two resamplings stand between; at the rim the model's own picture ends.
+    outside = (cv2.dilate((alpha > 0).astype(np.uint8), np.ones((25, 25), np.uint8)) == 0)[40:-40, 40:-40]
+    assert np.abs(image - ground)[40:-40, 40:-40][outside].mean() < 6
+
+
+def test_a_subject_that_cannot_be_put_back_gets_the_plain_scene_and_a_notice(room: Room) -> None:
+    astray, plain = room.make(prompt="gone forest", around=True), room.make(prompt="gone forest")
+    assert astray.files[0].pixels_sha256 == plain.files[0].pixels_sha256
+    assert astray.receipt["checks"]["core_changed_pixels"] == 0
+    assert any("could not be found where your photo has it" in note for note in astray.receipt["notices"])
+    assert background.scene_edit.DRAWN not in astray.receipt["notices"]
+
+
+def test_variations_layers_and_another_shape_are_drawn_around_it_too(room: Room) -> None:
+    result = room.make(prompt="near", around=True, variations=2, layers=True, ratio="16:9")
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"] * 2
+    assert result.files[0].pixels_sha256 != result.files[1].pixels_sha256
+    start = room.model.seen[-1].images[0]
+    assert start.shape == (288, 512, 3)
+    assert start[:, :4].std() > 1, "the photo's last pixels go on to the edge: no black bars"
+
+
+def test_a_sheet_reports_the_pictures_that_are_on_it(room: Room) -> None:
+    result = room.make(prompt="near", around=True, contact_sheet=True, size=320)
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    assert result.receipt["checks"]["skin_delta_e"] < 1
+    assert len(room.model.seen[-1].seeds) == 4
+
+
+def test_products_together_keep_every_pixel_before_what_the_model_drew(room: Room) -> None:
+    cup = room.files.add(example("coffee"), OWNER, "upload")
+    result = room.make(
+        "product", photo=cup, beside=[room.photo], background="near", around=True, layers=True, ratio="16:9", size=768
+    )
+    shift, _, zoom = SLIDES["near"]
+    assert told(result) == (pytest.approx(shift, abs=0.5), pytest.approx(zoom, abs=0.003))
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    notices = result.receipt["notices"]
+    assert any("2 products at one height; pixels changed in their cores: 0" in note for note in notices)
+    assert background.scene_edit.DRAWN in notices
+    assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"]
+
+
+def test_a_product_that_cannot_be_put_back_stands_on_the_plain_scene(room: Room) -> None:
+    astray, plain = (
+        room.make("product", background="gone forest", around=asked, photo=room.photo) for asked in (True, False)
+    )
+    assert astray.files[0].pixels_sha256 == plain.files[0].pixels_sha256
+    assert any("could not be found where your photo has it" in note for note in astray.receipt["notices"])
+
+
+@pytest.mark.parametrize("values", [{"preset": "amazon"}, {"preset": "transparent"}, {"preset": "brand-colour"}])
+def test_a_ground_that_is_promised_is_not_drawn_over(room: Room, values: dict[str, str]) -> None:
+    drawn = len(room.model.seen)
+    assert product.PLAIN in room.make("product", around=True, **values).receipt["notices"]
+    assert len(room.model.seen) == drawn
+
+
+def test_one_s_own_backdrop_is_laid_as_it_is_and_a_live_preview_waits_for_no_model(room: Room) -> None:
+    own = room.files.add(example("coffee"), OWNER, "upload")
+    drawn = len(room.model.seen)
+    result = room.make(backdrop=own, around=True)
+    assert background.scene_edit.OWN in result.receipt["notices"]
+    receipt = room.make(preset="studio-grey", colour="#204060", around=True).receipt
+    assert background.scene_edit.OWN in receipt["notices"]
+    form = {"photo": room.photo, "prompt": "near", "around": True}
+    drain(room.jobs.watch(room.jobs.submit(room.desk.order("background", form, OWNER, draft=True))))
+    assert len(room.model.seen) == drawn
+
+
+def test_a_checkpoint_of_the_real_classes_is_asked_and_its_noise_is_not_pasted_on(tmp_path: Path) -> None:
+    row = family_checks.row("flux2", str(tiny_klein(tmp_path / "klein")), ("edit",))
+    room = Room(tmp_path / "data", {"edit": row.id}, Flux2((row,)))
+    result, plain = (room.make(prompt="forest", around=asked, size=256) for asked in (True, False))
+    assert row.id in {each["id"] for each in result.receipt["models"]}
+    assert result.files[0].pixels_sha256 == plain.files[0].pixels_sha256
+    assert result.receipt["checks"]["core_changed_pixels"] == 0
+    assert any("could not be found where your photo has it" in note for note in result.receipt["notices"])
+    room.close()
+
+
+def test_without_an_edit_model_it_is_locked_with_the_sentence_of_every_such_field(tmp_path: Path) -> None:
+    room = Room(tmp_path, {})
+    with pytest.raises(ModelUnavailable, match="Draw the scene around the subject"):
+        room.make(prompt="near", around=True)
+    assert room.make(prompt="forest", size=256).receipt["checks"]["core_changed_pixels"] == 0
+    room.close()

@@ -1,0 +1,93 @@
+"""German covers the page, and its words can be looked up as Gradio and page.js do."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+from pipelines.engines.local import LocalEngine
+from pipelines.ingest.decoder_pool import Ingest
+from pipelines.jobs.queue import Jobs
+from pipelines.models import profiles
+from pipelines.models.families import FAMILIES
+from pipelines.models.model_cache import Cache
+from pipelines.service.orders import Desk
+from pipelines.settings import Settings
+from pipelines.storage.file_index import Files
+from tests.support.gradio_loop import in_loop
+from ui import page as ui_page
+from ui.api.auth.access import Access
+from ui.api.auth.keys import SCOPES, Bounds, Key, Keys
+from ui.api_tab import page as api_tab_page
+from ui.i18n import GERMAN, covered
+
+MOST = 0.8
+"""Share of the page's words: tools come faster than words, and what has none yet stays English."""
+SPOKEN = ("label", "info", "placeholder", "value", "choices")
+UNSPOKEN = ("code", "dropdown", "radio", "textbox", "number", "slider", "checkboxgroup")
+
+
+def said(component: dict[str, object]) -> list[str]:
+    """The words of one component of the page's config."""
+    props = component["props"]
+    assert isinstance(props, dict)
+    found = []
+    for name in SPOKEN:
+        value = props.get(name)
+        if name == "choices":
+            found += [row[0] for row in value or []]
+        elif isinstance(value, str) and not (name == "value" and component["type"] in UNSPOKEN):
+            plain = re.sub(r"<style>.*?</style>", "", value, flags=re.S)
+            found += re.split(r"<[^>]*>", plain) if component["type"] == "html" else [value]
+    return [unescape(text).strip() for text in found if re.search("[a-z]{2}", str(text))]
+
+
+def test_german_covers_the_page(tmp_path: Path) -> None:
+    files, ingest = Files(tmp_path), Ingest(workers=1)
+    settings = Settings(data=tmp_path)
+    jobs, keys = Jobs(tmp_path, LocalEngine(Cache(FAMILIES), files)), Keys(tmp_path)
+    desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest)
+    try:
+        page = in_loop(lambda: ui_page.build(desk, Access(settings, keys)))
+        words = {text for row in page.get_config_file()["components"] for text in said(row)}
+    finally:
+        jobs.close()
+        ingest.close()
+        files.close()
+        keys.close()
+    assert len(words) > 300
+    missing = sorted(text for text in words if not covered(text))
+    console = next(row for row in page.get_config_file()["components"] if row["props"].get("elem_id") == "api-console")
+    assert not [text for text in said(console) if not covered(text) and not text.startswith("{")]
+    assert len(missing) / len(words) < 1 - MOST, missing
+
+
+def test_german_covers_all_that_the_api_tab_says_later() -> None:
+    """What is not in the page's config: what is filled in when the tab is opened, a key's row, what goes wrong."""
+    key = Key("0123456789", "Laptop", 0.0, None, SCOPES, Bounds(5, 6, 7))
+    rows = [key, replace(key, used=1.0, revoked=1.0, bounds=Bounds())]
+    page = [api_tab_page.about("", True), api_tab_page.about("", False), api_tab_page.listed([])]
+    page += [api_tab_page.listed(rows, {}), api_tab_page.NAMELESS, api_tab_page.GONE, api_tab_page.SCOPELESS]
+    plain = [re.sub(r"<code.*?</code>", "<code>", text) for text in page]
+    words = {unescape(word).strip() for text in plain for word in re.split(r"<[^>]*>", text)} - {"", "Laptop"}
+    console = (Path(ui_page.__file__).parent / "static" / "console.js").read_text("utf-8")
+    words |= set(re.findall(r'"(\w[\w ]+)"(?=;| :)', "".join(re.findall(r'"state"\)\.value = .*', console))))
+    assert {"Sent", "Done", "Refused", "Stopped", "Broken off"} < words
+    assert not [word for word in words if not covered(word)]
+
+
+def test_every_gap_in_a_phrase_has_one_in_its_german() -> None:
+    assert not [key for key, text in GERMAN.items() if key.count("{}") != text.count("{}")]
+    assert not [key for key in GERMAN if re.sub(r"\{\}", "", key).count("{")]
+
+
+def test_no_german_is_english_that_means_something_else() -> None:
+    """Gradio translates first and page.js what it finds then: a phrase must not be translated twice."""
+    assert not {key: text for key, text in GERMAN.items() if GERMAN.get(text, text) != text}
+
+
+def test_a_phrase_of_several_parts_is_covered_when_each_is() -> None:
+    assert covered("Draft · Cutting out · step 1 of 2 · about 7 s left")
+    assert not covered("Draft · Something new")

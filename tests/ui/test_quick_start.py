@@ -1,0 +1,37 @@
+"""What the first page offers for a photo: looks from all over a form, and of those tried the least cut out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipelines.core.types import Result
+from pipelines.tools import headshot
+from ui.home_tab.quick_start import DRAFTS, OUTLINE, Tried, least, looks, shows
+
+NONE = float("inf")
+
+
+def result(**checks: float) -> Result:
+    receipt: dict[str, Any] = {"checks": checks}
+    return Result((), receipt, 0.1)
+
+
+def test_the_first_looks_come_from_all_over_and_every_look_comes_once() -> None:
+    names = [look["preset"] for look in looks(headshot.Headshot)]
+    assert names[:DRAFTS] == ["linkedin", "creative-colour", "park"]
+    assert sorted(names) == sorted(headshot.LOOKS)
+
+
+@pytest.mark.parametrize(("checks", "how_much"), [({OUTLINE: 31.0}, 31.0), ({OUTLINE: 5.0}, NONE), ({}, NONE)])
+def test_what_is_lost_in_the_scene_or_not_measured_is_offered_last(checks: dict[str, float], how_much: float) -> None:
+    assert shows(result(**checks)) == how_much
+
+
+def test_three_stay_that_show_least_and_equal_ones_stay_as_they_came() -> None:
+    tried = [Tried(None, {"preset": str(n)}, much) for n, much in enumerate((NONE, 40.0, 20.0, 40.0, 60.0))]
+    best: list[Tried] = []
+    for each in tried:
+        best = least([*best, each])
+    assert [each.look["preset"] for each in best] == ["2", "1", "3"]

@@ -1,0 +1,47 @@
+"""A link opens a tool with the settings it was made from, and with nothing else."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from pipelines.core.types import Tool
+from pipelines.tools import TOOLS, tool
+from ui.tool_tab.form_controls import fields_of
+from ui.tool_tab.settings_link import address_of, read
+
+
+def query(address: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(address).query))
+
+
+def test_a_link_brings_every_setting_back_but_pictures_and_consent() -> None:
+    params = {"photo": "file-1", "preset": "park", "size": 768, "background": "a & b", "consent": True, "blur": 2.5}
+    address = address_of("http://here", tool("headshot"), params, 42)
+    link = read(query(address), TOOLS)
+    assert link is not None
+    assert link.tool == "headshot"
+    assert link.values == {"preset": "park", "size": 768, "background": "a & b", "blur": 2.5, "seed": 42}
+    assert "file-1" not in address
+
+
+@pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.id)
+def test_every_choice_flag_and_number_survives_the_way(row: Tool) -> None:
+    other = {
+        field.name: field.options[-1][1] if field.kind == "choice" else (not field.default)
+        if field.kind == "flag" else field.high if field.kind == "number" else field.default
+        for field in fields_of(row.params) if field.kind in ("choice", "flag", "number") and field.name != "consent"
+    }  # fmt: skip
+    link = read(query(address_of("", row, other, 7)), TOOLS)
+    assert link is not None
+    shown = {field.name: link.values.get(field.name, field.default) for field in fields_of(row.params)}
+    assert {name: shown[name] for name in other} == other
+
+
+def test_what_is_not_valid_is_left_out_and_what_names_no_tool_is_no_link() -> None:
+    link = read({"tool": "headshot", "size": "99999", "preset": "park", "nonsense": "1", "photo": "file-1"}, TOOLS)
+    assert link is not None
+    assert link.values == {"preset": "park"}
+    assert read({"tool": "nothing"}, TOOLS) is None
+    assert read({"__theme": "dark"}, TOOLS) is None

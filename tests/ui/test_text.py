@@ -1,0 +1,135 @@
+"""What the page says is exact, escaped and complete."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from pipelines.core.types import File, Job, Profile, Queued, Result, Step, Tool
+from pipelines.tools import TOOLS
+from ui.home_tab import cards as home_tab_cards
+from ui.tool_tab import text as tool_tab_text
+from ui.tool_tab.form_controls import fields_of
+from ui.tool_tab.layout import TILES
+
+JOB = Job(
+    id="job-1", tool="headshot", params={"photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": None,
+    "consent": True, "size": 1024, "matte": None}, seed=7, profile="embedded", specs={"backdrop": "backdrops"},
+    owner="me", created=0.0,
+)  # fmt: skip
+
+
+def result(mode: str = "exact", changed: int = 0, models: tuple[str, ...] = ("backdrops",)) -> Result:
+    receipt = {
+        "mode": mode, "checks": {"core_changed_pixels": changed}, "models": [{"id": name} for name in models],
+        "notices": ["Check this <edge>."],
+    }  # fmt: skip
+    return Result((File("f", "result", 820, 1024, "png", "0"),), receipt, 1.23)
+
+
+def test_what_was_measured_is_told_under_the_result() -> None:
+    made = result()
+    assert "Measured" not in tool_tab_text.done(JOB, made, 0)
+    made.receipt["explained"] = {"core_share": "90 % is the photo's <own>."}
+    assert "photo&#x27;s &lt;own&gt;" in tool_tab_text.done(JOB, made, 0)
+
+
+def test_no_word_of_a_visitor_becomes_markup() -> None:
+    said = (
+        tool_tab_text.alert("<script>", "a")
+        + tool_tab_text.notice(["<script>"], "a")
+        + tool_tab_text.line("<script>", notes=["<script>"])
+    )
+    assert "<script>" not in said
+    assert said.count("&lt;script&gt;") == 4
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [(Queued(1), "next in line"), (Queued(3), "place 3 in line"), (Step(2, 4, "Drawing"), "Drawing · step 2 of 4")],
+)
+def test_the_stage_line_says_place_stage_and_step(event: Queued | Step, text: str) -> None:
+    assert text in tool_tab_text.working(event, draft=False)
+
+
+def test_the_time_left_is_said_where_it_is_known_and_worth_saying() -> None:
+    assert "about 7 s left" in tool_tab_text.working(Step(2, 4, "Drawing"), draft=False, left=7.2)
+    assert "about 9 s left" in tool_tab_text.working(Queued(2), draft=False, left=9.0)
+    assert "left" not in tool_tab_text.working(Step(2, 4, "Drawing"), draft=False, left=1.2)
+    assert "left" not in tool_tab_text.working(Step(2, 4, "Drawing"), draft=False, left=-3)
+
+
+def test_unchanged_is_said_only_where_it_was_measured() -> None:
+    assert "Your pixels unchanged; the background was fitted to you." in tool_tab_text.done(JOB, result(), 0)
+    assert tool_tab_text.BADGE in tool_tab_text.done(JOB, result(), 0)
+    assert "unchanged" not in tool_tab_text.done(JOB, result(changed=1), 0)
+    assert "unchanged" not in tool_tab_text.done(JOB, result(mode="relit"), 0)
+    assert "background" not in tool_tab_text.done(JOB, result(models=()), 0)
+
+
+def test_relit_is_said_only_where_there_is_a_scene() -> None:
+    assert "Relit" in tool_tab_text.done(JOB, result(mode="relit"), 0)
+    assert "Relit" not in tool_tab_text.done(JOB, result(mode="relit", models=()), 0)
+
+
+def test_home_shows_every_promised_tool_and_links_only_what_is_there() -> None:
+    text = home_tab_cards.page(TOOLS[:1], Profile("embedded", {}, "Embedded"))
+    assert f'href="#{TOOLS[0].id}"' in text
+    for row in home_tab_cards.COMING:
+        assert row.title in text
+        assert f'href="#{row.id}"' not in text
+    assert home_tab_cards.BANNER in text
+
+
+PROMISED = {
+    "headshot": ("AI-powered generation", "Consistent character", "Photorealism", "High resolution",
+                 "Maintains ethnicity", "Nude tones", "Zoom out"),
+    "product": ("Commercial quality", "Clean backgrounds", "Multiple angles", "High resolution", "Brand consistency"),
+    "background": ("Custom environments", "Seamless blending", "Any style or theme", "High resolution", "Fast"),
+    "style": ("Artistic filters", "Multiple styles", "Preserves details", "Creative control", "Batch"),
+    "character": ("Unique designs", "Customizable traits", "Multiple poses", "Consistent style", "Commercial use"),
+    "fashion": ("Lifestyle imagery", "Brand alignment", "Model variety", "Seasonal themes", "High-fashion looks"),
+    "business": ("Professional settings", "Corporate style", "Team photos", "Office environments",
+                 "Brand consistency"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.id in PROMISED], ids=lambda tool: tool.id)
+def test_every_promised_tick_is_on_its_card(tool: Tool) -> None:
+    said = [*tool.strengths, *(tool_tab_text for tool_tab_text, _ in tool.with_model)]
+    for tick in PROMISED[tool.id]:
+        assert any(tool_tab_text.startswith(tick) for tool_tab_text in said), tick
+
+
+def test_nothing_that_needs_a_model_is_said_to_be_here() -> None:
+    text = home_tab_cards.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    assert "<li class=gpu>Model variety<em>GPU</em></li>" in text
+    here = re.findall(r"<li>([^<]*)<em>here</em></li>", text)
+    assert len(here) > 60
+    assert [tool_tab_text for tool_tab_text in here if re.search(r"\b(GPU|model)\b", tool_tab_text, re.I)] == []
+    drawn = home_tab_cards.page(TOOLS, Profile("big", {"edit": "a", "control": "b"}, "Big"))
+    assert "<li>Model variety<em>here</em></li>" in drawn
+
+
+def test_every_card_has_its_picture_and_every_cross_that_stays_is_a_limit() -> None:
+    text = home_tab_cards.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    cards = text.split('<li class="dbx-card')[1:]
+    assert len(cards) == len(TOOLS) + 2
+    for card in cards:
+        (source,) = re.findall(r'<img src="([^"]+)" alt="[^"]+', card)
+        assert (TILES.parent.parent / source).stat().st_size < 40_000
+    for card in (card for card in cards if "#batch" in card or "#api" in card):
+        assert card.split('aria-label="Limits"')[1].count("<li>") == 2
+
+
+def test_a_tool_is_no_longer_coming_once_it_is_there() -> None:
+    text = home_tab_cards.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    for tool in TOOLS:
+        assert text.count(f">{tool.title}<") == 1
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
+def test_at_most_six_controls_come_before_more_beside_the_photo_and_whose_it_is(tool: Tool) -> None:
+    first = {row.name for row in fields_of(tool.params) if not row.more} - {"photo", "photos", "consent"}
+    assert len(first) <= 6, sorted(first)

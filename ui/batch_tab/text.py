@@ -1,0 +1,139 @@
+"""What the batch tab says: progress, faults, rows and the contact sheet, as escaped HTML; knows no component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from pipelines.batch import Batch, Progress, Report
+from pipelines.batch.row_values import PHOTO
+from pipelines.core.types import Params
+from ui.components.pictures import data_url
+from ui.server.batch_command import GUESSED, NO_ROOM, duration, size
+from ui.tool_tab import text as tool_tab_text
+
+IDLE = "Drop pictures, a ZIP or a table to begin."
+FAULTS_SHOWN = 100
+NAME = 60
+"""Characters of what a row is called."""
+STYLE = """<style>
+#batch-files { border: 1.5px dashed var(--input-border-color) !important; border-radius: 12px !important;
+  background: var(--dbx-card) !important; }
+.dbx-faults { overflow-x: auto; max-height: 340px; }
+.gradio-container .dbx-faults table { border-collapse: collapse; width: 100%; font-size: 14px; margin: 8px 0; }
+.gradio-container .dbx-faults :is(table, tr) { border: 0; }
+.gradio-container .dbx-faults :is(th, td) { text-align: left; padding: 6px 10px 6px 0; vertical-align: top; border: 0;
+  border-bottom: 1px solid var(--border-color-primary); }
+@media (max-width: 800px) { .dbx-tool :is(.dbx-acts, #batch-told, #batch-save, .dbx-pages, #batch-sheet) { order: -2; }
+  .dbx-faults :is(th, td):nth-child(4) { display: none; } .dbx-faults td:first-child { overflow-wrap: anywhere; }
+  #batch-tool .dbx-acts:not(:has(button:enabled)) { display: none; }
+  .dbx-acts { flex-wrap: wrap; } }
+.dbx-sheet { display: grid; grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); gap: 8px; list-style: none;
+  margin: 0 !important; padding: 0 !important; }
+.dbx-sheet li { margin: 0; } .dbx-sheet img { width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px;
+  background: var(--dbx-well); display: block; }
+.dbx-sheet span { font-size: 12px; color: var(--body-text-color-subdued); display: block; overflow: hidden;
+  white-space: nowrap; text-overflow: ellipsis; }
+.gradio-container .dbx-pages { align-items: center; gap: 10px; flex-wrap: nowrap; }
+.dbx-pages p { text-align: center; font-size: 14px; color: var(--body-text-color-subdued); margin: 0; }
+.dbx-pages button { min-height: 44px; } .dbx-pages:not(:has(button)) { display: none; }
+</style>"""
+
+_STATES = {
+    "ready": "Ready to start",
+    "running": "Working",
+    "paused": "Paused",
+    "cancelled": "Cancelled",
+    "done": "Done",
+}
+
+
+def standing(batch: Batch, progress: Progress) -> str:
+    """How far a batch is, as the stage line."""
+    ended = progress.total - progress.left
+    told = [f"{_STATES.get(batch.state, batch.state)}: {ended} of {progress.total} rows"]
+    if progress.failed:
+        told.append(f"{progress.failed} failed")
+    if batch.state == "running" and progress.per_minute and progress.seconds_left is not None:
+        told.append(f"{progress.per_minute:g} a minute, {duration(progress.seconds_left)} left")
+    busy = batch.state in ("running", "paused")
+    notes = [batch.note] if batch.note else []
+    return tool_tab_text.line(" · ".join(told), busy=busy, share=ended / max(1, progress.total), notes=notes)
+
+
+def report(found: Report) -> str:
+    """What a dry run found, every fault by row and column."""
+    told = f"{found.rows} rows checked: {found.good} can be done, {found.bad} cannot."
+    if found.seconds is None or found.bytes is None:
+        cost = "Time and disk are not known: not one row could be done to measure them."
+    else:
+        cost = f"About {duration(found.seconds)}, {size(found.bytes)}; {size(found.free)} are free."
+    if found.guessed:
+        cost += f" {GUESSED.format(found.guessed)}"
+    if not found.fits:
+        cost += f" {NO_ROOM}"
+    rows = [(named(f.row, f.called), f.column or "", f.message, f.code) for f in found.faults]
+    return f"<p><strong>{told}</strong> {cost}</p>{faults(rows)}{remarks(found)}"
+
+
+def remarks(found: Report) -> str:
+    """What was set right on rows that can be done."""
+    told = [
+        f"Row {escape(named(each.row, each.called))}: {escape(each.message)}" for each in found.remarks[:FAULTS_SHOWN]
+    ]
+    return f"<p>{'<br>'.join(told)}</p>" if told else ""
+
+
+def named(row: int, called: str) -> str:
+    """A row by its number and by what its owner calls it: whoever dropped a folder knows no numbers."""
+    return f"{row} · {called[:NAME]}" if called else str(row)
+
+
+def faults(rows: Sequence[tuple[str, str, str, str]]) -> str:
+    """A table of what is wrong: row, column, sentence, code."""
+    if not rows:
+        return ""
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows[:FAULTS_SHOWN]
+    )
+    more = f"<p>And {len(rows) - FAULTS_SHOWN} more.</p>" if len(rows) > FAULTS_SHOWN else ""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Column", "What is wrong", "Code"))
+    return f'<div class="dbx-faults" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{more}'
+
+
+def sheet(pictures: Iterable[tuple[str, bytes]]) -> str:
+    """The contact sheet: what a row is called and its picture, small."""
+    cells = "".join(
+        f'<li><img src="{data_url(jpeg)}" alt="Row {escape(name)}"><span title="{escape(name)}">{escape(name)}</span>'
+        "</li>"
+        for name, jpeg in pictures
+    )
+    return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
+
+
+def where(start: int, shown: int, total: int, *, newest: bool) -> str:
+    """`49–96 of 200`, nothing where one page shows all."""
+    order = ", the latest first" if newest else ""
+    return f"<p>{start + 1}–{start + shown} of {total:,}{order}</p>" if total > shown else ""
+
+
+def settings(params: type[Params], values: Mapping[str, Any]) -> str:
+    """What of `values` differs from the tool's own, one `field = value` a line, logo, backdrop and reference included.
+
+    The photo and its mask are not among them: the folder takes their place. Nor is consent, which was given for one
+    person, nor the look, which has a field of its own.
+    """
+    skip = {PHOTO, *params.fields_of_kind("pictures", "mask"), "consent", "preset"}
+    rows = []
+    for name, field in params.model_fields.items():
+        value = values.get(name, field.default)
+        if name not in skip and value != field.default:
+            rows.append(f"{name} = {_cell(value)}")
+    return "\n".join(rows)
+
+
+def _cell(value: Any) -> str:
+    """On one line: names on several lines are parted by semicolons, as the tools read them."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return "; ".join(line.strip() for line in text.splitlines())

@@ -1,0 +1,62 @@
+"""A tool's settings as an address and back, pictures and consent left out; knows Params, no component and no job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlencode
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from pipelines.core.types import Params, Tool
+
+TOOL = "tool"
+"""The query parameter that names the tool; the others are named as its fields are."""
+UNSHARED = frozenset({"consent"})
+"""Whoever follows a link answers for the person in their own photo."""
+
+
+class Link(NamedTuple):
+    """What an address asks for."""
+
+    tool: str
+    values: dict[str, Any]
+
+
+def address_of(base: str, tool: Tool, params: Mapping[str, Any], seed: int) -> str:
+    """The address at which the tool opens with these settings, its seed included. Defaults are left out."""
+    values: dict[str, Any] = {}
+    for name, info in _shared(tool.params).items():
+        value = seed if tool.params.kind_of(name) == "seed" else params.get(name, info.default)
+        if value != info.default:
+            values[name] = str(value).lower() if isinstance(value, bool) else value
+    return f"{base}/?{urlencode({TOOL: tool.id, **values})}"
+
+
+def read(query: Mapping[str, str], tools: Sequence[Tool]) -> Link | None:
+    """What the query parameters of an address ask for; None where they name no tool.
+
+    What is not a field, or not valid, is left out: an old link still opens its tool.
+    """
+    tool = next((row for row in tools if row.id == query.get(TOOL)), None)
+    if tool is None:
+        return None
+    values: dict[str, Any] = {}
+    for name, info in _shared(tool.params).items():
+        if name in query:
+            values |= _valid(name, info, query[name])
+    return Link(tool.id, values)
+
+
+def _shared(params: type[Params]) -> dict[str, FieldInfo]:
+    kept = set(params.fields_of_kind("picture", "pictures", "mask")) | UNSHARED
+    return {name: info for name, info in params.model_fields.items() if name not in kept}
+
+
+def _valid(name: str, info: FieldInfo, text: str) -> dict[str, Any]:
+    declared: Any = Annotated[info.annotation, info]  # pyright: ignore[reportInvalidTypeForm]
+    try:
+        return {name: TypeAdapter[Any](declared).validate_python(text)}
+    except ValidationError:
+        return {}
