@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 
 from assets.tiles import badge
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from pipelines.imaging.color import to_linear, to_srgb
 from tests.bench.house import Room
 

@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 from PIL import ImageDraw, ImageFont
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from tests.bench.house import Room
 
 HERE = Path(__file__).parent

@@ -16,7 +16,10 @@ from gradio.events import api
 from gradio.utils import get_upload_folder, is_in_or_equal
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.types import BadInput, Cancelled, Params, Result, Step, StudioError, Tool
+from pipelines.core.errors import BadInput, Cancelled, StudioError
+from pipelines.core.job import Result, Step
+from pipelines.core.params import Params
+from pipelines.core.tools import Tool
 from pipelines.jobs.queue import Row
 from pipelines.service.orders import Desk
 from ui.api.auth.access import Access

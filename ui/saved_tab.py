@@ -12,7 +12,7 @@ import gradio as gr
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.types import BadInput, StudioError
+from pipelines.core.errors import BadInput, StudioError
 from pipelines.service.orders import CHARACTER, Desk
 from pipelines.service.saved_items import BrandKit, Keepsake
 from ui.api.auth.access import Access

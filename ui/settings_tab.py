@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.types import BadInput, ModelSpec, Profile
+from pipelines.core.errors import BadInput
+from pipelines.core.models import ModelSpec, Profile
 from pipelines.engines.multi_gpu import Caches
 from pipelines.models import hub
 from pipelines.models.hub import Downloads, Progress

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.types import StudioError
+from pipelines.core.errors import StudioError
 from pipelines.provenance.c2pa import Said
 from pipelines.service.orders import Desk
 from ui.api.auth.access import Access

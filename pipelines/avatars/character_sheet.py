@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from pipelines.compositing.team_pages import PAPER, on, softer
-from pipelines.core.types import Colour, Image
+from pipelines.core.geometry import Colour, Image
 from pipelines.imaging.text import Box, fitted, laid, write
 
 _EDGE, _GAP = 0.035, 0.014  # of the page's width

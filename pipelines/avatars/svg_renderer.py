@@ -18,7 +18,8 @@ from pipelines.avatars.art_packs import ARTS, HAIR, PALETTES, SKIN, Art, Palette
 from pipelines.avatars.outfits import ROLES, Garment
 from pipelines.avatars.traits import Character
 from pipelines.codecs.containers import Layer
-from pipelines.core.types import Colour, Image, ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.geometry import Colour, Image
 from pipelines.imaging.text import luminance
 
 PARTS = Path(__file__).resolve().parents[2] / "assets" / "characters"

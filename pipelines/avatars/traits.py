@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from pipelines.core.types import BadInput
+from pipelines.core.errors import BadInput
 
 ANY = "any"
 # Every trait with its values, more often the more often it stands there. `face` is what no list of words says: nose,

@@ -19,7 +19,8 @@ from pipelines.batch.cost_estimate import Cost, Measured, own_seconds
 from pipelines.batch.jobs_file import TABLES, Line, read, read_from
 from pipelines.batch.picture_source import Nothing, Shelf, Zip, shelf
 from pipelines.batch.row_values import Plan, asked, order, settled, with_photo
-from pipelines.core.types import JSON, MAX_SEED, BadInput, NotFound, StudioError
+from pipelines.core.errors import BadInput, NotFound, StudioError
+from pipelines.core.params import JSON, MAX_SEED
 from pipelines.jobs.retention import DAY
 from pipelines.jobs.table import DEATHS
 from pipelines.jobs.workers import BUG, HOLDING

@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipelines.core.types import JSON, InvalidParams, StudioError
+from pipelines.core.errors import InvalidParams, StudioError
+from pipelines.core.params import JSON
 from pipelines.jobs.table import Table
 from pipelines.storage.database import Row
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from pipelines.batch.batch_service import Batches
-from pipelines.core.types import Job, Result, StudioError
+from pipelines.core.errors import StudioError
+from pipelines.core.job import Job, Result
 
 MOST = 5000
 """Rows in hand at once: their pictures are on disk, the rows themselves a few kilobytes each."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.core.types import Params
+from pipelines.core.params import Params
 from pipelines.runtime.context import DRAWING, SCENE
 from pipelines.runtime.progress import WAITS
 

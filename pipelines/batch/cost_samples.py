@@ -10,8 +10,9 @@ from pipelines.batch.batch_table import Asked, Batch
 from pipelines.batch.cost_estimate import Cost
 from pipelines.batch.picture_source import Shelf
 from pipelines.batch.row_values import order
+from pipelines.core.errors import Cancelled, StudioError
+from pipelines.core.job import Result
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, Result, StudioError
 from pipelines.jobs import retention
 
 PATIENCE = 90.0

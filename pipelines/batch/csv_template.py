@@ -6,7 +6,8 @@ import csv
 import io
 
 from pipelines.batch.jobs_file import KEY
-from pipelines.core.types import Params, Tool
+from pipelines.core.params import Params
+from pipelines.core.tools import Tool
 
 _EXAMPLES = {"picture": "photo.jpg", "pictures": "one.jpg|two.jpg"}
 

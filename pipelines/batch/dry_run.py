@@ -23,7 +23,9 @@ from pipelines.batch.jobs_file import Fault
 from pipelines.batch.manifest import called
 from pipelines.batch.picture_source import Shelf, shelf
 from pipelines.batch.row_values import Taker, take_pictures, values_of
-from pipelines.core.types import Image, Job, NotFound, StudioError
+from pipelines.core.errors import NotFound, StudioError
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job
 from pipelines.jobs.workers import Sharing
 from pipelines.service.orders import Desk
 from pipelines.service.saved_items import KIT

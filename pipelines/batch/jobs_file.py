@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from pydantic_core import from_json
 
-from pipelines.core.types import JSON, BadInput, InvalidParams, StudioError
+from pipelines.core.errors import BadInput, InvalidParams, StudioError
+from pipelines.core.params import JSON
 
 MAX_ROWS = 50_000
 MAX_LINE = 1 << 20

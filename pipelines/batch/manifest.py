@@ -17,7 +17,8 @@ from typing import IO
 from pipelines.batch.batch_service import Batches
 from pipelines.batch.batch_table import RowState
 from pipelines.codecs.encode import ENDING
-from pipelines.core.types import JSON, File
+from pipelines.core.job import File
+from pipelines.core.params import JSON
 from pipelines.jobs.queue import Row
 
 COLUMNS = ("row", "id", "tool", "status", "file", "seed", "checks", "notices", "seconds", "code", "column", "error")

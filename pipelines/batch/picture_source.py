@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
-from pipelines.core.types import BadInput
+from pipelines.core.errors import BadInput
 from pipelines.ingest.decoder_pool import MAX_BYTES
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif")

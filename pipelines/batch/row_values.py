@@ -10,7 +10,10 @@ from typing import Any
 from pipelines.batch.batch_table import Asked, Batch
 from pipelines.batch.jobs_file import KEY, MAX_CELL, TOOL, Fault, Line
 from pipelines.batch.picture_source import Gone, Shelf
-from pipelines.core.types import JSON, MAX_SEED, BadInput, InvalidParams, Job, NotFound, Params, StudioError, Tool
+from pipelines.core.errors import BadInput, InvalidParams, NotFound, StudioError
+from pipelines.core.job import Job
+from pipelines.core.params import JSON, MAX_SEED, Params
+from pipelines.core.tools import Tool
 from pipelines.service.orders import Desk
 from pipelines.service.saved_items import Once, settle
 

@@ -21,8 +21,11 @@ import numpy.typing as npt
 import PIL.Image
 
 from pipelines.codecs.encode import archive, encode_png
-from pipelines.compositing.compose import Shadow, ground_of, relight, shade
-from pipelines.core.types import Alpha, Extra, Image, Placed, Side, StudioError
+from pipelines.compositing.compose import ground_of, relight
+from pipelines.compositing.shadows import Shadow, shade
+from pipelines.core.errors import StudioError
+from pipelines.core.geometry import Alpha, Image, Placed, Side
+from pipelines.core.rendering import Extra
 
 THUMBNAIL = 256  # pixels, OpenRaster's largest
 PDF_DPI = 150

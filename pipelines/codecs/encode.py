@@ -13,7 +13,7 @@ import cv2
 import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 
 Format = Literal["png", "jpeg", "webp"]
 STILLS = ("png", "jpeg", "webp")

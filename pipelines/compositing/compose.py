@@ -2,61 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Image, Placed, Side
-from pipelines.framing.camera_pitch import View
+from pipelines.compositing.shadows import Shadow, _as_soft, _soft, bounce, shade
+from pipelines.core.geometry import Alpha, Image, Placed, Side
 from pipelines.imaging.color import Linear, lightness, to_linear, to_srgb
 from pipelines.imaging.film_grain import grain, grain_of, like
 from pipelines.matting.cutout import core_of
 
 WRAP_STRENGTH = 0.12  # more of it draws a grey line round a black coat: linear light counts for much in the dark
+
 WRAP_RADIUS = 0.012  # of the frame's height
+
 SHINING = 0.75  # of white, in linear light: what is no brighter spills nothing, and white all of that
+
 FADING = 1.5  # pixels outside the core over which that light comes in
-BOUNCE, BOUNCE_REACH = 0.25, 0.05  # of the light that falls on the subject; and of its width
-SOFT = 0.5  # pixels of an enlarged photo: so soft it is by then, and so is the scene behind it
+
 RELIT_L = 4.0
+
 RELIT_CHROMA = 1.5
+
 _LAYERS = (0.4, 0.6, 0.8, 1.0)  # of `drop`: a rim is at one height nearly, and its shadow has a core
+
 _LIKELY, _HARD = (0.5, 0.95), 0.65  # how dark a photo's own shadow is made; and how much sharper a black one is
+
 _RIM = 0.54  # of `drop`: where it lies
+
 _DEEP = 3.9  # times what is cast on ground seen from the side: there half of it is hidden behind the subject
+
 _TOUCH = 0.16  # of the subject's width: round feet and saucers rise that far before they leave the ground
 
-
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Shadow:
-    """How a subject touches the ground. `contact` and `cast` are darkenings of 0 to 1; `squash` flattens the cast one.
-
-    `tilt` is how far it falls to the side per height, away from the key light. `drop` is for what is seen from above:
-    the shadow lies beside the whole outline, as far as this share of the subject's width. `toward` is where it falls
-    in that picture, right and down, as long as it is dark (0 to 1); without it, away from the key light.
-    """
-
-    contact: float = 0.58
-    cast: float = 0.22
-    squash: float = 0.16
-    tilt: float = 0.35
-    drop: float = 0.0
-    toward: tuple[float, float] | None = None
-
-
-# The higher the camera, the longer a shadow on the ground looks; from above it is the outline beside itself.
-_SEEN = {"front": (0.14, 0.35, 0.0), "three-quarter": (0.45, 0.28, 0.0), "above": (1.0, 0.06, 0.18)}
-
-
-def seen_from(shadow: Shadow, view: View) -> Shadow:
-    """`shadow` as a camera at that height sees it."""
-    squash, tilt, drop = _SEEN[view]
-    return replace(shadow, squash=squash, tilt=tilt, drop=drop)
 
 
 def compose(
@@ -113,15 +91,6 @@ def wrap(subject: Linear, scene: Linear, alpha: Alpha, core: Mask) -> Linear:
     return lit
 
 
-def _soft(values: Linear, radius: float) -> Linear:
-    """A wide blur, made at a quarter of the size where that loses nothing."""
-    step = 4 if radius >= 6 else 1
-    height, width = values.shape[:2]
-    small = cv2.resize(values, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
-    blurred = cv2.GaussianBlur(small, (0, 0), radius / step)
-    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
 def _scene_grain(placed: Placed, plate: Image, core: Mask, seed: int) -> Linear:
     """Noise for the scene, so that it has the subject's; the scene's own counts."""
     # The old ground lies beside the subject, and often tells the grain best. What is mixed of both does not.
@@ -130,118 +99,6 @@ def _scene_grain(placed: Placed, plate: Image, core: Mask, seed: int) -> Linear:
     told[max(round(top), 0) : max(round(bottom), 0), max(round(left), 0) : max(round(right), 0)] = True
     told &= core | (cv2.dilate((placed.alpha > 0).astype(np.uint8), np.ones((15, 15), np.uint8)) == 0)
     return like(grain_of(placed.colour, told, scale), plate, grain(plate, ~core), scale, seed)
-
-
-def _as_soft(plate: Image, placed: Placed) -> Image:
-    """The scene no sharper than a photo that was enlarged."""
-    more = SOFT * float(np.sqrt(max(placed.frame.scale**2 - 1, 0)))
-    return plate if more < 0.3 else np.asarray(cv2.GaussianBlur(plate, (0, 0), more), np.uint8)
-
-
-# ---------------------------------------------------------------- shadows
-
-
-def shade(alpha: Alpha, shadow: Shadow, key: Side) -> npt.NDArray[np.float32]:
-    """What the ground keeps of its light, H x W, 0 to 1: a tight contact shadow and a soft cast one, both in one."""
-    step = max(1, alpha.shape[0] // 512)
-    height, width = alpha.shape
-    small = np.asarray(cv2.resize(alpha, (width // step, height // step), interpolation=cv2.INTER_AREA), np.float32)
-    mask = small > 0.5
-    if not mask.any():
-        return np.ones_like(alpha)
-    columns = np.nonzero(mask.any(axis=0))[0]
-    across = float(columns[-1] - columns[0] + 1)
-    base = int(np.nonzero(mask.any(axis=1))[0][-1])
-    if shadow.drop:
-        dark = _beside(small, shadow, key, across)
-        return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    dark = 1 - (1 - shadow.contact * _contact(small, across, base)) * (1 - _cast(small, shadow, key, across, base))
-    return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def bounce(placed: Placed) -> Linear:
-    """What the subject throws of its own colour on the ground beside it, H x W x 3, in shares of the ground's light.
-
-    White paper under a red saucer is a little red, and its shadow more so: there is no other light.
-    """
-    across = np.flatnonzero((placed.alpha > 0.5).any(axis=0))
-    if not len(across):
-        return np.zeros_like(placed.colour, np.float32)
-    lit = to_linear(placed.colour) * placed.alpha[..., None]
-    return np.float32(BOUNCE) * _soft(lit, max(1.0, BOUNCE_REACH * float(across[-1] - across[0] + 1)))
-
-
-def _contact(alpha: Alpha, across: float, base: int) -> npt.NDArray[np.float32]:
-    """A band under the lowest points of the outline, 2 % of the subject's width soft."""
-    height = alpha.shape[0]
-    rows = np.arange(height, dtype=np.float32)[:, None]
-    mask = alpha > 0.5
-    lowest = np.where(mask.any(axis=0), height - 1 - np.argmax(mask[::-1], axis=0), -height).astype(np.float32)
-    # What hangs above the ground does not touch it: contact fades over 6 % of the width.
-    near = np.exp(-((np.maximum(base - lowest, 0) / (0.06 * across)) ** 2)).astype(np.float32)
-    soft = max(0.8, 0.02 * across)
-    band = np.exp(-(((rows - lowest[None]) / soft) ** 2)) * near[None]
-    band = cv2.GaussianBlur(band.astype(np.float32), (0, 0), sigmaX=soft, sigmaY=0.35 * soft)
-    return np.clip(band / max(float(band.max()), 1e-6), 0, 1)
-
-
-def _cast(alpha: Alpha, shadow: Shadow, key: Side, across: float, base: int) -> npt.NDArray[np.float32]:
-    """The outline laid flat on the ground, away from the key light, softer with distance."""
-    height, width = alpha.shape
-    lean = {"left": shadow.tilt, "right": -shadow.tilt, "none": 0.0}[key]
-    # (x, y) of the outline falls to (x + lean * h, base - squash * h), h its height over the ground.
-    matrix = np.array([[1, -lean, lean * base], [0, shadow.squash, base * (1 - shadow.squash)]], np.float64)
-    flat = cv2.warpAffine(alpha, matrix, (width, height), flags=cv2.INTER_LINEAR)
-    near = cv2.GaussianBlur(flat, (0, 0), max(0.8, 0.012 * across))
-    far = cv2.GaussianBlur(flat, (0, 0), max(1.0, 0.05 * across))
-    reach = max(1.0, shadow.squash * base)
-    distance = np.clip((base - np.arange(height, dtype=np.float32)) / reach, 0, 1)[:, None]
-    soft = near * (1 - distance) + far * distance
-    spread = cv2.GaussianBlur(flat, (0, 0), sigmaX=max(1.0, 0.06 * across), sigmaY=max(1.0, 0.02 * across))
-    return np.asarray(np.clip(shadow.cast * np.maximum(soft * (1 - 0.55 * distance), 0.8 * spread), 0, 1), np.float32)
-
-
-def _beside(alpha: Alpha, shadow: Shadow, key: Side, across: float) -> npt.NDArray[np.float32]:
-    """From above: a thin dark line where little light comes under the edge, and the outline cast to one side.
-
-    The cast shadow is the sum of the outline's layers, each as far away as it is high, and as soft as it is far: all
-    lie away from the light, and on its side nothing is left but the line. An even glow all round is no lamp's.
-    """
-    right, down = {"left": 1.0, "right": -1.0, "none": 0.35}[key], 0.6
-    layers, deep, soft = _LAYERS, _DEEP * shadow.cast, 1.0
-    if shadow.toward is not None:
-        dark = float(np.hypot(*shadow.toward))
-        right, down = (float(part) / max(dark, 1e-6) for part in shadow.toward)
-        # What throws a dark shadow is small and near, and draws the rim's outline.
-        layers = [_RIM + (t - float(np.mean(_LAYERS))) * (1 - _HARD * dark) for t in _LAYERS]
-        deep, soft = float(np.clip(dark, *_LIKELY)), 1 - _HARD * dark
-    reach = shadow.drop * across
-    # Right under the edge next to no light comes in: the thin dark line by which the eye tells that something touches.
-    rim = _moved(alpha, 0.02 * reach * right, 0.05 * reach, max(0.8, 0.004 * across))
-    near = _moved(alpha, 0.10 * reach * right, 0.12 * reach, max(0.8, 0.010 * across))
-    thrown = [
-        _moved(alpha, t * reach * right, t * reach * down, max(1.0, soft * (0.04 + 0.22 * t) * reach)) for t in layers
-    ]
-    contact = shadow.contact * _lower(alpha)
-    touching = (1 - 1.3 * contact * rim) * (1 - contact * near)
-    kept = touching * (1 - deep * np.mean(thrown, axis=0))
-    return np.asarray(np.clip(1 - kept, 0, 1), np.float32)
-
-
-def _lower(alpha: Alpha) -> Alpha:
-    """1 beside the lower part of the outline; less beside its top, which is seen before ground that lies far behind."""
-    rows = np.nonzero((alpha > 0.5).any(axis=1))[0]
-    down = (np.arange(len(alpha), dtype=np.float32) - rows[0]) / max(len(rows), 1)
-    return np.clip(0.35 + 1.6 * down, 0.35, 1).astype(np.float32)[:, None]
-
-
-def _moved(alpha: Alpha, x: float, y: float, sigma: float) -> Alpha:
-    move = np.array([[1, 0, x], [0, 1, y]], np.float64)
-    there = cv2.warpAffine(alpha, move, (alpha.shape[1], alpha.shape[0]), flags=cv2.INTER_LINEAR)
-    return np.asarray(cv2.GaussianBlur(there, (0, 0), sigma), np.float32)
-
-
-# ---------------------------------------------------------------- relit
 
 
 def relight(placed: Placed, plate: Image, *, lightness_too: bool = True) -> Image:

@@ -10,8 +10,12 @@ import numpy as np
 
 from pipelines.compositing.compose import compose
 from pipelines.compositing.team_matching import Member, apart, head_share
-from pipelines.core.types import Alpha, Frame, Image, Placed, Size, Subject
-from pipelines.framing.framings import Framing, head_frame, place, sides_cut
+from pipelines.core.geometry import Alpha, Frame, Image, Placed, Size
+from pipelines.core.params import Subject
+from pipelines.framing.framings import Framing
+from pipelines.framing.head_framing import head_frame
+from pipelines.framing.placement import sides_cut
+from pipelines.framing.resample import place
 from pipelines.imaging.color import to_linear, to_srgb
 
 EYES = 0.30  # from the top

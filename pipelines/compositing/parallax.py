@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Cutout, Image, Size
+from pipelines.core.geometry import Alpha, Cutout, Image, Size
 from pipelines.imaging.color import Linear, to_linear, to_srgb
 from pipelines.imaging.inpaint import fill
 

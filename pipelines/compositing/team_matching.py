@@ -14,9 +14,12 @@ import cv2
 import numpy as np
 
 from pipelines.compositing.compose import RELIT_L
-from pipelines.core.types import Cutout, Face, Frame, Image, Size, Subject
-from pipelines.framing.framings import HEADROOM, Framing, head_frame, head_of
-from pipelines.imaging.color import key_side, lightness, to_linear, to_srgb
+from pipelines.compositing.light_estimation import key_side
+from pipelines.core.geometry import Cutout, Face, Frame, Image, Size
+from pipelines.core.params import Subject
+from pipelines.framing.framings import HEADROOM, Framing
+from pipelines.framing.head_framing import head_frame, head_of
+from pipelines.imaging.color import lightness, to_linear, to_srgb
 
 CLOSEST = 1.35  # times the head that was asked: who needs more than that stands alone rather than pull everybody in
 SAME = 0.004  # of the stated head: frames that differ by less are one

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipelines.core.types import Colour, Image
+from pipelines.core.geometry import Colour, Image
 from pipelines.imaging.text import CONTRAST, Box, Set, badge, contrast, fitted, write
 
 PAPER: Colour = (250, 250, 248)

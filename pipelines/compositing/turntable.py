@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.core.types import Alpha, Cutout, Frame, Image, Subject
-from pipelines.framing.framings import bounds, fill_frame
+from pipelines.core.geometry import Alpha, Cutout, Frame, Image
+from pipelines.core.params import Subject
+from pipelines.framing.placement import bounds, fill_frame
 from pipelines.imaging.color import lightness, to_linear, to_srgb
 from pipelines.matting.cutout import core_of
 

@@ -12,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeAlias
 
-from pipelines.core.types import Cancelled, Event, Queued, Result, Step
+from pipelines.core.errors import Cancelled
+from pipelines.core.job import Event, Queued, Result, Step
 
 Numbered: TypeAlias = "tuple[int, Event]"
 """An event and its id."""

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipelines.core.errors import Cancelled
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled
 
 LOOKS = 0.2
 """Seconds within which a job that was stopped leaves, whatever it waits for."""

@@ -15,18 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pipelines.core.errors import Cancelled, ModelUnavailable, StudioError
+from pipelines.core.job import Step
+from pipelines.core.models import Joining, ModelSpec
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.core.stream import Stream
-from pipelines.core.types import (
-    Cancelled,
-    Images,
-    Joining,
-    ModelSpec,
-    ModelStep,
-    ModelUnavailable,
-    Render,
-    Step,
-    StudioError,
-)
 from pipelines.engines.cpu_slots import LOOKS, Hands
 from pipelines.models import oom_fallback
 from pipelines.models.batch_size_tuner import Kind

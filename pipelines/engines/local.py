@@ -10,8 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from pipelines.core.errors import ModelUnavailable, StudioError
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result
 from pipelines.core.stream import Stream
-from pipelines.core.types import Image, Job, ModelUnavailable, Result, StudioError, Tool
+from pipelines.core.tools import Tool
 from pipelines.engines.dynamic_batching import Gathering, Hands
 from pipelines.models import oom_fallback
 from pipelines.models.hub_download import OnFile

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from pipelines.core.errors import Busy
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result
 from pipelines.core.stream import Stream
-from pipelines.core.types import Busy, Image, Job, Result
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.placement_policy import Place
 from pipelines.engines.scheduler import Turns

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pipelines.core.types import Job
+from pipelines.core.job import Job
 from pipelines.engines.placement_policy import Place, Waiting, backlog, choose, wanted
 from pipelines.models.nets import specs as nets
 

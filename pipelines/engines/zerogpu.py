@@ -23,21 +23,13 @@ from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 import cv2
 import numpy as np
 
+from pipelines.core.errors import Busy, Cancelled, ModelUnavailable, StudioError
+from pipelines.core.geometry import Image
+from pipelines.core.job import Step
+from pipelines.core.models import Model, ModelSpec
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.core.stream import Stream
-from pipelines.core.types import (
-    Busy,
-    Cancelled,
-    Image,
-    Images,
-    Model,
-    ModelSpec,
-    ModelStep,
-    ModelUnavailable,
-    Render,
-    Step,
-    StudioError,
-    Tool,
-)
+from pipelines.core.tools import Tool
 from pipelines.engines.local import LocalEngine
 from pipelines.models import oom_fallback
 from pipelines.models.devices import Machine

@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.core.types import Alpha
-from pipelines.framing.framings import bounds
+from pipelines.core.geometry import Alpha
+from pipelines.framing.placement import bounds
 from pipelines.models.families.scenes.keyword_search import choose
 from pipelines.models.families.scenes.scene_types import Place
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipelines.core.types import Alpha, Crop, Face, Image, Size, Window
-from pipelines.framing.framings import bounds
+from pipelines.core.geometry import Alpha, Crop, Face, Image, Size, Window
+from pipelines.framing.placement import bounds
 
 AIR = 0.04  # of what is kept, around it
 ROUNDED = 1.0  # pixels: a window's sides are whole ones

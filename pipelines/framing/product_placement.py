@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.core.types import Alpha, Frame, Size, Subject
-from pipelines.framing.framings import bounds, fill_frame
+from pipelines.core.geometry import Alpha, Frame, Size
+from pipelines.core.params import Subject
+from pipelines.framing.placement import bounds, fill_frame
 
 PlacementId = Literal["centre", "left", "right", "top", "bottom", "lower-left", "lower-right"]
 # Where the middle goes, in shares of the frame: on the lines of thirds, so that words find room beside it.

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.core.types import Size, Window
+from pipelines.core.geometry import Size, Window
 from pipelines.framing.crop import AUTOMATIC, Focus, Keep, largest, moved, window
 from pipelines.imaging.text import Box
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

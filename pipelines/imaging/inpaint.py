@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]

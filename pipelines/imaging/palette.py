@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.types import Colour, Image
+from pipelines.core.geometry import Colour, Image
 
 _SIDE = 96  # pixels a picture is made small to; more finds the same colours
 _ROUNDS = 12

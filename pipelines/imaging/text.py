@@ -13,7 +13,7 @@ import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFont
 
-from pipelines.core.types import Colour, Image
+from pipelines.core.geometry import Colour, Image
 from pipelines.imaging.color import to_linear
 
 FONTS = Path(__file__).resolve().parents[2] / "assets" / "fonts"

@@ -19,8 +19,9 @@ import numpy as np
 from pebble import ProcessExpired, ProcessPool
 
 from pipelines.codecs import file_signatures
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Image
 from pipelines.core.isolated_process import BareContext
-from pipelines.core.types import BadInput, Image
 from pipelines.ingest import decode
 from pipelines.provenance import c2pa
 

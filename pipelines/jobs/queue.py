@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.core.errors import Busy, Cancelled, NotFound, StudioError
+from pipelines.core.job import Job, Result, Status, Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import Busy, Cancelled, Job, NotFound, Result, Status, Step, StudioError
 from pipelines.jobs.subscribers import Watchers
 from pipelines.jobs.table import Table, result_of
 from pipelines.jobs.workers import Engine, Feeder, Lanes

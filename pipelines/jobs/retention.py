@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.core.types import NotFound
+from pipelines.core.errors import NotFound
 from pipelines.jobs.table import Table
 from pipelines.storage.file_index import Files
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from pipelines.core.job import Event, Queued, Step
 from pipelines.core.stream import Numbered, Stream
-from pipelines.core.types import Event, Queued, Step
 
 PLACES = 0.25
 """Seconds between two tellings of places in line: each claim moves everybody, and a hundred who wait are many."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 
-from pipelines.core.types import File, Job, Result, Status
+from pipelines.core.job import File, Job, Result, Status
 from pipelines.storage.database import Row, opened
 
 OWN_ERRORS = 3

@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from pipelines.core.types import BadInput, NotFound
+from pipelines.core.errors import BadInput, NotFound
 from pipelines.jobs.table import Table
 from pipelines.security.ssrf_guard import checked, post
 from pipelines.storage.database import Row, Unwritable

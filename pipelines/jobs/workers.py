@@ -11,8 +11,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from pipelines.core.errors import Cancelled, StudioError
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result, Status
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, Image, Job, Result, Status, StudioError
 from pipelines.jobs.subscribers import PLACES, Watchers
 from pipelines.jobs.table import Table
 from pipelines.storage.database import GONE, Unwritable

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Image
-from pipelines.matting.boundary_refinement import enlarged, grown, in_lab, shrunk
+from pipelines.core.geometry import Alpha, Image
+from pipelines.imaging.resize import enlarged, grown, in_lab, shrunk
 
 Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]

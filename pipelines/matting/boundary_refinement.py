@@ -11,32 +11,54 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
+from pipelines.imaging.resize import enlarged, grown, in_lab, shrunk
 from pipelines.matting.random_walker import walked
 
 Floats = npt.NDArray[np.float32]
+
 Mask = npt.NDArray[np.bool_]
+
 Bytes = npt.NDArray[np.uint8]
+
 Points = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
 Shifts = npt.NDArray[np.intp]
 
 SURE = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
+
 HARDLY = 0.1  # alpha: of what is paler no colour makes the subject, be it black before black
+
 WORK_SIDE = 640
+
 WIDE = 5  # pixels of the working copy: an edge that the net saw well is narrower
+
 WITNESSES = 256  # pixels asked around each doubtful one, the more the nearer
+
 FAR = 128  # pixels: a fifth of the photo; what continues behind the subject is found again within that
+
 BESIDE, NEAR = 48, 6  # places, and pixels: who was not asked says what those of its colour beside it say
+
 ALIKE = 6.0  # levels of Lab: two pixels this near are probably of the same thing
+
 FEW = 0.003  # of the witnesses: fewer say nothing
+
 MOST = 2000  # doubtful pixels that are asked about; of more, every second, third, ...
+
 BAND, LEAST_BAND = 0.014, 3  # of the longer side, and pixels of the working copy: so far the net's outline may be off
+
 EVEN, FIRM = 1.5, 2.0  # pixels: single ones are told wrong, and teeth are seen; and how steep an edge is then
+
 SHIFT = 1.5  # pixels: nearer to the net's outline a change is none
+
 ROUNDS = 2  # in the second what the first decided votes as well: a ring along itself, of which no part was sure
+
 VOTED, SEEN = 0.05, 0.001  # how strongly a walk is drawn to the votes, and to what the net saw
+
 SURELY = 0.01  # and to what it surely saw as subject: a glint on a rim is like nothing else of it
+
 CLOSELY = 0.1  # and, where it looked closely, to both of its words
+
 _LIKENESS = np.exp(np.arange(int(40 * ALIKE**2)) / (-2 * ALIKE**2)).astype(np.float32)  # by squared levels apart
 
 
@@ -75,9 +97,6 @@ def settled(image: Image, alpha: Alpha, heard: Alpha | None = None) -> Settled:
     wide, chosen = (enlarged(part, alpha.shape) for part in (open_.astype(np.float32), _firm(choice)))
     result = np.clip(alpha + wide * (chosen - alpha), 0, 1).astype(np.float32)
     return Settled(result, enlarged(patches.astype(np.float32), alpha.shape))
-
-
-# ---------------------------------------------------------------- doubt
 
 
 def _wide(unsure: Mask) -> Mask:
@@ -173,25 +192,3 @@ def _borne_out(lab: Bytes, before: Alpha, after: Alpha) -> Alpha:
 def _firm(alpha: Alpha) -> Alpha:
     """Decided, without single pixels that were told wrong."""
     return np.clip((cv2.GaussianBlur(alpha, (0, 0), EVEN) - 0.5) * FIRM + 0.5, 0, 1).astype(np.float32)
-
-
-# ---------------------------------------------------------------- sizes
-
-
-def shrunk(shape: tuple[int, ...], side: int) -> tuple[int, int]:
-    """Width and height of a copy whose longer side is at most `side`."""
-    scale = min(1.0, side / max(shape))
-    return max(round(shape[1] * scale), 1), max(round(shape[0] * scale), 1)
-
-
-def in_lab(image: Image, size: tuple[int, int]) -> Bytes:
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), np.uint8)
-
-
-def enlarged(small: Floats, shape: tuple[int, ...]) -> Floats:
-    return np.asarray(cv2.resize(small, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def grown(mask: Mask, by: int) -> Mask:
-    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)) > 0

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.conjugate_gradient import Floats, descended
 
 WINDOW = (3, 3)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Image
-from pipelines.matting.boundary_refinement import shrunk
+from pipelines.core.geometry import Alpha, Image
+from pipelines.imaging.resize import shrunk
 
 Floats = npt.NDArray[np.float64]
 Maps = npt.NDArray[np.float32]

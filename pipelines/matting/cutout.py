@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, BadInput, Cutout, Face, Image
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.matting.border_cleanup import without_strays
 from pipelines.matting.boundary_refinement import SURE, settled
 from pipelines.matting.contour_smoothing import drawn

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.edge_colors import OPAQUE, sides
 
 Floats = npt.NDArray[np.float32]

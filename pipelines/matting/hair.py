@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, Face, Image
+from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.matting.closed_form import solved
 from pipelines.matting.edge_colors import evened, weighing
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha
+from pipelines.core.geometry import Alpha
 from pipelines.matting.conjugate_gradient import Floats, descended
 
 Bytes = npt.NDArray[np.uint8]

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Alpha, BadInput, Face
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Face
 
 Mask = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from pipelines.core.types import ModelSpec, ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import ModelSpec
 
 MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
 

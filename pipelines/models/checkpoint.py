@@ -15,7 +15,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.types import ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
 from pipelines.models import pinned_revisions
 
 # Bytes per element of the types of the safetensors format; floating ones are cast on loading, the others stay.

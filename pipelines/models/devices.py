@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pipelines.core.types import OutOfMemory
+from pipelines.core.errors import OutOfMemory
 
 Device = Literal["cuda", "mps", "cpu"]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipelines.core import isolated_process
-from pipelines.core.types import ModelSpec, ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import ModelSpec
 from pipelines.models import hub_download
 from pipelines.models.hub_download import Item
 from pipelines.models.profiles import hub

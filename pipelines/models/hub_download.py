@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.types import ModelSpec, ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import ModelSpec
 from pipelines.models import pinned_revisions
 from pipelines.models.diffusion import loader
 from pipelines.models.profiles import hub, is_cached

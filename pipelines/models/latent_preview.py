@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.types import Adapter, BadInput, ModelUnavailable
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.rendering import Adapter
 from pipelines.models import checkpoint, pinned_revisions
 
 _FILE = re.compile(r"[\w][\w .()+-]*\.safetensors")

@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
-from pipelines.core.types import Family, ModelSpec, ModelUnavailable, Movable, OutOfMemory
+from pipelines.core.errors import ModelUnavailable, OutOfMemory
+from pipelines.core.models import Family, ModelSpec, Movable
 from pipelines.models.batch_size_tuner import Paces
 from pipelines.models.devices import best_dtype, gave_out, release
 from pipelines.models.hub_download import OnFile, bring

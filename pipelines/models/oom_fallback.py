@@ -13,7 +13,10 @@ from typing import Protocol, TypeVar, runtime_checkable
 import cv2
 import numpy as np
 
-from pipelines.core.types import Image, Images, Joining, Model, ModelSpec, ModelStep, OutOfMemory, Render, Size
+from pipelines.core.errors import OutOfMemory
+from pipelines.core.geometry import Image, Size
+from pipelines.core.models import Joining, Model, ModelSpec
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.models.devices import Gauge, gauge, gave_out
 from pipelines.models.hub_download import OnFile
 from pipelines.models.model_cache import Cache

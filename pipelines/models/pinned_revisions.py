@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from pipelines.core.types import ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
 
 FIRST_SEEN: Final = ""
 """In place of a commit that is not known here: the one that a machine fetches first is the one it stays with."""

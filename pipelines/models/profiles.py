@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.core.types import BadInput, ModelSpec, ModelUnavailable, Profile, Verb
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.models import ModelSpec, Profile
+from pipelines.core.params import Verb
 from pipelines.models import checkpoint
 from pipelines.models.devices import Device, Machine, find_machine
 from pipelines.models.diffusion import loader

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from pipelines.core.types import Family, ModelSpec, ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import Family, ModelSpec
 from pipelines.models.families import FAMILIES
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.core.types import StudioError
+from pipelines.core.errors import StudioError
 
 if TYPE_CHECKING:
     from cryptography import x509

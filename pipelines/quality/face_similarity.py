@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Face, Image
+from pipelines.core.geometry import Face, Image
 
 Values = npt.NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.compositing.compose import Shadow
-from pipelines.core.types import Alpha, Size
-from pipelines.framing.framings import bounds
+from pipelines.compositing.shadows import Shadow
+from pipelines.core.geometry import Alpha, Size
+from pipelines.framing.placement import bounds
 
 _SOFT, _FULL = Shadow(contact=0.52, cast=0.13), Shadow()
 

@@ -10,10 +10,11 @@ import cv2
 import numpy as np
 
 from pipelines.compositing.registration import Drift, measure
-from pipelines.core.types import Crop, Draft, Face, Image
-from pipelines.framing.framings import resample
+from pipelines.core.geometry import Crop, Face, Image
+from pipelines.core.rendering import Draft
+from pipelines.framing.resample import resample
 from pipelines.imaging.color import lightness
-from pipelines.matting.boundary_refinement import shrunk
+from pipelines.imaging.resize import shrunk
 from pipelines.matting.cutout import core_of, core_share
 from pipelines.quality.face_similarity import face_geometry, skin_delta_e
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from pipelines.core.types import Alpha, Face, Image, Placed
-from pipelines.framing.framings import MAX_ENLARGEMENT, bounds, sides_cut
+from pipelines.core.geometry import Alpha, Face, Image, Placed
+from pipelines.framing.framings import MAX_ENLARGEMENT
+from pipelines.framing.placement import bounds, sides_cut
 from pipelines.imaging.color import Linear, to_linear, to_srgb
 from pipelines.matting.cutout import core_of
 

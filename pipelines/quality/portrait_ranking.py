@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipelines.core.types import Face, Image
+from pipelines.core.geometry import Face, Image
 from pipelines.imaging.color import to_linear
 
 # Lids of the mesh: upper and lower, and the corners, per eye.

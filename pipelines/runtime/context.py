@@ -26,31 +26,13 @@ from pipelines.codecs.encode import (
     xmp,
 )
 from pipelines.compositing.registration import settled
-from pipelines.core.types import (
-    Adapter,
-    Alpha,
-    Crop,
-    Cutout,
-    Draft,
-    Emit,
-    Extra,
-    Face,
-    File,
-    Frame,
-    Image,
-    Images,
-    Job,
-    ModelSpec,
-    ModelStep,
-    ModelUnavailable,
-    Placed,
-    Render,
-    Result,
-    Scenery,
-    Subject,
-    Verb,
-)
-from pipelines.framing.framings import over, resample, resampling
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.geometry import Alpha, Crop, Cutout, Face, Frame, Image, Placed
+from pipelines.core.job import Emit, File, Job, Result
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Subject, Verb
+from pipelines.core.rendering import Adapter, Draft, Extra, Images, ModelStep, Render, Scenery
+from pipelines.framing.resample import over, resample, resampling
 from pipelines.matting.cutout import cutout as cut_out
 from pipelines.matting.tiled_refinement import shows_more
 from pipelines.models import oom_fallback

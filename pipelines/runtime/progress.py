@@ -8,8 +8,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from pipelines.core.errors import Cancelled
+from pipelines.core.geometry import Image
+from pipelines.core.job import Preview, Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, Image, Preview, Step
 
 PREVIEW_SIDE = 512
 PREVIEW_INTERVAL = 0.2  # seconds: five frames a second, more only fill the browser's queue

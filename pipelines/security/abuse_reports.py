@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from pipelines.core.types import Busy, InvalidParams
+from pipelines.core.errors import Busy, InvalidParams
 from pipelines.security.audit_log import Audit
 
 REASONS: Mapping[str, str] = {

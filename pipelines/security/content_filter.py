@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipelines.core.types import Image, Refused
+from pipelines.core.errors import Refused
+from pipelines.core.geometry import Image
 from pipelines.models.model_cache import Cache
 from pipelines.security.audit_log import Audit
 

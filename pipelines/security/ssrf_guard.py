@@ -11,7 +11,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from pipelines.core.types import BadInput
+from pipelines.core.errors import BadInput
 
 PATIENCE = 15.0
 """Seconds that one call may take in all, however slowly it is answered."""

@@ -25,19 +25,11 @@ from pipelines.codecs.encode import (
     read_receipt,
     source_named,
 )
-from pipelines.core.types import (
-    MAX_SEED,
-    BadInput,
-    InvalidParams,
-    Job,
-    ModelUnavailable,
-    NotFound,
-    Params,
-    Profile,
-    Refused,
-    Tool,
-    Verb,
-)
+from pipelines.core.errors import BadInput, InvalidParams, ModelUnavailable, NotFound, Refused
+from pipelines.core.job import Job
+from pipelines.core.models import Profile
+from pipelines.core.params import MAX_SEED, Params, Verb
+from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs.queue import Jobs
 from pipelines.models.bundled_weights import present

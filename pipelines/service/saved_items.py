@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from pipelines.core.types import BadInput, NotFound, Params, choice, picture
-from pipelines.core.types import colour as colour_field
+from pipelines.core.errors import BadInput, NotFound
+from pipelines.core.params import Params, choice, picture
+from pipelines.core.params import colour as colour_field
 from pipelines.jobs.table import Table
 from pipelines.storage.database import Row, Unwritable, opened
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from pipelines.core.types import BadInput, NotFound, StudioError
+from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.storage.fsspec_store import UNREACHABLE, Told, at, keep, shows_whole
 from pipelines.storage.local_store import Folder, whole
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines.core.types import StudioError
+from pipelines.core.errors import StudioError
 from pipelines.storage.database import Unwritable
 
 SENTENCE = "The disk is full; nothing was written."

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from pipelines.codecs.encode import encode_png
-from pipelines.core.types import Image, NotFound
+from pipelines.core.errors import NotFound
+from pipelines.core.geometry import Image
 from pipelines.storage.database import opened
 from pipelines.storage.disk_space import told_when_full
 from pipelines.storage.local_store import Folder, told_when_gone

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from pipelines.core.types import BadInput, NotFound, StudioError
+from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.storage.disk_space import is_full
 from pipelines.storage.local_store import GONE
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pipelines.core.types import NotFound
+from pipelines.core.errors import NotFound
 from pipelines.storage.disk_space import told_when_full
 
 GONE = "The stored file is no longer there."

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pipelines.core.types import Face, Image
+from pipelines.core.geometry import Face, Image
 from pipelines.styles import film, line_art, mosaic, painting, printmaking
 from pipelines.styles.face_lock import face_mask, locked
 from pipelines.styles.primitives import Hand

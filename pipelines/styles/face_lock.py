@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Face, Image
+from pipelines.core.geometry import Face, Image
 from pipelines.styles.primitives import Field, Picture, blur, closed, opened
 
 # Outlines of the 468-point mesh round what a face is known by: eyes with brows, nose, mouth.

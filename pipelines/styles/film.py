@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from pipelines.imaging.color import to_linear, to_srgb
 from pipelines.styles.primitives import Field, Hand, Picture, blur, closed, clouds, grey, noise, opened, ramp
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from pipelines.styles.primitives import (
     Field,
     Flow,

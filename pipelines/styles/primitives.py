@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Colour, Image
+from pipelines.core.geometry import Colour, Image
 
 Field: TypeAlias = npt.NDArray[np.float32]
 Picture: TypeAlias = npt.NDArray[np.float32]

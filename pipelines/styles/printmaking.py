@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Colour, Image
+from pipelines.core.geometry import Colour, Image
 from pipelines.imaging.color import to_linear
 from pipelines.styles.primitives import (
     Field,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.core.types import NotFound, Tool
+from pipelines.core.errors import NotFound
+from pipelines.core.tools import Tool
 from pipelines.tools import (
     background,
     business,

@@ -7,33 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipelines.codecs.containers import layered
-from pipelines.compositing.compose import Shadow, compose, seen_from
+from pipelines.compositing.compose import compose
+from pipelines.compositing.light_estimation import fallen, key_side, measured
+from pipelines.compositing.shadows import Shadow, seen_from
 from pipelines.compositing.team_pages import Brand, Label, sheet
-from pipelines.core.types import (
-    MAX_SIDE,
-    Backdrop,
-    BadInput,
-    Cutout,
-    Draft,
-    Emit,
-    Extra,
-    Image,
-    Images,
-    Placed,
-    Render,
-    Side,
-    Size,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    flag,
-    picture,
-    seed,
-)
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Cutout, Image, Placed, Side, Size
+from pipelines.core.job import Emit
+from pipelines.core.params import MAX_SIDE, Subject, choice, flag, picture, seed
+from pipelines.core.rendering import Backdrop, Draft, Extra, Images, Render
+from pipelines.core.tools import Studio, Tool
 from pipelines.framing.camera_pitch import UNTOLD, lies_flat, pitch_of, view_of
-from pipelines.framing.framings import body_end, bounds, photo_frame, place, sides_cut, size_of
-from pipelines.imaging.color import fallen, key_side, measured
+from pipelines.framing.framings import size_of
+from pipelines.framing.head_framing import body_end
+from pipelines.framing.placement import bounds, photo_frame, sides_cut
+from pipelines.framing.resample import place
 from pipelines.quality.photo_quality import findings, mended
 from pipelines.tools.shared import form_fields, scene_edit
 

@@ -25,28 +25,14 @@ from pipelines.compositing.team_matching import (
     standard_of,
 )
 from pipelines.compositing.team_pages import Brand, Label, card, labels_of, sheet, wall
-from pipelines.core.types import (
-    Backdrop,
-    BadInput,
-    Draft,
-    Emit,
-    Image,
-    Params,
-    Placed,
-    Render,
-    Size,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    colour,
-    number,
-    picture,
-    pictures,
-    prompt,
-    seed,
-)
-from pipelines.framing.framings import framing, over, place, size_of
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Image, Placed, Size
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, Subject, choice, colour, number, picture, pictures, prompt, seed
+from pipelines.core.rendering import Backdrop, Draft, Render
+from pipelines.core.tools import Studio, Tool
+from pipelines.framing.framings import framing, size_of
+from pipelines.framing.resample import over, place
 from pipelines.tools.shared import form_fields
 
 PresetId = Literal[

@@ -14,28 +14,14 @@ from pipelines.avatars.prompt_text import described, heard
 from pipelines.avatars.svg_renderer import clothing, colours, figure, ground, layers, left_out, parts_of, skin_of
 from pipelines.avatars.traits import ANY, MOODS, TRAITS, Character, drawn, read
 from pipelines.codecs.containers import Layer, openraster, png_layers
-from pipelines.core.types import (
-    MAX_SEED,
-    Alpha,
-    Backdrop,
-    Colour,
-    Draft,
-    Emit,
-    Extra,
-    Image,
-    Images,
-    ModelUnavailable,
-    Params,
-    Render,
-    Studio,
-    Tool,
-    choice,
-    flag,
-    picture,
-    seed,
-)
-from pipelines.core.types import colour as colour_field
-from pipelines.core.types import prompt as words_field
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.geometry import Alpha, Colour, Image
+from pipelines.core.job import Emit
+from pipelines.core.params import MAX_SEED, Params, choice, flag, picture, seed
+from pipelines.core.params import colour as colour_field
+from pipelines.core.params import prompt as words_field
+from pipelines.core.rendering import Backdrop, Draft, Extra, Images, Render
+from pipelines.core.tools import Studio, Tool
 from pipelines.imaging.palette import colourful, lightest, main_colours, name_of
 from pipelines.tools.shared import form_fields
 

@@ -7,23 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.core.types import (
-    Alpha,
-    BadInput,
-    Cutout,
-    Draft,
-    Emit,
-    Frame,
-    Image,
-    Placed,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    flag,
-    number,
-)
-from pipelines.framing.framings import bounds, photo_frame, place
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Frame, Image, Placed
+from pipelines.core.job import Emit
+from pipelines.core.params import Subject, choice, flag, number
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
+from pipelines.framing.placement import bounds, photo_frame
+from pipelines.framing.resample import place
 from pipelines.tools.shared import form_fields
 
 MOST = 8  # subjects of one photo

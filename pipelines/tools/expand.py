@@ -8,31 +8,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.compositing.compose import Shadow, compose
-from pipelines.core.types import (
-    MAX_SIDE,
-    Alpha,
-    Backdrop,
-    BadInput,
-    Draft,
-    Emit,
-    Frame,
-    Image,
-    Params,
-    Render,
-    Size,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    mask,
-    number,
-    picture,
-    prompt,
-    seed,
-)
-from pipelines.framing.framings import bounds, place, sides_cut
-from pipelines.imaging.color import measured
+from pipelines.compositing.compose import compose
+from pipelines.compositing.light_estimation import measured
+from pipelines.compositing.shadows import Shadow
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Frame, Image, Size
+from pipelines.core.job import Emit
+from pipelines.core.params import MAX_SIDE, Params, Subject, choice, mask, number, picture, prompt, seed
+from pipelines.core.rendering import Backdrop, Draft, Render
+from pipelines.core.tools import Studio, Tool
+from pipelines.framing.placement import bounds, sides_cut
+from pipelines.framing.resample import place
 from pipelines.tools.shared import form_fields
 
 PresetId = Literal["auto", "blur", "scene", "draw"]

@@ -9,31 +9,19 @@ import cv2
 import numpy as np
 
 from pipelines.codecs.containers import pages
-from pipelines.compositing.compose import Shadow, compose
-from pipelines.core.types import (
-    Alpha,
-    Backdrop,
-    BadInput,
-    Cutout,
-    Draft,
-    Emit,
-    Extra,
-    Face,
-    Image,
-    Placed,
-    Render,
-    Side,
-    Size,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    number,
-    prompt,
-    seed,
-)
-from pipelines.framing.framings import body_end, bounds, fill_frame, place, sides_cut, size_of
-from pipelines.imaging.color import key_side, measured
+from pipelines.compositing.compose import compose
+from pipelines.compositing.light_estimation import key_side, measured
+from pipelines.compositing.shadows import Shadow
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Face, Image, Placed, Side, Size
+from pipelines.core.job import Emit
+from pipelines.core.params import Subject, choice, number, prompt, seed
+from pipelines.core.rendering import Backdrop, Draft, Extra, Render
+from pipelines.core.tools import Studio, Tool
+from pipelines.framing.framings import size_of
+from pipelines.framing.head_framing import body_end
+from pipelines.framing.placement import bounds, fill_frame, sides_cut
+from pipelines.framing.resample import place
 from pipelines.imaging.text import Box, Set, fitted, made_legible, write
 from pipelines.tools.shared import form_fields
 from pipelines.tools.shared.model_casting import POSES, cast, pose_map

@@ -10,31 +10,17 @@ import numpy as np
 
 from pipelines.codecs.containers import layered
 from pipelines.compositing.compose import compose, relight
-from pipelines.core.types import (
-    Alpha,
-    Backdrop,
-    BadInput,
-    Colour,
-    Draft,
-    Emit,
-    Extra,
-    Face,
-    Image,
-    Images,
-    Placed,
-    Render,
-    Side,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    flag,
-    pictures,
-    prompt,
-    seed,
-)
-from pipelines.framing.framings import body_end, framing, head_frame, missing, over, place, resample, size_of
-from pipelines.imaging.color import key_side, measured
+from pipelines.compositing.light_estimation import key_side, measured
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Colour, Face, Image, Placed, Side
+from pipelines.core.job import Emit
+from pipelines.core.params import Subject, choice, flag, pictures, prompt, seed
+from pipelines.core.rendering import Backdrop, Draft, Extra, Images, Render
+from pipelines.core.tools import Studio, Tool
+from pipelines.framing.framings import framing, size_of
+from pipelines.framing.head_framing import body_end, head_frame
+from pipelines.framing.placement import missing
+from pipelines.framing.resample import over, place, resample
 from pipelines.quality.portrait_ranking import ranked, sentences
 from pipelines.tools.shared import form_fields
 

@@ -6,22 +6,11 @@ from typing import Literal
 
 from pipelines.codecs.containers import animation, film
 from pipelines.compositing import parallax
-from pipelines.core.types import (
-    Draft,
-    Emit,
-    Extra,
-    Image,
-    Params,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    flag,
-    mask,
-    number,
-    picture,
-    seed,
-)
+from pipelines.core.geometry import Image
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, Subject, choice, flag, mask, number, picture, seed
+from pipelines.core.rendering import Draft, Extra
+from pipelines.core.tools import Studio, Tool
 from pipelines.framing.framings import size_of
 from pipelines.tools.shared import form_fields
 

@@ -10,30 +10,19 @@ import cv2
 import numpy as np
 
 from pipelines.codecs.containers import animation, layered
-from pipelines.compositing.compose import Shadow, compose, seen_from
+from pipelines.compositing.compose import compose
+from pipelines.compositing.light_estimation import fallen, measured
+from pipelines.compositing.shadows import Shadow, seen_from
 from pipelines.compositing.turntable import Apart, apart, exposed, like, stand
-from pipelines.core.types import (
-    Backdrop,
-    Cutout,
-    Draft,
-    Emit,
-    Extra,
-    Image,
-    Placed,
-    Render,
-    Side,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    number,
-    pictures,
-    seed,
-)
+from pipelines.core.geometry import Cutout, Image, Placed, Side
+from pipelines.core.job import Emit
+from pipelines.core.params import Subject, choice, number, pictures, seed
+from pipelines.core.rendering import Backdrop, Draft, Extra, Render
+from pipelines.core.tools import Studio, Tool
 from pipelines.framing.camera_pitch import UNTOLD, lies_flat, pitch_of, view_of
-from pipelines.framing.framings import over, place, size_of
+from pipelines.framing.framings import size_of
 from pipelines.framing.product_placement import ASIDE, CENTRED, PlacementId, arranged
-from pipelines.imaging.color import fallen, measured
+from pipelines.framing.resample import over, place
 from pipelines.quality.marketplace_rules import RULES, Rule, ruled
 from pipelines.quality.output_checks import Look, run_checks
 from pipelines.tools.shared import form_fields, scene_edit

@@ -7,24 +7,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.core.types import (
-    Alpha,
-    BadInput,
-    Draft,
-    Emit,
-    Image,
-    Params,
-    Render,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    mask,
-    number,
-    picture,
-    prompt,
-    seed,
-)
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Image
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, Subject, choice, mask, number, picture, prompt, seed
+from pipelines.core.rendering import Draft, Render
+from pipelines.core.tools import Studio, Tool
 from pipelines.imaging.inpaint import fill
 from pipelines.tools.shared import form_fields
 

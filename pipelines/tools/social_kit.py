@@ -9,26 +9,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.core.types import (
-    Alpha,
-    BadInput,
-    Colour,
-    Draft,
-    Emit,
-    Image,
-    Params,
-    Render,
-    Size,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    colour,
-    mask,
-    number,
-    picture,
-    prompt,
-)
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Colour, Image, Size
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, Subject, choice, colour, mask, number, picture, prompt
+from pipelines.core.rendering import Draft, Render
+from pipelines.core.tools import Studio, Tool
 from pipelines.framing.crop import Focus, Keep, crop_of, cropped, cuts, kept
 from pipelines.framing.social_layout import MARGIN, Asked, Layout, Side, band, corner, laid_out, stuck
 from pipelines.imaging.text import Box, badge, die_cut, fitted, laid, made_legible, write

@@ -7,26 +7,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.core.types import (
-    Alpha,
-    BadInput,
-    Draft,
-    Emit,
-    Face,
-    Image,
-    Params,
-    Render,
-    Studio,
-    Subject,
-    Tool,
-    choice,
-    flag,
-    mask,
-    number,
-    picture,
-    prompt,
-    seed,
-)
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Face, Image
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, Subject, choice, flag, mask, number, picture, prompt, seed
+from pipelines.core.rendering import Draft, Render
+from pipelines.core.tools import Studio, Tool
 from pipelines.framing.framings import size_of
 from pipelines.styles import STYLES, Hand, drawn, style
 from pipelines.styles.face_lock import locked, shifted

@@ -7,7 +7,12 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.core.types import BadInput, Draft, Emit, Image, Params, Studio, Tool, choice, flag, picture
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Image
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, choice, flag, picture
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.tools.shared import form_fields
 
 SPEC = "realesr-x4"

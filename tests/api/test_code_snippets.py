@@ -13,7 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from pipelines.core.types import BadInput, Draft, Emit, Params, Studio, Tool
+from pipelines.core.errors import BadInput
+from pipelines.core.job import Emit
+from pipelines.core.params import Params
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, tool
 from tests.support.endpoint_names import told

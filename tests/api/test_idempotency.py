@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipelines.core.types import InvalidParams
+from pipelines.core.errors import InvalidParams
 from tests.api.test_routes import FOREVER, RUN, failure, photo
 from tests.support.served_app import Served, served, until
 from ui.api.auth.database import Ledger

@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.core.types import STATUS_OF_CODE
+from pipelines.core.errors import STATUS_OF_CODE
 from pipelines.storage.file_index import decode_png, pixels_sha256
 from tests.support.hostile_pictures import LINK_LOCAL, NAMES, PASSWD
 from tests.support.served_app import Served, served, until

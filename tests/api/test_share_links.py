@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipelines.core.types import NotFound
+from pipelines.core.errors import NotFound
 from pipelines.settings import Settings
 from tests.api.test_routes import RUN, failure, photo
 from tests.support.served_app import Served, served

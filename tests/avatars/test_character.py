@@ -17,18 +17,12 @@ from pipelines.avatars.prompt_text import described, heard
 from pipelines.avatars.svg_renderer import figure, layers, left_out, parts_of
 from pipelines.avatars.traits import MOODS, TRAITS, Character, drawn, read
 from pipelines.codecs.containers import merged
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.geometry import Image
+from pipelines.core.job import Result
+from pipelines.core.models import ModelSpec, Profile
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.core.stream import drain
-from pipelines.core.types import (
-    BadInput,
-    Image,
-    Images,
-    ModelSpec,
-    ModelStep,
-    ModelUnavailable,
-    Profile,
-    Render,
-    Result,
-)
 from pipelines.engines.local import LocalEngine
 from pipelines.imaging.palette import colourful, lightest, main_colours, name_of
 from pipelines.imaging.text import luminance

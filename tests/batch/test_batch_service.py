@@ -35,7 +35,8 @@ from pipelines.batch.batch_service import AWAY, FULL
 from pipelines.batch.jobs_file import read
 from pipelines.batch.picture_source import Folder, Zip, checked
 from pipelines.codecs.encode import SIGNED_AS
-from pipelines.core.types import BadInput, NotFound, OutOfMemory, StudioError, Tool
+from pipelines.core.errors import BadInput, NotFound, OutOfMemory, StudioError
+from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import MAX_BYTES
 from pipelines.storage.file_index import pixels_sha256
 from pipelines.storage.fsspec_store import UNREACHABLE

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from pipelines.batch import dry_run
-from pipelines.core.types import BadInput, Draft, Emit, Params, Studio, Tool, choice, picture, prompt
-from pipelines.core.types import colour as colour_field
+from pipelines.core.errors import BadInput
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, choice, picture, prompt
+from pipelines.core.params import colour as colour_field
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from tests.support.batch_rows import OWNER, Room, room
 from tests.support.batch_rows import picture as picture_file
 

@@ -11,7 +11,10 @@ import pytest
 from pipelines.batch import Report, dry_run
 from pipelines.batch import dry_run as batch_dry_run
 from pipelines.batch.cost_estimate import Cost, Work, own_seconds, work_of
-from pipelines.core.types import Draft, Emit, Params, Studio, Tool, choice, number, picture
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, choice, number, picture
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.tools import TOOLS
 from tests.support.batch_rows import OWNER, Room, room
 from tests.support.batch_rows import picture as picture_file

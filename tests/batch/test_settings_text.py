@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.batch.row_values import with_photo
-from pipelines.core.types import BadInput
+from pipelines.core.errors import BadInput
 from pipelines.tools import business, character, headshot, social_kit
 from ui.batch_tab.text import settings
 

@@ -15,8 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pipelines.core.job import Job
+from pipelines.core.models import Model
+from pipelines.core.rendering import Render
 from pipelines.core.stream import Stream, drain
-from pipelines.core.types import Job, Model, Render
 from pipelines.engines.cpu_slots import Hands
 from pipelines.engines.dynamic_batching import Gathering
 from pipelines.jobs.queue import Jobs

@@ -19,7 +19,10 @@ from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from pipelines.core.types import Draft, Emit, Params, Studio, Tool, number
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, number
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from tests.bench.rows import Row, row
 from tests.support.served_app import listening, served
 

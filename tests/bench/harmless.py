@@ -24,7 +24,7 @@ from pipelines.avatars.art_packs import ARTS
 from pipelines.avatars.outfits import ROLES
 from pipelines.avatars.svg_renderer import figure
 from pipelines.avatars.traits import TRAITS, drawn
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from pipelines.imaging.color import to_srgb
 from pipelines.models import nets
 from pipelines.models.families.scenes import panorama

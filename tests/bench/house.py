@@ -22,8 +22,9 @@ import onnxruntime
 import PIL.Image
 import psutil
 
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import drain
-from pipelines.core.types import Image, Job, Result, Step
 from pipelines.engines.local import LocalEngine
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs.queue import Jobs

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.cutout import clipped, cutout
 from pipelines.models import nets
 from pipelines.models.nets.u2net import Matting

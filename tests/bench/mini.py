@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from pipelines.core.types import ModelStep, Render
+from pipelines.core.rendering import ModelStep, Render
 from tests.bench.rows import Row, row
 
 WORDS = "a woman firefighter with dark skin, teal background"

@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 import psutil
 
-from pipelines.core.types import Cancelled, ModelSpec, ModelStep, Render
+from pipelines.core.errors import Cancelled
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import ModelStep, Render
 from pipelines.models import latent_preview
 from pipelines.models.devices import best_dtype
 from pipelines.models.diffusion.pipeline import Painter

@@ -17,7 +17,10 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipelines.core.types import Draft, Emit, Params, Studio, Tool, number, picture
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, number, picture
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from tests.bench.house import served
 from tests.bench.rows import Row, row
 from tests.browser.stage import CHROMIUM, QUIET, Theatre, open_tool, stage, theatre, visitor

@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 
 from pipelines.codecs.encode import encode_png
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from pipelines.storage.cached_store import opened
 from pipelines.storage.local_store import Folder
 from tests.bench.rows import Row, row

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from pipelines.styles import STYLES
 from tests.bench.house import Room
 from tests.bench.rows import Row, row

@@ -24,7 +24,7 @@ import PIL.Image
 
 from assets.fetch import from_wheel
 from assets.tiles import badge
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from tests.bench.house import Room
 from tests.bench.rows import Row, row
 

@@ -23,8 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.core.job import Emit, Job, Result, Step
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Params
+from pipelines.core.rendering import Draft
 from pipelines.core.stream import Stream, drain
-from pipelines.core.types import Draft, Emit, Job, ModelSpec, Params, Result, Step, Studio, Tool
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines.ray_cluster.serve_engine import LOST, RayEngine, Size
 from pipelines.jobs.queue import Jobs
 from pipelines.models.families import FAMILIES

@@ -15,20 +15,10 @@ import numpy as np
 from playwright.sync_api import Browser, Locator, Page, expect
 from starlette.routing import Mount
 
-from pipelines.core.types import (
-    Draft,
-    Emit,
-    Params,
-    Preview,
-    Studio,
-    Tool,
-    choice,
-    number,
-    picture,
-    pictures,
-    prompt,
-    seed,
-)
+from pipelines.core.job import Emit, Preview
+from pipelines.core.params import Params, choice, number, picture, pictures, prompt, seed
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines.local import LocalEngine
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs import retention

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.core.stream import drain
-from pipelines.core.types import Tool
+from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
 from tests.browser.stage import Theatre, forget, go, stage, visitor
 from tests.support.download_doors import standing

@@ -12,9 +12,12 @@ import PIL.Image
 import pytest
 
 from pipelines.codecs.containers import animation, film, layered, merged, openraster, pages
-from pipelines.compositing.compose import Shadow, compose
-from pipelines.core.types import Image, Placed, Subject
-from pipelines.framing.framings import photo_frame, place
+from pipelines.compositing.compose import compose
+from pipelines.compositing.shadows import Shadow
+from pipelines.core.geometry import Image, Placed
+from pipelines.core.params import Subject
+from pipelines.framing.placement import photo_frame
+from pipelines.framing.resample import place
 from tests.support.examples import blob, cut, noisy
 
 SIZE = (160, 120)

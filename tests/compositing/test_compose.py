@@ -3,10 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.compositing.compose import Shadow, compose, shade
-from pipelines.core.types import Frame, Placed, Side, Subject
-from pipelines.framing.framings import photo_frame, place
-from pipelines.imaging.color import D65_MIRED, fallen, ground_colour, lightness, to_linear, to_srgb, white_point
+from pipelines.compositing.compose import compose
+from pipelines.compositing.light_estimation import fallen, ground_colour
+from pipelines.compositing.shadows import Shadow, shade
+from pipelines.core.geometry import Frame, Placed, Side
+from pipelines.core.params import Subject
+from pipelines.framing.placement import photo_frame
+from pipelines.framing.resample import place
+from pipelines.imaging.color import D65_MIRED, lightness, to_linear, to_srgb, white_point
 from pipelines.imaging.film_grain import grain
 from pipelines.matting.cutout import core_of
 from tests.support.examples import blob, cut, example, noisy

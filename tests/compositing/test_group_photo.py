@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.compositing.group_photo import EYES, LARGEST, placed_in, row_of, together
 from pipelines.compositing.team_matching import Member
-from pipelines.core.types import Face
+from pipelines.core.geometry import Face
 from tests.support.examples import blob, cut, noisy
 
 

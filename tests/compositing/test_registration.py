@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 from pipelines.compositing.registration import Drift, measure, paste, settled, undo
+from pipelines.core.geometry import Alpha, Face, Image
+from pipelines.core.job import Job
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import Draft, Images, ModelStep, Render
 from pipelines.core.stream import Stream
-from pipelines.core.types import Alpha, Draft, Face, Image, Images, Job, ModelSpec, ModelStep, Render
 from pipelines.imaging.color import to_srgb
 from pipelines.matting.cutout import core_of
 from pipelines.models.families import FAMILIES

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from pipelines.compositing.turntable import BASE_WITHIN, LIGHT_WITHIN, SCALE_WITHIN, apart, exposed, like, stand
-from pipelines.core.types import Cutout, Image, Subject
-from pipelines.framing.framings import fill_frame, place
+from pipelines.core.geometry import Cutout, Image
+from pipelines.core.params import Subject
+from pipelines.framing.placement import fill_frame
+from pipelines.framing.resample import place
 from pipelines.imaging.color import lightness, to_linear, to_srgb
 from pipelines.matting.cutout import cutout
 from pipelines.models.families import FAMILIES

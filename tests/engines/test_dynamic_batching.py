@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from pipelines.batch.cost_estimate import own_seconds
+from pipelines.core.errors import BadInput, Cancelled, ModelUnavailable, OutOfMemory
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream, drain
-from pipelines.core.types import BadInput, Cancelled, Image, Job, ModelUnavailable, OutOfMemory, Result, Step
 from pipelines.engines.dynamic_batching import MOST_TOKENS
 from pipelines.models.batch_size_tuner import TRIES, Paces
 from pipelines.models.families import FAMILIES

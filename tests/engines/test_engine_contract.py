@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from pipelines.core.errors import BadInput, Cancelled, NotFound, OutOfMemory
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import drain
-from pipelines.core.types import BadInput, Cancelled, Image, Job, NotFound, OutOfMemory, Result, Step
 from pipelines.engines import zerogpu
 from pipelines.engines.local import BEGUN, LocalEngine
 from pipelines.engines.ray_cluster.serve_engine import RayEngine, Size

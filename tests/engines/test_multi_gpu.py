@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from pipelines.core.errors import Busy, Cancelled
+from pipelines.core.job import Emit, Job, Step
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import Draft
 from pipelines.core.stream import drain
-from pipelines.core.types import Busy, Cancelled, Draft, Emit, Job, ModelSpec, Step, Studio, Tool
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines.multi_gpu import Several
 from pipelines.engines.placement_policy import Place
 from pipelines.engines.scheduler import Turns

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipelines.core.errors import BadInput, Busy, Refused
+from pipelines.core.job import Event, Result, Step
 from pipelines.core.stream import Stream, drain
-from pipelines.core.types import BadInput, Busy, Event, Refused, Result, Step
 from pipelines.engines.ray_cluster import cluster
 from pipelines.engines.ray_cluster.serve_engine import LOST, RayEngine, Size
 from pipelines.engines.ray_cluster.worker import _sendable

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.types import Render
+from pipelines.core.rendering import Render
 from pipelines.engines import zerogpu
 from pipelines.models.profiles import choose
 from tests.models.support.family_checks import row

@@ -6,7 +6,10 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.core.types import Draft, Emit, Params, Studio, Tool, choice, number, picture
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, choice, number, picture
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.tools.shared import form_fields
 
 

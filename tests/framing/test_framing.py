@@ -4,19 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Cutout, Face, Subject
-from pipelines.framing.framings import (
-    FRAMINGS,
-    body_end,
-    bounds,
-    fill_frame,
-    framing,
-    head_frame,
-    photo_frame,
-    place,
-    resample,
-    size_of,
-)
+from pipelines.core.geometry import Cutout, Face
+from pipelines.core.params import Subject
+from pipelines.framing.framings import FRAMINGS, framing, size_of
+from pipelines.framing.head_framing import body_end, head_frame
+from pipelines.framing.placement import bounds, fill_frame, photo_frame
+from pipelines.framing.resample import place, resample
 from pipelines.matting.cutout import core_of
 from pipelines.matting.foreground_estimation import foreground
 from tests.support.examples import blob, cut, noisy

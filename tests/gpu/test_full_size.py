@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.types import ModelSpec, ModelStep, Render
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import ModelStep, Render
 from pipelines.models import latent_preview
 from pipelines.models.diffusion import loader
 from pipelines.models.diffusion.pipeline import Painter

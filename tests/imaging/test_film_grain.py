@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from pipelines.imaging.film_grain import grain_of, like
 
 

@@ -16,7 +16,8 @@ import pytest
 from pebble import ProcessFuture, ProcessPool
 
 from pipelines.codecs import file_signatures
-from pipelines.core.types import BadInput, Image
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Image
 from pipelines.ingest import decode
 from pipelines.ingest.decoder_pool import Ingest, Ingested
 from pipelines.storage.file_index import encode_png

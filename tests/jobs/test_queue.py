@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.core.errors import Busy, Cancelled, NotFound, StudioError
+from pipelines.core.job import Queued, Result, Step
 from pipelines.core.stream import Stream, drain
-from pipelines.core.types import Busy, Cancelled, NotFound, Queued, Result, Step, StudioError
 from pipelines.engines.local import BEGUN
 from pipelines.jobs.table import DEATHS, KILLED, OWN_ERRORS, Table
 from pipelines.storage.database import SQLite

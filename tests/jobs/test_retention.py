@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pipelines.batch import Batch
+from pipelines.core.errors import NotFound
 from pipelines.core.stream import drain
-from pipelines.core.types import NotFound
 from pipelines.jobs.retention import DAY, Keep, delete, sweep
 from tests.support.batch_rows import OWNER, Room, picture, room
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.types import BadInput
+from pipelines.core.errors import BadInput
 from pipelines.jobs import webhooks
 from pipelines.security import ssrf_guard
 from pipelines.settings import Settings

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.closed_form import WORK_SIDE, solved
 
 

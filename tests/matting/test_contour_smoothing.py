@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.contour_smoothing import drawn
 
 SIDE, RADIUS = 600, 220

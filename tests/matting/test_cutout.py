@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.types import Alpha, BadInput, Cutout, Face, Image
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.matting.border_cleanup import without_strays
 from pipelines.matting.boundary_refinement import SURE, settled
 from pipelines.matting.cutout import _second_look, _weighed, core_of, core_share, cutout

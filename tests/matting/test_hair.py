@@ -3,7 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.types import Alpha, Face, Image
+from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.matting.hair import combed
 
 FACE_AT = (200.0, 210.0)

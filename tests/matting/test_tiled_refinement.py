@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Alpha, Image
+from pipelines.core.geometry import Alpha, Image
 from pipelines.matting import tiled_refinement as part
 from pipelines.matting.cutout import cutout
 from pipelines.matting.tiled_refinement import closer

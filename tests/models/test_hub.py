@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.types import BadInput, Cancelled, Job, ModelSpec, ModelUnavailable, Result, Step, StudioError
+from pipelines.core.errors import BadInput, Cancelled, ModelUnavailable, StudioError
+from pipelines.core.job import Job, Result, Step
+from pipelines.core.models import ModelSpec
 from pipelines.engines.local import LocalEngine
 from pipelines.models import checkpoint, hub, hub_download, lora, pinned_revisions
 from pipelines.models.diffusion import loader

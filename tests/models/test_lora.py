@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.types import Adapter, BadInput, Cancelled, ModelStep, ModelUnavailable, Profile
+from pipelines.core.errors import BadInput, Cancelled, ModelUnavailable
+from pipelines.core.models import Profile
+from pipelines.core.rendering import Adapter, ModelStep
 from pipelines.jobs.table import Table
 from pipelines.models import lora
 from pipelines.models.diffusion.pipeline import Painter

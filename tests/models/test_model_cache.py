@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pipelines.core.types import Images, ModelSpec, ModelStep, ModelUnavailable, OutOfMemory, Render
+from pipelines.core.errors import ModelUnavailable, OutOfMemory
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.models.model_cache import Cache
 from pipelines.models.registry import all_specs, registry, spec
 

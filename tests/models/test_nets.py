@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.types import Cancelled, Image, ModelSpec, ModelUnavailable
+from pipelines.core.errors import Cancelled, ModelUnavailable
+from pipelines.core.geometry import Image
+from pipelines.core.models import ModelSpec
 from pipelines.models import bundled_weights, nets
 from pipelines.models.nets import control_annotators, real_esrgan
 from pipelines.models.nets.face_mesh import FaceMesh

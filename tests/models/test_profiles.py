@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.core.types import BadInput, ModelSpec, ModelUnavailable
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.models import ModelSpec
 from pipelines.models import devices, profiles
 from pipelines.models.devices import Machine, share
 from pipelines.models.profiles import PROFILES, choose

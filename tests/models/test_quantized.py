@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.types import ModelSpec, ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import ModelSpec
 from pipelines.models import profiles
 from pipelines.models.devices import Machine
 from pipelines.models.diffusion import loader

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.core.types import Cancelled, Images, ModelSpec, ModelStep, OutOfMemory, Render
+from pipelines.core.errors import Cancelled, OutOfMemory
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.models import cpu_offload, oom_fallback
 from pipelines.models.devices import Machine, gave_out, share
 from pipelines.models.model_cache import Cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.core.types import Image, Size
+from pipelines.core.geometry import Image, Size
 from pipelines.models.diffusion.resolution import at_least, canvas
 
 SIZES: tuple[Size, ...] = ((2048, 2048), (1080, 1920), (1584, 396), (64, 64), (333, 517), (1000, 1000))

@@ -22,8 +22,9 @@ import pytest
 from pipelines.codecs import file_signatures
 from pipelines.codecs.containers import animation, film, pages
 from pipelines.codecs.encode import MIME, SIGNED_AS, Origin, archive, encode, source_type, xmp
+from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.job import Result
 from pipelines.core.stream import drain
-from pipelines.core.types import BadInput, Result, StudioError
 from pipelines.engines.local import LocalEngine
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs.queue import Jobs

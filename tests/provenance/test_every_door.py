@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pipelines.core.types import Draft, Emit, Params, Studio, Tool, choice, number, picture, prompt
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, choice, number, picture, prompt
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines import local
 from pipelines.models import bundled_weights
 from pipelines.models.nets.open_nsfw import OpenNsfw

@@ -13,7 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 from pipelines.provenance.watermark import KNOWN, MOST, found, marked
 from pipelines.settings import Settings
 from tests.provenance.test_c2pa import Room, room  # noqa: F401

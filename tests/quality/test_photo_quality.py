@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Alpha, Face, Image, Placed, Subject
-from pipelines.framing.framings import photo_frame, place
+from pipelines.core.geometry import Alpha, Face, Image, Placed
+from pipelines.core.params import Subject
+from pipelines.framing.placement import photo_frame
+from pipelines.framing.resample import place
 from pipelines.imaging.color import to_linear, to_srgb
 from pipelines.matting.cutout import core_of, cutout
 from pipelines.models.families import FAMILIES

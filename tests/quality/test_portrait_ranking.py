@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Face, Image
+from pipelines.core.geometry import Face, Image
 from pipelines.imaging.color import to_linear, to_srgb
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import Cache

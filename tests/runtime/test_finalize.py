@@ -17,8 +17,13 @@ import pytest
 from pipelines.batch.manifest import results
 from pipelines.codecs.containers import animation, film, layers_of, openraster, pages
 from pipelines.codecs.encode import MIME, SIGNED_AS, STILLS
+from pipelines.core.errors import Refused
+from pipelines.core.geometry import Frame, Image, Placed
+from pipelines.core.job import Emit, Result
+from pipelines.core.params import Params, choice
+from pipelines.core.rendering import Draft, Extra
 from pipelines.core.stream import drain
-from pipelines.core.types import Draft, Emit, Extra, Frame, Image, Params, Placed, Refused, Result, Studio, Tool, choice
+from pipelines.core.tools import Studio, Tool
 from pipelines.security.content_filter import Gate
 from pipelines.storage.file_index import pixels_sha256
 from tests.support.examples import blob, noisy

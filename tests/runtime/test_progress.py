@@ -8,8 +8,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from pipelines.core.errors import Cancelled
+from pipelines.core.geometry import Image
+from pipelines.core.job import Event, Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, Event, Image, Step
 from pipelines.runtime import progress
 from pipelines.runtime.progress import PREVIEW_INTERVAL, PREVIEW_SIDE, Emitter
 

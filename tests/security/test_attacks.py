@@ -34,8 +34,11 @@ from PIL.PngImagePlugin import PngInfo
 from pipelines.batch.manifest import disarmed
 from pipelines.batch.picture_source import Zip
 from pipelines.codecs.encode import Origin, encode, xmp
+from pipelines.core.errors import BadInput, Busy, ModelUnavailable
+from pipelines.core.job import Job, Result
+from pipelines.core.rendering import Adapter
 from pipelines.core.stream import drain
-from pipelines.core.types import Adapter, BadInput, Busy, Job, ModelUnavailable, Result, Tool
+from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import MAX_BYTES, Ingest
 from pipelines.jobs.queue import Row
 from pipelines.models import checkpoint, pinned_revisions

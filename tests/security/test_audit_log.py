@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 import app
-from pipelines.core.types import Busy, InvalidParams, Refused
+from pipelines.core.errors import Busy, InvalidParams, Refused
 from pipelines.security.abuse_reports import AN_HOUR, REASONS, Reports
 from pipelines.security.audit_log import Audit
 from tests.api import test_share_links

@@ -17,24 +17,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from pipelines.core.errors import StudioError
+from pipelines.core.geometry import Image
+from pipelines.core.job import Emit, Job, Result, Step
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Params, picture
+from pipelines.core.rendering import Draft, Images, ModelStep, Render
 from pipelines.core.stream import drain
-from pipelines.core.types import (
-    Draft,
-    Emit,
-    Image,
-    Images,
-    Job,
-    ModelSpec,
-    ModelStep,
-    Params,
-    Render,
-    Result,
-    Step,
-    Studio,
-    StudioError,
-    Tool,
-    picture,
-)
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines.local import BEGUN, LocalEngine
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs.queue import Jobs

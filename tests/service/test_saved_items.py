@@ -11,9 +11,10 @@ import PIL.Image
 import pytest
 
 from pipelines.avatars.traits import read
+from pipelines.core.errors import BadInput, InvalidParams, NotFound, Refused
+from pipelines.core.params import Params, choice, picture, prompt
+from pipelines.core.params import colour as colour_field
 from pipelines.core.stream import drain
-from pipelines.core.types import BadInput, InvalidParams, NotFound, Params, Refused, choice, picture, prompt
-from pipelines.core.types import colour as colour_field
 from pipelines.jobs.retention import Keep, delete, sweep
 from pipelines.service import saved_items
 from pipelines.service.saved_items import BrandKit, Kept

@@ -13,7 +13,7 @@ import fsspec
 import numpy as np
 import pytest
 
-from pipelines.core.types import BadInput, NotFound, StudioError
+from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.settings import Settings
 from pipelines.storage import cached_store
 from pipelines.storage.cached_store import Cached, opened

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.core.types import NotFound, StudioError
+from pipelines.core.errors import NotFound, StudioError
 from pipelines.storage.file_index import Files, pixels_sha256
 from tests.support.examples import noisy
 from tests.support.file_stores import KINDS, files_at, url_of

@@ -12,8 +12,9 @@ import pipelines.jobs.workers
 import pipelines.storage.postgres
 from app import new_key
 from pipelines.batch.batch_table import Asked, Batch, Store
+from pipelines.core.errors import Cancelled, NotFound
+from pipelines.core.job import Result
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, NotFound, Result
 from pipelines.jobs.table import Table
 from pipelines.settings import Settings
 from pipelines.storage.database import Unwritable

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.core.geometry import Cutout, Face, Image
 from pipelines.core.stream import drain
-from pipelines.core.types import Cutout, Face, Image
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.registry import spec
 from pipelines.styles import STYLES, Hand, drawn

@@ -16,7 +16,10 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.generation.case import Case
 
-from pipelines.core.types import Draft, Emit, Params, Studio
+from pipelines.core.job import Emit
+from pipelines.core.params import Params
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from tests.support.served_app import Served, served

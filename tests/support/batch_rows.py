@@ -14,8 +14,13 @@ import numpy as np
 import PIL.Image
 
 from pipelines.batch import Batch, Batches, Plan, open_jobs
-from pipelines.core import types as t
-from pipelines.core.types import BadInput, Draft, Emit, Params, Profile, Studio, StudioError, Tool
+from pipelines.core import params as core_params
+from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.job import Emit
+from pipelines.core.models import Profile
+from pipelines.core.params import Params
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs.queue import Jobs
 from pipelines.models.families import FAMILIES
@@ -31,13 +36,13 @@ OWNER = "local"
 class Tint(Params):
     """One field of each kind that a table can hold."""
 
-    photo: str = t.picture("Photo", "Any.", required=True)
-    extras: tuple[str, ...] = t.pictures("More photos", "Any.", at_least=0, at_most=3)
-    note: str = t.prompt("Note", "Words.", max_length=300)
-    level: float = t.number("Level", "How much.", 0.5, ge=0, le=1, step=0.01)
-    look: Literal["warm", "cold"] = t.choice("Look", "Which.", "warm")
-    keep: bool = t.flag("Keep", "Whether.")
-    seed: int | None = t.seed()
+    photo: str = core_params.picture("Photo", "Any.", required=True)
+    extras: tuple[str, ...] = core_params.pictures("More photos", "Any.", at_least=0, at_most=3)
+    note: str = core_params.prompt("Note", "Words.", max_length=300)
+    level: float = core_params.number("Level", "How much.", 0.5, ge=0, le=1, step=0.01)
+    look: Literal["warm", "cold"] = core_params.choice("Look", "Which.", "warm")
+    keep: bool = core_params.flag("Keep", "Whether.")
+    seed: int | None = core_params.seed()
 
 
 @dataclass
@@ -80,7 +85,7 @@ class Room:
     batches: Batches
     press: Press
 
-    def made(self, path: Path, tool: str = "tint", **shared: t.JSON) -> Batch:
+    def made(self, path: Path, tool: str = "tint", **shared: core_params.JSON) -> Batch:
         """A batch of the jobs file at `path`, ready to start."""
         jobs = open_jobs(path, self.desk, tool)
         return self.batches.create(Plan(tool, shared), jobs.lines(), OWNER, name=jobs.name, seed=7, source=jobs.source)

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from pipelines.core.types import Alpha, Cutout, Image, Preview
+from pipelines.core.geometry import Alpha, Cutout, Image
+from pipelines.core.job import Preview
 
 EXAMPLES = Path(__file__).parents[2] / "assets" / "examples"
 

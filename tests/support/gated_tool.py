@@ -12,7 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.core.types import BadInput, Draft, Emit, Image, Job, Params, Studio, Tool, number, prompt
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Image
+from pipelines.core.job import Emit, Job
+from pipelines.core.params import Params, number, prompt
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines.local import LocalEngine
 from pipelines.jobs.queue import Jobs
 from pipelines.models.families import FAMILIES

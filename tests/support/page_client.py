@@ -11,7 +11,10 @@ from typing import Any
 
 import httpx
 
-from pipelines.core.types import Draft, Emit, Params, Studio, Tool, picture, prompt
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, picture, prompt
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.settings import Settings
 from tests.support.examples import noisy
 from tests.support.gradio_loop import in_loop

@@ -15,8 +15,14 @@ import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 
-from pipelines.core import types as t
-from pipelines.core.types import BadInput, Draft, Emit, Image, Params, Profile, Studio, Tool
+from pipelines.core import params as core_params
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Image
+from pipelines.core.job import Emit
+from pipelines.core.models import Profile
+from pipelines.core.params import Params
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines.local import LocalEngine
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs.queue import Jobs
@@ -37,19 +43,19 @@ PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
 class Scene(Params):
     """The names that the real background tool has, and whatever else a form can hold."""
 
-    prompt: str = t.prompt("Words", "What to draw.")
-    photo: str | None = t.picture("Photo", "A picture.")
-    photos: tuple[str, ...] = t.pictures("Photos", "Several.", at_least=0, at_most=4)
-    mask: str | None = t.mask("Mask", "Where.")
-    size: int = t.number("Size", "Longer side.", 64, ge=32, le=512)
-    ratio: Literal["photo", "1:1", "3:2"] = t.choice("Shape", "Width to height.", "photo")
-    variations: int = t.number("Variations", "How many.", 1, ge=1, le=4)
-    format: Literal["png", "jpeg", "webp"] = t.choice("File", "Kind.", "png")
-    quality: int = t.number("Quality", "For JPEG.", 95, ge=50, le=100)
-    num_inference_steps: int = t.number("Steps", "How many.", 3, ge=1, le=1000)
-    strength: float = t.number("Strength", "How much.", 0.5, ge=0, le=1, step=0.01)
-    fault: str = t.prompt("Fault", "no_face or bug.")
-    seed: int | None = t.seed()
+    prompt: str = core_params.prompt("Words", "What to draw.")
+    photo: str | None = core_params.picture("Photo", "A picture.")
+    photos: tuple[str, ...] = core_params.pictures("Photos", "Several.", at_least=0, at_most=4)
+    mask: str | None = core_params.mask("Mask", "Where.")
+    size: int = core_params.number("Size", "Longer side.", 64, ge=32, le=512)
+    ratio: Literal["photo", "1:1", "3:2"] = core_params.choice("Shape", "Width to height.", "photo")
+    variations: int = core_params.number("Variations", "How many.", 1, ge=1, le=4)
+    format: Literal["png", "jpeg", "webp"] = core_params.choice("File", "Kind.", "png")
+    quality: int = core_params.number("Quality", "For JPEG.", 95, ge=50, le=100)
+    num_inference_steps: int = core_params.number("Steps", "How many.", 3, ge=1, le=1000)
+    strength: float = core_params.number("Strength", "How much.", 0.5, ge=0, le=1, step=0.01)
+    fault: str = core_params.prompt("Fault", "no_face or bug.")
+    seed: int | None = core_params.seed()
 
 
 def scene_tool(gate: Gate) -> Tool:

@@ -16,7 +16,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.core.types import Draft, Emit, Params, Studio, Tool
+from pipelines.core.job import Emit
+from pipelines.core.params import Params
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.tools import TOOLS, tool
 from tests.support.served_app import Served
 

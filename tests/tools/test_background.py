@@ -10,9 +10,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from pipelines.compositing.light_estimation import monochrome
+from pipelines.core.job import Result
 from pipelines.core.stream import drain
-from pipelines.core.types import Result
-from pipelines.imaging.color import monochrome
 from pipelines.tools import background
 from tests.support.examples import example
 from tests.tools.test_business import OWNER, Room

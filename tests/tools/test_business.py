@@ -11,8 +11,11 @@ import pytest
 
 from pipelines.compositing.team_matching import exposed, eye_white, gain_to, skin_lightness
 from pipelines.compositing.team_pages import Brand, Label, card, labels_of, on, sheet, softer
+from pipelines.core.errors import StudioError
+from pipelines.core.geometry import Face, Image
+from pipelines.core.job import Result
 from pipelines.core.stream import drain
-from pipelines.core.types import Face, Image, Result, StudioError, Tool
+from pipelines.core.tools import Tool
 from pipelines.engines.local import LocalEngine
 from pipelines.imaging.color import to_linear, to_srgb
 from pipelines.imaging.text import CONTRAST, contrast

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Step
 from pipelines.core.stream import drain
-from pipelines.core.types import BadInput, Image, Job, ModelUnavailable, Step
 from pipelines.engines.local import LocalEngine
 from pipelines.models import nets
 from pipelines.models.diffusion import loader

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.core.types import Alpha, BadInput, Cutout, Draft, Image, Subject
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Image
+from pipelines.core.params import Subject
+from pipelines.core.rendering import Draft
 from pipelines.quality.output_checks import Look, run_checks
 from pipelines.tools import cutout as tool
 from tests.support.examples import Recorder, blob, noisy

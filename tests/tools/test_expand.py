@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.core.types import Alpha, BadInput, Cutout, Draft, Face, Image, Images, Render
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Face, Image
+from pipelines.core.rendering import Draft, Images, Render
 from pipelines.matting.cutout import core_of
 from pipelines.tools import expand
 from tests.support.examples import Recorder, blob, noisy

@@ -8,7 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import BadInput, Cutout, Draft, Face, Image, Images, Render
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Cutout, Face, Image
+from pipelines.core.rendering import Draft, Images, Render
 from pipelines.imaging.text import CONTRAST, contrast
 from pipelines.matting.cutout import core_of
 from pipelines.models.families.scenes.keyword_search import SCENES

@@ -12,8 +12,11 @@ import PIL.Image
 import pytest
 
 from pipelines.codecs.containers import Layer, merged
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.geometry import Cutout, Face, Image
+from pipelines.core.job import Result
+from pipelines.core.rendering import Draft, Images, Render
 from pipelines.core.stream import drain
-from pipelines.core.types import Cutout, Draft, Face, Image, Images, ModelUnavailable, Render, Result
 from pipelines.matting.cutout import core_of
 from pipelines.tools import headshot
 from tests.support.examples import Recorder, blob, example, noisy

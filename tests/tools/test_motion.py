@@ -13,8 +13,9 @@ import pytest
 
 from pipelines.compositing import parallax
 from pipelines.compositing.parallax import MOVES, frame, planes
+from pipelines.core.geometry import Cutout, Image
+from pipelines.core.job import Result, Step
 from pipelines.core.stream import drain
-from pipelines.core.types import Cutout, Image, Result, Step
 from pipelines.runtime.context import shown
 from pipelines.tools import motion as tool
 from tests.support.examples import Recorder, blob, cut, noisy

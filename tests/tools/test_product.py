@@ -7,8 +7,10 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from pipelines.core.types import Alpha, Cutout, Draft, Image, Images, Render, Subject
-from pipelines.framing.framings import bounds
+from pipelines.core.geometry import Alpha, Cutout, Image
+from pipelines.core.params import Subject
+from pipelines.core.rendering import Draft, Images, Render
+from pipelines.framing.placement import bounds
 from pipelines.framing.product_placement import MARGIN, PLACEMENTS, PlacementId
 from pipelines.matting.cutout import core_of
 from pipelines.models.families.scenes.keyword_search import choose

@@ -13,7 +13,9 @@ import openai
 import PIL.Image
 import pytest
 
-from pipelines.core.types import Alpha, BadInput, Cutout, Image, Images, Render
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Image
+from pipelines.core.rendering import Images, Render
 from pipelines.imaging.inpaint import fill
 from pipelines.tools import retouch
 from tests.support.examples import Recorder, blob, example, noisy

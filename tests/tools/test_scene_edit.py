@@ -12,8 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.geometry import Image
+from pipelines.core.job import Result
+from pipelines.core.models import Family, ModelSpec, Profile
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.core.stream import drain
-from pipelines.core.types import Family, Image, Images, ModelSpec, ModelStep, ModelUnavailable, Profile, Render, Result
 from pipelines.engines.local import LocalEngine
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs.queue import Jobs

@@ -10,7 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Alpha, BadInput, Cutout, Emit, Face, Image, Images, Render
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Face, Image
+from pipelines.core.job import Emit
+from pipelines.core.rendering import Images, Render
 from pipelines.framing.crop import Focus, Keep, crop_of, cropped, cuts, kept, moved, window
 from pipelines.imaging.text import CONTRAST, FONTS, Box, badge, contrast, contrast_on, fitted, laid, made_legible, write
 from pipelines.tools import social_kit

@@ -14,10 +14,13 @@ import PIL.Image
 import pytest
 
 from pipelines.codecs.encode import read_receipt
+from pipelines.core.errors import BadInput, InvalidParams, ModelUnavailable, Refused, StudioError
+from pipelines.core.job import Result, Step
 from pipelines.core.stream import drain
-from pipelines.core.types import BadInput, InvalidParams, ModelUnavailable, Refused, Result, Step, StudioError, Tool
+from pipelines.core.tools import Tool
 from pipelines.engines.local import LocalEngine
-from pipelines.framing.framings import FRAMINGS, bounds
+from pipelines.framing.framings import FRAMINGS
+from pipelines.framing.placement import bounds
 from pipelines.ingest.decoder_pool import Ingest
 from pipelines.jobs.queue import Jobs
 from pipelines.models.families import FAMILIES
@@ -89,8 +92,10 @@ def test_no_pixel_of_the_core_changes_in_any_tool(room: Room, tool: str, photo: 
 
 
 def test_a_tampered_core_would_be_seen(room: Room) -> None:
-    from pipelines.core.types import Draft, Subject
-    from pipelines.framing.framings import photo_frame, place
+    from pipelines.core.params import Subject
+    from pipelines.core.rendering import Draft
+    from pipelines.framing.placement import photo_frame
+    from pipelines.framing.resample import place
     from pipelines.quality.output_checks import Look, run_checks
     from tests.support.examples import blob, cut
 
@@ -103,7 +108,8 @@ def test_a_tampered_core_would_be_seen(room: Room) -> None:
 
 
 def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
-    from pipelines.core.types import Draft, Frame, Placed
+    from pipelines.core.geometry import Frame, Placed
+    from pipelines.core.rendering import Draft
     from pipelines.quality.output_checks import Look, explained, run_checks
     from tests.support.examples import blob
 
@@ -117,7 +123,8 @@ def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
 
 
 def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_the_frame_is_none() -> None:
-    from pipelines.core.types import Draft, Frame, Placed
+    from pipelines.core.geometry import Frame, Placed
+    from pipelines.core.rendering import Draft
     from pipelines.quality.output_checks import Look, run_checks
     from tests.support.examples import blob
 

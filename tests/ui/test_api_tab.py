@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 from starlette.requests import Request
 
-from pipelines.core.types import BadInput
+from pipelines.core.errors import BadInput
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from tests.support.gradio_loop import in_loop

@@ -7,25 +7,26 @@ from typing import Any, Literal
 import gradio as gr
 import pytest
 
-from pipelines.core import types as t
-from pipelines.core.types import Params
+from pipelines.core import params as core_params
+from pipelines.core import tools
+from pipelines.core.params import Params
 from pipelines.tools import TOOLS
 from tests.support.gradio_loop import in_loop
 from ui.tool_tab.form_controls import Control, changes, control, fields_of, plain, words_on
 
 
 class Form(Params):
-    photo: str = t.picture("Photo", "A picture.", required=True)
-    team: tuple[str, ...] = t.pictures("Team", "Some pictures.", at_least=2, at_most=12)
-    matte: str | None = t.mask("Cut-out", "White keeps.")
-    look: Literal["a", "b"] = t.choice("Look", "One.", "a", labels={"a": "Plain"}, tiles=True)
-    many: Literal["1", "2", "3", "4", "5", "6", "7"] = t.choice("Many", "One of seven.", "3")
-    note: str = t.prompt("Note", "Words.", max_length=40)
-    count: int = t.number("Count", "Few.", 1, ge=1, le=4)
-    blur: float = t.number("Blur", "Much.", 0.5, ge=0, le=15, step=0.1, unit="%")
-    paper: str | None = t.colour("Paper", "A colour.")
-    agree: bool = t.flag("Agree", "Yes or no.")
-    seed: int | None = t.seed()
+    photo: str = core_params.picture("Photo", "A picture.", required=True)
+    team: tuple[str, ...] = core_params.pictures("Team", "Some pictures.", at_least=2, at_most=12)
+    matte: str | None = core_params.mask("Cut-out", "White keeps.")
+    look: Literal["a", "b"] = core_params.choice("Look", "One.", "a", labels={"a": "Plain"}, tiles=True)
+    many: Literal["1", "2", "3", "4", "5", "6", "7"] = core_params.choice("Many", "One of seven.", "3")
+    note: str = core_params.prompt("Note", "Words.", max_length=40)
+    count: int = core_params.number("Count", "Few.", 1, ge=1, le=4)
+    blur: float = core_params.number("Blur", "Much.", 0.5, ge=0, le=15, step=0.1, unit="%")
+    paper: str | None = core_params.colour("Paper", "A colour.")
+    agree: bool = core_params.flag("Agree", "Yes or no.")
+    seed: int | None = core_params.seed()
 
 
 def controls_of(params: type[Params], locked: str = "") -> dict[str, Control]:
@@ -85,7 +86,7 @@ def test_what_a_component_hands_over_is_what_params_take(name: str, shown: objec
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
-def test_an_untouched_form_of_every_tool_is_valid(tool: t.Tool) -> None:
+def test_an_untouched_form_of_every_tool_is_valid(tool: tools.Tool) -> None:
     controls = list(controls_of(tool.params).values())
     values = {each.field.name: plain(each.field, getattr(each.value, "value", None)) for each in controls}
     for each in controls:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.core.errors import NotFound
 from pipelines.core.stream import drain
-from pipelines.core.types import NotFound
 from pipelines.tools import HELPERS, TOOLS
 from tests.bench.house import Room
 from ui.learn_tab import text

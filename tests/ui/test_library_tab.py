@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.core.job import Job
 from pipelines.core.stream import drain
-from pipelines.core.types import Job
 from pipelines.jobs.search import Finder, Wanted
 from pipelines.jobs.table import Table
 from tests.support.gated_tool import house, job

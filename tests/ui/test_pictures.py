@@ -14,7 +14,8 @@ import pytest
 from gradio.components.gallery import GalleryImage
 from gradio.data_classes import ImageData
 
-from pipelines.core.types import Alpha, BadInput, Image
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Image
 from tests.support.examples import blob, example
 from ui.components import pictures
 from ui.tool_tab import mask_editor, multi_upload

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.types import Result
+from pipelines.core.job import Result
 from pipelines.tools import headshot
 from ui.home_tab.quick_start import DRAFTS, OUTLINE, Tried, least, looks, shows
 

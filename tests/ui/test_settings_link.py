@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from pipelines.core.types import Tool
+from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS, tool
 from ui.tool_tab.form_controls import fields_of
 from ui.tool_tab.settings_link import address_of, read

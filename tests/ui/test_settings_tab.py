@@ -11,7 +11,8 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
-from pipelines.core.types import BadInput, ModelSpec
+from pipelines.core.errors import BadInput
+from pipelines.core.models import ModelSpec
 from pipelines.models import profiles
 from pipelines.models.hub import Downloads, Item, Progress
 from pipelines.models.lora import Shelf

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
-from pipelines.core.types import File, Job, Profile, Queued, Result, Step, Tool
+from pipelines.core.job import File, Job, Queued, Result, Step
+from pipelines.core.models import Profile
+from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
 from ui.home_tab import cards as home_tab_cards
 from ui.tool_tab import text as tool_tab_text

@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio import to_thread
 
+from pipelines.core.errors import Cancelled
+from pipelines.core.job import Job
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, Job
 from pipelines.jobs.queue import Row
 from pipelines.service.orders import Desk
 from ui.api.request_parsing import Filled, Form, check_text, fill

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pipelines.core.types import Tool
+from pipelines.core.tools import Tool
 
 KEY = "DESIGNERBOX_KEY"
 """The environment variable that the code reads a key from: no key is ever written into it."""

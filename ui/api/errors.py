@@ -13,8 +13,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from pipelines.core.errors import STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
 from pipelines.core.log_setup import REQUEST_ID
-from pipelines.core.types import JSON, STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
+from pipelines.core.params import JSON
 from pipelines.storage.database import GONE, Unwritable
 from pipelines.storage.disk_space import SENTENCE, is_full
 from ui.api.auth.rate_limits import TooMuch

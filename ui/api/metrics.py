@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipelines.core.types import StudioError
+from pipelines.core.errors import StudioError
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.multi_gpu import Several
 from pipelines.engines.ray_cluster.serve_engine import RayEngine

@@ -14,8 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.log_setup import REQUEST_ID
-from pipelines.core.types import NotFound, StudioError
 from ui.api.errors import known, marked, response, route_of
 from ui.api.request_parsing import BODY_BYTES, DRAIN_BYTES
 

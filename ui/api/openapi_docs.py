@@ -11,7 +11,8 @@ from fastapi.openapi.utils import get_openapi
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
-from pipelines.core.types import NotFound, Tool
+from pipelines.core.errors import NotFound
+from pipelines.core.tools import Tool
 from pipelines.service.orders import Desk
 from ui.api.errors import ENVELOPE
 from ui.api.response_models import HEADERS, HOOK, LIMITED, ONCE, PARTS, SCHEMAS

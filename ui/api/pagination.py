@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Query
 
-from pipelines.core.types import NotFound
+from pipelines.core.errors import NotFound
 
 LIMIT = Query(ge=1, le=100, description="How many.")
 AFTER = Query(max_length=64, description="The last id of the page before.")

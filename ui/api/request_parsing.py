@@ -20,7 +20,8 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from pipelines.core.types import BadInput, InvalidParams, Params, StudioError
+from pipelines.core.errors import BadInput, InvalidParams, StudioError
+from pipelines.core.params import Params
 from pipelines.ingest.decoder_pool import MAX_BYTES
 from pipelines.service.orders import Desk
 from ui.api.errors import first_problem

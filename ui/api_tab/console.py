@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from html import escape
 
-from pipelines.core.types import Tool
+from pipelines.core.tools import Tool
 from pipelines.service.orders import Desk
 from ui.api.openapi_docs import examples
 

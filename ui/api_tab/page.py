@@ -10,7 +10,8 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.core.types import BadInput, Tool
+from pipelines.core.errors import BadInput
+from pipelines.core.tools import Tool
 from pipelines.service.orders import Desk
 from ui.api.auth.access import Access
 from ui.api.auth.keys import NAME_LENGTH, SCOPES, USUAL, Bounds, Key, Used, scopes_of

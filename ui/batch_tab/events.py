@@ -18,7 +18,8 @@ from pipelines.batch import TABLES, Batch, Batches, Plan, dry_run, new_id, open_
 from pipelines.batch.batch_table import RowState, Seeds
 from pipelines.batch.manifest import called, linked, results
 from pipelines.batch.picture_source import checked
-from pipelines.core.types import JSON, BadInput, NotFound, StudioError
+from pipelines.core.errors import BadInput, NotFound, StudioError
+from pipelines.core.params import JSON
 from pipelines.service.orders import Desk
 from pipelines.storage.disk_space import told_when_full
 from ui.api.auth.access import Access

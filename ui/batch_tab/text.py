@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.batch import Batch, Progress, Report
 from pipelines.batch.row_values import PHOTO
-from pipelines.core.types import Params
+from pipelines.core.params import Params
 from ui.components.pictures import data_url
 from ui.server.batch_command import GUESSED, NO_ROOM, duration, size
 from ui.tool_tab import text as tool_tab_text

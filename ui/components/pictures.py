@@ -21,7 +21,7 @@ from gradio.components.gallery import GalleryData, GalleryImage
 from gradio.data_classes import ImageData
 
 from pipelines.batch.manifest import beside, linked
-from pipelines.core.types import Image, Size
+from pipelines.core.geometry import Image, Size
 from pipelines.runtime.progress import jpeg
 
 _SECRET = secrets.token_bytes(32)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pipelines.core.types import Profile, Tool
+from pipelines.core.models import Profile
+from pipelines.core.tools import Tool
 from ui.tool_tab.form_controls import fields_of
 from ui.tool_tab.layout import TILES, TILES_URL
 

@@ -10,7 +10,10 @@ from typing import Any
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.types import Cancelled, Params, Result, Step, StudioError, Tool
+from pipelines.core.errors import Cancelled, StudioError
+from pipelines.core.job import Result, Step
+from pipelines.core.params import Params
+from pipelines.core.tools import Tool
 from pipelines.service.orders import Desk
 from ui.api.auth.access import Access
 from ui.components.pictures import Live, Photo, read_upload

@@ -13,8 +13,9 @@ from typing import Any
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
+from pipelines.core.errors import Cancelled, NotFound, StudioError
+from pipelines.core.job import File, Job, Result, Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, File, Job, NotFound, Result, Step, StudioError
 from pipelines.jobs.queue import Row
 from pipelines.service.orders import Desk
 from ui.api.auth.access import Access

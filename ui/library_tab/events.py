@@ -12,7 +12,8 @@ from typing import Any
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.types import Cancelled, File, NotFound, Result, Step, StudioError
+from pipelines.core.errors import Cancelled, NotFound, StudioError
+from pipelines.core.job import File, Result, Step
 from pipelines.jobs import retention
 from pipelines.jobs.queue import Row
 from pipelines.jobs.search import Finder

@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.core.types import JSON, BadInput, NotFound, StudioError
+from pipelines.core.errors import BadInput, NotFound, StudioError
+from pipelines.core.params import JSON
 from pipelines.settings import Settings
 from pipelines.storage.disk_space import told_when_full
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from pipelines.core.errors import BadInput, ModelUnavailable, OutOfMemory, StudioError
 from pipelines.core.malloc import give_back
-from pipelines.core.types import BadInput, ModelUnavailable, OutOfMemory, Profile, StudioError
+from pipelines.core.models import Profile
 from pipelines.engines import factory, zerogpu
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.multi_gpu import Several

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.core.types import Tool
+from pipelines.core.tools import Tool
 from ui.api.code_snippets import WAYS
 
 TITLE = "Copy as code"

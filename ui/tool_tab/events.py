@@ -12,8 +12,9 @@ import gradio as gr
 from gradio.components import Component
 from starlette.concurrency import run_in_threadpool
 
+from pipelines.core.errors import Cancelled, NotFound, StudioError
+from pipelines.core.job import Queued, Result, Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, NotFound, Queued, Result, Step, StudioError
 from pipelines.jobs.queue import Row
 from pipelines.service.orders import Desk
 from ui.api.auth.access import Access

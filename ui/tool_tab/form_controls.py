@@ -12,7 +12,7 @@ from gradio.components import Component
 from gradio.events import EventListener
 from pydantic.fields import FieldInfo
 
-from pipelines.core.types import Kind, Params, Subject
+from pipelines.core.params import Kind, Params, Subject
 from ui.components.pictures import Photo, Photos
 from ui.tool_tab import text
 

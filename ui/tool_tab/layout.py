@@ -12,7 +12,8 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.codecs.encode import STILLS
-from pipelines.core.types import Params, Subject, Tool, Verb
+from pipelines.core.params import Params, Subject, Verb
+from pipelines.core.tools import Tool
 from pipelines.models.profiles import offers
 from pipelines.service.orders import Desk, Example, either
 from ui.components.pictures import Live

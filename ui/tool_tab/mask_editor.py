@@ -10,7 +10,9 @@ import gradio as gr
 import numpy as np
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.types import Alpha, BadInput, Image, Result, StudioError
+from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.geometry import Alpha, Image
+from pipelines.core.job import Result
 from pipelines.storage.file_index import Files
 from ui.components.pictures import flat, read_upload
 from ui.tool_tab.events import Events

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.types import BadInput, StudioError
+from pipelines.core.errors import BadInput, StudioError
 from ui.components.pictures import Sent, read_upload
 from ui.tool_tab import text
 from ui.tool_tab.events import Events

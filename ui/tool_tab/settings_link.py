@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from pipelines.core.types import Params, Tool
+from pipelines.core.params import Params
+from pipelines.core.tools import Tool
 
 TOOL = "tool"
 """The query parameter that names the tool; the others are named as its fields are."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from pipelines.core.types import Job, Queued, Result, Step, StudioError
+from pipelines.core.errors import StudioError
+from pipelines.core.job import Job, Queued, Result, Step
 from ui.api.routes.abuse_report_page import anchor
 
 IDLE = "Add a photo to begin."

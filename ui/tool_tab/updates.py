@@ -10,7 +10,8 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.codecs.encode import STILLS
-from pipelines.core.types import File, Job, NotFound, Queued, Result, Step, StudioError
+from pipelines.core.errors import NotFound, StudioError
+from pipelines.core.job import File, Job, Queued, Result, Step
 from pipelines.jobs.queue import Row
 from pipelines.service.orders import Desk
 from ui.api.auth.access import Access

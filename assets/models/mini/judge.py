@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from assets.models.mini import data
-from pipelines.core.types import ModelStep, Render
+from pipelines.core.rendering import ModelStep, Render
 from pipelines.models.families.mini.model import COLOURS, MINI, Mini
 
 SIDE = 64

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipelines.core.types import BadInput
+from pipelines.core.errors import BadInput
 
 T = TypeVar("T")
 OBJECTS = 200 * 2**20

@@ -11,8 +11,10 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from pipelines.core.errors import Busy, StudioError
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result
 from pipelines.core.stream import Stream, drain
-from pipelines.core.types import Busy, Image, Job, Result, StudioError
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.ray_cluster.cluster import environment
 from pipelines.engines.ray_cluster.dataset_rows import Row, ended, handed, note, opened, settled

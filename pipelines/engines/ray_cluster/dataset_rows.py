@@ -11,7 +11,8 @@ import posixpath
 from pathlib import PurePath
 from typing import Any
 
-from pipelines.core.types import File, Job, Result, StudioError
+from pipelines.core.errors import StudioError
+from pipelines.core.job import File, Job, Result
 from pipelines.engines.ray_cluster.transfer import Carrier, Kept, pack_result, unpack
 from pipelines.runtime.context import named_pictures
 from pipelines.storage.file_index import FileInfo, Files

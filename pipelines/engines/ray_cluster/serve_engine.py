@@ -14,8 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.core.errors import Busy, Cancelled, StudioError
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import Busy, Cancelled, Image, Job, Result, Step, StudioError
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.multi_gpu import Caches
 from pipelines.engines.ray_cluster.cluster import environment

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipelines.core.types import Job, Result, Step
+from pipelines.core.job import Job, Result, Step
 from pipelines.models.devices import Machine
 from pipelines.models.model_cache import Resident
 from pipelines.runtime.context import named_pictures

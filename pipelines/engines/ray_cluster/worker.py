@@ -17,9 +17,10 @@ from pathlib import Path
 
 import psutil
 
+from pipelines.core.errors import Cancelled, StudioError
+from pipelines.core.job import Result, Step
 from pipelines.core.malloc import give_back
 from pipelines.core.stream import Stream
-from pipelines.core.types import Cancelled, Result, Step, StudioError
 from pipelines.engines import factory
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.ray_cluster.transfer import Carrier, Ended, Order, Refusal, State, Told, pack_result, unpack

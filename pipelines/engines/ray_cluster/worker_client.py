@@ -9,8 +9,9 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
+from pipelines.core.errors import Busy, Cancelled
+from pipelines.core.job import Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import Busy, Cancelled, Step
 from pipelines.engines.placement_policy import Place
 from pipelines.engines.ray_cluster.transfer import Ended, Order, State
 from pipelines.models.model_cache import Resident

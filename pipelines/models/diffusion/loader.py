@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.types import ModelSpec, ModelUnavailable, OutOfMemory
+from pipelines.core.errors import ModelUnavailable, OutOfMemory
+from pipelines.core.models import ModelSpec
 from pipelines.models import checkpoint, latent_preview
 from pipelines.models.diffusion.pipeline import Painter, is_tiny
 from pipelines.models.diffusion.vae_tiling import tiled

@@ -19,7 +19,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from pipelines.core.types import BadInput, Image, Images, ModelSpec, ModelStep, ModelUnavailable, Render, Verb
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.geometry import Image
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.models import cpu_offload, latent_preview
 from pipelines.models.diffusion.resolution import Canvas, canvas, cover
 from pipelines.models.diffusion.vae_tiling import tiled

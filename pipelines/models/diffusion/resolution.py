@@ -13,7 +13,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from pipelines.core.types import Alpha, Image, Size
+from pipelines.core.geometry import Alpha, Image, Size
 
 Picture = TypeVar("Picture", Image, Alpha)
 

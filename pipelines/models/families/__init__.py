@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.core.types import Family
+from pipelines.core.models import Family
 from pipelines.models import nets
 from pipelines.models.families.flux2 import FLUX2
 from pipelines.models.families.mini import model as mini_model

@@ -11,7 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.core.types import Image, ModelSpec, Render, Verb
+from pipelines.core.geometry import Image
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import Render
 from pipelines.models.diffusion.loader import Checkpoints
 from pipelines.models.diffusion.pipeline import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
 from pipelines.models.diffusion.resolution import Canvas, at_least, canvas

@@ -10,7 +10,10 @@ import hashlib
 from collections.abc import Hashable
 from typing import Any
 
-from pipelines.core.types import Image, ModelSpec, Render, Size, Verb
+from pipelines.core.geometry import Image, Size
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import Render
 from pipelines.models.diffusion.loader import Checkpoints
 from pipelines.models.diffusion.pipeline import Embeds, Painter, pillow, sides, words
 from pipelines.models.diffusion.resolution import Canvas

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.types import ControlKind, ModelSpec, Render, Verb
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import ControlKind, Render
 from pipelines.models.diffusion.loader import Checkpoints
 from pipelines.models.diffusion.pipeline import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
 from pipelines.models.diffusion.resolution import Canvas

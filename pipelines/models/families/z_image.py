@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.types import ModelSpec, ModelUnavailable, Render, Verb
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import Render
 from pipelines.models.diffusion.loader import Checkpoints
 from pipelines.models.diffusion.pipeline import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
 from pipelines.models.diffusion.resolution import Canvas

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipelines.core.types import ModelSpec, ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
+from pipelines.core.models import ModelSpec
 from pipelines.models.bundled_weights import present
 
 if TYPE_CHECKING:

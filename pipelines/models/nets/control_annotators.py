@@ -15,7 +15,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipelines.core.types import BadInput, Image, ModelSpec, ModelUnavailable, Size
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.geometry import Image, Size
+from pipelines.core.models import ModelSpec
 from pipelines.models import cpu_offload
 from pipelines.models.diffusion import loader
 from pipelines.models.nets.pose_landmarks import COCO, COCO_SHOULDERS, Joints, PoseLite, Stand, ordered

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 from PIL import Image as Pillow
 
-from pipelines.core.types import Image, ModelSpec
+from pipelines.core.geometry import Image
+from pipelines.core.models import ModelSpec
 from pipelines.models.bundled_weights import verified
 
 SIDE = 256

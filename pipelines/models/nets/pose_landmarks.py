@@ -13,7 +13,8 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from pipelines.core.types import Face, Image, ModelSpec
+from pipelines.core.geometry import Face, Image
+from pipelines.core.models import ModelSpec
 from pipelines.models.bundled_weights import verified
 from pipelines.models.nets.rotated_crop import Points, Region, crop_of, to_photo
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import cv2
 import numpy as np
 
-from pipelines.core.types import Image, ModelSpec
+from pipelines.core.geometry import Image
+from pipelines.core.models import ModelSpec
 from pipelines.models.bundled_weights import verified
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Image
+from pipelines.core.geometry import Image
 
 Points: TypeAlias = npt.NDArray[np.float32]
 

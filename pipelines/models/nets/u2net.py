@@ -15,7 +15,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 from PIL import Image as Pillow
 
-from pipelines.core.types import Alpha, Image, ModelSpec
+from pipelines.core.geometry import Alpha, Image
+from pipelines.core.models import ModelSpec
 from pipelines.models.bundled_weights import verified
 
 if TYPE_CHECKING:

@@ -11,8 +11,13 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.core.types import ControlKind, Emit, Image, ModelUnavailable, Preview, Size, Studio, StudioError, Subject
-from pipelines.framing.framings import bounds
+from pipelines.core.errors import ModelUnavailable, StudioError
+from pipelines.core.geometry import Image, Size
+from pipelines.core.job import Emit, Preview
+from pipelines.core.params import Subject
+from pipelines.core.rendering import ControlKind
+from pipelines.core.tools import Studio
+from pipelines.framing.placement import bounds
 from pipelines.models.nets.pose_landmarks import Stand
 
 FollowId = Literal["nothing", "edges", "lines", "depth", "pose"]

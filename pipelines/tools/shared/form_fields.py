@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pipelines.core.types import MAX_SIDE, Verb, choice, colour, flag, number, picture, prompt
+from pipelines.core.params import MAX_SIDE, Verb, choice, colour, flag, number, picture, prompt
 
 Light = Literal["exact", "relit"]
 FileFormat = Literal["png", "jpeg", "webp"]

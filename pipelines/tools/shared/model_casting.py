@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipelines.core.types import Image, Size
+from pipelines.core.geometry import Image, Size
 
 Point = tuple[float, float]
 

@@ -7,7 +7,11 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.core.types import Alpha, Draft, Emit, Image, Params, Studio, Tool, picture
+from pipelines.core.geometry import Alpha, Image
+from pipelines.core.job import Emit
+from pipelines.core.params import Params, picture
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 
 NET = "u2netp"
 ROUNDS = {1: 3, 4: 1}

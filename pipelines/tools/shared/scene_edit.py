@@ -9,8 +9,12 @@ from typing import Any
 from pipelines.codecs.containers import layered
 from pipelines.compositing.compose import relight
 from pipelines.compositing.registration import lies, paste
-from pipelines.core.types import Emit, Extra, Image, Placed, Render, Studio, flag
-from pipelines.framing.framings import resample
+from pipelines.core.geometry import Image, Placed
+from pipelines.core.job import Emit
+from pipelines.core.params import flag
+from pipelines.core.rendering import Extra, Render
+from pipelines.core.tools import Studio
+from pipelines.framing.resample import resample
 
 ASKED = (
     "The same subject, unchanged, in the same place and at the same size, in another place: {}. Light, contact and "

@@ -19,8 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.core.errors import Cancelled, OutOfMemory
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.core.stream import Stream, drain
-from pipelines.core.types import Cancelled, Image, Images, Job, ModelSpec, ModelStep, OutOfMemory, Render, Result
 from pipelines.jobs.queue import Jobs
 from pipelines.models.families import FAMILIES
 from pipelines.models.families.stable_diffusion import StableDiffusion

@@ -17,8 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.batch import Batch, Batches, Plan, open_jobs, work_off
-from pipelines.core import types as t
-from pipelines.core.types import BadInput, Draft, Emit, Params, Profile, Studio, Tool
+from pipelines.core import params as core_params
+from pipelines.core.errors import BadInput
+from pipelines.core.job import Emit
+from pipelines.core.models import Profile
+from pipelines.core.params import Params
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines.ray_cluster import cluster
 from pipelines.engines.ray_cluster.data_engine import RayDataEngine
 from pipelines.engines.ray_cluster.serve_engine import Size
@@ -38,9 +43,9 @@ from tests.support.gated_tool import CalmEngine
 class Noted(Params):
     """A photo, and a word that is written down."""
 
-    photo: str = t.picture("Photo", "Any.", required=True)
-    note: str = t.prompt("Note", "Words.")
-    seed: int | None = t.seed()
+    photo: str = core_params.picture("Photo", "Any.", required=True)
+    note: str = core_params.prompt("Note", "Words.")
+    seed: int | None = core_params.seed()
 
 
 def _draw(params: Noted, studio: Studio, emit: Emit, journal: Path, pause: float) -> Draft:

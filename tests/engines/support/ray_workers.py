@@ -17,7 +17,11 @@ import numpy as np
 import psutil
 import pytest
 
-from pipelines.core.types import Draft, Emit, Family, Params, Studio, Tool, picture
+from pipelines.core.job import Emit
+from pipelines.core.models import Family
+from pipelines.core.params import Params, picture
+from pipelines.core.rendering import Draft
+from pipelines.core.tools import Studio, Tool
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.ray_cluster import cluster
 from pipelines.engines.ray_cluster.serve_engine import RayEngine, Size

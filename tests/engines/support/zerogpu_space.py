@@ -23,8 +23,9 @@ def main(folder: Path) -> dict[str, Any]:
     _make_up_device()
     import torch
 
+    from pipelines.core.errors import Cancelled, StudioError
+    from pipelines.core.job import Job, Step
     from pipelines.core.stream import drain
-    from pipelines.core.types import Cancelled, Job, Step, StudioError
     from pipelines.engines import zerogpu
     from pipelines.engines.local import LocalEngine
     from pipelines.engines.zerogpu import ZeroGpuEngine

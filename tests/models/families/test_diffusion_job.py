@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.core.errors import Cancelled
+from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import drain
-from pipelines.core.types import Cancelled, Job, Result, Step
 from pipelines.engines.local import LocalEngine
 from pipelines.jobs.queue import Jobs
 from pipelines.models.families import FAMILIES

@@ -13,7 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Image, Images, Job, ModelSpec, ModelStep, Render, Result, Step, Verb
+from pipelines.core.geometry import Image
+from pipelines.core.job import Job, Result, Step
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.models.diffusion import pipeline
 from pipelines.models.families import FAMILIES, flux2, qwen_image, stable_diffusion, z_image
 from pipelines.models.families.flux2 import Flux2

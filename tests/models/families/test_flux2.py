@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.types import Render
+from pipelines.core.rendering import Render
 from pipelines.models.families.flux2 import VERBS, Flux2, Flux2Painter
 from tests.models.support import family_checks
 from tests.models.support.family_checks import SIZE, drawn, order, photo, right_half, same

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from assets.models.mini.judge import seams
-from pipelines.core.types import Cancelled, Image, ModelStep, Render
+from pipelines.core.errors import Cancelled
+from pipelines.core.geometry import Image
+from pipelines.core.rendering import ModelStep, Render
 from pipelines.models.families.mini import model as mini_model
 from pipelines.models.families.mini.model import MINI, Mini, split, unseamed
 

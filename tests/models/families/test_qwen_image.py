@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.types import BadInput, ModelUnavailable
+from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.models.families.qwen_image import QwenImage, QwenPainter
 from tests.models.support import family_checks
 from tests.models.support.family_checks import drawn, order, photo, same

@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.types import Backdrop, BadInput, Image, Images, ModelStep, ModelUnavailable, Render
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.geometry import Image
+from pipelines.core.rendering import Backdrop, Images, ModelStep, Render
 from pipelines.imaging.color import lightness, white_point
 from pipelines.models.families.scenes import lens_blur, panorama, panorama_view, podium, subject_matching, tone_mapping
 from pipelines.models.families.scenes import model as scenes_model

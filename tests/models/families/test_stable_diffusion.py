@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.types import Backdrop, BadInput, Cancelled, Image, ModelStep, ModelUnavailable, OutOfMemory, Render
+from pipelines.core.errors import BadInput, Cancelled, ModelUnavailable, OutOfMemory
+from pipelines.core.geometry import Image
+from pipelines.core.rendering import Backdrop, ModelStep, Render
 from pipelines.models import latent_preview, oom_fallback
 from pipelines.models.diffusion.pipeline import Painter, words
 from pipelines.models.families.stable_diffusion import StableDiffusion

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.types import ModelUnavailable
+from pipelines.core.errors import ModelUnavailable
 from pipelines.models.families.z_image import VERBS, ZImage, ZImagePainter
 from tests.models.support import family_checks
 from tests.models.support.family_checks import SIZE, drawn, order, photo, right_half, same

@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.types import Adapter, Alpha, Cancelled, Image, ModelSpec, ModelStep, Render, Size, Verb
+from pipelines.core.errors import Cancelled
+from pipelines.core.geometry import Alpha, Image, Size
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
+from pipelines.core.rendering import Adapter, ModelStep, Render
 from pipelines.models.diffusion.pipeline import Painter
 
 Drawn = list[Image]

@@ -10,20 +10,12 @@ from functools import partial
 
 import numpy as np
 
-from pipelines.core.types import (
-    Draft,
-    Emit,
-    Image,
-    Images,
-    ModelSpec,
-    ModelStep,
-    Params,
-    Render,
-    Studio,
-    Tool,
-    number,
-    prompt,
-)
+from pipelines.core.geometry import Image
+from pipelines.core.job import Emit
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Params, number, prompt
+from pipelines.core.rendering import Draft, Images, ModelStep, Render
+from pipelines.core.tools import Studio, Tool
 
 RATES = {1: 1.0, 2: 1.8, 4: 2.8, 8: 3.1}
 """Pictures in the time of one, by pictures in a call, at 512 px on an H200."""

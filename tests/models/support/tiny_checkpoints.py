@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.types import ModelSpec, Verb
+from pipelines.core.models import ModelSpec
+from pipelines.core.params import Verb
 from pipelines.models.families.stable_diffusion import StableDiffusion
 
 SIDE = 64

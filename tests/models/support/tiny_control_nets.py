@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.types import ModelSpec
+from pipelines.core.models import ModelSpec
 
 FILES = ("files", "config.json,preprocessor_config.json,model.safetensors")
 

@@ -22,7 +22,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.core.types import StudioError
+from pipelines.core.errors import StudioError
 from pipelines.settings import Settings
 from ui.api.auth.idempotency import Once
 from ui.api.auth.keys import USUAL, Key, Keys

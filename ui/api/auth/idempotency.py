@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
-from pipelines.core.types import InvalidParams
+from pipelines.core.errors import InvalidParams
 from ui.api.auth.database import Ledger
 
 HEADER = "Idempotency-Key"

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.core.types import Job, StudioError
+from pipelines.core.errors import StudioError
+from pipelines.core.job import Job
 from ui.api.auth.keys import Key, Keys
 
 MINUTE = 60.0

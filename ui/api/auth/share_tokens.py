@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.core.types import NotFound
+from pipelines.core.errors import NotFound
 from pipelines.storage.database import Row
 from ui.api.auth.database import Ledger
 

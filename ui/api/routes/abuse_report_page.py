@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from pipelines.core.types import BadInput, NotFound, StudioError
+from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.security.abuse_reports import REASONS
 from pipelines.service.orders import Desk
 

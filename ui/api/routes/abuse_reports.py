@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.core.types import InvalidParams
+from pipelines.core.errors import InvalidParams
 from pipelines.security.abuse_reports import REASONS
 from ui.api.dependencies import Owner, TheDesk
 from ui.api.errors import SENDING, documented

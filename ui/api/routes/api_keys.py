@@ -8,7 +8,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.core.types import NotFound
+from pipelines.core.errors import NotFound
 from ui.api.auth.keys import NAME_LENGTH, USUAL, Bounds, Key, Keys, Scope, scopes_of
 from ui.api.dependencies import Admin
 from ui.api.errors import READING, SENDING, WRITING, documented

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from pipelines.core.types import InvalidParams, StudioError
+from pipelines.core.errors import InvalidParams, StudioError
 from pipelines.service.orders import Desk
 from pipelines.storage.file_index import FileInfo
 from ui.api import request_parsing

@@ -9,7 +9,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from pipelines.core.types import ModelSpec
+from pipelines.core.models import ModelSpec
 from pipelines.models.registry import all_specs
 from pipelines.service.orders import Desk
 from ui.api.dependencies import Owner, TheDesk

@@ -15,8 +15,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from pipelines.core.errors import STATUS_OF_CODE, Cancelled, NotFound, StudioError
+from pipelines.core.job import Event, Job, Queued, Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import STATUS_OF_CODE, Cancelled, Event, Job, NotFound, Queued, Step, StudioError
 from pipelines.jobs.queue import Row
 from pipelines.jobs.webhooks import Webhooks
 from pipelines.service.orders import Desk

@@ -20,7 +20,11 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from pipelines.codecs.encode import MIME, STILLS
-from pipelines.core.types import BadInput, Cancelled, Image, NotFound, Params, Result, Step, StudioError, Tool
+from pipelines.core.errors import BadInput, Cancelled, NotFound, StudioError
+from pipelines.core.geometry import Image
+from pipelines.core.job import Result, Step
+from pipelines.core.params import Params
+from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import MAX_BYTES
 from pipelines.jobs.queue import Row
 from pipelines.runtime.progress import jpeg

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from pipelines.batch import Batch, Batches, Line, Plan, Progress, RowState, asked, new_id
 from pipelines.batch.jobs_file import KEY, TOOL, Fault, read
 from pipelines.codecs.encode import STILLS
-from pipelines.core.types import BadInput, InvalidParams, NotFound, StudioError
+from pipelines.core.errors import BadInput, InvalidParams, NotFound, StudioError
 from pipelines.ingest.decoder_pool import MAX_BYTES
 from pipelines.jobs.queue import Row
 from pipelines.service.orders import Desk

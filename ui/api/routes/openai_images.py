@@ -15,8 +15,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines.codecs.encode import STILLS
+from pipelines.core.errors import BadInput, Cancelled, StudioError
+from pipelines.core.job import Job, Queued, Step
 from pipelines.core.stream import Stream
-from pipelines.core.types import BadInput, Cancelled, Job, Queued, Step, StudioError
 from pipelines.jobs.queue import Row
 from pipelines.runtime.progress import jpeg
 from pipelines.service.orders import Desk

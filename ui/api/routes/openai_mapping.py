@@ -8,7 +8,9 @@ from typing import Literal
 
 from starlette.datastructures import UploadFile
 
-from pipelines.core.types import BadInput, InvalidParams, NotFound, Params, Tool
+from pipelines.core.errors import BadInput, InvalidParams, NotFound
+from pipelines.core.params import Params
+from pipelines.core.tools import Tool
 from pipelines.service.orders import Desk
 from ui.api.request_parsing import Form
 

@@ -10,7 +10,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from pipelines.core.types import BadInput, InvalidParams
+from pipelines.core.errors import BadInput, InvalidParams
 from pipelines.service.orders import Desk
 from pipelines.service.saved_items import BrandKit, Keepsake, What
 from ui.api import request_parsing

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from pipelines.core.types import BadInput, StudioError
+from pipelines.core.errors import BadInput, StudioError
 from pipelines.service.orders import Desk
 from ui.api.auth.share_tokens import HOUR, MONTH, WEEK, Share
 from ui.api.dependencies import Owner, TheAccess, TheDesk

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from pipelines.core.types import Job, Params, Tool
+from pipelines.core.job import Job
+from pipelines.core.params import Params
+from pipelines.core.tools import Tool
 from ui.api import request_parsing
 from ui.api.dependencies import Owner, TheDesk
 from ui.api.errors import READING, WORKING, documented

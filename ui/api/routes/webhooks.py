@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.batch import Batches
-from pipelines.core.types import NotFound
+from pipelines.core.errors import NotFound
 from pipelines.jobs.webhooks import Webhooks
 from pipelines.service.orders import Desk
 from ui.api.dependencies import Owner, WhoCalls

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from pipelines.core.types import BadInput, Colour, Image, Images, ModelSpec, ModelStep, Render
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Colour, Image
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import Images, ModelStep, Render
 from pipelines.models.bundled_weights import MODELS, present, verified
 from pipelines.models.nets import REALESR_X4
 from pipelines.models.nets.real_esrgan import Upscaler

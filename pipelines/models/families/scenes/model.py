@@ -13,18 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.core.types import (
-    Backdrop,
-    BadInput,
-    Image,
-    Images,
-    ModelSpec,
-    ModelStep,
-    ModelUnavailable,
-    Render,
-    Scenery,
-    Size,
-)
+from pipelines.core.errors import BadInput, ModelUnavailable
+from pipelines.core.geometry import Image, Size
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import Backdrop, Images, ModelStep, Render, Scenery
 from pipelines.models.families.scenes import panorama, panorama_view, podium, studio_backdrops, tabletop, user_backdrop
 from pipelines.models.families.scenes.keyword_search import SCENES, choose, scene
 from pipelines.models.families.scenes.scene_types import Paper, Place, Scene, Surface

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.core.types import Backdrop, Size
+from pipelines.core.geometry import Size
+from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.panorama import Lamp, Lens, brighter_side, view
 from pipelines.models.families.scenes.scene_types import Place
 from pipelines.models.families.scenes.tone_mapping import Linear, luminance

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.core.types import Backdrop, Size
+from pipelines.core.geometry import Size
+from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.noise import Plane
 
 FOCAL = 2.6  # picture heights: about 95 mm on full frame, what products are photographed with

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipelines.core.types import Backdrop, Colour, Size
+from pipelines.core.geometry import Colour, Size
+from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.lens_blur import blurred
 from pipelines.models.families.scenes.noise import Plane
 from pipelines.models.families.scenes.perspective_plane import down_on

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.core.types import Colour
+from pipelines.core.geometry import Colour
 from pipelines.models.families.scenes.noise import Plane, fractal, kept, noise, scattered
 from pipelines.models.families.scenes.tone_mapping import Linear, linear
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.core.types import Colour
+from pipelines.core.geometry import Colour
 
 Kind = Literal["studio", "surface", "place"]
 Material = Literal["oak", "walnut", "marble", "slate", "concrete", "linen", "plaster", "podium", "blocks"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.core.types import Backdrop, Size
+from pipelines.core.geometry import Size
+from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.lens_blur import blurred
 from pipelines.models.families.scenes.noise import Plane, fractal
 from pipelines.models.families.scenes.scene_types import Paper

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.core.types import Backdrop
+from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.scene_types import Scene
 from pipelines.models.families.scenes.tone_mapping import (
     Linear,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.types import Backdrop, Colour, Size
+from pipelines.core.geometry import Colour, Size
+from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.lens_blur import blurred_by_row
 from pipelines.models.families.scenes.noise import Plane
 from pipelines.models.families.scenes.perspective_plane import Table, oblique, table

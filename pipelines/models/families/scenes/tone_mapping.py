@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.types import Colour, Image
+from pipelines.core.geometry import Colour, Image
 
 # float32 wherever it matters for memory; NumPy's types cannot promise it through arithmetic.
 Linear = npt.NDArray[np.floating]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.types import Backdrop, Image, Size
+from pipelines.core.geometry import Image, Size
+from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.lens_blur import blurred
 from pipelines.models.families.scenes.tone_mapping import Linear, decode
 
