@@ -24,7 +24,7 @@ from pipelines.codecs.encode import archive, encode_png
 from pipelines.compositing.compose import ground_of, relight
 from pipelines.compositing.shadows import Shadow, shade
 from pipelines.core.errors import StudioError
-from pipelines.core.geometry import Alpha, Image, Placed, Side
+from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
 from pipelines.core.rendering import Extra
 
 THUMBNAIL = 256  # pixels, OpenRaster's largest
@@ -81,7 +81,7 @@ def pages(images: Sequence[Image], title: str) -> bytes:
 
 
 def layered(
-    flat: Image, placed: Placed, plate: Image, *, seed: int, key: Side = "none", shadow: Shadow | None = None,
+    flat: Image, placed: PlacedSubject, plate: Image, *, seed: int, key: Side = "none", shadow: Shadow | None = None,
     relit: bool = False, clean: bool = False, name: str = "layers",
 ) -> tuple[Extra, Extra]:  # fmt: skip
     """`flat`, which `compose` made from the same arguments, as OpenRaster and as a ZIP of PNG layers.
@@ -104,7 +104,9 @@ class Layer(NamedTuple):
     image: Image
 
 
-def layers_of(flat: Image, ground: Image, placed: Placed, kept: npt.NDArray[np.float32] | None) -> tuple[Layer, ...]:
+def layers_of(
+    flat: Image, ground: Image, placed: PlacedSubject, kept: npt.NDArray[np.float32] | None
+) -> tuple[Layer, ...]:
     """`flat` (H x W x 3) taken apart: backdrop, shadow, subject, light. Together they are `flat` within 1/255.
 
     `ground` is the scene without the subject, `kept` what the ground keeps of its light under the subject's shadow

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.compositing.shadows import Shadow, _as_soft, _soft, bounce, shade
-from pipelines.core.geometry import Alpha, Image, Placed, Side
+from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
 from pipelines.imaging.color import Linear, lightness, to_linear, to_srgb
 from pipelines.imaging.film_grain import grain, grain_of, like
 from pipelines.matting.cutout import core_of
@@ -38,7 +38,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def compose(
-    placed: Placed, plate: Image, *, seed: int, key: Side = "none", shadow: Shadow | None = None, relit: bool = False,
+    placed: PlacedSubject, plate: Image, *, seed: int, key: Side = "none", shadow: Shadow | None = None, relit: bool = False,
     clean: bool = False,
 ) -> Image:  # fmt: skip
     """Lay the placed subject on `plate` (same size). In the core its pixels stay the user's own, byte for byte.
@@ -66,7 +66,7 @@ def compose(
     return out
 
 
-def ground_of(placed: Placed, plate: Image, *, seed: int, clean: bool = False) -> Image:
+def ground_of(placed: PlacedSubject, plate: Image, *, seed: int, clean: bool = False) -> Image:
     """The scene as `compose` lays it behind the subject: with its grain, without a shadow; whole, also behind it."""
     if clean:
         return plate
@@ -91,7 +91,7 @@ def wrap(subject: Linear, scene: Linear, alpha: Alpha, core: Mask) -> Linear:
     return lit
 
 
-def _scene_grain(placed: Placed, plate: Image, core: Mask, seed: int) -> Linear:
+def _scene_grain(placed: PlacedSubject, plate: Image, core: Mask, seed: int) -> Linear:
     """Noise for the scene, so that it has the subject's; the scene's own counts."""
     # The old ground lies beside the subject, and often tells the grain best. What is mixed of both does not.
     scale, (left, top, right, bottom) = placed.frame.scale, placed.frame.box
@@ -101,7 +101,7 @@ def _scene_grain(placed: Placed, plate: Image, core: Mask, seed: int) -> Linear:
     return like(grain_of(placed.colour, told, scale), plate, grain(plate, ~core), scale, seed)
 
 
-def relight(placed: Placed, plate: Image, *, lightness_too: bool = True) -> Image:
+def relight(placed: PlacedSubject, plate: Image, *, lightness_too: bool = True) -> Image:
     """The subject fitted to the scene: L* moves at most 4 towards it, a* and b* at most 1.5 towards its light.
 
     Without `lightness_too` only the colour moves: for a team, whose lightness is brought together instead.

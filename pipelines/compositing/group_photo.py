@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.compositing.compose import compose
 from pipelines.compositing.team_matching import Member, apart, head_share
-from pipelines.core.geometry import Alpha, Frame, Image, Placed, Size
+from pipelines.core.geometry import Alpha, Frame, Image, PlacedSubject, Size
 from pipelines.core.params import Subject
 from pipelines.framing.framings import Framing
 from pipelines.framing.head_framing import head_frame
@@ -70,7 +70,7 @@ def _reach(member: Member, side: str) -> float:
     return min(OUTSIDE, (x if side == "left" else member.photo.shape[1] - x) / tall * 0.99)
 
 
-def placed_in(row: Row, members: Sequence[Member]) -> list[Placed]:
+def placed_in(row: Row, members: Sequence[Member]) -> list[PlacedSubject]:
     """Everybody at their place, eyes on one line, heads of one height."""
     frames = _frames(row, members)
     return [place(member.photo, member.cutout, frame) for member, frame in zip(members, frames, strict=True)]
@@ -85,7 +85,7 @@ def _frames(row: Row, members: Sequence[Member]) -> list[Frame]:
     return frames
 
 
-def together(placed: Sequence[Placed], plate: Image, *, seed: int) -> Image:
+def together(placed: Sequence[PlacedSubject], plate: Image, *, seed: int) -> Image:
     """The outer ones first, so that the middle stands in front; each keeps a little light from who is behind."""
     middle = (len(placed) - 1) / 2
     image, stood = plate, np.zeros(plate.shape[:2], np.float32)

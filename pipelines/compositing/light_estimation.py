@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Colour, Face, Image, Placed, Side
+from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
 from pipelines.core.rendering import Backdrop
 from pipelines.imaging.color import _DARK, _GREY, _WITHIN, lightness, to_linear, white_point
 from pipelines.imaging.resize import shrunk
@@ -118,7 +118,7 @@ def ground_colour(image: Image, alpha: Alpha) -> Colour | None:
     return int(r), int(g), int(b)
 
 
-def measured(backdrop: Backdrop, photo: Image, placed: Placed, alpha: Alpha | None = None) -> Backdrop:
+def measured(backdrop: Backdrop, photo: Image, placed: PlacedSubject, alpha: Alpha | None = None) -> Backdrop:
     """`backdrop` with what a scene has to fit: the photo's white, without the subject's `alpha` where its own colour
     would be taken for light, whether it has colours, and the subject's outline, its ground and its black.
     """

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.compositing.compose import _DEEP, _HARD, _LAYERS, _LIKELY, _RIM
-from pipelines.core.geometry import Alpha, Image, Placed, Side
+from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
 from pipelines.framing.camera_pitch import View
 from pipelines.imaging.color import Linear, to_linear
 
@@ -54,7 +54,7 @@ def _soft(values: Linear, radius: float) -> Linear:
     return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _as_soft(plate: Image, placed: Placed) -> Image:
+def _as_soft(plate: Image, placed: PlacedSubject) -> Image:
     """The scene no sharper than a photo that was enlarged."""
     more = SOFT * float(np.sqrt(max(placed.frame.scale**2 - 1, 0)))
     return plate if more < 0.3 else np.asarray(cv2.GaussianBlur(plate, (0, 0), more), np.uint8)
@@ -78,7 +78,7 @@ def shade(alpha: Alpha, shadow: Shadow, key: Side) -> npt.NDArray[np.float32]:
     return np.asarray(1 - cv2.resize(dark, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def bounce(placed: Placed) -> Linear:
+def bounce(placed: PlacedSubject) -> Linear:
     """What the subject throws of its own colour on the ground beside it, H x W x 3, in shares of the ground's light.
 
     White paper under a red saucer is a little red, and its shadow more so: there is no other light.

@@ -85,7 +85,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Placed:
+class PlacedSubject:
     """A cut-out after the one stated resampling: `colour` and `alpha` have the frame's size."""
 
     colour: Image

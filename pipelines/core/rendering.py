@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipelines.core.geometry import Alpha, Colour, Crop, Image, Placed, Side, Size
+from pipelines.core.geometry import Alpha, Colour, Crop, Image, PlacedSubject, Side, Size
 from pipelines.core.params import Verb
 
 
@@ -142,7 +142,7 @@ class Draft:
     """
 
     images: tuple[Image, ...]
-    source: Placed | None = None
+    source: PlacedSubject | None = None
     alphas: tuple[Alpha, ...] = ()
     notices: tuple[str, ...] = ()
     exact: bool = True
@@ -151,7 +151,7 @@ class Draft:
     extras: tuple[Extra, ...] = ()
     names: tuple[str, ...] = ()
     archive: str = ""
-    sources: tuple[tuple[str, Placed] | None, ...] = ()
+    sources: tuple[tuple[str, PlacedSubject] | None, ...] = ()
     settled: Mapping[str, object] = field(default_factory=dict[str, object])
     markable: bool = True
     crops: tuple[Crop, ...] = ()

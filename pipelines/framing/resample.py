@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Cutout, Frame, Image, Placed, Size
+from pipelines.core.geometry import Alpha, Cutout, Frame, Image, PlacedSubject, Size
 from pipelines.matting.cutout import core_of
 
 SAMPLING = "bicubic"
@@ -21,7 +21,7 @@ _PAD = 3
 PREVIEW_GROUND = 176
 
 
-def place(photo: Image, cutout: Cutout, frame: Frame) -> Placed:
+def place(photo: Image, cutout: Cutout, frame: Frame) -> PlacedSubject:
     """The cut-out in frame pixels. Inside the core the colour comes from the photo alone, elsewhere from the estimate.
 
     The estimate differs from the photo next to the edge; a resampling kernel would carry that difference inwards.
@@ -31,7 +31,7 @@ def place(photo: Image, cutout: Cutout, frame: Frame) -> Placed:
     colour = resample(cutout.colour, frame)
     core = core_of(alpha)
     colour[core] = resample(photo, frame)[core]
-    return Placed(colour, alpha, frame)
+    return PlacedSubject(colour, alpha, frame)
 
 
 def eased(alpha: Alpha, frame: Frame) -> Alpha:

@@ -13,7 +13,7 @@ from pipelines.core.job import Job, Result, Status, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.subscribers import Watchers
 from pipelines.jobs.table import Table, result_of
-from pipelines.jobs.workers import Engine, Feeder, Lanes
+from pipelines.jobs.workers import Engine, Feeder, WorkerPool
 from pipelines.storage.database import Row as Columns
 from pipelines.storage.disk_space import told_when_full
 
@@ -56,7 +56,7 @@ class Jobs:
         """Asked, under the queue's lock, before a job stands in line; whoever sets it raises to refuse the job."""
         self._lock = self.table.lock
         self._watchers = Watchers()
-        self._lanes = Lanes(self.table, self._watchers, engine, self._look_around)
+        self._lanes = WorkerPool(self.table, self._watchers, engine, self._look_around)
         self.table.drop_drafts()
         self.table.release()
         self._lanes.start()
@@ -154,7 +154,7 @@ class Jobs:
 
     def nudge(self) -> None:
         """There may be batch rows to fetch."""
-        self._lanes.nudge()
+        self._lanes.request_refill()
 
     def every(self, seconds: float, chore: Callable[[], object]) -> None:
         """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""

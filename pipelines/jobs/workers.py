@@ -91,7 +91,7 @@ class Feeder(Protocol):
         ...
 
 
-class Lanes:
+class WorkerPool:
     """Threads that claim, work off and settle, all under the table's lock when they touch anything shared."""
 
     def __init__(self, table: Table, watchers: Watchers, engine: Engine, look_around: Callable[[], None]) -> None:
@@ -138,9 +138,9 @@ class Lanes:
         """Where batch rows come from: asked, beside the lanes, whenever few rows wait."""
         with self._work:
             self._feeder = feeder
-        self.nudge()
+        self.request_refill()
 
-    def nudge(self) -> None:
+    def request_refill(self) -> None:
         """There may be batch rows to fetch."""
         with self._work:
             if self._feeder is None or self._feeding or self.closing or self._table.counts()[2] >= self._ahead:
@@ -152,7 +152,7 @@ class Lanes:
         self._feeding = False
         # A lane that is woken nudges: to wake one for nothing would ask the feeder round and round.
         if _went_well(future) and future.result():
-            self.nudge()
+            self.request_refill()
             self.wake()
 
     def every(self, seconds: float, chore: Callable[[], object]) -> None:
@@ -180,7 +180,7 @@ class Lanes:
                 # A row under which the studio died is left until others could come, which may be innocent of it.
                 spare = not waited and (self._feeder is None or self._feeding)
                 job = self._patiently(lambda spare=spare: self._next(spare))
-                self._or_later(self.nudge)
+                self._or_later(self.request_refill)
                 self._do_chores()
                 if job is not None:
                     self._watchers.moved()

@@ -25,7 +25,7 @@ Points = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 Shifts = npt.NDArray[np.intp]
 
-SURE = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
+KNOWN_ALPHA_MARGIN = 0.02  # alpha nearer than this to 0 or 1 is the net's last word
 
 HARDLY = 0.1  # alpha: of what is paler no colour makes the subject, be it black before black
 
@@ -63,14 +63,14 @@ _LIKENESS = np.exp(np.arange(int(40 * ALIKE**2)) / (-2 * ALIKE**2)).astype(np.fl
 
 
 @dataclass(frozen=True)
-class Settled:
+class RefinedMatte:
     """H x W each: the alpha, and how much of a pixel lies in a wide patch of the net's doubt (0 to 1)."""
 
     alpha: Alpha
     doubt: Alpha
 
 
-def settled(image: Image, alpha: Alpha, heard: Alpha | None = None) -> Settled:
+def refine_boundary(image: Image, alpha: Alpha, heard: Alpha | None = None) -> RefinedMatte:
     """`alpha` with its outline laid along the photo's own edges, and its half-transparent patches decided.
 
     `image` is H x W x 3. Pixels of nearly the same colour, of which the net is sure, vote from up to a fifth of the
@@ -79,11 +79,11 @@ def settled(image: Image, alpha: Alpha, heard: Alpha | None = None) -> Settled:
     """
     size = shrunk(alpha.shape, WORK_SIDE)
     small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
-    unsure = (small > SURE) & (small < 1 - SURE)
+    unsure = (small > KNOWN_ALPHA_MARGIN) & (small < 1 - KNOWN_ALPHA_MARGIN)
     patches = _wide(unsure)
     open_ = unsure | _along(small, max(LEAST_BAND, round(BAND * max(size))))
     if not open_.any():
-        return Settled(alpha, np.zeros(alpha.shape, np.float32))
+        return RefinedMatte(alpha, np.zeros(alpha.shape, np.float32))
     lab = in_lab(image, size)
     close = np.zeros_like(small)
     if heard is not None:
@@ -96,7 +96,7 @@ def settled(image: Image, alpha: Alpha, heard: Alpha | None = None) -> Settled:
     choice = _borne_out(lab, small, choice)
     wide, chosen = (enlarged(part, alpha.shape) for part in (open_.astype(np.float32), _firm(choice)))
     result = np.clip(alpha + wide * (chosen - alpha), 0, 1).astype(np.float32)
-    return Settled(result, enlarged(patches.astype(np.float32), alpha.shape))
+    return RefinedMatte(result, enlarged(patches.astype(np.float32), alpha.shape))
 
 
 def _wide(unsure: Mask) -> Mask:

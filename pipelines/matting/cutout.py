@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.matting.border_cleanup import without_strays
-from pipelines.matting.boundary_refinement import SURE, settled
+from pipelines.matting.boundary_refinement import KNOWN_ALPHA_MARGIN, refine_boundary
 from pipelines.matting.contour_smoothing import drawn
 from pipelines.matting.edge_colors import OPAQUE, refined, softened
 from pipelines.matting.foreground_estimation import foreground, freed
@@ -125,8 +125,8 @@ def _own_matte(matte: Image | Alpha, image: Image) -> Alpha:
 
 def _weighed(image: Image, alpha: Alpha, face: Face | None, heard: Alpha | None = None) -> Alpha:
     """The net's `alpha` where it was sure; elsewhere, and in hair, what the colours say."""
-    known = settled(image, alpha, heard)
-    unsure = (known.alpha > SURE) & (known.alpha < 1 - SURE)
+    known = refine_boundary(image, alpha, heard)
+    unsure = (known.alpha > KNOWN_ALPHA_MARGIN) & (known.alpha < 1 - KNOWN_ALPHA_MARGIN)
     solid = (known.alpha > 0.5).astype(np.uint8)
     wide = max(1, round(BESIDE * max(alpha.shape)))
     unsure |= cv2.morphologyEx(solid, cv2.MORPH_GRADIENT, np.ones((2 * wide + 1, 2 * wide + 1), np.uint8)) > 0

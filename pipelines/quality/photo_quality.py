@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Alpha, Face, Image, Placed
+from pipelines.core.geometry import Alpha, Face, Image, PlacedSubject
 from pipelines.framing.framings import MAX_ENLARGEMENT
 from pipelines.framing.placement import bounds, sides_cut
 from pipelines.imaging.color import Linear, to_linear, to_srgb
@@ -44,7 +44,7 @@ class Finding:
     mended: str = ""
 
 
-def findings(photo: Image, alpha: Alpha, placed: Placed, faces: Sequence[Face] = ()) -> tuple[Finding, ...]:
+def findings(photo: Image, alpha: Alpha, placed: PlacedSubject, faces: Sequence[Face] = ()) -> tuple[Finding, ...]:
     """What speaks against `photo` (H x W x 3, with its `alpha`) for a picture in which it stands as `placed`."""
     found = (
         _blur(placed), _size(alpha, placed), _dim(photo), _burnt(photo, alpha, faces), _cut(alpha, faces),
@@ -53,7 +53,7 @@ def findings(photo: Image, alpha: Alpha, placed: Placed, faces: Sequence[Face] =
     return tuple(each for each in found if each is not None)
 
 
-def mended(placed: Placed, photo: Image, found: Sequence[Finding]) -> Placed:
+def mended(placed: PlacedSubject, photo: Image, found: Sequence[Finding]) -> PlacedSubject:
     """The placed subject with what can be mended mended: its light lifted, its softness sharpened."""
     ids = {each.id for each in found if each.mended}
     colour = placed.colour
@@ -86,7 +86,7 @@ def blurred(image: Image, inside: np.ndarray) -> float:
     return min(found)
 
 
-def _blur(placed: Placed) -> Finding | None:
+def _blur(placed: PlacedSubject) -> Finding | None:
     soft = blurred(placed.colour, core_of(placed.alpha))
     if soft < SOFT:
         return None
@@ -98,7 +98,7 @@ def _blur(placed: Placed) -> Finding | None:
     )
 
 
-def _size(alpha: Alpha, placed: Placed) -> Finding | None:
+def _size(alpha: Alpha, placed: PlacedSubject) -> Finding | None:
     left, top, right, bottom = bounds(alpha)
     longer, scale = max(right - left, bottom - top), placed.frame.scale
     if scale <= (MAX_ENLARGEMENT if longer >= SMALL else SLIGHTLY):

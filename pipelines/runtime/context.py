@@ -27,7 +27,7 @@ from pipelines.codecs.encode import (
 )
 from pipelines.compositing.registration import settled
 from pipelines.core.errors import ModelUnavailable
-from pipelines.core.geometry import Alpha, Crop, Cutout, Face, Frame, Image, Placed
+from pipelines.core.geometry import Alpha, Crop, Cutout, Face, Frame, Image, PlacedSubject
 from pipelines.core.job import Emit, File, Job, Result
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Subject, Verb
@@ -380,7 +380,7 @@ class JobStudio:
         crops = draft.crops or (None,) * len(looks)
         return [replace(look, crop=crop) for look, crop in zip(looks, crops, strict=True)]
 
-    def _look(self, draft: Draft, image: Image, row: tuple[str, Placed] | None) -> Look:
+    def _look(self, draft: Draft, image: Image, row: tuple[str, PlacedSubject] | None) -> Look:
         edits = tuple(self._works[0].edits)
         if row is None:
             return Look(image, replace(draft, source=None), None, edits)

@@ -136,7 +136,7 @@ class Files:
         """What this owner's upload said of itself, see `keep_past`."""
         return self._store.find(_past(file_id, owner, placed=placed))
 
-    def sync(self) -> int:
+    def flush_to_store(self) -> int:
         """Bring to the disk what was written for `later`, rows last; how many files that were."""
         count = self._store.sync()
         if count:
@@ -247,7 +247,7 @@ class Files:
 
     def close(self) -> None:
         """Close the index."""
-        self.sync()
+        self.flush_to_store()
         with self._lock:
             self._db.close()
 

@@ -12,7 +12,7 @@ from pipelines.compositing.light_estimation import fallen, key_side, measured
 from pipelines.compositing.shadows import Shadow, seen_from
 from pipelines.compositing.team_pages import Brand, Label, sheet
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Cutout, Image, Placed, Side, Size
+from pipelines.core.geometry import Cutout, Image, PlacedSubject, Side, Size
 from pipelines.core.job import Emit
 from pipelines.core.params import MAX_SIDE, Subject, choice, flag, picture, seed
 from pipelines.core.rendering import Backdrop, Draft, Extra, Images, Render
@@ -159,7 +159,7 @@ def run(params: Background, studio: Studio, emit: Emit) -> Draft:
 class Laid:
     """The subject in its place, and how it is laid on a scene."""
 
-    placed: Placed
+    placed: PlacedSubject
     key: Side
     shadow: Shadow | None
     relit: bool
@@ -219,7 +219,7 @@ def _scene(params: Background, studio: Studio, emit: Emit, size: Size, asked: Ba
 
 
 def _around(
-    params: Background, studio: Studio, emit: Emit, photo: Image, placed: Placed, count: int
+    params: Background, studio: Studio, emit: Emit, photo: Image, placed: PlacedSubject, count: int
 ) -> tuple[scene_edit.Around | None, ...]:  # fmt: skip
     """What an edit model draws around the subject; None for each scene that is to be set behind it."""
     if not params.around or studio.draft or _own(params):
@@ -256,7 +256,7 @@ def _sheeted(draft: Draft, params: Background, studio: Studio, titles: tuple[str
     )
 
 
-def _asked(placed: Placed, photo: Image, cutout: Cutout, key: Side, *, person: bool, stands: bool) -> Backdrop:
+def _asked(placed: PlacedSubject, photo: Image, cutout: Cutout, key: Side, *, person: bool, stands: bool) -> Backdrop:
     """A table is only under what stands whole in the photo: what is cut has no foot to stand on."""
     height = placed.alpha.shape[0]
     _, top, _, bottom = bounds(placed.alpha)

@@ -26,7 +26,7 @@ from pipelines.compositing.team_matching import (
 )
 from pipelines.compositing.team_pages import Brand, Label, card, labels_of, sheet, wall
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Image, Placed, Size
+from pipelines.core.geometry import Image, PlacedSubject, Size
 from pipelines.core.job import Emit
 from pipelines.core.params import Params, Subject, choice, colour, number, picture, pictures, prompt, seed
 from pipelines.core.rendering import Backdrop, Draft, Render
@@ -187,7 +187,7 @@ def _standard(params: Business, members: Sequence[Member], size: Size) -> Standa
     return standard_of(members, row, size)
 
 
-def _placed(member: Member, standard: Standard, params: Business, size: Size) -> Placed:
+def _placed(member: Member, standard: Standard, params: Business, size: Size) -> PlacedSubject:
     return place(member.photo, member.cutout, framed(member, standard, framing(params.framing), size))
 
 
@@ -237,12 +237,14 @@ def _settled(params: Business, standard: Standard, level: float) -> dict[str, fl
 
 
 def _composed(
-    params: Business, studio: Studio, member: Member, placed: Placed, plate: Image, lights: dict[int, float]
+    params: Business, studio: Studio, member: Member, placed: PlacedSubject, plate: Image, lights: dict[int, float]
 ) -> Image:
     return compose(_lit(params, member, placed, plate, lights), plate, seed=studio.seed)
 
 
-def _lit(params: Business, member: Member, placed: Placed, plate: Image, lights: dict[int, float]) -> Placed:
+def _lit(
+    params: Business, member: Member, placed: PlacedSubject, plate: Image, lights: dict[int, float]
+) -> PlacedSubject:
     """In Relit: the scene's colour of light, and as much of it as the others have."""
     if params.light == "exact":
         return placed

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Cutout, Frame, Image, Placed
+from pipelines.core.geometry import Alpha, Cutout, Frame, Image, PlacedSubject
 from pipelines.core.job import Emit
 from pipelines.core.params import Subject, choice, flag, number
 from pipelines.core.rendering import Draft
@@ -72,7 +72,7 @@ def _frame(alpha: Alpha, params: CutOut) -> Frame:
     return photo_frame(alpha, size, Subject(photo=params.photo))
 
 
-def _cut(placed: Placed) -> Image:
+def _cut(placed: PlacedSubject) -> Image:
     return np.dstack([placed.colour, np.clip(placed.alpha * 255 + 0.5, 0, 255).astype(np.uint8)])
 
 
@@ -105,7 +105,7 @@ def _together(found: list[Cutout]) -> Cutout:
     return Cutout(colour, alpha, tuple(note for each in found for note in each.notices))
 
 
-def _trimmed(placed: Placed, margin: float) -> Frame:
+def _trimmed(placed: PlacedSubject, margin: float) -> Frame:
     """The frame a whole-pixel shift further: what was not resampled in it is not resampled in this one."""
     left, top, right, bottom = bounds(placed.alpha)
     height, width = placed.alpha.shape

@@ -13,7 +13,7 @@ from pipelines.compositing.compose import compose
 from pipelines.compositing.light_estimation import key_side, measured
 from pipelines.compositing.shadows import Shadow
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Cutout, Face, Image, Placed, Side, Size
+from pipelines.core.geometry import Alpha, Cutout, Face, Image, PlacedSubject, Side, Size
 from pipelines.core.job import Emit
 from pipelines.core.params import Subject, choice, number, prompt, seed
 from pipelines.core.rendering import Backdrop, Draft, Extra, Render
@@ -158,7 +158,7 @@ def run(params: Fashion, studio: Studio, emit: Emit) -> Draft:
 
 def _looked(
     params: Fashion, taken: Taken, studio: Studio, emit: Emit
-) -> tuple[tuple[Image, ...], Placed, tuple[str, ...]]:
+) -> tuple[tuple[Image, ...], PlacedSubject, tuple[str, ...]]:
     """The pictures of one look, where the subject stands in them, and what the scenes had to say."""
     alpha, person = taken.cutout.alpha, bool(taken.faces)
     season = SEASONS[params.preset]
@@ -271,7 +271,7 @@ def _shadow(alpha: Alpha, *, lies: bool, person: bool) -> Shadow | None:
 
 
 def _render(
-    params: Fashion, studio: Studio, season: Season, placed: Placed, photo: Image, key: Side, *, lies: bool,
+    params: Fashion, studio: Studio, season: Season, placed: PlacedSubject, photo: Image, key: Side, *, lies: bool,
     person: bool,
 ) -> Render:  # fmt: skip
     _, top, _, bottom = bounds(placed.alpha)

@@ -12,7 +12,7 @@ from pipelines.codecs.containers import layered
 from pipelines.compositing.compose import compose, relight
 from pipelines.compositing.light_estimation import key_side, measured
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Colour, Face, Image, Placed, Side
+from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
 from pipelines.core.job import Emit
 from pipelines.core.params import Subject, choice, flag, pictures, prompt, seed
 from pipelines.core.rendering import Backdrop, Draft, Extra, Images, Render
@@ -175,7 +175,7 @@ def run(params: Headshot, studio: Studio, emit: Emit) -> Draft:
 
 
 def _layers(
-    params: Headshot, studio: Studio, look: Look, image: Image, stood: Placed, plate: Image, key: Side, n: int
+    params: Headshot, studio: Studio, look: Look, image: Image, stood: PlacedSubject, plate: Image, key: Side, n: int
 ) -> tuple[Extra, ...]:
     """Picture `n` taken apart, in black and white where it is."""
     if look.monochrome:
@@ -205,7 +205,7 @@ def _best(params: Headshot, studio: Studio, emit: Emit) -> tuple[Headshot, tuple
     return params.model_copy(update={"photo": ids[order[0].number - 1], "photos": ()}), sentences(order)
 
 
-def _render(params: Headshot, studio: Studio, look: Look, placed: Placed, photo: Image, key: str) -> Render:
+def _render(params: Headshot, studio: Studio, look: Look, placed: PlacedSubject, photo: Image, key: str) -> Render:
     count = 1 if studio.draft or params.looks != "one" else params.variations
     return Render(
         verb="backdrop",
@@ -235,7 +235,7 @@ def _edited(params: Headshot, studio: Studio, image: Image, emit: Emit) -> Image
 
 
 def _completed(
-    params: Headshot, studio: Studio, image: Image, photo: Image, placed: Placed, lacks: Alpha, emit: Emit
+    params: Headshot, studio: Studio, image: Image, photo: Image, placed: PlacedSubject, lacks: Alpha, emit: Emit
 ) -> Image:  # fmt: skip
     """The portrait with what the photo cuts off drawn by a model; not one of the photo's own pixels is touched."""
     if not lacks.any():
@@ -263,7 +263,7 @@ def _face(params: Headshot, studio: Studio) -> Face:
     return faces[params.pick]
 
 
-def _backdrop(params: Headshot, studio: Studio, look: Look, placed: Placed, key: str) -> Backdrop:
+def _backdrop(params: Headshot, studio: Studio, look: Look, placed: PlacedSubject, key: str) -> Backdrop:
     eye_line = placed.frame.eye_line or 0.4 * placed.frame.size[1]
     return Backdrop(
         scene="" if params.background else look.scene,

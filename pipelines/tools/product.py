@@ -14,7 +14,7 @@ from pipelines.compositing.compose import compose
 from pipelines.compositing.light_estimation import fallen, measured
 from pipelines.compositing.shadows import Shadow, seen_from
 from pipelines.compositing.turntable import Apart, apart, exposed, like, stand
-from pipelines.core.geometry import Cutout, Image, Placed, Side
+from pipelines.core.geometry import Cutout, Image, PlacedSubject, Side
 from pipelines.core.job import Emit
 from pipelines.core.params import Subject, choice, number, pictures, seed
 from pipelines.core.rendering import Backdrop, Draft, Extra, Render
@@ -190,17 +190,17 @@ def _taken(file_id: str, studio: Studio, emit: Emit) -> Taken:
 # ---------------------------------------------------------------- where they stand
 
 
-def _together(group: Sequence[Placed]) -> Placed:
+def _together(group: Sequence[PlacedSubject]) -> PlacedSubject:
     """Several placed products as one: whoever is more opaque is seen."""
     colour, alpha = group[0].colour, group[0].alpha
     for each in group[1:]:
         nearer = each.alpha > alpha
         colour = np.where(nearer[..., None], each.colour, colour)
         alpha = np.maximum(alpha, each.alpha)
-    return Placed(colour, alpha, group[0].frame)
+    return PlacedSubject(colour, alpha, group[0].frame)
 
 
-def _proof(images: Sequence[Image], taken: Sequence[Taken], group: Sequence[Placed]) -> list[str]:
+def _proof(images: Sequence[Image], taken: Sequence[Taken], group: Sequence[PlacedSubject]) -> list[str]:
     """The check of the first product, made for each of the others as well."""
     changed = 0.0
     for image in images:
@@ -239,7 +239,7 @@ class Ground:
         """White as asked: no grain, no light from the scene."""
         return self.own and self.rule.scene == "pure-white"
 
-    def under(self, placed: Placed, n: int) -> Image:
+    def under(self, placed: PlacedSubject, n: int) -> Image:
         """The finished picture on plate `n`."""
         if made := self._made(n):
             return made.image
@@ -251,7 +251,7 @@ class Ground:
         )
         return _pure(image, placed) if self.own and self.rule.pure else image
 
-    def layers(self, image: Image, placed: Placed, n: int) -> tuple[Extra, ...]:
+    def layers(self, image: Image, placed: PlacedSubject, n: int) -> tuple[Extra, ...]:
         """Picture `n` taken apart."""
         plate, relit, name = self.plates[n], self.params.light == "relit", f"layers-{n + 1}"
         if made := self._made(n):
@@ -266,7 +266,7 @@ class Ground:
 
 
 def _ground(
-    params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, first: Taken,
+    params: Product, studio: Studio, emit: Emit, rule: Rule, placed: PlacedSubject, first: Taken,
     fell: tuple[float, float] | None,
 ) -> Ground:  # fmt: skip
     own = not params.background and params.backdrop is None
@@ -293,7 +293,7 @@ def _ground(
 
 
 def _around(
-    params: Product, studio: Studio, emit: Emit, rule: Rule, placed: Placed, photo: Image, seeds: tuple[int, ...]
+    params: Product, studio: Studio, emit: Emit, rule: Rule, placed: PlacedSubject, photo: Image, seeds: tuple[int, ...]
 ) -> tuple[tuple[scene_edit.Around | None, ...], tuple[str, ...]]:  # fmt: skip
     """Pictures that an edit model draws around the products, and what is to be said; empty where nothing is drawn."""
     if not params.around or studio.draft:
@@ -310,7 +310,7 @@ def _around(
 
 
 def _backdrop(
-    params: Product, studio: Studio, rule: Rule, placed: Placed, fell: tuple[float, float] | None
+    params: Product, studio: Studio, rule: Rule, placed: PlacedSubject, fell: tuple[float, float] | None
 ) -> Backdrop:  # fmt: skip
     height = placed.frame.size[1]
     rows = np.nonzero((placed.alpha > 0.5).any(axis=1))[0]
@@ -334,14 +334,14 @@ def _side(params: Product) -> Side:
     return "left" if params.key == "auto" else params.key
 
 
-def _pure(image: Image, placed: Placed) -> Image:
+def _pure(image: Image, placed: PlacedSubject) -> Image:
     """Every pixel outside the matte is 255, as the rule asks."""
     image = image.copy()
     image[placed.alpha < 1 / 255] = 255
     return image
 
 
-def _cut(placed: Placed) -> Image:
+def _cut(placed: PlacedSubject) -> Image:
     alpha = np.clip(placed.alpha * 255 + 0.5, 0, 255).astype(np.uint8)
     return np.dstack([placed.colour, alpha])
 
@@ -350,7 +350,7 @@ def _cut(placed: Placed) -> Image:
 
 
 def _turned(
-    draft: Draft, params: Product, studio: Studio, emit: Emit, first: Taken, placed: Placed, ground: Ground
+    draft: Draft, params: Product, studio: Studio, emit: Emit, first: Taken, placed: PlacedSubject, ground: Ground
 ) -> Draft:  # fmt: skip
     """The first picture, every other side like it, and all of them as a spin."""
     sides = [_taken(file_id, studio, emit) for file_id in params.angles]

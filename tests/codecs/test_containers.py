@@ -14,7 +14,7 @@ import pytest
 from pipelines.codecs.containers import animation, film, layered, merged, openraster, pages
 from pipelines.compositing.compose import compose
 from pipelines.compositing.shadows import Shadow
-from pipelines.core.geometry import Image, Placed
+from pipelines.core.geometry import Image, PlacedSubject
 from pipelines.core.params import Subject
 from pipelines.framing.placement import photo_frame
 from pipelines.framing.resample import place
@@ -23,7 +23,7 @@ from tests.support.examples import blob, cut, noisy
 SIZE = (160, 120)
 
 
-def placed(level: float = 120) -> Placed:
+def placed(level: float = 120) -> PlacedSubject:
     alpha = blob(SIZE[1], SIZE[0], (80, 60), (40, 45))
     photo = noisy(SIZE[1], SIZE[0], level, 20)
     return place(photo, cut(photo, alpha), photo_frame(alpha, SIZE, Subject(photo="x")))

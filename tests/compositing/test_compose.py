@@ -6,7 +6,7 @@ import pytest
 from pipelines.compositing.compose import compose
 from pipelines.compositing.light_estimation import fallen, ground_colour
 from pipelines.compositing.shadows import Shadow, shade
-from pipelines.core.geometry import Frame, Placed, Side
+from pipelines.core.geometry import Frame, PlacedSubject, Side
 from pipelines.core.params import Subject
 from pipelines.framing.placement import photo_frame
 from pipelines.framing.resample import place
@@ -16,7 +16,7 @@ from pipelines.matting.cutout import core_of
 from tests.support.examples import blob, cut, example, noisy
 
 
-def _placed(level: float = 90) -> Placed:
+def _placed(level: float = 90) -> PlacedSubject:
     photo = noisy(400, 400, level)
     alpha = blob(400, 400, (200, 220), (100, 130))
     return place(photo, cut(photo, alpha), photo_frame(alpha, (400, 400), Subject(photo="x")))
@@ -112,7 +112,7 @@ def test_seen_from_above_it_is_darkest_right_under_the_edge() -> None:
 def test_a_red_thing_reddens_the_ground_right_beside_it_and_white_that_must_stay_white_not() -> None:
     alpha = blob(512, 512, (256, 256), (120, 120))
     red = np.full((512, 512, 3), (200, 30, 20), np.uint8)
-    placed = Placed(red, alpha, Frame(np.eye(2, 3), (512, 512), 1.0, 0.0, True, (0, 0, 512, 512)))
+    placed = PlacedSubject(red, alpha, Frame(np.eye(2, 3), (512, 512), 1.0, 0.0, True, (0, 0, 512, 512)))
     scene = np.full((512, 512, 3), 140, np.uint8)
     for clean in (False, True):
         made = compose(placed, scene, seed=1, shadow=Shadow(), clean=clean).astype(int)

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.matting.border_cleanup import without_strays
-from pipelines.matting.boundary_refinement import SURE, settled
+from pipelines.matting.boundary_refinement import KNOWN_ALPHA_MARGIN, refine_boundary
 from pipelines.matting.cutout import _second_look, _weighed, core_of, core_share, cutout
 from pipelines.matting.edge_colors import OPAQUE, refined, softened
 from pipelines.matting.foreground_estimation import foreground, freed
@@ -287,9 +287,9 @@ def test_a_wide_doubt_goes_to_those_of_its_colour() -> None:
     doubted = alpha.copy()
     doubted[60:76, 190:210] = 0.4  # ground above the disc
     doubted[150:190, 190:210] = 0.4  # within it
-    known = settled(photo, doubted)
-    assert known.alpha[62:74, 192:208].max() < SURE
-    assert known.alpha[152:188, 192:208].min() > 1 - SURE
+    known = refine_boundary(photo, doubted)
+    assert known.alpha[62:74, 192:208].max() < KNOWN_ALPHA_MARGIN
+    assert known.alpha[152:188, 192:208].min() > 1 - KNOWN_ALPHA_MARGIN
     assert known.doubt[65, 200] == 1
 
 
@@ -297,9 +297,9 @@ def test_what_the_net_hardly_sees_is_not_made_of_its_colour() -> None:
     photo, alpha = framed((10, 10, 10), np.full((400, 400, 3), 200, np.uint8))
     photo[55:75, 185:215] = 10
     alpha[55:75, 185:215] = 0.05
-    assert settled(photo, alpha).alpha[57:73, 187:213].max() <= SURE
+    assert refine_boundary(photo, alpha).alpha[57:73, 187:213].max() <= KNOWN_ALPHA_MARGIN
     alpha[55:75, 185:215] = 0.4
-    assert settled(photo, alpha).alpha[57:73, 187:213].min() > 0.9
+    assert refine_boundary(photo, alpha).alpha[57:73, 187:213].min() > 0.9
 
 
 def test_haze_and_pale_specks_go() -> None:
@@ -314,8 +314,8 @@ def test_narrow_doubt_of_the_grounds_colour_goes() -> None:
     photo, alpha = framed((60, 120, 70), striped())
     doubted = alpha.copy()
     doubted[40:78, 199:202] = 0.5
-    known = settled(photo, doubted)
-    assert known.alpha[42:76, 198:203].max() < SURE
+    known = refine_boundary(photo, doubted)
+    assert known.alpha[42:76, 198:203].max() < KNOWN_ALPHA_MARGIN
     assert not known.doubt.any()
     assert float(np.abs(known.alpha - alpha).mean()) < 0.003
 
@@ -351,15 +351,15 @@ def test_a_sliver_of_the_ground_that_the_net_took_along_goes() -> None:
     sliver = disc_alpha(400, 126) > 0.5
     sliver &= (truth < 0.02) & (np.indices(truth.shape)[0] < 150)  # beside the upper left and right
     taken = np.where(sliver, np.float32(0.85), truth)
-    assert settled(photo, taken).alpha[sliver].mean() < 0.05
-    assert float(np.abs(settled(photo, taken).alpha - truth).mean()) < 0.003
+    assert refine_boundary(photo, taken).alpha[sliver].mean() < 0.05
+    assert float(np.abs(refine_boundary(photo, taken).alpha - truth).mean()) < 0.003
 
 
 def test_a_third_colour_is_no_mixture() -> None:
     photo, alpha = framed((60, 60, 60), np.full((400, 400, 3), 200, np.uint8))
     photo[70:85, 195:206] = (130, 200, 20)
     alpha[70:85, 195:206] = 0.2
-    unsure = (alpha > SURE) & (alpha < 1 - SURE)
+    unsure = (alpha > KNOWN_ALPHA_MARGIN) & (alpha < 1 - KNOWN_ALPHA_MARGIN)
     inside = (slice(72, 83), slice(197, 204))
     assert refined(photo, alpha, unsure)[inside].min() > 0.3
     assert refined(photo, alpha, unsure, np.ones_like(alpha))[inside].max() < 0.25

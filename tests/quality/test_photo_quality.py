@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.geometry import Alpha, Face, Image, Placed
+from pipelines.core.geometry import Alpha, Face, Image, PlacedSubject
 from pipelines.core.params import Subject
 from pipelines.framing.placement import photo_frame
 from pipelines.framing.resample import place
@@ -35,7 +35,7 @@ def faces_of(name: str) -> tuple[Face, ...]:
         return net.faces(example(name))
 
 
-def stand(photo: Image, alpha: Alpha, scale: float = 1.0) -> Placed:
+def stand(photo: Image, alpha: Alpha, scale: float = 1.0) -> PlacedSubject:
     size = 2 * round(photo.shape[1] * scale / 2), 2 * round(photo.shape[0] * scale / 2)
     return place(photo, cut(photo, alpha), photo_frame(alpha, size, Subject(photo="x")))
 

@@ -18,7 +18,7 @@ from pipelines.batch.manifest import results
 from pipelines.codecs.containers import animation, film, layers_of, openraster, pages
 from pipelines.codecs.encode import MIME, SIGNED_AS, STILLS
 from pipelines.core.errors import Refused
-from pipelines.core.geometry import Frame, Image, Placed
+from pipelines.core.geometry import Frame, Image, PlacedSubject
 from pipelines.core.job import Emit, Result
 from pipelines.core.params import Params, choice
 from pipelines.core.rendering import Draft, Extra
@@ -47,7 +47,7 @@ def run(params: Form, studio: Studio, emit: Emit) -> Draft:
     """Two named pictures in an archive, and one of each other kind."""
     frames = tuple(still(n) for n in range(3))
     flat = still(9)
-    placed = Placed(
+    placed = PlacedSubject(
         still(8), blob(SIDE, SIDE, (32, 32), (16, 20)), Frame(np.eye(2, 3), (SIDE, SIDE), 1, 0, True, (0, 0, 1, 1))
     )
     layers = layers_of(flat, still(7), placed, None)

@@ -97,10 +97,10 @@ def test_what_may_wait_for_the_disk_is_there_at_once_and_brought_to_it(files: Fi
     image = noisy(20, 20)
     file_id = files.add_encoded(b"bytes", image, "png", "a", "result", later=True)
     assert files.path(file_id).read_bytes() == b"bytes"
-    assert (files.sync(), files.sync()) == (1, 0)
+    assert (files.flush_to_store(), files.flush_to_store()) == (1, 0)
     gone = files.add_encoded(b"others", image, "png", "a", "result", later=True)
     files.path(gone).unlink()
-    assert files.sync() == 1
+    assert files.flush_to_store() == 1
 
 
 @pytest.mark.usefixtures("only_in_a_file")

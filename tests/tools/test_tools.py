@@ -108,7 +108,7 @@ def test_a_tampered_core_would_be_seen(room: Room) -> None:
 
 
 def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
-    from pipelines.core.geometry import Frame, Placed
+    from pipelines.core.geometry import Frame, PlacedSubject
     from pipelines.core.rendering import Draft
     from pipelines.quality.output_checks import Look, explained, run_checks
     from tests.support.examples import blob
@@ -117,13 +117,13 @@ def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
     frame = Frame(np.eye(2, 3), (200, 200), 1.0, 0.0, True, (0, 0, 200, 200))
     for inside, outside, steps in ((119, 255, 50.0), (0, 119, 50.0), (119, 119, 0.0)):  # 119 is L* 50
         image = np.where(alpha[..., None] > 0.5, inside, outside).astype(np.uint8).repeat(3, axis=2)
-        checks = run_checks(Look(image, Draft((image,), source=Placed(image, alpha, frame), exact=False), image))
+        checks = run_checks(Look(image, Draft((image,), source=PlacedSubject(image, alpha, frame), exact=False), image))
         assert checks["outline_contrast"] == pytest.approx(steps, abs=0.2)
         assert f"by {checks['outline_contrast']:.1f} of 100" in explained(checks)["outline_contrast"]
 
 
 def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_the_frame_is_none() -> None:
-    from pipelines.core.geometry import Frame, Placed
+    from pipelines.core.geometry import Frame, PlacedSubject
     from pipelines.core.rendering import Draft
     from pipelines.quality.output_checks import Look, run_checks
     from tests.support.examples import blob
@@ -137,10 +137,10 @@ def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_t
         ((9,) * 3,) * 2 + (0.0,),
     ):
         image = np.where(alpha[..., None] > 0.5, inside, outside).astype(np.uint8)
-        checks = run_checks(Look(image, Draft((image,), source=Placed(image, alpha, frame), exact=False), image))
+        checks = run_checks(Look(image, Draft((image,), source=PlacedSubject(image, alpha, frame), exact=False), image))
         assert checks["outline_delta_e"] == pytest.approx(apart, abs=1.0)
     image = np.full((200, 200, 3), 200, np.uint8)
-    whole = Placed(image, np.ones((200, 200), np.float32), frame)
+    whole = PlacedSubject(image, np.ones((200, 200), np.float32), frame)
     assert run_checks(Look(image, Draft((image,), source=whole, exact=False), image))["outline_delta_e"] == 0
 
 

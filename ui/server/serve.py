@@ -70,7 +70,7 @@ def build(settings: Settings) -> Studio:
     # The cache starts no thread of its own, so somebody has to tell it that time passes.
     jobs.every(60, engine.cache.sweep)
     jobs.every(60, give_back)
-    jobs.every(1, files.sync)
+    jobs.every(1, files.flush_to_store)
     jobs.every(3600, lambda: sweep(jobs.table, files, keep))
     ingest = Ingest()
     desk = Desk(settings, jobs, files, profile, ingest)

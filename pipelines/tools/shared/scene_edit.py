@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.codecs.containers import layered
 from pipelines.compositing.compose import relight
 from pipelines.compositing.registration import lies, paste
-from pipelines.core.geometry import Image, Placed
+from pipelines.core.geometry import Image, PlacedSubject
 from pipelines.core.job import Emit
 from pipelines.core.params import flag
 from pipelines.core.rendering import Extra, Render
@@ -45,7 +45,7 @@ def field() -> Any:
 
 
 def drawn(
-    studio: Studio, emit: Emit, photo: Image, placed: Placed, words: str, seeds: Sequence[int], *, relit: bool = False
+    studio: Studio, emit: Emit, photo: Image, placed: PlacedSubject, words: str, seeds: Sequence[int], *, relit: bool = False
 ) -> tuple[Around | None, ...]:  # fmt: skip
     """A picture for each seed; None where the subject does not lie where it did, even after drift was undone."""
     # Where the photo ends its last pixels go on: black, as a native frame has it there, would be drawn as black.
@@ -67,11 +67,11 @@ def notices(pictures: Sequence[Around | None]) -> tuple[str, ...]:
     return ((DRAWN,) if good else ()) + ((ASTRAY.format(which),) if astray else ())
 
 
-def layers(made: Around, placed: Placed, *, relit: bool, name: str) -> tuple[Extra, ...]:
+def layers(made: Around, placed: PlacedSubject, *, relit: bool, name: str) -> tuple[Extra, ...]:
     """The picture taken apart: what the model drew, and the subject."""
     return layered(made.image, placed, made.plate, seed=0, relit=relit, clean=True, name=name)
 
 
-def _laid(placed: Placed, plate: Image, *, relit: bool) -> Around:
+def _laid(placed: PlacedSubject, plate: Image, *, relit: bool) -> Around:
     colour = relight(placed, plate) if relit else placed.colour
     return Around(paste(plate, colour, placed.alpha), plate)
