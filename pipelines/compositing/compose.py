@@ -24,14 +24,6 @@ RELIT_L = 4.0
 
 RELIT_CHROMA = 1.5
 
-_LAYERS = (0.4, 0.6, 0.8, 1.0)  # of `drop`: a rim is at one height nearly, and its shadow has a core
-
-_LIKELY, _HARD = (0.5, 0.95), 0.65  # how dark a photo's own shadow is made; and how much sharper a black one is
-
-_RIM = 0.54  # of `drop`: where it lies
-
-_DEEP = 3.9  # times what is cast on ground seen from the side: there half of it is hidden behind the subject
-
 _TOUCH = 0.16  # of the subject's width: round feet and saucers rise that far before they leave the ground
 
 Mask = npt.NDArray[np.bool_]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.compositing.compose import _DEEP, _HARD, _LAYERS, _LIKELY, _RIM
+pass
 from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
 from pipelines.framing.camera_pitch import View
 from pipelines.imaging.color import Linear, to_linear
@@ -158,3 +158,12 @@ def _moved(alpha: Alpha, x: float, y: float, sigma: float) -> Alpha:
     move = np.array([[1, 0, x], [0, 1, y]], np.float64)
     there = cv2.warpAffine(alpha, move, (alpha.shape[1], alpha.shape[0]), flags=cv2.INTER_LINEAR)
     return np.asarray(cv2.GaussianBlur(there, (0, 0), sigma), np.float32)
+
+
+_LAYERS = (0.4, 0.6, 0.8, 1.0)  # of `drop`: a rim is at one height nearly, and its shadow has a core
+
+_LIKELY, _HARD = (0.5, 0.95), 0.65  # how dark a photo's own shadow is made; and how much sharper a black one is
+
+_RIM = 0.54  # of `drop`: where it lies
+
+_DEEP = 3.9  # times what is cast on ground seen from the side: there half of it is hidden behind the subject

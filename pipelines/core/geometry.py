@@ -105,3 +105,10 @@ class Crop:
     box: tuple[float, float, float, float]
     at: tuple[float, float, float, float]
     whole: float | None = None
+
+
+Floats = npt.NDArray[np.float32]
+
+Mask = npt.NDArray[np.bool_]
+
+Bytes = npt.NDArray[np.uint8]

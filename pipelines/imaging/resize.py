@@ -5,8 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from pipelines.core.geometry import Image
-from pipelines.matting.boundary_refinement import Bytes, Floats, Mask
+from pipelines.core.geometry import Bytes, Floats, Image, Mask
 
 
 def shrunk(shape: tuple[int, ...], side: int) -> tuple[int, int]:

@@ -11,15 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.geometry import Alpha, Image
+from pipelines.core.geometry import Alpha, Bytes, Floats, Image, Mask
 from pipelines.imaging.resize import enlarged, grown, in_lab, shrunk
 from pipelines.matting.random_walker import walked
-
-Floats = npt.NDArray[np.float32]
-
-Mask = npt.NDArray[np.bool_]
-
-Bytes = npt.NDArray[np.uint8]
 
 Points = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
