@@ -8,15 +8,15 @@ import sys
 from collections.abc import Sequence
 
 from pipelines.core import log_setup
-from pipelines.core.malloc import share_arenas
-from pipelines.settings import Settings, arguments
+from pipelines.core.malloc import limit_arenas
+from pipelines.settings import Settings, add_arguments
 from ui.server.batch_command import batch_arguments, run_batch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the studio, `batch JOBS --out DIR`, `key new NAME` or `audit`. Returns the exit code."""
     parser = argparse.ArgumentParser("app.py", description="DesignerBox, an image studio of your own.")
-    arguments(parser)
+    add_arguments(parser)
     commands = parser.add_subparsers(dest="command")
     key = commands.add_parser("key", help="API keys")
     key.add_argument("action", choices=["new"])
@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     batch_arguments(commands.add_parser("batch", help="a table or folder of pictures, without a browser"))
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     settings = Settings.from_namespace(args)
-    log_setup.set_up(settings.log)
-    share_arenas()
+    log_setup.configure_logging(settings.log)
+    limit_arenas()
     if args.command == "batch":
         return run_batch(settings, args)
     if args.command == "audit":
@@ -46,7 +46,7 @@ def serve(settings: Settings) -> int:
 
 def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
     """Make a key and print it, once. Returns 2 where no scope was named, or the database does not answer."""
-    from pipelines.storage.database import Unwritable
+    from pipelines.storage.database import DatabaseUnavailable
     from ui.api.auth.keys import SCOPES, Keys, scopes_of
 
     found = scopes_of(scopes.replace(" ", "").split(","))
@@ -55,7 +55,7 @@ def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
         return 2
     try:
         keys = Keys(settings.data, settings.database)
-    except Unwritable as error:
+    except DatabaseUnavailable as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
     print(keys.new(name, found))  # noqa: T201
@@ -65,15 +65,15 @@ def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
 
 def read_audit(settings: Settings) -> int:
     """Print every entry, oldest first, then whether each follows from the one before. Returns 1 where one does not."""
-    from pipelines.security.audit_log import Audit
+    from pipelines.security.audit_log import AuditLog
 
-    log = Audit(settings.data)
-    for entry in log.entries():
+    log = AuditLog(settings.data)
+    for entry in log.read_entries():
         print(json.dumps(entry))  # noqa: T201
-    state = log.state()
-    broken = f"line {state.broken} does not follow from the one before it" if state.broken else "unbroken"
-    print(f"{state.entries} entries, {broken}. Last link: {state.last or 'none'}", file=sys.stderr)  # noqa: T201
-    return 1 if state.broken else 0
+    state = log.verify_chain()
+    broken = f"line {state.broken_line} does not follow from the one before it" if state.broken_line else "unbroken"
+    print(f"{state.entry_count} entries, {broken}. Last link: {state.last_link or 'none'}", file=sys.stderr)  # noqa: T201
+    return 1 if state.broken_line else 0
 
 
 if __name__ == "__main__":

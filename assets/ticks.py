@@ -1,4 +1,4 @@
-"""The README's table of tool x tick, each with a picture made by the tools: `python -m assets.ticks` writes both."""
+"""Write the table of docs/tools.md and its pictures with the tools themselves: `python -m assets.ticks`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ import cv2
 import numpy as np
 import PIL.Image
 
-from assets.tiles import badge
+from assets.tiles import badge_mask
 from pipelines.core.geometry import Image
 from pipelines.imaging.color import to_linear, to_srgb
 from tests.bench.house import Room
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures" / "ticks"
-README = ROOT / "README.md"
+TOOLS_PAGE = ROOT / "docs" / "tools.md"
 BEGIN, END = "<!-- ticks -->", "<!-- /ticks -->"
-HEIGHT, WIDEST = 168, 300
+PICTURE_HEIGHT_PX, MAX_PICTURE_WIDTH_PX = 168, 300
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A promise, the tool and settings that show it, and which of its files; `part` crops: left, top, width, height."""
+    """One promise of a tool, and the settings that show it. `file` is the index of the result's file.
+
+    `part` crops the picture: left, top, width, height, as shares of 1.
+    """
 
     words: str
     tool: str
@@ -34,7 +37,7 @@ class Tick:
     part: tuple[float, float, float, float] | None = None
 
 
-_TEAM = {"names": "Grace Hopper, Rear Admiral\nEileen Collins, Commander", "company": "Northwind"}
+_TEAM_VALUES = {"names": "Grace Hopper, Rear Admiral\nEileen Collins, Commander", "company": "Northwind"}
 
 TICKS: dict[str, tuple[Tick, ...]] = {
     "Professional Headshots": (
@@ -111,18 +114,18 @@ WORDS = {
 }
 
 
-def name_of(tick: Tick) -> str:
-    """The picture's file name."""
+def picture_name(tick: Tick) -> str:
+    """Return the file name of the picture."""
     word = "".join(c if c.isalnum() else "-" for c in tick.words.split(":")[0].split("(")[0].strip().lower())
     return f"{tick.tool}-{word}.webp"
 
 
-def table() -> str:
-    """The rows, as HTML that Markdown takes."""
+def build_table() -> str:
+    """Return the table as HTML inside Markdown."""
     rows = []
     for tool, ticks in TICKS.items():
         cells = "".join(
-            f'<td align="center"><img src="docs/pictures/ticks/{name_of(tick)}" alt="{tool}: {tick.words}" '
+            f'<td align="center"><img src="pictures/ticks/{picture_name(tick)}" alt="{tool}: {tick.words}" '
             f'height="84"><br><sub>{tick.words}</sub></td>'
             for tick in ticks
         )
@@ -131,52 +134,52 @@ def table() -> str:
     return "<table>\n" + "\n".join(rows) + "\n</table>"
 
 
-def pictures(room: Room) -> None:
-    """Every tick's picture, small."""
-    _prepare(room)
+def make_pictures(room: Room) -> None:
+    """Write the small picture of every tick."""
+    _add_prepared_photos(room)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for tick in (tick for ticks in TICKS.values() for tick in ticks):
-        path = PICTURES / name_of(tick)
-        _small(_made(room, tick)).save(path, quality=80, method=6)
+        path = PICTURES / picture_name(tick)
+        _shrink(_make_picture(room, tick)).save(path, quality=80, method=6)
         print(path.name, path.stat().st_size)
 
 
-def _prepare(room: Room) -> None:
-    """Photos with a known fault or difference, and a mask; made from the examples."""
+def _add_prepared_photos(room: Room) -> None:
+    """Add photos with a known fault and a mask to the room, made from the example photos."""
     cup, woman = (room.files.open(room.photos[name]) for name in ("coffee", "astronaut"))
     height, width = cup.shape[:2]
     move = np.array([[0.85, 0, 0.075 * width], [0, 0.85, 0.075 * height]])
     farther = cv2.warpAffine(cup, move, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
     made = {
         "farther": np.asarray(farther, np.uint8),
-        "darker": _lit(cup, 0.55),
-        "dark": _lit(woman, 0.1),
-        "spot": badge(),
+        "darker": _change_exposure(cup, 0.55),
+        "dark": _change_exposure(woman, 0.1),
+        "spot": badge_mask(),
     }
     for name, image in made.items():
         room.photos[name] = room.files.add(image, "bench", "upload")
 
 
-def _lit(image: Image, gain: float) -> Image:
+def _change_exposure(image: Image, gain: float) -> Image:
     return np.clip(to_srgb(to_linear(image) * np.float32(gain)) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _made(room: Room, tick: Tick) -> PIL.Image.Image:
-    fields = room.desk.tool(tick.tool).params.model_fields
-    asked: dict[str, object] = {"size": 768, "seed": 1, "consent": True}
+def _make_picture(room: Room, tick: Tick) -> PIL.Image.Image:
+    fields = room.service.tool(tick.tool).params.model_fields
+    values: dict[str, object] = {"size": 768, "seed": 1, "consent": True}
     if tick.tool == "business":
-        asked |= {**_TEAM, "photos": [room.photos[name] for name in ("hopper", "astronaut")]}
+        values |= {**_TEAM_VALUES, "photos": [room.photos[name] for name in ("hopper", "astronaut")]}
     if tick.photo:
-        asked["photo"] = room.photos[tick.photo]
+        values["photo"] = room.photos[tick.photo]
     for key, value in tick.values.items():
-        here = key in ("backdrop", "mask")
-        asked[key] = room.photos[str(value)] if here else value
+        is_file = key in ("backdrop", "mask")
+        values[key] = room.photos[str(value)] if is_file else value
     if "angles" in tick.values:
-        asked["angles"] = [room.photos[name] for name in ("farther", "darker")]
-    asked = {
-        key: value for key, value in asked.items() if key in fields and not (tick.tool == "retouch" and key == "size")
+        values["angles"] = [room.photos[name] for name in ("farther", "darker")]
+    values = {
+        key: value for key, value in values.items() if key in fields and not (tick.tool == "retouch" and key == "size")
     }
-    result = room.make(tick.tool, **asked)
+    result = room.make(tick.tool, **values)
     with PIL.Image.open(room.files.path(result.files[tick.file].id)) as picture:
         picture = picture.convert("RGBA")
         if tick.part:
@@ -188,24 +191,24 @@ def _made(room: Room, tick: Tick) -> PIL.Image.Image:
         return ground
 
 
-def _small(picture: PIL.Image.Image) -> PIL.Image.Image:
-    scale = min(HEIGHT / picture.height, WIDEST / picture.width)
+def _shrink(picture: PIL.Image.Image) -> PIL.Image.Image:
+    scale = min(PICTURE_HEIGHT_PX / picture.height, MAX_PICTURE_WIDTH_PX / picture.width)
     size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
     return picture.resize(size, PIL.Image.Resampling.LANCZOS)
 
 
-def written(text: str) -> str:
-    """The README with the table in its place."""
+def insert_table(text: str) -> str:
+    """Return the page's text with the new table in place of the old one."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    return f"{before}{BEGIN}\n{build_table()}\n{END}{after}"
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as data:
         built = Room(Path(data))
         try:
-            pictures(built)
+            make_pictures(built)
         finally:
             built.close()
-    README.write_text(written(README.read_text()))
+    TOOLS_PAGE.write_text(insert_table(TOOLS_PAGE.read_text()))

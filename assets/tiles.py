@@ -1,4 +1,4 @@
-"""Makes the pictures of preset tiles and of the README with the tools themselves: `python -m assets.tiles`."""
+"""Make the pictures of preset tiles, cards and docs with the tools themselves: `python -m assets.tiles`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from PIL import ImageDraw, ImageFont
 from pipelines.core.geometry import Image
 from tests.bench.house import Room
 
-HERE = Path(__file__).parent
-SIDE = 240
-# The example that shows a tool best.
-PHOTO = {
+ASSETS = Path(__file__).parent
+TILE_PX = 240
+# The example photo of each tool.
+TOOL_PHOTO = {
     "headshot": "hopper",
     "product": "coffee",
     "background": "astronaut",
@@ -28,7 +28,7 @@ PHOTO = {
     "character": "hopper",
 }
 TEAM = ("hopper", "astronaut")
-FACE = {
+TOOL_VALUES = {
     "headshot": {"framing": "classic"},
     "product": {},
     "background": {"ratio": "1:1"},
@@ -38,13 +38,13 @@ FACE = {
     "character": {},
     "business": {"names": "Grace Hopper, Rear Admiral\nEileen Collins, Commander", "company": "Northwind"},
 }
-# Places are shown as one portrait, since that is what they change.
-BUSINESS: dict[str, dict[str, object]] = {
+# Location presets are shown as one portrait, because they change the backdrop only.
+BUSINESS_VALUES: dict[str, dict[str, object]] = {
     **{preset: {"layout": "portraits", "head": 50.0} for preset in ("lobby", "hall", "lab", "remote", "brand-wall")},
     "company-page": {"colour": "#0b5c52"},
 }
-# Whom each role's tile shows: tones and figures in turn, so that no role is one kind of person's.
-CHARACTERS: dict[str, dict[str, object]] = {
+# Traits of the character on each role's tile. Skin tones and figures alternate, so that no role shows a stereotype.
+CHARACTER_VALUES: dict[str, dict[str, object]] = {
     preset: {"skin": skin, "figure": figure, "hair": hair, "palette": palette, "seed": seed}
     for seed, (preset, skin, figure, hair, palette) in enumerate(
         (
@@ -65,34 +65,40 @@ CHARACTERS: dict[str, dict[str, object]] = {
         20,
     )
 }
-WHOLE = ("kit", "business")  # tools whose tile shows the picture's shape
+UNCROPPED_TOOLS = ("kit", "business")  # their tiles show the whole picture
 
 
-def tiles(room: Room) -> None:
-    """One small WebP a preset, `assets/tiles/<tool>/<preset>.webp`."""
-    for tool in room.desk.tools:
-        if tool.id not in PHOTO:
+def make_tiles(room: Room) -> None:
+    """Write one small WebP for each preset, `assets/tiles/<tool>/<preset>.webp`."""
+    for tool in room.service.tools:
+        if tool.id not in TOOL_PHOTO:
             continue
-        folder = HERE / "tiles" / tool.id
+        folder = ASSETS / "tiles" / tool.id
         folder.mkdir(parents=True, exist_ok=True)
         for preset in get_args(tool.params.model_fields["preset"].annotation):
-            values = {"photo": room.photos[PHOTO[tool.id]], "preset": preset, "size": 512, "seed": 1, **FACE[tool.id]}
+            values = {
+                "photo": room.photos[TOOL_PHOTO[tool.id]],
+                "preset": preset,
+                "size": 512,
+                "seed": 1,
+                **TOOL_VALUES[tool.id],
+            }
             if tool.id == "business":
-                values |= {"photos": [room.photos[name] for name in TEAM], **BUSINESS.get(preset, {})}
+                values |= {"photos": [room.photos[name] for name in TEAM], **BUSINESS_VALUES.get(preset, {})}
             values = {name: value for name, value in values.items() if name in tool.params.model_fields}
             if tool.id == "character":
-                values |= CHARACTERS[preset]
+                values |= CHARACTER_VALUES[preset]
             if preset == "flat-lay":
                 values["photo"] = room.photos["coffee"]
             if preset == "cover":
                 values["title"] = "Grace"
             if preset == "my-backdrop":
                 values["backdrop"] = room.photos["chelsea"]
-            _save(room, tool.id, values, folder / f"{preset}.webp")
+            _save_tile(room, tool.id, values, folder / f"{preset}.webp")
 
 
-CARD = (560, 420)
-# What a tool's card on Home shows.
+CARD_SIZE = (560, 420)
+# Photo and settings of each tool's card on the Home tab.
 CARDS: dict[str, tuple[str, dict[str, object]]] = {
     "headshot": ("astronaut", {"preset": "lobby", "framing": "classic"}),
     "product": ("coffee", {"preset": "marble", "ratio": "4:3"}),
@@ -108,52 +114,52 @@ CARDS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-def cards(room: Room) -> None:
-    """One picture a tool for Home, `assets/tiles/<tool>/card.webp`."""
+def make_cards(room: Room) -> None:
+    """Write one picture for each tool's card on the Home tab, `assets/tiles/<tool>/card.webp`."""
     for tool, (photo, values) in CARDS.items():
-        fields = room.desk.tool(tool).params.model_fields
-        team = {"photos": [room.photos[name] for name in TEAM], **FACE["business"]} if tool == "business" else {}
-        asked = {"photo": room.photos[photo], "size": 1024, "seed": 1, **team, **values}
+        fields = room.service.tool(tool).params.model_fields
+        team = {"photos": [room.photos[name] for name in TEAM], **TOOL_VALUES["business"]} if tool == "business" else {}
+        values_used = {"photo": room.photos[photo], "size": 1024, "seed": 1, **team, **values}
         if tool == "retouch":
-            asked["mask"] = room.files.add(badge(), "bench", "upload")
-        result = room.make(tool, **{name: value for name, value in asked.items() if name in fields})
-        path = HERE / "tiles" / tool / "card.webp"
+            values_used["mask"] = room.files.add(badge_mask(), "bench", "upload")
+        result = room.make(tool, **{name: value for name, value in values_used.items() if name in fields})
+        path = ASSETS / "tiles" / tool / "card.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
         with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
-            card = _halves(room, photo, picture) if tool == "retouch" else _filled(picture.convert("RGBA"))
+            card = _before_and_after(room, photo, picture) if tool == "retouch" else _fill_card(picture.convert("RGBA"))
             card.save(path, quality=74, method=6)
-        print(path.relative_to(HERE), path.stat().st_size)
+        print(path.relative_to(ASSETS), path.stat().st_size)
 
 
-def badge() -> Image:
-    """A mask over the name on Grace Hopper's jacket, at her photo's size."""
+def badge_mask() -> Image:
+    """Return a mask (H x W x 3, 0 or 255) over the name badge in the photo of Grace Hopper, at its size."""
     mask = np.zeros((600, 512, 3), np.uint8)
     cv2.ellipse(mask, (122, 499), (58, 27), 6, 0, 360, (255, 255, 255), -1)
     return mask
 
 
-def _halves(room: Room, photo: str, made: PIL.Image.Image) -> PIL.Image.Image:
-    """The same part before and after, side by side: what is gone is seen only beside what was."""
-    card, gap = PIL.Image.new("RGB", CARD, "white"), 6
-    wide = (CARD[0] - gap) // 2
+def _before_and_after(room: Room, photo: str, made: PIL.Image.Image) -> PIL.Image.Image:
+    """Return a card with the same part of the photo before and after the edit, side by side."""
+    card, gap = PIL.Image.new("RGB", CARD_SIZE, "white"), 6
+    wide = (CARD_SIZE[0] - gap) // 2
     for n, picture in enumerate((PIL.Image.fromarray(room.files.open(room.photos[photo])), made.convert("RGB"))):
-        part = picture.crop((40, 150, 40 + round(408 * wide / CARD[1]), 558))
-        card.paste(part.resize((wide, CARD[1]), PIL.Image.Resampling.LANCZOS), (n * (wide + gap), 0))
+        part = picture.crop((40, 150, 40 + round(408 * wide / CARD_SIZE[1]), 558))
+        card.paste(part.resize((wide, CARD_SIZE[1]), PIL.Image.Resampling.LANCZOS), (n * (wide + gap), 0))
     return card
 
 
-def _filled(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """The picture over the whole card, its upper part kept, on pale grey where there is nothing."""
-    scale = max(CARD[0] / picture.width, CARD[1] / picture.height)
+def _fill_card(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Return the picture cropped to the card, mostly from below, on pale grey where it is transparent."""
+    scale = max(CARD_SIZE[0] / picture.width, CARD_SIZE[1] / picture.height)
     large = picture.resize((round(picture.width * scale), round(picture.height * scale)), PIL.Image.Resampling.LANCZOS)
-    left, top = (large.width - CARD[0]) // 2, (large.height - CARD[1]) // 20
-    part = large.crop((left, top, left + CARD[0], top + CARD[1]))
-    ground = PIL.Image.new("RGB", CARD, "#eef1f0")
+    left, top = (large.width - CARD_SIZE[0]) // 2, (large.height - CARD_SIZE[1]) // 20
+    part = large.crop((left, top, left + CARD_SIZE[0], top + CARD_SIZE[1]))
+    ground = PIL.Image.new("RGB", CARD_SIZE, "#eef1f0")
     ground.paste(part, mask=part.getchannel("A"))
     return ground
 
 
-# What the README shows: source photo, then these.
+# Photo and settings of each strip in the docs.
 STRIPS: dict[str, tuple[str, tuple[dict[str, object], ...]]] = {
     "headshot": (
         "astronaut",
@@ -186,23 +192,23 @@ STRIPS: dict[str, tuple[str, tuple[dict[str, object], ...]]] = {
         ),
     ),
 }
-STRIP_HEIGHT = 420
+STRIP_HEIGHT_PX = 420
 
 
-def strips(room: Room) -> None:
-    """One WebP a tool for the README: the photo, and what the tool made of it, untouched."""
-    folder = HERE.parent / "docs" / "pictures"
+def make_strips(room: Room) -> None:
+    """Write one WebP strip for each tool of the docs: the photo and the tool's unedited results."""
+    folder = ASSETS.parent / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for name, (photo, orders) in STRIPS.items():
-        shown = [_opened(room, room.photos[photo])] if photo else []
+        shown = [_open_strip_picture(room, room.photos[photo])] if photo else []
         for values in orders:
             tool = name.split("-")[0]
-            asked = {"photo": room.photos.get(photo), "size": 1024, "seed": 1, **values}
-            fields = room.desk.tool(tool).params.model_fields
-            result = room.make(tool, **{key: value for key, value in asked.items() if key in fields})
-            shown.append(_opened(room, result.files[0].id))
+            values_used = {"photo": room.photos.get(photo), "size": 1024, "seed": 1, **values}
+            fields = room.service.tool(tool).params.model_fields
+            result = room.make(tool, **{key: value for key, value in values_used.items() if key in fields})
+            shown.append(_open_strip_picture(room, result.files[0].id))
         width = sum(picture.width for picture in shown) + 6 * (len(shown) - 1)
-        strip, x = PIL.Image.new("RGB", (width, STRIP_HEIGHT), "white"), 0
+        strip, x = PIL.Image.new("RGB", (width, STRIP_HEIGHT_PX), "white"), 0
         for picture in shown:
             strip.paste(picture, (x, 0))
             x += picture.width + 6
@@ -210,83 +216,83 @@ def strips(room: Room) -> None:
         print(f"docs/pictures/{name}.webp", (folder / f"{name}.webp").stat().st_size)
 
 
-SHEET = ("amazon", "shopify", "marble", "oak", "podium", "linen", "concrete", "brand-colour", "google")
-REQUEST = """curl …/v1/tools/headshot
+CONTACT_SHEET_PRESETS = ("amazon", "shopify", "marble", "oak", "podium", "linen", "concrete", "brand-colour", "google")
+REQUEST_TEXT = """curl …/v1/tools/headshot
   -H "X-API-Key: $KEY"
   -F photo=@me.jpg
   -F preset=park"""
 
 
-def doors() -> None:
-    """The cards of the batch tab and the API: a contact sheet, and a request with its answer."""
-    sheet, gap = PIL.Image.new("RGB", CARD, "#ffffff"), 8
-    side = (CARD[1] - 4 * gap) // 3
-    across = (CARD[0] - 3 * side) // 4
-    for n, name in enumerate(SHEET):
+def make_api_cards() -> None:
+    """Write the cards of the batch tab (a contact sheet) and the API (a request with its answer)."""
+    sheet, gap = PIL.Image.new("RGB", CARD_SIZE, "#ffffff"), 8
+    side = (CARD_SIZE[1] - 4 * gap) // 3
+    across = (CARD_SIZE[0] - 3 * side) // 4
+    for n, name in enumerate(CONTACT_SHEET_PRESETS):
         at = across + n % 3 * (side + across), gap + n // 3 * (side + gap)
-        sheet.paste(_tile(f"product/{name}", side), at)
-    request = PIL.Image.new("RGB", CARD, "#12211f")
-    font = ImageFont.truetype(str(HERE / "fonts" / "SourceSansPro-Regular.ttf"), 27)
-    ImageDraw.Draw(request).text((30, 32), REQUEST, "#d7efe9", font, spacing=10)
-    request.paste(_tile("headshot/park", 206), (CARD[0] - 206 - 24, CARD[1] - 206 - 24))
+        sheet.paste(_open_tile(f"product/{name}", side), at)
+    request = PIL.Image.new("RGB", CARD_SIZE, "#12211f")
+    font = ImageFont.truetype(str(ASSETS / "fonts" / "SourceSansPro-Regular.ttf"), 27)
+    ImageDraw.Draw(request).text((30, 32), REQUEST_TEXT, "#d7efe9", font, spacing=10)
+    request.paste(_open_tile("headshot/park", 206), (CARD_SIZE[0] - 206 - 24, CARD_SIZE[1] - 206 - 24))
     for name, card in (("batch", sheet), ("api", request)):
-        path = HERE / "tiles" / name / "card.webp"
+        path = ASSETS / "tiles" / name / "card.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
         card.save(path, quality=74, method=6)
 
 
-def _tile(name: str, side: int) -> PIL.Image.Image:
-    with PIL.Image.open(HERE / "tiles" / f"{name}.webp") as picture:
+def _open_tile(name: str, side: int) -> PIL.Image.Image:
+    with PIL.Image.open(ASSETS / "tiles" / f"{name}.webp") as picture:
         return picture.convert("RGB").resize((side, side), PIL.Image.Resampling.LANCZOS)
 
 
-SOCIAL = (1200, 630)
-SHOWN = ("headshot/card", "product/card", "style/watercolour", "background/night")
+SOCIAL_CARD_SIZE = (1200, 630)
+SOCIAL_TILES = ("headshot/card", "product/card", "style/watercolour", "background/night")
 
 
-def social() -> None:
-    """What a link to the page looks like elsewhere, and the page's own small sign, from pictures that are there."""
-    card = PIL.Image.new("RGB", SOCIAL, "#fafafa")
-    for n, name in enumerate(SHOWN):
-        with PIL.Image.open(HERE / "tiles" / f"{name}.webp") as picture:
+def make_social_card() -> None:
+    """Write the preview picture of links to the page and the favicon. Uses the tiles made before."""
+    card = PIL.Image.new("RGB", SOCIAL_CARD_SIZE, "#fafafa")
+    for n, name in enumerate(SOCIAL_TILES):
+        with PIL.Image.open(ASSETS / "tiles" / f"{name}.webp") as picture:
             side = min(picture.size)
             left = (picture.width - side) // 2
             square = picture.convert("RGB").crop((left, 0, left + side, side))
         card.paste(square.resize((262, 262), PIL.Image.Resampling.LANCZOS), (52 + 278 * n, 316))
-    pen, font = ImageDraw.Draw(card), str(HERE / "fonts" / "SourceSansPro-Bold.ttf")
-    _sign(card, 52, 62, 44)
+    pen, font = ImageDraw.Draw(card), str(ASSETS / "fonts" / "SourceSansPro-Bold.ttf")
+    _draw_logo(card, 52, 62, 44)
     pen.text((116, 52), "DesignerBox", "#1a1a19", ImageFont.truetype(font, 52))
     pen.text((50, 156), "Studio pictures\nfrom the photos you have", "#1a1a19", ImageFont.truetype(font, 60), spacing=2)
-    card.save(HERE / "tiles" / "social.jpg", quality=86)
+    card.save(ASSETS / "tiles" / "social.jpg", quality=86)
     sign = PIL.Image.new("RGBA", (256, 256))
-    _sign(sign, 16, 16, 224)
-    sign.resize((64, 64), PIL.Image.Resampling.LANCZOS).save(HERE.parent / "ui" / "static" / "favicon.png")
+    _draw_logo(sign, 16, 16, 224)
+    sign.resize((64, 64), PIL.Image.Resampling.LANCZOS).save(ASSETS.parent / "ui" / "static" / "favicon.png")
 
 
-def _sign(ground: PIL.Image.Image, x: int, y: int, side: int) -> None:
-    """The page's box: a frame with round corners in its one colour."""
+def _draw_logo(ground: PIL.Image.Image, x: int, y: int, side: int) -> None:
+    """Draw the logo: a frame with round corners."""
     ImageDraw.Draw(ground).rounded_rectangle(
         (x, y, x + side, y + side), radius=side // 4, outline="#0f6e65", width=round(side * 0.28)
     )
 
 
-def _opened(room: Room, file_id: str) -> PIL.Image.Image:
+def _open_strip_picture(room: Room, file_id: str) -> PIL.Image.Image:
     with PIL.Image.open(room.files.path(file_id)) as picture:
-        size = round(picture.width * STRIP_HEIGHT / picture.height), STRIP_HEIGHT
+        size = round(picture.width * STRIP_HEIGHT_PX / picture.height), STRIP_HEIGHT_PX
         return picture.convert("RGB").resize(size, PIL.Image.Resampling.LANCZOS)
 
 
-def _save(room: Room, tool: str, values: dict[str, object], path: Path) -> None:
+def _save_tile(room: Room, tool: str, values: dict[str, object], path: Path) -> None:
     result = room.make(tool, **values)
     with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
-        shape = _fitted if tool in WHOLE else _square
+        shape = _fit_square if tool in UNCROPPED_TOOLS else _crop_square
         square = shape(picture.convert("RGBA"))
-        square.resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS).save(path, quality=82, method=6)
-    print(path.relative_to(HERE), path.stat().st_size)
+        square.resize((TILE_PX, TILE_PX), PIL.Image.Resampling.LANCZOS).save(path, quality=82, method=6)
+    print(path.relative_to(ASSETS), path.stat().st_size)
 
 
-def _square(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """The upper middle square, on white where there is nothing."""
+def _crop_square(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Return the upper middle square, on white where the picture is transparent."""
     side = min(picture.size)
     left, top = (picture.width - side) // 2, min((picture.height - side) // 2, round(0.06 * picture.height))
     ground = PIL.Image.new("RGB", (side, side), "white")
@@ -295,8 +301,8 @@ def _square(picture: PIL.Image.Image) -> PIL.Image.Image:
     return ground
 
 
-def _fitted(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """All of it, on a square of light grey."""
+def _fit_square(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Return the whole picture on a light grey square."""
     side = round(max(picture.size) * 1.08)
     ground = PIL.Image.new("RGB", (side, side), (236, 236, 238))
     ground.paste(picture, ((side - picture.width) // 2, (side - picture.height) // 2), picture.getchannel("A"))
@@ -304,13 +310,13 @@ def _fitted(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 if __name__ == "__main__":
-    social()
+    make_social_card()
     with tempfile.TemporaryDirectory() as data:
         built = Room(Path(data))
         try:
-            tiles(built)
-            cards(built)
-            strips(built)
+            make_tiles(built)
+            make_cards(built)
+            make_strips(built)
         finally:
             built.close()
-    doors()
+    make_api_cards()

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from pipelines.storage.postgres import checked
+from pipelines.storage.postgres import check_url
 
-STRANGERS_DAYS, TEAM_DAYS = 1.0, 30.0
-_TRUE = {"1", "true", "yes", "on"}
+SPACE_KEEP_DAYS, PUBLIC_KEEP_DAYS = 1.0, 30.0
+_TRUE_WORDS = {"1", "true", "yes", "on"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Settings:
     space_author: str = ""
 
     @property
-    def loopback(self) -> bool:
+    def is_loopback(self) -> bool:
         """Whether only this machine can reach the port."""
         if self.host == "localhost":
             return True
@@ -60,15 +60,15 @@ class Settings:
             return False
 
     @property
-    def public(self) -> bool:
+    def is_public(self) -> bool:
         """Whether strangers can reach the studio: a share link, a host that is not loopback, or a Space."""
-        return self.share or self.spaces or not self.loopback
+        return self.share or self.spaces or not self.is_loopback
 
     @classmethod
     def from_args(cls, argv: Sequence[str] = (), environ: Mapping[str, str] | None = None) -> Settings:
         """Settings from flags, then `DESIGNERBOX_…`, then defaults. Exits with a sentence on a bad flag."""
         env = os.environ if environ is None else environ
-        args = arguments(argparse.ArgumentParser("app.py", allow_abbrev=False), env).parse_args(argv)
+        args = add_arguments(argparse.ArgumentParser("app.py", allow_abbrev=False), env).parse_args(argv)
         return cls.from_namespace(args, env)
 
     @classmethod
@@ -90,20 +90,20 @@ class Settings:
             compile=args.compile, commercial=args.commercial,
             oauth=oauth, space_author=author,
         )  # fmt: skip
-        return settings if args.keep_days is not None else replace(settings, keep_days=usual_days(settings))
+        return settings if args.keep_days is not None else replace(settings, keep_days=default_keep_days(settings))
 
 
-def usual_days(settings: Settings) -> float:
+def default_keep_days(settings: Settings) -> float:
     """How long pictures are kept where the owner does not say: for good on a machine of one's own.
 
     Where anybody may walk in, nobody expects to find a photo of last week; a team that logs in works on for a month.
     """
     if settings.spaces:
-        return STRANGERS_DAYS
-    return TEAM_DAYS if settings.public else 0.0
+        return SPACE_KEEP_DAYS
+    return PUBLIC_KEEP_DAYS if settings.is_public else 0.0
 
 
-def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None = None) -> argparse.ArgumentParser:
+def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None = None) -> argparse.ArgumentParser:
     """Add every flag to `parser`, its default taken from the environment twin."""
     env = os.environ if environ is None else environ
 
@@ -111,7 +111,7 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         return env.get(f"DESIGNERBOX_{name}", fallback)
 
     def switch(name: str) -> bool:
-        return default(name, "").lower() in _TRUE
+        return default(name, "").lower() in _TRUE_WORDS
 
     keeps = "DESIGNERBOX_KEEP_DAYS" in env
     parser.add_argument("--host", default=default("HOST", "127.0.0.1"), help="address to bind (default: %(default)s)")
@@ -126,20 +126,24 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         "(default: in DIR alone, which else is a cache)",
     )  # fmt: skip
     parser.add_argument(
-        "--database", type=_database, default=_database(default("DATABASE", "")), metavar="URL",
+        "--database", type=_parse_database_url, default=_parse_database_url(default("DATABASE", "")), metavar="URL",
         help="keep jobs, batches, keys and what is known of files in Postgres, for several studios together: "
         "postgresql://USER:PASSWORD@HOST/DATABASE (default: SQLite in --data)",
     )  # fmt: skip
     parser.add_argument("--require-key", action="store_true", default=switch("REQUIRE_KEY"), help="the API needs a key")
     parser.add_argument(
-        "--queue", type=_positive, default=_positive(default("QUEUE", "16")), metavar="N", help="jobs that may wait"
+        "--queue",
+        type=_parse_positive,
+        default=_parse_positive(default("QUEUE", "16")),
+        metavar="N",
+        help="jobs that may wait",
     )
     parser.add_argument(
-        "--devices", type=_count, default=_count(default("DEVICES", "0")), metavar="N",
+        "--devices", type=_parse_count, default=_parse_count(default("DEVICES", "0")), metavar="N",
         help="work on so many GPUs at once, a job on each (default: all that are there)",
     )  # fmt: skip
     parser.add_argument(
-        "--engine", type=_engine, default=_engine(default("ENGINE", "local")), metavar="local|ray",
+        "--engine", type=_parse_engine, default=_parse_engine(default("ENGINE", "local")), metavar="local|ray",
         help="draw here, or on a Ray cluster: the one at RAY_ADDRESS, else one of our own on this machine",
     )  # fmt: skip
     parser.add_argument(
@@ -148,16 +152,16 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         "they travel in the calls)",
     )  # fmt: skip
     parser.add_argument(
-        "--worker-idle", type=_amount, default=_amount(default("WORKER_IDLE", "0")), metavar="S",
+        "--worker-idle", type=_parse_amount, default=_parse_amount(default("WORKER_IDLE", "0")), metavar="S",
         help="with Ray: give a worker's GPU back after so many seconds without a job; 0: never",
     )  # fmt: skip
     parser.add_argument(
-        "--together", type=_count, default=_count(default("TOGETHER", "0")), metavar="N",
+        "--together", type=_parse_count, default=_parse_count(default("TOGETHER", "0")), metavar="N",
         help="pictures of waiting jobs that one call of a model may draw, where that is faster; 1: each job alone, so "
         "that the same seed gives the same bytes (default: 8 on a GPU; on a processor jobs take turns)",
     )  # fmt: skip
     parser.add_argument(
-        "--keep-days", type=_amount, default=_amount(env["DESIGNERBOX_KEEP_DAYS"]) if keeps else None, metavar="D",
+        "--keep-days", type=_parse_amount, default=_parse_amount(env["DESIGNERBOX_KEEP_DAYS"]) if keeps else None, metavar="D",
         help="forget jobs and pictures after so many days, starred ones excepted; 0: never (default: never on a "
         "machine of your own, 30 on a public address, 1 on Spaces)",
     )  # fmt: skip
@@ -166,7 +170,7 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         help="let webhooks call addresses of this machine and its network (default: public ones only)",
     )  # fmt: skip
     parser.add_argument(
-        "--keep-gb", type=_amount, default=_amount(default("KEEP_GB", "0")), metavar="G",
+        "--keep-gb", type=_parse_amount, default=_parse_amount(default("KEEP_GB", "0")), metavar="G",
         help="forget the oldest when pictures take more than this (default: no limit)",
     )  # fmt: skip
     parser.add_argument(
@@ -178,56 +182,56 @@ def arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | None
         help="compile the blocks of diffusion models: the first picture waits, later ones come faster",
     )  # fmt: skip
     parser.add_argument(
-        "--commercial", type=_on, default=_on(default("COMMERCIAL", "on")), metavar="on|off",
+        "--commercial", type=_parse_on_off, default=_parse_on_off(default("COMMERCIAL", "on")), metavar="on|off",
         help="hide models whose licence forbids commercial use (default: on)",
     )  # fmt: skip
     parser.add_argument(
-        "--log", type=_log, default=_log(default("LOG", "text")), metavar="text|json",
+        "--log", type=_parse_log_format, default=_parse_log_format(default("LOG", "text")), metavar="text|json",
         help="how the log is written: for people, or one JSON object a line (default: text)",
     )  # fmt: skip
     return parser
 
 
-def _log(text: str) -> str:
+def _parse_log_format(text: str) -> str:
     if text.lower() not in ("text", "json"):
         raise argparse.ArgumentTypeError("must be text or json")
     return text.lower()
 
 
-def _engine(text: str) -> str:
+def _parse_engine(text: str) -> str:
     if text.lower() not in ("local", "ray"):
         raise argparse.ArgumentTypeError("must be local or ray")
     return text.lower()
 
 
-def _database(text: str) -> str:
+def _parse_database_url(text: str) -> str:
     try:
-        return checked(text)
+        return check_url(text)
     except ValueError as error:  # which argparse would answer with the password in it
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _amount(text: str) -> float:
+def _parse_amount(text: str) -> float:
     value = float(text)
     if not 0 <= value < 1e6:
         raise argparse.ArgumentTypeError("must be 0 or more")
     return value
 
 
-def _on(text: str) -> bool:
+def _parse_on_off(text: str) -> bool:
     if text.lower() not in ("on", "off"):
         raise argparse.ArgumentTypeError("must be on or off")
     return text.lower() == "on"
 
 
-def _count(text: str) -> int:
+def _parse_count(text: str) -> int:
     value = int(text)
     if not 0 <= value <= 64:
         raise argparse.ArgumentTypeError("must be 0 to 64")
     return value
 
 
-def _positive(text: str) -> int:
+def _parse_positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("must be at least 1")

@@ -13,15 +13,15 @@ from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, StudioError
-from pipelines.service.orders import CHARACTER, Desk
-from pipelines.service.saved_items import BrandKit, Keepsake
+from pipelines.service.orders import StudioService
+from pipelines.service.saved_items import CHARACTER_TOOL_ID, BrandKit, SavedItem
 from ui.api.auth.access import Access
 from ui.api.routes.saved_items import FORMAT, brought_back, passport
-from ui.components.pictures import data_url, read_upload, small
+from ui.components.pictures import encode_data_url, read_upload, small
 from ui.tool_tab import text
-from ui.tool_tab.events import Events
-from ui.tool_tab.form_controls import Control, control, fields_of, plain
-from ui.tool_tab.layout import Handed
+from ui.tool_tab.events import ToolTabEvents
+from ui.tool_tab.form_controls import Control, build_control, list_form_fields, to_param_value
+from ui.tool_tab.layout import TabHandoff
 from ui.tool_tab.updates import Updates
 
 TITLE = "Brand and characters"
@@ -29,18 +29,18 @@ LEDE = (
     "What stays the same from picture to picture. Name a brand kit in any tool, under More; send a kept character to a "
     "tool, or name it there and over the API."
 )
-NO_CHARACTERS = "Make one in Character Creator, then keep it here under a name."
-NO_KITS = "No kit yet."
-KEPT = "'{name}' is kept."
-RECENT = 8
+NO_CHARACTERS_TEXT = "Make one in Character Creator, then keep it here under a name."
+NO_KITS_TEXT = "No kit yet."
+SAVED_TEXT = "'{name}' is kept."
+RECENT_JOB_COUNT = 8
 PREFIX = "kept"
 
 
-class KeptPage:
+class SavedTab:
     """The tab's parts and what happens when they are touched. Every handler asks anew who is there."""
 
-    def __init__(self, desk: Desk, access: Access) -> None:
-        self.desk = desk
+    def __init__(self, service: StudioService, access: Access) -> None:
+        self.service = service
         self.access = access
         gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
         with gr.Row(elem_classes=["dbx-tool"]):
@@ -52,199 +52,237 @@ class KeptPage:
     def _lay_out_kits(self) -> None:
         gr.HTML("<h2>Brand kit</h2>")
         self.name = gr.Textbox(label="Name", max_length=60, elem_id=f"{PREFIX}-brand-name")
-        self.fields: dict[str, Control] = {row.name: control(row, PREFIX) for row in fields_of(BrandKit)}
-        self.save = gr.Button("Save the kit", variant="primary", elem_id=f"{PREFIX}-brand-save")
-        self.said = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-brand-said")
+        self.fields: dict[str, Control] = {row.name: build_control(row, PREFIX) for row in list_form_fields(BrandKit)}
+        self.save_kit_button = gr.Button("Save the kit", variant="primary", elem_id=f"{PREFIX}-brand-save")
+        self.kit_alerts = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-brand-said")
         self.kits = gr.Dropdown([], label="Saved kits", info="Choose one to change or delete it.", value=None,
                                 elem_id=f"{PREFIX}-brands")  # fmt: skip
-        self.drop = gr.Button("Delete this kit", size="sm", elem_id=f"{PREFIX}-brand-drop")
+        self.delete_kit_button = gr.Button("Delete this kit", size="sm", elem_id=f"{PREFIX}-brand-drop")
 
     def _lay_out_characters(self) -> None:
         gr.HTML("<h2>Characters</h2>")
-        self.shown = gr.HTML("", elem_id=f"{PREFIX}-characters")
+        self.character_tiles = gr.HTML("", elem_id=f"{PREFIX}-characters")
         with gr.Row():
             self.recent = gr.Dropdown([], label="Made lately", info="The newest first.", value=None,
                                       elem_id=f"{PREFIX}-recent")  # fmt: skip
-            self.called = gr.Textbox(label="Name", max_length=60, elem_id=f"{PREFIX}-character-name")
-        self.keep = gr.Button("Keep this character", variant="primary", elem_id=f"{PREFIX}-character-keep")
-        self.told = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-character-said")
+            self.character_name = gr.Textbox(label="Name", max_length=60, elem_id=f"{PREFIX}-character-name")
+        self.save_character_button = gr.Button(
+            "Keep this character", variant="primary", elem_id=f"{PREFIX}-character-keep"
+        )
+        self.character_alerts = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-character-said")
         with gr.Row():
-            self.whom = gr.Dropdown([], label="Kept characters", value=None, elem_id=f"{PREFIX}-whom")
-            tools = [(tool.title, tool.id) for tool in self.desk.tools if _takes(tool.params)]
-            self.to = gr.Dropdown(tools, label="Send to", value=None, elem_id=f"{PREFIX}-to")
+            self.character_choice = gr.Dropdown([], label="Kept characters", value=None, elem_id=f"{PREFIX}-whom")
+            tools = [(tool.title, tool.id) for tool in self.service.tools if _takes(tool.params)]
+            self.send_to = gr.Dropdown(tools, label="Send to", value=None, elem_id=f"{PREFIX}-to")
         with gr.Row():
             self.passport = gr.DownloadButton("Passport", interactive=False, elem_id=f"{PREFIX}-passport")
-            self.bring = gr.UploadButton("Bring a passport back", file_types=[".json"], elem_id=f"{PREFIX}-bring")
-            self.forget = gr.Button("Delete this character", elem_id=f"{PREFIX}-forget")
+            self.passport_upload = gr.UploadButton(
+                "Bring a passport back", file_types=[".json"], elem_id=f"{PREFIX}-bring"
+            )
+            self.delete_character_button = gr.Button("Delete this character", elem_id=f"{PREFIX}-forget")
 
     # ------------------------------------------------------------ listeners
 
-    def wire(self, opened: gr.Tab, tabs: gr.Tabs, events: Sequence[Events]) -> None:
+    def wire(self, opened: gr.Tab, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
         """Attach the listeners, all private to the page."""
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
         form = [made.value for made in self.fields.values()]
-        kit = [self.name, *form, *self._pictures(), self.said, self.kits]
-        people = [self.shown, self.recent, self.called, self.told, self.whom, self.passport]
-        opened.select(self.look, [], [*kit, *people], **quiet)
+        kit = [self.name, *form, *self._list_picture_displays(), self.kit_alerts, self.kits]
+        people = [
+            self.character_tiles,
+            self.recent,
+            self.character_name,
+            self.character_alerts,
+            self.character_choice,
+            self.passport,
+        ]
+        opened.select(self.refresh, [], [*kit, *people], **quiet)
         for made in self.fields.values():
-            if made.field.pictured:
-                shown: Any = made.shown
-                shown.upload(self._taker(made), [made.shown], [made.value, made.shown, self.said], **quiet)
+            if made.field.holds_pictures:
+                shown: Any = made.display
+                shown.upload(
+                    self._make_upload_handler(made),
+                    [made.display],
+                    [made.value, made.display, self.kit_alerts],
+                    **quiet,
+                )
                 shown.clear(lambda: None, [], [made.value], **quiet)
-        self.save.click(self.saved, [self.name, *form], kit, **quiet)
-        self.kits.input(self.opened, [self.kits], kit, **quiet)
-        self.drop.click(self.dropped, [self.kits], kit, **quiet)
-        self.keep.click(self.kept, [self.recent, self.called], people, **quiet)
-        self.whom.input(self.chosen, [self.whom], people, **quiet)
-        self.forget.click(self.forgotten, [self.whom], people, **quiet)
-        self.bring.upload(self.brought, [self.bring], people, **quiet)
-        incoming = {each.tab.tool.id: each.tab.incoming for each in events}
-        self.to.input(self._sender(tabs, incoming), [self.whom, self.to], [tabs, self.to, *incoming.values()], **quiet)
+        self.save_kit_button.click(self.save_kit, [self.name, *form], kit, **quiet)
+        self.kits.input(self.open_kit, [self.kits], kit, **quiet)
+        self.delete_kit_button.click(self.delete_kit, [self.kits], kit, **quiet)
+        self.save_character_button.click(self.save_character, [self.recent, self.character_name], people, **quiet)
+        self.character_choice.input(self.choose_character, [self.character_choice], people, **quiet)
+        self.delete_character_button.click(self.delete_character, [self.character_choice], people, **quiet)
+        self.passport_upload.upload(self.restore_character, [self.passport_upload], people, **quiet)
+        incoming = {each.tab.tool.id: each.tab.handoff for each in events}
+        self.send_to.input(
+            self._make_send_handler(tabs, incoming),
+            [self.character_choice, self.send_to],
+            [tabs, self.send_to, *incoming.values()],
+            **quiet,
+        )
 
-    def _pictures(self) -> list[Any]:
-        return [made.shown for made in self.fields.values() if made.field.pictured]
+    def _list_picture_displays(self) -> list[Any]:
+        return [made.display for made in self.fields.values() if made.field.holds_pictures]
 
     # ------------------------------------------------------------ brand kits
 
-    async def look(self, request: gr.Request) -> Updates:
+    async def refresh(self, request: gr.Request) -> Updates:
         """Fill the tab with what the visitor keeps."""
         owner = self.access.visitor(request)
-        return await run_in_threadpool(lambda: {**self._kits(owner), **self._people(owner)})
+        return await run_in_threadpool(lambda: {**self._show_kits(owner), **self._show_characters(owner)})
 
-    def _taker(self, made: Control) -> Callable[..., Any]:
+    def _make_upload_handler(self, made: Control) -> Callable[..., Any]:
         async def take(request: gr.Request, path: str | None) -> Updates:
             if path is None:
-                return {self.said: ""}
+                return {self.kit_alerts: ""}
             try:
                 owner = self.access.visitor(request)
-                file_id, _ = await run_in_threadpool(lambda: self.desk.take(read_upload(path), owner))
+                file_id, _ = await run_in_threadpool(
+                    lambda: self.service.uploads.ingest_picture(read_upload(path), owner)
+                )
             except StudioError as error:
-                return {made.value: None, made.shown: None, self.said: text.alert(error.message, PREFIX)}
-            return {made.value: file_id, made.shown: small(self.desk.files.open(file_id)), self.said: ""}
+                return {made.value: None, made.display: None, self.kit_alerts: text.render_alert(error.message, PREFIX)}
+            return {
+                made.value: file_id,
+                made.display: small(self.service.files.open_image(file_id)),
+                self.kit_alerts: "",
+            }
 
         return take
 
-    def saved(self, request: gr.Request, name: str, *values: Any) -> Updates:
+    def save_kit(self, request: gr.Request, name: str, *values: Any) -> Updates:
         """Keep the form as a kit."""
         owner = self.access.visitor(request)
         pairs = zip(self.fields.items(), values, strict=True)
-        form = {field: plain(made.field, value) for (field, made), value in pairs}
+        form = {field: to_param_value(made.field, value) for (field, made), value in pairs}
         try:
-            row = self.desk.keep_brand(name, form, owner)
+            row = self.service.saved_items.save_brand_kit(name, form, owner)
         except StudioError as error:
-            return {self.said: text.alert(error.message, f"{PREFIX}-{error.param or 'brand-name'}")}
-        return {**self._kits(owner, row.id), self.said: text.notice([KEPT.format(name=row.name)], "")}
+            return {self.kit_alerts: text.render_alert(error.message, f"{PREFIX}-{error.param or 'brand-name'}")}
+        return {
+            **self._show_kits(owner, row.id),
+            self.kit_alerts: text.render_notice([SAVED_TEXT.format(name=row.name)], ""),
+        }
 
-    def opened(self, request: gr.Request, key: str | None) -> Updates:
+    def open_kit(self, request: gr.Request, key: str | None) -> Updates:
         """A kit in the form."""
         owner = self.access.visitor(request)
         if not key:
-            return {self.said: ""}
-        row = self.desk.kept.get(owner, "brand", key)
-        filled: Updates = {self.name: row.name, self.said: ""}
+            return {self.kit_alerts: ""}
+        row = self.service.saved_items.find_item(owner, "brand", key)
+        filled: Updates = {self.name: row.name, self.kit_alerts: ""}
         for field, made in self.fields.items():
             value = row.value.get(field)
-            if made.field.pictured:
-                filled[made.shown] = small(self.desk.files.open(value)) if value else None
+            if made.field.holds_pictures:
+                filled[made.display] = small(self.service.files.open_image(value)) if value else None
                 filled[made.value] = value
             else:
                 filled[made.value] = "" if value is None else value
         return filled
 
-    def dropped(self, request: gr.Request, key: str | None) -> Updates:
+    def delete_kit(self, request: gr.Request, key: str | None) -> Updates:
         """Forget a kit."""
         owner = self.access.visitor(request)
         if key:
-            self.desk.kept.drop(owner, "brand", key)
-        return {**self._kits(owner), self.said: ""}
+            self.service.saved_items.delete_item(owner, "brand", key)
+        return {**self._show_kits(owner), self.kit_alerts: ""}
 
-    def _kits(self, owner: str, chosen: str | None = None) -> Updates:
-        rows = [(row.name, row.id) for row in self.desk.kept.list(owner, "brand")]
-        info = "Choose one to change or delete it." if rows else NO_KITS
+    def _show_kits(self, owner: str, chosen: str | None = None) -> Updates:
+        rows = [(row.name, row.id) for row in self.service.saved_items.list_items(owner, "brand")]
+        info = "Choose one to change or delete it." if rows else NO_KITS_TEXT
         return {self.kits: gr.update(choices=rows, value=chosen, info=info)}
 
     # ------------------------------------------------------------ characters
 
-    def kept(self, request: gr.Request, job_id: str | None, name: str) -> Updates:
+    def save_character(self, request: gr.Request, job_id: str | None, name: str) -> Updates:
         """Keep the character of a job."""
         owner = self.access.visitor(request)
         try:
-            row = self.desk.keep_character(job_id or "", name, owner)
+            row = self.service.saved_items.save_character(job_id or "", name, owner)
         except StudioError as error:
             field = "recent" if error.param != "name" else "character-name"
-            return {self.told: text.alert(error.message, f"{PREFIX}-{field}")}
-        return {**self._people(owner, row.id), self.told: text.notice([KEPT.format(name=row.name)], "")}
+            return {self.character_alerts: text.render_alert(error.message, f"{PREFIX}-{field}")}
+        return {
+            **self._show_characters(owner, row.id),
+            self.character_alerts: text.render_notice([SAVED_TEXT.format(name=row.name)], ""),
+        }
 
-    def chosen(self, request: gr.Request, key: str | None) -> Updates:
+    def choose_character(self, request: gr.Request, key: str | None) -> Updates:
         """The chosen character's passport is ready to take home."""
         owner = self.access.visitor(request)
-        return {**self._people(owner, key), self.told: ""}
+        return {**self._show_characters(owner, key), self.character_alerts: ""}
 
-    def forgotten(self, request: gr.Request, key: str | None) -> Updates:
+    def delete_character(self, request: gr.Request, key: str | None) -> Updates:
         """Forget a character."""
         owner = self.access.visitor(request)
         if key:
-            self.desk.kept.drop(owner, "character", key)
-        return {**self._people(owner), self.told: ""}
+            self.service.saved_items.delete_item(owner, "character", key)
+        return {**self._show_characters(owner), self.character_alerts: ""}
 
-    async def brought(self, request: gr.Request, path: str) -> Updates:
+    async def restore_character(self, request: gr.Request, path: str) -> Updates:
         """Keep the character of a passport that was taken home before."""
         owner = self.access.visitor(request)
         try:
-            row = await run_in_threadpool(self._read, path, owner)
+            row = await run_in_threadpool(self._read_passport, path, owner)
         except StudioError as error:
-            return {self.told: text.alert(error.message, f"{PREFIX}-bring")}
-        return {**self._people(owner, row.id), self.told: text.notice([KEPT.format(name=row.name)], "")}
+            return {self.character_alerts: text.render_alert(error.message, f"{PREFIX}-bring")}
+        return {
+            **self._show_characters(owner, row.id),
+            self.character_alerts: text.render_notice([SAVED_TEXT.format(name=row.name)], ""),
+        }
 
-    def _read(self, path: str, owner: str) -> Keepsake:
+    def _read_passport(self, path: str, owner: str) -> SavedItem:
         try:
             sent = from_json(read_upload(path))
         except ValueError as error:
             raise BadInput("This is no passport of a character.") from error
         if not isinstance(sent, dict) or sent.get("format") != FORMAT:
             raise BadInput("This is no passport of a character.")
-        return brought_back(sent, owner, self.desk)
+        return brought_back(sent, owner, self.service)
 
-    def _people(self, owner: str, chosen: str | None = None) -> Updates:
-        rows = self.desk.kept.list(owner, "character")
-        jobs = self.desk.jobs.list(owner, RECENT, tool=CHARACTER)
-        made = [(_called(row.job.params, row.job.created), row.job.id) for row in jobs if row.result is not None]
+    def _show_characters(self, owner: str, chosen: str | None = None) -> Updates:
+        rows = self.service.saved_items.list_items(owner, "character")
+        jobs = self.service.jobs.list_jobs(owner, RECENT_JOB_COUNT, tool=CHARACTER_TOOL_ID)
+        made = [(_label_job(row.job.params, row.job.created), row.job.id) for row in jobs if row.result is not None]
         known = [(row.name, row.id) for row in rows]
         home = next((row for row in rows if row.id == chosen), None)
         return {
-            self.shown: self._gallery(rows),
+            self.character_tiles: self._render_characters(rows),
             self.recent: gr.update(choices=made, value=made[0][1] if made else None),
-            self.called: "",
-            self.whom: gr.update(choices=known, value=chosen),
-            self.passport: gr.update(value=self._file(home, owner) if home else None, interactive=home is not None),
+            self.character_name: "",
+            self.character_choice: gr.update(choices=known, value=chosen),
+            self.passport: gr.update(
+                value=self._write_passport(home, owner) if home else None, interactive=home is not None
+            ),
         }
 
-    def _gallery(self, rows: Sequence[Keepsake]) -> str:
+    def _render_characters(self, rows: Sequence[SavedItem]) -> str:
         if not rows:
-            return f'<p class="dbx-hint">{NO_CHARACTERS}</p>'
+            return f'<p class="dbx-hint">{NO_CHARACTERS_TEXT}</p>'
         tiles = [
-            f'<figure><img src="{data_url(small(self.desk.files.open(row.value["picture"]), 192))}" '
+            f'<figure><img src="{encode_data_url(small(self.service.files.open_image(row.value["picture"]), 192))}" '
             f'alt="{escape(row.name)}"><figcaption>{escape(row.name)}</figcaption></figure>'
             for row in rows
         ]
         return f'<div class="dbx-kept">{"".join(tiles)}</div>'
 
-    def _file(self, row: Keepsake, owner: str) -> str:
+    def _write_passport(self, row: SavedItem, owner: str) -> str:
         """The passport where Gradio may serve it; its folder is the character's id, which nobody can guess."""
         target = Path(self.passport.GRADIO_CACHE) / row.id / "passport.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(passport(row, owner, self.desk))
+        target.write_text(passport(row, owner, self.service))
         return str(target)
 
-    def _sender(self, tabs: gr.Tabs, incoming: Mapping[str, gr.State]) -> Callable[..., dict[Any, Any]]:
+    def _make_send_handler(self, tabs: gr.Tabs, incoming: Mapping[str, gr.State]) -> Callable[..., dict[Any, Any]]:
         def send(request: gr.Request, key: str | None, to: str | None) -> dict[Any, Any]:
             if not key or to is None or to not in incoming:
-                return {self.to: None}
-            row = self.desk.kept.get(self.access.visitor(request), "character", key)
-            back = to == CHARACTER  # there it comes back with all its traits, elsewhere as a picture
+                return {self.send_to: None}
+            row = self.service.saved_items.find_item(self.access.visitor(request), "character", key)
+            back = to == CHARACTER_TOOL_ID  # there it comes back with all its traits, elsewhere as a picture
             settings, picture = (row.value["params"], None) if back else ({}, row.value["picture"])
-            handed = Handed(picture, time.time(), settings)
-            return {tabs: gr.Tabs(selected=to), self.to: None, incoming[to]: handed}
+            handed = TabHandoff(picture, time.time(), settings)
+            return {tabs: gr.Tabs(selected=to), self.send_to: None, incoming[to]: handed}
 
         return send
 
@@ -253,6 +291,6 @@ def _takes(params: Any) -> bool:
     return bool(params.fields_of_kind("picture", "pictures"))
 
 
-def _called(params: Mapping[str, Any], created: float) -> str:
+def _label_job(params: Mapping[str, Any], created: float) -> str:
     role = str(params.get("preset", "")).capitalize()
     return f"{params.get('name') or role}, {time.strftime('%H:%M', time.localtime(created))}"

@@ -11,8 +11,8 @@ from jinja2 import FunctionLoader
 
 STATIC = Path(__file__).parent / "static"
 FAVICON = STATIC / "favicon.png"
-_OTHERS_CARD = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')
-_CARD = """<meta property="og:type" content="website">
+_GRADIO_CARD_PATTERN = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')
+_SOCIAL_CARD = """<meta property="og:type" content="website">
 <meta property="og:title" content="DesignerBox">
 <meta property="og:description" name="description" content="Studio pictures from the photos you have.">
 <meta property="og:image" content="{{ config.get('root', '') }}/assets/tiles/social.jpg">
@@ -29,13 +29,13 @@ _TEAL = Color(
     "#062522", name="studio",
 )  # fmt: skip
 _FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
-_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
+_MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
 
-def theme() -> themes.Base:
+def build_theme() -> themes.Base:
     """Light and dark, text on every surface at 4.5 to 1 or better."""
     base = themes.Base(
-        primary_hue=_TEAL, secondary_hue=_TEAL, neutral_hue=_GREY, font=_FONTS, font_mono=_MONO,
+        primary_hue=_TEAL, secondary_hue=_TEAL, neutral_hue=_GREY, font=_FONTS, font_mono=_MONO_FONTS,
         radius_size=themes.sizes.radius_md, text_size=themes.sizes.text_md,
     )  # fmt: skip
     return base.set(
@@ -110,23 +110,27 @@ def theme() -> themes.Base:
     )
 
 
-def head() -> str:
+def render_head() -> str:
     """Style and script of the page, inline: one request less, and no other host."""
     css = (STATIC / "page.css").read_text(encoding="utf-8")
     js = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("page.js", "console.js"))
     return f'<meta name="color-scheme" content="light dark"><style>{css}</style><script>{js}</script>'
 
 
-def dressed(page: str) -> str:
+def patch_template(page: str) -> str:
     """Gradio's page template with our social card in place of Gradio's, and what lightens its config."""
     light = f"<script>{(STATIC / 'light.js').read_text(encoding='utf-8')}</script>"
-    return _OTHERS_CARD.sub("", page).replace("<head>", f"<head>{_CARD}", 1).replace("</head>", f"{light}</head>", 1)
+    return (
+        _GRADIO_CARD_PATTERN.sub("", page)
+        .replace("<head>", f"<head>{_SOCIAL_CARD}", 1)
+        .replace("</head>", f"{light}</head>", 1)
+    )
 
 
-def dress() -> None:
+def patch_templates() -> None:
     """What a link to this page looks like elsewhere, and how soon it is there: told to the templates, once."""
     from gradio.routes import templates
 
     loader, env = templates.env.loader, templates.env
     if loader is not None and not isinstance(loader, FunctionLoader):
-        env.loader = FunctionLoader(lambda name: dressed(loader.get_source(env, name)[0]))
+        env.loader = FunctionLoader(lambda name: patch_template(loader.get_source(env, name)[0]))

@@ -10,10 +10,10 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import StudioError
-from pipelines.provenance.c2pa import Said
-from pipelines.service.orders import Desk
+from pipelines.provenance.c2pa import CredentialReport
+from pipelines.service.orders import StudioService
 from ui.api.auth.access import Access
-from ui.components.pictures import Photo, read_upload
+from ui.components.pictures import PhotoUpload, read_upload
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Verify a picture"
@@ -21,14 +21,14 @@ LEDE = (
     "What a file says about itself: who signed it, whether it was changed since, and what made it. From here or from "
     "anywhere else; nothing of it is kept."
 )
-_STANDING = {
+_CREDENTIALS_TEXTS = {
     "ours": "Signed by this studio and unchanged since.",
     "valid": "Signed by {signer} and unchanged since. Whether that signer is to be trusted is not known here.",
     "tampered": "Changed since it was signed: what it says of itself may no longer be true.",
     "unreadable": "It carries content credentials that cannot be read.",
     "none": "It carries no content credentials. They are easily lost on the way: this proves nothing.",
 }
-_SOURCES = {
+_SOURCE_NAMES = {
     "compositeCapture": "put together from photographs; no generative model drew",
     "compositeSynthetic": "photographs with computed scenery; no generative model drew",
     "compositeWithTrainedAlgorithmicMedia": "a photograph together with what a generative model drew",
@@ -36,7 +36,7 @@ _SOURCES = {
     "algorithmicMedia": "computed by a fixed rule",
     "digitalCapture": "taken by a camera",
 }
-_ACTIONS = {
+_ACTION_NAMES = {
     "c2pa.created": "created",
     "c2pa.opened": "made from a picture",
     "c2pa.edited": "edited",
@@ -44,12 +44,12 @@ _ACTIONS = {
 }
 
 
-def fill(page: gr.Tab, desk: Desk, access: Access) -> None:
+def build_tab(page: gr.Tab, service: StudioService, access: Access) -> None:
     """Lay the page out in its tab, and wire it."""
     gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
     with gr.Row(elem_classes=["dbx-tool"]):
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-            picture: Any = Photo(
+            picture: Any = PhotoUpload(
                 label="Picture", sources=["upload"], placeholder="Drop a picture, or click to choose", buttons=[],
                 elem_id="verify-picture", elem_classes=["dbx-photo"], alt_text="Picture to verify",
             )  # fmt: skip
@@ -57,46 +57,48 @@ def fill(page: gr.Tab, desk: Desk, access: Access) -> None:
             answer = gr.HTML("", elem_id="verify-answer")
 
     async def look(path: str | None) -> tuple[None, str]:
-        return None, "" if path is None else await run_in_threadpool(report, desk, path)
+        return None, "" if path is None else await run_in_threadpool(verify_upload, service, path)
 
     picture.upload(
         look, [picture], [picture, answer], api_visibility="private", concurrency_limit=None, show_progress="hidden"
     )
 
 
-def report(desk: Desk, path: str) -> str:
+def verify_upload(service: StudioService, path: str) -> str:
     """What the upload at `path` says, as HTML; the upload is deleted."""
     try:
-        return said(desk.verify(read_upload(path)))
+        return render_report(service.uploads.verify_picture(read_upload(path)))
     except StudioError as error:
-        return tool_tab_text.alert(error.message, "verify-picture")
+        return tool_tab_text.render_alert(error.message, "verify-picture")
 
 
-def said(found: Said) -> str:
+def render_report(found: CredentialReport) -> str:
     """Sentences, and the receipt behind a fold. Whatever the file says is a stranger's text: all of it is escaped."""
-    standing = _STANDING[found.credentials].format(signer=found.signer or "somebody unnamed")
+    standing = _CREDENTIALS_TEXTS[found.status].format(signer=found.signer or "somebody unnamed")
     rows = [f"<h2>{escape(standing)}</h2>"]
-    rows.append(f'<ul class="dbx-notes">{"".join(f"<li>{escape(line)}</li>" for line in _lines(found))}</ul>')
+    rows.append(f'<ul class="dbx-notes">{"".join(f"<li>{escape(line)}</li>" for line in _list_findings(found))}</ul>')
     if found.receipt is not None:
         text = escape(json.dumps(found.receipt, indent=2, ensure_ascii=False))
         rows.append(f"<details><summary>Receipt</summary><pre>{text}</pre></details>")
-    return f'<div class="dbx-said" role="status" data-standing="{found.credentials}">{"".join(rows)}</div>'
+    return f'<div class="dbx-said" role="status" data-standing="{found.status}">{"".join(rows)}</div>'
 
 
-_MARKS = {
+_WATERMARK_TEXTS = {
     "ours": "An invisible mark in its pixels says that it was made in this studio.",
     "another": "An invisible mark in its pixels says that it was made in another DesignerBox.",
 }
 
 
-def _lines(found: Said) -> list[str]:
-    lines = [_MARKS[found.mark]] if found.mark else []
+def _list_findings(found: CredentialReport) -> list[str]:
+    lines = [_WATERMARK_TEXTS[found.watermark]] if found.watermark else []
     if found.signer:
         lines.append(f"Named as signer: {found.signer}")
-    if found.source:
-        lines.append(f"Digital source type: {found.source} ({_SOURCES.get(found.source, 'see the IPTC list')})")
+    if found.source_type:
+        lines.append(
+            f"Digital source type: {found.source_type} ({_SOURCE_NAMES.get(found.source_type, 'see the IPTC list')})"
+        )
     if found.actions:
-        lines.append("History: " + ", ".join(_ACTIONS.get(action, action) for action in found.actions))
+        lines.append("History: " + ", ".join(_ACTION_NAMES.get(action, action) for action in found.actions))
     if found.parents:
         lines.append("Made from: " + ", ".join(found.parents))
     return lines

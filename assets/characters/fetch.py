@@ -1,9 +1,9 @@
-"""Makes the parts of assets/characters again from their npm packages; knows nothing of the studio.
+"""Download the DiceBear styles from npm and convert them to the JSON files of assets/characters.
 
     python assets/characters/fetch.py
 
-Needs npm and node, once: what is written is data that Python draws. A file whose SHA-256 is not that of manifest.json
-is never put in place.
+Needs npm and node. The result is data that Python draws. A file whose SHA-256 differs from manifest.json is not
+written.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 VERSION = "9.4.3"
 STYLES = ("open-peeps", "lorelei", "notionists", "pixel-art", "thumbs")
-# Each part is drawn with words in the places of its colours and of the parts inside it; then the whole is drawn with
-# words in the places of its parts.
+# First draw each part with placeholders for its colours and its inner parts. Then draw the whole figure with
+# placeholders for its parts.
 EXTRACT = """
 const [name] = process.argv.slice(2);
 const style = await import(`@dicebear/${name}`);
@@ -46,16 +46,16 @@ process.stdout.write(JSON.stringify({ box: attributes.viewBox, body: body.replac
 """
 
 
-def fetch(folder: Path = HERE) -> None:
-    """Puts every style of the manifest into `folder`, each whole or not at all."""
+def fetch_styles(folder: Path = HERE) -> None:
+    """Write every style into `folder`. Each file is replaced atomically."""
     manifest = json.loads((HERE / "manifest.json").read_text())
-    with tempfile.TemporaryDirectory() as made:
-        work = Path(made)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
         for package in ("core", *STYLES):
-            unpack(work, package)
+            unpack_package(work, package)
         (work / "extract.mjs").write_text(EXTRACT)
         for style in STYLES:
-            data = parts_of(work, style)
+            data = extract_style(work, style)
             found = hashlib.sha256(data).hexdigest()
             if found != manifest[f"{style}.json"]:
                 raise SystemExit(f"{style}: SHA-256 is {found}, not {manifest[f'{style}.json']}")
@@ -65,46 +65,50 @@ def fetch(folder: Path = HERE) -> None:
             print(f"{style}: {len(data):,} bytes, checksum right")
 
 
-def unpack(work: Path, package: str) -> None:
-    """The package where node looks for it."""
+def unpack_package(work: Path, package: str) -> None:
+    """Download an npm package and unpack it where node finds it."""
     name = f"@dicebear/{package}@{VERSION}"
     subprocess.run(["npm", "pack", "--silent", name], cwd=work, check=True, stdout=subprocess.DEVNULL)
     with tarfile.open(work / f"dicebear-{package}-{VERSION}.tgz") as archive:
-        archive.extractall(work / "node_modules" / "@dicebear" / package, _members(archive), filter="data")
+        archive.extractall(work / "node_modules" / "@dicebear" / package, _package_members(archive), filter="data")
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _package_members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     for member in archive:
         member.name = member.name.removeprefix("package/")
         yield member
 
 
-def parts_of(work: Path, style: str) -> bytes:
-    """The style as JSON: its box, its layers from the ground up, and every part, one a line."""
+def extract_style(work: Path, style: str) -> bytes:
+    """Return a style as JSON: its view box, its layers from back to front, and its parts, one on a line."""
     out = subprocess.run(["node", "extract.mjs", style], cwd=work, check=True, stdout=subprocess.PIPE).stdout
-    made = json.loads(out)
+    result = json.loads(out)
     groups = []
-    for group, variants in made["parts"].items():
+    for group, variants in result["parts"].items():
         lines = ",\n".join(f"{json.dumps(key)}: {json.dumps(svg)}" for key, svg in variants.items())
         groups.append(f"{json.dumps(group)}: {{\n{lines}\n}}")
-    box, layers = json.dumps(made["box"]), json.dumps(list(layers_of(made["body"])))
+    box, layers = json.dumps(result["box"]), json.dumps(list(split_layers(result["body"])))
     return (f'{{\n"box": {box},\n"layers": {layers},\n"parts": {{\n' + ",\n".join(groups) + "\n}}\n").encode()
 
 
-def layers_of(body: str) -> Iterator[list[str]]:
-    """(name, SVG) of every outermost element; what has no part in it is called base, and neighbours of a name join."""
+def split_layers(body: str) -> Iterator[list[str]]:
+    """Yield (name, SVG) of each layer, from back to front.
+
+    A layer is named after the part in it, or `base` if it has none. Neighbours with the same name become one layer.
+    """
     name, svg = "", ""
-    for element in _elements(body):
+    for element in _outermost_elements(body):
         part = re.search(r"\{\{@(\w+)\}\}", element)
-        here = part[1] if part else "base"
-        if here != name and svg:
+        group = part[1] if part else "base"
+        if group != name and svg:
             yield [name, svg]
             svg = ""
-        name, svg = here, svg + element
+        name, svg = group, svg + element
     yield [name, svg]
 
 
-def _elements(body: str) -> Iterator[str]:
+def _outermost_elements(body: str) -> Iterator[str]:
+    """Yield the outermost SVG elements and placeholders."""
     depth, start = 0, 0
     for token in re.finditer(r"<(/?)[^>]*?(/?)>|\{\{@\w+\}\}", body):
         alone = token[0].startswith("{{") or token[2]
@@ -115,4 +119,4 @@ def _elements(body: str) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    fetch()
+    fetch_styles()

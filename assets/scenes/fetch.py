@@ -1,8 +1,8 @@
-"""Makes the panoramas of assets/scenes again from their npm package; knows nothing of the studio.
+"""Download the panoramas of assets/scenes from their npm package.
 
     python assets/scenes/fetch.py
 
-Needs npm. A file whose SHA-256 is not that of manifest.json is never put in place.
+Needs npm. A file whose SHA-256 differs from manifest.json is not written.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ SCENES = Path(__file__).resolve().parent
 PACKAGE = "@pmndrs/assets@1.7.0"
 
 
-def packed(work: Path) -> Path:
-    """The package's tarball, brought by npm."""
+def download_tarball(work: Path) -> Path:
+    """Download the package with npm and return the path of its tarball."""
     subprocess.run(["npm", "pack", "--silent", PACKAGE], cwd=work, check=True, stdout=subprocess.DEVNULL)
     (tarball,) = work.glob("*.tgz")
     return tarball
 
 
-def panorama(archive: tarfile.TarFile, name: str) -> bytes:
-    """The EXR file that the package keeps as a data URL in a module of JavaScript."""
+def read_panorama(archive: tarfile.TarFile, name: str) -> bytes:
+    """Return the EXR file that the package stores as a data URL in a JavaScript module."""
     file = archive.extractfile(f"package/hdri/{name}.js")
     found = re.search(rb"base64,([A-Za-z0-9+/=]+)", file.read()) if file else None
     if not found:
@@ -37,12 +37,12 @@ def panorama(archive: tarfile.TarFile, name: str) -> bytes:
     return base64.b64decode(found.group(1))
 
 
-def fetch(folder: Path = SCENES) -> None:
-    """Puts every panorama of the manifest into `folder`, each whole or not at all."""
+def fetch_panoramas(folder: Path = SCENES) -> None:
+    """Write every panorama of the manifest into `folder`. Each file is replaced atomically."""
     manifest = json.loads((SCENES / "manifest.json").read_text())
-    with tempfile.TemporaryDirectory() as work, tarfile.open(packed(Path(work))) as archive:
+    with tempfile.TemporaryDirectory() as work, tarfile.open(download_tarball(Path(work))) as archive:
         for name, sha256 in manifest.items():
-            data = panorama(archive, name)
+            data = read_panorama(archive, name)
             found = hashlib.sha256(data).hexdigest()
             if found != sha256:
                 raise SystemExit(f"{name}: SHA-256 is {found}, not {sha256}")
@@ -53,4 +53,4 @@ def fetch(folder: Path = SCENES) -> None:
 
 
 if __name__ == "__main__":
-    fetch()
+    fetch_panoramas()

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-Parts = tuple[str, ...]
-Where = Literal["head", "eyes", "torso"]
+PartNames = tuple[str, ...]
+AnchorName = Literal["head", "eyes", "torso"]
 
 
 class Anchor(NamedTuple):
@@ -23,7 +23,7 @@ class Anchor(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Art:
+class ArtPack:
     """One art. `groups` has, by trait, by group of parts and by value, the parts that show it; "" shows none.
 
     `box` is what is seen of it: left, top, width, height in its own units; `close` is the same around the head. `order`
@@ -36,33 +36,33 @@ class Art:
     id: str
     title: str
     file: str
-    box: tuple[float, float, float, float]
-    order: tuple[str, ...]
-    groups: Mapping[str, Mapping[str, Mapping[str, Parts]]]
-    anchors: Mapping[Where, Anchor]
-    eyes: str = ""
-    close: tuple[float, float, float, float] | None = None
-    line: float = 3.5
+    view_box: tuple[float, float, float, float]
+    layer_order: tuple[str, ...]
+    parts_by_trait: Mapping[str, Mapping[str, Mapping[str, PartNames]]]
+    anchors: Mapping[AnchorName, Anchor]
+    eye_group: str = ""
+    head_view_box: tuple[float, float, float, float] | None = None
+    line_width: float = 3.5
     colours: tuple[str, ...] = ("skin", "hair_colour", "palette")
-    always: Mapping[str, Parts] = field(default_factory=dict[str, Parts])
-    chance: Mapping[str, tuple[float, Parts]] = field(default_factory=dict[str, tuple[float, Parts]])
+    always_parts: Mapping[str, PartNames] = field(default_factory=dict[str, PartNames])
+    optional_parts: Mapping[str, tuple[float, PartNames]] = field(default_factory=dict[str, tuple[float, PartNames]])
     repaint: tuple[tuple[str, str, str], ...] = ()
-    brim: float = 0.0
-    tinted: frozenset[str] = frozenset()
-    veils: frozenset[str] = frozenset()
-    pixels: bool = False
-    dark: str = "#16110f"
-    mouth: str = ""
-    build: bool = False
+    brim_y: float = 0.0
+    tinted_parts: frozenset[str] = frozenset()
+    veil_parts: frozenset[str] = frozenset()
+    is_pixel_art: bool = False
+    feature_colour: str = "#16110f"
+    mouth_colour: str = ""
+    has_build: bool = False
     credit: str = ""
 
-    def offers(self, trait: str) -> tuple[str, ...]:
+    def offered_values(self, trait: str) -> tuple[str, ...]:
         """The values of a trait that this art can show; () where it cannot show the trait at all."""
-        if trait in self.groups:
-            found = [set(values) for values in self.groups[trait].values()]
+        if trait in self.parts_by_trait:
+            found = [set(values) for values in self.parts_by_trait[trait].values()]
             return tuple(sorted(set.union(*found)))
         if trait == "build":
-            return ("average", "slim", "broad") if self.build else ()
+            return ("average", "slim", "broad") if self.has_build else ()
         every = {
             "skin": ("light", "medium-light", "medium", "medium-dark", "dark"),
             "hair_colour": ("black", "brown", "blond", "red", "grey", "white", "dyed"),
@@ -72,23 +72,23 @@ class Art:
         return every.get(trait, ()) if trait in (*self.colours, "age") else ()
 
 
-def _n(prefix: str, *numbers: int) -> Parts:
+def _numbered_parts(prefix: str, *numbers: int) -> PartNames:
     return tuple(f"{prefix}{n:02d}" for n in numbers)
 
 
-def _v(*numbers: int) -> Parts:
-    return _n("variant", *numbers)
+def _variants(*numbers: int) -> PartNames:
+    return _numbered_parts("variant", *numbers)
 
 
-PEEPS = Art(
+PEEPS = ArtPack(
     id="peeps",
-    brim=232,
+    brim_y=232,
     title="Ink",
     file="open-peeps",
-    box=(-127, -104, 1034, 1034),
-    close=(30, -104, 730, 730),
-    order=("back", "base", "torso", "head", "face", "facialHair", "accessories", "hat", "prop"),
-    groups={
+    view_box=(-127, -104, 1034, 1034),
+    head_view_box=(30, -104, 730, 730),
+    layer_order=("back", "base", "torso", "head", "face", "facialHair", "accessories", "hat", "prop"),
+    parts_by_trait={
         "hair": {"head": {
             "short": ("pomp", "short1", "short2", "short4", "short5", "grayShort", "shaved2", "flatTop"),
             "long": ("long", "longBangs", "medium1", "medium2", "medium3", "mediumBangs", "mediumBangs3",
@@ -126,91 +126,91 @@ PEEPS = Art(
         "eyes": Anchor(464, 356, 2.36),
         "torso": Anchor(385, 668, 5.3),
     },
-    eyes="face",
-    line=3.6,
-    tinted=frozenset((
+    eye_group="face",
+    line_width=3.6,
+    tinted_parts=frozenset((
         "bangs", "grayBun", "grayMedium", "grayShort", "mediumBangs2", "mohawk", "mohawk2", "noHair3", "short4",
         "moustache9", "full4",
     )),
-    veils=frozenset(("hijab",)),
-    build=True,
+    veil_parts=frozenset(("hijab",)),
+    has_build=True,
     credit="Open Peeps by Pablo Stanley",
 )  # fmt: skip
 
-LORELEI = Art(
+LORELEI = ArtPack(
     id="lorelei",
-    brim=303,
+    brim_y=303,
     title="Line portrait",
     file="lorelei",
-    box=(-70, -150, 1120, 1120),
-    order=("back", "hair", "hairAccessories", "hat"),
-    groups={
+    view_box=(-70, -150, 1120, 1120),
+    layer_order=("back", "hair", "hairAccessories", "hat"),
+    parts_by_trait={
         "hair": {"hair": {
-            "short": _v(47, 44, 43, 28, 12, 11, 8, 7, 6, 4, 3, 2, 1),
-            "long": _v(48, 41, 40, 32, 23, 21, 19, 17, 16, 15, 13, 10),
-            "curly": _v(39, 35, 24, 22, 18, 9, 5),
-            "tied": _v(46, 42, 38, 36, 33, 31, 30, 29, 26, 14),
-            "bald": _v(34, 25),
-            "wild": _v(45, 27, 20),
+            "short": _variants(47, 44, 43, 28, 12, 11, 8, 7, 6, 4, 3, 2, 1),
+            "long": _variants(48, 41, 40, 32, 23, 21, 19, 17, 16, 15, 13, 10),
+            "curly": _variants(39, 35, 24, 22, 18, 9, 5),
+            "tied": _variants(46, 42, 38, 36, 33, 31, 30, 29, 26, 14),
+            "bald": _variants(34, 25),
+            "wild": _variants(45, 27, 20),
         }},
         "mood": {
             "mouth": {
-                "happy": _n("happy", 1, 2, 3, 4), "calm": _n("happy", 14, 13), "laughing": _n("happy", 5, 6, 7, 16),
-                "serious": _n("sad", 5, 9, 3), "surprised": ("sad01", "happy08"), "sad": _n("sad", 4, 5),
-                "angry": _n("sad", 6, 7), "playful": _n("happy", 9, 15),
+                "happy": _numbered_parts("happy", 1, 2, 3, 4), "calm": _numbered_parts("happy", 14, 13), "laughing": _numbered_parts("happy", 5, 6, 7, 16),
+                "serious": _numbered_parts("sad", 5, 9, 3), "surprised": ("sad01", "happy08"), "sad": _numbered_parts("sad", 4, 5),
+                "angry": _numbered_parts("sad", 6, 7), "playful": _numbered_parts("happy", 9, 15),
             },
             "eyebrows": {
-                "happy": _v(11, 9, 7, 2), "calm": _v(9, 12), "laughing": _v(7, 2, 5), "serious": _v(10,),
-                "surprised": _v(7, 5), "sad": _v(1,), "angry": _v(13,), "playful": _v(12, 11),
+                "happy": _variants(11, 9, 7, 2), "calm": _variants(9, 12), "laughing": _variants(7, 2, 5), "serious": _variants(10,),
+                "surprised": _variants(7, 5), "sad": _variants(1,), "angry": _variants(13,), "playful": _variants(12, 11),
             },
-            "eyes": {"calm": _v(19,), "laughing": _v(19, 22), "playful": _v(18, 15)},
+            "eyes": {"calm": _variants(19,), "laughing": _variants(19, 22), "playful": _variants(18, 15)},
         },
-        "beard": {"beard": {"none": ("",), "beard": _v(1, 2)}},
-        "glasses": {"glasses": {"none": ("",), "glasses": _v(1, 3, 4, 5), "sunglasses": _v(2,)}},
+        "beard": {"beard": {"none": ("",), "beard": _variants(1, 2)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _variants(1, 3, 4, 5), "sunglasses": _variants(2,)}},
     },
     anchors={"head": Anchor(500, 322, 4.75, 1), "eyes": Anchor(535, 518, 4.4)},
-    eyes="eyes",
-    line=2.2,
-    always={"head": _v(1, 2, 3, 4), "nose": _v(1, 2, 3, 4, 5, 6),
-            "eyes": _v(24, 23, 21, 20, 16, 14, 12, 11, 10, 8, 6, 4, 2)},
-    chance={"freckles": (0.15, _v(1,)), "hairAccessories": (0.06, ("flowers",)), "earrings": (0.25, _v(1, 2, 3))},
+    eye_group="eyes",
+    line_width=2.2,
+    always_parts={"head": _variants(1, 2, 3, 4), "nose": _variants(1, 2, 3, 4, 5, 6),
+            "eyes": _variants(24, 23, 21, 20, 16, 14, 12, 11, 10, 8, 6, 4, 2)},
+    optional_parts={"freckles": (0.15, _variants(1,)), "hairAccessories": (0.06, ("flowers",)), "earrings": (0.25, _variants(1, 2, 3))},
     colours=("skin", "hair_colour", "palette"),
     credit="Lorelei by Lisa Wischofsky",
 )  # fmt: skip
 
-NOTIONISTS = Art(
+NOTIONISTS = ArtPack(
     id="notionists",
-    brim=568,
+    brim_y=568,
     title="Notebook",
     file="notionists",
-    box=(-28, -40, 1784, 1784),
-    close=(400, 150, 1010, 1010),
-    order=("back", "base", "body", "torso", "hair", "lips", "beard", "nose", "eyes", "glasses", "brows", "hat",
+    view_box=(-28, -40, 1784, 1784),
+    head_view_box=(400, 150, 1010, 1010),
+    layer_order=("back", "base", "body", "torso", "hair", "lips", "beard", "nose", "eyes", "glasses", "brows", "hat",
            "gesture", "prop"),
-    groups={
+    parts_by_trait={
         "hair": {"hair": {
-            "short": _v(60, 56, 55, 54, 49, 44, 38, 35, 34, 32, 27, 26, 25, 24, 21, 19, 18, 16, 15, 13, 7, 6, 5),
-            "long": _v(58, 43, 41, 36, 28, 23, 10, 8, 4, 2),
-            "curly": _v(40, 37, 33, 31, 22, 20, 17, 12, 9),
-            "tied": _v(59, 57, 48, 47, 46, 45, 39, 30, 29),
-            "covered": (*_v(63, 62, 61), "hat"),
-            "wild": _v(53, 52, 51, 50),
+            "short": _variants(60, 56, 55, 54, 49, 44, 38, 35, 34, 32, 27, 26, 25, 24, 21, 19, 18, 16, 15, 13, 7, 6, 5),
+            "long": _variants(58, 43, 41, 36, 28, 23, 10, 8, 4, 2),
+            "curly": _variants(40, 37, 33, 31, 22, 20, 17, 12, 9),
+            "tied": _variants(59, 57, 48, 47, 46, 45, 39, 30, 29),
+            "covered": (*_variants(63, 62, 61), "hat"),
+            "wild": _variants(53, 52, 51, 50),
         }},
         "mood": {
             "lips": {
-                "happy": _v(23, 22, 17, 3), "calm": _v(22, 4), "laughing": _v(30, 14, 26, 25), "serious": _v(21, 13),
-                "surprised": _v(15, 29), "sad": _v(19, 18), "angry": _v(27, 11), "playful": _v(12, 28),
+                "happy": _variants(23, 22, 17, 3), "calm": _variants(22, 4), "laughing": _variants(30, 14, 26, 25), "serious": _variants(21, 13),
+                "surprised": _variants(15, 29), "sad": _variants(19, 18), "angry": _variants(27, 11), "playful": _variants(12, 28),
             },
             "brows": {
-                "happy": _v(1, 12), "calm": _v(12, 10), "laughing": _v(1,), "serious": _v(8, 4), "surprised": _v(1, 12),
-                "sad": _v(13, 6), "angry": _v(2,), "playful": _v(11,),
+                "happy": _variants(1, 12), "calm": _variants(12, 10), "laughing": _variants(1,), "serious": _variants(8, 4), "surprised": _variants(1, 12),
+                "sad": _variants(13, 6), "angry": _variants(2,), "playful": _variants(11,),
             },
         },
-        "beard": {"beard": {"none": ("",), "moustache": _v(11, 10, 9, 7, 3), "beard": _v(12, 8, 2, 1)}},
-        "glasses": {"glasses": {"none": ("",), "glasses": _v(11, 8, 3), "sunglasses": _v(10, 9, 7, 5, 2, 1)}},
+        "beard": {"beard": {"none": ("",), "moustache": _variants(11, 10, 9, 7, 3), "beard": _variants(12, 8, 2, 1)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _variants(11, 8, 3), "sunglasses": _variants(10, 9, 7, 5, 2, 1)}},
         "outfit": {"body": {
-            "plain": _v(21, 14), "hoodie": _v(23, 11), "shirt": _v(25, 20, 19, 13), "jacket": _v(16, 7, 5, 9),
-            "pattern": _v(24, 22, 15),
+            "plain": _variants(21, 14), "hoodie": _variants(23, 11), "shirt": _variants(25, 20, 19, 13), "jacket": _variants(16, 7, 5, 9),
+            "pattern": _variants(24, 22, 15),
         }},
         "pose": {"gesture": {
             "still": ("",), "wave": ("waveLongArm",), "point": ("pointLongArm", "point"), "okay": ("okLongArm", "ok"),
@@ -222,62 +222,62 @@ NOTIONISTS = Art(
         "eyes": Anchor(940, 765, 4.1),
         "torso": Anchor(868, 1180, 8.2),
     },
-    eyes="eyes",
-    line=2.4,
-    always={"base": _v(1), "nose": _v(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "eyes": _v(1, 3, 4, 5)},
+    eye_group="eyes",
+    line_width=2.4,
+    always_parts={"base": _variants(1), "nose": _variants(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "eyes": _variants(1, 3, 4, 5)},
     repaint=(("base", "#fff", "skin"), ("gesture", "#fff", "skin"), ("body", "#fff", "clothing"),
              ("hair", "#fff", "clothing"), ("hair", "#000", "hair"), ("beard", "#000", "hair")),
-    veils=frozenset(_v(63, 62)),
+    veil_parts=frozenset(_variants(63, 62)),
     credit="Notionists by Zoish",
 )  # fmt: skip
 
-PIXEL = Art(
+PIXEL = ArtPack(
     id="pixel",
-    brim=3,
+    brim_y=3,
     title="Pixel",
     file="pixel-art",
-    box=(-2, -4, 20, 20),
-    order=("back", "base", "clothing", "torso", "eyes", "glasses", "beard", "mouth", "hair", "accessories", "hat",
+    view_box=(-2, -4, 20, 20),
+    layer_order=("back", "base", "clothing", "torso", "eyes", "glasses", "beard", "mouth", "hair", "accessories", "hat",
            "prop"),
-    groups={
+    parts_by_trait={
         "hair": {"hair": {
-            "short": _n("short", 22, 17, 16, 14, 10, 9, 8, 6, 4, 3, 2, 1, 15),
-            "long": _n("long", 21, 20, 17, 16, 13, 12, 11, 9, 7, 4, 3, 2, 1),
+            "short": _numbered_parts("short", 22, 17, 16, 14, 10, 9, 8, 6, 4, 3, 2, 1, 15),
+            "long": _numbered_parts("long", 21, 20, 17, 16, 13, 12, 11, 9, 7, 4, 3, 2, 1),
             "curly": ("short13", "short11", "long15"),
-            "tied": _n("long", 19, 18, 14, 6, 5),
+            "tied": _numbered_parts("long", 19, 18, 14, 6, 5),
             "bald": ("short24", "short20", "short23"),
-            "wild": _n("short", 12, 21, 5),
+            "wild": _numbered_parts("short", 12, 21, 5),
         }},
         "mood": {"mouth": {
-            "happy": _n("happy", 9, 8, 7, 10), "calm": _n("happy", 11, 5), "laughing": ("happy12", "happy06"),
-            "serious": _n("sad", 6, 5, 4), "surprised": ("happy01", "happy02"), "sad": _n("sad", 1, 2),
-            "angry": _n("sad", 3, 9), "playful": _n("happy", 4, 3),
+            "happy": _numbered_parts("happy", 9, 8, 7, 10), "calm": _numbered_parts("happy", 11, 5), "laughing": ("happy12", "happy06"),
+            "serious": _numbered_parts("sad", 6, 5, 4), "surprised": ("happy01", "happy02"), "sad": _numbered_parts("sad", 1, 2),
+            "angry": _numbered_parts("sad", 3, 9), "playful": _numbered_parts("happy", 4, 3),
         }},
-        "beard": {"beard": {"none": ("",), "beard": _v(8, 6, 5, 1)}},
-        "glasses": {"glasses": {"none": ("",), "glasses": _n("light", 7, 6, 5, 2, 1),
-                                "sunglasses": _n("dark", 6, 5, 3, 2, 1)}},
+        "beard": {"beard": {"none": ("",), "beard": _variants(8, 6, 5, 1)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _numbered_parts("light", 7, 6, 5, 2, 1),
+                                "sunglasses": _numbered_parts("dark", 6, 5, 3, 2, 1)}},
         "outfit": {"clothing": {
-            "plain": _v(3, 4, 8, 12, 14, 17), "shirt": _v(5, 11, 16, 18), "jacket": _v(1, 7, 23, 22),
-            "pattern": _v(2, 6, 13, 20),
+            "plain": _variants(3, 4, 8, 12, 14, 17), "shirt": _variants(5, 11, 16, 18), "jacket": _variants(1, 7, 23, 22),
+            "pattern": _variants(2, 6, 13, 20),
         }},
     },
     anchors={"head": Anchor(4, 2, 1)},
-    eyes="eyes",
-    always={"eyes": _v(11, 9, 8, 7, 6, 4, 3, 1)},
-    chance={"accessories": (0.12, _v(1, 2, 3, 4))},
-    pixels=True,
-    dark="#2a211f",
-    mouth="#a2453f",
+    eye_group="eyes",
+    always_parts={"eyes": _variants(11, 9, 8, 7, 6, 4, 3, 1)},
+    optional_parts={"accessories": (0.12, _variants(1, 2, 3, 4))},
+    is_pixel_art=True,
+    feature_colour="#2a211f",
+    mouth_colour="#a2453f",
     credit="Pixel Art by DiceBear",
 )  # fmt: skip
 
-THUMBS = Art(
+THUMBS = ArtPack(
     id="thumbs",
     title="Mascot",
     file="thumbs",
-    box=(-27, -50, 154, 154),
-    order=("back", "shape", "torso", "hat", "prop"),
-    groups={
+    view_box=(-27, -50, 154, 154),
+    layer_order=("back", "shape", "torso", "hat", "prop"),
+    parts_by_trait={
         "mood": {
             "eyes": {
                 "happy": ("variant5W10", "variant5W14", "variant6W12", "variant8W14"),
@@ -292,24 +292,24 @@ THUMBS = Art(
         },
     },
     anchors={"head": Anchor(50, 24, 0.72), "eyes": Anchor(21, 8, 0.62), "torso": Anchor(50, 80, 0.62)},
-    eyes="eyes",
-    line=3.0,
+    eye_group="eyes",
+    line_width=3.0,
     colours=("palette",),
-    always={"shape": ("default",), "face": ("variant1", "variant2", "variant3", "variant4", "variant5")},
+    always_parts={"shape": ("default",), "face": ("variant1", "variant2", "variant3", "variant4", "variant5")},
     credit="Thumbs by DiceBear",
 )  # fmt: skip
 
-ARTS: dict[str, Art] = {art.id: art for art in (PEEPS, LORELEI, NOTIONISTS, PIXEL, THUMBS)}
+ART_PACKS: dict[str, ArtPack] = {art.id: art for art in (PEEPS, LORELEI, NOTIONISTS, PIXEL, THUMBS)}
 
 # Lightness falls evenly; warm throughout. sRGB.
-SKIN: dict[str, tuple[str, ...]] = {
+SKIN_COLOURS: dict[str, tuple[str, ...]] = {
     "light": ("#f7dcc9", "#f5d3bb"),
     "medium-light": ("#ecc29c", "#e6b68f"),
     "medium": ("#d09a6d", "#c88f62"),
     "medium-dark": ("#a26d45", "#96613c"),
     "dark": ("#6f452b", "#633d27"),
 }
-HAIR: dict[str, tuple[str, ...]] = {
+HAIR_COLOURS: dict[str, tuple[str, ...]] = {
     "black": ("#1d1a1c", "#262022"),
     "brown": ("#5b3a26", "#7a4a2c", "#44291b"),
     "blond": ("#dcb567", "#e8c98a", "#c79a4b"),

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pipelines.avatars.traits import TRAITS, Character
 
 # What a word says. English and German; the first that is met counts.
-_HEARD: dict[str, tuple[str, str]] = {
+_WORD_TRAITS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("woman", "lady", "female", "girl", "frau", "dame"), ("figure", "woman")),
     **dict.fromkeys(("man", "male", "guy", "mann", "herr"), ("figure", "man")),
     **dict.fromkeys(("person", "somebody", "mensch"), ("figure", "person")),
@@ -40,44 +40,44 @@ _HEARD: dict[str, tuple[str, str]] = {
     "hoodie": ("outfit", "hoodie"), "jacket": ("outfit", "jacket"), "shirt": ("outfit", "shirt"),
     "pastel": ("palette", "pastel"), "vivid": ("palette", "vivid"), "colourful": ("palette", "vivid"),
 }  # fmt: skip
-_PAIRS = (
+_SKIN_PATTERNS = (
     (r"medium[- ]dark", "skin", "medium-dark"), (r"medium[- ]light", "skin", "medium-light"),
     (r"(?:light|fair|pale|hell\w*)", "skin", "light"), (r"(?:dark|dunkl\w*|black)", "skin", "dark"),
     (r"medium", "skin", "medium"),
 )  # fmt: skip
-_HAIR_WORDS = {
+_HAIR_COLOUR_WORDS = {
     "black": "black", "schwarze": "black", "brown": "brown", "braune": "brown", "blond": "blond", "blonde": "blond",
     "red": "red", "rote": "red", "grey": "grey", "gray": "grey", "graue": "grey", "white": "white", "weisse": "white",
     "weiße": "white", "blue": "dyed", "pink": "dyed", "green": "dyed", "purple": "dyed",
 }  # fmt: skip
-_KINDS = "(?:long|short|curly|langen?|kurzen?|lockigen?)"
-_HAIR = "(?:hair(?:ed)?|haare?n?)"
-STYLE = "3d icon of "
+_HAIR_KIND_PATTERN = "(?:long|short|curly|langen?|kurzen?|lockigen?)"
+_HAIR_PATTERN = "(?:hair(?:ed)?|haare?n?)"
+STYLE_PREFIX = "3d icon of "
 _MOOD_WORDS = {"playful": "winking", "calm": "calm, eyes closed"}
 
 
-def heard(text: str) -> dict[str, str]:
+def parse_traits(text: str) -> dict[str, str]:
     """The traits that words name, and their values."""
     said = text.lower()
     found: dict[str, str] = {}
-    for pattern, trait, value in _PAIRS:
+    for pattern, trait, value in _SKIN_PATTERNS:
         if re.search(rf"\b{pattern}[- ](?:skin(?:ned)?|haut)\b", said):
             found.setdefault(trait, value)
-    for word, value in _HAIR_WORDS.items():
-        if re.search(rf"\b{word}[a-z]{{0,2}}(?:[ ,]+{_KINDS})?[ -]?{_HAIR}\b", said):
+    for word, value in _HAIR_COLOUR_WORDS.items():
+        if re.search(rf"\b{word}[a-z]{{0,2}}(?:[ ,]+{_HAIR_KIND_PATTERN})?[ -]?{_HAIR_PATTERN}\b", said):
             found.setdefault("hair_colour", value)
     for length, value in (("long|lange[ns]?", "long"), ("short|kurze[ns]?", "short")):
-        if re.search(rf"\b(?:{length})(?:[ ,]+\w+)?[ -]?{_HAIR}\b", said):
+        if re.search(rf"\b(?:{length})(?:[ ,]+\w+)?[ -]?{_HAIR_PATTERN}\b", said):
             found.setdefault("hair", value)
     for word in re.findall(r"\w+", said):
-        trait, value = _HEARD.get(word, ("", ""))
+        trait, value = _WORD_TRAITS.get(word, ("", ""))
         if trait:
             found.setdefault(trait, value)
     return {name: found[name] for name in TRAITS if name in found}
 
 
-def described(
-    character: Character, role: str, named: Collection[str], words: str, behind: str, *, styled: bool = True
+def describe_character(
+    character: Character, role: str, named: Collection[str], words: str, background: str, *, styled: bool = True
 ) -> str:
     """What a model is asked for: the figure, the skin, then of the other traits those that were `named`.
 
@@ -95,6 +95,6 @@ def described(
     with_ += [character["glasses"]] if "glasses" in named and character["glasses"] != "none" else []
     mood = [_MOOD_WORDS.get(character["mood"], character["mood"])] if "mood" in named else []
     own = [words.strip(" ,.;")] if words.strip() else []
-    style = STYLE if styled else ""
+    style = STYLE_PREFIX if styled else ""
     parts = [f"{style}{figure} with {' and '.join(with_)}", *(["bald"] if bald else []), *mood, *own]
-    return f"{', '.join(parts)}, {behind} background"
+    return f"{', '.join(parts)}, {background} background"

@@ -48,10 +48,10 @@ TRAITS: dict[str, tuple[str, ...]] = {
     "face": ("own",),
 }
 MOODS: tuple[str, ...] = tuple(dict.fromkeys(TRAITS["mood"]))
-PICKS = 2**32
+PICK_COUNT = 2**32
 # Moods that a character may be met in by chance; the others are asked for.
-_FRIENDLY = ("happy", "happy", "calm", "laughing", "playful", "serious")
-_CODE = re.compile(r"[a-z0-9-]{1,20}(?: [a-z_]{1,12}=[a-z-]{1,16}\.\d{1,10}){1,16}")
+_CHANCE_MOODS = ("happy", "happy", "calm", "laughing", "playful", "serious")
+_CODE_PATTERN = re.compile(r"[a-z0-9-]{1,20}(?: [a-z_]{1,12}=[a-z-]{1,16}\.\d{1,10}){1,16}")
 
 
 class Trait(NamedTuple):
@@ -71,11 +71,11 @@ class Character:
     def __getitem__(self, trait: str) -> str:
         return self.traits[trait].value
 
-    def pick(self, trait: str, *more: str) -> int:
+    def random_pick(self, trait: str, *more: str) -> int:
         """The trait's pick, another for every further word."""
-        return self.traits[trait].pick if not more else _die(self.traits[trait].pick, *more)
+        return self.traits[trait].pick if not more else _hash_pick(self.traits[trait].pick, *more)
 
-    def having(self, trait: str, value: str) -> Character:
+    def with_value(self, trait: str, value: str) -> Character:
         """The same somebody with another value of one trait."""
         return replace(self, traits={**self.traits, trait: Trait(value, self.traits[trait].pick)})
 
@@ -85,25 +85,25 @@ class Character:
         return " ".join([self.art, *(f"{name}={value}.{pick}" for name, (value, pick) in self.traits.items())])
 
 
-def read(code: str) -> Character:
+def parse_character(code: str) -> Character:
     """The character that a line keeps. Raises `BadInput` with the param `character` for a line that keeps none."""
     text = " ".join(code.split())
-    rows = re.findall(r"([a-z_]+)=([a-z-]+)\.(\d+)", text) if _CODE.fullmatch(text) else []
+    rows = re.findall(r"([a-z_]+)=([a-z-]+)\.(\d+)", text) if _CODE_PATTERN.fullmatch(text) else []
     traits = {name: Trait(value, int(pick)) for name, value, pick in rows}
-    known = all(value in TRAITS.get(name, ()) and pick < PICKS for name, (value, pick) in traits.items())
+    known = all(value in TRAITS.get(name, ()) and pick < PICK_COUNT for name, (value, pick) in traits.items())
     if set(traits) != set(TRAITS) or not known:
         raise BadInput("This is no character: paste the line that a receipt gave, or the name of one you kept.",
                        param="character")  # fmt: skip
     return Character(text.split(" ", 1)[0], {name: traits[name] for name in TRAITS})
 
 
-def drawn(
+def roll_character(
     art: str,
     seed: int,
     locked: Mapping[str, str],
-    offers: Callable[[str], tuple[str, ...]],
-    kept: Character | None = None,
-    anew: str = "",
+    offered_values: Callable[[str], tuple[str, ...]],
+    previous: Character | None = None,
+    reroll: str = "",
 ) -> Character:
     """A character in `art` whose parts have the values `offers(trait)`.
 
@@ -112,24 +112,24 @@ def drawn(
     """
     traits: dict[str, Trait] = {}
     for name in TRAITS:
-        old = kept.traits.get(name) if kept is not None and anew != "all" else None
-        roll = _die(seed, name) if old is None else _die(seed, name, str(old.pick))
-        again = name == anew
+        old = previous.traits.get(name) if previous is not None and reroll != "all" else None
+        roll = _hash_pick(seed, name) if old is None else _hash_pick(seed, name, str(old.pick))
+        again = name == reroll
         if name in locked:
             same = old is not None and not again and locked[name] == old.value
             traits[name] = Trait(locked[name], old.pick if old is not None and same else roll)
         elif old is not None and not again:
             traits[name] = old
         else:
-            values = _values(name, offers(name), traits)
+            values = _candidate_values(name, offered_values(name), traits)
             others = [value for value in values if again and old is not None and value != old.value] or list(values)
-            traits[name] = Trait(others[roll % len(others)], _die(roll, "pick"))
+            traits[name] = Trait(others[roll % len(others)], _hash_pick(roll, "pick"))
     return Character(art, traits)
 
 
-def _values(name: str, offered: tuple[str, ...], so_far: Mapping[str, Trait]) -> tuple[str, ...]:
+def _candidate_values(name: str, offered: tuple[str, ...], so_far: Mapping[str, Trait]) -> tuple[str, ...]:
     """What may come by chance: what the parts have, and what goes with the traits drawn before."""
-    values = TRAITS[name] if name != "mood" else _FRIENDLY
+    values = TRAITS[name] if name != "mood" else _CHANCE_MOODS
     if name == "beard" and so_far["figure"].value != "man":
         values = ("none",)
     if name == "hair_colour" and so_far["age"].value == "senior":
@@ -138,7 +138,7 @@ def _values(name: str, offered: tuple[str, ...], so_far: Mapping[str, Trait]) ->
     return fit or offered
 
 
-def _die(seed: int, *words: str) -> int:
+def _hash_pick(seed: int, *words: str) -> int:
     """A number below 2^32 that follows from the seed and the words alone, on every machine and Python."""
     digest = hashlib.sha256("/".join([str(seed), *words]).encode()).digest()
     return int.from_bytes(digest[:4], "big")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from pipelines.batch.batch_service import FULL, Batches, Jobsfile, Progress, new_id, open_jobs
+from pipelines.batch.batch_service import (
+    DISK_FULL_NOTE,
+    BatchProgress,
+    BatchService,
+    JobsSource,
+    new_batch_id,
+    open_jobs_source,
+)
 from pipelines.batch.batch_table import Batch, RowState
-from pipelines.batch.bulk_runner import TakesMany, work_off
-from pipelines.batch.csv_template import template
-from pipelines.batch.dry_run import Report, dry_run
-from pipelines.batch.jobs_file import TABLES, Fault, Line
-from pipelines.batch.manifest import MANIFEST, lay_out, save_manifest, save_zip
-from pipelines.batch.row_values import Plan, asked
+from pipelines.batch.bulk_runner import BulkEngine, run_in_bulk
+from pipelines.batch.dry_run import DryRunReport, dry_run
+from pipelines.batch.jobs_file import TABLE_SUFFIXES, ParsedRow, RowFault, csv_template
+from pipelines.batch.manifest import MANIFEST_NAME, export_pictures, save_manifest, save_zip
+from pipelines.batch.row_values import BatchPlan, check_rows
 
 __all__ = [
-    "FULL", "MANIFEST", "TABLES", "Batch", "Batches", "Fault", "Jobsfile", "Line", "Plan", "Progress", "Report",
-    "RowState", "TakesMany", "asked", "dry_run", "lay_out", "new_id", "open_jobs", "save_manifest", "save_zip",
-    "template", "work_off",
+    "DISK_FULL_NOTE", "MANIFEST_NAME", "TABLE_SUFFIXES", "Batch", "BatchService", "RowFault", "JobsSource", "ParsedRow", "BatchPlan", "BatchProgress", "DryRunReport",
+    "RowState", "BulkEngine", "check_rows", "dry_run", "export_pictures", "new_batch_id", "open_jobs_source", "save_manifest", "save_zip",
+    "csv_template", "run_in_bulk",
 ]  # fmt: skip

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pipelines.core.errors import InvalidParams, StudioError
 from pipelines.core.params import JSON
-from pipelines.jobs.table import Table
+from pipelines.jobs.table import JobTable
 from pipelines.storage.database import Row
 
-State = Literal["reading", "ready", "running", "paused", "cancelled", "done"]
-Seeds = Literal["same", "row"]
+BatchState = Literal["reading", "ready", "running", "paused", "cancelled", "done"]
+SeedPolicy = Literal["same", "row"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
@@ -34,9 +34,9 @@ CREATE INDEX IF NOT EXISTS batch_rows_by_state ON batch_rows (state, batch, trie
 _LATER = {"notices": "TEXT NOT NULL DEFAULT '[]'", "taken": "TEXT NOT NULL DEFAULT '{}'"}
 _STATUS = "CASE r.state WHEN 'given' THEN j.status WHEN 'refused' THEN 'failed' ELSE r.state END"
 _JOINED = "batch_rows r LEFT JOIN jobs j ON j.batch_id = r.batch AND j.batch_row = r.row"
-READING_SECONDS = 3600.0
+READ_TIMEOUT_SECONDS = 3600.0
 """After which a batch that is still being read, by another studio, lost its reader."""
-CHUNK = 500
+CHUNK_ROW_COUNT = 500
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Batch:
     owner: str
     tool: str
     name: str
-    state: State
+    state: BatchState
     note: str
     shared: dict[str, JSON]
     seed: int
-    seeds: Seeds
+    seeds: SeedPolicy
     source: str | None
     about: dict[str, Any]
     created: float
@@ -60,7 +60,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Asked:
+class BatchRow:
     """A row as it was asked for. `key` is its own id, unique in the batch; `notices` are for its receipt.
 
     `taken` are the file ids of its pictures by field, once they were taken in.
@@ -72,7 +72,7 @@ class Asked:
     cells: dict[str, JSON]
     error: StudioError | None = None
     notices: tuple[str, ...] = ()
-    taken: dict[str, JSON] = field(default_factory=dict[str, JSON])
+    picture_ids: dict[str, JSON] = field(default_factory=dict[str, JSON])
 
 
 @dataclass(frozen=True)
@@ -88,39 +88,39 @@ class RowState:
     cells: dict[str, JSON]
 
 
-class Store:
+class BatchTable:
     """Works on the queue's connection, under its lock. `home` names the folder where its batches' pictures lie."""
 
-    def __init__(self, table: Table, home: str = "") -> None:
+    def __init__(self, table: JobTable, home: str = "") -> None:
         self._db = table.db
         self._home = home
         self.lock = table.lock
         with self.lock:
-            self._db.schema(_SCHEMA)
+            self._db.create_schema(_SCHEMA)
             self._db.widen("batches", {"home": "TEXT NOT NULL DEFAULT ''"})
             self._db.widen("batch_rows", _LATER)
             # What was being read when the studio stopped was told to nobody; what lost its job waits again.
-            since = time.time() - (READING_SECONDS if self._db.shared else 0)
-            for batch in self._ids("SELECT id FROM batches WHERE state = 'reading' AND created <= ?", since):
-                self.forget(batch)
-            for batch in self._ids("SELECT id FROM batches WHERE state IN ('running', 'paused')"):
-                self.reclaim(batch)
+            since = time.time() - (READ_TIMEOUT_SECONDS if self._db.is_shared else 0)
+            for batch in self._select_ids("SELECT id FROM batches WHERE state = 'reading' AND created <= ?", since):
+                self.delete_batch(batch)
+            for batch in self._select_ids("SELECT id FROM batches WHERE state IN ('running', 'paused')"):
+                self.requeue_orphans(batch)
 
-    def ids(self, state: State | None = None) -> list[str]:
+    def list_ids(self, state: BatchState | None = None) -> list[str]:
         """Every batch's, or of those in this state."""
         with self.lock:
-            return self._ids("SELECT id FROM batches WHERE CAST(? AS TEXT) IS NULL OR state = ?", state, state)
+            return self._select_ids("SELECT id FROM batches WHERE CAST(? AS TEXT) IS NULL OR state = ?", state, state)
 
-    def _ids(self, query: str, *values: object) -> list[str]:
+    def _select_ids(self, query: str, *values: object) -> list[str]:
         return [row["id"] for row in self._db.execute(query, values).fetchall()]
 
-    def whole(self) -> AbstractContextManager[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Changes of which all are made or none."""
-        return self._db.whole()
+        return self._db.transaction()
 
     # ------------------------------------------------------------ making
 
-    def add(self, batch: Batch) -> None:
+    def insert_batch(self, batch: Batch) -> None:
         """A batch without rows."""
         values = (
             batch.id, batch.owner, batch.tool, batch.name, batch.state, batch.note, json.dumps(batch.shared),
@@ -134,35 +134,35 @@ class Store:
                 values,
             )
 
-    def fill(self, batch_id: str, rows: Iterable[Asked]) -> int:
+    def insert_rows(self, batch_id: str, rows: Iterable[BatchRow]) -> int:
         """Keep the rows, a few hundred at a time; how many that were."""
         total = 0
         chunk: list[tuple[object, ...]] = []
         for row in rows:
-            chunk.append(_packed(batch_id, row))
+            chunk.append(_row_values(batch_id, row))
             total += 1
-            if len(chunk) == CHUNK:
-                self._insert(chunk)
+            if len(chunk) == CHUNK_ROW_COUNT:
+                self._insert_chunk(chunk)
                 chunk = []
-        self._insert(chunk)
+        self._insert_chunk(chunk)
         return total
 
-    def _insert(self, chunk: list[tuple[object, ...]]) -> None:
-        with self.whole():
+    def _insert_chunk(self, chunk: list[tuple[object, ...]]) -> None:
+        with self.transaction():
             self._db.executemany(
                 "INSERT INTO batch_rows (batch, row, key, tool, cells, state, error, notices) VALUES (?,?,?,?,?,?,?,?)",
                 chunk,
             )
 
-    def forget(self, batch_id: str) -> None:
+    def delete_batch(self, batch_id: str) -> None:
         """Remove a batch and its rows; its jobs are the queue's affair."""
-        with self.whole():
+        with self.transaction():
             self._db.execute("DELETE FROM batch_rows WHERE batch = ?", (batch_id,))
             self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
 
     # ------------------------------------------------------------ going on
 
-    def set(self, batch_id: str, state: State, note: str = "") -> None:
+    def set_state(self, batch_id: str, state: BatchState, note: str = "") -> None:
         """A new state; the first start and the end are given their time."""
         now = time.time()
         ended = now if state in ("done", "cancelled") else None
@@ -173,12 +173,12 @@ class Store:
                 (state, note, ended, state, now, batch_id),
             )
 
-    def describe(self, batch_id: str, about: dict[str, Any]) -> None:
+    def set_about(self, batch_id: str, about: dict[str, Any]) -> None:
         """Replace what its maker keeps with it."""
         with self.lock:
             self._db.execute("UPDATE batches SET about = ? WHERE id = ?", (json.dumps(about), batch_id))
 
-    def take(self) -> tuple[Batch, Asked, int] | None:
+    def take_next_row(self) -> tuple[Batch, BatchRow, int] | None:
         """The next row of a running batch that has no job yet, with how often it was taken; None when all have."""
         with self.lock:
             row = self._db.execute(
@@ -192,23 +192,23 @@ class Store:
             self._db.execute(
                 "UPDATE batch_rows SET tries = tries + 1 WHERE batch = ? AND row = ?", (row["batch"], row["row"])
             )
-            batch = self.get(row["batch"])
+            batch = self.get_batch(row["batch"])
         assert batch is not None
-        return batch, _asked(row), row["tries"] + 1
+        return batch, _to_batch_row(row), row["tries"] + 1
 
-    def untake(self, batch_id: str, row: int) -> None:
+    def return_row(self, batch_id: str, row: int) -> None:
         """It was not this row's turn after all."""
         with self.lock:
             self._db.execute("UPDATE batch_rows SET tries = tries - 1 WHERE batch = ? AND row = ?", (batch_id, row))
 
-    def took(self, batch_id: str, row: int, taken: dict[str, JSON]) -> None:
+    def record_pictures(self, batch_id: str, row: int, taken: dict[str, JSON]) -> None:
         """The row's pictures are in the studio under these ids."""
         with self.lock:
             self._db.execute(
                 "UPDATE batch_rows SET taken = ? WHERE batch = ? AND row = ?", (json.dumps(taken), batch_id, row)
             )
 
-    def untook(self, batch_id: str) -> None:
+    def clear_pictures(self, batch_id: str) -> None:
         """Only rows that may be done again need to know where their pictures are."""
         with self.lock:
             self._db.execute(
@@ -218,22 +218,22 @@ class Store:
                 (batch_id,),
             )
 
-    def given(self, batch_id: str, row: int) -> None:
+    def mark_submitted(self, batch_id: str, row: int) -> None:
         """The row has a job."""
-        self._mark(batch_id, row, "given", None)
+        self._set_row_state(batch_id, row, "given", None)
 
-    def refuse(self, batch_id: str, row: int, error: StudioError) -> None:
+    def mark_failed(self, batch_id: str, row: int, error: StudioError) -> None:
         """The row cannot have one, unless it was cancelled meanwhile."""
-        self._mark(batch_id, row, "failed", error)
+        self._set_row_state(batch_id, row, "failed", error)
 
-    def _mark(self, batch_id: str, row: int, state: str, error: StudioError | None) -> None:
+    def _set_row_state(self, batch_id: str, row: int, state: str, error: StudioError | None) -> None:
         with self.lock:
             self._db.execute(
                 "UPDATE batch_rows SET state = ?, error = ? WHERE batch = ? AND row = ? AND state <> 'cancelled'",
-                (state, _told(error), batch_id, row),
+                (state, _error_to_json(error), batch_id, row),
             )
 
-    def reclaim(self, batch_id: str) -> None:
+    def requeue_orphans(self, batch_id: str) -> None:
         """Rows whose job was taken out of the line wait again."""
         with self.lock:
             self._db.execute(
@@ -242,17 +242,17 @@ class Store:
                 (batch_id,),
             )
 
-    def stop(self, batch_id: str) -> None:
+    def cancel_waiting(self, batch_id: str) -> None:
         """Rows that wait will not be done."""
         with self.lock:
             self._db.execute(
                 "UPDATE batch_rows SET state = 'cancelled' WHERE batch = ? AND state = 'waiting'", (batch_id,)
             )
 
-    def again(self, batch_id: str, row: int | None = None) -> int:
+    def reset_failed_rows(self, batch_id: str, row: int | None = None) -> int:
         """Rows that failed wait again (`row`: only that one, also when it was cancelled), their old jobs forgotten."""
         ended = "('failed')" if row is None else "('failed', 'cancelled')"
-        with self.whole():
+        with self.transaction():
             which = "(CAST(? AS BIGINT) IS NULL OR batch_row = ?)"
             gone = f"DELETE FROM jobs WHERE batch_id = ? AND {which} AND status IN {ended}"
             self._db.execute(gone, (batch_id, row, row))
@@ -265,13 +265,13 @@ class Store:
 
     # ------------------------------------------------------------ looking
 
-    def get(self, batch_id: str) -> Batch | None:
+    def get_batch(self, batch_id: str) -> Batch | None:
         """The batch."""
         with self.lock:
             row = self._db.execute("SELECT * FROM batches WHERE id = ?", (batch_id,)).fetchone()
-        return None if row is None else _batch(row)
+        return None if row is None else _to_batch(row)
 
-    def list(self, owner: str, limit: int = 50, before: str | None = None) -> list[Batch]:
+    def list_batches(self, owner: str, limit: int = 50, before: str | None = None) -> list[Batch]:
         """The owner's, newest first."""
         with self.lock:
             rows = self._db.execute(
@@ -279,33 +279,33 @@ class Store:
                 "(SELECT created, id FROM batches WHERE id = ?)) ORDER BY created DESC, id DESC LIMIT ?",
                 (owner, before, before, limit),
             ).fetchall()
-        return [_batch(row) for row in rows]
+        return [_to_batch(row) for row in rows]
 
-    def forget_old(self, before: float) -> None:
+    def delete_expired(self, before: float) -> None:
         """Remove batches that ended before then and none of whose jobs is left."""
-        for batch in self._ids(
+        for batch in self._select_ids(
             "SELECT id FROM batches b WHERE finished < ? AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.batch_id = b.id)",
             before,
         ):
-            self.forget(batch)
+            self.delete_batch(batch)
 
-    def counts(self, batch_id: str) -> dict[str, int]:
+    def count_rows(self, batch_id: str) -> dict[str, int]:
         """Rows by status."""
         query = f"SELECT {_STATUS} AS status, COUNT(*) AS n FROM {_JOINED} WHERE r.batch = ? GROUP BY 1"
         with self.lock:
             return {row["status"] or "waiting": row["n"] for row in self._db.execute(query, (batch_id,)).fetchall()}
 
-    def finished(self, batch_id: str) -> list[float]:
+    def finish_times(self, batch_id: str) -> list[float]:
         """When the last rows were finished, newest first, as Unix time."""
         query = "SELECT finished FROM jobs WHERE batch_id = ? AND status = 'done' ORDER BY finished DESC LIMIT 30"
         with self.lock:
             return [row["finished"] for row in self._db.execute(query, (batch_id,)).fetchall()]
 
-    def rows(
+    def list_rows(
         self,
         batch_id: str,
         after: int = 0,
-        limit: int = CHUNK,
+        limit: int = CHUNK_ROW_COUNT,
         status: str | None = None,
         newest: bool = False,
         since: float = 0.0,
@@ -323,21 +323,21 @@ class Store:
                 f"ORDER BY {order} LIMIT ? OFFSET ?",
                 (batch_id, after, status, status, since, since, limit, skip),
             ).fetchall()
-        return [_row_state(row) for row in rows]
+        return [_to_row_state(row) for row in rows]
 
-    def asked(self, batch_id: str) -> Iterator[Asked]:
+    def iter_rows(self, batch_id: str) -> Iterator[BatchRow]:
         """Every row as it was asked for, with what was seen to be wrong when it was read."""
         after = 0
         query = "SELECT * FROM batch_rows WHERE batch = ? AND row > ? ORDER BY row LIMIT ?"
         while True:
             with self.lock:
-                rows = self._db.execute(query, (batch_id, after, CHUNK)).fetchall()
+                rows = self._db.execute(query, (batch_id, after, CHUNK_ROW_COUNT)).fetchall()
             if not rows:
                 return
-            yield from map(_asked, rows)
+            yield from map(_to_batch_row, rows)
             after = rows[-1]["row"]
 
-    def measured(self, tool: str, profile: str) -> list[Row]:
+    def list_measured(self, tool: str, profile: str) -> list[Row]:
         """The last pictures made of a tool with a profile: `job` and `result` as JSON, and the seconds `s` it took."""
         query = (
             "SELECT job, result, finished - started AS s FROM jobs WHERE status = 'done' AND draft = 0 AND started IS "
@@ -348,40 +348,40 @@ class Store:
             return self._db.execute(query, (tool, profile)).fetchall()
 
 
-def _told(error: StudioError | None) -> str | None:
+def _error_to_json(error: StudioError | None) -> str | None:
     if error is None:
         return None
     invalid = isinstance(error, InvalidParams)
     return json.dumps({"code": error.code, "message": error.message, "param": error.param, "invalid": invalid})
 
 
-def _restored(text: str) -> StudioError:
+def _error_from_json(text: str) -> StudioError:
     error = json.loads(text)
     if error.get("invalid"):
         return InvalidParams(error["message"], param=error["param"])
     return StudioError(error["message"], code=error["code"], param=error["param"])
 
 
-def _packed(batch_id: str, row: Asked) -> tuple[object, ...]:
+def _row_values(batch_id: str, row: BatchRow) -> tuple[object, ...]:
     state = "waiting" if row.error is None else "refused"  # for good: the same cells give the same answer
     cells, notices = json.dumps(row.cells), json.dumps(row.notices)
-    return batch_id, row.row, row.key, row.tool, cells, state, _told(row.error), notices
+    return batch_id, row.row, row.key, row.tool, cells, state, _error_to_json(row.error), notices
 
 
-def _asked(row: Row) -> Asked:
-    error = _restored(row["error"]) if row["state"] == "refused" else None
+def _to_batch_row(row: Row) -> BatchRow:
+    error = _error_from_json(row["error"]) if row["state"] == "refused" else None
     notices = tuple(json.loads(row["notices"]))
     taken = json.loads(row["taken"])
-    return Asked(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices, taken)
+    return BatchRow(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices, taken)
 
 
-def _batch(row: Row) -> Batch:
+def _to_batch(row: Row) -> Batch:
     values = dict(row)
     del values["home"]
     return Batch(**{**values, "shared": json.loads(values["shared"]), "about": json.loads(values["about"])})
 
 
-def _row_state(row: Row) -> RowState:
+def _to_row_state(row: Row) -> RowState:
     error = row["error"] or row["job_error"]
     return RowState(
         row["row"], row["key"], row["tool"], row["status"] or "waiting", row["job_id"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,27 +11,29 @@ from typing import BinaryIO
 
 from pydantic_core import from_json
 
+from pipelines.batch.jobs_file import KEY_COLUMN
 from pipelines.core.errors import BadInput, InvalidParams, StudioError
-from pipelines.core.params import JSON
+from pipelines.core.params import JSON, Params
+from pipelines.core.tools import Tool
 
-MAX_ROWS = 50_000
-MAX_LINE = 1 << 20
+MAX_ROW_COUNT = 50_000
+MAX_LINE_BYTES = 1 << 20
 """Bytes of one line. The longest prompts are a few thousand."""
-MAX_CELL = 4000
-KEY, TOOL = "id", "tool"
+MAX_CELL_CHARS = 4000
+KEY_COLUMN, TOOL_COLUMN = "id", "tool"
 """Columns that every jobs file may have beside the fields of its tool."""
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
-_UNREADABLE = "\ufffd"
-_BOM = b"\xef\xbb\xbf"
-_SIXTEEN = (b"\xff\xfe", b"\xfe\xff")
+_REPLACEMENT_CHAR = "\ufffd"
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS = (",", ";", "\t")
 # What a spreadsheet would run instead of show; + and - begin numbers as well and are only disarmed on the way out.
-_FORMULA = ("=", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
-class Fault:
+class RowFault:
     """What is wrong with one row. `row` is 1 for the first row under the header; `code` is one of the contract's.
 
     `invalid`: a value is not what its field takes, which is the difference between 422 and 400 over HTTP. `called` is
@@ -42,14 +45,14 @@ class Fault:
     message: str
     code: str = "invalid_request"
     invalid: bool = False
-    called: str = ""
+    label: str = ""
 
     @classmethod
-    def of(cls, row: int, error: StudioError) -> Fault:
+    def from_error(cls, row: int, error: StudioError) -> RowFault:
         """What this error says of the row."""
         return cls(row, error.param, error.message, error.code, isinstance(error, InvalidParams))
 
-    def error(self) -> StudioError:
+    def to_error(self) -> StudioError:
         """The same as an error again."""
         if self.invalid:
             return InvalidParams(self.message, param=self.column)
@@ -57,67 +60,71 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Line:
+class ParsedRow:
     """One row: its cells by column, empty ones left out."""
 
     row: int
     cells: dict[str, JSON]
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[RowFault, ...] = ()
     notices: tuple[str, ...] = ()
 
 
-def read(path: Path, max_line: int = MAX_LINE) -> Iterator[Line]:
+def read_jobs_file(path: Path, max_line: int = MAX_LINE_BYTES) -> Iterator[ParsedRow]:
     """The rows of the jobs file at `path`, one at a time. Raises `BadInput` when it is no jobs file at all."""
     with path.open("rb") as file:
-        yield from read_from(file, path.name, max_line)
+        yield from parse_jobs_file(file, path.name, max_line)
 
 
-def read_from(file: BinaryIO, name: str, max_line: int = MAX_LINE) -> Iterator[Line]:
+def parse_jobs_file(file: BinaryIO, name: str, max_line: int = MAX_LINE_BYTES) -> Iterator[ParsedRow]:
     """The same from an open file; its `name` says what kind it is. A line has at most `max_line` bytes."""
-    text = _Text(file, max_line)
-    lines = _json_lines(text) if name.lower().endswith((".jsonl", ".ndjson")) else _csv_lines(text)
+    text = _TextReader(file, max_line)
+    lines = _parse_jsonl(text) if name.lower().endswith((".jsonl", ".ndjson")) else _parse_csv(text)
     for line in lines:
-        if line.row > MAX_ROWS:
-            raise BadInput(f"A batch has at most {MAX_ROWS} rows.")
+        if line.row > MAX_ROW_COUNT:
+            raise BadInput(f"A batch has at most {MAX_ROW_COUNT} rows.")
         yield line
 
 
 # ---------------------------------------------------------------- text
 
 
-class _Text:
+class _TextReader:
     """Decoded lines of a file; `odd` says whether one since the last look was not UTF-8."""
 
     def __init__(self, file: BinaryIO, max_line: int) -> None:
-        self.odd = False
-        self._max = max_line
+        self.is_cp1252 = False
+        self._max_line_bytes = max_line
         self._file = file
 
-    def lines(self) -> Iterator[str]:
-        first = self._file.readline(self._max + 1)
-        if first.startswith(_SIXTEEN):
-            yield from _sixteen(first + self._file.read(MAX_ROWS * MAX_CELL))
+    def iter_lines(self) -> Iterator[str]:
+        first = self._file.readline(self._max_line_bytes + 1)
+        if first.startswith(_UTF16_BOMS):
+            yield from _decode_utf16(first + self._file.read(MAX_ROW_COUNT * MAX_CELL_CHARS))
             return
-        line = first.removeprefix(_BOM)
+        line = first.removeprefix(_UTF8_BOM)
         while line:
-            if len(line) > self._max:
-                raise BadInput(f"A line is longer than {self._max} bytes: this is no jobs file.")
-            yield self._decoded(line)
-            line = self._file.readline(self._max + 1)
+            if len(line) > self._max_line_bytes:
+                raise BadInput(f"A line is longer than {self._max_line_bytes} bytes: this is no jobs file.")
+            yield self._decode_line(line)
+            line = self._file.readline(self._max_line_bytes + 1)
 
-    def _decoded(self, line: bytes) -> str:
+    def _decode_line(self, line: bytes) -> str:
         try:
-            return line.decode().replace("\x00", _UNREADABLE)  # one reader of CSV fails over NUL, the next does not
+            return line.decode().replace(
+                "\x00", _REPLACEMENT_CHAR
+            )  # one reader of CSV fails over NUL, the next does not
         except UnicodeDecodeError:
-            self.odd = True  # what spreadsheets of Western Europe write; read line by line, so that others stay whole
-            return line.decode("cp1252", "replace").replace("\x00", _UNREADABLE)
+            self.is_cp1252 = (
+                True  # what spreadsheets of Western Europe write; read line by line, so that others stay whole
+            )
+            return line.decode("cp1252", "replace").replace("\x00", _REPLACEMENT_CHAR)
 
-    def was_odd(self) -> tuple[str, ...]:
-        odd, self.odd = self.odd, False
+    def take_notices(self) -> tuple[str, ...]:
+        odd, self.is_cp1252 = self.is_cp1252, False
         return ("This row is not UTF-8; it was read as Windows-1252.",) if odd else ()
 
 
-def _sixteen(data: bytes) -> Iterable[str]:
+def _decode_utf16(data: bytes) -> Iterable[str]:
     try:
         return data.decode("utf-16").splitlines(keepends=True)
     except UnicodeDecodeError as error:
@@ -127,12 +134,12 @@ def _sixteen(data: bytes) -> Iterable[str]:
 # ---------------------------------------------------------------- CSV
 
 
-def _csv_lines(text: _Text) -> Iterator[Line]:
-    lines = text.lines()
+def _parse_csv(text: _TextReader) -> Iterator[ParsedRow]:
+    lines = text.iter_lines()
     header = next(lines, "")
-    delimiter = max(_DELIMITERS, key=lambda mark: _outside_quotes(header, mark))
-    columns = _columns(next(csv.reader([header], delimiter=delimiter), []))
-    text.was_odd()
+    delimiter = max(_DELIMITERS, key=lambda mark: _count_outside_quotes(header, mark))
+    columns = _parse_header(next(csv.reader([header], delimiter=delimiter), []))
+    text.take_notices()
     table = csv.reader(lines, delimiter=delimiter)
     row = 0
     while True:
@@ -142,18 +149,20 @@ def _csv_lines(text: _Text) -> Iterator[Line]:
             return
         except csv.Error:
             row += 1
-            yield Line(row, {}, (Fault(row, None, "This row cannot be read: it is too long, or a quote is open."),))
+            yield ParsedRow(
+                row, {}, (RowFault(row, None, "This row cannot be read: it is too long, or a quote is open."),)
+            )
             continue
         if any(cell.strip() for cell in cells):
             row += 1
-            yield _csv_line(row, columns, cells, text.was_odd())
+            yield _parse_csv_row(row, columns, cells, text.take_notices())
 
 
-def _outside_quotes(header: str, mark: str) -> int:
+def _count_outside_quotes(header: str, mark: str) -> int:
     return sum(part.count(mark) for part in header.split('"')[::2])
 
 
-def _columns(header: list[str]) -> list[str]:
+def _parse_header(header: list[str]) -> list[str]:
     columns = [cell.strip().lower() for cell in header]
     named = [column for column in columns if column]
     if not named:
@@ -164,7 +173,7 @@ def _columns(header: list[str]) -> list[str]:
     return columns
 
 
-def _csv_line(row: int, columns: list[str], cells: list[str], notices: tuple[str, ...]) -> Line:
+def _parse_csv_row(row: int, columns: list[str], cells: list[str], notices: tuple[str, ...]) -> ParsedRow:
     faults = []
     named: dict[str, JSON] = {}
     for place, cell in enumerate(cells):
@@ -172,40 +181,69 @@ def _csv_line(row: int, columns: list[str], cells: list[str], notices: tuple[str
         if not cell.strip():
             continue
         if not column:
-            faults.append(Fault(row, None, f"Cell {place + 1} stands under no column: one too many, or a stray comma."))
-        faults += _cell_faults(row, column, cell)
+            faults.append(
+                RowFault(row, None, f"Cell {place + 1} stands under no column: one too many, or a stray comma.")
+            )
+        faults += _find_cell_faults(row, column, cell)
         named[column] = cell.strip()
-    return Line(row, {name: cell for name, cell in named.items() if name}, tuple(faults), notices)
+    return ParsedRow(row, {name: cell for name, cell in named.items() if name}, tuple(faults), notices)
 
 
-def _cell_faults(row: int, column: str | None, cell: str) -> list[Fault]:
-    if cell.startswith(_FORMULA):
-        return [Fault(row, column, "This cell begins like a spreadsheet formula; formulas are not taken.")]
-    if "\x00" in cell or _UNREADABLE in cell:
-        return [Fault(row, column, "This cell holds something that is no text.")]
-    if len(cell) > MAX_CELL:
-        return [Fault(row, column, f"This cell is longer than {MAX_CELL} characters.")]
+def _find_cell_faults(row: int, column: str | None, cell: str) -> list[RowFault]:
+    if cell.startswith(_FORMULA_STARTS):
+        return [RowFault(row, column, "This cell begins like a spreadsheet formula; formulas are not taken.")]
+    if "\x00" in cell or _REPLACEMENT_CHAR in cell:
+        return [RowFault(row, column, "This cell holds something that is no text.")]
+    if len(cell) > MAX_CELL_CHARS:
+        return [RowFault(row, column, f"This cell is longer than {MAX_CELL_CHARS} characters.")]
     return []
 
 
 # ---------------------------------------------------------------- JSON lines
 
 
-def _json_lines(text: _Text) -> Iterator[Line]:
+def _parse_jsonl(text: _TextReader) -> Iterator[ParsedRow]:
     row = 0
-    for line in text.lines():
+    for line in text.iter_lines():
         if line.strip():
             row += 1
-            yield _json_line(row, line, text.was_odd())
+            yield _parse_json_row(row, line, text.take_notices())
 
 
-def _json_line(row: int, line: str, notices: tuple[str, ...]) -> Line:
+def _parse_json_row(row: int, line: str, notices: tuple[str, ...]) -> ParsedRow:
     try:
         value = from_json(line, allow_inf_nan=False)
     except ValueError:
-        return Line(row, {}, (Fault(row, None, "This line is not valid JSON."),), notices)
+        return ParsedRow(row, {}, (RowFault(row, None, "This line is not valid JSON."),), notices)
     if not isinstance(value, dict):
-        return Line(row, {}, (Fault(row, None, "This line is not a JSON object."),), notices)
+        return ParsedRow(row, {}, (RowFault(row, None, "This line is not a JSON object."),), notices)
     cells = {str(name): cell for name, cell in value.items() if cell is not None and cell != ""}
     texts = [(name, cell) for name, cell in cells.items() if isinstance(cell, str)]
-    return Line(row, cells, tuple(fault for name, cell in texts for fault in _cell_faults(row, name, cell)), notices)
+    return ParsedRow(
+        row, cells, tuple(fault for name, cell in texts for fault in _find_cell_faults(row, name, cell)), notices
+    )
+
+
+_EXAMPLE_NAMES = {"picture": "photo.jpg", "pictures": "one.jpg|two.jpg"}
+
+
+def csv_template(tool: Tool) -> str:
+    """CSV text; cells left empty take the batch's shared value, else the field's default."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([KEY_COLUMN, *tool.params.model_fields])
+    writer.writerow(["first", *(_example_cell(tool.params, name) for name in tool.params.model_fields)])
+    return out.getvalue()
+
+
+def _example_cell(params: type[Params], name: str) -> str:
+    """Something that is valid: a picture's name where one is needed, else the default."""
+    field = params.model_fields[name]
+    if field.is_required():
+        return _EXAMPLE_NAMES.get(params.kind_of(name), "")
+    if name == "consent":
+        return "true"
+    default = field.default
+    if default is None or default == () or default == "":
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)

@@ -1,4 +1,4 @@
-"""A finished picture to bytes, with what it is and how it was made inside; knows formats, not files or jobs."""
+"""Encode pictures as PNG, JPEG or WebP with XMP metadata: digital source type and receipt."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from PIL.PngImagePlugin import PngInfo
 
 from pipelines.core.geometry import Image
 
-Format = Literal["png", "jpeg", "webp"]
-STILLS = ("png", "jpeg", "webp")
-"""Formats that a browser shows in a picture's place; an animated WebP is one of them."""
-MIME: dict[str, str] = {
+ImageFormat = Literal["png", "jpeg", "webp"]
+STILL_FORMATS = ("png", "jpeg", "webp")
+"""Formats that a browser shows as an image. An animated WebP is one of them."""
+MIME_TYPES: dict[str, str] = {
     "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4", "pdf": "application/pdf",
     "zip": "application/zip", "ora": "image/openraster",
 }  # fmt: skip
-# OpenRaster is a ZIP, and C2PA's library knows ZIP by this name only.
-SIGNED_AS: dict[str, str] = {**MIME, "zip": "application/x-zip", "ora": "application/x-zip"}
-ENDING: dict[str, str] = {"jpeg": "jpg"}
-"""Where a file's ending is not its format's name."""
-PNG_LEVEL = 1  # about 9 % larger than level 6 and several times faster
+# MIME types for the C2PA library, which knows ZIP files (OpenRaster is one) by this name only.
+C2PA_MIME_TYPES: dict[str, str] = {**MIME_TYPES, "zip": "application/x-zip", "ora": "application/x-zip"}
+FILE_EXTENSIONS: dict[str, str] = {"jpeg": "jpg"}
+"""File extensions that differ from the format's name."""
+PNG_COMPRESSION_LEVEL = 1  # about 9 % larger than level 6 and several times faster
 JPEG_QUALITY = 95
 # IPTC digital source types: https://cv.iptc.org/newscodes/digitalsourcetype/
-_SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
-COMPUTED_SOURCE = _SOURCE + "algorithmicMedia"
-MATTE_SOURCE = COMPUTED_SOURCE
-COLLECTION_SOURCE = _SOURCE + "composite"
-"""Of several files in one, each of which says its own."""
+_SOURCE_TYPE_PREFIX = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+COMPUTED_SOURCE_TYPE = _SOURCE_TYPE_PREFIX + "algorithmicMedia"
+MATTE_SOURCE_TYPE = COMPUTED_SOURCE_TYPE
+COLLECTION_SOURCE_TYPE = _SOURCE_TYPE_PREFIX + "composite"
+"""Source type of an archive. Each file in it has its own."""
 
-_XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+_XMP_TEMPLATE = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
  xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmlns:dbx="https://designerbox.invalid/ns/1.0/">
@@ -46,88 +46,88 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
-class Origin(NamedTuple):
-    """What made pixels: `generative`: a generative model drew; `photographed`: photographed pixels are in the picture;
-    `computed`: something in it was drawn by rules.
-    """
+class PixelOrigin(NamedTuple):
+    """What made the pixels: a generative model, a camera, drawing by rules, or several of them."""
 
     generative: bool = False
     photographed: bool = False
     computed: bool = False
 
-    def __or__(self, other: Origin) -> Origin:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Of both laid together."""
-        return Origin(*(one or another for one, another in zip(self, other, strict=True)))
+    def __or__(self, other: PixelOrigin) -> PixelOrigin:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Return the origin of a picture that contains both."""
+        return PixelOrigin(*(one or another for one, another in zip(self, other, strict=True)))
 
 
-_ORIGINS = {
-    "compositeCapture": Origin(photographed=True),
-    "compositeSynthetic": Origin(photographed=True, computed=True),
-    "algorithmicMedia": Origin(computed=True),
-    "compositeWithTrainedAlgorithmicMedia": Origin(generative=True, photographed=True),
-    "trainedAlgorithmicMedia": Origin(generative=True),
+_ORIGIN_BY_SOURCE_TYPE = {
+    "compositeCapture": PixelOrigin(photographed=True),
+    "compositeSynthetic": PixelOrigin(photographed=True, computed=True),
+    "algorithmicMedia": PixelOrigin(computed=True),
+    "compositeWithTrainedAlgorithmicMedia": PixelOrigin(generative=True, photographed=True),
+    "trainedAlgorithmicMedia": PixelOrigin(generative=True),
 }
 
 
-def origin_of(word: str) -> Origin:
-    """What the last word of a digital source type says; one that is not ours is a photograph's."""
-    return _ORIGINS.get(word, Origin(photographed=True))
+def parse_origin(word: str) -> PixelOrigin:
+    """Return the origin that the last word of a digital source type names. An unknown word means a photograph."""
+    return _ORIGIN_BY_SOURCE_TYPE.get(word, PixelOrigin(photographed=True))
 
 
-def xmp(receipt: dict[str, Any], origin: Origin) -> bytes:
-    """The XMP packet: what made the pixels and the receipt."""
-    return packet(source_type(origin), receipt)
+def build_xmp(receipt: dict[str, Any], origin: PixelOrigin) -> bytes:
+    """Return the XMP packet with the source type of `origin` and the receipt."""
+    return build_xmp_packet(source_type_uri(origin), receipt)
 
 
-def packet(source: str, receipt: dict[str, Any]) -> bytes:
-    """The same where the URI of what made the pixels is known."""
+def build_xmp_packet(source: str, receipt: dict[str, Any]) -> bytes:
+    """Return the XMP packet with the source type URI `source` and the receipt."""
     packed = json.dumps(receipt, ensure_ascii=True, separators=(",", ":"))
-    return _XMP.format(source=source, receipt=escape(packed)).encode()
+    return _XMP_TEMPLATE.format(source=source, receipt=escape(packed)).encode()
 
 
-def source_type(origin: Origin) -> str:
-    """The URI of what made the pixels, the same in XMP and in the signed manifest.
+def source_type_uri(origin: PixelOrigin) -> str:
+    """Return the IPTC digital source type URI, for XMP and for the signed manifest.
 
-    It is trained media where a generative model drew and only there; what rules drew beside it is then not told.
+    It says "trained media" if and only if a generative model drew. In that case drawing by rules is not mentioned.
     """
     if origin.generative:
         origin = origin._replace(computed=False)
     elif not origin.photographed:
-        origin = Origin(computed=True)
-    return _SOURCE + next(word for word, known in _ORIGINS.items() if known == origin)
+        origin = PixelOrigin(computed=True)
+    return _SOURCE_TYPE_PREFIX + next(word for word, known in _ORIGIN_BY_SOURCE_TYPE.items() if known == origin)
 
 
-def source_named(word: str) -> str:
-    """The URI of a digital source type by its last word, "" for none."""
-    return _SOURCE + word if word else ""
+def source_type_from_word(word: str) -> str:
+    """Return the digital source type URI that ends with `word`, "" for an empty word."""
+    return _SOURCE_TYPE_PREFIX + word if word else ""
 
 
-def encode(image: Image, format: Format, packet: bytes, quality: int = JPEG_QUALITY) -> bytes:
-    """Bytes of an RGB or RGBA picture. PNG is lossless, WebP too; JPEG lays transparency on white.
+def encode_image(image: Image, format: ImageFormat, packet: bytes, quality: int = JPEG_QUALITY) -> bytes:
+    """Encode an RGB or RGBA picture (H x W x 3 or 4, uint8). JPEG gets a white background instead of transparency.
 
-    `quality` 1 to 100 is JPEG's; WebP is lossless at 100 and lossy below.
+    `quality` is 1 to 100 for JPEG. WebP is lossless at 100 and lossy below. PNG is always lossless.
     """
     out = io.BytesIO()
     picture = PIL.Image.fromarray(image)
     if format == "png":
         info = PngInfo()
         info.add_itxt("XML:com.adobe.xmp", packet.decode())
-        picture.save(out, "PNG", compress_level=PNG_LEVEL, pnginfo=info)
+        picture.save(out, "PNG", compress_level=PNG_COMPRESSION_LEVEL, pnginfo=info)
     elif format == "jpeg":
-        _on_white(picture).save(out, "JPEG", quality=quality, subsampling=0, xmp=packet)
+        _flatten_on_white(picture).save(out, "JPEG", quality=quality, subsampling=0, xmp=packet)
     else:
         picture.save(out, "WEBP", lossless=quality >= 100, quality=min(quality, 100), method=2, exact=True, xmp=packet)
     return out.getvalue()
 
 
 def encode_png(image: Image) -> bytes:
-    """PNG of RGB or RGBA pixels and nothing else, at level 1: about 9 % larger than the best and ten times faster."""
+    """Encode RGB or RGBA pixels as PNG without metadata, at the fast compression level."""
     code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    return cv2.imencode(".png", cv2.cvtColor(image, code), [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes()
+    return cv2.imencode(".png", cv2.cvtColor(image, code), [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION_LEVEL])[
+        1
+    ].tobytes()
 
 
-def archive(members: Sequence[tuple[str, bytes]]) -> bytes:
-    """A ZIP of finished files as they are, in this order and with no times in it, so that it is the same each time."""
+def build_zip(members: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return an uncompressed ZIP of (name, bytes). It has no timestamps, so that equal input gives equal bytes."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as packed:
         for name, data in members:
@@ -135,7 +135,7 @@ def archive(members: Sequence[tuple[str, bytes]]) -> bytes:
     return out.getvalue()
 
 
-def _on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
+def _flatten_on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
     if picture.mode != "RGBA":
         return picture
     ground = PIL.Image.new("RGB", picture.size, "white")
@@ -144,7 +144,7 @@ def _on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def read_receipt(data: bytes) -> dict[str, Any] | None:
-    """The receipt inside a picture of ours, or None."""
+    """Return the receipt in the XMP of a picture, or None."""
     with PIL.Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as picture:
         picture.load()
         packet = picture.info.get("xmp") or picture.info.get("XML:com.adobe.xmp")

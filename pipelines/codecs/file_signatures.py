@@ -1,17 +1,17 @@
-"""What a file's bytes claim to be, read without decoding them; knows neither Pillow nor the studio."""
+"""Detect image formats by magic bytes and check JPEG and PNG structure without decoding."""
 
 from __future__ import annotations
 
 import re
 import zlib
 
-PNG_HEAD = b"\x89PNG\r\n\x1a\n"
-MAX_SCANS = 100
-"""A progressive JPEG has about ten scans. 58 kB with 1,000 of them takes seconds and passes every pixel limit."""
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_JPEG_SCAN_COUNT = 100
+"""Scans of a JPEG. A normal one has about ten. A 58 kB file with 1,000 scans decodes for seconds (decompression bomb)."""
 
-_ACCEPTED = "JPEG, PNG, WebP, AVIF or HEIC"
+_ACCEPTED_FORMATS = "JPEG, PNG, WebP, AVIF or HEIC"
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
-_OTHERS = (
+_REJECTED_SIGNATURES = (
     (b"GIF8", "a GIF"),
     (b"BM", "a BMP"),
     (b"II*\x00", "a TIFF or a camera's raw file"),
@@ -21,14 +21,14 @@ _OTHERS = (
     (b"%!PS", "PostScript"),
     (b"<", "SVG, HTML or other text"),
 )
-# One 0xFF, not a run: a run would make the search quadratic on a file of nothing else. 0x00 is stuffing inside a scan,
-# 0xD0 to 0xD7 are restart marks; neither ends it.
-_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
-_START_OF_SCAN, _END_OF_IMAGE, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
+# Matches one 0xFF, not a run, because a run makes the search quadratic on a file of 0xFF bytes. 0x00 is stuffing
+# inside a scan and 0xD0 to 0xD7 are restart markers: neither ends a scan.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])", re.DOTALL)
+_START_OF_SCAN, _END_OF_IMAGE, _MARKERS_WITHOUT_LENGTH = 0xDA, 0xD9, (0x01, 0xD8)
 
 
-class Unfit(Exception):
-    """The bytes are no picture that the studio takes. Crosses the process border, so it holds two strings only."""
+class RejectedImage(Exception):
+    """The bytes are not an accepted picture. It is sent between processes, so it holds two strings only."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -36,76 +36,78 @@ class Unfit(Exception):
         self.message = message
 
 
-def corrupt(message: str) -> Unfit:
-    """An `Unfit` for a file of a known format that is damaged."""
-    return Unfit("corrupt_image", message)
+def corrupt_image(message: str) -> RejectedImage:
+    """Return the error for a damaged file of a known format."""
+    return RejectedImage("corrupt_image", message)
 
 
-def kind(data: bytes) -> str:
-    """Pillow's name of the format, by magic bytes alone. Raises `Unfit` for all but the five formats."""
+def detect_format(data: bytes) -> str:
+    """Return Pillow's name of the format by magic bytes. Raises `RejectedImage` for all but the five formats."""
     if not data:
-        raise corrupt("The file is empty.")
+        raise corrupt_image("The file is empty.")
     if data.startswith(b"\xff\xd8\xff"):
         return "JPEG"
-    if data.startswith(PNG_HEAD):
+    if data.startswith(PNG_SIGNATURE):
         return "PNG"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[4:8] == b"ftyp":
-        return _kind_of_box(data)
-    raise _unsupported(data)
+        return _detect_heif_format(data)
+    raise _unsupported_image(data)
 
 
-def _kind_of_box(data: bytes) -> str:
-    # An AVIF may call itself mif1 or msf1 and name avif only among the compatible brands.
+def _detect_heif_format(data: bytes) -> str:
+    # The major brand of an AVIF may be mif1 or msf1, with avif only among the compatible brands.
     brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
     names = [brands[at : at + 4] for at in range(0, len(brands), 4)]
     if b"avif" in names or b"avis" in names:
         return "AVIF"
     if any(brand in names for brand in _HEIF_BRANDS):
         return "HEIF"
-    raise _unsupported(data)
+    raise _unsupported_image(data)
 
 
-def _unsupported(data: bytes) -> Unfit:
+def _unsupported_image(data: bytes) -> RejectedImage:
     head = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:8]
-    named = next((name for magic, name in _OTHERS if head.startswith(magic)), None)
+    named = next((name for magic, name in _REJECTED_SIGNATURES if head.startswith(magic)), None)
     what = f"This file is {named}" if named else "This file is not a picture that can be read here"
-    return Unfit("unsupported_image", f"{what}. Save the picture as {_ACCEPTED}.")
+    return RejectedImage("unsupported_image", f"{what}. Save the picture as {_ACCEPTED_FORMATS}.")
 
 
-def check(data: bytes, format: str) -> None:
-    """Refuse, before any decoder sees them, what decoders take too long over or wave through. Raises `Unfit`."""
-    if format == "JPEG" and scans(data) > MAX_SCANS:
-        raise corrupt(f"This JPEG has more than {MAX_SCANS} scans, which no camera writes. Save it again.")
+def check_container(data: bytes, format: str) -> None:
+    """Reject files on which decoders take too long, or whose damage they ignore. Raises `RejectedImage`."""
+    if format == "JPEG" and count_jpeg_scans(data) > MAX_JPEG_SCAN_COUNT:
+        raise corrupt_image(
+            f"This JPEG has more than {MAX_JPEG_SCAN_COUNT} scans, which no camera writes. Save it again."
+        )
     if format == "PNG":
-        check_png(data)
+        check_png_chunks(data)
 
 
-def scans(data: bytes) -> int:
-    """Start-of-scan markers of a JPEG's first image, found as libjpeg finds them; what follows its end is not read."""
+def count_jpeg_scans(data: bytes) -> int:
+    """Count the start-of-scan markers of a JPEG's first image, as libjpeg finds them. Stops at its end."""
     count, at = 0, 2
-    while found := _MARKER.search(data, at):
+    while found := _JPEG_MARKER.search(data, at):
         marker, at = found[1][0], found.end()
         if marker == _END_OF_IMAGE:
             break
         count += marker == _START_OF_SCAN
-        if marker not in _BARE:
+        if marker not in _MARKERS_WITHOUT_LENGTH:
             at += max(2, int.from_bytes(data[at : at + 2], "big"))
     return count
 
 
-def check_png(data: bytes) -> None:
-    """Every chunk up to IEND is whole and its checksum holds (Pillow skips that of pixels). Raises `Unfit`."""
-    at, view = len(PNG_HEAD), memoryview(data)
+def check_png_chunks(data: bytes) -> None:
+    """Check length and CRC of every chunk up to IEND (Pillow skips the CRC of pixels). Raises `RejectedImage`."""
+    at, view = len(PNG_SIGNATURE), memoryview(data)
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
         body, after = view[at + 4 : at + 8 + length], at + 12 + length
         if after > len(data):
             break
         if zlib.crc32(body) != int.from_bytes(data[after - 4 : after], "big"):
-            raise corrupt("This PNG is damaged: a checksum does not match.")
+            raise corrupt_image("This PNG is damaged: a checksum does not match.")
         if body[:4] == b"IEND":
             return
         at = after
-    raise corrupt("This PNG ends too early. It may have been cut off while being copied.")
+    raise corrupt_image("This PNG ends too early. It may have been cut off while being copied.")

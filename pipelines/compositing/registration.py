@@ -13,26 +13,23 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.geometry import Alpha, Image
-from pipelines.matting.cutout import core_of
+from pipelines.core.geometry import Alpha, Float64Array, Image, Uint8Array
+from pipelines.matting.cutout import core_mask
 
-Points = npt.NDArray[np.float64]
-Grey = npt.NDArray[np.uint8]
-
-SIDE = 1024
+WORK_SIDE_PX = 1024
 """Larger pictures are measured at this longer side, where the fit is good to a tenth of a pixel."""
-LEAST = 16  # matches that agree; fewer may agree by chance
-RATIO = 0.8  # Lowe 2004: a match must be this much nearer than the next best
-AGREES = 2.0  # pixels at SIDE
-TURN = 0.03  # radians; a picture that turned more was composed anew, which is no drift
-ZOOMS = (0.75, 1.3)  # beyond, somebody asked for another framing
-SEEN_SHIFT, SEEN_ZOOM = 0.5, 0.003
+MIN_MATCH_COUNT = 16  # matches that agree; fewer may agree by chance
+MAX_MATCH_RATIO = 0.8  # Lowe 2004: a match must be this much nearer than the next best
+RANSAC_THRESHOLD_PX = 2.0  # pixels at SIDE
+MAX_ROTATION_RADIANS = 0.03  # radians; a picture that turned more was composed anew, which is no drift
+ZOOM_RANGE = (0.75, 1.3)  # beyond, somebody asked for another framing
+MIN_SHIFT_PX, MIN_ZOOM_CHANGE = 0.5, 0.003
 """A shift in pixels and a change of scale worth undoing: below, the resampling costs more than it mends."""
-NEAR = 0.003
+ALIGNED_RATIO = 0.003
 """Of the shorter side: outlines that lie this near to each other on all sides differ within a cut-out's soft edge."""
-ALIKE = 14.0  # of 255: edit and photo this near along the uncovered rim show the same place
-SAME_SHAPE = 0.02  # by which the ratio of the sides may differ
-FEATHER = 0.015  # of the shorter side
+MAX_RIM_DIFFERENCE_LEVELS = 14.0  # of 255: edit and photo this near along the uncovered rim show the same place
+ASPECT_TOLERANCE_RATIO = 0.02  # by which the ratio of the sides may differ
+FEATHER_RATIO = 0.015  # of the shorter side
 
 
 @dataclass(frozen=True)
@@ -53,26 +50,26 @@ class Drift:
         return float(np.hypot(self.dx, self.dy))
 
     @property
-    def seen(self) -> bool:
+    def is_visible(self) -> bool:
         """Whether it is large enough to be undone."""
-        return self.shift >= SEEN_SHIFT or abs(self.zoom - 1) >= SEEN_ZOOM
+        return self.shift >= MIN_SHIFT_PX or abs(self.zoom - 1) >= MIN_ZOOM_CHANGE
 
-    def matrix(self, width: int, height: int) -> Points:
+    def affine_matrix(self, width: int, height: int) -> Float64Array:
         """2 x 3, source pixels to edit pixels, as `cv2.warpAffine` takes it, for pictures of this size."""
         x, y = (width - 1) / 2, (height - 1) / 2
         return np.array([[self.zoom, 0, x + self.dx - self.zoom * x], [0, self.zoom, y + self.dy - self.zoom * y]])
 
 
 @dataclass(frozen=True)
-class Settled:
+class AlignedEdit:
     """An edit where its source has things; `source` at the edit's size, None where the two cannot be compared."""
 
     image: Image
     source: Image | None = None
-    sentence: str = ""
+    notice: str = ""
 
 
-def measure(source: Image, edited: Image, alpha: Alpha | None = None) -> Drift | None:
+def measure_drift(source: Image, edited: Image, alpha: Alpha | None = None) -> Drift | None:
     """The drift from `source` to `edited`, H x W x 3 of one size; None when too little in them is alike.
 
     `alpha` (H x W) is the part of the source that should have stayed, where that is known. Features after Lowe 2004
@@ -81,17 +78,17 @@ def measure(source: Image, edited: Image, alpha: Alpha | None = None) -> Drift |
     """
     if source.shape != edited.shape:
         raise ValueError("source and edit must have one size")
-    scale = min(1.0, SIDE / max(source.shape[:2]))
-    before, after = _grey(source, scale), _grey(edited, scale)
-    pairs = _matches(before, after, None if alpha is None else _shrunk(alpha, before.shape))
+    scale = min(1.0, WORK_SIDE_PX / max(source.shape[:2]))
+    before, after = _to_equalized_grey(source, scale), _to_equalized_grey(edited, scale)
+    pairs = _match_features(before, after, None if alpha is None else _shrink_mask(alpha, before.shape))
     if pairs is None:
         return None
     height, width = before.shape
-    found = _agreed(*pairs, np.array([(width - 1) / 2, (height - 1) / 2]))
+    found = _fit_drift(*pairs, np.array([(width - 1) / 2, (height - 1) / 2]))
     return found and replace(found, dx=found.dx / scale, dy=found.dy / scale)
 
 
-def undo(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None) -> Image:
+def undo_drift(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None) -> Image:
     """`edited` with `drift` taken back; H x W x 3.
 
     An edit that was enlarged lacks its rim. There the photo is shown, fitted in colour, where it goes on what the edit
@@ -99,7 +96,7 @@ def undo(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None)
     show the subject (`alpha`, H x W) again.
     """
     height, width = edited.shape[:2]
-    matrix = drift.matrix(width, height)
+    matrix = drift.affine_matrix(width, height)
     back = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     mirrored = cv2.warpAffine(edited, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REFLECT_101)
     moved = np.asarray(mirrored, np.uint8)
@@ -110,52 +107,52 @@ def undo(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None)
         again = cv2.warpAffine(there, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REFLECT_101) > 0.01
         drawn_out = cv2.warpAffine(edited, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REPLICATE)
         moved = np.where((again & ~covered)[..., None], drawn_out, moved)
-    return moved if covered.all() else _rimmed(moved, source, covered)
+    return moved if covered.all() else _fill_uncovered_rim(moved, source, covered)
 
 
-def paste(edited: Image, colour: Image, alpha: Alpha) -> Image:
+def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
     """The subject's own pixels over an edit that was undone: `colour` and `alpha` (H x W) as in `Placed`.
 
     In the core they are `colour` byte for byte; the soft edge is mixed with what the edit shows there.
     """
     soft = alpha[..., None]
     mixed = np.clip(soft * colour + (1 - soft) * edited + 0.5, 0, 255).astype(np.uint8)
-    core = core_of(alpha)
+    core = core_mask(alpha)
     mixed[core] = colour[core]
     return mixed
 
 
-def settled(source: Image, edited: Image, alpha: Alpha | None = None) -> Settled:
+def align_edit(source: Image, edited: Image, alpha: Alpha | None = None) -> AlignedEdit:
     """`edited` with its drift undone. Pictures of another shape were composed anew, and stay as they are.
 
     `alpha` as in `measure`, of the source's size.
     """
     (tall, wide), (height, width) = source.shape[:2], edited.shape[:2]
-    if abs(wide * height / (tall * width) - 1) > SAME_SHAPE:
-        return Settled(edited)
+    if abs(wide * height / (tall * width) - 1) > ASPECT_TOLERANCE_RATIO:
+        return AlignedEdit(edited)
     if source.shape != edited.shape:
         source = np.asarray(cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     if alpha is not None and alpha.shape != (height, width):
         alpha = np.asarray(cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA), np.float32)
-    drift = measure(source, edited, alpha)
-    if drift is None or not drift.seen:
-        return Settled(edited, source)
-    return Settled(undo(edited, drift, source, alpha), source, told(drift))
+    drift = measure_drift(source, edited, alpha)
+    if drift is None or not drift.is_visible:
+        return AlignedEdit(edited, source)
+    return AlignedEdit(undo_drift(edited, drift, source, alpha), source, drift_notice(drift))
 
 
-def lies(source: Image, edited: Image, alpha: Alpha) -> bool:
+def is_aligned(source: Image, edited: Image, alpha: Alpha) -> bool:
     """Whether `edited` shows the subject where `source` has it: False too where that cannot be told."""
-    drift = measure(source, edited, alpha) if source.shape == edited.shape else None
+    drift = measure_drift(source, edited, alpha) if source.shape == edited.shape else None
     if drift is None:
         return False
     side = min(alpha.shape)
-    return drift.shift + abs(drift.zoom - 1) * side / 2 <= NEAR * side
+    return drift.shift + abs(drift.zoom - 1) * side / 2 <= ALIGNED_RATIO * side
 
 
-def told(drift: Drift) -> str:
+def drift_notice(drift: Drift) -> str:
     """What was undone, as a sentence for the receipt."""
-    parts = [f"moved the picture by {drift.shift:.1f} px"] if drift.shift >= SEEN_SHIFT else []
-    if abs(drift.zoom - 1) >= SEEN_ZOOM:
+    parts = [f"moved the picture by {drift.shift:.1f} px"] if drift.shift >= MIN_SHIFT_PX else []
+    if abs(drift.zoom - 1) >= MIN_ZOOM_CHANGE:
         parts.append(f"{'enlarged' if drift.zoom > 1 else 'shrank'} it by {abs(drift.zoom - 1):.1%}")
     return f"The model {' and '.join(parts)}; this was undone."
 
@@ -163,7 +160,7 @@ def told(drift: Drift) -> str:
 # ---------------------------------------------------------------- measuring
 
 
-def _grey(image: Image, scale: float) -> Grey:
+def _to_equalized_grey(image: Image, scale: float) -> Uint8Array:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if scale < 1:
         grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -171,20 +168,22 @@ def _grey(image: Image, scale: float) -> Grey:
     return np.asarray(cv2.createCLAHE(3.0, (8, 8)).apply(grey), np.uint8)
 
 
-def _shrunk(alpha: Alpha, shape: tuple[int, ...]) -> Grey:
+def _shrink_mask(alpha: Alpha, shape: tuple[int, ...]) -> Uint8Array:
     return np.asarray(cv2.resize(alpha, (shape[1], shape[0]), interpolation=cv2.INTER_AREA) > 0.5, np.uint8)
 
 
-def _matches(before: Grey, after: Grey, seen: Grey | None) -> tuple[Points, Points] | None:
-    """Points of `before` and the points of `after` that look like them, N x 2 each."""
+def _match_features(
+    before: Uint8Array, after: Uint8Array, seen: Uint8Array | None
+) -> tuple[Float64Array, Float64Array] | None:
+    """Float64Array of `before` and the points of `after` that look like them, N x 2 each."""
     sift: Any = cv2.SIFT.create(nfeatures=3000, contrastThreshold=0.02)
     here, marks = sift.detectAndCompute(before, seen)
     there, others = sift.detectAndCompute(after, None)
-    if min(len(here), len(there)) < LEAST:
+    if min(len(here), len(there)) < MIN_MATCH_COUNT:
         return None
     near = [pair for pair in cv2.BFMatcher().knnMatch(marks, others, k=2) if len(pair) == 2]
-    good = [first for first, second in near if first.distance < RATIO * second.distance]
-    if len(good) < LEAST:
+    good = [first for first, second in near if first.distance < MAX_MATCH_RATIO * second.distance]
+    if len(good) < MIN_MATCH_COUNT:
         return None
     return (
         np.array([here[match.queryIdx].pt for match in good], np.float64),
@@ -192,29 +191,29 @@ def _matches(before: Grey, after: Grey, seen: Grey | None) -> tuple[Points, Poin
     )
 
 
-def _agreed(before: Points, after: Points, centre: Points) -> Drift | None:
+def _fit_drift(before: Float64Array, after: Float64Array, centre: Float64Array) -> Drift | None:
     """The shift and zoom that most matches agree on, seen from `centre`."""
     matrix, inside = cv2.estimateAffinePartial2D(
-        before, after, method=cv2.RANSAC, ransacReprojThreshold=AGREES, maxIters=5000, confidence=0.999
+        before, after, method=cv2.RANSAC, ransacReprojThreshold=RANSAC_THRESHOLD_PX, maxIters=5000, confidence=0.999
     )
-    if matrix is None or abs(np.arctan2(matrix[1, 0], matrix[0, 0])) > TURN:
+    if matrix is None or abs(np.arctan2(matrix[1, 0], matrix[0, 0])) > MAX_ROTATION_RADIANS:
         return None
     kept = inside.ravel() > 0
     p, q = before[kept] - centre, after[kept] - centre
-    fit = _fit(p, q)
+    fit = _fit_shift_and_zoom(p, q)
     for _ in range(2):
         away = np.hypot(*(q - fit[2] * p - fit[:2]).T)
         near = away <= max(2.5 * float(np.median(away)), 0.1)
         p, q = p[near], q[near]
-        if len(p) < LEAST:
+        if len(p) < MIN_MATCH_COUNT:
             return None
-        fit = _fit(p, q)
-    if not ZOOMS[0] <= fit[2] <= ZOOMS[1]:
+        fit = _fit_shift_and_zoom(p, q)
+    if not ZOOM_RANGE[0] <= fit[2] <= ZOOM_RANGE[1]:
         return None
     return Drift(float(fit[0]), float(fit[1]), float(fit[2]), round(float(kept.mean()), 4))
 
 
-def _fit(p: Points, q: Points) -> Points:
+def _fit_shift_and_zoom(p: Float64Array, q: Float64Array) -> Float64Array:
     """dx, dy, zoom with the least squares of q - zoom p - d."""
     p0, q0 = p.mean(axis=0), q.mean(axis=0)
     zoom = ((p - p0) * (q - q0)).sum() / ((p - p0) ** 2).sum()
@@ -224,9 +223,9 @@ def _fit(p: Points, q: Points) -> Points:
 # ---------------------------------------------------------------- undoing
 
 
-def _rimmed(moved: Image, source: Image, covered: npt.NDArray[np.bool_]) -> Image:
+def _fill_uncovered_rim(moved: Image, source: Image, covered: npt.NDArray[np.bool_]) -> Image:
     """`moved` with the photo where the edit does not reach, if they show the same place along that rim."""
-    reach = max(2.0, FEATHER * min(covered.shape))
+    reach = max(2.0, FEATHER_RATIO * min(covered.shape))
     away = cv2.distanceTransform(covered.astype(np.uint8), cv2.DIST_L2, 5)
     band = covered & (away < 2 * reach)
     photo, edit = source[band].astype(np.float32), moved[band].astype(np.float32)
@@ -234,7 +233,7 @@ def _rimmed(moved: Image, source: Image, covered: npt.NDArray[np.bool_]) -> Imag
     # The edit's colours as the photo's times a gain: near one rim that is enough, whatever was done to them.
     gain = ((photo - middle) * (edit - edit.mean(axis=0))).sum(axis=0) / (((photo - middle) ** 2).sum(axis=0) + 1)
     offset = edit.mean(axis=0) - gain * middle
-    if np.abs(gain * photo + offset - edit).mean() > ALIKE or gain.min() <= 0:
+    if np.abs(gain * photo + offset - edit).mean() > MAX_RIM_DIFFERENCE_LEVELS or gain.min() <= 0:
         return moved
     weight = np.clip(away / reach, 0, 1)[..., None]
     mixed = weight * moved + (1 - weight) * (gain * source + offset)

@@ -13,22 +13,26 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from pipelines.compositing.compose import RELIT_L
-from pipelines.compositing.light_estimation import key_side
+from pipelines.compositing.compose import MAX_LIGHTNESS_SHIFT
+from pipelines.compositing.light_estimation import estimate_key_side
 from pipelines.core.geometry import Cutout, Face, Frame, Image, Size
 from pipelines.core.params import Subject
-from pipelines.framing.framings import HEADROOM, Framing
-from pipelines.framing.head_framing import head_frame, head_of
-from pipelines.imaging.color import lightness, to_linear, to_srgb
+from pipelines.framing.framings import HEADROOM_RATIO, Framing
+from pipelines.framing.head_framing import frame_head, measure_head
+from pipelines.imaging.color import measure_lightness, to_linear, to_srgb
 
-CLOSEST = 1.35  # times the head that was asked: who needs more than that stands alone rather than pull everybody in
-SAME = 0.004  # of the stated head: frames that differ by less are one
-ROUNDS = 6
-PITCH = 0.06  # of the way from eyes to chin, where the nose's tip is: more is another camera's height, or a nod
-MOST_TOGETHER = 6
-LEAST_WHITE = 12  # pixels of an eye's white that say something
-KNEE = 0.75  # of white: light above it is bent, so that nothing burns out
-_EYES = (
+MAX_HEAD_FACTOR = (
+    1.35  # times the head that was asked: who needs more than that stands alone rather than pull everybody in
+)
+HEAD_TOLERANCE_RATIO = 0.004  # of the stated head: frames that differ by less are one
+MAX_ROUND_COUNT = 6
+MAX_NOSE_DIFFERENCE_RATIO = (
+    0.06  # of the way from eyes to chin, where the nose's tip is: more is another camera's height, or a nod
+)
+MAX_GROUP_COUNT = 6
+MIN_EYE_WHITE_PIXEL_COUNT = 12  # pixels of an eye's white that say something
+HIGHLIGHT_KNEE = 0.75  # of white: light above it is bent, so that nothing burns out
+_EYELID_LANDMARKS = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
     (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
 )
@@ -36,7 +40,7 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 @dataclass(frozen=True)
-class Member:
+class TeamMember:
     """One person of the set; `number` is the photo's, from 1."""
 
     number: int
@@ -46,42 +50,42 @@ class Member:
     face: Face
 
     @cached_property
-    def head(self) -> tuple[float, float]:
+    def head_heights(self) -> tuple[float, float]:
         """Pixels of the photo from chin to crown, and from eyes to crown."""
-        return head_of(self.cutout, self.face)
+        return measure_head(self.cutout, self.face)
 
 
 @dataclass(frozen=True)
-class Standard:
+class TeamStandard:
     """What everybody is brought to: `head` (chin to crown) and `eyes` (from the top) as shares of the height."""
 
     head: float
     eyes: float
 
 
-def standard_of(members: Sequence[Member], row: Framing, size: Size) -> Standard:
+def find_team_standard(members: Sequence[TeamMember], row: Framing, size: Size) -> TeamStandard:
     """The smallest head from `row.head` up at which everybody's photo fills the frame, in thousandths.
 
     Photos that would need a head `CLOSEST` times as large are left out. The eye line goes down where hair or a hat
     would otherwise leave the frame.
     """
-    asked = Standard(row.head, row.eyes)
-    for _ in range(ROUNDS):
-        shares = [_share(member, asked, row, size) for member in members]
-        near = [n for n, share in enumerate(shares) if share <= CLOSEST * row.head] or [int(np.argmin(shares))]
+    asked = TeamStandard(row.head, row.eyes)
+    for _ in range(MAX_ROUND_COUNT):
+        shares = [_framed_head_share(member, asked, row, size) for member in members]
+        near = [n for n, share in enumerate(shares) if share <= MAX_HEAD_FACTOR * row.head] or [int(np.argmin(shares))]
         head = max(asked.head, *(shares[n] for n in near))
-        over = max(above / tall for tall, above in (members[n].head for n in near))
-        eyes = max(row.eyes, HEADROOM + head * over)
-        if head <= asked.head * (1 + SAME) and eyes <= asked.eyes + 1e-3:
+        over = max(above / tall for tall, above in (members[n].head_heights for n in near))
+        eyes = max(row.eyes, HEADROOM_RATIO + head * over)
+        if head <= asked.head * (1 + HEAD_TOLERANCE_RATIO) and eyes <= asked.eyes + 1e-3:
             break
-        asked = Standard(math.ceil(head * 1000) / 1000, math.ceil(eyes * 1000) / 1000)
+        asked = TeamStandard(math.ceil(head * 1000) / 1000, math.ceil(eyes * 1000) / 1000)
     return asked
 
 
-def framed(member: Member, standard: Standard, row: Framing, size: Size) -> Frame:
+def frame_member(member: TeamMember, standard: TeamStandard, row: Framing, size: Size) -> Frame:
     """The member's frame by the standard; a photo that ends too soon is framed closer, and a notice names it."""
-    frame = _frame(member, standard, row, size)
-    share = head_share(member, frame)
+    frame = _frame_to_standard(member, standard, row, size)
+    share = measure_head_share(member, frame)
     said = [note for note in frame.notices if not note.startswith("Framed closer")]
     if share > standard.head * (1 + 0.03):
         said.append(
@@ -91,71 +95,74 @@ def framed(member: Member, standard: Standard, row: Framing, size: Size) -> Fram
     return replace(frame, notices=tuple(f"Photo {member.number}: {note[0].lower()}{note[1:]}" for note in said))
 
 
-def _frame(member: Member, standard: Standard, row: Framing, size: Size) -> Frame:
+def _frame_to_standard(member: TeamMember, standard: TeamStandard, row: Framing, size: Size) -> Frame:
     asked = replace(row, head=standard.head, eyes=standard.eyes)
-    return head_frame(member.cutout, member.face, asked, size, Subject(photo=member.file_id))
+    return frame_head(member.cutout, member.face, asked, size, Subject(photo=member.file_id))
 
 
-def _share(member: Member, standard: Standard, row: Framing, size: Size) -> float:
-    return head_share(member, _frame(member, standard, row, size))
+def _framed_head_share(member: TeamMember, standard: TeamStandard, row: Framing, size: Size) -> float:
+    return measure_head_share(member, _frame_to_standard(member, standard, row, size))
 
 
-def head_share(member: Member, frame: Frame) -> float:
+def measure_head_share(member: TeamMember, frame: Frame) -> float:
     """Chin to crown as a share of the frame's height."""
-    return member.head[0] * frame.scale / frame.size[1]
+    return member.head_heights[0] * frame.scale / frame.size[1]
 
 
 # ---------------------------------------------------------------- light
 
 
-def eye_white(photo: Image, face: Face) -> float | None:
+def measure_eye_white(photo: Image, face: Face) -> float | None:
     """How light the whites of the eyes are, linear, 0 to 1; None when they are too small or too closed to be read.
 
     The lighter half of what lies between the lids, without its brightest tenth, which is the lamp's reflection.
     """
     light = to_linear(photo) @ _LUMA
     found = []
-    for outline in _EYES:
+    for outline in _EYELID_LANDMARKS:
         between = np.zeros(photo.shape[:2], np.uint8)
         cv2.fillPoly(between, [face.landmarks[list(outline)].round().astype(np.int32)], 1)
         values = light[between > 0]
-        if values.size >= 2 * LEAST_WHITE:
+        if values.size >= 2 * MIN_EYE_WHITE_PIXEL_COUNT:
             low, high = np.quantile(values, (0.5, 0.9))
             found.append(float(values[(values >= low) & (values <= high)].mean()))
     return float(np.mean(found)) if found else None
 
 
-def gain_to(target: float, own: float, skin: float) -> float:
+def exposure_gain(target: float, own: float, skin: float) -> float:
     """The factor on linear light that brings `own` to `target`, as far as skin of L* `skin` moves by at most 4."""
-    now = luminance_of(skin)
-    low, high = (luminance_of(max(skin + step, 0.0)) / max(now, 1e-4) for step in (-RELIT_L, RELIT_L))
+    now = lightness_to_luminance(skin)
+    low, high = (
+        lightness_to_luminance(max(skin + step, 0.0)) / max(now, 1e-4)
+        for step in (-MAX_LIGHTNESS_SHIFT, MAX_LIGHTNESS_SHIFT)
+    )
     return float(np.clip(target / max(own, 1e-4), low, high))
 
 
-def exposed(image: Image, gain: float) -> Image:
+def brighten_portrait(image: Image, gain: float) -> Image:
     """`image` as if the lamp were `gain` times as strong; the lights above the knee are bent, not cut."""
     light = to_linear(image) * np.float32(gain)
-    over = light > KNEE
-    light[over] = KNEE + (1 - KNEE) * np.tanh((light[over] - KNEE) / (1 - KNEE))
+    over = light > HIGHLIGHT_KNEE
+    light[over] = HIGHLIGHT_KNEE + (1 - HIGHLIGHT_KNEE) * np.tanh((light[over] - HIGHLIGHT_KNEE) / (1 - HIGHLIGHT_KNEE))
     return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
 
 
-def skin_lightness(image: Image, face: Face) -> float:
+def measure_skin_lightness(image: Image, face: Face) -> float:
     """Median L* of the face's oval."""
     oval = np.zeros(image.shape[:2], np.uint8)
     middle = face.landmarks.mean(axis=0)
     points = middle + 0.8 * (face.landmarks - middle)
     cv2.fillConvexPoly(oval, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 1)
     inside = oval > 0
-    return float(np.median(lightness(image)[inside])) if inside.any() else 50.0
+    return float(np.median(measure_lightness(image)[inside])) if inside.any() else 50.0
 
 
-def luminance_of(lightness: float) -> float:
+def lightness_to_luminance(lightness: float) -> float:
     """CIE Y, 0 to 1, of an L*."""
     return ((lightness + 16) / 116) ** 3 if lightness > 8 else lightness / 903.3
 
 
-def lightness_of(luminance: float) -> float:
+def luminance_to_lightness(luminance: float) -> float:
     """CIE L*, 0 to 100, of a Y."""
     return 116 * luminance ** (1 / 3) - 16 if luminance > 0.008856 else 903.3 * luminance
 
@@ -163,33 +170,35 @@ def lightness_of(luminance: float) -> float:
 # ---------------------------------------------------------------- whether they could stand together
 
 
-def light_sides(members: Sequence[Member]) -> str:
+def light_side_notice(members: Sequence[TeamMember]) -> str:
     """A sentence when the light comes from the left in one photo and from the right in another; else empty."""
-    sides = {side: [m.number for m in members if key_side(m.photo, m.face) == side] for side in ("left", "right")}
+    sides = {
+        side: [m.number for m in members if estimate_key_side(m.photo, m.face) == side] for side in ("left", "right")
+    }
     if not (sides["left"] and sides["right"]):
         return ""
-    return f"The light comes from the left in {_photos(sides['left'])} and from the right in {_photos(sides['right'])}."
+    return f"The light comes from the left in {_name_photos(sides['left'])} and from the right in {_name_photos(sides['right'])}."
 
 
-def apart(members: Sequence[Member]) -> tuple[str, ...]:
+def group_obstacles(members: Sequence[TeamMember]) -> tuple[str, ...]:
     """Why these people cannot stand in one picture, as sentences; empty when they can."""
-    reasons = [light_sides(members)]
-    if not 2 <= len(members) <= MOST_TOGETHER:
-        reasons.append(f"A group takes 2 to {MOST_TOGETHER} people.")
-    heights = [_nose(member.face) for member in members]
-    if max(heights) - min(heights) > PITCH:
+    reasons = [light_side_notice(members)]
+    if not 2 <= len(members) <= MAX_GROUP_COUNT:
+        reasons.append(f"A group takes 2 to {MAX_GROUP_COUNT} people.")
+    heights = [_nose_height(member.face) for member in members]
+    if max(heights) - min(heights) > MAX_NOSE_DIFFERENCE_RATIO:
         ends = sorted(members[n].number for n in (int(np.argmin(heights)), int(np.argmax(heights))))
-        reasons.append(f"The cameras stood at different heights: compare {_photos(ends)}.")
+        reasons.append(f"The cameras stood at different heights: compare {_name_photos(ends)}.")
     return tuple(reason for reason in reasons if reason)
 
 
-def _nose(face: Face) -> float:
+def _nose_height(face: Face) -> float:
     """Where the nose's tip lies between eyes (0) and chin (1), once levelled: lower when seen from above."""
-    down = np.array(face.chin) - np.array(face.eyes)
-    return float((face.landmarks[1] - np.array(face.eyes)) @ down / max(float(down @ down), 1e-6))
+    down = np.array(face.chin) - np.array(face.eye_midpoint)
+    return float((face.landmarks[1] - np.array(face.eye_midpoint)) @ down / max(float(down @ down), 1e-6))
 
 
-def _photos(numbers: Sequence[int]) -> str:
+def _name_photos(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
         return f"photo {numbers[0]}"
     return f"photos {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"

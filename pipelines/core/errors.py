@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-STATUS_OF_CODE: Mapping[str, int] = {
+STATUS_BY_CODE: Mapping[str, int] = {
     "invalid_request": 400,
     "unsupported_image": 400,
     "corrupt_image": 400,
@@ -39,13 +39,13 @@ class StudioError(Exception):
         self.message = message
         self.code = code or type(self).code
         self.param = param
-        if self.code not in STATUS_OF_CODE:
+        if self.code not in STATUS_BY_CODE:
             raise ValueError(f"unknown error code {self.code!r}")
 
     @property
     def status(self) -> int:
         """The HTTP status of the contract."""
-        return 422 if isinstance(self, InvalidParams) else STATUS_OF_CODE[self.code]
+        return 422 if isinstance(self, InvalidParams) else STATUS_BY_CODE[self.code]
 
 
 class BadInput(StudioError):
@@ -64,7 +64,7 @@ class NotFound(StudioError):
     code = "not_found"
 
 
-class Refused(StudioError):
+class PolicyRefusal(StudioError):
     """The request could be carried out and will not be: consent is missing, or the content gate said no."""
 
     code = "content_policy"
@@ -82,11 +82,11 @@ class OutOfMemory(StudioError):
     code = "out_of_memory"
 
 
-class Busy(StudioError):
+class QueueFull(StudioError):
     """As many jobs wait as may wait."""
 
     code = "queue_full"
 
 
-class Cancelled(Exception):
+class JobCancelled(Exception):
     """The stream was closed by whoever owns the job. Not an error, and never shown as one."""

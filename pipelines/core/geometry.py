@@ -13,8 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 Image: TypeAlias = npt.NDArray[np.uint8]
-
 Alpha: TypeAlias = npt.NDArray[np.float32]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Float32Array: TypeAlias = npt.NDArray[np.float32]
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+FloatArray: TypeAlias = npt.NDArray[np.floating]
+Int32Array: TypeAlias = npt.NDArray[np.int32]
+Uint8Array: TypeAlias = npt.NDArray[np.uint8]
+IndexArray: TypeAlias = npt.NDArray[np.intp]
 
 Size: TypeAlias = tuple[int, int]
 
@@ -42,7 +48,7 @@ class Face:
     score: float
 
     @property
-    def eyes(self) -> tuple[float, float]:
+    def eye_midpoint(self) -> tuple[float, float]:
         """The point between the eyes."""
         return (self.left_eye[0] + self.right_eye[0]) / 2, (self.left_eye[1] + self.right_eye[1]) / 2
 
@@ -78,7 +84,7 @@ class Frame:
     size: Size
     scale: float
     roll: float
-    native: bool
+    is_native_scale: bool
     box: tuple[float, float, float, float]
     eye_line: float | None = None
     notices: tuple[str, ...] = ()
@@ -103,12 +109,5 @@ class Crop:
     """
 
     box: tuple[float, float, float, float]
-    at: tuple[float, float, float, float]
-    whole: float | None = None
-
-
-Floats = npt.NDArray[np.float32]
-
-Mask = npt.NDArray[np.bool_]
-
-Bytes = npt.NDArray[np.uint8]
+    placed_box: tuple[float, float, float, float]
+    visible_ratio: float | None = None

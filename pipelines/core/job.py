@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.core.geometry import Image
 from pipelines.core.params import MAX_SEED
 
-Status = Literal["queued", "running", "done", "failed", "cancelled"]
+JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class Job(BaseModel):
@@ -44,7 +44,7 @@ class Job(BaseModel):
 
 
 @dataclass(frozen=True)
-class Queued:
+class QueuePosition:
     """`position` 1 is next in line."""
 
     position: int
@@ -86,12 +86,12 @@ class Result:
     seconds: float
 
 
-Event: TypeAlias = "Queued | Step | Result"
+Event: TypeAlias = "QueuePosition | Step | Result"
 
 Preview: TypeAlias = "Image | Callable[[], Image] | None"
 
 
-class Emit(Protocol):
+class ProgressCallback(Protocol):
     """The one way for work to report, and the one place where previews are gated, thinned and thrown away.
 
     Raises `Cancelled` when the job was cancelled, so that a call between two steps is what makes a tool stoppable.

@@ -12,37 +12,37 @@ from typing import Literal, TypeAlias
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being answered, "" outside of one."""
 
-Format: TypeAlias = Literal["text", "json"]
-_LINE = "%(asctime)s %(name)s %(levelname)s %(message)s"
+LogFormat: TypeAlias = Literal["text", "json"]
+_TEXT_FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
 # What must never stand in a log, whoever wrote the line: keys, pictures as text, links that open by themselves.
-_SECRETS = (
+_SECRET_PATTERNS = (
     (re.compile(r"sk-dbx-[0-9A-Za-z]+"), "sk-dbx-…"),
     (re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=]+"), "data:…"),
     (re.compile(r"/s/[0-9a-f]{16}\.[0-9.a-f]+"), "/s/…"),
 )
 
 
-def scrubbed(text: str) -> str:
+def redact_secrets(text: str) -> str:
     """The same without what must not be written down."""
-    for pattern, instead in _SECRETS:
+    for pattern, instead in _SECRET_PATTERNS:
         text = pattern.sub(instead, text)
     return text
 
 
-class Readable(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """One line for people, with the request's id where there is one; a failure with its traceback."""
 
     def __init__(self) -> None:
-        super().__init__(_LINE)
+        super().__init__(_TEXT_FORMAT)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        text = scrubbed(super().format(record))
+        text = redact_secrets(super().format(record))
         request_id = REQUEST_ID.get()
         return f"{text} [{request_id}]" if request_id else text
 
 
-class Structured(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object a line. Of a failure: its kind and where it happened, not its words, which may quote anything."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -51,7 +51,7 @@ class Structured(logging.Formatter):
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": scrubbed(record.getMessage()),
+            "message": redact_secrets(record.getMessage()),
         }
         if request_id := REQUEST_ID.get():
             row["request_id"] = request_id
@@ -63,8 +63,8 @@ class Structured(logging.Formatter):
         return json.dumps(row, ensure_ascii=False)
 
 
-def set_up(kind: Format, level: int = logging.INFO) -> None:
+def configure_logging(kind: LogFormat, level: int = logging.INFO) -> None:
     """Write everything from `level` up to standard error, in this form alone."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Structured() if kind == "json" else Readable())
+    handler.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

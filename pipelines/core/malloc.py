@@ -14,27 +14,27 @@ from functools import lru_cache
 from typing import Any
 
 M_ARENA_MAX = -8
-MOST_ARENAS = 8
+MAX_ARENA_COUNT = 8
 
 
-def share_arenas() -> None:
+def limit_arenas() -> None:
     """Have threads take their memory from as many heaps as there are cores, at most `MOST_ARENAS`; before any starts.
 
     glibc lets each thread have its own, up to eight a core: what is freed in one serves no other, and a crowd of
     visitors leaves holes in all of them. `MALLOC_ARENA_MAX` in the environment goes first.
     """
-    if (option := _glibc("mallopt")) is not None and "MALLOC_ARENA_MAX" not in os.environ:
-        option(M_ARENA_MAX, min(MOST_ARENAS, max(2, os.cpu_count() or 1)))
+    if (option := _glibc_function("mallopt")) is not None and "MALLOC_ARENA_MAX" not in os.environ:
+        option(M_ARENA_MAX, min(MAX_ARENA_COUNT, max(2, os.cpu_count() or 1)))
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Once in a while: it takes some milliseconds. Does nothing where the C library is another one."""
-    if (trim := _glibc("malloc_trim")) is not None:
+    if (trim := _glibc_function("malloc_trim")) is not None:
         trim(0)
 
 
 @lru_cache(maxsize=2)
-def _glibc(name: str) -> Callable[..., Any] | None:
+def _glibc_function(name: str) -> Callable[..., Any] | None:
     if not sys.platform.startswith("linux"):
         return None
     # Another C library may have the first by name and not the second.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from pipelines.core.params import Verb
-from pipelines.core.rendering import Images, ModelStep, Render
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class ModelSpec:
     dtype: str = "float32"
     bytes: int = 0
     min_vram: int = 0
-    beside: int = 0
-    fetched: int = 0
+    host_bytes: int = 0
+    download_bytes: int = 0
 
 
 class Model(Protocol):
@@ -42,29 +42,31 @@ class Model(Protocol):
 
     spec: ModelSpec
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images: ...
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages: ...
 
     def close(self) -> None: ...
 
 
 @runtime_checkable
-class Joining(Protocol):
+class BatchingModel(Protocol):
     """What a model may add: drawing several orders in one call, each as it is alone to within 1 of 255."""
 
-    def alike(self, render: Render) -> tuple[Hashable, int] | None:
+    def batch_key(self, render: RenderRequest) -> tuple[Hashable, int] | None:
         """What two orders must have in common to share a call, and the tokens a picture adds to a step of it.
 
         None for an order that is drawn alone, such as one with pictures of its owner's.
         """
         ...
 
-    def draw_all(self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]) -> list[Images]:
+    def draw_batch(
+        self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
+    ) -> list[RenderedImages]:
         """As `draw` does each; `on_step` is told a step for every order. Only for orders that are `alike`."""
         ...
 
 
 @runtime_checkable
-class Movable(Protocol):
+class OffloadableModel(Protocol):
     """What a model may add: leaving the device for the host's memory, and coming back faster than it was loaded."""
 
     def to_host(self) -> None: ...
@@ -72,14 +74,14 @@ class Movable(Protocol):
     def to_device(self) -> None: ...
 
 
-class Family(Protocol):
+class ModelFamily(Protocol):
     """One file in `models/families`: its rows and how to load one."""
 
     specs: tuple[ModelSpec, ...]
 
     def load(self, spec: ModelSpec, device: str) -> Any: ...
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         """Bytes that loading will take, known before loading."""
         ...
 
@@ -92,4 +94,4 @@ class Profile:
     specs: Mapping[Verb, str]
     title: str
     reason: str = ""
-    fallen: bool = False
+    is_fallback: bool = False

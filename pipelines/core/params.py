@@ -11,7 +11,7 @@ JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | Non
 
 Verb = Literal["backdrop", "text", "edit", "image", "inpaint", "control"]
 
-Kind = Literal["prompt", "picture", "pictures", "mask", "choice", "colour", "seed", "number", "flag"]
+FieldKind = Literal["prompt", "picture", "pictures", "mask", "choice", "colour", "seed", "number", "flag"]
 
 MAX_SEED = 2**32 - 1
 
@@ -21,107 +21,119 @@ MAX_SIDE = 2048
 # A field declares bounds, default, help, widget and needs once; tab, REST schema, CSV header and docs derive from it.
 
 
-def _field(
-    kind: Kind,
+def _build_field(
+    kind: FieldKind,
     help: str,
     default: object,
     *,
     label: str,
-    more: bool,
+    advanced: bool,
     needs: tuple[Verb, ...] = (),
-    any_of: bool = False,
+    needs_any: bool = False,
     extra: Mapping[str, object] | None = None,
     bounds: Mapping[str, float] | None = None,
 ) -> Any:
     schema: dict[str, Any] = {"x-kind": kind, **(extra or {})}
-    if more:
+    if advanced:
         schema["x-more"] = True
     if needs:
         schema["x-needs"] = list(needs)
-    if any_of:
+    if needs_any:
         schema["x-needs-any"] = True
     return Field(default=default, title=label, description=help, json_schema_extra=schema, **dict(bounds or {}))  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
-def prompt(
-    label: str, help: str, *, max_length: int = 400, more: bool = False, needs: tuple[Verb, ...] = (),
-    any_of: bool = False, kept: str = "",
+def prompt_field(
+    label: str, help: str, *, max_length: int = 400, advanced: bool = False, needs: tuple[Verb, ...] = (),
+    needs_any: bool = False, saved_kind: str = "",
 ) -> Any:  # fmt: skip
     """Free words, `str`, empty by default. With `any_of` one of the verbs that it `needs` is enough.
 
     `kept`: the words are the name of a thing of that kind which its owner keeps.
     """
-    return _field(
-        "prompt", help, "", label=label, more=more, needs=needs, any_of=any_of,
-        extra={"x-kept": kept} if kept else {}, bounds={"max_length": max_length},
+    return _build_field(
+        "prompt", help, "", label=label, advanced=advanced, needs=needs, needs_any=needs_any,
+        extra={"x-kept": saved_kind} if saved_kind else {}, bounds={"max_length": max_length},
     )  # fmt: skip
 
 
-def picture(label: str, help: str, *, required: bool = False, more: bool = False) -> Any:
+def picture_field(label: str, help: str, *, required: bool = False, advanced: bool = False) -> Any:
     """One file id; `str` when required (`...`), else `str | None`."""
-    return _field("picture", help, ... if required else None, label=label, more=more)
+    return _build_field("picture", help, ... if required else None, label=label, advanced=advanced)
 
 
-def pictures(label: str, help: str, *, at_most: int, at_least: int = 1, more: bool = False) -> Any:
+def pictures_field(label: str, help: str, *, max_count: int, min_count: int = 1, advanced: bool = False) -> Any:
     """Several file ids, `tuple[str, ...]`."""
-    default: object = ... if at_least else ()
-    bounds = {"min_length": at_least, "max_length": at_most}
-    return _field("pictures", help, default, label=label, more=more, bounds=bounds)
+    default: object = ... if min_count else ()
+    bounds = {"min_length": min_count, "max_length": max_count}
+    return _build_field("pictures", help, default, label=label, advanced=advanced, bounds=bounds)
 
 
-def mask(label: str, help: str, *, more: bool = True) -> Any:
+def mask_field(label: str, help: str, *, advanced: bool = True) -> Any:
     """One optional file id of a grey or RGBA picture read as a mask, `str | None`."""
-    return _field("mask", help, None, label=label, more=more)
+    return _build_field("mask", help, None, label=label, advanced=advanced)
 
 
-def choice(
+def choice_field(
     label: str,
     help: str,
     default: str,
     *,
     labels: Mapping[str, str] | None = None,
-    more: bool = False,
+    advanced: bool = False,
     tiles: bool = False,
     needs: tuple[Verb, ...] = (),
-    any_of: bool = False,
+    needs_any: bool = False,
 ) -> Any:
     """One of the `Literal` that annotates the field; `labels` are the words shown, `tiles` dresses it with pictures."""
     extra: dict[str, object] = {"x-labels": dict(labels or {})}
     if tiles:
         extra["x-tiles"] = True
-    return _field("choice", help, default, label=label, more=more, needs=needs, any_of=any_of, extra=extra)
+    return _build_field(
+        "choice", help, default, label=label, advanced=advanced, needs=needs, needs_any=needs_any, extra=extra
+    )
 
 
-def colour(label: str, help: str, *, more: bool = False) -> Any:
+def colour_field(label: str, help: str, *, advanced: bool = False) -> Any:
     """`#rrggbb` or None, `str | None`."""
-    return _field("colour", help, None, label=label, more=more, bounds={"pattern": "^#[0-9a-fA-F]{6}$"})  # pyright: ignore[reportArgumentType]
+    return _build_field("colour", help, None, label=label, advanced=advanced, bounds={"pattern": "^#[0-9a-fA-F]{6}$"})  # pyright: ignore[reportArgumentType]
 
 
-def seed() -> Any:
+def seed_field() -> Any:
     """`int | None`, 0 to 2^32-1; None is drawn when the job is made and kept in the receipt."""
-    return _field(
+    return _build_field(
         "seed", "Same settings and seed give the same picture. Empty: a new one.", None,
-        label="Seed", more=True, bounds={"ge": 0, "le": MAX_SEED},
+        label="Seed", advanced=True, bounds={"ge": 0, "le": MAX_SEED},
     )  # fmt: skip
 
 
-def number(
-    label: str, help: str, default: float, *, ge: float, le: float, step: float = 1, unit: str = "", more: bool = True,
-    needs: tuple[Verb, ...] = (), any_of: bool = False,
+def number_field(
+    label: str, help: str, default: float, *, ge: float, le: float, step: float = 1, unit: str = "", advanced: bool = True,
+    needs: tuple[Verb, ...] = (), needs_any: bool = False,
 ) -> Any:  # fmt: skip
     """A bounded `int` or `float`."""
     extra: dict[str, object] = {"x-step": step}
     if unit:
         extra["x-unit"] = unit
     bounds = {"ge": ge, "le": le}
-    return _field(
-        "number", help, default, label=label, more=more, needs=needs, any_of=any_of, extra=extra, bounds=bounds
+    return _build_field(
+        "number",
+        help,
+        default,
+        label=label,
+        advanced=advanced,
+        needs=needs,
+        needs_any=needs_any,
+        extra=extra,
+        bounds=bounds,
     )
 
 
-def flag(label: str, help: str, default: bool = False, *, more: bool = True, needs: tuple[Verb, ...] = ()) -> Any:
+def flag_field(
+    label: str, help: str, default: bool = False, *, advanced: bool = True, needs: tuple[Verb, ...] = ()
+) -> Any:
     """A `bool`."""
-    return _field("flag", help, default, label=label, more=more, needs=needs)
+    return _build_field("flag", help, default, label=label, advanced=advanced, needs=needs)
 
 
 class Params(BaseModel):
@@ -132,7 +144,7 @@ class Params(BaseModel):
     person: ClassVar[bool] = False
 
     @classmethod
-    def kind_of(cls, name: str) -> Kind:
+    def kind_of(cls, name: str) -> FieldKind:
         """The widget kind of field `name`."""
         return cls.schema_extra(name)["x-kind"]
 
@@ -143,7 +155,7 @@ class Params(BaseModel):
         return extra if isinstance(extra, dict) else {}
 
     @classmethod
-    def fields_of_kind(cls, *kinds: Kind) -> tuple[str, ...]:
+    def fields_of_kind(cls, *kinds: FieldKind) -> tuple[str, ...]:
         """Names of the fields of these kinds, in order of declaration."""
         return tuple(name for name in cls.model_fields if cls.kind_of(name) in kinds)
 
@@ -151,13 +163,13 @@ class Params(BaseModel):
 class Subject(Params):
     """What every tool with one photo shares: the photo, its cut-out, which subject, and where it stands."""
 
-    photo: str = picture("Photo", "The picture to work on.", required=True)
-    matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
-    pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
-    placement_x: float = number(
+    photo: str = picture_field("Photo", "The picture to work on.", required=True)
+    matte: str | None = mask_field("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
+    pick: int = number_field("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    placement_x: float = number_field(
         "Move right", "Share of the frame's width, negative is left.", 0.0, ge=-0.5, le=0.5, step=0.01
     )
-    placement_y: float = number(
+    placement_y: float = number_field(
         "Move down", "Share of the frame's height, negative is up.", 0.0, ge=-0.5, le=0.5, step=0.01
     )
-    placement_scale: float = number("Scale", "1 is the framing's own size.", 1.0, ge=0.5, le=2.0, step=0.01)
+    placement_scale: float = number_field("Scale", "1 is the framing's own size.", 1.0, ge=0.5, le=2.0, step=0.01)

@@ -29,21 +29,21 @@ class Backdrop:
     scene: str = ""
     colour: Colour | None = None
     picture: Image | None = None
-    blur: float = 0.0
-    horizon: float = 0.4
-    floor: float | None = None
-    key: Side = "none"
-    mired: float | None = None
+    blur_ratio: float = 0.0
+    horizon_ratio: float = 0.4
+    floor_ratio: float | None = None
+    key_light_side: Side = "none"
+    white_point_mired: float | None = None
     seen_from: Literal["front", "three-quarter", "above"] = "front"
-    pitch: float | None = None
+    camera_pitch: float | None = None
     subject: Literal["person", "product", "any"] = "any"
-    centre: float = 0.5
-    avoid: Colour | None = None
-    behind: Colour | None = None
-    black: float | None = None
+    centre_ratio: float = 0.5
+    outline_colour: Colour | None = None
+    original_background: Colour | None = None
+    shadow_lightness: float | None = None
     monochrome: bool = False
-    fallen: tuple[float, float] | None = None
-    light: float = 1.0
+    shadow_direction: tuple[float, float] | None = None
+    light_level: float = 1.0
 
 
 ControlKind = Literal["pose", "depth", "soft-edges", "edges", "normal", "segments"]
@@ -58,7 +58,7 @@ class Adapter:
 
 
 @dataclass(frozen=True)
-class Render:
+class RenderRequest:
     """One call of a model. `seeds` has one entry per picture wanted; `size` is (width, height).
 
     `control` is a map of `control_kind` that the picture follows; `adapters` are worn for this call alone. An edit that
@@ -80,8 +80,8 @@ class Render:
     control_kind: ControlKind = "edges"
     backdrop: Backdrop | None = None
     adapters: tuple[Adapter, ...] = ()
-    anew: bool = False
-    stays: Alpha | None = None
+    recomposes: bool = False
+    preserved_mask: Alpha | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ Scenery = Literal["plain", "computed", "photographed", "mixed"]
 
 
 @dataclass(frozen=True)
-class Images:
+class RenderedImages:
     """What a model drew. `notices` says, say, which scene was taken and why; `alphas` what of each is figure.
 
     `scenery` says what a built-in scene is: one colour, computed, a photograph, or a photograph with computed parts.
@@ -108,11 +108,11 @@ class Images:
     notices: tuple[str, ...] = ()
     alphas: tuple[Alpha, ...] = ()
     scenery: Scenery | None = None
-    together: int = 1
+    batch_size: int = 1
 
 
 @dataclass(frozen=True)
-class Extra:
+class EncodedFile:
     """A finished file that is not one still picture: an animation, a film, pages, layers, an archive.
 
     `data` are its bytes before credentials are put in. `frames` are the pictures inside that differ, at least one: the
@@ -128,7 +128,7 @@ class Extra:
 
 
 @dataclass(frozen=True)
-class Draft:
+class ToolOutput:
     """What a tool hands to `finish`. `source` and `alphas` belong to the placed subject.
 
     `computed` says that what the tool drew itself was drawn by rules; pictures and scenes that went in say their own.
@@ -147,11 +147,11 @@ class Draft:
     notices: tuple[str, ...] = ()
     exact: bool = True
     transparent: bool = False
-    computed: bool = False
-    extras: tuple[Extra, ...] = ()
+    is_procedural: bool = False
+    extras: tuple[EncodedFile, ...] = ()
     names: tuple[str, ...] = ()
-    archive: str = ""
+    archive_name: str = ""
     sources: tuple[tuple[str, PlacedSubject] | None, ...] = ()
-    settled: Mapping[str, object] = field(default_factory=dict[str, object])
-    markable: bool = True
+    resolved_params: Mapping[str, object] = field(default_factory=dict[str, object])
+    allows_watermark: bool = True
     crops: tuple[Crop, ...] = ()

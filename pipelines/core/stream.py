@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeAlias
 
-from pipelines.core.errors import Cancelled
-from pipelines.core.job import Event, Queued, Result, Step
+from pipelines.core.errors import JobCancelled
+from pipelines.core.job import Event, QueuePosition, Result, Step
 
-Numbered: TypeAlias = "tuple[int, Event]"
+NumberedEvent: TypeAlias = "tuple[int, Event]"
 """An event and its id."""
-_THREADS = ThreadPoolExecutor(64, thread_name_prefix="job")
+_JOB_THREADS = ThreadPoolExecutor(64, thread_name_prefix="job")
 """More than there are devices. Kept, since under load a thread is slower to start than a quick job is to do."""
 
 
@@ -31,27 +31,27 @@ class Stream:
     """
 
     def __init__(self, on_close: Callable[[Stream], None] | None = None) -> None:
-        self.closed = threading.Event()
-        self.watched = True
+        self.close_requested = threading.Event()
+        self.is_watched = True
         self.last_id = 0
         self.error: BaseException | None = None
-        self._changed = threading.Condition()
+        self._condition = threading.Condition()
         self._pending: deque[tuple[int, Event]] = deque()
         self._ended = False
-        self._urgent = threading.Event()
-        self._gathered_at = float("-inf")
+        self._flush_now = threading.Event()
+        self._last_read_at = float("-inf")
         self._on_close = on_close
-        self._wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+        self._async_wakers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     @classmethod
-    def start(cls, work: Callable[[Stream], Result]) -> Stream:
+    def run_in_thread(cls, work: Callable[[Stream], Result]) -> Stream:
         """Run `work` in a thread of its own; what it raises ends the stream."""
         stream = cls()
         # An executor hands an exception over as a value, which spares a catch-all of our own.
-        _THREADS.submit(work, stream).add_done_callback(stream._finished)
+        _JOB_THREADS.submit(work, stream).add_done_callback(stream._end_with_future)
         return stream
 
-    def _finished(self, future: Future[Result]) -> None:
+    def _end_with_future(self, future: Future[Result]) -> None:
         error = future.exception()
         if error is None:
             self.put(future.result())
@@ -61,84 +61,84 @@ class Stream:
 
     def put(self, event: Event, event_id: int | None = None) -> None:
         """Append an event. What waits unread and is out of date is dropped: an older preview, an older place."""
-        with self._changed:
+        with self._condition:
             last = self._pending[-1][0] if self._pending else self.last_id
-            self.extend([(last + 1 if event_id is None else event_id, event)])
+            self.put_all([(last + 1 if event_id is None else event_id, event)])
 
-    def extend(self, numbered: Sequence[Numbered]) -> None:
+    def put_all(self, numbered: Sequence[NumberedEvent]) -> None:
         """Append several at once; readers are woken once."""
-        with self._changed:
+        with self._condition:
             if self._ended or not numbered:
                 return
             for event_id, event in numbered:
-                self._append(event_id, event)
-            self._notify()
+                self._append_event(event_id, event)
+            self._wake_readers()
 
-    def _append(self, event_id: int, event: Event) -> None:
+    def _append_event(self, event_id: int, event: Event) -> None:
         if isinstance(event, Step) and event.preview is not None:
             self._pending = deque((i, _without_preview(e)) for i, e in self._pending)
-            self._urgent.set()
-        if isinstance(event, Queued) and self._pending and isinstance(self._pending[-1][1], Queued):
+            self._flush_now.set()
+        if isinstance(event, QueuePosition) and self._pending and isinstance(self._pending[-1][1], QueuePosition):
             self._pending.pop()
         self._pending.append((event_id, event))
 
     def end(self, error: BaseException | None = None) -> None:
         """No more events; readers see `error` after what is still pending."""
-        with self._changed:
+        with self._condition:
             self._ended, self.error = True, self.error or error
-            self._urgent.set()
-            self._notify()
+            self._flush_now.set()
+            self._wake_readers()
 
-    def _notify(self) -> None:
-        self._changed.notify_all()
-        for loop, waker in self._wakers:
+    def _wake_readers(self) -> None:
+        self._condition.notify_all()
+        for loop, waker in self._async_wakers:
             # The loop of a reader that went away may be closed already.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(waker.set)
-        self._wakers.clear()
+        self._async_wakers.clear()
 
     # ------------------------------------------------------------ the reading side
 
     def close(self) -> None:
         """Ask the work to stop at its next step, or detach a watcher. Returns at once."""
-        self.closed.set()
+        self.close_requested.set()
         if self._on_close is not None:
             self._on_close(self)
 
-    def when_closed(self, call: Callable[[], object]) -> None:
+    def call_when_closed(self, call: Callable[[], object]) -> None:
         """Call it, quickly and from whichever thread, once `close()` is; at once where that was before."""
         self._on_close = lambda _: call()
-        if self.closed.is_set():
+        if self.close_requested.is_set():
             call()
 
-    def take(self, timeout: float | None = None) -> Event | None:
+    def take_next(self, timeout: float | None = None) -> Event | None:
         """The next event, or None when the stream has ended (then `error` says how) or `timeout` seconds passed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._ended, timeout)
-            return self._pop()
+        with self._condition:
+            self._condition.wait_for(lambda: self._pending or self._ended, timeout)
+            return self._pop_event()
 
-    def gathered(self, timeout: float, gap: float = 0.0) -> list[Event]:
+    def take_pending(self, timeout: float, gap: float = 0.0) -> list[Event]:
         """Everything that waits, as soon as anything does; empty when it has ended or `timeout` seconds passed.
 
         Steps that follow each other faster than `gap` seconds are told together, so that work which takes no time
         does not spend it on waking its reader. A first step, a preview and the end are told at once.
         """
-        self._urgent.wait(max(0.0, self._gathered_at + gap - time.monotonic()))
-        with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._ended, timeout)
-            self._urgent.clear()
-            self._gathered_at = time.monotonic()
-            return [event for _, event in self._all()]
+        self._flush_now.wait(max(0.0, self._last_read_at + gap - time.monotonic()))
+        with self._condition:
+            self._condition.wait_for(lambda: self._pending or self._ended, timeout)
+            self._flush_now.clear()
+            self._last_read_at = time.monotonic()
+            return [event for _, event in self._pop_all()]
 
-    async def some(self, timeout: float | None = None) -> list[Numbered]:
+    async def take_pending_async(self, timeout: float | None = None) -> list[NumberedEvent]:
         """Everything that waits, as soon as anything does, with ids.
 
         Empty when it has ended (then it is `over`, and `error` says how) or when `timeout` seconds passed.
         """
-        with self._changed:
+        with self._condition:
             if self._pending or self._ended:
-                return self._all()
-            waker = self._waker()
+                return self._pop_all()
+            waker = self._add_waker()
         # A timer costs a tenth of `asyncio.wait_for`, and most are taken back at once.
         timer = None if timeout is None else asyncio.get_running_loop().call_later(timeout, waker.set)
         try:
@@ -146,38 +146,38 @@ class Stream:
         finally:
             if timer is not None:
                 timer.cancel()
-        with self._changed:
-            self._wakers = [row for row in self._wakers if row[1] is not waker]
-            return self._all()
+        with self._condition:
+            self._async_wakers = [row for row in self._async_wakers if row[1] is not waker]
+            return self._pop_all()
 
     @property
-    def over(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether it has ended and everything was read."""
-        with self._changed:
+        with self._condition:
             return self._ended and not self._pending
 
-    def _pop(self) -> Event | None:
+    def _pop_event(self) -> Event | None:
         if not self._pending:
             return None
         self.last_id, event = self._pending.popleft()
         return event
 
-    def _all(self) -> list[Numbered]:
+    def _pop_all(self) -> list[NumberedEvent]:
         found = list(self._pending)
         self._pending.clear()
         self.last_id = found[-1][0] if found else self.last_id
         return found
 
-    def _waker(self) -> asyncio.Event:
+    def _add_waker(self) -> asyncio.Event:
         waker = asyncio.Event()
-        self._wakers.append((asyncio.get_running_loop(), waker))
+        self._async_wakers.append((asyncio.get_running_loop(), waker))
         return waker
 
     def __iter__(self) -> Stream:
         return self
 
     def __next__(self) -> Event:
-        event = self.take()
+        event = self.take_next()
         if event is not None:
             return event
         if self.error is not None:
@@ -189,13 +189,13 @@ class Stream:
 
     async def __anext__(self) -> Event:
         while True:
-            with self._changed:
-                event = self._pop()
+            with self._condition:
+                event = self._pop_event()
                 if event is not None:
                     return event
                 if self._ended:
                     break
-                waker = self._waker()
+                waker = self._add_waker()
             await waker.wait()
         if self.error is not None:
             raise self.error
@@ -206,9 +206,9 @@ def _without_preview(event: Event) -> Event:
     return replace(event, preview=None) if isinstance(event, Step) and event.preview is not None else event
 
 
-def drain(stream: Stream) -> Result:
+def wait_for_result(stream: Stream) -> Result:
     """Read to the end and return the result; raises what the job raised."""
     for event in stream:
         if isinstance(event, Result):
             return event
-    raise Cancelled
+    raise JobCancelled

@@ -6,46 +6,46 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import JobCancelled
 from pipelines.core.stream import Stream
 
-LOOKS = 0.2
+CANCEL_POLL_SECONDS = 0.2
 """Seconds within which a job that was stopped leaves, whatever it waits for."""
 
 
-class Hands:
+class CpuSlots:
     """How many jobs of a device may work beside it at once, on the processor: to cut out, to write files.
 
     More would hold more pictures in memory and finish none sooner.
     """
 
     def __init__(self, count: int) -> None:
-        self._free = threading.Semaphore(count)
-        self._at_work: set[Stream] = set()
+        self._semaphore = threading.Semaphore(count)
+        self._holders: set[Stream] = set()
 
     @contextmanager
-    def working(self, stream: Stream) -> Iterator[None]:
+    def acquire(self, stream: Stream) -> Iterator[None]:
         """The job of `stream` has a hand, as soon as one is free. Raises `Cancelled` when it is stopped before."""
-        self._take(stream)
+        self._wait_for_slot(stream)
         try:
             yield
         finally:
-            self._leave(stream)
+            self._release_slot(stream)
 
     @contextmanager
-    def resting(self, stream: Stream) -> Iterator[None]:
+    def release_while(self, stream: Stream) -> Iterator[None]:
         """Another job may have its hand meanwhile. Raises `Cancelled` when it is stopped before it has one again."""
-        self._leave(stream)
+        self._release_slot(stream)
         yield
-        self._take(stream)
+        self._wait_for_slot(stream)
 
-    def _take(self, stream: Stream) -> None:
-        while not self._free.acquire(timeout=LOOKS):
-            if stream.closed.is_set():
-                raise Cancelled
-        self._at_work.add(stream)
+    def _wait_for_slot(self, stream: Stream) -> None:
+        while not self._semaphore.acquire(timeout=CANCEL_POLL_SECONDS):
+            if stream.close_requested.is_set():
+                raise JobCancelled
+        self._holders.add(stream)
 
-    def _leave(self, stream: Stream) -> None:
-        if stream in self._at_work:
-            self._at_work.remove(stream)
-            self._free.release()
+    def _release_slot(self, stream: Stream) -> None:
+        if stream in self._holders:
+            self._holders.remove(stream)
+            self._semaphore.release()

@@ -6,49 +6,47 @@ import os
 
 from pipelines.engines.local import LocalEngine
 from pipelines.models import devices, hub
-from pipelines.models.batch_size_tuner import Paces
+from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.devices import Machine
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.models.peak_memory import Peaks
-from pipelines.security.audit_log import Audit
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.peak_memory import PeakMemory
+from pipelines.security.audit_log import AuditLog
+from pipelines.storage.file_index import FileIndex
 
 
-def cache(
+def make_cache(
     machine: Machine,
     device: str,
-    peaks: Peaks | None = None,
-    paces: Paces | None = None,
+    peaks: PeakMemory | None = None,
+    paces: BatchSizeTuner | None = None,
     *,
     among: int = 1,
     compile: bool = False,
-) -> Cache:
+) -> ModelCache:
     """A cache with its share of the machine; the host's memory is shared `among` so many."""
-    room = devices.share(machine)
-    return Cache(
-        FAMILIES,
-        budget=room.budget,
+    room = devices.divide_memory(machine)
+    options = CacheOptions(
         device=device,
-        reserve=room.reserve,
-        host_budget=room.host // among,
-        options=(("compile", "inductor"),) if compile else (),
-        peaks=peaks,
-        paces=paces,
-        reachable=hub.reachable,
+        budget_bytes=room.model_bytes,
+        drawing_reserve_bytes=room.drawing_bytes,
+        host_budget_bytes=room.host_bytes // among,
+        extra_options=(("compile", "inductor"),) if compile else (),
+        is_hub_reachable=hub.is_hub_reachable,
     )
+    return ModelCache(FAMILIES, options, peak_memory=peaks, batch_tuner=paces)
 
 
-def machine() -> Machine:
+def detect_machine() -> Machine:
     """What this process computes with: the first card that it may see, else what there is."""
-    found = devices.find_machine()
-    cards = devices.cards() if found.device == "cuda" else ()
+    found = devices.detect_machine()
+    cards = devices.find_cuda_devices() if found.device == "cuda" else ()
     if cards:
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
     return cards[0] if cards else found
 
 
-def worker(files: Files, audit: Audit, *, among: int = 1, compile: bool = False) -> LocalEngine:
+def make_worker_engine(files: FileIndex, audit: AuditLog, *, among: int = 1, compile: bool = False) -> LocalEngine:
     """The engine of a worker, `among` so many on its machine at most."""
-    found = machine()
-    return LocalEngine(cache(found, found.device, among=among, compile=compile), files, audit=audit)
+    found = detect_machine()
+    return LocalEngine(make_cache(found, found.device, among=among, compile=compile), files, audit=audit)

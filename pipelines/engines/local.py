@@ -15,20 +15,20 @@ from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result
 from pipelines.core.stream import Stream
 from pipelines.core.tools import Tool
-from pipelines.engines.dynamic_batching import Gathering, Hands
+from pipelines.engines.dynamic_batching import CpuSlots, DynamicBatcher
 from pipelines.models import oom_fallback
-from pipelines.models.hub_download import OnFile
-from pipelines.models.model_cache import Cache
-from pipelines.provenance.signing_key import Seal
-from pipelines.runtime.context import JobStudio, Memo, arriving
-from pipelines.runtime.progress import PREVIEW_INTERVAL, Emitter
-from pipelines.security.audit_log import Audit
-from pipelines.security.content_filter import Gate
-from pipelines.storage.file_index import Files
-from pipelines.tools import HELPERS, TOOLS, tool
+from pipelines.models.hub_download import OnFileProgress
+from pipelines.models.model_cache import ModelCache
+from pipelines.provenance.signing_key import SigningKeyStore
+from pipelines.runtime.context import JobContext, ResultCache, report_download
+from pipelines.runtime.progress import PREVIEW_INTERVAL_SECONDS, StreamProgress
+from pipelines.security.audit_log import AuditLog
+from pipelines.security.content_filter import ContentFilter
+from pipelines.storage.file_index import FileIndex
+from pipelines.tools import HELPERS, TOOLS, find_tool
 
-BEGUN = "Getting ready"
-UNCHECKED = "The content check could not look at this picture, so it was not taken."
+STARTING_STAGE = "Getting ready"
+UNCHECKED_MESSAGE = "The content check could not look at this picture, so it was not taken."
 
 log = logging.getLogger(__name__)
 
@@ -46,68 +46,68 @@ class LocalEngine:
 
     def __init__(
         self,
-        cache: Cache,
-        files: Files,
+        cache: ModelCache,
+        files: FileIndex,
         tools: Sequence[Tool] = TOOLS,
         *,
-        audit: Audit | None = None,
+        audit: AuditLog | None = None,
         together: int = 0,
     ) -> None:
         self.cache = cache
         self.slots = 2 * together if together > 1 else 1
-        self.memo = Memo()
+        self.memo = ResultCache()
         self.steps = 0
         """Steps of work done since the start, counted when their job ends."""
         self._files = files
         self._tools = tools
-        self.seal = Seal(files.data)
-        self._gate = Gate(cache, audit or Audit(files.data))
-        self._hands = Hands(max(2, (os.cpu_count() or 1) // 4))
-        self._gathering = Gathering(cache, together)
+        self.seal = SigningKeyStore(files.data)
+        self._gate = ContentFilter(cache, audit or AuditLog(files.data))
+        self._cpu_slots = CpuSlots(max(2, (os.cpu_count() or 1) // 4))
+        self._batcher = DynamicBatcher(cache, together)
 
-    def admit(self, image: Image, owner: str, sha256: str) -> None:
+    def check_picture(self, image: Image, owner: str, sha256: str) -> None:
         """See `Engine.admit`."""
         # An executor hands an exception over as a value, which spares a catch-all of our own.
         with ThreadPoolExecutor(1) as beside:
-            error = beside.submit(lambda: self._gate.admit(image, owner, sha256)).exception()
+            error = beside.submit(lambda: self._gate.check_input(image, owner, sha256)).exception()
         if isinstance(error, StudioError):
             raise error
         if error is not None:  # whatever the net did: the picture stays outside
             log.error("the content check of a picture failed", exc_info=error)
-            raise ModelUnavailable(UNCHECKED) from error
+            raise ModelUnavailable(UNCHECKED_MESSAGE) from error
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once and return its stream."""
-        return Stream.start(lambda stream: self.work(job, stream))
+        return Stream.run_in_thread(lambda stream: self.run_blocking(job, stream))
 
-    def work(self, job: Job, stream: Stream) -> Result:
+    def run_blocking(self, job: Job, stream: Stream) -> Result:
         """Do `job` in the calling thread, its steps going to `stream`."""
-        with self._hands.working(stream):
-            return self._work(job, stream)
+        with self._cpu_slots.acquire(stream):
+            return self._run_tool(job, stream)
 
-    def _work(self, job: Job, stream: Stream) -> Result:
+    def _run_tool(self, job: Job, stream: Stream) -> Result:
         since = time.monotonic()
-        emit = Emitter(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL)
-        emit(BEGUN, 0, 1)  # a model may have to be loaded before anything else can be told
-        row = tool(job.tool, (*self._tools, *HELPERS))
-        draws = self.draws(stream, partial(arriving, emit))
-        studio = JobStudio(job, self.cache, self._files, self.memo, emit, self.seal, self._gate, draws)
+        emit = StreamProgress(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL_SECONDS)
+        emit(STARTING_STAGE, 0, 1)  # a model may have to be loaded before anything else can be told
+        row = find_tool(job.tool, (*self._tools, *HELPERS))
+        draws = self.make_draw(stream, partial(report_download, emit))
+        studio = JobContext(job, self.cache, self._files, self.memo, emit, self.seal, self._gate, draws)
         try:
             draft = row.run(row.params.model_validate(job.params), studio, emit)
             return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
         finally:
-            self.steps += emit.steps
+            self.steps += emit.step_count
 
-    def draws(self, stream: Stream, on_file: OnFile | None = None) -> oom_fallback.Draws:
+    def make_draw(self, stream: Stream, on_file: OnFileProgress | None = None) -> oom_fallback.DrawFn:
         """Where the models of a job draw; `stream` is the job's, `on_file` as `Cache.borrow` has it."""
-        return self._gathering.draws(stream, on_file, self._hands)
+        return self._batcher.make_draw(stream, on_file, self._cpu_slots)
 
-    def about(self) -> dict[str, Any]:
+    def describe_state(self) -> dict[str, Any]:
         """What runs here: its name, the device, the models loaded now."""
-        resident = [row["id"] for row in self.cache.resident()]
+        resident = [row["id"] for row in self.cache.resident_models()]
         return {"engine": self.name, "device": self.cache.device, "resident": resident}
 
     def close(self) -> None:
         """Free every model."""
-        self._gathering.close()
+        self._batcher.close()
         self.cache.close()

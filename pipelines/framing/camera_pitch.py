@@ -11,41 +11,44 @@ from typing import Literal
 import numpy as np
 
 from pipelines.core.geometry import Alpha
-from pipelines.framing.placement import bounds
-from pipelines.models.families.scenes.keyword_search import choose
-from pipelines.models.families.scenes.scene_types import Place
+from pipelines.framing.placement import find_bounds
+from pipelines.models.families.scenes.keyword_search import choose_scene
+from pipelines.models.families.scenes.scene_types import PanoramaPlace
 
 View = Literal["front", "three-quarter", "above"]
-UNTOLD: View = "three-quarter"
+DEFAULT_VIEW: View = "three-quarter"
 """Where the outline does not tell: how most products are photographed."""
-ABOVE, FRONT = 0.72, 0.37  # sines: half way between the pitches that scenes are drawn at (13, 33 and 66 degrees)
-_LEAST = 0.12  # less depth is a flat foot
-_AT = (0.5, 0.65, 0.8, 0.9)  # of the half width, to both sides
-_ALIKE = 1.45  # what the places may differ in, largest over smallest
+MIN_ABOVE_SINE, MAX_FRONT_SINE = (
+    0.72,
+    0.37,
+)  # sines: half way between the pitches that scenes are drawn at (13, 33 and 66 degrees)
+_MIN_DEPTH_RATIO = 0.12  # less depth is a flat foot
+_SAMPLE_RATIOS = (0.5, 0.65, 0.8, 0.9)  # of the half width, to both sides
+_MAX_DEPTH_SPREAD = 1.45  # what the places may differ in, largest over smallest
 
 
-def view_of(alpha: Alpha) -> View:
+def estimate_view(alpha: Alpha) -> View:
     """The view that suits the subject's lower outline (`alpha`, H x W)."""
-    depth = depth_of(alpha)
-    if depth is None or depth < _LEAST:
-        return UNTOLD
-    return "above" if depth >= ABOVE else "front" if depth < FRONT else "three-quarter"
+    depth = measure_base_depth(alpha)
+    if depth is None or depth < _MIN_DEPTH_RATIO:
+        return DEFAULT_VIEW
+    return "above" if depth >= MIN_ABOVE_SINE else "front" if depth < MAX_FRONT_SINE else "three-quarter"
 
 
-def lies_flat(words: str) -> bool:
+def is_flat_scene(words: str) -> bool:
     """Whether the scene that `words` choose under a product is paper or a surface, which can be seen from above."""
-    return not isinstance(choose(words, "product")[0].look, Place)
+    return not isinstance(choose_scene(words, "product")[0].look, PanoramaPlace)
 
 
-def pitch_of(alpha: Alpha) -> float | None:
+def estimate_pitch(alpha: Alpha) -> float | None:
     """How far the camera looked down on the subject, in degrees; None where the outline does not tell."""
-    depth = depth_of(alpha)
-    return None if depth is None or depth < _LEAST else float(np.degrees(np.arcsin(depth)))
+    depth = measure_base_depth(alpha)
+    return None if depth is None or depth < _MIN_DEPTH_RATIO else float(np.degrees(np.arcsin(depth)))
 
 
-def depth_of(alpha: Alpha) -> float | None:
+def measure_base_depth(alpha: Alpha) -> float | None:
     """The lower outline's depth over its half width, 0 to 1; None where it is no half ellipse."""
-    left, top, right, bottom = bounds(alpha)
+    left, top, right, bottom = find_bounds(alpha)
     mask = alpha[top:bottom, left:right] > 0.5
     height, width = mask.shape
     if width < 16 or height < 16 or not mask.any():
@@ -54,11 +57,11 @@ def depth_of(alpha: Alpha) -> float | None:
     over = np.where(mask.any(axis=0), np.argmax(mask[::-1], axis=0), height).astype(np.float64)
     half = width / 2
     depths = []
-    for share in _AT:
+    for share in _SAMPLE_RATIOS:
         sides = [float(over[int(np.clip(half + side * share * half, 0, width - 1))]) for side in (-1, 1)]
         depths.append(float(np.mean(sides)) / half / (1 - np.sqrt(1 - share**2)))
-    if max(depths) < _LEAST:
+    if max(depths) < _MIN_DEPTH_RATIO:
         return 0.0
-    if min(depths) <= 0 or max(depths) / min(depths) > _ALIKE or max(depths) > 1.35:
+    if min(depths) <= 0 or max(depths) / min(depths) > _MAX_DEPTH_SPREAD or max(depths) > 1.35:
         return None
     return min(float(np.median(depths)), 1.0)

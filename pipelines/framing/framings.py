@@ -19,30 +19,30 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 
 FramingId = Literal["tight", "classic", "wide", "actor", "badge"]
 
-Floor = Literal["floor", "centre"]
+VerticalAnchor = Literal["floor", "centre"]
 
-MIN_EYE_DISTANCE = 60
+MIN_EYE_DISTANCE_PX = 60
 
 MAX_ENLARGEMENT = 2.0
 
 # Below a degree nobody sees it; above eight the lean is a pose, not an accident.
-LEVELLED_ROLL = (1.0, 8.0)
+LEVELLED_ROLL_DEGREES = (1.0, 8.0)
 
-BEYOND = 0.01  # of the frame's shorter side: less over the edge is not seen as cut
+CUT_TOLERANCE_RATIO = 0.01  # of the frame's shorter side: less over the edge is not seen as cut
 
-HEADROOM = 0.04  # of the height, over the crown
+HEADROOM_RATIO = 0.04  # of the height, over the crown
 
-FREE = 0.97  # of a side, the most that a subject takes which the photo shows whole
+MAX_FILL_RATIO = 0.97  # of a side, the most that a subject takes which the photo shows whole
 
-STANDS_TALL = 0.88  # of the height, the most that something takes which stands
+MAX_STANDING_HEIGHT_RATIO = 0.88  # of the height, the most that something takes which stands
 
-GROUND = 0.94  # of the height: lower down nothing stands, since nothing is seen below it
+GROUND_LINE_RATIO = 0.94  # of the height: lower down nothing stands, since nothing is seen below it
 
-STANDING = 4.0  # heads below the chin; a figure seen to its feet has five and a half, a seated one over four
+STANDING_HEAD_COUNT = 4.0  # heads below the chin; a figure seen to its feet has five and a half, a seated one over four
 
-TORSO = 4.0  # eye distances: legs together are narrower
+TORSO_EYE_DISTANCES = 4.0  # eye distances: legs together are narrower
 
-WHOLE = 0.85  # of a torso's width: above the row where less of it is left, it is not torn
+WHOLE_TORSO_RATIO = 0.85  # of a torso's width: above the row where less of it is left, it is not torn
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,12 @@ FRAMINGS: tuple[Framing, ...] = (
 )
 
 
-def framing(framing_id: str) -> Framing:
+def get_framing(framing_id: str) -> Framing:
     """The row of `FRAMINGS`."""
     return next(row for row in FRAMINGS if row.id == framing_id)
 
 
-def size_of(ratio: tuple[int, int], longer: int) -> Size:
+def size_for_ratio(ratio: tuple[int, int], longer: int) -> Size:
     """(width, height) with this ratio and longer side, both even."""
     across, down = ratio
     scale = longer / max(across, down)

@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.errors import Busy, Cancelled, NotFound, StudioError
-from pipelines.core.job import Job, Result, Status, Step
+from pipelines.core.errors import JobCancelled, NotFound, QueueFull, StudioError
+from pipelines.core.job import Job, JobStatus, Result, Step
 from pipelines.core.stream import Stream
-from pipelines.jobs.subscribers import Watchers
-from pipelines.jobs.table import Table, result_of
-from pipelines.jobs.workers import Engine, Feeder, WorkerPool
+from pipelines.jobs.subscribers import Subscribers
+from pipelines.jobs.table import JobTable, result_from_row
+from pipelines.jobs.workers import Engine, RowSource, WorkerPool
 from pipelines.storage.database import Row as Columns
-from pipelines.storage.disk_space import told_when_full
+from pipelines.storage.disk_space import translate_disk_full
 
-ENDED = ("done", "failed", "cancelled")
+FINISHED_STATUSES = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True)
-class Row:
+class JobRow:
     """A job as it stands. `position` is 1 for the next in line, 0 when it does not wait; `error` has a code.
 
     `attempts` counts errors of its own, after which a batch row is tried again.
     """
 
     job: Job
-    status: Status
+    status: JobStatus
     position: int
     step: Step | None
     result: Result | None
@@ -40,26 +40,26 @@ class Row:
     starred: bool = False
 
 
-class Jobs:
+class JobQueue:
     """One table, one lane per engine slot. Every public method may be called from any thread.
 
     At most `waiting` interactive jobs wait (running ones and batch rows do not count); one more raises `Busy`. What
     ran when the studio stopped, however it stopped, is in line again at the next start on the same folder.
     """
 
-    def __init__(self, root: Path, engine: Engine, *, waiting: int = 16, database: str = "") -> None:
+    def __init__(self, root: Path, engine: Engine, *, max_waiting: int = 16, database: str = "") -> None:
         self.root = root
         self.engine = engine
-        self.waiting = waiting
-        self.table = Table(root, database)
-        self.admit: Callable[[Job], None] = lambda job: None
+        self.max_waiting = max_waiting
+        self.table = JobTable(root, database)
+        self.check_admission: Callable[[Job], None] = lambda job: None
         """Asked, under the queue's lock, before a job stands in line; whoever sets it raises to refuse the job."""
         self._lock = self.table.lock
-        self._watchers = Watchers()
-        self._lanes = WorkerPool(self.table, self._watchers, engine, self._look_around)
+        self._subscribers = Subscribers()
+        self._workers = WorkerPool(self.table, self._subscribers, engine, self._sync_with_other_processes)
         self.table.drop_drafts()
-        self.table.release()
-        self._lanes.start()
+        self.table.requeue_abandoned()
+        self._workers.start()
 
     # ------------------------------------------------------------ the public four
 
@@ -69,26 +69,26 @@ class Jobs:
         `slot` is (batch id, row): a row that has a job already gets no second one.
         """
         with self._lock:
-            if not job.batch and not self._may_wait():
-                raise Busy(f"{self.waiting} jobs are waiting already. Please try again in a moment.")
-            self.admit(job)
-            with told_when_full():
-                inserted = self.table.insert(job, slot)
+            if not job.batch and not self._has_room():
+                raise QueueFull(f"{self.max_waiting} jobs are waiting already. Please try again in a moment.")
+            self.check_admission(job)
+            with translate_disk_full():
+                inserted = self.table.insert_job(job, slot)
             if inserted:
-                self._watchers.expect(job.id)
-                self._tell_positions()
-                self._lanes.wake()
+                self._subscribers.get_or_add(job.id)
+                self._publish_positions()
+                self._workers.wake_worker()
         return job.id
 
-    def follow(self, job: Job) -> Stream:
+    def submit_and_watch(self, job: Job) -> Stream:
         """`submit` and `watch` in one breath, so that no step of even the quickest job is missed. Raises as both do."""
         with self._lock:
             return self.watch(self.submit(job))
 
-    def _may_wait(self) -> bool:
+    def _has_room(self) -> bool:
         # A lane that is about to claim counts as free, else the very first of a burst would be refused.
-        running, queued = self.counts()
-        return queued < self.waiting + max(0, self.engine.slots - running)
+        running, queued = self.count_jobs()
+        return queued < self.max_waiting + max(0, self.engine.slots - running)
 
     def watch(self, job_id: str, after: int = 0) -> Stream:
         """A stream of the job's events from now on, opened with where it stands. Raises `NotFound`.
@@ -96,124 +96,130 @@ class Jobs:
         `after` is the last event id that was seen; a newer step is sent at once. `close()` only detaches.
         """
         with self._lock:
-            row = self.get(job_id)
+            row = self.get_job(job_id)
             if row is None:
                 raise NotFound("There is no such job.")
-            if row.status in ENDED:
-                return _replay(row, after)
-            return self._watchers.join(job_id, row.position, after, lambda stream: self._leave(job_id, stream))
+            if row.status in FINISHED_STATUSES:
+                return _replay_finished(row, after)
+            return self._subscribers.subscribe(
+                job_id, row.position, after, lambda stream: self._unsubscribe(job_id, stream)
+            )
 
-    def _leave(self, job_id: str, stream: Stream) -> None:
+    def _unsubscribe(self, job_id: str, stream: Stream) -> None:
         with self._lock:
-            self._watchers.leave(job_id, stream)
+            self._subscribers.unsubscribe(job_id, stream)
         stream.end()
 
     def cancel(self, job_id: str) -> bool:
         """Stop a job that waits at once, one that runs within a step. False when it had ended."""
         with self._lock:
-            live = self._watchers.live.get(job_id)
+            live = self._subscribers.live_jobs.get(job_id)
             if self.table.cancel_waiting(job_id):
-                self._watchers.end(job_id, Cancelled())
-                self._tell_positions()
+                self._subscribers.end_job(job_id, JobCancelled())
+                self._publish_positions()
                 return True
             if live is not None:
                 live.cancelled = True
                 if live.stream is not None:
                     live.stream.close()
                     return True
-            return self.table.stop(job_id) or live is not None
+            return self.table.request_stop(job_id) or live is not None
 
-    def get(self, job_id: str) -> Row | None:
+    def get_job(self, job_id: str) -> JobRow | None:
         """The job as it stands, or None."""
         with self._lock:
-            row = self.table.row(job_id)
-            return None if row is None else self._row(row)
+            row = self.table.get_row(job_id)
+            return None if row is None else self._to_job_row(row)
 
-    def list(self, owner: str, limit: int = 50, before: str | None = None, tool: str | None = None) -> list[Row]:
+    def list_jobs(
+        self, owner: str, limit: int = 50, before: str | None = None, tool: str | None = None
+    ) -> list[JobRow]:
         """The owner's jobs, newest first, drafts left out; `before` is the id to go on from."""
         with self._lock:
-            return [self._row(row) for row in self.table.rows(owner, limit, before, tool)]
+            return [self._to_job_row(row) for row in self.table.list_rows(owner, limit, before, tool)]
 
-    def star(self, job_id: str, starred: bool = True) -> bool:
+    def set_starred(self, job_id: str, starred: bool = True) -> bool:
         """Keep a job, its files too, whatever its age; False when there is none."""
-        return self.table.star(job_id, starred)
+        return self.table.set_starred(job_id, starred)
 
-    def active(self, owner: str) -> int:
+    def count_active(self, owner: str) -> int:
         """How many of an owner's jobs wait or run, drafts and batch rows left out."""
-        return self.table.active(owner)
+        return self.table.count_active(owner)
 
-    def counts(self) -> tuple[int, int]:
+    def count_jobs(self) -> tuple[int, int]:
         """How many run and how many interactive jobs wait."""
-        return self.table.counts()[:2]
+        return self.table.count_jobs()[:2]
 
     # ------------------------------------------------------------ batches and chores
 
-    def feed(self, feeder: Feeder) -> None:
+    def set_row_source(self, feeder: RowSource) -> None:
         """Where batch rows come from: asked, beside the lanes, whenever few of them wait."""
-        self._lanes.feed(feeder)
+        self._workers.set_row_source(feeder)
 
-    def nudge(self) -> None:
+    def request_refill(self) -> None:
         """There may be batch rows to fetch."""
-        self._lanes.request_refill()
+        self._workers.request_refill()
 
-    def every(self, seconds: float, chore: Callable[[], object]) -> None:
+    def run_every(self, seconds: float, chore: Callable[[], object]) -> None:
         """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""
-        self._lanes.every(seconds, chore)
+        self._workers.run_every(seconds, chore)
 
     @property
-    def closing(self) -> bool:
+    def is_closing(self) -> bool:
         """Whether nothing more will be worked off."""
-        return self._lanes.closing
+        return self._workers.is_closing
 
-    def failed(self) -> dict[tuple[str, str], int]:
+    def failure_counts(self) -> dict[tuple[str, str], int]:
         """How many jobs failed since the start, by the error's code and the tool; tries that came right left out."""
         with self._lock:
-            return dict(self._lanes.failed)
+            return dict(self._workers.failure_counts)
 
-    def withdraw(self, batch_id: str, *, running: bool = False) -> None:
+    def withdraw_batch(self, batch_id: str, *, running: bool = False) -> None:
         """Take a batch's waiting rows out of the line as if they had never stood there; cancel its `running` ones."""
         with self._lock:
-            for job_id in self.table.withdraw(batch_id):
-                self._watchers.end(job_id, Cancelled())
-            for job_id in self.table.running(batch_id) if running else ():
+            for job_id in self.table.withdraw_batch(batch_id):
+                self._subscribers.end_job(job_id, JobCancelled())
+            for job_id in self.table.list_running(batch_id) if running else ():
                 self.cancel(job_id)
-            self._tell_positions()
+            self._publish_positions()
 
     def close(self) -> None:
         """Stop what runs, which stands in line again at the next start, end every watcher, wait for the lanes."""
-        self._lanes.close()
+        self._workers.close()
         self.engine.close()
         with self._lock:
-            for job_id in list(self._watchers.live):
-                self._watchers.end(job_id, Cancelled())
+            for job_id in list(self._subscribers.live_jobs):
+                self._subscribers.end_job(job_id, JobCancelled())
             self.table.close()
 
-    def _look_around(self) -> None:
+    def _sync_with_other_processes(self) -> None:
         """What other processes on this folder left behind, or brought to an end."""
-        self.table.release([job_id for job_id, live in self._watchers.live.items() if live.stream is not None])
-        for job_id, live in list(self._watchers.live.items()):
-            row = self.get(job_id) if live.stream is None else None
-            if row is not None and row.status in ENDED:
+        self.table.requeue_abandoned(
+            [job_id for job_id, live in self._subscribers.live_jobs.items() if live.stream is not None]
+        )
+        for job_id, live in list(self._subscribers.live_jobs.items()):
+            row = self.get_job(job_id) if live.stream is None else None
+            if row is not None and row.status in FINISHED_STATUSES:
                 if row.result is not None:
-                    self._watchers.publish(job_id, row.result)
-                self._watchers.end(job_id, _error_of(row))
+                    self._subscribers.publish(job_id, row.result)
+                self._subscribers.end_job(job_id, _row_error(row))
 
-    def _tell_positions(self) -> None:
-        self._watchers.moved()
-        self._watchers.tell_positions(self.table.waiting)
+    def _publish_positions(self) -> None:
+        self._subscribers.mark_positions_changed()
+        self._subscribers.publish_positions(self.table.list_waiting)
 
-    def _place(self, job_id: str) -> int:
-        line = self.table.waiting()
+    def _queue_position(self, job_id: str) -> int:
+        line = self.table.list_waiting()
         return line.index(job_id) + 1 if job_id in line else 1  # another process took it just now
 
-    def _row(self, row: Columns) -> Row:
-        live = self._watchers.live.get(row["id"])
-        return Row(
+    def _to_job_row(self, row: Columns) -> JobRow:
+        live = self._subscribers.live_jobs.get(row["id"])
+        return JobRow(
             job=Job.model_validate_json(row["job"]),
             status=row["status"],
-            position=self._place(row["id"]) if row["status"] == "queued" else 0,
+            position=self._queue_position(row["id"]) if row["status"] == "queued" else 0,
             step=live.step if live else None,
-            result=result_of(row),
+            result=result_from_row(row),
             error=json.loads(row["error"]) if row["error"] else None,
             created=row["created"],
             started=row["started"],
@@ -223,17 +229,17 @@ class Jobs:
         )
 
 
-def _error_of(row: Row) -> BaseException | None:
+def _row_error(row: JobRow) -> BaseException | None:
     if row.error is not None:
         return StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
-    return Cancelled() if row.status == "cancelled" else None
+    return JobCancelled() if row.status == "cancelled" else None
 
 
-def _replay(row: Row, after: int) -> Stream:
+def _replay_finished(row: JobRow, after: int) -> Stream:
     """A stream that tells how a job ended that is over."""
     stream = Stream()
     stream.last_id = after
     if row.result is not None:
         stream.put(row.result)
-    stream.end(_error_of(row))
+    stream.end(_row_error(row))
     return stream

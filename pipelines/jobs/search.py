@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pipelines.jobs.table import Table
+from pipelines.jobs.table import JobTable
 
-Show = Literal["all", "starred", "single", "batch", "going", "failed"]
+StateFilter = Literal["all", "starred", "single", "batch", "going", "failed"]
 
-_WILD, _ESCAPED = re.compile(r"[\\%_]"), r"\\\g<0>"
+_LIKE_WILDCARDS, _LIKE_ESCAPE = re.compile(r"[\\%_]"), r"\\\g<0>"
 # What was cancelled has nothing to show, and what a page orders for its own use is nobody's picture.
-_SHOWN = "draft = 0 AND helper = 0"
-_STATES: dict[Show, str] = {
+_LISTED_CLAUSE = "draft = 0 AND helper = 0"
+_STATE_CLAUSES: dict[StateFilter, str] = {
     "all": "status != 'cancelled'",
     "starred": "starred = 1",
     "single": "status != 'cancelled' AND batch = 0",
@@ -24,25 +24,25 @@ _STATES: dict[Show, str] = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class JobFilter:
     """All words of `text` must be said by the job's settings; times are Unix seconds, `until` not included."""
 
     text: str = ""
     tool: str = ""
     since: float = 0.0
     until: float = float("inf")
-    show: Show = "all"
+    state: StateFilter = "all"
 
 
-class Finder:
+class JobSearch:
     """Looks in the queue's own table, under its lock."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: JobTable) -> None:
         self._table = table
 
-    def page(self, owner: str, wanted: Wanted, start: int = 0, count: int = 24) -> tuple[list[str], int]:
+    def find_page(self, owner: str, wanted: JobFilter, start: int = 0, count: int = 24) -> tuple[list[str], int]:
         """Ids of the owner's jobs number `start` and on, newest first, and how many there are in all."""
-        where, values = _where(owner, wanted)
+        where, values = _build_where(owner, wanted)
         with self._table.lock:
             total = self._table.db.execute(f"SELECT COUNT(*) FROM jobs WHERE {where}", values).fetchall()[0][0]
             rows = self._table.db.execute(
@@ -51,8 +51,8 @@ class Finder:
         return [row["id"] for row in rows], int(total)
 
 
-def _where(owner: str, wanted: Wanted) -> tuple[str, list[object]]:
-    rules, values = [f"owner = ? AND {_SHOWN}", _STATES[wanted.show]], [owner]
+def _build_where(owner: str, wanted: JobFilter) -> tuple[str, list[object]]:
+    rules, values = [f"owner = ? AND {_LISTED_CLAUSE}", _STATE_CLAUSES[wanted.state]], [owner]
     if wanted.tool:
         rules.append("tool = ?")
         values.append(wanted.tool)
@@ -61,5 +61,5 @@ def _where(owner: str, wanted: Wanted) -> tuple[str, list[object]]:
         values += [wanted.since, wanted.until]  # pyright: ignore[reportArgumentType]
     for word in wanted.text.casefold().split():
         rules.append(r"said LIKE ? ESCAPE '\'")
-        values.append(f"%{_WILD.sub(_ESCAPED, word)}%")
+        values.append(f"%{_LIKE_WILDCARDS.sub(_LIKE_ESCAPE, word)}%")
     return " AND ".join(f"({rule})" for rule in rules), list(values)

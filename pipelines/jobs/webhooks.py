@@ -19,20 +19,20 @@ from collections.abc import Callable
 from typing import Any
 
 from pipelines.core.errors import BadInput, NotFound
-from pipelines.jobs.table import Table
-from pipelines.security.ssrf_guard import checked, post
-from pipelines.storage.database import Row, Unwritable
+from pipelines.jobs.table import JobTable
+from pipelines.security.ssrf_guard import post_guarded, resolve_target
+from pipelines.storage.database import DatabaseUnavailable, Row
 
 log = logging.getLogger(__name__)
 
-TRIES = 10
-FIRST, LONGEST = 5.0, 6 * 3600.0
+MAX_TRY_COUNT = 10
+FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 5.0, 6 * 3600.0
 """Seconds before the second try, and before any: each wait is three times the last one, the last about three hours."""
-LEASE = 60.0
+LEASE_SECONDS = 60.0
 """Seconds for which a delivery under way is left alone; after a death it is made again."""
-BEAT = 1.0
-KEPT = 30 * 24 * 3600.0
-WORKERS = 2
+POLL_SECONDS = 1.0
+HISTORY_SECONDS = 30 * 24 * 3600.0
+MAX_WORKER_COUNT = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS webhooks (
@@ -47,7 +47,7 @@ body IS NOT NULL OR subject LIKE 'batch-%'
 OR NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = w.subject AND j.finished IS NULL)
 """
 
-Ended = Callable[[str, str], "dict[str, Any] | None"]
+DescribeEnd = Callable[[str, str], "dict[str, Any] | None"]
 """(owner, subject) -> `type` and `data` of what ended, None while it goes on; raises `NotFound` when it is gone."""
 
 
@@ -57,173 +57,177 @@ class Webhooks:
     Threads run only while something is to be delivered, and end by themselves once `closing` says so.
     """
 
-    def __init__(self, table: Table, ended: Ended, closing: Callable[[], bool], *, private: bool = False) -> None:
+    def __init__(
+        self, table: JobTable, describe_end: DescribeEnd, is_closing: Callable[[], bool], *, allow_private: bool = False
+    ) -> None:
         self._table = table
-        self._ended = ended
-        self._closing = closing
-        self._private = private
-        self._work = threading.Condition(table.lock)
-        self._workers = 0
+        self._describe_end = describe_end
+        self._is_closing = is_closing
+        self._allow_private = allow_private
+        self._work_available = threading.Condition(table.lock)
+        self._worker_count = 0
         now = time.time()
-        with self._work:
-            table.db.schema(_SCHEMA)
-            table.db.execute("DELETE FROM webhooks WHERE state != 'waiting' AND created < ?", (now - KEPT,))
+        with self._work_available:
+            table.db.create_schema(_SCHEMA)
+            table.db.execute("DELETE FROM webhooks WHERE state != 'waiting' AND created < ?", (now - HISTORY_SECONDS,))
             # What was under way when the studio died is due at once.
             table.db.execute("UPDATE webhooks SET due = ? WHERE tries = 0 AND due > ?", (now, now))
-            self._start()
+            self._start_workers()
 
     # ------------------------------------------------------------ what owners ask for
 
-    def check(self, url: str) -> str:
+    def check_url(self, url: str) -> str:
         """The address, looked up. Raises `BadInput` when it may not be called."""
-        return checked(url, private=self._private).url
+        return resolve_target(url, private=self._allow_private).url
 
-    def add(self, owner: str, subject: str, url: str) -> str:
+    def add_delivery(self, owner: str, subject: str, url: str) -> str:
         """Tell `url` when job or batch `subject` has ended; the delivery's id."""
         hook = f"msg_{uuid.uuid4().hex}"
         now = time.time()
-        with self._work:
+        with self._work_available:
             self._table.db.execute(
                 "INSERT INTO webhooks (id, owner, subject, url, state, due, created) VALUES (?,?,?,?,'waiting',?,?)",
                 (hook, owner, subject, url, now, now),
             )
-            self._start()
+            self._start_workers()
         return hook
 
-    def add_default(self, owner: str, subject: str) -> None:
+    def add_default_delivery(self, owner: str, subject: str) -> None:
         """The same at the owner's default address, where there is one."""
-        url = self.default(owner)
+        url = self.default_url(owner)
         if url is not None:
-            self.add(owner, subject, url)
+            self.add_delivery(owner, subject, url)
 
-    def secret(self, owner: str) -> str:
+    def signing_secret(self, owner: str) -> str:
         """What this owner's deliveries are signed with, `whsec_…`; made when it is first asked for."""
         fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-        with self._work:
+        with self._work_available:
             self._table.db.execute(
                 "INSERT INTO webhook_owners (owner, secret) VALUES (?, ?) ON CONFLICT DO NOTHING", (owner, fresh)
             )
             query = "SELECT secret FROM webhook_owners WHERE owner = ?"
             return self._table.db.execute(query, (owner,)).fetchall()[0]["secret"]
 
-    def default(self, owner: str) -> str | None:
+    def default_url(self, owner: str) -> str | None:
         """Where this owner's jobs and batches tell that do not say it themselves."""
-        with self._work:
+        with self._work_available:
             row = self._table.db.execute("SELECT url FROM webhook_owners WHERE owner = ?", (owner,)).fetchone()
         return None if row is None else row["url"]
 
-    def set_default(self, owner: str, url: str | None) -> None:
+    def set_default_url(self, owner: str, url: str | None) -> None:
         """Set or take away `default`."""
-        self.secret(owner)
-        with self._work:
+        self.signing_secret(owner)
+        with self._work_available:
             self._table.db.execute("UPDATE webhook_owners SET url = ? WHERE owner = ?", (url, owner))
 
-    def list(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
+    def list_deliveries(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
         """The owner's last deliveries, newest first."""
         query = (
             "SELECT id, subject, url, state, tries, due, answer, created FROM webhooks WHERE owner = ? "
             "ORDER BY created DESC, id DESC LIMIT ?"
         )
-        with self._work:
+        with self._work_available:
             return [dict(row) for row in self._table.db.execute(query, (owner, limit)).fetchall()]
 
     # ------------------------------------------------------------ delivering
 
-    def _start(self) -> None:
+    def _start_workers(self) -> None:
         waiting = self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is not None
-        while waiting and self._workers < WORKERS:
-            self._workers += 1
-            threading.Thread(target=self._run, name=f"webhook-{self._workers}", daemon=True).start()
-        self._work.notify()
+        while waiting and self._worker_count < MAX_WORKER_COUNT:
+            self._worker_count += 1
+            threading.Thread(target=self._run_worker, name=f"webhook-{self._worker_count}", daemon=True).start()
+        self._work_available.notify()
 
-    def _run(self) -> None:
-        while (hook := self._next()) is not None:
-            self._deliver(hook)
+    def _run_worker(self) -> None:
+        while (hook := self._wait_for_delivery()) is not None:
+            self._attempt_delivery(hook)
 
-    def _next(self) -> Row | None:
+    def _wait_for_delivery(self) -> Row | None:
         """The next delivery that is due, leased; None when there is none any more, which ends the thread."""
-        with self._work:
-            while not self._closing():
+        with self._work_available:
+            while not self._is_closing():
                 try:
-                    hook = self._claimed()
+                    hook = self._claim_delivery()
                     if hook is not None:
                         return hook
                     if self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is None:
                         break
-                except Unwritable as error:  # a full disk: it will be there later
+                except DatabaseUnavailable as error:  # a full disk: it will be there later
                     log.error("webhooks cannot be kept: %s", error)
-                self._work.wait(BEAT)
-            self._workers -= 1
+                self._work_available.wait(POLL_SECONDS)
+            self._worker_count -= 1
         return None
 
-    def _claimed(self) -> Row | None:
+    def _claim_delivery(self) -> Row | None:
         now = time.time()
         return self._table.db.execute(
             "UPDATE webhooks SET due = ? WHERE id = (SELECT id FROM webhooks w WHERE state = 'waiting' AND due <= ? "
             f"AND ({_READY}) ORDER BY due LIMIT 1 {self._table.db.skip_locked}) RETURNING *",
-            (now + LEASE, now),
+            (now + LEASE_SECONDS, now),
         ).fetchone()
 
-    def _deliver(self, hook: Row) -> None:
+    def _attempt_delivery(self, hook: Row) -> None:
         try:
-            body = hook["body"] or self._body(hook)
+            body = hook["body"] or self._event_body(hook)
         except NotFound:
-            self._note(hook, "gone", "what it was to tell of was deleted")
+            self._record_outcome(hook, "gone", "what it was to tell of was deleted")
             return
         if body is None:
-            self._note(hook, "waiting", "", due=time.time() + BEAT)
+            self._record_outcome(hook, "waiting", "", due=time.time() + POLL_SECONDS)
             return
-        self._note(hook, "waiting", hook["answer"], body=body)
+        self._record_outcome(hook, "waiting", hook["answer"], body=body)
         try:
-            status = post(hook["url"], body.encode(), self._signed(hook, body), private=self._private)
+            status = post_guarded(
+                hook["url"], body.encode(), self._signed_headers(hook, body), private=self._allow_private
+            )
             answer = str(status)
         except (OSError, BadInput) as error:
             status, answer = 0, str(error)
         if 200 <= status < 300 or status == 410:
-            self._note(hook, "sent" if status < 300 else "gone", answer, tries=hook["tries"] + 1)
+            self._record_outcome(hook, "sent" if status < 300 else "gone", answer, tries=hook["tries"] + 1)
         else:
-            self._again(hook, answer)
+            self._schedule_retry(hook, answer)
 
-    def _body(self, hook: Row) -> str | None:
-        told = self._ended(hook["owner"], hook["subject"])
+    def _event_body(self, hook: Row) -> str | None:
+        told = self._describe_end(hook["owner"], hook["subject"])
         if told is None:
             return None
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         return json.dumps({"type": told["type"], "timestamp": stamp, "data": told["data"]}, ensure_ascii=False)
 
-    def _signed(self, hook: Row, body: str) -> dict[str, str]:
+    def _signed_headers(self, hook: Row, body: str) -> dict[str, str]:
         stamp = str(int(time.time()))
         return {
             "Content-Type": "application/json",
             "User-Agent": "DesignerBox",
             "webhook-id": hook["id"],
             "webhook-timestamp": stamp,
-            "webhook-signature": signature(self.secret(hook["owner"]), hook["id"], stamp, body),
+            "webhook-signature": sign_message(self.signing_secret(hook["owner"]), hook["id"], stamp, body),
         }
 
-    def _again(self, hook: Row, answer: str) -> None:
+    def _schedule_retry(self, hook: Row, answer: str) -> None:
         tries = hook["tries"] + 1
-        if tries >= TRIES:
+        if tries >= MAX_TRY_COUNT:
             log.warning("webhook %s was given up after %d tries: %s", hook["id"], tries, answer)
-            self._note(hook, "failed", answer, tries=tries)
+            self._record_outcome(hook, "failed", answer, tries=tries)
         else:
-            self._note(hook, "waiting", answer, tries=tries, due=time.time() + wait(tries))
+            self._record_outcome(hook, "waiting", answer, tries=tries, due=time.time() + retry_delay(tries))
 
-    def _note(self, hook: Row, state: str, answer: str, **more: object) -> None:
+    def _record_outcome(self, hook: Row, state: str, answer: str, **more: object) -> None:
         """How it went. Not written while the studio closes: then it is delivered once more, under the same id."""
         change = ", ".join(f"{name} = ?" for name in ("state", "answer", *more))
-        with self._work:
-            if not self._closing():
+        with self._work_available:
+            if not self._is_closing():
                 values = (state, answer[:200], *more.values(), hook["id"])
                 self._table.db.execute(f"UPDATE webhooks SET {change} WHERE id = ?", values)
 
 
-def wait(tries: int) -> float:
+def retry_delay(tries: int) -> float:
     """Seconds until the next try after so many: exponential, with jitter, so that many do not come at once."""
-    return min(LONGEST, FIRST * 3 ** (tries - 1)) * random.uniform(0.5, 1.0)
+    return min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 3 ** (tries - 1)) * random.uniform(0.5, 1.0)
 
 
-def signature(secret: str, message: str, stamp: str, body: str) -> str:
+def sign_message(secret: str, message: str, stamp: str, body: str) -> str:
     """`v1,…`: HMAC-SHA256 over id, time and body, as Standard Webhooks has it."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     digest = hmac.new(key, f"{message}.{stamp}.{body}".encode(), hashlib.sha256).digest()

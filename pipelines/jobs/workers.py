@@ -11,31 +11,31 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pipelines.core.errors import Cancelled, StudioError
+from pipelines.core.errors import JobCancelled, StudioError
 from pipelines.core.geometry import Image
-from pipelines.core.job import Job, Result, Status
+from pipelines.core.job import Job, JobStatus, Result
 from pipelines.core.stream import Stream
-from pipelines.jobs.subscribers import PLACES, Watchers
-from pipelines.jobs.table import Table
-from pipelines.storage.database import GONE, Unwritable
+from pipelines.jobs.subscribers import POSITION_SECONDS, Subscribers
+from pipelines.jobs.table import JobTable
+from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-BUG = "Something broke inside the studio. The job's id is in the log."
-BEAT = 5.0
+BUG_MESSAGE = "Something broke inside the studio. The job's id is in the log."
+HEARTBEAT_SECONDS = 5.0
 """Seconds between two looks at leases, by a lane that waits or works."""
-CHANGE = 0.5
+RECHECK_SECONDS = 0.5
 """Seconds between two looks while something waits that an engine would rather run later."""
-LOOKED_AT = 32
+PEEK_COUNT = 32
 """Jobs at the head of the line among which an engine may choose."""
-LEASE = 60.0
+LEASE_SECONDS = 60.0
 """Seconds after which a job of another machine that was not renewed is taken over."""
-GAP = 0.005
+EVENT_GAP_SECONDS = 0.005
 """Seconds within which steps travel together; far less than anybody sees."""
-HOLDING = ("disk_full", "storage_unavailable")
+BATCH_PAUSING_CODES = ("disk_full", "storage_unavailable")
 """Codes that hold a whole batch: no row can be kept until somebody makes room, or the store of files is back."""
-AHEAD = 3
+MIN_QUEUED_ROW_COUNT = 3
 """Batch rows that wait in line, or two a lane; more are fetched when fewer do, so that no batch lies there whole."""
 
 
@@ -46,13 +46,13 @@ class Engine(Protocol):
 
     def run(self, job: Job) -> Stream: ...
 
-    def admit(self, image: Image, owner: str, sha256: str) -> None:
+    def check_picture(self, image: Image, owner: str, sha256: str) -> None:
         """The content check of a picture that comes in, `sha256` that of its pixels. Raises `Refused`, and whatever
         keeps the check from being made.
         """
         ...
 
-    def about(self) -> dict[str, Any]:
+    def describe_state(self) -> dict[str, Any]:
         """`engine`, `device` and `resident` (ids of loaded models), as `/healthz` shows them."""
         ...
 
@@ -60,33 +60,33 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class Choosing(Protocol):
+class SchedulingEngine(Protocol):
     """An engine of several places that has a say in who comes next."""
 
-    def choose(self, line: Sequence[Job]) -> str | None:
+    def choose_job(self, line: Sequence[Job]) -> str | None:
         """The id of the job to run next, a place being kept for it; None where it is better to wait."""
         ...
 
-    def forget(self, job_id: str) -> None:
+    def release_choice(self, job_id: str) -> None:
         """That job will not be run: its place is free."""
         ...
 
 
 @runtime_checkable
-class Sharing(Protocol):
+class SharedDeviceEngine(Protocol):
     """An engine with more slots than devices, whose jobs share what a device can do."""
 
     devices: int
 
 
-class Feeder(Protocol):
+class RowSource(Protocol):
     """Knows the rows of batches that do not stand in line yet."""
 
-    def more(self) -> bool:
+    def submit_next_row(self) -> bool:
         """Submit the next row; False when there is none."""
         ...
 
-    def hold(self, job_id: str, error: StudioError) -> None:
+    def hold_row(self, job_id: str, error: StudioError) -> None:
         """This row could not be kept: put it back and pause what runs. Called under the queue's lock."""
         ...
 
@@ -94,213 +94,222 @@ class Feeder(Protocol):
 class WorkerPool:
     """Threads that claim, work off and settle, all under the table's lock when they touch anything shared."""
 
-    def __init__(self, table: Table, watchers: Watchers, engine: Engine, look_around: Callable[[], None]) -> None:
+    def __init__(self, table: JobTable, watchers: Subscribers, engine: Engine, look_around: Callable[[], None]) -> None:
         self._table = table
-        self._watchers = watchers
+        self._subscribers = watchers
         self._engine = engine
-        self._look_around = look_around
-        self._ahead = max(AHEAD, 2 * engine.slots)
-        self._work = threading.Condition(table.lock)
-        self.closing = False
-        self.failed: Counter[tuple[str, str]] = Counter()
+        self._sync_with_other_processes = look_around
+        self._min_queued_rows = max(MIN_QUEUED_ROW_COUNT, 2 * engine.slots)
+        self._work_available = threading.Condition(table.lock)
+        self.is_closing = False
+        self.failure_counts: Counter[tuple[str, str]] = Counter()
         """How many jobs failed since the start, by the error's code and the tool."""
-        self._helper = ThreadPoolExecutor(1, thread_name_prefix="helper")
-        self._feeder: Feeder | None = None
-        self._feeding = False
+        self._chore_executor = ThreadPoolExecutor(1, thread_name_prefix="helper")
+        self._row_source: RowSource | None = None
+        self._is_refilling = False
         self._chores: list[_Chore] = []
-        self._lanes = [threading.Thread(target=self._lane, name=f"lane-{n}", daemon=True) for n in range(engine.slots)]
+        self._threads = [
+            threading.Thread(target=self._run_worker, name=f"lane-{n}", daemon=True) for n in range(engine.slots)
+        ]
 
     def start(self) -> None:
         """Begin."""
-        for lane in self._lanes:
+        for lane in self._threads:
             lane.start()
 
-    def wake(self) -> None:
+    def wake_worker(self) -> None:
         """There is work."""
-        with self._work:
-            self._work.notify()
+        with self._work_available:
+            self._work_available.notify()
 
     def close(self) -> None:
         """Stop what runs, which stands in line again at the next start, and wait for the lanes."""
-        with self._work:
-            self.closing = True
-            for live in self._watchers.live.values():
+        with self._work_available:
+            self.is_closing = True
+            for live in self._subscribers.live_jobs.values():
                 if live.stream is not None:
                     live.stream.close()
-            self._work.notify_all()
-        for lane in self._lanes:
+            self._work_available.notify_all()
+        for lane in self._threads:
             lane.join(timeout=30)
-        self._helper.shutdown(cancel_futures=True)
+        self._chore_executor.shutdown(cancel_futures=True)
 
     # ------------------------------------------------------------ beside the lanes
 
-    def feed(self, feeder: Feeder) -> None:
+    def set_row_source(self, feeder: RowSource) -> None:
         """Where batch rows come from: asked, beside the lanes, whenever few rows wait."""
-        with self._work:
-            self._feeder = feeder
+        with self._work_available:
+            self._row_source = feeder
         self.request_refill()
 
     def request_refill(self) -> None:
         """There may be batch rows to fetch."""
-        with self._work:
-            if self._feeder is None or self._feeding or self.closing or self._table.counts()[2] >= self._ahead:
+        with self._work_available:
+            if (
+                self._row_source is None
+                or self._is_refilling
+                or self.is_closing
+                or self._table.count_jobs()[2] >= self._min_queued_rows
+            ):
                 return
-            self._feeding = True
-            self._helper.submit(self._feeder.more).add_done_callback(self._fed)
+            self._is_refilling = True
+            self._chore_executor.submit(self._row_source.submit_next_row).add_done_callback(self._on_refilled)
 
-    def _fed(self, future: Future[bool]) -> None:
-        self._feeding = False
+    def _on_refilled(self, future: Future[bool]) -> None:
+        self._is_refilling = False
         # A lane that is woken nudges: to wake one for nothing would ask the feeder round and round.
-        if _went_well(future) and future.result():
+        if _log_failure(future) and future.result():
             self.request_refill()
-            self.wake()
+            self.wake_worker()
 
-    def every(self, seconds: float, chore: Callable[[], object]) -> None:
+    def run_every(self, seconds: float, chore: Callable[[], object]) -> None:
         """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""
-        with self._work:
+        with self._work_available:
             self._chores.append(_Chore(seconds, chore))
-            self._work.notify_all()
+            self._work_available.notify_all()
 
-    def _do_chores(self) -> None:
+    def _run_due_chores(self) -> None:
         for chore in self._chores:
             if time.monotonic() >= chore.due:
                 chore.due = time.monotonic() + chore.seconds
-                self._helper.submit(chore.work).add_done_callback(_went_well)
+                self._chore_executor.submit(chore.work).add_done_callback(_log_failure)
 
     # ------------------------------------------------------------ in a lane
 
-    def _lane(self) -> None:
-        while (job := self._claim()) is not None:
-            self._work_off(job, self._engine.run(job))
+    def _run_worker(self) -> None:
+        while (job := self._wait_for_job()) is not None:
+            self._run_job(job, self._engine.run(job))
 
-    def _claim(self) -> Job | None:
-        with self._work:
+    def _wait_for_job(self) -> Job | None:
+        with self._work_available:
             waited = False
-            while not self.closing:
+            while not self.is_closing:
                 # A row under which the studio died is left until others could come, which may be innocent of it.
-                spare = not waited and (self._feeder is None or self._feeding)
-                job = self._patiently(lambda spare=spare: self._next(spare))
-                self._or_later(self.request_refill)
-                self._do_chores()
+                spare = not waited and (self._row_source is None or self._is_refilling)
+                job = self._retry_until_written(lambda spare=spare: self._claim_next(spare))
+                self._skip_if_unavailable(self.request_refill)
+                self._run_due_chores()
                 if job is not None:
-                    self._watchers.moved()
-                    self._tell_positions()
+                    self._subscribers.mark_positions_changed()
+                    self._publish_positions()
                     return job
-                waited = self._rested()
+                waited = self._wait_for_work()
                 if waited:
-                    self._or_later(self._look_around)
+                    self._skip_if_unavailable(self._sync_with_other_processes)
         return None
 
-    def _next(self, spare: bool) -> Job | None:
+    def _claim_next(self, spare: bool) -> Job | None:
         """The job that comes next, leased."""
-        until = time.time() + LEASE
-        if not isinstance(self._engine, Choosing):
-            return self._table.claim(until, spare=spare)
-        job_id = self._engine.choose(self._table.heads(LOOKED_AT, spare=spare))
+        until = time.time() + LEASE_SECONDS
+        if not isinstance(self._engine, SchedulingEngine):
+            return self._table.claim_next_job(until, skip_suspects=spare)
+        job_id = self._engine.choose_job(self._table.peek_jobs(PEEK_COUNT, skip_suspects=spare))
         if job_id is None:
             return None
         job = None
         try:
-            job = self._table.claim(until, job_id=job_id)
+            job = self._table.claim_next_job(until, job_id=job_id)
         finally:
             if job is None:
-                self._engine.forget(job_id)
+                self._engine.release_choice(job_id)
         return job
 
-    def _rested(self) -> bool:
+    def _wait_for_work(self) -> bool:
         """Wait for work; whether a whole beat passed without any."""
-        if isinstance(self._engine, Choosing) and self._or_later(lambda: self._table.heads(1)):
-            self._work.wait(CHANGE)
+        if isinstance(self._engine, SchedulingEngine) and self._skip_if_unavailable(lambda: self._table.peek_jobs(1)):
+            self._work_available.wait(RECHECK_SECONDS)
             return False
-        return not self._work.wait(BEAT)
+        return not self._work_available.wait(HEARTBEAT_SECONDS)
 
-    def _work_off(self, job: Job, stream: Stream) -> None:
-        self._attach(job.id, stream)
+    def _run_job(self, job: Job, stream: Stream) -> None:
+        self._attach_stream(job.id, stream)
         result: Result | None = None
-        due = time.monotonic() + BEAT
-        while not stream.over:
-            events = stream.gathered(PLACES, GAP)
+        due = time.monotonic() + HEARTBEAT_SECONDS
+        while not stream.is_exhausted:
+            events = stream.take_pending(POSITION_SECONDS, EVENT_GAP_SECONDS)
             result = next((event for event in events if isinstance(event, Result)), result)
-            with self._work:
-                self._watchers.publish(job.id, *(event for event in events if not isinstance(event, Result)))
-                self._tell_positions()
+            with self._work_available:
+                self._subscribers.publish(job.id, *(event for event in events if not isinstance(event, Result)))
+                self._publish_positions()
             if time.monotonic() >= due:
-                due = time.monotonic() + BEAT
-                self._beat(job.id, stream)
-                with self._work:
-                    self._do_chores()
-                    self._or_later(self._look_around)
-        self._settle(job, result, stream.error)
+                due = time.monotonic() + HEARTBEAT_SECONDS
+                self._renew_lease(job.id, stream)
+                with self._work_available:
+                    self._run_due_chores()
+                    self._skip_if_unavailable(self._sync_with_other_processes)
+        self._finish_job(job, result, stream.error)
 
-    def _attach(self, job_id: str, stream: Stream) -> None:
-        with self._work:
-            live = self._watchers.expect(job_id)
-            live.attach(stream)
-            if live.cancelled or self.closing:
+    def _attach_stream(self, job_id: str, stream: Stream) -> None:
+        with self._work_available:
+            live = self._subscribers.get_or_add(job_id)
+            live.attach_stream(stream)
+            if live.cancelled or self.is_closing:
                 stream.close()
 
-    def _beat(self, job_id: str, stream: Stream) -> None:
-        if self._patiently(lambda: self._table.renew(job_id, time.time() + LEASE)) is False:
+    def _renew_lease(self, job_id: str, stream: Stream) -> None:
+        if self._retry_until_written(lambda: self._table.renew_lease(job_id, time.time() + LEASE_SECONDS)) is False:
             stream.close()  # somebody took us for dead and does it again
-        elif self._patiently(lambda: self._table.stopped(job_id)):
-            with self._work:
-                self._watchers.expect(job_id).cancelled = True
+        elif self._retry_until_written(lambda: self._table.is_stop_requested(job_id)):
+            with self._work_available:
+                self._subscribers.get_or_add(job_id).cancelled = True
             stream.close()
 
-    def _settle(self, job: Job, result: Result | None, error: BaseException | None) -> None:
-        status, shown = _outcome(job.id, result, error)
-        with self._work:
-            if self.closing and status == "cancelled" and not self._watchers.expect(job.id).cancelled:
-                self._or_later(lambda: self._table.put_back(job.id))
-            elif isinstance(shown, StudioError) and self._again(job, shown, away=isinstance(error, Unwritable)):
-                live = self._watchers.live.get(job.id)
+    def _finish_job(self, job: Job, result: Result | None, error: BaseException | None) -> None:
+        status, shown = _job_outcome(job.id, result, error)
+        with self._work_available:
+            if self.is_closing and status == "cancelled" and not self._subscribers.get_or_add(job.id).cancelled:
+                self._skip_if_unavailable(lambda: self._table.requeue_job(job.id))
+            elif isinstance(shown, StudioError) and self._requeue_after_error(
+                job, shown, away=isinstance(error, DatabaseUnavailable)
+            ):
+                live = self._subscribers.live_jobs.get(job.id)
                 if live is not None:
-                    live.attach(None)
+                    live.attach_stream(None)
             else:
-                told = _shape(shown) if isinstance(shown, StudioError) else None
-                self._patiently(lambda: self._table.settle(job.id, status, result, told))
+                told = _error_to_json(shown) if isinstance(shown, StudioError) else None
+                self._retry_until_written(lambda: self._table.finish_job(job.id, status, result, told))
                 if result is not None:
-                    self._watchers.publish(job.id, result)
-                self._watchers.end(job.id, shown)
+                    self._subscribers.publish(job.id, result)
+                self._subscribers.end_job(job.id, shown)
                 if isinstance(shown, StudioError):
-                    self.failed[shown.code, job.tool] += 1
+                    self.failure_counts[shown.code, job.tool] += 1
 
-    def _again(self, job: Job, error: StudioError, *, away: bool) -> bool:
+    def _requeue_after_error(self, job: Job, error: StudioError, *, away: bool) -> bool:
         """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong.
 
         Any job is put back where the database was `away` when it needed it.
         """
         if not job.batch and not away:
             return False
-        if error.code in HOLDING and not away and self._feeder is not None:
-            feeder = self._feeder
-            self._patiently(lambda: feeder.hold(job.id, error))
+        if error.code in BATCH_PAUSING_CODES and not away and self._row_source is not None:
+            feeder = self._row_source
+            self._retry_until_written(lambda: feeder.hold_row(job.id, error))
             return True
-        if error.status < 500 or not self._patiently(lambda: self._table.spend(job.id)):
+        if error.status < 500 or not self._retry_until_written(lambda: self._table.record_attempt(job.id)):
             return False
-        return bool(self._patiently(lambda: self._table.put_back(job.id)))
+        return bool(self._retry_until_written(lambda: self._table.requeue_job(job.id)))
 
-    def _tell_positions(self) -> None:
-        self._or_later(lambda: self._watchers.tell_positions(self._table.waiting))
+    def _publish_positions(self) -> None:
+        self._skip_if_unavailable(lambda: self._subscribers.publish_positions(self._table.list_waiting))
 
-    def _or_later(self, look: Callable[[], T]) -> T | None:
+    def _skip_if_unavailable(self, look: Callable[[], T]) -> T | None:
         """What is done again before long, and may be left out where the table cannot be read; then None."""
         try:
             return look()
-        except Unwritable as error:
+        except DatabaseUnavailable as error:
             log.error("the queue's table cannot be read: %s", error)
             return None
 
-    def _patiently(self, change: Callable[[], T]) -> T | None:
+    def _retry_until_written(self, change: Callable[[], T]) -> T | None:
         """Write to the table, on a full disk as soon as there is room; None when the studio is closed meanwhile."""
-        with self._work:
+        with self._work_available:
             while True:
                 try:
                     return change()
-                except Unwritable as error:
+                except DatabaseUnavailable as error:
                     log.error("the queue's table cannot be written: %s", error)
-                    self._work.wait(1.0)
-                    if self.closing:
+                    self._work_available.wait(1.0)
+                    if self.is_closing:
                         return None
 
 
@@ -311,7 +320,7 @@ class _Chore:
     due: float = 0.0
 
 
-def _went_well(future: Future[Any]) -> bool:
+def _log_failure(future: Future[Any]) -> bool:
     """Whether it did; if not the log says why, since nobody waits for the answer."""
     if future.cancelled():
         return False
@@ -321,19 +330,21 @@ def _went_well(future: Future[Any]) -> bool:
     return error is None
 
 
-def _outcome(job_id: str, result: Result | None, error: BaseException | None) -> tuple[Status, BaseException | None]:
-    if isinstance(error, Cancelled):
+def _job_outcome(
+    job_id: str, result: Result | None, error: BaseException | None
+) -> tuple[JobStatus, BaseException | None]:
+    if isinstance(error, JobCancelled):
         return "cancelled", error
     if isinstance(error, StudioError):
         return "failed", error
-    if isinstance(error, Unwritable):
+    if isinstance(error, DatabaseUnavailable):
         log.error("job %s: %s", job_id, error)
-        return "failed", StudioError(GONE, code="storage_unavailable")
+        return "failed", StudioError(UNAVAILABLE_MESSAGE, code="storage_unavailable")
     if error is not None or result is None:
         log.error("job %s failed", job_id, exc_info=error)
-        return "failed", StudioError(BUG)
+        return "failed", StudioError(BUG_MESSAGE)
     return "done", None
 
 
-def _shape(error: StudioError) -> dict[str, Any]:
+def _error_to_json(error: StudioError) -> dict[str, Any]:
     return {"code": error.code, "message": error.message, "param": error.param}

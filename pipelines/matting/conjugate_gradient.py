@@ -1,38 +1,42 @@
-"""Conjugate gradients for a matrix that is applied and never built; knows no pictures."""
+"""Preconditioned conjugate gradients for a matrix that is applied and never built."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]  # float32 throughout; NumPy's types cannot promise it through arithmetic
-Apply = Callable[[Floats], Floats]
+from pipelines.core.geometry import FloatArray
 
 
-def descended(
-    apply: Apply, right: Floats, start: Floats, scale: Floats, steps: int, settled: Callable[[Floats], bool]
-) -> Floats:
-    """x of `apply(x) = right`, from `start`, in at most `steps` steps or until the residual is `settled`.
+def conjugate_gradient(
+    matvec: Callable[[FloatArray], FloatArray],
+    rhs: FloatArray,
+    x0: FloatArray,
+    preconditioner: FloatArray,
+    max_iterations: int,
+    converged: Callable[[FloatArray], bool],
+) -> FloatArray:
+    """Solve `matvec(x) = rhs` from `x0`, in at most `max_iterations` or until the residual has `converged`.
 
-    `apply` is symmetric and positive, and about `scale` times its argument at each place (all arrays of one shape).
+    `matvec` is a symmetric positive-definite matrix times its argument, and `preconditioner` about its diagonal
+    (Jacobi). All arrays are float32 and of one shape.
     """
-    x = start.copy()
-    residual = right - apply(x)
-    scaled = residual / scale
-    step, energy = scaled, _dot(residual, scaled)
-    for _ in range(steps):
-        if settled(residual):
+    x = x0.copy()
+    residual = rhs - matvec(x)
+    scaled = residual / preconditioner
+    direction, energy = scaled, _dot_product(residual, scaled)
+    for _ in range(max_iterations):
+        if converged(residual):
             break
-        pulled = apply(step)
-        length = np.float32(energy / max(_dot(step, pulled), 1e-12))
-        x, residual = x + length * step, residual - length * pulled
-        scaled = residual / scale
-        before, energy = energy, _dot(residual, scaled)
-        step = scaled + np.float32(energy / max(before, 1e-12)) * step
+        product = matvec(direction)
+        length = np.float32(energy / max(_dot_product(direction, product), 1e-12))
+        x, residual = x + length * direction, residual - length * product
+        scaled = residual / preconditioner
+        before, energy = energy, _dot_product(residual, scaled)
+        direction = scaled + np.float32(energy / max(before, 1e-12)) * direction
     return x
 
 
-def _dot(one: Floats, other: Floats) -> float:
+def _dot_product(one: FloatArray, other: FloatArray) -> float:
     return float(np.vdot(one, other))

@@ -1,7 +1,7 @@
-"""What a pixel at a subject's edge is made of: how much subject, and which colours lie beside; knows no nets, no faces.
+"""Estimate subject and background colours at a subject's edge, and the share of each in a mixed pixel.
 
-Both questions need the colours of subject and background *there*. They are spread from where the matte is sure by a
-pull-push pyramid (Gortler et al., "The Lumigraph", 1996), on a copy small enough to be quick.
+Colours are spread from where the matte is sure by a pull-push pyramid (Gortler et al., "The Lumigraph", 1996), on a
+small copy.
 """
 
 from __future__ import annotations
@@ -10,219 +10,233 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Alpha, Image
+from pipelines.core.geometry import Alpha, Float32Array, Image, Mask
+from pipelines.imaging.resize import outline_band, resize_map, size_within
 
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-
-NEAREST = cv2.BORDER_REPLICATE
-WORK_SIDE = 640  # of the copy on which colours are spread; never over half the photo: finer gains nothing on the bench
-OPAQUE = np.float32(249.5 / 255)  # what a matte of 8 bits says as 250: whoever reads the file finds the same core
-TRUST = 3.0  # the squared separation of the two colours, in deviations, at which they weigh as much as the net
-STRANGE = 25.0  # squared deviations off the line between the two colours at which they weigh half
-NO_SHARE, ALL_SHARE = 0.06, 0.94  # shares of colour nearer to none or all are grain
-SMOOTH = 0.4  # pixels: single pixels are told wrong, edges are not
-TEETH = 0.0025  # of the longer side
-RISE, RISE_OF_BLUR = 1.7, 2.5  # pixels over which an evened edge rises, and a blurred step in its deviations
-LENS_SIDE = 1024  # of the copy on which an edge's softness is read
-SCALES = (1.0, 2.5)  # pixels: how a blurred step answers to both says how blurred it is
-ALONE, NEXT = 0.7, 9  # of the strongest gradient in a square of so many pixels
-SHARP = 2.3  # pixels: about as soft as a matte is by itself, and as a photo in focus is
-SOFTEST = 8.0
-ALONG = 0.015  # of the longer side: softness changes no faster along an outline
-NOISE = 3.0  # levels: two colours nearer than the grain of a photo say nothing
-
-
-@dataclass(frozen=True)
-class Sides:
-    """Mean colour (3) and its covariance (6: the upper triangle) of one side at some pixels, N x 3 and N x 6."""
-
-    mean: Floats
-    spread: Floats
+WORK_SIDE_PX = 640  # longer side of the copy on which colours are spread; at most half the photo, finer gains nothing
+OPAQUE_ALPHA = np.float32(249.5 / 255)  # alpha that an 8-bit matte stores as 250, so that readers find the same core
+TRUST_SEPARATION = 3.0  # squared separation of both colours, in deviations, at which they weigh as much as the net
+OUTLIER_DISTANCE = 25.0  # squared deviations off the line between both colours at which they weigh half
+SHARE_BLACK_POINT = 0.06  # share of colour that becomes 0: less is grain
+SHARE_WHITE_POINT = 0.94  # share of colour that becomes 1
+SMOOTHING_SIGMA_PX = 0.4  # blur that removes single wrong pixels and keeps edges
+TEETH_RATIO = 0.0025  # of the longer side: teeth that are smoothed where colours do not tell
+EDGE_RISE_PX = 1.7  # over which a smoothed edge rises
+BLUR_RISE_SIGMAS = 2.5  # standard deviations over which a blurred step rises
+BLUR_WORK_SIDE_PX = 1024  # longer side of the copy on which an edge's blur is measured
+BLUR_SIGMAS_PX = (1.0, 2.5)  # two scales of a blurred step; the ratio of its gradients tells its blur
+LOCAL_MAXIMUM_RATIO = 0.7  # of the strongest gradient around: weaker edges are not measured
+LOCAL_MAXIMUM_SIDE_PX = 9  # side of the square in which the strongest gradient is taken
+SHARP_SIGMA_PX = 2.3  # about the blur of a matte, and of a photo in focus
+MAX_SIGMA_PX = 8.0
+BLUR_MAP_SIGMA_RATIO = 0.015  # of the longer side: blur changes no faster along an outline
+NOISE_LEVELS = 3.0  # standard deviation of grain: colours nearer than that tell nothing
 
 
 @dataclass(frozen=True)
-class Weighing:
-    """Of N pixels: the subject's share, how plainly both colours are told apart, how far each lies off their line.
-
-    `separation`, `off` and `away` (from the ground's colour) are squared, in deviations; `uneven` is the deviation of
-    the ground's colour, in levels.
+class ColourModel:
+    """Mean colour of one side at N pixels (N x 3), and its covariance (N x 6: the upper triangle; N x 0 unless asked
+    for).
     """
 
-    share: Floats
-    separation: Floats
-    off: Floats
-    away: Floats
-    uneven: Floats
+    mean: Float32Array
+    covariance: Float32Array
 
 
-def refined(image: Image, alpha: Alpha, unsure: Mask, doubt: Alpha | None = None) -> Alpha:
-    """`alpha` with the `unsure` pixels weighed anew by colour (H x W each, `image` H x W x 3).
+@dataclass(frozen=True)
+class MixtureEstimate:
+    """What colours say of N pixels as mixtures of subject and background; N each.
 
-    The pixel is projected on the line between the two local colours along Fisher's discriminant; the better the
-    colours are told apart there, the more that counts against the alpha given. Where there is `doubt` (H x W, 0 to 1)
-    it counts only as far as the pixel lies on that line: a third colour, such as a cord behind a hat, is no mixture.
+    `share` is the subject's share. `separation` of both colours, `line_distance` of the pixel from the line between
+    them, and `background_distance` from the background's colour are squared, in deviations; `background_deviation` is
+    the deviation of the background's colour, in levels.
     """
-    if not unsure.any():
+
+    share: Float32Array
+    separation: Float32Array
+    line_distance: Float32Array
+    background_distance: Float32Array
+    background_deviation: Float32Array
+
+
+def refine_edge_alpha(image: Image, alpha: Alpha, unknown: Mask, uncertainty: Alpha | None = None) -> Alpha:
+    """Estimate the `unknown` pixels of `alpha` again from colours (H x W each).
+
+    The pixel is projected on the line between the two local colours along Fisher's linear discriminant; the better the
+    colours separate there, the more that counts against the given alpha. With `uncertainty` (H x W, 0 to 1) it counts
+    only as far as the pixel lies on that line: a third colour, such as a cord behind a hat, is no mixture.
+    """
+    if not unknown.any():
         return alpha
-    seen = weighing(image, alpha, unsure)
-    trust = seen.separation / (seen.separation + TRUST)
-    if doubt is not None:
-        trust /= 1 + doubt[unsure] * seen.off / STRANGE
+    mixture = estimate_mixture(image, alpha, unknown)
+    trust = mixture.separation / (mixture.separation + TRUST_SEPARATION)
+    if uncertainty is not None:
+        trust /= 1 + uncertainty[unknown] * mixture.line_distance / OUTLIER_DISTANCE
     result = alpha.copy()
-    result[unsure] += trust * (seen.share - result[unsure])
-    result[unsure] = cv2.GaussianBlur(result, (3, 3), SMOOTH)[unsure]
-    # Where colours do not tell, an outline's teeth are chance: red stripes behind an orange sleeve.
-    untold = np.clip(2 * (1 - trust), 0, 1).astype(np.float32)
-    even = evened(result, TEETH * max(alpha.shape))
-    result[unsure] += (_mean_of(untold, unsure, 2 * SHARP) * (even - result))[unsure]
+    result[unknown] += trust * (mixture.share - result[unknown])
+    result[unknown] = cv2.GaussianBlur(result, (3, 3), SMOOTHING_SIGMA_PX)[unknown]
+    # Where colours do not separate, as red stripes behind an orange sleeve, the outline's teeth are noise.
+    smoothing = np.clip(2 * (1 - trust), 0, 1).astype(np.float32)
+    smoothed = smooth_alpha_edge(result, TEETH_RATIO * max(alpha.shape))
+    result[unknown] += (_blur_within(smoothing, unknown, 2 * SHARP_SIGMA_PX) * (smoothed - result))[unknown]
     return result
 
 
-def evened(alpha: Alpha, wide: float) -> Alpha:
-    """`alpha` (H x W) with its outline's steps and teeth of up to `wide` pixels evened out."""
-    wide = max(wide, 1.0)
-    steep = RISE_OF_BLUR * wide / RISE
-    return np.clip((cv2.GaussianBlur(alpha, (0, 0), wide) - 0.5) * steep + 0.5, 0, 1).astype(np.float32)
+def smooth_alpha_edge(alpha: Alpha, size_px: float) -> Alpha:
+    """Smooth steps and teeth of up to `size_px` in the outline of `alpha`, and make its edge steep again."""
+    size_px = max(size_px, 1.0)
+    steepness = BLUR_RISE_SIGMAS * size_px / EDGE_RISE_PX
+    return np.clip((cv2.GaussianBlur(alpha, (0, 0), size_px) - 0.5) * steepness + 0.5, 0, 1).astype(np.float32)
 
 
-def _mean_of(values: Floats, where: Mask, wide: float) -> Floats:
-    """N `values` at the pixels `where`, each the mean of those around it; H x W, 0 elsewhere."""
+def _blur_within(values: Float32Array, where: Mask, sigma: float) -> Float32Array:
+    """Average N `values` at the pixels `where` with their neighbours there; H x W, 0 elsewhere."""
     maps = np.zeros((*where.shape, 2), np.float32)
     maps[where] = np.stack((values, np.ones_like(values)), axis=1)
-    total, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), wide), 2, 0)
+    total, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), sigma), 2, 0)
     return np.where(where, total / np.maximum(known, 1e-3), 0).astype(np.float32)
 
 
-def weighing(image: Image, alpha: Alpha, where: Mask) -> Weighing:
-    """What the colours say of the pixels `where`, as mixtures of the subject's and the ground's beside them."""
-    subject, ground = sides(image, alpha, where)
+def estimate_mixture(image: Image, alpha: Alpha, where: Mask) -> MixtureEstimate:
+    """Estimate the pixels `where` as mixtures of the subject's and the background's colours beside them."""
+    subject, background = estimate_side_colours(image, alpha, where)
     pixels = image[where].astype(np.float32)
-    across = subject.mean - ground.mean
-    both = subject.spread + ground.spread
-    both[:, (0, 3, 5)] += NOISE**2
-    weights = _solve(both, across)
-    separation = np.maximum((weights * across).sum(axis=1), 1e-6)
-    share = np.asarray((weights * (pixels - ground.mean)).sum(axis=1) / separation, np.float32)
-    off = _off_line(pixels, share, subject, ground)
-    share = np.clip((share - NO_SHARE) / (ALL_SHARE - NO_SHARE), 0, 1)
-    uneven = np.sqrt(np.maximum(ground.spread[:, (0, 3, 5)].mean(axis=1), 0))
-    return Weighing(share, separation, off, _from(pixels, ground), uneven)
+    difference = subject.mean - background.mean
+    covariance = subject.covariance + background.covariance
+    covariance[:, (0, 3, 5)] += NOISE_LEVELS**2
+    weights = _solve_symmetric(covariance, difference)
+    separation = np.maximum((weights * difference).sum(axis=1), 1e-6)
+    share = np.asarray((weights * (pixels - background.mean)).sum(axis=1) / separation, np.float32)
+    line_distance = _line_distance(pixels, share, subject, background)
+    share = np.clip((share - SHARE_BLACK_POINT) / (SHARE_WHITE_POINT - SHARE_BLACK_POINT), 0, 1)
+    deviation = np.sqrt(np.maximum(background.covariance[:, (0, 3, 5)].mean(axis=1), 0))
+    return MixtureEstimate(share, separation, line_distance, _background_distance(pixels, background), deviation)
 
 
-def _from(pixels: Floats, side: Sides) -> Floats:
-    """Squared distance of N pixels from one side's colour, in its deviations."""
-    spread = side.spread.copy()
-    spread[:, (0, 3, 5)] += NOISE**2
-    apart = pixels - side.mean
-    return np.maximum((apart * _solve(spread, apart)).sum(axis=1), 0)
+def _background_distance(pixels: Float32Array, model: ColourModel) -> Float32Array:
+    """Return the squared Mahalanobis distance of N pixels from one side's colour."""
+    covariance = model.covariance.copy()
+    covariance[:, (0, 3, 5)] += NOISE_LEVELS**2
+    difference = pixels - model.mean
+    return np.maximum((difference * _solve_symmetric(covariance, difference)).sum(axis=1), 0)
 
 
-def _off_line(pixels: Floats, share: Floats, subject: Sides, ground: Sides) -> Floats:
-    """Squared distance of N pixels, in deviations of what they would be a mixture of, from `share` on the line."""
-    part = np.clip(share, 0, 1)[:, None]
-    spread = np.asarray(part**2 * subject.spread + (1 - part) ** 2 * ground.spread, np.float32)
-    spread[:, (0, 3, 5)] += 2 * NOISE**2
-    away = np.asarray(pixels - ground.mean - share[:, None] * (subject.mean - ground.mean), np.float32)
-    return np.maximum((away * _solve(spread, away)).sum(axis=1), 0)
+def _line_distance(
+    pixels: Float32Array, share: Float32Array, subject: ColourModel, background: ColourModel
+) -> Float32Array:
+    """Return the squared Mahalanobis distance of N pixels from the point at `share` on the line between both colours."""
+    weight = np.clip(share, 0, 1)[:, None]
+    covariance = np.asarray(weight**2 * subject.covariance + (1 - weight) ** 2 * background.covariance, np.float32)
+    covariance[:, (0, 3, 5)] += 2 * NOISE_LEVELS**2
+    difference = np.asarray(pixels - background.mean - share[:, None] * (subject.mean - background.mean), np.float32)
+    return np.maximum((difference * _solve_symmetric(covariance, difference)).sum(axis=1), 0)
 
 
-def softened(image: Image, alpha: Alpha) -> Alpha:
-    """`alpha` (H x W) with an edge as soft as the photo's own wherever the lens did not hold it in focus.
+def match_edge_softness(image: Image, alpha: Alpha) -> Alpha:
+    """Make the edge of `alpha` as soft as the photo's own where the lens did not hold it in focus.
 
-    A hard line round what is out of focus looks cut with scissors, and shows the old ground's colour along it. The
-    edge comes to lie a little inside, where that colour is weaker.
+    A hard line around something out of focus looks cut with scissors, and shows the old background's colour along it.
+    The new edge lies a little inside, where that colour is weaker.
     """
-    scale = min(1.0, LENS_SIDE / max(alpha.shape))
-    size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
-    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
-    more = np.sqrt(np.maximum(_softness(image, small) ** 2 - SHARP**2, 0))
-    if more.max() < 0.5:
+    small = resize_map(alpha, size_within(alpha.shape, BLUR_WORK_SIDE_PX))
+    extra_sigma = np.sqrt(np.maximum(_estimate_edge_blur(image, small) ** 2 - SHARP_SIGMA_PX**2, 0))
+    if extra_sigma.max() < 0.5:
         return alpha
     blurred = small
-    for low, high in ((0.0, 2.0), (2.0, 4.0), (4.0, SOFTEST)):
-        share = np.clip((more - low) / (high - low), 0, 1)
-        blurred = blurred + share * (cv2.GaussianBlur(small, (0, 0), high, borderType=NEAREST) - blurred)
+    for low, high in ((0.0, 2.0), (2.0, 4.0), (4.0, MAX_SIGMA_PX)):
+        weight = np.clip((extra_sigma - low) / (high - low), 0, 1)
+        blurred = blurred + weight * (cv2.GaussianBlur(small, (0, 0), high, borderType=cv2.BORDER_REPLICATE) - blurred)
     inside = np.clip((blurred - 0.25) / 0.7, 0, 1)
-    change = np.clip(more, 0, 1) * (inside - small)
-    change = cv2.resize(change, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_LINEAR)
+    change = np.clip(extra_sigma, 0, 1) * (inside - small)
+    change = cv2.resize(change, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return np.clip(alpha + change, 0, 1).astype(np.float32)
 
 
-def _softness(image: Image, alpha: Alpha) -> Floats:
-    """How many pixels the photo's edge along the outline of `alpha` is blurred by, H x W, smooth; 0 where unknown.
+def _estimate_edge_blur(image: Image, alpha: Alpha) -> Float32Array:
+    """Estimate by how many pixels the photo's edge along the outline is blurred, H x W, smooth; 0 where unknown.
 
     The ratio of the gradient at two scales (Zhuo and Sim, "Defocus map estimation from a single image", 2011).
     """
     small = cv2.resize(image, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(np.asarray(small, np.uint8), cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
-    fine, coarse = (_gradient(np.asarray(cv2.GaussianBlur(grey, (0, 0), scale), np.float32)) for scale in SCALES)
+    fine, coarse = (
+        _gradient_magnitude(np.asarray(cv2.GaussianBlur(grey, (0, 0), scale), np.float32)) for scale in BLUR_SIGMAS_PX
+    )
     ratio = np.clip(coarse / np.maximum(fine, 1e-3), 0, 0.985) ** 2
-    sigma = np.sqrt(np.maximum(ratio * SCALES[1] ** 2 - SCALES[0] ** 2, 0) / (1 - ratio))
-    rim = cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
-    # Where a stronger edge lies close by, a ring's other side, both scales see two edges as one that is blurred.
-    alone = fine > ALONE * cv2.dilate(fine, np.ones((NEXT, NEXT), np.uint8))
-    weight = np.where(rim & alone & (fine > 1), fine**2, 0).astype(np.float32)
-    wide = max(ALONG * max(alpha.shape), 2)
-    total, known = (cv2.GaussianBlur(part, (0, 0), wide) for part in (weight * sigma.astype(np.float32), weight))
+    sigma = np.sqrt(np.maximum(ratio * BLUR_SIGMAS_PX[1] ** 2 - BLUR_SIGMAS_PX[0] ** 2, 0) / (1 - ratio))
+    outline = outline_band(alpha, 2, cv2.MORPH_RECT)
+    # Beside a stronger edge, such as a ring's other side, two edges would look like one that is blurred.
+    isolated = fine > LOCAL_MAXIMUM_RATIO * cv2.dilate(
+        fine, np.ones((LOCAL_MAXIMUM_SIDE_PX, LOCAL_MAXIMUM_SIDE_PX), np.uint8)
+    )
+    weight = np.where(outline & isolated & (fine > 1), fine**2, 0).astype(np.float32)
+    map_sigma = max(BLUR_MAP_SIGMA_RATIO * max(alpha.shape), 2)
+    total, known = (cv2.GaussianBlur(part, (0, 0), map_sigma) for part in (weight * sigma.astype(np.float32), weight))
     return np.asarray(np.where(known > 1e-4, total / np.maximum(known, 1e-4), 0), np.float32)
 
 
-def _gradient(grey: Floats) -> Floats:
+def _gradient_magnitude(grey: Float32Array) -> Float32Array:
+    """Return the length of the Sobel gradient, H x W."""
     across, down = (cv2.Sobel(grey, cv2.CV_32F, x, 1 - x, scale=0.125) for x in (1, 0))
     return np.asarray(np.hypot(across, down), np.float32)
 
 
-def sides(image: Image, alpha: Alpha, where: Mask, colour_only: bool = False) -> tuple[Sides, Sides]:
-    """Subject and ground at the pixels `where` (H x W), spread from the sure pixels outside it."""
-    scale = min(0.5, WORK_SIDE / max(alpha.shape))
-    size = (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1))
+def estimate_side_colours(
+    image: Image, alpha: Alpha, where: Mask, colour_only: bool = False
+) -> tuple[ColourModel, ColourModel]:
+    """Estimate subject and background at the pixels `where` (H x W), spread from the sure pixels around."""
+    size = size_within(alpha.shape, min(WORK_SIDE_PX, max(alpha.shape) / 2))
     sure = np.where(where, np.float32(0), np.float32(1))
-    solid = sure * (alpha >= 0.5)
-    weights = _resize(np.dstack((solid, sure - solid)), size, cv2.INTER_AREA)
+    subject_weight = sure * (alpha >= 0.5)
+    weights = _resize_channels(np.dstack((subject_weight, sure - subject_weight)), size, cv2.INTER_AREA)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)
-    points = _points(where, size)
-    subject, ground = (_side(small, weights[..., side], points, colour_only) for side in (0, 1))
-    return subject, ground
+    points = _scale_points(where, size)
+    subject, background = (_estimate_side(small, weights[..., side], points, colour_only) for side in (0, 1))
+    return subject, background
 
 
-def _side(small: Floats, weight: Floats, points: tuple[Floats, Floats], colour_only: bool) -> Sides:
+def _estimate_side(
+    small: Float32Array, weight: Float32Array, points: tuple[Float32Array, Float32Array], colour_only: bool
+) -> ColourModel:
+    """Spread one side's colours, and unless `colour_only` their covariance, to `points`."""
     weight = np.where(weight > 0.99, np.float32(1), np.float32(0))
     if colour_only:
-        mean = _sample(_spread(small, weight), points)
-        return Sides(mean, np.zeros((len(mean), 0), np.float32))
+        mean = _sample_bilinear(_pull_push(small, weight), points)
+        return ColourModel(mean, np.zeros((len(mean), 0), np.float32))
     products = small[..., (0, 0, 0, 1, 1, 2)] * small[..., (0, 1, 2, 1, 2, 2)]
-    found = _sample(_spread(np.concatenate((small, products), axis=2), weight), points)
-    mean, second = found[:, :3], found[:, 3:]
+    moments = _sample_bilinear(_pull_push(np.concatenate((small, products), axis=2), weight), points)
+    mean, second = moments[:, :3], moments[:, 3:]
     outer = mean[:, (0, 0, 0, 1, 1, 2)] * mean[:, (0, 1, 2, 1, 2, 2)]
-    return Sides(mean, np.asarray(second - outer, np.float32))
+    return ColourModel(mean, np.asarray(second - outer, np.float32))
 
 
-def _spread(values: Floats, weight: Floats) -> Floats:
-    """`values` (H x W x C) where `weight` is 1, elsewhere what lies around: coarse levels fill what fine ones lack."""
+def _pull_push(values: Float32Array, weight: Float32Array) -> Float32Array:
+    """Fill `values` (H x W x C) where `weight` is 0 from coarser and coarser levels."""
     if min(weight.shape) <= 2 or weight.all():
         total = max(float(weight.sum()), 1e-6)
         mean = (values * weight[..., None]).sum(axis=(0, 1)) / total
         return np.where(weight[..., None] > 0, values, mean).astype(np.float32)
     half = ((weight.shape[1] + 1) // 2, (weight.shape[0] + 1) // 2)
-    coarse_weight = _resize(weight[..., None], half, cv2.INTER_AREA)[..., 0]
-    coarse = _resize(values * weight[..., None], half, cv2.INTER_AREA)
+    coarse_weight = _resize_channels(weight[..., None], half, cv2.INTER_AREA)[..., 0]
+    coarse = _resize_channels(values * weight[..., None], half, cv2.INTER_AREA)
     coarse /= np.maximum(coarse_weight, 1e-6)[..., None]
-    coarse = _spread(coarse, (coarse_weight > 0).astype(np.float32))
-    filled = _resize(coarse, (weight.shape[1], weight.shape[0]), cv2.INTER_LINEAR)
+    coarse = _pull_push(coarse, (coarse_weight > 0).astype(np.float32))
+    filled = _resize_channels(coarse, (weight.shape[1], weight.shape[0]), cv2.INTER_LINEAR)
     return np.asarray(filled + weight[..., None] * (values - filled), np.float32)
 
 
-def _resize(values: Floats, size: tuple[int, int], how: int) -> Floats:
-    """`values` (H x W x C) at another size, three channels at a time: resizing by areas takes four at most."""
-    parts = [cv2.resize(values[..., at : at + 3], size, interpolation=how) for at in range(0, values.shape[2], 3)]
+def _resize_channels(values: Float32Array, size: tuple[int, int], interpolation: int) -> Float32Array:
+    """Resize `values` (H x W x C) three channels at a time: OpenCV's area resizing takes four at most."""
+    parts = [
+        cv2.resize(values[..., channel : channel + 3], size, interpolation=interpolation)
+        for channel in range(0, values.shape[2], 3)
+    ]
     return np.dstack([np.asarray(part, np.float32) for part in parts])
 
 
-def _points(where: Mask, size: tuple[int, int]) -> tuple[Floats, Floats]:
-    """x and y, in pixels of the small copy, of the pixels `where`."""
+def _scale_points(where: Mask, size: tuple[int, int]) -> tuple[Float32Array, Float32Array]:
+    """Return x and y of the pixels `where` in pixels of the small copy."""
     y, x = np.nonzero(where)
     height, width = where.shape
     return (
@@ -231,30 +245,30 @@ def _points(where: Mask, size: tuple[int, int]) -> tuple[Floats, Floats]:
     )
 
 
-def _sample(values: Floats, points: tuple[Floats, Floats]) -> Floats:
-    """N x C: `values` between its pixels at N points. Laid out as rows, since remap takes no side over 32,767."""
+def _sample_bilinear(values: Float32Array, points: tuple[Float32Array, Float32Array]) -> Float32Array:
+    """Sample `values` (H x W x C) at N points, N x C. Points are laid out in rows: remap takes no side over 32,767."""
     x, y = points
-    wide = 4096
-    rows = -(-len(x) // wide)
-    at_x, at_y = (np.pad(axis, (0, rows * wide - len(axis))).reshape(rows, wide) for axis in (x, y))
-    parts = [
-        cv2.remap(np.ascontiguousarray(values[..., at : at + 3]), at_x, at_y, cv2.INTER_LINEAR, borderMode=NEAREST)
-        for at in range(0, values.shape[2], 3)
-    ]
-    return np.concatenate([np.asarray(part, np.float32).reshape(rows * wide, -1)[: len(x)] for part in parts], axis=1)
+    row_length = 4096
+    rows = -(-len(x) // row_length)
+    at_x, at_y = (np.pad(axis, (0, rows * row_length - len(axis))).reshape(rows, row_length) for axis in (x, y))
+    groups = [np.ascontiguousarray(values[..., channel : channel + 3]) for channel in range(0, values.shape[2], 3)]
+    parts = [cv2.remap(group, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for group in groups]
+    return np.concatenate([np.asarray(part).reshape(rows * row_length, -1)[: len(x)] for part in parts], axis=1)
 
 
-def _solve(symmetric: Floats, right: Floats) -> Floats:
-    """x of A x = b for N symmetric 3 x 3 matrices given by their upper triangles: Cramer's rule."""
+def _solve_symmetric(symmetric: Float32Array, rhs: Float32Array) -> Float32Array:
+    """Solve A x = b for N symmetric 3 x 3 matrices given by their upper triangles (N x 6), by Cramer's rule."""
     a, b, c, d, e, f = (symmetric[:, i].astype(np.float64) for i in range(6))
-    co = np.stack((d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b), axis=1)
-    determinant = np.maximum(a * co[:, 0] + b * co[:, 1] + c * co[:, 2], 1e-6)
-    x, y, z = right[:, 0], right[:, 1], right[:, 2]
+    cofactors = np.stack(
+        (d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b), axis=1
+    )
+    determinant = np.maximum(a * cofactors[:, 0] + b * cofactors[:, 1] + c * cofactors[:, 2], 1e-6)
+    x, y, z = rhs[:, 0], rhs[:, 1], rhs[:, 2]
     solved = np.stack(
         (
-            co[:, 0] * x + co[:, 1] * y + co[:, 2] * z,
-            co[:, 1] * x + co[:, 3] * y + co[:, 4] * z,
-            co[:, 2] * x + co[:, 4] * y + co[:, 5] * z,
+            cofactors[:, 0] * x + cofactors[:, 1] * y + cofactors[:, 2] * z,
+            cofactors[:, 1] * x + cofactors[:, 3] * y + cofactors[:, 4] * z,
+            cofactors[:, 2] * x + cofactors[:, 4] * y + cofactors[:, 5] * z,
         ),
         axis=1,
     )

@@ -1,137 +1,134 @@
-"""Hair at a head's edge, told by colour where it is told plainly: what shows between curls is background.
+"""Refine the alpha of hair at a head's edge where colours separate hair and background.
 
-Knows no nets. A net sees a head of hair as one patch; before a plain wall the photo itself says where each curl ends.
+A net sees a head of hair as one patch; before a plain wall the photo itself shows where each curl ends.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Alpha, Face, Image
-from pipelines.matting.closed_form import solved
-from pipelines.matting.edge_colors import evened, weighing
+from pipelines.core.geometry import Alpha, Face, Float32Array, Image, Mask, Window
+from pipelines.imaging.resize import outline_band
+from pipelines.matting.closed_form import closed_form_alpha
+from pipelines.matting.edge_colors import estimate_mixture, smooth_alpha_edge
 
-Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-
-AROUND = 1.5  # of the head's box: so far hair may reach
-DEEP = 0.035  # of the head's height, to both sides of the edge
-PLAINLY = 9.0  # squared deviations between hair and ground from which colour has a say; at twice that, all of it
-WALL = 9.0  # levels by which a plain ground's colour varies around there; from twice that colour has no say
-PLAIN_WALL = 5.0  # for a single hair: before folds of cloth it is told in pieces
-SHALLOW = 0.15  # of that: so far inside the ground is as plain as outside; from twice that no more
-FARTHER = 1.6  # than that single hairs reach outside the outline
-CHANCE = 2.5  # deviations of the wall's colour: nearer to it is the wall, and at twice that it is not
-BLOCK = 4.0  # levels: no lighter or darker is chance, and at twice that it is not
-FAINT = 0.05  # alpha: what is fainter joins nothing to the head
-EVEN = 3.0  # pixels: one pixel that is told plainly among others that are not is chance
-EVEN_LINE = 0.009  # of the head's height: teeth of an outline that are smaller are the net's
-# How firmly the net's word is held: before a plain wall, elsewhere, off the edge.
-HINT, HELD, SETTLED = 0.001, 1.0, 10.0
+HEAD_WINDOW_SCALE = 1.5  # of the head's box: hair reaches no farther
+EDGE_BAND_RATIO = 0.035  # of the head's height: band to both sides of the edge
+MIN_SEPARATION = 9.0  # squared deviations between hair and background from which colour counts; in full at twice that
+MAX_WALL_DEVIATION_LEVELS = 9.0  # colour deviation of a plain background; at twice that colour does not count
+SINGLE_HAIR_WALL_DEVIATION_LEVELS = 5.0  # the same for single hairs: before folds of cloth they break into pieces
+SHALLOW_DEPTH_RATIO = 0.15  # of the band: so near the outline the background is as plain as outside; not at twice that
+SINGLE_HAIR_REACH_RATIO = 1.6  # of the band: single hairs reach so far outside the outline
+WALL_DISTANCE_DEVIATIONS = 2.5  # distance from the wall's colour up to which a pixel is wall; at twice that it is not
+LIGHTNESS_STEP_LEVELS = 4.0  # difference in lightness that is noise; at twice that it is not
+MIN_CONNECTED_ALPHA = 0.05  # alpha that connects a hair to the head
+MAP_SIGMA_PX = 3.0  # blur of the maps: a single distinct pixel among others is noise
+TEETH_RATIO = 0.009  # of the head's height: smaller teeth of an outline come from the net
+PLAIN_WALL_PRIOR_WEIGHT = 0.001  # weight of the net's alpha before a plain wall
+EDGE_PRIOR_WEIGHT = 1.0  # weight of the net's alpha elsewhere at the edge
+SOLID_PRIOR_WEIGHT = 10.0  # weight of the net's alpha off the edge
 
 
-def combed(image: Image, alpha: Alpha, face: Face) -> Alpha:
-    """`alpha` (H x W) with the edge of the hair around `face` solved from the colours of `image` (H x W x 3)."""
-    tall = float(face.box[3] - face.box[1])
-    reach = max(2, round(DEEP * tall))
-    left, top, right, bottom = _window(face, image, reach)
+def refine_hair_alpha(image: Image, alpha: Alpha, face: Face) -> Alpha:
+    """Solve the edge of the hair around `face` from the photo's colours."""
+    head_height = float(face.box[3] - face.box[1])
+    reach = max(2, round(EDGE_BAND_RATIO * head_height))
+    left, top, right, bottom = _head_window(face, image, reach)
     window = slice(top, bottom), slice(left, right)
-    part, seen = alpha[window], np.ascontiguousarray(image[window])
-    edge = _edge(part, reach) & ~_face(face, part.shape, (left, top))
-    if not edge.any():
+    part, crop = alpha[window], np.ascontiguousarray(image[window])
+    band = outline_band(part, reach) & ~_face_mask(face, part.shape, (left, top))
+    if not band.any():
         return alpha
-    plain, share = _plain(seen, part, edge, reach)
-    firm = np.where(edge, HINT + (HELD - HINT) * (1 - plain), SETTLED).astype(np.float32)
-    even = evened(part, EVEN_LINE * tall) - part
-    # A notch is filled as far as its colour is the subject's: the corner of a neck is none.
-    held = part + edge * np.where(even > 0, even * share, even)
+    distinctness, share = _measure_distinctness(crop, part, band, reach)
+    edge_weight = PLAIN_WALL_PRIOR_WEIGHT + (EDGE_PRIOR_WEIGHT - PLAIN_WALL_PRIOR_WEIGHT) * (1 - distinctness)
+    prior_weight = np.where(band, edge_weight, SOLID_PRIOR_WEIGHT).astype(np.float32)
+    smoothing = smooth_alpha_edge(part, TEETH_RATIO * head_height) - part
+    # Fill a notch as far as its colour is the subject's; the corner of a neck is no notch.
+    prior = part + band * np.where(smoothing > 0, smoothing * share, smoothing)
+    solved = prior + distinctness * band * (closed_form_alpha(crop, part, prior_weight) - prior)
     result = alpha.copy()
-    result[window] = np.maximum(
-        held + plain * edge * (solved(seen, part, firm) - held), _strays(seen, part, reach, round(face.box[3]) - top)
-    )
+    result[window] = np.maximum(solved, _find_single_hairs(crop, part, reach, round(face.box[3]) - top))
     return result
 
 
-def _strays(image: Image, alpha: Alpha, reach: int, chin: int) -> Alpha:
-    """Single hairs outside the outline, above the row `chin`, H x W: what stands before a plain wall and is narrow."""
-    near = _edge(alpha, round(FARTHER * reach)) & (alpha < 0.5)
+def _find_single_hairs(image: Image, alpha: Alpha, reach: int, chin: int) -> Alpha:
+    """Find single hairs outside the outline, above the row `chin`: narrow things before a plain wall. H x W, 0 to 1."""
+    near = outline_band(alpha, round(SINGLE_HAIR_REACH_RATIO * reach)) & (alpha < 0.5)
     near[chin:] = False
     result = np.zeros(alpha.shape, np.float32)
     if not near.any():
         return result
-    seen = weighing(image, alpha, near)
-    # A hair is told whole or not at all: pieces of one are dirt.
-    uneven = np.zeros(alpha.shape, np.float32)
-    uneven[near] = seen.uneven
-    uneven = cv2.dilate(uneven, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))[near]
-    told = np.clip((np.sqrt(seen.away) - CHANCE) / CHANCE, 0, 1) * np.clip(2 - uneven / PLAIN_WALL, 0, 1)
-    result[near] = told * seen.share * _lit_apart(image, near, reach)[near]
-    # What is wide is a thing behind, or a shadow.
+    mixture = estimate_mixture(image, alpha, near)
+    # Judge a hair by the most uneven background near it: pieces of a hair would look like dirt.
+    deviation = np.zeros(alpha.shape, np.float32)
+    deviation[near] = mixture.background_deviation
+    deviation = cv2.dilate(deviation, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))[near]
+    distance = (np.sqrt(mixture.background_distance) - WALL_DISTANCE_DEVIATIONS) / WALL_DISTANCE_DEVIATIONS
+    evenness = np.clip(2 - deviation / SINGLE_HAIR_WALL_DEVIATION_LEVELS, 0, 1)
+    certainty = np.clip(distance, 0, 1) * evenness
+    result[near] = certainty * mixture.share * _lightness_contrast(image, near, reach)[near]
+    # Remove wide things: they are objects behind, or shadows.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach | 1, reach | 1))
     result -= cv2.morphologyEx(result, cv2.MORPH_OPEN, disc)
-    _, labels = cv2.connectedComponents(((result > FAINT) | (alpha > 0.5)).astype(np.uint8))
+    _, labels = cv2.connectedComponents(((result > MIN_CONNECTED_ALPHA) | (alpha > 0.5)).astype(np.uint8))
     joined = np.isin(labels, np.unique(np.asarray(labels)[alpha > 0.5]))
     return np.where(joined, result, 0).astype(np.float32)
 
 
-def _lit_apart(image: Image, near: Mask, reach: int) -> Floats:
-    """0 to 1, H x W: how plainly a pixel is lighter or darker than those about it of which `near` is true.
+def _lightness_contrast(image: Image, near: Mask, reach: int) -> Float32Array:
+    """Rate how much lighter or darker a pixel is than those around it in `near`; H x W, 0 to 1.
 
-    A file's colours are kept in blocks: beside skin a wall has skin's hue, and a hair has a lightness of its own.
+    JPEG keeps colours in blocks: beside skin a wall has skin's hue, while a hair keeps a lightness of its own.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     weight = near.astype(np.float32)
     total, known = (cv2.blur(part, (2 * reach + 1, 2 * reach + 1)) for part in (weight * grey, weight))
-    away = np.abs(grey - total / np.maximum(known, 1e-3))
-    return np.clip(away / BLOCK - 1, 0, 1).astype(np.float32)
+    difference = np.abs(grey - total / np.maximum(known, 1e-3))
+    return np.clip(difference / LIGHTNESS_STEP_LEVELS - 1, 0, 1).astype(np.float32)
 
 
-def _plain(image: Image, alpha: Alpha, edge: Mask, reach: int) -> tuple[Floats, Floats]:
-    """Two maps along the `edge`, 0 to 1, H x W: how plainly its colours are told apart, and the subject's share.
+def _measure_distinctness(image: Image, alpha: Alpha, band: Mask, reach: int) -> tuple[Float32Array, Float32Array]:
+    """Rate along the `band` how well colours separate there, and the subject's share; two maps, H x W, 0 to 1.
 
-    Plain is where hair and ground are two colours, and the ground is one. Just inside the outline that is seen just
-    outside it: what is told of the ground there is of a place farther away.
+    Colours separate where hair and background differ and the background is even. Just inside the outline that is
+    measured just outside it: the background estimated for a place inside comes from farther away.
     """
-    where = edge | ((alpha > 0.02) & (alpha < 0.98))
-    seen = weighing(image, alpha, where)
-    beside = _from_outside(seen.uneven, where, alpha, reach)
+    where = band | ((alpha > 0.02) & (alpha < 0.98))
+    mixture = estimate_mixture(image, alpha, where)
+    outside_deviation = _average_from_outside(mixture.background_deviation, where, alpha, reach)
     depth = cv2.distanceTransform((alpha > 0.5).astype(np.uint8), cv2.DIST_L2, 5)[where]
-    even = np.clip(2 - np.stack((seen.uneven, beside)) / WALL, 0, 1)
-    even[1] *= np.clip(2 - depth / (SHALLOW * reach), 0, 1)
-    told = np.clip(seen.separation / PLAINLY - 1, 0, 1) * even.max(axis=0)
+    deviations = np.stack((mixture.background_deviation, outside_deviation))
+    evenness = np.clip(2 - deviations / MAX_WALL_DEVIATION_LEVELS, 0, 1)
+    evenness[1] *= np.clip(2 - depth / (SHALLOW_DEPTH_RATIO * reach), 0, 1)
+    certainty = np.clip(mixture.separation / MIN_SEPARATION - 1, 0, 1) * evenness.max(axis=0)
     maps = np.zeros((*alpha.shape, 3), np.float32)
-    maps[where] = np.stack((told, seen.share, np.ones_like(told)), axis=1)
-    plain, share, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), EVEN), 2, 0)
+    maps[where] = np.stack((certainty, mixture.share, np.ones_like(certainty)), axis=1)
+    distinctness, share, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), MAP_SIGMA_PX), 2, 0)
     known = np.maximum(known, 1e-3)
-    return np.where(edge, np.minimum(plain / known, 1), 0).astype(np.float32), np.minimum(share / known, 1)
+    return np.where(band, np.minimum(distinctness / known, 1), 0).astype(np.float32), np.minimum(share / known, 1)
 
 
-def _from_outside(values: Floats, where: Mask, alpha: Alpha, reach: int) -> Floats:
-    """N `values` at the pixels `where`, each as the mean of those outside the outline about it."""
+def _average_from_outside(values: Float32Array, where: Mask, alpha: Alpha, reach: int) -> Float32Array:
+    """Average N `values` at the pixels `where` over their neighbours outside the outline."""
     maps = np.zeros((*alpha.shape, 2), np.float32)
     maps[where] = np.stack((values, np.ones_like(values)), axis=1) * (alpha[where] < 0.5)[:, None]
     total, known = np.moveaxis(cv2.GaussianBlur(maps, (0, 0), reach / 2), 2, 0)
-    return np.where(known > 1e-3, total / np.maximum(known, 1e-3), WALL * 2)[where].astype(np.float32)
+    mean = np.where(known > 1e-3, total / np.maximum(known, 1e-3), MAX_WALL_DEVIATION_LEVELS * 2)
+    return mean[where].astype(np.float32)
 
 
-def _window(face: Face, image: Image, more: int) -> tuple[int, int, int, int]:
-    """What lies around the head, in whole pixels inside the photo, and a little more for the colours there."""
+def _head_window(face: Face, image: Image, margin: int) -> Window:
+    """Return the window around the head with a margin of `2 * margin`: left, top, right, bottom inside the photo."""
     left, top, right, bottom = face.box
     x, y = (left + right) / 2, (top + bottom) / 2
-    half = max(right - left, bottom - top) * AROUND / 2 + 2 * more
+    half = max(right - left, bottom - top) * HEAD_WINDOW_SCALE / 2 + 2 * margin
     height, width = image.shape[:2]
     return max(int(x - half), 0), max(int(y - half), 0), min(int(x + half), width), min(int(y + half), height)
 
 
-def _edge(alpha: Alpha, reach: int) -> Mask:
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, disc) > 0
-
-
-def _face(face: Face, shape: tuple[int, ...], origin: tuple[int, int]) -> Mask:
-    """The face itself: skin has its highlights, and none of them is background."""
+def _face_mask(face: Face, shape: tuple[int, ...], origin: tuple[int, int]) -> Mask:
+    """Return the face itself: highlights on skin are not background."""
     canvas = np.zeros(shape, np.uint8)
     points = np.asarray(face.landmarks - np.array(origin, np.float32), np.int32)
     cv2.fillConvexPoly(canvas, np.asarray(cv2.convexHull(points), np.int32), 1)

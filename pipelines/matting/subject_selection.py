@@ -1,4 +1,4 @@
-"""Which part of a matte is the subject, and whether it is whole: no speck, no hole, no ghost; knows no colours."""
+"""Select the subject in a matte and repair it: remove other parts, specks, holes and half-transparent ghosts."""
 
 from __future__ import annotations
 
@@ -6,204 +6,193 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Face
+from pipelines.core.geometry import Alpha, Face, Int32Array, Mask, Uint8Array
+from pipelines.imaging.resize import dilate_mask, resize_map, size_within
 
-Mask = npt.NDArray[np.bool_]
-Bytes = npt.NDArray[np.uint8]
-Box = tuple[float, float, float, float]
-
-WORK_SIDE = 640
-PART = 0.001  # of the map's pixels: a smaller detached part is not offered as a subject
-SMALL_HOLE = 0.0015  # of the subject's pixels: a smaller hole is a mistake of the net, not a handle
-SPECK = 0.0005  # of the subject's pixels
-HAZE = 0.3  # alpha: what is paler, and far from anything that is not, is haze
-BETWEEN = 0.6  # alpha between locks, with hair on all sides
-FADE = 0.008  # of the photo's longer side: a lock of hair may fade out over this much
-GHOST = 0.03  # of the subject's height: half-transparent matter farther from anything solid is dropped
-LIKELY = (
-    0.65  # alpha from which a doubtful patch is the subject's: lower ones let things behind it in, on photo and bench
-)
-DEEP = 0.03  # of the subject's height: what is more than half opaque and lies deeper inside is opaque
-HAIR = 0.03  # of the head's height: hair may be soft over this much
-PATCH = 0.02  # of the subject's height: a half-transparent disc as wide as this is worth a look
+WORK_SIDE_PX = 640  # longer side of the copy on which parts are decided
+MIN_PART_RATIO = 0.001  # of the copy's pixels: a smaller detached part is not offered as a subject
+SMALL_HOLE_RATIO = 0.0015  # of the subject's pixels: a smaller hole is an error of the net, not a handle
+SPECK_RATIO = 0.0005  # of the subject's pixels: smaller parts and holes are removed
+HAZE_ALPHA = 0.3  # alpha: paler pixels far from any denser one are haze
+PINHOLE_ALPHA = 0.6  # alpha given to pinholes between locks of hair
+HAIR_FADE_RATIO = 0.008  # of the photo's longer side: a lock of hair may fade out over this much
+GHOST_DISTANCE_RATIO = 0.03  # of the subject's height: half-transparent parts farther from anything solid are removed
+SUBJECT_ALPHA = 0.65  # alpha from which an uncertain patch becomes the subject's; lower values let things behind in
+OPAQUE_DEPTH_RATIO = 0.03  # of the subject's height: pixels over 0.5 deeper inside become opaque
+HAIR_PATCH_RATIO = 0.03  # of the head's height: hair may be soft over this much
+SOFT_PATCH_RATIO = 0.02  # of the subject's height: a half-transparent disc as wide as this is reported
 
 
-def one_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
-    """`alpha` (H x W) with only the subject left, whole: the part under `face`, else number `pick` by size.
+def select_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
+    """Keep only the subject in `alpha`, whole: the part under `face`, else number `pick` by size.
 
-    Decided on a small copy, since the net's map holds no finer truth. Raises `BadInput` (`no_subject`).
+    Decided on a small copy, since the net's map is no finer. Raises `BadInput` (`no_subject`).
     """
-    scale = min(1.0, WORK_SIDE / max(alpha.shape))
-    small = _resize(alpha, (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1)))
-    doubt = _doubt(small, face, scale)
-    small = _decided(small, doubt)
-    solid = _part(small, pick, face, scale)
-    keep = _reach(small, solid, face, scale)
-    opaque = _opaque(small, solid)
-    size = (alpha.shape[1], alpha.shape[0])
-    return np.maximum(_decided(alpha, _resize(doubt, size)) * _resize(keep, size), _resize(opaque, size))
+    scale = min(1.0, WORK_SIDE_PX / max(alpha.shape))
+    small = resize_map(alpha, size_within(alpha.shape, WORK_SIDE_PX))
+    patches = _find_wide_soft_patches(small, face, scale)
+    small = _harden_alpha(small, patches)
+    solid = _pick_component(small, pick, face, scale)
+    keep = _subject_weight(small, solid, face, scale)
+    opaque = _opaque_interior(small, solid)
+    patches, keep, opaque = (resize_map(each, alpha.shape[::-1]) for each in (patches, keep, opaque))
+    return np.maximum(_harden_alpha(alpha, patches) * keep, opaque)
 
 
-def tidy(alpha: Alpha) -> Alpha:
-    """`alpha` without the haze and specks beside the subject and the pinholes in it that are too small to be meant."""
-    result = swept(alpha)
+def remove_specks_and_holes(alpha: Alpha) -> Alpha:
+    """Remove haze and specks beside the subject, and pinholes in it that are too small to be meant."""
+    result = remove_haze(alpha)
     solid = (alpha > 0.5).astype(np.uint8)
-    least = SPECK * float(solid.sum())
-    pale = _small_parts(alpha < 0.9, least) & (_closed(solid) > 0)
-    result[pale | _grown(_small_parts(solid == 0, least), 1)] = 1
+    min_area = SPECK_RATIO * float(solid.sum())
+    pale_specks = _small_components(alpha < 0.9, min_area) & (_close_notches(solid) > 0)
+    result[pale_specks | dilate_mask(_small_components(solid == 0, min_area), 1)] = 1
     return result
 
 
-def dimmed(alpha: Alpha) -> Alpha:
-    """`alpha` whose pinholes in hair are no holes any more, and half transparent still: ground shows in them."""
+def soften_pinholes(alpha: Alpha) -> Alpha:
+    """Fill pinholes in hair so that they are half transparent: background shows in them."""
     solid = alpha > 0.5
-    holes = _small_parts(~solid, SPECK * float(solid.sum()))
-    return np.where(holes, np.maximum(alpha, np.float32(BETWEEN)), alpha).astype(np.float32)
+    holes = _small_components(~solid, SPECK_RATIO * float(solid.sum()))
+    return np.where(holes, np.maximum(alpha, np.float32(PINHOLE_ALPHA)), alpha).astype(np.float32)
 
 
-def swept(alpha: Alpha) -> Alpha:
-    """`alpha` without the haze and specks beside the subject."""
+def remove_haze(alpha: Alpha) -> Alpha:
+    """Remove haze and specks beside the subject."""
     solid = (alpha > 0.5).astype(np.uint8)
-    least = SPECK * float(solid.sum())
-    large = _large_parts(solid, least)
-    specks = _small_parts(alpha > HAZE, least) & ~large
-    kept = (alpha > HAZE) & ~specks
+    min_area = SPECK_RATIO * float(solid.sum())
+    large = _large_components(solid, min_area)
+    specks = _small_components(alpha > HAZE_ALPHA, min_area) & ~large
+    kept = (alpha > HAZE_ALPHA) & ~specks
     result = alpha.copy()
-    result[(_grown(specks, 1) & ~kept) | ~_grown(kept, max(round(FADE * max(alpha.shape)), 3))] = 0
-    result[_small_parts(result > 0.1, least) & ~large] = 0
+    reach = max(round(HAIR_FADE_RATIO * max(alpha.shape)), 3)
+    result[(dilate_mask(specks, 1) & ~kept) | ~dilate_mask(kept, reach)] = 0
+    result[_small_components(result > 0.1, min_area) & ~large] = 0
     return result
 
 
-def soft_patch(alpha: Alpha, heads: Sequence[Box]) -> tuple[str, ...]:
-    """The notice to check an edge, when a half-transparent patch is wide and lies in none of the head boxes."""
-    scale = min(1.0, WORK_SIDE / max(alpha.shape))
-    small = _resize(alpha, (max(round(alpha.shape[1] * scale), 1), max(round(alpha.shape[0] * scale), 1)))
+def soft_patch_notices(alpha: Alpha, heads: Sequence[tuple[float, float, float, float]]) -> tuple[str, ...]:
+    """Return the notice to check an edge when a half-transparent patch is wide and lies in none of the head boxes."""
+    scale = min(1.0, WORK_SIDE_PX / max(alpha.shape))
+    small = resize_map(alpha, size_within(alpha.shape, WORK_SIDE_PX))
     soft = ((small > 0.1) & (small < 0.9)).astype(np.uint8)
     for left, top, right, bottom in heads:
-        soft[_span(top, bottom, scale, 0.15), _span(left, right, scale, 0.15)] = 0
-    wide = max(PATCH * _tall((small > 0.5).astype(np.uint8)), 2)
-    y, x = np.nonzero(cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2 > wide + 1)
+        soft[_scaled_slice(top, bottom, scale, 0.15), _scaled_slice(left, right, scale, 0.15)] = 0
+    min_width = max(SOFT_PATCH_RATIO * _mask_height((small > 0.5).astype(np.uint8)), 2)
+    y, x = np.nonzero(cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2 > min_width + 1)
     if not len(x):
         return ()
-    where = _place(float(np.median(x)) / soft.shape[1], float(np.median(y)) / soft.shape[0])
-    return (f"Check this edge: the cut-out is half transparent {where}. The brush mends it.",)
+    position = _describe_position(float(np.median(x)) / soft.shape[1], float(np.median(y)) / soft.shape[0])
+    return (f"Check this edge: the cut-out is half transparent {position}. The brush mends it.",)
 
 
-def _resize(values: npt.NDArray[np.float32], size: tuple[int, int]) -> Alpha:
-    shrinks = size[0] < values.shape[1]
-    return np.asarray(
-        cv2.resize(values, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), np.float32
-    )
-
-
-def _doubt(small: Alpha, face: Face | None, scale: float) -> Alpha:
-    """1 in wide half-transparent patches, falling to 0 around them; at the head, where hair is soft, only in wider."""
+def _find_wide_soft_patches(small: Alpha, face: Face | None, scale: float) -> Alpha:
+    """Return 1 in wide half-transparent patches, falling to 0 around them; in hair only the wider ones count."""
     soft = ((small > 0.06) & (small < 0.94)).astype(np.uint8)
-    wide = np.full(small.shape, max(PATCH * _tall((small > 0.5).astype(np.uint8)), 3), np.float32)
+    height = _mask_height((small > 0.5).astype(np.uint8))
+    min_width = np.full(small.shape, max(SOFT_PATCH_RATIO * height, 3), np.float32)
     if face is not None:
         left, top, right, bottom = face.box
-        head = wide[_span(top, bottom, scale, 0.15), _span(left, right, scale, 0.15)]
-        np.maximum(head, HAIR * (bottom - top) * scale, out=head)
-    inner = (cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2 > wide).astype(np.uint8)
-    if not inner.any():
+        head = min_width[_scaled_slice(top, bottom, scale, 0.15), _scaled_slice(left, right, scale, 0.15)]
+        np.maximum(head, HAIR_PATCH_RATIO * (bottom - top) * scale, out=head)
+    core = (cv2.distanceTransform(np.pad(soft, 1), cv2.DIST_L2, 5)[1:-1, 1:-1] * 2 > min_width).astype(np.uint8)
+    if not core.any():
         return np.zeros(small.shape, np.float32)
-    return np.clip(2 - cv2.distanceTransform(1 - inner, cv2.DIST_L2, 5) / wide, 0, 1).astype(np.float32)
+    return np.clip(2 - cv2.distanceTransform(1 - core, cv2.DIST_L2, 5) / min_width, 0, 1).astype(np.float32)
 
 
-def _decided(alpha: Alpha, doubt: Alpha) -> Alpha:
-    """`alpha` made nearly all or nothing where there is doubt: a ghost of a flag is worse than none."""
-    hard = np.clip((alpha - LIKELY) * 6 + 0.5, 0, 1)
-    return (alpha + doubt * (hard - alpha)).astype(np.float32)
+def _harden_alpha(alpha: Alpha, patches: Alpha) -> Alpha:
+    """Make `alpha` nearly 0 or 1 in `patches`: a half-transparent ghost looks worse than none."""
+    hard = np.clip((alpha - SUBJECT_ALPHA) * 6 + 0.5, 0, 1)
+    return (alpha + patches * (hard - alpha)).astype(np.float32)
 
 
-def _part(small: Alpha, pick: int, face: Face | None, scale: float) -> Bytes:
-    """The solid part that is meant, 0 or 1."""
+def _pick_component(small: Alpha, pick: int, face: Face | None, scale: float) -> Uint8Array:
+    """Return the chosen solid part, 0 or 1."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats((small > 0.5).astype(np.uint8))
     areas = stats[1:, cv2.CC_STAT_AREA]
-    if not count - 1 or areas.max() < PART * small.size:
+    if not count - 1 or areas.max() < MIN_PART_RATIO * small.size:
         raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
     if face is not None:
-        return (labels == _nearest(np.asarray(labels, np.int32), face, scale)).astype(np.uint8)
-    order = [int(i) + 1 for i in np.argsort(-areas, kind="stable") if areas[i] >= PART * small.size]
+        return (labels == _component_at_face(np.asarray(labels, np.int32), face, scale)).astype(np.uint8)
+    order = [int(i) + 1 for i in np.argsort(-areas, kind="stable") if areas[i] >= MIN_PART_RATIO * small.size]
     if pick >= len(order):
-        count_text = "one subject" if len(order) == 1 else f"{len(order)} subjects"
-        raise BadInput(f"There are only {count_text} in this photo.", code="no_subject", param="pick")
+        counted = "one subject" if len(order) == 1 else f"{len(order)} subjects"
+        raise BadInput(f"There are only {counted} in this photo.", code="no_subject", param="pick")
     return (labels == order[pick]).astype(np.uint8)
 
 
-def _nearest(labels: npt.NDArray[np.int32], face: Face, scale: float) -> int:
-    """The label under most of the face's box, else the one nearest to its middle."""
+def _component_at_face(labels: Int32Array, face: Face, scale: float) -> int:
+    """Return the label under most of the face's box, else the one nearest to its middle."""
     left, top, right, bottom = face.box
-    under = labels[_span(top, bottom, scale), _span(left, right, scale)]
-    under = under[under > 0]
-    if under.size:
-        return int(np.bincount(under).argmax())
+    labels_under_face = labels[_scaled_slice(top, bottom, scale), _scaled_slice(left, right, scale)]
+    labels_under_face = labels_under_face[labels_under_face > 0]
+    if labels_under_face.size:
+        return int(np.bincount(labels_under_face).argmax())
     y, x = np.nonzero(labels)
-    away = np.hypot(x - (left + right) / 2 * scale, y - (top + bottom) / 2 * scale)
-    return int(labels[y[away.argmin()], x[away.argmin()]])
+    distance = np.hypot(x - (left + right) / 2 * scale, y - (top + bottom) / 2 * scale)
+    return int(labels[y[distance.argmin()], x[distance.argmin()]])
 
 
-def _span(low: float, high: float, scale: float, margin: float = 0.0) -> slice:
+def _scaled_slice(low: float, high: float, scale: float, margin: float = 0.0) -> slice:
+    """Return the pixels from `low` to `high`, widened by a `margin` share, on the small copy."""
     extra = (high - low) * margin
     return slice(max(int((low - extra) * scale), 0), max(int((high + extra) * scale) + 1, 1))
 
 
-def _tall(solid: Bytes) -> int:
+def _mask_height(solid: Uint8Array) -> int:
+    """Return the rows from the first to the last that a mask touches, at least 1."""
     rows = np.flatnonzero(solid.any(axis=1))
     return int(rows[-1] - rows[0] + 1) if len(rows) else 1
 
 
-def _reach(small: Alpha, solid: Bytes, face: Face | None, scale: float) -> Alpha:
-    """1 on the subject and near it, where hair and soft edges may be; 0 farther away; between them a ramp."""
-    reach = np.full(small.shape, max(GHOST * _tall(solid), 4), np.float32)
+def _subject_weight(small: Alpha, solid: Uint8Array, face: Face | None, scale: float) -> Alpha:
+    """Return 1 on the subject and near it, where hair and soft edges may be, falling to 0 farther away."""
+    reach = np.full(small.shape, max(GHOST_DISTANCE_RATIO * _mask_height(solid), 4), np.float32)
     if face is not None:
         left, top, right, bottom = face.box
-        reach[_span(top, bottom, scale, 0.3), _span(left, right, scale, 0.3)] *= 3
-    others = ((small > 0.5) & (solid == 0)).astype(np.uint8)
-    away = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5)
-    keep = np.clip(2 - away / reach, 0, 1)
-    keep[cv2.dilate(others, np.ones((5, 5), np.uint8)) > 0] = 0
-    keep[solid > 0] = 1
-    return keep.astype(np.float32)
+        reach[_scaled_slice(top, bottom, scale, 0.3), _scaled_slice(left, right, scale, 0.3)] *= 3
+    others = (small > 0.5) & (solid == 0)
+    distance = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5)
+    weight = np.clip(2 - distance / reach, 0, 1)
+    weight[dilate_mask(others, 2)] = 0
+    weight[solid > 0] = 1
+    return weight.astype(np.float32)
 
 
-def _opaque(small: Alpha, solid: Bytes) -> Alpha:
-    """What must be opaque: holes too small to be meant, and whatever lies deep inside; 0 elsewhere."""
-    holes = _small_parts(solid == 0, SMALL_HOLE * float(solid.sum()))
-    whole = solid | holes.astype(np.uint8)
-    deep = cv2.distanceTransform(np.pad(whole, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    depth = max(DEEP * _tall(whole), 3)
-    opaque = np.clip(deep / depth * 2 - 1, 0, 1).astype(np.float32)
+def _opaque_interior(small: Alpha, solid: Uint8Array) -> Alpha:
+    """Return what must be opaque: holes too small to be meant, and everything deep inside; 0 elsewhere."""
+    holes = _small_components(solid == 0, SMALL_HOLE_RATIO * float(solid.sum()))
+    filled = solid | holes.astype(np.uint8)
+    distance = cv2.distanceTransform(np.pad(filled, 1, mode="edge"), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = max(OPAQUE_DEPTH_RATIO * _mask_height(filled), 3)
+    opaque = np.clip(distance / depth * 2 - 1, 0, 1).astype(np.float32)
     opaque[holes] = 1
     return opaque
 
 
-def _small_parts(mask: Mask, least: float) -> Mask:
-    """The connected parts of `mask` with fewer than `least` pixels."""
+def _small_components(mask: Mask, min_area: float) -> Mask:
+    """Return the connected parts of `mask` with fewer than `min_area` pixels."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    small = np.asarray(stats[:, cv2.CC_STAT_AREA] < least)
+    small = np.asarray(stats[:, cv2.CC_STAT_AREA] < min_area)
     small[0] = False
     return small[np.asarray(labels, np.int32)]
 
 
-def _large_parts(solid: Bytes, least: float) -> Mask:
-    return (solid > 0) & ~_small_parts(solid > 0, least)
+def _large_components(solid: Uint8Array, min_area: float) -> Mask:
+    """Return the connected parts with at least `min_area` pixels."""
+    return (solid > 0) & ~_small_components(solid > 0, min_area)
 
 
-def _grown(mask: Mask, by: int) -> Mask:
-    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * by + 1, 2 * by + 1), np.uint8)) > 0
-
-
-def _closed(solid: Bytes) -> Bytes:
-    """`solid` without its narrow notches, as where a highlight on a rim has the colour of what is behind."""
+def _close_notches(solid: Uint8Array) -> Uint8Array:
+    """Fill narrow notches, as where a highlight on a rim has the background's colour."""
     side = max(round(0.004 * max(solid.shape)), 4) * 2 + 1
     return np.asarray(cv2.morphologyEx(solid, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)), np.uint8)
 
 
-def _place(x: float, y: float) -> str:
+def _describe_position(x: float, y: float) -> str:
+    """Put a position (shares of width and height) into words."""
     across = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
     along = "at the top" if y < 1 / 3 else "at the bottom" if y > 2 / 3 else ""
     if not along and not across:

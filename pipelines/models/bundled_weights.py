@@ -8,32 +8,32 @@ from pathlib import Path
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
 
-MODELS = Path(__file__).resolve().parents[2] / "assets" / "models"
+MODELS_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "models"
 
 
-def present(spec: ModelSpec) -> bool:
+def are_files_present(spec: ModelSpec) -> bool:
     """Whether every file of `spec` lies in assets/models; their checksums are not looked at."""
-    return all((MODELS / path).is_file() for path, _ in spec.files)
+    return all((MODELS_FOLDER / path).is_file() for path, _ in spec.files)
 
 
-def verified(spec: ModelSpec) -> tuple[Path, ...]:
+def verify_files(spec: ModelSpec) -> tuple[Path, ...]:
     """The files of `spec` in its order, each with the right SHA-256; raises `ModelUnavailable` otherwise."""
-    return tuple(_verified(spec.id, MODELS / path, sha256) for path, sha256 in spec.files)
+    return tuple(_verify_file(spec.id, MODELS_FOLDER / path, sha256) for path, sha256 in spec.files)
 
 
-def _verified(model: str, path: Path, sha256: str) -> Path:
+def _verify_file(model: str, path: Path, sha256: str) -> Path:
     if not path.is_file():
         raise ModelUnavailable(
             f"The file {path.name} of model {model} is missing. `python assets/fetch.py {model}` brings it."
         )
-    if _sha256(path) != sha256:
+    if _compute_sha256(path) != sha256:
         raise ModelUnavailable(
             f"The file {path.name} of model {model} is damaged. `python assets/fetch.py {model}` brings it again."
         )
     return path
 
 
-def _sha256(path: Path) -> str:
+def _compute_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

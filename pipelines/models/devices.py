@@ -1,4 +1,4 @@
-"""What the machine has to compute with, found without importing torch; knows nothing of models or profiles."""
+"""Device detection and memory measurement: finds the GPU and its memory without importing torch."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from typing import Literal, Protocol
 
 from pipelines.core.errors import OutOfMemory
 
-Device = Literal["cuda", "mps", "cpu"]
+DeviceKind = Literal["cuda", "mps", "cpu"]
 
 
 @dataclass(frozen=True)
 class Machine:
-    """`device` as torch names it (AMD cards are "cuda" too).
+    """The device to compute on, as torch names it (AMD cards are "cuda" too), and its memory.
 
-    `memory` of that device in bytes, and `free` what of it nobody else takes now; 0 when unknown.
+    `memory_bytes` is all of that device's memory, `free_bytes` what other programs leave of it now; 0 when unknown.
     """
 
-    device: Device
-    memory: int
+    device: DeviceKind
+    memory_bytes: int
     reason: str = ""
-    free: int = 0
+    free_bytes: int = 0
 
     @property
-    def room(self) -> int:
-        """What of it there is to be had now, as far as that is known."""
-        return self.free or self.memory
+    def available_bytes(self) -> int:
+        """Bytes that can be used now: the free ones where they are known, else all."""
+        return self.free_bytes or self.memory_bytes
 
 
 @lru_cache(maxsize=1)
-def find_machine() -> Machine:
-    """The best device here and why it was taken."""
-    memory = ram()
-    if _torch_is_for("mps"):
+def detect_machine() -> Machine:
+    """Find the best device of this machine and the reason for the choice."""
+    memory = total_host_bytes()
+    if _torch_supports("mps"):
         return Machine("mps", memory, "Apple GPU found.")
-    gpu, free = _nvidia_memory() if _has_nvidia() else _amd_memory()
+    gpu, free = _nvidia_memory() if _has_nvidia_device() else _amd_memory()
     if not gpu:
         return Machine("cpu", memory, "No GPU was found.")
-    if not _torch_is_for("cuda"):
+    if not _torch_supports("cuda"):
         return Machine("cpu", memory, "A GPU was found, but the installed torch is a CPU build.")
     return Machine("cuda", gpu, f"GPU with {gpu / 2**30:.0f} GB found.", free)
 
 
-def cards() -> tuple[Machine, ...]:
-    """The NVIDIA cards that torch may compute on, by their CUDA number where `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`.
+def find_cuda_devices() -> tuple[Machine, ...]:
+    """List the NVIDIA cards that torch may compute on, by their CUDA number where `CUDA_DEVICE_ORDER` is `PCI_BUS_ID`.
 
-    A card with less than half of the largest one's memory ends the row: it is there for the screen.
+    The list ends before the first card with less than half of the largest one's memory: such a card is for the screen.
     """
-    found = _visible(_nvidia_cards())
+    found = _filter_visible_devices(_nvidia_cards())
     largest = max((total for total, _ in found), default=0)
     small = next((n for n, (total, _) in enumerate(found) if 2 * total < largest), len(found))
     return tuple(
@@ -64,8 +64,8 @@ def cards() -> tuple[Machine, ...]:
     )
 
 
-def _visible(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Those that `CUDA_VISIBLE_DEVICES` lets a program see, in its order; what it names by UUID counts as the next."""
+def _filter_visible_devices(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Keep the cards that `CUDA_VISIBLE_DEVICES` names, in its order; one named by UUID counts as the next number."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return found
@@ -73,37 +73,37 @@ def _visible(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
     for n, name in enumerate(part.strip() for part in named.split(",")):
         number = int(name) if name.lstrip("-").isdigit() else n
         if not name or not 0 <= number < len(found):
-            break  # what stands behind is not seen by the driver either
+            break  # the driver ignores what follows an invalid entry, too
         seen.append(found[number])
     return seen
 
 
 @dataclass(frozen=True)
-class Share:
+class MemoryShare:
     """Bytes for models on the device (None: unknown, no limit), for drawing beside them, and for models on the host."""
 
-    budget: int | None
-    reserve: int
-    host: int
+    model_bytes: int | None
+    drawing_bytes: int
+    host_bytes: int
 
 
-def share(machine: Machine) -> Share:
-    """How the memory of `machine` is divided.
+def divide_memory(machine: Machine) -> MemoryShare:
+    """Divide the memory of `machine` between models and drawing.
 
-    On a GPU drawing gets 15 % of what is free, 1 to 4 GB, until it is known what it takes; models that leave the GPU
-    may take 40 % of the host's memory. Where the device computes in the host's own memory half of that is for models,
-    and there is nowhere to move them.
+    On a GPU, drawing gets 15 % of what is free, 1 to 4 GB, until its real need is measured; models that leave the GPU
+    may take 40 % of the host's memory. Where the device computes in the host's own memory, half of that is for models,
+    and there is nowhere to offload them to.
     """
     if machine.device != "cuda":
-        return Share(machine.memory // 2 or None, 0, 0)
-    free = machine.room
+        return MemoryShare(machine.memory_bytes // 2 or None, 0, 0)
+    free = machine.available_bytes
     reserve = int(min(max(0.15 * free, 2**30), 4 * 2**30))
-    return Share(max(free - reserve, 1) if free else None, reserve, int(0.4 * ram()))
+    return MemoryShare(max(free - reserve, 1) if free else None, reserve, int(0.4 * total_host_bytes()))
 
 
 @lru_cache(maxsize=8)
 def best_dtype(device: str) -> str:
-    """The floating type to compute in: bfloat16 where the hardware has it, else float16 on a GPU, float32 on a CPU."""
+    """Choose the floating-point type to compute in: bfloat16 where the hardware has it, else float16 on a GPU, float32 on a CPU."""
     if device.startswith("cuda"):
         import torch
 
@@ -114,8 +114,8 @@ def best_dtype(device: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def named(device: str) -> str:
-    """What computes there, so that what was measured on one card is not taken for another's."""
+def device_name(device: str) -> str:
+    """Return the name of the card, so that times measured on one card are not used for another."""
     if not device.startswith("cuda"):
         return device
     import torch
@@ -123,19 +123,19 @@ def named(device: str) -> str:
     return torch.cuda.get_device_name(device)
 
 
-def gave_out(error: BaseException) -> bool:
-    """Whether this error says that memory gave out; torch says it on some devices with a plain `RuntimeError`."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means out of memory; on some devices torch raises a plain `RuntimeError` for that."""
     if isinstance(error, MemoryError | OutOfMemory):
         return True
-    words = str(error).lower()
-    said = "out of memory" in words or "can't allocate memory" in words
-    return isinstance(error, RuntimeError) and (said or type(error).__name__ == "OutOfMemoryError")
+    message = str(error).lower()
+    says_so = "out of memory" in message or "can't allocate memory" in message
+    return isinstance(error, RuntimeError) and (says_so or type(error).__name__ == "OutOfMemoryError")
 
 
-def release(device: str) -> None:
-    """Give back to the device what torch keeps for later."""
+def release_cached_memory(device: str) -> None:
+    """Give the memory that torch caches back to the device."""
     gc.collect()
-    torch = sys.modules.get("torch")  # what was never imported keeps nothing
+    torch = sys.modules.get("torch")  # where torch was never imported, it caches nothing
     if torch is None:
         return
     if device.startswith("cuda") and torch.cuda.is_initialized():
@@ -144,42 +144,42 @@ def release(device: str) -> None:
         torch.mps.empty_cache()
 
 
-class Gauge(Protocol):
+class MemoryGauge(Protocol):
     """Measures the memory that computing takes on one device."""
 
-    def start(self) -> int:
-        """Bytes taken now; the peak begins anew here."""
+    def reset_peak(self) -> int:
+        """Start a new measurement; return the bytes that are in use now."""
         ...
 
-    def peak(self) -> int:
-        """The most bytes taken since `start`."""
+    def peak_bytes(self) -> int:
+        """Return the most bytes that were in use since `reset_peak`."""
         ...
 
 
-class CudaGauge:
-    """What torch's own allocator counts on a CUDA or ROCm device."""
+class CudaMemoryGauge:
+    """Reads torch's own allocator on a CUDA or ROCm device."""
 
     def __init__(self, device: str) -> None:
         self._device = device
 
-    def start(self) -> int:
+    def reset_peak(self) -> int:
         import torch
 
         torch.cuda.reset_peak_memory_stats(self._device)
         return torch.cuda.memory_allocated(self._device)
 
-    def peak(self) -> int:
+    def peak_bytes(self) -> int:
         import torch
 
         return torch.cuda.max_memory_allocated(self._device)
 
 
-def gauge(device: str) -> Gauge | None:
-    """How to measure on `device`; None where torch does not count."""
-    return CudaGauge(device) if device.startswith("cuda") else None
+def create_memory_gauge(device: str) -> MemoryGauge | None:
+    """Return a gauge for `device`; None where torch does not count memory."""
+    return CudaMemoryGauge(device) if device.startswith("cuda") else None
 
 
-def _torch_is_for(kind: Device) -> bool:
+def _torch_supports(kind: DeviceKind) -> bool:
     if kind == "mps":
         return platform.system() == "Darwin" and platform.machine() == "arm64"
     found = importlib.util.find_spec("torch")
@@ -189,8 +189,8 @@ def _torch_is_for(kind: Device) -> bool:
     return version.is_file() and bool(re.search(r"^(cuda|hip)\b.*=\s*['\"]", version.read_text(), re.MULTILINE))
 
 
-def ram() -> int:
-    """Bytes of the host's memory, or of what its container may take; 0 when unknown."""
+def total_host_bytes() -> int:
+    """Return the bytes of the host's memory, or the limit of its container; 0 when unknown."""
     if not hasattr(os, "sysconf"):
         return 0
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -205,17 +205,17 @@ class _NvmlMemory(ctypes.Structure):
     _fields_ = [("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong)]
 
 
-def _has_nvidia() -> bool:
+def _has_nvidia_device() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*"))
 
 
 def _nvidia_memory() -> tuple[int, int]:
-    """Bytes, all and free, of the NVIDIA card that torch calls the first."""
-    return next(iter(_visible(_nvidia_cards())), (0, 0))
+    """Return the total and free bytes of the NVIDIA card that is torch's first; zeros where there is none."""
+    return next(iter(_filter_visible_devices(_nvidia_cards())), (0, 0))
 
 
 def _nvidia_cards() -> list[tuple[int, int]]:
-    """Bytes, all and free, of every NVIDIA card, by the library that comes with its driver (NVML)."""
+    """List the total and free bytes of every NVIDIA card, by the library that comes with its driver (NVML)."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
@@ -235,14 +235,14 @@ def _nvidia_cards() -> list[tuple[int, int]]:
 
 
 def _amd_memory() -> tuple[int, int]:
-    """Bytes, all and free, of the largest AMD card that torch could compute on."""
+    """Return the total and free bytes of the largest AMD card that torch could compute on; zeros without one."""
     if not Path("/dev/kfd").exists():
         return 0, 0
     cards = [file.parent for file in Path("/sys/class/drm").glob("card*/device/mem_info_vram_total")]
-    return max((_amd_card(card) for card in cards), default=(0, 0))
+    return max((_amd_card_memory(card) for card in cards), default=(0, 0))
 
 
-def _amd_card(card: Path) -> tuple[int, int]:
+def _amd_card_memory(card: Path) -> tuple[int, int]:
     total, used = (int((card / f"mem_info_vram_{name}").read_text()) for name in ("total", "used"))
     return total, total - used
 

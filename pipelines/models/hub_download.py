@@ -12,100 +12,106 @@ from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
 from pipelines.models import pinned_revisions
 from pipelines.models.diffusion import loader
-from pipelines.models.profiles import hub, is_cached
+from pipelines.models.profiles import hub_url, is_cached
 
 log = logging.getLogger("designerbox")
 
-Count = Callable[[int], None]
+OnBytes = Callable[[int], None]
 """Told the bytes of a file that are here; what it raises ends the download, and what came so far stays."""
 
 
 @dataclass(frozen=True)
-class Item:
+class HubFile:
     """One file of a repository: `bytes` whole, `done` of them here; `revision` is what was asked for."""
 
     repo: str
     revision: str
     name: str
-    bytes: int
-    done: int = 0
+    total_bytes: int
+    done_bytes: int = 0
 
 
-OnFile = Callable[[Sequence[Item], int], None]
+OnFileProgress = Callable[[Sequence[HubFile], int], None]
 """Told every file of a model and which of them comes just now."""
 
 
-def bring(spec: ModelSpec, on_file: OnFile, reachable: Callable[[], bool]) -> None:
+def download_missing_files(spec: ModelSpec, on_file: OnFileProgress, is_reachable: Callable[[], bool]) -> None:
     """Every file of `spec` that is not on this machine. Raises `ModelUnavailable`, and whatever `on_file` raises.
 
     `reachable` tells whether the hub answers: it is asked first, since a client tries for half a minute.
     """
     if is_cached(spec):
         return
-    if not reachable():
+    if not is_reachable():
         raise ModelUnavailable(
-            f"The weights of {spec.repo} are not on this machine, and {hub()} cannot be reached from it now."
+            f"The weights of {spec.repo} are not on this machine, and {hub_url()} cannot be reached from it now."
         )
-    log.info("downloading %s (%s) from %s", spec.id, spec.licence, hub())
-    items = list(wanted(spec))
+    log.info("downloading %s (%s) from %s", spec.id, spec.licence, hub_url())
+    items = list(list_model_files(spec))
     for number, item in enumerate(items):
 
         def count(done: int, number: int = number) -> None:
             items[number] = replace(items[number], done=done)
             on_file(items, number)
 
-        if item.done < item.bytes:
-            fetch(item, count)
+        if item.done_bytes < item.total_bytes:
+            download_file(item, count)
 
 
-def wanted(spec: ModelSpec, folder: Path | None = None) -> tuple[Item, ...]:
+def list_model_files(spec: ModelSpec, folder: Path | None = None) -> tuple[HubFile, ...]:
     """Every file that loading `spec` reads, those that are here already with all their bytes done.
 
     Safetensors and JSON: never code and never pickles. Raises `ModelUnavailable` without the hub. `folder` is the
     hub's own cache unless given.
     """
-    items: list[Item] = []
-    for repo, revision, patterns in loader.sources(spec):
-        rows = snapshot(repo, revision, patterns, lambda _: None, folder, dry_run=True)
+    items: list[HubFile] = []
+    for repo, revision, patterns in loader.list_sources(spec):
+        rows = download_snapshot(repo, revision, patterns, lambda _: None, folder, dry_run=True)
         sizes = [(row.filename, row.file_size or 0, row.is_cached) for row in rows]
-        items += [Item(repo, revision, name, size, size if here else 0) for name, size, here in sizes]
+        items += [HubFile(repo, revision, name, size, size if here else 0) for name, size, here in sizes]
     return tuple(items)
 
 
-def fetch(item: Item, count: Count, folder: Path | None = None) -> None:
+def download_file(file: HubFile, on_bytes: OnBytes, folder: Path | None = None) -> None:
     """One file, from where it broke off. Raises `ModelUnavailable`, and whatever `count` raises."""
-    done = item.done
+    done = file.done_bytes
 
     def more(bytes_: int) -> None:
         nonlocal done
-        done = min(done + bytes_, item.bytes)
-        count(done)
+        done = min(done + bytes_, file.total_bytes)
+        on_bytes(done)
 
     more(0)
-    snapshot(item.repo, item.revision, (item.name,), more, folder)
-    count(item.bytes)
-    log.info("downloaded %s of %s, %.1f MB", item.name, item.repo, item.bytes / 1e6)
+    download_snapshot(file.repo, file.revision, (file.name,), more, folder)
+    on_bytes(file.total_bytes)
+    log.info("downloaded %s of %s, %.1f MB", file.name, file.repo, file.total_bytes / 1e6)
 
 
-def snapshot(
-    repo: str, revision: str, patterns: tuple[str, ...], count: Count, folder: Path | None, *, dry_run: bool = False
+def download_snapshot(
+    repo: str,
+    revision: str,
+    patterns: tuple[str, ...],
+    on_bytes: OnBytes,
+    folder: Path | None,
+    *,
+    dry_run: bool = False,
 ) -> Any:
     """What `huggingface_hub.snapshot_download` gives; `count` is told how many bytes came since it was last told."""
     import httpx
     from huggingface_hub import snapshot_download
 
-    commit = pinned_revisions.commit(repo, revision)
+    commit = pinned_revisions.pinned_commit(repo, revision)
     try:
         return snapshot_download(
             repo, revision=commit, allow_patterns=list(patterns), cache_dir=folder,
-            endpoint=hub(), tqdm_class=_bar(count), max_workers=1, dry_run=dry_run,
+            endpoint=hub_url(), tqdm_class=_byte_counting_bar(on_bytes), max_workers=1, dry_run=dry_run,
         )  # fmt: skip
     except (OSError, httpx.HTTPError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ModelUnavailable(f"{hub()} did not give out {repo}: {reason}") from error
+        raise ModelUnavailable(f"{hub_url()} did not give out {repo}: {reason}") from error
 
 
-def _bar(count: Count) -> type:
+def _byte_counting_bar(on_bytes: OnBytes) -> type:
     """What huggingface_hub takes for a progress bar: it shows nothing, and counts bytes."""
     from tqdm.auto import tqdm
 
@@ -117,6 +123,6 @@ def _bar(count: Count) -> type:
 
         def update(self, n: float | None = 1) -> None:
             if self._counts:
-                count(int(n or 0))
+                on_bytes(int(n or 0))
 
     return Bar

@@ -18,13 +18,13 @@ from pipelines.core.geometry import Image
 if TYPE_CHECKING:
     import torch
 
-MAX_PREVIEW = 512
-_LEAST_DECODED = 256  # pixels: halving what is smaller would save nothing and show nothing
+MAX_PREVIEW_PX = 512
+_MIN_DECODED_PX = 256  # pixels: halving what is smaller would save nothing and show nothing
 
-Factors = npt.NDArray[np.float64]
+ColourFactors = npt.NDArray[np.float64]
 
 
-class Tap:
+class CleanEstimateRecorder:
     """A private copy of a scheduler that remembers the clean estimate of its last step.
 
     The wrapped `step` returns what the original returns, so a watched run is bit-equal to a plain one.
@@ -32,19 +32,21 @@ class Tap:
 
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = type(scheduler).from_config(scheduler.config)
-        self.clean: Callable[[], torch.Tensor] | None = None
+        self.clean_estimate: Callable[[], torch.Tensor] | None = None
         step = self.scheduler.step
 
         @functools.wraps(step)  # pipelines read the signature of `step`
         def tapped(model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
             output = step(model_output, timestep, sample, *args, **kwargs)
-            self.clean = _clean(self.scheduler, output, model_output, timestep, sample)
+            self.clean_estimate = _make_clean_estimate(self.scheduler, output, model_output, timestep, sample)
             return output
 
         self.scheduler.step = tapped
 
 
-def _clean(scheduler: Any, output: Any, predicted: Any, timestep: Any, sample: Any) -> Callable[[], torch.Tensor]:
+def _make_clean_estimate(
+    scheduler: Any, output: Any, predicted: Any, timestep: Any, sample: Any
+) -> Callable[[], torch.Tensor]:
     """The estimate as each kind of scheduler gives it: returned (Euler, DDIM, LCM), kept (DPM++), or solved for."""
     if not hasattr(scheduler, "alphas_cumprod"):
         # Flow matching: the sample is (1 - sigma) x0 + sigma noise, and what is predicted is noise - x0.
@@ -56,10 +58,10 @@ def _clean(scheduler: Any, output: Any, predicted: Any, timestep: Any, sample: A
     if kept and kept[-1] is not None:
         estimate = kept[-1]
         return lambda: estimate
-    return lambda: _solve(scheduler, predicted, timestep, sample)
+    return lambda: _solve_for_clean(scheduler, predicted, timestep, sample)
 
 
-def _solve(scheduler: Any, predicted: torch.Tensor, timestep: Any, sample: torch.Tensor) -> torch.Tensor:
+def _solve_for_clean(scheduler: Any, predicted: torch.Tensor, timestep: Any, sample: torch.Tensor) -> torch.Tensor:
     """x0 of a variance-preserving step, from the predicted noise, velocity or sample (DDIM, eq. 12)."""
     alpha = float(scheduler.alphas_cumprod[int(timestep)])
     kind = scheduler.config.prediction_type
@@ -70,15 +72,15 @@ def _solve(scheduler: Any, predicted: torch.Tensor, timestep: Any, sample: torch
     return (sample - (1 - alpha) ** 0.5 * predicted) / alpha**0.5
 
 
-def linear(latents: torch.Tensor, factors: Factors) -> Image:
+def preview_with_factors(latents: torch.Tensor, factors: ColourFactors) -> Image:
     """A preview for next to nothing: each latent pixel becomes one colour. latents: C x h x w."""
     values = latents.detach().float().cpu().numpy()
     colours = np.tensordot(values, factors[:-1], axes=(0, 0)) + factors[-1]
     small = (np.clip(colours, 0, 1) * 255).round().astype(np.uint8)
-    return _enlarged(small)
+    return _enlarge_preview(small)
 
 
-def decoded(latents: torch.Tensor, decoder: Any) -> Image:
+def preview_with_decoder(latents: torch.Tensor, decoder: Any) -> Image:
     """A preview by an `AutoencoderTiny` at half the picture's size and no side over 512 px. latents: C x h x w.
 
     At half size it costs a quarter, which is a few per cent of a step where the whole would be a fifth.
@@ -86,16 +88,16 @@ def decoded(latents: torch.Tensor, decoder: Any) -> Image:
     import torch
 
     scale = 2 ** (len(decoder.config.decoder_block_out_channels) - 1)
-    side = max(_LEAST_DECODED // scale, min(MAX_PREVIEW // scale, max(latents.shape[-2:]) // 2))
+    side = max(_MIN_DECODED_PX // scale, min(MAX_PREVIEW_PX // scale, max(latents.shape[-2:]) // 2))
     with torch.no_grad():
-        batch = _shrunk(latents.detach()[None].to(decoder.dtype), side) / decoder.config.scaling_factor
+        batch = _shrink_latents(latents.detach()[None].to(decoder.dtype), side) / decoder.config.scaling_factor
         # Laid out so, the same convolutions take a third of a CPU's time; the decoder itself stays as it is.
         batch = batch.contiguous(memory_format=torch.channels_last)
         pixels = decoder.decode(batch).sample[0].float().cpu().permute(1, 2, 0).numpy()
     return (np.clip(pixels / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8)
 
 
-def fit(latents: npt.NDArray[np.float32], images: npt.NDArray[np.float32]) -> Factors:
+def fit_factors(latents: npt.NDArray[np.float32], images: npt.NDArray[np.float32]) -> ColourFactors:
     """Least squares from latent pixels to the mean colour under them.
 
     latents: N x C x h x w. images: N x H x W x 3, 0 to 1, H and W whole multiples of h and w. Returns (C + 1) x 3, the
@@ -109,15 +111,15 @@ def fit(latents: npt.NDArray[np.float32], images: npt.NDArray[np.float32]) -> Fa
     return np.linalg.lstsq(rows.astype(np.float64), colours.astype(np.float64), rcond=None)[0]
 
 
-def factors_of(vae: Any) -> Factors:
+def fit_vae_factors(vae: Any) -> ColourFactors:
     """The factors of an autoencoder, fitted on what it encodes: pictures with the spectrum of photographs.
 
     Latents are as the denoising loop has them where the config has a `scaling_factor`, else as the encoder gives them.
     """
     import torch
 
-    vae = vae if vae.dtype != torch.float16 else _in_float32(vae)
-    images = pink(8, 128)
+    vae = vae if vae.dtype != torch.float16 else _copy_as_float32(vae)
+    images = make_pink_noise(8, 128)
     pixels = (torch.from_numpy(images).permute(0, 3, 1, 2) * 2 - 1).to(vae.device, vae.dtype)
     # An autoencoder for video takes a picture as one frame.
     video = hasattr(vae, "temperal_downsample")
@@ -125,10 +127,10 @@ def factors_of(vae: Any) -> Factors:
         latents = vae.encode(pixels[:, :, None] if video else pixels).latent_dist.mode().float().cpu()
     latents = latents[:, :, 0] if video else latents
     scaled = (latents - (vae.config.get("shift_factor") or 0)) * vae.config.get("scaling_factor", 1)
-    return fit(scaled.numpy(), images)
+    return fit_factors(scaled.numpy(), images)
 
 
-def pink(count: int, side: int) -> npt.NDArray[np.float32]:
+def make_pink_noise(count: int, side: int) -> npt.NDArray[np.float32]:
     """`count` colour pictures of side x side with a 1/f spectrum, always the same; N x side x side x 3, 0 to 1."""
     rng = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
@@ -142,14 +144,14 @@ def pink(count: int, side: int) -> npt.NDArray[np.float32]:
     return np.clip(means + 0.25 * waves, 0, 1).transpose(0, 2, 3, 1).astype(np.float32)
 
 
-def _in_float32(vae: Any) -> Any:
+def _copy_as_float32(vae: Any) -> Any:
     """A copy, because the encoder of SDXL overflows in float16 and the original is shared."""
     import copy
 
     return copy.deepcopy(vae).float()
 
 
-def _shrunk(latents: torch.Tensor, side: int) -> torch.Tensor:
+def _shrink_latents(latents: torch.Tensor, side: int) -> torch.Tensor:
     import torch
 
     longest = max(latents.shape[-2:])
@@ -159,9 +161,9 @@ def _shrunk(latents: torch.Tensor, side: int) -> torch.Tensor:
     return torch.nn.functional.adaptive_avg_pool2d(latents, (height, width))
 
 
-def _enlarged(small: Image) -> Image:
+def _enlarge_preview(small: Image) -> Image:
     """Smooth, up to 8 times, no side over 512 px."""
     height, width = small.shape[:2]
-    scale = min(8.0, MAX_PREVIEW / max(height, width))
+    scale = min(8.0, MAX_PREVIEW_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(small, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8, copy=False)

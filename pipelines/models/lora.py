@@ -18,119 +18,119 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.rendering import Adapter
 from pipelines.models import checkpoint, pinned_revisions
 
-_FILE = re.compile(r"[\w][\w .()+-]*\.safetensors")
-_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(::[\w][\w./ -]*\.safetensors)?")
+_FILE_NAME_PATTERN = re.compile(r"[\w][\w .()+-]*\.safetensors")
+_HUB_ID_PATTERN = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(::[\w][\w./ -]*\.safetensors)?")
 
 
-_PLACE = "place"
-_RANK = 128  # of the largest LoRA that a compiled model takes without being compiled anew
+_SLOT_NAME = "place"
+_MAX_HOTSWAP_RANK = 128  # of the largest LoRA that a compiled model takes without being compiled anew
 
 
-class Closet:
+class LoraSlots:
     """Who wears what on one pipeline, which may be `compiled`. Safe from any thread."""
 
     def __init__(self, *, compiled: bool = False) -> None:
-        self._compiled = compiled
-        self._placed = False
-        self._changed = threading.Condition()
-        self._bare = 0
-        self._worn = False
-        self._waiting = 0
+        self._is_compiled = compiled
+        self._has_slot = False
+        self._condition = threading.Condition()
+        self._shared_count = 0
+        self._is_exclusive = False
+        self._waiting_count = 0
 
     @contextmanager
-    def wearing(self, pipe: Any, adapters: Sequence[Adapter]) -> Iterator[None]:
+    def applied(self, pipe: Any, adapters: Sequence[Adapter]) -> Iterator[None]:
         """`pipe` with exactly these LoRAs, and with none afterwards, whatever happens in between.
 
         Raises `BadInput` for one that does not fit the model, `ModelUnavailable` for one that cannot be had.
         """
         if not adapters:
-            with self._shared():
+            with self._shared_access():
                 yield
             return
-        files = [find(adapter.source) for adapter in adapters]
-        with self._alone():
-            swaps, whole = self._compiled and len(files) == 1, False
+        files = [find_lora_file(adapter.source) for adapter in adapters]
+        with self._exclusive_access():
+            swaps, whole = self._is_compiled and len(files) == 1, False
             try:
-                self._swap_on(pipe, adapters[0], files[0]) if swaps else self._put_on(pipe, adapters, files)
+                self._hotswap_first(pipe, adapters[0], files[0]) if swaps else self._apply_all(pipe, adapters, files)
                 whole = True  # from here on, whatever becomes of the drawing
                 yield
             finally:
-                self._take_off(pipe, keep=swaps and whole)
+                self._remove_all(pipe, keep=swaps and whole)
 
-    def _put_on(self, pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
-        if self._placed:
+    def _apply_all(self, pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
+        if self._has_slot:
             pipe.unload_lora_weights()
-            self._placed = False
-        _put_on(pipe, adapters, files)
+            self._has_slot = False
+        _load_adapters(pipe, adapters, files)
 
-    def _swap_on(self, pipe: Any, adapter: Adapter, file: Path) -> None:
+    def _hotswap_first(self, pipe: Any, adapter: Adapter, file: Path) -> None:
         """The first one is laid on with room for larger ones; later ones are copied over it."""
-        if not self._placed:
-            _make_room(pipe)
+        if not self._has_slot:
+            _enable_hotswap(pipe)
         else:
             pipe.enable_lora()
-        _lay_on(pipe, file, _PLACE, hotswap=self._placed)
-        self._placed = True
-        pipe.set_adapters([_PLACE], [adapter.weight])
+        _load_adapter(pipe, file, _SLOT_NAME, hotswap=self._has_slot)
+        self._has_slot = True
+        pipe.set_adapters([_SLOT_NAME], [adapter.weight])
 
-    def _take_off(self, pipe: Any, *, keep: bool) -> None:
+    def _remove_all(self, pipe: Any, *, keep: bool) -> None:
         """`keep`: the place of a compiled model, switched off; what was laid on halfway goes altogether."""
         if keep:
             pipe.disable_lora()
             return
         pipe.unload_lora_weights()
-        self._placed = False
+        self._has_slot = False
 
     @contextmanager
-    def _shared(self) -> Iterator[None]:
-        with self._changed:
+    def _shared_access(self) -> Iterator[None]:
+        with self._condition:
             # Those who wait to be alone go first, else they might wait for ever.
-            self._changed.wait_for(lambda: not self._worn and not self._waiting)
-            self._bare += 1
+            self._condition.wait_for(lambda: not self._is_exclusive and not self._waiting_count)
+            self._shared_count += 1
         try:
             yield
         finally:
-            with self._changed:
-                self._bare -= 1
-                self._changed.notify_all()
+            with self._condition:
+                self._shared_count -= 1
+                self._condition.notify_all()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._changed:
-            self._waiting += 1
-            self._changed.wait_for(lambda: not self._worn and not self._bare)
-            self._waiting -= 1
-            self._worn = True
+    def _exclusive_access(self) -> Iterator[None]:
+        with self._condition:
+            self._waiting_count += 1
+            self._condition.wait_for(lambda: not self._is_exclusive and not self._shared_count)
+            self._waiting_count -= 1
+            self._is_exclusive = True
         try:
             yield
         finally:
-            with self._changed:
-                self._worn = False
-                self._changed.notify_all()
+            with self._condition:
+                self._is_exclusive = False
+                self._condition.notify_all()
 
 
-class Shelf:
+class LoraLibrary:
     """The LoRAs that a form may name: files of one folder, and repositories on the list of `allowed`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def names(self) -> tuple[str, ...]:
+    def list_names(self) -> tuple[str, ...]:
         """What lies in the folder, in order."""
         return tuple(sorted(file.name for file in self.folder.glob("*.safetensors"))) if self.folder.is_dir() else ()
 
-    def source(self, name: str) -> str:
+    def resolve_source(self, name: str) -> str:
         """What `Adapter.source` takes for this name. Raises `BadInput` for what is not to be had here."""
-        if _FILE.fullmatch(name) and (self.folder / name).is_file():
+        if _FILE_NAME_PATTERN.fullmatch(name) and (self.folder / name).is_file():
             return str(self.folder / name)
-        if not _HUB_ID.fullmatch(name):
+        if not _HUB_ID_PATTERN.fullmatch(name):
             raise BadInput("A LoRA is the name of a .safetensors file in the studio's loras folder, or a hub id.")
         if name.partition("::")[0] not in pinned_revisions.PINS:
             raise BadInput(f"The LoRA {name} is not among those that this studio takes: lay its file into the folder.")
         return name
 
 
-def find(source: str) -> Path:
+def find_lora_file(source: str) -> Path:
     """The safetensors file of a LoRA: a path, or a hub id as `owner/name` or `owner/name::file.safetensors`.
 
     Other formats are refused, since they may carry code. Raises `BadInput` or `ModelUnavailable`.
@@ -138,42 +138,42 @@ def find(source: str) -> Path:
     repo, _, name = source.partition("::")
     path = Path(repo)
     if path.is_file() and not name:
-        return _checked(path)
+        return _check_safetensors(path)
     if not path.is_dir() and repo.count("/") != 1:
         raise BadInput("A LoRA is a .safetensors file, or a hub id such as owner/name.")
     if name and not name.endswith(".safetensors"):
         raise BadInput("Only LoRAs in the safetensors format are taken.")
-    folder = _folder(repo, name or "*.safetensors")
+    folder = _find_folder(repo, name or "*.safetensors")
     files = [folder / name] if name else sorted(folder.glob("*.safetensors"))
     if len(files) != 1 or not files[0].is_file():
         names = ", ".join(file.name for file in files) or "none"
         raise ModelUnavailable(f"{repo} must hold the one LoRA, or its file be named; found: {names}.")
-    return _checked(files[0])
+    return _check_safetensors(files[0])
 
 
-def _folder(repo: str, pattern: str) -> Path:
+def _find_folder(repo: str, pattern: str) -> Path:
     """Where it lies; the hub is asked only for what is not on this machine."""
     try:
-        folder = checkpoint.fetch(repo, "", [pattern], offline=True)
+        folder = checkpoint.fetch_snapshot(repo, "", [pattern], offline=True)
     except ModelUnavailable:
         folder = None
-    return folder if folder and any(folder.glob(pattern)) else checkpoint.fetch(repo, "", [pattern])
+    return folder if folder and any(folder.glob(pattern)) else checkpoint.fetch_snapshot(repo, "", [pattern])
 
 
-def _checked(file: Path) -> Path:
+def _check_safetensors(file: Path) -> Path:
     if file.suffix != ".safetensors" or not checkpoint.is_safetensors(file):
         raise BadInput("Only LoRAs in the safetensors format are taken.")
     return file
 
 
-def _put_on(pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
+def _load_adapters(pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
     names = [f"lora-{number}" for number in range(len(files))]
     for name, file in zip(names, files, strict=True):
-        _lay_on(pipe, file, name)
+        _load_adapter(pipe, file, name)
     pipe.set_adapters(names, [adapter.weight for adapter in adapters])
 
 
-def _lay_on(pipe: Any, file: Path, name: str, *, hotswap: bool = False) -> None:
+def _load_adapter(pipe: Any, file: Path, name: str, *, hotswap: bool = False) -> None:
     more = {"hotswap": True} if hotswap else {}
     try:
         pipe.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name, use_safetensors=True, **more)
@@ -183,7 +183,7 @@ def _lay_on(pipe: Any, file: Path, name: str, *, hotswap: bool = False) -> None:
         raise BadInput(f"The LoRA {file.name} does not fit this model.")
 
 
-def _make_room(pipe: Any) -> None:
+def _enable_hotswap(pipe: Any) -> None:
     """Numbers of any rank up to `_RANK` fit into the place of the first LoRA."""
     net = getattr(pipe, "transformer", None) or pipe.unet
-    net.enable_lora_hotswap(target_rank=_RANK, check_compiled="ignore")
+    net.enable_lora_hotswap(target_rank=_MAX_HOTSWAP_RANK, check_compiled="ignore")

@@ -1,7 +1,7 @@
-"""Keeps models resident within a budget of bytes and lends them out; knows nothing of what a model computes.
+"""The model cache: keeps loaded models within a memory budget and lends them to threads.
 
-Sizes are known before loading. The least recently used model goes first, to the host's memory while that has room and
-the model can move (`Movable`), else to nothing; a borrowed one never goes.
+Sizes are known before loading. The least recently used model leaves the device first. It is offloaded to the host's
+memory while that has room and the model can move (`OffloadableModel`), else it is closed. A borrowed one never leaves.
 """
 
 from __future__ import annotations
@@ -16,325 +16,342 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict
 
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
-from pipelines.core.models import Family, ModelSpec, Movable
-from pipelines.models.batch_size_tuner import Paces
-from pipelines.models.devices import best_dtype, gave_out, release
-from pipelines.models.hub_download import OnFile, bring
-from pipelines.models.peak_memory import Peaks
-from pipelines.models.registry import registry
+from pipelines.core.models import ModelFamily, ModelSpec, OffloadableModel
+from pipelines.models.batch_size_tuner import BatchSizeTuner
+from pipelines.models.devices import best_dtype, is_out_of_memory, release_cached_memory
+from pipelines.models.hub_download import OnFileProgress, download_missing_files
+from pipelines.models.peak_memory import PeakMemory
+from pipelines.models.registry import build_registry
 
 log = logging.getLogger("designerbox")
 
-Where = Literal["device", "host"]
+MemoryLocation = Literal["device", "host"]
 
 
-class Resident(TypedDict):
-    """One loaded model: its id, the bytes it counts for, how many borrow it now, and in which memory it lies."""
+class ResidentModel(TypedDict):
+    """One loaded model: its id, the bytes it counts for, its number of borrowers now, and the memory it is in."""
 
     id: str
     bytes: int
     in_use: int
-    where: Where
+    where: MemoryLocation
 
 
 @dataclass
-class _Entry:
-    """A model that is loaded, or on its way while `ready` is false; `holders` are the threads that borrow it."""
+class _CacheEntry:
+    """A model that is loaded, or that is being loaded or moved while `is_ready` is false.
+
+    `borrower_threads` are the ids of the threads that borrow it, once for each borrowing.
+    """
 
     bytes: int
-    holders: list[int]
+    borrower_threads: list[int]
     model: Any = None
-    used: float = 0.0
-    where: Where = "device"
-    ready: bool = False
+    last_used: float = 0.0
+    location: MemoryLocation = "device"
+    is_ready: bool = False
 
     @property
-    def free(self) -> bool:
-        return self.ready and not self.holders
+    def is_idle(self) -> bool:
+        """Whether the model is loaded and nobody borrows it."""
+        return self.is_ready and not self.borrower_threads
 
 
-class Cache:
+@dataclass(frozen=True)
+class CacheOptions:
+    """The memory limits of a model cache, and what it needs from outside."""
+
+    device: str = "cpu"
+    budget_bytes: int | None = None
+    """Bytes that all models together may take on the device, None for no limit."""
+    drawing_reserve_bytes: int = 0
+    """Bytes beside the budget that drawing itself may take."""
+    host_budget_bytes: int = 0
+    """Bytes that models which left the device may take in the host's memory."""
+    idle_seconds: float = 600.0
+    """Seconds after which a model that nobody borrowed is closed, at the next call."""
+    extra_options: tuple[tuple[str, str], ...] = ()
+    """Options that every spec is given beside its own."""
+    is_hub_reachable: Callable[[], bool] = lambda: True
+    clock: Callable[[], float] = time.monotonic
+    """Seconds, monotonic."""
+
+
+class ModelCache:
     """Models by spec id. Safe from any thread; starts none.
 
-    budget: bytes that all models together may take on the device, None for no limit. reserve: bytes beside them
-    that drawing itself may take. host_budget: bytes that models moved off the device may take. options: what every
-    row is given beside its own. idle_seconds: a model that nobody borrowed for so long is dropped at the next call.
-    clock: seconds, monotonic. `loads` and `moves` count, by spec id, reads from the disk and returns from the host.
-    peaks: what drawing was seen to take, by family, pixels and batch (see `thrift`). paces: how long model calls took
-    (see `engines.gathering`). reachable: if the hub answers.
+    `load_counts` and `return_counts` count, by spec id, reads from the disk and returns from the host's memory.
+    `peak_memory` is what drawing was seen to take (see `oom_fallback`), `batch_tuner` how long model calls took (see
+    `engines.dynamic_batching`).
     """
 
     def __init__(
         self,
-        families: Iterable[Family],
-        budget: int | None = None,
-        device: str = "cpu",
-        idle_seconds: float = 600.0,
-        clock: Callable[[], float] = time.monotonic,
+        families: Iterable[ModelFamily],
+        options: CacheOptions = CacheOptions(),
         *,
-        reserve: int = 0,
-        host_budget: int = 0,
-        options: tuple[tuple[str, str], ...] = (),
-        peaks: Peaks | None = None,
-        paces: Paces | None = None,
-        reachable: Callable[[], bool] = lambda: True,
+        peak_memory: PeakMemory | None = None,
+        batch_tuner: BatchSizeTuner | None = None,
     ) -> None:
-        self.budget = budget
-        self.device = device
-        self.idle_seconds = idle_seconds
-        self.reserve = reserve
-        self.host_budget = host_budget
-        self.loads: Counter[str] = Counter()
-        self.moves: Counter[str] = Counter()
-        self.peaks = peaks or Peaks()
-        self.paces = paces or Paces()
-        self._rows = registry(families)
+        self.device = options.device
+        self.budget_bytes = options.budget_bytes
+        self.load_counts: Counter[str] = Counter()
+        self.return_counts: Counter[str] = Counter()
+        self.peak_memory = peak_memory or PeakMemory()
+        self.batch_tuner = batch_tuner or BatchSizeTuner()
         self._options = options
-        self._reachable = reachable
-        self._clock = clock
-        self._entries: dict[str, _Entry] = {}
-        self._changed = threading.Condition(threading.RLock())
-        self._closed = False
+        self._specs_by_id = build_registry(families)
+        self._is_hub_reachable = options.is_hub_reachable
+        self._clock = options.clock
+        self._entries: dict[str, _CacheEntry] = {}
+        self._condition = threading.Condition(threading.RLock())
+        self._is_closed = False
 
     @contextmanager
-    def borrow(self, spec_id: str, on_file: OnFile | None = None) -> Iterator[Any]:
-        """The loaded model of `spec_id` on the device, brought there first when it is not.
+    def borrow_model(self, spec_id: str, on_file: OnFileProgress | None = None) -> Iterator[Any]:
+        """Lend the model of `spec_id` on the device; load it, or bring it back from the host, where it is not there.
 
-        `on_file` hears of files that come from the hub, and ends that by raising. Waits for room while other threads
-        hold what fills the budget. Raises `ModelUnavailable` for an unknown id or weights that are not there,
-        `OutOfMemory` when the model cannot fit.
+        `on_file` is called while files come from the hub; what it raises ends the download. Waits for room while
+        other threads borrow what fills the budget. Raises `ModelUnavailable` for an unknown id or weights that are
+        not there, `OutOfMemory` when the model cannot fit.
         """
-        holder = threading.get_ident()
-        entry = self._claim(spec_id, holder, on_file)
+        thread_id = threading.get_ident()
+        entry = self._acquire_entry(spec_id, thread_id, on_file)
         try:
             yield entry.model
         finally:
-            self._release(spec_id, entry, holder)
+            self._release_entry(spec_id, entry, thread_id)
 
-    def resident(self) -> list[Resident]:
-        """The models loaded now, least recently used first."""
-        with self._changed:
-            self.sweep()
-            rows = sorted(self._entries.items(), key=lambda item: item[1].used)
+    def resident_models(self) -> list[ResidentModel]:
+        """List the models loaded now, least recently used first."""
+        with self._condition:
+            self.drop_expired()
+            rows = sorted(self._entries.items(), key=lambda item: item[1].last_used)
             return [
-                Resident(id=spec_id, bytes=entry.bytes, in_use=len(entry.holders), where=entry.where)
+                ResidentModel(id=spec_id, bytes=entry.bytes, in_use=len(entry.borrower_threads), where=entry.location)
                 for spec_id, entry in rows
-                if entry.ready
+                if entry.is_ready
             ]
 
-    def sweep(self) -> None:
-        """Drop what nobody borrowed for `idle_seconds`."""
-        with self._changed:
-            oldest = self._clock() - self.idle_seconds
-            for spec_id in [i for i, e in self._entries.items() if e.free and e.used <= oldest]:
-                self._drop(spec_id)
+    def drop_expired(self) -> None:
+        """Close the models that nobody borrowed for `idle_seconds`."""
+        with self._condition:
+            expired_before = self._clock() - self._options.idle_seconds
+            for spec_id in [i for i, e in self._entries.items() if e.is_idle and e.last_used <= expired_before]:
+                self._drop_entry(spec_id)
 
-    def unload(self, spec_id: str) -> bool:
-        """Drop one model now; False when it is not resident or is borrowed."""
-        with self._changed:
+    def unload_model(self, spec_id: str) -> bool:
+        """Close one model now; False when it is not resident or is borrowed."""
+        with self._condition:
             entry = self._entries.get(spec_id)
-            if entry is None or not entry.free:
+            if entry is None or not entry.is_idle:
                 return False
-            self._drop(spec_id)
+            self._drop_entry(spec_id)
             return True
 
-    def make_room(self, beside: int) -> None:
-        """Let idle models leave until `beside` bytes are free for drawing, as far as that goes."""
-        if self.budget is None:
+    def reserve_for_drawing(self, drawing_bytes: int) -> None:
+        """Evict idle models until `drawing_bytes` are free for drawing, or none is left to evict."""
+        if self.budget_bytes is None:
             return
-        with self._changed:
-            excess = self._taken("device") + beside - self.budget - self.reserve
-            leaving = self._leave(self._enough(self._idle("device"), excess))
-        self._see_off(leaving)
+        with self._condition:
+            allowed = self.budget_bytes + self._options.drawing_reserve_bytes
+            excess = self._used_bytes("device") + drawing_bytes - allowed
+            evicted = self._evict(self._select_to_free(self._idle_ids("device"), excess))
+        self._offload(evicted)
 
-    def relieve(self) -> bool:
-        """Take everything that nobody borrows off the device, because memory gave out; False where nothing was idle."""
-        with self._changed:
-            idle = self._idle("device")
-            leaving = self._leave(idle)
-        self._see_off(leaving)
-        release(self.device)
-        return bool(idle)
+    def evict_idle(self) -> bool:
+        """Take everything that nobody borrows off the device after an out-of-memory error; False if all is in use."""
+        with self._condition:
+            idle_ids = self._idle_ids("device")
+            evicted = self._evict(idle_ids)
+        self._offload(evicted)
+        release_cached_memory(self.device)
+        return bool(idle_ids)
 
     def close(self) -> None:
-        """Drop everything that is not borrowed; what is borrowed goes when it is given back."""
-        with self._changed:
-            self._closed = True
-            for spec_id in [i for i, e in self._entries.items() if e.free]:
-                self._drop(spec_id)
-            self._changed.notify_all()
+        """Close every model that is not borrowed; a borrowed one is closed when it is given back."""
+        with self._condition:
+            self._is_closed = True
+            for spec_id in [i for i, e in self._entries.items() if e.is_idle]:
+                self._drop_entry(spec_id)
+            self._condition.notify_all()
 
     # ------------------------------------------------------------ borrowing
 
-    def row(self, spec_id: str, device: str = "") -> tuple[ModelSpec, Family]:
-        """The row as it is loaded on `device`, the cache's own unless given, and its family.
+    def resolve_spec(self, spec_id: str, device: str = "") -> tuple[ModelSpec, ModelFamily]:
+        """Return the spec as it is loaded on `device` (default: the cache's device) and its family.
 
         Raises `ModelUnavailable` for an unknown id.
         """
-        if spec_id not in self._rows:
+        if spec_id not in self._specs_by_id:
             raise ModelUnavailable(f"There is no model {spec_id}.")
-        row, family = self._rows[spec_id]
+        row, family = self._specs_by_id[spec_id]
         dtype = best_dtype(device or self.device) if row.dtype == "auto" else row.dtype
-        return replace(row, dtype=dtype, options=(*row.options, *self._options)), family
+        return replace(row, dtype=dtype, options=(*row.options, *self._options.extra_options)), family
 
-    def _claim(self, spec_id: str, holder: int, on_file: OnFile | None) -> _Entry:
-        """The entry of a model on the device, with `holder` among those who borrow it."""
-        row, family = self.row(spec_id)
+    def _acquire_entry(self, spec_id: str, thread_id: int, on_file: OnFileProgress | None) -> _CacheEntry:
+        """Return the entry of a model on the device, with `thread_id` among its borrowers."""
+        row, family = self.resolve_spec(spec_id)
         size: int | None = None
         while True:
-            with self._changed:
-                if self._closed:
+            with self._condition:
+                if self._is_closed:
                     raise ModelUnavailable("The studio is closing.")
-                self.sweep()
+                self.drop_expired()
                 entry = self._entries.get(spec_id)
-                if entry is not None and entry.ready and entry.where == "device":
-                    entry.holders.append(holder)
+                if entry is not None and entry.is_ready and entry.location == "device":
+                    entry.borrower_threads.append(thread_id)
                     return entry
                 size = entry.bytes if entry is not None else size
                 if size is not None:
-                    on_its_way = entry is not None and not entry.ready
-                    if not on_its_way and (leaving := self._take_seat(spec_id, size, holder)) is not None:
+                    is_moving = entry is not None and not entry.is_ready
+                    if not is_moving and (evicted := self._reserve_entry(spec_id, size, thread_id)) is not None:
                         entry = self._entries[spec_id]
                         break
-                    self._changed.wait()  # somebody moves this very model, or holds what fills the budget
+                    # Another thread moves this very model, or borrows what fills the budget.
+                    self._condition.wait()
                     continue
             # Outside the lock: reading headers may reach for the disk or the hub.
             if row.repo and not row.files and on_file is not None:
-                bring(row, on_file, self._reachable)
-            size = family.size_of(row)
+                download_missing_files(row, on_file, self._is_hub_reachable)
+            size = family.estimate_bytes(row)
         # Outside the lock too, so that other models stay usable meanwhile.
-        self._bring(entry, row, family, leaving)
+        self._load_or_return(entry, row, family, evicted)
         return entry
 
-    def _take_seat(self, spec_id: str, size: int, holder: int) -> list[_Entry] | None:
-        """Counts the model among those on the device, on its way: the models that must leave first; None means wait."""
-        entry = self._entries.pop(spec_id, None)  # it must not be sent away to make its own room
-        leaving = None
+    def _reserve_entry(self, spec_id: str, size: int, thread_id: int) -> list[_CacheEntry] | None:
+        """Count the model as being on the device; return the entries to offload first, None if there is no room yet."""
+        entry = self._entries.pop(spec_id, None)  # the model must not be evicted to make room for itself
+        evicted = None
         try:
-            leaving = self._room(spec_id, size, holder)
+            evicted = self._free_device_bytes(spec_id, size, thread_id)
         finally:
-            if entry is not None and leaving is None:
+            if entry is not None and evicted is None:
                 self._entries[spec_id] = entry
-        if leaving is not None:
-            entry = self._entries[spec_id] = entry or _Entry(size, [])
-            entry.holders.append(holder)
-            entry.ready, entry.where = False, "device"
-        return leaving
+        if evicted is not None:
+            entry = self._entries[spec_id] = entry or _CacheEntry(size, [])
+            entry.borrower_threads.append(thread_id)
+            entry.is_ready, entry.location = False, "device"
+        return evicted
 
-    def _room(self, spec_id: str, size: int, holder: int) -> list[_Entry] | None:
-        """Makes `size` bytes free on the device: the models that leave for it; None means wait."""
-        if self.budget is None:
+    def _free_device_bytes(self, spec_id: str, size: int, thread_id: int) -> list[_CacheEntry] | None:
+        """Make `size` bytes free on the device; return the entries to offload, None if the thread has to wait."""
+        if self.budget_bytes is None:
             return []
-        idle = self._idle("device")
-        excess = self._taken("device") + size - self.budget
-        if excess > sum(self._entries[i].bytes for i in idle):
-            # A thread that waited while holding a model could wait for itself, so it is told at once.
-            if size > self.budget or any(holder in e.holders for e in self._entries.values()):
-                raise OutOfMemory(_too_big(spec_id, size, self.budget))
+        idle_ids = self._idle_ids("device")
+        excess = self._used_bytes("device") + size - self.budget_bytes
+        if excess > sum(self._entries[i].bytes for i in idle_ids):
+            # A thread that waited while it borrows a model could wait for itself, so it gets the error at once.
+            if size > self.budget_bytes or any(thread_id in e.borrower_threads for e in self._entries.values()):
+                raise OutOfMemory(_does_not_fit_message(spec_id, size, self.budget_bytes))
             return None
-        return self._leave(self._enough(idle, excess))
+        return self._evict(self._select_to_free(idle_ids, excess))
 
-    def _bring(self, entry: _Entry, row: ModelSpec, family: Family, leaving: list[_Entry]) -> None:
+    def _load_or_return(
+        self, entry: _CacheEntry, row: ModelSpec, family: ModelFamily, evicted: list[_CacheEntry]
+    ) -> None:
         try:
-            self._see_off(leaving)
+            self._offload(evicted)
             if entry.model is None:
-                entry.model = self._load(row, family)
-                self.loads[row.id] += 1
+                entry.model = self._load_with_retry(row, family)
+                self.load_counts[row.id] += 1
             else:
                 entry.model.to_device()
-                self.moves[row.id] += 1
-            entry.ready = True
+                self.return_counts[row.id] += 1
+            entry.is_ready = True
         finally:
-            with self._changed:
-                if not entry.ready:
+            with self._condition:
+                if not entry.is_ready:
                     del self._entries[row.id]
-                self._changed.notify_all()
+                self._condition.notify_all()
 
-    def _load(self, row: ModelSpec, family: Family) -> Any:
-        """The model; where memory gives out once more, after everything idle has left."""
+    def _load_with_retry(self, row: ModelSpec, family: ModelFamily) -> Any:
+        """Load the model; after an out-of-memory error evict everything idle and try once more."""
         try:
             return family.load(row, self.device)
         except (MemoryError, RuntimeError, OutOfMemory) as error:
-            if not gave_out(error):
+            if not is_out_of_memory(error):
                 raise
-        log.warning("memory gave out while %s was loaded: trying again with nothing beside it", row.id)
-        self.relieve()
+        log.warning("out of memory while %s was loaded: everything idle is evicted and it is tried again", row.id)
+        self.evict_idle()
         try:
             return family.load(row, self.device)
         except (MemoryError, RuntimeError, OutOfMemory) as error:
-            if not gave_out(error):
+            if not is_out_of_memory(error):
                 raise
             raise OutOfMemory(f"There was not enough memory to load model {row.id}.") from error
 
-    def _release(self, spec_id: str, entry: _Entry, holder: int) -> None:
-        with self._changed:
-            entry.holders.remove(holder)
-            entry.used = self._clock()
-            if self._closed and entry.free:
-                self._drop(spec_id)
-            self._changed.notify_all()
+    def _release_entry(self, spec_id: str, entry: _CacheEntry, thread_id: int) -> None:
+        with self._condition:
+            entry.borrower_threads.remove(thread_id)
+            entry.last_used = self._clock()
+            if self._is_closed and entry.is_idle:
+                self._drop_entry(spec_id)
+            self._condition.notify_all()
 
-    # ------------------------------------------------------------ leaving
+    # ------------------------------------------------------------ evicting
 
-    def _idle(self, where: Where) -> list[str]:
-        """Ids that may go from there, least recently used first."""
+    def _idle_ids(self, location: MemoryLocation) -> list[str]:
+        """List the ids of idle models in that memory, least recently used first."""
         rows = [
-            (entry.used, spec_id) for spec_id, entry in self._entries.items() if entry.free and entry.where == where
+            (entry.last_used, spec_id)
+            for spec_id, entry in self._entries.items()
+            if entry.is_idle and entry.location == location
         ]
         return [spec_id for _, spec_id in sorted(rows)]
 
-    def _taken(self, where: Where) -> int:
-        return sum(entry.bytes for entry in self._entries.values() if entry.where == where)
+    def _used_bytes(self, location: MemoryLocation) -> int:
+        return sum(entry.bytes for entry in self._entries.values() if entry.location == location)
 
-    def _enough(self, idle: list[str], excess: int) -> list[str]:
-        """As many of the first ids as free `excess` bytes."""
-        chosen: list[str] = []
-        while excess > 0 and idle:
-            chosen.append(idle.pop(0))
-            excess -= self._entries[chosen[-1]].bytes
-        return chosen
+    def _select_to_free(self, idle_ids: list[str], excess: int) -> list[str]:
+        """Take from the front as many ids as free `excess` bytes."""
+        selected: list[str] = []
+        while excess > 0 and idle_ids:
+            selected.append(idle_ids.pop(0))
+            excess -= self._entries[selected[-1]].bytes
+        return selected
 
-    def _leave(self, spec_ids: list[str]) -> list[_Entry]:
-        """Send these off the device: to nothing at once, or, being returned, to the host by `_see_off`."""
-        leaving = []
+    def _evict(self, spec_ids: list[str]) -> list[_CacheEntry]:
+        """Close these models, but for those that fit the host's memory: return them for `_offload`."""
+        to_offload = []
         for spec_id in spec_ids:
             entry = self._entries[spec_id]
-            if not isinstance(entry.model, Movable) or not self._host_room(entry.bytes):
-                self._drop(spec_id)
+            if not isinstance(entry.model, OffloadableModel) or not self._free_host_bytes(entry.bytes):
+                self._drop_entry(spec_id)
                 continue
-            entry.where, entry.ready = "host", False
-            leaving.append(entry)
-        return leaving
+            entry.location, entry.is_ready = "host", False
+            to_offload.append(entry)
+        return to_offload
 
-    def _host_room(self, size: int) -> bool:
-        """Whether `size` bytes fit the host's share, after what was there longest has gone."""
-        excess = self._taken("host") + size - self.host_budget
-        idle = self._idle("host")
-        if excess > sum(self._entries[i].bytes for i in idle):
+    def _free_host_bytes(self, size: int) -> bool:
+        """Close the least recently used models on the host until `size` bytes fit; False if they cannot."""
+        excess = self._used_bytes("host") + size - self._options.host_budget_bytes
+        idle_ids = self._idle_ids("host")
+        if excess > sum(self._entries[i].bytes for i in idle_ids):
             return False
-        for spec_id in self._enough(idle, excess):
-            self._drop(spec_id)
+        for spec_id in self._select_to_free(idle_ids, excess):
+            self._drop_entry(spec_id)
         return True
 
-    def _see_off(self, leaving: list[_Entry]) -> None:
-        """Move to the host, outside the lock: gigabytes take a while."""
-        for entry in leaving:
+    def _offload(self, entries: list[_CacheEntry]) -> None:
+        """Move models to the host, outside the lock, because gigabytes take a while."""
+        for entry in entries:
             moved = False
             try:
-                moved = _moved_out(entry.model)
+                moved = _move_to_host(entry.model)
             finally:
-                with self._changed:
-                    entry.ready = True
-                    if not moved or self._closed:
-                        self._drop(next(spec_id for spec_id, each in self._entries.items() if each is entry))
-                    self._changed.notify_all()
+                with self._condition:
+                    entry.is_ready = True
+                    if not moved or self._is_closed:
+                        self._drop_entry(next(spec_id for spec_id, each in self._entries.items() if each is entry))
+                    self._condition.notify_all()
 
-    def _drop(self, spec_id: str) -> None:
+    def _drop_entry(self, spec_id: str) -> None:
         self._entries.pop(spec_id).model.close()
 
 
-def _moved_out(model: Movable) -> bool:
-    """False where the host has no memory for it either."""
+def _move_to_host(model: OffloadableModel) -> bool:
+    """Move a model to the host's memory; False where that has no room for it either."""
     try:
         model.to_host()
     except (MemoryError, RuntimeError) as error:
@@ -343,7 +360,7 @@ def _moved_out(model: Movable) -> bool:
     return True
 
 
-def _too_big(spec_id: str, size: int, budget: int) -> str:
+def _does_not_fit_message(spec_id: str, size: int, budget: int) -> str:
     return (
         f"Model {spec_id} takes {size / 1e9:.1f} GB and does not fit beside what is in use: "
         f"models may take {budget / 1e9:.1f} GB here."

@@ -38,11 +38,11 @@ PINS: Mapping[str, str] = {
 }
 """Commits as other projects pin them, each found in at least two that do not copy from one another."""
 
-NOTED = "designerbox-first-seen"
-COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
+FIRST_SEEN_FILE_NAME = "designerbox-first-seen"
+COMMIT_PATTERN = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
-def commit(repo: str, revision: str = "") -> str:
+def pinned_commit(repo: str, revision: str = "") -> str:
     """What to fetch of `repo`: a commit, or "main" on the first day of a `FIRST_SEEN` one.
 
     `revision` is what somebody wants; a commit other than the pinned one is refused, a name means the pinned one.
@@ -50,13 +50,13 @@ def commit(repo: str, revision: str = "") -> str:
     """
     if repo not in PINS:
         raise ModelUnavailable(f"Weights are not fetched from {repo}: it is not on the list of known repositories.")
-    pin = PINS[repo] or _seen(repo)
-    if pin and COMMIT.fullmatch(revision) and revision != pin:
+    pin = PINS[repo] or _first_seen_commit(repo)
+    if pin and COMMIT_PATTERN.fullmatch(revision) and revision != pin:
         raise ModelUnavailable(f"Of {repo} only the commit {pin[:8]} is fetched.")
     return pin or "main"
 
 
-def _seen(repo: str) -> str:
+def _first_seen_commit(repo: str) -> str:
     """The commit that this machine fetched first, written down beside the hub's cache; empty before.
 
     The cache's own note of what "main" is moves whenever another program on this machine asks for it anew.
@@ -65,17 +65,17 @@ def _seen(repo: str) -> str:
     from huggingface_hub.file_download import repo_folder_name
 
     folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
-    noted = folder / NOTED
-    if not (found := _read(noted)) and (found := _read(folder / "refs" / "main")):
+    noted = folder / FIRST_SEEN_FILE_NAME
+    if not (found := _read_commit(noted)) and (found := _read_commit(folder / "refs" / "main")):
         with suppress(OSError), noted.open("x") as file:  # of two who begin at once the first has its way
             file.write(found)
-        found = _read(noted) or found  # a cache that nobody may write to does not move either
+        found = _read_commit(noted) or found  # a cache that nobody may write to does not move either
     return found
 
 
-def _read(path: Path) -> str:
+def _read_commit(path: Path) -> str:
     try:
         found = path.read_text().strip()
     except OSError:
         return ""
-    return found if COMMIT.fullmatch(found) else ""
+    return found if COMMIT_PATTERN.fullmatch(found) else ""

@@ -12,37 +12,41 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.core.params import Verb
 from pipelines.models import checkpoint
-from pipelines.models.devices import Device, Machine, find_machine
+from pipelines.models.devices import DeviceKind, Machine, detect_machine
 from pipelines.models.diffusion import loader
-from pipelines.models.registry import spec
+from pipelines.models.registry import get_spec
 
-HUB = "https://huggingface.co"
+PUBLIC_HUB_URL = "https://huggingface.co"
 
 
-def _all(spec_id: str, *verbs: Verb) -> dict[Verb, str]:
+def _one_model_for(spec_id: str, *verbs: Verb) -> dict[Verb, str]:
     return dict.fromkeys(("backdrop", *verbs), spec_id)
 
 
 EMBEDDED = Profile("embedded", {"backdrop": "backdrops", "text": "mini"}, "Embedded")
-KLEIN = Profile("klein", _all("klein", "text", "edit", "image", "inpaint"), "FLUX.2 klein")
-KLEIN_4BIT = Profile("klein-4bit", _all("klein-4bit", "text", "edit", "image", "inpaint"), "FLUX.2 klein, 4 bit")
-CONTROL = Profile("control", _all("z-image-turbo", "text", "image", "inpaint", "control"), "Z-Image Turbo")
-SDXL = Profile("sdxl", _all("sdxl", "text", "image", "inpaint", "control"), "Stable Diffusion XL")
-LIGHTNING = Profile("lightning", _all("sdxl-lightning", "text", "image", "inpaint", "control"), "SDXL Lightning")
-TURBO = Profile("turbo", _all("sdxl-turbo", "text", "image", "inpaint"), "SDXL Turbo")
+KLEIN = Profile("klein", _one_model_for("klein", "text", "edit", "image", "inpaint"), "FLUX.2 klein")
+KLEIN_4BIT = Profile(
+    "klein-4bit", _one_model_for("klein-4bit", "text", "edit", "image", "inpaint"), "FLUX.2 klein, 4 bit"
+)
+CONTROL = Profile("control", _one_model_for("z-image-turbo", "text", "image", "inpaint", "control"), "Z-Image Turbo")
+SDXL = Profile("sdxl", _one_model_for("sdxl", "text", "image", "inpaint", "control"), "Stable Diffusion XL")
+LIGHTNING = Profile(
+    "lightning", _one_model_for("sdxl-lightning", "text", "image", "inpaint", "control"), "SDXL Lightning"
+)
+TURBO = Profile("turbo", _one_model_for("sdxl-turbo", "text", "image", "inpaint"), "SDXL Turbo")
 QUALITY = Profile("quality", {**KLEIN.specs, "edit": "qwen-image-edit"}, "Qwen-Image-Edit and FLUX.2 klein")
-LIGHT = Profile("light", _all("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
+LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"), "Stable Diffusion 1.5")
 
 PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALITY, LIGHT)
 
 # For a GPU, the best first; the others are for whoever asks: a CPU takes a minute a picture with `light`.
-_BY_MEMORY = (QUALITY, KLEIN, SDXL, KLEIN_4BIT, LIGHT)
-_KEPT = "profile.txt"
-_TAKEN = 0.1  # of the GPU's memory; less is the screen's and the driver's own
+_BEST_GPU_PROFILES = (QUALITY, KLEIN, SDXL, KLEIN_4BIT, LIGHT)
+_CHOICE_FILE_NAME = "profile.txt"
+_NOTABLE_USE_RATIO = 0.1  # of the GPU's memory; less is the screen's and the driver's own
 
 
 @dataclass(frozen=True)
-class Offer:
+class ProfileOffer:
     """What a profile would take, known before anything is downloaded.
 
     `bytes` is the size of all its weights, `min_vram` what the largest of its models needs; `missing` says why it
@@ -57,14 +61,14 @@ class Offer:
     missing: str = ""
 
 
-def choose(
+def choose_profile(
     wanted: str | None = None,
     machine: Machine | None = None,
     cached: Callable[[ModelSpec], bool] | None = None,
     reachable: Callable[[], bool] | None = None,
     *,
     commercial: bool = True,
-) -> tuple[Profile, Device]:
+) -> tuple[Profile, DeviceKind]:
     """The profile to serve with, its reason filled in, and the device to serve it on.
 
     Without `wanted` the best that fits what is free of the GPU's memory, and `embedded` without a GPU. A profile
@@ -74,53 +78,53 @@ def choose(
     nothing whose licence forbids it.
     Raises `BadInput` for a name no profile has, or one whose licence or package stands against it.
     """
-    machine = machine or find_machine()
+    machine = machine or detect_machine()
     is_here = cached or is_cached
     if wanted:
-        row, reason = _named(wanted, commercial), f"Profile '{wanted}' was asked for."
-        rows = [_fitted(row, machine)]
+        row, reason = _find_profile(wanted, commercial), f"Profile '{wanted}' was asked for."
+        rows = [_with_lighter_twins(row, machine)]
     else:
-        rows, reason = _fitting(machine, commercial)
+        rows, reason = _select_fitting(machine, commercial)
     if not rows or rows == [EMBEDDED]:
         short = not wanted and machine.device != "cpu"
-        return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), fallen=short), machine.device
-    if reachable is not None and not all(is_here(row) for row in models(rows[0])) and reachable():
-        comes = f"{reason} {_size(rows[0])} come from the hub with the first job.{_advice(rows[0].id, machine)}"
+        return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), is_fallback=short), machine.device
+    if reachable is not None and not all(is_here(row) for row in profile_models(rows[0])) and reachable():
+        comes = f"{reason} {_download_summary(rows[0])} come from the hub with the first job.{_package_advice(rows[0].id, machine)}"
         return replace(rows[0], reason=comes), machine.device
     for row in rows:
-        if all(is_here(model) for model in models(row)):
-            here = f"{reason} Its weights are on this machine.{_advice(row.id, machine)}"
+        if all(is_here(model) for model in profile_models(row)):
+            here = f"{reason} Its weights are on this machine.{_package_advice(row.id, machine)}"
             return replace(row, reason=here), machine.device
-    return replace(EMBEDDED, reason=_unreachable(rows[0]), fallen=True), machine.device
+    return replace(EMBEDDED, reason=_unreachable_reason(rows[0]), is_fallback=True), machine.device
 
 
-def offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[Offer, ...]:
+def list_offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[ProfileOffer, ...]:
     """Every profile that may be used, as it would be taken on this machine."""
-    machine = machine or find_machine()
-    rows = (_offer(_fitted(row, machine)) for row in PROFILES)
+    machine = machine or detect_machine()
+    rows = (_make_offer(_with_lighter_twins(row, machine)) for row in PROFILES)
     return tuple(row for row in rows if row.commercial_ok or not commercial)
 
 
-def kept(data: Path) -> str:
+def read_saved_choice(data: Path) -> str:
     """The id of the profile to start with that was chosen earlier, empty for the best that fits."""
     try:
-        return (data / _KEPT).read_text("utf-8").strip()
+        return (data / _CHOICE_FILE_NAME).read_text("utf-8").strip()
     except (OSError, ValueError):
         return ""
 
 
-def keep(data: Path, profile_id: str) -> None:
+def save_choice(data: Path, profile_id: str) -> None:
     """Start with this profile from the next start on; empty: with the best that fits. Raises `BadInput`, `OSError`."""
     if profile_id:
-        _named(profile_id, commercial=False)
-    part = data / f"{_KEPT}.part"
+        _find_profile(profile_id, commercial=False)
+    part = data / f"{_CHOICE_FILE_NAME}.part"
     part.write_text(profile_id, "utf-8")
-    os.replace(part, data / _KEPT)
+    os.replace(part, data / _CHOICE_FILE_NAME)
 
 
-def models(profile: Profile) -> tuple[ModelSpec, ...]:
+def profile_models(profile: Profile) -> tuple[ModelSpec, ...]:
     """The specs of a profile, each once."""
-    return tuple(spec(spec_id) for spec_id in dict.fromkeys(profile.specs.values()))
+    return tuple(get_spec(spec_id) for spec_id in dict.fromkeys(profile.specs.values()))
 
 
 def is_cached(row: ModelSpec) -> bool:
@@ -128,7 +132,7 @@ def is_cached(row: ModelSpec) -> bool:
     if not row.repo:
         return True
     try:
-        loader.find(row, offline=True)
+        loader.find_checkpoint(row, offline=True)
     except ModelUnavailable:
         return False
     return True
@@ -136,22 +140,22 @@ def is_cached(row: ModelSpec) -> bool:
 
 def pending(row: ModelSpec) -> int:
     """Bytes that still have to come from the hub for a spec; asks the hub. Raises `ModelUnavailable` without it."""
-    return sum(checkpoint.pending(*source) for source in loader.sources(row))
+    return sum(checkpoint.pending(*source) for source in loader.list_sources(row))
 
 
-def hub() -> str:
+def hub_url() -> str:
     """Where weights come from, without a network call: HF_ENDPOINT or the public hub."""
-    return os.environ.get("HF_ENDPOINT") or HUB
+    return os.environ.get("HF_ENDPOINT") or PUBLIC_HUB_URL
 
 
 # ---------------------------------------------------------------- private
 
 
-def _named(wanted: str, commercial: bool) -> Profile:
-    allowed = [row for row in PROFILES if _commercial(row) or not commercial]
+def _find_profile(wanted: str, commercial: bool) -> Profile:
+    allowed = [row for row in PROFILES if _allows_commercial_use(row) or not commercial]
     for row in allowed:
         if row.id == wanted:
-            if missing := _missing(row):
+            if missing := _missing_package_message(row):
                 raise BadInput(missing, param="profile")
             return row
     if any(row.id == wanted for row in PROFILES):
@@ -160,35 +164,41 @@ def _named(wanted: str, commercial: bool) -> Profile:
     raise BadInput(f"There is no profile '{wanted}'. There are: {names}.", param="profile")
 
 
-def _fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], str]:
+def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], str]:
     """The profiles that fit, the best first."""
     if machine.device == "cpu":
         return [], machine.reason
-    rows = [_fitted(row, machine) for row in _BY_MEMORY if (_commercial(row) or not commercial) and not _missing(row)]
-    taken = machine.memory - machine.room
-    others = f" Others take {taken / 2**30:.0f} GB of it." if taken >= _TAKEN * machine.memory else ""
-    return [row for row in rows if _needs(row) <= machine.room], machine.reason + others
+    rows = [
+        _with_lighter_twins(row, machine)
+        for row in _BEST_GPU_PROFILES
+        if (_allows_commercial_use(row) or not commercial) and not _missing_package_message(row)
+    ]
+    taken = machine.memory_bytes - machine.available_bytes
+    others = f" Others take {taken / 2**30:.0f} GB of it." if taken >= _NOTABLE_USE_RATIO * machine.memory_bytes else ""
+    return [row for row in rows if _min_vram(row) <= machine.available_bytes], machine.reason + others
 
 
-def _fitted(profile: Profile, machine: Machine) -> Profile:
+def _with_lighter_twins(profile: Profile, machine: Machine) -> Profile:
     """The profile with models exchanged for their lighter twins where they need more memory than there is."""
-    return replace(profile, specs={verb: _light(spec(row), machine).id for verb, row in profile.specs.items()})
+    return replace(
+        profile, specs={verb: _lighter_twin(get_spec(row), machine).id for verb, row in profile.specs.items()}
+    )
 
 
-def _light(row: ModelSpec, machine: Machine, absent: Callable[[ModelSpec], str] | None = None) -> ModelSpec:
+def _lighter_twin(row: ModelSpec, machine: Machine, absent: Callable[[ModelSpec], str] | None = None) -> ModelSpec:
     """`row`, or the first of its lighter twins that fits and whose package is installed."""
     lighter = dict(row.options).get("lighter")
-    fits = row.min_vram <= machine.room and not (absent or _absent)(row)
+    fits = row.min_vram <= machine.available_bytes and not (absent or _absent_package)(row)
     if lighter is None or machine.device == "cpu" or fits:
         return row
-    return _light(spec(lighter), machine, absent)
+    return _lighter_twin(get_spec(lighter), machine, absent)
 
 
-def _advice(profile_id: str, machine: Machine) -> str:
+def _package_advice(profile_id: str, machine: Machine) -> str:
     """Which package would keep more of this profile on the device; empty where none would."""
     base = next(row for row in PROFILES if row.id == profile_id)
-    better = (_light(spec(row), machine, lambda _: "") for row in base.specs.values())
-    lacking = dict.fromkeys(_absent(row) for row in better if dict(row.options).get("text_encoder") == "int8")
+    better = (_lighter_twin(get_spec(row), machine, lambda _: "") for row in base.specs.values())
+    lacking = dict.fromkeys(_absent_package(row) for row in better if dict(row.options).get("text_encoder") == "int8")
     return "".join(
         f" With the package {name} (pip install {name}) its text encoder would stay on the GPU, in 8 bits."
         for name in lacking
@@ -196,39 +206,41 @@ def _advice(profile_id: str, machine: Machine) -> str:
     )
 
 
-def _offer(profile: Profile) -> Offer:
-    rows = models(profile)
+def _make_offer(profile: Profile) -> ProfileOffer:
+    rows = profile_models(profile)
     licences = tuple(dict.fromkeys(row.licence for row in rows))
-    size = sum(_download(row) for row in rows)
-    return Offer(profile, size, _needs(profile), licences, _commercial(profile), _missing(profile))
+    size = sum(_download_bytes(row) for row in rows)
+    return ProfileOffer(
+        profile, size, _min_vram(profile), licences, _allows_commercial_use(profile), _missing_package_message(profile)
+    )
 
 
-def _download(row: ModelSpec) -> int:
+def _download_bytes(row: ModelSpec) -> int:
     """What stays in main memory is fetched no less."""
-    return row.fetched or row.bytes + row.beside if row.repo else 0
+    return row.download_bytes or row.bytes + row.host_bytes if row.repo else 0
 
 
-def _needs(profile: Profile) -> int:
-    return max(row.min_vram for row in models(profile))
+def _min_vram(profile: Profile) -> int:
+    return max(row.min_vram for row in profile_models(profile))
 
 
-def _commercial(profile: Profile) -> bool:
-    return all(row.commercial_ok for row in models(profile))
+def _allows_commercial_use(profile: Profile) -> bool:
+    return all(row.commercial_ok for row in profile_models(profile))
 
 
-def _missing(profile: Profile) -> str:
-    absent = next(filter(None, map(_absent, models(profile))), "")
+def _missing_package_message(profile: Profile) -> str:
+    absent = next(filter(None, map(_absent_package, profile_models(profile))), "")
     return f"Profile '{profile.id}' needs the package {absent}: pip install {absent}." if absent else ""
 
 
-def _absent(row: ModelSpec) -> str:
+def _absent_package(row: ModelSpec) -> str:
     """The package that this model needs and that is not installed."""
     name = dict(row.options).get("package", "")
     return name if name and importlib.util.find_spec(name) is None else ""
 
 
-def _size(profile: Profile) -> str:
-    return f"{_offer(profile).bytes / 1e9:.0f} GB of weights ({', '.join(_offer(profile).licences)})"
+def _download_summary(profile: Profile) -> str:
+    return f"{_make_offer(profile).bytes / 1e9:.0f} GB of weights ({', '.join(_make_offer(profile).licences)})"
 
 
 def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:
@@ -239,9 +251,9 @@ def _embedded_reason(wanted: str | None, machine: Machine, reason: str) -> str:
     return f"{reason} That is less than the smallest diffusion model needs."
 
 
-def _unreachable(profile: Profile) -> str:
-    names = " and ".join(row.repo for row in models(profile) if row.repo)
+def _unreachable_reason(profile: Profile) -> str:
+    names = " and ".join(row.repo for row in profile_models(profile) if row.repo)
     return (
         f"Profile '{profile.id}' needs the weights of {names}, which are not on this machine, "
-        f"and {hub()} did not answer: the embedded models serve instead."
+        f"and {hub_url()} did not answer: the embedded models serve instead."
     )

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from pipelines.core.errors import ModelUnavailable
-from pipelines.core.models import Family, ModelSpec
+from pipelines.core.models import ModelFamily, ModelSpec
 from pipelines.models.families import FAMILIES
 
 
-def registry(families: Iterable[Family]) -> dict[str, tuple[ModelSpec, Family]]:
+def build_registry(families: Iterable[ModelFamily]) -> dict[str, tuple[ModelSpec, ModelFamily]]:
     """Spec and family by spec id, in the order of the families; an id that stands twice is a `ValueError`."""
-    rows: dict[str, tuple[ModelSpec, Family]] = {}
+    rows: dict[str, tuple[ModelSpec, ModelFamily]] = {}
     for family in families:
         for row in family.specs:
             if row.id in rows:
@@ -21,18 +21,18 @@ def registry(families: Iterable[Family]) -> dict[str, tuple[ModelSpec, Family]]:
     return rows
 
 
-def spec(spec_id: str) -> ModelSpec:
+def get_spec(spec_id: str) -> ModelSpec:
     """The row of `spec_id`; raises `ModelUnavailable` for an id that no family has."""
-    if spec_id not in _rows():
+    if spec_id not in _specs_by_id():
         raise ModelUnavailable(f"There is no model {spec_id}.")
-    return _rows()[spec_id][0]
+    return _specs_by_id()[spec_id][0]
 
 
 def all_specs() -> tuple[ModelSpec, ...]:
     """Every row of every family, in order."""
-    return tuple(row for row, _ in _rows().values())
+    return tuple(row for row, _ in _specs_by_id().values())
 
 
 @lru_cache(maxsize=1)
-def _rows() -> Mapping[str, tuple[ModelSpec, Family]]:
-    return registry(FAMILIES)
+def _specs_by_id() -> Mapping[str, tuple[ModelSpec, ModelFamily]]:
+    return build_registry(FAMILIES)

@@ -1,7 +1,7 @@
-"""Content credentials (C2PA): signs what is made, keeps what an upload says, reads what any file says; knows no job.
+"""Sign and verify content credentials (C2PA), and archive those of uploads.
 
-Nothing here goes to a network: no remote manifest, no revocation list, no time stamp is fetched. Files of strangers
-are read in the door's worker process only (`parts/ingest.py`), so this module imports neither numpy nor the studio.
+Nothing here uses the network: no remote manifests, revocation lists or time stamps. Files of strangers are read in a
+worker process only (`ingest.decoder_pool`), so this module imports little.
 """
 
 from __future__ import annotations
@@ -21,82 +21,88 @@ from pipelines.provenance import jumbf
 if TYPE_CHECKING:
     import c2pa
 
-    from pipelines.provenance.signing_key import Pair
+    from pipelines.provenance.signing_key import SigningKey
 
-NAME = "DesignerBox"
-PHOTO = "photo"
-MARK = b"c2pa"
-"""In the bytes of every file with credentials inside."""
-MAX_PARENT = 4_000_000
-"""Bytes of an upload's credentials that are kept; larger ones hold pictures."""
-SPILLS = 32
-"""MB from which the library works on a file in the folder for temporary files instead of in memory."""
-_MIME = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "AVIF": "image/avif", "HEIF": "image/heic"}
-_SOURCE = re.compile(rb"DigitalSourceType(?:>|=[\"'])[^<\"']{0,120}?/([A-Za-z]{1,60})[<\"']")
-_KEPT = re.compile(rb'"archive::ingredient_id":"([a-z0-9-]{1,40})"')
-_RECEIPT = re.compile(rb"<dbx:receipt>([^<]*)</dbx:receipt>")
+GENERATOR_NAME = "DesignerBox"
+PHOTO_INGREDIENT = "photo"
+C2PA_MARKER = b"c2pa"
+"""Bytes that every file with embedded credentials contains."""
+MAX_PARENT_BYTES = 4_000_000
+"""Bytes of an upload's credentials that are kept. Larger ones contain pictures."""
+MEMORY_THRESHOLD_MB = 32
+"""Size in MB from which the C2PA library uses a temporary file instead of memory."""
+_MIME_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "AVIF": "image/avif",
+    "HEIF": "image/heic",
+}
+_SOURCE_TYPE_PATTERN = re.compile(rb"DigitalSourceType(?:>|=[\"'])[^<\"']{0,120}?/([A-Za-z]{1,60})[<\"']")
+_INGREDIENT_ID_PATTERN = re.compile(rb'"archive::ingredient_id":"([a-z0-9-]{1,40})"')
+_RECEIPT_PATTERN = re.compile(rb"<dbx:receipt>([^<]*)</dbx:receipt>")
 
-Credentials = Literal["none", "ours", "valid", "tampered", "unreadable"]
+CredentialStatus = Literal["none", "ours", "valid", "tampered", "unreadable"]
 
 
-# ---------------------------------------------------------------- what leaves
+# ---------------------------------------------------------------- signing
 
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A picture that went in: a name of its own among them, the SHA-256 of its pixels, and what `past` kept of it.
+    """An input picture: a unique name, the SHA-256 of its pixels, and its ingredient archive if it has credentials.
 
-    The past of what was placed is another than that of the photo, since its relation is written in it.
+    The archive contains the relation to the result, so that the photo and placed pictures need different archives.
     """
 
     name: str
     sha256: str
-    past: bytes | None = None
+    archive: bytes | None = None
 
 
 @dataclass(frozen=True)
-class Made:
-    """`source` is the IPTC digital source type, a URI; `photo` is what was worked on, `placed` what went in beside.
+class Provenance:
+    """What a file is made of: IPTC digital source type URI, the edited photo, and other pictures placed in it.
 
-    C2PA knows one parent, the photo; the others are components. The past of each is told on, as far as all of them
-    together are no larger than `MAX_PARENT`.
+    C2PA allows one parent, the photo. The others are components. Their archives are embedded as long as all together
+    are at most `MAX_PARENT_BYTES`.
     """
 
-    source: str
+    source_type: str
     photo: Ingredient | None = None
     placed: tuple[Ingredient, ...] = ()
 
 
-def sign(data: bytes, mime: str, made: Made, pair: Pair) -> bytes:
-    """The file with a signed manifest inside, which must be the last change to it. Its pixels stay as they are."""
+def sign(data: bytes, mime: str, made: Provenance, pair: SigningKey) -> bytes:
+    """Return the file with an embedded signed manifest. This must be the last change to it. Pixels do not change."""
     out = io.BytesIO()
     sign_stream(io.BytesIO(data), out, mime, made, pair)
     return out.getvalue()
 
 
-def sign_stream(data: BinaryIO, out: BinaryIO, mime: str, made: Made, pair: Pair) -> None:
-    """The same from file to file; `out` can be read too. Memory stays bounded: see `SPILLS`."""
+def sign_stream(data: BinaryIO, out: BinaryIO, mime: str, made: Provenance, pair: SigningKey) -> None:
+    """Sign from file to file with bounded memory (`MEMORY_THRESHOLD_MB`). `out` must be readable, too."""
     import c2pa
 
-    made = _bounded(made)
-    builder = c2pa.Builder(json.dumps(_manifest(made)), context=_context())
+    made = _limit_archives(made)
+    builder = c2pa.Builder(json.dumps(_build_manifest(made)), context=_make_context())
     every = (*([made.photo] if made.photo else []), *made.placed)
-    for kept in dict.fromkeys(each.past for each in every if each.past is not None):
+    for kept in dict.fromkeys(each.archive for each in every if each.archive is not None):
         builder.add_ingredient_from_archive(io.BytesIO(kept))
-    builder.sign(_signer(pair), mime, data, out)
+    builder.sign(_make_signer(pair), mime, data, out)
 
 
-def _bounded(made: Made) -> Made:
-    """With no more pasts than a file should carry."""
-    left, placed = MAX_PARENT - len((made.photo.past if made.photo else None) or b""), []
+def _limit_archives(made: Provenance) -> Provenance:
+    """Drop the archives of placed pictures beyond `MAX_PARENT_BYTES`."""
+    left, placed = MAX_PARENT_BYTES - len((made.photo.archive if made.photo else None) or b""), []
     for each in made.placed:
-        left -= len(each.past or b"")
-        placed.append(each if left >= 0 else replace(each, past=None))
+        left -= len(each.archive or b"")
+        placed.append(each if left >= 0 else replace(each, archive=None))
     return replace(made, placed=tuple(placed))
 
 
 @lru_cache(maxsize=1)
-def _signer(pair: Pair) -> c2pa.Signer:
+def _make_signer(pair: SigningKey) -> c2pa.Signer:
     import c2pa
 
     return c2pa.Signer.from_info(
@@ -104,157 +110,159 @@ def _signer(pair: Pair) -> c2pa.Signer:
     )
 
 
-def _manifest(made: Made) -> dict[str, Any]:
-    agent = {"name": NAME}
+def _build_manifest(made: Provenance) -> dict[str, Any]:
+    agent = {"name": GENERATOR_NAME}
     actions: list[dict[str, Any]] = []
     if made.photo is None:
-        actions.append({"action": "c2pa.created", "digitalSourceType": made.source, "softwareAgent": agent})
+        actions.append({"action": "c2pa.created", "digitalSourceType": made.source_type, "softwareAgent": agent})
     else:
-        actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [PHOTO]}})
-        actions.append({"action": "c2pa.edited", "digitalSourceType": made.source, "softwareAgent": agent})
-    names = dict.fromkeys(each.name if each.past is None else _named(each.past) for each in made.placed)
+        actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [PHOTO_INGREDIENT]}})
+        actions.append({"action": "c2pa.edited", "digitalSourceType": made.source_type, "softwareAgent": agent})
+    names = dict.fromkeys(
+        each.name if each.archive is None else _archive_ingredient_id(each.archive) for each in made.placed
+    )
     actions += [{"action": "c2pa.placed", "parameters": {"ingredientIds": [name]}} for name in names]
     return {
         "claim_generator_info": [agent],
-        "ingredients": list(_plain(made)),
+        "ingredients": list(_unsigned_ingredients(made)),
         "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}],
     }
 
 
-def _plain(made: Made) -> Iterator[dict[str, str]]:
-    """Ingredients that came without credentials of their own."""
-    if made.photo is not None and made.photo.past is None:
-        yield _row(PHOTO, "parentOf", made.photo.sha256)
+def _unsigned_ingredients(made: Provenance) -> Iterator[dict[str, str]]:
+    """Yield the ingredients that have no credentials of their own."""
+    if made.photo is not None and made.photo.archive is None:
+        yield _ingredient_row(PHOTO_INGREDIENT, "parentOf", made.photo.sha256)
     for each in made.placed:
-        if each.past is None:
-            yield _row(each.name, "componentOf", each.sha256)
+        if each.archive is None:
+            yield _ingredient_row(each.name, "componentOf", each.sha256)
 
 
-def _row(name: str, relation: str, sha256: str) -> dict[str, str]:
+def _ingredient_row(name: str, relation: str, sha256: str) -> dict[str, str]:
     row = {"title": name, "label": name, "relationship": relation, "format": "image/png"}
     return {**row, "instance_id": f"sha256:{sha256}"}
 
 
-def _named(past: bytes) -> str:
-    """The name that `past` wrote into what it kept."""
-    found = _KEPT.search(past)
-    return found[1].decode() if found else PHOTO
+def _archive_ingredient_id(past: bytes) -> str:
+    """Return the ingredient id that `read_ingredient_archive` wrote into an archive."""
+    found = _INGREDIENT_ID_PATTERN.search(past)
+    return found[1].decode() if found else PHOTO_INGREDIENT
 
 
-# ---------------------------------------------------------------- what comes in
+# ---------------------------------------------------------------- ingredients
 
 
-def past(data: bytes, placed: bool = False) -> bytes | None:
-    """What an upload says of itself, for `Made.photo`, or for `Made.placed`; None where that cannot be read.
+def read_ingredient_archive(data: bytes, placed: bool = False) -> bytes | None:
+    """Return the upload's manifests as an ingredient archive (without the picture), None if unreadable or too large.
 
-    Holds the manifests, not the picture.
+    `placed` makes it a component (`Provenance.placed`) instead of the parent (`Provenance.photo`).
     """
     import c2pa
 
     try:
-        mime = _MIME[file_signatures.kind(data)]
-        builder = c2pa.Builder("{}", context=_context())
-        name = f"placed-{hashlib.sha256(data).hexdigest()[:16]}" if placed else PHOTO
+        mime = _MIME_TYPES[file_signatures.detect_format(data)]
+        builder = c2pa.Builder("{}", context=_make_context())
+        name = f"placed-{hashlib.sha256(data).hexdigest()[:16]}" if placed else PHOTO_INGREDIENT
         row = {"title": name, "label": name, "relationship": "componentOf" if placed else "parentOf"}
         builder.add_ingredient(json.dumps(row), mime, io.BytesIO(data))
         kept = io.BytesIO()
         builder.write_ingredient_archive(name, kept)
-    except (c2pa.C2paError, file_signatures.Unfit):
+    except (c2pa.C2paError, file_signatures.RejectedImage):
         return None
-    return kept.getvalue() if len(kept.getvalue()) <= MAX_PARENT else None
+    return kept.getvalue() if len(kept.getvalue()) <= MAX_PARENT_BYTES else None
 
 
-# ---------------------------------------------------------------- what any file says
+# ---------------------------------------------------------------- verification
 
 
 @dataclass(frozen=True)
-class Said:
+class CredentialReport:
     """What a file says about itself.
 
-    `credentials`: none; ours (signed by this studio, unchanged); valid (unchanged, signed by somebody unknown here);
-    tampered (changed since it was signed); unreadable. `actions` and `parents` are of the latest manifest. `source` is
-    the last word of the IPTC digital source type of its XMP. `receipt` is ours, and only a claim unless signed. `mark`
-    says whose invisible mark is in the pixels: ours, another studio's, or "" for none.
+    `status`: none; ours (signed by this studio, unchanged); valid (unchanged, signed by somebody else); tampered
+    (changed after signing); unreadable. `actions` and `parents` come from the latest manifest. `source_type` is the
+    last word of the IPTC digital source type in the XMP. `receipt` is only a claim unless `status` is ours.
+    `watermark` says whose watermark is in the pixels: ours, another studio's, or "" for none.
     """
 
-    credentials: Credentials
+    status: CredentialStatus
     signer: str = ""
     actions: tuple[str, ...] = ()
     parents: tuple[str, ...] = ()
-    source: str = ""
+    source_type: str = ""
     receipt: dict[str, Any] | None = None
-    mark: Literal["", "ours", "another"] = ""
+    watermark: Literal["", "ours", "another"] = ""
 
 
-def verify(data: bytes, anchor: str = "") -> Said | file_signatures.Unfit:
-    """Read a picture's credentials, source type and receipt without decoding it. `anchor` is our root, as PEM."""
+def verify_credentials(data: bytes, anchor: str = "") -> CredentialReport | file_signatures.RejectedImage:
+    """Read credentials, source type and receipt of a picture without decoding it. `anchor` is our root certificate (PEM)."""
     try:
-        mime = _MIME[file_signatures.kind(data)]
-    except file_signatures.Unfit as refusal:
-        return file_signatures.Unfit(refusal.code, refusal.message)
-    rest = {"source": source_of(data), "receipt": _receipt(data)}
-    if MARK not in data:
-        return Said("none", **rest)
-    return _read(data, mime, anchor, rest)
+        mime = _MIME_TYPES[file_signatures.detect_format(data)]
+    except file_signatures.RejectedImage as refusal:
+        return file_signatures.RejectedImage(refusal.code, refusal.message)
+    rest = {"source": read_source_type(data), "receipt": _read_receipt(data)}
+    if C2PA_MARKER not in data:
+        return CredentialReport("none", **rest)
+    return _read_manifest(data, mime, anchor, rest)
 
 
-def source_of(data: bytes) -> str:
-    """The last word of the IPTC digital source type in a file's XMP, or ""."""
-    found = _SOURCE.search(data)
+def read_source_type(data: bytes) -> str:
+    """Return the last word of the IPTC digital source type in a file's XMP, or ""."""
+    found = _SOURCE_TYPE_PATTERN.search(data)
     return found[1].decode() if found else ""
 
 
-def trained(past: bytes) -> bool:
-    """Whether an upload's credentials name a generative model among what made it."""
+def names_generative_model(past: bytes) -> bool:
+    """Return whether an ingredient archive says that a generative model was used."""
     return b"rainedAlgorithmicMedia" in past
 
 
-def _read(data: bytes, mime: str, anchor: str, rest: dict[str, Any]) -> Said:
+def _read_manifest(data: bytes, mime: str, anchor: str, rest: dict[str, Any]) -> CredentialReport:
     import c2pa
 
     try:
-        reader = c2pa.Reader.try_create(mime, io.BytesIO(data), context=_context(anchor))
+        reader = c2pa.Reader.try_create(mime, io.BytesIO(data), context=_make_context(anchor))
         if reader is None:
-            return Said("none", **rest)
+            return CredentialReport("none", **rest)
         with reader:
             state, store = reader.get_validation_state(), json.loads(reader.json())
     except c2pa.C2paError:
-        return Said("unreadable", **rest)
+        return CredentialReport("unreadable", **rest)
     manifest = store.get("manifests", {}).get(store.get("active_manifest"))
     if manifest is None:
-        return Said("unreadable", **rest)
-    standing: Credentials = "valid" if state in ("Valid", "Trusted") else "tampered"
+        return CredentialReport("unreadable", **rest)
+    standing: CredentialStatus = "valid" if state in ("Valid", "Trusted") else "tampered"
     if anchor and state == "Trusted":
-        standing = "ours" if _untouched(data) else "tampered"
+        standing = "ours" if _is_untouched(data) else "tampered"
     signature = manifest.get("signature_info") or {}
-    return Said(
+    return CredentialReport(
         standing,
         signer=str(signature.get("common_name") or signature.get("issuer") or ""),
-        actions=tuple(str(action.get("action", "")) for action in _actions(manifest)),
+        actions=tuple(str(action.get("action", "")) for action in _manifest_actions(manifest)),
         parents=tuple(str(row.get("title", "")) for row in manifest.get("ingredients", ())),
         **rest,
     )
 
 
-def _untouched(data: bytes) -> bool:
-    """Whether a file of ours is as it was written also where the signature does not look."""
-    format = file_signatures.kind(data)
+def _is_untouched(data: bytes) -> bool:
+    """Return whether the bytes of our file that the signature does not cover are unchanged, too."""
+    format = file_signatures.detect_format(data)
     try:
-        file_signatures.check(data, format)
-    except file_signatures.Unfit:
+        file_signatures.check_container(data, format)
+    except file_signatures.RejectedImage:
         return False
-    store = jumbf.store(data, format) if format in jumbf.FORMATS else None
-    return store is not None and jumbf.as_written(store)
+    store = jumbf.read_manifest_store(data, format) if format in jumbf.SUPPORTED_FORMATS else None
+    return store is not None and jumbf.has_written_layout(store)
 
 
-def _actions(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _manifest_actions(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for row in manifest.get("assertions", ()):
         if str(row.get("label", "")).startswith("c2pa.actions"):
             yield from row.get("data", {}).get("actions", ())
 
 
-def _receipt(data: bytes) -> dict[str, Any] | None:
-    found = _RECEIPT.search(data)
+def _read_receipt(data: bytes) -> dict[str, Any] | None:
+    found = _RECEIPT_PATTERN.search(data)
     if found is None:
         return None
     text = found[1].replace(b"&lt;", b"<").replace(b"&gt;", b">").replace(b"&amp;", b"&")
@@ -266,15 +274,15 @@ def _receipt(data: bytes) -> dict[str, Any] | None:
 
 
 @lru_cache(maxsize=2)
-def _context(anchor: str = "") -> c2pa.Context:
-    """Settings of the library: no thumbnails (they cost more than the signature), nothing from a network.
+def _make_context(anchor: str = "") -> c2pa.Context:
+    """Return the library's context: no thumbnails, no network, and no verification right after signing.
 
-    Nor is what was just signed read again, which costs more than the signature too: the library's own test of its work.
+    Thumbnails and that verification each take longer than the signature.
     """
     import c2pa
 
     settings: dict[str, Any] = {
-        "core": {"backing_store_memory_threshold_in_mb": SPILLS},
+        "core": {"backing_store_memory_threshold_in_mb": MEMORY_THRESHOLD_MB},
         "builder": {"thumbnail": {"enabled": False}},
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": False},
     }

@@ -1,8 +1,7 @@
-"""The box of content credentials inside a picture, byte by byte; knows the standard's layout, no key and no meaning.
+"""Parse the JUMBF and CBOR bytes of C2PA credentials and check the parts that no signature covers.
 
-C2PA signs what its box says, but not all that is written there: names of boxes, their lengths, and a thousand zeros
-that keep a place for the signature are looked at by nobody. In a box of ours all of that is known beforehand, so a
-change in it can be seen (ISO 19566-5 for the boxes, RFC 9052 for the signature).
+C2PA does not sign the labels and lengths of its boxes, nor the zero padding that reserves space for the signature. In
+our own files all of these are known, so that a change can be detected (boxes: ISO 19566-5, signature: RFC 9052).
 """
 
 from __future__ import annotations
@@ -10,64 +9,66 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipelines.codecs.file_signatures import PNG_HEAD
+from pipelines.codecs.file_signatures import PNG_SIGNATURE
 
-FORMATS = ("JPEG", "PNG", "WEBP")
-_UUID_END = bytes.fromhex("00110010800000aa00389b71")
-_STORE, _MANIFEST = b"c2pa", b"c2ma"
-_PARTS = {b"c2as": b"c2pa.assertions", b"c2cl": b"c2pa.claim.v2", b"c2cs": b"c2pa.signature"}
-_NAMED = 3
-"""Toggles of a description: it may be asked for by its name, and has one."""
+SUPPORTED_FORMATS = ("JPEG", "PNG", "WEBP")
+_UUID_SUFFIX = bytes.fromhex("00110010800000aa00389b71")
+_STORE_TYPE, _MANIFEST_TYPE = b"c2pa", b"c2ma"
+_MANIFEST_BOXES = {b"c2as": b"c2pa.assertions", b"c2cl": b"c2pa.claim.v2", b"c2cs": b"c2pa.signature"}
+_LABEL_TOGGLES = 3
+"""Toggle bits of a description box: requestable, and has a label."""
 _COSE_SIGN1 = b"\xd2\x84"
-_PAD = b"\xa1\x63pad"
-"""CBOR: a map with one entry, whose name is pad."""
+_CBOR_PAD_KEY = b"\xa1\x63pad"
+"""CBOR bytes that begin a map with the one key "pad"."""
 
 
 class Box(NamedTuple):
-    """Type and content."""
+    """A JUMBF box: type and content."""
 
     kind: bytes
     body: bytes
 
 
-def store(data: bytes, format: str) -> bytes | None:
-    """The manifest store of a picture in one of `FORMATS`; None where it has none, or not one, or ends early."""
-    found = list({"JPEG": _of_jpeg, "PNG": _of_png, "WEBP": _of_webp}[format](data))
+def read_manifest_store(data: bytes, format: str) -> bytes | None:
+    """Return the manifest store of a picture in one of `SUPPORTED_FORMATS`, None unless there is exactly one."""
+    found = list({"JPEG": _jpeg_stores, "PNG": _png_stores, "WEBP": _webp_stores}[format](data))
     return found[0] if len(found) == 1 else None
 
 
-def as_written(store: bytes) -> bool:
-    """Whether the newest manifest is laid out as this studio writes it, down to the bytes that nobody signs."""
+def has_written_layout(store: bytes) -> bool:
+    """Return whether the newest manifest has the layout that this studio writes, including the unsigned bytes."""
     try:
-        (outer,) = _boxes(store)
-        _, manifests = _described(outer, _STORE, _STORE)
-        return _manifest_as_written(manifests[-1])
+        (outer,) = _split_boxes(store)
+        _, manifests = _open_superbox(outer, _STORE_TYPE, _STORE_TYPE)
+        return _manifest_has_written_layout(manifests[-1])
     except (ValueError, IndexError):
         return False
 
 
-def _manifest_as_written(manifest: Box) -> bool:
-    _, parts = _described(manifest, _MANIFEST, None)
-    inside = [_described(part, kind, label)[1] for part, (kind, label) in zip(parts, _PARTS.items(), strict=True)]
+def _manifest_has_written_layout(manifest: Box) -> bool:
+    _, parts = _open_superbox(manifest, _MANIFEST_TYPE, None)
+    inside = [
+        _open_superbox(part, kind, label)[1] for part, (kind, label) in zip(parts, _MANIFEST_BOXES.items(), strict=True)
+    ]
     (signature,) = inside[-1]
-    return signature.kind == b"cbor" and _signature_as_written(signature.body)
+    return signature.kind == b"cbor" and _signature_has_written_layout(signature.body)
 
 
-def _signature_as_written(cose: bytes) -> bool:
-    """A tagged array of four: signed header, unsigned header, nothing, signature. The second holds zeros alone."""
+def _signature_has_written_layout(cose: bytes) -> bool:
+    """Check the COSE_Sign1 array: signed header, unsigned header with zero padding only, null, signature."""
     if not cose.startswith(_COSE_SIGN1):
         return False
-    _, at = _bytes_at(cose, len(_COSE_SIGN1))
-    if not cose.startswith(_PAD, at):
+    _, at = _read_cbor_bytes(cose, len(_COSE_SIGN1))
+    if not cose.startswith(_CBOR_PAD_KEY, at):
         return False
-    zeros, at = _bytes_at(cose, at + len(_PAD))
+    zeros, at = _read_cbor_bytes(cose, at + len(_CBOR_PAD_KEY))
     if any(zeros) or cose[at : at + 1] != b"\xf6":
         return False
-    return _bytes_at(cose, at + 1)[1] == len(cose)
+    return _read_cbor_bytes(cose, at + 1)[1] == len(cose)
 
 
-def _bytes_at(data: bytes, at: int) -> tuple[bytes, int]:
-    """The CBOR byte string that begins at `at`, and where it ends. Raises `ValueError` for anything else."""
+def _read_cbor_bytes(data: bytes, at: int) -> tuple[bytes, int]:
+    """Return the CBOR byte string at offset `at` and its end. Raises `ValueError` for anything else."""
     head = data[at]
     width = {0x58: 1, 0x59: 2}.get(head)
     if width is None and not 0x40 <= head <= 0x57:
@@ -82,22 +83,22 @@ def _bytes_at(data: bytes, at: int) -> tuple[bytes, int]:
 # ---------------------------------------------------------------- JUMBF
 
 
-def _described(box: Box, kind: bytes, label: bytes | None) -> tuple[bytes, list[Box]]:
-    """The label of a superbox of this kind, and what is in it. Raises `ValueError` where it is another."""
-    inside = list(_boxes(box.body)) if box.kind == b"jumb" else []
+def _open_superbox(box: Box, kind: bytes, label: bytes | None) -> tuple[bytes, list[Box]]:
+    """Return label and content boxes of a superbox. Raises `ValueError` unless its type and label match."""
+    inside = list(_split_boxes(box.body)) if box.kind == b"jumb" else []
     if not inside or inside[0].kind != b"jumd":
         raise ValueError("no superbox")
     about = inside[0].body
     name, ended, _ = about[17:].partition(b"\0")
-    if about[:16] != kind + _UUID_END or about[16] & _NAMED != _NAMED or not ended:
+    if about[:16] != kind + _UUID_SUFFIX or about[16] & _LABEL_TOGGLES != _LABEL_TOGGLES or not ended:
         raise ValueError("another kind")
     if label is not None and (name != label or len(about) != 18 + len(name)):
         raise ValueError("another name")
     return name, inside[1:]
 
 
-def _boxes(data: bytes) -> Iterator[Box]:
-    """Boxes that fill `data` without a gap. Raises `ValueError`."""
+def _split_boxes(data: bytes) -> Iterator[Box]:
+    """Yield the boxes in `data`. Raises `ValueError` unless they fill it without a gap."""
     at = 0
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")
@@ -107,11 +108,11 @@ def _boxes(data: bytes) -> Iterator[Box]:
         at += length
 
 
-# ---------------------------------------------------------------- pictures
+# ---------------------------------------------------------------- embedding in image formats
 
 
-def _of_png(data: bytes) -> Iterator[bytes]:
-    at = len(PNG_HEAD)
+def _png_stores(data: bytes) -> Iterator[bytes]:
+    at = len(PNG_SIGNATURE)
     while at + 12 <= len(data):
         length = int.from_bytes(data[at : at + 4], "big")
         if data[at + 4 : at + 8] == b"caBX":
@@ -119,7 +120,7 @@ def _of_png(data: bytes) -> Iterator[bytes]:
         at += 12 + length
 
 
-def _of_webp(data: bytes) -> Iterator[bytes]:
+def _webp_stores(data: bytes) -> Iterator[bytes]:
     at = 12
     if int.from_bytes(data[4:8], "little") + 8 != len(data):
         return
@@ -130,8 +131,8 @@ def _of_webp(data: bytes) -> Iterator[bytes]:
         at += 8 + length + length % 2
 
 
-def _of_jpeg(data: bytes) -> Iterator[bytes]:
-    """Pieces of at most 64 kB, each an APP11 segment with a number; all but the first repeat the box's head."""
+def _jpeg_stores(data: bytes) -> Iterator[bytes]:
+    """Join the APP11 segments. They are numbered, and all but the first repeat the header of the box."""
     at, whole, number = 2, b"", 0
     while data[at : at + 1] == b"\xff" and at + 4 <= len(data) and data[at + 1] not in (0xDA, 0xD9):
         length = int.from_bytes(data[at + 2 : at + 4], "big")

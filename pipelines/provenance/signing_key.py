@@ -1,7 +1,8 @@
-"""The installation's signing key and certificates: made once in the data folder, or put there by the owner.
+"""Create or load the installation's signing key and certificate chain.
 
-`signing/chain.pem` holds the certificates, the signer's first and the root last, `signing/key.pem` the signer's key.
-An owner with certificates of an authority puts both files there; the studio makes them only where neither exists.
+In the data folder `signing/chain.pem` holds the certificates, the signer's first and the root last, and
+`signing/key.pem` the signer's key. An owner with certificates of an authority puts both files there. They are created
+only if neither exists.
 """
 
 from __future__ import annotations
@@ -22,68 +23,68 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 
-VALID = datetime.timedelta(days=3650)
+CERTIFICATE_VALIDITY = datetime.timedelta(days=3650)
 
 
 @dataclass(frozen=True)
-class Pair:
-    """PEM texts and the name that C2PA has for the key's algorithm."""
+class SigningKey:
+    """Certificate chain and private key as PEM text, and C2PA's name of the key's algorithm."""
 
     chain: str
     key: str
     algorithm: str
 
     @property
-    def root(self) -> str:
-        """The last certificate of the chain."""
+    def root_certificate(self) -> str:
+        """The last certificate of the chain, as PEM."""
         return self.chain[self.chain.rindex("-----BEGIN CERTIFICATE-----") :]
 
     @property
     def fingerprint(self) -> str:
-        """A short name of whose certificates they are."""
+        """A short hash that identifies the certificate chain."""
         return hashlib.sha256(self.chain.encode()).hexdigest()[:12]
 
     @property
-    def mark(self) -> int:
-        """What invisible marks say of whose they are: 16 bits that follow from the root."""
-        return int(hashlib.sha256(self.root.encode()).hexdigest()[:4], 16)
+    def watermark_id(self) -> int:
+        """The 16-bit id in invisible watermarks, a hash of the root certificate."""
+        return int(hashlib.sha256(self.root_certificate.encode()).hexdigest()[:4], 16)
 
 
-class Seal:
-    """The pair of one data folder, read or made at its first use. Safe from any thread."""
+class SigningKeyStore:
+    """The signing key of one data folder, loaded or created on first use. Thread-safe."""
 
     def __init__(self, root: Path) -> None:
         self._folder = root / "signing"
         self._lock = threading.Lock()
-        self._pair: Pair | None = None
+        self._pair: SigningKey | None = None
 
-    def pair(self) -> Pair:
-        """Certificates and key. Raises `StudioError` for files that do not belong together or cannot be read."""
+    def load_key(self) -> SigningKey:
+        """Return certificates and key. Raises `StudioError` if the files do not match or cannot be read."""
         with self._lock:
             if self._pair is None:
-                self._pair = self._read_or_make()
+                self._pair = self._read_or_create()
             return self._pair
 
-    def put(self, pair: Pair) -> None:
-        """Sign with this pair from now on, kept nowhere but in memory."""
+    def use_key(self, pair: SigningKey) -> None:
+        """Use this key from now on. It is kept in memory only."""
         with self._lock:
             self._pair = pair
 
-    def _read_or_make(self) -> Pair:
+    def _read_or_create(self) -> SigningKey:
         chain, key = self._folder / "chain.pem", self._folder / "key.pem"
         if not chain.exists() and not key.exists():
-            self._make()
+            self._create_files()
         try:
             text, secret = chain.read_text(), key.read_text()
-            return Pair(text, secret, _algorithm(text, secret))
+            return SigningKey(text, secret, _key_algorithm(text, secret))
         except (OSError, ValueError, TypeError) as error:
             raise StudioError("The signing key in the data folder cannot be used. The log says more.") from error
 
-    def _make(self) -> None:
-        """Both files at once, so that of two who make a pair at the same time one wins and the other reads."""
+    def _create_files(self) -> None:
+        """Write both files atomically, so that of two processes that create a key one wins and the other reads it."""
         part = self._folder.with_name(f".signing-{secrets.token_hex(8)}")
         part.mkdir(parents=True)
-        made, secret = _made()
+        made, secret = _generate_chain()
         with open(os.open(part / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secret)
         (part / "chain.pem").write_text(made)
@@ -95,7 +96,7 @@ class Seal:
                 raise
 
 
-def _algorithm(chain: str, key: str) -> str:
+def _key_algorithm(chain: str, key: str) -> str:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -112,30 +113,32 @@ def _algorithm(chain: str, key: str) -> str:
     raise ValueError("C2PA knows no keys of this kind")
 
 
-def _made() -> tuple[str, str]:
-    """PEM of a chain of our own, and of its key. The root's key is thrown away: nothing else can be signed with it."""
+def _generate_chain() -> tuple[str, str]:
+    """Return PEM texts of a new chain and its key. The root's key is discarded, so that it can sign nothing else."""
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     root, leaf = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     name = f"DesignerBox installation {secrets.token_hex(4)}"
-    certificates = _certificate(name, leaf.public_key(), root), _certificate(name, None, root)
+    certificates = _build_certificate(name, leaf.public_key(), root), _build_certificate(name, None, root)
     chain = "".join(each.public_bytes(Encoding.PEM).decode() for each in certificates)
     return chain, leaf.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-def _certificate(name: str, key: EllipticCurvePublicKey | None, root: EllipticCurvePrivateKey) -> x509.Certificate:
-    """What the C2PA profile of X.509 asks of a signer (`key`), or of the root itself where there is none."""
+def _build_certificate(
+    name: str, key: EllipticCurvePublicKey | None, root: EllipticCurvePrivateKey
+) -> x509.Certificate:
+    """Build a certificate by the C2PA profile of X.509: the signer's for `key`, the root's for None."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)  # clocks differ
-    authority, signer = _name(f"{name} root"), _name(name)
+    authority, signer = _x509_name(f"{name} root"), _x509_name(name)
     public = key or root.public_key()
     builder = x509.CertificateBuilder(
         issuer_name=authority, subject_name=signer if key else authority, public_key=public,
-        serial_number=x509.random_serial_number(), not_valid_before=now, not_valid_after=now + VALID,
+        serial_number=x509.random_serial_number(), not_valid_before=now, not_valid_after=now + CERTIFICATE_VALIDITY,
     )  # fmt: skip
     usage = x509.KeyUsage(
         digital_signature=key is not None, key_cert_sign=key is None, crl_sign=key is None, content_commitment=False,
@@ -151,7 +154,7 @@ def _certificate(name: str, key: EllipticCurvePublicKey | None, root: EllipticCu
     return builder.sign(root, hashes.SHA256())
 
 
-def _name(text: str) -> x509.Name:
+def _x509_name(text: str) -> x509.Name:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 

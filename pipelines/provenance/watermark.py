@@ -1,10 +1,11 @@
-"""An invisible mark in a picture's own pixels, found again after saving anew or resizing; knows no file and no job.
+"""Embed and detect an invisible watermark that survives resizing and JPEG compression.
 
 Improved spread spectrum (Malvar and Florencio, IEEE Trans. Signal Processing 51, 2003) on the cosine transform of the
-brightness, seen at one small size whatever the picture's: so any resizing falls out of the question. Each bit is the
-sign of a sum over a few dozen middling waves; what the picture itself adds to that sum is known and taken off.
+luma, which is always computed at one small size, so that resizing has little effect. Each bit is the sign of a sum over
+a few dozen middle frequencies. The picture's own part of that sum is known while embedding and is compensated.
 
-It is no lock: whoever crops, turns or repaints a picture loses it, and whoever reads this page can take it out.
+The watermark gives no protection against removal: cropping, rotating or repainting destroys it, and anybody who reads
+this module can remove it.
 """
 
 from __future__ import annotations
@@ -16,25 +17,23 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Float32Array, Image
 
-Floats = npt.NDArray[np.float32]
-
-SIDE = 256
-"""Pixels: the size at which every picture is looked at."""
-LOWEST, HIGHEST = 24, 90
-"""Half waves across the picture: slower ones show on plain paper, faster ones are what JPEG throws away."""
-KNOWN, ID = 40, 16
-"""Bits that are the same in every mark, and that tell whose it is."""
-STRENGTH = 180.0
-"""How far each bit's sum is pushed: half of what it is in a photograph by chance, and more than JPEG moves it."""
-MOST = 6.0
-"""Levels of 255 by which a pixel is changed at most."""
-ERRORS = 5
-"""Known bits that may be wrong. A picture without a mark has so few once in a million."""
-LOST = 2
-"""Bits of an id. One of five hundred other studios' ids lies so near."""
-_SEED = 0xD5B0
+TRANSFORM_SIDE_PX = 256
+"""Side in pixels of the copy that the transform is computed on."""
+MIN_FREQUENCY, MAX_FREQUENCY = 24, 90
+"""Frequencies in half waves across the picture. Lower ones are visible on plain paper, higher ones are lost in JPEG."""
+KNOWN_BIT_COUNT, ID_BIT_COUNT = 40, 16
+"""Bits that are the same in every watermark, and bits of the owner's id."""
+EMBED_STRENGTH = 180.0
+"""Target value of each bit's sum: half of its typical value in a photo, and more than JPEG changes it."""
+MAX_CHANGE_LEVELS = 6.0
+"""Largest change of a pixel, in levels of 255."""
+MAX_KNOWN_BIT_ERRORS = 5
+"""Known bits that may be wrong. An unmarked picture has so few wrong once in a million."""
+MAX_ID_BIT_ERRORS = 2
+"""Bits of an id that may be wrong. One of 500 other installations' ids is as near."""
+_PATTERN_SEED = 0xD5B0
 
 
 NOTICE: Final = (
@@ -42,67 +41,78 @@ NOTICE: Final = (
 )
 
 
-class Mark(NamedTuple):
-    """A mark that was found: whose it is, and the share of the known bits that is right."""
+class Watermark(NamedTuple):
+    """A detected watermark: the owner's id, and the share of known bits that match."""
 
     id: int
-    right: float
+    match_ratio: float
 
-    def of(self, id: int) -> bool:
-        """Whether it is the mark of `id`, a bit or two that were lost on the way forgiven."""
-        return bin(self.id ^ id).count("1") <= LOST
+    def belongs_to(self, id: int) -> bool:
+        """Return whether this is the watermark of `id`, with at most `MAX_ID_BIT_ERRORS` wrong bits."""
+        return bin(self.id ^ id).count("1") <= MAX_ID_BIT_ERRORS
 
 
-def marked(image: Image, id: int) -> Image:
-    """`image` (H x W x 3 or 4) with the mark of `id` (16 bits); what is see-through stays as it is."""
-    waves = _seen(image)
-    signs = 2.0 * _bits(id) - 1
-    place, pattern, weight = _plan()
+def embed_watermark(image: Image, id: int) -> Image:
+    """Return `image` (H x W x 3 or 4, uint8) with the watermark of `id` (16 bits). Alpha does not change."""
+    waves = _luma_dct(image)
+    signs = 2.0 * _watermark_bits(id) - 1
+    place, pattern, weight = _spread_pattern()
     sums = (waves[place] * weight * pattern).sum(axis=1)
-    push = np.maximum(0, STRENGTH - signs * sums) * signs
-    change = np.zeros((SIDE, SIDE), np.float32)
-    # The least change that moves the weighted sum by `push` follows the weights.
+    push = np.maximum(0, EMBED_STRENGTH - signs * sums) * signs
+    change = np.zeros((TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX), np.float32)
+    # The smallest change that moves the weighted sum by `push` is proportional to the weights.
     change[place] = (push / (weight**2).sum(axis=1))[:, None] * weight * pattern
     small = cv2.idct(change)
-    full = np.clip(cv2.resize(small, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_CUBIC), -MOST, MOST)
+    full = np.clip(
+        cv2.resize(small, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_CUBIC),
+        -MAX_CHANGE_LEVELS,
+        MAX_CHANGE_LEVELS,
+    )
     out = image.copy()
     out[..., :3] = np.clip(image[..., :3] + full[..., None] + 0.5, 0, 255).astype(np.uint8)
     return out
 
 
-def found(image: Image) -> Mark | None:
-    """The mark in `image` (H x W x 3 or 4), None where there is none that can be read."""
-    place, pattern, weight = _plan()
-    bits = ((_seen(image)[place] * weight * pattern).sum(axis=1) > 0).astype(np.uint8)
-    right = int((bits[:KNOWN] == _bits(0)[:KNOWN]).sum())
-    if right < KNOWN - ERRORS:
+def detect_watermark(image: Image) -> Watermark | None:
+    """Detect the watermark in `image` (H x W x 3 or 4, uint8). Returns None if there is none."""
+    place, pattern, weight = _spread_pattern()
+    bits = ((_luma_dct(image)[place] * weight * pattern).sum(axis=1) > 0).astype(np.uint8)
+    right = int((bits[:KNOWN_BIT_COUNT] == _watermark_bits(0)[:KNOWN_BIT_COUNT]).sum())
+    if right < KNOWN_BIT_COUNT - MAX_KNOWN_BIT_ERRORS:
         return None
-    return Mark(int("".join(map(str, bits[KNOWN:])), 2), right / KNOWN)
+    return Watermark(int("".join(map(str, bits[KNOWN_BIT_COUNT:])), 2), right / KNOWN_BIT_COUNT)
 
 
-def _seen(image: Image) -> Floats:
-    """The cosine transform of the brightness at SIDE x SIDE."""
+def _luma_dct(image: Image) -> Float32Array:
+    """Return the cosine transform of the luma at `TRANSFORM_SIDE_PX`."""
     grey = cv2.cvtColor(np.ascontiguousarray(image[..., :3]), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    shrinks = min(image.shape[:2]) >= SIDE
-    small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    shrinks = min(image.shape[:2]) >= TRANSFORM_SIDE_PX
+    small = cv2.resize(
+        grey, (TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    )
     return np.asarray(cv2.dct(small), np.float32)
 
 
-def _bits(id: int) -> npt.NDArray[np.uint8]:
-    known = np.random.default_rng(_SEED).integers(0, 2, KNOWN, np.uint8)
-    return np.concatenate([known, np.array([id >> n & 1 for n in reversed(range(ID))], np.uint8)])
+def _watermark_bits(id: int) -> npt.NDArray[np.uint8]:
+    known = np.random.default_rng(_PATTERN_SEED).integers(0, 2, KNOWN_BIT_COUNT, np.uint8)
+    return np.concatenate([known, np.array([id >> n & 1 for n in reversed(range(ID_BIT_COUNT))], np.uint8)])
 
 
 @lru_cache(maxsize=1)
-def _plan() -> tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], Floats, Floats]:
-    """Of each bit: where its waves are (rows, columns), their signs, and their weights, which even photographs out."""
-    rng = np.random.default_rng(_SEED)
-    rows, columns = np.mgrid[:SIDE, :SIDE]
+def _spread_pattern() -> tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], Float32Array, Float32Array]:
+    """Return for each bit the positions (rows, columns), signs and weights of its frequencies.
+
+    The weights compensate that photographs have less energy at high frequencies.
+    """
+    rng = np.random.default_rng(_PATTERN_SEED)
+    rows, columns = np.mgrid[:TRANSFORM_SIDE_PX, :TRANSFORM_SIDE_PX]
     radius = np.hypot(rows, columns)
-    ring = np.flatnonzero((radius >= LOWEST) & (radius <= HIGHEST) & (rows > 4) & (columns > 4))
-    each = len(ring) // (KNOWN + ID)
-    chosen = rng.permutation(ring)[: each * (KNOWN + ID)].reshape(KNOWN + ID, each)
-    place = np.unravel_index(chosen, (SIDE, SIDE))
+    ring = np.flatnonzero((radius >= MIN_FREQUENCY) & (radius <= MAX_FREQUENCY) & (rows > 4) & (columns > 4))
+    each = len(ring) // (KNOWN_BIT_COUNT + ID_BIT_COUNT)
+    chosen = rng.permutation(ring)[: each * (KNOWN_BIT_COUNT + ID_BIT_COUNT)].reshape(
+        KNOWN_BIT_COUNT + ID_BIT_COUNT, each
+    )
+    place = np.unravel_index(chosen, (TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX))
     pattern = rng.choice(np.array([-1, 1], np.float32), chosen.shape)
-    weight = (radius[place] / HIGHEST).astype(np.float32)
+    weight = (radius[place] / MAX_FREQUENCY).astype(np.float32)
     return (place[0], place[1]), pattern, weight

@@ -11,11 +11,11 @@ from pipelines.core.geometry import Face, Image
 Values = npt.NDArray[np.float64]
 
 # Outlines on the 468-point mesh that are not skin: eyes with their lids and brows, lips.
-_EYES = (
+_EYE_OUTLINES = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7, 70, 63, 105, 66, 107, 46, 53, 52, 55),
     (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249, 300, 293, 334, 296, 336, 276, 283),
 )
-_LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
+_LIP_OUTLINE = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 
 
 def skin_delta_e(source: Image, result: Image, face: Face) -> float:
@@ -23,14 +23,14 @@ def skin_delta_e(source: Image, result: Image, face: Face) -> float:
 
     Both pictures have one size and are registered. Medians, so that a strand of hair or a highlight counts for nothing.
     """
-    skin = _skin(face, source.shape[:2])
+    skin = _skin_mask(face, source.shape[:2])
     if not skin.any():
         return 0.0
-    before, after = (np.median(_lab(image[skin]), axis=0) for image in (source, result))
+    before, after = (np.median(_rgb_to_lab(image[skin]), axis=0) for image in (source, result))
     return float(ciede2000(before, after))
 
 
-def face_geometry(before: Face, after: Face) -> float:
+def face_geometry_change(before: Face, after: Face) -> float:
     """How far the landmarks moved once position, size and turn are taken out, in per cent of the eyes' distance.
 
     Root mean square over the 468 points; the mesh itself repeats within about 1.5 %.
@@ -46,7 +46,7 @@ def ciede2000(first: Values, second: Values) -> Values:
     """The colour difference CIEDE2000 of Lab values (... x 3), as in Sharma, Wu and Dalal 2005."""
     light1, a1, b1 = np.moveaxis(np.asarray(first, np.float64), -1, 0)
     light2, a2, b2 = np.moveaxis(np.asarray(second, np.float64), -1, 0)
-    grey = 1.5 - 0.5 * _seventh((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2)
+    grey = 1.5 - 0.5 * _chroma_weight((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2)
     chroma1, chroma2 = np.hypot(a1 * grey, b1), np.hypot(a2 * grey, b2)
     hue1, hue2 = (np.degrees(np.arctan2(b, a * grey)) % 360 for a, b in ((a1, b1), (a2, b2)))
     coloured = chroma1 * chroma2 > 0
@@ -55,34 +55,34 @@ def ciede2000(first: Values, second: Values) -> Values:
     light, chroma = (light1 + light2) / 2, (chroma1 + chroma2) / 2
 
     weight = (
-        1 - 0.17 * _cos(hue - 30) + 0.24 * _cos(2 * hue) + 0.32 * _cos(3 * hue + 6) - 0.20 * _cos(4 * hue - 63)
+        1 - 0.17 * _cos_degrees(hue - 30) + 0.24 * _cos_degrees(2 * hue) + 0.32 * _cos_degrees(3 * hue + 6) - 0.20 * _cos_degrees(4 * hue - 63)
     )  # fmt: skip
     by_light = (light2 - light1) / (1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2))
     by_chroma = (chroma2 - chroma1) / (1 + 0.045 * chroma)
     by_hue = 2 * np.sqrt(chroma1 * chroma2) * np.sin(np.radians(turn / 2)) / (1 + 0.015 * chroma * weight)
-    blue = -2 * _seventh(chroma) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
+    blue = -2 * _chroma_weight(chroma) * np.sin(np.radians(60 * np.exp(-(((hue - 275) / 25) ** 2))))
     return np.sqrt(by_light**2 + by_chroma**2 + by_hue**2 + blue * by_chroma * by_hue)
 
 
-def _seventh(chroma: Values) -> Values:
+def _chroma_weight(chroma: Values) -> Values:
     return np.sqrt(chroma**7 / (chroma**7 + 25.0**7))
 
 
-def _cos(degrees: Values) -> Values:
+def _cos_degrees(degrees: Values) -> Values:
     return np.cos(np.radians(degrees))
 
 
-def _lab(pixels: npt.NDArray[np.uint8]) -> Values:
+def _rgb_to_lab(pixels: npt.NDArray[np.uint8]) -> Values:
     """N x 3 RGB bytes as Lab."""
     return cv2.cvtColor(pixels[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0].astype(np.float64)
 
 
-def _skin(face: Face, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+def _skin_mask(face: Face, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """The face without eyes, brows and lips, and a little in from its outline, where hair begins."""
     skin = np.zeros(shape[:2], np.uint8)
     points = face.landmarks
     inner = points.mean(axis=0) + 0.9 * (points - points.mean(axis=0))
     cv2.fillConvexPoly(skin, cv2.convexHull(inner).astype(np.int32), 1)
-    for outline in (*_EYES, _LIPS):
+    for outline in (*_EYE_OUTLINES, _LIP_OUTLINE):
         cv2.fillConvexPoly(skin, cv2.convexHull(points[list(outline)]).astype(np.int32), 0)
     return skin > 0

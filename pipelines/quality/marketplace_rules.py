@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from pipelines.compositing.shadows import Shadow
 from pipelines.core.geometry import Alpha, Size
-from pipelines.framing.placement import bounds
+from pipelines.framing.placement import find_bounds
 
-_SOFT, _FULL = Shadow(contact=0.52, cast=0.13), Shadow()
+_SOFT_SHADOW, _FULL_SHADOW = Shadow(contact=0.52, cast=0.13), Shadow()
 
 
 @dataclass(frozen=True)
-class Rule:
+class ProductPreset:
     """A preset. `fill` is the product's longer side over the frame's shorter one.
 
     `least` and `most` are the shop's bounds for it, `size` the longer side it asks for; `least` 0 is no shop's rule.
@@ -23,50 +23,70 @@ class Rule:
 
     title: str
     scene: str
-    fill: float
-    size: int
+    fill_ratio: float
+    longer_side_px: int
     ratio: str = "1:1"
-    words: str = "clean white studio background"
+    prompt_words: str = "clean white studio background"
     shadow: Shadow | None = None
-    pure: bool = False
-    surface: bool = False
-    least: float = 0.0
-    most: float = 1.0
+    pure_white: bool = False
+    on_surface: bool = False
+    min_fill_ratio: float = 0.0
+    max_fill_ratio: float = 1.0
 
 
-RULES: dict[str, Rule] = {
-    "amazon": Rule("Amazon", "pure-white", 0.87, 2000, pure=True, least=0.85),
-    "google": Rule("Google", "pure-white", 0.82, 1500, shadow=_SOFT, least=0.75, most=0.90),
-    "ebay": Rule("eBay", "pure-white", 0.85, 1600, shadow=_SOFT, least=0.80, most=0.90),
-    "etsy": Rule("Etsy", "linen", 0.70, 2048, "4:3", "natural linen cloth", _FULL, surface=True),
-    "shopify": Rule("Shopify", "studio-light", 0.80, 2048, shadow=_FULL, words="light grey studio background"),
-    "marble": Rule("Marble", "marble", 0.66, 1024, words="white marble table top", shadow=_FULL, surface=True),
-    "oak": Rule("Oak", "oak", 0.66, 1024, words="oak table top", shadow=_FULL, surface=True),
-    "concrete": Rule("Concrete", "concrete", 0.66, 1024, words="raw concrete surface", shadow=_FULL, surface=True),
-    "linen": Rule("Linen", "linen", 0.66, 1024, words="natural linen cloth", shadow=_FULL, surface=True),
-    "podium": Rule("Podium", "podium", 0.52, 1024, words="round podium in soft light", shadow=_FULL, surface=True),
-    "brand-colour": Rule("Brand Colour", "studio-colour", 0.70, 1024, shadow=_FULL, words="seamless coloured paper"),
-    "transparent": Rule("Transparent", "", 0.90, 1024),
+PRODUCT_PRESETS: dict[str, ProductPreset] = {
+    "amazon": ProductPreset("Amazon", "pure-white", 0.87, 2000, pure_white=True, min_fill_ratio=0.85),
+    "google": ProductPreset(
+        "Google", "pure-white", 0.82, 1500, shadow=_SOFT_SHADOW, min_fill_ratio=0.75, max_fill_ratio=0.90
+    ),
+    "ebay": ProductPreset(
+        "eBay", "pure-white", 0.85, 1600, shadow=_SOFT_SHADOW, min_fill_ratio=0.80, max_fill_ratio=0.90
+    ),
+    "etsy": ProductPreset("Etsy", "linen", 0.70, 2048, "4:3", "natural linen cloth", _FULL_SHADOW, on_surface=True),
+    "shopify": ProductPreset(
+        "Shopify", "studio-light", 0.80, 2048, shadow=_FULL_SHADOW, prompt_words="light grey studio background"
+    ),
+    "marble": ProductPreset(
+        "Marble", "marble", 0.66, 1024, prompt_words="white marble table top", shadow=_FULL_SHADOW, on_surface=True
+    ),
+    "oak": ProductPreset("Oak", "oak", 0.66, 1024, prompt_words="oak table top", shadow=_FULL_SHADOW, on_surface=True),
+    "concrete": ProductPreset(
+        "Concrete", "concrete", 0.66, 1024, prompt_words="raw concrete surface", shadow=_FULL_SHADOW, on_surface=True
+    ),
+    "linen": ProductPreset(
+        "Linen", "linen", 0.66, 1024, prompt_words="natural linen cloth", shadow=_FULL_SHADOW, on_surface=True
+    ),
+    "podium": ProductPreset(
+        "Podium", "podium", 0.52, 1024, prompt_words="round podium in soft light", shadow=_FULL_SHADOW, on_surface=True
+    ),
+    "brand-colour": ProductPreset(
+        "Brand Colour", "studio-colour", 0.70, 1024, shadow=_FULL_SHADOW, prompt_words="seamless coloured paper"
+    ),
+    "transparent": ProductPreset("Transparent", "", 0.90, 1024),
 }
 
 
-def ruled(rule: Rule, alpha: Alpha, size: Size, *, plain: bool) -> tuple[str, ...]:
+def marketplace_notices(rule: ProductPreset, alpha: Alpha, size: Size, *, plain: bool) -> tuple[str, ...]:
     """One sentence on a shop's rule, kept or broken, as measured; none where no shop asks.
 
     `alpha` (H x W) is where the products are; `plain` says that the rule's own ground is behind them.
     """
-    if not rule.least:
+    if not rule.min_fill_ratio:
         return ()
-    left, top, right, bottom = bounds(alpha)
+    left, top, right, bottom = find_bounds(alpha)
     fill = max(right - left, bottom - top) / min(size)
-    asked = f"{rule.least:.0%} or more" if rule.most >= 1 else f"{rule.least:.0%} to {rule.most:.0%}"
+    asked = (
+        f"{rule.min_fill_ratio:.0%} or more"
+        if rule.max_fill_ratio >= 1
+        else f"{rule.min_fill_ratio:.0%} to {rule.max_fill_ratio:.0%}"
+    )
     broken = []
-    if not rule.least - 0.005 <= fill <= rule.most + 0.005:
+    if not rule.min_fill_ratio - 0.005 <= fill <= rule.max_fill_ratio + 0.005:
         broken.append(f"a product of {asked} of the frame, and this one has {fill:.0%}")
     if not plain:
         broken.append("a white ground")
-    if max(size) < rule.size:
-        broken.append(f"{rule.size} pixels, and this picture has {max(size)}")
+    if max(size) < rule.longer_side_px:
+        broken.append(f"{rule.longer_side_px} pixels, and this picture has {max(size)}")
     if broken:
         return (f"{rule.title} asks for {'; for '.join(broken)}.",)
     return (f"{rule.title}'s rule is kept: the product has {fill:.0%} of the frame (asked: {asked}), on white.",)

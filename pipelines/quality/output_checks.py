@@ -9,48 +9,48 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from pipelines.compositing.registration import Drift, measure
+from pipelines.compositing.registration import Drift, measure_drift
 from pipelines.core.geometry import Crop, Face, Image
-from pipelines.core.rendering import Draft
+from pipelines.core.rendering import ToolOutput
 from pipelines.framing.resample import resample
-from pipelines.imaging.color import lightness
-from pipelines.imaging.resize import shrunk
-from pipelines.matting.cutout import core_of, core_share
-from pipelines.quality.face_similarity import face_geometry, skin_delta_e
+from pipelines.imaging.color import measure_lightness
+from pipelines.imaging.resize import size_within
+from pipelines.matting.cutout import core_mask, core_share
+from pipelines.quality.face_similarity import face_geometry_change, skin_delta_e
 
-OUTLINE_SIDE, OUTLINE_REACH = 160, 2.0  # pixels of the copy on which an outline is read, and how far beside it
+OUTLINE_COPY_PX, OUTLINE_SIGMA_PX = 160, 2.0  # pixels of the copy on which an outline is read, and how far beside it
 
 
 @dataclass(frozen=True)
-class Edit:
+class ModelEdit:
     """What an edit model made of `source`, once its drift was undone; both H x W x 3 of one size."""
 
     source: Image
     result: Image
-    faces: Callable[[Image], tuple[Face, ...]]
+    detect_faces: Callable[[Image], tuple[Face, ...]]
 
     @cached_property
     def drift(self) -> Drift | None:
         """What is left of the drift; None when the two show nothing alike."""
-        return measure(self.source, self.result)
+        return measure_drift(self.source, self.result)
 
     @cached_property
-    def pair(self) -> tuple[Face, Face] | None:
+    def face_pair(self) -> tuple[Face, Face] | None:
         """The largest face before and after; None when either has none."""
-        before, after = self.faces(self.source), self.faces(self.result)
+        before, after = self.detect_faces(self.source), self.detect_faces(self.result)
         return (before[0], after[0]) if before and after else None
 
 
 @dataclass(frozen=True)
-class Look:
+class CheckInput:
     """What a check may look at: the finished picture, its draft, the user's photo, what edit models drew for it, and
     what of the photo it shows.
     """
 
     image: Image
-    draft: Draft
+    draft: ToolOutput
     photo: Image | None
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[ModelEdit, ...] = ()
     crop: Crop | None = None
 
 
@@ -63,46 +63,46 @@ class Check:
     """
 
     id: str
-    applies: Callable[[Look], bool]
-    measure: Callable[[Look], float]
+    applies: Callable[[CheckInput], bool]
+    measure: Callable[[CheckInput], float]
     sentence: str
     larger_is_worse: bool = False
 
 
-def _exact(look: Look) -> bool:
+def _is_exact(look: CheckInput) -> bool:
     return look.draft.exact and look.draft.source is not None and look.photo is not None
 
 
-def _core_changed_pixels(look: Look) -> float:
+def _count_changed_core_pixels(look: CheckInput) -> float:
     """Pixels of the core that differ from the user's photo after the one stated resampling, made anew here."""
     source, photo = look.draft.source, look.photo
     if source is None or photo is None:
         raise ValueError("applies() was not asked")
-    core = core_of(source.alpha)
+    core = core_mask(source.alpha)
     expected = resample(photo, source.frame)
     return int(np.any(look.image[..., :3][core] != expected[core], axis=-1).sum())
 
 
-def _core_share(look: Look) -> float:
+def _core_share(look: CheckInput) -> float:
     """The core's share of the subject, 0 to 1; at least 0.8 of a subject with ordinary edges."""
     if look.draft.source is None:
         raise ValueError("applies() was not asked")
     return round(core_share(look.draft.source.alpha), 4)
 
 
-def _outline_contrast(look: Look) -> float:
+def _outline_contrast(look: CheckInput) -> float:
     """Median difference in L* between the subject's outline and the scene just outside it."""
     if look.draft.source is None:
         raise ValueError("applies() was not asked")
     alpha = look.draft.source.alpha
-    light = lightness(look.image[..., :3])
-    inside, outside = _bands(alpha)
+    light = measure_lightness(look.image[..., :3])
+    inside, outside = _outline_bands(alpha)
     if not inside.any() or not outside.any():
         return 0.0
     return round(abs(float(np.median(light[inside])) - float(np.median(light[outside]))), 1)
 
 
-def _outline_delta_e(look: Look) -> float:
+def _outline_delta_e(look: CheckInput) -> float:
     """Mean CIE76 distance of the subject's colour from the scene's, each read beside the same place of the outline.
 
     On a small copy: what the eye takes in before it looks for the edge. Where the frame cuts the subject is no outline.
@@ -110,7 +110,7 @@ def _outline_delta_e(look: Look) -> float:
     if look.draft.source is None:
         raise ValueError("applies() was not asked")
     alpha = look.draft.source.alpha
-    size = shrunk(alpha.shape, OUTLINE_SIDE)
+    size = size_within(alpha.shape, OUTLINE_COPY_PX)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
     image = cv2.resize(look.image[..., :3], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
@@ -119,8 +119,8 @@ def _outline_delta_e(look: Look) -> float:
     within[2:-2, 2:-2] = True
     colours = []
     for side in (small > 0.95, small < 0.05):
-        share = cv2.GaussianBlur(side.astype(np.float32), (0, 0), OUTLINE_REACH)
-        total = cv2.GaussianBlur(np.where(side[..., None], lab, np.float32(0)), (0, 0), OUTLINE_REACH)
+        share = cv2.GaussianBlur(side.astype(np.float32), (0, 0), OUTLINE_SIGMA_PX)
+        total = cv2.GaussianBlur(np.where(side[..., None], lab, np.float32(0)), (0, 0), OUTLINE_SIGMA_PX)
         within &= share > 1e-2
         colours.append(total / np.maximum(share, 1e-2)[..., None])
     ring &= within
@@ -129,7 +129,7 @@ def _outline_delta_e(look: Look) -> float:
     return round(float(np.linalg.norm(colours[0] - colours[1], axis=2)[ring].mean()), 1)
 
 
-def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _outline_bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     width = max(2, alpha.shape[0] // 100)
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     solid, any_ = (alpha > 0.95).astype(np.uint8), (alpha > 0.02).astype(np.uint8)
@@ -138,48 +138,50 @@ def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return inside, outside
 
 
-def _whole(look: Look) -> float:
+def _crop_completeness(look: CheckInput) -> float:
     """How much of the face that is cut most, or of the subject, is in the crop, 0 to 1."""
-    if look.crop is None or look.crop.whole is None:
+    if look.crop is None or look.crop.visible_ratio is None:
         raise ValueError("applies() was not asked")
-    return round(look.crop.whole, 4)
+    return round(look.crop.visible_ratio, 4)
 
 
-def _registered(look: Look) -> bool:
+def _has_drift(look: CheckInput) -> bool:
     return any(edit.drift for edit in look.edits)
 
 
-def _shift(look: Look) -> float:
+def _largest_shift(look: CheckInput) -> float:
     """Pixels that the edit is still away from what it was made from."""
     return round(max(edit.drift.shift for edit in look.edits if edit.drift), 2)
 
 
-def _zoom(look: Look) -> float:
+def _largest_zoom(look: CheckInput) -> float:
     """Per cent by which the edit is still larger or smaller."""
     return round(max(100 * abs(edit.drift.zoom - 1) for edit in look.edits if edit.drift), 2)
 
 
-def _faced(look: Look) -> bool:
-    return any(edit.pair for edit in look.edits)
+def _has_face_pair(look: CheckInput) -> bool:
+    return any(edit.face_pair for edit in look.edits)
 
 
-def _skin_delta_e(look: Look) -> float:
+def _largest_skin_delta_e(look: CheckInput) -> float:
     """CIEDE2000 of the skin before and after: about 2 is just seen."""
-    return round(max(skin_delta_e(edit.source, edit.result, edit.pair[0]) for edit in look.edits if edit.pair), 2)
+    return round(
+        max(skin_delta_e(edit.source, edit.result, edit.face_pair[0]) for edit in look.edits if edit.face_pair), 2
+    )
 
 
-def _face_geometry(look: Look) -> float:
+def _largest_geometry_change(look: CheckInput) -> float:
     """How far the face's points moved against each other, in per cent of the eyes' distance."""
-    return round(max(face_geometry(*edit.pair) for edit in look.edits if edit.pair), 2)
+    return round(max(face_geometry_change(*edit.face_pair) for edit in look.edits if edit.face_pair), 2)
 
 
 CHECKS: tuple[Check, ...] = (
     Check(
-        "core_changed_pixels", _exact, _core_changed_pixels,
+        "core_changed_pixels", _is_exact, _count_changed_core_pixels,
         "Inside the subject {:.0f} pixels differ from your photo.", larger_is_worse=True,
     ),
     Check(
-        "core_share", _exact, _core_share,
+        "core_share", _is_exact, _core_share,
         "{:.1%} of the subject is your photo's own; the rest is its soft edge, mixed with the scene.",
     ),
     Check(
@@ -196,39 +198,39 @@ CHECKS: tuple[Check, ...] = (
         larger_is_worse=True,
     ),
     Check(
-        "kept_whole", lambda look: look.crop is not None and look.crop.whole is not None, _whole,
+        "kept_whole", lambda look: look.crop is not None and look.crop.visible_ratio is not None, _crop_completeness,
         "At least {:.0%} of every face, or of the subject, is inside the crop.",
     ),
     Check(
-        "drift_shift_px", _registered, _shift,
+        "drift_shift_px", _has_drift, _largest_shift,
         "The picture lies {:.2f} pixels from where it lay before the model changed it.", larger_is_worse=True,
     ),
     Check(
-        "drift_zoom_percent", _registered, _zoom,
+        "drift_zoom_percent", _has_drift, _largest_zoom,
         "It is {:.2f} per cent larger or smaller than before the model changed it.", larger_is_worse=True,
     ),
     Check(
-        "skin_delta_e", _faced, _skin_delta_e,
+        "skin_delta_e", _has_face_pair, _largest_skin_delta_e,
         "The skin's colour moved by {:.1f} (CIEDE2000); about 2 is just seen.", larger_is_worse=True,
     ),
     Check(
-        "face_geometry_percent", _faced, _face_geometry,
+        "face_geometry_percent", _has_face_pair, _largest_geometry_change,
         "Points of the face moved against each other by {:.1f} per cent of the eyes' distance.", larger_is_worse=True,
     ),
 )  # fmt: skip
 
 
-def run_checks(look: Look) -> dict[str, float]:
+def run_checks(look: CheckInput) -> dict[str, float]:
     """Every check that applies, by id."""
     return {check.id: check.measure(look) for check in CHECKS if check.applies(look)}
 
 
-def explained(numbers: Mapping[str, float]) -> dict[str, str]:
+def explain_checks(numbers: Mapping[str, float]) -> dict[str, str]:
     """A sentence for every number of a check, by its id."""
     return {check.id: check.sentence.format(numbers[check.id]) for check in CHECKS if check.id in numbers}
 
 
-def worst(rows: list[dict[str, float]]) -> dict[str, float]:
+def worst_results(rows: list[dict[str, float]]) -> dict[str, float]:
     """One number a check for all variations: the one that says least for us."""
     larger = {check.id for check in CHECKS if check.larger_is_worse}
     names = dict.fromkeys(name for row in rows for name in row)

@@ -14,25 +14,29 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Face, Image, PlacedSubject
 from pipelines.framing.framings import MAX_ENLARGEMENT
-from pipelines.framing.placement import bounds, sides_cut
-from pipelines.imaging.color import Linear, to_linear, to_srgb
-from pipelines.matting.cutout import core_of
+from pipelines.framing.placement import find_bounds, find_cut_sides
+from pipelines.imaging.color import LinearImage, to_linear, to_srgb
+from pipelines.matting.cutout import core_mask
 
-SOFT = 0.60  # of `blurred`: photos in focus have 0.2 to 0.3, twice enlarged 0.3 to 0.43, a blur of sigma 2 gives more
-SMALL = 320  # pixels of the photo along the subject's longer side: fewer are not enlarged by more than `SLIGHTLY`
-SLIGHTLY = 1.25
-DIM = 0.16  # linear light that no more than one pixel in fifty exceeds: two stops and more under white
-AIM = 0.62  # linear light that these brightest pixels are brought to, where it takes no more than `MOST_GAIN`
-MOST_GAIN = 4.0  # two stops: beyond, an 8-bit photo shows steps
-BURNT = 0.06  # of the subject's pixels without any drawing left, being white
-FACE_BURNT = 0.12
-ALIKE = 8.0  # Lab: two sides of an outline this near have one colour
-EDGELESS = 0.10  # of an outline: cut-outs that are right have 0 to 0.04
-OUTLINE_SIDE = 512
-KNEE = 0.8  # linear light from which what is lifted bends instead of being cut
-SHARPEN = 0.9  # of the detail finer than `_RADIUS`
-_RADIUS = 1.4  # pixels
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+BLUR_LIMIT = (
+    0.60  # of `blurred`: photos in focus have 0.2 to 0.3, twice enlarged 0.3 to 0.43, a blur of sigma 2 gives more
+)
+SMALL_SUBJECT_PX = (
+    320  # pixels of the photo along the subject's longer side: fewer are not enlarged by more than `SLIGHTLY`
+)
+SMALL_SUBJECT_MAX_ENLARGEMENT = 1.25
+DIM_LIGHT = 0.16  # linear light that no more than one pixel in fifty exceeds: two stops and more under white
+TARGET_LIGHT = 0.62  # linear light that these brightest pixels are brought to, where it takes no more than `MOST_GAIN`
+MAX_GAIN = 4.0  # two stops: beyond, an 8-bit photo shows steps
+BURNT_RATIO = 0.06  # of the subject's pixels without any drawing left, being white
+FACE_BURNT_RATIO = 0.12
+SAME_COLOUR_DELTA_E = 8.0  # Lab: two sides of an outline this near have one colour
+EDGELESS_RATIO = 0.10  # of an outline: cut-outs that are right have 0 to 0.04
+OUTLINE_COPY_PX = 512
+HIGHLIGHT_KNEE = 0.8  # linear light from which what is lifted bends instead of being cut
+SHARPEN_AMOUNT = 0.9  # of the detail finer than `_RADIUS`
+_SHARPEN_SIGMA_PX = 1.4  # pixels
+_LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 @dataclass(frozen=True)
@@ -41,33 +45,33 @@ class Finding:
 
     id: str
     sentence: str
-    mended: str = ""
+    fixed_sentence: str = ""
 
 
-def findings(photo: Image, alpha: Alpha, placed: PlacedSubject, faces: Sequence[Face] = ()) -> tuple[Finding, ...]:
+def assess_photo(photo: Image, alpha: Alpha, placed: PlacedSubject, faces: Sequence[Face] = ()) -> tuple[Finding, ...]:
     """What speaks against `photo` (H x W x 3, with its `alpha`) for a picture in which it stands as `placed`."""
     found = (
-        _blur(placed), _size(alpha, placed), _dim(photo), _burnt(photo, alpha, faces), _cut(alpha, faces),
-        _outline(photo, alpha),
+        _check_blur(placed), _check_size(alpha, placed), _check_exposure(photo), _check_highlights(photo, alpha, faces), _check_cropping(alpha, faces),
+        _check_outline(photo, alpha),
     )  # fmt: skip
     return tuple(each for each in found if each is not None)
 
 
-def mended(placed: PlacedSubject, photo: Image, found: Sequence[Finding]) -> PlacedSubject:
+def fix_subject(placed: PlacedSubject, photo: Image, found: Sequence[Finding]) -> PlacedSubject:
     """The placed subject with what can be mended mended: its light lifted, its softness sharpened."""
-    ids = {each.id for each in found if each.mended}
+    ids = {each.id for each in found if each.fixed_sentence}
     colour = placed.colour
     if "dim" in ids:
-        colour = lifted(colour, _gain(photo))
+        colour = lift_exposure(colour, _exposure_gain(photo))
     if "blur" in ids:
-        colour = sharpened(colour)
+        colour = sharpen_lightness(colour)
     return placed if colour is placed.colour else replace(placed, colour=colour)
 
 
 # ---------------------------------------------------------------- measures
 
 
-def blurred(image: Image, inside: np.ndarray) -> float:
+def measure_blur(image: Image, inside: np.ndarray) -> float:
     """How little a further blur changes, 0 (crisp) to 1 (nothing to blur): Crete-Roffet et al. 2007, "The Blur Effect".
 
     Only where `inside` (H x W); 0 where that is too small to say. The better of the two directions counts, so that a
@@ -86,22 +90,22 @@ def blurred(image: Image, inside: np.ndarray) -> float:
     return min(found)
 
 
-def _blur(placed: PlacedSubject) -> Finding | None:
-    soft = blurred(placed.colour, core_of(placed.alpha))
-    if soft < SOFT:
+def _check_blur(placed: PlacedSubject) -> Finding | None:
+    soft = measure_blur(placed.colour, core_mask(placed.alpha))
+    if soft < BLUR_LIMIT:
         return None
     return Finding(
         "blur",
-        f"Your photo is not sharp at this size ({100 * soft:.0f} of 100 on the blur scale, {100 * SOFT:.0f} is the "
+        f"Your photo is not sharp at this size ({100 * soft:.0f} of 100 on the blur scale, {100 * BLUR_LIMIT:.0f} is the "
         "limit): a smaller size hides it, and 'Mend the photo' sharpens it a little.",
         "The photo was not sharp and was sharpened a little; detail that is not in it cannot come back.",
     )
 
 
-def _size(alpha: Alpha, placed: PlacedSubject) -> Finding | None:
-    left, top, right, bottom = bounds(alpha)
+def _check_size(alpha: Alpha, placed: PlacedSubject) -> Finding | None:
+    left, top, right, bottom = find_bounds(alpha)
     longer, scale = max(right - left, bottom - top), placed.frame.scale
-    if scale <= (MAX_ENLARGEMENT if longer >= SMALL else SLIGHTLY):
+    if scale <= (MAX_ENLARGEMENT if longer >= SMALL_SUBJECT_PX else SMALL_SUBJECT_MAX_ENLARGEMENT):
         return None
     return Finding(
         "size",
@@ -110,38 +114,38 @@ def _size(alpha: Alpha, placed: PlacedSubject) -> Finding | None:
     )
 
 
-def brightest(photo: Image) -> float:
+def brightest_light(photo: Image) -> float:
     """Linear light that one pixel in fifty exceeds, 0 to 1."""
-    return float(np.quantile(to_linear(_small(photo)) @ _LUMA, 0.98))
+    return float(np.quantile(to_linear(_small(photo)) @ _LUMA_WEIGHTS, 0.98))
 
 
-def _gain(photo: Image) -> float:
-    return float(np.clip(AIM / max(brightest(photo), 1e-3), 1.0, MOST_GAIN))
+def _exposure_gain(photo: Image) -> float:
+    return float(np.clip(TARGET_LIGHT / max(brightest_light(photo), 1e-3), 1.0, MAX_GAIN))
 
 
-def _dim(photo: Image) -> Finding | None:
-    light = brightest(photo)
-    if light >= DIM:
+def _check_exposure(photo: Image) -> Finding | None:
+    light = brightest_light(photo)
+    if light >= DIM_LIGHT:
         return None
-    stops = float(np.log2(AIM / max(light, 1e-3)))
+    stops = float(np.log2(TARGET_LIGHT / max(light, 1e-3)))
     return Finding(
         "dim",
         f"Your photo is too dark by about {stops:.1f} stops: nothing in it is bright. 'Mend the photo' lifts it.",
-        f"The photo was too dark and was lifted by {np.log2(_gain(photo)):.1f} stops.",
+        f"The photo was too dark and was lifted by {np.log2(_exposure_gain(photo)):.1f} stops.",
     )
 
 
-def _burnt(photo: Image, alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
+def _check_highlights(photo: Image, alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
     white = photo.min(axis=2) >= 252
     subject = alpha > 0.5
     if faces:
         oval = np.zeros(alpha.shape, np.uint8)
         cv2.fillConvexPoly(oval, cv2.convexHull(faces[0].landmarks).astype(np.int32), 1)
-        share, most, where = float(white[oval > 0].mean()) if oval.any() else 0.0, FACE_BURNT, "the face"
+        share, most, where = float(white[oval > 0].mean()) if oval.any() else 0.0, FACE_BURNT_RATIO, "the face"
     else:
         # White paper and white cups are meant to be white: what is burnt out is so over wide patches.
         wide = cv2.morphologyEx(white.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
-        share, most, where = float(wide[subject].mean()) if subject.any() else 0.0, 2 * BURNT, "the subject"
+        share, most, where = float(wide[subject].mean()) if subject.any() else 0.0, 2 * BURNT_RATIO, "the subject"
     if share < most:
         return None
     return Finding(
@@ -149,10 +153,10 @@ def _burnt(photo: Image, alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
     )
 
 
-def _cut(alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
-    sides = sides_cut(alpha)
+def _check_cropping(alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
+    sides = find_cut_sides(alpha)
     if faces:
-        sides = tuple(side for side in sides if not _portrait(side, sides, alpha, faces[0]))
+        sides = tuple(side for side in sides if not _is_portrait_cut(side, sides, alpha, faces[0]))
     if not sides:
         return None
     what = "the person" if faces else "the subject"
@@ -163,7 +167,7 @@ def _cut(alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
     )
 
 
-def _portrait(side: str, sides: Sequence[str], alpha: Alpha, face: Face) -> bool:
+def _is_portrait_cut(side: str, sides: Sequence[str], alpha: Alpha, face: Face) -> bool:
     """A portrait ends at the bottom, and cuts shoulders at the sides; a head or a reaching hand is cut by mistake."""
     if side in ("top", "bottom"):
         return side == "bottom"
@@ -171,9 +175,9 @@ def _portrait(side: str, sides: Sequence[str], alpha: Alpha, face: Face) -> bool
     return "bottom" in sides and bool(np.nonzero(edge > 0.5)[0].min() > face.chin[1])
 
 
-def edgeless(photo: Image, alpha: Alpha) -> float:
+def edgeless_outline_ratio(photo: Image, alpha: Alpha) -> float:
     """Share of the cut-out's outline along which the photo has no edge, 0 to 1: both sides have one colour there."""
-    scale = min(1.0, OUTLINE_SIDE / max(alpha.shape))
+    scale = min(1.0, OUTLINE_COPY_PX / max(alpha.shape))
     size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.float32)
     lab = np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32)
@@ -189,12 +193,12 @@ def edgeless(photo: Image, alpha: Alpha) -> float:
     line[:4], line[-4:], line[:, :4], line[:, -4:] = False, False, False, False
     if not line.any():
         return 0.0
-    return float((np.linalg.norm(means[0] - means[1], axis=2)[line] < ALIKE).mean())
+    return float((np.linalg.norm(means[0] - means[1], axis=2)[line] < SAME_COLOUR_DELTA_E).mean())
 
 
-def _outline(photo: Image, alpha: Alpha) -> Finding | None:
-    share = edgeless(photo, alpha)
-    if share < EDGELESS:
+def _check_outline(photo: Image, alpha: Alpha) -> Finding | None:
+    share = edgeless_outline_ratio(photo, alpha)
+    if share < EDGELESS_RATIO:
         return None
     return Finding(
         "outline",
@@ -206,25 +210,28 @@ def _outline(photo: Image, alpha: Alpha) -> Finding | None:
 # ---------------------------------------------------------------- mending
 
 
-def lifted(image: Image, gain: float) -> Image:
+def lift_exposure(image: Image, gain: float) -> Image:
     """`image` as if exposed `gain` times longer; what would be over white bends towards it."""
-    light: Linear = to_linear(image) * np.float32(gain)
-    over = light > KNEE
-    light[over] = KNEE + (1 - KNEE) * np.tanh((light[over] - KNEE) / (1 - KNEE))
+    light: LinearImage = to_linear(image) * np.float32(gain)
+    over = light > HIGHLIGHT_KNEE
+    light[over] = HIGHLIGHT_KNEE + (1 - HIGHLIGHT_KNEE) * np.tanh((light[over] - HIGHLIGHT_KNEE) / (1 - HIGHLIGHT_KNEE))
     return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
 
 
-def sharpened(image: Image) -> Image:
+def sharpen_lightness(image: Image) -> Image:
     """Unsharp mask on lightness alone, so that no colour fringe appears, and never past a neighbour by much."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     light = lab[..., 0].astype(np.float32)
-    fine = light - cv2.GaussianBlur(light, (0, 0), _RADIUS)
-    low, high = (cv2.GaussianBlur(part, (0, 0), 0.5) for part in (cv2.erode(light, _CROSS), cv2.dilate(light, _CROSS)))
-    lab[..., 0] = np.clip(np.clip(light + SHARPEN * fine, low - 3, high + 3) + 0.5, 0, 255).astype(np.uint8)
+    fine = light - cv2.GaussianBlur(light, (0, 0), _SHARPEN_SIGMA_PX)
+    low, high = (
+        cv2.GaussianBlur(part, (0, 0), 0.5)
+        for part in (cv2.erode(light, _CROSS_KERNEL), cv2.dilate(light, _CROSS_KERNEL))
+    )
+    lab[..., 0] = np.clip(np.clip(light + SHARPEN_AMOUNT * fine, low - 3, high + 3) + 0.5, 0, 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
 
 
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+_CROSS_KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def _small(photo: Image) -> Image:

@@ -1,83 +1,94 @@
-"""The one place where previews are made small, thinned and thrown away; knows nothing of what they show."""
+"""Progress of one job: stage, step, timings, and previews that are small, at most five a second, and filtered."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import JobCancelled
 from pipelines.core.geometry import Image
 from pipelines.core.job import Preview, Step
 from pipelines.core.stream import Stream
+from pipelines.models.hub_download import HubFile
 
-PREVIEW_SIDE = 512
-PREVIEW_INTERVAL = 0.2  # seconds: five frames a second, more only fill the browser's queue
-WORDS_INTERVAL = 0.5
-WAITS = "Waiting for the model"
+PREVIEW_SIDE_PX = 512
+PREVIEW_INTERVAL_SECONDS = 0.2  # five frames a second; more only fill the browser's queue
+TEXT_INTERVAL_SECONDS = 0.5
+WAITING_STAGE = "Waiting for the model"
 """The stage of a job whose model draws for others, or is on its way."""
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 80]
+_JPEG_OPTIONS = [cv2.IMWRITE_JPEG_QUALITY, 80]
 
 
-class Emitter:
-    """An `Emit` that writes to a stream and keeps the seconds each stage took in `timings`.
+class StreamProgress:
+    """A `ProgressCallback` that writes to a stream and adds up the seconds of each stage in `timings`.
 
-    While `passes` is set a frame is seen only if it passes: until a first picture has, and while a generative model
-    draws.
+    While `preview_filter` is set only previews that it allows are sent: until a first picture has passed the content
+    filter, and while a generative model draws.
     """
 
-    def __init__(self, stream: Stream, *, interval: float = PREVIEW_INTERVAL) -> None:
+    def __init__(self, stream: Stream, *, interval: float = PREVIEW_INTERVAL_SECONDS) -> None:
         self.timings: dict[str, float] = {}
-        self.steps = 0
-        self.passes: Callable[[Image], bool] | None = None
+        self.step_count = 0
+        self.preview_filter: Callable[[Image], bool] | None = None
         self._stream = stream
         self._interval = interval
         self._last_frame = self._last_words = float("-inf")
         self._since = time.monotonic()
 
     def __call__(self, stage: str, index: int, total: int, preview: Preview = None) -> None:
-        """Report that step `index` of `total` of `stage` is done. Raises `Cancelled` once the stream is closed."""
-        now = self._passed(stage)
-        self.steps += 1
+        """Report that step `index` of `total` of `stage` is done. Raises `JobCancelled` once the stream is closed."""
+        now = self._advance_clock(stage)
+        self.step_count += 1
         frame = None
-        if preview is not None and self._stream.watched and now - self._last_frame >= self._interval:
+        if preview is not None and self._stream.is_watched and now - self._last_frame >= self._interval:
             self._last_frame = now
-            frame = self._frame(preview() if callable(preview) else preview)
+            frame = self._encode_preview(preview() if callable(preview) else preview)
         self._stream.put(Step(index, total, stage, frame))
 
-    def waiting(self, stage: str, words: str, share: float) -> None:
-        """As a call, for what is told in ever other `words`, two a second; `share` of it is done, 0 to 1."""
-        if (now := self._passed(stage)) - self._last_words >= WORDS_INTERVAL:
+    def report_download(self, files: Sequence[HubFile], current: int) -> None:
+        """Report that files of a model come from the hub, of which number `current` (0-based) is on its way.
+
+        Raises `JobCancelled` once the job is closed.
+        """
+        file, total_bytes = files[current], max(sum(each.total_bytes for each in files), 1)
+        unit, size = ("GB", 1e9) if file.total_bytes >= 1e8 else ("MB", 1e6)
+        words = f"Downloading {file.name}, {file.done_bytes / size:.1f} of {file.total_bytes / size:.1f} {unit}"
+        self.report_waiting("Downloading", words, sum(each.done_bytes for each in files) / total_bytes)
+
+    def report_waiting(self, stage: str, words: str, done_ratio: float) -> None:
+        """Report a stage whose `words` keep changing, at most twice a second; `done_ratio` of it is done, 0 to 1."""
+        if (now := self._advance_clock(stage)) - self._last_words >= TEXT_INTERVAL_SECONDS:
             self._last_words = now
-            self._stream.put(Step(round(100 * share), 100, words))
+            self._stream.put(Step(round(100 * done_ratio), 100, words))
 
-    def _passed(self, stage: str) -> float:
-        """The time; what went by since it was last asked for belongs to `stage`. Raises `Cancelled`."""
-        if self._stream.closed.is_set():
-            raise Cancelled
-        return self.mark(stage)
+    def _advance_clock(self, stage: str) -> float:
+        """Add the time since the last call to `stage`; the time now. Raises `JobCancelled` once the stream is closed."""
+        if self._stream.close_requested.is_set():
+            raise JobCancelled
+        return self.record_elapsed(stage)
 
-    def mark(self, stage: str) -> float:
-        """What went by since the last call belongs to `stage`; nobody is told. The time."""
+    def record_elapsed(self, stage: str) -> float:
+        """Add the time since the last call to `stage` without an event; the time now."""
         now = time.monotonic()
         self.timings[stage] = round(self.timings.get(stage, 0.0) + now - self._since, 4)
         self._since = now
         return now
 
-    def _frame(self, image: Image) -> bytes | None:
-        return jpeg(image) if self.passes is None or self.passes(image) else None
+    def _encode_preview(self, image: Image) -> bytes | None:
+        return encode_preview(image) if self.preview_filter is None or self.preview_filter(image) else None
 
-    def last(self, frame: bytes) -> None:
-        """A frame that must arrive: a draft is its last preview."""
+    def send_draft(self, frame: bytes) -> None:
+        """Send a draft: a preview that no interval may hold back."""
         self._stream.put(Step(1, 1, "Draft", frame))
 
 
-def jpeg(image: Image, side: int = PREVIEW_SIDE) -> bytes:
-    """A small JPEG of an RGB picture, longer side at most `side` pixels."""
+def encode_preview(image: Image, side: int = PREVIEW_SIDE_PX) -> bytes:
+    """Encode an RGB picture as a small JPEG, longer side at most `side` pixels."""
     scale = side / max(image.shape[:2])
     if scale < 1:
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY)[1].tobytes()
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _JPEG_OPTIONS)[1].tobytes()

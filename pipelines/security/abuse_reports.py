@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from pipelines.core.errors import Busy, InvalidParams
-from pipelines.security.audit_log import Audit
+from pipelines.core.errors import InvalidParams, QueueFull
+from pipelines.security.audit_log import AuditLog
 
 REASONS: Mapping[str, str] = {
     "without_permission": "It shows me, or somebody, without permission",
@@ -17,19 +17,19 @@ REASONS: Mapping[str, str] = {
     "hurtful": "It is made to hurt, to mock or to deceive",
     "wrongly_refused": "It was refused, and there is nothing wrong with it",
 }
-AN_HOUR = 60
+MAX_REPORTS_PER_HOUR = 60
 """Reports of all people together; more than that is a flood, and the log is read by a person."""
 
 
-class Reports:
+class AbuseReports:
     """The door to the audit log for whoever sees something. Safe from any thread."""
 
-    def __init__(self, audit: Audit) -> None:
+    def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
         self._lock = threading.Lock()
         self._recent: deque[tuple[float, tuple[str, str, str]]] = deque()
 
-    def take(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
+    def submit_report(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
         """Write it down, once an hour for the same reason, subject and owner. Raises `InvalidParams`, `Busy`."""
         if reason not in REASONS:
             raise InvalidParams(f"'reason' is one of: {', '.join(REASONS)}.", param="reason")
@@ -39,7 +39,7 @@ class Reports:
                 self._recent.popleft()
             if any(said == other for _, other in self._recent):
                 return
-            if len(self._recent) >= AN_HOUR:
-                raise Busy("Many reports came within the last hour. Please try again later.")
+            if len(self._recent) >= MAX_REPORTS_PER_HOUR:
+                raise QueueFull("Many reports came within the last hour. Please try again later.")
             self._recent.append((time.monotonic(), said))
-        self._audit.reported(reason, subject, owner, sha256)
+        self._audit.record_report(reason, subject, owner, sha256)

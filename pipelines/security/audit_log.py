@@ -25,74 +25,77 @@ try:
 except ImportError:  # Windows: there only the threads of one process take turns
     fcntl = None
 
-Verdict = Literal["words", "input", "result", "report"]
-LONGEST = 65_536
+AuditVerdict = Literal["words", "input", "result", "report"]
+MAX_LINE_BYTES = 65_536
 """Bytes of a line: a job has at most a few dozen pictures, 64 letters each."""
 
-_turn = threading.Lock()
+_thread_lock = threading.Lock()
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class State:
+class AuditLogState:
     """How a log stands: entries that can be checked, the first line (1-based) that does not follow, the last link."""
 
-    entries: int
-    broken: int | None
-    last: str
+    entry_count: int
+    broken_line: int | None
+    last_link: str
 
 
-class Audit:
+class AuditLog:
     """`audit.log` in the data folder, readable by its owner alone. Safe from any thread and process."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / "audit.log"
         self._key = root / "audit.secret"
 
-    def refused(self, what: Verdict, owner: str, inputs: Sequence[str]) -> None:
+    def record_refusal(self, what: AuditVerdict, owner: str, inputs: Sequence[str]) -> None:
         """`what` is words, input or result; `inputs` are the SHA-256 of the pictures that came in."""
-        self._note(owner, {"sha256": list(inputs), "verdict": what})
+        self._append_entry(owner, {"sha256": list(inputs), "verdict": what})
         log.info("refused: %s", what)
 
-    def reported(self, reason: str, subject: str, owner: str, sha256: Sequence[str]) -> None:
+    def record_report(self, reason: str, subject: str, owner: str, sha256: Sequence[str]) -> None:
         """`reason` is one of a few, `subject` the id of what somebody points at, `sha256` that of its pixels."""
-        self._note(owner, {"sha256": list(sha256), "verdict": "report", "reason": reason, "subject": subject})
+        self._append_entry(owner, {"sha256": list(sha256), "verdict": "report", "reason": reason, "subject": subject})
         log.warning("reported: %s", reason)
 
-    def state(self) -> State:
+    def verify_chain(self) -> AuditLogState:
         """Read the log from its first line to its last."""
         before, entries = b"", 0
-        key = secret(self._key)
-        for number, line in enumerate(self._lines(), 1):
-            row = _row(line)
-            if row is None or not hmac.compare_digest(str(row.pop("link", "")), _link(key, before, row)):
-                return State(entries, number, _link_of(before))
+        key = read_or_create_secret(self._key)
+        for number, line in enumerate(self._read_lines(), 1):
+            row = _parse_line(line)
+            if row is None or not hmac.compare_digest(str(row.pop("link", "")), _link_hash(key, before, row)):
+                return AuditLogState(entries, number, _stored_link(before))
             before, entries = line, entries + 1
-        return State(entries, None, _link_of(before))
+        return AuditLogState(entries, None, _stored_link(before))
 
-    def entries(self) -> Iterator[dict[str, Any]]:
+    def read_entries(self) -> Iterator[dict[str, Any]]:
         """Every line that can be read."""
-        return (row for row in map(_row, self._lines()) if row is not None)
+        return (row for row in map(_parse_line, self._read_lines()) if row is not None)
 
-    def _lines(self) -> Iterator[bytes]:
+    def _read_lines(self) -> Iterator[bytes]:
         if self._path.exists():
             with self._path.open("rb") as file:
                 yield from (line.rstrip(b"\n") for line in file)
 
-    def _note(self, owner: str, about: dict[str, Any]) -> None:
-        key = secret(self._key)
-        row = {"time": round(time.time(), 3), "owner": _hashed(key, owner), **about}
-        with open(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file, _alone(file):
-            line = {**row, "link": _link(key, _last(file), row)}
+    def _append_entry(self, owner: str, about: dict[str, Any]) -> None:
+        key = read_or_create_secret(self._key)
+        row = {"time": round(time.time(), 3), "owner": _hash_owner(key, owner), **about}
+        with (
+            open(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file,
+            _exclusive_lock(file),
+        ):
+            line = {**row, "link": _link_hash(key, _last_line(file), row)}
             file.seek(0, os.SEEK_END)
             file.write(json.dumps(line).encode() + b"\n")
             file.flush()
 
 
-def secret(path: Path) -> bytes:
+def read_or_create_secret(path: Path) -> bytes:
     """32 random bytes, made once and readable by their owner alone."""
-    with _turn:
+    with _thread_lock:
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(secrets.token_bytes(32))
@@ -102,30 +105,30 @@ def secret(path: Path) -> bytes:
 
 
 @contextmanager
-def _alone(file: BinaryIO) -> Iterator[None]:
+def _exclusive_lock(file: BinaryIO) -> Iterator[None]:
     """The batch of the command line may write at the same time; its lock ends with the file."""
-    with _turn:
+    with _thread_lock:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _last(file: BinaryIO) -> bytes:
+def _last_line(file: BinaryIO) -> bytes:
     """The last line, without its end."""
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - LONGEST))
+    file.seek(max(0, size - MAX_LINE_BYTES))
     return file.read().rstrip(b"\n").rpartition(b"\n")[2]
 
 
-def _link(key: bytes, before: bytes, row: dict[str, Any]) -> str:
+def _link_hash(key: bytes, before: bytes, row: dict[str, Any]) -> str:
     return hmac.new(key, before + b"\n" + json.dumps(row, sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 
-def _link_of(line: bytes) -> str:
-    return str((_row(line) or {}).get("link", ""))
+def _stored_link(line: bytes) -> str:
+    return str((_parse_line(line) or {}).get("link", ""))
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def _parse_line(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -133,6 +136,6 @@ def _row(line: bytes) -> dict[str, Any] | None:
     return row if isinstance(row, dict) else None
 
 
-def _hashed(key: bytes, owner: str) -> str:
+def _hash_owner(key: bytes, owner: str) -> str:
     # Keyed, since the few names of an office are soon guessed from a plain hash.
     return hmac.new(key, owner.encode(), hashlib.sha256).hexdigest()[:16]

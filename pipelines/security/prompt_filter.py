@@ -14,17 +14,17 @@ UNDRESS_REFUSED = "Words about nudity or sex are not taken here: people stay ful
 MINORS_REFUSED = "Words about children are not taken here: this tool is for pictures of adults."
 
 _LOOKALIKES = str.maketrans("аеорсухіѕјһкмнтвԁոαεουνικτρᴀᴅᴇᴋɴᴜᴛɑǝıøłđ", "aeopcyxisjhkmhtbdnaeouvikrpadeknutaeiold")
-_LEET = str.maketrans("0134578@$!|€+", "oieastbasiiet")
-_COLOUR = (
+_DIGIT_LETTERS = str.maketrans("0134578@$!|€+", "oieastbasiiet")
+_COLOUR_WORDS = (
     r"tone|tones|toned\s+palette|ton|toene|tonen|farben?|farbton|farbtoene|farbig\w*|farbene?[nrs]?|colou?rs?|colou?red|"
     r"shades?|palette|hues?|tints?|beige|pink|rose|brown|lipstick|lips?|lippenstift|make\s?-?up|nails?|nagellack|heels?|"
     r"pumps|shoes?|schuhe?|paper|wall|backdrop|background|hintergrund"
 )
 # As make-up and fashion use the word: a pale brown.
-_NUDE_COLOUR = re.compile(rf"\bnude[\s-]*(?:{_COLOUR})\b")
-_NUDE = re.compile(r"nude(?!l)", re.IGNORECASE)  # not the noodles of a German kitchen
+_NUDE_AS_COLOUR = re.compile(rf"\bnude[\s-]*(?:{_COLOUR_WORDS})\b")
+_NUDE_WORD = re.compile(r"nude(?!l)", re.IGNORECASE)  # not the noodles of a German kitchen
 
-_SEXUAL = (
+_SEXUAL_WORDS = (
     r"nudes?|nudity|nudist\w*|nudis[mt]us|nacktheit|naked(?!\s+(?:eye|cake|flame|bulb))|nackt\w*|\w+nackt\w*|nackig\w*|"
     r"aktfoto\w*|aktbild\w*|aktmodell\w*|entblo(?:e)?sst\w*|unbekleidet\w*|hullenlos\w*|huellenlos\w*|"
     r"undress\w*|unclothed|disrob\w*|(?:without|no|w/o)\s+(?:any\s+)?cloth(?:es|ing)|ohne\s+(?:kleid(?:ung|er)|klamotten)|"
@@ -33,70 +33,74 @@ _SEXUAL = (
     r"bdsm|orgasm\w*|orgie\w*|striptease|strippers?|deep\s?nudes?|onlyfans|genital\w*|penis\w*|vagina\w*|vulva|nipples?|"
     r"brustwarze\w*|boobs?|tits|titten|bottomless|topless|oben\s+ohne|unten\s+ohne"
 )
-_REVEALING = (
+_REVEALING_WORDS = (
     r"lingerie|dessous|underwear|unterwasche|unterwaesche|panties|thongs?|g\s?string|bra|bh|negligee|see\s?-?through|"
     r"breasts?|bruste|brueste|busen|cleavage|freizugig\w*|freizuegig\w*|seductive\w*|lasziv\w*"
 )
-_MINORS = (
+_MINOR_WORDS = (
     r"child|children|childs|childlike|kids?|toddlers?|infants?|newborns?|bab(?:y|ies)(?!\s+(?:blue|pink))|preteens?|"
     r"tweens?|teens?|teenagers?|teenaged?|underaged?|minors|schoolgirls?|schoolboys?|little\s+(?:girl|boy)s?|"
     r"young\s+(?:girl|boy)s?|loli\w*|shota\w*|minderjahrig\w*|minderjaehrig\w*|jugendliche\w*|kinder|kindern|kindes|"
     r"kleinkind\w*|sauglinge?\w*|saeuglinge?\w*|schulkind\w*|schulmadchen|schulmaedchen|schuljungen?|"
     r"(?:ein|das|kleines|junges|als|mein|unser|dieses|nacktes)\s+kind|(?:kleine[sn]?|junge[sn]?)\s+mae?dchen"
 )
-_NUMBERS = (
+_NUMBER_WORDS = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "ein zwei drei vier funf fuenf sechs sieben acht neun zehn elf zwolf zwoelf dreizehn vierzehn funfzehn fuenfzehn "
     "sechzehn siebzehn"
 ).replace(" ", "|")
-_AGE = (
-    rf"(?<![\d.,])(?:1[0-7]|0?\d|{_NUMBERS})[\s-]*"
+_MINOR_AGE = (
+    rf"(?<![\d.,])(?:1[0-7]|0?\d|{_NUMBER_WORDS})[\s-]*"
     r"(?:(?:years?|yrs?|jahre?)[\s-]*(?:old|alt)|y/?o|ja(?:e)?hrige?[nrs]?)"
 )
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
+def _word_pattern(*patterns: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(patterns)})\b")
 
 
-_ANYWHERE = _words(_SEXUAL)
-_OF_PEOPLE = _words(_SEXUAL, _REVEALING)
-_CHILDREN = _words(_MINORS)
-_YOUNG = _words(_AGE)
+_ANYWHERE_PATTERN = _word_pattern(_SEXUAL_WORDS)
+_PEOPLE_PATTERN = _word_pattern(_SEXUAL_WORDS, _REVEALING_WORDS)
+_MINOR_PATTERN = _word_pattern(_MINOR_WORDS)
+_AGE_PATTERN = _word_pattern(_MINOR_AGE)
 
 
-def objection(text: str, *, people: bool) -> str | None:
+def find_objection(text: str, *, people: bool) -> str | None:
     """The sentence that refuses `text`, or None when it may be asked.
 
     Nudity and sex are refused everywhere; `people` says that the tool makes pictures of people, where revealing
     clothes and children are refused too. "Nude" as the name of a colour ("nude tones") passes.
     """
-    undress = _OF_PEOPLE if people else _ANYWHERE
-    readings = list(_readings(text))
+    undress = _PEOPLE_PATTERN if people else _ANYWHERE_PATTERN
+    readings = list(_text_readings(text))
     if any(undress.search(reading) for reading in readings):
         return UNDRESS_REFUSED
-    if people and (_YOUNG.search(folded(text)) or any(_CHILDREN.search(reading) for reading in readings)):
+    if people and (
+        _AGE_PATTERN.search(fold_letters(text)) or any(_MINOR_PATTERN.search(reading) for reading in readings)
+    ):
         return MINORS_REFUSED
     return None
 
 
-def neutral(text: str) -> str:
+def neutralize_prompt(text: str) -> str:
     """`text` as a model may see it: the colour nude is called beige, since models take the word otherwise."""
-    replaced = _NUDE.sub("beige", text)
-    return replaced if not _NUDE.search(folded(replaced)) else _NUDE.sub("beige", folded(replaced))
+    replaced = _NUDE_WORD.sub("beige", text)
+    return (
+        replaced if not _NUDE_WORD.search(fold_letters(replaced)) else _NUDE_WORD.sub("beige", fold_letters(replaced))
+    )
 
 
-def folded(text: str) -> str:
+def fold_letters(text: str) -> str:
     """Small plain letters: no accents, no look-alikes of other alphabets, no invisible marks."""
     spelt = unicodedata.normalize("NFKD", text).casefold().translate(_LOOKALIKES)
     return "".join(c for c in spelt if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
 
 
-def _readings(text: str) -> Iterator[str]:
+def _text_readings(text: str) -> Iterator[str]:
     """The ways to read `text`: as it stands, digits as letters, marks between letters left out, letters repeated."""
-    plain = folded(text)
-    for letters in (plain, plain.translate(_LEET)):
-        spelt = _NUDE_COLOUR.sub(" beige ", letters)
+    plain = fold_letters(text)
+    for letters in (plain, plain.translate(_DIGIT_LETTERS)):
+        spelt = _NUDE_AS_COLOUR.sub(" beige ", letters)
         yield spelt
         # "n u d e", "n.u.d.e"
         yield re.sub(r"(?<=\b[^\W\d])[\W_]+(?=[^\W\d]\b)", "", spelt)

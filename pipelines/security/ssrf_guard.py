@@ -13,25 +13,25 @@ import httpx
 
 from pipelines.core.errors import BadInput
 
-PATIENCE = 15.0
+CALL_TIMEOUT_SECONDS = 15.0
 """Seconds that one call may take in all, however slowly it is answered."""
-HOPS = 3
-MAX_LENGTH = 2000
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+MAX_HOP_COUNT = 3
+MAX_URL_LENGTH = 2000
+_NAT64_NETWORK = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
-class Target:
+class ResolvedTarget:
     """An address that was looked up once and is called as it was found, whatever its name leads to by then."""
 
     url: str
     host: str
-    pinned: str
+    pinned_url: str
 
 
-def checked(url: str, *, private: bool = False) -> Target:
+def resolve_target(url: str, *, private: bool = False) -> ResolvedTarget:
     """Look `url` up. Raises `BadInput` unless it is http(s) and every address behind its name is public.
 
     `private` lets addresses of this machine and of its network pass. The rules are OWASP's against server-side
@@ -42,19 +42,24 @@ def checked(url: str, *, private: bool = False) -> Target:
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError as error:
         raise BadInput("This is no address.", param="webhook") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or len(url) > MAX_LENGTH or not url.isprintable():
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or len(url) > MAX_URL_LENGTH
+        or not url.isprintable()
+    ):
         raise BadInput("A webhook's address begins with http:// or https://.", param="webhook")
     if parts.username is not None or parts.password is not None:
         raise BadInput("A webhook's address holds no password.", param="webhook")
-    found = _looked_up(parts.hostname, port)
-    if not private and not all(public(address) for address in found):
+    found = _resolve_host(parts.hostname, port)
+    if not private and not all(is_public_address(address) for address in found):
         raise BadInput("A webhook's address must be a public one.", param="webhook")
     ip = f"[{found[0]}]" if found[0].version == 6 else str(found[0])
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(url, parts.netloc, f"{parts.scheme}://{ip}:{port}{path}")
+    return ResolvedTarget(url, parts.netloc, f"{parts.scheme}://{ip}:{port}{path}")
 
 
-def _looked_up(host: str, port: int) -> list[Address]:
+def _resolve_host(host: str, port: int) -> list[Address]:
     try:
         rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return [ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in rows]
@@ -62,42 +67,42 @@ def _looked_up(host: str, port: int) -> list[Address]:
         raise BadInput("A webhook's address leads nowhere.", param="webhook") from error
 
 
-def public(address: Address) -> bool:
+def is_public_address(address: Address) -> bool:
     """Whether anybody on the Internet may be meant by it; an address that wraps another is judged by that one too."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if address in _NAT64:
+        if address in _NAT64_NETWORK:
             inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        if not all(public(each) for each in inner if each is not None):
+        if not all(is_public_address(each) for each in inner if each is not None):
             return False
         return address.ipv4_mapped is not None or (address.is_global and not address.is_multicast)
     return address.is_global and not address.is_multicast
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], *, private: bool = False) -> int:
+def post_guarded(url: str, body: bytes, headers: Mapping[str, str], *, private: bool = False) -> int:
     """Send `body`; the status of the answer, which is not read.
 
     Follows 307 and 308, each looked up and checked anew. Raises `BadInput` for an address that may not be called,
     `OSError` for one that does not answer in time.
     """
     status = 0
-    for _ in range(HOPS):
-        target = checked(url, private=private)
-        status, onward = asyncio.run(_sent(target, body, headers))
+    for _ in range(MAX_HOP_COUNT):
+        target = resolve_target(url, private=private)
+        status, onward = asyncio.run(_send_request(target, body, headers))
         if status not in (307, 308) or not onward:
             return status
         url = urljoin(target.url, onward)
     return status
 
 
-async def _sent(target: Target, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
+async def _send_request(target: ResolvedTarget, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
     named = {**headers, "Host": target.host}
     # The certificate must be that of the name, although the call goes to the address that was checked.
     extensions = {"sni_hostname": urlsplit(target.url).hostname or ""}
     try:
-        async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=PATIENCE) as client:
-            call = client.build_request("POST", target.pinned, content=body, headers=named, extensions=extensions)
-            answer = await asyncio.wait_for(client.send(call, stream=True), PATIENCE)
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=CALL_TIMEOUT_SECONDS) as client:
+            call = client.build_request("POST", target.pinned_url, content=body, headers=named, extensions=extensions)
+            answer = await asyncio.wait_for(client.send(call, stream=True), CALL_TIMEOUT_SECONDS)
             await answer.aclose()
             return answer.status_code, answer.headers.get("location", "")
     except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError) as error:

@@ -1,7 +1,6 @@
-"""What an owner keeps to use again, by name: brand kits and characters; knows no HTTP, and draws nothing.
+"""Brand kits and characters that an owner saved under a name, in the queue's database.
 
-It lies in the queue's own database. Whoever orders a job names what is kept; the desk writes its values into the job,
-so that a job says all there is to it and later changes of a kit change no job.
+A job that names one gets its values written into its form, so that later changes of a kit change no job.
 """
 
 from __future__ import annotations
@@ -10,22 +9,31 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
+
+import numpy as np
 
 from pipelines.core.errors import BadInput, NotFound
-from pipelines.core.params import Params, choice, picture
-from pipelines.core.params import colour as colour_field
-from pipelines.jobs.table import Table
-from pipelines.storage.database import Row, Unwritable, opened
+from pipelines.core.params import Params, choice_field, colour_field, picture_field
+from pipelines.core.tools import Tool
+from pipelines.jobs.queue import JobQueue
+from pipelines.jobs.table import JobTable
+from pipelines.service.form_checks import FormChecks, validate_form
+from pipelines.service.uploads import UploadService
+from pipelines.storage.connect import open_database
+from pipelines.storage.database import DatabaseUnavailable, Row
+from pipelines.storage.file_index import FileIndex
+from pipelines.tools import find_tool
 
-What = Literal["brand", "character"]
-PREFIX: dict[str, str] = {"brand": "brand-", "character": "char-"}
-KIT = "Brand kit "
-"""How the sentence begins that says what of a kit was used."""
-MOST = 200  # of one owner's and one kind
+SavedKind = Literal["brand", "character"]
+ID_PREFIXES: dict[str, str] = {"brand": "brand-", "character": "char-"}
+MAX_SAVED_COUNT = 200  # of one owner and one kind
+CHARACTER_TOOL_ID = "character"
+PASSPORT_FIELDS = ("character", "preset", "art", "prompt", "name", "colour", "behind_colour", "reference")
+"""Fields of a character's form that are saved with it; layout and file format are not."""
 _NAME = re.compile(r"[^\x00-\x1f\x7f=]{1,60}")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (
@@ -40,182 +48,149 @@ class BrandKit(Params):
 
     colour: str | None = colour_field("Colour", "Papers, panels, walls, clothes.")
     behind_colour: str | None = colour_field("Second colour", "Behind characters.")
-    logo: str | None = picture("Logo", "Best with a transparent background.")
-    backdrop: str | None = picture("Backdrop", "Stands behind whoever is photographed.")
-    light: Literal["any", "exact", "relit"] = choice(
-        "Light", "Exact leaves the subject as it is; Relit fits it to the scene.", "any",
+    logo: str | None = picture_field("Logo", "Best with a transparent background.")
+    backdrop: str | None = picture_field("Backdrop", "Stands behind whoever is photographed.")
+    light: Literal["any", "exact", "relit"] = choice_field(
+        "Light",
+        "Exact leaves the subject as it is; Relit fits it to the scene.",
+        "any",
         labels={"any": "As the tool has it", "exact": "Exact", "relit": "Relit"},
-    )  # fmt: skip
-    framing: Literal["any", "tight", "classic", "wide"] = choice(
-        "Framing", "How much of a person is seen.", "any",
+    )
+    framing: Literal["any", "tight", "classic", "wide"] = choice_field(
+        "Framing",
+        "How much of a person is seen.",
+        "any",
         labels={"any": "As the tool has it", "tight": "Tight", "classic": "Classic", "wide": "Wide"},
-    )  # fmt: skip
+    )
 
 
 @dataclass(frozen=True)
-class Keepsake:
-    """One thing kept. A brand's `value` is a `BrandKit`'s; a character's has `params` and `picture`, a file id."""
+class SavedItem:
+    """One saved item. A brand's `value` is a `BrandKit`'s; a character's has `params` and `picture`, a file id."""
 
     id: str
-    what: str
+    kind: str
     name: str
     value: dict[str, Any]
     created: float
 
 
-class Kept:
-    """Each owner's own, found by id or name."""
+class SavedItemStore:
+    """The table of saved items; each is found by owner, kind, and id or name."""
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: JobTable) -> None:
         self._table = table
         with table.lock:
-            table.db.schema(_SCHEMA)
+            table.db.create_schema(_SCHEMA)
 
-    def keep(self, owner: str, what: What, name: str, value: Mapping[str, Any]) -> Keepsake:
-        """Keep `value` under `name`, in the place of what had that name. Raises `BadInput`."""
+    def save_item(self, owner: str, kind: SavedKind, name: str, value: Mapping[str, Any]) -> SavedItem:
+        """Save `value` under `name`, in the place of what had that name. Raises `BadInput`."""
         name = " ".join(name.split())
-        if not _NAME.fullmatch(name) or name.startswith((*PREFIX.values(), "file-")):
+        if not _NAME.fullmatch(name) or name.startswith((*ID_PREFIXES.values(), "file-")):
             raise BadInput("A name has 1 to 60 letters, and no '='.", param="name")
         with self._table.lock:
-            old = self._rows("owner = ? AND what = ? AND name = ?", owner, what, name)
-            if not old and len(self._rows("owner = ? AND what = ?", owner, what)) >= MOST:
-                raise BadInput(f"{MOST} are kept: delete one first.")
-            made = PREFIX[what] + secrets.token_hex(10)
+            existing = self._select_rows("owner = ? AND what = ? AND name = ?", owner, kind, name)
+            if not existing and len(self._select_rows("owner = ? AND what = ?", owner, kind)) >= MAX_SAVED_COUNT:
+                raise BadInput(f"{MAX_SAVED_COUNT} are kept: delete one first.")
+            item_id = ID_PREFIXES[kind] + secrets.token_hex(10)
             self._table.db.execute(
                 "INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (owner, what, name) DO UPDATE SET "
                 "value = excluded.value, created = excluded.created",
-                (made, owner, what, name, json.dumps(dict(value)), time.time()),
+                (item_id, owner, kind, name, json.dumps(dict(value)), time.time()),
             )
-        return self.get(owner, what, name)
+        return self.find_item(owner, kind, name)
 
-    def list(self, owner: str, what: str) -> list[Keepsake]:
-        """The owner's, by name."""
-        return sorted(self._rows("owner = ? AND what = ?", owner, what), key=lambda row: row.name.casefold())
+    def list_items(self, owner: str, kind: str) -> list[SavedItem]:
+        """List the owner's items of a kind, by name."""
+        return sorted(self._select_rows("owner = ? AND what = ?", owner, kind), key=lambda item: item.name.casefold())
 
-    def get(self, owner: str, what: What, key: str) -> Keepsake:
-        """By id or name. Raises `NotFound`."""
-        found = self._rows("owner = ? AND what = ? AND (id = ? OR name = ?)", owner, what, key, " ".join(key.split()))
-        if not found:
-            raise NotFound(f"You keep no {'brand kit' if what == 'brand' else what} of that name.")
-        return found[0]
+    def find_item(self, owner: str, kind: SavedKind, key: str) -> SavedItem:
+        """Find an item by id or name. Raises `NotFound`."""
+        items = self._select_rows(
+            "owner = ? AND what = ? AND (id = ? OR name = ?)", owner, kind, key, " ".join(key.split())
+        )
+        if not items:
+            raise NotFound(f"You keep no {'brand kit' if kind == 'brand' else kind} of that name.")
+        return items[0]
 
-    def drop(self, owner: str, what: What, key: str) -> Keepsake:
-        """Forget it. Raises `NotFound`."""
-        found = self.get(owner, what, key)
+    def delete_item(self, owner: str, kind: SavedKind, key: str) -> SavedItem:
+        """Delete an item by id or name. Raises `NotFound`."""
+        item = self.find_item(owner, kind, key)
         with self._table.lock:
-            self._table.db.execute("DELETE FROM kept WHERE id = ?", (found.id,))
-        return found
+            self._table.db.execute("DELETE FROM kept WHERE id = ?", (item.id,))
+        return item
 
-    def _rows(self, where: str, *values: object) -> list[Keepsake]:
+    def _select_rows(self, where: str, *values: object) -> list[SavedItem]:
         with self._table.lock:
             rows = self._table.db.execute(f"SELECT * FROM kept WHERE {where}", values).fetchall()
-        return [_keepsake(row) for row in rows]
+        return [_item_from_row(row) for row in rows]
 
 
-def _keepsake(row: Row) -> Keepsake:
-    return Keepsake(row["id"], row["what"], row["name"], json.loads(row["value"]), row["created"])
+class SavedItemService(SavedItemStore):
+    """Saved items that are checked as a tool's form is before they are stored."""
+
+    def __init__(
+        self, jobs: JobQueue, files: FileIndex, uploads: UploadService, form_checks: FormChecks, tools: Sequence[Tool]
+    ) -> None:
+        super().__init__(jobs.table)
+        self._jobs = jobs
+        self._files = files
+        self._uploads = uploads
+        self._form_checks = form_checks
+        self._tools = tools
+
+    def save_brand_kit(self, name: str, values: Mapping[str, Any], owner: str) -> SavedItem:
+        """Save a brand kit under `name`. Raises `BadInput`, `InvalidParams`."""
+        kit = validate_form(BrandKit, values)
+        self._form_checks.check_pictures(kit, owner)
+        return self.save_item(owner, "brand", name, kit.model_dump(mode="json"))
+
+    def save_character(self, job_id: str, name: str, owner: str) -> SavedItem:
+        """Save the character of a finished job under `name`. Raises `NotFound`, `BadInput`."""
+        row = self._jobs.get_job(job_id)
+        if row is None or row.job.owner != owner:
+            raise NotFound("There is no such job.")
+        if row.job.tool != CHARACTER_TOOL_ID or row.result is None:
+            raise BadInput("Only a finished character can be kept.", param="job")
+        results = [file.id for file in row.result.files if file.role == "result"]
+        mattes = [file.id for file in row.result.files if file.role == "matte"]
+        image = self._files.open_image(results[0])
+        if image.shape[2] == 3 and mattes:
+            image = np.dstack([image, self._files.open_image(mattes[0])[..., 0]])
+        # A copy of its own: what is saved outlives the job and its files.
+        picture = self._uploads.store_derived_image(image, results[0], owner)
+        receipt_params = row.result.receipt["params"]
+        params = {field: value for field, value in receipt_params.items() if field in PASSPORT_FIELDS and value}
+        return self.save_item(owner, "character", name, {"params": params, "picture": picture})
+
+    def import_character(self, name: str, params: Mapping[str, Any], picture: str, owner: str) -> SavedItem:
+        """Save a character that another studio exported. Raises `BadInput`, `InvalidParams`, `PolicyRefusal`."""
+        tool = find_tool(CHARACTER_TOOL_ID, self._tools)
+        known = {field: value for field, value in params.items() if field in PASSPORT_FIELDS}
+        form = validate_form(tool.params, known)
+        self._form_checks.check_pictures(form, owner)
+        self._form_checks.check_prompts(tool, form, owner)
+        traits = known.get("character")
+        if not isinstance(traits, str) or "=" not in traits:
+            raise BadInput("This is no passport of a character.", param="character")
+        return self.save_item(owner, "character", name, {"params": known, "picture": picture})
 
 
-class Keeper(Protocol):
-    """Who finds what an owner keeps."""
-
-    def get(self, owner: str, what: What, key: str) -> Keepsake:
-        """By id or name. Raises `NotFound`."""
-        ...
-
-
-class Once:
-    """What is kept, each thing as it was when it was first asked for."""
-
-    def __init__(self, kept: Keeper) -> None:
-        self._kept = kept
-        self._found: dict[tuple[str, str, str], Keepsake] = {}
-
-    def get(self, owner: str, what: What, key: str) -> Keepsake:
-        """By id or name. Raises `NotFound`."""
-        if (owner, what, key) not in self._found:
-            self._found[owner, what, key] = self._kept.get(owner, what, key)
-        return self._found[owner, what, key]
-
-
-def brands_in(data: Path, owner: str, database: str = "") -> Iterator[Keepsake]:
-    """The owner's kits in a studio's folder, which is only read: the studio itself may be running on it."""
+def read_brand_kits(data: Path, owner: str, database: str = "") -> Iterator[SavedItem]:
+    """Yield the owner's kits in a studio's data folder, which is only read: that studio may be running."""
     path = data / "jobs.sqlite3"
     if not database and not path.exists():
         return
-    db = opened(path, database, reading=True)
+    db = open_database(path, database, read_only=True)
     try:
-        if db.columns("kept"):  # else it is a folder of before there were kits
+        if db.list_columns("kept"):  # else it is a folder of before there were kits
             query = "SELECT * FROM kept WHERE owner = ? AND what = 'brand'"
-            yield from map(_keepsake, db.execute(query, (owner,)).fetchall())
-    except Unwritable:  # a folder that may not even be read
+            yield from map(_item_from_row, db.execute(query, (owner,)).fetchall())
+    except DatabaseUnavailable:  # a folder that may not even be read
         return
     finally:
         db.close()
 
 
-# ---------------------------------------------------------------- into a form
-
-
-@dataclass(frozen=True)
-class Settled:
-    """A form with everything that was kept written out, and what there is to say about it."""
-
-    values: dict[str, Any]
-    notices: tuple[str, ...] = ()
-
-
-def settle(params: type[Params], values: Mapping[str, Any], owner: str, kept: Keeper) -> Settled:
-    """The form with kits and characters written out. Raises `BadInput` for one that the owner does not keep.
-
-    What the form says itself stays. A picture may be named by the character it shows.
-    """
-    form = {name: _shown(params, name, value, owner, kept) for name, value in values.items()}
-    said: list[str] = []
-    for field in params.model_fields:
-        what = params.schema_extra(field).get("x-kept")
-        named = form.get(field)
-        if what is None or not isinstance(named, str) or not named.strip() or "=" in named:
-            continue
-        found = _named(kept, owner, what, named, field)
-        fresh = found.value if what == "brand" else found.value["params"]
-        form[field] = "" if what == "brand" else fresh.get(field, "")
-        taken = [name for name in fresh if name != field and _free(params, form, name, fresh[name])]
-        form |= {name: fresh[name] for name in taken}
-        if what == "brand":
-            labels = [str(params.model_fields[name].title).lower() for name in taken]
-            said.append(f"{KIT}'{found.name}': {', '.join(labels) or 'nothing of it is used here'}.")
-    return Settled(form, tuple(said))
-
-
-def _free(params: type[Params], form: Mapping[str, Any], name: str, value: Any) -> bool:
-    """Whether the form leaves field `name` open and may take `value` there."""
-    if name not in params.model_fields or value in (None, "any", ""):
-        return False
-    info = params.model_fields[name]
-    offered = params.schema_extra(name).get("x-labels")
-    if offered and value not in offered:
-        return False
-    return form.get(name, info.default) in (info.default, None, "")
-
-
-def _shown(params: type[Params], name: str, value: Any, owner: str, kept: Keeper) -> Any:
-    """A picture's field with file ids in the places of characters."""
-    kind = params.kind_of(name) if name in params.model_fields else None
-    if kind == "picture" and isinstance(value, str) and value.startswith(PREFIX["character"]):
-        return _named(kept, owner, "character", value, name).value["picture"]
-    if kind == "pictures" and isinstance(value, list | tuple):
-        return tuple(_one(each, name, owner, kept) for each in value)
-    return value
-
-
-def _one(value: Any, name: str, owner: str, kept: Keeper) -> Any:
-    mine = isinstance(value, str) and value.startswith(PREFIX["character"])
-    return _named(kept, owner, "character", value, name).value["picture"] if mine else value
-
-
-def _named(kept: Keeper, owner: str, what: What, key: str, field: str) -> Keepsake:
-    try:
-        return kept.get(owner, what, key.strip())
-    except NotFound as error:
-        raise BadInput(error.message, param=field) from error
+def _item_from_row(row: Row) -> SavedItem:
+    return SavedItem(row["id"], row["what"], row["name"], json.loads(row["value"]), row["created"])

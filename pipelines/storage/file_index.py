@@ -17,13 +17,13 @@ import numpy as np
 from pipelines.codecs.encode import encode_png
 from pipelines.core.errors import NotFound
 from pipelines.core.geometry import Image
-from pipelines.storage.database import opened
-from pipelines.storage.disk_space import told_when_full
-from pipelines.storage.local_store import Folder, told_when_gone
+from pipelines.storage.connect import open_database
+from pipelines.storage.disk_space import translate_disk_full
+from pipelines.storage.local_store import LocalStore, translate_missing_file
 
-Role = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
-PUBLIC = "*"
-UNSURE_SECONDS = 60.0
+FileRole = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
+PUBLIC_OWNER = "*"
+UNSYNCED_SECONDS = 60.0
 """What was written this long before the studio ended may not have reached the disk."""
 
 _SCHEMA = """
@@ -54,7 +54,7 @@ class FileInfo:
     created: float
 
     @property
-    def name(self) -> str:
+    def download_name(self) -> str:
         """What a visitor should save it as; the id stands in where nobody named it."""
         return self.path.name.removeprefix(f"{self.id}-")
 
@@ -65,29 +65,37 @@ def pixels_sha256(image: Image) -> str:
     return hashlib.sha256(head + b":" + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
-class Files:
+class FileIndex:
     """Content-addressed: the same pixels have the same id, stored once, visible to each owner who brought them."""
 
-    def __init__(self, root: Path, database: str = "", *, store: Folder | None = None) -> None:
+    def __init__(self, root: Path, database: str = "", *, store: LocalStore | None = None) -> None:
         """The index in `root` or at the URL of a `database`, the bytes in `store`, else in a folder there."""
         self.data = root
-        self._store = store or Folder(root / "files")
+        self._store = store or LocalStore(root / "files")
         self.root = self._store.folder
-        self._db = opened(root / "files.sqlite3", database)
+        self._db = open_database(root / "files.sqlite3", database)
         self._lock = self._db.lock
-        self._db.schema(_SCHEMA)
-        self._mend()
+        self._db.create_schema(_SCHEMA)
+        self._forget_torn_files()
 
-    def add(self, image: Image, owner: str, role: Role) -> str:
+    def add_image(self, image: Image, owner: str, role: FileRole) -> str:
         """Keep an ingested picture (H x W x 3 or 4) losslessly and return its id. Raises `disk_full`."""
         digest = pixels_sha256(image)
         file_id = f"file-{digest[:40]}"
-        path = self._hold(file_id, f"{file_id}.png", lambda: encode_png(image))
-        self._record(file_id, owner, role, "png", path, image.shape[1], image.shape[0], digest)
+        path = self._store_if_missing(file_id, f"{file_id}.png", lambda: encode_png(image))
+        self._record_file(file_id, owner, role, "png", path, image.shape[1], image.shape[0], digest)
         return file_id
 
     def add_encoded(
-        self, data: bytes, image: Image, format: str, owner: str, role: Role, name: str = "", *, later: bool = False
+        self,
+        data: bytes,
+        image: Image,
+        format: str,
+        owner: str,
+        role: FileRole,
+        name: str = "",
+        *,
+        defer_sync: bool = False,
     ) -> str:
         """Keep finished bytes as they are (they carry their own metadata); the id is that of these bytes.
 
@@ -95,86 +103,90 @@ class Files:
         visitor should save it as, ending included. `later` waits for no disk: `sync` does, within seconds.
         """
         file_id = f"file-{hashlib.sha256(data).hexdigest()[:40]}"
-        path = self._store.put(f"{file_id}-{name}" if name else f"{file_id}.{format}", data, later=later)
+        path = self._store.put(f"{file_id}-{name}" if name else f"{file_id}.{format}", data, defer_sync=defer_sync)
         sha256 = pixels_sha256(image)
-        with self._db.lazily() if later else nullcontext():
-            self._record(file_id, owner, role, format, path, image.shape[1], image.shape[0], sha256)
+        with self._db.relaxed_durability() if defer_sync else nullcontext():
+            self._record_file(file_id, owner, role, format, path, image.shape[1], image.shape[0], sha256)
         return file_id
 
-    def bring(self, info: FileInfo, data: bytes, *, later: bool = False) -> None:
+    def import_file(self, info: FileInfo, data: bytes, *, defer_sync: bool = False) -> None:
         """Keep a file that another store kept, its row as it was; of `info.path` the name alone counts."""
-        path = self._hold(info.id, info.path.name, lambda: data, later=later)
-        with self._db.lazily() if later else nullcontext():
-            self._record(info.id, info.owner, info.role, info.format, path, info.width, info.height, info.sha256)
+        path = self._store_if_missing(info.id, info.path.name, lambda: data, defer_sync=defer_sync)
+        with self._db.relaxed_durability() if defer_sync else nullcontext():
+            self._record_file(info.id, info.owner, info.role, info.format, path, info.width, info.height, info.sha256)
 
-    def add_table(self, data: bytes, owner: str, role: Role) -> str:
+    def add_jsonl(self, data: bytes, owner: str, role: FileRole) -> str:
         """Keep JSON lines and return their id; it is the owner's alone, since the id is a hash of both."""
         digest = hashlib.sha256(owner.encode() + b":" + data).hexdigest()
         file_id = f"file-{digest[:40]}"
         path = self._store.put(f"{file_id}.jsonl", data)
-        self._record(file_id, owner, role, "jsonl", path, 0, 0, digest)
+        self._record_file(file_id, owner, role, "jsonl", path, 0, 0, digest)
         return file_id
 
-    def _hold(self, file_id: str, name: str, make: Callable[[], bytes], *, later: bool = False) -> Path:
+    def _store_if_missing(
+        self, file_id: str, name: str, make: Callable[[], bytes], *, defer_sync: bool = False
+    ) -> Path:
         """Where the bytes lie; `make` gives them where no row says that they are kept, or the row is wrong."""
         with suppress(NotFound):
-            kept = self.info(file_id)
+            kept = self.get_info(file_id)
             if kept.path.name == name:
                 return self._store.fetch(name, kept.bytes)
-        return self._store.put(name, make(), later=later)
+        return self._store.put(name, make(), defer_sync=defer_sync)
 
-    def keep_past(self, file_id: str, owner: str, past: bytes, placed: bytes | None = None) -> None:
+    def save_provenance(self, file_id: str, owner: str, past: bytes, placed: bytes | None = None) -> None:
         """Keep what an upload said of itself, as the photo that is worked on and as one that is `placed` beside it.
 
         It belongs to this owner alone: the same pixels may have other pasts.
         """
-        self._store.put(_past(file_id, owner), past)
+        self._store.put(_provenance_name(file_id, owner), past)
         if placed is not None:
-            self._store.put(_past(file_id, owner, placed=True), placed)
+            self._store.put(_provenance_name(file_id, owner, placed=True), placed)
 
-    def past(self, file_id: str, owner: str, *, placed: bool = False) -> bytes | None:
+    def load_provenance(self, file_id: str, owner: str, *, placed: bool = False) -> bytes | None:
         """What this owner's upload said of itself, see `keep_past`."""
-        return self._store.find(_past(file_id, owner, placed=placed))
+        return self._store.read_if_present(_provenance_name(file_id, owner, placed=placed))
 
-    def flush_to_store(self) -> int:
+    def flush_to_disk(self) -> int:
         """Bring to the disk what was written for `later`, rows last; how many files that were."""
-        count = self._store.sync()
+        count = self._store.flush_to_disk()
         if count:
             with suppress(FileNotFoundError), (self.data / "files.sqlite3-wal").open("rb") as file:
                 os.fsync(file.fileno())
         return count
 
-    def _mend(self) -> None:
+    def _forget_torn_files(self) -> None:
         """Forget the newest files whose bytes a power cut took, so that nobody is handed half of one."""
-        if self._db.shared:  # its bytes may lie on another machine
+        if self._db.is_shared:  # its bytes may lie on another machine
             return
         newest = "SELECT id, path, bytes FROM files WHERE created > (SELECT MAX(created) FROM files) - ?"
-        for row in self._db.execute(newest, (UNSURE_SECONDS,)).fetchall():
-            if self._store.lost(row["path"], row["bytes"]):
+        for row in self._db.execute(newest, (UNSYNCED_SECONDS,)).fetchall():
+            if self._store.is_lost(row["path"], row["bytes"]):
                 self._db.execute("DELETE FROM files WHERE id = ?", (row["id"],))
 
-    def _record(self, file_id: str, owner: str, role: str, format: str, path: Path, w: int, h: int, sha: str) -> None:
+    def _record_file(
+        self, file_id: str, owner: str, role: str, format: str, path: Path, w: int, h: int, sha: str
+    ) -> None:
         row = (file_id, owner, role, format, path.name, w, h, path.stat().st_size, sha, time.time())
-        with self._lock, told_when_full():
+        with self._lock, translate_disk_full():
             self._db.execute(
                 "INSERT INTO files VALUES (?,?,?,?,?,?,?,?,?,?) "
                 "ON CONFLICT (id, owner) DO UPDATE SET created = excluded.created",
                 row,
             )
 
-    def info(self, file_id: str, owner: str | None = None) -> FileInfo:
+    def get_info(self, file_id: str, owner: str | None = None) -> FileInfo:
         """The row, if `owner` (None: anybody) may see it. Raises `not_found`, also when it is somebody else's."""
         with self._lock:
             row = self._db.execute(
                 "SELECT * FROM files WHERE id = ? AND (CAST(? AS TEXT) IS NULL OR owner IN (?, ?)) LIMIT 1",
-                (file_id, owner, owner, PUBLIC),
+                (file_id, owner, owner, PUBLIC_OWNER),
             ).fetchone()
         if row is None:
             raise NotFound("There is no such file, or it is not yours.")
         values = dict(row)
         return FileInfo(**{**values, "path": PurePath(values["path"])})
 
-    def list(self, owner: str, limit: int, after: str | None = None) -> list[FileInfo]:
+    def list_files(self, owner: str, limit: int, after: str | None = None) -> list[FileInfo]:
         """The owner's files, newest first; `after` is the id to go on from."""
         with self._lock:
             rows = self._db.execute(
@@ -187,78 +199,80 @@ class Files:
     def is_example(self, file_id: str) -> bool:
         """Whether the picture is one of the studio's own examples, which need nobody's consent."""
         with self._lock:
-            found = self._db.execute("SELECT 1 FROM files WHERE id = ? AND owner = ?", (file_id, PUBLIC)).fetchone()
+            found = self._db.execute(
+                "SELECT 1 FROM files WHERE id = ? AND owner = ?", (file_id, PUBLIC_OWNER)
+            ).fetchone()
         return found is not None
 
-    def open(self, file_id: str) -> Image:
+    def open_image(self, file_id: str) -> Image:
         """The stored pixels, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
-        return read_png(self.path(file_id))
+        return read_png(self.local_path(file_id))
 
-    def read(self, file_id: str, owner: str | None = None) -> bytes:
+    def read_bytes(self, file_id: str, owner: str | None = None) -> bytes:
         """The stored bytes, if `owner` (None: anybody) may see them. Raises `not_found`."""
-        with told_when_gone():
-            return self.path(file_id, owner).read_bytes()
+        with translate_missing_file():
+            return self.local_path(file_id, owner).read_bytes()
 
-    def path(self, file_id: str, owner: str | None = None) -> Path:
+    def local_path(self, file_id: str, owner: str | None = None) -> Path:
         """Where the bytes lie on this machine, if `owner` (None: anybody) may see them. Raises `not_found`.
 
         Where they lie on a store too, they stay here for a minute at least.
         """
-        info = self.info(file_id, owner)
+        info = self.get_info(file_id, owner)
         return self._store.fetch(info.path.name, info.bytes)
 
-    def bytes(self) -> int:
+    def total_bytes(self) -> int:
         """What all files take."""
         with self._lock:
             sizes = "SELECT MAX(bytes) AS bytes FROM files GROUP BY path"
             return int(self._db.execute(f"SELECT COALESCE(SUM(bytes), 0) FROM ({sizes}) AS s").fetchall()[0][0])
 
-    def older_than(self, seconds: float) -> set[str]:
+    def ids_older_than(self, seconds: float) -> set[str]:
         """Ids, the examples' left out, that nobody brought within this time."""
         query = "SELECT id FROM files GROUP BY id HAVING MAX(created) < ? AND COUNT(*) FILTER (WHERE owner = ?) = 0"
         with self._lock:
-            return {row["id"] for row in self._db.execute(query, (time.time() - seconds, PUBLIC)).fetchall()}
+            return {row["id"] for row in self._db.execute(query, (time.time() - seconds, PUBLIC_OWNER)).fetchall()}
 
-    def forget(self, file_id: str) -> None:
+    def delete_file(self, file_id: str) -> None:
         """Delete a file and what its owners' uploads said of themselves, for every owner."""
         with self._lock:
             self._db.execute("DELETE FROM files WHERE id = ?", (file_id,))
-        self._store.drop(file_id)
+        self._store.delete_all_of(file_id)
 
-    def disown(self, file_id: str, owner: str) -> None:
+    def remove_owner(self, file_id: str, owner: str) -> None:
         """Delete a file for one owner, and its bytes when nobody else has it."""
         with self._lock:
             self._db.execute("DELETE FROM files WHERE id = ? AND owner = ?", (file_id, owner))
             left = self._db.execute("SELECT 1 FROM files WHERE id = ?", (file_id,)).fetchone()
         if left is None:
-            return self.forget(file_id)
+            return self.delete_file(file_id)
         for placed in (False, True):
-            self._store.drop_one(_past(file_id, owner, placed=placed))
+            self._store.delete_one(_provenance_name(file_id, owner, placed=placed))
         return None
 
-    def clear_parts(self, seconds: float) -> None:
+    def delete_partial_files(self, seconds: float) -> None:
         """Delete what a killed process left half written so long ago."""
-        self._store.clear(seconds, self._known)
+        self._store.delete_stale_files(seconds, self._is_known)
 
-    def _known(self, file_id: str) -> bool:
+    def _is_known(self, file_id: str) -> bool:
         with suppress(NotFound):
-            return self.info(file_id) is not None
+            return self.get_info(file_id) is not None
         return False
 
     def close(self) -> None:
         """Close the index."""
-        self.flush_to_store()
+        self.flush_to_disk()
         with self._lock:
             self._db.close()
 
 
 def read_png(path: Path) -> Image:
     """The pixels of a picture that `Files` keeps, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
-    with told_when_gone():
+    with translate_missing_file():
         return decode_png(np.fromfile(path, np.uint8))
 
 
-def _past(file_id: str, owner: str, *, placed: bool = False) -> str:
+def _provenance_name(file_id: str, owner: str, *, placed: bool = False) -> str:
     ending = "-placed.c2pa" if placed else ".c2pa"
     return f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}{ending}"
 

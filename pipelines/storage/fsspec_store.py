@@ -14,22 +14,24 @@ from types import TracebackType
 from typing import Any
 
 from pipelines.core.errors import BadInput, NotFound, StudioError
-from pipelines.storage.disk_space import is_full
-from pipelines.storage.local_store import GONE
+from pipelines.storage.disk_space import is_disk_full
+from pipelines.storage.local_store import FILE_GONE_MESSAGE
 
 log = logging.getLogger(__name__)
 
-UNREACHABLE = "The store of the studio's files cannot be reached just now. Nothing is lost; please try again later."
+UNREACHABLE_MESSAGE = (
+    "The store of the studio's files cannot be reached just now. Nothing is lost; please try again later."
+)
 
-_WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"))
+_ATOMIC_SCHEMES = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"))
 """Stores that show an object once all of it is there; on any other it is written beside and moved."""
 
 
-def at(url: str) -> tuple[Any, str]:
+def open_filesystem(url: str) -> tuple[Any, str]:
     """The filesystem of an fsspec URL, and the path on it. Raises `BadInput` where it, or its package, is unknown."""
     from fsspec.core import url_to_fs
 
-    with Told():
+    with StoreErrorTranslator():
         try:
             fs, path = url_to_fs(url)
         except ImportError as error:
@@ -40,9 +42,9 @@ def at(url: str) -> tuple[Any, str]:
     return fs, path.rstrip("/")
 
 
-def keep(fs: Any, path: str, data: bytes, part: str) -> None:
+def write_file(fs: Any, path: str, data: bytes, part: str) -> None:
     """Write `data` at `path`, whole or not at all; at `part` before, where a store shows what is half written."""
-    if shows_whole(fs):
+    if writes_atomically(fs):
         fs.pipe_file(path, data)
         return
     for name in (path, part):
@@ -55,12 +57,12 @@ def keep(fs: Any, path: str, data: bytes, part: str) -> None:
     fs.mv(part, path)
 
 
-def shows_whole(fs: Any) -> bool:
+def writes_atomically(fs: Any) -> bool:
     """Whether nobody sees half of what is being written there."""
-    return not _WHOLE.isdisjoint({fs.protocol} if isinstance(fs.protocol, str) else fs.protocol)
+    return not _ATOMIC_SCHEMES.isdisjoint({fs.protocol} if isinstance(fs.protocol, str) else fs.protocol)
 
 
-class Told:
+class StoreErrorTranslator:
     """Whatever a store raises becomes `UNREACHABLE`; with `missing`, what is not there becomes `not_found`.
 
     Each kind of store has errors of its own that share no base. The log gets their kinds and nothing that they say.
@@ -73,15 +75,15 @@ class Told:
         return
 
     def __exit__(self, kind: object, error: BaseException | None, trace: TracebackType | None) -> None:
-        if not isinstance(error, Exception) or isinstance(error, StudioError) or is_full(error):
+        if not isinstance(error, Exception) or isinstance(error, StudioError) or is_disk_full(error):
             return
         if self._missing and isinstance(error, FileNotFoundError):
-            raise NotFound(GONE) from None
-        log.error("the store of files: %s", " from ".join(_kinds(error)))
-        raise StudioError(UNREACHABLE, code="storage_unavailable") from None
+            raise NotFound(FILE_GONE_MESSAGE) from None
+        log.error("the store of files: %s", " from ".join(_error_kinds(error)))
+        raise StudioError(UNREACHABLE_MESSAGE, code="storage_unavailable") from None
 
 
-def _kinds(error: BaseException | None) -> Iterator[str]:
+def _error_kinds(error: BaseException | None) -> Iterator[str]:
     while error is not None:
         number = errno.errorcode.get(error.errno or 0, "") if isinstance(error, OSError) else ""
         yield f"{type(error).__name__} {number}".strip()

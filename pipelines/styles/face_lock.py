@@ -9,20 +9,22 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.core.geometry import Face, Image
-from pipelines.styles.primitives import Field, Picture, blur, closed, opened
+from pipelines.styles.primitives import Field, Picture, gaussian_blur, to_float, to_uint8
 
 # Outlines of the 468-point mesh round what a face is known by: eyes with brows, nose, mouth.
-_FEATURES = (
+_FEATURE_OUTLINES = (
     (70, 63, 105, 66, 107, 55, 193, 245, 233, 232, 231, 230, 229, 228, 226, 35),
     (300, 293, 334, 296, 336, 285, 417, 465, 453, 452, 451, 450, 449, 448, 446, 265),
     (168, 122, 196, 131, 198, 203, 164, 423, 420, 360, 419, 351),
     (61, 40, 37, 0, 267, 270, 291, 321, 405, 17, 181, 91),
 )
-_LOW, _HIGH = np.array([0, -127, -127], np.float32), np.array([100, 127, 127], np.float32)
-_SKIN = 0.78  # of the lock's weight outside the features: texture of the style stays on the cheeks
+_LAB_MIN, _LAB_MAX = np.array([0, -127, -127], np.float32), np.array([100, 127, 127], np.float32)
+_SKIN_LOCK_RATIO = 0.78  # of the lock's weight outside the features: texture of the style stays on the cheeks
 
 
-def locked(photo: Image, styled: Image, faces: Sequence[Face], weight: float, *, natural: bool) -> Image:
+def lock_faces(
+    photo: Image, styled: Image, faces: Sequence[Face], weight: float, *, keeps_photo_colours: bool
+) -> Image:
     """`styled` (H x W x 3) with the photo's faces in it: their lights and darks, in the tones of the style.
 
     Broad tones and colours come from the style, or from the photo where `natural`, so that skin keeps its colour; all
@@ -34,9 +36,9 @@ def locked(photo: Image, styled: Image, faces: Sequence[Face], weight: float, *,
         return styled
     out = styled.copy()
     for face in faces:
-        box = _around(face, photo.shape)
+        box = _face_box(face, photo.shape)
         part = out[box]
-        out[box] = _face(opened(photo[box]), opened(part), _moved(face, box), weight, natural)
+        out[box] = _lock_face(to_float(photo[box]), to_float(part), _moved(face, box), weight, keeps_photo_colours)
     return out
 
 
@@ -44,37 +46,37 @@ def face_mask(faces: Sequence[Face], shape: tuple[int, ...], *, hard: bool = Fal
     """H x W, 1 on faces; soft outside, or with a hard edge."""
     mask = np.zeros(shape[:2], np.float32)
     for face in faces:
-        skin = _filled(_hull(face, tuple(range(len(face.landmarks)))), shape)
-        mask = np.maximum(mask, skin if hard else blur(skin, 0.12 * face.eye_distance))
+        skin = _fill_hull(_landmark_hull(face, tuple(range(len(face.landmarks)))), shape)
+        mask = np.maximum(mask, skin if hard else gaussian_blur(skin, 0.12 * face.eye_distance))
     return mask
 
 
-def _face(photo: Picture, styled: Picture, face: Face, weight: float, natural: bool) -> Image:
+def _lock_face(photo: Picture, styled: Picture, face: Face, weight: float, natural: bool) -> Image:
     reach = 0.33 * face.eye_distance
-    mask = _mask(face, photo.shape)
+    mask = _lock_weights(face, photo.shape)
     mine, theirs = (np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2LAB), np.float32) for part in (photo, styled))
     if natural:
         # Skin keeps its colour whatever the lock's weight: the style's texture rides on the photo's broad tones.
-        theirs += (mask * 0.95)[..., None] * (blur(mine, reach) - blur(theirs, reach))
+        theirs += (mask * 0.95)[..., None] * (gaussian_blur(mine, reach) - gaussian_blur(theirs, reach))
         target = mine
     else:
-        target = _fitted(mine[..., 0], theirs, reach)
+        target = _fit_tones(mine[..., 0], theirs, reach)
     wanted = np.asarray(cv2.cvtColor(target, cv2.COLOR_LAB2RGB), np.float32)
-    styled = np.asarray(cv2.cvtColor(np.clip(theirs, _LOW, _HIGH), cv2.COLOR_LAB2RGB), np.float32)
+    styled = np.asarray(cv2.cvtColor(np.clip(theirs, _LAB_MIN, _LAB_MAX), cv2.COLOR_LAB2RGB), np.float32)
     share = (np.float32(weight) * mask)[..., None]
-    return closed(np.asarray(styled + share * (wanted - styled), np.float32))
+    return to_uint8(np.asarray(styled + share * (wanted - styled), np.float32))
 
 
-def _fitted(tone: Field, theirs: Picture, reach: float) -> Picture:
+def _fit_tones(tone: Field, theirs: Picture, reach: float) -> Picture:
     """The photo's drawing in the style's tones: its paper is the lightest, its ink the darkest."""
-    target = blur(theirs, reach)
+    target = gaussian_blur(theirs, reach)
     low, high = (float(v) for v in np.percentile(theirs[..., 0], (1, 99)))
-    fine = tone - blur(tone, reach)
+    fine = tone - gaussian_blur(tone, reach)
     target[..., 0] = np.clip(target[..., 0] + np.float32(1.25) * fine, low, high)
     return target
 
 
-def _around(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
+def _face_box(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
     left, top = face.landmarks.min(axis=0) - face.eye_distance
     right, bottom = face.landmarks.max(axis=0) + face.eye_distance
     return (
@@ -84,10 +86,10 @@ def _around(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
 
 
 def _moved(face: Face, box: tuple[slice, slice]) -> Face:
-    return shifted(face, -float(box[1].start), -float(box[0].start), 1.0)
+    return transform_face(face, -float(box[1].start), -float(box[0].start), 1.0)
 
 
-def shifted(face: Face, x: float, y: float, scale: float) -> Face:
+def transform_face(face: Face, x: float, y: float, scale: float) -> Face:
     """The face after scaling by `scale` and then moving by x, y pixels."""
 
     def there(point: tuple[float, float]) -> tuple[float, float]:
@@ -105,22 +107,24 @@ def shifted(face: Face, x: float, y: float, scale: float) -> Face:
     )
 
 
-def _mask(face: Face, shape: tuple[int, ...]) -> Field:
+def _lock_weights(face: Face, shape: tuple[int, ...]) -> Field:
     """1 on eyes, brows, nose and mouth, `_SKIN` on the rest of the face, softly 0 outside."""
-    skin = _filled(_hull(face, tuple(range(len(face.landmarks)))), shape)
+    skin = _fill_hull(_landmark_hull(face, tuple(range(len(face.landmarks)))), shape)
     features = np.zeros(shape[:2], np.float32)
-    for rows in _FEATURES:
-        features = np.maximum(features, _filled(_hull(face, rows), shape))
+    for rows in _FEATURE_OUTLINES:
+        features = np.maximum(features, _fill_hull(_landmark_hull(face, rows), shape))
     wide, narrow = 0.16 * face.eye_distance, 0.08 * face.eye_distance
     grown = cv2.dilate(features, np.ones((2 * int(narrow) + 1,) * 2, np.uint8))
-    return np.maximum(_SKIN * blur(skin, wide), blur(np.asarray(grown, np.float32), narrow))
+    return np.maximum(
+        _SKIN_LOCK_RATIO * gaussian_blur(skin, wide), gaussian_blur(np.asarray(grown, np.float32), narrow)
+    )
 
 
-def _hull(face: Face, rows: tuple[int, ...]) -> npt.NDArray[np.int32]:
+def _landmark_hull(face: Face, rows: tuple[int, ...]) -> npt.NDArray[np.int32]:
     return np.asarray(cv2.convexHull(face.landmarks[list(rows)].astype(np.int32)), np.int32)
 
 
-def _filled(hull: npt.NDArray[np.int32], shape: tuple[int, ...]) -> Field:
+def _fill_hull(hull: npt.NDArray[np.int32], shape: tuple[int, ...]) -> Field:
     canvas = np.zeros(shape[:2], np.float32)
     cv2.fillConvexPoly(canvas, hull, 1.0)
     return canvas

@@ -7,95 +7,115 @@ import numpy as np
 
 from pipelines.core.geometry import Image
 from pipelines.imaging.color import to_linear, to_srgb
-from pipelines.styles.primitives import Field, Hand, Picture, blur, closed, clouds, grey, noise, opened, ramp
+from pipelines.styles.primitives import (
+    Field,
+    Picture,
+    StyleSettings,
+    compute_luma,
+    fractal_noise,
+    gaussian_blur,
+    smoothstep,
+    to_float,
+    to_uint8,
+    value_noise,
+)
 
 # Slope and shift of each layer's curve: green dyes lead in the shadows, red in the lights, as on old print film.
-_LAYERS = ((1.04, 0.010), (1.00, 0.006), (0.94, 0.028))
+_LAYER_CURVES = ((1.04, 0.010), (1.00, 0.006), (0.94, 0.028))
 
 
-def film(image: Image, hand: Hand) -> Image:
+def draw_film(image: Image, settings: StyleSettings) -> Image:
     """Colour negative: halation round the lights, a curve with toe and shoulder for each layer, and grain."""
     light = to_linear(image)
-    light = light + _halation(light, 14 * hand.width, np.array([0.50, 0.16, 0.045], np.float32))
-    light *= _falloff(image.shape, 0.20)[..., None]
+    light = light + _halation_light(light, 14 * settings.brush_unit_px, np.array([0.50, 0.16, 0.045], np.float32))
+    light *= _vignette_mask(image.shape, 0.20)[..., None]
     values = np.asarray(to_srgb(light) / 255, np.float32)
     out = np.empty_like(values)
-    for c, (slope, lift) in enumerate(_LAYERS):
-        out[..., c] = _curve(values[..., c], slope, lift)
+    for c, (slope, lift) in enumerate(_LAYER_CURVES):
+        out[..., c] = _tone_curve(values[..., c], slope, lift)
     # Dyes are less pure than a screen's colours, most of all in the lights.
-    base = grey(out)[..., None]
-    out = base + (out - base) * (1.04 - 0.22 * ramp(base, 0.55, 1.0))
-    return closed(np.asarray(out + _grain(np.asarray(out, np.float32), hand, 0.030, 0.5), np.float32))
+    base = compute_luma(out)[..., None]
+    out = base + (out - base) * (1.04 - 0.22 * smoothstep(base, 0.55, 1.0))
+    return to_uint8(np.asarray(out + _film_grain(np.asarray(out, np.float32), settings, 0.030, 0.5), np.float32))
 
 
-def _curve(values: Field, slope: float, lift: float) -> Field:
+def _tone_curve(values: Field, slope: float, lift: float) -> Field:
     s = values * values * (3 - 2 * values)
     mixed = 0.62 * values + 0.38 * s
     return np.asarray(lift + (0.975 - lift) * np.clip(0.5 + slope * (mixed - 0.5), 0, 1), np.float32)
 
 
-def _halation(light: Picture, reach: float, tint: Picture) -> Picture:
+def _halation_light(light: Picture, reach: float, tint: Picture) -> Picture:
     """Light that passed the film, met its back and came again: red round what is bright."""
     bright = np.maximum(light.max(axis=2) - 0.62, 0) / 0.38
-    halo = blur(np.asarray(bright * bright, np.float32), reach) - 0.5 * blur(
+    halo = gaussian_blur(np.asarray(bright * bright, np.float32), reach) - 0.5 * gaussian_blur(
         np.asarray(bright, np.float32), 0.2 * reach
     )
-    wide = blur(np.asarray(bright, np.float32), 4 * reach)
+    wide = gaussian_blur(np.asarray(bright, np.float32), 4 * reach)
     return np.asarray((np.maximum(halo, 0) * 0.55 + 0.16 * wide)[..., None] * tint, np.float32)
 
 
-def _falloff(shape: tuple[int, ...], depth: float, centre: tuple[float, float] = (0.5, 0.5)) -> Field:
+def _vignette_mask(shape: tuple[int, ...], depth: float, centre: tuple[float, float] = (0.5, 0.5)) -> Field:
     """Darker towards the corners, as a lens draws (cosine to the fourth, softened)."""
     height, width = shape[:2]
     y = (np.arange(height, dtype=np.float32)[:, None] / height - centre[1]) * np.float32(height / max(height, width))
     x = (np.arange(width, dtype=np.float32)[None] / width - centre[0]) * np.float32(width / max(height, width))
-    return np.asarray(1 - depth * ramp(np.asarray(np.hypot(x, y), np.float32), 0.25, 0.80), np.float32)
+    return np.asarray(1 - depth * smoothstep(np.asarray(np.hypot(x, y), np.float32), 0.25, 0.80), np.float32)
 
 
-def _grain(picture: Picture, hand: Hand, amount: float, colour: float) -> Picture:
+def _film_grain(picture: Picture, settings: StyleSettings, amount: float, colour: float) -> Picture:
     """Clumps of silver or dye: strongest in the middle tones, each layer partly its own."""
-    rng = hand.rng(3)
+    rng = settings.make_rng(3)
     shape = picture.shape
-    size = max(1.0, 1.15 * hand.width)
-    common = _clumps(shape, size, rng)
-    layers = np.stack([common * (1 - colour) + colour * _clumps(shape, size, rng) for _ in range(3)], axis=-1)
-    tone = grey(picture)
+    size = max(1.0, 1.15 * settings.brush_unit_px)
+    common = _grain_clumps(shape, size, rng)
+    layers = np.stack([common * (1 - colour) + colour * _grain_clumps(shape, size, rng) for _ in range(3)], axis=-1)
+    tone = compute_luma(picture)
     weight = np.float32(amount) * (0.35 + 2.6 * tone * (1 - tone))
     return np.asarray(layers * weight[..., None], np.float32)
 
 
-def _clumps(shape: tuple[int, ...], size: float, rng: np.random.Generator) -> Field:
+def _grain_clumps(shape: tuple[int, ...], clump_px: float, rng: np.random.Generator) -> Field:
     fine = rng.standard_normal(shape[:2], np.float32)
-    fine = cv2.GaussianBlur(fine, (0, 0), 0.55 * size)
-    total = fine / max(float(fine.std()), 1e-4) + 0.35 * noise(shape, 2.6 * size, rng)
+    fine = cv2.GaussianBlur(fine, (0, 0), 0.55 * clump_px)
+    total = fine / max(float(fine.std()), 1e-4) + 0.35 * value_noise(shape, 2.6 * clump_px, rng)
     return np.asarray(total, np.float32)
 
 
-def noir(image: Image, hand: Hand) -> Image:
+def draw_noir(image: Image, settings: StyleSettings) -> Image:
     """Black and white with hard light: deep blacks, a pool of light, slats of a blind across the wall, grain."""
-    rng = hand.rng()
+    rng = settings.make_rng()
     # Orthochromatic stock saw little red: faces gain modelling, lips darken.
-    tone = opened(image) @ np.array([0.20, 0.55, 0.25], np.float32)
+    tone = to_float(image) @ np.array([0.20, 0.55, 0.25], np.float32)
     low, high = (float(v) for v in np.percentile(tone[::8, ::8], (3, 98.5)))
     tone = np.clip((tone - low) / max(high - low, 0.25), 0, 1)
-    local = tone - blur(tone, 40 * hand.unit)
+    local = tone - gaussian_blur(tone, 40 * settings.unit_px)
     tone = np.clip(tone + 0.25 * local, 0, 1)
     hard = np.power(tone, 1.25)
     hard = 0.35 * hard + 0.65 * hard * hard * (3 - 2 * hard)
-    pool = _falloff(image.shape, 0.78, (0.5 + rng.uniform(-0.06, 0.06), 0.42))
-    lit = hard * pool * (1 - 0.42 * _slats(image.shape, hand, rng) * ramp(np.asarray(1 - pool, np.float32), 0.02, 0.4))
-    glow = blur(np.asarray(np.maximum(lit - 0.7, 0), np.float32), 10 * hand.width) * np.float32(0.5)
+    pool = _vignette_mask(image.shape, 0.78, (0.5 + rng.uniform(-0.06, 0.06), 0.42))
+    lit = (
+        hard
+        * pool
+        * (
+            1
+            - 0.42 * _blind_shadow(image.shape, settings, rng) * smoothstep(np.asarray(1 - pool, np.float32), 0.02, 0.4)
+        )
+    )
+    glow = gaussian_blur(np.asarray(np.maximum(lit - 0.7, 0), np.float32), 10 * settings.brush_unit_px) * np.float32(
+        0.5
+    )
     out = np.repeat((lit + glow)[..., None], 3, axis=2)
     out = out * 0.965 + 0.012
-    return closed(np.asarray(out + _grain(np.asarray(out, np.float32), hand, 0.034, 0.0), np.float32))
+    return to_uint8(np.asarray(out + _film_grain(np.asarray(out, np.float32), settings, 0.034, 0.0), np.float32))
 
 
-def _slats(shape: tuple[int, ...], hand: Hand, rng: np.random.Generator) -> Field:
+def _blind_shadow(shape: tuple[int, ...], settings: StyleSettings, rng: np.random.Generator) -> Field:
     """Shadow of a Venetian blind, 0 to 1, soft, slightly turned."""
     height, width = shape[:2]
     angle = np.deg2rad(rng.choice((-1, 1)) * rng.uniform(9, 16))
     y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
-    across = (y * np.float32(np.cos(angle)) + x * np.float32(np.sin(angle))) / np.float32(hand.unit)
-    across = across + clouds(shape, 300 * hand.unit, rng, 1) * 2
+    across = (y * np.float32(np.cos(angle)) + x * np.float32(np.sin(angle))) / np.float32(settings.unit_px)
+    across = across + fractal_noise(shape, 300 * settings.unit_px, rng, 1) * 2
     wave = np.cos(across * np.float32(2 * np.pi / 74))
-    return ramp(np.asarray(wave, np.float32), -0.25, 0.45)
+    return smoothstep(np.asarray(wave, np.float32), -0.25, 0.45)

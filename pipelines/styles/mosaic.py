@@ -6,54 +6,55 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Float32Array, Image
 from pipelines.styles.primitives import (
     Field,
-    Flow,
-    Hand,
+    FlowField,
     Picture,
-    blur,
-    closed,
-    clouds,
-    flow,
-    grey,
-    noise,
-    opened,
-    saturated,
-    smooth,
+    StyleSettings,
+    adjust_saturation,
+    bilateral_smooth,
+    compute_luma,
+    edge_tangent_flow,
+    fractal_noise,
+    gaussian_blur,
+    to_float,
+    to_uint8,
+    value_noise,
 )
-
-Floats = npt.NDArray[np.float32]
 
 # ---------------------------------------------------------------- mosaic
 
-_ROUNDS = 3  # of Lloyd's relaxation
+_LLOYD_ROUND_COUNT = 3  # of Lloyd's relaxation
 
 
-def mosaic(image: Image, hand: Hand) -> Image:
+def draw_mosaic(image: Image, settings: StyleSettings) -> Image:
     """Square stones that turn with the picture's edges, set in grout, each lit a little from its own side.
 
     Centroidal Voronoi cells in a turned square metric after Hausner 2001.
     """
-    rng = hand.rng()
-    picture = saturated(opened(image), 1.12)
-    step = (19 - 10 * hand.detail) * hand.width
-    lines = flow(grey(opened(smooth(image, 4 * hand.unit))), 0.5 * step, rng)
-    seeds, owner, gap = _settled(image.shape[:2], step, lines, rng)
-    colour = _stones(picture, owner, len(seeds), rng)
+    rng = settings.make_rng()
+    picture = adjust_saturation(to_float(image), 1.12)
+    step = (19 - 10 * settings.detail) * settings.brush_unit_px
+    lines = edge_tangent_flow(compute_luma(to_float(bilateral_smooth(image, 4 * settings.unit_px))), 0.5 * step, rng)
+    seeds, owner, gap = _relax_seeds(image.shape[:2], step, lines, rng)
+    colour = _stone_colours(picture, owner, len(seeds), rng)
     stone = colour[owner]
-    grout = np.array([0.80, 0.77, 0.72], np.float32) * (1 + 0.05 * noise(gap.shape, 1.6 * hand.unit, rng))[..., None]
+    grout = (
+        np.array([0.80, 0.77, 0.72], np.float32)
+        * (1 + 0.05 * value_noise(gap.shape, 1.6 * settings.unit_px, rng))[..., None]
+    )
     joint = 0.075 * step
     face = np.clip((gap - joint) / max(joint * 0.9, 0.8) + 0.5, 0, 1)
-    lit = _bevel(gap, step, joint) + 0.02 * clouds(gap.shape, 3 * hand.unit, rng, 2)
+    lit = _bevel_light(gap, step, joint) + 0.02 * fractal_noise(gap.shape, 3 * settings.unit_px, rng, 2)
     shadow = 1 - 0.35 * (1 - face) * np.float32(1.0)
     out = grout * shadow[..., None] * (1 - face[..., None]) + face[..., None] * stone * (1 + lit)[..., None]
-    return closed(np.asarray(out, np.float32))
+    return to_uint8(np.asarray(out, np.float32))
 
 
-def _settled(
-    shape: tuple[int, int], step: float, lines: Flow, rng: np.random.Generator
-) -> tuple[Floats, npt.NDArray[np.int32], Field]:
+def _relax_seeds(
+    shape: tuple[int, int], step: float, lines: FlowField, rng: np.random.Generator
+) -> tuple[Float32Array, npt.NDArray[np.int32], Field]:
     """Seeds pushed apart, the owner of every pixel, and its distance to the joint; rounds on a coarse copy."""
     rows, columns = max(2, round(shape[0] / step)), max(2, round(shape[1] / step))
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
@@ -61,15 +62,17 @@ def _settled(
     home = (np.stack([x, y], axis=-1) + 0.5) * cell
     seeds = np.asarray(home + rng.uniform(-0.3, 0.3, home.shape) * cell, np.float32)
     coarse = max(1, int(step / 7))
-    for _ in range(_ROUNDS):
-        owner, _ = _owners(seeds, cell, shape, lines, coarse)
-        seeds = np.asarray(np.clip(_centres(owner, seeds, coarse), home - 0.48 * cell, home + 0.48 * cell), np.float32)
-    owner, gap = _owners(seeds, cell, shape, lines, 1)
+    for _ in range(_LLOYD_ROUND_COUNT):
+        owner, _ = _nearest_seeds(seeds, cell, shape, lines, coarse)
+        seeds = np.asarray(
+            np.clip(_cell_centroids(owner, seeds, coarse), home - 0.48 * cell, home + 0.48 * cell), np.float32
+        )
+    owner, gap = _nearest_seeds(seeds, cell, shape, lines, 1)
     return seeds.reshape(-1, 2), owner, gap
 
 
-def _owners(
-    seeds: Floats, cell: Floats, shape: tuple[int, int], lines: Flow, coarse: int
+def _nearest_seeds(
+    seeds: Float32Array, cell: Float32Array, shape: tuple[int, int], lines: FlowField, coarse: int
 ) -> tuple[npt.NDArray[np.int32], Field]:
     """The nearest seed of each (coarse) pixel in the seed's own turned square metric, and half the lead of it."""
     rows, columns = seeds.shape[:2]
@@ -99,7 +102,7 @@ def _owners(
     return owner, np.asarray((second - best) / 2, np.float32)
 
 
-def _centres(owner: npt.NDArray[np.int32], seeds: Floats, coarse: int) -> Floats:
+def _cell_centroids(owner: npt.NDArray[np.int32], seeds: Float32Array, coarse: int) -> Float32Array:
     count = seeds.shape[0] * seeds.shape[1]
     y, x = np.indices(owner.shape, np.float32)
     flat = owner.ravel()
@@ -108,7 +111,9 @@ def _centres(owner: npt.NDArray[np.int32], seeds: Floats, coarse: int) -> Floats
     return ((mean + 0.5) * coarse).reshape(seeds.shape).astype(np.float32)
 
 
-def _stones(picture: Picture, owner: npt.NDArray[np.int32], count: int, rng: np.random.Generator) -> Floats:
+def _stone_colours(
+    picture: Picture, owner: npt.NDArray[np.int32], count: int, rng: np.random.Generator
+) -> Float32Array:
     """The mean colour of each stone, with the spread of real stones."""
     flat = owner.ravel()
     size = np.maximum(np.bincount(flat, minlength=count), 1)
@@ -117,42 +122,42 @@ def _stones(picture: Picture, owner: npt.NDArray[np.int32], count: int, rng: np.
     return np.clip(mean + spread, 0, 1).astype(np.float32)
 
 
-def _bevel(gap: Field, step: float, joint: float) -> Field:
+def _bevel_light(gap: Field, step: float, joint: float) -> Field:
     """Light from the upper left on rounded edges, flat in the middle."""
-    height = np.minimum(blur(gap, 0.05 * step), np.float32(joint + 0.16 * step))
+    height = np.minimum(gaussian_blur(gap, 0.05 * step), np.float32(joint + 0.16 * step))
     slope = cv2.Sobel(height, cv2.CV_32F, 1, 0, scale=0.125) + cv2.Sobel(height, cv2.CV_32F, 0, 1, scale=0.125)
     return np.clip(np.asarray(slope, np.float32) * np.float32(0.12), -0.12, 0.16)
 
 
 # ---------------------------------------------------------------- pixel
 
-_COLOURS = 24
-_BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32) / 16 - 0.47
+_PALETTE_COLOUR_COUNT = 24
+_BAYER_MATRIX = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32) / 16 - 0.47
 
 
-def pixel(image: Image, hand: Hand) -> Image:
+def draw_pixel_art(image: Image, settings: StyleSettings) -> Image:
     """Large pixels in a palette made for this picture, a sparing ordered dither, darker outlines."""
-    cell = max(2, round((11 - 5 * hand.detail) * hand.width))
+    cell = max(2, round((11 - 5 * settings.detail) * settings.brush_unit_px))
     height, width = image.shape[:2]
     rows, columns = -(-height // cell), -(-width // cell)
     padded = cv2.copyMakeBorder(image, 0, rows * cell - height, 0, columns * cell - width, cv2.BORDER_REPLICATE)
     small = cv2.resize(
-        smooth(np.asarray(padded, np.uint8), 0.8 * cell, 30), (columns, rows), interpolation=cv2.INTER_AREA
+        bilateral_smooth(np.asarray(padded, np.uint8), 0.8 * cell, 30), (columns, rows), interpolation=cv2.INTER_AREA
     )
-    picture = saturated(opened(np.asarray(small, np.uint8)), 1.22)
+    picture = adjust_saturation(to_float(np.asarray(small, np.uint8)), 1.22)
     soft = cv2.GaussianBlur(picture, (0, 0), 1.0)
     picture = np.clip(picture + 0.7 * (picture - soft), 0, 1)
     lab = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2LAB), np.float32)
-    colours = _palette(lab.reshape(-1, 3), _COLOURS)
-    tiled = np.tile(_BAYER, (rows // 4 + 1, columns // 4 + 1))[:rows, :columns]
+    colours = _kmeans_palette(lab.reshape(-1, 3), _PALETTE_COLOUR_COUNT)
+    tiled = np.tile(_BAYER_MATRIX, (rows // 4 + 1, columns // 4 + 1))[:rows, :columns]
     lab[..., 0] += tiled * np.float32(7)
     away = ((lab.reshape(-1, 1, 3) - colours[None]) ** 2 * np.array([1, 1.6, 1.6], np.float32)).sum(axis=2)
     chosen = colours[away.argmin(axis=1)].reshape(lab.shape)
-    rgb = closed(np.asarray(cv2.cvtColor(chosen, cv2.COLOR_LAB2RGB), np.float32))
+    rgb = to_uint8(np.asarray(cv2.cvtColor(chosen, cv2.COLOR_LAB2RGB), np.float32))
     return np.ascontiguousarray(np.repeat(np.repeat(rgb, cell, axis=0), cell, axis=1)[:height, :width])
 
 
-def _palette(points: Floats, count: int) -> Floats:
+def _kmeans_palette(points: Float32Array, count: int) -> Float32Array:
     """`count` colours of a picture: k-means from a start that depends on nothing but the picture (farthest first)."""
     sample = points[:: max(1, len(points) // 4000)]
     colours = [np.median(sample, axis=0)]

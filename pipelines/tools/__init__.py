@@ -24,14 +24,14 @@ from pipelines.tools import (
 from pipelines.tools.shared import precision_benchmark
 
 
-def _unique(rows: Sequence[Tool]) -> tuple[Tool, ...]:
+def _refuse_duplicates(rows: Sequence[Tool]) -> tuple[Tool, ...]:
     ids = [row.id for row in rows]
     if len(set(ids)) != len(ids):
         raise ValueError(f"two tools share an id: {ids}")
     return tuple(rows)
 
 
-TOOLS: tuple[Tool, ...] = _unique(
+TOOLS: tuple[Tool, ...] = _refuse_duplicates(
     [
         headshot.TOOL,
         product.TOOL,
@@ -53,7 +53,7 @@ HELPERS: tuple[Tool, ...] = (precision_benchmark.TOOL,)
 """What pages order for their own use: no tab, no route, no place on any list."""
 
 
-def tool(tool_id: str, rows: Sequence[Tool] = TOOLS) -> Tool:
+def find_tool(tool_id: str, rows: Sequence[Tool] = TOOLS) -> Tool:
     """The row with this id. Raises `NotFound`."""
     for row in rows:
         if row.id == tool_id:

@@ -8,23 +8,23 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from pipelines.codecs.containers import pages
-from pipelines.compositing.compose import compose
-from pipelines.compositing.light_estimation import key_side, measured
+from pipelines.codecs.containers import encode_pdf
+from pipelines.compositing.compose import composite_subject
+from pipelines.compositing.light_estimation import estimate_key_side, with_photo_constraints
 from pipelines.compositing.shadows import Shadow
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image, PlacedSubject, Side, Size
-from pipelines.core.job import Emit
-from pipelines.core.params import Subject, choice, number, prompt, seed
-from pipelines.core.rendering import Backdrop, Draft, Extra, Render
-from pipelines.core.tools import Studio, Tool
-from pipelines.framing.framings import size_of
-from pipelines.framing.head_framing import body_end
-from pipelines.framing.placement import bounds, fill_frame, sides_cut
-from pipelines.framing.resample import place
-from pipelines.imaging.text import Box, Set, fitted, made_legible, write
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Subject, choice_field, number_field, prompt_field, seed_field
+from pipelines.core.rendering import Backdrop, EncodedFile, RenderRequest, ToolOutput
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.framing.framings import size_for_ratio
+from pipelines.framing.head_framing import find_body_end
+from pipelines.framing.placement import find_bounds, find_cut_sides, frame_subject
+from pipelines.framing.resample import place_subject
+from pipelines.imaging.text import Box, TextBlock, draw_text, fit_text, shade_for_text
 from pipelines.tools.shared import form_fields
-from pipelines.tools.shared.model_casting import POSES, cast, pose_map
+from pipelines.tools.shared.model_casting import POSES, choose_cast, draw_pose_map
 
 PresetId = Literal[
     "clean-grey", "spring", "summer", "autumn", "winter", "street", "evening", "editorial-bw", "flat-lay", "cover",
@@ -32,18 +32,18 @@ PresetId = Literal[
 RatioId = Literal["4:5", "2:3", "1:1", "9:16"]
 PoseId = Literal["varied", "standing", "walking", "hand-on-hip", "arms-crossed", "turned", "seated"]
 RATIOS: dict[str, tuple[int, int]] = {"4:5": (4, 5), "2:3": (2, 3), "1:1": (1, 1), "9:16": (9, 16)}
-Triple = tuple[float, float, float]
-_NONE: Triple = (0.0, 0.0, 0.0)
+RgbOffset = tuple[float, float, float]
+_NO_OFFSET: RgbOffset = (0.0, 0.0, 0.0)
 # Whatever a model is asked to draw on a person, this is asked with it.
-DRESSED = "An adult, fully clothed."
+DRESSED_PROMPT = "An adult, fully clothed."
 
 
 @dataclass(frozen=True)
 class Grade:
     """A look of the whole picture: steps of 8 bit added to shadows and to lights per channel, contrast, saturation."""
 
-    shadows: Triple = _NONE
-    lights: Triple = _NONE
+    shadows: RgbOffset = _NO_OFFSET
+    lights: RgbOffset = _NO_OFFSET
     contrast: float = 0.0
     saturation: float = 1.0
 
@@ -56,12 +56,12 @@ class Season:
     """
 
     title: str
-    scene: str
+    scene_id: str
     words: str
     grade: Grade
-    turned: float = 0.0
-    flat: bool = False
-    cover: bool = False
+    green_rotation_degrees: float = 0.0
+    is_flat_lay: bool = False
+    is_cover: bool = False
 
 
 SEASONS: dict[str, Season] = {
@@ -70,230 +70,238 @@ SEASONS: dict[str, Season] = {
                      Grade((2, 5, 3), (4, 5, -3), -0.04, 1.08)),
     "summer": Season("Summer", "sky", "open landscape under a summer sky", Grade((5, 2, -3), (8, 4, -6), 0.06, 1.12)),
     "autumn": Season("Autumn", "forest", "autumn forest in warm light", Grade((4, 0, -6), (10, 3, -10), 0.05, 0.96),
-                     turned=58),
+                     green_rotation_degrees=58),
     "winter": Season("Winter", "dawn", "pale winter morning", Grade((-4, 0, 7), (-3, 1, 6), 0.03, 0.80)),
     "street": Season("Street", "city", "city street in daylight", Grade((-3, 2, 6), (5, 1, -3), 0.10, 0.94)),
     "evening": Season("Evening", "night", "city lights in the evening", Grade((-3, -1, 6), (7, 1, -4), 0.10, 1.02)),
     "editorial-bw": Season("Editorial B&W", "studio-dark", "dark studio", Grade(contrast=0.22, saturation=0.0)),
-    "flat-lay": Season("Flat Lay", "linen", "natural linen cloth from above", Grade(contrast=0.03), flat=True),
-    "cover": Season("Cover", "studio-light", "light studio background", Grade((0, 0, 2), (3, 1, -2), 0.05), cover=True),
+    "flat-lay": Season("Flat Lay", "linen", "natural linen cloth from above", Grade(contrast=0.03), is_flat_lay=True),
+    "cover": Season("Cover", "studio-light", "light studio background", Grade((0, 0, 2), (3, 1, -2), 0.05), is_cover=True),
 }  # fmt: skip
 
 
 class Fashion(Subject):
     """The form."""
 
-    preset: PresetId = choice(
+    preset: PresetId = choice_field(
         "Look", "Scene, grading and layout in one.", "clean-grey",
         labels={key: row.title for key, row in SEASONS.items()}, tiles=True,
     )  # fmt: skip
-    title: str = prompt("Title", "On the cover, and under the other looks where there is one.", max_length=40)
-    background: str = form_fields.words(
+    title: str = prompt_field("Title", "On the cover, and under the other looks where there is one.", max_length=40)
+    background: str = form_fields.scene_words_field(
         "Takes the place of the look's scene, for example: Venice, workshop, spotlight.", more=True
     )
-    ratio: RatioId = choice("Shape", "Width to height.", "4:5")
-    size: int = form_fields.size(1280)
-    variations: int = form_fields.variations()
-    pdf: Literal["none", "look", "book"] = choice(
-        "PDF", "Pages to print or to send: this look, or every look there is with the cover first.", "none", more=True,
+    ratio: RatioId = choice_field("Shape", "Width to height.", "4:5")
+    size: int = form_fields.size_field(1280)
+    variations: int = form_fields.variations_field()
+    pdf: Literal["none", "look", "book"] = choice_field(
+        "PDF", "Pages to print or to send: this look, or every look there is with the cover first.", "none", advanced=True,
         labels={"none": "None", "look": "This look", "book": "All ten looks"},
     )  # fmt: skip
-    models: int = number(
+    models: int = number_field(
         "On models", "So many drawn people wear it; 0: the photo as it is. Who they are is stated on the result, and "
-        "read from no photo.", 0, ge=0, le=4, needs=("edit", "control"), any_of=True, more=False,
+        "read from no photo.", 0, ge=0, le=4, needs=("edit", "control"), needs_any=True, advanced=False,
     )  # fmt: skip
-    who: str = prompt(
-        "Who wears it", "Empty: a cast balanced in gender, age, complexion and build.", max_length=160, more=True,
-        needs=("edit", "control"), any_of=True,
+    who: str = prompt_field(
+        "Who wears it", "Empty: a cast balanced in gender, age, complexion and build.", max_length=160, advanced=True,
+        needs=("edit", "control"), needs_any=True,
     )  # fmt: skip
-    garment: str = prompt(
+    garment: str = prompt_field(
         "The garment in words", "Needed where the model follows poses and cannot wear what is in a photo.",
-        max_length=160, more=True, needs=("edit", "control"), any_of=True,
+        max_length=160, advanced=True, needs=("edit", "control"), needs_any=True,
     )  # fmt: skip
-    pose: PoseId = choice(
-        "Pose", "Followed as a map by a control model, told in words to others.", "varied", more=True,
+    pose: PoseId = choice_field(
+        "Pose", "Followed as a map by a control model, told in words to others.", "varied", advanced=True,
         labels={"varied": "A different one each", **{key: row.title for key, row in POSES.items()}},
-        needs=("edit", "control"), any_of=True,
+        needs=("edit", "control"), needs_any=True,
     )  # fmt: skip
-    grading: int = number("Grading", "0: the colours as they are.", 100, ge=0, le=100, unit="%")
-    backdrop: str | None = form_fields.my_backdrop()
-    colour: str | None = form_fields.scene_colour()
-    blur: float = form_fields.blur()
-    brand: str = form_fields.brand()
-    format: form_fields.FileFormat = form_fields.file_format()
-    quality: int = form_fields.quality()
-    seed: int | None = seed()
-    consent: bool = form_fields.consent()
+    grading: int = number_field("Grading", "0: the colours as they are.", 100, ge=0, le=100, unit="%")
+    backdrop: str | None = form_fields.backdrop_field()
+    colour: str | None = form_fields.scene_colour_field()
+    blur: float = form_fields.blur_field()
+    brand: str = form_fields.brand_field()
+    format: form_fields.FileFormat = form_fields.format_field()
+    quality: int = form_fields.quality_field()
+    seed: int | None = seed_field()
+    consent: bool = form_fields.consent_field()
 
 
 @dataclass(frozen=True)
-class Taken:
+class SourcePhoto:
     """What of the photo is the same in every look."""
 
     photo: Image
     cutout: Cutout
     faces: tuple[Face, ...]
-    key: Side
+    light_side: Side
 
 
-def run(params: Fashion, studio: Studio, emit: Emit) -> Draft:
+def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Cut out, stand in the frame, set the season, grade, letter; then the pages. Or put it on models."""
-    photo = studio.open(params.photo)
-    cutout = studio.cutout(params, emit)
-    faces = studio.faces(params.photo)
+    photo = context.open_image(params.photo)
+    cutout = context.cut_out_subject(params, emit)
+    faces = context.detect_faces(params.photo)
     emit("Cutting out", 1, 1)
-    if params.models and not studio.draft:
-        return _modelled(params, cutout, studio, emit)
-    taken = Taken(photo, cutout, faces, key_side(photo, faces[0]) if faces else "none")
-    images, placed, said = _looked(params, taken, studio, emit)
-    return Draft(
+    if params.models and not context.draft:
+        return _draw_on_models(params, cutout, context, emit)
+    taken = SourcePhoto(photo, cutout, faces, estimate_key_side(photo, faces[0]) if faces else "none")
+    images, placed, said = _draw_look(params, taken, context, emit)
+    return ToolOutput(
         images=images,
         source=placed,
         alphas=(placed.alpha,),
         notices=(*cutout.notices, *placed.frame.notices, *said),
         exact=False,
-        extras=_pages(params, images, taken, studio, emit),
+        extras=_make_pdf(params, images, taken, context, emit),
     )
 
 
-def _looked(
-    params: Fashion, taken: Taken, studio: Studio, emit: Emit
+def _draw_look(
+    params: Fashion, taken: SourcePhoto, context: ToolContext, emit: ProgressCallback
 ) -> tuple[tuple[Image, ...], PlacedSubject, tuple[str, ...]]:
     """The pictures of one look, where the subject stands in them, and what the scenes had to say."""
     alpha, person = taken.cutout.alpha, bool(taken.faces)
     season = SEASONS[params.preset]
-    size = size_of(RATIOS[params.ratio], 512 if studio.draft else params.size)
-    lies = season.flat and not person
+    size = size_for_ratio(RATIOS[params.ratio], 512 if context.draft else params.size)
+    lies = season.is_flat_lay and not person
     stand, fill = ("centre", 0.86) if lies else ("floor", 1.08)
-    end = body_end(alpha, taken.faces[params.pick]) if params.pick < len(taken.faces) else None
-    floor = 1.0 if end is not None else _foot(alpha)
-    frame = fill_frame(alpha, size, fill, params, stand=stand, floor=floor, end=end, held=False)
-    placed = place(taken.photo, taken.cutout, frame)
-    render = _render(params, studio, season, placed, taken.photo, taken.key, lies=lies, person=person)
-    scenes = studio.draw(render, emit)
+    end = find_body_end(alpha, taken.faces[params.pick]) if params.pick < len(taken.faces) else None
+    floor = 1.0 if end is not None else _floor_height(alpha)
+    frame = frame_subject(alpha, size, fill, params, anchor=stand, floor=floor, end=end, limit_to_frame=False)
+    placed = place_subject(taken.photo, taken.cutout, frame)
+    render = _scene_render(params, context, season, placed, taken.photo, taken.light_side, lies=lies, person=person)
+    scenes = context.draw(render, emit)
 
-    shadow = _shadow(alpha, lies=lies, person=person)
+    shadow = _choose_shadow(alpha, lies=lies, person=person)
     images = []
     for n, plate in enumerate(scenes.images):
-        plate = greens_turned(plate, season.turned) if season.turned and not params.background else plate
-        image = compose(placed, plate, seed=studio.seed + n, key=taken.key, shadow=shadow)
-        image = graded(image, season.grade, params.grading / 100)
-        _letter(image, params, season, placed.alpha)
+        plate = (
+            rotate_greens(plate, season.green_rotation_degrees)
+            if season.green_rotation_degrees and not params.background
+            else plate
+        )
+        image = composite_subject(placed, plate, seed=context.seed + n, key=taken.light_side, shadow=shadow)
+        image = apply_grade(image, season.grade, params.grading / 100)
+        _draw_title(image, params, season, placed.alpha)
         images.append(image)
         emit("Composing", n + 1, len(scenes.images), image)
     return tuple(images), placed, scenes.notices
 
 
-def _pages(
-    params: Fashion, images: tuple[Image, ...], taken: Taken, studio: Studio, emit: Emit
-) -> tuple[Extra, ...]:  # fmt: skip
+def _make_pdf(
+    params: Fashion, images: tuple[Image, ...], taken: SourcePhoto, context: ToolContext, emit: ProgressCallback
+) -> tuple[EncodedFile, ...]:  # fmt: skip
     """One PDF: the look's pictures, or the cover and then every other look."""
-    if params.pdf == "none" or studio.draft:
+    if params.pdf == "none" or context.draft:
         return ()
     if params.pdf == "book":
         names = ["cover", *(name for name in SEASONS if name != "cover")]
         looks = [params.model_copy(update={"preset": name, "variations": 1}) for name in names]
-        images = tuple(_looked(look, taken, studio, emit)[0][0] for look in looks)
-    return _bound(params, images)
+        images = tuple(_draw_look(look, taken, context, emit)[0][0] for look in looks)
+    return _bind_pages(params, images)
 
 
-def _bound(params: Fashion, images: tuple[Image, ...]) -> tuple[Extra, ...]:
+def _bind_pages(params: Fashion, images: tuple[Image, ...]) -> tuple[EncodedFile, ...]:
     """These pictures as one PDF, where one is asked for."""
     if params.pdf == "none":
         return ()
     name = "lookbook" if params.pdf == "book" else params.preset
-    return (Extra("result", "pdf", pages(images, params.title or "Lookbook"), images, name),)
+    return (EncodedFile("result", "pdf", encode_pdf(images, params.title or "Lookbook"), images, name),)
 
 
 # ---------------------------------------------------------------- on models
 
 
-def _modelled(params: Fashion, cutout: Cutout, studio: Studio, emit: Emit) -> Draft:
+def _draw_on_models(params: Fashion, cutout: Cutout, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Drawn people in the garment, one picture each, in the season's place; who was drawn is said."""
-    if not studio.has("edit") and not params.garment:
+    if not context.has_verb("edit") and not params.garment:
         raise BadInput("This model follows poses and cannot wear what a photo shows: say the garment in words.",
                        param="garment")  # fmt: skip
-    season, size = SEASONS[params.preset], size_of(RATIOS[params.ratio], params.size)
-    people = [params.who] * params.models if params.who else [each.words for each in cast(params.models, studio.seed)]
-    worn = _garment(cutout)
+    season, size = SEASONS[params.preset], size_for_ratio(RATIOS[params.ratio], params.size)
+    people = (
+        [params.who] * params.models
+        if params.who
+        else [each.words for each in choose_cast(params.models, context.seed)]
+    )
+    worn = _garment_on_grey(cutout)
     images: list[Image] = []
     for n, person in enumerate(people):
-        drawn = studio.draw(_worn(params, studio, season, size, person, n, worn), emit)
-        image = graded(drawn.images[0], season.grade, params.grading / 100)
-        _letter(image, params, season, np.zeros(image.shape[:2], np.float32))
+        drawn = context.draw(_model_render(params, context, season, size, person, n, worn), emit)
+        image = apply_grade(drawn.images[0], season.grade, params.grading / 100)
+        _draw_title(image, params, season, np.zeros(image.shape[:2], np.float32))
         images.append(image)
         emit("Dressing", n + 1, len(people), image)
     stated = "; ".join(f"{n}: {person}" for n, person in enumerate(people, 1))
     how = ("The garment was drawn after your photo: compare cut, pattern and colour before you publish."
-           if studio.has("edit") else "The garment was drawn from your words.")  # fmt: skip
-    return Draft(
+           if context.has_verb("edit") else "The garment was drawn from your words.")  # fmt: skip
+    return ToolOutput(
         images=tuple(images),
         notices=(*cutout.notices, f"The people are drawn and were asked for as {stated}.", how),
         exact=False,
-        extras=_bound(params, tuple(images)),
+        extras=_bind_pages(params, tuple(images)),
         names=tuple(f"model-{n}" for n in range(1, len(images) + 1)),
-        archive="models" if len(images) > 1 else "",
+        archive_name="models" if len(images) > 1 else "",
     )
 
 
-def _worn(
-    params: Fashion, studio: Studio, season: Season, size: Size, person: str, n: int, worn: Image
-) -> Render:  # fmt: skip
+def _model_render(
+    params: Fashion, context: ToolContext, season: Season, size: Size, person: str, n: int, worn: Image
+) -> RenderRequest:  # fmt: skip
     """What is asked of the model: by the photo where it takes one, by a pose map where it follows one."""
     poses = tuple(POSES.values())
-    pose = poses[(studio.seed + n) % len(poses)] if params.pose == "varied" else POSES[params.pose]
+    pose = poses[(context.seed + n) % len(poses)] if params.pose == "varied" else POSES[params.pose]
     place = params.background or season.words
-    who = f"Fashion photograph of {person}, whole figure, {pose.words}, {place}. {DRESSED}"
-    if studio.has("edit"):
+    who = f"Fashion photograph of {person}, whole figure, {pose.words}, {place}. {DRESSED_PROMPT}"
+    if context.has_verb("edit"):
         words = f"{who} Wearing exactly the garment of the picture{': ' + params.garment if params.garment else ''}."
-        return Render("edit", words, size, (studio.seed + n,), images=(worn,), anew=True)
-    return Render(
-        "control", f"{who} Wearing {params.garment}.", size, (studio.seed + n,), control=pose_map(pose, size),
+        return RenderRequest("edit", words, size, (context.seed + n,), images=(worn,), recomposes=True)
+    return RenderRequest(
+        "control", f"{who} Wearing {params.garment}.", size, (context.seed + n,), control=draw_pose_map(pose, size),
         control_kind="pose",
     )  # fmt: skip
 
 
-def _garment(cutout: Cutout) -> Image:
+def _garment_on_grey(cutout: Cutout) -> Image:
     """The garment on light grey: a model that sees no room draws none of it."""
     alpha = cutout.alpha[..., None]
     return np.asarray(cutout.colour * alpha + 236 * (1 - alpha) + 0.5, np.uint8)
 
 
-def _foot(alpha: Alpha) -> float:
+def _floor_height(alpha: Alpha) -> float:
     """Whoever is cut by the photo's lower edge is cut by the frame's too; feet stand above it."""
-    return 1.0 if "bottom" in sides_cut(alpha) else 0.94
+    return 1.0 if "bottom" in find_cut_sides(alpha) else 0.94
 
 
-def _shadow(alpha: Alpha, *, lies: bool, person: bool) -> Shadow | None:
+def _choose_shadow(alpha: Alpha, *, lies: bool, person: bool) -> Shadow | None:
     if lies:
         return replace(Shadow(), squash=1.0, tilt=0.0, contact=0.4)
-    return None if person or "bottom" in sides_cut(alpha) else Shadow()
+    return None if person or "bottom" in find_cut_sides(alpha) else Shadow()
 
 
-def _render(
-    params: Fashion, studio: Studio, season: Season, placed: PlacedSubject, photo: Image, key: Side, *, lies: bool,
+def _scene_render(
+    params: Fashion, context: ToolContext, season: Season, placed: PlacedSubject, photo: Image, key: Side, *, lies: bool,
     person: bool,
-) -> Render:  # fmt: skip
-    _, top, _, bottom = bounds(placed.alpha)
+) -> RenderRequest:  # fmt: skip
+    _, top, _, bottom = find_bounds(placed.alpha)
     height = placed.frame.size[1]
-    seeds = tuple(studio.seed + n for n in range(1 if studio.draft else params.variations))
+    seeds = tuple(context.seed + n for n in range(1 if context.draft else params.variations))
     backdrop = Backdrop(
-        scene="" if params.background else season.scene,
-        colour=form_fields.rgb(params.colour),
-        picture=studio.open(params.backdrop) if params.backdrop else None,
-        blur=params.blur / 100,
-        horizon=(top + 0.18 * (bottom - top)) / height,
-        floor=bottom / height if not person else None,
-        key=key,
+        scene="" if params.background else season.scene_id,
+        colour=form_fields.parse_rgb(params.colour),
+        picture=context.open_image(params.backdrop) if params.backdrop else None,
+        blur_ratio=params.blur / 100,
+        horizon_ratio=(top + 0.18 * (bottom - top)) / height,
+        floor_ratio=bottom / height if not person else None,
+        key_light_side=key,
         seen_from="above" if lies else "front",
         subject="person" if person else "product",
     )
     words = params.background or ("" if params.backdrop else season.words)
-    return Render(verb="backdrop", prompt=words, size=placed.frame.size, seeds=seeds,
-                  backdrop=measured(backdrop, photo, placed))  # fmt: skip
+    return RenderRequest(verb="backdrop", prompt=words, size=placed.frame.size, seeds=seeds,
+                  backdrop=with_photo_constraints(backdrop, photo, placed))  # fmt: skip
 
 
-def greens_turned(plate: Image, degrees: float) -> Image:
+def rotate_greens(plate: Image, degrees: float) -> Image:
     """Greens of the scene turned towards red by `degrees` of Lab hue, yellows and neutrals less and less."""
     lab = np.asarray(cv2.cvtColor(plate.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     hue = np.degrees(np.arctan2(lab[..., 2], lab[..., 1]))
@@ -304,7 +312,7 @@ def greens_turned(plate: Image, degrees: float) -> Image:
     return np.clip(np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def graded(image: Image, grade: Grade, share: float) -> Image:
+def apply_grade(image: Image, grade: Grade, share: float) -> Image:
     """The grade on the whole picture, by `share` 0 to 1; black stays near black and white near white."""
     values = image.astype(np.float32)
     light = (values @ np.array([0.2126, 0.7152, 0.0722], np.float32))[..., None]
@@ -317,26 +325,26 @@ def graded(image: Image, grade: Grade, share: float) -> Image:
     return np.clip(values + bend + 0.5, 0, 255).astype(np.uint8)
 
 
-def _letter(image: Image, params: Fashion, season: Season, alpha: Alpha) -> None:
+def _draw_title(image: Image, params: Fashion, season: Season, alpha: Alpha) -> None:
     """A masthead across the top, behind nobody's face; or a line at the foot. Changes `image`."""
     if not params.title:
         return
     height, width = image.shape[:2]
     edge = round(0.05 * width)
-    if not season.cover:
+    if not season.is_cover:
         box = Box(edge, height - edge - round(0.06 * height), width - 2 * edge, round(0.06 * height))
-        _written(image, fitted(params.title, box.width, box.height, round(0.045 * height), "Regular"), box)
+        _write_legible(image, fit_text(params.title, box.width, box.height, round(0.045 * height), "Regular"), box)
         return
     box = Box(edge, edge, width - 2 * edge, round(0.26 * height))
-    made = fitted(params.title.upper(), box.width, box.height, round(0.40 * height))
+    made = fit_text(params.title.upper(), box.width, box.height, round(0.40 * height))
     subject, covered = image.copy(), np.clip(alpha, 0, 1)[..., None]
-    _written(image, made, Box(box.x, box.y, box.width, min(box.height, made.height)))
+    _write_legible(image, made, Box(box.x, box.y, box.width, min(box.height, made.height)))
     # The masthead stands behind the head, as on a newsstand.
     image[...] = np.asarray(image + covered * (subject.astype(np.float32) - image) + 0.5, np.uint8)
 
 
-def _written(image: Image, made: Set, box: Box) -> None:
-    write(image, made, box, made_legible(image, box), "centre")
+def _write_legible(image: Image, made: TextBlock, box: Box) -> None:
+    draw_text(image, made, box, shade_for_text(image, box), "centre")
 
 
 TOOL = Tool(
@@ -354,7 +362,7 @@ TOOL = Tool(
         "PDF",
     ),
     limits=("Without a GPU model it dresses nobody: the clothes are the photo's",),
-    with_model=(("Model variety", "edit"), ("Poses", "control")),
+    model_strengths=(("Model variety", "edit"), ("Poses", "control")),
     person=True,
     examples=("astronaut", "hopper", "coffee"),
 )

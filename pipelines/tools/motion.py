@@ -4,62 +4,75 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pipelines.codecs.containers import animation, film
+from pipelines.codecs.containers import encode_animation, encode_video
 from pipelines.compositing import parallax
 from pipelines.core.geometry import Image
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, Subject, choice, flag, mask, number, picture, seed
-from pipelines.core.rendering import Draft, Extra
-from pipelines.core.tools import Studio, Tool
-from pipelines.framing.framings import size_of
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import (
+    Params,
+    Subject,
+    choice_field,
+    flag_field,
+    mask_field,
+    number_field,
+    picture_field,
+    seed_field,
+)
+from pipelines.core.rendering import EncodedFile, ToolOutput
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.framing.framings import size_for_ratio
 from pipelines.tools.shared import form_fields
 
 MoveId = Literal["drift", "push", "orbit", "rise"]
-MAX_SIZE = 1280
+MAX_SIZE_PX = 1280
 
 
 class Motion(Params):
     """The form: the photo as it is framed, so nothing says where the subject stands."""
 
-    photo: str = picture("Photo", "The picture to work on.", required=True)
-    matte: str | None = mask("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
-    pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
-    preset: MoveId = choice(
+    photo: str = picture_field("Photo", "The picture to work on.", required=True)
+    matte: str | None = mask_field("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
+    pick: int = number_field("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    preset: MoveId = choice_field(
         "Camera", "How the camera moves; it ends where it began, so that the picture loops.", "drift",
-        labels={key: move.title for key, move in parallax.MOVES.items()},
+        labels={key: move.title for key, move in parallax.CAMERA_MOVES.items()},
     )  # fmt: skip
-    seconds: float = number("Length", "One turn of the loop.", 4.0, ge=3, le=6, step=0.5, unit="s", more=False)
-    depth: int = number("Depth", "How far the camera moves.", 60, ge=10, le=100, unit="%", more=False)
-    mp4: bool = flag("Also as MP4", "Beside the animated WebP: a film (VP9) for players and editors.", more=False)
-    size: int = number("Size", "Longer side.", 720, ge=256, le=MAX_SIZE, step=16, unit="px")
-    seed: int | None = seed()
-    consent: bool = form_fields.consent()
+    seconds: float = number_field(
+        "Length", "One turn of the loop.", 4.0, ge=3, le=6, step=0.5, unit="s", advanced=False
+    )
+    depth: int = number_field("Depth", "How far the camera moves.", 60, ge=10, le=100, unit="%", advanced=False)
+    mp4: bool = flag_field(
+        "Also as MP4", "Beside the animated WebP: a film (VP9) for players and editors.", advanced=False
+    )
+    size: int = number_field("Size", "Longer side.", 720, ge=256, le=MAX_SIZE_PX, step=16, unit="px")
+    seed: int | None = seed_field()
+    consent: bool = form_fields.consent_field()
 
 
-def run(params: Motion, studio: Studio, emit: Emit) -> Draft:
+def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Cut out, continue the backdrop behind the subject, move the camera, write."""
-    photo = studio.open(params.photo)
-    cutout = studio.cutout(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit)
+    photo = context.open_image(params.photo)
+    cutout = context.cut_out_subject(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit)
     emit("Filling the backdrop", 1, 1)
-    longer = 384 if studio.draft else min(params.size, MAX_SIZE)
-    seen = parallax.planes(photo, cutout, size_of((photo.shape[1], photo.shape[0]), longer), studio.seed)
-    move, depth = parallax.MOVES[params.preset], params.depth / 100
-    if studio.draft:
-        return Draft(images=(parallax.frame(seen, move, depth, 0.25),), exact=False, notices=cutout.notices)
+    longer = 384 if context.draft else min(params.size, MAX_SIZE_PX)
+    seen = parallax.split_planes(photo, cutout, size_for_ratio((photo.shape[1], photo.shape[0]), longer), context.seed)
+    move, depth = parallax.CAMERA_MOVES[params.preset], params.depth / 100
+    if context.draft:
+        return ToolOutput(images=(parallax.render_frame(seen, move, depth, 0.25),), exact=False, notices=cutout.notices)
 
     count = round(params.seconds * parallax.FPS)
     made: list[Image] = []
-    for frame in parallax.frames(seen, move, depth, params.seconds):
+    for frame in parallax.render_frames(seen, move, depth, params.seconds):
         made.append(frame)
         emit("Moving the camera", len(made), count, frame)
     # The camera's two furthest places show all that is ever seen.
     shown = (made[0], made[count // 4], made[3 * count // 4])
     emit("Writing the film", 1, 1)
-    extras = [Extra("result", "webp", animation(made, parallax.FPS), shown, params.preset)]
+    extras = [EncodedFile("result", "webp", encode_animation(made, parallax.FPS), shown, params.preset)]
     if params.mp4:
-        extras.append(Extra("result", "mp4", film(made, parallax.FPS), shown, params.preset))
+        extras.append(EncodedFile("result", "mp4", encode_video(made, parallax.FPS), shown, params.preset))
     said = f"{count / parallax.FPS:.1f} s, {count} frames. The camera moves; the person does not."
-    return Draft(images=(), exact=False, notices=(*cutout.notices, said), extras=tuple(extras))
+    return ToolOutput(images=(), exact=False, notices=(*cutout.notices, said), extras=tuple(extras))
 
 
 TOOL = Tool(

@@ -11,21 +11,46 @@ import numpy as np
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Colour, Image, Size
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, Subject, choice, colour, mask, number, picture, prompt
-from pipelines.core.rendering import Draft, Render
-from pipelines.core.tools import Studio, Tool
-from pipelines.framing.crop import Focus, Keep, crop_of, cropped, cuts, kept
-from pipelines.framing.social_layout import MARGIN, Asked, Layout, Side, band, corner, laid_out, stuck
-from pipelines.imaging.text import Box, badge, die_cut, fitted, laid, made_legible, write
-from pipelines.matting.cutout import cutout
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import (
+    Params,
+    Subject,
+    choice_field,
+    colour_field,
+    mask_field,
+    number_field,
+    picture_field,
+    prompt_field,
+)
+from pipelines.core.rendering import RenderRequest, ToolOutput
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.framing.crop import (
+    CropFocus,
+    ProtectedArea,
+    crop_image,
+    crop_notices,
+    describe_crop,
+    find_protected_area,
+)
+from pipelines.framing.social_layout import (
+    LAYOUT_MARGIN_RATIO,
+    Layout,
+    LayoutRequest,
+    TextSide,
+    find_logo_corner,
+    find_sticker_corner,
+    find_text_band,
+    plan_layout,
+)
+from pipelines.imaging.text import Box, draw_layer, draw_logo, draw_text, fit_text, make_sticker, shade_for_text
+from pipelines.matting.cutout import cut_out_subject
 from pipelines.tools.shared import form_fields
 
 PresetId = Literal["all", "post", "story", "linkedin", "banner", "x", "facebook", "youtube", "pin"]
-OWN_MODEL, STICKER_SIDE = "mini", 512  # which draws figures alone; and pixels
-SEED = 1  # of stickers: the same words are the same one, in a draft and in what is made of it
-_LARGEST = 0.15  # of the shorter side, a headline's letters
-_MIDDLE = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
+FIGURE_MODEL_ID, STICKER_SIDE_PX = "mini", 512  # which draws figures alone; and pixels
+STICKER_SEED = 1  # of stickers: the same words are the same one, in a draft and in what is made of it
+_MAX_LETTER_RATIO = 0.15  # of the shorter side, a headline's letters
+_FOCUS_HELP = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
 
 
 @dataclass(frozen=True)
@@ -51,98 +76,102 @@ FORMATS: dict[str, Format] = {
 class Kit(Params):
     """The form."""
 
-    photo: str = picture("Photo", "A portrait, a product, or any picture.", required=True)
-    preset: PresetId = choice(
+    photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
+    preset: PresetId = choice_field(
         "Platform", "One size, or all eight as files.", "all",
         labels={"all": "All eight", **{key: row.title for key, row in FORMATS.items()}}, tiles=True,
     )  # fmt: skip
-    headline: str = prompt("Headline", "A few words; set where they hide nothing, dark or light as is read.",
+    headline: str = prompt_field("Headline", "A few words; set where they hide nothing, dark or light as is read.",
                            max_length=120)  # fmt: skip
-    logo: str | None = picture("Logo", "Best with a transparent background.")
-    sticker: str = prompt("Sticker", "A small figure in a free corner, drawn from words, for example: a rocket.",
-                          max_length=80, more=True, needs=("text",))  # fmt: skip
-    colour: str | None = colour("Brand colour", "Panels beside a picture that does not fill a format.")
-    text_side: Side = choice(
-        "Words stand", "Beside the subject.", "auto", more=True,
+    logo: str | None = picture_field("Logo", "Best with a transparent background.")
+    sticker: str = prompt_field("Sticker", "A small figure in a free corner, drawn from words, for example: a rocket.",
+                          max_length=80, advanced=True, needs=("text",))  # fmt: skip
+    colour: str | None = colour_field("Brand colour", "Panels beside a picture that does not fill a format.")
+    text_side: TextSide = choice_field(
+        "Words stand", "Beside the subject.", "auto", advanced=True,
         labels={"auto": "Where there is room", "left": "Left", "right": "Right"},
     )  # fmt: skip
-    focus_x: float = number("Focus to the right", f"{_MIDDLE}right edge.", 0.0, ge=0, le=1, step=0.005)
-    focus_y: float = number("Focus down", f"{_MIDDLE}lower edge.", 0.0, ge=0, le=1, step=0.005)
-    zoom: float = number("Zoom", "1 shows as much as fits; at 2 all is twice as large.", 1.0, ge=1, le=4, step=0.01)
-    matte: str | None = mask("Cut-out", "White keeps, black drops: what no crop may cut.")
-    pick: int = number("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
-    brand: str = form_fields.brand()
-    format: form_fields.FileFormat = form_fields.file_format()
-    quality: int = form_fields.quality()
-    consent: bool = form_fields.consent_if()
+    focus_x: float = number_field("Focus to the right", f"{_FOCUS_HELP}right edge.", 0.0, ge=0, le=1, step=0.005)
+    focus_y: float = number_field("Focus down", f"{_FOCUS_HELP}lower edge.", 0.0, ge=0, le=1, step=0.005)
+    zoom: float = number_field(
+        "Zoom", "1 shows as much as fits; at 2 all is twice as large.", 1.0, ge=1, le=4, step=0.01
+    )
+    matte: str | None = mask_field("Cut-out", "White keeps, black drops: what no crop may cut.")
+    pick: int = number_field("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    brand: str = form_fields.brand_field()
+    format: form_fields.FileFormat = form_fields.format_field()
+    quality: int = form_fields.quality_field()
+    consent: bool = form_fields.optional_consent_field()
 
 
-def run(params: Kit, studio: Studio, emit: Emit) -> Draft:
+def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Find what must stay whole; for each format crop or lay beside a panel; then words and logo."""
-    photo = studio.open(params.photo)
-    faces = studio.faces(params.photo)
-    keep = kept(photo.shape, faces, None if faces else _subject(params, studio, emit))
+    photo = context.open_image(params.photo)
+    faces = context.detect_faces(params.photo)
+    keep = find_protected_area(photo.shape, faces, None if faces else _find_subject(params, context, emit))
     emit("Reading the photo", 1, 1)
-    layouts = _layouts(photo, keep, params, draft=studio.draft)
+    layouts = _plan_layouts(photo, keep, params, draft=context.draft)
     # Kept: a crop that is dragged draws it no second time.
     sticker = (
-        studio.keep(("sticker", params.sticker), lambda: _sticker(params, studio, emit)) if params.sticker else None
+        context.memoize(("sticker", params.sticker), lambda: _draw_sticker(params, context, emit))
+        if params.sticker
+        else None
     )
-    names = list(layouts)[:1] if studio.draft else list(layouts)
+    names = list(layouts)[:1] if context.draft else list(layouts)
     images: list[Image] = []
-    notices = _cut(keep, layouts, params)
+    notices = _cut_notices(keep, layouts, params)
     for n, name in enumerate(names):
         layout = layouts[name]
-        image = _laid(photo, layout, form_fields.rgb(params.colour))
-        notices += _lettered(image, layout, params, studio, sticker, FORMATS[name].title)
+        image = _lay_out_photo(photo, layout, form_fields.parse_rgb(params.colour))
+        notices += _add_overlays(image, layout, params, context, sticker, FORMATS[name].title)
         images.append(image)
         if layout.panel is not None and params.colour is None:
             notices.append("Where the photo does not fill a format, it goes on out of focus.")
         emit("Laying out", n + 1, len(names), image)
         small = min(layout.size[0] / photo.shape[1], layout.size[1] / photo.shape[0])
-        if small * params.zoom > 1.6 and not studio.draft:
+        if small * params.zoom > 1.6 and not context.draft:
             notices.append("The photo has fewer pixels than these formats: a larger one would be sharper.")
-    return Draft(
+    return ToolOutput(
         images=tuple(images), exact=False, notices=tuple(dict.fromkeys(notices)), names=tuple(names),
-        archive="all" if len(names) > 1 else "",
-        crops=tuple(crop_of(photo.shape, keep, row.box, row.at, row.size) for row in (layouts[name] for name in names)),
+        archive_name="all" if len(names) > 1 else "",
+        crops=tuple(describe_crop(photo.shape, keep, row.photo_window, row.photo_position, row.size) for row in (layouts[name] for name in names)),
     )  # fmt: skip
 
 
-def _layouts(photo: Image, keep: Keep, params: Kit, *, draft: bool) -> dict[str, Layout]:
+def _plan_layouts(photo: Image, keep: ProtectedArea, params: Kit, *, draft: bool) -> dict[str, Layout]:
     """One a format that was asked for, also where a draft shows only the first."""
-    asked = Asked(bool(params.headline), params.logo is not None, params.text_side, _focus(params))
+    asked = LayoutRequest(bool(params.headline), params.logo is not None, params.text_side, _focus_of(params))
     names = list(FORMATS) if params.preset == "all" else [params.preset]
-    sizes = {name: _scaled(FORMATS[name].size, 512 if draft else 0) for name in names}
-    return {name: laid_out(photo.shape, keep, size, asked) for name, size in sizes.items()}
+    sizes = {name: _scale_size(FORMATS[name].size, 512 if draft else 0) for name in names}
+    return {name: plan_layout(photo.shape, keep, size, asked) for name, size in sizes.items()}
 
 
-def _cut(keep: Keep, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
+def _cut_notices(keep: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
     """What a crop by hand cuts; the automatic one cuts nothing."""
-    windows = {FORMATS[name].title: row.box for name, row in layouts.items()}
-    return cuts(keep, windows) if _focus(params).by_hand else []
+    windows = {FORMATS[name].title: row.photo_window for name, row in layouts.items()}
+    return crop_notices(keep, windows) if _focus_of(params).is_manual else []
 
 
-def _focus(params: Kit) -> Focus:
-    return Focus(params.focus_x or None, params.focus_y or None, params.zoom)
+def _focus_of(params: Kit) -> CropFocus:
+    return CropFocus(params.focus_x or None, params.focus_y or None, params.zoom)
 
 
-def _subject(params: Kit, studio: Studio, emit: Emit) -> Alpha | None:
+def _find_subject(params: Kit, context: ToolContext, emit: ProgressCallback) -> Alpha | None:
     """The product's cut-out; None where nothing stands out, as in a landscape."""
     try:
-        return studio.cutout(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit).alpha
+        return context.cut_out_subject(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit).alpha
     except BadInput as error:
         if error.code != "no_subject":
             raise
         return None
 
 
-def _scaled(size: Size, longer: int) -> Size:
+def _scale_size(size: Size, longer: int) -> Size:
     scale = longer / max(size) if longer else 1.0
     return round(size[0] * scale), round(size[1] * scale)
 
 
-def _ground(photo: Image, size: Size, colour: Colour | None) -> Image:
+def _panel_picture(photo: Image, size: Size, colour: Colour | None) -> Image:
     """What a panel shows: the brand colour, else the photo itself, far out of focus and darker."""
     if colour is not None:
         return np.full((size[1], size[0], 3), colour, np.uint8)
@@ -151,13 +180,13 @@ def _ground(photo: Image, size: Size, colour: Colour | None) -> Image:
     return np.clip(cv2.resize(soft, size, interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
-def _laid(photo: Image, layout: Layout, colour: Colour | None) -> Image:
+def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None) -> Image:
     """The photo in its place."""
-    x, y, right, bottom = layout.at
-    part = cropped(photo, layout.box, (right - x, bottom - y))
+    x, y, right, bottom = layout.photo_position
+    part = crop_image(photo, layout.photo_window, (right - x, bottom - y))
     if (right - x, bottom - y) == layout.size:
         return part
-    image = _ground(photo, layout.size, colour)
+    image = _panel_picture(photo, layout.size, colour)
     image[y:bottom, x:right] = part
     return image
 
@@ -165,54 +194,58 @@ def _laid(photo: Image, layout: Layout, colour: Colour | None) -> Image:
 # ---------------------------------------------------------------- words and logo
 
 
-def _sticker(params: Kit, studio: Studio, emit: Emit) -> Image:
+def _draw_sticker(params: Kit, context: ToolContext, emit: ProgressCallback) -> Image:
     """What the words say, drawn by the profile's model and cut out where that draws no transparency: h x w x 4."""
-    words = params.sticker if studio.serves("text") == OWN_MODEL else f"{params.sticker}, sticker, plain background"
-    made = studio.draw(Render("text", words, (STICKER_SIDE, STICKER_SIDE), (SEED,)), emit)
+    words = (
+        params.sticker
+        if context.spec_for_role("text") == FIGURE_MODEL_ID
+        else f"{params.sticker}, sticker, plain background"
+    )
+    made = context.draw(RenderRequest("text", words, (STICKER_SIDE_PX, STICKER_SIDE_PX), (STICKER_SEED,)), emit)
     image = made.images[0]
     if made.alphas:
-        return die_cut(np.dstack([image, (made.alphas[0] * 255 + 0.5).astype(np.uint8)]))
-    with studio.borrow(studio.serves("matte")) as net:
-        cut = cutout(image, net)
-    return die_cut(np.dstack([cut.colour, (cut.alpha * 255 + 0.5).astype(np.uint8)]))
+        return make_sticker(np.dstack([image, (made.alphas[0] * 255 + 0.5).astype(np.uint8)]))
+    with context.borrow_model(context.spec_for_role("matte")) as net:
+        cut = cut_out_subject(image, net)
+    return make_sticker(np.dstack([cut.colour, (cut.alpha * 255 + 0.5).astype(np.uint8)]))
 
 
-def _lettered(
-    image: Image, layout: Layout, params: Kit, studio: Studio, sticker: Image | None, title: str
+def _add_overlays(
+    image: Image, layout: Layout, params: Kit, context: ToolContext, sticker: Image | None, title: str
 ) -> list[str]:  # fmt: skip
     """Logo, headline and sticker, in place; what could not be done is said."""
-    words = None if layout.panel else band(layout, params.text_side) if params.headline else None
+    words = None if layout.panel else find_text_band(layout, params.text_side) if params.headline else None
     place = None
     if params.logo is not None:
-        place = corner(layout, words)
+        place = find_logo_corner(layout, words)
         if place is not None:
-            badge(image, studio.layer(params.logo), place)
+            draw_logo(image, context.open_image_with_alpha(params.logo), place)
     if params.headline:
-        _headline(image, layout, params.headline, words, place)
+        _write_headline(image, layout, params.headline, words, place)
     said = []
     if params.logo is not None and place is None:
         said.append(f"{title}: no corner is free for the logo, so it was left out.")
     if sticker is not None:
-        free = stuck(layout, place, words, layout.panel if params.headline else None)
+        free = find_sticker_corner(layout, place, words, layout.panel if params.headline else None)
         if free is None:
             said.append(f"{title}: no corner is free for the sticker, so it was left out.")
         else:
-            laid(image, sticker, free)
+            draw_layer(image, sticker, free)
     return said
 
 
-def _headline(image: Image, layout: Layout, text: str, words: Box | None, logo: Box | None) -> None:
-    edge = round(MARGIN * min(layout.size))
+def _write_headline(image: Image, layout: Layout, text: str, words: Box | None, logo: Box | None) -> None:
+    edge = round(LAYOUT_MARGIN_RATIO * min(layout.size))
     box = layout.panel or words
     assert box is not None, "a page without room for words has a panel"
     top, bottom = box.y + edge, box.y + box.height - edge
-    if logo is not None and logo.meets(box.x, top, box.x + box.width, bottom):
+    if logo is not None and logo.overlaps(box.x, top, box.x + box.width, bottom):
         below = logo.y + logo.height / 2 > box.y + box.height / 2
         top, bottom = (top, logo.y - edge) if below else (logo.y + logo.height + edge, bottom)
     inner = Box(box.x + edge, top, max(16, box.width - 2 * edge), max(16, bottom - top))
-    made = fitted(text, inner.width, inner.height, round(_LARGEST * min(layout.size)))
+    made = fit_text(text, inner.width, inner.height, round(_MAX_LETTER_RATIO * min(layout.size)))
     snug = Box(inner.x, inner.y + (inner.height - made.height) // 2, min(inner.width, made.width), made.height)
-    write(image, made, snug, made_legible(image, snug))
+    draw_text(image, made, snug, shade_for_text(image, snug))
 
 
 TOOL = Tool(

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from pipelines.settings import Settings
-from pipelines.storage.database import Unwritable
+from pipelines.storage.database import DatabaseUnavailable
 from tests.api.test_routes import failure
 from tests.support.served_app import Served, served
 from ui.api import app
@@ -105,7 +105,7 @@ def test_a_revoked_key_opens_nothing_and_others_still_do(keys: Keys) -> None:
 
 def test_on_a_full_disk_a_key_still_looks(keyed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
-        raise Unwritable("database or disk is full", full=True)
+        raise DatabaseUnavailable("database or disk is full", full=True)
 
     key = keyed.keys.new("me")
     monkeypatch.setattr(Ledger, "note", full)
@@ -230,7 +230,7 @@ def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, Keys]]:
             server_name="127.0.0.1",
             ssr_mode=False,
             auth=access.gradio_auth(),
-            app_kwargs={"routes": app.routes(house.desk, access), "middleware": access.middleware()},
+            app_kwargs={"routes": app.routes(house.service, access), "middleware": access.middleware()},
         )
         close_cors(demo.app)
         try:

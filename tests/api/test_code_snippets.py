@@ -14,19 +14,19 @@ import httpx
 import pytest
 
 from pipelines.core.errors import BadInput
-from pipelines.core.job import Emit
+from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.settings import Settings
-from pipelines.tools import TOOLS, tool
+from pipelines.tools import TOOLS, find_tool
 from tests.support.endpoint_names import told
 from tests.support.page_client import opened
 from tests.support.served_app import Served
 from tests.support.snippet_runner import finished, quick, ran
 from ui.api.auth.access import Access
 from ui.api.code_snippets import WAYS, Asked, Door, Local, asked, curl, way
-from ui.api_tab.page import samples
+from ui.api_tab.page import write_samples
 
 EVIL = "'; rm -rf ~; $(id) `id` ${id} \" \\ \n </script> @x <y ;type=z é 😀 \u2028"
 HERE = Door("http://here")
@@ -41,7 +41,7 @@ def own(_: str) -> bool:
 
 
 def what(tool_id: str, **values: Any) -> Asked:
-    return asked(tool(tool_id), values, own)
+    return asked(find_tool(tool_id), values, own)
 
 
 # ---------------------------------------------------------------- what it says
@@ -57,7 +57,7 @@ def test_code_makes_the_same_picture_and_says_no_more_than_it_must() -> None:
 def test_code_names_each_of_several_pictures_and_the_studio_s_own_by_their_ids() -> None:
     parts = shlex.split(curl(what("business", photos=("file-1", "file-2")), HERE))
     assert [part for part in parts if "=" in part] == ["photos=@photos-1.png", "photos=@photos-2.png"]
-    mixed = asked(tool("business"), {"photos": ["file-1", "file-2"]}, lambda file_id: file_id == "file-1")
+    mixed = asked(find_tool("business"), {"photos": ["file-1", "file-2"]}, lambda file_id: file_id == "file-1")
     assert mixed.values["photos"] == ["file-1", Local("photos-2.png")]
 
 
@@ -104,7 +104,7 @@ def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str,
         yield page
 
 
-def _refused(params: Params, studio: Studio, emit: Emit) -> Draft:
+def _refused(params: Params, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     emit("Drawing", 1, 2)
     raise BadInput("The photo shows nothing that could be drawn.")
 
@@ -132,7 +132,7 @@ def together(row: Any, wanted: Sequence[Asked], door: Door, folder: Path) -> str
 
 def made(house: Served, wanted: Sequence[Asked]) -> list[dict[str, Any]]:
     """The params of the newest jobs, as many as were wanted, in their order; all are done."""
-    rows = house.desk.jobs.list("local", len(wanted))[::-1]
+    rows = house.service.jobs.list_jobs("local", len(wanted))[::-1]
     assert [(row.job.tool, row.status) for row in rows] == [(each.tool.id, "done") for each in wanted]
     return [row.result.receipt["params"] for row in rows if row.result is not None]
 
@@ -159,7 +159,9 @@ def test_the_tab_s_samples_run_with_a_key_where_one_is_needed(closed_page: Any, 
     key = house.keys.new("me")
     known = house.keys.verify(key)
     assert known is not None
-    text = dict(zip((each.id for each in WAYS), samples(tool("background"), access.door(url)), strict=True))[row.id]
+    text = dict(zip((each.id for each in WAYS), write_samples(find_tool("background"), access.door(url)), strict=True))[
+        row.id
+    ]
     ran(row.language, text, tmp_path, key)
     assert finished(house, "background", known.owner)["prompt"] == "forest in the morning"
 

@@ -96,12 +96,12 @@ def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_ma
     made = answer.structured_content["files"][0]["id"]
     for shown in (answer, run(studio, "show_picture", {"file_id": made})):
         data = base64.b64decode(shown.content[-1 if shown is not answer else 1].data)
-        found = studio.desk.verify(data)
-        assert (found.credentials, found.actions) == ("ours", ("c2pa.opened", "c2pa.edited"))
+        found = studio.service.uploads.verify_picture(data)
+        assert (found.status, found.actions) == ("ours", ("c2pa.opened", "c2pa.edited"))
         with c2pa.Reader("image/jpeg", io.BytesIO(data)) as reader:
             (parent,) = (reader.get_active_manifest() or {})["ingredients"]
         assert parent["active_manifest"]
-    upload = studio.desk.files.add(noisy(40, 40, seed=5), "local", "upload")
+    upload = studio.service.files.add_image(noisy(40, 40, seed=5), "local", "upload")
     assert b"c2pa" not in base64.b64decode(run(studio, "show_picture", {"file_id": upload}).content[0].data)
 
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from pipelines.core.log_setup import REQUEST_ID, Readable, Structured
+from pipelines.core.log_setup import REQUEST_ID, JsonFormatter, TextFormatter
 from tests.api.test_routes import RUN, photo
 from tests.support.served_app import Served, listening, served, until
 from ui.api import middleware
@@ -170,13 +170,13 @@ def test_a_request_is_a_line_without_what_was_asked(client: httpx.Client, caplog
         client.post(RUN, json={"prompt": "the plans of ann"}, headers={"X-Request-Id": "mine-2"})
         client.get(f"/v1/files/{sent['id']}/content")
         until(lambda: sum(record.name == "designerbox.request" for record in caplog.records) >= 3)  # after the answer
-    lines = [Structured().format(record) for record in caplog.records if record.name == "designerbox.request"]
+    lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "designerbox.request"]
     rows = [json.loads(line) for line in lines]
     assert {(row["method"], row["route"], row["status"]) for row in rows} >= {
         ("POST", "/v1/files", 200), ("POST", "/v1/tools/background", 200), ("GET", "/v1/files/{file_id}/content", 200),
     }  # fmt: skip
     ours = [record for record in caplog.records if record.name.startswith(("designerbox", "ui", "pipelines"))]
-    said = "".join([*lines, *(Readable().format(record) for record in ours)])
+    said = "".join([*lines, *(TextFormatter().format(record) for record in ours)])
     for secret in ("secret-name", "plans of ann", sent["id"]):
         assert secret not in said
 
@@ -185,7 +185,7 @@ def test_keys_and_links_never_reach_a_line() -> None:
     record = logging.LogRecord("x", logging.INFO, "", 1, "got %s and /s/%s.99.%s", (
         "sk-dbx-0123456789abcdef", "0" * 16, "a" * 64), None)  # fmt: skip
     token = REQUEST_ID.set("req_1")
-    for form in (Readable(), Structured()):
+    for form in (TextFormatter(), JsonFormatter()):
         line = form.format(record)
         assert "0123456789abcdef" not in line
         assert "aaaa" not in line
@@ -198,7 +198,7 @@ def test_a_failure_in_the_structured_log_quotes_nothing() -> None:
         raise ValueError("a prompt of somebody")
     except ValueError as error:
         record = logging.LogRecord("x", logging.ERROR, "", 1, "failed", None, (ValueError, error, error.__traceback__))
-    row = json.loads(Structured().format(record))
+    row = json.loads(JsonFormatter().format(record))
     assert (row["error"], row["level"]) == ("ValueError", "error")
     assert "test_edge.py" in row["where"][0]
     assert "somebody" not in json.dumps(row)

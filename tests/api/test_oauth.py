@@ -135,13 +135,13 @@ def test_who_signs_in_is_one_owner_on_every_machine(space: Any) -> None:
         with visiting(page) as browser:
             sign_in(browser)
             made.append(note(browser)["id"])
-    assert {row.job.id for row in house.desk.jobs.list("hf:id-of-bert")} == set(made)
+    assert {row.job.id for row in house.service.jobs.list("hf:id-of-bert")} == set(made)
 
 
 def test_who_does_not_is_the_visitor_of_one_browser(space: Any) -> None:
     page, house, _ = space
     with visiting(page) as browser:
-        job = house.desk.jobs.get(note(browser)["id"])
+        job = house.service.jobs.get(note(browser)["id"])
     assert job is not None
     assert job.job.owner.startswith("visitor:")
 
@@ -150,7 +150,7 @@ def test_a_session_that_nobody_signed_is_no_account(space: Any) -> None:
     page, house, _ = space
     with visiting(page) as browser:
         browser.headers["cookie"] = "; ".join([*_without_session(browser), "session=eyJvYXV0aF9pbmZvIjp7fX0=.a.b"])
-        job = house.desk.jobs.get(note(browser)["id"])
+        job = house.service.jobs.get(note(browser)["id"])
     assert job is not None
     assert not job.job.owner.startswith("hf:")
 

@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 from openai.types import Batch
 
-from pipelines.batch.batch_table import Store
+from pipelines.batch.batch_table import BatchTable
 from tests.support.served_app import Served, served, until
 
 SCENES = "/v1/images/generations"
@@ -134,7 +134,7 @@ def test_edits_take_pictures_as_data_urls_and_file_ids(client: openai.OpenAI, ho
 def test_pictures_that_lines_carried_are_gone_when_the_batch_has_ended(here: Served, client: openai.OpenAI) -> None:
     url = "/v1/tools/background"
     batch = begun(client, lines({"prompt": "a", "photo": data_url()}, url=url), url)
-    folder = here.desk.jobs.root / "batches" / batch.id
+    folder = here.service.jobs.root / "batches" / batch.id
     done = ended(client, batch)
     assert done.request_counts is not None
     assert done.request_counts.completed == 1, done
@@ -219,7 +219,7 @@ def test_a_batch_goes_on_when_the_studio_comes_back(tmp_path: Path) -> None:
     with served(tmp_path) as first, openai.OpenAI(base_url=f"{first.url}/v1", api_key="any", max_retries=0) as client:
         first.gate.pause = 0.02
         batch = begun(client, lines(*({"prompt": str(n)} for n in range(8))))
-        until(lambda: first.desk.jobs.counts()[0] > 0)
+        until(lambda: first.service.jobs.count_jobs()[0] > 0)
     with served(tmp_path) as second, openai.OpenAI(base_url=f"{second.url}/v1", api_key="any", max_retries=0) as client:
         done = ended(client, batch)
         assert done.request_counts is not None
@@ -266,7 +266,7 @@ def test_a_batch_whose_lines_were_not_read_to_the_end_is_made_anew(here: Served,
     with here.client(headers={"Idempotency-Key": "batch-c"}) as http:
         first = http.post("/v1/batches", json=ask).json()["id"]
         until(lambda: client.batches.retrieve(first).status == "completed")
-        Store(here.desk.jobs.table).set(first, "reading")
+        BatchTable(here.service.jobs.table).set_state(first, "reading")
         again = http.post("/v1/batches", json=ask).json()["id"]
         assert again != first
         assert http.post("/v1/batches", json=ask).json()["id"] == again

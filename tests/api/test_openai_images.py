@@ -171,7 +171,7 @@ def test_pictures_whose_bytes_are_gone_are_not_found_streamed_or_not(here: Serve
     with here.client(headers={"Idempotency-Key": "gone"}) as http:
         job_id = http.post("/v1/images/generations", json=body).json()["job_id"]
         for file in http.get(f"/v1/jobs/{job_id}").json()["files"]:
-            here.desk.files.path(file["id"]).unlink()
+            here.service.files.local_path(file["id"]).unlink()
         again = http.post("/v1/images/generations", json=body)
         assert (again.status_code, again.json()["error"]["code"]) == (404, "not_found")
         streamed = http.post("/v1/images/generations", json={**body, "stream": True, "partial_images": 1})

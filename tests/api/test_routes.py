@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.core.errors import STATUS_OF_CODE
+from pipelines.core.errors import STATUS_BY_CODE
 from pipelines.storage.file_index import decode_png, pixels_sha256
 from tests.support.hostile_pictures import LINK_LOCAL, NAMES, PASSWD
 from tests.support.served_app import Served, served, until
@@ -61,7 +61,7 @@ def failure(answer: httpx.Response) -> tuple[int, str, str | None]:
     assert set(error) == {"message", "type", "param", "code", "request_id"}
     assert error["request_id"] == answer.headers["x-request-id"]
     assert error["message"]
-    assert answer.status_code == (422 if answer.status_code == 422 else STATUS_OF_CODE[error["code"]])
+    assert answer.status_code == (422 if answer.status_code == 422 else STATUS_BY_CODE[error["code"]])
     return answer.status_code, error["code"], error["param"]
 
 
@@ -106,7 +106,7 @@ def test_the_documentation_lists_every_code_of_every_route(client: httpx.Client)
     listed = {
         code for row in run["responses"].values() for code in row["description"].removeprefix("code: ").split(", ")
     }
-    assert set(STATUS_OF_CODE) <= listed
+    assert set(STATUS_BY_CODE) <= listed
     for path in schema["paths"].values():
         assert all({"401", "404", "405", "422", "500"} <= set(route["responses"]) for route in path.values())
     assert set(run["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
@@ -256,7 +256,7 @@ def test_a_caller_that_leaves_while_it_waits_in_line_gives_up_its_place(here: Se
     with client.stream("POST", RUN + "?stream=true", json={}) as answer:
         name, _, data = next(events(answer))
         assert (name, data["position"]) == ("queued", 1)
-    until(lambda: here.desk.jobs.counts() == (1, 0))
+    until(lambda: here.service.jobs.count_jobs() == (1, 0))
     assert client.get(f"/v1/jobs/{running['id']}").json()["status"] == "running"
 
 
@@ -425,7 +425,7 @@ def test_a_hostile_file_name_goes_nowhere(here: Served, client: httpx.Client, na
     # Clients cannot even send a NUL in a header; whichever of the two it is, nothing is named after it.
     if answer.status_code == 200:
         assert answer.json()["filename"] == f"{answer.json()['id']}.png"
-    kept = {path.name for path in here.desk.files.root.iterdir()}
+    kept = {path.name for path in here.service.files.root.iterdir()}
     assert all(entry.startswith("file-") and len(entry) == 49 for entry in kept)
 
 
@@ -572,7 +572,7 @@ def test_a_file_may_be_asked_after_without_being_sent(here: Served, client: http
     for name in ("content-length", "content-type", "etag", "content-disposition", "cache-control"):
         assert asked.headers[name] == whole.headers[name]
     assert client.head(path, headers={"If-None-Match": whole.headers["etag"]}).status_code == 304
-    here.desk.files.path(sent["id"]).unlink()
+    here.service.files.local_path(sent["id"]).unlink()
     assert client.head(path).status_code == 404
 
 

@@ -81,7 +81,7 @@ def test_links_are_the_owners_own(studio: Served, mine: httpx.Client) -> None:
 def test_a_link_to_bytes_that_are_gone_is_not_found_in_our_words(studio: Served, mine: httpx.Client) -> None:
     file_id = mine.post(RUN, json={"seed": 77}).json()["files"][0]["id"]
     link = mine.post("/v1/shares", json={"file_id": file_id}).json()
-    studio.desk.files.path(file_id).unlink()
+    studio.service.files.local_path(file_id).unlink()
     answer = httpx.get(link["url"])
     assert failure(answer)[:2] == (404, "not_found")
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -10,60 +10,62 @@ import numpy as np
 import pytest
 
 from pipelines.avatars import svg_renderer
-from pipelines.avatars.art_packs import ARTS, HAIR, PALETTES, SKIN, Art
-from pipelines.avatars.character_sheet import View, grid_of, page, view_side
+from pipelines.avatars.art_packs import ART_PACKS, HAIR_COLOURS, PALETTES, SKIN_COLOURS, ArtPack
+from pipelines.avatars.character_sheet import View, compose_sheet, grid_size, view_side
 from pipelines.avatars.outfits import ROLES
-from pipelines.avatars.prompt_text import described, heard
-from pipelines.avatars.svg_renderer import figure, layers, left_out, parts_of
-from pipelines.avatars.traits import MOODS, TRAITS, Character, drawn, read
-from pipelines.codecs.containers import merged
+from pipelines.avatars.prompt_text import describe_character, parse_traits
+from pipelines.avatars.svg_renderer import choose_parts, omission_notices, render_figure, render_layers
+from pipelines.avatars.traits import MOODS, TRAITS, Character, parse_character, roll_character
+from pipelines.codecs.containers import merge_layers
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result
 from pipelines.core.models import ModelSpec, Profile
-from pipelines.core.rendering import Images, ModelStep, Render
-from pipelines.core.stream import drain
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
+from pipelines.core.stream import wait_for_result
 from pipelines.engines.local import LocalEngine
-from pipelines.imaging.palette import colourful, lightest, main_colours, name_of
-from pipelines.imaging.text import luminance
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.imaging.palette import extract_main_colours, lightest_colour, most_colourful, name_colour
+from pipelines.imaging.text import relative_luminance
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
+from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import EMBEDDED
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools.character import Creator
 from pipelines.tools.style import TOOL as STYLE
-from ui.tool_tab.layout import Seat
+from ui.tool_tab.layout import TabState
 
 SIDE = 48
 OWNER = "me"
 
 
-def anybody(art: Art, seed: int = 1, **locked: str) -> Character:
-    return drawn(art.id, seed, locked, lambda trait: art.offers(trait) or TRAITS[trait])
+def anybody(art: ArtPack, seed: int = 1, **locked: str) -> Character:
+    return roll_character(art.id, seed, locked, lambda trait: art.offered_values(trait) or TRAITS[trait])
 
 
-def rerolled(art: Art, kept: Character, trait: str, seed: int = 1) -> Character:
-    return drawn(art.id, seed, {}, lambda name: art.offers(name) or TRAITS[name], kept, trait)
+def rerolled(art: ArtPack, kept: Character, trait: str, seed: int = 1) -> Character:
+    return roll_character(art.id, seed, {}, lambda name: art.offered_values(name) or TRAITS[name], kept, trait)
 
 
 # ---------------------------------------------------------------- dice
 
 
-@pytest.mark.parametrize("art", ARTS.values(), ids=lambda art: art.id)
-def test_the_same_seed_is_the_same_somebody(art: Art) -> None:
+@pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
+def test_the_same_seed_is_the_same_somebody(art: ArtPack) -> None:
     assert anybody(art, 7) == anybody(art, 7)
-    assert np.array_equal(figure(anybody(art, 7), art, "chef", SIDE), figure(anybody(art, 7), art, "chef", SIDE))
+    assert np.array_equal(
+        render_figure(anybody(art, 7), art, "chef", SIDE), render_figure(anybody(art, 7), art, "chef", SIDE)
+    )
     assert len({anybody(art, seed).code for seed in range(50)}) == 50
 
 
 @pytest.mark.parametrize("trait", [name for name in TRAITS if name != "face"])
 def test_a_locked_trait_stays_and_the_others_are_drawn(trait: str) -> None:
-    art = ARTS["notionists"]
-    value = (art.offers(trait) or TRAITS[trait])[-1]
+    art = ART_PACKS["notionists"]
+    value = (art.offered_values(trait) or TRAITS[trait])[-1]
     people = [anybody(art, seed, **{trait: value}) for seed in range(30)]
     assert {person[trait] for person in people} == {value}
     assert len({person["mood"] + person["skin"] + person["palette"] for person in people}) > 10
@@ -72,42 +74,44 @@ def test_a_locked_trait_stays_and_the_others_are_drawn(trait: str) -> None:
 @pytest.mark.parametrize("trait", list(TRAITS))
 @pytest.mark.parametrize("seed", [1, 2])
 def test_one_trait_rolled_anew_changes_and_nothing_else_does(trait: str, seed: int) -> None:
-    art = ARTS["notionists"]
+    art = ART_PACKS["notionists"]
     kept = anybody(art, 40)
     other = rerolled(art, kept, trait, seed)
     assert other.traits[trait] != kept.traits[trait]
     assert {name: other.traits[name] for name in TRAITS if name != trait} == {
         name: kept.traits[name] for name in TRAITS if name != trait
     }
-    if len(set(art.offers(trait))) > 1 and trait not in ("mood", "beard"):
+    if len(set(art.offered_values(trait))) > 1 and trait not in ("mood", "beard"):
         assert other[trait] != kept[trait]
 
 
 def test_everything_rolled_anew_keeps_what_is_locked() -> None:
-    art = ARTS["peeps"]
+    art = ART_PACKS["peeps"]
     kept = anybody(art, 3)
-    other = drawn("peeps", 4, {"skin": "dark"}, lambda name: art.offers(name) or TRAITS[name], kept, "all")
+    other = roll_character(
+        "peeps", 4, {"skin": "dark"}, lambda name: art.offered_values(name) or TRAITS[name], kept, "all"
+    )
     assert other["skin"] == "dark"
     assert sum(other.traits[name] != kept.traits[name] for name in TRAITS) > 8
 
 
 def test_a_value_that_was_changed_by_hand_leaves_the_rest() -> None:
-    art = ARTS["peeps"]
+    art = ART_PACKS["peeps"]
     kept = anybody(art, 3)
-    sad = drawn("peeps", 9, {"mood": "sad"}, lambda name: art.offers(name) or TRAITS[name], kept)
+    sad = roll_character("peeps", 9, {"mood": "sad"}, lambda name: art.offered_values(name) or TRAITS[name], kept)
     assert sad["mood"] == "sad"
     assert all(sad.traits[name] == kept.traits[name] for name in TRAITS if name != "mood")
 
 
 def test_chance_meets_nobody_angry_and_gives_beards_to_men_only() -> None:
-    people = [anybody(ARTS["peeps"], seed) for seed in range(200)]
+    people = [anybody(ART_PACKS["peeps"], seed) for seed in range(200)]
     assert not {person["mood"] for person in people} & {"angry", "sad"}
     assert {person["beard"] for person in people if person["figure"] != "man"} == {"none"}
     assert {person["hair_colour"] for person in people if person["age"] == "senior"} <= {"grey", "white"}
 
 
 def test_every_tone_of_skin_is_as_likely_as_the_others() -> None:
-    tones = [anybody(ARTS["peeps"], seed)["skin"] for seed in range(1000)]
+    tones = [anybody(ART_PACKS["peeps"], seed)["skin"] for seed in range(1000)]
     assert all(abs(tones.count(tone) - 200) < 45 for tone in TRAITS["skin"])  # 3.5 standard deviations
 
 
@@ -115,10 +119,10 @@ def test_every_tone_of_skin_is_as_likely_as_the_others() -> None:
 
 
 def test_a_line_brings_anybody_back() -> None:
-    for art in ARTS.values():
+    for art in ART_PACKS.values():
         for seed in range(20):
             kept = anybody(art, seed)
-            assert read(f"  {kept.code} ") == kept
+            assert parse_character(f"  {kept.code} ") == kept
             assert len(kept.code) <= 600
 
 
@@ -136,67 +140,70 @@ def test_a_line_brings_anybody_back() -> None:
 )
 def test_what_keeps_nobody_is_said(line: str) -> None:
     with pytest.raises(BadInput) as caught:
-        read(line)
+        parse_character(line)
     assert caught.value.param == "character"
 
 
 # ---------------------------------------------------------------- parts
 
 
-@pytest.mark.parametrize("art", ARTS.values(), ids=lambda art: art.id)
-def test_every_part_in_the_tables_is_there(art: Art) -> None:
-    parts = svg_renderer._source(art.file)["parts"]
-    rows = [(group, part) for groups in art.groups.values() for group, by_value in groups.items()
+@pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
+def test_every_part_in_the_tables_is_there(art: ArtPack) -> None:
+    parts = svg_renderer._load_art_pack(art.file)["parts"]
+    rows = [(group, part) for groups in art.parts_by_trait.values() for group, by_value in groups.items()
             for row in by_value.values() for part in row if part]  # fmt: skip
-    rows += [(group, part) for group, row in art.always.items() for part in row]
-    rows += [(group, part) for group, (_, row) in art.chance.items() for part in row]
+    rows += [(group, part) for group, row in art.always_parts.items() for part in row]
+    rows += [(group, part) for group, (_, row) in art.optional_parts.items() for part in row]
     assert [row for row in rows if row[1] not in parts[row[0]]] == []
     named = {part for _, part in rows}
-    assert art.tinted | art.veils <= named
-    for trait, groups in art.groups.items():
+    assert art.tinted_parts | art.veil_parts <= named
+    for trait, groups in art.parts_by_trait.items():
         assert {value for by_value in groups.values() for value in by_value} <= set(TRAITS[trait])
 
 
-@pytest.mark.parametrize("art", ARTS.values(), ids=lambda art: art.id)
-def test_every_value_that_is_offered_is_seen(art: Art) -> None:
+@pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
+def test_every_value_that_is_offered_is_seen(art: ArtPack) -> None:
     for trait in TRAITS:
-        for value in art.offers(trait):
-            others = [other for other in art.offers(trait) if other != value]
+        for value in art.offered_values(trait):
+            others = [other for other in art.offered_values(trait) if other != value]
             where = {"figure": "person", "hair": "short"} if trait != "hair" else {"figure": "person"}
-            where = {name: each for name, each in where.items() if each in (art.offers(name) or TRAITS[name])}
+            where = {name: each for name, each in where.items() if each in (art.offered_values(name) or TRAITS[name])}
             one = anybody(art, 5, **{**where, trait: value})
-            shown = figure(one, art, "", SIDE)
+            shown = render_figure(one, art, "", SIDE)
             assert shown[..., 3].max() == 255, (trait, value)
             if trait not in ("age", "hair_colour"):
                 assert all(
-                    not np.array_equal(shown, figure(one.having(trait, other), art, "", SIDE)) for other in others
+                    not np.array_equal(shown, render_figure(one.with_value(trait, other), art, "", SIDE))
+                    for other in others
                 ), (trait, value)
 
 
-@pytest.mark.parametrize("art", [art for art in ARTS.values() if "hair" in art.groups], ids=lambda art: art.id)
-def test_hair_has_the_colour_that_was_asked_for(art: Art) -> None:
+@pytest.mark.parametrize(
+    "art", [art for art in ART_PACKS.values() if "hair" in art.parts_by_trait], ids=lambda art: art.id
+)
+def test_hair_has_the_colour_that_was_asked_for(art: ArtPack) -> None:
     one = anybody(art, 8, hair="short", hair_colour="red", figure="person", beard="none")
-    shown = figure(one, art, "", 256)
-    red = [tuple(int(tone[n : n + 2], 16) for n in (1, 3, 5)) for tone in HAIR["red"]]
+    shown = render_figure(one, art, "", 256)
+    red = [tuple(int(tone[n : n + 2], 16) for n in (1, 3, 5)) for tone in HAIR_COLOURS["red"]]
     assert max(np.all(shown[..., :3] == tone, axis=2).sum() for tone in red) > 300
 
 
-@pytest.mark.parametrize("art", [art for art in ARTS.values() if "skin" in art.colours], ids=lambda art: art.id)
-def test_skin_has_the_tone_that_was_asked_for(art: Art) -> None:
+@pytest.mark.parametrize("art", [art for art in ART_PACKS.values() if "skin" in art.colours], ids=lambda art: art.id)
+def test_skin_has_the_tone_that_was_asked_for(art: ArtPack) -> None:
     for tone in TRAITS["skin"]:
         one = anybody(art, 8, skin=tone)
-        shown = figure(one, art, "", 256)
-        rows = [tuple(int(text[n : n + 2], 16) for n in (1, 3, 5)) for text in SKIN[tone]]
+        shown = render_figure(one, art, "", 256)
+        rows = [tuple(int(text[n : n + 2], 16) for n in (1, 3, 5)) for text in SKIN_COLOURS[tone]]
         near = [np.abs(shown[..., :3].astype(int) - row).max(axis=2) < 28 for row in rows]  # pixels are lightened
         assert max(mask.sum() for mask in near) > 2000
 
 
 def test_tones_fall_evenly_from_light_to_dark() -> None:
     def level(text: str) -> float:
-        light = luminance((int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)))
+        light = relative_luminance((int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)))
         return 116 * light ** (1 / 3) - 16
 
-    levels = [level(SKIN[tone][0]) for tone in TRAITS["skin"]]
+    levels = [level(SKIN_COLOURS[tone][0]) for tone in TRAITS["skin"]]
     steps = -np.diff(levels)
     assert (steps > 8).all()
     assert (steps < 20).all()
@@ -209,53 +216,55 @@ def test_every_palette_has_three_colours_that_differ() -> None:
 
 
 @pytest.mark.parametrize("role", list(ROLES))
-@pytest.mark.parametrize("art", ARTS.values(), ids=lambda art: art.id)
-def test_a_role_is_seen_in_every_art_or_it_is_said_why_not(art: Art, role: str) -> None:
+@pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
+def test_a_role_is_seen_in_every_art_or_it_is_said_why_not(art: ArtPack, role: str) -> None:
     one = anybody(art, 12, hair="short", pose="still")
-    plain, dressed = figure(one, art, "", SIDE), figure(one, art, role, SIDE)
+    plain, dressed = render_figure(one, art, "", SIDE), render_figure(one, art, role, SIDE)
     changed = np.any(plain != dressed, axis=2).mean()
-    assert changed > 0.02 or left_out(one, art, role)
+    assert changed > 0.02 or omission_notices(one, art, role)
 
 
 def test_no_hat_goes_on_a_hijab_and_none_on_a_man() -> None:
-    art = ARTS["peeps"]
+    art = ART_PACKS["peeps"]
     one = anybody(art, 12, hair="covered")
-    assert "hat is left out" in " ".join(left_out(one, art, "chef"))
+    assert "hat is left out" in " ".join(omission_notices(one, art, "chef"))
     men = [anybody(art, seed, hair="covered", figure="man") for seed in range(30)]
-    assert "hijab" not in {parts_of(man, art, "")["head"] for man in men}
+    assert "hijab" not in {choose_parts(man, art, "")["head"] for man in men}
     women = [anybody(art, seed, hair="covered", figure="woman") for seed in range(30)]
-    assert "hijab" in {parts_of(woman, art, "")["head"] for woman in women}
+    assert "hijab" in {choose_parts(woman, art, "")["head"] for woman in women}
 
 
 def test_a_mood_changes_the_face_and_nothing_else() -> None:
-    art = ARTS["peeps"]
+    art = ART_PACKS["peeps"]
     one = anybody(art, 21)
     for mood in MOODS:
-        now, then = parts_of(one.having("mood", mood), art, ""), parts_of(one, art, "")
+        now, then = choose_parts(one.with_value("mood", mood), art, ""), choose_parts(one, art, "")
         assert {group for group in now if now[group] != then[group]} <= {"face"}
 
 
-@pytest.mark.parametrize("art", ARTS.values(), ids=lambda art: art.id)
-def test_the_layers_are_the_figure(art: Art) -> None:
+@pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
+def test_the_layers_are_the_figure(art: ArtPack) -> None:
     one = anybody(art, 5)
-    rows = layers(one, art, "detective", 128)
+    rows = render_layers(one, art, "detective", 128)
     assert len({row.name for row in rows}) == len(rows) >= 2
     ground = np.dstack([np.full((128, 128, 3), 200, np.uint8), np.full((128, 128), 255, np.uint8)])
-    whole = figure(one, art, "detective", 128)
-    together = merged([svg_renderer.Layer("ground", ground), *rows]).astype(int)
+    whole = render_figure(one, art, "detective", 128)
+    together = merge_layers([svg_renderer.Layer("ground", ground), *rows]).astype(int)
     assert (
-        np.abs(together - merged([svg_renderer.Layer("ground", ground), svg_renderer.Layer("figure", whole)])).max()
+        np.abs(
+            together - merge_layers([svg_renderer.Layer("ground", ground), svg_renderer.Layer("figure", whole)])
+        ).max()
         <= 4
     )
 
 
 def test_damaged_parts_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "manifest.json").write_text((svg_renderer.PARTS / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text((svg_renderer.PARTS_FOLDER / "manifest.json").read_text())
     (tmp_path / "thumbs.json").write_text("{}")
-    monkeypatch.setattr(svg_renderer, "PARTS", tmp_path)
+    monkeypatch.setattr(svg_renderer, "PARTS_FOLDER", tmp_path)
     for file, word in (("thumbs", "damaged"), ("lorelei", "missing")):
         with pytest.raises(ModelUnavailable, match=word):
-            svg_renderer._source.__wrapped__(file)
+            svg_renderer._load_art_pack.__wrapped__(file)
 
 
 # ---------------------------------------------------------------- words
@@ -275,23 +284,25 @@ def test_damaged_parts_are_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ],
 )  # fmt: skip
 def test_traits_are_heard_in_words(text: str, traits: dict[str, str]) -> None:
-    assert heard(text) == traits
+    assert parse_traits(text) == traits
 
 
 def test_everything_heard_is_a_value_of_its_trait() -> None:
     from pipelines.avatars import prompt_text as words
 
-    pairs = [*words._HEARD.values(), *(("hair_colour", value) for value in words._HAIR_WORDS.values())]
+    pairs = [*words._WORD_TRAITS.values(), *(("hair_colour", value) for value in words._HAIR_COLOUR_WORDS.values())]
     assert [pair for pair in pairs if pair[1] not in TRAITS[pair[0]]] == []
 
 
 def test_a_model_is_asked_for_what_was_named_only() -> None:
-    one = anybody(ARTS["peeps"], 1, figure="woman", skin="dark", hair="curly", hair_colour="red", mood="happy")
-    text = described(one, "firefighter", (), "", "teal")
+    one = anybody(ART_PACKS["peeps"], 1, figure="woman", skin="dark", hair="curly", hair_colour="red", mood="happy")
+    text = describe_character(one, "firefighter", (), "", "teal")
     assert text == "3d icon of a woman firefighter with dark skin, teal background"
-    bald = described(one.having("hair", "bald").having("age", "senior"), "", ("hair", "age"), "", "white")
+    bald = describe_character(
+        one.with_value("hair", "bald").with_value("age", "senior"), "", ("hair", "age"), "", "white"
+    )
     assert bald == "3d icon of an old woman with dark skin, bald, white background"
-    text = described(one, "firefighter", ("hair", "hair_colour", "mood"), "in the rain.", "teal", styled=False)
+    text = describe_character(one, "firefighter", ("hair", "hair_colour", "mood"), "in the rain.", "teal", styled=False)
     assert text == "a woman firefighter with dark skin and red curly hair, happy, in the rain, teal background"
 
 
@@ -301,21 +312,21 @@ def test_a_model_is_asked_for_what_was_named_only() -> None:
 def test_the_main_colours_of_a_picture_are_found_in_order() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     image[:60], image[60:90], image[90:] = (240, 230, 210), (30, 60, 120), (200, 40, 50)
-    found = main_colours(image, 3)
+    found = extract_main_colours(image, 3)
     assert np.abs(np.array(found) - [(240, 230, 210), (30, 60, 120), (200, 40, 50)]).max() <= 8
-    assert main_colours(image, 3) == found
-    assert lightest(found) == found[0]
-    assert colourful(found) == found[2]
-    assert (name_of((38, 148, 152)), name_of((250, 250, 250))) == ("teal", "white")
+    assert extract_main_colours(image, 3) == found
+    assert lightest_colour(found) == found[0]
+    assert most_colourful(found) == found[2]
+    assert (name_colour((38, 148, 152)), name_colour((250, 250, 250))) == ("teal", "white")
 
 
 @pytest.mark.parametrize("count", [4, 6, 12])
 def test_every_view_has_room_on_the_page(count: int) -> None:
-    columns, rows = grid_of(count)
+    columns, rows = grid_size(count)
     assert columns * rows >= count
     side = view_side(count, 800)
     view = np.full((side, side, 3), (255, 0, 255), np.uint8)
-    sheet = page(
+    sheet = compose_sheet(
         np.zeros((64, 64, 3), np.uint8), [View("Word", view)] * count, [(1, 2, 3), (9, 8, 7)], "T", "words", 800
     )
     shown = np.all(sheet == (255, 0, 255), axis=2).sum()
@@ -330,17 +341,17 @@ class Stub:
 
     def __init__(self, *, alphas: bool, edits: bool = False) -> None:
         self.specs = (ModelSpec("stub", "stub", ("text", "edit") if edits else ("text",), "Apache-2.0"),)
-        self.asked: list[Render] = []
+        self.asked: list[RenderRequest] = []
         self._alphas = alphas
 
     def load(self, spec: ModelSpec, device: str) -> Stub:
         self.spec = spec
         return self
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return 1
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         self.asked.append(render)
         on_step(ModelStep(1, 1))
         y, x = np.mgrid[: render.size[1], : render.size[0]]
@@ -349,28 +360,30 @@ class Stub:
         )
         image = np.full((render.size[1], render.size[0], 3), (200, 30, 40), np.uint8)
         count = len(render.seeds)
-        return Images((image,) * count, (), (disc,) * count if self._alphas else ())
+        return RenderedImages((image,) * count, (), (disc,) * count if self._alphas else ())
 
     def close(self) -> None:
         pass
 
 
 class House:
-    """A desk with an engine behind it."""
+    """A service with an engine behind it."""
 
     def __init__(self, root: Path, stub: Stub | None = None) -> None:
-        self.files, self.ingest = Files(root), Ingest()
+        self.files, self.ingest = FileIndex(root), DecoderPool()
         families: Any = FAMILIES if stub is None else (*FAMILIES, stub)
-        self.jobs = Jobs(root, LocalEngine(Cache(families), self.files))
+        self.jobs = JobQueue(root, LocalEngine(ModelCache(families), self.files))
         specs = {"backdrop": EMBEDDED.specs["backdrop"], **(dict.fromkeys(stub.specs[0].verbs, "stub") if stub else {})}
         profile = Profile("embedded", specs, "Embedded")  # pyright: ignore[reportArgumentType]
-        self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest)
+        self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest)
 
     def make(self, **values: Any) -> Result:
-        return drain(self.jobs.watch(self.jobs.submit(self.desk.order("character", {"size": 256, **values}, OWNER))))
+        return wait_for_result(
+            self.jobs.watch(self.jobs.submit(self.service.create_job("character", {"size": 256, **values}, OWNER)))
+        )
 
     def image(self, result: Result, n: int = 0) -> Image:
-        return self.files.open(result.files[n].id)
+        return self.files.open_image(result.files[n].id)
 
     def close(self) -> None:
         self.jobs.close()
@@ -399,15 +412,15 @@ def test_four_variations_of_one_trait_are_four_of_one_somebody(house: House) -> 
     result = house.make(preset="anyone", art="notionists", character=line, anew="outfit", variations=4, seed=1)
     made = [file for file in result.files if file.role == "result"]
     assert len({file.pixels_sha256 for file in made}) == 4
-    kept, new = read(line), read(result.receipt["params"]["character"])
+    kept, new = parse_character(line), parse_character(result.receipt["params"]["character"])
     assert [name for name in TRAITS if kept.traits[name] != new.traits[name]] == ["outfit"]
     assert result.receipt["params"]["anew"] == "nothing"
 
 
 def test_somebody_comes_back_in_another_art(house: House) -> None:
     line = house.make(seed=6).receipt["params"]["character"]
-    there = read(house.make(art="pixel", character=line).receipt["params"]["character"])
-    assert {**there.traits} == {**read(line).traits}
+    there = parse_character(house.make(art="pixel", character=line).receipt["params"]["character"])
+    assert {**there.traits} == {**parse_character(line).traits}
     assert there.art == "pixel"
 
 
@@ -423,13 +436,13 @@ def test_transparent_is_the_figure_and_nothing_else(house: House) -> None:
     assert (image.shape[2], image[0, 0, 3], image[..., 3].max()) == (4, 0, 255)
     assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"]
     matte = next(file for file in result.files if file.role == "matte")
-    assert np.abs(house.files.open(matte.id)[..., 0].astype(int) - image[..., 3]).max() <= 1
+    assert np.abs(house.files.open_image(matte.id)[..., 0].astype(int) - image[..., 3]).max() <= 1
 
 
 def test_a_picture_gives_its_colours(house: House) -> None:
     sent = np.full((80, 80, 3), (10, 60, 200), np.uint8)
     sent[:40] = (250, 245, 230)
-    reference = house.files.add(sent, OWNER, "upload")
+    reference = house.files.add_image(sent, OWNER, "upload")
     image = house.image(house.make(preset="anyone", reference=reference, consent=True, seed=1))
     assert np.abs(image[0, 0].astype(int) - (250, 245, 230)).max() <= 3
     assert (np.abs(image.astype(int) - (10, 60, 200)).max(axis=2) <= 3).mean() > 0.05
@@ -437,7 +450,7 @@ def test_a_picture_gives_its_colours(house: House) -> None:
 
 def test_a_backdrop_lies_behind(house: House) -> None:
     scene = np.full((300, 300, 3), (20, 120, 60), np.uint8)
-    backdrop = house.files.add(scene, OWNER, "upload")
+    backdrop = house.files.add_image(scene, OWNER, "upload")
     image = house.image(house.make(backdrop=backdrop, consent=True, seed=1))
     assert np.abs(image[2, 2].astype(int) - (20, 120, 60)).max() <= 6
 
@@ -449,7 +462,7 @@ def test_the_sheet_shows_every_mood_and_pose(house: House) -> None:
 
 
 def test_a_composed_picture_says_that_rules_drew_it(house: House) -> None:
-    path = house.files.path(house.make(seed=1).files[0].id)
+    path = house.files.local_path(house.make(seed=1).files[0].id)
     assert b"digitalsourcetype/algorithmicMedia" in path.read_bytes()
 
 
@@ -460,7 +473,7 @@ def test_what_an_art_has_no_parts_for_is_said(house: House) -> None:
 
 def test_words_choose_traits_where_no_field_does(house: House) -> None:
     result = house.make(prompt="an angry bald man with a beard", beard="moustache", seed=1)
-    one = read(result.receipt["params"]["character"])
+    one = parse_character(result.receipt["params"]["character"])
     assert (one["mood"], one["hair"], one["figure"], one["beard"]) == ("angry", "bald", "man", "moustache")
 
 
@@ -472,10 +485,10 @@ def test_without_a_model_for_words_it_is_said_and_the_parts_stay(house: House) -
 
 
 def test_a_reference_of_somebody_needs_their_consent(house: House) -> None:
-    reference = house.files.add(np.full((60, 60, 3), 90, np.uint8), OWNER, "upload")
+    reference = house.files.add_image(np.full((60, 60, 3), 90, np.uint8), OWNER, "upload")
     with pytest.raises(Exception, match="permission"):
-        house.desk.order("character", {"reference": reference}, OWNER)
-    assert house.desk.order("character", {}, OWNER).consent is None
+        house.service.create_job("character", {"reference": reference}, OWNER)
+    assert house.service.create_job("character", {}, OWNER).consent is None
 
 
 def test_a_model_draws_from_the_traits_and_lies_on_the_ground(tmp_path: Path) -> None:
@@ -538,22 +551,22 @@ def test_the_form_offers_what_the_traits_have() -> None:
 
 
 def test_generate_makes_the_draft_large_and_then_another() -> None:
-    seat = Seat()
+    seat = TabState()
     form = {"seed": None, "skin": "dark"}
-    seat.drew(form, 77, draft=True)
-    assert seat.seeded(form) == {"seed": 77, "skin": "dark"}
-    seat.drew(seat.seeded(form), 77, draft=False)
-    assert seat.seeded(form) == form  # asked again: another
-    seat.drew(form, 77, draft=True)
-    assert seat.seeded({"seed": None, "skin": "light"})["seed"] is None  # the form changed
-    assert seat.seeded({"seed": 5, "skin": "dark"})["seed"] == 5
+    seat.record_request(form, 77, draft=True)
+    assert seat.with_last_seed(form) == {"seed": 77, "skin": "dark"}
+    seat.record_request(seat.with_last_seed(form), 77, draft=False)
+    assert seat.with_last_seed(form) == form  # asked again: another
+    seat.record_request(form, 77, draft=True)
+    assert seat.with_last_seed({"seed": None, "skin": "light"})["seed"] is None  # the form changed
+    assert seat.with_last_seed({"seed": 5, "skin": "dark"})["seed"] == 5
 
 
 def test_what_lays_a_drawing_otherwise_keeps_its_seed_and_nothing_else_does() -> None:
-    seat = Seat()
+    seat = TabState()
     form = {"seed": None, "preset": "ink", "strength": 100, "where": "all"}
     for draft in (True, False):
-        seat.drew(form, 77, draft=draft)
-        assert seat.seeded({**form, "strength": 40}, STYLE.reblends)["seed"] == 77
-        assert seat.seeded({**form, "strength": 40, "preset": "oil"}, STYLE.reblends)["seed"] is None
-        assert seat.seeded({**form, "strength": 40, "seed": 5}, STYLE.reblends)["seed"] == 5
+        seat.record_request(form, 77, draft=draft)
+        assert seat.with_last_seed({**form, "strength": 40}, STYLE.blend_only_fields)["seed"] == 77
+        assert seat.with_last_seed({**form, "strength": 40, "preset": "oil"}, STYLE.blend_only_fields)["seed"] is None
+        assert seat.with_last_seed({**form, "strength": 40, "seed": 5}, STYLE.blend_only_fields)["seed"] == 5

@@ -19,27 +19,27 @@ import PIL.Image
 import pytest
 
 from pipelines.batch import (
-    MANIFEST,
+    MANIFEST_NAME,
     Batch,
-    Line,
-    Plan,
+    BatchPlan,
+    ParsedRow,
+    csv_template,
     dry_run,
-    lay_out,
-    new_id,
-    open_jobs,
+    export_pictures,
+    new_batch_id,
+    open_jobs_source,
     save_manifest,
     save_zip,
-    template,
 )
-from pipelines.batch.batch_service import AWAY, FULL
-from pipelines.batch.jobs_file import read
-from pipelines.batch.picture_source import Folder, Zip, checked
-from pipelines.codecs.encode import SIGNED_AS
+from pipelines.batch.batch_service import DISK_FULL_NOTE, STORE_AWAY_NOTE
+from pipelines.batch.jobs_file import read_jobs_file
+from pipelines.batch.picture_source import FolderSource, ZipSource, check_name
+from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.errors import BadInput, NotFound, OutOfMemory, StudioError
 from pipelines.core.tools import Tool
-from pipelines.ingest.decoder_pool import MAX_BYTES
+from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.storage.file_index import pixels_sha256
-from pipelines.storage.fsspec_store import UNREACHABLE
+from pipelines.storage.fsspec_store import UNREACHABLE_MESSAGE
 from pipelines.tools import TOOLS
 from tests.support.batch_rows import OWNER, Room, picture, room
 from tests.support.download_doors import standing
@@ -60,8 +60,8 @@ def written(path: Path, data: str | bytes) -> Path:
     return path
 
 
-def lines(path: Path, data: str | bytes) -> list[Line]:
-    return list(read(written(path, data)))
+def lines(path: Path, data: str | bytes) -> list[ParsedRow]:
+    return list(read_jobs_file(written(path, data)))
 
 
 # ---------------------------------------------------------------- reading
@@ -116,9 +116,9 @@ def test_a_name_cannot_leave_the_shelf(tmp_path: Path, name: str) -> None:
     picture(tmp_path / "a.png")
     (tmp_path / "in").mkdir()
     with pytest.raises(BadInput):
-        checked(name)
+        check_name(name)
     with pytest.raises(BadInput):
-        Folder(tmp_path / "in").read(name)
+        FolderSource(tmp_path / "in").read_picture(name)
 
 
 def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> 
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link.png").symlink_to(secret)
     with pytest.raises(BadInput):
-        Folder(tmp_path / "in").read("link.png")
+        FolderSource(tmp_path / "in").read_picture("link.png")
 
 
 def packed(path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -137,30 +137,32 @@ def packed(path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP
 
 
 def test_a_zip_slip_reads_nothing_and_writes_nothing(tmp_path: Path) -> None:
-    shelf = Zip(packed(tmp_path / "a.zip", {"../../evil.png": b"x", "ok/a.png": b"ok", "__MACOSX/._a.png": b"no"}))
-    assert shelf.read("a.png") == b"ok"
+    shelf = ZipSource(
+        packed(tmp_path / "a.zip", {"../../evil.png": b"x", "ok/a.png": b"ok", "__MACOSX/._a.png": b"no"})
+    )
+    assert shelf.read_picture("a.png") == b"ok"
     for name in ("../../evil.png", "evil.png"):
         with pytest.raises(BadInput):
-            shelf.read(name)
+            shelf.read_picture(name)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.zip"]
     shelf.close()
 
 
 def test_a_bomb_is_read_no_further_than_a_picture_may_be_long(tmp_path: Path) -> None:
-    path = packed(tmp_path / "bomb.zip", {"a.png": bytes(8 * MAX_BYTES)})
-    shelf = Zip(path)
+    path = packed(tmp_path / "bomb.zip", {"a.png": bytes(8 * MAX_FILE_BYTES)})
+    shelf = ZipSource(path)
     with pytest.raises(BadInput) as caught:
-        shelf.read("a.png")
+        shelf.read_picture("a.png")
     assert caught.value.code == "image_too_large"
     shelf.close()
     # The same with a header that lies about its size.
     data = path.read_bytes()
-    lie = data.replace(struct.pack("<I", 8 * MAX_BYTES), struct.pack("<I", 1000))
-    shelf = Zip(written(tmp_path / "lie.zip", lie))
+    lie = data.replace(struct.pack("<I", 8 * MAX_FILE_BYTES), struct.pack("<I", 1000))
+    shelf = ZipSource(written(tmp_path / "lie.zip", lie))
     tracemalloc.start()
     with pytest.raises(BadInput):
-        shelf.read("a.png")
-    assert tracemalloc.get_traced_memory()[1] < 3 * MAX_BYTES
+        shelf.read_picture("a.png")
+    assert tracemalloc.get_traced_memory()[1] < 3 * MAX_FILE_BYTES
     tracemalloc.stop()
     shelf.close()
 
@@ -168,7 +170,7 @@ def test_a_bomb_is_read_no_further_than_a_picture_may_be_long(tmp_path: Path) ->
 @pytest.mark.parametrize("data", [b"", b"PK\x05\x06" + bytes(10), b"not a zip" * 100])
 def test_a_broken_zip_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(BadInput):
-        Zip(written(tmp_path / "a.zip", data))
+        ZipSource(written(tmp_path / "a.zip", data))
 
 
 # ---------------------------------------------------------------- templates
@@ -178,7 +180,7 @@ def test_a_broken_zip_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_every_tools_template_is_a_jobs_file_it_takes(tmp_path: Path, tool: Tool) -> None:
     for name in ("photo.jpg", "one.jpg", "two.jpg"):
         picture(tmp_path / f"{name}.png").rename(tmp_path / name)
-    path = written(tmp_path / "jobs.csv", template(tool))
+    path = written(tmp_path / "jobs.csv", csv_template(tool))
     with room(tmp_path / "data", tools=TOOLS) as here:
         report = dry_run(here.batches, here.made(path, tool.id, consent=True))
     assert (report.rows, report.faults) == (1, ())
@@ -274,13 +276,13 @@ def test_a_dry_run_names_every_planted_fault_by_row_and_column_and_keeps_nothing
 ) -> None:
     path, where = faulty(tmp_path / "jobs", writing)
     report = dry_run(here.batches, here.made(path))
-    assert (report.rows, report.good, report.bad) == (60, 45, 15)
+    assert (report.rows, report.good, report.bad_count) == (60, 45, 15)
     assert {fault.row: fault.column for fault in report.faults} == where
     codes = {"invalid_request", "unsupported_image", "corrupt_image"}
     assert {fault.code for fault in report.faults} == codes
     assert [remark.row for remark in report.remarks] == ([] if writing == "sixteen" else [1])
     assert list((here.root / "files").iterdir()) == []
-    assert here.desk.jobs.list(OWNER) == []
+    assert here.service.jobs.list_jobs(OWNER) == []
 
 
 @pytest.mark.parametrize("writing", WRITINGS)
@@ -291,16 +293,16 @@ def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(
     batch = here.made(path)
     here.batches.start(batch.id)
     assert here.done(batch) == "done"
-    progress = here.batches.progress(batch.id)
-    assert (progress.done, progress.failed, progress.left) == (45, 15, 0)
-    save_manifest(here.batches, batch.id, tmp_path / MANIFEST)
-    rows = list(csv.DictReader(io.StringIO((tmp_path / MANIFEST).read_text("utf-8-sig"))))
+    progress = here.batches.get_progress(batch.id)
+    assert (progress.done, progress.failed, progress.rows_left) == (45, 15, 0)
+    save_manifest(here.batches, batch.id, tmp_path / MANIFEST_NAME)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / MANIFEST_NAME).read_text("utf-8-sig"))))
     assert {int(row["row"]): row["column"] or None for row in rows if row["status"] == "failed"} == where
-    assert lay_out(here.batches, batch.id, tmp_path / "jobs") == 45
+    assert export_pictures(here.batches, batch.id, tmp_path / "jobs") == 45
     done = [row for row in rows if row["status"] == "done"]
     assert all((tmp_path / "jobs" / row["file"]).is_file() for row in done)
     assert {row["seed"] for row in done} == {"7"}
-    first = here.desk.jobs.get(next(here.batches.rows(batch.id)).job_id or "")
+    first = here.service.jobs.get_job(next(here.batches.iter_rows(batch.id)).job_id or "")
     assert first is not None
     assert first.job.params["note"] == "grün"
     assert bool(first.job.notices) == (writing != "sixteen")
@@ -309,7 +311,7 @@ def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(
 def test_a_dry_run_names_all_that_is_wrong_with_one_row(here: Room, tmp_path: Path) -> None:
     path = written(tmp_path / "jobs.csv", "photo,level,look,seed\nnope.png,7,hot,-1\n")
     report = dry_run(here.batches, here.made(path))
-    assert (report.rows, report.bad) == (1, 1)
+    assert (report.rows, report.bad_count) == (1, 1)
     assert sorted(str(fault.column) for fault in report.faults) == ["level", "look", "photo", "seed"]
 
 
@@ -324,13 +326,13 @@ def test_time_and_disk_are_told_from_what_was_measured(here: Room, tmp_path: Pat
     assert report.seconds is not None
     assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
     assert report.bytes
-    assert report.fits
+    assert report.fits_on_disk
     assert len(here.press.ran) == 4
 
 
 def test_where_nothing_was_measured_two_rows_are_done_and_forgotten(here: Room, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
-    mine = here.desk.take(picture(tmp_path / "b.png", 50).read_bytes(), OWNER)[0]
+    mine = here.service.uploads.ingest_picture(picture(tmp_path / "b.png", 50).read_bytes(), OWNER)[0]
     path = written(tmp_path / "jobs.csv", "photo,note\n" + "a.png,x\n" * 3 + "b.png,y\n")
     here.press.pause = 0.05
     report = dry_run(here.batches, here.made(path))
@@ -338,7 +340,7 @@ def test_where_nothing_was_measured_two_rows_are_done_and_forgotten(here: Room, 
     assert report.seconds is not None
     assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
     assert report.bytes
-    assert (here.desk.jobs.list(OWNER), here.desk.jobs.counts()) == ([], (0, 0))
+    assert (here.service.jobs.list_jobs(OWNER), here.service.jobs.count_jobs()) == ([], (0, 0))
     assert [path.stem for path in (here.root / "files").iterdir()] == [mine]
 
 
@@ -366,7 +368,7 @@ def test_rows_are_done_in_order_and_share_what_they_do_not_say(here: Room, tmp_p
     batch = here.made(path, look="warm", level=0.1)
     here.batches.start(batch.id)
     here.done(batch)
-    found = [here.desk.jobs.get(row.job_id or "") for row in here.batches.rows(batch.id)]
+    found = [here.service.jobs.get_job(row.job_id or "") for row in here.batches.iter_rows(batch.id)]
     jobs = [row.job for row in found if row is not None]
     assert [(j.params["look"], j.params["level"], j.seed) for j in jobs] == [("warm", 0.1, 7), ("cold", 0.1, 3)]
 
@@ -375,15 +377,15 @@ def test_pause_lets_the_running_row_end_and_resume_does_the_rest_once(here: Room
     here.press.pause = 0.02
     batch_id = many(here, tmp_path)
     here.batches.start(batch_id)
-    until(lambda: here.batches.progress(batch_id).done >= 3)
+    until(lambda: here.batches.get_progress(batch_id).done >= 3)
     here.batches.pause(batch_id)
-    until(lambda: here.batches.progress(batch_id).running == 0)
-    stood = here.batches.progress(batch_id)
-    assert here.desk.jobs.counts() == (0, 0)
+    until(lambda: here.batches.get_progress(batch_id).running == 0)
+    stood = here.batches.get_progress(batch_id)
+    assert here.service.jobs.count_jobs() == (0, 0)
     assert 3 <= stood.done < 12
-    assert stood.left == 12 - stood.done
+    assert stood.rows_left == 12 - stood.done
     here.batches.start(batch_id)
-    here.done(here.batches.get(batch_id, OWNER))
+    here.done(here.batches.get_batch(batch_id, OWNER))
     assert here.press.ran == [str(n) for n in range(1, 13)]
 
 
@@ -391,15 +393,15 @@ def test_cancel_ends_it_within_a_step_and_keeps_what_is_done(here: Room, tmp_pat
     here.press.pause = 0.05
     batch_id = many(here, tmp_path)
     here.batches.start(batch_id)
-    until(lambda: here.batches.progress(batch_id).done >= 2)
+    until(lambda: here.batches.get_progress(batch_id).done >= 2)
     here.batches.cancel(batch_id)
-    until(lambda: here.batches.progress(batch_id).left == 0, 1.0)
-    progress = here.batches.progress(batch_id)
+    until(lambda: here.batches.get_progress(batch_id).rows_left == 0, 1.0)
+    progress = here.batches.get_progress(batch_id)
     assert progress.done >= 2
     assert progress.cancelled == 12 - progress.done
-    assert here.batches.get(batch_id, OWNER).state == "cancelled"
-    assert here.batches.retry(batch_id) == 0, "nobody asked for what was cancelled"
-    assert here.batches.get(batch_id, OWNER).state == "cancelled"
+    assert here.batches.get_batch(batch_id, OWNER).state == "cancelled"
+    assert here.batches.retry_rows(batch_id) == 0, "nobody asked for what was cancelled"
+    assert here.batches.get_batch(batch_id, OWNER).state == "cancelled"
 
 
 def test_retry_leaves_cancelled_rows_alone_unless_one_is_named(here: Room, tmp_path: Path) -> None:
@@ -408,20 +410,20 @@ def test_retry_leaves_cancelled_rows_alone_unless_one_is_named(here: Room, tmp_p
     rows = "late.png,one\n" + "".join(f"a.png,{n}\n" for n in range(2, 13))
     batch = here.made(written(tmp_path / "jobs.csv", "photo,note\n" + rows))
     here.batches.start(batch.id)
-    until(lambda: here.batches.progress(batch.id).done >= 1)
+    until(lambda: here.batches.get_progress(batch.id).done >= 1)
     here.batches.cancel(batch.id)
-    until(lambda: here.batches.progress(batch.id).left == 0)
-    stood = here.batches.progress(batch.id)
+    until(lambda: here.batches.get_progress(batch.id).rows_left == 0)
+    stood = here.batches.get_progress(batch.id)
     assert stood.failed == 1
     assert stood.cancelled > 1
     picture(tmp_path / "late.png")
-    assert here.batches.retry(batch.id) == 1
-    assert here.done(here.batches.get(batch.id, OWNER)) == "done"
-    after = here.batches.progress(batch.id)
+    assert here.batches.retry_rows(batch.id) == 1
+    assert here.done(here.batches.get_batch(batch.id, OWNER)) == "done"
+    after = here.batches.get_progress(batch.id)
     assert (after.done, after.failed, after.cancelled) == (stood.done + 1, 0, stood.cancelled)
-    assert here.batches.retry(batch.id, 12) == 1
-    here.done(here.batches.get(batch.id, OWNER))
-    assert here.batches.progress(batch.id).done == stood.done + 2
+    assert here.batches.retry_rows(batch.id, 12) == 1
+    here.done(here.batches.get_batch(batch.id, OWNER))
+    assert here.batches.get_progress(batch.id).done == stood.done + 2
 
 
 def test_retry_does_the_failed_rows_and_no_other(here: Room, tmp_path: Path) -> None:
@@ -430,25 +432,27 @@ def test_retry_does_the_failed_rows_and_no_other(here: Room, tmp_path: Path) -> 
     batch = here.made(path)
     here.batches.start(batch.id)
     here.done(batch)
-    assert here.batches.progress(batch.id).failed == 3
+    assert here.batches.get_progress(batch.id).failed == 3
     picture(tmp_path / "late.png")
     here.press.ran.clear()
-    assert here.batches.retry(batch.id) == 2
+    assert here.batches.retry_rows(batch.id) == 2
     here.done(batch)
     assert sorted(here.press.ran) == ["no face", "two"]
-    assert (here.batches.progress(batch.id).done, here.batches.progress(batch.id).failed) == (2, 2)
+    assert (here.batches.get_progress(batch.id).done, here.batches.get_progress(batch.id).failed) == (2, 2)
 
 
 def sent(here: Room, table: str, **pictures: Path) -> Batch:
     """A batch whose table and pictures lie in the studio's own folder, as the page and REST lay them."""
-    batch_id = new_id()
+    batch_id = new_batch_id()
     folder = here.batches.root / batch_id
     folder.mkdir(parents=True)
     for name, path in pictures.items():
         shutil.copy(path, folder / f"{name}.png")
     path = written(folder / "jobs.csv", table)
-    plan = Plan("tint", {})
-    return here.batches.create(plan, read(path), OWNER, name="jobs.csv", seed=7, source=folder, batch_id=batch_id)
+    plan = BatchPlan("tint", {})
+    return here.batches.create_batch(
+        plan, read_jobs_file(path), OWNER, name="jobs.csv", seed=7, source=folder, batch_id=batch_id
+    )
 
 
 def test_what_was_sent_is_deleted_when_the_batch_ends_and_failed_rows_can_be_done_again(
@@ -458,16 +462,16 @@ def test_what_was_sent_is_deleted_when_the_batch_ends_and_failed_rows_can_be_don
     here.batches.start(batch.id)
     here.done(batch)
     assert not (here.batches.root / batch.id).exists()
-    assert (here.batches.progress(batch.id).done, here.batches.progress(batch.id).failed) == (1, 2)
+    assert (here.batches.get_progress(batch.id).done, here.batches.get_progress(batch.id).failed) == (1, 2)
     here.press.ran.clear()
     here.press.pardons = True
-    assert here.batches.retry(batch.id) == 2
+    assert here.batches.retry_rows(batch.id) == 2
     here.done(batch)
     assert here.press.ran == ["no face"], "its picture is in the studio still"
-    failed = list(here.batches.rows(batch.id, "failed"))
+    failed = list(here.batches.iter_rows(batch.id, "failed"))
     assert [row.row for row in failed] == [3]
     assert "Send it in another batch" in (failed[0].error or {})["message"]
-    assert [row.taken for row in here.batches.store.asked(batch.id)] == [{}, {}, {}], (
+    assert [row.picture_ids for row in here.batches.table.iter_rows(batch.id)] == [{}, {}, {}], (
         "and nobody's picture is held on to"
     )
 
@@ -477,7 +481,7 @@ def test_what_was_sent_is_deleted_when_the_batch_is_cancelled(here: Room, tmp_pa
     assert (here.batches.root / batch.id / "a.png").exists()
     here.batches.cancel(batch.id)
     assert not (here.batches.root / batch.id).exists()
-    assert here.batches.progress(batch.id).cancelled == 1
+    assert here.batches.get_progress(batch.id).cancelled == 1
 
 
 def test_an_end_that_nobody_looked_at_and_a_batch_that_nobody_started_leave_nothing(
@@ -486,13 +490,13 @@ def test_an_end_that_nobody_looked_at_and_a_batch_that_nobody_started_leave_noth
     photo = picture(tmp_path / "a.png")
     ended, idle = sent(here, "photo\na.png\n", a=photo), sent(here, "photo\na.png\n", a=photo)
     here.batches.start(ended.id)
-    until(lambda: here.batches.progress(ended.id).done == 1)
-    here.batches._tidy()
+    until(lambda: here.batches.get_progress(ended.id).done == 1)
+    here.batches._finish_or_discard()
     assert not (here.batches.root / ended.id).exists()
     assert (here.batches.root / idle.id).exists()
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 25 * 3600)
-    here.batches._tidy()
+    here.batches._finish_or_discard()
     assert not (here.batches.root / idle.id).exists()
 
 
@@ -501,7 +505,7 @@ def test_a_folder_of_the_owners_own_is_left_alone(here: Room, tmp_path: Path) ->
     batch = here.made(written(tmp_path / "jobs.csv", "photo\na.png\n"))
     here.batches.start(batch.id)
     here.done(batch)
-    here.batches.forget(batch.id)
+    here.batches.forget_batch(batch.id)
     assert photo.exists()
 
 
@@ -509,8 +513,8 @@ def test_an_error_that_may_pass_is_tried_again(here: Room, tmp_path: Path) -> No
     here.press.errors += [OutOfMemory("Too large."), OutOfMemory("Too large.")]
     batch_id = many(here, tmp_path, 3)
     here.batches.start(batch_id)
-    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
-    assert here.batches.progress(batch_id).done == 3
+    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "done"
+    assert here.batches.get_progress(batch_id).done == 3
     assert len(here.press.ran) == 5
 
 
@@ -518,22 +522,22 @@ def test_a_full_disk_pauses_with_a_sentence_and_resume_completes(here: Room, tmp
     batch_id = many(here, tmp_path, 6)
     here.press.errors.append(StudioError("The disk is full; nothing was written.", code="disk_full"))
     here.batches.start(batch_id)
-    assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
-    assert here.batches.get(batch_id, OWNER).note == FULL
+    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "paused"
+    assert here.batches.get_batch(batch_id, OWNER).note == DISK_FULL_NOTE
     here.batches.start(batch_id)
-    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
-    assert (here.batches.progress(batch_id).done, here.batches.progress(batch_id).failed) == (6, 0)
+    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "done"
+    assert (here.batches.get_progress(batch_id).done, here.batches.get_progress(batch_id).failed) == (6, 0)
 
 
 def test_a_store_of_files_that_is_away_pauses_with_its_own_sentence(here: Room, tmp_path: Path) -> None:
     batch_id = many(here, tmp_path, 3)
-    here.press.errors.append(StudioError(UNREACHABLE, code="storage_unavailable"))
+    here.press.errors.append(StudioError(UNREACHABLE_MESSAGE, code="storage_unavailable"))
     here.batches.start(batch_id)
-    assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
-    assert here.batches.get(batch_id, OWNER).note == AWAY
+    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "paused"
+    assert here.batches.get_batch(batch_id, OWNER).note == STORE_AWAY_NOTE
     here.batches.start(batch_id)
-    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
-    assert here.batches.progress(batch_id).done == 3
+    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "done"
+    assert here.batches.get_progress(batch_id).done == 3
 
 
 def test_a_disk_that_is_full_at_the_door_pauses_too(
@@ -544,12 +548,12 @@ def test_a_disk_that_is_full_at_the_door_pauses_too(
 
     batch_id = many(here, tmp_path, 4)
     with monkeypatch.context() as patch:
-        patch.setattr(here.desk.files, "add", full)
+        patch.setattr(here.service.files, "add_image", full)
         here.batches.start(batch_id)
-        assert here.done(here.batches.get(batch_id, OWNER)) == "paused"
+        assert here.done(here.batches.get_batch(batch_id, OWNER)) == "paused"
     here.batches.start(batch_id)
-    assert here.done(here.batches.get(batch_id, OWNER)) == "done"
-    assert here.batches.progress(batch_id).done == 4
+    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "done"
+    assert here.batches.get_progress(batch_id).done == 4
 
 
 @pytest.fixture
@@ -559,7 +563,7 @@ def small_disk(here: Room, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
     real = os.fsync
 
     def fsync(number: int) -> None:
-        used = sum(path.stat().st_size for path in here.desk.files.root.iterdir())
+        used = sum(path.stat().st_size for path in here.service.files.root.iterdir())
         if room[0] is not None and used > room[0]:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(number)
@@ -581,10 +585,10 @@ def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done
     small_disk(150_000)
     here.batches.start(batch.id)
     assert here.done(batch) == "paused"
-    stood = here.batches.progress(batch.id)
+    stood = here.batches.get_progress(batch.id)
     assert 0 < stood.done < 12
-    assert (stood.failed, stood.left) == (0, 12 - stood.done)
-    assert here.batches.get(batch.id, OWNER).note == FULL
+    assert (stood.failed, stood.rows_left) == (0, 12 - stood.done)
+    assert here.batches.get_batch(batch.id, OWNER).note == DISK_FULL_NOTE
     assert not (here.root / ".ballast").exists(), "the room for saying so was not given up"
     # The row that is taken in beside the lane may still find that there is no room.
     until(lambda: not list((here.root / "files").glob(".part*")), 5)
@@ -595,10 +599,10 @@ def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done
     for each in (batch, other):
         here.batches.start(each.id)
         assert here.done(each) == "done"
-        found = [here.desk.jobs.get(row.job_id or "") for row in here.batches.rows(each.id)]
+        found = [here.service.jobs.get_job(row.job_id or "") for row in here.batches.iter_rows(each.id)]
         files = [row.result.files[0] for row in found if row is not None and row.result is not None]
         assert len(files) == 12
-        assert all(pixels_sha256(here.desk.files.open(file.id)) == file.pixels_sha256 for file in files)
+        assert all(pixels_sha256(here.service.files.open_image(file.id)) == file.pixels_sha256 for file in files)
     assert not (here.root / ".ballast").exists()
 
 
@@ -606,20 +610,20 @@ def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done
 def test_a_table_that_has_no_room_for_a_batch_is_told_of_and_keeps_no_half_of_it(here: Room, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,note\n" + f"a.png,{'w' * 200}\n" * 2000)
-    db = here.desk.jobs.table.db
+    db = here.service.jobs.table.db
     db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchall()[0][0] + 2}")
     with pytest.raises(StudioError) as caught:
         here.made(path)
     assert caught.value.code == "disk_full"
     db.execute("PRAGMA max_page_count = 1073741823")
-    assert here.batches.list(OWNER) == []
-    assert here.batches.progress(here.made(path).id).total == 2000
+    assert here.batches.list_batches(OWNER) == []
+    assert here.batches.get_progress(here.made(path).id).total == 2000
 
 
 def test_somebody_elses_batch_is_not_found(here: Room, tmp_path: Path) -> None:
     batch_id = many(here, tmp_path, 1)
     with pytest.raises(NotFound):
-        here.batches.get(batch_id, "another")
+        here.batches.get_batch(batch_id, "another")
 
 
 # ---------------------------------------------------------------- sources and results
@@ -629,7 +633,7 @@ def test_a_folder_is_a_batch_of_its_pictures(here: Room, tmp_path: Path) -> None
     for name in ("b.png", "sub/a.png", "notes.txt", ".hidden.png"):
         picture(tmp_path / "in" / f"{name}.png").rename(tmp_path / "in" / name)
     batch = here.made(tmp_path / "in", level=0.2)
-    assert [row.cells for row in here.batches.rows(batch.id)] == [{"photo": "b.png"}, {"photo": "sub/a.png"}]
+    assert [row.cells for row in here.batches.iter_rows(batch.id)] == [{"photo": "b.png"}, {"photo": "sub/a.png"}]
 
 
 @pytest.mark.parametrize("table", [True, False])
@@ -639,7 +643,7 @@ def test_a_zip_of_pictures_with_or_without_a_table_is_a_batch(here: Room, tmp_pa
     batch = here.made(packed(tmp_path / "in.zip", entries))
     here.batches.start(batch.id)
     here.done(batch)
-    assert here.batches.progress(batch.id).done == (1 if table else 2)
+    assert here.batches.get_progress(batch.id).done == (1 if table else 2)
 
 
 def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Room, tmp_path: Path) -> None:
@@ -653,10 +657,10 @@ def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Room,
     with zipfile.ZipFile(tmp_path / "out.zip") as out:
         assert out.testzip() is None
         names = [name for name in out.namelist() if not name.startswith("META-INF/")]
-        assert sorted(names) == ["00001-x.png", "00002-SUM-A1.png", MANIFEST]
-        table = out.read(MANIFEST).decode("utf-8-sig")
+        assert sorted(names) == ["00001-x.png", "00002-SUM-A1.png", MANIFEST_NAME]
+        table = out.read(MANIFEST_NAME).decode("utf-8-sig")
     assert [row["id"] for row in csv.DictReader(io.StringIO(table))] == ["../../x", "'+SUM(A1)"]
-    assert standing((tmp_path / "out.zip").read_bytes(), SIGNED_AS["zip"]) == "Valid"
+    assert standing((tmp_path / "out.zip").read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
     assert not list(tmp_path.glob(".part*"))
 
 
@@ -668,11 +672,11 @@ def test_five_thousand_rows_are_kept_without_being_held(here: Room, tmp_path: Pa
     batch = here.made(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert here.batches.progress(batch.id).total == 5000
+    assert here.batches.get_progress(batch.id).total == 5000
     assert peak < path.stat().st_size * 2
     here.batches.start(batch.id)
-    until(lambda: here.batches.progress(batch.id).done > 0)
-    assert len(here.desk.jobs.table.waiting()) <= 3
+    until(lambda: here.batches.get_progress(batch.id).done > 0)
+    assert len(here.service.jobs.table.list_waiting()) <= 3
     here.batches.cancel(batch.id)
 
 
@@ -680,4 +684,4 @@ def test_a_folder_needs_a_tool_that_takes_a_photo(here: Room, tmp_path: Path) ->
     with pytest.raises(StudioError):
         here.made(tmp_path, "nonesuch")
     with pytest.raises(BadInput):
-        open_jobs(tmp_path / "none.csv", here.desk, "tint")
+        open_jobs_source(tmp_path / "none.csv", here.service, "tint")

@@ -10,11 +10,10 @@ import pytest
 
 from pipelines.batch import dry_run
 from pipelines.core.errors import BadInput
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, choice, picture, prompt
-from pipelines.core.params import colour as colour_field
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Params, choice_field, colour_field, picture_field, prompt_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from tests.support.batch_rows import OWNER, Room, room
 from tests.support.batch_rows import picture as picture_file
 
@@ -22,15 +21,15 @@ from tests.support.batch_rows import picture as picture_file
 class Poster(Params):
     """A photo, and most of what a kit has."""
 
-    photo: str = picture("Photo", "One.", required=True)
+    photo: str = picture_field("Photo", "One.", required=True)
     colour: str | None = colour_field("Colour", "One.")
-    logo: str | None = picture("Logo", "One.")
-    framing: str = choice("Framing", "One.", "classic", labels={"classic": "Classic", "wide": "Wide"})
-    brand: str = prompt("Brand kit", "One.", kept="brand")
+    logo: str | None = picture_field("Logo", "One.")
+    framing: str = choice_field("Framing", "One.", "classic", labels={"classic": "Classic", "wide": "Wide"})
+    brand: str = prompt_field("Brand kit", "One.", saved_kind="brand")
 
 
-def _run(params: Poster, studio: Studio, emit: Emit) -> Draft:
-    return Draft(images=(studio.open(params.photo),))
+def _run(params: Poster, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    return ToolOutput(images=(context.open_image(params.photo),))
 
 
 POSTER = Tool("poster", "Poster", "For tests.", Poster, _run)
@@ -53,31 +52,31 @@ def table(folder: Path, text: str) -> Path:
 
 def made(here: Room, batch_id: str) -> list[dict[str, object]]:
     """What each row's job was asked for."""
-    rows = [here.desk.jobs.get(row.job_id or "") for row in here.batches.rows(batch_id)]
+    rows = [here.service.jobs.get_job(row.job_id or "") for row in here.batches.iter_rows(batch_id)]
     return [dict(row.job.params) for row in rows if row is not None]
 
 
 def test_a_kit_that_is_edited_in_mid_batch_does_not_split_the_look(here: Room, tmp_path: Path) -> None:
-    logo = here.desk.files.add(np.full((8, 8, 3), 9, np.uint8), OWNER, "upload")
-    here.desk.keep_brand("Acme", {"colour": "#112233", "logo": logo, "framing": "wide"}, OWNER)
+    logo = here.service.files.add_image(np.full((8, 8, 3), 9, np.uint8), OWNER, "upload")
+    here.service.saved_items.save_brand_kit("Acme", {"colour": "#112233", "logo": logo, "framing": "wide"}, OWNER)
     path = table(tmp_path / "in", "photo,colour,framing\na.png,,\nb.png,#ffffff,classic\na.png,,\n")
     batch = here.made(path, "poster", brand="Acme")
-    here.desk.keep_brand("Acme", {"colour": "#445566"}, OWNER)
+    here.service.saved_items.save_brand_kit("Acme", {"colour": "#445566"}, OWNER)
     here.batches.start(batch.id)
     assert here.done(batch) == "done"
     rows = made(here, batch.id)
     assert [(row["colour"], row["framing"], row["logo"], row["brand"]) for row in rows] == [
         ("#112233", "wide", logo, ""), ("#ffffff", "classic", logo, ""), ("#112233", "wide", logo, "")
     ]  # fmt: skip
-    job = here.desk.jobs.get(next(here.batches.rows(batch.id)).job_id or "")
+    job = here.service.jobs.get_job(next(here.batches.iter_rows(batch.id)).job_id or "")
     assert job is not None
     assert "Brand kit 'Acme': colour, logo, framing." in job.job.notices
 
 
 def test_a_kit_that_is_deleted_before_the_start_is_in_the_batch_all_the_same(here: Room, tmp_path: Path) -> None:
-    here.desk.keep_brand("Acme", {"colour": "#112233"}, OWNER)
+    here.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, OWNER)
     batch = here.made(table(tmp_path / "in", "photo\na.png\n"), "poster", brand="Acme")
-    here.desk.kept.drop(OWNER, "brand", "Acme")
+    here.service.saved_items.delete_item(OWNER, "brand", "Acme")
     here.batches.start(batch.id)
     assert here.done(batch) == "done"
     assert made(here, batch.id)[0]["colour"] == "#112233"
@@ -86,8 +85,8 @@ def test_a_kit_that_is_deleted_before_the_start_is_in_the_batch_all_the_same(her
 def test_a_row_may_name_a_kit_of_its_own_and_one_that_is_not_kept_is_that_rows_fault(
     here: Room, tmp_path: Path
 ) -> None:
-    here.desk.keep_brand("Acme", {"colour": "#112233"}, OWNER)
-    here.desk.keep_brand("Other", {"colour": "#998877"}, OWNER)
+    here.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, OWNER)
+    here.service.saved_items.save_brand_kit("Other", {"colour": "#998877"}, OWNER)
     path = table(tmp_path / "in", "photo,brand\na.png,\nb.png,Other\na.png,Nobody\n")
     batch = here.made(path, "poster", brand="Acme")
     report = dry_run(here.batches, batch)
@@ -102,4 +101,4 @@ def test_a_kit_for_all_rows_that_is_not_kept_is_said_before_anything_is_kept(her
     with pytest.raises(BadInput) as caught:
         here.made(table(tmp_path / "in", "photo\na.png\n"), "poster", brand="Nobody")
     assert caught.value.param == "brand"
-    assert here.batches.list(OWNER) == []
+    assert here.batches.list_batches(OWNER) == []

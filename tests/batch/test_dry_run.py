@@ -8,33 +8,33 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.batch import Report, dry_run
+from pipelines.batch import DryRunReport, dry_run
 from pipelines.batch import dry_run as batch_dry_run
-from pipelines.batch.cost_estimate import Cost, Work, own_seconds, work_of
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, choice, number, picture
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.batch.cost_estimate import RowCost, Workload, own_work_seconds, workload_of
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Params, choice_field, number_field, picture_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.tools import TOOLS
 from tests.support.batch_rows import OWNER, Room, room
 from tests.support.batch_rows import picture as picture_file
-from ui.batch_tab.text import report as told
+from ui.batch_tab.text import render_report as told
 
 
 class Print(Params):
     """A photo and how large it is to become."""
 
-    photo: str = picture("Photo", "One.", required=True)
-    preset: str = choice("Look", "One.", "plain", labels={"plain": "Plain", "rich": "Rich"})
-    size: int = number("Size", "Pixels.", 256, ge=16, le=4096)
+    photo: str = picture_field("Photo", "One.", required=True)
+    preset: str = choice_field("Look", "One.", "plain", labels={"plain": "Plain", "rich": "Rich"})
+    size: int = number_field("Size", "Pixels.", 256, ge=16, le=4096)
 
 
 ran: list[int] = []
 
 
-def _run(params: Print, studio: Studio, emit: Emit) -> Draft:
+def _run(params: Print, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     ran.append(params.size)
-    return Draft(images=(np.full((8, 8, 3), params.size % 251, np.uint8),))
+    return ToolOutput(images=(np.full((8, 8, 3), params.size % 251, np.uint8),))
 
 
 PRINT = Tool("print", "Print", "For tests.", Print, _run)
@@ -48,7 +48,7 @@ def here(tmp_path: Path) -> Iterator[Room]:
         yield built
 
 
-def tried(here: Room, folder: Path, rows: Mapping[int, int], look: str = "plain") -> Report:
+def tried(here: Room, folder: Path, rows: Mapping[int, int], look: str = "plain") -> DryRunReport:
     """A dry run over so many rows of each size."""
     path = folder / "jobs.csv"
     path.write_text("photo,size,preset\n" + "".join(f"a.png,{size},{look}\n" * count for size, count in rows.items()))
@@ -63,7 +63,7 @@ def made(here: Room, folder: Path, seconds: Mapping[int, float], look: str = "pl
     here.batches.start(batch.id)
     assert here.done(batch) == "done"
     for size, each in seconds.items():
-        here.desk.jobs.table.db.execute(
+        here.service.jobs.table.db.execute(
             "UPDATE jobs SET finished = started + ? WHERE batch_id = ? AND json_extract(job, '$.params.size') = ?",
             (each, batch.id, size),
         )
@@ -74,9 +74,9 @@ def test_each_size_costs_what_it_cost_here(here: Room, tmp_path: Path) -> None:
     made(here, tmp_path, {256: 1.0, 1024: 9.0})
     report = tried(here, tmp_path, {256: 10, 1024: 4})
     assert (report.seconds, report.guessed) == (10 * 1.0 + 4 * 9.0, 0)
-    one = here.desk.jobs.list(OWNER, 1)[0].result
+    one = here.service.jobs.list_jobs(OWNER, 1)[0].result
     assert one is not None
-    assert report.bytes == pytest.approx(14 * here.desk.files.info(one.files[0].id).bytes, rel=0.02)
+    assert report.bytes == pytest.approx(14 * here.service.files.get_info(one.files[0].id).bytes, rel=0.02)
     assert ran == [], "nothing had to be tried"
 
 
@@ -101,7 +101,7 @@ def test_a_size_that_was_never_made_is_tried_and_no_other_size_stands_for_it(her
 def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_which_is_said(
     here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_dry_run, "sampled", lambda *_: Cost(3.0, 1000))
+    monkeypatch.setattr(batch_dry_run, "sample_cost", lambda *_: RowCost(3.0, 1000))
     report = tried(here, tmp_path, {512: 5, 1024: 2, 256: 4})
     assert report.seconds == 5 * 3.0 + 2 * 12.0 + 4 * 0.75
     assert report.bytes == 5 * 1000 + 2 * 4000 + 4 * 250
@@ -112,7 +112,7 @@ def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_w
 def test_between_two_sizes_the_cost_lies_on_the_line_between_them(
     here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch_dry_run, "sampled", lambda *_: None)
+    monkeypatch.setattr(batch_dry_run, "sample_cost", lambda *_: None)
     made(here, tmp_path, {256: 2.0, 1024: 17.0})  # a second, and one for each 256 x 256 pixels
     report = tried(here, tmp_path, {512: 1})
     assert (report.seconds, report.guessed) == (5.0, 1)
@@ -120,7 +120,7 @@ def test_between_two_sizes_the_cost_lies_on_the_line_between_them(
 
 def test_what_another_profile_took_says_nothing(here: Room, tmp_path: Path) -> None:
     made(here, tmp_path, {256: 100.0})
-    here.desk.jobs.table.db.execute("UPDATE jobs SET profile = 'klein'")
+    here.service.jobs.table.db.execute("UPDATE jobs SET profile = 'klein'")
     report = tried(here, tmp_path, {256: 2})
     assert ran == [256, 256]
     assert report.seconds is not None
@@ -129,9 +129,9 @@ def test_what_another_profile_took_says_nothing(here: Room, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_every_tools_work_grows_with_what_is_asked_of_it(tool: Tool) -> None:
-    def work(side: int, **more: object) -> Work:
+    def work(side: int, **more: object) -> Workload:
         plain = {name: field.default for name, field in tool.params.model_fields.items() if not field.is_required()}
-        return work_of(tool.params, {**plain, "photo": "file-a", **more}, lambda _: side * side)
+        return workload_of(tool.params, {**plain, "photo": "file-a", **more}, lambda _: side * side)
 
     fields = tool.params.model_fields
     if isinstance(fields["size"].default if "size" in fields else None, int):
@@ -147,6 +147,6 @@ def test_every_tools_work_grows_with_what_is_asked_of_it(tool: Tool) -> None:
 
 def test_a_row_costs_its_own_work_and_its_share_of_a_call_that_drew_for_others() -> None:
     timings = {"Waiting for the model": 4.0, "Drawing": 8.0, "Writing": 0.5}
-    assert own_seconds(13.0, {"timings": timings, "drawn_together": 8}) == pytest.approx(2.0)
-    assert own_seconds(13.0, {"timings": timings}) == pytest.approx(9.0)
-    assert own_seconds(1.0, {}) == 1.0
+    assert own_work_seconds(13.0, {"timings": timings, "drawn_together": 8}) == pytest.approx(2.0)
+    assert own_work_seconds(13.0, {"timings": timings}) == pytest.approx(9.0)
+    assert own_work_seconds(1.0, {}) == 1.0

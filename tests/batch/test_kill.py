@@ -47,7 +47,7 @@ def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path
     with room(root) as here:
         batch = here.made(jobs)
         # Every time that a row becomes done is noted, so that a row done twice is seen.
-        here.desk.jobs.table.db.schema(
+        here.service.jobs.table.db.create_schema(
             "CREATE TABLE log (row INTEGER); CREATE TRIGGER told AFTER UPDATE OF status ON jobs "
             "WHEN NEW.status = 'done' BEGIN INSERT INTO log VALUES (NEW.batch_row); END;"
         )
@@ -61,16 +61,16 @@ def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
     with room(root) as here:
-        progress = here.batches.progress(batch.id)
-        assert (progress.total, progress.done, progress.left) == (ROWS, ROWS, 0)
-        assert here.batches.get(batch.id, OWNER).state == "done"
+        progress = here.batches.get_progress(batch.id)
+        assert (progress.total, progress.done, progress.rows_left) == (ROWS, ROWS, 0)
+        assert here.batches.get_batch(batch.id, OWNER).state == "done"
         seeds = []
-        for row in here.batches.rows(batch.id):
-            job = here.desk.jobs.get(row.job_id or "")
+        for row in here.batches.iter_rows(batch.id):
+            job = here.service.jobs.get_job(row.job_id or "")
             assert job is not None
             assert job.result is not None
-            image = here.desk.files.open(job.result.files[0].id)
-            assert job.result.files[0].pixels_sha256 == here.desk.files.info(job.result.files[0].id).sha256
+            image = here.service.files.open_image(job.result.files[0].id)
+            assert job.result.files[0].pixels_sha256 == here.service.files.get_info(job.result.files[0].id).sha256
             seeds.append(int(image[0, 0, 0]))
         assert seeds == list(range(1, ROWS + 1))
     for path in (root / "files").iterdir():

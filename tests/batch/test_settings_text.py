@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.batch.row_values import with_photo
+from pipelines.batch.row_values import rows_from_pictures
 from pipelines.core.errors import BadInput
 from pipelines.tools import business, character, headshot, social_kit
-from ui.batch_tab.text import settings
+from ui.batch_tab.text import format_settings
 
 
 def test_only_what_differs_is_written_and_no_photo_no_consent_no_look() -> None:
     params = headshot.Headshot(photo="file-a", preset="park", blur=2.5, backdrop="file-b", consent=True)
-    assert settings(headshot.Headshot, {**params.model_dump(), "seed": 7}) == (
+    assert format_settings(headshot.Headshot, {**params.model_dump(), "seed": 7}) == (
         "backdrop = file-b\nblur = 2.5\nseed = 7"
     )
 
 
 def test_a_folder_is_bound_to_the_photo_and_to_nothing_else() -> None:
-    rows = [line.cells for line in with_photo(social_kit.TOOL, iter(["a.jpg", "b.jpg"]))]
+    rows = [line.cells for line in rows_from_pictures(social_kit.TOOL, iter(["a.jpg", "b.jpg"]))]
     assert rows == [{"photo": "a.jpg"}, {"photo": "b.jpg"}]
     for tool in (business.TOOL, character.TOOL):  # which have a logo, a backdrop, a reference, and no one photo
         with pytest.raises(BadInput, match="table"):
-            list(with_photo(tool, iter(["a.jpg"])))
+            list(rows_from_pictures(tool, iter(["a.jpg"])))
 
 
 def test_names_on_several_lines_become_one_line_that_the_tool_reads_alike() -> None:
     names = "Ada King, Engineer\nGrace Hopper, Admiral"
-    (line,) = settings(business.Business, {"names": names}).splitlines()
+    (line,) = format_settings(business.Business, {"names": names}).splitlines()
     assert line == "names = Ada King, Engineer; Grace Hopper, Admiral"
 
 
 def test_what_is_written_gives_the_same_values_back() -> None:
     params = headshot.Headshot(photo="x", framing="wide", looks="four", size=768, light="relit", quality=80)
-    rows = dict(row.split(" = ", 1) for row in settings(headshot.Headshot, params.model_dump()).splitlines())
+    rows = dict(row.split(" = ", 1) for row in format_settings(headshot.Headshot, params.model_dump()).splitlines())
     assert headshot.Headshot.model_validate({"photo": "x", **rows}) == params

@@ -17,19 +17,19 @@ from typing import Any
 
 from pipelines.core.job import Job
 from pipelines.core.models import Model
-from pipelines.core.rendering import Render
-from pipelines.core.stream import Stream, drain
-from pipelines.engines.cpu_slots import Hands
-from pipelines.engines.dynamic_batching import Gathering
-from pipelines.jobs.queue import Jobs
+from pipelines.core.rendering import RenderRequest
+from pipelines.core.stream import Stream, wait_for_result
+from pipelines.engines.cpu_slots import CpuSlots
+from pipelines.engines.dynamic_batching import DynamicBatcher
+from pipelines.jobs.queue import JobQueue
 from pipelines.models import oom_fallback
-from pipelines.models.batch_size_tuner import Paces
+from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import ModelCache
+from pipelines.storage.file_index import FileIndex
 from tests.bench.rows import Row, row
 from tests.models.support import published_speeds
-from tests.models.support.published_speeds import STEPS, Published, Shop
+from tests.models.support.published_speeds import STEPS, TimedFamily, TimedModel
 from tests.support.gated_tool import CalmEngine
 
 UNIT = 0.1
@@ -44,18 +44,20 @@ class Works:
         self._root = tempfile.TemporaryDirectory()
         root = Path(self._root.name)
         self._spec = spec
-        self._files = Files(root)
-        self.cache = Cache((*FAMILIES, *families), paces=Paces(root / "paces.json"))
-        self.jobs = Jobs(
-            root, CalmEngine(self.cache, self._files, (published_speeds.tool(),), together=together), waiting=999
+        self._files = FileIndex(root)
+        self.cache = ModelCache((*FAMILIES, *families), batch_tuner=BatchSizeTuner(root / "paces.json"))
+        self.jobs = JobQueue(
+            root,
+            CalmEngine(self.cache, self._files, (published_speeds.timed_tool(),), together=together),
+            max_waiting=999,
         )
 
     def seconds(self, count: int, side: int, variations: int = 1) -> float:
         """From the first of `count` orders to the last picture."""
         since = time.perf_counter()
-        streams = [self.jobs.follow(self._job(n, side, variations)) for n in range(count)]
+        streams = [self.jobs.submit_and_watch(self._job(n, side, variations)) for n in range(count)]
         for stream in streams:
-            drain(stream)
+            wait_for_result(stream)
         return time.perf_counter() - since
 
     def _job(self, seed: int, side: int, variations: int) -> Job:
@@ -82,9 +84,9 @@ def rows() -> Iterator[Row]:
 
 def _full(side: int, count: int, batch: int, name: str, least: float) -> Iterator[Row]:
     """A line that is never empty, against calls of `batch` pictures back to back; first with nothing known yet."""
-    model = Published(unit=UNIT)
-    works = Works((Shop(model),), "published", together=8)
-    best = count / batch * STEPS * UNIT * published_speeds.seconds(side * side // 256, batch)
+    model = TimedModel(unit=UNIT)
+    works = Works((TimedFamily(model),), "published", together=8)
+    best = count / batch * STEPS * UNIT * published_speeds.step_seconds(side * side // 256, batch)
     cold = works.seconds(count, side)
     known = [works.seconds(count, side) for _ in range(REPEATS)]
     works.close()
@@ -94,7 +96,7 @@ def _full(side: int, count: int, batch: int, name: str, least: float) -> Iterato
 
 def _single() -> Row:
     """One user alone, in turns with an engine whose jobs never share."""
-    shared, plain = (Works((Shop(Published(unit=UNIT / 4)),), "published", together=n) for n in (8, 1))
+    shared, plain = (Works((TimedFamily(TimedModel(unit=UNIT / 4)),), "published", together=n) for n in (8, 1))
     taken = [(shared.seconds(1, 512), plain.seconds(1, 512)) for _ in range(41)]
     shared.close()
     plain.close()
@@ -111,21 +113,21 @@ def real() -> Iterator[Row]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        cache = Cache((*FAMILIES, tiny_family(Path(folder))))
+        cache = ModelCache((*FAMILIES, tiny_family(Path(folder))))
         for spec, count in (("mini", 25), ("tiny-sd", 193)):
             yield from _against(cache, spec, [_words(n, 0) for n in range(count)])
         cache.close()
     torch.set_num_threads(threads)
 
 
-def _against(cache: Cache, spec: str, orders: Sequence[Render]) -> Iterator[Row]:
+def _against(cache: ModelCache, spec: str, orders: Sequence[RenderRequest]) -> Iterator[Row]:
     """Orders that all wait, against a loop of calls of one and of eight, each in turn; seconds of processor, which
     other work on the machine does not lengthen."""
-    gathering = Gathering(cache, 8, clock=time.process_time)
+    gathering = DynamicBatcher(cache, 8, clock=time.process_time)
     for _ in range(2):
         _shared(gathering, spec, orders)  # what pays is measured, what is drawn with is warm
     taken: list[tuple[float, ...]] = []
-    with cache.borrow(spec) as model:
+    with cache.borrow_model(spec) as model:
         for n in range(1, REPEATS + 1):
             fresh = [_words(order.seeds[0], n) for order in orders]
             alone = _cpu(lambda fresh=fresh: _alone(cache, model, fresh))
@@ -137,15 +139,15 @@ def _against(cache: Cache, spec: str, orders: Sequence[Render]) -> Iterator[Row]
     yield row(f"coalescing_{spec}_over_better", round(min(alone, eight) / ours, 3), "of its rate", 0.97, at_most=False)
 
 
-def _words(seed: int, turn: int) -> Render:
-    return Render("text", f"cup number {seed} of turn {turn}", (64, 64), (seed,), num_inference_steps=2)
+def _words(seed: int, turn: int) -> RenderRequest:
+    return RenderRequest("text", f"cup number {seed} of turn {turn}", (64, 64), (seed,), num_inference_steps=2)
 
 
-def _shared(gathering: Gathering, spec: str, orders: Sequence[Render]) -> None:
-    hands = Hands(len(orders))
+def _shared(gathering: DynamicBatcher, spec: str, orders: Sequence[RenderRequest]) -> None:
+    hands = CpuSlots(len(orders))
     with ThreadPoolExecutor(32) as jobs:  # as many as an engine has slots, twice
         for drawn in [
-            jobs.submit(gathering.draws(Stream(), None, hands), spec, each, _quiet, _quiet) for each in orders
+            jobs.submit(gathering.make_draw(Stream(), None, hands), spec, each, _quiet, _quiet) for each in orders
         ]:
             drawn.result()
 
@@ -154,14 +156,14 @@ def _quiet(_: object) -> None:
     """Nobody watches."""
 
 
-def _alone(cache: Cache, model: Model, orders: Sequence[Render]) -> None:
+def _alone(cache: ModelCache, model: Model, orders: Sequence[RenderRequest]) -> None:
     for order in orders:
-        oom_fallback.draw(cache, model, order, _quiet)
+        oom_fallback.draw_with_fallback(cache, model, order, _quiet)
 
 
-def _eight(model: Any, orders: Sequence[Render]) -> None:
+def _eight(model: Any, orders: Sequence[RenderRequest]) -> None:
     for n in range(0, len(orders), 8):
-        model.draw_all(orders[n : n + 8], _quiet)
+        model.draw_batch(orders[n : n + 8], _quiet)
 
 
 def _cpu(work: Callable[[], object]) -> float:

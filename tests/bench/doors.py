@@ -19,10 +19,10 @@ from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, number
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Params, number_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from tests.bench.rows import Row, row
 from tests.support.served_app import listening, served
 
@@ -35,15 +35,15 @@ HANDED_OVER = 9
 class Nothing(Params):
     """How long to do nothing between two events."""
 
-    pause: float = number("Pause", "Milliseconds.", 0, ge=0, le=100)
+    pause: float = number_field("Pause", "Milliseconds.", 0, ge=0, le=100)
 
 
-def _run(params: Nothing, studio: Studio, emit: Emit) -> Draft:
+def _run(params: Nothing, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     for n in range(EVENTS):
         if params.pause:  # a sleep of nothing is a hundredth of a millisecond's wait, twenty times
             time.sleep(params.pause / 1000)
         emit("Nothing", n + 1, EVENTS)
-    return Draft(images=(np.zeros((32, 32, 3), np.uint8),))
+    return ToolOutput(images=(np.zeros((32, 32, 3), np.uint8),))
 
 
 async def _raw(_request: object) -> StreamingResponse:

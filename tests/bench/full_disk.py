@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from pipelines.batch import Batches, Line, Plan
-from pipelines.batch.batch_service import FULL
+from pipelines.batch import BatchPlan, BatchService, ParsedRow
+from pipelines.batch.batch_service import DISK_FULL_NOTE
 from tests.bench.house import Room
 from tests.bench.rows import Row, row
 
@@ -36,10 +36,10 @@ def _disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def _rest(batches: Batches, batch_id: str) -> str:
+def _rest(batches: BatchService, batch_id: str) -> str:
     """The state that the batch comes to rest in."""
     end = time.monotonic() + 600
-    while (state := batches.get(batch_id, OWNER).state) == "running" and time.monotonic() < end:
+    while (state := batches.get_batch(batch_id, OWNER).state) == "running" and time.monotonic() < end:
         time.sleep(0.1)
     return state
 
@@ -64,17 +64,17 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder, _disk(Path(folder)) as disk:
         room = Room(disk / "data")
         try:
-            batches = Batches(room.desk)
-            plan = Plan("background", {"preset": "studio-grey", "size": 512, "ratio": "1:1"})
-            batch = batches.create(plan, (Line(n, {"seed": n}) for n in range(1, ROWS + 1)), OWNER)
-            room.jobs.table.db.schema(
+            batches = BatchService(room.service)
+            plan = BatchPlan("background", {"preset": "studio-grey", "size": 512, "ratio": "1:1"})
+            batch = batches.create_batch(plan, (ParsedRow(n, {"seed": n}) for n in range(1, ROWS + 1)), OWNER)
+            room.jobs.table.db.create_schema(
                 "CREATE TABLE log (row INTEGER); CREATE TRIGGER told AFTER UPDATE OF status ON jobs "
                 "WHEN NEW.status = 'done' AND NEW.batch_id IS NOT NULL BEGIN INSERT INTO log VALUES (NEW.batch_row); "
                 "END;"
             )
             batches.start(batch.id)
-            paused = _rest(batches, batch.id) == "paused" and batches.get(batch.id, OWNER).note == FULL
-            before = batches.progress(batch.id).done
+            paused = _rest(batches, batch.id) == "paused" and batches.get_batch(batch.id, OWNER).note == DISK_FULL_NOTE
+            before = batches.get_progress(batch.id).done
             halves = _halves(room.files.root)
             batches.start(batch.id)  # still full: it says so again
             paused = paused and _rest(batches, batch.id) == "paused"

@@ -20,16 +20,16 @@ import numpy as np
 import PIL.Image
 
 from assets.fetch import from_wheel
-from pipelines.avatars.art_packs import ARTS
+from pipelines.avatars.art_packs import ART_PACKS
 from pipelines.avatars.outfits import ROLES
-from pipelines.avatars.svg_renderer import figure
-from pipelines.avatars.traits import TRAITS, drawn
+from pipelines.avatars.svg_renderer import render_figure
+from pipelines.avatars.traits import TRAITS, roll_character
 from pipelines.core.geometry import Image
 from pipelines.imaging.color import to_srgb
 from pipelines.models import nets
 from pipelines.models.families.scenes import panorama
 from pipelines.models.nets.open_nsfw import OpenNsfw
-from pipelines.security.content_filter import LIMIT, flat
+from pipelines.security.content_filter import NSFW_SCORE_LIMIT, flatten_on_white
 from tests.bench.rows import Row, row
 
 AT_LEAST = 100
@@ -58,21 +58,25 @@ def rows() -> Iterator[Row]:
     for name, score in sorted(scores.items(), key=lambda pair: -pair[1])[:5]:
         print(f"{score:.3f} {name}", file=sys.stderr)
     yield row("harmless_pictures", len(scores), "pictures", AT_LEAST, at_most=False)
-    yield row("harmless_refused", sum(score >= LIMIT for score in scores.values()), "pictures", 1)
+    yield row("harmless_refused", sum(score >= NSFW_SCORE_LIMIT for score in scores.values()), "pictures", 1)
     yield row("harmless_highest_score", round(max(scores.values()), 3), "of 1", 1)
 
 
 def _score(net: OpenNsfw, image: Image) -> float:
     """The higher of the two views that the door looks at: on white, and with what transparency hides."""
-    views = [flat(image)] if image.shape[2] == 3 else [flat(image), np.ascontiguousarray(image[..., :3])]
-    return max(net.scores(views))
+    views = (
+        [flatten_on_white(image)]
+        if image.shape[2] == 3
+        else [flatten_on_white(image), np.ascontiguousarray(image[..., :3])]
+    )
+    return max(net.score_images(views))
 
 
 def _pictures() -> Iterator[tuple[str, Image]]:
     for path in sorted(ASSETS.glob("examples/*.jpg")):
         yield path.name, _read(path.read_bytes())
     for path in sorted(ASSETS.glob("scenes/*.exr")):
-        lit = to_srgb(np.clip(panorama.read(path), 0, 1))
+        lit = to_srgb(np.clip(panorama.read_panorama(path), 0, 1))
         yield path.name, np.asarray(lit + 0.5, np.uint8)
     yield from _avatars()
     with tempfile.TemporaryDirectory() as folder:
@@ -86,10 +90,10 @@ def _pictures() -> Iterator[tuple[str, Image]]:
 def _avatars() -> Iterator[tuple[str, Image]]:
     """Every art on every skin colour, each in another role."""
     roles = sorted(ROLES)
-    for n, art in enumerate(ARTS.values()):
+    for n, art in enumerate(ART_PACKS.values()):
         for seed, ground in enumerate(_SKIN):
-            who = drawn(art.id, seed, {}, lambda trait, art=art: art.offers(trait) or TRAITS[trait])
-            top = figure(who, art, roles[(n * len(_SKIN) + seed) % len(roles)], 256)
+            who = roll_character(art.id, seed, {}, lambda trait, art=art: art.offered_values(trait) or TRAITS[trait])
+            top = render_figure(who, art, roles[(n * len(_SKIN) + seed) % len(roles)], 256)
             alpha = top[..., 3:] / np.float32(255)
             yield f"{art.id} {seed}", np.asarray(top[..., :3] * alpha + np.array(ground) * (1 - alpha), np.uint8)
 

@@ -24,16 +24,16 @@ import psutil
 
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result, Step
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.models.profiles import choose
-from pipelines.service.orders import Desk
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.profiles import choose_profile
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from tests.bench.rows import Row, row
 from tests.support.gated_tool import house, job
 
@@ -108,25 +108,25 @@ def server_rows() -> Iterator[Row]:
 
 
 class Room:
-    """A desk and a local engine in this process."""
+    """A service and a local engine in this process."""
 
     def __init__(self, root: Path) -> None:
-        self.files = Files(root)
-        profile, device = choose("embedded")
-        self.engine = LocalEngine(Cache(FAMILIES, device=device), self.files)
-        self.ingest = Ingest()
-        self.jobs = Jobs(root, self.engine)
-        self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest)
-        self.photos = {example.name: example.file_id for example in self.desk.examples()}
+        self.files = FileIndex(root)
+        profile, device = choose_profile("embedded")
+        self.engine = LocalEngine(ModelCache(FAMILIES, CacheOptions(device=device)), self.files)
+        self.ingest = DecoderPool()
+        self.jobs = JobQueue(root, self.engine)
+        self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest)
+        self.photos = {example.name: example.file_id for example in self.service.uploads.list_examples()}
 
     def order(self, tool: str, **values: Any) -> Job:
         """A job for the bench's owner."""
         draft = bool(values.pop("draft", False))
-        return self.desk.order(tool, values, "bench", draft=draft)
+        return self.service.create_job(tool, values, "bench", draft=draft)
 
     def make(self, tool: str, **values: Any) -> Result:
         """Order, run, wait."""
-        return drain(self.jobs.watch(self.jobs.submit(self.order(tool, **values))))
+        return wait_for_result(self.jobs.watch(self.jobs.submit(self.order(tool, **values))))
 
     def close(self) -> None:
         """Stop everything."""
@@ -232,7 +232,7 @@ def cancel_rows() -> Iterator[Row]:
             next(event for event in here.jobs.watch(job_id) if isinstance(event, Step))
             since = time.perf_counter()
             here.jobs.cancel(job_id)
-            while here.jobs.counts()[0]:
+            while here.jobs.count_jobs()[0]:
                 time.sleep(0.001)
             worst = max(worst, (time.perf_counter() - since) / step)
         yield row("cancel_steps", round(worst, 2), "steps", 1.1)
@@ -251,7 +251,7 @@ def finish_rows() -> Iterator[Row]:
 
 def _finish_ratio(room: Room) -> float:
     result = room.make("headshot", photo=_portrait(room), framing="tight", size=1024)
-    with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
+    with PIL.Image.open(room.files.local_path(result.files[0].id)) as picture:
         pixels: Image = np.asarray(picture.convert("RGB"))
     since = time.perf_counter()
     PIL.Image.fromarray(pixels).save(io.BytesIO(), "PNG")

@@ -19,9 +19,9 @@ from typing import Any
 
 import httpx
 
-from pipelines.codecs.encode import MIME
-from pipelines.provenance.c2pa import verify
-from pipelines.provenance.signing_key import Seal
+from pipelines.codecs.encode import MIME_TYPES
+from pipelines.provenance.c2pa import verify_credentials
+from pipelines.provenance.signing_key import SigningKeyStore
 from tests.bench.rows import Row, row
 from tests.bench.siege import ROOT, server
 from tests.support.download_doors import DOORS, Out, Visitor, rest, standing
@@ -85,7 +85,7 @@ def rows() -> Iterator[Row]:
     flips = [0, 0, 0]
     dice = random.Random(1)
     with tempfile.TemporaryDirectory() as folder, server(Path(folder), spaces=False) as (url, _):
-        root = Seal(Path(folder)).pair().root
+        root = SigningKeyStore(Path(folder)).load_key().root_certificate
         with httpx.Client(base_url=url, timeout=300) as http:
             visitor = Visitor(http, url)
             for where, out in _all(visitor):
@@ -110,7 +110,7 @@ def _all(visitor: Visitor) -> Iterator[tuple[str, Out]]:
     for tool, values in orders():
         for out in rest(visitor, tool, values):
             yield f"rest {tool}", out
-            if out.mime == MIME["zip"]:
+            if out.mime == MIME_TYPES["zip"]:
                 yield from ((f"inside {tool}'s archive", each) for each in _inside(out.data))
     for door in DOORS:
         for out in door(visitor, "background", {"prompt": "forest", "size": SIDE}):
@@ -123,14 +123,14 @@ def _inside(data: bytes) -> Iterator[Out]:
         names = [name for name in packed.namelist() if not name.startswith(("META-INF", "0", "1", "2", "3"))]
         for name in names:
             kind = {"jpg": "jpeg"}.get(name.rpartition(".")[2], name.rpartition(".")[2])
-            yield Out(packed.read(name), MIME[kind])
+            yield Out(packed.read(name), MIME_TYPES[kind])
 
 
 def _faults(out: Out, data: Path, root: str) -> Iterator[str]:
     state = standing(out.data, out.mime)
     if state != "Valid":
         yield f"reads {state}"
-    if out.mime.startswith("image/") and out.mime != MIME["ora"] and _said(out.data, root) != "ours":
+    if out.mime.startswith("image/") and out.mime != MIME_TYPES["ora"] and _said(out.data, root) != "ours":
         yield "not ours"
     if out.file_id:
         kept = [path.read_bytes() for path in (data / "files").glob(f"{out.file_id}*")]
@@ -139,7 +139,7 @@ def _faults(out: Out, data: Path, root: str) -> Iterator[str]:
 
 
 def _said(data: bytes, root: str) -> str:
-    return getattr(verify(data, root), "credentials", "refused")
+    return getattr(verify_credentials(data, root), "status", "refused")
 
 
 def _flip(out: Out, root: str, dice: random.Random, flips: list[int], wrong: Callable[[str], None]) -> None:

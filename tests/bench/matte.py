@@ -16,9 +16,9 @@ import numpy.typing as npt
 from PIL import Image as Pillow
 
 from pipelines.core.geometry import Alpha, Image
-from pipelines.matting.cutout import clipped, cutout
+from pipelines.matting.cutout import cut_out_subject, rescale_net_alpha
 from pipelines.models import nets
-from pipelines.models.nets.u2net import Matting
+from pipelines.models.nets.u2net import U2Net
 from tests.bench.rows import Row, row
 
 TRUTH = Path(__file__).resolve().parents[1] / "data" / "truth"
@@ -59,7 +59,7 @@ def rows() -> Iterator[Row]:
 def measure() -> Iterator[Score]:
     """The score of every composite."""
     net = nets.load(nets.U2NETP, "cpu")
-    assert isinstance(net, Matting)
+    assert isinstance(net, U2Net)
     for composite in composites():
         yield score(composite, net)
     net.close()
@@ -73,12 +73,12 @@ def composites() -> Iterator[Composite]:
         yield _lay(path, ground, SCALES[index % 4], index)
 
 
-def score(composite: Composite, net: Matting) -> Score:
+def score(composite: Composite, net: U2Net) -> Score:
     """The errors of one composite."""
     truth = composite.alpha
-    cut = cutout(composite.image, net)
+    cut = cut_out_subject(composite.image, net)
     band = _band(truth)
-    plain = clipped(net.alpha(composite.image))
+    plain = rescale_net_alpha(net.predict_alpha(composite.image))
     seen = band & (truth > 0.1)
     return Score(
         composite.name,

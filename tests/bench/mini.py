@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from pipelines.core.rendering import ModelStep, Render
+from pipelines.core.rendering import ModelStep, RenderRequest
 from tests.bench.rows import Row, row
 
 WORDS = "a woman firefighter with dark skin, teal background"
@@ -17,13 +17,13 @@ WORDS = "a woman firefighter with dark skin, teal background"
 _LOADING = """
 import psutil, time, diffusers, torch
 from diffusers import PRXPixelPipeline
-from pipelines.models.families import mini
-from pipelines.core.types import Render
+from pipelines.core.rendering import RenderRequest
+from pipelines.models.families.mini import model as mini
 me = psutil.Process()
 before, since = me.memory_full_info().pss, time.monotonic()
 model = mini.load(mini.MINI, "cpu")
 seconds = time.monotonic() - since
-model.draw(Render("text", "a cat", (512, 512), (1,)), lambda step: None)
+model.draw(RenderRequest("text", "a cat", (512, 512), (1,)), lambda step: None)
 print(seconds, (me.memory_full_info().pss - before) / 2**20)
 """
 
@@ -46,7 +46,7 @@ def rows() -> Iterator[Row]:
     taken = []
     for seed in range(6):
         since = time.monotonic()
-        model.draw(Render("text", WORDS, (512, 512), (seed,)), watched)
+        model.draw(RenderRequest("text", WORDS, (512, 512), (seed,)), watched)
         taken.append(time.monotonic() - since)
     model.close()
     yield row("mini_seconds_512", round(statistics.median(taken[1:]), 2), "s", 2.5)

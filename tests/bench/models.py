@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 import psutil
 
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import JobCancelled
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import ModelStep, Render
+from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.models import latent_preview
 from pipelines.models.devices import best_dtype
-from pipelines.models.diffusion.pipeline import Painter
-from pipelines.models.families.stable_diffusion import StableDiffusion
-from pipelines.models.model_cache import Cache
-from pipelines.runtime.progress import jpeg
+from pipelines.models.diffusion.pipeline import DiffusionModel
+from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.runtime.progress import encode_preview
 from tests.bench.rows import Row, row
 from tests.engines.support.crowded_device import hall, run
-from tests.models.support.tiny_checkpoints import VERBS, text_encoder, tokenizer
+from tests.models.support.tiny_checkpoints import VERBS, byte_tokenizer, tiny_text_encoder
 
 NEEDED = 9 * 10**9
 DEFAULTS = (("num_inference_steps", 1.0), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 512.0))
@@ -60,26 +60,27 @@ def rows() -> Iterator[Row]:
 
 def residency_rows(folder: Path) -> Iterator[Row]:
     """Two checkpoints resident: switching to the other against loading it; bytes with three views over one's own."""
-    family = StableDiffusion(tuple(_spec(name, _middling(folder / name)) for name in ("one", "other")))
-    cache = Cache((family,), device="cpu")
+    family = StableDiffusionFamily(tuple(_spec(name, _middling(folder / name)) for name in ("one", "other")))
+    cache = ModelCache((family,), CacheOptions(device="cpu"))
     loads = [_seconds(lambda name=name: _borrow(cache, name)) for name in ("one", "other")]
     switches = [_seconds(lambda name=name: _borrow(cache, name)) for name in ("one", "other") * 5]
     yield row("switch_over_load", round(statistics.median(switches) / min(loads), 6), "x", 0.02)
-    with cache.borrow("one") as model:
+    with cache.borrow_model("one") as model:
         yield row("view_bytes", round(_view_bytes(model), 4), "x", 1.05)
     cache.close()
 
 
-def _borrow(cache: Cache, name: str) -> None:
+def _borrow(cache: ModelCache, name: str) -> None:
     """Borrow, and make the view that a drawing starts with."""
-    with cache.borrow(name) as model:
-        model.view("text", latent_preview.Tap(model.pipe.scheduler).scheduler)
+    with cache.borrow_model(name) as model:
+        model.view("text", latent_preview.CleanEstimateRecorder(model.pipe.scheduler).scheduler)
 
 
-def _view_bytes(model: Painter) -> float:
+def _view_bytes(model: DiffusionModel) -> float:
     """Bytes of all tensors that the model and its views of three verbs hold, over the model's own."""
     views = [
-        model.view(verb, latent_preview.Tap(model.pipe.scheduler).scheduler) for verb in ("text", "image", "inpaint")
+        model.build_view(verb, latent_preview.CleanEstimateRecorder(model.pipe.scheduler).scheduler)
+        for verb in ("text", "image", "inpaint")
     ]
     known = _tensors(model.pipe)
     held = dict(known)
@@ -138,7 +139,7 @@ def real_size_rows(folder: Path) -> Iterator[Row]:
     model.close()
 
 
-def _lever_rows(checkpoint: Path, model: Painter, tiny: tuple[tuple[str, str], ...]) -> Iterator[Row]:
+def _lever_rows(checkpoint: Path, model: DiffusionModel, tiny: tuple[tuple[str, str], ...]) -> Iterator[Row]:
     """How many times longer a picture takes without each of the levers, the others in place."""
     yield row("cpu_lever_words", _lever(model, lambda: _timed_draw(model, fresh=True)), "x", 0.9, at_most=False)
     for name, dtype, options in (
@@ -152,14 +153,14 @@ def _lever_rows(checkpoint: Path, model: Painter, tiny: tuple[tuple[str, str], .
         gc.collect()
 
 
-def _lever(model: Painter, without: Callable[[], float]) -> float:
+def _lever(model: DiffusionModel, without: Callable[[], float]) -> float:
     pairs = [(without(), _timed_draw(model)) for _ in range(3)]
     return round(min(slow for slow, _ in pairs) / min(ours for _, ours in pairs), 2)
 
 
-def _loaded(checkpoint: Path, dtype: str, options: tuple[tuple[str, str], ...]) -> Painter:
+def _loaded(checkpoint: Path, dtype: str, options: tuple[tuple[str, str], ...]) -> DiffusionModel:
     spec = replace(_spec("turbo", checkpoint), dtype=dtype, options=options)
-    return StableDiffusion((spec,)).load(spec, "cpu")
+    return StableDiffusionFamily((spec,)).load(spec, "cpu")
 
 
 def _stock(checkpoint: Path) -> Callable[[], object]:
@@ -180,13 +181,13 @@ def _stock(checkpoint: Path) -> Callable[[], object]:
 _fresh = itertools.count()
 
 
-def _timed_draw(model: Painter, *, fresh: bool = False) -> float:
+def _timed_draw(model: DiffusionModel, *, fresh: bool = False) -> float:
     """Seconds of one picture; `fresh`: of words that were never read."""
-    render = Render("text", f"{WORDS} {next(_fresh)}" if fresh else WORDS, (512, 512), (1,))
+    render = RenderRequest("text", f"{WORDS} {next(_fresh)}" if fresh else WORDS, (512, 512), (1,))
     return _seconds(lambda: model.draw(render, _unwatched))
 
 
-def _preview_rows(model: Painter) -> Iterator[Row]:
+def _preview_rows(model: DiffusionModel) -> Iterator[Row]:
     """CPU seconds of each kind of preview over those of a UNet step; the first preview over reading and one step."""
     import torch
 
@@ -199,31 +200,35 @@ def _preview_rows(model: Painter) -> Iterator[Row]:
             model.pipe.unet(latents[None], torch.tensor(500), encoder_hidden_states=states)
 
     of_step = statistics.median(_cpu_seconds(step) for _ in range(3))
-    linear = statistics.median(_cpu_seconds(lambda: latent_preview.linear(latents, factors)) for _ in range(30))
+    linear = statistics.median(
+        _cpu_seconds(lambda: latent_preview.preview_with_factors(latents, factors)) for _ in range(30)
+    )
     yield row("preview_cost", round(linear / of_step, 5), "of a step", 0.03)
-    small = statistics.median(_cpu_seconds(lambda: latent_preview.decoded(latents, model.pipe.vae)) for _ in range(5))
+    small = statistics.median(
+        _cpu_seconds(lambda: latent_preview.preview_with_decoder(latents, model.pipe.vae)) for _ in range(5)
+    )
     yield row("preview_cost_decoder", round(small / of_step, 4), "of a step", 0.08)
     pairs = [(_first_preview(model), _seconds(lambda: _read_words(model)) + _seconds(step)) for _ in range(5)]
     ratio = statistics.median(first for first, _ in pairs) / statistics.median(ideal for _, ideal in pairs)
     yield row("first_preview_over_ideal", round(ratio, 3), "x", 1.15)
 
 
-def _first_preview(model: Painter) -> float:
+def _first_preview(model: DiffusionModel) -> float:
     """Seconds from the order, of words never read before, to a JPEG of the first step."""
-    render, since, seen = Render("text", f"{WORDS} {next(_fresh)}", (512, 512), (1,)), time.perf_counter(), []
+    render, since, seen = RenderRequest("text", f"{WORDS} {next(_fresh)}", (512, 512), (1,)), time.perf_counter(), []
 
     def on_step(step: ModelStep) -> None:
         assert step.preview is not None
-        jpeg(step.preview())
+        encode_preview(step.preview())
         seen.append(time.perf_counter() - since)
-        raise Cancelled
+        raise JobCancelled
 
-    with contextlib.suppress(Cancelled):
+    with contextlib.suppress(JobCancelled):
         model.draw(render, on_step)
     return seen[0]
 
 
-def _read_words(model: Painter) -> None:
+def _read_words(model: DiffusionModel) -> None:
     """What reading a prompt costs, and nothing beside it."""
     import torch
 
@@ -249,7 +254,7 @@ def _middling(folder: Path) -> Path:
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
     )  # fmt: skip
-    return _saved(folder, unet, text_encoder(), _vae((32, 64, 128, 128)))
+    return _saved(folder, unet, tiny_text_encoder(), _vae((32, 64, 128, 128)))
 
 
 def _turbo(folder: Path) -> Path:
@@ -293,7 +298,7 @@ def _saved(folder: Path, unet: Any, text: Any, vae: Any) -> Path:
     kind: Any = StableDiffusionPipeline
     scheduler = EulerDiscreteScheduler(steps_offset=1, timestep_spacing="trailing")
     kind(
-        vae=vae, text_encoder=text, tokenizer=tokenizer(), unet=unet, scheduler=scheduler, safety_checker=None,
+        vae=vae, text_encoder=text, tokenizer=byte_tokenizer(), unet=unet, scheduler=scheduler, safety_checker=None,
         feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder)  # fmt: skip
     return folder

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, number, picture
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Params, number_field, picture_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from tests.bench.house import served
 from tests.bench.rows import Row, row
 from tests.browser.stage import CHROMIUM, QUIET, Theatre, open_tool, stage, theatre, visitor
@@ -60,22 +60,22 @@ class Clock:
 class Ticking(Params):
     """A photo and a number of steps."""
 
-    photo: str = picture("Photo", "Any picture.", required=True)
-    steps: int = number("Steps", "How many.", 2, ge=1, le=5000)
+    photo: str = picture_field("Photo", "Any picture.", required=True)
+    steps: int = number_field("Steps", "How many.", 2, ge=1, le=5000)
 
 
 def ticking(clock: Clock) -> Tool:
     """The photo, darker or lighter at each step, and as many steps as asked for, `PAUSE` apart."""
 
-    def run(params: Ticking, studio: Studio, emit: Emit) -> Draft:
-        photo = studio.open(params.photo)
+    def run(params: Ticking, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+        photo = context.open_image(params.photo)
         for n in range(params.steps):
-            if not studio.draft:
+            if not context.draft:
                 time.sleep(PAUSE)
             shown = photo // 2 + (n * 5) % 100
             clock.told.append(time.time())
             emit("Ticking", n + 1, params.steps, shown.astype("uint8"))
-        return Draft(images=(photo,))
+        return ToolOutput(images=(photo,))
 
     return Tool("ticking", "Ticking", "For the bench.", Ticking, run, examples=("astronaut",))
 

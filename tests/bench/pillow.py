@@ -21,7 +21,7 @@ import httpx
 import PIL.Image
 import psutil
 
-from pipelines.core.malloc import give_back
+from pipelines.core.malloc import trim_heap
 from tests.bench.rows import Row, row
 from tests.support.page_client import page_of, submit, takers
 from tests.support.served_app import until
@@ -140,6 +140,6 @@ def house(root: Path) -> Iterator[tuple[dict[str, Send], Callable[[], bool]]]:
 def _memory() -> float:
     """MB of this process and its workers, after what the studio does each minute."""
     gc.collect()
-    give_back()
+    trim_heap()
     me = psutil.Process()
     return sum(process.memory_info().rss for process in (me, *me.children(recursive=True))) / 2**20

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.jobs.table import Table, result_of
-from pipelines.storage.file_index import Files
+from pipelines.jobs.table import JobTable, result_from_row
+from pipelines.storage.file_index import FileIndex
 from tests.bench.rows import Row, row
 from tests.engines.support.ray_batch import drawn, jobsfile, last_worker, lines
 
@@ -59,11 +59,13 @@ def _measured(folder: Path, count: int) -> Iterator[Row]:
 
 def _outcome(root: Path) -> tuple[int, int, int]:
     """Rows that are done, different pictures, rows all of whose files are whole."""
-    table, files = Table(root), Files(root)
-    found = [result_of(each) for each in table.db.execute("SELECT * FROM jobs WHERE status = 'done'").fetchall()]
+    table, files = JobTable(root), FileIndex(root)
+    found = [result_from_row(each) for each in table.db.execute("SELECT * FROM jobs WHERE status = 'done'").fetchall()]
     results = [result for result in found if result is not None]
     pictures = {file.pixels_sha256 for result in results for file in result.files}
-    whole = sum(all(len(files.read(file.id)) == files.info(file.id).bytes for file in r.files) for r in results)
+    whole = sum(
+        all(len(files.read_bytes(file.id)) == files.get_info(file.id).bytes for file in r.files) for r in results
+    )
     table.close()
     files.close()
     return len(results), len(pictures), whole

@@ -14,8 +14,8 @@ import PIL.Image
 
 from pipelines.codecs.encode import encode_png
 from pipelines.core.geometry import Image
-from pipelines.storage.cached_store import opened
-from pipelines.storage.local_store import Folder
+from pipelines.storage.cached_store import open_store
+from pipelines.storage.local_store import LocalStore
 from tests.bench.rows import Row, row
 from tests.support.examples import EXAMPLES
 
@@ -29,7 +29,7 @@ def rows() -> Iterator[Row]:
     data = encode_png(_picture())
     with tempfile.TemporaryDirectory() as folder:
         urls = {"local": "", "folder": f"file://{folder}/mnt", "named": os.environ.get("DESIGNERBOX_FILES", "")}
-        stores = {name: opened(url, Path(folder, name)) for name, url in urls.items() if url or name == "local"}
+        stores = {name: open_store(url, Path(folder, name)) for name, url in urls.items() if url or name == "local"}
         ids = [f"file-{n:040x}" for n in range(TIMES)]
         write = _medians(stores, lambda store, n: store.put(f"{ids[n]}.png", data))
         read = _medians(stores, lambda store, n: store.fetch(f"{ids[n]}.png", len(data)).read_bytes())
@@ -39,7 +39,7 @@ def rows() -> Iterator[Row]:
         cold = _medians(stores, lambda store, n: store.fetch(f"{ids[n]}.png", len(data)).read_bytes())
         for store in stores.values():
             for file_id in ids:
-                store.drop(file_id)
+                store.delete_all_of(file_id)
     yield row("store_local_write_ms", write["local"] * 1e3, "ms", 50)
     for name in [name for name in stores if name != "local"]:
         yield row(f"store_{name}_write_over_local", write[name] / write["local"], "x", 10)
@@ -52,7 +52,7 @@ def _picture() -> Image:
         return np.asarray(picture.convert("RGB").resize((SIDE, SIDE)))
 
 
-def _medians(stores: dict[str, Folder], act: Callable[[Folder, int], object]) -> dict[str, float]:
+def _medians(stores: dict[str, LocalStore], act: Callable[[LocalStore, int], object]) -> dict[str, float]:
     """Seconds for each store."""
     took: dict[str, list[float]] = {name: [] for name in stores}
     for n in range(TIMES):

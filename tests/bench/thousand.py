@@ -22,8 +22,8 @@ import httpx
 import numpy as np
 import PIL.Image
 
-from pipelines.batch import Batches, Line, Plan
-from pipelines.core.stream import drain
+from pipelines.batch import BatchPlan, BatchService, ParsedRow
+from pipelines.core.stream import wait_for_result
 from tests.bench.house import ROOT, Room, served, tree_pss
 from tests.bench.rows import Row, row
 from tests.bench.visiting import visitor
@@ -63,23 +63,25 @@ def _looped(room: Room, batch: list[bytes]) -> float:
     """Seconds of taking in and drawing one after the other, with no queue."""
     since = time.perf_counter()
     for data in batch:
-        photo, _ = room.desk.take(data, OWNER)
-        drain(room.engine.run(room.desk.order("product", {"photo": photo, "size": SIDE, "seed": 1}, OWNER)))
+        photo, _ = room.service.uploads.ingest_picture(data, OWNER)
+        wait_for_result(
+            room.engine.run(room.service.create_job("product", {"photo": photo, "size": SIDE, "seed": 1}, OWNER))
+        )
     return time.perf_counter() - since
 
 
-def _batched(room: Room, batches: Batches, batch: list[bytes], folder: Path) -> float:
+def _batched(room: Room, batches: BatchService, batch: list[bytes], folder: Path) -> float:
     """Seconds of the same as a batch, from its start to its end; the files lie in a folder."""
     folder.mkdir()
     for n, data in enumerate(batch):
         (folder / f"{n:04}.jpg").write_bytes(data)
-    lines = (Line(n + 1, {"photo": f"{n:04}.jpg"}) for n in range(len(batch)))
-    made = batches.create(Plan("product", {"size": SIDE}), lines, OWNER, seed=1, source=folder)
+    lines = (ParsedRow(n + 1, {"photo": f"{n:04}.jpg"}) for n in range(len(batch)))
+    made = batches.create_batch(BatchPlan("product", {"size": SIDE}), lines, OWNER, seed=1, source=folder)
     since = time.perf_counter()
     batches.start(made.id)
-    while batches.get(made.id, OWNER).state == "running":
+    while batches.get_batch(made.id, OWNER).state == "running":
         time.sleep(0.005)
-    assert batches.progress(made.id).done == len(batch)
+    assert batches.get_progress(made.id).done == len(batch)
     return time.perf_counter() - since
 
 
@@ -89,7 +91,7 @@ def ratios(pairs: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as data:
         room = Room(Path(data))
         try:
-            batches = Batches(room.desk)
+            batches = BatchService(room.service)
             found = []
             for n in range(pairs + 1):
                 first, second = ([next(fresh) for _ in range(CHUNK)] for _ in range(2))

@@ -44,7 +44,7 @@ def rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as data:
         room = Room(Path(data))
         room.photos["large"] = room.make("upscale", photo=room.photos["astronaut"], factor="2").files[0].id
-        room.photos["spot"] = room.files.add(_spot(), "bench", "upload")
+        room.photos["spot"] = room.files.add_image(_spot(), "bench", "upload")
         try:
             yield from _stills(room)
             yield from _styles(room)

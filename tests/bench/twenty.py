@@ -23,7 +23,7 @@ import numpy as np
 import PIL.Image
 
 from assets.fetch import from_wheel
-from assets.tiles import badge
+from assets.tiles import badge_mask
 from pipelines.core.geometry import Image
 from tests.bench.house import Room
 from tests.bench.rows import Row, row
@@ -95,20 +95,20 @@ def rows() -> Iterator[Row]:
 def _made(room: Room, photos: Mapping[str, Image]) -> tuple[dict[str, Image], float]:
     """The tools' pictures by name, and the most pixels that changed inside the core of any that is exact."""
     for name in ("obama", "obama2"):
-        room.photos[name] = room.files.add(photos[name], "bench", "upload")
-    mask = room.files.add(badge(), "bench", "upload")
+        room.photos[name] = room.files.add_image(photos[name], "bench", "upload")
+    mask = room.files.add_image(badge_mask(), "bench", "upload")
     pictures: dict[str, Image] = {}
     changed = 0.0
     for n, each in enumerate(SET, 1):
         own = room.photos[each.photo]
         team = tuple(room.photos[name] for name in TEAM) if each.team else (own,)
         asked = {"photo": own, "photos": team, "mask": mask, "seed": 1, "consent": True, **each.values}
-        takes = room.desk.tool(each.tool).params.model_fields
+        takes = room.service.find_tool(each.tool).params.model_fields
         asked = {name: value for name, value in asked.items() if name in takes}
         if each.tool == "headshot":  # there they are photos to choose from
             del asked["photos"]
         result = room.make(each.tool, **asked)
-        with PIL.Image.open(room.files.path(result.files[0].id)) as opened:
+        with PIL.Image.open(room.files.local_path(result.files[0].id)) as opened:
             pictures[f"{n:02d} {each.tool} {each.photo}"] = np.asarray(opened.convert("RGB"))
         changed = max(changed, result.receipt["checks"].get("core_changed_pixels", 0.0))
     return pictures, changed

@@ -23,18 +23,18 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.core.job import Emit, Job, Result, Step
+from pipelines.core.job import Job, ProgressCallback, Result, Step
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Params
-from pipelines.core.rendering import Draft
-from pipelines.core.stream import Stream, drain
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.stream import Stream, wait_for_result
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.ray_cluster.serve_engine import LOST, RayEngine, Size
-from pipelines.jobs.queue import Jobs
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.security.audit_log import Audit
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.security.audit_log import AuditLog
+from pipelines.storage.file_index import FileIndex
 from tests.bench.rows import Row, row
 from tests.engines.support import ray_workers
 from tests.support.gated_tool import CalmEngine
@@ -57,11 +57,11 @@ def rows(kills: float = KILLS, calls: float = CALLS, arrivals: float = ARRIVALS)
 
 
 @contextmanager
-def _house(root: Path, size: Size, build: Any, waiting: int) -> Iterator[tuple[Jobs, RayEngine]]:
+def _house(root: Path, size: Size, build: Any, waiting: int) -> Iterator[tuple[JobQueue, RayEngine]]:
     root = Path(tempfile.mkdtemp(dir=root))
-    files = Files(root)
+    files = FileIndex(root)
     with ray_workers.started(root, files, size, build) as engine:
-        jobs = Jobs(root, engine, waiting=waiting)
+        jobs = JobQueue(root, engine, max_waiting=waiting)
         yield jobs, engine
         jobs.close()
     files.close()
@@ -76,7 +76,7 @@ def _scene(seed: int) -> Job:
 
 def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
     with _house(root, Size(2, cpus=0.5), ray_workers.engine, calls) as (jobs, engine):
-        right = {seed: drain(jobs.follow(_scene(seed))).files[0].pixels_sha256 for seed in range(4)}
+        right = {seed: wait_for_result(jobs.submit_and_watch(_scene(seed))).files[0].pixels_sha256 for seed in range(4)}
         well, waits = 0, list[float]()
         while len(waits) < kills:
             seed = len(waits) % len(right)
@@ -87,7 +87,7 @@ def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
             until(lambda: all(worker.state is not None for worker in engine.workers), ray_workers.LONG)
         yield row("ray_streams_right_after_a_kill", well, f"of {kills}", kills, at_most=False)
         yield row("ray_seconds_lost_with_a_worker", round(sorted(waits)[len(waits) // 2], 2), "s, median", 60)
-        streams = [(n % 4, jobs.follow(_scene(n % 4))) for n in range(calls)]
+        streams = [(n % 4, jobs.submit_and_watch(_scene(n % 4))) for n in range(calls)]
         stop = threading.Event()
         with ThreadPoolExecutor(2) as pool:
             killer = pool.submit(_kill_now_and_then, engine, stop)
@@ -97,10 +97,10 @@ def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
         yield row("ray_calls_lost", lost_calls, f"of {calls} at once, {killer.result()} workers killed", 0)
 
 
-def _killed_in_the_middle(jobs: Jobs, engine: RayEngine, seed: int) -> tuple[bool, float, str]:
+def _killed_in_the_middle(jobs: JobQueue, engine: RayEngine, seed: int) -> tuple[bool, float, str]:
     """Whether the job lost its worker, the seconds from the kill to the end, its picture."""
     killed, lost, since = False, False, 0.0
-    for event in (stream := jobs.follow(_scene(seed))):
+    for event in (stream := jobs.submit_and_watch(_scene(seed))):
         if isinstance(event, Result):
             return lost, time.monotonic() - since, event.files[0].pixels_sha256
         lost |= isinstance(event, Step) and event.stage == LOST
@@ -122,7 +122,7 @@ def _kill_now_and_then(engine: RayEngine, stop: threading.Event) -> int:
 
 
 def _sha256(stream: Stream) -> str:
-    return drain(stream).files[0].pixels_sha256
+    return wait_for_result(stream).files[0].pixels_sha256
 
 
 # ---------------------------------------------------------------- checkpoints and places
@@ -146,7 +146,7 @@ class Papers:
         time.sleep(LOADING)
         return Paper(spec)
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return spec.bytes
 
 
@@ -154,15 +154,15 @@ class Worked(Params):
     """No field."""
 
 
-def _work(params: Worked, studio: Studio, emit: Emit) -> Draft:
-    with studio.borrow(studio.serves("text")):
+def _work(params: Worked, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    with context.borrow_model(context.spec_for_role("text")):
         time.sleep(WORK)
-    return Draft(images=(np.full((8, 8, 3), studio.seed % 256, np.uint8),))
+    return ToolOutput(images=(np.full((8, 8, 3), context.seed % 256, np.uint8),))
 
 
-def paper_engine(files: Files, audit: Audit) -> CalmEngine:
+def paper_engine(files: FileIndex, audit: AuditLog) -> CalmEngine:
     """What a worker holds."""
-    cache = Cache((*FAMILIES, Papers()), budget=int((PLACES + 0.5) * GB))
+    cache = ModelCache((*FAMILIES, Papers()), CacheOptions(budget_bytes=int((PLACES + 0.5) * GB)))
     return CalmEngine(cache, files, (Tool("work", "Work", "For figures.", Worked, _work),))
 
 
@@ -194,7 +194,7 @@ def _going(root: Path, count: int) -> Iterator[Row]:
     yield row("ray_seconds_a_job", round(seconds, 2), f"s from arrival to end; multiplexed {their_seconds:.2f}", 1000)
 
 
-def _ordered(jobs: Jobs, engine: RayEngine, coming: Sequence[Arrival]) -> tuple[int, float]:
+def _ordered(jobs: JobQueue, engine: RayEngine, coming: Sequence[Arrival]) -> tuple[int, float]:
     took: list[float] = []
     with ThreadPoolExecutor(len(coming)) as pool:
         for each in _in_time(coming):
@@ -203,11 +203,11 @@ def _ordered(jobs: Jobs, engine: RayEngine, coming: Sequence[Arrival]) -> tuple[
                 id=f"job-{uuid.uuid4().hex}", tool="work", params={}, seed=1, profile="papers", owner="me",
                 specs={"text": each.name, "matte": "u2netp"}, created=time.time(),
             )  # fmt: skip
-            pool.submit(_sha256, jobs.follow(asked)).add_done_callback(
+            pool.submit(_sha256, jobs.submit_and_watch(asked)).add_done_callback(
                 lambda done, came=came: took.append(time.monotonic() - came) if done.exception() is None else None
             )
     assert len(took) == len(coming)
-    return sum(engine.cache.loads[name] for name in NAMES), sum(took) / len(took)
+    return sum(engine.cache.load_counts[name] for name in NAMES), sum(took) / len(took)
 
 
 def _multiplexed(coming: Sequence[Arrival]) -> tuple[int, float]:

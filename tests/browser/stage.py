@@ -15,27 +15,35 @@ import numpy as np
 from playwright.sync_api import Browser, Locator, Page, expect
 from starlette.routing import Mount
 
-from pipelines.core.job import Emit, Preview
-from pipelines.core.params import Params, choice, number, picture, pictures, prompt, seed
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import Preview, ProgressCallback
+from pipelines.core.params import (
+    Params,
+    choice_field,
+    number_field,
+    picture_field,
+    pictures_field,
+    prompt_field,
+    seed_field,
+)
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import Ingest
+from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs import retention
-from pipelines.jobs.queue import Jobs
+from pipelines.jobs.queue import JobQueue
 from pipelines.models import profiles
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.service.orders import Desk
+from pipelines.models.model_cache import ModelCache
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate
 from tests.support.gradio_loop import in_loop
 from ui.api import app
 from ui.api.auth.access import Access
 from ui.api.auth.keys import Keys
-from ui.gradio_patches.event_stream import keep_open
+from ui.gradio_patches.event_stream import keep_stream_open
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PATIENCE = 60_000
@@ -52,18 +60,18 @@ QUIET = [
 class Slow(Params):
     """A form with one of each kind that the real tools have little of."""
 
-    photo: str = picture("Photo", "Any picture.", required=True)
-    mood: Literal["calm", "loud"] = choice("Mood", "Of the picture.", "calm", tiles=True)
-    note: str = prompt("Note", "Free words.")
-    steps: int = number("Steps", "How many.", 3, ge=1, le=200, more=False)
-    seed: int | None = seed()
+    photo: str = picture_field("Photo", "Any picture.", required=True)
+    mood: Literal["calm", "loud"] = choice_field("Mood", "Of the picture.", "calm", tiles=True)
+    note: str = prompt_field("Note", "Free words.")
+    steps: int = number_field("Steps", "How many.", 3, ge=1, le=200, advanced=False)
+    seed: int | None = seed_field()
 
 
 def slow_tool(gate: Gate) -> Tool:
     """Each step waits at the gate, and shows the photo a little brighter."""
 
-    def run(params: Slow, studio: Studio, emit: Emit) -> Draft:
-        photo = studio.open(params.photo)
+    def run(params: Slow, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+        photo = context.open_image(params.photo)
         for n in range(params.steps):
             gate.entered += 1
             gate.open.wait(timeout=30)
@@ -71,7 +79,7 @@ def slow_tool(gate: Gate) -> Tool:
             emit(
                 "Brightening", n + 1, params.steps, np.asarray(photo * np.float32(0.5 + n / params.steps / 2), np.uint8)
             )
-        return Draft(images=(photo,))
+        return ToolOutput(images=(photo,))
 
     return Tool("slow", "Slow Motion", "For tests.", Slow, run, examples=("coffee",))
 
@@ -79,13 +87,13 @@ def slow_tool(gate: Gate) -> Tool:
 def gated(tool: Tool, gate: Gate) -> Tool:
     """A real tool that waits at the gate before it tells of a step, so that a test decides when it goes on."""
 
-    def run(params: Any, studio: Studio, emit: Emit) -> Draft:
+    def run(params: Any, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         def told(stage: str, index: int, total: int, preview: Preview = None) -> None:
             gate.open.wait(timeout=60)
             emit(stage, index, total, preview)
             time.sleep(gate.pause if index <= PAUSES else 0.0)
 
-        return tool.run(params, studio, told)
+        return tool.run(params, context, told)
 
     return replace(tool, run=run)
 
@@ -93,13 +101,13 @@ def gated(tool: Tool, gate: Gate) -> Tool:
 class Album(Params):
     """Several pictures and nothing else."""
 
-    photos: tuple[str, ...] = pictures("Photos", "Two to four.", at_least=2, at_most=4)
+    photos: tuple[str, ...] = pictures_field("Photos", "Two to four.", min_count=2, max_count=4)
 
 
-def _side_by_side(params: Album, studio: Studio, emit: Emit) -> Draft:
+def _side_by_side(params: Album, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """One column of each picture's first pixel, in their order."""
-    colours = [studio.open(photo)[:1, :1] for photo in params.photos]
-    return Draft(images=(np.repeat(np.repeat(np.concatenate(colours, axis=1), 64, axis=0), 64, axis=1),))
+    colours = [context.open_image(photo)[:1, :1] for photo in params.photos]
+    return ToolOutput(images=(np.repeat(np.repeat(np.concatenate(colours, axis=1), 64, axis=0), 64, axis=1),))
 
 
 ALBUM = Tool("album", "Album", "For tests.", Album, _side_by_side, examples=("coffee",))
@@ -110,12 +118,12 @@ class Theatre:
     """A page that is served, and the house behind it."""
 
     url: str
-    desk: Desk
+    service: StudioService
     gate: Gate
 
     def free(self) -> bool:
         """Whether nothing runs and nothing waits."""
-        return self.desk.jobs.counts() == (0, 0)
+        return self.service.jobs.count_jobs() == (0, 0)
 
 
 @contextmanager
@@ -132,21 +140,21 @@ def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> 
         gate.open.clear()
     rows = (*(gated(tool, gate) for tool in TOOLS), slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
     settings = Settings(data=root, webhooks_private=True)  # a test listens on loopback
-    files, keys, ingest = Files(root), Keys(root), Ingest(workers=1)
-    jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows))
-    desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest, rows)
+    files, keys, ingest = FileIndex(root), Keys(root), DecoderPool(workers=1)
+    jobs = JobQueue(root, LocalEngine(ModelCache(FAMILIES), files, rows))
+    service = StudioService(settings, jobs, files, profiles.choose_profile("embedded")[0], ingest, rows)
     access = Access(settings, keys)
-    page = in_loop(lambda: ui_page.build(desk, access))
+    page = in_loop(lambda: ui_page.build_page(service, access))
     try:
-        _, url, _ = keep_open(page.queue(default_concurrency_limit=None)).launch(
+        _, url, _ = keep_stream_open(page.queue(default_concurrency_limit=None)).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
             app_kwargs={
-                "routes": [Mount("/v1", app=app.build(desk, access)), *ui_page.routes()],
+                "routes": [Mount("/v1", app=app.build(service, access)), *ui_page.build_static_routes()],
                 "middleware": access.middleware(),
             },
-            **ui_page.launch_arguments(),
+            **ui_page.build_launch_arguments(),
         )  # fmt: skip
-        yield Theatre(url.rstrip("/"), desk, gate)
+        yield Theatre(url.rstrip("/"), service, gate)
     finally:
         gate.open.set()
         page.close()
@@ -192,8 +200,8 @@ def _foreign(url: str, base: str) -> list[str]:
 
 def forget(theatre: Theatre, tool: str | None = None) -> None:
     """The visitor has made nothing with this tool, or with any: else his last picture is in its tab, photo and all."""
-    ids = [row.job.id for row in theatre.desk.jobs.list("local", 1000, tool=tool)]
-    retention.delete(theatre.desk.jobs.table, theatre.desk.files, "local", ids)
+    ids = [row.job.id for row in theatre.service.jobs.list_jobs("local", 1000, tool=tool)]
+    retention.delete_jobs(theatre.service.jobs.table, theatre.service.files, "local", ids)
 
 
 def open_tool(page: Page, theatre: Theatre, tool: str) -> None:
@@ -209,9 +217,9 @@ def stage(page: Page, tool: str) -> Locator:
 
 def every_tab(theatre: Theatre) -> list[str]:
     """The ids of all tabs, from left to right."""
-    from ui.page import PAGES
+    from ui.page import PAGE_TABS
 
-    return ["home", *(tool.id for tool in theatre.desk.tools), "library", "kept", *(row.id for row in PAGES)]
+    return ["home", *(tool.id for tool in theatre.service.tools), "library", "kept", *(row.id for row in PAGE_TABS)]
 
 
 def go(page: Page, tab: str) -> None:

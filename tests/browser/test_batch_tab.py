@@ -9,8 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from pipelines.batch import Batches, Line, Plan
-from pipelines.codecs.encode import SIGNED_AS
+from pipelines.batch import BatchPlan, BatchService, ParsedRow
+from pipelines.codecs.encode import C2PA_MIME_TYPES
 from tests.browser.stage import Theatre, open_tool, stage
 from tests.jobs.test_webhooks import receiving
 from tests.support.batch_rows import picture
@@ -35,14 +35,14 @@ def dropped(page: Page, house: Theatre, folder: Path, table: str) -> None:
 def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     page: Page, house: Theatre, tmp_path: Path
 ) -> None:
-    before = [row.job.id for row in house.desk.jobs.list("local")]
+    before = [row.job.id for row in house.service.jobs.list_jobs("local")]
     dropped(page, house, tmp_path, "photo,steps\n1.png,2\n2.png,2\n3.png,2\n1.png,9999\n")
     page.locator("#batch-check").click()
     expect(page.locator("#batch-told")).to_contain_text("4 rows checked: 2 can be done, 2 cannot.")
     expect(page.locator("#batch-told")).to_contain_text("There is no picture '3.png'")
     expect(page.locator("#batch-told")).to_contain_text("4 · 1.png")
     expect(page.locator("#batch-told")).to_contain_text("are free")
-    assert [row.job.id for row in house.desk.jobs.list("local")] == before
+    assert [row.job.id for row in house.service.jobs.list_jobs("local")] == before
 
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 4 of 4 rows · 2 failed")
@@ -50,7 +50,7 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     page.locator("#batch-pack").click()
     with page.expect_download() as caught:
         page.locator("#batch-save").click()
-    assert standing(Path(caught.value.path()).read_bytes(), SIGNED_AS["zip"]) == "Valid"
+    assert standing(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
     with zipfile.ZipFile(caught.value.path()) as out:
         rows = list(csv.DictReader(io.StringIO(out.read("manifest.csv").decode("utf-8-sig"))))
         assert [row["status"] for row in rows] == ["done", "done", "failed", "failed"]
@@ -82,15 +82,15 @@ def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
 
 def done_batch(house: Theatre, folder: Path, rows: int) -> str:
     """A batch whose rows are all done: one is drawn, and the others are told to have become the same picture."""
-    batches = Batches(house.desk)
-    photo = house.desk.take(picture(folder / "p.png").read_bytes(), "local")[0]
-    lines = (Line(n, {"photo": photo, "steps": 1}) for n in range(1, rows + 1))
-    batch = batches.create(Plan("slow", {}), lines, "local", seed=1)
-    first = house.desk.order("slow", {"photo": photo, "steps": 1}, "local", batch=True)
-    house.desk.jobs.submit(first, (batch.id, 1))
-    until(lambda: (row := house.desk.jobs.get(first.id)) is not None and row.status == "done", 60)
-    db = house.desk.jobs.table.db
-    with batches.store.whole():
+    batches = BatchService(house.service)
+    photo = house.service.uploads.ingest_picture(picture(folder / "p.png").read_bytes(), "local")[0]
+    lines = (ParsedRow(n, {"photo": photo, "steps": 1}) for n in range(1, rows + 1))
+    batch = batches.create_batch(BatchPlan("slow", {}), lines, "local", seed=1)
+    first = house.service.create_job("slow", {"photo": photo, "steps": 1}, "local", batch=True)
+    house.service.jobs.submit(first, (batch.id, 1))
+    until(lambda: (row := house.service.jobs.get_job(first.id)) is not None and row.status == "done", 60)
+    db = house.service.jobs.table.db
+    with batches.table.transaction():
         for n in range(2, rows + 1):
             db.execute(
                 "INSERT INTO jobs (id, owner, job, status, draft, batch, created, started, finished, result, batch_id, "
@@ -99,7 +99,7 @@ def done_batch(house: Theatre, folder: Path, rows: int) -> str:
                 (f"job-{n}-{batch.id}", f"job-{n}-{batch.id}", n, first.id),
             )
         db.execute("UPDATE batch_rows SET state = 'given' WHERE batch = ?", (batch.id,))
-        batches.store.set(batch.id, "done")
+        batches.table.set_state(batch.id, "done")
     return batch.id
 
 
@@ -121,9 +121,11 @@ def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewher
     expect(page.locator("#batch-where")).to_contain_text("49–96 of 100")
 
     house.gate.open.clear()
-    batches = Batches(house.desk)
-    photo = house.desk.take((tmp_path / "p.png").read_bytes(), "local")[0]
-    batch = batches.create(Plan("slow", {}), (Line(n, {"photo": photo, "steps": 1}) for n in (1, 2)), "local", seed=1)
+    batches = BatchService(house.service)
+    photo = house.service.uploads.ingest_picture((tmp_path / "p.png").read_bytes(), "local")[0]
+    batch = batches.create_batch(
+        BatchPlan("slow", {}), (ParsedRow(n, {"photo": photo, "steps": 1}) for n in (1, 2)), "local", seed=1
+    )
     batches.start(batch.id)
     expect(page.locator("#batch-stage")).to_contain_text("of 2 rows")  # begun elsewhere while the tab is looked at
     house.gate.open.set()
@@ -194,7 +196,7 @@ def test_a_dropped_file_is_taken_once(page: Page, house: Theatre, tmp_path: Path
 def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
     page: Page, house: Theatre, tmp_path: Path
 ) -> None:
-    house.desk.keep_brand("Acme", {"colour": "#112233"}, "local")
+    house.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, "local")
     page.goto(f"{house.url}/#batch")
     page.locator("#batch-start").wait_for()
     page.locator("#batch-which input").click()
@@ -208,7 +210,7 @@ def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
     expect(page.locator("#batch-files")).to_contain_text("coffee")
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
-    assert house.desk.jobs.list("local", 1, tool="product")[0].job.params["colour"] == "#112233"
+    assert house.service.jobs.list_jobs("local", 1, tool="product")[0].job.params["colour"] == "#112233"
 
 
 def test_what_the_page_orders_is_told_to_the_default_address_and_drafts_are_not(
@@ -231,4 +233,4 @@ def test_what_the_page_orders_is_told_to_the_default_address_and_drafts_are_not(
             page.request.put(f"{house.url}/v1/webhooks", data={"url": None})
     told = [json.loads(body) for _, body in receiver.got]
     assert [row["type"] for row in told] == ["job.done", "batch.completed"]
-    assert told[0]["data"]["id"] == house.desk.jobs.list("local", 9, tool="slow")[-1].job.id
+    assert told[0]["data"]["id"] == house.service.jobs.list_jobs("local", 9, tool="slow")[-1].job.id

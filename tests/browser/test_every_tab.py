@@ -8,7 +8,7 @@ from __future__ import annotations
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from tests.browser.stage import Theatre, every_tab, go, visitor
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import until
@@ -48,8 +48,10 @@ def grave(page: Page, tab: str, dark: bool, rules: dict[str, object]) -> list[st
 
 def finished(house: Theatre, tool: str, **values: object) -> None:
     """A picture that its tab shows as soon as it is opened."""
-    photo = next(row.file_id for row in house.desk.examples() if row.name == "coffee")
-    drain(house.desk.jobs.follow(house.desk.order(tool, {"photo": photo, **values}, "local")))
+    photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
+    wait_for_result(
+        house.service.jobs.submit_and_watch(house.service.create_job(tool, {"photo": photo, **values}, "local"))
+    )
 
 
 def refused(page: Page, house: Theatre) -> None:

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
 from tests.browser.stage import Theatre, forget, go, stage, visitor
@@ -101,7 +101,7 @@ def smallest(page: Page, tool: Tool) -> None:
 
 def newest(house: Theatre, tool: Tool) -> str:
     """The id of the last job, "" before the first."""
-    return next((row.job.id for row in house.desk.jobs.list("local", 1, tool=tool.id)), "")
+    return next((row.job.id for row in house.service.jobs.list_jobs("local", 1, tool=tool.id)), "")
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
@@ -126,7 +126,7 @@ def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: Seat, hous
     assert page.evaluate("document.documentElement.scrollWidth") <= seat.width
     house.gate.open.set()
     until(house.free, 60)
-    assert all(row.status == "cancelled" for row in house.desk.jobs.list("local", 9, tool=tool.id))
+    assert all(row.status == "cancelled" for row in house.service.jobs.list_jobs("local", 9, tool=tool.id))
 
     page.evaluate(WATCH, f"{tool.id}-live")
     house.gate.pause = 0.1  # else what is remembered is over within one frame, and its preview with it
@@ -134,7 +134,7 @@ def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: Seat, hous
     seat.press(f"#{tool.id}-generate")
     until(lambda: newest(house, tool) != stopped and house.free(), 90)
     house.gate.pause = 0.0
-    row = house.desk.jobs.list("local", 1, tool=tool.id)[0]
+    row = house.service.jobs.list_jobs("local", 1, tool=tool.id)[0]
     assert row.status == "done", row.error
     expect(page.locator(f"#{tool.id}-save")).to_be_enabled()
     expect(line).to_contain_text("Done in")
@@ -152,8 +152,8 @@ def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: Seat, hous
 def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(seat: Seat, house: Theatre) -> None:
     for tool in TOOLS:
         if not newest(house, tool):
-            least = examples(tool, house.desk)["least"]["value"]
-            drain(house.desk.jobs.follow(house.desk.order(tool.id, least, "local")))
+            least = examples(tool, house.service)["least"]["value"]
+            wait_for_result(house.service.jobs.submit_and_watch(house.service.create_job(tool.id, least, "local")))
     seat.page.reload()
     for tool in TOOLS:
         go(seat.page, tool.id)

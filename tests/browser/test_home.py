@@ -88,7 +88,7 @@ def test_a_page_that_is_opened_asks_once_and_then_listens(page: Page, house: The
 def test_what_each_part_of_the_page_hears_is_what_gradio_would_have_found(page: Page, house: Theatre) -> None:
     page.goto(house.url)
     page.locator(".dbx-cards").wait_for()
-    heard, differs = page.evaluate(f"""() => {{ {frontend_script.LISTED}
+    heard, differs = page.evaluate(f"""() => {{ {frontend_script.EVENT_INDEX_SCRIPT}
       const {{ components, dependencies }} = window.gradio_config, differs = []; let heard = 0;
       for (const {{ id }} of components) {{
         const gradios = dependencies.map((row) => row.targets.find(([to]) => to === id)?.[1]).filter(Boolean);

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from pipelines.codecs.encode import SIGNED_AS
-from pipelines.core.stream import drain
+from pipelines.codecs.encode import C2PA_MIME_TYPES
+from pipelines.core.stream import wait_for_result
 from tests.browser.stage import Theatre, visitor
 from tests.support.download_doors import standing
 from tests.support.served_app import until
@@ -33,14 +33,14 @@ def page(browser: Browser, house: Theatre) -> Iterator[Page]:
 def mugs(house: Theatre) -> None:
     """What there is to find."""
     for note in NOTES:
-        drain(house.desk.jobs.watch(ordered(house, note)))
+        wait_for_result(house.service.jobs.watch(ordered(house, note)))
 
 
 def ordered(house: Theatre, note: str, steps: int = 2, owner: str = "local") -> str:
     """A job on an example photo, in line; its id."""
-    photo = next(row.file_id for row in house.desk.examples() if row.name == "coffee")
-    return house.desk.jobs.submit(
-        house.desk.order("slow", {"photo": photo, "note": note, "steps": steps, "seed": 7}, owner)
+    photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
+    return house.service.jobs.submit(
+        house.service.create_job("slow", {"photo": photo, "note": note, "steps": steps, "seed": 7}, owner)
     )
 
 
@@ -74,7 +74,7 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: The
     page.locator("#library-pack").click()
     with page.expect_download() as caught:
         page.locator("#library-save").click()
-    assert standing(Path(caught.value.path()).read_bytes(), SIGNED_AS["zip"]) == "Valid"
+    assert standing(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
     with zipfile.ZipFile(caught.value.path()) as out:
         assert len([name for name in out.namelist() if not name.startswith("META-INF/")]) == 2
         assert out.testzip() is None
@@ -90,7 +90,7 @@ def test_reuse_fills_the_tools_own_tab(page: Page, house: Theatre) -> None:
 
 def test_a_star_stays_and_delete_asks_once_more(page: Page, house: Theatre) -> None:
     job_id = ordered(house, "a purple lamp")
-    drain(house.desk.jobs.watch(job_id))
+    wait_for_result(house.service.jobs.watch(job_id))
     tiles = opened(page, house, "purple")
     tiles.first.click()
     expect(page.locator("#library-star")).to_be_enabled()
@@ -98,10 +98,10 @@ def test_a_star_stays_and_delete_asks_once_more(page: Page, house: Theatre) -> N
     expect(tiles.first).to_contain_text("★")
     page.locator("#library-delete").click()
     expect(page.locator("#library-delete")).to_contain_text("Really delete 1?")
-    assert house.desk.jobs.get(job_id) is not None
+    assert house.service.jobs.get_job(job_id) is not None
     page.locator("#library-delete").click()
     expect(page.locator("#library-where")).to_contain_text("Nothing fits")
-    assert house.desk.jobs.get(job_id) is None
+    assert house.service.jobs.get_job(job_id) is None
 
 
 def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
@@ -124,7 +124,7 @@ def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
     house.gate.open.set()
     expect(page.locator("#library-stage")).to_contain_text("Done in")
     expect(tiles.first).not_to_contain_text("Working")
-    row = house.desk.jobs.get(job_id)
+    row = house.service.jobs.get_job(job_id)
     assert row is not None
     assert row.status == "done"
 

@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 from playwright.sync_api import Page, TimeoutError, expect
 
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from tests.browser.stage import Theatre, open_tool, stage
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import until
@@ -38,9 +38,9 @@ def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(page: Page, ho
         page.locator("#headshot-save").click()
     assert download.value.suggested_filename == "headshot-linkedin-1.png"
     download.value.save_as(tmp_path / "saved.png")
-    result = house.desk.jobs.list("local", 1, tool="headshot")[0].result
+    result = house.service.jobs.list_jobs("local", 1, tool="headshot")[0].result
     assert result is not None
-    assert (tmp_path / "saved.png").read_bytes() == house.desk.files.path(result.files[0].id).read_bytes()
+    assert (tmp_path / "saved.png").read_bytes() == house.service.files.local_path(result.files[0].id).read_bytes()
 
 
 def test_a_changed_look_draws_a_new_draft(page: Page, house: Theatre) -> None:
@@ -174,11 +174,11 @@ def drawn(page: Page, start: tuple[float, float], end: tuple[float, float]) -> N
 
 
 def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house: Theatre) -> None:
-    photo = next(row.file_id for row in house.desk.examples() if row.name == "coffee")
-    cut = drain(house.desk.jobs.watch(house.desk.jobs.submit(house.desk.order(
+    photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
+    cut = wait_for_result(house.service.jobs.watch(house.service.jobs.submit(house.service.create_job(
         "cutout", {"photo": photo, "trim": False}, "local"
     ))))  # fmt: skip
-    automatic = house.desk.files.open(next(file.id for file in cut.files if file.role == "matte"))[..., 0]
+    automatic = house.service.files.open_image(next(file.id for file in cut.files if file.role == "matte"))[..., 0]
     open_tool(page, house, "product")
     page.locator("#product-example-coffee").click()
     expect(stage(page, "product")).to_contain_text("Draft, 512 px")
@@ -203,7 +203,7 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house:
     page.wait_for_timeout(500)  # as long as a hand takes from the stroke to the button
     page.locator("#product-brush-use").click()
     expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
-    matte = house.desk.files.open(house.desk.files.list("local", 1)[0].id)[..., 0]
+    matte = house.service.files.open_image(house.service.files.list_files("local", 1)[0].id)[..., 0]
     rows, columns = np.nonzero(np.abs(matte.astype(int) - automatic) > 40)
     assert len(rows) > 200, "the finger's stroke is in the matte"
     assert rows.max() < 0.5 * matte.shape[0], "the stroke below was undone"
@@ -231,7 +231,7 @@ def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, house: Theatre
     sent.set_input_files(tmp_path / "left.png")
     expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
     expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
-    matte = house.desk.files.open(house.desk.files.list("local", 1)[0].id)
+    matte = house.service.files.open_image(house.service.files.list_files("local", 1)[0].id)
     assert matte.shape == (400, 600, 3), "the photo's size"
     assert [int(matte[200, x, 0]) for x in (60, 210, 450)] == [0, 255, 0], "its opacity, not its colour"
     page.locator("#product-brush-drop").click()
@@ -284,12 +284,12 @@ def test_several_pictures_keep_their_order_and_any_can_be_taken_out(page: Page, 
     album.get_by_label("Remove picture 2").click()
     expect(album.locator("img")).to_have_count(2)
     page.locator("#album-generate").click()  # at once: what the click asks for is made without the one taken out
-    until(lambda: len(house.desk.jobs.list("local", 9, tool="album")) > 0 and house.free())
+    until(lambda: len(house.service.jobs.list_jobs("local", 9, tool="album")) > 0 and house.free())
     expect(page.locator("#album-save")).to_be_enabled()
 
-    row = house.desk.jobs.list("local", 1, tool="album")[0]
+    row = house.service.jobs.list_jobs("local", 1, tool="album")[0]
     assert row.result is not None
-    made = house.desk.files.open(row.result.files[0].id)
+    made = house.service.files.open_image(row.result.files[0].id)
     assert [made[0, 0].tolist(), made[0, -1].tolist()] == [[200, 0, 0], [0, 0, 200]]
 
     fake = tmp_path / "fake.png"
@@ -319,9 +319,9 @@ def test_uploads_right_after_another_are_all_kept_in_their_order(page: Page, hou
     until(house.free)
     page.locator("#album-generate").click()
     expect(page.locator("#album-save")).to_be_enabled()
-    row = house.desk.jobs.list("local", 1, tool="album")[0]
+    row = house.service.jobs.list_jobs("local", 1, tool="album")[0]
     assert row.result is not None
-    made = house.desk.files.open(row.result.files[0].id)
+    made = house.service.files.open_image(row.result.files[0].id)
     assert [made[0, x].tolist() for x in (0, 64, 128, 192)] == [list(colour) for colour in colours]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from pipelines.batch import Line, Plan
+from pipelines.batch import BatchPlan, ParsedRow
 from tests.browser.stage import go, open_tool, slow_tool, stage, theatre, visitor
 from tests.support.batch_rows import picture, room
 from tests.support.gated_tool import Gate
@@ -22,15 +22,15 @@ def begun(root: Path, photo: Path) -> tuple[str, int]:
     """A studio that is stopped while a job runs and a batch waits behind it: the job, and the rows done by then."""
     gate = Gate(pause=0.05)
     with room(root, tools=(slow_tool(gate),)) as here:
-        file_id = here.desk.take(photo.read_bytes(), "local")[0]
-        lines = (Line(n, {"photo": file_id, "steps": 1}) for n in range(1, ROWS + 1))
-        batch = here.batches.create(Plan("slow", {}), lines, "local", seed=1)
+        file_id = here.service.uploads.ingest_picture(photo.read_bytes(), "local")[0]
+        lines = (ParsedRow(n, {"photo": file_id, "steps": 1}) for n in range(1, ROWS + 1))
+        batch = here.batches.create_batch(BatchPlan("slow", {}), lines, "local", seed=1)
         here.batches.start(batch.id)
-        until(lambda: here.batches.progress(batch.id).done >= 1, 60)
-        job = here.desk.order("slow", {"photo": file_id, "steps": 200}, "local")
-        here.desk.jobs.submit(job)
-        until(lambda: (row := here.desk.jobs.get(job.id)) is not None and row.step is not None, 60)
-        done = here.batches.progress(batch.id).done
+        until(lambda: here.batches.get_progress(batch.id).done >= 1, 60)
+        job = here.service.create_job("slow", {"photo": file_id, "steps": 200}, "local")
+        here.service.jobs.submit(job)
+        until(lambda: (row := here.service.jobs.get_job(job.id)) is not None and row.step is not None, 60)
+        done = here.batches.get_progress(batch.id).done
     return job.id, done
 
 
@@ -48,6 +48,6 @@ def test_a_page_finds_its_job_and_its_batch_under_way_again_after_the_studio_was
         expect(page.locator("#batch-stage")).to_contain_text(f"Done: {ROWS} of {ROWS} rows")
         go(page, "slow")
         expect(stage(page, "slow")).to_contain_text("Done in")
-        row = house.desk.jobs.get(job_id)
+        row = house.service.jobs.get_job(job_id)
         assert row is not None
         assert row.status == "done"

@@ -19,6 +19,6 @@ def test_five_actions_lead_from_the_empty_page_to_a_downloaded_headshot(
     walk = headshot(page, house, strangers(tmp_path))
     assert len(walk.told) <= ACTIONS
     assert walk.seconds < SECONDS  # 6 s in docs/walks.md
-    row = house.desk.jobs.list("local", 1, tool="headshot")[0]
+    row = house.service.jobs.list_jobs("local", 1, tool="headshot")[0]
     assert row.result is not None
     assert max(row.result.files[0].width, row.result.files[0].height) == 1024

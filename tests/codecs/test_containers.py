@@ -11,13 +11,20 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.codecs.containers import animation, film, layered, merged, openraster, pages
-from pipelines.compositing.compose import compose
+from pipelines.codecs.containers import (
+    encode_animation,
+    encode_openraster,
+    encode_pdf,
+    encode_video,
+    layered,
+    merge_layers,
+)
+from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.shadows import Shadow
 from pipelines.core.geometry import Image, PlacedSubject
 from pipelines.core.params import Subject
-from pipelines.framing.placement import photo_frame
-from pipelines.framing.resample import place
+from pipelines.framing.placement import frame_photo
+from pipelines.framing.resample import place_subject
 from tests.support.examples import blob, cut, noisy
 
 SIZE = (160, 120)
@@ -26,7 +33,7 @@ SIZE = (160, 120)
 def placed(level: float = 120) -> PlacedSubject:
     alpha = blob(SIZE[1], SIZE[0], (80, 60), (40, 45))
     photo = noisy(SIZE[1], SIZE[0], level, 20)
-    return place(photo, cut(photo, alpha), photo_frame(alpha, SIZE, Subject(photo="x")))
+    return place_subject(photo, cut(photo, alpha), frame_photo(alpha, SIZE, Subject(photo="x")))
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:
@@ -55,7 +62,7 @@ def laid(names: list[str], files: dict[str, bytes]) -> Image:
 @pytest.mark.parametrize("relit", [False, True], ids=["exact", "relit"])
 def test_layers_laid_on_each_other_are_the_picture(level: int, ground: int, shadow: Shadow | None, relit: bool) -> None:
     subject, plate = placed(level), noisy(SIZE[1], SIZE[0], ground, 3, seed=1)
-    flat = compose(subject, plate, seed=1, key="left", shadow=shadow, relit=relit)
+    flat = composite_subject(subject, plate, seed=1, key="left", shadow=shadow, relit=relit)
     ora, png = layered(flat, subject, plate, seed=1, key="left", shadow=shadow, relit=relit)
     for data, names in (
         (png.data, sorted(unpacked(png.data))),
@@ -70,7 +77,7 @@ def test_layers_laid_on_each_other_are_the_picture(level: int, ground: int, shad
 
 def test_the_gate_is_shown_the_backdrop_that_the_subject_hides() -> None:
     subject, plate = placed(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
-    flat = compose(subject, plate, seed=1)
+    flat = composite_subject(subject, plate, seed=1)
     for extra in layered(flat, subject, plate, seed=1):
         assert [frame is flat or frame is plate for frame in extra.frames] == [True, True]
         assert extra.frames[0] is flat  # which stands for the file
@@ -79,12 +86,12 @@ def test_the_gate_is_shown_the_backdrop_that_the_subject_hides() -> None:
 def merged_of(images: list[Image]) -> Image:
     from pipelines.codecs.containers import Layer
 
-    return merged([Layer("x", image) for image in images])
+    return merge_layers([Layer("x", image) for image in images])
 
 
 def test_the_subject_layer_is_the_subject_and_the_light_layer_leaves_its_core_alone() -> None:
     subject, plate = placed(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
-    flat = compose(subject, plate, seed=1)
+    flat = composite_subject(subject, plate, seed=1)
     files = unpacked(layered(flat, subject, plate, seed=1)[1].data)
     cutout, light = pixels(files["02-subject.png"]), pixels(files["03-light.png"])
     assert (cutout[..., :3] == subject.colour).all()
@@ -94,14 +101,14 @@ def test_the_subject_layer_is_the_subject_and_the_light_layer_leaves_its_core_al
 
 def test_the_backdrop_is_whole_behind_the_subject() -> None:
     subject, plate = placed(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
-    files = unpacked(layered(compose(subject, plate, seed=1), subject, plate, seed=1)[1].data)
+    files = unpacked(layered(composite_subject(subject, plate, seed=1), subject, plate, seed=1)[1].data)
     behind = pixels(files["01-backdrop.png"])[50:70, 70:90, :3]
     assert np.abs(behind.astype(int) - plate[50:70, 70:90]).max() <= 30
 
 
 def test_open_raster_has_what_the_format_asks() -> None:
     subject, plate = placed(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
-    flat = compose(subject, plate, seed=1, shadow=Shadow())
+    flat = composite_subject(subject, plate, seed=1, shadow=Shadow())
     data = layered(flat, subject, plate, seed=1, shadow=Shadow())[0].data
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         first = packed.infolist()[0]
@@ -117,7 +124,7 @@ def test_open_raster_has_what_the_format_asks() -> None:
 
 
 def test_a_large_picture_has_a_small_thumbnail_of_its_shape() -> None:
-    thumbnail = pixels(unpacked(openraster((), noisy(600, 900)))["Thumbnails/thumbnail.png"])
+    thumbnail = pixels(unpacked(encode_openraster((), noisy(600, 900)))["Thumbnails/thumbnail.png"])
     assert thumbnail.shape == (171, 256, 3)
 
 
@@ -135,7 +142,7 @@ def moving(count: int = 6) -> list[Image]:
 
 def test_an_animation_is_its_frames_in_order_and_loops() -> None:
     frames = moving()
-    with PIL.Image.open(io.BytesIO(animation(frames, 20))) as picture:
+    with PIL.Image.open(io.BytesIO(encode_animation(frames, 20))) as picture:
         assert (getattr(picture, "n_frames", 1), picture.info["loop"]) == (6, 0)
         for n, frame in enumerate(frames):
             picture.seek(n)
@@ -146,7 +153,7 @@ def test_an_animation_is_its_frames_in_order_and_loops() -> None:
 
 def test_a_film_is_its_frames_in_order(tmp_path) -> None:
     path = tmp_path / "film.mp4"
-    path.write_bytes(film(moving(), 24))
+    path.write_bytes(encode_video(moving(), 24))
     assert path.read_bytes()[4:8] == b"ftyp"
     reader = cv2.VideoCapture(str(path))
     assert reader.get(cv2.CAP_PROP_FPS) == pytest.approx(24, abs=0.1)
@@ -160,7 +167,7 @@ def test_a_film_is_its_frames_in_order(tmp_path) -> None:
 
 def test_pages_are_a_pdf_with_one_picture_each_and_the_same_each_time() -> None:
     images = [noisy(150, 120, seed=n) for n in range(3)]
-    data = pages(images, "Lookbook")
+    data = encode_pdf(images, "Lookbook")
     assert data.startswith(b"%PDF-")
     assert data.count(b"/Type /Page\n") == 3 or data.count(b"/Type /Page ") == 3
-    assert data == pages(images, "Lookbook")
+    assert data == encode_pdf(images, "Lookbook")

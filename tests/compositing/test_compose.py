@@ -3,23 +3,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.compositing.compose import compose
-from pipelines.compositing.light_estimation import fallen, ground_colour
-from pipelines.compositing.shadows import Shadow, shade
+from pipelines.compositing.compose import composite_subject
+from pipelines.compositing.light_estimation import estimate_shadow_direction, measure_background_colour
+from pipelines.compositing.shadows import Shadow, shadow_map
 from pipelines.core.geometry import Frame, PlacedSubject, Side
 from pipelines.core.params import Subject
-from pipelines.framing.placement import photo_frame
-from pipelines.framing.resample import place
-from pipelines.imaging.color import D65_MIRED, lightness, to_linear, to_srgb, white_point
-from pipelines.imaging.film_grain import grain
-from pipelines.matting.cutout import core_of
+from pipelines.framing.placement import frame_photo
+from pipelines.framing.resample import place_subject
+from pipelines.imaging.color import D65_MIRED, estimate_white_point, measure_lightness, to_linear, to_srgb
+from pipelines.imaging.film_grain import measure_noise
+from pipelines.matting.cutout import core_mask
 from tests.support.examples import blob, cut, example, noisy
 
 
 def _placed(level: float = 90) -> PlacedSubject:
     photo = noisy(400, 400, level)
     alpha = blob(400, 400, (200, 220), (100, 130))
-    return place(photo, cut(photo, alpha), photo_frame(alpha, (400, 400), Subject(photo="x")))
+    return place_subject(photo, cut(photo, alpha), frame_photo(alpha, (400, 400), Subject(photo="x")))
 
 
 PLATE = np.full((400, 400, 3), (200, 210, 190), np.uint8)
@@ -33,25 +33,25 @@ def test_linear_light_and_back_is_the_same_byte() -> None:
 @pytest.mark.parametrize("shadow", [None, Shadow()])
 def test_the_core_is_untouched(shadow: Shadow | None) -> None:
     placed = _placed()
-    core = core_of(placed.alpha)
-    assert np.array_equal(compose(placed, PLATE, seed=1, shadow=shadow)[core], placed.colour[core])
+    core = core_mask(placed.alpha)
+    assert np.array_equal(composite_subject(placed, PLATE, seed=1, shadow=shadow)[core], placed.colour[core])
 
 
 def test_far_from_the_subject_the_scene_is_the_scene() -> None:
-    out = compose(_placed(), PLATE, seed=1)
+    out = composite_subject(_placed(), PLATE, seed=1)
     assert np.abs(out[:40].astype(float).mean(axis=(0, 1)) - PLATE[0, 0]).max() < 1
 
 
 def test_same_seed_same_picture_and_another_seed_another_grain() -> None:
-    one, two, other = (compose(_placed(), PLATE, seed=seed) for seed in (5, 5, 6))
+    one, two, other = (composite_subject(_placed(), PLATE, seed=seed) for seed in (5, 5, 6))
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
 
 
 def test_the_scene_has_the_subjects_grain() -> None:
     placed = _placed()
-    out = compose(placed, PLATE, seed=1)
-    subject, scene = grain(out, core_of(placed.alpha)), grain(out, placed.alpha == 0)
+    out = composite_subject(placed, PLATE, seed=1)
+    subject, scene = measure_noise(out, core_mask(placed.alpha)), measure_noise(out, placed.alpha == 0)
     wanted = min(subject, 4.0)
     assert scene == pytest.approx(wanted, rel=0.25)
 
@@ -59,7 +59,7 @@ def test_the_scene_has_the_subjects_grain() -> None:
 def test_clean_ground_stays_one_value() -> None:
     white = np.full_like(PLATE, 255)
     placed = _placed()
-    assert (compose(placed, white, seed=1, clean=True)[placed.alpha == 0] == 255).all()
+    assert (composite_subject(placed, white, seed=1, clean=True)[placed.alpha == 0] == 255).all()
 
 
 def test_a_window_spills_over_the_edge_and_grey_paper_draws_no_line_round_it() -> None:
@@ -68,13 +68,13 @@ def test_a_window_spills_over_the_edge_and_grey_paper_draws_no_line_round_it() -
     for tone, spills in ((252, True), (200, False), (5, False)):
         scene = np.full_like(PLATE, tone)
         plain = to_srgb(to_linear(scene) + placed.alpha[..., None] * (to_linear(placed.colour) - to_linear(scene)))
-        more = float(compose(placed, scene, seed=1)[rim].mean() - plain[rim].mean())
+        more = float(composite_subject(placed, scene, seed=1)[rim].mean() - plain[rim].mean())
         assert more > 1 if spills else abs(more) < 1
 
 
 def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
     alpha = blob(512, 512, (256, 300), (110, 120))
-    kept = shade(alpha, Shadow(), "left")
+    kept = shadow_map(alpha, Shadow(), "left")
     foot = 300 + 120
     under = kept[foot : foot + 4, 250:262]
     assert 0.35 <= 1 - under.max() <= 0.75
@@ -84,7 +84,7 @@ def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
 @pytest.mark.parametrize(("key", "sign"), [("left", 1), ("right", -1)])
 def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
     alpha = blob(512, 512, (256, 300), (60, 120))
-    dark = 1 - shade(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
+    dark = 1 - shadow_map(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
     dark[alpha > 0.02] = 0
     xs = np.arange(512)
     assert sign * ((dark.sum(axis=0) * xs).sum() / dark.sum() - 256) > 5
@@ -92,7 +92,7 @@ def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
 
 @pytest.mark.parametrize("key", ["left", "right"])
 def test_seen_from_above_the_shadow_lies_on_one_side_and_next_to_none_towards_the_key(key: Side) -> None:
-    dark = 1 - shade(blob(512, 512, (256, 256), (120, 120)), Shadow(drop=0.15), key)
+    dark = 1 - shadow_map(blob(512, 512, (256, 256), (120, 120)), Shadow(drop=0.15), key)
     sides = dark[256, 256 - 124], dark[256, 256 + 124]
     lit, shaded = sides if key == "left" else sides[::-1]
     assert lit < 0.03
@@ -103,7 +103,7 @@ def test_seen_from_above_the_shadow_lies_on_one_side_and_next_to_none_towards_th
 
 
 def test_seen_from_above_it_is_darkest_right_under_the_edge() -> None:
-    dark = 1 - shade(blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
+    dark = 1 - shadow_map(blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
     below = dark[256 + 160 : 256 + 200, 256]
     assert below[2] > 0.55
     assert below[2] > below[12] + 0.1 > below[30] + 0.1
@@ -115,7 +115,7 @@ def test_a_red_thing_reddens_the_ground_right_beside_it_and_white_that_must_stay
     placed = PlacedSubject(red, alpha, Frame(np.eye(2, 3), (512, 512), 1.0, 0.0, True, (0, 0, 512, 512)))
     scene = np.full((512, 512, 3), 140, np.uint8)
     for clean in (False, True):
-        made = compose(placed, scene, seed=1, shadow=Shadow(), clean=clean).astype(int)
+        made = composite_subject(placed, scene, seed=1, shadow=Shadow(), clean=clean).astype(int)
         beside, far = (made[246:266, at].mean(axis=(0, 1)) for at in (np.s_[118:134], np.s_[4:40]))
         assert abs(far[0] - far[1]) < 1
         assert (beside[0] - beside[1] > 1.5) == (not clean)
@@ -124,9 +124,10 @@ def test_a_red_thing_reddens_the_ground_right_beside_it_and_white_that_must_stay
 def test_relit_moves_lightness_by_at_most_four() -> None:
     placed = _placed()
     black = np.full_like(PLATE, 8)
-    core = core_of(placed.alpha)
+    core = core_mask(placed.alpha)
     before, after = (
-        lightness(image)[core].mean() for image in (placed.colour, compose(placed, black, seed=1, relit=True))
+        measure_lightness(image)[core].mean()
+        for image in (placed.colour, composite_subject(placed, black, seed=1, relit=True))
     )
     assert 0.3 < abs(after - before) <= 4.2
 
@@ -140,7 +141,7 @@ def test_the_way_a_shadow_falls_is_read_from_the_ground_beside_it(degrees: float
     ground[:, :120] *= 1 - dirt  # a darker board of the table
     ground *= 1 - 0.7 * blob(400, 500, (round(250 + 16 * right), round(200 + 16 * down)), (100, 80))[..., None]
     photo = np.where(alpha[..., None] > 0.5, 90, ground).astype(np.uint8)
-    found = fallen(photo, alpha)
+    found = estimate_shadow_direction(photo, alpha)
     assert found is not None
     dark = float(np.hypot(*found))
     assert dark == pytest.approx(0.92, abs=0.06)  # 180 x 0.3 of 180, in linear light
@@ -152,13 +153,13 @@ def test_no_shadow_and_nothing_but_the_subject_say_no_way() -> None:
     plain = np.full((400, 500, 3), 180, np.uint8)
     even = np.where(blob(400, 500, (250, 200), (112, 92))[..., None] > 0.5, 60, plain).astype(np.uint8)  # all round
     for photo, subject in ((plain, alpha), (even, alpha), (plain, np.ones_like(alpha)), (plain, np.zeros_like(alpha))):
-        assert fallen(photo, subject) is None
+        assert estimate_shadow_direction(photo, subject) is None
 
 
 def test_seen_from_above_the_shadow_falls_the_way_it_fell_in_the_photo() -> None:
     alpha = blob(512, 512, (256, 256), (120, 120))
     for right, down in ((0.0, 1.0), (-1.0, 0.0), (0.6, -0.8)):
-        dark = 1 - shade(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
+        dark = 1 - shadow_map(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
         dark[alpha > 0.02] = 0
         y, x = np.indices(dark.shape) - 256
         centre = (dark * x).sum() / dark.sum(), (dark * y).sum() / dark.sum()
@@ -169,7 +170,7 @@ def test_what_is_all_flower_tells_less_of_the_light() -> None:
     flower = np.full((64, 64, 3), (230, 120, 40), np.uint8)
     beside = flower.copy()
     beside[:, :8] = (220, 205, 190)
-    assert D65_MIRED < white_point(flower) < white_point(beside)
+    assert D65_MIRED < estimate_white_point(flower) < estimate_white_point(beside)
 
 
 def test_china_under_a_lamp_tells_the_lamp() -> None:
@@ -178,19 +179,19 @@ def test_china_under_a_lamp_tells_the_lamp() -> None:
     alpha[60:140, 60:140] = 1
     for cream in ((240, 214, 184), (240, 228, 214)):
         photo[60:140, 60:140] = cream
-        assert white_point(photo, alpha) > white_point(photo) + 5
-    assert white_point(photo, alpha) < 185
+        assert estimate_white_point(photo, alpha) > estimate_white_point(photo) + 5
+    assert estimate_white_point(photo, alpha) < 185
 
 
 def test_the_ground_is_read_beside_the_subject() -> None:
     photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
     alpha = blob(200, 200, (100, 100), (50, 50))
     photo[alpha > 0.01] = (250, 250, 250)
-    assert ground_colour(photo, alpha) == (120, 60, 30)
-    assert ground_colour(photo, np.ones_like(alpha)) is None
+    assert measure_background_colour(photo, alpha) == (120, 60, 30)
+    assert measure_background_colour(photo, np.ones_like(alpha)) is None
 
 
 def test_white_point_follows_the_light() -> None:
     photo = example("coffee").astype(float)
     warm, cool = (np.clip(photo * gain, 0, 255).astype(np.uint8) for gain in ((1, 0.85, 0.65), (0.75, 0.9, 1)))
-    assert white_point(warm) > white_point(cool) + 10
+    assert estimate_white_point(warm) > estimate_white_point(cool) + 10

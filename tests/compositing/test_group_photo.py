@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.compositing.group_photo import EYES, LARGEST, placed_in, row_of, together
-from pipelines.compositing.team_matching import Member
+from pipelines.compositing.group_photo import EYE_LINE_RATIO, MAX_HEAD_RATIO, composite_group, place_members, plan_group
+from pipelines.compositing.team_matching import TeamMember
 from pipelines.core.geometry import Face
 from tests.support.examples import blob, cut, noisy
 
@@ -21,14 +21,14 @@ def _face(x: float, y: float, nose: float = 0.4) -> Face:
     return Face(points, (x - 130, y - 170, x + 130, y + 180), (x - 45, y), (x + 45, y), (x, y + 160), 0.0, 1.0)
 
 
-def _member(number: int, *, height: int = 1400, lean: float = 0.0, nose: float = 0.4, colour: int = 120) -> Member:
+def _member(number: int, *, height: int = 1400, lean: float = 0.0, nose: float = 0.4, colour: int = 120) -> TeamMember:
     """A head at (400, 290) over shoulders that end with the photo; `lean` lights one cheek more than the other."""
     alpha = np.maximum(blob(height, 800, (400, 290), (110, 150)), 0)
     alpha[430:, 150:650] = 1
     photo = noisy(height, 800, colour)
     slope = np.linspace(1 - lean, 1 + lean, 800)[None, :, None]
     photo = np.clip(photo * slope, 0, 255).astype(np.uint8)
-    return Member(number, f"file-{number}", photo, cut(photo, alpha), _cheeks(_face(400, 280, nose)))
+    return TeamMember(number, f"file-{number}", photo, cut(photo, alpha), _cheeks(_face(400, 280, nose)))
 
 
 def _cheeks(face: Face) -> Face:
@@ -40,13 +40,16 @@ def _cheeks(face: Face) -> Face:
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_eyes_are_on_one_line_and_everybody_is_seen(count: int) -> None:
     members = [_member(n + 1) for n in range(count)]
-    row, reasons = row_of(members, 900)
+    row, reasons = plan_group(members, 900)
     assert (row is not None, reasons) == (True, ())
     assert row is not None
-    placed = placed_in(row, members)
-    lines = [each.frame.matrix @ np.array([*member.face.eyes, 1]) for each, member in zip(placed, members, strict=True)]
+    placed = place_members(row, members)
+    lines = [
+        each.frame.matrix @ np.array([*member.face.eye_midpoint, 1])
+        for each, member in zip(placed, members, strict=True)
+    ]
     assert max(y for _, y in lines) - min(y for _, y in lines) < 0.01 * row.size[1]
-    assert lines[0][1] == pytest.approx(EYES * row.size[1], rel=0.01)
+    assert lines[0][1] == pytest.approx(EYE_LINE_RATIO * row.size[1], rel=0.01)
     xs = [x for x, _ in lines]
     assert xs == sorted(xs)
     assert xs[0] > 0
@@ -55,39 +58,39 @@ def test_eyes_are_on_one_line_and_everybody_is_seen(count: int) -> None:
 
 def test_a_photo_that_ends_sooner_brings_the_camera_nearer_and_its_border_stays_outside() -> None:
     far, near = ([_member(1), _member(2, height=height)] for height in (1400, 1000))
-    (one, _), (two, _) = row_of(far, 900), row_of(near, 900)
+    (one, _), (two, _) = plan_group(far, 900), plan_group(near, 900)
     assert one is not None
     assert two is not None
     assert two.head > one.head
-    assert placed_in(two, near)[1].alpha[-1].max() > 0.99
+    assert place_members(two, near)[1].alpha[-1].max() > 0.99
 
 
 def test_a_photo_that_ends_under_the_chin_stands_in_no_group() -> None:
-    row, reasons = row_of([_member(1), _member(2, height=520)], 900)
+    row, reasons = plan_group([_member(1), _member(2, height=520)], 900)
     assert row is None
     assert reasons == ("Photo 2 ends inside the picture that a group would need.",)
-    assert LARGEST < 0.5
+    assert MAX_HEAD_RATIO < 0.5
 
 
 def test_light_from_two_sides_and_cameras_of_two_heights_are_reasons() -> None:
-    _, light = row_of([_member(1, lean=0.6), _member(2, lean=-0.6)], 900)
+    _, light = plan_group([_member(1, lean=0.6), _member(2, lean=-0.6)], 900)
     assert "light comes from the left in photo 2 and from the right in photo 1" in light[0]
-    _, heights = row_of([_member(1, nose=0.33), _member(2, nose=0.47)], 900)
+    _, heights = plan_group([_member(1, nose=0.33), _member(2, nose=0.47)], 900)
     assert "different heights" in heights[0]
     assert "1 and 2" in heights[0]
 
 
 def test_one_is_no_group_and_seven_are_too_many() -> None:
-    assert row_of([_member(1)], 900)[0] is None
-    assert row_of([_member(1)] * 7, 900)[0] is None
+    assert plan_group([_member(1)], 900)[0] is None
+    assert plan_group([_member(1)] * 7, 900)[0] is None
 
 
 def test_the_middle_stands_in_front_and_keeps_light_from_who_is_behind() -> None:
     members = [_member(1, colour=90), _member(2, colour=180), _member(3, colour=90)]
-    row, _ = row_of(members, 900)
+    row, _ = plan_group(members, 900)
     assert row is not None
-    placed = placed_in(row, members)
-    image = together(placed, np.full((row.size[1], row.size[0], 3), 30, np.uint8), seed=1)
+    placed = place_members(row, members)
+    image = composite_group(placed, np.full((row.size[1], row.size[0], 3), 30, np.uint8), seed=1)
     both = (placed[0].alpha > 0.99) & (placed[1].alpha > 0.99)
     assert both.any()
     assert image[both].mean() == pytest.approx(180, abs=5)

@@ -11,24 +11,24 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.compositing.registration import Drift, measure, paste, settled, undo
+from pipelines.compositing.registration import Drift, align_edit, measure_drift, paste_subject, undo_drift
 from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.core.job import Job
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import Draft, Images, ModelStep, Render
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest, ToolOutput
 from pipelines.core.stream import Stream
 from pipelines.imaging.color import to_srgb
-from pipelines.matting.cutout import core_of
+from pipelines.matting.cutout import core_mask
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.provenance.signing_key import Seal
-from pipelines.quality.face_similarity import ciede2000, face_geometry, skin_delta_e
-from pipelines.quality.output_checks import CHECKS, Edit, Look, run_checks, worst
-from pipelines.runtime.context import JobStudio, Memo
-from pipelines.runtime.progress import Emitter
-from pipelines.security.audit_log import Audit
-from pipelines.security.content_filter import Gate
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import ModelCache
+from pipelines.provenance.signing_key import SigningKeyStore
+from pipelines.quality.face_similarity import ciede2000, face_geometry_change, skin_delta_e
+from pipelines.quality.output_checks import CHECKS, CheckInput, ModelEdit, run_checks, worst_results
+from pipelines.runtime.context import JobContext, ResultCache
+from pipelines.runtime.progress import StreamProgress
+from pipelines.security.audit_log import AuditLog
+from pipelines.security.content_filter import ContentFilter
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import style
 from tests.support.examples import blob, example
 
@@ -55,7 +55,7 @@ def planted(image: Image, shift: float, degrees: float, zoom: float) -> tuple[Im
     height, width = image.shape[:2]
     angle = np.radians(degrees)
     truth = Drift(shift * np.cos(angle), shift * np.sin(angle), zoom)
-    matrix = truth.matrix(width, height)
+    matrix = truth.affine_matrix(width, height)
     moved = cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(moved, np.uint8), truth
 
@@ -94,12 +94,12 @@ def test_planted_shift_and_zoom_are_found_and_undone(name: str) -> None:
     source, turn = photo(name), NAMES.index(name)
     for change, row in ((elsewhere, turn), ((same, recoloured)[turn % 2], turn + 2)):
         edited, truth = planted(change(source), *PLANTED[row % len(PLANTED)])
-        found = measure(source, edited)
+        found = measure_drift(source, edited)
         pixels, percent = off(found, truth)
         assert pixels < 0.5
         assert percent < 0.3
         assert found is not None
-        pixels, percent = off(measure(source, undo(edited, found, source)), Drift(0, 0, 1))
+        pixels, percent = off(measure_drift(source, undo_drift(edited, found, source)), Drift(0, 0, 1))
         assert pixels < 0.5
         assert percent < 0.3
 
@@ -108,14 +108,14 @@ def test_planted_shift_and_zoom_are_found_and_undone(name: str) -> None:
 def test_what_is_undone_shows_the_photo_again_where_it_was(change: Callable[[Image], Image]) -> None:
     source = photo("coffee")
     edited, _ = planted(change(source), 17, 75, 1.06)
-    back = settled(source, edited)
+    back = align_edit(source, edited)
     before = np.abs(edited.astype(int) - change(source)).mean()
     after = np.abs(back.image.astype(int) - change(source))
     assert after.mean() < 0.2 * before
     # The rim that the edit had lost is the photo's own, not a mirrored strip.
     assert after[:, :12].mean() < 5
-    assert "moved the picture by 17.0 px" in back.sentence
-    assert "enlarged it by 6.0%" in back.sentence
+    assert "moved the picture by 17.0 px" in back.notice
+    assert "enlarged it by 6.0%" in back.notice
 
 
 def test_a_subject_near_the_edge_is_not_mirrored_into_the_rim() -> None:
@@ -124,23 +124,23 @@ def test_a_subject_near_the_edge_is_not_mirrored_into_the_rim() -> None:
     alpha = blob(height, width, (width / 2, height / 2), (0.35 * width, 0.46 * height))
     ground = np.full_like(source, (40, 160, 60))
     drawn = np.asarray(alpha[..., None] * source + (1 - alpha[..., None]) * ground, np.uint8)
-    back = settled(source, planted(drawn, 0, 0, 1.08)[0], alpha)
-    assert "enlarged it by 8.0%" in back.sentence
+    back = align_edit(source, planted(drawn, 0, 0, 1.08)[0], alpha)
+    assert "enlarged it by 8.0%" in back.notice
     assert np.abs(back.image.astype(int) - ground)[alpha == 0].max(axis=-1).mean() < 1
 
 
 def test_a_picture_that_did_not_move_is_left_alone_to_the_byte() -> None:
     source = photo("hopper")
-    back = settled(source, recoloured(source))
+    back = align_edit(source, recoloured(source))
     assert np.array_equal(back.image, recoloured(source))
-    assert back.sentence == ""
+    assert back.notice == ""
     assert back.source is source
 
 
 def test_large_pictures_are_measured_in_their_own_pixels() -> None:
     source = np.asarray(cv2.resize(photo("astronaut"), (1536, 1536), interpolation=cv2.INTER_CUBIC), np.uint8)
     edited, truth = planted(source, 30, 10, 1.03)
-    pixels, percent = off(measure(source, edited), truth)
+    pixels, percent = off(measure_drift(source, edited), truth)
     assert pixels < 0.5
     assert percent < 0.1
 
@@ -149,17 +149,17 @@ def test_pictures_of_different_things_have_no_drift() -> None:
     source = photo("hopper")
     for other in ("astronaut", "coffee"):
         unlike = np.asarray(cv2.resize(photo(other), source.shape[1::-1]), np.uint8)
-        assert measure(source, unlike) is None
-        assert np.array_equal(settled(source, unlike).image, unlike)
-    assert measure(source, np.full_like(source, 128)) is None
+        assert measure_drift(source, unlike) is None
+        assert np.array_equal(align_edit(source, unlike).image, unlike)
+    assert measure_drift(source, np.full_like(source, 128)) is None
 
 
 def test_another_shape_or_framing_is_no_drift() -> None:
     source = photo("astronaut")
-    assert settled(source, source[:400]).source is None
+    assert align_edit(source, source[:400]).source is None
     turned = np.asarray(np.rot90(source), np.uint8)
-    assert measure(source, turned) is None
-    assert measure(source, planted(source, 0, 0, 1.6)[0]) is None
+    assert measure_drift(source, turned) is None
+    assert measure_drift(source, planted(source, 0, 0, 1.6)[0]) is None
 
 
 def test_a_known_subject_is_registered_before_a_ground_that_moved_otherwise() -> None:
@@ -168,15 +168,15 @@ def test_a_known_subject_is_registered_before_a_ground_that_moved_otherwise() ->
     subject, truth = planted(source, 6, 0, 1.02)
     soft = planted(np.repeat(middle(source)[..., None] * 255, 3, 2).astype(np.uint8), 6, 0, 1.02)[0] / 255
     edited = np.asarray(soft * subject + (1 - soft) * ground, np.uint8)
-    pixels, _ = off(measure(source, edited, middle(source)), truth)
+    pixels, _ = off(measure_drift(source, edited, middle(source)), truth)
     assert pixels < 0.5
 
 
 def test_pasted_subject_is_the_photo_s_own_in_the_core_and_the_edit_outside() -> None:
     source, alpha = photo("astronaut"), middle(photo("astronaut"))
     edited = recoloured(source)
-    mixed = paste(edited, source, alpha)
-    core = core_of(alpha)
+    mixed = paste_subject(edited, source, alpha)
+    core = core_mask(alpha)
     assert np.array_equal(mixed[core], source[core])
     assert np.array_equal(mixed[alpha == 0], edited[alpha == 0])
 
@@ -189,7 +189,7 @@ class Sliding:
 
     specs = (ModelSpec("sliding", "sliding", ("edit",), "MIT"),)
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return 1
 
     def load(self, spec: ModelSpec, device: str) -> Sliding:
@@ -199,27 +199,29 @@ class Sliding:
     def spec(self) -> ModelSpec:
         return self.specs[0]
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         on_step(ModelStep(1, 1))
-        return Images((planted(recoloured(render.images[0]), 9, 0, 1.03)[0],))
+        return RenderedImages((planted(recoloured(render.images[0]), 9, 0, 1.03)[0],))
 
     def close(self) -> None:
         pass
 
 
 def test_an_edit_comes_back_to_the_tool_registered_and_the_receipt_tells(tmp_path: Path) -> None:
-    files = Files(tmp_path)
+    files = FileIndex(tmp_path)
     job = Job(id="job-1", tool="style", params={}, seed=1, profile="test", specs={"edit": "sliding"}, owner="me",
               created=0.0)  # fmt: skip
-    emit = Emitter(Stream())
-    models = Cache((*FAMILIES, Sliding()))
-    studio = JobStudio(job, models, files, Memo(), emit, Seal(tmp_path), Gate(models, Audit(tmp_path)))
+    emit = StreamProgress(Stream())
+    models = ModelCache((*FAMILIES, Sliding()))
+    studio = JobContext(
+        job, models, files, ResultCache(), emit, SigningKeyStore(tmp_path), ContentFilter(models, AuditLog(tmp_path))
+    )
     source = photo("astronaut")
-    drawn = studio.draw(Render("edit", "warmer", (512, 512), (1,), images=(source,)), emit)
-    pixels, percent = off(measure(source, drawn.images[0]), Drift(0, 0, 1))
+    drawn = studio.draw(RenderRequest("edit", "warmer", (512, 512), (1,), images=(source,)), emit)
+    pixels, percent = off(measure_drift(source, drawn.images[0]), Drift(0, 0, 1))
     assert pixels < 0.5
     assert percent < 0.3
-    receipt = studio.finish(Draft(drawn.images, notices=drawn.notices, exact=False), lambda: 1.0).receipt
+    receipt = studio.finish(ToolOutput(drawn.images, notices=drawn.notices, exact=False), lambda: 1.0).receipt
     files.close()
     assert receipt["notices"] == ["The model moved the picture by 9.0 px and enlarged it by 3.0%; this was undone."]
     assert receipt["checks"]["drift_shift_px"] < 0.5
@@ -227,15 +229,17 @@ def test_an_edit_comes_back_to_the_tool_registered_and_the_receipt_tells(tmp_pat
 
 
 def test_a_kept_edit_is_checked_and_told_in_every_job_that_shows_it(tmp_path: Path) -> None:
-    files, memo, models = Files(tmp_path), Memo(), Cache((*FAMILIES, Sliding()))
-    upload = files.add(photo("astronaut"), "me", "upload")
+    files, memo, models = FileIndex(tmp_path), ResultCache(), ModelCache((*FAMILIES, Sliding()))
+    upload = files.add_image(photo("astronaut"), "me", "upload")
     values: dict[str, Any] = {"prompt": "ink", "size": 512, "face_lock": False, "photo": upload}
 
     def receipt(strength: int) -> dict[str, Any]:
         job = Job(id="job-1", tool="style", params=values, seed=1, profile="test",
                   specs={"edit": "sliding", "matte": "u2netp"}, owner="me", created=0.0, consent=1.0)  # fmt: skip
-        emit = Emitter(Stream())
-        studio = JobStudio(job, models, files, memo, emit, Seal(tmp_path), Gate(models, Audit(tmp_path)))
+        emit = StreamProgress(Stream())
+        studio = JobContext(
+            job, models, files, memo, emit, SigningKeyStore(tmp_path), ContentFilter(models, AuditLog(tmp_path))
+        )
         draft = style.run(style.Style(**values, strength=strength), studio, emit)
         made = studio.finish(draft, lambda: 1.0).receipt
         del made["checks"]["content_score"]  # of another picture
@@ -255,18 +259,18 @@ def test_a_kept_edit_is_checked_and_told_in_every_job_that_shows_it(tmp_path: Pa
 
 
 def faces_in(image: Image) -> tuple[Face, ...]:
-    with _cache().borrow("face-mesh") as net:
-        return net.faces(image)
+    with _cache().borrow_model("face-mesh") as net:
+        return net.find_faces(image)
 
 
 @cache
-def _cache() -> Cache:
-    return Cache(FAMILIES)
+def _cache() -> ModelCache:
+    return ModelCache(FAMILIES)
 
 
 def measured(source: Image, *results: Image) -> dict[str, float]:
-    edits = tuple(Edit(source, result, faces_in) for result in results)
-    return run_checks(Look(results[0], Draft(results), None, edits))
+    edits = tuple(ModelEdit(source, result, faces_in) for result in results)
+    return run_checks(CheckInput(results[0], ToolOutput(results), None, edits))
 
 
 def test_checks_tell_what_is_left_of_shift_zoom_skin_and_face() -> None:
@@ -281,12 +285,12 @@ def test_checks_tell_what_is_left_of_shift_zoom_skin_and_face() -> None:
     # A tan is no new face, a narrowed one is.
     narrow = np.asarray(cv2.resize(source, None, fx=0.85, fy=1.0, interpolation=cv2.INTER_AREA), np.uint8)
     (slim,), (own,) = faces_in(narrow)[:1], faces_in(source)[:1]
-    assert tanned["face_geometry_percent"] < 0.6 * face_geometry(own, slim)
+    assert tanned["face_geometry_percent"] < 0.6 * face_geometry_change(own, slim)
 
 
 def test_a_look_without_edits_has_no_drift_to_report() -> None:
     source = photo("coffee")
-    assert run_checks(Look(source, Draft((source,)), None)) == {}
+    assert run_checks(CheckInput(source, ToolOutput((source,)), None)) == {}
     assert measured(source, source).keys() == {"drift_shift_px", "drift_zoom_percent"}
 
 
@@ -294,7 +298,7 @@ def test_of_several_variations_the_worst_is_told() -> None:
     source = photo("coffee")
     assert measured(source, source, planted(source, 5, 0, 1.0)[0])["drift_shift_px"] > 4.5
     rows = [{"drift_shift_px": 1.0, "core_share": 0.9}, {"drift_shift_px": 3.0, "core_share": 0.7}]
-    assert worst(rows) == {"drift_shift_px": 3.0, "core_share": 0.7}
+    assert worst_results(rows) == {"drift_shift_px": 3.0, "core_share": 0.7}
     assert len({check.id for check in CHECKS}) == len(CHECKS)
 
 
@@ -303,7 +307,7 @@ def test_face_geometry_does_not_see_where_a_face_is_how_large_or_how_turned() ->
     turn = np.array([[0.9, -0.2], [0.2, 0.9]], np.float32)
     moved = Face((face.landmarks @ turn.T + 40).astype(np.float32), face.box, face.left_eye, face.right_eye,
                  face.chin, face.roll, face.score)  # fmt: skip
-    assert face_geometry(face, moved) < 0.01
+    assert face_geometry_change(face, moved) < 0.01
 
 
 def test_skin_is_compared_at_the_face_alone() -> None:
@@ -336,4 +340,4 @@ def test_ciede2000_is_the_published_one(first: tuple[float], second: tuple[float
 
 def test_sizes_must_agree() -> None:
     with pytest.raises(ValueError, match="size"):
-        measure(photo("coffee"), photo("hopper"))
+        measure_drift(photo("coffee"), photo("hopper"))

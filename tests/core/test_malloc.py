@@ -12,18 +12,19 @@ import pytest
 from pipelines.core import malloc
 
 PIECE, PIECES = 100_000, 1000
-GLIBC = pytest.mark.skipif(malloc._glibc("malloc_trim") is None, reason="another C library than glibc")
+GLIBC = pytest.mark.skipif(malloc._glibc_function("malloc_trim") is None, reason="another C library than glibc")
 
 
 @pytest.mark.skipif(
-    malloc._glibc("malloc_trim") is None, reason="another C library than glibc keeps nothing that it could give back"
+    malloc._glibc_function("malloc_trim") is None,
+    reason="another C library than glibc keeps nothing that it could give back",
 )
 def test_what_lies_free_between_what_is_used_is_given_back() -> None:
     pieces = [bytearray(b"x" * PIECE) for _ in range(PIECES)]
     kept = pieces[::2]
     del pieces
     before = psutil.Process().memory_info().rss
-    malloc.give_back()
+    malloc.trim_heap()
     assert before - psutil.Process().memory_info().rss > PIECE * PIECES / 4
     assert len(kept) == PIECES / 2
 
@@ -57,7 +58,7 @@ def test_threads_share_as_many_heaps_as_there_are_cores() -> None:
         said = subprocess.run(command, capture_output=True, text=True, check=True, env=env | also).stdout
         return said.count("<heap nr=")
 
-    most = min(malloc.MOST_ARENAS, max(2, os.cpu_count() or 1))
+    most = min(malloc.MAX_ARENA_COUNT, max(2, os.cpu_count() or 1))
     assert heaps() > most
     assert heaps("shared") == most
     assert heaps("shared", MALLOC_ARENA_MAX="1") == 1
@@ -65,6 +66,6 @@ def test_threads_share_as_many_heaps_as_there_are_cores() -> None:
 
 def test_elsewhere_it_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    malloc._glibc.cache_clear()
-    malloc.give_back()
-    malloc._glibc.cache_clear()
+    malloc._glibc_function.cache_clear()
+    malloc.trim_heap()
+    malloc._glibc_function.cache_clear()

@@ -27,7 +27,7 @@ def test_flags_win_over_the_environment_which_wins_over_defaults() -> None:
     ],
 )
 def test_public_is_whatever_strangers_can_reach(argv: list[str], env: dict[str, str], public: bool) -> None:
-    assert Settings.from_args(argv, env).public is public
+    assert Settings.from_args(argv, env).is_public is public
 
 
 def test_a_space_binds_every_interface() -> None:

@@ -1,4 +1,4 @@
-"""The README's commands run as they stand; its code on the API is in `tests/examples`."""
+"""The commands of README and docs/tools.md run as they are written; the code of docs/api.md is in `tests/examples`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,31 @@ from tests.support.snippet_runner import finished, quick, ran
 
 HERE = "http://127.0.0.1:7860"
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "README.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
+TOOLS_PAGE = (ROOT / "docs" / "tools.md").read_text("utf-8")
+README_MOST_BYTES = 12_000
 
 
-def block(start: str) -> str:
-    """The code that begins with this."""
-    (found,) = [text for text in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) if text.startswith(start)]
+def block(start: str, page: str = README) -> str:
+    """The one code block of `page` that begins with `start`."""
+    (found,) = [text for text in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if text.startswith(start)]
     return found
 
 
 def here(text: str) -> str:
     """The studio's commands for whoever stands in another folder."""
     return text.replace("python app.py", f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'app.py'))}")
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.encode()) <= README_MOST_BYTES
+
+
+def test_every_link_of_the_pages_leads_to_a_file() -> None:
+    for page in (ROOT / "README.md", ROOT / "DESIGN.md", *sorted((ROOT / "docs").glob("*.md"))):
+        links = re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", page.read_text("utf-8"))
+        named = [a or b for a, b in links if not (a or b).startswith("http")]
+        assert [name for name in named if not (page.parent / name).exists()] == [], page.name
 
 
 def test_a_table_becomes_pictures_by_the_commands_that_are_shown(tmp_path: Path) -> None:
@@ -49,7 +62,7 @@ def test_a_brand_kit_is_kept_and_worn_by_the_commands_that_are_shown(tmp_path: P
     (tmp_path / "cup.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
     (tmp_path / "logo.png").write_bytes((EXAMPLES.parent / "tiles" / "social.jpg").read_bytes())
     with opened(tmp_path / "data", Settings(data=tmp_path / "data"), quick(("kit",))) as (url, house, _):
-        ran("shell", "set -e\n" + block(f"curl -s {HERE}/v1/brands").replace(HERE, url), tmp_path)
+        ran("shell", "set -e\n" + block(f"curl -s {HERE}/v1/brands", TOOLS_PAGE).replace(HERE, url), tmp_path)
         params = finished(house, "kit", "local")
     assert params["headline"] == "Good morning"
     assert "#0b5c52" in str(params)

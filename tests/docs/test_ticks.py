@@ -1,30 +1,30 @@
-"""The README's table shows every tool's promises with pictures that are there, and is what the script would write."""
+"""The table of docs/tools.md shows every tool's promises with pictures that are there, and is what the script would write."""
 
 from __future__ import annotations
 
 import PIL.Image
 import pytest
 
-from assets.ticks import PICTURES, README, TICKS, Tick, name_of, written
+from assets.ticks import PICTURES, TICKS, TOOLS_PAGE, Tick, insert_table, picture_name
 from pipelines.tools import TOOLS
 
 EVERY = [tick for ticks in TICKS.values() for tick in ticks]
 
 
 def test_the_table_is_what_the_script_writes() -> None:
-    text = README.read_text()
-    assert written(text) == text
+    text = TOOLS_PAGE.read_text()
+    assert insert_table(text) == text
 
 
-@pytest.mark.parametrize("tick", EVERY, ids=name_of)
+@pytest.mark.parametrize("tick", EVERY, ids=picture_name)
 def test_every_tick_has_its_picture(tick: Tick) -> None:
-    with PIL.Image.open(PICTURES / name_of(tick)) as picture:
+    with PIL.Image.open(PICTURES / picture_name(tick)) as picture:
         assert min(picture.size) > 40
 
 
 def test_every_tool_is_shown_and_no_two_ticks_share_a_picture() -> None:
     assert {tick.tool for tick in EVERY} == {tool.id for tool in TOOLS}
-    assert len({name_of(tick) for tick in EVERY}) == len(EVERY)
+    assert len({picture_name(tick) for tick in EVERY}) == len(EVERY)
 
 
 def test_pictures_stay_small() -> None:

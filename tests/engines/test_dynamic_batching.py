@@ -13,33 +13,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.batch.cost_estimate import own_seconds
-from pipelines.core.errors import BadInput, Cancelled, ModelUnavailable, OutOfMemory
+from pipelines.batch.cost_estimate import own_work_seconds
+from pipelines.core.errors import BadInput, JobCancelled, ModelUnavailable, OutOfMemory
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result, Step
-from pipelines.core.stream import Stream, drain
-from pipelines.engines.dynamic_batching import MOST_TOKENS
-from pipelines.models.batch_size_tuner import TRIES, Paces
+from pipelines.core.stream import Stream, wait_for_result
+from pipelines.engines.dynamic_batching import MAX_STEP_TOKENS
+from pipelines.models.batch_size_tuner import MIN_TIMES_COUNT, BatchSizeTuner
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.runtime.progress import WAITS
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import ModelCache
+from pipelines.runtime.progress import WAITING_STAGE
+from pipelines.storage.file_index import FileIndex
 from tests.models.support import published_speeds
-from tests.models.support.published_speeds import STEPS, Published, Shop, seconds
+from tests.models.support.published_speeds import STEPS, TimedFamily, TimedModel, step_seconds
 from tests.support.gated_tool import CalmEngine
 from tests.support.served_app import until
 
 KIND = ("published", "cpu", "a call")
 
 
-def learned(file: Path | None = None) -> Paces:
+def learned(file: Path | None = None) -> BatchSizeTuner:
     """As if the published figures had been measured, on a device that is quicker than what these tests measure."""
-    paces = Paces(file)
+    paces = BatchSizeTuner(file)
     for side in (64, 512, 1024):
         kind = "published", "cpu", repr(((side, side), None))
         for size in (1, 2, 4, 8):
-            for _ in range(TRIES):
-                paces.note(kind, size, 1e-9 * seconds(side * side // 256, size))
+            for _ in range(MIN_TIMES_COUNT):
+                paces.record_time(kind, size, 1e-9 * step_seconds(side * side // 256, size))
     return paces
 
 
@@ -48,8 +48,8 @@ class Place:
     """An engine over the published model, whose first call waits until `go` is set."""
 
     engine: CalmEngine
-    files: Files
-    model: Published
+    files: FileIndex
+    model: TimedModel
     go: threading.Event = field(default_factory=threading.Event)
 
     def run(self, seed: int, **params: Any) -> Stream:
@@ -67,17 +67,17 @@ class Place:
         return stream
 
     def wait_for(self, orders: int) -> None:
-        until(lambda: len(self.engine._gathering._line) == orders)
+        until(lambda: len(self.engine._batcher._queue) == orders)
 
     def picture(self, result: Result, n: int = 0) -> Image:
-        return self.files.open(result.files[n].id)
+        return self.files.open_image(result.files[n].id)
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    model = Published()
-    cache, files = Cache((*FAMILIES, Shop(model)), paces=learned()), Files(tmp_path)
-    made = Place(CalmEngine(cache, files, (published_speeds.tool(),), together=8), files, model)
+    model = TimedModel()
+    cache, files = ModelCache((*FAMILIES, TimedFamily(model)), batch_tuner=learned()), FileIndex(tmp_path)
+    made = Place(CalmEngine(cache, files, (published_speeds.timed_tool(),), together=8), files, model)
     model.step = lambda n: made.go.wait(30) if len(model.calls) == 1 else None
     yield made
     made.go.set()
@@ -89,22 +89,22 @@ def test_what_waits_while_the_device_works_shares_the_next_calls(place: Place) -
     streams = [place.first()] + [place.run(n, side=512) for n in range(10)]
     place.wait_for(11)
     place.go.set()
-    results = [drain(stream) for stream in streams]
+    results = [wait_for_result(stream) for stream in streams]
     assert [len(call) for call in place.model.calls] == [1, 8, 2]
     for seed, result in zip([200, *range(10)], results, strict=True):
-        assert np.array_equal(place.picture(result), published_speeds.plain(seed, (512, 512)))
+        assert np.array_equal(place.picture(result), published_speeds.plain_picture(seed, (512, 512)))
     assert "drawn_together" not in results[0].receipt
     assert sorted(result.receipt["drawn_together"] for result in results[1:]) == [2] * 2 + [8] * 8
     for result in results[1:]:
-        waited = result.receipt["timings"][WAITS]
+        waited = result.receipt["timings"][WAITING_STAGE]
         assert waited > 0
-        assert own_seconds(result.seconds, result.receipt) <= result.seconds - waited
+        assert own_work_seconds(result.seconds, result.receipt) <= result.seconds - waited
 
 
 def test_a_free_device_waits_for_nobody(place: Place) -> None:
     place.go.set()
     for n in range(3):
-        drain(place.run(n))
+        wait_for_result(place.run(n))
     assert [len(call) for call in place.model.calls] == [1, 1, 1]
 
 
@@ -113,7 +113,7 @@ def test_where_one_picture_fills_the_device_each_is_drawn_alone(place: Place) ->
     place.wait_for(4)
     place.go.set()
     for stream in streams:
-        drain(stream)
+        wait_for_result(stream)
     assert [len(call) for call in place.model.calls] == [1, 1, 1, 1]
 
 
@@ -122,7 +122,7 @@ def test_orders_that_differ_share_no_call_and_the_oldest_comes_first(place: Plac
     place.wait_for(4)
     place.go.set()
     for stream in streams:
-        drain(stream)
+        wait_for_result(stream)
     oldest = place.model.calls[1]
     assert sorted(map(sorted, place.model.calls[1:])) == [[1, 3], [2]]
     assert len(oldest) in (1, 2)
@@ -132,7 +132,7 @@ def test_variations_of_a_job_fill_calls_and_their_steps_are_told_as_one(place: P
     first, second = place.first(side=1024), place.run(1, side=1024, variations=3)
     place.wait_for(2)
     place.go.set()
-    drain(first)
+    wait_for_result(first)
     steps = [event for event in second if isinstance(event, Step) and event.stage == "Drawing"]
     assert place.model.calls[1:] == [(1,), (2,), (3,)]
     assert [(step.index, step.total) for step in steps] == [(n, 3 * STEPS) for n in range(1, 3 * STEPS + 1)]
@@ -145,17 +145,17 @@ def test_who_is_cancelled_leaves_at_once_and_the_others_get_their_pictures(place
     place.wait_for(4)
     place.model.step = lambda n: halfway.wait(30) if len(place.model.calls) == 2 and n == 2 else None
     place.go.set()
-    drain(first)
+    wait_for_result(first)
     next(event for event in streams[1] if isinstance(event, Step) and event.stage == "Drawing")
     since = time.monotonic()
     streams[1].close()
-    with pytest.raises(Cancelled):
-        drain(streams[1])
+    with pytest.raises(JobCancelled):
+        wait_for_result(streams[1])
     assert time.monotonic() - since < 5
     assert not halfway.is_set()
     halfway.set()
     for n in (0, 2):
-        assert np.array_equal(place.picture(drain(streams[n])), published_speeds.plain(n, (512, 512)))
+        assert np.array_equal(place.picture(wait_for_result(streams[n])), published_speeds.plain_picture(n, (512, 512)))
     assert sorted(place.model.calls[1]) == [0, 1, 2]
 
 
@@ -172,11 +172,11 @@ def test_a_call_that_nobody_wants_any_more_ends_within_a_step(place: Place) -> N
 
     place.model.step = step
     place.go.set()
-    drain(streams[0])
+    wait_for_result(streams[0])
     for stream in streams[1:]:
-        with pytest.raises(Cancelled):
-            drain(stream)
-    drain(place.run(3))
+        with pytest.raises(JobCancelled):
+            wait_for_result(stream)
+    wait_for_result(place.run(3))
     assert len(place.model.calls) == 3
     assert stepped[-STEPS:] == list(range(1, STEPS + 1))
     assert stepped.count(STEPS) <= 2
@@ -186,10 +186,10 @@ def test_an_order_that_waits_is_cancelled_without_a_step(place: Place) -> None:
     first, second = place.first(), place.run(1)
     place.wait_for(2)
     second.close()
-    with pytest.raises(Cancelled):
-        drain(second)
+    with pytest.raises(JobCancelled):
+        wait_for_result(second)
     place.go.set()
-    drain(first)
+    wait_for_result(first)
     assert place.model.calls == [(200,)]
 
 
@@ -203,11 +203,11 @@ def test_where_a_shared_call_fails_each_is_drawn_alone(place: Place, error: Exce
     place.wait_for(4)
     place.model.step = step
     place.go.set()
-    drain(streams[0])
+    wait_for_result(streams[0])
     with pytest.raises((OutOfMemory, type(error))):
-        drain(streams[2])
+        wait_for_result(streams[2])
     for stream in (streams[1], streams[3]):
-        assert "drawn_together" not in drain(stream).receipt
+        assert "drawn_together" not in wait_for_result(stream).receipt
     shared = [call for call in place.model.calls if len(call) > 1]
     assert len(shared) == 1
 
@@ -215,11 +215,11 @@ def test_where_a_shared_call_fails_each_is_drawn_alone(place: Place, error: Exce
 def test_a_size_that_found_no_memory_is_not_tried_again() -> None:
     paces = learned()
     kind = ("published", "cpu", repr(((512, 512), None)))
-    assert paces.pays(kind, 20, 8) == 8
-    paces.refuse(kind, 6)
-    assert paces.pays(kind, 20, 8) == 4
-    paces.refuse(kind, 1)
-    assert paces.pays(kind, 20, 8) == 1
+    assert paces.best_batch_size(kind, 20, 8) == 8
+    paces.record_failure(kind, 6)
+    assert paces.best_batch_size(kind, 20, 8) == 4
+    paces.record_failure(kind, 1)
+    assert paces.best_batch_size(kind, 20, 8) == 1
 
 
 def test_every_member_sees_its_own_steps_and_previews(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def test_every_member_sees_its_own_steps_and_previews(place: Place, monkeypatch:
     streams = [place.first(), place.run(50, side=64), place.run(220, side=64)]
     place.wait_for(3)
     place.go.set()
-    drain(streams[0])
+    wait_for_result(streams[0])
     for stream, seed in zip(streams[1:], (50, 220), strict=True):
         steps = [event for event in stream if isinstance(event, Step) and event.stage == "Drawing"]
         assert [step.index for step in steps] == [1, 2, 3, 4]
@@ -247,68 +247,68 @@ def test_a_studio_that_closes_tells_who_waits(place: Place) -> None:
     place.wait_for(2)
     closing = threading.Thread(target=place.engine.close)
     closing.start()
-    until(lambda: place.engine._gathering._closed)
+    until(lambda: place.engine._batcher._closed)
     place.go.set()
     closing.join()
-    drain(first)
+    wait_for_result(first)
     with pytest.raises(ModelUnavailable):
-        drain(second)
+        wait_for_result(second)
 
 
 # ---------------------------------------------------------------- what pays
 
 
-def measured(paces: Paces, tokens: int, waiting: int, calls: int) -> list[int]:
+def measured(paces: BatchSizeTuner, tokens: int, waiting: int, calls: int) -> list[int]:
     """Sizes of so many calls in a row, each as long as published."""
     sizes = []
     for _ in range(calls):
-        sizes.append(paces.pays(KIND, waiting, min(8, MOST_TOKENS // tokens)))
-        paces.note(KIND, sizes[-1], seconds(tokens, sizes[-1]))
+        sizes.append(paces.best_batch_size(KIND, waiting, min(8, MAX_STEP_TOKENS // tokens)))
+        paces.record_time(KIND, sizes[-1], step_seconds(tokens, sizes[-1]))
     return sizes
 
 
 def test_each_size_is_tried_twice_and_the_best_is_kept() -> None:
-    assert measured(Paces(), 1024, 8, 8) == [1, 1, 2, 2, 4, 4, 8, 8]
-    assert measured(Paces(), 1024, 3, 6) == [1, 1, 2, 2, 2, 2]
+    assert measured(BatchSizeTuner(), 1024, 8, 8) == [1, 1, 2, 2, 4, 4, 8, 8]
+    assert measured(BatchSizeTuner(), 1024, 3, 6) == [1, 1, 2, 2, 2, 2]
 
 
 def test_large_pictures_are_tried_together_twice_and_then_drawn_alone() -> None:
-    assert measured(Paces(), 4096, 8, 7) == [1, 1, 2, 2, 1, 1, 1]
-    assert measured(Paces(), 16384 // 4, 1, 3) == [1, 1, 1]
+    assert measured(BatchSizeTuner(), 4096, 8, 7) == [1, 1, 2, 2, 1, 1, 1]
+    assert measured(BatchSizeTuner(), 16384 // 4, 1, 3) == [1, 1, 1]
 
 
 @pytest.mark.parametrize("slower", [0.8, 0.95])
 def test_on_a_processor_that_loses_by_it_pictures_are_drawn_alone(slower: float) -> None:
-    paces, sizes = Paces(), []
+    paces, sizes = BatchSizeTuner(), []
     for _ in range(20):
-        sizes.append(paces.pays(KIND, 8, 8))
-        paces.note(KIND, sizes[-1], sizes[-1] / (slower if sizes[-1] > 1 else 1))
+        sizes.append(paces.best_batch_size(KIND, 8, 8))
+        paces.record_time(KIND, sizes[-1], sizes[-1] / (slower if sizes[-1] > 1 else 1))
     assert sizes[-8:] == [1] * 8
     assert sum(sizes) <= 2 * (1 + 2 + 4 + 8) + 12
 
 
 def test_a_size_that_was_slow_for_another_reason_gets_another_chance() -> None:
-    paces = Paces()
+    paces = BatchSizeTuner()
     for size, seconds_ in ((1, 1.0), (2, 5.0)):
-        for _ in range(TRIES):
-            paces.note(KIND, size, seconds_)
+        for _ in range(MIN_TIMES_COUNT):
+            paces.record_time(KIND, size, seconds_)
     sizes = measured(paces, 1024, 8, 160)
     assert sizes[:8] == [1] * 8
     assert sizes[-8:].count(8) >= 7
 
 
 def test_a_first_call_that_compiles_does_not_count_against_its_size() -> None:
-    paces = Paces()
+    paces = BatchSizeTuner()
     for seconds_ in ((1, 30.0), (1, 1.0), (2, 60.0), (2, 1.1), (4, 90.0), (4, 1.4)):
-        paces.note(KIND, *seconds_)
-    assert paces.pays(KIND, 4, 4) == 4
+        paces.record_time(KIND, *seconds_)
+    assert paces.best_batch_size(KIND, 4, 4) == 4
 
 
 def test_what_was_measured_is_kept_over_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "paces.json"
     learned(file)
     kind = ("published", "cpu", repr(((512, 512), None)))
-    assert Paces(file).pays(kind, 20, 8) == 8
-    assert Paces(file).pays(("published", "another card", kind[2]), 20, 8) == 1
+    assert BatchSizeTuner(file).best_batch_size(kind, 20, 8) == 8
+    assert BatchSizeTuner(file).best_batch_size(("published", "another card", kind[2]), 20, 8) == 1
     file.write_text('[{"model": "a", "device": "b"}]')
-    assert Paces(file).pays(kind, 20, 8) == 1
+    assert BatchSizeTuner(file).best_batch_size(kind, 20, 8) == 1

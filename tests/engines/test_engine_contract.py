@@ -14,21 +14,21 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from pipelines.core.errors import BadInput, Cancelled, NotFound, OutOfMemory
+from pipelines.core.errors import BadInput, JobCancelled, NotFound, OutOfMemory
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result, Step
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.engines import zerogpu
-from pipelines.engines.local import BEGUN, LocalEngine
+from pipelines.engines.local import STARTING_STAGE, LocalEngine
 from pipelines.engines.ray_cluster.serve_engine import RayEngine, Size
 from pipelines.engines.zerogpu import ZeroGpuEngine
-from pipelines.jobs.queue import Jobs
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import ModelCache
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.engines.support import ray_workers
-from tests.models.support.family_checks import photo as photographed
+from tests.models.support.family_checks import noise_photo as photographed
 from tests.models.support.tiny_checkpoints import tiny_family
 from tests.support.gated_tool import Gate
 
@@ -41,7 +41,7 @@ class Bench:
     """One engine over the real tools, a tool that waits at a gate, and a tiny checkpoint for backdrops."""
 
     engine: LocalEngine | RayEngine
-    files: Files
+    files: FileIndex
     slots: int
 
     def job(self, tool: str = "background", *, draft: bool = False, **params: Any) -> Job:
@@ -52,14 +52,14 @@ class Bench:
         )  # fmt: skip
 
     def picture(self, **params: Any) -> Image:
-        return self.files.open(drain(self.engine.run(self.job(**params))).files[0].id)
+        return self.files.open_image(wait_for_result(self.engine.run(self.job(**params))).files[0].id)
 
     def on_model(self, call: Callable[[Any], T]) -> list[T]:
         """What `call` gives for the tiny checkpoint, wherever one draws."""
         if isinstance(self.engine, RayEngine):
             return ray_workers.on_model(self.engine, call)
         if isinstance(self.engine, ZeroGpuEngine):
-            return [call(zerogpu._PLACED["tiny-sd"])]
+            return [call(zerogpu._PLACED_MODELS["tiny-sd"])]
         return [ray_workers.model_of(call, self.engine)]
 
 
@@ -82,14 +82,14 @@ def bench(
     request: pytest.FixtureRequest, checkpoints: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bench]:
     root = tmp_path_factory.mktemp("engine")
-    files = Files(root)
+    files = FileIndex(root)
     with _engine(request.param, root, files, checkpoints) as engine:
         yield Bench(engine, files, SLOTS[request.param])
     files.close()
 
 
 @contextmanager
-def _engine(name: str, root: Path, files: Files, checkpoints: Path) -> Iterator[LocalEngine | RayEngine]:
+def _engine(name: str, root: Path, files: FileIndex, checkpoints: Path) -> Iterator[LocalEngine | RayEngine]:
     family = tiny_family(checkpoints)
     if name == "ray":
         with ray_workers.started(
@@ -97,7 +97,7 @@ def _engine(name: str, root: Path, files: Files, checkpoints: Path) -> Iterator[
         ) as made:
             yield made
         return
-    cache, tools = Cache((*FAMILIES, family)), (*TOOLS, Gate().tool(), ray_workers.MIRROR)
+    cache, tools = ModelCache((*FAMILIES, family)), (*TOOLS, Gate().tool(), ray_workers.MIRROR)
     if name == "zerogpu":
         engine = ZeroGpuEngine(cache, files, tools, placed=("tiny-sd",), device="cpu")
     else:
@@ -109,7 +109,7 @@ def _engine(name: str, root: Path, files: Files, checkpoints: Path) -> Iterator[
 def test_it_begins_tells_each_step_and_ends_with_the_result(bench: Bench) -> None:
     events = list(bench.engine.run(bench.job()))
     assert isinstance(events[0], Step)
-    assert events[0].stage == BEGUN
+    assert events[0].stage == STARTING_STAGE
     drawn = [event for event in events if isinstance(event, Step) and event.stage == DRAWS]
     assert [(step.index, step.total) for step in drawn] == [(n, 4) for n in (1, 2, 3, 4)]
     assert any(step.preview and step.preview[:2] == b"\xff\xd8" for step in drawn)
@@ -121,12 +121,12 @@ def test_it_begins_tells_each_step_and_ends_with_the_result(bench: Bench) -> Non
 def test_same_job_same_picture_watched_or_not(bench: Bench) -> None:
     picture = bench.picture()
     unwatched = bench.engine.run(bench.job())
-    unwatched.watched = False
+    unwatched.is_watched = False
     events = list(unwatched)
     assert not any(event.preview for event in events if isinstance(event, Step) and event.stage == DRAWS)
     result = events[-1]
     assert isinstance(result, Result)
-    assert np.array_equal(bench.files.open(result.files[0].id), picture)
+    assert np.array_equal(bench.files.open_image(result.files[0].id), picture)
 
 
 def test_every_engine_draws_the_same_picture(bench: Bench, checkpoints: Path) -> None:
@@ -143,8 +143,8 @@ def test_closing_the_stream_ends_it_within_two_steps_and_the_next_job_is_right(b
         stream = bench.engine.run(bench.job(variations=4))
         next(event for event in stream if isinstance(event, Step) and event.stage == DRAWS)
         stream.close()
-        with pytest.raises(Cancelled):
-            drain(stream)
+        with pytest.raises(JobCancelled):
+            wait_for_result(stream)
     finally:
         counted = bench.on_model(ray_workers.speed_up)
     assert 1 <= sum(counted) <= 3
@@ -154,22 +154,22 @@ def test_closing_the_stream_ends_it_within_two_steps_and_the_next_job_is_right(b
 def test_a_stream_that_is_closed_before_anything_began_ends_too(bench: Bench) -> None:
     stream = bench.engine.run(bench.job(variations=4))
     stream.close()
-    with pytest.raises(Cancelled):
-        drain(stream)
+    with pytest.raises(JobCancelled):
+        wait_for_result(stream)
     bench.picture()
 
 
 def test_the_queue_cancels_within_two_steps(bench: Bench, tmp_path: Path) -> None:
     bench.picture()
-    jobs = Jobs(tmp_path, Lasting(bench.engine))
+    jobs = JobQueue(tmp_path, Lasting(bench.engine))
     bench.on_model(ray_workers.slow_down)
     try:
-        watch = jobs.follow(job := bench.job(variations=4))
+        watch = jobs.submit_and_watch(job := bench.job(variations=4))
         next(event for event in watch if isinstance(event, Step) and event.stage == DRAWS)
         jobs.cancel(job.id)
-        with pytest.raises(Cancelled):
-            drain(watch)
-        assert drain(jobs.follow(bench.job())).files
+        with pytest.raises(JobCancelled):
+            wait_for_result(watch)
+        assert wait_for_result(jobs.submit_and_watch(bench.job())).files
     finally:
         counted = bench.on_model(ray_workers.speed_up)
         jobs.close()
@@ -178,30 +178,30 @@ def test_the_queue_cancels_within_two_steps(bench: Bench, tmp_path: Path) -> Non
 
 def test_a_picture_goes_in_and_comes_out_as_it_was(bench: Bench) -> None:
     photo = photographed(5, (96, 64))
-    photo_id = bench.files.add(photo, "me", "upload")
-    result = drain(bench.engine.run(bench.job("mirror", photo=photo_id)))
-    assert np.array_equal(bench.files.open(result.files[0].id), photo[:, ::-1])
+    photo_id = bench.files.add_image(photo, "me", "upload")
+    result = wait_for_result(bench.engine.run(bench.job("mirror", photo=photo_id)))
+    assert np.array_equal(bench.files.open_image(result.files[0].id), photo[:, ::-1])
     assert result.receipt["inputs"] == [
-        {"param": "photo", "id": photo_id, "sha256": bench.files.info(photo_id).sha256}
+        {"param": "photo", "id": photo_id, "sha256": bench.files.get_info(photo_id).sha256}
     ]  # fmt: skip
     with pytest.raises(NotFound):
-        drain(bench.engine.run(bench.job("mirror", photo="file-" + "0" * 40)))
+        wait_for_result(bench.engine.run(bench.job("mirror", photo="file-" + "0" * 40)))
 
 
 def test_an_error_that_may_be_shown_arrives_as_itself(bench: Bench) -> None:
     with pytest.raises(BadInput, match="asked for"):
-        drain(bench.engine.run(bench.job("gate", fault="bad")))
+        wait_for_result(bench.engine.run(bench.job("gate", fault="bad")))
     with pytest.raises(ZeroDivisionError):
-        drain(bench.engine.run(bench.job("gate", fault="bug")))
+        wait_for_result(bench.engine.run(bench.job("gate", fault="bug")))
     with pytest.raises(NotFound):
-        drain(bench.engine.run(bench.job("nothing")))
+        wait_for_result(bench.engine.run(bench.job("nothing")))
 
 
 def test_a_device_without_memory_is_said_in_its_own_words(bench: Bench) -> None:
     bench.on_model(ray_workers.run_out)
     try:
         with pytest.raises(OutOfMemory, match="smaller"):
-            drain(bench.engine.run(bench.job()))
+            wait_for_result(bench.engine.run(bench.job()))
     finally:
         bench.on_model(ray_workers.find_memory)
     bench.picture()
@@ -209,7 +209,7 @@ def test_a_device_without_memory_is_said_in_its_own_words(bench: Bench) -> None:
 
 def test_it_says_what_runs_here(bench: Bench) -> None:
     bench.picture()
-    about = bench.engine.about()
+    about = bench.engine.describe_state()
     assert about["engine"] == bench.engine.name
     assert set(about["device"].split(", ")) == {"cpu"}
     assert "tiny-sd" in about["resident"]
@@ -218,16 +218,21 @@ def test_it_says_what_runs_here(bench: Bench) -> None:
 
 def test_a_second_job_reads_no_weight(bench: Bench) -> None:
     bench.picture()
-    loads = sum(bench.engine.cache.loads.values())
+    loads = sum(bench.engine.cache.load_counts.values())
     bench.picture()
-    assert sum(bench.engine.cache.loads.values()) == loads
+    assert sum(bench.engine.cache.load_counts.values()) == loads
 
 
 class Lasting:
     """An engine that outlives a queue."""
 
     def __init__(self, engine: LocalEngine | RayEngine) -> None:
-        self.slots, self.run, self.admit, self.about = engine.slots, engine.run, engine.admit, engine.about
+        self.slots, self.run, self.admit, self.about = (
+            engine.slots,
+            engine.run,
+            engine.check_picture,
+            engine.describe_state,
+        )
 
     def close(self) -> None:
         """Leave it to its owner."""

@@ -8,23 +8,23 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.errors import Busy, Cancelled
-from pipelines.core.job import Emit, Job, Step
+from pipelines.core.errors import JobCancelled, QueueFull
+from pipelines.core.job import Job, ProgressCallback, Step
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import Draft
-from pipelines.core.stream import drain
-from pipelines.core.tools import Studio, Tool
-from pipelines.engines.multi_gpu import Several
-from pipelines.engines.placement_policy import Place
-from pipelines.engines.scheduler import Turns
-from pipelines.jobs.queue import Jobs
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.stream import wait_for_result
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.engines.multi_gpu import MultiGpuEngine
+from pipelines.engines.placement_policy import DeviceState
+from pipelines.engines.scheduler import DeviceReservations
+from pipelines.jobs.queue import JobQueue
 from pipelines.models import devices
-from pipelines.models.batch_size_tuner import Paces
+from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.storage.file_index import FileIndex
 from tests.models.support import published_speeds
-from tests.models.support.published_speeds import Published, Shop
+from tests.models.support.published_speeds import TimedFamily, TimedModel
 from tests.support.gated_tool import CalmEngine, Gated, job
 from tests.support.served_app import until
 
@@ -49,7 +49,7 @@ class Papers:
     def load(self, spec: ModelSpec, device: str) -> Paper:
         return Paper(spec)
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return spec.bytes
 
 
@@ -57,9 +57,9 @@ class Papers:
 class Works:
     """Two devices, a queue over them, and a tool that borrows the job's checkpoint and waits at a gate."""
 
-    jobs: Jobs
-    engine: Several
-    caches: list[Cache]
+    jobs: JobQueue
+    engine: MultiGpuEngine
+    caches: list[ModelCache]
     open: threading.Event = field(default_factory=threading.Event)
     on: dict[str, str] = field(default_factory=dict)
     """The device that each job was done on."""
@@ -70,25 +70,27 @@ class Works:
     def tool(self) -> Tool:
         return Tool("gate", "Gate", "For tests.", Gated, self._run)
 
-    def _run(self, params: Gated, studio: Studio, emit: Emit) -> Draft:
+    def _run(self, params: Gated, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         import numpy as np
 
-        made: Any = studio
-        with studio.borrow(made.job.specs["text"]):
+        made: Any = context
+        with context.borrow_model(made.job.specs["text"]):
             self.on[made.job.id] = made._cache.device
             for n in range(params.steps):
                 self.open.wait(30)
                 emit("Waiting", n + 1, params.steps)
-        return Draft(images=(np.full((SIDE, SIDE, 3), studio.seed % 256, np.uint8),))
+        return ToolOutput(images=(np.full((SIDE, SIDE, 3), context.seed % 256, np.uint8),))
 
 
 @pytest.fixture
 def works(tmp_path: Path) -> Iterator[Works]:
-    files = Files(tmp_path)
-    caches = [Cache((*FAMILIES, Papers()), budget=int(1.5 * GB), device=f"cpu:{n}") for n in range(2)]
+    files = FileIndex(tmp_path)
+    caches = [
+        ModelCache((*FAMILIES, Papers()), CacheOptions(budget_bytes=int(1.5 * GB), device=f"cpu:{n}")) for n in range(2)
+    ]
     tools: list[Tool] = []
-    engine = Several([CalmEngine(cache, files, tools) for cache in caches])
-    jobs = Jobs(tmp_path, engine)
+    engine = MultiGpuEngine([CalmEngine(cache, files, tools) for cache in caches])
+    jobs = JobQueue(tmp_path, engine)
     built = Works(jobs, engine, caches)
     tools.append(built.tool())
     yield built
@@ -100,18 +102,18 @@ def works(tmp_path: Path) -> Iterator[Works]:
 def test_as_many_jobs_run_as_there_are_devices_and_no_more(works: Works) -> None:
     ids = [works.submit("two" if seed == 1 else "one", seed) for seed in range(5)]
     until(lambda: len(works.on) == 2)
-    assert works.jobs.counts() == (2, 3)
+    assert works.jobs.count_jobs() == (2, 3)
     assert set(works.on.values()) == {"cpu:0", "cpu:1"}
     works.open.set()
-    pictures = {drain(works.jobs.watch(job_id)).files[0].id for job_id in ids}
+    pictures = {wait_for_result(works.jobs.watch(job_id)).files[0].id for job_id in ids}
     assert len(pictures) == 5
 
 
 def test_a_job_goes_where_its_checkpoint_lies_and_overtakes_one_that_waits_for_another(works: Works) -> None:
     works.open.set()
     for spec in ("one", "two"):
-        drain(works.jobs.watch(works.submit(spec)))
-    home = {spec: next(c.device for c in works.caches if c.loads[spec]) for spec in ("one", "two")}
+        wait_for_result(works.jobs.watch(works.submit(spec)))
+    home = {spec: next(c.device for c in works.caches if c.load_counts[spec]) for spec in ("one", "two")}
     assert len(set(home.values())) == 2
     works.open.clear()
     first, waits, overtakes = works.submit("one"), works.submit("one"), works.submit("two")
@@ -119,10 +121,10 @@ def test_a_job_goes_where_its_checkpoint_lies_and_overtakes_one_that_waits_for_a
     assert waits not in works.on
     works.open.set()
     for job_id in (first, waits, overtakes):
-        drain(works.jobs.watch(job_id))
+        wait_for_result(works.jobs.watch(job_id))
     assert {works.on[i] for i in (first, waits)} == {home["one"]}
     assert works.on[overtakes] == home["two"]
-    assert works.engine.cache.loads == {"one": 1, "two": 1}
+    assert works.engine.cache.load_counts == {"one": 1, "two": 1}
 
 
 def test_rows_of_one_batch_are_worked_off_on_every_device(works: Works) -> None:
@@ -132,7 +134,7 @@ def test_rows_of_one_batch_are_worked_off_on_every_device(works: Works) -> None:
     until(lambda: len(works.on) == 2)
     works.open.set()
     for row in rows:
-        drain(works.jobs.watch(row.id))
+        wait_for_result(works.jobs.watch(row.id))
     assert set(works.on.values()) == {"cpu:0", "cpu:1"}
 
 
@@ -143,17 +145,17 @@ def test_cancelling_frees_that_device_and_no_other(works: Works) -> None:
     works.jobs.cancel(ids[0])
     third = works.submit("one", 2)
     works.open.set()
-    with pytest.raises(Cancelled):
-        drain(watch)
-    assert drain(works.jobs.watch(third)).files
-    assert drain(works.jobs.watch(ids[1])).files
-    until(lambda: works.jobs.counts() == (0, 0))
-    assert works.engine._turns.kept() == {}
+    with pytest.raises(JobCancelled):
+        wait_for_result(watch)
+    assert wait_for_result(works.jobs.watch(third)).files
+    assert wait_for_result(works.jobs.watch(ids[1])).files
+    until(lambda: works.jobs.count_jobs() == (0, 0))
+    assert works.engine._reservations.reserved_jobs() == {}
 
 
 def test_a_job_without_a_queue_takes_a_free_device_and_is_refused_where_there_is_none(works: Works) -> None:
     streams = [works.engine.run(_direct()) for _ in range(2)]
-    with pytest.raises(Busy):
+    with pytest.raises(QueueFull):
         works.engine.run(_direct())
     works.open.set()
     assert all(any(isinstance(event, Step) for event in stream) for stream in streams)
@@ -166,12 +168,12 @@ def _direct() -> Job:
 def test_the_models_of_all_devices_are_looked_at_as_one(works: Works) -> None:
     works.open.set()
     for spec in ("one", "two"):
-        drain(works.jobs.watch(works.submit(spec)))
-    assert {row["id"] for row in works.engine.cache.resident()} >= {"one", "two"}
-    assert works.engine.about()["device"] == "cpu:0, cpu:1"
-    assert works.engine.cache.budget == 3 * GB
-    assert works.engine.cache.unload("one")
-    assert not works.engine.cache.unload("one")
+        wait_for_result(works.jobs.watch(works.submit(spec)))
+    assert {row["id"] for row in works.engine.cache.resident_models()} >= {"one", "two"}
+    assert works.engine.describe_state()["device"] == "cpu:0, cpu:1"
+    assert works.engine.cache.budget_bytes == 3 * GB
+    assert works.engine.cache.unload_model("one")
+    assert not works.engine.cache.unload_model("one")
 
 
 @pytest.mark.parametrize(
@@ -194,45 +196,50 @@ def test_the_cards_are_those_that_a_program_may_see(
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     else:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [total // GB for total, _ in devices._visible(devices._nvidia_cards())] == seen
-    assert all(2 * card.memory >= max(seen) * GB for card in devices.cards())
+    assert [total // GB for total, _ in devices._filter_visible_devices(devices._nvidia_cards())] == seen
+    assert all(2 * card.memory_bytes >= max(seen) * GB for card in devices.find_cuda_devices())
 
 
 def test_nobody_loads_what_another_device_is_loading() -> None:
     first = job().model_copy(update={"specs": {"text": "one"}})
-    turns = Turns(lambda: [Place({}, GB, idle=True), Place({}, GB, idle=True)])
-    assert turns.choose([first]) == first.id
-    assert turns.choose([job().model_copy(update={"specs": {"text": "one"}})]) is None
+    turns = DeviceReservations(lambda: [DeviceState({}, GB, is_idle=True), DeviceState({}, GB, is_idle=True)])
+    assert turns.reserve_next([first]) == first.id
+    assert turns.reserve_next([job().model_copy(update={"specs": {"text": "one"}})]) is None
     other = job().model_copy(update={"specs": {"text": "two"}})
-    assert turns.choose([other]) == other.id
-    assert set(turns.kept()) == {0, 1}
+    assert turns.reserve_next([other]) == other.id
+    assert set(turns.reserved_jobs()) == {0, 1}
 
 
 def test_on_several_devices_jobs_join_the_calls_of_the_one_that_holds_their_model(tmp_path: Path) -> None:
-    model, files, go = Published(), Files(tmp_path), threading.Event()
+    model, files, go = TimedModel(), FileIndex(tmp_path), threading.Event()
     kind = "published", "cpu", repr(((64, 64), None))
-    paces = Paces()
+    paces = BatchSizeTuner()
     for n in (1, 2, 4):
-        paces.note(kind, n, 1e-9)
-        paces.note(kind, n, 1e-9)
-    caches = [Cache((*FAMILIES, Shop(model)), budget=GB, device="cpu", paces=paces) for _ in range(2)]
-    engine = Several([CalmEngine(cache, files, (published_speeds.tool(),), together=4) for cache in caches])
-    jobs = Jobs(tmp_path, engine)
+        paces.record_time(kind, n, 1e-9)
+        paces.record_time(kind, n, 1e-9)
+    caches = [
+        ModelCache((*FAMILIES, TimedFamily(model)), CacheOptions(budget_bytes=GB, device="cpu"), batch_tuner=paces)
+        for _ in range(2)
+    ]
+    engine = MultiGpuEngine(
+        [CalmEngine(cache, files, (published_speeds.timed_tool(),), together=4) for cache in caches]
+    )
+    jobs = JobQueue(tmp_path, engine)
     model.step = lambda n: go.wait(30) if len(model.calls) == 1 else None
-    engine._turns._seconds = 0.1  # quick jobs, of which many must wait before a second copy pays
-    with caches[0].borrow("published"):
+    engine._reservations._mean_seconds = 0.1  # quick jobs, of which many must wait before a second copy pays
+    with caches[0].borrow_model("published"):
         pass
-    caches[1].budget = -1  # no room for one
+    caches[1].budget_bytes = -1  # no room for one
     orders = [
         job(seed=n).model_copy(update={"tool": "asked", "params": {"side": 64}, "specs": {"text": "published"}})
         for n in range(5)
     ]
     try:
-        streams = [jobs.follow(order) for order in orders]
-        until(lambda: len(engine._engines[0]._gathering._line) == 5)
+        streams = [jobs.submit_and_watch(order) for order in orders]
+        until(lambda: len(engine._engines[0]._batcher._queue) == 5)
         go.set()
         for stream in streams:
-            drain(stream)
+            wait_for_result(stream)
         assert len(model.calls) == 2
     finally:
         go.set()

@@ -9,28 +9,38 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from pipelines.engines.placement_policy import LEAST, Place, Waiting, backlog, choose, wanted
+from pipelines.engines.placement_policy import (
+    MIN_BACKLOG_COUNT,
+    DeviceState,
+    WaitingJob,
+    choose_placement,
+    copy_backlog_count,
+    heavy_models,
+)
 
 A, B, C = frozenset({"a"}), frozenset({"b"}), frozenset({"c"})
 
 
-def place(*holds: str, room: int | None = 0, idle: bool = True) -> Place:
-    return Place(dict.fromkeys(holds, 1), room, idle)
+def place(*holds: str, room: int | None = 0, idle: bool = True) -> DeviceState:
+    return DeviceState(dict.fromkeys(holds, 1), room, idle)
 
 
 def test_a_job_goes_where_its_model_lies() -> None:
-    assert choose([Waiting("1", A)], [place("b", room=9), place("a")], 2) == (Waiting("1", A), 1)
+    assert choose_placement([WaitingJob("1", A)], [place("b", room=9), place("a")], 2) == (WaitingJob("1", A), 1)
 
 
 def test_a_job_whose_model_lies_nowhere_goes_where_there_is_most_room() -> None:
-    assert choose([Waiting("1", C)], [place("a", room=1), place("b", room=2)], 2) == (Waiting("1", C), 1)
+    assert choose_placement([WaitingJob("1", C)], [place("a", room=1), place("b", room=2)], 2) == (
+        WaitingJob("1", C),
+        1,
+    )
 
 
 def test_a_job_waits_for_the_busy_device_that_has_its_model_until_many_do() -> None:
     places = [place("a", idle=False), place("b")]
-    line = [Waiting(str(n), A) for n in range(3)]
-    assert choose(line[:2], places, worth=3) is None
-    assert choose(line, places, worth=3) == (line[0], 1)
+    line = [WaitingJob(str(n), A) for n in range(3)]
+    assert choose_placement(line[:2], places, worth=3) is None
+    assert choose_placement(line, places, worth=3) == (line[0], 1)
 
 
 @pytest.mark.parametrize("room", [1, None])
@@ -38,44 +48,52 @@ def test_a_second_copy_for_which_nothing_has_to_go_is_made_once_waiting_takes_lo
     room: int | None,
 ) -> None:
     places = [place("a", idle=False), place("b", room=room)]
-    line = [Waiting(str(n), A) for n in range(5)]
-    assert choose(line[:4], places, worth=9) is None
-    assert choose(line, places, worth=9) == (line[0], 1)
-    row = Waiting("row", A, many=True)
-    assert choose([row], places, worth=9) == (row, 1)
+    line = [WaitingJob(str(n), A) for n in range(5)]
+    assert choose_placement(line[:4], places, worth=9) is None
+    assert choose_placement(line, places, worth=9) == (line[0], 1)
+    row = WaitingJob("row", A, more_follow=True)
+    assert choose_placement([row], places, worth=9) == (row, 1)
 
 
 def test_who_can_begin_at_once_overtakes_who_would_have_to_wait() -> None:
-    line = [Waiting("1", A), Waiting("2", B)]
-    assert choose(line, [place("a", idle=False), place("b")], 9) == (line[1], 1)
+    line = [WaitingJob("1", A), WaitingJob("2", B)]
+    assert choose_placement(line, [place("a", idle=False), place("b")], 9) == (line[1], 1)
 
 
 def test_of_two_that_are_full_the_one_goes_for_whose_models_nobody_waits() -> None:
-    line = [Waiting("1", C), Waiting("2", A)]
-    assert choose(line, [place("a", idle=False), place("a", "d"), place("b", "d")], 9) == (line[1], 1)
-    assert choose(line[:1] + [Waiting("2", B)] * 2, [place("d"), place("e"), place("b", idle=False)], 9) == (line[0], 0)
+    line = [WaitingJob("1", C), WaitingJob("2", A)]
+    assert choose_placement(line, [place("a", idle=False), place("a", "d"), place("b", "d")], 9) == (line[1], 1)
+    assert choose_placement(
+        line[:1] + [WaitingJob("2", B)] * 2, [place("d"), place("e"), place("b", idle=False)], 9
+    ) == (line[0], 0)
 
 
 @pytest.mark.parametrize("places", [[], [place("a", idle=False)]])
-def test_where_nothing_is_free_nobody_is_chosen(places: list[Place]) -> None:
-    assert choose([Waiting("1", A)], places, 0) is None
+def test_where_nothing_is_free_nobody_is_chosen(places: list[DeviceState]) -> None:
+    assert choose_placement([WaitingJob("1", A)], places, 0) is None
 
 
 def test_a_job_joins_a_busy_device_that_shares_calls_before_something_is_dropped_for_it() -> None:
-    busy = [Place({"a": 1}, 0, False, jobs=n, takes=True) for n in (3, 2)]
-    line = [Waiting("1", A)]
-    assert choose(line, [*busy, place("b")], worth=9) == (line[0], 1)
-    assert choose(line, [*busy, place("b", room=1)], worth=8) == (line[0], 2)
-    assert choose(line, [*busy, place("b")], worth=4) == (line[0], 2)
-    assert choose([Waiting("2", C)], busy, worth=9) is None
+    busy = [DeviceState({"a": 1}, 0, False, job_count=n, accepts_more=True) for n in (3, 2)]
+    line = [WaitingJob("1", A)]
+    assert choose_placement(line, [*busy, place("b")], worth=9) == (line[0], 1)
+    assert choose_placement(line, [*busy, place("b", room=1)], worth=8) == (line[0], 2)
+    assert choose_placement(line, [*busy, place("b")], worth=4) == (line[0], 2)
+    assert choose_placement([WaitingJob("2", C)], busy, worth=9) is None
 
 
 def test_small_nets_are_no_reason_to_go_anywhere() -> None:
-    assert wanted({"matte": "u2netp", "text": "klein"}, frozenset({"u2netp"})) == {"klein"}
+    assert heavy_models({"matte": "u2netp", "text": "klein"}, frozenset({"u2netp"})) == {"klein"}
 
 
 def test_short_jobs_wait_in_larger_numbers_than_long_ones() -> None:
-    assert backlog(0.1) >= backlog(2.0) > backlog(20.0) > backlog(600.0) == LEAST
+    assert (
+        copy_backlog_count(0.1)
+        >= copy_backlog_count(2.0)
+        > copy_backlog_count(20.0)
+        > copy_backlog_count(600.0)
+        == MIN_BACKLOG_COUNT
+    )
 
 
 # ---------------------------------------------------------------- what it saves
@@ -102,26 +120,26 @@ class Device:
         return WORK + LOADING * fresh
 
 
-Pick = Callable[[Sequence[Waiting], Sequence[Place]], "tuple[Waiting, int] | None"]
+Pick = Callable[[Sequence[WaitingJob], Sequence[DeviceState]], "tuple[WaitingJob, int] | None"]
 
 
-def in_order(line: Sequence[Waiting], places: Sequence[Place]) -> tuple[Waiting, int] | None:
+def in_order(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
     """The first in line, anywhere."""
-    free = [n for n, each in enumerate(places) if each.idle]
+    free = [n for n, each in enumerate(places) if each.is_idle]
     return (line[0], free[0]) if free else None
 
 
-def by_affinity(line: Sequence[Waiting], places: Sequence[Place]) -> tuple[Waiting, int] | None:
-    return choose(line[:32], places, backlog(WORK))
+def by_affinity(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
+    return choose_placement(line[:32], places, copy_backlog_count(WORK))
 
 
-def arrivals(seed: int, jobs: int, usage: float) -> Iterator[tuple[float, Waiting]]:
+def arrivals(seed: int, jobs: int, usage: float) -> Iterator[tuple[float, WaitingJob]]:
     """Jobs of eight checkpoints, the first wanted eight times as often as the last, at random moments."""
     dice, now = random.Random(seed), 0.0
     for n in range(jobs):
         now += dice.expovariate(4 * usage / WORK)
         model = dice.choices("abcdefgh", [1 / (k + 1) for k in range(8)])[0]
-        yield now, Waiting(str(n), frozenset({model}))
+        yield now, WaitingJob(str(n), frozenset({model}))
 
 
 def simulated(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tuple[int, float]:
@@ -129,7 +147,7 @@ def simulated(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tup
     devices = [Device() for _ in range(4)]
     coming = sorted(arrivals(seed, jobs, usage), key=lambda row: row[0], reverse=True)
     came = {job.id: at for at, job in coming}
-    line: list[Waiting] = []
+    line: list[WaitingJob] = []
     ends: list[tuple[float, int]] = []
     spent = 0.0
     while coming or ends:
@@ -139,7 +157,7 @@ def simulated(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tup
         while ends and ends[0][0] <= now:
             devices[heapq.heappop(ends)[1]].busy = False
         while line:
-            places = [Place(dict.fromkeys(d.held, 1), PLACES - len(d.held), not d.busy) for d in devices]
+            places = [DeviceState(dict.fromkeys(d.held, 1), PLACES - len(d.held), not d.busy) for d in devices]
             found = pick(line, places)
             if found is None:
                 break

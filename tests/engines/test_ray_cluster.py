@@ -12,16 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipelines.core.errors import BadInput, Busy, Refused
+from pipelines.core.errors import BadInput, PolicyRefusal, QueueFull
 from pipelines.core.job import Event, Result, Step
-from pipelines.core.stream import Stream, drain
+from pipelines.core.stream import Stream, wait_for_result
 from pipelines.engines.ray_cluster import cluster
 from pipelines.engines.ray_cluster.serve_engine import LOST, RayEngine, Size
 from pipelines.engines.ray_cluster.worker import _sendable
-from pipelines.security.audit_log import Audit
-from pipelines.storage.file_index import Files
+from pipelines.security.audit_log import AuditLog
+from pipelines.storage.file_index import FileIndex
 from tests.engines.support import ray_workers
-from tests.models.support.family_checks import photo as photographed
+from tests.models.support.family_checks import noise_photo as photographed
 from tests.support.gated_tool import job
 from tests.support.served_app import until
 
@@ -62,14 +62,14 @@ def test_where_ray_is_missing_the_command_that_brings_it_is_named(
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Files]:
-    files = Files(tmp_path_factory.mktemp("ray"))
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileIndex]:
+    files = FileIndex(tmp_path_factory.mktemp("ray"))
     yield files
     files.close()
 
 
 @pytest.fixture(scope="module")
-def engine(files: Files) -> Iterator[RayEngine]:
+def engine(files: FileIndex) -> Iterator[RayEngine]:
     """Two workers whose steps take a while; pictures go by way of a folder."""
     build = partial(ray_workers.engine, pause=0.15)
     with ray_workers.started(files.data, files, Size(2, cpus=0.5), build, url=f"file://{files.data / 'store'}") as made:
@@ -100,7 +100,7 @@ def test_nothing_listens_beyond_this_machine_but_one_port_a_worker_that_wants_th
 
 @ray_workers.needs_ray
 def test_a_worker_that_is_killed_in_mid_stream_costs_its_job_a_step_and_nothing_else(engine: RayEngine) -> None:
-    whole = drain(engine.run(job(8)))
+    whole = wait_for_result(engine.run(job(8)))
     events = list(surviving(engine, engine.run(job(8))))
     stages = [event.stage for event in events if isinstance(event, Step)]
     assert stages.count(LOST) == 1
@@ -116,25 +116,25 @@ def test_a_worker_that_is_killed_in_mid_stream_costs_its_job_a_step_and_nothing_
 def test_each_worker_has_one_job_and_one_too_many_is_told_so(engine: RayEngine) -> None:
     streams = [engine.run(job(4, seed=n)) for n in range(2)]
     assert set(engine.busy()) == {0, 1}
-    with pytest.raises(Busy, match="Every worker"):
+    with pytest.raises(QueueFull, match="Every worker"):
         engine.run(job())
     assert all(isinstance(list(stream)[-1], Result) for stream in streams)
     assert engine.busy() == {}
 
 
 @ray_workers.needs_ray
-def test_what_the_gate_of_a_worker_refuses_stands_in_the_log_of_the_studio(engine: RayEngine, files: Files) -> None:
+def test_what_the_gate_of_a_worker_refuses_stands_in_the_log_of_the_studio(engine: RayEngine, files: FileIndex) -> None:
     ray_workers.inside(engine, ray_workers.refuse)
-    photo = files.add(photographed(6), "me", "upload")
-    before = Audit(files.data).state()
+    photo = files.add_image(photographed(6), "me", "upload")
+    before = AuditLog(files.data).verify_chain()
     asked = job().model_copy(update={"tool": "mirror", "params": {"photo": photo}})
     try:
-        with pytest.raises(Refused):
-            drain(engine.run(asked))
+        with pytest.raises(PolicyRefusal):
+            wait_for_result(engine.run(asked))
     finally:
         ray_workers.inside(engine, ray_workers.judge)
-    state = Audit(files.data).state()
-    assert (state.entries, state.broken) == (before.entries + 1, None)
+    state = AuditLog(files.data).verify_chain()
+    assert (state.entry_count, state.broken_line) == (before.entry_count + 1, None)
 
 
 def surviving(engine: RayEngine, stream: Stream) -> Iterator[Event]:

@@ -35,19 +35,19 @@ def test_every_row_is_done_once_though_a_worker_is_killed_and_the_driver_stopped
         batch = here.batch(jobs)
         with pytest.raises(Stopped):
             here.work(batch, told)
-        half = here.batches.store.counts(batch.id)
+        half = here.batches.table.count_rows(batch.id)
         assert half["done"] + half.get("failed", 0) == 18
         here.work(batch, told)
-        counts = here.batches.store.counts(batch.id)
+        counts = here.batches.table.count_rows(batch.id)
         assert counts == {"done": ROWS - 1, "failed": 1}
-        assert here.batches.progress(batch.id).left == 0
-        (bad,) = here.batches.store.rows(batch.id, status="failed")
+        assert here.batches.get_progress(batch.id).rows_left == 0
+        (bad,) = here.batches.table.list_rows(batch.id, status="failed")
         assert bad.error is not None
         assert bad.error["message"] == "This row was asked for."
-        rows = [here.batches.jobs.get(row.job_id) for row in here.batches.rows(batch.id, "done") if row.job_id]
+        rows = [here.batches.jobs.get_job(row.job_id) for row in here.batches.iter_rows(batch.id, "done") if row.job_id]
         pictures = {file.pixels_sha256 for row in rows if row and row.result for file in row.result.files}
         assert len(pictures) == ROWS - 1
-        assert all(here.files.path(f.id).exists() for row in rows if row and row.result for f in row.result.files)
+        assert all(here.files.local_path(f.id).exists() for row in rows if row and row.result for f in row.result.files)
         assert not list((tmp_path / "data" / "rows").iterdir())
     times = drawn(journal)
     assert len(times) == ROWS - 1

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.rendering import Render
+from pipelines.core.rendering import RenderRequest
 from pipelines.engines import zerogpu
-from pipelines.models.profiles import choose
-from tests.models.support.family_checks import row
+from pipelines.models.profiles import choose_profile
+from tests.models.support.family_checks import tiny_row
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_off_such_a_space_the_generator_is_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
-    assert not zerogpu.lends()
-    assert zerogpu.lender() is zerogpu.lent
+    assert not zerogpu.is_zerogpu_space()
+    assert zerogpu.decorated_gpu_draw() is zerogpu.draw_on_gpu
 
 
 def test_a_space_that_lends_draws_in_the_forked_process_what_is_drawn_here(tmp_path: Path) -> None:
@@ -46,15 +46,15 @@ def test_a_space_that_lends_draws_in_the_forked_process_what_is_drawn_here(tmp_p
 
 def test_the_gpu_is_asked_for_as_long_as_the_order_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     class Placed:
-        spec = replace(row("any", "", ("text",)), defaults=(("num_inference_steps", 4),))
+        spec = replace(tiny_row("any", "", ("text",)), defaults=(("num_inference_steps", 4),))
 
-    monkeypatch.setitem(zerogpu._PLACED, "any", Placed())  # pyright: ignore[reportArgumentType]
-    small = Render("text", "a cup", (512, 512), (1,))
+    monkeypatch.setitem(zerogpu._PLACED_MODELS, "any", Placed())  # pyright: ignore[reportArgumentType]
+    small = RenderRequest("text", "a cup", (512, 512), (1,))
     large = replace(small, size=(2048, 2048), seeds=(1, 2, 3, 4), num_inference_steps=50)
-    assert 20 <= zerogpu.seconds("any", small, True) < zerogpu.seconds("any", large, True) == 120
+    assert 20 <= zerogpu.lease_seconds("any", small, True) < zerogpu.lease_seconds("any", large, True) == 120
 
 
 def test_the_profile_is_chosen_by_what_a_lent_gpu_holds() -> None:
-    profile, device = choose(None, zerogpu.machine(), cached=lambda _: False, reachable=lambda: True)
+    profile, device = choose_profile(None, zerogpu.zerogpu_machine(), cached=lambda _: False, reachable=lambda: True)
     assert (profile.id, device) == ("klein", "cuda")
     assert "ZeroGPU" in profile.reason

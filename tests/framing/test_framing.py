@@ -6,12 +6,12 @@ import pytest
 
 from pipelines.core.geometry import Cutout, Face
 from pipelines.core.params import Subject
-from pipelines.framing.framings import FRAMINGS, framing, size_of
-from pipelines.framing.head_framing import body_end, head_frame
-from pipelines.framing.placement import bounds, fill_frame, photo_frame
-from pipelines.framing.resample import place, resample
-from pipelines.matting.cutout import core_of
-from pipelines.matting.foreground_estimation import foreground
+from pipelines.framing.framings import FRAMINGS, get_framing, size_for_ratio
+from pipelines.framing.head_framing import find_body_end, frame_head
+from pipelines.framing.placement import find_bounds, frame_photo, frame_subject
+from pipelines.framing.resample import place_subject, resample
+from pipelines.matting.cutout import core_mask
+from pipelines.matting.foreground_estimation import estimate_foreground
 from tests.support.examples import blob, cut, noisy
 
 HERE = Subject(photo="file-x")
@@ -42,11 +42,11 @@ def _person(size: int = 1000) -> tuple[Cutout, Face]:
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
 def test_heads_follow_the_table(row) -> None:
     cutout, face = _person()
-    size = size_of(row.ratio, 1024)
-    frame = head_frame(cutout, face, row, size, HERE)
+    size = size_for_ratio(row.ratio, 1024)
+    frame = frame_head(cutout, face, row, size, HERE)
     head = (450 - 150) * frame.scale / size[1]
-    eyes = (frame.matrix @ np.array([*face.eyes, 1]))[1] / size[1]
-    centre = (frame.matrix @ np.array([*face.eyes, 1]))[0] / size[0]
+    eyes = (frame.matrix @ np.array([*face.eye_midpoint, 1]))[1] / size[1]
+    centre = (frame.matrix @ np.array([*face.eye_midpoint, 1]))[0] / size[0]
     closer = any("closer" in notice for notice in frame.notices)
     assert eyes == pytest.approx(row.eyes, abs=0.02)
     assert centre == pytest.approx(0.5, abs=0.015)
@@ -59,7 +59,7 @@ def test_heads_follow_the_table(row) -> None:
 def test_a_turned_head_close_by_is_not_cut_by_the_frames_side() -> None:
     alpha = blob(376, 300, (155, 170), (120, 145))
     alpha[340:] = 1
-    frame = head_frame(cut(noisy(376, 300), alpha), _face(112, 160, 150), framing("classic"), (800, 1000), HERE)
+    frame = frame_head(cut(noisy(376, 300), alpha), _face(112, 160, 150), get_framing("classic"), (800, 1000), HERE)
     seen = np.flatnonzero(np.clip(resample(alpha, frame), 0, 1)[360] > 0.5)
     assert seen[0] > 0
     assert seen[-1] < 799
@@ -70,7 +70,7 @@ def test_a_turned_head_close_by_is_not_cut_by_the_frames_side() -> None:
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
 def test_no_border_of_the_photo_shows_inside(row) -> None:
     cutout, face = _person()
-    frame = head_frame(cutout, face, row, size_of(row.ratio, 800), HERE)
+    frame = frame_head(cutout, face, row, size_for_ratio(row.ratio, 800), HERE)
     alpha = np.clip(resample(cutout.alpha, frame), 0, 1)
     assert frame.box[3] >= frame.size[1]
     assert alpha[-1].max() > 0.99
@@ -80,7 +80,7 @@ def test_no_border_of_the_photo_shows_inside(row) -> None:
 def test_a_slight_lean_is_levelled(roll: float) -> None:
     cutout, _ = _person()
     face = _face(500, 290, 178, roll)
-    frame = head_frame(cutout, face, framing("classic"), (800, 1000), HERE)
+    frame = frame_head(cutout, face, get_framing("classic"), (800, 1000), HERE)
     left, right = (frame.matrix @ np.array([*eye, 1]) for eye in (face.left_eye, face.right_eye))
     assert left[1] == pytest.approx(right[1], abs=0.01)
 
@@ -88,20 +88,22 @@ def test_a_slight_lean_is_levelled(roll: float) -> None:
 @pytest.mark.parametrize("roll", [0.5, 15.0])
 def test_a_pose_is_left_alone(roll: float) -> None:
     cutout, _ = _person()
-    assert head_frame(cutout, _face(500, 290, 178, roll), framing("classic"), (800, 1000), HERE).roll == 0
+    assert frame_head(cutout, _face(500, 290, 178, roll), get_framing("classic"), (800, 1000), HERE).roll == 0
 
 
 def test_a_small_face_and_a_great_enlargement_are_said() -> None:
     alpha = blob(200, 200, (100, 60), (22, 30))
-    notices = head_frame(cut(noisy(200, 200), alpha), _face(100, 58, 36), framing("tight"), (1024, 1024), HERE).notices
+    notices = frame_head(
+        cut(noisy(200, 200), alpha), _face(100, 58, 36), get_framing("tight"), (1024, 1024), HERE
+    ).notices
     assert any("between the eyes" in notice for notice in notices)
     assert any("Enlarged" in notice for notice in notices)
 
 
 @pytest.mark.parametrize("fill", [0.87, 0.82, 0.7])
 def test_fill_is_the_longer_side_over_the_shorter_side(fill: float) -> None:
-    frame = fill_frame(blob(600, 900, (400, 300), (200, 120)), (1000, 1000), fill, HERE)
-    left, _, right, _ = bounds(np.clip(resample(blob(600, 900, (400, 300), (200, 120)), frame), 0, 1))
+    frame = frame_subject(blob(600, 900, (400, 300), (200, 120)), (1000, 1000), fill, HERE)
+    left, _, right, _ = find_bounds(np.clip(resample(blob(600, 900, (400, 300), (200, 120)), frame), 0, 1))
     assert (right - left) / 1000 == pytest.approx(fill, abs=0.01)
 
 
@@ -114,7 +116,7 @@ def test_a_cut_side_lies_on_the_frames_edge(side: str, axis: int, last: int) -> 
     else:
         rows = slice(0, 200) if last == 0 else slice(200, 400)
     alpha[rows, columns] = 1
-    frame = fill_frame(alpha, (500, 500), 0.7, HERE)
+    frame = frame_subject(alpha, (500, 500), 0.7, HERE)
     drawn = np.clip(resample(alpha, frame), 0, 1)
     assert np.take(drawn, last, axis=axis).max() > 0.99
     assert any(side in notice for notice in frame.notices)
@@ -127,10 +129,10 @@ def test_what_is_moved_over_the_edge_is_said_and_what_stays_inside_is_not(kind: 
     def notices(**moved: float) -> str:
         params = Subject(photo="x", **moved)  # pyright: ignore[reportArgumentType]
         if kind == "fill":
-            return " ".join(fill_frame(cutout.alpha, (600, 600), 0.8, params).notices)
+            return " ".join(frame_subject(cutout.alpha, (600, 600), 0.8, params).notices)
         if kind == "photo":
-            return " ".join(photo_frame(cutout.alpha, (1000, 1000), params).notices)
-        return " ".join(head_frame(cutout, face, framing("wide"), size_of((3, 2), 900), params).notices)
+            return " ".join(frame_photo(cutout.alpha, (1000, 1000), params).notices)
+        return " ".join(frame_head(cutout, face, get_framing("wide"), size_for_ratio((3, 2), 900), params).notices)
 
     assert "Where you placed it" not in notices()
     assert "Where you placed it" not in notices(placement_x=0.01)
@@ -141,9 +143,9 @@ def test_what_is_moved_over_the_edge_is_said_and_what_stays_inside_is_not(kind: 
 def test_of_a_figure_that_is_taller_than_the_frame_the_head_stays() -> None:
     alpha = np.zeros((900, 400), np.float32)
     alpha[60:, 120:280], alpha[300:500] = 1, 1  # arms that the photo cuts at both sides, and no feet
-    frame = fill_frame(alpha, (400, 500), 1.08, HERE, stand="floor", floor=1.0)
+    frame = frame_subject(alpha, (400, 500), 1.08, HERE, anchor="floor", floor=1.0)
     drawn = np.clip(resample(alpha, frame), 0, 1)
-    left, top, right, _ = bounds(drawn)
+    left, top, right, _ = find_bounds(drawn)
     assert 0 < top < 40
     assert (left, right) == (0, 400)
     assert drawn[-1].max() > 0.9
@@ -152,9 +154,9 @@ def test_of_a_figure_that_is_taller_than_the_frame_the_head_stays() -> None:
 def test_a_photo_in_its_own_frame_is_not_resampled() -> None:
     photo = noisy(300, 400)
     alpha = blob(300, 400, (200, 150), (80, 90))
-    frame = photo_frame(alpha, (400, 300), HERE)
-    placed = place(photo, cut(photo, alpha), frame)
-    assert frame.native
+    frame = frame_photo(alpha, (400, 300), HERE)
+    placed = place_subject(photo, cut(photo, alpha), frame)
+    assert frame.is_native_scale
     assert np.array_equal(placed.colour, photo)
 
 
@@ -165,9 +167,9 @@ def test_the_core_is_the_photo_after_the_one_resampling(scale: float) -> None:
     estimate = photo.copy()
     estimate[alpha < 250 / 255] = (0, 255, 0)
     side = round(scale * 400)
-    frame = fill_frame(alpha, (side, side), 0.75, HERE)
-    placed = place(photo, Cutout(estimate, alpha), frame)
-    core = core_of(placed.alpha)
+    frame = frame_subject(alpha, (side, side), 0.75, HERE)
+    placed = place_subject(photo, Cutout(estimate, alpha), frame)
+    core = core_mask(placed.alpha)
     assert core.any()
     assert np.array_equal(placed.colour[core], resample(photo, frame)[core])
 
@@ -175,7 +177,7 @@ def test_the_core_is_the_photo_after_the_one_resampling(scale: float) -> None:
 def test_shrinking_averages_instead_of_skipping() -> None:
     stripes = np.zeros((800, 800, 3), np.uint8)
     stripes[:, ::2] = 255
-    frame = fill_frame(np.ones((800, 800), np.float32), (100, 100), 0.97, HERE)
+    frame = frame_subject(np.ones((800, 800), np.float32), (100, 100), 0.97, HERE)
     middle = resample(stripes, frame)[20:80, 20:80].astype(float)
     assert middle.std() < 12
     assert middle.mean() == pytest.approx(127, abs=6)
@@ -199,25 +201,25 @@ def _torn(feet: bool = False) -> tuple[Cutout, Face]:
 
 def test_a_torn_body_ends_where_most_of_it_is_left_and_a_whole_figure_stands() -> None:
     cutout, face = _torn()
-    assert body_end(cutout.alpha, face) == pytest.approx(849, abs=2)
+    assert find_body_end(cutout.alpha, face) == pytest.approx(849, abs=2)
     figure, small = _torn(feet=True)
-    assert body_end(figure.alpha, small) is None
+    assert find_body_end(figure.alpha, small) is None
     whole, face = _person()
-    assert body_end(whole.alpha, face) is None, "the photo itself cuts it"
+    assert find_body_end(whole.alpha, face) is None, "the photo itself cuts it"
 
 
 @pytest.mark.parametrize("kind", ["photo", "fill", "head"])
 def test_no_torn_edge_of_a_body_is_inside_the_frame(kind: str) -> None:
     cutout, face = _torn()
-    size, end = (1000, 1000), body_end(cutout.alpha, face)
+    size, end = (1000, 1000), find_body_end(cutout.alpha, face)
     if kind == "photo":
-        frame = photo_frame(cutout.alpha, size, HERE, end=end)
-        assert frame.native, "moved by whole pixels"
+        frame = frame_photo(cutout.alpha, size, HERE, end=end)
+        assert frame.is_native_scale, "moved by whole pixels"
     elif kind == "fill":
-        frame = fill_frame(cutout.alpha, size, 0.8, HERE, stand="floor", floor=1.0, end=end)
+        frame = frame_subject(cutout.alpha, size, 0.8, HERE, anchor="floor", floor=1.0, end=end)
     else:
-        frame = head_frame(cutout, face, framing("wide"), size_of((3, 2), 1000), HERE)
-    alpha = place(noisy(1000, 1000), cutout, frame).alpha
+        frame = frame_head(cutout, face, get_framing("wide"), size_for_ratio((3, 2), 1000), HERE)
+    alpha = place_subject(noisy(1000, 1000), cutout, frame).alpha
     lowest = (alpha[-1] > 0.5).sum() / max((alpha[-60:] > 0.5).sum(axis=1).max(), 1)
     assert lowest > 0.8, "the body goes on beyond the frame"
 
@@ -230,8 +232,8 @@ def test_of_a_person_who_is_too_tall_for_the_frame_the_head_stays(size: tuple[in
     alpha = np.maximum(blob(1000, 440, (220, 130), (60, 80)), 0)
     alpha[200:, 60:380] = 1
     photo = noisy(1000, 440)
-    placed = place(photo, cut(photo, alpha), photo_frame(alpha, size, HERE))
-    top = bounds(placed.alpha)[1] / size[1]
+    placed = place_subject(photo, cut(photo, alpha), frame_photo(alpha, size, HERE))
+    top = find_bounds(placed.alpha)[1] / size[1]
     assert 0 <= top <= 0.12
     there = placed.frame.matrix @ np.array([220, 130, 1])
     assert 0 < there[1] < 0.6 * size[1]
@@ -242,8 +244,8 @@ def test_of_a_person_who_is_too_tall_for_the_frame_the_head_stays(size: tuple[in
 def test_what_the_photo_shows_whole_stays_whole_and_stands_on_ground(size: tuple[int, int], stands: bool) -> None:
     alpha = blob(400, 600, (300, 200), (225, 190))
     photo = noisy(400, 600)
-    placed = place(photo, cut(photo, alpha), photo_frame(alpha, size, HERE, stands=stands))
-    left, top, right, bottom = bounds(placed.alpha)
+    placed = place_subject(photo, cut(photo, alpha), frame_photo(alpha, size, HERE, stands=stands))
+    left, top, right, bottom = find_bounds(placed.alpha)
     assert 0 < left < right < size[0]
     assert 0 < top < bottom < size[1]
     if stands:
@@ -252,21 +254,21 @@ def test_what_the_photo_shows_whole_stays_whole_and_stands_on_ground(size: tuple
 
 def test_a_photo_in_its_own_shape_is_not_resampled_for_a_subject_that_has_room() -> None:
     alpha = blob(400, 600, (300, 190), (150, 120))
-    assert photo_frame(alpha, (600, 400), HERE, stands=True).native
+    assert frame_photo(alpha, (600, 400), HERE, stands=True).is_native_scale
 
 
 def test_a_cut_out_keeps_every_pixel_of_a_subject_that_fills_its_photo() -> None:
     alpha = np.zeros((400, 300), np.float32)
     cv2.fillConvexPoly(alpha, np.array([[150, 0], [299, 200], [150, 399], [0, 200]]), 1.0)
-    assert photo_frame(alpha, (300, 400), HERE).native
+    assert frame_photo(alpha, (300, 400), HERE).is_native_scale
 
 
 def test_an_enlarged_edge_is_smooth_and_shows_nothing_of_the_old_ground() -> None:
     y, x = np.mgrid[0:120, 0:120]
     alpha = (x * 0.37 + y < 75).astype(np.float32)  # decided pixel by pixel, with stairs along a slope
     photo = np.where(alpha[..., None] > 0, 40, 250).astype(np.uint8).repeat(3, axis=2)
-    frame = photo_frame(alpha, (360, 360), HERE)
-    placed = place(photo, Cutout(foreground(photo, alpha), alpha), frame)
+    frame = frame_photo(alpha, (360, 360), HERE)
+    placed = place_subject(photo, Cutout(estimate_foreground(photo, alpha), alpha), frame)
     inner = placed.alpha[60:-60, 60:-60]
     rises = [(column > 0.1).sum() - (column > 0.9).sum() for column in inner.T]
     assert 3 <= np.median(rises) <= 12  # one to four pixels of the photo
@@ -279,6 +281,6 @@ def test_an_enlarged_edge_is_smooth_and_shows_nothing_of_the_old_ground() -> Non
 def test_a_head_that_the_photo_cuts_keeps_its_cut_on_the_frames_edge() -> None:
     alpha = blob(500, 400, (200, 150), (120, 170))
     alpha[320:] = 1
-    frame = head_frame(cut(noisy(500, 400), alpha), _face(200, 180, 150), framing("classic"), (800, 1000), HERE)
+    frame = frame_head(cut(noisy(500, 400), alpha), _face(200, 180, 150), get_framing("classic"), (800, 1000), HERE)
     assert frame.scale < 3.2
     assert frame.matrix[1, 2] <= 0  # the photo's first row lies on the frame's edge or outside

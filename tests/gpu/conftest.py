@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.models.devices import find_machine
+from pipelines.models.devices import detect_machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    machine = find_machine()
+    machine = detect_machine()
     if machine.device == "cuda":
         return
     reason = f"{machine.reason} Architectures at full size are drawn with on a GPU only."

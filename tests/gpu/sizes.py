@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.models.support.tiny_checkpoints import tokenizer
-from tests.models.support.tiny_flow_checkpoints import qwen_tokenizer
+from tests.models.support.tiny_checkpoints import byte_tokenizer
+from tests.models.support.tiny_flow_checkpoints import qwen_byte_tokenizer
 
 VAE = {
     "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "norm_num_groups": 32, "sample_size": 1024,
@@ -148,18 +148,18 @@ SDXL = Architecture(
     "StableDiffusionXLPipeline",
     {"unet": xl_unet, "vae": lambda: vae(4), "text_encoder": lambda: clip(large=False),
      "text_encoder_2": lambda: clip(large=True)},
-    {"tokenizer": tokenizer, "tokenizer_2": tokenizer, "scheduler": _euler},
+    {"tokenizer": byte_tokenizer, "tokenizer_2": byte_tokenizer, "scheduler": _euler},
     {"controlnet": xl_union},
 )  # fmt: skip
 KLEIN = Architecture(
     "Flux2KleinPipeline",
     {"transformer": klein_transformer, "vae": lambda: _diffusers("AutoencoderKLFlux2")(), "text_encoder": qwen3},
-    {"tokenizer": qwen_tokenizer, "scheduler": flow, "is_distilled": lambda: True},
+    {"tokenizer": qwen_byte_tokenizer, "scheduler": flow, "is_distilled": lambda: True},
     {},
 )
 Z_IMAGE = Architecture(
     "ZImagePipeline",
     {"transformer": z_transformer, "vae": lambda: vae(16), "text_encoder": lambda: qwen3().model},
-    {"tokenizer": qwen_tokenizer, "scheduler": flow},
+    {"tokenizer": qwen_byte_tokenizer, "scheduler": flow},
     {"controlnet": z_union},
 )

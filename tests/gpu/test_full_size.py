@@ -15,20 +15,20 @@ import numpy as np
 import pytest
 
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import ModelStep, Render
+from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.models import latent_preview
 from pipelines.models.diffusion import loader
-from pipelines.models.diffusion.pipeline import Painter
+from pipelines.models.diffusion.pipeline import DiffusionModel
 from pipelines.models.families import flux2, qwen_image, stable_diffusion, z_image
 from tests.gpu import sizes
-from tests.models.support.family_checks import photo
+from tests.models.support.family_checks import noise_photo
 
 DEVICE = "cuda"
 SIDE = 1024
-ROWS: dict[str, tuple[ModelSpec, type[Painter], sizes.Architecture]] = {
-    "sdxl": (stable_diffusion.SDXL_LIGHTNING, stable_diffusion.StableDiffusionPainter, sizes.SDXL),
-    "klein": (flux2.KLEIN, flux2.Flux2Painter, sizes.KLEIN),
-    "z-image": (z_image.Z_IMAGE, z_image.ZImagePainter, sizes.Z_IMAGE),
+ROWS: dict[str, tuple[ModelSpec, type[DiffusionModel], sizes.Architecture]] = {
+    "sdxl": (stable_diffusion.SDXL_LIGHTNING, stable_diffusion.StableDiffusionModel, sizes.SDXL),
+    "klein": (flux2.KLEIN, flux2.Flux2Model, sizes.KLEIN),
+    "z-image": (z_image.Z_IMAGE, z_image.ZImageModel, sizes.Z_IMAGE),
 }
 
 
@@ -55,7 +55,7 @@ def test_the_row_of_qwen_knows_on_meta_what_stays_on_the_device() -> None:
 
 
 @pytest.fixture(params=list(ROWS))
-def painter(request: pytest.FixtureRequest) -> Iterator[Painter]:
+def painter(request: pytest.FixtureRequest) -> Iterator[DiffusionModel]:
     import torch
 
     spec, kind, architecture = ROWS[request.param]
@@ -70,13 +70,15 @@ def painter(request: pytest.FixtureRequest) -> Iterator[Painter]:
     torch.cuda.empty_cache()
 
 
-def assembled(spec: ModelSpec, kind: type[Painter], pipe: Any, extra: dict[str, Any], device: str) -> Painter:
+def assembled(
+    spec: ModelSpec, kind: type[DiffusionModel], pipe: Any, extra: dict[str, Any], device: str
+) -> DiffusionModel:
     """As `driver.Checkpoints.load` has it, from parts that were made and not read."""
-    loader._settle_vae(pipe.vae, replace(spec, dtype="bfloat16"))
-    return kind(spec, pipe, device, factors=latent_preview.factors_of(pipe.vae), extra=extra)
+    loader._configure_vae(pipe.vae, replace(spec, dtype="bfloat16"))
+    return kind(spec, pipe, device, preview_factors=latent_preview.fit_vae_factors(pipe.vae), extra_components=extra)
 
 
-def timed(painter: Painter, render: Render, on_step: Callable[[ModelStep], None]) -> tuple[Any, float]:
+def timed(painter: DiffusionModel, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> tuple[Any, float]:
     import torch
 
     torch.cuda.synchronize()
@@ -86,10 +88,10 @@ def timed(painter: Painter, render: Render, on_step: Callable[[ModelStep], None]
     return picture, time.perf_counter() - since
 
 
-def test_it_draws_alike_watched_or_not_and_says_what_it_takes(painter: Painter) -> None:
+def test_it_draws_alike_watched_or_not_and_says_what_it_takes(painter: DiffusionModel) -> None:
     import torch
 
-    render = Render("text", "a red cup on a table", (SIDE, SIDE), (1,))
+    render = RenderRequest("text", "a red cup on a table", (SIDE, SIDE), (1,))
     seen: list[Any] = []
 
     def watching(step: ModelStep) -> None:
@@ -114,10 +116,10 @@ def test_it_draws_alike_watched_or_not_and_says_what_it_takes(painter: Painter) 
     assert abs(weights / painter.spec.bytes - 1) < 0.05
 
 
-def test_it_goes_to_the_host_and_comes_back_faster_than_a_picture_is_drawn(painter: Painter) -> None:
+def test_it_goes_to_the_host_and_comes_back_faster_than_a_picture_is_drawn(painter: DiffusionModel) -> None:
     import torch
 
-    render = Render("text", "a red cup on a table", (512, 512), (1,))
+    render = RenderRequest("text", "a red cup on a table", (512, 512), (1,))
     before, _ = timed(painter, render, lambda _: None)
     since = time.perf_counter()
     painter.to_host()
@@ -133,17 +135,17 @@ def test_it_goes_to_the_host_and_comes_back_faster_than_a_picture_is_drawn(paint
     print(f"\n{painter.spec.id}: to the host {away:.2f} s, back {back:.2f} s ({rate:.0f} GB/s)")  # noqa: T201
 
 
-def test_tiles_take_less_memory(painter: Painter) -> None:
+def test_tiles_take_less_memory(painter: DiffusionModel) -> None:
     import torch
 
-    render = Render("text", "a red cup on a table", (SIDE, SIDE), (1,))
+    render = RenderRequest("text", "a red cup on a table", (SIDE, SIDE), (1,))
     painter.draw(render, lambda _: None)
     peaks = []
     for sparing in (False, True):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         if sparing:
-            with painter.sparing():
+            with painter.low_memory():
                 painter.draw(render, lambda _: None)
         else:
             painter.draw(render, lambda _: None)
@@ -153,15 +155,17 @@ def test_tiles_take_less_memory(painter: Painter) -> None:
 
 
 @pytest.mark.parametrize("verb", ["edit", "image", "inpaint", "control"])
-def test_every_other_verb_draws(painter: Painter, verb: Any) -> None:
+def test_every_other_verb_draws(painter: DiffusionModel, verb: Any) -> None:
     if verb not in painter.spec.verbs:
         pytest.skip(f"{painter.spec.id} has no {verb}")
     mask = np.zeros((512, 512), np.float32)
     mask[:, 256:] = 1
-    pictures = {"images": (photo(7, (512, 512)),)} if verb != "control" else {"control": photo(8, (512, 512))}
+    pictures = (
+        {"images": (noise_photo(7, (512, 512)),)} if verb != "control" else {"control": noise_photo(8, (512, 512))}
+    )
     if verb == "inpaint":
         pictures["mask"] = mask  # pyright: ignore[reportArgumentType]
-    render = Render(verb, "a red cup", (512, 512), (1,), **pictures)  # pyright: ignore[reportArgumentType]
+    render = RenderRequest(verb, "a red cup", (512, 512), (1,), **pictures)  # pyright: ignore[reportArgumentType]
     picture, seconds = timed(painter, render, lambda _: None)
     assert picture.shape == (512, 512, 3)
     print(f"\n{painter.spec.id} {verb} 512 px: {seconds:.2f} s")  # noqa: T201

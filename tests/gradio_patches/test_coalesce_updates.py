@@ -14,8 +14,8 @@ import pytest
 from tests.support.gradio_loop import in_loop
 from tests.support.served_app import until
 from ui.gradio_patches import coalesce_updates
-from ui.gradio_patches.event_stream import keep_open
-from ui.gradio_patches.full_updates import whole
+from ui.gradio_patches.event_stream import keep_stream_open
+from ui.gradio_patches.full_updates import send_full_updates
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
@@ -29,7 +29,7 @@ Watched: TypeAlias = tuple[httpx.Client, dict[str, int], Semaphore]
 
 @contextmanager
 def served(page: gr.Blocks) -> Iterator[httpx.Client]:
-    _, url, _ = keep_open(page.queue()).launch(
+    _, url, _ = keep_stream_open(page.queue()).launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
     )
     try:
@@ -71,7 +71,7 @@ def test_a_page_that_does_not_read_is_told_the_newest_and_not_all() -> None:
                 done.append(True)
 
             button.click(work, None, [button, line, picture])
-        return whole(made)
+        return send_full_updates(made)
 
     with served(in_loop(built)) as client:
         order(client, 0)
@@ -90,7 +90,7 @@ def watched() -> Iterator[Watched]:
 
     def built() -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as made:
-            coalesce_updates.watch()
+            coalesce_updates.add_visibility_buttons()
             line = gr.Textbox()
 
             def work() -> Iterator[str]:
@@ -100,7 +100,7 @@ def watched() -> Iterator[Watched]:
 
             gr.Button().click(work, None, line, api_name="work")
         fns.update({fn.api_name: number for number, fn in made.fns.items() if isinstance(fn.api_name, str)})
-        return whole(made)
+        return send_full_updates(made)
 
     with served(in_loop(built)) as client:
         yield client, fns, gate

@@ -24,8 +24,8 @@ pytestmark = [
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blocks]]:
     monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-    monkeypatch.setattr(event_stream, "LINGER", 1.5)
-    monkeypatch.setattr(event_stream, "GONE", 0.2)
+    monkeypatch.setattr(event_stream, "LINGER_SECONDS", 1.5)
+    monkeypatch.setattr(event_stream, "READ_GRACE_SECONDS", 0.2)
 
     def built() -> gr.Blocks:
         with gr.Blocks(analytics_enabled=False) as made:
@@ -34,7 +34,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blo
         return made
 
     made = in_loop(built)
-    _, url, _ = event_stream.keep_open(made.queue()).launch(
+    _, url, _ = event_stream.keep_stream_open(made.queue()).launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
     )
     with httpx.Client(base_url=url.rstrip("/"), timeout=20) as client:
@@ -107,7 +107,7 @@ def test_events_begin_in_the_order_in_which_they_came() -> None:
         return made
 
     made = in_loop(built)
-    queue = event_stream.keep_open(made.queue())._queue
+    queue = event_stream.keep_stream_open(made.queue())._queue
     asked = Request({"type": "http"})
     events = [Event("ann", made.fns[n], asked, None) for n in (3, 0, 5, 1, 3, 2, 4, 0, 5, 2)]
     for event in events:

@@ -11,13 +11,13 @@ SLOW = "find_attached_events(e,t){return e}async set_event_args(a,b){let n={}}th
 
 
 def test_both_places_are_found_in_the_installed_gradio() -> None:
-    scripts = frontend_script.scripts()
+    scripts = frontend_script.read_patched_scripts()
     assert sum(text.count("dbxHeard(") for text in scripts.values()) == 2, "one call and the function"
     assert sum(text.count("return()=>{};let n={},") for text in scripts.values()) == 1
 
 
 def test_what_was_there_still_is() -> None:
-    light = frontend_script.lightened(SLOW)
+    light = frontend_script.patch_script(SLOW)
     mended = "find_attached_events(e,t){e.props.shared_props.attached_events=dbxHeard(t,e.id);return e;return e}"
     assert light.startswith(mended)
     assert "async set_event_args(a,b){if(!Object.keys(b).length)return()=>{};let n={}}" in light
@@ -26,12 +26,12 @@ def test_what_was_there_still_is() -> None:
 
 def test_a_script_without_them_stays_as_it_is() -> None:
     other = "export function traverse(e,t){return e}"
-    assert frontend_script.lightened(other) == other
+    assert frontend_script.patch_script(other) == other
 
 
 def test_the_lightened_script_is_what_is_handed_out_and_a_browser_asks_again_within_an_hour() -> None:
-    with TestClient(Starlette(routes=frontend_script.routes())) as client:
-        for name, text in frontend_script.scripts().items():
+    with TestClient(Starlette(routes=frontend_script.build_script_routes())) as client:
+        for name, text in frontend_script.read_patched_scripts().items():
             answer = client.get(f"/assets/{name}")
             assert answer.text == text
             assert answer.headers["content-type"].startswith("text/javascript")

@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from ui.gradio_patches.full_updates import whole
+from ui.gradio_patches.full_updates import send_full_updates
 
 SAME = gr.skip()
 
@@ -17,7 +17,7 @@ def page() -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as made:
         row, line = gr.Textbox(), gr.Textbox()
         gr.Button().click(lambda: None, [], [row, line])
-    return whole(made)
+    return send_full_updates(made)
 
 
 def said(page: gr.Blocks, *words: list[Any], simple: bool = False) -> list[list[Any]]:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from ui.gradio_patches.page_cache import KEPT, Front
+from ui.gradio_patches.page_cache import CACHED_PAGE_COUNT, PageCache
 
 
 class Behind:
@@ -29,7 +29,7 @@ class Behind:
 
 
 def asked(behind: Behind, *calls: tuple[str, dict[str, str]]) -> list[httpx.Response]:
-    app = Front(Starlette(routes=[Route("/", behind.answer), Route("/other", behind.answer)]))
+    app = PageCache(Starlette(routes=[Route("/", behind.answer), Route("/other", behind.answer)]))
 
     async def ask() -> list[httpx.Response]:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://studio") as client:
@@ -66,6 +66,6 @@ def test_what_may_differ_is_asked_for_each_time(path: str, behind: Behind) -> No
 
 def test_a_caller_who_invents_addresses_fills_no_memory() -> None:
     behind = Behind()
-    calls = [("/", {"host": f"h{n}"}) for n in range(KEPT + 1)]
+    calls = [("/", {"host": f"h{n}"}) for n in range(CACHED_PAGE_COUNT + 1)]
     asked(behind, *calls, calls[-1], calls[0])
-    assert behind.asked == KEPT + 2
+    assert behind.asked == CACHED_PAGE_COUNT + 2

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import Image
-from pipelines.imaging.film_grain import grain_of, like
+from pipelines.imaging.film_grain import measure_grain, synthesize_grain
 
 
 def _photo(sigma: float, soft: float, side: int = 320) -> Image:
@@ -22,9 +22,9 @@ def _photo(sigma: float, soft: float, side: int = 320) -> Image:
 def test_the_scene_gets_grain_as_strong_and_as_coarse_as_the_photos(scale: float, soft: float) -> None:
     photo = _photo(3.0 / scale**1.2, soft)
     seen = np.asarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
-    told = grain_of(seen, np.ones(seen.shape[:2], np.bool_), scale)
+    told = measure_grain(seen, np.ones(seen.shape[:2], np.bool_), scale)
     plate = np.full_like(seen, 128)
-    made = like(told, plate, 0.0, scale, seed=1)[..., 0]
+    made = synthesize_grain(told, plate, 0.0, scale, seed=1)[..., 0]
     theirs = cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY).astype(np.float32)
     theirs -= cv2.GaussianBlur(theirs, (0, 0), 6)
     assert made.std() == pytest.approx(theirs.std(), rel=0.3)
@@ -40,4 +40,4 @@ def _coarse(noise: np.ndarray) -> float:
 def test_cloth_is_not_taken_for_grain() -> None:
     photo = _photo(1.0, 0.0)
     photo[40:280, 40:280] = np.random.default_rng(0).integers(0, 255, (60, 60, 3)).repeat(4, axis=0).repeat(4, axis=1)
-    assert max(grain_of(photo, np.ones(photo.shape[:2], np.bool_), 1.0).strength) < 2.0
+    assert max(measure_grain(photo, np.ones(photo.shape[:2], np.bool_), 1.0).strength) < 2.0

@@ -19,29 +19,29 @@ from pipelines.codecs import file_signatures
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image
 from pipelines.ingest import decode
-from pipelines.ingest.decoder_pool import Ingest, Ingested
+from pipelines.ingest.decoder_pool import DecoderPool, IngestedPicture
 from pipelines.storage.file_index import encode_png
 from tests.support import hostile_pictures
 from tests.support.hostile_pictures import ACCEPTED, HOSTILE, Hostile, photo, saved
 
 
 @pytest.fixture(scope="module")
-def ingest() -> Iterator[Ingest]:
-    door = Ingest(workers=1)
+def ingest() -> Iterator[DecoderPool]:
+    door = DecoderPool(workers=1)
     yield door
     door.close()
 
 
 @pytest.fixture
-def own() -> Iterator[Ingest]:
-    door = Ingest(workers=1)
+def own() -> Iterator[DecoderPool]:
+    door = DecoderPool(workers=1)
     yield door
     door.close()
 
 
-def outcome(ingest: Ingest, data: bytes) -> str:
+def outcome(ingest: DecoderPool, data: bytes) -> str:
     try:
-        ingest.picture(data)
+        ingest.decode_picture(data)
     except BadInput as error:
         return error.code if error.message.endswith(".") else f"no sentence: {error.message}"
     return ACCEPTED
@@ -66,7 +66,7 @@ BUSY = 60 << 20  # bytes that a decoder holds only in the middle of a large pict
 
 
 @pytest.mark.parametrize("row", HOSTILE, ids=[row.id for row in HOSTILE])
-def test_bad_input_gets_its_code(ingest: Ingest, row: Hostile) -> None:
+def test_bad_input_gets_its_code(ingest: DecoderPool, row: Hostile) -> None:
     assert outcome(ingest, row.data()) in row.outcomes
 
 
@@ -75,14 +75,14 @@ def test_the_list_of_thirty_is_whole() -> None:
     assert len({row.id for row in HOSTILE}) == len(HOSTILE)
 
 
-def test_bit_flips_are_of_both_kinds(ingest: Ingest) -> None:
+def test_bit_flips_are_of_both_kinds(ingest: DecoderPool) -> None:
     flips = [outcome(ingest, row.data()) for row in HOSTILE if row.number == 16]
     assert ACCEPTED in flips
     assert len(set(flips)) > 1
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF"])
-def test_flipped_bits_never_get_past_the_door(ingest: Ingest, format: str) -> None:
+def test_flipped_bits_never_get_past_the_door(ingest: DecoderPool, format: str) -> None:
     data = saved(photo(), format)
     for seed in range(40):
         rng, copy = np.random.default_rng(seed), bytearray(data)
@@ -94,126 +94,130 @@ def test_flipped_bits_never_get_past_the_door(ingest: Ingest, format: str) -> No
 # ---------------------------------------------------------------- what comes out
 
 
-def test_pixels_of_a_png_stay_the_same(ingest: Ingest) -> None:
-    image = ingest.picture(GOOD).image
+def test_pixels_of_a_png_stay_the_same(ingest: DecoderPool) -> None:
+    image = ingest.decode_picture(GOOD).image
     assert image.dtype == np.uint8
     assert image.flags.writeable
     np.testing.assert_array_equal(image, PHOTO)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
-def test_every_format_shows_the_same_picture(ingest: Ingest, format: str) -> None:
-    assert away(ingest.picture(saved(photo(), format, quality=95)).image, PHOTO) < 6
+def test_every_format_shows_the_same_picture(ingest: DecoderPool, format: str) -> None:
+    assert away(ingest.decode_picture(saved(photo(), format, quality=95)).image, PHOTO) < 6
 
 
-def test_an_iphone_photo_is_read(ingest: Ingest) -> None:
-    assert away(ingest.picture(hostile_pictures.heic()).image, PHOTO) < 6
+def test_an_iphone_photo_is_read(ingest: DecoderPool) -> None:
+    assert away(ingest.decode_picture(hostile_pictures.heic()).image, PHOTO) < 6
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_photo_comes_upright(ingest: Ingest, orientation: int) -> None:
-    upright = ingest.picture(saved(photo(), "PNG", exif=hostile_pictures.exif(orientation))).image
+def test_a_turned_photo_comes_upright(ingest: DecoderPool, orientation: int) -> None:
+    upright = ingest.decode_picture(saved(photo(), "PNG", exif=hostile_pictures.exif(orientation))).image
     mirrored, quarters = ((0, 0), (1, 0), (0, 2), (1, 2), (1, 1), (0, 3), (1, 3), (0, 1))[orientation - 1]
     np.testing.assert_array_equal(upright, np.rot90(PHOTO[:, ::-1] if mirrored else PHOTO, quarters))
 
 
-def test_an_unknown_orientation_changes_nothing(ingest: Ingest) -> None:
-    np.testing.assert_array_equal(ingest.picture(saved(photo(), "PNG", exif=hostile_pictures.exif(99))).image, PHOTO)
+def test_an_unknown_orientation_changes_nothing(ingest: DecoderPool) -> None:
+    np.testing.assert_array_equal(
+        ingest.decode_picture(saved(photo(), "PNG", exif=hostile_pictures.exif(99))).image, PHOTO
+    )
 
 
-def test_place_and_text_are_gone(ingest: Ingest) -> None:
+def test_place_and_text_are_gone(ingest: DecoderPool) -> None:
     data = hostile_pictures.turned()
     assert b"a secret" in data
-    kept = encode_png(ingest.picture(data).image)
+    kept = encode_png(ingest.decode_picture(data).image)
     assert b"a secret" not in kept
     assert b"eXIf" not in kept
 
 
-def test_what_follows_a_picture_is_not_read(ingest: Ingest) -> None:
+def test_what_follows_a_picture_is_not_read(ingest: DecoderPool) -> None:
     for data in (GOOD + b"<script>alert(1)</script>", hostile_pictures.polyglot()):
         plain = GOOD if data.startswith(GOOD) else saved(photo(), "JPEG")
-        np.testing.assert_array_equal(ingest.picture(data).image, ingest.picture(plain).image)
+        np.testing.assert_array_equal(ingest.decode_picture(data).image, ingest.decode_picture(plain).image)
 
 
 def test_a_zip_behind_a_jpeg_is_no_scan_bomb() -> None:
-    assert file_signatures.scans(saved(photo(), "JPEG") + b"\xff\xda" * 1000) == 1
-    assert file_signatures.scans(hostile_pictures.scan_bomb(200)) > 200
+    assert file_signatures.count_jpeg_scans(saved(photo(), "JPEG") + b"\xff\xda" * 1000) == 1
+    assert file_signatures.count_jpeg_scans(hostile_pictures.scan_bomb(200)) > 200
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "CMYK"])
-def test_other_modes_become_rgb(ingest: Ingest, mode: str) -> None:
+def test_other_modes_become_rgb(ingest: DecoderPool, mode: str) -> None:
     image = photo().convert(mode)
     data = saved(image, "JPEG" if mode == "CMYK" else "PNG", **({"quality": 95} if mode == "CMYK" else {}))
-    assert away(ingest.picture(data).image, np.asarray(image.convert("RGB"))) < 6
+    assert away(ingest.decode_picture(data).image, np.asarray(image.convert("RGB"))) < 6
 
 
-def test_only_real_transparency_has_a_fourth_channel(ingest: Ingest) -> None:
+def test_only_real_transparency_has_a_fourth_channel(ingest: DecoderPool) -> None:
     def shape(data: bytes) -> tuple[int, ...]:
-        return ingest.picture(data).image.shape
+        return ingest.decode_picture(data).image.shape
 
     assert shape(saved(hostile_pictures.transparent(255), "PNG")) == (64, 96, 3)
     assert shape(saved(hostile_pictures.transparent(254), "PNG")) == (64, 96, 4)
-    assert ingest.picture(hostile_pictures.palette()).image[30, 40, 3] == 0
+    assert ingest.decode_picture(hostile_pictures.palette()).image[30, 40, 3] == 0
 
 
-def test_sixteen_bits_are_scaled_not_clipped(ingest: Ingest) -> None:
-    ramp = ingest.picture(hostile_pictures.deep_grey()).image
+def test_sixteen_bits_are_scaled_not_clipped(ingest: DecoderPool) -> None:
+    ramp = ingest.decode_picture(hostile_pictures.deep_grey()).image
     np.testing.assert_array_equal(ramp[0, :, 0], np.linspace(0, 65535, 96).astype(np.uint16) >> 8)
     np.testing.assert_array_equal(ramp[..., 0], ramp[..., 2])
 
 
 @pytest.mark.parametrize("alpha", [False, True])
-def test_colours_go_through_the_profile(ingest: Ingest, alpha: bool) -> None:
+def test_colours_go_through_the_profile(ingest: DecoderPool, alpha: bool) -> None:
     red = hostile_pictures.transparent(100).copy() if alpha else photo().copy()
     red.paste((255, 0, 0, 100) if alpha else (255, 0, 0), (0, 0, *red.size))
-    pixel = ingest.picture(saved(red, "PNG", icc_profile=hostile_pictures.swapped_profile())).image[5, 5]
+    pixel = ingest.decode_picture(saved(red, "PNG", icc_profile=hostile_pictures.swapped_profile())).image[5, 5]
     np.testing.assert_allclose(pixel, (0, 255, 0, 100)[: 4 if alpha else 3], atol=3)
 
 
-def test_an_srgb_profile_changes_no_pixel(ingest: Ingest) -> None:
-    np.testing.assert_array_equal(ingest.picture(saved(photo(), "PNG", icc_profile=hostile_pictures.SRGB)).image, PHOTO)
+def test_an_srgb_profile_changes_no_pixel(ingest: DecoderPool) -> None:
+    np.testing.assert_array_equal(
+        ingest.decode_picture(saved(photo(), "PNG", icc_profile=hostile_pictures.SRGB)).image, PHOTO
+    )
 
 
 @pytest.mark.parametrize("profile", [b"\x00garbage" * 40, hostile_pictures.SRGB[:200]])
-def test_a_garbage_profile_is_ignored(ingest: Ingest, profile: bytes) -> None:
-    np.testing.assert_array_equal(ingest.picture(saved(photo(), "PNG", icc_profile=profile)).image, PHOTO)
+def test_a_garbage_profile_is_ignored(ingest: DecoderPool, profile: bytes) -> None:
+    np.testing.assert_array_equal(ingest.decode_picture(saved(photo(), "PNG", icc_profile=profile)).image, PHOTO)
 
 
 @pytest.mark.parametrize("format", ["WEBP", "PNG", "AVIF"])
-def test_an_animation_gives_its_first_frame_and_says_so(ingest: Ingest, format: str) -> None:
-    got = ingest.picture(hostile_pictures.animation(format))
+def test_an_animation_gives_its_first_frame_and_says_so(ingest: DecoderPool, format: str) -> None:
+    got = ingest.decode_picture(hostile_pictures.animation(format))
     assert "first frame" in got.notices[0]
     assert away(got.image, PHOTO) < 20
 
 
-def test_a_still_picture_has_no_notice(ingest: Ingest) -> None:
-    assert ingest.picture(GOOD).notices == ()
+def test_a_still_picture_has_no_notice(ingest: DecoderPool) -> None:
+    assert ingest.decode_picture(GOOD).notices == ()
 
 
 def test_a_phone_photo_of_50_megapixels_passes_the_size_check() -> None:
-    for size in ((4032, 3024), (8064, 6048), (8160, 6120), (decode.MAX_SIDE, 6144)):
+    for size in ((4032, 3024), (8064, 6048), (8160, 6120), (decode.MAX_SIDE_PX, 6144)):
         decode.check_size(*size)
-    with pytest.raises(file_signatures.Unfit, match="too large"):
-        decode.check_size(decode.MAX_SIDE, 6145)
+    with pytest.raises(file_signatures.RejectedImage, match="too large"):
+        decode.check_size(decode.MAX_SIDE_PX, 6145)
 
 
 # ---------------------------------------------------------------- nothing kills it
 
 
-def test_no_worker_before_the_first_picture_and_none_after_close(own: Ingest) -> None:
+def test_no_worker_before_the_first_picture_and_none_after_close(own: DecoderPool) -> None:
     before = workers()
     assert outcome(own, bytes(25_000_001)) == "image_too_large"
     assert workers() == before
-    own.picture(GOOD)
+    own.decode_picture(GOOD)
     assert len(workers()) == len(before) + 1
     own.close()
     assert workers() == before
     assert outcome(own, GOOD) == ACCEPTED
 
 
-def test_the_worker_stays_small(own: Ingest) -> None:
+def test_the_worker_stays_small(own: DecoderPool) -> None:
     before = {p.pid for p in workers()}
-    own.picture(GOOD)
+    own.decode_picture(GOOD)
     (worker,) = (p for p in workers() if p.pid not in before)
     loaded = " ".join(m.path for m in worker.memory_maps())
     assert "PIL" in loaded
@@ -221,10 +225,10 @@ def test_the_worker_stays_small(own: Ingest) -> None:
 
 
 def test_a_picture_that_takes_too_long_is_refused_and_the_next_works() -> None:
-    door = Ingest(workers=1, seconds=0.05)
+    door = DecoderPool(workers=1, seconds=0.05)
     try:
         with pytest.raises(BadInput, match="too long"):
-            door.picture(hostile_pictures.png(*SLOW))
+            door.decode_picture(hostile_pictures.png(*SLOW))
         door.seconds = 10
         assert outcome(door, GOOD) == ACCEPTED
     finally:
@@ -232,7 +236,7 @@ def test_a_picture_that_takes_too_long_is_refused_and_the_next_works() -> None:
 
 
 def test_a_picture_that_eats_memory_is_refused_and_the_next_works() -> None:
-    door = Ingest(workers=1, memory=200 << 20)
+    door = DecoderPool(workers=1, memory=200 << 20)
     try:
         assert outcome(door, hostile_pictures.png(*SLOW)) in ("too_many_pixels", "corrupt_image")
         assert outcome(door, GOOD) == ACCEPTED
@@ -240,10 +244,10 @@ def test_a_picture_that_eats_memory_is_refused_and_the_next_works() -> None:
         door.close()
 
 
-def killed_over(own: Ingest, times: int) -> str:
+def killed_over(own: DecoderPool, times: int) -> str:
     """What becomes of a slow picture whose decoder dies over it so many times."""
     before = {p.pid for p in workers()}
-    own.picture(GOOD)
+    own.decode_picture(GOOD)
     with ThreadPoolExecutor(1) as other:
         doomed = other.submit(outcome, own, hostile_pictures.png(*SLOW))
         for _ in range(times):
@@ -263,26 +267,28 @@ def _kill_at_work(before: set[int], over: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def test_a_picture_that_crashes_its_decoder_costs_itself_only(own: Ingest) -> None:
+def test_a_picture_that_crashes_its_decoder_costs_itself_only(own: DecoderPool) -> None:
     assert killed_over(own, 2) == "corrupt_image"
     assert outcome(own, GOOD) == ACCEPTED
 
 
-def test_a_picture_whose_decoder_was_killed_by_something_else_is_read_by_another(own: Ingest) -> None:
+def test_a_picture_whose_decoder_was_killed_by_something_else_is_read_by_another(own: DecoderPool) -> None:
     """As the system kills where memory gave out."""
     assert killed_over(own, 1) == ACCEPTED
 
 
-def test_a_worker_that_died_between_two_pictures_is_replaced(own: Ingest) -> None:
+def test_a_worker_that_died_between_two_pictures_is_replaced(own: DecoderPool) -> None:
     before = {p.pid for p in workers()}
-    own.picture(GOOD)
+    own.decode_picture(GOOD)
     for worker in workers():
         if worker.pid not in before:
             worker.kill()
     assert outcome(own, GOOD) == ACCEPTED
 
 
-def test_a_picture_that_a_dying_pool_forgot_is_read_by_another(own: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_a_dying_pool_forgot_is_read_by_another(
+    own: DecoderPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A worker killed between two pictures may take what was just asked along, without a word."""
     schedule, forgotten = ProcessPool.schedule, []
 
@@ -298,7 +304,7 @@ def test_a_picture_that_a_dying_pool_forgot_is_read_by_another(own: Ingest, monk
         assert other.submit(outcome, own, GOOD).result(30) == ACCEPTED
 
 
-def test_a_worker_that_never_answers_is_given_up(own: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_never_answers_is_given_up(own: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
     schedule, silent = ProcessPool.schedule, []
 
     def mute(pool: ProcessPool, *given: Any, **named: Any) -> Any:
@@ -309,38 +315,38 @@ def test_a_worker_that_never_answers_is_given_up(own: Ingest, monkeypatch: pytes
         return ProcessFuture()
 
     monkeypatch.setattr(ProcessPool, "schedule", mute)
-    monkeypatch.setattr("pipelines.ingest.decoder_pool.STARTING", 0.0)
+    monkeypatch.setattr("pipelines.ingest.decoder_pool.WORKER_START_SECONDS", 0.0)
     own.seconds = 0.5
     assert outcome(own, GOOD) == ACCEPTED
     assert not silent[0].active
 
 
 def test_one_worker_s_death_does_not_touch_the_picture_beside_it() -> None:
-    two = Ingest(workers=2)
+    two = DecoderPool(workers=2)
     try:
         with ThreadPoolExecutor(2) as pool:
             slow = pool.submit(outcome, two, hostile_pictures.png(*SLOW))
             for _ in range(3):
-                assert two._outcome(os.getpid) > 0
-                os.kill(two._outcome(os.getpid), signal.SIGKILL)
+                assert two._run_task(os.getpid) > 0
+                os.kill(two._run_task(os.getpid), signal.SIGKILL)
             assert pool.submit(outcome, two, GOOD).result(30) == ACCEPTED
             assert slow.result(30) == ACCEPTED
     finally:
         two.close()
 
 
-def test_many_at_once_each_get_their_own(ingest: Ingest) -> None:
+def test_many_at_once_each_get_their_own(ingest: DecoderPool) -> None:
     sizes = [(20 + n, 40) for n in range(12)]
 
-    def read(size: tuple[int, int]) -> Ingested:
-        return ingest.picture(saved(photo().resize(size), "PNG"))
+    def read(size: tuple[int, int]) -> IngestedPicture:
+        return ingest.decode_picture(saved(photo().resize(size), "PNG"))
 
     with ThreadPoolExecutor(4) as pool:
         assert [got.image.shape[1::-1] for got in pool.map(read, sizes)] == sizes
 
 
-def test_the_main_module_is_back_after_a_start(ingest: Ingest) -> None:
+def test_the_main_module_is_back_after_a_start(ingest: DecoderPool) -> None:
     import __main__
 
-    ingest.picture(GOOD)
+    ingest.decode_picture(GOOD)
     assert hasattr(__main__, "__file__")

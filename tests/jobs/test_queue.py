@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.core.errors import Busy, Cancelled, NotFound, StudioError
-from pipelines.core.job import Queued, Result, Step
-from pipelines.core.stream import Stream, drain
-from pipelines.engines.local import BEGUN
-from pipelines.jobs.table import DEATHS, KILLED, OWN_ERRORS, Table
-from pipelines.storage.database import SQLite
+from pipelines.core.errors import JobCancelled, NotFound, QueueFull, StudioError
+from pipelines.core.job import QueuePosition, Result, Step
+from pipelines.core.stream import Stream, wait_for_result
+from pipelines.engines.local import STARTING_STAGE
+from pipelines.jobs.table import KILLED_MESSAGE, MAX_DEATH_COUNT, MAX_ROW_ATTEMPT_COUNT, JobTable
+from pipelines.storage.sqlite import SqliteDatabase
 from tests.support.gated_tool import House, house, job
 
 pytestmark = pytest.mark.usefixtures("each_database")
@@ -40,14 +40,14 @@ MACHINE = 0.25
 
 
 def _free(here: House) -> bool:
-    return here.jobs.counts() == (0, 0)
+    return here.jobs.count_jobs() == (0, 0)
 
 
 def test_a_watched_job_tells_every_step_and_then_its_result(here: House) -> None:
     here.gate.open.clear()
     watch = here.jobs.watch(here.jobs.submit(job(steps=4)))
     here.gate.open.set()
-    events = [event for event in watch if not isinstance(event, Queued)]
+    events = [event for event in watch if not isinstance(event, QueuePosition)]
     assert [e.index for e in events if isinstance(e, Step) and e.stage == "Waiting"] == [1, 2, 3, 4]
     assert isinstance(events[-1], Result)
 
@@ -56,19 +56,19 @@ def test_the_first_step_comes_as_soon_as_the_lane_is_free_whatever_the_tool_does
     here.gate.open.clear()
     watch = here.jobs.watch(here.jobs.submit(job()))
     steps = (event for event in watch if isinstance(event, Step))
-    assert next(steps).stage == BEGUN
+    assert next(steps).stage == STARTING_STAGE
 
 
 def test_steps_that_take_no_time_travel_together_and_a_preview_waits_for_none() -> None:
     stream = Stream()
     stream.put(Step(1, 9, "s"))
-    assert len(stream.gathered(1.0, 30.0)) == 1
+    assert len(stream.take_pending(1.0, 30.0)) == 1
     stream.put(Step(2, 9, "s"))
     stream.put(Step(3, 9, "s", b"jpeg"))
-    assert len(stream.gathered(1.0, 30.0)) == 2
+    assert len(stream.take_pending(1.0, 30.0)) == 2
     stream.put(Step(4, 9, "s"))
     stream.end()
-    assert len(stream.gathered(1.0, 30.0)) == 1
+    assert len(stream.take_pending(1.0, 30.0)) == 1
 
 
 def test_any_number_of_watchers_see_the_same_end(here: House) -> None:
@@ -76,20 +76,20 @@ def test_any_number_of_watchers_see_the_same_end(here: House) -> None:
     job_id = here.jobs.submit(job())
     watches = [here.jobs.watch(job_id) for _ in range(5)]
     here.gate.open.set()
-    assert len({drain(watch).files[0].id for watch in watches}) == 1
+    assert len({wait_for_result(watch).files[0].id for watch in watches}) == 1
 
 
 def test_a_job_that_is_over_can_still_be_watched(here: House) -> None:
     job_id = here.jobs.submit(job())
-    first = drain(here.jobs.watch(job_id))
-    assert drain(here.jobs.watch(job_id)) == first
+    first = wait_for_result(here.jobs.watch(job_id))
+    assert wait_for_result(here.jobs.watch(job_id)) == first
 
 
 def test_a_late_watcher_is_told_at_once_where_the_job_stands(here: House) -> None:
     here.gate.pause = 0.5
     job_id = here.jobs.submit(job(steps=3))
     next(event for event in here.jobs.watch(job_id) if isinstance(event, Step) and event.index)
-    event = here.jobs.watch(job_id).take(timeout=0.2)
+    event = here.jobs.watch(job_id).take_next(timeout=0.2)
     assert isinstance(event, Step)
     assert event.preview is not None
 
@@ -100,29 +100,29 @@ def test_twenty_at_once_one_runs_sixteen_wait_in_order_three_are_refused(here: H
     for n in range(20):
         try:
             accepted.append(here.jobs.submit(job(steps=1, seed=n)))
-        except Busy:
+        except QueueFull:
             refused += 1
-    assert (Busy("").code, Busy("").status) == ("queue_full", 429)
-    _until(lambda: here.jobs.counts()[0] == 1)
-    assert (len(accepted), refused, here.jobs.counts()) == (17, 3, (1, 16))
-    positions = [row.position for job_id in accepted if (row := here.jobs.get(job_id)) is not None]
+    assert (QueueFull("").code, QueueFull("").status) == ("queue_full", 429)
+    _until(lambda: here.jobs.count_jobs()[0] == 1)
+    assert (len(accepted), refused, here.jobs.count_jobs()) == (17, 3, (1, 16))
+    positions = [row.position for job_id in accepted if (row := here.jobs.get_job(job_id)) is not None]
     assert positions == [0, *range(1, 17)]
     watches = [here.jobs.watch(job_id) for job_id in accepted]
     here.gate.open.set()
     for watch in watches:
-        drain(watch)
+        wait_for_result(watch)
     assert here.gate.order == list(range(17))
 
 
 def test_batch_rows_do_not_count_as_waiting_and_come_after_people(here: House) -> None:
     here.gate.open.clear()
     here.jobs.submit(job(steps=1, seed=99))
-    _until(lambda: here.jobs.counts()[0] == 1)
+    _until(lambda: here.jobs.count_jobs()[0] == 1)
     rows = [here.jobs.submit(job(steps=1, seed=n).model_copy(update={"batch": True})) for n in range(20)]
     person = here.jobs.submit(job(steps=1, seed=50))
     here.gate.open.set()
     for job_id in (person, *rows):
-        drain(here.jobs.watch(job_id))
+        wait_for_result(here.jobs.watch(job_id))
     assert here.gate.order == [99, 50, *range(20)]
 
 
@@ -138,14 +138,14 @@ def test_cancel_stops_within_a_step_and_frees_the_lane(here: House, way: str) ->
         if way == "cancel":
             here.jobs.cancel(job_id)
         else:
-            live = here.jobs._watchers.live[job_id].stream
+            live = here.jobs._subscribers.live_jobs[job_id].stream
             assert live is not None
             live.close()
-        with pytest.raises(Cancelled):
-            drain(watch)
+        with pytest.raises(JobCancelled):
+            wait_for_result(watch)
         _until(lambda: _free(here))
         assert time.monotonic() - since < 1.1 * step + MACHINE
-        row = here.jobs.get(job_id)
+        row = here.jobs.get_job(job_id)
         assert row is not None
         assert row.status == "cancelled"
 
@@ -155,10 +155,10 @@ def test_a_waiting_job_is_cancelled_without_ever_starting(here: House) -> None:
     first = here.jobs.submit(job(seed=1))
     second = here.jobs.submit(job(seed=2))
     assert here.jobs.cancel(second)
-    with pytest.raises(Cancelled):
-        drain(here.jobs.watch(second))
+    with pytest.raises(JobCancelled):
+        wait_for_result(here.jobs.watch(second))
     here.gate.open.set()
-    drain(here.jobs.watch(first))
+    wait_for_result(here.jobs.watch(first))
     assert here.gate.order == [1]
 
 
@@ -168,7 +168,7 @@ def test_detaching_does_not_stop_the_job(here: House) -> None:
     watch = here.jobs.watch(job_id)
     next(event for event in watch if isinstance(event, Step))
     watch.close()
-    _until(lambda: (row := here.jobs.get(job_id)) is not None and row.status == "done")
+    _until(lambda: (row := here.jobs.get_job(job_id)) is not None and row.status == "done")
 
 
 @pytest.mark.parametrize("who", ["nobody", "a watcher", "one who ordered it"])
@@ -177,7 +177,7 @@ def test_a_preview_is_made_only_for_somebody_who_watches(here: House, who: str) 
     ordered = job(steps=2)
     job_id = ordered.id
     if who == "one who ordered it":
-        here.jobs.follow(ordered)
+        here.jobs.submit_and_watch(ordered)
     else:
         here.jobs.submit(ordered)
     if who == "a watcher":
@@ -185,8 +185,8 @@ def test_a_preview_is_made_only_for_somebody_who_watches(here: House, who: str) 
     _until(lambda: here.gate.entered == 1)
     here.gate.pause = 0.3
     here.gate.open.set()
-    _until(lambda: (row := here.jobs.get(job_id)) is not None and row.step is not None and row.step.index > 0)
-    row = here.jobs.get(job_id)
+    _until(lambda: (row := here.jobs.get_job(job_id)) is not None and row.step is not None and row.step.index > 0)
+    row = here.jobs.get_job(job_id)
     assert row is not None
     assert row.step is not None
     assert (row.step.preview is not None) == (who != "nobody")
@@ -196,9 +196,9 @@ def test_a_preview_is_made_only_for_somebody_who_watches(here: House, who: str) 
 def test_a_job_that_fails_leaves_the_lane_ready(here: House, fault: str, code: str) -> None:
     job_id = here.jobs.submit(job(fault=fault))
     with pytest.raises(StudioError) as caught:
-        drain(here.jobs.watch(job_id))
+        wait_for_result(here.jobs.watch(job_id))
     assert caught.value.code == code
-    drain(here.jobs.watch(here.jobs.submit(job())))
+    wait_for_result(here.jobs.watch(here.jobs.submit(job())))
 
 
 def torn(root: Path) -> Path:
@@ -217,12 +217,12 @@ def test_after_a_power_cut_what_ran_and_what_waited_goes_on_and_drafts_do_not(tm
         first.gate.open.clear()
         rows = [job(seed=n).model_copy(update={"batch": batch, "draft": n == 3}) for n in (1, 2, 3)]
         running, waiting, draft = [first.jobs.submit(row) for row in rows]
-        _until(lambda: first.jobs.counts()[0] == 1)
+        _until(lambda: first.jobs.count_jobs()[0] == 1)
         left = torn(tmp_path)
     with house(left) as second:
-        assert second.jobs.get(draft) is None
+        assert second.jobs.get_job(draft) is None
         for job_id in (running, waiting):
-            drain(second.jobs.watch(job_id))
+            wait_for_result(second.jobs.watch(job_id))
         assert sorted(second.gate.order) == [1, 2]
         with contextlib.closing(sqlite3.connect(left / "jobs.sqlite3")) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -232,28 +232,28 @@ def test_after_an_orderly_stop_what_ran_stands_in_line_again(tmp_path: Path) -> 
     with house(tmp_path) as first:
         first.gate.pause = 0.02
         job_id = first.jobs.submit(job(steps=500))
-        _until(lambda: first.jobs.counts() == (1, 0))
-    table = Table(tmp_path)
-    row = table.row(job_id)
+        _until(lambda: first.jobs.count_jobs() == (1, 0))
+    table = JobTable(tmp_path)
+    row = table.get_row(job_id)
     table.close()
     assert row is not None
     assert (row["status"], row["worker"], row["deaths"], row["attempts"]) == ("queued", None, 0, 0)
 
 
 def test_a_job_under_which_the_studio_died_ten_times_fails_and_says_so(tmp_path: Path) -> None:
-    table = Table(tmp_path)
+    table = JobTable(tmp_path)
     killer = job()
-    table.insert(killer, None)
-    for deaths in range(DEATHS):
-        row = table.row(killer.id)
+    table.insert_job(killer, None)
+    for deaths in range(MAX_DEATH_COUNT):
+        row = table.get_row(killer.id)
         assert row is not None
         assert (row["status"], row["deaths"]) == ("queued", deaths)
-        table.claim(0.0)
+        table.claim_next_job(0.0)
         table.db.execute("UPDATE jobs SET worker = NULL")
-        assert table.release() == 1
-    row = table.row(killer.id)
+        assert table.requeue_abandoned() == 1
+    row = table.get_row(killer.id)
     assert row is not None
-    assert (row["status"], KILLED in row["error"]) == ("failed", True)
+    assert (row["status"], KILLED_MESSAGE in row["error"]) == ("failed", True)
     table.close()
 
 
@@ -261,22 +261,22 @@ def test_a_lease_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
     with house(tmp_path) as first:
         first.gate.open.clear()
         first.jobs.submit(job())
-        _until(lambda: first.jobs.counts()[0] == 1)
-        other = Table(tmp_path)
-        other.worker = json.dumps([*json.loads(other.worker)[:2], 0.0, json.loads(other.worker)[3]])
-        assert other.release() == 0
-        assert other.claim(0.0) is None
+        _until(lambda: first.jobs.count_jobs()[0] == 1)
+        other = JobTable(tmp_path)
+        other.worker_id = json.dumps([*json.loads(other.worker_id)[:2], 0.0, json.loads(other.worker_id)[3]])
+        assert other.requeue_abandoned() == 0
+        assert other.claim_next_job(0.0) is None
         other.close()
 
 
 def test_a_batch_row_that_breaks_is_tried_three_times_and_one_that_is_wrong_once(here: House) -> None:
-    for fault, tries in (("bug", OWN_ERRORS), ("bad", 1)):
+    for fault, tries in (("bug", MAX_ROW_ATTEMPT_COUNT), ("bad", 1)):
         here.gate.order.clear()
         job_id = here.jobs.submit(job(fault=fault).model_copy(update={"batch": True}))
         with pytest.raises(StudioError):
-            drain(here.jobs.watch(job_id))
+            wait_for_result(here.jobs.watch(job_id))
         assert len(here.gate.order) == tries
-        row = here.jobs.get(job_id)
+        row = here.jobs.get_job(job_id)
         assert row is not None
         assert row.status == "failed"
 
@@ -284,14 +284,14 @@ def test_a_batch_row_that_breaks_is_tried_three_times_and_one_that_is_wrong_once
 def test_a_row_that_makes_trouble_lets_the_others_go_first(here: House) -> None:
     here.gate.open.clear()
     here.jobs.submit(job(seed=99))
-    _until(lambda: here.jobs.counts()[0] == 1)
+    _until(lambda: here.jobs.count_jobs()[0] == 1)
     faults = ["bug", "", ""]
     rows = [job(seed=n, steps=1, fault=f).model_copy(update={"batch": True}) for n, f in enumerate(faults)]
     watches = [here.jobs.watch(here.jobs.submit(row)) for row in rows]
     here.gate.open.set()
     for watch in watches:
         with contextlib.suppress(StudioError):
-            drain(watch)
+            wait_for_result(watch)
     assert here.gate.order == [99, 0, 1, 2, 0, 0]
 
 
@@ -300,7 +300,7 @@ def test_a_row_of_a_batch_has_one_job_however_often_it_is_submitted(here: House)
     for _ in range(3):
         here.jobs.submit(job().model_copy(update={"batch": True}), ("b", 7))
     here.jobs.submit(job().model_copy(update={"batch": True}), ("b", 8))
-    assert len(here.jobs.list("me")) == 2
+    assert len(here.jobs.list_jobs("me")) == 2
 
 
 @pytest.mark.usefixtures("only_in_a_file")
@@ -317,14 +317,14 @@ def test_a_table_of_the_first_release_is_widened_where_it_lies(tmp_path: Path) -
     old.commit()
     old.close()
     with house(tmp_path) as here:
-        drain(here.jobs.watch(before.id))
+        wait_for_result(here.jobs.watch(before.id))
 
 
 @pytest.mark.usefixtures("only_in_a_file")
 def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: House) -> None:
     here.gate.open.clear()
     job_id = here.jobs.submit(job(steps=1))
-    _until(lambda: here.jobs.counts()[0] == 1)
+    _until(lambda: here.jobs.count_jobs()[0] == 1)
     pages = here.jobs.table.db.execute("PRAGMA page_count").fetchall()[0][0]
     here.jobs.table.db.execute(f"PRAGMA max_page_count = {pages}")
     here.jobs.table.db.execute("PRAGMA cache_spill = ON")
@@ -332,14 +332,14 @@ def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: H
     here.gate.open.set()
     time.sleep(0.1)
     here.jobs.table.db.execute("PRAGMA max_page_count = 1073741823")
-    drain(watch)
+    wait_for_result(watch)
 
 
 def test_an_owner_lists_only_their_own_jobs_newest_first(here: House) -> None:
     mine = [here.jobs.submit(job(owner="a")) for _ in range(3)]
     here.jobs.submit(job(owner="b"))
-    assert [row.job.id for row in here.jobs.list("a")] == mine[::-1]
-    assert [row.job.id for row in here.jobs.list("a", limit=1, before=mine[2])] == [mine[1]]
+    assert [row.job.id for row in here.jobs.list_jobs("a")] == mine[::-1]
+    assert [row.job.id for row in here.jobs.list_jobs("a", limit=1, before=mine[2])] == [mine[1]]
 
 
 def test_an_unknown_job_is_not_found(here: House) -> None:
@@ -352,7 +352,7 @@ def test_eight_submitters_and_random_cancels_end_with_a_free_lane(here: House) -
         for n in range(6):
             try:
                 job_id = here.jobs.submit(job(steps=2))
-            except Busy:
+            except QueueFull:
                 continue
             if n % 2:
                 here.jobs.cancel(job_id)
@@ -377,19 +377,19 @@ def test_a_slow_reader_loses_previews_and_nothing_else() -> None:
 
 def test_of_places_in_line_only_the_last_is_told_and_never_a_step_is_lost() -> None:
     stream = Stream()
-    for event in (Queued(3), Queued(2), Queued(1), Step(1, 1, "s"), Queued(1)):
+    for event in (QueuePosition(3), QueuePosition(2), QueuePosition(1), Step(1, 1, "s"), QueuePosition(1)):
         stream.put(event)
     stream.end()
-    assert list(stream) == [Queued(1), Step(1, 1, "s"), Queued(1)]
+    assert list(stream) == [QueuePosition(1), Step(1, 1, "s"), QueuePosition(1)]
 
 
 def test_all_that_waits_is_read_at_once_with_its_ids() -> None:
     async def read() -> list[list[int]]:
         stream, found = Stream(), []
-        stream.extend([(n, Step(n, 5, "s")) for n in range(4, 7)])
-        found.append([event_id for event_id, _ in await stream.some()])
+        stream.put_all([(n, Step(n, 5, "s")) for n in range(4, 7)])
+        found.append([event_id for event_id, _ in await stream.take_pending_async()])
         threading.Timer(0.02, lambda: (stream.put(Step(4, 5, "s")), stream.end())).start()
-        while events := await stream.some():
+        while events := await stream.take_pending_async():
             found.append([event_id for event_id, _ in events])
         return found
 
@@ -400,14 +400,14 @@ def test_a_reader_that_waits_in_vain_is_let_go_on_and_misses_nothing() -> None:
     async def read() -> None:
         stream = Stream()
         for _ in range(3):
-            assert await stream.some(0.01) == []
-            assert not stream.over
-        assert stream._wakers == [], "nothing is left of a wait that is over"
+            assert await stream.take_pending_async(0.01) == []
+            assert not stream.is_exhausted
+        assert stream._async_wakers == [], "nothing is left of a wait that is over"
         threading.Timer(0.02, lambda: stream.put(Step(1, 1, "s"))).start()
-        assert [event_id for event_id, _ in await stream.some(30)] == [1]
+        assert [event_id for event_id, _ in await stream.take_pending_async(30)] == [1]
         stream.end()
-        assert await stream.some(30) == []
-        assert stream.over
+        assert await stream.take_pending_async(30) == []
+        assert stream.is_exhausted
 
     asyncio.run(read())
 
@@ -415,22 +415,27 @@ def test_a_reader_that_waits_in_vain_is_let_go_on_and_misses_nothing() -> None:
 def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(here: House) -> None:
     here.gate.open.clear()
     here.jobs.submit(job(steps=1))
-    _until(lambda: here.jobs.counts()[0] == 1)
+    _until(lambda: here.jobs.count_jobs()[0] == 1)
     line = [here.jobs.submit(job(steps=1)) for _ in range(15)]
     last = here.jobs.watch(here.jobs.submit(job(steps=1)))
     told: list[int] = []
     for job_id in line[:12]:
         here.jobs.cancel(job_id)
-        told += [e.position for e in last.gathered(0) if isinstance(e, Queued)]
+        told += [e.position for e in last.take_pending(0) if isinstance(e, QueuePosition)]
     assert len(told) <= 3
-    _until(lambda: told.extend(e.position for e in last.gathered(0.05) if isinstance(e, Queued)) or told[-1] == 4, 2)
+    _until(
+        lambda: (
+            told.extend(e.position for e in last.take_pending(0.05) if isinstance(e, QueuePosition)) or told[-1] == 4
+        ),
+        2,
+    )
 
 
 @pytest.mark.usefixtures("only_in_a_file")
 def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Path) -> None:
-    table = Table(tmp_path)
-    assert isinstance(table.db, SQLite)
-    file = table.db._db
+    table = JobTable(tmp_path)
+    assert isinstance(table.db, SqliteDatabase)
+    file = table.db._connection
     levels: list[int] = []
 
     def level(statement: str) -> None:
@@ -441,11 +446,11 @@ def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Pat
 
     file.set_trace_callback(level)
     one = job()
-    table.insert(one, None)
-    table.insert(job().model_copy(update={"draft": True}), None)
-    table.claim(0.0)
-    table.renew(one.id, 1.0)
-    table.settle(one.id, "done", None, None)
+    table.insert_job(one, None)
+    table.insert_job(job().model_copy(update={"draft": True}), None)
+    table.claim_next_job(0.0)
+    table.renew_lease(one.id, 1.0)
+    table.finish_job(one.id, "done", None, None)
     file.set_trace_callback(None)
     table.close()
     assert levels == [2, 1, 1, 1, 1]
@@ -463,7 +468,7 @@ def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: House) -> None
             raise AssertionError
 
     feeder = Nothing()
-    here.jobs.feed(feeder)
-    drain(here.jobs.watch(here.jobs.submit(job())))
+    here.jobs.set_row_source(feeder)
+    wait_for_result(here.jobs.watch(here.jobs.submit(job())))
     time.sleep(0.3)
     assert 1 <= feeder.asked <= 8

@@ -72,8 +72,8 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setattr(webhooks, "FIRST", 0.02)
-    monkeypatch.setattr(webhooks, "BEAT", 0.05)
+    monkeypatch.setattr(webhooks, "FIRST_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(webhooks, "POLL_SECONDS", 0.05)
     with served(tmp_path, settings=Settings(data=tmp_path, webhooks_private=True)) as made:
         yield made
 
@@ -125,7 +125,7 @@ def test_who_does_not_listen_is_told_again_the_same_under_the_same_id(studio: Se
 def test_who_is_gone_is_left_alone_and_who_never_answers_is_given_up(
     studio: Served, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "TRIES", 3)
+    monkeypatch.setattr(webhooks, "MAX_TRY_COUNT", 3)
     receiver.answers = [(410, {})]
     begun(studio, receiver)
     until(lambda: state(studio)["deliveries"][0]["state"] == "gone")
@@ -136,14 +136,14 @@ def test_who_is_gone_is_left_alone_and_who_never_answers_is_given_up(
 
 
 def test_waits_grow_and_are_never_the_same_for_all() -> None:
-    waits = [[webhooks.wait(tries) for _ in range(40)] for tries in (1, 4, 9, 30)]
+    waits = [[webhooks.retry_delay(tries) for _ in range(40)] for tries in (1, 4, 9, 30)]
     assert [max(row) <= bound for row, bound in zip(waits, (5, 135, 21600, 21600), strict=True)] == [True] * 4
     assert max(waits[0]) < min(waits[1]) < min(waits[2])
     assert all(len(set(row)) > 30 for row in waits)
 
 
 def test_no_restart_loses_one(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "BEAT", 0.05)
+    monkeypatch.setattr(webhooks, "POLL_SECONDS", 0.05)
     settings = Settings(data=tmp_path, webhooks_private=True)
     with served(tmp_path, settings=settings) as first:
         first.gate.open.clear()
@@ -230,13 +230,13 @@ def test_secrets_and_deliveries_are_each_owners_own(studio: Served, receiver: Re
 )  # fmt: skip
 def test_no_address_leads_into_the_house(url: str) -> None:
     with pytest.raises(BadInput) as caught:
-        ssrf_guard.checked(url)
+        ssrf_guard.resolve_target(url)
     assert caught.value.param == "webhook"
 
 
 def test_public_addresses_pass_and_are_called_by_the_address_that_was_checked() -> None:
-    assert ssrf_guard.checked("https://8.8.8.8:8443/a?b=c").pinned == "https://8.8.8.8:8443/a?b=c"
-    assert ssrf_guard.checked("http://[2606:4700::1111]/").pinned == "http://[2606:4700::1111]:80/"
+    assert ssrf_guard.resolve_target("https://8.8.8.8:8443/a?b=c").pinned_url == "https://8.8.8.8:8443/a?b=c"
+    assert ssrf_guard.resolve_target("http://[2606:4700::1111]/").pinned_url == "http://[2606:4700::1111]:80/"
 
 
 def names(monkeypatch: pytest.MonkeyPatch, *found: str) -> list[str]:
@@ -254,31 +254,33 @@ def names(monkeypatch: pytest.MonkeyPatch, *found: str) -> list[str]:
 def test_one_private_address_among_public_ones_is_one_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     names(monkeypatch, "8.8.8.8", "127.0.0.1")
     with pytest.raises(BadInput):
-        ssrf_guard.checked("http://example.com/")
+        ssrf_guard.resolve_target("http://example.com/")
 
 
 def test_a_name_is_looked_up_once_and_the_call_goes_there(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     port = receiver.url.split(":")[2].split("/")[0]
-    target = ssrf_guard.checked(f"http://127.0.0.1:{port}/", private=True)
+    target = ssrf_guard.resolve_target(f"http://127.0.0.1:{port}/", private=True)
     monkeypatch.setattr(
-        ssrf_guard, "checked", lambda url, private: ssrf_guard.Target(url, f"rebound.test:{port}", target.pinned)
+        ssrf_guard,
+        "resolve_target",
+        lambda url, private: ssrf_guard.ResolvedTarget(url, f"rebound.test:{port}", target.pinned_url),
     )
-    assert ssrf_guard.post(f"http://rebound.test:{port}/", b"x", {}) == 204
+    assert ssrf_guard.post_guarded(f"http://rebound.test:{port}/", b"x", {}) == 204
     assert receiver.got[0][0]["host"] == f"rebound.test:{port}"
 
 
 def test_a_redirect_is_checked_anew_before_it_is_followed(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     first = ipaddress.ip_address("127.0.0.1")
-    monkeypatch.setattr(ssrf_guard, "public", lambda address: address == first)
+    monkeypatch.setattr(ssrf_guard, "is_public_address", lambda address: address == first)
     receiver.answers = [(307, {"Location": "/again"}), (200, {}), (308, {"Location": "http://127.0.0.2:1/"})]
-    assert ssrf_guard.post(receiver.url, b"x", {}) == 200
+    assert ssrf_guard.post_guarded(receiver.url, b"x", {}) == 200
     with pytest.raises(BadInput):
-        ssrf_guard.post(receiver.url, b"x", {})
+        ssrf_guard.post_guarded(receiver.url, b"x", {})
     receiver.answers = [(302, {"Location": "/again"})]
-    assert ssrf_guard.post(receiver.url, b"x", {}) == 302
+    assert ssrf_guard.post_guarded(receiver.url, b"x", {}) == 302
     receiver.answers = [(307, {"Location": "/again"})] * 9
-    assert ssrf_guard.post(receiver.url, b"x", {}) == 307
-    assert len(receiver.got) == 2 + 1 + 1 + ssrf_guard.HOPS
+    assert ssrf_guard.post_guarded(receiver.url, b"x", {}) == 307
+    assert len(receiver.got) == 2 + 1 + 1 + ssrf_guard.MAX_HOP_COUNT
 
 
 def test_the_door_refuses_what_is_not_public_and_starts_nothing(tmp_path: Path, receiver: Receiver) -> None:
@@ -290,6 +292,6 @@ def test_the_door_refuses_what_is_not_public_and_starts_nothing(tmp_path: Path, 
 
 
 def test_who_answers_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssrf_guard, "PATIENCE", 0.3)
+    monkeypatch.setattr(ssrf_guard, "CALL_TIMEOUT_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(OSError, match="Timeout"):
-        ssrf_guard.post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"x", {}, private=True)
+        ssrf_guard.post_guarded(f"http://127.0.0.1:{server.getsockname()[1]}/", b"x", {}, private=True)

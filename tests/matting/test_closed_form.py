@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import Alpha, Image
-from pipelines.matting.closed_form import WORK_SIDE, solved
+from pipelines.matting.closed_form import WORK_SIDE_PX, closed_form_alpha
 
 
 def _hairs(side: int) -> tuple[Image, Alpha]:
@@ -21,13 +21,13 @@ def _hairs(side: int) -> tuple[Image, Alpha]:
     return np.clip(photo, 0, 255).astype(np.uint8), truth
 
 
-@pytest.mark.parametrize("side", [WORK_SIDE // 2, 3 * WORK_SIDE])
+@pytest.mark.parametrize("side", [WORK_SIDE_PX // 2, 3 * WORK_SIDE_PX])
 def test_hairs_that_the_prior_does_not_know_are_found(side: int) -> None:
     photo, truth = _hairs(side)
     prior = np.where(np.arange(side)[:, None] >= side // 2, 1, 0).astype(np.float32).repeat(side, axis=1)
     open_band = (np.abs(np.arange(side) - side // 2) < 0.12 * side)[:, None]
     weight = np.where(open_band, 0.001, 10).astype(np.float32).repeat(side, axis=1)
-    found = solved(photo, prior, weight)
+    found = closed_form_alpha(photo, prior, weight)
     hairs = (truth > 0.3) & (prior == 0)
     assert found[hairs].mean() > 0.4 * truth[hairs].mean()
     assert np.abs(found - truth)[~hairs].mean() < 0.002
@@ -38,4 +38,4 @@ def test_hairs_that_the_prior_does_not_know_are_found(side: int) -> None:
 def test_what_is_held_stays() -> None:
     photo, truth = _hairs(120)
     prior = np.full_like(truth, 0.5)
-    assert np.abs(solved(photo, prior, np.full_like(truth, 1000)) - prior).max() < 0.01
+    assert np.abs(closed_form_alpha(photo, prior, np.full_like(truth, 1000)) - prior).max() < 0.01

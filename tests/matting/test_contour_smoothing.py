@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import Alpha, Image
-from pipelines.matting.contour_smoothing import drawn
+from pipelines.matting.contour_smoothing import smooth_contour
 
 SIDE, RADIUS = 600, 220
 MIDDLE = SIDE // 2
@@ -53,7 +53,7 @@ def bumps(alpha: Alpha) -> float:
 def test_teeth_of_a_smooth_outline_go_and_the_rest_stays_as_it_was(larger: int) -> None:
     truth = disc()
     truth, given = (resized(each, SIDE * larger, cv2.INTER_LINEAR) for each in (truth, bitten(truth)))
-    found = drawn(photo(truth), given)
+    found = smooth_contour(photo(truth), given)
     assert bumps(given) > 0.008
     assert bumps(found) < 0.55 * bumps(given)
     far = cv2.dilate((np.abs(given - truth) > 0.3).astype(np.uint8), np.ones((81 * larger,) * 2)) == 0
@@ -62,20 +62,20 @@ def test_teeth_of_a_smooth_outline_go_and_the_rest_stays_as_it_was(larger: int) 
 
 def test_a_shape_with_teeth_of_its_own_keeps_every_one() -> None:
     gear = disc(2.5, 40)
-    assert np.array_equal(drawn(photo(gear), gear), gear)
+    assert np.array_equal(smooth_contour(photo(gear), gear), gear)
 
 
 def test_an_outline_that_the_photo_bears_out_and_one_too_small_to_tell_are_left_alone() -> None:
     whole, small = disc(), np.zeros((SIDE, SIDE), np.float32)
     small[200:206, 200:208] = 1
     for alpha in (whole, small, np.zeros_like(whole), np.ones_like(whole)):
-        assert np.array_equal(drawn(photo(alpha), alpha), alpha)
+        assert np.array_equal(smooth_contour(photo(alpha), alpha), alpha)
 
 
 def test_what_the_border_cuts_is_not_rounded_there() -> None:
     truth = disc()
     given = bitten(truth)[:, : MIDDLE + 60].copy()
     truth = truth[:, : MIDDLE + 60].copy()
-    found = drawn(photo(truth), given)
+    found = smooth_contour(photo(truth), given)
     assert not np.array_equal(found, given)
     assert np.abs(found - given)[:, -6:].max() < 0.05

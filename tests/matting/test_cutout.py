@@ -13,15 +13,15 @@ from PIL import Image as Pillow
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
-from pipelines.matting.border_cleanup import without_strays
+from pipelines.matting.border_cleanup import remove_border_strays
 from pipelines.matting.boundary_refinement import KNOWN_ALPHA_MARGIN, refine_boundary
-from pipelines.matting.cutout import _second_look, _weighed, core_of, core_share, cutout
-from pipelines.matting.edge_colors import OPAQUE, refined, softened
-from pipelines.matting.foreground_estimation import foreground, freed
-from pipelines.matting.subject_selection import one_subject, soft_patch, tidy
+from pipelines.matting.cutout import _refine_alpha, _refine_head, core_mask, core_share, cut_out_subject
+from pipelines.matting.edge_colors import OPAQUE_ALPHA, match_edge_softness, refine_edge_alpha
+from pipelines.matting.foreground_estimation import estimate_foreground, suppress_colour_spill
+from pipelines.matting.subject_selection import remove_specks_and_holes, select_subject, soft_patch_notices
 from pipelines.models import nets
 from pipelines.models.nets.face_mesh import FaceMesh
-from pipelines.models.nets.u2net import Matting
+from pipelines.models.nets.u2net import U2Net
 from tests.bench import matte as bench
 from tests.support.examples import blob
 
@@ -49,9 +49,9 @@ def disc_alpha(side: int, radius: float, soft: float = 1.0) -> Alpha:
 
 
 @pytest.fixture(scope="module")
-def net() -> Iterator[Matting]:
+def net() -> Iterator[U2Net]:
     loaded = nets.load(nets.U2NETP, "cpu")
-    assert isinstance(loaded, Matting)
+    assert isinstance(loaded, U2Net)
     yield loaded
     loaded.close()
 
@@ -65,8 +65,8 @@ def mesh() -> Iterator[FaceMesh]:
 
 
 @pytest.fixture(scope="module")
-def cuts(net: Matting, mesh: FaceMesh) -> dict[str, Cutout]:
-    return {name: cutout(example(name), net, faces=mesh.faces(example(name))) for name in NAMES}
+def cuts(net: U2Net, mesh: FaceMesh) -> dict[str, Cutout]:
+    return {name: cut_out_subject(example(name), net, faces=mesh.find_faces(example(name))) for name in NAMES}
 
 
 # ---------------------------------------------------------------- the examples
@@ -74,7 +74,7 @@ def cuts(net: Matting, mesh: FaceMesh) -> dict[str, Cutout]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_colour_is_the_photos_own_wherever_the_subject_is_opaque(cuts: dict[str, Cutout], name: str) -> None:
-    opaque = cuts[name].alpha >= OPAQUE
+    opaque = cuts[name].alpha >= OPAQUE_ALPHA
     assert opaque.mean() > 0.2
     assert np.array_equal(cuts[name].colour[opaque], example(name)[opaque])
 
@@ -129,13 +129,13 @@ def test_no_sliver_of_the_flag_is_left_at_a_neck(cuts: dict[str, Cutout]) -> Non
     assert max(float(cuts["hopper"].alpha[y, x]) for x, y in red) < 0.35
 
 
-def test_a_first_alpha_is_seen_before_the_second_look(mesh: FaceMesh, net: Matting) -> None:
+def test_a_first_alpha_is_seen_before_the_second_look(mesh: FaceMesh, net: U2Net) -> None:
     photo, told = example("astronaut"), []
 
     class Watched:
-        def alpha(self, image: Image) -> Alpha:
+        def predict_alpha(self, image: Image) -> Alpha:
             told.append("look")
-            return net.alpha(image)
+            return net.predict_alpha(image)
 
     def seen(alpha: Alpha) -> None:
         told.append("seen")
@@ -143,27 +143,27 @@ def test_a_first_alpha_is_seen_before_the_second_look(mesh: FaceMesh, net: Matti
         assert alpha[100, 225] == 1
         assert alpha[60, 400] == 0
 
-    cutout(photo, Watched(), faces=mesh.faces(photo), seen=seen)
+    cut_out_subject(photo, Watched(), faces=mesh.find_faces(photo), on_first_alpha=seen)
     assert told == ["look", "seen", "look"]
-    cutout(photo, Watched(), matte=np.full((8, 8), 255, np.uint8), seen=seen)
+    cut_out_subject(photo, Watched(), matte=np.full((8, 8), 255, np.uint8), on_first_alpha=seen)
     assert len(told) == 3
 
 
-def test_same_photo_same_cutout(net: Matting, cuts: dict[str, Cutout]) -> None:
-    again = cutout(example("coffee"), net)
+def test_same_photo_same_cutout(net: U2Net, cuts: dict[str, Cutout]) -> None:
+    again = cut_out_subject(example("coffee"), net)
     assert np.array_equal(again.alpha, cuts["coffee"].alpha)
     assert np.array_equal(again.colour, cuts["coffee"].colour)
 
 
-def test_exact_truth_is_met_on_a_sample_of_the_bench(net: Matting) -> None:
+def test_exact_truth_is_met_on_a_sample_of_the_bench(net: U2Net) -> None:
     scores = [bench.score(composite, net) for composite in islice(bench.composites(), 8, 12)]
     assert np.mean([score.mae for score in scores]) <= 0.006
     assert sum(score.edge for score in scores) <= 0.8 * sum(score.plain for score in scores)
     assert np.mean([score.colour for score in scores]) <= 4
 
 
-def test_a_hard_edge_rises_within_four_pixels(net: Matting) -> None:
-    alpha = cutout(discs((512, 512, 300), side=1024), net).alpha
+def test_a_hard_edge_rises_within_four_pixels(net: U2Net) -> None:
+    alpha = cut_out_subject(discs((512, 512, 300), side=1024), net).alpha
     row = alpha[512, :512]
     assert np.count_nonzero((row > 0.1) & (row < 0.9)) <= 4
 
@@ -171,53 +171,53 @@ def test_a_hard_edge_rises_within_four_pixels(net: Matting) -> None:
 # ---------------------------------------------------------------- which subject
 
 
-def test_nothing_that_stands_out_is_no_subject(net: Matting) -> None:
+def test_nothing_that_stands_out_is_no_subject(net: U2Net) -> None:
     with pytest.raises(BadInput, match="Nothing stands out") as caught:
-        cutout(np.full((300, 400, 3), 90, np.uint8), net)
+        cut_out_subject(np.full((300, 400, 3), 90, np.uint8), net)
     assert caught.value.code == "no_subject"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (300, 8)])
-def test_the_tiniest_photo_is_a_sentence_too(net: Matting, size: tuple[int, int]) -> None:
+def test_the_tiniest_photo_is_a_sentence_too(net: U2Net, size: tuple[int, int]) -> None:
     with pytest.raises(BadInput):
-        cutout(np.zeros((*size, 3), np.uint8), net)
+        cut_out_subject(np.zeros((*size, 3), np.uint8), net)
 
 
-def test_pick_goes_by_size_and_drops_the_others(net: Matting) -> None:
+def test_pick_goes_by_size_and_drops_the_others(net: U2Net) -> None:
     photo = discs((150, 256, 90), (390, 256, 60))
-    large, small = cutout(photo, net).alpha, cutout(photo, net, pick=1).alpha
+    large, small = cut_out_subject(photo, net).alpha, cut_out_subject(photo, net, pick=1).alpha
     assert large[256, 150] == 1
     assert not large[:, 330:].any()
     assert small[256, 390] == 1
     assert not small[:, :240].any()
 
 
-def test_a_number_that_no_subject_has_is_a_sentence(net: Matting) -> None:
+def test_a_number_that_no_subject_has_is_a_sentence(net: U2Net) -> None:
     with pytest.raises(BadInput, match="one subject") as caught:
-        cutout(discs((256, 256, 100)), net, pick=3)
+        cut_out_subject(discs((256, 256, 100)), net, pick=3)
     assert caught.value.param == "pick"
 
 
-def test_pick_chooses_the_face(net: Matting, mesh: FaceMesh) -> None:
+def test_pick_chooses_the_face(net: U2Net, mesh: FaceMesh) -> None:
     photo = np.full((512, 1100, 3), 170, np.uint8)
     photo[:, :440] = example("hopper")[:512, 36:476]
     photo[112:, 700:] = cv2.resize(example("astronaut"), (400, 400), interpolation=cv2.INTER_AREA)
-    faces = mesh.faces(photo)
+    faces = mesh.find_faces(photo)
     assert len(faces) == 2
     for pick, face in enumerate(faces):
-        alpha = cutout(photo, net, pick=pick, faces=faces).alpha
+        alpha = cut_out_subject(photo, net, pick=pick, faces=faces).alpha
         other = faces[1 - pick]
-        assert alpha[int(face.eyes[1]), int(face.eyes[0])] == 1
-        assert alpha[int(other.eyes[1]), int(other.eyes[0])] == 0
+        assert alpha[int(face.eye_midpoint[1]), int(face.eye_midpoint[0])] == 1
+        assert alpha[int(other.eye_midpoint[1]), int(other.eye_midpoint[0])] == 0
     with pytest.raises(BadInput, match="2 faces"):
-        cutout(photo, net, pick=2, faces=faces)
+        cut_out_subject(photo, net, pick=2, faces=faces)
 
 
 # ---------------------------------------------------------------- the user's own matte
 
 
 @pytest.mark.parametrize("kind", ["bytes", "floats", "grey picture", "rgba", "small"])
-def test_the_users_matte_replaces_the_nets(net: Matting, kind: str) -> None:
+def test_the_users_matte_replaces_the_nets(net: U2Net, kind: str) -> None:
     photo = example("coffee")
     left = np.zeros(photo.shape[:2], np.uint8)
     left[:, :300] = 255
@@ -228,15 +228,15 @@ def test_the_users_matte_replaces_the_nets(net: Matting, kind: str) -> None:
         "rgba": np.dstack([left * 0] * 3 + [left]),
         "small": cv2.resize(left, (300, 200), interpolation=cv2.INTER_AREA),
     }[kind]
-    cut = cutout(photo, net, matte=given)
+    cut = cut_out_subject(photo, net, matte=given)
     assert cut.alpha[:, :298].min() == 1
     assert cut.alpha[:, 302:].max() == 0
     assert np.array_equal(cut.colour[:, :298], photo[:, :298])
 
 
-def test_an_empty_matte_is_no_subject(net: Matting) -> None:
+def test_an_empty_matte_is_no_subject(net: U2Net) -> None:
     with pytest.raises(BadInput) as caught:
-        cutout(example("coffee"), net, matte=np.zeros((400, 600), np.uint8))
+        cut_out_subject(example("coffee"), net, matte=np.zeros((400, 600), np.uint8))
     assert caught.value.code == "no_subject"
 
 
@@ -248,9 +248,9 @@ def test_the_own_colour_is_found_under_a_soft_edge() -> None:
     ground = np.array((40, 90, 200)) + np.linspace(-30, 30, 300)[:, None, None]
     own = np.array((220, 150, 60)) + np.linspace(-30, 30, 300)[None, :, None]
     mixed = (own * alpha[..., None] + ground * (1 - alpha[..., None]) + 0.5).astype(np.uint8)
-    error = np.abs(foreground(mixed, alpha).astype(float) - own)
+    error = np.abs(estimate_foreground(mixed, alpha).astype(float) - own)
     assert error[(alpha > 0.1) & (alpha < 1)].mean() < 4
-    assert np.array_equal(foreground(mixed, alpha)[alpha == 1], mixed[alpha == 1])
+    assert np.array_equal(estimate_foreground(mixed, alpha)[alpha == 1], mixed[alpha == 1])
 
 
 def test_the_old_grounds_hue_that_bled_into_the_edge_is_not_taken_along() -> None:
@@ -261,11 +261,11 @@ def test_the_old_grounds_hue_that_bled_into_the_edge_is_not_taken_along() -> Non
     bled = np.asarray(cv2.cvtColor(hues, cv2.COLOR_YCrCb2RGB), np.uint8)
     blue = bled[..., 2].astype(int) - bled[..., 0]
     assert blue[alpha > 0.99].max() > 15
-    mended = freed(bled, alpha)
-    left = foreground(bled, mended)[mended > 0.5].astype(int)
+    mended = suppress_colour_spill(bled, alpha)
+    left = estimate_foreground(bled, mended)[mended > 0.5].astype(int)
     assert (left[:, 2] - left[:, 0]).max() < 12
-    assert np.array_equal(mended[core_of(alpha)], alpha[core_of(alpha)])
-    assert np.array_equal(freed(photo, alpha), alpha)
+    assert np.array_equal(mended[core_mask(alpha)], alpha[core_mask(alpha)])
+    assert np.array_equal(suppress_colour_spill(photo, alpha), alpha)
 
 
 def striped(side: int = 400) -> Image:
@@ -290,7 +290,7 @@ def test_a_wide_doubt_goes_to_those_of_its_colour() -> None:
     known = refine_boundary(photo, doubted)
     assert known.alpha[62:74, 192:208].max() < KNOWN_ALPHA_MARGIN
     assert known.alpha[152:188, 192:208].min() > 1 - KNOWN_ALPHA_MARGIN
-    assert known.doubt[65, 200] == 1
+    assert known.uncertainty[65, 200] == 1
 
 
 def test_what_the_net_hardly_sees_is_not_made_of_its_colour() -> None:
@@ -307,7 +307,7 @@ def test_haze_and_pale_specks_go() -> None:
     expected = alpha.copy()
     alpha[20:40, 20:40] = 0.2
     alpha[360:362, 200:203] = 0.6
-    assert np.array_equal(tidy(alpha), expected)
+    assert np.array_equal(remove_specks_and_holes(alpha), expected)
 
 
 def test_narrow_doubt_of_the_grounds_colour_goes() -> None:
@@ -316,7 +316,7 @@ def test_narrow_doubt_of_the_grounds_colour_goes() -> None:
     doubted[40:78, 199:202] = 0.5
     known = refine_boundary(photo, doubted)
     assert known.alpha[42:76, 198:203].max() < KNOWN_ALPHA_MARGIN
-    assert not known.doubt.any()
+    assert not known.uncertainty.any()
     assert float(np.abs(known.alpha - alpha).mean()) < 0.003
 
 
@@ -340,7 +340,7 @@ def ringed(thin: float) -> tuple[Image, Alpha, Alpha]:
 
 def test_a_ring_that_the_net_half_sees_is_whole_where_it_goes_on_into_the_subject() -> None:
     photo, truth, half = ringed(3)
-    found = _weighed(photo, half, None)
+    found = _refine_alpha(photo, half, None)
     assert float(half[truth > 0.99].min()) < 0.35
     assert float(found[truth > 0.99].min()) > 0.8
     assert float(np.abs(found - truth).mean()) < 0.0015
@@ -361,8 +361,8 @@ def test_a_third_colour_is_no_mixture() -> None:
     alpha[70:85, 195:206] = 0.2
     unsure = (alpha > KNOWN_ALPHA_MARGIN) & (alpha < 1 - KNOWN_ALPHA_MARGIN)
     inside = (slice(72, 83), slice(197, 204))
-    assert refined(photo, alpha, unsure)[inside].min() > 0.3
-    assert refined(photo, alpha, unsure, np.ones_like(alpha))[inside].max() < 0.25
+    assert refine_edge_alpha(photo, alpha, unsure)[inside].min() > 0.3
+    assert refine_edge_alpha(photo, alpha, unsure, np.ones_like(alpha))[inside].max() < 0.25
 
 
 @pytest.mark.parametrize("turn", [0, 2, 3])
@@ -370,7 +370,7 @@ def test_a_piece_of_the_ground_at_the_border_goes(turn: int) -> None:
     photo, alpha = framed((60, 120, 70), striped(), 165)
     alpha[200:250, :40] = 1  # a red band that goes on to the disc
     photo, alpha = np.rot90(photo, turn).copy(), np.rot90(alpha, turn).copy()
-    cleaned = np.rot90(without_strays(photo, alpha), -turn)
+    cleaned = np.rot90(remove_border_strays(photo, alpha), -turn)
     assert cleaned[205:245, :30].max() == 0
     assert cleaned[200:250, 45:300].min() == 1
 
@@ -379,13 +379,13 @@ def test_an_arm_at_the_border_stays() -> None:
     photo, alpha = framed((60, 120, 70), striped(), 165)
     photo[205:245, :45] = photo[205:245, 150:195]
     alpha[205:245, :45] = 1
-    assert np.array_equal(without_strays(photo, alpha), alpha)
+    assert np.array_equal(remove_border_strays(photo, alpha), alpha)
 
 
 def test_what_goes_on_below_stays() -> None:
     photo, alpha = framed((60, 120, 70), np.rot90(striped()).copy(), 165)
     alpha[360:, 200:250] = 1
-    assert np.array_equal(without_strays(photo, alpha), alpha)
+    assert np.array_equal(remove_border_strays(photo, alpha), alpha)
 
 
 def width_of(alpha: Alpha) -> int:
@@ -396,9 +396,9 @@ def width_of(alpha: Alpha) -> int:
 
 def test_what_is_out_of_focus_keeps_its_soft_edge_and_what_is_sharp_its_hard_one() -> None:
     photo, alpha = discs((256, 256, 150)), disc_alpha(512, 150)
-    assert np.array_equal(softened(photo, alpha), alpha)
+    assert np.array_equal(match_edge_softness(photo, alpha), alpha)
     blurred = np.asarray(cv2.GaussianBlur(photo, (0, 0), 6), np.uint8)
-    soft = softened(blurred, alpha)
+    soft = match_edge_softness(blurred, alpha)
     assert width_of(alpha) <= 2
     assert 7 <= width_of(soft) <= 18
     assert soft.sum() < alpha.sum()
@@ -408,7 +408,7 @@ def test_what_is_out_of_focus_keeps_its_soft_edge_and_what_is_sharp_its_hard_one
 class HalfBlind:
     """A net that half sees shoulders which the photo cuts, and sees them where they go on."""
 
-    def alpha(self, image: Image) -> Alpha:
+    def predict_alpha(self, image: Image) -> Alpha:
         seen = np.zeros(image.shape[:2], np.float32)
         # What is drawn on keeps the shoulders' own red; a photo that ends with them does not go on so long.
         goes_on = image.shape[0] > 400
@@ -419,7 +419,7 @@ class HalfBlind:
 
 def test_a_ring_in_focus_is_not_taken_for_a_soft_edge() -> None:
     photo, truth, _ = ringed(4)
-    assert float(np.abs(softened(photo, truth) - truth).max()) < 0.3
+    assert float(np.abs(match_edge_softness(photo, truth) - truth).max()) < 0.3
 
 
 def test_shoulders_that_the_photo_cuts_are_seen_as_a_body() -> None:
@@ -429,7 +429,7 @@ def test_shoulders_that_the_photo_cuts_are_seen_as_a_body() -> None:
     cv2.rectangle(photo, (120, 270), (180, 335), (220, 170, 150), -1)
     middle = (150.0, 180.0)
     face = Face(np.zeros((468, 2), np.float32), (70.0, 70.0, 230.0, 290.0), middle, middle, middle, 0.0, 1.0)
-    assert cutout(photo, HalfBlind(), faces=(face,)).alpha[360:, 40:260].min() > 0.9
+    assert cut_out_subject(photo, HalfBlind(), faces=(face,)).alpha[360:, 40:260].min() > 0.9
 
 
 def test_specks_and_pinholes_go_and_a_handle_stays() -> None:
@@ -438,8 +438,8 @@ def test_specks_and_pinholes_go_and_a_handle_stays() -> None:
     expected = alpha.copy()
     alpha[20:23, 20:23] = 1
     alpha[100:102, 200:202] = 0.3
-    assert np.array_equal(tidy(alpha), expected)
-    whole = one_subject(alpha, 0, None)
+    assert np.array_equal(remove_specks_and_holes(alpha), expected)
+    whole = select_subject(alpha, 0, None)
     assert whole[200, 200] == 0
     assert whole[21, 21] == 0
     assert whole[101, 201] == 1
@@ -448,25 +448,25 @@ def test_specks_and_pinholes_go_and_a_handle_stays() -> None:
 def test_a_wide_ghost_is_decided_and_soft_hair_is_not() -> None:
     alpha = disc_alpha(400, 120)
     alpha[195:205, 0:90] = 0.4
-    assert one_subject(alpha, 0, None)[200, 70] == 0
+    assert select_subject(alpha, 0, None)[200, 70] == 0
     face = Face(np.zeros((468, 2), np.float32), (30, 0, 180, 400), (60, 200), (90, 200), (75, 245), 0, 1)
-    assert one_subject(alpha, 0, face)[200, 70] > 0.2
+    assert select_subject(alpha, 0, face)[200, 70] > 0.2
 
 
 def test_a_half_transparent_patch_is_reported_with_its_place_unless_it_is_hair() -> None:
     alpha = disc_alpha(400, 150)
-    assert soft_patch(alpha, []) == ()
+    assert soft_patch_notices(alpha, []) == ()
     alpha[60:100, 160:240] = 0.5
-    (notice,) = soft_patch(alpha, [])
+    (notice,) = soft_patch_notices(alpha, [])
     assert notice.startswith("Check this edge")
     assert "at the top" in notice
-    assert soft_patch(alpha, [(140, 40, 260, 180)]) == ()
+    assert soft_patch_notices(alpha, [(140, 40, 260, 180)]) == ()
 
 
 def test_the_core_lies_two_pixels_inside() -> None:
     alpha = np.zeros((20, 20), np.float32)
     alpha[5:15, 5:20] = 1
-    core = core_of(alpha)
+    core = core_mask(alpha)
     assert core[7:13, 7:20].all()
     assert core.sum() == 6 * 13
     assert core_share(np.zeros((4, 4), np.float32)) == 0
@@ -474,11 +474,11 @@ def test_the_core_lies_two_pixels_inside() -> None:
 
 def test_a_closer_look_takes_no_arm_away_that_the_whole_photo_showed() -> None:
     class Blind:
-        def alpha(self, image: Image) -> Alpha:
+        def predict_alpha(self, image: Image) -> Alpha:
             return np.zeros(image.shape[:2], np.float32)
 
     whole = blob(400, 400, (200, 200), (60, 90))
     whole[150:200] = 1  # arms to both sides
-    seen = _second_look(np.zeros((400, 400, 3), np.uint8), Blind(), whole, (80, 60, 320, 340))
+    seen = _refine_head(np.zeros((400, 400, 3), np.uint8), Blind(), whole, (80, 60, 320, 340))
     assert seen[170:180].min() > 0.95
     assert seen[200, 200] > 0.95

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Face, Image
-from pipelines.matting.hair import combed
+from pipelines.matting.hair import refine_hair_alpha
 
 FACE_AT = (200.0, 210.0)
 
@@ -38,14 +38,14 @@ def _as_the_net_sees(shape: tuple[int, int]) -> Alpha:
 def test_what_shows_between_locks_before_a_plain_wall_is_background() -> None:
     photo, truth = _head((214, 216, 220), 0.5)
     seen = _as_the_net_sees((400, 400))
-    combed_out = combed(photo, seen, _face())
+    combed_out = refine_hair_alpha(photo, seen, _face())
     assert np.abs(combed_out - truth).sum() < 0.35 * np.abs(seen - truth).sum()
 
 
 def test_before_a_patterned_wall_the_nets_word_stands() -> None:
     seen = _as_the_net_sees((400, 400))
     plain, patterned = (
-        np.abs(combed(_head(wall, rough)[0], seen, _face()) - seen).sum()
+        np.abs(refine_hair_alpha(_head(wall, rough)[0], seen, _face()) - seen).sum()
         for wall, rough in (((214, 216, 220), 0.5), ((150, 120, 140), 60.0))
     )
     assert patterned < 0.1 * plain  # only the outline's own steps are evened
@@ -54,8 +54,11 @@ def test_before_a_patterned_wall_the_nets_word_stands() -> None:
 def test_the_face_is_never_taken_for_background() -> None:
     photo, _ = _head((214, 216, 220), 0.5)
     seen = _as_the_net_sees((400, 400))
-    shaved = combed(photo, seen, _face(114))  # the same notches, but where the face ends
-    assert np.abs(shaved - seen)[seen == 1].mean() < 0.3 * np.abs(combed(photo, seen, _face()) - seen)[seen == 1].mean()
+    shaved = refine_hair_alpha(photo, seen, _face(114))  # the same notches, but where the face ends
+    assert (
+        np.abs(shaved - seen)[seen == 1].mean()
+        < 0.3 * np.abs(refine_hair_alpha(photo, seen, _face()) - seen)[seen == 1].mean()
+    )
 
 
 def _with_stray(rough: float) -> tuple[Image, Alpha]:
@@ -74,7 +77,7 @@ def test_a_single_hair_that_stands_off_the_head_is_kept_before_a_plain_wall() ->
     seen = _as_the_net_sees((400, 400))
     there = lone > 0.25
     assert there.sum() > 10
-    found = combed(photo, seen, _face())
+    found = refine_hair_alpha(photo, seen, _face())
     assert float(found[there].mean()) > 0.5 * float(lone[there].mean())
     beside = (cv2.dilate((lone > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) == 0) & (seen == 0)
     assert float(found[beside].mean()) < 0.001

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.matting.random_walker import walked
+from pipelines.matting.random_walker import random_walker_alpha
 
 
 def test_a_doubtful_stripe_is_of_the_side_that_it_goes_on_into() -> None:
@@ -14,10 +14,10 @@ def test_a_doubtful_stripe_is_of_the_side_that_it_goes_on_into() -> None:
     prior[:15], prior[15:25, 40:] = 1, 1
     where = np.zeros(prior.shape, np.bool_)
     where[12:28, :40] = True
-    told = walked(lab, prior, np.full(prior.shape, 1e-3, np.float32), where)
+    told = random_walker_alpha(lab, prior, np.full(prior.shape, 1e-3, np.float32), where)
     assert told[16:24, 15:40].min() > 0.7
     prior[15:25, 40:] = 0  # now the stripe goes on into the ground
-    assert walked(lab, prior, np.full(prior.shape, 1e-3, np.float32), where)[16:24, 15:40].max() < 0.3
+    assert random_walker_alpha(lab, prior, np.full(prior.shape, 1e-3, np.float32), where)[16:24, 15:40].max() < 0.3
 
 
 def test_what_is_not_doubtful_stays() -> None:
@@ -25,8 +25,8 @@ def test_what_is_not_doubtful_stays() -> None:
     prior = rng.random((20, 20), np.float32)
     where = rng.random((20, 20)) > 0.5
     lab = rng.integers(0, 255, (20, 20, 3)).astype(np.uint8)
-    told = walked(lab, prior, np.ones_like(prior), where)
+    told = random_walker_alpha(lab, prior, np.ones_like(prior), where)
     assert np.array_equal(told[~where], prior[~where])
     assert told.min() >= 0
     assert told.max() <= 1
-    assert walked(lab, prior, np.ones_like(prior), np.zeros_like(where)) is prior
+    assert random_walker_alpha(lab, prior, np.ones_like(prior), np.zeros_like(where)) is prior

@@ -18,19 +18,19 @@ from typing import Any
 
 import pytest
 
-from pipelines.core.errors import BadInput, Cancelled, ModelUnavailable, StudioError
+from pipelines.core.errors import BadInput, JobCancelled, ModelUnavailable, StudioError
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.models import ModelSpec
 from pipelines.engines.local import LocalEngine
 from pipelines.models import checkpoint, hub, hub_download, lora, pinned_revisions
 from pipelines.models.diffusion import loader
 from pipelines.models.families import FAMILIES
-from pipelines.models.families.stable_diffusion import StableDiffusion
-from pipelines.models.hub import Downloads, Progress, reachable
-from pipelines.models.model_cache import Cache
+from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.hub import DownloadManager, DownloadProgress, is_hub_reachable
+from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.registry import all_specs
 from pipelines.runtime import progress
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from tests.models.support import tiny_checkpoints
 from tests.support.gated_tool import CalmEngine
 
@@ -55,32 +55,32 @@ class Refusing(http.server.BaseHTTPRequestHandler):
 def test_a_hub_that_answers_anything_is_there():
     with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        assert reachable(f"http://127.0.0.1:{server.server_port}")
+        assert is_hub_reachable(f"http://127.0.0.1:{server.server_port}")
 
 
 def test_a_hub_that_does_not_answer_costs_no_more_than_its_seconds():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         start = time.monotonic()
-        assert not reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1.0)
+        assert not is_hub_reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=1.0)
         assert time.monotonic() - start < 2.0
 
 
 @pytest.mark.parametrize("name", ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "DESIGNERBOX_AUTH", "MY_PW", "PATH"])
 def test_whoever_asks_for_the_hub_is_told_no_secret(monkeypatch: pytest.MonkeyPatch, name: str):
-    monkeypatch.setattr(hub, "_PROBE", "import os, sys; sys.exit(sys.argv[1] in os.environ)")
+    monkeypatch.setattr(hub, "_PROBE_SCRIPT", "import os, sys; sys.exit(sys.argv[1] in os.environ)")
     monkeypatch.setenv(name, os.environ.get(name, "hf_thisIsNobodysTokenAtAll"))
-    assert reachable(name, seconds=20) == (name != "PATH")
+    assert is_hub_reachable(name, timeout_seconds=20) == (name != "PATH")
 
 
 def test_a_hub_that_refuses_the_connection_is_not_reachable():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert not reachable(f"http://127.0.0.1:{port}")
+    assert not is_hub_reachable(f"http://127.0.0.1:{port}")
 
 
 def test_offline_asks_nobody(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert not reachable("http://127.0.0.1:9")
+    assert not is_hub_reachable("http://127.0.0.1:9")
 
 
 # ---------------------------------------------------------------- downloads
@@ -175,12 +175,14 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         server.shutdown()
 
 
-def over(downloads: Downloads, until: Callable[[Progress], bool] = lambda now: now.state != "running") -> Progress:
+def over(
+    downloads: DownloadManager, until: Callable[[DownloadProgress], bool] = lambda now: now.state != "running"
+) -> DownloadProgress:
     for _ in range(600):
-        if (now := downloads.now) is not None and until(now):
+        if (now := downloads.current) is not None and until(now):
             return now
         time.sleep(0.05)
-    raise AssertionError(downloads.now)
+    raise AssertionError(downloads.current)
 
 
 def brought(folder: Path) -> dict[str, bytes]:
@@ -189,49 +191,49 @@ def brought(folder: Path) -> dict[str, bytes]:
 
 
 def test_what_would_come_is_told_with_its_bytes_before_anything_comes(fake: Hub, tmp_path: Path):
-    items = Downloads(tmp_path).wanted(MODEL)
-    assert {item.name: item.bytes for item in items} == {n: len(FILES[n]) for n in list(FILES)[:3]}
-    assert all(item.done == 0 for item in items)
+    items = DownloadManager(tmp_path).list_files(MODEL)
+    assert {item.name: item.total_bytes for item in items} == {n: len(FILES[n]) for n in list(FILES)[:3]}
+    assert all(item.done_bytes == 0 for item in items)
     assert fake.served == []
 
 
 def test_only_safetensors_and_json_come_and_the_second_time_nothing(fake: Hub, tmp_path: Path):
-    downloads = Downloads(tmp_path)
-    assert downloads.start(MODEL)
+    downloads = DownloadManager(tmp_path)
+    assert downloads.start_download(MODEL)
     now = over(downloads)
     assert now.state == "done"
-    assert now.done == now.bytes == sum(len(FILES[name]) for name in list(FILES)[:3])
+    assert now.done_bytes == now.total_bytes == sum(len(FILES[name]) for name in list(FILES)[:3])
     assert brought(tmp_path) == {name: FILES[name] for name in list(FILES)[:3]}
     count = len(fake.served)
-    downloads.start(MODEL)
+    downloads.start_download(MODEL)
     assert over(downloads).state == "done"
     assert len(fake.served) == count
 
 
 def test_a_download_that_was_stopped_goes_on_where_it_was(fake: Hub, tmp_path: Path):
     fake.breaks = 1
-    downloads = Downloads(tmp_path)
-    downloads.start(MODEL)
-    over(downloads, lambda now: now.done > 1000)
-    assert not downloads.start(MODEL)
-    downloads.stop()
+    downloads = DownloadManager(tmp_path)
+    downloads.start_download(MODEL)
+    over(downloads, lambda now: now.done_bytes > 1000)
+    assert not downloads.start_download(MODEL)
+    downloads.stop_download()
     fake.gate.set()
     assert over(downloads).state == "stopped"
-    downloads.start(MODEL)
+    downloads.start_download(MODEL)
     assert over(downloads).state == "done"
     assert brought(tmp_path)["unet/diffusion_pytorch_model.safetensors"] == FILES[list(FILES)[2]]
     assert any(asked.startswith("bytes=1") for _, asked in fake.served)
 
 
 def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
-    downloads = Downloads(tmp_path, asks=lambda: False)
+    downloads = DownloadManager(tmp_path, is_reachable=lambda: False)
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
-        downloads.wanted(MODEL)
-    downloads.start(MODEL)
+        downloads.list_files(MODEL)
+    downloads.start_download(MODEL)
     now = over(downloads)
     assert now.state == "failed"
-    assert now.sentence.count(".") >= 1
-    assert "\n" not in now.sentence
+    assert now.message.count(".") >= 1
+    assert "\n" not in now.message
 
 
 # ---------------------------------------------------------------- downloads inside a job
@@ -241,10 +243,10 @@ def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
 def engine(fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalEngine]:
     """An engine whose one checkpoint lies at the hub."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(progress, "WORDS_INTERVAL", 0.0)
+    monkeypatch.setattr(progress, "TEXT_INTERVAL_SECONDS", 0.0)
     row = tiny_checkpoints.tiny_spec("made", Path("we/made"), steps=2, guidance=1.0)
-    files = Files(tmp_path)
-    cache = Cache((*FAMILIES, StableDiffusion((row,))), reachable=reachable)
+    files = FileIndex(tmp_path)
+    cache = ModelCache((*FAMILIES, StableDiffusionFamily((row,))), CacheOptions(is_hub_reachable=is_hub_reachable))
     made = CalmEngine(cache, files)
     yield made
     made.close()
@@ -280,11 +282,11 @@ def test_a_job_tells_each_file_that_comes_for_it_and_then_draws(
     assert not any("safetensors" in stage for stage in result.receipt["timings"])
     # What is here is read without the hub, whether it answers or not.
     fake.asked.clear()
-    engine.cache.unload("made")
+    engine.cache.unload_model("made")
     again = list(engine.run(ordered()))
     assert isinstance(again[-1], Result)
     assert fake.asked == []
-    assert engine.cache.loads["made"] == 2
+    assert engine.cache.load_counts["made"] == 2
     assert not any(isinstance(step, Step) and step.stage.startswith("Downloading") for step in again)
 
 
@@ -298,9 +300,9 @@ def test_a_job_that_is_stopped_while_its_model_comes_ends_and_the_next_goes_on_t
             break
     stream.close()
     fake.gate.set()
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         list(stream)
-    assert engine.cache.resident() == []
+    assert engine.cache.resident_models() == []
     with pytest.raises(StudioError):  # these files are no checkpoint
         list(engine.run(ordered()))
     assert any(asked.startswith("bytes=1") for _, asked in fake.served)
@@ -314,7 +316,9 @@ def test_a_job_whose_model_cannot_come_says_so(engine: LocalEngine, fake: Hub) -
 
 def test_a_job_whose_hub_went_away_says_so_at_once(engine: LocalEngine, fake: Hub) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        engine.cache._reachable = lambda: reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", seconds=1.0)
+        engine.cache._is_hub_reachable = lambda: is_hub_reachable(
+            f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=1.0
+        )
         with pytest.raises(ModelUnavailable, match="cannot be reached"):
             list(engine.run(ordered()))
     assert fake.asked == []
@@ -323,9 +327,9 @@ def test_a_job_whose_hub_went_away_says_so_at_once(engine: LocalEngine, fake: Hu
 def test_a_checkpoint_without_its_tokenizer_is_not_here(tmp_path: Path) -> None:
     (tmp_path / "scheduler").mkdir()
     (tmp_path / "scheduler" / "scheduler_config.json").touch()
-    checkpoint.check_readers(tmp_path, ["_class_name", "scheduler", "unet"])
+    checkpoint.check_config_files(tmp_path, ["_class_name", "scheduler", "unet"])
     with pytest.raises(ModelUnavailable, match="lacks the files of its tokenizer_2"):
-        checkpoint.check_readers(tmp_path, ["scheduler", "tokenizer_2", "unet"])
+        checkpoint.check_config_files(tmp_path, ["scheduler", "tokenizer_2", "unet"])
 
 
 @pytest.mark.parametrize("files", [("model-00001-of-00002",), ("model-00002-of-00002",), ()])
@@ -334,18 +338,20 @@ def test_a_checkpoint_that_came_in_part_is_not_here(tmp_path: Path, files: tuple
     for name in files:
         (tmp_path / "unet" / f"{name}.safetensors").touch()
     with pytest.raises(ModelUnavailable, match="lacks the weights of its unet"):
-        checkpoint.weights(tmp_path, ["unet"])
+        checkpoint.find_weight_files(tmp_path, ["unet"])
 
 
 # ---------------------------------------------------------------- which repositories
 
 
 def test_every_repository_of_every_model_is_pinned_to_a_commit():
-    rows = [source for spec in all_specs() if spec.repo and spec.family in FETCHED for source in loader.sources(spec)]
+    rows = [
+        source for spec in all_specs() if spec.repo and spec.family in FETCHED for source in loader.list_sources(spec)
+    ]
     repos = {repo for repo, _, _ in rows}
     assert repos == set(pinned_revisions.PINS)
     assert all(
-        pinned_revisions.COMMIT.fullmatch(pin)
+        pinned_revisions.COMMIT_PATTERN.fullmatch(pin)
         for pin in pinned_revisions.PINS.values()
         if pin is not pinned_revisions.FIRST_SEEN
     )
@@ -362,11 +368,11 @@ def test_every_repository_of_every_model_is_pinned_to_a_commit():
 def test_no_other_repository_and_no_other_commit_is_asked_for(fake: Hub, repo: str, revision: str):
     """By no way there is: loading, asking what would come, downloading on the page, a LoRA that a job names."""
     ways = [
-        lambda: checkpoint.fetch(repo, revision, ["*"]),
-        lambda: checkpoint.fetch(repo, revision, ["*"], offline=True),
+        lambda: checkpoint.fetch_snapshot(repo, revision, ["*"]),
+        lambda: checkpoint.fetch_snapshot(repo, revision, ["*"], offline=True),
         lambda: checkpoint.pending(repo, revision, ["*"]),
-        lambda: hub_download.snapshot(repo, revision, ("*",), lambda _: None, None),
-        lambda: lora.find(repo),
+        lambda: hub_download.download_snapshot(repo, revision, ("*",), lambda _: None, None),
+        lambda: lora.find_lora_file(repo),
     ]
     for way in ways[: 4 if revision else 5]:
         with pytest.raises((ModelUnavailable, BadInput)):
@@ -376,8 +382,8 @@ def test_no_other_repository_and_no_other_commit_is_asked_for(fake: Hub, repo: s
 
 def test_a_name_means_the_pinned_commit(fake: Hub, tmp_path: Path):
     for revision in ("", "main", COMMIT):
-        assert pinned_revisions.commit("we/made", revision) == COMMIT
-    Downloads(tmp_path, asks=lambda: True).wanted(MODEL)
+        assert pinned_revisions.pinned_commit("we/made", revision) == COMMIT
+    DownloadManager(tmp_path, is_reachable=lambda: True).list_files(MODEL)
     assert fake.asked
     assert all(COMMIT in path for path in fake.asked)
 
@@ -385,15 +391,15 @@ def test_a_name_means_the_pinned_commit(fake: Hub, tmp_path: Path):
 def test_what_is_pinned_to_no_commit_stays_with_the_first_that_came(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("pipelines.models.pinned_revisions.PINS", {"we/made": pinned_revisions.FIRST_SEEN})
-    assert pinned_revisions.commit("we/made") == "main"
+    assert pinned_revisions.pinned_commit("we/made") == "main"
     refs = tmp_path / "models--we--made" / "refs"
     refs.mkdir(parents=True)
     (refs / "main").write_text(COMMIT)
-    assert pinned_revisions.commit("we/made") == COMMIT
+    assert pinned_revisions.pinned_commit("we/made") == COMMIT
     for moved in ("d" * 40, "../../elsewhere"):  # another program asked for "main" anew
         (refs / "main").write_text(moved)
-        assert pinned_revisions.commit("we/made") == COMMIT
+        assert pinned_revisions.pinned_commit("we/made") == COMMIT
     with pytest.raises(ModelUnavailable):
-        pinned_revisions.commit("we/made", "d" * 40)
-    (refs.parent / pinned_revisions.NOTED).write_text("../../elsewhere")
-    assert pinned_revisions.commit("we/made") == "main"
+        pinned_revisions.pinned_commit("we/made", "d" * 40)
+    (refs.parent / pinned_revisions.FIRST_SEEN_FILE_NAME).write_text("../../elsewhere")
+    assert pinned_revisions.pinned_commit("we/made") == "main"

@@ -53,7 +53,7 @@ def test_the_clean_estimate_is_what_a_perfect_model_has_in_mind(name: str):
     import torch
 
     truth = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(1))
-    for estimate in denoise(latent_preview.Tap(scheduler(name)), truth, steps=4):
+    for estimate in denoise(latent_preview.CleanEstimateRecorder(scheduler(name)), truth, steps=4):
         assert torch.allclose(estimate, truth, atol=0.02)
 
 
@@ -65,7 +65,7 @@ def test_the_clean_estimate_knows_what_the_model_predicts(name: str, prediction:
     import torch
 
     truth = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(1))
-    for estimate in denoise(latent_preview.Tap(scheduler(name, prediction)), truth, steps=4):
+    for estimate in denoise(latent_preview.CleanEstimateRecorder(scheduler(name, prediction)), truth, steps=4):
         assert torch.allclose(estimate, truth, atol=0.02)
 
 
@@ -75,7 +75,7 @@ def test_a_tap_is_private_and_changes_no_step():
     import torch
 
     original = scheduler("EulerDiscreteScheduler")
-    one, other = latent_preview.Tap(original), latent_preview.Tap(original)
+    one, other = latent_preview.CleanEstimateRecorder(original), latent_preview.CleanEstimateRecorder(original)
     assert len({id(original), id(one.scheduler), id(other.scheduler)}) == 3
     assert inspect.signature(one.scheduler.step) == inspect.signature(original.step)
     sample, noise = torch.ones((1, 4, 2, 2)) * 9, torch.ones((1, 4, 2, 2))
@@ -83,7 +83,7 @@ def test_a_tap_is_private_and_changes_no_step():
         plan.set_timesteps(3)
     first = original.timesteps[0]
     assert torch.equal(original.step(noise, first, sample)[0], one.scheduler.step(noise, first, sample)[0])
-    assert other.clean is None
+    assert other.clean_estimate is None
 
 
 def test_fit_finds_the_factors_that_made_the_pairs():
@@ -93,7 +93,7 @@ def test_fit_finds_the_factors_that_made_the_pairs():
     latents = rng.standard_normal((3, 4, 6, 9)).astype(np.float32)
     colours = np.tensordot(latents, truth[:-1], axes=(1, 0)) + truth[-1]
     images = colours.repeat(8, axis=1).repeat(8, axis=2).astype(np.float32)
-    assert np.allclose(latent_preview.fit(latents, images), truth, atol=1e-5)
+    assert np.allclose(latent_preview.fit_factors(latents, images), truth, atol=1e-5)
 
 
 def test_linear_preview_shows_the_fitted_colours():
@@ -104,7 +104,7 @@ def test_linear_preview_shows_the_fitted_colours():
     factors[-1] = (0.5, 0.5, 0.25)
     latents = torch.zeros((4, 8, 12))
     latents[0, :, 6:] = 1
-    picture = latent_preview.linear(latents, factors)
+    picture = latent_preview.preview_with_factors(latents, factors)
     assert picture.shape == (64, 96, 3)
     assert tuple(picture[32, 10]) == (128, 128, 64)
     assert tuple(picture[32, 86]) == (191, 128, 64)
@@ -126,9 +126,9 @@ def test_no_preview_is_larger_than_512_and_a_decoded_one_has_half_the_sides(
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
     latents = torch.zeros((4, *latent), dtype=torch.bfloat16)
-    assert latent_preview.linear(latents, np.zeros((5, 3))).shape[:2] == size
+    assert latent_preview.preview_with_factors(latents, np.zeros((5, 3))).shape[:2] == size
     decoder = AutoencoderTiny.from_pretrained(tiny_decoder(tmp_path))
-    picture = latent_preview.decoded(latents, decoder)
+    picture = latent_preview.preview_with_decoder(latents, decoder)
     assert picture.shape[:2] == half
     assert picture.dtype == np.uint8
 
@@ -138,9 +138,9 @@ def test_a_checkpoint_s_own_encoder_makes_the_pairs(tmp_path: Path):
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     vae: Any = AutoencoderKL.from_pretrained(tiny_sd(tmp_path), subfolder="vae")
-    factors = latent_preview.factors_of(vae)
+    factors = latent_preview.fit_vae_factors(vae)
     assert factors.shape == (5, 3)
-    images = latent_preview.pink(8, 128)
+    images = latent_preview.make_pink_noise(8, 128)
     with torch.no_grad():
         encoded = vae.encode(torch.from_numpy(images).permute(0, 3, 1, 2) * 2 - 1).latent_dist.mode()
     scaled = (encoded * vae.config.scaling_factor).numpy()
@@ -148,7 +148,7 @@ def test_a_checkpoint_s_own_encoder_makes_the_pairs(tmp_path: Path):
     small = images.reshape(8, 16, 8, 16, 8, 3).mean(axis=(2, 4))
     # Random weights keep little of a picture, yet a fit is never worse than the mean colour.
     assert np.mean((guesses - small) ** 2) < np.var(small - small.mean(axis=(0, 1, 2)))
-    assert np.array_equal(factors, latent_preview.factors_of(vae))
+    assert np.array_equal(factors, latent_preview.fit_vae_factors(vae))
 
 
 def test_half_precision_weights_stay_as_they_are(tmp_path: Path):
@@ -156,12 +156,12 @@ def test_half_precision_weights_stay_as_they_are(tmp_path: Path):
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     vae: Any = AutoencoderKL.from_pretrained(tiny_sd(tmp_path), subfolder="vae", dtype=torch.float16)
-    assert np.isfinite(latent_preview.factors_of(vae)).all()
+    assert np.isfinite(latent_preview.fit_vae_factors(vae)).all()
     assert vae.dtype == torch.float16
 
 
 def test_pink_pictures_have_the_spectrum_of_photographs():
-    images = latent_preview.pink(8, 128)
+    images = latent_preview.make_pink_noise(8, 128)
     assert images.shape == (8, 128, 128, 3)
     assert images.min() >= 0
     assert images.max() <= 1

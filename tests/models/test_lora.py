@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.errors import BadInput, Cancelled, ModelUnavailable
+from pipelines.core.errors import BadInput, JobCancelled, ModelUnavailable
 from pipelines.core.models import Profile
 from pipelines.core.rendering import Adapter, ModelStep
-from pipelines.jobs.table import Table
+from pipelines.jobs.table import JobTable
 from pipelines.models import lora
-from pipelines.models.diffusion.pipeline import Painter
-from pipelines.models.families.flux2 import Flux2
-from pipelines.models.families.stable_diffusion import StableDiffusion
-from pipelines.models.families.z_image import ZImage
+from pipelines.models.diffusion.pipeline import DiffusionModel
+from pipelines.models.families.flux2 import Flux2Family
+from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.families.z_image import ZImageFamily
 from pipelines.models.profiles import EMBEDDED
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from tests.models.support import family_checks, tiny_checkpoints, tiny_flow_checkpoints
-from tests.models.support.family_checks import SIZE, drawn, order, same
+from tests.models.support.family_checks import SIZE, are_identical, draw_pictures, make_request
 
 # Several at once are what is wanted, whatever peft says of it.
 pytestmark = pytest.mark.filterwarnings("ignore:Already found a .peft_config.:UserWarning")
@@ -39,13 +39,13 @@ FAMILIES = ("stable_diffusion", "flux2", "z_image")
 class Wardrobe:
     """A model, its plain pipeline class, and two LoRAs for it."""
 
-    model: Painter
+    model: DiffusionModel
     kind: str
     guidance: float
     a: Path
     b: Path
 
-    def plain(self, *adapters: tuple[Path, float]) -> family_checks.Drawn:
+    def plain(self, *adapters: tuple[Path, float]) -> family_checks.Pictures:
         """A fresh load by diffusers alone, with these LoRAs."""
         import diffusers
 
@@ -55,11 +55,13 @@ class Wardrobe:
         if adapters:
             pipe.set_adapters([f"own-{n}" for n in range(len(adapters))], [weight for _, weight in adapters])
         sides = {"width": SIZE[0], "height": SIZE[1]}
-        return family_checks.plainly(pipe, (1, 2), prompt="a red cup", guidance_scale=self.guidance, **sides)
+        return family_checks.draw_with_diffusers(
+            pipe, (1, 2), prompt="a red cup", guidance_scale=self.guidance, **sides
+        )
 
-    def worn(self, *adapters: tuple[Path, float]) -> family_checks.Drawn:
+    def worn(self, *adapters: tuple[Path, float]) -> family_checks.Pictures:
         rows = tuple(Adapter(str(file), weight) for file, weight in adapters)
-        return drawn(self.model, order("text", 1, 2, adapters=rows))
+        return draw_pictures(self.model, make_request("text", 1, 2, adapters=rows))
 
 
 def write_lora(net: Any, folder: Path, prefix: str, seed: int) -> Path:
@@ -87,18 +89,18 @@ def wardrobe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("lora")
     build, family, kind, prefix, guidance = {
-        "stable_diffusion": (tiny_checkpoints.tiny_sd, StableDiffusion, "StableDiffusionPipeline", "unet", 5.0),
-        "flux2": (tiny_flow_checkpoints.tiny_klein, Flux2, "Flux2KleinPipeline", "transformer", 1.0),
-        "z_image": (tiny_flow_checkpoints.tiny_z_image, ZImage, "ZImagePipeline", "transformer", 0.0),
+        "stable_diffusion": (tiny_checkpoints.tiny_sd, StableDiffusionFamily, "StableDiffusionPipeline", "unet", 5.0),
+        "flux2": (tiny_flow_checkpoints.tiny_klein, Flux2Family, "Flux2KleinPipeline", "transformer", 1.0),
+        "z_image": (tiny_flow_checkpoints.tiny_z_image, ZImageFamily, "ZImagePipeline", "transformer", 0.0),
     }[request.param]
-    spec = family_checks.row(request.param, str(build(root / "model")), ("text",), guidance=guidance)
+    spec = family_checks.tiny_row(request.param, str(build(root / "model")), ("text",), guidance=guidance)
     model = family((spec,)).load(spec, "cpu")
     net = getattr(model.pipe, prefix)
     yield Wardrobe(model, kind, guidance, *(write_lora(net, root / name, prefix, ord(name)) for name in "ab"))
     torch.set_num_threads(threads)
 
 
-def state(model: Painter) -> Sequence[tuple[str, int]]:
+def state(model: DiffusionModel) -> Sequence[tuple[str, int]]:
     """Names and places of all weights."""
     parts = {name: part for name, part in model.pipe.components.items() if hasattr(part, "named_parameters")}
     return [(f"{name}.{key}", row.data_ptr()) for name, part in parts.items() for key, row in part.named_parameters()]
@@ -107,30 +109,30 @@ def state(model: Painter) -> Sequence[tuple[str, int]]:
 def test_a_then_none_then_b_are_each_a_fresh_load(wardrobe: Wardrobe):
     before = state(wardrobe.model)
     bare, a, b = wardrobe.plain(), wardrobe.plain((wardrobe.a, 1.0)), wardrobe.plain((wardrobe.b, 0.5))
-    assert not same(bare, a)
-    assert not same(a, b)
-    assert same(wardrobe.worn((wardrobe.a, 1.0)), a)
-    assert same(wardrobe.worn(), bare)
-    assert same(wardrobe.worn((wardrobe.b, 0.5)), b)
-    assert same(wardrobe.worn(), bare)
+    assert not are_identical(bare, a)
+    assert not are_identical(a, b)
+    assert are_identical(wardrobe.worn((wardrobe.a, 1.0)), a)
+    assert are_identical(wardrobe.worn(), bare)
+    assert are_identical(wardrobe.worn((wardrobe.b, 0.5)), b)
+    assert are_identical(wardrobe.worn(), bare)
     assert state(wardrobe.model) == before
 
 
 def test_several_are_worn_together(wardrobe: Wardrobe):
     both = (wardrobe.a, 0.7), (wardrobe.b, 0.3)
-    assert same(wardrobe.worn(*both), wardrobe.plain(*both))
+    assert are_identical(wardrobe.worn(*both), wardrobe.plain(*both))
 
 
 def test_a_cancel_in_the_middle_leaves_nothing(wardrobe: Wardrobe):
     before, bare = state(wardrobe.model), wardrobe.worn()
 
     def stop(step: ModelStep) -> None:
-        raise Cancelled
+        raise JobCancelled
 
-    with pytest.raises(Cancelled):
-        drawn(wardrobe.model, order("text", 3, adapters=(Adapter(str(wardrobe.a)),)), stop)
+    with pytest.raises(JobCancelled):
+        draw_pictures(wardrobe.model, make_request("text", 3, adapters=(Adapter(str(wardrobe.a)),)), stop)
     assert state(wardrobe.model) == before
-    assert same(wardrobe.worn(), bare)
+    assert are_identical(wardrobe.worn(), bare)
 
 
 def test_drawings_with_and_without_do_not_see_each_other(wardrobe: Wardrobe):
@@ -138,7 +140,7 @@ def test_drawings_with_and_without_do_not_see_each_other(wardrobe: Wardrobe):
     alone = [wardrobe.worn(*job) for job in jobs]
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda job: wardrobe.worn(*job), jobs))
-    assert all(same(a, b) for a, b in zip(alone, together, strict=True))
+    assert all(are_identical(a, b) for a, b in zip(alone, together, strict=True))
 
 
 def test_one_that_does_not_fit_is_refused_and_leaves_nothing(wardrobe: Wardrobe, tmp_path: Path):
@@ -169,11 +171,11 @@ def test_only_safetensors_are_taken(tmp_path: Path):
     for name in ("lora.bin", "lora.safetensors"):
         (tmp_path / name).write_bytes(pickle.dumps({"a": 1}))
         with pytest.raises(BadInput, match="safetensors"):
-            lora.find(str(tmp_path / name))
+            lora.find_lora_file(str(tmp_path / name))
     with pytest.raises(BadInput, match="safetensors"):
-        lora.find("owner/name::lora.bin")
+        lora.find_lora_file("owner/name::lora.bin")
     with pytest.raises(BadInput, match="hub id"):
-        lora.find("nothing")
+        lora.find_lora_file("nothing")
 
 
 def test_a_folder_holds_one_or_names_it(tmp_path: Path):
@@ -182,22 +184,22 @@ def test_a_folder_holds_one_or_names_it(tmp_path: Path):
 
     for name in ("a", "b"):
         save_file({"x": torch.zeros(1)}, tmp_path / f"{name}.safetensors")
-    assert lora.find(f"{tmp_path}::a.safetensors").name == "a.safetensors"
+    assert lora.find_lora_file(f"{tmp_path}::a.safetensors").name == "a.safetensors"
     with pytest.raises(ModelUnavailable, match=r"a\.safetensors, b\.safetensors"):
-        lora.find(str(tmp_path))
+        lora.find_lora_file(str(tmp_path))
     (tmp_path / "b.safetensors").unlink()
-    assert lora.find(str(tmp_path)).name == "a.safetensors"
+    assert lora.find_lora_file(str(tmp_path)).name == "a.safetensors"
 
 
 def test_a_hub_that_does_not_answer_is_said(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelUnavailable, match="ByteDance/SDXL-Lightning"):
-        lora.find("ByteDance/SDXL-Lightning::none.safetensors")
+        lora.find_lora_file("ByteDance/SDXL-Lightning::none.safetensors")
 
 
 def test_a_repository_that_is_on_no_list_is_not_asked():
     with pytest.raises(ModelUnavailable, match="list of known"):
-        lora.find("owner/name")
+        lora.find_lora_file("owner/name")
 
 
 # ---------------------------------------------------------------- on compiled blocks
@@ -210,12 +212,14 @@ def test_compiled_blocks_go_on_as_they_are_when_loras_are_exchanged(tmp_path: Pa
 
     torch._dynamo.reset()
     folder = tiny_flow_checkpoints.tiny_klein(tmp_path / "model")
-    spec = family_checks.row("flux2", str(folder), ("text",))
-    bare, traced = (Flux2((spec,)).load(each, "cpu") for each in (spec, replace(spec, options=(("compile", "eager"),))))
+    spec = family_checks.tiny_row("flux2", str(folder), ("text",))
+    bare, traced = (
+        Flux2Family((spec,)).load(each, "cpu") for each in (spec, replace(spec, options=(("compile", "eager"),)))
+    )
     a, b = (write_lora(bare.pipe.transformer, tmp_path / name, "transformer", ord(name)) for name in "ab")
 
-    def worn(model: Painter, *files: Path) -> family_checks.Drawn:
-        return drawn(model, order("text", 1, adapters=tuple(Adapter(str(file), 0.8) for file in files)))
+    def worn(model: DiffusionModel, *files: Path) -> family_checks.Pictures:
+        return draw_pictures(model, make_request("text", 1, adapters=tuple(Adapter(str(file), 0.8) for file in files)))
 
     before = traced.pipe.transformer
     first = [near(worn(traced, *files), worn(bare, *files)) for files in ((), (a,), ())]
@@ -231,7 +235,7 @@ def test_compiled_blocks_go_on_as_they_are_when_loras_are_exchanged(tmp_path: Pa
     torch._dynamo.reset()
 
 
-def near(one: family_checks.Drawn, other: family_checks.Drawn) -> bool:
+def near(one: family_checks.Pictures, other: family_checks.Pictures) -> bool:
     """Equal but for rounding: the place of a LoRA has more rows than the LoRA, all of them zero."""
     return all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, other, strict=True))
 
@@ -243,33 +247,33 @@ def test_a_name_is_a_file_of_the_folder_or_a_known_hub_id_and_no_path(tmp_path: 
     (tmp_path / "loras").mkdir()
     (tmp_path / "loras" / "ink.safetensors").write_bytes(b"")
     (tmp_path / "other.safetensors").write_bytes(b"")
-    shelf = lora.Shelf(tmp_path / "loras")
-    assert shelf.source("ink.safetensors") == str(tmp_path / "loras" / "ink.safetensors")
-    assert shelf.source("ByteDance/SDXL-Lightning::a.safetensors") == "ByteDance/SDXL-Lightning::a.safetensors"
-    assert shelf.names() == ("ink.safetensors",)
+    shelf = lora.LoraLibrary(tmp_path / "loras")
+    assert shelf.resolve_source("ink.safetensors") == str(tmp_path / "loras" / "ink.safetensors")
+    assert shelf.resolve_source("ByteDance/SDXL-Lightning::a.safetensors") == "ByteDance/SDXL-Lightning::a.safetensors"
+    assert shelf.list_names() == ("ink.safetensors",)
     for name in ("../other.safetensors", str(tmp_path / "other.safetensors"), "no.safetensors", "a/b/c", "owner/../x"):
         with pytest.raises(BadInput):
-            shelf.source(name)
+            shelf.resolve_source(name)
     with pytest.raises(BadInput, match="not among"):
-        shelf.source("owner/name")
+        shelf.resolve_source("owner/name")
 
 
 def test_the_door_settles_where_a_lora_lies_and_says_which_field_is_wrong(tmp_path: Path):
     (tmp_path / "loras").mkdir()
     (tmp_path / "loras" / "ink.safetensors").write_bytes(b"")
     draws = Profile("tiny", {"backdrop": "any", "image": "any"}, "Tiny")
-    table = Table(tmp_path)
+    table = JobTable(tmp_path)
     nobody: Any = SimpleNamespace(table=table)
-    files = Files(tmp_path)
-    desk = Desk(Settings(data=tmp_path), nobody, files, draws, nobody)
+    files = FileIndex(tmp_path)
+    service = StudioService(Settings(data=tmp_path), nobody, files, draws, nobody)
     values = {"prompt": "a harbour", "adapter": "ink.safetensors", "adapter_weight": 0.5}
-    assert desk.order("background", values, "me").adapters == {str(tmp_path / "loras" / "ink.safetensors"): 0.5}
-    assert desk.order("background", {"prompt": "a harbour"}, "me").adapters == {}
+    assert service.create_job("background", values, "me").adapters == {str(tmp_path / "loras" / "ink.safetensors"): 0.5}
+    assert service.create_job("background", {"prompt": "a harbour"}, "me").adapters == {}
     with pytest.raises(BadInput) as wrong:
-        desk.order("background", {**values, "adapter": "../ink.safetensors"}, "me")
+        service.create_job("background", {**values, "adapter": "../ink.safetensors"}, "me")
     assert wrong.value.param == "adapter"
     with pytest.raises(ModelUnavailable) as lacking:
-        Desk(Settings(data=tmp_path), nobody, files, EMBEDDED, nobody).order("background", values, "me")
+        StudioService(Settings(data=tmp_path), nobody, files, EMBEDDED, nobody).create_job("background", values, "me")
     assert lacking.value.param == "adapter"
     table.close()
     files.close()

@@ -11,9 +11,9 @@ import pytest
 
 from pipelines.core.errors import ModelUnavailable, OutOfMemory
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import Images, ModelStep, Render
-from pipelines.models.model_cache import Cache
-from pipelines.models.registry import all_specs, registry, spec
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.registry import all_specs, build_registry, get_spec
 
 
 class Sheet:
@@ -23,8 +23,8 @@ class Sheet:
         self.spec = spec
         self.closed = False
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
-        return Images(())
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
+        return RenderedImages(())
 
     def close(self) -> None:
         self.closed = True
@@ -39,7 +39,7 @@ class Shelf:
         self.pause = pause
         self.fails: list[str] = []
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return spec.bytes
 
     def load(self, spec: ModelSpec, device: str) -> Sheet:
@@ -58,27 +58,27 @@ class Clock:
         return self.now
 
 
-def cache_of(*ids: str, budget: int = 20) -> Cache:
-    return Cache((Shelf(*ids),), budget=budget, clock=Clock())
+def cache_of(*ids: str, budget: int = 20) -> ModelCache:
+    return ModelCache((Shelf(*ids),), CacheOptions(budget_bytes=budget, clock=Clock()))
 
 
-def use(cache: Cache, *ids: str) -> None:
+def use(cache: ModelCache, *ids: str) -> None:
     for spec_id in ids:
-        with cache.borrow(spec_id):
+        with cache.borrow_model(spec_id):
             pass
 
 
-def ids(cache: Cache) -> list[str]:
-    return [row["id"] for row in cache.resident()]
+def ids(cache: ModelCache) -> list[str]:
+    return [row["id"] for row in cache.resident_models()]
 
 
 def test_second_borrow_loads_nothing():
     cache = cache_of("a")
-    with cache.borrow("a") as first:
+    with cache.borrow_model("a") as first:
         pass
-    with cache.borrow("a") as second:
+    with cache.borrow_model("a") as second:
         assert second is first
-    assert cache.loads == {"a": 1}
+    assert cache.load_counts == {"a": 1}
 
 
 def test_least_recently_used_goes_first():
@@ -88,20 +88,20 @@ def test_least_recently_used_goes_first():
 
 
 def test_no_more_goes_than_must():
-    cache = Cache((Shelf("a", "b", "c", sizes={"b": 3, "c": 4}),), budget=14, clock=Clock())
+    cache = ModelCache((Shelf("a", "b", "c", sizes={"b": 3, "c": 4}),), CacheOptions(budget_bytes=14, clock=Clock()))
     use(cache, "a", "b", "c")
     assert ids(cache) == ["b", "c"]
     use(cache, "b")
-    assert cache.loads["b"] == 1
+    assert cache.load_counts["b"] == 1
 
 
 def test_borrowed_model_is_never_dropped():
     cache = cache_of("a", "b", "c")
-    with cache.borrow("a") as held:
+    with cache.borrow_model("a") as held:
         use(cache, "b", "c", "b", "c")
         assert "a" in ids(cache)
         assert not held.closed
-        assert not cache.unload("a")
+        assert not cache.unload_model("a")
         cache.close()
         assert not held.closed
     assert held.closed
@@ -109,7 +109,7 @@ def test_borrowed_model_is_never_dropped():
 
 def test_dropped_model_is_closed():
     cache = cache_of("a", "b", "c")
-    with cache.borrow("a") as first:
+    with cache.borrow_model("a") as first:
         pass
     use(cache, "b", "c")
     assert first.closed
@@ -117,94 +117,94 @@ def test_dropped_model_is_closed():
 
 def test_idle_model_is_dropped_and_a_borrowed_one_is_not():
     clock = Clock()
-    cache = Cache((Shelf("a", "b"),), idle_seconds=60, clock=clock)
+    cache = ModelCache((Shelf("a", "b"),), CacheOptions(idle_seconds=60, clock=clock))
     use(cache, "a")
-    with cache.borrow("b"):
+    with cache.borrow_model("b"):
         clock.now += 59
         assert ids(cache) == ["b", "a"]
         clock.now += 2
-        cache.sweep()
+        cache.drop_expired()
         assert ids(cache) == ["b"]
     assert ids(cache) == ["b"]
 
 
 def test_model_beyond_the_whole_budget_is_out_of_memory():
-    cache = Cache((Shelf("big", sizes={"big": 21}),), budget=20)
-    with pytest.raises(OutOfMemory, match="big"), cache.borrow("big"):
+    cache = ModelCache((Shelf("big", sizes={"big": 21}),), CacheOptions(budget_bytes=20))
+    with pytest.raises(OutOfMemory, match="big"), cache.borrow_model("big"):
         pass
-    assert not cache.loads
+    assert not cache.load_counts
 
 
 def test_thread_that_holds_the_budget_is_told_and_does_not_wait_for_itself():
     cache = cache_of("a", "b", "c")
-    with cache.borrow("a"), cache.borrow("b"), pytest.raises(OutOfMemory), cache.borrow("c"):
+    with cache.borrow_model("a"), cache.borrow_model("b"), pytest.raises(OutOfMemory), cache.borrow_model("c"):
         pass
     use(cache, "c")
-    assert cache.loads["c"] == 1
+    assert cache.load_counts["c"] == 1
 
 
 def test_failed_load_leaves_the_cache_ready():
     shelf = Shelf("a", "b")
     shelf.fails = ["a", "a"]
-    cache = Cache((shelf,), budget=10)
-    with pytest.raises(OutOfMemory), cache.borrow("a"):
+    cache = ModelCache((shelf,), CacheOptions(budget_bytes=10))
+    with pytest.raises(OutOfMemory), cache.borrow_model("a"):
         pass
-    assert cache.resident() == []
+    assert cache.resident_models() == []
     use(cache, "b", "a")
-    assert cache.loads == {"a": 1, "b": 1}
+    assert cache.load_counts == {"a": 1, "b": 1}
 
 
 def test_resident_says_bytes_and_borrowers():
     cache = cache_of("a")
-    with cache.borrow("a"), cache.borrow("a"):
-        assert cache.resident() == [{"id": "a", "bytes": 10, "in_use": 2, "where": "device"}]
-    assert cache.resident() == [{"id": "a", "bytes": 10, "in_use": 0, "where": "device"}]
+    with cache.borrow_model("a"), cache.borrow_model("a"):
+        assert cache.resident_models() == [{"id": "a", "bytes": 10, "in_use": 2, "where": "device"}]
+    assert cache.resident_models() == [{"id": "a", "bytes": 10, "in_use": 0, "where": "device"}]
 
 
 def test_threads_that_want_the_same_model_load_it_once():
-    cache = Cache((Shelf("a", pause=0.05),), budget=10)
+    cache = ModelCache((Shelf("a", pause=0.05),), CacheOptions(budget_bytes=10))
     together = threading.Barrier(8)
 
     def borrow(_: int) -> object:
         together.wait()
-        with cache.borrow("a") as model:
+        with cache.borrow_model("a") as model:
             return model
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(borrow, range(8)))) == 1
-    assert cache.loads == {"a": 1}
+    assert cache.load_counts == {"a": 1}
 
 
 def test_eight_threads_share_a_budget_for_two():
-    cache = Cache((Shelf(*"abcd", pause=0.001),), budget=20)
+    cache = ModelCache((Shelf(*"abcd", pause=0.001),), CacheOptions(budget_bytes=20))
     most = 0
 
     def borrow(number: int) -> None:
         nonlocal most
         for turn in range(6):
-            with cache.borrow("abcd"[(number + turn) % 4]) as model:
-                most = max(most, sum(row["bytes"] for row in cache.resident()))
+            with cache.borrow_model("abcd"[(number + turn) % 4]) as model:
+                most = max(most, sum(row["bytes"] for row in cache.resident_models()))
                 time.sleep(0.001)
                 assert not model.closed
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(borrow, range(8)))
     assert 10 <= most <= 20
-    assert set(cache.loads) == set("abcd")
-    assert all(row["in_use"] == 0 for row in cache.resident())
+    assert set(cache.load_counts) == set("abcd")
+    assert all(row["in_use"] == 0 for row in cache.resident_models())
 
 
 def test_unknown_model_is_unavailable():
-    with pytest.raises(ModelUnavailable), cache_of("a").borrow("z"):
+    with pytest.raises(ModelUnavailable), cache_of("a").borrow_model("z"):
         pass
     with pytest.raises(ModelUnavailable):
-        spec("z")
+        get_spec("z")
 
 
 def test_id_that_stands_twice_is_refused():
     with pytest.raises(ValueError, match="twice"):
-        registry((Shelf("a"), Shelf("a")))
+        build_registry((Shelf("a"), Shelf("a")))
 
 
 def test_every_model_of_the_project_has_a_licence_and_its_own_row():
-    assert all(row.licence and spec(row.id) is row for row in all_specs())
+    assert all(row.licence and get_spec(row.id) is row for row in all_specs())

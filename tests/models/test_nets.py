@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.errors import Cancelled, ModelUnavailable
+from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
 from pipelines.models import bundled_weights, nets
 from pipelines.models.nets import control_annotators, real_esrgan
 from pipelines.models.nets.face_mesh import FaceMesh
-from pipelines.models.nets.real_esrgan import Upscaler
-from pipelines.models.nets.u2net import Matting
+from pipelines.models.nets.real_esrgan import RealEsrgan
+from pipelines.models.nets.u2net import U2Net
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 SHIPPED = (nets.U2NETP, nets.FACE_MESH, control_annotators.POSE_LITE, nets.REALESR_X4, nets.OPEN_NSFW)
@@ -41,9 +41,9 @@ def quiet(index: int, total: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def matting() -> Iterator[Matting]:
+def matting() -> Iterator[U2Net]:
     net = nets.load(nets.U2NETP, "cpu")
-    assert isinstance(net, Matting)
+    assert isinstance(net, U2Net)
     yield net
     net.close()
 
@@ -57,9 +57,9 @@ def mesh() -> Iterator[FaceMesh]:
 
 
 @pytest.fixture(scope="module")
-def enlarger() -> Iterator[Upscaler]:
+def enlarger() -> Iterator[RealEsrgan]:
     net = nets.load(nets.REALESR_X4, "cpu")
-    assert isinstance(net, Upscaler)
+    assert isinstance(net, RealEsrgan)
     yield net
     net.close()
 
@@ -69,7 +69,7 @@ def enlarger() -> Iterator[Upscaler]:
 
 @pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.id)
 def test_what_ships_is_whole_and_has_its_licence(spec: ModelSpec) -> None:
-    for path in bundled_weights.verified(spec):
+    for path in bundled_weights.verify_files(spec):
         assert (path.parent / "LICENSE").read_text().strip()
 
 
@@ -79,7 +79,7 @@ def test_rows_and_manifest_tell_the_same_checksums() -> None:
 
 
 def test_a_missing_file_is_a_sentence_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path)
+    monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path)
     with pytest.raises(ModelUnavailable, match=r"missing.*assets/fetch\.py u2netp"):
         nets.load(nets.U2NETP, "cpu")
 
@@ -87,20 +87,20 @@ def test_a_missing_file_is_a_sentence_that_says_how_to_get_it(monkeypatch: pytes
 def test_a_damaged_file_is_never_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     damaged = tmp_path / nets.U2NETP.files[0][0]
     damaged.parent.mkdir()
-    damaged.write_bytes((bundled_weights.MODELS / nets.U2NETP.files[0][0]).read_bytes()[:-1] + b"?")
-    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path)
+    damaged.write_bytes((bundled_weights.MODELS_FOLDER / nets.U2NETP.files[0][0]).read_bytes()[:-1] + b"?")
+    monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path)
     with pytest.raises(ModelUnavailable, match="damaged") as caught:
         nets.load(nets.U2NETP, "cpu")
     assert caught.value.code == "model_unavailable"
 
 
 def test_the_large_net_is_taken_only_when_it_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path)
-    assert nets.matting_id() == "u2netp"
+    monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path)
+    assert nets.best_matting_id() == "u2netp"
     large = tmp_path / nets.U2NET.files[0][0]
     large.parent.mkdir()
     large.touch()
-    assert nets.matting_id() == "u2net"
+    assert nets.best_matting_id() == "u2net"
 
 
 def test_rows_cost_nothing_until_a_net_is_loaded() -> None:
@@ -128,7 +128,7 @@ def test_the_fetch_script_writes_what_safetensors_reads() -> None:
     from safetensors.numpy import load
 
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
-    read = load(fetch_script().safetensors([("a", "F32", [2, 3], values.tobytes())]))
+    read = load(fetch_script().encode_safetensors([("a", "F32", [2, 3], values.tobytes())]))
     assert np.array_equal(read["a"], values)
 
 
@@ -137,7 +137,7 @@ def test_the_fetch_script_writes_what_safetensors_reads() -> None:
 
 def test_runs_beside_one_another_are_no_more_than_the_cores_carry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
-    net = Matting(nets.U2NETP)
+    net = U2Net(nets.U2NETP)
     inside, most, whole, lock = 0, 0, net._session, threading.Lock()
 
     class Counted:
@@ -155,13 +155,13 @@ def test_runs_beside_one_another_are_no_more_than_the_cores_carry(monkeypatch: p
     monkeypatch.setattr(net, "_session", Counted())
     photo = example("coffee")
     with ThreadPoolExecutor(6) as crowd:
-        alphas = list(crowd.map(lambda _: net.alpha(photo), range(6)))
+        alphas = list(crowd.map(lambda _: net.predict_alpha(photo), range(6)))
     assert most == 2  # two threads each on five cores
     assert all(np.array_equal(alpha, alphas[0]) for alpha in alphas)
 
 
-def test_alpha_has_the_photos_size_and_stays_between_0_and_1(matting: Matting) -> None:
-    alpha = matting.alpha(example("coffee"))
+def test_alpha_has_the_photos_size_and_stays_between_0_and_1(matting: U2Net) -> None:
+    alpha = matting.predict_alpha(example("coffee"))
     assert alpha.shape == (400, 600)
     assert alpha.dtype == np.float32
     assert alpha.min() >= 0
@@ -170,8 +170,8 @@ def test_alpha_has_the_photos_size_and_stays_between_0_and_1(matting: Matting) -
     assert alpha[10, 10] < 0.1
 
 
-def test_nothing_stands_out_of_an_even_picture(matting: Matting) -> None:
-    assert matting.alpha(np.full((200, 300, 3), 128, np.uint8)).max() < 0.1
+def test_nothing_stands_out_of_an_even_picture(matting: U2Net) -> None:
+    assert matting.predict_alpha(np.full((200, 300, 3), 128, np.uint8)).max() < 0.1
 
 
 # ---------------------------------------------------------------- faces
@@ -179,11 +179,11 @@ def test_nothing_stands_out_of_an_even_picture(matting: Matting) -> None:
 
 @pytest.mark.parametrize(("name", "eyes"), [("astronaut", (225, 102)), ("hopper", (265, 188))])
 def test_a_face_is_found_where_it_is(mesh: FaceMesh, name: str, eyes: tuple[int, int]) -> None:
-    (face,) = mesh.faces(example(name))
+    (face,) = mesh.find_faces(example(name))
     assert face.landmarks.shape == (468, 2)
-    assert np.hypot(face.eyes[0] - eyes[0], face.eyes[1] - eyes[1]) < 0.15 * face.eye_distance
+    assert np.hypot(face.eye_midpoint[0] - eyes[0], face.eye_midpoint[1] - eyes[1]) < 0.15 * face.eye_distance
     assert face.left_eye[0] < face.right_eye[0]
-    assert face.chin[1] > face.eyes[1] + face.eye_distance
+    assert face.chin[1] > face.eye_midpoint[1] + face.eye_distance
     assert face.box[0] < face.landmarks[:, 0].min()
     assert face.box[2] > face.landmarks[:, 0].max()
     assert face.box[1] < face.landmarks[:, 1].min()
@@ -191,30 +191,32 @@ def test_a_face_is_found_where_it_is(mesh: FaceMesh, name: str, eyes: tuple[int,
 
 @pytest.mark.parametrize("name", ["coffee", "chelsea"])
 def test_neither_a_cup_nor_a_cat_has_a_face(mesh: FaceMesh, name: str) -> None:
-    assert mesh.faces(example(name)) == ()
+    assert mesh.find_faces(example(name)) == ()
 
 
 def test_small_faces_of_a_large_photo_are_found_largest_first(mesh: FaceMesh) -> None:
     photo = np.full((1600, 2400, 3), 120, np.uint8)
     photo[1000:1400, 100:500] = cv2.resize(example("astronaut"), (400, 400), interpolation=cv2.INTER_AREA)
     photo[100:700, 1700:2212] = example("hopper")[:600]
-    first, second = mesh.faces(photo)
-    assert first.eyes[0] > 1700
-    assert second.eyes[1] > 1000
+    first, second = mesh.find_faces(photo)
+    assert first.eye_midpoint[0] > 1700
+    assert second.eye_midpoint[1] > 1000
 
 
 def test_a_face_that_fills_the_photo_is_found(mesh: FaceMesh) -> None:
     close = cv2.resize(example("astronaut")[60:190, 160:280], (480, 520), interpolation=cv2.INTER_CUBIC)
-    (face,) = mesh.faces(np.asarray(close, np.uint8))
+    (face,) = mesh.find_faces(np.asarray(close, np.uint8))
     assert face.eye_distance > 150
 
 
 @pytest.mark.parametrize("turn", [-25, 20])
 def test_roll_is_how_far_the_head_leans_clockwise(mesh: FaceMesh, turn: int) -> None:
     photo = example("astronaut")
-    (level,) = mesh.faces(photo)
+    (level,) = mesh.find_faces(photo)
     matrix = cv2.getRotationMatrix2D((256, 256), -turn, 1)
-    (leaning,) = mesh.faces(np.asarray(cv2.warpAffine(photo, matrix, (512, 512), borderValue=(120,) * 3), np.uint8))
+    (leaning,) = mesh.find_faces(
+        np.asarray(cv2.warpAffine(photo, matrix, (512, 512), borderValue=(120,) * 3), np.uint8)
+    )
     assert leaning.roll - level.roll == pytest.approx(turn, abs=2)
 
 
@@ -222,7 +224,7 @@ def test_roll_is_how_far_the_head_leans_clockwise(mesh: FaceMesh, turn: int) -> 
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_enlarged_and_reduced_is_the_same_picture(enlarger: Upscaler, factor: real_esrgan.Factor) -> None:
+def test_enlarged_and_reduced_is_the_same_picture(enlarger: RealEsrgan, factor: real_esrgan.UpscaleFactor) -> None:
     small = np.ascontiguousarray(example("astronaut")[60:140, 170:270])
     large = enlarger.enlarge(small, factor, quiet)
     assert large.shape == (80 * factor, 100 * factor, 3)
@@ -230,30 +232,30 @@ def test_enlarged_and_reduced_is_the_same_picture(enlarger: Upscaler, factor: re
     assert np.abs(back.astype(int) - small).mean() < 4
 
 
-def test_tiles_leave_no_seam(enlarger: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_leave_no_seam(enlarger: RealEsrgan, monkeypatch: pytest.MonkeyPatch) -> None:
     small = np.ascontiguousarray(example("astronaut")[60:150, 170:270])
     whole = enlarger.enlarge(small, 4, quiet)
-    monkeypatch.setattr(real_esrgan, "TILE", 48)
+    monkeypatch.setattr(real_esrgan, "TILE_PX", 48)
     assert np.abs(enlarger.enlarge(small, 4, quiet).astype(int) - whole).max() <= 1
 
 
-def test_a_tick_before_every_tile_can_stop_the_work(enlarger: Upscaler, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(real_esrgan, "TILE", 16)
+def test_a_tick_before_every_tile_can_stop_the_work(enlarger: RealEsrgan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(real_esrgan, "TILE_PX", 16)
     seen: list[tuple[int, int]] = []
 
     def tick(index: int, total: int) -> None:
         seen.append((index, total))
         if index == 3:
-            raise Cancelled
+            raise JobCancelled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         enlarger.enlarge(np.zeros((32, 48, 3), np.uint8), 2, tick)
     assert seen == [(1, 6), (2, 6), (3, 6)]
 
 
-def test_the_matting_net_that_is_timed_is_the_one_that_cuts_out(matting: Matting) -> None:
+def test_the_matting_net_that_is_timed_is_the_one_that_cuts_out(matting: U2Net) -> None:
     photo = example("hopper")
-    own = matting.alpha(photo)
+    own = matting.predict_alpha(photo)
     trial, seen = matting.trial(), matting.seen(photo)
     wide, seconds = trial.timed(seen, 32, 2)
     large = np.clip(cv2.resize(wide, (photo.shape[1], photo.shape[0]), interpolation=cv2.INTER_CUBIC), 0, 1)

@@ -13,10 +13,10 @@ import pytest
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.models import ModelSpec
 from pipelines.models import devices, profiles
-from pipelines.models.devices import Machine, share
-from pipelines.models.profiles import PROFILES, choose
-from pipelines.models.registry import all_specs, spec
-from ui.home_tab.cards import banner
+from pipelines.models.devices import Machine, divide_memory
+from pipelines.models.profiles import PROFILES, choose_profile
+from pipelines.models.registry import all_specs, get_spec
+from ui.home_tab.cards import render_banner
 
 GB = 10**9
 CPU = Machine("cpu", 16 * GB, "No GPU was found.")
@@ -39,7 +39,7 @@ def never(*_: ModelSpec) -> bool:
 
 
 def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
-    profile, device = choose(None, CPU, cached=never, reachable=never)
+    profile, device = choose_profile(None, CPU, cached=never, reachable=never)
     assert (profile.id, device) == ("embedded", "cpu")
     assert "No GPU" in profile.reason
 
@@ -59,33 +59,33 @@ def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
 )
 def test_the_largest_profile_that_fits_the_gpu_is_taken(memory: int, wanted: str, monkeypatch: pytest.MonkeyPatch):
     with_package(monkeypatch, False)
-    profile, device = choose(None, gpu(memory), cached=no, reachable=yes)
+    profile, device = choose_profile(None, gpu(memory), cached=no, reachable=yes)
     assert (profile.id, device) == (wanted, "cuda")
 
 
 @pytest.mark.parametrize("wanted", [None, "sdxl"])
 def test_weights_that_cannot_be_had_fall_back_to_embedded_with_one_sentence(wanted: str | None):
-    profile, _ = choose(wanted, gpu(24), cached=no, reachable=no)
+    profile, _ = choose_profile(wanted, gpu(24), cached=no, reachable=no)
     assert profile.id == "embedded"
     assert ("stable-diffusion-xl" if wanted else "FLUX.2-klein") in profile.reason
     assert profile.reason.count(". ") == 0
-    assert profile.fallen
-    assert escape(profile.reason) in banner(profile)
+    assert profile.is_fallback
+    assert escape(profile.reason) in render_banner(profile)
 
 
 def test_cached_weights_need_no_hub():
-    profile, _ = choose("light", CPU, cached=yes, reachable=never)
+    profile, _ = choose_profile("light", CPU, cached=yes, reachable=never)
     assert profile.id == "light"
     assert "on this machine" in profile.reason
 
 
 def test_asking_for_embedded_asks_no_hub():
-    assert choose("embedded", gpu(24), cached=never, reachable=never)[0].id == "embedded"
+    assert choose_profile("embedded", gpu(24), cached=never, reachable=never)[0].id == "embedded"
 
 
 def test_a_name_that_no_profile_has_is_refused_with_those_there_are():
     with pytest.raises(BadInput, match=r"'best'.*embedded, klein, .*light"):
-        choose("best", CPU)
+        choose_profile("best", CPU)
 
 
 def with_package(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
@@ -94,16 +94,16 @@ def with_package(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
 
 @pytest.mark.parametrize(("memory", "model"), [(80, "klein"), (24, "klein"), (16, "klein-streamed")])
 def test_a_card_that_is_short_gets_the_lighter_twin(memory: int, model: str):
-    profile, _ = choose("klein", gpu(memory), cached=no, reachable=yes)
+    profile, _ = choose_profile("klein", gpu(memory), cached=no, reachable=yes)
     assert set(profile.specs.values()) == {model}
     assert profile.id == "klein"
 
 
 def test_the_download_is_told_with_size_and_licence_before_it_begins():
     for memory in (16, 24):
-        profile, _ = choose("klein", gpu(memory), cached=no, reachable=yes)
+        profile, _ = choose_profile("klein", gpu(memory), cached=no, reachable=yes)
         assert "16 GB of weights (Apache-2.0)" in profile.reason
-    rows = {row.profile.id: row for row in profiles.offers(gpu(24), commercial=False)}
+    rows = {row.profile.id: row for row in profiles.list_offers(gpu(24), commercial=False)}
     assert {row.id for row in PROFILES} == set(rows)
     assert rows["klein"].bytes == pytest.approx(16e9, rel=0.05)
     assert rows["embedded"].bytes == 0
@@ -111,90 +111,93 @@ def test_the_download_is_told_with_size_and_licence_before_it_begins():
 
 
 def test_what_stays_in_main_memory_is_downloaded_too():
-    rows = {row.profile.id: row for row in profiles.offers(gpu(80))}
+    rows = {row.profile.id: row for row in profiles.list_offers(gpu(80))}
     assert rows["quality"].bytes == pytest.approx(41.1e9 + 16.6e9 + 16e9, rel=0.01), "two models, each with its encoder"
-    small = {row.profile.id: row for row in profiles.offers(gpu(24))}
+    small = {row.profile.id: row for row in profiles.list_offers(gpu(24))}
     assert small["control"].bytes == rows["control"].bytes, "a lighter twin is the same download"
 
 
 @pytest.mark.parametrize("row", [row for row in all_specs() if row.min_vram], ids=lambda row: row.id)
 def test_a_card_of_the_memory_that_a_model_is_said_to_need_holds_it(row: ModelSpec):
-    budget = share(Machine("cuda", row.min_vram, free=row.min_vram)).budget
+    budget = divide_memory(Machine("cuda", row.min_vram, free_bytes=row.min_vram)).model_bytes
     assert budget is not None
     assert budget >= row.bytes > 0
 
 
 def test_a_card_that_others_use_is_as_large_as_what_they_leave():
-    shared = Machine("cuda", 24 * GB, "GPU found.", free=9 * GB)
-    profile, _ = choose(None, shared, cached=no, reachable=yes)
+    shared = Machine("cuda", 24 * GB, "GPU found.", free_bytes=9 * GB)
+    profile, _ = choose_profile(None, shared, cached=no, reachable=yes)
     assert profile.id in ("klein-4bit", "light")
     assert "Others take 14 GB" in profile.reason
-    assert choose("klein", replace(shared, free=15 * GB), cached=no, reachable=yes)[0].specs["text"] == "klein-streamed"
-    crowded, _ = choose(None, replace(shared, free=GB), cached=no, reachable=yes)
+    assert (
+        choose_profile("klein", replace(shared, free=15 * GB), cached=no, reachable=yes)[0].specs["text"]
+        == "klein-streamed"
+    )
+    crowded, _ = choose_profile(None, replace(shared, free=GB), cached=no, reachable=yes)
     assert crowded.id == "embedded"
-    assert crowded.fallen
+    assert crowded.is_fallback
 
 
 def test_the_machine_is_the_card_that_a_program_may_see(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(devices, "_nvidia_cards", lambda: [(80 * GB, 80 * GB), (24 * GB, 20 * GB)])
-    monkeypatch.setattr(devices, "_torch_is_for", lambda kind: kind == "cuda")
-    monkeypatch.setattr(devices, "_has_nvidia", lambda: True)
+    monkeypatch.setattr(devices, "_torch_supports", lambda kind: kind == "cuda")
+    monkeypatch.setattr(devices, "_has_nvidia_device", lambda: True)
     for visible, memory, device in (("1", 24, "cuda"), ("0", 80, "cuda"), ("", 0, "cpu")):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-        found = devices.find_machine.__wrapped__()
+        found = devices.detect_machine.__wrapped__()
         assert found.device == device
-        assert not memory or found.memory == memory * GB
+        assert not memory or found.memory_bytes == memory * GB
 
 
 def test_what_is_cached_serves_where_the_hub_is_silent():
     def here(row: ModelSpec) -> bool:
         return row.id == "sd15-lcm"
 
-    profile, _ = choose(None, gpu(24), cached=here, reachable=no)
+    profile, _ = choose_profile(None, gpu(24), cached=here, reachable=no)
     assert profile.id == "light"
     assert "on this machine" in profile.reason
 
 
 def test_commercial_use_hides_what_may_not_be_used():
-    assert all(row.commercial_ok for row in profiles.offers(gpu(24)))
-    assert "turbo" in {row.profile.id for row in profiles.offers(gpu(24), commercial=False)}
+    assert all(row.commercial_ok for row in profiles.list_offers(gpu(24)))
+    assert "turbo" in {row.profile.id for row in profiles.list_offers(gpu(24), commercial=False)}
     with pytest.raises(BadInput, match="forbids commercial"):
-        choose("turbo", gpu(24), cached=yes)
-    assert choose("turbo", gpu(24), cached=yes, commercial=False)[0].id == "turbo"
+        choose_profile("turbo", gpu(24), cached=yes)
+    assert choose_profile("turbo", gpu(24), cached=yes, commercial=False)[0].id == "turbo"
 
 
 def test_a_profile_whose_package_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     with_package(monkeypatch, False)
     with pytest.raises(BadInput, match="pip install sdnq"):
-        choose("klein-4bit", gpu(8), cached=yes)
-    assert choose(None, gpu(8), cached=yes)[0].id == "light"
+        choose_profile("klein-4bit", gpu(8), cached=yes)
+    assert choose_profile(None, gpu(8), cached=yes)[0].id == "light"
     with_package(monkeypatch, True)
-    assert choose(None, gpu(8), cached=yes)[0].id == "klein-4bit"
+    assert choose_profile(None, gpu(8), cached=yes)[0].id == "klein-4bit"
 
 
 def test_a_folder_has_nothing_pending_and_an_unreachable_hub_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     assert profiles.checkpoint.pending(str(tmp_path), "", ["*"]) == 0
     with pytest.raises(ModelUnavailable, match="klein"):
-        profiles.pending(spec("klein"))
+        profiles.pending(get_spec("klein"))
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
 def test_every_profile_can_be_served_by_the_families_there_are(profile: profiles.Profile):
     for verb, spec_id in profile.specs.items():
-        assert verb in spec(spec_id).verbs
+        assert verb in get_spec(spec_id).verbs
 
 
 def test_nothing_of_ours_is_cached_here_offline(monkeypatch: pytest.MonkeyPatch, tmp_path: object):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert not profiles.is_cached(spec("sdxl"))
+    assert not profiles.is_cached(get_spec("sdxl"))
     with pytest.raises(ModelUnavailable, match="stable-diffusion-xl"):
-        profiles.loader.find(spec("sdxl"))
+        profiles.loader.find_checkpoint(get_spec("sdxl"))
 
 
 def test_without_a_way_to_ask_only_cached_weights_count():
-    assert choose("sdxl", CPU, cached=no)[0].id == "embedded"
+    assert choose_profile("sdxl", CPU, cached=no)[0].id == "embedded"
 
 
 def test_choosing_does_not_import_torch():

@@ -15,12 +15,12 @@ from pipelines.core.models import ModelSpec
 from pipelines.models import profiles
 from pipelines.models.devices import Machine
 from pipelines.models.diffusion import loader
-from pipelines.models.families.flux2 import VERBS, Flux2
-from pipelines.models.model_cache import Cache
-from pipelines.models.profiles import choose, offers
-from pipelines.models.registry import spec
+from pipelines.models.families.flux2 import VERBS, Flux2Family
+from pipelines.models.model_cache import ModelCache
+from pipelines.models.profiles import choose_profile, list_offers
+from pipelines.models.registry import get_spec
 from tests.models.support import family_checks
-from tests.models.support.family_checks import drawn, order, same
+from tests.models.support.family_checks import are_identical, draw_pictures, make_request
 from tests.models.support.tiny_flow_checkpoints import tiny_klein
 
 GB = 10**9
@@ -34,7 +34,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ModelSpec, 
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    plain = family_checks.row("flux2", str(tiny_klein(tmp_path_factory.mktemp("klein"))), VERBS)
+    plain = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path_factory.mktemp("klein"))), VERBS)
     yield plain, replace(plain, id="tiny-int8", options=(("text_encoder", "int8"), ("package", "torchao")))
     torch.set_num_threads(threads)
 
@@ -53,29 +53,31 @@ def bytes_of(encoder: Any) -> int:
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_its_size_by_the_headers_is_what_it_takes(rows: tuple[ModelSpec, ModelSpec], dtype: str) -> None:
     plain, quantized = (replace(row, dtype=dtype) for row in rows)
-    family = Flux2((plain, quantized))
+    family = Flux2Family((plain, quantized))
     model = family.load(quantized, "cpu")
     assert model.pipe.text_encoder.model.layers[0].mlp.up_proj.weight.qdata.nbytes == 16 * 16
     others = sum(bytes_of(part) for part in (model.pipe.transformer, model.pipe.vae))
-    assert family.size_of(quantized) == bytes_of(model.pipe.text_encoder) + others
-    assert family.size_of(quantized) < family.size_of(plain)
+    assert family.estimate_bytes(quantized) == bytes_of(model.pipe.text_encoder) + others
+    assert family.estimate_bytes(quantized) < family.estimate_bytes(plain)
 
 
 @needs_torchao
 def test_it_reads_nearly_the_same_words_and_draws_the_same_seed_the_same(rows: tuple[ModelSpec, ModelSpec]) -> None:
-    cache = Cache((Flux2(rows),))
+    cache = ModelCache((Flux2Family(rows),))
     embeds, pictures = [], []
     for row in rows:
-        with cache.borrow(row.id) as model:
+        with cache.borrow_model(row.id) as model:
             ids = np.arange(24)[None]
             embeds.append(read(model, ids))
-            pictures.append(drawn(model, order("text", 1)))
+            pictures.append(draw_pictures(model, make_request("text", 1)))
             model.to_host()
             model.to_device()
-            assert same(drawn(model, order("text", 1)), pictures[-1]), "also after it has left and come back"
+            assert are_identical(draw_pictures(model, make_request("text", 1)), pictures[-1]), (
+                "also after it has left and come back"
+            )
     apart = np.linalg.norm(embeds[0] - embeds[1]) / np.linalg.norm(embeds[0])
     assert 0 < apart < 0.03
-    assert not same(*pictures)
+    assert not are_identical(*pictures)
     assert np.abs(pictures[0][0].astype(int) - pictures[1][0]).mean() < 8
     cache.close()
 
@@ -113,12 +115,12 @@ def test_it_is_taken_where_it_fits_and_its_package_is_here(
     machine = Machine("cuda", memory * GB, "GPU found.")
     for names, wanted in ((("torchao",), with_it), ((), without)):
         installed(monkeypatch, *names)
-        taken, _ = choose(profile, machine, cached=lambda _: True)
+        taken, _ = choose_profile(profile, machine, cached=lambda _: True)
         assert set(taken.specs.values()) == {wanted}
         helps = wanted != with_it
         assert ("pip install torchao" in taken.reason) == helps
-        download = next(row.bytes for row in offers(machine) if row.profile.id == profile)
-        assert download == spec(with_it.removesuffix("-int8").removesuffix("-streamed")).bytes, "the same download"
+        download = next(row.bytes for row in list_offers(machine) if row.profile.id == profile)
+        assert download == get_spec(with_it.removesuffix("-int8").removesuffix("-streamed")).bytes, "the same download"
 
 
 def test_without_the_package_the_model_says_what_to_install(
@@ -126,7 +128,7 @@ def test_without_the_package_the_model_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(loader.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelUnavailable, match="pip install torchao"):
-        Flux2(rows).load(rows[1], "cpu")
+        Flux2Family(rows).load(rows[1], "cpu")
 
 
 def test_the_rows_count_the_encoder_of_their_checkpoint_in_8_bits() -> None:
@@ -137,5 +139,5 @@ def test_the_rows_count_the_encoder_of_their_checkpoint_in_8_bits() -> None:
     rest = words * hidden + layers * (2 * hidden + 2 * 128) + hidden
     assert linear + rest == 4_022_468_096
     for name in ("klein", "z-image-turbo"):
-        assert spec(name).bytes - spec(f"{name}-int8").bytes == 2 * linear - (linear + 5 * lines)
-        assert spec(f"{name}-int8").fetched == spec(name).bytes
+        assert get_spec(name).bytes - get_spec(f"{name}-int8").bytes == 2 * linear - (linear + 5 * lines)
+        assert get_spec(f"{name}-int8").download_bytes == get_spec(name).bytes

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.core.errors import Cancelled, OutOfMemory
+from pipelines.core.errors import JobCancelled, OutOfMemory
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import Images, ModelStep, Render
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models import cpu_offload, oom_fallback
-from pipelines.models.devices import Machine, gave_out, share
-from pipelines.models.model_cache import Cache
-from pipelines.models.peak_memory import Peaks
+from pipelines.models.devices import Machine, divide_memory, is_out_of_memory
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.peak_memory import PeakMemory
 from tests.engines.support.crowded_device import hall, run
 from tests.support.examples import noisy
 
@@ -36,16 +36,18 @@ class Sheet:
         self.area = 10**9
         self.closed = self.spared = self.fails_once = False
         self.error: Exception = MemoryError()
-        self.drawn: list[Render] = []
+        self.drawn: list[RenderRequest] = []
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         assert self.where == "device"
         on_step(ModelStep(1, 1))
         if self.fails_once or len(render.seeds) > self.tight or render.size[0] * render.size[1] > self.area:
             self.fails_once = False
             raise self.error
         self.drawn.append(render)
-        return Images(tuple(noisy(render.size[1], render.size[0], seed=seed) for seed in render.seeds), ("as asked",))
+        return RenderedImages(
+            tuple(noisy(render.size[1], render.size[0], seed=seed) for seed in render.seeds), ("as asked",)
+        )
 
     def to_host(self) -> None:
         self.where = "host"
@@ -54,7 +56,7 @@ class Sheet:
         self.where = "device"
 
     @contextmanager
-    def sparing(self) -> Iterator[None]:
+    def low_memory(self) -> Iterator[None]:
         self.spared = True
         yield
 
@@ -69,7 +71,7 @@ class Shelf:
         self.specs = tuple(ModelSpec(i, "shelf", ("text",), "MIT", bytes=10) for i in ids)
         self.fails: Counter[str] = Counter()
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return spec.bytes
 
     def load(self, spec: ModelSpec, device: str) -> Sheet:
@@ -79,26 +81,35 @@ class Shelf:
         return Sheet(spec)
 
 
-def room(ids: str, *, budget: int = 20, host: int = 10, reserve: int = 0, idle: float = 600) -> Cache:
+def make_cache(ids: str, *, budget: int = 20, host: int = 10, reserve: int = 0, idle: float = 600) -> ModelCache:
     ticks = iter(range(1_000_000))
-    return Cache((Shelf(ids),), budget, idle_seconds=idle, clock=lambda: next(ticks), host_budget=host, reserve=reserve)
+    return ModelCache(
+        (Shelf(ids),),
+        CacheOptions(
+            budget_bytes=budget,
+            idle_seconds=idle,
+            clock=lambda: next(ticks),
+            host_budget_bytes=host,
+            drawing_reserve_bytes=reserve,
+        ),
+    )
 
 
-def use(cache: Cache, ids: str) -> None:
+def use(cache: ModelCache, ids: str) -> None:
     for spec_id in ids:
-        with cache.borrow(spec_id) as model:
+        with cache.borrow_model(spec_id) as model:
             assert model.where == "device"
 
 
-def places(cache: Cache) -> dict[str, str]:
-    return {row["id"]: row["where"] for row in cache.resident()}
+def places(cache: ModelCache) -> dict[str, str]:
+    return {row["id"]: row["where"] for row in cache.resident_models()}
 
 
 # ---------------------------------------------------------------- leaving and coming back
 
 
 def test_the_least_recently_used_goes_to_the_host_first_and_to_nothing_second() -> None:
-    cache = room("abcd")
+    cache = make_cache("abcd")
     use(cache, "abc")
     assert places(cache) == {"a": "host", "b": "device", "c": "device"}
     use(cache, "d")
@@ -106,28 +117,28 @@ def test_the_least_recently_used_goes_to_the_host_first_and_to_nothing_second() 
 
 
 def test_coming_back_from_the_host_reads_nothing() -> None:
-    cache = room("abc")
-    with cache.borrow("a") as first:
+    cache = make_cache("abc")
+    with cache.borrow_model("a") as first:
         pass
     use(cache, "bc")
-    with cache.borrow("a") as again:
+    with cache.borrow_model("a") as again:
         assert again is first
         assert again.where == "device"
-    assert cache.loads == {"a": 1, "b": 1, "c": 1}
-    assert cache.moves == {"a": 1}
+    assert cache.load_counts == {"a": 1, "b": 1, "c": 1}
+    assert cache.return_counts == {"a": 1}
     assert places(cache) == {"b": "host", "c": "device", "a": "device"}
 
 
 def test_two_models_swap_seats_though_the_host_has_room_for_one() -> None:
-    cache = room("ab", budget=10, host=10)
+    cache = make_cache("ab", budget=10, host=10)
     use(cache, "ababab")
-    assert cache.loads == {"a": 1, "b": 1}
-    assert cache.moves == {"a": 2, "b": 2}
+    assert cache.load_counts == {"a": 1, "b": 1}
+    assert cache.return_counts == {"a": 2, "b": 2}
 
 
 def test_a_host_without_memory_drops_the_model_and_the_borrower_never_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = room("ab", budget=10)
-    with cache.borrow("a") as first:
+    cache = make_cache("ab", budget=10)
+    with cache.borrow_model("a") as first:
         pass
 
     def refuse() -> None:
@@ -140,19 +151,19 @@ def test_a_host_without_memory_drops_the_model_and_the_borrower_never_knows(monk
 
 
 def test_idle_models_go_from_the_host_too() -> None:
-    cache = room("ab", budget=10, idle=50)
+    cache = make_cache("ab", budget=10, idle=50)
     use(cache, "ab")
     for _ in range(60):
-        cache.sweep()
+        cache.drop_expired()
     assert places(cache) == {}
 
 
 def test_unload_and_close_free_what_lies_on_the_host() -> None:
-    cache = room("abc")
-    with cache.borrow("a") as first:
+    cache = make_cache("abc")
+    with cache.borrow_model("a") as first:
         pass
     use(cache, "bc")
-    assert cache.unload("a")
+    assert cache.unload_model("a")
     assert first.closed
     use(cache, "ab")
     cache.close()
@@ -160,22 +171,22 @@ def test_unload_and_close_free_what_lies_on_the_host() -> None:
 
 
 def test_models_that_move_under_eight_threads_are_always_where_they_are_used() -> None:
-    cache = room("abcd")
+    cache = make_cache("abcd")
 
     def work(number: int) -> None:
         order = random.Random(number)
         for _ in range(40):
-            with cache.borrow(order.choice("abcd")) as model:
+            with cache.borrow_model(order.choice("abcd")) as model:
                 assert model.where == "device"
                 assert not model.closed
-                rows = cache.resident()
+                rows = cache.resident_models()
                 assert sum(row["bytes"] for row in rows if row["where"] == "device") <= 20
                 assert sum(row["bytes"] for row in rows if row["where"] == "host") <= 10
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert sum(cache.moves.values()) > 0
-    assert all(row["in_use"] == 0 for row in cache.resident())
+    assert sum(cache.return_counts.values()) > 0
+    assert all(row["in_use"] == 0 for row in cache.resident_models())
 
 
 def test_weights_move_without_becoming_others() -> None:
@@ -183,8 +194,8 @@ def test_weights_move_without_becoming_others() -> None:
 
     part = torch.nn.Linear(3, 2)
     view, kept = part.weight, part.weight.detach().clone()
-    cpu_offload.to_host([part, None, "config"])
-    cpu_offload.to_device([part, None, "config"], "cpu")
+    cpu_offload.move_to_host([part, None, "config"])
+    cpu_offload.move_to_device([part, None, "config"], "cpu")
     assert part.weight is view
     assert torch.equal(part.weight, kept)
 
@@ -198,14 +209,14 @@ class Meter:
     def __init__(self, takes: int) -> None:
         self.takes = takes
 
-    def start(self) -> int:
+    def reset_peak(self) -> int:
         return 100
 
-    def peak(self) -> int:
+    def peak_bytes(self) -> int:
         return 100 + self.takes
 
 
-TEXT = Render("text", "a harbour", (400, 300), (1, 2))
+TEXT = RenderRequest("text", "a harbour", (400, 300), (1, 2))
 
 
 def quiet(step: ModelStep) -> None:
@@ -213,40 +224,40 @@ def quiet(step: ModelStep) -> None:
 
 
 def test_what_a_drawing_took_is_kept_by_family_size_and_batch_and_room_is_made_for_it_next_time() -> None:
-    cache = room("ab", budget=20, reserve=4)
+    cache = make_cache("ab", budget=20, reserve=4)
     use(cache, "b")
-    with cache.borrow("a") as model:
+    with cache.borrow_model("a") as model:
         for takes in (9, 5):
-            oom_fallback.draw(cache, model, TEXT, quiet, Meter(takes))
-    assert cache.peaks.get(("shelf", 120_000, 2)) == 9
+            oom_fallback.draw_with_fallback(cache, model, TEXT, quiet, Meter(takes))
+    assert cache.peak_memory.peak_bytes(("shelf", 120_000, 2)) == 9
     # 24 bytes hold both models and 4 bytes of drawing, not 9: one must leave.
     assert places(cache) == {"b": "host", "a": "device"}
 
 
 def test_a_drawing_that_failed_is_no_measure() -> None:
-    cache = room("a")
-    with cache.borrow("a") as model:
+    cache = make_cache("a")
+    with cache.borrow_model("a") as model:
         model.error, model.tight = ValueError("broken"), 0
         with pytest.raises(ValueError, match="broken"):
-            oom_fallback.draw(cache, model, TEXT, quiet, Meter(9))
-    assert cache.peaks.get(("shelf", 120_000, 2)) == 0
+            oom_fallback.draw_with_fallback(cache, model, TEXT, quiet, Meter(9))
+    assert cache.peak_memory.peak_bytes(("shelf", 120_000, 2)) == 0
 
 
 def test_what_a_drawing_took_is_known_to_the_first_job_after_a_restart(tmp_path: Path) -> None:
-    def started() -> Cache:
-        cache = room("ab", budget=20, reserve=4)
-        cache.peaks = Peaks(tmp_path / "peaks.json")
+    def started() -> ModelCache:
+        cache = make_cache("ab", budget=20, reserve=4)
+        cache.peak_memory = PeakMemory(tmp_path / "peaks.json")
         use(cache, "ba")
         return cache
 
     first = started()
-    with first.borrow("a") as model:
-        oom_fallback.draw(first, model, TEXT, quiet, Meter(9))
+    with first.borrow_model("a") as model:
+        oom_fallback.draw_with_fallback(first, model, TEXT, quiet, Meter(9))
     again, less = started(), replace(TEXT, seeds=(1,))
-    with again.borrow("a") as model:
-        oom_fallback.draw(again, model, less, quiet)
+    with again.borrow_model("a") as model:
+        oom_fallback.draw_with_fallback(again, model, less, quiet)
         assert places(again)["b"] == "device"  # another batch takes another amount
-        oom_fallback.draw(again, model, TEXT, quiet)
+        oom_fallback.draw_with_fallback(again, model, TEXT, quiet)
         assert places(again)["b"] == "host"
 
 
@@ -254,37 +265,39 @@ def test_what_a_drawing_took_is_known_to_the_first_job_after_a_restart(tmp_path:
 def test_a_damaged_record_of_peaks_is_begun_anew(tmp_path: Path, text: str) -> None:
     file = tmp_path / "peaks.json"
     file.write_text(text)
-    peaks = Peaks(file)
-    peaks.note(("x", 1, 1), 5)
-    peaks.note(("x", 1, 1), 3)
-    assert Peaks(file).get(("x", 1, 1)) == 5
+    peaks = PeakMemory(file)
+    peaks.record_peak(("x", 1, 1), 5)
+    peaks.record_peak(("x", 1, 1), 3)
+    assert PeakMemory(file).peak_bytes(("x", 1, 1)) == 5
 
 
 def test_a_disk_that_takes_nothing_costs_no_picture(tmp_path: Path) -> None:
-    peaks = Peaks(tmp_path / "nowhere" / "peaks.json")
-    peaks.note(("x", 1, 1), 5)
-    assert peaks.get(("x", 1, 1)) == 5
+    peaks = PeakMemory(tmp_path / "nowhere" / "peaks.json")
+    peaks.record_peak(("x", 1, 1), 5)
+    assert peaks.peak_bytes(("x", 1, 1)) == 5
 
 
 def test_memory_is_divided_by_what_is_free() -> None:
-    assert share(Machine("cpu", 16 * GB)) == replace(share(Machine("mps", 16 * GB)), budget=8 * GB, reserve=0, host=0)
-    card = share(Machine("cuda", 24 * GB, free=20 * GB))
-    assert (card.budget, card.reserve) == (17 * GB, 3 * GB)
-    assert card.host > 0
-    assert share(Machine("cuda", 80 * GB, free=80 * GB)).reserve == 4 * GB
-    assert share(Machine("cuda", 4 * GB, free=4 * GB)).reserve == GB
-    assert share(Machine("cpu", 0)).budget is None
+    assert divide_memory(Machine("cpu", 16 * GB)) == replace(
+        divide_memory(Machine("mps", 16 * GB)), budget=8 * GB, reserve=0, host=0
+    )
+    card = divide_memory(Machine("cuda", 24 * GB, free_bytes=20 * GB))
+    assert (card.model_bytes, card.drawing_bytes) == (17 * GB, 3 * GB)
+    assert card.host_bytes > 0
+    assert divide_memory(Machine("cuda", 80 * GB, free_bytes=80 * GB)).drawing_bytes == 4 * GB
+    assert divide_memory(Machine("cuda", 4 * GB, free_bytes=4 * GB)).drawing_bytes == GB
+    assert divide_memory(Machine("cpu", 0)).model_bytes is None
 
 
 # ---------------------------------------------------------------- memory that gives out
 
 
 def test_variations_that_are_too_many_are_drawn_one_at_a_time_and_it_is_said() -> None:
-    cache = room("ab")
+    cache = make_cache("ab")
     use(cache, "b")
-    with cache.borrow("a") as model:
+    with cache.borrow_model("a") as model:
         model.tight = 1
-        images = oom_fallback.draw(cache, model, TEXT, quiet)
+        images = oom_fallback.draw_with_fallback(cache, model, TEXT, quiet)
     assert [render.seeds for render in model.drawn] == [(1,), (2,)]
     assert model.spared
     assert np.array_equal(images.images[1], noisy(300, 400, seed=2))
@@ -294,65 +307,65 @@ def test_variations_that_are_too_many_are_drawn_one_at_a_time_and_it_is_said() -
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2)])
 def test_what_is_too_large_even_alone_is_drawn_at_half_its_area_and_enlarged(seeds: tuple[int, ...]) -> None:
-    cache = room("a")
-    with cache.borrow("a") as model:
+    cache = make_cache("a")
+    with cache.borrow_model("a") as model:
         model.area = 90_000
-        images = oom_fallback.draw(cache, model, replace(TEXT, seeds=seeds, size=(400, 320)), quiet)
+        images = oom_fallback.draw_with_fallback(cache, model, replace(TEXT, seeds=seeds, size=(400, 320)), quiet)
     assert [image.shape for image in images.images] == [(320, 400, 3)] * len(seeds)
     assert [render.size for render in model.drawn] == [(320, 256)] * len(seeds)
     assert images.notices[-1] == "Memory gave out: this was drawn at 320 × 256 px and enlarged."
 
 
 def test_a_picture_that_fits_once_others_left_is_drawn_as_asked() -> None:
-    cache = room("ab")
+    cache = make_cache("ab")
     use(cache, "b")
-    with cache.borrow("a") as model:
+    with cache.borrow_model("a") as model:
         model.fails_once = True
-        images = oom_fallback.draw(cache, model, replace(TEXT, seeds=(1,)), quiet)
+        images = oom_fallback.draw_with_fallback(cache, model, replace(TEXT, seeds=(1,)), quiet)
     assert [render.size for render in model.drawn] == [TEXT.size]
     assert np.array_equal(images.images[0], noisy(300, 400, seed=1))
     assert "put aside" in images.notices[-1]
 
 
 def test_what_keeps_a_picture_s_own_bytes_is_tried_again_at_its_size() -> None:
-    cache = room("a")
+    cache = make_cache("a")
     photo = noisy(300, 400)
-    render = Render("inpaint", "", (400, 300), (1,), images=(photo,), mask=np.ones((300, 400), np.float32))
-    with cache.borrow("a") as model:
+    render = RenderRequest("inpaint", "", (400, 300), (1,), images=(photo,), mask=np.ones((300, 400), np.float32))
+    with cache.borrow_model("a") as model:
         model.area = 70_000
         with pytest.raises(OutOfMemory, match="400 × 300"):
-            oom_fallback.draw(cache, model, render, quiet)
+            oom_fallback.draw_with_fallback(cache, model, render, quiet)
 
 
 def test_memory_that_gives_out_twice_is_out_of_memory_and_the_model_is_free_again() -> None:
-    cache = room("a")
-    with cache.borrow("a") as model:
+    cache = make_cache("a")
+    with cache.borrow_model("a") as model:
         model.tight = 0
         with pytest.raises(OutOfMemory, match="smaller size"):
-            oom_fallback.draw(cache, model, TEXT, quiet)
-    assert cache.unload("a")
+            oom_fallback.draw_with_fallback(cache, model, TEXT, quiet)
+    assert cache.unload_model("a")
 
 
 def test_other_errors_and_cancels_are_not_tried_again() -> None:
-    cache = room("a")
+    cache = make_cache("a")
     calls: list[int] = []
 
     def stop(step: ModelStep) -> None:
         calls.append(1)
-        raise Cancelled
+        raise JobCancelled
 
-    with cache.borrow("a") as model:
-        with pytest.raises(Cancelled):
-            oom_fallback.draw(cache, model, TEXT, stop)
+    with cache.borrow_model("a") as model:
+        with pytest.raises(JobCancelled):
+            oom_fallback.draw_with_fallback(cache, model, TEXT, stop)
         model.error, model.tight = RuntimeError("shapes differ"), 0
         with pytest.raises(RuntimeError, match="shapes"):
-            oom_fallback.draw(cache, model, TEXT, quiet)
+            oom_fallback.draw_with_fallback(cache, model, TEXT, quiet)
     assert calls == [1]
 
 
 def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_nothing_beside_it() -> None:
-    cache = room("ab")
-    family = cache._rows["a"][1]
+    cache = make_cache("ab")
+    family = cache._specs_by_id["a"][1]
     assert isinstance(family, Shelf)
     use(cache, "b")
     family.fails["a"] = 1
@@ -365,13 +378,13 @@ def test_every_way_of_saying_that_memory_gave_out_is_understood() -> None:
 
     with pytest.raises(RuntimeError) as cpu:
         torch.empty(2**58, dtype=torch.uint8)
-    assert gave_out(cpu.value)
-    assert gave_out(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))
-    assert gave_out(torch.OutOfMemoryError())
-    assert gave_out(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"))
-    assert gave_out(MemoryError())
-    assert not gave_out(RuntimeError("The size of tensor a must match"))
-    assert not gave_out(ValueError("out of memory"))
+    assert is_out_of_memory(cpu.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."))
+    assert is_out_of_memory(torch.OutOfMemoryError())
+    assert is_out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("The size of tensor a must match"))
+    assert not is_out_of_memory(ValueError("out of memory"))
 
 
 # ---------------------------------------------------------------- many jobs over four checkpoints and two seats
@@ -389,8 +402,8 @@ def test_many_jobs_share_two_seats_and_every_result_is_right(tmp_path: Path) -> 
         assert ends["done"] > JOBS / 2
         assert min(ends["cancelled"], ends["helped"]) > 0
         assert here.weather.struck > 2
-        assert here.cache.moves.total() > 0
-        assert [row["in_use"] for row in here.cache.resident()] == [0] * len(here.cache.resident())
-        assert here.jobs.counts() == (0, 0)
+        assert here.cache.return_counts.total() > 0
+        assert [row["in_use"] for row in here.cache.resident_models()] == [0] * len(here.cache.resident_models())
+        assert here.jobs.count_jobs() == (0, 0)
         # And after all that every picture is still what it was.
         assert all(np.array_equal(here.drawn(number), picture) for number, picture in right.items())

@@ -20,49 +20,65 @@ import PIL.Image
 import pytest
 
 from pipelines.codecs import file_signatures
-from pipelines.codecs.containers import animation, film, pages
-from pipelines.codecs.encode import MIME, SIGNED_AS, Origin, archive, encode, source_type, xmp
+from pipelines.codecs.containers import encode_animation, encode_pdf, encode_video
+from pipelines.codecs.encode import (
+    C2PA_MIME_TYPES,
+    MIME_TYPES,
+    PixelOrigin,
+    build_xmp,
+    build_zip,
+    encode_image,
+    source_type_uri,
+)
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.core.job import Result
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.models.profiles import choose
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.profiles import choose_profile
 from pipelines.provenance import c2pa as provenance_c2pa
-from pipelines.provenance.c2pa import Ingredient, Made, Said, past, sign, verify
-from pipelines.provenance.signing_key import Seal
-from pipelines.service.orders import PAST_KEPT, Desk
+from pipelines.provenance.c2pa import (
+    CredentialReport,
+    Ingredient,
+    Provenance,
+    read_ingredient_archive,
+    sign,
+    verify_credentials,
+)
+from pipelines.provenance.signing_key import SigningKeyStore
+from pipelines.service.orders import StudioService
+from pipelines.service.uploads import CREDENTIALS_KEPT_NOTICE
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files, pixels_sha256
+from pipelines.storage.file_index import FileIndex, pixels_sha256
 from tests.support.download_doors import standing
 from tests.support.examples import EXAMPLES, noisy
 from tests.support.hostile_pictures import HOSTILE
 
-CAPTURE = source_type(Origin(photographed=True))
-MADE = Made(CAPTURE, photo=Ingredient("photo", "ab" * 32), placed=(Ingredient("backdrop-1", "cd" * 32),))
+CAPTURE = source_type_uri(PixelOrigin(photographed=True))
+MADE = Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32), placed=(Ingredient("backdrop-1", "cd" * 32),))
 FORMATS: tuple[Any, ...] = ("png", "jpeg", "webp")
 
 
 @pytest.fixture(scope="module")
-def seal(tmp_path_factory: pytest.TempPathFactory) -> Seal:
-    return Seal(tmp_path_factory.mktemp("seal"))
+def seal(tmp_path_factory: pytest.TempPathFactory) -> SigningKeyStore:
+    return SigningKeyStore(tmp_path_factory.mktemp("seal"))
 
 
 def written(format: Any = "png", receipt: dict[str, Any] | None = None) -> bytes:
-    packet = xmp(receipt or {"tool": "headshot"}, Origin(photographed=True))
-    return encode(noisy(64, 80), format, packet)
+    packet = build_xmp(receipt or {"tool": "headshot"}, PixelOrigin(photographed=True))
+    return encode_image(noisy(64, 80), format, packet)
 
 
-def signed(seal: Seal, format: Any = "png", made: Made = MADE) -> bytes:
-    return sign(written(format), f"image/{format}", made, seal.pair())
+def signed(seal: SigningKeyStore, format: Any = "png", made: Provenance = MADE) -> bytes:
+    return sign(written(format), f"image/{format}", made, seal.load_key())
 
 
-def said(data: bytes, seal: Seal | None = None) -> Said:
-    found = verify(data, seal.pair().root if seal else "")
-    assert isinstance(found, Said)
+def said(data: bytes, seal: SigningKeyStore | None = None) -> CredentialReport:
+    found = verify_credentials(data, seal.load_key().root_certificate if seal else "")
+    assert isinstance(found, CredentialReport)
     return found
 
 
@@ -75,10 +91,10 @@ def pixels(data: bytes) -> np.ndarray:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_signed_file_verifies_and_keeps_its_pixels(seal: Seal, format: Any) -> None:
+def test_a_signed_file_verifies_and_keeps_its_pixels(seal: SigningKeyStore, format: Any) -> None:
     data = signed(seal, format)
     found = said(data, seal)
-    assert (found.credentials, found.source) == ("ours", "compositeCapture")
+    assert (found.status, found.source_type) == ("ours", "compositeCapture")
     assert found.actions == ("c2pa.opened", "c2pa.edited", "c2pa.placed")
     assert found.parents == ("photo", "backdrop-1")
     assert found.receipt == {"tool": "headshot"}
@@ -87,9 +103,9 @@ def test_a_signed_file_verifies_and_keeps_its_pixels(seal: Seal, format: Any) ->
     assert len(data) - len(written(format)) < 6000
 
 
-def sound(data: bytes, seal: Seal) -> bool:
-    found = verify(data, seal.pair().root)
-    return isinstance(found, Said) and found.credentials in ("ours", "valid")
+def sound(data: bytes, seal: SigningKeyStore) -> bool:
+    found = verify_credentials(data, seal.load_key().root_certificate)
+    return isinstance(found, CredentialReport) and found.status in ("ours", "valid")
 
 
 def flipped(data: bytes, at: int) -> bytes:
@@ -97,7 +113,7 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_changed_byte_anywhere_is_never_called_sound(seal: Seal, format: Any) -> None:
+def test_a_changed_byte_anywhere_is_never_called_sound(seal: SigningKeyStore, format: Any) -> None:
     data = signed(seal, format)
     assert sound(data, seal)
     for at in range(0, len(data), max(1, len(data) // 90)):
@@ -105,10 +121,12 @@ def test_a_changed_byte_anywhere_is_never_called_sound(seal: Seal, format: Any) 
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_change_where_c2pa_signs_nothing_is_seen_in_a_file_of_ours(seal: Seal, tmp_path: Path, format: Any) -> None:
+def test_a_change_where_c2pa_signs_nothing_is_seen_in_a_file_of_ours(
+    seal: SigningKeyStore, tmp_path: Path, format: Any
+) -> None:
     """Names and lengths of boxes and the zeros that keep a place: other programs call such a file unchanged."""
-    kept = past(signed(Seal(tmp_path), format))
-    data = signed(seal, format, Made(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)))
+    kept = read_ingredient_archive(signed(SigningKeyStore(tmp_path), format))
+    data = signed(seal, format, Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)))
     box = data.rindex(b"c2pa.claim.v2") - 400
     places = [data.rindex(word) for word in (b"c2pa.claim.v2", b"c2pa.assertions", b"c2pa.signature", b"c2cs", b"pad")]
     zeros = data.index(bytes(900), box)
@@ -116,38 +134,40 @@ def test_a_change_where_c2pa_signs_nothing_is_seen_in_a_file_of_ours(seal: Seal,
         assert not sound(flipped(data, at), seal), data[at - 8 : at + 8]
     whole = data.replace(bytes(900), b"a hidden message".ljust(900, b"\0"), 1)
     assert not sound(whole, seal)
-    assert said(whole).credentials in ("valid", "tampered")  # without our eyes: PNG has sums of its own
+    assert said(whole).status in ("valid", "tampered")  # without our eyes: PNG has sums of its own
 
 
 @pytest.mark.parametrize("word", [b"c2pa.edited", b"compositeCapture", b"DesignerBox installation", b"backdrop-1"])
-def test_a_changed_word_of_the_manifest_is_never_called_sound(seal: Seal, word: bytes) -> None:
+def test_a_changed_word_of_the_manifest_is_never_called_sound(seal: SigningKeyStore, word: bytes) -> None:
     data = signed(seal)
     box = data.index(b"jumb")
     at = data.index(word, box) + len(word) - 1
     assert at < box + 4200
-    assert said(data[:at] + b"x" + data[at + 1 :], seal).credentials in ("tampered", "unreadable")
+    assert said(data[:at] + b"x" + data[at + 1 :], seal).status in ("tampered", "unreadable")
 
 
-def test_pixels_that_were_repainted_under_the_same_manifest_are_tampered(seal: Seal) -> None:
+def test_pixels_that_were_repainted_under_the_same_manifest_are_tampered(seal: SigningKeyStore) -> None:
     data = signed(seal, "jpeg")
     at = data.rindex(b"\xff\xda") + 40
-    assert said(data[:at] + bytes([data[at] ^ 2]) + data[at + 1 :], seal).credentials == "tampered"
+    assert said(data[:at] + bytes([data[at] ^ 2]) + data[at + 1 :], seal).status == "tampered"
 
 
-def test_a_receipt_that_was_rewritten_is_tampered(seal: Seal) -> None:
+def test_a_receipt_that_was_rewritten_is_tampered(seal: SigningKeyStore) -> None:
     data = signed(seal, "webp").replace(b"headshot", b"portrait")
     found = said(data, seal)
     assert found.receipt == {"tool": "portrait"}
-    assert found.credentials == "tampered"
+    assert found.status == "tampered"
 
 
-def test_the_file_of_another_studio_is_sound_and_not_ours(seal: Seal, tmp_path: Path) -> None:
-    assert said(signed(Seal(tmp_path)), seal).credentials == "valid"
-    assert said(signed(seal)).credentials == "valid"
+def test_the_file_of_another_studio_is_sound_and_not_ours(seal: SigningKeyStore, tmp_path: Path) -> None:
+    assert said(signed(SigningKeyStore(tmp_path)), seal).status == "valid"
+    assert said(signed(seal)).status == "valid"
 
 
-def test_a_picture_without_credentials_says_so(seal: Seal) -> None:
-    assert said(written(), seal) == Said("none", source="compositeCapture", receipt={"tool": "headshot"})
+def test_a_picture_without_credentials_says_so(seal: SigningKeyStore) -> None:
+    assert said(written(), seal) == CredentialReport(
+        "none", source_type="compositeCapture", receipt={"tool": "headshot"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,10 +175,12 @@ def test_a_picture_without_credentials_says_so(seal: Seal) -> None:
     [(False, True, "compositeCapture"), (True, True, "compositeWithTrainedAlgorithmicMedia"),
      (True, False, "trainedAlgorithmicMedia")],
 )  # fmt: skip
-def test_manifest_and_xmp_name_the_same_source(seal: Seal, generative: bool, subject: bool, kind: str) -> None:
-    data = encode(noisy(40, 40), "png", xmp({}, Origin(generative, subject)))
-    data = sign(data, "image/png", Made(source_type(Origin(generative, subject))), seal.pair())
-    assert said(data).source == kind
+def test_manifest_and_xmp_name_the_same_source(
+    seal: SigningKeyStore, generative: bool, subject: bool, kind: str
+) -> None:
+    data = encode_image(noisy(40, 40), "png", build_xmp({}, PixelOrigin(generative, subject)))
+    data = sign(data, "image/png", Provenance(source_type_uri(PixelOrigin(generative, subject))), seal.load_key())
+    assert said(data).source_type == kind
     (action,) = manifest(data)["assertions"][0]["data"]["actions"]
     assert action["action"] == "c2pa.created"
     assert action["digitalSourceType"].endswith(f"/{kind}")
@@ -173,50 +195,54 @@ def manifest(data: bytes, mime: str = "image/png") -> dict[str, Any]:
 
 
 def test_a_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
-    first, second = Seal(tmp_path).pair(), Seal(tmp_path).pair()
+    first, second = SigningKeyStore(tmp_path).load_key(), SigningKeyStore(tmp_path).load_key()
     assert first == second
     assert (tmp_path / "signing" / "key.pem").stat().st_mode & 0o077 == 0
     assert first.chain.count("BEGIN CERTIFICATE") == 2
     assert "PRIVATE" not in first.chain
 
 
-def test_an_owner_s_own_pair_is_used(tmp_path: Path, seal: Seal) -> None:
+def test_an_owner_s_own_pair_is_used(tmp_path: Path, seal: SigningKeyStore) -> None:
     (tmp_path / "signing").mkdir()
-    (tmp_path / "signing" / "chain.pem").write_text(seal.pair().chain)
-    (tmp_path / "signing" / "key.pem").write_text(seal.pair().key)
-    assert said(signed(Seal(tmp_path)), seal).credentials == "ours"
+    (tmp_path / "signing" / "chain.pem").write_text(seal.load_key().chain)
+    (tmp_path / "signing" / "key.pem").write_text(seal.load_key().key)
+    assert said(signed(SigningKeyStore(tmp_path)), seal).status == "ours"
 
 
-def test_a_pair_that_does_not_belong_together_is_refused(tmp_path: Path, seal: Seal) -> None:
-    Seal(tmp_path).pair()
-    (tmp_path / "signing" / "key.pem").write_text(seal.pair().key)
+def test_a_pair_that_does_not_belong_together_is_refused(tmp_path: Path, seal: SigningKeyStore) -> None:
+    SigningKeyStore(tmp_path).load_key()
+    (tmp_path / "signing" / "key.pem").write_text(seal.load_key().key)
     with pytest.raises(StudioError):
-        Seal(tmp_path).pair()
+        SigningKeyStore(tmp_path).load_key()
     (tmp_path / "signing" / "key.pem").unlink()
     with pytest.raises(StudioError):
-        Seal(tmp_path).pair()
+        SigningKeyStore(tmp_path).load_key()
 
 
 # ---------------------------------------------------------------- what an upload says
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_the_past_of_an_upload_is_told_on(seal: Seal, tmp_path: Path, format: Any) -> None:
-    kept = past(signed(Seal(tmp_path), format))
+def test_the_past_of_an_upload_is_told_on(seal: SigningKeyStore, tmp_path: Path, format: Any) -> None:
+    kept = read_ingredient_archive(signed(SigningKeyStore(tmp_path), format))
     assert kept is not None
     assert len(kept) < 20_000
-    data = sign(written(), "image/png", Made(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.pair())
-    assert said(data, seal).credentials == "ours"
+    data = sign(
+        written(), "image/png", Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.load_key()
+    )
+    assert said(data, seal).status == "ours"
     (parent,) = manifest(data)["ingredients"]
     assert (parent["relationship"], bool(parent["active_manifest"])) == ("parentOf", True)
 
 
-def test_a_tampered_past_is_told_on_as_tampered(seal: Seal, tmp_path: Path) -> None:
-    forged = bytearray(signed(Seal(tmp_path)))
+def test_a_tampered_past_is_told_on_as_tampered(seal: SigningKeyStore, tmp_path: Path) -> None:
+    forged = bytearray(signed(SigningKeyStore(tmp_path)))
     forged[-30] ^= 1
-    kept = past(bytes(forged))
+    kept = read_ingredient_archive(bytes(forged))
     assert kept is not None
-    data = sign(written(), "image/png", Made(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.pair())
+    data = sign(
+        written(), "image/png", Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.load_key()
+    )
     with c2pa.Reader("image/png", io.BytesIO(data)) as reader:
         told = reader.json()
     assert "assertion.dataHash.mismatch" in told
@@ -224,13 +250,13 @@ def test_a_tampered_past_is_told_on_as_tampered(seal: Seal, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("data", [b"", b"c2pa", b"\x89PNG\r\n\x1a\nc2pa" * 9, b"\xff\xd8\xffc2pa" * 99], ids=range(4))
 def test_garbage_with_the_mark_has_no_past_and_raises_nothing(data: bytes) -> None:
-    assert past(data) is None
-    assert isinstance(verify(data), (Said, file_signatures.Unfit))
+    assert read_ingredient_archive(data) is None
+    assert isinstance(verify_credentials(data), (CredentialReport, file_signatures.RejectedImage))
 
 
 @pytest.mark.parametrize("row", [row for row in HOSTILE if row.number not in (6, 7, 25, 28)], ids=lambda row: row.id)
 def test_reading_what_a_hostile_file_says_raises_nothing(row: Any) -> None:
-    assert isinstance(verify(row.data()), (Said, file_signatures.Unfit))
+    assert isinstance(verify_credentials(row.data()), (CredentialReport, file_signatures.RejectedImage))
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":', b"[1]", b"\xff\xfe"], ids=range(4))
@@ -244,23 +270,25 @@ def test_a_hostile_receipt_is_no_receipt(text: bytes) -> None:
 
 @dataclass
 class Room:
-    desk: Desk
+    service: StudioService
     photos: dict[str, str]
 
     def make(self, tool: str, **values: Any) -> Result:
-        return drain(self.desk.jobs.watch(self.desk.jobs.submit(self.desk.order(tool, values, "ann"))))
+        return wait_for_result(
+            self.service.jobs.watch(self.service.jobs.submit(self.service.create_job(tool, values, "ann")))
+        )
 
     def served(self, result: Result) -> list[bytes]:
-        return [self.desk.files.path(file.id).read_bytes() for file in result.files]
+        return [self.service.files.local_path(file.id).read_bytes() for file in result.files]
 
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     root = tmp_path_factory.mktemp("room")
-    files, ingest, (profile, device) = Files(root), Ingest(workers=1), choose("embedded")
-    jobs = Jobs(root, LocalEngine(Cache(FAMILIES, device=device), files))
-    desk = Desk(Settings(data=root), jobs, files, profile, ingest)
-    yield Room(desk, {example.name: example.file_id for example in desk.examples()})
+    files, ingest, (profile, device) = FileIndex(root), DecoderPool(workers=1), choose_profile("embedded")
+    jobs = JobQueue(root, LocalEngine(ModelCache(FAMILIES, CacheOptions(device=device)), files))
+    service = StudioService(Settings(data=root), jobs, files, profile, ingest)
+    yield Room(service, {example.name: example.file_id for example in service.uploads.list_examples()})
     jobs.close()
     ingest.close()
     files.close()
@@ -271,35 +299,35 @@ def test_every_file_of_a_job_verifies_as_ours(room: Room, format: Any) -> None:
     result = room.make("headshot", photo=room.photos["hopper"], format=format, size=256, variations=2)
     assert [file.role for file in result.files] == ["result", "result", "matte"]
     for data in room.served(result):
-        assert room.desk.verify(data).credentials == "ours"
-    first = room.desk.verify(room.served(result)[0])
-    assert (first.source, first.parents) == ("compositeSynthetic", ("photo",)), "a grey paper is computed"
+        assert room.service.uploads.verify_picture(data).status == "ours"
+    first = room.service.uploads.verify_picture(room.served(result)[0])
+    assert (first.source_type, first.parents) == ("compositeSynthetic", ("photo",)), "a grey paper is computed"
     assert first.receipt is not None
     assert first.receipt["tool"] == "headshot"
 
 
 def test_a_scene_alone_is_created_and_not_edited(room: Room) -> None:
     (data,) = room.served(room.make("background", prompt="forest", size=256))
-    assert room.desk.verify(data).actions == ("c2pa.created",)
+    assert room.service.uploads.verify_picture(data).actions == ("c2pa.created",)
 
 
 def test_pixels_are_the_same_under_another_signature(room: Room) -> None:
     one, two = (room.make("background", prompt="forest", size=256, seed=4).files[0] for _ in range(2))
     assert one.pixels_sha256 == two.pixels_sha256
-    assert pixels_sha256(np.asarray(pixels(room.desk.files.path(two.id).read_bytes()))) == one.pixels_sha256
+    assert pixels_sha256(np.asarray(pixels(room.service.files.local_path(two.id).read_bytes()))) == one.pixels_sha256
 
 
 def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(room: Room, tmp_path: Path) -> None:
     with PIL.Image.open(EXAMPLES / "coffee.jpg") as picture:
-        plain = encode(np.asarray(picture.convert("RGB").resize((300, 200))), "jpeg", b"")
-    upload = sign(plain, "image/jpeg", Made(CAPTURE), Seal(tmp_path).pair())
-    file_id, notices = room.desk.take(upload, "ann")
-    assert notices == (PAST_KEPT,)
-    assert b"c2pa" not in room.desk.files.path(file_id).read_bytes()
+        plain = encode_image(np.asarray(picture.convert("RGB").resize((300, 200))), "jpeg", b"")
+    upload = sign(plain, "image/jpeg", Provenance(CAPTURE), SigningKeyStore(tmp_path).load_key())
+    file_id, notices = room.service.uploads.ingest_picture(upload, "ann")
+    assert notices == (CREDENTIALS_KEPT_NOTICE,)
+    assert b"c2pa" not in room.service.files.local_path(file_id).read_bytes()
     data = room.served(room.make("product", photo=file_id, size=256))[0]
     (parent,) = manifest(data)["ingredients"]
     assert parent["active_manifest"]
-    assert room.desk.files.past(file_id, "bob") is None
+    assert room.service.files.load_provenance(file_id, "bob") is None
 
 
 @pytest.mark.parametrize(
@@ -317,7 +345,7 @@ def test_computed_scenery_is_told_apart_from_photographs(
 ) -> None:
     own = {"photo": room.photos[photo]} if photo else {}
     data = room.served(room.make("background", size=256, **values, **own))[0]
-    assert room.desk.verify(data).source == source
+    assert room.service.uploads.verify_picture(data).source_type == source
     actions = manifest(data)["assertions"][0]["data"]["actions"]
     assert [each["digitalSourceType"].split("/")[-1] for each in actions if "digitalSourceType" in each] == [source]
 
@@ -326,9 +354,14 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_
     """A figure of rules or of the drawing model, over nothing, a photo, a drawing and an upload that says trained."""
     drawn = room.make("character", size=256).files[0].id
     by_model = room.make("character", art="model", size=256).files[0].id
-    data = encode(noisy(64, 80), "png", b"")
-    upload = sign(data, "image/png", Made(source_type(Origin(generative=True))), Seal(tmp_path).pair())
-    learned, photo = room.desk.take(upload, "ann")[0], room.photos["coffee"]
+    data = encode_image(noisy(64, 80), "png", b"")
+    upload = sign(
+        data,
+        "image/png",
+        Provenance(source_type_uri(PixelOrigin(generative=True))),
+        SigningKeyStore(tmp_path).load_key(),
+    )
+    learned, photo = room.service.uploads.ingest_picture(upload, "ann")[0], room.photos["coffee"]
     mine = {"preset": "my-backdrop", "size": 256}
     rows: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("algorithmicMedia", "character", {}),
@@ -345,13 +378,18 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_
     for source, tool, values in rows:
         agreed = {"consent": True} if tool == "character" else {}
         data = room.served(room.make(tool, **{"size": 256, **values, **agreed}))[0]
-        assert (room.desk.verify(data).source, tool, values) == (source, tool, values)
+        assert (room.service.uploads.verify_picture(data).source_type, tool, values) == (source, tool, values)
 
 
 def test_every_picture_that_went_in_keeps_its_past(room: Room, tmp_path: Path) -> None:
     def upload(seed: int) -> str:
-        data = sign(encode(noisy(64, 80, seed=seed), "png", b""), "image/png", Made(CAPTURE), Seal(tmp_path).pair())
-        return room.desk.take(data, "ann")[0]
+        data = sign(
+            encode_image(noisy(64, 80, seed=seed), "png", b""),
+            "image/png",
+            Provenance(CAPTURE),
+            SigningKeyStore(tmp_path).load_key(),
+        )
+        return room.service.uploads.ingest_picture(data, "ann")[0]
 
     made = room.make("background", prompt="oak", size=256).files[0].id  # what was made here has a past in its file
     for tool, values in (
@@ -361,18 +399,18 @@ def test_every_picture_that_went_in_keeps_its_past(room: Room, tmp_path: Path) -
         ("kit", {"photo": upload(1), "logo": upload(1), "preset": "post"}),
     ):
         data = room.served(room.make(tool, **values))[0]
-        assert room.desk.verify(data).credentials == "ours"
+        assert room.service.uploads.verify_picture(data).status == "ours"
         rows = {row["relationship"]: row.get("active_manifest") for row in manifest(data)["ingredients"]}
         assert rows["componentOf"], tool
         assert bool(rows["parentOf"]) == (tool != "background"), "an example says nothing of itself"
 
 
-def test_pasts_that_together_are_too_large_are_left_out(seal: Seal, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = past(signed(seal, "png"), True)
+def test_pasts_that_together_are_too_large_are_left_out(seal: SigningKeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = read_ingredient_archive(signed(seal, "png"), True)
     assert kept is not None
-    monkeypatch.setattr(provenance_c2pa, "MAX_PARENT", len(kept) + 10)
-    two = (Ingredient("a-1", "00", kept), Ingredient("b-2", "11", past(signed(seal, "jpeg"), True)))
-    rows = manifest(sign(written("png"), "image/png", Made(CAPTURE, placed=two), seal.pair()))["ingredients"]
+    monkeypatch.setattr(provenance_c2pa, "MAX_PARENT_BYTES", len(kept) + 10)
+    two = (Ingredient("a-1", "00", kept), Ingredient("b-2", "11", read_ingredient_archive(signed(seal, "jpeg"), True)))
+    rows = manifest(sign(written("png"), "image/png", Provenance(CAPTURE, placed=two), seal.load_key()))["ingredients"]
     assert [bool(row.get("active_manifest")) for row in rows] == [False, True]
     assert {row["title"] for row in rows} >= {"b-2"}
 
@@ -380,23 +418,23 @@ def test_pasts_that_together_are_too_large_are_left_out(seal: Seal, monkeypatch:
 def test_what_was_made_here_stays_the_parent_of_what_is_made_of_it(room: Room) -> None:
     first = room.make("background", prompt="forest", size=256)
     second = room.make("product", photo=room.make("background", photo=room.photos["coffee"], size=256).files[0].id)
-    assert room.desk.verify(room.served(first)[0]).parents == ()
+    assert room.service.uploads.verify_picture(room.served(first)[0]).parents == ()
     (parent,) = manifest(room.served(second)[0])["ingredients"]
     assert parent["active_manifest"]
 
 
 def test_verifying_happens_at_the_door_and_keeps_nothing(room: Room) -> None:
-    before = sorted(path.name for path in room.desk.files.root.iterdir())
-    assert room.desk.verify((EXAMPLES / "coffee.jpg").read_bytes()).credentials == "none"
+    before = sorted(path.name for path in room.service.files.root.iterdir())
+    assert room.service.uploads.verify_picture((EXAMPLES / "coffee.jpg").read_bytes()).status == "none"
     with pytest.raises(BadInput) as caught:
-        room.desk.verify(b"<svg/>")
+        room.service.uploads.verify_picture(b"<svg/>")
     assert caught.value.code == "unsupported_image"
     with pytest.raises(BadInput):
-        room.desk.verify(bytes(26 * 10**6))
-    assert sorted(path.name for path in room.desk.files.root.iterdir()) == before
+        room.service.uploads.verify_picture(bytes(26 * 10**6))
+    assert sorted(path.name for path in room.service.files.root.iterdir()) == before
 
 
-def test_a_manifest_elsewhere_is_not_fetched(seal: Seal) -> None:
+def test_a_manifest_elsewhere_is_not_fetched(seal: SigningKeyStore) -> None:
     """The address of a remote manifest is a caller's address: it must never be asked."""
     import socket
     import threading
@@ -418,9 +456,9 @@ def test_a_manifest_elsewhere_is_not_fetched(seal: Seal) -> None:
             "</x:xmpmeta><!-- c2pa -->"
         )
         for format in FORMATS:
-            data = encode(noisy(40, 40), format, packet.encode())
-            assert said(data, seal).credentials in ("none", "unreadable")
-            past(data)
+            data = encode_image(noisy(40, 40), format, packet.encode())
+            assert said(data, seal).status in ("none", "unreadable")
+            read_ingredient_archive(data)
         thread.join()
     assert asked == []
 
@@ -438,23 +476,26 @@ def test_the_manifest_holds_no_name_and_no_words(room: Room) -> None:
 def kinds() -> dict[str, bytes]:
     """One small file of every format that a tool can hand over beside pictures."""
     frames = tuple(noisy(48, 64, seed=n) for n in range(3))
-    still = encode(frames[0], "png", b"")
+    still = encode_image(frames[0], "png", b"")
     return {
-        "webp": animation(frames, 8),
-        "mp4": film(frames, 8),
-        "pdf": pages(frames, "Lookbook"),
-        "zip": archive([("a.png", still), ("b.png", still)]),
-        "ora": archive([("mimetype", b"image/openraster"), ("mergedimage.png", still)]),
+        "webp": encode_animation(frames, 8),
+        "mp4": encode_video(frames, 8),
+        "pdf": encode_pdf(frames, "Lookbook"),
+        "zip": build_zip([("a.png", still), ("b.png", still)]),
+        "ora": build_zip([("mimetype", b"image/openraster"), ("mergedimage.png", still)]),
     }
 
 
 @pytest.mark.parametrize("format", ["webp", "mp4", "pdf", "zip", "ora"])
-def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: Seal, format: str) -> None:
-    assert set(MIME) == {*kinds(), "png", "jpeg"}
-    data = sign(kinds()[format], SIGNED_AS[format], MADE, seal.pair())
-    assert standing(data, SIGNED_AS[format], seal.pair().root) == "Trusted"
+def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeyStore, format: str) -> None:
+    assert set(MIME_TYPES) == {*kinds(), "png", "jpeg"}
+    data = sign(kinds()[format], C2PA_MIME_TYPES[format], MADE, seal.load_key())
+    assert standing(data, C2PA_MIME_TYPES[format], seal.load_key().root_certificate) == "Trusted"
     for at in payload(data, format):
-        assert standing(flipped(data, at), SIGNED_AS[format], seal.pair().root) not in ("Trusted", "Valid"), at
+        assert standing(flipped(data, at), C2PA_MIME_TYPES[format], seal.load_key().root_certificate) not in (
+            "Trusted",
+            "Valid",
+        ), at
 
 
 def payload(data: bytes, format: str) -> list[int]:
@@ -491,4 +532,4 @@ def test_a_large_archive_is_signed_without_being_held_in_memory(tmp_path: Path) 
         [sys.executable, "-c", SIGNS_A_LARGE_ONE, str(tmp_path)], check=True, capture_output=True, text=True
     )
     assert int(told.stdout) < 40, "of 72 MB"
-    assert standing((tmp_path / "b.zip").read_bytes(), SIGNED_AS["zip"]) == "Valid"
+    assert standing((tmp_path / "b.zip").read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, choice, number, picture, prompt
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Params, choice_field, number_field, picture_field, prompt_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines import local
 from pipelines.models import bundled_weights
 from pipelines.models.nets.open_nsfw import OpenNsfw
@@ -30,16 +30,16 @@ SIDE = 64
 class Form(Params):
     """What the images API fills too."""
 
-    prompt: str = prompt("Words", "Any.")
-    size: int = number("Size", "Side.", SIDE, ge=32, le=4096)
-    format: str = choice("File", "Kind.", "png")
-    photo: str | None = picture("Photo", "Any.")
+    prompt: str = prompt_field("Words", "Any.")
+    size: int = number_field("Size", "Side.", SIDE, ge=32, le=4096)
+    format: str = choice_field("File", "Kind.", "png")
+    photo: str | None = picture_field("Photo", "Any.")
 
 
-def _run(params: Form, studio: Studio, emit: Emit) -> Draft:
+def _run(params: Form, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     for n in range(3):
         emit("Drawing", n + 1, 3, noisy(SIDE, SIDE, seed=n))
-    return Draft(images=(noisy(SIDE, SIDE, seed=9),), exact=False)
+    return ToolOutput(images=(noisy(SIDE, SIDE, seed=9),), exact=False)
 
 
 TOOLS = tuple(Tool(name, name.title(), "For tests.", Form, _run) for name in ("background", "character"))
@@ -71,31 +71,31 @@ def test_what_leaves_is_signed_shows_a_changed_byte_and_is_what_was_written(
             "Invalid", "unreadable",
         )  # fmt: skip
         if each.file_id:
-            assert each.data == house[1].desk.files.path(each.file_id).read_bytes()
+            assert each.data == house[1].service.files.local_path(each.file_id).read_bytes()
         elif not each.copy:
-            assert each.data in [path.read_bytes() for path in house[1].desk.files.root.rglob("*") if path.is_file()]
+            assert each.data in [path.read_bytes() for path in house[1].service.files.root.rglob("*") if path.is_file()]
 
 
 # ---------------------------------------------------------------- closed
 
 
 def _missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path / "nowhere")
+    monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path / "nowhere")
 
 
 def _off(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
-    monkeypatch.setattr(local, "Gate", lambda *_: None)
+    monkeypatch.setattr(local, "ContentFilter", lambda *_: None)
 
 
 def _crashing(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     def scores(*_: Any) -> Any:
         raise RuntimeError("the net fell over")
 
-    monkeypatch.setattr(OpenNsfw, "scores", scores)
+    monkeypatch.setattr(OpenNsfw, "score_images", scores)
 
 
 def _blocking(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
-    monkeypatch.setattr(OpenNsfw, "scores", lambda _, images: (0.9,) * len(images))
+    monkeypatch.setattr(OpenNsfw, "score_images", lambda _, images: (0.9,) * len(images))
 
 
 @pytest.mark.parametrize("fault", [_off, _missing, _crashing, _blocking], ids=lambda fault: fault.__name__[1:])
@@ -105,12 +105,12 @@ def test_where_the_gate_is_off_missing_crashes_or_blocks_nothing_leaves_by_any_d
     fault(monkeypatch, tmp_path)
     with opened(tmp_path, Settings(data=tmp_path), TOOLS) as (url, house, _), httpx.Client(base_url=url) as http:
         http.timeout = httpx.Timeout(60)
-        before = sorted(path.name for path in house.desk.files.root.iterdir())
+        before = sorted(path.name for path in house.service.files.root.iterdir())
         for door in DOORS:
             with pytest.raises(Refused) as caught:
                 list(door(Visitor(http, url), "background", {"prompt": "a forest"}))
             assert not [head for head in PICTURE_HEADS if head in str(caught.value)], door.__name__
-        assert {row.status for row in house.desk.jobs.list("local", 100)} == {"failed"}
-        assert all(row.step is None or row.step.preview is None for row in house.desk.jobs.list("local", 100))
-        written = sorted(path.name for path in house.desk.files.root.iterdir() if path.suffix != ".jsonl")
+        assert {row.status for row in house.service.jobs.list_jobs("local", 100)} == {"failed"}
+        assert all(row.step is None or row.step.preview is None for row in house.service.jobs.list_jobs("local", 100))
+        written = sorted(path.name for path in house.service.files.root.iterdir() if path.suffix != ".jsonl")
         assert written == before

@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from pipelines.core.geometry import Image
-from pipelines.provenance.watermark import KNOWN, MOST, found, marked
+from pipelines.provenance.watermark import KNOWN_BIT_COUNT, MAX_CHANGE_LEVELS, detect_watermark, embed_watermark
 from pipelines.settings import Settings
 from tests.provenance.test_c2pa import Room, room  # noqa: F401
 from tests.support.examples import EXAMPLES, noisy
@@ -60,77 +60,79 @@ WAYS: dict[str, Callable[[Image], Image]] = {
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS.keys())
 def test_it_is_found_again(way: Callable[[Image], Image]) -> None:
     for path in PICTURES:
-        mark = found(way(marked(photo(path), ID)))
+        mark = detect_watermark(way(embed_watermark(photo(path), ID)))
         assert mark is not None, path.name
-        assert mark.of(ID), path.name
+        assert mark.belongs_to(ID), path.name
 
 
 def test_a_crop_of_a_tenth_loses_it() -> None:
     """Said on the page and in the receipt: whoever relies on it has to know."""
-    assert not [path for path in PICTURES if found(marked(photo(path), ID)[60:-60, 60:-60]) is not None]
+    assert not [
+        path for path in PICTURES if detect_watermark(embed_watermark(photo(path), ID)[60:-60, 60:-60]) is not None
+    ]
 
 
 def test_no_picture_without_one_has_one() -> None:
     for path in (*PICTURES, *ROOT.glob("assets/tiles/*/*.webp")):
-        assert found(photo(path)) is None, path.name
-    assert found(noisy(300, 300)) is None
-    assert found(np.zeros((64, 64, 3), np.uint8)) is None
+        assert detect_watermark(photo(path)) is None, path.name
+    assert detect_watermark(noisy(300, 300)) is None
+    assert detect_watermark(np.zeros((64, 64, 3), np.uint8)) is None
 
 
 @pytest.mark.parametrize("path", PICTURES, ids=lambda path: path.stem)
 def test_it_changes_little(path: Path) -> None:
     image = photo(path)
-    change = marked(image, ID).astype(float) - image
-    assert np.abs(change).max() <= MOST + 1
+    change = embed_watermark(image, ID).astype(float) - image
+    assert np.abs(change).max() <= MAX_CHANGE_LEVELS + 1
     assert 10 * np.log10(255**2 / np.mean(change**2)) > 39
     assert abs(change.mean()) < 0.2
 
 
 def test_what_is_see_through_stays_so() -> None:
     image = np.dstack([photo(PICTURES[0]), np.full(photo(PICTURES[0]).shape[:2], 9, np.uint8)])
-    out = marked(image, ID)
+    out = embed_watermark(image, ID)
     assert (out[..., 3] == 9).all()
-    assert found(out) is not None
+    assert detect_watermark(out) is not None
 
 
 @pytest.mark.parametrize("id", [0, 1, 0x8000, 0xFFFF])
 def test_every_id_comes_back(id: int) -> None:
-    mark = found(marked(photo(PICTURES[0]), id))
+    mark = detect_watermark(embed_watermark(photo(PICTURES[0]), id))
     assert mark is not None
-    assert (mark.id, round(mark.right * KNOWN)) == (id, KNOWN)
+    assert (mark.id, round(mark.match_ratio * KNOWN_BIT_COUNT)) == (id, KNOWN_BIT_COUNT)
 
 
 # ---------------------------------------------------------------- in the studio
 
 
 def made(room: Room, tool: str, **values: Any) -> tuple[dict[str, Any], bytes]:  # noqa: F811
-    desk = room.desk
-    desk.settings = replace(desk.settings, watermark=True)
+    service = room.service
+    service.settings = replace(service.settings, watermark=True)
     try:
         result = room.make(tool, size=512, **values)
     finally:
-        desk.settings = replace(desk.settings, watermark=False)
+        service.settings = replace(service.settings, watermark=False)
     return result.receipt, room.served(result)[0]
 
 
 def test_a_relit_portrait_carries_it_and_verify_says_so(room: Room) -> None:  # noqa: F811
     receipt, data = made(room, "headshot", photo=room.photos["hopper"], light="relit")
     assert "invisible mark" in " ".join(receipt["notices"])
-    assert room.desk.verify(data).mark == "ours"
-    assert room.desk.verify(data).credentials == "ours"
+    assert room.service.uploads.verify_picture(data).watermark == "ours"
+    assert room.service.uploads.verify_picture(data).status == "ours"
     with PIL.Image.open(io.BytesIO(data)) as opened:
         bare = saved(np.asarray(opened.convert("RGB")), "JPEG", 80)
     out = io.BytesIO()
     PIL.Image.fromarray(bare).save(out, "JPEG", quality=80)
-    assert room.desk.verify(out.getvalue()).credentials == "none"
-    assert room.desk.verify(out.getvalue()).mark == "ours"
+    assert room.service.uploads.verify_picture(out.getvalue()).status == "none"
+    assert room.service.uploads.verify_picture(out.getvalue()).watermark == "ours"
 
 
 def test_exact_never_carries_it(room: Room) -> None:  # noqa: F811
     receipt, data = made(room, "headshot", photo=room.photos["hopper"])
     assert receipt["checks"]["core_changed_pixels"] == 0
     assert "watermark" not in receipt
-    assert room.desk.verify(data).mark == ""
+    assert room.service.uploads.verify_picture(data).watermark == ""
 
 
 def test_it_is_off_unless_the_owner_wants_it(room: Room) -> None:  # noqa: F811
@@ -138,4 +140,4 @@ def test_it_is_off_unless_the_owner_wants_it(room: Room) -> None:  # noqa: F811
     assert Settings.from_args(["--watermark"], {}).watermark
     assert Settings.from_args([], {"DESIGNERBOX_WATERMARK": "1"}).watermark
     result = room.make("headshot", photo=room.photos["hopper"], light="relit", size=512)
-    assert room.desk.verify(room.served(result)[0]).mark == ""
+    assert room.service.uploads.verify_picture(room.served(result)[0]).watermark == ""

@@ -10,13 +10,21 @@ import pytest
 
 from pipelines.core.geometry import Alpha, Face, Image, PlacedSubject
 from pipelines.core.params import Subject
-from pipelines.framing.placement import photo_frame
-from pipelines.framing.resample import place
+from pipelines.framing.placement import frame_photo
+from pipelines.framing.resample import place_subject
 from pipelines.imaging.color import to_linear, to_srgb
-from pipelines.matting.cutout import core_of, cutout
+from pipelines.matting.cutout import core_mask, cut_out_subject
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.quality.photo_quality import AIM, SOFT, blurred, brightest, edgeless, findings, mended
+from pipelines.models.model_cache import ModelCache
+from pipelines.quality.photo_quality import (
+    BLUR_LIMIT,
+    TARGET_LIGHT,
+    assess_photo,
+    brightest_light,
+    edgeless_outline_ratio,
+    fix_subject,
+    measure_blur,
+)
 from tests.support.examples import cut, example
 
 NAMES = ("astronaut", "hopper", "coffee", "chelsea")
@@ -25,24 +33,24 @@ names = pytest.mark.parametrize("name", NAMES)
 
 @cache
 def alpha_of(name: str) -> Alpha:
-    with Cache(FAMILIES).borrow("u2netp") as net:
-        return cutout(example(name), net).alpha
+    with ModelCache(FAMILIES).borrow_model("u2netp") as net:
+        return cut_out_subject(example(name), net).alpha
 
 
 @cache
 def faces_of(name: str) -> tuple[Face, ...]:
-    with Cache(FAMILIES).borrow("face-mesh") as net:
-        return net.faces(example(name))
+    with ModelCache(FAMILIES).borrow_model("face-mesh") as net:
+        return net.find_faces(example(name))
 
 
 def stand(photo: Image, alpha: Alpha, scale: float = 1.0) -> PlacedSubject:
     size = 2 * round(photo.shape[1] * scale / 2), 2 * round(photo.shape[0] * scale / 2)
-    return place(photo, cut(photo, alpha), photo_frame(alpha, size, Subject(photo="x")))
+    return place_subject(photo, cut(photo, alpha), frame_photo(alpha, size, Subject(photo="x")))
 
 
 def found(name: str, photo: Image | None = None, scale: float = 1.0) -> set[str]:
     photo = example(name) if photo is None else photo
-    rows = findings(photo, alpha_of(name), stand(photo, alpha_of(name), scale), faces_of(name))
+    rows = assess_photo(photo, alpha_of(name), stand(photo, alpha_of(name), scale), faces_of(name))
     return {row.id for row in rows}
 
 
@@ -77,14 +85,14 @@ def test_what_is_soft_in_a_large_picture_is_sharp_in_a_small_one(name: str) -> N
 def test_a_dark_photo_is_found_and_mended_to_within_a_sixth_of_a_stop(name: str, stops: float) -> None:
     dark = exposed(name, stops)
     placed = stand(dark, alpha_of(name))
-    rows = findings(dark, alpha_of(name), placed, faces_of(name))
+    rows = assess_photo(dark, alpha_of(name), placed, faces_of(name))
     assert "dim" in {row.id for row in rows}
-    after = mended(placed, dark, rows)
-    core = core_of(placed.alpha) & (placed.colour.max(axis=2) < 110) & (placed.colour.min(axis=2) > 8)
+    after = fix_subject(placed, dark, rows)
+    core = core_mask(placed.alpha) & (placed.colour.max(axis=2) < 110) & (placed.colour.min(axis=2) > 8)
     gain = np.median(to_linear(after.colour)[core] / to_linear(placed.colour)[core])
-    wanted = min(2.0, np.log2(AIM / brightest(dark)))
+    wanted = min(2.0, np.log2(TARGET_LIGHT / brightest_light(dark)))
     assert np.log2(gain) == pytest.approx(wanted, abs=0.15)
-    assert f"{wanted:.1f} stops" in next(row.mended for row in rows if row.id == "dim")
+    assert f"{wanted:.1f} stops" in next(row.fixed_sentence for row in rows if row.id == "dim")
 
 
 def test_a_dark_coat_is_not_a_dark_photo() -> None:
@@ -92,20 +100,20 @@ def test_a_dark_coat_is_not_a_dark_photo() -> None:
     photo[100:, 100:300] = 14
     alpha = np.zeros((400, 400), np.float32)
     alpha[100:, 100:300] = 1
-    assert "dim" not in {row.id for row in findings(photo, alpha, stand(photo, alpha))}
+    assert "dim" not in {row.id for row in assess_photo(photo, alpha, stand(photo, alpha))}
 
 
 @names
 def test_sharpening_brings_a_slight_blur_under_the_limit_and_draws_no_halo(name: str) -> None:
     soft = softened(name, 1.8)
     placed = stand(soft, alpha_of(name))
-    rows = [row for row in findings(soft, alpha_of(name), placed, faces_of(name)) if row.id == "blur"]
+    rows = [row for row in assess_photo(soft, alpha_of(name), placed, faces_of(name)) if row.id == "blur"]
     if not rows:  # the photo had detail to spare
-        assert blurred(soft, core_of(placed.alpha)) < SOFT
+        assert measure_blur(soft, core_mask(placed.alpha)) < BLUR_LIMIT
         return
-    after = mended(placed, soft, rows).colour
-    core = core_of(placed.alpha)
-    assert blurred(after, core) < SOFT
+    after = fix_subject(placed, soft, rows).colour
+    core = core_mask(placed.alpha)
+    assert measure_blur(after, core) < BLUR_LIMIT
     near = np.ones((5, 5), np.uint8)
     most = cv2.dilate(placed.colour, near).astype(int)
     assert np.quantile((after.astype(int) - most)[core], 0.999) <= 10
@@ -119,10 +127,10 @@ def test_a_burnt_face_is_found() -> None:
 def test_a_small_subject_is_told_in_pixels() -> None:
     photo = np.asarray(cv2.resize(example("coffee"), None, fx=0.25, fy=0.25), np.uint8)
     alpha = np.asarray(cv2.resize(alpha_of("coffee"), None, fx=0.25, fy=0.25), np.float32)
-    rows = findings(photo, alpha, stand(photo, alpha, 8))
+    rows = assess_photo(photo, alpha, stand(photo, alpha, 8))
     (size,) = (row for row in rows if row.id == "size")
     assert "enlarged 8.0 times" in size.sentence
-    assert not size.mended
+    assert not size.fixed_sentence
 
 
 def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
@@ -130,7 +138,7 @@ def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
     image, alpha = example("hopper"), alpha_of("hopper")
     narrow = slice(None), slice(190, None)
     part, matte = np.ascontiguousarray(image[narrow]), np.ascontiguousarray(alpha[narrow])
-    rows = findings(part, matte, stand(part, matte), faces_of("hopper"))
+    rows = assess_photo(part, matte, stand(part, matte), faces_of("hopper"))
     (side,) = (row for row in rows if row.id == "cut")
     assert "left" in side.sentence
 
@@ -138,12 +146,12 @@ def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
 def test_an_outline_where_the_photo_has_no_edge_is_found() -> None:
     assert "outline" in found("chelsea")
     whole = alpha_of("coffee").copy()
-    assert edgeless(example("coffee"), whole) < 0.05
+    assert edgeless_outline_ratio(example("coffee"), whole) < 0.05
     whole[:, :300] = 0  # half of the cup is lost
-    assert edgeless(example("coffee"), whole) > 0.10
+    assert edgeless_outline_ratio(example("coffee"), whole) > 0.10
 
 
 def test_a_small_subject_that_stays_small_is_no_fault() -> None:
     photo, alpha = example("coffee"), alpha_of("coffee")
-    rows = findings(photo, alpha, stand(photo, alpha, 0.5))
+    rows = assess_photo(photo, alpha, stand(photo, alpha, 0.5))
     assert "size" not in {row.id for row in rows}

@@ -11,21 +11,27 @@ import pytest
 from pipelines.core.geometry import Face, Image
 from pipelines.imaging.color import to_linear, to_srgb
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.quality.portrait_ranking import openness, ranked, sentences, turned, verdict
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.quality.portrait_ranking import (
+    eye_openness,
+    head_turn_ratio,
+    rank_portraits,
+    ranking_notices,
+    score_portrait,
+)
 from tests.support.examples import example, noisy
 
 
 @pytest.fixture(scope="module")
-def cache() -> Cache:
-    return Cache(FAMILIES, device="cpu")
+def cache() -> ModelCache:
+    return ModelCache(FAMILIES, CacheOptions(device="cpu"))
 
 
 @pytest.fixture(scope="module", params=["astronaut", "hopper"])
-def photo(request: pytest.FixtureRequest, cache: Cache) -> tuple[Image, Face]:
+def photo(request: pytest.FixtureRequest, cache: ModelCache) -> tuple[Image, Face]:
     image = example(request.param)
-    with cache.borrow("face-mesh") as net:
-        return image, net.faces(image)[0]
+    with cache.borrow_model("face-mesh") as net:
+        return image, net.find_faces(image)[0]
 
 
 def _lit(image: Image, gain: float) -> Image:
@@ -50,10 +56,10 @@ def _aside(face: Face) -> Face:
 def test_a_blurred_photo_comes_after_the_sharp_one_and_is_told_so(photo: tuple[Image, Face]) -> None:
     image, face = photo
     blurred = cv2.GaussianBlur(image, (0, 0), 0.035 * face.eye_distance)
-    best, other = ranked([(np.asarray(blurred, np.uint8), (face,)), (image, (face,))])
+    best, other = rank_portraits([(np.asarray(blurred, np.uint8), (face,)), (image, (face,))])
     assert (best.number, other.number) == (2, 1)
-    assert "not sharp" in other.words
-    assert "not sharp" not in best.words
+    assert "not sharp" in other.summary
+    assert "not sharp" not in best.summary
 
 
 @pytest.mark.parametrize(
@@ -61,49 +67,49 @@ def test_a_blurred_photo_comes_after_the_sharp_one_and_is_told_so(photo: tuple[I
 )
 def test_shut_eyes_and_a_turned_head_come_last(photo: tuple[Image, Face], spoiled, words: str) -> None:
     image, face = photo
-    best, other = ranked([(image, (spoiled(face),)), (image, (face,))])
+    best, other = rank_portraits([(image, (spoiled(face),)), (image, (face,))])
     assert best.number == 2
-    assert words in other.words
+    assert words in other.summary
 
 
 @pytest.mark.parametrize("gain", [0.03, 4.0])
 def test_too_little_and_too_much_light_are_told(photo: tuple[Image, Face], gain: float) -> None:
     image, face = photo
-    plain, spoiled = verdict(1, image, face), verdict(2, _lit(image, gain), face)
+    plain, spoiled = score_portrait(1, image, face), score_portrait(2, _lit(image, gain), face)
     assert spoiled.light < 0.6 < plain.light
-    assert "light" in spoiled.words
+    assert "light" in spoiled.summary
 
 
 def test_dark_skin_in_good_light_is_not_called_dark(photo: tuple[Image, Face]) -> None:
     """A third of the light that pale skin gives back is what dark skin gives back in the same light."""
     image, face = photo
-    assert verdict(1, _lit(image, 0.33), face).light >= 0.6
+    assert score_portrait(1, _lit(image, 0.33), face).light >= 0.6
 
 
 def test_measures_do_not_depend_on_the_photos_size(photo: tuple[Image, Face]) -> None:
     image, face = photo
     double = np.asarray(cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
     larger = replace(face, landmarks=face.landmarks * 2)
-    assert openness(larger) == pytest.approx(openness(face), rel=1e-4)
-    assert turned(larger) == pytest.approx(turned(face), abs=1e-4)
-    assert verdict(1, double, larger).light == pytest.approx(verdict(1, image, face).light, abs=0.05)
+    assert eye_openness(larger) == pytest.approx(eye_openness(face), rel=1e-4)
+    assert head_turn_ratio(larger) == pytest.approx(head_turn_ratio(face), abs=1e-4)
+    assert score_portrait(1, double, larger).light == pytest.approx(score_portrait(1, image, face).light, abs=0.05)
 
 
 def test_a_photo_without_a_face_is_last_and_says_so(photo: tuple[Image, Face]) -> None:
     image, face = photo
-    order = ranked([(noisy(100, 100), ()), (image, (face,))])
+    order = rank_portraits([(noisy(100, 100), ()), (image, (face,))])
     assert [each.number for each in order] == [2, 1]
-    assert order[1].words == "no face was found"
-    told = sentences(order)
+    assert order[1].summary == "no face was found"
+    told = ranking_notices(order)
     assert told[0].startswith("Taken: photo 2")
     assert "photo 1 (0): no face was found" in told[1]
 
 
 def test_one_photo_needs_no_ranking(photo: tuple[Image, Face]) -> None:
     image, face = photo
-    assert sentences(ranked([(image, (face,))])) == ()
+    assert ranking_notices(rank_portraits([(image, (face,))])) == ()
 
 
 def test_equal_photos_keep_their_order(photo: tuple[Image, Face]) -> None:
     image, face = photo
-    assert [each.number for each in ranked([(image, (face,))] * 3)] == [1, 2, 3]
+    assert [each.number for each in rank_portraits([(image, (face,))] * 3)] == [1, 2, 3]

@@ -14,21 +14,21 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.batch.manifest import results
-from pipelines.codecs.containers import animation, film, layers_of, openraster, pages
-from pipelines.codecs.encode import MIME, SIGNED_AS, STILLS
-from pipelines.core.errors import Refused
+from pipelines.batch.manifest import result_files
+from pipelines.codecs.containers import encode_animation, encode_openraster, encode_pdf, encode_video, split_layers
+from pipelines.codecs.encode import C2PA_MIME_TYPES, MIME_TYPES, STILL_FORMATS
+from pipelines.core.errors import PolicyRefusal
 from pipelines.core.geometry import Frame, Image, PlacedSubject
-from pipelines.core.job import Emit, Result
-from pipelines.core.params import Params, choice
-from pipelines.core.rendering import Draft, Extra
-from pipelines.core.stream import drain
-from pipelines.core.tools import Studio, Tool
-from pipelines.security.content_filter import Gate
+from pipelines.core.job import ProgressCallback, Result
+from pipelines.core.params import Params, choice_field
+from pipelines.core.rendering import EncodedFile, ToolOutput
+from pipelines.core.stream import wait_for_result
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.security.content_filter import ContentFilter
 from pipelines.storage.file_index import pixels_sha256
 from tests.support.examples import blob, noisy
 from tests.support.served_app import Served, served
-from ui.tool_tab.updates import pictures
+from ui.tool_tab.updates import list_result_pictures
 
 SIDE = 64
 
@@ -36,29 +36,29 @@ SIDE = 64
 class Form(Params):
     """A file's kind, so that lossy ones are tried as well."""
 
-    format: str = choice("File", "Kind.", "png")
+    format: str = choice_field("File", "Kind.", "png")
 
 
 def still(seed: int) -> Image:
     return noisy(SIDE, SIDE, seed=seed)
 
 
-def run(params: Form, studio: Studio, emit: Emit) -> Draft:
+def run(params: Form, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Two named pictures in an archive, and one of each other kind."""
     frames = tuple(still(n) for n in range(3))
     flat = still(9)
     placed = PlacedSubject(
         still(8), blob(SIDE, SIDE, (32, 32), (16, 20)), Frame(np.eye(2, 3), (SIDE, SIDE), 1, 0, True, (0, 0, 1, 1))
     )
-    layers = layers_of(flat, still(7), placed, None)
+    layers = split_layers(flat, still(7), placed, None)
     extras = (
-        Extra("result", "webp", animation(frames, 20), frames, "spin"),
-        Extra("result", "mp4", film(frames, 20), frames, "film"),
-        Extra("result", "pdf", pages(frames, "Book"), frames, "book"),
-        Extra("layers", "ora", openraster(layers, flat), (flat,), "layers"),
+        EncodedFile("result", "webp", encode_animation(frames, 20), frames, "spin"),
+        EncodedFile("result", "mp4", encode_video(frames, 20), frames, "film"),
+        EncodedFile("result", "pdf", encode_pdf(frames, "Book"), frames, "book"),
+        EncodedFile("layers", "ora", encode_openraster(layers, flat), (flat,), "layers"),
     )
     names = ("post", "story")
-    return Draft(images=(still(1), still(2)), exact=False, extras=extras, names=names, archive="all")
+    return ToolOutput(images=(still(1), still(2)), exact=False, extras=extras, names=names, archive_name="all")
 
 
 TOOL = Tool("extras", "Extras", "For tests.", Form, run)
@@ -71,7 +71,9 @@ def room(root: Path, tool: Tool = TOOL) -> Iterator[Served]:
 
 
 def make(house: Served, **values: Any) -> Result:
-    return drain(house.desk.jobs.watch(house.desk.jobs.submit(house.desk.order("extras", values, "local"))))
+    return wait_for_result(
+        house.service.jobs.watch(house.service.jobs.submit(house.service.create_job("extras", values, "local")))
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +106,8 @@ def test_the_first_frame_stands_for_a_file_and_is_the_same_when_the_job_runs_aga
 
 def test_every_file_carries_sound_credentials(house: Served, made: Result) -> None:
     for file in made.files:
-        data = house.desk.files.path(file.id).read_bytes()
-        reader = c2pa.Reader.try_create(SIGNED_AS[file.format], io.BytesIO(data))
+        data = house.service.files.local_path(file.id).read_bytes()
+        reader = c2pa.Reader.try_create(C2PA_MIME_TYPES[file.format], io.BytesIO(data))
         assert reader is not None, file.name
         with reader:
             assert reader.get_validation_state() == "Valid", file.name
@@ -115,13 +117,13 @@ def test_the_door_says_what_each_file_is_and_what_to_call_it(house: Served, made
     with house.client() as client:
         for file in made.files:
             answer = client.get(f"/v1/files/{file.id}/content")
-            assert answer.headers["content-type"] == MIME[file.format]
+            assert answer.headers["content-type"] == MIME_TYPES[file.format]
             assert answer.headers["content-disposition"].endswith(f'filename="{file.name}"')
-            assert answer.content == house.desk.files.path(file.id).read_bytes()
+            assert answer.content == house.service.files.local_path(file.id).read_bytes()
 
 
 def test_an_archive_holds_the_very_files_under_their_names(house: Served, made: Result) -> None:
-    files = {file.name: house.desk.files.path(file.id) for file in made.files}
+    files = {file.name: house.service.files.local_path(file.id) for file in made.files}
     with zipfile.ZipFile(files["extras-all.zip"]) as packed:
         names = [name for name in packed.namelist() if not name.startswith("META-INF")]
         assert names == ["extras-post.png", "extras-story.png"]
@@ -129,33 +131,37 @@ def test_an_archive_holds_the_very_files_under_their_names(house: Served, made: 
 
 
 def test_open_raster_is_still_told_by_its_first_bytes_once_it_is_signed(house: Served, made: Result) -> None:
-    data = house.desk.files.path(made.files[-1].id).read_bytes()
+    data = house.service.files.local_path(made.files[-1].id).read_bytes()
     assert data[30:54] == b"mimetypeimage/openraster"
 
 
 def test_an_animation_keeps_its_frames_once_it_is_signed(house: Served, made: Result) -> None:
     spin = next(file for file in made.files if file.name.endswith("spin.webp"))
-    with PIL.Image.open(house.desk.files.path(spin.id)) as picture:
+    with PIL.Image.open(house.service.files.local_path(spin.id)) as picture:
         assert getattr(picture, "n_frames", 1) == 3
-    assert house.desk.files.open(spin.id).shape == (SIDE, SIDE, 3)
+    assert house.service.files.open_image(spin.id).shape == (SIDE, SIDE, 3)
 
 
 def test_the_box_shows_pictures_and_a_batch_takes_all_that_was_made(house: Served, made: Result) -> None:
-    assert {file.format for file in pictures(made)} <= set(STILLS)
-    assert [file.name for file in pictures(made)][:2] == ["extras-post.png", "extras-story.png"]
-    row = house.desk.jobs.list("local", 1)[0]
-    assert len(results(row)) == 7
+    assert {file.format for file in list_result_pictures(made)} <= set(STILL_FORMATS)
+    assert [file.name for file in list_result_pictures(made)][:2] == ["extras-post.png", "extras-story.png"]
+    row = house.service.jobs.list_jobs("local", 1)[0]
+    assert len(result_files(row)) == 7
 
 
 def test_a_frame_that_the_gate_refuses_stops_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     skin = np.full((SIDE, SIDE, 3), 200, np.uint8)
 
-    def bare(params: Form, studio: Studio, emit: Emit) -> Draft:
+    def bare(params: Form, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         frames = (still(0), skin)
-        return Draft((still(1),), exact=False, extras=(Extra("result", "webp", animation(frames, 9), frames, "x"),))
+        return ToolOutput(
+            (still(1),), exact=False, extras=(EncodedFile("result", "webp", encode_animation(frames, 9), frames, "x"),)
+        )
 
-    monkeypatch.setattr(Gate, "_worst", lambda _, images: float(any((image == skin).all() for image in images)))
+    monkeypatch.setattr(
+        ContentFilter, "_worst", lambda _, images: float(any((image == skin).all() for image in images))
+    )
     with room(tmp_path, Tool("extras", "E", "T.", Form, bare)) as house:
-        with pytest.raises(Refused):
+        with pytest.raises(PolicyRefusal):
             make(house)
-        assert not [path for path in house.desk.files.root.iterdir() if path.suffix in (".webp", ".png")]
+        assert not [path for path in house.service.files.root.iterdir() if path.suffix in (".webp", ".png")]

@@ -31,23 +31,23 @@ import pytest
 from gradio.state_holder import StateHolder
 from PIL.PngImagePlugin import PngInfo
 
-from pipelines.batch.manifest import disarmed
-from pipelines.batch.picture_source import Zip
-from pipelines.codecs.encode import Origin, encode, xmp
-from pipelines.core.errors import BadInput, Busy, ModelUnavailable
+from pipelines.batch.manifest import escape_formula
+from pipelines.batch.picture_source import ZipSource
+from pipelines.codecs.encode import PixelOrigin, build_xmp, encode_image
+from pipelines.core.errors import BadInput, ModelUnavailable, QueueFull
 from pipelines.core.job import Job, Result
 from pipelines.core.rendering import Adapter
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
-from pipelines.ingest.decoder_pool import MAX_BYTES, Ingest
-from pipelines.jobs.queue import Row
+from pipelines.ingest.decoder_pool import MAX_FILE_BYTES, DecoderPool
+from pipelines.jobs.queue import JobRow
 from pipelines.models import checkpoint, pinned_revisions
-from pipelines.provenance.c2pa import Said, verify
+from pipelines.provenance.c2pa import CredentialReport, verify_credentials
 from pipelines.security import ssrf_guard
-from pipelines.security.abuse_reports import AN_HOUR, Reports
-from pipelines.security.audit_log import Audit
+from pipelines.security.abuse_reports import MAX_REPORTS_PER_HOUR, AbuseReports
+from pipelines.security.audit_log import AuditLog
 from pipelines.settings import Settings
-from pipelines.tools import TOOLS, tool
+from pipelines.tools import TOOLS, find_tool
 from tests.api import test_routes
 from tests.api.test_routes import FOREVER, RUN, failure, photo
 from tests.support.download_doors import DOORS, Visitor, named
@@ -60,9 +60,9 @@ from tests.support.served_app import Served, served, until
 from ui.api.auth.access import COOKIE, Access
 from ui.api.code_snippets import Door, asked, curl
 from ui.gradio_patches import session_memory
-from ui.library_tab.layout import facts
+from ui.library_tab.layout import render_facts
 from ui.tool_tab import text as tool_tab_text
-from ui.tool_tab.settings_link import address_of
+from ui.tool_tab.settings_link import build_link
 
 ROOT = Path(__file__).parents[2]
 # Gradio leaves event loops and their sockets to the collector.
@@ -111,14 +111,14 @@ def test_03_an_address_is_not_fetched(client: httpx.Client, field: str) -> None:
 
 
 def test_05_an_address_inside_a_picture_is_not_fetched() -> None:
-    ingest = Ingest(workers=1)
+    ingest = DecoderPool(workers=1)
     try:
         with listening() as (url, server):
             packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d provenance="{url}"/>c2pa</x:xmpmeta>'.encode()
-            data = encode(noisy(40, 40), "png", packet)
-            ingest.picture(data)
-            ingest.past(data)
-            ingest.said(data, "")
+            data = encode_image(noisy(40, 40), "png", packet)
+            ingest.decode_picture(data)
+            ingest.read_ingredient_archive(data)
+            ingest.verify_credentials(data, "")
             assert never_asked(server)
     finally:
         ingest.close()
@@ -217,7 +217,7 @@ def test_12_slow_uploads_do_not_close_the_door_to_others(here: Served, client: h
 def test_13_hoarded_event_streams_block_nobody_and_are_let_go(here: Served, client: httpx.Client) -> None:
     here.gate.open.clear()
     job = client.post(RUN, json=FOREVER, params={"wait": "false"}).json()["id"]
-    live = here.desk.jobs._watchers.live[job]
+    live = here.service.jobs._subscribers.live_jobs[job]
     limits = httpx.Limits(max_connections=None)
     with ExitStack() as stack:
         hoarder = stack.enter_context(here.client(limits=limits))
@@ -267,8 +267,8 @@ def test_26_many_ranges_give_one_whole_file(client: httpx.Client) -> None:
 
 def test_16_a_prompt_is_text_on_the_page() -> None:
     shown = (
-        tool_tab_text.line(XSS, notes=[XSS]) + tool_tab_text.alert(XSS, f'"{XSS}') + tool_tab_text.notice([XSS], XSS)
-        + tool_tab_text.overlay("data:,", f'"{XSS}')
+        tool_tab_text.render_status(XSS, notes=[XSS]) + tool_tab_text.render_alert(XSS, f'"{XSS}') + tool_tab_text.render_notice([XSS], XSS)
+        + tool_tab_text.render_comparison("data:,", f'"{XSS}')
     )  # fmt: skip
     assert "<img src=x" not in shown
     assert 'data-for=""' not in shown
@@ -276,7 +276,7 @@ def test_16_a_prompt_is_text_on_the_page() -> None:
 
 def test_17_a_prompt_stays_one_word_of_a_copied_command() -> None:
     evil = "'; rm -rf ~; echo $(id) `id` \n\\"
-    what = asked(tool("background"), {"prompt": evil}, lambda _: False)
+    what = asked(find_tool("background"), {"prompt": evil}, lambda _: False)
     parts = shlex.split(curl(what, Door("http://127.0.0.1")))
     assert parts[parts.index("--form-string") + 1] == f"prompt={evil}"
     assert not {"rm", ";", "id"} & set(parts)
@@ -294,10 +294,10 @@ def test_19_metadata_of_a_picture_does_not_pass_the_door(client: httpx.Client) -
 
 
 def test_27_a_forged_receipt_is_not_taken_for_ours() -> None:
-    forged = encode(noisy(40, 40), "png", xmp({"tool": "headshot"}, Origin(photographed=True)))
-    found = verify(forged)
-    assert isinstance(found, Said)
-    assert (found.credentials, found.signer) == ("none", "")
+    forged = encode_image(noisy(40, 40), "png", build_xmp({"tool": "headshot"}, PixelOrigin(photographed=True)))
+    found = verify_credentials(forged)
+    assert isinstance(found, CredentialReport)
+    assert (found.status, found.signer) == ("none", "")
 
 
 def test_28_an_error_tells_nothing_of_the_inside(client: httpx.Client) -> None:
@@ -322,7 +322,7 @@ PATHS = ["/etc/passwd", "../../../../etc/passwd", "KEYS", "SIGNING", "C:\\window
 @pytest.mark.parametrize("path", PATHS)
 def test_02_the_page_serves_no_file_but_its_own(page: tuple[str, Served, Access], path: str) -> None:
     url, house, _ = page
-    data = house.desk.settings.data
+    data = house.service.settings.data
     path = path.replace("KEYS", str(data / "keys.sqlite3")).replace("SIGNING", str(data / "visitors.secret"))
     for address in (f"/gradio_api/file={path}", f"/file={path}", f"/gradio_api/file/{path}", f"/assets/tiles/{path}"):
         answer = httpx.get(url + address)
@@ -335,7 +335,7 @@ def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[st
     url, house, _ = page
     with httpx.Client(base_url=url, timeout=20) as browser, listening() as (address, server):
         assert takers(browser)
-        before = {path.name for path in house.desk.files.root.iterdir()}
+        before = {path.name for path in house.service.files.root.iterdir()}
         for event, place, count in takers(browser):
             for given in ({"path": "/etc/passwd"}, {"path": address, "url": address}, {"url": address, "path": None}):
                 data: list[Any] = [None] * count
@@ -345,14 +345,14 @@ def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[st
                 assert given["path"] is None or '"success":false' in text or "detail" in text
                 assert "root:" not in text
         assert never_asked(server)
-        assert {path.name for path in house.desk.files.root.iterdir()} == before
+        assert {path.name for path in house.service.files.root.iterdir()} == before
 
 
 def plans_of_ann(house: Served) -> tuple[str, str]:
     """A stranger's upload, and the id of what was made of it with words of hers."""
-    mine = house.desk.files.add(noisy(64, 64, seed=77), "visitor:ann", "upload")
-    job = house.desk.order("note", {"photo": mine, "note": "the plans of ann"}, "visitor:ann")
-    result = drain(house.desk.jobs.watch(house.desk.jobs.submit(job)))
+    mine = house.service.files.add_image(noisy(64, 64, seed=77), "visitor:ann", "upload")
+    job = house.service.create_job("note", {"photo": mine, "note": "the plans of ann"}, "visitor:ann")
+    result = wait_for_result(house.service.jobs.watch(house.service.jobs.submit(job)))
     return mine, result.files[0].id
 
 
@@ -388,7 +388,7 @@ def test_21_another_visitor_s_picture_stays_his(page: tuple[str, Served, Access]
     """Every event of the page, called by number with a stranger's file id and job id in every place."""
     url, house, _ = page
     mine, made = plans_of_ann(house)
-    before = len(house.desk.jobs.list("visitor:ann"))
+    before = len(house.service.jobs.list_jobs("visitor:ann"))
     with httpx.Client(base_url=url, timeout=20) as browser:
         browser.get("/")
         told = ""
@@ -399,7 +399,7 @@ def test_21_another_visitor_s_picture_stays_his(page: tuple[str, Served, Access]
         assert "plans of ann" not in told
         assert made not in told
     until(house.free)
-    assert len(house.desk.jobs.list("visitor:ann")) == before
+    assert len(house.service.jobs.list_jobs("visitor:ann")) == before
 
 
 def test_22_a_forged_cookie_is_nobody(page: tuple[str, Served, Access]) -> None:
@@ -426,7 +426,7 @@ def test_43_a_session_of_a_made_up_name_costs_little_and_there_are_not_endless_m
         for n in range(3):
             submit(browser, event, [None] * count, f"made-up-{n}")
     holders = [each for each in gc.get_objects() if type(each) is StateHolder and "made-up-2" in each]
-    assert [holder.capacity for holder in holders] == [session_memory.CAPACITY]
+    assert [holder.capacity for holder in holders] == [session_memory.MAX_SESSION_COUNT]
     described = [len(holders[0][f"made-up-{n}"].config_values) for n in range(3)]
     assert max(described) < 100
     assert len(holders[0].blocks.blocks) > 200
@@ -437,7 +437,7 @@ def test_44_no_door_leads_past_the_content_gate(client: httpx.Client, here: Serv
     """Previews, finished pictures and archives, with a gate that is missing or broken: `tests/provenance/test_every_door.py`."""
     with pytest.raises(Blocked):
         list(door(Visitor(client, here.url), "background", {"prompt": "a naked woman"}))
-    assert not here.desk.jobs.counts()[0]
+    assert not here.service.jobs.count_jobs()[0]
 
 
 # ---------------------------------------------------------------- checkpoints
@@ -458,7 +458,7 @@ def test_24_a_pickled_checkpoint_is_not_opened(tmp_path: Path, name: str) -> Non
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / name).write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
     with pytest.raises((ModelUnavailable, ValueError, OverflowError, MemoryError)):
-        checkpoint.size(checkpoint.weights(tmp_path, ("unet",)), "float32")
+        checkpoint.compute_loaded_bytes(checkpoint.find_weight_files(tmp_path, ("unet",)), "float32")
     assert not (tmp_path / "boom").exists()
 
 
@@ -489,25 +489,25 @@ def test_29_a_zip_s_names_lead_nowhere(tmp_path: Path) -> None:
     inside = tmp_path / "in"
     inside.mkdir()
     names = ["../../evil.png", "/etc/passwd", "a/../../b.png", "..\\..\\c.png", "C:\\d.png"]
-    shelf = Zip(packed(inside / "a.zip", dict.fromkeys(names, photo())))
+    shelf = ZipSource(packed(inside / "a.zip", dict.fromkeys(names, photo())))
     for name in (*names, "evil.png", "b.png", "c.png"):
         with pytest.raises(BadInput):
-            shelf.read(name)
+            shelf.read_picture(name)
     shelf.close()
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.zip"]
 
 
 def test_30_a_zip_s_entry_is_read_no_further_than_a_picture_is_long(tmp_path: Path) -> None:
-    shelf = Zip(packed(tmp_path / "a.zip", {"a.png": bytes(4 * MAX_BYTES)}))
+    shelf = ZipSource(packed(tmp_path / "a.zip", {"a.png": bytes(4 * MAX_FILE_BYTES)}))
     with pytest.raises(BadInput) as caught:
-        shelf.read("a.png")
+        shelf.read_picture("a.png")
     assert caught.value.code == "image_too_large"
     shelf.close()
 
 
 @pytest.mark.parametrize("cell", ['=cmd|"/c calc"!A1', "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1"])
 def test_31_a_formula_is_text_in_what_a_spreadsheet_opens(cell: str) -> None:
-    assert disarmed(cell)[0] == "'"
+    assert escape_formula(cell)[0] == "'"
 
 
 @pytest.mark.parametrize(
@@ -516,7 +516,7 @@ def test_31_a_formula_is_text_in_what_a_spreadsheet_opens(cell: str) -> None:
 def test_32_a_webhook_leads_out_of_the_house_only(client: httpx.Client, url: str) -> None:
     """Each redirect is judged anew: `tests/jobs/test_webhooks.py`."""
     with pytest.raises(BadInput):
-        ssrf_guard.checked(url)
+        ssrf_guard.resolve_target(url)
     assert failure(client.post(RUN, json={"prompt": "x"}, params={"webhook": url}))[0] == 400
     assert failure(client.put("/v1/webhooks", json={"url": url}))[0] == 400
 
@@ -527,7 +527,7 @@ def test_33_a_name_is_judged_by_every_address_it_has(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(ssrf_guard.socket, "getaddrinfo", look)
     with pytest.raises(BadInput):
-        ssrf_guard.checked("http://rebound.example/")
+        ssrf_guard.resolve_target("http://rebound.example/")
 
 
 # ---------------------------------------------------------------- weights
@@ -543,7 +543,7 @@ def test_34_a_lora_is_numbers_of_the_right_shape_or_nothing(tmp_path: Path) -> N
     (tmp_path / "odd.safetensors").write_bytes((10).to_bytes(8, "little") + b"[not json]")
     for name in ("code.safetensors", "code.pt", "long.safetensors", "odd.safetensors"):
         with pytest.raises(BadInput):
-            lora.find(str(tmp_path / name))
+            lora.find_lora_file(str(tmp_path / name))
     assert not (tmp_path / "boom").exists()
 
     class Pipe:
@@ -559,8 +559,8 @@ def test_34_a_lora_is_numbers_of_the_right_shape_or_nothing(tmp_path: Path) -> N
     safe.write_bytes(
         (60).to_bytes(8, "little") + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}      ' + bytes(4)
     )
-    pipe, closet = Pipe(), lora.Closet()
-    with pytest.raises(BadInput, match="does not fit"), closet.wearing(pipe, [Adapter(str(safe))]):
+    pipe, closet = Pipe(), lora.LoraSlots()
+    with pytest.raises(BadInput, match="does not fit"), closet.applied(pipe, [Adapter(str(safe))]):
         raise AssertionError("it was worn")
     assert pipe.bare
 
@@ -568,7 +568,7 @@ def test_34_a_lora_is_numbers_of_the_right_shape_or_nothing(tmp_path: Path) -> N
 @pytest.mark.parametrize("repo", ["we/else", "stabilityai/sdxl-turbo/../../we", "STABILITYAI/sdxl-turbo", ""])
 def test_35_weights_come_from_no_repository_that_nobody_listed(repo: str) -> None:
     with pytest.raises(ModelUnavailable):
-        pinned_revisions.commit(repo)
+        pinned_revisions.pinned_commit(repo)
 
 
 # ---------------------------------------------------------------- what is kept, and who may add to it
@@ -576,28 +576,28 @@ def test_35_weights_come_from_no_repository_that_nobody_listed(repo: str) -> Non
 
 def test_36_a_decoder_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    ingest = Ingest(workers=1)
+    ingest = DecoderPool(workers=1)
     try:
-        assert ingest._outcome(os.getenv, "HF_TOKEN") is None
+        assert ingest._run_task(os.getenv, "HF_TOKEN") is None
     finally:
         ingest.close()
 
 
 def test_37_a_log_of_refusals_that_was_rewritten_says_so(tmp_path: Path) -> None:
-    log = Audit(tmp_path)
+    log = AuditLog(tmp_path)
     for n in range(3):
-        log.refused("words", f"{n}", [])
+        log.record_refusal("words", f"{n}", [])
     path = tmp_path / "audit.log"
     path.write_bytes(path.read_bytes().replace(b'"words"', b'"input"', 1))
-    assert log.state().broken == 1
+    assert log.verify_chain().broken_line == 1
 
 
 def test_38_a_flood_of_reports_is_told_to_come_back(tmp_path: Path) -> None:
-    reports = Reports(Audit(tmp_path))
-    for n in range(AN_HOUR):
-        reports.take("minor", f"job-{n}", "x")
-    with pytest.raises(Busy):
-        reports.take("minor", "job-more", "x")
+    reports = AbuseReports(AuditLog(tmp_path))
+    for n in range(MAX_REPORTS_PER_HOUR):
+        reports.submit_report("minor", f"job-{n}", "x")
+    with pytest.raises(QueueFull):
+        reports.submit_report("minor", "job-more", "x")
 
 
 @pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.id)
@@ -607,8 +607,10 @@ def test_39_no_field_of_words_is_markup_on_the_page(row: Tool) -> None:
     params = dict.fromkeys(names, f"{XSS}\"'></textarea><script>alert(1)</script>")
     job = Job(id="job-x", tool=row.id, params=params, seed=1, profile="x", specs={}, owner="me", created=0.0)
     made = Result((), {"params": params, "notices": list(params.values()), "models": []}, 1.0)
-    told = facts(Row(job, "done", 0, None, made, None, 0.0, 0.0, 1.0), row.title)
-    told += tool_tab_text.line("", notes=made.receipt["notices"]) + address_of("http://127.0.0.1", row, params, 1)
+    told = render_facts(JobRow(job, "done", 0, None, made, None, 0.0, 0.0, 1.0), row.title)
+    told += tool_tab_text.render_status("", notes=made.receipt["notices"]) + build_link(
+        "http://127.0.0.1", row, params, 1
+    )
     assert "<img" not in told
     assert "<script" not in told
 
@@ -621,7 +623,7 @@ def test_40_a_link_that_was_made_up_shows_nothing(client: httpx.Client) -> None:
 
 def test_41_a_decoder_that_dies_costs_its_own_picture(here: Served, client: httpx.Client) -> None:
     client.post("/v1/files", files={"file": ("a.png", photo())})
-    pid = here.desk._ingest._outcome(os.getpid)
+    pid = here.service.uploads._decoder_pool._run_task(os.getpid)
     os.kill(pid, signal.SIGKILL)
     for _ in range(2):
         assert client.post("/v1/files", files={"file": ("a.png", photo())}).status_code == 200

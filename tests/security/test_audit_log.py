@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 import app
-from pipelines.core.errors import Busy, InvalidParams, Refused
-from pipelines.security.abuse_reports import AN_HOUR, REASONS, Reports
-from pipelines.security.audit_log import Audit
+from pipelines.core.errors import InvalidParams, PolicyRefusal, QueueFull
+from pipelines.security.abuse_reports import MAX_REPORTS_PER_HOUR, REASONS, AbuseReports
+from pipelines.security.audit_log import AuditLog
 from tests.api import test_share_links
 from tests.api.test_routes import RUN, failure
 from tests.support.served_app import Served
@@ -25,21 +25,21 @@ Lines = list[bytes]
 
 
 @pytest.fixture
-def audit(tmp_path: Path) -> Audit:
-    made = Audit(tmp_path)
+def audit(tmp_path: Path) -> AuditLog:
+    made = AuditLog(tmp_path)
     for n in range(6):
-        made.refused("words" if n % 2 else "input", f"owner {n}", [f"{n:064x}"])
+        made.record_refusal("words" if n % 2 else "input", f"owner {n}", [f"{n:064x}"])
     return made
 
 
-def test_an_untouched_log_is_whole(audit: Audit) -> None:
-    state = audit.state()
-    assert (state.entries, state.broken) == (6, None)
-    assert state.last == list(audit.entries())[-1]["link"]
+def test_an_untouched_log_is_whole(audit: AuditLog) -> None:
+    state = audit.verify_chain()
+    assert (state.entry_count, state.broken_line) == (6, None)
+    assert state.last_link == list(audit.read_entries())[-1]["link"]
 
 
 def test_an_empty_log_is_whole(tmp_path: Path) -> None:
-    assert Audit(tmp_path).state().entries == 0
+    assert AuditLog(tmp_path).verify_chain().entry_count == 0
 
 
 def _changed(lines: Lines) -> Lines:
@@ -65,26 +65,26 @@ EDITS: dict[str, Callable[[Lines], Lines]] = {
 
 
 @pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS.keys())
-def test_a_log_that_was_touched_says_where(audit: Audit, tmp_path: Path, edit: Callable[[Lines], Lines]) -> None:
+def test_a_log_that_was_touched_says_where(audit: AuditLog, tmp_path: Path, edit: Callable[[Lines], Lines]) -> None:
     path = tmp_path / "audit.log"
     path.write_bytes(b"\n".join(edit(path.read_bytes().splitlines())) + b"\n")
-    broken = audit.state().broken
+    broken = audit.verify_chain().broken_line
     assert broken is not None
     assert broken <= 4
 
 
-def test_a_log_that_was_cut_short_ends_in_another_link(audit: Audit, tmp_path: Path) -> None:
-    noted = audit.state().last
+def test_a_log_that_was_cut_short_ends_in_another_link(audit: AuditLog, tmp_path: Path) -> None:
+    noted = audit.verify_chain().last_link
     path = tmp_path / "audit.log"
     path.write_bytes(b"\n".join(path.read_bytes().splitlines()[:4]) + b"\n")
-    assert audit.state().broken is None
-    assert audit.state().last != noted
+    assert audit.verify_chain().broken_line is None
+    assert audit.verify_chain().last_link != noted
 
 
-def test_another_s_secret_makes_no_valid_line(audit: Audit, tmp_path: Path) -> None:
+def test_another_s_secret_makes_no_valid_line(audit: AuditLog, tmp_path: Path) -> None:
     (tmp_path / "audit.secret").write_bytes(bytes(32))
-    Audit(tmp_path).refused("words", "ann", [])
-    assert audit.state().broken == 1
+    AuditLog(tmp_path).record_refusal("words", "ann", [])
+    assert audit.verify_chain().broken_line == 1
 
 
 def test_many_write_at_once_and_no_line_is_lost(tmp_path: Path) -> None:
@@ -94,14 +94,14 @@ def test_many_write_at_once_and_no_line_is_lost(tmp_path: Path) -> None:
         "for n in range(40): Audit(Path(sys.argv[1])).refused('words', 'other', [])"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(app.__file__).parent)
-    first, second = Audit(tmp_path), Audit(tmp_path)
+    first, second = AuditLog(tmp_path), AuditLog(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: (first if n % 2 else second).refused("input", "ann", [f"{n:064x}"]), range(80)))
+        list(pool.map(lambda n: (first if n % 2 else second).record_refusal("input", "ann", [f"{n:064x}"]), range(80)))
     assert other.wait(60) == 0
-    assert (first.state().entries, first.state().broken) == (120, None)
+    assert (first.verify_chain().entry_count, first.verify_chain().broken_line) == (120, None)
 
 
-def test_the_command_line_reads_it(audit: Audit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_reads_it(audit: AuditLog, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["audit", "--data", str(tmp_path)]) == 0
     told = capsys.readouterr()
     assert len(told.out.splitlines()) == 6
@@ -119,7 +119,7 @@ studio, mine = test_share_links.studio, test_share_links.mine  # fixtures
 
 
 def last(studio: Served) -> dict[str, object]:
-    return list(Audit(studio.desk.settings.data).entries())[-1]
+    return list(AuditLog(studio.service.settings.data).read_entries())[-1]
 
 
 def test_a_picture_is_reported_over_http_without_names(studio: Served, mine: httpx.Client) -> None:
@@ -168,12 +168,12 @@ def test_whoever_has_a_link_can_report_what_it_shows(studio: Served, mine: httpx
 
 def test_the_page_s_links_lead_to_the_form(studio: Served, mine: httpx.Client) -> None:
     job = mine.post(RUN, json={}).json()["id"]
-    row = studio.desk.jobs.get(job)
+    row = studio.service.jobs.get_job(job)
     assert row is not None
     assert row.result is not None
-    assert f'href="report?job={job}"' in text.done(row.job, row.result, 0)
-    assert 'href="report"' in text.refusal(Refused("No."))
-    assert "report" not in text.refusal(Refused("Consent?", code="consent_required"))
+    assert f'href="report?job={job}"' in text.render_result_status(row.job, row.result, 0)
+    assert 'href="report"' in text.render_error(PolicyRefusal("No."))
+    assert "report" not in text.render_error(PolicyRefusal("Consent?", code="consent_required"))
     with httpx.Client(base_url=studio.url) as visitor:
         assert "without permission" in visitor.get(f"/report?job={job}").text
         assert "nothing wrong" in visitor.get("/report").text
@@ -183,7 +183,7 @@ def test_the_page_s_links_lead_to_the_form(studio: Served, mine: httpx.Client) -
 
 def test_the_form_takes_nothing_else(studio: Served) -> None:
     with httpx.Client(base_url=studio.url) as stranger:
-        before = Audit(studio.desk.settings.data).state().entries
+        before = AuditLog(studio.service.settings.data).verify_chain().entry_count
         assert stranger.get("/report?job=job-nobody").status_code == 404
         assert stranger.get("/report?share=forged").status_code == 404
         assert "<script>" not in stranger.get("/report?job=<script>").text
@@ -192,18 +192,18 @@ def test_the_form_takes_nothing_else(studio: Served) -> None:
         foreign = {"Sec-Fetch-Site": "cross-site"}
         assert stranger.post("/report", data={"reason": "wrongly_refused"}, headers=foreign).status_code == 400
         assert stranger.put("/report").status_code == 405
-    assert Audit(studio.desk.settings.data).state().entries == before
+    assert AuditLog(studio.service.settings.data).verify_chain().entry_count == before
 
 
 def test_a_flood_of_reports_ends(tmp_path: Path) -> None:
-    reports = Reports(Audit(tmp_path))
+    reports = AbuseReports(AuditLog(tmp_path))
     for _ in range(3):
-        reports.take("minor", "job-1", "ann")
-    assert Audit(tmp_path).state().entries == 1
-    for n in range(2, AN_HOUR + 1):
-        reports.take("minor", f"job-{n}", "ann")
-    with pytest.raises(Busy):
-        reports.take("minor", "job-x", "ann")
+        reports.submit_report("minor", "job-1", "ann")
+    assert AuditLog(tmp_path).verify_chain().entry_count == 1
+    for n in range(2, MAX_REPORTS_PER_HOUR + 1):
+        reports.submit_report("minor", f"job-{n}", "ann")
+    with pytest.raises(QueueFull):
+        reports.submit_report("minor", "job-x", "ann")
     with pytest.raises(InvalidParams):
-        reports.take("", "job-x", "ann")
-    assert Audit(tmp_path).state().entries == AN_HOUR
+        reports.submit_report("", "job-x", "ann")
+    assert AuditLog(tmp_path).verify_chain().entry_count == MAX_REPORTS_PER_HOUR

@@ -19,26 +19,32 @@ import pytest
 
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import Image
-from pipelines.core.job import Emit, Job, Result, Step
+from pipelines.core.job import Job, ProgressCallback, Result, Step
 from pipelines.core.models import ModelSpec
-from pipelines.core.params import Params, picture
-from pipelines.core.rendering import Draft, Images, ModelStep, Render
-from pipelines.core.stream import drain
-from pipelines.core.tools import Studio, Tool
-from pipelines.engines.local import BEGUN, LocalEngine
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.core.params import Params, picture_field
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.stream import wait_for_result
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.engines.local import STARTING_STAGE, LocalEngine
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models import bundled_weights, nets
 from pipelines.models.families import FAMILIES
-from pipelines.models.hub_download import OnFile
-from pipelines.models.model_cache import Cache
+from pipelines.models.hub_download import OnFileProgress
+from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.nets.open_nsfw import OpenNsfw
-from pipelines.models.profiles import choose
-from pipelines.security.content_filter import LIMIT
-from pipelines.security.prompt_filter import MINORS_REFUSED, UNDRESS_REFUSED, folded, neutral, objection
-from pipelines.service.orders import Desk
+from pipelines.models.profiles import choose_profile
+from pipelines.security.content_filter import NSFW_SCORE_LIMIT
+from pipelines.security.prompt_filter import (
+    MINORS_REFUSED,
+    UNDRESS_REFUSED,
+    find_objection,
+    fold_letters,
+    neutralize_prompt,
+)
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.examples import noisy
 
@@ -64,7 +70,7 @@ def blocked() -> Image:
 class Shown(Params):
     """A form."""
 
-    photo: str | None = picture("Photo", "What comes in.")
+    photo: str | None = picture_field("Photo", "What comes in.")
 
 
 @dataclass
@@ -76,14 +82,14 @@ class Stage:
     result: Image = field(default_factory=lambda: noisy(64, 64))
     prompts: list[str] = field(default_factory=list)
 
-    def run(self, params: Shown, studio: Studio, emit: Emit) -> Draft:
+    def run(self, params: Shown, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         if params.photo is not None:
-            studio.open(params.photo)
+            context.open_image(params.photo)
         for frame in self.frames:
             emit("Showing", 1, 1, frame)
         if self.drawn:
-            studio.draw(Render(verb="text", prompt="a harbour", size=(64, 64), seeds=(1,)), emit)
-        return Draft(images=(self.result,))
+            context.draw(RenderRequest(verb="text", prompt="a harbour", size=(64, 64), seeds=(1,)), emit)
+        return ToolOutput(images=(self.result,))
 
     def tool(self) -> Tool:
         return Tool("stage", "Stage", "For tests.", Shown, self.run)
@@ -96,19 +102,19 @@ class Brush:
     stage: Stage
     specs: tuple[ModelSpec, ...] = (ModelSpec("brush", "brush", ("text",), "MIT"),)
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return 1
 
     def load(self, spec: ModelSpec, device: str) -> Any:
         self.spec = spec
         return self
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         self.stage.prompts.append(render.prompt)
         for n, frame in enumerate(self.stage.drawn, 1):
             on_step(ModelStep(n, len(self.stage.drawn), lambda frame=frame: frame))
             time.sleep(0.05)  # a frame that nobody read before the next one is there is dropped
-        return Images(tuple(self.stage.drawn[-1:]))
+        return RenderedImages(tuple(self.stage.drawn[-1:]))
 
     def close(self) -> None:
         pass
@@ -121,13 +127,13 @@ class Scores:
     answer: float | Exception
     specs: tuple[ModelSpec, ...] = (ModelSpec("open-nsfw", "scores", (), "MIT"),)
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return 1
 
     def load(self, spec: ModelSpec, device: str) -> Any:
         return self
 
-    def scores(self, images: Sequence[Image]) -> tuple[float, ...]:
+    def score_images(self, images: Sequence[Image]) -> tuple[float, ...]:
         if isinstance(self.answer, Exception):
             raise self.answer
         return (0.0, self.answer) if len(images) > 1 else (self.answer,)
@@ -139,13 +145,13 @@ class Scores:
 @dataclass
 class House:
     root: Path
-    files: Files
-    jobs: Jobs
+    files: FileIndex
+    jobs: JobQueue
     stage: Stage
 
     def run(self, *, draft: bool = False, photo: Image | None = None) -> tuple[list[Step], Result | StudioError]:
         """The steps of one job, and how it ended."""
-        file_id = None if photo is None else self.files.add(photo, "ann", "upload")
+        file_id = None if photo is None else self.files.add_image(photo, "ann", "upload")
         job = Job(
             id=f"job-{uuid.uuid4().hex}", tool="stage", params={"photo": file_id}, seed=1, profile="x",
             specs={"text": "brush"}, owner="ann", created=time.time(), draft=draft,
@@ -171,9 +177,9 @@ class House:
 @contextmanager
 def house(root: Path, families: Sequence[Any] = FAMILIES, **shown: Any) -> Iterator[House]:
     stage = Stage(**shown)
-    files = Files(root)
-    engine = LocalEngine(Cache((*families, Brush(stage))), files, (stage.tool(),))
-    jobs = Jobs(root, engine)
+    files = FileIndex(root)
+    engine = LocalEngine(ModelCache((*families, Brush(stage))), files, (stage.tool(),))
+    jobs = JobQueue(root, engine)
     try:
         yield House(root, files, jobs, stage)
     finally:
@@ -214,33 +220,33 @@ def on(path: Path, ground: str | Path) -> Image:
 
 def test_of_a_hundred_harmless_pictures_at_most_one_is_blocked() -> None:
     net = nets.load(nets.OPEN_NSFW, "cpu")
-    scores = {name: net.scores([image])[0] for name, image in harmless()}  # pyright: ignore[reportAttributeAccessIssue]
+    scores = {name: net.score_images([image])[0] for name, image in harmless()}  # pyright: ignore[reportAttributeAccessIssue]
     assert len(scores) >= 100
-    assert len([name for name, score in scores.items() if score >= LIMIT]) <= 1
-    assert net.scores([blocked()])[0] >= LIMIT  # pyright: ignore[reportAttributeAccessIssue]
+    assert len([name for name, score in scores.items() if score >= NSFW_SCORE_LIMIT]) <= 1
+    assert net.score_images([blocked()])[0] >= NSFW_SCORE_LIMIT  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_a_large_photo_scores_like_the_same_photo_small() -> None:
     net: Any = nets.load(nets.OPEN_NSFW, "cpu")
     small = on(ROOT / "assets/examples/hopper.jpg", "white")
     large = np.asarray(PIL.Image.fromarray(small).resize((small.shape[1] * 5, small.shape[0] * 5)))
-    assert net.scores([large])[0] == pytest.approx(net.scores([small])[0], abs=0.05)
+    assert net.score_images([large])[0] == pytest.approx(net.score_images([small])[0], abs=0.05)
 
 
 def test_a_score_is_remembered_for_exactly_the_picture_it_is_of() -> None:
     net: Any = nets.load(nets.OPEN_NSFW, "cpu")
-    first, second = (net.scores([blocked()])[0] for _ in range(2))
+    first, second = (net.score_images([blocked()])[0] for _ in range(2))
     assert first == second
-    assert net._scored.cache_info().hits == 1
-    assert net.scores([blocked()[:, ::-1].copy()])[0] != first
-    assert net.scores([noisy(64, 64)])[0] < LIMIT <= first
+    assert net._score_once.cache_info().hits == 1
+    assert net.score_images([blocked()[:, ::-1].copy()])[0] != first
+    assert net.score_images([noisy(64, 64)])[0] < NSFW_SCORE_LIMIT <= first
 
 
 def test_a_blocked_input_is_refused_before_anything_is_shown(tmp_path: Path) -> None:
     with house(tmp_path, frames=[noisy(64, 64)]) as here:
         steps, end = here.run(photo=blocked())
         assert code(end) == "content_policy"
-        assert [step.stage for step in steps] == [BEGUN]
+        assert [step.stage for step in steps] == [STARTING_STAGE]
         assert previews(steps) == 0
         assert here.written() == ["upload"]
 
@@ -273,7 +279,7 @@ def test_the_receipt_says_how_the_picture_scored(tmp_path: Path) -> None:
     with house(tmp_path) as here:
         _, end = here.run()
         assert isinstance(end, Result)
-        assert 0 <= end.receipt["checks"]["content_score"] < LIMIT
+        assert 0 <= end.receipt["checks"]["content_score"] < NSFW_SCORE_LIMIT
 
 
 def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
@@ -298,7 +304,7 @@ def test_an_odd_score_or_an_error_lets_nothing_out(tmp_path: Path, answer: float
 
 
 def test_without_the_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path / "nowhere")
+    monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path / "nowhere")
     with house(tmp_path) as here:
         assert code(here.run()[1]) == "model_unavailable"
         assert here.written() == []
@@ -307,9 +313,9 @@ def test_without_the_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytest.M
 def test_with_a_damaged_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / nets.OPEN_NSFW.files[0][0]
     path.parent.mkdir()
-    whole = (bundled_weights.MODELS / nets.OPEN_NSFW.files[0][0]).read_bytes()
+    whole = (bundled_weights.MODELS_FOLDER / nets.OPEN_NSFW.files[0][0]).read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path)
+    monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path)
     with house(tmp_path) as here:
         assert code(here.run()[1]) == "model_unavailable"
         assert here.written() == []
@@ -324,7 +330,8 @@ def test_a_refusal_leaves_one_line_without_names(tmp_path: Path) -> None:
         here.run(photo=blocked())
         lines = here.audit()
         inputs = [
-            here.files.info(here.files.add(image, "ann", "upload")).sha256 for image in (noisy(64, 64), blocked())
+            here.files.get_info(here.files.add_image(image, "ann", "upload")).sha256
+            for image in (noisy(64, 64), blocked())
         ]
     assert [line["verdict"] for line in lines] == ["result", "input"]
     assert [line["sha256"] for line in lines] == [[sha256] for sha256 in inputs]
@@ -356,8 +363,8 @@ def test_nobody_can_switch_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )  # fmt: skip
 def test_words_of_undress_are_refused_however_they_are_spelt(text: str) -> None:
-    assert objection(text, people=False) == objection(text, people=True) == UNDRESS_REFUSED
-    assert objection(f"a portrait, {text}, in a park", people=True) == UNDRESS_REFUSED
+    assert find_objection(text, people=False) == find_objection(text, people=True) == UNDRESS_REFUSED
+    assert find_objection(f"a portrait, {text}, in a park", people=True) == UNDRESS_REFUSED
 
 
 @pytest.mark.parametrize(
@@ -369,8 +376,8 @@ def test_words_of_undress_are_refused_however_they_are_spelt(text: str) -> None:
     ],
 )  # fmt: skip
 def test_words_of_minors_are_refused_where_people_are_made(text: str) -> None:
-    assert objection(text, people=True) == MINORS_REFUSED
-    assert objection(text, people=False) is None
+    assert find_objection(text, people=True) == MINORS_REFUSED
+    assert find_objection(text, people=False) is None
 
 
 @pytest.mark.parametrize(
@@ -383,26 +390,26 @@ def test_words_of_minors_are_refused_where_people_are_made(text: str) -> None:
     ],
 )  # fmt: skip
 def test_ordinary_words_pass(text: str) -> None:
-    assert objection(text, people=True) is None
+    assert find_objection(text, people=True) is None
 
 
 def test_the_words_of_every_look_pass() -> None:
     for row in TOOLS:
         for name in row.params.fields_of_kind("choice"):
             for value, label in row.params.schema_extra(name).get("x-labels", {}).items():
-                assert objection(value.replace("-", " "), people=row.person) is None, label
-                assert objection(label, people=row.person) is None
+                assert find_objection(value.replace("-", " "), people=row.person) is None, label
+                assert find_objection(label, people=row.person) is None
 
 
 def test_the_desk_refuses_words_with_their_field_and_logs_no_word(tmp_path: Path) -> None:
-    with desk(tmp_path) as here:
-        photo = next(example.file_id for example in here.examples() if example.name == "hopper")
+    with service(tmp_path) as here:
+        photo = next(example.file_id for example in here.uploads.list_examples() if example.name == "hopper")
         with pytest.raises(StudioError) as caught:
-            here.order("headshot", {"photo": photo, "background": "nackt am Strand"}, "ann")
+            here.create_job("headshot", {"photo": photo, "background": "nackt am Strand"}, "ann")
         assert (caught.value.code, caught.value.param, caught.value.status) == ("content_policy", "background", 400)
         with pytest.raises(StudioError):
-            here.order("background", {"prompt": "n u d e"}, "ann")
-        assert here.order("headshot", {"photo": photo, "preset": "nude-tones", "background": "nude tones"}, "ann")
+            here.create_job("background", {"prompt": "n u d e"}, "ann")
+        assert here.create_job("headshot", {"photo": photo, "preset": "nude-tones", "background": "nude tones"}, "ann")
     log = (tmp_path / "audit.log").read_text()
     assert log.count('"words"') == 2
     assert "nackt" not in log
@@ -415,18 +422,18 @@ def portrait(seed: int = 1) -> bytes:
 
 
 def _nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(bundled_weights, "MODELS", tmp_path / "nowhere")
+    monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path / "nowhere")
 
 
 def _fallen(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     def scores(*_: Any) -> Any:
         raise RuntimeError("the net fell over")
 
-    monkeypatch.setattr(OpenNsfw, "scores", scores)
+    monkeypatch.setattr(OpenNsfw, "score_images", scores)
 
 
 def _high(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
-    monkeypatch.setattr(OpenNsfw, "scores", lambda _, images: (0.9,) * len(images))
+    monkeypatch.setattr(OpenNsfw, "score_images", lambda _, images: (0.9,) * len(images))
 
 
 @pytest.mark.parametrize("fault", [_nothing, _fallen, _high], ids=lambda fault: fault.__name__[1:])
@@ -434,11 +441,11 @@ def test_a_picture_that_is_refused_at_the_door_never_becomes_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     fault(monkeypatch, tmp_path)
-    with desk(tmp_path / "data") as here:
+    with service(tmp_path / "data") as here:
         with pytest.raises(StudioError) as caught:
-            here.take(portrait(), "ann")
+            here.uploads.ingest_picture(portrait(), "ann")
         assert not list(here.files.root.iterdir())
-        assert here.files.list("ann", 10) == []
+        assert here.files.list_files("ann", 10) == []
     assert caught.value.code == ("content_policy" if fault is _high else "model_unavailable")
     if fault is _high:
         assert (tmp_path / "data" / "audit.log").read_text().count('"input"') == 1
@@ -448,28 +455,31 @@ def test_a_picture_is_scored_once_at_the_door_and_in_no_tool_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scored: list[tuple[int, ...]] = []
-    plain = OpenNsfw.scores
+    plain = OpenNsfw.score_images
 
     def counted(self: OpenNsfw, images: Any) -> Any:
         scored.extend(image.shape for image in images)
         return plain(self, images)
 
-    monkeypatch.setattr(OpenNsfw, "scores", counted)
-    with desk(tmp_path) as here:
-        first, again = here.take(portrait(), "ann")[0], here.take(portrait(), "bob")[0]
+    monkeypatch.setattr(OpenNsfw, "score_images", counted)
+    with service(tmp_path) as here:
+        first, again = (
+            here.uploads.ingest_picture(portrait(), "ann")[0],
+            here.uploads.ingest_picture(portrait(), "bob")[0],
+        )
         assert first == again
         assert scored == [(80, 80, 3)]
-        order = here.order("upscale", {"photo": first}, "ann")
-        drain(here.jobs.watch(here.jobs.submit(order)))
+        order = here.create_job("upscale", {"photo": first}, "ann")
+        wait_for_result(here.jobs.watch(here.jobs.submit(order)))
         assert scored == [(80, 80, 3), (160, 160, 3)], "and the result"
 
 
 @contextmanager
-def desk(root: Path) -> Iterator[Desk]:
-    files, (profile, device) = Files(root), choose("embedded")
-    jobs, ingest = Jobs(root, LocalEngine(Cache(FAMILIES, device=device), files)), Ingest()
+def service(root: Path) -> Iterator[StudioService]:
+    files, (profile, device) = FileIndex(root), choose_profile("embedded")
+    jobs, ingest = JobQueue(root, LocalEngine(ModelCache(FAMILIES, CacheOptions(device=device)), files)), DecoderPool()
     try:
-        yield Desk(Settings(data=root), jobs, files, profile, ingest)
+        yield StudioService(Settings(data=root), jobs, files, profile, ingest)
     finally:
         jobs.close()
         ingest.close()
@@ -483,22 +493,22 @@ def desk(root: Path) -> Iterator[Desk]:
     "text", ["nude tones", "NUDE-Töne, Nudefarben", "nüde lips", "ｎｕｄｅ palette", "n\u200bude wall"]
 )
 def test_the_colour_nude_is_beige_to_a_model(text: str) -> None:
-    assert "nude" not in folded(neutral(text)).replace("nudel", "")
-    assert "beige" in neutral(text)
+    assert "nude" not in fold_letters(neutralize_prompt(text)).replace("nudel", "")
+    assert "beige" in neutralize_prompt(text)
 
 
 def test_other_words_reach_a_model_as_they_are() -> None:
-    assert neutral("Nudeln auf Holz, Müsli, 東京") == "Nudeln auf Holz, Müsli, 東京"
+    assert neutralize_prompt("Nudeln auf Holz, Müsli, 東京") == "Nudeln auf Holz, Müsli, 東京"
 
 
-class Listening(Cache):
+class Listening(ModelCache):
     """A cache whose backdrop model keeps what it is told."""
 
     heard: list[str]
 
     @contextmanager
-    def borrow(self, spec_id: str, on_file: OnFile | None = None) -> Iterator[Any]:
-        with super().borrow(spec_id, on_file) as model:
+    def borrow_model(self, spec_id: str, on_file: OnFileProgress | None = None) -> Iterator[Any]:
+        with super().borrow_model(spec_id, on_file) as model:
             if not spec_id.startswith("backdrops"):
                 yield model
                 return
@@ -514,24 +524,24 @@ class _Ear:
     def spec(self) -> ModelSpec:
         return self.model.spec
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         self.heard += [render.prompt, render.negative_prompt]
         return self.model.draw(render, on_step)
 
 
 def test_no_look_of_any_tool_sends_the_word_nude(tmp_path: Path) -> None:
-    files, (profile, device) = Files(tmp_path), choose("embedded")
+    files, (profile, device) = FileIndex(tmp_path), choose_profile("embedded")
     cache = Listening(FAMILIES, device=device)
     cache.heard = []
-    jobs, ingest = Jobs(tmp_path, LocalEngine(cache, files)), Ingest()
-    here = Desk(Settings(data=tmp_path), jobs, files, profile, ingest)
-    photos = {example.name: example.file_id for example in here.examples()}
+    jobs, ingest = JobQueue(tmp_path, LocalEngine(cache, files)), DecoderPool()
+    here = StudioService(Settings(data=tmp_path), jobs, files, profile, ingest)
+    photos = {example.name: example.file_id for example in here.uploads.list_examples()}
     try:
         orders = [("headshot", {"photo": photos["hopper"], "preset": "nude-tones"})]
         orders += [("headshot", {"photo": photos["hopper"], "preset": "nude-tones", "background": "nude tones"})]
         orders += [("background", {"prompt": "nude tones, soft"})]
         for tool, values in orders:
-            list(jobs.watch(jobs.submit(here.order(tool, values, "ann", draft=True))))
+            list(jobs.watch(jobs.submit(here.create_job(tool, values, "ann", draft=True))))
     finally:
         jobs.close()
         ingest.close()

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from pipelines.core import isolated_process
-from pipelines.ingest.decoder_pool import Ingest
+from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.settings import Settings
 from tests.api.test_routes import RUN, photo
 from tests.support.served_app import Served, served
@@ -24,38 +24,40 @@ linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="need
 
 
 @pytest.fixture
-def ingest(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ingest]:
+def ingest(monkeypatch: pytest.MonkeyPatch) -> Iterator[DecoderPool]:
     """A decoder that is started while secrets stand in the environment and on the command line."""
     for name in SECRETS:
         monkeypatch.setenv(name, TOKEN)
     monkeypatch.setattr(sys, "argv", ["app.py", "--auth", f"ann:{TOKEN}"])
-    made = Ingest(workers=1)
+    made = DecoderPool(workers=1)
     yield made
     made.close()
 
 
-def test_a_decoder_s_environment_holds_no_secret(ingest: Ingest) -> None:
+def test_a_decoder_s_environment_holds_no_secret(ingest: DecoderPool) -> None:
     for name in SECRETS:
-        assert ingest._outcome(os.getenv, name) is None
-    assert ingest._outcome(os.getenv, "PATH") == os.environ["PATH"]
+        assert ingest._run_task(os.getenv, name) is None
+    assert ingest._run_task(os.getenv, "PATH") == os.environ["PATH"]
 
 
 @linux
-def test_the_system_tells_no_secret_of_a_decoder(ingest: Ingest) -> None:
+def test_the_system_tells_no_secret_of_a_decoder(ingest: DecoderPool) -> None:
     """Neither what it was started with, which an emptied `os.environ` would not change, nor its command line."""
-    process = Path(f"/proc/{ingest._outcome(os.getpid)}")
+    process = Path(f"/proc/{ingest._run_task(os.getpid)}")
     told = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
     assert b"PATH=" in told
     assert TOKEN.encode() not in told
 
 
-def test_a_decoder_still_decodes_after_all_that(ingest: Ingest) -> None:
-    assert ingest.picture(photo()).image.ndim == 3
+def test_a_decoder_still_decodes_after_all_that(ingest: DecoderPool) -> None:
+    assert ingest.decode_picture(photo()).image.ndim == 3
     assert sys.argv[0] == "app.py"  # ours was only lent away
 
 
 def test_what_a_worker_is_told_is_a_list_of_names_that_hold_no_secret() -> None:
-    told = isolated_process.kept({"PATH": "/bin", "HF_TOKEN": TOKEN, "LANG": "C", "PATH_TO_KEY": TOKEN})
+    told = isolated_process.environment_assignments(
+        {"PATH": "/bin", "HF_TOKEN": TOKEN, "LANG": "C", "PATH_TO_KEY": TOKEN}
+    )
     assert told == [b"PATH=/bin", b"LANG=C"]
 
 
@@ -82,6 +84,6 @@ def test_a_key_reaches_no_log_and_no_file_that_is_kept(locked: Served, caplog: p
     assert ours
     assert key not in "".join(row.getMessage() + str(row.exc_text) for row in ours)
     assert key not in json.dumps(job["receipt"])
-    kept = [path for path in locked.desk.settings.data.rglob("*") if path.is_file()]
+    kept = [path for path in locked.service.settings.data.rglob("*") if path.is_file()]
     assert len(kept) > 3
     assert not [path for path in kept if key.encode() in path.read_bytes()]

@@ -76,7 +76,7 @@ def bob(page: Any) -> Iterator[Bob]:
                     told = line.removeprefix("data: ")
                     break
         files, job = json.loads(told)["output"]["data"]
-        mine = house.desk.jobs.get(job["id"])
+        mine = house.service.jobs.get(job["id"])
         assert mine is not None
         assert browser.get(f"/gradio_api/file={files[0]['path']}").status_code == 200
         yield Bob(mine.job.owner, path, job["receipt"]["params"]["photo"], job["id"], job["files"][0]["id"],
@@ -153,7 +153,7 @@ def test_a_file_of_the_studio_is_served_by_no_route_of_gradio_though_its_id_is_k
 ) -> None:
     _, house, _ = page
     for file_id in (bob.file, bob.photo):
-        path = house.desk.files.path(file_id)
+        path = house.service.files.path(file_id)
         for address in (f"/gradio_api/file={path}", f"/file={path}", f"/gradio_api/file/{path}"):
             assert ann.get(address).status_code in (403, 404), address
 
@@ -172,7 +172,11 @@ def test_his_ids_are_no_pictures_of_hers(ann: httpx.Client, bob: Bob) -> None:
 
 def test_a_path_of_his_is_no_upload_of_hers(ann: httpx.Client, bob: Bob, page: Any) -> None:
     _, house, _ = page
-    for path in (str(house.desk.files.path(bob.file)), "/etc/passwd", str(page[1].desk.settings.data / "keys.sqlite3")):
+    for path in (
+        str(house.service.files.path(bob.file)),
+        "/etc/passwd",
+        str(page[1].service.settings.data / "keys.sqlite3"),
+    ):
         told = called(ann, [{"path": path, "meta": {"_type": "gradio.FileData"}}, ""]).text
         assert "event: error" in told
         told = called(ann, [path, ""]).text
@@ -182,16 +186,16 @@ def test_a_path_of_his_is_no_upload_of_hers(ann: httpx.Client, bob: Bob, page: A
 def test_she_cannot_stop_his_job(ann: httpx.Client, bob: Bob, page: Any) -> None:
     """While a job of his runs, with its event's number, with guesses at his session, and with its id everywhere."""
     _, house, _ = page
-    photo = house.desk.files.add(noisy(40, 40, seed=9), bob.owner, "upload")
-    job = house.desk.order("note", {"photo": photo, "note": WORDS}, bob.owner)
-    house.desk.jobs.submit(job)
+    photo = house.service.files.add(noisy(40, 40, seed=9), bob.owner, "upload")
+    job = house.service.order("note", {"photo": photo, "note": WORDS}, bob.owner)
+    house.service.jobs.submit(job)
     for session in ("guess", "bob", ""):
         for event in (job.id, "0", "a" * 32):
             ann.post("/gradio_api/cancel", json={"session_hash": session, "fn_index": 0, "event_id": event})
             ann.post("/gradio_api/reset", json={"event_id": event})
     assert ann.delete(f"/v1/jobs/{job.id}").status_code == 401
     until(house.free)
-    done = house.desk.jobs.get(job.id)
+    done = house.service.jobs.get(job.id)
     assert done is not None
     assert done.status == "done"
 
@@ -213,7 +217,7 @@ def test_nothing_that_she_can_know_tells_where_gradio_serves_his_picture(
     ann: httpx.Client, bob: Bob, page: Any
 ) -> None:
     """The address is a signature with a secret of the process: his file's id, in every receipt, does not lead there."""
-    served, stored = Path(bob.served), page[1].desk.files.path(bob.file)
+    served, stored = Path(bob.served), page[1].service.files.path(bob.file)
     assert len(served.parent.name) == 64
     cache = served.parent.parent
     plain = [bob.file, bob.file.removeprefix("file-"), bob.job, hashlib.sha256(bob.file.encode()).hexdigest(),
@@ -234,7 +238,7 @@ def test_no_component_s_own_server_tells_her_what_is_his(ann: httpx.Client, bob:
     functions = server_functions()
     assert ids
     assert {"ls", "accept_blobs"} <= functions
-    stored = str(page[1].desk.files.path(bob.file))
+    stored = str(page[1].service.files.path(bob.file))
     said = [bob.file, bob.photo, bob.job, stored, [stored], {"path": stored}, {"file_id": bob.file}]
     asked = [
         {"session_hash": ("guess", "ann")[n % 2], "component_id": component, "fn_name": name, "data": said[n % 7]}
@@ -250,9 +254,9 @@ def test_no_component_s_own_server_tells_her_what_is_his(ann: httpx.Client, bob:
 def test_an_event_called_past_the_queue_takes_nothing_of_his(
     ann: httpx.Client, bob: Bob, page: Any, route: str
 ) -> None:
-    stored = str(page[1].desk.files.path(bob.file))
+    stored = str(page[1].service.files.path(bob.file))
     here = {"path": stored, "meta": {"_type": "gradio.FileData"}}
-    made = page[1].desk.jobs.list(bob.owner, 100)
+    made = page[1].service.jobs.list(bob.owner, 100)
     for photo in (bob.file, bob.photo, bob.job, stored, here):
         body = {"photo": photo, "note": ""} if route == "call/v2" else {"data": [photo, ""]}
         answer = ann.post(f"/gradio_api/{route}/note", json=body)
@@ -262,7 +266,7 @@ def test_an_event_called_past_the_queue_takes_nothing_of_his(
         else:
             assert answer.status_code >= 400
         told_nothing(answer, bob, bob.file)
-    assert [row.job.id for row in page[1].desk.jobs.list(bob.owner, 100)] == [row.job.id for row in made]
+    assert [row.job.id for row in page[1].service.jobs.list(bob.owner, 100)] == [row.job.id for row in made]
 
 
 # ---------------------------------------------------------------- two keys of `/v1`
@@ -315,9 +319,9 @@ def test_another_key_sees_and_forgets_no_kit_no_character_and_no_webhook(
     kit = owner.post("/v1/brands", json={"name": WORDS, "colour": "#112233"}).json()
     known = page[1].keys.verify(owner.headers["authorization"].removeprefix("Bearer "))
     assert known is not None
-    picture = page[1].desk.files.add(noisy(32, 32), known.owner, "result")
+    picture = page[1].service.files.add(noisy(32, 32), known.owner, "result")
     value = {"params": {"character": "thumbs:1"}, "picture": picture}
-    bo = page[1].desk.kept.keep(known.owner, "character", "bobs-own-bo", value)
+    bo = page[1].service.kept.keep(known.owner, "character", "bobs-own-bo", value)
     for key in (kit["id"], kit["name"]):
         assert owner.get(f"/v1/brands/{key}").status_code == 200
         assert other.get(f"/v1/brands/{key}").status_code == 404

@@ -14,13 +14,14 @@ import PIL.Image
 import pytest
 
 from app import main
-from pipelines.batch import FULL
-from pipelines.jobs.table import Table
-from pipelines.service.saved_items import Kept
-from pipelines.storage.file_index import Files
+from pipelines.batch import DISK_FULL_NOTE
+from pipelines.batch.progress_text import duration, size
+from pipelines.jobs.table import JobTable
+from pipelines.service.saved_items import SavedItemStore
+from pipelines.storage.file_index import FileIndex
 from tests.support.examples import EXAMPLES
 from tests.support.file_stores import files_at, wipe
-from ui.server.batch_command import DONE, FAILED, PAUSED, REFUSED, STATE, duration, size
+from ui.server.batch_command import DONE, FAILED, PAUSED, REFUSED, STATE
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +97,7 @@ def test_a_disk_that_is_full_where_the_results_go_pauses_and_resume_lays_them_al
         patch.setattr(os, "link", full)
         patch.setattr(shutil, "copyfile", full)
         assert run(jobs, tmp_path / "out") == PAUSED
-    assert FULL in capsys.readouterr().err
+    assert DISK_FULL_NOTE in capsys.readouterr().err
     assert not [path.name for path in (tmp_path / "out").iterdir() if path.name != STATE]
     assert run(jobs, tmp_path / "out", "--resume") == DONE
     assert {"00001-red-cup.png", "00002-late.png", "manifest.csv"} <= {p.name for p in (tmp_path / "out").iterdir()}
@@ -112,9 +113,9 @@ def test_durations_read_like_durations() -> None:
 
 def test_a_run_takes_the_brand_kits_of_the_studio_and_leaves_the_studio_alone(jobs: Path, tmp_path: Path) -> None:
     home, out = tmp_path / "studio", tmp_path / "out"
-    files, shop = Files(home), Table(home)
-    logo = files.add(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
-    Kept(shop).keep("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
+    files, shop = FileIndex(home), JobTable(home)
+    logo = files.add_image(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
+    SavedItemStore(shop).save_item("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
     files.close()
     before = (home / "jobs.sqlite3").read_bytes()
     jobs.write_text("photo\ncup.png\n")
@@ -130,9 +131,9 @@ def test_a_run_takes_the_kit_s_pictures_from_the_studio_s_store_and_leaves_nothi
     jobs: Path, tmp_path: Path
 ) -> None:
     home, out, url = tmp_path / "studio", tmp_path / "out", f"file://{tmp_path / 'mnt'}"
-    files, shop = files_at(home, url), Table(home)
-    logo = files.add(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
-    Kept(shop).keep("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
+    files, shop = files_at(home, url), JobTable(home)
+    logo = files.add_image(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
+    SavedItemStore(shop).save_item("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
     files.close()
     shop.db.close()
     wipe(files)

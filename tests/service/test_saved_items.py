@@ -10,14 +10,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.avatars.traits import read
-from pipelines.core.errors import BadInput, InvalidParams, NotFound, Refused
-from pipelines.core.params import Params, choice, picture, prompt
-from pipelines.core.params import colour as colour_field
-from pipelines.core.stream import drain
-from pipelines.jobs.retention import Keep, delete, sweep
+from pipelines.avatars.traits import parse_character
+from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefusal
+from pipelines.core.params import Params, choice_field, colour_field, picture_field, prompt_field
+from pipelines.core.stream import wait_for_result
+from pipelines.jobs.retention import RetentionPolicy, apply_retention, delete_jobs
 from pipelines.service import saved_items
-from pipelines.service.saved_items import BrandKit, Kept
+from pipelines.service.saved_items import BrandKit, SavedItemStore
 from pipelines.tools import TOOLS, character, product, social_kit
 from tests.support.served_app import Served, served
 
@@ -29,11 +28,11 @@ OTHER = "somebody-else"
 class Poster(Params):
     """A tool's form with everything that a kit has."""
 
-    photo: str | None = picture("Photo", "One.")
+    photo: str | None = picture_field("Photo", "One.")
     colour: str | None = colour_field("Colour", "One.")
-    logo: str | None = picture("Logo", "One.")
-    framing: str = choice("Framing", "One.", "classic", labels={"classic": "Classic", "wide": "Wide"})
-    brand: str = prompt("Brand kit", "One.", kept="brand")
+    logo: str | None = picture_field("Logo", "One.")
+    framing: str = choice_field("Framing", "One.", "classic", labels={"classic": "Classic", "wide": "Wide"})
+    brand: str = prompt_field("Brand kit", "One.", saved_kind="brand")
 
 
 def png(level: int = 60, side: int = 48) -> bytes:
@@ -49,80 +48,82 @@ def here(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def shelf(here: Served) -> Iterator[Kept]:
-    yield here.desk.kept
+def shelf(here: Served) -> Iterator[SavedItemStore]:
+    yield here.service.saved_items
     for what in ("brand", "character"):
-        for row in here.desk.kept.list("local", what):
-            here.desk.kept.drop("local", what, row.id)
+        for row in here.service.saved_items.list_items("local", what):
+            here.service.saved_items.delete_item("local", what, row.id)
 
 
 # ---------------------------------------------------------------- the shelf
 
 
-def test_a_name_holds_one_thing_and_keeps_its_id(shelf: Kept) -> None:
-    first = shelf.keep("local", "brand", "  North   wind ", {"colour": "#112233"})
-    again = shelf.keep("local", "brand", "North wind", {"colour": "#445566"})
+def test_a_name_holds_one_thing_and_keeps_its_id(shelf: SavedItemStore) -> None:
+    first = shelf.save_item("local", "brand", "  North   wind ", {"colour": "#112233"})
+    again = shelf.save_item("local", "brand", "North wind", {"colour": "#445566"})
     assert (first.id, first.name) == (again.id, "North wind")
-    assert shelf.get("local", "brand", first.id) == shelf.get("local", "brand", "North wind") == again
-    assert [row.value["colour"] for row in shelf.list("local", "brand")] == ["#445566"]
+    assert shelf.find_item("local", "brand", first.id) == shelf.find_item("local", "brand", "North wind") == again
+    assert [row.value["colour"] for row in shelf.list_items("local", "brand")] == ["#445566"]
 
 
-def test_nobody_sees_what_is_anothers(shelf: Kept) -> None:
-    mine = shelf.keep("local", "brand", "Mine", {})
+def test_nobody_sees_what_is_anothers(shelf: SavedItemStore) -> None:
+    mine = shelf.save_item("local", "brand", "Mine", {})
     for key in (mine.id, "Mine"):
         with pytest.raises(NotFound):
-            shelf.get(OTHER, "brand", key)
+            shelf.find_item(OTHER, "brand", key)
         with pytest.raises(NotFound):
-            shelf.drop(OTHER, "brand", key)
+            shelf.delete_item(OTHER, "brand", key)
         with pytest.raises(NotFound):
-            shelf.get("local", "character", key)
-    assert shelf.list(OTHER, "brand") == []
+            shelf.find_item("local", "character", key)
+    assert shelf.list_items(OTHER, "brand") == []
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a=b", "x" * 61, "a\x00b", "file-1", "char-1", "brand-1"])
-def test_a_name_is_a_name(shelf: Kept, name: str) -> None:
+def test_a_name_is_a_name(shelf: SavedItemStore, name: str) -> None:
     with pytest.raises(BadInput) as caught:
-        shelf.keep("local", "brand", name, {})
+        shelf.save_item("local", "brand", name, {})
     assert caught.value.param == "name"
 
 
-def test_only_so_many_are_kept(shelf: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saved_items, "MOST", 2)
-    shelf.keep("local", "brand", "One", {})
-    shelf.keep("local", "brand", "Two", {})
-    shelf.keep("local", "brand", "Two", {"colour": "#000000"})
+def test_only_so_many_are_kept(shelf: SavedItemStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved_items, "MAX_SAVED_COUNT", 2)
+    shelf.save_item("local", "brand", "One", {})
+    shelf.save_item("local", "brand", "Two", {})
+    shelf.save_item("local", "brand", "Two", {"colour": "#000000"})
     with pytest.raises(BadInput, match="delete one"):
-        shelf.keep("local", "brand", "Three", {})
+        shelf.save_item("local", "brand", "Three", {})
 
 
 # ---------------------------------------------------------------- into a form
 
 
-def test_a_kit_fills_what_the_form_leaves_open_and_nothing_else(shelf: Kept) -> None:
-    shelf.keep("local", "brand", "Acme", {"colour": "#112233", "logo": "file-l", "light": "relit", "framing": "wide"})
-    made = saved_items.settle(Poster, {"brand": "Acme"}, "local", shelf)
+def test_a_kit_fills_what_the_form_leaves_open_and_nothing_else(shelf: SavedItemStore) -> None:
+    shelf.save_item(
+        "local", "brand", "Acme", {"colour": "#112233", "logo": "file-l", "light": "relit", "framing": "wide"}
+    )
+    made = form_filling.fill_form(Poster, {"brand": "Acme"}, "local", shelf)
     assert made.values == {"brand": "", "colour": "#112233", "logo": "file-l", "framing": "wide"}
     assert made.notices == ("Brand kit 'Acme': colour, logo, framing.",)
-    made = saved_items.settle(Poster, {"brand": "Acme", "colour": "#ffffff", "logo": None}, "local", shelf)
+    made = form_filling.fill_form(Poster, {"brand": "Acme", "colour": "#ffffff", "logo": None}, "local", shelf)
     assert (made.values["colour"], made.values["logo"]) == ("#ffffff", "file-l")
 
 
-def test_a_value_that_the_tool_does_not_offer_is_left(shelf: Kept) -> None:
-    shelf.keep("local", "brand", "Acme", {"framing": "tight", "light": "any"})
-    assert saved_items.settle(Poster, {"brand": "Acme"}, "local", shelf).values == {"brand": ""}
+def test_a_value_that_the_tool_does_not_offer_is_left(shelf: SavedItemStore) -> None:
+    shelf.save_item("local", "brand", "Acme", {"framing": "tight", "light": "any"})
+    assert form_filling.fill_form(Poster, {"brand": "Acme"}, "local", shelf).values == {"brand": ""}
 
 
-def test_a_kit_that_is_not_kept_is_said(shelf: Kept) -> None:
+def test_a_kit_that_is_not_kept_is_said(shelf: SavedItemStore) -> None:
     with pytest.raises(BadInput) as caught:
-        saved_items.settle(Poster, {"brand": "Nobody"}, "local", shelf)
+        form_filling.fill_form(Poster, {"brand": "Nobody"}, "local", shelf)
     assert caught.value.param == "brand"
 
 
-def test_a_picture_may_be_named_by_a_character(shelf: Kept) -> None:
-    mira = shelf.keep("local", "character", "Mira", {"params": {}, "picture": "file-m"})
-    assert saved_items.settle(Poster, {"photo": mira.id}, "local", shelf).values["photo"] == "file-m"
+def test_a_picture_may_be_named_by_a_character(shelf: SavedItemStore) -> None:
+    mira = shelf.save_item("local", "character", "Mira", {"params": {}, "picture": "file-m"})
+    assert form_filling.fill_form(Poster, {"photo": mira.id}, "local", shelf).values["photo"] == "file-m"
     with pytest.raises(BadInput) as caught:
-        saved_items.settle(Poster, {"photo": mira.id}, OTHER, shelf)
+        form_filling.fill_form(Poster, {"photo": mira.id}, OTHER, shelf)
     assert caught.value.param == "photo"
 
 
@@ -134,20 +135,23 @@ def test_every_tool_that_has_a_kits_fields_takes_a_kit() -> None:
             assert tool.params.schema_extra("brand")["x-kept"] == "brand", tool.id
 
 
-def test_a_job_says_all_of_a_kit_so_that_no_later_kit_changes_it(here: Served, shelf: Kept) -> None:
-    photo, logo = here.desk.take(png(), "local")[0], here.desk.take(png(200), "local")[0]
-    here.desk.keep_brand("Acme", {"colour": "#112233", "logo": logo}, "local")
-    job = here.desk.order("kit", {"photo": photo, "brand": "Acme"}, "local")
+def test_a_job_says_all_of_a_kit_so_that_no_later_kit_changes_it(here: Served, shelf: SavedItemStore) -> None:
+    photo, logo = (
+        here.service.uploads.ingest_picture(png(), "local")[0],
+        here.service.uploads.ingest_picture(png(200), "local")[0],
+    )
+    here.service.saved_items.save_brand_kit("Acme", {"colour": "#112233", "logo": logo}, "local")
+    job = here.service.create_job("kit", {"photo": photo, "brand": "Acme"}, "local")
     assert (job.params["colour"], job.params["logo"], job.params["brand"]) == ("#112233", logo, "")
-    here.desk.keep_brand("Acme", {"colour": "#445566"}, "local")
-    assert here.desk.order("kit", job.params, "local").params == job.params
+    here.service.saved_items.save_brand_kit("Acme", {"colour": "#445566"}, "local")
+    assert here.service.create_job("kit", job.params, "local").params == job.params
 
 
-def test_a_kit_is_checked_as_a_form_is(here: Served, shelf: Kept) -> None:
+def test_a_kit_is_checked_as_a_form_is(here: Served, shelf: SavedItemStore) -> None:
     with pytest.raises(InvalidParams):
-        here.desk.keep_brand("Acme", {"colour": "red"}, "local")
+        here.service.saved_items.save_brand_kit("Acme", {"colour": "red"}, "local")
     with pytest.raises(BadInput, match="logo"):
-        here.desk.keep_brand("Acme", {"logo": "file-of-somebody"}, "local")
+        here.service.saved_items.save_brand_kit("Acme", {"logo": "file-of-somebody"}, "local")
 
 
 # ---------------------------------------------------------------- characters
@@ -155,57 +159,57 @@ def test_a_kit_is_checked_as_a_form_is(here: Served, shelf: Kept) -> None:
 
 def made(here: Served, **values: object) -> str:
     """A finished character; its job's id."""
-    job = here.desk.order("character", {"size": 256, "preset": "anyone", **values}, "local")
-    drain(here.desk.jobs.watch(here.desk.jobs.submit(job)))
+    job = here.service.create_job("character", {"size": 256, "preset": "anyone", **values}, "local")
+    wait_for_result(here.service.jobs.watch(here.service.jobs.submit(job)))
     return job.id
 
 
-def test_a_character_comes_back_in_its_tool_and_as_a_picture_in_any(here: Served, shelf: Kept) -> None:
+def test_a_character_comes_back_in_its_tool_and_as_a_picture_in_any(here: Served, shelf: SavedItemStore) -> None:
     job = made(here, art="lorelei", colour="#2255aa", seed=3)
-    row = here.desk.jobs.get(job)
+    row = here.service.jobs.get_job(job)
     assert row is not None
     assert row.result is not None
     line = row.result.receipt["params"]["character"]
-    mira = here.desk.keep_character(job, "Mira", "local")
+    mira = here.service.saved_items.save_character(job, "Mira", "local")
     for key in ("Mira", mira.id):
-        again = here.desk.order("character", {"character": key}, "local")
+        again = here.service.create_job("character", {"character": key}, "local")
         assert (again.params["character"], again.params["art"], again.params["colour"]) == (line, "lorelei", "#2255aa")
         assert again.params["preset"] == "anyone"
-    sad = here.desk.order("character", {"character": "Mira", "mood": "sad", "art": "pixel"}, "local")
+    sad = here.service.create_job("character", {"character": "Mira", "mood": "sad", "art": "pixel"}, "local")
     assert (sad.params["mood"], sad.params["art"]) == ("sad", "pixel")
-    elsewhere = here.desk.order("kit", {"photo": mira.id}, "local")
-    image = here.desk.files.open(elsewhere.params["photo"])
+    elsewhere = here.service.create_job("kit", {"photo": mira.id}, "local")
+    image = here.service.files.open_image(elsewhere.params["photo"])
     assert image.shape == (256, 256, 4), "it comes with its transparency, so that no cut-out is guessed"
     assert (image[..., 3].min(), image[..., 3].max()) == (0, 255)
 
 
-def test_only_ones_own_finished_character_is_kept(here: Served, shelf: Kept) -> None:
+def test_only_ones_own_finished_character_is_kept(here: Served, shelf: SavedItemStore) -> None:
     job = made(here, seed=3)
     with pytest.raises(NotFound):
-        here.desk.keep_character(job, "Mira", OTHER)
+        here.service.saved_items.save_character(job, "Mira", OTHER)
     with pytest.raises(NotFound):
-        here.desk.keep_character("job-none", "Mira", "local")
+        here.service.saved_items.save_character("job-none", "Mira", "local")
 
 
-def test_what_is_kept_outlives_the_job_that_made_it(here: Served, shelf: Kept) -> None:
+def test_what_is_kept_outlives_the_job_that_made_it(here: Served, shelf: SavedItemStore) -> None:
     job = made(here, seed=4)
-    mira = here.desk.keep_character(job, "Mira", "local")
-    jobs = here.desk.jobs
+    mira = here.service.saved_items.save_character(job, "Mira", "local")
+    jobs = here.service.jobs
     jobs.table.db.execute("UPDATE jobs SET finished = 0 WHERE id = ?", (job,))
-    here.desk.files._db.execute("UPDATE files SET created = 0 WHERE owner = 'local'")
-    sweep(jobs.table, here.desk.files, Keep(days=1))
-    assert jobs.get(job) is None
-    assert here.desk.files.open(mira.value["picture"]).shape[2] == 4
+    here.service.files._db.execute("UPDATE files SET created = 0 WHERE owner = 'local'")
+    apply_retention(jobs.table, here.service.files, RetentionPolicy(max_days=1))
+    assert jobs.get_job(job) is None
+    assert here.service.files.open_image(mira.value["picture"]).shape[2] == 4
     job = made(here, seed=4)
-    mira = here.desk.keep_character(job, "Mira", "local")
-    assert delete(jobs.table, here.desk.files, "local", [job]) == 1
-    assert here.desk.files.open(mira.value["picture"]).shape[2] == 4
+    mira = here.service.saved_items.save_character(job, "Mira", "local")
+    assert delete_jobs(jobs.table, here.service.files, "local", [job]) == 1
+    assert here.service.files.open_image(mira.value["picture"]).shape[2] == 4
 
 
 # ---------------------------------------------------------------- over HTTP
 
 
-def test_kits_are_kept_listed_used_and_forgotten_over_the_api(here: Served, shelf: Kept) -> None:
+def test_kits_are_kept_listed_used_and_forgotten_over_the_api(here: Served, shelf: SavedItemStore) -> None:
     with here.client() as client:
         sent = client.post("/v1/brands", data={"name": "Acme", "colour": "#0b5c52"}, files={"logo": png(20)})
         assert sent.status_code == 200, sent.text
@@ -224,10 +228,10 @@ def test_kits_are_kept_listed_used_and_forgotten_over_the_api(here: Served, shel
         assert client.get("/v1/brands/Acme").status_code == 404
 
 
-def test_what_is_kept_is_listed_page_by_page(here: Served, shelf: Kept) -> None:
+def test_what_is_kept_is_listed_page_by_page(here: Served, shelf: SavedItemStore) -> None:
     names = sorted(f"Kit {n}" for n in range(5))
-    ids = [shelf.keep("local", "brand", name, {}).id for name in names]
-    theirs = shelf.keep(OTHER, "brand", "Theirs", {}).id
+    ids = [shelf.save_item("local", "brand", name, {}).id for name in names]
+    theirs = shelf.save_item(OTHER, "brand", "Theirs", {}).id
     with here.client() as client:
         seen: list[str] = []
         page = client.get("/v1/brands?limit=2").json()
@@ -247,7 +251,7 @@ def test_what_is_kept_is_listed_page_by_page(here: Served, shelf: Kept) -> None:
             assert {row["name"] for row in described[path]["get"]["parameters"]} == {"limit", "after"}
 
 
-def test_a_passport_travels(here: Served, shelf: Kept, tmp_path: Path) -> None:
+def test_a_passport_travels(here: Served, shelf: SavedItemStore, tmp_path: Path) -> None:
     job = made(here, art="thumbs", seed=8, name="Bo")
     with here.client() as client:
         row = client.post("/v1/characters", json={"job": job, "name": "Bo"}).json()
@@ -273,7 +277,7 @@ def test_a_passport_travels(here: Served, shelf: Kept, tmp_path: Path) -> None:
         {"params": {"character": "../../etc/passwd"}},
     ],
 )  # fmt: skip
-def test_a_forged_passport_is_refused(here: Served, shelf: Kept, change: dict[str, object]) -> None:
+def test_a_forged_passport_is_refused(here: Served, shelf: SavedItemStore, change: dict[str, object]) -> None:
     job = made(here, art="thumbs", seed=8)
     with here.client() as client:
         row = client.post("/v1/characters", json={"job": job, "name": "Bo"}).json()
@@ -282,11 +286,11 @@ def test_a_forged_passport_is_refused(here: Served, shelf: Kept, change: dict[st
         assert answer.status_code in (400, 422)
 
 
-def test_words_in_a_passport_pass_the_same_door(here: Served, shelf: Kept) -> None:
-    line = here.desk.jobs.get(made(here, art="thumbs", seed=8))
+def test_words_in_a_passport_pass_the_same_door(here: Served, shelf: SavedItemStore) -> None:
+    line = here.service.jobs.get_job(made(here, art="thumbs", seed=8))
     assert line is not None
     assert line.result is not None
     params = {"character": line.result.receipt["params"]["character"], "prompt": "a naked man"}
-    with pytest.raises(Refused):
-        here.desk.bring_back("Bo", params, "file-x", "local")
-    assert read(params["character"]).art == "thumbs"
+    with pytest.raises(PolicyRefusal):
+        here.service.saved_items.import_character("Bo", params, "file-x", "local")
+    assert parse_character(params["character"]).art == "thumbs"

@@ -16,9 +16,9 @@ import pytest
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.settings import Settings
 from pipelines.storage import cached_store
-from pipelines.storage.cached_store import Cached, opened
-from pipelines.storage.file_index import Files
-from pipelines.storage.fsspec_store import UNREACHABLE, at
+from pipelines.storage.cached_store import CachedStore, open_store
+from pipelines.storage.file_index import FileIndex
+from pipelines.storage.fsspec_store import UNREACHABLE_MESSAGE, open_filesystem
 from tests.api.test_routes import RUN
 from tests.support.examples import noisy
 from tests.support.file_stores import KINDS, SECRET, Door, Shut, files_at, url_of, wipe
@@ -34,7 +34,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def two(url: str, tmp_path: Path) -> Iterator[tuple[Files, Files]]:
+def two(url: str, tmp_path: Path) -> Iterator[tuple[FileIndex, FileIndex]]:
     """Two machines with one index and one store."""
     made = files_at(tmp_path / "a", url), files_at(tmp_path / "b", url, tmp_path / "a")
     yield made
@@ -43,10 +43,10 @@ def two(url: str, tmp_path: Path) -> Iterator[tuple[Files, Files]]:
 
 
 @pytest.fixture
-def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileIndex]:
     Door.shut = None
     Door.store.clear()
-    monkeypatch.setattr(cached_store, "AWAY", 0.0)
+    monkeypatch.setattr(cached_store, "RETRY_SECONDS", 0.0)
     files = files_at(tmp_path, url_of("door", tmp_path))
     yield files
     Door.shut = None
@@ -54,88 +54,90 @@ def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
 
 
 def on_store(url: str) -> list[str]:
-    fs, path = at(url)
+    fs, path = open_filesystem(url)
     return sorted(name for name in fs.find(path) if "file-" in name)
 
 
-def test_what_one_machine_keeps_every_other_has(two: tuple[Files, Files]) -> None:
+def test_what_one_machine_keeps_every_other_has(two: tuple[FileIndex, FileIndex]) -> None:
     one, other = two
     image = noisy(20, 30)
-    photo = one.add(image, "ann", "upload")
-    made = one.add_encoded(b"made here", image, "png", "ann", "result", "a-look.png", later=True)
-    lines = one.add_table(b"{}\n", "ann", "batch")
-    one.keep_past(photo, "ann", b"past", b"placed")
-    assert np.array_equal(other.open(photo), image)
-    assert (other.read(made, "ann"), other.read(lines, "ann")) == (b"made here", b"{}\n")
-    assert [other.past(photo, "ann", placed=placed) for placed in (False, True)] == [b"past", b"placed"]
-    assert other.past(photo, "bob") is None
-    assert {file.id for file in other.list("ann", 9)} == {photo, made, lines}
+    photo = one.add_image(image, "ann", "upload")
+    made = one.add_encoded(b"made here", image, "png", "ann", "result", "a-look.png", defer_sync=True)
+    lines = one.add_jsonl(b"{}\n", "ann", "batch")
+    one.save_provenance(photo, "ann", b"past", b"placed")
+    assert np.array_equal(other.open_image(photo), image)
+    assert (other.read_bytes(made, "ann"), other.read_bytes(lines, "ann")) == (b"made here", b"{}\n")
+    assert [other.load_provenance(photo, "ann", placed=placed) for placed in (False, True)] == [b"past", b"placed"]
+    assert other.load_provenance(photo, "bob") is None
+    assert {file.id for file in other.list_files("ann", 9)} == {photo, made, lines}
 
 
-def test_a_machine_whose_disk_is_lost_loses_nothing(two: tuple[Files, Files]) -> None:
+def test_a_machine_whose_disk_is_lost_loses_nothing(two: tuple[FileIndex, FileIndex]) -> None:
     one, _ = two
     image = noisy(20, 30)
-    photo, made = one.add(image, "ann", "upload"), one.add_encoded(b"made here", image, "png", "ann", "result")
+    photo, made = one.add_image(image, "ann", "upload"), one.add_encoded(b"made here", image, "png", "ann", "result")
     wipe(one)
-    assert np.array_equal(one.open(photo), image)
-    assert one.path(made).read_bytes() == b"made here"
+    assert np.array_equal(one.open_image(photo), image)
+    assert one.local_path(made).read_bytes() == b"made here"
     wipe(one)
-    assert one.add(image, "bob", "upload") == photo
-    assert one.info(photo, "bob").bytes == one.path(photo).stat().st_size
+    assert one.add_image(image, "bob", "upload") == photo
+    assert one.get_info(photo, "bob").bytes == one.local_path(photo).stat().st_size
 
 
 def test_the_next_start_forgets_no_file_that_only_this_machine_lacks(url: str, tmp_path: Path) -> None:
     one = files_at(tmp_path, url)
-    made = one.add_encoded(b"made here", noisy(9, 9), "png", "ann", "result", later=True)
+    made = one.add_encoded(b"made here", noisy(9, 9), "png", "ann", "result", defer_sync=True)
     wipe(one)
     one.close()
     again = files_at(tmp_path, url)
-    assert again.read(made, "ann") == b"made here"
+    assert again.read_bytes(made, "ann") == b"made here"
     again.close()
 
 
-def test_what_a_power_cut_halved_here_is_fetched_anew(two: tuple[Files, Files]) -> None:
+def test_what_a_power_cut_halved_here_is_fetched_anew(two: tuple[FileIndex, FileIndex]) -> None:
     one, _ = two
-    made = one.add_encoded(b"made here", noisy(9, 9), "png", "ann", "result", later=True)
-    one.path(made).write_bytes(b"made")
-    assert one.read(made) == b"made here"
+    made = one.add_encoded(b"made here", noisy(9, 9), "png", "ann", "result", defer_sync=True)
+    one.local_path(made).write_bytes(b"made")
+    assert one.read_bytes(made) == b"made here"
 
 
 def test_what_is_deleted_is_gone_from_the_store_and_in_time_from_every_machine(
-    two: tuple[Files, Files], url: str, monkeypatch: pytest.MonkeyPatch
+    two: tuple[FileIndex, FileIndex], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = two
     image = noisy(20, 30)
-    photo = one.add(image, "ann", "upload")
-    one.add(image, "bob", "upload")
-    one.keep_past(photo, "ann", b"hers")
-    one.keep_past(photo, "bob", b"his")
-    other.open(photo)
-    one.disown(photo, "ann")
-    assert (one.past(photo, "ann"), other.past(photo, "bob")) == (None, b"his")
+    photo = one.add_image(image, "ann", "upload")
+    one.add_image(image, "bob", "upload")
+    one.save_provenance(photo, "ann", b"hers")
+    one.save_provenance(photo, "bob", b"his")
+    other.open_image(photo)
+    one.remove_owner(photo, "ann")
+    assert (one.load_provenance(photo, "ann"), other.load_provenance(photo, "bob")) == (None, b"his")
     assert len(on_store(url)) == 2
-    one.disown(photo, "bob")
+    one.remove_owner(photo, "bob")
     assert on_store(url) == []
     assert not list(one.root.glob("file-*"))
     with pytest.raises(NotFound):
-        other.open(photo)
-    monkeypatch.setattr(cached_store, "IDLE", -1.0)
-    other.clear_parts(60)
+        other.open_image(photo)
+    monkeypatch.setattr(cached_store, "RECHECK_SECONDS", -1.0)
+    other.delete_partial_files(60)
     assert not list(other.root.glob("file-*"))
 
 
-def test_a_file_deleted_elsewhere_and_brought_again_is_on_the_store_again(two: tuple[Files, Files], url: str) -> None:
+def test_a_file_deleted_elsewhere_and_brought_again_is_on_the_store_again(
+    two: tuple[FileIndex, FileIndex], url: str
+) -> None:
     one, other = two
     image = noisy(20, 30)
-    photo = other.add(image, "ann", "upload")
-    one.forget(photo)
-    assert other.add(image, "ann", "upload") == photo  # though it still lies in the cache there
+    photo = other.add_image(image, "ann", "upload")
+    one.delete_file(photo)
+    assert other.add_image(image, "ann", "upload") == photo  # though it still lies in the cache there
     wipe(other)
-    assert np.array_equal(other.open(photo), image)
+    assert np.array_equal(other.open_image(photo), image)
 
 
 def test_a_kill_between_the_bytes_and_their_row_leaves_no_row_without_bytes(
-    two: tuple[Files, Files], monkeypatch: pytest.MonkeyPatch
+    two: tuple[FileIndex, FileIndex], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -145,10 +147,10 @@ def test_a_kill_between_the_bytes_and_their_row_leaves_no_row_without_bytes(
         with monkeypatch.context() as patch:
             patch.setattr(*((one, name, killed) if name == "_record" else (one._store, "_upload", killed)))
             with pytest.raises(KeyboardInterrupt):
-                one.add(noisy(20, 30), "ann", "upload")
-        assert other.list("ann", 9) == []
-    photo = one.add(noisy(20, 30), "ann", "upload")
-    assert np.array_equal(other.open(photo), noisy(20, 30))
+                one.add_image(noisy(20, 30), "ann", "upload")
+        assert other.list_files("ann", 9) == []
+    photo = one.add_image(noisy(20, 30), "ann", "upload")
+    assert np.array_equal(other.open_image(photo), noisy(20, 30))
 
 
 def test_half_a_file_on_a_share_is_never_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,79 +162,79 @@ def test_half_a_file_on_a_share_is_never_the_file(tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.storage.fsspec_store.os.fsync", killed)
         with pytest.raises(KeyboardInterrupt):
-            files.add(noisy(20, 30), "ann", "upload")
+            files.add_image(noisy(20, 30), "ann", "upload")
     assert on_store(url) == []
     parts = tmp_path / "mnt" / ".parts"
     assert len(list(parts.iterdir())) == 1
-    files.clear_parts(-1)
+    files.delete_partial_files(-1)
     assert not list(parts.iterdir())
     files.close()
 
 
 @pytest.mark.parametrize("kind", [Shut, PermissionError, TimeoutError, FileNotFoundError])
 def test_a_store_that_says_no_is_told_in_a_sentence_and_nothing_is_lost(
-    door: Files, kind: type[Exception], caplog: pytest.LogCaptureFixture
+    door: FileIndex, kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = door.add(noisy(8, 8), "ann", "upload")
+    kept = door.add_image(noisy(8, 8), "ann", "upload")
     wipe(door)
     Door.shut = kind
-    for act in (lambda: door.add(noisy(9, 9), "ann", "upload"), lambda: door.read(kept, "ann")):
+    for act in (lambda: door.add_image(noisy(9, 9), "ann", "upload"), lambda: door.read_bytes(kept, "ann")):
         with pytest.raises(StudioError) as caught:
             act()
-        assert (caught.value.message, caught.value.code) == (UNREACHABLE, "storage_unavailable")
+        assert (caught.value.message, caught.value.code) == (UNREACHABLE_MESSAGE, "storage_unavailable")
         assert caught.value.__suppress_context__
-    assert [file.id for file in door.list("ann", 9)] == [kept]
+    assert [file.id for file in door.list_files("ann", 9)] == [kept]
     assert kind.__name__ in caplog.text
     assert SECRET not in caplog.text
     Door.shut = None
-    assert np.array_equal(door.open(kept), noisy(8, 8))
+    assert np.array_equal(door.open_image(kept), noisy(8, 8))
 
 
 def test_who_asks_for_a_store_that_was_away_a_moment_ago_is_told_at_once(
-    door: Files, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    door: FileIndex, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = [door.add(noisy(8, 8, seed=n), "ann", "upload") for n in range(3)]
+    kept = [door.add_image(noisy(8, 8, seed=n), "ann", "upload") for n in range(3)]
     wipe(door)
     Door.shut = Shut
-    monkeypatch.setattr(cached_store, "AWAY", 0.2)
+    monkeypatch.setattr(cached_store, "RETRY_SECONDS", 0.2)
     for file_id in kept:
         with pytest.raises(StudioError, match="cannot be reached"):
-            door.open(file_id)
-    door.forget(kept[0])
+            door.open_image(file_id)
+    door.delete_file(kept[0])
     assert caplog.text.count("Shut") == 1
     Door.shut = None
     time.sleep(0.21)
-    assert np.array_equal(door.open(kept[1]), noisy(8, 8, seed=1))
+    assert np.array_equal(door.open_image(kept[1]), noisy(8, 8, seed=1))
 
 
-def test_what_is_deleted_while_the_store_is_away_goes_once_it_is_back(door: Files) -> None:
-    gone, back = (door.add(noisy(8, 8, seed=n), "ann", "upload") for n in (1, 2))
+def test_what_is_deleted_while_the_store_is_away_goes_once_it_is_back(door: FileIndex) -> None:
+    gone, back = (door.add_image(noisy(8, 8, seed=n), "ann", "upload") for n in (1, 2))
     Door.shut = Shut
     for file_id in (gone, back):
-        door.disown(file_id, "ann")
-    door.clear_parts(60)
+        door.remove_owner(file_id, "ann")
+    door.delete_partial_files(60)
     Door.shut = None
-    assert door.list("ann", 9) == []
-    assert door.add(noisy(8, 8, seed=2), "ann", "upload") == back
-    door.clear_parts(60)
+    assert door.list_files("ann", 9) == []
+    assert door.add_image(noisy(8, 8, seed=2), "ann", "upload") == back
+    door.delete_partial_files(60)
     wipe(door)
-    assert np.array_equal(door.open(back), noisy(8, 8, seed=2))
+    assert np.array_equal(door.open_image(back), noisy(8, 8, seed=2))
     assert [name.rpartition("/")[2] for name in Door.store if "file-" in name] == [f"{back}.png"]
 
 
 def test_a_share_that_is_not_mounted_is_not_written_to_and_loses_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cached_store, "AWAY", 0.0)
+    monkeypatch.setattr(cached_store, "RETRY_SECONDS", 0.0)
     files = files_at(tmp_path, url_of("file", tmp_path))
-    kept = files.add(noisy(8, 8), "ann", "upload")
+    kept = files.add_image(noisy(8, 8), "ann", "upload")
     files._store.fetch(f"{kept}.png").unlink()
     mounted = (tmp_path / "mnt").rename(tmp_path / "elsewhere")
     (tmp_path / "mnt").mkdir()
-    for act in (lambda: files.add(noisy(9, 9), "ann", "upload"), lambda: files.open(kept)):
+    for act in (lambda: files.add_image(noisy(9, 9), "ann", "upload"), lambda: files.open_image(kept)):
         with pytest.raises(StudioError) as caught:
             act()
-        assert caught.value.message == UNREACHABLE
+        assert caught.value.message == UNREACHABLE_MESSAGE
     assert not list((tmp_path / "mnt").iterdir())
     files.close()
     with pytest.raises(BadInput, match="not mounted"):
@@ -240,31 +242,31 @@ def test_a_share_that_is_not_mounted_is_not_written_to_and_loses_no_file(
     (tmp_path / "mnt").rmdir()
     mounted.rename(tmp_path / "mnt")
     files = files_at(tmp_path, url_of("file", tmp_path))
-    assert np.array_equal(files.open(kept), noisy(8, 8))
+    assert np.array_equal(files.open_image(kept), noisy(8, 8))
     files.close()
 
 
 def test_a_studio_that_is_given_a_store_brings_it_what_it_has(url: str, tmp_path: Path) -> None:
     alone = files_at(tmp_path, "")
-    photo = alone.add(noisy(8, 8), "ann", "upload")
+    photo = alone.add_image(noisy(8, 8), "ann", "upload")
     alone.close()
     files = files_at(tmp_path, url)
     wipe(files)
-    assert np.array_equal(files.open(photo), noisy(8, 8))
+    assert np.array_equal(files.open_image(photo), noisy(8, 8))
     files.close()
     alone = files_at(tmp_path, "")  # and once more without: what is made meanwhile is brought as well
     made = alone.add_encoded(b"meanwhile", noisy(8, 8), "png", "ann", "result")
     alone.close()
     files = files_at(tmp_path, url)
     wipe(files)
-    assert files.read(made) == b"meanwhile"
+    assert files.read_bytes(made) == b"meanwhile"
     files.close()
 
 
 def test_the_cache_gives_up_what_was_used_longest_ago_and_nothing_that_is_in_use(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = Cached(url, tmp_path / "cache", room=10_000)
+    store = CachedStore(url, tmp_path / "cache", room=10_000)
     names = [f"file-{n:040x}.png" for n in range(12)]
     for age, name in enumerate(names[:9]):
         path = store.put(name, bytes(1000))
@@ -283,12 +285,12 @@ def test_the_cache_gives_up_what_was_used_longest_ago_and_nothing_that_is_in_use
 
 
 def test_one_machine_fetches_a_file_once_however_many_ask(
-    two: tuple[Files, Files], monkeypatch: pytest.MonkeyPatch
+    two: tuple[FileIndex, FileIndex], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = two
-    photo = one.add(noisy(20, 30), "ann", "upload")
+    photo = one.add_image(noisy(20, 30), "ann", "upload")
     store = other._store
-    assert isinstance(store, Cached)
+    assert isinstance(store, CachedStore)
     fetched: list[str] = []
     get = store._fs.get_file
 
@@ -298,7 +300,7 @@ def test_one_machine_fetches_a_file_once_however_many_ask(
         get(path, part)
 
     monkeypatch.setattr(store._fs, "get_file", slow)
-    crowd = [threading.Thread(target=other.open, args=(photo,)) for _ in range(8)]
+    crowd = [threading.Thread(target=other.open_image, args=(photo,)) for _ in range(8)]
     for each in crowd:
         each.start()
     for each in crowd:
@@ -313,7 +315,7 @@ def test_a_store_whose_package_is_missing_is_told_by_the_package_s_name(tmp_path
         build(Settings(data=tmp_path, files=f"absent://ann:{SECRET}@host/files"))
     assert SECRET not in caught.value.message
     with pytest.raises(BadInput, match="no address of a store"):
-        opened("nonsense://x", tmp_path)
+        open_store("nonsense://x", tmp_path)
 
 
 def test_the_address_of_the_store_is_in_no_printed_settings_and_in_no_log(
@@ -325,10 +327,10 @@ def test_the_address_of_the_store_is_in_no_printed_settings_and_in_no_log(
     Door.shut = None
     with caplog.at_level(logging.DEBUG):
         files = files_at(tmp_path, settings.files)
-        files.add(noisy(8, 8), "ann", "upload")
+        files.add_image(noisy(8, 8), "ann", "upload")
         Door.shut = Shut
         with pytest.raises(StudioError):
-            files.add(noisy(9, 9), "ann", "upload")
+            files.add_image(noisy(9, 9), "ann", "upload")
         Door.shut = None
     ours = [row for row in caplog.records if not row.name.startswith("fsspec")]
     assert SECRET not in "".join(row.getMessage() + str(row.exc_text) for row in ours)
@@ -345,26 +347,26 @@ def test_the_api_hands_over_a_file_that_this_machine_lacks(url: str, tmp_path: P
             ({"Range": "bytes=5-8"}, 206, whole.content[5:9]),
             ({"If-None-Match": whole.headers["etag"]}, 304, b""),
         ):
-            wipe(here.desk.files)
+            wipe(here.service.files)
             answer = http.get(address, headers=ask)
             assert (answer.status_code, answer.content) == (status, body)
-        wipe(here.desk.files)
+        wipe(here.service.files)
         assert http.head(address).headers["content-length"] == str(len(whole.content))
 
 
 def test_the_api_says_that_the_store_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Door.shut = None
-    monkeypatch.setattr(cached_store, "AWAY", 0.0)
+    monkeypatch.setattr(cached_store, "RETRY_SECONDS", 0.0)
     settings = Settings(data=tmp_path, files=url_of("door", tmp_path))
     with served(tmp_path, settings=settings) as here, here.client() as http:
         address = http.post(RUN, json={}).json()["files"][0]["url"]
-        wipe(here.desk.files)
+        wipe(here.service.files)
         Door.shut = Shut
         answers = [http.get(address), http.post(RUN, json={"seed": 5})]
         Door.shut = None
         for answer in answers:
             assert answer.status_code == 503
-            assert answer.json()["error"]["message"] == UNREACHABLE
+            assert answer.json()["error"]["message"] == UNREACHABLE_MESSAGE
         assert http.get(address).status_code == 200
         assert http.post(RUN, json={"seed": 5}).json()["status"] == "done"
         assert SECRET not in http.get("/healthz").text

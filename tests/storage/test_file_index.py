@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.core.errors import NotFound, StudioError
-from pipelines.storage.file_index import Files, pixels_sha256
+from pipelines.storage.file_index import FileIndex, pixels_sha256
 from tests.support.examples import noisy
 from tests.support.file_stores import KINDS, files_at, url_of
 
@@ -15,33 +15,33 @@ pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture(params=KINDS)
-def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Files]:
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileIndex]:
     made = files_at(tmp_path / "data", url_of(request.param, tmp_path))
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-def test_what_goes_in_comes_out_to_the_byte(files: Files, channels: int) -> None:
+def test_what_goes_in_comes_out_to_the_byte(files: FileIndex, channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (40, 30, channels), np.uint8)
-    assert np.array_equal(files.open(files.add(image, "a", "upload")), image)
+    assert np.array_equal(files.open_image(files.add_image(image, "a", "upload")), image)
 
 
-def test_same_pixels_same_id_and_each_owner_sees_only_their_own(files: Files) -> None:
+def test_same_pixels_same_id_and_each_owner_sees_only_their_own(files: FileIndex) -> None:
     image = noisy(20, 20)
-    file_id = files.add(image, "a", "upload")
-    assert files.info(file_id, "a").sha256 == pixels_sha256(image)
+    file_id = files.add_image(image, "a", "upload")
+    assert files.get_info(file_id, "a").sha256 == pixels_sha256(image)
     with pytest.raises(NotFound):
-        files.info(file_id, "b")
-    assert files.add(image, "b", "upload") == file_id
-    assert files.info(file_id, "b").owner == "b"
+        files.get_info(file_id, "b")
+    assert files.add_image(image, "b", "upload") == file_id
+    assert files.get_info(file_id, "b").owner == "b"
 
 
-def test_everybody_sees_an_example(files: Files) -> None:
-    file_id = files.add(noisy(20, 20), "*", "example")
-    assert files.info(file_id, "anyone").id == file_id
+def test_everybody_sees_an_example(files: FileIndex) -> None:
+    file_id = files.add_image(noisy(20, 20), "*", "example")
+    assert files.get_info(file_id, "anyone").id == file_id
     assert files.is_example(file_id)
-    assert not files.is_example(files.add(noisy(20, 20, seed=1), "a", "upload"))
+    assert not files.is_example(files.add_image(noisy(20, 20, seed=1), "a", "upload"))
 
 
 def test_a_shape_is_part_of_the_hash() -> None:
@@ -49,72 +49,74 @@ def test_a_shape_is_part_of_the_hash() -> None:
     assert pixels_sha256(flat) != pixels_sha256(flat.reshape(6, 4, 3))
 
 
-def test_the_newest_come_first_and_page_by_page(files: Files) -> None:
-    ids = [files.add(noisy(8, 8, seed=n), "a", "upload") for n in range(3)]
-    files.add(noisy(8, 8, seed=9), "b", "upload")
-    assert [file.id for file in files.list("a", 2)] == ids[:0:-1]
-    assert [file.id for file in files.list("a", 2, after=ids[1])] == ids[:1]
-    assert files.bytes() == sum(files.info(file_id).bytes for file_id in (*ids, files.list("b", 1)[0].id))
+def test_the_newest_come_first_and_page_by_page(files: FileIndex) -> None:
+    ids = [files.add_image(noisy(8, 8, seed=n), "a", "upload") for n in range(3)]
+    files.add_image(noisy(8, 8, seed=9), "b", "upload")
+    assert [file.id for file in files.list_files("a", 2)] == ids[:0:-1]
+    assert [file.id for file in files.list_files("a", 2, after=ids[1])] == ids[:1]
+    assert files.total_bytes() == sum(
+        files.get_info(file_id).bytes for file_id in (*ids, files.list_files("b", 1)[0].id)
+    )
 
 
-def test_a_file_stays_for_whoever_else_brought_it(files: Files) -> None:
+def test_a_file_stays_for_whoever_else_brought_it(files: FileIndex) -> None:
     image = noisy(8, 8)
-    file_id = files.add(image, "a", "upload")
-    files.add(image, "b", "upload")
+    file_id = files.add_image(image, "a", "upload")
+    files.add_image(image, "b", "upload")
     for owner, past in (("a", b"hers"), ("b", b"his")):
-        files.keep_past(file_id, owner, past)
-    files.disown(file_id, "a")
-    assert (files.past(file_id, "a"), files.past(file_id, "b")) == (None, b"his")
-    assert np.array_equal(files.open(file_id), image)
-    files.disown(file_id, "b")
-    assert files.past(file_id, "b") is None
+        files.save_provenance(file_id, owner, past)
+    files.remove_owner(file_id, "a")
+    assert (files.load_provenance(file_id, "a"), files.load_provenance(file_id, "b")) == (None, b"his")
+    assert np.array_equal(files.open_image(file_id), image)
+    files.remove_owner(file_id, "b")
+    assert files.load_provenance(file_id, "b") is None
     with pytest.raises(NotFound):
-        files.open(file_id)
+        files.open_image(file_id)
     assert not list(files.root.glob("file-*"))
 
 
-def test_a_name_that_a_visitor_sees_is_kept_with_the_bytes(files: Files) -> None:
+def test_a_name_that_a_visitor_sees_is_kept_with_the_bytes(files: FileIndex) -> None:
     file_id = files.add_encoded(b"bytes", noisy(8, 8), "zip", "a", "result", "looks.zip")
-    assert (files.info(file_id).name, files.read(file_id, "a")) == ("looks.zip", b"bytes")
+    assert (files.get_info(file_id).download_name, files.read_bytes(file_id, "a")) == ("looks.zip", b"bytes")
     with pytest.raises(NotFound):
-        files.read(file_id, "b")
+        files.read_bytes(file_id, "b")
 
 
-def test_a_full_disk_is_said_and_leaves_no_half_file(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_and_leaves_no_half_file(files: FileIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pipelines.storage.local_store.os.replace", full)
     with pytest.raises(StudioError) as caught:
-        files.add(noisy(20, 20), "a", "upload")
+        files.add_image(noisy(20, 20), "a", "upload")
     assert (caught.value.code, caught.value.status) == ("disk_full", 503)
     monkeypatch.undo()
     assert not list(files.root.glob("*file-*"))
     assert not list(files.root.glob(".part-*"))
 
 
-def test_what_may_wait_for_the_disk_is_there_at_once_and_brought_to_it(files: Files) -> None:
+def test_what_may_wait_for_the_disk_is_there_at_once_and_brought_to_it(files: FileIndex) -> None:
     image = noisy(20, 20)
-    file_id = files.add_encoded(b"bytes", image, "png", "a", "result", later=True)
-    assert files.path(file_id).read_bytes() == b"bytes"
-    assert (files.flush_to_store(), files.flush_to_store()) == (1, 0)
-    gone = files.add_encoded(b"others", image, "png", "a", "result", later=True)
-    files.path(gone).unlink()
-    assert files.flush_to_store() == 1
+    file_id = files.add_encoded(b"bytes", image, "png", "a", "result", defer_sync=True)
+    assert files.local_path(file_id).read_bytes() == b"bytes"
+    assert (files.flush_to_disk(), files.flush_to_disk()) == (1, 0)
+    gone = files.add_encoded(b"others", image, "png", "a", "result", defer_sync=True)
+    files.local_path(gone).unlink()
+    assert files.flush_to_disk() == 1
 
 
 @pytest.mark.usefixtures("only_in_a_file")
 def test_a_file_that_a_power_cut_took_is_not_there_at_the_next_start(tmp_path: Path) -> None:
-    first = Files(tmp_path)
+    first = FileIndex(tmp_path)
     whole, half, lost = (
-        first.add_encoded(name * 9, noisy(20, 20), "png", "a", "result", later=True) for name in (b"w", b"h", b"l")
+        first.add_encoded(name * 9, noisy(20, 20), "png", "a", "result", defer_sync=True) for name in (b"w", b"h", b"l")
     )
-    first.path(half).write_bytes(b"")
-    first.path(lost).unlink()
+    first.local_path(half).write_bytes(b"")
+    first.local_path(lost).unlink()
     first.close()
-    second = Files(tmp_path)
-    assert second.info(whole, "a").bytes == 9
+    second = FileIndex(tmp_path)
+    assert second.get_info(whole, "a").bytes == 9
     for file_id in (half, lost):
         with pytest.raises(NotFound):
-            second.info(file_id, "a")
+            second.get_info(file_id, "a")
     second.close()

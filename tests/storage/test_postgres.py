@@ -11,14 +11,14 @@ import pytest
 import pipelines.jobs.workers
 import pipelines.storage.postgres
 from app import new_key
-from pipelines.batch.batch_table import Asked, Batch, Store
-from pipelines.core.errors import Cancelled, NotFound
+from pipelines.batch.batch_table import Batch, BatchRow, BatchTable
+from pipelines.core.errors import JobCancelled, NotFound
 from pipelines.core.job import Result
 from pipelines.core.stream import Stream
-from pipelines.jobs.table import Table
+from pipelines.jobs.table import JobTable
 from pipelines.settings import Settings
-from pipelines.storage.database import Unwritable
-from pipelines.storage.postgres import Postgres, checked
+from pipelines.storage.database import DatabaseUnavailable
+from pipelines.storage.postgres import PostgresDatabase, check_url
 from tests.support.gated_tool import House, house, job
 from tests.support.postgres import needs_postgres, server, url_for
 from ui.api.errors import known
@@ -35,7 +35,7 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture
 def two(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[House, House]]:
     """Two studios with a folder each and one database, that look around oftener than they would."""
-    monkeypatch.setattr(pipelines.jobs.workers, "BEAT", 0.2)
+    monkeypatch.setattr(pipelines.jobs.workers, "HEARTBEAT_SECONDS", 0.2)
     with house(tmp_path / "a", database=url) as first, house(tmp_path / "b", database=url) as second:
         yield first, second
 
@@ -52,7 +52,7 @@ def ended(watch: Stream) -> Result | BaseException | None:
     try:
         for event in watch:
             result = event if isinstance(event, Result) else result
-    except Cancelled as error:
+    except JobCancelled as error:
         return error
     return result
 
@@ -72,7 +72,7 @@ def test_what_one_studio_is_too_busy_for_another_does_and_whoever_asked_is_told(
     first.gate.open.set()
     assert isinstance(ended(first.jobs.watch(held)), Result)
     assert sorted(first.gate.order + second.gate.order) == [1, 2, 3, 4, 5], "something was done twice"
-    assert {row.job.id for row in second.jobs.list("me")} == {held, *given}
+    assert {row.job.id for row in second.jobs.list_jobs("me")} == {held, *given}
 
 
 def test_a_job_is_stopped_from_whichever_studio(two: tuple[House, House]) -> None:
@@ -83,50 +83,50 @@ def test_a_job_is_stopped_from_whichever_studio(two: tuple[House, House]) -> Non
     until(lambda: first.gate.entered or second.gate.entered)
     watch = first.jobs.watch(running)
     (second if first.gate.entered else first).jobs.cancel(running)
-    assert isinstance(ended(watch), Cancelled)
-    assert [row.status for row in second.jobs.list("me")] == ["cancelled"]
+    assert isinstance(ended(watch), JobCancelled)
+    assert [row.status for row in second.jobs.list_jobs("me")] == ["cancelled"]
 
 
 def test_a_claim_whose_answer_got_lost_is_put_back_when_its_lease_is_over(tmp_path: Path, url: str) -> None:
-    table = Table(tmp_path, url)
+    table = JobTable(tmp_path, url)
     for until_when in (time.time() - 1, time.time() + 60):
-        table.insert(job(), None)
-        table.claim(until_when)
+        table.insert_job(job(), None)
+        table.claim_next_job(until_when)
     held = job()
-    table.insert(held, None)
-    table.claim(time.time() - 1)
-    assert table.release([held.id]) == 1
-    assert table.counts() == (2, 1, 0)
+    table.insert_job(held, None)
+    table.claim_next_job(time.time() - 1)
+    assert table.requeue_abandoned([held.id]) == 1
+    assert table.count_jobs() == (2, 1, 0)
     table.close()
 
 
 def test_a_studio_that_starts_takes_nothing_from_one_that_works(tmp_path: Path, url: str) -> None:
-    table = Table(tmp_path / "a", url)
-    store = Store(table, "a")
-    store.add(batch("batch-read", "reading", None))
+    table = JobTable(tmp_path / "a", url)
+    store = BatchTable(table, "a")
+    store.insert_batch(batch("batch-read", "reading", None))
     draft = job().model_copy(update={"draft": True})
-    table.insert(draft, None)
-    other = Table(tmp_path / "b", url)
-    Store(other, "b")
+    table.insert_job(draft, None)
+    other = JobTable(tmp_path / "b", url)
+    BatchTable(other, "b")
     other.drop_drafts()
-    assert other.waiting() == [draft.id]
-    assert store.ids("reading") == ["batch-read"]
+    assert other.list_waiting() == [draft.id]
+    assert store.list_ids("reading") == ["batch-read"]
     other.close()
     table.close()
 
 
 def test_rows_whose_pictures_lie_in_one_studios_folder_are_its_own(tmp_path: Path, url: str) -> None:
-    table = Table(tmp_path, url)
-    here, there = Store(table, "here"), Store(table, "there")
+    table = JobTable(tmp_path, url)
+    here, there = BatchTable(table, "here"), BatchTable(table, "there")
     for name, source in (("batch-mine", "/pictures"), ("batch-anybodys", None)):
-        here.add(batch(name, "running", source))
-        here.fill(name, [Asked(1, "1", "gate", {})])
-    found = there.take()
+        here.insert_batch(batch(name, "running", source))
+        here.insert_rows(name, [BatchRow(1, "1", "gate", {})])
+    found = there.take_next_row()
     assert found is not None
     assert found[0].id == "batch-anybodys"
-    there.given("batch-anybodys", 1)
-    assert there.take() is None
-    mine = here.take()
+    there.mark_submitted("batch-anybodys", 1)
+    assert there.take_next_row() is None
+    mine = here.take_next_row()
     assert mine is not None
     assert mine[0].id == "batch-mine"
     table.close()
@@ -146,22 +146,22 @@ def test_a_server_that_stops_holds_the_work_and_loses_none(tmp_path: Path, url: 
         server().stop()
         try:
             here.gate.open.set()
-            with pytest.raises(Unwritable) as caught:
-                here.jobs.list("me")
+            with pytest.raises(DatabaseUnavailable) as caught:
+                here.jobs.list_jobs("me")
         finally:
             server().start()
         assert isinstance(ended(watch), Result)
-        until(lambda: [row.status for row in here.jobs.list("me")] == ["done", "done"])
+        until(lambda: [row.status for row in here.jobs.list_jobs("me")] == ["done", "done"])
         assert here.gate.order in ([1, 2], [1, 1, 2]), "the one that could not be kept is done again, no other"
-        assert {row.job.id for row in here.jobs.list("me")} == {running, waiting}
+        assert {row.job.id for row in here.jobs.list_jobs("me")} == {running, waiting}
     told = known(caught.value, {"method": "GET", "path": "/v1/jobs", "state": {}})
     assert (told.code, told.status) == ("storage_unavailable", 503)
     assert "try again" in told.message
 
 
 def test_whoever_comes_first_after_the_server_is_back_is_answered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipelines.storage.postgres, "IDLE", 0.0)
-    db = Postgres(url)
+    monkeypatch.setattr(pipelines.storage.postgres, "IDLE_CHECK_SECONDS", 0.0)
+    db = PostgresDatabase(url)
     server().stop()
     server().start()
     assert db.execute("SELECT 1 AS n").fetchall()[0]["n"] == 1
@@ -169,24 +169,24 @@ def test_whoever_comes_first_after_the_server_is_back_is_answered(url: str, monk
 
 
 def test_changes_that_are_made_whole_are_made_or_none_is(url: str) -> None:
-    db = Postgres(url)
-    db.schema("CREATE TABLE IF NOT EXISTS things (n INTEGER PRIMARY KEY, at REAL)")
-    with pytest.raises(NotFound), db.whole():
+    db = PostgresDatabase(url)
+    db.create_schema("CREATE TABLE IF NOT EXISTS things (n INTEGER PRIMARY KEY, at REAL)")
+    with pytest.raises(NotFound), db.transaction():
         _added_and_failed(db)
-    with db.whole():
+    with db.transaction():
         db.execute("INSERT INTO things VALUES (?, ?)", (2, 1795675043.5149837))
     assert [dict(row) for row in db.execute("SELECT * FROM things").fetchall()] == [{"n": 2, "at": 1795675043.5149837}]
     db.close()
 
 
-def _added_and_failed(db: Postgres) -> None:
+def _added_and_failed(db: PostgresDatabase) -> None:
     db.execute("INSERT INTO things VALUES (?, ?)", (1, 1795675043.5149837))
     raise NotFound("after all")
 
 
 def test_a_character_that_postgres_knows_no_text_with_finds_nothing(url: str) -> None:
-    db = Postgres(url)
-    db.schema("CREATE TABLE IF NOT EXISTS words (word TEXT)")
+    db = PostgresDatabase(url)
+    db.create_schema("CREATE TABLE IF NOT EXISTS words (word TEXT)")
     db.execute("INSERT INTO words VALUES (?)", ("a",))
     assert db.execute("SELECT * FROM words WHERE word = ?", ("a\0",)).fetchall() == []
     db.close()
@@ -206,7 +206,7 @@ def test_a_wrong_url_is_refused_with_a_sentence_and_without_its_password(
     wrong: str, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ValueError, match=told):
-        checked(wrong)
+        check_url(wrong)
     with pytest.raises(SystemExit):
         Settings.from_args(["--database", wrong], {})
     said = capsys.readouterr().err
@@ -223,11 +223,11 @@ def test_a_start_without_the_database_or_its_package_ends_with_a_sentence(
     assert "The database refused the studio" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install -r requirements-postgres\.txt"):
-        checked(url)
+        check_url(url)
 
 
 def test_the_password_is_in_no_text_of_the_settings_or_of_a_refusal(url: str) -> None:
     assert "of-the-tests" not in repr(Settings.from_args(["--database", url], {}))
-    with pytest.raises(Unwritable, match="refused the studio") as caught:
-        Postgres(url.replace("of-the-tests", "wrong-one"))
+    with pytest.raises(DatabaseUnavailable, match="refused the studio") as caught:
+        PostgresDatabase(url.replace("of-the-tests", "wrong-one"))
     assert "wrong-one" not in str(caught.value)

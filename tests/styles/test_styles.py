@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from pipelines.core.geometry import Cutout, Face, Image
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.models.nets.face_mesh import FaceMesh
-from pipelines.models.registry import spec
-from pipelines.styles import STYLES, Hand, drawn
-from pipelines.styles.face_lock import shifted
-from pipelines.styles.reference_transfer import from_reference
+from pipelines.models.registry import get_spec
+from pipelines.styles import STYLES, StyleSettings, apply_style
+from pipelines.styles.face_lock import transform_face
+from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools import style
 from tests.support.examples import Recorder, example
 from tests.support.served_app import served
-from ui.tool_tab.layout import Seat
+from ui.tool_tab.layout import TabState
 
 SIDE = 384
 rows = pytest.mark.parametrize("row", STYLES, ids=lambda row: row.id)
@@ -27,13 +27,13 @@ rows = pytest.mark.parametrize("row", STYLES, ids=lambda row: row.id)
 
 @pytest.fixture(scope="module")
 def mesh() -> Iterator[FaceMesh]:
-    net = FaceMesh(spec("face-mesh"))
+    net = FaceMesh(get_spec("face-mesh"))
     yield net
     net.close()
 
 
-def hand(seed: int = 1, side: int = SIDE) -> Hand:
-    return Hand(0.5, 1.0, side / 1024, seed)
+def hand(seed: int = 1, side: int = SIDE) -> StyleSettings:
+    return StyleSettings(0.5, 1.0, side / 1024, seed)
 
 
 def photo(name: str = "astronaut", side: int = SIDE) -> Image:
@@ -81,9 +81,9 @@ def test_every_style_differs_from_every_other() -> None:
 @rows
 def test_a_locked_face_keeps_its_features_and_natural_skin_its_colour(row, mesh: FaceMesh) -> None:
     image = example("astronaut")
-    face = mesh.faces(image)[0]
-    out = drawn(image, row, hand(1, 512), (face,))
-    found = mesh.faces(out)[0]
+    face = mesh.find_faces(image)[0]
+    out = apply_style(image, row, hand(1, 512), (face,))
+    found = mesh.find_faces(out)[0]
     moved = np.hypot(*(found.landmarks - face.landmarks).T).mean()
     assert moved < 1.5, f"landmarks moved {moved:.2f} px at 512 px"
     if row.natural:
@@ -95,7 +95,7 @@ def test_a_locked_face_keeps_its_features_and_natural_skin_its_colour(row, mesh:
 def test_the_lock_is_what_keeps_it(style_id: str, mesh: FaceMesh) -> None:
     row = next(row for row in STYLES if row.id == style_id)
     image = photo()
-    face = mesh.faces(image)[0]
+    face = mesh.find_faces(image)[0]
     inside = oval(face, image.shape)
 
     def error(out: Image) -> float:
@@ -103,12 +103,12 @@ def test_the_lock_is_what_keeps_it(style_id: str, mesh: FaceMesh) -> None:
         fine = [g - cv2.GaussianBlur(g, (0, 0), 12) for g in (out.mean(axis=2), image.mean(axis=2))]
         return float(1 - np.corrcoef(fine[0][inside], fine[1][inside])[0, 1])
 
-    assert error(drawn(image, row, hand(), (face,))) < 0.5 * error(row.draw(image, hand()))
+    assert error(apply_style(image, row, hand(), (face,))) < 0.5 * error(row.draw(image, hand()))
 
 
 def test_a_reference_gives_its_colours_and_not_its_shapes() -> None:
     image, like = photo("astronaut", 256), photo("coffee", 256)
-    out = from_reference(image, like, hand(1, 256))
+    out = transfer_style(image, like, hand(1, 256))
     every = np.ones(image.shape[:2], bool)
     before, after = (np.linalg.norm(lab(i, every) - lab(like, np.ones(like.shape[:2], bool))) for i in (image, out))
     assert after < 0.5 * before
@@ -130,19 +130,19 @@ class Room:
         self.made = 0
         self.kept: dict[tuple[object, ...], Image] = {}
 
-    def open(self, _: str) -> Image:
+    def open_image(self, _: str) -> Image:
         return self.image
 
-    def faces(self, _: str) -> tuple[Face, ...]:
+    def detect_faces(self, _: str) -> tuple[Face, ...]:
         return ()
 
-    def keep(self, key, make) -> Image:
+    def memoize(self, key, make) -> Image:
         if key not in self.kept:
             self.made += 1
             self.kept[key] = make()
         return self.kept[key]
 
-    def cutout(self, *_) -> Cutout:
+    def cut_out_subject(self, *_) -> Cutout:
         alpha = np.zeros(self.image.shape[:2], np.float32)
         alpha[:, : self.image.shape[1] // 2] = 1
         return Cutout(self.image, alpha)
@@ -164,16 +164,18 @@ def test_a_second_draft_that_is_only_blended_otherwise_draws_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawings = []
-    styled = style._styled
-    monkeypatch.setattr(style, "_styled", lambda *given: drawings.append(given) or styled(*given))
+    styled = style._draw_style
+    monkeypatch.setattr(style, "_draw_style", lambda *given: drawings.append(given) or styled(*given))
     with served(tmp_path, tools=(style.TOOL,)) as house:
-        image = house.desk.files.add(photo("coffee", 256), "me", "upload")
-        seat, form = Seat(), {"photo": image, "preset": "ink", "strength": 100, "where": "all", "seed": None}
+        image = house.service.files.add_image(photo("coffee", 256), "me", "upload")
+        seat, form = TabState(), {"photo": image, "preset": "ink", "strength": 100, "where": "all", "seed": None}
         for changed in ({}, {"strength": 60}, {"strength": 20}, {"preset": "oil"}):
             form |= changed
-            job = house.desk.order("style", seat.seeded(form, style.TOOL.reblends), "me", draft=True)
-            seat.drew(form, job.seed, draft=True)
-            drain(house.desk.jobs.watch(house.desk.jobs.submit(job)))
+            job = house.service.create_job(
+                "style", seat.with_last_seed(form, style.TOOL.blend_only_fields), "me", draft=True
+            )
+            seat.record_request(form, job.seed, draft=True)
+            wait_for_result(house.service.jobs.watch(house.service.jobs.submit(job)))
     assert len(drawings) == 2, "one for each style"
 
 
@@ -198,7 +200,7 @@ def test_lines_and_dots_grow_with_the_brush() -> None:
     row = next(row for row in STYLES if row.id == "halftone")
 
     def busy(brush: float) -> float:
-        out = row.draw(image, Hand(0.5, brush, 0.5, 1)).mean(axis=2)
+        out = row.draw(image, StyleSettings(0.5, brush, 0.5, 1)).mean(axis=2)
         return float(np.abs(np.diff(out, axis=1)).mean())
 
     assert busy(2.0) < 0.8 * busy(1.0)
@@ -206,5 +208,5 @@ def test_lines_and_dots_grow_with_the_brush() -> None:
 
 def test_faces_scale_with_the_picture() -> None:
     face = Face(np.ones((468, 2), np.float32), (0, 0, 4, 4), (1, 1), (3, 1), (2, 4), 0.0, 1.0)
-    twice = shifted(face, 1, 0, 2.0)
+    twice = transform_face(face, 1, 0, 2.0)
     assert (twice.left_eye, twice.eye_distance) == ((3, 2), 4)

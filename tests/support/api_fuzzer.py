@@ -16,10 +16,10 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.generation.case import Case
 
-from pipelines.core.job import Emit
+from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import ToolContext
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from tests.support.served_app import Served, served
@@ -44,9 +44,9 @@ class Found:
         return min(self.by_operation.values())
 
 
-def _still(params: Params, studio: Studio, emit: Emit) -> Draft:
+def _still(params: Params, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     emit("Drawing", 1, 1)
-    return Draft(images=(np.zeros((32, 32, 3), np.uint8),))
+    return ToolOutput(images=(np.zeros((32, 32, 3), np.uint8),))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A light tool for rows of a batch, a desk around it, and a process that works a batch off until somebody kills it."""
+"""A light tool for rows of a batch, a service around it, and a process that works a batch off until somebody kills it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing import Literal
 import numpy as np
 import PIL.Image
 
-from pipelines.batch import Batch, Batches, Plan, open_jobs
+from pipelines.batch import Batch, BatchPlan, BatchService, open_jobs_source
 from pipelines.core import params as core_params
 from pipelines.core.errors import BadInput, StudioError
-from pipelines.core.job import Emit
+from pipelines.core.job import ProgressCallback
 from pipelines.core.models import Profile
 from pipelines.core.params import Params
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.service.orders import Desk
+from pipelines.models.model_cache import ModelCache
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from tests.support.gated_tool import CalmEngine
 
 OWNER = "local"
@@ -36,13 +36,13 @@ OWNER = "local"
 class Tint(Params):
     """One field of each kind that a table can hold."""
 
-    photo: str = core_params.picture("Photo", "Any.", required=True)
-    extras: tuple[str, ...] = core_params.pictures("More photos", "Any.", at_least=0, at_most=3)
-    note: str = core_params.prompt("Note", "Words.", max_length=300)
-    level: float = core_params.number("Level", "How much.", 0.5, ge=0, le=1, step=0.01)
-    look: Literal["warm", "cold"] = core_params.choice("Look", "Which.", "warm")
-    keep: bool = core_params.flag("Keep", "Whether.")
-    seed: int | None = core_params.seed()
+    photo: str = core_params.picture_field("Photo", "Any.", required=True)
+    extras: tuple[str, ...] = core_params.pictures_field("More photos", "Any.", min_count=0, max_count=3)
+    note: str = core_params.prompt_field("Note", "Words.", max_length=300)
+    level: float = core_params.number_field("Level", "How much.", 0.5, ge=0, le=1, step=0.01)
+    look: Literal["warm", "cold"] = core_params.choice_field("Look", "Which.", "warm")
+    keep: bool = core_params.flag_field("Keep", "Whether.")
+    seed: int | None = core_params.seed_field()
 
 
 @dataclass
@@ -61,9 +61,9 @@ class Press:
         """The row, id `tint`."""
         return Tool("tint", "Tint", "For tests.", Tint, self._run)
 
-    def _run(self, params: Tint, studio: Studio, emit: Emit) -> Draft:
+    def _run(self, params: Tint, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         self.ran.append(params.note)
-        photo = studio.open(params.photo)
+        photo = context.open_image(params.photo)
         for n in range(4):
             time.sleep(self.pause / 4)
             emit("Tinting", n + 1, 4, photo)
@@ -72,29 +72,31 @@ class Press:
         if self.errors:
             raise self.errors.pop(0)
         image = photo.copy()
-        image[0, :3, 0] = np.frombuffer(studio.seed.to_bytes(4, "little")[:3], np.uint8)
-        return Draft(images=(image,))
+        image[0, :3, 0] = np.frombuffer(context.seed.to_bytes(4, "little")[:3], np.uint8)
+        return ToolOutput(images=(image,))
 
 
 @dataclass
 class Room:
-    """A desk with the light tool, and its batches."""
+    """A service with the light tool, and its batches."""
 
     root: Path
-    desk: Desk
-    batches: Batches
+    service: StudioService
+    batches: BatchService
     press: Press
 
     def made(self, path: Path, tool: str = "tint", **shared: core_params.JSON) -> Batch:
         """A batch of the jobs file at `path`, ready to start."""
-        jobs = open_jobs(path, self.desk, tool)
-        return self.batches.create(Plan(tool, shared), jobs.lines(), OWNER, name=jobs.name, seed=7, source=jobs.source)
+        jobs = open_jobs_source(path, self.service, tool)
+        return self.batches.create_batch(
+            BatchPlan(tool, shared), jobs.read_rows(), OWNER, name=jobs.name, seed=7, source=jobs.pictures
+        )
 
     def done(self, batch: Batch, seconds: float = 20.0) -> str:
         """The state that the batch comes to rest in."""
         end = time.monotonic() + seconds
-        while (state := self.batches.get(batch.id, OWNER).state) == "running":
-            assert time.monotonic() < end, self.batches.progress(batch.id)
+        while (state := self.batches.get_batch(batch.id, OWNER).state) == "running":
+            assert time.monotonic() < end, self.batches.get_progress(batch.id)
             time.sleep(0.005)
         return state
 
@@ -104,12 +106,12 @@ def room(root: Path, *, tools: Sequence[Tool] | None = None, pause: float = 0.0)
     """A room that is closed again, whatever happened inside."""
     press = Press(pause)
     rows = tuple(tools) if tools is not None else (press.tool(),)
-    files = Files(root)
-    jobs = Jobs(root, CalmEngine(Cache(FAMILIES), files, rows))
-    ingest = Ingest(workers=1)
-    desk = Desk(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, rows)
+    files = FileIndex(root)
+    jobs = JobQueue(root, CalmEngine(ModelCache(FAMILIES), files, rows))
+    ingest = DecoderPool(workers=1)
+    service = StudioService(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, rows)
     try:
-        yield Room(root, desk, Batches(desk), press)
+        yield Room(root, service, BatchService(service), press)
     finally:
         jobs.close()
         ingest.close()
@@ -127,7 +129,7 @@ def picture(path: Path, level: int = 100, side: int = 40) -> Path:
 def live(root: Path, jobs: Path, pause: float) -> None:
     """Begin the batch, or go on with it, until it is done; says `up` once it works."""
     with room(root, pause=pause) as here:
-        known = here.batches.list(OWNER, 1)
+        known = here.batches.list_batches(OWNER, 1)
         batch = known[0] if known else here.made(jobs)
         here.batches.start(batch.id)
         sys.stdout.write("up\n")

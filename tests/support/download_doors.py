@@ -19,12 +19,12 @@ import c2pa
 import gradio_client
 import httpx
 
-from pipelines.codecs.encode import MIME, SIGNED_AS
+from pipelines.codecs.encode import C2PA_MIME_TYPES, MIME_TYPES
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import until
 
 Values = dict[str, Any]
-SIGNED = {MIME[kind]: name for kind, name in SIGNED_AS.items()}
+SIGNED = {MIME_TYPES[kind]: name for kind, name in C2PA_MIME_TYPES.items()}
 """What the library calls each type that a door names."""
 PICTURE_HEADS = ("/9j/", "iVBORw0KGgo", "UklGR", "AAAAIGZ0eXA")
 """How pictures and films begin in base64."""

@@ -9,8 +9,8 @@ from typing import Any
 import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
 
-from pipelines.storage.cached_store import opened
-from pipelines.storage.file_index import Files
+from pipelines.storage.cached_store import open_store
+from pipelines.storage.file_index import FileIndex
 
 KINDS = ("local", "file", "memory")
 SECRET = "AKIAnobodysKeyAtAll"
@@ -21,13 +21,13 @@ def url_of(kind: str, root: Path) -> str:
     return {"local": "", "file": f"file://{root / 'mnt'}"}.get(kind, f"{kind}://{uuid.uuid4().hex}/files")
 
 
-def files_at(root: Path, url: str, index: Path | None = None) -> Files:
+def files_at(root: Path, url: str, index: Path | None = None) -> FileIndex:
     """Files whose index lies in `index` and whose folder, or cache, in `root`."""
     root.mkdir(parents=True, exist_ok=True)
-    return Files(index or root, store=opened(url, root))
+    return FileIndex(index or root, store=open_store(url, root))
 
 
-def wipe(files: Files) -> None:
+def wipe(files: FileIndex) -> None:
     """What a machine has left whose disk was replaced."""
     for path in files.root.iterdir():
         path.unlink()

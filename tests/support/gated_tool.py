@@ -14,17 +14,17 @@ import numpy as np
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image
-from pipelines.core.job import Emit, Job
-from pipelines.core.params import Params, number, prompt
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import Job, ProgressCallback
+from pipelines.core.params import Params, number_field, prompt_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
-from pipelines.jobs.queue import Jobs
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.security.audit_log import Audit
-from pipelines.security.content_filter import Gate as ContentGate
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import ModelCache
+from pipelines.security.audit_log import AuditLog
+from pipelines.security.content_filter import ContentFilter as ContentGate
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 
 
@@ -38,16 +38,18 @@ class Calm(ContentGate):
 class CalmEngine(LocalEngine):
     """For tests that count memory or time, in which the content gate's net would take part."""
 
-    def __init__(self, cache: Cache, files: Files, tools: Sequence[Tool] = TOOLS, *, together: int = 0) -> None:
+    def __init__(
+        self, cache: ModelCache, files: FileIndex, tools: Sequence[Tool] = TOOLS, *, together: int = 0
+    ) -> None:
         super().__init__(cache, files, tools, together=together)
-        self._gate = Calm(cache, Audit(files.data))
+        self._gate = Calm(cache, AuditLog(files.data))
 
 
 class Gated(Params):
     """How many steps, and what goes wrong."""
 
-    steps: int = number("Steps", "How many.", 3, ge=1, le=1000)
-    fault: str = prompt("Fault", "none, bad or bug.")
+    steps: int = number_field("Steps", "How many.", 3, ge=1, le=1000)
+    fault: str = prompt_field("Fault", "none, bad or bug.")
 
 
 @dataclass
@@ -67,8 +69,8 @@ class Gate:
         """The tool row, id `gate`."""
         return Tool(id="gate", title="Gate", summary="For tests.", params=Gated, run=self._run)
 
-    def _run(self, params: Gated, studio: Studio, emit: Emit) -> Draft:
-        self.order.append(studio.seed)
+    def _run(self, params: Gated, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+        self.order.append(context.seed)
         if params.fault == "bad":
             raise BadInput("This was asked for.", param="fault")
         if params.fault == "bug":
@@ -82,7 +84,7 @@ class Gate:
                 emit("Waiting", n + 1, params.steps, image)
         finally:
             self.ended.append(threading.current_thread().name)
-        return Draft(images=(image,))
+        return ToolOutput(images=(image,))
 
 
 def job(steps: int = 3, owner: str = "me", seed: int = 0, **values: object) -> Job:
@@ -97,9 +99,9 @@ def job(steps: int = 3, owner: str = "me", seed: int = 0, **values: object) -> J
 class House:
     """Files, engine and queue, with the gate as the only tool."""
 
-    files: Files
+    files: FileIndex
     engine: LocalEngine
-    jobs: Jobs
+    jobs: JobQueue
     gate: Gate
 
 
@@ -107,9 +109,9 @@ class House:
 def house(root: Path, waiting: int = 16, database: str = "") -> Iterator[House]:
     """A house that is closed again, whatever happened inside."""
     gate = Gate()
-    files = Files(root, database)
-    engine = LocalEngine(Cache(FAMILIES), files, (gate.tool(),))
-    jobs = Jobs(root, engine, waiting=waiting, database=database)
+    files = FileIndex(root, database)
+    engine = LocalEngine(ModelCache(FAMILIES), files, (gate.tool(),))
+    jobs = JobQueue(root, engine, max_waiting=waiting, database=database)
     try:
         yield House(files, engine, jobs, gate)
     finally:

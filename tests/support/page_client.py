@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, picture, prompt
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Params, picture_field, prompt_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.settings import Settings
 from tests.support.examples import noisy
 from tests.support.gradio_loop import in_loop
@@ -27,13 +27,13 @@ from ui.api.auth.access import Access
 class Note(Params):
     """A form."""
 
-    photo: str | None = picture("Photo", "Any.")
-    note: str = prompt("Note", "Any words.")
+    photo: str | None = picture_field("Photo", "Any.")
+    note: str = prompt_field("Note", "Any words.")
 
 
-def _note(params: Note, studio: Studio, emit: Emit) -> Draft:
+def _note(params: Note, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     emit("Noting", 1, 1)
-    return Draft(images=(studio.open(params.photo) if params.photo else noisy(64, 64),))
+    return ToolOutput(images=(context.open_image(params.photo) if params.photo else noisy(64, 64),))
 
 
 NOTE = Tool("note", "Note", "For tests.", Note, _note)
@@ -52,11 +52,11 @@ def opened(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tu
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with served(root, settings=settings, tools=tools) as house:
         access = Access(settings, house.keys)
-        built = in_loop(lambda: ui_page.build(house.desk, access))
-        routes = [*app.routes(house.desk, access), *ui_page.routes()]
+        built = in_loop(lambda: ui_page.build_page(house.service, access))
+        routes = [*app.routes(house.service, access), *ui_page.build_static_routes()]
         _, url, _ = built.queue(default_concurrency_limit=None).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, auth=access.gradio_auth(),
-            app_kwargs={"routes": routes, "middleware": access.middleware()}, **ui_page.launch_arguments(),
+            app_kwargs={"routes": routes, "middleware": access.middleware()}, **ui_page.build_launch_arguments(),
         )  # fmt: skip
         gc.collect()
         yield url.rstrip("/"), house, access

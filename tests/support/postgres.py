@@ -23,7 +23,7 @@ import pytest
 
 import pipelines.storage.database
 from pipelines.storage.database import Database
-from pipelines.storage.postgres import Postgres
+from pipelines.storage.postgres import PostgresDatabase
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 MISSING = not BINARIES or importlib.util.find_spec("pg8000") is None
@@ -82,7 +82,7 @@ def url_for(folder: Path) -> str:
 
 
 def _in_postgres(path: Path, *, reading: bool = False) -> Database:
-    return Postgres(url_for(path.parent))
+    return PostgresDatabase(url_for(path.parent))
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
@@ -90,7 +90,7 @@ def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which of both is used."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "postgres":
-            patch.setattr(pipelines.storage.database, "SQLite", _in_postgres)
+            patch.setattr(pipelines.storage.database, "SqliteDatabase", _in_postgres)
         yield request.param
 
 

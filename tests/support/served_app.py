@@ -18,20 +18,20 @@ from starlette.applications import Starlette
 from pipelines.core import params as core_params
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image
-from pipelines.core.job import Emit
+from pipelines.core.job import ProgressCallback
 from pipelines.core.models import Profile
 from pipelines.core.params import Params
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.service.orders import Desk
+from pipelines.models.model_cache import ModelCache
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.cached_store import opened
-from pipelines.storage.file_index import Files
+from pipelines.storage.cached_store import open_store
+from pipelines.storage.file_index import FileIndex
 from tests.support.gated_tool import Gate
 from ui.api import app as api_app
 from ui.api.auth.access import Access
@@ -43,25 +43,25 @@ PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
 class Scene(Params):
     """The names that the real background tool has, and whatever else a form can hold."""
 
-    prompt: str = core_params.prompt("Words", "What to draw.")
-    photo: str | None = core_params.picture("Photo", "A picture.")
-    photos: tuple[str, ...] = core_params.pictures("Photos", "Several.", at_least=0, at_most=4)
-    mask: str | None = core_params.mask("Mask", "Where.")
-    size: int = core_params.number("Size", "Longer side.", 64, ge=32, le=512)
-    ratio: Literal["photo", "1:1", "3:2"] = core_params.choice("Shape", "Width to height.", "photo")
-    variations: int = core_params.number("Variations", "How many.", 1, ge=1, le=4)
-    format: Literal["png", "jpeg", "webp"] = core_params.choice("File", "Kind.", "png")
-    quality: int = core_params.number("Quality", "For JPEG.", 95, ge=50, le=100)
-    num_inference_steps: int = core_params.number("Steps", "How many.", 3, ge=1, le=1000)
-    strength: float = core_params.number("Strength", "How much.", 0.5, ge=0, le=1, step=0.01)
-    fault: str = core_params.prompt("Fault", "no_face or bug.")
-    seed: int | None = core_params.seed()
+    prompt: str = core_params.prompt_field("Words", "What to draw.")
+    photo: str | None = core_params.picture_field("Photo", "A picture.")
+    photos: tuple[str, ...] = core_params.pictures_field("Photos", "Several.", min_count=0, max_count=4)
+    mask: str | None = core_params.mask_field("Mask", "Where.")
+    size: int = core_params.number_field("Size", "Longer side.", 64, ge=32, le=512)
+    ratio: Literal["photo", "1:1", "3:2"] = core_params.choice_field("Shape", "Width to height.", "photo")
+    variations: int = core_params.number_field("Variations", "How many.", 1, ge=1, le=4)
+    format: Literal["png", "jpeg", "webp"] = core_params.choice_field("File", "Kind.", "png")
+    quality: int = core_params.number_field("Quality", "For JPEG.", 95, ge=50, le=100)
+    num_inference_steps: int = core_params.number_field("Steps", "How many.", 3, ge=1, le=1000)
+    strength: float = core_params.number_field("Strength", "How much.", 0.5, ge=0, le=1, step=0.01)
+    fault: str = core_params.prompt_field("Fault", "no_face or bug.")
+    seed: int | None = core_params.seed_field()
 
 
 def scene_tool(gate: Gate) -> Tool:
     """A tool with the id `background`: each step waits at the gate and shows the picture as it stands."""
 
-    def run(params: Scene, studio: Studio, emit: Emit) -> Draft:
+    def run(params: Scene, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         if params.fault == "no_face":
             raise BadInput("No face was found.", code="no_face", param="photo")
         if params.fault == "bug":
@@ -71,7 +71,7 @@ def scene_tool(gate: Gate) -> Tool:
             gate.open.wait(timeout=30)
             time.sleep(gate.pause)
             emit("Drawing", n + 1, params.num_inference_steps, lambda: draw(params, 0))
-        return Draft(images=tuple(draw(params, studio.seed + n) for n in range(params.variations)))
+        return ToolOutput(images=tuple(draw(params, context.seed + n) for n in range(params.variations)))
 
     return Tool("background", "Background Generator", "For tests.", Scene, run)
 
@@ -87,7 +87,7 @@ class Served:
     """A studio that answers at `url`."""
 
     url: str
-    desk: Desk
+    service: StudioService
     gate: Gate
     keys: Keys
 
@@ -97,7 +97,7 @@ class Served:
 
     def free(self) -> bool:
         """Whether nothing runs and nothing waits."""
-        return self.desk.jobs.counts() == (0, 0)
+        return self.service.jobs.count_jobs() == (0, 0)
 
 
 @contextmanager
@@ -108,18 +108,18 @@ def served(
     gate = Gate()
     settings = settings or Settings(data=root)
     rows = tuple(tools) if tools is not None else (scene_tool(gate),)
-    files = Files(root, store=opened(settings.files, root))
-    jobs = Jobs(root, LocalEngine(Cache(FAMILIES), files, rows), waiting=waiting)
-    ingest, keys = Ingest(workers=1), Keys(root)
-    desk = Desk(settings, jobs, files, PROFILE, ingest, rows)
+    files = FileIndex(root, store=open_store(settings.files, root))
+    jobs = JobQueue(root, LocalEngine(ModelCache(FAMILIES), files, rows), max_waiting=waiting)
+    ingest, keys = DecoderPool(workers=1), Keys(root)
+    service = StudioService(settings, jobs, files, PROFILE, ingest, rows)
     access = Access(settings, keys)
     app = Starlette(
-        routes=api_app.routes(desk, access),
+        routes=api_app.routes(service, access),
         middleware=access.middleware(),
     )
     try:
         with listening(app) as url:
-            yield Served(url, desk, gate, keys)
+            yield Served(url, service, gate, keys)
     finally:
         gate.open.set()
         jobs.close()

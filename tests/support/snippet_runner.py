@@ -16,11 +16,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.core.job import Emit
+from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
-from pipelines.tools import TOOLS, tool
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
+from pipelines.tools import TOOLS, find_tool
 from tests.support.served_app import Served
 
 COMMANDS = {
@@ -34,18 +34,18 @@ PICTURES = ("portrait.jpg", *(f"{name}{n}.png" for name in sorted(_FIELDS) for n
 
 def quick(names: Sequence[str] = ("headshot", "background", "business", "style")) -> list[Tool]:
     """These tools with their own forms; each opens every picture it was given and draws a small one."""
-    return [replace(tool(name), run=_quick) for name in names]
+    return [replace(find_tool(name), run=_quick) for name in names]
 
 
-def _quick(params: Params, studio: Studio, emit: Emit) -> Draft:
+def _quick(params: Params, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     for name in params.fields_of_kind("picture", "pictures", "mask"):
         value = getattr(params, name)
         for file_id in value if isinstance(value, tuple) else [value] if value else []:
-            studio.open(file_id)
+            context.open_image(file_id)
     for n in range(3):
         time.sleep(0.05)  # whoever watches has come by then
         emit("Drawing", n + 1, 3, np.full((32, 32, 3), 200, np.uint8))
-    return Draft(images=(np.full((64, 64, 3), 200, np.uint8),))
+    return ToolOutput(images=(np.full((64, 64, 3), 200, np.uint8),))
 
 
 def ran(language: str, text: str, folder: Path, key: str = "", *, fails: bool = False) -> str:
@@ -66,7 +66,7 @@ def ran(language: str, text: str, folder: Path, key: str = "", *, fails: bool = 
 
 def finished(house: Served, tool_id: str, owner: str) -> dict[str, Any]:
     """The params of the owner's newest job of this tool, which is done."""
-    row = house.desk.jobs.list(owner, 1, tool=tool_id)[0]
+    row = house.service.jobs.list_jobs(owner, 1, tool=tool_id)[0]
     assert row.status == "done"
     assert row.result is not None
     return row.result.receipt["params"]

@@ -10,9 +10,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.compositing.light_estimation import monochrome
+from pipelines.compositing.light_estimation import is_monochrome
 from pipelines.core.job import Result
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.tools import background
 from tests.support.examples import example
 from tests.tools.test_business import OWNER, Room
@@ -29,7 +29,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 def make(room: Room, **values: Any) -> Result:
     values = {"seed": 1, "size": 384, **values}
-    return drain(room.jobs.watch(room.jobs.submit(room.desk.order("background", values, OWNER))))
+    return wait_for_result(room.jobs.watch(room.jobs.submit(room.service.create_job("background", values, OWNER))))
 
 
 def named(result: Result) -> list[str]:
@@ -44,10 +44,10 @@ def test_a_contact_sheet_shows_four_scenes_that_are_files_as_well(room: Room) ->
     ]  # fmt: skip
     assert len({file.pixels_sha256 for file in result.files[:5]}) == 5
     assert result.receipt["checks"]["core_changed_pixels"] == 0
-    page = room.files.open(result.files[0].id)
-    one = room.files.open(result.files[1].id)
+    page = room.files.open_image(result.files[0].id)
+    one = room.files.open_image(result.files[1].id)
     place = cv2.matchTemplate(page, cv2.resize(one, (552, 552), interpolation=cv2.INTER_AREA), cv2.TM_CCOEFF_NORMED)
-    assert page.shape[1] == background.SHEET
+    assert page.shape[1] == background.SHEET_WIDTH_PX
     assert place.max() > 0.5, "the first picture is on the page"
 
 
@@ -60,10 +60,10 @@ def test_every_scene_comes_in_layers_where_they_are_asked_for(room: Room) -> Non
 
 
 def test_the_scenes_of_a_sheet_go_round_the_list() -> None:
-    assert background.next_scenes("sunset") == ("sunset", "venice", "studio-grey", "spotlight")
+    assert background.list_next_scenes("sunset") == ("sunset", "venice", "studio-grey", "spotlight")
     for preset in background.SCENES:
         if preset != "my-backdrop":
-            assert len(set(background.next_scenes(preset))) == 4
+            assert len(set(background.list_next_scenes(preset))) == 4
 
 
 def test_words_are_kept_to_on_a_sheet(room: Room) -> None:
@@ -92,8 +92,8 @@ def test_a_cup_seen_from_above_lies_on_paper_seen_from_above(room: Room) -> None
     cup = room.add(example("coffee"))
     paper, place = (make(room, photo=cup, preset=preset) for preset in ("studio-grey", "lobby"))
     assert not any("looks down" in note for note in paper.receipt["notices"])
-    assert background.FROM_ABOVE in place.receipt["notices"]
-    with PIL.Image.open(room.files.path(paper.files[0].id)) as opened:
+    assert background.CAMERA_ABOVE_NOTICE in place.receipt["notices"]
+    with PIL.Image.open(room.files.local_path(paper.files[0].id)) as opened:
         grey = np.asarray(opened.convert("L"), np.float32)
     wall, table = grey[3:20, -40:].mean(), grey[-20:-3, -40:].mean()
     assert abs(wall - table) < 14, "no bend of a wall behind what is looked down on"
@@ -101,9 +101,9 @@ def test_a_cup_seen_from_above_lies_on_paper_seen_from_above(room: Room) -> None
 
 def test_a_black_and_white_photo_stands_before_a_scene_without_colour(room: Room) -> None:
     grey = cv2.cvtColor(cv2.cvtColor(example("astronaut"), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    photo = room.files.add(np.asarray(grey, np.uint8), OWNER, "upload")
+    photo = room.files.add_image(np.asarray(grey, np.uint8), OWNER, "upload")
     result = make(room, photo=photo, preset="park", consent=True)
-    assert monochrome(room.files.open(result.files[0].id))
-    assert not monochrome(example("astronaut"))
+    assert is_monochrome(room.files.open_image(result.files[0].id))
+    assert not is_monochrome(example("astronaut"))
     coloured = make(room, photo=photo, preset="studio-grey", colour="#1c4a80", consent=True)
-    assert np.ptp(room.files.open(coloured.files[0].id)[2, 2].astype(int)) > 30, "what was asked for is there"
+    assert np.ptp(room.files.open_image(coloured.files[0].id)[2, 2].astype(int)) > 30, "what was asked for is there"

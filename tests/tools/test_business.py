@@ -9,24 +9,37 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.compositing.team_matching import exposed, eye_white, gain_to, skin_lightness
-from pipelines.compositing.team_pages import Brand, Label, card, labels_of, on, sheet, softer
+from pipelines.compositing.team_matching import (
+    brighten_portrait,
+    exposure_gain,
+    measure_eye_white,
+    measure_skin_lightness,
+)
+from pipelines.compositing.team_pages import (
+    Brand,
+    Label,
+    draw_sheet,
+    draw_speaker_card,
+    parse_labels,
+    secondary_text_colour,
+    text_colour_on,
+)
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import Face, Image
 from pipelines.core.job import Result
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.engines.local import LocalEngine
 from pipelines.imaging.color import to_linear, to_srgb
-from pipelines.imaging.text import CONTRAST, contrast
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.models.profiles import choose
-from pipelines.service.orders import Desk
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.profiles import choose_profile
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import business
 from tests.support.examples import example, noisy
 
@@ -35,14 +48,14 @@ GAINS = (1.0, 0.9, 1.1, 0.95)
 
 
 class Room:
-    """A desk with one tool, and a team of four photos that differ in size, side and exposure."""
+    """A service with one tool, and a team of four photos that differ in size, side and exposure."""
 
     def __init__(self, root: Any, row: Tool = business.TOOL) -> None:
-        self.files, self.ingest = Files(root), Ingest(workers=1)
-        profile, device = choose("embedded")
-        self.cache = Cache(FAMILIES, device=device)
-        self.jobs = Jobs(root, LocalEngine(self.cache, self.files, (row,)))
-        self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest, (row,))
+        self.files, self.ingest = FileIndex(root), DecoderPool(workers=1)
+        profile, device = choose_profile("embedded")
+        self.cache = ModelCache(FAMILIES, CacheOptions(device=device))
+        self.jobs = JobQueue(root, LocalEngine(self.cache, self.files, (row,)))
+        self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest, (row,))
         woman, admiral = example("astronaut"), example("hopper")
         self.pictures = [
             woman,
@@ -53,24 +66,24 @@ class Room:
         self.team = [self.add(picture) for picture in self.pictures]
 
     def add(self, picture: Image) -> str:
-        return self.files.add(picture, OWNER, "upload")
+        return self.files.add_image(picture, OWNER, "upload")
 
     def make(self, photos: list[str], **values: Any) -> Result:
         values = {"photos": photos, "consent": True, "seed": 1, "size": 512, **values}
-        return drain(self.jobs.watch(self.jobs.submit(self.desk.order("business", values, OWNER))))
+        return wait_for_result(self.jobs.watch(self.jobs.submit(self.service.create_job("business", values, OWNER))))
 
     def images(self, result: Result) -> dict[str, Image]:
         """Result pictures by the word in their name."""
         found = {}
         for file in result.files:
             if file.format == "png" and file.role == "result":
-                with PIL.Image.open(self.files.path(file.id)) as picture:
+                with PIL.Image.open(self.files.local_path(file.id)) as picture:
                     found[file.name.removeprefix("business-").removesuffix(".png")] = np.asarray(picture)
         return found
 
-    def faces(self, image: Image) -> tuple[Face, ...]:
-        with self.cache.borrow("face-mesh") as net:
-            return net.faces(image)
+    def find_faces(self, image: Image) -> tuple[Face, ...]:
+        with self.cache.borrow_model("face-mesh") as net:
+            return net.find_faces(image)
 
 
 def _lit(image: Image, gain: float) -> Image:
@@ -93,7 +106,7 @@ def team(room: Room) -> Result:
 
 def test_eye_lines_of_a_team_agree_within_a_hundredth_of_the_height(room: Room, team: Result) -> None:
     portraits = [image for name, image in room.images(team).items() if name != "team-grid"]
-    lines = [room.faces(image)[0].eyes[1] / image.shape[0] for image in portraits]
+    lines = [room.find_faces(image)[0].eye_midpoint[1] / image.shape[0] for image in portraits]
     assert len(lines) == 4
     assert max(lines) - min(lines) <= 0.01
     assert np.mean(lines) == pytest.approx(team.receipt["params"]["eyes"] / 100, abs=0.01)
@@ -122,9 +135,9 @@ def test_heads_have_the_stated_height_within_three_per_cent(room: Room, team: Re
     empty = room.images(room.make(room.team[:1], setting="studio-white", head=30, layout="portraits"))["1"][2, 2]
     images = room.images(room.make(room.team, setting="studio-white", layout="portraits"))
     for image in images.values():
-        face = room.faces(image)[0]
-        x = int(face.eyes[0])
-        column = np.abs(image[: int(face.eyes[1]), x - 30 : x + 30].astype(int) - empty).max(axis=2) > 40
+        face = room.find_faces(image)[0]
+        x = int(face.eye_midpoint[0])
+        column = np.abs(image[: int(face.eye_midpoint[1]), x - 30 : x + 30].astype(int) - empty).max(axis=2) > 40
         crown = int(np.argmax(column.mean(axis=1) > 0.2))
         assert (face.chin[1] - crown) / image.shape[0] == pytest.approx(stated, rel=0.03)
 
@@ -140,7 +153,7 @@ def test_faces_of_one_person_lit_differently_come_within_four_per_cent_in_relit(
     spread = {}
     for light in ("exact", "relit"):
         images = room.images(room.make(photos, light=light, layout="portraits"))
-        levels = [_face_light(image, room.faces(image)[0]) for image in images.values()]
+        levels = [_face_light(image, room.find_faces(image)[0]) for image in images.values()]
         spread[light] = max(levels) / min(levels) - 1
     assert spread["exact"] > 0.15
     assert spread["relit"] <= 0.04
@@ -195,8 +208,8 @@ def test_no_group_where_the_light_disagrees_but_the_grid_and_the_reason(room: Ro
 
 def test_a_draft_of_a_team_leaves_no_file(room: Room) -> None:
     values = {"photos": room.team[:2], "consent": True}
-    job = room.desk.order("business", values, OWNER, draft=True)
-    assert drain(room.jobs.watch(room.jobs.submit(job))).files == ()
+    job = room.service.create_job("business", values, OWNER, draft=True)
+    assert wait_for_result(room.jobs.watch(room.jobs.submit(job))).files == ()
 
 
 @pytest.mark.parametrize("preset", get_args(business.PresetId))
@@ -211,13 +224,13 @@ def test_every_look_makes_something_of_one_photo_and_a_name(room: Room, preset: 
 
 def test_the_whites_of_the_eyes_follow_the_lamp_and_not_the_skin(room: Room) -> None:
     woman = example("astronaut")
-    face = room.faces(woman)[0]
-    plain, dim = eye_white(woman, face), eye_white(_lit(woman, 0.8), face)
+    face = room.find_faces(woman)[0]
+    plain, dim = measure_eye_white(woman, face), measure_eye_white(_lit(woman, 0.8), face)
     assert plain is not None
     assert dim == pytest.approx(0.8 * plain, rel=0.03)
     darker = _skin_darker(woman, face)
-    assert skin_lightness(darker, face) < skin_lightness(woman, face) - 10
-    assert eye_white(darker, face) == pytest.approx(plain, rel=0.03)
+    assert measure_skin_lightness(darker, face) < measure_skin_lightness(woman, face) - 10
+    assert measure_eye_white(darker, face) == pytest.approx(plain, rel=0.03)
 
 
 def _skin_darker(image: Image, face: Face) -> Image:
@@ -233,7 +246,7 @@ def _skin_darker(image: Image, face: Face) -> Image:
 @pytest.mark.parametrize("skin", [25.0, 45.0, 70.0])
 @pytest.mark.parametrize("target", [0.1, 0.9])
 def test_nobody_is_lit_by_more_than_four_lightness(skin: float, target: float) -> None:
-    gain = gain_to(target, 0.4, skin)
+    gain = exposure_gain(target, 0.4, skin)
     level = ((skin + 16) / 116) ** 3
     moved = 116 * (gain * level) ** (1 / 3) - 16 - skin
     assert abs(moved) == pytest.approx(4, abs=0.05)
@@ -241,35 +254,35 @@ def test_nobody_is_lit_by_more_than_four_lightness(skin: float, target: float) -
 
 def test_more_light_burns_nothing_out() -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    brighter = exposed(ramp, 1.3)[0, :, 0].astype(int)
+    brighter = brighten_portrait(ramp, 1.3)[0, :, 0].astype(int)
     assert (np.diff(brighter) >= 0).all()
     assert len(set(brighter[200:])) > 15
-    assert (exposed(ramp, 1.0)[0, :200] == ramp[0, :200]).all()
+    assert (brighten_portrait(ramp, 1.0)[0, :200] == ramp[0, :200]).all()
 
 
 # ---------------------------------------------------------------- sheets
 
 
 def test_names_are_read_line_by_line_and_missing_ones_are_empty() -> None:
-    assert labels_of("Ada King, Engineer, Ph.D.; Grace", 3) == (
+    assert parse_labels("Ada King, Engineer, Ph.D.; Grace", 3) == (
         Label("Ada King", "Engineer, Ph.D."),
         Label("Grace"),
         Label(),
     )
-    assert labels_of("a\nb\nc", 2) == (Label("a"), Label("b"))
+    assert parse_labels("a\nb\nc", 2) == (Label("a"), Label("b"))
 
 
 @pytest.mark.parametrize("ground", [(250, 250, 248), (11, 92, 82), (242, 193, 78), (128, 128, 128), (255, 0, 0)])
 def test_every_ink_can_be_read_on_any_company_colour(ground: tuple[int, int, int]) -> None:
-    assert contrast(on(ground), ground) >= CONTRAST
-    assert contrast(softer(ground), ground) >= CONTRAST
+    assert contrast_ratio(text_colour_on(ground), ground) >= MIN_TEXT_CONTRAST
+    assert contrast_ratio(secondary_text_colour(ground), ground) >= MIN_TEXT_CONTRAST
 
 
 @pytest.mark.parametrize("count", range(1, 13))
 def test_every_portrait_is_on_the_sheet(count: int) -> None:
     colours = [(20 * n + 10, 250 - 20 * n, 40) for n in range(count)]
     portraits = [np.full((100, 80, 3), colour, np.uint8) for colour in colours]
-    page = sheet(portraits, [Label("Name", "Role")] * count, Brand(), 900, headed=False)
+    page = draw_sheet(portraits, [Label("Name", "Role")] * count, Brand(), 900, headed=False)
     assert page.shape[1] == 900
     for colour in colours:
         assert (np.abs(page.astype(int) - colour).max(axis=2) <= 1).sum() > 1000
@@ -278,12 +291,14 @@ def test_every_portrait_is_on_the_sheet(count: int) -> None:
 def test_the_longest_name_sets_the_size_for_all_and_nothing_leaves_its_column() -> None:
     portraits = [np.full((100, 80, 3), 90, np.uint8)] * 4
     long = "Wolfeschlegelsteinhausenbergerdorff"
-    page = sheet(portraits, [Label("Bo"), Label(long), Label("Al"), Label("Cy")], Brand(), 900, headed=False)
+    page = draw_sheet(portraits, [Label("Bo"), Label(long), Label("Al"), Label("Cy")], Brand(), 900, headed=False)
     margin = page[:, :50]
     assert (margin == margin[0, 0]).all()
 
 
 def test_a_card_has_a_platforms_shape_and_carries_the_colour() -> None:
-    image = card(noisy(500, 400), Label("Ada King", "Engineer"), Brand((11, 92, 82), None, "Northwind"), 1200)
+    image = draw_speaker_card(
+        noisy(500, 400), Label("Ada King", "Engineer"), Brand((11, 92, 82), None, "Northwind"), 1200
+    )
     assert image.shape == (627, 1200, 3)
     assert (image[300, 40] == (11, 92, 82)).all()

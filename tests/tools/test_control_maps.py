@@ -15,40 +15,47 @@ import pytest
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Step
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.engines.local import LocalEngine
 from pipelines.models import nets
 from pipelines.models.diffusion import loader
 from pipelines.models.families import FAMILIES
-from pipelines.models.families.stable_diffusion import StableDiffusion
-from pipelines.models.model_cache import Cache
+from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets import control_annotators
-from pipelines.models.nets.control_annotators import MAP_EDGES, MAP_LINES, MAP_POSE, MAPS, POSE_LITE, Maps
-from pipelines.models.nets.pose_landmarks import Joints, Stand
-from pipelines.storage.file_index import Files
-from pipelines.tools.style import MAP_SHOWN
+from pipelines.models.nets.control_annotators import (
+    ANNOTATORS,
+    MAP_EDGES,
+    MAP_LINES,
+    MAP_POSE,
+    POSE_LITE,
+    AnnotatorFamily,
+)
+from pipelines.models.nets.pose_landmarks import Joints, PersonLocation
+from pipelines.storage.file_index import FileIndex
+from pipelines.tools.style import MAP_NOTICE
 from tests.models.support import family_checks
-from tests.models.support.family_checks import photo
+from tests.models.support.family_checks import noise_photo
 from tests.models.support.tiny_checkpoints import VERBS, tiny_sdxl, tiny_union
-from tests.models.support.tiny_control_nets import map_row, tiny_depth, tiny_vitpose
+from tests.models.support.tiny_control_nets import annotator_row, tiny_depth, tiny_vitpose
 from tests.support.examples import example
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def whole(image: Image) -> Stand:
-    return Stand((0, 0, image.shape[1], image.shape[0]))
+def whole(image: Image) -> PersonLocation:
+    return PersonLocation((0, 0, image.shape[1], image.shape[0]))
 
 
 @pytest.mark.parametrize("row", [MAP_EDGES, MAP_LINES], ids=lambda row: row.id)
 def test_edges_and_lines_lie_on_the_photo_and_on_black(row: Any) -> None:
     image = np.full((300, 417, 3), 220, np.uint8)
     image[100:200, 150:300] = 30
-    net = MAPS.load(row, "cpu")
-    made = net.map(image, whole(image))
+    net = ANNOTATORS.load(row, "cpu")
+    made = net.draw_map(image, whole(image))
     assert made.shape == image.shape
-    assert np.array_equal(made, net.map(image, whole(image)))
+    assert np.array_equal(made, net.draw_map(image, whole(image)))
     assert np.median(made) == 0
     rows, columns = np.nonzero(made.max(axis=2) > 100)
     assert 140 < columns.min() < 160
@@ -63,13 +70,13 @@ def test_edges_and_lines_lie_on_the_photo_and_on_black(row: Any) -> None:
 @pytest.mark.parametrize("name", ["astronaut", "hopper"])
 def test_the_shipped_net_finds_head_and_shoulders_where_they_are(name: str) -> None:
     image = example(name)
-    face = nets.load(nets.FACE_MESH, "cpu").faces(image)[0]  # pyright: ignore[reportAttributeAccessIssue]
-    net: Any = MAPS.load(POSE_LITE, "cpu")
-    joints: Joints | None = net.joints(image, Stand(whole(image).box, face))
+    face = nets.load(nets.FACE_MESH, "cpu").find_faces(image)[0]  # pyright: ignore[reportAttributeAccessIssue]
+    net: Any = ANNOTATORS.load(POSE_LITE, "cpu")
+    joints: Joints | None = net.find_joints(image, PersonLocation(whole(image).box, face))
     assert joints is not None
     nose, right, left, right_eye, left_eye = (np.array(joints[n]) for n in (0, 2, 5, 14, 15))
     far = face.eye_distance
-    assert np.hypot(*((right_eye + left_eye) / 2 - face.eyes)) < 0.35 * far
+    assert np.hypot(*((right_eye + left_eye) / 2 - face.eye_midpoint)) < 0.35 * far
     assert np.hypot(*(nose - face.landmarks[1])) < 0.6 * far
     # The person's right is the photo's left; shoulders are below the chin and wider than the head.
     assert right[0] < nose[0] < left[0]
@@ -84,22 +91,22 @@ def test_a_pose_is_drawn_as_controlnet_aux_draws_it() -> None:
     joints: Any = (*(((n + 1) * 25.0, 100.0 + n * 7) for n in range(16)), None, None)
     points: Any = [None if joint is None else Keypoint(joint[0] / 512, joint[1] / 640) for joint in joints]
     assert np.array_equal(
-        control_annotators.skeleton(joints, (512, 640)), draw_bodypose(np.zeros((640, 512, 3), np.uint8), points)
+        control_annotators.draw_skeleton(joints, (512, 640)), draw_bodypose(np.zeros((640, 512, 3), np.uint8), points)
     )
 
 
 def test_nobody_has_no_pose() -> None:
     image = example("coffee")
     with pytest.raises(BadInput, match="Nobody") as refused:
-        MAPS.load(POSE_LITE, "cpu").map(image, whole(image))
+        ANNOTATORS.load(POSE_LITE, "cpu").draw_map(image, whole(image))
     assert refused.value.code == "no_subject"
 
 
 def test_what_lies_outside_the_photo_is_left_out() -> None:
     image = example("hopper")
-    face = nets.load(nets.FACE_MESH, "cpu").faces(image)[0]  # pyright: ignore[reportAttributeAccessIssue]
-    net: Any = MAPS.load(POSE_LITE, "cpu")
-    joints = net.joints(image, Stand(whole(image).box, face))
+    face = nets.load(nets.FACE_MESH, "cpu").find_faces(image)[0]  # pyright: ignore[reportAttributeAccessIssue]
+    net: Any = ANNOTATORS.load(POSE_LITE, "cpu")
+    joints = net.find_joints(image, PersonLocation(whole(image).box, face))
     assert [joints[n] for n in (9, 10, 12, 13)] == [None] * 4  # knees and ankles of a portrait
 
 
@@ -110,9 +117,9 @@ def test_depth_is_what_transformers_sees_near_in_white(tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForDepthEstimation, DPTImageProcessor
 
-    folder, image = tiny_depth(tmp_path / "depth"), photo(3, (160, 120))
-    row = map_row("depth", folder)
-    made = Maps((row,)).load(row, "cpu").map(image, whole(image))
+    folder, image = tiny_depth(tmp_path / "depth"), noise_photo(3, (160, 120))
+    row = annotator_row("depth", folder)
+    made = AnnotatorFamily((row,)).load(row, "cpu").draw_map(image, whole(image))
     processor: Any = DPTImageProcessor.from_pretrained(folder)
     net: Any = AutoModelForDepthEstimation.from_pretrained(folder)
     with torch.no_grad():
@@ -125,9 +132,9 @@ def test_depth_is_what_transformers_sees_near_in_white(tmp_path: Path) -> None:
 
 
 def test_vitpose_is_asked_for_the_box_and_its_joints_are_ordered(tmp_path: Path) -> None:
-    row = map_row("pose", tiny_vitpose(tmp_path / "pose"))
-    net: Any = Maps((row,)).load(row, "cpu")
-    image, asked = photo(3, (160, 120)), []
+    row = annotator_row("pose", tiny_vitpose(tmp_path / "pose"))
+    net: Any = AnnotatorFamily((row,)).load(row, "cpu")
+    image, asked = noise_photo(3, (160, 120)), []
     processor = net._processor
 
     class Sure:
@@ -144,27 +151,27 @@ def test_vitpose_is_asked_for_the_box_and_its_joints_are_ordered(tmp_path: Path)
             return [[{"keypoints": rows, "scores": people[0]["scores"] * 0 + 1}]]
 
     net._processor = Sure()
-    joints = net.joints(image, Stand((10, 10, 100, 110)))
+    joints = net.find_joints(image, PersonLocation((10, 10, 100, 110)))
     assert asked == [[[10, 10, 90, 100]]]
     assert joints[0] == (10, 20)
     assert joints[1] == (15.5, 25.5)  # the neck, between COCO's shoulders 5 and 6
     assert joints[14:] == ((12, 22), (11, 21), (14, 24), (13, 23))
-    assert net.map(image, Stand((10, 10, 100, 110))).any()
+    assert net.draw_map(image, PersonLocation((10, 10, 100, 110))).any()
 
 
 def test_the_net_of_the_hub_reads_poses_only_where_it_lies_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(*_: object, **__: object) -> Any:
         raise ModelUnavailable("not here")
 
-    monkeypatch.setattr(loader, "find", absent)
-    assert control_annotators.pose_here() == POSE_LITE.id
-    monkeypatch.setattr(loader, "find", lambda *_, **__: None)
-    assert control_annotators.pose_here() == MAP_POSE.id
+    monkeypatch.setattr(loader, "find_checkpoint", absent)
+    assert control_annotators.best_pose_id() == POSE_LITE.id
+    monkeypatch.setattr(loader, "find_checkpoint", lambda *_, **__: None)
+    assert control_annotators.best_pose_id() == MAP_POSE.id
 
 
 def test_a_model_that_is_no_pipeline_is_asked_for_by_its_files() -> None:
     names = ("config.json", "preprocessor_config.json", "model.safetensors")
-    assert loader.sources(MAP_POSE) == ((MAP_POSE.repo, "", names),)
+    assert loader.list_sources(MAP_POSE) == ((MAP_POSE.repo, "", names),)
 
 
 # ---------------------------------------------------------------- through the tool
@@ -172,7 +179,7 @@ def test_a_model_that_is_no_pipeline_is_asked_for_by_its_files() -> None:
 
 @dataclass
 class Room:
-    files: Files
+    files: FileIndex
     engine: LocalEngine
 
     def job(self, *, draft: bool = False, **params: Any) -> Job:
@@ -193,9 +200,11 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("control")
     net = ("controlnet", str(tiny_union(root / "union")))
-    row = family_checks.row("stable_diffusion", str(tiny_sdxl(root / "xl")), (*VERBS, "control"), net, guidance=1.0)
-    files = Files(root)
-    engine = LocalEngine(Cache((*FAMILIES, StableDiffusion((row,)))), files)
+    row = family_checks.tiny_row(
+        "stable_diffusion", str(tiny_sdxl(root / "xl")), (*VERBS, "control"), net, guidance=1.0
+    )
+    files = FileIndex(root)
+    engine = LocalEngine(ModelCache((*FAMILIES, StableDiffusionFamily((row,)))), files)
     yield Room(files, engine)
     engine.close()
     files.close()
@@ -203,7 +212,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 
 def test_the_map_is_seen_before_the_first_step_and_changes_the_picture(room: Room) -> None:
-    source = room.files.add(example("hopper"), "me", "upload")
+    source = room.files.add_image(example("hopper"), "me", "upload")
     pictures = []
     for follow in ("edges", "pose", "nothing"):
         events = list(room.engine.run(room.job(photo=source, follow=follow)))
@@ -211,7 +220,7 @@ def test_the_map_is_seen_before_the_first_step_and_changes_the_picture(room: Roo
         if follow != "nothing":
             assert shown[0].stage == "The map that the drawing follows"
         result: Any = events[-1]
-        pictures.append(room.files.open(result.files[0].id))
+        pictures.append(room.files.open_image(result.files[0].id))
         models = [row["id"] for row in result.receipt["models"]]
         assert ({"edges": "map-edges", "pose": "pose-lite"}.get(follow, models[0])) in models
     assert not np.array_equal(pictures[0], pictures[1])
@@ -219,23 +228,23 @@ def test_the_map_is_seen_before_the_first_step_and_changes_the_picture(room: Roo
 
 
 def test_a_draft_is_the_map_and_draws_nothing(room: Room) -> None:
-    source = room.files.add(example("hopper"), "me", "upload")
+    source = room.files.add_image(example("hopper"), "me", "upload")
     events = list(room.engine.run(room.job(photo=source, follow="lines", draft=True)))
     result: Any = events[-1]
-    assert result.receipt["notices"] == [MAP_SHOWN]
+    assert result.receipt["notices"] == [MAP_NOTICE]
     assert [row["id"] for row in result.receipt["models"]] == ["map-lines"]
     assert isinstance(events[-2], Step)
     assert events[-2].preview
 
 
 def test_a_map_without_words_asks_for_them(room: Room) -> None:
-    source = room.files.add(example("hopper"), "me", "upload")
+    source = room.files.add_image(example("hopper"), "me", "upload")
     with pytest.raises(BadInput, match="in words"):
-        drain(room.engine.run(room.job(photo=source, follow="edges", prompt="")))
+        wait_for_result(room.engine.run(room.job(photo=source, follow="edges", prompt="")))
 
 
 def test_a_depth_that_is_not_here_is_said(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    source = room.files.add(example("hopper"), "me", "upload")
+    source = room.files.add_image(example("hopper"), "me", "upload")
     with pytest.raises(ModelUnavailable, match=r"Depth.*Depth-Anything"):
-        drain(room.engine.run(room.job(photo=source, follow="depth")))
+        wait_for_result(room.engine.run(room.job(photo=source, follow="depth")))

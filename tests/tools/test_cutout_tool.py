@@ -8,8 +8,8 @@ import pytest
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Image
 from pipelines.core.params import Subject
-from pipelines.core.rendering import Draft
-from pipelines.quality.output_checks import Look, run_checks
+from pipelines.core.rendering import ToolOutput
+from pipelines.quality.output_checks import CheckInput, run_checks
 from pipelines.tools import cutout as tool
 from tests.support.examples import Recorder, blob, noisy
 
@@ -23,10 +23,10 @@ class Room:
     seed, draft = 1, False
     image = noisy(*SHAPE, 120, 14)
 
-    def open(self, _: str) -> Image:
+    def open_image(self, _: str) -> Image:
         return self.image
 
-    def cutout(self, params: Subject, _: object) -> Cutout:
+    def cut_out_subject(self, params: Subject, _: object) -> Cutout:
         if params.pick > 3:
             raise BadInput("There are only 4 subjects in this photo.", code="no_subject", param="pick")
         return Cutout(self.image, alpha((0, 1, 1, 2)[params.pick]), (f"look {params.pick}",))
@@ -36,20 +36,20 @@ def alpha(n: int) -> Alpha:
     return blob(*SHAPE, CENTRES[n], (40, 60))
 
 
-def make(**values) -> Draft:
+def make(**values) -> ToolOutput:
     return tool.run(tool.CutOut(photo="x", **values), Room(), Recorder())  # pyright: ignore[reportArgumentType]
 
 
 def test_each_subject_is_a_file_of_its_own_and_comes_once() -> None:
     draft = make(subjects="each")
     assert draft.names == ("subject-1", "subject-2", "subject-3")
-    assert draft.archive == "subjects"
+    assert draft.archive_name == "subjects"
     assert "3 subjects." in draft.notices
     for image, matte, row in zip(draft.images, draft.alphas, draft.sources, strict=True):
         assert row is not None
         assert image.shape[2] == 4
         assert (image[..., 3] == np.clip(matte * 255 + 0.5, 0, 255).astype(np.uint8)).all()
-        checks = run_checks(Look(image, Draft(images=(image,), source=row[1]), Room.image))
+        checks = run_checks(CheckInput(image, ToolOutput(images=(image,), source=row[1]), Room.image))
         assert checks["core_changed_pixels"] == 0
 
 
@@ -84,7 +84,7 @@ def test_a_photo_with_nothing_in_it_is_refused_as_before() -> None:
 @pytest.mark.parametrize("moved", [{"placement_x": 0.4}, {"placement_y": -0.5}, {"placement_scale": 1.5}])
 def test_what_is_trimmed_is_whole_wherever_it_was_moved(moved: dict[str, float]) -> None:
     draft = make(margin=0, **moved)
-    assert run_checks(Look(draft.images[0], draft, Room.image))["core_changed_pixels"] == 0
+    assert run_checks(CheckInput(draft.images[0], draft, Room.image))["core_changed_pixels"] == 0
     plain, other = make(margin=0).alphas[0], draft.alphas[0]
     scale = moved.get("placement_scale", 1.0)
     assert other.shape == pytest.approx(tuple(scale * side for side in plain.shape), abs=2)

@@ -7,8 +7,8 @@ import pytest
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
-from pipelines.core.rendering import Draft, Images, Render
-from pipelines.matting.cutout import core_of
+from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
+from pipelines.matting.cutout import core_mask
 from pipelines.tools import expand
 from tests.support.examples import Recorder, blob, noisy
 
@@ -21,26 +21,26 @@ class Room:
     def __init__(self, *, model: bool = False, alpha: Alpha | None = None) -> None:
         self.image, self.model = noisy(90, 120, 130, 20), model
         self.alpha = blob(90, 120, (60, 45), (25, 25)) if alpha is None else alpha
-        self.renders: list[Render] = []
+        self.renders: list[RenderRequest] = []
 
-    def open(self, _: str) -> Image:
+    def open_image(self, _: str) -> Image:
         return self.image
 
-    def cutout(self, *_) -> Cutout:
+    def cut_out_subject(self, *_) -> Cutout:
         return Cutout(self.image, self.alpha)
 
-    def faces(self, _: str) -> tuple[Face, ...]:
+    def detect_faces(self, _: str) -> tuple[Face, ...]:
         return ()
 
-    def has(self, verb: str) -> bool:
+    def has_verb(self, verb: str) -> bool:
         return self.model or verb == "backdrop"
 
-    def draw(self, render: Render, _) -> Images:
+    def draw(self, render: RenderRequest, _) -> RenderedImages:
         self.renders.append(render)
-        return Images((np.full((render.size[1], render.size[0], 3), 9, np.uint8),))
+        return RenderedImages((np.full((render.size[1], render.size[0], 3), 9, np.uint8),))
 
 
-def make(room: Room, **values) -> Draft:
+def make(room: Room, **values) -> ToolOutput:
     return expand.run(expand.Expand(photo="x", **values), room, Recorder())  # pyright: ignore[reportArgumentType]
 
 
@@ -60,7 +60,7 @@ def test_the_photo_lies_in_the_new_shape_byte_for_byte(ratio: str, model: bool) 
 
 def test_the_blur_invents_nothing_and_says_so() -> None:
     draft = make(Room())
-    assert draft.notices == (expand.BLURRED,)
+    assert draft.notices == (expand.BLUR_NOTICE,)
     rim = draft.images[0][:, :8].astype(float)
     assert np.abs(np.diff(rim, axis=0)).mean() < 0.3 * np.abs(np.diff(Room().image.astype(float), axis=0)).mean()
 
@@ -75,7 +75,7 @@ def test_a_model_draws_only_outside() -> None:
 def test_a_scene_stands_behind_a_whole_subject_and_never_round_a_cut_one() -> None:
     whole = make(Room(), preset="scene", scene="oak")
     assert whole.source is not None
-    core = core_of(whole.source.alpha)
+    core = core_mask(whole.source.alpha)
     assert (whole.images[0][core] == whole.source.colour[core]).all()
     cut = blob(90, 120, (110, 45), (30, 30))
     with pytest.raises(BadInput, match="right") as caught:

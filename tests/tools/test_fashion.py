@@ -10,12 +10,12 @@ import pytest
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Cutout, Face, Image
-from pipelines.core.rendering import Draft, Images, Render
-from pipelines.imaging.text import CONTRAST, contrast
-from pipelines.matting.cutout import core_of
+from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
+from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
+from pipelines.matting.cutout import core_mask
 from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import fashion
-from pipelines.tools.shared.model_casting import CAST, POSES, Pose, cast, joints, pose_map
+from pipelines.tools.shared.model_casting import CAST, POSES, Pose, choose_cast, draw_pose_map, joint_positions
 from tests.support.examples import Recorder, blob, noisy
 
 
@@ -27,26 +27,26 @@ class Room:
     def __init__(self, *, head: bool = True) -> None:
         self.image = noisy(500, 400, 120, 14)
         self.head = head
-        self.render: Render | None = None
+        self.render: RenderRequest | None = None
 
-    def open(self, _: str) -> Image:
+    def open_image(self, _: str) -> Image:
         return self.image
 
-    def cutout(self, *_) -> Cutout:
+    def cut_out_subject(self, *_) -> Cutout:
         return Cutout(self.image, blob(500, 400, (200, 240), (110, 200)))
 
-    def faces(self, _: str) -> tuple[Face, ...]:
+    def detect_faces(self, _: str) -> tuple[Face, ...]:
         points = np.array([200, 120]) + np.random.default_rng(0).normal(0, 20, (468, 2))
         face = Face(points.astype(np.float32), (150, 60, 250, 180), (180, 120), (220, 120), (200, 170), 0.0, 1.0)
         return (face,) if self.head else ()
 
-    def draw(self, render: Render, _) -> Images:
+    def draw(self, render: RenderRequest, _) -> RenderedImages:
         self.render = render
         width, height = render.size
-        return Images(tuple(np.full((height, width, 3), (60, 140, 60), np.uint8) for _ in render.seeds))
+        return RenderedImages(tuple(np.full((height, width, 3), (60, 140, 60), np.uint8) for _ in render.seeds))
 
 
-def make(room: Room, **values) -> Draft:
+def make(room: Room, **values) -> ToolOutput:
     return fashion.run(fashion.Fashion(photo="x", **{"size": 512, **values}), room, Recorder())  # pyright: ignore[reportArgumentType]
 
 
@@ -74,7 +74,7 @@ def test_every_look_has_a_scene_of_ours_and_the_size_that_was_asked_for(preset: 
 def test_without_grading_the_core_is_the_photo_and_with_it_it_moves_a_little() -> None:
     plain, warm = (make(Room(), preset="autumn", grading=share) for share in (0, 100))
     assert plain.source is not None
-    core = core_of(plain.source.alpha)
+    core = core_mask(plain.source.alpha)
     assert (plain.images[0][core] == plain.source.colour[core]).all()
     moved = np.abs(warm.images[0][core].astype(int) - plain.images[0][core])
     assert 0 < moved.mean() < 12
@@ -94,7 +94,7 @@ def test_black_and_white_is_neutral() -> None:
 def test_a_masthead_stands_behind_the_subject() -> None:
     bare, titled = (make(Room(), preset="cover", title=t) for t in ("", "Vogue-ish"))
     assert titled.source is not None
-    core = core_of(titled.source.alpha)
+    core = core_mask(titled.source.alpha)
     assert (titled.images[0] != bare.images[0]).any()
     assert (titled.images[0][core] == bare.images[0][core]).all()
 
@@ -112,7 +112,7 @@ def test_a_title_can_be_read() -> None:
     ink = np.median(titled[letters], axis=0)
     r, g, b = (int(v) for v in ink)
     gr, gg, gb = (int(v) for v in ground)
-    assert contrast((r, g, b), (gr, gg, gb)) >= CONTRAST
+    assert contrast_ratio((r, g, b), (gr, gg, gb)) >= MIN_TEXT_CONTRAST
 
 
 def test_same_seed_same_picture() -> None:
@@ -147,12 +147,12 @@ class Atelier(Room):
     def __init__(self, verb: str, seed: int = 3) -> None:
         super().__init__(head=False)
         self.verb, self.seed = verb, seed
-        self.asked: list[Render] = []
+        self.asked: list[RenderRequest] = []
 
-    def has(self, verb: str) -> bool:
+    def has_verb(self, verb: str) -> bool:
         return verb == self.verb
 
-    def draw(self, render: Render, _) -> Images:
+    def draw(self, render: RenderRequest, _) -> RenderedImages:
         self.asked.append(render)
         return super().draw(render, _)
 
@@ -161,13 +161,13 @@ def test_a_garment_from_a_photo_is_worn_by_as_many_as_asked_each_stated() -> Non
     room = Atelier("edit")
     draft = make(room, models=4, preset="street")
     assert draft.names == ("model-1", "model-2", "model-3", "model-4")
-    assert draft.archive == "models"
+    assert draft.archive_name == "models"
     assert (draft.source, draft.alphas, draft.exact) == (None, (), False)
     for n, render in enumerate(room.asked):
         person = CAST[n].words
         assert person in render.prompt
         assert f"{n + 1}: {person}" in draft.notices[0]
-        assert (render.verb, render.anew, fashion.DRESSED in render.prompt) == ("edit", True, True)
+        assert (render.verb, render.recomposes, fashion.DRESSED_PROMPT in render.prompt) == ("edit", True, True)
         assert render.images[0].shape == room.image.shape
         assert (render.images[0][0, 0] == 236).all(), "the room behind the garment is not shown to the model"
     assert len({render.seeds for render in room.asked}) == 4
@@ -184,7 +184,7 @@ def test_a_control_model_follows_the_poses_map_and_needs_the_garment_in_words() 
         assert (render.verb, render.control_kind) == ("control", "pose")
         assert "a navy wool coat" in render.prompt
         assert render.control is not None
-        assert (render.control == pose_map(POSES["seated"], render.size)).all()
+        assert (render.control == draw_pose_map(POSES["seated"], render.size)).all()
     assert any("from your words" in notice for notice in draft.notices)
 
 
@@ -202,7 +202,7 @@ def test_the_models_pictures_are_bound_as_pages() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_cast_of_four_has_every_age_complexion_and_build_once_and_both_genders_twice(seed: int) -> None:
-    people = cast(4, seed)
+    people = choose_cast(4, seed)
     for trait in ("age", "complexion", "build"):
         assert len({getattr(person, trait) for person in people}) == 4
     assert sorted(person.gender for person in people) == ["man", "man", "woman", "woman"]
@@ -218,19 +218,19 @@ def test_no_trait_of_the_cast_stands_for_another() -> None:
 @pytest.mark.parametrize("pose", POSES.values(), ids=POSES.keys())
 @pytest.mark.parametrize("size", [(512, 768), (768, 768), (432, 768)])
 def test_a_pose_map_is_a_whole_figure_that_stands_on_one_floor(pose: Pose, size: tuple[int, int]) -> None:
-    drawn = pose_map(pose, size).max(axis=2) > 20
+    drawn = draw_pose_map(pose, size).max(axis=2) > 20
     rows, columns = np.nonzero(drawn.any(axis=1))[0], np.nonzero(drawn.any(axis=0))[0]
     assert rows[0] > 0
     assert rows[-1] / size[1] == pytest.approx(0.94, abs=0.02)
     assert columns[0] > 0
     assert columns[-1] < size[0] - 1
-    points = np.array(joints(pose))
+    points = np.array(joint_positions(pose))
     assert len(points) == 18
     assert points[0, 1] < points[1, 1] < points[8, 1] < points[10, 1], "nose, neck, hip, ankle"
 
 
 def test_poses_differ_and_a_seated_figure_is_shorter() -> None:
-    maps = [pose_map(pose, (256, 384)).astype(int) for pose in POSES.values()]
+    maps = [draw_pose_map(pose, (256, 384)).astype(int) for pose in POSES.values()]
     assert min(np.abs(a - b).mean() for n, a in enumerate(maps) for b in maps[:n]) > 1
-    tall = {key: np.ptp([y for _, y in joints(pose)]) for key, pose in POSES.items()}
+    tall = {key: np.ptp([y for _, y in joint_positions(pose)]) for key, pose in POSES.items()}
     assert tall["seated"] < 0.9 * tall["standing"]

@@ -11,13 +11,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.codecs.containers import Layer, merged
+from pipelines.codecs.containers import Layer, merge_layers
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Cutout, Face, Image
 from pipelines.core.job import Result
-from pipelines.core.rendering import Draft, Images, Render
-from pipelines.core.stream import drain
-from pipelines.matting.cutout import core_of
+from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.stream import wait_for_result
+from pipelines.matting.cutout import core_mask
 from pipelines.tools import headshot
 from tests.support.examples import Recorder, blob, example, noisy
 from tests.tools.test_business import OWNER, Room
@@ -34,7 +34,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 def order(room: Room, photo: str, **values: Any) -> Result:
     values = {"photo": photo, "consent": True, "seed": 1, "size": 512, **values}
-    return drain(room.jobs.watch(room.jobs.submit(room.desk.order("headshot", values, OWNER))))
+    return wait_for_result(room.jobs.watch(room.jobs.submit(room.service.create_job("headshot", values, OWNER))))
 
 
 def test_the_sharp_photo_is_taken_and_the_receipt_replays_it_alone(room: Room) -> None:
@@ -61,9 +61,9 @@ def test_relit_tells_how_far_skin_and_face_moved(room: Room) -> None:
 
 def test_a_relit_set_has_one_light(room: Room) -> None:
     result = order(room, room.team[0], light="relit", looks="four", size=320)
-    shown = [room.files.open(file.id) for file in result.files if file.role == "result" and file.format == "png"]
+    shown = [room.files.open_image(file.id) for file in result.files if file.role == "result" and file.format == "png"]
     matte = next(file for file in result.files if file.role == "matte")
-    core = core_of(np.asarray(room.files.open(matte.id)[..., 0] / 255, np.float32))
+    core = core_mask(np.asarray(room.files.open_image(matte.id)[..., 0] / 255, np.float32))
     assert len(shown) == 4
     assert all((image[core] == shown[0][core]).all() for image in shown[1:])
     assert result.receipt["checks"]["skin_delta_e"] > 0
@@ -73,13 +73,13 @@ def test_layers_come_with_the_pictures_that_were_composed(room: Room) -> None:
     result = order(room, room.team[0], layers=True, preset="black-and-white", size=320)
     files = [file for file in result.files if file.role == "layers"]
     assert [file.format for file in files] == ["ora", "zip"]
-    with zipfile.ZipFile(room.files.path(files[1].id)) as packed:
+    with zipfile.ZipFile(room.files.local_path(files[1].id)) as packed:
         rows = [
             Layer(name, np.asarray(PIL.Image.open(packed.open(name)).convert("RGBA")))
             for name in sorted(packed.namelist()) if name.endswith(".png")
         ]  # fmt: skip
     assert len(rows) == 3
-    laid, picture = merged(rows), room.files.open(result.files[0].id)
+    laid, picture = merge_layers(rows), room.files.open_image(result.files[0].id)
     assert np.abs(laid.astype(int) - picture).max() <= 1
     assert (laid[..., 0] == laid[..., 2]).all(), "black and white in every layer"
 
@@ -107,30 +107,30 @@ class Easel:
 
     def __init__(self) -> None:
         self.image = noisy(500, 400, 120, 14)
-        self.renders: list[Render] = []
+        self.renders: list[RenderRequest] = []
 
-    def open(self, _: str) -> Image:
+    def open_image(self, _: str) -> Image:
         return self.image
 
-    def cutout(self, *_: object) -> Cutout:
+    def cut_out_subject(self, *_: object) -> Cutout:
         alpha = np.maximum(blob(500, 400, (200, 150), (60, 80)), 0)
         alpha[220:, 60:340] = 1
         return Cutout(self.image, alpha)
 
-    def faces(self, _: str) -> tuple[Face, ...]:
+    def detect_faces(self, _: str) -> tuple[Face, ...]:
         points = np.array([200, 150]) + np.random.default_rng(0).normal(0, 20, (468, 2))
         points[234], points[454], points[10] = (150, 150), (250, 150), (200, 95)
         return (Face(points.astype(np.float32), (150, 60, 250, 230), (178, 140), (222, 140), (200, 215), 0.0, 1.0),)
 
-    def draw(self, render: Render, _: object) -> Images:
+    def draw(self, render: RenderRequest, _: object) -> RenderedImages:
         self.renders.append(render)
         if render.verb == "inpaint":
-            return Images((np.full((render.size[1], render.size[0], 3), 200, np.uint8),))
+            return RenderedImages((np.full((render.size[1], render.size[0], 3), 200, np.uint8),))
         grey = 90 if render.verb == "edit" else 60 + 12 * len(self.renders)
-        return Images(tuple(np.full((render.size[1], render.size[0], 3), grey, np.uint8) for _ in render.seeds))
+        return RenderedImages(tuple(np.full((render.size[1], render.size[0], 3), grey, np.uint8) for _ in render.seeds))
 
 
-def make(easel: Easel, **values: Any) -> Draft:
+def make(easel: Easel, **values: Any) -> ToolOutput:
     return headshot.run(headshot.Headshot(photo="x", **{"size": 512, **values}), easel, Recorder())  # pyright: ignore[reportArgumentType]
 
 
@@ -140,7 +140,7 @@ def test_a_set_is_one_crop_of_one_person_before_other_scenes(looks: str, count: 
     assert len(draft.images) == len(set(draft.names)) == count
     assert draft.names[0] == "linkedin"
     assert draft.source is not None
-    core = core_of(draft.source.alpha)
+    core = core_mask(draft.source.alpha)
     assert all((image[core] == draft.images[0][core]).all() for image in draft.images)
     assert len({image[2, 2].tobytes() for image in draft.images}) > 1
     assert draft.exact
@@ -166,7 +166,7 @@ def test_what_a_model_draws_on_a_person_is_dressed_and_told(preset: str) -> None
     easel = Easel()
     draft = make(easel, preset=preset, outfit="a beige blazer", expression="a calm smile")
     (edit,) = (render for render in easel.renders if render.verb == "edit")
-    assert headshot.DRESSED in edit.prompt
+    assert headshot.DRESSED_PROMPT in edit.prompt
     assert "a beige blazer" in edit.prompt
     assert "a calm smile" in edit.prompt
     assert not any("nude" in render.prompt.lower() for render in easel.renders)
@@ -188,13 +188,13 @@ def test_a_zoom_out_completes_the_frame_around_pixels_that_stay() -> None:
     assert whole.source is not None
     assert whole.source.frame.scale < close.source.frame.scale
     assert whole.source.frame.box[3] < whole.source.frame.size[1] - 10, "the photo ends inside the frame"
-    core, image, mask = core_of(whole.source.alpha), whole.images[0], render.mask
+    core, image, mask = core_mask(whole.source.alpha), whole.images[0], render.mask
     assert mask is not None
     assert (image[core] == whole.source.colour[core]).all()
     assert (image[mask > 0.5] == 200).mean() > 0.6, "but for the seam"
     assert not core[mask > 0.5].any()
     assert mask[-5:].all()
-    assert headshot.DRESSED in render.prompt
+    assert headshot.DRESSED_PROMPT in render.prompt
     assert any("drawn by a model" in notice for notice in whole.notices)
 
 

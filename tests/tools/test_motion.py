@@ -12,17 +12,17 @@ import PIL.Image
 import pytest
 
 from pipelines.compositing import parallax
-from pipelines.compositing.parallax import MOVES, frame, planes
+from pipelines.compositing.parallax import CAMERA_MOVES, render_frame, split_planes
 from pipelines.core.geometry import Cutout, Image
 from pipelines.core.job import Result, Step
-from pipelines.core.stream import drain
-from pipelines.runtime.context import shown
+from pipelines.core.stream import wait_for_result
+from pipelines.runtime.finalize import list_output_pictures
 from pipelines.tools import motion as tool
 from tests.support.examples import Recorder, blob, cut, noisy
 from tests.tools.test_business import OWNER, Room
 
 SIZE = (320, 240)
-moves = pytest.mark.parametrize("move", MOVES.values(), ids=MOVES.keys())
+moves = pytest.mark.parametrize("move", CAMERA_MOVES.values(), ids=CAMERA_MOVES.keys())
 
 
 def scene() -> tuple[Image, Cutout, Image]:
@@ -39,19 +39,21 @@ def scene() -> tuple[Image, Cutout, Image]:
 @pytest.fixture(scope="module")
 def seen() -> parallax.Planes:
     image, cutout, _ = scene()
-    return planes(image, cutout, SIZE, 1)
+    return split_planes(image, cutout, SIZE, 1)
 
 
 @moves
-def test_the_loop_ends_where_it_began(seen: parallax.Planes, move: parallax.Move) -> None:
-    assert np.abs(frame(seen, move, 1.0, 0.0).astype(int) - frame(seen, move, 1.0, 1.0)).max() <= 1
+def test_the_loop_ends_where_it_began(seen: parallax.Planes, move: parallax.CameraMove) -> None:
+    assert np.abs(render_frame(seen, move, 1.0, 0.0).astype(int) - render_frame(seen, move, 1.0, 1.0)).max() <= 1
 
 
 def test_near_things_move_more_than_far_ones_and_the_other_way(seen: parallax.Planes) -> None:
-    one, other = (frame(seen, MOVES["drift"], 1.0, turn).astype(np.float32).mean(axis=2) for turn in (0.25, 0.75))
+    one, other = (
+        render_frame(seen, CAMERA_MOVES["drift"], 1.0, turn).astype(np.float32).mean(axis=2) for turn in (0.25, 0.75)
+    )
     near, far = _way(one, other, slice(80, 160), slice(125, 195)), _way(one, other, slice(0, 240), slice(5, 70))
-    assert abs(near) == pytest.approx(2 * parallax._SHIFT * SIZE[0], rel=0.1)
-    assert far == pytest.approx(parallax._FAR * near, rel=0.2)
+    assert abs(near) == pytest.approx(2 * parallax._MAX_SHIFT_RATIO * SIZE[0], rel=0.1)
+    assert far == pytest.approx(parallax._BACKDROP_SHIFT_FACTOR * near, rel=0.2)
 
 
 def _way(one: np.ndarray, other: np.ndarray, rows: slice, columns: slice) -> float:
@@ -72,21 +74,21 @@ def test_what_hides_the_subjects_feet_moves_with_it_and_what_stands_beside_them_
     alpha[40:200, 90:230] = 1
     alpha[180:200, 120:150] = 0
     alpha[190:200, 190:230] = 0
-    seen = planes(image, cut(image, alpha), SIZE, 1)
+    seen = split_planes(image, cut(image, alpha), SIZE, 1)
     assert seen.alpha[185:, 130:140].min() > 0.99
     assert seen.alpha[205:, 100:220].min() > 0.99
     low = np.s_[205:, 130:200]
     assert np.abs(parallax.to_srgb(seen.front)[low] - image[low]).max() < 1.5, "the photo's own pixels"
     assert seen.alpha[:, :70].max() == seen.alpha[:, 250:].max() == seen.alpha[:30].max() == 0
-    held = planes(image, cut(image, np.zeros_like(alpha)), SIZE, 1)
+    held = split_planes(image, cut(image, np.zeros_like(alpha)), SIZE, 1)
     assert held.alpha.max() == 0
 
 
 @moves
-def test_what_the_move_uncovers_is_like_what_was_beside_it(seen: parallax.Planes, move: parallax.Move) -> None:
+def test_what_the_move_uncovers_is_like_what_was_beside_it(seen: parallax.Planes, move: parallax.CameraMove) -> None:
     _, _, far = scene()
     for turn in (0.0, 0.25, 0.5, 0.75):
-        image = frame(seen, move, 1.0, turn)
+        image = render_frame(seen, move, 1.0, turn)
         grey = np.ptp(image.astype(int), axis=2) < 12
         uncovered = grey & (blob(SIZE[1], SIZE[0], (160, 120), (55, 70)) > 0.5)
         if uncovered.sum() > 50:
@@ -95,13 +97,13 @@ def test_what_the_move_uncovers_is_like_what_was_beside_it(seen: parallax.Planes
 
 
 @moves
-def test_no_border_of_the_photo_comes_into_the_picture(move: parallax.Move) -> None:
+def test_no_border_of_the_photo_comes_into_the_picture(move: parallax.CameraMove) -> None:
     ramp = np.linspace(20, 235, SIZE[0])[None] * np.ones((SIZE[1], 1)) / 2
     ramp = ramp + np.linspace(20, 235, SIZE[1])[:, None] / 2
     image = np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
-    seen = planes(image, cut(image, blob(SIZE[1], SIZE[0], (160, 120), (40, 50))), SIZE, 1)
+    seen = split_planes(image, cut(image, blob(SIZE[1], SIZE[0], (160, 120), (40, 50))), SIZE, 1)
     for turn in np.linspace(0, 1, 8, endpoint=False):
-        made = frame(seen, move, 1.0, float(turn)).astype(int)
+        made = render_frame(seen, move, 1.0, float(turn)).astype(int)
         # A border that was drawn out would be a run of equal pixels at the edge.
         assert (made[120, 6] > made[120, 0]).all()
         assert (made[120, -1] > made[120, -7]).all()
@@ -123,20 +125,20 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 def make(room: Room, **values: Any) -> Result:
     values = {"photo": room.team[0], "consent": True, "seed": 1, "size": 256, "seconds": 3, **values}
-    return drain(room.jobs.watch(room.jobs.submit(room.desk.order("motion", values, OWNER))))
+    return wait_for_result(room.jobs.watch(room.jobs.submit(room.service.create_job("motion", values, OWNER))))
 
 
 def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(room: Room) -> None:
     result = make(room, mp4=True)
     loop, film = result.files
     assert (loop.format, film.format) == ("webp", "mp4")
-    with PIL.Image.open(io.BytesIO(room.files.path(loop.id).read_bytes())) as opened:
+    with PIL.Image.open(io.BytesIO(room.files.local_path(loop.id).read_bytes())) as opened:
         picture: Any = opened
         assert picture.n_frames == round(3 * parallax.FPS)
         assert picture.info["loop"] == 0
         picture.load()
         assert picture.n_frames * picture.info["duration"] == pytest.approx(3000, abs=1)
-    reader = cv2.VideoCapture(str(room.files.path(film.id)))
+    reader = cv2.VideoCapture(str(room.files.local_path(film.id)))
     count = 0
     while reader.read()[0]:
         count += 1
@@ -165,7 +167,7 @@ def test_the_content_gate_is_shown_the_furthest_places_of_the_camera() -> None:
 
     params = tool.Motion(photo="x", size=256, seconds=3, depth=100)
     draft = tool.run(params, Easel(), Recorder())  # pyright: ignore[reportArgumentType]
-    first, one, other = shown(draft)
+    first, one, other = list_output_pictures(draft)
     grey = [each.astype(np.float32).mean(axis=2) for each in (one, other)]
     assert abs(_way(grey[0], grey[1], slice(80, 110), slice(100, 150))) > 6
     assert first.shape == one.shape
@@ -173,7 +175,7 @@ def test_the_content_gate_is_shown_the_furthest_places_of_the_camera() -> None:
 
 def test_a_draft_is_one_still_and_leaves_no_film(room: Room) -> None:
     values = {"photo": room.team[0], "consent": True}
-    job = room.desk.order("motion", values, OWNER, draft=True)
+    job = room.service.create_job("motion", values, OWNER, draft=True)
     events = list(room.jobs.watch(room.jobs.submit(job)))
     assert isinstance(events[-1], Result)
     assert events[-1].files == ()

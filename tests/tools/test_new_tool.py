@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.batch import template
+from pipelines.batch import csv_template
 from pipelines.tools import TOOLS
 from tests.examples import sepia
 from tests.support.examples import example
@@ -66,12 +66,12 @@ def test_its_docs_say_every_field_with_its_help(here: Served) -> None:
 
 
 def test_its_columns_are_those_of_a_batch() -> None:
-    header, row = csv.reader(io.StringIO(template(sepia.TOOL)))
+    header, row = csv.reader(io.StringIO(csv_template(sepia.TOOL)))
     assert header[1:] == FIELDS
     assert dict(zip(header, row, strict=True))["amount"] == "60"
 
 
 def test_its_tab_has_a_component_for_every_field(here: Served) -> None:
-    config: Any = page.build(here.desk, Access(here.desk.settings, here.keys)).config
+    config: Any = page.build_page(here.service, Access(here.service.settings, here.keys)).config
     shown = {part["props"].get("elem_id") for part in config["components"]}
     assert {"tab-sepia", "sepia-generate", *(f"sepia-{name}" for name in FIELDS)} <= shown

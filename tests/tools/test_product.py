@@ -9,12 +9,12 @@ import pytest
 
 from pipelines.core.geometry import Alpha, Cutout, Image
 from pipelines.core.params import Subject
-from pipelines.core.rendering import Draft, Images, Render
-from pipelines.framing.placement import bounds
-from pipelines.framing.product_placement import MARGIN, PLACEMENTS, PlacementId
-from pipelines.matting.cutout import core_of
-from pipelines.models.families.scenes.keyword_search import choose
-from pipelines.quality.marketplace_rules import RULES, ruled
+from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
+from pipelines.framing.placement import find_bounds
+from pipelines.framing.product_placement import PLACEMENTS, PRODUCT_MARGIN_RATIO, PlacementId
+from pipelines.matting.cutout import core_mask
+from pipelines.models.families.scenes.keyword_search import choose_scene
+from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, marketplace_notices
 from pipelines.tools import product
 from tests.support.examples import Recorder, blob, noisy
 
@@ -37,7 +37,7 @@ class Room:
     def __init__(self, *, draft: bool = False) -> None:
         self.draft = draft
 
-    def open(self, name: str) -> Image:
+    def open_image(self, name: str) -> Image:
         (height, width), _, _ = PHOTOS[name]
         return noisy(height, width, LEVEL[name], 8, seed=len(name))
 
@@ -45,21 +45,21 @@ class Room:
         (height, width), centre, radius = PHOTOS[name]
         return blob(height, width, centre, radius)
 
-    def cutout(self, params: Subject, _) -> Cutout:
-        return Cutout(self.open(params.photo), self.alpha(params.photo))
+    def cut_out_subject(self, params: Subject, _) -> Cutout:
+        return Cutout(self.open_image(params.photo), self.alpha(params.photo))
 
-    def draw(self, render: Render, _) -> Images:
+    def draw(self, render: RenderRequest, _) -> RenderedImages:
         width, height = render.size
-        return Images(tuple(np.full((height, width, 3), 190, np.uint8) for _ in render.seeds))
+        return RenderedImages(tuple(np.full((height, width, 3), 190, np.uint8) for _ in render.seeds))
 
 
-def make(room: Room | None = None, **values) -> Draft:
+def make(room: Room | None = None, **values) -> ToolOutput:
     asked = {"photo": "a", "size": 400, "preset": "oak", **values}
     return product.run(product.Product(**asked), room or Room(), Recorder())  # pyright: ignore[reportArgumentType]
 
 
 def middle(alpha: Alpha) -> tuple[float, float]:
-    left, top, right, bottom = bounds(alpha)
+    left, top, right, bottom = find_bounds(alpha)
     return (left + right) / 2 / alpha.shape[1], (top + bottom) / 2 / alpha.shape[0]
 
 
@@ -68,13 +68,13 @@ def middle(alpha: Alpha) -> tuple[float, float]:
 def test_seven_placements_stand_on_their_lines_and_inside(placement: str, preset: str) -> None:
     draft = make(placement=placement, preset=preset, ratio="16:9")
     (alpha,) = draft.alphas
-    left, top, right, bottom = bounds(alpha)
+    left, top, right, bottom = find_bounds(alpha)
     height, width = alpha.shape
     if placement != "centre":
-        assert left >= MARGIN * width - 1
-        assert right <= (1 - MARGIN) * width + 1
-        assert top >= MARGIN * height - 1
-        assert bottom <= (1 - MARGIN) * height + 1
+        assert left >= PRODUCT_MARGIN_RATIO * width - 1
+        assert right <= (1 - PRODUCT_MARGIN_RATIO) * width + 1
+        assert top >= PRODUCT_MARGIN_RATIO * height - 1
+        assert bottom <= (1 - PRODUCT_MARGIN_RATIO) * height + 1
     x, y = middle(alpha)
     assert x == pytest.approx(PLACEMENTS[placement][0], abs=0.02)
     if preset != "oak":  # on a surface it stands a little lower
@@ -88,7 +88,7 @@ def test_several_products_stand_on_one_line_at_one_height_and_keep_every_pixel_o
     columns = (alpha > 0.5).any(axis=0).astype(int)
     starts, ends = np.nonzero(np.diff(columns) == 1)[0] + 1, np.nonzero(np.diff(columns) == -1)[0] + 1
     assert len(starts) == len(ends) == 3
-    boxes = [bounds(np.ascontiguousarray(alpha[:, a:b])) for a, b in zip(starts, ends, strict=True)]
+    boxes = [find_bounds(np.ascontiguousarray(alpha[:, a:b])) for a, b in zip(starts, ends, strict=True)]
     assert np.ptp([box[3] for box in boxes]) <= 1
     assert np.ptp([box[3] - box[1] for box in boxes]) <= 2
 
@@ -96,13 +96,19 @@ def test_several_products_stand_on_one_line_at_one_height_and_keep_every_pixel_o
 def test_a_changed_pixel_in_any_products_core_would_be_counted() -> None:
     draft = make(beside=("b",), ratio="16:9", size=640)
     (alpha,) = draft.alphas
-    taken = [product.Taken(Room().open(n), Room().cutout(Subject(photo=n), None)) for n in ("a", "b")]
-    frames = product.arranged([t.cutout.alpha for t in taken], (640, 360), 0.66, "centre", 0.84, Subject(photo=""))
-    group = [product.place(t.photo, t.cutout, f) for t, f in zip(taken, frames, strict=True)]
+    taken = [
+        product.SourcePhoto(Room().open_image(n), Room().cut_out_subject(Subject(photo=n), None)) for n in ("a", "b")
+    ]
+    frames = product.arrange_products(
+        [t.cutout.alpha for t in taken], (640, 360), 0.66, "centre", 0.84, Subject(photo="")
+    )
+    group = [product.place_subject(t.photo, t.cutout, f) for t, f in zip(taken, frames, strict=True)]
     image = draft.images[0].copy()
-    rows, columns = np.nonzero(core_of(group[1].alpha) & core_of(alpha))
+    rows, columns = np.nonzero(core_mask(group[1].alpha) & core_mask(alpha))
     image[rows[len(rows) // 2], columns[len(rows) // 2]] ^= 1
-    assert product._proof([image], taken, group) == ["2 products at one height; pixels changed in their cores: 1."]
+    assert product._check_cores([image], taken, group) == [
+        "2 products at one height; pixels changed in their cores: 1."
+    ]
 
 
 # ---------------------------------------------------------------- rules
@@ -125,7 +131,7 @@ def test_what_breaks_a_shops_rule_is_said_in_one_sentence(values: dict, word: st
 
 
 def test_no_shop_no_sentence() -> None:
-    assert ruled(RULES["oak"], blob(100, 100, (50, 50), (30, 30)), (100, 100), plain=True) == ()
+    assert marketplace_notices(PRODUCT_PRESETS["oak"], blob(100, 100, (50, 50), (30, 30)), (100, 100), plain=True) == ()
 
 
 def test_amazon_is_white_to_the_last_pixel_with_several_products_too() -> None:
@@ -139,13 +145,15 @@ def test_amazon_is_white_to_the_last_pixel_with_several_products_too() -> None:
 def test_sides_come_as_a_set_of_one_scale_and_baseline_with_a_spin() -> None:
     draft = make(angles=("a2", "a3"), preset="shopify")
     assert draft.names == ("angle-1", "angle-2", "angle-3")
-    assert draft.archive == "angles"
+    assert draft.archive_name == "angles"
     (spin,) = draft.extras
     assert (spin.format, len(spin.frames), spin.name) == ("webp", 3, "spin")
-    boxes = [bounds(alpha) for alpha in draft.alphas]
+    boxes = [find_bounds(alpha) for alpha in draft.alphas]
     assert np.ptp([box[3] for box in boxes]) <= 0.005 * 400
     assert np.ptp([box[3] - box[1] for box in boxes]) <= 0.01 * 400
-    lights = [float(np.median(image[core_of(alpha)])) for image, alpha in zip(draft.images, draft.alphas, strict=True)]
+    lights = [
+        float(np.median(image[core_mask(alpha)])) for image, alpha in zip(draft.images, draft.alphas, strict=True)
+    ]
     assert np.ptp(lights) < 6
     assert any("brought to the first one's" in note for note in draft.notices)
     assert not draft.exact
@@ -172,13 +180,13 @@ class Painter(Room):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[Render] = []
+        self.asked: list[RenderRequest] = []
 
-    def draw(self, render: Render, _) -> Images:
+    def draw(self, render: RenderRequest, _) -> RenderedImages:
         if render.verb != "edit":
             return super().draw(render, _)
         self.asked.append(render)
-        return Images((np.full((render.size[1], render.size[0], 3), (0, 0, 200), np.uint8),))
+        return RenderedImages((np.full((render.size[1], render.size[0], 3), (0, 0, 200), np.uint8),))
 
 
 @pytest.mark.parametrize("preset", ["oak", "transparent"])
@@ -188,7 +196,7 @@ def test_invented_sides_are_named_and_told_and_prove_nothing(preset: str) -> Non
     assert draft.names == ("own-1", "invented-left", "invented-right", "invented-behind")
     assert [row is not None for row in draft.sources] == [True, False, False, False]
     assert any("drawn by a model from one photo" in note for note in draft.notices)
-    assert all(render.anew and render.images[0].shape[2] == 3 for render in room.asked)
+    assert all(render.recomposes and render.images[0].shape[2] == 3 for render in room.asked)
     alone = make(preset=preset)
     assert (draft.images[0] == alone.images[0]).all()
 
@@ -212,7 +220,7 @@ class Views(Room):
     def alpha(self, name: str) -> Alpha:
         return self.outline
 
-    def draw(self, render: Render, _) -> Images:
+    def draw(self, render: RenderRequest, _) -> RenderedImages:
         assert render.backdrop is not None
         self.views.append(render.backdrop.seen_from)
         return super().draw(render, _)
@@ -248,15 +256,15 @@ def test_a_place_is_never_seen_from_above_and_that_is_said() -> None:
     room = Views(dish(90))
     made = make(room, background="workshop")
     assert room.views == ["three-quarter"]
-    assert product.FROM_ABOVE in made.notices
-    assert product.FROM_ABOVE not in make(Views(dish(90)), preset="marble").notices
+    assert product.CAMERA_ABOVE_NOTICE in made.notices
+    assert product.CAMERA_ABOVE_NOTICE not in make(Views(dish(90)), preset="marble").notices
 
 
 def test_what_was_photographed_from_above_stands_on_a_podium_seen_from_above() -> None:
     room = Views(dish(90))
     made = make(room, preset="podium")
     assert room.views == ["above"]
-    assert product.FROM_ABOVE not in made.notices
+    assert product.CAMERA_ABOVE_NOTICE not in made.notices
 
 
 @pytest.mark.parametrize("words", ["blocks", "walnut", "slate", "dark marble table", "grey studio"])
@@ -264,5 +272,5 @@ def test_words_that_name_a_surface_are_seen_from_above_like_its_look(words: str)
     room = Views(dish(90))
     made = make(room, background=words)
     assert room.views == ["above"]
-    assert product.FROM_ABOVE not in made.notices
-    assert choose("slate", "product")[0].id == "slate"
+    assert product.CAMERA_ABOVE_NOTICE not in made.notices
+    assert choose_scene("slate", "product")[0].id == "slate"

@@ -15,8 +15,8 @@ import pytest
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Image
-from pipelines.core.rendering import Images, Render
-from pipelines.imaging.inpaint import fill
+from pipelines.core.rendering import RenderedImages, RenderRequest
+from pipelines.imaging.inpaint import inpaint
 from pipelines.tools import retouch
 from tests.support.examples import Recorder, blob, example, noisy
 from tests.support.served_app import served
@@ -38,7 +38,7 @@ def test_a_spot_on_a_wall_goes_and_tone_and_grain_run_on() -> None:
     clean, hole = wall(), spot(wall())
     marked = clean.copy()
     marked[hole > 0] = (200, 20, 20)
-    out = fill(marked, hole, 1)
+    out = inpaint(marked, hole, 1)
     inside, grain = hole > 0, out.astype(float) - cv2.GaussianBlur(out, (0, 0), 2)
     assert abs(out[inside].astype(float).mean() - clean[inside].astype(float).mean()) < 3
     assert grain[inside].std() == pytest.approx(grain[~inside].std(), rel=0.5)
@@ -47,20 +47,20 @@ def test_a_spot_on_a_wall_goes_and_tone_and_grain_run_on() -> None:
 
 def test_same_seed_same_fill_and_an_empty_mask_changes_nothing() -> None:
     image = wall()
-    assert (fill(image, spot(image), 4) == fill(image, spot(image), 4)).all()
-    assert (fill(image, np.zeros(image.shape[:2], np.float32), 4) == image).all()
+    assert (inpaint(image, spot(image), 4) == inpaint(image, spot(image), 4)).all()
+    assert (inpaint(image, np.zeros(image.shape[:2], np.float32), 4) == image).all()
 
 
 def test_a_hole_at_the_border_is_filled_from_inside() -> None:
     image = wall()
     image[:, 110:] = (255, 0, 0)
-    out = fill(image, (np.arange(120)[None] >= 108).repeat(100, axis=0).astype(np.float32), 1)
+    out = inpaint(image, (np.arange(120)[None] >= 108).repeat(100, axis=0).astype(np.float32), 1)
     assert out[:, 110:, 0].mean() < 200
 
 
 def test_nothing_to_take_from_is_an_error() -> None:
     with pytest.raises(ValueError, match="nothing is left"):
-        fill(wall(), np.ones((100, 120), np.float32), 1)
+        inpaint(wall(), np.ones((100, 120), np.float32), 1)
 
 
 # ---------------------------------------------------------------- the tool
@@ -74,23 +74,23 @@ class Room:
 
     def __init__(self, image: Image, mask: Alpha, *, model: bool = False) -> None:
         self.image, self.alpha, self.model = image, mask, model
-        self.renders: list[Render] = []
+        self.renders: list[RenderRequest] = []
 
-    def open(self, _: str) -> Image:
+    def open_image(self, _: str) -> Image:
         return self.image
 
-    def mask(self, _: str) -> Alpha:
+    def open_mask(self, _: str) -> Alpha:
         return self.alpha
 
-    def cutout(self, *_) -> Cutout:
+    def cut_out_subject(self, *_) -> Cutout:
         return Cutout(self.image, self.alpha)
 
-    def has(self, verb: str) -> bool:
+    def has_verb(self, verb: str) -> bool:
         return self.model and verb == "inpaint"
 
-    def draw(self, render: Render, _) -> Images:
+    def draw(self, render: RenderRequest, _) -> RenderedImages:
         self.renders.append(render)
-        return Images((np.full_like(self.image, 7),))
+        return RenderedImages((np.full_like(self.image, 7),))
 
 
 def make(room: Room, **values):
@@ -140,7 +140,7 @@ def test_words_reach_a_model_that_draws_and_are_never_lost_in_silence() -> None:
     assert able.renders[0].prompt == "a clock"
     assert (out.images[0][spot(image) > 0] == 7).all()
     assert (out.images[0][spot(image) == 0] == image[spot(image) == 0]).all()
-    assert make(Room(image, spot(image)), mask="m", prompt="a clock").notices == (retouch.WORDS_UNUSED,)
+    assert make(Room(image, spot(image)), mask="m", prompt="a clock").notices == (retouch.WORDS_UNUSED_NOTICE,)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0])

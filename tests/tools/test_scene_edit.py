@@ -15,21 +15,21 @@ import pytest
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result
-from pipelines.core.models import Family, ModelSpec, Profile
-from pipelines.core.rendering import Images, ModelStep, Render
-from pipelines.core.stream import drain
+from pipelines.core.models import ModelFamily, ModelSpec, Profile
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
+from pipelines.core.stream import wait_for_result
 from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
-from pipelines.matting.cutout import core_of
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
+from pipelines.matting.cutout import core_mask
 from pipelines.models.families import FAMILIES
-from pipelines.models.families.flux2 import Flux2
-from pipelines.models.model_cache import Cache
+from pipelines.models.families.flux2 import Flux2Family
+from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import EMBEDDED
-from pipelines.security.content_filter import flat
-from pipelines.service.orders import Desk
+from pipelines.security.content_filter import flatten_on_white
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import background, product
 from tests.compositing.test_registration import planted, recoloured
 from tests.models.support import family_checks
@@ -48,9 +48,9 @@ class Sliding:
     specs = (ModelSpec("sliding", "sliding", ("edit",), "MIT"),)
 
     def __init__(self) -> None:
-        self.seen: list[Render] = []
+        self.seen: list[RenderRequest] = []
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return 1
 
     def load(self, spec: ModelSpec, device: str) -> Sliding:
@@ -60,17 +60,17 @@ class Sliding:
     def spec(self) -> ModelSpec:
         return self.specs[0]
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
         self.seen.append(render)
         on_step(ModelStep(1, 1))
-        return Images(tuple(self._one(render, seed) for seed in render.seeds))
+        return RenderedImages(tuple(self._one(render, seed) for seed in render.seeds))
 
-    def _one(self, render: Render, seed: int) -> Image:
-        assert render.stays is not None
+    def _one(self, render: RenderRequest, seed: int) -> Image:
+        assert render.preserved_mask is not None
         photo = render.images[0]
         height, width = photo.shape[:2]
         ground = np.asarray(cv2.resize(example("coffee"), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        soft = render.stays[..., None]
+        soft = render.preserved_mask[..., None]
         drawn = np.asarray(soft * recoloured(photo) + (1 - soft) * np.roll(ground, seed, axis=1), np.uint8)
         words = next(word for word in SLIDES if word in render.prompt)
         return planted(drawn, *SLIDES[words])[0]
@@ -80,23 +80,23 @@ class Sliding:
 
 
 class Room:
-    """A desk whose profile has an edit model, or not."""
+    """A service whose profile has an edit model, or not."""
 
-    def __init__(self, root: Path, specs: dict[str, str], family: Family | None = None) -> None:
+    def __init__(self, root: Path, specs: dict[str, str], family: ModelFamily | None = None) -> None:
         self.model = Sliding()
-        self.files, self.ingest = Files(root), Ingest(workers=1)
-        cache = Cache((*FAMILIES, family or self.model))
+        self.files, self.ingest = FileIndex(root), DecoderPool(workers=1)
+        cache = ModelCache((*FAMILIES, family or self.model))
         profile: Profile = replace(EMBEDDED, specs={**EMBEDDED.specs, **specs})
-        self.jobs = Jobs(root, LocalEngine(cache, self.files, TOOLS))
-        self.desk = Desk(Settings(data=root), self.jobs, self.files, profile, self.ingest, TOOLS)
-        self.photo = self.files.add(example("astronaut"), OWNER, "upload")
+        self.jobs = JobQueue(root, LocalEngine(cache, self.files, TOOLS))
+        self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest, TOOLS)
+        self.photo = self.files.add_image(example("astronaut"), OWNER, "upload")
 
     def make(self, tool: str = "background", **values: Any) -> Result:
         values = {"photo": self.photo, "seed": 1, "size": 512, "consent": True, **values}
-        return drain(self.jobs.watch(self.jobs.submit(self.desk.order(tool, values, OWNER))))
+        return wait_for_result(self.jobs.watch(self.jobs.submit(self.service.create_job(tool, values, OWNER))))
 
     def picture(self, result: Result, n: int = 0) -> Image:
-        return flat(self.files.open(result.files[n].id))
+        return flatten_on_white(self.files.open_image(result.files[n].id))
 
     def close(self) -> None:
         self.jobs.close()
@@ -137,14 +137,14 @@ def test_what_the_model_moved_is_told_and_undone_and_every_pixel_of_the_subject_
     assert checks["skin_delta_e"] < 1
     assert checks["face_geometry_percent"] < 1
     assert "sliding" in {row["id"] for row in result.receipt["models"]}
-    assert background.scene_edit.DRAWN in result.receipt["notices"]
+    assert background.scene_edit.DRAWN_NOTICE in result.receipt["notices"]
 
 
 def test_the_scene_around_the_subject_is_what_the_model_drew(room: Room) -> None:
     image = room.picture(room.make(prompt="near", around=True)).astype(int)
-    alpha = room.model.seen[-1].stays
+    alpha = room.model.seen[-1].preserved_mask
     assert alpha is not None
-    assert np.array_equal(image[core_of(alpha)], example("astronaut")[core_of(alpha)])
+    assert np.array_equal(image[core_mask(alpha)], example("astronaut")[core_mask(alpha)])
     ground = np.roll(cv2.resize(example("coffee"), (512, 512), interpolation=cv2.INTER_AREA), 1, axis=1)
     # Two resamplings stand between; at the rim the model's own picture ends.
     outside = (cv2.dilate((alpha > 0).astype(np.uint8), np.ones((25, 25), np.uint8)) == 0)[40:-40, 40:-40]
@@ -156,7 +156,7 @@ def test_a_subject_that_cannot_be_put_back_gets_the_plain_scene_and_a_notice(roo
     assert astray.files[0].pixels_sha256 == plain.files[0].pixels_sha256
     assert astray.receipt["checks"]["core_changed_pixels"] == 0
     assert any("could not be found where your photo has it" in note for note in astray.receipt["notices"])
-    assert background.scene_edit.DRAWN not in astray.receipt["notices"]
+    assert background.scene_edit.DRAWN_NOTICE not in astray.receipt["notices"]
 
 
 def test_variations_layers_and_another_shape_are_drawn_around_it_too(room: Room) -> None:
@@ -177,7 +177,7 @@ def test_a_sheet_reports_the_pictures_that_are_on_it(room: Room) -> None:
 
 
 def test_products_together_keep_every_pixel_before_what_the_model_drew(room: Room) -> None:
-    cup = room.files.add(example("coffee"), OWNER, "upload")
+    cup = room.files.add_image(example("coffee"), OWNER, "upload")
     result = room.make(
         "product", photo=cup, beside=[room.photo], background="near", around=True, layers=True, ratio="16:9", size=768
     )
@@ -186,7 +186,7 @@ def test_products_together_keep_every_pixel_before_what_the_model_drew(room: Roo
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     notices = result.receipt["notices"]
     assert any("2 products at one height; pixels changed in their cores: 0" in note for note in notices)
-    assert background.scene_edit.DRAWN in notices
+    assert background.scene_edit.DRAWN_NOTICE in notices
     assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"]
 
 
@@ -201,25 +201,25 @@ def test_a_product_that_cannot_be_put_back_stands_on_the_plain_scene(room: Room)
 @pytest.mark.parametrize("values", [{"preset": "amazon"}, {"preset": "transparent"}, {"preset": "brand-colour"}])
 def test_a_ground_that_is_promised_is_not_drawn_over(room: Room, values: dict[str, str]) -> None:
     drawn = len(room.model.seen)
-    assert product.PLAIN in room.make("product", around=True, **values).receipt["notices"]
+    assert product.PLAIN_GROUND_NOTICE in room.make("product", around=True, **values).receipt["notices"]
     assert len(room.model.seen) == drawn
 
 
 def test_one_s_own_backdrop_is_laid_as_it_is_and_a_live_preview_waits_for_no_model(room: Room) -> None:
-    own = room.files.add(example("coffee"), OWNER, "upload")
+    own = room.files.add_image(example("coffee"), OWNER, "upload")
     drawn = len(room.model.seen)
     result = room.make(backdrop=own, around=True)
-    assert background.scene_edit.OWN in result.receipt["notices"]
+    assert background.scene_edit.OWN_BACKDROP_NOTICE in result.receipt["notices"]
     receipt = room.make(preset="studio-grey", colour="#204060", around=True).receipt
-    assert background.scene_edit.OWN in receipt["notices"]
+    assert background.scene_edit.OWN_BACKDROP_NOTICE in receipt["notices"]
     form = {"photo": room.photo, "prompt": "near", "around": True}
-    drain(room.jobs.watch(room.jobs.submit(room.desk.order("background", form, OWNER, draft=True))))
+    wait_for_result(room.jobs.watch(room.jobs.submit(room.service.create_job("background", form, OWNER, draft=True))))
     assert len(room.model.seen) == drawn
 
 
 def test_a_checkpoint_of_the_real_classes_is_asked_and_its_noise_is_not_pasted_on(tmp_path: Path) -> None:
-    row = family_checks.row("flux2", str(tiny_klein(tmp_path / "klein")), ("edit",))
-    room = Room(tmp_path / "data", {"edit": row.id}, Flux2((row,)))
+    row = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path / "klein")), ("edit",))
+    room = Room(tmp_path / "data", {"edit": row.id}, Flux2Family((row,)))
     result, plain = (room.make(prompt="forest", around=asked, size=256) for asked in (True, False))
     assert row.id in {each["id"] for each in result.receipt["models"]}
     assert result.files[0].pixels_sha256 == plain.files[0].pixels_sha256

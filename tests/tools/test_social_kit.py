@@ -12,10 +12,30 @@ import pytest
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
-from pipelines.core.job import Emit
-from pipelines.core.rendering import Images, Render
-from pipelines.framing.crop import Focus, Keep, crop_of, cropped, cuts, kept, moved, window
-from pipelines.imaging.text import CONTRAST, FONTS, Box, badge, contrast, contrast_on, fitted, laid, made_legible, write
+from pipelines.core.job import ProgressCallback
+from pipelines.core.rendering import RenderedImages, RenderRequest
+from pipelines.framing.crop import (
+    CropFocus,
+    ProtectedArea,
+    crop_image,
+    crop_notices,
+    describe_crop,
+    find_crop_window,
+    find_protected_area,
+    project_area,
+)
+from pipelines.imaging.text import (
+    FONT_FOLDER,
+    MIN_TEXT_CONTRAST,
+    Box,
+    contrast_ratio,
+    draw_layer,
+    draw_logo,
+    draw_text,
+    fit_text,
+    shade_for_text,
+    worst_contrast,
+)
 from pipelines.tools import social_kit
 from tests.support.examples import Recorder, noisy
 
@@ -26,8 +46,8 @@ def test_a_crop_holds_all_that_must_stay_whole_or_there_is_none(shape: tuple[int
     rng = np.random.default_rng(round(ratio * 10))
     for _ in range(40):
         x, y = np.sort(rng.uniform(0, shape[1], 2)), np.sort(rng.uniform(0, shape[0], 2))
-        keep = Keep(x[0], y[0], x[1], y[1], face=bool(rng.integers(2)))
-        box = window(shape, keep, ratio, aside=rng.uniform(-0.3, 0.3))
+        keep = ProtectedArea(x[0], y[0], x[1], y[1], has_face=bool(rng.integers(2)))
+        box = find_crop_window(shape, keep, ratio, aside=rng.uniform(-0.3, 0.3))
         if box is None:
             width = min(shape[1], int(shape[0] * ratio))
             assert keep.width > width or keep.height > min(shape[0], round(width / ratio))
@@ -45,10 +65,10 @@ def test_a_crop_holds_all_that_must_stay_whole_or_there_is_none(shape: tuple[int
 def test_what_is_kept_moves_with_its_crop() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     image[40:60, 90:110] = 255
-    box = window(image.shape, Keep(90, 40, 110, 60), 1.0)
+    box = find_crop_window(image.shape, ProtectedArea(90, 40, 110, 60), 1.0)
     assert box is not None
-    out = cropped(image, box, (300, 300))
-    keep = moved(Keep(90, 40, 110, 60), box, (300, 300))
+    out = crop_image(image, box, (300, 300))
+    keep = project_area(ProtectedArea(90, 40, 110, 60), box, (300, 300))
     assert out[int(keep.top) + 3 : int(keep.bottom) - 3, int(keep.left) + 3 : int(keep.right) - 3].min() > 200
 
 
@@ -60,10 +80,10 @@ BY_HAND = [(0.5, 0.5, 1.0), (0.3, 0.6, 2.0), (0.9, 0.1, 1.5), (0.02, 1.0, 4.0)]
 def test_the_focus_is_in_the_middle_of_every_format_as_far_as_the_photo_goes(
     shape: tuple[int, int], x: float, y: float, zoom: float
 ) -> None:
-    keep = kept(shape, (face(90, 90, 30),), None)
+    keep = find_protected_area(shape, (face(90, 90, 30),), None)
     for row in social_kit.FORMATS.values():
         ratio = row.size[0] / row.size[1]
-        left, top, right, bottom = window(shape, keep, ratio, focus=Focus(x, y, zoom)) or (0, 0, 0, 0)
+        left, top, right, bottom = find_crop_window(shape, keep, ratio, focus=CropFocus(x, y, zoom)) or (0, 0, 0, 0)
         assert (right - left) / (bottom - top) == pytest.approx(ratio, rel=0.06)
         for focus, first, last, side in ((x, left, right, shape[1]), (y, top, bottom, shape[0])):
             half = (last - first) / 2
@@ -72,14 +92,17 @@ def test_the_focus_is_in_the_middle_of_every_format_as_far_as_the_photo_goes(
 
 @pytest.mark.parametrize("zoom", [1.5, 2.0, 3.0])
 def test_a_zoom_makes_the_window_so_many_times_smaller_and_keeps_a_face_whole_while_it_fits(zoom: float) -> None:
-    shape, keep = (1200, 1800), kept((1200, 1800), (face(1500, 200, 60),), None)
+    shape, keep = (1200, 1800), find_protected_area((1200, 1800), (face(1500, 200, 60),), None)
     for ratio in (0.8, 1.0, 16 / 9):
-        large, small = window(shape, keep, ratio), window(shape, keep, ratio, focus=Focus(zoom=zoom))
+        large, small = (
+            find_crop_window(shape, keep, ratio),
+            find_crop_window(shape, keep, ratio, focus=CropFocus(zoom=zoom)),
+        )
         assert large is not None
         assert small is not None
         assert (large[2] - large[0]) / (small[2] - small[0]) == pytest.approx(zoom, rel=0.01)
         assert (large[3] - large[1]) / (small[3] - small[1]) == pytest.approx(zoom, rel=0.01)
-        assert crop_of(shape, keep, small, (0, 0, 100, 100), (100, 100)).whole == 1
+        assert describe_crop(shape, keep, small, (0, 0, 100, 100), (100, 100)).visible_ratio == 1
         middle = (small[1] + small[3]) / 2
         assert small[0] <= 1440
         assert small[2] >= 1560
@@ -87,33 +110,33 @@ def test_a_zoom_makes_the_window_so_many_times_smaller_and_keeps_a_face_whole_wh
 
 
 def test_a_crop_says_how_much_of_what_is_cut_most_it_shows() -> None:
-    keep = kept((400, 600), (face(100, 100, 50), face(500, 100, 50)), None)
+    keep = find_protected_area((400, 600), (face(100, 100, 50), face(500, 100, 50)), None)
     both, half, one = (0, 0, 600, 200), (0, 0, 500, 200), (0, 0, 300, 200)
-    assert [crop_of((400, 600), keep, box, (0, 0, 9, 9), (9, 9)).whole for box in (both, half, one)] == [
+    assert [describe_crop((400, 600), keep, box, (0, 0, 9, 9), (9, 9)).visible_ratio for box in (both, half, one)] == [
         1, pytest.approx(0.5, abs=0.02), 0,
     ]  # fmt: skip
-    assert cuts(keep, {"A": both, "B": half, "C": one}) == [
+    assert crop_notices(keep, {"A": both, "B": half, "C": one}) == [
         "Your crop cuts a face: B.",
         "Your crop leaves out a face: C.",
     ]
-    landscape = kept((400, 600), (), None)
-    assert crop_of((400, 600), landscape, one, (0, 0, 9, 9), (9, 9)).whole is None
-    assert cuts(landscape, {"C": one}) == []
+    landscape = find_protected_area((400, 600), (), None)
+    assert describe_crop((400, 600), landscape, one, (0, 0, 9, 9), (9, 9)).visible_ratio is None
+    assert crop_notices(landscape, {"C": one}) == []
 
 
 # ---------------------------------------------------------------- words
 
 
 def test_contrast_is_wcags() -> None:
-    assert contrast((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
-    assert contrast((119, 119, 119), (255, 255, 255)) == pytest.approx(4.48, abs=0.01)
+    assert contrast_ratio((0, 0, 0), (255, 255, 255)) == pytest.approx(21)
+    assert contrast_ratio((119, 119, 119), (255, 255, 255)) == pytest.approx(4.48, abs=0.01)
 
 
 @pytest.mark.parametrize("level", range(0, 256, 17))
 def test_there_is_a_legible_ink_for_every_colour(level: int) -> None:
     for ground in ((level, level, level), (level, 90, 200), (255 - level, level, 30)):
         sheet = np.full((30, 40, 3), ground, np.uint8)
-        assert contrast(made_legible(sheet, Box(5, 5, 20, 10)), ground) >= CONTRAST
+        assert contrast_ratio(shade_for_text(sheet, Box(5, 5, 20, 10)), ground) >= MIN_TEXT_CONTRAST
         assert (sheet == ground).all(), "a plain colour needs no shade"
 
 
@@ -122,11 +145,11 @@ def test_words_on_any_picture_reach_the_contrast_and_shade_only_where_it_is_need
     rng = np.random.default_rng(seed)
     image = np.asarray(rng.integers(0, 256, (12, 16, 3), np.uint8).repeat(20, axis=0).repeat(20, axis=1))
     before, box = image.copy(), Box(60, 150, 200, 60)
-    ink = made_legible(image, box)
-    assert contrast_on(ink, box.of(image)) >= CONTRAST
+    ink = shade_for_text(image, box)
+    assert worst_contrast(ink, box.view(image)) >= MIN_TEXT_CONTRAST
     assert (image[:60] == before[:60]).all()
     plain = np.full((100, 100, 3), 20, np.uint8)
-    made_legible(plain, Box(10, 10, 50, 20))
+    shade_for_text(plain, Box(10, 10, 50, 20))
     assert (plain == 20).all(), "black needs no shade under white words"
 
 
@@ -134,29 +157,29 @@ def test_words_on_any_picture_reach_the_contrast_and_shade_only_where_it_is_need
     "text", ["Hello", "One two three four five six seven eight nine ten", "Größe, façade, Привет, Ωμέγα"]
 )
 def test_words_stay_in_their_box(text: str) -> None:
-    made = fitted(text, 220, 120, 80)
+    made = fit_text(text, 220, 120, 80)
     assert made.width <= 220
     assert made.height <= 120
     image, box = np.zeros((200, 300, 3), np.uint8), Box(40, 30, 220, 120)
-    write(image, made, box, (255, 255, 255), "centre")
+    draw_text(image, made, box, (255, 255, 255), "centre")
     outside = image.copy()
-    box.of(outside)[...] = 0
+    box.view(outside)[...] = 0
     assert image.any()
     assert not outside.any()
 
 
 def test_the_font_comes_with_its_licence() -> None:
-    assert "SIL Open Font License" in (FONTS / "LICENSE").read_text("utf-8")
+    assert "SIL Open Font License" in (FONT_FOLDER / "LICENSE").read_text("utf-8")
 
 
 def test_a_logo_lies_in_its_box_with_its_transparency_and_on_a_plate_where_it_would_vanish() -> None:
     layer = np.zeros((20, 40, 4), np.uint8)
     layer[5:15, 5:35] = (10, 10, 10, 255)
     light, dark, box = np.full((80, 120, 3), 250, np.uint8), np.full((80, 120, 3), 12, np.uint8), Box(30, 20, 40, 20)
-    laid(light, layer, box)
+    draw_layer(light, layer, box)
     assert (light[box.y, box.x] == 250).all()
     assert light[30, 50, 0] < 20
-    badge(dark, layer, box)
+    draw_logo(dark, layer, box)
     assert dark[box.y, box.x, 0] == 255
 
 
@@ -171,7 +194,7 @@ def face(x: float, y: float, half: float) -> Face:
 class Net:
     """A net that sees the sticker's disc where the model drew no transparency."""
 
-    def alpha(self, image: Image) -> Alpha:
+    def predict_alpha(self, image: Image) -> Alpha:
         return np.asarray(cv2.circle(np.full(image.shape[:2], 0.1, np.float32), (256, 256), 200, 0.9, -1), np.float32)
 
 
@@ -181,42 +204,42 @@ class Room:
     seed, draft = 1, False
 
     def __init__(self, *, head: bool, at: tuple[int, int] = (400, 130), half: int = 60) -> None:
-        self.clear, self.drawn, self.kept = True, list[Render](), dict[object, Image]()
+        self.clear, self.drawn, self.kept = True, list[RenderRequest](), dict[object, Image]()
         self.image = noisy(400, 600, 90, 20)
         x, y = at
         self.image[y - half : y + half, x - half : x + half] = (255, 0, 0)
         self.found = (face(x, y, half),) if head else ()
         self.alpha = (self.image == (255, 0, 0)).all(axis=-1).astype(np.float32)
 
-    def open(self, _: str) -> Image:
+    def open_image(self, _: str) -> Image:
         return self.image
 
-    def faces(self, _: str) -> tuple[Face, ...]:
+    def detect_faces(self, _: str) -> tuple[Face, ...]:
         return self.found
 
-    def cutout(self, *_) -> Cutout:
+    def cut_out_subject(self, *_) -> Cutout:
         if not self.alpha.any():
             raise BadInput("Nothing.", code="no_subject")
         return Cutout(self.image, self.alpha)
 
-    def draw(self, render: Render, _: Emit) -> Images:
+    def draw(self, render: RenderRequest, _: ProgressCallback) -> RenderedImages:
         self.drawn.append(render)
         disc = np.asarray(cv2.circle(np.zeros((512, 512), np.float32), (256, 256), 200, 1, -1), np.float32)
-        return Images((np.full((512, 512, 3), (0, 200, 0), np.uint8),), alphas=(disc,) if self.clear else ())
+        return RenderedImages((np.full((512, 512, 3), (0, 200, 0), np.uint8),), alphas=(disc,) if self.clear else ())
 
-    def serves(self, role: str) -> str:
+    def spec_for_role(self, role: str) -> str:
         return "mini" if role == "text" and self.clear else role
 
-    def keep(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
+    def memoize(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
         if key not in self.kept:
             self.kept[key] = make()
         return self.kept[key]
 
     @contextmanager
-    def borrow(self, _: str):
+    def borrow_model(self, _: str):
         yield Net()
 
-    def layer(self, _: str) -> Image:
+    def open_image_with_alpha(self, _: str) -> Image:
         return np.full((40, 80, 4), (0, 0, 255, 255), np.uint8)
 
 
@@ -276,7 +299,7 @@ def test_a_sticker_lies_in_a_free_corner_of_every_format_with_its_white_edge(cle
 def test_a_sticker_that_has_no_room_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     room = Room(head=True)
     bare = make(room, preset="x")
-    monkeypatch.setattr(social_kit, "stuck", lambda *_: None)
+    monkeypatch.setattr(social_kit, "find_sticker_corner", lambda *_: None)
     full = make(room, preset="x", sticker="a rocket")
     assert set(full.notices) - set(bare.notices) == {"X: no corner is free for the sticker, so it was left out."}
     assert np.array_equal(full.images[0], bare.images[0])
@@ -289,7 +312,7 @@ def test_one_platform_is_one_file_and_a_landscape_needs_no_subject() -> None:
 
 
 def test_heads_are_kept_and_bodies_may_be_cut() -> None:
-    heads = kept((400, 600), (face(100, 100, 30), face(300, 120, 40)), None)
+    heads = find_protected_area((400, 600), (face(100, 100, 30), face(300, 120, 40)), None)
     assert (heads.left, heads.right) < (71, 351)
     assert heads.bottom < 200
 
@@ -297,15 +320,15 @@ def test_heads_are_kept_and_bodies_may_be_cut() -> None:
 def test_all_formats_come_together_and_are_named_by_their_platform() -> None:
     draft = make(Room(head=False))
     assert draft.names == tuple(social_kit.FORMATS)
-    assert draft.archive == "all"
+    assert draft.archive_name == "all"
     alone = make(Room(head=False), preset="x")
-    assert (alone.names, alone.archive) == (("x",), "")
+    assert (alone.names, alone.archive_name) == (("x",), "")
 
 
 def test_nothing_moved_is_the_automatic_crop_byte_for_byte() -> None:
     plain, rest = make(Room(head=True)), make(Room(head=True), focus_x=0.0, focus_y=0.0, zoom=1.0)
     assert all((one == other).all() for one, other in zip(plain.images, rest.images, strict=True))
-    assert all(crop.whole == 1 for crop in plain.crops)
+    assert all(crop.visible_ratio == 1 for crop in plain.crops)
     assert not any("crop" in notice for notice in plain.notices)
 
 
@@ -313,24 +336,24 @@ def test_a_crop_by_hand_is_done_in_every_format_and_what_it_cuts_is_said() -> No
     room = Room(head=True)
     aside = make(room, focus_x=0.2, zoom=2.0)
     assert "Your crop leaves out a face: " in aside.notices[0]
-    assert {crop.whole for crop in aside.crops} == {0.0}
+    assert {crop.visible_ratio for crop in aside.crops} == {0.0}
     assert not any(red(image).any() for image in aside.images)
     half = make(Room(head=False), focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
     assert half.notices[0].startswith("Your crop cuts the subject: Post 4:5, ")
-    assert all(0 < (crop.whole or 0) < 1 for crop in half.crops)
+    assert all(0 < (crop.visible_ratio or 0) < 1 for crop in half.crops)
     assert all(crop.box[2] - crop.box[0] <= 0.26 for crop in half.crops)
 
 
 def test_a_product_that_no_window_holds_stands_by_a_panel_and_grows_with_the_zoom_until_the_format_is_full() -> None:
     room = Room(head=False, at=(300, 200), half=170)
     crops = {zoom: make(room, preset="banner", focus_x=0.4, zoom=zoom).crops[0] for zoom in (1.0, 1.5, 2.0, 4.0)}
-    assert {zoom: crop.at[2] - crop.at[0] for zoom, crop in crops.items()} == pytest.approx(
+    assert {zoom: crop.placed_box[2] - crop.placed_box[0] for zoom, crop in crops.items()} == pytest.approx(
         {1.0: 0.375, 1.5: 0.5625, 2.0: 0.75, 4.0: 1.0}, abs=0.002
     )
     assert {zoom: crop.box[3] - crop.box[1] for zoom, crop in crops.items()} == pytest.approx(
         {1.0: 1.0, 1.5: 0.667, 2.0: 0.5, 4.0: 0.25}, abs=0.01
     )
-    assert crops[1.0].whole == 1
+    assert crops[1.0].visible_ratio == 1
     full = make(room, preset="banner", zoom=4.0).notices
     assert full[0] == "Your crop cuts the subject: Banner 4:1."
     assert not any("out of focus" in notice for notice in full), "nothing is left beside it"
@@ -350,6 +373,6 @@ def test_words_stand_where_a_crop_by_hand_leaves_room_and_never_on_the_face() ->
         bare, full = make(room, **values), make(room, headline="Spring sale", **values)
         for image, page, crop in zip(bare.images, full.images, full.crops, strict=True):
             assert (image != page).any()
-            if crop.whole == 1:
+            if crop.visible_ratio == 1:
                 ys, xs = np.nonzero(red(page))
                 assert red(page)[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean() > 0.98

@@ -14,23 +14,23 @@ import PIL.Image
 import pytest
 
 from pipelines.codecs.encode import read_receipt
-from pipelines.core.errors import BadInput, InvalidParams, ModelUnavailable, Refused, StudioError
+from pipelines.core.errors import BadInput, InvalidParams, ModelUnavailable, PolicyRefusal, StudioError
 from pipelines.core.job import Result, Step
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.engines.local import LocalEngine
 from pipelines.framing.framings import FRAMINGS
-from pipelines.framing.placement import bounds
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.framing.placement import find_bounds
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
+from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.nets.face_mesh import FaceMesh
-from pipelines.models.profiles import choose
-from pipelines.runtime.context import UNLOOKED
-from pipelines.service.orders import Desk
+from pipelines.models.profiles import choose_profile
+from pipelines.runtime.receipt import FACES_NOT_SEARCHED_NOTICE
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.examples import example, noisy
 from ui.api.openapi_docs import examples
@@ -40,18 +40,20 @@ OWNER = "me"
 
 @dataclass
 class Room:
-    """A desk with an engine behind it, and the ids of the example photos."""
+    """A service with an engine behind it, and the ids of the example photos."""
 
-    desk: Desk
+    service: StudioService
     photos: dict[str, str]
 
     def make(self, tool: str, **values: Any) -> Result:
         """Order and wait."""
-        return drain(self.desk.jobs.watch(self.desk.jobs.submit(self.desk.order(tool, values, OWNER))))
+        return wait_for_result(
+            self.service.jobs.watch(self.service.jobs.submit(self.service.create_job(tool, values, OWNER)))
+        )
 
     def image(self, result: Result, n: int = 0) -> np.ndarray:
         """Pixels of the n-th result file."""
-        with PIL.Image.open(self.desk.files.path(result.files[n].id)) as picture:
+        with PIL.Image.open(self.service.files.local_path(result.files[n].id)) as picture:
             return np.asarray(picture)
 
 
@@ -59,11 +61,11 @@ class Room:
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     root = tmp_path_factory.mktemp("room")
     settings = Settings(data=root)
-    files, ingest = Files(root), Ingest()
-    profile, device = choose("embedded")
-    jobs = Jobs(root, LocalEngine(Cache(FAMILIES, device=device), files))
-    desk = Desk(settings, jobs, files, profile, ingest)
-    yield Room(desk, {example.name: example.file_id for example in desk.examples()})
+    files, ingest = FileIndex(root), DecoderPool()
+    profile, device = choose_profile("embedded")
+    jobs = JobQueue(root, LocalEngine(ModelCache(FAMILIES, CacheOptions(device=device)), files))
+    service = StudioService(settings, jobs, files, profile, ingest)
+    yield Room(service, {example.name: example.file_id for example in service.uploads.list_examples()})
     jobs.close()
     ingest.close()
     files.close()
@@ -71,7 +73,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 def _alpha(room: Room, result: Result) -> np.ndarray:
     matte = next(file for file in result.files if file.role == "matte")
-    return room.desk.files.open(matte.id)[..., 0].astype(np.float32) / 255
+    return room.service.files.open_image(matte.id)[..., 0].astype(np.float32) / 255
 
 
 @pytest.mark.parametrize("photo", ["astronaut", "hopper"])
@@ -93,39 +95,41 @@ def test_no_pixel_of_the_core_changes_in_any_tool(room: Room, tool: str, photo: 
 
 def test_a_tampered_core_would_be_seen(room: Room) -> None:
     from pipelines.core.params import Subject
-    from pipelines.core.rendering import Draft
-    from pipelines.framing.placement import photo_frame
-    from pipelines.framing.resample import place
-    from pipelines.quality.output_checks import Look, run_checks
+    from pipelines.core.rendering import ToolOutput
+    from pipelines.framing.placement import frame_photo
+    from pipelines.framing.resample import place_subject
+    from pipelines.quality.output_checks import CheckInput, run_checks
     from tests.support.examples import blob, cut
 
     photo, alpha = noisy(100, 100), blob(100, 100, (50, 50), (30, 30))
-    placed = place(photo, cut(photo, alpha), photo_frame(alpha, (100, 100), Subject(photo="x")))
+    placed = place_subject(photo, cut(photo, alpha), frame_photo(alpha, (100, 100), Subject(photo="x")))
     image = placed.colour.copy()
     image[50, 50] ^= 1
-    checks = run_checks(Look(image, Draft(images=(image,), source=placed), photo))
+    checks = run_checks(CheckInput(image, ToolOutput(images=(image,), source=placed), photo))
     assert checks["core_changed_pixels"] == 1
 
 
 def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
     from pipelines.core.geometry import Frame, PlacedSubject
-    from pipelines.core.rendering import Draft
-    from pipelines.quality.output_checks import Look, explained, run_checks
+    from pipelines.core.rendering import ToolOutput
+    from pipelines.quality.output_checks import CheckInput, explain_checks, run_checks
     from tests.support.examples import blob
 
     alpha = blob(200, 200, (100, 100), (60, 60))
     frame = Frame(np.eye(2, 3), (200, 200), 1.0, 0.0, True, (0, 0, 200, 200))
     for inside, outside, steps in ((119, 255, 50.0), (0, 119, 50.0), (119, 119, 0.0)):  # 119 is L* 50
         image = np.where(alpha[..., None] > 0.5, inside, outside).astype(np.uint8).repeat(3, axis=2)
-        checks = run_checks(Look(image, Draft((image,), source=PlacedSubject(image, alpha, frame), exact=False), image))
+        checks = run_checks(
+            CheckInput(image, ToolOutput((image,), source=PlacedSubject(image, alpha, frame), exact=False), image)
+        )
         assert checks["outline_contrast"] == pytest.approx(steps, abs=0.2)
-        assert f"by {checks['outline_contrast']:.1f} of 100" in explained(checks)["outline_contrast"]
+        assert f"by {checks['outline_contrast']:.1f} of 100" in explain_checks(checks)["outline_contrast"]
 
 
 def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_the_frame_is_none() -> None:
     from pipelines.core.geometry import Frame, PlacedSubject
-    from pipelines.core.rendering import Draft
-    from pipelines.quality.output_checks import Look, run_checks
+    from pipelines.core.rendering import ToolOutput
+    from pipelines.quality.output_checks import CheckInput, run_checks
     from tests.support.examples import blob
 
     alpha = np.maximum(blob(200, 200, (100, 100), (60, 60)), np.indices((200, 200))[0] > 150).astype(np.float32)
@@ -137,17 +141,19 @@ def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_t
         ((9,) * 3,) * 2 + (0.0,),
     ):
         image = np.where(alpha[..., None] > 0.5, inside, outside).astype(np.uint8)
-        checks = run_checks(Look(image, Draft((image,), source=PlacedSubject(image, alpha, frame), exact=False), image))
+        checks = run_checks(
+            CheckInput(image, ToolOutput((image,), source=PlacedSubject(image, alpha, frame), exact=False), image)
+        )
         assert checks["outline_delta_e"] == pytest.approx(apart, abs=1.0)
     image = np.full((200, 200, 3), 200, np.uint8)
     whole = PlacedSubject(image, np.ones((200, 200), np.float32), frame)
-    assert run_checks(Look(image, Draft((image,), source=whole, exact=False), image))["outline_delta_e"] == 0
+    assert run_checks(CheckInput(image, ToolOutput((image,), source=whole, exact=False), image))["outline_delta_e"] == 0
 
 
 def test_every_number_of_a_check_is_explained_in_one_sentence(room: Room) -> None:
-    from pipelines.quality.output_checks import CHECKS, explained
+    from pipelines.quality.output_checks import CHECKS, explain_checks
 
-    told = explained({check.id: 0.5 for check in CHECKS})
+    told = explain_checks({check.id: 0.5 for check in CHECKS})
     assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in told.values())
     assert len(set(told.values())) == len(CHECKS)
     receipt = room.make("headshot", photo=room.photos["hopper"], size=320).receipt
@@ -157,14 +163,14 @@ def test_every_number_of_a_check_is_explained_in_one_sentence(room: Room) -> Non
 
 def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched(room: Room) -> None:
     small = np.ascontiguousarray(example("astronaut")[30:230, 130:330])
-    photo = room.desk.files.add(small, OWNER, "upload")
+    photo = room.service.files.add_image(small, OWNER, "upload")
     safe, free = (
         room.image(room.make("upscale", photo=photo, consent=True, protect_faces=protect)).astype(float)
         for protect in (True, False)
     )
     plain = cv2.resize(small, (400, 400), interpolation=cv2.INTER_CUBIC)
-    with Cache(FAMILIES).borrow("face-mesh") as net:
-        points = 2 * net.faces(small)[0].landmarks
+    with ModelCache(FAMILIES).borrow_model("face-mesh") as net:
+        points = 2 * net.find_faces(small)[0].landmarks
     (left, top), (right, bottom) = points.min(axis=0).astype(int), points.max(axis=0).astype(int)
     across, down = (right - left) // 3, (bottom - top) // 3
     middle = np.s_[top + down : bottom - down, left + across : right - across]
@@ -182,7 +188,7 @@ def test_examples_meet_the_table_or_say_that_the_photo_ends(room: Room, photo: s
     box = result.receipt["placement"]["box"]
     # Where the photo's lower border cuts the body, that border lies on or under the frame's.
     assert box[3] >= alpha.shape[0] - 0.5
-    top = bounds(alpha)[1] / alpha.shape[0]
+    top = find_bounds(alpha)[1] / alpha.shape[0]
     assert top >= 0.01, "the crown is in the picture"
     assert ("closer" in notices) or top == pytest.approx(row.eyes - _crown_over_eyes(photo, row.head), abs=0.05)
 
@@ -208,7 +214,7 @@ def test_variations_differ_and_each_is_a_file(room: Room) -> None:
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
 def test_every_file_says_what_it_is(room: Room, format: str) -> None:
     result = room.make("headshot", photo=room.photos["hopper"], format=format, size=512, seed=3)
-    inside = read_receipt(room.desk.files.path(result.files[0].id).read_bytes())
+    inside = read_receipt(room.service.files.local_path(result.files[0].id).read_bytes())
     assert inside is not None
     assert (inside["tool"], inside["seed"]) == ("headshot", 3)
     assert inside["inputs"] == [
@@ -219,9 +225,9 @@ def test_every_file_says_what_it_is(room: Room, format: str) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_the_least_that_the_documentation_sends_makes_a_picture(room: Room, tool: Tool) -> None:
-    least = examples(tool, room.desk)["least"]["value"]
-    order = room.desk.order(tool.id, least, OWNER, draft=True)
-    assert "Draft" in [event.stage for event in room.desk.jobs.follow(order) if isinstance(event, Step)]
+    least = examples(tool, room.service)["least"]["value"]
+    order = room.service.create_job(tool.id, least, OWNER, draft=True)
+    assert "Draft" in [event.stage for event in room.service.jobs.submit_and_watch(order) if isinstance(event, Step)]
 
 
 def test_the_receipt_replays_the_picture(room: Room) -> None:
@@ -234,7 +240,7 @@ def test_amazon_is_pure_white_outside_the_matte_and_fills_the_frame(room: Room) 
     result = room.make("product", photo=room.photos["coffee"], preset="amazon", size=1000)
     image, alpha = room.image(result), _alpha(room, result)
     assert (image[alpha < 1 / 255] == 255).all()
-    left, top, right, bottom = bounds(alpha)
+    left, top, right, bottom = find_bounds(alpha)
     assert max(right - left, bottom - top) / 1000 >= 0.85
 
 
@@ -249,7 +255,7 @@ def test_a_product_stands_on_its_ground(room: Room) -> None:
     result = room.make("product", photo=room.photos["coffee"], preset="oak", size=800, seed=1)
     bare = room.make("product", photo=room.photos["coffee"], preset="oak", size=800, seed=1, shadow="none")
     alpha = _alpha(room, result)
-    bottom = bounds(alpha)[3]
+    bottom = find_bounds(alpha)[3]
     dark = room.image(bare)[bottom - 2 : bottom + 6].astype(float) - room.image(result)[bottom - 2 : bottom + 6]
     assert dark.max() > 25
 
@@ -266,8 +272,8 @@ def test_a_photo_in_its_own_shape_keeps_every_byte_of_the_core(room: Room) -> No
 
 
 def test_a_draft_is_a_picture_within_the_stream_and_leaves_no_file(room: Room) -> None:
-    job = room.desk.order("headshot", {"photo": room.photos["hopper"]}, OWNER, draft=True)
-    events = list(room.desk.jobs.watch(room.desk.jobs.submit(job)))
+    job = room.service.create_job("headshot", {"photo": room.photos["hopper"]}, OWNER, draft=True)
+    events = list(room.service.jobs.watch(room.service.jobs.submit(job)))
     last = [event for event in events if isinstance(event, Step)][-1]
     assert last.preview is not None
     with PIL.Image.open(io.BytesIO(last.preview)) as picture:
@@ -277,7 +283,7 @@ def test_a_draft_is_a_picture_within_the_stream_and_leaves_no_file(room: Room) -
 
 
 def test_nothing_but_json_is_in_a_job(room: Room) -> None:
-    job = room.desk.order("product", {"photo": room.photos["coffee"]}, OWNER)
+    job = room.service.create_job("product", {"photo": room.photos["coffee"]}, OWNER)
     assert type(job).model_validate_json(json.dumps(job.model_dump())) == job
 
 
@@ -285,19 +291,19 @@ def test_nothing_but_json_is_in_a_job(room: Room) -> None:
 
 
 def test_ones_own_photo_needs_consent_and_an_example_does_not(room: Room) -> None:
-    mine = room.desk.files.add(noisy(300, 300), OWNER, "upload")
-    with pytest.raises(Refused) as caught:
-        room.desk.order("headshot", {"photo": mine}, OWNER)
+    mine = room.service.files.add_image(noisy(300, 300), OWNER, "upload")
+    with pytest.raises(PolicyRefusal) as caught:
+        room.service.create_job("headshot", {"photo": mine}, OWNER)
     assert (caught.value.code, caught.value.param) == ("consent_required", "consent")
-    assert room.desk.order("headshot", {"photo": mine, "consent": True}, OWNER).consent is not None
-    assert room.desk.order("headshot", {"photo": room.photos["hopper"]}, OWNER).consent is None
+    assert room.service.create_job("headshot", {"photo": mine, "consent": True}, OWNER).consent is not None
+    assert room.service.create_job("headshot", {"photo": room.photos["hopper"]}, OWNER).consent is None
 
 
 def strangers(room: Room, side: int = 320) -> str:
     """A portrait that is no example: one of ours, turned around."""
-    photo = PIL.Image.fromarray(room.desk.files.open(room.photos["hopper"])[:, ::-1, :3])
+    photo = PIL.Image.fromarray(room.service.files.open_image(room.photos["hopper"])[:, ::-1, :3])
     photo.thumbnail((side, side))
-    return room.desk.files.add(np.asarray(photo), OWNER, "upload")
+    return room.service.files.add_image(np.asarray(photo), OWNER, "upload")
 
 
 @pytest.mark.parametrize("tool", [row.id for row in TOOLS if not row.person])
@@ -305,7 +311,7 @@ def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
     room: Room, tool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
-    monkeypatch.setattr(FaceMesh, "faces", lambda *_: looked.append(1) or ())
+    monkeypatch.setattr(FaceMesh, "find_faces", lambda *_: looked.append(1) or ())
     values = {"preset": "scene", "ratio": "4:5"} if tool == "expand" else {}
     try:
         room.make(tool, photo=strangers(room, 300 + len(tool)), **values)
@@ -318,11 +324,11 @@ def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
 def test_with_consent_faces_are_looked_for_and_without_it_is_said_that_they_were_not(room: Room, tool: str) -> None:
     photo = strangers(room)
     without, agreed = room.make(tool, photo=photo), room.make(tool, photo=photo, consent=True)
-    assert UNLOOKED in without.receipt["notices"]
+    assert FACES_NOT_SEARCHED_NOTICE in without.receipt["notices"]
     assert "faces" not in without.receipt
     assert agreed.receipt["faces"] == 1
     assert agreed.receipt["consent"] is not None
-    assert UNLOOKED not in agreed.receipt["notices"]
+    assert FACES_NOT_SEARCHED_NOTICE not in agreed.receipt["notices"]
     assert room.make(tool, photo=photo).receipt.get("faces") is None, "nor is what was found with consent used without"
 
 
@@ -356,14 +362,14 @@ def test_no_face_is_a_sentence_beside_the_photo(room: Room) -> None:
 )
 def test_a_value_out_of_bounds_names_its_field(room: Room, values: dict[str, Any], param: str | None) -> None:
     with pytest.raises(InvalidParams) as caught:
-        room.desk.order("headshot", values, OWNER)
+        room.service.create_job("headshot", values, OWNER)
     assert (caught.value.param, caught.value.status) == (param, 422)
 
 
 def test_someone_elses_picture_is_no_picture(room: Room) -> None:
-    theirs = room.desk.files.add(noisy(64, 64, seed=9), "somebody", "upload")
+    theirs = room.service.files.add_image(noisy(64, 64, seed=9), "somebody", "upload")
     with pytest.raises(BadInput) as caught:
-        room.desk.order("product", {"photo": theirs}, OWNER)
+        room.service.create_job("product", {"photo": theirs}, OWNER)
     assert caught.value.param == "photo"
 
 
@@ -376,6 +382,8 @@ def test_every_field_declares_a_kind_a_label_and_help(row: Any) -> None:
 
 
 def test_a_profile_without_a_verb_says_so(room: Room) -> None:
-    job = room.desk.order("background", {"prompt": "forest", "size": 256}, OWNER)
+    job = room.service.create_job("background", {"prompt": "forest", "size": 256}, OWNER)
     with pytest.raises(ModelUnavailable):
-        drain(room.desk.jobs.watch(room.desk.jobs.submit(job.model_copy(update={"specs": {"matte": "u2netp"}}))))
+        wait_for_result(
+            room.service.jobs.watch(room.service.jobs.submit(job.model_copy(update={"specs": {"matte": "u2netp"}})))
+        )

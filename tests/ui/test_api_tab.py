@@ -18,7 +18,7 @@ from ui.api.auth.access import Access
 from ui.api.auth.keys import Bounds, Key, Keys, Used
 from ui.api.code_snippets import Door
 from ui.api_tab import page as api_tab_page
-from ui.api_tab.page import AccessPage, about, listed, samples
+from ui.api_tab.page import ApiTab, render_about, render_keys, write_samples
 
 
 def visiting(host: str = "127.0.0.1:7860", username: str | None = None, **headers: str) -> Any:
@@ -32,21 +32,21 @@ def _examples() -> list[Any]:
     return [SimpleNamespace(name=name, file_id=f"file-{name}") for name in "abc"]
 
 
-def page(root: Path, **settings: Any) -> AccessPage:
+def page(root: Path, **settings: Any) -> ApiTab:
     access = Access(Settings(data=root, **settings), Keys(root))
-    desk: Any = SimpleNamespace(tools=TOOLS[:1], examples=_examples, lacks=lambda *_: ())
+    service: Any = SimpleNamespace(tools=TOOLS[:1], examples=_examples, lacks=lambda *_: ())
 
-    def make() -> AccessPage:
+    def make() -> ApiTab:
         with gr.Blocks():
-            return AccessPage(access, desk)
+            return ApiTab(access, service)
 
     return in_loop(make)
 
 
 def test_the_code_names_the_key_where_one_is_needed() -> None:
-    assert "every call needs one" in about("http://here", needs_key=False).lower()
-    assert "Every call needs a key" in about("http://here", needs_key=True)
-    for code in samples(TOOLS[0], Door("http://here")):
+    assert "every call needs one" in render_about("http://here", needs_key=False).lower()
+    assert "Every call needs a key" in render_about("http://here", needs_key=True)
+    for code in write_samples(TOOLS[0], Door("http://here")):
         assert "DESIGNERBOX_KEY" not in code
 
 
@@ -70,65 +70,65 @@ def test_only_who_administers_may_make_keys(tmp_path: Path, settings: dict[str, 
     made = page(tmp_path, **settings)
     assert made.access.administers(request_) is may
     if may:
-        assert made.look(request_)[made.desk]["visible"] is True
-        made.make(request_, "mine", ["read"])
+        assert made.refresh(request_)[made.admin_column]["visible"] is True
+        made.create_key(request_, "mine", ["read"])
         assert [key.name for key in made.access.keys.list()] == ["mine"]
         return
     with pytest.raises(BadInput):
-        made.make(request_, "mine", ["read"])
+        made.create_key(request_, "mine", ["read"])
     with pytest.raises(BadInput):
-        made.end(request_, "any")
+        made.revoke_key(request_, "any")
     assert made.access.keys.list() == []
     if request_ is not None:
-        shown = made.look(request_)
-        assert shown[made.desk]["visible"] is False
-        assert made.list not in shown
+        shown = made.refresh(request_)
+        assert shown[made.admin_column]["visible"] is False
+        assert made.key_table not in shown
 
 
 def test_a_key_is_shown_once_works_and_ends_with_revoke(tmp_path: Path) -> None:
     made = page(tmp_path)
-    updates = made.make(visiting(), "  laptop ", ["read", "create"], 10.0, None, 2)
-    secret = updates[made.secret]["value"]
+    updates = made.create_key(visiting(), "  laptop ", ["read", "create"], 10.0, None, 2)
+    secret = updates[made.new_key]["value"]
     key = made.access.keys.verify(secret)
     assert key is not None
     assert (key.name, key.bounds) == ("laptop", Bounds(per_minute=10, at_once=2))
-    again = made.look(visiting())
-    assert again[made.secret]["value"] == ""
+    again = made.refresh(visiting())
+    assert again[made.new_key]["value"] == ""
     assert secret not in str(again)
 
-    made.end(visiting(), key.id)
+    made.revoke_key(visiting(), key.id)
     assert made.access.keys.verify(secret) is None
-    assert api_tab_page.GONE in made.end(visiting(), key.id)[made.alert]
+    assert api_tab_page.KEY_GONE_TEXT in made.revoke_key(visiting(), key.id)[made.alerts]
 
 
 def test_a_key_without_a_name_or_anything_it_may_is_not_made(tmp_path: Path) -> None:
     made = page(tmp_path)
-    assert api_tab_page.NAMELESS in made.make(visiting(), "  ", ["read"])[made.alert]
-    assert api_tab_page.SCOPELESS in made.make(visiting(), "a", [])[made.alert]
+    assert api_tab_page.NAME_MISSING_TEXT in made.create_key(visiting(), "  ", ["read"])[made.alerts]
+    assert api_tab_page.SCOPE_MISSING_TEXT in made.create_key(visiting(), "a", [])[made.alerts]
     assert made.access.keys.list() == []
 
 
 def test_a_key_is_changed_in_the_form_it_was_made_in(tmp_path: Path) -> None:
     made = page(tmp_path)
-    made.make(visiting(), "shop", ["read", "create", "admin"], None, 5, None)
+    made.create_key(visiting(), "shop", ["read", "create", "admin"], None, 5, None)
     (key,) = made.access.keys.list()
-    shown = made.choose(visiting(), key.id)
-    assert (shown[made.name], shown[made.scopes], shown[made.bounds[1]]) == ("shop", ["read", "create", "admin"], 5)
-    table = made.change(visiting(), key.id, "shop window", ["read"], None, None, 3)[made.list]
+    shown = made.choose_key(visiting(), key.id)
+    assert (shown[made.name], shown[made.scopes], shown[made.limits[1]]) == ("shop", ["read", "create", "admin"], 5)
+    table = made.change_key(visiting(), key.id, "shop window", ["read"], None, None, 3)[made.key_table]
     (key,) = made.access.keys.list()
     assert (key.name, key.scopes, key.bounds) == ("shop window", ("read",), Bounds(at_once=3))
     assert "3 jobs at once" in table
-    assert api_tab_page.GONE in made.change(visiting(), "nobody", "x", ["read"])[made.alert]
+    assert api_tab_page.KEY_GONE_TEXT in made.change_key(visiting(), "nobody", "x", ["read"])[made.alerts]
     with pytest.raises(BadInput):
-        made.change(visiting("evil.example"), key.id, "mine now", ["admin"])
+        made.change_key(visiting("evil.example"), key.id, "mine now", ["admin"])
 
 
 def test_what_a_key_made_stands_in_its_row() -> None:
     key = Key("0" * 12, "shop", 0.0, None, used=1.0)
-    shown = listed([key], {key.id: [Used("headshot", 2, 7)]})
+    shown = render_keys([key], {key.id: [Used("headshot", 2, 7)]})
     assert "7 × headshot" in shown
     assert "Last used 1970" in shown
 
 
 def test_a_keys_name_never_becomes_markup() -> None:
-    assert "<script>" not in listed([Key("0" * 12, "<script>", 0.0, None)])
+    assert "<script>" not in render_keys([Key("0" * 12, "<script>", 0.0, None)])

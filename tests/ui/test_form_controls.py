@@ -12,27 +12,34 @@ from pipelines.core import tools
 from pipelines.core.params import Params
 from pipelines.tools import TOOLS
 from tests.support.gradio_loop import in_loop
-from ui.tool_tab.form_controls import Control, changes, control, fields_of, plain, words_on
+from ui.tool_tab.form_controls import (
+    Control,
+    build_control,
+    list_change_events,
+    list_form_fields,
+    to_component_value,
+    to_param_value,
+)
 
 
 class Form(Params):
-    photo: str = core_params.picture("Photo", "A picture.", required=True)
-    team: tuple[str, ...] = core_params.pictures("Team", "Some pictures.", at_least=2, at_most=12)
-    matte: str | None = core_params.mask("Cut-out", "White keeps.")
-    look: Literal["a", "b"] = core_params.choice("Look", "One.", "a", labels={"a": "Plain"}, tiles=True)
-    many: Literal["1", "2", "3", "4", "5", "6", "7"] = core_params.choice("Many", "One of seven.", "3")
-    note: str = core_params.prompt("Note", "Words.", max_length=40)
-    count: int = core_params.number("Count", "Few.", 1, ge=1, le=4)
-    blur: float = core_params.number("Blur", "Much.", 0.5, ge=0, le=15, step=0.1, unit="%")
-    paper: str | None = core_params.colour("Paper", "A colour.")
-    agree: bool = core_params.flag("Agree", "Yes or no.")
-    seed: int | None = core_params.seed()
+    photo: str = core_params.picture_field("Photo", "A picture.", required=True)
+    team: tuple[str, ...] = core_params.pictures_field("Team", "Some pictures.", min_count=2, max_count=12)
+    matte: str | None = core_params.mask_field("Cut-out", "White keeps.")
+    look: Literal["a", "b"] = core_params.choice_field("Look", "One.", "a", labels={"a": "Plain"}, tiles=True)
+    many: Literal["1", "2", "3", "4", "5", "6", "7"] = core_params.choice_field("Many", "One of seven.", "3")
+    note: str = core_params.prompt_field("Note", "Words.", max_length=40)
+    count: int = core_params.number_field("Count", "Few.", 1, ge=1, le=4)
+    blur: float = core_params.number_field("Blur", "Much.", 0.5, ge=0, le=15, step=0.1, unit="%")
+    paper: str | None = core_params.colour_field("Paper", "A colour.")
+    agree: bool = core_params.flag_field("Agree", "Yes or no.")
+    seed: int | None = core_params.seed_field()
 
 
 def controls_of(params: type[Params], locked: str = "") -> dict[str, Control]:
     def make() -> dict[str, Control]:
         with gr.Blocks():
-            return {field.name: control(field, "form", locked) for field in fields_of(params)}
+            return {field.name: build_control(field, "form", locked) for field in list_form_fields(params)}
 
     return in_loop(make)
 
@@ -43,7 +50,7 @@ def made() -> dict[str, Control]:
 
 
 def test_each_kind_has_its_component(made: dict[str, Control]) -> None:
-    kinds = {name: type(each.shown).__name__ for name, each in made.items()}
+    kinds = {name: type(each.display).__name__ for name, each in made.items()}
     assert kinds == {
         "photo": "Photo", "team": "Photos", "matte": "HTML", "look": "Radio", "many": "Dropdown", "note": "Textbox",
         "count": "Radio", "blur": "Slider", "paper": "Textbox", "agree": "Checkbox", "seed": "Textbox",
@@ -51,26 +58,26 @@ def test_each_kind_has_its_component(made: dict[str, Control]) -> None:
 
 
 def test_bounds_default_and_words_come_from_the_field(made: dict[str, Control]) -> None:
-    blur: Any = made["blur"].shown
+    blur: Any = made["blur"].display
     assert (blur.minimum, blur.maximum, blur.step, blur.value, blur.label) == (0, 15, 0.1, 0.5, "Blur (%)")
-    look: Any = made["look"].shown
+    look: Any = made["look"].display
     assert look.choices == [("Plain", "a"), ("b", "b")]
     assert "dbx-tiles" in look.elem_classes
 
 
 def test_a_picture_is_an_id_beside_what_is_shown(made: dict[str, Control]) -> None:
     assert isinstance(made["photo"].value, gr.State)
-    assert made["note"].value is made["note"].shown
+    assert made["note"].value is made["note"].display
 
 
 def test_several_pictures_are_ids_in_order_and_say_how_many_fit(made: dict[str, Control]) -> None:
     team = made["team"]
     assert isinstance(team.value, gr.State)
-    assert team.shown.label == "Team (2 to 12)"  # pyright: ignore[reportAttributeAccessIssue]
-    assert plain(team.field, ["file-b", "file-a"]) == ("file-b", "file-a")
-    assert plain(team.field, None) == ()
-    assert team.field.lacks(("file-b",))
-    assert not team.field.lacks(("file-b", "file-a"))
+    assert team.display.label == "Team (2 to 12)"  # pyright: ignore[reportAttributeAccessIssue]
+    assert to_param_value(team.field, ["file-b", "file-a"]) == ("file-b", "file-a")
+    assert to_param_value(team.field, None) == ()
+    assert team.field.is_missing(("file-b",))
+    assert not team.field.is_missing(("file-b", "file-a"))
 
 
 @pytest.mark.parametrize(
@@ -79,23 +86,26 @@ def test_several_pictures_are_ids_in_order_and_say_how_many_fit(made: dict[str, 
      ("look", None, "a"), ("seed", None, None), ("seed", "", None), ("seed", "7", 7), ("agree", True, True)],
 )  # fmt: skip
 def test_what_a_component_hands_over_is_what_params_take(name: str, shown: object, value: object) -> None:
-    field = next(field for field in fields_of(Form) if field.name == name)
-    assert plain(field, shown) == value
+    field = next(field for field in list_form_fields(Form) if field.name == name)
+    assert to_param_value(field, shown) == value
     given = {"photo": "file-x", "team": ("file-x", "file-y")}
-    assert getattr(Form.model_validate({**given, name: plain(field, shown)}), name) == value
+    assert getattr(Form.model_validate({**given, name: to_param_value(field, shown)}), name) == value
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_an_untouched_form_of_every_tool_is_valid(tool: tools.Tool) -> None:
     controls = list(controls_of(tool.params).values())
-    values = {each.field.name: plain(each.field, getattr(each.value, "value", None)) for each in controls}
+    values = {each.field.name: to_param_value(each.field, getattr(each.value, "value", None)) for each in controls}
     for each in controls:
         if each.field.required:
-            few = ("file-x",) * each.field.at_least
+            few = ("file-x",) * each.field.min_length
             values[each.field.name] = few if each.field.kind == "pictures" else "file-x"
     params = tool.params.model_validate(values)
     for each in controls:
-        assert plain(each.field, words_on(each.field, getattr(params, each.field.name))) == values[each.field.name]
+        assert (
+            to_param_value(each.field, to_component_value(each.field, getattr(params, each.field.name)))
+            == values[each.field.name]
+        )
 
 
 def test_a_locked_field_says_why_and_cannot_be_touched() -> None:
@@ -105,7 +115,7 @@ def test_a_locked_field_says_why_and_cannot_be_touched() -> None:
 
 
 def test_only_a_visitors_own_change_counts(made: dict[str, Control]) -> None:
-    names = {name: [listener.event_name for listener in changes(each)] for name, each in made.items()}  # pyright: ignore[reportAttributeAccessIssue]
+    names = {name: [listener.event_name for listener in list_change_events(each)] for name, each in made.items()}  # pyright: ignore[reportAttributeAccessIssue]
     assert names["blur"] == ["release"]
     assert names["note"] == ["submit", "blur"]
     assert names["look"] == ["input"]

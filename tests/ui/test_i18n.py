@@ -8,20 +8,20 @@ from html import unescape
 from pathlib import Path
 
 from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models import profiles
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.service.orders import Desk
+from pipelines.models.model_cache import ModelCache
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from tests.support.gradio_loop import in_loop
 from ui import page as ui_page
 from ui.api.auth.access import Access
 from ui.api.auth.keys import SCOPES, Bounds, Key, Keys
 from ui.api_tab import page as api_tab_page
-from ui.i18n import GERMAN, covered
+from ui.i18n import GERMAN, is_translated
 
 MOST = 0.8
 """Share of the page's words: tools come faster than words, and what has none yet stays English."""
@@ -45,12 +45,12 @@ def said(component: dict[str, object]) -> list[str]:
 
 
 def test_german_covers_the_page(tmp_path: Path) -> None:
-    files, ingest = Files(tmp_path), Ingest(workers=1)
+    files, ingest = FileIndex(tmp_path), DecoderPool(workers=1)
     settings = Settings(data=tmp_path)
-    jobs, keys = Jobs(tmp_path, LocalEngine(Cache(FAMILIES), files)), Keys(tmp_path)
-    desk = Desk(settings, jobs, files, profiles.choose("embedded")[0], ingest)
+    jobs, keys = JobQueue(tmp_path, LocalEngine(ModelCache(FAMILIES), files)), Keys(tmp_path)
+    service = StudioService(settings, jobs, files, profiles.choose_profile("embedded")[0], ingest)
     try:
-        page = in_loop(lambda: ui_page.build(desk, Access(settings, keys)))
+        page = in_loop(lambda: ui_page.build_page(service, Access(settings, keys)))
         words = {text for row in page.get_config_file()["components"] for text in said(row)}
     finally:
         jobs.close()
@@ -58,9 +58,9 @@ def test_german_covers_the_page(tmp_path: Path) -> None:
         files.close()
         keys.close()
     assert len(words) > 300
-    missing = sorted(text for text in words if not covered(text))
+    missing = sorted(text for text in words if not is_translated(text))
     console = next(row for row in page.get_config_file()["components"] if row["props"].get("elem_id") == "api-console")
-    assert not [text for text in said(console) if not covered(text) and not text.startswith("{")]
+    assert not [text for text in said(console) if not is_translated(text) and not text.startswith("{")]
     assert len(missing) / len(words) < 1 - MOST, missing
 
 
@@ -68,14 +68,19 @@ def test_german_covers_all_that_the_api_tab_says_later() -> None:
     """What is not in the page's config: what is filled in when the tab is opened, a key's row, what goes wrong."""
     key = Key("0123456789", "Laptop", 0.0, None, SCOPES, Bounds(5, 6, 7))
     rows = [key, replace(key, used=1.0, revoked=1.0, bounds=Bounds())]
-    page = [api_tab_page.about("", True), api_tab_page.about("", False), api_tab_page.listed([])]
-    page += [api_tab_page.listed(rows, {}), api_tab_page.NAMELESS, api_tab_page.GONE, api_tab_page.SCOPELESS]
+    page = [api_tab_page.render_about("", True), api_tab_page.render_about("", False), api_tab_page.render_keys([])]
+    page += [
+        api_tab_page.render_keys(rows, {}),
+        api_tab_page.NAME_MISSING_TEXT,
+        api_tab_page.KEY_GONE_TEXT,
+        api_tab_page.SCOPE_MISSING_TEXT,
+    ]
     plain = [re.sub(r"<code.*?</code>", "<code>", text) for text in page]
     words = {unescape(word).strip() for text in plain for word in re.split(r"<[^>]*>", text)} - {"", "Laptop"}
     console = (Path(ui_page.__file__).parent / "static" / "console.js").read_text("utf-8")
     words |= set(re.findall(r'"(\w[\w ]+)"(?=;| :)', "".join(re.findall(r'"state"\)\.value = .*', console))))
     assert {"Sent", "Done", "Refused", "Stopped", "Broken off"} < words
-    assert not [word for word in words if not covered(word)]
+    assert not [word for word in words if not is_translated(word)]
 
 
 def test_every_gap_in_a_phrase_has_one_in_its_german() -> None:
@@ -89,5 +94,5 @@ def test_no_german_is_english_that_means_something_else() -> None:
 
 
 def test_a_phrase_of_several_parts_is_covered_when_each_is() -> None:
-    assert covered("Draft · Cutting out · step 1 of 2 · about 7 s left")
-    assert not covered("Draft · Something new")
+    assert is_translated("Draft · Cutting out · step 1 of 2 · about 7 s left")
+    assert not is_translated("Draft · Something new")

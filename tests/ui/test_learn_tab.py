@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.errors import NotFound
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.tools import HELPERS, TOOLS
 from tests.bench.house import Room
 from ui.learn_tab import text
@@ -25,25 +25,25 @@ def found(narrow: float, together: float) -> dict[str, object]:
     [(0.5, 1.0, "2.0 times as fast here"), (2.0, 1.0, "2.0 times as slow here"), (1.0, 0.5, "one: 2.0 times as fast")],
 )
 def test_the_verdict_follows_the_numbers(narrow: float, together: float, said: str) -> None:
-    assert said in text.measured(found(narrow, together))
+    assert said in text.render_measurements(found(narrow, together))
 
 
 def test_bars_are_as_long_as_their_share_and_idle_stages_are_left_out() -> None:
-    html = text.spent({"Reading": 1.0, "Cutting <b>": 4.0, "Getting ready": 0.001})
+    html = text.render_timings({"Reading": 1.0, "Cutting <b>": 4.0, "Getting ready": 0.001})
     assert re.findall(r"--share:([\d.]+)", html) == ["0.2500", "1.0000"]
     assert "Cutting &lt;b&gt;" in html
     assert "Getting ready" not in html
 
 
 def test_the_last_of_the_steps_is_in_front_and_each_says_what_it_is() -> None:
-    html = text.film([Frame("Drawing", n, 3, n / 2, f"data:{n}") for n in (1, 2, 3)])
+    html = text.render_steps([Frame("Drawing", n, 3, n / 2, f"data:{n}") for n in (1, 2, 3)])
     assert html.count(" hidden>") == 2
     assert 'alt="Drawing, step 3 of 3, after 1.50 s">' in html
-    assert text.film([]) == ""
+    assert text.render_steps([]) == ""
 
 
 def test_what_is_computed_says_so_and_follows_from_the_stated_figures() -> None:
-    html = text.devices(4)
+    html = text.render_devices(4)
     assert "Computed, not measured here" in html
     assert "150 s" in html  # 4 steps x 10.2 TFLOP / 0.267 TFLOP/s, to two figures
     assert "0.068 s" in html  # 40.8 TFLOP / 600 TFLOP/s
@@ -52,16 +52,16 @@ def test_what_is_computed_says_so_and_follows_from_the_stated_figures() -> None:
 def test_measuring_is_a_page_s_own_job_in_no_list_and_finds_two_precisions_alike(tmp_path: Path) -> None:
     room = Room(tmp_path)
     try:
-        job = room.desk.help("measure", {"photo": room.photos["coffee"]}, "me")
+        job = room.service.create_helper_job("measure", {"photo": room.photos["coffee"]}, "me")
         with pytest.raises(NotFound):
-            room.desk.order("measure", {"photo": room.photos["coffee"]}, "me")
-        result = drain(room.desk.jobs.watch(room.desk.jobs.submit(job)))
+            room.service.create_job("measure", {"photo": room.photos["coffee"]}, "me")
+        result = wait_for_result(room.service.jobs.watch(room.service.jobs.submit(job)))
         measured = result.receipt["params"]["measured"]
         assert [(row["bits"], row["batch"]) for row in measured["cases"]] == [(32, 1), (16, 1), (32, 4), (16, 4)]
         assert all(row["seconds"] > 0 for row in measured["cases"])
         assert 0 < measured["difference"] < 4
         assert result.files == ()
-        assert room.desk.jobs.list("me") == []
+        assert room.service.jobs.list_jobs("me") == []
     finally:
         room.close()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.core.job import Job
-from pipelines.core.stream import drain
-from pipelines.jobs.search import Finder, Wanted
-from pipelines.jobs.table import Table
+from pipelines.core.stream import wait_for_result
+from pipelines.jobs.search import JobFilter, JobSearch
+from pipelines.jobs.table import JobTable
 from tests.support.gated_tool import house, job
 from ui.library_tab import layout
 
@@ -20,26 +20,26 @@ pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Iterator[Table]:
-    made = Table(tmp_path)
+def table(tmp_path: Path) -> Iterator[JobTable]:
+    made = JobTable(tmp_path)
     yield made
     made.close()
 
 
-def put(table: Table, owner: str = "me", status: str = "done", **values: object) -> str:
+def put(table: JobTable, owner: str = "me", status: str = "done", **values: object) -> str:
     """An ended job straight in the table; its id."""
     plain = {"tool": "headshot", "params": {}, "seed": 7, "created": time.time(), **values}
     made = Job(id=f"job-{uuid.uuid4().hex}", profile="embedded", specs={}, owner=owner, **plain)  # pyright: ignore[reportArgumentType]
-    assert table.insert(made, None)
+    assert table.insert_job(made, None)
     table.db.execute("UPDATE jobs SET status = ? WHERE id = ?", (status, made.id))
     return made.id
 
 
-def found(table: Table, owner: str = "me", **wanted: object) -> list[str]:
-    return Finder(table).page(owner, Wanted(**wanted))[0]  # pyright: ignore[reportArgumentType]
+def found(table: JobTable, owner: str = "me", **wanted: object) -> list[str]:
+    return JobSearch(table).find_page(owner, JobFilter(**wanted))[0]  # pyright: ignore[reportArgumentType]
 
 
-def test_words_are_found_whatever_their_case_and_field_names_are_not(table: Table) -> None:
+def test_words_are_found_whatever_their_case_and_field_names_are_not(table: JobTable) -> None:
     green = put(table, params={"prompt": "Ein GRÜNER Becher", "preset": "linkedin", "photo": "file-abcprompt"})
     red = put(table, params={"prompt": "a red mug"}, seed=4711)
     assert found(table, text="grüner becher") == [green]
@@ -50,7 +50,7 @@ def test_words_are_found_whatever_their_case_and_field_names_are_not(table: Tabl
     assert found(table, text="%") == []
 
 
-def test_tool_day_and_state_narrow_it_down(table: Table) -> None:
+def test_tool_day_and_state_narrow_it_down(table: JobTable) -> None:
     old = put(table, created=1_000.0)
     failed = put(table, tool="kit", status="failed", created=2_000.0)
     row = put(table, batch=True, created=3_000.0)
@@ -61,51 +61,51 @@ def test_tool_day_and_state_narrow_it_down(table: Table) -> None:
     assert found(table, show="failed") == [failed]
     assert found(table, show="batch") == [row]
     assert found(table, show="single") == [failed, old]
-    table.star(old, True)
+    table.set_starred(old, True)
     assert found(table, show="starred") == [old]
     assert stopped not in found(table, show="all")
 
 
-def test_only_the_owners_own_are_found_even_by_their_id(table: Table) -> None:
+def test_only_the_owners_own_are_found_even_by_their_id(table: JobTable) -> None:
     put(table)
     theirs = put(table, owner="another")
     assert found(table, text=theirs) == []
     assert found(table, owner="nobody") == []
 
 
-def test_drafts_and_what_a_page_orders_for_itself_are_in_no_list(table: Table) -> None:
+def test_drafts_and_what_a_page_orders_for_itself_are_in_no_list(table: JobTable) -> None:
     put(table, helper=True)
     put(table, draft=True)
     shown = put(table)
     assert found(table) == [shown]
-    assert [row["id"] for row in table.rows("me", 10, None, None)] == [shown]
+    assert [row["id"] for row in table.list_rows("me", 10, None, None)] == [shown]
 
 
-def test_pages_hold_what_comes_next_and_say_how_many_there_are(table: Table) -> None:
+def test_pages_hold_what_comes_next_and_say_how_many_there_are(table: JobTable) -> None:
     ids = [put(table) for _ in range(7)][::-1]
-    finder = Finder(table)
-    pages = [finder.page("me", Wanted(), start, 3) for start in (0, 3, 6)]
+    finder = JobSearch(table)
+    pages = [finder.find_page("me", JobFilter(), start, 3) for start in (0, 3, 6)]
     assert [page for page, _ in pages] == [ids[:3], ids[3:6], ids[6:]]
     assert {total for _, total in pages} == {7}
 
 
-def test_five_thousand_jobs_are_searched_within_a_blink(table: Table) -> None:
+def test_five_thousand_jobs_are_searched_within_a_blink(table: JobTable) -> None:
     table.db.execute("BEGIN")
     for n in range(5000):
         put(table, params={"prompt": f"mug number {n}", "photo": "file-" + "a" * 40})
     receipt = json.dumps({"files": [], "receipt": {"pad": "x" * 3000}, "seconds": 1})
     table.db.execute("UPDATE jobs SET result = ?", (receipt,))
     table.db.execute("COMMIT")
-    finder = Finder(table)
-    for wanted in (Wanted(), Wanted(text="number 4999"), Wanted(text="nowhere"), Wanted(tool="kit")):
+    finder = JobSearch(table)
+    for wanted in (JobFilter(), JobFilter(text="number 4999"), JobFilter(text="nowhere"), JobFilter(tool="kit")):
         since = time.process_time()
-        finder.page("me", wanted, 2400)
+        finder.find_page("me", wanted, 2400)
         assert time.process_time() - since < 0.2  # measured 0.01 to 0.06
 
 
 @pytest.mark.parametrize(("word", "days"), [("2026-11", 30), ("2024-02", 29), ("2026-12", 31), ("2026-11-25", 1)])
 def test_a_month_or_a_day_among_the_words_is_a_span_of_time(word: str, days: int) -> None:
-    wanted = layout.wanted(f"mug {word}", "", "", "all")
+    wanted = layout.parse_filters(f"mug {word}", "", "", "all")
     first = datetime.fromisoformat(word if len(word) == 10 else f"{word}-01")
     assert wanted.text == "mug"
     assert wanted.since == first.timestamp()
@@ -114,17 +114,17 @@ def test_a_month_or_a_day_among_the_words_is_a_span_of_time(word: str, days: int
 
 @pytest.mark.parametrize("word", ["2026", "2026-13", "2026-02-30", "v2026-11", "2026-1"])
 def test_any_other_word_is_a_word(word: str) -> None:
-    assert layout.wanted(word, None, None, None) == Wanted(text=word)
+    assert layout.parse_filters(word, None, None, None) == JobFilter(text=word)
 
 
 def test_what_a_person_wrote_is_escaped(tmp_path: Path) -> None:
     with house(tmp_path) as here:
         job_id = here.jobs.submit(job(1, fault="<img onerror=alert(1)>"))
-        drain(here.jobs.watch(job_id))
-        row = here.jobs.get(job_id)
+        wait_for_result(here.jobs.watch(job_id))
+        row = here.jobs.get_job(job_id)
     assert row is not None
-    assert "<img" not in layout.facts(row, "<b>")
-    assert "&lt;img" in layout.facts(row, "<b>")
+    assert "<img" not in layout.render_facts(row, "<b>")
+    assert "&lt;img" in layout.render_facts(row, "<b>")
 
 
 def test_a_tile_says_how_far_its_job_is(tmp_path: Path) -> None:
@@ -133,14 +133,14 @@ def test_a_tile_says_how_far_its_job_is(tmp_path: Path) -> None:
         first, second = here.jobs.submit(job(4)), here.jobs.submit(job(4))
         while here.gate.entered < 1:
             time.sleep(0.005)
-        running, waiting = here.jobs.get(first), here.jobs.get(second)
+        running, waiting = here.jobs.get_job(first), here.jobs.get_job(second)
         assert running is not None
         assert waiting is not None
-        assert "Working" in layout.label(running, "Gate")
-        assert "Waiting" in layout.label(waiting, "Gate")
+        assert "Working" in layout.label_tile(running, "Gate")
+        assert "Waiting" in layout.label_tile(waiting, "Gate")
         here.gate.open.set()
-        drain(here.jobs.watch(second))
-        here.jobs.star(first)
-        done = here.jobs.get(first)
+        wait_for_result(here.jobs.watch(second))
+        here.jobs.set_starred(first)
+        done = here.jobs.get_job(first)
         assert done is not None
-        assert layout.label(done, "Gate").startswith("★ Gate · ")
+        assert layout.label_tile(done, "Gate").startswith("★ Gate · ")

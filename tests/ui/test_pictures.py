@@ -19,7 +19,7 @@ from pipelines.core.geometry import Alpha, Image
 from tests.support.examples import blob, example
 from ui.components import pictures
 from ui.tool_tab import mask_editor, multi_upload
-from ui.tool_tab.layout import STROKE
+from ui.tool_tab.layout import BRUSH_OPACITY
 
 GREEN, RED = (0, 150, 130), (210, 40, 40)
 
@@ -27,7 +27,7 @@ GREEN, RED = (0, 150, 130), (210, 40, 40)
 def strokes(shape: tuple[int, int], rows: slice, columns: slice, colour: tuple[int, int, int]) -> Image:
     layer = np.zeros((*shape, 4), np.uint8)
     layer[rows, columns, :3] = colour
-    layer[rows, columns, 3] = round(255 * STROKE)
+    layer[rows, columns, 3] = round(255 * BRUSH_OPACITY)
     return layer
 
 
@@ -36,25 +36,25 @@ def matte() -> Alpha:
 
 
 def test_green_keeps_and_red_drops() -> None:
-    kept = mask_editor.painted(strokes((400, 600), slice(0, 40), slice(0, 40), GREEN), matte())
-    dropped = mask_editor.painted(strokes((400, 600), slice(180, 220), slice(280, 320), RED), matte())
+    kept = mask_editor.apply_strokes(strokes((400, 600), slice(0, 40), slice(0, 40), GREEN), matte())
+    dropped = mask_editor.apply_strokes(strokes((400, 600), slice(180, 220), slice(280, 320), RED), matte())
     assert kept[10, 10] == 1
     assert dropped[200, 300] == 0
 
 
 def test_the_matte_stays_as_it_is_where_no_stroke_went() -> None:
     was = matte()
-    now = mask_editor.painted(strokes((200, 300), slice(0, 20), slice(0, 20), GREEN), was)
+    now = mask_editor.apply_strokes(strokes((200, 300), slice(0, 20), slice(0, 20), GREEN), was)
     assert now.shape == was.shape
     np.testing.assert_array_equal(now[60:], was[60:])
-    np.testing.assert_array_equal(mask_editor.painted(np.zeros((200, 300, 4), np.uint8), was), was)
+    np.testing.assert_array_equal(mask_editor.apply_strokes(np.zeros((200, 300, 4), np.uint8), was), was)
 
 
 def test_what_is_painted_on_shows_what_is_dropped() -> None:
     photo = example("coffee")
     alpha = np.zeros(photo.shape[:2], np.float32)
     alpha[:, :300] = 1
-    ground = mask_editor.canvas(photo, alpha)
+    ground = mask_editor.render_canvas(photo, alpha)
     np.testing.assert_array_equal(ground[:, :298], photo[:, :298])
     assert np.ptp(ground[:, 302:].astype(int), axis=2).max() <= 1
 
@@ -62,10 +62,10 @@ def test_what_is_painted_on_shows_what_is_dropped() -> None:
 def test_a_file_is_served_byte_for_byte_under_its_visible_name(tmp_path: Path) -> None:
     stored = tmp_path / "file-0123.png"
     stored.write_bytes(b"bytes of a picture")
-    path = Path(pictures.shelf(pictures.Named(stored, "headshot-park-1.png"), str(tmp_path / "cache")))
+    path = Path(pictures.publish_file(pictures.NamedFile(stored, "headshot-park-1.png"), str(tmp_path / "cache")))
     assert path.name == "headshot-park-1.png"
     assert path.read_bytes() == stored.read_bytes()
-    assert pictures.shelf(pictures.Named(stored, path.name), str(tmp_path / "cache")) == str(path)
+    assert pictures.publish_file(pictures.NamedFile(stored, path.name), str(tmp_path / "cache")) == str(path)
     assert path.samefile(stored), "a second name, no second copy"
     assert [row.name for row in path.parent.iterdir()] == [path.name]
 
@@ -78,8 +78,8 @@ def test_an_upload_is_gone_once_it_was_read(tmp_path: Path) -> None:
 
 
 def test_several_pictures_come_back_in_order_and_uploads_are_told_from_earlier_ones() -> None:
-    photos = pictures.Photos(render=False)
-    tiles = [pictures.Tile(b"jpeg", "file-1"), pictures.Tile(b"jpeg", "file-2")]
+    photos = pictures.PhotosUpload(render=False)
+    tiles = [pictures.PictureTile(b"jpeg", "file-1"), pictures.PictureTile(b"jpeg", "file-2")]
     data: Any = photos.postprocess(tiles)  # pyright: ignore[reportArgumentType]
     data.root.insert(1, GalleryImage(image=ImageData(path="/tmp/new.png", orig_name="new.png")))
     sent = [("", "file-1"), ("/tmp/new.png", ""), ("", "file-2")]
@@ -96,15 +96,15 @@ def test_an_upload_that_is_sent_twice_is_taken_once(tmp_path: Path) -> None:
         return f"file-{len(takes)}", ()
 
     async def send() -> None:
-        uploads = multi_upload.Uploads(take)
+        uploads = multi_upload.UploadDeduplicator(take)
         file.write_bytes(b"first")
-        both = await asyncio.gather(uploads.taken(str(file), "me"), uploads.taken(str(file), "me"))
+        both = await asyncio.gather(uploads.ingest_once(str(file), "me"), uploads.ingest_once(str(file), "me"))
         assert both == [("file-1", ()), ("file-1", ())]
-        assert await uploads.taken(str(file), "me") == ("file-1", ())  # its file is gone already
+        assert await uploads.ingest_once(str(file), "me") == ("file-1", ())  # its file is gone already
         with pytest.raises(BadInput):
-            await uploads.taken(str(file), "somebody else")
+            await uploads.ingest_once(str(file), "somebody else")
         file.write_bytes(b"second")  # the same file, chosen once more
-        assert (await uploads.taken(str(file), "me"))[0] == "file-2"
+        assert (await uploads.ingest_once(str(file), "me"))[0] == "file-2"
 
     asyncio.run(send())
     assert takes == [b"first", b"second"]
@@ -113,7 +113,7 @@ def test_an_upload_that_is_sent_twice_is_taken_once(tmp_path: Path) -> None:
 def test_before_lies_where_the_result_shows_the_photo() -> None:
     photo = example("astronaut")
     receipt = {"placement": {"box": [-100.0, 50.0, 924.0, 1074.0], "scale": 2.0}}
-    laid = pictures.before(photo, receipt, (800, 1000))
+    laid = pictures.render_before(photo, receipt, (800, 1000))
     shown = np.asarray(PIL.Image.open(io.BytesIO(laid)))
     assert shown.shape == (1000, 800, 3)
     enlarged = cv2.resize(photo, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
@@ -125,7 +125,7 @@ def test_before_lies_where_each_crop_shows_its_window_of_the_photo() -> None:
     photo = example("astronaut")
     whole, beside = {"box": [0.25, 0.5, 0.75, 1.0], "at": [0, 0, 1, 1]}, {"box": [0, 0, 1, 1], "at": [0.5, 0, 1, 1]}
     for number, size, part, columns in ((0, (512, 512), photo[256:, 128:384], 0), (1, (1024, 512), photo, 512)):
-        shown = PIL.Image.open(io.BytesIO(pictures.before(photo, {"crops": [whole, beside]}, size, number)))
+        shown = PIL.Image.open(io.BytesIO(pictures.render_before(photo, {"crops": [whole, beside]}, size, number)))
         expected = cv2.resize(part, (size[0] - columns, size[1]), interpolation=cv2.INTER_LINEAR)
         assert np.abs(np.asarray(shown)[:, columns:].astype(int) - expected)[6:-6, 6:-6].mean() < 4
 
@@ -133,7 +133,7 @@ def test_before_lies_where_each_crop_shows_its_window_of_the_photo() -> None:
 @pytest.mark.parametrize("size", [(512, 512), (300, 300), (640, 512)])
 def test_where_nothing_was_placed_before_is_the_whole_photo_as_large_as_fits(size: tuple[int, int]) -> None:
     photo = example("astronaut")
-    shown = np.asarray(PIL.Image.open(io.BytesIO(pictures.before(photo, {"placement": {"box": None}}, size))))
+    shown = np.asarray(PIL.Image.open(io.BytesIO(pictures.render_before(photo, {"placement": {"box": None}}, size))))
     left = (size[0] - size[1]) // 2
     scaled = cv2.resize(photo, (size[1], size[1]), interpolation=cv2.INTER_AREA)
     assert np.abs(shown[:, left : left + size[1]].astype(int) - scaled).mean() < 4

@@ -8,7 +8,14 @@ import pytest
 
 from pipelines.core.job import Result
 from pipelines.tools import headshot
-from ui.home_tab.quick_start import DRAFTS, OUTLINE, Tried, least, looks, shows
+from ui.home_tab.quick_start import (
+    DRAFT_COUNT,
+    OUTLINE_CHECK,
+    TriedDraft,
+    measure_edge_visibility,
+    select_best_drafts,
+    spread_looks,
+)
 
 NONE = float("inf")
 
@@ -19,19 +26,21 @@ def result(**checks: float) -> Result:
 
 
 def test_the_first_looks_come_from_all_over_and_every_look_comes_once() -> None:
-    names = [look["preset"] for look in looks(headshot.Headshot)]
-    assert names[:DRAFTS] == ["linkedin", "creative-colour", "park"]
+    names = [look["preset"] for look in spread_looks(headshot.Headshot)]
+    assert names[:DRAFT_COUNT] == ["linkedin", "creative-colour", "park"]
     assert sorted(names) == sorted(headshot.LOOKS)
 
 
-@pytest.mark.parametrize(("checks", "how_much"), [({OUTLINE: 31.0}, 31.0), ({OUTLINE: 5.0}, NONE), ({}, NONE)])
+@pytest.mark.parametrize(
+    ("checks", "how_much"), [({OUTLINE_CHECK: 31.0}, 31.0), ({OUTLINE_CHECK: 5.0}, NONE), ({}, NONE)]
+)
 def test_what_is_lost_in_the_scene_or_not_measured_is_offered_last(checks: dict[str, float], how_much: float) -> None:
-    assert shows(result(**checks)) == how_much
+    assert measure_edge_visibility(result(**checks)) == how_much
 
 
 def test_three_stay_that_show_least_and_equal_ones_stay_as_they_came() -> None:
-    tried = [Tried(None, {"preset": str(n)}, much) for n, much in enumerate((NONE, 40.0, 20.0, 40.0, 60.0))]
-    best: list[Tried] = []
+    tried = [TriedDraft(None, {"preset": str(n)}, much) for n, much in enumerate((NONE, 40.0, 20.0, 40.0, 60.0))]
+    best: list[TriedDraft] = []
     for each in tried:
-        best = least([*best, each])
-    assert [each.look["preset"] for each in best] == ["2", "1", "3"]
+        best = select_best_drafts([*best, each])
+    assert [each.settings["preset"] for each in best] == ["2", "1", "3"]

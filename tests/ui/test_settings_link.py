@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from pipelines.core.tools import Tool
-from pipelines.tools import TOOLS, tool
-from ui.tool_tab.form_controls import fields_of
-from ui.tool_tab.settings_link import address_of, read
+from pipelines.tools import TOOLS, find_tool
+from ui.tool_tab.form_controls import list_form_fields
+from ui.tool_tab.settings_link import build_link, parse_link
 
 
 def query(address: str) -> dict[str, str]:
@@ -18,8 +18,8 @@ def query(address: str) -> dict[str, str]:
 
 def test_a_link_brings_every_setting_back_but_pictures_and_consent() -> None:
     params = {"photo": "file-1", "preset": "park", "size": 768, "background": "a & b", "consent": True, "blur": 2.5}
-    address = address_of("http://here", tool("headshot"), params, 42)
-    link = read(query(address), TOOLS)
+    address = build_link("http://here", find_tool("headshot"), params, 42)
+    link = parse_link(query(address), TOOLS)
     assert link is not None
     assert link.tool == "headshot"
     assert link.values == {"preset": "park", "size": 768, "background": "a & b", "blur": 2.5, "seed": 42}
@@ -30,18 +30,20 @@ def test_a_link_brings_every_setting_back_but_pictures_and_consent() -> None:
 def test_every_choice_flag_and_number_survives_the_way(row: Tool) -> None:
     other = {
         field.name: field.options[-1][1] if field.kind == "choice" else (not field.default)
-        if field.kind == "flag" else field.high if field.kind == "number" else field.default
-        for field in fields_of(row.params) if field.kind in ("choice", "flag", "number") and field.name != "consent"
+        if field.kind == "flag" else field.maximum if field.kind == "number" else field.default
+        for field in list_form_fields(row.params) if field.kind in ("choice", "flag", "number") and field.name != "consent"
     }  # fmt: skip
-    link = read(query(address_of("", row, other, 7)), TOOLS)
+    link = parse_link(query(build_link("", row, other, 7)), TOOLS)
     assert link is not None
-    shown = {field.name: link.values.get(field.name, field.default) for field in fields_of(row.params)}
+    shown = {field.name: link.values.get(field.name, field.default) for field in list_form_fields(row.params)}
     assert {name: shown[name] for name in other} == other
 
 
 def test_what_is_not_valid_is_left_out_and_what_names_no_tool_is_no_link() -> None:
-    link = read({"tool": "headshot", "size": "99999", "preset": "park", "nonsense": "1", "photo": "file-1"}, TOOLS)
+    link = parse_link(
+        {"tool": "headshot", "size": "99999", "preset": "park", "nonsense": "1", "photo": "file-1"}, TOOLS
+    )
     assert link is not None
     assert link.values == {"preset": "park"}
-    assert read({"tool": "nothing"}, TOOLS) is None
-    assert read({"__theme": "dark"}, TOOLS) is None
+    assert parse_link({"tool": "nothing"}, TOOLS) is None
+    assert parse_link({"__theme": "dark"}, TOOLS) is None

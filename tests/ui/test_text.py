@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from pipelines.core.job import File, Job, Queued, Result, Step
+from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.core.models import Profile
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
 from ui.home_tab import cards as home_tab_cards
 from ui.tool_tab import text as tool_tab_text
-from ui.tool_tab.form_controls import fields_of
-from ui.tool_tab.layout import TILES
+from ui.tool_tab.form_controls import list_form_fields
+from ui.tool_tab.layout import TILES_FOLDER
 
 JOB = Job(
     id="job-1", tool="headshot", params={"photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": None,
@@ -32,16 +32,16 @@ def result(mode: str = "exact", changed: int = 0, models: tuple[str, ...] = ("ba
 
 def test_what_was_measured_is_told_under_the_result() -> None:
     made = result()
-    assert "Measured" not in tool_tab_text.done(JOB, made, 0)
+    assert "Measured" not in tool_tab_text.render_result_status(JOB, made, 0)
     made.receipt["explained"] = {"core_share": "90 % is the photo's <own>."}
-    assert "photo&#x27;s &lt;own&gt;" in tool_tab_text.done(JOB, made, 0)
+    assert "photo&#x27;s &lt;own&gt;" in tool_tab_text.render_result_status(JOB, made, 0)
 
 
 def test_no_word_of_a_visitor_becomes_markup() -> None:
     said = (
-        tool_tab_text.alert("<script>", "a")
-        + tool_tab_text.notice(["<script>"], "a")
-        + tool_tab_text.line("<script>", notes=["<script>"])
+        tool_tab_text.render_alert("<script>", "a")
+        + tool_tab_text.render_notice(["<script>"], "a")
+        + tool_tab_text.render_status("<script>", notes=["<script>"])
     )
     assert "<script>" not in said
     assert said.count("&lt;script&gt;") == 4
@@ -49,39 +49,45 @@ def test_no_word_of_a_visitor_becomes_markup() -> None:
 
 @pytest.mark.parametrize(
     ("event", "text"),
-    [(Queued(1), "next in line"), (Queued(3), "place 3 in line"), (Step(2, 4, "Drawing"), "Drawing · step 2 of 4")],
+    [
+        (QueuePosition(1), "next in line"),
+        (QueuePosition(3), "place 3 in line"),
+        (Step(2, 4, "Drawing"), "Drawing · step 2 of 4"),
+    ],
 )
-def test_the_stage_line_says_place_stage_and_step(event: Queued | Step, text: str) -> None:
-    assert text in tool_tab_text.working(event, draft=False)
+def test_the_stage_line_says_place_stage_and_step(event: QueuePosition | Step, text: str) -> None:
+    assert text in tool_tab_text.render_progress(event, draft=False)
 
 
 def test_the_time_left_is_said_where_it_is_known_and_worth_saying() -> None:
-    assert "about 7 s left" in tool_tab_text.working(Step(2, 4, "Drawing"), draft=False, left=7.2)
-    assert "about 9 s left" in tool_tab_text.working(Queued(2), draft=False, left=9.0)
-    assert "left" not in tool_tab_text.working(Step(2, 4, "Drawing"), draft=False, left=1.2)
-    assert "left" not in tool_tab_text.working(Step(2, 4, "Drawing"), draft=False, left=-3)
+    assert "about 7 s left" in tool_tab_text.render_progress(Step(2, 4, "Drawing"), draft=False, seconds_left=7.2)
+    assert "about 9 s left" in tool_tab_text.render_progress(QueuePosition(2), draft=False, seconds_left=9.0)
+    assert "left" not in tool_tab_text.render_progress(Step(2, 4, "Drawing"), draft=False, seconds_left=1.2)
+    assert "left" not in tool_tab_text.render_progress(Step(2, 4, "Drawing"), draft=False, seconds_left=-3)
 
 
 def test_unchanged_is_said_only_where_it_was_measured() -> None:
-    assert "Your pixels unchanged; the background was fitted to you." in tool_tab_text.done(JOB, result(), 0)
-    assert tool_tab_text.BADGE in tool_tab_text.done(JOB, result(), 0)
-    assert "unchanged" not in tool_tab_text.done(JOB, result(changed=1), 0)
-    assert "unchanged" not in tool_tab_text.done(JOB, result(mode="relit"), 0)
-    assert "background" not in tool_tab_text.done(JOB, result(models=()), 0)
+    assert "Your pixels unchanged; the background was fitted to you." in tool_tab_text.render_result_status(
+        JOB, result(), 0
+    )
+    assert tool_tab_text.CREDENTIALS_NOTE in tool_tab_text.render_result_status(JOB, result(), 0)
+    assert "unchanged" not in tool_tab_text.render_result_status(JOB, result(changed=1), 0)
+    assert "unchanged" not in tool_tab_text.render_result_status(JOB, result(mode="relit"), 0)
+    assert "background" not in tool_tab_text.render_result_status(JOB, result(models=()), 0)
 
 
 def test_relit_is_said_only_where_there_is_a_scene() -> None:
-    assert "Relit" in tool_tab_text.done(JOB, result(mode="relit"), 0)
-    assert "Relit" not in tool_tab_text.done(JOB, result(mode="relit", models=()), 0)
+    assert "Relit" in tool_tab_text.render_result_status(JOB, result(mode="relit"), 0)
+    assert "Relit" not in tool_tab_text.render_result_status(JOB, result(mode="relit", models=()), 0)
 
 
 def test_home_shows_every_promised_tool_and_links_only_what_is_there() -> None:
-    text = home_tab_cards.page(TOOLS[:1], Profile("embedded", {}, "Embedded"))
+    text = home_tab_cards.render_cards(TOOLS[:1], Profile("embedded", {}, "Embedded"))
     assert f'href="#{TOOLS[0].id}"' in text
     for row in home_tab_cards.COMING:
         assert row.title in text
         assert f'href="#{row.id}"' not in text
-    assert home_tab_cards.BANNER in text
+    assert home_tab_cards.EMBEDDED_BANNER in text
 
 
 PROMISED = {
@@ -99,39 +105,39 @@ PROMISED = {
 
 @pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.id in PROMISED], ids=lambda tool: tool.id)
 def test_every_promised_tick_is_on_its_card(tool: Tool) -> None:
-    said = [*tool.strengths, *(tool_tab_text for tool_tab_text, _ in tool.with_model)]
+    said = [*tool.strengths, *(tool_tab_text for tool_tab_text, _ in tool.model_strengths)]
     for tick in PROMISED[tool.id]:
         assert any(tool_tab_text.startswith(tick) for tool_tab_text in said), tick
 
 
 def test_nothing_that_needs_a_model_is_said_to_be_here() -> None:
-    text = home_tab_cards.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    text = home_tab_cards.render_cards(TOOLS, Profile("embedded", {}, "Embedded"))
     assert "<li class=gpu>Model variety<em>GPU</em></li>" in text
     here = re.findall(r"<li>([^<]*)<em>here</em></li>", text)
     assert len(here) > 60
     assert [tool_tab_text for tool_tab_text in here if re.search(r"\b(GPU|model)\b", tool_tab_text, re.I)] == []
-    drawn = home_tab_cards.page(TOOLS, Profile("big", {"edit": "a", "control": "b"}, "Big"))
+    drawn = home_tab_cards.render_cards(TOOLS, Profile("big", {"edit": "a", "control": "b"}, "Big"))
     assert "<li>Model variety<em>here</em></li>" in drawn
 
 
 def test_every_card_has_its_picture_and_every_cross_that_stays_is_a_limit() -> None:
-    text = home_tab_cards.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    text = home_tab_cards.render_cards(TOOLS, Profile("embedded", {}, "Embedded"))
     cards = text.split('<li class="dbx-card')[1:]
     assert len(cards) == len(TOOLS) + 2
     for card in cards:
         (source,) = re.findall(r'<img src="([^"]+)" alt="[^"]+', card)
-        assert (TILES.parent.parent / source).stat().st_size < 40_000
+        assert (TILES_FOLDER.parent.parent / source).stat().st_size < 40_000
     for card in (card for card in cards if "#batch" in card or "#api" in card):
         assert card.split('aria-label="Limits"')[1].count("<li>") == 2
 
 
 def test_a_tool_is_no_longer_coming_once_it_is_there() -> None:
-    text = home_tab_cards.page(TOOLS, Profile("embedded", {}, "Embedded"))
+    text = home_tab_cards.render_cards(TOOLS, Profile("embedded", {}, "Embedded"))
     for tool in TOOLS:
         assert text.count(f">{tool.title}<") == 1
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_at_most_six_controls_come_before_more_beside_the_photo_and_whose_it_is(tool: Tool) -> None:
-    first = {row.name for row in fields_of(tool.params) if not row.more} - {"photo", "photos", "consent"}
+    first = {row.name for row in list_form_fields(tool.params) if not row.is_advanced} - {"photo", "photos", "consent"}
     assert len(first) <= 6, sorted(first)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ui.components.zip_downloads import HOUR, Packed
+from ui.components.zip_downloads import KEEP_SECONDS, ZipDownloads
 
 
-def made(zips: Packed, key: str, data: bytes = b"zip") -> Path:
+def made(zips: ZipDownloads, key: str, data: bytes = b"zip") -> Path:
     def write(part: Path) -> None:
         part.write_bytes(data)
 
-    return zips.make(key, "all.zip", write)
+    return zips.create_zip(key, "all.zip", write)
 
 
 def left(cache: Path) -> list[Path]:
@@ -23,29 +23,29 @@ def left(cache: Path) -> list[Path]:
 
 
 def test_the_newer_of_one_key_takes_the_olders_place(tmp_path: Path) -> None:
-    zips = Packed(tmp_path)
+    zips = ZipDownloads(tmp_path)
     assert made(zips, "k") == made(zips, "k", b"new")
     assert [path.read_bytes() for path in left(tmp_path)] == [b"new"]
-    zips.drop("k")
+    zips.delete_zip("k")
     assert left(tmp_path) == []
 
 
 def test_dropping_no_key_drops_nothing(tmp_path: Path) -> None:
-    zips = Packed(tmp_path)
+    zips = ZipDownloads(tmp_path)
     made(zips, "k")
-    zips.drop("")
+    zips.delete_zip("")
     assert len(left(tmp_path)) == 1
 
 
 def test_what_is_older_than_an_hour_goes_and_nothing_else(tmp_path: Path) -> None:
-    zips = Packed(tmp_path)
-    zips.sweep()  # before there is a folder
+    zips = ZipDownloads(tmp_path)
+    zips.delete_expired()  # before there is a folder
     old, fresh = made(zips, "old"), made(zips, "fresh")
-    os.utime(old.parent, (0, time.time() - HOUR - 1))
+    os.utime(old.parent, (0, time.time() - KEEP_SECONDS - 1))
     other = tmp_path / "a-picture"
     other.mkdir()
     os.utime(other, (0, 0))
-    zips.sweep()
+    zips.delete_expired()
     assert not old.parent.exists()
     assert fresh.exists()
     assert other.exists()
@@ -57,5 +57,5 @@ def test_one_that_could_not_be_written_leaves_nothing(tmp_path: Path) -> None:
         raise OSError("full")
 
     with pytest.raises(OSError, match="full"):
-        Packed(tmp_path).make("k", "all.zip", full)
+        ZipDownloads(tmp_path).create_zip("k", "all.zip", full)
     assert [path.name for path in tmp_path.rglob("*")] == ["designerbox-zips"]

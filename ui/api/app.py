@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount, Route
 
-from pipelines.batch import Batches
-from pipelines.service.orders import Desk
+from pipelines.batch import BatchService
+from pipelines.service.orders import StudioService
 from ui.api import errors, metrics, openapi_docs
 from ui.api.routes import (
     abuse_report_page,
@@ -39,34 +39,34 @@ _ABOUT = """An image studio of your own. A **job** runs a **tool** on your pictu
 `POST /v1/images/…` is OpenAI's images API: the official client works with this address as its base."""
 
 
-def routes(desk: Desk, access: Access) -> list[BaseRoute]:
+def routes(service: StudioService, access: Access) -> list[BaseRoute]:
     """Everything that is not the page, for the application that serves it."""
     return [
-        Route("/healthz", errors.Looking(healthz(desk))),
+        Route("/healthz", errors.Looking(healthz(service))),
         Route("/metrics", errors.Looking(metrics.endpoint(access))),
-        Route("/s/{token}", errors.Looking(share_links.shown(desk, access))),
-        *abuse_report_page.routes(desk, access),
-        Mount("/v1", app=build(desk, access)),
-        mcp.route(desk, access),
+        Route("/s/{token}", errors.Looking(share_links.shown(service, access))),
+        *abuse_report_page.routes(service, access),
+        Mount("/v1", app=build(service, access)),
+        mcp.route(service, access),
     ]
 
 
-def build(desk: Desk, access: Access) -> FastAPI:
+def build(service: StudioService, access: Access) -> FastAPI:
     """The application to mount at `/v1`. It has no lifespan: a mounted one would not run."""
     api = FastAPI(
         title="DesignerBox", version="1", description=_ABOUT, docs_url=None, redoc_url=None, openapi_url=None,
         redirect_slashes=False,
     )  # fmt: skip
-    api.state.desk = desk
+    api.state.service = service
     api.state.access = access
-    api.state.batches = Batches(desk)
-    api.state.webhooks = webhooks.build(desk, api.state.batches)
-    desk.ordered = api.state.webhooks.add_default
-    desk.jobs.admit = partial(access.limits.admit, active=desk.jobs.active)
-    access.metrics.watch(desk)
+    api.state.batches = BatchService(service)
+    api.state.webhooks = webhooks.build(service, api.state.batches)
+    service.on_order = api.state.webhooks.add_default_delivery
+    service.jobs.check_admission = partial(access.limits.admit, active=service.jobs.count_active)
+    access.metrics.watch(service)
     errors.install(api)
-    openapi_docs.install(api, desk, open_to_all=not access.needs_key)
-    rows = (tools.router(desk.tools), jobs.router, files.router, openai_images.router, openai_batches.router, share_links.router,
+    openapi_docs.install(api, service, open_to_all=not access.needs_key)
+    rows = (tools.router(service.tools), jobs.router, files.router, openai_images.router, openai_batches.router, share_links.router,
             abuse_reports.router, saved_items.router, webhooks.router, api_keys.router, health.router)  # fmt: skip
     api.state.routers = rows
     for router in rows:

@@ -1,4 +1,4 @@
-"""What every route is handed: the desk, and who is asking; knows no route."""
+"""What every route is handed: the service, and who is asking; knows no route."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 
 if TYPE_CHECKING:
     from ui.api.auth.access import Access, Caller
@@ -42,8 +42,8 @@ async def _access(request: Request) -> Access:
     return request.app.state.access
 
 
-async def _desk(request: Request) -> Desk:
-    return request.app.state.desk
+async def _service(request: Request) -> StudioService:
+    return request.app.state.service
 
 
 Owner = Annotated[str, Depends(_owner)]
@@ -53,4 +53,4 @@ WhoCalls = Annotated["Caller", Depends(_caller)]
 Admin = Annotated["Access", Depends(_admin)]
 """The locks themselves, for a key with the scope `admin`, or for whoever sits at a studio that needs none."""
 TheAccess = Annotated["Access", Depends(_access)]
-TheDesk = Annotated[Desk, Depends(_desk)]
+TheService = Annotated[StudioService, Depends(_service)]

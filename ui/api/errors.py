@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from pipelines.core.errors import STATUS_OF_CODE, BadInput, InvalidParams, NotFound, StudioError
+from pipelines.core.errors import STATUS_BY_CODE, BadInput, InvalidParams, NotFound, StudioError
 from pipelines.core.log_setup import REQUEST_ID
 from pipelines.core.params import JSON
-from pipelines.storage.database import GONE, Unwritable
-from pipelines.storage.disk_space import SENTENCE, is_full
+from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
+from pipelines.storage.disk_space import DISK_FULL_MESSAGE, is_disk_full
 from ui.api.auth.rate_limits import TooMuch
 
 log = logging.getLogger(__name__)
@@ -107,11 +107,11 @@ def known(error: Exception, scope: Scope) -> StudioError:
     """What a caller is told of any failure. What is none of ours to name is a bug, and the log says which."""
     if isinstance(error, StudioError):
         return error
-    if is_full(error):
-        return StudioError(SENTENCE, code="disk_full")
-    if isinstance(error, Unwritable):
+    if is_disk_full(error):
+        return StudioError(DISK_FULL_MESSAGE, code="disk_full")
+    if isinstance(error, DatabaseUnavailable):
         log.error("%s %s: %s", scope["method"], route_of(scope), error)
-        return StudioError(GONE, code="storage_unavailable")
+        return StudioError(UNAVAILABLE_MESSAGE, code="storage_unavailable")
     log.error("bug while answering %s %s", scope["method"], route_of(scope), exc_info=error)
     return StudioError(BUG)
 
@@ -180,7 +180,7 @@ ENVELOPE: dict[str, Any] = {
                 "message": {"type": "string"},
                 "type": {"type": "string"},
                 "param": {"type": ["string", "null"]},
-                "code": {"type": "string", "enum": list(STATUS_OF_CODE)},
+                "code": {"type": "string", "enum": list(STATUS_BY_CODE)},
                 "request_id": {
                     "type": "string",
                     "description": "The header X-Request-Id once more. OpenAI's clients read over it.",
@@ -210,7 +210,7 @@ def documented(codes: Sequence[str]) -> dict[int | str, dict[str, Any]]:
     """OpenAPI's `responses` for these codes, and for 422, which every route with a query or a form can answer."""
     by_status: dict[int | str, list[str]] = {422: ["invalid_request"]}
     for code in codes:
-        by_status.setdefault(STATUS_OF_CODE[code], []).append(code)
+        by_status.setdefault(STATUS_BY_CODE[code], []).append(code)
     return {
         status: {
             "description": "code: " + ", ".join(found),

@@ -16,9 +16,9 @@ from starlette.responses import Response
 
 from pipelines.core.errors import StudioError
 from pipelines.engines.local import LocalEngine
-from pipelines.engines.multi_gpu import Several
+from pipelines.engines.multi_gpu import MultiGpuEngine
 from pipelines.engines.ray_cluster.serve_engine import RayEngine
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from ui.api.errors import answered
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class Metrics:
         if code:
             self._errors.labels(code).inc()
 
-    def watch(self, desk: Desk) -> None:
+    def watch(self, service: StudioService) -> None:
         """Look at this studio whenever somebody asks for the figures."""
-        self.registry.register(_Studio(desk))
+        self.registry.register(_Studio(service))
 
     def text(self) -> bytes:
         """The figures in Prometheus' text format."""
@@ -68,8 +68,8 @@ class Metrics:
 class _Studio(Collector):
     """What is read when it is asked for, instead of counted when it happens."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, service: StudioService) -> None:
+        self._service = service
 
     def describe(self) -> list[Metric]:
         """Nothing ahead: the registry need not ask the studio when it is handed this."""
@@ -77,34 +77,34 @@ class _Studio(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Queue, engine, cache, memory, disk."""
-        running, waiting, rows = self._desk.jobs.table.counts()
+        running, waiting, rows = self._service.jobs.table.count_jobs()
         jobs = GaugeMetricFamily("designerbox_jobs", "Jobs now, by state.", labels=("state",))
         for state, count in (("running", running), ("waiting", waiting), ("batch_waiting", rows)):
             jobs.add_metric((state,), count)
         yield jobs
         failed = CounterMetricFamily("designerbox_jobs_failed", "Jobs that failed.", labels=("code", "tool"))
-        for (code, tool), count in self._desk.jobs.failed().items():
+        for (code, tool), count in self._service.jobs.failure_counts().items():
             failed.add_metric((code, tool), count)
         yield failed
-        yield GaugeMetricFamily("designerbox_queue_limit", "Jobs that may wait.", self._desk.jobs.waiting)
-        yield GaugeMetricFamily("designerbox_files_bytes", "Pictures on disk.", self._desk.files.bytes())
+        yield GaugeMetricFamily("designerbox_queue_limit", "Jobs that may wait.", self._service.jobs.max_waiting)
+        yield GaugeMetricFamily("designerbox_files_bytes", "Pictures on disk.", self._service.files.total_bytes())
         yield GaugeMetricFamily("designerbox_memory_bytes", "Resident memory.", psutil.Process().memory_info().rss)
-        engine = self._desk.jobs.engine
-        if isinstance(engine, LocalEngine | Several | RayEngine):
+        engine = self._service.jobs.engine
+        if isinstance(engine, LocalEngine | MultiGpuEngine | RayEngine):
             yield from _engine(engine)
 
 
-def _engine(engine: LocalEngine | Several | RayEngine) -> Iterator[Metric]:
+def _engine(engine: LocalEngine | MultiGpuEngine | RayEngine) -> Iterator[Metric]:
     cache = engine.cache
     yield CounterMetricFamily("designerbox_steps", "Steps of work that were done; its rate is steps/s.", engine.steps)
     loaded = GaugeMetricFamily("designerbox_cache_bytes", "Bytes of each loaded model.", labels=("model",))
-    for row in cache.resident():
+    for row in cache.resident_models():
         loaded.add_metric((row["id"],), row["bytes"])
     yield loaded
-    if cache.budget is not None:
-        yield GaugeMetricFamily("designerbox_cache_budget_bytes", "What models may take together.", cache.budget)
+    if cache.budget_bytes is not None:
+        yield GaugeMetricFamily("designerbox_cache_budget_bytes", "What models may take together.", cache.budget_bytes)
     loads = CounterMetricFamily("designerbox_cache_loads", "Times that each model was loaded.", labels=("model",))
-    for model, count in cache.loads.copy().items():
+    for model, count in cache.load_counts.copy().items():
         loads.add_metric((model,), count)
     yield loads
 

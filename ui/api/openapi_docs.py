@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 
 from pipelines.core.errors import NotFound
 from pipelines.core.tools import Tool
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from ui.api.errors import ENVELOPE
 from ui.api.response_models import HEADERS, HOOK, LIMITED, ONCE, PARTS, SCHEMAS
 
@@ -60,19 +60,19 @@ async def asset(request: Request) -> Response:
     return FileResponse(str(files("fastapi_offline") / "static" / name), media_type=_FILES[name])
 
 
-def install(api: FastAPI, desk: Desk, *, open_to_all: bool) -> None:
+def install(api: FastAPI, service: StudioService, *, open_to_all: bool) -> None:
     """Add the page, its files and the schema to `api`; `open_to_all` where no key is needed."""
     api.add_route("/docs", page, include_in_schema=False)
     api.add_route("/docs/{name}", asset, include_in_schema=False)
 
     async def schema(_: Request) -> Response:
         # In a thread: the first time, it looks for the pictures that the examples name.
-        return JSONResponse(await to_thread.run_sync(described, api, desk, open_to_all))
+        return JSONResponse(await to_thread.run_sync(described, api, service, open_to_all))
 
     api.add_route("/openapi.json", schema, include_in_schema=False)
 
 
-def described(api: FastAPI, desk: Desk, open_to_all: bool) -> dict[str, Any]:
+def described(api: FastAPI, service: StudioService, open_to_all: bool) -> dict[str, Any]:
     """The whole of `/v1` as OpenAPI: every tool's fields with an example, every code with its status."""
     if api.openapi_schema is None:
         schema = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
@@ -82,14 +82,14 @@ def described(api: FastAPI, desk: Desk, open_to_all: bool) -> dict[str, Any]:
         parts["headers"] = HEADERS
         for path, routes in schema["paths"].items():
             for method, route in routes.items():
-                _complete(route, path, method, desk)
+                _complete(route, path, method, service)
                 if open_to_all:
                     route["security"].append({})
         api.openapi_schema = schema
     return api.openapi_schema
 
 
-def _complete(route: dict[str, Any], path: str, method: str, desk: Desk) -> None:
+def _complete(route: dict[str, Any], path: str, method: str, service: StudioService) -> None:
     for status, answer in route["responses"].items():
         names = ["X-Request-Id", *LIMITED] + (["Retry-After"] if status == "429" else [])
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
@@ -105,14 +105,14 @@ def _complete(route: dict[str, Any], path: str, method: str, desk: Desk) -> None
         found = route["responses"]["200"].setdefault("content", {})
         found["text/event-stream"] = {"schema": {"$ref": f"#/components/schemas/{event}"}}
     if path.startswith("/tools/"):
-        tool = desk.tool(path.removeprefix("/tools/"))
-        route["requestBody"]["content"]["application/json"]["examples"] = examples(tool, desk)
+        tool = service.find_tool(path.removeprefix("/tools/"))
+        route["requestBody"]["content"]["application/json"]["examples"] = examples(tool, service)
 
 
-def examples(tool: Tool, desk: Desk) -> dict[str, Any]:
+def examples(tool: Tool, service: StudioService) -> dict[str, Any]:
     """Two bodies that work as they stand: the least that a tool needs, and every field at its default."""
     least: dict[str, Any] = {}
-    known = {example.name: example.file_id for example in desk.examples()}
+    known = {example.name: example.file_id for example in service.uploads.list_examples()}
     pictures = iter([*(known[name] for name in tool.examples if name in known), *known.values()])
     for name, field in tool.params.model_fields.items():
         kind = tool.params.kind_of(name)
@@ -122,7 +122,7 @@ def examples(tool: Tool, desk: Desk) -> dict[str, Any]:
             least[name] = [next(pictures), next(pictures)]
         elif name == "consent":
             least[name] = True
-    if "prompt" in tool.params.model_fields and not desk.lacks(tool.params, "prompt"):
+    if "prompt" in tool.params.model_fields and not service.form_checks.missing_verbs(tool.params, "prompt"):
         least["prompt"] = "forest in the morning"
     whole = tool.params.model_validate(least).model_dump(mode="json")
     return {

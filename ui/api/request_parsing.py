@@ -22,13 +22,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from pipelines.core.errors import BadInput, InvalidParams, StudioError
 from pipelines.core.params import Params
-from pipelines.ingest.decoder_pool import MAX_BYTES
-from pipelines.service.orders import Desk
+from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
+from pipelines.service.orders import StudioService
 from ui.api.errors import first_problem
 
 M = TypeVar("M", bound=BaseModel)
 MAX_PICTURES = 16
-BODY_BYTES = MAX_PICTURES * MAX_BYTES * 4 // 3
+BODY_BYTES = MAX_PICTURES * MAX_FILE_BYTES * 4 // 3
 """Of one request: as many pictures as any tool takes, base64 included."""
 DRAIN_BYTES = 2 * BODY_BYTES
 """Read and thrown away past the limit, since a sender that is cut off never sees the answer that says why."""
@@ -226,8 +226,8 @@ class Filled:
     notices: tuple[str, ...]
 
 
-async def fill(form: Form, params: type[Params], desk: Desk, owner: str) -> Filled:
-    """Values as `Desk.order` takes them: each picture becomes a file id. Raises `InvalidParams`, `BadInput`."""
+async def fill(form: Form, params: type[Params], service: StudioService, owner: str) -> Filled:
+    """Values as `StudioService.create_job` takes them: each picture becomes a file id. Raises `InvalidParams`, `BadInput`."""
     values: dict[str, object] = {}
     notices: list[str] = []
     for name, sent in form.values.items():
@@ -235,11 +235,11 @@ async def fill(form: Form, params: type[Params], desk: Desk, owner: str) -> Fill
         if sent == [""] and kind != "prompt":
             continue  # how an HTML form says "nothing chosen"
         if kind == "pictures":
-            taken = [await take(value, name, desk, owner) for value in form.many(name)[: MAX_PICTURES + 1]]
+            taken = [await take(value, name, service, owner) for value in form.many(name)[: MAX_PICTURES + 1]]
             values[name] = [file_id for file_id, _ in taken]
             notices += [said for _, saying in taken for said in saying]
         elif kind in ("picture", "mask"):
-            values[name], said = await take(form.one(name), name, desk, owner)
+            values[name], said = await take(form.one(name), name, service, owner)
             notices += said
         else:
             values[name] = _plain(form.one(name), name)
@@ -252,17 +252,17 @@ def _plain(value: object, name: str) -> object:
     return value
 
 
-async def take(value: object, name: str, desk: Desk, owner: str) -> tuple[str, tuple[str, ...]]:
+async def take(value: object, name: str, service: StudioService, owner: str) -> tuple[str, tuple[str, ...]]:
     """A file part, a data URL, a file id or a character's id -> id and notices. Addresses are refused as all else."""
     if isinstance(value, UploadFile):
-        if (value.size or 0) > MAX_BYTES:
-            raise BadInput(f"The file is larger than {MAX_BYTES // 10**6} MB.", code="image_too_large", param=name)
-        return await _ingest(await value.read(), name, desk, owner)
+        if (value.size or 0) > MAX_FILE_BYTES:
+            raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large", param=name)
+        return await _ingest(await value.read(), name, service, owner)
     if not isinstance(value, str):
         raise InvalidParams(f"'{name}' takes a picture: a file, a data URL or a file id.", param=name)
     if head := DATA_URL.match(value):
         data = await to_thread.run_sync(decoded, value, head.end(), name)
-        return await _ingest(data, name, desk, owner)
+        return await _ingest(data, name, service, owner)
     if not value.startswith(("file-", "char-")):
         raise BadInput(f"'{name}' takes a file, a data URL or a file id; addresses are not fetched.", param=name)
     return value, ()
@@ -276,8 +276,8 @@ def decoded(value: str, start: int, name: str) -> bytes:
         raise BadInput(f"'{name}' is not valid base64.", param=name) from error
 
 
-async def _ingest(data: bytes, name: str, desk: Desk, owner: str) -> tuple[str, tuple[str, ...]]:
+async def _ingest(data: bytes, name: str, service: StudioService, owner: str) -> tuple[str, tuple[str, ...]]:
     try:
-        return await to_thread.run_sync(desk.take, data, owner, limiter=_DECODING)
+        return await to_thread.run_sync(service.uploads.ingest_picture, data, owner, limiter=_DECODING)
     except BadInput as error:
         raise BadInput(error.message, code=error.code, param=error.param or name) from error

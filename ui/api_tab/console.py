@@ -10,15 +10,15 @@ import json
 from html import escape
 
 from pipelines.core.tools import Tool
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from ui.api.openapi_docs import examples
 
 
-def page(desk: Desk) -> str:
+def render_console(service: StudioService) -> str:
     """The form, with a body that works as it stands for each tool."""
-    bodies = {tool.id: _body(tool, desk) for tool in desk.tools}
-    options = "".join(f'<option value="{escape(tool.id)}">{escape(tool.title)}</option>' for tool in desk.tools)
-    first = bodies[desk.tools[0].id]
+    bodies = {tool.id: _example_body(tool, service) for tool in service.tools}
+    options = "".join(f'<option value="{escape(tool.id)}">{escape(tool.title)}</option>' for tool in service.tools)
+    first = bodies[service.tools[0].id]
     return f"""\
 <form class="dbx-console" data-bodies="{escape(json.dumps(bodies))}">
 <h2>Try it</h2>
@@ -38,5 +38,5 @@ def page(desk: Desk) -> str:
 </form>"""
 
 
-def _body(tool: Tool, desk: Desk) -> str:
-    return json.dumps(examples(tool, desk)["least"]["value"], indent=2, ensure_ascii=False)
+def _example_body(tool: Tool, service: StudioService) -> str:
+    return json.dumps(examples(tool, service)["least"]["value"], indent=2, ensure_ascii=False)

@@ -13,20 +13,20 @@ from gradio.component_meta import ComponentMeta
 from gradio.components import Component
 from gradio.data_classes import FileData, ListFiles
 
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from ui.batch_tab import text
 from ui.tool_tab import text as tool_tab_text
-from ui.tool_tab.form_controls import fields_of
+from ui.tool_tab.form_controls import list_form_fields
 
-BEAT = 2.0
+POLL_SECONDS = 2.0
 """Seconds between two looks at a batch that goes on."""
-HELP = (
+HELP_TEXT = (
     "Pictures, one ZIP of them, or a CSV or JSONL whose columns are the tool's fields and whose picture columns name "
     "the other files. Every row is one job; the queue takes people's own jobs first."
 )
 
 
-class _Drop:
+class _AnyFiles:
     """Takes any files, unread, with the names their sender gave them."""
 
     def get_block_name(self) -> str:
@@ -39,67 +39,71 @@ class _Drop:
 
 
 # Made like this for the reason that `ui.components.pictures` gives.
-Drop = ABCMeta.__new__(ComponentMeta, "Drop", (_Drop, gr.File), {"__module__": __name__, "__doc__": _Drop.__doc__})
+FileDrop = ABCMeta.__new__(
+    ComponentMeta, "Drop", (_AnyFiles, gr.File), {"__module__": __name__, "__doc__": _AnyFiles.__doc__}
+)
 
 
 @dataclass
-class Seat:
+class BatchTabState:
     """What one visitor's open tab shows of a batch; one per browser tab, kept in the session.
 
     `start` is the first picture of the contact sheet, `sheet` tells the sheet that was sent last from others, and
     `drawn` is when that was.
     """
 
-    start: int = 0
-    sheet: str = ""
-    drawn: float = 0.0
+    first_picture: int = 0
+    sent_sheet: str = ""
+    sent_at: float = 0.0
 
 
 @dataclass(frozen=True)
-class Parts:
+class BatchTab:
     """Every component of the tab. `batch` holds the id of the batch that is shown."""
 
-    batch: gr.State
-    seat: gr.State
+    batch_id: gr.State
+    state: gr.State
     files: Component
     tool: gr.Dropdown
     preset: gr.Dropdown
-    kit: gr.Dropdown
+    brand_kit: gr.Dropdown
     consent: gr.Checkbox
-    more: gr.Textbox
+    more_settings: gr.Textbox
     seeds: gr.Radio
-    form: gr.DownloadButton
-    check: gr.Button
+    template: gr.DownloadButton
+    dry_run: gr.Button
     start: gr.Button
     pause: gr.Button
     cancel: gr.Button
     retry: gr.Button
-    pack: gr.Button
-    save: gr.DownloadButton
-    line: gr.HTML
-    told: gr.HTML
-    back: gr.Button
-    where: gr.HTML
-    forth: gr.Button
+    make_zip: gr.Button
+    download: gr.DownloadButton
+    status: gr.HTML
+    report: gr.HTML
+    previous: gr.Button
+    position: gr.HTML
+    next: gr.Button
     sheet: gr.HTML
     timer: Timer
-    again: gr.Button
+    refresh: gr.Button
 
 
-def lay_out(desk: Desk) -> Parts:
+def build_batch_tab(service: StudioService) -> BatchTab:
     """The tab's components, in the layout that is open."""
-    gr.HTML(f'{text.STYLE}<header class="dbx-head"><h1>Batch Processing</h1><p>{HELP}</p></header>')
-    options = [(tool.title, tool.id) for tool in desk.tools]
-    first = desk.tools[0]
+    gr.HTML(f'{text.STYLE_HTML}<header class="dbx-head"><h1>Batch Processing</h1><p>{HELP_TEXT}</p></header>')
+    options = [(tool.title, tool.id) for tool in service.tools]
+    first = service.tools[0]
     with gr.Row(elem_classes=["dbx-tool"], elem_id="batch-tool"):
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-            files = Drop(label="Pictures, ZIP, CSV or JSONL", file_count="multiple", elem_id="batch-files", height=150)
+            files = FileDrop(
+                label="Pictures, ZIP, CSV or JSONL", file_count="multiple", elem_id="batch-files", height=150
+            )
             tool = gr.Dropdown(options, value=first.id, label="Tool", elem_id="batch-which")
-            preset = looks(desk, first.id, elem_id="batch-preset")
-            kit = kits(desk, first.id, elem_id="batch-kit")
+            preset = build_look_choice(service, first.id, elem_id="batch-preset")
+            kit = build_brand_kit_choice(service, first.id, elem_id="batch-kit")
             consent = gr.Checkbox(
                 label="I have these people's permission and they are 18 or over", elem_id="batch-consent",
-                visible=asks(desk, first.id),
+                visible=needs_consent(service, first.id),
             )  # fmt: skip
             seeds = gr.Radio(
                 [("One for all rows", "same"), ("The next for each row", "row")], value="same", label="Seed",
@@ -115,7 +119,9 @@ def lay_out(desk: Desk) -> Parts:
                 start = gr.Button("Start", variant="primary", elem_id="batch-start", scale=2)
                 check = gr.Button("Dry run", elem_id="batch-check", scale=1)
         with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
-            line = gr.HTML(tool_tab_text.line(text.IDLE), elem_classes=["dbx-stage"], elem_id="batch-stage")
+            line = gr.HTML(
+                tool_tab_text.render_status(text.IDLE_TEXT), elem_classes=["dbx-stage"], elem_id="batch-stage"
+            )
             with gr.Row(elem_classes=["dbx-acts"]):
                 pause = gr.Button("Pause", size="sm", interactive=False, elem_id="batch-pause")
                 cancel = gr.Button("Cancel", size="sm", variant="stop", interactive=False, elem_id="batch-cancel")
@@ -129,35 +135,37 @@ def lay_out(desk: Desk) -> Parts:
                 forth = gr.Button("Next", size="sm", visible=False, elem_id="batch-forth", min_width=80)
             sheet = gr.HTML("", elem_id="batch-sheet")
             again = gr.Button("Look again", elem_id="batch-again", elem_classes=["dbx-again"])
-    return Parts(
-        gr.State(""), gr.State(Seat()), files, tool, preset, kit, consent, more, seeds, form, check, start, pause,
-        cancel, retry, pack, save, line, told, back, where, forth, sheet, Timer(BEAT, active=False),
+    return BatchTab(
+        gr.State(""), gr.State(BatchTabState()), files, tool, preset, kit, consent, more, seeds, form, check, start, pause,
+        cancel, retry, pack, save, line, told, back, where, forth, sheet, Timer(POLL_SECONDS, active=False),
         again,
     )  # fmt: skip
 
 
-def asks(desk: Desk, tool_id: str) -> bool:
+def needs_consent(service: StudioService, tool_id: str) -> bool:
     """Whether the tool asks for consent."""
-    return "consent" in desk.tool(tool_id).params.model_fields
+    return "consent" in service.find_tool(tool_id).params.model_fields
 
 
-def kit_field(desk: Desk, tool_id: str) -> str:
+def find_brand_kit_field(service: StudioService, tool_id: str) -> str:
     """The tool's field that takes a brand kit, "" where it has none."""
-    return next((row.name for row in fields_of(desk.tool(tool_id).params) if row.kept == "brand"), "")
+    return next(
+        (row.name for row in list_form_fields(service.find_tool(tool_id).params) if row.saved_kind == "brand"), ""
+    )
 
 
-def kits(desk: Desk, tool_id: str, owner: str | None = None, **more: Any) -> gr.Dropdown:
+def build_brand_kit_choice(service: StudioService, tool_id: str, owner: str | None = None, **more: Any) -> gr.Dropdown:
     """The owner's brand kits, where the tool takes one; hidden where it does not."""
-    rows = [] if owner is None else desk.kept.list(owner, "brand")
+    rows = [] if owner is None else service.saved_items.list_items(owner, "brand")
     options = [("None", ""), *((row.name, row.id) for row in rows)]
     return gr.Dropdown(
-        options, label="Brand kit", visible=bool(kit_field(desk, tool_id)),
+        options, label="Brand kit", visible=bool(find_brand_kit_field(service, tool_id)),
         info="For all rows, as it is when the batch begins. Kits are made under Brand and characters.", **more,
     )  # fmt: skip
 
 
-def looks(desk: Desk, tool_id: str, *, chosen: str = "", **more: Any) -> gr.Dropdown:
+def build_look_choice(service: StudioService, tool_id: str, *, chosen: str = "", **more: Any) -> gr.Dropdown:
     """The tool's looks, where it has a choice of them; hidden where it has none."""
-    rows = [row for row in fields_of(desk.tool(tool_id).params) if row.name == "preset"]
+    rows = [row for row in list_form_fields(service.find_tool(tool_id).params) if row.name == "preset"]
     options = [("As each row says, else the tool's own", ""), *(option for row in rows for option in row.options)]
     return gr.Dropdown(options, value=chosen, label="Look", visible=bool(rows), **more)

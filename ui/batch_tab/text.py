@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pipelines.batch import Batch, Progress, Report
-from pipelines.batch.row_values import PHOTO
+from pipelines.batch import Batch, BatchProgress, DryRunReport
+from pipelines.batch.progress_text import GUESSED, NO_ROOM, duration, size
+from pipelines.batch.row_values import PHOTO_FIELD
 from pipelines.core.params import Params
-from ui.components.pictures import data_url
-from ui.server.batch_command import GUESSED, NO_ROOM, duration, size
+from ui.components.pictures import encode_data_url
 from ui.tool_tab import text as tool_tab_text
 
-IDLE = "Drop pictures, a ZIP or a table to begin."
-FAULTS_SHOWN = 100
-NAME = 60
+IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
+SHOWN_FAULT_COUNT = 100
+ROW_NAME_LENGTH = 60
 """Characters of what a row is called."""
-STYLE = """<style>
+STYLE_HTML = """<style>
 #batch-files { border: 1.5px dashed var(--input-border-color) !important; border-radius: 12px !important;
   background: var(--dbx-card) !important; }
 .dbx-faults { overflow-x: auto; max-height: 340px; }
@@ -49,9 +49,9 @@ _STATES = {
 }
 
 
-def standing(batch: Batch, progress: Progress) -> str:
+def render_status(batch: Batch, progress: BatchProgress) -> str:
     """How far a batch is, as the stage line."""
-    ended = progress.total - progress.left
+    ended = progress.total - progress.rows_left
     told = [f"{_STATES.get(batch.state, batch.state)}: {ended} of {progress.total} rows"]
     if progress.failed:
         told.append(f"{progress.failed} failed")
@@ -59,81 +59,82 @@ def standing(batch: Batch, progress: Progress) -> str:
         told.append(f"{progress.per_minute:g} a minute, {duration(progress.seconds_left)} left")
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
-    return tool_tab_text.line(" · ".join(told), busy=busy, share=ended / max(1, progress.total), notes=notes)
+    return tool_tab_text.render_status(" · ".join(told), busy=busy, share=ended / max(1, progress.total), notes=notes)
 
 
-def report(found: Report) -> str:
+def render_report(found: DryRunReport) -> str:
     """What a dry run found, every fault by row and column."""
-    told = f"{found.rows} rows checked: {found.good} can be done, {found.bad} cannot."
+    told = f"{found.rows} rows checked: {found.good} can be done, {found.bad_count} cannot."
     if found.seconds is None or found.bytes is None:
         cost = "Time and disk are not known: not one row could be done to measure them."
     else:
         cost = f"About {duration(found.seconds)}, {size(found.bytes)}; {size(found.free)} are free."
     if found.guessed:
         cost += f" {GUESSED.format(found.guessed)}"
-    if not found.fits:
+    if not found.fits_on_disk:
         cost += f" {NO_ROOM}"
-    rows = [(named(f.row, f.called), f.column or "", f.message, f.code) for f in found.faults]
-    return f"<p><strong>{told}</strong> {cost}</p>{faults(rows)}{remarks(found)}"
+    rows = [(label_row(f.row, f.label), f.column or "", f.message, f.code) for f in found.faults]
+    return f"<p><strong>{told}</strong> {cost}</p>{render_faults(rows)}{render_remarks(found)}"
 
 
-def remarks(found: Report) -> str:
+def render_remarks(found: DryRunReport) -> str:
     """What was set right on rows that can be done."""
     told = [
-        f"Row {escape(named(each.row, each.called))}: {escape(each.message)}" for each in found.remarks[:FAULTS_SHOWN]
+        f"Row {escape(label_row(each.row, each.label))}: {escape(each.message)}"
+        for each in found.remarks[:SHOWN_FAULT_COUNT]
     ]
     return f"<p>{'<br>'.join(told)}</p>" if told else ""
 
 
-def named(row: int, called: str) -> str:
+def label_row(row: int, called: str) -> str:
     """A row by its number and by what its owner calls it: whoever dropped a folder knows no numbers."""
-    return f"{row} · {called[:NAME]}" if called else str(row)
+    return f"{row} · {called[:ROW_NAME_LENGTH]}" if called else str(row)
 
 
-def faults(rows: Sequence[tuple[str, str, str, str]]) -> str:
+def render_faults(rows: Sequence[tuple[str, str, str, str]]) -> str:
     """A table of what is wrong: row, column, sentence, code."""
     if not rows:
         return ""
     body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows[:FAULTS_SHOWN]
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows[:SHOWN_FAULT_COUNT]
     )
-    more = f"<p>And {len(rows) - FAULTS_SHOWN} more.</p>" if len(rows) > FAULTS_SHOWN else ""
+    more = f"<p>And {len(rows) - SHOWN_FAULT_COUNT} more.</p>" if len(rows) > SHOWN_FAULT_COUNT else ""
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Row", "Column", "What is wrong", "Code"))
     return f'<div class="dbx-faults" tabindex="0"><table><tr>{head}</tr>{body}</table></div>{more}'
 
 
-def sheet(pictures: Iterable[tuple[str, bytes]]) -> str:
+def render_sheet(pictures: Iterable[tuple[str, bytes]]) -> str:
     """The contact sheet: what a row is called and its picture, small."""
     cells = "".join(
-        f'<li><img src="{data_url(jpeg)}" alt="Row {escape(name)}"><span title="{escape(name)}">{escape(name)}</span>'
+        f'<li><img src="{encode_data_url(jpeg)}" alt="Row {escape(name)}"><span title="{escape(name)}">{escape(name)}</span>'
         "</li>"
         for name, jpeg in pictures
     )
     return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
 
 
-def where(start: int, shown: int, total: int, *, newest: bool) -> str:
+def render_position(start: int, shown: int, total: int, *, newest: bool) -> str:
     """`49–96 of 200`, nothing where one page shows all."""
     order = ", the latest first" if newest else ""
     return f"<p>{start + 1}–{start + shown} of {total:,}{order}</p>" if total > shown else ""
 
 
-def settings(params: type[Params], values: Mapping[str, Any]) -> str:
+def format_settings(params: type[Params], values: Mapping[str, Any]) -> str:
     """What of `values` differs from the tool's own, one `field = value` a line, logo, backdrop and reference included.
 
     The photo and its mask are not among them: the folder takes their place. Nor is consent, which was given for one
     person, nor the look, which has a field of its own.
     """
-    skip = {PHOTO, *params.fields_of_kind("pictures", "mask"), "consent", "preset"}
+    skip = {PHOTO_FIELD, *params.fields_of_kind("pictures", "mask"), "consent", "preset"}
     rows = []
     for name, field in params.model_fields.items():
         value = values.get(name, field.default)
         if name not in skip and value != field.default:
-            rows.append(f"{name} = {_cell(value)}")
+            rows.append(f"{name} = {_format_value(value)}")
     return "\n".join(rows)
 
 
-def _cell(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """On one line: names on several lines are parted by semicolons, as the tools read them."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return "; ".join(line.strip() for line in text.splitlines())

@@ -20,45 +20,47 @@ from gradio.component_meta import ComponentMeta
 from gradio.components.gallery import GalleryData, GalleryImage
 from gradio.data_classes import ImageData
 
-from pipelines.batch.manifest import beside, linked
+from pipelines.batch.manifest import link_or_copy, write_beside
 from pipelines.core.geometry import Image, Size
-from pipelines.runtime.progress import jpeg
+from pipelines.runtime.progress import encode_preview
 
-_SECRET = secrets.token_bytes(32)
+_PATH_SECRET = secrets.token_bytes(32)
 """Of this process. A copy from before a restart is found by nobody again, and deleted by its age."""
-TEMPORARY = (600, 86400)
+DELETE_CACHE_SECONDS = (600, 86400)
 """How often, in seconds, Gradio looks for copies to delete, and the age at which it deletes them."""
 
 
-class Named(NamedTuple):
+class NamedFile(NamedTuple):
     """A file on disk and the name a visitor sees when saving it."""
 
     path: Path
     name: str
 
 
-def data_url(jpeg: bytes) -> str:
+def encode_data_url(jpeg: bytes) -> str:
     """A picture inside the page: no second request, no file on disk."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
-def shelf(named: Named, cache: str) -> str:
+def publish_file(named: NamedFile, cache: str) -> str:
     """Put a file where Gradio may serve it, byte for byte, under its visible name; returns that path.
 
     Gradio asks nobody who fetches an address, so it must be one that only this process can name: an id, which stands
     in receipts and copied code, does not tell it.
     """
-    folder = hmac.new(_SECRET, str(named.path).encode(), hashlib.sha256).hexdigest()
+    folder = hmac.new(_PATH_SECRET, str(named.path).encode(), hashlib.sha256).hexdigest()
     target = Path(cache) / folder / named.name
     if target.exists():
         os.utime(target)  # Gradio clears by age, and this one is in use again
         return str(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside(target, lambda part: linked(named.path, part))  # a second name for the same bytes, where the disk knows it
+    write_beside(
+        target, lambda part: link_or_copy(named.path, part)
+    )  # a second name for the same bytes, where the disk knows it
     return str(target)
 
 
-class _Unread:
+class _UnreadPicture:
     """Takes any upload as a path, unread: judging bytes is the work of ingest. Shows JPEG bytes."""
 
     def get_block_name(self) -> str:
@@ -70,10 +72,10 @@ class _Unread:
 
     def postprocess(self, value: bytes | None) -> ImageData | None:
         """JPEG bytes as a data URL."""
-        return None if value is None else ImageData(url=data_url(value))
+        return None if value is None else ImageData(url=encode_data_url(value))
 
 
-class _Live:
+class _LivePicture:
     """Shows JPEG bytes while work goes on, and at the end the file itself, so that saving it keeps its metadata."""
 
     GRADIO_CACHE: str
@@ -85,46 +87,49 @@ class _Live:
         """It is never read."""
         return None
 
-    def postprocess(self, value: bytes | Named | None) -> ImageData | None:
+    def postprocess(self, value: bytes | NamedFile | None) -> ImageData | None:
         """A preview as a data URL, a file as a path."""
-        if isinstance(value, Named):
-            return ImageData(path=shelf(value, self.GRADIO_CACHE), orig_name=value.name)
-        return None if value is None else ImageData(url=data_url(value))
+        if isinstance(value, NamedFile):
+            return ImageData(path=publish_file(value, self.GRADIO_CACHE), orig_name=value.name)
+        return None if value is None else ImageData(url=encode_data_url(value))
 
 
-class Tile(NamedTuple):
+class PictureTile(NamedTuple):
     """One picture of several: what is shown, JPEG bytes, and its file id."""
 
     jpeg: bytes
     file_id: str
 
 
-class Sent(NamedTuple):
+class SentPicture(NamedTuple):
     """One picture of several as the page hands it over: an upload's path, or the id of one that was taken before."""
 
     path: str
     file_id: str
 
 
-class _Several:
+class _UnreadPictures:
     """Takes any uploads as paths, unread, in order, between pictures that were taken before."""
 
     def get_block_name(self) -> str:
         return "gallery"
 
-    def preprocess(self, payload: GalleryData | None) -> list[Sent]:
+    def preprocess(self, payload: GalleryData | None) -> list[SentPicture]:
         """Uploads and earlier pictures, in the order of the page."""
         rows = payload.root if payload is not None else []
         images = [row.image for row in rows if isinstance(row, GalleryImage)]
-        return [Sent(image.path or "", "" if image.path else image.orig_name or "") for image in images]
+        return [SentPicture(image.path or "", "" if image.path else image.orig_name or "") for image in images]
 
-    def postprocess(self, value: Sequence[Tile] | None) -> GalleryData:
+    def postprocess(self, value: Sequence[PictureTile] | None) -> GalleryData:
         """JPEG bytes as data URLs; the file id travels as the picture's name."""
-        tiles = [GalleryImage(image=ImageData(url=data_url(tile.jpeg), orig_name=tile.file_id)) for tile in value or ()]
+        tiles = [
+            GalleryImage(image=ImageData(url=encode_data_url(tile.jpeg), orig_name=tile.file_id))
+            for tile in value or ()
+        ]
         return GalleryData(root=list(tiles))
 
 
-def _component(name: str, behaviour: type, base: type) -> Any:
+def make_component(name: str, behaviour: type, base: type) -> Any:
     """A component of Gradio's with other manners.
 
     A class statement would run Gradio's metaclass, which writes a `.pyi` beside the source of every component; a
@@ -134,9 +139,9 @@ def _component(name: str, behaviour: type, base: type) -> Any:
     return ABCMeta.__new__(ComponentMeta, name, (behaviour, base), body)
 
 
-Photo: type[gr.Image] = _component("Photo", _Unread, gr.Image)
-Live: type[gr.Image] = _component("Live", _Live, gr.Image)
-Photos: type[gr.Gallery] = _component("Photos", _Several, gr.Gallery)
+PhotoUpload: type[gr.Image] = make_component("Photo", _UnreadPicture, gr.Image)
+LivePicture: type[gr.Image] = make_component("Live", _LivePicture, gr.Image)
+PhotosUpload: type[gr.Gallery] = make_component("Photos", _UnreadPictures, gr.Gallery)
 
 
 def read_upload(path: str) -> bytes:
@@ -147,7 +152,7 @@ def read_upload(path: str) -> bytes:
     return data
 
 
-def flat(image: Image) -> Image:
+def flatten_on_white(image: Image) -> Image:
     """H x W x 3 of an H x W x 3 or 4 picture; what is see-through lies on white."""
     if image.shape[2] == 3:
         return image
@@ -157,10 +162,10 @@ def flat(image: Image) -> Image:
 
 def small(image: Image, side: int = 1024) -> bytes:
     """JPEG bytes for the page, longer side at most `side` pixels."""
-    return jpeg(flat(image), side)
+    return encode_preview(flatten_on_white(image), side)
 
 
-def before(photo: Image, receipt: Mapping[str, Any], size: Size, number: int = 0, side: int = 1024) -> bytes:
+def render_before(photo: Image, receipt: Mapping[str, Any], size: Size, number: int = 0, side: int = 1024) -> bytes:
     """The photo laid where the result's subject stands, as JPEG bytes in the result's shape, for before and after.
 
     `size` is that of picture `number` of the result. Where nothing was placed, the whole photo, as large as fits: over
@@ -174,10 +179,10 @@ def before(photo: Image, receipt: Mapping[str, Any], size: Size, number: int = 0
     if box and scale:
         scale, centre = scale * shrink, np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]) * shrink
     elif receipt.get("crops"):
-        scale, centre = _in_crop(receipt["crops"][number], (width, height), shape)
+        scale, centre = _read_crop_transform(receipt["crops"][number], (width, height), shape)
     else:
         scale, centre = min(shape[0] / width, shape[1] / height), np.array(shape) / 2
-    source = flat(photo)
+    source = flatten_on_white(photo)
     if scale < 1:  # warpAffine does not average: what becomes smaller is made so first
         source = cv2.resize(source, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
         scale, (height, width) = scale * width / source.shape[1], source.shape[:2]
@@ -186,10 +191,10 @@ def before(photo: Image, receipt: Mapping[str, Any], size: Size, number: int = 0
     matrix = cv2.getRotationMatrix2D(middle, roll, scale)
     matrix[:, 2] += centre - 0.5 - np.array(middle)
     laid = cv2.warpAffine(source, matrix, shape, flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128))
-    return jpeg(np.asarray(laid, np.uint8), side)
+    return encode_preview(np.asarray(laid, np.uint8), side)
 
 
-def _in_crop(crop: Mapping[str, Any], photo: Size, shape: Size) -> tuple[float, npt.NDArray[np.float64]]:
+def _read_crop_transform(crop: Mapping[str, Any], photo: Size, shape: Size) -> tuple[float, npt.NDArray[np.float64]]:
     """The photo's scale, and where its middle lies in a picture of `shape` that shows a window of it."""
     box, at = np.array(crop["box"]), np.array(crop["at"])
     scale = (at[2:] - at[:2]) * shape / ((box[2:] - box[:2]) * photo)

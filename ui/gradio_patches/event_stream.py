@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradio.server_messages import ProcessCompletedMessage
 
-from ui.gradio_patches.coalesce_updates import keep_short
+from ui.gradio_patches.coalesce_updates import coalesce_queue
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from gradio.data_classes import PredictBodyInternal
     from gradio.queueing import Event, Queue
 
-LINGER = 20.0
+LINGER_SECONDS = 20.0
 """Seconds after the last order. A browser has six connections to an address, and an open stream is one of them."""
-GONE = 5.0
+READ_GRACE_SECONDS = 5.0
 """Seconds in which a stream that is there has read its last word."""
-_LINE = "line"
+_STREAM_ID = "line"
 """Stands among a session's events for the stream itself."""
 
 
-class Lines:
+class EventStreamKeeper:
     """Between Gradio's queue and those who order from the page itself; clients by name get Gradio's own ways."""
 
     def __init__(self, page: Blocks) -> None:
         self._page = page
         self._queue = page._queue
         self._push = page._queue.push
-        self._due: dict[str, float] = {}
+        self._close_at: dict[str, float] = {}
         self._closing: dict[str, asyncio.Task[None]] = {}
 
     async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> Any:
@@ -45,33 +45,35 @@ class Lines:
         session = body.session_hash
         fn = self._page.fns.get(body.fn_index) if body.fn_index is not None else None
         if session and fn is not None and not fn.page and request.url.path.endswith("/queue/join"):
-            self._queue.pending_event_ids_session.setdefault(session, set()).add(_LINE)
-            self._due[session] = time.monotonic() + LINGER
+            self._queue.pending_event_ids_session.setdefault(session, set()).add(_STREAM_ID)
+            self._close_at[session] = time.monotonic() + LINGER_SECONDS
             if session not in self._closing:
-                self._closing[session] = asyncio.create_task(self._close(session))
+                self._closing[session] = asyncio.create_task(self._close_when_idle(session))
         return await self._push(body=body, request=request, username=username)
 
-    async def _close(self, session: str) -> None:
+    async def _close_when_idle(self, session: str) -> None:
         try:
-            while (left := self._due[session] - time.monotonic()) > 0 or self._runs(session):
+            while (left := self._close_at[session] - time.monotonic()) > 0 or self._has_running_event(session):
                 await asyncio.sleep(max(left, 1.0))
         finally:
-            del self._due[session], self._closing[session]
+            del self._close_at[session], self._closing[session]
         messages = self._queue.pending_messages_per_session.get(session)
         if messages is not None:
-            await messages.put(ProcessCompletedMessage(event_id=_LINE, output={}, success=True))
-            await asyncio.sleep(GONE)
+            await messages.put(ProcessCompletedMessage(event_id=_STREAM_ID, output={}, success=True))
+            await asyncio.sleep(READ_GRACE_SECONDS)
         ids = self._queue.pending_event_ids_session.get(session, set())
-        if _LINE in ids and session not in self._closing and not self._runs(session):  # nobody reads: the page was left
+        if (
+            _STREAM_ID in ids and session not in self._closing and not self._has_running_event(session)
+        ):  # nobody reads: the page was left
             del self._queue.pending_event_ids_session[session]
 
-    def _runs(self, session: str) -> bool:
+    def _has_running_event(self, session: str) -> bool:
         """Whether an event of it has not ended; one whose end nobody read stays among the ids for ever."""
         ids = self._queue.pending_event_ids_session.get(session, set())
         return any(event_id in self._queue.event_ids_to_events for event_id in ids)
 
 
-def _next(queue: Queue) -> tuple[list[Event], bool, str] | None:
+def _pop_next_event(queue: Queue) -> tuple[list[Event], bool, str] | None:
     """The event that has waited longest, of those whose handlers have room; none of ours comes in Gradio's batches."""
     lines = queue.event_queue_per_concurrency_id.values()
     ready = [
@@ -85,8 +87,8 @@ def _next(queue: Queue) -> tuple[list[Event], bool, str] | None:
     return [line.queue.pop(0)], False, line.concurrency_id
 
 
-def keep_open(page: Blocks) -> Blocks:
+def keep_stream_open(page: Blocks) -> Blocks:
     """From here on; after `page.queue()`, which makes the queue anew."""
-    page._queue.push = Lines(page).push  # pyright: ignore[reportAttributeAccessIssue]
-    page._queue.get_events = lambda: _next(page._queue)  # pyright: ignore[reportAttributeAccessIssue]
-    return keep_short(page)
+    page._queue.push = EventStreamKeeper(page).push  # pyright: ignore[reportAttributeAccessIssue]
+    page._queue.get_events = lambda: _pop_next_event(page._queue)  # pyright: ignore[reportAttributeAccessIssue]
+    return coalesce_queue(page)

@@ -16,9 +16,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 _NAME = r"([\w$]+)"
-_HEARD = re.compile(rf"(?<!\.)find_attached_events\({_NAME},{_NAME}\)\{{")
-_ARGUMENTS = re.compile(rf"async set_event_args\({_NAME},{_NAME}\)\{{")
-LISTED = """
+_FIND_EVENTS_PATTERN = re.compile(rf"(?<!\.)find_attached_events\({_NAME},{_NAME}\)\{{")
+_SET_ARGUMENTS_PATTERN = re.compile(rf"async set_event_args\({_NAME},{_NAME}\)\{{")
+EVENT_INDEX_SCRIPT = """
 const dbxLists = new WeakMap();
 function dbxHeard(listeners, id) {
   if (!dbxLists.has(listeners)) {
@@ -32,18 +32,18 @@ function dbxHeard(listeners, id) {
 }
 """
 """What the page heard of a component, listed once: the first event of each listener, in the listeners' order."""
-HOUR = 3600
+CACHE_SECONDS = 3600
 
 
-def lightened(script: str) -> str:
+def patch_script(script: str) -> str:
     """The script with what it needlessly waits for left out; the same text where nothing is found."""
-    script = _ARGUMENTS.sub(r"\g<0>if(!Object.keys(\2).length)return()=>{};", script)
+    script = _SET_ARGUMENTS_PATTERN.sub(r"\g<0>if(!Object.keys(\2).length)return()=>{};", script)
     heard = r"\g<0>\1.props.shared_props.attached_events=dbxHeard(\2,\1.id);return \1;"
-    listed, found = _HEARD.subn(heard, script)
-    return listed + LISTED if found else script
+    listed, found = _FIND_EVENTS_PATTERN.subn(heard, script)
+    return listed + EVENT_INDEX_SCRIPT if found else script
 
 
-def scripts() -> dict[str, str]:
+def read_patched_scripts() -> dict[str, str]:
     """The lightened scripts of the installed Gradio by their file's name."""
     from gradio.route_utils import BUILD_PATH_LIB
 
@@ -52,14 +52,14 @@ def scripts() -> dict[str, str]:
         for name in ("core", "Blocks")
         for path in Path(BUILD_PATH_LIB).glob(f"{name}-*.js")
     }
-    return {name: light for name, text in texts.items() if (light := lightened(text)) != text}
+    return {name: light for name, text in texts.items() if (light := patch_script(text)) != text}
 
 
-def routes() -> list[Route]:
+def build_script_routes() -> list[Route]:
     """To be asked before Gradio's own, which hand out the same files."""
-    return [Route(f"/assets/{name}", partial(_answer, script)) for name, script in scripts().items()]
+    return [Route(f"/assets/{name}", partial(_send_script, script)) for name, script in read_patched_scripts().items()]
 
 
-async def _answer(script: str, request: Request) -> Response:
+async def _send_script(script: str, request: Request) -> Response:
     # A year, as the name would allow, would outlive the next change of what is mended here.
-    return Response(script, media_type="text/javascript", headers={"Cache-Control": f"max-age={HOUR}"})
+    return Response(script, media_type="text/javascript", headers={"Cache-Control": f"max-age={CACHE_SECONDS}"})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gradio.blocks import Blocks
 
 
-def whole(page: Blocks) -> Blocks:
+def send_full_updates(page: Blocks) -> Blocks:
     """From here on; what has not changed since the word before is still not sent again."""
     differences = page.handle_streaming_diffs
 

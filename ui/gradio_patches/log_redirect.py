@@ -11,10 +11,10 @@ import traceback
 from typing import Any
 
 log = logging.getLogger("designerbox.page")
-_SERVER = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
+_SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
-class _Traceback:
+class _LoggedTraceback:
     """Python's module `traceback`, but that it prints no failure: it logs it."""
 
     def print_exc(self, *_: Any, **__: Any) -> None:
@@ -25,18 +25,18 @@ class _Traceback:
         return getattr(traceback, name)
 
 
-def _line(*_: Any, **__: Any) -> None:
+def _log_print(*_: Any, **__: Any) -> None:
     """Stands for `print`. The line quotes what a stranger sent, so it is not kept."""
     log.debug("the page had something to print")
 
 
-def log_it() -> None:
+def redirect_to_log() -> None:
     """From here on; after the web server was made, which sets its handlers up. Doing so twice is doing so once."""
     from gradio import queueing, route_utils, routes
 
     for module in (queueing, routes, route_utils):
-        vars(module).update(traceback=_Traceback(), print=_line)
-    for name in _SERVER:
+        vars(module).update(traceback=_LoggedTraceback(), print=_log_print)
+    for name in _SERVER_LOGGERS:
         server = logging.getLogger(name)
         server.handlers.clear()
         server.propagate = True

@@ -13,15 +13,15 @@ from gradio.state_holder import SessionState
 if TYPE_CHECKING:
     from gradio.blocks import Blocks
 
-CAPACITY = 500
+MAX_SESSION_COUNT = 500
 """Pages whose state is kept, some 150 kB each once they were used.
 
 The one that was silent longest goes first, and begins anew when it is used again.
 """
-_whole = SessionState.__init__
+_init_session = SessionState.__init__
 
 
-class _Undescribed:
+class _PageWithoutBlocks:
     """Stands for a page and is like it in all but this: there is no part of it to describe."""
 
     def __init__(self, page: Blocks) -> None:
@@ -32,10 +32,10 @@ class _Undescribed:
         return getattr(self._page, name)
 
 
-def _spare(self: SessionState, blocks: Blocks) -> None:
-    _whole(self, _Undescribed(blocks))  # pyright: ignore[reportArgumentType]
+def _init_without_blocks(self: SessionState, blocks: Blocks) -> None:
+    _init_session(self, _PageWithoutBlocks(blocks))  # pyright: ignore[reportArgumentType]
 
 
-def keep_small() -> None:
+def shrink_sessions() -> None:
     """From here on sessions of this process are made without that copy."""
-    SessionState.__init__ = _spare
+    SessionState.__init__ = _init_without_blocks

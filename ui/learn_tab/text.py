@@ -10,13 +10,15 @@ from typing import Any
 
 TITLE = "What is inference?"
 LEDE = "A trained model meets a picture it has never seen and answers. Answering is inference, and you can watch it."
-STAY = "Make a picture with any tool, then come back: this page shows that very one. Until then it is an example."
-WHY = (
+EXAMPLE_NOTE = (
+    "Make a picture with any tool, then come back: this page shows that very one. Until then it is an example."
+)
+WHY_CARDS = (
     ("In real time", "A model learns once, for days. It answers every time somebody asks, while they wait."),
     ("Efficient", "Learning is paid once, answering each time: a half saved here is a half saved for ever."),
     ("Scalable", "One loaded model serves everybody in turn. More people need more devices, not more learning."),
 )
-FASTER = (
+FASTER_CARDS = (
     ("Fewer steps", "Models that were taught to get there in 4 steps instead of 40 cost a tenth."),
     ("Smaller numbers", "16 bits instead of 32: half to read, and newer processors take more at once. Measured above."),
     ("Together", "A graphics card answers several pictures in one go; two cores are busy with one. Measured above."),
@@ -56,24 +58,24 @@ STEP_TFLOP = 10.2
 STEPS = 4
 
 
-def head() -> str:
+def render_header() -> str:
     """What the page is."""
     return f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>'
 
 
-def way(before: str, after: str, models: Sequence[str], told: str) -> str:
+def render_pipeline(before: str, after: str, models: Sequence[str], told: str) -> str:
     """Input -> model -> output, with the pictures as data URLs."""
     names = "".join(f"<li>{escape(name)}</li>" for name in models)
     arrow = '<svg class="dbx-arrow" viewBox="0 0 48 24" aria-hidden="true"><path d="M2 12h40m-9-8 9 8-9 8"/></svg>'
     return (
         f'<figure class="dbx-way"><div class="dbx-stop"><b>Input</b><img src="{before}" alt="The picture that went in">'
-        f'</div>{arrow}<div class="dbx-stop"><b>Model</b>{_net()}<ul>{names}</ul></div>{arrow}'
+        f'</div>{arrow}<div class="dbx-stop"><b>Model</b>{_draw_net()}<ul>{names}</ul></div>{arrow}'
         f'<div class="dbx-stop"><b>Output</b><img src="{after}" alt="The picture that came out"></div>'
         f"<figcaption>{escape(told)}</figcaption></figure>"
     )
 
 
-def _net() -> str:
+def _draw_net() -> str:
     """Three layers of a net, for the eye alone."""
     columns = [[20, 50, 80], [8, 36, 64, 92], [35, 65]]
     at = [(24 + 56 * n, y) for n, column in enumerate(columns) for y in column]
@@ -83,34 +85,34 @@ def _net() -> str:
     return f'<svg class="dbx-net" viewBox="0 0 160 100" aria-hidden="true">{lines}{dots}</svg>'
 
 
-def film(frames: Sequence[Frame]) -> str:
+def render_steps(frames: Sequence[Frame]) -> str:
     """Every step that was seen, under a slider; the last one is in front."""
     if not frames:
         return ""
     last = len(frames) - 1
     images = "".join(
-        f'<img src="{row.picture}" alt="{escape(_told(row))}"{"" if n == last else " hidden"}>'
+        f'<img src="{row.picture}" alt="{escape(_describe_frame(row))}"{"" if n == last else " hidden"}>'
         for n, row in enumerate(frames)
     )
     return (
         f'<figure class="dbx-film"><div class="dbx-frames">{images}</div>'
         f'<label><span>Step</span><input type="range" min="0" max="{last}" value="{last}" aria-label="Step to look at">'
-        f'</label><figcaption role="status">{escape(_told(frames[last]))}</figcaption></figure>'
+        f'</label><figcaption role="status">{escape(_describe_frame(frames[last]))}</figcaption></figure>'
     )
 
 
-def _told(row: Frame) -> str:
+def _describe_frame(row: Frame) -> str:
     step = f", step {row.index} of {row.total}" if row.total > 1 else ""
     return f"{row.stage}{step}, after {row.at:.2f} s"
 
 
-def spent(timings: Mapping[str, float]) -> str:
+def render_timings(timings: Mapping[str, float]) -> str:
     """Where the time went, as bars in the order of the work, under their heading; nothing where nothing took time."""
     rows = [(stage, seconds, f"{seconds:.2f} s") for stage, seconds in timings.items() if seconds >= 0.005]
-    return f"<h2>Where the time went</h2>{bars(rows)}" if rows else ""
+    return f"<h2>Where the time went</h2>{render_bars(rows)}" if rows else ""
 
 
-def bars(rows: Sequence[tuple[str, float, str]]) -> str:
+def render_bars(rows: Sequence[tuple[str, float, str]]) -> str:
     """(name, length, what is said beside it), each as long as its share of the longest."""
     longest = max((length for _, length, _ in rows), default=0.0) or 1.0
     each = "".join(
@@ -121,13 +123,13 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> str:
     return f'<ol class="dbx-bars">{each}</ol>'
 
 
-def measured(found: Mapping[str, Any]) -> str:
+def render_measurements(found: Mapping[str, Any]) -> str:
     """The same work in two precisions and two batches, as bars."""
     rows = [
         (f"{row['bits']} bits, {row['batch']} at a time", row["seconds"], f"{row['seconds'] * 1000:.0f} ms each")
         for row in found["cases"]
     ]
-    return bars(rows) + f"<p>{escape(verdict(found))}</p>"
+    return render_bars(rows) + f"<p>{escape(verdict(found))}</p>"
 
 
 def verdict(found: Mapping[str, Any]) -> str:
@@ -149,14 +151,14 @@ def _beside(before: float, after: float) -> str:
     return f"{after / before:.1f} times as slow" if after > 1.05 * before else "as fast"
 
 
-def devices(steps: int = STEPS) -> str:
+def render_devices(steps: int = STEPS) -> str:
     """Seconds for one 512 px picture of a 4-billion model, on a scale where each line is ten times the one before."""
     marks = "".join(
-        f'<g class="dbx-tick"><line x1="{_x(s)}" x2="{_x(s)}" y1="8" y2="176"/>'
-        f'<text x="{_x(s)}" y="196">{s:g} s</text></g>'
+        f'<g class="dbx-tick"><line x1="{_log_position(s)}" x2="{_log_position(s)}" y1="8" y2="176"/>'
+        f'<text x="{_log_position(s)}" y="196">{s:g} s</text></g>'
         for s in (0.01, 0.1, 1, 10, 100, 1000)
     )
-    rows = "".join(_device(row, n, steps) for n, row in enumerate(DEVICES))
+    rows = "".join(_draw_device(row, n, steps) for n, row in enumerate(DEVICES))
     sources = "".join(f"<li>{escape(row.name)}: {escape(row.source)}.</li>" for row in DEVICES)
     return (
         f'<figure class="dbx-plot" data-flop="{STEP_TFLOP}"><svg viewBox="0 0 640 204" role="img" '
@@ -168,27 +170,27 @@ def devices(steps: int = STEPS) -> str:
     )
 
 
-def _device(row: Device, n: int, steps: int) -> str:
+def _draw_device(row: Device, n: int, steps: int) -> str:
     seconds, y = steps * STEP_TFLOP / row.rate, 26 + 42 * n
     return (
         f'<g class="dbx-dot" data-rate="{row.rate:.3f}"><text x="0" y="{y}">{escape(row.name)}</text>'
-        f'<line x1="0" x2="{_x(seconds):.1f}" y1="{y + 12}" y2="{y + 12}"/>'
-        f'<circle cx="{_x(seconds):.1f}" cy="{y + 12}" r="7"/>'
+        f'<line x1="0" x2="{_log_position(seconds):.1f}" y1="{y + 12}" y2="{y + 12}"/>'
+        f'<circle cx="{_log_position(seconds):.1f}" cy="{y + 12}" r="7"/>'
         f'<text class="dbx-said" x="636" y="{y}">{float(f"{seconds:.2g}"):g} s</text></g>'
     )
 
 
-def _figures(seconds: float) -> str:
+def _round_to_two_figures(seconds: float) -> str:
     """To two figures, without an exponent."""
     return f"{float(f'{seconds:.2g}'):g}"
 
 
-def _x(seconds: float) -> float:
+def _log_position(seconds: float) -> float:
     """0.01 s to 1000 s over 20 to 620."""
     return round(20 + 600 * (math.log10(min(max(seconds, 0.01), 1000)) + 2) / 5, 1)
 
 
-def cards(rows: Sequence[tuple[str, str]]) -> str:
+def render_cards(rows: Sequence[tuple[str, str]]) -> str:
     """A name and a sentence each."""
     each = "".join(f"<li><h3>{escape(name)}</h3><p>{escape(text)}</p></li>" for name, text in rows)
     return f'<ul class="dbx-points">{each}</ul>'

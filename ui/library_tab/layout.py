@@ -16,27 +16,33 @@ from gradio import Timer
 from gradio.component_meta import ComponentMeta
 from gradio.components import Component
 
-from pipelines.jobs.queue import Row
-from pipelines.jobs.search import Show, Wanted
-from pipelines.service.orders import Desk
-from ui.components.pictures import Live, data_url
+from pipelines.jobs.queue import JobRow
+from pipelines.jobs.search import JobFilter, StateFilter
+from pipelines.service.orders import StudioService
+from ui.components.pictures import LivePicture, encode_data_url
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Library"
 LEDE = "Everything you made, and what is being made."
-NONE = "Pick one to look at it, two to compare."
-PAGE = 24
+NONE_PICKED_TEXT = "Pick one to look at it, two to compare."
+PAGE_TILE_COUNT = 24
 """Tiles on one page."""
-BEAT = 2.0
+POLL_SECONDS = 2.0
 """Seconds between two looks while something waits or runs."""
-EMPTY = "Nothing here yet. What you make with any tool appears here by itself."
-NOTHING = "Nothing fits these filters."
-SHOWS: tuple[tuple[str, Show], ...] = (
+EMPTY_TEXT = "Nothing here yet. What you make with any tool appears here by itself."
+NO_MATCH_TEXT = "Nothing fits these filters."
+SHOW_CHOICES: tuple[tuple[str, StateFilter], ...] = (
     ("Everything", "all"), ("Starred", "starred"), ("Single pictures", "single"), ("Batch rows", "batch"),
     ("Waiting and working", "going"), ("Failed", "failed"),
 )  # fmt: skip
-WHENS = (("Any time", ""), ("Today", "0"), ("Last 7 days", "6"), ("Last 30 days", "29"), ("Last 365 days", "364"))
-_DAY = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
+WHEN_CHOICES = (
+    ("Any time", ""),
+    ("Today", "0"),
+    ("Last 7 days", "6"),
+    ("Last 30 days", "29"),
+    ("Last 365 days", "364"),
+)
+_DAY_PATTERN = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
 _STYLE = """<style>
 .gradio-container .dbx-library .dbx-filters { gap: 12px; align-items: flex-end; }
 .gradio-container .dbx-library .dbx-filters > .form { flex-direction: row; flex-wrap: wrap; gap: 12px; width: 100%; }
@@ -65,7 +71,7 @@ _STYLE = """<style>
 </style>"""
 
 
-class _Tiles:
+class _AnyIds:
     """Takes any ids: those of a page that was just turned are not among the choices any more."""
 
     def get_block_name(self) -> str:
@@ -77,13 +83,13 @@ class _Tiles:
 
 
 # Made like this for the reason that `ui.components.pictures` gives.
-Tiles = ABCMeta.__new__(
-    ComponentMeta, "Tiles", (_Tiles, gr.CheckboxGroup), {"__module__": __name__, "__doc__": _Tiles.__doc__}
+JobTiles = ABCMeta.__new__(
+    ComponentMeta, "Tiles", (_AnyIds, gr.CheckboxGroup), {"__module__": __name__, "__doc__": _AnyIds.__doc__}
 )
 
 
 @dataclass
-class Seat:
+class LibraryState:
     """What one visitor's open Library shows; one per browser tab, kept in the session.
 
     `ids` are the tiles in order, `picked` what is picked on this page and on others, `turn` counts looks at what is
@@ -91,49 +97,49 @@ class Seat:
     `packed` names the last ZIP.
     """
 
-    start: int = 0
-    ids: tuple[str, ...] = ()
-    picked: tuple[str, ...] = ()
-    turn: int = 0
-    sure: tuple[str, ...] = ()
-    seen: str = ""
-    packed: str = ""
+    first_tile: int = 0
+    tile_ids: tuple[str, ...] = ()
+    picked_ids: tuple[str, ...] = ()
+    look_number: int = 0
+    delete_pressed_ids: tuple[str, ...] = ()
+    sent_tiles: str = ""
+    zip_key: str = ""
 
 
 @dataclass(frozen=True)
-class Parts:
+class LibraryTab:
     """Every component of the page."""
 
-    seat: gr.State
+    state: gr.State
     text: gr.Textbox
     tool: gr.Dropdown
     when: gr.Dropdown
     show: gr.Dropdown
     pictures: gr.HTML
     grid: gr.CheckboxGroup
-    back: gr.Button
-    where: gr.HTML
-    forth: gr.Button
-    every: gr.Button
-    none: gr.Button
-    live: gr.Image
-    over: gr.HTML
-    stage: gr.HTML
+    newer: gr.Button
+    position: gr.HTML
+    older: gr.Button
+    pick_page: gr.Button
+    pick_none: gr.Button
+    picture: gr.Image
+    comparison: gr.HTML
+    status: gr.HTML
     facts: gr.HTML
     reuse: gr.Button
     star: gr.Button
-    pack: gr.Button
+    make_zip: gr.Button
     delete: gr.Button
-    save: gr.DownloadButton
+    download: gr.DownloadButton
     timer: Timer
-    again: gr.Button
+    refresh: gr.Button
 
-    def filters(self) -> list[Component]:
+    def list_filters(self) -> list[Component]:
         """What says which jobs are wanted."""
         return [self.text, self.tool, self.when, self.show]
 
 
-def kept(days: float) -> str:
+def describe_retention(days: float) -> str:
     """How long what is here stays, as a sentence; nothing where it stays for good."""
     if not days:
         return ""
@@ -141,20 +147,22 @@ def kept(days: float) -> str:
     return f" Pictures are forgotten after {span}; starred ones stay."
 
 
-def lay_out(desk: Desk) -> Parts:
+def build_library_tab(service: StudioService) -> LibraryTab:
     """The page's components, in the layout that is open."""
-    gr.HTML(f'{_STYLE}<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}{kept(desk.settings.keep_days)}</p></header>')
-    tools = [("All tools", ""), *((tool.title, tool.id) for tool in desk.tools)]
+    gr.HTML(
+        f'{_STYLE}<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}{describe_retention(service.settings.keep_days)}</p></header>'
+    )
+    tools = [("All tools", ""), *((tool.title, tool.id) for tool in service.tools)]
     with gr.Row(elem_classes=["dbx-tool", "dbx-library"]):
         with gr.Column(scale=7, min_width=320, elem_classes=["dbx-form"]):
             with gr.Row(elem_classes=["dbx-filters"]):
                 text = gr.Textbox(label="Search", placeholder="Words, a seed, or a day: 2026-11-25", max_length=200,
                                   elem_id="library-text")  # fmt: skip
                 tool = gr.Dropdown(tools, value="", label="Tool", elem_id="library-tool")
-                when = gr.Dropdown(list(WHENS), value="", label="When", elem_id="library-when")
-                show = gr.Dropdown(list(SHOWS), value="all", label="Show", elem_id="library-show")
+                when = gr.Dropdown(list(WHEN_CHOICES), value="", label="When", elem_id="library-when")
+                show = gr.Dropdown(list(SHOW_CHOICES), value="all", label="Show", elem_id="library-show")
             pictures = gr.HTML("", elem_id="library-pictures")
-            grid: Any = Tiles([], label="Jobs", show_label=False, elem_id="library-grid",
+            grid: Any = JobTiles([], label="Jobs", show_label=False, elem_id="library-grid",
                                     elem_classes=["dbx-tiles", "pictured"])  # fmt: skip
             with gr.Row(elem_classes=["dbx-pager"]):
                 back = gr.Button("Newer", size="sm", interactive=False, elem_id="library-back", min_width=80)
@@ -165,13 +173,15 @@ def lay_out(desk: Desk) -> Parts:
                 none = gr.Button("Pick none", size="sm", elem_id="library-none")
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-side"]):
             with gr.Column(elem_classes=["dbx-box"], elem_id="library-box"):
-                live = Live(
+                live = LivePicture(
                     show_label=False, interactive=False, buttons=["fullscreen"], container=False,
                     elem_id="library-live", elem_classes=["dbx-live"], alt_text="The picture that is picked",
                     label="The picture that is picked",
                 )  # fmt: skip
                 over = gr.HTML("", elem_classes=["dbx-wiper"], elem_id="library-over")
-            stage = gr.HTML(tool_tab_text.line(NONE), elem_classes=["dbx-stage"], elem_id="library-stage")
+            stage = gr.HTML(
+                tool_tab_text.render_status(NONE_PICKED_TEXT), elem_classes=["dbx-stage"], elem_id="library-stage"
+            )
             with gr.Row(elem_classes=["dbx-acts"]):
                 reuse = gr.Button("Reuse settings", variant="primary", interactive=False, elem_id="library-reuse")
                 star = gr.Button("Star", interactive=False, elem_id="library-star")
@@ -180,31 +190,31 @@ def lay_out(desk: Desk) -> Parts:
             save = gr.DownloadButton("Download ZIP", variant="primary", visible=False, elem_id="library-save")
             facts = gr.HTML("", elem_classes=["dbx-lasting"], elem_id="library-facts")
             again = gr.Button("Look again", elem_id="library-again", elem_classes=["dbx-again"])
-    return Parts(
-        gr.State(Seat()), text, tool, when, show, pictures, grid, back, where, forth, every, none, live, over, stage,
-        facts, reuse, star, pack, delete, save, Timer(BEAT, active=False), again,
+    return LibraryTab(
+        gr.State(LibraryState()), text, tool, when, show, pictures, grid, back, where, forth, every, none, live, over, stage,
+        facts, reuse, star, pack, delete, save, Timer(POLL_SECONDS, active=False), again,
     )  # fmt: skip
 
 
 # ---------------------------------------------------------------- what is wanted
 
 
-def wanted(text: str | None, tool: str | None, when: str | None, show: Show | None) -> Wanted:
+def parse_filters(text: str | None, tool: str | None, when: str | None, show: StateFilter | None) -> JobFilter:
     """The form as a question. Words like 2026-11 or 2026-11-25 are days of this machine's time, all others words."""
     said = (text or "").split()
-    days = [span for span in map(span_of, said) if span is not None]
+    days = [span for span in map(parse_time_span, said) if span is not None]
     since = max([day[0] for day in days], default=0.0)
     until = min([day[1] for day in days], default=float("inf"))
     if when:
         today = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
         since = max(since, (today - timedelta(days=int(when))).timestamp())
-    plain = " ".join(word for word in said if span_of(word) is None)
-    return Wanted(plain, tool or "", since, until, show or "all")
+    plain = " ".join(word for word in said if parse_time_span(word) is None)
+    return JobFilter(plain, tool or "", since, until, show or "all")
 
 
-def span_of(word: str) -> tuple[float, float] | None:
+def parse_time_span(word: str) -> tuple[float, float] | None:
     """First and last moment of the month or day that `word` is, as Unix seconds; None for any other word."""
-    found = _DAY.fullmatch(word)
+    found = _DAY_PATTERN.fullmatch(word)
     if found is None:
         return None
     year, month, day = int(found[1]), int(found[2]), int(found[3] or 1)
@@ -219,40 +229,40 @@ def span_of(word: str) -> tuple[float, float] | None:
 # ---------------------------------------------------------------- what is said
 
 
-def label(row: Row, title: str) -> str:
+def label_tile(row: JobRow, title: str) -> str:
     """A tile's name: what it is, how it stands, and when it was made."""
     star = "★ " if row.starred else ""
     standing = {"queued": "Waiting", "running": "Working", "failed": "Failed", "cancelled": "Stopped"}.get(row.status)
     if row.status == "running" and row.step is not None and row.step.total > 1:
         standing = f"Working, {round(100 * row.step.index / row.step.total)} %"
-    return f"{star}{title} · {standing or _when(row.created)}"
+    return f"{star}{title} · {standing or _format_time(row.created)}"
 
 
-def _when(created: float) -> str:
+def _format_time(created: float) -> str:
     then, now = time.localtime(created), time.localtime()
     if then[:3] == now[:3]:
         return time.strftime("%H:%M", then)
     return time.strftime("%d %b %H:%M" if then[0] == now[0] else "%d %b %Y", then)
 
 
-def thumbs(jpegs: Iterable[bytes | None]) -> str:
+def render_thumbnail_style(jpegs: Iterable[bytes | None]) -> str:
     """The tiles' pictures as a style, in the order of the tiles; inside the page, so that they have no address."""
     rules = [
-        f'#library-grid label:nth-of-type({place})::before{{background-image:url("{data_url(jpeg)}")}}'
+        f'#library-grid label:nth-of-type({place})::before{{background-image:url("{encode_data_url(jpeg)}")}}'
         for place, jpeg in enumerate(jpegs, 1)
         if jpeg is not None
     ]
     return f"<style>{''.join(rules)}</style>"
 
 
-def where(start: int, shown: int, total: int, filtered: bool) -> str:
+def render_position(start: int, shown: int, total: int, filtered: bool) -> str:
     """`25–48 of 5,012`."""
     if not total:
-        return f"<p>{NOTHING if filtered else EMPTY}</p>"
+        return f"<p>{NO_MATCH_TEXT if filtered else EMPTY_TEXT}</p>"
     return f"<p>{start + 1}–{start + shown} of {total:,}</p>"
 
 
-def facts(row: Row, title: str) -> str:
+def render_facts(row: JobRow, title: str) -> str:
     """What a job was asked for, escaped: words are a person's own."""
     asked = [f"<strong>{escape(title)}</strong> · {time.strftime('%Y-%m-%d %H:%M', time.localtime(row.created))}"]
     said = [str(value) for value in row.job.params.values() if isinstance(value, str) and value]
@@ -263,35 +273,35 @@ def facts(row: Row, title: str) -> str:
     return "".join(f"<p>{line}</p>" for line in asked)
 
 
-def standing(row: Row) -> str:
+def render_job_status(row: JobRow) -> str:
     """The stage line of one job."""
     if row.status == "done" and row.result is not None and row.result.files:
-        return tool_tab_text.done(row.job, row.result, 0)
+        return tool_tab_text.render_result_status(row.job, row.result, 0)
     if row.error is not None:
-        return tool_tab_text.line(str(row.error["message"]))
-    return tool_tab_text.line(
+        return tool_tab_text.render_status(str(row.error["message"]))
+    return tool_tab_text.render_status(
         {"queued": "Waiting", "running": "Working"}.get(row.status, "Stopped"), busy=row.finished is None
     )
 
 
-def compared(left: str, right: str) -> str:
+def render_comparison_status(left: str, right: str) -> str:
     """The stage line under two pictures."""
-    return tool_tab_text.line(f"Left: {left}. Right: {right}. Move the slider.")
+    return tool_tab_text.render_status(f"Left: {left}. Right: {right}. Move the slider.")
 
 
-def picked(count: int) -> str:
+def render_picked_status(count: int) -> str:
     """The stage line when several, or none, are picked."""
-    return tool_tab_text.line(NONE if not count else f"{count} picked")
+    return tool_tab_text.render_status(NONE_PICKED_TEXT if not count else f"{count} picked")
 
 
-def buttons(parts: Parts, rows: Sequence[Row]) -> dict[Component, gr.Button | gr.DownloadButton]:
+def show_actions(parts: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, gr.Button | gr.DownloadButton]:
     """What can be done with what is picked."""
     starred = bool(rows) and all(row.starred for row in rows)
     done = any(row.status == "done" for row in rows)
     return {
         parts.reuse: gr.Button(interactive=len(rows) == 1),
         parts.star: gr.Button("Take star away" if starred else "Star", interactive=bool(rows)),
-        parts.pack: gr.Button("Make ZIP", interactive=done),
+        parts.make_zip: gr.Button("Make ZIP", interactive=done),
         parts.delete: gr.Button("Delete", interactive=bool(rows)),
-        parts.save: gr.DownloadButton(visible=False),
+        parts.download: gr.DownloadButton(visible=False),
     }

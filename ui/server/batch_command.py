@@ -13,24 +13,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.batch.progress_text import GUESSED, NO_ROOM, duration, size
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.core.params import JSON
 from pipelines.settings import Settings
-from pipelines.storage.disk_space import told_when_full
+from pipelines.storage.disk_space import translate_disk_full
 
 if TYPE_CHECKING:
-    from pipelines.batch import Batch, Batches, Progress, Report
+    from pipelines.batch import Batch, BatchProgress, BatchService, DryRunReport
     from ui.server.serve import Studio
 
 OWNER = "local"
+
 STATE = ".batch"
 """Folder inside --out: the rows and how far each is, so that a run can be resumed wherever the folder lies."""
+
 DONE, FAILED, REFUSED, PAUSED, INTERRUPTED = 0, 1, 2, 3, 130
+
 SHOWN = 20
-NO_ROOM = "There is no room for all of it: the batch would pause where the disk is full."
-GUESSED = "Time and disk of {} rows are scaled by pixels: nothing of their size was made here yet."
+
 TICK = 0.5
 """Seconds between two looks."""
+
 QUIET_TICK = 30.0
 """Seconds between two lines where nobody sees one line change."""
 
@@ -95,44 +99,44 @@ def _with_studio(settings: Settings, args: argparse.Namespace, out: Path, home: 
 
 def _bring_kits(studio: Studio, home: Settings) -> None:
     """The brand kits of the studio `home`, pictures and all: a run has a folder of its own and shares no other's."""
-    from pipelines.service.saved_items import BrandKit, brands_in
+    from pipelines.service.saved_items import BrandKit, read_brand_kits
     from pipelines.storage.file_index import read_png
 
-    for kit in brands_in(home.data, OWNER, home.database):
+    for kit in read_brand_kits(home.data, OWNER, home.database):
         for name in BrandKit.fields_of_kind("picture"):
             with suppress(NotFound):
                 if kit.value.get(name):
-                    studio.files.add(read_png(_kept_by(home, f"{kit.value[name]}.png")), OWNER, "upload")
-        studio.desk.kept.keep(OWNER, "brand", kit.name, kit.value)
+                    studio.files.add_image(read_png(_kept_by(home, f"{kit.value[name]}.png")), OWNER, "upload")
+        studio.service.saved_items.save_item(OWNER, "brand", kit.name, kit.value)
 
 
 def _kept_by(home: Settings, name: str) -> Path:
-    from pipelines.storage.cached_store import Cached
-    from pipelines.storage.local_store import Folder
+    from pipelines.storage.cached_store import CachedStore
+    from pipelines.storage.local_store import LocalStore
 
     folder = home.data / "files"
-    return (Cached(home.files, folder) if home.files else Folder(folder)).fetch(name)
+    return (CachedStore(home.files, folder) if home.files else LocalStore(folder)).fetch(name)
 
 
 def _resumed(studio: Studio, out: Path) -> int:
-    from pipelines.batch import Batches
+    from pipelines.batch import BatchService
 
-    batches = Batches(studio.desk)
-    found = batches.list(OWNER, 1)
+    batches = BatchService(studio.service)
+    found = batches.list_batches(OWNER, 1)
     if not found:
         return _refused(f"{out} holds no run to resume.")
-    batches.retry(found[0].id)
+    batches.retry_rows(found[0].id)
     return _follow(batches, found[0], out)
 
 
 def _begun(studio: Studio, args: argparse.Namespace, out: Path) -> int:
-    from pipelines.batch import Batches, Plan, dry_run, open_jobs
+    from pipelines.batch import BatchPlan, BatchService, dry_run, open_jobs_source
 
-    batches = Batches(studio.desk)
-    jobs = open_jobs(Path(args.jobs), studio.desk, args.tool)
-    plan = Plan(args.tool, _shared(args.set))
-    batch = batches.create(
-        plan, jobs.lines(), OWNER, name=jobs.name, seed=args.seed, seeds=args.seeds, source=jobs.source
+    batches = BatchService(studio.service)
+    jobs = open_jobs_source(Path(args.jobs), studio.service, args.tool)
+    plan = BatchPlan(args.tool, _shared(args.set))
+    batch = batches.create_batch(
+        plan, jobs.read_rows(), OWNER, name=jobs.name, seed=args.seed, seeds=args.seeds, source=jobs.pictures
     )
     return _report(dry_run(batches, batch, _checked, _standing(out))) if args.dry_run else _follow(batches, batch, out)
 
@@ -153,55 +157,54 @@ def _shared(pairs: list[str]) -> dict[str, JSON]:
     return shared
 
 
-# ---------------------------------------------------------------- running
-
-
-def _follow(batches: Batches, batch: Batch, out: Path) -> int:
+def _follow(batches: BatchService, batch: Batch, out: Path) -> int:
     """Until every row has ended, or it paused by itself; pictures appear in `out` as they are finished."""
-    from pipelines.batch import FULL, MANIFEST, lay_out, save_manifest
+    from pipelines.batch import DISK_FULL_NOTE, MANIFEST_NAME, export_pictures, save_manifest
 
     batches.start(batch.id)
     try:
-        with told_when_full():
+        with translate_disk_full():
             now = _until_rest(batches, batch.id, out)
-            lay_out(batches, batch.id, out)
-            save_manifest(batches, batch.id, out / MANIFEST)
+            export_pictures(batches, batch.id, out)
+            save_manifest(batches, batch.id, out / MANIFEST_NAME)
     except StudioError as error:
         if error.code != "disk_full":
             raise
-        batches.pause(batch.id, FULL)
-        now = batches.get(batch.id, OWNER)
-        now = now if now.state == "paused" else replace(now, state="paused", note=FULL)  # all done, not all laid out
+        batches.pause(batch.id, DISK_FULL_NOTE)
+        now = batches.get_batch(batch.id, OWNER)
+        now = (
+            now if now.state == "paused" else replace(now, state="paused", note=DISK_FULL_NOTE)
+        )  # all done, not all laid out
     if now.state == "paused":
         _say(f"Paused. {now.note}", error=True)
         return PAUSED
     for row in _first(batches, batch.id):
         _say(row, error=True)
-    progress = batches.progress(batch.id)
+    progress = batches.get_progress(batch.id)
     return DONE if progress.done == progress.total else FAILED
 
 
-def _until_rest(batches: Batches, batch_id: str, out: Path) -> Batch:
+def _until_rest(batches: BatchService, batch_id: str, out: Path) -> Batch:
     """The batch once nothing of it goes on."""
-    from pipelines.batch import TakesMany, lay_out, work_off
+    from pipelines.batch import BulkEngine, export_pictures, run_in_bulk
 
     line = _Line()
     since = 0.0
-    if isinstance(batches.jobs.engine, TakesMany):
-        work_off(batches, batches.jobs.engine, lambda: line.show(batches.progress(batch_id), last=False))
+    if isinstance(batches.jobs.engine, BulkEngine):
+        run_in_bulk(batches, batches.jobs.engine, lambda: line.show(batches.get_progress(batch_id), last=False))
     while True:
-        now = batches.get(batch_id, OWNER)
+        now = batches.get_batch(batch_id, OWNER)
         looked = time.time()
-        lay_out(batches, batch_id, out, since)
+        export_pictures(batches, batch_id, out, since)
         since = looked - 1  # a row may be finished while another is laid out; what lies there is not laid out twice
-        line.show(batches.progress(batch_id), last=now.state != "running")
+        line.show(batches.get_progress(batch_id), last=now.state != "running")
         if now.state != "running":
             return now
         time.sleep(TICK)
 
 
-def _first(batches: Batches, batch_id: str) -> list[str]:
-    rows = batches.store.rows(batch_id, limit=SHOWN, status="failed")
+def _first(batches: BatchService, batch_id: str) -> list[str]:
+    rows = batches.table.list_rows(batch_id, limit=SHOWN, status="failed")
     return [_sentence(r.row, (r.error or {}).get("param"), **_code(r.error)) for r in rows]
 
 
@@ -221,7 +224,7 @@ class _Line:
         self._live = sys.stdout.isatty()
         self._next = 0.0
 
-    def show(self, progress: Progress, *, last: bool) -> None:
+    def show(self, progress: BatchProgress, *, last: bool) -> None:
         if not (self._live or last or time.monotonic() >= self._next):
             return
         self._next = time.monotonic() + QUIET_TICK
@@ -230,33 +233,15 @@ class _Line:
         sys.stdout.flush()
 
 
-def _bar(progress: Progress, width: int = 24) -> str:
-    ended = progress.total - progress.left
+def _bar(progress: BatchProgress, width: int = 24) -> str:
+    ended = progress.total - progress.rows_left
     full = width * ended // max(1, progress.total)
     text = f"[{'#' * full}{'.' * (width - full)}] {ended}/{progress.total}"
     if progress.failed:
         text += f" · {progress.failed} failed"
-    if progress.per_minute and progress.left:
+    if progress.per_minute and progress.rows_left:
         text += f" · {progress.per_minute:g} a minute · {duration(progress.seconds_left or 0)} left"
     return text
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{round(seconds)} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(number: float) -> str:
-    """`350 kB`, `12 MB`, `3.4 GB`."""
-    if number < 1e6:
-        return f"{number / 1e3:.0f} kB"
-    return f"{number / 1e6:.0f} MB" if number < 1e9 else f"{number / 1e9:.1f} GB"
-
-
-# ---------------------------------------------------------------- dry run
 
 
 def _checked(rows: int) -> None:
@@ -265,8 +250,8 @@ def _checked(rows: int) -> None:
         sys.stdout.flush()
 
 
-def _report(report: Report) -> int:
-    _say(f"\r{report.rows} rows: {report.good} can be done, {report.bad} cannot.")
+def _report(report: DryRunReport) -> int:
+    _say(f"\r{report.rows} rows: {report.good} can be done, {report.bad_count} cannot.")
     for fault in report.faults:
         _say(_sentence(fault.row, fault.column, fault.message, fault.code))
     for remark in report.remarks:
@@ -277,9 +262,9 @@ def _report(report: Report) -> int:
         _say(f"About {duration(report.seconds)} and {size(report.bytes)} of {size(report.free)} free.")
     if report.guessed:
         _say(GUESSED.format(report.guessed))
-    if not report.fits:
+    if not report.fits_on_disk:
         _say(NO_ROOM)
-    return FAILED if report.bad or not report.fits else DONE
+    return FAILED if report.bad_count or not report.fits_on_disk else DONE
 
 
 def _refused(sentence: str) -> int:

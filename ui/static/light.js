@@ -1,9 +1,9 @@
 // Runs between Gradio's config and its own script.
 {
-  // German is fetched by browsers that speak it, before Gradio's script looks for it.
+  // Load the German words before Gradio's script looks for translations, in German browsers only.
   if ((navigator.language ?? "").startsWith("de")) document.write('<script src="assets/words/de.js"></' + "script>");
 
-  // A state has no value here, and "no news of it" is null: at the first news Gradio's page takes that for a change, and
-  // asked for the drafts and the code of every tool before anybody had touched one: seconds in which it heard nothing.
+  // A gr.State has no value in the config, and "no update" arrives as null. Gradio's page takes undefined -> null for a
+  // change and would request drafts and code for every tool at once. Starting with null avoids those events.
   for (const row of window.gradio_config?.components ?? []) if (row.type === "state") row.props.value = null;
 }

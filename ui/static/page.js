@@ -1,9 +1,9 @@
-// Keyboard, paste, deep links, and alerts beside their fields. Knows element ids and classes, no tool.
+// The page's own script: keyboard, paste, drag, deep links, translation, and alerts beside their fields.
 (() => {
   const visible = (node) => node && node.offsetParent !== null;
-  const tool = () => [...document.querySelectorAll(".dbx-tool")].find(visible);
-  const press = (suffix) => {
-    const here = tool();
+  const findOpenTool = () => [...document.querySelectorAll(".dbx-tool")].find(visible);
+  const pressButton = (suffix) => {
+    const here = findOpenTool();
     const button = here && document.getElementById(here.id.replace(/-tool$/, suffix));
     if (button && !button.disabled) button.click();
     return Boolean(button);
@@ -11,17 +11,17 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-      document.activeElement?.blur(); // so that words still being typed are in the form
-      if (press("-generate")) event.preventDefault();
+      document.activeElement?.blur(); // puts text that is still being typed into the form
+      if (pressButton("-generate")) event.preventDefault();
     } else if (event.key === "Escape") {
       document.querySelectorAll(".dbx-box.near").forEach((box) => box.classList.remove("near"));
-      press("-stop");
+      pressButton("-stop");
     }
   }, true);
 
-  // A picture that is pasted, or dropped on one that is there already, goes into the photo of the tool in view.
+  // A picture that is pasted, or dropped on an existing one, goes into the photo field of the visible tool.
   const queued = new WeakSet();
-  const give = async (field, files, last = false) => {
+  const putFiles = async (field, files, last = false) => {
     const find = () => field.querySelector("input[type=file]");
     if (!find()) field.querySelector(".icon-button-wrapper button:last-of-type")?.click();
     for (let tries = 0; !find() && tries < 40; tries++) await new Promise((done) => setTimeout(done, 25));
@@ -33,10 +33,10 @@
     if (last) queued.add(change);
     find().dispatchEvent(change);
   };
-  // Where several fit, one upload after the other: Gradio's field is built anew as the first arrives, and forgets one
-  // that was under way.
+  // A field of several pictures gets one upload after the other: Gradio rebuilds the field when the first upload arrives
+  // and loses any upload that is still running.
   const sending = new WeakMap();
-  const arrives = async (field) => {
+  const untilUploaded = async (field) => {
     const before = field.querySelectorAll("img").length;
     for (let tries = 0; field.querySelectorAll("img").length <= before && tries < 100; tries++) await new Promise((done) => setTimeout(done, 50));
   };
@@ -48,30 +48,30 @@
       event.stopImmediatePropagation();
       event.target.value = "";
     }
-    const sent = (before ? before.then(() => Promise.all([arrives(field), give(field, files, true)])) : arrives(field))
+    const sent = (before ? before.then(() => Promise.all([untilUploaded(field), putFiles(field, files, true)])) : untilUploaded(field))
       .then(() => { if (sending.get(field) === sent) sending.delete(field); });
     sending.set(field, sent);
   }, true);
-  const images = (carrier) => [...(carrier?.files ?? [])].filter((file) => file.type.startsWith("image/"));
+  const listImages = (carrier) => [...(carrier?.files ?? [])].filter((file) => file.type.startsWith("image/"));
   document.addEventListener("paste", (event) => {
-    const files = images(event.clipboardData);
-    const field = [...(tool() ?? document).querySelectorAll(".dbx-photo, .dbx-photos")].find(visible);
+    const files = listImages(event.clipboardData);
+    const field = [...(findOpenTool() ?? document).querySelectorAll(".dbx-photo, .dbx-photos")].find(visible);
     if (!files.length || !field) return;
     event.preventDefault();
-    give(field, field.matches(".dbx-photos") ? files : files.slice(0, 1)); // beside those that are there, or instead
+    putFiles(field, field.matches(".dbx-photos") ? files : files.slice(0, 1)); // added to several pictures; replaces a single one
   });
-  const filled = (target) => { const field = target.closest?.(".dbx-photo"); return field?.querySelector("img") && field; };
-  document.addEventListener("dragover", (event) => { if (filled(event.target)) event.preventDefault(); });
+  const findFilledPhoto = (target) => { const field = target.closest?.(".dbx-photo"); return field?.querySelector("img") && field; };
+  document.addEventListener("dragover", (event) => { if (findFilledPhoto(event.target)) event.preventDefault(); });
   document.addEventListener("drop", (event) => {
-    const field = filled(event.target), [file] = images(event.dataTransfer);
+    const field = findFilledPhoto(event.target), [file] = listImages(event.dataTransfer);
     if (!field || !file) return;
     event.preventDefault();
-    give(field, [file]);
+    putFiles(field, [file]);
   });
 
-  // A folder that is dropped on the batch tab: its pictures and tables, those of the folders in it too. A browser hands
-  // over entries, not files, and only a hundred at a time.
-  const entries = async (folder) => {
+  // A folder dropped on the batch tab: collect its files, also from subfolders. The browser gives entries, not files, and
+  // at most a hundred at a time.
+  const listEntries = async (folder) => {
     const reader = folder.createReader(), all = [];
     for (let some = [null]; some.length;) {
       some = await new Promise((done, failed) => reader.readEntries(done, failed));
@@ -79,192 +79,191 @@
     }
     return all;
   };
-  const walked = async (entry) => {
-    if (entry.name.startsWith(".") || entry.name === "Thumbs.db") return []; // a system's own, no picture of anybody's
+  const listFiles = async (entry) => {
+    if (entry.name.startsWith(".") || entry.name === "Thumbs.db") return []; // files of the operating system
     if (entry.isFile) return [await new Promise((done, failed) => entry.file(done, failed))];
     const inside = [];
-    for (const each of await entries(entry)) inside.push(...await walked(each));
+    for (const each of await listEntries(entry)) inside.push(...await listFiles(each));
     return inside;
   };
   document.addEventListener("drop", async (event) => {
     const field = event.target.closest?.("#batch-files");
     const found = field ? [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean) : [];
-    if (!found.some((entry) => entry.isDirectory)) return; // Gradio takes files by itself
+    if (!found.some((entry) => entry.isDirectory)) return; // Gradio handles plain files
     event.preventDefault();
     event.stopPropagation();
     const files = [];
-    for (const entry of found) files.push(...await walked(entry));
+    for (const entry of found) files.push(...await listFiles(entry));
     files.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
-    if (files.length) give(field, files);
+    if (files.length) putFiles(field, files);
   }, true);
 
-  // Links like #headshot open a tab; the open tab is in the address, so that a refresh comes back to it.
+  // Links like #headshot open a tab; the address always names the open tab, so that a reload returns to it.
   const tabButton = (id) => document.getElementById(`tab-${id}-button`);
-  const follow = () => {
+  const openTabOfHash = () => {
     const id = location.hash.slice(1);
     const button = id && tabButton(id);
     if (button && button.getAttribute("aria-selected") !== "true") button.click();
     return Boolean(button) || !id;
   };
-  window.addEventListener("hashchange", () => { if (follow()) window.scrollTo(0, 0); }); // else a place on this page
-  let arrived = false; // before that, the address says where to go; after it, where we are
+  window.addEventListener("hashchange", () => { if (openTabOfHash()) window.scrollTo(0, 0); }); // else a place on this page
+  let arrived = false; // false: the address says which tab to open; true: the open tab sets the address
   let open = "";
-  const note = () => {
+  const noteOpenTab = () => {
     const id = document.querySelector("#dbx-tabs button[role=tab][aria-selected=true]")?.dataset.tabId;
-    if (!id || id === open) return; // an address that was just changed by a link is not ours to change back
+    if (!id || id === open) return; // do not undo an address that a link has just changed
     const first = !open;
     open = id;
     document.getElementById(`tab-${id}-button`)?.scrollIntoView({ block: "nearest", inline: "center" });
-    // A link's settings are in the form by now; a refresh comes back to the form, not to the link.
+    // The settings of a link are in the form now; a reload returns to the form, not to the link.
     if (arrived && !first && location.hash.slice(1) !== id) history.replaceState(null, "", `${location.pathname}#${id}`);
   };
 
   // Before and after: the slider sets where the photo is cut.
-  const wipe = (input) => {
+  const setCut = (input) => {
     const box = input.closest(".dbx-box");
     box?.style.setProperty("--cut", `${input.value}%`);
     box?.style.setProperty("--line", Number(input.value) > 0 ? 1 : 0);
   };
   document.addEventListener("input", (event) => {
-    if (event.target.matches?.(".dbx-wipe input")) wipe(event.target);
+    if (event.target.matches?.(".dbx-wipe input")) setCut(event.target);
   });
 
-  // The subject is moved by dragging the picture, with a mouse or with two fingers, and sized by pinching, or with Ctrl
-  // and the wheel: what is let go is written into the form's own sliders, which do the same for keys. Where the whole
-  // photo lies in a larger frame, the photo is what moves; where the picture is a window of the photo, the window.
-  const part = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
-  const slider = (box, name) => part(box, name)?.querySelector("input[type=number]");
+  // Dragging the picture (mouse, or two fingers) moves the subject; pinching, or Ctrl and the wheel, scales it. At the end
+  // the result is written into the form's sliders, which do the same for the keyboard. Where the whole photo lies in a
+  // larger frame, the photo moves; where the picture is a crop of the photo, the crop moves.
+  const findPart = (box, name) => document.getElementById(`${box.id.replace(/-box$/, "")}-${name}`);
+  const slider = (box, name) => findPart(box, name)?.querySelector("input[type=number]");
   const SUBJECT = { fold: "adjust-subject", x: "placement_x", y: "placement_y", scale: "placement_scale", rest: 0 };
   const PHOTO = { fold: "more", x: "place_x", y: "place_y", rest: 0.5 };
   const CROP = { fold: "more", x: "focus_x", y: "focus_y", scale: "zoom", rest: 0 };
-  const moves = (box) => box.matches(".photo-moves") ? PHOTO : box.matches(".crop-moves") ? CROP : part(box, SUBJECT.fold) && SUBJECT;
-  const unfold = async (box) => { // Gradio makes what is folded away only once it is opened
-    const { fold, x, y, scale = y } = moves(box);
-    if (!slider(box, x)) part(box, fold).querySelector(":scope > button").click();
+  const findDragTarget = (box) => box.matches(".photo-moves") ? PHOTO : box.matches(".crop-moves") ? CROP : findPart(box, SUBJECT.fold) && SUBJECT;
+  const unfoldSliders = async (box) => { // Gradio builds the content of an accordion when it is first opened
+    const { fold, x, y, scale = y } = findDragTarget(box);
+    if (!slider(box, x)) findPart(box, fold).querySelector(":scope > button").click();
     for (let tries = 0; !slider(box, scale) && tries < 80; tries++) await new Promise((done) => setTimeout(done, 25));
     return slider(box, scale);
   };
-  const put = (input, value) => {
+  const setValue = (input, value) => {
     const bounded = Math.min(Number(input.max), Math.max(Number(input.min), value)), fine = Number(input.step) < 0.01 ? 1000 : 100;
     input.value = String(Math.round(bounded * fine) / fine);
     input.dispatchEvent(new Event("input", { bubbles: true }));
     input.dispatchEvent(new FocusEvent("blur"));
   };
-  // A photo's sliders go from border to border: the less room there is beside it, the more of a slider is a share of the
-  // frame. Of the photo's own shape is only the frame that is a quarter larger all round.
-  const room = (box) => {
-    const [frame, photo] = [box.querySelector(".dbx-live img"), part(box, "photo").querySelector("img")];
+  // A photo's sliders go from border to border: the less free space beside the photo, the larger the slider step for the
+  // same distance. A frame of the photo's own aspect ratio is always the one that is a quarter larger on every side.
+  const measureFreeSpace = (box) => {
+    const [frame, photo] = [box.querySelector(".dbx-live img"), findPart(box, "photo").querySelector("img")];
     if (!box.matches(".photo-moves")) return [1, 1];
     const share = photo ? photo.naturalWidth / photo.naturalHeight * frame.naturalHeight / frame.naturalWidth : 1;
     return Math.abs(share - 1) < 0.02 ? [1 / 3, 1 / 3] : [1 - share, 1 - 1 / share];
   };
-  // What of the photo the picture shows, said with each finished picture: from where to where, and from where to where in
-  // the picture that lies.
-  const cropped = (box) => {
-    const said = part(box, "stage")?.querySelector("[data-crop]");
+  // The crop of a finished picture as eight shares: its box in the photo, then the box in the picture where it lies.
+  const readCrop = (box) => {
+    const said = findPart(box, "stage")?.querySelector("[data-crop]");
     if (said) box.crop = said.dataset.crop.split(" ").map(Number);
     return box.crop;
   };
-  const panned = (box, axis, name, share, by) => { // the photo goes with the hand, so the focus goes the other way
+  const panCrop = (box, axis, name, share, by) => { // the photo follows the hand, so the focus moves the other way
     const input = slider(box, name), [from, , to] = box.crop.slice(axis), [left, , right] = box.crop.slice(axis + 4);
     const half = (to - from) / 2 / by, inside = (focus) => Math.min(1 - half, Math.max(half, focus));
-    if (half > 0.499) return; // all of it is seen already
+    if (half > 0.499) return; // the whole photo is visible already
     const focus = inside(Number(input.value) || (from + to) / 2) - share * (to - from) / (right - left);
-    put(input, Math.max(0.001, inside(focus))); // 0 would be automatic
+    setValue(input, Math.max(0.001, inside(focus))); // 0 means automatic
   };
-  const tell = (box, text) => { if (text) box.dataset.told = text; else delete box.dataset.told; };
+  const showDragText = (box, text) => { if (text) box.dataset.told = text; else delete box.dataset.told; };
   const percent = (share, plus, minus) => `${Math.abs(Math.round(share * 100))} % ${share < 0 ? minus : plus}`;
-  let hold = null; // what is being dragged: its box, where it began, how wide and high the picture is seen
+  let hold = null; // the current drag: its box, start point, and the picture's displayed size
   const touches = new Map();
-  const apart = () => { const [a, b] = [...touches.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
-  const middle = () => { const [a, b] = [...touches.values()]; return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 }; };
+  const touchDistance = () => { const [a, b] = [...touches.values()]; return Math.hypot(a.x - b.x, a.y - b.y); };
+  const touchCentre = () => { const [a, b] = [...touches.values()]; return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 }; };
   document.addEventListener("pointerdown", (event) => {
     const box = event.target.closest?.(".dbx-box");
     const image = box?.querySelector(".dbx-live img");
-    if (!image || event.button || event.target.closest(".icon-button-wrapper, input, label") || !moves(box)) return;
+    if (!image || event.button || event.target.closest(".icon-button-wrapper, input, label") || !findDragTarget(box)) return;
     const seen = Math.min(image.clientWidth / image.naturalWidth, image.clientHeight / image.naturalHeight);
     const size = { width: image.naturalWidth * seen, height: image.naturalHeight * seen };
     if (event.pointerType === "touch") { // one finger scrolls the page
       touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
-      if (touches.size === 2) hold = { box, size, ...middle(), apart: moves(box).scale && apart() };
+      if (touches.size === 2) hold = { box, size, ...touchCentre(), apart: findDragTarget(box).scale && touchDistance() };
     } else hold = { box, size, x: event.clientX, y: event.clientY };
   });
   document.addEventListener("pointermove", (event) => {
     if (touches.has(event.pointerId)) touches.set(event.pointerId, { x: event.clientX, y: event.clientY });
     if (!hold || (event.pointerType === "touch" && touches.size !== 2)) return;
-    const at = touches.size === 2 ? middle() : { x: event.clientX, y: event.clientY };
+    const at = touches.size === 2 ? touchCentre() : { x: event.clientX, y: event.clientY };
     hold.right = (at.x - hold.x) / hold.size.width;
     hold.down = (at.y - hold.y) / hold.size.height;
-    hold.by = hold.apart ? apart() / hold.apart : 1;
+    hold.by = hold.apart ? touchDistance() / hold.apart : 1;
     const sized = Math.abs(hold.by - 1) > 0.03;
     if (!sized && Math.hypot(at.x - hold.x, at.y - hold.y) <= 4) return;
-    tell(hold.box, `${percent(hold.right, "→", "←")} · ${percent(hold.down, "↓", "↑")}${sized ? ` · ${Math.round(hold.by * 100)} %` : ""}`);
+    showDragText(hold.box, `${percent(hold.right, "→", "←")} · ${percent(hold.down, "↓", "↑")}${sized ? ` · ${Math.round(hold.by * 100)} %` : ""}`);
   });
   document.addEventListener("touchmove", (event) => { if (hold && touches.size === 2 && event.cancelable) event.preventDefault(); }, { passive: false });
-  const letGo = async (event) => {
+  const endDrag = async (event) => {
     touches.delete(event.pointerId);
     if (!hold) return;
     const { box, right, down, by } = hold;
     const moved = Boolean(box.dataset.told);
     hold = null;
-    tell(box, "");
-    if (!moved || event.type === "pointercancel" || !await unfold(box)) return;
-    const { x, y, scale } = moves(box), free = room(box), large = scale && Number(slider(box, scale).value);
-    if (Math.abs(by - 1) > 0.03) put(slider(box, scale), large * by);
+    showDragText(box, "");
+    if (!moved || event.type === "pointercancel" || !await unfoldSliders(box)) return;
+    const { x, y, scale } = findDragTarget(box), free = measureFreeSpace(box), large = scale && Number(slider(box, scale).value);
+    if (Math.abs(by - 1) > 0.03) setValue(slider(box, scale), large * by);
     for (const [axis, name, share] of [[0, x, right], [1, y, down]]) {
       if (Math.abs(share) < 0.005) continue;
-      if (moves(box) === CROP) cropped(box) && panned(box, axis, name, share, Number(slider(box, scale).value) / large);
-      else if (free[axis] > 0.01) put(slider(box, name), Number(slider(box, name).value) + share / free[axis]);
+      if (findDragTarget(box) === CROP) readCrop(box) && panCrop(box, axis, name, share, Number(slider(box, scale).value) / large);
+      else if (free[axis] > 0.01) setValue(slider(box, name), Number(slider(box, name).value) + share / free[axis]);
     }
   };
-  document.addEventListener("pointerup", letGo);
-  document.addEventListener("pointercancel", letGo);
+  document.addEventListener("pointerup", endDrag);
+  document.addEventListener("pointercancel", endDrag);
   document.addEventListener("click", async (event) => {
     const back = event.target.closest?.(".dbx-back"), box = back && document.getElementById(back.id.replace(/back$/, "box"));
-    if (!box || !await unfold(box)) return;
-    const { x, y, scale, rest } = moves(box);
+    if (!box || !await unfoldSliders(box)) return;
+    const { x, y, scale, rest } = findDragTarget(box);
     for (const [name, value] of [[x, rest], [y, rest], [scale, 1]]) {
       const input = name && slider(box, name);
-      if (input && Number(input.value) !== value) put(input, value);
+      if (input && Number(input.value) !== value) setValue(input, value);
     }
   });
   document.addEventListener("dragstart", (event) => { if (event.target.closest?.(".dbx-box")) event.preventDefault(); });
   let turned = 0;
   document.addEventListener("wheel", (event) => {
     const box = event.ctrlKey && event.target.closest?.(".dbx-box");
-    if (!box || !moves(box)?.scale || !box.querySelector(".dbx-live img")) return;
+    if (!box || !findDragTarget(box)?.scale || !box.querySelector(".dbx-live img")) return;
     event.preventDefault();
     box.wheel = (box.wheel ?? 1) * Math.exp(-event.deltaY / 500);
-    tell(box, `${Math.round(box.wheel * 100)} %`);
+    showDragText(box, `${Math.round(box.wheel * 100)} %`);
     clearTimeout(turned);
     turned = setTimeout(async () => {
-      const scale = await unfold(box);
-      if (scale) put(scale, Number(scale.value) * box.wheel);
+      const scale = await unfoldSliders(box);
+      if (scale) setValue(scale, Number(scale.value) * box.wheel);
       box.wheel = 1;
-      tell(box, "");
+      showDragText(box, "");
     }, 250);
   }, { passive: false });
 
-  // A double click looks closer, at the place under the pointer; another one, or Escape, looks away again.
-  const aim = (box, event) => {
+  // A double click zooms in at the pointer; another one, or Escape, zooms out.
+  const setZoomOrigin = (box, event) => {
     const frame = box.getBoundingClientRect();
     box.style.setProperty("--at", `${(event.clientX - frame.left) / frame.width * 100}% ${(event.clientY - frame.top) / frame.height * 100}%`);
   };
   document.addEventListener("dblclick", (event) => {
     const box = event.target.closest?.(".dbx-box");
     if (!box?.querySelector(".dbx-live img") || event.target.closest("label")) return;
-    aim(box, event);
+    setZoomOrigin(box, event);
     box.classList.toggle("near");
   });
-  document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".dbx-box.near"); if (box) aim(box, event); });
+  document.addEventListener("mousemove", (event) => { const box = event.target.closest?.(".dbx-box.near"); if (box) setZoomOrigin(box, event); });
 
-  // What is inference?: one slider brings a step to the front, another says what more steps would cost.
-  const scrub = (input) => {
+  // Tab "What is inference?": one slider shows a step, another computes the time for a number of steps.
+  const showStep = (input) => {
     const film = input.closest(".dbx-film"), images = film.querySelectorAll("img");
     images.forEach((image, n) => { image.hidden = n !== Number(input.value); });
     film.querySelector("figcaption").textContent = images[input.value].alt;
   };
-  const reckon = (input) => {
+  const updatePlot = (input) => {
     const plot = input.closest(".dbx-plot");
     plot.querySelector("output").textContent = input.value;
     plot.querySelectorAll(".dbx-dot").forEach((row) => {
@@ -276,70 +275,70 @@
     });
   };
   document.addEventListener("input", (event) => {
-    if (event.target.matches?.(".dbx-film input")) scrub(event.target);
-    if (event.target.matches?.(".dbx-plot input")) reckon(event.target);
+    if (event.target.matches?.(".dbx-film input")) showStep(event.target);
+    if (event.target.matches?.(".dbx-plot input")) updatePlot(event.target);
   });
 
-  // A draft on the first page opens as its button does.
+  // A click on a draft of the home tab presses its button.
   document.addEventListener("click", (event) => {
     const draft = event.target.closest?.(".dbx-draft");
     draft?.closest(".column")?.querySelector(":scope > button, .block > button, button[id]")?.click();
   });
 
-  // A phone shows a card's ticks when asked; a desk has room for all of them.
+  // A card's features are folded on a phone and open on a wide screen.
   const roomy = matchMedia("(min-width: 600px)");
-  const fold = () => document.querySelectorAll(".dbx-can").forEach((can) => {
+  const foldFeatures = () => document.querySelectorAll(".dbx-can").forEach((can) => {
     if (can.dataset.roomy === String(roomy.matches)) return;
     can.open = roomy.matches;
     can.dataset.roomy = roomy.matches;
   });
-  roomy.addEventListener("change", fold);
+  roomy.addEventListener("change", foldFeatures);
 
-  // Gradio translates labels and values; what stands inside our HTML, in choices and on the stage line is done here, with
-  // the same words. A key with {} in it stands for whatever is there.
-  const speech = (navigator.language ?? "").startsWith("de") && window.gradio_config?.i18n_translations?.de;
-  const shapes = speech ? Object.entries(speech).filter(([key]) => key.includes("{}")).map(([key, text]) =>
+  // Gradio translates labels and values; our HTML, choices and status lines are translated here, with the same words.
+  // `{}` in a key matches any text.
+  const germanWords = (navigator.language ?? "").startsWith("de") && window.gradio_config?.i18n_translations?.de;
+  const shapes = germanWords ? Object.entries(germanWords).filter(([key]) => key.includes("{}")).map(([key, text]) =>
     [new RegExp(`^${key.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replaceAll("{}", "(.+?)")}$`, "s"), text]) : [];
-  const phrase = (text) => {
-    if (Object.hasOwn(speech, text)) return speech[text];
+  const translatePhrase = (text) => {
+    if (Object.hasOwn(germanWords, text)) return germanWords[text];
     for (const [shape, into] of shapes) {
       const found = shape.exec(text);
-      if (found) { let n = 0; return into.replaceAll("{}", () => german(found[++n])); }
+      if (found) { let n = 0; return into.replaceAll("{}", () => translate(found[++n])); }
     }
     return text;
   };
-  const german = (text) => text.split(/( · )/).map((part) => part.replace(/^(\s*)(.*?)(\s*)$/s, (_, a, said, b) => a + phrase(said) + b)).join("");
-  const WORDED = ["alt", "aria-label", "placeholder", "title"];
-  const SILENT = "script, style, textarea, code, pre, .cm-editor, [translate=no]";
-  const speak = (root) => {
-    if (root.nodeType === Node.TEXT_NODE) return utter(root);
+  const translate = (text) => text.split(/( · )/).map((part) => part.replace(/^(\s*)(.*?)(\s*)$/s, (_, a, said, b) => a + translatePhrase(said) + b)).join("");
+  const TRANSLATED_ATTRIBUTES = ["alt", "aria-label", "placeholder", "title"];
+  const UNTRANSLATED = "script, style, textarea, code, pre, .cm-editor, [translate=no]";
+  const translateTree = (root) => {
+    if (root.nodeType === Node.TEXT_NODE) return translateNode(root);
     if (root.nodeType !== Node.ELEMENT_NODE) return;
     const walk = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
-    for (let node = root; node; node = walk.nextNode()) utter(node);
+    for (let node = root; node; node = walk.nextNode()) translateNode(node);
   };
-  const utter = (node) => {
+  const translateNode = (node) => {
     if (node.nodeType === Node.TEXT_NODE) {
-      const said = node.data.trim() && !node.parentElement?.closest(SILENT) ? german(node.data) : node.data;
+      const said = node.data.trim() && !node.parentElement?.closest(UNTRANSLATED) ? translate(node.data) : node.data;
       if (said !== node.data) node.data = said;
       return;
     }
-    for (const name of WORDED) {
+    for (const name of TRANSLATED_ATTRIBUTES) {
       const said = node.getAttribute(name);
-      if (said && german(said) !== said) node.setAttribute(name, german(said));
+      if (said && translate(said) !== said) node.setAttribute(name, translate(said));
     }
-    if (node.matches("input[role=combobox], input[role=listbox]") && node.value && german(node.value) !== node.value) node.value = german(node.value);
+    if (node.matches("input[role=combobox], input[role=listbox]") && node.value && translate(node.value) !== node.value) node.value = translate(node.value);
   };
 
-  // What Gradio names badly; named once, for the observer below hears of it.
-  const named = (node, attribute, english) => {
-    const said = speech ? german(english) : english;
+  // Replace a poor label of Gradio's. Write only on a change: the observer below runs after each write.
+  const setLabel = (node, attribute, english) => {
+    const said = germanWords ? translate(english) : english;
     if (node.getAttribute(attribute) !== said) node.setAttribute(attribute, said);
   };
 
-  // The one alert of a tab is shown inside the field it is about.
-  const settle = () => {
-    note();
-    fold();
+  // Copy each alert of a tab into the field that it is about, and update whatever Gradio has rebuilt.
+  const updatePage = () => {
+    noteOpenTab();
+    foldFeatures();
     document.querySelectorAll(".dbx-alert.placed").forEach((copy) => {
       if (!copy.source.isConnected) {
         copy.field.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
@@ -360,37 +359,37 @@
         copy.scrollIntoView({ block: "nearest" });
       }
     });
-    document.querySelectorAll(".dbx-colour:not(.ready)").forEach(pick);
+    document.querySelectorAll(".dbx-colour:not(.ready)").forEach(addColourPicker);
     document.querySelectorAll(".empty[aria-label]:not([role])").forEach((empty) => empty.setAttribute("role", "img"));
-    document.querySelectorAll(".cm-scroller[tabindex='-1']").forEach((code) => { code.tabIndex = 0; }); // else no key scrolls it
-    const told = tool()?.querySelector(".dbx-stage");
-    if (told) told.tabIndex = told.scrollHeight > told.clientHeight ? 0 : -1; // on a phone it scrolls
-    document.querySelectorAll(".dbx-form .block:has(input[type=range])").forEach(zero);
-    // Gradio says "Delete image" on each of several.
+    document.querySelectorAll(".cm-scroller[tabindex='-1']").forEach((code) => { code.tabIndex = 0; }); // makes it scrollable by keyboard
+    const told = findOpenTool()?.querySelector(".dbx-stage");
+    if (told) told.tabIndex = told.scrollHeight > told.clientHeight ? 0 : -1; // it scrolls on a phone
+    document.querySelectorAll(".dbx-form .block:has(input[type=range])").forEach(showZeroMeaning);
+    // Gradio labels every one of several pictures "Delete image".
     document.querySelectorAll(".dbx-photos").forEach((field) => {
-      field.querySelectorAll(".delete-button").forEach((button, n) => named(button, "aria-label", `Remove picture ${n + 1}`));
-      field.querySelectorAll(".thumbnail-item img").forEach((image, n) => named(image, "alt", `Picture ${n + 1}`));
+      field.querySelectorAll(".delete-button").forEach((button, n) => setLabel(button, "aria-label", `Remove picture ${n + 1}`));
+      field.querySelectorAll(".thumbnail-item img").forEach((image, n) => setLabel(image, "alt", `Picture ${n + 1}`));
     });
-    document.querySelectorAll(".dbx-photos .upload-container, .dbx-photos button:has([data-testid=upload-text])").forEach((button) => named(button, "aria-label", "Add pictures"));
-    // Gradio names every radio of a group differently; with one name the arrow keys move, and Tab stops once.
+    document.querySelectorAll(".dbx-photos .upload-container, .dbx-photos button:has([data-testid=upload-text])").forEach((button) => setLabel(button, "aria-label", "Add pictures"));
+    // Gradio gives every radio of a group another name; with one name the arrow keys move and Tab stops once.
     document.querySelectorAll("fieldset[id] input[type=radio]").forEach((radio) => {
       const group = radio.closest("fieldset").id;
       if (radio.name !== group) radio.name = group;
     });
     document.querySelectorAll(".dbx-box").forEach((box) => {
       const input = box.querySelector(".dbx-wipe input");
-      if (input) wipe(input);
+      if (input) setCut(input);
     });
   };
 
-  // The system's colour picker beside a colour's text.
-  const pick = (block) => {
+  // Add the system's colour picker beside a colour's text field.
+  const addColourPicker = (block) => {
     const text = block.querySelector("input, textarea");
     if (!text) return;
     block.classList.add("ready");
     const picker = document.createElement("input");
     picker.type = "color";
-    named(picker, "aria-label", "Pick a colour");
+    setLabel(picker, "aria-label", "Pick a colour");
     picker.addEventListener("change", () => {
       text.value = picker.value;
       text.dispatchEvent(new Event("input", { bubbles: true }));
@@ -400,8 +399,8 @@
     text.parentElement.append(picker);
   };
 
-  // Where the help says what 0 stands for ("0: as the look asks"), a slider at 0 says so beside its name.
-  const zero = (block) => {
+  // Where the help says what 0 means ("0: as the look asks"), a slider at 0 shows it beside its label.
+  const showZeroMeaning = (block) => {
     const [, meaning] = block.querySelector(".info-text, [class*=info]:not([data-testid])")?.textContent.match(/\b0: ([^.;]+)/) ?? [];
     const name = block.querySelector("[data-testid=block-info]");
     if (!meaning || !name) return;
@@ -410,40 +409,40 @@
   };
   document.addEventListener("input", (event) => {
     const block = event.target.closest?.(".dbx-form .block:has(input[type=range])");
-    if (block) zero(block);
+    if (block) showZeroMeaning(block);
   });
 
-  // "Pick none" lets go of every tile before anything else is heard: what is picked right after it stays picked.
+  // "Pick none" clears every tile in the browser at once, so that a pick right after it is not lost.
   document.addEventListener("click", (event) => {
     if (!event.target.closest?.("#library-none")) return;
     document.querySelectorAll("#library-grid input:checked").forEach((tile) => tile.click());
   }, true);
 
-  // A tab that is looked at asks now and then whether something was begun elsewhere; one that is not asks nothing.
+  // The visible tab asks every few seconds whether something was started elsewhere.
   setInterval(() => {
     if (document.visibilityState !== "visible") return;
     document.querySelectorAll(".dbx-again").forEach((button) => { if (visible(button.closest("[role=tabpanel]"))) button.click(); });
   }, 4000);
 
-  // A page that nobody looks at is told nothing until somebody does; see unread.py. Told twice that it is looked at
-  // again, for what was said before may be heard after.
-  const looked = () => document.getElementById(document.hidden ? "dbx-page-left" : "dbx-page-back")?.click();
-  document.addEventListener("visibilitychange", () => { looked(); if (!document.hidden) setTimeout(looked, 1000); });
+  // A hidden page gets no updates until it is visible again; see gradio_patches/coalesce_updates.py. "Visible" is
+  // reported twice because an earlier "hidden" may arrive after it.
+  const reportVisibility = () => document.getElementById(document.hidden ? "dbx-page-left" : "dbx-page-back")?.click();
+  document.addEventListener("visibilitychange", () => { reportVisibility(); if (!document.hidden) setTimeout(reportVisibility, 1000); });
 
-  if (speech) document.documentElement.lang = "de";
+  if (germanWords) document.documentElement.lang = "de";
   let due = false;
   new MutationObserver((changes) => {
-    for (const change of speech ? changes : []) {
-      change.addedNodes.forEach(speak);
-      if (change.type !== "childList") speak(change.target);
+    for (const change of germanWords ? changes : []) {
+      change.addedNodes.forEach(translateTree);
+      if (change.type !== "childList") translateTree(change.target);
     }
     if (due) return;
     due = true;
-    requestAnimationFrame(() => { due = false; settle(); });
-  }).observe(document, { childList: true, subtree: true, characterData: Boolean(speech), attributeFilter: ["aria-selected", ...(speech ? WORDED : [])] });
+    requestAnimationFrame(() => { due = false; updatePage(); });
+  }).observe(document, { childList: true, subtree: true, characterData: Boolean(germanWords), attributeFilter: ["aria-selected", ...(germanWords ? TRANSLATED_ATTRIBUTES : [])] });
 
   const opening = setInterval(() => {
-    if (document.getElementById("tab-home-button") && follow()) { arrived = true; clearInterval(opening); }
+    if (document.getElementById("tab-home-button") && openTabOfHash()) { arrived = true; clearInterval(opening); }
   }, 50);
   setTimeout(() => { arrived = true; clearInterval(opening); }, 30000);
 })();

@@ -12,45 +12,45 @@ from gradio.components import Component
 from gradio.events import EventListener
 from pydantic.fields import FieldInfo
 
-from pipelines.core.params import Kind, Params, Subject
-from ui.components.pictures import Photo, Photos
+from pipelines.core.params import FieldKind, Params, Subject
+from ui.components.pictures import PhotosUpload, PhotoUpload
 from ui.tool_tab import text
 
-RADIO_AT_MOST = 6
+MAX_RADIO_OPTION_COUNT = 6
 """More choices than this, without tiles, are a dropdown."""
-SEGMENTS_AT_MOST = 5
+MAX_SEGMENT_COUNT = 5
 """A whole number of so few values is a row of segments: one tap, no sliding."""
 
 
 @dataclass(frozen=True)
-class Field:
+class FormField:
     """What a Params field says about its widget."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     label: str
     help: str
     default: Any
     required: bool
-    more: bool
-    tiles: bool
+    is_advanced: bool
+    has_tiles: bool
     options: tuple[tuple[str, str], ...] = ()
-    low: float = 0
-    high: float = 0
+    minimum: float = 0
+    maximum: float = 0
     step: float = 1
     unit: str = ""
     max_length: int | None = None
-    at_least: int = 0
-    kept: str = ""
+    min_length: int = 0
+    saved_kind: str = ""
 
     @property
-    def pictured(self) -> bool:
+    def holds_pictures(self) -> bool:
         """Whether its value is one or several pictures."""
         return self.kind in ("picture", "pictures", "mask")
 
-    def lacks(self, value: Any) -> bool:
+    def is_missing(self, value: Any) -> bool:
         """Whether pictures that the field requires are still missing."""
-        return self.required and (len(value or ()) < self.at_least if self.kind == "pictures" else value is None)
+        return self.required and (len(value or ()) < self.min_length if self.kind == "pictures" else value is None)
 
 
 @dataclass(frozen=True)
@@ -62,66 +62,66 @@ class Control:
     `locked` says why the field cannot be used, else it is empty.
     """
 
-    field: Field
+    field: FormField
     value: Component
-    shown: Component
-    locked: str = ""
+    display: Component
+    lock_reason: str = ""
 
 
-def fields_of(params: type[Params]) -> tuple[Field, ...]:
+def list_form_fields(params: type[Params]) -> tuple[FormField, ...]:
     """Every field, in order of declaration."""
-    return tuple(_field(params, name, info) for name, info in params.model_fields.items())
+    return tuple(_read_field(params, name, info) for name, info in params.model_fields.items())
 
 
-def _field(params: type[Params], name: str, info: FieldInfo) -> Field:
+def _read_field(params: type[Params], name: str, info: FieldInfo) -> FormField:
     extra = params.schema_extra(name)
-    low, high = _bounds(info)
-    return Field(
+    low, high = _read_bounds(info)
+    return FormField(
         name=name,
         kind=params.kind_of(name),
         label=info.title or name,
         help=info.description or "",
         default=None if info.is_required() else info.default,
         required=info.is_required(),
-        more=bool(extra.get("x-more")),
-        tiles=bool(extra.get("x-tiles")),
-        options=_options(info, extra.get("x-labels", {})),
-        low=low,
-        high=high,
+        is_advanced=bool(extra.get("x-more")),
+        has_tiles=bool(extra.get("x-tiles")),
+        options=_read_options(info, extra.get("x-labels", {})),
+        minimum=low,
+        maximum=high,
         step=extra.get("x-step", 1),
         unit=extra.get("x-unit", ""),
         max_length=next((m.max_length for m in info.metadata if isinstance(m, annotated_types.MaxLen)), None),
-        kept=extra.get("x-kept", ""),
-        at_least=next((m.min_length for m in info.metadata if isinstance(m, annotated_types.MinLen)), 0),
+        saved_kind=extra.get("x-kept", ""),
+        min_length=next((m.min_length for m in info.metadata if isinstance(m, annotated_types.MinLen)), 0),
     )
 
 
-def _bounds(info: FieldInfo) -> tuple[float, float]:
+def _read_bounds(info: FieldInfo) -> tuple[float, float]:
     low: Any = next((m.ge for m in info.metadata if isinstance(m, annotated_types.Ge)), 0)
     high: Any = next((m.le for m in info.metadata if isinstance(m, annotated_types.Le)), 0)
     return low, high
 
 
-def _options(info: FieldInfo, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+def _read_options(info: FieldInfo, labels: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """(words shown, value) for a `Literal`."""
     values = [value for value in get_args(info.annotation) if isinstance(value, str)]
     return tuple((labels.get(value, value), value) for value in values)
 
 
-def control(field: Field, prefix: str, locked: str = "", *, pictured: bool = False) -> Control:
+def build_control(field: FormField, prefix: str, lock_reason: str = "", *, tile_images: bool = False) -> Control:
     """Make the component(s) of `field` in the layout that is open. `prefix` makes the HTML ids unique.
 
     `pictured` makes room for a picture on each option of a field with tiles.
     """
-    made = _MAKERS[field.kind](field, f"{prefix}-{field.name}", locked)
-    if pictured:
+    made = _BUILDERS[field.kind](field, f"{prefix}-{field.name}", lock_reason)
+    if tile_images:
         made.elem_classes = [*made.elem_classes, "pictured"]
-    if field.pictured:
-        return Control(field, gr.State(() if field.kind == "pictures" else None), made, locked)
-    return Control(field, made, made, locked)
+    if field.holds_pictures:
+        return Control(field, gr.State(() if field.kind == "pictures" else None), made, lock_reason)
+    return Control(field, made, made, lock_reason)
 
 
-def plain(field: Field, value: Any) -> Any:
+def to_param_value(field: FormField, value: Any) -> Any:
     """A component's value as Params takes it: empty text is nothing where the field's default is nothing."""
     if isinstance(value, str):
         value = value.strip()
@@ -138,16 +138,16 @@ def plain(field: Field, value: Any) -> Any:
     return None if value == "" and field.default is None else value
 
 
-def words_on(field: Field, value: Any) -> Any:
+def to_component_value(field: FormField, value: Any) -> Any:
     """A Params value as the component takes it: a radio of numbers holds texts, and so does a seed."""
-    return str(value) if (_segmented(field) or field.kind == "seed") and value is not None else value
+    return str(value) if (_is_segmented(field) or field.kind == "seed") and value is not None else value
 
 
-def changes(made: Control) -> tuple[EventListener, ...]:
+def list_change_events(made: Control) -> tuple[EventListener, ...]:
     """The events by which a visitor (never the program) has finished changing this field."""
-    shown: Any = made.shown
+    shown: Any = made.display
     names = {gr.Slider: ("release",), gr.Textbox: ("submit", "blur")}
-    if made.field.pictured:
+    if made.field.holds_pictures:
         return ()
     return tuple(getattr(shown, name) for name in names.get(type(shown), ("input",)))
 
@@ -155,115 +155,121 @@ def changes(made: Control) -> tuple[EventListener, ...]:
 # ---------------------------------------------------------------- one maker a kind
 
 
-def _help(field: Field, locked: str) -> str | None:
-    return locked or field.help or None
+def _help_text(field: FormField, lock_reason: str) -> str | None:
+    return lock_reason or field.help or None
 
 
-def _label(field: Field) -> str:
+def _label_text(field: FormField) -> str:
     return f"{field.label} ({field.unit})" if field.unit else field.label
 
 
-def _prompt(field: Field, elem_id: str, locked: str) -> Component:
-    if field.kept:  # what is kept is filled in when the tab is opened
+def _build_prompt(field: FormField, elem_id: str, lock_reason: str) -> Component:
+    if field.saved_kind:  # what is kept is filled in when the tab is opened
         return gr.Dropdown(
-            [], value="", label=field.label, info=_help(field, locked), allow_custom_value=True,
-            interactive=not locked, elem_id=elem_id,
+            [], value="", label=field.label, info=_help_text(field, lock_reason), allow_custom_value=True,
+            interactive=not lock_reason, elem_id=elem_id,
         )  # fmt: skip
     return gr.Textbox(
-        label=field.label, info=_help(field, locked), value="", lines=2, max_lines=4, max_length=field.max_length,
-        interactive=not locked, elem_id=elem_id,
+        label=field.label, info=_help_text(field, lock_reason), value="", lines=2, max_lines=4, max_length=field.max_length,
+        interactive=not lock_reason, elem_id=elem_id,
     )  # fmt: skip
 
 
-def _picture(field: Field, elem_id: str, locked: str) -> Component:
-    return Photo(
+def _build_picture(field: FormField, elem_id: str, lock_reason: str) -> Component:
+    return PhotoUpload(
         label=field.label, sources=["upload"], placeholder="Drop a photo, paste it, or click to choose", buttons=[],
-        height=None, elem_id=elem_id, elem_classes=["dbx-photo"], interactive=not locked, alt_text=field.label,
+        height=None, elem_id=elem_id, elem_classes=["dbx-photo"], interactive=not lock_reason, alt_text=field.label,
     )  # fmt: skip
 
 
-def _pictures(field: Field, elem_id: str, locked: str) -> Component:
-    return Photos(
-        label=f"{field.label} ({_how_many(field)})", file_types=["image"], buttons=[], columns=4, height="auto",
+def _build_pictures(field: FormField, elem_id: str, lock_reason: str) -> Component:
+    return PhotosUpload(
+        label=f"{field.label} ({_describe_count(field)})", file_types=["image"], buttons=[], columns=4, height="auto",
         object_fit="cover", allow_preview=False, fit_columns=False, elem_id=elem_id, elem_classes=["dbx-photos"],
-        interactive=not locked,
+        interactive=not lock_reason,
     )  # fmt: skip
 
 
-def _how_many(field: Field) -> str:
+def _describe_count(field: FormField) -> str:
     most = f"up to {field.max_length}" if field.max_length else "any number"
-    return f"{field.at_least} to {field.max_length}" if field.at_least > 1 and field.max_length else most
+    return f"{field.min_length} to {field.max_length}" if field.min_length > 1 and field.max_length else most
 
 
-def _mask(field: Field, elem_id: str, locked: str) -> Component:
-    return gr.HTML(mask_words(field, False), elem_id=elem_id)
+def _build_mask(field: FormField, elem_id: str, lock_reason: str) -> Component:
+    return gr.HTML(describe_mask(field, False), elem_id=elem_id)
 
 
-def mask_words(field: Field, own: bool) -> str:
+def describe_mask(field: FormField, own: bool) -> str:
     """What is said of a mask: the one that every `Subject` has is its cut-out, any other is painted from nothing."""
-    return text.mask(own, field.name in Subject.model_fields)
+    return text.render_mask_status(own, field.name in Subject.model_fields)
 
 
-def _choice(field: Field, elem_id: str, locked: str) -> Component:
+def _build_choice(field: FormField, elem_id: str, lock_reason: str) -> Component:
     options: list[Any] = list(field.options)
-    short = len(options) <= RADIO_AT_MOST
-    if not (field.tiles or short):
+    short = len(options) <= MAX_RADIO_OPTION_COUNT
+    if not (field.has_tiles or short):
         return gr.Dropdown(
-            options, value=field.default, label=field.label, info=_help(field, locked), interactive=not locked,
+            options, value=field.default, label=field.label, info=_help_text(field, lock_reason), interactive=not lock_reason,
             elem_id=elem_id,
         )  # fmt: skip
     return gr.Radio(
-        options, value=field.default, label=field.label, info=_help(field, locked), interactive=not locked,
-        elem_id=elem_id, elem_classes=["dbx-tiles" if field.tiles else "dbx-segments"],
+        options, value=field.default, label=field.label, info=_help_text(field, lock_reason), interactive=not lock_reason,
+        elem_id=elem_id, elem_classes=["dbx-tiles" if field.has_tiles else "dbx-segments"],
     )  # fmt: skip
 
 
-def _colour(field: Field, elem_id: str, locked: str) -> Component:
+def _build_colour(field: FormField, elem_id: str, lock_reason: str) -> Component:
     # Gradio's picker cannot say "none"; page.js adds the system's own picker beside this text.
     return gr.Textbox(
-        label=field.label, info=_help(field, locked), value="", placeholder="#rrggbb, or empty", max_length=7,
-        interactive=not locked, elem_id=elem_id, elem_classes=["dbx-colour"],
+        label=field.label, info=_help_text(field, lock_reason), value="", placeholder="#rrggbb, or empty", max_length=7,
+        interactive=not lock_reason, elem_id=elem_id, elem_classes=["dbx-colour"],
     )  # fmt: skip
 
 
-def _seed(field: Field, elem_id: str, locked: str) -> Component:
+def _build_seed(field: FormField, elem_id: str, lock_reason: str) -> Component:
     # Gradio's field for numbers knows no empty one: as soon as it is seen it holds 0, and every picture that seed.
     return gr.Textbox(
-        label=field.label, info=_help(field, locked), value="", max_length=len(str(int(field.high))),
-        interactive=not locked, elem_id=elem_id,
+        label=field.label, info=_help_text(field, lock_reason), value="", max_length=len(str(int(field.maximum))),
+        interactive=not lock_reason, elem_id=elem_id,
     )  # fmt: skip
 
 
-def _segmented(field: Field) -> bool:
-    return field.kind == "number" and isinstance(field.default, int) and field.high - field.low < SEGMENTS_AT_MOST
-
-
-def _number(field: Field, elem_id: str, locked: str) -> Component:
-    if _segmented(field):
-        return gr.Radio(
-            [str(n) for n in range(int(field.low), int(field.high) + 1)], value=str(field.default), label=_label(field),
-            info=_help(field, locked), interactive=not locked, elem_id=elem_id, elem_classes=["dbx-segments"],
-        )  # fmt: skip
-    return gr.Slider(
-        field.low, field.high, value=field.default, step=field.step, label=_label(field), info=_help(field, locked),
-        interactive=not locked, buttons=[], elem_id=elem_id,
-    )  # fmt: skip
-
-
-def _flag(field: Field, elem_id: str, locked: str) -> Component:
-    return gr.Checkbox(
-        value=bool(field.default), label=field.label, info=_help(field, locked), interactive=not locked, elem_id=elem_id
+def _is_segmented(field: FormField) -> bool:
+    return (
+        field.kind == "number" and isinstance(field.default, int) and field.maximum - field.minimum < MAX_SEGMENT_COUNT
     )
 
 
-_MAKERS: Mapping[Kind, Callable[[Field, str, str], Component]] = {
-    "prompt": _prompt,
-    "picture": _picture,
-    "pictures": _pictures,
-    "mask": _mask,
-    "choice": _choice,
-    "colour": _colour,
-    "seed": _seed,
-    "number": _number,
-    "flag": _flag,
+def _build_number(field: FormField, elem_id: str, lock_reason: str) -> Component:
+    if _is_segmented(field):
+        return gr.Radio(
+            [str(n) for n in range(int(field.minimum), int(field.maximum) + 1)], value=str(field.default), label=_label_text(field),
+            info=_help_text(field, lock_reason), interactive=not lock_reason, elem_id=elem_id, elem_classes=["dbx-segments"],
+        )  # fmt: skip
+    return gr.Slider(
+        field.minimum, field.maximum, value=field.default, step=field.step, label=_label_text(field), info=_help_text(field, lock_reason),
+        interactive=not lock_reason, buttons=[], elem_id=elem_id,
+    )  # fmt: skip
+
+
+def _build_flag(field: FormField, elem_id: str, lock_reason: str) -> Component:
+    return gr.Checkbox(
+        value=bool(field.default),
+        label=field.label,
+        info=_help_text(field, lock_reason),
+        interactive=not lock_reason,
+        elem_id=elem_id,
+    )
+
+
+_BUILDERS: Mapping[FieldKind, Callable[[FormField, str, str], Component]] = {
+    "prompt": _build_prompt,
+    "picture": _build_picture,
+    "pictures": _build_pictures,
+    "mask": _build_mask,
+    "choice": _build_choice,
+    "colour": _build_colour,
+    "seed": _build_seed,
+    "number": _build_number,
+    "flag": _build_flag,
 }

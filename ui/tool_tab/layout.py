@@ -11,39 +11,45 @@ from typing import Any, NamedTuple
 import gradio as gr
 from gradio.components import Component
 
-from pipelines.codecs.encode import STILLS
+from pipelines.codecs.encode import STILL_FORMATS
 from pipelines.core.params import Params, Subject, Verb
 from pipelines.core.tools import Tool
-from pipelines.models.profiles import offers
-from pipelines.service.orders import Desk, Example, either
-from ui.components.pictures import Live
+from pipelines.models.profiles import list_offers
+from pipelines.service.form_checks import verb_conjunction
+from pipelines.service.orders import StudioService
+from pipelines.service.uploads import Example
+from ui.components.pictures import LivePicture
 from ui.tool_tab import code_panel, text
 from ui.tool_tab.code_panel import CodePanel
-from ui.tool_tab.form_controls import Control, Field, control, fields_of
+from ui.tool_tab.form_controls import Control, FormField, build_control, list_form_fields
 
-TILES = Path(__file__).parents[2] / "assets" / "tiles"
+TILES_FOLDER = Path(__file__).parents[2] / "assets" / "tiles"
 TILES_URL = "assets/tiles"
-SIDES = (512, 768, 1024, 1536, 2048)
+OUTPUT_SIDES_PX = (512, 768, 1024, 1536, 2048)
 """Sizes offered beside a finished picture."""
-SIDE_BY_SIDE = {"size", "variations"}
-MOVES = {"placement_x": "", "place_x": "photo-moves", "focus_x": "crop-moves"}
+PAIRED_FIELDS = {"size", "variations"}
+DRAG_CLASSES = {"placement_x": "", "place_x": "photo-moves", "focus_x": "crop-moves"}
 """What dragging the picture moves, told by a field of the form: "" is the subject."""
-BACK = {"placement_x": "Automatic placement", "place_x": "In the middle again", "focus_x": "Automatic crop"}
+DRAG_RESET_LABELS = {
+    "placement_x": "Automatic placement",
+    "place_x": "In the middle again",
+    "focus_x": "Automatic crop",
+}
 """The button by which page.js puts back what was dragged."""
-LOCKED = "Needs {title} ({size:.0f} GB download, {vram:.0f} GB GPU)."
-LOCKED_FOR_GOOD = "Needs a model that can {verbs}."
+NEEDS_PROFILE_TEXT = "Needs {title} ({size:.0f} GB download, {vram:.0f} GB GPU)."
+NEEDS_VERBS_TEXT = "Needs a model that can {verbs}."
 
-STROKE = 0.6
+BRUSH_OPACITY = 0.6
 """Opacity of the brush, so that the photo shows through."""
-KEEP, DROP = "rgb(0, 150, 130)", "rgb(210, 40, 40)"
-CONSENT = "consent"
+KEEP_COLOUR, REMOVE_COLOUR = "rgb(0, 150, 130)", "rgb(210, 40, 40)"
+CONSENT_FIELD = "consent"
 """The field that is asked for beside the photo; the others keep their order."""
-CUTS_OUT = "cutout"
+CUTOUT_TOOL = "cutout"
 """The tool whose matte the brush starts from: it keeps the photo's own size when it does not trim."""
 
 
 @dataclass
-class Seat:
+class TabState:
     """What one visitor's open tab is busy with; one per tool and browser tab, kept in the session.
 
     `job` is the full job that waits or runs, `draft` the draft that does, `shown` the job whose result is in the box.
@@ -54,75 +60,75 @@ class Seat:
     Generate makes that picture large.
     """
 
-    job: str = ""
-    draft: str = ""
-    shown: str = ""
-    turn: int = 0
-    uploads: int = 0
-    unseen: dict[str, str] = field(default_factory=dict[str, str])
-    opened: bool = False
-    refused: bool = False
-    asked: float = 0.0
-    sketch: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    sketched: bool = False
+    job_id: str = ""
+    draft_id: str = ""
+    shown_job_id: str = ""
+    request_number: int = 0
+    upload_number: int = 0
+    unconfirmed_uploads: dict[str, str] = field(default_factory=dict[str, str])
+    was_opened: bool = False
+    upload_refused: bool = False
+    generate_clicked_at: float = 0.0
+    last_request: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    last_was_draft: bool = False
 
-    def drew(self, form: dict[str, Any], seed: int, *, draft: bool) -> None:
+    def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
         """The picture of `form` was ordered with `seed`."""
-        self.sketch = {**form, "seed": seed} if "seed" in form else {}
-        self.sketched = draft
+        self.last_request = {**values, "seed": seed} if "seed" in values else {}
+        self.last_was_draft = draft
 
-    def seeded(self, form: dict[str, Any], reblends: Collection[str] = ()) -> dict[str, Any]:
+    def with_last_seed(self, values: dict[str, Any], reblends: Collection[str] = ()) -> dict[str, Any]:
         """The form with the last picture's seed, where it says none and asks for that picture.
 
         It does where nothing else changed but `reblends`, or where nothing changed and that picture was a draft, which
         is made large. Whoever liked a draft gets it; whoever asks again gets another.
         """
-        if not self.sketch or form.get("seed", 0) is not None:
-            return form
-        changed = {name for name, value in form.items() if name != "seed" and value != self.sketch.get(name)}
-        again = changed <= set(reblends) if changed else self.sketched
-        return {**form, "seed": self.sketch["seed"]} if again else form
+        if not self.last_request or values.get("seed", 0) is not None:
+            return values
+        changed = {name for name, value in values.items() if name != "seed" and value != self.last_request.get(name)}
+        again = changed <= set(reblends) if changed else self.last_was_draft
+        return {**values, "seed": self.last_request["seed"]} if again else values
 
 
-class Handed(NamedTuple):
+class TabHandoff(NamedTuple):
     """What another tab, the first page or a link hands to a tool: a picture, settings, or both.
 
     `at` tells two alike apart. `values` are by field, as Params takes them, without pictures.
     """
 
     photo: str | None
-    at: float
+    created_at: float
     values: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
-class Board:
+class ResultPanel:
     """The right side: the box, what it says, and what can be done with what is in it."""
 
-    stage: gr.HTML
-    live: gr.Image
-    before: gr.HTML
-    sheet: gr.HTML
+    status: gr.HTML
+    picture: gr.Image
+    comparison: gr.HTML
+    variation_tiles: gr.HTML
     variation: gr.Radio
-    versus: gr.Radio
-    save: gr.DownloadButton
-    reuse: gr.Button
-    send: gr.Dropdown
-    code: gr.Code
+    compare_with: gr.Radio
+    download: gr.DownloadButton
+    reuse_settings: gr.Button
+    send_to: gr.Dropdown
+    api_code: gr.Code
     receipt: gr.Code
-    more: gr.Files
-    link: gr.Textbox
-    format: gr.Dropdown
-    folder: gr.Button
-    size: gr.Dropdown
+    other_files: gr.Files
+    settings_link: gr.Textbox
+    file_format: gr.Dropdown
+    apply_to_folder: gr.Button
+    image_size: gr.Dropdown
 
-    def all(self) -> list[Component]:
+    def components(self) -> list[Component]:
         """Every component of it."""
         return list(vars(self).values())
 
 
 @dataclass(frozen=True)
-class Brush:
+class MaskEditor:
     """The parts of one mask's editor; `base` is the id of the matte that painting started from.
 
     `cut_out` says that the mask is a cut-out, so that there is an automatic one to start from; else painting starts
@@ -130,96 +136,98 @@ class Brush:
     """
 
     mask: Control
-    base: gr.State
+    base_matte: gr.State
     start: gr.Button
     upload: gr.UploadButton
     editor: gr.ImageEditor
     hint: gr.HTML
     use: gr.Button
-    drop: gr.Button
-    cut_out: bool = True
+    discard: gr.Button
+    is_cutout: bool = True
 
-    def parts(self) -> list[Component]:
+    def components(self) -> list[Component]:
         """What its events change."""
-        return [self.base, self.start, self.upload, self.editor, self.hint, self.use, self.drop]
+        return [self.base_matte, self.start, self.upload, self.editor, self.hint, self.use, self.discard]
 
 
 @dataclass(frozen=True)
-class Tab:
+class ToolTab:
     """One tool's tab. `incoming` takes what is `Handed` to it."""
 
     tool: Tool
-    seat: gr.State
-    incoming: gr.State
+    state: gr.State
+    handoff: gr.State
     controls: Mapping[str, Control]
-    alert: gr.HTML
+    alerts: gr.HTML
     generate: gr.Button
     stop: gr.Button
-    board: Board
-    panel: CodePanel
+    result: ResultPanel
+    code_panel: CodePanel
     examples: tuple[tuple[Example, gr.Button], ...] = ()
-    others: tuple[Tool, ...] = ()
-    brushes: tuple[Brush, ...] = ()
+    send_targets: tuple[Tool, ...] = ()
+    mask_editors: tuple[MaskEditor, ...] = ()
 
-    def values(self) -> list[Component]:
+    def value_components(self) -> list[Component]:
         """What the form's values are read from, in the order of the fields."""
         return [made.value for made in self.controls.values()]
 
-    def outputs(self) -> list[Component]:
+    def output_components(self) -> list[Component]:
         """Everything an event of this tab may change."""
-        shown = [made.shown for made in self.controls.values() if made.shown is not made.value]
-        return [*self.values(), *shown, self.alert, self.generate, self.stop, *self.board.all()]
+        shown = [made.display for made in self.controls.values() if made.display is not made.value]
+        return [*self.value_components(), *shown, self.alerts, self.generate, self.stop, *self.result.components()]
 
 
-def lay_out(tool: Tool, desk: Desk) -> Tab:
+def build_tool_tab(tool: Tool, service: StudioService) -> ToolTab:
     """The tab's components, in the layout that is open."""
-    gr.HTML(_head(tool))
-    seat, incoming = gr.State(Seat()), gr.State(None)
+    gr.HTML(_header_html(tool))
+    seat, incoming = gr.State(TabState()), gr.State(None)
     with gr.Row(elem_classes=["dbx-tool"], elem_id=f"{tool.id}-tool"):
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-            controls, examples, brushes = _form(tool, desk)
+            controls, examples, brushes = _build_form(tool, service)
             alert = gr.HTML("", elem_classes=["dbx-alerts"])
             with gr.Row(elem_classes=["dbx-go"]):
                 generate = gr.Button("Generate", variant="primary", elem_id=f"{tool.id}-generate", scale=3)
                 stop = gr.Button("Stop", variant="stop", elem_id=f"{tool.id}-stop", interactive=False, scale=1)
-            panel = code_panel.lay_out(tool)
+            panel = code_panel.build_code_panel(tool)
         with gr.Column(scale=7, min_width=320, elem_classes=["dbx-side"]):
-            others = tuple(other for other in desk.tools if other.id != tool.id and _takes_picture(other))
-            board = _board(tool, others)
-    return Tab(tool, seat, incoming, controls, alert, generate, stop, board, panel, examples, others, brushes)
+            others = tuple(other for other in service.tools if other.id != tool.id and takes_picture(other))
+            board = _build_result_panel(tool, others)
+    return ToolTab(tool, seat, incoming, controls, alert, generate, stop, board, panel, examples, others, brushes)
 
 
-def _takes_picture(tool: Tool) -> bool:
+def takes_picture(tool: Tool) -> bool:
     return bool(tool.params.fields_of_kind("picture", "pictures"))
 
 
-def _head(tool: Tool) -> str:
+def _header_html(tool: Tool) -> str:
     return f'<header class="dbx-head"><h1>{tool.title}</h1><p>{tool.summary}</p></header>'
 
 
-def _form(
-    tool: Tool, desk: Desk
-) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...], tuple[Brush, ...]]:
+def _build_form(
+    tool: Tool, service: StudioService
+) -> tuple[dict[str, Control], tuple[tuple[Example, gr.Button], ...], tuple[MaskEditor, ...]]:
     """The fields in three groups: always seen, "Adjust subject", "More"; in the mapping, the order of the Params."""
-    rows = {row.name: row for row in fields_of(tool.params)}
-    first, subject, more = _groups(tool.params, tuple(rows.values()))
+    rows = {row.name: row for row in list_form_fields(tool.params)}
+    first, subject, more = _group_fields(tool.params, tuple(rows.values()))
     made: dict[str, Control] = {}
-    brushes: list[Brush] = []
-    cuts_out = any(other.id == CUTS_OUT for other in desk.tools)
+    brushes: list[MaskEditor] = []
+    cuts_out = any(other.id == CUTOUT_TOOL for other in service.tools)
 
-    def add(row: Field) -> None:
-        made[row.name] = control(row, tool.id, _locked(desk, tool.params, row.name), pictured=_pictured(tool, row))
+    def add(row: FormField) -> None:
+        made[row.name] = build_control(
+            row, tool.id, _lock_reason(service, tool.params, row.name), tile_images=_has_tile_images(tool, row)
+        )
         if row.kind == "mask" and (cuts_out or row.name not in Subject.model_fields):
-            brushes.append(_brush(made[row.name], tool.id))
+            brushes.append(_build_mask_editor(made[row.name], tool.id))
 
     photo = [row for row in first if row.kind in ("picture", "pictures")][:1]
     for row in photo:
         add(row)
-    examples = _examples(tool, desk)
-    for row in [row for row in first if row.name == CONSENT]:
+    examples = _build_example_buttons(tool, service)
+    for row in [row for row in first if row.name == CONSENT_FIELD]:
         add(row)
     rest = [row for row in first if row.name not in made]
-    pair = [row for row in rest if row.name in SIDE_BY_SIDE]
+    pair = [row for row in rest if row.name in PAIRED_FIELDS]
     for row in [row for row in rest if row not in pair]:
         add(row)
     if pair:
@@ -228,83 +236,89 @@ def _form(
                 add(row)
     for title, group in (("Adjust subject", subject), ("More", more)):
         if group:
-            with gr.Accordion(title, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-{_slug(title)}"):
+            with gr.Accordion(title, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-{_slugify(title)}"):
                 for row in group:
                     add(row)
     return {name: made[name] for name in rows}, examples, tuple(brushes)
 
 
-def _brush(mask: Control, prefix: str) -> Brush:
+def _build_mask_editor(mask: Control, prefix: str) -> MaskEditor:
     """The editor, folded away until it is asked for."""
     cut_out = mask.field.name in Subject.model_fields
     with gr.Row():
-        start = gr.Button(text.REPAIR if cut_out else text.PAINT, elem_id=f"{prefix}-brush", size="sm", min_width=150)
+        start = gr.Button(
+            text.REPAIR_LABEL if cut_out else text.PAINT_LABEL, elem_id=f"{prefix}-brush", size="sm", min_width=150
+        )
         upload = gr.UploadButton(
-            text.UPLOAD_CUT_OUT if cut_out else text.UPLOAD_MASK, file_types=["image"], size="sm", min_width=150,
+            text.UPLOAD_CUTOUT_LABEL if cut_out else text.UPLOAD_MASK_LABEL, file_types=["image"], size="sm", min_width=150,
             elem_id=f"{prefix}-brush-upload",
         )  # fmt: skip
     editor = gr.ImageEditor(
         label=mask.field.label, sources=(), transforms=(), layers=False,
-        brush=gr.Brush(colors=[(KEEP, STROKE), (DROP, STROKE)], color_mode="fixed", default_size=18),
+        brush=gr.Brush(colors=[(KEEP_COLOUR, BRUSH_OPACITY), (REMOVE_COLOUR, BRUSH_OPACITY)], color_mode="fixed", default_size=18),
         eraser=gr.Eraser(default_size=18), format="png", type="numpy", buttons=["fullscreen"], interactive=True,
         visible=False, height=460, elem_id=f"{prefix}-editor",
     )  # fmt: skip
-    hint = gr.HTML(f"<p>{text.BRUSH if cut_out else text.PAINT_BRUSH}</p>", visible=False, elem_classes=["dbx-hint"])
+    hint = gr.HTML(
+        f"<p>{text.REPAIR_HINT if cut_out else text.PAINT_HINT}</p>", visible=False, elem_classes=["dbx-hint"]
+    )
     with gr.Row():
         use = gr.Button("Use this", size="sm", visible=False, elem_id=f"{prefix}-brush-use")
         drop = gr.Button(
             "Automatic again" if cut_out else "Away with it", size="sm", visible=False, elem_id=f"{prefix}-brush-drop"
         )
-    return Brush(mask, gr.State(None), start, upload, editor, hint, use, drop, cut_out)
+    return MaskEditor(mask, gr.State(None), start, upload, editor, hint, use, drop, cut_out)
 
 
-def _slug(title: str) -> str:
+def _slugify(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
-def _groups(params: type[Params], rows: tuple[Field, ...]) -> tuple[list[Field], list[Field], list[Field]]:
+def _group_fields(
+    params: type[Params], rows: tuple[FormField, ...]
+) -> tuple[list[FormField], list[FormField], list[FormField]]:
     shared = set(Subject.model_fields) if issubclass(params, Subject) else set()
-    first = [row for row in rows if not row.more]
-    subject = [row for row in rows if row.more and row.name in shared]
-    return first, subject, [row for row in rows if row.more and row.name not in shared]
+    first = [row for row in rows if not row.is_advanced]
+    subject = [row for row in rows if row.is_advanced and row.name in shared]
+    return first, subject, [row for row in rows if row.is_advanced and row.name not in shared]
 
 
-def _locked(desk: Desk, params: type[Params], name: str) -> str:
-    missing = desk.lacks(params, name)
-    return what_it_takes(missing, either(params, name)) if missing else ""
+def _lock_reason(service: StudioService, params: type[Params], name: str) -> str:
+    missing = service.form_checks.missing_verbs(params, name)
+    return describe_required_profile(missing, verb_conjunction(params, name)) if missing else ""
 
 
 @cache
-def what_it_takes(verbs: tuple[Verb, ...], joined: str) -> str:
+def describe_required_profile(verbs: tuple[Verb, ...], joined: str) -> str:
     """The first profile that serves these verbs, with its download and the memory that it needs."""
     enough = any if joined == " or " else all
-    for row in offers():
+    for row in list_offers():
         if not row.missing and enough(verb in row.profile.specs for verb in verbs):
-            return LOCKED.format(title=row.profile.title, size=row.bytes / 1e9, vram=row.min_vram / 1e9)
-    return LOCKED_FOR_GOOD.format(verbs=joined.join(verbs))
+            return NEEDS_PROFILE_TEXT.format(title=row.profile.title, size=row.bytes / 1e9, vram=row.min_vram / 1e9)
+    return NEEDS_VERBS_TEXT.format(verbs=joined.join(verbs))
 
 
-def _examples(tool: Tool, desk: Desk) -> tuple[tuple[Example, gr.Button], ...]:
-    wanted = [example for example in desk.examples() if example.name in tool.examples]
+def _build_example_buttons(tool: Tool, service: StudioService) -> tuple[tuple[Example, gr.Button], ...]:
+    wanted = [example for example in service.uploads.list_examples() if example.name in tool.examples]
     if not wanted:
         return ()
     with gr.Row(elem_classes=["dbx-examples"]):
         gr.HTML("<p>No photo at hand? Try one of these.</p>", elem_classes=["dbx-hint"])
-        return tuple((example, _example_button(tool, example)) for example in wanted)
+        return tuple((example, _build_example_button(tool, example)) for example in wanted)
 
 
-def _example_button(tool: Tool, example: Example) -> gr.Button:
+def _build_example_button(tool: Tool, example: Example) -> gr.Button:
     name = example.name.replace("-", " ").capitalize()
     return gr.Button(name, icon=str(example.path), size="sm", min_width=72, elem_id=f"{tool.id}-example-{example.name}")
 
 
-def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
-    needs = any(row.required and row.pictured for row in fields_of(tool.params))
-    begin = text.IDLE if needs else text.READY
-    stage = gr.HTML(text.line(begin), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False)
-    moves = [name for name in MOVES if name in tool.params.model_fields]
-    with gr.Column(elem_classes=["dbx-box", *(MOVES[name] for name in moves)], elem_id=f"{tool.id}-box"):
-        live = Live(
+def _build_result_panel(tool: Tool, others: tuple[Tool, ...]) -> ResultPanel:
+    needs = any(row.required and row.holds_pictures for row in list_form_fields(tool.params))
+    begin = text.ADD_PHOTO_TEXT if needs else text.READY_TEXT
+    stage = gr.HTML(text.render_status(begin), elem_classes=["dbx-stage"], elem_id=f"{tool.id}-stage", render=False)
+    moves = [name for name in DRAG_CLASSES if name in tool.params.model_fields]
+    with gr.Column(elem_classes=["dbx-box", *(DRAG_CLASSES[name] for name in moves)], elem_id=f"{tool.id}-box"):
+        live = LivePicture(
             show_label=False, interactive=False, buttons=["fullscreen"], container=False, elem_id=f"{tool.id}-live",
             elem_classes=["dbx-live"], alt_text=f"{tool.title}: the picture", label=f"{tool.title}: the picture",
         )  # fmt: skip
@@ -322,11 +336,11 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
             "Download", variant="primary", interactive=False, elem_id=f"{tool.id}-save", min_width=120
         )
         kind = gr.Dropdown(
-            [(f"As {name.upper()}", name) for name in STILLS], value=STILLS[0], show_label=False, label="File format",
+            [(f"As {name.upper()}", name) for name in STILL_FORMATS], value=STILL_FORMATS[0], show_label=False, label="File format",
             interactive=False, container=False, min_width=110, visible="format" in tool.params.model_fields,
             elem_id=f"{tool.id}-format-of-file",
         )  # fmt: skip
-        sizes = sizes_of(tool.params)
+        sizes = list_output_sides(tool.params)
         size = gr.Dropdown(
             [(f"{side} px", side) for side in sizes], value=sizes[0] if sizes else None, label="Size of the file",
             show_label=False, interactive=False, container=False, min_width=110, visible=bool(sizes),
@@ -342,7 +356,7 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
             elem_id=f"{tool.id}-folder", min_width=120,
         )  # fmt: skip
         for name in moves:
-            gr.Button(BACK[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"], min_width=120)
+            gr.Button(DRAG_RESET_LABELS[name], elem_id=f"{tool.id}-back", elem_classes=["dbx-back"], min_width=120)
     more = gr.Files(label="Also made", visible=False, interactive=False, elem_id=f"{tool.id}-also")
     with gr.Accordion("Link and code", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-code"):
         link = gr.Textbox(
@@ -354,26 +368,26 @@ def _board(tool: Tool, others: tuple[Tool, ...]) -> Board:
     with gr.Accordion("Receipt", open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-receipt"):
         receipt = gr.Code("{}", language="json", label="Settings, models, checks, timings", interactive=False,
                           max_lines=24)  # fmt: skip
-    return Board(
+    return ResultPanel(
         stage, live, before, sheet, variation, versus, save, reuse, send, code, receipt, more, link, kind, folder, size
     )
 
 
-def sizes_of(params: type[Params]) -> tuple[int, ...]:
+def list_output_sides(params: type[Params]) -> tuple[int, ...]:
     """Longer sides that a finished picture can be had in beside its own; none where the form asks for no size."""
-    row = next((row for row in fields_of(params) if row.name == "size" and row.kind == "number"), None)
-    return tuple(side for side in SIDES if row is not None and row.low <= side <= row.high)
+    row = next((row for row in list_form_fields(params) if row.name == "size" and row.kind == "number"), None)
+    return tuple(side for side in OUTPUT_SIDES_PX if row is not None and row.minimum <= side <= row.maximum)
 
 
-def tile_styles(tool: Tool) -> str:
+def render_tile_css(tool: Tool) -> str:
     """CSS that dresses a radio's options with their pictures in assets/tiles."""
     rules = []
-    for row in fields_of(tool.params):
-        for place, (_, value) in enumerate(row.options if _pictured(tool, row) else (), 1):
+    for row in list_form_fields(tool.params):
+        for place, (_, value) in enumerate(row.options if _has_tile_images(tool, row) else (), 1):
             option = f"#{tool.id}-{row.name} label:nth-of-type({place})::before"
             rules.append(f'{option}{{background-image:url("{TILES_URL}/{tool.id}/{value}.webp")}}')
     return "".join(rules)
 
 
-def _pictured(tool: Tool, row: Field) -> bool:
-    return row.tiles and any((TILES / tool.id / f"{value}.webp").exists() for _, value in row.options)
+def _has_tile_images(tool: Tool, row: FormField) -> bool:
+    return row.has_tiles and any((TILES_FOLDER / tool.id / f"{value}.webp").exists() for _, value in row.options)

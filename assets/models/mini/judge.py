@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from assets.models.mini import data
-from pipelines.core.rendering import ModelStep, Render
-from pipelines.models.families.mini.model import COLOURS, MINI, Mini
+from pipelines.core.rendering import ModelStep, RenderRequest
+from pipelines.models.families.mini.model import BACKGROUND_COLOURS, MINI, MiniModel
 
 SIDE = 64
 SHOWN = (
@@ -59,11 +59,11 @@ def features(figures: np.ndarray) -> np.ndarray:
     return np.stack(rows)
 
 
-def drawn(model: Mini, prompts: list[str], first: int = 0, steps: int | None = None) -> np.ndarray:
+def drawn(model: MiniModel, prompts: list[str], first: int = 0, steps: int | None = None) -> np.ndarray:
     """N x 256 x 256 x 4, seeds counting up from `first`."""
     out = []
     for n, prompt in enumerate(prompts):
-        made = model.draw(Render("text", prompt, (256, 256), (first + n,), num_inference_steps=steps), _nothing)
+        made = model.draw(RenderRequest("text", prompt, (256, 256), (first + n,), num_inference_steps=steps), _nothing)
         out.append(np.dstack([made.images[0], (made.alphas[0] * 255).astype(np.uint8)]))
     return np.stack(out)
 
@@ -77,9 +77,9 @@ def main(work: Path, sheet: Path | None) -> None:
     both = [n for n, row in enumerate(rows) if row.turns]
     truth = np.concatenate((features(renders), features(np.stack([renders[n][:, ::-1] for n in both]))))
     shown = rows + [rows[n] for n in both]
-    model = Mini(MINI, "cpu")
+    model = MiniModel(MINI, "cpu")
     asked = [row for row in rows if row.held_out] * 5
-    colours = list(COLOURS)
+    colours = list(BACKGROUND_COLOURS)
     behind = [colours[n % len(colours)] for n in range(len(asked))]
     prompts = [
         f"a {row.gender} {row.role} with {row.tone} skin, {colour} background"
@@ -91,7 +91,7 @@ def main(work: Path, sheet: Path | None) -> None:
     for name in ("role", "tone", "gender"):
         print(f"  the {name} {np.mean([getattr(a, name) == getattr(h, name) for a, h in pairs]):.3f}")
     print(f"  all three {np.mean([(a.role, a.tone, a.gender) == (h.role, h.tone, h.gender) for a, h in pairs]):.3f}")
-    away = [_away(figure, COLOURS[colour]) for figure, colour in zip(figures, behind, strict=True)]
+    away = [_away(figure, BACKGROUND_COLOURS[colour]) for figure, colour in zip(figures, behind, strict=True)]
     print(f"  a background within delta E 6 {np.mean(np.array(away) < 6):.3f}")
     print(f"gradient across patch borders over that inside patches: {seams(figures):.3f}")
     things = [row for row in rows if row.group in (3, 4, 5, 7) and not row.tone]

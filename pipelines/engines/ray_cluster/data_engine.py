@@ -11,20 +11,20 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pipelines.core.errors import Busy, StudioError
+from pipelines.core.errors import QueueFull, StudioError
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result
-from pipelines.core.stream import Stream, drain
+from pipelines.core.stream import Stream, wait_for_result
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.ray_cluster.cluster import environment
 from pipelines.engines.ray_cluster.dataset_rows import Row, ended, handed, note, opened, settled
 from pipelines.engines.ray_cluster.serve_engine import Size
 from pipelines.engines.ray_cluster.transfer import Carrier
 from pipelines.engines.ray_cluster.worker import Build, Notes, own_folder
-from pipelines.models.model_cache import Cache
-from pipelines.provenance.signing_key import Pair
-from pipelines.security.audit_log import Audit
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import ModelCache
+from pipelines.provenance.signing_key import SigningKey
+from pipelines.security.audit_log import AuditLog
+from pipelines.storage.file_index import FileIndex
 
 Settle = Callable[[Job, "Result | None", "StudioError | None"], None]
 
@@ -40,7 +40,7 @@ class RayDataEngine:
     def __init__(
         self,
         near: LocalEngine,
-        files: Files,
+        files: FileIndex,
         build: Build,
         size: Size,
         *,
@@ -54,23 +54,23 @@ class RayDataEngine:
         self._size = size
         self._url = url.rstrip("/") or f"file://{(files.data / 'rows').resolve()}"
         self._carrier = Carrier(self._url)
-        self._audit = Audit(files.data)
+        self._audit = AuditLog(files.data)
         self._closed = closed
 
     @property
-    def cache(self) -> Cache:
+    def cache(self) -> ModelCache:
         """That of this process: what workers hold is not told."""
         return self._near.cache
 
-    def admit(self, image: Image, owner: str, sha256: str) -> None:
+    def check_picture(self, image: Image, owner: str, sha256: str) -> None:
         """See `Engine.admit`."""
-        self._near.admit(image, owner, sha256)
+        self._near.check_picture(image, owner, sha256)
 
     def run(self, job: Job) -> Stream:
         """One job alone is not what a data set is for."""
-        raise Busy("This engine works off whole batches.")
+        raise QueueFull("This engine works off whole batches.")
 
-    def all(self, jobs: Sequence[Job], settle: Settle) -> Iterator[None]:
+    def run_all(self, jobs: Sequence[Job], settle: Settle) -> Iterator[None]:
         """Each job once, in the order in which they end: `settle` is told of it when its files are in the studio.
 
         Raises `not_found`.
@@ -84,7 +84,7 @@ class RayDataEngine:
         context.execution_options.preserve_order = False
         by_key = {job.id: job for job in jobs}
         rows = [handed(job, self._files) for job in jobs]
-        given = (self._build, self._near.seal.pair(), self._url)
+        given = (self._build, self._near.seal.load_key(), self._url)
         hand: Any = Hand
         done = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             hand,
@@ -99,12 +99,12 @@ class RayDataEngine:
             if job is None:  # told twice
                 continue
             for owner, what, inputs in told["refused"]:
-                self._audit.refused(what, owner, inputs)
+                self._audit.record_refusal(what, owner, inputs)
             settle(job, *settled(job, told["ended"], self._files, self._carrier))
             self._carrier.clear(job.id)
             yield
 
-    def about(self) -> dict[str, Any]:
+    def describe_state(self) -> dict[str, Any]:
         """What runs here."""
         return {"engine": self.name, "device": None, "resident": []}
 
@@ -117,12 +117,12 @@ class RayDataEngine:
 class Hand:
     """A worker: an engine over a folder of its own."""
 
-    def __init__(self, build: Build, pair: Pair, url: str) -> None:
+    def __init__(self, build: Build, pair: SigningKey, url: str) -> None:
         self._folder = own_folder()
-        self._files = Files(self._folder)
+        self._files = FileIndex(self._folder)
         self._notes = Notes(self._folder)
         self._engine = build(self._files, self._notes)
-        self._engine.seal.put(pair)
+        self._engine.seal.use_key(pair)
         self._url, self._carrier = url, Carrier(url)
 
     def __call__(self, row: Row) -> dict[str, Any]:
@@ -139,16 +139,16 @@ class Hand:
     def _do(self, row: Row) -> str:
         job = opened(row, self._files, self._carrier).model_copy(update={"waited": True})
         stream = self._engine.run(job)
-        stream.watched = False
+        stream.is_watched = False
         try:
-            result = drain(stream)
+            result = wait_for_result(stream)
         except StudioError as error:
             return ended(job, None, error, self._files, self._carrier)
         try:
             return ended(job, result, None, self._files, self._carrier)
         finally:
             for file in result.files:
-                self._files.forget(file.id)
+                self._files.delete_file(file.id)
 
     def __del__(self) -> None:
         shutil.rmtree(getattr(self, "_folder", ""), ignore_errors=True)

@@ -14,27 +14,27 @@ from typing import Any
 from pipelines.core.errors import StudioError
 from pipelines.core.job import File, Job, Result
 from pipelines.engines.ray_cluster.transfer import Carrier, Kept, pack_result, unpack
-from pipelines.runtime.context import named_pictures
-from pipelines.storage.file_index import FileInfo, Files
+from pipelines.runtime.context import iter_pictures
+from pipelines.storage.file_index import FileIndex, FileInfo
 
 Row = dict[str, str]
 
 
-def handed(job: Job, files: Files) -> Row:
+def handed(job: Job, files: FileIndex) -> Row:
     """`job` with where its pictures lie in the studio's folder, which workers have to see. Raises `not_found`."""
-    ids = dict.fromkeys(file_id for _, file_id in named_pictures(job.params))
+    ids = dict.fromkeys(file_id for _, file_id in iter_pictures(job.params))
     rows = [_kept(_found(file_id, job, files)) for file_id in ids]
     return {"key": job.id, "job": job.model_dump_json(), "files": json.dumps(rows)}
 
 
-def _found(file_id: str, job: Job, files: Files) -> Kept:
-    info = files.info(file_id, job.owner)
-    pasts = (files.past(file_id, job.owner, placed=placed) for placed in (False, True))
-    where = f"file://{files.path(file_id, job.owner).resolve()}"
+def _found(file_id: str, job: Job, files: FileIndex) -> Kept:
+    info = files.get_info(file_id, job.owner)
+    pasts = (files.load_provenance(file_id, job.owner, placed=placed) for placed in (False, True))
+    where = f"file://{files.local_path(file_id, job.owner).resolve()}"
     return Kept(info, where, files.is_example(file_id), *pasts)
 
 
-def opened(row: Row, files: Files, carrier: Carrier) -> Job:
+def opened(row: Row, files: FileIndex, carrier: Carrier) -> Job:
     """The job of a row, its pictures in `files`."""
     job = Job.model_validate_json(row["job"])
     for each in json.loads(row["files"]):
@@ -42,7 +42,7 @@ def opened(row: Row, files: Files, carrier: Carrier) -> Job:
     return job
 
 
-def ended(job: Job, result: Result | None, error: StudioError | None, files: Files, carrier: Carrier) -> str:
+def ended(job: Job, result: Result | None, error: StudioError | None, files: FileIndex, carrier: Carrier) -> str:
     """How a job ended, its files on the way."""
     kept = pack_result(result, job, files, carrier) if result is not None else ()
     return json.dumps(
@@ -54,7 +54,7 @@ def ended(job: Job, result: Result | None, error: StudioError | None, files: Fil
     )
 
 
-def settled(job: Job, text: str, files: Files, carrier: Carrier) -> tuple[Result | None, StudioError | None]:
+def settled(job: Job, text: str, files: FileIndex, carrier: Carrier) -> tuple[Result | None, StudioError | None]:
     """What `ended` said, the files in the studio now."""
     told: dict[str, Any] = json.loads(text)
     for each in told["files"]:

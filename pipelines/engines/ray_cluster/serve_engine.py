@@ -14,20 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.core.errors import Busy, Cancelled, StudioError
+from pipelines.core.errors import JobCancelled, QueueFull, StudioError
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.engines.local import LocalEngine
-from pipelines.engines.multi_gpu import Caches
+from pipelines.engines.multi_gpu import CombinedModels
 from pipelines.engines.ray_cluster.cluster import environment
 from pipelines.engines.ray_cluster.transfer import Carrier, Ended, pack_order, unpack
 from pipelines.engines.ray_cluster.worker import Build, Replica
 from pipelines.engines.ray_cluster.worker_client import BEAT, FULL, Worker, lost
-from pipelines.engines.scheduler import Turns
+from pipelines.engines.scheduler import DeviceReservations
 from pipelines.models.devices import Machine
-from pipelines.security.audit_log import Audit
-from pipelines.storage.file_index import Files
+from pipelines.security.audit_log import AuditLog
+from pipelines.storage.file_index import FileIndex
 
 LOST = "Worker lost, starting again"
 TRIES = 5
@@ -62,7 +62,7 @@ class RayEngine:
     def __init__(
         self,
         near: LocalEngine,
-        files: Files,
+        files: FileIndex,
         build: Build,
         size: Size,
         *,
@@ -75,14 +75,14 @@ class RayEngine:
         self._near = near
         self.files = files
         self._carrier = Carrier(url)
-        self._audit = Audit(files.data)
+        self._audit = AuditLog(files.data)
         self._closed = closed
         self._size = size
         self._apps = [f"{name}-{n}" for n in range(size.workers)]
-        handles = _deployed(self._apps, kind, (build, near.seal.pair(), url), size)
+        handles = _deployed(self._apps, kind, (build, near.seal.load_key(), url), size)
         self.workers = tuple(Worker(handle, size.idle) for handle in handles)
-        self.cache = Caches(self.workers)
-        self._turns = Turns(lambda: [worker.place() for worker in self.workers])
+        self.cache = CombinedModels(self.workers)
+        self._turns = DeviceReservations(lambda: [worker.place() for worker in self.workers])
         self._greeters = ThreadPoolExecutor(size.workers, thread_name_prefix="ray")
         for worker in self.workers:
             self._greeters.submit(worker.greet)
@@ -94,7 +94,7 @@ class RayEngine:
 
     def busy(self) -> dict[int, str]:
         """The number of each worker that is at work, and its job."""
-        return self._turns.kept()
+        return self._turns.reserved_jobs()
 
     def machine(self) -> Machine:
         """What the first worker that comes up computes with; waits for it."""
@@ -104,24 +104,24 @@ class RayEngine:
                     return worker.state.machine
             time.sleep(BEAT / 10)
 
-    def choose(self, line: list[Job]) -> str | None:
+    def choose_job(self, line: list[Job]) -> str | None:
         """See `Turns.choose`."""
-        return self._turns.choose(line)
+        return self._turns.reserve_next(line)
 
-    def forget(self, job_id: str) -> None:
+    def release_choice(self, job_id: str) -> None:
         """See `Turns.forget`."""
-        self._turns.forget(job_id)
+        self._turns.release(job_id)
 
-    def admit(self, image: Image, owner: str, sha256: str) -> None:
+    def check_picture(self, image: Image, owner: str, sha256: str) -> None:
         """See `Engine.admit`; the worker looks again, for it trusts no order."""
-        self._near.admit(image, owner, sha256)
+        self._near.check_picture(image, owner, sha256)
 
     def run(self, job: Job) -> Stream:
         """Start `job` at once on the worker kept for it, else on the best that is free. Raises `Busy`."""
-        place = self._turns.take(job)
+        place = self._turns.reserve_for(job)
         if place is None:
-            raise Busy(FULL)
-        return Stream.start(lambda stream: self._work(place, job, stream))
+            raise QueueFull(FULL)
+        return Stream.run_in_thread(lambda stream: self._work(place, job, stream))
 
     def _work(self, place: int | None, job: Job, stream: Stream) -> Result:
         try:
@@ -131,32 +131,32 @@ class RayEngine:
                 if ended is not None:
                     return self._settled(ended, job)
                 stream.put(Step(0, 1, LOST))
-                self._turns.forget(job.id)
+                self._turns.release(job.id)
                 place = None
             raise StudioError(DIED)
         finally:
-            self._turns.forget(job.id)
+            self._turns.release(job.id)
             self._carrier.clear(job.id)
 
     def _place(self, job: Job, stream: Stream) -> int:
         """A worker for a job that lost its own, as soon as there is one. Raises `Cancelled`."""
-        while (place := self._turns.take(job)) is None:
-            if stream.closed.wait(BEAT / 10):
-                raise Cancelled
+        while (place := self._turns.reserve_for(job)) is None:
+            if stream.close_requested.wait(BEAT / 10):
+                raise JobCancelled
         return place
 
     def _ended(self, worker: Worker, job: Job, stream: Stream) -> Ended | None:
         """Follow `job` on `worker` to its end; None where the worker was lost."""
-        order = pack_order(job, self.files, self._carrier, watched=stream.watched)
+        order = pack_order(job, self.files, self._carrier, watched=stream.is_watched)
         since, loads = time.monotonic(), worker.loads
         try:
             ended = worker.follow(order, stream)
             if worker.loads == loads:
-                self._turns.took(time.monotonic() - since)
+                self._turns.record_seconds(time.monotonic() - since)
             return ended
         except lost() as error:
-            if stream.closed.is_set():
-                raise Cancelled from error
+            if stream.close_requested.is_set():
+                raise JobCancelled from error
             log.warning("a worker was lost: %s", str(error).splitlines()[0])
             worker.lose()
             self._greeters.submit(worker.greet)
@@ -164,9 +164,9 @@ class RayEngine:
 
     def _settled(self, ended: Ended, job: Job) -> Result:
         for refusal in ended.refusals:
-            self._audit.refused(refusal.what, refusal.owner, refusal.inputs)
+            self._audit.record_refusal(refusal.what, refusal.owner, refusal.inputs)
         if ended.error is not None:
-            if not isinstance(ended.error, StudioError | Cancelled):
+            if not isinstance(ended.error, StudioError | JobCancelled):
                 log.error("job %s broke on its worker:\n%s", job.id, ended.trace)
             raise ended.error
         assert ended.result is not None
@@ -174,9 +174,9 @@ class RayEngine:
             unpack(kept, self.files, self._carrier, job.owner, later=job.waited)
         return ended.result
 
-    def about(self) -> dict[str, Any]:
+    def describe_state(self) -> dict[str, Any]:
         """What runs where: its name, the workers' devices, the models loaded on any of them."""
-        resident = [row["id"] for row in self.cache.resident()]
+        resident = [row["id"] for row in self.cache.resident_models()]
         return {"engine": self.name, "device": self.cache.device or None, "resident": resident}
 
     def close(self) -> None:

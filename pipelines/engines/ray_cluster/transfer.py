@@ -15,10 +15,10 @@ from typing import Any
 
 from pipelines.core.job import Job, Result, Step
 from pipelines.models.devices import Machine
-from pipelines.models.model_cache import Resident
-from pipelines.runtime.context import named_pictures
-from pipelines.storage.file_index import PUBLIC, FileInfo, Files
-from pipelines.storage.fsspec_store import at, keep
+from pipelines.models.model_cache import ResidentModel
+from pipelines.runtime.context import iter_pictures
+from pipelines.storage.file_index import PUBLIC_OWNER, FileIndex, FileInfo
+from pipelines.storage.fsspec_store import open_filesystem, write_file
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class State:
     machine: Machine
     device: str
     budget: int | None
-    resident: tuple[Resident, ...]
+    resident: tuple[ResidentModel, ...]
     loads: dict[str, int]
     steps: int
 
@@ -94,54 +94,54 @@ class Carrier:
 
     def keep(self, url: str, data: bytes) -> None:
         """Write it there, whole or not at all."""
-        fs, path = at(url)
-        keep(fs, path, data, f"{path}.{uuid.uuid4().hex}")
+        fs, path = open_filesystem(url)
+        write_file(fs, path, data, f"{path}.{uuid.uuid4().hex}")
 
     def found(self, url: str) -> str | None:
         """The text that lies there, None where there is none."""
-        fs, path = at(url)
+        fs, path = open_filesystem(url)
         return fs.cat_file(path).decode() if fs.exists(path) else None
 
     def open(self, sent: bytes | str) -> bytes:
         """The bytes again."""
         if isinstance(sent, bytes):
             return sent
-        fs, path = at(sent)
+        fs, path = open_filesystem(sent)
         return fs.cat_file(path)
 
     def clear(self, job_id: str) -> None:
         """Nothing of this job is needed on the store any more."""
         if self._url:
-            fs, path = at(posixpath.join(self._url, job_id))
+            fs, path = open_filesystem(posixpath.join(self._url, job_id))
             if fs.exists(path):
                 fs.rm(path, recursive=True)
 
 
-def pack_order(job: Job, files: Files, carrier: Carrier, *, watched: bool) -> Order:
+def pack_order(job: Job, files: FileIndex, carrier: Carrier, *, watched: bool) -> Order:
     """`job` with the pictures that its form names. Raises `not_found`."""
-    ids = dict.fromkeys(file_id for _, file_id in named_pictures(job.params))
+    ids = dict.fromkeys(file_id for _, file_id in iter_pictures(job.params))
     return Order(job, tuple(_pack(file_id, job, files, carrier) for file_id in ids), watched)
 
 
-def pack_result(result: Result, job: Job, files: Files, carrier: Carrier) -> tuple[Kept, ...]:
+def pack_result(result: Result, job: Job, files: FileIndex, carrier: Carrier) -> tuple[Kept, ...]:
     """Every file of `result`."""
     return tuple(_pack(file.id, job, files, carrier) for file in result.files)
 
 
-def _pack(file_id: str, job: Job, files: Files, carrier: Carrier) -> Kept:
-    info = files.info(file_id, job.owner)
-    data = carrier.wrap(files.read(file_id, job.owner), job.id)
-    pasts = (files.past(file_id, job.owner, placed=placed) for placed in (False, True))
+def _pack(file_id: str, job: Job, files: FileIndex, carrier: Carrier) -> Kept:
+    info = files.get_info(file_id, job.owner)
+    data = carrier.wrap(files.read_bytes(file_id, job.owner), job.id)
+    pasts = (files.load_provenance(file_id, job.owner, placed=placed) for placed in (False, True))
     return Kept(info, data, files.is_example(file_id), *pasts)
 
 
-def unpack(kept: Kept, files: Files, carrier: Carrier, owner: str, *, later: bool = False) -> None:
+def unpack(kept: Kept, files: FileIndex, carrier: Carrier, owner: str, *, later: bool = False) -> None:
     """Keep a file that came from the other side."""
-    files.bring(kept.info, carrier.open(kept.data), later=later)
+    files.import_file(kept.info, carrier.open(kept.data), defer_sync=later)
     if kept.example:
-        files.bring(replace(kept.info, owner=PUBLIC), b"", later=later)
+        files.import_file(replace(kept.info, owner=PUBLIC_OWNER), b"", defer_sync=later)
     if kept.past is not None:
-        files.keep_past(kept.info.id, owner, kept.past, kept.placed)
+        files.save_provenance(kept.info.id, owner, kept.past, kept.placed)
 
 
 def ids(order: Order) -> Iterator[str]:

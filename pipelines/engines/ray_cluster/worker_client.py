@@ -9,12 +9,12 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from pipelines.core.errors import Busy, Cancelled
+from pipelines.core.errors import JobCancelled, QueueFull
 from pipelines.core.job import Step
 from pipelines.core.stream import Stream
-from pipelines.engines.placement_policy import Place
+from pipelines.engines.placement_policy import DeviceState
 from pipelines.engines.ray_cluster.transfer import Ended, Order, State
-from pipelines.models.model_cache import Resident
+from pipelines.models.model_cache import ResidentModel
 
 FULL = "Every worker is at work. Please try again in a moment."
 BEAT = 1.0
@@ -57,23 +57,23 @@ class Worker:
         from ray.serve.exceptions import BackPressureError
 
         told = self._handle.options(stream=True).run.remote(order)
-        stream.when_closed(told.cancel)
+        stream.call_when_closed(told.cancel)
         watched = order.watched
         try:
             for heard in told:
                 if isinstance(heard, Ended):
                     self.hear(heard.state)
                     return heard
-                if stream.watched != watched:
-                    watched = stream.watched
+                if stream.is_watched != watched:
+                    watched = stream.is_watched
                     self._handle.watch.remote(order.job.id, watched)
                 for step in heard:
                     stream.put(step if watched else Step(step.index, step.total, step.stage))
         except BackPressureError as error:
-            raise Busy(FULL) from error
+            raise QueueFull(FULL) from error
         finally:
             told.cancel()
-        raise Cancelled
+        raise JobCancelled
 
     def hear(self, state: State) -> None:
         """What it says of itself; another process than last time begins to count anew."""
@@ -91,14 +91,14 @@ class Worker:
 
     # ------------------------------------------------------------ what lies there, see `Holds`
 
-    def place(self) -> Place:
+    def place(self) -> DeviceState:
         """How it stands for the next job; one that has gone for want of work holds nothing."""
         if self.state is None:
-            return Place({}, None, idle=False)
+            return DeviceState({}, None, is_idle=False)
         rows = () if self._idle and time.monotonic() - self._told > self._idle else self.state.resident
         holds = {row["id"]: row["bytes"] for row in rows if row["where"] == "device"}
         room = None if self.state.budget is None else self.state.budget - sum(holds.values())
-        return Place(holds, room, idle=True)
+        return DeviceState(holds, room, is_idle=True)
 
     @property
     def steps(self) -> int:
@@ -111,20 +111,20 @@ class Worker:
         return self.state.device if self.state is not None else ""
 
     @property
-    def budget(self) -> int | None:
+    def budget_bytes(self) -> int | None:
         """Bytes that models may take, None for no limit."""
         return self.state.budget if self.state is not None else None
 
     @property
-    def loads(self) -> Counter[str]:
+    def load_counts(self) -> Counter[str]:
         """Reads from the disk, by spec id."""
         return self._gone_loads + Counter(self.state.loads if self.state is not None else {})
 
-    def resident(self) -> list[Resident]:
+    def resident_models(self) -> list[ResidentModel]:
         """The models that lay there when it was last heard of."""
         return list(self.state.resident) if self.state is not None else []
 
-    def unload(self, spec_id: str) -> bool:
+    def unload_model(self, spec_id: str) -> bool:
         """Drop a model that nobody borrows; False where none was dropped."""
         if self.state is None or spec_id not in {row["id"] for row in self.state.resident}:
             return False
@@ -135,7 +135,7 @@ class Worker:
         self.hear(state)
         return dropped
 
-    def sweep(self) -> None:
+    def drop_expired(self) -> None:
         """Drop what nobody borrowed for long."""
         # One that may have gone for want of work is not called back for this.
         if self.state is None or self._idle:

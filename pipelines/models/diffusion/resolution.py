@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Image, Size
 
-Picture = TypeVar("Picture", Image, Alpha)
+ImageOrAlpha = TypeVar("Picture", Image, Alpha)
 
 
 @dataclass(frozen=True)
@@ -25,64 +25,68 @@ class Canvas:
     Both are (width, height) in pixels. Where `content` is the picture's own size nothing is resampled on either way.
     """
 
-    content: Size
-    sides: Size
+    content_size: Size
+    padded_size: Size
 
-    def lay(self, picture: Picture) -> Picture:
+    def pad_onto(self, picture: ImageOrAlpha) -> ImageOrAlpha:
         """H x W or H x W x 3, scaled to `content`, its border carried on over the padding."""
         # Whole pixels make the two shapes differ by a hair, and a cut of one drawn pixel is several of a large photo.
-        inner = resized(picture, self.content) if self.shaped_like(picture) else cover(picture, self.content)
-        right, below = self.sides[0] - self.content[0], self.sides[1] - self.content[1]
+        inner = (
+            resize_exactly(picture, self.content_size)
+            if self.has_shape_of(picture)
+            else resize_to_cover(picture, self.content_size)
+        )
+        right, below = self.padded_size[0] - self.content_size[0], self.padded_size[1] - self.content_size[1]
         if not right and not below:
             return inner
         pad = ((0, below), (0, right), *((0, 0),) * (inner.ndim - 2))
         return np.pad(inner, pad, mode="edge")  # pyright: ignore[reportReturnType]
 
-    def shaped_like(self, picture: Picture) -> bool:
+    def has_shape_of(self, picture: ImageOrAlpha) -> bool:
         """Whether the picture and the content have the same shape, but for the rounding to whole pixels."""
         height, width = picture.shape[:2]
-        return abs(width * self.content[1] - height * self.content[0]) <= max(width, height)
+        return abs(width * self.content_size[1] - height * self.content_size[0]) <= max(width, height)
 
-    def lift(self, drawn: Image, size: Size) -> Image:
+    def cut_out_content(self, drawn: Image, size: Size) -> Image:
         """The content of what was drawn, at `size`."""
-        return resized(drawn[: self.content[1], : self.content[0]], size)
+        return resize_exactly(drawn[: self.content_size[1], : self.content_size[0]], size)
 
 
-def canvas(size: Size, *, most: int, least: int, multiple: int) -> Canvas:
+def plan_canvas(size: Size, *, max_side: int, min_side: int, multiple: int) -> Canvas:
     """How to draw a picture of `size`.
 
     The drawn area is at most most x most, and about least x least at least; between them the picture keeps its size.
     """
     scale = math.sqrt(size[0] * size[1])
-    scale = min(max(1.0, least / scale), most / scale)
+    scale = min(max(1.0, min_side / scale), max_side / scale)
     while True:
         content = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-        sides = _whole(content[0], multiple), _whole(content[1], multiple)
+        sides = _round_up(content[0], multiple), _round_up(content[1], multiple)
         # A strip thinner than one multiple cannot be drawn smaller, however long it is.
-        if sides[0] * sides[1] <= most * most or min(content) < multiple:
+        if sides[0] * sides[1] <= max_side * max_side or min(content) < multiple:
             return Canvas(content, sides)
         scale *= 0.995
 
 
-def at_least(laid: Canvas, side: int, ratio: float) -> Canvas:
+def with_min_padded_side(laid: Canvas, side: int, ratio: float) -> Canvas:
     """The same content with more padding, until no side is under `side` and none over `ratio` times the other."""
-    longer = max(*laid.sides, side)
-    shorter = max(side, _whole(math.ceil(longer / ratio), side))
-    return Canvas(laid.content, (max(laid.sides[0], shorter), max(laid.sides[1], shorter)))
+    longer = max(*laid.padded_size, side)
+    shorter = max(side, _round_up(math.ceil(longer / ratio), side))
+    return Canvas(laid.content_size, (max(laid.padded_size[0], shorter), max(laid.padded_size[1], shorter)))
 
 
-def cover(picture: Picture, size: Size) -> Picture:
+def resize_to_cover(picture: ImageOrAlpha, size: Size) -> ImageOrAlpha:
     """`picture` (H x W or H x W x 3) scaled to cover `size` and cut to it around its centre; untouched if it fits."""
     height, width = picture.shape[:2]
     if (width, height) == size:
         return picture
     scale = max(size[0] / width, size[1] / height)
-    grown = resized(picture, (max(size[0], round(width * scale)), max(size[1], round(height * scale))))
+    grown = resize_exactly(picture, (max(size[0], round(width * scale)), max(size[1], round(height * scale))))
     top, left = (grown.shape[0] - size[1]) // 2, (grown.shape[1] - size[0]) // 2
     return grown[top : top + size[1], left : left + size[0]]
 
 
-def resized(picture: Picture, size: Size) -> Picture:
+def resize_exactly(picture: ImageOrAlpha, size: Size) -> ImageOrAlpha:
     """`picture` at exactly `size`, smoothly; untouched if it has that size."""
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
@@ -92,5 +96,5 @@ def resized(picture: Picture, size: Size) -> Picture:
     return np.clip(grown, 0, 1) if picture.dtype == np.float32 else grown  # pyright: ignore[reportReturnType]
 
 
-def _whole(length: int, multiple: int) -> int:
+def _round_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from pipelines.core.models import Family
+from pipelines.core.models import ModelFamily
 from pipelines.models import nets
-from pipelines.models.families.flux2 import FLUX2
+from pipelines.models.families.flux2 import FLUX2_FAMILY
 from pipelines.models.families.mini import model as mini_model
-from pipelines.models.families.qwen_image import QWEN_IMAGE
+from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
 from pipelines.models.families.scenes import model
-from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION
+from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION_FAMILY
 from pipelines.models.families.z_image import Z_IMAGE_FAMILY
-from pipelines.models.nets.control_annotators import MAPS
+from pipelines.models.nets.control_annotators import ANNOTATORS
 
-FAMILIES: tuple[Family, ...] = (nets, model, mini_model, STABLE_DIFFUSION, FLUX2, Z_IMAGE_FAMILY, QWEN_IMAGE, MAPS)
+FAMILIES: tuple[ModelFamily, ...] = (
+    nets,
+    model,
+    mini_model,
+    STABLE_DIFFUSION_FAMILY,
+    FLUX2_FAMILY,
+    Z_IMAGE_FAMILY,
+    QWEN_IMAGE_FAMILY,
+    ANNOTATORS,
+)

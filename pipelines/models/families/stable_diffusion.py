@@ -8,21 +8,30 @@ from typing import Any
 
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
-from pipelines.core.rendering import ControlKind, Render
-from pipelines.models.diffusion.loader import Checkpoints
-from pipelines.models.diffusion.pipeline import Embeds, Painter, drawn_as, hole, pillow, sides, start, words
+from pipelines.core.rendering import ControlKind, RenderRequest
+from pipelines.models.diffusion.loader import CheckpointFamily
+from pipelines.models.diffusion.pipeline import (
+    DiffusionModel,
+    PromptEmbeds,
+    effective_verb,
+    mask_image,
+    prompt_text,
+    size_arguments,
+    start_image,
+    to_pillow,
+)
 from pipelines.models.diffusion.resolution import Canvas
 from pipelines.models.pinned_revisions import PINS
 
 GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
-CONTROLLED: tuple[Verb, ...] = (*VERBS, "control")
+VERBS_WITH_CONTROL: tuple[Verb, ...] = (*VERBS, "control")
 
 _SDXL_BYTES = 2 * (2_567_463_684 + 123_060_480 + 694_659_840 + 83_653_863)
-_UNION = ("controlnet", "xinsir/controlnet-union-sdxl-1.0")
-_UNION_BYTES = 2 * 1_255_000_000
-_TAESDXL = ("preview", "madebyollin/taesdxl")
+_CONTROLNET_UNION = ("controlnet", "xinsir/controlnet-union-sdxl-1.0")
+_CONTROLNET_UNION_BYTES = 2 * 1_255_000_000
+_PREVIEW_DECODER = ("preview", "madebyollin/taesdxl")
 
 # `side`: the checkpoint was trained on pictures of side x side, and draws well at that area only.
 SD15_LCM = ModelSpec(
@@ -46,20 +55,20 @@ SD15_LCM = ModelSpec(
 SDXL = ModelSpec(
     id="sdxl",
     family="stable_diffusion",
-    verbs=CONTROLLED,
+    verbs=VERBS_WITH_CONTROL,
     licence="OpenRAIL++-M, control: Apache-2.0",
     repo="stabilityai/stable-diffusion-xl-base-1.0",
     revision=PINS["stabilityai/stable-diffusion-xl-base-1.0"],
     defaults=(("num_inference_steps", 30), ("guidance_scale", 5.0), ("strength", 0.6), ("side", 1024)),
-    options=(("variant", "fp16"), _UNION, _TAESDXL),
+    options=(("variant", "fp16"), _CONTROLNET_UNION, _PREVIEW_DECODER),
     dtype="auto",
-    bytes=_SDXL_BYTES + _UNION_BYTES,
+    bytes=_SDXL_BYTES + _CONTROLNET_UNION_BYTES,
     min_vram=12 * GB,
 )
 SDXL_LIGHTNING = ModelSpec(
     id="sdxl-lightning",
     family="stable_diffusion",
-    verbs=CONTROLLED,
+    verbs=VERBS_WITH_CONTROL,
     licence="OpenRAIL++-M, control: Apache-2.0",
     repo="stabilityai/stable-diffusion-xl-base-1.0",
     revision=PINS["stabilityai/stable-diffusion-xl-base-1.0"],
@@ -69,11 +78,11 @@ SDXL_LIGHTNING = ModelSpec(
         ("adapter", "ByteDance/SDXL-Lightning::sdxl_lightning_4step_lora.safetensors"),
         ("scheduler", "EulerDiscreteScheduler"),
         ("scheduler_config", '{"timestep_spacing": "trailing"}'),
-        _UNION,
-        _TAESDXL,
+        _CONTROLNET_UNION,
+        _PREVIEW_DECODER,
     ),
     dtype="auto",
-    bytes=_SDXL_BYTES + _UNION_BYTES,
+    bytes=_SDXL_BYTES + _CONTROLNET_UNION_BYTES,
     min_vram=12 * GB,
 )
 SDXL_TURBO = ModelSpec(
@@ -85,86 +94,95 @@ SDXL_TURBO = ModelSpec(
     repo="stabilityai/sdxl-turbo",
     revision=PINS["stabilityai/sdxl-turbo"],
     defaults=(("num_inference_steps", 2), ("guidance_scale", 0.0), ("strength", 0.6), ("side", 512)),
-    options=(("variant", "fp16"), _TAESDXL),
+    options=(("variant", "fp16"), _PREVIEW_DECODER),
     dtype="auto",
     bytes=_SDXL_BYTES,
     min_vram=9 * GB,
 )
 
-_EMBEDS = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
-_STEMS: Mapping[Verb, str] = {"text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNetUnion"}
+_EMBEDDING_NAMES = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+_PIPELINE_SUFFIXES: Mapping[Verb, str] = {
+    "text": "",
+    "image": "Img2Img",
+    "inpaint": "Inpaint",
+    "control": "ControlNetUnion",
+}
 # The order in which ControlNetUnion was trained.
-_MODES: Mapping[ControlKind, int] = {
+_CONTROL_MODES: Mapping[ControlKind, int] = {
     "pose": 0, "depth": 1, "soft-edges": 2, "edges": 3, "normal": 4, "segments": 5,
 }  # fmt: skip
 
 
-class StableDiffusionPainter(Painter):
+class StableDiffusionModel(DiffusionModel):
     """Stable Diffusion or SDXL, whichever was loaded."""
 
-    def class_of(self, verb: Verb) -> str:
+    def pipeline_class(self, verb: Verb) -> str:
         """As `Painter.class_of`."""
-        return f"{type(self.pipe).__name__.removesuffix('Pipeline')}{_STEMS[verb]}Pipeline"
+        return f"{type(self.pipe).__name__.removesuffix('Pipeline')}{_PIPELINE_SUFFIXES[verb]}Pipeline"
 
-    def inputs(self, render: Render, laid: Canvas) -> dict[str, Any]:
+    def pipeline_inputs(self, render: RenderRequest, laid: Canvas) -> dict[str, Any]:
         """As `Painter.inputs`."""
-        verb = drawn_as(render)
+        verb = effective_verb(render)
         if verb == "text":
-            return sides(laid)
+            return size_arguments(laid)
         if verb == "control":
             assert render.control is not None
-            image = pillow(laid.lay(render.control))
-            return {**sides(laid), "control_image": [image], "control_mode": [_MODES[render.control_kind]]}
-        begin = {"image": start(render, laid), "strength": self.strength(render)}
-        return begin if verb == "image" else {**begin, **sides(laid), "mask_image": hole(render, laid)}
+            image = to_pillow(laid.pad_onto(render.control))
+            return {
+                **size_arguments(laid),
+                "control_image": [image],
+                "control_mode": [_CONTROL_MODES[render.control_kind]],
+            }
+        begin = {"image": start_image(render, laid), "strength": self.effective_strength(render)}
+        return begin if verb == "image" else {**begin, **size_arguments(laid), "mask_image": mask_image(render, laid)}
 
-    def is_guided(self, render: Render) -> bool:
+    def is_guided(self, render: RenderRequest) -> bool:
         """As `Painter.is_guided`: a UNet that was distilled with its guidance compares with nothing."""
-        return self.guidance(render) > 1 and self.pipe.unet.config.time_cond_proj_dim is None
+        return self.guidance_scale(render) > 1 and self.pipe.unet.config.time_cond_proj_dim is None
 
-    def read(self, view: Any, render: Render, laid: Canvas) -> Embeds:
+    def encode_prompt(self, view: Any, render: RenderRequest, laid: Canvas) -> PromptEmbeds:
         """As `Painter.read`."""
         import torch
 
         tensors = view.encode_prompt(
-            prompt=words(render),
+            prompt=prompt_text(render),
             device=torch.device(self._device),
             num_images_per_prompt=1,
             do_classifier_free_guidance=self.is_guided(render),
             negative_prompt=render.negative_prompt or None,
         )
-        return {name: tensor for name, tensor in zip(_EMBEDS, tensors, strict=False) if tensor is not None}
+        return {name: tensor for name, tensor in zip(_EMBEDDING_NAMES, tensors, strict=False) if tensor is not None}
 
-    def notices(self, render: Render) -> tuple[str, ...]:
+    def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
         """As `Painter.notices`: CLIP reads the first 75 tokens."""
         read = self.pipe.tokenizer.model_max_length
-        if len(self.pipe.tokenizer(words(render), verbose=False).input_ids) <= read:
+        if len(self.pipe.tokenizer(prompt_text(render), verbose=False).input_ids) <= read:
             return ()
         return (f"The model reads the first {read - 2} tokens of a prompt; the words after them had no effect.",)
 
 
-def _union(path: Path, common: Mapping[str, Any]) -> Any:
+def _load_controlnet(path: Path, common: Mapping[str, Any]) -> Any:
     from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
 
     return ControlNetUnionModel.from_pretrained(path, **common)
 
 
-class StableDiffusion(Checkpoints):
+class StableDiffusionFamily(CheckpointFamily):
     """The family. The studio has a gate of its own, so a checkpoint's checker is neither fetched nor loaded."""
 
     def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
         super().__init__(
             specs,
-            StableDiffusionPainter,
+            StableDiffusionModel,
             ("StableDiffusionPipeline", "StableDiffusionXLPipeline"),
-            without={
+            omitted_components={
                 "feature_extractor": None,
                 "image_encoder": None,
                 "safety_checker": None,
                 "requires_safety_checker": False,
             },
-            net=_union,
+            load_control_net=_load_controlnet,
         )
 
 
-STABLE_DIFFUSION = StableDiffusion((SD15_LCM, SDXL, SDXL_LIGHTNING, SDXL_TURBO))
+STABLE_DIFFUSION_FAMILY = StableDiffusionFamily((SD15_LCM, SDXL, SDXL_LIGHTNING, SDXL_TURBO))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
-from pipelines.models.bundled_weights import present
+from pipelines.models.bundled_weights import are_files_present
 
 if TYPE_CHECKING:
     from pipelines.models.nets.face_mesh import FaceMesh
     from pipelines.models.nets.open_nsfw import OpenNsfw
-    from pipelines.models.nets.real_esrgan import Upscaler
-    from pipelines.models.nets.u2net import Matting
+    from pipelines.models.nets.real_esrgan import RealEsrgan
+    from pipelines.models.nets.u2net import U2Net
 
 MIB = 2**20
 
@@ -86,20 +86,20 @@ OPEN_NSFW = ModelSpec(
 specs = (U2NETP, U2NET, FACE_MESH, REALESR_X4, OPEN_NSFW)
 
 
-def load(spec: ModelSpec, device: str) -> Matting | FaceMesh | Upscaler | OpenNsfw:
+def load(spec: ModelSpec, device: str) -> U2Net | FaceMesh | RealEsrgan | OpenNsfw:
     """The net of `spec`, its files proven; only the enlarger uses `device`. Raises `ModelUnavailable`."""
     if spec.id in ("u2netp", "u2net"):
-        from pipelines.models.nets.u2net import Matting
+        from pipelines.models.nets.u2net import U2Net
 
-        return Matting(spec)
+        return U2Net(spec)
     if spec.id == "face-mesh":
         from pipelines.models.nets.face_mesh import FaceMesh
 
         return FaceMesh(spec)
     if spec.id == "realesr-x4":
-        from pipelines.models.nets.real_esrgan import Upscaler
+        from pipelines.models.nets.real_esrgan import RealEsrgan
 
-        return Upscaler(spec, device)
+        return RealEsrgan(spec, device)
     if spec.id == "open-nsfw":
         from pipelines.models.nets.open_nsfw import OpenNsfw
 
@@ -107,11 +107,11 @@ def load(spec: ModelSpec, device: str) -> Matting | FaceMesh | Upscaler | OpenNs
     raise ModelUnavailable(f"There is no embedded net {spec.id}.")
 
 
-def size_of(spec: ModelSpec) -> int:
+def estimate_bytes(spec: ModelSpec) -> int:
     """Bytes that loading will take, measured beforehand."""
     return spec.bytes
 
 
-def matting_id() -> str:
+def best_matting_id() -> str:
     """The best matting net that is there: the large one when the fetch script brought it."""
-    return U2NET.id if present(U2NET) else U2NETP.id
+    return U2NET.id if are_files_present(U2NET) else U2NETP.id

@@ -20,25 +20,32 @@ from pipelines.core.geometry import Image, Size
 from pipelines.core.models import ModelSpec
 from pipelines.models import cpu_offload
 from pipelines.models.diffusion import loader
-from pipelines.models.nets.pose_landmarks import COCO, COCO_SHOULDERS, Joints, PoseLite, Stand, ordered
+from pipelines.models.nets.pose_landmarks import (
+    COCO_SHOULDERS,
+    COCO_TO_OPENPOSE,
+    BlazePose,
+    Joints,
+    PersonLocation,
+    to_openpose_order,
+)
 
 MIB = 2**20
-SIDE = 512
+MAP_SIDE_PX = 512
 """Maps are found, and bodies drawn, at about this shorter side, like those that ControlNets were trained with."""
-NOBODY = "Nobody was found whose pose could be followed: choose another map, or a photo that shows a body."
-_LEAST_JOINTS = 4  # fewer are no pose that a picture could follow
-_READ = ("files", "config.json,preprocessor_config.json,model.safetensors")
+NO_BODY_MESSAGE = "Nobody was found whose pose could be followed: choose another map, or a photo that shows a body."
+_MIN_JOINT_COUNT = 4  # fewer are no pose that a picture could follow
+_MODEL_FILES_OPTION = ("files", "config.json,preprocessor_config.json,model.safetensors")
 
 
-def _row(id: str, makes: str, bytes: int, repo: str = "") -> ModelSpec:
-    options = (("makes", makes), *((_READ,) if repo else ()))
+def _map_spec(id: str, makes: str, bytes: int, repo: str = "") -> ModelSpec:
+    options = (("makes", makes), *((_MODEL_FILES_OPTION,) if repo else ()))
     return ModelSpec(id, "maps", (), "Apache-2.0", repo=repo, options=options, bytes=bytes)
 
 
-MAP_EDGES = _row("map-edges", "edges", MIB)
-MAP_LINES = _row("map-lines", "lines", MIB)
-MAP_DEPTH = _row("map-depth", "depth", 4 * 24_785_089, "depth-anything/Depth-Anything-V2-Small-hf")
-MAP_POSE = _row("map-pose", "pose", 4 * 85_812_881, "usyd-community/vitpose-base-simple")
+MAP_EDGES = _map_spec("map-edges", "edges", MIB)
+MAP_LINES = _map_spec("map-lines", "lines", MIB)
+MAP_DEPTH = _map_spec("map-depth", "depth", 4 * 24_785_089, "depth-anything/Depth-Anything-V2-Small-hf")
+MAP_POSE = _map_spec("map-pose", "pose", 4 * 85_812_881, "usyd-community/vitpose-base-simple")
 POSE_LITE = ModelSpec(
     id="pose-lite",
     family="maps",
@@ -52,38 +59,42 @@ POSE_LITE = ModelSpec(
 )
 
 
-class Edges:
+class CannyAnnotator:
     """Canny's edges: thin, white on black."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
 
-    def map(self, image: Image, stand: Stand) -> Image:
+    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
         """The map at the photo's size."""
-        made = _aux("canny").CannyDetector()(image, detect_resolution=SIDE, image_resolution=SIDE)
-        return _at(made, image)
+        made = _import_controlnet_aux("canny").CannyDetector()(
+            image, detect_resolution=MAP_SIDE_PX, image_resolution=MAP_SIDE_PX
+        )
+        return _resize_map(made, image)
 
     def close(self) -> None:
         """Nothing to give back."""
 
 
-class Lines(Edges):
+class LineArtAnnotator(CannyAnnotator):
     """Soft lines where the picture is darker than around, as drawn by hand."""
 
-    def map(self, image: Image, stand: Stand) -> Image:
+    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
         """As `Edges.map`."""
-        made = _aux("lineart_standard").LineartStandardDetector()(image, detect_resolution=SIDE, output_type="np")
-        return _at(made, image)
+        made = _import_controlnet_aux("lineart_standard").LineartStandardDetector()(
+            image, detect_resolution=MAP_SIDE_PX, output_type="np"
+        )
+        return _resize_map(made, image)
 
 
-class SeenByNet:
+class TransformersAnnotator:
     """A transformers model and its processor on the device."""
 
     def __init__(self, spec: ModelSpec, kind: str, processor: str, device: str) -> None:
         import transformers
 
-        folder = loader.find(spec).folder
-        self.spec = loader.loaded(spec, folder)
+        folder = loader.find_checkpoint(spec).folder
+        self.spec = loader.with_loaded_revision(spec, folder)
         self._device = device
         self._processor: Any = getattr(transformers, processor).from_pretrained(folder)
         net = getattr(transformers, kind).from_pretrained(folder, use_safetensors=True)
@@ -91,129 +102,131 @@ class SeenByNet:
 
     def to_host(self) -> None:
         """As `Movable`."""
-        cpu_offload.to_host([self._net])
+        cpu_offload.move_to_host([self._net])
 
     def to_device(self) -> None:
         """As `Movable`."""
-        cpu_offload.to_device([self._net], self._device)
+        cpu_offload.move_to_device([self._net], self._device)
 
     def close(self) -> None:
         """Lets go of the net."""
         del self._net
 
-    def _seen(self, **inputs: Any) -> Any:
+    def _run_net(self, **inputs: Any) -> Any:
         import torch
 
         with torch.no_grad():
             return self._net(**{name: value.to(self._device) for name, value in inputs.items()})
 
 
-class Depth(SeenByNet):
+class DepthAnnotator(TransformersAnnotator):
     """Depth Anything: near is white."""
 
     def __init__(self, spec: ModelSpec, device: str) -> None:
         super().__init__(spec, "DepthAnythingForDepthEstimation", "DPTImageProcessor", device)
 
-    def map(self, image: Image, stand: Stand) -> Image:
+    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
         """As `Edges.map`."""
-        seen = self._seen(**self._processor(images=image, return_tensors="pt"))
+        seen = self._run_net(**self._processor(images=image, return_tensors="pt"))
         (found,) = self._processor.post_process_depth_estimation(seen, target_sizes=[image.shape[:2]])
         depth = found["predicted_depth"].float().cpu().numpy()
         near = (depth - depth.min()) / max(float(np.ptp(depth)), float(np.finfo(np.float32).tiny))
         return np.repeat((near * 255).round().astype(np.uint8)[..., None], 3, axis=2)
 
 
-class VitPose(SeenByNet):
+class VitPoseAnnotator(TransformersAnnotator):
     """VitPose, after Xu et al. (2022): the joints of whoever stands in a box."""
 
     def __init__(self, spec: ModelSpec, device: str) -> None:
         super().__init__(spec, "VitPoseForPoseEstimation", "VitPoseImageProcessor", device)
 
-    def joints(self, image: Image, stand: Stand) -> Joints | None:
+    def find_joints(self, image: Image, stand: PersonLocation) -> Joints | None:
         """As `PoseLite.joints`; it sees joints in anything, so the least sure ones are left out."""
         left, top, right, bottom = stand.box
         boxes = [np.array([[left, top, right - left, bottom - top]], np.float32)]
-        seen = self._seen(**self._processor(images=image, boxes=boxes, return_tensors="pt"))
+        seen = self._run_net(**self._processor(images=image, boxes=boxes, return_tensors="pt"))
         (found,) = self._processor.post_process_pose_estimation(seen, boxes=boxes)
         points, scores = found[0]["keypoints"].cpu().numpy(), found[0]["scores"].cpu().numpy()
-        return ordered(points, scores, COCO, COCO_SHOULDERS, image)
+        return to_openpose_order(points, scores, COCO_TO_OPENPOSE, COCO_SHOULDERS, image)
 
-    def map(self, image: Image, stand: Stand) -> Image:
+    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
         """As `Edges.map`."""
-        return body(self.joints(image, stand), image)
+        return draw_body(self.find_joints(image, stand), image)
 
 
-class LitePose(PoseLite):
+class BlazePoseAnnotator(BlazePose):
     """The shipped pose net as a map."""
 
-    def map(self, image: Image, stand: Stand) -> Image:
+    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
         """As `Edges.map`."""
-        return body(self.joints(image, stand), image)
+        return draw_body(self.find_joints(image, stand), image)
 
 
-def body(joints: Joints | None, image: Image) -> Image:
+def draw_body(joints: Joints | None, image: Image) -> Image:
     """A body on black at the photo's size, in the colours that ControlNets know; raises `BadInput` without one."""
-    if joints is None or sum(joint is not None for joint in joints) < _LEAST_JOINTS:
-        raise BadInput(NOBODY, code="no_subject")
-    return skeleton(joints, (image.shape[1], image.shape[0]))
+    if joints is None or sum(joint is not None for joint in joints) < _MIN_JOINT_COUNT:
+        raise BadInput(NO_BODY_MESSAGE, code="no_subject")
+    return draw_skeleton(joints, (image.shape[1], image.shape[0]))
 
 
-def skeleton(joints: Joints, size: Size) -> Image:
+def draw_skeleton(joints: Joints, size: Size) -> Image:
     """`joints`, in pixels of a picture of `size`, drawn as OpenPose draws them."""
-    pose = _aux("open_pose")
+    pose = _import_controlnet_aux("open_pose")
     width, height = size
     points = [None if joint is None else pose.body.Keypoint(joint[0] / width, joint[1] / height) for joint in joints]
-    scale = SIDE / min(size)
+    scale = MAP_SIDE_PX / min(size)
     small = np.zeros((max(1, round(height * scale)), max(1, round(width * scale)), 3), np.uint8)
     drawn = pose.util.draw_bodypose(small, points)
     return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _at(made: Image, image: Image) -> Image:
+def _resize_map(made: Image, image: Image) -> Image:
     """A map at the photo's size; controlnet-aux rounds sides to multiples of 64."""
     return np.asarray(cv2.resize(made, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-_IMPORTING = threading.Lock()
+_IMPORT_LOCK = threading.Lock()
 
 
 @lru_cache(maxsize=8)
-def _aux(name: str) -> ModuleType:
+def _import_controlnet_aux(name: str) -> ModuleType:
     """A module of controlnet-aux, which takes seconds to import and warns of what it does not find."""
     import importlib
 
-    with _IMPORTING, warnings.catch_warnings():
+    with _IMPORT_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return importlib.import_module(f"controlnet_aux.{name}")
 
 
-class Maps:
+class AnnotatorFamily:
     """The family. `specs` are its rows; tests give it rows of their own."""
 
     def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
         self.specs = specs
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         """Bytes that loading will take, counted beforehand."""
         return spec.bytes
 
-    def load(self, spec: ModelSpec, device: str) -> Edges | Depth | VitPose | LitePose:
+    def load(
+        self, spec: ModelSpec, device: str
+    ) -> CannyAnnotator | DepthAnnotator | VitPoseAnnotator | BlazePoseAnnotator:
         """The net of `spec`. Raises `ModelUnavailable`."""
         makes = dict(spec.options)["makes"]
         if makes == "depth":
-            return Depth(spec, device)
+            return DepthAnnotator(spec, device)
         if makes == "pose":
-            return VitPose(spec, device) if spec.repo else LitePose(spec)
-        return {"edges": Edges, "lines": Lines}[makes](spec)
+            return VitPoseAnnotator(spec, device) if spec.repo else BlazePoseAnnotator(spec)
+        return {"edges": CannyAnnotator, "lines": LineArtAnnotator}[makes](spec)
 
 
-MAPS = Maps((MAP_EDGES, MAP_LINES, MAP_DEPTH, MAP_POSE, POSE_LITE))
+ANNOTATORS = AnnotatorFamily((MAP_EDGES, MAP_LINES, MAP_DEPTH, MAP_POSE, POSE_LITE))
 
 
-def pose_here() -> str:
+def best_pose_id() -> str:
     """The id of the best net for poses that lies on this machine."""
     try:
-        loader.find(MAP_POSE, offline=True)
+        loader.find_checkpoint(MAP_POSE, offline=True)
     except ModelUnavailable:
         return POSE_LITE.id
     return MAP_POSE.id

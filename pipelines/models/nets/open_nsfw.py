@@ -18,60 +18,62 @@ from PIL import Image as Pillow
 
 from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
-from pipelines.models.bundled_weights import verified
+from pipelines.models.bundled_weights import verify_files
 
-SIDE = 256
-MIDDLE = slice(16, 240)
-THREADS = 2
-REMEMBERED = 256
+RESIZED_SIDE_PX = 256
+CENTRE_CROP = slice(16, 240)
+THREAD_COUNT = 2
+REMEMBERED_SCORE_COUNT = 256
 """Pictures, as the few kilobytes that the net is told of each, whose scores are kept."""
-MEAN = np.array((104, 117, 123), np.float32)  # blue, green, red
+CHANNEL_MEANS = np.array((104, 117, 123), np.float32)  # blue, green, red
 
 
 class OpenNsfw:
     """The loaded net; may be called from several threads."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        (path,) = verified(spec)
+        (path,) = verify_files(spec)
         self.spec = spec
         options = ort.SessionOptions()
-        options.intra_op_num_threads = THREADS
+        options.intra_op_num_threads = THREAD_COUNT
         options.enable_mem_pattern = False
         self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
-        self._scored = lru_cache(maxsize=REMEMBERED)(self._score)
+        self._score_once = lru_cache(maxsize=REMEMBERED_SCORE_COUNT)(self._score_jpeg)
 
-    def scores(self, images: Sequence[Image]) -> tuple[float, ...]:
+    def score_images(self, images: Sequence[Image]) -> tuple[float, ...]:
         """One probability a picture; each is H x W x 3, of any size."""
         # One by one: a batch of four is no faster on two cores, and takes four times the memory.
-        return tuple(self._scored(_as_jpeg(image)) for image in images)
+        return tuple(self._score_once(_encode_jpeg(image)) for image in images)
 
-    def _score(self, jpeg: bytes) -> float:
-        (found,) = self._session.run(None, {self._input: _input(jpeg)})
+    def _score_jpeg(self, jpeg: bytes) -> float:
+        (found,) = self._session.run(None, {self._input: _net_input(jpeg)})
         return float(np.asarray(found)[0, 1])
 
     def close(self) -> None:
         """Lets go of the session and its memory."""
-        self._scored.cache_clear()
+        self._score_once.cache_clear()
         del self._session
 
 
-def _as_jpeg(image: Image) -> bytes:
+def _encode_jpeg(image: Image) -> bytes:
     """All that the net is told of a picture; whoever goes back and forth between two settings sends it again."""
-    picture = Pillow.fromarray(_near(image)).resize((SIDE, SIDE), Pillow.Resampling.BILINEAR)
+    picture = Pillow.fromarray(_halve_large_image(image)).resize(
+        (RESIZED_SIDE_PX, RESIZED_SIDE_PX), Pillow.Resampling.BILINEAR
+    )
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG")
     return buffer.getvalue()
 
 
-def _input(jpeg: bytes) -> npt.NDArray[np.float32]:
+def _net_input(jpeg: bytes) -> npt.NDArray[np.float32]:
     with Pillow.open(io.BytesIO(jpeg)) as decoded:
-        pixels = np.asarray(decoded, np.float32)[MIDDLE, MIDDLE, ::-1] - MEAN
+        pixels = np.asarray(decoded, np.float32)[CENTRE_CROP, CENTRE_CROP, ::-1] - CHANNEL_MEANS
     return np.ascontiguousarray(pixels[None])
 
 
-def _near(image: Image) -> Image:
+def _halve_large_image(image: Image) -> Image:
     """A large photo halved until it is near: the exact filter then takes a millisecond instead of thirty."""
-    while min(image.shape[:2]) >= 4 * SIDE:
+    while min(image.shape[:2]) >= 4 * RESIZED_SIDE_PX:
         image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     return image

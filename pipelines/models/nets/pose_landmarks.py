@@ -15,12 +15,12 @@ import numpy as np
 
 from pipelines.core.geometry import Face, Image
 from pipelines.core.models import ModelSpec
-from pipelines.models.bundled_weights import verified
-from pipelines.models.nets.rotated_crop import Points, Region, crop_of, to_photo
+from pipelines.models.bundled_weights import verify_files
+from pipelines.models.nets.rotated_crop import Points, RotatedSquare, crop_to_photo_matrix, extract_crop
 
 
 @dataclass(frozen=True)
-class Stand:
+class PersonLocation:
     """Where somebody stands in a photo: the box of the cut-out (left, top, right, bottom, pixels), and their face."""
 
     box: tuple[float, float, float, float]
@@ -30,83 +30,92 @@ class Stand:
 Joints: TypeAlias = "tuple[tuple[float, float] | None, ...]"
 """Eighteen points in the order of OpenPose, in pixels of the photo; None where one is not seen."""
 
-SIDE = 256
-ROOM = 1.25  # times the body's reach
+INPUT_SIDE_PX = 256
+CROP_MARGIN_RATIO = 1.25  # times the body's reach
 # From the eyes down to the hips, and from there as far as a body reaches, in distances of the eyes: of a grown body's
 # 63 mm, 0.63 m and 0.85 m. A portrait shows neither, and the net guesses well what lies outside.
-HIPS, STRETCH = 10.0, 13.5
-IS_BODY = 0.5  # the net's own threshold
-SEEN = 0.5
-MIDDLE, REACH = 33, 34  # the net's word on where the body's middle is, and a point as far away as the body reaches
+HIPS_BELOW_EYES_RATIO, BODY_REACH_RATIO = 10.0, 13.5
+MIN_BODY_SCORE = 0.5  # the net's own threshold
+MIN_JOINT_VISIBILITY = 0.5
+HIP_CENTRE_ROW, BODY_REACH_ROW = (
+    33,
+    34,
+)  # the net's word on where the body's middle is, and a point as far away as the body reaches
 
 # OpenPose: nose, neck, right shoulder, elbow, wrist, left ones, right hip, knee, ankle, left ones, eyes, ears (right
 # first). The neck is the middle of the shoulders.
-BLAZE = (0, None, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
-COCO = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-BLAZE_SHOULDERS, COCO_SHOULDERS = (11, 12), (5, 6)
+BLAZEPOSE_TO_OPENPOSE = (0, None, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7)
+COCO_TO_OPENPOSE = (0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
+BLAZEPOSE_SHOULDERS, COCO_SHOULDERS = (11, 12), (5, 6)
 
 
-class PoseLite:
+class BlazePose:
     """The net; one photo at a time, whoever calls."""
 
     def __init__(self, spec: ModelSpec) -> None:
-        (file,) = verified(spec)
+        (file,) = verify_files(spec)
         self.spec = spec
         # The newer engine of OpenCV 5 does not read these files.
         self._net = cv2.dnn.readNetFromTFLite(str(file), cv2.dnn.ENGINE_CLASSIC)
         self._lock = threading.Lock()
 
-    def joints(self, image: Image, stand: Stand) -> Joints | None:
+    def find_joints(self, image: Image, person: PersonLocation) -> Joints | None:
         """The joints of whoever stands there in `image`; None where nobody does."""
-        region = _first(stand, image)
+        region = _initial_region(person, image)
         with self._lock:
-            points, seen, score = self._look(image, region)
-            if score >= IS_BODY:
-                points, seen, score = self._look(image, _around(points))
-        return ordered(points, seen, BLAZE, BLAZE_SHOULDERS, image) if score >= IS_BODY else None
+            points, seen, score = self._predict_landmarks(image, region)
+            if score >= MIN_BODY_SCORE:
+                points, seen, score = self._predict_landmarks(image, _region_around_body(points))
+        return (
+            to_openpose_order(points, seen, BLAZEPOSE_TO_OPENPOSE, BLAZEPOSE_SHOULDERS, image)
+            if score >= MIN_BODY_SCORE
+            else None
+        )
 
     def close(self) -> None:
         """Lets go of the net."""
         del self._net
 
-    def _look(self, image: Image, region: Region) -> tuple[Points, Points, float]:
+    def _predict_landmarks(self, image: Image, region: RotatedSquare) -> tuple[Points, Points, float]:
         """39 points in pixels of the photo, how surely each is seen (0 to 1), and whether there is a body."""
-        self._net.setInput(cv2.dnn.blobFromImage(crop_of(image, region, SIDE), 1 / 255))
+        self._net.setInput(cv2.dnn.blobFromImage(extract_crop(image, region, INPUT_SIDE_PX), 1 / 255))
         marks, flag = self._net.forward(["Identity", "Identity_1"])
         rows = np.asarray(marks, np.float32).reshape(-1, 5)
-        points = cv2.transform(rows[None, :, :2], to_photo(region, SIDE))[0].astype(np.float32)
+        points = cv2.transform(rows[None, :, :2], crop_to_photo_matrix(region, INPUT_SIDE_PX))[0].astype(np.float32)
         return points, np.asarray(1 / (1 + np.exp(-rows[:, 3])), np.float32), float(np.asarray(flag).reshape(-1)[0])
 
 
-def ordered(
-    points: Points, seen: Points, order: tuple[int | None, ...], shoulders: tuple[int, int], image: Image
+def to_openpose_order(
+    points: Points, visibility: Points, order: tuple[int | None, ...], shoulders: tuple[int, int], image: Image
 ) -> Joints:
     """Rows of x, y as OpenPose orders them; what lies outside the photo is a guess and is left out."""
     height, width = image.shape[:2]
 
     def joint(*rows: int) -> tuple[float, float] | None:
         x, y = points[list(rows)].mean(axis=0)
-        good = seen[list(rows)].min() >= SEEN and 0 <= x < width and 0 <= y < height
+        good = visibility[list(rows)].min() >= MIN_JOINT_VISIBILITY and 0 <= x < width and 0 <= y < height
         return (float(x), float(y)) if good else None
 
     return tuple(joint(*shoulders) if row is None else joint(row) for row in order)
 
 
-def _first(stand: Stand, image: Image) -> Region:
+def _initial_region(person: PersonLocation, image: Image) -> RotatedSquare:
     """Where to look first: by the face, which tells how large a body is; else the box, grown where it is cut off."""
-    if stand.face is not None:
-        far = stand.face.eye_distance
-        x, y = stand.face.eyes
-        turn = float(np.radians(stand.face.roll))
-        down = (x - np.sin(turn) * HIPS * far, y + np.cos(turn) * HIPS * far)
-        return Region(float(down[0]), float(down[1]), 2 * ROOM * STRETCH * far, turn)
-    left, top, right, bottom = stand.box
+    if person.face is not None:
+        far = person.face.eye_distance
+        x, y = person.face.eye_midpoint
+        turn = float(np.radians(person.face.roll))
+        down = (x - np.sin(turn) * HIPS_BELOW_EYES_RATIO * far, y + np.cos(turn) * HIPS_BELOW_EYES_RATIO * far)
+        return RotatedSquare(float(down[0]), float(down[1]), 2 * CROP_MARGIN_RATIO * BODY_REACH_RATIO * far, turn)
+    left, top, right, bottom = person.box
     tall = (bottom - top) * (1.0 if bottom < image.shape[0] - 2 else 1.6)
-    return Region((left + right) / 2, top + tall / 2, ROOM * max(right - left, tall), 0.0)
+    return RotatedSquare((left + right) / 2, top + tall / 2, CROP_MARGIN_RATIO * max(right - left, tall), 0.0)
 
 
-def _around(points: Points) -> Region:
+def _region_around_body(points: Points) -> RotatedSquare:
     """The crop of a known body: upright in it, all of its reach inside."""
-    middle, reach = points[MIDDLE], points[REACH]
+    middle, reach = points[HIP_CENTRE_ROW], points[BODY_REACH_ROW]
     x, y = reach - middle
-    return Region(float(middle[0]), float(middle[1]), float(2 * ROOM * np.hypot(x, y)), float(np.arctan2(x, -y)))
+    return RotatedSquare(
+        float(middle[0]), float(middle[1]), float(2 * CROP_MARGIN_RATIO * np.hypot(x, y)), float(np.arctan2(x, -y))
+    )

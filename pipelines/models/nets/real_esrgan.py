@@ -14,64 +14,68 @@ import numpy as np
 
 from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
-from pipelines.models.bundled_weights import verified
+from pipelines.models.bundled_weights import verify_files
 
 if TYPE_CHECKING:
     import torch
 
-SCALE = 4
-TILE = 192
-OVERLAP = 18  # 18 convolutions see 18 pixels far: with as many around a tile, no seam can show
-NET_SHARE = 0.6  # the rest is bicubic; the net alone smooths skin, and 60:40 has the highest PSNR on photos
+NET_FACTOR = 4
+TILE_PX = 192
+TILE_OVERLAP_PX = 18  # 18 convolutions see 18 pixels far: with as many around a tile, no seam can show
+NET_WEIGHT_RATIO = 0.6  # the rest is bicubic; the net alone smooths skin, and 60:40 has the highest PSNR on photos
 
 Box = tuple[int, int, int, int]
-Factor = Literal[2, 4]
+UpscaleFactor = Literal[2, 4]
 
 
-class Upscaler:
+class RealEsrgan:
     """The loaded net on one device."""
 
     def __init__(self, spec: ModelSpec, device: str) -> None:
-        (path,) = verified(spec)
+        (path,) = verify_files(spec)
         self.spec = spec
-        self._net = _net(str(path)).to(device).eval()
+        self._net = _load_net(str(path)).to(device).eval()
         self._device = device
 
-    def enlarge(self, image: Image, factor: Factor, tick: Callable[[int, int], None]) -> Image:
+    def enlarge(self, image: Image, factor: UpscaleFactor, on_tile: Callable[[int, int], None]) -> Image:
         """H x W x 3 made `factor` times larger. `tick(index, total)` is called before each tile and may raise."""
         height, width = image.shape[:2]
         result = cv2.resize(image, (width * factor, height * factor), interpolation=cv2.INTER_CUBIC)
-        boxes = list(_tiles(width, height))
+        boxes = list(_tile_boxes(width, height))
         for index, box in enumerate(boxes, start=1):
-            tick(index, len(boxes))
+            on_tile(index, len(boxes))
             left, top, right, bottom = (edge * factor for edge in box)
             part = result[top:bottom, left:right]
-            part[:] = cv2.addWeighted(self._tile(image, box, factor), NET_SHARE, part, 1 - NET_SHARE, 0)
+            part[:] = cv2.addWeighted(
+                self._enlarge_tile(image, box, factor), NET_WEIGHT_RATIO, part, 1 - NET_WEIGHT_RATIO, 0
+            )
         return np.asarray(result, np.uint8)
 
     def close(self) -> None:
         """Lets go of the weights."""
         del self._net
 
-    def _tile(self, image: Image, box: Box, factor: int) -> Image:
+    def _enlarge_tile(self, image: Image, box: Box, factor: int) -> Image:
         """The enlarged pixels of `box`, seen with the overlap around it."""
         left, top, right, bottom = box
-        x, y = max(left - OVERLAP, 0), max(top - OVERLAP, 0)
-        large = self._run(image[y : bottom + OVERLAP, x : right + OVERLAP])
-        large = large[(top - y) * SCALE : (bottom - y) * SCALE, (left - x) * SCALE : (right - x) * SCALE]
-        if factor == SCALE:
+        x, y = max(left - TILE_OVERLAP_PX, 0), max(top - TILE_OVERLAP_PX, 0)
+        large = self._run_net(image[y : bottom + TILE_OVERLAP_PX, x : right + TILE_OVERLAP_PX])
+        large = large[
+            (top - y) * NET_FACTOR : (bottom - y) * NET_FACTOR, (left - x) * NET_FACTOR : (right - x) * NET_FACTOR
+        ]
+        if factor == NET_FACTOR:
             return large
         size = ((right - left) * factor, (bottom - top) * factor)
         return np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def _run(self, tile: Image) -> Image:
+    def _run_net(self, tile: Image) -> Image:
         import torch
 
         with torch.inference_mode():
-            pixels = self._pixels(tile)
-            return self._image(pixels, self._net(pixels))
+            pixels = self._to_tensor(tile)
+            return self._to_image(pixels, self._net(pixels))
 
-    def _pixels(self, tile: Image) -> torch.Tensor:
+    def _to_tensor(self, tile: Image) -> torch.Tensor:
         """1 x 3 x H x W, 0 to 1."""
         import torch
 
@@ -79,23 +83,23 @@ class Upscaler:
         return pixels.permute(2, 0, 1)[None].float().div_(255)
 
     @staticmethod
-    def _image(pixels: torch.Tensor, found: torch.Tensor) -> Image:
+    def _to_image(pixels: torch.Tensor, found: torch.Tensor) -> Image:
         """What the net found, added to the enlarged input."""
         import torch
         from torch.nn.functional import interpolate
 
-        large = found + interpolate(pixels, scale_factor=SCALE, mode="nearest")
+        large = found + interpolate(pixels, scale_factor=NET_FACTOR, mode="nearest")
         large = large.clamp_(0, 1).mul_(255).round_().to(torch.uint8)
         return np.ascontiguousarray(large[0].permute(1, 2, 0).cpu().numpy())
 
 
-def _tiles(width: int, height: int) -> Iterator[Box]:
-    for top in range(0, height, TILE):
-        for left in range(0, width, TILE):
-            yield left, top, min(left + TILE, width), min(top + TILE, height)
+def _tile_boxes(width: int, height: int) -> Iterator[Box]:
+    for top in range(0, height, TILE_PX):
+        for left in range(0, width, TILE_PX):
+            yield left, top, min(left + TILE_PX, width), min(top + TILE_PX, height)
 
 
-def _net(path: str) -> torch.nn.Module:
+def _load_net(path: str) -> torch.nn.Module:
     from safetensors.torch import load_file
     from torch import nn
 
@@ -108,5 +112,5 @@ def _net(path: str) -> torch.nn.Module:
         )
     net = nn.Sequential(*layers)
     net.load_state_dict(weights)
-    net.append(nn.PixelShuffle(SCALE))
+    net.append(nn.PixelShuffle(NET_FACTOR))
     return net

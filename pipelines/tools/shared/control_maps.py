@@ -13,75 +13,79 @@ import numpy as np
 
 from pipelines.core.errors import ModelUnavailable, StudioError
 from pipelines.core.geometry import Image, Size
-from pipelines.core.job import Emit, Preview
+from pipelines.core.job import Preview, ProgressCallback
 from pipelines.core.params import Subject
 from pipelines.core.rendering import ControlKind
-from pipelines.core.tools import Studio
-from pipelines.framing.placement import bounds
-from pipelines.models.nets.pose_landmarks import Stand
+from pipelines.core.tools import ToolContext
+from pipelines.framing.placement import find_bounds
+from pipelines.models.nets.pose_landmarks import PersonLocation
 
-FollowId = Literal["nothing", "edges", "lines", "depth", "pose"]
+ControlId = Literal["nothing", "edges", "lines", "depth", "pose"]
 
 
 @dataclass(frozen=True)
-class Follow:
+class ControlMap:
     """A map by what it is called, what the models of ControlNets call it, and whose spec in the job makes it."""
 
-    id: FollowId
+    id: ControlId
     title: str
     kind: ControlKind
     spec: str
 
 
-FOLLOWS: tuple[Follow, ...] = (
-    Follow("edges", "Edges", "edges", "map-edges"),
-    Follow("lines", "Soft lines", "soft-edges", "map-lines"),
-    Follow("depth", "Depth", "depth", "map-depth"),
-    Follow("pose", "Pose", "pose", "map-pose"),
+CONTROL_MAPS: tuple[ControlMap, ...] = (
+    ControlMap("edges", "Edges", "edges", "map-edges"),
+    ControlMap("lines", "Soft lines", "soft-edges", "map-lines"),
+    ControlMap("depth", "Depth", "depth", "map-depth"),
+    ControlMap("pose", "Pose", "pose", "map-pose"),
 )
-LABELS = {"nothing": "Nothing but the photo", **{row.id: row.title for row in FOLLOWS}}
+CONTROL_LABELS = {"nothing": "Nothing but the photo", **{row.id: row.title for row in CONTROL_MAPS}}
 
 
-def follow(follow_id: str) -> Follow:
+def find_control(follow_id: str) -> ControlMap:
     """The row of `FOLLOWS`."""
-    return next(row for row in FOLLOWS if row.id == follow_id)
+    return next(row for row in CONTROL_MAPS if row.id == follow_id)
 
 
-def control_map(studio: Studio, subject: Subject, size: Size, row: Follow, emit: Emit) -> Image:
+def make_control_map(
+    context: ToolContext, subject: Subject, size: Size, row: ControlMap, emit: ProgressCallback
+) -> Image:
     """The map of `subject.photo` at `size` (H x W x 3), shown on the way.
 
     Raises `no_subject` where a pose is asked for and nobody is there, `ModelUnavailable` where the net is missing.
     """
-    photo = studio.open(subject.photo)
-    whole = Stand((0, 0, photo.shape[1], photo.shape[0]))
-    stand = _stand(studio, subject, whole, emit) if row.id == "pose" else whole
+    photo = context.open_image(subject.photo)
+    whole = PersonLocation((0, 0, photo.shape[1], photo.shape[0]))
+    stand = _locate_subject(context, subject, whole, emit) if row.id == "pose" else whole
     key = ("map", row.id, subject.photo, subject.matte, subject.pick, size)
-    made = studio.keep(key, lambda: _sized(_made(studio, row, photo, stand), size))
+    made = context.memoize(key, lambda: _sized(_annotate(context, row, photo, stand), size))
     emit("The map that the drawing follows", 1, 1, made)
     return made
 
 
-def _made(studio: Studio, row: Follow, photo: Image, stand: Stand) -> Image:
+def _annotate(context: ToolContext, row: ControlMap, photo: Image, stand: PersonLocation) -> Image:
     try:
-        with studio.borrow(studio.serves(row.spec)) as net:
-            return net.map(photo, stand)
+        with context.borrow_model(context.spec_for_role(row.spec)) as net:
+            return net.draw_map(photo, stand)
     except ModelUnavailable as error:
         raise ModelUnavailable(f"'{row.title}' cannot be followed: {error.message}", param="follow") from error
 
 
-def _stand(studio: Studio, subject: Subject, whole: Stand, emit: Emit) -> Stand:
+def _locate_subject(
+    context: ToolContext, subject: Subject, whole: PersonLocation, emit: ProgressCallback
+) -> PersonLocation:
     """By the cut-out and the face; where nothing was cut out, somewhere in the photo."""
-    faces = studio.faces(subject.photo)
+    faces = context.detect_faces(subject.photo)
     face = faces[min(subject.pick, len(faces) - 1)] if faces else None
     try:
-        return Stand(bounds(studio.cutout(subject, _blind(emit)).alpha), face)
+        return PersonLocation(find_bounds(context.cut_out_subject(subject, _without_previews(emit)).alpha), face)
     except StudioError as error:
         if error.code != "no_subject":
             raise
         return replace(whole, face=face)
 
 
-def _blind(emit: Emit) -> Emit:
+def _without_previews(emit: ProgressCallback) -> ProgressCallback:
     """Steps without a preview: frames are thinned, and the map is what must be seen."""
 
     def blind(stage: str, index: int, total: int, preview: Preview = None) -> None:

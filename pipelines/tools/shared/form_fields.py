@@ -1,48 +1,65 @@
-"""Form fields that several tools declare, so that words and bounds are the same everywhere; draws nothing."""
+"""Form fields that several tools declare, so that words and bounds are the same everywhere."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pipelines.core.params import MAX_SIDE, Verb, choice, colour, flag, number, picture, prompt
+from pipelines.core.params import (
+    MAX_SIDE,
+    Verb,
+    choice_field,
+    colour_field,
+    flag_field,
+    mask_field,
+    number_field,
+    picture_field,
+    prompt_field,
+)
 
 Light = Literal["exact", "relit"]
 FileFormat = Literal["png", "jpeg", "webp"]
-WEARS: tuple[Verb, ...] = ("image",)  # every checkpoint that takes LoRAs serves it, and the model that ships does not
-SMALLEST = 256  # pixels; below, nothing here is worth a file
-FORMATS = {"png": "PNG (lossless)", "jpeg": "JPEG", "webp": "WebP"}
+LORA_VERBS: tuple[Verb, ...] = ("image",)  # served by every checkpoint that takes LoRAs, not by the built-in model
+MIN_SIDE_PX = 256
+FORMAT_LABELS = {"png": "PNG (lossless)", "jpeg": "JPEG", "webp": "WebP"}
+ASPECT_RATIOS: dict[str, tuple[int, int]] = {
+    "1:1": (1, 1), "4:5": (4, 5), "4:3": (4, 3), "2:3": (2, 3), "3:2": (3, 2), "16:9": (16, 9), "9:16": (9, 16),
+}  # fmt: skip
+"""Width to height, by the values of `ratio` fields."""
+DRAFT_SIDE_PX = 512
 
 
-def size(default: int = 1024) -> Any:
-    """Longer side in pixels, `int`; a default of 0 lets the look decide."""
+def size_field(default: int = 1024) -> Any:
+    """Longer side in pixels, `int`; with a default of 0 the look decides."""
     help = "Longer side of the picture." if default else "Longer side of the picture; 0: as the look asks."
-    least = SMALLEST if default else 0
-    return number("Size", help, default, ge=least, le=MAX_SIDE, step=64 if default else SMALLEST, unit="px", more=False)
+    least = MIN_SIDE_PX if default else 0
+    return number_field(
+        "Size", help, default, ge=least, le=MAX_SIDE, step=64 if default else MIN_SIDE_PX, unit="px", advanced=False
+    )
 
 
-def variations() -> Any:
+def variations_field() -> Any:
     """`int`, 1 to 4."""
-    return number("Variations", "The next scenes or lights of the same look.", 1, ge=1, le=4, more=False)
+    return number_field("Variations", "The next scenes or lights of the same look.", 1, ge=1, le=4, advanced=False)
 
 
-def words(help: str, *, more: bool = False) -> Any:
-    """Free words for the scene, `str`."""
-    return prompt("Background in words", help, more=more)
+def scene_words_field(help: str, *, more: bool = False) -> Any:
+    """The scene in words, `str`."""
+    return prompt_field("Background in words", help, advanced=more)
 
 
-def my_backdrop() -> Any:
-    """A picture to use as the scene, `str | None`."""
-    return picture("My backdrop", "Your own picture as the scene.", more=True)
+def backdrop_field() -> Any:
+    """The user's own picture as the scene, `str | None`."""
+    return picture_field("My backdrop", "Your own picture as the scene.", advanced=True)
 
 
-def scene_colour() -> Any:
+def scene_colour_field() -> Any:
     """`#rrggbb` for papers, walls and podiums, `str | None`."""
-    return colour("Colour", "Paper, wall or podium in this colour, exactly.", more=True)
+    return colour_field("Colour", "Paper, wall or podium in this colour, exactly.", advanced=True)
 
 
-def blur() -> Any:
-    """`float`, 0 to 15 percent of the height; 0 takes the scene's own."""
-    return number(
+def blur_field() -> Any:
+    """Diameter of the blur disc, `float`, 0 to 15 percent of the height; 0 takes the scene's own."""
+    return number_field(
         "Background blur",
         "Disc of light in percent of the height; 0: the scene's own.",
         0.0,
@@ -53,63 +70,85 @@ def blur() -> Any:
     )
 
 
-def brand() -> Any:
-    """The name of a kit that the owner keeps, `str`; the desk writes its values into the form."""
-    return prompt(
-        "Brand kit", "One that you keep: its colours, logo, backdrop, light and framing, where nothing else is chosen.",
-        max_length=60, more=True, kept="brand",
-    )  # fmt: skip
+def brand_field() -> Any:
+    """The name of a saved brand kit, `str`; its values are written into the form when the job is made."""
+    return prompt_field(
+        "Brand kit",
+        "One that you keep: its colours, logo, backdrop, light and framing, where nothing else is chosen.",
+        max_length=60,
+        advanced=True,
+        saved_kind="brand",
+    )
 
 
-def light() -> Any:
-    """`exact` or `relit`."""
-    return choice(
-        "Subject", "Exact: your pixels unchanged, the background is fitted to you. Relit: you are fitted to the scene.",
-        "exact", labels={"exact": "Exact", "relit": "Relit"}, more=True,
-    )  # fmt: skip
+def light_field() -> Any:
+    """`exact` leaves the subject's pixels as they are, `relit` fits them to the scene."""
+    return choice_field(
+        "Subject",
+        "Exact: your pixels unchanged, the background is fitted to you. Relit: you are fitted to the scene.",
+        "exact",
+        labels={"exact": "Exact", "relit": "Relit"},
+        advanced=True,
+    )
 
 
-def file_format() -> Any:
-    """png, jpeg or webp."""
-    return choice("File", "PNG keeps every pixel.", "png", labels=FORMATS, more=True)
+def matte_field(help: str = "White keeps, black drops: replaces the automatic cut-out.") -> Any:
+    """The user's own matte, a file id, `str | None`."""
+    return mask_field("Cut-out", help)
 
 
-def quality() -> Any:
-    """`int`, 50 to 100; WebP is lossless at 100."""
-    return number("Quality", "For JPEG and WebP; WebP at 100 is lossless.", 95, ge=50, le=100)
+def pick_field() -> Any:
+    """Which subject or face, `int`, from 0."""
+    return number_field("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
 
 
-def adapter() -> Any:
-    """`str`, which the desk resolves into the job's `adapters`."""
-    return prompt(
-        "LoRA", "A file in the studio's loras folder, or a hub id (owner/name). Only where a model draws.",
-        max_length=200, more=True, needs=WEARS,
-    )  # fmt: skip
+def format_field() -> Any:
+    """`png`, `jpeg` or `webp`."""
+    return choice_field("File", "PNG keeps every pixel.", "png", labels=FORMAT_LABELS, advanced=True)
 
 
-def adapter_weight() -> Any:
-    """`float`, 0 to 2."""
-    return number("LoRA weight", "1 is as it was trained.", 1.0, ge=0, le=2, step=0.05, needs=WEARS)
+def quality_field() -> Any:
+    """Quality of the file, `int`, 50 to 100; WebP is lossless at 100."""
+    return number_field("Quality", "For JPEG and WebP; WebP at 100 is lossless.", 95, ge=50, le=100)
 
 
-def layers() -> Any:
-    """`bool`: whether the picture also comes taken apart, see `parts.exports.layered`."""
-    return flag("Layers", "Also as OpenRaster and PNG layers: backdrop, shadow, subject, light.")
+def adapter_field() -> Any:
+    """The LoRA's name, `str`; it is resolved into `adapters` when the job is made."""
+    return prompt_field(
+        "LoRA",
+        "A file in the studio's loras folder, or a hub id (owner/name). Only where a model draws.",
+        max_length=200,
+        advanced=True,
+        needs=LORA_VERBS,
+    )
 
 
-def consent() -> Any:
-    """`bool`; asked once per visit on the page."""
-    return flag("I have this person's permission and they are 18 or over", "Needed for photos of people.", more=False)
+def adapter_weight_field() -> Any:
+    """The LoRA's weight, `float`, 0 to 2."""
+    return number_field("LoRA weight", "1 is as it was trained.", 1.0, ge=0, le=2, step=0.05, needs=LORA_VERBS)
 
 
-def consent_if() -> Any:
-    """`bool`; for tools that are not about people and look for faces only with it."""
-    return flag(
+def layers_field() -> Any:
+    """Whether the picture also comes as separate layers, `bool`."""
+    return flag_field("Layers", "Also as OpenRaster and PNG layers: backdrop, shadow, subject, light.")
+
+
+def consent_field() -> Any:
+    """Consent for tools about people, `bool`; the page asks once per visit."""
+    return flag_field(
+        "I have this person's permission and they are 18 or over", "Needed for photos of people.", advanced=False
+    )
+
+
+def optional_consent_field() -> Any:
+    """Consent for other tools, which search faces only with it, `bool`."""
+    return flag_field(
         "If a person is in it: I have their permission and they are 18 or over",
-        "Only then are faces looked for, to protect them.", more=False,
-    )  # fmt: skip
+        "Only then are faces looked for, to protect them.",
+        advanced=False,
+    )
 
 
-def rgb(text: str | None) -> tuple[int, int, int] | None:
-    """`#rrggbb` to a colour."""
+def parse_rgb(text: str | None) -> tuple[int, int, int] | None:
+    """Parse `#rrggbb` to red, green, blue, each 0 to 255."""
     return None if text is None else (int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16))

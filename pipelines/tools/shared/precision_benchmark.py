@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from pipelines.core.geometry import Alpha, Image
-from pipelines.core.job import Emit
-from pipelines.core.params import Params, picture
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Params, picture_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 
 NET = "u2netp"
 ROUNDS = {1: 3, 4: 1}
@@ -22,20 +22,20 @@ CASES: tuple[tuple[Literal[32, 16], int], ...] = ((32, 1), (16, 1), (32, 4), (16
 class Measure(Params):
     """The form."""
 
-    photo: str = picture("Photo", "Its subject is told from its background.", required=True)
+    photo: str = picture_field("Photo", "Its subject is told from its background.", required=True)
 
 
-def run(params: Measure, studio: Studio, emit: Emit) -> Draft:
+def run(params: Measure, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Both precisions once to warm up, then all in turn, so that whatever else the machine does falls on all alike.
 
     `settled["measured"]` has, per case, the middle of the seconds for one photo, and how far the two
     precisions' mattes lie apart on average, of 255.
     """
-    photo = studio.open(params.photo)
+    photo = context.open_image(params.photo)
     seconds: dict[tuple[int, int], list[float]] = {case: [] for case in CASES}
     mattes: dict[int, Alpha] = {}
     emit("Making the 16-bit copy", 1, 1)
-    with studio.borrow(NET) as net:
+    with context.borrow_model(NET) as net:
         trial, seen = net.trial(), net.seen(photo)
         for bits, _ in CASES[:2]:
             mattes[bits], _ = trial.timed(seen, bits, 1)
@@ -48,7 +48,9 @@ def run(params: Measure, studio: Studio, emit: Emit) -> Draft:
         {"bits": bits, "batch": batch, "seconds": statistics.median(taken)} for (bits, batch), taken in seconds.items()
     ]
     apart = 255 * float(np.abs(mattes[32] - mattes[16]).mean())
-    return Draft(images=(_grey(mattes[16]),), settled={"measured": {"cases": cases, "difference": round(apart, 3)}})
+    return ToolOutput(
+        images=(_grey(mattes[16]),), resolved_params={"measured": {"cases": cases, "difference": round(apart, 3)}}
+    )
 
 
 def _grey(matte: Alpha) -> Image:

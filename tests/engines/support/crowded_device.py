@@ -19,17 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.core.errors import Cancelled, OutOfMemory
+from pipelines.core.errors import JobCancelled, OutOfMemory
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result
 from pipelines.core.models import ModelSpec
-from pipelines.core.rendering import Images, ModelStep, Render
-from pipelines.core.stream import Stream, drain
-from pipelines.jobs.queue import Jobs
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
+from pipelines.core.stream import Stream, wait_for_result
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.families.stable_diffusion import StableDiffusion
-from pipelines.models.model_cache import Cache
-from pipelines.storage.file_index import Files
+from pipelines.models.families.stable_diffusion import StableDiffusionFamily
+from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.storage.file_index import FileIndex
 from tests.models.support.tiny_checkpoints import tiny_sd, tiny_spec
 from tests.support.gated_tool import CalmEngine
 
@@ -60,20 +60,20 @@ class Weather:
 class Watched(CalmEngine):
     """An engine that knows how often each job was struck: loads and drawings are done in the job's own thread."""
 
-    def __init__(self, cache: Cache, files: Files, weather: Weather) -> None:
+    def __init__(self, cache: ModelCache, files: FileIndex, weather: Weather) -> None:
         super().__init__(cache, files)
         self.weather = weather
         self.struck: Counter[str] = Counter()
 
-    def work(self, job: Job, stream: Stream) -> Result:
+    def run_blocking(self, job: Job, stream: Stream) -> Result:
         self.weather.here.struck = 0
         try:
-            return super().work(job, stream)
+            return super().run_blocking(job, stream)
         finally:
             self.struck[job.id] += self.weather.here.struck
 
 
-class Exposed(StableDiffusion):
+class Exposed(StableDiffusionFamily):
     """Stable Diffusion in bad weather."""
 
     def __init__(self, specs: tuple[ModelSpec, ...], weather: Weather) -> None:
@@ -85,7 +85,7 @@ class Exposed(StableDiffusion):
         painter: Any = super().load(spec, device)
         draw = painter.draw
 
-        def exposed(render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+        def exposed(render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
             def step(at: ModelStep) -> None:
                 on_step(at)
                 if at.index == 1:
@@ -101,9 +101,9 @@ class Exposed(StableDiffusion):
 class Hall:
     """A queue over four tiny checkpoints; the device holds two and the host one."""
 
-    files: Files
-    cache: Cache
-    jobs: Jobs
+    files: FileIndex
+    cache: ModelCache
+    jobs: JobQueue
     weather: Weather
     struck: Counter[str]
     hung: bool = False
@@ -117,10 +117,10 @@ class Hall:
         )  # fmt: skip
 
     def drawn(self, number: int) -> Image:
-        return self.picture(drain(self.jobs.watch(self.jobs.submit(self.job(number)))))
+        return self.picture(wait_for_result(self.jobs.watch(self.jobs.submit(self.job(number)))))
 
     def picture(self, result: Result) -> Image:
-        return self.files.open(result.files[0].id)
+        return self.files.open_image(result.files[0].id)
 
 
 @contextmanager
@@ -134,10 +134,13 @@ def hall(root: Path) -> Iterator[Hall]:
     folders = [tiny_sd(root / f"tiny-{n}", seed=n) for n in range(4)]
     rows = tuple(tiny_spec(f"tiny-{n}", path, steps=2, guidance=1.0) for n, path in enumerate(folders))
     family = Exposed(rows, weather)
-    size = family.size_of(family.specs[0])
-    files, cache = Files(root), Cache((*FAMILIES, family), budget=int(2.5 * size), host_budget=int(1.5 * size))
+    size = family.estimate_bytes(family.specs[0])
+    files, cache = (
+        FileIndex(root),
+        ModelCache((*FAMILIES, family), CacheOptions(budget_bytes=int(2.5 * size), host_budget_bytes=int(1.5 * size))),
+    )
     engine = Watched(cache, files, weather)
-    jobs = Jobs(root, engine, waiting=200)
+    jobs = JobQueue(root, engine, max_waiting=200)
     here = Hall(files, cache, jobs, weather, engine.struck)
     try:
         yield here
@@ -182,8 +185,8 @@ def run(here: Hall, right: dict[int, Image], count: int) -> Counter[str]:
 
 def _end(here: Hall, watch: Any, right: Image, job_id: str) -> str:
     try:
-        result = drain(watch)
-    except Cancelled:
+        result = wait_for_result(watch)
+    except JobCancelled:
         return "cancelled"
     except OutOfMemory:
         return "out of memory" if here.struck[job_id] >= ENOUGH else "wrong"

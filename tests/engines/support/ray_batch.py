@@ -16,25 +16,25 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.batch import Batch, Batches, Plan, open_jobs, work_off
+from pipelines.batch import Batch, BatchPlan, BatchService, open_jobs_source, run_in_bulk
 from pipelines.core import params as core_params
 from pipelines.core.errors import BadInput
-from pipelines.core.job import Emit
+from pipelines.core.job import ProgressCallback
 from pipelines.core.models import Profile
 from pipelines.core.params import Params
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.ray_cluster import cluster
 from pipelines.engines.ray_cluster.data_engine import RayDataEngine
 from pipelines.engines.ray_cluster.serve_engine import Size
-from pipelines.ingest.decoder_pool import Ingest
-from pipelines.jobs.queue import Jobs
+from pipelines.ingest.decoder_pool import DecoderPool
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.security.audit_log import Audit
-from pipelines.service.orders import Desk
+from pipelines.models.model_cache import ModelCache
+from pipelines.security.audit_log import AuditLog
+from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import Files
+from pipelines.storage.file_index import FileIndex
 from tests.engines.support.ray_workers import alone
 from tests.support.batch_rows import OWNER, picture
 from tests.support.gated_tool import CalmEngine
@@ -43,20 +43,20 @@ from tests.support.gated_tool import CalmEngine
 class Noted(Params):
     """A photo, and a word that is written down."""
 
-    photo: str = core_params.picture("Photo", "Any.", required=True)
-    note: str = core_params.prompt("Note", "Words.")
-    seed: int | None = core_params.seed()
+    photo: str = core_params.picture_field("Photo", "Any.", required=True)
+    note: str = core_params.prompt_field("Note", "Words.")
+    seed: int | None = core_params.seed_field()
 
 
-def _draw(params: Noted, studio: Studio, emit: Emit, journal: Path, pause: float) -> Draft:
+def _draw(params: Noted, context: ToolContext, emit: ProgressCallback, journal: Path, pause: float) -> ToolOutput:
     if params.note == "bad":
         raise BadInput("This row was asked for.", param="note")
     with journal.open("a") as file:
         file.write(f"{os.getpid()} {params.note}\n")
     time.sleep(pause)
-    image = studio.open(params.photo).copy()
-    image[0, :2, 0] = np.frombuffer(studio.seed.to_bytes(4, "little")[:2], np.uint8)
-    return Draft(images=(image,))
+    image = context.open_image(params.photo).copy()
+    image[0, :2, 0] = np.frombuffer(context.seed.to_bytes(4, "little")[:2], np.uint8)
+    return ToolOutput(images=(image,))
 
 
 def tool(journal: Path, pause: float) -> Tool:
@@ -64,9 +64,9 @@ def tool(journal: Path, pause: float) -> Tool:
     return Tool("note", "Note", "For tests.", Noted, partial(_draw, journal=journal, pause=pause))
 
 
-def engine(files: Files, audit: Audit, journal: Path, pause: float) -> CalmEngine:
+def engine(files: FileIndex, audit: AuditLog, journal: Path, pause: float) -> CalmEngine:
     """What a worker holds."""
-    return CalmEngine(Cache(FAMILIES), files, (tool(journal, pause),))
+    return CalmEngine(ModelCache(FAMILIES), files, (tool(journal, pause),))
 
 
 def jobsfile(folder: Path, rows: int) -> Path:
@@ -97,39 +97,41 @@ def last_worker(journal: Path) -> int:
 class Wide:
     """Batches over the engine."""
 
-    batches: Batches
+    batches: BatchService
     engine: RayDataEngine
-    files: Files
+    files: FileIndex
 
     def batch(self, jobs: Path) -> Batch:
         """The batch of this folder, made where there is none."""
-        known = self.batches.list(OWNER, 1)
+        known = self.batches.list_batches(OWNER, 1)
         if known:
             return known[0]
-        found = open_jobs(jobs, self.batches.desk, "note")
-        return self.batches.create(Plan("note", {}), found.lines(), OWNER, name=found.name, seed=7, source=found.source)
+        found = open_jobs_source(jobs, self.batches.service, "note")
+        return self.batches.create_batch(
+            BatchPlan("note", {}), found.read_rows(), OWNER, name=found.name, seed=7, source=found.pictures
+        )
 
     def work(self, batch: Batch, told: Callable[[], object] = lambda: None) -> None:
         """Every row that waits."""
         self.batches.start(batch.id)
-        work_off(self.batches, self.engine, told)
+        run_in_bulk(self.batches, self.engine, told)
 
 
 @contextmanager
 def wide(root: Path, journal: Path, *, pause: float = 0.0, workers: int = 2) -> Iterator[Wide]:
-    """A desk over a cluster of its own; no process of it is left."""
-    files, tools = Files(root), (tool(journal, pause),)
+    """A service over a cluster of its own; no process of it is left."""
+    files, tools = FileIndex(root), (tool(journal, pause),)
     with alone(), warnings.catch_warnings():  # Ray's own modules use what others deprecate
         warnings.simplefilter("ignore")
         joined = cluster.join(root, workers, serving=False)
-        near = CalmEngine(Cache(FAMILIES), files, tools)
+        near = CalmEngine(ModelCache(FAMILIES), files, tools)
         made = RayDataEngine(
             near, files, partial(engine, journal=journal, pause=pause), Size(workers, cpus=0.5), closed=joined.close
         )  # fmt: skip
-        jobs, ingest = Jobs(root, made), Ingest(workers=1)
-        desk = Desk(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, tools)
+        jobs, ingest = JobQueue(root, made), DecoderPool(workers=1)
+        service = StudioService(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, tools)
         try:
-            yield Wide(Batches(desk), made, files)
+            yield Wide(BatchService(service), made, files)
         finally:
             jobs.close()
             ingest.close()

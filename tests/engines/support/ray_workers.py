@@ -17,19 +17,19 @@ import numpy as np
 import psutil
 import pytest
 
-from pipelines.core.job import Emit
-from pipelines.core.models import Family
-from pipelines.core.params import Params, picture
-from pipelines.core.rendering import Draft
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.job import ProgressCallback
+from pipelines.core.models import ModelFamily
+from pipelines.core.params import Params, picture_field
+from pipelines.core.rendering import ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.ray_cluster import cluster
 from pipelines.engines.ray_cluster.serve_engine import RayEngine, Size
 from pipelines.engines.ray_cluster.worker import Replica
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.security.audit_log import Audit
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import ModelCache
+from pipelines.security.audit_log import AuditLog
+from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate
 from tests.support.served_app import until
@@ -44,11 +44,11 @@ LONG = 300.0
 class Mirrored(Params):
     """One picture."""
 
-    photo: str = picture("Photo", "What to mirror.", required=True)
+    photo: str = picture_field("Photo", "What to mirror.", required=True)
 
 
-def _mirror(params: Mirrored, studio: Studio, emit: Emit) -> Draft:
-    return Draft(images=(np.ascontiguousarray(studio.open(params.photo)[:, ::-1]),))
+def _mirror(params: Mirrored, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    return ToolOutput(images=(np.ascontiguousarray(context.open_image(params.photo)[:, ::-1]),))
 
 
 MIRROR = Tool("mirror", "Mirror", "For tests.", Mirrored, _mirror)
@@ -62,18 +62,20 @@ class Inside(Replica):
         return await asyncio.to_thread(call, self.engine)
 
 
-def engine(files: Files, audit: Audit, *, families: Sequence[Family] = (), pause: float = 0.0) -> LocalEngine:
+def engine(
+    files: FileIndex, audit: AuditLog, *, families: Sequence[ModelFamily] = (), pause: float = 0.0
+) -> LocalEngine:
     """What a worker holds: the real tools, one that mirrors, one that takes `pause` seconds a step."""
     tools = (*TOOLS, Gate(pause=pause).tool(), MIRROR)
-    return LocalEngine(Cache((*FAMILIES, *families)), files, tools, audit=audit)
+    return LocalEngine(ModelCache((*FAMILIES, *families)), files, tools, audit=audit)
 
 
 @contextmanager
 def started(
-    root: Path, files: Files, size: Size, build: Callable[[Files, Audit], LocalEngine] = engine, **more: Any
+    root: Path, files: FileIndex, size: Size, build: Callable[[FileIndex, AuditLog], LocalEngine] = engine, **more: Any
 ) -> Iterator[RayEngine]:
     """An engine over a cluster of its own, all workers up; no process of it is left."""
-    near = LocalEngine(Cache(FAMILIES), files)
+    near = LocalEngine(ModelCache(FAMILIES), files)
     with alone():
         with warnings.catch_warnings():  # Ray's own modules use what pydantic deprecates
             warnings.simplefilter("ignore")
@@ -131,17 +133,17 @@ def kill(made: RayEngine, number: int) -> None:
 
 def refuse(held: LocalEngine) -> None:
     """From here on the content gate takes offence at everything."""
-    held._gate._worst = lambda images: 1.0
+    held._gate._highest_score = lambda images: 1.0
 
 
 def judge(held: LocalEngine) -> None:
     """As before."""
-    del held._gate._worst
+    del held._gate._highest_score
 
 
 def model_of(call: Callable[[Any], T], held: LocalEngine) -> T:
     """What `call` gives for the tiny checkpoint."""
-    with held.cache.borrow("tiny-sd") as model:
+    with held.cache.borrow_model("tiny-sd") as model:
         return call(model)
 
 

@@ -23,19 +23,19 @@ def main(folder: Path) -> dict[str, Any]:
     _make_up_device()
     import torch
 
-    from pipelines.core.errors import Cancelled, StudioError
+    from pipelines.core.errors import JobCancelled, StudioError
     from pipelines.core.job import Job, Step
-    from pipelines.core.stream import drain
+    from pipelines.core.stream import wait_for_result
     from pipelines.engines import zerogpu
     from pipelines.engines.local import LocalEngine
     from pipelines.engines.zerogpu import ZeroGpuEngine
     from pipelines.models.families import FAMILIES
-    from pipelines.models.model_cache import Cache
-    from pipelines.storage.file_index import Files
+    from pipelines.models.model_cache import ModelCache
+    from pipelines.storage.file_index import FileIndex
     from tests.models.support.tiny_checkpoints import tiny_family
 
     torch.set_num_threads(1)  # threads of OpenMP do not come along into a forked process
-    files, family = Files(folder), tiny_family(folder / "models")
+    files, family = FileIndex(folder), tiny_family(folder / "models")
 
     def job(**params: Any) -> Job:
         return Job(
@@ -43,8 +43,8 @@ def main(folder: Path) -> dict[str, Any]:
             seed=3, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me", created=time.time(),
         )  # fmt: skip
 
-    engine = ZeroGpuEngine(Cache((*FAMILIES, family)), files, placed=("tiny-sd",), device="cpu")
-    assert zerogpu.lends()
+    engine = ZeroGpuEngine(ModelCache((*FAMILIES, family)), files, placed=("tiny-sd",), device="cpu")
+    assert zerogpu.is_zerogpu_space()
     seen: dict[str, Any] = {"lent_pids": []}
     events = list(engine.run(job()))
     seen["previews"] = sum(isinstance(event, Step) and event.preview is not None for event in events)
@@ -54,23 +54,23 @@ def main(folder: Path) -> dict[str, Any]:
     next(event for event in stream if isinstance(event, Step) and event.stage == "Setting the scene")
     stream.close()
     try:
-        drain(stream)
-    except Cancelled:
+        wait_for_result(stream)
+    except JobCancelled:
         seen["cancelled"] = True
-    seen["after"] = drain(engine.run(job())).files[0].pixels_sha256
+    seen["after"] = wait_for_result(engine.run(job())).files[0].pixels_sha256
 
-    model: Any = zerogpu._PLACED["tiny-sd"]
+    model: Any = zerogpu._PLACED_MODELS["tiny-sd"]
     model.draw, kept = _full, model.draw
     _worker_anew()
-    seen["full"] = _sentence(lambda: drain(engine.run(job())), StudioError)
+    seen["full"] = _sentence(lambda: wait_for_result(engine.run(job())), StudioError)
     model.draw = kept
     _worker_anew()
     Lending.quota = 0
-    seen["no_gpu"] = _sentence(lambda: drain(engine.run(job())), StudioError)
+    seen["no_gpu"] = _sentence(lambda: wait_for_result(engine.run(job())), StudioError)
     engine.close()
 
-    near = LocalEngine(Cache((*FAMILIES, family)), files)
-    seen["local"] = drain(near.run(job())).files[0].pixels_sha256
+    near = LocalEngine(ModelCache((*FAMILIES, family)), files)
+    seen["local"] = wait_for_result(near.run(job())).files[0].pixels_sha256
     near.close()
     return {**seen, "calls": CALLS, "pid": os.getpid(), "allowed": sorted(Lending.allowed(folder))}
 

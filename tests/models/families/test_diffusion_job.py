@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Job, Result, Step
-from pipelines.core.stream import drain
+from pipelines.core.stream import wait_for_result
 from pipelines.engines.local import LocalEngine
-from pipelines.jobs.queue import Jobs
+from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import Cache
-from pipelines.provenance.c2pa import source_of
-from pipelines.storage.file_index import Files
+from pipelines.models.model_cache import ModelCache
+from pipelines.provenance.c2pa import read_source_type
+from pipelines.storage.file_index import FileIndex
 from tests.models.support.tiny_checkpoints import tiny_family
 from tests.support.examples import example
 
@@ -28,9 +28,9 @@ DRAWS = "Setting the scene"
 
 @dataclass
 class Room:
-    files: Files
-    cache: Cache
-    jobs: Jobs
+    files: FileIndex
+    cache: ModelCache
+    jobs: JobQueue
 
     lora: Path
 
@@ -43,7 +43,7 @@ class Room:
         )  # fmt: skip
 
     def make(self, job: Job) -> Result:
-        return drain(self.jobs.watch(self.jobs.submit(job)))
+        return wait_for_result(self.jobs.watch(self.jobs.submit(job)))
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +53,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("room")
-    files, cache = Files(root), Cache((*FAMILIES, tiny_family(root / "models")))
-    jobs = Jobs(root, LocalEngine(cache, files))
+    files, cache = FileIndex(root), ModelCache((*FAMILIES, tiny_family(root / "models")))
+    jobs = JobQueue(root, LocalEngine(cache, files))
     yield Room(files, cache, jobs, root / "models" / "tiny-lora" / "pytorch_lora_weights.safetensors")
     jobs.close()
     files.close()
@@ -74,7 +74,7 @@ def test_a_drawn_scene_comes_step_by_step_with_previews_and_a_receipt(room: Room
 
 
 def test_the_subject_s_core_stays_exact_before_a_drawn_scene(room: Room):
-    photo = room.files.add(example("astronaut"), "me", "upload")
+    photo = room.files.add_image(example("astronaut"), "me", "upload")
     result = room.make(room.job(photo=photo))
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert {"tiny-sd", "u2netp"} <= {row["id"] for row in result.receipt["models"]}
@@ -85,30 +85,30 @@ def test_same_job_same_pixels_and_the_second_loads_nothing(room: Room):
     hashes = [[file.pixels_sha256 for file in result.files] for result in (first, second)]
     assert hashes[0] == hashes[1]
     assert len(set(hashes[0])) == 2
-    assert room.cache.loads["tiny-sd"] == 1
+    assert room.cache.load_counts["tiny-sd"] == 1
 
 
 def test_a_cancelled_drawing_frees_model_and_lane_and_the_next_is_right(room: Room):
     before = room.make(room.job()).files[0].pixels_sha256
-    with room.cache.borrow("tiny-sd") as model:
+    with room.cache.borrow_model("tiny-sd") as model:
         slow = model.pipe.unet.register_forward_hook(lambda *_: time.sleep(0.15))
     watch = room.jobs.watch(job_id := room.jobs.submit(room.job(variations=4)))
     next(event for event in watch if isinstance(event, Step) and event.stage == DRAWS)
     room.jobs.cancel(job_id)
-    with pytest.raises(Cancelled):
-        drain(watch)
+    with pytest.raises(JobCancelled):
+        wait_for_result(watch)
     slow.remove()
     assert room.make(room.job()).files[0].pixels_sha256 == before
-    assert all(row["in_use"] == 0 for row in room.cache.resident())
+    assert all(row["in_use"] == 0 for row in room.cache.resident_models())
 
 
 def test_a_team_stands_before_one_drawn_backdrop_and_keeps_its_pixels(room: Room):
-    photos = [room.files.add(example(name), "me", "upload") for name in ("astronaut", "hopper")]
+    photos = [room.files.add_image(example(name), "me", "upload") for name in ("astronaut", "hopper")]
     params = {"photos": photos, "size": 384, "layout": "portraits", "background": "a harbour"}
     result = room.make(room.job().model_copy(update={"tool": "business", "params": params}))
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert "tiny-sd" in {row["id"] for row in result.receipt["models"]}
-    one, other = (room.files.open(file.id) for file in result.files[:2])
+    one, other = (room.files.open_image(file.id) for file in result.files[:2])
     assert np.abs(one[:20, :20].astype(int) - other[:20, :20]).mean() < 4, "the same backdrop, but for the grain"
 
 
@@ -121,13 +121,13 @@ def test_a_lora_is_worn_for_its_job_alone(room: Room):
     assert drawn(a=1.0) != bare
     assert drawn() == bare
     assert drawn(a=1.0) != drawn(a=0.3)
-    assert room.cache.loads["tiny-sd"] == 1
+    assert room.cache.load_counts["tiny-sd"] == 1
 
 
 def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(room: Room):
-    photo = room.files.add(np.ascontiguousarray(example("coffee")[:256, :256]), "me", "upload")
+    photo = room.files.add_image(np.ascontiguousarray(example("coffee")[:256, :256]), "me", "upload")
     steps: list[object] = []
-    with room.cache.borrow("tiny-sd") as model:
+    with room.cache.borrow_model("tiny-sd") as model:
         counted = model.pipe.unet.register_forward_hook(lambda *_: steps.append(_))
 
     def drawn(strength: int = 100, **adapters: float) -> Result:
@@ -151,6 +151,6 @@ def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(room: 
     for result in (again, mixed):
         assert result.receipt["models"] == first.receipt["models"]
         assert result.receipt["notices"] == first.receipt["notices"]
-        said = source_of(room.files.read(result.files[0].id, "me"))
-        assert said == source_of(room.files.read(first.files[0].id, "me"))
+        said = read_source_type(room.files.read_bytes(result.files[0].id, "me"))
+        assert said == read_source_type(room.files.read_bytes(first.files[0].id, "me"))
         assert said.endswith("compositeWithTrainedAlgorithmicMedia") or said.endswith("trainedAlgorithmicMedia")

@@ -17,17 +17,17 @@ from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
-from pipelines.core.rendering import Images, ModelStep, Render
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models.diffusion import pipeline
 from pipelines.models.families import FAMILIES, flux2, qwen_image, stable_diffusion, z_image
-from pipelines.models.families.flux2 import Flux2
-from pipelines.models.families.qwen_image import QwenImage
-from pipelines.models.families.stable_diffusion import CONTROLLED, StableDiffusion
-from pipelines.models.families.z_image import ZImage
-from pipelines.models.model_cache import Cache
-from pipelines.storage.file_index import Files
+from pipelines.models.families.flux2 import Flux2Family
+from pipelines.models.families.qwen_image import QwenImageFamily
+from pipelines.models.families.stable_diffusion import VERBS_WITH_CONTROL, StableDiffusionFamily
+from pipelines.models.families.z_image import ZImageFamily
+from pipelines.models.model_cache import ModelCache
+from pipelines.storage.file_index import FileIndex
 from tests.models.support import family_checks
-from tests.models.support.family_checks import drawn, order, same
+from tests.models.support.family_checks import are_identical, draw_pictures, make_request
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
 from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_qwen_edit, tiny_z_control, tiny_z_image
 from tests.support.examples import example
@@ -46,7 +46,7 @@ REACHED: dict[Verb, tuple[str, dict[str, Any]]] = {
     "control": ("style", {"prompt": "ink on paper", "size": 256, "face_lock": False, "follow": "edges"}),
 }
 VERBS: dict[str, tuple[Verb, ...]] = {
-    "stable_diffusion": CONTROLLED, "flux2": flux2.VERBS, "z_image": z_image.VERBS, "qwen_image": qwen_image.VERBS,
+    "stable_diffusion": VERBS_WITH_CONTROL, "flux2": flux2.VERBS, "z_image": z_image.VERBS, "qwen_image": qwen_image.VERBS,
 }  # fmt: skip
 CASES = [(family, verb) for family, verbs in VERBS.items() for verb in verbs]
 NO_PHOTO = ("background", "character")
@@ -56,8 +56,8 @@ NO_PHOTO = ("background", "character")
 class Room:
     """One engine over a tiny checkpoint of each family."""
 
-    files: Files
-    cache: Cache
+    files: FileIndex
+    cache: ModelCache
     engine: CalmEngine
     pictures: dict[str, str]
 
@@ -85,14 +85,14 @@ def rows_of(root: Path) -> list[tuple[Any, ModelSpec]]:
     """A family and the row of its tiny checkpoint, of each."""
     union, z_net = ("controlnet", str(tiny_union(root / "union"))), ("controlnet", str(tiny_z_control(root / "z-net")))
     built = (
-        (StableDiffusion, "stable_diffusion", tiny_sdxl(root / "xl"), (union,), 3.0),
-        (Flux2, "flux2", tiny_klein(root / "klein"), (), 1.0),
-        (ZImage, "z_image", tiny_z_image(root / "z"), (z_net,), 0.0),
-        (QwenImage, "qwen_image", tiny_qwen_edit(root / "qwen"), (), 1.0),
+        (StableDiffusionFamily, "stable_diffusion", tiny_sdxl(root / "xl"), (union,), 3.0),
+        (Flux2Family, "flux2", tiny_klein(root / "klein"), (), 1.0),
+        (ZImageFamily, "z_image", tiny_z_image(root / "z"), (z_net,), 0.0),
+        (QwenImageFamily, "qwen_image", tiny_qwen_edit(root / "qwen"), (), 1.0),
     )
     rows = []
     for kind, family, folder, options, guidance in built:
-        row = family_checks.row(family, str(folder), VERBS[family], *options, guidance=guidance)
+        row = family_checks.tiny_row(family, str(folder), VERBS[family], *options, guidance=guidance)
         rows.append((kind((row,)), row))
     return rows
 
@@ -108,11 +108,11 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     small.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)  # a megapixel whatever it is given would take a minute
     small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
     root = tmp_path_factory.mktemp("families")
-    files, cache = Files(root), Cache((*FAMILIES, *(family for family, _ in rows_of(root))))
+    files, cache = FileIndex(root), ModelCache((*FAMILIES, *(family for family, _ in rows_of(root))))
     photo = np.asarray(cv2.resize(example("hopper"), (256, 300), interpolation=cv2.INTER_AREA), np.uint8)
     mask = np.zeros_like(photo)
     mask[20:80, 180:240] = 255
-    pictures = {name: files.add(image, "me", "upload") for name, image in (("photo", photo), ("mask", mask))}
+    pictures = {name: files.add_image(image, "me", "upload") for name, image in (("photo", photo), ("mask", mask))}
     engine = CalmEngine(cache, files)
     yield Room(files, cache, engine, pictures)
     engine.close()
@@ -126,13 +126,15 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
     room: Room, family: str, verb: Verb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Verb] = []
-    draw = pipeline.Painter.draw
+    draw = pipeline.DiffusionModel.draw
 
-    def told(model: pipeline.Painter, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
+    def told(
+        model: pipeline.DiffusionModel, render: RenderRequest, on_step: Callable[[ModelStep], None]
+    ) -> RenderedImages:
         asked.append(render.verb)
         return draw(model, render, on_step)
 
-    monkeypatch.setattr(pipeline.Painter, "draw", told)
+    monkeypatch.setattr(pipeline.DiffusionModel, "draw", told)
     first, steps = room.make(room.job(family, verb))
     assert f"tiny-{family}" in [row["id"] for row in first.receipt["models"]]
     assert [step.index for step in steps if step.stage in ("Drawing", "Setting the scene")][:1] == [1]
@@ -143,19 +145,19 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
     other, _ = room.make(room.job(family, verb, seed=4))
     assert other.files[0].pixels_sha256 != first.files[0].pixels_sha256
     # Whatever was drawn, and however often: each checkpoint was read once.
-    assert room.cache.loads[f"tiny-{family}"] == 1
+    assert room.cache.load_counts[f"tiny-{family}"] == 1
 
 
 @pytest.mark.parametrize("family", list(VERBS))
 def test_a_model_that_was_put_aside_comes_back_the_same(room: Room, family: str) -> None:
-    with room.cache.borrow(f"tiny-{family}") as model:
+    with room.cache.borrow_model(f"tiny-{family}") as model:
         assert hasattr(model, "to_host")
-        render = order(VERBS[family][-1], prompt="a red cup")
-        before, weights = drawn(model, render), places(model)
+        render = make_request(VERBS[family][-1], prompt="a red cup")
+        before, weights = draw_pictures(model, render), places(model)
         model.to_host()
         model.to_device()
         assert places(model) == weights
-        assert same(drawn(model, render), before)
+        assert are_identical(draw_pictures(model, render), before)
 
 
 @pytest.mark.parametrize(
@@ -164,27 +166,27 @@ def test_a_model_that_was_put_aside_comes_back_the_same(room: Room, family: str)
 def test_tiles_that_save_memory_touch_no_other_drawing(
     room: Room, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_SPARING_TILE", 32)
-    with room.cache.borrow(f"tiny-{family}") as model:
-        render = order(VERBS[family][-1], prompt="a red cup")
-        before = drawn(model, render)
-        with model.sparing():
-            spared = drawn(model, render)
-        assert not same(spared, before)
+    monkeypatch.setattr(pipeline, "_LOW_MEMORY_TILE_PX", 32)
+    with room.cache.borrow_model(f"tiny-{family}") as model:
+        render = make_request(VERBS[family][-1], prompt="a red cup")
+        before = draw_pictures(model, render)
+        with model.low_memory():
+            spared = draw_pictures(model, render)
+        assert not are_identical(spared, before)
         assert spared[0].shape == before[0].shape
-        assert same(drawn(model, render), before)
+        assert are_identical(draw_pictures(model, render), before)
 
 
 def places(model: Any) -> list[int]:
-    parts = [*model.pipe.components.values(), *model._extra.values()]
+    parts = [*model.pipe.components.values(), *model._extra_components.values()]
     return [row.data_ptr() for part in parts if hasattr(part, "parameters") for row in part.parameters()]
 
 
 def test_a_streamed_text_encoder_is_not_moved(tmp_path: Path) -> None:
-    spec = family_checks.row("flux2", str(tiny_klein(tmp_path / "klein")), ("text",), ("text_encoder", "streamed"))
-    model = Flux2((spec,)).load(spec, "cpu")
-    assert model.pipe.transformer in model._movable()
-    assert model.pipe.text_encoder not in model._movable()
+    spec = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path / "klein")), ("text",), ("text_encoder", "streamed"))
+    model = Flux2Family((spec,)).load(spec, "cpu")
+    assert model.pipe.transformer in model._offloadable_components()
+    assert model.pipe.text_encoder not in model._offloadable_components()
 
 
 # ---------------------------------------------------------------- SDXL: every verb as diffusers alone draws it
@@ -199,19 +201,19 @@ def plain(row: ModelSpec, verb: Verb) -> list[Image]:
     parts: dict[str, Any] = StableDiffusionXLPipeline.from_pretrained(row.repo).components
     arguments: dict[str, Any] = {"prompt": "a red cup", "guidance_scale": 3.0}
     if verb in ("image", "inpaint"):
-        arguments |= {"image": Pillow.fromarray(family_checks.photo(7)), "strength": 0.8}
+        arguments |= {"image": Pillow.fromarray(family_checks.noise_photo(7)), "strength": 0.8}
     if verb != "image":
         arguments |= {"width": family_checks.SIZE[0], "height": family_checks.SIZE[1]}
     if verb == "inpaint":
-        arguments["mask_image"] = Pillow.fromarray((family_checks.right_half() * 255).astype(np.uint8))
+        arguments["mask_image"] = Pillow.fromarray((family_checks.right_half_mask() * 255).astype(np.uint8))
     if verb == "control":
         parts["controlnet"] = ControlNetUnionModel.from_pretrained(dict(row.options)["controlnet"])
-        arguments |= {"control_image": [Pillow.fromarray(family_checks.photo(8))], "control_mode": [3]}
-    stem = stable_diffusion._STEMS[verb]
+        arguments |= {"control_image": [Pillow.fromarray(family_checks.noise_photo(8))], "control_mode": [3]}
+    stem = stable_diffusion._PIPELINE_SUFFIXES[verb]
     pipe = getattr(diffusers, f"StableDiffusionXL{stem}Pipeline")(**parts)
-    (picture,) = family_checks.plainly(pipe, (1,), **arguments)
+    (picture,) = family_checks.draw_with_diffusers(pipe, (1,), **arguments)
     return [
-        np.where(family_checks.right_half()[..., None] > 0, picture, family_checks.photo(7))
+        np.where(family_checks.right_half_mask()[..., None] > 0, picture, family_checks.noise_photo(7))
         if verb == "inpaint"
         else picture
     ]
@@ -219,13 +221,15 @@ def plain(row: ModelSpec, verb: Verb) -> list[Image]:
 
 @pytest.mark.parametrize("verb", ["text", "image", "inpaint", "control"])
 def test_a_watched_run_is_byte_equal_to_plain_diffusers(room: Room, verb: Verb) -> None:
-    with room.cache.borrow("tiny-stable_diffusion") as model:
-        family_checks.check_watching(model, order(verb), plain(model.spec, verb))
+    with room.cache.borrow_model("tiny-stable_diffusion") as model:
+        family_checks.check_watched_run(model, make_request(verb), plain(model.spec, verb))
 
 
 def test_a_picture_follows_its_map_and_its_kind(room: Room) -> None:
-    with room.cache.borrow("tiny-stable_diffusion") as model:
-        edges = drawn(model, order("control"))
-        assert not same(edges, drawn(model, order("control", control=family_checks.photo(9))))
-        assert not same(edges, drawn(model, order("control", control_kind="pose")))
-        assert same(edges, drawn(model, order("control")))
+    with room.cache.borrow_model("tiny-stable_diffusion") as model:
+        edges = draw_pictures(model, make_request("control"))
+        assert not are_identical(
+            edges, draw_pictures(model, make_request("control", control=family_checks.noise_photo(9)))
+        )
+        assert not are_identical(edges, draw_pictures(model, make_request("control", control_kind="pose")))
+        assert are_identical(edges, draw_pictures(model, make_request("control")))

@@ -11,90 +11,97 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from pipelines.core.rendering import Render
-from pipelines.models.families.flux2 import VERBS, Flux2, Flux2Painter
+from pipelines.core.rendering import RenderRequest
+from pipelines.models.families.flux2 import VERBS, Flux2Family, Flux2Model
 from tests.models.support import family_checks
-from tests.models.support.family_checks import SIZE, drawn, order, photo, right_half, same
+from tests.models.support.family_checks import (
+    SIZE,
+    are_identical,
+    draw_pictures,
+    make_request,
+    noise_photo,
+    right_half_mask,
+)
 from tests.models.support.tiny_flow_checkpoints import tiny_klein
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flux2]:
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flux2Family]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield Flux2((family_checks.row("flux2", str(tiny_klein(tmp_path_factory.mktemp("klein"))), VERBS),))
+    yield Flux2Family((family_checks.tiny_row("flux2", str(tiny_klein(tmp_path_factory.mktemp("klein"))), VERBS),))
     torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
-def model(family: Flux2) -> Flux2Painter:
+def model(family: Flux2Family) -> Flux2Model:
     model = family.load(family.specs[0], "cpu")
-    assert isinstance(model, Flux2Painter)
+    assert isinstance(model, Flux2Model)
     return model
 
 
-def plain(family: Flux2, kind: str, *seeds: int, **arguments: Any) -> family_checks.Drawn:
+def plain(family: Flux2Family, kind: str, *seeds: int, **arguments: Any) -> family_checks.Pictures:
     import diffusers
 
     pipe = getattr(diffusers, kind).from_pretrained(family.specs[0].repo)
     sides = {"width": SIZE[0], "height": SIZE[1]}
-    return family_checks.plainly(pipe, seeds, prompt="a red cup", guidance_scale=1.0, **sides, **arguments)
+    return family_checks.draw_with_diffusers(pipe, seeds, prompt="a red cup", guidance_scale=1.0, **sides, **arguments)
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: Flux2):
-    family_checks.check_bytes(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: Flux2Family):
+    family_checks.check_size_estimate(family, family.specs[0])
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_same_seed_same_picture(model: Flux2Painter, verb: Any):
-    family_checks.check_seeds(model, order(verb))
+def test_same_seed_same_picture(model: Flux2Model, verb: Any):
+    family_checks.check_seeds(model, make_request(verb))
 
 
 @pytest.mark.parametrize("verb", ["text", "edit", "image", "inpaint"])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: Flux2Painter, family: Flux2, verb: Any):
-    render = order(verb, 1, 2)
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: Flux2Model, family: Flux2Family, verb: Any):
+    render = make_request(verb, 1, 2)
     images = [Pillow.fromarray(picture) for picture in render.images]
     whole = np.full((SIZE[1], SIZE[0]), 255, np.uint8)
-    mask = Pillow.fromarray(whole if verb == "image" else (right_half() * 255).astype(np.uint8))
+    mask = Pillow.fromarray(whole if verb == "image" else (right_half_mask() * 255).astype(np.uint8))
     if verb in ("text", "edit"):
         alone = plain(family, "Flux2KleinPipeline", 1, 2, **({"image": images} if images else {}))
     else:
         kind = "Flux2KleinInpaintPipeline"
         alone = plain(family, kind, 1, 2, image=images[0], mask_image=mask, strength=0.8)
     if verb == "inpaint":
-        alone = [np.where(right_half()[..., None] > 0, picture, photo(7)) for picture in alone]
-    family_checks.check_watching(model, render, alone)
+        alone = [np.where(right_half_mask()[..., None] > 0, picture, noise_photo(7)) for picture in alone]
+    family_checks.check_watched_run(model, render, alone)
 
 
-def test_the_last_estimate_is_the_picture(model: Flux2Painter):
+def test_the_last_estimate_is_the_picture(model: Flux2Model):
     family_checks.check_last_estimate(
-        model, order("edit", 3), lambda latents: model.pipe.vae.decode(latents[None]).sample[0]
+        model, make_request("edit", 3), lambda latents: model.pipe.vae.decode(latents[None]).sample[0]
     )
 
 
-def test_cancel_leaves_nothing_behind(model: Flux2Painter):
-    family_checks.check_cancel(model, order("edit"))
+def test_cancel_leaves_nothing_behind(model: Flux2Model):
+    family_checks.check_cancel(model, make_request("edit"))
 
 
 @pytest.mark.parametrize("verb", ["text", "edit", "inpaint"])
-def test_words_are_read_once(model: Flux2Painter, verb: Any):
-    family_checks.check_words_once(model, order(verb))
+def test_words_are_read_once(model: Flux2Model, verb: Any):
+    family_checks.check_prompt_encoded_once(model, make_request(verb))
 
 
-def test_two_threads_draw_what_one_would(model: Flux2Painter):
-    family_checks.check_threads(model, [order("text", 1), order("edit", 2)])
+def test_two_threads_draw_what_one_would(model: Flux2Model):
+    family_checks.check_threads(model, [make_request("text", 1), make_request("edit", 2)])
 
 
-def test_inpaint_keeps_the_bytes_outside_the_mask(model: Flux2Painter):
+def test_inpaint_keeps_the_bytes_outside_the_mask(model: Flux2Model):
     family_checks.check_inpaint(model)
 
 
 class Seen:
     """What reached the autoencoder, as pictures."""
 
-    def __init__(self, model: Flux2Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, model: Flux2Model, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pictures: list[np.ndarray] = []
         encode = model.pipe.vae.encode
 
@@ -105,75 +112,91 @@ class Seen:
         monkeypatch.setattr(model.pipe.vae, "encode", watched)
 
 
-def test_no_pixel_of_a_reference_is_cut(model: Flux2Painter, monkeypatch: pytest.MonkeyPatch):
+def test_no_pixel_of_a_reference_is_cut(model: Flux2Model, monkeypatch: pytest.MonkeyPatch):
     seen = Seen(model, monkeypatch)
     size = (90, 70)
-    others = (photo(2, (70, 75)), photo(3, (95, 66)))
-    render = order("edit", 1, size=size, images=(photo(1, size), *others))
-    assert drawn(model, render)[0].shape == (70, 90, 3)
+    others = (noise_photo(2, (70, 75)), noise_photo(3, (95, 66)))
+    render = make_request("edit", 1, size=size, images=(noise_photo(1, size), *others))
+    assert draw_pictures(model, render)[0].shape == (70, 90, 3)
     for picture, laid in zip(render.images, seen.pictures, strict=True):
         height, width = picture.shape[:2]
         assert laid.shape[0] % 16 == laid.shape[1] % 16 == 0
         assert np.allclose(laid[:height, :width], picture, atol=0.01)
 
 
-def test_small_and_thin_references_pass(model: Flux2Painter):
+def test_small_and_thin_references_pass(model: Flux2Model):
     for size in ((20, 300), (30, 30), (700, 40)):
-        references = (photo(1), photo(2, size))
-        assert drawn(model, order("edit", 1, images=references))[0].shape == (SIZE[1], SIZE[0], 3)
+        references = (noise_photo(1), noise_photo(2, size))
+        assert draw_pictures(model, make_request("edit", 1, images=references))[0].shape == (SIZE[1], SIZE[0], 3)
 
 
-def test_each_reference_counts_and_so_does_their_order(model: Flux2Painter):
-    one, two, three = photo(1), photo(2), photo(3)
-    results = [drawn(model, order("edit", 1, images=images)) for images in ((one,), (one, two), (one, three, two))]
-    assert not same(results[0], results[1])
-    assert not same(results[1], results[2])
+def test_each_reference_counts_and_so_does_their_order(model: Flux2Model):
+    one, two, three = noise_photo(1), noise_photo(2), noise_photo(3)
+    results = [
+        draw_pictures(model, make_request("edit", 1, images=images))
+        for images in ((one,), (one, two), (one, three, two))
+    ]
+    assert not are_identical(results[0], results[1])
+    assert not are_identical(results[1], results[2])
 
 
-def test_a_photo_larger_than_what_is_drawn_comes_back_at_its_size(model: Flux2Painter):
+def test_a_photo_larger_than_what_is_drawn_comes_back_at_its_size(model: Flux2Model):
     size = (300, 201)
-    assert drawn(model, order("edit", 1, size=size))[0].shape == (201, 300, 3)
+    assert draw_pictures(model, make_request("edit", 1, size=size))[0].shape == (201, 300, 3)
 
 
-def test_a_distilled_checkpoint_reads_no_guidance_and_says_so(model: Flux2Painter):
-    bare = model.draw(order("text", 1), family_checks.unwatched)
-    scaled = model.draw(order("text", 1, guidance_scale=4.0, negative_prompt="cats"), family_checks.unwatched)
-    assert same(bare.images, scaled.images)
+def test_a_distilled_checkpoint_reads_no_guidance_and_says_so(model: Flux2Model):
+    bare = model.draw(make_request("text", 1), family_checks.ignore_step)
+    scaled = model.draw(make_request("text", 1, guidance_scale=4.0, negative_prompt="cats"), family_checks.ignore_step)
+    assert are_identical(bare.images, scaled.images)
     assert bare.notices == ()
     assert "not read" in scaled.notices[0]
 
 
 def test_a_checkpoint_that_was_not_distilled_is_guided(tmp_path: Path):
-    spec = family_checks.row("flux2", str(tiny_klein(tmp_path, distilled=False)), VERBS, guidance=4.0)
-    base = Flux2((spec,)).load(spec, "cpu")
-    family_checks.check_watching(base, order("text", 1, 2), _guided(tmp_path))
-    assert not same(drawn(base, order("text", 1)), drawn(base, order("text", 1, negative_prompt="cats")))
+    spec = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path, distilled=False)), VERBS, guidance=4.0)
+    base = Flux2Family((spec,)).load(spec, "cpu")
+    family_checks.check_watched_run(base, make_request("text", 1, 2), _guided(tmp_path))
+    assert not are_identical(
+        draw_pictures(base, make_request("text", 1)),
+        draw_pictures(base, make_request("text", 1, negative_prompt="cats")),
+    )
 
 
-def _guided(folder: Path) -> family_checks.Drawn:
+def _guided(folder: Path) -> family_checks.Pictures:
     from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline
 
     pipe = Flux2KleinPipeline.from_pretrained(folder)
-    return family_checks.plainly(pipe, (1, 2), prompt="a red cup", guidance_scale=4.0, width=SIZE[0], height=SIZE[1])
+    return family_checks.draw_with_diffusers(
+        pipe, (1, 2), prompt="a red cup", guidance_scale=4.0, width=SIZE[0], height=SIZE[1]
+    )
 
 
-def test_a_text_encoder_that_is_streamed_reads_the_same(family: Flux2, model: Flux2Painter):
+def test_a_text_encoder_that_is_streamed_reads_the_same(family: Flux2Family, model: Flux2Model):
     row = family.specs[0]
     streamed = replace(row, options=(("text_encoder", "streamed"),))
-    assert family.size_of(streamed) < family.size_of(row)
+    assert family.estimate_bytes(streamed) < family.estimate_bytes(row)
     other = family.load(streamed, "cpu")
     for _ in range(2):
-        assert same(drawn(other, order("text", 1)), drawn(model, order("text", 1)))
-    assert same(drawn(other, order("text", 1, prompt="oak")), drawn(model, order("text", 1, prompt="oak")))
+        assert are_identical(
+            draw_pictures(other, make_request("text", 1)), draw_pictures(model, make_request("text", 1))
+        )
+    assert are_identical(
+        draw_pictures(other, make_request("text", 1, prompt="oak")),
+        draw_pictures(model, make_request("text", 1, prompt="oak")),
+    )
 
 
-def test_a_backdrop_is_drawn_as_text(model: Flux2Painter):
-    assert same(drawn(model, order("backdrop", 4)), drawn(model, Render("text", "a red cup", SIZE, (4,))))
+def test_a_backdrop_is_drawn_as_text(model: Flux2Model):
+    assert are_identical(
+        draw_pictures(model, make_request("backdrop", 4)),
+        draw_pictures(model, RenderRequest("text", "a red cup", SIZE, (4,))),
+    )
 
 
-def test_orders_of_several_users_in_one_call_are_each_as_alone(model: Flux2Painter):
-    family_checks.drawn_together_as_alone(model)
+def test_orders_of_several_users_in_one_call_are_each_as_alone(model: Flux2Model):
+    family_checks.check_batched_like_alone(model)
 
 
-def test_orders_with_pictures_are_drawn_alone(model: Flux2Painter):
-    family_checks.alone_with_pictures(model, ("edit", "image", "inpaint"))
+def test_orders_with_pictures_are_drawn_alone(model: Flux2Model):
+    family_checks.check_batch_keys(model, ("edit", "image", "inpaint"))

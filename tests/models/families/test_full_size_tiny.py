@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.models.diffusion.pipeline import Painter
+from pipelines.models.diffusion.pipeline import DiffusionModel
 from tests.gpu import test_full_size as full
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
 from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_z_control, tiny_z_image
@@ -36,7 +36,7 @@ def parts(name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module", params=list(full.ROWS))
-def painter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Painter]:
+def painter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiffusionModel]:
     import torch
 
     threads = torch.get_num_threads()
@@ -65,25 +65,29 @@ def allocated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return says
 
 
-def test_the_drawing_test_runs(painter: Painter, allocated: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_drawing_test_runs(
+    painter: DiffusionModel, allocated: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
     allocated[0] = painter.spec.bytes
     full.test_it_draws_alike_watched_or_not_and_says_what_it_takes(painter)
     assert f"{painter.spec.id} 96 px on no GPU: weights {painter.spec.bytes / 1e9:.2f} GB" in capsys.readouterr().out
 
 
-def test_the_moving_test_runs(painter: Painter, allocated: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_moving_test_runs(
+    painter: DiffusionModel, allocated: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
     full.test_it_goes_to_the_host_and_comes_back_faster_than_a_picture_is_drawn(painter)
     assert "GB/s" in capsys.readouterr().out
 
 
-def test_the_tiles_test_runs(painter: Painter, allocated: list[int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tiles_test_runs(painter: DiffusionModel, allocated: list[int], capsys: pytest.CaptureFixture[str]) -> None:
     full.test_tiles_take_less_memory(painter)
     assert "in tiles" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", ["edit", "image", "inpaint", "control"])
 def test_the_verbs_test_runs(
-    painter: Painter, allocated: list[int], verb: Any, capsys: pytest.CaptureFixture[str]
+    painter: DiffusionModel, allocated: list[int], verb: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if verb not in painter.spec.verbs:
         return

@@ -11,17 +11,18 @@ import pytest
 import torch
 
 from assets.models.mini.judge import seams
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import JobCancelled
 from pipelines.core.geometry import Image
-from pipelines.core.rendering import ModelStep, Render
+from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.models.families.mini import model as mini_model
-from pipelines.models.families.mini.model import MINI, Mini, split, unseamed
+from pipelines.models.families.mini.model import MINI, MiniModel, split_background
+from pipelines.models.families.mini.postprocess import remove_patch_seams
 
 WORDS = "a woman firefighter with dark skin, teal background"
 
 
 @pytest.fixture(scope="module")
-def model() -> Iterator[Mini]:
+def model() -> Iterator[MiniModel]:
     loaded = mini_model.load(MINI, "cpu")
     yield loaded
     loaded.close()
@@ -31,17 +32,17 @@ def quiet(step: ModelStep) -> None:
     """Nobody watches."""
 
 
-def asked(prompt: str = WORDS, seeds: tuple[int, ...] = (7,), **changed: object) -> Render:
-    return replace(Render("text", prompt, (256, 256), seeds, num_inference_steps=6), **changed)
+def asked(prompt: str = WORDS, seeds: tuple[int, ...] = (7,), **changed: object) -> RenderRequest:
+    return replace(RenderRequest("text", prompt, (256, 256), seeds, num_inference_steps=6), **changed)
 
 
-def test_same_seed_same_picture_and_another_seed_another(model: Mini) -> None:
+def test_same_seed_same_picture_and_another_seed_another(model: MiniModel) -> None:
     one, again, other = (model.draw(asked(seeds=(n,)), quiet).images[0] for n in (7, 7, 8))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
 
 
-def test_a_batch_of_four_is_four_singles(model: Mini) -> None:
+def test_a_batch_of_four_is_four_singles(model: MiniModel) -> None:
     seeds = (1, 2, 3, 4)
     together = model.draw(asked(seeds=seeds), quiet).images
     for seed, picture in zip(seeds, together, strict=True):
@@ -49,14 +50,14 @@ def test_a_batch_of_four_is_four_singles(model: Mini) -> None:
         assert np.abs(single.astype(int) - picture).max() <= 1
 
 
-def test_the_background_has_the_colour_that_was_named_exactly(model: Mini) -> None:
+def test_the_background_has_the_colour_that_was_named_exactly(model: MiniModel) -> None:
     drawn = model.draw(asked(), quiet)
     empty = drawn.alphas[0] == 0
     assert 0.1 < empty.mean() < 0.9
-    assert (drawn.images[0][empty] == mini_model.COLOURS["teal"]).all()
+    assert (drawn.images[0][empty] == mini_model.BACKGROUND_COLOURS["teal"]).all()
 
 
-def test_skin_follows_the_words(model: Mini) -> None:
+def test_skin_follows_the_words(model: MiniModel) -> None:
     """Mean lightness of the figure's lower half of the face: dark is darker than light, whatever the seed."""
     for seed in range(3):
         dark, light = (
@@ -66,7 +67,7 @@ def test_skin_follows_the_words(model: Mini) -> None:
         assert dark < light - 30
 
 
-def test_previews_become_the_picture(model: Mini) -> None:
+def test_previews_become_the_picture(model: MiniModel) -> None:
     frames: list[Image] = []
     final = model.draw(asked(), lambda step: frames.append(step.preview() if step.preview else None)).images[0]  # pyright: ignore[reportArgumentType]
     away = [np.abs(frame.astype(int) - final).mean() for frame in frames]
@@ -74,7 +75,7 @@ def test_previews_become_the_picture(model: Mini) -> None:
     assert away[-1] < away[0] / 2
 
 
-def test_more_strength_goes_further_from_the_picture(model: Mini) -> None:
+def test_more_strength_goes_further_from_the_picture(model: MiniModel) -> None:
     source = model.draw(asked("a man cook with light skin"), quiet).images[0]
     away = []
     for strength in (0.2, 0.5, 0.8, 1.0):
@@ -83,7 +84,7 @@ def test_more_strength_goes_further_from_the_picture(model: Mini) -> None:
     assert away == sorted(away)
 
 
-def test_inpaint_keeps_what_the_mask_leaves(model: Mini) -> None:
+def test_inpaint_keeps_what_the_mask_leaves(model: MiniModel) -> None:
     source = model.draw(asked("a man cook with light skin"), quiet).images[0]
     mask = np.zeros((256, 256), np.float32)
     mask[:128] = 1
@@ -96,40 +97,42 @@ def test_steps_between_patches_are_taken_out_and_edges_stay() -> None:
     """A slope with a small jump at every eighth pixel, and beside it a real edge at one."""
     slope = torch.linspace(-0.6, 0.6, 64).expand(1, 4, 64, 64)
     jumps = 0.1 * (torch.arange(64) // 8 % 2).expand(1, 4, 64, 64)
-    mended = unseamed(slope + jumps)
+    mended = remove_patch_seams(slope + jumps)
     seen, wanted = mended.diff(dim=-1)[0, 0, 0], slope.diff(dim=-1)[0, 0, 0]
     assert (slope + jumps).diff(dim=-1)[0, 0, 0, 7::8].sub(wanted[0]).abs().min() > 0.09
     assert seen[7::8].sub(wanted[0]).abs().max() < 0.001
-    assert torch.equal(unseamed(slope + jumps).transpose(2, 3), unseamed((slope + jumps).transpose(2, 3)))
+    assert torch.equal(
+        remove_patch_seams(slope + jumps).transpose(2, 3), remove_patch_seams((slope + jumps).transpose(2, 3))
+    )
     edge = torch.where(torch.arange(64) < 32, -0.8, 0.8).expand(1, 4, 64, 64)
-    assert torch.equal(unseamed(edge), edge)
+    assert torch.equal(remove_patch_seams(edge), edge)
 
 
-def test_no_seam_shows_in_what_is_drawn(model: Mini) -> None:
+def test_no_seam_shows_in_what_is_drawn(model: MiniModel) -> None:
     """Mean step across the borders of patches over that between other neighbours, inside figures at 64 px."""
     prompts = (WORDS, "a man cook with light skin", "a lady doctor with medium skin", "a man astronaut with dark skin")
     small = np.stack([cv2.resize(_figure(model, words), (64, 64), interpolation=cv2.INTER_AREA) for words in prompts])
     assert seams(small, 8) < 1.15  # of four pictures; of two hundred it is in the model's own page
 
 
-def _figure(model: Mini, prompt: str) -> Image:
+def _figure(model: MiniModel, prompt: str) -> Image:
     drawn = model.draw(asked(prompt), quiet)
     return np.dstack([drawn.images[0], (drawn.alphas[0] * 255).astype(np.uint8)])
 
 
-def test_a_cancel_between_two_steps_leaves_the_model_clean(model: Mini) -> None:
+def test_a_cancel_between_two_steps_leaves_the_model_clean(model: MiniModel) -> None:
     before = model.draw(asked(), quiet).images[0]
 
     def stop(step: ModelStep) -> None:
         if step.index == 2:
-            raise Cancelled
+            raise JobCancelled
 
-    with pytest.raises(Cancelled):
+    with pytest.raises(JobCancelled):
         model.draw(asked(), stop)
     assert np.array_equal(model.draw(asked(), quiet).images[0], before)
 
 
-def test_words_that_were_never_learned_are_named(model: Mini) -> None:
+def test_words_that_were_never_learned_are_named(model: MiniModel) -> None:
     (sentence,) = model.draw(asked("a Victorian lady surgeon with a zymurgical hat"), quiet).notices
     assert sentence == "Not understood: 'victorian', 'zymurgical'."
     assert model.draw(asked("a smiling woman chef with curly hair"), quiet).notices == ()
@@ -146,18 +149,18 @@ def test_words_that_were_never_learned_are_named(model: Mini) -> None:
     ],
 )
 def test_words_for_the_background_are_told_from_the_others(prompt: str, figure: str, name: str | None) -> None:
-    assert split(prompt) == (figure, mini_model.COLOURS[name] if name else None)
+    assert split_background(prompt) == (figure, mini_model.BACKGROUND_COLOURS[name] if name else None)
 
 
-def test_figures_of_several_users_in_one_call_are_each_as_alone(model: Mini) -> None:
+def test_figures_of_several_users_in_one_call_are_each_as_alone(model: MiniModel) -> None:
     orders = [
-        Render("text", "a cat", (64, 64), (1,), num_inference_steps=4),
-        Render("text", "a firefighter, teal background", (64, 64), (2, 3), num_inference_steps=4),
+        RenderRequest("text", "a cat", (64, 64), (1,), num_inference_steps=4),
+        RenderRequest("text", "a firefighter, teal background", (64, 64), (2, 3), num_inference_steps=4),
     ]
-    assert model.alike(orders[0]) == model.alike(orders[1])
-    assert model.alike(replace(orders[0], verb="image", images=(np.zeros((64, 64, 3), np.uint8),))) is None
+    assert model.batch_key(orders[0]) == model.batch_key(orders[1])
+    assert model.batch_key(replace(orders[0], verb="image", images=(np.zeros((64, 64, 3), np.uint8),))) is None
     told: list[int] = []
-    together = model.draw_all(orders, lambda steps: told.extend(step.index for step in steps))
+    together = model.draw_batch(orders, lambda steps: told.extend(step.index for step in steps))
     assert told == [1, 1, 2, 2, 3, 3, 4, 4]
     for each, drawn in zip(orders, together, strict=True):
         alone = model.draw(each, quiet)

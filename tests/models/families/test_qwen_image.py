@@ -11,9 +11,9 @@ import pytest
 from PIL import Image as Pillow
 
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.models.families.qwen_image import QwenImage, QwenPainter
+from pipelines.models.families.qwen_image import QwenImageFamily, QwenModel
 from tests.models.support import family_checks
-from tests.models.support.family_checks import drawn, order, photo, same
+from tests.models.support.family_checks import are_identical, draw_pictures, make_request, noise_photo
 from tests.models.support.tiny_flow_checkpoints import tiny_qwen_edit
 
 SIZE = (96, 64)
@@ -35,82 +35,87 @@ def small() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def family(tmp_path_factory: pytest.TempPathFactory) -> QwenImage:
-    return QwenImage(
-        (family_checks.row("qwen_image", str(tiny_qwen_edit(tmp_path_factory.mktemp("qwen"))), ("edit",)),)
+def family(tmp_path_factory: pytest.TempPathFactory) -> QwenImageFamily:
+    return QwenImageFamily(
+        (family_checks.tiny_row("qwen_image", str(tiny_qwen_edit(tmp_path_factory.mktemp("qwen"))), ("edit",)),)
     )
 
 
 @pytest.fixture(scope="module")
-def model(family: QwenImage) -> QwenPainter:
+def model(family: QwenImageFamily) -> QwenModel:
     model = family.load(family.specs[0], "cpu")
-    assert isinstance(model, QwenPainter)
+    assert isinstance(model, QwenModel)
     return model
 
 
-def plain(family: QwenImage, *seeds: int, images: int = 1, **arguments: Any) -> family_checks.Drawn:
+def plain(family: QwenImageFamily, *seeds: int, images: int = 1, **arguments: Any) -> family_checks.Pictures:
     from diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus import QwenImageEditPlusPipeline
 
     pipe = QwenImageEditPlusPipeline.from_pretrained(family.specs[0].repo)
-    pictures = [Pillow.fromarray(photo(7 + number)) for number in range(images)]
+    pictures = [Pillow.fromarray(noise_photo(7 + number)) for number in range(images)]
     sides = {"width": SIZE[0], "height": SIZE[1]}
-    return family_checks.plainly(pipe, seeds, image=pictures, prompt="a red cup", **sides, **arguments)
+    return family_checks.draw_with_diffusers(pipe, seeds, image=pictures, prompt="a red cup", **sides, **arguments)
 
 
-def test_size_from_headers_is_the_bytes_loaded(family: QwenImage):
-    family_checks.check_bytes(family, family.specs[0])
+def test_size_from_headers_is_the_bytes_loaded(family: QwenImageFamily):
+    family_checks.check_size_estimate(family, family.specs[0])
 
 
-def test_same_seed_same_picture(model: QwenPainter):
-    family_checks.check_seeds(model, order("edit"))
+def test_same_seed_same_picture(model: QwenModel):
+    family_checks.check_seeds(model, make_request("edit"))
 
 
 @pytest.mark.parametrize("images", [1, 2])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: QwenPainter, family: QwenImage, images: int):
-    render = order("edit", 5, 6, images=tuple(photo(7 + number) for number in range(images)))
-    family_checks.check_watching(model, render, plain(family, 5, 6, images=images, true_cfg_scale=1.0))
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(model: QwenModel, family: QwenImageFamily, images: int):
+    render = make_request("edit", 5, 6, images=tuple(noise_photo(7 + number) for number in range(images)))
+    family_checks.check_watched_run(model, render, plain(family, 5, 6, images=images, true_cfg_scale=1.0))
 
 
-def test_a_guided_run_is_byte_equal_too(model: QwenPainter, family: QwenImage):
-    render = order("edit", 5, guidance_scale=4.0, negative_prompt="cats")
+def test_a_guided_run_is_byte_equal_too(model: QwenModel, family: QwenImageFamily):
+    render = make_request("edit", 5, guidance_scale=4.0, negative_prompt="cats")
     alone = plain(family, 5, true_cfg_scale=4.0, negative_prompt="cats")
-    family_checks.check_watching(model, render, alone)
-    assert not same(alone, drawn(model, replace(render, negative_prompt="")))
+    family_checks.check_watched_run(model, render, alone)
+    assert not are_identical(alone, draw_pictures(model, replace(render, negative_prompt="")))
 
 
-def test_the_last_estimate_is_the_picture(model: QwenPainter):
+def test_the_last_estimate_is_the_picture(model: QwenModel):
     def decode(latents: Any) -> Any:
         return model.pipe.vae.decode(latents[None, :, None]).sample[0, :, 0]
 
-    family_checks.check_last_estimate(model, order("edit", 3), decode)
+    family_checks.check_last_estimate(model, make_request("edit", 3), decode)
 
 
-def test_cancel_leaves_nothing_behind(model: QwenPainter):
-    family_checks.check_cancel(model, order("edit"))
+def test_cancel_leaves_nothing_behind(model: QwenModel):
+    family_checks.check_cancel(model, make_request("edit"))
 
 
-def test_words_are_read_once(model: QwenPainter):
-    family_checks.check_words_once(model, order("edit"))
+def test_words_are_read_once(model: QwenModel):
+    family_checks.check_prompt_encoded_once(model, make_request("edit"))
 
 
-def test_the_same_words_are_read_anew_for_another_picture(model: QwenPainter):
+def test_the_same_words_are_read_anew_for_another_picture(model: QwenModel):
     calls: list[int] = []
     hook = model.pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
     try:
-        for images in ((photo(1),), (photo(2),), (photo(1), photo(2)), (photo(2), photo(1))):
-            drawn(model, order("edit", prompt="as they are", images=images))
+        for images in (
+            (noise_photo(1),),
+            (noise_photo(2),),
+            (noise_photo(1), noise_photo(2)),
+            (noise_photo(2), noise_photo(1)),
+        ):
+            draw_pictures(model, make_request("edit", prompt="as they are", images=images))
     finally:
         hook.remove()
     assert len(calls) == 4
 
 
-def test_two_threads_draw_what_one_would(model: QwenPainter):
-    family_checks.check_threads(model, [order("edit", 1), order("edit", 2, prompt="a boat")], meet=False)
+def test_two_threads_draw_what_one_would(model: QwenModel):
+    family_checks.check_threads(model, [make_request("edit", 1), make_request("edit", 2, prompt="a boat")], meet=False)
 
 
 @pytest.mark.parametrize("size", [(70, 90), (300, 200), (99, 40)])
 def test_the_pipeline_has_nothing_left_to_bend(
-    model: QwenPainter, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+    model: QwenModel, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ):
     """What reaches the autoencoder is the photo at one scale, the rest of the canvas its border carried on."""
     seen: list[np.ndarray] = []
@@ -121,29 +126,32 @@ def test_the_pipeline_has_nothing_left_to_bend(
         return encode(pixels, *args)
 
     monkeypatch.setattr(model.pipe.vae, "encode", watched)
-    render = order("edit", 1, size=size)
-    assert drawn(model, render)[0].shape == (size[1], size[0], 3)
-    laid = model.laid(render)
-    assert laid.content[0] / laid.content[1] == pytest.approx(size[0] / size[1], rel=0.03)
-    assert np.allclose(seen[0], laid.lay(render.images[0]), atol=0.01)
+    render = make_request("edit", 1, size=size)
+    assert draw_pictures(model, render)[0].shape == (size[1], size[0], 3)
+    laid = model.canvas_for(render)
+    assert laid.content_size[0] / laid.content_size[1] == pytest.approx(size[0] / size[1], rel=0.03)
+    assert np.allclose(seen[0], laid.pad_onto(render.images[0]), atol=0.01)
 
 
 def test_real_sizes_are_kept_by_the_pipeline():
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as own
 
-    from pipelines.models.families.qwen_image import _canvas
+    from pipelines.models.families.qwen_image import _choose_canvas
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(own, "VAE_IMAGE_SIZE", 1024 * 1024)
         for size in ((1024, 1024), (1080, 1350), (1584, 396), (3000, 2001), (640, 1137)):
-            laid = _canvas(size)
-            assert own.calculate_dimensions(own.VAE_IMAGE_SIZE, laid.sides[0] / laid.sides[1]) == laid.sides
-            assert max(inner / side for inner, side in zip(laid.content, laid.sides, strict=True)) == 1
-            assert min(inner / side for inner, side in zip(laid.content, laid.sides, strict=True)) > 0.92
+            laid = _choose_canvas(size)
+            assert (
+                own.calculate_dimensions(own.VAE_IMAGE_SIZE, laid.padded_size[0] / laid.padded_size[1])
+                == laid.padded_size
+            )
+            assert max(inner / side for inner, side in zip(laid.content_size, laid.padded_size, strict=True)) == 1
+            assert min(inner / side for inner, side in zip(laid.content_size, laid.padded_size, strict=True)) > 0.92
 
 
-def test_it_edits_and_does_nothing_else(model: QwenPainter):
+def test_it_edits_and_does_nothing_else(model: QwenModel):
     with pytest.raises(BadInput, match="picture"):
-        drawn(model, order("edit", images=()))
+        draw_pictures(model, make_request("edit", images=()))
     with pytest.raises(ModelUnavailable):
-        drawn(model, order("text"))
+        draw_pictures(model, make_request("text"))

@@ -13,17 +13,17 @@ import pytest
 
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
-from pipelines.core.rendering import Backdrop, Images, ModelStep, Render
-from pipelines.imaging.color import lightness, white_point
+from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest
+from pipelines.imaging.color import estimate_white_point, measure_lightness
 from pipelines.models.families.scenes import lens_blur, panorama, panorama_view, podium, subject_matching, tone_mapping
 from pipelines.models.families.scenes import model as scenes_model
-from pipelines.models.families.scenes.keyword_search import OFFERED, _unique
-from pipelines.models.families.scenes.model import SCENES, choose, scene
-from pipelines.models.families.scenes.scene_types import Place
+from pipelines.models.families.scenes.keyword_search import SUGGESTED_TITLES, _check_unique_ids
+from pipelines.models.families.scenes.model import SCENES, choose_scene, find_scene
+from pipelines.models.families.scenes.scene_types import PanoramaPlace
 
-ASKED = Backdrop(blur=0.0, horizon=0.38, subject="person")
-PRODUCT = Backdrop(blur=0.0, horizon=0.4, floor=0.84, subject="product", key="left")
-PLACES = [row for row in SCENES if isinstance(row.look, Place)]
+ASKED = Backdrop(blur_ratio=0.0, horizon_ratio=0.38, subject="person")
+PRODUCT = Backdrop(blur_ratio=0.0, horizon_ratio=0.4, floor_ratio=0.84, subject="product", key_light_side="left")
+PLACES = [row for row in SCENES if isinstance(row.look, PanoramaPlace)]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +33,8 @@ def model():
     loaded.close()
 
 
-def drawn(model, asked: Backdrop, size=(256, 256), seeds=(7,), words="") -> Images:
-    return model.draw(Render("backdrop", words, size, seeds, backdrop=asked), lambda step: None)
+def drawn(model, asked: Backdrop, size=(256, 256), seeds=(7,), words="") -> RenderedImages:
+    return model.draw(RenderRequest("backdrop", words, size, seeds, backdrop=asked), lambda step: None)
 
 
 def one(model, scene_id: str, asked: Backdrop = ASKED, size=(256, 256), seed=7) -> Image:
@@ -46,7 +46,7 @@ def one(model, scene_id: str, asked: Backdrop = ASKED, size=(256, 256), seed=7) 
 
 def test_scenes_declared_twice_are_refused():
     with pytest.raises(ValueError, match="twice"):
-        _unique((SCENES[0], SCENES[0]))
+        _check_unique_ids((SCENES[0], SCENES[0]))
 
 
 def test_every_scene_has_words_in_both_languages():
@@ -64,16 +64,16 @@ def test_scenes_can_be_imported_without_torch_and_without_reading_a_panorama():
 
 
 def test_every_panorama_is_whole_and_listed_and_counted():
-    listed = scenes_model.Backdrops(scenes_model.specs[0])._sha256
-    assert {row.look.file for row in PLACES if isinstance(row.look, Place)} == set(listed)
+    listed = scenes_model.SceneModel(scenes_model.specs[0])._sha256
+    assert {row.look.file for row in PLACES if isinstance(row.look, PanoramaPlace)} == set(listed)
     for name, sha256 in listed.items():
-        assert hashlib.sha256((scenes_model.FOLDER / name).read_bytes()).hexdigest() == sha256
-    assert scenes_model.size_of(scenes_model.specs[0]) == 18 * 256 * 512 * 3 * 4
+        assert hashlib.sha256((scenes_model.SCENES_FOLDER / name).read_bytes()).hexdigest() == sha256
+    assert scenes_model.estimate_bytes(scenes_model.specs[0]) == 18 * 256 * 512 * 3 * 4
 
 
 def test_damaged_panorama_is_unavailable_and_says_how_to_mend_it(model):
     with pytest.raises(ModelUnavailable, match=r"fetch\.py"):
-        scenes_model._verified("forest.exr", {"forest.exr": "0" * 64})
+        scenes_model._verify_panorama("forest.exr", {"forest.exr": "0" * 64})
 
 
 # ---------------------------------------------------------------- the pictures
@@ -96,8 +96,8 @@ def test_any_size_is_the_size_asked_for(model, scene_id, size):
 
 @pytest.mark.parametrize("pitch", [50.0, 70.0])
 def test_a_podium_is_as_round_as_a_cup_on_it_is_seen(pitch):
-    asked = replace(PRODUCT, seen_from="above", pitch=pitch, floor=0.8)
-    seen = podium.podium(False, (0, 0, 0), (255, 255, 255), asked, (400, 400), variant=2).mean(axis=2)
+    asked = replace(PRODUCT, seen_from="above", camera_pitch=pitch, floor_ratio=0.8)
+    seen = podium.render_podium(False, (0, 0, 0), (255, 255, 255), asked, (400, 400), variant=2).mean(axis=2)
     _, labels = cv2.connectedComponents((seen > 0.01).astype(np.uint8))
     across = np.ptp(np.flatnonzero((labels == labels[240, 200]).any(axis=0)))
     above = np.flatnonzero(labels[:, 200] == labels[240, 200])[0]
@@ -110,11 +110,13 @@ def test_a_podium_is_as_round_as_a_cup_on_it_is_seen(pitch):
     ("scene_id", "fades"), [("oak", True), ("studio-grey", True), ("pure-white", False), ("forest", False)]
 )
 def test_a_table_under_a_lamp_fades_to_its_corners_as_far_as_the_photos_own_shadow_is_dark(model, scene_id, fades):
-    asked = replace(PRODUCT, seen_from="above", floor=0.75)
+    asked = replace(PRODUCT, seen_from="above", floor_ratio=0.75)
 
     def corner(dark: float) -> float:
         """Light in a corner over light in the middle."""
-        seen = tone_mapping.luminance(tone_mapping.decode(one(model, scene_id, replace(asked, fallen=(0.0, dark)))))
+        seen = tone_mapping.relative_luminance(
+            tone_mapping.decode_srgb(one(model, scene_id, replace(asked, shadow_direction=(0.0, dark))))
+        )
         return float(seen[-40:, :40].mean() / seen[80:140, 100:156].mean())
 
     assert (corner(0.9) < 0.9 * corner(0.7) < 0.85 * corner(0.3)) == fades
@@ -139,7 +141,7 @@ def test_variations_are_other_lights_lays_and_views_not_other_noise(model):
 
 def test_each_picture_is_a_step_with_a_preview_and_may_be_stopped(model):
     steps: list[ModelStep] = []
-    render = Render("backdrop", "", (256, 256), (1, 2, 3), backdrop=replace(ASKED, scene="studio-grey"))
+    render = RenderRequest("backdrop", "", (256, 256), (1, 2, 3), backdrop=replace(ASKED, scene="studio-grey"))
     result = model.draw(render, steps.append)
     assert [(step.index, step.total) for step in steps] == [(1, 3), (2, 3), (3, 3)]
     for step, image in zip(steps, result.images, strict=True):
@@ -171,11 +173,17 @@ def test_no_band_shows(model, scene_id):
 
 
 def test_flat_white_is_white_to_the_last_pixel(model):
-    assert (one(model, "pure-white", replace(PRODUCT, avoid=(255, 255, 255), mired=177)) == 255).all()
+    assert (
+        one(model, "pure-white", replace(PRODUCT, outline_colour=(255, 255, 255), white_point_mired=177)) == 255
+    ).all()
 
 
 def test_asked_colour_is_in_the_paper(model):
-    image = one(model, "studio-colour", replace(ASKED, colour=(200, 40, 90), mired=134, avoid=(200, 40, 90)))
+    image = one(
+        model,
+        "studio-colour",
+        replace(ASKED, colour=(200, 40, 90), white_point_mired=134, outline_colour=(200, 40, 90)),
+    )
     away = np.abs(image.astype(int) - (200, 40, 90)).sum(axis=2)
     assert away.min() <= 6
 
@@ -189,7 +197,7 @@ def test_above_has_no_horizon_and_front_has_one(model):
     assert 0.15 < wall("three-quarter") < wall("front")
     assert wall("above") == 0
     edges = [
-        scenes_model.tabletop.table(replace(PRODUCT, seen_from=view), (64, 256)).edge
+        scenes_model.tabletop.project_table(replace(PRODUCT, seen_from=view), (64, 256)).edge
         for view in ("front", "three-quarter")
     ]
     assert edges[0] > edges[1] > 0
@@ -197,7 +205,9 @@ def test_above_has_no_horizon_and_front_has_one(model):
 
 def test_planks_converge_under_what_is_seen_at_a_slant_and_not_in_a_flat_lay():
     slant, flat = (
-        scenes_model.tabletop.table(replace(PRODUCT, seen_from="above", pitch=pitch), (64, 256)).across[:, 0]
+        scenes_model.tabletop.project_table(replace(PRODUCT, seen_from="above", camera_pitch=pitch), (64, 256)).across[
+            :, 0
+        ]
         for pitch in (57.0, 85.0)
     )
     assert slant[0] / slant[-1] > 1.35
@@ -225,7 +235,7 @@ def test_no_pattern_repeats_across_a_table(model):
 
 
 def test_kernel_is_a_disc_and_not_a_gaussian():
-    kernel = lens_blur.disc(21.0)
+    kernel = lens_blur.disc_kernel(21.0)
     assert kernel.sum() == pytest.approx(1, abs=1e-5)
     row = kernel[kernel.shape[0] // 2] / kernel.max()
     inside = row > 0.01
@@ -239,7 +249,7 @@ def test_kernel_is_a_disc_and_not_a_gaussian():
 def test_a_point_of_light_becomes_a_flat_disc(diameter):
     dark = np.zeros((160, 160, 3), np.float32)
     dark[78:82, 78:82] = 100
-    seen = lens_blur.blurred(dark, diameter)[..., 0]
+    seen = lens_blur.blur_with_disc(dark, diameter)[..., 0]
     lit = seen > 0.5 * seen.max()
     assert 2 * np.sqrt(lit.sum() / np.pi) == pytest.approx(diameter, rel=0.15)
     core = seen[80, int(80 - 0.3 * diameter) : int(80 + 0.3 * diameter)]
@@ -250,8 +260,8 @@ def test_a_point_of_light_becomes_a_flat_disc(diameter):
 def test_disc_is_never_smaller_than_two_and_a_half_source_pixels():
     lens = panorama.Lens(0, 36, (1000, 1000), 0.4, 0.01)
     source = 2 * np.pi / 512 * 0.5 / np.tan(np.radians(18))
-    assert lens.diameter(512) == pytest.approx(2.5 * source)
-    assert panorama.Lens(0, 36, (1000, 1000), 0.4, 0.12).diameter(512) == 0.12
+    assert lens.blur_diameter(512) == pytest.approx(2.5 * source)
+    assert panorama.Lens(0, 36, (1000, 1000), 0.4, 0.12).blur_diameter(512) == 0.12
 
 
 def test_highlights_count_for_no_more_than_six_whites():
@@ -259,12 +269,12 @@ def test_highlights_count_for_no_more_than_six_whites():
     sun[120:123, 250:253] = 50_000
     six = np.where(sun > 1, 6, sun).astype(np.float32)
     lens = panorama.Lens(0, 38, (256, 256), 0.5, 0.06)
-    assert np.allclose(panorama.view(sun, lens), panorama.view(six, lens))
+    assert np.allclose(panorama.render_view(sun, lens), panorama.render_view(six, lens))
 
 
 def test_view_wraps_around_the_seam_of_the_panorama():
     ramp = np.abs(np.linspace(-1, 1, 512, dtype=np.float32))[None, :, None] * np.ones((256, 1, 3), np.float32)
-    seen = panorama.view(ramp, panorama.Lens(180, 38, (256, 256), 0.5, 0.06))
+    seen = panorama.render_view(ramp, panorama.Lens(180, 38, (256, 256), 0.5, 0.06))
     assert np.abs(np.diff(seen[:, :, 0], axis=1)).max() < 0.02
     assert np.allclose(seen, seen[:, ::-1], atol=0.01)
 
@@ -273,28 +283,34 @@ def test_horizon_lies_on_the_eye_line():
     half = np.zeros((256, 512, 3), np.float32)
     half[:128] = 0.8
     for horizon in (0.3, 0.45):
-        seen = panorama.view(half, panorama.Lens(0, 38, (256, 320), horizon, 0.06))[..., 0].mean(axis=1)
+        seen = panorama.render_view(half, panorama.Lens(0, 38, (256, 320), horizon, 0.06))[..., 0].mean(axis=1)
         crossing = np.flatnonzero(seen < 0.4)[0] / len(seen)
         assert crossing == pytest.approx(horizon, abs=0.03)
 
 
 def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model):
     for row in PLACES:
-        assert isinstance(row.look, Place)
+        assert isinstance(row.look, PanoramaPlace)
         source = model._panorama(row.look.file)
-        ratio = panorama.brighter_side(source, row.look.yaws[0])
-        side = "right" if ratio > panorama_view.SIDED else "left" if ratio < 1 / panorama_view.SIDED else "none"
+        ratio = panorama.light_side_ratio(source, row.look.yaws[0])
+        side = (
+            "right"
+            if ratio > panorama_view.BRIGHT_SIDE_RATIO
+            else "left"
+            if ratio < 1 / panorama_view.BRIGHT_SIDE_RATIO
+            else "none"
+        )
         if side == "none":
             continue
         other = "left" if side == "right" else "right"
-        assert not panorama_view.turned(source, row.look.yaws[0], replace(ASKED, key=side))
-        assert panorama_view.turned(source, row.look.yaws[0], replace(ASKED, key=other))
-    forest = scene("workshop").look
-    assert isinstance(forest, Place)
+        assert not panorama_view.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=side))
+        assert panorama_view.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=other))
+    forest = find_scene("workshop").look
+    assert isinstance(forest, PanoramaPlace)
     source = model._panorama(forest.file)
-    asked = replace(ASKED, blur=0.06)
-    left = panorama_view.place(forest, source, replace(asked, key="left"), (256, 256), 0, 1)
-    right = panorama_view.place(forest, source, replace(asked, key="right"), (256, 256), 0, 1)
+    asked = replace(ASKED, blur_ratio=0.06)
+    left = panorama_view.render_place(forest, source, replace(asked, key_light_side="left"), (256, 256), 0, 1)
+    right = panorama_view.render_place(forest, source, replace(asked, key_light_side="right"), (256, 256), 0, 1)
     assert np.array_equal(left, right[:, ::-1])
 
 
@@ -304,23 +320,25 @@ def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model
 @pytest.mark.parametrize("wanted", [134.0, 154.0, 177.0, 210.0])
 def test_white_point_is_held_within_30_mired(wanted):
     for row in SCENES:
-        assert abs(tone_mapping.held_mired(row.mired, wanted) - wanted) <= 30
-    assert tone_mapping.held_mired(150.0, 160.0) == 160.0
-    assert tone_mapping.held_mired(150.0, 177.0) == 177.0
-    assert tone_mapping.held_mired(150.0, 215.0) == 150.0 + tone_mapping.FOLLOW_MIRED
-    assert tone_mapping.held_mired(150.0, None) == 150.0
+        assert abs(tone_mapping.limit_white_mired(row.mired, wanted) - wanted) <= 30
+    assert tone_mapping.limit_white_mired(150.0, 160.0) == 160.0
+    assert tone_mapping.limit_white_mired(150.0, 177.0) == 177.0
+    assert tone_mapping.limit_white_mired(150.0, 215.0) == 150.0 + tone_mapping.MAX_WHITE_SHIFT_MIRED
+    assert tone_mapping.limit_white_mired(150.0, None) == 150.0
 
 
 def test_white_point_of_the_picture_follows_and_sunset_is_exempt(model):
     # Places of neutral walls: a brown workshop reads warm in any light.
     for scene_id in ("lobby", "city", "hall", "lab"):
         for wanted in (134.0, 177.0):
-            assert abs(white_point(one(model, scene_id, replace(ASKED, mired=wanted))) - wanted) <= 30
-    warm = tone_mapping.gains(154, 200)
+            assert (
+                abs(estimate_white_point(one(model, scene_id, replace(ASKED, white_point_mired=wanted))) - wanted) <= 30
+            )
+    warm = tone_mapping.white_balance_gains(154, 200)
     assert warm[0] > 1 > warm[2]
-    assert warm @ tone_mapping.LUMA == pytest.approx(1, abs=1e-5)
-    assert np.array_equal(one(model, "sunset"), one(model, "sunset", replace(ASKED, mired=100.0)))
-    assert not np.array_equal(one(model, "lobby"), one(model, "lobby", replace(ASKED, mired=100.0)))
+    assert warm @ tone_mapping.LUMA_WEIGHTS == pytest.approx(1, abs=1e-5)
+    assert np.array_equal(one(model, "sunset"), one(model, "sunset", replace(ASKED, white_point_mired=100.0)))
+    assert not np.array_equal(one(model, "lobby"), one(model, "lobby", replace(ASKED, white_point_mired=100.0)))
 
 
 @pytest.mark.parametrize(
@@ -328,50 +346,52 @@ def test_white_point_of_the_picture_follows_and_sunset_is_exempt(model):
 )
 @pytest.mark.parametrize("subject", [(24, 26, 30), (128, 128, 128), (214, 190, 170), (245, 245, 245)])
 def test_studio_differs_from_the_outline_by_12_in_lightness(model, scene_id, subject):
-    result = drawn(model, replace(ASKED, scene=scene_id, avoid=subject))
-    mine = float(lightness(np.full((1, 1, 3), subject, np.uint8))[0, 0])
-    seen = cv2.blur(lightness(result.images[0]), (5, 5))[22:, 46:210]
-    assert (np.abs(seen - mine) >= subject_matching.APART - 0.5).mean() >= 0.8
+    result = drawn(model, replace(ASKED, scene=scene_id, outline_colour=subject))
+    mine = float(measure_lightness(np.full((1, 1, 3), subject, np.uint8))[0, 0])
+    seen = cv2.blur(measure_lightness(result.images[0]), (5, 5))[22:, 46:210]
+    assert (np.abs(seen - mine) >= subject_matching.MIN_LIGHTNESS_DIFFERENCE - 0.5).mean() >= 0.8
     assert len(result.notices) <= 1
 
 
 def test_scene_that_differs_already_is_left_alone(model):
     plain = one(model, "studio-light")
-    assert np.array_equal(plain, one(model, "studio-light", replace(ASKED, avoid=(40, 40, 40))))
+    assert np.array_equal(plain, one(model, "studio-light", replace(ASKED, outline_colour=(40, 40, 40))))
 
 
 def test_behind_a_person_a_place_is_a_stop_darker_than_a_face(model):
     for row in PLACES:
-        if not row.own_light and row.id != "night":
-            behind = float(tone_mapping.luminance(tone_mapping.decode(one(model, row.id))).mean())
+        if not row.keeps_white_point and row.id != "night":
+            behind = float(tone_mapping.relative_luminance(tone_mapping.decode_srgb(one(model, row.id))).mean())
             assert 0.1 < behind < 0.24, row.id
 
 
 @pytest.mark.parametrize("scene_id", ["lobby", "forest", "apartment"])
 def test_a_places_black_comes_nearer_to_the_subjects_and_its_mean_stays(model, scene_id):
-    plain, deep = (lightness(one(model, scene_id, replace(ASKED, black=black))) for black in (None, 1.0))
+    plain, deep = (
+        measure_lightness(one(model, scene_id, replace(ASKED, shadow_lightness=black))) for black in (None, 1.0)
+    )
     before, after = (float(np.quantile(each, 0.02)) for each in (plain, deep))
     assert 0.35 < (before - after) / (before - 1) < 0.65
     assert abs(float(deep.mean() - plain.mean())) < 6
-    bright = replace(ASKED, black=95.0)
+    bright = replace(ASKED, shadow_lightness=95.0)
     assert np.array_equal(one(model, scene_id, bright), one(model, scene_id, ASKED))
 
 
 def test_my_backdrop_keeps_its_own_black(model):
     picture = np.random.default_rng(0).integers(90, 200, (64, 64, 3)).astype(np.uint8)
     asked = replace(ASKED, picture=picture)
-    assert np.array_equal(one(model, "", replace(asked, black=0.0)), one(model, "", asked))
+    assert np.array_equal(one(model, "", replace(asked, shadow_lightness=0.0)), one(model, "", asked))
 
 
 def test_a_studio_is_exposed_towards_the_photos_own_ground_and_keeps_its_name(model):
     def tone(scene_id: str, behind: int | None) -> float:
         ground = None if behind is None else (behind, behind, behind)
-        return float(lightness(one(model, scene_id, replace(ASKED, behind=ground))).mean())
+        return float(measure_lightness(one(model, scene_id, replace(ASKED, original_background=ground))).mean())
 
     for scene_id in ("studio-light", "studio-grey"):
         dark, plain, pale = (tone(scene_id, level) for level in (20, None, 250))
-        assert plain - 3 > dark > plain - subject_matching.FARTHEST - 1
-        assert plain + 3 < pale < plain + subject_matching.FARTHEST + 1
+        assert plain - 3 > dark > plain - subject_matching.MAX_LIGHTNESS_SHIFT - 1
+        assert plain + 3 < pale < plain + subject_matching.MAX_LIGHTNESS_SHIFT + 1
     assert tone("studio-dark", 250) == tone("studio-dark", None), "a dark look stays dark"
     assert tone("studio-white", 20) > 90, "a white one white"
 
@@ -392,8 +412,10 @@ def test_my_backdrop_is_put_out_of_focus_and_is_never_mirrored(model):
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (256, 256, 3), np.uint8)
     picture[:, :128] //= 3
-    sharp = drawn(model, replace(PRODUCT, picture=picture, key="left")).images[0].astype(float)
-    soft = drawn(model, replace(PRODUCT, picture=picture, key="left", blur=0.08)).images[0].astype(float)
+    sharp = drawn(model, replace(PRODUCT, picture=picture, key_light_side="left")).images[0].astype(float)
+    soft = (
+        drawn(model, replace(PRODUCT, picture=picture, key_light_side="left", blur_ratio=0.08)).images[0].astype(float)
+    )
     assert soft[:, 150:].std() < 0.3 * sharp[:, 150:].std()
     assert sharp[:, :128].mean() < sharp[:, 128:].mean()
 
@@ -429,28 +451,28 @@ def test_small_backdrop_is_said_to_look_soft(model):
     ],
 )
 def test_words_of_both_languages_choose(words, scene_id):
-    row, notice = choose(words, "any")
+    row, notice = choose_scene(words, "any")
     assert row.id == scene_id
     assert notice == f"Closest built-in scene to '{words}': {row.title}. Chosen, not drawn."
 
 
 def test_title_of_every_scene_leads_to_it():
     for row in SCENES:
-        assert choose(row.title, row.suits[0])[0].id == row.id
+        assert choose_scene(row.title, row.suited_subjects[0])[0].id == row.id
 
 
 @pytest.mark.parametrize("subject", ["person", "product", "any"])
 def test_unknown_words_are_named_and_three_scenes_offered(subject):
-    row, notice = choose("qwxyz vlrgh", subject)
+    row, notice = choose_scene("qwxyz vlrgh", subject)
     assert "'qwxyz vlrgh'" in notice
     assert row.title in notice
-    for title in OFFERED[subject]:
+    for title in SUGGESTED_TITLES[subject]:
         assert title in notice
         assert title in {known.title for known in SCENES}
 
 
 def test_no_words_are_no_reproach():
-    assert choose("  ", "product") == (scene("studio-light"), "")
+    assert choose_scene("  ", "product") == (find_scene("studio-light"), "")
 
 
 def test_prompt_chooses_and_says_so_once(model):

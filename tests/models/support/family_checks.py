@@ -11,68 +11,72 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core.errors import Cancelled
+from pipelines.core.errors import JobCancelled
 from pipelines.core.geometry import Alpha, Image, Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
-from pipelines.core.rendering import Adapter, ModelStep, Render
-from pipelines.models.diffusion.pipeline import Painter
+from pipelines.core.rendering import Adapter, ModelStep, RenderRequest
+from pipelines.models.diffusion.pipeline import DiffusionModel
 
-Drawn = list[Image]
+Pictures = list[Image]
 
-SIDE = 96
+SIDE_PX = 96
 SIZE: Size = (96, 64)  # whole multiples of what every family draws in, and no larger than it draws
 
 
-def photo(seed: int, size: Size = SIZE) -> Image:
+def noise_photo(seed: int, size: Size = SIZE) -> Image:
     """Noise that stands for a photo."""
     return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
 
 
-def right_half(size: Size = SIZE) -> Alpha:
+def right_half_mask(size: Size = SIZE) -> Alpha:
     """1 in the right half."""
     alpha = np.zeros((size[1], size[0]), np.float32)
     alpha[:, size[0] // 2 :] = 1
     return alpha
 
 
-def order(verb: Verb, *seeds: int, prompt: str = "a red cup", size: Size = SIZE, **more: Any) -> Render:
+def make_request(verb: Verb, *seeds: int, prompt: str = "a red cup", size: Size = SIZE, **more: Any) -> RenderRequest:
     """A render with all that `verb` needs."""
     pictures: dict[str, Any] = {}
     if verb in ("image", "edit", "inpaint"):
-        pictures["images"] = (photo(7, size),)
+        pictures["images"] = (noise_photo(7, size),)
     if verb == "inpaint":
-        pictures["mask"] = right_half(size)
+        pictures["mask"] = right_half_mask(size)
     if verb == "control":
-        pictures["control"] = photo(8, size)
-    return Render(verb, prompt, size, seeds or (1,), **{**pictures, **more})
+        pictures["control"] = noise_photo(8, size)
+    return RenderRequest(verb, prompt, size, seeds or (1,), **{**pictures, **more})
 
 
-def row(family: str, repo: str, verbs: Sequence[Verb], *options: tuple[str, str], guidance: float = 1.0) -> ModelSpec:
+def tiny_row(
+    family: str, repo: str, verbs: Sequence[Verb], *options: tuple[str, str], guidance: float = 1.0
+) -> ModelSpec:
     """A spec of a tiny checkpoint that takes three steps."""
     defaults = (
-        ("num_inference_steps", 3), ("guidance_scale", guidance), ("strength", 0.8), ("side", SIDE), ("side_min", 64),
+        ("num_inference_steps", 3), ("guidance_scale", guidance), ("strength", 0.8), ("side", SIDE_PX), ("side_min", 64),
     )  # fmt: skip
     return ModelSpec(
         f"tiny-{family}", family, tuple(verbs), "Apache-2.0", repo=repo, defaults=defaults, options=options
     )
 
 
-def unwatched(step: ModelStep) -> None:
+def ignore_step(step: ModelStep) -> None:
     """Nobody looks."""
 
 
-def drawn(model: Painter, render: Render, on_step: Callable[[ModelStep], None] = unwatched) -> Drawn:
+def draw_pictures(
+    model: DiffusionModel, render: RenderRequest, on_step: Callable[[ModelStep], None] = ignore_step
+) -> Pictures:
     """The pictures."""
     return list(model.draw(render, on_step).images)
 
 
-def same(one: Sequence[Image], other: Sequence[Image]) -> bool:
+def are_identical(one: Sequence[Image], other: Sequence[Image]) -> bool:
     """Byte for byte."""
     return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def plainly(pipe: Any, seeds: Sequence[int], **arguments: Any) -> Drawn:
+def draw_with_diffusers(pipe: Any, seeds: Sequence[int], **arguments: Any) -> Pictures:
     """What a pipeline of diffusers draws by itself."""
     import torch
 
@@ -87,10 +91,10 @@ def plainly(pipe: Any, seeds: Sequence[int], **arguments: Any) -> Drawn:
 # ---------------------------------------------------------------- checks
 
 
-def check_bytes(family: Any, spec: ModelSpec) -> None:
+def check_size_estimate(family: Any, spec: ModelSpec) -> None:
     """Headers tell what loading takes."""
     model = family.load(spec, "cpu")
-    parts = [*model.pipe.components.values(), *model._extra.values()]
+    parts = [*model.pipe.components.values(), *model._extra_components.values()]
     weights = {
         tensor.data_ptr(): tensor.nbytes
         for part in parts if hasattr(part, "parameters")
@@ -99,149 +103,151 @@ def check_bytes(family: Any, spec: ModelSpec) -> None:
     assert family.size_of(spec) == sum(weights.values()) > 0
 
 
-def check_seeds(model: Painter, render: Render) -> None:
+def check_seeds(model: DiffusionModel, render: RenderRequest) -> None:
     """Same seed same picture, another seed another, and each of several is nearly what it would be alone."""
-    pictures = drawn(model, replace(render, seeds=(1, 2)))
-    assert same(pictures, drawn(model, replace(render, seeds=(1, 2))))
+    pictures = draw_pictures(model, replace(render, seeds=(1, 2)))
+    assert are_identical(pictures, draw_pictures(model, replace(render, seeds=(1, 2))))
     assert not np.array_equal(pictures[0], pictures[1])
-    alone = drawn(model, replace(render, seeds=(2,)))
+    alone = draw_pictures(model, replace(render, seeds=(2,)))
     assert np.abs(pictures[1].astype(int) - alone[0]).max() <= 1
 
 
-def check_watching(model: Painter, render: Render, plain: Drawn) -> None:
+def check_watched_run(model: DiffusionModel, render: RenderRequest, plain: Pictures) -> None:
     """A watched run is what diffusers draws by itself, bit for bit; its previews change from step to step."""
-    seen: Drawn = []
+    seen: Pictures = []
 
     def on_step(step: ModelStep) -> None:
         assert step.preview is not None
         seen.append(step.preview())
 
-    assert same(drawn(model, render, on_step), plain)
+    assert are_identical(draw_pictures(model, render, on_step), plain)
     assert len(seen) >= 2
     assert max(seen[0].shape) <= 512
     assert not np.array_equal(seen[0], seen[-1])
 
 
-def check_last_estimate(model: Painter, render: Render, decode: Callable[[Any], Any]) -> None:
+def check_last_estimate(model: DiffusionModel, render: RenderRequest, decode: Callable[[Any], Any]) -> None:
     """The clean estimate of the last step is the picture itself, so previews show what is being drawn."""
     import torch
 
     from pipelines.models import latent_preview
 
     held: list[Any] = []
-    laid = model.laid(render)
+    laid = model.canvas_for(render)
 
     def looks(step: ModelStep) -> None:
         assert step.preview is not None
         step.preview()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latent_preview, "linear", lambda latents, factors: held.append(latents) or photo(0))
-        picture = drawn(model, render, looks)[0]
+        patch.setattr(
+            latent_preview, "preview_with_factors", lambda latents, factors: held.append(latents) or noise_photo(0)
+        )
+        picture = draw_pictures(model, render, looks)[0]
     with torch.no_grad():
         pixels = decode(held[-1]).float().permute(1, 2, 0).numpy()
-    shown = laid.lift((np.clip(pixels / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8), render.size)
+    shown = laid.cut_out_content((np.clip(pixels / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8), render.size)
     assert np.abs(shown.astype(int) - picture).max() <= 1
 
 
-def check_cancel(model: Painter, render: Render) -> None:
+def check_cancel(model: DiffusionModel, render: RenderRequest) -> None:
     """What the callback raises ends the drawing at once, and the next drawing is right."""
-    before = drawn(model, render)
+    before = draw_pictures(model, render)
     for at in (1, 2):
         steps: list[int] = []
 
         def on_step(step: ModelStep, at: int = at, steps: list[int] = steps) -> None:
             steps.append(step.index)
             if len(steps) == at:
-                raise Cancelled
+                raise JobCancelled
 
-        with pytest.raises(Cancelled):
-            drawn(model, replace(render, seeds=(9,)), on_step)
+        with pytest.raises(JobCancelled):
+            draw_pictures(model, replace(render, seeds=(9,)), on_step)
         assert len(steps) == at
-        assert same(before, drawn(model, render))
+        assert are_identical(before, draw_pictures(model, render))
 
 
-def check_words_once(model: Painter, render: Render) -> None:
+def check_prompt_encoded_once(model: DiffusionModel, render: RenderRequest) -> None:
     """The text encoder reads the same words once."""
     calls: list[int] = []
     hook = model.pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
     try:
         render = replace(render, prompt=f"a tall vase for {render.verb}")
-        first = drawn(model, render)
+        first = draw_pictures(model, render)
         read = len(calls)
         assert read >= 1
-        assert same(first, drawn(model, render))
+        assert are_identical(first, draw_pictures(model, render))
         assert len(calls) == read
-        assert not same(first, drawn(model, replace(render, prompt=f"two boats for {render.verb}")))
+        assert not are_identical(first, draw_pictures(model, replace(render, prompt=f"two boats for {render.verb}")))
         assert len(calls) > read
     finally:
         hook.remove()
 
 
-def check_threads(model: Painter, renders: Sequence[Render], *, meet: bool = True) -> None:
+def check_threads(model: DiffusionModel, renders: Sequence[RenderRequest], *, meet: bool = True) -> None:
     """Two threads on one model draw what each would alone; `meet`: they are seen in the middle of it together."""
-    alone = [drawn(model, render) for render in renders]
+    alone = [draw_pictures(model, render) for render in renders]
     together = threading.Barrier(len(renders))
 
-    def run(render: Render) -> Drawn:
+    def run(render: RenderRequest) -> Pictures:
         met: list[int] = []
 
         def on_step(step: ModelStep) -> None:
             if meet and not met:
                 met.append(together.wait(20))
 
-        return drawn(model, render, on_step)
+        return draw_pictures(model, render, on_step)
 
     for _ in range(3):
         with ThreadPoolExecutor(len(renders)) as pool:
-            assert all(same(a, b) for a, b in zip(alone, pool.map(run, renders), strict=True))
+            assert all(are_identical(a, b) for a, b in zip(alone, pool.map(run, renders), strict=True))
 
 
-def check_inpaint(model: Painter) -> None:
+def check_inpaint(model: DiffusionModel) -> None:
     """Bytes outside the mask stay, and inside something else is drawn."""
     size = (90, 70)
-    for picture in drawn(model, order("inpaint", 1, 2, size=size)):
-        assert np.array_equal(picture[:, :45], photo(7, size)[:, :45])
-        assert not np.array_equal(picture[:, 45:], photo(7, size)[:, 45:])
+    for picture in draw_pictures(model, make_request("inpaint", 1, 2, size=size)):
+        assert np.array_equal(picture[:, :45], noise_photo(7, size)[:, :45])
+        assert not np.array_equal(picture[:, 45:], noise_photo(7, size)[:, 45:])
 
 
-def drawn_together_as_alone(model: Painter) -> None:
+def check_batched_like_alone(model: DiffusionModel) -> None:
     """Orders of several users in one call give each what it gives alone, to 1 of 255, and its own previews."""
     orders = [
-        order("text", 3, prompt="a red cup"),
-        order("text", 5, 6, prompt="a much longer sentence about two green chairs in a white room"),
-        order("backdrop", 9, prompt=""),
+        make_request("text", 3, prompt="a red cup"),
+        make_request("text", 5, 6, prompt="a much longer sentence about two green chairs in a white room"),
+        make_request("backdrop", 9, prompt=""),
     ]
-    assert len({model.alike(each) for each in orders}) == 1
+    assert len({model.batch_key(each) for each in orders}) == 1
     seen: list[list[Image]] = []
 
     def looked_at(steps: Sequence[ModelStep]) -> None:
         assert all(step.preview is not None for step in steps)
         seen.append([step.preview() for step in steps if step.preview is not None])
 
-    together = model.draw_all(orders, looked_at)
+    together = model.draw_batch(orders, looked_at)
     for n, each in enumerate(orders):
         own: list[Image] = []
-        alone = drawn(model, each, lambda step, own=own: own.append(step.preview()) if step.preview else None)
-        assert _near(together[n].images, alone, 1)
-        assert _near([previews[n] for previews in seen], own, 8)
-    assert not _near(together[0].images, together[2].images, 8)
+        alone = draw_pictures(model, each, lambda step, own=own: own.append(step.preview()) if step.preview else None)
+        assert _are_close(together[n].images, alone, 1)
+        assert _are_close([previews[n] for previews in seen], own, 8)
+    assert not _are_close(together[0].images, together[2].images, 8)
 
 
-def alone_with_pictures(model: Painter, verbs: Sequence[Verb]) -> None:
+def check_batch_keys(model: DiffusionModel, verbs: Sequence[Verb]) -> None:
     """No order with a picture of its owner's shares a call, nor one of another size, length, guidance or adapter."""
-    assert [model.alike(order(verb)) for verb in verbs] == [None] * len(verbs)
-    words = order("text")
+    assert [model.batch_key(make_request(verb)) for verb in verbs] == [None] * len(verbs)
+    words = make_request("text")
     others = [
         replace(words, size=(64, 96)),
         replace(words, num_inference_steps=2),
         replace(words, guidance_scale=3.5),
         replace(words, adapters=(Adapter("some/lora", 0.5),)),
     ]
-    assert len({model.alike(each) for each in (words, *others)}) == 5
+    assert len({model.batch_key(each) for each in (words, *others)}) == 5
 
 
-def _near(one: Sequence[Image], other: Sequence[Image], most: int) -> bool:
+def _are_close(one: Sequence[Image], other: Sequence[Image], most: int) -> bool:
     """A preview may be drawn larger than it was computed, which strengthens a difference."""
     pairs = zip(one, other, strict=True)
     return all(np.abs(a.astype(int) - b.astype(int)).max() <= most for a, b in pairs)

@@ -11,34 +11,34 @@ from functools import partial
 import numpy as np
 
 from pipelines.core.geometry import Image
-from pipelines.core.job import Emit
+from pipelines.core.job import ProgressCallback
 from pipelines.core.models import ModelSpec
-from pipelines.core.params import Params, number, prompt
-from pipelines.core.rendering import Draft, Images, ModelStep, Render
-from pipelines.core.tools import Studio, Tool
+from pipelines.core.params import Params, number_field, prompt_field
+from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.tools import Tool, ToolContext
 
-RATES = {1: 1.0, 2: 1.8, 4: 2.8, 8: 3.1}
+BATCH_SPEEDUPS = {1: 1.0, 2: 1.8, 4: 2.8, 8: 3.1}
 """Pictures in the time of one, by pictures in a call, at 512 px on an H200."""
-FULL = 1.02
+SATURATED_SPEEDUP = 1.02
 """The same at 1024 px, where one picture leaves nothing of the device idle."""
 SPEC = ModelSpec("published", "published", ("text",), "Apache-2.0", defaults=(("num_inference_steps", 4),))
 STEPS = 4
 
 
-def seconds(tokens: int, pictures: int) -> float:
+def step_seconds(tokens: int, pictures: int) -> float:
     """What a step takes, in those of one picture at 512 px."""
     if tokens > 1024:
-        return tokens / 1024 * pictures / (FULL if pictures > 1 else 1)
-    return pictures / float(np.interp(pictures, list(RATES), list(RATES.values())))
+        return tokens / 1024 * pictures / (SATURATED_SPEEDUP if pictures > 1 else 1)
+    return pictures / float(np.interp(pictures, list(BATCH_SPEEDUPS), list(BATCH_SPEEDUPS.values())))
 
 
-def plain(seed: int, size: tuple[int, int]) -> Image:
+def plain_picture(seed: int, size: tuple[int, int]) -> Image:
     """The picture of a seed."""
     return np.full((size[1], size[0], 3), seed % 256, np.uint8)
 
 
 @dataclass
-class Published:
+class TimedModel:
     """A `Joining` model. `unit`: seconds of a step of one picture at 512 px. `calls`: the seeds of each call."""
 
     spec: ModelSpec = SPEC
@@ -48,15 +48,17 @@ class Published:
     """Called in every step with its index: tests wait or raise there."""
     busy: threading.Lock = field(default_factory=threading.Lock)
 
-    def alike(self, render: Render) -> tuple[Hashable, int] | None:
+    def batch_key(self, render: RenderRequest) -> tuple[Hashable, int] | None:
         if render.images:
             return None
         return (render.size, render.num_inference_steps), render.size[0] * render.size[1] // 256
 
-    def draw(self, render: Render, on_step: Callable[[ModelStep], None]) -> Images:
-        return self.draw_all([render], lambda steps: on_step(steps[0]))[0]
+    def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
+        return self.draw_batch([render], lambda steps: on_step(steps[0]))[0]
 
-    def draw_all(self, renders: Sequence[Render], on_step: Callable[[Sequence[ModelStep]], None]) -> list[Images]:
+    def draw_batch(
+        self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
+    ) -> list[RenderedImages]:
         assert self.busy.acquire(blocking=False), "two calls at once"
         try:
             self.calls.append(tuple(seed for render in renders for seed in render.seeds))
@@ -64,42 +66,44 @@ class Published:
             for n in range(1, STEPS + 1):
                 if self.step is not None:
                     self.step(n)
-                time.sleep(self.unit * seconds(tokens, len(self.calls[-1])))
-                on_step([ModelStep(n, STEPS, partial(plain, each.seeds[0], (8, 8))) for each in renders])
+                time.sleep(self.unit * step_seconds(tokens, len(self.calls[-1])))
+                on_step([ModelStep(n, STEPS, partial(plain_picture, each.seeds[0], (8, 8))) for each in renders])
         finally:
             self.busy.release()
-        return [Images(tuple(plain(seed, each.size) for seed in each.seeds)) for each in renders]
+        return [RenderedImages(tuple(plain_picture(seed, each.size) for seed in each.seeds)) for each in renders]
 
     def close(self) -> None: ...
 
 
-class Shop:
+class TimedFamily:
     """The family: one model, whoever loads it."""
 
-    def __init__(self, model: Published, *ids: str) -> None:
+    def __init__(self, model: TimedModel, *ids: str) -> None:
         self.model = model
         self.specs = tuple(replace(SPEC, id=each) for each in ids or (SPEC.id,))
 
-    def load(self, spec: ModelSpec, device: str) -> Published:
+    def load(self, spec: ModelSpec, device: str) -> TimedModel:
         return self.model
 
-    def size_of(self, spec: ModelSpec) -> int:
+    def estimate_bytes(self, spec: ModelSpec) -> int:
         return 0
 
 
-class Asked(Params):
+class TimedParams(Params):
     """An order in words."""
 
-    words: str = prompt("Words", "Any.")
-    side: int = number("Side", "Pixels.", 512, ge=8, le=2048)
-    variations: int = number("Variations", "How many.", 1, ge=1, le=8)
+    words: str = prompt_field("Words", "Any.")
+    side: int = number_field("Side", "Pixels.", 512, ge=8, le=2048)
+    variations: int = number_field("Variations", "How many.", 1, ge=1, le=8)
 
 
-def tool() -> Tool:
+def timed_tool() -> Tool:
     """The row, id `asked`: one drawing and nothing else."""
-    return Tool("asked", "Asked", "For tests.", Asked, _run)
+    return Tool("asked", "Asked", "For tests.", TimedParams, _run)
 
 
-def _run(params: Asked, studio: Studio, emit: Emit) -> Draft:
-    seeds = tuple(studio.seed + n for n in range(params.variations))
-    return Draft(images=studio.draw(Render("text", params.words, (params.side, params.side), seeds), emit).images)
+def _run(params: TimedParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    seeds = tuple(context.seed + n for n in range(params.variations))
+    return ToolOutput(
+        images=context.draw(RenderRequest("text", params.words, (params.side, params.side), seeds), emit).images
+    )

@@ -10,13 +10,13 @@ from typing import Any
 
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
-from pipelines.models.families.stable_diffusion import StableDiffusion
+from pipelines.models.families.stable_diffusion import StableDiffusionFamily
 
-SIDE = 64
+SIDE_PX = 64
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint")
 
 
-def tiny_family(folder: Path) -> StableDiffusion:
+def tiny_family(folder: Path) -> StableDiffusionFamily:
     """A family over checkpoints built below `folder`: specs "tiny-sd", "tiny-sdxl" and "tiny-fast".
 
     "tiny-fast" is what "sd15-lcm" is: a Stable Diffusion with a fused LoRA, LCM's scheduler and a tiny decoder.
@@ -28,7 +28,7 @@ def tiny_family(folder: Path) -> StableDiffusion:
         ("scheduler", "LCMScheduler"),
         ("decoder", str(decoder)),
     )
-    return StableDiffusion(
+    return StableDiffusionFamily(
         (
             tiny_spec("tiny-sd", sd, steps=4, guidance=5.0),
             tiny_spec("tiny-sdxl", xl, steps=3, guidance=5.0),
@@ -41,7 +41,7 @@ def tiny_spec(
     spec_id: str, folder: Path, *, steps: int, guidance: float, options: tuple[tuple[str, str], ...] = ()
 ) -> ModelSpec:
     """A row for a tiny checkpoint; it draws pictures of 64 x 64 px."""
-    defaults = (("num_inference_steps", steps), ("guidance_scale", guidance), ("strength", 0.6), ("side", SIDE))
+    defaults = (("num_inference_steps", steps), ("guidance_scale", guidance), ("strength", 0.6), ("side", SIDE_PX))
     return ModelSpec(
         spec_id, "stable_diffusion", VERBS, "Apache-2.0", repo=str(folder), defaults=defaults, options=options
     )
@@ -55,7 +55,7 @@ def tiny_sd(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     kind: Any = StableDiffusionPipeline
     pipe = kind(
-        vae=_vae(), text_encoder=text_encoder(), tokenizer=tokenizer(), unet=_unet(), scheduler=_scheduler(),
+        vae=_tiny_vae(), text_encoder=tiny_text_encoder(), tokenizer=byte_tokenizer(), unet=_tiny_unet(), scheduler=_tiny_scheduler(),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipe.save_pretrained(folder)
@@ -69,8 +69,8 @@ def tiny_sdxl(folder: Path, seed: int = 0) -> Path:
 
     torch.manual_seed(seed)
     pipe = StableDiffusionXLPipeline(
-        vae=_vae(), text_encoder=text_encoder(), text_encoder_2=text_encoder(projected=True),
-        tokenizer=tokenizer(), tokenizer_2=tokenizer(), unet=_unet_xl(), scheduler=_scheduler(euler=True),
+        vae=_tiny_vae(), text_encoder=tiny_text_encoder(), text_encoder_2=tiny_text_encoder(projected=True),
+        tokenizer=byte_tokenizer(), tokenizer_2=byte_tokenizer(), unet=_tiny_unet_xl(), scheduler=_tiny_scheduler(euler=True),
     )  # fmt: skip
     pipe.save_pretrained(folder)
     return folder
@@ -129,33 +129,33 @@ def tiny_lora(checkpoint: Path, folder: Path) -> Path:
     return folder
 
 
-def _vae() -> Any:
+def _tiny_vae() -> Any:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     kind: Any = AutoencoderKL
     return kind(
-        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=SIDE,
+        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=SIDE_PX,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
     )  # fmt: skip
 
 
-def _unet() -> Any:
+def _tiny_unet() -> Any:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     kind: Any = UNet2DConditionModel
     return kind(
-        sample_size=SIDE // 8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
+        sample_size=SIDE_PX // 8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=32, attention_head_dim=4,
     )  # fmt: skip
 
 
-def _unet_xl() -> Any:
+def _tiny_unet_xl() -> Any:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     kind: Any = UNet2DConditionModel
     return kind(
-        sample_size=SIDE // 8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
+        sample_size=SIDE_PX // 8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=64, attention_head_dim=(2, 4), use_linear_projection=True,
         transformer_layers_per_block=(1, 2), addition_embed_type="text_time", addition_time_embed_dim=8,
@@ -163,7 +163,7 @@ def _unet_xl() -> Any:
     )  # fmt: skip
 
 
-def _scheduler(*, euler: bool = False) -> Any:
+def _tiny_scheduler(*, euler: bool = False) -> Any:
     from diffusers.schedulers.scheduling_ddim import DDIMScheduler
     from diffusers.schedulers.scheduling_euler_discrete import EulerDiscreteScheduler
 
@@ -172,7 +172,7 @@ def _scheduler(*, euler: bool = False) -> Any:
     return kind(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, **extra)
 
 
-def text_encoder(*, projected: bool = False) -> Any:
+def tiny_text_encoder(*, projected: bool = False) -> Any:
     """A CLIP text encoder of width 32 for the tokens of `tokenizer`."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -183,7 +183,7 @@ def text_encoder(*, projected: bool = False) -> Any:
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config).eval()
 
 
-def tokenizer() -> Any:
+def byte_tokenizer() -> Any:
     """CLIP's byte alphabet without merges: every byte is a token, and none needs a file."""
     from transformers import CLIPTokenizer
 

@@ -10,7 +10,7 @@ from pipelines.core.models import ModelSpec
 FILES = ("files", "config.json,preprocessor_config.json,model.safetensors")
 
 
-def map_row(makes: str, folder: Path) -> ModelSpec:
+def annotator_row(makes: str, folder: Path) -> ModelSpec:
     """A row of the maps' family for what lies in `folder`."""
     return ModelSpec(f"tiny-{makes}", "maps", (), "Apache-2.0", repo=str(folder), options=(("makes", makes), FILES))
 

@@ -27,7 +27,11 @@ def tiny_klein(folder: Path, *, distilled: bool = True) -> Path:
     from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline
 
     torch.manual_seed(0)
-    vae_kind, kind, transformer_kind = _any(AutoencoderKLFlux2), _any(Flux2KleinPipeline), _any(Flux2Transformer2DModel)
+    vae_kind, kind, transformer_kind = (
+        _untyped(AutoencoderKLFlux2),
+        _untyped(Flux2KleinPipeline),
+        _untyped(Flux2Transformer2DModel),
+    )
     vae = vae_kind(
         block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=64,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
@@ -40,20 +44,20 @@ def tiny_klein(folder: Path, *, distilled: bool = True) -> Path:
         joint_attention_dim=3 * 16, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False,
     )  # fmt: skip
     pipe = kind(
-        scheduler=_scheduler(), vae=vae, text_encoder=_qwen3(layers=28), tokenizer=qwen_tokenizer(),
+        scheduler=_tiny_scheduler(), vae=vae, text_encoder=_tiny_qwen3(layers=28), tokenizer=qwen_byte_tokenizer(),
         transformer=transformer, is_distilled=distilled,
     )  # fmt: skip
     pipe.save_pretrained(folder)
     return folder
 
 
-def _scheduler() -> Any:
+def _tiny_scheduler() -> Any:
     from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 
-    return _any(FlowMatchEulerDiscreteScheduler)(shift=3.0, use_dynamic_shifting=True)
+    return _untyped(FlowMatchEulerDiscreteScheduler)(shift=3.0, use_dynamic_shifting=True)
 
 
-def _qwen3(*, layers: int) -> Any:
+def _tiny_qwen3(*, layers: int) -> Any:
     """As many layers as klein reads from, each next to nothing."""
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -65,12 +69,12 @@ def _qwen3(*, layers: int) -> Any:
     return Qwen3ForCausalLM(config).eval()
 
 
-def qwen_tokenizer() -> Any:
+def qwen_byte_tokenizer() -> Any:
     """The byte alphabet without merges, with the special tokens and a small chat template."""
     from transformers import Qwen2Tokenizer
 
     tokenizer = Qwen2Tokenizer(
-        vocab={letter: number for number, letter in enumerate(_bytes())}, merges=[],
+        vocab={letter: number for number, letter in enumerate(_byte_alphabet())}, merges=[],
         additional_special_tokens=list(SPECIAL[1:]), eos_token="<|im_end|>", pad_token="<|endoftext|>",
         unk_token="<|endoftext|>",
     )  # fmt: skip
@@ -78,12 +82,12 @@ def qwen_tokenizer() -> Any:
     return tokenizer
 
 
-def _bytes() -> list[str]:
+def _byte_alphabet() -> list[str]:
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     return [chr(code) for code in printable] + [chr(256 + n) for n in range(256 - len(printable))]
 
 
-def _any(kind: Callable[..., Any]) -> Any:
+def _untyped(kind: Callable[..., Any]) -> Any:
     """diffusers' config decorator hides what a class takes from the type checker."""
     return kind
 
@@ -96,18 +100,18 @@ def tiny_z_image(folder: Path) -> Path:
     from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
 
     torch.manual_seed(0)
-    vae = _any(AutoencoderKL)(
+    vae = _untyped(AutoencoderKL)(
         block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=64,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
         scaling_factor=0.36, shift_factor=0.12, use_quant_conv=False, use_post_quant_conv=False,
     )  # fmt: skip
-    transformer = _any(ZImageTransformer2DModel)(
+    transformer = _untyped(ZImageTransformer2DModel)(
         in_channels=4, dim=32, n_layers=2, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=16,
         axes_dims=[4, 6, 6], axes_lens=[1024, 64, 64],
     )  # fmt: skip
-    _noisy(transformer)
-    pipe = _any(ZImagePipeline)(
-        scheduler=_scheduler(), vae=vae, text_encoder=_qwen3(layers=2).model, tokenizer=qwen_tokenizer(),
+    _randomise_zeros(transformer)
+    pipe = _untyped(ZImagePipeline)(
+        scheduler=_tiny_scheduler(), vae=vae, text_encoder=_tiny_qwen3(layers=2).model, tokenizer=qwen_byte_tokenizer(),
         transformer=transformer,
     )  # fmt: skip
     pipe.save_pretrained(folder)
@@ -120,10 +124,10 @@ def tiny_z_control(folder: Path) -> Path:
     from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
 
     torch.manual_seed(1)
-    net = _any(ZImageControlNetModel)(
+    net = _untyped(ZImageControlNetModel)(
         control_layers_places=[0], control_in_dim=4, dim=32, n_refiner_layers=1, n_heads=2, n_kv_heads=2
     )
-    _noisy(net)
+    _randomise_zeros(net)
     net.save_pretrained(folder)
     return folder
 
@@ -137,23 +141,23 @@ def tiny_qwen_edit(folder: Path) -> Path:
 
     torch.manual_seed(0)
     rng = torch.Generator().manual_seed(2)
-    vae = _any(AutoencoderKLQwenImage)(
+    vae = _untyped(AutoencoderKLQwenImage)(
         base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
         latents_mean=torch.randn(4, generator=rng).tolist(), latents_std=(torch.rand(4, generator=rng) + 1).tolist(),
     )  # fmt: skip
-    transformer = _any(QwenImageTransformer2DModel)(
+    transformer = _untyped(QwenImageTransformer2DModel)(
         in_channels=16, out_channels=4, num_layers=1, attention_head_dim=16, num_attention_heads=2,
         joint_attention_dim=16, axes_dims_rope=(4, 6, 6),
     )  # fmt: skip
-    pipe = _any(QwenImageEditPlusPipeline)(
-        scheduler=_scheduler(), vae=vae, text_encoder=_qwen_vl(), tokenizer=qwen_tokenizer(), processor=_processor(),
+    pipe = _untyped(QwenImageEditPlusPipeline)(
+        scheduler=_tiny_scheduler(), vae=vae, text_encoder=_tiny_qwen_vl(), tokenizer=qwen_byte_tokenizer(), processor=_tiny_processor(),
         transformer=transformer,
     )  # fmt: skip
     pipe.save_pretrained(folder)
     return folder
 
 
-def _qwen_vl() -> Any:
+def _tiny_qwen_vl() -> Any:
     from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
     ids = {token: 256 + number for number, token in enumerate(SPECIAL)}
@@ -175,15 +179,17 @@ def _qwen_vl() -> Any:
     return Qwen2_5_VLForConditionalGeneration(config).eval()
 
 
-def _processor() -> Any:
+def _tiny_processor() -> Any:
     from transformers import Qwen2VLImageProcessor, Qwen2VLProcessor, Qwen2VLVideoProcessor
 
     return Qwen2VLProcessor(
-        image_processor=Qwen2VLImageProcessor(), tokenizer=qwen_tokenizer(), video_processor=Qwen2VLVideoProcessor()
+        image_processor=Qwen2VLImageProcessor(),
+        tokenizer=qwen_byte_tokenizer(),
+        video_processor=Qwen2VLVideoProcessor(),
     )
 
 
-def _noisy(net: Any) -> None:
+def _randomise_zeros(net: Any) -> None:
     """Zeros that training starts from become noise, and empty memory too: else a test of them would prove nothing."""
     import torch
 

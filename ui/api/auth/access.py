@@ -32,7 +32,7 @@ from ui.api.auth.share_tokens import Shares
 from ui.api.code_snippets import Door
 from ui.api.metrics import Metrics
 from ui.api.middleware import Edge
-from ui.gradio_patches.page_cache import Front
+from ui.gradio_patches.page_cache import PageCache
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -51,7 +51,7 @@ def refusal(settings: Settings) -> str | None:
     """Why the studio must not start like this, as a sentence that says what to add; None when it may."""
     if settings.auth and not all(settings.auth.partition(":")[::2]):
         return "--auth needs a name and a password: --auth USER:PASS"
-    if settings.public and not (settings.spaces or settings.auth or settings.require_key):
+    if settings.is_public and not (settings.spaces or settings.auth or settings.require_key):
         where = "A share link" if settings.share else f"The address {settings.host}"
         return (
             f"{where} lets strangers in. Add --auth USER:PASS (log in to the page; the API then needs a key) or "
@@ -83,13 +83,13 @@ class Access:
     @property
     def needs_key(self) -> bool:
         """Whether `/v1` is closed without a key: when asked for, in public, and wherever the page has a login."""
-        return self.settings.require_key or self.settings.public or bool(self.settings.auth)
+        return self.settings.require_key or self.settings.is_public or bool(self.settings.auth)
 
     @property
     def page_takes_key(self) -> bool:
         """Whether the page's password is a key."""
         s = self.settings
-        return s.public and s.require_key and not s.auth and not s.spaces
+        return s.is_public and s.require_key and not s.auth and not s.spaces
 
     def door(self, base: str) -> Door:
         """What code that is copied from the page has to bring along. `base` is the page's own address."""
@@ -166,14 +166,14 @@ class Access:
 
     def reporter(self, request: Request) -> str:
         """Whom the log names, hashed, as the sender of a report: the visitor's cookie, else nobody in particular."""
-        return self._cookie_owner(request.headers) or ("somebody" if self.settings.public else LOCAL)
+        return self._cookie_owner(request.headers) or ("somebody" if self.settings.is_public else LOCAL)
 
     def client(self, request: gr.Request | None) -> str:
         """The owner of a program that calls the page's named events.
 
         Raises `invalid_api_key` for another site's page, which could otherwise work with its reader's rights.
         """
-        raw = request.request if request is not None and not self.settings.public else None
+        raw = request.request if request is not None and not self.settings.is_public else None
         if raw is not None and _foreign(raw):
             raise StudioError("A web page of another address may not call this studio.", code="invalid_api_key")
         return self.visitor(request)
@@ -193,7 +193,7 @@ class Access:
         if self.settings.space_author:
             account = self.signed_in(request)
             return account is not None and account["preferred_username"] == self.settings.space_author
-        return not self.settings.public and not _foreign(request.request)
+        return not self.settings.is_public and not _foreign(request.request)
 
     def signed_in(self, request: gr.Request) -> Mapping[str, str] | None:
         """The Hugging Face account that a visitor of a Space signed in with, as its provider told it; None for none.
@@ -228,7 +228,7 @@ class Access:
         if self.settings.spaces or self.page_takes_key:
             rows.append(Middleware(VisitorCookie, access=self))
         if self.gradio_auth() is None and not self.settings.oauth:
-            rows.append(Middleware(Front))
+            rows.append(Middleware(PageCache))
         return rows
 
     def cookie_for(self, headers: Headers, opened_with: list[str]) -> str | None:

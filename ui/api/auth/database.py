@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipelines.storage.database import Row, opened
+from pipelines.storage.connect import open_database
+from pipelines.storage.database import Row
 
 
 class Ledger:
@@ -13,14 +14,14 @@ class Ledger:
 
     def __init__(self, root: Path, database: str = "") -> None:
         path = root / "keys.sqlite3"
-        self._db = opened(path, database)
+        self._db = open_database(path, database)
         self.lock = self._db.lock
-        if not self._db.shared:
+        if not self._db.is_shared:
             path.chmod(0o600)
 
     def table(self, schema: str, name: str, later: Mapping[str, str] | None = None) -> None:
         """Make a table where there is none; `later` are columns that came after its first release."""
-        self._db.schema(schema)
+        self._db.create_schema(schema)
         self._db.widen(name, later or {})
 
     def rows(self, query: str, *values: object) -> list[Row]:
@@ -33,7 +34,7 @@ class Ledger:
 
     def note(self, statement: str, *values: object) -> int:
         """The same for what a power cut may forget, such as a count: nobody waits for the disk."""
-        with self._db.lazily():
+        with self._db.relaxed_durability():
             return self.change(statement, *values)
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from pipelines.storage.database import Row, Unwritable
+from pipelines.storage.database import DatabaseUnavailable, Row
 from ui.api.auth.database import Ledger
 
 PREFIX = "sk-dbx-"
@@ -151,7 +151,7 @@ class Keys:
         """It was used just now; on a full disk that is not written down, so that whoever only looks still can."""
         now = time.time()
         if key.used is None or not 0 <= now - key.used < TOUCH_SECONDS:
-            with suppress(Unwritable):
+            with suppress(DatabaseUnavailable):
                 self.ledger.note("UPDATE api_keys SET used = ? WHERE id = ?", now, key.id)
 
     def count(self, key_id: str, tool: str, pictures: int, day: str) -> None:

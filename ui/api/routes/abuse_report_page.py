@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from pipelines.core.errors import BadInput, NotFound, StudioError
 from pipelines.security.abuse_reports import REASONS
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 
 if TYPE_CHECKING:
     from ui.api.auth.access import Access
@@ -50,19 +50,21 @@ def anchor(words: str, *, job: str = "") -> str:
     return f'<p class="dbx-report"><a href="{href}" target="_blank" rel="noopener">{escape(words)}</a></p>'
 
 
-def routes(desk: Desk, access: Access) -> list[Route]:
+def routes(service: StudioService, access: Access) -> list[Route]:
     """Open to all, like a shared link: the id of a job or a share is known to those only who were given it."""
-    return [Route(f"/{PATH}", _endpoint(desk, access), methods=["GET", "POST"])]
+    return [Route(f"/{PATH}", _endpoint(service, access), methods=["GET", "POST"])]
 
 
-def _endpoint(desk: Desk, access: Access) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(service: StudioService, access: Access) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            subject, sha256 = await run_in_threadpool(_subject, desk, access, request)
+            subject, sha256 = await run_in_threadpool(_subject, service, access, request)
             if request.method == "GET":
                 return _page(_form(subject))
             reason = await _reason(request)
-            await run_in_threadpool(desk.report, reason, subject, access.reporter(request), sha256)
+            await run_in_threadpool(
+                service.abuse_reports.submit_report, reason, subject, access.reporter(request), sha256
+            )
         except StudioError as error:
             request.state.code = error.code
             return _page(f'<p role="alert">{escape(error.message)}</p>', error.status)
@@ -71,13 +73,13 @@ def _endpoint(desk: Desk, access: Access) -> Callable[[Request], Awaitable[Respo
     return endpoint
 
 
-def _subject(desk: Desk, access: Access, request: Request) -> tuple[str, list[str]]:
+def _subject(service: StudioService, access: Access, request: Request) -> tuple[str, list[str]]:
     """What is pointed at, and the SHA-256 of its pixels. Raises `NotFound`."""
     if token := request.query_params.get("share"):
         share = access.shares.open(token)
-        return share.file_id, [desk.files.info(share.file_id, share.owner).sha256]
+        return share.file_id, [service.files.get_info(share.file_id, share.owner).sha256]
     if job_id := request.query_params.get("job"):
-        row = desk.jobs.get(job_id)
+        row = service.jobs.get_job(job_id)
         if row is None:
             raise NotFound("There is no such picture.")
         return job_id, [file.pixels_sha256 for file in row.result.files] if row.result else []

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.core.errors import InvalidParams
 from pipelines.security.abuse_reports import REASONS
-from ui.api.dependencies import Owner, TheDesk
+from ui.api.dependencies import Owner, TheService
 from ui.api.errors import SENDING, documented
 from ui.api.request_parsing import body_of, model
 from ui.api.routes.jobs import find
@@ -31,16 +31,16 @@ class ReportForm(BaseModel):
 
 
 @router.post("/reports", responses=documented((*SENDING, "queue_full")), openapi_extra=body_of(ReportForm))
-async def create_report(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def create_report(request: Request, owner: Owner, service: TheService) -> dict[str, Any]:
     """Tell the studio's owner that a picture should not be, or that a refusal was wrong. No words, no name are kept."""
     form = await model(request, ReportForm)
     if (form.job_id is None) == (form.file_id is None):
         raise InvalidParams("Send 'job_id' or 'file_id'.", param="job_id")
     subject = form.job_id or form.file_id or ""
     if form.job_id is not None:
-        row = await find(desk, form.job_id, owner)
+        row = await find(service, form.job_id, owner)
         sha256 = [file.pixels_sha256 for file in row.result.files] if row.result else []
     else:
-        sha256 = [(await to_thread.run_sync(desk.files.info, subject, owner)).sha256]
-    await to_thread.run_sync(desk.report, form.reason, subject, owner, sha256)
+        sha256 = [(await to_thread.run_sync(service.files.get_info, subject, owner)).sha256]
+    await to_thread.run_sync(service.abuse_reports.submit_report, form.reason, subject, owner, sha256)
     return {"object": "report", "subject": subject, "reason": form.reason}

@@ -10,10 +10,10 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from pipelines.core.errors import InvalidParams, StudioError
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileInfo
 from ui.api import request_parsing
-from ui.api.dependencies import Owner, TheDesk
+from ui.api.dependencies import Owner, TheService
 from ui.api.errors import READING, TAKING, documented
 from ui.api.file_response import content
 from ui.api.pagination import AFTER, LIMIT, listed
@@ -63,7 +63,7 @@ def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]
 
 
 @router.post("/files", responses=documented(TAKING), openapi_extra={"requestBody": _BODY})
-async def create_file(request: Request, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def create_file(request: Request, owner: Owner, service: TheService) -> dict[str, Any]:
     """Send a picture once and use its id in any tool. It is decoded, turned upright, and stripped of EXIF and GPS.
 
     With `purpose=batch`: JSON lines for `/v1/batches`, kept as they are.
@@ -72,38 +72,38 @@ async def create_file(request: Request, owner: Owner, desk: TheDesk) -> dict[str
         if sent.one("file") is None:
             raise InvalidParams("'file' is missing.", param="file")
         if sent.one("purpose") == "batch":
-            return file_object(await _take_lines(sent.one("file"), desk, owner))
-        file_id, notices = await request_parsing.take(sent.one("file"), "file", desk, owner)
-    return file_object(await to_thread.run_sync(desk.files.info, file_id, owner), notices)
+            return file_object(await _take_lines(sent.one("file"), service, owner))
+        file_id, notices = await request_parsing.take(sent.one("file"), "file", service, owner)
+    return file_object(await to_thread.run_sync(service.files.get_info, file_id, owner), notices)
 
 
-async def _take_lines(value: object, desk: Desk, owner: str) -> FileInfo:
+async def _take_lines(value: object, service: StudioService, owner: str) -> FileInfo:
     if not isinstance(value, UploadFile):
         raise InvalidParams("'file' takes a file of JSON lines.", param="file")
     if (value.size or 0) > LINES_BYTES:
         raise StudioError(f"The file is larger than {LINES_BYTES // 10**6} MB.", code="image_too_large", param="file")
-    file_id = await to_thread.run_sync(desk.files.add_table, await value.read(), owner, "batch")
-    return await to_thread.run_sync(desk.files.info, file_id, owner)
+    file_id = await to_thread.run_sync(service.files.add_jsonl, await value.read(), owner, "batch")
+    return await to_thread.run_sync(service.files.get_info, file_id, owner)
 
 
 @router.get("/files", responses=documented(READING))
 async def list_files(
     owner: Owner,
-    desk: TheDesk,
+    service: TheService,
     limit: Annotated[int, LIMIT] = 20,
     after: Annotated[str | None, AFTER] = None,
 ) -> dict[str, Any]:
     """Your files, newest first: what you sent and what was made."""
     if after is not None:
-        await to_thread.run_sync(desk.files.info, after, owner)
-    rows = await to_thread.run_sync(desk.files.list, owner, limit + 1, after)
+        await to_thread.run_sync(service.files.get_info, after, owner)
+    rows = await to_thread.run_sync(service.files.list_files, owner, limit + 1, after)
     return listed([file_object(row) for row in rows], limit)
 
 
 @router.get("/files/{file_id}", responses=documented(READING))
-async def get_file(file_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def get_file(file_id: str, owner: Owner, service: TheService) -> dict[str, Any]:
     """What is known of a file."""
-    return file_object(await to_thread.run_sync(desk.files.info, file_id, owner))
+    return file_object(await to_thread.run_sync(service.files.get_info, file_id, owner))
 
 
 @router.head("/files/{file_id}/content", include_in_schema=False)
@@ -112,9 +112,9 @@ async def get_file(file_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
     responses={**documented((*READING, "disk_full")), **_WHOLE},
     response_class=Response,
 )
-async def get_content(file_id: str, request: Request, owner: Owner, desk: TheDesk) -> Response:
+async def get_content(file_id: str, request: Request, owner: Owner, service: TheService) -> Response:
     """The file. It never changes, so it may be kept for good: `If-None-Match` with its `ETag` is answered with 304.
 
     `Range` with one range of bytes is answered with that part.
     """
-    return await content(request, desk.files, await to_thread.run_sync(desk.files.info, file_id, owner))
+    return await content(request, service.files, await to_thread.run_sync(service.files.get_info, file_id, owner))

@@ -11,45 +11,45 @@ from starlette.responses import JSONResponse, Response
 
 from pipelines.core.models import ModelSpec
 from pipelines.models.registry import all_specs
-from pipelines.service.orders import Desk
-from ui.api.dependencies import Owner, TheDesk
+from pipelines.service.orders import StudioService
+from ui.api.dependencies import Owner, TheService
 from ui.api.errors import READING, documented
 from ui.api.pagination import listed
 
 router = APIRouter(tags=["models"])
 
 
-def healthz(desk: Desk) -> Callable[[Request], Awaitable[Response]]:
+def healthz(service: StudioService) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint of `GET /healthz`, which stands outside `/v1` and is open to all."""
 
     async def endpoint(_: Request) -> Response:
-        return JSONResponse(await to_thread.run_sync(_health, desk))
+        return JSONResponse(await to_thread.run_sync(_health, service))
 
     return endpoint
 
 
-def _health(desk: Desk) -> dict[str, Any]:
-    running, waiting = desk.jobs.counts()
+def _health(service: StudioService) -> dict[str, Any]:
+    running, waiting = service.jobs.count_jobs()
     return {
         "status": "ok",
-        **desk.jobs.engine.about(),
-        "profile": desk.profile.id,
-        "reason": desk.profile.reason,
+        **service.jobs.engine.describe_state(),
+        "profile": service.profile.id,
+        "reason": service.profile.reason,
         "queue": {"running": running, "waiting": waiting},
     }
 
 
 @router.get("/models", responses=documented(READING))
-async def models(owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def models(owner: Owner, service: TheService) -> dict[str, Any]:
     """What the images API takes as `model` (the tools), and the checkpoints behind them with their licences."""
-    serving, commercial = set(desk.profile.specs.values()), desk.settings.commercial
+    serving, commercial = set(service.profile.specs.values()), service.settings.commercial
     rows = [
         {"id": tool.id, "object": "model", "created": 0, "owned_by": "designerbox", "title": tool.title}
-        for tool in desk.tools
+        for tool in service.tools
     ]
     return {
         **listed(rows, len(rows)),
-        "profile": {"id": desk.profile.id, "title": desk.profile.title, "reason": desk.profile.reason},
+        "profile": {"id": service.profile.id, "title": service.profile.title, "reason": service.profile.reason},
         "checkpoints": [_checkpoint(spec, serving) for spec in all_specs() if spec.commercial_ok or not commercial],
     }
 

@@ -15,14 +15,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from pipelines.core.errors import STATUS_OF_CODE, Cancelled, NotFound, StudioError
-from pipelines.core.job import Event, Job, Queued, Step
+from pipelines.core.errors import STATUS_BY_CODE, JobCancelled, NotFound, StudioError
+from pipelines.core.job import Event, Job, QueuePosition, Step
 from pipelines.core.stream import Stream
-from pipelines.jobs.queue import Row
+from pipelines.jobs.queue import JobRow
 from pipelines.jobs.webhooks import Webhooks
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from ui.api.auth.idempotency import HEADER, fingerprint
-from ui.api.dependencies import Owner, TheDesk
+from ui.api.dependencies import Owner, TheService
 from ui.api.errors import READING, WRITING, documented, known, marked, noted, restore, shape
 from ui.api.pagination import AFTER, LIMIT, listed
 
@@ -40,7 +40,7 @@ WAIT = ": wait\n"
 # ---------------------------------------------------------------- the job object
 
 
-def job_object(row: Row) -> dict[str, Any]:
+def job_object(row: JobRow) -> dict[str, Any]:
     """The contract's job object."""
     result = row.result
     return {
@@ -69,14 +69,14 @@ def job_object(row: Row) -> dict[str, Any]:
     }
 
 
-def _progress(row: Row) -> float:
+def _progress(row: JobRow) -> float:
     """0 to 1 within the stage that runs; only a job that is done has 1."""
     if row.status == "done":
         return 1.0
     return min(0.99, round(row.step.index / max(1, row.step.total), 3)) if row.step else 0.0
 
 
-def answer(row: Row, placed: Placed, *, status: int = 200) -> JSONResponse:
+def answer(row: JobRow, placed: Placed, *, status: int = 200) -> JSONResponse:
     """The job object. A job that failed has its error's status, so that its object is an error envelope as well.
 
     Whoever does not wait is told 202 at once, also of a job that has failed by then.
@@ -84,13 +84,13 @@ def answer(row: Row, placed: Placed, *, status: int = 200) -> JSONResponse:
     body = job_object(row)
     if row.error:
         body["error"] = marked(restore(row.error))
-        status = STATUS_OF_CODE[row.error["code"]] if status == 200 else status
+        status = STATUS_BY_CODE[row.error["code"]] if status == 200 else status
     return JSONResponse(body, status, placed.headers)
 
 
-async def find(desk: Desk, job_id: str, owner: str) -> Row:
+async def find(service: StudioService, job_id: str, owner: str) -> JobRow:
     """The owner's job. Raises `not_found`, also for somebody else's."""
-    row = await to_thread.run_sync(desk.jobs.get, job_id)
+    row = await to_thread.run_sync(service.jobs.get_job, job_id)
     if row is None or row.job.owner != owner:
         raise NotFound("There is no such job, or it is not yours.")
     return row
@@ -118,30 +118,35 @@ class Placed:
 
 
 async def place(
-    request: Request, desk: Desk, order: Callable[[], Job], values: Mapping[str, object], *, streamed: bool = False
+    request: Request,
+    service: StudioService,
+    order: Callable[[], Job],
+    values: Mapping[str, object],
+    *,
+    streamed: bool = False,
 ) -> Placed:
     """Order and submit, or find what the same call became. Raises `queue_full`, `rate_limited`, `InvalidParams`.
 
-    `values` are what was asked for, as `Desk.order` takes them: a job draws a seed, so it is never like another.
+    `values` are what was asked for, as `StudioService.create_job` takes them: a job draws a seed, so it is never like another.
     `order` makes the job, in the same thread as all else here: under load a hop between threads costs more than it.
     """
-    return await to_thread.run_sync(_placed, request, desk, order, values, streamed)
+    return await to_thread.run_sync(_placed, request, service, order, values, streamed)
 
 
 def _placed(
-    request: Request, desk: Desk, order: Callable[[], Job], values: Mapping[str, object], streamed: bool
+    request: Request, service: StudioService, order: Callable[[], Job], values: Mapping[str, object], streamed: bool
 ) -> Placed:
     job = order()
     hook = hook_of(request, job.owner)
     key = request.headers.get(HEADER)
     if key is None:
-        placed = _in_line(desk, job, streamed)
+        placed = _in_line(service, job, streamed)
     else:
         access: Access = request.app.state.access
-        placed = _once(access, desk, job, key, fingerprint(job.tool, values), streamed)
+        placed = _once(access, service, job, key, fingerprint(job.tool, values), streamed)
     if hook is not None and not placed.again:
         hooks: Webhooks = request.app.state.webhooks
-        hooks.add(job.owner, placed.job.id, hook)
+        hooks.add_delivery(job.owner, placed.job.id, hook)
     return placed
 
 
@@ -149,24 +154,24 @@ def hook_of(request: Request, owner: str, said: str | None = None) -> str | None
     """Where the caller wants to be told of the end; raises `BadInput` for an address that may not be called."""
     hooks: Webhooks = request.app.state.webhooks
     url = said or request.query_params.get("webhook") or request.headers.get("x-webhook-url")
-    return hooks.check(url) if url else hooks.default(owner)
+    return hooks.check_url(url) if url else hooks.default_url(owner)
 
 
-def _in_line(desk: Desk, job: Job, streamed: bool) -> Placed:
+def _in_line(service: StudioService, job: Job, streamed: bool) -> Placed:
     if streamed:
-        return Placed(job, stream=desk.jobs.follow(job))
-    desk.jobs.submit(job)
+        return Placed(job, stream=service.jobs.submit_and_watch(job))
+    service.jobs.submit(job)
     return Placed(job)
 
 
-def _once(access: Access, desk: Desk, job: Job, key: str, call: str, streamed: bool) -> Placed:
+def _once(access: Access, service: StudioService, job: Job, key: str, call: str, streamed: bool) -> Placed:
     with access.once.turn:
         first = access.once.claim(job.owner, key, call, job.id)
-        row = desk.jobs.get(first) if first != job.id else None
+        row = service.jobs.get_job(first) if first != job.id else None
         if row is not None and _stands(row):
-            return Placed(row.job, again=True, stream=desk.jobs.watch(row.job.id) if streamed else None)
+            return Placed(row.job, again=True, stream=service.jobs.watch(row.job.id) if streamed else None)
         try:
-            placed = _in_line(desk, job, streamed)
+            placed = _in_line(service, job, streamed)
         except StudioError:
             access.once.forget(job.owner, key)
             raise
@@ -175,31 +180,31 @@ def _once(access: Access, desk: Desk, job: Job, key: str, call: str, streamed: b
     return placed
 
 
-def _stands(row: Row) -> bool:
+def _stands(row: JobRow) -> bool:
     """Whether a repeated call is answered with this job; what was stopped, or failed for our own reasons, is not."""
-    return row.status != "cancelled" and (row.error is None or STATUS_OF_CODE[row.error["code"]] < 500)
+    return row.status != "cancelled" and (row.error is None or STATUS_BY_CODE[row.error["code"]] < 500)
 
 
-async def finish(request: Request, desk: Desk, placed: Placed) -> Row:
+async def finish(request: Request, service: StudioService, placed: Placed) -> JobRow:
     """Wait for the end and return how it ended."""
     if placed.again:
-        await _ended(desk, placed.job.id)
+        await _ended(service, placed.job.id)
     else:
-        async with _cancelled_when_gone(request, desk, placed.job.id):
-            await _ended(desk, placed.job.id)
-    row = await find(desk, placed.job.id, placed.job.owner)
+        async with _cancelled_when_gone(request, service, placed.job.id):
+            await _ended(service, placed.job.id)
+    row = await find(service, placed.job.id, placed.job.owner)
     if row.error is not None:
         noted(request, row.error["code"])
     return row
 
 
 @contextlib.asynccontextmanager
-async def _cancelled_when_gone(request: Request, desk: Desk, job_id: str) -> AsyncIterator[None]:
+async def _cancelled_when_gone(request: Request, service: StudioService, job_id: str) -> AsyncIterator[None]:
     async def watch() -> None:
         # The body was read, so what is received now can only be the end of the connection.
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        await _cancel(desk, job_id)
+        await _cancel(service, job_id)
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
@@ -207,9 +212,9 @@ async def _cancelled_when_gone(request: Request, desk: Desk, job_id: str) -> Asy
         group.cancel_scope.cancel()
 
 
-async def _cancel(desk: Desk, job_id: str) -> None:
+async def _cancel(service: StudioService, job_id: str) -> None:
     with anyio.CancelScope(shield=True):
-        await to_thread.run_sync(desk.jobs.cancel, job_id)
+        await to_thread.run_sync(service.jobs.cancel, job_id)
 
 
 class EventStream(StreamingResponse):
@@ -218,11 +223,13 @@ class EventStream(StreamingResponse):
     Closing and cancelling stand here and not in the generator, which is never entered when the caller left at once.
     """
 
-    def __init__(self, frames: AsyncIterator[str], desk: Desk, stream: Stream, placed: Placed | None = None) -> None:
+    def __init__(
+        self, frames: AsyncIterator[str], service: StudioService, stream: Stream, placed: Placed | None = None
+    ) -> None:
         # Proxies must not hold events back.
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **(placed.headers if placed else {})}
         super().__init__(frames, media_type="text/event-stream", headers=headers)
-        self._desk = desk
+        self._service = service
         self._stream = stream
         self._job_id = placed.job.id if placed is not None and not placed.again else None
         self._whole = False
@@ -237,7 +244,7 @@ class EventStream(StreamingResponse):
         finally:
             self._stream.close()
             if self._job_id is not None and not self._whole:
-                await _cancel(self._desk, self._job_id)
+                await _cancel(self._service, self._job_id)
 
 
 def sse(event: str, data: Mapping[str, Any], event_id: int | None = None) -> str:
@@ -247,28 +254,28 @@ def sse(event: str, data: Mapping[str, Any], event_id: int | None = None) -> str
 
 
 async def frames(
-    request: Request, desk: Desk, job: Job, stream: Stream, *, opening: bool = False
+    request: Request, service: StudioService, job: Job, stream: Stream, *, opening: bool = False
 ) -> AsyncIterator[str]:
     """The job's events as `stream` brings them: `queued`, `step`, then `result` or `error`.
 
     `opening` begins with where the job stands, so that a caller knows its id before the first step.
     """
     try:
-        first = stream.take(0) if opening else None
-        if opening and not isinstance(first, Queued):
+        first = stream.take_next(0) if opening else None
+        if opening and not isinstance(first, QueuePosition):
             yield _queued(job.id, 0)
         if first is not None:
             yield _frame(job.id, first, stream.last_id)
-        while (events := await stream.some(PULSE)) or not stream.over:
+        while (events := await stream.take_pending_async(PULSE)) or not stream.is_exhausted:
             # One write for all that waits: a hundred streams cost the server writes, not words.
             if told := "".join(_frame(job.id, event, event_id) for event_id, event in events) if events else WAIT:
                 yield told
         if stream.error is not None:
             raise stream.error
-        yield sse("result", job_object(await find(desk, job.id, job.owner)), stream.last_id)
-    except Cancelled:
+        yield sse("result", job_object(await find(service, job.id, job.owner)), stream.last_id)
+    except JobCancelled:
         # Not an error: the object says that it was cancelled.
-        yield sse("result", job_object(await find(desk, job.id, job.owner)), stream.last_id + 1)
+        yield sse("result", job_object(await find(service, job.id, job.owner)), stream.last_id + 1)
     except Exception as error:  # noqa: BLE001  the status is sent: what is not told here is told to nobody
         yield failed(request, error, stream.last_id + 1, id=job.id)
 
@@ -285,7 +292,7 @@ def _queued(job_id: str, position: int, event_id: int | None = None) -> str:
 
 
 def _frame(job_id: str, event: Event, event_id: int) -> str:
-    if isinstance(event, Queued):
+    if isinstance(event, QueuePosition):
         return _queued(job_id, event.position, event_id)
     if not isinstance(event, Step):
         return ""  # the result is told as the whole job object, once its row says so
@@ -303,48 +310,48 @@ def _data_url(preview: bytes | None) -> str | None:
 @router.get("/jobs", responses=documented(READING))
 async def list_jobs(
     owner: Owner,
-    desk: TheDesk,
+    service: TheService,
     limit: Annotated[int, LIMIT] = 20,
     after: Annotated[str | None, AFTER] = None,
 ) -> dict[str, Any]:
     """Your jobs, newest first."""
     if after is not None:
-        await find(desk, after, owner)
-    rows = await to_thread.run_sync(desk.jobs.list, owner, limit + 1, after)
+        await find(service, after, owner)
+    rows = await to_thread.run_sync(service.jobs.list_jobs, owner, limit + 1, after)
     return listed([job_object(row) for row in rows], limit)
 
 
 @router.get("/jobs/{job_id}", responses=documented(READING))
-async def get_job(job_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def get_job(job_id: str, owner: Owner, service: TheService) -> dict[str, Any]:
     """A job as it stands."""
-    return job_object(await find(desk, job_id, owner))
+    return job_object(await find(service, job_id, owner))
 
 
 @router.get("/jobs/{job_id}/events", responses=documented(READING), response_class=StreamingResponse)
-async def job_events(job_id: str, request: Request, owner: Owner, desk: TheDesk) -> EventStream:
+async def job_events(job_id: str, request: Request, owner: Owner, service: TheService) -> EventStream:
     """Events of a job, at any time; leaving only detaches. `Last-Event-ID` goes on where a connection broke."""
-    row = await find(desk, job_id, owner)
+    row = await find(service, job_id, owner)
     seen = request.headers.get("last-event-id", "")
     after = int(seen) if seen.isascii() and seen.isdigit() and len(seen) < 10 else 0
-    stream = await to_thread.run_sync(desk.jobs.watch, row.job.id, after)
-    return EventStream(frames(request, desk, row.job, stream), desk, stream)
+    stream = await to_thread.run_sync(service.jobs.watch, row.job.id, after)
+    return EventStream(frames(request, service, row.job, stream), service, stream)
 
 
 @router.delete("/jobs/{job_id}", responses=documented(WRITING))
-async def cancel_job(job_id: str, owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def cancel_job(job_id: str, owner: Owner, service: TheService) -> dict[str, Any]:
     """Stop a job, within a step. A job that has ended stays as it is."""
-    await find(desk, job_id, owner)
-    await _cancel(desk, job_id)
+    await find(service, job_id, owner)
+    await _cancel(service, job_id)
     # Most steps are short, so the answer can nearly always say "cancelled".
     with anyio.move_on_after(CANCEL_WAIT):
-        await _ended(desk, job_id)
-    return job_object(await find(desk, job_id, owner))
+        await _ended(service, job_id)
+    return job_object(await find(service, job_id, owner))
 
 
-async def _ended(desk: Desk, job_id: str) -> None:
-    stream = await to_thread.run_sync(desk.jobs.watch, job_id)
+async def _ended(service: StudioService, job_id: str) -> None:
+    stream = await to_thread.run_sync(service.jobs.watch, job_id)
     try:
-        with contextlib.suppress(StudioError, Cancelled):  # the row says how it ended
+        with contextlib.suppress(StudioError, JobCancelled):  # the row says how it ended
             async for _ in stream:
                 pass
     finally:

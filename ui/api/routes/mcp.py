@@ -19,16 +19,16 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from pipelines.codecs.encode import MIME, STILLS
-from pipelines.core.errors import BadInput, Cancelled, NotFound, StudioError
+from pipelines.codecs.encode import MIME_TYPES, STILL_FORMATS
+from pipelines.core.errors import BadInput, JobCancelled, NotFound, StudioError
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result, Step
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
-from pipelines.ingest.decoder_pool import MAX_BYTES
-from pipelines.jobs.queue import Row
-from pipelines.runtime.progress import jpeg
-from pipelines.service.orders import Desk
+from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
+from pipelines.jobs.queue import JobRow
+from pipelines.runtime.progress import encode_preview
+from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileInfo
 from ui.api.blocking_jobs import ended, followed, ordered
 from ui.api.errors import noted, response, restore
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ui.api.auth.access import Access, Caller
 
 PATH = "/mcp"
-BODY_BYTES = 2 * MAX_BYTES * 4 // 3
+BODY_BYTES = 2 * MAX_FILE_BYTES * 4 // 3
 """Of one call: two of the largest pictures as base64."""
 SIDE = 1024
 """Longer side, in pixels, of a picture that an agent is shown; the file itself is linked."""
@@ -60,16 +60,16 @@ _PICTURES = {"type": "object", "required": ["data"], "properties": {"data": {"ty
 _ROLES = ("upload", "result", "matte", "layers", "example")
 
 
-def route(desk: Desk, access: Access) -> BaseRoute:
+def route(service: StudioService, access: Access) -> BaseRoute:
     """The one address of this door."""
-    return Route(PATH, Door(desk, access))
+    return Route(PATH, Door(service, access))
 
 
 class Door:
     """An ASGI application. Raises nothing: what goes wrong is an answer."""
 
-    def __init__(self, desk: Desk, access: Access) -> None:
-        self._desk = desk
+    def __init__(self, service: StudioService, access: Access) -> None:
+        self._service = service
         self._access = access
         self._lock = threading.Lock()
         self._server: Server[Any] | None = None
@@ -106,7 +106,7 @@ class Door:
     async def _list(self, _: ServerRequestContext[Any], __: mcp.PaginatedRequestParams | None) -> mcp.ListToolsResult:
         import mcp_types as mcp
 
-        made = [self._described(row) for row in self._desk.tools]
+        made = [self._described(row) for row in self._service.tools]
         looks = mcp.ToolAnnotations(read_only_hint=True, open_world_hint=False)
         made += [
             mcp.Tool(
@@ -127,7 +127,7 @@ class Door:
         said = [row.summary, *(f"Good at: {', '.join(row.strengths)}." for _ in row.strengths[:1])]
         said += [f"Limits: {' '.join(row.limits)}"] if row.limits else []
         return mcp.Tool(
-            name=row.id, title=row.title, description="\n".join(said), input_schema=inputs_of(row, self._desk),
+            name=row.id, title=row.title, description="\n".join(said), input_schema=inputs_of(row, self._service),
             output_schema=JOB, annotations=mcp.ToolAnnotations(destructive_hint=False, open_world_hint=False),
         )  # fmt: skip
 
@@ -137,8 +137,8 @@ class Door:
             return {"type": "object", "properties": {"limit": limit}, "additionalProperties": False}
         if name == SHOW:
             return {"type": "object", "required": ["file_id"], "properties": {"file_id": _ID}}
-        row = next((row for row in self._desk.tools if row.id == name), None)
-        return None if row is None else inputs_of(row, self._desk)
+        row = next((row for row in self._service.tools if row.id == name), None)
+        return None if row is None else inputs_of(row, self._service)
 
     # ------------------------------------------------------------ what is done
 
@@ -166,9 +166,9 @@ class Door:
         self, tool_id: str, values: Mapping[str, object], owner: str, context: ServerRequestContext[Any], base: str
     ) -> mcp.CallToolResult:
         """Run a tool to its end, telling its steps; a caller that leaves stops it."""
-        job = await ordered(tool_id, values, self._desk, owner)
+        job = await ordered(tool_id, values, self._service, owner)
         try:
-            async with followed(self._desk, job) as stream:
+            async with followed(self._service, job) as stream:
                 told = 0
                 async for event in stream:
                     if isinstance(event, Step):
@@ -177,19 +177,19 @@ class Door:
                         await context.session.report_progress(told, message=stage)
                     elif isinstance(event, Result):
                         break
-        except Cancelled:
+        except JobCancelled:
             raise BadInput("The job was cancelled.") from None
-        row = await ended(self._desk, job)
+        row = await ended(self._service, job)
         if row.error is not None:
             raise restore(row.error)
         return await to_thread.run_sync(self._answer, row, base)
 
-    def _answer(self, row: Row, base: str) -> mcp.CallToolResult:
+    def _answer(self, row: JobRow, base: str) -> mcp.CallToolResult:
         import mcp_types as mcp
 
         assert row.result is not None
-        infos = [self._desk.files.info(file.id, row.job.owner) for file in row.result.files]
-        stills = [info for info in infos if info.role == "result" and info.format in STILLS]
+        infos = [self._service.files.get_info(file.id, row.job.owner) for file in row.result.files]
+        stills = [info for info in infos if info.role == "result" and info.format in STILL_FORMATS]
         notices = " ".join(row.result.receipt.get("notices", ()))
         content: list[mcp.ContentBlock] = [
             mcp.TextContent(text=f"Done in {row.result.seconds:.1f} s. {notices}".strip())
@@ -197,7 +197,7 @@ class Door:
         content += [self._image(info) for info in stills]
         content += [
             mcp.ResourceLink(
-                name=info.name, uri=f"{base}/v1/files/{info.id}/content", mime_type=MIME.get(info.format),
+                name=info.download_name, uri=f"{base}/v1/files/{info.id}/content", mime_type=MIME_TYPES.get(info.format),
                 size=info.bytes, description=f"{info.id}: {info.role}, {info.width} x {info.height} px",
             )
             for info in infos
@@ -210,18 +210,21 @@ class Door:
         limit = values.get("limit", 20)
         if not isinstance(limit, int) or not 1 <= limit <= 100:
             raise BadInput("'limit' is a whole number from 1 to 100.", param="limit")
-        rows = await to_thread.run_sync(self._desk.files.list, owner, limit, None)
-        found = [row for row in rows if row.role in _ROLES and row.format in (*STILLS, "png")]
+        rows = await to_thread.run_sync(self._service.files.list_files, owner, limit, None)
+        found = [row for row in rows if row.role in _ROLES and row.format in (*STILL_FORMATS, "png")]
         said = [f"{row.id}: {row.role}, {row.width} x {row.height} px" for row in found]
-        said += [f"{row.file_id}: example '{row.name}'" for row in await to_thread.run_sync(self._desk.examples)]
+        said += [
+            f"{row.file_id}: example '{row.name}'"
+            for row in await to_thread.run_sync(self._service.uploads.list_examples)
+        ]
         text = mcp.TextContent(text="\n".join(said))
         return mcp.CallToolResult(content=[text], structured_content={"data": [file_object(row) for row in found]})
 
     async def _shown(self, values: Mapping[str, object], owner: str) -> mcp.CallToolResult:
         import mcp_types as mcp
 
-        info = await to_thread.run_sync(self._desk.files.info, str(values.get("file_id", "")), owner)
-        if info.format not in STILLS:
+        info = await to_thread.run_sync(self._service.files.get_info, str(values.get("file_id", "")), owner)
+        if info.format not in STILL_FORMATS:
             raise NotFound("This file is no picture.", param="file_id")
         image = await to_thread.run_sync(self._image, info)
         return mcp.CallToolResult(content=[image], structured_content=file_object(info))
@@ -229,18 +232,18 @@ class Door:
     def _image(self, info: FileInfo) -> mcp.ImageContent:
         import mcp_types as mcp
 
-        data, mime = shown(self._desk.files.open(info.id))
-        data = self._desk.vouched(data, mime, info)
+        data, mime = shown(self._service.files.open_image(info.id))
+        data = self._service.uploads.sign_derived_copy(data, mime, info)
         return mcp.ImageContent(data=base64.b64encode(data).decode(), mime_type=mime)
 
 
-def inputs_of(row: Tool, desk: Desk) -> dict[str, Any]:
+def inputs_of(row: Tool, service: StudioService) -> dict[str, Any]:
     """A tool's form as JSON schema: what this profile cannot serve is left out, and pictures say how they come."""
     schema = row.params.model_json_schema()
     kept = {
         name: _worded(row.params, name, field)
         for name, field in schema["properties"].items()
-        if not desk.lacks(row.params, name)
+        if not service.form_checks.missing_verbs(row.params, name)
     }
     return {**schema, "title": row.title, "properties": kept}
 
@@ -255,7 +258,7 @@ def _worded(params: type[Params], name: str, field: dict[str, Any]) -> dict[str,
 def shown(image: Image) -> tuple[bytes, str]:
     """A picture (H x W x 3 or 4, RGB(A)) as an agent is shown it, and what kind of file that is."""
     if image.shape[2] == 3:
-        return jpeg(image, SIDE), "image/jpeg"
+        return encode_preview(image, SIDE), "image/jpeg"
     scale = min(1.0, SIDE / max(image.shape[:2]))
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     near = cv2.resize(image, size, interpolation=cv2.INTER_AREA)

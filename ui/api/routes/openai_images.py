@@ -14,15 +14,15 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from pipelines.codecs.encode import STILLS
-from pipelines.core.errors import BadInput, Cancelled, StudioError
-from pipelines.core.job import Job, Queued, Step
+from pipelines.codecs.encode import STILL_FORMATS
+from pipelines.core.errors import BadInput, JobCancelled, StudioError
+from pipelines.core.job import Job, QueuePosition, Step
 from pipelines.core.stream import Stream
-from pipelines.jobs.queue import Row
-from pipelines.runtime.progress import jpeg
-from pipelines.service.orders import Desk
+from pipelines.jobs.queue import JobRow
+from pipelines.runtime.progress import encode_preview
+from pipelines.service.orders import StudioService
 from ui.api import request_parsing
-from ui.api.dependencies import Owner, TheDesk
+from ui.api.dependencies import Owner, TheService
 from ui.api.errors import WORKING, documented, restore
 from ui.api.routes import jobs
 from ui.api.routes.jobs import EventStream, failed, find, finish, place, sse
@@ -75,40 +75,42 @@ def _body(*, edit: bool) -> dict[str, Any]:
 @router.post(
     "/images/generations", responses=documented(WORKING), openapi_extra={"requestBody": _body(edit=False)}
 )  # fmt: skip
-async def generate(request: Request, owner: Owner, desk: TheDesk) -> Response:
+async def generate(request: Request, owner: Owner, service: TheService) -> Response:
     """OpenAI's images.generate. Fields of the tool ride along in the body."""
-    return await _carry_out(request, desk, owner, "image_generation")
+    return await _carry_out(request, service, owner, "image_generation")
 
 
 @router.post("/images/edits", responses=documented(WORKING), openapi_extra={"requestBody": _body(edit=True)})
-async def edit(request: Request, owner: Owner, desk: TheDesk) -> Response:
+async def edit(request: Request, owner: Owner, service: TheService) -> Response:
     """OpenAI's images.edit: `image` (or `image[]`) and `mask` as files, data URLs or file ids."""
-    return await _carry_out(request, desk, owner, "image_edit")
+    return await _carry_out(request, service, owner, "image_edit")
 
 
-async def _carry_out(request: Request, desk: Desk, owner: str, call: Call) -> Response:
+async def _carry_out(request: Request, service: StudioService, owner: str, call: Call) -> Response:
     async with request_parsing.opened(request) as sent:
-        asked = translate(sent, desk, call)
+        asked = translate(sent, service, call)
         with _their_names(asked):
-            filled = await request_parsing.fill(asked.form, asked.tool.params, desk, owner)
+            filled = await request_parsing.fill(asked.form, asked.tool.params, service, owner)
             if call == "image_edit" and "mask" in filled.values:
-                filled.values["mask"] = await to_thread.run_sync(_white_where_clear, desk, filled.values["mask"], owner)
+                filled.values["mask"] = await to_thread.run_sync(
+                    _white_where_clear, service, filled.values["mask"], owner
+                )
     # Links lead to the address this call was made to, whatever stands in front of the studio.
     base = str(request.url).partition("/images/")[0]
-    order = partial(_ordered, desk, asked, filled, owner)
-    placed = await place(request, desk, order, filled.values, streamed=asked.stream)
+    order = partial(_ordered, service, asked, filled, owner)
+    placed = await place(request, service, order, filled.values, streamed=asked.stream)
     if placed.stream is not None:
-        events = _events(request, desk, placed.job, placed.stream, asked, base)
-        return EventStream(events, desk, placed.stream, placed)
-    row = await finish(request, desk, placed)
+        events = _events(request, service, placed.job, placed.stream, asked, base)
+        return EventStream(events, service, placed.stream, placed)
+    row = await finish(request, service, placed)
     if row.error is not None:
         raise restore(row.error)
-    return JSONResponse(await to_thread.run_sync(_images, desk, row, asked, base), headers=placed.headers)
+    return JSONResponse(await to_thread.run_sync(_images, service, row, asked, base), headers=placed.headers)
 
 
-def _ordered(desk: Desk, asked: Asked, filled: request_parsing.Filled, owner: str) -> Job:
+def _ordered(service: StudioService, asked: Asked, filled: request_parsing.Filled, owner: str) -> Job:
     with _their_names(asked):
-        job = desk.order(asked.tool.id, filled.values, owner)
+        job = service.create_job(asked.tool.id, filled.values, owner)
     return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": True})
 
 
@@ -122,12 +124,12 @@ def _their_names(asked: Asked) -> Iterator[None]:
         raise
 
 
-def _white_where_clear(desk: Desk, file_id: object, owner: str) -> object:
+def _white_where_clear(service: StudioService, file_id: object, owner: str) -> object:
     """OpenAI edits where a mask is transparent, a tool's mask where it is white. One without alpha is a tool's own."""
-    drawn = desk.files.open(str(file_id))
+    drawn = service.files.open_image(str(file_id))
     if drawn.shape[2] != 4:
         return file_id
-    return desk.files.add(np.repeat(255 - drawn[..., 3:], 3, axis=2), owner, "upload")
+    return service.files.add_image(np.repeat(255 - drawn[..., 3:], 3, axis=2), owner, "upload")
 
 
 # ---------------------------------------------------------------- a finished job -> OpenAI's answer
@@ -142,8 +144,8 @@ def _about(asked: Asked, size: str, file_format: str) -> dict[str, Any]:
     }
 
 
-def _images(desk: Desk, row: Row, asked: Asked, base: str) -> dict[str, Any]:
-    data = [{**_payload(desk, file_id, asked, base), "revised_prompt": None} for file_id, _, _ in _results(row)]
+def _images(service: StudioService, row: JobRow, asked: Asked, base: str) -> dict[str, Any]:
+    data = [{**_payload(service, file_id, asked, base), "revised_prompt": None} for file_id, _, _ in _results(row)]
     _, size, file_format = _results(row)[0]
     return {
         "created": int(row.finished or row.created),
@@ -155,44 +157,46 @@ def _images(desk: Desk, row: Row, asked: Asked, base: str) -> dict[str, Any]:
     }
 
 
-def _results(row: Row) -> list[tuple[str, str, str]]:
+def _results(row: JobRow) -> list[tuple[str, str, str]]:
     if row.result is None:
         raise BadInput("The job was cancelled.")
     return [
-        (f.id, f"{f.width}x{f.height}", f.format) for f in row.result.files if f.role == "result" and f.format in STILLS
+        (f.id, f"{f.width}x{f.height}", f.format)
+        for f in row.result.files
+        if f.role == "result" and f.format in STILL_FORMATS
     ]
 
 
-def _payload(desk: Desk, file_id: str, asked: Asked, base: str) -> dict[str, str]:
+def _payload(service: StudioService, file_id: str, asked: Asked, base: str) -> dict[str, str]:
     if asked.links:
         return {"url": f"{base}/files/{file_id}/content"}
-    return {"b64_json": base64.b64encode(desk.files.read(file_id)).decode()}
+    return {"b64_json": base64.b64encode(service.files.read_bytes(file_id)).decode()}
 
 
 async def _events(
-    request: Request, desk: Desk, job: Job, stream: Stream, asked: Asked, base: str
+    request: Request, service: StudioService, job: Job, stream: Stream, asked: Asked, base: str
 ) -> AsyncIterator[str]:
     sent = 0
     try:
-        while (events := await stream.some(jobs.PULSE)) or not stream.over:
+        while (events := await stream.take_pending_async(jobs.PULSE)) or not stream.is_exhausted:
             if not events:
                 yield jobs.WAIT
             for _, event in events:
-                if isinstance(event, Queued):
+                if isinstance(event, QueuePosition):
                     yield ": queued\n\n"
                 elif isinstance(event, Step) and event.preview and _due(event, sent, asked.partials):
                     yield _partial(asked, event.preview, sent)
                     sent += 1
         if stream.error is not None:
             raise stream.error
-        row = await find(desk, job.id, job.owner)
+        row = await find(service, job.id, job.owner)
         for missing in range(sent, asked.partials):
             # The work was done before so many frames were due: the rest are the picture itself, made small.
-            yield _partial(asked, await to_thread.run_sync(_small, desk, row), missing)
+            yield _partial(asked, await to_thread.run_sync(_small, service, row), missing)
         for file_id, size, file_format in _results(row):
-            payload = await to_thread.run_sync(_payload, desk, file_id, asked, base)
+            payload = await to_thread.run_sync(_payload, service, file_id, asked, base)
             yield _event(asked, "completed", {**payload, **_about(asked, size, file_format), "usage": _NO_USAGE})
-    except Cancelled:
+    except JobCancelled:
         yield failed(request, BadInput("The job was cancelled."))
     except Exception as error:  # noqa: BLE001  the status is sent: what is not told here is told to nobody
         yield failed(request, error)
@@ -214,5 +218,5 @@ def _event(asked: Asked, what: str, data: Mapping[str, Any]) -> str:
     return sse(name, {"type": name, "created_at": int(time.time()), **data})
 
 
-def _small(desk: Desk, row: Row) -> bytes:
-    return jpeg(desk.files.open(_results(row)[0][0])[..., :3].copy())
+def _small(service: StudioService, row: JobRow) -> bytes:
+    return encode_preview(service.files.open_image(_results(row)[0][0])[..., :3].copy())

@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from pipelines.core.errors import BadInput, InvalidParams, NotFound
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from ui.api.request_parsing import Form
 
 Call = Literal["image_generation", "image_edit"]
@@ -42,7 +42,7 @@ class Asked:
     transparent: bool
 
 
-def translate(sent: Form, desk: Desk, call: Call) -> Asked:
+def translate(sent: Form, service: StudioService, call: Call) -> Asked:
     """The tool that is meant and its form. Raises `InvalidParams`, `BadInput`, `NotFound` with the sender's names."""
     if sent.one("prompt") is None:
         raise InvalidParams("'prompt' is missing.", param="prompt")
@@ -51,7 +51,7 @@ def translate(sent: Form, desk: Desk, call: Call) -> Asked:
         raise InvalidParams("'image' is missing.", param="image")
     background = sent.one("background")
     transparent = background == "transparent"
-    tool = _tool(sent, desk, call, transparent)
+    tool = _tool(sent, service, call, transparent)
     own = {name: sent.many(name) for name in ("size", "quality") if _is_own(sent.one(name), name, tool.params)}
     sent = sent.without(*own)
     fields = own | _fields(sent, tool.params, pictures)
@@ -75,15 +75,15 @@ def translate(sent: Form, desk: Desk, call: Call) -> Asked:
     )
 
 
-def _tool(sent: Form, desk: Desk, call: Call, transparent: bool) -> Tool:
+def _tool(sent: Form, service: StudioService, call: Call, transparent: bool) -> Tool:
     model = sent.one("model")
     if isinstance(model, UploadFile) or not isinstance(model, str | None):
         raise InvalidParams("'model' must be text.", param="model")
-    ids = [tool.id for tool in desk.tools]
+    ids = [tool.id for tool in service.tools]
     if model and model != "auto" and not model.startswith("gpt-image-"):
         if model not in ids:
             raise NotFound(f"There is no such model. There are: {', '.join(ids)}.", param="model")
-        return desk.tool(model)
+        return service.find_tool(model)
     wanted = ["background"]
     if call == "image_edit" and sent.one("mask") is not None:
         wanted = ["retouch"]
@@ -91,7 +91,7 @@ def _tool(sent: Form, desk: Desk, call: Call, transparent: bool) -> Tool:
         wanted = ["cutout", "product"]
     for tool_id in wanted:
         if tool_id in ids:
-            return desk.tool(tool_id)
+            return service.find_tool(tool_id)
     if wanted == ["retouch"]:
         raise BadInput("A mask needs the tool 'retouch', which this studio does not have.", param="mask")
     raise BadInput("Name a 'model': no tool here does this by itself.", param="model")

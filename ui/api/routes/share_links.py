@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pipelines.core.errors import BadInput, StudioError
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from ui.api.auth.share_tokens import HOUR, MONTH, WEEK, Share
-from ui.api.dependencies import Owner, TheAccess, TheDesk
+from ui.api.dependencies import Owner, TheAccess, TheService
 from ui.api.errors import READING, SENDING, WRITING, answered, documented
 from ui.api.file_response import content
 from ui.api.pagination import AFTER, LIMIT, listed
@@ -49,10 +49,10 @@ def share_object(share: Share, base: str) -> dict[str, Any]:
 
 
 @router.post("/shares", responses=documented(SENDING), openapi_extra=body_of(ShareForm))
-async def create_share(request: Request, owner: Owner, desk: TheDesk, access: TheAccess) -> dict[str, Any]:
+async def create_share(request: Request, owner: Owner, service: TheService, access: TheAccess) -> dict[str, Any]:
     """Make a link that shows one file to whoever has it, and nothing else. Uploads cannot be shared, results can."""
     form = await model(request, ShareForm)
-    info = await to_thread.run_sync(desk.files.info, form.file_id, owner)
+    info = await to_thread.run_sync(service.files.get_info, form.file_id, owner)
     if info.role not in ("result", "matte", "layers"):
         raise BadInput("Only results can be shared.", param="file_id")
     share = await to_thread.run_sync(access.shares.new, owner, info.id, form.expires_in)
@@ -85,14 +85,14 @@ def _base(request: Request) -> str:
     return str(request.base_url).removesuffix("/").removesuffix("/v1")
 
 
-def shown(desk: Desk, access: Access) -> Callable[[Request], Awaitable[Response]]:
+def shown(service: StudioService, access: Access) -> Callable[[Request], Awaitable[Response]]:
     """The endpoint of `GET /s/{token}`, open to all: the one file, which no shared cache keeps past its end."""
 
     async def endpoint(request: Request) -> Response:
         try:
             share = await to_thread.run_sync(access.shares.open, request.path_params["token"])
-            info = await to_thread.run_sync(desk.files.info, share.file_id, share.owner)
-            answer = await content(request, desk.files, info)
+            info = await to_thread.run_sync(service.files.get_info, share.file_id, share.owner)
+            answer = await content(request, service.files, info)
         except StudioError as error:
             return answered(request, error)
         answer.headers["Cache-Control"] = "private, no-cache"

@@ -12,7 +12,7 @@ from pipelines.core.job import Job
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from ui.api import request_parsing
-from ui.api.dependencies import Owner, TheDesk
+from ui.api.dependencies import Owner, TheService
 from ui.api.errors import READING, WORKING, documented
 from ui.api.pagination import listed
 from ui.api.routes.jobs import EventStream, answer, find, finish, frames, place
@@ -39,9 +39,9 @@ def router(tools: tuple[Tool, ...]) -> APIRouter:
     return made
 
 
-async def list_tools(owner: Owner, desk: TheDesk) -> dict[str, Any]:
+async def list_tools(owner: Owner, service: TheService) -> dict[str, Any]:
     """Every tool with its fields; `x-kind` says what a field is, `x-needs` what the model must be able to do."""
-    return listed([_row(tool) for tool in desk.tools], len(desk.tools))
+    return listed([_row(tool) for tool in service.tools], len(service.tools))
 
 
 def _row(tool: Tool) -> dict[str, Any]:
@@ -61,26 +61,28 @@ async def run(
     tool_id: str,
     request: Request,
     owner: Owner,
-    desk: TheDesk,
+    service: TheService,
     stream: Annotated[bool, Query(description="Answer with server-sent events: queued, step, result, error.")] = False,
     wait: Annotated[bool, Query(description="false: answer 202 at once.")] = True,
 ) -> Response:
     """Run a tool. Without controls the answer waits for the end; a caller that leaves stops its job."""
-    tool = desk.tool(tool_id)
+    tool = service.find_tool(tool_id)
     async with request_parsing.opened(request) as sent:
         renamed = sent.moved("steps", STEPS) if STEPS in tool.params.model_fields else sent
-        filled = await request_parsing.fill(renamed, tool.params, desk, owner)
+        filled = await request_parsing.fill(renamed, tool.params, service, owner)
 
     def order() -> Job:
-        job = desk.order(tool.id, filled.values, owner)
+        job = service.create_job(tool.id, filled.values, owner)
         return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": stream or wait})
 
-    placed = await place(request, desk, order, filled.values, streamed=stream)
+    placed = await place(request, service, order, filled.values, streamed=stream)
     if placed.stream is not None:
-        return EventStream(frames(request, desk, placed.job, placed.stream, opening=True), desk, placed.stream, placed)
+        return EventStream(
+            frames(request, service, placed.job, placed.stream, opening=True), service, placed.stream, placed
+        )
     if wait:
-        return answer(await finish(request, desk, placed), placed)
-    return answer(await find(desk, placed.job.id, owner), placed, status=202)
+        return answer(await finish(request, service, placed), placed)
+    return answer(await find(service, placed.job.id, owner), placed, status=202)
 
 
 def _runner(tool_id: str) -> Callable[..., Any]:
@@ -89,13 +91,13 @@ def _runner(tool_id: str) -> Callable[..., Any]:
     async def endpoint(
         request: Request,
         owner: Owner,
-        desk: TheDesk,
+        service: TheService,
         stream: Annotated[
             bool, Query(description="Answer with server-sent events: queued, step, result, error.")
         ] = False,
         wait: Annotated[bool, Query(description="false: answer 202 at once.")] = True,
     ) -> Response:
-        return await run(tool_id, request, owner, desk, stream, wait)
+        return await run(tool_id, request, owner, service, stream, wait)
 
     return endpoint
 

@@ -9,10 +9,10 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.batch import Batches
+from pipelines.batch import BatchService
 from pipelines.core.errors import NotFound
 from pipelines.jobs.webhooks import Webhooks
-from pipelines.service.orders import Desk
+from pipelines.service.orders import StudioService
 from ui.api.dependencies import Owner, WhoCalls
 from ui.api.errors import READING, SENDING, documented
 from ui.api.request_parsing import body_of, model
@@ -30,20 +30,20 @@ class Default(BaseModel):
     url: str | None = Field(max_length=2000)
 
 
-def build(desk: Desk, batches: Batches) -> Webhooks:
+def build(service: StudioService, batches: BatchService) -> Webhooks:
     """The deliveries of this studio, which tell job objects and batch objects."""
-    told = partial(_ended, desk, batches)
-    private = desk.settings.webhooks_private
-    return Webhooks(desk.jobs.table, told, lambda: desk.jobs.closing, private=private)
+    told = partial(_ended, service, batches)
+    private = service.settings.webhooks_private
+    return Webhooks(service.jobs.table, told, lambda: service.jobs.is_closing, allow_private=private)
 
 
-def _ended(desk: Desk, batches: Batches, owner: str, subject: str) -> dict[str, Any] | None:
+def _ended(service: StudioService, batches: BatchService, owner: str, subject: str) -> dict[str, Any] | None:
     if subject.startswith("batch-"):
-        told = batch_object(batches, batches.get(subject, owner))
+        told = batch_object(batches, batches.get_batch(subject, owner))
         return (
             {"type": f"batch.{told['status']}", "data": told} if told["status"] in ("completed", "cancelled") else None
         )
-    row = desk.jobs.get(subject)
+    row = service.jobs.get_job(subject)
     if row is None or row.job.owner != owner:
         raise NotFound("There is no such job, or it is not yours.")
     return None if row.finished is None else {"type": f"job.{row.status}", "data": job_object(row)}
@@ -66,11 +66,11 @@ async def set_webhook(request: Request, owner: Owner) -> dict[str, Any]:
     """Set the address for all your jobs and batches that name none; null takes it away."""
     sent = await model(request, Default)
     hooks: Webhooks = request.app.state.webhooks
-    url = None if sent.url is None else await to_thread.run_sync(hooks.check, sent.url)
-    await to_thread.run_sync(hooks.set_default, owner, url)
+    url = None if sent.url is None else await to_thread.run_sync(hooks.check_url, sent.url)
+    await to_thread.run_sync(hooks.set_default_url, owner, url)
     return await to_thread.run_sync(_told, hooks, owner)
 
 
 def _told(hooks: Webhooks, owner: str) -> dict[str, Any]:
-    secret, rows = hooks.secret(owner), hooks.list(owner)
-    return {"object": "webhook", "url": hooks.default(owner), "secret": secret, "deliveries": rows}
+    secret, rows = hooks.signing_secret(owner), hooks.list_deliveries(owner)
+    return {"object": "webhook", "url": hooks.default_url(owner), "secret": secret, "deliveries": rows}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pipelines.models.families.scenes.scene_types import Place, Scene
+from pipelines.models.families.scenes.scene_types import PanoramaPlace, Scene
 
 PLACES: tuple[Scene, ...] = (
     Scene(
-        "apartment", "Apartment", Place("apartment.exr", (-30, 160, -155, -10), 1.0),
+        "apartment", "Apartment", PanoramaPlace("apartment.exr", (-30, 160, -155, -10), 1.0),
         "apartment home living room flat house interior cosy cozy indoor door lounge bedroom family residential"
         " remote homeoffice real estate",
         "wohnung zuhause wohnzimmer haus innen innenraum gemütlich tür schlafzimmer familie wohnen homeoffice zimmer"
@@ -14,7 +14,7 @@ PLACES: tuple[Scene, ...] = (
         mired=172,
     ),
     Scene(
-        "lobby", "Lobby", Place("lobby.exr", (70, 55, 90, 15), 0.85),
+        "lobby", "Lobby", PanoramaPlace("lobby.exr", (70, 55, 90, 15), 0.85),
         "lobby office reception company workplace corporate foyer entrance modern building coworking meeting"
         " conference bank boardroom university hallway corridor",
         "lobby büro empfang firma arbeitsplatz foyer eingang eingangshalle modern gebäude bürogebäude besprechung"
@@ -22,7 +22,7 @@ PLACES: tuple[Scene, ...] = (
         mired=165,
     ),
     Scene(
-        "esplanade", "Hotel", Place("esplanade.exr", (-125, 150, -165, 45), 2.0, table="walnut"),
+        "esplanade", "Hotel", PanoramaPlace("esplanade.exr", (-125, 150, -165, 45), 2.0, table="walnut"),
         "hotel mall shopping restaurant bar shop store boutique lights bokeh luxury gallery gala dinner evening event"
         " casino",
         "hotel einkaufszentrum einkaufen restaurant bar laden geschäft boutique lichter bokeh luxus galerie abendessen"
@@ -30,7 +30,7 @@ PLACES: tuple[Scene, ...] = (
         mired=168,
     ),
     Scene(
-        "workshop", "Workshop", Place("workshop.exr", (128, -20, 105, 15), 1.7),
+        "workshop", "Workshop", PanoramaPlace("workshop.exr", (128, -20, 105, 15), 1.7),
         "workshop factory craftsman tools machine industry industrial manufacturing engineer garage carpenter mechanic"
         " maker production metal plant",
         "werkstatt fabrik handwerker handwerk werkzeug maschine industrie fertigung ingenieur garage schreiner tischler"
@@ -38,20 +38,20 @@ PLACES: tuple[Scene, ...] = (
         mired=172,
     ),
     Scene(
-        "warehouse", "Warehouse", Place("warehouse.exr", (125, 105, -60, 75), 1.3, table="concrete"),
+        "warehouse", "Warehouse", PanoramaPlace("warehouse.exr", (125, 105, -60, 75), 1.3, table="concrete"),
         "warehouse storage logistics loft depot abandoned empty hall shipping delivery hangar industrial grunge",
         "lager lagerhalle lagerhaus logistik speicher leer verlassen versand lieferung hangar industriehalle depot",
         mired=162,
     ),
     Scene(
-        "hall", "Hall", Place("hall.exr", (148, -45, -150, 55), 1.3, table="walnut"),
+        "hall", "Hall", PanoramaPlace("hall.exr", (148, -45, -150, 55), 1.3, table="walnut"),
         "hall ballroom event conference auditorium stage congress keynote speaker theatre ceremony concert talk",
         "saal festsaal ballsaal halle veranstaltung konferenz kongress bühne redner rednerin vortrag theater konzert"
         " aula hörsaal feier",
         mired=158,
     ),
     Scene(
-        "lab", "Lab", Place("lab.exr", (138, 45, -75, 0), 3.2, table="concrete"),
+        "lab", "Lab", PanoramaPlace("lab.exr", (138, 45, -75, 0), 3.2, table="concrete"),
         "lab laboratory science scientist research engineer electronics technology university chemistry physics"
         " experiment instrument",
         "labor laboratorium wissenschaft wissenschaftler forschung forscherin elektronik technik chemie physik"
@@ -59,13 +59,13 @@ PLACES: tuple[Scene, ...] = (
         mired=156,
     ),
     Scene(
-        "bridge", "Glass Bridge", Place("bridge.exr", (-130, 60, -40, 150), 3.1, table="concrete"),
+        "bridge", "Glass Bridge", PanoramaPlace("bridge.exr", (-130, 60, -40, 150), 3.1, table="concrete"),
         "bridge glass skywalk airport terminal station modern architecture windows walkway travel futuristic campus",
         "brücke glas glasbrücke flughafen terminal bahnhof modern architektur fenster übergang reise futuristisch",
         mired=148,
     ),
     Scene(
-        "city", "City", Place("city.exr", (68, 25, -175, 135), 2.6, table="concrete"),
+        "city", "City", PanoramaPlace("city.exr", (68, 25, -175, 135), 2.6, table="concrete"),
         "city street urban downtown town road building skyscraper berlin london new york paris square avenue sidewalk"
         " fashion alley",
         "stadt straße urban innenstadt city gebäude hochhaus berlin london new york paris platz allee gehweg"
@@ -73,7 +73,7 @@ PLACES: tuple[Scene, ...] = (
         mired=155,
     ),
     Scene(
-        "night", "Night", Place("city.exr", (60, 15, 135, -165), 1.6, table="walnut", night=1.0, lamps=True),
+        "night", "Night", PanoramaPlace("city.exr", (60, 15, 135, -165), 1.6, table="walnut", night=1.0, has_street_lamps=True),
         "night tokyo alley neon lights nightlife evening dark street midnight hongkong shanghai vegas cinema bokeh city"
         " lamps traffic cyberpunk",
         "nacht nachts tokio tokyo gasse neon lichter nachtleben abends dunkle straße mitternacht großstadt kino bokeh"
@@ -81,13 +81,13 @@ PLACES: tuple[Scene, ...] = (
         blur=0.07, mired=160,
     ),
     Scene(
-        "dusk", "Dusk", Place("night.exr", (-62, -165, 0, 60), 1.0),
+        "dusk", "Dusk", PanoramaPlace("night.exr", (-62, -165, 0, 60), 1.0),
         "dusk twilight savanna safari africa afterglow campfire wild steppe bush nightfall silhouette camping",
         "dämmerung abenddämmerung savanne safari afrika abendrot lagerfeuer wildnis steppe busch zelten dämmerlicht",
-        mired=170, own_light=True,
+        mired=170, keeps_white_point=True,
     ),
     Scene(
-        "forest", "Forest", Place("forest.exr", (0, 115, 35, -150), 2.1, points=False),
+        "forest", "Forest", PanoramaPlace("forest.exr", (0, 115, 35, -150), 2.1, has_point_lights=False),
         "forest wood woods woodland tree trees nature jungle hiking green leaves outdoor pine trail fairy wilderness"
         " fern",
         "wald wälder baum bäume natur dschungel wandern grün laub draußen kiefer pfad märchenwald wildnis farn"
@@ -95,7 +95,7 @@ PLACES: tuple[Scene, ...] = (
         mired=166,
     ),
     Scene(
-        "park", "Park", Place("park.exr", (-60, 112, -175, -128), 1.45, points=False),
+        "park", "Park", PanoramaPlace("park.exr", (-60, 112, -175, -128), 1.45, has_point_lights=False),
         "park meadow garden grass lawn summer picnic green field sunny outdoor countryside nature spring golf"
         " playground",
         "park wiese garten gras rasen sommer picknick grün feld sonnig draußen freien land natur frühling golf"
@@ -103,19 +103,19 @@ PLACES: tuple[Scene, ...] = (
         mired=137,
     ),
     Scene(
-        "sunrise", "Golden Morning", Place("sunrise.exr", (-68, 95, 0, -150), 1.6, points=False),
+        "sunrise", "Golden Morning", PanoramaPlace("sunrise.exr", (-68, 95, 0, -150), 1.6, has_point_lights=False),
         "sunrise morning golden hour autumn field farm fog mist meadow country village harvest october ranch",
         "sonnenaufgang morgen morgens goldene stunde herbst feld bauernhof nebel wiese land dorf ernte acker hof",
-        mired=160, own_light=True,
+        mired=160, keeps_white_point=True,
     ),
     Scene(
-        "sunset", "Sunset", Place("sunset.exr", (28, 75, -25, -170), 0.75, table="concrete"),
+        "sunset", "Sunset", PanoramaPlace("sunset.exr", (28, 75, -25, -170), 0.75, table="concrete"),
         "sunset evening dusk harbour harbor golden romantic sundown warm sky coast pier horizon",
         "sonnenuntergang abend hafen golden romantisch abendsonne warm abendhimmel küste steg horizont abendstimmung",
-        mired=172, own_light=True,
+        mired=172, keeps_white_point=True,
     ),
     Scene(
-        "venice", "Venice", Place("venice.exr", (160, -100, -8, 128), 0.9, table="marble"),
+        "venice", "Venice", PanoramaPlace("venice.exr", (160, -100, -8, 128), 0.9, table="marble"),
         "venice italy italian europe old town historic lagoon waterfront sea harbour blue hour palace mediterranean"
         " vacation",
         "venedig italien italienisch europa altstadt historisch lagune ufer meer hafen blaue stunde palast mittelmeer"
@@ -123,19 +123,19 @@ PLACES: tuple[Scene, ...] = (
         mired=136,
     ),
     Scene(
-        "dawn", "Desert Dawn", Place("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster", points=False),
+        "dawn", "Desert Dawn", PanoramaPlace("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster", has_point_lights=False),
         "desert dawn mountain mountains canyon rock rocks arizona morocco hills landscape adventure moon mars dune",
         "wüste morgengrauen berg berge gebirge schlucht fels felsen marokko hügel landschaft abenteuer mond mars düne",
         mired=142,
     ),
     Scene(
-        "sky", "Sky", Place("sky.exr", (-100, 125, -60, 175), 1.5, table="marble", points=False),
+        "sky", "Sky", PanoramaPlace("sky.exr", (-100, 125, -60, 175), 1.5, table="marble", has_point_lights=False),
         "sky clouds cloud heaven air aviation pilot flight flying water lake sea ocean dream angel blue",
         "himmel wolken wolke luft luftfahrt pilot pilotin flug fliegen wasser see meer ozean traum engel blau",
         mired=142,
     ),
     Scene(
-        "photo-studio", "Photo Studio", Place("studio.exr", (97, -68, 132, 20), 4.0, table="concrete", brightest=1.5),
+        "photo-studio", "Photo Studio", PanoramaPlace("studio.exr", (97, -68, 132, 20), 4.0, table="concrete", brightest=1.5),
         "photo photographer studio softbox backstage behind scenes shooting curtain film set fotostudio camera video",
         "fotostudio fotograf fotografin studio softbox kulissen fotoshooting vorhang filmset kamera video dreh",
         mired=150,

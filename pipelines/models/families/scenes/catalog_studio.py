@@ -2,145 +2,145 @@
 
 from __future__ import annotations
 
-from pipelines.models.families.scenes.scene_types import Paper, Scene
+from pipelines.models.families.scenes.scene_types import Scene, StudioPaper
 
 STUDIO: tuple[Scene, ...] = (
     Scene(
-        "studio-grey", "Studio Grey", Paper((128, 131, 135), spot=0.45, radius=0.7),
+        "studio-grey", "Studio Grey", StudioPaper((128, 131, 135), spot=0.45, radius=0.7),
         "studio grey gray seamless paper neutral corporate business professional plain simple classic backdrop"
         " medium portrait headshot formal company profile",
         "studio grau neutral hintergrundpapier papier geschäftlich firma beruflich professionell schlicht klassisch"
         " mittelgrau portrait bewerbung bewerbungsfoto förmlich unternehmen profil hintergrund einfach",
     ),
     Scene(
-        "studio-light", "Light Grey", Paper((218, 219, 221), spot=0.34, radius=0.85),
+        "studio-light", "Light Grey", StudioPaper((218, 219, 221), spot=0.34, radius=0.85),
         "light bright pale soft grey gray linkedin clean airy modern minimal minimalist fresh silver high key studio"
         " friendly shop catalog",
         "hell hellgrau helles licht luftig sauber modern minimal minimalistisch frisch silber freundlich weich studio"
         " katalog leicht duftig klar dezent zart",
     ),
     Scene(
-        "pure-white", "Pure White", Paper((255, 255, 255), flat=True),
+        "pure-white", "Pure White", StudioPaper((255, 255, 255), flat=True),
         "pure white blank amazon marketplace cutout empty isolated 255 packshot plain google ebay",
         "reinweiss rein weiss weiß leer freigestellt marktplatz packshot ausgestanzt blank isoliert schneeweiss",
     ),
     Scene(
-        "studio-white", "Medical White", Paper((240, 245, 248), spot=0.12, radius=1.0),
+        "studio-white", "Medical White", StudioPaper((240, 245, 248), spot=0.12, radius=1.0),
         "white medical clinic clinical doctor hospital nurse dentist pharmacy health healthcare sterile hygienic"
         " laboratory coat practice snow",
         "weiss weiß medizin medizinisch klinik arzt ärztin krankenhaus praxis pflege zahnarzt apotheke gesundheit"
         " steril hygienisch kittel schwester therapie",
     ),
     Scene(
-        "studio-dark", "Executive Dark", Paper((52, 56, 64), spot=0.6, radius=0.62),
+        "studio-dark", "Executive Dark", StudioPaper((52, 56, 64), spot=0.6, radius=0.62),
         "dark executive charcoal anthracite low key moody ceo board director serious power elegant graphite lawyer"
         " premium luxury shadow dramatic",
         "dunkel dunkelgrau anthrazit geschäftsführer vorstand direktor ernst elegant graphit anwalt edel luxus"
         " schatten dramatisch führung kanzlei düster stimmungsvoll chef",
     ),
     Scene(
-        "studio-black", "Black", Paper((20, 20, 22), spot=0.5, radius=0.6),
+        "studio-black", "Black", StudioPaper((20, 20, 22), spot=0.5, radius=0.6),
         "black pitch noir darkness void velvet jet ebony onyx midnight space stage theatre",
         "schwarz pechschwarz finster finsternis samt tiefschwarz nachtschwarz ebenholz weltraum bühne theater leere",
     ),
     Scene(
-        "spotlight", "Spotlight", Paper((104, 106, 112), spot=0.82, radius=0.5),
+        "spotlight", "Spotlight", StudioPaper((104, 106, 112), spot=0.82, radius=0.5),
         "spotlight spot light halo glow behind head actor casting stage vignette pool beam theatrical performer circle"
         " drama lamp",
         "scheinwerfer spot lichtkegel lichtkreis lichtschein heiligenschein schauspieler casting vignette strahler"
         " rampenlicht kegel glanz schauspielerin lichtpunkt",
     ),
     Scene(
-        "canvas", "Painted Canvas", Paper((118, 98, 78), spot=0.5, radius=0.68, painted=1.0),
+        "canvas", "Painted Canvas", StudioPaper((118, 98, 78), spot=0.5, radius=0.68, painted=1.0),
         "canvas painted hand brown academic university professor old master masters oil classic muslin texture warm"
         " library scholar vintage heritage renaissance",
         "leinwand gemalt handgemalt braun akademisch universität professor professorin alte meister altmeister"
         " klassisch warm bibliothek gelehrt vintage stoffhintergrund tradition uni renaissance",
     ),
     Scene(
-        "canvas-olive", "Olive Canvas", Paper((98, 102, 84), spot=0.5, radius=0.68, painted=1.0),
+        "canvas-olive", "Olive Canvas", StudioPaper((98, 102, 84), spot=0.5, radius=0.68, painted=1.0),
         "olive green canvas painted khaki sage moss editorial fine art painterly muted earthy vogue studio",
         "oliv olivgrün grün leinwand gemalt khaki salbei moos kunst malerisch gedeckt erdig redaktionell",
     ),
     Scene(
-        "canvas-blue", "Blue Canvas", Paper((84, 100, 122), spot=0.5, radius=0.68, painted=0.9),
+        "canvas-blue", "Blue Canvas", StudioPaper((84, 100, 122), spot=0.5, radius=0.68, painted=0.9),
         "blue canvas painted steel slate school yearbook portrait mottled denim smoky graduation navy",
         "blau leinwand gemalt stahlblau schieferblau schule jahrbuch abschluss meliert jeans rauchblau schulfoto",
     ),
     Scene(
-        "gradient", "Gradient", Paper((96, 112, 138), second=(206, 212, 220), spot=0.1, radius=1.2),
+        "gradient", "Gradient", StudioPaper((96, 112, 138), second=(206, 212, 220), spot=0.1, radius=1.2),
         "gradient fade blend transition ombre smooth blue grey cool tech technology startup software digital",
         "verlauf farbverlauf übergang sanft blau grau kühl technik technologie gründer software digital stufenlos",
     ),
     Scene(
-        "nude-tones", "Nude Tones", Paper((206, 183, 163), spot=0.32, radius=0.85),
+        "nude-tones", "Nude Tones", StudioPaper((206, 183, 163), spot=0.32, radius=0.85),
         "nude tones beige skin neutral warm sand cream natural soft styling beauty cosmetics skincare ecru tan makeup"
         " spa",
         "nude hauttöne beige haut neutral warm sand creme natürlich weich schönheit kosmetik pflege ecru hautfarben"
         " schminke wellness puder",
     ),
     Scene(
-        "taupe", "Taupe", Paper((146, 130, 119), spot=0.42, radius=0.75),
+        "taupe", "Taupe", StudioPaper((146, 130, 119), spot=0.42, radius=0.75),
         "taupe mocha mushroom greige stone earth brown warm coffee clay muted cashmere suede truffle",
         "taupe mokka greige stein erde erdton braungrau kaffee lehm gedeckt kaschmir wildleder trüffel pilz",
     ),
     Scene(
-        "blush", "Blush", Paper((228, 190, 186), spot=0.3, radius=0.85),
+        "blush", "Blush", StudioPaper((228, 190, 186), spot=0.3, radius=0.85),
         "blush pink rose pastel powder romantic feminine baby valentine sweet peony soft bridal wedding",
         "rosa rosé altrosa pastell puder romantisch feminin baby valentinstag süß pfingstrose braut hochzeit zart",
     ),
     Scene(
-        "studio-colour", "Creative Colour", Paper((28, 122, 128), spot=0.4, radius=0.8),
+        "studio-colour", "Creative Colour", StudioPaper((28, 122, 128), spot=0.4, radius=0.8),
         "colour color colourful creative teal turquoise petrol brand vivid bold agency artist designer paper bright"
         " cyan aqua",
         "farbe farbig bunt kreativ türkis petrol marke kräftig mutig agentur künstler designer papier leuchtend"
         " cyan markenfarbe blaugrün",
     ),
     Scene(
-        "coral", "Coral", Paper((232, 112, 88), spot=0.38, radius=0.8),
+        "coral", "Coral", StudioPaper((232, 112, 88), spot=0.38, radius=0.8),
         "coral red orange salmon tomato vivid warm energetic summer peach papaya pop",
         "koralle rot orange lachs tomate kräftig warm energie pfirsich papaya knallig korallenrot",
     ),
     Scene(
-        "mustard", "Mustard", Paper((222, 170, 58), spot=0.38, radius=0.8),
+        "mustard", "Mustard", StudioPaper((222, 170, 58), spot=0.38, radius=0.8),
         "mustard yellow gold golden ochre honey saffron sunny happy lemon curry amber",
         "senf gelb gold golden ocker honig safran sonnig fröhlich zitrone curry bernstein senfgelb",
     ),
     Scene(
-        "violet", "Violet", Paper((112, 92, 168), spot=0.42, radius=0.8),
+        "violet", "Violet", StudioPaper((112, 92, 168), spot=0.42, radius=0.8),
         "violet purple lavender lilac plum amethyst magic mystic royal indigo grape mauve heather",
         "violett lila lavendel flieder pflaume amethyst magisch mystisch königlich indigo traube purpur malve heide",
     ),
     Scene(
-        "gel", "Coloured Light", Paper((196, 48, 128), second=(32, 72, 190), spot=0.3, radius=0.9, gel=True),
+        "gel", "Coloured Light", StudioPaper((196, 48, 128), second=(32, 72, 190), spot=0.3, radius=0.9, gel=True),
         "gel neon duotone club party cyberpunk synthwave disco magenta music dj retro wave gaming gamer rgb"
         " futuristic",
         "neon zweifarbig club party cyberpunk disco magenta musik retro gaming zocker futuristisch buntes farblicht"
         " diskothek tanz konzert",
     ),
     Scene(
-        "studio-badge", "Badge", Paper((202, 216, 230), spot=0.0, radius=1.0),
+        "studio-badge", "Badge", StudioPaper((202, 216, 230), spot=0.0, radius=1.0),
         "badge id pass identity card employee staff access pale blue plain even document",
         "ausweis dienstausweis mitarbeiterausweis mitarbeiter karte zugang blassblau hellblau gleichmäßig dokument"
         " personal namensschild",
     ),
     Scene(
-        "spring", "Spring", Paper((214, 226, 196), second=(238, 226, 222), spot=0.25, radius=0.9),
+        "spring", "Spring", StudioPaper((214, 226, 196), second=(238, 226, 222), spot=0.25, radius=0.9),
         "spring easter blossom fresh mint pistachio tender april may bud bloom pastel green",
         "frühling frühjahr ostern blüte frisch mint minze pistazie zart april mai knospe hellgrün",
     ),
     Scene(
-        "summer", "Summer", Paper((120, 184, 216), second=(240, 222, 184), spot=0.2, radius=1.0),
+        "summer", "Summer", StudioPaper((120, 184, 216), second=(240, 222, 184), spot=0.2, radius=1.0),
         "summer beach holiday vacation sand seaside ocean azure sunny travel tropical july",
         "sommer strand urlaub ferien sand meer ozean himmelblau sonnig reise tropisch juli küste",
     ),
     Scene(
-        "autumn", "Autumn", Paper((158, 92, 52), spot=0.5, radius=0.72, painted=0.8),
+        "autumn", "Autumn", StudioPaper((158, 92, 52), spot=0.5, radius=0.72, painted=0.8),
         "autumn fall rust leaves october pumpkin copper terracotta cinnamon harvest thanksgiving maple burnt",
         "herbst rost laub blätter oktober kürbis kupfer terrakotta zimt ernte erntedank ahorn rostbraun",
     ),
     Scene(
-        "winter", "Winter", Paper((196, 210, 224), second=(232, 238, 244), spot=0.3, radius=0.9),
+        "winter", "Winter", StudioPaper((196, 210, 224), second=(232, 238, 244), spot=0.3, radius=0.9),
         "winter ice icy snow frost frosty cold christmas january glacier alpine polar ski",
         "winter eis eisig schnee frost frostig kalt weihnachten januar gletscher alpin polar ski",
     ),

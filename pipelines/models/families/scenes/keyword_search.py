@@ -12,7 +12,7 @@ from pipelines.models.families.scenes.catalog_surfaces import SURFACES
 from pipelines.models.families.scenes.scene_types import Scene
 
 
-def _unique(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
+def _check_unique_ids(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
     ids = [scene.id for scene in scenes]
     twice = sorted({name for name in ids if ids.count(name) > 1})
     if twice:
@@ -20,113 +20,113 @@ def _unique(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
     return scenes
 
 
-SCENES: tuple[Scene, ...] = _unique((*STUDIO, *SURFACES, *PLACES))
-DEFAULT = {"person": "studio-grey", "product": "studio-light", "any": "studio-grey"}
+SCENES: tuple[Scene, ...] = _check_unique_ids((*STUDIO, *SURFACES, *PLACES))
+DEFAULT_SCENE_IDS = {"person": "studio-grey", "product": "studio-light", "any": "studio-grey"}
 # Three that differ as much as three can, named when no words fit.
-OFFERED = {
+SUGGESTED_TITLES = {
     "person": ("Studio Grey", "Lobby", "Park"),
     "product": ("Light Grey", "Oak", "Marble"),
     "any": ("Studio Grey", "Forest", "Night"),
 }
 
-_FILLERS = (
+_STOP_WORD_TEXT = (
     "a an and at background backdrop behind by for from front in into of on or out the to with very my hintergrund im"
     " am auf aus bei das dem den der die ein eine einem einen einer fur hinter mit neben oder und unter vom von"
     " vor zum zur focus unscharf blurred photo foto picture bild scene szene style"
 )
-_STOP = frozenset(_FILLERS.split())
+_STOP_WORDS = frozenset(_STOP_WORD_TEXT.split())
 # Words that say little: "dark studio" asks for dark.
-_WEAK = frozenset(("studio", "modern", "soft", "light", "warm"))
-_ENDINGS = ("ings", "ing", "ies", "ern", "est", "es", "en", "er", "em", "ed", "ly", "e", "s", "n", "y")
+_WEAK_KEYWORDS = frozenset(("studio", "modern", "soft", "light", "warm"))
+_SUFFIXES = ("ings", "ing", "ies", "ern", "est", "es", "en", "er", "em", "ed", "ly", "e", "s", "n", "y")
 
 
-def scene(scene_id: str) -> Scene:
+def find_scene(scene_id: str) -> Scene:
     """The row of this id; raises `KeyError` when there is none."""
-    return _BY_ID[scene_id]
+    return _SCENES_BY_ID[scene_id]
 
 
-_BY_ID = {row.id: row for row in SCENES}
+_SCENES_BY_ID = {row.id: row for row in SCENES}
 
 
-def choose(words: str, subject: str = "any") -> tuple[Scene, str]:
+def choose_scene(words: str, subject: str = "any") -> tuple[Scene, str]:
     """The scene closest to free `words` in English or German, and the sentence that says so.
 
     `subject` is person, product or any; it breaks ties and decides what is taken when nothing fits. Empty words take
     the neutral scene and say nothing.
     """
-    fallback = scene(DEFAULT.get(subject, "studio-grey"))
+    fallback = find_scene(DEFAULT_SCENE_IDS.get(subject, "studio-grey"))
     said = " ".join(words.split())
     if not said:
         return fallback, ""
     for row in SCENES:
-        if _plain(row.title) == _plain(said):
-            return row, _notice(said, row)
-    asked = _stems(said)
-    scores = [(_score(row, asked) * (1.0 if subject in row.suits else 0.9), row) for row in SCENES]
+        if _normalize_text(row.title) == _normalize_text(said):
+            return row, _choice_notice(said, row)
+    asked = _stem_words(said)
+    scores = [(_score_scene(row, asked) * (1.0 if subject in row.suited_subjects else 0.9), row) for row in SCENES]
     best, row = max(scores, key=lambda pair: pair[0])
     if best < 0.9:
-        a, b, c = OFFERED.get(subject, OFFERED["any"])
+        a, b, c = SUGGESTED_TITLES.get(subject, SUGGESTED_TITLES["any"])
         return fallback, (
-            f"No built-in scene is close to '{_short(said)}': {fallback.title} was taken. Try {a}, {b} or {c}, or use "
+            f"No built-in scene is close to '{_shorten_words(said)}': {fallback.title} was taken. Try {a}, {b} or {c}, or use "
             "My backdrop."
         )
-    return row, _notice(said, row)
+    return row, _choice_notice(said, row)
 
 
-def _notice(said: str, row: Scene) -> str:
-    return f"Closest built-in scene to '{_short(said)}': {row.title}. Chosen, not drawn."
+def _choice_notice(said: str, row: Scene) -> str:
+    return f"Closest built-in scene to '{_shorten_words(said)}': {row.title}. Chosen, not drawn."
 
 
-def _short(said: str) -> str:
+def _shorten_words(said: str) -> str:
     return said if len(said) <= 60 else said[:57] + "..."
 
 
-def _score(row: Scene, asked: tuple[str, ...]) -> float:
+def _score_scene(row: Scene, asked: tuple[str, ...]) -> float:
     """Words in common: the title counts double, an exact stem 1, a compound such as Holztisch 0.7 for its part."""
-    title, keys = _keys(row)
+    title, keys = _scene_keywords(row)
     total = 0.0
     for word in asked:
-        if word in _WEAK:
+        if word in _WEAK_KEYWORDS:
             total += 0.3 if word in title or word in keys else 0.0
         elif word in title:
             total += 2.5
         elif word in keys:
             total += 1.0 + keys[word]
         else:
-            total += max((0.7 for key in title if _inside(key, word)), default=0.0) * 2
-            total += max((0.7 for key in keys if _inside(key, word)), default=0.0) * 1.5
+            total += max((0.7 for key in title if _is_compound_part(key, word)), default=0.0) * 2
+            total += max((0.7 for key in keys if _is_compound_part(key, word)), default=0.0) * 1.5
     return total
 
 
-def _inside(key: str, word: str) -> bool:
+def _is_compound_part(key: str, word: str) -> bool:
     return len(key) >= 4 and len(word) > len(key) + 1 and (word.startswith(key) or word.endswith(key))
 
 
 @lru_cache(maxsize=256)
-def _keys(row: Scene) -> tuple[frozenset[str], dict[str, float]]:
+def _scene_keywords(row: Scene) -> tuple[frozenset[str], dict[str, float]]:
     """Stems of the title, and of the keywords with a bonus of up to 0.3 for those that are named first."""
     keys: dict[str, float] = {}
     for language in (row.english, row.german):
-        stems = _stems(language)
+        stems = _stem_words(language)
         for place, stem in enumerate(stems):
             keys[stem] = max(keys.get(stem, 0.0), 0.3 * (1 - place / len(stems)))
-    return frozenset(_stems(row.title)), keys
+    return frozenset(_stem_words(row.title)), keys
 
 
-def _stems(words: str) -> tuple[str, ...]:
+def _stem_words(words: str) -> tuple[str, ...]:
     """Lower case, umlauts and accents folded, endings cut, filler words dropped."""
-    found = (word for word in re.findall(r"[a-z0-9]+", _plain(words)) if word not in _STOP)
-    return tuple(_stem(word) for word in found)
+    found = (word for word in re.findall(r"[a-z0-9]+", _normalize_text(words)) if word not in _STOP_WORDS)
+    return tuple(_strip_suffix(word) for word in found)
 
 
-def _plain(words: str) -> str:
+def _normalize_text(words: str) -> str:
     plain = words.lower().replace("ß", "ss").replace("ä", "a").replace("ö", "o").replace("ü", "u")
     plain = plain.replace("ae", "a").replace("oe", "o").replace("ue", "u")
     return unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode()
 
 
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
+def _strip_suffix(word: str) -> str:
+    for ending in _SUFFIXES:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
     return word

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.models.families.scenes.tone_mapping import Linear
+from pipelines.models.families.scenes.tone_mapping import LinearLight
 
 # A disc needs about this many pixels across to look round once it is enlarged again.
-ROUND = 22.0
+MIN_DISC_PX = 22.0
 
 
-def disc(diameter: float) -> npt.NDArray[np.float32]:
+def disc_kernel(diameter: float) -> npt.NDArray[np.float32]:
     """A disc of `diameter` pixels that sums to 1, odd side, edges covered by their share of area."""
     reach = int(np.ceil(diameter / 2 + 0.5))
     fine = 8
@@ -23,7 +23,7 @@ def disc(diameter: float) -> npt.NDArray[np.float32]:
     return kernel / kernel.sum()
 
 
-def blurred(light: Linear, diameter: float) -> Linear:
+def blur_with_disc(light: LinearLight, diameter: float) -> LinearLight:
     """`light` (H x W x 3, linear) seen through a disc of `diameter` pixels; borders are mirrored.
 
     Large discs are drawn at the size at which they are still `ROUND` pixels across, which nobody can tell.
@@ -31,17 +31,17 @@ def blurred(light: Linear, diameter: float) -> Linear:
     if diameter < 1.2:
         return light
     height, width = light.shape[:2]
-    factor = max(1.0, diameter / ROUND)
+    factor = max(1.0, diameter / MIN_DISC_PX)
     small = (max(8, round(width / factor)), max(8, round(height / factor)))
     work = light if factor == 1.0 else cv2.resize(light, small, interpolation=cv2.INTER_AREA)
-    kernel = disc(diameter * work.shape[0] / height)
+    kernel = disc_kernel(diameter * work.shape[0] / height)
     out = cv2.filter2D(work, -1, kernel, borderType=cv2.BORDER_REFLECT)
     if out.shape[:2] != (height, width):
         out = cv2.resize(out, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.asarray(np.maximum(out, 0), np.float32)
 
 
-def blurred_by_row(light: Linear, diameters: npt.NDArray[np.float32]) -> Linear:
+def blur_rows(light: LinearLight, diameters: npt.NDArray[np.float32]) -> LinearLight:
     """`light` with a disc of its own in each row: `diameters` has one entry a row, in pixels.
 
     Between a few discs of doubling size rows are mixed; the eye reads that as a smooth loss of focus.
@@ -59,6 +59,6 @@ def blurred_by_row(light: Linear, diameters: npt.NDArray[np.float32]) -> Linear:
             first, last = int(rows[0]), int(rows[-1]) + 1
             margin = int(np.ceil(step)) + 2
             top, bottom = max(0, first - margin), min(len(light), last + margin)
-            level = blurred(light[top:bottom], step)[first - top : last - top]
+            level = blur_with_disc(light[top:bottom], step)[first - top : last - top]
             out[first:last] += level * share[first:last, None, None]
     return out

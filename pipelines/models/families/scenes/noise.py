@@ -9,47 +9,49 @@ import numpy as np
 import numpy.typing as npt
 
 Plane = npt.NDArray[np.floating]
-_SIDE = 512
+_LATTICE_PX = 512
 
 
 @lru_cache(maxsize=1)
-def _lattice() -> Plane:
+def _noise_lattice() -> Plane:
     """One fixed field of normal deviates; each use takes another part of it, far larger than any picture's detail."""
-    return np.random.default_rng(20240229).standard_normal((_SIDE, _SIDE)).astype(np.float32)
+    return np.random.default_rng(20240229).standard_normal((_LATTICE_PX, _LATTICE_PX)).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
-def _smooth() -> Plane:
+def _smooth_lattice() -> Plane:
     """The lattice enlarged four times with a B-spline's smoothness and unit deviation, wrapping at its borders."""
     fine = 4
-    wide = cv2.copyMakeBorder(_lattice(), 4, 4, 4, 4, cv2.BORDER_WRAP)
+    wide = cv2.copyMakeBorder(_noise_lattice(), 4, 4, 4, 4, cv2.BORDER_WRAP)
     large = cv2.resize(wide, None, fx=fine, fy=fine, interpolation=cv2.INTER_CUBIC)
     large = cv2.GaussianBlur(large, (0, 0), 0.55 * fine)[4 * fine : -4 * fine, 4 * fine : -4 * fine]
     return np.ascontiguousarray(large / large.std(), np.float32)
 
 
-def noise(u: Plane, v: Plane, seed: int) -> Plane:
+def sample_noise(u: Plane, v: Plane, seed: int) -> Plane:
     """Unit-deviation noise with features about one unit across at the coordinates (u, v); same seed, same field."""
-    dx, dy = np.random.default_rng(seed).integers(0, _SIDE, 2)
-    found = cv2.remap(_padded(), _wrapped(u, int(dx)), _wrapped(v, int(dy)), cv2.INTER_LINEAR)
+    dx, dy = np.random.default_rng(seed).integers(0, _LATTICE_PX, 2)
+    found = cv2.remap(_padded_lattice(), _wrap_coordinates(u, int(dx)), _wrap_coordinates(v, int(dy)), cv2.INTER_LINEAR)
     return np.asarray(found, np.float32)
 
 
-def _wrapped(at: Plane, shift: int) -> Plane:
+def _wrap_coordinates(at: Plane, shift: int) -> Plane:
     """Coordinates on the padded field. cv2.remap wraps wrongly outside int16, np.mod is twenty times slower."""
-    turns = (at + np.float32(shift)) * np.float32(1 / _SIDE)
+    turns = (at + np.float32(shift)) * np.float32(1 / _LATTICE_PX)
     turns -= np.floor(turns)
-    turns *= np.float32(_SIDE * 4)
+    turns *= np.float32(_LATTICE_PX * 4)
     turns += np.float32(2)
     return turns
 
 
 @lru_cache(maxsize=1)
-def _padded() -> Plane:
-    return np.asarray(cv2.copyMakeBorder(_smooth(), 2, 4, 2, 4, cv2.BORDER_WRAP), np.float32)
+def _padded_lattice() -> Plane:
+    return np.asarray(cv2.copyMakeBorder(_smooth_lattice(), 2, 4, 2, 4, cv2.BORDER_WRAP), np.float32)
 
 
-def fractal(u: Plane, v: Plane, seed: int, octaves: int = 4, *, fall: float = 0.5, grain: Plane | float = 0.0) -> Plane:
+def fractal_noise(
+    u: Plane, v: Plane, seed: int, octaves: int = 4, *, fall: float = 0.5, grain: Plane | float = 0.0
+) -> Plane:
     """Noise of several octaves, unit deviation: each has half the size and `fall` times the height of the one before.
 
     `grain` is the size of a pixel in (u, v): octaves finer than it fade out instead of turning into sparkle.
@@ -61,18 +63,20 @@ def fractal(u: Plane, v: Plane, seed: int, octaves: int = 4, *, fall: float = 0.
         # Each octave is turned, so that the lattices never line up.
         angle = 0.7 * octave
         c, s = np.float32(np.cos(angle) * frequency), np.float32(np.sin(angle) * frequency)
-        layer = noise(u * c - v * s, u * s + v * c, seed * 31 + octave)
-        total += layer * (np.float32(height) * kept(grain, float(frequency)))
+        layer = sample_noise(u * c - v * s, u * s + v * c, seed * 31 + octave)
+        total += layer * (np.float32(height) * detail_visibility(grain, float(frequency)))
         power += height**2
     return total / np.float32(np.sqrt(power))
 
 
-def kept(grain: Plane | float, frequency: float) -> Plane | np.float32:
+def detail_visibility(grain: Plane | float, frequency: float) -> Plane | np.float32:
     """How much of a detail of 1/frequency is left when a pixel is `grain` wide: 1 down to a third of it, then less."""
     return np.clip(np.float32(1.6) - np.asarray(grain, np.float32) * np.float32(1.6 * frequency), 0, 1)
 
 
-def scattered(u: Plane, v: Plane, cell: float, radii: tuple[float, float], seed: int, grain: Plane | float) -> Plane:
+def scatter_spots(
+    u: Plane, v: Plane, cell: float, radii: tuple[float, float], seed: int, grain: Plane | float
+) -> Plane:
     """Round spots of random place and size, one to a cell of `cell` at most: 1 inside, soft at the rim, 0 outside."""
     column, row = np.floor(u / np.float32(cell)), np.floor(v / np.float32(cell))
     table = np.random.default_rng(seed).random((4, 256, 256), np.float32)

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.models.families.scenes.lens_blur import ROUND, disc
-from pipelines.models.families.scenes.tone_mapping import Linear, luminance
+from pipelines.models.families.scenes.lens_blur import MIN_DISC_PX, disc_kernel
+from pipelines.models.families.scenes.tone_mapping import LinearLight, relative_luminance
 
-BRIGHTEST = 6.0
-SOURCE_PIXELS = 2.5
-_FINE = 4
-_EDGE = 4  # source pixels around what is seen, for the interpolation
+MAX_RADIANCE = 6.0
+MIN_BLUR_SOURCE_PX = 2.5
+_OVERSAMPLING = 4
+_SOURCE_MARGIN_PX = 4  # source pixels around what is seen, for the interpolation
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Lens:
     blur: float
 
     @property
-    def focal(self) -> float:
+    def focal_length(self) -> float:
         """Focal length in picture heights."""
         return 0.5 / np.tan(np.radians(self.field) / 2) * min(1.0, self.size[0] / self.size[1])
 
-    def diameter(self, columns: int) -> float:
+    def blur_diameter(self, columns: int) -> float:
         """The disc's diameter, at least 2.5 pixels of a panorama with so many columns, as a share of the height."""
-        return max(self.blur, SOURCE_PIXELS * 2 * np.pi / columns * self.focal)
+        return max(self.blur, MIN_BLUR_SOURCE_PX * 2 * np.pi / columns * self.focal_length)
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,16 @@ class Lamp:
     energy: npt.NDArray[np.float32]
 
 
-def read(path: Path) -> Linear:
+def read_panorama(path: Path) -> LinearLight:
     """The panorama at `path`: float32, H x 2H x 3, linear sRGB, not negative."""
     import OpenEXR  # its import costs time that a studio backdrop need not pay
 
     with OpenEXR.File(str(path)) as file:
         pixels = np.asarray(file.channels()["RGB"].pixels, np.float32)
-    return mended(pixels[..., :3])
+    return fill_ringing_holes(pixels[..., :3])
 
 
-def mended(pixels: Linear) -> Linear:
+def fill_ringing_holes(pixels: LinearLight) -> LinearLight:
     """The small copies were made with a filter that rings: black holes in the sun and beside lamps are filled."""
     floor = 0.02 * float(np.median(pixels.max(axis=2)))
     hole = (pixels.min(axis=2) < floor) & (cv2.dilate(pixels.max(axis=2), np.ones((5, 5), np.uint8)) > 200 * floor)
@@ -74,69 +74,69 @@ def mended(pixels: Linear) -> Linear:
     return np.where(hole[..., None], filled, np.maximum(pixels, 0)).astype(np.float32)
 
 
-def brighter_side(panorama: Linear, yaw: float) -> float:
+def light_side_ratio(panorama: LinearLight, yaw: float) -> float:
     """Light from the right over light from the left, as seen at `yaw`: over 1 the key light comes from the right."""
     height, width = panorama.shape[:2]
     weight = np.cos((np.arange(height) + 0.5) / height * np.pi - np.pi / 2).astype(np.float32)
-    columns = (np.minimum(luminance(panorama), 60.0) * weight[:, None]).sum(axis=0)
+    columns = (np.minimum(relative_luminance(panorama), 60.0) * weight[:, None]).sum(axis=0)
     angle = (np.arange(width) + 0.5) / width * 2 * np.pi - np.pi - np.radians(yaw)
     side = np.sin(angle)
     return float((columns * np.maximum(side, 0)).sum() / (columns * np.maximum(-side, 0)).sum())
 
 
-def view(panorama: Linear, lens: Lens, extra: tuple[Lamp, ...] = (), *, points: bool = True) -> Linear:
+def render_view(panorama: LinearLight, lens: Lens, extra: tuple[Lamp, ...] = (), *, points: bool = True) -> LinearLight:
     """What the lens sees: linear light, H x W x 3, at a size that the blur can carry (see `blur.ROUND`).
 
     `panorama` is exposed already: 1 is white, and nothing counts for more than 6. `extra` lamps are added to its own,
     which are there with `points`: small bright places drawn as points, so that each becomes a disc.
     """
     width, height = lens.size
-    diameter = lens.diameter(panorama.shape[1])
-    rows = max(int(np.ceil(ROUND / diameter)), 24)
+    diameter = lens.blur_diameter(panorama.shape[1])
+    rows = max(int(np.ceil(MIN_DISC_PX / diameter)), 24)
     columns = max(int(np.ceil(rows * width / height)), 24)
     margin = int(np.ceil(diameter * rows / 2)) + 2
-    ahead = _turned(np.minimum(panorama, BRIGHTEST), lens.yaw)
-    smooth, lamps = _apart(ahead) if points else (ahead, [])
+    ahead = _rotate_panorama(np.minimum(panorama, MAX_RADIANCE), lens.yaw)
+    smooth, lamps = _separate_lamps(ahead) if points else (ahead, [])
     right = (np.arange(-margin, columns + margin, dtype=np.float32) + 0.5 - columns / 2) / rows
     up = lens.horizon - (np.arange(-margin, rows + margin, dtype=np.float32) + 0.5) / rows
     # The horizon is shifted, not tilted, as with a shift lens: walls stay upright.
-    work = _sampled(smooth, *np.meshgrid(right, up), lens.focal)
-    pixel = (2 * np.pi / panorama.shape[1] * lens.focal * rows) ** 2
+    work = _sample_view(smooth, *np.meshgrid(right, up), lens.focal_length)
+    pixel = (2 * np.pi / panorama.shape[1] * lens.focal_length * rows) ** 2
     for lamp in (*lamps, *extra):
-        x = np.tan(lamp.right) * lens.focal
-        y = np.tan(lamp.up) * np.hypot(x, lens.focal)
-        _splat(work, x * rows + columns / 2 + margin, (lens.horizon - y) * rows + margin, lamp.energy * pixel)
-    seen = cv2.filter2D(work, -1, disc(diameter * rows), borderType=cv2.BORDER_REPLICATE)
+        x = np.tan(lamp.right) * lens.focal_length
+        y = np.tan(lamp.up) * np.hypot(x, lens.focal_length)
+        _splat_point(work, x * rows + columns / 2 + margin, (lens.horizon - y) * rows + margin, lamp.energy * pixel)
+    seen = cv2.filter2D(work, -1, disc_kernel(diameter * rows), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(np.maximum(seen[margin:-margin, margin:-margin], 0), np.float32)
 
 
-def _turned(panorama: Linear, yaw: float) -> Linear:
+def _rotate_panorama(panorama: LinearLight, yaw: float) -> LinearLight:
     """The panorama with `yaw` in its centre; whole columns are enough, a place has no sharp edge."""
     return np.roll(panorama, -round(yaw / 360 * panorama.shape[1]), axis=1)
 
 
-def _sampled(light: Linear, x: Linear, y: Linear, focal: float) -> Linear:
+def _sample_view(light: LinearLight, x: LinearLight, y: LinearLight, focal: float) -> LinearLight:
     height, width = light.shape[:2]
     across = np.arctan2(x, np.float32(focal))
     along = np.arctan2(y, np.hypot(x, np.float32(focal)))
     u = (across / (2 * np.pi) + 0.5) * width
     v = (0.5 - along / np.pi) * height
-    left, right = max(int(u.min()) - _EDGE, 0), min(int(u.max()) + _EDGE + 1, width)
-    top, bottom = max(int(v.min()) - _EDGE, 0), min(int(v.max()) + _EDGE + 1, height)
+    left, right = max(int(u.min()) - _SOURCE_MARGIN_PX, 0), min(int(u.max()) + _SOURCE_MARGIN_PX + 1, width)
+    top, bottom = max(int(v.min()) - _SOURCE_MARGIN_PX, 0), min(int(v.max()) + _SOURCE_MARGIN_PX + 1, height)
     # Roots are interpolated: a cubic through linear light would dig dark moats around every lamp.
     root = np.sqrt(light[top:bottom, left:right])
-    fine = cv2.resize(root, None, fx=_FINE, fy=_FINE, interpolation=cv2.INTER_CUBIC)
+    fine = cv2.resize(root, None, fx=_OVERSAMPLING, fy=_OVERSAMPLING, interpolation=cv2.INTER_CUBIC)
     # A box as wide as a source pixel is blind to the pixel grid, so no lattice shows through the blur.
-    fine = cv2.blur(cv2.blur(fine, (_FINE + 1, _FINE + 1)), (3, 3))
-    u, v = (u - left) * _FINE - 0.5, (v - top) * _FINE - 0.5
+    fine = cv2.blur(cv2.blur(fine, (_OVERSAMPLING + 1, _OVERSAMPLING + 1)), (3, 3))
+    u, v = (u - left) * _OVERSAMPLING - 0.5, (v - top) * _OVERSAMPLING - 0.5
     seen = cv2.remap(fine, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(np.maximum(seen, 0) ** 2, np.float32)
 
 
-def _apart(light: Linear) -> tuple[Linear, list[Lamp]]:
+def _separate_lamps(light: LinearLight) -> tuple[LinearLight, list[Lamp]]:
     """`light` without its small lamps, and the lamps: what stands out of an opening with a disc of 5 source pixels."""
     height, width = light.shape[:2]
-    grey = luminance(light)
+    grey = relative_luminance(light)
     opened = cv2.morphologyEx(grey, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
     above = grey - opened
     top = (above > 0.9) & (opened < 1.2) & (grey >= cv2.dilate(grey, np.ones((5, 5), np.uint8)))
@@ -145,8 +145,8 @@ def _apart(light: Linear) -> tuple[Linear, list[Lamp]]:
         patch = slice(row - 2, row + 3), slice(column - 2, column + 3)
         share = (above[patch] / np.maximum(grey[patch], 1e-6))[..., None]
         part = smooth[patch] * share
-        weight = luminance(part)
-        if weight.sum() < 0.9 or not _alone(grey, row, column):
+        weight = relative_luminance(part)
+        if weight.sum() < 0.9 or not _is_isolated_peak(grey, row, column):
             continue  # its light went to a neighbour, or it is the end of a tube or the corner of a window
         at = np.average(np.mgrid[-2:3, -2:3].reshape(2, -1), axis=1, weights=weight.ravel())
         smooth[patch] -= part
@@ -157,14 +157,14 @@ def _apart(light: Linear) -> tuple[Linear, list[Lamp]]:
     return smooth, lamps
 
 
-def _alone(grey: Linear, row: int, column: int) -> bool:
+def _is_isolated_peak(grey: LinearLight, row: int, column: int) -> bool:
     """Whether the ring 3 to 4 pixels around a peak is dark beside it."""
     ring = grey[row - 4 : row + 5, column - 4 : column + 5].copy()
     ring[2:7, 2:7] = 0
     return float(ring.max()) < 0.6 * float(grey[row, column])
 
 
-def _splat(work: Linear, x: float, y: float, energy: npt.NDArray[np.float32]) -> None:
+def _splat_point(work: LinearLight, x: float, y: float, energy: npt.NDArray[np.float32]) -> None:
     """Adds a point at pixel position (x, y), shared between its four pixels; outside `work` it is not seen."""
     column, row = int(np.floor(x - 0.5)), int(np.floor(y - 0.5))
     if not (0 <= column < work.shape[1] - 1 and 0 <= row < work.shape[0] - 1):

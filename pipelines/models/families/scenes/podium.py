@@ -9,13 +9,13 @@ import numpy as np
 
 from pipelines.core.geometry import Colour, Size
 from pipelines.core.rendering import Backdrop
-from pipelines.models.families.scenes.lens_blur import blurred
+from pipelines.models.families.scenes.lens_blur import blur_with_disc
 from pipelines.models.families.scenes.noise import Plane
-from pipelines.models.families.scenes.perspective_plane import down_on
-from pipelines.models.families.scenes.tone_mapping import Linear, linear
+from pipelines.models.families.scenes.perspective_plane import camera_pitch_degrees
+from pipelines.models.families.scenes.tone_mapping import LinearLight, linear_colour
 
 # Half width of the first podium, and where and how large its neighbours are: x, half width, top below its top, depth.
-NEIGHBOURS = (
+NEIGHBOUR_LAYOUTS = (
     ((-0.40, 0.17, -0.13, 0.7),),
     ((0.44, 0.13, -0.2, 0.8), (-0.46, 0.2, 0.03, 0.5)),
     (),
@@ -23,43 +23,43 @@ NEIGHBOURS = (
 )
 # How far before the middle of the top, in shares of its half depth, the contact line is: a product's foot stands in its
 # front half, and what is seen from above reaches as far back as it does forward.
-BEFORE = {"front": 0.35, "three-quarter": 0.35, "above": 0.72}
+CONTACT_OFFSET_RATIO = {"front": 0.35, "three-quarter": 0.35, "above": 0.72}
 
 
 @dataclass(frozen=True)
-class Block:
+class PodiumShape:
     """A podium in picture heights: middle x, y of its top's centre, half width; `square` or round; `depth` behind."""
 
     x: float
     y: float
-    half: float
-    flat: float  # the top's depth over its width: sine of the camera's pitch
+    half_width: float
+    top_aspect: float  # the top's depth over its width: sine of the camera's pitch
     square: bool
 
 
-def podium(square: bool, wall: Colour, tint: Colour, asked: Backdrop, size: Size, variant: int) -> Linear:
+def render_podium(square: bool, wall: Colour, tint: Colour, asked: Backdrop, size: Size, variant: int) -> LinearLight:
     """One podium under the contact line, its neighbours out of focus behind it, H x W x 3 linear."""
     columns, rows = size
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-    x = (x + 0.5 - columns / 2) / rows - np.float32((asked.centre - 0.5) * columns / rows)
+    x = (x + 0.5 - columns / 2) / rows - np.float32((asked.centre_ratio - 0.5) * columns / rows)
     y = (y + 0.5) / rows
-    turn = {"left": -1.0, "right": 1.0, "none": -0.7}[asked.key]
-    scene = _paper(linear(wall), asked, x, y, turn)
-    floor = asked.floor if asked.floor is not None else 0.8
-    flat = float(np.sin(np.radians(down_on(asked))))
+    turn = {"left": -1.0, "right": 1.0, "none": -0.7}[asked.key_light_side]
+    scene = _render_paper(linear_colour(wall), asked, x, y, turn)
+    floor = asked.floor_ratio if asked.floor_ratio is not None else 0.8
+    flat = float(np.sin(np.radians(camera_pitch_degrees(asked))))
     half = min(0.36, 0.42 * columns / rows)
-    top = Block(0.0, floor - BEFORE[asked.seen_from] * half * flat, half, flat, square)
-    colour = linear(tint)
-    for at, wide, up, depth in NEIGHBOURS[variant % len(NEIGHBOURS)]:
-        far = Block(-at * turn * min(1.0, columns / rows), top.y + up - 0.1 * depth * flat, wide, flat, square)
-        _draw(scene, far, colour * np.float32(0.92), x, y, turn, 1 / rows)
-    scene = blurred(scene, asked.blur * 0.6 * rows)
-    _shade_under(scene, top, x, y, turn)
-    _draw(scene, top, colour, x, y, turn, 1 / rows)
+    top = PodiumShape(0.0, floor - CONTACT_OFFSET_RATIO[asked.seen_from] * half * flat, half, flat, square)
+    colour = linear_colour(tint)
+    for at, wide, up, depth in NEIGHBOUR_LAYOUTS[variant % len(NEIGHBOUR_LAYOUTS)]:
+        far = PodiumShape(-at * turn * min(1.0, columns / rows), top.y + up - 0.1 * depth * flat, wide, flat, square)
+        _draw_podium(scene, far, colour * np.float32(0.92), x, y, turn, 1 / rows)
+    scene = blur_with_disc(scene, asked.blur_ratio * 0.6 * rows)
+    _cast_shadow(scene, top, x, y, turn)
+    _draw_podium(scene, top, colour, x, y, turn, 1 / rows)
     return scene
 
 
-def _paper(wall: Linear, asked: Backdrop, x: Plane, y: Plane, turn: float) -> Linear:
+def _render_paper(wall: LinearLight, asked: Backdrop, x: Plane, y: Plane, turn: float) -> LinearLight:
     away = (x - np.float32(0.3 * turn)) ** 2 + (y - np.float32(0.3)) ** 2
     light = 0.55 + 0.58 / (1 + away / np.float32(0.55))
     if asked.seen_from != "above":
@@ -67,10 +67,12 @@ def _paper(wall: Linear, asked: Backdrop, x: Plane, y: Plane, turn: float) -> Li
     return (wall * light[..., None]).astype(np.float32)
 
 
-def _draw(scene: Linear, block: Block, colour: Linear, x: Plane, y: Plane, turn: float, pixel: float) -> None:
+def _draw_podium(
+    scene: LinearLight, block: PodiumShape, colour: LinearLight, x: Plane, y: Plane, turn: float, pixel: float
+) -> None:
     """The body first, then the top with the thin bright line of its edge."""
-    columns = np.flatnonzero(np.abs(x[0] - block.x) < block.half + 4 * pixel)
-    rows = np.flatnonzero(y[:, 0] > block.y - block.half * block.flat - 4 * pixel)
+    columns = np.flatnonzero(np.abs(x[0] - block.x) < block.half_width + 4 * pixel)
+    rows = np.flatnonzero(y[:, 0] > block.y - block.half_width * block.top_aspect - 4 * pixel)
     if not (columns.size and rows.size):
         return
     box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -78,24 +80,24 @@ def _draw(scene: Linear, block: Block, colour: Linear, x: Plane, y: Plane, turn:
     dx, dy = x - np.float32(block.x), y - np.float32(block.y)
     soft = np.float32(pixel)
     if block.square:
-        top, body, side = _box(dx, dy, block, soft)
+        top, body, side = _box_coverage(dx, dy, block, soft)
     else:
-        top, body, side = _drum(dx, dy, block, soft)
-    lamp = _side_light(side, turn)
-    down = np.clip((dy - block.half * block.flat) / np.float32(0.45), 0, 1)
+        top, body, side = _cylinder_coverage(dx, dy, block, soft)
+    lamp = _shade_side(side, turn)
+    down = np.clip((dy - block.half_width * block.top_aspect) / np.float32(0.45), 0, 1)
     skin = colour * (lamp * (1 - 0.28 * down))[..., None]
-    _over(scene, skin, body)
-    plate = (1.0 + 0.05 * np.float32(turn) * dx / np.float32(block.half) - 0.05 * dy / np.float32(block.half)).clip(
-        0.8, 1.08
-    )
-    _over(scene, colour * plate[..., None], top)
-    rim = np.clip(1 - np.abs(_rim(dx, dy, block)) / (2.2 * soft), 0, 1) * body * 0.35
-    _over(scene, np.broadcast_to(np.minimum(colour * 1.25 + 0.03, 1.0), scene.shape), rim)
+    _blend_over(scene, skin, body)
+    plate = (
+        1.0 + 0.05 * np.float32(turn) * dx / np.float32(block.half_width) - 0.05 * dy / np.float32(block.half_width)
+    ).clip(0.8, 1.08)
+    _blend_over(scene, colour * plate[..., None], top)
+    rim = np.clip(1 - np.abs(_rim_distance(dx, dy, block)) / (2.2 * soft), 0, 1) * body * 0.35
+    _blend_over(scene, np.broadcast_to(np.minimum(colour * 1.25 + 0.03, 1.0), scene.shape), rim)
 
 
-def _drum(dx: Plane, dy: Plane, block: Block, soft: np.float32) -> tuple[Plane, Plane, Plane]:
+def _cylinder_coverage(dx: Plane, dy: Plane, block: PodiumShape, soft: np.float32) -> tuple[Plane, Plane, Plane]:
     """Coverage of top and body, and the body's sideways normal, -1 to 1."""
-    half, deep = np.float32(block.half), np.float32(block.half * block.flat)
+    half, deep = np.float32(block.half_width), np.float32(block.half_width * block.top_aspect)
     radius = np.hypot(dx / half, dy / deep)
     # The gradient's length turns the ellipse's implicit value into a distance, so its edge is one pixel everywhere.
     slope = np.hypot(dx / half**2, dy / deep**2) / np.maximum(radius, 1e-3)
@@ -104,25 +106,25 @@ def _drum(dx: Plane, dy: Plane, block: Block, soft: np.float32) -> tuple[Plane, 
     return top, np.maximum(body, top), np.clip(dx / half, -1, 1)
 
 
-def _box(dx: Plane, dy: Plane, block: Block, soft: np.float32) -> tuple[Plane, Plane, Plane]:
+def _box_coverage(dx: Plane, dy: Plane, block: PodiumShape, soft: np.float32) -> tuple[Plane, Plane, Plane]:
     """A box seen from the front: its top narrows towards the back, as perspective asks."""
-    half, deep = np.float32(block.half), np.float32(block.half * block.flat)
-    narrow = half * (1 - 0.10 * np.float32(block.flat + 0.2) * (1 - dy / deep))
+    half, deep = np.float32(block.half_width), np.float32(block.half_width * block.top_aspect)
+    narrow = half * (1 - 0.10 * np.float32(block.top_aspect + 0.2) * (1 - dy / deep))
     inside = np.minimum(narrow - np.abs(dx), deep - np.abs(dy))
     top = np.clip(inside / soft + 0.5, 0, 1)
     body = np.clip((half - np.abs(dx)) / soft + 0.5, 0, 1) * np.clip((dy - deep) / soft + 0.5, 0, 1)
     return top, np.maximum(body, top), np.zeros_like(dx) + 0.12 * dx / half
 
 
-def _rim(dx: Plane, dy: Plane, block: Block) -> Plane:
-    half, deep = np.float32(block.half), np.float32(block.half * block.flat)
+def _rim_distance(dx: Plane, dy: Plane, block: PodiumShape) -> Plane:
+    half, deep = np.float32(block.half_width), np.float32(block.half_width * block.top_aspect)
     if block.square:
         return np.where(np.abs(dx) < half, dy - deep, 1).astype(np.float32)
     front = deep * np.sqrt(np.maximum(1 - (dx / half) ** 2, 0))
     return np.where(np.abs(dx) < half, dy - front, 1).astype(np.float32)
 
 
-def _side_light(side: Plane, turn: float) -> Plane:
+def _shade_side(side: Plane, turn: float) -> Plane:
     """A soft lamp from the key side and a white card opposite: the darkest part lies before the edge, not on it."""
     across = side * np.float32(turn)
     facing = np.sqrt(np.maximum(1 - side**2, 0))
@@ -131,16 +133,16 @@ def _side_light(side: Plane, turn: float) -> Plane:
     return (0.30 + 0.62 * key + card).astype(np.float32)
 
 
-def _shade_under(scene: Linear, block: Block, x: Plane, y: Plane, turn: float) -> None:
+def _cast_shadow(scene: LinearLight, block: PodiumShape, x: Plane, y: Plane, turn: float) -> None:
     """The shadow that the podium throws on the paper behind, away from the lamp."""
     off = x - np.float32(block.x - 0.16 * turn)
-    shadow = np.exp(-((np.abs(off) / np.float32(block.half * 1.25)) ** 4)) * np.clip(
+    shadow = np.exp(-((np.abs(off) / np.float32(block.half_width * 1.25)) ** 4)) * np.clip(
         (y - np.float32(block.y)) / 0.2, 0, 1
     )
     scene *= (1 - 0.22 * cv2.GaussianBlur(shadow.astype(np.float32), (0, 0), 0.03 * scene.shape[0]))[..., None]
 
 
-def _over(scene: Linear, colour: Linear, share: Plane) -> None:
+def _blend_over(scene: LinearLight, colour: LinearLight, share: Plane) -> None:
     share = share[..., None].astype(np.float32)
     scene *= 1 - share
     scene += colour * share

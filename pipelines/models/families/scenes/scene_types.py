@@ -7,12 +7,12 @@ from typing import Literal
 
 from pipelines.core.geometry import Colour
 
-Kind = Literal["studio", "surface", "place"]
+SceneKind = Literal["studio", "surface", "place"]
 Material = Literal["oak", "walnut", "marble", "slate", "concrete", "linen", "plaster", "podium", "blocks"]
 
 
 @dataclass(frozen=True)
-class Paper:
+class StudioPaper:
     """A studio backdrop. `second` makes a gradient from top to bottom, or the other lamp's colour with `gel`.
 
     `spot` is the pool of light behind the head (0: even light, 1: nothing but the pool) and `radius` its size as a
@@ -29,7 +29,7 @@ class Paper:
 
 
 @dataclass(frozen=True)
-class Surface:
+class TabletopSurface:
     """A plane of `material` before a wall of colour `wall`; `tint` is the material's own colour where it may vary."""
 
     material: Material
@@ -38,7 +38,7 @@ class Surface:
 
 
 @dataclass(frozen=True)
-class Place:
+class PanoramaPlace:
     """A panorama of assets/scenes, where to look (degrees, best first) and how bright; `table` stands before it.
 
     `brightest` is where highlights are clamped, in whites: less where a lamp's own edge would show its few pixels.
@@ -52,8 +52,8 @@ class Place:
     table: Material = "oak"
     brightest: float = 6.0
     night: float = 0.0
-    lamps: bool = False
-    points: bool = True
+    has_street_lamps: bool = False
+    has_point_lights: bool = True
 
 
 @dataclass(frozen=True)
@@ -66,23 +66,23 @@ class Scene:
 
     id: str
     title: str
-    look: Paper | Surface | Place
+    look: StudioPaper | TabletopSurface | PanoramaPlace
     english: str
     german: str
     blur: float = 0.06
     mired: float = 153.8
-    own_light: bool = False
+    keeps_white_point: bool = False
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> SceneKind:
         """studio, surface or place."""
-        if isinstance(self.look, Paper):
+        if isinstance(self.look, StudioPaper):
             return "studio"
-        return "surface" if isinstance(self.look, Surface) else "place"
+        return "surface" if isinstance(self.look, TabletopSurface) else "place"
 
     @property
-    def suits(self) -> tuple[str, ...]:
+    def suited_subjects(self) -> tuple[str, ...]:
         """The subjects it was made for."""
-        if isinstance(self.look, Surface):
+        if isinstance(self.look, TabletopSurface):
             return ("product",)
         return ("person", "product", "any")

@@ -9,87 +9,87 @@ import numpy.typing as npt
 from pipelines.core.geometry import Colour, Image
 
 # float32 wherever it matters for memory; NumPy's types cannot promise it through arithmetic.
-Linear = npt.NDArray[np.floating]
+LinearLight = npt.NDArray[np.floating]
 
 D65_MIRED = 153.8
-NEAR_MIRED = 30.0
-_SPARE_MIRED = 4.0  # what is measured in a picture differs a little from what its row says
-FOLLOW_MIRED = 45.0  # a scene takes on the photo's light as far as this: from noon to a living room's lamp
+MAX_WHITE_DISTANCE_MIRED = 30.0
+_WHITE_MARGIN_MIRED = 4.0  # what is measured in a picture differs a little from what its row says
+MAX_WHITE_SHIFT_MIRED = 45.0  # a scene takes on the photo's light as far as this: from noon to a living room's lamp
 # From here to infinity highlights are rolled off to 1, so that a window keeps its shape instead of a clipped edge.
-KNEE = 0.72
-STRIP = 64  # rows developed at once, so that they stay within the processor's cache
-LUMA = np.array((0.2126, 0.7152, 0.0722), np.float32)
+HIGHLIGHT_KNEE = 0.72
+STRIP_ROWS = 64  # rows developed at once, so that they stay within the processor's cache
+LUMA_WEIGHTS = np.array((0.2126, 0.7152, 0.0722), np.float32)
 
 _XYZ_TO_RGB = np.array(
     ((3.2404542, -1.5371385, -0.4985314), (-0.9692660, 1.8760108, 0.0415560), (0.0556434, -0.2040259, 1.0572252))
 )
 
 
-def linear(colour: Colour) -> Linear:
+def linear_colour(colour: Colour) -> LinearLight:
     """The linear light of an sRGB colour: three floats, 0 to 1."""
     value = np.asarray(colour, np.float64) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
-def decode(image: Image) -> Linear:
+def decode_srgb(image: Image) -> LinearLight:
     """An sRGB picture in linear light, same shape, 0 to 1."""
     codes = np.arange(256, dtype=np.float64) / 255
     table = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
     return table[image]
 
 
-def encode(light: Linear) -> Linear:
+def encode_srgb(light: LinearLight) -> LinearLight:
     """Linear light to sRGB values of 0 to 1; clips."""
     value = np.clip(light, 0.0, 1.0)
     curve = np.asarray(cv2.pow(value, 1 / 2.4), np.float32).reshape(value.shape)
     return np.where(value <= 0.0031308, value * np.float32(12.92), curve * np.float32(1.055) - np.float32(0.055))
 
 
-def shoulder(light: Linear) -> Linear:
+def roll_off_highlights(light: LinearLight) -> LinearLight:
     """Rolls light above `KNEE` off towards 1, smoothly and with the colour bleaching as on film."""
-    over = np.maximum(light - KNEE, 0)
-    room = np.float32(1 - KNEE)
-    return np.minimum(light, KNEE) + room * (1 - np.exp(-over / room))
+    over = np.maximum(light - HIGHLIGHT_KNEE, 0)
+    room = np.float32(1 - HIGHLIGHT_KNEE)
+    return np.minimum(light, HIGHLIGHT_KNEE) + room * (1 - np.exp(-over / room))
 
 
-def luminance(light: Linear) -> Linear:
+def relative_luminance(light: LinearLight) -> LinearLight:
     """Relative luminance Y of linear sRGB, last axis dropped."""
-    return np.asarray(light @ LUMA, np.float32)
+    return np.asarray(light @ LUMA_WEIGHTS, np.float32)
 
 
-def lightness(y: Linear | float) -> npt.NDArray[np.float32]:
+def cie_lightness(y: LinearLight | float) -> npt.NDArray[np.float32]:
     """CIE L*, 0 to 100, of a relative luminance."""
     y = np.asarray(y, np.float32)
     return np.where(y > 0.008856, 116 * np.cbrt(y) - 16, 903.3 * y).astype(np.float32)
 
 
-def luminance_of(l_star: float) -> float:
+def luminance_from_lightness(l_star: float) -> float:
     """The relative luminance of a CIE L*."""
     return ((l_star + 16) / 116) ** 3 if l_star > 8 else l_star / 903.3
 
 
-def held_mired(own: float, wanted: float | None) -> float:
+def limit_white_mired(own: float, wanted: float | None) -> float:
     """The white point a scene is drawn at: the photo's, as far as the scene follows it, and always within 30 mired.
 
     A cup lit by a bulb stands on marble lit by the same bulb: a cold table under it is what looks pasted.
     """
     if wanted is None:
         return own
-    near = NEAR_MIRED - _SPARE_MIRED
-    followed = own + np.clip(wanted - own, -FOLLOW_MIRED, FOLLOW_MIRED)
+    near = MAX_WHITE_DISTANCE_MIRED - _WHITE_MARGIN_MIRED
+    followed = own + np.clip(wanted - own, -MAX_WHITE_SHIFT_MIRED, MAX_WHITE_SHIFT_MIRED)
     return float(np.clip(followed, wanted - near, wanted + near))
 
 
-def gains(own: float, target: float) -> Linear:
+def white_balance_gains(own: float, target: float) -> LinearLight:
     """Three linear factors that turn light of `own` mired into light of `target` mired at the same luminance.
 
     The locus is the cubic of Kim and others 2002; the adaptation is von Kries in linear sRGB.
     """
-    factors = _white(target) / _white(own)
-    return (factors / (factors @ LUMA)).astype(np.float32)
+    factors = _white_point_rgb(target) / _white_point_rgb(own)
+    return (factors / (factors @ LUMA_WEIGHTS)).astype(np.float32)
 
 
-def _white(mired: float) -> npt.NDArray[np.float64]:
+def _white_point_rgb(mired: float) -> npt.NDArray[np.float64]:
     t = mired / 1000.0  # 1e3 / kelvin
     if mired > 250:
         x = -0.2661239 * t**3 - 0.2343589 * t**2 + 0.8776956 * t + 0.179910
@@ -105,7 +105,7 @@ def _white(mired: float) -> npt.NDArray[np.float64]:
     return np.maximum(rgb, 0.05)
 
 
-def developed(light: Linear, size: tuple[int, int], seed: int) -> Image:
+def develop_image(light: LinearLight, size: tuple[int, int], seed: int) -> Image:
     """Linear light to an `Image` of `size` (width, height): shoulder, sRGB, noise of one step so that no band shows.
 
     `light` may be smaller than `size`. The noise is triangular (two uniforms, Lipshitz 1992), the same for the same
@@ -115,15 +115,17 @@ def developed(light: Linear, size: tuple[int, int], seed: int) -> Image:
     smaller = light.shape[:2] != (height, width)
     encoded = light
     if smaller:
-        encoded = np.asarray(cv2.resize(encode(shoulder(light)), size, interpolation=cv2.INTER_CUBIC), np.float32)
+        encoded = np.asarray(
+            cv2.resize(encode_srgb(roll_off_highlights(light)), size, interpolation=cv2.INTER_CUBIC), np.float32
+        )
     generator = np.random.default_rng(seed)
     noise = generator.random((2, height + 16, width + 16), np.float32)
     flat = noise[0] - noise[1] + np.float32(0.5)
     out = np.empty((height, width, 3), np.uint8)
-    for first in range(0, height, STRIP):
-        rows = encoded[first : first + STRIP]
-        rows = (rows if smaller else encode(shoulder(rows))) * np.float32(255)
+    for first in range(0, height, STRIP_ROWS):
+        rows = encoded[first : first + STRIP_ROWS]
+        rows = (rows if smaller else encode_srgb(roll_off_highlights(rows))) * np.float32(255)
         for channel, shift in enumerate((0, 7, 13)):
             grain = flat[first + shift : first + shift + len(rows), shift : shift + width]
-            out[first : first + STRIP, :, channel] = np.clip(rows[..., channel] + grain, 0, 255)
+            out[first : first + STRIP_ROWS, :, channel] = np.clip(rows[..., channel] + grain, 0, 255)
     return out

@@ -1,0 +1,236 @@
+"""The end of every job: pictures are checked, marked, encoded, signed and stored, so that no tool can skip it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from pipelines.codecs.encode import (
+    C2PA_MIME_TYPES,
+    FILE_EXTENSIONS,
+    MATTE_SOURCE_TYPE,
+    ImageFormat,
+    PixelOrigin,
+    build_xmp,
+    build_zip,
+    encode_image,
+    encode_png,
+    parse_origin,
+    source_type_uri,
+)
+from pipelines.core.geometry import Alpha, Image, PlacedSubject
+from pipelines.core.job import File, Result
+from pipelines.core.rendering import EncodedFile, ToolOutput
+from pipelines.framing.resample import resample
+from pipelines.models.registry import get_spec
+from pipelines.provenance import watermark
+from pipelines.provenance.c2pa import (
+    PHOTO_INGREDIENT,
+    Ingredient,
+    Provenance,
+    names_generative_model,
+    read_ingredient_archive,
+    read_source_type,
+    sign,
+)
+from pipelines.quality.output_checks import CheckInput, ModelEdit, run_checks, worst_results
+from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
+from pipelines.runtime.model_usage import ModelUsage
+from pipelines.runtime.progress import encode_preview
+from pipelines.runtime.receipt import LOSSY_NOTICE, build_receipt
+from pipelines.security.content_filter import flatten_on_white
+
+GUIDE_FIELDS = ("matte", "mask", "reference")
+"""Fields whose picture guides the work and is not seen in the result."""
+
+
+class Finalizer:
+    """Turns one job's `ToolOutput` into a `Result` with files and a receipt."""
+
+    def __init__(self, context: JobContext, output: ToolOutput) -> None:
+        self._context = context
+        self._output = output
+        self._job = context.job
+        self._files = context.resources.files
+        self._params: dict[str, Any] = {**context.job.params, **output.resolved_params}
+        self._inputs = [
+            {"param": name, "id": file_id, "sha256": self._files.get_info(file_id).sha256}
+            for name, file_id in iter_pictures(self._params)
+        ]
+
+    def finish(self, elapsed: Callable[[], float]) -> Result:
+        """Check, mark, write and sign the pictures; a draft is shown and not written.
+
+        `elapsed` gives the job's seconds so far. Raises `Refused` where the content filter refuses a picture.
+        """
+        content_score = self._filter_content()
+        check_inputs = self._list_check_inputs()
+        checks = [run_checks(check_input) for check_input in check_inputs]
+        compared_faces = any(check_input.edits for check_input in check_inputs)
+        if compared_faces and self._context.may_search_all_inputs:
+            self._context.record_usage(ModelUsage({FACE_SPEC_ID: get_spec(FACE_SPEC_ID)}))
+        measured = {**worst_results(checks), "content_score": content_score}
+        receipt = build_receipt(self._context, self._output, self._params, self._inputs, measured)
+        if self._job.draft:
+            first = list_output_pictures(self._output)[0]
+            self._context.progress.send_draft(encode_preview(flatten_on_white(first)))
+            return Result((), receipt, elapsed())
+        files = self._write_files(receipt)
+        self._context.progress("Writing", 1, 1)
+        receipt["timings"] = dict(self._context.progress.timings)
+        receipt["files"] = [{"id": file.id, "role": file.role, "pixels_sha256": file.pixels_sha256} for file in files]
+        return Result(tuple(files), receipt, elapsed())
+
+    # ------------------------------------------------------------ checks
+
+    def _filter_content(self) -> float:
+        """Run the content filter on every picture before anything is shown or written; the highest score."""
+        hashes = [row["sha256"] for row in self._inputs]
+        pictures = list_output_pictures(self._output)
+        return round(self._context.resources.content_filter.check_results(pictures, self._job.owner, hashes), 4)
+
+    def _list_check_inputs(self) -> list[CheckInput]:
+        """Every image with the photo and the placed subject that it was made from."""
+        output = self._output
+        own = (str(self._params.get("photo")), output.source) if output.source is not None else None
+        sources = output.sources or (own,) * len(output.images)
+        rows = [self._check_input(image, source) for image, source in zip(output.images, sources, strict=True)]
+        crops = output.crops or (None,) * len(rows)
+        return [replace(row, crop=crop) for row, crop in zip(rows, crops, strict=True)]
+
+    def _check_input(self, image: Image, source: tuple[str, PlacedSubject] | None) -> CheckInput:
+        usage = self._context.usage
+        edits = tuple(usage.edits)
+        if source is None:
+            return CheckInput(image, replace(self._output, source=None), None, edits)
+        file_id, placed = source
+        photo = self._context.open_image(file_id)
+        subject_may_differ = self._params.get("light") == "relit" or usage.subject_pasted_back
+        if subject_may_differ and not self._job.draft:
+            edits = (*edits, ModelEdit(resample(photo, placed.frame), image, self._context.face_finder()))
+        return CheckInput(image, replace(self._output, source=placed), photo, edits)
+
+    # ------------------------------------------------------------ files
+
+    def _write_files(self, receipt: dict[str, Any]) -> list[File]:
+        output = self._output
+        format, quality = self._job.params.get("format", "png"), int(self._job.params.get("quality", 95))
+        if format == "jpeg" or (format == "webp" and quality < 100):
+            receipt["notices"].append(LOSSY_NOTICE)
+        images = self._mark_images(receipt)
+        files = [self._write_image(image, n, receipt, format, quality) for n, image in enumerate(images)]
+        if output.archive_name:
+            files.append(self._write_encoded(self._build_archive(files, images)))
+        files += [self._write_encoded(extra) for extra in output.extras]
+        return files + [self._write_matte(alpha) for alpha in output.alphas]
+
+    def _mark_images(self, receipt: dict[str, Any]) -> tuple[Image, ...]:
+        """Embed the invisible mark where the operator wants it and no pixel was promised to stay."""
+        output = self._output
+        if not self._job.watermark or output.exact or not output.allows_watermark or not output.images:
+            return output.images
+        mark = self._context.resources.signing_keys.load_key().watermark_id
+        receipt["watermark"] = f"{mark:04x}"
+        receipt["notices"].append(watermark.NOTICE)
+        return tuple(watermark.embed_watermark(image, mark) for image in output.images)
+
+    def _write_image(
+        self, image: Image, number: int, receipt: dict[str, Any], format: ImageFormat, quality: int
+    ) -> File:
+        embedded = {**receipt, "variation": number, "files": None, "timings": None}
+        encoded = encode_image(image, format, build_xmp(embedded, self._origin), quality)
+        data = self._sign(encoded, format, source_type_uri(self._origin))
+        name = self._file_name(self._output.names[number], format) if self._output.names else ""
+        return self._store(data, image, format, "result", name)
+
+    def _build_archive(self, files: list[File], images: tuple[Image, ...]) -> EncodedFile:
+        """A ZIP of the pictures as they were written, with credentials, under their names."""
+        infos = [self._files.get_info(file.id, self._job.owner) for file in files]
+        data = build_zip([(info.download_name, self._files.read_bytes(info.id, self._job.owner)) for info in infos])
+        return EncodedFile("result", "zip", data, images[:1], self._output.archive_name)
+
+    def _write_encoded(self, extra: EncodedFile) -> File:
+        data = self._sign(extra.data, extra.format, source_type_uri(self._origin))
+        return self._store(data, extra.frames[0], extra.format, extra.role, self._file_name(extra.name, extra.format))
+
+    def _write_matte(self, alpha: Alpha) -> File:
+        grey = np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)
+        image = np.repeat(grey[..., None], 3, axis=2)
+        return self._store(self._sign(encode_png(image), "png", MATTE_SOURCE_TYPE), image, "png", "matte")
+
+    def _file_name(self, word: str, format: str) -> str:
+        return f"{self._job.tool}-{word}.{FILE_EXTENSIONS.get(format, format)}"
+
+    def _store(
+        self, data: bytes, frame: Image, format: str, role: Literal["result", "matte", "layers"], name: str = ""
+    ) -> File:
+        """Store a finished file; `frame` stands for its pixels."""
+        owner = self._job.owner
+        file_id = self._files.add_encoded(data, frame, format, owner, role, name, defer_sync=self._job.waited)
+        info = self._files.get_info(file_id, owner)
+        shown_name = "" if info.path.stem == file_id else info.download_name
+        return File(file_id, role, info.width, info.height, info.format, info.sha256, shown_name)
+
+    # ------------------------------------------------------------ where the pixels come from
+
+    @cached_property
+    def _origin(self) -> PixelOrigin:
+        """What made the pixels: this job's models and scenes, and whatever made the pictures that went in."""
+        usage = self._context.usage
+        origin = PixelOrigin(
+            generative=usage.is_generative,
+            photographed=bool(usage.scenery & {"photographed", "mixed"}),
+            computed=self._output.is_procedural or bool(usage.scenery & {"computed", "mixed"}),
+        )
+        for row in self._inputs:
+            if row["param"] not in GUIDE_FIELDS:
+                origin |= self._input_origin(row["id"])
+        return origin
+
+    def _input_origin(self, file_id: str) -> PixelOrigin:
+        """What made a picture that went in: a result says it in its file, an upload where it has credentials."""
+        owner = self._job.owner
+        if self._files.get_info(file_id, owner).role == "result":
+            return parse_origin(read_source_type(self._files.read_bytes(file_id, owner)))
+        credentials = self._files.load_provenance(file_id, owner)
+        return PixelOrigin(
+            photographed=True, generative=credentials is not None and names_generative_model(credentials)
+        )
+
+    def _sign(self, data: bytes, format: str, source_type: str) -> bytes:
+        """Add the content credentials, which must be the last change of a file."""
+        photo, placed = self._ingredients
+        provenance = Provenance(source_type, photo=photo, placed=placed)
+        return sign(data, C2PA_MIME_TYPES[format], provenance, self._context.resources.signing_keys.load_key())
+
+    @cached_property
+    def _ingredients(self) -> tuple[Ingredient | None, tuple[Ingredient, ...]]:
+        """The photo, if there is one, and every other picture that is seen in the result."""
+        rows = [row for row in self._inputs if row["param"] not in ("matte", "mask")]
+        photo = next((row for row in rows if row["param"] == PHOTO_INGREDIENT), None)
+        others = [row for row in rows if row is not photo]
+        return (
+            Ingredient(PHOTO_INGREDIENT, photo["sha256"], self._input_credentials(photo["id"])) if photo else None,
+            tuple(
+                Ingredient(f"{row['param']}-{n}", row["sha256"], self._input_credentials(row["id"], placed=True))
+                for n, row in enumerate(others, 1)
+            ),
+        )
+
+    def _input_credentials(self, file_id: str, *, placed: bool = False) -> bytes | None:
+        """The credentials that a picture came with; a result of an earlier job has them in its file."""
+        owner = self._job.owner
+        if self._files.get_info(file_id, owner).role == "result":
+            return read_ingredient_archive(self._files.read_bytes(file_id, owner), placed)
+        return self._files.load_provenance(file_id, owner, placed=placed)
+
+
+def list_output_pictures(output: ToolOutput) -> tuple[Image, ...]:
+    """List every picture that would leave the studio: the images, and the frames inside the other files."""
+    images = output.images
+    frames = [frame for extra in output.extras for frame in extra.frames]
+    return (*images, *(frame for frame in frames if not any(frame is image for image in images)))

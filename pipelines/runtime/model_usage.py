@@ -1,0 +1,45 @@
+"""The record of what a job's models did: which were used, which edits were made, what is to be said about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import Scenery
+from pipelines.quality.output_checks import ModelEdit
+
+
+@dataclass(eq=False)
+class ModelUsage:
+    """What went into pictures: models, edits with their sources, notices, kinds of built-in scenes.
+
+    `subject_pasted_back`: an edit model drew around a subject whose own pixels the tool pasted over it again.
+    `largest_batch`: pictures in the largest call of a model.
+    """
+
+    models: dict[str, ModelSpec] = field(default_factory=dict[str, ModelSpec])
+    edits: list[ModelEdit] = field(default_factory=list[ModelEdit])
+    notices: list[str] = field(default_factory=list[str])
+    scenery: set[Scenery] = field(default_factory=set[Scenery])
+    subject_pasted_back: bool = False
+    largest_batch: int = 1
+
+    def merge(self, other: ModelUsage) -> None:
+        """Add what `other` recorded."""
+        self.models |= other.models
+        self.edits += other.edits
+        self.notices += other.notices
+        self.scenery |= other.scenery
+        self.subject_pasted_back |= other.subject_pasted_back
+        self.largest_batch = max(self.largest_batch, other.largest_batch)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the pictures that the record holds."""
+        return sum(edit.source.nbytes + edit.result.nbytes for edit in self.edits)
+
+    @property
+    def is_generative(self) -> bool:
+        """Whether a model was used that invents what it draws; the built-in scenes and the small nets do not."""
+        generative_verbs = ("text", "edit", "image", "control")
+        return any(verb in spec.verbs for spec in self.models.values() for verb in generative_verbs)

@@ -1,0 +1,76 @@
+"""The receipt of a finished job: everything that says how its pictures were made, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.core.geometry import Crop, Frame
+from pipelines.core.models import ModelSpec
+from pipelines.core.rendering import ToolOutput
+from pipelines.framing.resample import describe_resampling
+from pipelines.quality.output_checks import explain_checks
+from pipelines.runtime.context import JobContext
+
+FACES_NOT_SEARCHED_NOTICE = "No face was looked for or protected. If a person is in the photo, confirm their consent."
+LOSSY_NOTICE = "Encoded lossy: the file's pixels differ from the checked ones by its compression."
+
+
+def build_receipt(
+    context: JobContext,
+    output: ToolOutput,
+    params: Mapping[str, Any],
+    inputs: Sequence[Mapping[str, str]],
+    checks: dict[str, float],
+) -> dict[str, Any]:
+    """Describe a job whose pictures passed the checks; `timings` and `files` are filled in once they are written.
+
+    `params` are the form's values with those that the tool resolved, `inputs` one row a picture that went in.
+    """
+    job, usage, face_counts = context.job, context.usage, context.face_counts.values()
+    not_searched = (FACES_NOT_SEARCHED_NOTICE,) if context.faces_not_searched else ()
+    receipt: dict[str, Any] = {
+        "tool": job.tool,
+        "params": dict(params),
+        "seed": job.seed,
+        "profile": job.profile,
+        "models": [_model_row(spec) for spec in usage.models.values()],
+        "inputs": list(inputs),
+    }
+    if face_counts:
+        receipt["faces"] = max(face_counts)  # in the photo that shows most
+    receipt["placement"] = _placement_row(output.source.frame if output.source else None)
+    if output.sources:
+        receipt["placements"] = [_placement_row(source[1].frame if source else None) for source in output.sources]
+    if output.crops:
+        receipt["crops"] = [_crop_row(crop) for crop in output.crops]
+    if usage.largest_batch > 1:
+        receipt["drawn_together"] = usage.largest_batch
+    return {
+        **receipt,
+        "mode": "exact" if output.exact else "relit",
+        "checks": checks,
+        "explained": explain_checks(checks),
+        "notices": list(dict.fromkeys((*job.notices, *output.notices, *usage.notices, *not_searched))),
+        "consent": job.consent,
+        "timings": {},
+        "files": [],
+    }
+
+
+def _model_row(spec: ModelSpec) -> dict[str, Any]:
+    weights_digest = spec.files[0][1][:12] if spec.files else ""
+    return {"id": spec.id, "revision": spec.revision or weights_digest, "licence": spec.licence}
+
+
+def _placement_row(frame: Frame | None) -> dict[str, Any]:
+    return {
+        "box": [round(side, 2) for side in frame.box] if frame else None,
+        "scale": round(frame.scale, 5) if frame else None,
+        "roll": round(frame.roll, 3) if frame else None,
+        "resampling": describe_resampling(frame) if frame else "none",
+    }
+
+
+def _crop_row(crop: Crop) -> dict[str, list[float]]:
+    return {"box": [round(side, 6) for side in crop.box], "at": [round(side, 6) for side in crop.placed_box]}

@@ -1,0 +1,101 @@
+"""Filling a form with saved brand kits and characters, so that the job itself says everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pipelines.core.errors import BadInput, NotFound
+from pipelines.core.params import Params
+from pipelines.service.saved_items import ID_PREFIXES, SavedItem, SavedKind
+
+BRAND_KIT_NOTICE_PREFIX = "Brand kit "
+"""How the notice begins that says which fields a kit filled."""
+
+
+class SavedItemLookup(Protocol):
+    """Finds what an owner has saved."""
+
+    def find_item(self, owner: str, kind: SavedKind, key: str) -> SavedItem:
+        """By id or name. Raises `NotFound`."""
+        ...
+
+
+class SavedItemSnapshot:
+    """Saved items, each as it was when it was first asked for."""
+
+    def __init__(self, saved_items: SavedItemLookup) -> None:
+        self._saved_items = saved_items
+        self._found: dict[tuple[str, str, str], SavedItem] = {}
+
+    def find_item(self, owner: str, kind: SavedKind, key: str) -> SavedItem:
+        """By id or name. Raises `NotFound`."""
+        if (owner, kind, key) not in self._found:
+            self._found[owner, kind, key] = self._saved_items.find_item(owner, kind, key)
+        return self._found[owner, kind, key]
+
+
+@dataclass(frozen=True)
+class FilledForm:
+    """A form's values with every saved item written out, and the notices about them."""
+
+    values: dict[str, Any]
+    notices: tuple[str, ...] = ()
+
+
+def fill_form(params: type[Params], values: Mapping[str, Any], owner: str, saved_items: SavedItemLookup) -> FilledForm:
+    """Write out the kits and characters that a form names; what the form says itself stays.
+
+    A picture may be named by the character it shows. Raises `BadInput` for an item that the owner has not saved.
+    """
+    form = {name: _resolve_pictures(params, name, value, owner, saved_items) for name, value in values.items()}
+    notices: list[str] = []
+    for field in params.model_fields:
+        kind = params.schema_extra(field).get("x-kept")
+        key = form.get(field)
+        if kind is None or not isinstance(key, str) or not key.strip() or "=" in key:
+            continue
+        item = _find_saved(saved_items, owner, kind, key, field)
+        item_values = item.value if kind == "brand" else item.value["params"]
+        form[field] = "" if kind == "brand" else item_values.get(field, "")
+        used = [name for name in item_values if name != field and _accepts_value(params, form, name, item_values[name])]
+        form |= {name: item_values[name] for name in used}
+        if kind == "brand":
+            labels = ", ".join(str(params.model_fields[name].title).lower() for name in used)
+            notices.append(f"{BRAND_KIT_NOTICE_PREFIX}'{item.name}': {labels or 'nothing of it is used here'}.")
+    return FilledForm(form, tuple(notices))
+
+
+def _accepts_value(params: type[Params], form: Mapping[str, Any], name: str, value: Any) -> bool:
+    """Whether the form leaves field `name` open and may take `value` there."""
+    if name not in params.model_fields or value in (None, "any", ""):
+        return False
+    labels = params.schema_extra(name).get("x-labels")
+    if labels and value not in labels:
+        return False
+    default = params.model_fields[name].default
+    return form.get(name, default) in (default, None, "")
+
+
+def _resolve_pictures(params: type[Params], name: str, value: Any, owner: str, saved_items: SavedItemLookup) -> Any:
+    """The value of a picture's field with file ids in the places of characters; any other value as it is."""
+    kind = params.kind_of(name) if name in params.model_fields else None
+    if kind == "picture":
+        return _resolve_picture(value, name, owner, saved_items)
+    if kind == "pictures" and isinstance(value, list | tuple):
+        return tuple(_resolve_picture(each, name, owner, saved_items) for each in value)
+    return value
+
+
+def _resolve_picture(value: Any, name: str, owner: str, saved_items: SavedItemLookup) -> Any:
+    if isinstance(value, str) and value.startswith(ID_PREFIXES["character"]):
+        return _find_saved(saved_items, owner, "character", value, name).value["picture"]
+    return value
+
+
+def _find_saved(saved_items: SavedItemLookup, owner: str, kind: SavedKind, key: str, field: str) -> SavedItem:
+    try:
+        return saved_items.find_item(owner, kind, key.strip())
+    except NotFound as error:
+        raise BadInput(error.message, param=field) from error

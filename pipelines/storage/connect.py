@@ -1,0 +1,20 @@
+"""Opens the database that the settings name: an SQLite file, or a Postgres URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.storage.database import Database
+from pipelines.storage.sqlite import SqliteDatabase
+
+
+def open_database(path: Path, url: str = "", *, read_only: bool = False) -> Database:
+    """The rows in the file at `path`, or in the Postgres database at `url` where one is named.
+
+    `reading`: the file is there, and nothing in it is changed.
+    """
+    if not url:
+        return SqliteDatabase(path, read_only=read_only)
+    from pipelines.storage.postgres import PostgresDatabase
+
+    return PostgresDatabase(url)

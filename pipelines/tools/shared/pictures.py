@@ -1,0 +1,30 @@
+"""Small picture operations that several tools share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from pipelines.core.geometry import Alpha, Image
+from pipelines.imaging.resize import size_within
+
+
+def shrink_to_side(image: Image, side_px: int) -> Image:
+    """Shrink a picture whose longer side is more than `side_px`; a smaller one keeps its size."""
+    return np.asarray(cv2.resize(image, size_within(image.shape, side_px), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def to_rgba(colour: Image, alpha: Alpha) -> Image:
+    """Join colour (H x W x 3) and alpha (H x W, 0 to 1) to H x W x 4."""
+    return np.dstack([colour, np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)])
+
+
+def merge_most_opaque(layers: Iterable[tuple[Image, Alpha]]) -> tuple[Image, Alpha]:
+    """Merge layers of one size: each pixel comes from the layer that is most opaque there, the first of equals."""
+    (colour, alpha), *others = layers
+    for other_colour, other_alpha in others:
+        colour = np.where((other_alpha > alpha)[..., None], other_colour, colour)
+        alpha = np.maximum(alpha, other_alpha)
+    return colour, alpha

@@ -1,0 +1,40 @@
+"""What tools ask of the scene behind a subject: the parts of the request that every form gives in the same way."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pipelines.core.geometry import Colour
+from pipelines.core.rendering import Backdrop
+from pipelines.core.tools import ToolContext
+
+
+class SceneForm(Protocol):
+    """A form with the fields `backdrop` and `blur` of `form_fields`."""
+
+    @property
+    def backdrop(self) -> str | None: ...
+    @property
+    def blur(self) -> float: ...
+
+
+def backdrop_of_form(
+    params: SceneForm, context: ToolContext, words: str, scene_id: str, colour: Colour | None = None
+) -> Backdrop:
+    """The scene as the form asks for it: a built-in one where there are no words, the user's picture, its blur."""
+    return Backdrop(
+        scene="" if words else scene_id,
+        colour=colour,
+        picture=context.open_image(params.backdrop) if params.backdrop else None,
+        blur_ratio=params.blur / 100,
+    )
+
+
+def scene_prompt(params: SceneForm, words: str, default: str) -> str:
+    """The user's words, else those of the look; none where the user's picture is the scene."""
+    return words or ("" if params.backdrop else default)
+
+
+def consecutive_seeds(context: ToolContext, count: int) -> tuple[int, ...]:
+    """One seed for each of `count` pictures, the job's own first."""
+    return tuple(context.seed + n for n in range(count))
