@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pipelines.core import log_setup
 from pipelines.core.malloc import limit_arenas
 from pipelines.settings import Settings, add_arguments
-from ui.server.batch_command import batch_arguments, run_batch
+from ui.server.batch_command import add_batch_arguments, run_batch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     key.add_argument("--data", default=argparse.SUPPRESS, metavar="DIR")
     audit = commands.add_parser("audit", help="read the log of refusals and reports, and prove it whole")
     audit.add_argument("--data", default=argparse.SUPPRESS, metavar="DIR")
-    batch_arguments(commands.add_parser("batch", help="a table or folder of pictures, without a browser"))
+    add_batch_arguments(commands.add_parser("batch", help="a table or folder of pictures, without a browser"))
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
     settings = Settings.from_namespace(args)
     log_setup.configure_logging(settings.log)
@@ -33,37 +33,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.command == "batch":
         return run_batch(settings, args)
     if args.command == "audit":
-        return read_audit(settings)
-    return new_key(settings, args.name, args.scopes) if args.command == "key" else serve(settings)
+        return print_audit(settings)
+    return create_key(settings, args.name, args.scopes) if args.command == "key" else run_server(settings)
 
 
-def serve(settings: Settings) -> int:
+def run_server(settings: Settings) -> int:
     """Open every door on one port and stay until interrupted."""
-    from ui.server.serve import open_doors
+    from ui.server.serve import serve_studio
 
-    return open_doors(settings)
+    return serve_studio(settings)
 
 
-def new_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
+def create_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
     """Make a key and print it, once. Returns 2 where no scope was named, or the database does not answer."""
     from pipelines.storage.database import DatabaseUnavailable
-    from ui.api.auth.keys import SCOPES, Keys, scopes_of
+    from ui.api.auth.keys import SCOPES, KeyStore, parse_scopes
 
-    found = scopes_of(scopes.replace(" ", "").split(","))
+    found = parse_scopes(scopes.replace(" ", "").split(","))
     if not found:
         print(f"--scopes takes some of: {', '.join(SCOPES)}", file=sys.stderr)  # noqa: T201
         return 2
     try:
-        keys = Keys(settings.data, settings.database)
+        keys = KeyStore(settings.data, settings.database)
     except DatabaseUnavailable as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    print(keys.new(name, found))  # noqa: T201
+    print(keys.create_key(name, found))  # noqa: T201
     keys.close()
     return 0
 
 
-def read_audit(settings: Settings) -> int:
+def print_audit(settings: Settings) -> int:
     """Print every entry, oldest first, then whether each follows from the one before. Returns 1 where one does not."""
     from pipelines.security.audit_log import AuditLog
 

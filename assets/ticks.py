@@ -108,7 +108,7 @@ TICKS: dict[str, tuple[Tick, ...]] = {
 WORDS = {
     "Batch Processing": "multiple images, automated workflow, consistent results, time efficient, bulk operations: see "
     "*Batch Processing* below.",
-    "API Access": "developer friendly, custom integration, scalable, real-time, documentation: see *API* below.",
+    "API Access": "developer friendly, custom integration, scalable, real-time, documentation: see [api.md](api.md).",
     "Needs a model (not run at full size yet)": "expression and outfit, completed frames, invented angles, a garment "
     "on models of a stated cast, poses by map, styles and scenes from words.",
 }

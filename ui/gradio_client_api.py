@@ -1,6 +1,6 @@
-"""Every tool as a named, typed event for `gradio_client`, which follows from its Params; knows no particular tool.
+"""API for `gradio_client`: one named, typed event for each tool, derived from its Params.
 
-They lie on a page of Gradio's own, so that the studio's page, which has no use for them, does not carry them.
+The events are on a second Gradio page, so that the main page does not have to load them.
 """
 
 from __future__ import annotations
@@ -16,58 +16,66 @@ from gradio.events import api
 from gradio.utils import get_upload_folder, is_in_or_equal
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.core.errors import BadInput, JobCancelled, StudioError
+from pipelines.core.errors import BadInput, JobCancelled, StudioError, error_from_json
 from pipelines.core.job import Result, Step
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
-from ui.api.blocking_jobs import ended, followed, ordered
-from ui.api.errors import restore
-from ui.api.routes.jobs import job_object
+from ui.api.auth.access import AccessControl
+from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
+from ui.api.job_object import job_object
 from ui.components.pictures import NamedFile, publish_file, read_upload
 
 CLIENTS_PAGE = "clients"
-"""The address of the page that they lie on; there is nothing to see there."""
+"""Path of the page with the events, which shows nothing."""
 _SINGLE_PICTURE_KINDS = ("picture", "mask")
 
 
-def add_tool_events(page: gr.Blocks, service: StudioService, access: Access) -> None:
-    """One public event a tool, under the tool's id."""
+def add_tool_events(page: gr.Blocks, service: StudioService, access: AccessControl) -> None:
+    """Add a public event for each tool, named by the tool's id."""
     with page.route("Clients", CLIENTS_PAGE, show_in_navbar=False):
-        for row in service.tools:
+        for tool in service.tools:
             api(
-                _make_event(row, service, access), api_name=row.id, api_description=_describe_tool(row), concurrency_limit=None,
+                _make_event(tool, service, access),
+                api_name=tool.id,
+                api_description=_describe_tool(tool),
+                concurrency_limit=None,
                 api_visibility="public",
-            )  # fmt: skip
+            )
 
 
-def _describe_tool(row: Tool) -> str:
-    return f"{row.title}. {row.summary} Returns the files and the job with its receipt. Pictures: handle_file, or ids."
+def _describe_tool(tool: Tool) -> str:
+    return (
+        f"{tool.title}. {tool.summary} Returns the files and the job with its receipt. Pictures: handle_file, or ids."
+    )
 
 
-def _make_event(row: Tool, service: StudioService, access: Access) -> Any:
-    """The event: parameters as the form has them, then what it yields while it runs and at its end."""
-    names = list(row.params.model_fields)
+def _make_event(tool: Tool, service: StudioService, access: AccessControl) -> Any:
+    """Make the event function of a tool, with the tool's fields as its parameters."""
+    names = list(tool.params.model_fields)
 
-    async def event(*given: Any) -> AsyncIterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
-        *values, request = given
-        calls = ToolCall(service, access)
+    async def event(*arguments: Any) -> AsyncIterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
+        *values, request = arguments
+        call = ToolCall(service, access)
         try:
-            async for told in calls.run(row, dict(zip(names, values, strict=True)), request):
-                yield told
+            async for update in call.run(tool, dict(zip(names, values, strict=True)), request):
+                yield update
         except StudioError as error:
-            where = f" ({error.param})" if error.param else ""
-            raise gr.Error(f"{error.code}{where}: {error.message}", print_exception=False) from None
+            field = f" ({error.param})" if error.param else ""
+            raise gr.Error(f"{error.code}{field}: {error.message}", print_exception=False) from None
 
-    parameters = [_make_parameter(row.params, name) for name in names]
-    # With a default of its own, since fields with one may stand before it.
-    asked = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=gr.Request)
-    signature = inspect.Signature([*parameters, asked], return_annotation=tuple[list[FileData], dict[str, Any]])
+    parameters = [_make_parameter(tool.params, name) for name in names]
+    # It needs a default because fields before it may have one.
+    request_parameter = inspect.Parameter(
+        "request", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=gr.Request
+    )
+    signature = inspect.Signature(
+        [*parameters, request_parameter], return_annotation=tuple[list[FileData], dict[str, Any]]
+    )
     event.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]
-    event.__annotations__ = {each.name: each.annotation for each in (*parameters, asked)}
-    event.__name__ = row.id
+    event.__annotations__ = {each.name: each.annotation for each in (*parameters, request_parameter)}
+    event.__name__ = tool.id
     return event
 
 
@@ -80,51 +88,61 @@ def _make_parameter(params: type[Params], name: str) -> inspect.Parameter:
         annotation = list[FileData | str]
     default: Any = inspect.Parameter.empty if field.is_required() else field.default
     return inspect.Parameter(
-        name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation,
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        annotation=annotation,
         default=list(default) if isinstance(default, tuple) else default,
-    )  # fmt: skip
+    )
 
 
 class ToolCall:
-    """One call of one event, by whoever may."""
+    """One call of an event."""
 
-    def __init__(self, service: StudioService, access: Access) -> None:
+    def __init__(self, service: StudioService, access: AccessControl) -> None:
         self._service = service
         self._access = access
 
     async def run(
-        self, row: Tool, values: dict[str, Any], request: gr.Request
+        self, tool: Tool, values: dict[str, Any], request: gr.Request
     ) -> AsyncIterator[tuple[list[dict[str, Any]], dict[str, Any]]]:
-        """Where the job stands, whenever that changes; its files at the end. A client that cancels stops its job."""
-        owner = self._access.client(request)
-        taken = await run_in_threadpool(self._ingest_pictures, row.params, values, owner)
-        job = await ordered(row.id, taken, self._service, owner)
+        """Run the job; yield each step, then its files and the job. The job is cancelled if the client cancels."""
+        owner = self._access.identify_gradio_client(request)
+        params = await run_in_threadpool(self._ingest_pictures, tool.params, values, owner)
+        job = await order_blocking_job(tool.id, params, self._service, owner)
         try:
-            async with followed(self._service, job) as stream:
+            async with follow_or_cancel(self._service, job) as stream:
                 async for event in stream:
                     if isinstance(event, Step):
-                        yield [], {"id": job.id, "status": "running", "stage": event.stage,
-                                   "index": event.index, "total": event.total}  # fmt: skip
+                        yield (
+                            [],
+                            {
+                                "id": job.id,
+                                "status": "running",
+                                "stage": event.stage,
+                                "index": event.index,
+                                "total": event.total,
+                            },
+                        )
                     elif isinstance(event, Result):
                         break
         except JobCancelled:
             raise BadInput("The job was cancelled.") from None
-        done = await ended(self._service, job)
-        if done.error is not None:
-            raise restore(done.error)
-        yield await run_in_threadpool(self._publish_files, done), job_object(done)
+        ended = await fetch_ended_job(self._service, job)
+        if ended.error is not None:
+            raise error_from_json(ended.error)
+        yield await run_in_threadpool(self._publish_files, ended), job_object(ended)
 
     def _ingest_pictures(self, params: type[Params], values: Mapping[str, Any], owner: str) -> dict[str, Any]:
-        """The values with each uploaded picture as its file id."""
-        taken = dict(values)
+        """Replace each uploaded picture in `values` by its file id."""
+        ingested = dict(values)
         for name in params.fields_of_kind("picture", "mask"):
-            taken[name] = self._to_file_id(values[name], name, owner)
+            ingested[name] = self._to_file_id(values[name], name, owner)
         for name in params.fields_of_kind("pictures"):
-            taken[name] = [self._to_file_id(each, name, owner) for each in values[name] or ()]
-        return taken
+            ingested[name] = [self._to_file_id(each, name, owner) for each in values[name] or ()]
+        return ingested
 
     def _to_file_id(self, value: Any, name: str, owner: str) -> Any:
-        """An upload is read, judged and deleted; whatever else it may be is for the form to judge."""
+        """Ingest an upload and return its file id. Other values are returned as they are, for Params to check."""
         if not isinstance(value, Mapping):
             return value
         path = value.get("path")
@@ -133,7 +151,7 @@ class ToolCall:
         return self._service.uploads.ingest_picture(read_upload(path), owner)[0]
 
     def _publish_files(self, row: JobRow) -> list[dict[str, Any]]:
-        """The results where Gradio may serve them, byte for byte."""
+        """Publish the job's files in Gradio's folder, and return them as Gradio's file data."""
         assert row.result is not None
         infos = [self._service.files.get_info(file.id, row.job.owner) for file in row.result.files]
         named = [NamedFile(self._service.files.local_path(info.id), info.download_name) for info in infos]

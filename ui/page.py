@@ -1,4 +1,4 @@
-"""The page: home and one tab per tool, wired to the service; knows no particular tool and no model."""
+"""The Gradio page: all tabs, the events between them, and the arguments for its launch."""
 
 from __future__ import annotations
 
@@ -13,32 +13,40 @@ from starlette.staticfiles import StaticFiles
 
 from pipelines.service.orders import StudioService
 from ui import gradio_client_api, i18n, settings_tab, verify_tab
-from ui.api.auth.access import Access
+from ui.api.auth.access import AccessControl
 from ui.api_tab import page as api_tab_page
 from ui.batch_tab import events as batch_tab_events
 from ui.batch_tab.events import BatchTabEvents
+from ui.components.event_options import PRIVATE_EVENT
 from ui.components.pictures import DELETE_CACHE_SECONDS
-from ui.gradio_patches import coalesce_updates, frontend_script, session_memory
+from ui.gradio_patches import (
+    assert_patched_names_exist,
+    coalesce_updates,
+    frontend_script,
+    page_template,
+    session_memory,
+)
 from ui.gradio_patches.full_updates import send_full_updates
 from ui.home_tab import cards
 from ui.home_tab.quick_start import QuickStart
 from ui.learn_tab import events as learn_tab_events
 from ui.library_tab.events import LibraryTabEvents
-from ui.library_tab.layout import TITLE as TITLE_OF_LIBRARY
-from ui.saved_tab import TITLE as TITLE_OF_KEPT
+from ui.library_tab.layout import TITLE as LIBRARY_TITLE
+from ui.saved_tab import TITLE as SAVED_TITLE
 from ui.saved_tab import SavedTab
-from ui.theme import FAVICON, build_theme, patch_templates, render_head
-from ui.tool_tab.code_panel_events import CodePanelEvents
+from ui.theme import FAVICON, build_theme, render_head
+from ui.tool_tab.code_panel import CodePanelEvents
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import TILES_FOLDER, TabHandoff, TabState, build_tool_tab, render_tile_css
+from ui.tool_tab.layout import TILES_FOLDER, build_tool_tab, render_tile_css
 from ui.tool_tab.mask_editor import MaskEditorEvents
 from ui.tool_tab.multi_upload import MultiUploadEvents
 from ui.tool_tab.settings_link import parse_link
+from ui.tool_tab.state import TabHandoff, TabState
 
 TITLE = "DesignerBox"
-UPLOAD_LIMIT_SIZE = "64mb"
-"""A little more than ingest takes, so that a file which is too large gets ingest's sentence."""
-
+BRAND_HTML = '<a class="dbx-mark" href="#home">DesignerBox</a>'
+UPLOAD_LIMIT = "64mb"
+"""Gradio's upload limit, above that of ingest, so that a file that is too large gets ingest's error."""
 SHORT_TITLES = {
     "headshot": "Headshots",
     "product": "Product",
@@ -49,16 +57,16 @@ SHORT_TITLES = {
     "kit": "Social kit",
     "motion": "Motion",
 }
-"""What a tab says where a title is long, so that the tabs fit on two lines; others say their tool's title."""
+"""Tab labels of tools with a long title, so that the tabs fit on two lines."""
 
 
 @dataclass(frozen=True)
 class PageTab:
-    """A tab that is no tool. `build` lays it out inside the tab it is handed, which is open, and wires it."""
+    """A tab that is no tool. `build` builds it inside the open Gradio tab and attaches its listeners."""
 
     id: str
     title: str
-    build: Callable[[gr.Tab, StudioService, Access], object]
+    build: Callable[[gr.Tab, StudioService, AccessControl], object]
 
 
 PAGE_TABS: tuple[PageTab, ...] = (
@@ -68,14 +76,15 @@ PAGE_TABS: tuple[PageTab, ...] = (
     PageTab("api", api_tab_page.TITLE, api_tab_page.build_tab),
     PageTab("settings", settings_tab.TITLE, settings_tab.build_tab),
 )
-"""One row a page, in the order of their tabs, after the tools."""
+"""The tabs after the tools, in order."""
 
 
-def build_page(service: StudioService, access: Access) -> gr.Blocks:
-    """The whole page. Launch it with `launch_arguments()`, and serve `routes()` beside it."""
+def build_page(service: StudioService, access: AccessControl) -> gr.Blocks:
+    """Build the page. Launch it with `build_launch_arguments()`, and serve `build_static_routes()` beside it."""
+    assert_patched_names_exist()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=DELETE_CACHE_SECONDS, fill_width=True) as page:
         styles = "".join(render_tile_css(tool) for tool in service.tools)
-        gr.HTML(f"<style>{styles}</style>{_render_brand()}", elem_classes=["dbx-brand"])
+        gr.HTML(f"<style>{styles}</style>{BRAND_HTML}", elem_classes=["dbx-brand"])
         coalesce_updates.add_visibility_buttons()
         if service.settings.oauth:
             _add_sign_in()
@@ -86,10 +95,10 @@ def build_page(service: StudioService, access: Access) -> gr.Blocks:
             events = [
                 _build_tool_tab(row.id, SHORT_TITLES.get(row.id, row.title), service, access) for row in service.tools
             ]
-            with gr.Tab(TITLE_OF_LIBRARY, id="library", elem_id="tab-library") as tab:
+            with gr.Tab(LIBRARY_TITLE, id="library", elem_id="tab-library") as tab:
                 library = LibraryTabEvents(service, access)
                 library.wire(tab)
-            with gr.Tab(TITLE_OF_KEPT, id="kept", elem_id="tab-kept") as tab:
+            with gr.Tab(SAVED_TITLE, id="kept", elem_id="tab-kept") as tab:
                 SavedTab(service, access).wire(tab, tabs, events)
             built: dict[str, Any] = {}
             for row in PAGE_TABS:
@@ -105,15 +114,15 @@ def build_page(service: StudioService, access: Access) -> gr.Blocks:
     send_full_updates(page)
     gradio_client_api.add_tool_events(page, service, access)
     names = {row.id for row in service.tools}
-    for event in page.fns.values():  # those that Gradio adds by itself are public unless told otherwise
+    for event in page.fns.values():  # Gradio's own events are public by default
         if event.page != gradio_client_api.CLIENTS_PAGE or event.api_name not in names:
             event.api_visibility = "private"
     return page
 
 
 def build_launch_arguments() -> dict[str, Any]:
-    """What `launch` must be given beside host, port, share, auth and routes."""
-    patch_templates()
+    """Patch Gradio, and return the arguments of `launch` besides host, port, share, auth and routes."""
+    page_template.patch_templates()
     session_memory.shrink_sessions()
     return {
         "favicon_path": str(FAVICON),
@@ -124,130 +133,131 @@ def build_launch_arguments() -> dict[str, Any]:
         "ssr_mode": False,
         "enable_monitoring": False,
         "state_session_capacity": session_memory.MAX_SESSION_COUNT,
-        "max_file_size": UPLOAD_LIMIT_SIZE,
+        "max_file_size": UPLOAD_LIMIT,
         "pwa": False,
         "mcp_server": False,
         "show_error": False,
-        # Else Gradio asks for the page once more and refuses to start where that takes over three seconds; it has
-        # asked its own server for the start-up events by then, which is proof enough.
+        # Otherwise Gradio requests the page once more, and does not start if that takes over three seconds. It has
+        # already requested its own start-up events, which shows that the server works.
         "_frontend": False,
     }
 
 
 def build_static_routes() -> list[BaseRoute]:
-    """The page's pictures, its German and its lightened script; open to everybody, like its style."""
+    """Build the public routes of the page: tile pictures, German translation, and patched scripts."""
     TILES_FOLDER.mkdir(parents=True, exist_ok=True)
     tiles = Mount("/assets/tiles", app=StaticFiles(directory=TILES_FOLDER))
     return [Route(i18n.SCRIPT_PATH, i18n.send_script), *frontend_script.build_script_routes(), tiles]
 
 
 def _hide_progress(page: gr.Blocks) -> None:
-    """Gradio's own signs of progress, which we hide, on no component instead of on every output.
+    """Show Gradio's progress bars on no component instead of on every output.
 
-    For each of them its page walks the whole tree at every turn of every event: with eighty outputs on a page of
-    sixteen tabs an upload kept the browser busy for many seconds.
+    CSS hides them anyway, but Gradio's page walks the whole tree for each of them at every step of an event. With
+    eighty outputs and sixteen tabs an upload blocked the browser for seconds.
     """
     for event in page.fns.values():
         event.show_progress_on = []
 
 
-def _render_brand() -> str:
-    return '<a class="dbx-mark" href="#home">DesignerBox</a>'
-
-
 def _add_sign_in() -> None:
-    """For visitors of a Space: who signs in finds their pictures again, wherever they are."""
+    """Add the sign-in button of a Space. Visitors who sign in find their pictures on every device."""
     gr.LoginButton(
         "Sign in with Hugging Face", logout_value="Sign out ({})", size="sm", elem_id="dbx-sign-in", min_width=200
     )
 
 
-def _build_tool_tab(tool_id: str, title: str, service: StudioService, access: Access) -> ToolTabEvents:
+def _build_tool_tab(tool_id: str, title: str, service: StudioService, access: AccessControl) -> ToolTabEvents:
     with gr.Tab(title, id=tool_id, elem_id=f"tab-{tool_id}") as tab:
         events = ToolTabEvents(build_tool_tab(service.find_tool(tool_id), service), service, access)
     events.wire()
     CodePanelEvents(events, access).wire()
-    for brush in events.tab.mask_editors:
-        MaskEditorEvents(brush, events).wire()
-    for made in events.tab.controls.values():
-        if made.field.kind == "pictures" and not made.lock_reason:
-            MultiUploadEvents(made, events).wire()
+    for mask_editor in events.tab.mask_editors:
+        MaskEditorEvents(mask_editor, events).wire()
+    for control in events.tab.controls.values():
+        if control.field.kind == "pictures" and not control.lock_reason:
+            MultiUploadEvents(control, events).wire()
     tab.select(
-        events.resume_last_job, [events.tab.state], events.tab.output_components(), api_visibility="private", concurrency_limit=None,
-        show_progress="hidden", trigger_mode="multiple",
-    )  # fmt: skip
+        events.follower.resume_last_job,
+        [events.tab.state],
+        events.tab.output_components(),
+        **PRIVATE_EVENT,
+        trigger_mode="multiple",
+    )
     return events
 
 
 def _wire_send_to(tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
-    """Send to: the shown picture becomes another tab's photo, and that tab comes to the front."""
-    incoming = {each.tab.tool.id: each.tab.handoff for each in events}
-    for each in events:
-        each.tab.result.send_to.input(
-            _make_send_handler(each, tabs, incoming), [each.tab.state, each.tab.result.send_to, each.tab.result.variation],
-            [tabs, each.tab.result.send_to, *incoming.values()], api_visibility="private", concurrency_limit=None,
-            show_progress="hidden",
-        )  # fmt: skip
+    """Attach "Send to": the shown picture becomes the photo of another tool's tab, which opens."""
+    handoffs = {source.tab.tool.id: source.tab.handoff for source in events}
+    for source in events:
+        source.tab.result.send_to.input(
+            _make_send_handler(source, tabs, handoffs),
+            [source.tab.state, source.tab.result.send_to, source.tab.result.variation],
+            [tabs, source.tab.result.send_to, *handoffs.values()],
+            **PRIVATE_EVENT,
+        )
 
 
 def _wire_apply_to_folder(tabs: gr.Tabs, events: Sequence[ToolTabEvents], batch: BatchTabEvents) -> None:
-    """Apply to a folder: the batch tab comes to the front with the shown picture's tool and settings."""
-    for each in events:
-        parts: list[Any] = list(vars(batch.tab).values())
-        each.tab.result.apply_to_folder.click(
-            _make_apply_handler(each, tabs, batch), [each.tab.state], [tabs, *parts], api_visibility="private",
-            concurrency_limit=None, show_progress="hidden",
-        )  # fmt: skip
+    """Attach "Apply to a folder": the batch tab opens with the shown picture's tool and settings."""
+    for source in events:
+        source.tab.result.apply_to_folder.click(
+            _make_apply_handler(source, tabs, batch),
+            [source.tab.state],
+            [tabs, *batch.tab.list_components()],
+            **PRIVATE_EVENT,
+        )
 
 
 def _make_apply_handler(events: ToolTabEvents, tabs: gr.Tabs, batch: BatchTabEvents) -> Callable[..., dict[Any, Any]]:
-    def apply(request: gr.Request, seat: TabState) -> dict[Any, Any]:
-        made = events.read_shown_settings(seat, request)
-        if made is None:
+    def apply_to_folder(request: gr.Request, state: TabState) -> dict[Any, Any]:
+        settings = events.results.read_shown_settings(state, request)
+        if settings is None:
             return {tabs: gr.skip()}
-        return {tabs: gr.Tabs(selected="batch"), **batch.take_settings(events.tab.tool.id, *made)}
+        return {tabs: gr.Tabs(selected="batch"), **batch.take_settings(events.tab.tool.id, *settings)}
 
-    return apply
+    return apply_to_folder
 
 
 def _make_send_handler(
-    events: ToolTabEvents, tabs: gr.Tabs, incoming: dict[str, gr.State]
+    events: ToolTabEvents, tabs: gr.Tabs, handoffs: dict[str, gr.State]
 ) -> Callable[..., dict[Any, Any]]:
-    def send(request: gr.Request, seat: TabState, to: str, variation: str | None) -> dict[Any, Any]:
-        file_id = events.find_shown_file(seat, int(variation or 1) - 1, request)
-        if to not in incoming or file_id is None:
+    def send_to(request: gr.Request, state: TabState, tool_id: str, variation: str | None) -> dict[Any, Any]:
+        file_id = events.results.find_shown_file(state, int(variation or 1) - 1, request)
+        if tool_id not in handoffs or file_id is None:
             return {events.tab.result.send_to: ""}
         return {
-            tabs: gr.Tabs(selected=to),
+            tabs: gr.Tabs(selected=tool_id),
             events.tab.result.send_to: "",
-            incoming[to]: TabHandoff(file_id, time.time()),
+            handoffs[tool_id]: TabHandoff(file_id, time.time()),
         }
 
-    return send
+    return send_to
 
 
 def _wire_settings_link(
     page: gr.Blocks, tabs: gr.Tabs, events: Sequence[ToolTabEvents], service: StudioService
 ) -> None:
-    """An address with a tool and settings in its query opens that tool with them."""
-    incoming = {each.tab.tool.id: each.tab.handoff for each in events}
+    """Open the tool and the settings in the query of the page's address."""
+    handoffs = {each.tab.tool.id: each.tab.handoff for each in events}
 
-    def follow(request: gr.Request) -> dict[Any, Any]:
+    def open_link(request: gr.Request) -> dict[Any, Any]:
         link = parse_link(dict(request.query_params), service.tools)
         if link is None:
             return {tabs: gr.skip()}
-        return {tabs: gr.Tabs(selected=link.tool), incoming[link.tool]: TabHandoff(None, time.time(), link.values)}
+        return {tabs: gr.Tabs(selected=link.tool), handoffs[link.tool]: TabHandoff(None, time.time(), link.values)}
 
-    page.load(follow, [], [tabs, *incoming.values()], api_visibility="private", show_progress="hidden")
+    page.load(open_link, [], [tabs, *handoffs.values()], api_visibility="private", show_progress="hidden")
 
 
 def _wire_shared_consent(start: QuickStart, events: Sequence[ToolTabEvents]) -> None:
-    """Consent is asked once per visit: the box of one tab ticks those of the others."""
+    """Ask for consent once per visit: a checkbox also changes those of the other tabs."""
     boxes = [each.tab.controls["consent"].value for each in events if "consent" in each.tab.controls]
     boxes = [start.consent, *boxes]
     for box in boxes:
         others = [other for other in boxes if other is not box]
         if others:
-            tick: Any = box
-            echo = f"(v) => [{', '.join('v' for _ in others)}]" if len(others) > 1 else "(v) => v"
-            tick.input(None, [box], others, js=echo, api_visibility="private")
+            changed_box: Any = box
+            copy_value = f"(v) => [{', '.join('v' for _ in others)}]" if len(others) > 1 else "(v) => v"
+            changed_box.input(None, [box], others, js=copy_value, api_visibility="private")

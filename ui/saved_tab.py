@@ -1,4 +1,4 @@
-"""Brand kits and characters that a visitor keeps: made, looked through, handed to a tool; makes no picture itself."""
+"""The tab "Brand and characters": saved brand kits and characters of a visitor."""
 
 from __future__ import annotations
 
@@ -15,31 +15,35 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.service.orders import StudioService
 from pipelines.service.saved_items import CHARACTER_TOOL_ID, BrandKit, SavedItem
-from ui.api.auth.access import Access
-from ui.api.routes.saved_items import FORMAT, brought_back, passport
-from ui.components.pictures import encode_data_url, read_upload, small
+from ui.api.auth.access import AccessControl
+from ui.api.routes.saved_items import PASSPORT_FORMAT, import_passport, write_passport
+from ui.components.event_options import PRIVATE_EVENT
+from ui.components.pictures import encode_data_url, encode_page_jpeg, read_upload
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.form_controls import Control, build_control, list_form_fields, to_param_value
-from ui.tool_tab.layout import TabHandoff
+from ui.tool_tab.layout import takes_picture
+from ui.tool_tab.state import TabHandoff
 from ui.tool_tab.updates import Updates
 
 TITLE = "Brand and characters"
 LEDE = (
-    "What stays the same from picture to picture. Name a brand kit in any tool, under More; send a kept character to a "
-    "tool, or name it there and over the API."
+    "What stays the same from picture to picture. Name a brand kit in any tool, under More; send a saved character to "
+    "a tool, or name it there and over the API."
 )
-NO_CHARACTERS_TEXT = "Make one in Character Creator, then keep it here under a name."
+NO_CHARACTERS_TEXT = "Make one in Character Creator, then save it here under a name."
 NO_KITS_TEXT = "No kit yet."
-SAVED_TEXT = "'{name}' is kept."
+SAVED_TEXT = "'{name}' is saved."
 RECENT_JOB_COUNT = 8
+TILE_SIDE_PX = 192
 PREFIX = "kept"
+"""First part of the HTML ids."""
 
 
 class SavedTab:
-    """The tab's parts and what happens when they are touched. Every handler asks anew who is there."""
+    """Components and listeners of the tab. Every handler reads only the items of the request's owner."""
 
-    def __init__(self, service: StudioService, access: Access) -> None:
+    def __init__(self, service: StudioService, access: AccessControl) -> None:
         self.service = service
         self.access = access
         gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
@@ -55,40 +59,39 @@ class SavedTab:
         self.fields: dict[str, Control] = {row.name: build_control(row, PREFIX) for row in list_form_fields(BrandKit)}
         self.save_kit_button = gr.Button("Save the kit", variant="primary", elem_id=f"{PREFIX}-brand-save")
         self.kit_alerts = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-brand-said")
-        self.kits = gr.Dropdown([], label="Saved kits", info="Choose one to change or delete it.", value=None,
-                                elem_id=f"{PREFIX}-brands")  # fmt: skip
+        self.kits = gr.Dropdown(
+            [], label="Saved kits", info="Choose one to change or delete it.", value=None, elem_id=f"{PREFIX}-brands"
+        )
         self.delete_kit_button = gr.Button("Delete this kit", size="sm", elem_id=f"{PREFIX}-brand-drop")
 
     def _lay_out_characters(self) -> None:
         gr.HTML("<h2>Characters</h2>")
         self.character_tiles = gr.HTML("", elem_id=f"{PREFIX}-characters")
         with gr.Row():
-            self.recent = gr.Dropdown([], label="Made lately", info="The newest first.", value=None,
-                                      elem_id=f"{PREFIX}-recent")  # fmt: skip
+            self.recent = gr.Dropdown(
+                [], label="Recently made", info="The newest first.", value=None, elem_id=f"{PREFIX}-recent"
+            )
             self.character_name = gr.Textbox(label="Name", max_length=60, elem_id=f"{PREFIX}-character-name")
         self.save_character_button = gr.Button(
-            "Keep this character", variant="primary", elem_id=f"{PREFIX}-character-keep"
+            "Save this character", variant="primary", elem_id=f"{PREFIX}-character-keep"
         )
         self.character_alerts = gr.HTML("", elem_classes=["dbx-alerts"], elem_id=f"{PREFIX}-character-said")
         with gr.Row():
-            self.character_choice = gr.Dropdown([], label="Kept characters", value=None, elem_id=f"{PREFIX}-whom")
-            tools = [(tool.title, tool.id) for tool in self.service.tools if _takes(tool.params)]
+            self.character_choice = gr.Dropdown([], label="Saved characters", value=None, elem_id=f"{PREFIX}-whom")
+            tools = [(tool.title, tool.id) for tool in self.service.tools if takes_picture(tool)]
             self.send_to = gr.Dropdown(tools, label="Send to", value=None, elem_id=f"{PREFIX}-to")
         with gr.Row():
             self.passport = gr.DownloadButton("Passport", interactive=False, elem_id=f"{PREFIX}-passport")
-            self.passport_upload = gr.UploadButton(
-                "Bring a passport back", file_types=[".json"], elem_id=f"{PREFIX}-bring"
-            )
+            self.passport_upload = gr.UploadButton("Import a passport", file_types=[".json"], elem_id=f"{PREFIX}-bring")
             self.delete_character_button = gr.Button("Delete this character", elem_id=f"{PREFIX}-forget")
 
     # ------------------------------------------------------------ listeners
 
-    def wire(self, opened: gr.Tab, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
-        """Attach the listeners, all private to the page."""
-        quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
-        form = [made.value for made in self.fields.values()]
-        kit = [self.name, *form, *self._list_picture_displays(), self.kit_alerts, self.kits]
-        people = [
+    def wire(self, gradio_tab: gr.Tab, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
+        """Attach the listeners."""
+        form = [control.value for control in self.fields.values()]
+        kit_outputs = [self.name, *form, *self._list_picture_displays(), self.kit_alerts, self.kits]
+        character_outputs = [
             self.character_tiles,
             self.recent,
             self.character_name,
@@ -96,66 +99,74 @@ class SavedTab:
             self.character_choice,
             self.passport,
         ]
-        opened.select(self.refresh, [], [*kit, *people], **quiet)
-        for made in self.fields.values():
-            if made.field.holds_pictures:
-                shown: Any = made.display
-                shown.upload(
-                    self._make_upload_handler(made),
-                    [made.display],
-                    [made.value, made.display, self.kit_alerts],
-                    **quiet,
+        gradio_tab.select(self.refresh, [], [*kit_outputs, *character_outputs], **PRIVATE_EVENT)
+        for control in self.fields.values():
+            if control.field.holds_pictures:
+                display: Any = control.display
+                display.upload(
+                    self._make_upload_handler(control),
+                    [control.display],
+                    [control.value, control.display, self.kit_alerts],
+                    **PRIVATE_EVENT,
                 )
-                shown.clear(lambda: None, [], [made.value], **quiet)
-        self.save_kit_button.click(self.save_kit, [self.name, *form], kit, **quiet)
-        self.kits.input(self.open_kit, [self.kits], kit, **quiet)
-        self.delete_kit_button.click(self.delete_kit, [self.kits], kit, **quiet)
-        self.save_character_button.click(self.save_character, [self.recent, self.character_name], people, **quiet)
-        self.character_choice.input(self.choose_character, [self.character_choice], people, **quiet)
-        self.delete_character_button.click(self.delete_character, [self.character_choice], people, **quiet)
-        self.passport_upload.upload(self.restore_character, [self.passport_upload], people, **quiet)
-        incoming = {each.tab.tool.id: each.tab.handoff for each in events}
+                display.clear(lambda: None, [], [control.value], **PRIVATE_EVENT)
+        self.save_kit_button.click(self.save_kit, [self.name, *form], kit_outputs, **PRIVATE_EVENT)
+        self.kits.input(self.open_kit, [self.kits], kit_outputs, **PRIVATE_EVENT)
+        self.delete_kit_button.click(self.delete_kit, [self.kits], kit_outputs, **PRIVATE_EVENT)
+        self.save_character_button.click(
+            self.save_character, [self.recent, self.character_name], character_outputs, **PRIVATE_EVENT
+        )
+        self.character_choice.input(self.choose_character, [self.character_choice], character_outputs, **PRIVATE_EVENT)
+        self.delete_character_button.click(
+            self.delete_character, [self.character_choice], character_outputs, **PRIVATE_EVENT
+        )
+        self.passport_upload.upload(self.restore_character, [self.passport_upload], character_outputs, **PRIVATE_EVENT)
+        handoffs = {each.tab.tool.id: each.tab.handoff for each in events}
         self.send_to.input(
-            self._make_send_handler(tabs, incoming),
+            self._make_send_handler(tabs, handoffs),
             [self.character_choice, self.send_to],
-            [tabs, self.send_to, *incoming.values()],
-            **quiet,
+            [tabs, self.send_to, *handoffs.values()],
+            **PRIVATE_EVENT,
         )
 
     def _list_picture_displays(self) -> list[Any]:
-        return [made.display for made in self.fields.values() if made.field.holds_pictures]
+        return [control.display for control in self.fields.values() if control.field.holds_pictures]
 
     # ------------------------------------------------------------ brand kits
 
     async def refresh(self, request: gr.Request) -> Updates:
-        """Fill the tab with what the visitor keeps."""
-        owner = self.access.visitor(request)
+        """Fill the tab with the visitor's saved items."""
+        owner = self.access.identify_visitor(request)
         return await run_in_threadpool(lambda: {**self._show_kits(owner), **self._show_characters(owner)})
 
-    def _make_upload_handler(self, made: Control) -> Callable[..., Any]:
-        async def take(request: gr.Request, path: str | None) -> Updates:
+    def _make_upload_handler(self, control: Control) -> Callable[..., Any]:
+        async def receive_upload(request: gr.Request, path: str | None) -> Updates:
             if path is None:
                 return {self.kit_alerts: ""}
             try:
-                owner = self.access.visitor(request)
+                owner = self.access.identify_visitor(request)
                 file_id, _ = await run_in_threadpool(
                     lambda: self.service.uploads.ingest_picture(read_upload(path), owner)
                 )
             except StudioError as error:
-                return {made.value: None, made.display: None, self.kit_alerts: text.render_alert(error.message, PREFIX)}
+                return {
+                    control.value: None,
+                    control.display: None,
+                    self.kit_alerts: text.render_alert(error.message, PREFIX),
+                }
             return {
-                made.value: file_id,
-                made.display: small(self.service.files.open_image(file_id)),
+                control.value: file_id,
+                control.display: encode_page_jpeg(self.service.files.open_image(file_id)),
                 self.kit_alerts: "",
             }
 
-        return take
+        return receive_upload
 
     def save_kit(self, request: gr.Request, name: str, *values: Any) -> Updates:
-        """Keep the form as a kit."""
-        owner = self.access.visitor(request)
+        """Save the form as a brand kit."""
+        owner = self.access.identify_visitor(request)
         pairs = zip(self.fields.items(), values, strict=True)
-        form = {field: to_param_value(made.field, value) for (field, made), value in pairs}
+        form = {field: to_param_value(control.field, value) for (field, control), value in pairs}
         try:
             row = self.service.saved_items.save_brand_kit(name, form, owner)
         except StudioError as error:
@@ -165,27 +176,27 @@ class SavedTab:
             self.kit_alerts: text.render_notice([SAVED_TEXT.format(name=row.name)], ""),
         }
 
-    def open_kit(self, request: gr.Request, key: str | None) -> Updates:
-        """A kit in the form."""
-        owner = self.access.visitor(request)
-        if not key:
+    def open_kit(self, request: gr.Request, item_id: str | None) -> Updates:
+        """Show a brand kit in the form."""
+        owner = self.access.identify_visitor(request)
+        if not item_id:
             return {self.kit_alerts: ""}
-        row = self.service.saved_items.find_item(owner, "brand", key)
+        row = self.service.saved_items.find_item(owner, "brand", item_id)
         filled: Updates = {self.name: row.name, self.kit_alerts: ""}
-        for field, made in self.fields.items():
+        for field, control in self.fields.items():
             value = row.value.get(field)
-            if made.field.holds_pictures:
-                filled[made.display] = small(self.service.files.open_image(value)) if value else None
-                filled[made.value] = value
+            if control.field.holds_pictures:
+                filled[control.display] = encode_page_jpeg(self.service.files.open_image(value)) if value else None
+                filled[control.value] = value
             else:
-                filled[made.value] = "" if value is None else value
+                filled[control.value] = "" if value is None else value
         return filled
 
-    def delete_kit(self, request: gr.Request, key: str | None) -> Updates:
-        """Forget a kit."""
-        owner = self.access.visitor(request)
-        if key:
-            self.service.saved_items.delete_item(owner, "brand", key)
+    def delete_kit(self, request: gr.Request, item_id: str | None) -> Updates:
+        """Delete a brand kit."""
+        owner = self.access.identify_visitor(request)
+        if item_id:
+            self.service.saved_items.delete_item(owner, "brand", item_id)
         return {**self._show_kits(owner), self.kit_alerts: ""}
 
     def _show_kits(self, owner: str, chosen: str | None = None) -> Updates:
@@ -196,8 +207,8 @@ class SavedTab:
     # ------------------------------------------------------------ characters
 
     def save_character(self, request: gr.Request, job_id: str | None, name: str) -> Updates:
-        """Keep the character of a job."""
-        owner = self.access.visitor(request)
+        """Save the character of a job."""
+        owner = self.access.identify_visitor(request)
         try:
             row = self.service.saved_items.save_character(job_id or "", name, owner)
         except StudioError as error:
@@ -208,21 +219,21 @@ class SavedTab:
             self.character_alerts: text.render_notice([SAVED_TEXT.format(name=row.name)], ""),
         }
 
-    def choose_character(self, request: gr.Request, key: str | None) -> Updates:
-        """The chosen character's passport is ready to take home."""
-        owner = self.access.visitor(request)
-        return {**self._show_characters(owner, key), self.character_alerts: ""}
+    def choose_character(self, request: gr.Request, item_id: str | None) -> Updates:
+        """Choose a character, and offer its passport as a download."""
+        owner = self.access.identify_visitor(request)
+        return {**self._show_characters(owner, item_id), self.character_alerts: ""}
 
-    def delete_character(self, request: gr.Request, key: str | None) -> Updates:
-        """Forget a character."""
-        owner = self.access.visitor(request)
-        if key:
-            self.service.saved_items.delete_item(owner, "character", key)
+    def delete_character(self, request: gr.Request, item_id: str | None) -> Updates:
+        """Delete a character."""
+        owner = self.access.identify_visitor(request)
+        if item_id:
+            self.service.saved_items.delete_item(owner, "character", item_id)
         return {**self._show_characters(owner), self.character_alerts: ""}
 
     async def restore_character(self, request: gr.Request, path: str) -> Updates:
-        """Keep the character of a passport that was taken home before."""
-        owner = self.access.visitor(request)
+        """Save the character of an uploaded passport."""
+        owner = self.access.identify_visitor(request)
         try:
             row = await run_in_threadpool(self._read_passport, path, owner)
         except StudioError as error:
@@ -234,26 +245,27 @@ class SavedTab:
 
     def _read_passport(self, path: str, owner: str) -> SavedItem:
         try:
-            sent = from_json(read_upload(path))
+            passport = from_json(read_upload(path))
         except ValueError as error:
             raise BadInput("This is no passport of a character.") from error
-        if not isinstance(sent, dict) or sent.get("format") != FORMAT:
+        if not isinstance(passport, dict) or passport.get("format") != PASSPORT_FORMAT:
             raise BadInput("This is no passport of a character.")
-        return brought_back(sent, owner, self.service)
+        return import_passport(passport, owner, self.service)
 
     def _show_characters(self, owner: str, chosen: str | None = None) -> Updates:
         rows = self.service.saved_items.list_items(owner, "character")
         jobs = self.service.jobs.list_jobs(owner, RECENT_JOB_COUNT, tool=CHARACTER_TOOL_ID)
-        made = [(_label_job(row.job.params, row.job.created), row.job.id) for row in jobs if row.result is not None]
-        known = [(row.name, row.id) for row in rows]
-        home = next((row for row in rows if row.id == chosen), None)
+        recent = [(_label_job(row.job.params, row.job.created), row.job.id) for row in jobs if row.result is not None]
+        saved = [(row.name, row.id) for row in rows]
+        chosen_row = next((row for row in rows if row.id == chosen), None)
         return {
             self.character_tiles: self._render_characters(rows),
-            self.recent: gr.update(choices=made, value=made[0][1] if made else None),
+            self.recent: gr.update(choices=recent, value=recent[0][1] if recent else None),
             self.character_name: "",
-            self.character_choice: gr.update(choices=known, value=chosen),
+            self.character_choice: gr.update(choices=saved, value=chosen),
             self.passport: gr.update(
-                value=self._write_passport(home, owner) if home else None, interactive=home is not None
+                value=self._write_passport(chosen_row, owner) if chosen_row else None,
+                interactive=chosen_row is not None,
             ),
         }
 
@@ -261,34 +273,34 @@ class SavedTab:
         if not rows:
             return f'<p class="dbx-hint">{NO_CHARACTERS_TEXT}</p>'
         tiles = [
-            f'<figure><img src="{encode_data_url(small(self.service.files.open_image(row.value["picture"]), 192))}" '
-            f'alt="{escape(row.name)}"><figcaption>{escape(row.name)}</figcaption></figure>'
+            f'<figure><img src="{self._encode_tile(row)}" alt="{escape(row.name)}">'
+            f"<figcaption>{escape(row.name)}</figcaption></figure>"
             for row in rows
         ]
         return f'<div class="dbx-kept">{"".join(tiles)}</div>'
 
+    def _encode_tile(self, row: SavedItem) -> str:
+        picture = self.service.files.open_image(row.value["picture"])
+        return encode_data_url(encode_page_jpeg(picture, TILE_SIDE_PX))
+
     def _write_passport(self, row: SavedItem, owner: str) -> str:
-        """The passport where Gradio may serve it; its folder is the character's id, which nobody can guess."""
+        """Write the passport into Gradio's folder; return its path, which contains the character's secret id."""
         target = Path(self.passport.GRADIO_CACHE) / row.id / "passport.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(passport(row, owner, self.service))
+        target.write_text(write_passport(row, owner, self.service))
         return str(target)
 
-    def _make_send_handler(self, tabs: gr.Tabs, incoming: Mapping[str, gr.State]) -> Callable[..., dict[Any, Any]]:
-        def send(request: gr.Request, key: str | None, to: str | None) -> dict[Any, Any]:
-            if not key or to is None or to not in incoming:
+    def _make_send_handler(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> Callable[..., dict[Any, Any]]:
+        def send(request: gr.Request, key: str | None, tool_id: str | None) -> dict[Any, Any]:
+            if not key or tool_id is None or tool_id not in handoffs:
                 return {self.send_to: None}
-            row = self.service.saved_items.find_item(self.access.visitor(request), "character", key)
-            back = to == CHARACTER_TOOL_ID  # there it comes back with all its traits, elsewhere as a picture
-            settings, picture = (row.value["params"], None) if back else ({}, row.value["picture"])
-            handed = TabHandoff(picture, time.time(), settings)
-            return {tabs: gr.Tabs(selected=to), self.send_to: None, incoming[to]: handed}
+            row = self.service.saved_items.find_item(self.access.identify_visitor(request), "character", key)
+            to_creator = tool_id == CHARACTER_TOOL_ID  # it gets all traits, other tools get the picture
+            settings, picture = (row.value["params"], None) if to_creator else ({}, row.value["picture"])
+            handoff = TabHandoff(picture, time.time(), settings)
+            return {tabs: gr.Tabs(selected=tool_id), self.send_to: None, handoffs[tool_id]: handoff}
 
         return send
-
-
-def _takes(params: Any) -> bool:
-    return bool(params.fields_of_kind("picture", "pictures"))
 
 
 def _label_job(params: Mapping[str, Any], created: float) -> str:

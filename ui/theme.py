@@ -1,25 +1,16 @@
-"""How the page looks: a quiet theme of our own, system fonts, nothing from other hosts; knows no tool."""
+"""Gradio theme of the page: neutral surfaces, one accent colour, system fonts, no other hosts."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from gradio import themes
 from gradio.themes.utils.colors import Color
-from jinja2 import FunctionLoader
 
 STATIC = Path(__file__).parent / "static"
 FAVICON = STATIC / "favicon.png"
-_GRADIO_CARD_PATTERN = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')
-_SOCIAL_CARD = """<meta property="og:type" content="website">
-<meta property="og:title" content="DesignerBox">
-<meta property="og:description" name="description" content="Studio pictures from the photos you have.">
-<meta property="og:image" content="{{ config.get('root', '') }}/assets/tiles/social.jpg">
-<meta property="og:image:width" content="1200"><meta property="og:image:height" content="630">
-<meta name="twitter:card" content="summary_large_image">"""
 
-# Pictures are judged against what surrounds them, so surfaces are neutral and one accent is all the colour there is.
+# Surrounding colours change how a picture looks, so surfaces are neutral and there is one accent colour.
 _GREY = Color(
     "#fafafa", "#f4f4f3", "#e6e6e4", "#d2d2cf", "#a3a39f", "#6f6f6b", "#53534f", "#3c3c39", "#262624", "#1a1a19",
     "#121211", name="paper",
@@ -33,7 +24,7 @@ _MONO_FONTS = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberatio
 
 
 def build_theme() -> themes.Base:
-    """Light and dark, text on every surface at 4.5 to 1 or better."""
+    """Build the theme for light and dark mode. Text has a contrast of at least 4.5:1 on every surface."""
     base = themes.Base(
         primary_hue=_TEAL, secondary_hue=_TEAL, neutral_hue=_GREY, font=_FONTS, font_mono=_MONO_FONTS,
         radius_size=themes.sizes.radius_md, text_size=themes.sizes.text_md,
@@ -111,26 +102,7 @@ def build_theme() -> themes.Base:
 
 
 def render_head() -> str:
-    """Style and script of the page, inline: one request less, and no other host."""
+    """Render the page's style and script inline, which saves requests."""
     css = (STATIC / "page.css").read_text(encoding="utf-8")
     js = "".join((STATIC / name).read_text(encoding="utf-8") for name in ("page.js", "console.js"))
     return f'<meta name="color-scheme" content="light dark"><style>{css}</style><script>{js}</script>'
-
-
-def patch_template(page: str) -> str:
-    """Gradio's page template with our social card in place of Gradio's, and what lightens its config."""
-    light = f"<script>{(STATIC / 'light.js').read_text(encoding='utf-8')}</script>"
-    return (
-        _GRADIO_CARD_PATTERN.sub("", page)
-        .replace("<head>", f"<head>{_SOCIAL_CARD}", 1)
-        .replace("</head>", f"{light}</head>", 1)
-    )
-
-
-def patch_templates() -> None:
-    """What a link to this page looks like elsewhere, and how soon it is there: told to the templates, once."""
-    from gradio.routes import templates
-
-    loader, env = templates.env.loader, templates.env
-    if loader is not None and not isinstance(loader, FunctionLoader):
-        env.loader = FunctionLoader(lambda name: patch_template(loader.get_source(env, name)[0]))

@@ -1,4 +1,4 @@
-"""Verify a picture: the page's tab that says what a file says about itself; keeps nothing and knows no tool."""
+"""The verify tab: content credentials, watermark and receipt of an uploaded picture."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.core.errors import StudioError
 from pipelines.provenance.c2pa import CredentialReport
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
-from ui.components.pictures import PhotoUpload, read_upload
+from ui.api.auth.access import AccessControl
+from ui.components.event_options import PRIVATE_EVENT
+from ui.components.pictures import build_photo_upload, read_upload
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Verify a picture"
@@ -42,63 +43,58 @@ _ACTION_NAMES = {
     "c2pa.edited": "edited",
     "c2pa.placed": "another picture placed",
 }
-
-
-def build_tab(page: gr.Tab, service: StudioService, access: Access) -> None:
-    """Lay the page out in its tab, and wire it."""
-    gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
-    with gr.Row(elem_classes=["dbx-tool"]):
-        with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-            picture: Any = PhotoUpload(
-                label="Picture", sources=["upload"], placeholder="Drop a picture, or click to choose", buttons=[],
-                elem_id="verify-picture", elem_classes=["dbx-photo"], alt_text="Picture to verify",
-            )  # fmt: skip
-        with gr.Column(scale=7, min_width=320):
-            answer = gr.HTML("", elem_id="verify-answer")
-
-    async def look(path: str | None) -> tuple[None, str]:
-        return None, "" if path is None else await run_in_threadpool(verify_upload, service, path)
-
-    picture.upload(
-        look, [picture], [picture, answer], api_visibility="private", concurrency_limit=None, show_progress="hidden"
-    )
-
-
-def verify_upload(service: StudioService, path: str) -> str:
-    """What the upload at `path` says, as HTML; the upload is deleted."""
-    try:
-        return render_report(service.uploads.verify_picture(read_upload(path)))
-    except StudioError as error:
-        return tool_tab_text.render_alert(error.message, "verify-picture")
-
-
-def render_report(found: CredentialReport) -> str:
-    """Sentences, and the receipt behind a fold. Whatever the file says is a stranger's text: all of it is escaped."""
-    standing = _CREDENTIALS_TEXTS[found.status].format(signer=found.signer or "somebody unnamed")
-    rows = [f"<h2>{escape(standing)}</h2>"]
-    rows.append(f'<ul class="dbx-notes">{"".join(f"<li>{escape(line)}</li>" for line in _list_findings(found))}</ul>')
-    if found.receipt is not None:
-        text = escape(json.dumps(found.receipt, indent=2, ensure_ascii=False))
-        rows.append(f"<details><summary>Receipt</summary><pre>{text}</pre></details>")
-    return f'<div class="dbx-said" role="status" data-standing="{found.status}">{"".join(rows)}</div>'
-
-
 _WATERMARK_TEXTS = {
     "ours": "An invisible mark in its pixels says that it was made in this studio.",
     "another": "An invisible mark in its pixels says that it was made in another DesignerBox.",
 }
 
 
-def _list_findings(found: CredentialReport) -> list[str]:
-    lines = [_WATERMARK_TEXTS[found.watermark]] if found.watermark else []
-    if found.signer:
-        lines.append(f"Named as signer: {found.signer}")
-    if found.source_type:
+def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> None:
+    """Build the verify tab inside `gradio_tab` and attach its listener."""
+    gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
+    with gr.Row(elem_classes=["dbx-tool"]):
+        with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
+            picture: Any = build_photo_upload(
+                "Picture", "Drop a picture, or click to choose", "verify-picture", alt_text="Picture to verify"
+            )
+        with gr.Column(scale=7, min_width=320):
+            answer = gr.HTML("", elem_id="verify-answer")
+
+    async def verify(path: str | None) -> tuple[None, str]:
+        return None, "" if path is None else await run_in_threadpool(verify_upload, service, path)
+
+    picture.upload(verify, [picture], [picture, answer], **PRIVATE_EVENT)
+
+
+def verify_upload(service: StudioService, path: str) -> str:
+    """Render what the upload at `path` says about itself. The upload is deleted."""
+    try:
+        return render_report(service.uploads.verify_picture(read_upload(path)))
+    except StudioError as error:
+        return tool_tab_text.render_alert(error.message, "verify-picture")
+
+
+def render_report(report: CredentialReport) -> str:
+    """Render the findings and the folded receipt. All texts of the file come from strangers and are escaped."""
+    sentence = _CREDENTIALS_TEXTS[report.status].format(signer=report.signer or "somebody unnamed")
+    rows = [f"<h2>{escape(sentence)}</h2>"]
+    rows.append(f'<ul class="dbx-notes">{"".join(f"<li>{escape(line)}</li>" for line in _list_findings(report))}</ul>')
+    if report.receipt is not None:
+        text = escape(json.dumps(report.receipt, indent=2, ensure_ascii=False))
+        rows.append(f"<details><summary>Receipt</summary><pre>{text}</pre></details>")
+    return f'<div class="dbx-said" role="status" data-standing="{report.status}">{"".join(rows)}</div>'
+
+
+def _list_findings(report: CredentialReport) -> list[str]:
+    lines = [_WATERMARK_TEXTS[report.watermark]] if report.watermark else []
+    if report.signer:
+        lines.append(f"Named as signer: {report.signer}")
+    if report.source_type:
         lines.append(
-            f"Digital source type: {found.source_type} ({_SOURCE_NAMES.get(found.source_type, 'see the IPTC list')})"
+            f"Digital source type: {report.source_type} ({_SOURCE_NAMES.get(report.source_type, 'see the IPTC list')})"
         )
-    if found.actions:
-        lines.append("History: " + ", ".join(_ACTION_NAMES.get(action, action) for action in found.actions))
-    if found.parents:
-        lines.append("Made from: " + ", ".join(found.parents))
+    if report.actions:
+        lines.append("History: " + ", ".join(_ACTION_NAMES.get(action, action) for action in report.actions))
+    if report.parents:
+        lines.append("Made from: " + ", ".join(report.parents))
     return lines

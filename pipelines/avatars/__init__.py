@@ -1,1 +1,1 @@
-"""Characters put together from parts: traits and dice, arts, garments of roles, drawing, a page; knows no tool."""
+"""Avatars composed of parts: random traits, art packs, outfits of roles, SVG rendering, character sheets."""

@@ -1,6 +1,6 @@
-"""The arts that a character can be composed in: which part is which trait; tables alone, no drawing.
+"""Art packs of the avatars: tables of which part shows which value of a trait.
 
-The parts are CC0 (assets/characters). Where an art has no part for a value it does not offer it.
+The parts are CC0 (assets/characters). An art pack offers only the values that it has parts for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ AnchorName = Literal["head", "eyes", "torso"]
 
 
 class Anchor(NamedTuple):
-    """A place in an art's box where a garment goes: its origin, pixels a unit, a turn in degrees."""
+    """Where an outfit piece goes in an art pack's view box: origin, length of a unit, rotation in degrees."""
 
     x: float
     y: float
@@ -24,13 +24,13 @@ class Anchor(NamedTuple):
 
 @dataclass(frozen=True)
 class ArtPack:
-    """One art. `groups` has, by trait, by group of parts and by value, the parts that show it; "" shows none.
+    """One art pack. `parts_by_trait` maps trait, group of parts and value to the parts that show it ("": no part).
 
-    `box` is what is seen of it: left, top, width, height in its own units; `close` is the same around the head. `order`
-    are its layers from the ground up, those of garments (back, torso, hat, prop) among them; a garment for the eyes
-    goes before the group `eyes`. A hat hides what is above `brim`. `repaint` are colours in its parts that stand for a
-    trait's: (group, colour, name). `tinted` are parts that take a hair colour, where not all do; `veils` are worn
-    by no man; `line` is the width of its lines in head units.
+    `view_box` is left, top, width and height in the pack's units, and `head_view_box` the same around the head.
+    `layer_order` lists the layers from back to front, with those of outfits (back, torso, hat, prop). A mask is drawn
+    before the group `eye_group`. A hat hides what is above `brim_y`. `repaint` is (group, colour, name): that colour in
+    the parts of the group becomes the named colour. If not all parts can take a hair colour, `tinted_parts` can.
+    `veil_parts` are not used for men. `line_width` is in head units.
     """
 
     id: str
@@ -57,27 +57,29 @@ class ArtPack:
     credit: str = ""
 
     def offered_values(self, trait: str) -> tuple[str, ...]:
-        """The values of a trait that this art can show; () where it cannot show the trait at all."""
+        """Return the values of a trait that this art pack can show, () if it cannot show the trait."""
         if trait in self.parts_by_trait:
-            found = [set(values) for values in self.parts_by_trait[trait].values()]
-            return tuple(sorted(set.union(*found)))
+            values_by_group = [set(values) for values in self.parts_by_trait[trait].values()]
+            return tuple(sorted(set.union(*values_by_group)))
         if trait == "build":
             return ("average", "slim", "broad") if self.has_build else ()
-        every = {
+        colour_values = {
             "skin": ("light", "medium-light", "medium", "medium-dark", "dark"),
             "hair_colour": ("black", "brown", "blond", "red", "grey", "white", "dyed"),
             "palette": ("warm", "cool", "pastel", "vivid", "earth", "mono"),
             "age": ("adult", "senior") if "hair_colour" in self.colours else (),
         }
-        return every.get(trait, ()) if trait in (*self.colours, "age") else ()
+        return colour_values.get(trait, ()) if trait in (*self.colours, "age") else ()
 
 
-def _numbered_parts(prefix: str, *numbers: int) -> PartNames:
+def _n(prefix: str, *numbers: int) -> PartNames:
+    """Return part names: the prefix and a number of two digits (short for the tables below)."""
     return tuple(f"{prefix}{n:02d}" for n in numbers)
 
 
-def _variants(*numbers: int) -> PartNames:
-    return _numbered_parts("variant", *numbers)
+def _v(*numbers: int) -> PartNames:
+    """Return names of parts that are called variant and a number."""
+    return _n("variant", *numbers)
 
 
 PEEPS = ArtPack(
@@ -146,34 +148,35 @@ LORELEI = ArtPack(
     layer_order=("back", "hair", "hairAccessories", "hat"),
     parts_by_trait={
         "hair": {"hair": {
-            "short": _variants(47, 44, 43, 28, 12, 11, 8, 7, 6, 4, 3, 2, 1),
-            "long": _variants(48, 41, 40, 32, 23, 21, 19, 17, 16, 15, 13, 10),
-            "curly": _variants(39, 35, 24, 22, 18, 9, 5),
-            "tied": _variants(46, 42, 38, 36, 33, 31, 30, 29, 26, 14),
-            "bald": _variants(34, 25),
-            "wild": _variants(45, 27, 20),
+            "short": _v(47, 44, 43, 28, 12, 11, 8, 7, 6, 4, 3, 2, 1),
+            "long": _v(48, 41, 40, 32, 23, 21, 19, 17, 16, 15, 13, 10),
+            "curly": _v(39, 35, 24, 22, 18, 9, 5),
+            "tied": _v(46, 42, 38, 36, 33, 31, 30, 29, 26, 14),
+            "bald": _v(34, 25),
+            "wild": _v(45, 27, 20),
         }},
         "mood": {
             "mouth": {
-                "happy": _numbered_parts("happy", 1, 2, 3, 4), "calm": _numbered_parts("happy", 14, 13), "laughing": _numbered_parts("happy", 5, 6, 7, 16),
-                "serious": _numbered_parts("sad", 5, 9, 3), "surprised": ("sad01", "happy08"), "sad": _numbered_parts("sad", 4, 5),
-                "angry": _numbered_parts("sad", 6, 7), "playful": _numbered_parts("happy", 9, 15),
+                "happy": _n("happy", 1, 2, 3, 4), "calm": _n("happy", 14, 13), "laughing": _n("happy", 5, 6, 7, 16),
+                "serious": _n("sad", 5, 9, 3), "surprised": ("sad01", "happy08"), "sad": _n("sad", 4, 5),
+                "angry": _n("sad", 6, 7), "playful": _n("happy", 9, 15),
             },
             "eyebrows": {
-                "happy": _variants(11, 9, 7, 2), "calm": _variants(9, 12), "laughing": _variants(7, 2, 5), "serious": _variants(10,),
-                "surprised": _variants(7, 5), "sad": _variants(1,), "angry": _variants(13,), "playful": _variants(12, 11),
+                "happy": _v(11, 9, 7, 2), "calm": _v(9, 12), "laughing": _v(7, 2, 5), "serious": _v(10,),
+                "surprised": _v(7, 5), "sad": _v(1,), "angry": _v(13,), "playful": _v(12, 11),
             },
-            "eyes": {"calm": _variants(19,), "laughing": _variants(19, 22), "playful": _variants(18, 15)},
+            "eyes": {"calm": _v(19,), "laughing": _v(19, 22), "playful": _v(18, 15)},
         },
-        "beard": {"beard": {"none": ("",), "beard": _variants(1, 2)}},
-        "glasses": {"glasses": {"none": ("",), "glasses": _variants(1, 3, 4, 5), "sunglasses": _variants(2,)}},
+        "beard": {"beard": {"none": ("",), "beard": _v(1, 2)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _v(1, 3, 4, 5), "sunglasses": _v(2,)}},
     },
     anchors={"head": Anchor(500, 322, 4.75, 1), "eyes": Anchor(535, 518, 4.4)},
     eye_group="eyes",
     line_width=2.2,
-    always_parts={"head": _variants(1, 2, 3, 4), "nose": _variants(1, 2, 3, 4, 5, 6),
-            "eyes": _variants(24, 23, 21, 20, 16, 14, 12, 11, 10, 8, 6, 4, 2)},
-    optional_parts={"freckles": (0.15, _variants(1,)), "hairAccessories": (0.06, ("flowers",)), "earrings": (0.25, _variants(1, 2, 3))},
+    always_parts={"head": _v(1, 2, 3, 4), "nose": _v(1, 2, 3, 4, 5, 6),
+            "eyes": _v(24, 23, 21, 20, 16, 14, 12, 11, 10, 8, 6, 4, 2)},
+    optional_parts={"freckles": (0.15, _v(1,)), "hairAccessories": (0.06, ("flowers",)),
+                    "earrings": (0.25, _v(1, 2, 3))},
     colours=("skin", "hair_colour", "palette"),
     credit="Lorelei by Lisa Wischofsky",
 )  # fmt: skip
@@ -189,28 +192,28 @@ NOTIONISTS = ArtPack(
            "gesture", "prop"),
     parts_by_trait={
         "hair": {"hair": {
-            "short": _variants(60, 56, 55, 54, 49, 44, 38, 35, 34, 32, 27, 26, 25, 24, 21, 19, 18, 16, 15, 13, 7, 6, 5),
-            "long": _variants(58, 43, 41, 36, 28, 23, 10, 8, 4, 2),
-            "curly": _variants(40, 37, 33, 31, 22, 20, 17, 12, 9),
-            "tied": _variants(59, 57, 48, 47, 46, 45, 39, 30, 29),
-            "covered": (*_variants(63, 62, 61), "hat"),
-            "wild": _variants(53, 52, 51, 50),
+            "short": _v(60, 56, 55, 54, 49, 44, 38, 35, 34, 32, 27, 26, 25, 24, 21, 19, 18, 16, 15, 13, 7, 6, 5),
+            "long": _v(58, 43, 41, 36, 28, 23, 10, 8, 4, 2),
+            "curly": _v(40, 37, 33, 31, 22, 20, 17, 12, 9),
+            "tied": _v(59, 57, 48, 47, 46, 45, 39, 30, 29),
+            "covered": (*_v(63, 62, 61), "hat"),
+            "wild": _v(53, 52, 51, 50),
         }},
         "mood": {
             "lips": {
-                "happy": _variants(23, 22, 17, 3), "calm": _variants(22, 4), "laughing": _variants(30, 14, 26, 25), "serious": _variants(21, 13),
-                "surprised": _variants(15, 29), "sad": _variants(19, 18), "angry": _variants(27, 11), "playful": _variants(12, 28),
+                "happy": _v(23, 22, 17, 3), "calm": _v(22, 4), "laughing": _v(30, 14, 26, 25), "serious": _v(21, 13),
+                "surprised": _v(15, 29), "sad": _v(19, 18), "angry": _v(27, 11), "playful": _v(12, 28),
             },
             "brows": {
-                "happy": _variants(1, 12), "calm": _variants(12, 10), "laughing": _variants(1,), "serious": _variants(8, 4), "surprised": _variants(1, 12),
-                "sad": _variants(13, 6), "angry": _variants(2,), "playful": _variants(11,),
+                "happy": _v(1, 12), "calm": _v(12, 10), "laughing": _v(1,), "serious": _v(8, 4), "surprised": _v(1, 12),
+                "sad": _v(13, 6), "angry": _v(2,), "playful": _v(11,),
             },
         },
-        "beard": {"beard": {"none": ("",), "moustache": _variants(11, 10, 9, 7, 3), "beard": _variants(12, 8, 2, 1)}},
-        "glasses": {"glasses": {"none": ("",), "glasses": _variants(11, 8, 3), "sunglasses": _variants(10, 9, 7, 5, 2, 1)}},
+        "beard": {"beard": {"none": ("",), "moustache": _v(11, 10, 9, 7, 3), "beard": _v(12, 8, 2, 1)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _v(11, 8, 3), "sunglasses": _v(10, 9, 7, 5, 2, 1)}},
         "outfit": {"body": {
-            "plain": _variants(21, 14), "hoodie": _variants(23, 11), "shirt": _variants(25, 20, 19, 13), "jacket": _variants(16, 7, 5, 9),
-            "pattern": _variants(24, 22, 15),
+            "plain": _v(21, 14), "hoodie": _v(23, 11), "shirt": _v(25, 20, 19, 13), "jacket": _v(16, 7, 5, 9),
+            "pattern": _v(24, 22, 15),
         }},
         "pose": {"gesture": {
             "still": ("",), "wave": ("waveLongArm",), "point": ("pointLongArm", "point"), "okay": ("okLongArm", "ok"),
@@ -224,10 +227,10 @@ NOTIONISTS = ArtPack(
     },
     eye_group="eyes",
     line_width=2.4,
-    always_parts={"base": _variants(1), "nose": _variants(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "eyes": _variants(1, 3, 4, 5)},
+    always_parts={"base": _v(1), "nose": _v(1, 2, 3, 4, 5, 6, 7, 8, 9, 10), "eyes": _v(1, 3, 4, 5)},
     repaint=(("base", "#fff", "skin"), ("gesture", "#fff", "skin"), ("body", "#fff", "clothing"),
              ("hair", "#fff", "clothing"), ("hair", "#000", "hair"), ("beard", "#000", "hair")),
-    veil_parts=frozenset(_variants(63, 62)),
+    veil_parts=frozenset(_v(63, 62)),
     credit="Notionists by Zoish",
 )  # fmt: skip
 
@@ -241,30 +244,30 @@ PIXEL = ArtPack(
            "prop"),
     parts_by_trait={
         "hair": {"hair": {
-            "short": _numbered_parts("short", 22, 17, 16, 14, 10, 9, 8, 6, 4, 3, 2, 1, 15),
-            "long": _numbered_parts("long", 21, 20, 17, 16, 13, 12, 11, 9, 7, 4, 3, 2, 1),
+            "short": _n("short", 22, 17, 16, 14, 10, 9, 8, 6, 4, 3, 2, 1, 15),
+            "long": _n("long", 21, 20, 17, 16, 13, 12, 11, 9, 7, 4, 3, 2, 1),
             "curly": ("short13", "short11", "long15"),
-            "tied": _numbered_parts("long", 19, 18, 14, 6, 5),
+            "tied": _n("long", 19, 18, 14, 6, 5),
             "bald": ("short24", "short20", "short23"),
-            "wild": _numbered_parts("short", 12, 21, 5),
+            "wild": _n("short", 12, 21, 5),
         }},
         "mood": {"mouth": {
-            "happy": _numbered_parts("happy", 9, 8, 7, 10), "calm": _numbered_parts("happy", 11, 5), "laughing": ("happy12", "happy06"),
-            "serious": _numbered_parts("sad", 6, 5, 4), "surprised": ("happy01", "happy02"), "sad": _numbered_parts("sad", 1, 2),
-            "angry": _numbered_parts("sad", 3, 9), "playful": _numbered_parts("happy", 4, 3),
+            "happy": _n("happy", 9, 8, 7, 10), "calm": _n("happy", 11, 5), "laughing": ("happy12", "happy06"),
+            "serious": _n("sad", 6, 5, 4), "surprised": ("happy01", "happy02"), "sad": _n("sad", 1, 2),
+            "angry": _n("sad", 3, 9), "playful": _n("happy", 4, 3),
         }},
-        "beard": {"beard": {"none": ("",), "beard": _variants(8, 6, 5, 1)}},
-        "glasses": {"glasses": {"none": ("",), "glasses": _numbered_parts("light", 7, 6, 5, 2, 1),
-                                "sunglasses": _numbered_parts("dark", 6, 5, 3, 2, 1)}},
+        "beard": {"beard": {"none": ("",), "beard": _v(8, 6, 5, 1)}},
+        "glasses": {"glasses": {"none": ("",), "glasses": _n("light", 7, 6, 5, 2, 1),
+                                "sunglasses": _n("dark", 6, 5, 3, 2, 1)}},
         "outfit": {"clothing": {
-            "plain": _variants(3, 4, 8, 12, 14, 17), "shirt": _variants(5, 11, 16, 18), "jacket": _variants(1, 7, 23, 22),
-            "pattern": _variants(2, 6, 13, 20),
+            "plain": _v(3, 4, 8, 12, 14, 17), "shirt": _v(5, 11, 16, 18), "jacket": _v(1, 7, 23, 22),
+            "pattern": _v(2, 6, 13, 20),
         }},
     },
     anchors={"head": Anchor(4, 2, 1)},
     eye_group="eyes",
-    always_parts={"eyes": _variants(11, 9, 8, 7, 6, 4, 3, 1)},
-    optional_parts={"accessories": (0.12, _variants(1, 2, 3, 4))},
+    always_parts={"eyes": _v(11, 9, 8, 7, 6, 4, 3, 1)},
+    optional_parts={"accessories": (0.12, _v(1, 2, 3, 4))},
     is_pixel_art=True,
     feature_colour="#2a211f",
     mouth_colour="#a2453f",
@@ -301,7 +304,7 @@ THUMBS = ArtPack(
 
 ART_PACKS: dict[str, ArtPack] = {art.id: art for art in (PEEPS, LORELEI, NOTIONISTS, PIXEL, THUMBS)}
 
-# Lightness falls evenly; warm throughout. sRGB.
+# sRGB colours with evenly falling lightness and warm hues.
 SKIN_COLOURS: dict[str, tuple[str, ...]] = {
     "light": ("#f7dcc9", "#f5d3bb"),
     "medium-light": ("#ecc29c", "#e6b68f"),
@@ -321,7 +324,7 @@ HAIR_COLOURS: dict[str, tuple[str, ...]] = {
 
 
 class Palette(NamedTuple):
-    """Colours that go together: outfit, accent, ground."""
+    """Colours that fit together: outfit, accent, background."""
 
     outfit: str
     accent: str

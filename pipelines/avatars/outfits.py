@@ -1,8 +1,8 @@
-"""What a role is known by: hats, collars, tools, drawn for this project in units of a head, an eye or a trunk; data.
+"""Outfits of the roles as SVG: hats, collars, tools, drawn for this project.
 
-Coordinates: a head's origin is the middle of the hat band, 100 units are its width; the eyes' origin lies between
-them, 50 units apart; a torso's is the pit of the neck, 100 units are the shoulders' width. `{{a}}` and `{{b}}` are a
-role's colours, `{{w}}` the width of a line.
+Coordinates: the origin of the head is the middle of the hat band, whose width is 100 units. The origin of the eyes is
+between them, and they are 50 units apart. The origin of the torso is the pit of the neck, and the shoulders are 100
+units wide. `{{a}}` and `{{b}}` are the role's colours, `{{w}}` is the line width.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _OUTLINE = 'stroke="#000" stroke-width="{{w}}" stroke-linejoin="round" stroke-li
 
 @dataclass(frozen=True)
 class RoleOutfit:
-    """A role: what the words of a model call it, its colours, and its pieces by layer; a piece may be missing.
+    """A role: its title, its words in a prompt, its two colours, and its SVG pieces by layer ("": no such piece).
 
-    `outfit` is the clothes' value that it takes; `glasses` are put on who wears none, "none" takes them off. `pixels`
-    are the pieces on a grid: rows of (layer, x, y, width, height, colour) in cells from the head's crown.
+    `outfit` is the value of the outfit trait to use. `glasses` are added to a character without any, "none" removes
+    them. `pixels` are the pieces for pixel art: (layer, x, y, width, height, colour) in cells from the head's crown.
     """
 
     title: str

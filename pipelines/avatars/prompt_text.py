@@ -1,4 +1,4 @@
-"""A character in words, and traits out of words; knows no model and no picture."""
+"""Describe a character as a prompt, and read traits from a prompt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from pipelines.avatars.traits import TRAITS, Character
 
-# What a word says. English and German; the first that is met counts.
+# Trait and value of each word, English and German. The first word in a prompt counts.
 _WORD_TRAITS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("woman", "lady", "female", "girl", "frau", "dame"), ("figure", "woman")),
     **dict.fromkeys(("man", "male", "guy", "mann", "herr"), ("figure", "man")),
@@ -57,19 +57,19 @@ _MOOD_WORDS = {"playful": "winking", "calm": "calm, eyes closed"}
 
 
 def parse_traits(text: str) -> dict[str, str]:
-    """The traits that words name, and their values."""
-    said = text.lower()
+    """Return the traits that a prompt names, and their values."""
+    lowered = text.lower()
     found: dict[str, str] = {}
     for pattern, trait, value in _SKIN_PATTERNS:
-        if re.search(rf"\b{pattern}[- ](?:skin(?:ned)?|haut)\b", said):
+        if re.search(rf"\b{pattern}[- ](?:skin(?:ned)?|haut)\b", lowered):
             found.setdefault(trait, value)
     for word, value in _HAIR_COLOUR_WORDS.items():
-        if re.search(rf"\b{word}[a-z]{{0,2}}(?:[ ,]+{_HAIR_KIND_PATTERN})?[ -]?{_HAIR_PATTERN}\b", said):
+        if re.search(rf"\b{word}[a-z]{{0,2}}(?:[ ,]+{_HAIR_KIND_PATTERN})?[ -]?{_HAIR_PATTERN}\b", lowered):
             found.setdefault("hair_colour", value)
     for length, value in (("long|lange[ns]?", "long"), ("short|kurze[ns]?", "short")):
-        if re.search(rf"\b(?:{length})(?:[ ,]+\w+)?[ -]?{_HAIR_PATTERN}\b", said):
+        if re.search(rf"\b(?:{length})(?:[ ,]+\w+)?[ -]?{_HAIR_PATTERN}\b", lowered):
             found.setdefault("hair", value)
-    for word in re.findall(r"\w+", said):
+    for word in re.findall(r"\w+", lowered):
         trait, value = _WORD_TRAITS.get(word, ("", ""))
         if trait:
             found.setdefault(trait, value)
@@ -79,22 +79,22 @@ def parse_traits(text: str) -> dict[str, str]:
 def describe_character(
     character: Character, role: str, named: Collection[str], words: str, background: str, *, styled: bool = True
 ) -> str:
-    """What a model is asked for: the figure, the skin, then of the other traits those that were `named`.
+    """Return the prompt: figure, skin, and those of the other traits that were `named`.
 
-    A small model reads few words well, so that what nobody asked for is left out. `words` go in whole, `behind` is the
-    colour of the background; `styled` asks for the style that goes with nothing said.
+    Traits that nobody asked for are left out, because a small model understands few words. `words` are the user's own
+    text, `background` is a colour, and `styled` adds the default style.
     """
     figure = "an old " if character["age"] == "senior" and "age" in named else "a "
     figure += f"{character['figure']} {role}".strip()
-    with_, bald = [f"{character['skin']} skin"], "hair" in named and character["hair"] == "bald"
+    attributes, bald = [f"{character['skin']} skin"], "hair" in named and character["hair"] == "bald"
     if ("hair" in named or "hair_colour" in named) and not bald:
         colour = character["hair_colour"] if "hair_colour" in named else ""
         kind = character["hair"] if character["hair"] in ("curly", "long", "short") and "hair" in named else ""
-        with_.append(f"{colour} {kind} hair".strip().replace("  ", " "))
-    with_ += [f"a {character['beard']}"] if "beard" in named and character["beard"] != "none" else []
-    with_ += [character["glasses"]] if "glasses" in named and character["glasses"] != "none" else []
+        attributes.append(f"{colour} {kind} hair".strip().replace("  ", " "))
+    attributes += [f"a {character['beard']}"] if "beard" in named and character["beard"] != "none" else []
+    attributes += [character["glasses"]] if "glasses" in named and character["glasses"] != "none" else []
     mood = [_MOOD_WORDS.get(character["mood"], character["mood"])] if "mood" in named else []
     own = [words.strip(" ,.;")] if words.strip() else []
     style = STYLE_PREFIX if styled else ""
-    parts = [f"{style}{figure} with {' and '.join(with_)}", *(["bald"] if bald else []), *mood, *own]
+    parts = [f"{style}{figure} with {' and '.join(attributes)}", *(["bald"] if bald else []), *mood, *own]
     return f"{', '.join(parts)}, {background} background"

@@ -1,4 +1,4 @@
-"""Batches of any size: kept as rows, fetched into the queue a few at a time, paused, resumed, cancelled, told about."""
+"""Batches of any size: create, start, pause, cancel, retry, and feed their rows to the queue a few at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ STORE_AWAY_NOTE = (
 
 @dataclass(frozen=True)
 class BatchProgress:
-    """Rows by how they stand. `per_minute` and `seconds_left` are None until two rows were done."""
+    """The number of rows in each state. `per_minute` and `seconds_left` are None until two rows are done."""
 
     total: int
     done: int
@@ -51,8 +51,24 @@ class BatchProgress:
         return self.total - self.done - self.failed - self.cancelled
 
 
+@dataclass(frozen=True)
+class BatchOptions:
+    """Optional settings of a new batch.
+
+    `seed` None takes a random one. `source` is the folder or ZIP with the pictures. `about` is free data of the caller.
+    `batch_id` "" makes a new id.
+    """
+
+    name: str = ""
+    seed: int | None = None
+    seeds: SeedPolicy = "same"
+    source: Path | None = None
+    about: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    batch_id: str = ""
+
+
 class BatchService:
-    """Every door's batches; all that matters is on disk, so that two of these over one desk are as good as one."""
+    """The batches of all clients. Its state is in the database, so several of these may work at once."""
 
     def __init__(self, service: StudioService) -> None:
         self.service = service
@@ -66,51 +82,36 @@ class BatchService:
         if service.settings.keep_days or service.settings.keep_gb:
             service.jobs.run_every(3600, self._delete_expired)
 
-    # ------------------------------------------------------------ making one
+    # ------------------------------------------------------------ create
 
     def create_batch(
-        self,
-        plan: BatchPlan,
-        lines: Iterator[ParsedRow],
-        owner: str,
-        *,
-        name: str = "",
-        seed: int | None = None,
-        seeds: SeedPolicy = "same",
-        source: Path | None = None,
-        about: Mapping[str, Any] | None = None,
-        batch_id: str = "",
+        self, plan: BatchPlan, parsed_rows: Iterator[ParsedRow], owner: str, options: BatchOptions | None = None
     ) -> Batch:
-        """Keep a batch, ready to start; `lines` are read one by one. Raises `BadInput` when there is none."""
-        return self.create_from_rows(
-            plan, check_rows(plan, lines, self.service), owner, name=name, seed=seed, seeds=seeds, source=source, about=about,
-            batch_id=batch_id,
-        )  # fmt: skip
+        """Store a batch, ready to start. The rows are read one by one, and saved items are resolved once for all.
 
-    def create_from_rows(
-        self,
-        plan: BatchPlan,
-        rows: Iterator[BatchRow],
-        owner: str,
-        *,
-        name: str = "",
-        seed: int | None = None,
-        seeds: SeedPolicy = "same",
-        source: Path | None = None,
-        about: Mapping[str, Any] | None = None,
-        batch_id: str = "",
-    ) -> Batch:
-        """The same for rows whose cells were looked at already. Kits are settled here, once, for every door."""
+        Raises `BadInput` when there is no row, `disk_full`, and what is wrong with a value that all rows share.
+        """
+        options = options or BatchOptions()
         batch = Batch(
-            id=batch_id or new_batch_id(), owner=owner, tool=plan.tool, name=name[:200], state="reading", note="",
-            shared=dict(plan.shared), seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed, seeds=seeds,
-            source=None if source is None else str(source), about=dict(about or {}), created=time.time(),
-        )  # fmt: skip
+            id=options.batch_id or new_batch_id(),
+            owner=owner,
+            tool=plan.tool,
+            name=options.name[:200],
+            state="reading",
+            note="",
+            shared=dict(plan.shared),
+            seed=secrets.randbelow(MAX_SEED + 1) if options.seed is None else options.seed,
+            seeds=options.seeds,
+            source=None if options.source is None else str(options.source),
+            about=dict(options.about),
+            created=time.time(),
+        )
+        rows = resolve_saved_items(plan, check_rows(plan, parsed_rows, self.service), owner, self.service)
         with translate_disk_full():
             self.table.insert_batch(batch)
         try:
             with translate_disk_full():
-                if not self.table.insert_rows(batch.id, resolve_saved_items(plan, rows, owner, self.service)):
+                if not self.table.insert_rows(batch.id, rows):
                     raise BadInput("There is no row in it.")
                 self.table.set_state(batch.id, "ready")
         except (StudioError, OSError):
@@ -118,10 +119,10 @@ class BatchService:
             raise
         return replace(batch, state="ready")
 
-    # ------------------------------------------------------------ what can be done with one
+    # ------------------------------------------------------------ control
 
     def start(self, batch_id: str) -> None:
-        """Begin, or go on after a pause."""
+        """Start a batch, or resume a paused one."""
         with self.table.lock:
             if self._get_refreshed(batch_id).state in ("ready", "paused"):
                 self.table.requeue_orphans(batch_id)
@@ -129,7 +130,7 @@ class BatchService:
         self.jobs.request_refill()
 
     def pause(self, batch_id: str, note: str = "") -> None:
-        """Begin no further row; what runs is finished."""
+        """Pause a batch; rows that run are finished."""
         with self.table.transaction():
             if self._get_refreshed(batch_id).state == "running":
                 self.table.set_state(batch_id, "paused", note)
@@ -137,7 +138,7 @@ class BatchService:
                 self.table.requeue_orphans(batch_id)
 
     def cancel(self, batch_id: str) -> None:
-        """End it, within a step of the row that runs; what is done stays."""
+        """Cancel a batch, and its running rows within a step; finished pictures stay."""
         with self.table.lock:
             if self._get_refreshed(batch_id).state in ("ready", "running", "paused"):
                 self.table.set_state(batch_id, "cancelled")
@@ -147,25 +148,25 @@ class BatchService:
                 self._delete_uploads(self._get_refreshed(batch_id))
 
     def retry_rows(self, batch_id: str, row: int | None = None) -> int:
-        """Do those rows again that failed, and only those; how many. `row`: only that one, also a cancelled one."""
+        """Run the failed rows again and return how many. `row`: only this one, also when it was cancelled."""
         with self.table.lock:
             batch = self._get_refreshed(batch_id)
-            again = self.table.reset_failed_rows(batch_id, row)
-            if again and batch.state in ("done", "cancelled", "ready"):
+            count = self.table.reset_failed_rows(batch_id, row)
+            if count and batch.state in ("done", "cancelled", "ready"):
                 self.table.set_state(batch_id, "running")
         self.jobs.request_refill()
-        return again
+        return count
 
     def forget_batch(self, batch_id: str) -> None:
-        """Cancel it and forget its rows and pictures; finished jobs stay in the library."""
+        """Cancel a batch and delete its rows and uploads; finished jobs stay in the library."""
         self.cancel(batch_id)
         self._delete_uploads(self._get_refreshed(batch_id))
         self.table.delete_batch(batch_id)
 
     def _delete_uploads(self, batch: Batch) -> None:
-        """Delete what was sent: its pictures are in the studio without what clings to them, or were never needed.
+        """Delete the uploaded files of a batch, which were ingested already or are not needed.
 
-        A folder or ZIP of the owner's own, to which the command line points, is left alone.
+        A folder or ZIP of the user that the command line reads in place is left alone.
         """
         self._close_source(batch.id)
         self.table.clear_pictures(batch.id)
@@ -174,19 +175,17 @@ class BatchService:
             self.service.files.remove_owner(file_id, batch.owner)
 
     def _finish_or_discard(self) -> None:
-        """Batches that came to their end while nobody looked, and those of yesterday that nobody started."""
+        """Finish batches whose rows have all ended, and delete uploads that nobody started within a day."""
         for batch_id in self.table.list_ids("running"):
-            with contextlib.suppress(NotFound):  # forgotten meanwhile
+            with contextlib.suppress(NotFound):  # deleted meanwhile
                 self._get_refreshed(batch_id)
         for batch_id in self.table.list_ids("ready"):
             batch = self.table.get_batch(batch_id)
             if batch is not None and batch.created < time.time() - DAY_SECONDS and (self.root / batch_id).exists():
                 self.forget_batch(batch_id)
 
-    # ------------------------------------------------------------ looking
-
     def _delete_expired(self) -> None:
-        """What retention left of batches that are gone, and batches none of whose rows ever became a job."""
+        """Delete expired batches without jobs, and upload folders of batches that no longer exist."""
         if self.service.settings.keep_days:
             self.table.delete_expired(time.time() - self.service.settings.keep_days * DAY_SECONDS)
         known = set(self.table.list_ids())
@@ -194,8 +193,10 @@ class BatchService:
             if folder.is_dir() and folder.name not in known and folder.stat().st_mtime < time.time() - DAY_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    # ------------------------------------------------------------ queries
+
     def get_batch(self, batch_id: str, owner: str) -> Batch:
-        """The owner's batch. Raises `NotFound`, also for somebody else's."""
+        """Return the owner's batch. Raises `NotFound`, also for somebody else's."""
         batch = self._get_refreshed(batch_id)
         if batch.owner != owner:
             raise NotFound("There is no such batch, or it is not yours.")
@@ -208,7 +209,7 @@ class BatchService:
         if batch.state == "running" and not self._has_unfinished_rows(batch_id):
             self._delete_uploads(batch)
             self.table.set_state(batch_id, "done")
-            self._reserved_space.release()  # another batch that runs sets it aside again
+            self._reserved_space.release()  # another running batch reserves it again
             batch = self.table.get_batch(batch_id) or batch
         return batch
 
@@ -217,11 +218,11 @@ class BatchService:
         return any(counts.get(status) for status in ("waiting", "queued", "running"))
 
     def list_batches(self, owner: str, limit: int = 50, before: str | None = None) -> list[Batch]:
-        """The owner's, newest first."""
+        """Return the owner's batches, newest first; `before` is the last id of the previous page."""
         return [self._get_refreshed(batch.id) for batch in self.table.list_batches(owner, limit, before)]
 
     def get_progress(self, batch_id: str) -> BatchProgress:
-        """How far it is; the pace is that of the last thirty rows."""
+        """Return how many rows are in each state, and the pace of the last thirty."""
         counts = self.table.count_rows(batch_id)
         ended = self.table.finish_times(batch_id)
         pace = (len(ended) - 1) / max(ended[0] - ended[-1], 0.01) if len(ended) > 1 else None
@@ -229,12 +230,17 @@ class BatchService:
         total = sum(counts.values()) - counts.get("deleted", 0)
         left = total - done - failed - cancelled
         return BatchProgress(
-            total, done, failed, cancelled, counts.get("running", 0),
-            None if pace is None else round(60 * pace, 1), None if pace is None else round(left / pace, 1),
-        )  # fmt: skip
+            total,
+            done,
+            failed,
+            cancelled,
+            counts.get("running", 0),
+            None if pace is None else round(60 * pace, 1),
+            None if pace is None else round(left / pace, 1),
+        )
 
     def iter_rows(self, batch_id: str, status: str | None = None, since: float = 0.0) -> Iterator[RowState]:
-        """Every row in order, a few hundred at a time; `since`: only those that were finished from then on."""
+        """Yield all rows in order, read a few hundred at a time; `since`: only those that finished from then on."""
         after = 0
         while rows := self.table.list_rows(batch_id, after, status=status, since=since):
             yield from rows
@@ -243,7 +249,7 @@ class BatchService:
     # ------------------------------------------------------------ feeding the queue
 
     def submit_next_row(self) -> bool:
-        """Order the next row and put it in line; False when there is none, or no room for one."""
+        """Submit the next row as a job; False when there is none, or no room for one."""
         try:
             with translate_disk_full():
                 found = None if self.jobs.is_closing else self.table.take_next_row()
@@ -255,9 +261,7 @@ class BatchService:
         batch, row, tries = found
         try:
             self._reserved_space.reserve()
-            if (
-                tries > MAX_DEATH_COUNT
-            ):  # neither a job nor an error ten times over: it is the row that breaks the studio
+            if tries > MAX_DEATH_COUNT:  # ten tries made neither a job nor an error, so the row crashes the studio
                 raise StudioError(BUG_MESSAGE)
             job = order_row(self.service, batch, row, self._open_source(batch), self._picture_recorder(batch, row))
         except StudioError as error:
@@ -268,7 +272,7 @@ class BatchService:
             if now is not None and now.state == "running":  # not paused meanwhile
                 try:
                     self.jobs.submit(job, (batch.id, row.row))
-                except StudioError as error:  # the owner's key may make no more pictures today, or there is no room
+                except StudioError as error:  # a quota of the owner's key, or a full disk
                     self._refuse_row(batch, row, error)
                 else:
                     self.table.mark_submitted(batch.id, row.row)
@@ -277,9 +281,9 @@ class BatchService:
         return True
 
     def _picture_recorder(self, batch: Batch, row: BatchRow) -> Callable[[dict[str, JSON]], None]:
-        """Where a row's pictures are is kept where what was sent will be deleted."""
-        ours = batch.source is not None and Path(batch.source).is_relative_to(self.root)
-        return lambda taken: self.table.record_pictures(batch.id, row.row, taken) if ours else None
+        """Return a function that records the file ids of a row's pictures, if its uploads will be deleted."""
+        is_upload = batch.source is not None and Path(batch.source).is_relative_to(self.root)
+        return lambda file_ids: self.table.record_pictures(batch.id, row.row, file_ids) if is_upload else None
 
     def _refuse_row(self, batch: Batch, row: BatchRow, error: StudioError) -> None:
         if error.code in BATCH_PAUSING_CODES:
@@ -289,14 +293,14 @@ class BatchService:
             self.table.mark_failed(batch.id, row.row, error)
 
     def hold_row(self, job_id: str, error: StudioError) -> None:
-        """A row could not be kept: it waits for somebody to make room, and so does every other."""
+        """Requeue a row whose result could not be stored, and pause all batches."""
         self._reserved_space.release()
         with self.table.transaction():
             self.jobs.table.requeue_job(job_id)
             self._pause_all(error)
 
     def _pause_all(self, error: StudioError) -> None:
-        """The disk is full, or the store of files is away, and it is the same for every batch."""
+        """Pause all batches, since a full disk or an unreachable file store concerns every one."""
         self._reserved_space.release()
         with self.table.transaction():
             for batch_id in self.table.list_ids("running"):
@@ -312,13 +316,13 @@ class BatchService:
         return self._sources[batch.id]
 
     def _close_source(self, batch_id: str) -> None:
-        opened = self._sources.pop(batch_id, None)
-        if opened is not None:
-            opened.close()
+        source = self._sources.pop(batch_id, None)
+        if source is not None:
+            source.close()
 
 
 def _folder_id(root: Path) -> str:
-    """A name for this folder, whatever machine it lies on: other studios have no pictures of its batches."""
+    """Return a random id of this folder, made once: only this studio has the pictures of its batches."""
     path = root / ".home"
     if not path.exists():
         root.mkdir(parents=True, exist_ok=True)
@@ -327,13 +331,13 @@ def _folder_id(root: Path) -> str:
 
 
 def new_batch_id() -> str:
-    """An id that nobody can guess."""
+    """Make a batch id that nobody can guess."""
     return f"batch-{uuid.uuid4().hex}"
 
 
 @dataclass(frozen=True)
 class JobsSource:
-    """Where rows and pictures come from. `lines()` begins anew at each call."""
+    """The rows of a batch, and the folder or ZIP with its pictures. `read_rows()` reads from the start at each call."""
 
     read_rows: Callable[[], Iterator[ParsedRow]]
     pictures: Path | None
@@ -341,7 +345,7 @@ class JobsSource:
 
 
 def open_jobs_source(path: Path, service: StudioService, tool_id: str) -> JobsSource:
-    """A table (pictures beside it), a folder of pictures, or a ZIP of either. Raises `BadInput`."""
+    """Open a table with its pictures beside it, a folder of pictures, or a ZIP of either. Raises `BadInput`."""
     if path.is_dir():
         return JobsSource(
             lambda: rows_from_pictures(service.find_tool(tool_id), open_picture_source(path).list_names()),
@@ -352,9 +356,9 @@ def open_jobs_source(path: Path, service: StudioService, tool_id: str) -> JobsSo
         raise BadInput("There is no such file or folder.")
     if path.name.lower().endswith(TABLE_SUFFIXES):
         return JobsSource(lambda: read_jobs_file(path), path.parent, path.name)
-    opened = ZipSource(path)
-    tables = opened.list_tables(TABLE_SUFFIXES)
-    opened.close()
+    archive = ZipSource(path)
+    tables = archive.list_tables(TABLE_SUFFIXES)
+    archive.close()
     if len(tables) > 1:
         raise BadInput("The ZIP has several tables: leave one.")
     if tables:
@@ -365,9 +369,9 @@ def open_jobs_source(path: Path, service: StudioService, tool_id: str) -> JobsSo
 
 
 def _read_zipped_table(path: Path, table: str) -> Iterator[ParsedRow]:
-    opened = ZipSource(path)
+    archive = ZipSource(path)
     try:
-        with opened.open_table(table) as file:
+        with archive.open_table(table) as file:
             yield from parse_jobs_file(file, table)
     finally:
-        opened.close()
+        archive.close()

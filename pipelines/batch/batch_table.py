@@ -1,4 +1,4 @@
-"""Batches and their rows in the queue's own database; every statement about them is here; orders nothing."""
+"""The tables of batches and their rows, in the database of the job queue, with all their SQL statements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipelines.core.errors import InvalidParams, StudioError
+from pipelines.core.errors import InvalidParams, StudioError, error_from_json, error_to_json
 from pipelines.core.params import JSON
 from pipelines.jobs.table import JobTable
 from pipelines.storage.database import Row
@@ -31,17 +31,16 @@ CREATE TABLE IF NOT EXISTS batch_rows (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS batch_rows_by_state ON batch_rows (state, batch, tries, row);
 """
-_LATER = {"notices": "TEXT NOT NULL DEFAULT '[]'", "taken": "TEXT NOT NULL DEFAULT '{}'"}
 _STATUS = "CASE r.state WHEN 'given' THEN j.status WHEN 'refused' THEN 'failed' ELSE r.state END"
 _JOINED = "batch_rows r LEFT JOIN jobs j ON j.batch_id = r.batch AND j.batch_row = r.row"
 READ_TIMEOUT_SECONDS = 3600.0
-"""After which a batch that is still being read, by another studio, lost its reader."""
+"""Seconds after which another studio that still reads a batch is taken for dead."""
 CHUNK_ROW_COUNT = 500
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What all rows share. `source` is the path of the pictures' folder or ZIP; `about` is for whoever made it."""
+    """What all rows share. `source` is the path of the pictures' folder or ZIP; `about` is data of the caller."""
 
     id: str
     owner: str
@@ -61,9 +60,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchRow:
-    """A row as it was asked for. `key` is its own id, unique in the batch; `notices` are for its receipt.
+    """A row as it was requested. `key` is its id, unique in the batch; `notices` are sentences for its receipt.
 
-    `taken` are the file ids of its pictures by field, once they were taken in.
+    `error` is set where the row cannot be done. `picture_ids` are the file ids of its pictures by field, once ingested.
     """
 
     row: int
@@ -77,7 +76,7 @@ class BatchRow:
 
 @dataclass(frozen=True)
 class RowState:
-    """A row as it stands: `status` is waiting, queued, running, done, failed, cancelled or deleted."""
+    """The state of a row: `status` is waiting, queued, running, done, failed, cancelled or deleted."""
 
     row: int
     key: str
@@ -89,7 +88,7 @@ class RowState:
 
 
 class BatchTable:
-    """Works on the queue's connection, under its lock. `home` names the folder where its batches' pictures lie."""
+    """Batches and rows, on the queue's connection and lock. `home` is the id of the folder with the pictures."""
 
     def __init__(self, table: JobTable, home: str = "") -> None:
         self._db = table.db
@@ -97,9 +96,7 @@ class BatchTable:
         self.lock = table.lock
         with self.lock:
             self._db.create_schema(_SCHEMA)
-            self._db.widen("batches", {"home": "TEXT NOT NULL DEFAULT ''"})
-            self._db.widen("batch_rows", _LATER)
-            # What was being read when the studio stopped was told to nobody; what lost its job waits again.
+            # Nobody knows the id of a batch that was still being read when the studio stopped.
             since = time.time() - (READ_TIMEOUT_SECONDS if self._db.is_shared else 0)
             for batch in self._select_ids("SELECT id FROM batches WHERE state = 'reading' AND created <= ?", since):
                 self.delete_batch(batch)
@@ -107,7 +104,7 @@ class BatchTable:
                 self.requeue_orphans(batch)
 
     def list_ids(self, state: BatchState | None = None) -> list[str]:
-        """Every batch's, or of those in this state."""
+        """Return the ids of all batches, or of those in this state."""
         with self.lock:
             return self._select_ids("SELECT id FROM batches WHERE CAST(? AS TEXT) IS NULL OR state = ?", state, state)
 
@@ -115,27 +112,27 @@ class BatchTable:
         return [row["id"] for row in self._db.execute(query, values).fetchall()]
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Changes of which all are made or none."""
+        """Make all changes of the block or none."""
         return self._db.transaction()
 
-    # ------------------------------------------------------------ making
+    # ------------------------------------------------------------ create and delete
 
     def insert_batch(self, batch: Batch) -> None:
-        """A batch without rows."""
-        values = (
-            batch.id, batch.owner, batch.tool, batch.name, batch.state, batch.note, json.dumps(batch.shared),
-            batch.seed, batch.seeds, batch.source, json.dumps(batch.about), batch.created, batch.started,
-            batch.finished, self._home,
-        )  # fmt: skip
+        """Insert a batch without rows."""
+        values = {
+            **vars(batch),
+            "shared": json.dumps(batch.shared),
+            "about": json.dumps(batch.about),
+            "home": self._home,
+        }
         with self.lock:
             self._db.execute(
-                "INSERT INTO batches (id, owner, tool, name, state, note, shared, seed, seeds, source, about, created, "
-                f"started, finished, home) VALUES ({','.join('?' * len(values))})",
-                values,
+                f"INSERT INTO batches ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
+                tuple(values.values()),
             )
 
     def insert_rows(self, batch_id: str, rows: Iterable[BatchRow]) -> int:
-        """Keep the rows, a few hundred at a time; how many that were."""
+        """Insert rows, a few hundred in each transaction, and return how many."""
         total = 0
         chunk: list[tuple[object, ...]] = []
         for row in rows:
@@ -155,15 +152,15 @@ class BatchTable:
             )
 
     def delete_batch(self, batch_id: str) -> None:
-        """Remove a batch and its rows; its jobs are the queue's affair."""
+        """Delete a batch and its rows, but not its jobs."""
         with self.transaction():
             self._db.execute("DELETE FROM batch_rows WHERE batch = ?", (batch_id,))
             self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
 
-    # ------------------------------------------------------------ going on
+    # ------------------------------------------------------------ state changes
 
     def set_state(self, batch_id: str, state: BatchState, note: str = "") -> None:
-        """A new state; the first start and the end are given their time."""
+        """Set the state, and the time of the first start or of the end."""
         now = time.time()
         ended = now if state in ("done", "cancelled") else None
         with self.lock:
@@ -174,12 +171,12 @@ class BatchTable:
             )
 
     def set_about(self, batch_id: str, about: dict[str, Any]) -> None:
-        """Replace what its maker keeps with it."""
+        """Replace the caller's data."""
         with self.lock:
             self._db.execute("UPDATE batches SET about = ? WHERE id = ?", (json.dumps(about), batch_id))
 
     def take_next_row(self) -> tuple[Batch, BatchRow, int] | None:
-        """The next row of a running batch that has no job yet, with how often it was taken; None when all have."""
+        """Take the next row of a running batch that has no job, with its number of tries; None when there is none."""
         with self.lock:
             row = self._db.execute(
                 "SELECT r.* FROM batch_rows r JOIN batches b ON b.id = r.batch WHERE b.state = 'running' "
@@ -197,19 +194,19 @@ class BatchTable:
         return batch, _to_batch_row(row), row["tries"] + 1
 
     def return_row(self, batch_id: str, row: int) -> None:
-        """It was not this row's turn after all."""
+        """Undo `take_next_row`, so that this try does not count."""
         with self.lock:
             self._db.execute("UPDATE batch_rows SET tries = tries - 1 WHERE batch = ? AND row = ?", (batch_id, row))
 
-    def record_pictures(self, batch_id: str, row: int, taken: dict[str, JSON]) -> None:
-        """The row's pictures are in the studio under these ids."""
+    def record_pictures(self, batch_id: str, row: int, picture_ids: dict[str, JSON]) -> None:
+        """Store the file ids of the row's ingested pictures."""
         with self.lock:
             self._db.execute(
-                "UPDATE batch_rows SET taken = ? WHERE batch = ? AND row = ?", (json.dumps(taken), batch_id, row)
+                "UPDATE batch_rows SET taken = ? WHERE batch = ? AND row = ?", (json.dumps(picture_ids), batch_id, row)
             )
 
     def clear_pictures(self, batch_id: str) -> None:
-        """Only rows that may be done again need to know where their pictures are."""
+        """Delete the picture ids of rows that cannot be run again."""
         with self.lock:
             self._db.execute(
                 "UPDATE batch_rows SET taken = '{}' WHERE batch = ? AND taken <> '{}' AND (state = 'deleted' OR EXISTS "
@@ -219,11 +216,11 @@ class BatchTable:
             )
 
     def mark_submitted(self, batch_id: str, row: int) -> None:
-        """The row has a job."""
+        """Mark a row that has a job now."""
         self._set_row_state(batch_id, row, "given", None)
 
     def mark_failed(self, batch_id: str, row: int, error: StudioError) -> None:
-        """The row cannot have one, unless it was cancelled meanwhile."""
+        """Mark a row that cannot have a job, unless it was cancelled meanwhile."""
         self._set_row_state(batch_id, row, "failed", error)
 
     def _set_row_state(self, batch_id: str, row: int, state: str, error: StudioError | None) -> None:
@@ -234,7 +231,7 @@ class BatchTable:
             )
 
     def requeue_orphans(self, batch_id: str) -> None:
-        """Rows whose job was taken out of the line wait again."""
+        """Set rows to waiting whose job was removed from the queue."""
         with self.lock:
             self._db.execute(
                 "UPDATE batch_rows SET state = 'waiting', tries = 0 WHERE batch = ? AND state = 'given' AND NOT EXISTS "
@@ -243,19 +240,19 @@ class BatchTable:
             )
 
     def cancel_waiting(self, batch_id: str) -> None:
-        """Rows that wait will not be done."""
+        """Cancel the rows that wait."""
         with self.lock:
             self._db.execute(
                 "UPDATE batch_rows SET state = 'cancelled' WHERE batch = ? AND state = 'waiting'", (batch_id,)
             )
 
     def reset_failed_rows(self, batch_id: str, row: int | None = None) -> int:
-        """Rows that failed wait again (`row`: only that one, also when it was cancelled), their old jobs forgotten."""
+        """Set failed rows to waiting and delete their jobs; return how many. `row`: only this one, even cancelled."""
         ended = "('failed')" if row is None else "('failed', 'cancelled')"
         with self.transaction():
             which = "(CAST(? AS BIGINT) IS NULL OR batch_row = ?)"
-            gone = f"DELETE FROM jobs WHERE batch_id = ? AND {which} AND status IN {ended}"
-            self._db.execute(gone, (batch_id, row, row))
+            delete = f"DELETE FROM jobs WHERE batch_id = ? AND {which} AND status IN {ended}"
+            self._db.execute(delete, (batch_id, row, row))
             return self._db.execute(
                 "UPDATE batch_rows SET state = 'waiting', tries = 0, error = NULL WHERE batch = ? "
                 f"AND (CAST(? AS BIGINT) IS NULL OR row = ?) AND (state IN {ended} OR state = 'given' AND NOT EXISTS "
@@ -263,16 +260,16 @@ class BatchTable:
                 (batch_id, row, row),
             ).rowcount
 
-    # ------------------------------------------------------------ looking
+    # ------------------------------------------------------------ queries
 
     def get_batch(self, batch_id: str) -> Batch | None:
-        """The batch."""
+        """Return the batch, or None."""
         with self.lock:
             row = self._db.execute("SELECT * FROM batches WHERE id = ?", (batch_id,)).fetchone()
         return None if row is None else _to_batch(row)
 
     def list_batches(self, owner: str, limit: int = 50, before: str | None = None) -> list[Batch]:
-        """The owner's, newest first."""
+        """Return the owner's batches, newest first; `before` is the last id of the previous page."""
         with self.lock:
             rows = self._db.execute(
                 "SELECT * FROM batches WHERE owner = ? AND (CAST(? AS TEXT) IS NULL OR (created, id) < "
@@ -282,7 +279,7 @@ class BatchTable:
         return [_to_batch(row) for row in rows]
 
     def delete_expired(self, before: float) -> None:
-        """Remove batches that ended before then and none of whose jobs is left."""
+        """Delete batches that ended before the Unix time `before` and have no jobs left."""
         for batch in self._select_ids(
             "SELECT id FROM batches b WHERE finished < ? AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.batch_id = b.id)",
             before,
@@ -290,13 +287,13 @@ class BatchTable:
             self.delete_batch(batch)
 
     def count_rows(self, batch_id: str) -> dict[str, int]:
-        """Rows by status."""
+        """Count the rows by status."""
         query = f"SELECT {_STATUS} AS status, COUNT(*) AS n FROM {_JOINED} WHERE r.batch = ? GROUP BY 1"
         with self.lock:
             return {row["status"] or "waiting": row["n"] for row in self._db.execute(query, (batch_id,)).fetchall()}
 
     def finish_times(self, batch_id: str) -> list[float]:
-        """When the last rows were finished, newest first, as Unix time."""
+        """Return the Unix times at which the last thirty rows were done, newest first."""
         query = "SELECT finished FROM jobs WHERE batch_id = ? AND status = 'done' ORDER BY finished DESC LIMIT 30"
         with self.lock:
             return [row["finished"] for row in self._db.execute(query, (batch_id,)).fetchall()]
@@ -311,8 +308,9 @@ class BatchTable:
         since: float = 0.0,
         skip: int = 0,
     ) -> list[RowState]:
-        """Rows in order from after row `after`; `newest` instead: the last that were finished first. With `since`,
-        only rows that were finished from that Unix time on. The first `skip` of them are left out.
+        """Return rows in order from after row `after`; with `newest`, those that finished last come first.
+
+        `since`: only rows that finished from that Unix time on. `skip` leaves out the first ones.
         """
         order = "j.finished DESC" if newest else "r.row"
         with self.lock:
@@ -326,7 +324,7 @@ class BatchTable:
         return [_to_row_state(row) for row in rows]
 
     def iter_rows(self, batch_id: str) -> Iterator[BatchRow]:
-        """Every row as it was asked for, with what was seen to be wrong when it was read."""
+        """Yield every row as it was requested, with the error that was found when it was read."""
         after = 0
         query = "SELECT * FROM batch_rows WHERE batch = ? AND row > ? ORDER BY row LIMIT ?"
         while True:
@@ -338,7 +336,7 @@ class BatchTable:
             after = rows[-1]["row"]
 
     def list_measured(self, tool: str, profile: str) -> list[Row]:
-        """The last pictures made of a tool with a profile: `job` and `result` as JSON, and the seconds `s` it took."""
+        """Return the tool's last 200 jobs with this profile: `job` and `result` as JSON, and their seconds `s`."""
         query = (
             "SELECT job, result, finished - started AS s FROM jobs WHERE status = 'done' AND draft = 0 AND started IS "
             "NOT NULL AND tool = ? AND profile = ? "
@@ -351,28 +349,20 @@ class BatchTable:
 def _error_to_json(error: StudioError | None) -> str | None:
     if error is None:
         return None
-    invalid = isinstance(error, InvalidParams)
-    return json.dumps({"code": error.code, "message": error.message, "param": error.param, "invalid": invalid})
-
-
-def _error_from_json(text: str) -> StudioError:
-    error = json.loads(text)
-    if error.get("invalid"):
-        return InvalidParams(error["message"], param=error["param"])
-    return StudioError(error["message"], code=error["code"], param=error["param"])
+    return json.dumps({**error_to_json(error), "invalid": isinstance(error, InvalidParams)})
 
 
 def _row_values(batch_id: str, row: BatchRow) -> tuple[object, ...]:
-    state = "waiting" if row.error is None else "refused"  # for good: the same cells give the same answer
+    state = "waiting" if row.error is None else "refused"  # not "failed", since another try would give the same error
     cells, notices = json.dumps(row.cells), json.dumps(row.notices)
     return batch_id, row.row, row.key, row.tool, cells, state, _error_to_json(row.error), notices
 
 
 def _to_batch_row(row: Row) -> BatchRow:
-    error = _error_from_json(row["error"]) if row["state"] == "refused" else None
+    error = error_from_json(json.loads(row["error"])) if row["state"] == "refused" else None
     notices = tuple(json.loads(row["notices"]))
-    taken = json.loads(row["taken"])
-    return BatchRow(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices, taken)
+    picture_ids = json.loads(row["taken"])
+    return BatchRow(row["row"], row["key"], row["tool"], json.loads(row["cells"]), error, notices, picture_ids)
 
 
 def _to_batch(row: Row) -> Batch:
@@ -384,6 +374,11 @@ def _to_batch(row: Row) -> Batch:
 def _to_row_state(row: Row) -> RowState:
     error = row["error"] or row["job_error"]
     return RowState(
-        row["row"], row["key"], row["tool"], row["status"] or "waiting", row["job_id"],
-        json.loads(error) if error else None, json.loads(row["cells"]),
-    )  # fmt: skip
+        row["row"],
+        row["key"],
+        row["tool"],
+        row["status"] or "waiting",
+        row["job_id"],
+        json.loads(error) if error else None,
+        json.loads(row["cells"]),
+    )

@@ -1,54 +1,55 @@
-"""A batch worked off many rows at a time by an engine that takes many; knows no door and no cluster.
+"""Runs batch rows in bulk on an engine that takes many jobs at once.
 
-Rows go through the queue's own table: leased here, settled one by one, in line again where this process dies.
+Rows go through the job table: leased to this process, finished one by one, and queued again if the process dies.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from pipelines.batch.batch_service import BatchService
-from pipelines.core.errors import StudioError
+from pipelines.core.errors import StudioError, error_to_json
 from pipelines.core.job import Job, Result
 
 MAX_CLAIMED_ROW_COUNT = 5000
-"""Rows in hand at once: their pictures are on disk, the rows themselves a few kilobytes each."""
+"""Rows in memory at once; each takes a few kilobytes, and its pictures are on disk."""
 LEASE_SECONDS = 60.0
 POLL_SECONDS = 0.02
-"""Seconds between two looks while rows are being taken in."""
-
+"""Seconds between two checks for new rows."""
 
 FinishRow = Callable[[Job, "Result | None", "StudioError | None"], None]
 
 
 @runtime_checkable
 class BulkEngine(Protocol):
-    """An engine that works off many jobs at once."""
+    """An engine that runs many jobs at once."""
 
-    def run_all(self, jobs: Sequence[Job], settle: FinishRow) -> Iterator[None]: ...
+    def run_all(self, jobs: Sequence[Job], finish_row: FinishRow) -> Iterator[None]: ...
 
 
 def run_in_bulk(batches: BatchService, engine: BulkEngine, on_progress: Callable[[], object]) -> None:
-    """Every row that waits, until none does; `told` after each that ended."""
+    """Run all waiting rows; `on_progress` is called after each."""
     while jobs := list(_claim_rows(batches)):
-        left = {job.id for job in jobs}
+        unfinished = {job.id for job in jobs}
 
-        def settle(job: Job, result: Result | None, error: StudioError | None, left: set[str] = left) -> None:
+        def finish_row(
+            job: Job, result: Result | None, error: StudioError | None, unfinished: set[str] = unfinished
+        ) -> None:
             _finish_row(batches, job, result, error)
-            left.discard(job.id)
+            unfinished.discard(job.id)
 
         try:
-            for _ in engine.run_all(jobs, settle):
+            for _ in engine.run_all(jobs, finish_row):
                 on_progress()
         finally:
-            for job_id in left:
+            for job_id in unfinished:
                 batches.jobs.table.requeue_job(job_id)
 
 
 def _claim_rows(batches: BatchService) -> Iterator[Job]:
-    """Rows, taken in one after the other and leased to this process."""
+    """Yield waiting rows, leased to this process."""
     table = batches.jobs.table
     for _ in range(MAX_CLAIMED_ROW_COUNT):
         while (job := table.claim_next_job(time.time() + LEASE_SECONDS)) is None:
@@ -69,7 +70,5 @@ def _finish_row(batches: BatchService, job: Job, result: Result | None, error: S
     if error is not None and error.status >= 500 and table.record_attempt(job.id):
         table.requeue_job(job.id)
         return
-    shape: dict[str, Any] | None = None
-    if error is not None:
-        shape = {"code": error.code, "message": error.message, "param": error.param}
-    table.finish_job(job.id, "done" if result is not None else "failed", result, shape)
+    error_json = error_to_json(error) if error is not None else None
+    table.finish_job(job.id, "done" if result is not None else "failed", result, error_json)

@@ -1,76 +1,71 @@
-"""What a row costs, from what was measured here of the same tool at the same size; draws nothing and knows no door.
+"""Cost model of a batch: seconds and bytes of each row, from past jobs of the tool or from two sample rows.
 
-Where a size was never made, the cost is that of the sizes on either side of it, or grows with the pixels from the
-nearest: that is told, since it is a guess.
+A size without a measurement costs as much as the nearest measured one, scaled by pixels, and counts as guessed.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pipelines.batch.batch_service import BatchService
 from pipelines.batch.batch_table import Batch, BatchRow
-from pipelines.batch.cost_estimate import RowCost
 from pipelines.batch.picture_source import PictureSource
 from pipelines.batch.row_values import order_row
-from pipelines.core.errors import JobCancelled, StudioError
+from pipelines.core.errors import JobCancelled, NotFound, StudioError
 from pipelines.core.job import Result
 from pipelines.core.params import Params
 from pipelines.core.stream import Stream
+from pipelines.core.tools import Tool
 from pipelines.jobs import retention
 from pipelines.runtime.context import DRAWING_STAGE, SCENE_STAGE
 from pipelines.runtime.progress import WAITING_STAGE
 
 SIZE_FIELD = "size"
 MULTIPLIER_FIELDS = ("variations", "seconds")
-"""Fields of which twice as much is twice the work."""
+"""Fields whose value multiplies the work."""
 STEPS_PER_DOUBLING = 2
-"""Steps from a number of pixels to its double; within one, a fifth more or less, costs are taken to be the same."""
+"""Steps on the scale of sizes while the number of pixels doubles; sizes within one step are taken as equal."""
 UNKNOWN_PICTURE_PIXELS = 1 << 20
-"""Pixels of a picture of which nothing is known."""
+"""Pixels assumed for a picture of unknown size."""
+MAX_SAMPLE_SECONDS = 90.0
+"""Seconds for one sample row, its time in the queue included; after that its cost stays unknown."""
+QUICK_SAMPLE_SECONDS = 20.0
+"""Seconds within which a first sample is followed by a second, which no longer includes loading the model."""
 
 
 @dataclass(frozen=True)
 class RowCost:
-    """Of one row: seconds of work, and bytes of the pictures it leaves."""
+    """The cost of one row: seconds of work, and bytes of its files."""
 
     seconds: float
     bytes: int
 
 
 @dataclass(frozen=True)
-class MeasuredJob:
-    """What one job was asked for, and what it cost."""
-
-    params: Mapping[str, Any]
-    cost: RowCost
-
-
-@dataclass(frozen=True)
 class Workload:
-    """How much a row asks for: its look, and its pixels as a step of a scale on which `STEP` steps are the double."""
+    """The amount of work of a row: its look, and its pixels as a step on a logarithmic scale."""
 
     look: str
     step: int
 
     @property
     def pixels(self) -> float:
-        """About so many."""
+        """The approximate number of pixels."""
         return 2 ** (self.step / STEPS_PER_DOUBLING)
 
 
 def own_work_seconds(seconds: float, receipt: Mapping[str, Any]) -> float:
-    """Of the seconds from claim to done those of the job's own work.
+    """Return the part of a job's seconds that is its own work.
 
-    What it waited for a model that drew for others is theirs, and a call that drew several pictures is its share only.
+    The time in which a model drew for other jobs does not count, and of a batched call only this job's share.
     """
     timings: Mapping[str, float] = receipt.get("timings") or {}
     drawn = sum(timings.get(stage, 0.0) for stage in (DRAWING_STAGE, SCENE_STAGE))
@@ -79,9 +74,9 @@ def own_work_seconds(seconds: float, receipt: Mapping[str, Any]) -> float:
 
 
 def workload_of(params: type[Params], values: Mapping[str, Any], pixels: Callable[[str], int | None]) -> Workload:
-    """What a job with these values asks for. `pixels` says how large a picture is, None where that is not known.
+    """Return the workload of a job with these values. `pixels` returns the pixels of a file, None when unknown.
 
-    Pixels are those of the size asked for, squared; of the photo, where the tool goes by that.
+    The pixels are those of the requested size, squared, or of the photo where the tool has no size.
     """
     size = values.get(SIZE_FIELD)
     area = size * size if isinstance(size, int) and size > 0 else _photo_pixels(params, values, pixels)
@@ -100,14 +95,14 @@ def _photo_pixels(params: type[Params], values: Mapping[str, Any], pixels: Calla
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What all rows of one tool cost, and how many of them were guessed from other sizes."""
+    """The cost of all rows of a tool, and the number of rows that was scaled from other sizes."""
 
     cost: RowCost
     guessed: int
 
 
 def estimate_cost(rows: Counter[Workload], known: Iterable[tuple[Workload, RowCost]]) -> CostEstimate | None:
-    """The sum over the rows, each at the median of what was measured of its work; None where nothing was."""
+    """Sum the rows' costs, each the mean of what is known of its workload; None when nothing is known."""
     known = list(known)
     if not known:
         return None
@@ -115,65 +110,66 @@ def estimate_cost(rows: Counter[Workload], known: Iterable[tuple[Workload, RowCo
     guessed = 0
     for work, count in rows.items():
         same = costs_of_workload(work, known)
-        each = median(same) if same else _guess(work, known)
+        each = _mean_cost(same) if same else _scale_nearest(work, known)
         seconds, size = seconds + count * each.seconds, size + count * each.bytes
         guessed += 0 if same else count
     return CostEstimate(RowCost(seconds, round(size)), guessed)
 
 
 def costs_of_workload(work: Workload, known: Iterable[tuple[Workload, RowCost]]) -> list[RowCost]:
-    """What was measured of this work; of this size with another look, where this look was not made."""
+    """Return the known costs of this workload, or of its size with other looks where this look has none."""
     size = [(other, cost) for other, cost in known if other.step == work.step]
     return [cost for other, cost in size if other.look == work.look] or [cost for _, cost in size]
 
 
-def median(costs: Iterable[RowCost]) -> RowCost:
-    """The middle of each."""
-    costs = list(costs)
-    return RowCost(statistics.median(c.seconds for c in costs), round(statistics.median(c.bytes for c in costs)))
+def _mean_cost(costs: list[RowCost]) -> RowCost:
+    return RowCost(statistics.fmean(c.seconds for c in costs), round(statistics.fmean(c.bytes for c in costs)))
 
 
-def _guess(work: Workload, known: list[tuple[Workload, RowCost]]) -> RowCost:
-    """Between two sizes on a line from one to the other; beyond them by the pixels."""
-    sizes = sorted({other.step: other for other, _ in known}.values(), key=lambda other: other.step)
-    costs = [median(costs_of_workload(Workload(work.look, each.step), known)) for each in sizes]
-    pixels = [each.pixels for each in sizes]
-    end = min(max(work.pixels, pixels[0]), pixels[-1])
-    seconds = float(np.interp(end, pixels, [cost.seconds for cost in costs]))
-    size = float(np.interp(end, pixels, [cost.bytes for cost in costs]))
-    return RowCost(seconds * work.pixels / end, round(size * work.pixels / end))
+def _scale_nearest(work: Workload, known: list[tuple[Workload, RowCost]]) -> RowCost:
+    nearest = min((other for other, _ in known), key=lambda other: abs(other.step - work.step))
+    mean = _mean_cost(costs_of_workload(Workload(work.look, nearest.step), known))
+    ratio = work.pixels / nearest.pixels
+    return RowCost(mean.seconds * ratio, round(mean.bytes * ratio))
 
 
-MAX_SAMPLE_SECONDS = 90.0
-"""Seconds for one row, the wait for its turn included; after that its cost is not known."""
-
-QUICK_SAMPLE_SECONDS = 20.0
-"""A first row that took less is followed by a second: what was loaded for the first is there then."""
+def measure_past_jobs(
+    batches: BatchService, tool: Tool, pixels: Callable[[str], int | None]
+) -> list[tuple[Workload, RowCost]]:
+    """Return workload and cost of the tool's last jobs whose files still exist."""
+    measured: list[tuple[Workload, RowCost]] = []
+    for row in batches.table.list_measured(tool.id, batches.service.profile.id):
+        result = json.loads(row["result"])
+        with suppress(NotFound):  # a file was deleted
+            size = sum(batches.service.files.get_info(file["id"]).bytes for file in result["files"])
+            cost = RowCost(own_work_seconds(row["s"], result["receipt"]), size)
+            measured.append((workload_of(tool.params, json.loads(row["job"])["params"], pixels), cost))
+    return measured
 
 
 def sample_cost(
-    batches: BatchService, batch: Batch, rows: tuple[BatchRow, ...], shelf: PictureSource, kept: Collection[str]
+    batches: BatchService, batch: Batch, rows: tuple[BatchRow, ...], pictures: PictureSource, kept: Collection[str]
 ) -> RowCost | None:
-    """What these rows, at most two, cost; None where none could be done. `kept` are files that are the owner's already.
+    """Run these rows, at most two, and return the cost of the last; None when it failed.
 
-    The jobs stand in no list and their pictures are gone afterwards.
+    No list shows these jobs, and their files are deleted afterwards, except the ids in `kept`.
     """
     found: RowCost | None = None
     for row in rows:
-        found = _run_sample(batches, batch, row, shelf, kept) or found
+        found = _run_sample(batches, batch, row, pictures, kept) or found
         if found is None or found.seconds > QUICK_SAMPLE_SECONDS:
             break
     return found
 
 
 def _run_sample(
-    batches: BatchService, batch: Batch, row: BatchRow, shelf: PictureSource, kept: Collection[str]
+    batches: BatchService, batch: Batch, row: BatchRow, pictures: PictureSource, kept: Collection[str]
 ) -> RowCost | None:
     jobs = batches.jobs
     try:
-        job = order_row(batches.service, batch, row, shelf).model_copy(update={"helper": True})
+        job = order_row(batches.service, batch, row, pictures).model_copy(update={"helper": True})
         jobs.submit(job)
-    except StudioError:  # told of by the dry run itself, or an allowance that is used up
+    except StudioError:  # the dry run reports it for the row, or a quota is used up
         return None
     try:
         result = _wait_for_result(jobs.watch(job.id))
@@ -187,7 +183,7 @@ def _run_sample(
 
 
 def _wait_for_result(stream: Stream) -> Result | None:
-    """How it ended, if it went well and within `PATIENCE`."""
+    """Return the result, or None when the job failed or took longer than `MAX_SAMPLE_SECONDS`."""
     end = time.monotonic() + MAX_SAMPLE_SECONDS
     try:
         while not stream.is_exhausted and time.monotonic() < end:

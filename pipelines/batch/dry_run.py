@@ -1,13 +1,11 @@
-"""A dry run: every row and picture is looked at and nothing kept; tells what will fail, the time and the disk.
+"""Dry run of a batch: checks every row and picture, stores nothing, and estimates time and disk space.
 
-Time and disk are those of the tool's last jobs of the same size here; where there is none, two of the rows are done and
-forgotten again.
+The estimate comes from the tool's last jobs of the same size; where there is none, two rows are run as a sample.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from pipelines.batch.cost_estimate import (
     Workload,
     costs_of_workload,
     estimate_cost,
+    measure_past_jobs,
     sample_cost,
     workload_of,
 )
@@ -39,14 +38,14 @@ from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileIndex, FileInfo, FileRole, pixels_sha256
 
 MAX_FAULT_COUNT = 500
-"""Faults that are told one by one; beyond, they are counted."""
+"""Faults that are listed; any more are only counted."""
 
 
 @dataclass(frozen=True)
 class DryRunReport:
-    """`seconds` and `bytes` are of all good rows, None where not one could be done. `free` bytes are left on disk.
+    """The outcome of a dry run. `seconds` and `bytes` are of all good rows, None when no row could be measured.
 
-    `remarks` are about rows that can be done and on which something was set right.
+    `free` are the free bytes on disk. `remarks` are notices about good rows.
     """
 
     rows: int
@@ -57,11 +56,11 @@ class DryRunReport:
     free: int
     remarks: tuple[RowFault, ...] = ()
     guessed: int = 0
-    """Rows whose cost was measured at other sizes only."""
+    """Rows whose cost is scaled from other sizes."""
 
     @property
     def fits_on_disk(self) -> bool:
-        """Whether there is room for what will be made, as far as that is known."""
+        """Whether the files will fit on the disk, as far as is known."""
         return self.bytes is None or self.bytes <= self.free
 
     @property
@@ -71,22 +70,22 @@ class DryRunReport:
 
 
 class _DryRunFiles(FileIndex):
-    """Gives pictures the ids they would have and keeps none."""
+    """A file index that gives pictures their ids but stores none."""
 
     def __init__(self, files: FileIndex) -> None:
         self._files = files
         self._seen: dict[str, tuple[int, int]] = {}
-        self.known: set[str] = set()
-        """Ids of pictures that were the owner's before."""
+        self.owned_ids: set[str] = set()
+        """Ids of pictures that the owner had before."""
 
     def add_image(self, image: Image, owner: str, role: FileRole) -> str:
         file_id = f"file-{pixels_sha256(image)[:40]}"
         self._seen[file_id] = (image.shape[1], image.shape[0])
         with contextlib.suppress(NotFound):
-            self.known.add(self._files.get_info(file_id, owner).id)
+            self.owned_ids.add(self._files.get_info(file_id, owner).id)
         return file_id
 
-    def save_provenance(self, file_id: str, owner: str, past: bytes, placed: bytes | None = None) -> None:
+    def save_provenance(self, file_id: str, owner: str, as_parent: bytes, as_component: bytes | None = None) -> None:
         return
 
     def get_info(self, file_id: str, owner: str | None = None) -> FileInfo:
@@ -95,7 +94,7 @@ class _DryRunFiles(FileIndex):
         return self._files.get_info(file_id, owner)
 
     def pixel_count(self, file_id: str) -> int | None:
-        """How large a picture is; None for one that was deleted."""
+        """Return the pixels of a picture; None for a deleted one."""
         with contextlib.suppress(NotFound):
             found = self.get_info(file_id)
             return found.width * found.height
@@ -108,47 +107,52 @@ class _DryRunFiles(FileIndex):
 def dry_run(
     batches: BatchService, batch: Batch, on_progress: Callable[[int], None] | None = None, out: Path | None = None
 ) -> DryRunReport:
-    """Look at every row of a batch as if it were ordered. `tick` hears how many rows were looked at.
+    """Check every row of a batch like a real order. `on_progress` gets the number of checked rows.
 
-    `out` lies on the disk that the pictures will go to, if that is not the studio's own.
+    `out` is a folder on the disk for the results, if that is not the studio's own.
     """
-    service = copy.copy(batches.service)
-    nowhere = service.files = _DryRunFiles(batches.service.files)
-    opened = open_picture_source(None if batch.source is None else Path(batch.source))
+    dry_files = _DryRunFiles(batches.service.files)
+    service = batches.service.with_files(dry_files)
+    pictures = open_picture_source(None if batch.source is None else Path(batch.source))
     total = bad = 0
     faults: list[RowFault] = []
     remarks: list[RowFault] = []
     tools: dict[str, _RowGroup] = {}
     try:
         for row in batches.table.iter_rows(batch.id):
-            notices = [
-                said for said in row.notices if not said.startswith(BRAND_KIT_NOTICE_PREFIX)
-            ]  # which was asked for
-            found, job = check_row(service, batch, row, opened, notices)
-            total, bad = total + 1, bad + bool(found)
-            name = row_label(row.row, row.key, row.cells)
-            faults += [replace(fault, label=name) for fault in found][: MAX_FAULT_COUNT - len(faults)]
+            # The user asked for the brand kit, so the notice about it is no news.
+            notices = [notice for notice in row.notices if not notice.startswith(BRAND_KIT_NOTICE_PREFIX)]
+            row_faults, job = check_row(service, batch, row, pictures, notices)
+            total, bad = total + 1, bad + bool(row_faults)
+            label = row_label(row.row, row.key, row.cells)
+            faults += [replace(fault, label=label) for fault in row_faults]
             if job is not None:
-                work = workload_of(service.find_tool(job.tool).params, job.params, nowhere.pixel_count)
+                work = workload_of(service.find_tool(job.tool).params, job.params, dry_files.pixel_count)
                 tools.setdefault(job.tool, _RowGroup()).add_row(work, row)
-                remarks += [RowFault(row.row, None, notice, label=name) for notice in notices][
-                    : MAX_FAULT_COUNT - len(remarks)
-                ]
+                remarks += [RowFault(row.row, None, notice, label=label) for notice in notices]
+            del faults[MAX_FAULT_COUNT:], remarks[MAX_FAULT_COUNT:]
             if on_progress is not None:
                 on_progress(total)
-        costs = [_estimate_tool(batches, batch, tool, rows, opened, nowhere) for tool, rows in tools.items()]
+        costs = [_estimate_tool(batches, batch, tool, rows, pictures, dry_files) for tool, rows in tools.items()]
     finally:
-        opened.close()
+        pictures.close()
     engine = batches.jobs.engine
-    cost = _sum_estimates(costs, engine.devices if isinstance(engine, SharedDeviceEngine) else engine.slots)
-    free = shutil.disk_usage(out or batches.jobs.root).free
-    seconds, size, guessed = (None, None, 0) if cost is None else (cost.cost.seconds, cost.cost.bytes, cost.guessed)
-    return DryRunReport(total, total - bad, tuple(faults), seconds, size, free, tuple(remarks), guessed)
+    estimate = _sum_estimates(costs, engine.devices if isinstance(engine, SharedDeviceEngine) else engine.slots)
+    return DryRunReport(
+        rows=total,
+        good=total - bad,
+        faults=tuple(faults),
+        seconds=None if estimate is None else estimate.cost.seconds,
+        bytes=None if estimate is None else estimate.cost.bytes,
+        free=shutil.disk_usage(out or batches.jobs.root).free,
+        remarks=tuple(remarks),
+        guessed=0 if estimate is None else estimate.guessed,
+    )
 
 
 @dataclass
 class _RowGroup:
-    """Good rows of one tool: how many ask for how much, and of each the first and the last."""
+    """Good rows of one tool: their number by workload, and the first and the last row of each."""
 
     counts: Counter[Workload] = field(default_factory=Counter[Workload])
     ends: dict[Workload, tuple[BatchRow, ...]] = field(default_factory=dict[Workload, tuple[BatchRow, ...]])
@@ -159,16 +163,16 @@ class _RowGroup:
 
 
 def check_row(
-    service: StudioService, batch: Batch, row: BatchRow, opened: PictureSource, notices: list[str]
+    service: StudioService, batch: Batch, row: BatchRow, pictures: PictureSource, notices: list[str]
 ) -> tuple[list[RowFault], Job | None]:
-    """All that is wrong with one row, or its job; what was said of its pictures is added to `notices`."""
+    """Return all faults of a row, or its job; notices about its pictures are appended to `notices`."""
     if row.error is not None:
         return [RowFault.from_error(row.row, row.error)], None
     tool = service.find_tool(row.tool or batch.tool)
     values: dict[str, Any] = form_values(tool, batch, row)
-    taker = PictureIngester(service, opened, batch.owner)
-    errors = ingest_pictures(tool, values, taker)
-    notices += taker.notices
+    ingester = PictureIngester(service, pictures, batch.owner)
+    errors = ingest_pictures(tool, values, ingester)
+    notices += ingester.notices
     named = {error.param for error in errors}
     errors += [error for error in service.list_form_errors(tool.id, values) if error.param not in named]
     if not errors:
@@ -180,24 +184,23 @@ def check_row(
 
 
 def _estimate_tool(
-    batches: BatchService, batch: Batch, tool: str, rows: _RowGroup, opened: PictureSource, nowhere: _DryRunFiles
+    batches: BatchService, batch: Batch, tool: str, rows: _RowGroup, pictures: PictureSource, dry_files: _DryRunFiles
 ) -> CostEstimate | None:
-    """By what was measured here; of the work that most rows ask for and nobody measured, two rows are done."""
-    params = batches.service.find_tool(tool).params
-    known = [(workload_of(params, each.params, nowhere.pixel_count), each.cost) for each in batches.measured_jobs(tool)]
-    new = [work for work, _ in rows.counts.most_common() if not costs_of_workload(work, known)]
-    if new:
-        cost = sample_cost(batches, batch, rows.ends[new[0]], opened, nowhere.known)
-        known += [] if cost is None else [(new[0], cost)]
+    """Estimate the rows of a tool from past jobs; the most common workload without any is measured with two rows."""
+    known = measure_past_jobs(batches, batches.service.find_tool(tool), dry_files.pixel_count)
+    unmeasured = [work for work, _ in rows.counts.most_common() if not costs_of_workload(work, known)]
+    if unmeasured:
+        cost = sample_cost(batches, batch, rows.ends[unmeasured[0]], pictures, dry_files.owned_ids)
+        known += [] if cost is None else [(unmeasured[0], cost)]
     return estimate_cost(rows.counts, known)
 
 
-def _sum_estimates(costs: list[CostEstimate | None], lanes: int) -> CostEstimate | None:
-    """Of all tools together, `lanes` rows at once; None where one is not known, or there is none."""
+def _sum_estimates(costs: list[CostEstimate | None], parallel_rows: int) -> CostEstimate | None:
+    """Add up the tools' estimates for `parallel_rows` rows at once; None when one is unknown or there is none."""
     known = [cost for cost in costs if cost is not None]
     if len(known) < len(costs) or not known:
         return None
-    seconds = sum(each.cost.seconds for each in known) / max(1, lanes)
+    seconds = sum(each.cost.seconds for each in known) / max(1, parallel_rows)
     return CostEstimate(
         RowCost(round(seconds, 1), sum(each.cost.bytes for each in known)), sum(each.guessed for each in known)
     )

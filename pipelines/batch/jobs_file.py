@@ -1,4 +1,4 @@
-"""A jobs file, CSV or JSON lines, read row by row whatever program wrote it; knows no tool and opens no picture."""
+"""Parser of jobs files (CSV or JSON lines), row by row and tolerant of spreadsheets; also makes the CSV template."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ from typing import BinaryIO
 
 from pydantic_core import from_json
 
-from pipelines.batch.jobs_file import KEY_COLUMN
-from pipelines.core.errors import BadInput, InvalidParams, StudioError
+from pipelines.core.errors import BadInput, InvalidParams, StudioError, error_from_json
 from pipelines.core.params import JSON, Params
 from pipelines.core.tools import Tool
 
 MAX_ROW_COUNT = 50_000
+"""Rows of one batch at most."""
 MAX_LINE_BYTES = 1 << 20
-"""Bytes of one line. The longest prompts are a few thousand."""
+"""Bytes of one line at most. The longest prompts have a few thousand."""
 MAX_CELL_CHARS = 4000
-KEY_COLUMN, TOOL_COLUMN = "id", "tool"
-"""Columns that every jobs file may have beside the fields of its tool."""
+"""Characters of one cell at most."""
+KEY_COLUMN = "id"
+"""Column with the row's own id, which every jobs file may have."""
+TOOL_COLUMN = "tool"
+"""Column with the tool's id, which every jobs file may have."""
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
 
 _REPLACEMENT_CHAR = "\ufffd"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 _DELIMITERS = (",", ";", "\t")
-# What a spreadsheet would run instead of show; + and - begin numbers as well and are only disarmed on the way out.
+# First characters of a cell that a spreadsheet would run as a formula. `+` and `-` also begin numbers; the manifest
+# escapes those.
 _FORMULA_STARTS = ("=", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
 class RowFault:
-    """What is wrong with one row. `row` is 1 for the first row under the header; `code` is one of the contract's.
+    """An error in one row. `row` is 1 for the first row under the header; `code` is an error code of the API.
 
-    `invalid`: a value is not what its field takes, which is the difference between 422 and 400 over HTTP. `called` is
-    what the row's owner calls it.
+    `invalid`: a value does not fit its field, which is status 422 instead of 400. `label` names the row for its owner.
     """
 
     row: int
@@ -49,19 +52,19 @@ class RowFault:
 
     @classmethod
     def from_error(cls, row: int, error: StudioError) -> RowFault:
-        """What this error says of the row."""
+        """Make a fault of an error."""
         return cls(row, error.param, error.message, error.code, isinstance(error, InvalidParams))
 
     def to_error(self) -> StudioError:
-        """The same as an error again."""
-        if self.invalid:
-            return InvalidParams(self.message, param=self.column)
-        return StudioError(self.message, code=self.code, param=self.column)
+        """Make an error of the fault."""
+        return error_from_json(
+            {"message": self.message, "code": self.code, "param": self.column, "invalid": self.invalid}
+        )
 
 
 @dataclass(frozen=True)
 class ParsedRow:
-    """One row: its cells by column, empty ones left out."""
+    """One row: its cells by column, without empty ones."""
 
     row: int
     cells: dict[str, JSON]
@@ -70,13 +73,13 @@ class ParsedRow:
 
 
 def read_jobs_file(path: Path, max_line: int = MAX_LINE_BYTES) -> Iterator[ParsedRow]:
-    """The rows of the jobs file at `path`, one at a time. Raises `BadInput` when it is no jobs file at all."""
+    """Yield the rows of the jobs file at `path`. Raises `BadInput` when it is no jobs file."""
     with path.open("rb") as file:
         yield from parse_jobs_file(file, path.name, max_line)
 
 
 def parse_jobs_file(file: BinaryIO, name: str, max_line: int = MAX_LINE_BYTES) -> Iterator[ParsedRow]:
-    """The same from an open file; its `name` says what kind it is. A line has at most `max_line` bytes."""
+    """Yield the rows of an open file; its `name` tells the format. Raises `BadInput` when it is no jobs file."""
     text = _TextReader(file, max_line)
     lines = _parse_jsonl(text) if name.lower().endswith((".jsonl", ".ndjson")) else _parse_csv(text)
     for line in lines:
@@ -89,7 +92,7 @@ def parse_jobs_file(file: BinaryIO, name: str, max_line: int = MAX_LINE_BYTES) -
 
 
 class _TextReader:
-    """Decoded lines of a file; `odd` says whether one since the last look was not UTF-8."""
+    """Decodes the lines of a file; `is_cp1252`: one of the lines since the last notice was not UTF-8."""
 
     def __init__(self, file: BinaryIO, max_line: int) -> None:
         self.is_cp1252 = False
@@ -110,18 +113,14 @@ class _TextReader:
 
     def _decode_line(self, line: bytes) -> str:
         try:
-            return line.decode().replace(
-                "\x00", _REPLACEMENT_CHAR
-            )  # one reader of CSV fails over NUL, the next does not
+            return line.decode().replace("\x00", _REPLACEMENT_CHAR)  # some versions of the csv module fail on NUL
         except UnicodeDecodeError:
-            self.is_cp1252 = (
-                True  # what spreadsheets of Western Europe write; read line by line, so that others stay whole
-            )
+            self.is_cp1252 = True  # as older spreadsheets write; other lines may still be UTF-8
             return line.decode("cp1252", "replace").replace("\x00", _REPLACEMENT_CHAR)
 
     def take_notices(self) -> tuple[str, ...]:
-        odd, self.is_cp1252 = self.is_cp1252, False
-        return ("This row is not UTF-8; it was read as Windows-1252.",) if odd else ()
+        was_cp1252, self.is_cp1252 = self.is_cp1252, False
+        return ("This row is not UTF-8; it was read as Windows-1252.",) if was_cp1252 else ()
 
 
 def _decode_utf16(data: bytes) -> Iterable[str]:
@@ -224,11 +223,17 @@ def _parse_json_row(row: int, line: str, notices: tuple[str, ...]) -> ParsedRow:
     )
 
 
+# ---------------------------------------------------------------- template
+
+
 _EXAMPLE_NAMES = {"picture": "photo.jpg", "pictures": "one.jpg|two.jpg"}
 
 
 def csv_template(tool: Tool) -> str:
-    """CSV text; cells left empty take the batch's shared value, else the field's default."""
+    """Return an empty jobs file for a tool as CSV, with one example row.
+
+    In a filled file, empty cells take the shared value of the batch, else the field's default.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow([KEY_COLUMN, *tool.params.model_fields])
@@ -237,7 +242,7 @@ def csv_template(tool: Tool) -> str:
 
 
 def _example_cell(params: type[Params], name: str) -> str:
-    """Something that is valid: a picture's name where one is needed, else the default."""
+    """Return a valid cell: the name of a picture where one is required, else the default."""
     field = params.model_fields[name]
     if field.is_required():
         return _EXAMPLE_NAMES.get(params.kind_of(name), "")

@@ -1,4 +1,4 @@
-"""What became of every row, as a table that no spreadsheet runs, and results gathered under readable names."""
+"""Results of a batch: the manifest as CSV, and the pictures under readable names in a folder or a ZIP."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import json
 import os
 import re
 import shutil
-import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +19,7 @@ from pipelines.codecs.encode import FILE_EXTENSIONS
 from pipelines.core.job import File
 from pipelines.core.params import JSON
 from pipelines.jobs.queue import JobRow
+from pipelines.storage.local_store import atomic_write
 
 MANIFEST_COLUMNS = (
     "row",
@@ -41,41 +41,38 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def escape_formula(value: object) -> str:
-    """Text that a spreadsheet shows and does not run; numbers stay numbers."""
+    """Return text that a spreadsheet shows but does not run as a formula; numbers stay numbers."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) and not isinstance(value, int | float) else text
 
 
 def result_file_name(row: RowState, number: int, file: File) -> str:
-    """`00012-red-mug.png`: the row, then its id or its picture's name; nothing in it can lead anywhere."""
-    stem = row.key if row.key != str(row.row) else _picture_stem(row.cells)
-    words = _UNSAFE_CHARS.sub("-", stem).strip("-.")[:60]
-    which = [Path(file.name).stem] if file.name else [str(number)] if number > 1 else []
-    return f"{'-'.join([f'{row.row:05d}', *([words] if words else []), *which])}.{FILE_EXTENSIONS.get(file.format, file.format)}"
-
-
-def _picture_stem(cells: dict[str, JSON]) -> str:
-    return Path(picture_name(cells)).stem
+    """Return a name such as `00012-red-mug.png`: the row, then its id or its picture's name, in safe characters."""
+    label = row.key if row.key != str(row.row) else Path(picture_name(row.cells)).stem
+    safe_label = _UNSAFE_CHARS.sub("-", label).strip("-.")[:60]
+    suffix = Path(file.name).stem if file.name else str(number) if number > 1 else ""
+    stem = "-".join(part for part in (f"{row.row:05d}", safe_label, suffix) if part)
+    return f"{stem}.{FILE_EXTENSIONS.get(file.format, file.format)}"
 
 
 def picture_name(cells: Mapping[str, JSON]) -> str:
-    """The name of a row's photo, "" where it has none."""
+    """Return the name of a row's photo, "" where it has none."""
     name = next((cells[key] for key in ("photo", "image") if isinstance(cells.get(key), str)), "")
     return "" if str(name).startswith("file-") else str(name)
 
 
 def row_label(row: int, key: str, cells: Mapping[str, JSON]) -> str:
-    """What its owner calls a row: its id, else its picture's name; "" where it has neither."""
+    """Return a row's own id, else its picture's name; "" where it has neither."""
     return key if key != str(row) else Path(picture_name(cells)).name
 
 
 def result_files(job: JobRow | None) -> list[File]:
-    """What a job that is done has made, the cut-outs left out."""
+    """Return the files of a finished job, without cut-outs."""
     return [file for file in job.result.files if file.role != "matte"] if job is not None and job.result else []
 
 
 def write_manifest(batches: BatchService, batch_id: str, out: IO[str]) -> None:
-    """A line for every row, read and written one at a time."""
+    """Write a line for every row, one at a time."""
     writer = csv.writer(out)
     writer.writerow(MANIFEST_COLUMNS)
     for row in batches.iter_rows(batch_id):
@@ -88,35 +85,29 @@ def _manifest_row(batches: BatchService, row: RowState) -> list[object]:
     receipt = job.result.receipt if job is not None and job.result else {}
     error = row.error or {}
     return [
-        row.row, row.key, row.tool, row.status, " | ".join(files), None if job is None else job.job.seed,
-        json.dumps(receipt["checks"]) if receipt.get("checks") else None, " ".join(receipt.get("notices", ())),
-        job.result.seconds if job is not None and job.result else None, error.get("code"), error.get("param"),
+        row.row,
+        row.key,
+        row.tool,
+        row.status,
+        " | ".join(files),
+        None if job is None else job.job.seed,
+        json.dumps(receipt["checks"]) if receipt.get("checks") else None,
+        " ".join(receipt.get("notices", ())),
+        job.result.seconds if job is not None and job.result else None,
+        error.get("code"),
+        error.get("param"),
         error.get("message"),
-    ]  # fmt: skip
-
-
-def write_beside(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file beside `path`, then move it into place whole."""
-    part = path.with_name(f".part-{uuid.uuid4().hex}")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    ]
 
 
 def save_manifest(batches: BatchService, batch_id: str, path: Path) -> None:
-    """The manifest at `path`; with a mark that tells spreadsheets it is UTF-8."""
-
-    def write(part: Path) -> None:
-        with part.open("w", encoding="utf-8-sig", newline="") as out:
-            write_manifest(batches, batch_id, out)
-
-    write_beside(path, write)
+    """Write the manifest to `path`, with a byte order mark so that spreadsheets read UTF-8. Raises `disk_full`."""
+    with atomic_write(path) as part, part.open("w", encoding="utf-8-sig", newline="") as out:
+        write_manifest(batches, batch_id, out)
 
 
 def iter_pictures(batches: BatchService, batch_id: str, since: float = 0.0) -> Iterator[tuple[str, Path]]:
-    """Every picture that was finished from then on: the name it should have, and where it lies."""
+    """Yield name and path of every file that was finished from the Unix time `since` on."""
     for row in batches.iter_rows(batch_id, "done", since):
         job = batches.jobs.get_job(row.job_id) if row.job_id else None
         for number, file in enumerate(result_files(job), 1):
@@ -124,18 +115,19 @@ def iter_pictures(batches: BatchService, batch_id: str, since: float = 0.0) -> I
 
 
 def export_pictures(batches: BatchService, batch_id: str, folder: Path, since: float = 0.0) -> int:
-    """Every picture that was finished from then on, in `folder`, each moved into place whole; how many were new."""
-    new = 0
+    """Link or copy the files that were finished from `since` on into `folder`; return how many were new."""
+    count = 0
     for name, path in iter_pictures(batches, batch_id, since):
         target = folder / name
         if not target.exists():
-            write_beside(target, lambda part, path=path: link_or_copy(path, part))
-            new += 1
-    return new
+            with atomic_write(target) as part:
+                link_or_copy(path, part)
+            count += 1
+    return count
 
 
 def link_or_copy(path: Path, part: Path) -> None:
-    """The same bytes under a second name; a copy where the disk knows no links."""
+    """Link a file to a second name, or copy it where the file system has no hard links."""
     with contextlib.suppress(OSError):
         os.link(path, part)
         return
@@ -143,18 +135,16 @@ def link_or_copy(path: Path, part: Path) -> None:
 
 
 def save_zip(batches: BatchService, batch_id: str, path: Path) -> None:
-    """Pictures and manifest as one ZIP, written beside, signed and moved; pictures are packed as they are."""
-
-    def write(part: Path) -> None:
+    """Write pictures and manifest as one signed ZIP. Raises `disk_full`."""
+    with atomic_write(path) as part:
+        # Nothing is compressed, since a compressed entry cannot be signed.
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as out:
             for name, picture in iter_pictures(batches, batch_id):
                 out.write(picture, name)
             table = part.with_name(f"{part.name}.csv")
             try:
                 save_manifest(batches, batch_id, table)
-                out.write(table, MANIFEST_NAME)  # stored as well: what is packed tight cannot be signed
+                out.write(table, MANIFEST_NAME)
             finally:
                 table.unlink(missing_ok=True)
         batches.service.uploads.sign_archive(part)
-
-    write_beside(path, write)

@@ -1,6 +1,6 @@
-"""Pictures by name from a folder or a ZIP that a stranger made: nothing outside it, nothing endless; decodes nothing.
+"""Reads pictures by name from a folder or a ZIP of a user, with limits on path and size.
 
-A ZIP is never unpacked to disk: an entry is read into memory, no further than a picture may be long.
+A ZIP is never unpacked to disk: each entry is read into memory, up to the size limit of a picture.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ _HIDDEN_PREFIXES = ("__MACOSX", ".")
 
 
 class PictureSource(Protocol):
-    """Where a batch's pictures are."""
+    """The place of a batch's pictures."""
 
     def list_names(self) -> Iterator[str]:
-        """Every picture, by name, in order."""
+        """Yield the names of all pictures, in order."""
         ...
 
     def read_picture(self, name: str) -> bytes:
-        """The file. Raises `BadInput` when there is none, or none that may be read."""
+        """Return the bytes of a file. Raises `BadInput` when it does not exist or may not be read."""
         ...
 
     def close(self) -> None: ...
 
 
 def open_picture_source(path: Path | None) -> PictureSource:
-    """A folder, a ZIP, what is left of one that was deleted, or nothing at all. Raises `BadInput`."""
+    """Open a folder or a ZIP; a deleted one and None give sources without pictures. Raises `BadInput`."""
     if path is None:
         return NoPictures()
     if not path.exists():
@@ -46,7 +46,7 @@ def open_picture_source(path: Path | None) -> PictureSource:
 
 
 def check_name(name: str) -> str:
-    """A name as a path below the shelf. Raises `BadInput` for anything that could leave it."""
+    """Return a name as a relative path. Raises `BadInput` for one that leads outside of the source."""
     plain = name.replace("\\", "/")
     parts = PurePosixPath(plain).parts
     if not parts or len(name) > MAX_NAME_CHARS or "\x00" in name:
@@ -57,7 +57,7 @@ def check_name(name: str) -> str:
 
 
 class NoPictures:
-    """No pictures: rows that need none, or name file ids."""
+    """No pictures, for rows that need none or name file ids."""
 
     def list_names(self) -> Iterator[str]:
         return iter(())
@@ -69,14 +69,14 @@ class NoPictures:
 
 
 class DeletedPictures(NoPictures):
-    """What was sent was deleted when the batch ended."""
+    """Pictures that were deleted when the batch ended."""
 
     def read_picture(self, name: str) -> bytes:
         raise BadInput(f"'{check_name(name)[:60]}' was deleted when the batch ended. Send it in another batch.")
 
 
 class FolderSource:
-    """Files below one folder; links that lead out of it are not followed."""
+    """The files below a folder; symbolic links that lead outside are not followed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
@@ -101,7 +101,7 @@ class FolderSource:
 
 
 class ZipSource:
-    """Entries of one ZIP; a name without its folder will do where only one entry has it."""
+    """The entries of a ZIP; a name without its folder is enough where only one entry has it."""
 
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
@@ -121,11 +121,11 @@ class ZipSource:
         return iter(sorted(name for name in self._entries if _is_picture(name)))
 
     def list_tables(self, suffixes: tuple[str, ...]) -> list[str]:
-        """Entries with these suffixes."""
+        """Return the names of the entries with these suffixes."""
         return sorted(name for name in self._entries if name.lower().endswith(suffixes))
 
     def open_table(self, name: str) -> BinaryIO:
-        """An entry to stream from. Raises `BadInput`."""
+        """Open an entry for reading. Raises `BadInput`."""
         return self._open_entry(self._entries[name])
 
     def read_picture(self, name: str) -> bytes:
@@ -148,7 +148,7 @@ class ZipSource:
     def _open_entry(self, row: zipfile.ZipInfo) -> BinaryIO:
         try:
             return self._zip.open(row)  # pyright: ignore[reportReturnType]
-        except (RuntimeError, NotImplementedError) as error:  # a password, a compression of its own
+        except (RuntimeError, NotImplementedError) as error:  # a password, or an unknown compression
             raise BadInput("This entry of the ZIP is locked or packed in an unknown way.") from error
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class ZipSource:
 
 
 def _read_bounded(file: BinaryIO) -> bytes:
-    data = file.read(MAX_FILE_BYTES + 1)  # what an entry says of its own size is not believed
+    data = file.read(MAX_FILE_BYTES + 1)  # an entry may declare a wrong size
     if len(data) > MAX_FILE_BYTES:
         raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large")
     return data

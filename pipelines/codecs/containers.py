@@ -17,23 +17,23 @@ from xml.sax.saxutils import quoteattr
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import PIL.Image
 
 from pipelines.codecs.encode import build_zip, encode_png
 from pipelines.compositing.compose import add_background_grain, relight_subject
 from pipelines.compositing.shadows import Shadow, shadow_map
 from pipelines.core.errors import StudioError
-from pipelines.core.geometry import Alpha, Image, PlacedSubject, Side
+from pipelines.core.geometry import Alpha, Float32Array, Image, PlacedSubject, Side
 from pipelines.core.rendering import EncodedFile
+from pipelines.imaging.resize import size_within
 
-THUMBNAIL_PX = 256  # pixels, OpenRaster's largest
+THUMBNAIL_PX = 256  # largest thumbnail that OpenRaster allows
 PDF_DPI = 150
 PDF_JPEG_QUALITY = 92
 _VIDEO_FOURCC = "vp09"
-# Environment variable and value that make OpenCV's encoder fast. Its default takes ten times as long and looks the same.
+# Environment variable that makes OpenCV's encoder fast. Its default takes ten times as long and looks the same.
 _FAST_ENCODER_OPTION = ("OPENCV_FFMPEG_WRITER_OPTIONS", "deadline;realtime|cpu-used;7")
-_LAYER_TOLERANCE_LEVELS = 1  # 8-bit steps by which layers may miss the flat picture
+_LAYER_TOLERANCE_LEVELS = 1  # 8-bit steps by which the merged layers may differ from the flat picture
 
 
 # ---------------------------------------------------------------- animation, video, PDF
@@ -43,10 +43,9 @@ def encode_animation(frames: Sequence[Image], fps: float, quality: int = 80) -> 
     """Encode frames of one size (H x W x 3) as an animated WebP that loops without end."""
     first, *rest = [PIL.Image.fromarray(frame) for frame in frames]
     out = io.BytesIO()
-    first.save(
-        out, "WEBP", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, quality=quality, method=2,
-        minimize_size=False,
-    )  # fmt: skip
+    duration = round(1000 / fps)
+    options = {"loop": 0, "quality": quality, "method": 2, "minimize_size": False}
+    first.save(out, "WEBP", save_all=True, append_images=rest, duration=duration, **options)
     return out.getvalue()
 
 
@@ -70,10 +69,8 @@ def encode_pdf(images: Sequence[Image], title: str) -> bytes:
     """Encode pictures (H x W x 3) as a PDF, one on each page, without margins, at `PDF_DPI`."""
     first, *rest = [PIL.Image.fromarray(image) for image in images]
     out = io.BytesIO()
-    first.save(
-        out, "PDF", save_all=True, append_images=rest, resolution=PDF_DPI, quality=PDF_JPEG_QUALITY, title=title,
-        producer="DesignerBox", creationDate=None, modDate=None,
-    )  # fmt: skip
+    metadata = {"title": title, "producer": "DesignerBox", "creationDate": None, "modDate": None}
+    first.save(out, "PDF", save_all=True, append_images=rest, resolution=PDF_DPI, quality=PDF_JPEG_QUALITY, **metadata)
     return out.getvalue()
 
 
@@ -81,16 +78,24 @@ def encode_pdf(images: Sequence[Image], title: str) -> bytes:
 
 
 def encode_layers(
-    flat: Image, placed: PlacedSubject, plate: Image, *, seed: int, key: Side = "none", shadow: Shadow | None = None,
-    relit: bool = False, clean: bool = False, name: str = "layers",
-) -> tuple[EncodedFile, EncodedFile]:  # fmt: skip
+    flat: Image,
+    placed: PlacedSubject,
+    plate: Image,
+    *,
+    seed: int,
+    key_side: Side = "none",
+    shadow: Shadow | None = None,
+    relit: bool = False,
+    clean: bool = False,
+    name: str = "layers",
+) -> tuple[EncodedFile, EncodedFile]:
     """Return the composite `flat` as OpenRaster and as a ZIP of PNG layers. `compose` got the same arguments.
 
     The files' `frames` include the backdrop: the content filter must see what is behind the subject, too.
     """
     subject = replace(placed, colour=relight_subject(placed, plate)) if relit else placed
-    kept = None if shadow is None else shadow_map(placed.alpha, shadow, key)
-    layers = split_layers(flat, add_background_grain(placed, plate, seed=seed, clean=clean), subject, kept)
+    light_share = None if shadow is None else shadow_map(placed.alpha, shadow, key_side)
+    layers = split_layers(flat, add_background_grain(placed, plate, seed=seed, clean=clean), subject, light_share)
     return (
         EncodedFile("layers", "ora", encode_openraster(layers, flat), (flat, plate), name),
         EncodedFile("layers", "zip", encode_png_layers(layers), (flat, plate), name),
@@ -105,21 +110,21 @@ class Layer(NamedTuple):
 
 
 def split_layers(
-    flat: Image, ground: Image, placed: PlacedSubject, kept: npt.NDArray[np.float32] | None
+    flat: Image, ground: Image, placed: PlacedSubject, light_share: Float32Array | None
 ) -> tuple[Layer, ...]:
     """Split `flat` (H x W x 3) into backdrop, shadow, subject and light. Merged again they equal `flat` within 1/255.
 
-    `ground` is the scene without the subject (H x W x 3), `kept` the share of light that it keeps under the shadow
+    `ground` is the scene without the subject (H x W x 3), `light_share` the light that it keeps under the shadow
     (H x W, 0 to 1; None: no shadow). The light layer is the rest: light wrap on the subject's edge, and the difference
     between compositing in linear light, as here, and in sRGB, as editors do.
     """
     opaque = np.full(flat.shape[:2], 255, np.uint8)
-    rows = [Layer("backdrop", np.dstack([ground, opaque]))]
-    if kept is not None:
-        rows.append(Layer("shadow", _shadow_layer(kept)))
-    rows.append(Layer("subject", np.dstack([placed.colour, _alpha_to_uint8(placed.alpha)])))
-    rows.append(Layer("light", _light_layer(flat, merge_layers(rows))))
-    return tuple(rows)
+    layers = [Layer("backdrop", np.dstack([ground, opaque]))]
+    if light_share is not None:
+        layers.append(Layer("shadow", _shadow_layer(light_share)))
+    layers.append(Layer("subject", np.dstack([placed.colour, _alpha_to_uint8(placed.alpha)])))
+    layers.append(Layer("light", _light_layer(flat, merge_layers(layers))))
+    return tuple(layers)
 
 
 def merge_layers(layers: Sequence[Layer]) -> Image:
@@ -135,21 +140,21 @@ def _alpha_to_uint8(alpha: Alpha) -> Image:
     return np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def _shadow_layer(kept: npt.NDArray[np.float32]) -> Image:
-    """Return black with the alpha that darkens sRGB as `kept` darkens linear light (sRGB is about a power of 2.4)."""
-    out = np.zeros((*kept.shape, 4), np.uint8)
-    out[..., 3] = _alpha_to_uint8(1 - np.power(np.clip(kept, 0, 1), 1 / 2.4).astype(np.float32))
+def _shadow_layer(light_share: Float32Array) -> Image:
+    """Return black with the alpha that darkens sRGB as `light_share` darkens linear light (gamma is about 2.4)."""
+    out = np.zeros((*light_share.shape, 4), np.uint8)
+    out[..., 3] = _alpha_to_uint8(1 - np.power(np.clip(light_share, 0, 1), 1 / 2.4).astype(np.float32))
     return out
 
 
-def _light_layer(flat: Image, under: Image) -> Image:
-    """Return the most transparent layer (H x W x 4) that turns `under` into `flat`."""
-    want, have = flat.astype(np.float32), under.astype(np.float32)
-    apart = want - have
-    room = np.where(apart > 0, 255 - have, have)
-    least = np.max(np.abs(apart) / np.maximum(room, 1), axis=2)
-    alpha = np.ceil(np.clip(least, 0, 1) * 255) * (np.abs(apart).max(axis=2) > _LAYER_TOLERANCE_LEVELS)
-    colour = have + apart * 255 / np.maximum(alpha, 1)[..., None]
+def _light_layer(flat: Image, merged_layers: Image) -> Image:
+    """Return the most transparent layer (H x W x 4) that turns `merged_layers` into `flat`."""
+    target, merged = flat.astype(np.float32), merged_layers.astype(np.float32)
+    difference = target - merged
+    headroom = np.where(difference > 0, 255 - merged, merged)
+    min_alpha = np.max(np.abs(difference) / np.maximum(headroom, 1), axis=2)
+    alpha = np.ceil(np.clip(min_alpha, 0, 1) * 255) * (np.abs(difference).max(axis=2) > _LAYER_TOLERANCE_LEVELS)
+    colour = merged + difference * 255 / np.maximum(alpha, 1)[..., None]
     colour = np.where(alpha[..., None] > 0, np.clip(colour + 0.5, 0, 255), 0)
     return np.dstack([colour, alpha]).astype(np.uint8)
 
@@ -163,7 +168,7 @@ def encode_openraster(layers: Sequence[Layer], flat: Image) -> bytes:
     """Encode the layers as OpenRaster 0.0.5 (freedesktop.org), which Krita, GIMP and MyPaint open."""
     names = [f"data/{n:02d}-{layer.name}.png" for n, layer in enumerate(layers, 1)]
     members = [
-        ("mimetype", b"image/openraster"),  # the first member and stored, so that it can be told by its bytes
+        ("mimetype", b"image/openraster"),  # must be the first member and uncompressed
         ("stack.xml", _stack_xml(layers, names, flat.shape[1], flat.shape[0]).encode()),
         *((name, encode_png(layer.image)) for name, layer in zip(names, layers, strict=True)),
         ("mergedimage.png", encode_png(flat)),
@@ -184,7 +189,4 @@ def _stack_xml(layers: Sequence[Layer], names: Sequence[str], width: int, height
 
 
 def _make_thumbnail(flat: Image) -> Image:
-    height, width = flat.shape[:2]
-    scale = min(1.0, THUMBNAIL_PX / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(flat, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(flat, size_within(flat.shape, THUMBNAIL_PX), interpolation=cv2.INTER_AREA), np.uint8)

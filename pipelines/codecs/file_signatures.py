@@ -7,7 +7,7 @@ import zlib
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_JPEG_SCAN_COUNT = 100
-"""Scans of a JPEG. A normal one has about ten. A 58 kB file with 1,000 scans decodes for seconds (decompression bomb)."""
+"""Scans of a JPEG. A normal one has about ten. A 58 kB file with 1,000 scans takes seconds to decode."""
 
 _ACCEPTED_FORMATS = "JPEG, PNG, WebP, AVIF or HEIC"
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -59,7 +59,7 @@ def detect_format(data: bytes) -> str:
 def _detect_heif_format(data: bytes) -> str:
     # The major brand of an AVIF may be mif1 or msf1, with avif only among the compatible brands.
     brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
-    names = [brands[at : at + 4] for at in range(0, len(brands), 4)]
+    names = [brands[offset : offset + 4] for offset in range(0, len(brands), 4)]
     if b"avif" in names or b"avis" in names:
         return "AVIF"
     if any(brand in names for brand in _HEIF_BRANDS):
@@ -69,9 +69,9 @@ def _detect_heif_format(data: bytes) -> str:
 
 def _unsupported_image(data: bytes) -> RejectedImage:
     head = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:8]
-    named = next((name for magic, name in _REJECTED_SIGNATURES if head.startswith(magic)), None)
-    what = f"This file is {named}" if named else "This file is not a picture that can be read here"
-    return RejectedImage("unsupported_image", f"{what}. Save the picture as {_ACCEPTED_FORMATS}.")
+    format_name = next((name for magic, name in _REJECTED_SIGNATURES if head.startswith(magic)), None)
+    subject = f"This file is {format_name}" if format_name else "This file is not a picture that can be read here"
+    return RejectedImage("unsupported_image", f"{subject}. Save the picture as {_ACCEPTED_FORMATS}.")
 
 
 def check_container(data: bytes, format: str) -> None:
@@ -86,28 +86,28 @@ def check_container(data: bytes, format: str) -> None:
 
 def count_jpeg_scans(data: bytes) -> int:
     """Count the start-of-scan markers of a JPEG's first image, as libjpeg finds them. Stops at its end."""
-    count, at = 0, 2
-    while found := _JPEG_MARKER.search(data, at):
-        marker, at = found[1][0], found.end()
+    count, offset = 0, 2
+    while match := _JPEG_MARKER.search(data, offset):
+        marker, offset = match[1][0], match.end()
         if marker == _END_OF_IMAGE:
             break
         count += marker == _START_OF_SCAN
         if marker not in _MARKERS_WITHOUT_LENGTH:
-            at += max(2, int.from_bytes(data[at : at + 2], "big"))
+            offset += max(2, int.from_bytes(data[offset : offset + 2], "big"))
     return count
 
 
 def check_png_chunks(data: bytes) -> None:
     """Check length and CRC of every chunk up to IEND (Pillow skips the CRC of pixels). Raises `RejectedImage`."""
-    at, view = len(PNG_SIGNATURE), memoryview(data)
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        body, after = view[at + 4 : at + 8 + length], at + 12 + length
+    offset, buffer = len(PNG_SIGNATURE), memoryview(data)
+    while offset + 12 <= len(data):
+        length = int.from_bytes(data[offset : offset + 4], "big")
+        body, after = buffer[offset + 4 : offset + 8 + length], offset + 12 + length
         if after > len(data):
             break
         if zlib.crc32(body) != int.from_bytes(data[after - 4 : after], "big"):
             raise corrupt_image("This PNG is damaged: a checksum does not match.")
         if body[:4] == b"IEND":
             return
-        at = after
+        offset = after
     raise corrupt_image("This PNG ends too early. It may have been cut off while being copied.")

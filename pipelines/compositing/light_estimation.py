@@ -1,4 +1,4 @@
-"""Estimate a photo's light: white point, key side, the direction a shadow fell, colours at the outline."""
+"""Estimate a photo's light: key side, the direction of its shadow, and colours along the outline."""
 
 from __future__ import annotations
 
@@ -9,30 +9,28 @@ import numpy as np
 
 from pipelines.core.geometry import Alpha, Colour, Face, Image, PlacedSubject, Side
 from pipelines.core.rendering import Backdrop
-from pipelines.imaging.color import _DARK, _MIN_GREY_RATIO, _WITHIN, estimate_white_point, measure_lightness, to_linear
-from pipelines.imaging.resize import size_within
+from pipelines.imaging.color import estimate_white_point, measure_lightness, to_linear
+from pipelines.imaging.resize import resize_image, resize_map, size_within
 
 # Cheeks of the 468-point mesh, the subject's right one first (it lies on the left of the picture).
 _CHEEK_LANDMARKS = ((50, 101, 205), (280, 330, 425))
-
-KEY_RATIO = 1.15
-
-# Beside an outline, in shares of the subject's width: where its shadow lies, and where it has ended.
-_RING_RATIOS = ((0.01, 0.07), (0.14, 0.3))
-
-_WORK_SIDE_PX = 256  # pixels of the copy on which the ground is read
-
-_MIN_SHADOW_DARKNESS = 0.1  # mean darkness beside the outline, of one way minus the other
-
-_BLACK_QUANTILE = 0.01
-
-_MAX_GREY_CHROMA = 2.5  # chroma of Lab: JPEG's rounding makes as much of grey, and nobody sees it
-
-_BACKGROUND_RING_RATIOS = (0.01, 0.05)  # of the height: there the photo's own ground is read
+KEY_RATIO = 1.15  # brightness of one cheek over the other from which there is a key side
+_RING_RATIOS = ((0.01, 0.07), (0.14, 0.3))  # of the subject's width: in the shadow, and past it
+_WORK_SIDE_PX = 256  # longer side of the copy on which the ground is measured
+_MIN_RING_PIXEL_COUNT = 48  # in either ring
+_MIN_SHADOW_DARKNESS = 0.1  # mean darkness in one direction minus the other
+_SHADOW_CONE_COSINE = 0.7  # cosine of the angle to the shadow's direction within which its darkness is measured
+_SHADOW_QUANTILE = 0.75  # quantile of the darkness within that cone
+_BLACK_QUANTILE = 0.01  # quantile of the subject's lightness that is its black
+_MAX_GREY_CHROMA = 2.5  # chroma of Lab: JPEG's rounding makes as much of grey, and it is not visible
+_BACKGROUND_RING_RATIOS = (0.01, 0.05)  # of the height, outside the outline: there the background is measured
+_MIN_BACKGROUND_RATIO = 0.02  # of the photo's pixels must lie in that ring
 
 
 def estimate_key_side(image: Image, face: Face) -> Side:
-    """Which side of the picture the key light comes from: the brighter cheek's, if it is 1.15 x the other's."""
+    """Estimate the side of the picture that the key light comes from: the brighter cheek's, if it is 1.15 x the
+    other's.
+    """
     left, right = (_cheek_brightness(image, face, points) for points in _CHEEK_LANDMARKS)
     if max(left, right) < KEY_RATIO * min(left, right):
         return "none"
@@ -40,35 +38,38 @@ def estimate_key_side(image: Image, face: Face) -> Side:
 
 
 def estimate_shadow_direction(image: Image, alpha: Alpha) -> tuple[float, float] | None:
-    """Which way the subject's own shadow falls in the photo, right and down, as long as it is dark (0 to 1); or None.
+    """Estimate the direction of the subject's own shadow (right, down), as long as it is dark (0 to 1); None without
+    one.
 
-    The ground right beside the outline against the ground farther out, all round: the shadow is where it is darker.
+    The ground right beside the outline is compared with the ground farther out, all around.
     """
     size = size_within(alpha.shape, _WORK_SIDE_PX)
-    small = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
-    light = to_linear(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)).mean(axis=2)
+    small, light = resize_map(alpha, size), to_linear(resize_image(image, size)).mean(axis=2)
     columns = np.flatnonzero((small > 0.5).any(axis=0))
     if not len(columns):
         return None
-    away = cv2.distanceTransform((small < 0.05).astype(np.uint8), cv2.DIST_L2, 5) / len(columns)
-    near, far = ((away > a) & (away < b) for a, b in _RING_RATIOS)
-    if min(near.sum(), far.sum()) < 48:
+    distance = cv2.distanceTransform((small < 0.05).astype(np.uint8), cv2.DIST_L2, 5) / len(columns)
+    near, far = ((distance > a) & (distance < b) for a, b in _RING_RATIOS)
+    if min(near.sum(), far.sum()) < _MIN_RING_PIXEL_COUNT:
         return None
-    smooth = np.asarray(cv2.GaussianBlur(away, (0, 0), 2.0), np.float32)
-    out = np.stack([cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x)[near] for x in (1, 0)], axis=1)
-    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
-    dark = np.clip(1 - light[near] / max(float(np.median(light[far])), 1e-3), 0, 1)
-    # What is nearly as dark as that all round is a darker table, and a spot of dirt is no shadow.
-    pull = (dark[:, None] * out).mean(axis=0)
-    length = float(np.hypot(*pull))
+    smooth = np.asarray(cv2.GaussianBlur(distance, (0, 0), 2.0), np.float32)
+    outward = np.stack([cv2.Sobel(smooth, cv2.CV_32F, x, 1 - x)[near] for x in (1, 0)], axis=1)
+    outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-6)
+    darkness = np.clip(1 - light[near] / max(float(np.median(light[far])), 1e-3), 0, 1)
+    # Average over all directions, so that neither an evenly darker table nor a spot of dirt counts as a shadow.
+    mean = (darkness[:, None] * outward).mean(axis=0)
+    length = float(np.hypot(*mean))
     if length < _MIN_SHADOW_DARKNESS:
         return None
-    right, down = (float(part) / length for part in pull)
-    depth = float(np.quantile(dark[out @ np.array((right, down)) > _WITHIN], _DARK))
-    return right * depth, down * depth
+    right, down = (float(part) / length for part in mean)
+    shadow_darkness = float(
+        np.quantile(darkness[outward @ np.array((right, down)) > _SHADOW_CONE_COSINE], _SHADOW_QUANTILE)
+    )
+    return right * shadow_darkness, down * shadow_darkness
 
 
 def _cheek_brightness(image: Image, face: Face, points: tuple[int, ...]) -> float:
+    """Return the mean linear light around a cheek."""
     x, y = face.landmarks[list(points)].mean(axis=0)
     reach = max(2, int(0.08 * face.eye_distance))
     rows = slice(max(0, int(y) - reach), int(y) + reach + 1)
@@ -78,7 +79,7 @@ def _cheek_brightness(image: Image, face: Face, points: tuple[int, ...]) -> floa
 
 
 def measure_outline_colour(image: Image, alpha: Alpha) -> Colour:
-    """The typical colour of the subject along its outline, a band of 2 % of the height inside it.
+    """Return the subject's typical colour along its outline, in a band of 2 % of the height inside it.
 
     The median, not the mean: a dark suit and a white hat are not grey, and most of the outline must stand out.
     """
@@ -93,26 +94,25 @@ def measure_outline_colour(image: Image, alpha: Alpha) -> Colour:
 
 
 def measure_black_level(image: Image, alpha: Alpha) -> float | None:
-    """The lightness, L* of 0 to 100, that one in a hundred of the subject's pixels lies below; None without any."""
+    """Return the L* (0 to 100) below which one in a hundred of the subject's pixels lies; None without any."""
     inside = alpha > 0.9
     return float(np.quantile(measure_lightness(image)[inside], _BLACK_QUANTILE)) if inside.any() else None
 
 
 def is_monochrome(image: Image) -> bool:
-    """Whether a photo is black and white: next to none of its pixels has a colour that is seen."""
+    """Tell whether a photo is black and white: next to none of its pixels has a visible colour."""
     small = np.asarray(cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA), np.float32)
     lab = cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB)
     return float(np.quantile(np.hypot(lab[..., 1], lab[..., 2]), 0.99)) < _MAX_GREY_CHROMA
 
 
 def measure_background_colour(image: Image, alpha: Alpha) -> Colour | None:
-    """The typical colour of the photo's own ground beside the subject's outline; None where next to nothing is there.
-
-    A ring of 1 to 5 % of the height outside the outline.
+    """Return the typical colour of the photo's background in a ring of 1 to 5 % of the height outside the outline, or
+    None.
     """
-    away = cv2.distanceTransform((alpha < 0.02).astype(np.uint8), cv2.DIST_L2, 5) / image.shape[0]
-    ring = (away > _BACKGROUND_RING_RATIOS[0]) & (away < _BACKGROUND_RING_RATIOS[1])
-    if ring.mean() < _MIN_GREY_RATIO:
+    distance = cv2.distanceTransform((alpha < 0.02).astype(np.uint8), cv2.DIST_L2, 5) / image.shape[0]
+    ring = (distance > _BACKGROUND_RING_RATIOS[0]) & (distance < _BACKGROUND_RING_RATIOS[1])
+    if ring.mean() < _MIN_BACKGROUND_RATIO:
         return None
     r, g, b = np.median(image[ring], axis=0)
     return int(r), int(g), int(b)
@@ -121,8 +121,10 @@ def measure_background_colour(image: Image, alpha: Alpha) -> Colour | None:
 def with_photo_constraints(
     backdrop: Backdrop, photo: Image, placed: PlacedSubject, alpha: Alpha | None = None
 ) -> Backdrop:
-    """`backdrop` with what a scene has to fit: the photo's white, without the subject's `alpha` where its own colour
-    would be taken for light, whether it has colours, and the subject's outline, its ground and its black.
+    """Add what a scene must match to `backdrop`: the photo's white point, whether it has colours, and colours at the
+    outline.
+
+    Give the subject's `alpha` where its own colour could be taken for the light's.
     """
     return replace(
         backdrop,

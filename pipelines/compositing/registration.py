@@ -1,7 +1,7 @@
-"""Finds how far an edited picture slid from the one it was made from, and undoes it; knows no model and no tool.
+"""Register an edited image to its source: measure by how much it shifted and zoomed, and undo that.
 
-An edit model is asked to change a jacket and also shifts the picture by some pixels and enlarges it by a few per cent.
-What both pictures still show alike says by how much.
+An edit model that is asked to change a jacket also shifts the picture by some pixels and enlarges it by a few per cent.
+Features that both images still share tell by how much.
 """
 
 from __future__ import annotations
@@ -11,30 +11,27 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Alpha, Float64Array, Image, Uint8Array
+from pipelines.core.geometry import Alpha, Float64Array, Image, Mask, Uint8Array
 from pipelines.matting.cutout import core_mask
 
-WORK_SIDE_PX = 1024
-"""Larger pictures are measured at this longer side, where the fit is good to a tenth of a pixel."""
+WORK_SIDE_PX = 1024  # longer side at which larger images are measured; the fit is good to a tenth of a pixel
 MIN_MATCH_COUNT = 16  # matches that agree; fewer may agree by chance
-MAX_MATCH_RATIO = 0.8  # Lowe 2004: a match must be this much nearer than the next best
-RANSAC_THRESHOLD_PX = 2.0  # pixels at SIDE
-MAX_ROTATION_RADIANS = 0.03  # radians; a picture that turned more was composed anew, which is no drift
-ZOOM_RANGE = (0.75, 1.3)  # beyond, somebody asked for another framing
-MIN_SHIFT_PX, MIN_ZOOM_CHANGE = 0.5, 0.003
-"""A shift in pixels and a change of scale worth undoing: below, the resampling costs more than it mends."""
-ALIGNED_RATIO = 0.003
-"""Of the shorter side: outlines that lie this near to each other on all sides differ within a cut-out's soft edge."""
-MAX_RIM_DIFFERENCE_LEVELS = 14.0  # of 255: edit and photo this near along the uncovered rim show the same place
+MAX_MATCH_RATIO = 0.8  # distance of a match over that of the second best (Lowe, 2004)
+RANSAC_THRESHOLD_PX = 2.0  # at the work side
+MAX_ROTATION_RADIANS = 0.03  # an image that is rotated more was composed anew, which is no drift
+ZOOM_RANGE = (0.75, 1.3)  # beyond, another framing was asked for
+MIN_SHIFT_PX = 0.5  # a smaller shift is not undone: resampling would cost more sharpness than it gains
+MIN_ZOOM_CHANGE = 0.003  # a smaller change of scale is not undone
+ALIGNED_RATIO = 0.003  # of the shorter side: outlines so near to each other differ within a cut-out's soft edge
+MAX_RIM_DIFFERENCE_LEVELS = 14.0  # 8-bit levels along the uncovered rim up to which edit and photo show the same place
 ASPECT_TOLERANCE_RATIO = 0.02  # by which the ratio of the sides may differ
 FEATHER_RATIO = 0.015  # of the shorter side
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How far the source's centre went, in pixels right and down, and how much larger everything became there.
+    """By how many pixels the source's centre moved (right, down), and how much larger everything became.
 
     `trust` is the share of matches that agree, 0 to 1.
     """
@@ -46,7 +43,7 @@ class Drift:
 
     @property
     def shift(self) -> float:
-        """Pixels, in whatever direction."""
+        """Length of the shift in pixels."""
         return float(np.hypot(self.dx, self.dy))
 
     @property
@@ -55,14 +52,16 @@ class Drift:
         return self.shift >= MIN_SHIFT_PX or abs(self.zoom - 1) >= MIN_ZOOM_CHANGE
 
     def affine_matrix(self, width: int, height: int) -> Float64Array:
-        """2 x 3, source pixels to edit pixels, as `cv2.warpAffine` takes it, for pictures of this size."""
+        """Return the 2 x 3 matrix from source pixels to edit pixels, as `cv2.warpAffine` takes it, for images of this
+        size.
+        """
         x, y = (width - 1) / 2, (height - 1) / 2
         return np.array([[self.zoom, 0, x + self.dx - self.zoom * x], [0, self.zoom, y + self.dy - self.zoom * y]])
 
 
 @dataclass(frozen=True)
 class AlignedEdit:
-    """An edit where its source has things; `source` at the edit's size, None where the two cannot be compared."""
+    """An edit aligned with its source; `source` at the edit's size, None where the two cannot be compared."""
 
     image: Image
     source: Image | None = None
@@ -70,11 +69,11 @@ class AlignedEdit:
 
 
 def measure_drift(source: Image, edited: Image, alpha: Alpha | None = None) -> Drift | None:
-    """The drift from `source` to `edited`, H x W x 3 of one size; None when too little in them is alike.
+    """Measure the drift from `source` to `edited`, of one size; None when too little in them matches.
 
-    `alpha` (H x W) is the part of the source that should have stayed, where that is known. Features after Lowe 2004
-    (SIFT), RANSAC, then least squares over what agrees: within 0.15 px and 0.03 % for shifts to 40 px, zooms to 20 %,
-    whatever became of colours and of the background.
+    `alpha` is the part of the source that should have stayed, where that is known. SIFT features (Lowe, 2004), RANSAC,
+    then least squares over the inliers: within 0.15 px and 0.03 % for shifts to 40 px and zooms to 20 %, whatever
+    became of colours and of the background. Raises `ValueError` when the sizes differ.
     """
     if source.shape != edited.shape:
         raise ValueError("source and edit must have one size")
@@ -89,29 +88,32 @@ def measure_drift(source: Image, edited: Image, alpha: Alpha | None = None) -> D
 
 
 def undo_drift(edited: Image, drift: Drift, source: Image, alpha: Alpha | None = None) -> Image:
-    """`edited` with `drift` taken back; H x W x 3.
+    """Return `edited` with `drift` taken back.
 
-    An edit that was enlarged lacks its rim. There the photo is shown, fitted in colour, where it goes on what the edit
-    shows; where the edit shows another place its own rim is mirrored, or its last pixels go on where the mirror would
-    show the subject (`alpha`, H x W) again.
+    An edit that was enlarged lacks its rim. There the photo is shown, fitted in colour, where it continues the edit.
+    Where the edit shows another place, its own rim is mirrored, or its last pixels are repeated where the mirror would
+    show the subject (`alpha`) again.
     """
     height, width = edited.shape[:2]
     matrix = drift.affine_matrix(width, height)
-    back = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    mirrored = cv2.warpAffine(edited, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REFLECT_101)
+    inverse = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    mirrored = cv2.warpAffine(edited, matrix, (width, height), flags=inverse, borderMode=cv2.BORDER_REFLECT_101)
     moved = np.asarray(mirrored, np.uint8)
     ones = np.full((height, width), 255, np.uint8)
-    covered = cv2.warpAffine(ones, matrix, (width, height), flags=back, borderValue=0) >= 254
+    covered = cv2.warpAffine(ones, matrix, (width, height), flags=inverse, borderValue=0) >= 254
     if alpha is not None and not covered.all():
-        there = cv2.warpAffine(alpha, matrix, (width, height))
-        again = cv2.warpAffine(there, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REFLECT_101) > 0.01
-        drawn_out = cv2.warpAffine(edited, matrix, (width, height), flags=back, borderMode=cv2.BORDER_REPLICATE)
-        moved = np.where((again & ~covered)[..., None], drawn_out, moved)
+        moved_alpha = cv2.warpAffine(alpha, matrix, (width, height))
+        mirrored_subject = (
+            cv2.warpAffine(moved_alpha, matrix, (width, height), flags=inverse, borderMode=cv2.BORDER_REFLECT_101)
+            > 0.01
+        )
+        repeated = cv2.warpAffine(edited, matrix, (width, height), flags=inverse, borderMode=cv2.BORDER_REPLICATE)
+        moved = np.where((mirrored_subject & ~covered)[..., None], repeated, moved)
     return moved if covered.all() else _fill_uncovered_rim(moved, source, covered)
 
 
 def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
-    """The subject's own pixels over an edit that was undone: `colour` and `alpha` (H x W) as in `Placed`.
+    """Paste the subject's own pixels over an aligned edit; `colour` and `alpha` as in `PlacedSubject`.
 
     In the core they are `colour` byte for byte; the soft edge is mixed with what the edit shows there.
     """
@@ -123,12 +125,12 @@ def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
 
 
 def align_edit(source: Image, edited: Image, alpha: Alpha | None = None) -> AlignedEdit:
-    """`edited` with its drift undone. Pictures of another shape were composed anew, and stay as they are.
+    """Undo the drift of `edited`. Images of another aspect ratio were composed anew, and stay as they are.
 
-    `alpha` as in `measure`, of the source's size.
+    `alpha` as in `measure_drift`, of the source's size.
     """
-    (tall, wide), (height, width) = source.shape[:2], edited.shape[:2]
-    if abs(wide * height / (tall * width) - 1) > ASPECT_TOLERANCE_RATIO:
+    (source_height, source_width), (height, width) = source.shape[:2], edited.shape[:2]
+    if abs(source_width * height / (source_height * width) - 1) > ASPECT_TOLERANCE_RATIO:
         return AlignedEdit(edited)
     if source.shape != edited.shape:
         source = np.asarray(cv2.resize(source, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -141,7 +143,7 @@ def align_edit(source: Image, edited: Image, alpha: Alpha | None = None) -> Alig
 
 
 def is_aligned(source: Image, edited: Image, alpha: Alpha) -> bool:
-    """Whether `edited` shows the subject where `source` has it: False too where that cannot be told."""
+    """Tell whether `edited` shows the subject where `source` has it; False too where that cannot be measured."""
     drift = measure_drift(source, edited, alpha) if source.shape == edited.shape else None
     if drift is None:
         return False
@@ -150,7 +152,7 @@ def is_aligned(source: Image, edited: Image, alpha: Alpha) -> bool:
 
 
 def drift_notice(drift: Drift) -> str:
-    """What was undone, as a sentence for the receipt."""
+    """Describe what was undone, for the receipt."""
     parts = [f"moved the picture by {drift.shift:.1f} px"] if drift.shift >= MIN_SHIFT_PX else []
     if abs(drift.zoom - 1) >= MIN_ZOOM_CHANGE:
         parts.append(f"{'enlarged' if drift.zoom > 1 else 'shrank'} it by {abs(drift.zoom - 1):.1%}")
@@ -161,60 +163,61 @@ def drift_notice(drift: Drift) -> str:
 
 
 def _to_equalized_grey(image: Image, scale: float) -> Uint8Array:
+    """Convert to grey with equalised contrast, so that night and fog have features too."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if scale < 1:
         grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    # Night and fog have features too, once their contrast is brought up.
     return np.asarray(cv2.createCLAHE(3.0, (8, 8)).apply(grey), np.uint8)
 
 
 def _shrink_mask(alpha: Alpha, shape: tuple[int, ...]) -> Uint8Array:
+    """Shrink an alpha to a mask (0 or 1) of that shape."""
     return np.asarray(cv2.resize(alpha, (shape[1], shape[0]), interpolation=cv2.INTER_AREA) > 0.5, np.uint8)
 
 
 def _match_features(
-    before: Uint8Array, after: Uint8Array, seen: Uint8Array | None
+    before: Uint8Array, after: Uint8Array, mask: Uint8Array | None
 ) -> tuple[Float64Array, Float64Array] | None:
-    """Float64Array of `before` and the points of `after` that look like them, N x 2 each."""
+    """Match SIFT features: points of `before` and the points of `after` that look like them, N x 2 each."""
     sift: Any = cv2.SIFT.create(nfeatures=3000, contrastThreshold=0.02)
-    here, marks = sift.detectAndCompute(before, seen)
-    there, others = sift.detectAndCompute(after, None)
-    if min(len(here), len(there)) < MIN_MATCH_COUNT:
+    keypoints, descriptors = sift.detectAndCompute(before, mask)
+    other_keypoints, other_descriptors = sift.detectAndCompute(after, None)
+    if min(len(keypoints), len(other_keypoints)) < MIN_MATCH_COUNT:
         return None
-    near = [pair for pair in cv2.BFMatcher().knnMatch(marks, others, k=2) if len(pair) == 2]
-    good = [first for first, second in near if first.distance < MAX_MATCH_RATIO * second.distance]
-    if len(good) < MIN_MATCH_COUNT:
+    pairs = [pair for pair in cv2.BFMatcher().knnMatch(descriptors, other_descriptors, k=2) if len(pair) == 2]
+    matches = [first for first, second in pairs if first.distance < MAX_MATCH_RATIO * second.distance]
+    if len(matches) < MIN_MATCH_COUNT:
         return None
     return (
-        np.array([here[match.queryIdx].pt for match in good], np.float64),
-        np.array([there[match.trainIdx].pt for match in good], np.float64),
+        np.array([keypoints[match.queryIdx].pt for match in matches], np.float64),
+        np.array([other_keypoints[match.trainIdx].pt for match in matches], np.float64),
     )
 
 
 def _fit_drift(before: Float64Array, after: Float64Array, centre: Float64Array) -> Drift | None:
-    """The shift and zoom that most matches agree on, seen from `centre`."""
+    """Fit the shift and zoom that most matches agree on, seen from `centre`."""
     matrix, inside = cv2.estimateAffinePartial2D(
         before, after, method=cv2.RANSAC, ransacReprojThreshold=RANSAC_THRESHOLD_PX, maxIters=5000, confidence=0.999
     )
     if matrix is None or abs(np.arctan2(matrix[1, 0], matrix[0, 0])) > MAX_ROTATION_RADIANS:
         return None
-    kept = inside.ravel() > 0
-    p, q = before[kept] - centre, after[kept] - centre
+    inliers = inside.ravel() > 0
+    p, q = before[inliers] - centre, after[inliers] - centre
     fit = _fit_shift_and_zoom(p, q)
     for _ in range(2):
-        away = np.hypot(*(q - fit[2] * p - fit[:2]).T)
-        near = away <= max(2.5 * float(np.median(away)), 0.1)
+        distance = np.hypot(*(q - fit[2] * p - fit[:2]).T)
+        near = distance <= max(2.5 * float(np.median(distance)), 0.1)
         p, q = p[near], q[near]
         if len(p) < MIN_MATCH_COUNT:
             return None
         fit = _fit_shift_and_zoom(p, q)
     if not ZOOM_RANGE[0] <= fit[2] <= ZOOM_RANGE[1]:
         return None
-    return Drift(float(fit[0]), float(fit[1]), float(fit[2]), round(float(kept.mean()), 4))
+    return Drift(float(fit[0]), float(fit[1]), float(fit[2]), round(float(inliers.mean()), 4))
 
 
 def _fit_shift_and_zoom(p: Float64Array, q: Float64Array) -> Float64Array:
-    """dx, dy, zoom with the least squares of q - zoom p - d."""
+    """Return dx, dy, zoom that minimise |q - zoom p - d| in the least-squares sense."""
     p0, q0 = p.mean(axis=0), q.mean(axis=0)
     zoom = ((p - p0) * (q - q0)).sum() / ((p - p0) ** 2).sum()
     return np.array([*(q0 - zoom * p0), zoom])
@@ -223,18 +226,18 @@ def _fit_shift_and_zoom(p: Float64Array, q: Float64Array) -> Float64Array:
 # ---------------------------------------------------------------- undoing
 
 
-def _fill_uncovered_rim(moved: Image, source: Image, covered: npt.NDArray[np.bool_]) -> Image:
-    """`moved` with the photo where the edit does not reach, if they show the same place along that rim."""
+def _fill_uncovered_rim(moved: Image, source: Image, covered: Mask) -> Image:
+    """Show the photo where the edit does not reach, if they show the same place along that rim."""
     reach = max(2.0, FEATHER_RATIO * min(covered.shape))
-    away = cv2.distanceTransform(covered.astype(np.uint8), cv2.DIST_L2, 5)
-    band = covered & (away < 2 * reach)
+    distance = cv2.distanceTransform(covered.astype(np.uint8), cv2.DIST_L2, 5)
+    band = covered & (distance < 2 * reach)
     photo, edit = source[band].astype(np.float32), moved[band].astype(np.float32)
     middle = photo.mean(axis=0)
-    # The edit's colours as the photo's times a gain: near one rim that is enough, whatever was done to them.
+    # Fit the edit's colours as gain and offset of the photo's: enough near one rim, whatever was done to them.
     gain = ((photo - middle) * (edit - edit.mean(axis=0))).sum(axis=0) / (((photo - middle) ** 2).sum(axis=0) + 1)
     offset = edit.mean(axis=0) - gain * middle
     if np.abs(gain * photo + offset - edit).mean() > MAX_RIM_DIFFERENCE_LEVELS or gain.min() <= 0:
         return moved
-    weight = np.clip(away / reach, 0, 1)[..., None]
+    weight = np.clip(distance / reach, 0, 1)[..., None]
     mixed = weight * moved + (1 - weight) * (gain * source + offset)
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)

@@ -1,6 +1,6 @@
-"""What makes portraits of several people one set: one head height, one eye line, one light; knows no scene, no tool.
+"""Match portraits of several people as one set: one head height, one eye line, one exposure.
 
-Nobody is brought towards anybody's skin: light is read in the whites of the eyes, which say how much there was of it.
+Nobody is brought towards anybody's skin tone: exposure is measured in the whites of the eyes.
 """
 
 from __future__ import annotations
@@ -19,24 +19,19 @@ from pipelines.core.geometry import Cutout, Face, Frame, Image, Size
 from pipelines.core.params import Subject
 from pipelines.framing.framings import HEADROOM_RATIO, Framing
 from pipelines.framing.head_framing import frame_head, measure_head
-from pipelines.imaging.color import measure_lightness, to_linear, to_srgb
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, lightness_to_luminance, measure_lightness, to_linear, to_srgb
 
-MAX_HEAD_FACTOR = (
-    1.35  # times the head that was asked: who needs more than that stands alone rather than pull everybody in
-)
-HEAD_TOLERANCE_RATIO = 0.004  # of the stated head: frames that differ by less are one
-MAX_ROUND_COUNT = 6
-MAX_NOSE_DIFFERENCE_RATIO = (
-    0.06  # of the way from eyes to chin, where the nose's tip is: more is another camera's height, or a nod
-)
-MAX_GROUP_COUNT = 6
-MIN_EYE_WHITE_PIXEL_COUNT = 12  # pixels of an eye's white that say something
-HIGHLIGHT_KNEE = 0.75  # of white: light above it is bent, so that nothing burns out
+MAX_HEAD_FACTOR = 1.35  # over the head that was asked for: a photo that needs more is left out of the standard
+HEAD_TOLERANCE_RATIO = 0.004  # of the head's height: frames that differ by less are one
+MAX_ROUND_COUNT = 6  # rounds until head and eye line agree
+MAX_NOSE_DIFFERENCE_RATIO = 0.06  # of the way from eyes to chin; more is another camera's height, or a nod
+MAX_GROUP_COUNT = 6  # people
+MIN_EYE_WHITE_PIXEL_COUNT = 12  # in the white of an eye
+HIGHLIGHT_KNEE = 0.75  # of white: brighter linear light is compressed, so that nothing is clipped
 _EYELID_LANDMARKS = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7),
     (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249),
 )
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 @dataclass(frozen=True)
@@ -57,45 +52,50 @@ class TeamMember:
 
 @dataclass(frozen=True)
 class TeamStandard:
-    """What everybody is brought to: `head` (chin to crown) and `eyes` (from the top) as shares of the height."""
+    """What everybody is framed to: `head` (chin to crown) and `eyes` (from the top) as shares of the height."""
 
     head: float
     eyes: float
 
 
 def find_team_standard(members: Sequence[TeamMember], row: Framing, size: Size) -> TeamStandard:
-    """The smallest head from `row.head` up at which everybody's photo fills the frame, in thousandths.
+    """Find the smallest head from `row.head` up at which everybody's photo fills the frame, in thousandths.
 
-    Photos that would need a head `CLOSEST` times as large are left out. The eye line goes down where hair or a hat
-    would otherwise leave the frame.
+    Photos that would need a head `MAX_HEAD_FACTOR` times as large are left out. The eye line goes down where hair or a
+    hat would otherwise leave the frame.
     """
-    asked = TeamStandard(row.head, row.eyes)
+    standard = TeamStandard(row.head, row.eyes)
     for _ in range(MAX_ROUND_COUNT):
-        shares = [_framed_head_share(member, asked, row, size) for member in members]
-        near = [n for n, share in enumerate(shares) if share <= MAX_HEAD_FACTOR * row.head] or [int(np.argmin(shares))]
-        head = max(asked.head, *(shares[n] for n in near))
-        over = max(above / tall for tall, above in (members[n].head_heights for n in near))
-        eyes = max(row.eyes, HEADROOM_RATIO + head * over)
-        if head <= asked.head * (1 + HEAD_TOLERANCE_RATIO) and eyes <= asked.eyes + 1e-3:
+        shares = [_framed_head_share(member, standard, row, size) for member in members]
+        included = [n for n, share in enumerate(shares) if share <= MAX_HEAD_FACTOR * row.head] or [
+            int(np.argmin(shares))
+        ]
+        head = max(standard.head, *(shares[n] for n in included))
+        height_ratio = max(above / head_height for head_height, above in (members[n].head_heights for n in included))
+        eyes = max(row.eyes, HEADROOM_RATIO + head * height_ratio)
+        if head <= standard.head * (1 + HEAD_TOLERANCE_RATIO) and eyes <= standard.eyes + 1e-3:
             break
-        asked = TeamStandard(math.ceil(head * 1000) / 1000, math.ceil(eyes * 1000) / 1000)
-    return asked
+        standard = TeamStandard(math.ceil(head * 1000) / 1000, math.ceil(eyes * 1000) / 1000)
+    return standard
 
 
 def frame_member(member: TeamMember, standard: TeamStandard, row: Framing, size: Size) -> Frame:
-    """The member's frame by the standard; a photo that ends too soon is framed closer, and a notice names it."""
+    """Frame a member by the standard; a photo that ends too soon is framed closer, and a notice names it."""
     frame = _frame_to_standard(member, standard, row, size)
     share = measure_head_share(member, frame)
-    said = [note for note in frame.notices if not note.startswith("Framed closer")]
+    notices = [notice for notice in frame.notices if not notice.startswith("Framed closer")]
     if share > standard.head * (1 + 0.03):
-        said.append(
+        notices.append(
             f"cropped too closely to match: its head takes {100 * share:.0f} % of the height, "
             f"the others' {100 * standard.head:.0f} %."
         )
-    return replace(frame, notices=tuple(f"Photo {member.number}: {note[0].lower()}{note[1:]}" for note in said))
+    return replace(
+        frame, notices=tuple(f"Photo {member.number}: {notice[0].lower()}{notice[1:]}" for notice in notices)
+    )
 
 
 def _frame_to_standard(member: TeamMember, standard: TeamStandard, row: Framing, size: Size) -> Frame:
+    """Frame a head with the standard's shares in place of the row's."""
     asked = replace(row, head=standard.head, eyes=standard.eyes)
     return frame_head(member.cutout, member.face, asked, size, Subject(photo=member.file_id))
 
@@ -105,7 +105,7 @@ def _framed_head_share(member: TeamMember, standard: TeamStandard, row: Framing,
 
 
 def measure_head_share(member: TeamMember, frame: Frame) -> float:
-    """Chin to crown as a share of the frame's height."""
+    """Return the head from chin to crown as a share of the frame's height."""
     return member.head_heights[0] * frame.scale / frame.size[1]
 
 
@@ -113,11 +113,11 @@ def measure_head_share(member: TeamMember, frame: Frame) -> float:
 
 
 def measure_eye_white(photo: Image, face: Face) -> float | None:
-    """How light the whites of the eyes are, linear, 0 to 1; None when they are too small or too closed to be read.
+    """Return how light the whites of the eyes are (linear, 0 to 1); None when they are too small or too closed.
 
     The lighter half of what lies between the lids, without its brightest tenth, which is the lamp's reflection.
     """
-    light = to_linear(photo) @ _LUMA
+    light = to_linear(photo) @ LUMINANCE_WEIGHTS
     found = []
     for outline in _EYELID_LANDMARKS:
         between = np.zeros(photo.shape[:2], np.uint8)
@@ -130,17 +130,17 @@ def measure_eye_white(photo: Image, face: Face) -> float | None:
 
 
 def exposure_gain(target: float, own: float, skin: float) -> float:
-    """The factor on linear light that brings `own` to `target`, as far as skin of L* `skin` moves by at most 4."""
-    now = lightness_to_luminance(skin)
+    """Return the gain on linear light that brings `own` to `target`, while skin of L* `skin` moves by at most 4."""
+    luminance = lightness_to_luminance(skin)
     low, high = (
-        lightness_to_luminance(max(skin + step, 0.0)) / max(now, 1e-4)
+        lightness_to_luminance(max(skin + step, 0.0)) / max(luminance, 1e-4)
         for step in (-MAX_LIGHTNESS_SHIFT, MAX_LIGHTNESS_SHIFT)
     )
     return float(np.clip(target / max(own, 1e-4), low, high))
 
 
 def brighten_portrait(image: Image, gain: float) -> Image:
-    """`image` as if the lamp were `gain` times as strong; the lights above the knee are bent, not cut."""
+    """Apply a gain in linear light; lights above the knee are compressed and not clipped."""
     light = to_linear(image) * np.float32(gain)
     over = light > HIGHLIGHT_KNEE
     light[over] = HIGHLIGHT_KNEE + (1 - HIGHLIGHT_KNEE) * np.tanh((light[over] - HIGHLIGHT_KNEE) / (1 - HIGHLIGHT_KNEE))
@@ -148,7 +148,7 @@ def brighten_portrait(image: Image, gain: float) -> Image:
 
 
 def measure_skin_lightness(image: Image, face: Face) -> float:
-    """Median L* of the face's oval."""
+    """Return the median L* of the face's oval."""
     oval = np.zeros(image.shape[:2], np.uint8)
     middle = face.landmarks.mean(axis=0)
     points = middle + 0.8 * (face.landmarks - middle)
@@ -157,43 +157,32 @@ def measure_skin_lightness(image: Image, face: Face) -> float:
     return float(np.median(measure_lightness(image)[inside])) if inside.any() else 50.0
 
 
-def lightness_to_luminance(lightness: float) -> float:
-    """CIE Y, 0 to 1, of an L*."""
-    return ((lightness + 16) / 116) ** 3 if lightness > 8 else lightness / 903.3
-
-
-def luminance_to_lightness(luminance: float) -> float:
-    """CIE L*, 0 to 100, of a Y."""
-    return 116 * luminance ** (1 / 3) - 16 if luminance > 0.008856 else 903.3 * luminance
-
-
 # ---------------------------------------------------------------- whether they could stand together
 
 
 def light_side_notice(members: Sequence[TeamMember]) -> str:
-    """A sentence when the light comes from the left in one photo and from the right in another; else empty."""
-    sides = {
-        side: [m.number for m in members if estimate_key_side(m.photo, m.face) == side] for side in ("left", "right")
-    }
-    if not (sides["left"] and sides["right"]):
+    """Tell that the light comes from the left in one photo and from the right in another; empty when it does not."""
+    sides = [(member.number, estimate_key_side(member.photo, member.face)) for member in members]
+    left, right = ([number for number, side in sides if side == wanted] for wanted in ("left", "right"))
+    if not (left and right):
         return ""
-    return f"The light comes from the left in {_name_photos(sides['left'])} and from the right in {_name_photos(sides['right'])}."
+    return f"The light comes from the left in {_name_photos(left)} and from the right in {_name_photos(right)}."
 
 
 def group_obstacles(members: Sequence[TeamMember]) -> tuple[str, ...]:
-    """Why these people cannot stand in one picture, as sentences; empty when they can."""
-    reasons = [light_side_notice(members)]
+    """Tell why these people cannot stand in one picture, as sentences; empty when they can."""
+    obstacles = [light_side_notice(members)]
     if not 2 <= len(members) <= MAX_GROUP_COUNT:
-        reasons.append(f"A group takes 2 to {MAX_GROUP_COUNT} people.")
+        obstacles.append(f"A group takes 2 to {MAX_GROUP_COUNT} people.")
     heights = [_nose_height(member.face) for member in members]
     if max(heights) - min(heights) > MAX_NOSE_DIFFERENCE_RATIO:
-        ends = sorted(members[n].number for n in (int(np.argmin(heights)), int(np.argmax(heights))))
-        reasons.append(f"The cameras stood at different heights: compare {_name_photos(ends)}.")
-    return tuple(reason for reason in reasons if reason)
+        numbers = sorted(members[n].number for n in (int(np.argmin(heights)), int(np.argmax(heights))))
+        obstacles.append(f"The cameras stood at different heights: compare {_name_photos(numbers)}.")
+    return tuple(obstacle for obstacle in obstacles if obstacle)
 
 
 def _nose_height(face: Face) -> float:
-    """Where the nose's tip lies between eyes (0) and chin (1), once levelled: lower when seen from above."""
+    """Return where the nose's tip lies between eyes (0) and chin (1), once levelled: lower when seen from above."""
     down = np.array(face.chin) - np.array(face.eye_midpoint)
     return float((face.landmarks[1] - np.array(face.eye_midpoint)) @ down / max(float(down @ down), 1e-6))
 

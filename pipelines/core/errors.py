@@ -1,8 +1,9 @@
-"""Errors whose sentence may be shown, each with a code and an HTTP status of the outside contract."""
+"""Exceptions with a message that users may read, an error code and the HTTP status of the public API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 STATUS_BY_CODE: Mapping[str, int] = {
     "invalid_request": 400,
@@ -30,7 +31,10 @@ STATUS_BY_CODE: Mapping[str, int] = {
 
 
 class StudioError(Exception):
-    """A failure whose message is safe to show and whose code is part of the outside contract."""
+    """A failure with a message that users may read. `code` is part of the public API; `param` names a form field.
+
+    Raises `ValueError` for a code that is not in `STATUS_BY_CODE`.
+    """
 
     code = "internal_error"
 
@@ -44,49 +48,61 @@ class StudioError(Exception):
 
     @property
     def status(self) -> int:
-        """The HTTP status of the contract."""
+        """The HTTP status that the API answers with."""
         return 422 if isinstance(self, InvalidParams) else STATUS_BY_CODE[self.code]
 
 
 class BadInput(StudioError):
-    """The request cannot be carried out as it stands; the sentence says what to change."""
+    """The request is wrong; the message says what to change."""
 
     code = "invalid_request"
 
 
 class InvalidParams(BadInput):
-    """A value is out of its field's bounds or of the wrong type: 422 where other bad input is 400."""
+    """A form value is out of bounds or of the wrong type. Its status is 422, that of other bad input 400."""
 
 
 class NotFound(StudioError):
-    """No such job, file or tool, or none that this owner may see."""
+    """There is no such job, file or tool, or its owner is somebody else."""
 
     code = "not_found"
 
 
 class PolicyRefusal(StudioError):
-    """The request could be carried out and will not be: consent is missing, or the content gate said no."""
+    """The request is well formed, but consent is missing or the content filter rejects it."""
 
     code = "content_policy"
 
 
 class ModelUnavailable(StudioError):
-    """A field or tool needs a model that this profile does not have."""
+    """A field or a tool needs a model that the current profile does not have."""
 
     code = "model_unavailable"
 
 
 class OutOfMemory(StudioError):
-    """The device ran out of memory and one retry at a lower setting did not help."""
+    """The device ran out of memory, and one retry with less memory failed as well."""
 
     code = "out_of_memory"
 
 
 class QueueFull(StudioError):
-    """As many jobs wait as may wait."""
+    """The queue holds as many waiting jobs as it may."""
 
     code = "queue_full"
 
 
 class JobCancelled(Exception):
-    """The stream was closed by whoever owns the job. Not an error, and never shown as one."""
+    """The owner closed the job's stream. It is no `StudioError`, since it is never shown as an error."""
+
+
+def error_to_json(error: StudioError) -> dict[str, Any]:
+    """Return the error as `code`, `message` and `param`."""
+    return {"code": error.code, "message": error.message, "param": error.param}
+
+
+def error_from_json(data: Mapping[str, Any]) -> StudioError:
+    """Rebuild the error that `error_to_json` wrote, or a table row that also says `invalid`."""
+    if data.get("invalid"):
+        return InvalidParams(data["message"], param=data.get("param"))
+    return StudioError(data["message"], code=data["code"], param=data.get("param"))

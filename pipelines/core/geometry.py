@@ -1,4 +1,4 @@
-"""Array types and what describes where a subject lies: faces, cut-outs, frames, crops.
+"""Types for images, alpha mattes, faces, cut-outs, frames and crops.
 
 Arrays are numpy. An `Image` is uint8, H x W x 3, sRGB. An `Alpha` is float32, H x W, 0 to 1.
 A colour is an sRGB triple of 0 to 255. A `Size` is (width, height) in pixels, as in Pillow.
@@ -33,10 +33,10 @@ Side = Literal["left", "right", "none"]
 
 @dataclass(frozen=True)
 class Face:
-    """One face in pixels of the photo: x, y of 468 landmarks (float32, 468 x 2), head box and eyes.
+    """One face in pixels of the photo.
 
-    `crown` and `chin` are y in the *levelled* photo's direction, as distances along the face's own up axis; use
-    `parts.frame` rather than reading them. `roll` in degrees, positive when the head leans clockwise.
+    `landmarks` are x, y of 468 points (float32, 468 x 2). `box` is left, top, right, bottom of the head. `roll` is in
+    degrees, positive when the head leans clockwise. `score` is the detector's confidence, 0 to 1.
     """
 
     landmarks: npt.NDArray[np.float32]
@@ -49,21 +49,21 @@ class Face:
 
     @property
     def eye_midpoint(self) -> tuple[float, float]:
-        """The point between the eyes."""
+        """The point in the middle between the eyes."""
         return (self.left_eye[0] + self.right_eye[0]) / 2, (self.left_eye[1] + self.right_eye[1]) / 2
 
     @property
     def eye_distance(self) -> float:
-        """Pixels between the eyes' centres."""
+        """Pixels between the centres of the eyes."""
         return float(np.hypot(self.right_eye[0] - self.left_eye[0], self.right_eye[1] - self.left_eye[1]))
 
 
 @dataclass(frozen=True)
 class Cutout:
-    """A subject freed from its background at the photo's own size.
+    """A subject without its background, at the size of the photo.
 
-    `colour` is the estimated foreground (Image; equal to the photo byte for byte wherever alpha >= 250/255),
-    `alpha` its opacity, `notices` sentences such as "check this edge".
+    `colour` is the estimated foreground, equal to the photo byte for byte where alpha >= 250/255. `alpha` is its
+    opacity. `notices` are sentences for the user, such as "check this edge".
     """
 
     colour: Image
@@ -73,11 +73,11 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a cut-out goes: a similarity from photo pixels to frame pixels, and the frame's size.
+    """The similarity transform that places a cut-out in the picture, and the size of that picture.
 
-    `matrix` is 2 x 3 float64 as cv2.warpAffine takes it (photo -> frame); `scale` its factor, `roll` its turn in
-    degrees. `native` is true when it is a whole-pixel shift, so that no resampling happens.
-    `box` is the photo's rectangle seen in the frame: left, top, right, bottom in frame pixels.
+    `matrix` is 2 x 3 float64 from photo to frame pixels, as cv2.warpAffine takes it; `scale` is its factor and `roll`
+    its rotation in degrees. `is_native_scale`: the transform shifts by whole pixels, so nothing is resampled.
+    `box` is the rectangle of the photo in frame pixels: left, top, right, bottom.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -92,7 +92,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class PlacedSubject:
-    """A cut-out after the one stated resampling: `colour` and `alpha` have the frame's size."""
+    """A cut-out resampled once into its frame: `colour` and `alpha` have the size of the frame."""
 
     colour: Image
     alpha: Alpha
@@ -101,11 +101,11 @@ class PlacedSubject:
 
 @dataclass(frozen=True)
 class Crop:
-    """What of the photo a picture shows: `box`, as shares of the photo, and `at`, where that lies, as shares of the
-    picture; each left, top, right, bottom, 0 to 1.
+    """The part of the photo that a picture shows, and where it lies in the picture.
 
-    `whole` is how much of what must not be cut is in the box, 0 to 1, of the thing that is cut most; None where the
-    photo shows no such thing.
+    `box` is that part as ratios of the photo, `placed_box` its place as ratios of the picture; each is left, top,
+    right, bottom, 0 to 1. `visible_ratio` is how much of a face or product is inside the box, 0 to 1, for the one that
+    is cut most; None where the photo shows none.
     """
 
     box: tuple[float, float, float, float]

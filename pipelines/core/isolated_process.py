@@ -1,8 +1,8 @@
-"""Spawned processes that do not run the program's main module again and know no secret; not what they work on.
+"""Spawned processes without the program's main module and without its secrets.
 
-multiprocessing tells a new process the file of `__main__`, to be run there first. With `python app.py` that is the
-whole page: seconds and 200 MB for a worker that decodes a picture. Such a worker imports this module, so it is small.
-It would also inherit the environment, where passwords and tokens stand: whoever takes a decoder over would read them.
+multiprocessing runs the file of `__main__` in each new process. With `python app.py` that would import the whole page:
+seconds and 200 MB for a worker that decodes a picture. A new process would also inherit the environment with its
+passwords and tokens, and an attacker who takes over a decoder could read them.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from types import ModuleType
 
 _start_lock = threading.Lock()
 _ENV_COMMAND = "/usr/bin/env"
-# What an interpreter needs to start as this one did. Everything else may be a secret, whatever it is called.
+# Environment variables that an interpreter needs to start like this one. Every other variable may hold a secret.
 _PASSED_NAMES = ("PATH", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
 
 class IsolatedProcess(SpawnProcess):
-    """A spawned process that knows only what its target imports."""
+    """A spawned process that imports only what its target needs."""
 
     def start(self) -> None:
-        """Start it; other threads see an empty `__main__` for that moment."""
+        """Start the process. Other threads see an empty `__main__` while it starts."""
         with _start_lock, _hide_main_module(), _start_without_environment():
             super().start()
 
 
 class IsolatedContext(SpawnContext):
-    """A multiprocessing context of such processes."""
+    """A multiprocessing context that makes isolated processes."""
 
     Process = IsolatedProcess
 
 
 @contextmanager
 def _hide_main_module() -> Iterator[None]:
-    # A main module without a file is skipped. The lock keeps a second start from taking the stand-in for the real one.
-    # The command line is told along, and a password may stand in it.
+    # multiprocessing skips a main module without a file. The start lock keeps a second start from saving the empty
+    # module as the real one. The arguments go too: multiprocessing sends them to the child, and one may be a password.
     main, argv = sys.modules["__main__"], sys.argv
     sys.modules["__main__"], sys.argv = ModuleType("__main__"), argv[:1]
     try:
@@ -51,19 +51,19 @@ def _hide_main_module() -> Iterator[None]:
 
 @contextmanager
 def _start_without_environment() -> Iterator[None]:
-    # multiprocessing has no argument for a process's environment, and emptying our own for a moment would take it from
-    # every other thread. So the new process is begun by `env`, which becomes the interpreter: same id, same pipes.
+    # multiprocessing takes no environment for a new process, and clearing our own would affect every other thread.
+    # So `env` is started first and replaces itself by the interpreter, with the same process id and pipes.
     spawn = getattr(util, "spawnv_passfds", None)
     if spawn is None or not os.access(_ENV_COMMAND, os.X_OK):  # Windows
         yield
         return
 
-    def bare(path: str | bytes, args: Sequence[str | bytes], fds: Sequence[int]) -> int:
+    def spawn_by_env(path: str | bytes, args: Sequence[str | bytes], fds: Sequence[int]) -> int:
         return spawn(
             os.fsencode(_ENV_COMMAND), [b"env", b"-i", *environment_assignments(os.environ), path, *args[1:]], fds
         )
 
-    util.spawnv_passfds = bare  # pyright: ignore[reportAttributeAccessIssue]
+    util.spawnv_passfds = spawn_by_env  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
@@ -71,10 +71,10 @@ def _start_without_environment() -> Iterator[None]:
 
 
 def environment_assignments(environ: Mapping[str, str]) -> list[bytes]:
-    """`NAME=value` of what a worker is told of an environment."""
+    """List the variables of `environment_without_secrets` as `NAME=value`."""
     return [os.fsencode(f"{name}={value}") for name, value in environment_without_secrets(environ).items()]
 
 
 def environment_without_secrets(environ: Mapping[str, str], *more: str) -> dict[str, str]:
-    """What another process is told of an environment: no secret, and what `more` names."""
+    """Return the variables that another process may see: those that start an interpreter, and those in `more`."""
     return {name: environ[name] for name in (*_PASSED_NAMES, *more) if name in environ}

@@ -1,4 +1,4 @@
-"""Jobs, the events of their stream, and the files and result at its end."""
+"""Jobs, the events of their stream, and the result with its files."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ JobStatus = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class Job(BaseModel):
-    """Everything that affects one picture, as plain JSON. `specs` maps each verb, and `matte`, to a spec's id.
+    """Everything that affects one picture, as plain JSON.
 
-    `consent` is when the owner said that the person in the photo agrees, as Unix time. `notices` are what the door had
-    to say about the pictures, for the receipt. `helper`: a page ordered it for its own use, so it is in no list.
-    `watermark`: pictures outside Exact get the invisible mark.
-    `waited`: its caller holds the line and is gone with a power cut, so nothing of it has to lie on the disk at once.
+    `specs` maps each verb, and `matte`, to the id of a model spec. `consent` is the Unix time at which the owner said
+    that the person in the photo agrees. `notices` are sentences about the uploads, for the receipt. `helper`: the page
+    ordered it for its own use, so no list shows it. `watermark`: pictures that are not Exact get the invisible mark.
+    `waited`: the caller waits on the connection, so a power cut ends both and no write has to reach the disk at once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,14 +45,14 @@ class Job(BaseModel):
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """`position` 1 is next in line."""
+    """The job waits; at `position` 1 it is next."""
 
     position: int
 
 
 @dataclass(frozen=True)
 class Step:
-    """Work went on: `index` of `total` (1-based), `preview` a small JPEG or None."""
+    """The job made progress: step `index` of `total`, from 1; `preview` is a small JPEG or None."""
 
     index: int
     total: int
@@ -62,10 +62,10 @@ class Step:
 
 @dataclass(frozen=True)
 class File:
-    """One written file of a job; `name` is what it should be called on disk, "" where the tool has no word for it.
+    """One written file of a job; `name` is its name for a download, "" where the tool gives none.
 
-    Width, height and `pixels_sha256` of an `Extra` are those of its first frame: what does not change when the same
-    job runs again, where the bytes carry a new signature each time.
+    An animation or a document has the width, height and `pixels_sha256` of its first frame. They stay the same when the
+    job runs again, while the bytes carry a new signature each time.
     """
 
     id: str
@@ -79,11 +79,21 @@ class File:
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a job that went well. `seconds` is the time from claim to done."""
+    """The files and the receipt of a job that succeeded. `seconds` is the time from claim to done."""
 
     files: tuple[File, ...]
     receipt: dict[str, Any]
     seconds: float
+
+
+def result_to_json(result: Result) -> dict[str, Any]:
+    """Return the result as plain JSON. `dataclasses.asdict` would copy the whole receipt."""
+    return {"files": [vars(file) for file in result.files], "receipt": result.receipt, "seconds": result.seconds}
+
+
+def result_from_json(data: dict[str, Any]) -> Result:
+    """Rebuild the result that `result_to_json` wrote."""
+    return Result(tuple(File(**file) for file in data["files"]), data["receipt"], data["seconds"])
 
 
 Event: TypeAlias = "QueuePosition | Step | Result"
@@ -92,10 +102,9 @@ Preview: TypeAlias = "Image | Callable[[], Image] | None"
 
 
 class ProgressCallback(Protocol):
-    """The one way for work to report, and the one place where previews are gated, thinned and thrown away.
+    """Reports one step of a job. Raises `JobCancelled` when the job was cancelled, which is how a tool stops.
 
-    Raises `Cancelled` when the job was cancelled, so that a call between two steps is what makes a tool stoppable.
-    `preview` may be a callable: it is called only when somebody watches and a frame is due.
+    `preview` may be a function: it is called only when somebody watches and the next preview is due.
     """
 
     def __call__(self, stage: str, index: int, total: int, preview: Preview = None) -> None: ...

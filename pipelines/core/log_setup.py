@@ -1,4 +1,4 @@
-"""How the log is written: readable lines or JSON objects; never a key, a picture, a prompt or the name of a file."""
+"""Logging set-up: text lines or JSON objects, without keys, pictures, prompts and file names."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextvars import ContextVar
 from typing import Literal, TypeAlias
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
-"""The id of the request that is being answered, "" outside of one."""
+"""Id of the request that is being answered, "" outside of one."""
 
 LogFormat: TypeAlias = Literal["text", "json"]
 _TEXT_FORMAT = "%(asctime)s %(name)s %(levelname)s %(message)s"
-# What must never stand in a log, whoever wrote the line: keys, pictures as text, links that open by themselves.
+# Patterns that no log line may contain, and their replacements: API keys, pictures as data URLs, share links.
 _SECRET_PATTERNS = (
     (re.compile(r"sk-dbx-[0-9A-Za-z]+"), "sk-dbx-…"),
     (re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=]+"), "data:…"),
@@ -23,30 +23,30 @@ _SECRET_PATTERNS = (
 
 
 def redact_secrets(text: str) -> str:
-    """The same without what must not be written down."""
-    for pattern, instead in _SECRET_PATTERNS:
-        text = pattern.sub(instead, text)
+    """Replace API keys, data URLs and share links in `text`."""
+    for pattern, replacement in _SECRET_PATTERNS:
+        text = pattern.sub(replacement, text)
     return text
 
 
 class TextFormatter(logging.Formatter):
-    """One line for people, with the request's id where there is one; a failure with its traceback."""
+    """Writes a record as a text line with the request's id, and a failure with its traceback."""
 
     def __init__(self) -> None:
         super().__init__(_TEXT_FORMAT)
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Format one record as text."""
         text = redact_secrets(super().format(record))
         request_id = REQUEST_ID.get()
         return f"{text} [{request_id}]" if request_id else text
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line. Of a failure: its kind and where it happened, not its words, which may quote anything."""
+    """Writes a record as one JSON object. A failure has type and place, but no message, which may quote anything."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object: time, level, logger, message, request_id, about, error, where."""
+        """Format one record as JSON: time, level, logger, message, request_id, `about`'s entries, error, where."""
         row: dict[str, object] = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
@@ -64,7 +64,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(kind: LogFormat, level: int = logging.INFO) -> None:
-    """Write everything from `level` up to standard error, in this form alone."""
+    """Send every record from `level` up to standard error, as text or as JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if kind == "json" else TextFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

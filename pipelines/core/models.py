@@ -1,4 +1,4 @@
-"""Models as data (`ModelSpec`, `Profile`) and the protocols of a loaded model and of a family."""
+"""Model specifications and profiles as data, and the protocols of a loaded model and of a model family."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model as data. `bytes` and `min_vram` in bytes, 0 when not known before loading.
+    """A model as data. `bytes` and `min_vram` are in bytes, 0 when not known before loading.
 
-    `files` maps a path below `assets/models` to its sha256 for models that ship with the project; `repo` and
-    `revision` name a hub repository or a local folder otherwise. `dtype` "auto" is the best of the device. `options`
-    are words that only the family reads, such as an adapter's repository. `beside`: bytes that stay in main memory.
-    `fetched`: bytes that come from the hub, where they are not those two together.
+    `files` maps a path below `assets/models` to its sha256 for models that ship with the project; otherwise `repo` and
+    `revision` name a hub repository or a local folder. `dtype` "auto" is the best of the device. `options` are settings
+    that only the family reads, such as an adapter's repository. `host_bytes` stay in main memory. `download_bytes` come
+    from the hub, where they differ from `bytes + host_bytes`.
     """
 
     id: str
@@ -38,7 +38,7 @@ class ModelSpec:
 
 
 class Model(Protocol):
-    """A loaded model. `draw` calls `on_step` once per step, which may raise `Cancelled` and must leave it clean."""
+    """A loaded model. `draw` calls `on_step` once per step; it must stay usable when that raises `JobCancelled`."""
 
     spec: ModelSpec
 
@@ -49,25 +49,25 @@ class Model(Protocol):
 
 @runtime_checkable
 class BatchingModel(Protocol):
-    """What a model may add: drawing several orders in one call, each as it is alone to within 1 of 255."""
+    """A model that draws several requests in one call; each picture is within 1 of 255 of that from a single call."""
 
     def batch_key(self, render: RenderRequest) -> tuple[Hashable, int] | None:
-        """What two orders must have in common to share a call, and the tokens a picture adds to a step of it.
+        """Return what two requests must have in common to share a call, and the tokens a picture adds to each step.
 
-        None for an order that is drawn alone, such as one with pictures of its owner's.
+        None for a request that must be drawn alone, such as one with the owner's pictures.
         """
         ...
 
     def draw_batch(
         self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
     ) -> list[RenderedImages]:
-        """As `draw` does each; `on_step` is told a step for every order. Only for orders that are `alike`."""
+        """Draw requests with the same `batch_key` in one call; `on_step` gets one step for each request."""
         ...
 
 
 @runtime_checkable
 class OffloadableModel(Protocol):
-    """What a model may add: leaving the device for the host's memory, and coming back faster than it was loaded."""
+    """A model that can move to main memory and back to the device, faster than it can be loaded."""
 
     def to_host(self) -> None: ...
 
@@ -75,20 +75,20 @@ class OffloadableModel(Protocol):
 
 
 class ModelFamily(Protocol):
-    """One file in `models/families`: its rows and how to load one."""
+    """One module of `models/families`: its model specs and how to load them."""
 
     specs: tuple[ModelSpec, ...]
 
     def load(self, spec: ModelSpec, device: str) -> Any: ...
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
-        """Bytes that loading will take, known before loading."""
+        """Return the bytes that loading will take."""
         ...
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A spec id per verb, and the reason why this profile was taken; `fallen`: in place of one that should serve."""
+    """A model spec id for each verb. `reason` says why it was chosen; `is_fallback`: the intended one cannot run."""
 
     id: str
     specs: Mapping[Verb, str]

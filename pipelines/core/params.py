@@ -1,4 +1,7 @@
-"""Form fields: each declares bounds, default, help, widget and needs once; tab, REST schema, CSV and docs derive from it."""
+"""Form fields of the tools. Each field declares its bounds, default, help text, widget and required verbs once.
+
+The tool's tab, its REST schema, the CSV header and the docs are derived from these declarations.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,6 @@ FieldKind = Literal["prompt", "picture", "pictures", "mask", "choice", "colour",
 MAX_SEED = 2**32 - 1
 
 MAX_SIDE = 2048
-
-
-# A field declares bounds, default, help, widget and needs once; tab, REST schema, CSV header and docs derive from it.
 
 
 def _build_field(
@@ -44,33 +44,46 @@ def _build_field(
 
 
 def prompt_field(
-    label: str, help: str, *, max_length: int = 400, advanced: bool = False, needs: tuple[Verb, ...] = (),
-    needs_any: bool = False, saved_kind: str = "",
-) -> Any:  # fmt: skip
-    """Free words, `str`, empty by default. With `any_of` one of the verbs that it `needs` is enough.
+    label: str,
+    help: str,
+    *,
+    max_length: int = 400,
+    advanced: bool = False,
+    needs: tuple[Verb, ...] = (),
+    needs_any: bool = False,
+    saved_kind: str = "",
+) -> Any:
+    """Declare free text, `str`, empty by default. With `needs_any` one of the verbs in `needs` is enough.
 
-    `kept`: the words are the name of a thing of that kind which its owner keeps.
+    `saved_kind`: the text is the name of one of the owner's saved items of this kind.
     """
     return _build_field(
-        "prompt", help, "", label=label, advanced=advanced, needs=needs, needs_any=needs_any,
-        extra={"x-kept": saved_kind} if saved_kind else {}, bounds={"max_length": max_length},
-    )  # fmt: skip
+        "prompt",
+        help,
+        "",
+        label=label,
+        advanced=advanced,
+        needs=needs,
+        needs_any=needs_any,
+        extra={"x-kept": saved_kind} if saved_kind else {},
+        bounds={"max_length": max_length},
+    )
 
 
 def picture_field(label: str, help: str, *, required: bool = False, advanced: bool = False) -> Any:
-    """One file id; `str` when required (`...`), else `str | None`."""
+    """Declare one file id; `str` when required (`...`), else `str | None`."""
     return _build_field("picture", help, ... if required else None, label=label, advanced=advanced)
 
 
 def pictures_field(label: str, help: str, *, max_count: int, min_count: int = 1, advanced: bool = False) -> Any:
-    """Several file ids, `tuple[str, ...]`."""
+    """Declare several file ids, `tuple[str, ...]`."""
     default: object = ... if min_count else ()
     bounds = {"min_length": min_count, "max_length": max_count}
     return _build_field("pictures", help, default, label=label, advanced=advanced, bounds=bounds)
 
 
 def mask_field(label: str, help: str, *, advanced: bool = True) -> Any:
-    """One optional file id of a grey or RGBA picture read as a mask, `str | None`."""
+    """Declare one optional file id of a grey or RGBA picture read as a mask, `str | None`."""
     return _build_field("mask", help, None, label=label, advanced=advanced)
 
 
@@ -85,7 +98,7 @@ def choice_field(
     needs: tuple[Verb, ...] = (),
     needs_any: bool = False,
 ) -> Any:
-    """One of the `Literal` that annotates the field; `labels` are the words shown, `tiles` dresses it with pictures."""
+    """Declare one value of the `Literal` that annotates the field. `labels` are shown; `tiles` adds pictures."""
     extra: dict[str, object] = {"x-labels": dict(labels or {})}
     if tiles:
         extra["x-tiles"] = True
@@ -95,27 +108,39 @@ def choice_field(
 
 
 def colour_field(label: str, help: str, *, advanced: bool = False) -> Any:
-    """`#rrggbb` or None, `str | None`."""
+    """Declare a colour, `#rrggbb` or None, `str | None`."""
     return _build_field("colour", help, None, label=label, advanced=advanced, bounds={"pattern": "^#[0-9a-fA-F]{6}$"})  # pyright: ignore[reportArgumentType]
 
 
 def seed_field() -> Any:
-    """`int | None`, 0 to 2^32-1; None is drawn when the job is made and kept in the receipt."""
+    """Declare a seed, `int | None`, 0 to 2^32-1; None is replaced by a random seed when the job is made."""
     return _build_field(
-        "seed", "Same settings and seed give the same picture. Empty: a new one.", None,
-        label="Seed", advanced=True, bounds={"ge": 0, "le": MAX_SEED},
-    )  # fmt: skip
+        "seed",
+        "Same settings and seed give the same picture. Empty: a new one.",
+        None,
+        label="Seed",
+        advanced=True,
+        bounds={"ge": 0, "le": MAX_SEED},
+    )
 
 
 def number_field(
-    label: str, help: str, default: float, *, ge: float, le: float, step: float = 1, unit: str = "", advanced: bool = True,
-    needs: tuple[Verb, ...] = (), needs_any: bool = False,
-) -> Any:  # fmt: skip
-    """A bounded `int` or `float`."""
+    label: str,
+    help: str,
+    default: float,
+    *,
+    ge: float,
+    le: float,
+    step: float = 1,
+    unit: str = "",
+    advanced: bool = True,
+    needs: tuple[Verb, ...] = (),
+    needs_any: bool = False,
+) -> Any:
+    """Declare a bounded `int` or `float`."""
     extra: dict[str, object] = {"x-step": step}
     if unit:
         extra["x-unit"] = unit
-    bounds = {"ge": ge, "le": le}
     return _build_field(
         "number",
         help,
@@ -125,19 +150,19 @@ def number_field(
         needs=needs,
         needs_any=needs_any,
         extra=extra,
-        bounds=bounds,
+        bounds={"ge": ge, "le": le},
     )
 
 
 def flag_field(
     label: str, help: str, default: bool = False, *, advanced: bool = True, needs: tuple[Verb, ...] = ()
 ) -> Any:
-    """A `bool`."""
+    """Declare a `bool`."""
     return _build_field("flag", help, default, label=label, advanced=advanced, needs=needs)
 
 
 class Params(BaseModel):
-    """Base of every tool's form: frozen, unknown names refused, NaN and infinity refused."""
+    """Base of every tool's form: frozen; unknown names, NaN and infinity are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -145,23 +170,23 @@ class Params(BaseModel):
 
     @classmethod
     def kind_of(cls, name: str) -> FieldKind:
-        """The widget kind of field `name`."""
+        """Return the widget kind of the field `name`."""
         return cls.schema_extra(name)["x-kind"]
 
     @classmethod
     def schema_extra(cls, name: str) -> dict[str, Any]:
-        """The `x-…` entries of field `name`."""
+        """Return the `x-…` entries in the schema of the field `name`."""
         extra = cls.model_fields[name].json_schema_extra
         return extra if isinstance(extra, dict) else {}
 
     @classmethod
     def fields_of_kind(cls, *kinds: FieldKind) -> tuple[str, ...]:
-        """Names of the fields of these kinds, in order of declaration."""
+        """Return the names of the fields of these kinds, in the order of declaration."""
         return tuple(name for name in cls.model_fields if cls.kind_of(name) in kinds)
 
 
 class Subject(Params):
-    """What every tool with one photo shares: the photo, its cut-out, which subject, and where it stands."""
+    """The form fields that every tool with one photo shares: photo, cut-out, choice of subject, placement."""
 
     photo: str = picture_field("Photo", "The picture to work on.", required=True)
     matte: str | None = mask_field("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")

@@ -1,4 +1,4 @@
-"""One call of a model: what is asked of it (`Render`), what it drew (`Images`), and what a tool hands over (`Draft`)."""
+"""One call of a model (`RenderRequest` to `RenderedImages`), and the output of a tool (`ToolOutput`)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from pipelines.core.params import Verb
 
 @dataclass(frozen=True)
 class Backdrop:
-    """What is asked of the `backdrop` verb, apart from size, seed and prompt.
+    """The request for a backdrop, apart from size, seed and prompt.
 
-    `scene` is a built-in scene's id, or "" to let the words choose; `picture` is My backdrop and wins over both.
-    `blur` is the disc's diameter as a share of the height, 0: the scene's own. `horizon` (eye line) and `floor`
-    (contact line) are shares of the height from the top. `key` is the side the light comes from. `mired` is the
-    photo's white point; the scene is held within 30 mired of it. `avoid` is the typical colour of the subject's
-    outline, which the backdrop differs from; `behind` is that of the photo's own ground beside it, towards whose
-    lightness the scene is exposed; `black` is the lightness (L*) of the subject's darkest parts, towards which those of
-    a place are brought. Where the photo is `monochrome` the scene has no colour either, unless it was asked for by
-    `colour` or `picture`. `pitch` is how far the photo's camera looked down, in degrees, where that was read: a surface
-    seen from above is drawn from there. `fallen` is which way the subject's own shadow fell in the photo, right and
-    down, as long as it is dark (0 to 1): what a lamp that throws dark shadows lights fades around the subject.
+    `scene` is the id of a built-in scene, or "" to choose it by the prompt. `picture` is the user's own backdrop and
+    wins over both. `blur_ratio` is the diameter of the blur disc as a ratio of the height; 0 is the scene's own.
+    `horizon_ratio` (eye line) and `floor_ratio` (contact line) are ratios of the height from the top.
+
+    These fit the scene to the photo: `key_light_side` is the side that the light comes from. `white_point_mired` is the
+    photo's white point; the scene stays within 30 mired of it. The backdrop differs from `outline_colour`, the typical
+    colour of the subject's outline. The scene is exposed towards the lightness of `original_background`, the photo's
+    colour beside the subject. The dark parts of a photographed place are brought towards `shadow_lightness`, the L* of
+    the subject's darkest parts. With a `monochrome` photo the scene has no colour, unless `colour` or `picture` asks
+    for one. `camera_pitch` is how far the photo's camera looked down, in degrees; a surface seen from above uses it.
+    `shadow_direction` points right and down the way the subject's shadow fell in the photo; its length is how dark
+    that shadow is, 0 to 1. The light of a lamp with dark shadows fades around the subject accordingly.
     """
 
     scene: str = ""
@@ -51,7 +53,7 @@ ControlKind = Literal["pose", "depth", "soft-edges", "edges", "normal", "segment
 
 @dataclass(frozen=True)
 class Adapter:
-    """A LoRA for one drawing: a .safetensors file, or a hub id (`owner/name`, `owner/name::file.safetensors`)."""
+    """A LoRA for one call: a .safetensors file, or a hub id (`owner/name`, `owner/name::file.safetensors`)."""
 
     source: str
     weight: float = 1.0
@@ -59,11 +61,11 @@ class Adapter:
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """One call of a model. `seeds` has one entry per picture wanted; `size` is (width, height).
+    """One call of a model. `seeds` has one entry for each picture; `size` is (width, height).
 
-    `control` is a map of `control_kind` that the picture follows; `adapters` are worn for this call alone. An edit that
-    is composed `anew` keeps nothing in its place, so nothing is put back there. `stays` is what of the first image an
-    edit should leave where it is, as the tool lays just that over it again.
+    `control` is a control map of kind `control_kind`. `adapters` apply to this call alone. An edit that `recomposes`
+    the picture moves everything, so nothing is pasted back. `preserved_mask` marks what an edit should leave in its
+    place in the first image, because the tool composites the original over it afterwards.
     """
 
     verb: Verb
@@ -86,7 +88,7 @@ class RenderRequest:
 
 @dataclass(frozen=True)
 class ModelStep:
-    """One denoising step done; `preview` makes the clean estimate when somebody wants to see it."""
+    """One denoising step is done; `preview` decodes the current estimate of the clean image."""
 
     index: int
     total: int
@@ -98,10 +100,11 @@ Scenery = Literal["plain", "computed", "photographed", "mixed"]
 
 @dataclass(frozen=True)
 class RenderedImages:
-    """What a model drew. `notices` says, say, which scene was taken and why; `alphas` what of each is figure.
+    """The images that a model drew.
 
-    `scenery` says what a built-in scene is: one colour, computed, a photograph, or a photograph with computed parts.
-    `together`: pictures in the fullest call that drew some of them.
+    `notices` are sentences such as which scene was chosen and why. `alphas` are the opacities of drawn figures, one for
+    each image. `scenery` says what a built-in scene is: one colour, computed, a photograph, or a mix of both.
+    `batch_size` is the largest number of pictures in one call that drew any of these.
     """
 
     images: tuple[Image, ...]
@@ -115,9 +118,9 @@ class RenderedImages:
 class EncodedFile:
     """A finished file that is not one still picture: an animation, a film, pages, layers, an archive.
 
-    `data` are its bytes before credentials are put in. `frames` are the pictures inside that differ, at least one: the
-    content gate looks at all of them, the first stands for the file in sizes and in `pixels_sha256`. `name` is a word
-    for the file's name, in letters, digits and hyphens.
+    `data` are its bytes before Content Credentials are added. `frames` are the different pictures inside, at least one:
+    the content filter checks all of them, and the first gives the file's size and `pixels_sha256`. `name` becomes part
+    of the file name and has letters, digits and hyphens.
     """
 
     role: Literal["result", "layers"]
@@ -129,16 +132,16 @@ class EncodedFile:
 
 @dataclass(frozen=True)
 class ToolOutput:
-    """What a tool hands to `finish`. `source` and `alphas` belong to the placed subject.
+    """The output of a tool, before checks, watermark, encoding and receipt.
 
-    `computed` says that what the tool drew itself was drawn by rules; pictures and scenes that went in say their own.
-    Where each image has a photo of its own `sources` has one row an image: the file's id and the placed subject, None
-    for a sheet that has no one subject. `settled` are values of Params fields that the tool found out: with them in the
-    form the next job is made like this one, so they stand among the receipt's params.
-    `images` may be empty where there are `extras`. `names` has a word for each image's file name, or is empty; with
-    `archive` the finished images are handed over together as well, in one ZIP of that name. `markable` is False where
-    bytes are promised to stay although the picture is not exact: no invisible mark goes in there. `crops` has one row
-    an image where each is a window of the photo.
+    `source` and `alphas` belong to the placed subject. `sources` has an entry for each image where every image has its
+    own photo: the file's id and the placed subject, or None for a sheet of several. `exact`: the subject keeps its
+    pixels. `is_procedural`: what the tool drew itself was drawn by rules, not by a model. `extras` are files that are
+    no still pictures; `images` may be empty then. `resolved_params` are form values that the tool chose; the receipt
+    lists them, so that the next job can repeat this one. `names` has a part of the file name for each image, or is
+    empty. With `archive_name` the images are also packed into one ZIP of that name. `allows_watermark` is False where
+    the pixels must stay although the picture is not exact. `crops` has an entry for each image that is a crop of the
+    photo.
     """
 
     images: tuple[Image, ...]

@@ -1,4 +1,4 @@
-"""A closable stream of events, `Step… then Result`; knows neither who makes them nor who reads them."""
+"""A closable, thread-safe stream of the events of one job: steps, then the result."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Event, QueuePosition, Result, Step
 
 NumberedEvent: TypeAlias = "tuple[int, Event]"
-"""An event and its id."""
+"""An event with its id."""
 _JOB_THREADS = ThreadPoolExecutor(64, thread_name_prefix="job")
-"""More than there are devices. Kept, since under load a thread is slower to start than a quick job is to do."""
+"""Threads of all running jobs, more than there are devices; reused, since under load a new thread starts slowly."""
 
 
 class Stream:
-    """Iterator and async iterator over one job's events.
+    """Iterator and async iterator over the events of one job.
 
-    Iteration ends after the `Result`; it raises the `StudioError` of a job that failed and `Cancelled` for one that was
-    cancelled. `close()` is safe from any thread and only sets an event (and calls `on_close`, for a watcher: detach).
-    A reader that is slow loses older previews and places in line, never a step and never the result. Events that wait
-    may be read all at once (`gathered`, `some`): a hop between threads costs more than an event does.
+    Iteration ends after the `Result`. It raises the `StudioError` of a job that failed and `JobCancelled` for one that
+    was cancelled. `close()` may be called from any thread; it sets an event and calls `on_close`. A slow reader misses
+    older previews and queue positions, but no step and no result. `take_pending` reads all waiting events at once,
+    because a switch between threads costs more than an event.
     """
 
     def __init__(self, on_close: Callable[[Stream], None] | None = None) -> None:
@@ -45,9 +45,9 @@ class Stream:
 
     @classmethod
     def run_in_thread(cls, work: Callable[[Stream], Result]) -> Stream:
-        """Run `work` in a thread of its own; what it raises ends the stream."""
+        """Run `work` in another thread and return its stream; an exception ends the stream."""
         stream = cls()
-        # An executor hands an exception over as a value, which spares a catch-all of our own.
+        # The future carries any exception as a value, so no catch-all is needed here.
         _JOB_THREADS.submit(work, stream).add_done_callback(stream._end_with_future)
         return stream
 
@@ -57,16 +57,16 @@ class Stream:
             self.put(future.result())
         self.end(error)
 
-    # ------------------------------------------------------------ the writing side
+    # ------------------------------------------------------------ writing
 
     def put(self, event: Event, event_id: int | None = None) -> None:
-        """Append an event. What waits unread and is out of date is dropped: an older preview, an older place."""
+        """Append an event and drop unread ones that it replaces: an older preview, an older queue position."""
         with self._condition:
             last = self._pending[-1][0] if self._pending else self.last_id
             self.put_all([(last + 1 if event_id is None else event_id, event)])
 
     def put_all(self, numbered: Sequence[NumberedEvent]) -> None:
-        """Append several at once; readers are woken once."""
+        """Append several events and wake the readers once."""
         with self._condition:
             if self._ended or not numbered:
                 return
@@ -83,7 +83,7 @@ class Stream:
         self._pending.append((event_id, event))
 
     def end(self, error: BaseException | None = None) -> None:
-        """No more events; readers see `error` after what is still pending."""
+        """End the stream; readers get `error` after the pending events."""
         with self._condition:
             self._ended, self.error = True, self.error or error
             self._flush_now.set()
@@ -92,36 +92,36 @@ class Stream:
     def _wake_readers(self) -> None:
         self._condition.notify_all()
         for loop, waker in self._async_wakers:
-            # The loop of a reader that went away may be closed already.
+            # The event loop of a reader that is gone may be closed.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(waker.set)
         self._async_wakers.clear()
 
-    # ------------------------------------------------------------ the reading side
+    # ------------------------------------------------------------ reading
 
     def close(self) -> None:
-        """Ask the work to stop at its next step, or detach a watcher. Returns at once."""
+        """Ask the job to stop at its next step, or detach a subscriber. Returns at once."""
         self.close_requested.set()
         if self._on_close is not None:
             self._on_close(self)
 
     def call_when_closed(self, call: Callable[[], object]) -> None:
-        """Call it, quickly and from whichever thread, once `close()` is; at once where that was before."""
+        """Call `call` when the stream is closed, from any thread; at once where it is closed already."""
         self._on_close = lambda _: call()
         if self.close_requested.is_set():
             call()
 
     def take_next(self, timeout: float | None = None) -> Event | None:
-        """The next event, or None when the stream has ended (then `error` says how) or `timeout` seconds passed."""
+        """Return the next event, or None when the stream has ended (see `error`) or after `timeout` seconds."""
         with self._condition:
             self._condition.wait_for(lambda: self._pending or self._ended, timeout)
             return self._pop_event()
 
     def take_pending(self, timeout: float, gap: float = 0.0) -> list[Event]:
-        """Everything that waits, as soon as anything does; empty when it has ended or `timeout` seconds passed.
+        """Wait for an event and return all that are pending; empty at the end or after `timeout` seconds.
 
-        Steps that follow each other faster than `gap` seconds are told together, so that work which takes no time
-        does not spend it on waking its reader. A first step, a preview and the end are told at once.
+        Steps that follow each other within `gap` seconds are returned together, so that a quick job does not spend its
+        time on waking the reader. The first step, a preview and the end are returned at once.
         """
         self._flush_now.wait(max(0.0, self._last_read_at + gap - time.monotonic()))
         with self._condition:
@@ -131,15 +131,15 @@ class Stream:
             return [event for _, event in self._pop_all()]
 
     async def take_pending_async(self, timeout: float | None = None) -> list[NumberedEvent]:
-        """Everything that waits, as soon as anything does, with ids.
+        """Wait for an event and return all that are pending, with their ids.
 
-        Empty when it has ended (then it is `over`, and `error` says how) or when `timeout` seconds passed.
+        Empty when the stream has ended (then it `is_exhausted`, see `error`) or after `timeout` seconds.
         """
         with self._condition:
             if self._pending or self._ended:
                 return self._pop_all()
             waker = self._add_waker()
-        # A timer costs a tenth of `asyncio.wait_for`, and most are taken back at once.
+        # A timer costs a tenth of `asyncio.wait_for`, and most timers are cancelled at once.
         timer = None if timeout is None else asyncio.get_running_loop().call_later(timeout, waker.set)
         try:
             await waker.wait()
@@ -152,7 +152,7 @@ class Stream:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether it has ended and everything was read."""
+        """Whether the stream has ended and every event was read."""
         with self._condition:
             return self._ended and not self._pending
 
@@ -207,7 +207,7 @@ def _without_preview(event: Event) -> Event:
 
 
 def wait_for_result(stream: Stream) -> Result:
-    """Read to the end and return the result; raises what the job raised."""
+    """Read the stream to its end and return the result. Raises what the job raised."""
     for event in stream:
         if isinstance(event, Result):
             return event

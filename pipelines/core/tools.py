@@ -1,77 +1,77 @@
-"""The row that declares a creation tool, and the protocol of what its `run` is handed."""
+"""The declaration of a tool (`Tool`), and the services that its function gets (`ToolContext`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, Subject, Verb
 from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 
-P = TypeVar("P", bound=Params)
-
 
 class ToolContext(Protocol):
-    """What a tool is handed. Every model and every file is reached through it."""
+    """Gives a running tool its files, models and face detector."""
 
     seed: int
     draft: bool
 
     def open_image(self, file_id: str) -> Image:
-        """The ingested picture, H x W x 3; alpha, where it has one, is laid on white."""
+        """Return the stored picture, H x W x 3; a transparent one is composited on white."""
         ...
 
     def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
-        """The subject of `params.photo`; kept by content hash, the second call is free; raises `no_subject`."""
+        """Cut the subject out of `params.photo`. The result is cached by content hash. Raises `no_subject`."""
         ...
 
     def detect_faces(self, file_id: str) -> tuple[Face, ...]:
-        """Faces by size, largest first; empty when there is none, and when nobody said that they agree."""
+        """Return the faces, largest first; empty when there is none or consent is missing."""
         ...
 
     def draw(self, render: RenderRequest, emit: ProgressCallback) -> RenderedImages:
-        """Runs the profile's model for `render.verb`; raises `ModelUnavailable` when it has none."""
+        """Run the profile's model for `render.verb`. Raises `ModelUnavailable` when there is none."""
         ...
 
     def open_image_with_alpha(self, file_id: str) -> Image:
-        """The ingested picture with its transparency, H x W x 4; opaque where it has none."""
+        """Return the stored picture with its transparency, uint8, H x W x 4; opaque where it has none."""
         ...
 
     def open_mask(self, file_id: str) -> Alpha:
-        """A picture read as a mask, at its own size: brightness times opacity."""
+        """Return a picture read as a mask, at its own size: brightness times opacity."""
         ...
 
     def memoize(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
-        """`make()`, kept by `key` for a while, so that a change which does not touch the key is free."""
+        """Return the cached image for `key`, made by `make()` when the cache has none."""
         ...
 
     def has_verb(self, verb: Verb) -> bool:
-        """Whether the profile serves `verb`."""
+        """Say whether the profile has a model for `verb`."""
         ...
 
     def borrow_model(self, spec_id: str) -> AbstractContextManager[Any]:
-        """Any spec of the cache: matting, face, upscale."""
+        """Borrow any model of the cache: matting, face detection, upscaling."""
         ...
 
     def spec_for_role(self, role: str) -> str:
-        """The id of the spec that was settled for `role` when the job was made, else `role` itself."""
+        """Return the spec id that the job names for `role`, else `role` itself."""
         ...
 
 
 class ToolFunction(Protocol):
-    def __call__(self, params: Any, context: ToolContext, emit: ProgressCallback) -> ToolOutput: ...
+    """The function of a tool: from the form's values to images."""
+
+    def __call__(self, params: Any, context: ToolContext, emit: ProgressCallback, /) -> ToolOutput: ...
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A row in `TOOLS`: what the card says, the form, and the one function.
+    """A tool: the texts of its card, its form, and its function.
 
-    `strengths` hold everywhere; `with_model` are further ones, each with the verb that a profile needs for it.
-    `reblends` are the fields that lay a drawn picture otherwise: who moves only those sees the same drawing again.
+    `strengths` hold with every profile; `model_strengths` need the verb that stands beside each. `blend_only_fields`
+    change how a drawn picture is composited, so a change of these alone draws nothing anew.
     """
 
     id: str

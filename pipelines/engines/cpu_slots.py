@@ -1,4 +1,4 @@
-"""How many jobs work on the processor at once, beside a device that many wait for; knows no job and no model."""
+"""Semaphore for the CPU work of jobs, held beside a device whose model calls are queued separately."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pipelines.core.errors import JobCancelled
 from pipelines.core.stream import Stream
 
 CANCEL_POLL_SECONDS = 0.2
-"""Seconds within which a job that was stopped leaves, whatever it waits for."""
+"""Seconds within which a job that was cancelled stops waiting."""
 
 
 class CpuSlots:
-    """How many jobs of a device may work beside it at once, on the processor: to cut out, to write files.
+    """Limits how many jobs of a device cut out subjects or write files at the same time.
 
-    More would hold more pictures in memory and finish none sooner.
+    More jobs at once would hold more pictures in memory and finish none sooner.
     """
 
     def __init__(self, count: int) -> None:
@@ -25,7 +25,7 @@ class CpuSlots:
 
     @contextmanager
     def acquire(self, stream: Stream) -> Iterator[None]:
-        """The job of `stream` has a hand, as soon as one is free. Raises `Cancelled` when it is stopped before."""
+        """Hold a slot for the job of `stream`. Raises `JobCancelled` if it is cancelled before a slot is free."""
         self._wait_for_slot(stream)
         try:
             yield
@@ -34,7 +34,7 @@ class CpuSlots:
 
     @contextmanager
     def release_while(self, stream: Stream) -> Iterator[None]:
-        """Another job may have its hand meanwhile. Raises `Cancelled` when it is stopped before it has one again."""
+        """Give the slot to other jobs meanwhile. Raises `JobCancelled` if cancelled before it has a slot again."""
         self._release_slot(stream)
         yield
         self._wait_for_slot(stream)

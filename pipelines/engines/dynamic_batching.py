@@ -1,8 +1,8 @@
-"""Model calls of one device: orders that may share a call do when that pays; knows no tool, no queue and no job.
+"""Dynamic batching of the model calls of one device: requests of several jobs share a call where that is faster.
 
-A free device begins at once with the oldest order and whatever waits beside it that is alike; it never waits for more.
-So one user alone is served as if nobody ever shared anything, and the fuller the line, the fuller the calls. How many
-pictures a call draws is what `Paces` measured to pay, within a bound on the tokens of a step.
+A free device starts at once with the oldest request and those in the queue that are compatible with it; it never waits
+for more. A single user is therefore served as fast as without batching, and calls get fuller as the queue grows. The
+number of images of a call is what `BatchSizeTuner` measured to be best, within a bound on the tokens of a step.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from pipelines.models.model_cache import ModelCache
 from pipelines.runtime.progress import WAITING_STAGE
 
 MAX_STEP_TOKENS = 8192
-"""Tokens of a step above which one more picture never pays: there every GPU computes and none waits for its memory."""
+"""Tokens of a step above which one more image is never faster: there every GPU is bound by compute, not by memory."""
 CHEAP_STEP_TOKENS = 512
-"""Tokens of a step up to which one more picture pays on any device, even on a processor."""
+"""Tokens of a step up to which one more image is faster on any device, even on a processor."""
 CLOSING_MESSAGE = "The studio is closing."
 
 
 @dataclass(eq=False)
-class Order:
-    """One drawing that a job waits for; `drawn` grows call by call until every seed has its picture."""
+class QueuedRender:
+    """One render request that a job waits for. `parts` grows call by call until every seed has its image."""
 
     spec_id: str
     render: RenderRequest
@@ -47,25 +47,25 @@ class Order:
     future: Future[RenderedImages] = field(default_factory=lambda: Future[RenderedImages]())
     parts: list[RenderedImages] = field(default_factory=list[RenderedImages])
     must_draw_alone: bool = False
-    """A call that it shared failed: the next one is its own."""
+    """Whether a shared call failed, so that the next one is not shared."""
 
     @property
     def remaining_seeds(self) -> tuple[int, ...]:
-        """Seeds that have no picture yet."""
-        return self.render.seeds[sum(len(each.images) for each in self.parts) :]
+        """Seeds that have no image yet."""
+        return self.render.seeds[sum(len(part.images) for part in self.parts) :]
 
-    def report_step(self, step: ModelStep, pictures: int) -> None:
-        """A step of a call that draws so many of its pictures, told as one of all the steps that it will take."""
-        calls = -(-len(self.remaining_seeds) // pictures) + len(self.parts)
+    def report_step(self, step: ModelStep, image_count: int) -> None:
+        """Report a step of a call that draws `image_count` of its images, counted over all calls that it will need."""
+        calls = -(-len(self.remaining_seeds) // image_count) + len(self.parts)
         self.on_step(ModelStep(len(self.parts) * step.total + step.index, calls * step.total, step.preview))
 
     def fail(self, error: BaseException) -> None:
-        """It ends so, unless it has ended."""
-        with suppress(InvalidStateError):  # its job's thread and the device's may both say so
+        """End it with `error`, unless it has ended."""
+        with suppress(InvalidStateError):  # the thread of its job and that of the device may both end it
             self.future.set_exception(error)
 
     def add_images(self, images: RenderedImages) -> None:
-        """Pictures for its next seeds."""
+        """Add the images of its next seeds; the last ones end it."""
         self.parts.append(images)
         if not self.remaining_seeds:
             with suppress(InvalidStateError):
@@ -73,179 +73,182 @@ class Order:
 
 
 class DynamicBatcher:
-    """The calls of the models of `cache`, one at a time, in a thread of its own. At most `most` pictures share one.
+    """Runs the model calls of `cache` one at a time in a thread of its own. At most `max_images` share a call.
 
-    With a `most` of 0 nothing is measured: then the same order is drawn in the same calls each time, and so to the same
-    bytes.
+    With `max_images` 0 nothing is measured: a request is always drawn in the same calls, hence to the same bytes.
     """
 
-    def __init__(self, cache: ModelCache, most: int, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, cache: ModelCache, max_images: int, *, clock: Callable[[], float] = time.perf_counter) -> None:
         self._cache = cache
-        self._max_images = most
+        self._max_images = max_images
         self._clock = clock
-        self._lock = threading.RLock()  # a call may be over before anybody was told to listen for its end
-        self._queue: list[Order] = []
-        """Orders that have not ended, in the order in which they came."""
+        self._lock = threading.RLock()  # re-entrant: a call may end while `_submit_call` adds the callback of its end
+        self._queue: list[QueuedRender] = []
+        """Requests that have not ended, oldest first."""
         self._is_busy = self._closed = False
         self._device_thread = ThreadPoolExecutor(1, thread_name_prefix="device")
 
-    def make_draw(self, stream: Stream, on_file: OnFileProgress | None, hands: CpuSlots) -> oom_fallback.DrawFn:
-        """Draws for the job of `stream`, which puts its hand at rest meanwhile."""
+    def make_draw(self, stream: Stream, on_file: OnFileProgress | None, slots: CpuSlots) -> oom_fallback.DrawFn:
+        """Make the function that draws for the job of `stream`, which gives up its CPU slot while it waits."""
 
-        def draws(
-            spec_id: str, render: RenderRequest, on_step: oom_fallback.OnStep, begun: Callable[[ModelSpec], None]
-        ) -> RenderedImages:  # fmt: skip
-            order = Order(spec_id, render, on_step, begun, on_file)
-            with hands.release_while(stream):
-                if self._enqueue(order):
+        def draw(
+            spec_id: str, render: RenderRequest, on_step: oom_fallback.OnStep, on_begin: Callable[[ModelSpec], None]
+        ) -> RenderedImages:
+            request = QueuedRender(spec_id, render, on_step, on_begin, on_file)
+            with slots.release_while(stream):
+                if self._enqueue(request):
                     stream.put(Step(0, 1, WAITING_STAGE))
-                return self._wait_for_images(order, stream)
+                return self._wait_for_images(request, stream)
 
-        return draws
+        return draw
 
     def close(self) -> None:
-        """Wait for the call that runs; what waits is told that the studio is closing."""
+        """Wait for the call that runs and fail the requests that wait."""
         with self._lock:
             self._closed = True
         self._device_thread.shutdown(cancel_futures=True)
-        for order in self._queue:
-            order.fail(ModelUnavailable(CLOSING_MESSAGE))
+        for request in self._queue:
+            request.fail(ModelUnavailable(CLOSING_MESSAGE))
 
-    # ------------------------------------------------------------ a job's own thread
+    # ------------------------------------------------------------ in the job's thread
 
-    def _enqueue(self, order: Order) -> bool:
-        """Put `order` in line; whether it has to wait."""
+    def _enqueue(self, request: QueuedRender) -> bool:
+        """Append `request` to the queue. Returns whether it has to wait."""
         with self._lock:
             if self._closed:
                 raise ModelUnavailable(CLOSING_MESSAGE)
-            self._queue.append(order)
-            waits, self._is_busy = self._is_busy, True
-            if not waits:
+            self._queue.append(request)
+            must_wait, self._is_busy = self._is_busy, True
+            if not must_wait:
                 self._submit_call()
-        return waits
+        return must_wait
 
-    def _wait_for_images(self, order: Order, stream: Stream) -> RenderedImages:
+    def _wait_for_images(self, request: QueuedRender, stream: Stream) -> RenderedImages:
         while True:
             try:
-                return order.future.result(CANCEL_POLL_SECONDS)
+                return request.future.result(CANCEL_POLL_SECONDS)
             except TimeoutError:
                 if stream.close_requested.is_set():
-                    order.fail(JobCancelled())
+                    request.fail(JobCancelled())
 
-    # ------------------------------------------------------------ the device's thread
+    # ------------------------------------------------------------ in the device's thread
 
     def _submit_call(self) -> None:
-        """Have the next call made; its end, however it ends, asks for the one after it. The lock is held."""
-        members: list[Order] = []
+        """Submit the next call, whose end submits the one after it. The lock is held."""
+        members: list[QueuedRender] = []
         self._device_thread.submit(self._run_next_call, members).add_done_callback(
             lambda future: self._finish_call(members, future)
         )
 
-    def _finish_call(self, members: Sequence[Order], future: Future[None]) -> None:
-        """Each member of a call that failed is drawn alone; one that was alone failed itself."""
+    def _finish_call(self, members: Sequence[QueuedRender], future: Future[None]) -> None:
+        """After a failed call each member is drawn alone; a request that was alone fails."""
         try:
             error = future.exception()
-        except CancelledError:  # the device was shut down before it began
+        except CancelledError:  # the thread was shut down before the call began
             return
         if error is not None:
-            for order in members:
-                order.must_draw_alone = True
+            for request in members:
+                request.must_draw_alone = True
             if len(members) == 1:
                 members[0].fail(error)
         with self._lock:
-            self._queue = [order for order in self._queue if not order.future.done()]
+            self._queue = [request for request in self._queue if not request.future.done()]
             self._is_busy = bool(self._queue) and not self._closed
             if self._is_busy:
                 self._submit_call()
 
-    def _run_next_call(self, members: list[Order]) -> None:
-        """One call: the oldest order, and of those that are alike as many as pay. `members` are who is in it."""
+    def _run_next_call(self, members: list[QueuedRender]) -> None:
+        """Draw the oldest request and as many compatible ones as is fastest. `members` is filled with them."""
         with self._lock:
-            line = [order for order in self._queue if not order.future.done()]
-        if not line:
+            waiting = [request for request in self._queue if not request.future.done()]
+        if not waiting:
             return
-        members.append(head := line[0])
+        members.append(head := waiting[0])
         with self._cache.borrow_model(head.spec_id, head.on_file) as model:
             found = _batch_key(model, head.render)
             if found is None:
                 self._draw_call(model, members, [head.remaining_seeds])
                 return
             key, tokens = found
-            with self._lock:  # once more, since the model may have been a while in coming
-                beside = [
-                    order for order in self._queue if order is not head and self._can_join(order, head, key, model)
+            with self._lock:  # read the queue again, since loading the model may have taken a while
+                others = [
+                    request
+                    for request in self._queue
+                    if request is not head and self._can_join(request, head, key, model)
                 ]
             kind = head.spec_id, device_name(self._cache.device), repr(key)
-            waiting = sum(len(order.remaining_seeds) for order in (head, *beside))
-            shares = _share_seeds([head, *beside], self._batch_size(kind, waiting, tokens))
-            members += beside[: len(shares) - 1]
+            image_count = sum(len(request.remaining_seeds) for request in (head, *others))
+            shares = _share_seeds([head, *others], self._batch_size(kind, image_count, tokens))
+            members += others[: len(shares) - 1]
             self._draw_timed(model, members, shares, kind)
 
-    def _can_join(self, order: Order, head: Order, key: Hashable, model: Any) -> bool:
-        if head.must_draw_alone or order.must_draw_alone or order.spec_id != head.spec_id or order.future.done():
+    def _can_join(self, request: QueuedRender, head: QueuedRender, key: Hashable, model: Any) -> bool:
+        if head.must_draw_alone or request.must_draw_alone:
             return False
-        found = _batch_key(model, order.render)
+        if request.spec_id != head.spec_id or request.future.done():
+            return False
+        found = _batch_key(model, request.render)
         return found is not None and found[0] == key
 
-    def _batch_size(self, kind: CallKind, waiting: int, tokens: int) -> int:
-        """How many of those that wait share the call."""
+    def _batch_size(self, kind: CallKind, image_count: int, tokens: int) -> int:
+        """How many of the `image_count` images that wait are drawn in the call."""
         if self._max_images:
-            return self._cache.batch_tuner.best_batch_size(
-                kind, waiting, min(self._max_images, MAX_STEP_TOKENS // tokens)
-            )
-        return max(1, min(waiting, CHEAP_STEP_TOKENS // tokens))
+            max_size = min(self._max_images, MAX_STEP_TOKENS // tokens)
+            return self._cache.batch_tuner.best_batch_size(kind, image_count, max_size)
+        return max(1, min(image_count, CHEAP_STEP_TOKENS // tokens))
 
     def _draw_timed(
-        self, model: Any, members: Sequence[Order], shares: Sequence[tuple[int, ...]], kind: CallKind
+        self, model: Any, members: Sequence[QueuedRender], shares: Sequence[tuple[int, ...]], kind: CallKind
     ) -> None:
-        pictures = sum(len(seeds) for seeds in shares)
-        since = self._clock()
-        aside = 0.0
+        """Draw and tell the tuner how long it took, without the time that callbacks took."""
+        image_count = sum(len(seeds) for seeds in shares)
+        start = self._clock()
+        callback_seconds = 0.0
         try:
-            aside = self._draw_call(model, members, shares)
+            callback_seconds = self._draw_call(model, members, shares)
         except (MemoryError, RuntimeError, StudioError) as error:
             if len(members) > 1 and oom_fallback.is_out_of_memory(error):
-                self._cache.batch_tuner.record_failure(kind, pictures)
+                self._cache.batch_tuner.record_failure(kind, image_count)
             raise
-        self._cache.batch_tuner.record_time(kind, pictures, self._clock() - since - aside)
+        self._cache.batch_tuner.record_time(kind, image_count, self._clock() - start - callback_seconds)
 
-    def _draw_call(self, model: Any, members: Sequence[Order], shares: Sequence[tuple[int, ...]]) -> float:
-        """Draw those seeds of each; the seconds that telling of steps took."""
-        telling = StepDispatcher(members, shares, self._clock)
-        for order in members:
-            order.on_begin(model.spec)
-        renders = [replace(order.render, seeds=seeds) for order, seeds in zip(members, shares, strict=True)]
+    def _draw_call(self, model: Any, members: Sequence[QueuedRender], shares: Sequence[tuple[int, ...]]) -> float:
+        """Draw the seeds in `shares` of each member. Returns the seconds that the callbacks of its steps took."""
+        dispatcher = StepDispatcher(members, shares, self._clock)
+        for request in members:
+            request.on_begin(model.spec)
+        renders = [replace(request.render, seeds=seeds) for request, seeds in zip(members, shares, strict=True)]
         if len(members) == 1:
-            drawn = [oom_fallback.draw_with_fallback(self._cache, model, renders[0], lambda step: telling([step]))]
+            drawn = [oom_fallback.draw_with_fallback(self._cache, model, renders[0], lambda step: dispatcher([step]))]
         else:
-            drawn = oom_fallback.draw_batch(self._cache, model, model.spec.family, renders, telling)
-        pictures = sum(len(seeds) for seeds in shares)
-        for order, images in zip(members, drawn, strict=True):
-            order.add_images(replace(images, batch_size=pictures))
-        return telling.seconds
+            drawn = oom_fallback.draw_batch(self._cache, model, model.spec.family, renders, dispatcher)
+        image_count = sum(len(seeds) for seeds in shares)
+        for request, images in zip(members, drawn, strict=True):
+            request.add_images(replace(images, batch_size=image_count))
+        return dispatcher.seconds
 
 
 class StepDispatcher:
-    """Tells each member its steps. One whose job was stopped drops out; without any left the call ends."""
+    """Reports each step of a call to its members. A cancelled member is skipped; with all cancelled the call ends."""
 
     def __init__(
-        self, members: Sequence[Order], shares: Sequence[tuple[int, ...]], clock: Callable[[], float]
-    ) -> None:  # fmt: skip
+        self, members: Sequence[QueuedRender], shares: Sequence[tuple[int, ...]], clock: Callable[[], float]
+    ) -> None:
         self.seconds = 0.0
         self._clock = clock
         self._members = tuple(zip(members, (len(seeds) for seeds in shares), strict=True))
 
     def __call__(self, steps: Sequence[ModelStep]) -> None:
-        since = self._clock()
-        for (order, pictures), step in zip(self._members, steps, strict=True):
-            if order.future.done():
+        start = self._clock()
+        for (request, image_count), step in zip(self._members, steps, strict=True):
+            if request.future.done():
                 continue
             try:
-                order.report_step(step, pictures)
+                request.report_step(step, image_count)
             except (JobCancelled, StudioError) as error:
-                order.fail(error)
-        self.seconds += self._clock() - since
-        if all(order.future.done() for order, _ in self._members):
+                request.fail(error)
+        self.seconds += self._clock() - start
+        if all(request.future.done() for request, _ in self._members):
             raise JobCancelled
 
 
@@ -253,26 +256,26 @@ def _batch_key(model: Any, render: RenderRequest) -> tuple[Hashable, int] | None
     return model.batch_key(render) if isinstance(model, BatchingModel) else None
 
 
-def _share_seeds(orders: Sequence[Order], pictures: int) -> list[tuple[int, ...]]:
-    """The seeds that each of the first orders has drawn in a call of so many pictures."""
+def _share_seeds(requests: Sequence[QueuedRender], image_count: int) -> list[tuple[int, ...]]:
+    """The seeds of each of the first requests that fit a call of `image_count` images."""
     shares: list[tuple[int, ...]] = []
-    for order in orders:
-        if pictures < 1:
+    for request in requests:
+        if image_count < 1:
             break
-        shares.append(order.remaining_seeds[:pictures])
-        pictures -= len(shares[-1])
+        shares.append(request.remaining_seeds[:image_count])
+        image_count -= len(shares[-1])
     return shares
 
 
-def _merge_images(drawn: Sequence[RenderedImages]) -> RenderedImages:
-    """What several calls drew of one order."""
-    if len(drawn) == 1:
-        return drawn[0]
-    notices = dict.fromkeys(notice for images in drawn for notice in images.notices)
+def _merge_images(parts: Sequence[RenderedImages]) -> RenderedImages:
+    """The images of one request that several calls drew."""
+    if len(parts) == 1:
+        return parts[0]
+    notices = dict.fromkeys(notice for part in parts for notice in part.notices)
     return replace(
-        drawn[0],
-        images=tuple(image for images in drawn for image in images.images),
-        alphas=tuple(alpha for images in drawn for alpha in images.alphas),
+        parts[0],
+        images=tuple(image for part in parts for image in part.images),
+        alphas=tuple(alpha for part in parts for alpha in part.alphas),
         notices=tuple(notices),
-        batch_size=max(images.batch_size for images in drawn),
+        batch_size=max(part.batch_size for part in parts),
     )

@@ -1,4 +1,4 @@
-"""The cache of one device with its share of the machine, and the engine that a worker of a cluster holds."""
+"""Builds the model cache of one device with its share of the machine's memory, and the engine of a cluster worker."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ def make_cache(
     machine: Machine,
     device: str,
     peaks: PeakMemory | None = None,
-    paces: BatchSizeTuner | None = None,
+    batch_tuner: BatchSizeTuner | None = None,
     *,
     among: int = 1,
     compile: bool = False,
 ) -> ModelCache:
-    """A cache with its share of the machine; the host's memory is shared `among` so many."""
-    room = devices.divide_memory(machine)
+    """Make the cache of `device`. The host's memory is shared among `among` caches."""
+    memory = devices.divide_memory(machine)
     options = CacheOptions(
         device=device,
-        budget_bytes=room.model_bytes,
-        drawing_reserve_bytes=room.drawing_bytes,
-        host_budget_bytes=room.host_bytes // among,
+        budget_bytes=memory.model_bytes,
+        drawing_reserve_bytes=memory.drawing_bytes,
+        host_budget_bytes=memory.host_bytes // among,
         extra_options=(("compile", "inductor"),) if compile else (),
         is_hub_reachable=hub.is_hub_reachable,
     )
-    return ModelCache(FAMILIES, options, peak_memory=peaks, batch_tuner=paces)
+    return ModelCache(FAMILIES, options, peak_memory=peaks, batch_tuner=batch_tuner)
 
 
 def detect_machine() -> Machine:
-    """What this process computes with: the first card that it may see, else what there is."""
+    """Detect what this process computes with: the first GPU that it may see, else the processor."""
     found = devices.detect_machine()
     cards = devices.find_cuda_devices() if found.device == "cuda" else ()
     if cards:
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch counts the cards as the driver does
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # torch then numbers the GPUs as the driver does
     return cards[0] if cards else found
 
 
 def make_worker_engine(files: FileIndex, audit: AuditLog, *, among: int = 1, compile: bool = False) -> LocalEngine:
-    """The engine of a worker, `among` so many on its machine at most."""
-    found = detect_machine()
-    return LocalEngine(make_cache(found, found.device, among=among, compile=compile), files, audit=audit)
+    """Make the engine of a cluster worker on whose machine at most `among` workers run."""
+    machine = detect_machine()
+    return LocalEngine(make_cache(machine, machine.device, among=among, compile=compile), files, audit=audit)

@@ -1,4 +1,4 @@
-"""Runs one job at a time in this process; keeps no queue and knows no door."""
+"""Engine of one device: runs a job in this process and returns the stream of its events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 from pipelines.core.errors import ModelUnavailable, StudioError
@@ -20,7 +19,8 @@ from pipelines.models import oom_fallback
 from pipelines.models.hub_download import OnFileProgress
 from pipelines.models.model_cache import ModelCache
 from pipelines.provenance.signing_key import SigningKeyStore
-from pipelines.runtime.context import JobContext, ResultCache, report_download
+from pipelines.runtime.context import EngineResources, JobContext
+from pipelines.runtime.finalize import Finalizer
 from pipelines.runtime.progress import PREVIEW_INTERVAL_SECONDS, StreamProgress
 from pipelines.security.audit_log import AuditLog
 from pipelines.security.content_filter import ContentFilter
@@ -34,11 +34,11 @@ log = logging.getLogger(__name__)
 
 
 class LocalEngine:
-    """One device. Its gate checks every picture that comes in and goes out. There is no engine without one.
+    """Runs jobs on one device. Its content filter checks every picture that comes in or goes out.
 
-    together: pictures of different jobs that one call of a model may draw at most. With more than 1 there are twice as
-    many slots, so that the next call fills while one is made; else there is one, since a second job would only slow
-    both. 1 draws each picture alone, 0 those of a job in one call where that is faster on any device.
+    together: most images of different jobs that one model call may draw. With more than 1 there are twice as many
+    slots, so that the next call fills while one runs; otherwise there is one slot, since a second job would only slow
+    both down. 1 draws each image alone, 0 draws those of one job in one call where that is faster on any device.
     """
 
     name = "local"
@@ -55,24 +55,24 @@ class LocalEngine:
     ) -> None:
         self.cache = cache
         self.slots = 2 * together if together > 1 else 1
-        self.memo = ResultCache()
         self.steps = 0
-        """Steps of work done since the start, counted when their job ends."""
+        """Steps done since the start, counted when their job ends."""
         self._files = files
         self._tools = tools
-        self.seal = SigningKeyStore(files.data)
-        self._gate = ContentFilter(cache, audit or AuditLog(files.data))
+        content_filter = ContentFilter(cache, audit or AuditLog(files.data))
+        self.resources = EngineResources(cache, files, content_filter, SigningKeyStore(files.data))
+        self.result_cache = self.resources.results
         self._cpu_slots = CpuSlots(max(2, (os.cpu_count() or 1) // 4))
         self._batcher = DynamicBatcher(cache, together)
 
     def check_picture(self, image: Image, owner: str, sha256: str) -> None:
-        """See `Engine.admit`."""
-        # An executor hands an exception over as a value, which spares a catch-all of our own.
-        with ThreadPoolExecutor(1) as beside:
-            error = beside.submit(lambda: self._gate.check_input(image, owner, sha256)).exception()
+        """See `Engine.check_picture`."""
+        # An executor returns an exception as a value, so no catch-all is needed here.
+        with ThreadPoolExecutor(1) as executor:
+            error = executor.submit(lambda: self.resources.content_filter.check_input(image, owner, sha256)).exception()
         if isinstance(error, StudioError):
             raise error
-        if error is not None:  # whatever the net did: the picture stays outside
+        if error is not None:  # whatever failed in the net: a picture that was not checked is not taken
             log.error("the content check of a picture failed", exc_info=error)
             raise ModelUnavailable(UNCHECKED_MESSAGE) from error
 
@@ -81,29 +81,29 @@ class LocalEngine:
         return Stream.run_in_thread(lambda stream: self.run_blocking(job, stream))
 
     def run_blocking(self, job: Job, stream: Stream) -> Result:
-        """Do `job` in the calling thread, its steps going to `stream`."""
+        """Run `job` in the calling thread and write its steps to `stream`."""
         with self._cpu_slots.acquire(stream):
             return self._run_tool(job, stream)
 
     def _run_tool(self, job: Job, stream: Stream) -> Result:
-        since = time.monotonic()
-        emit = StreamProgress(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL_SECONDS)
-        emit(STARTING_STAGE, 0, 1)  # a model may have to be loaded before anything else can be told
+        start = time.monotonic()
+        progress = StreamProgress(stream, interval=0.0 if job.draft else PREVIEW_INTERVAL_SECONDS)
+        progress(STARTING_STAGE, 0, 1)  # loading a model may take long before the first step
         row = find_tool(job.tool, (*self._tools, *HELPERS))
-        draws = self.make_draw(stream, partial(report_download, emit))
-        studio = JobContext(job, self.cache, self._files, self.memo, emit, self.seal, self._gate, draws)
+        draw = self.make_draw(stream, progress.report_download)
+        context = JobContext(job, self.resources, progress, draw)
         try:
-            draft = row.run(row.params.model_validate(job.params), studio, emit)
-            return studio.finish(draft, lambda: round(time.monotonic() - since, 3))
+            output = row.run(row.params.model_validate(job.params), context, progress)
+            return Finalizer(context, output).finish(lambda: round(time.monotonic() - start, 3))
         finally:
-            self.steps += emit.step_count
+            self.steps += progress.step_count
 
     def make_draw(self, stream: Stream, on_file: OnFileProgress | None = None) -> oom_fallback.DrawFn:
-        """Where the models of a job draw; `stream` is the job's, `on_file` as `Cache.borrow` has it."""
+        """Make the function that draws for the job of `stream`; `on_file` as in `ModelCache.borrow_model`."""
         return self._batcher.make_draw(stream, on_file, self._cpu_slots)
 
     def describe_state(self) -> dict[str, Any]:
-        """What runs here: its name, the device, the models loaded now."""
+        """See `Engine.describe_state`."""
         resident = [row["id"] for row in self.cache.resident_models()]
         return {"engine": self.name, "device": self.cache.device, "resident": resident}
 

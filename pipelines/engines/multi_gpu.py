@@ -1,4 +1,4 @@
-"""Several devices in one process, a lane each: a job goes where its models lie; draws nothing itself."""
+"""Engine of several GPUs of one process: each job goes to the device that holds its models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipelines.models.model_cache import ResidentModel
 
 
 class DeviceModels(Protocol):
-    """What can be asked of one device's models, see `Cache`."""
+    """The models of one device; see `ModelCache`."""
 
     @property
     def device(self) -> str: ...
@@ -37,14 +37,14 @@ class DeviceModels(Protocol):
 
 
 class CombinedModels:
-    """The models of all devices, looked at as one."""
+    """The models of all devices as one cache."""
 
     def __init__(self, caches: Sequence[DeviceModels]) -> None:
         self._caches = tuple(caches)
 
     @property
     def device(self) -> str:
-        """Every device's name."""
+        """The names of all devices."""
         return ", ".join(cache.device for cache in self._caches)
 
     @property
@@ -59,78 +59,103 @@ class CombinedModels:
         return sum((cache.load_counts.copy() for cache in self._caches), Counter[str]())
 
     def resident_models(self) -> list[ResidentModel]:
-        """One row a model, however many devices hold it; its bytes are those of all."""
+        """One row for each model; its bytes are those on all devices together."""
         found: dict[str, ResidentModel] = {}
-        for each in (row for cache in self._caches for row in cache.resident_models()):
-            row = found.setdefault(each["id"], ResidentModel(id=each["id"], bytes=0, in_use=0, where=each["where"]))
-            row["bytes"] += each["bytes"]
-            row["in_use"] += each["in_use"]
-            row["where"] = "device" if "device" in (row["where"], each["where"]) else "host"
+        for copy in (row for cache in self._caches for row in cache.resident_models()):
+            row = found.setdefault(copy["id"], ResidentModel(id=copy["id"], bytes=0, in_use=0, where=copy["where"]))
+            row["bytes"] += copy["bytes"]
+            row["in_use"] += copy["in_use"]
+            row["where"] = "device" if "device" in (row["where"], copy["where"]) else "host"
         return list(found.values())
 
     def unload_model(self, spec_id: str) -> bool:
-        """Drop a model wherever nobody borrows it; False where none was dropped."""
+        """Unload an idle model from every device. Returns whether any did."""
         dropped = [cache.unload_model(spec_id) for cache in self._caches]
         return any(dropped)
 
     def drop_expired(self) -> None:
-        """Drop what nobody borrowed for long."""
+        """Drop models that were idle for long."""
         for cache in self._caches:
             cache.drop_expired()
 
 
-class MultiGpuEngine:
-    """The slots of all devices together. `engines` run on one device each."""
+class CountsSteps(Protocol):
+    """A `LocalEngine`, or the client of one."""
 
-    def __init__(self, engines: Sequence[LocalEngine], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.name = engines[0].name
-        self.devices = len(engines)
-        self.slots = sum(engine.slots for engine in engines)
-        self.cache = CombinedModels([engine.cache for engine in engines])
-        self._engines = tuple(engines)
-        self._clock = clock
-        self._reservations = DeviceReservations(
-            lambda: [device_state(engine.cache) for engine in self._engines], engines[0].slots
-        )
+    @property
+    def steps(self) -> int: ...
+
+
+class ScheduledEngine:
+    """Base of the engines that have several devices and reserve one for each job.
+
+    units: run the jobs. caches: their models. read_states and slots: see `DeviceReservations`.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        units: Sequence[CountsSteps],
+        caches: Sequence[DeviceModels],
+        read_states: Callable[[], Sequence[DeviceState]],
+        slots: int = 1,
+    ) -> None:
+        self.cache = CombinedModels(caches)
+        self._units = units
+        self._reservations = DeviceReservations(read_states, slots)
 
     @property
     def steps(self) -> int:
-        """Steps of work done since the start."""
-        return sum(engine.steps for engine in self._engines)
+        """Steps done since the start, as far as they were reported."""
+        return sum(unit.steps for unit in self._units)
 
     def choose_job(self, line: Sequence[Job]) -> str | None:
-        """See `Turns.choose`."""
+        """See `DeviceReservations.reserve_next`."""
         return self._reservations.reserve_next(line)
 
     def release_choice(self, job_id: str) -> None:
-        """See `Turns.forget`."""
+        """See `DeviceReservations.release`."""
         self._reservations.release(job_id)
 
+    def describe_state(self) -> dict[str, Any]:
+        """See `Engine.describe_state`."""
+        resident = [row["id"] for row in self.cache.resident_models()]
+        return {"engine": self.name, "device": self.cache.device or None, "resident": resident}
+
+
+class MultiGpuEngine(ScheduledEngine):
+    """Runs jobs on `engines`, one for each device. Its slots are those of all together."""
+
+    def __init__(self, engines: Sequence[LocalEngine], *, clock: Callable[[], float] = time.monotonic) -> None:
+        caches = [engine.cache for engine in engines]
+        super().__init__(engines, caches, lambda: [device_state(cache) for cache in caches], engines[0].slots)
+        self.name = engines[0].name
+        self.devices = len(engines)
+        self.slots = sum(engine.slots for engine in engines)
+        self._engines = tuple(engines)
+        self._clock = clock
+
     def check_picture(self, image: Image, owner: str, sha256: str) -> None:
-        """See `Engine.admit`; whichever works on it later remembers it for itself."""
+        """See `Engine.check_picture`. The first device checks it; the engine that runs the job checks it again."""
         self._engines[0].check_picture(image, owner, sha256)
 
     def run(self, job: Job) -> Stream:
-        """Start `job` at once on the device kept for it, else on the best that is free. Raises `Busy`."""
-        place = self._reservations.reserve_for(job)
-        if place is None:
+        """Start `job` on the device reserved for it, else on the best free one. Raises `QueueFull`."""
+        device = self._reservations.reserve_for(job)
+        if device is None:
             raise QueueFull("Every device is at work.")
-        engine = self._engines[place]
+        engine = self._engines[device]
         return Stream.run_in_thread(lambda stream: self._run_on_device(engine, job, stream))
 
     def _run_on_device(self, engine: LocalEngine, job: Job, stream: Stream) -> Result:
-        since, loads = self._clock(), engine.cache.load_counts.total()
+        start, loads = self._clock(), engine.cache.load_counts.total()
         try:
             return engine.run_blocking(job, stream)
         finally:
             self.release_choice(job.id)
             if engine.cache.load_counts.total() == loads:
-                self._reservations.record_seconds(self._clock() - since)
-
-    def describe_state(self) -> dict[str, Any]:
-        """What runs here: its name, the devices, the models loaded on any of them."""
-        resident = [row["id"] for row in self.cache.resident_models()]
-        return {"engine": self.name, "device": self.cache.device, "resident": resident}
+                self._reservations.record_seconds(self._clock() - start)
 
     def close(self) -> None:
         """Free every model."""
@@ -139,7 +164,7 @@ class MultiGpuEngine:
 
 
 def device_state(cache: DeviceModels) -> DeviceState:
-    holds = {row["id"]: row["bytes"] for row in cache.resident_models() if row["where"] == "device"}
-    return DeviceState(
-        holds, None if cache.budget_bytes is None else cache.budget_bytes - sum(holds.values()), is_idle=True
-    )
+    """The state of an idle device that holds the models of `cache`."""
+    sizes = {row["id"]: row["bytes"] for row in cache.resident_models() if row["where"] == "device"}
+    free_bytes = None if cache.budget_bytes is None else cache.budget_bytes - sum(sizes.values())
+    return DeviceState(sizes, free_bytes, is_idle=True)

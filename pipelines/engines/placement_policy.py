@@ -1,10 +1,10 @@
-"""Which of the jobs that wait a free device should take next; knows no thread, no queue and no model.
+"""Placement policy: which waiting job a free device takes next.
 
-What a device holds already costs nothing, what it has to load costs seconds, and what it drops for that costs somebody
-else seconds. So a job goes where its models lie, and one whose models lie nowhere goes where there is most room. One
-whose models lie on a busy device is taken by another that has room for a second copy once the wait would take longer
-than the loading; where something would have to go for it, only once so many wait for the busy device that it pays.
-Until then a busy device whose engine lets jobs share model calls takes it in beside the others.
+A model that a device holds costs nothing, one that it must load costs seconds, and one that it evicts costs another
+job seconds. A job therefore goes to the device that holds its models. If none does, it goes to the one with most free
+memory. If only a busy device does, another device with room for a second copy takes the job once waiting would take
+longer than loading; if it would have to evict something, only once so many jobs wait that a copy pays off. Until then a
+busy device whose engine shares model calls among jobs takes the job beside the others.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 LOAD_SECONDS = 20.0
-"""Seconds that loading a checkpoint takes, about."""
+"""Seconds that loading a checkpoint takes, roughly."""
 COPY_PAYOFF_RATIO = 3.0
-"""Work that waits for one device pays for a second copy elsewhere when it is so many times what loading takes: less
-is a burst, gone before what was dropped for the copy is wanted again."""
-MIN_BACKLOG_COUNT, MAX_BACKLOG_COUNT = 2, 24
+"""Waiting work over loading time from which a second copy pays off. Less is a burst, which has passed before the model
+that was evicted for the copy is needed again."""
+MIN_BACKLOG_COUNT = 2
+MAX_BACKLOG_COUNT = 24
 
 
 @dataclass(frozen=True)
 class WaitingJob:
-    """A job in line: its id and the models that it will borrow. `many`: more like it follow than stand in line yet."""
+    """A job in the queue and the models that it will borrow. `more_follow`: more like it will be queued."""
 
     id: str
     models: frozenset[str]
@@ -32,9 +33,9 @@ class WaitingJob:
 
 @dataclass(frozen=True)
 class DeviceState:
-    """A device: the bytes of each model that lies on it, how many are free there (None: no limit), whether it rests.
+    """A device: bytes of each model on it, free bytes (None: no limit), and whether it is idle.
 
-    `jobs`: how many it works on. `takes`: whether it takes one more beside them, to share calls of a model with.
+    `job_count`: jobs that it runs. `accepts_more`: whether it takes one more job, to share model calls with them.
     """
 
     resident_bytes: Mapping[str, int]
@@ -48,80 +49,80 @@ class DeviceState:
         return job.models <= self.resident_bytes.keys()
 
 
-def copy_backlog_count(seconds: float) -> int:
-    """Jobs that must wait for one device before another drops something for them, where a job takes so long."""
-    return min(
-        max(math.ceil(COPY_PAYOFF_RATIO * LOAD_SECONDS / max(seconds, 0.01)), MIN_BACKLOG_COUNT), MAX_BACKLOG_COUNT
-    )
+def copy_backlog_count(job_seconds: float) -> int:
+    """Jobs of `job_seconds` each that must wait for one device before another evicts something for them."""
+    count = math.ceil(COPY_PAYOFF_RATIO * LOAD_SECONDS / max(job_seconds, 0.01))
+    return min(max(count, MIN_BACKLOG_COUNT), MAX_BACKLOG_COUNT)
 
 
 def choose_placement(
-    line: Sequence[WaitingJob], places: Sequence[DeviceState], worth: int
+    queue: Sequence[WaitingJob], devices: Sequence[DeviceState], backlog_count: int
 ) -> tuple[WaitingJob, int] | None:
-    """A job of the line and the place that takes it; None where waiting is better. First in line counts first.
+    """Choose a job of `queue`, oldest first, and the index of its device; None if it is better to wait.
 
-    `worth` is what `backlog` gives; half of it is enough where nothing has to be dropped.
+    `backlog_count` is what `copy_backlog_count` gives. Half of it is enough where nothing has to be evicted.
     """
-    found = _place_on_idle(line, places, worth) if any(place.is_idle for place in places) else None
-    return found or _place_on_busy(line, places)
+    found = _place_on_idle(queue, devices, backlog_count) if any(device.is_idle for device in devices) else None
+    return found or _place_on_busy(queue, devices)
 
 
 def _place_on_idle(
-    line: Sequence[WaitingJob], places: Sequence[DeviceState], worth: int
+    queue: Sequence[WaitingJob], devices: Sequence[DeviceState], backlog_count: int
 ) -> tuple[WaitingJob, int] | None:
-    """A job for a device that rests."""
-    for job in line:
-        if any(place.is_idle and place.has_models(job) for place in places):
-            return job, _best_idle_device(job, line, places)
-    for job in line:
-        waiting = _count_waiting(job, line, places)
-        copies = (job.more_follow or 2 * waiting >= worth) and _fits_idle_device(job, places)
-        if copies or waiting >= worth or not any(place.has_models(job) for place in places):
-            return job, _best_idle_device(job, line, places)
+    for job in queue:
+        if any(device.is_idle and device.has_models(job) for device in devices):
+            return job, _best_idle_device(job, queue, devices)
+    for job in queue:
+        waiting = _count_waiting(job, queue, devices)
+        copy_fits = (job.more_follow or 2 * waiting >= backlog_count) and _fits_idle_device(job, devices)
+        if copy_fits or waiting >= backlog_count or not any(device.has_models(job) for device in devices):
+            return job, _best_idle_device(job, queue, devices)
     return None
 
 
-def _place_on_busy(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
-    """A job for a device at work that holds its models already, of several the one that works on fewest."""
-    for job in line:
-        taking = [n for n, place in enumerate(places) if place.accepts_more and place.has_models(job)]
-        if taking:
-            return job, min(taking, key=lambda n: places[n].job_count)
+def _place_on_busy(queue: Sequence[WaitingJob], devices: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
+    """A job for the busy device that holds its models already and runs fewest jobs."""
+    for job in queue:
+        accepting = [n for n, device in enumerate(devices) if device.accepts_more and device.has_models(job)]
+        if accepting:
+            return job, min(accepting, key=lambda n: devices[n].job_count)
     return None
 
 
 def heavy_models(specs: Mapping[str, str], light: frozenset[str]) -> frozenset[str]:
-    """The models of a job that are worth a way: all but the `light` ones, which every device loads in no time."""
+    """The models of a job that take long to load: all but the `light` ones."""
     return frozenset(specs.values()) - light
 
 
-def _count_waiting(job: WaitingJob, line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> int:
-    """Jobs that wait for the same models, in line and beside one that is drawn on a device that has them."""
-    there = sum(
-        place.job_count - 1 for place in places if place.accepts_more and place.has_models(job) and place.job_count
+def _count_waiting(job: WaitingJob, queue: Sequence[WaitingJob], devices: Sequence[DeviceState]) -> int:
+    """Jobs that wait for the same models, in the queue and behind the running job of a device that has them."""
+    behind_running = sum(
+        device.job_count - 1
+        for device in devices
+        if device.accepts_more and device.has_models(job) and device.job_count
     )
-    return there + sum(other.models == job.models for other in line)
+    return behind_running + sum(other.models == job.models for other in queue)
 
 
-def _fits_idle_device(job: WaitingJob, places: Sequence[DeviceState]) -> bool:
-    """Whether a device that rests has room for what the job needs, whose size is known where it lies."""
-    sizes = {model: size for place in places for model, size in place.resident_bytes.items()}
-    return any(place.is_idle and _missing_bytes(job, place, sizes) <= 0 for place in places)
+def _fits_idle_device(job: WaitingJob, devices: Sequence[DeviceState]) -> bool:
+    """Whether an idle device has room for the job's models. The size of a model is known where it is resident."""
+    sizes = {model: size for device in devices for model, size in device.resident_bytes.items()}
+    return any(device.is_idle and _missing_bytes(job, device, sizes) <= 0 for device in devices)
 
 
-def _missing_bytes(job: WaitingJob, place: DeviceState, sizes: Mapping[str, int]) -> int:
-    if place.free_bytes is None:
+def _missing_bytes(job: WaitingJob, device: DeviceState, sizes: Mapping[str, int]) -> int:
+    if device.free_bytes is None:
         return 0
-    return sum(sizes.get(model, 0) for model in job.models - place.resident_bytes.keys()) - place.free_bytes
+    return sum(sizes.get(model, 0) for model in job.models - device.resident_bytes.keys()) - device.free_bytes
 
 
-def _best_idle_device(job: WaitingJob, line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> int:
-    """The idle place that has most of the job's models, then most room, then fewest who wait for what it holds."""
-    idle = [n for n, place in enumerate(places) if place.is_idle]
+def _best_idle_device(job: WaitingJob, queue: Sequence[WaitingJob], devices: Sequence[DeviceState]) -> int:
+    """The idle device with most of the job's models, then most free bytes, then fewest jobs waiting for its models."""
 
-    def worth(n: int) -> tuple[float, ...]:
-        place = places[n]
-        room = math.inf if place.free_bytes is None else place.free_bytes
-        return len(job.models & place.resident_bytes.keys()), room, -sum(place.has_models(other) for other in line), -n
+    def rank(n: int) -> tuple[float, ...]:
+        device = devices[n]
+        free_bytes = math.inf if device.free_bytes is None else device.free_bytes
+        held = len(job.models & device.resident_bytes.keys())
+        return held, free_bytes, -sum(device.has_models(other) for other in queue), -n
 
-    return max(idle, key=worth)
+    return max((n for n, device in enumerate(devices) if device.is_idle), key=rank)

@@ -1,9 +1,9 @@
-"""Draws on a GPU that Hugging Face lends for the seconds of one call; knows no queue, no tool and no page.
+"""Engine for Hugging Face ZeroGPU: model calls run on a GPU that is lent for the seconds of one call.
 
-Checkpoints are placed before the page opens, while the `spaces` package stands in for a GPU that is not there yet. A
-call of the one decorated generator then runs in a forked process that has the GPU and finds them there. What crosses
-over is plain: the order, steps with a small JPEG, pictures as arrays, an error that may be shown. Everything else of a
-job (matting, faces, compositing, writing) stays in this process, on the CPU.
+Checkpoints are loaded before the page opens, while the `spaces` package emulates a GPU. Each call of the one decorated
+generator runs in a forked process that has the GPU and the loaded checkpoints. Only plain data crosses between the
+processes: the request, steps with a small JPEG, images as arrays, an error that may be shown. The rest of a job
+(matting, faces, compositing, writing) runs in this process on the CPU.
 """
 
 from __future__ import annotations
@@ -45,17 +45,19 @@ GpuEvent: TypeAlias = "Step | RenderedImages | StudioError"
 GpuDraw: TypeAlias = Callable[[str, RenderRequest, bool], Generator[GpuEvent, None, None]]
 
 GPU_MEMORY_BYTES = 40 * 10**9
-"""What a profile may need: everything placed moves to the GPU at the start of a call, so less than the card has."""
-_MIN_LEASE_SECONDS, _MAX_LEASE_SECONDS = 20, 120  # seconds that are asked for; what is not used is not counted
+"""Memory that a profile may need. Less than the GPU has, since all placed models move to it at the start of a call."""
+_MIN_LEASE_SECONDS = 20
+_MAX_LEASE_SECONDS = 120
+"""Seconds that are requested of the quota. What is not used is not counted."""
 _PLACED_MODELS: dict[str, Model] = {}
-"""By spec id. Filled before the page opens and only read afterwards: a forked process finds no lock that is held."""
+"""By spec id. Filled before the page opens and only read later, so that no lock is held when a process is forked."""
 
 
 @runtime_checkable
 class Placeable(Protocol):
-    """A model that can be moved once and for all, before anything is drawn."""
+    """A model that can be moved to a device permanently before anything is drawn."""
 
-    def place(self, device: str) -> None: ...
+    def place_on_device(self, device: str) -> None: ...
 
 
 def is_zerogpu_space() -> bool:
@@ -64,15 +66,15 @@ def is_zerogpu_space() -> bool:
 
 
 def zerogpu_machine() -> Machine:
-    """What a profile is chosen by on such a Space."""
+    """The machine that a profile is chosen for on such a Space."""
     return Machine("cuda", GPU_MEMORY_BYTES, "ZeroGPU lends a GPU for each drawing.", GPU_MEMORY_BYTES)
 
 
 class ZeroGpuEngine(LocalEngine):
     """A `LocalEngine` whose checkpoints draw in the process that has the GPU.
 
-    cache serves the embedded models, on the CPU, and says how checkpoints are loaded. placed: ids of the checkpoints
-    to place now, which may download and take minutes. device: where to.
+    cache: serves the embedded models on the CPU and knows how to load the checkpoints. placed: ids of the checkpoints
+    to load now, which may download and take minutes. device: where to place them.
     """
 
     name = "zerogpu"
@@ -88,29 +90,29 @@ class ZeroGpuEngine(LocalEngine):
     ) -> None:
         super().__init__(cache, files, tools)
         self._device = device
-        self._lent = decorated_gpu_draw()
+        self._draw_on_gpu = decorated_gpu_draw()
         for spec_id in placed:
             _PLACED_MODELS[spec_id] = _place_model(cache, spec_id, device)
             log.info("%s is placed for ZeroGPU", spec_id)
 
     def make_draw(self, stream: Stream, on_file: OnFileProgress | None = None) -> oom_fallback.DrawFn:
-        """Checkpoints draw where the GPU is, the rest here."""
-        here = super().make_draw(stream, on_file)
+        """See `LocalEngine.make_draw`: placed checkpoints draw on the GPU, other models in this process."""
+        draw_locally = super().make_draw(stream, on_file)
 
-        def draws(
-            spec_id: str, render: RenderRequest, on_step: oom_fallback.OnStep, begun: Callable[[ModelSpec], None]
+        def draw(
+            spec_id: str, render: RenderRequest, on_step: oom_fallback.OnStep, on_begin: Callable[[ModelSpec], None]
         ) -> RenderedImages:
             if spec_id not in _PLACED_MODELS:
-                return here(spec_id, render, on_step, begun)
-            begun(_PLACED_MODELS[spec_id].spec)
-            return _collect_images(self._lent(spec_id, render, stream.is_watched), on_step)
+                return draw_locally(spec_id, render, on_step, on_begin)
+            on_begin(_PLACED_MODELS[spec_id].spec)
+            return _collect_images(self._draw_on_gpu(spec_id, render, stream.is_watched), on_step)
 
-        return draws
+        return draw
 
     def describe_state(self) -> dict[str, Any]:
-        """As `LocalEngine.about`; what is placed counts as resident."""
-        about = super().describe_state()
-        return {**about, "device": self._device, "resident": [*_PLACED_MODELS, *about["resident"]]}
+        """See `Engine.describe_state`. Placed checkpoints count as resident."""
+        state = super().describe_state()
+        return {**state, "device": self._device, "resident": [*_PLACED_MODELS, *state["resident"]]}
 
     def close(self) -> None:
         """Free every model."""
@@ -121,31 +123,31 @@ class ZeroGpuEngine(LocalEngine):
 
 @lru_cache(maxsize=1)
 def decorated_gpu_draw() -> GpuDraw:
-    """The one generator that runs where the GPU is; off such a Space `spaces` gives it back as it is."""
+    """The generator that runs in the process with the GPU. Elsewhere `spaces` returns it undecorated."""
     import spaces
 
     return spaces.GPU(draw_on_gpu, duration=lease_seconds)
 
 
 def lease_seconds(spec_id: str, render: RenderRequest, watched: bool) -> int:
-    """How long the GPU is asked for: moving the weights, then steps by area and number of pictures."""
+    """Seconds to request: for moving the weights, then for the steps by area and number of images."""
     steps = render.num_inference_steps or dict(_PLACED_MODELS[spec_id].spec.defaults).get("num_inference_steps", 30)
     megapixels = render.size[0] * render.size[1] / 2**20
     return round(min(_MIN_LEASE_SECONDS + 0.6 * steps * megapixels * len(render.seeds), _MAX_LEASE_SECONDS))
 
 
 def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator[GpuEvent, None, None]:
-    """Steps, with a JPEG where somebody watches and one is due, then the images, or the error that may be shown."""
-    model, told = _PLACED_MODELS[spec_id], queue.SimpleQueue[Step | None]()
-    stop, frames = threading.Event(), _PreviewThrottle(watched)
+    """Yield steps, with a JPEG when one is due and somebody watches, then the images or an error that may be shown."""
+    model, steps = _PLACED_MODELS[spec_id], queue.SimpleQueue[Step | None]()
+    stop, throttle = threading.Event(), _PreviewThrottle(watched)
 
     def on_step(step: ModelStep) -> None:
         if stop.is_set():
             raise JobCancelled
-        told.put(Step(step.index, step.total, "", frames.encode_if_due(step)))
+        steps.put(Step(step.index, step.total, "", throttle.encode_if_due(step)))
 
     with ThreadPoolExecutor(1, thread_name_prefix="lent") as pool:
-        # A cache of nothing: what else lies on the GPU is not this process's to move.
+        # An empty cache: this process must not offload the other models on the GPU.
         drawing = pool.submit(
             oom_fallback.draw_with_fallback,
             ModelCache((), CacheOptions(device=_model_device(model))),
@@ -153,9 +155,9 @@ def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator
             render,
             on_step,
         )
-        drawing.add_done_callback(lambda _: told.put(None))
+        drawing.add_done_callback(lambda _: steps.put(None))
         try:
-            while (step := told.get()) is not None:
+            while (step := steps.get()) is not None:
                 yield step
         finally:
             stop.set()
@@ -163,13 +165,14 @@ def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator
 
 
 class _PreviewThrottle:
-    """Previews as bytes, five a second."""
+    """Encodes a preview as JPEG at most every `PREVIEW_INTERVAL_SECONDS`."""
 
     def __init__(self, watched: bool) -> None:
         self._watched = watched
         self._last = float("-inf")
 
     def encode_if_due(self, step: ModelStep) -> bytes | None:
+        """The preview of `step` as JPEG; None if nobody watches or the last one is too recent."""
         now = time.monotonic()
         if not self._watched or step.preview is None or now - self._last < PREVIEW_INTERVAL_SECONDS:
             return None
@@ -178,24 +181,24 @@ class _PreviewThrottle:
 
 
 def _images_or_error(drawing: Future[RenderedImages]) -> RenderedImages | StudioError:
-    """A sentence travels as a value: an exception would arrive as the name of its class."""
+    """The result, or its error as a value: a raised exception would arrive as the name of its class only."""
     error = drawing.exception()
     return error if isinstance(error, StudioError) else drawing.result()
 
 
-def _collect_images(told: Generator[GpuEvent, None, None], on_step: oom_fallback.OnStep) -> RenderedImages:
-    """The images that come from the other process; its steps go to `on_step`, which may raise and so ends it."""
+def _collect_images(events: Generator[GpuEvent, None, None], on_step: oom_fallback.OnStep) -> RenderedImages:
+    """The images that the process with the GPU yields. `on_step` gets its steps and ends the call if it raises."""
     from gradio.exceptions import Error
 
     try:
-        with contextlib.closing(told):
-            for event in told:
+        with contextlib.closing(events):
+            for event in events:
                 if isinstance(event, RenderedImages):
                     return event
                 if isinstance(event, StudioError):
                     raise event
                 on_step(ModelStep(event.index, event.total, _decode_preview(event.preview)))
-    except Error as error:  # what `spaces` says where the GPU was not lent, or was taken back
+    except Error as error:  # `spaces` raises it if no GPU was lent or it was taken back
         raise QueueFull(f"No GPU was lent: {_strip_html(error.message)}", code="rate_limited") from error
     raise JobCancelled
 
@@ -204,12 +207,12 @@ def _decode_preview(frame: bytes | None) -> Callable[[], Image] | None:
     if frame is None:
         return None
 
-    def shown() -> Image:
+    def decode() -> Image:
         image = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR)
         assert image is not None
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
-    return shown
+    return decode
 
 
 def _strip_html(message: str) -> str:
@@ -217,12 +220,12 @@ def _strip_html(message: str) -> str:
 
 
 def _place_model(cache: ModelCache, spec_id: str, device: str) -> Model:
-    """Loaded on the CPU, where a preview's colours can be fitted, and then moved: a move is all that is pretended."""
+    """Load a checkpoint on the CPU, where preview factors can be fitted, and move it: `spaces` emulates only moves."""
     row, family = cache.resolve_spec(spec_id, device)
     model: Any = family.load(row, "cpu")
     if not isinstance(model, Placeable):
         raise ModelUnavailable(f"Model {spec_id} cannot draw on a GPU that is lent.")
-    model.place(device)
+    model.place_on_device(device)
     return cast(Model, model)
 
 

@@ -1,7 +1,7 @@
-"""How high the camera stood over a subject, read from its outline alone, and which scenes can be looked down on.
+"""Estimate the camera's pitch over a subject from its outline, and which scenes can be seen from above.
 
 What stands on a round foot, or is round itself, ends below in half an ellipse: its depth over its half width is the
-sine of the camera's pitch. A flat foot says nothing, and an outline that is no ellipse is not read as one.
+sine of the camera's pitch. A flat foot tells nothing, and an outline that is no ellipse is not read as one.
 """
 
 from __future__ import annotations
@@ -16,19 +16,16 @@ from pipelines.models.families.scenes.keyword_search import choose_scene
 from pipelines.models.families.scenes.scene_types import PanoramaPlace
 
 View = Literal["front", "three-quarter", "above"]
-DEFAULT_VIEW: View = "three-quarter"
-"""Where the outline does not tell: how most products are photographed."""
-MIN_ABOVE_SINE, MAX_FRONT_SINE = (
-    0.72,
-    0.37,
-)  # sines: half way between the pitches that scenes are drawn at (13, 33 and 66 degrees)
-_MIN_DEPTH_RATIO = 0.12  # less depth is a flat foot
+DEFAULT_VIEW: View = "three-quarter"  # where the outline does not tell: most products are photographed so
+MIN_ABOVE_SINE = 0.72  # sine of the pitch; half way between the pitches that scenes are drawn at (33 and 66 degrees)
+MAX_FRONT_SINE = 0.37  # sine of the pitch; half way between 13 and 33 degrees
+_MIN_DEPTH_RATIO = 0.12  # depth over half width: less is a flat foot
 _SAMPLE_RATIOS = (0.5, 0.65, 0.8, 0.9)  # of the half width, to both sides
-_MAX_DEPTH_SPREAD = 1.45  # what the places may differ in, largest over smallest
+_MAX_DEPTH_SPREAD = 1.45  # largest over smallest depth of the samples: more is no ellipse
 
 
 def estimate_view(alpha: Alpha) -> View:
-    """The view that suits the subject's lower outline (`alpha`, H x W)."""
+    """Choose the view that suits the subject's lower outline."""
     depth = measure_base_depth(alpha)
     if depth is None or depth < _MIN_DEPTH_RATIO:
         return DEFAULT_VIEW
@@ -36,30 +33,30 @@ def estimate_view(alpha: Alpha) -> View:
 
 
 def is_flat_scene(words: str) -> bool:
-    """Whether the scene that `words` choose under a product is paper or a surface, which can be seen from above."""
+    """Tell whether the product scene that `words` choose is paper or a surface, which can be seen from above."""
     return not isinstance(choose_scene(words, "product")[0].look, PanoramaPlace)
 
 
 def estimate_pitch(alpha: Alpha) -> float | None:
-    """How far the camera looked down on the subject, in degrees; None where the outline does not tell."""
+    """Return how far the camera looked down on the subject in degrees; None where the outline does not tell."""
     depth = measure_base_depth(alpha)
     return None if depth is None or depth < _MIN_DEPTH_RATIO else float(np.degrees(np.arcsin(depth)))
 
 
 def measure_base_depth(alpha: Alpha) -> float | None:
-    """The lower outline's depth over its half width, 0 to 1; None where it is no half ellipse."""
+    """Return the lower outline's depth over its half width, 0 to 1; None where it is no half ellipse."""
     left, top, right, bottom = find_bounds(alpha)
     mask = alpha[top:bottom, left:right] > 0.5
     height, width = mask.shape
     if width < 16 or height < 16 or not mask.any():
         return None
-    # Over the lowest point, of what lies in each column; columns without anything do not touch the ground.
-    over = np.where(mask.any(axis=0), np.argmax(mask[::-1], axis=0), height).astype(np.float64)
+    # Height of the outline over the lowest point in each column; empty columns do not touch the ground.
+    height_above_base = np.where(mask.any(axis=0), np.argmax(mask[::-1], axis=0), height).astype(np.float64)
     half = width / 2
     depths = []
-    for share in _SAMPLE_RATIOS:
-        sides = [float(over[int(np.clip(half + side * share * half, 0, width - 1))]) for side in (-1, 1)]
-        depths.append(float(np.mean(sides)) / half / (1 - np.sqrt(1 - share**2)))
+    for ratio in _SAMPLE_RATIOS:
+        sides = [float(height_above_base[int(np.clip(half + side * ratio * half, 0, width - 1))]) for side in (-1, 1)]
+        depths.append(float(np.mean(sides)) / half / (1 - np.sqrt(1 - ratio**2)))
     if max(depths) < _MIN_DEPTH_RATIO:
         return 0.0
     if min(depths) <= 0 or max(depths) / min(depths) > _MAX_DEPTH_SPREAD or max(depths) > 1.35:

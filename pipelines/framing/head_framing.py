@@ -1,28 +1,27 @@
-"""Frame a head: levelled, its crown taken from the matte, eyes on the framing's line."""
+"""Frame a head: level it, find its crown in the matte, put its eyes on the framing's line."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Alpha, Cutout, Face, Frame, Size
+from pipelines.core.geometry import Alpha, Cutout, Face, Float64Array, Frame, Size
 from pipelines.core.params import Subject
 from pipelines.framing.framings import (
     HEADROOM_RATIO,
     LEVELLED_ROLL_DEGREES,
-    MAX_ENLARGEMENT,
     MIN_EYE_DISTANCE_PX,
     STANDING_HEAD_COUNT,
     TORSO_EYE_DISTANCES,
     WHOLE_TORSO_RATIO,
     Framing,
-    Points,
 )
 from pipelines.framing.placement import (
+    enlargement_notices,
     find_bounds,
     find_cut_points,
     find_cut_sides,
@@ -31,129 +30,183 @@ from pipelines.framing.placement import (
     zoom_past_cuts,
 )
 
+_CLOSER_FACTOR = 1.02  # over the wanted scale: a head framed closer than that gets a notice
+
+
+@dataclass(frozen=True)
+class _LevelledHead:
+    """A head in pixels of the levelled photo: the `rotation` (2 x 2) that levels it, points (x, y), the crown's y."""
+
+    roll: float
+    rotation: Float64Array
+    eyes: Float64Array
+    chin: Float64Array
+    crown: float
+    is_crown_cut: bool
+
+    @property
+    def height(self) -> float:
+        """Pixels from chin to crown."""
+        return max(float(self.chin[1]) - self.crown, 1.0)
+
+    @property
+    def height_above_eyes(self) -> float:
+        """Pixels from the eyes' line to the crown."""
+        return float(self.eyes[1]) - self.crown
+
+    @property
+    def anchor(self) -> Float64Array:
+        """The point that is placed in the frame: on the eyes' line, above the middle of eyes and chin."""
+        x = 0.5 * (self.eyes[0] + self.chin[0]) if self.roll == 0.0 else float(self.eyes[0])
+        return np.array([x, self.eyes[1]])
+
 
 def measure_head(cutout: Cutout, face: Face) -> tuple[float, float]:
-    """Pixels of the photo from chin to crown, and from the eyes' line to the crown, once the head is levelled."""
-    turn = _rotation_matrix(_levelling_roll(face))
-    eyes, chin = turn @ np.array(face.eye_midpoint), turn @ np.array(face.chin)
-    crown, _ = _find_crown(cutout.alpha, face, turn, eyes)
-    return max(float(chin[1]) - crown, 1.0), float(eyes[1]) - crown
-
-
-def _levelling_roll(face: Face) -> float:
-    """Degrees that are taken out: a slight lean, not a pose."""
-    return face.roll if LEVELLED_ROLL_DEGREES[0] <= abs(face.roll) <= LEVELLED_ROLL_DEGREES[1] else 0.0
+    """Return pixels of the levelled photo from chin to crown, and from the eyes' line to the crown."""
+    head = _level_head(cutout.alpha, face)
+    return head.height, head.height_above_eyes
 
 
 def frame_head(
-    cutout: Cutout, face: Face, row: Framing, size: Size, params: Subject, *, closer: bool = True
-) -> Frame:  # fmt: skip
+    cutout: Cutout, face: Face, row: Framing, size: Size, params: Subject, *, hide_cuts: bool = True
+) -> Frame:
     """Frame a head by the table: chin to crown, eye line, centre; level a slight roll.
 
-    Where the photo ends inside the frame the head is framed closer, as far as it takes, and a notice says so; not with
-    `closer` off, for whoever draws what the photo lacks.
+    Where the photo ends inside the frame, `hide_cuts` frames the head closer, as far as it takes, and adds a notice.
+    Turn it off when the missing part is drawn.
     """
-    roll = _levelling_roll(face)
+    alpha = cutout.alpha
+    head = _level_head(alpha, face)
+    head_sides = _find_head_sides(alpha, face)
+    wanted = row.head * size[1] / head.height * params.placement_scale
+    top_cut = _find_top_cut(alpha, head.rotation)
+    place_anchor = partial(_place_anchor, head=head, row=row, size=size, params=params, top_cut=top_cut)
+    scale = wanted
+    if hide_cuts:
+        cuts = head.rotation @ find_cut_points(alpha, find_body_end(alpha, face)) - head.anchor[:, None]
+        scale = zoom_past_cuts(cuts, place_anchor, wanted, size)
+        if scale > _CLOSER_FACTOR * wanted:
+            shift = _find_shift_for_whole_head(head_sides - float(head.anchor[0]), cuts, place_anchor, wanted, size)
+            if shift is not None:
+                place_anchor = partial(place_anchor, shift=shift)
+                scale = zoom_past_cuts(cuts, place_anchor, wanted, size)
+    x, eye_line = place_anchor(scale)
+    offset = np.array([x, eye_line]) - scale * head.anchor
+    frame = make_frame(scale * head.rotation, offset, scale, head.roll, size, alpha.shape, float(eye_line))
+    notices = _head_notices(face, scale, wanted, head.is_crown_cut)
+    box = (head_sides[0], face.chin[1] - head.height, head_sides[1], face.chin[1])
+    cut_notices = placement_cut_notices(frame, box, params, ("top",) if head.is_crown_cut else ())
+    return replace(frame, notices=(*notices, *cut_notices))
+
+
+def _level_head(alpha: Alpha, face: Face) -> _LevelledHead:
+    """Level a slight lean, but not a pose, and find the crown."""
+    low, high = LEVELLED_ROLL_DEGREES
+    roll = face.roll if low <= abs(face.roll) <= high else 0.0
+    rotation = _rotation_matrix(roll)
+    eyes, chin = rotation @ np.array(face.eye_midpoint), rotation @ np.array(face.chin)
+    crown, is_cut = _find_crown(alpha, face, rotation, eyes)
+    return _LevelledHead(roll, rotation, eyes, chin, crown, is_cut)
+
+
+def _find_top_cut(alpha: Alpha, rotation: Float64Array) -> float | None:
+    """Return the lowest levelled y at which the photo's upper border cuts the subject; None where it does not."""
+    x = np.nonzero(alpha[0] > 0.5)[0]
+    return float((rotation @ np.stack([x, np.zeros(len(x))]))[1].max()) if len(x) else None
+
+
+def _place_anchor(
+    scale: float,
+    *,
+    head: _LevelledHead,
+    row: Framing,
+    size: Size,
+    params: Subject,
+    top_cut: float | None,
+    shift: float = 0.0,
+) -> Float64Array:
+    """Return the anchor's place in the frame (x, y) for a scale, `shift` of the width beside the middle."""
     width, height = size
-    turn = _rotation_matrix(roll)
-    eyes = turn @ np.array(face.eye_midpoint)
-    chin = turn @ np.array(face.chin)
-    crown, cut_crown = _find_crown(cutout.alpha, face, turn, eyes)
-    head = max(float(chin[1]) - crown, 1.0)
-    wanted = row.head * height / head * params.placement_scale
-    tops = turn @ np.stack([np.nonzero(cutout.alpha[0] > 0.5)[0], np.zeros(int((cutout.alpha[0] > 0.5).sum()))])
-    cut_at = float(tops[1].max()) if tops.shape[1] else None
-    anchor = np.array([0.5 * (eyes[0] + chin[0]) if roll == 0.0 else float(eyes[0]), eyes[1]])
-
-    def target(scale: float, aside: float = 0.0) -> Points:
-        # A head that has to be framed closer moves down rather than lose its crown.
-        eye_line = max(row.eyes * height, HEADROOM_RATIO * height + scale * (float(eyes[1]) - crown))
-        # No larger scale brings a crown back that the photo cuts: its cut lies on the frame's edge.
-        eye_line = min(eye_line, scale * (float(eyes[1]) - cut_at)) if cut_at is not None else eye_line
-        return np.array([width * (0.5 + params.placement_x + aside), eye_line + height * params.placement_y])
-
-    cuts = turn @ find_cut_points(cutout.alpha, find_body_end(cutout.alpha, face)) - anchor[:, None]
-    scale = zoom_past_cuts(cuts, target, wanted, size) if closer else wanted
-    if scale > 1.02 * wanted:
-        # Close by, a head that is turned has its face beside its middle, and would lose the back of it.
-        ends = _find_head_sides(cutout.alpha, face) - float(anchor[0])
-        for aside in (0.0, *(step * side / 100 for step in range(2, 22, 2) for side in (-1, 1))):
-            beside = partial(target, aside=aside)
-            near = zoom_past_cuts(cuts, beside, wanted, size)
-            if (np.abs(beside(near)[0] + near * ends - 0.5 * width) <= 0.5 * width).all():
-                scale, target = near, beside
-                break
-    notices = list(_head_notices(face, scale, wanted, cut_crown))
-    there = target(scale)
-    frame = make_frame(scale * turn, there - scale * anchor, scale, roll, size, cutout.alpha.shape, float(there[1]))
-    left, right = _find_head_sides(cutout.alpha, face)
-    seen = (left, face.chin[1] - head, right, face.chin[1])
-    return replace(
-        frame, notices=(*notices, *placement_cut_notices(frame, seen, params, ("top",) if cut_crown else ()))
-    )
+    # Move a large head down rather than lose its crown.
+    eye_line = max(row.eyes * height, HEADROOM_RATIO * height + scale * head.height_above_eyes)
+    if top_cut is not None:
+        # Put a crown that the photo cuts on the frame's edge: no larger scale brings it back.
+        eye_line = min(eye_line, scale * (float(head.eyes[1]) - top_cut))
+    return np.array([width * (0.5 + params.placement_x + shift), eye_line + height * params.placement_y])
 
 
-def _head_notices(face: Face, scale: float, wanted: float, cut_crown: bool) -> list[str]:
+def _find_shift_for_whole_head(
+    head_sides: Float64Array, cuts: Float64Array, place_anchor: Callable[..., Float64Array], wanted: float, size: Size
+) -> float | None:
+    """Find the smallest shift at which a head framed closer is whole; None if there is none.
+
+    The face of a turned head is beside the head's middle, so the back of the head could leave the frame.
+    """
+    for shift in (0.0, *(step * side / 100 for step in range(2, 22, 2) for side in (-1, 1))):
+        shifted = partial(place_anchor, shift=shift)
+        scale = zoom_past_cuts(cuts, shifted, wanted, size)
+        if (np.abs(shifted(scale)[0] + scale * head_sides - 0.5 * size[0]) <= 0.5 * size[0]).all():
+            return shift
+    return None
+
+
+def _head_notices(face: Face, scale: float, wanted: float, is_crown_cut: bool) -> list[str]:
     notices = []
-    if scale > 1.02 * wanted:
+    if scale > _CLOSER_FACTOR * wanted:
         notices.append("Framed closer than asked: the photo ends there, and its border must not show.")
-    if cut_crown:
+    if is_crown_cut:
         notices.append("The photo cuts the top of the head.")
     if face.eye_distance < MIN_EYE_DISTANCE_PX:
         notices.append(f"The face is small in this photo: {face.eye_distance:.0f} pixels between the eyes.")
-    if scale > MAX_ENLARGEMENT:
-        notices.append(f"Enlarged {scale:.1f} times: a larger photo would be sharper.")
-    return notices
+    return [*notices, *enlargement_notices(scale)]
 
 
-def _rotation_matrix(degrees: float) -> npt.NDArray[np.float64]:
-    """Rotation that levels eyes which lean `degrees` clockwise on the screen (y points down)."""
+def _rotation_matrix(degrees: float) -> Float64Array:
+    """Return the rotation (2 x 2) that levels eyes which lean `degrees` clockwise on the screen (y points down)."""
     angle = math.radians(-degrees)
     return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
 
-def _find_crown(alpha: Alpha, face: Face, turn: npt.NDArray[np.float64], eyes: Points) -> tuple[float, bool]:
-    """The head's top in levelled pixels, read from the matte so that hair, hat and hijab count; whether it is cut."""
-    cheeks = turn @ face.landmarks[[234, 454]].astype(np.float64).T
-    half = 0.5 * abs(float(cheeks[0, 1] - cheeks[0, 0]))
-    # Only the columns over the head are looked at, and no row under the eyes: a photo may have 48 million pixels.
-    left, below = max(0, int(face.eye_midpoint[0] - 3 * half)), int(max(face.left_eye[1], face.right_eye[1]) + half) + 1
-    ys, xs = np.nonzero(alpha[:below, left : int(face.eye_midpoint[0] + 3 * half) + 1] > 0.5)
+def _find_crown(alpha: Alpha, face: Face, rotation: Float64Array, eyes: Float64Array) -> tuple[float, bool]:
+    """Find the levelled y of the head's top in the matte, so that hair, hat and hijab count; and whether it is cut."""
+    cheeks = rotation @ face.landmarks[[234, 454]].astype(np.float64).T
+    half_width = 0.5 * abs(float(cheeks[0, 1] - cheeks[0, 0]))
+    # Read only the columns over the head and no row under the eyes: a photo may have 48 million pixels.
+    left = max(0, int(face.eye_midpoint[0] - 3 * half_width))
+    lowest_row = int(max(face.left_eye[1], face.right_eye[1]) + half_width) + 1
+    ys, xs = np.nonzero(alpha[:lowest_row, left : int(face.eye_midpoint[0] + 3 * half_width) + 1] > 0.5)
     xs = xs + left
-    points = turn @ np.stack([xs, ys]).astype(np.float64)
-    forehead = float((turn @ face.landmarks[10].astype(np.float64))[1])
-    chin = float((turn @ np.array(face.chin))[1])
-    bare = chin - 1.22 * (chin - forehead)
-    column = points[:, (np.abs(points[0] - eyes[0]) < 0.9 * half) & (points[1] < eyes[1])]
+    points = rotation @ np.stack([xs, ys]).astype(np.float64)
+    forehead = float((rotation @ face.landmarks[10].astype(np.float64))[1])
+    chin = float((rotation @ np.array(face.chin))[1])
+    bald_crown = chin - 1.22 * (chin - forehead)
+    column = points[:, (np.abs(points[0] - eyes[0]) < 0.9 * half_width) & (points[1] < eyes[1])]
     if column.shape[1] == 0:
-        return bare, False
+        return bald_crown, False
     rows = np.sort(column[1])
-    # A few flyaway hairs are not the crown: as many pixels as a fifth of the head is wide must lie above.
-    top = float(rows[min(len(rows) - 1, int(0.4 * half))])
-    cut = bool(ys.min() <= 1) and _is_crown_cut(alpha, xs, ys, points, eyes, half)
-    return (min(top, bare), True) if cut else (top, False)
+    # Skip flyaway hairs: as many pixels as a fifth of the head's width must lie above the crown.
+    top = float(rows[min(len(rows) - 1, int(0.4 * half_width))])
+    # The photo cuts the crown where its upper border cuts a tenth of the head's width.
+    at_border = (ys <= 1) & (np.abs(points[0] - eyes[0]) < 0.9 * half_width)
+    is_cut = int(at_border.sum()) > 0.2 * half_width
+    return (min(top, bald_crown), True) if is_cut else (top, False)
 
 
-def _find_head_sides(alpha: Alpha, face: Face) -> npt.NDArray[np.float64]:
-    """x of the head's left and right end in the photo, from the brow to the nose: where no shoulder is."""
+def _find_head_sides(alpha: Alpha, face: Face) -> Float64Array:
+    """Return x of the head's left and right end in the photo, from the brow to the nose, where no shoulder is."""
     top = max(int(min(face.left_eye[1], face.right_eye[1]) - 0.5 * face.eye_distance), 0)
     rows = alpha[top : max(int(max(face.left_eye[1], face.right_eye[1]) + 0.5 * face.eye_distance), top + 1)]
-    apart = np.flatnonzero((rows > 0.5).mean(axis=0) < 0.5)
-    at = float(face.eye_midpoint[0])
-    left, right = apart[apart < at], apart[apart > at]
+    background = np.flatnonzero((rows > 0.5).mean(axis=0) < 0.5)
+    centre = float(face.eye_midpoint[0])
+    left, right = background[background < centre], background[background > centre]
     return np.array([left[-1] + 1 if len(left) else 0, right[0] if len(right) else alpha.shape[1]], np.float64)
 
 
-def _is_crown_cut(alpha: Alpha, xs: np.ndarray, ys: np.ndarray, points: Points, eyes: Points, half: float) -> bool:
-    on_border = (ys <= 1) & (np.abs(points[0] - eyes[0]) < 0.9 * half)
-    return int(on_border.sum()) > 0.2 * half
-
-
 def find_body_end(alpha: Alpha, face: Face) -> float | None:
-    """The row below which a body's matte is torn although the photo goes on: dark cloth before a dark desk.
+    """Return the row below which a body's matte is torn although the photo goes on: dark cloth before a dark desk.
 
-    Nobody ends there, so whoever frames the body lays that row on the frame's edge. None where the photo itself cuts
-    the body, and where a whole figure stands in it (four heads and more below the chin).
+    A body does not end there, so that row goes on the frame's edge. None where the photo itself cuts the body, and
+    where a whole figure stands in it (four heads and more below the chin).
     """
     if "bottom" in find_cut_sides(alpha):
         return None
@@ -161,8 +214,8 @@ def find_body_end(alpha: Alpha, face: Face) -> float | None:
     head = 2 * max(face.chin[1] - face.eye_midpoint[1], 1.0)
     if bottom - face.chin[1] > STANDING_HEAD_COUNT * head or bottom <= face.chin[1] + 0.5 * head:
         return None
-    across = (alpha > 0.5).sum(axis=1)
-    lower = across[int(bottom - 0.3 * (bottom - top)) : bottom]
+    widths = (alpha > 0.5).sum(axis=1)
+    lower = widths[int(bottom - 0.3 * (bottom - top)) : bottom]
     if lower.max() < TORSO_EYE_DISTANCES * face.eye_distance:
         return None
-    return float(np.nonzero(across >= WHOLE_TORSO_RATIO * lower.max())[0][-1])
+    return float(np.nonzero(widths >= WHOLE_TORSO_RATIO * lower.max())[0][-1])

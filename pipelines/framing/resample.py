@@ -1,4 +1,4 @@
-"""The one stated resampling from photo to frame, and layers laid over one another."""
+"""Resample a photo into a frame once, and composite previews."""
 
 from __future__ import annotations
 
@@ -11,25 +11,21 @@ from pipelines.core.geometry import Alpha, Cutout, Frame, Image, PlacedSubject, 
 from pipelines.matting.cutout import core_mask
 
 RESAMPLING_METHOD = "bicubic"
-
-EDGE_SIGMA_PX = 0.7  # pixels of the photo: a sharp photo's own edges are about as soft
-
-CHOKE_ALPHA = 0.3
-
-_PAD_PX = 3
-
-PREVIEW_GREY_LEVEL = 176
+EDGE_SIGMA_PX = 0.7  # blur sigma in pixels of the photo: edges of a sharp photo are about as soft
+CHOKE_ALPHA = 0.3  # alpha that becomes 0: the outermost part of an edge shows the old background most
+_PAD_PX = 3  # border around the photo, so that opacity ends just beyond its last pixel
+PREVIEW_GREY_LEVEL = 176  # background of first previews
 
 
 def place_subject(photo: Image, cutout: Cutout, frame: Frame) -> PlacedSubject:
-    """The cut-out in frame pixels. Inside the core the colour comes from the photo alone, elsewhere from the estimate.
+    """Resample the cut-out into the frame.
 
-    The estimate differs from the photo next to the edge; a resampling kernel would carry that difference inwards.
+    In the core the colour comes from the photo alone, elsewhere from the estimate. The two differ next to the edge; a
+    resampling kernel would carry that difference into the core.
     """
     alpha = np.clip(resample(cutout.alpha, frame), 0.0, 1.0).astype(np.float32)
-    alpha = (
-        alpha if frame.is_native_scale else soften_upscaled_alpha(alpha, frame)
-    )  # what is cut out at its own size keeps its matte
+    if not frame.is_native_scale:
+        alpha = soften_upscaled_alpha(alpha, frame)
     colour = resample(cutout.colour, frame)
     core = core_mask(alpha)
     colour[core] = resample(photo, frame)[core]
@@ -37,38 +33,40 @@ def place_subject(photo: Image, cutout: Cutout, frame: Frame) -> PlacedSubject:
 
 
 def soften_upscaled_alpha(alpha: Alpha, frame: Frame) -> Alpha:
-    """`alpha` (H x W, in the frame) with an edge as soft as a lens draws one, a little inside the one given.
+    """Make the edge of `alpha` (in the frame) as soft as a lens draws one, a little inside the given edge.
 
-    A matte is decided pixel by pixel of the photo; enlarged, its steps show as stairs. The outermost part of an edge is
-    where the old ground shines through most, so that is what is left out.
+    A matte is decided per pixel of the photo; enlarged, its steps show as stairs. The outermost part of an edge, where
+    the old background shows most, is left out.
     """
-    soft = cv2.GaussianBlur(alpha, (0, 0), EDGE_SIGMA_PX * max(frame.scale, 1.0), borderType=cv2.BORDER_REPLICATE)
-    return np.clip((soft - CHOKE_ALPHA) / (1 - CHOKE_ALPHA), 0, 1).astype(np.float32)
+    blurred = cv2.GaussianBlur(alpha, (0, 0), EDGE_SIGMA_PX * max(frame.scale, 1.0), borderType=cv2.BORDER_REPLICATE)
+    return np.clip((blurred - CHOKE_ALPHA) / (1 - CHOKE_ALPHA), 0, 1).astype(np.float32)
 
 
 def resample(source: np.ndarray, frame: Frame) -> np.ndarray:
-    """`source` (photo size) seen in the frame: a copy where native, else bicubic, supersampled when it shrinks."""
+    """Resample `source` (H x W, or with channels) into the frame: a copy where native, else bicubic, antialiased."""
     width, height = frame.size
     if frame.is_native_scale:
         return _shift_pixels(source, int(frame.matrix[0, 2]), int(frame.matrix[1, 2]), frame.size)
-    # Bicubic looks at 4 x 4 pixels only: below 0.7 it would skip some, so it samples finer and averages.
-    finer = max(1, math.ceil(0.7 / frame.scale))
-    centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
+    # Bicubic reads 4 x 4 pixels only: below a scale of 0.7 it would skip some, so sample finer and average.
+    supersampling = max(1, math.ceil(0.7 / frame.scale))
+    pixel_centres = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1]])
     unpad = np.array([[1, 0, -_PAD_PX], [0, 1, -_PAD_PX], [0, 0, 1.0]])
-    whole = np.vstack([frame.matrix, [0, 0, 1]])
-    # cv2 puts pixel centres on whole numbers; the frame's matrix speaks of pixel edges.
-    matrix = np.linalg.inv(centre) @ np.diag([finer, finer, 1.0]) @ whole @ unpad @ centre
-    # Opacity ends just beyond the photo, not on its last pixel, which the frame's edge may still sample.
+    frame_matrix = np.vstack([frame.matrix, [0, 0, 1]])
+    # OpenCV puts pixel centres on whole numbers; the frame's matrix is in pixel edges.
+    enlarge = np.diag([supersampling, supersampling, 1.0])
+    matrix = np.linalg.inv(pixel_centres) @ enlarge @ frame_matrix @ unpad @ pixel_centres
+    # Let opacity end just beyond the photo: the frame's edge may still sample its last pixel.
     padded = cv2.copyMakeBorder(source, _PAD_PX, _PAD_PX, _PAD_PX, _PAD_PX, cv2.BORDER_REPLICATE)
     border = cv2.BORDER_REPLICATE if source.ndim == 3 else cv2.BORDER_CONSTANT
-    large = (width * finer, height * finer)
-    drawn = cv2.warpAffine(padded, matrix[:2], large, flags=cv2.INTER_CUBIC, borderMode=border)
-    if finer > 1:
-        drawn = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
-    return drawn
+    large_size = (width * supersampling, height * supersampling)
+    result = cv2.warpAffine(padded, matrix[:2], large_size, flags=cv2.INTER_CUBIC, borderMode=border)
+    if supersampling > 1:
+        result = cv2.resize(result, (width, height), interpolation=cv2.INTER_AREA)
+    return result
 
 
 def _shift_pixels(source: np.ndarray, x: int, y: int, size: Size) -> np.ndarray:
+    """Copy `source` moved by whole pixels into an empty frame."""
     width, height = size
     out = np.zeros((height, width, *source.shape[2:]), source.dtype)
     rows, columns = source.shape[:2]
@@ -79,14 +77,14 @@ def _shift_pixels(source: np.ndarray, x: int, y: int, size: Size) -> np.ndarray:
 
 
 def describe_resampling(frame: Frame) -> str:
-    """The sentence for the receipt."""
+    """Return the receipt's description of the frame's resampling."""
     if frame.is_native_scale:
         return "none"
     turned = f", turned {-frame.roll:.1f} degrees" if frame.roll else ""
     return f"{RESAMPLING_METHOD} x {frame.scale:.3f}{turned}"
 
 
-def composite_on_grey(colour: Image, alpha: Alpha, ground: int = PREVIEW_GREY_LEVEL) -> Image:
-    """A cut-out on plain grey of that level: what the first previews show."""
+def composite_on_grey(colour: Image, alpha: Alpha, level: int = PREVIEW_GREY_LEVEL) -> Image:
+    """Composite a cut-out on plain grey of this level, for first previews."""
     weight = alpha[..., None]
-    return np.asarray(colour * weight + ground * (1 - weight) + 0.5, np.uint8)
+    return np.asarray(colour * weight + level * (1 - weight) + 0.5, np.uint8)

@@ -23,7 +23,7 @@ def resize_image(image: Image, size: Sequence[int]) -> Image:
 
 
 def resize_map(values: Float32Array, size: Sequence[int]) -> Float32Array:
-    """Resize an alpha or another map (H x W, or with channels) to (width, height): by area when it shrinks, else linear."""
+    """Resize a map (H x W, or with channels) to (width, height): by area when it shrinks, else bilinear."""
     interpolation = cv2.INTER_AREA if size[0] < values.shape[1] or size[1] < values.shape[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(values, size, interpolation=interpolation), np.float32)
 

@@ -1,7 +1,7 @@
-"""Bytes of strangers to plain sRGB pixels, inside the worker process; knows no numpy, no studio and no files.
+"""Decode untrusted picture files to sRGB pixels, inside a worker process.
 
-It runs where a crash costs nothing, so it imports only Pillow and pillow-heif: a worker stays below 20 MB.
-The order of the checks is the cheap ones first; nothing is decoded before its size is known to be bearable.
+It imports only Pillow and pillow-heif, so that a worker needs less than 20 MB. Cheap checks come first: nothing is
+decoded before its size was checked.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pipelines.codecs import file_signatures
 from pipelines.codecs.file_signatures import RejectedImage, corrupt_image
 
 MAX_SIDE_PX = 8192
-"""Pixels. The longest side of the 48 and 50 MP photos that phones make; panoramas beyond it are for other tools."""
+"""Longest side: that of the 48 and 50 MP photos of phones."""
 MAX_PIXEL_COUNT = 8192 * 6144
-"""50.3 megapixels: a 4:3 photo of the longest side. About 800 MB while it is being turned, the most a worker takes."""
+"""50.3 megapixels: a 4:3 photo of the longest side. Rotating it needs about 800 MB."""
 MIN_SIDE_PX = 16
-"""Pixels. Below it there is nothing to cut out; a favicon still passes."""
+"""Shortest side, that of a favicon."""
 MAX_ASPECT_RATIO = 20
-"""Longer to shorter side. The widest banner that is made here has 4."""
+"""Longer over shorter side. The widest banner made here has 4."""
 MIN_VISIBLE_ALPHA = 8
-"""Of 255. A picture whose most opaque pixel lies below is seen by nobody."""
+"""Alpha (of 255) that at least one pixel must have. Below it the picture is invisible."""
 DECODER_THREAD_COUNT = 2
-"""Of the AVIF and HEIF decoders, which would take one per core and 8 MB of stack each."""
+"""Threads of the AVIF and HEIF decoders. Their default is one for each core, with 8 MB of stack each."""
 
 _EXIF_ORIENTATION_TAG = 0x0112
 _EXIF_TRANSPOSES = {
@@ -41,14 +41,14 @@ _EXIF_TRANSPOSES = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow and its codecs raise over damaged bytes. Anything else is reported by the parent as a decoder's bug.
+# Errors of Pillow and its codecs on damaged bytes. The parent process logs any other error as a bug.
 _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, struct.error, zlib.error)
 _ANIMATION_NOTICE = "Only the first frame of the animation was used."
 
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """Interleaved 8-bit sRGB, `channels` 3 or 4 (straight alpha), rows from the top without padding."""
+    """Interleaved 8-bit sRGB with 3 or 4 channels (straight alpha), rows from the top without padding."""
 
     width: int
     height: int
@@ -58,7 +58,7 @@ class DecodedImage:
 
 
 def init_worker(memory: int) -> None:
-    """Prepare a worker: formats, decoder threads, and a ceiling of `memory` bytes of address space (POSIX)."""
+    """Initialise a worker: formats, decoder threads, and a limit of `memory` bytes of address space (POSIX)."""
     pillow_heif.register_heif_opener(thumbnails=False, decode_threads=DECODER_THREAD_COUNT)
     AvifImagePlugin.DEFAULT_MAX_THREADS = DECODER_THREAD_COUNT
     Image.MAX_IMAGE_PIXELS = MAX_PIXEL_COUNT
@@ -75,11 +75,10 @@ def _limit_memory(memory: int) -> None:
 
 
 def decode_image(data: bytes) -> DecodedImage | RejectedImage:
-    """The picture in `data`: upright, 8 bit, sRGB, RGB or RGBA where anything is see-through, and nothing but pixels.
+    """Decode the picture in `data`: upright, 8 bit, sRGB, RGB, or RGBA if it has transparency.
 
-    EXIF, GPS, XMP, ICC, text and whatever follows the picture stay behind, since only pixels are returned.
-    A refusal is returned rather than raised: a raised one would hold on to the pixels by its traceback, in a worker
-    whose memory is bounded.
+    Only pixels are returned: no EXIF, GPS, XMP, ICC, text or trailing bytes. A refusal is returned and not raised,
+    because the traceback of a raised one would keep the pixels in memory.
     """
     try:
         format = file_signatures.detect_format(data)
@@ -117,7 +116,7 @@ def _size_error() -> RejectedImage:
 
 
 def check_size(width: int, height: int) -> None:
-    """Sides, area and ratio are bearable. Raises `Unfit`."""
+    """Check sides, area and ratio. Raises `RejectedImage`."""
     short, long = sorted((width, height))
     if (long > MAX_SIDE_PX and long <= MAX_ASPECT_RATIO * short) or width * height > MAX_PIXEL_COUNT:
         raise _size_error()
@@ -132,24 +131,24 @@ def check_size(width: int, height: int) -> None:
 
 
 def _apply_orientation(image: Image.Image) -> Image.Image:
-    # Pillow's exif_transpose also rewrites the EXIF block and fails where that is damaged; only the turn is wanted.
+    # Not Pillow's exif_transpose: it also rewrites the EXIF block and fails if that is damaged.
     try:
-        turn = _EXIF_TRANSPOSES.get(image.getexif().get(_EXIF_ORIENTATION_TAG, 1))
-    except (*_DECODE_ERRORS, TypeError):  # TypeError: the value is of another kind than a number
+        transpose = _EXIF_TRANSPOSES.get(image.getexif().get(_EXIF_ORIENTATION_TAG, 1))
+    except (*_DECODE_ERRORS, TypeError):  # TypeError: the value is not a number
         return image
-    return image if turn is None else image.transpose(turn)
+    return image if transpose is None else image.transpose(transpose)
 
 
 def _to_eight_bit(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I"):
         return image
-    # Pillow clips 16 bits to 255 instead of scaling. In big-endian order every first byte is the high one.
-    deep = image.convert("I;16") if image.mode == "I" else image
-    return Image.frombytes("L", image.size, deep.tobytes("raw", "I;16B")[::2])
+    # Pillow clips 16 bits to 255 instead of scaling. In big-endian order the first byte of each pair is the high one.
+    image16 = image.convert("I;16") if image.mode == "I" else image
+    return Image.frombytes("L", image.size, image16.tobytes("raw", "I;16B")[::2])
 
 
 def _to_rgb_mode(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB or RGBA in sRGB."""
+    """Convert to RGB or RGBA in sRGB."""
     if profile:
         image = _convert_profile(image, profile)
     return image if image.mode in ("RGB", "RGBA") else image.convert("RGBA" if _has_alpha(image) else "RGB")
@@ -160,8 +159,8 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _convert_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """`image` through its own profile; as it is when the profile is garbage or not for these channels."""
-    # Palettes, grey with alpha and RGB with a transparent colour are spelt out first: lcms knows none of them.
+    """Convert `image` from its ICC profile to sRGB. It stays as it is if the profile is invalid or does not fit."""
+    # lcms does not support palettes, grey with alpha, or RGB with a transparent colour.
     if _has_alpha(image) or image.mode == "P":
         image = image.convert("RGBA" if _has_alpha(image) else "RGB")
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
@@ -176,22 +175,24 @@ def _convert_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether 512 colours come out within one level: most photos carry sRGB, and 12 MP of it take a while."""
+    """Return whether the transform changes 512 test colours by at most one level. Most photos are sRGB already."""
     levels = (0, 36, 73, 109, 146, 182, 219, 255)
     cube = bytes(v for r in levels for g in levels for b in levels for v in (r, g, b))
     swatch = Image.frombytes("RGB", (64, 8), cube).convert(mode)
-    after = ImageCms.applyTransform(swatch, transform)
-    return after is not None and all(abs(a - b) <= 1 for a, b in zip(after.convert("RGB").tobytes(), cube, strict=True))
+    converted = ImageCms.applyTransform(swatch, transform)
+    if converted is None:
+        return False
+    return all(abs(a - b) <= 1 for a, b in zip(converted.convert("RGB").tobytes(), cube, strict=True))
 
 
 def _drop_opaque_alpha(image: Image.Image) -> Image.Image:
-    """RGB where the alpha is full everywhere. Raises `Unfit` where it is empty everywhere."""
+    """Drop the alpha channel if it is opaque everywhere. Raises `RejectedImage` if it is empty everywhere."""
     if image.mode == "RGB":
         return image
-    least, most = image.getchannel("A").getextrema()
-    if isinstance(most, (int, float)) and most < MIN_VISIBLE_ALPHA:
+    min_alpha, max_alpha = image.getchannel("A").getextrema()
+    if isinstance(max_alpha, (int, float)) and max_alpha < MIN_VISIBLE_ALPHA:
         raise RejectedImage("nothing_visible", "The picture is fully transparent: there is nothing to see in it.")
-    return image.convert("RGB") if least == 255 else image
+    return image.convert("RGB") if min_alpha == 255 else image
 
 
 _SRGB_PROFILE = ImageCms.createProfile("sRGB")

@@ -1,7 +1,7 @@
-"""The door for pictures: bytes in, sRGB pixels out, decoded in a worker process that may die; knows no owner, no file.
+"""Pool of sandboxed worker processes that decode uploaded pictures to sRGB pixels.
 
-Every picture goes through here once, before anything else sees it. A decoder that crashes, hangs or eats memory over
-hostile bytes takes its worker along and nothing else: that picture is refused and the next one is read.
+Every upload is decoded here first. If a decoder crashes, hangs or uses too much memory on hostile bytes, only its
+worker is lost: that picture is refused and the next one is decoded.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from pipelines.ingest import decode
 from pipelines.provenance import c2pa
 
 MAX_FILE_BYTES = 25_000_000
-"""Of one file. A 50 MP photo at a camera's best JPEG setting stays below."""
+"""Largest upload. A 50 MP photo at the best JPEG setting of a camera is smaller."""
 DECODE_TIMEOUT_SECONDS = 10.0
-"""For decoding one picture. The slowest honest one, a 50 MP AVIF, takes about three on two cores."""
+"""Time to decode one picture. The slowest normal one, a 50 MP AVIF, takes about 3 s on two cores."""
 WORKER_MEMORY_BYTES = 2 << 30
-"""Bytes of address space of a worker. The largest picture allowed takes about half of it."""
+"""Address space of a worker. The largest accepted picture needs about half of it."""
 WORKER_COUNT = 2
-"""So that one slow picture does not close the door to the others."""
+"""Pictures decoded at once, so that one slow picture does not block the others."""
 MAX_TASKS_PER_WORKER = 100
-"""Pictures after which a worker is replaced, so that what a codec leaks is given back."""
+"""Pictures after which a worker is replaced, which frees memory that codecs leak."""
 WORKER_START_SECONDS = 20.0
-"""Seconds that a worker may take to come up on a machine that is busy, before it is given up."""
+"""Time that a worker may take to start on a busy machine."""
 POLL_SECONDS = 0.25
-"""Seconds between two looks whether a worker that has not answered is still there."""
+"""Interval of the checks whether a worker is still alive."""
 
 T = TypeVar("T")
 
@@ -47,17 +47,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class IngestedPicture:
-    """`image` is uint8, sRGB, H x W x 3, or H x W x 4 (straight alpha) where something in it is see-through."""
+    """`image` is uint8, sRGB, H x W x 3, or H x W x 4 (straight alpha) if it has transparency."""
 
     image: Image
     notices: tuple[str, ...] = ()
 
 
 class DecoderPool:
-    """Reads pictures in worker processes, which start at the first picture. Thread-safe.
+    """Decodes pictures in worker processes, which start with the first picture. Thread-safe.
 
-    `seconds` and `memory` (bytes) bound each picture; `workers` are how many are read at once. Each worker has a pool
-    of its own: what one holds when it is killed (a lock, half an answer in a pipe) would stop whoever shares it.
+    `seconds` and `memory` (bytes) limit each picture, and `workers` are decoded at once. Each worker has its own pool:
+    a killed worker may leave a lock or half an answer behind, which would block workers that share its pool.
     """
 
     def __init__(
@@ -71,35 +71,32 @@ class DecoderPool:
         self._busy: set[ProcessPool] = set()
 
     def decode_picture(self, data: bytes) -> IngestedPicture:
-        """The picture in `data`: upright, 8 bit, sRGB, free of EXIF, GPS, XMP, ICC and text.
+        """Decode the picture in `data`: upright, 8 bit, sRGB, without EXIF, GPS, XMP, ICC and text.
 
         Raises `BadInput` with code `image_too_large`, `unsupported_image`, `corrupt_image`, `too_many_pixels`,
-        `nothing_visible`, or `invalid_request` where the sides or their ratio do not suit.
+        `nothing_visible`, or `invalid_request` if the sides or their ratio do not fit.
         """
-        if len(data) > MAX_FILE_BYTES:
-            raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large")
+        _check_file_size(data)
         outcome = self._run_task(decode.decode_image, data)
-        # A copy, since the received bytes cannot be written to: torch and OpenCV both want that.
+        # A copy, because received bytes are read-only, and torch and OpenCV need writable arrays.
         pixels = np.frombuffer(outcome.pixels, np.uint8).copy()
         return IngestedPicture(pixels.reshape(outcome.height, outcome.width, outcome.channels), outcome.notices)
 
     def read_ingredient_archive(self, data: bytes, placed: bool = False) -> bytes | None:
-        """What a picture's own content credentials say, see `provenance.past`. Raises `BadInput`."""
+        """Return the upload's ingredient archive, see `c2pa.read_ingredient_archive`. Raises `BadInput`."""
         return self._run_task(c2pa.read_ingredient_archive, data, placed)
 
     def verify_credentials(self, data: bytes, anchor: str) -> c2pa.CredentialReport:
-        """What a picture says about itself, see `provenance.verify`. Raises `BadInput`."""
-        if len(data) > MAX_FILE_BYTES:
-            raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large")
+        """Return what a picture says about itself, see `c2pa.verify_credentials`. Raises `BadInput`."""
+        _check_file_size(data)
         return self._run_task(c2pa.verify_credentials, data, anchor)
 
-    def _run_task(self, work: Callable[..., T | file_signatures.RejectedImage], *args: object) -> T:
-        """What `work` returns in a worker; a refusal or a lost worker as `BadInput`."""
-        outcome = self._try_task(work, args)
+    def _run_task(self, task: Callable[..., T | file_signatures.RejectedImage], *args: object) -> T:
+        """Run `task` in a worker and return its result. Raises `BadInput` for a refusal or a lost worker."""
+        outcome = self._try_task(task, args)
         if isinstance(outcome, (BrokenProcessPool, ProcessExpired)):
-            # A worker that died may have died of something else: between two pictures, or of the system's short memory.
-            # A picture that does kill its decoder kills two.
-            outcome = self._try_task(work, args)
+            # Try again, because the worker may have died for another reason, such as low memory of the system.
+            outcome = self._try_task(task, args)
         if isinstance(outcome, file_signatures.RejectedImage):
             raise BadInput(outcome.message, code=outcome.code)
         if isinstance(outcome, BaseException):
@@ -107,18 +104,18 @@ class DecoderPool:
         return outcome
 
     def _try_task(
-        self, work: Callable[..., T | file_signatures.RejectedImage], args: tuple[object, ...]
+        self, task: Callable[..., T | file_signatures.RejectedImage], args: tuple[object, ...]
     ) -> T | BaseException:
         with self._worker_slots:
             pool = self._acquire_pool()
-            outcome = _await_result(pool, work, args, self.seconds)
-            self._release_pool(pool, sound=not isinstance(outcome, (BrokenProcessPool, ProcessExpired)))
+            outcome = _await_result(pool, task, args, self.seconds)
+            self._release_pool(pool, is_healthy=not isinstance(outcome, (BrokenProcessPool, ProcessExpired)))
             return outcome
 
     def _acquire_pool(self) -> ProcessPool:
-        """A pool of one worker, which nobody else uses until it is given back."""
+        """Return a pool of one worker for exclusive use until `_release_pool`."""
         with self._lock:
-            # The one that was used last: the others sleep on where one is enough.
+            # The pool used last: if one is enough the others stay idle.
             pool = self._free.pop() if self._free else None
         if pool is not None and not pool.active:
             _stop_pool(pool)
@@ -128,18 +125,18 @@ class DecoderPool:
             self._busy.add(pool)
         return pool
 
-    def _release_pool(self, pool: ProcessPool, *, sound: bool) -> None:
+    def _release_pool(self, pool: ProcessPool, *, is_healthy: bool) -> None:
         with self._lock:
             if pool not in self._busy:  # closed meanwhile
                 return
             self._busy.discard(pool)
-            if sound:
+            if is_healthy:
                 self._free.append(pool)
-        if not sound:
+        if not is_healthy:
             _stop_pool(pool)
 
     def close(self) -> None:
-        """End the workers, whatever they are at. A later picture starts new ones."""
+        """Stop all workers at once. A later picture starts new ones."""
         with self._lock:
             pools = [*self._free, *self._busy]
             self._free, self._busy = [], set()
@@ -147,16 +144,21 @@ class DecoderPool:
             _stop_pool(pool)
 
 
-def _await_result(
-    pool: ProcessPool, work: Callable[..., T | file_signatures.RejectedImage], args: tuple[object, ...], seconds: float
-) -> T | BaseException:
-    """What `work` returns in the pool's worker, or the error that it ended in. Never waits without end.
+def _check_file_size(data: bytes) -> None:
+    if len(data) > MAX_FILE_BYTES:
+        raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large")
 
-    A pool whose worker is killed at the wrong moment forgets what it was asked, and says nothing.
+
+def _await_result(
+    pool: ProcessPool, task: Callable[..., T | file_signatures.RejectedImage], args: tuple[object, ...], seconds: float
+) -> T | BaseException:
+    """Return the result of `task` in the pool's worker, or its error. Never waits forever.
+
+    The time limit is needed because a pool may lose a task if its worker is killed at the wrong moment.
     """
     try:
-        future = pool.schedule(work, args=args, timeout=seconds)
-    except RuntimeError as error:  # the pool broke since it was looked at
+        future = pool.schedule(task, args=args, timeout=seconds)
+    except RuntimeError as error:  # the pool broke in the meantime
         return BrokenProcessPool(str(error))
     end = time.monotonic() + WORKER_START_SECONDS + seconds
     while time.monotonic() < end:
@@ -176,7 +178,7 @@ def _stop_pool(pool: ProcessPool) -> None:
 
 
 def _worker_error(error: BaseException) -> BadInput:
-    """What is said about a picture whose decoder was lost over it."""
+    """Return the error for a picture whose decoder failed."""
     if isinstance(error, WaitedEnough):  # the builtin one only since Python 3.11
         return BadInput("Reading this picture took too long. Save it again or make it smaller.", code="corrupt_image")
     if not isinstance(error, ProcessExpired):

@@ -1,4 +1,4 @@
-"""The one queue: submit, watch, cancel, kept in a database and worked off by lanes; does not know what a job does."""
+"""The job queue: submit, watch, cancel. Jobs are stored in a database and run by a pool of worker threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.core.errors import JobCancelled, NotFound, QueueFull, StudioError
+from pipelines.core.errors import JobCancelled, NotFound, QueueFull, error_from_json
 from pipelines.core.job import Job, JobStatus, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.subscribers import Subscribers
@@ -22,9 +22,9 @@ FINISHED_STATUSES = ("done", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job as it stands. `position` is 1 for the next in line, 0 when it does not wait; `error` has a code.
+    """The state of a job. `position` is 1 for the next job, 0 for one that does not wait.
 
-    `attempts` counts errors of its own, after which a batch row is tried again.
+    `error` has `code`, `message` and `param`. `attempts` counts the failed attempts of a batch row.
     """
 
     job: Job
@@ -40,20 +40,33 @@ class JobRow:
     starred: bool = False
 
 
-class JobQueue:
-    """One table, one lane per engine slot. Every public method may be called from any thread.
+AdmissionCheck = Callable[[Job, Callable[[str], int]], None]
+"""Called under the queue's lock with each new job and a function that counts an owner's unfinished jobs.
 
-    At most `waiting` interactive jobs wait (running ones and batch rows do not count); one more raises `Busy`. What
-    ran when the studio stopped, however it stopped, is in line again at the next start on the same folder.
+It raises a `StudioError` to refuse the job."""
+
+
+class JobQueue:
+    """A job table with one worker thread for each engine slot. Every public method may be called from any thread.
+
+    At most `max_waiting` interactive jobs wait; running jobs and batch rows do not count. Jobs that ran when the studio
+    stopped or crashed are queued again at the next start on the same folder.
     """
 
-    def __init__(self, root: Path, engine: Engine, *, max_waiting: int = 16, database: str = "") -> None:
+    def __init__(
+        self,
+        root: Path,
+        engine: Engine,
+        *,
+        max_waiting: int = 16,
+        database: str = "",
+        check_admission: AdmissionCheck = lambda job, count_active: None,
+    ) -> None:
         self.root = root
         self.engine = engine
         self.max_waiting = max_waiting
         self.table = JobTable(root, database)
-        self.check_admission: Callable[[Job], None] = lambda job: None
-        """Asked, under the queue's lock, before a job stands in line; whoever sets it raises to refuse the job."""
+        self._check_admission = check_admission
         self._lock = self.table.lock
         self._subscribers = Subscribers()
         self._workers = WorkerPool(self.table, self._subscribers, engine, self._sync_with_other_processes)
@@ -61,17 +74,15 @@ class JobQueue:
         self.table.requeue_abandoned()
         self._workers.start()
 
-    # ------------------------------------------------------------ the public four
-
     def submit(self, job: Job, slot: tuple[str, int] | None = None) -> str:
-        """Queue `job` and return its id. Raises `Busy` (`queue_full`) when as many wait as may wait, or `disk_full`.
+        """Queue `job` and return its id. Raises `queue_full` or `disk_full`.
 
-        `slot` is (batch id, row): a row that has a job already gets no second one.
+        `slot` is (batch id, row). A batch row that has a job already gets no second one.
         """
         with self._lock:
             if not job.batch and not self._has_room():
                 raise QueueFull(f"{self.max_waiting} jobs are waiting already. Please try again in a moment.")
-            self.check_admission(job)
+            self._check_admission(job, self.count_active)
             with translate_disk_full():
                 inserted = self.table.insert_job(job, slot)
             if inserted:
@@ -81,19 +92,20 @@ class JobQueue:
         return job.id
 
     def submit_and_watch(self, job: Job) -> Stream:
-        """`submit` and `watch` in one breath, so that no step of even the quickest job is missed. Raises as both do."""
+        """Submit a job and watch it from its first step. Raises as `submit` does."""
         with self._lock:
             return self.watch(self.submit(job))
 
     def _has_room(self) -> bool:
-        # A lane that is about to claim counts as free, else the very first of a burst would be refused.
+        # A free engine slot counts as room, since its worker may not have claimed the last job yet.
         running, queued = self.count_jobs()
         return queued < self.max_waiting + max(0, self.engine.slots - running)
 
     def watch(self, job_id: str, after: int = 0) -> Stream:
-        """A stream of the job's events from now on, opened with where it stands. Raises `NotFound`.
+        """Return a stream of the job's events that starts with its present state. Raises `NotFound`.
 
-        `after` is the last event id that was seen; a newer step is sent at once. `close()` only detaches.
+        `after` is the id of the last event that the caller has; a newer step is sent at once. Closing the stream does
+        not cancel the job.
         """
         with self._lock:
             row = self.get_job(job_id)
@@ -111,7 +123,7 @@ class JobQueue:
         stream.end()
 
     def cancel(self, job_id: str) -> bool:
-        """Stop a job that waits at once, one that runs within a step. False when it had ended."""
+        """Cancel a waiting job at once and a running one within a step. False when it has ended."""
         with self._lock:
             live = self._subscribers.live_jobs.get(job_id)
             if self.table.cancel_waiting(job_id):
@@ -126,7 +138,7 @@ class JobQueue:
             return self.table.request_stop(job_id) or live is not None
 
     def get_job(self, job_id: str) -> JobRow | None:
-        """The job as it stands, or None."""
+        """Return the state of the job, or None."""
         with self._lock:
             row = self.table.get_row(job_id)
             return None if row is None else self._to_job_row(row)
@@ -134,48 +146,48 @@ class JobQueue:
     def list_jobs(
         self, owner: str, limit: int = 50, before: str | None = None, tool: str | None = None
     ) -> list[JobRow]:
-        """The owner's jobs, newest first, drafts left out; `before` is the id to go on from."""
+        """Return the owner's jobs without drafts, newest first; `before` is the last id of the previous page."""
         with self._lock:
             return [self._to_job_row(row) for row in self.table.list_rows(owner, limit, before, tool)]
 
     def set_starred(self, job_id: str, starred: bool = True) -> bool:
-        """Keep a job, its files too, whatever its age; False when there is none."""
+        """Star a job, which exempts it and its files from retention; False when there is no such job."""
         return self.table.set_starred(job_id, starred)
 
     def count_active(self, owner: str) -> int:
-        """How many of an owner's jobs wait or run, drafts and batch rows left out."""
+        """Return how many of the owner's jobs wait or run, without drafts and batch rows."""
         return self.table.count_active(owner)
 
     def count_jobs(self) -> tuple[int, int]:
-        """How many run and how many interactive jobs wait."""
+        """Return how many jobs run and how many interactive jobs wait."""
         return self.table.count_jobs()[:2]
 
-    # ------------------------------------------------------------ batches and chores
+    # ------------------------------------------------------------ batches and periodic work
 
-    def set_row_source(self, feeder: RowSource) -> None:
-        """Where batch rows come from: asked, beside the lanes, whenever few of them wait."""
-        self._workers.set_row_source(feeder)
+    def set_row_source(self, row_source: RowSource) -> None:
+        """Set the source of batch rows; it is asked whenever few of them wait."""
+        self._workers.set_row_source(row_source)
 
     def request_refill(self) -> None:
-        """There may be batch rows to fetch."""
+        """Ask the row source for rows, since it may have new ones."""
         self._workers.request_refill()
 
     def run_every(self, seconds: float, chore: Callable[[], object]) -> None:
-        """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""
+        """Run `chore` in the background about every `seconds`."""
         self._workers.run_every(seconds, chore)
 
     @property
     def is_closing(self) -> bool:
-        """Whether nothing more will be worked off."""
+        """Whether the queue is shutting down."""
         return self._workers.is_closing
 
     def failure_counts(self) -> dict[tuple[str, str], int]:
-        """How many jobs failed since the start, by the error's code and the tool; tries that came right left out."""
+        """Return how many jobs failed since the start, by error code and tool, without retries that succeeded."""
         with self._lock:
             return dict(self._workers.failure_counts)
 
     def withdraw_batch(self, batch_id: str, *, running: bool = False) -> None:
-        """Take a batch's waiting rows out of the line as if they had never stood there; cancel its `running` ones."""
+        """Remove a batch's waiting rows from the queue; with `running`, also cancel those that run."""
         with self._lock:
             for job_id in self.table.withdraw_batch(batch_id):
                 self._subscribers.end_job(job_id, JobCancelled())
@@ -184,7 +196,7 @@ class JobQueue:
             self._publish_positions()
 
     def close(self) -> None:
-        """Stop what runs, which stands in line again at the next start, end every watcher, wait for the lanes."""
+        """Stop the running jobs, which are queued again at the next start, and end all streams and threads."""
         self._workers.close()
         self.engine.close()
         with self._lock:
@@ -193,7 +205,7 @@ class JobQueue:
             self.table.close()
 
     def _sync_with_other_processes(self) -> None:
-        """What other processes on this folder left behind, or brought to an end."""
+        """Requeue jobs of dead processes, and end streams of jobs that other processes finished."""
         self.table.requeue_abandoned(
             [job_id for job_id, live in self._subscribers.live_jobs.items() if live.stream is not None]
         )
@@ -209,8 +221,8 @@ class JobQueue:
         self._subscribers.publish_positions(self.table.list_waiting)
 
     def _queue_position(self, job_id: str) -> int:
-        line = self.table.list_waiting()
-        return line.index(job_id) + 1 if job_id in line else 1  # another process took it just now
+        waiting = self.table.list_waiting()
+        return waiting.index(job_id) + 1 if job_id in waiting else 1  # another process claimed it just now
 
     def _to_job_row(self, row: Columns) -> JobRow:
         live = self._subscribers.live_jobs.get(row["id"])
@@ -231,12 +243,12 @@ class JobQueue:
 
 def _row_error(row: JobRow) -> BaseException | None:
     if row.error is not None:
-        return StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
+        return error_from_json(row.error)
     return JobCancelled() if row.status == "cancelled" else None
 
 
 def _replay_finished(row: JobRow, after: int) -> Stream:
-    """A stream that tells how a job ended that is over."""
+    """Return a stream with the end of a finished job."""
     stream = Stream()
     stream.last_id = after
     if row.result is not None:

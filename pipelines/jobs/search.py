@@ -1,4 +1,4 @@
-"""Which of an owner's jobs are looked for: by tool, words, day and state, a page at a time; changes no job."""
+"""Search in an owner's jobs by tool, words, date and state, with pagination."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.jobs.table import JobTable
 StateFilter = Literal["all", "starred", "single", "batch", "going", "failed"]
 
 _LIKE_WILDCARDS, _LIKE_ESCAPE = re.compile(r"[\\%_]"), r"\\\g<0>"
-# What was cancelled has nothing to show, and what a page orders for its own use is nobody's picture.
+# Drafts and jobs that the page made for itself are in no list.
 _LISTED_CLAUSE = "draft = 0 AND helper = 0"
 _STATE_CLAUSES: dict[StateFilter, str] = {
     "all": "status != 'cancelled'",
@@ -25,7 +25,7 @@ _STATE_CLAUSES: dict[StateFilter, str] = {
 
 @dataclass(frozen=True)
 class JobFilter:
-    """All words of `text` must be said by the job's settings; times are Unix seconds, `until` not included."""
+    """The job's settings must contain all words of `text`. Times are Unix seconds; `until` is not included."""
 
     text: str = ""
     tool: str = ""
@@ -35,14 +35,14 @@ class JobFilter:
 
 
 class JobSearch:
-    """Looks in the queue's own table, under its lock."""
+    """Searches the job table."""
 
     def __init__(self, table: JobTable) -> None:
         self._table = table
 
-    def find_page(self, owner: str, wanted: JobFilter, start: int = 0, count: int = 24) -> tuple[list[str], int]:
-        """Ids of the owner's jobs number `start` and on, newest first, and how many there are in all."""
-        where, values = _build_where(owner, wanted)
+    def find_page(self, owner: str, job_filter: JobFilter, start: int = 0, count: int = 24) -> tuple[list[str], int]:
+        """Return the ids of `count` matching jobs from number `start`, newest first, and the total number."""
+        where, values = _build_where(owner, job_filter)
         with self._table.lock:
             total = self._table.db.execute(f"SELECT COUNT(*) FROM jobs WHERE {where}", values).fetchall()[0][0]
             rows = self._table.db.execute(
@@ -51,15 +51,16 @@ class JobSearch:
         return [row["id"] for row in rows], int(total)
 
 
-def _build_where(owner: str, wanted: JobFilter) -> tuple[str, list[object]]:
-    rules, values = [f"owner = ? AND {_LISTED_CLAUSE}", _STATE_CLAUSES[wanted.state]], [owner]
-    if wanted.tool:
-        rules.append("tool = ?")
-        values.append(wanted.tool)
-    if wanted.since or wanted.until != float("inf"):
-        rules.append("created >= ? AND created < ?")
-        values += [wanted.since, wanted.until]  # pyright: ignore[reportArgumentType]
-    for word in wanted.text.casefold().split():
-        rules.append(r"said LIKE ? ESCAPE '\'")
+def _build_where(owner: str, job_filter: JobFilter) -> tuple[str, list[object]]:
+    clauses = [f"owner = ? AND {_LISTED_CLAUSE}", _STATE_CLAUSES[job_filter.state]]
+    values: list[object] = [owner]
+    if job_filter.tool:
+        clauses.append("tool = ?")
+        values.append(job_filter.tool)
+    if job_filter.since or job_filter.until != float("inf"):
+        clauses.append("created >= ? AND created < ?")
+        values += [job_filter.since, job_filter.until]
+    for word in job_filter.text.casefold().split():
+        clauses.append(r"said LIKE ? ESCAPE '\'")
         values.append(f"%{_LIKE_WILDCARDS.sub(_LIKE_ESCAPE, word)}%")
-    return " AND ".join(f"({rule})" for rule in rules), list(values)
+    return " AND ".join(f"({clause})" for clause in clauses), values

@@ -1,6 +1,6 @@
-"""Who watches which job, and what those who come late must be told; knows no table and no lane.
+"""Subscribers of job events, and the last state for those that join late.
 
-Nothing here locks: whoever calls holds the queue's lock.
+Nothing here locks: the caller holds the lock of the queue.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pipelines.core.job import Event, QueuePosition, Step
 from pipelines.core.stream import NumberedEvent, Stream
 
 POSITION_SECONDS = 0.25
-"""Seconds between two tellings of places in line: each claim moves everybody, and a hundred who wait are many."""
+"""Seconds between two updates of queue positions, since each claim changes the position of every waiting job."""
 
 
 class LiveJob:
-    """What is known of a job that waits or runs and cannot be in the table: watchers, last step, stream."""
+    """The state of an unfinished job that is not in the table: subscribers, last step, the engine's stream."""
 
     def __init__(self) -> None:
         self.event_count = 0
@@ -27,20 +27,20 @@ class LiveJob:
         self.streams: list[Stream] = []
 
     def attach_stream(self, stream: Stream | None) -> None:
-        """The job runs as `stream` now; None: it waits again, and its steps so far mean nothing."""
+        """Set the engine's stream; None when the job waits again, which also drops its last step."""
         self.stream = stream
         if stream is None:
             self.step = None
         self.update_watched()
 
     def update_watched(self) -> None:
-        """Previews are made only while somebody watches."""
+        """Tell the engine's stream whether anybody watches, since previews are made only then."""
         if self.stream is not None:
             self.stream.is_watched = bool(self.streams)
 
 
 class Subscribers:
-    """Any number of streams on each job that has not ended."""
+    """The subscribed streams of all unfinished jobs."""
 
     def __init__(self) -> None:
         self.live_jobs: dict[str, LiveJob] = {}
@@ -48,11 +48,11 @@ class Subscribers:
         self._published_at = float("-inf")
 
     def get_or_add(self, job_id: str) -> LiveJob:
-        """The job's entry, made where there was none."""
+        """Return the job's entry, made if there is none."""
         return self.live_jobs.setdefault(job_id, LiveJob())
 
     def subscribe(self, job_id: str, position: int, after: int, on_close: Callable[[Stream], None]) -> Stream:
-        """One more stream, opened with where the job stands; `position` 0 says that it runs."""
+        """Add a stream that starts with the job's present state; `position` 0 means that it runs."""
         live = self.get_or_add(job_id)
         stream = Stream(on_close=on_close)
         stream.last_id = after
@@ -65,14 +65,14 @@ class Subscribers:
         return stream
 
     def unsubscribe(self, job_id: str, stream: Stream) -> None:
-        """A stream fewer."""
+        """Remove a stream."""
         live = self.live_jobs.get(job_id)
         if live is not None and stream in live.streams:
             live.streams.remove(stream)
             live.update_watched()
 
     def publish(self, job_id: str, *events: Event) -> None:
-        """Tell everybody; a late watcher is told the last step, with the last preview that there was."""
+        """Send events to all subscribers, and keep the last step with the last preview for late ones."""
         live = self.get_or_add(job_id)
         numbered: list[NumberedEvent] = []
         for event in events:
@@ -84,13 +84,13 @@ class Subscribers:
             stream.put_all(numbered)
 
     def mark_positions_changed(self) -> None:
-        """Somebody's place in line may be another now."""
+        """Note that queue positions may have changed."""
         self._positions_changed = True
 
     def publish_positions(self, waiting: Callable[[], Iterable[str]]) -> None:
-        """Tell those who wait where they stand, if that changed and the last time is `PLACES` ago.
+        """Send queue positions to subscribers if they changed, at most once in `POSITION_SECONDS`.
 
-        `waiting` gives ids, next in line first.
+        `waiting` returns job ids, the next one first.
         """
         now = time.monotonic()
         if not self._positions_changed or now - self._published_at < POSITION_SECONDS:
@@ -101,7 +101,7 @@ class Subscribers:
                 self.publish(job_id, QueuePosition(position))
 
     def end_job(self, job_id: str, error: BaseException | None) -> None:
-        """No more events of this job."""
+        """End all streams of the job."""
         live = self.live_jobs.pop(job_id, None)
         for stream in live.streams if live else ():
             stream.end(error)

@@ -1,4 +1,4 @@
-"""The rows of the queue: every statement about jobs is here; knows no thread, no engine and no watcher."""
+"""The table of jobs: every SQL statement of the queue, with leases and crash recovery."""
 
 from __future__ import annotations
 
@@ -11,56 +11,42 @@ from typing import Any
 
 import psutil
 
-from pipelines.core.job import File, Job, JobStatus, Result
+from pipelines.core.job import Job, JobStatus, Result, result_from_json, result_to_json
 from pipelines.storage.connect import open_database
 from pipelines.storage.database import Row
 
 MAX_ROW_ATTEMPT_COUNT = 3
-"""Times that a batch row may fail before it has failed."""
+"""Attempts of a batch row before its failure is final."""
 DRAFT_TIMEOUT_SECONDS = 600.0
-"""After which nobody waits for a draft any more."""
+"""Seconds after which nobody waits for a draft any more."""
 MAX_DEATH_COUNT = 10
-"""Times that the studio may die under a job before the job is taken for the reason."""
+"""Crashes of the studio during one job after which the job is taken for their cause."""
 KILLED_MESSAGE = "The studio was stopped ten times while this was running, so it is not tried again."
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, job TEXT NOT NULL,
   status TEXT NOT NULL, draft INTEGER NOT NULL, batch INTEGER NOT NULL, created REAL NOT NULL,
-  started REAL, finished REAL, result TEXT, error TEXT
+  started REAL, finished REAL, result TEXT, error TEXT,
+  worker TEXT, lease REAL, attempts INTEGER NOT NULL DEFAULT 0, deaths INTEGER NOT NULL DEFAULT 0,
+  starred INTEGER NOT NULL DEFAULT 0, batch_id TEXT, batch_row INTEGER, tool TEXT NOT NULL, profile TEXT NOT NULL,
+  helper INTEGER NOT NULL, said TEXT NOT NULL, stop INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS jobs_by_status ON jobs (status, batch, seq);
 CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, seq);
-"""
-# Columns that came after the first release: a table of then is widened where it lies.
-_LATER = {
-    "worker": "TEXT",
-    "lease": "REAL",
-    "attempts": "INTEGER NOT NULL DEFAULT 0",
-    "deaths": "INTEGER NOT NULL DEFAULT 0",
-    "starred": "INTEGER NOT NULL DEFAULT 0",
-    "batch_id": "TEXT",
-    "batch_row": "INTEGER",
-    "tool": "TEXT NOT NULL DEFAULT ''",
-    "profile": "TEXT NOT NULL DEFAULT ''",
-    "helper": "INTEGER NOT NULL DEFAULT 0",
-    "said": "TEXT NOT NULL DEFAULT ''",
-    "stop": "INTEGER NOT NULL DEFAULT 0",
-}
-_LATER_INDEXES = """
 CREATE UNIQUE INDEX IF NOT EXISTS jobs_by_row ON jobs (batch_id, batch_row) WHERE batch_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS jobs_of_tool ON jobs (owner, tool, seq);
 CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (owner, created);
 """
-# People before batches; among batch rows those that made trouble come last, so that they hold up nothing else.
+# Interactive jobs come before batch rows; rows that failed or crashed come last and delay nothing else.
 _MAY_START = "status = 'queued' AND NOT (? = 1 AND batch = 1 AND deaths > 1)"
 _QUEUE_ORDER = "batch, batch * (attempts + deaths), seq"
 
 
 class JobTable:
-    """One connection under one lock, which may be held over several calls. Times are Unix seconds.
+    """The jobs in the database, behind one lock that may be held over several calls. Times are Unix seconds.
 
-    `worker` names who holds a lease: this process on this folder. A lease ends by itself when it is not renewed.
+    A running job is leased to one process, which `worker_id` names. A lease that is not renewed expires.
     """
 
     def __init__(self, root: Path, url: str = "") -> None:
@@ -68,23 +54,11 @@ class JobTable:
         self.lock = self.db.lock
         self.worker_id = _worker_identity("" if self.db.is_shared else str(root.resolve()))
         self.db.create_schema(_SCHEMA)
-        if "said" in self.db.widen("jobs", _LATER):
-            self._retell()
-        self.db.create_schema(_LATER_INDEXES)
 
-    def _retell(self) -> None:
-        """Columns that repeat what a job says, for rows of a time without them."""
-        rows = self.db.execute("SELECT id, job FROM jobs").fetchall()
-        with self.db.transaction():
-            self.db.executemany(
-                "UPDATE jobs SET tool = ?, profile = ?, helper = ?, said = ? WHERE id = ?",
-                [(*_search_columns(json.loads(row["job"])), row["id"]) for row in rows],
-            )
-
-    # ------------------------------------------------------------ one job's way
+    # ------------------------------------------------------------ life of a job
 
     def insert_job(self, job: Job, slot: tuple[str, int] | None) -> bool:
-        """Queue `job`; False when the row `slot` (batch id, row) of its batch has a job already."""
+        """Queue `job`; False when the batch row `slot` (batch id, row) has a job already."""
         batch_id, row = slot or (None, None)
         values = (job.id, job.owner, job.model_dump_json(), job.draft, job.batch, job.created, batch_id, row)
         with self.db.relaxed_durability() if job.draft or job.waited else self.lock:
@@ -98,10 +72,10 @@ class JobTable:
             )
 
     def claim_next_job(self, until: float, *, skip_suspects: bool = False, job_id: str | None = None) -> Job | None:
-        """The next job in line, or `job_id` if it still waits, leased to this process until then; else None.
+        """Lease the next job, or `job_id` if it still waits, to this process until `until`; None when there is none.
 
-        `spare` passes over batch rows under which the studio died more than once. A power cut that forgets a claim
-        leaves a job that waits, which is what it should be.
+        `skip_suspects` leaves out batch rows during which the studio died more than once. A power cut may undo a claim;
+        then the job waits again, as it should.
         """
         with self.db.relaxed_durability():
             row = self.db.execute(
@@ -113,36 +87,39 @@ class JobTable:
         return None if row is None else Job.model_validate_json(row["job"])
 
     def peek_jobs(self, count: int, *, skip_suspects: bool = False) -> list[Job]:
-        """The first jobs in line, as `claim` would take them."""
+        """Return the first waiting jobs, in the order of `claim_next_job`."""
         query = f"SELECT job FROM jobs WHERE {_MAY_START} ORDER BY {_QUEUE_ORDER} LIMIT ?"
         with self.lock:
             rows = self.db.execute(query, (skip_suspects, count)).fetchall()
         return [Job.model_validate_json(row["job"]) for row in rows]
 
     def renew_lease(self, job_id: str, until: float) -> bool:
-        """Hold the lease until then; False when it is no longer this process's."""
+        """Extend the lease until `until`; False when this process no longer holds it."""
         with self.db.relaxed_durability():
             return self._update_leased("lease = ?", job_id, until)
 
     def finish_job(self, job_id: str, status: JobStatus, result: Result | None, error: dict[str, Any] | None) -> bool:
-        """How the job ended; False, and nothing is written, when the lease was lost.
+        """Record how the job ended; False, and nothing is written, when the lease was lost.
 
-        Its files lie on the disk by then. A power cut that forgets the end leaves a job that is done again, to the same
+        The files are on the disk by then. A power cut may undo the record; then the job runs again and makes the same
         files.
         """
-        told = json.dumps(result_to_json(result)) if result else None
         with self.db.relaxed_durability():
             return self._update_leased(
                 "status = ?, finished = ?, result = ?, error = ?, worker = NULL, lease = NULL",
-                job_id, status, time.time(), told, json.dumps(error) if error else None,
-            )  # fmt: skip
+                job_id,
+                status,
+                time.time(),
+                json.dumps(result_to_json(result)) if result else None,
+                json.dumps(error) if error else None,
+            )
 
     def requeue_job(self, job_id: str) -> bool:
-        """Back in line as if it had never begun; False when the lease was lost."""
+        """Put a running job back into the queue; False when the lease was lost."""
         return self._update_leased("status = 'queued', started = NULL, worker = NULL, lease = NULL", job_id)
 
     def record_attempt(self, job_id: str) -> bool:
-        """Count an error of the row's own; whether it may be tried again."""
+        """Count a failed attempt of a batch row; True when it may be tried again."""
         with self.lock:
             row = self.db.execute(
                 "UPDATE jobs SET attempts = attempts + 1 WHERE id = ? RETURNING attempts", (job_id,)
@@ -159,18 +136,18 @@ class JobTable:
             )
 
     def request_stop(self, job_id: str) -> bool:
-        """Ask whichever process runs the job to stop it; whether it runs."""
+        """Ask the process that runs the job to stop it; False when the job does not run."""
         with self.lock:
             change = "UPDATE jobs SET stop = 1 WHERE id = ? AND status = 'running'"
             return bool(self.db.execute(change, (job_id,)).rowcount)
 
     def is_stop_requested(self, job_id: str) -> bool:
-        """Whether another process was asked to stop the job that this one runs."""
+        """Say whether somebody asked to stop this running job."""
         row = self.get_row(job_id)
         return row is not None and bool(row["stop"])
 
     def cancel_waiting(self, job_id: str) -> bool:
-        """Whether it still waited, and is cancelled now."""
+        """Cancel a job that waits; False when it did not wait any more."""
         with self.lock:
             return bool(
                 self.db.execute(
@@ -180,25 +157,25 @@ class JobTable:
             )
 
     def withdraw_batch(self, batch_id: str) -> list[str]:
-        """Forget the jobs of a batch that wait; their ids. The rows they stood for may be submitted again."""
+        """Delete the waiting jobs of a batch and return their ids; their rows may be submitted again."""
         with self.lock:
-            gone = "DELETE FROM jobs WHERE batch_id = ? AND status = 'queued' RETURNING id"
-            return [row["id"] for row in self.db.execute(gone, (batch_id,)).fetchall()]
+            delete = "DELETE FROM jobs WHERE batch_id = ? AND status = 'queued' RETURNING id"
+            return [row["id"] for row in self.db.execute(delete, (batch_id,)).fetchall()]
 
     def list_running(self, batch_id: str) -> list[str]:
-        """Ids of the batch's jobs that run."""
+        """Return the ids of the batch's running jobs."""
         with self.lock:
             found = "SELECT id FROM jobs WHERE batch_id = ? AND status = 'running'"
             return [row["id"] for row in self.db.execute(found, (batch_id,)).fetchall()]
 
-    # ------------------------------------------------------------ after a death
+    # ------------------------------------------------------------ crash recovery
 
     def requeue_abandoned(self, held: Collection[str] = ()) -> int:
-        """Put back what dead processes left running, as many deaths allow; how many rows that were.
+        """Requeue jobs of dead processes, or fail them after `MAX_DEATH_COUNT`, and return how many there were.
 
-        A process of this machine is known to be dead at once, one of another machine when its lease has run out.
-        `held` are the ids of what this process does run: anything else in its name was claimed by a call whose answer
-        got lost on its way from the database.
+        A process on this machine is known to be dead at once, one on another machine when its lease has expired.
+        `held` are the ids that this process runs. A job that is leased to this process but not in `held` was claimed by
+        a statement whose answer was lost.
         """
         with self.lock:
             leased = self.db.execute(
@@ -212,19 +189,19 @@ class JobTable:
             )
 
     def _requeue_jobs_of(self, worker: str | None) -> int:
-        gone = "status = 'running' AND COALESCE(worker, '') = ?"
+        is_abandoned = "status = 'running' AND COALESCE(worker, '') = ?"
         error = json.dumps({"code": "internal_error", "message": KILLED_MESSAGE, "param": None})
-        self.db.execute(f"DELETE FROM jobs WHERE draft = 1 AND {gone}", (worker or "",))
+        self.db.execute(f"DELETE FROM jobs WHERE draft = 1 AND {is_abandoned}", (worker or "",))
         failed = self.db.execute(
             "UPDATE jobs SET status = 'failed', error = ?, finished = ?, worker = NULL, lease = NULL, "
-            f"deaths = deaths + 1 WHERE {gone} AND deaths + 1 >= {MAX_DEATH_COUNT}",
+            f"deaths = deaths + 1 WHERE {is_abandoned} AND deaths + 1 >= {MAX_DEATH_COUNT}",
             (error, time.time(), worker or ""),
         ).rowcount
         return (
             failed
             + self.db.execute(
                 "UPDATE jobs SET status = 'queued', started = NULL, worker = NULL, lease = NULL, deaths = deaths + 1 "
-                f"WHERE {gone}",
+                f"WHERE {is_abandoned}",
                 (worker or "",),
             ).rowcount
         )
@@ -235,20 +212,20 @@ class JobTable:
         return sum(self.requeue_job(row["id"]) for row in rows if row["id"] not in held)
 
     def drop_drafts(self) -> None:
-        """Forget drafts that wait and whose asker is gone: with this process, or where others may wait, for long."""
+        """Delete waiting drafts whose client is gone; with a shared database, those older than a timeout."""
         since = time.time() - (DRAFT_TIMEOUT_SECONDS if self.db.is_shared else 0)
         with self.lock:
             self.db.execute("DELETE FROM jobs WHERE draft = 1 AND status != 'running' AND created <= ?", (since,))
 
-    # ------------------------------------------------------------ looking
+    # ------------------------------------------------------------ queries
 
     def get_row(self, job_id: str) -> Row | None:
-        """The job's row."""
+        """Return the job's row, or None."""
         with self.lock:
             return self.db.execute("SELECT * FROM jobs WHERE id = ?", (job_id,)).fetchone()
 
     def list_rows(self, owner: str, limit: int, before: str | None, tool: str | None) -> list[Row]:
-        """The owner's rows, newest first, drafts and what a page ordered for its own use left out."""
+        """Return the owner's rows, newest first, without drafts and jobs that the page made for itself."""
         with self.lock:
             return self.db.execute(
                 "SELECT * FROM jobs WHERE owner = ? AND draft = 0 AND helper = 0 "
@@ -258,13 +235,13 @@ class JobTable:
             ).fetchall()
 
     def list_waiting(self) -> list[str]:
-        """Ids of what waits, next in line first."""
+        """Return the ids of waiting jobs, the next one first."""
         with self.lock:
             rows = self.db.execute(f"SELECT id FROM jobs WHERE status = 'queued' ORDER BY {_QUEUE_ORDER}").fetchall()
         return [row["id"] for row in rows]
 
     def count_jobs(self) -> tuple[int, int, int]:
-        """How many run, how many interactive jobs wait, and how many batch rows wait."""
+        """Return how many jobs run, how many interactive jobs wait, and how many batch rows wait."""
         with self.lock:
             row = self.db.execute(
                 "SELECT COUNT(*) FILTER (WHERE status = 'running'), "
@@ -276,7 +253,7 @@ class JobTable:
         return row[0], row[1], row[2]
 
     def count_active(self, owner: str) -> int:
-        """How many of an owner's jobs wait or run, drafts and batch rows left out."""
+        """Return how many of the owner's jobs wait or run, without drafts and batch rows."""
         found = (
             "SELECT COUNT(*) FROM jobs WHERE status IN ('running', 'queued') AND owner = ? AND batch = 0 AND draft = 0"
         )
@@ -284,7 +261,7 @@ class JobTable:
             return self.db.execute(found, (owner,)).fetchall()[0][0]
 
     def set_starred(self, job_id: str, starred: bool) -> bool:
-        """Keep a job from retention, or give it up to it. False when there is none."""
+        """Star a job, which exempts it from retention, or remove its star; False when there is no such job."""
         with self.lock:
             change = "UPDATE jobs SET starred = ? WHERE id = ?"
             return bool(self.db.execute(change, (starred, job_id)).rowcount)
@@ -296,40 +273,32 @@ class JobTable:
 
 
 def _search_columns(job: Mapping[str, Any]) -> tuple[str, str, bool, str]:
-    """What rows are looked for by: tool, profile, helper and words."""
+    """Return the columns that repeat a part of the job for queries: tool, profile, helper, search text."""
     return job["tool"], job["profile"], job.get("helper", False), search_text(job)
 
 
 def search_text(job: Mapping[str, Any]) -> str:
-    """What a job's settings say, folded: its tool, words, choices, seed and id; no names of fields, no pictures."""
+    """Return the job's tool, id, seed and field values as case-folded lines, without file ids."""
     words = [job["tool"], job["id"], str(job["seed"]), *map(str, job["params"].values())]
     return "\n".join(word for word in words if not word.startswith("file-")).casefold()
 
 
-def result_to_json(result: Result) -> dict[str, Any]:
-    """As `result_of` reads it. A receipt is plain already; `asdict` would copy all of it."""
-    return {"files": [vars(file) for file in result.files], "receipt": result.receipt, "seconds": result.seconds}
-
-
 def result_from_row(row: Row) -> Result | None:
-    """The result that a row keeps as JSON."""
-    if not row["result"]:
-        return None
-    data = json.loads(row["result"])
-    return Result(tuple(File(**file) for file in data["files"]), data["receipt"], data["seconds"])
+    """Return the result in a row of the table, or None."""
+    return result_from_json(json.loads(row["result"])) if row["result"] else None
 
 
-# ---------------------------------------------------------------- who holds a lease
+# ---------------------------------------------------------------- leases
 
 
 def _worker_identity(root: str) -> str:
-    """This process on this folder, if it is one: a copied folder, like a process id used again, is somebody else."""
+    """Name this process and its folder, so that a reused process id or a copied folder gives another name."""
     me = psutil.Process()
     return json.dumps([socket.gethostname(), me.pid, me.create_time(), root])
 
 
 def _is_worker_dead(worker: str | None, me: str, lease: float) -> bool:
-    if worker is None or worker == me:  # a lease of this process is renewed by its lane, however long it slept
+    if worker is None or worker == me:  # this process renews its own leases, also after the machine slept
         return worker is None
     host, pid, born, root = json.loads(worker)
     my_host, _, _, my_root = json.loads(me)

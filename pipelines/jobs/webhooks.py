@@ -1,6 +1,6 @@
-"""Tells an address when a job or a batch has ended, signed, again and again until it listens; knows no job's meaning.
+"""Webhooks: signed POST requests when a job or a batch has ended, with retries.
 
-Headers and signature are those of Standard Webhooks (https://www.standardwebhooks.com).
+Headers and signature follow Standard Webhooks (https://www.standardwebhooks.com).
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from pipelines.storage.database import DatabaseUnavailable, Row
 log = logging.getLogger(__name__)
 
 MAX_TRY_COUNT = 10
-FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS = 5.0, 6 * 3600.0
-"""Seconds before the second try, and before any: each wait is three times the last one, the last about three hours."""
+MAX_RETRY_SECONDS = 6 * 3600.0
+FIRST_RETRY_SECONDS = 5.0
+"""Seconds before the second try. Each further delay is three times longer, up to `MAX_RETRY_SECONDS`."""
 LEASE_SECONDS = 60.0
-"""Seconds for which a delivery under way is left alone; after a death it is made again."""
+"""Seconds for which a delivery in progress is leased; after a crash it is made again."""
 POLL_SECONDS = 1.0
 HISTORY_SECONDS = 30 * 24 * 3600.0
 MAX_WORKER_COUNT = 2
@@ -48,20 +49,19 @@ OR NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = w.subject AND j.finished IS NUL
 """
 
 DescribeEnd = Callable[[str, str], "dict[str, Any] | None"]
-"""(owner, subject) -> `type` and `data` of what ended, None while it goes on; raises `NotFound` when it is gone."""
+"""(owner, subject) -> `type` and `data` of the ended job or batch, None while it goes on. Raises `NotFound`."""
 
 
 class Webhooks:
-    """Deliveries in the queue's own database, so that no restart loses one. Each is made at least once.
+    """Deliveries in the database of the queue, so that no restart loses one. Each is made at least once.
 
-    Threads run only while something is to be delivered, and end by themselves once `closing` says so.
+    Deliveries may be added at once; they are made after `start`. Threads run only while there is something to deliver,
+    and end when `is_closing` returns True.
     """
 
-    def __init__(
-        self, table: JobTable, describe_end: DescribeEnd, is_closing: Callable[[], bool], *, allow_private: bool = False
-    ) -> None:
+    def __init__(self, table: JobTable, is_closing: Callable[[], bool], *, allow_private: bool = False) -> None:
         self._table = table
-        self._describe_end = describe_end
+        self._describe_end: DescribeEnd | None = None
         self._is_closing = is_closing
         self._allow_private = allow_private
         self._work_available = threading.Condition(table.lock)
@@ -70,18 +70,23 @@ class Webhooks:
         with self._work_available:
             table.db.create_schema(_SCHEMA)
             table.db.execute("DELETE FROM webhooks WHERE state != 'waiting' AND created < ?", (now - HISTORY_SECONDS,))
-            # What was under way when the studio died is due at once.
+            # A delivery that was in progress when the studio died is due at once.
             table.db.execute("UPDATE webhooks SET due = ? WHERE tries = 0 AND due > ?", (now, now))
+
+    def start(self, describe_end: DescribeEnd) -> None:
+        """Begin to deliver, with what `describe_end` says of each job or batch that ended."""
+        with self._work_available:
+            self._describe_end = describe_end
             self._start_workers()
 
-    # ------------------------------------------------------------ what owners ask for
+    # ------------------------------------------------------------ settings and deliveries of an owner
 
     def check_url(self, url: str) -> str:
-        """The address, looked up. Raises `BadInput` when it may not be called."""
+        """Resolve the address and return it. Raises `BadInput` when it may not be called."""
         return resolve_target(url, private=self._allow_private).url
 
     def add_delivery(self, owner: str, subject: str, url: str) -> str:
-        """Tell `url` when job or batch `subject` has ended; the delivery's id."""
+        """Deliver to `url` when the job or batch `subject` has ended; return the delivery's id."""
         hook = f"msg_{uuid.uuid4().hex}"
         now = time.time()
         with self._work_available:
@@ -93,35 +98,35 @@ class Webhooks:
         return hook
 
     def add_default_delivery(self, owner: str, subject: str) -> None:
-        """The same at the owner's default address, where there is one."""
+        """Deliver to the owner's default address, where there is one."""
         url = self.default_url(owner)
         if url is not None:
             self.add_delivery(owner, subject, url)
 
     def signing_secret(self, owner: str) -> str:
-        """What this owner's deliveries are signed with, `whsec_…`; made when it is first asked for."""
-        fresh = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+        """Return the owner's signing secret, `whsec_…`; it is made at the first call."""
+        new_secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         with self._work_available:
             self._table.db.execute(
-                "INSERT INTO webhook_owners (owner, secret) VALUES (?, ?) ON CONFLICT DO NOTHING", (owner, fresh)
+                "INSERT INTO webhook_owners (owner, secret) VALUES (?, ?) ON CONFLICT DO NOTHING", (owner, new_secret)
             )
             query = "SELECT secret FROM webhook_owners WHERE owner = ?"
             return self._table.db.execute(query, (owner,)).fetchall()[0]["secret"]
 
     def default_url(self, owner: str) -> str | None:
-        """Where this owner's jobs and batches tell that do not say it themselves."""
+        """Return the address for jobs and batches without one of their own, or None."""
         with self._work_available:
             row = self._table.db.execute("SELECT url FROM webhook_owners WHERE owner = ?", (owner,)).fetchone()
         return None if row is None else row["url"]
 
     def set_default_url(self, owner: str, url: str | None) -> None:
-        """Set or take away `default`."""
+        """Set the default address, or remove it with None."""
         self.signing_secret(owner)
         with self._work_available:
             self._table.db.execute("UPDATE webhook_owners SET url = ? WHERE owner = ?", (url, owner))
 
     def list_deliveries(self, owner: str, limit: int = 20) -> list[dict[str, Any]]:
-        """The owner's last deliveries, newest first."""
+        """Return the owner's last deliveries, newest first."""
         query = (
             "SELECT id, subject, url, state, tries, due, answer, created FROM webhooks WHERE owner = ? "
             "ORDER BY created DESC, id DESC LIMIT ?"
@@ -129,9 +134,11 @@ class Webhooks:
         with self._work_available:
             return [dict(row) for row in self._table.db.execute(query, (owner, limit)).fetchall()]
 
-    # ------------------------------------------------------------ delivering
+    # ------------------------------------------------------------ delivery
 
     def _start_workers(self) -> None:
+        if self._describe_end is None:
+            return
         waiting = self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is not None
         while waiting and self._worker_count < MAX_WORKER_COUNT:
             self._worker_count += 1
@@ -143,7 +150,7 @@ class Webhooks:
             self._attempt_delivery(hook)
 
     def _wait_for_delivery(self) -> Row | None:
-        """The next delivery that is due, leased; None when there is none any more, which ends the thread."""
+        """Wait for a due delivery and lease it; None when none is left, which ends the thread."""
         with self._work_available:
             while not self._is_closing():
                 try:
@@ -152,7 +159,7 @@ class Webhooks:
                         return hook
                     if self._table.db.execute("SELECT 1 FROM webhooks WHERE state = 'waiting'").fetchone() is None:
                         break
-                except DatabaseUnavailable as error:  # a full disk: it will be there later
+                except DatabaseUnavailable as error:  # a full disk: the delivery is tried again later
                     log.error("webhooks cannot be kept: %s", error)
                 self._work_available.wait(POLL_SECONDS)
             self._worker_count -= 1
@@ -189,20 +196,21 @@ class Webhooks:
             self._schedule_retry(hook, answer)
 
     def _event_body(self, hook: Row) -> str | None:
-        told = self._describe_end(hook["owner"], hook["subject"])
-        if told is None:
+        assert self._describe_end is not None
+        event = self._describe_end(hook["owner"], hook["subject"])
+        if event is None:
             return None
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        return json.dumps({"type": told["type"], "timestamp": stamp, "data": told["data"]}, ensure_ascii=False)
+        timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return json.dumps({"type": event["type"], "timestamp": timestamp, "data": event["data"]}, ensure_ascii=False)
 
     def _signed_headers(self, hook: Row, body: str) -> dict[str, str]:
-        stamp = str(int(time.time()))
+        timestamp = str(int(time.time()))
         return {
             "Content-Type": "application/json",
             "User-Agent": "DesignerBox",
             "webhook-id": hook["id"],
-            "webhook-timestamp": stamp,
-            "webhook-signature": sign_message(self.signing_secret(hook["owner"]), hook["id"], stamp, body),
+            "webhook-timestamp": timestamp,
+            "webhook-signature": sign_message(self.signing_secret(hook["owner"]), hook["id"], timestamp, body),
         }
 
     def _schedule_retry(self, hook: Row, answer: str) -> None:
@@ -214,7 +222,7 @@ class Webhooks:
             self._record_outcome(hook, "waiting", answer, tries=tries, due=time.time() + retry_delay(tries))
 
     def _record_outcome(self, hook: Row, state: str, answer: str, **more: object) -> None:
-        """How it went. Not written while the studio closes: then it is delivered once more, under the same id."""
+        """Write the state of a delivery. Nothing is written during shutdown; it is then repeated under the same id."""
         change = ", ".join(f"{name} = ?" for name in ("state", "answer", *more))
         with self._work_available:
             if not self._is_closing():
@@ -223,12 +231,12 @@ class Webhooks:
 
 
 def retry_delay(tries: int) -> float:
-    """Seconds until the next try after so many: exponential, with jitter, so that many do not come at once."""
+    """Return the seconds until the next try after `tries`: exponential backoff with jitter."""
     return min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 3 ** (tries - 1)) * random.uniform(0.5, 1.0)
 
 
-def sign_message(secret: str, message: str, stamp: str, body: str) -> str:
-    """`v1,…`: HMAC-SHA256 over id, time and body, as Standard Webhooks has it."""
+def sign_message(secret: str, message: str, timestamp: str, body: str) -> str:
+    """Return `v1,…`: the HMAC-SHA256 of message id, timestamp and body, as Standard Webhooks defines it."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
-    digest = hmac.new(key, f"{message}.{stamp}.{body}".encode(), hashlib.sha256).digest()
+    digest = hmac.new(key, f"{message}.{timestamp}.{body}".encode(), hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()

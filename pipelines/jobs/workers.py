@@ -1,4 +1,4 @@
-"""Lanes work the queue off, one per engine slot, and chores are done beside them; does not know what a job does."""
+"""Worker threads that run queued jobs, one for each engine slot, and a background thread for periodic work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from pipelines.core.errors import JobCancelled, StudioError
+from pipelines.core.errors import JobCancelled, StudioError, error_to_json
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, JobStatus, Result
 from pipelines.core.stream import Stream
@@ -24,23 +24,23 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 BUG_MESSAGE = "Something broke inside the studio. The job's id is in the log."
 HEARTBEAT_SECONDS = 5.0
-"""Seconds between two looks at leases, by a lane that waits or works."""
+"""Seconds between two renewals of a lease, and between two checks of an idle worker."""
 RECHECK_SECONDS = 0.5
-"""Seconds between two looks while something waits that an engine would rather run later."""
+"""Seconds between two checks while a job waits that the engine does not choose yet."""
 PEEK_COUNT = 32
-"""Jobs at the head of the line among which an engine may choose."""
+"""Jobs at the head of the queue among which a scheduling engine chooses."""
 LEASE_SECONDS = 60.0
-"""Seconds after which a job of another machine that was not renewed is taken over."""
+"""Seconds after which a job of another machine is taken over when its lease was not renewed."""
 EVENT_GAP_SECONDS = 0.005
-"""Seconds within which steps travel together; far less than anybody sees."""
+"""Seconds within which steps are sent together, far less than anybody sees."""
 BATCH_PAUSING_CODES = ("disk_full", "storage_unavailable")
-"""Codes that hold a whole batch: no row can be kept until somebody makes room, or the store of files is back."""
+"""Error codes that pause all batches: no row can be stored until there is room, or the file store is back."""
 MIN_QUEUED_ROW_COUNT = 3
-"""Batch rows that wait in line, or two a lane; more are fetched when fewer do, so that no batch lies there whole."""
+"""Batch rows that wait in the queue at least; two for each engine slot where that is more. Others stay in the batch."""
 
 
 class Engine(Protocol):
-    """Runs one job at once; keeps no queue."""
+    """Runs jobs, `slots` at a time."""
 
     slots: int
 
@@ -61,38 +61,38 @@ class Engine(Protocol):
 
 @runtime_checkable
 class SchedulingEngine(Protocol):
-    """An engine of several places that has a say in who comes next."""
+    """An engine with several devices that chooses which waiting job runs next."""
 
     def choose_job(self, line: Sequence[Job]) -> str | None:
-        """The id of the job to run next, a place being kept for it; None where it is better to wait."""
+        """Return the id of the job to run next and reserve a device for it; None when it is better to wait."""
         ...
 
     def release_choice(self, job_id: str) -> None:
-        """That job will not be run: its place is free."""
+        """Release the device that `choose_job` reserved, since the job will not run."""
         ...
 
 
 @runtime_checkable
 class SharedDeviceEngine(Protocol):
-    """An engine with more slots than devices, whose jobs share what a device can do."""
+    """An engine with more slots than devices, so that several jobs share a device."""
 
     devices: int
 
 
 class RowSource(Protocol):
-    """Knows the rows of batches that do not stand in line yet."""
+    """Gives batch rows that are not in the queue yet."""
 
     def submit_next_row(self) -> bool:
-        """Submit the next row; False when there is none."""
+        """Submit the next row as a job; False when there is none."""
         ...
 
     def hold_row(self, job_id: str, error: StudioError) -> None:
-        """This row could not be kept: put it back and pause what runs. Called under the queue's lock."""
+        """Requeue a row whose result could not be stored, and pause all batches. Called under the queue's lock."""
         ...
 
 
 class WorkerPool:
-    """Threads that claim, work off and settle, all under the table's lock when they touch anything shared."""
+    """Threads that claim jobs, run them and record their end. Shared state is touched under the table's lock."""
 
     def __init__(self, table: JobTable, watchers: Subscribers, engine: Engine, look_around: Callable[[], None]) -> None:
         self._table = table
@@ -103,47 +103,47 @@ class WorkerPool:
         self._work_available = threading.Condition(table.lock)
         self.is_closing = False
         self.failure_counts: Counter[tuple[str, str]] = Counter()
-        """How many jobs failed since the start, by the error's code and the tool."""
+        """Jobs that failed since the start, by error code and tool."""
         self._chore_executor = ThreadPoolExecutor(1, thread_name_prefix="helper")
         self._row_source: RowSource | None = None
         self._is_refilling = False
         self._chores: list[_Chore] = []
         self._threads = [
-            threading.Thread(target=self._run_worker, name=f"lane-{n}", daemon=True) for n in range(engine.slots)
+            threading.Thread(target=self._run_worker, name=f"worker-{n}", daemon=True) for n in range(engine.slots)
         ]
 
     def start(self) -> None:
-        """Begin."""
-        for lane in self._threads:
-            lane.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def wake_worker(self) -> None:
-        """There is work."""
+        """Wake one worker, since there is a job."""
         with self._work_available:
             self._work_available.notify()
 
     def close(self) -> None:
-        """Stop what runs, which stands in line again at the next start, and wait for the lanes."""
+        """Stop the running jobs, which are queued again at the next start, and wait for the threads."""
         with self._work_available:
             self.is_closing = True
             for live in self._subscribers.live_jobs.values():
                 if live.stream is not None:
                     live.stream.close()
             self._work_available.notify_all()
-        for lane in self._threads:
-            lane.join(timeout=30)
+        for thread in self._threads:
+            thread.join(timeout=30)
         self._chore_executor.shutdown(cancel_futures=True)
 
-    # ------------------------------------------------------------ beside the lanes
+    # ------------------------------------------------------------ in the background thread
 
-    def set_row_source(self, feeder: RowSource) -> None:
-        """Where batch rows come from: asked, beside the lanes, whenever few rows wait."""
+    def set_row_source(self, row_source: RowSource) -> None:
+        """Set the source of batch rows; the background thread asks it whenever few rows wait."""
         with self._work_available:
-            self._row_source = feeder
+            self._row_source = row_source
         self.request_refill()
 
     def request_refill(self) -> None:
-        """There may be batch rows to fetch."""
+        """Ask the row source for a row, if few rows wait and it is not being asked."""
         with self._work_available:
             if (
                 self._row_source is None
@@ -157,13 +157,13 @@ class WorkerPool:
 
     def _on_refilled(self, future: Future[bool]) -> None:
         self._is_refilling = False
-        # A lane that is woken nudges: to wake one for nothing would ask the feeder round and round.
-        if _log_failure(future) and future.result():
+        # Each woken worker requests a refill, so waking one without a new row would ask the source in a loop.
+        if _check_success(future) and future.result():
             self.request_refill()
             self.wake_worker()
 
     def run_every(self, seconds: float, chore: Callable[[], object]) -> None:
-        """Do `chore` now and then, beside the lanes, at the earliest `seconds` after the last time."""
+        """Run `chore` in the background thread about every `seconds`."""
         with self._work_available:
             self._chores.append(_Chore(seconds, chore))
             self._work_available.notify_all()
@@ -172,21 +172,22 @@ class WorkerPool:
         for chore in self._chores:
             if time.monotonic() >= chore.due:
                 chore.due = time.monotonic() + chore.seconds
-                self._chore_executor.submit(chore.work).add_done_callback(_log_failure)
+                self._chore_executor.submit(chore.work).add_done_callback(_check_success)
 
-    # ------------------------------------------------------------ in a lane
+    # ------------------------------------------------------------ in a worker thread
 
     def _run_worker(self) -> None:
         while (job := self._wait_for_job()) is not None:
             self._run_job(job, self._engine.run(job))
 
     def _wait_for_job(self) -> Job | None:
+        """Wait until a job can be claimed and return it; None when the studio shuts down."""
         with self._work_available:
             waited = False
             while not self.is_closing:
-                # A row under which the studio died is left until others could come, which may be innocent of it.
-                spare = not waited and (self._row_source is None or self._is_refilling)
-                job = self._retry_until_written(lambda spare=spare: self._claim_next(spare))
+                # A row during which the studio died waits until the row source had time to give other rows.
+                skip_suspects = not waited and (self._row_source is None or self._is_refilling)
+                job = self._retry_until_written(lambda skip_suspects=skip_suspects: self._claim_next(skip_suspects))
                 self._skip_if_unavailable(self.request_refill)
                 self._run_due_chores()
                 if job is not None:
@@ -198,12 +199,12 @@ class WorkerPool:
                     self._skip_if_unavailable(self._sync_with_other_processes)
         return None
 
-    def _claim_next(self, spare: bool) -> Job | None:
-        """The job that comes next, leased."""
+    def _claim_next(self, skip_suspects: bool) -> Job | None:
+        """Claim the next job, or None."""
         until = time.time() + LEASE_SECONDS
         if not isinstance(self._engine, SchedulingEngine):
-            return self._table.claim_next_job(until, skip_suspects=spare)
-        job_id = self._engine.choose_job(self._table.peek_jobs(PEEK_COUNT, skip_suspects=spare))
+            return self._table.claim_next_job(until, skip_suspects=skip_suspects)
+        job_id = self._engine.choose_job(self._table.peek_jobs(PEEK_COUNT, skip_suspects=skip_suspects))
         if job_id is None:
             return None
         job = None
@@ -215,13 +216,14 @@ class WorkerPool:
         return job
 
     def _wait_for_work(self) -> bool:
-        """Wait for work; whether a whole beat passed without any."""
+        """Wait for a job; True when `HEARTBEAT_SECONDS` passed without one."""
         if isinstance(self._engine, SchedulingEngine) and self._skip_if_unavailable(lambda: self._table.peek_jobs(1)):
             self._work_available.wait(RECHECK_SECONDS)
             return False
         return not self._work_available.wait(HEARTBEAT_SECONDS)
 
     def _run_job(self, job: Job, stream: Stream) -> None:
+        """Publish the events of a running job until it ends, and renew its lease."""
         self._attach_stream(job.id, stream)
         result: Result | None = None
         due = time.monotonic() + HEARTBEAT_SECONDS
@@ -248,7 +250,7 @@ class WorkerPool:
 
     def _renew_lease(self, job_id: str, stream: Stream) -> None:
         if self._retry_until_written(lambda: self._table.renew_lease(job_id, time.time() + LEASE_SECONDS)) is False:
-            stream.close()  # somebody took us for dead and does it again
+            stream.close()  # another process took the job over
         elif self._retry_until_written(lambda: self._table.is_stop_requested(job_id)):
             with self._work_available:
                 self._subscribers.get_or_add(job_id).cancelled = True
@@ -260,30 +262,30 @@ class WorkerPool:
             if self.is_closing and status == "cancelled" and not self._subscribers.get_or_add(job.id).cancelled:
                 self._skip_if_unavailable(lambda: self._table.requeue_job(job.id))
             elif isinstance(shown, StudioError) and self._requeue_after_error(
-                job, shown, away=isinstance(error, DatabaseUnavailable)
+                job, shown, database_away=isinstance(error, DatabaseUnavailable)
             ):
                 live = self._subscribers.live_jobs.get(job.id)
                 if live is not None:
                     live.attach_stream(None)
             else:
-                told = _error_to_json(shown) if isinstance(shown, StudioError) else None
-                self._retry_until_written(lambda: self._table.finish_job(job.id, status, result, told))
+                error_json = error_to_json(shown) if isinstance(shown, StudioError) else None
+                self._retry_until_written(lambda: self._table.finish_job(job.id, status, result, error_json))
                 if result is not None:
                     self._subscribers.publish(job.id, result)
                 self._subscribers.end_job(job.id, shown)
                 if isinstance(shown, StudioError):
                     self.failure_counts[shown.code, job.tool] += 1
 
-    def _requeue_after_error(self, job: Job, error: StudioError, *, away: bool) -> bool:
-        """Put a batch row back in line whose error may pass; what is wrong with the row itself stays wrong.
+    def _requeue_after_error(self, job: Job, error: StudioError, *, database_away: bool) -> bool:
+        """Requeue a batch row after an error of the server that may not come again; False where the job failed.
 
-        Any job is put back where the database was `away` when it needed it.
+        Any job is requeued when the database was unavailable (`database_away`).
         """
-        if not job.batch and not away:
+        if not job.batch and not database_away:
             return False
-        if error.code in BATCH_PAUSING_CODES and not away and self._row_source is not None:
-            feeder = self._row_source
-            self._retry_until_written(lambda: feeder.hold_row(job.id, error))
+        if error.code in BATCH_PAUSING_CODES and not database_away and self._row_source is not None:
+            row_source = self._row_source
+            self._retry_until_written(lambda: row_source.hold_row(job.id, error))
             return True
         if error.status < 500 or not self._retry_until_written(lambda: self._table.record_attempt(job.id)):
             return False
@@ -292,16 +294,16 @@ class WorkerPool:
     def _publish_positions(self) -> None:
         self._skip_if_unavailable(lambda: self._subscribers.publish_positions(self._table.list_waiting))
 
-    def _skip_if_unavailable(self, look: Callable[[], T]) -> T | None:
-        """What is done again before long, and may be left out where the table cannot be read; then None."""
+    def _skip_if_unavailable(self, action: Callable[[], T]) -> T | None:
+        """Run a periodic action; None when the database is unavailable, since it runs again soon."""
         try:
-            return look()
+            return action()
         except DatabaseUnavailable as error:
             log.error("the queue's table cannot be read: %s", error)
             return None
 
     def _retry_until_written(self, change: Callable[[], T]) -> T | None:
-        """Write to the table, on a full disk as soon as there is room; None when the studio is closed meanwhile."""
+        """Write to the table and repeat it while the database is unavailable; None when the studio shuts down."""
         with self._work_available:
             while True:
                 try:
@@ -320,13 +322,13 @@ class _Chore:
     due: float = 0.0
 
 
-def _log_failure(future: Future[Any]) -> bool:
-    """Whether it did; if not the log says why, since nobody waits for the answer."""
+def _check_success(future: Future[Any]) -> bool:
+    """Say whether background work succeeded, and log its error if not."""
     if future.cancelled():
         return False
     error = future.exception()
     if error is not None:
-        log.error("work beside the lanes failed", exc_info=error)
+        log.error("background work failed", exc_info=error)
     return error is None
 
 
@@ -344,7 +346,3 @@ def _job_outcome(
         log.error("job %s failed", job_id, exc_info=error)
         return "failed", StudioError(BUG_MESSAGE)
     return "done", None
-
-
-def _error_to_json(error: StudioError) -> dict[str, Any]:
-    return {"code": error.code, "message": error.message, "param": error.param}

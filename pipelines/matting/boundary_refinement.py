@@ -23,12 +23,12 @@ WIDE_PATCH_PX = 5  # diameter: where the net is sure of an edge, the unknown ban
 VOTE_SAMPLE_COUNT = 256  # pixels sampled around each unknown pixel, denser near it
 VOTE_RADIUS_PX = 128  # a fifth of the photo: what goes on behind the subject is found again within it
 SPREAD_SAMPLE_COUNT = 48  # pixels around each unknown pixel from which votes are spread to pixels that got none
-SPREAD_RADIUS_PX = 6
+SPREAD_RADIUS_PX = 6  # radius of those pixels
+MIN_OUTLINE_BAND_PX = 3  # of the copy
 COLOUR_SIGMA_LEVELS = 6.0  # Lab levels: standard deviation of the colour similarity
 MIN_VOTE_SHARE = 0.003  # of the samples: a pixel with fewer votes stays undecided
 MAX_VOTED_PIXEL_COUNT = 2000  # unknown pixels that are voted on; of more, every n-th one
 OUTLINE_BAND_RATIO = 0.014  # of the longer side: the net's outline may be off by so much
-MIN_OUTLINE_BAND_PX = 3
 SMOOTHING_SIGMA_PX = 1.5  # blur that removes single wrong pixels from the decided outline
 EDGE_STEEPNESS = 2.0  # contrast factor that makes the blurred edge steep again
 MIN_CHANGE_PX = 1.5  # a change nearer to the net's outline is not checked
@@ -43,7 +43,7 @@ _SIMILARITY_TABLE = np.exp(_SQUARED_DISTANCES / (-2 * COLOUR_SIGMA_LEVELS**2)).a
 
 @dataclass(frozen=True)
 class RefinedMatte:
-    """A refined alpha, and how much each pixel lies in a wide patch that the net was not sure of (0 to 1); H x W each."""
+    """A refined alpha, and 1 in wide patches that the net was not sure of; H x W each."""
 
     alpha: Alpha
     uncertainty: Alpha

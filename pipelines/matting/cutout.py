@@ -109,11 +109,13 @@ def core_share(alpha: Alpha) -> float:
 
 
 def _require_visible_subject(alpha: Alpha) -> None:
+    """Raise `BadInput` when next to nothing is opaque."""
     if (alpha > 0.5).mean() < MIN_SUBJECT_RATIO:
         raise BadInput("Nothing stands out in this photo. Choose one with a clear subject.", code="no_subject")
 
 
 def _pick_face(faces: Sequence[Face], pick: int) -> Face | None:
+    """Return the face of that number, or None without faces; raise `BadInput` when there are fewer."""
     if not faces:
         return None
     if pick >= len(faces):
@@ -172,6 +174,7 @@ def _predict_with_reflect_padding(image: Image, net: MattingNet) -> Alpha:
 
 
 def _mean_alpha_in(alpha: Alpha, box: Window) -> float:
+    """Return the mean alpha inside a box."""
     left, top, right, bottom = box
     return float(alpha[top:bottom, left:right].mean())
 

@@ -29,7 +29,7 @@ BLUR_SIGMAS_PX = (1.0, 2.5)  # two scales of a blurred step; the ratio of its gr
 LOCAL_MAXIMUM_RATIO = 0.7  # of the strongest gradient around: weaker edges are not measured
 LOCAL_MAXIMUM_SIDE_PX = 9  # side of the square in which the strongest gradient is taken
 SHARP_SIGMA_PX = 2.3  # about the blur of a matte, and of a photo in focus
-MAX_SIGMA_PX = 8.0
+MAX_SIGMA_PX = 8.0  # largest blur that an edge gets
 BLUR_MAP_SIGMA_RATIO = 0.015  # of the longer side: blur changes no faster along an outline
 NOISE_LEVELS = 3.0  # standard deviation of grain: colours nearer than that tell nothing
 
@@ -125,7 +125,7 @@ def _background_distance(pixels: Float32Array, model: ColourModel) -> Float32Arr
 def _line_distance(
     pixels: Float32Array, share: Float32Array, subject: ColourModel, background: ColourModel
 ) -> Float32Array:
-    """Return the squared Mahalanobis distance of N pixels from the point at `share` on the line between both colours."""
+    """Return the squared Mahalanobis distance of N pixels from `share` on the line between both colours."""
     weight = np.clip(share, 0, 1)[:, None]
     covariance = np.asarray(weight**2 * subject.covariance + (1 - weight) ** 2 * background.covariance, np.float32)
     covariance[:, (0, 3, 5)] += 2 * NOISE_LEVELS**2
@@ -253,7 +253,8 @@ def _sample_bilinear(values: Float32Array, points: tuple[Float32Array, Float32Ar
     at_x, at_y = (np.pad(axis, (0, rows * row_length - len(axis))).reshape(rows, row_length) for axis in (x, y))
     groups = [np.ascontiguousarray(values[..., channel : channel + 3]) for channel in range(0, values.shape[2], 3)]
     parts = [cv2.remap(group, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for group in groups]
-    return np.concatenate([np.asarray(part).reshape(rows * row_length, -1)[: len(x)] for part in parts], axis=1)
+    columns = [np.asarray(part, np.float32).reshape(rows * row_length, -1)[: len(x)] for part in parts]
+    return np.concatenate(columns, axis=1)
 
 
 def _solve_symmetric(symmetric: Float32Array, rhs: Float32Array) -> Float32Array:

@@ -54,20 +54,20 @@ def refine_hair_alpha(image: Image, alpha: Alpha, face: Face) -> Alpha:
 
 def _find_single_hairs(image: Image, alpha: Alpha, reach: int, chin: int) -> Alpha:
     """Find single hairs outside the outline, above the row `chin`: narrow things before a plain wall. H x W, 0 to 1."""
-    near = outline_band(alpha, round(SINGLE_HAIR_REACH_RATIO * reach)) & (alpha < 0.5)
-    near[chin:] = False
+    outside = outline_band(alpha, round(SINGLE_HAIR_REACH_RATIO * reach)) & (alpha < 0.5)
+    outside[chin:] = False
     result = np.zeros(alpha.shape, np.float32)
-    if not near.any():
+    if not outside.any():
         return result
-    mixture = estimate_mixture(image, alpha, near)
+    mixture = estimate_mixture(image, alpha, outside)
     # Judge a hair by the most uneven background near it: pieces of a hair would look like dirt.
     deviation = np.zeros(alpha.shape, np.float32)
-    deviation[near] = mixture.background_deviation
-    deviation = cv2.dilate(deviation, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))[near]
+    deviation[outside] = mixture.background_deviation
+    deviation = cv2.dilate(deviation, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))[outside]
     distance = (np.sqrt(mixture.background_distance) - WALL_DISTANCE_DEVIATIONS) / WALL_DISTANCE_DEVIATIONS
     evenness = np.clip(2 - deviation / SINGLE_HAIR_WALL_DEVIATION_LEVELS, 0, 1)
     certainty = np.clip(distance, 0, 1) * evenness
-    result[near] = certainty * mixture.share * _lightness_contrast(image, near, reach)[near]
+    result[outside] = certainty * mixture.share * _lightness_contrast(image, outside, reach)[outside]
     # Remove wide things: they are objects behind, or shadows.
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach | 1, reach | 1))
     result -= cv2.morphologyEx(result, cv2.MORPH_OPEN, disc)
@@ -76,13 +76,13 @@ def _find_single_hairs(image: Image, alpha: Alpha, reach: int, chin: int) -> Alp
     return np.where(joined, result, 0).astype(np.float32)
 
 
-def _lightness_contrast(image: Image, near: Mask, reach: int) -> Float32Array:
-    """Rate how much lighter or darker a pixel is than those around it in `near`; H x W, 0 to 1.
+def _lightness_contrast(image: Image, region: Mask, reach: int) -> Float32Array:
+    """Rate how much lighter or darker a pixel is than those around it in `region`; H x W, 0 to 1.
 
     JPEG keeps colours in blocks: beside skin a wall has skin's hue, while a hair keeps a lightness of its own.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    weight = near.astype(np.float32)
+    weight = region.astype(np.float32)
     total, known = (cv2.blur(part, (2 * reach + 1, 2 * reach + 1)) for part in (weight * grey, weight))
     difference = np.abs(grey - total / np.maximum(known, 1e-3))
     return np.clip(difference / LIGHTNESS_STEP_LEVELS - 1, 0, 1).astype(np.float32)

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.core.geometry import Alpha, FloatArray, IndexArray, Mask, Uint8Array
 from pipelines.matting.conjugate_gradient import conjugate_gradient
 
-COLOUR_SIGMA_LEVELS = 5.0  # Lab levels: a step over so large a difference has 0.6 times the weight of one over none
+COLOUR_SIGMA_LEVELS = 5.0  # Lab levels: over such a difference a step is 0.6 times as likely as over none
 MIN_EDGE_WEIGHT = 1e-4  # added to every weight, so that no pixel is cut off
 NEIGHBOUR_OFFSETS = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1))
 MAX_ITERATION_COUNT = 200  # conjugate-gradient steps
@@ -52,7 +52,7 @@ def random_walker_alpha(lab: Uint8Array, prior: Alpha, prior_weight: FloatArray,
 
 
 def _neighbour_weights(lab: Uint8Array, unknown: Mask) -> tuple[FloatArray, IndexArray]:
-    """Return the weights of each unknown pixel's eight neighbours, and their indices, unknown pixels first; 8 x N each."""
+    """Return weights and indices of the eight neighbours of N unknown pixels, 8 x N each; unknown pixels come first."""
     index = np.empty(unknown.shape, np.intp)
     index[unknown] = np.arange(int(unknown.sum()))
     index[~unknown] = np.arange(int(unknown.sum()), unknown.size)

@@ -64,10 +64,10 @@ def remove_haze(alpha: Alpha) -> Alpha:
     min_area = SPECK_RATIO * float(solid.sum())
     large = _large_components(solid, min_area)
     specks = _small_components(alpha > HAZE_ALPHA, min_area) & ~large
-    kept = (alpha > HAZE_ALPHA) & ~specks
+    dense = (alpha > HAZE_ALPHA) & ~specks
     result = alpha.copy()
     reach = max(round(HAIR_FADE_RATIO * max(alpha.shape)), 3)
-    result[(dilate_mask(specks, 1) & ~kept) | ~dilate_mask(kept, reach)] = 0
+    result[(dilate_mask(specks, 1) & ~dense) | ~dilate_mask(dense, reach)] = 0
     result[_small_components(result > 0.1, min_area) & ~large] = 0
     return result
 

@@ -21,7 +21,7 @@ TILE_RATIO = 0.33  # side of a tile, of the longer side
 TILE_FULL_RATIO = 0.68  # of a tile's half side: it counts in full up to there
 TILE_FADE_END_RATIO = 0.95  # of a tile's half side: from there it does not count
 MAP_SIDE_PX = 256  # longer side of the map on which tiles are placed
-MAX_TILE_COUNT = 9
+MAX_TILE_COUNT = 9  # tiles in a photo
 MIN_OUTLINE_PIXEL_COUNT = 30  # outline pixels on that map for which another tile is worth it
 OUTLINE_BAND_RATIO = 0.022  # of the longer side: band to both sides of the outline
 BAND_FADE_RATIO = 0.3  # of the band: its outer part in which the weight falls to 0
@@ -81,6 +81,7 @@ def _place_tiles(alpha: Alpha) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _tile_span(middle: float, half: float, length: int) -> tuple[int, int]:
+    """Return the first and last pixel of a tile, clipped to the photo."""
     return max(round(middle - half), 0), min(round(middle + half), length)
 
 
@@ -102,8 +103,10 @@ def _tile_confidence(part: Alpha, predicted: Alpha, band: float) -> Float32Array
     inside_mean, outside_mean = (
         _mean_in_ring(predicted, np.asarray(depth, np.float32), band) for depth in (inside, outside)
     )
-    (low, high), (most, least) = INSIDE_ALPHA_RANGE, OUTSIDE_ALPHA_RANGE
-    agreed = np.clip((inside_mean - low) / (high - low), 0, 1) * np.clip((most - outside_mean) / (most - least), 0, 1)
+    (inside_low, inside_high), (outside_high, outside_low) = INSIDE_ALPHA_RANGE, OUTSIDE_ALPHA_RANGE
+    agreed = np.clip((inside_mean - inside_low) / (inside_high - inside_low), 0, 1) * np.clip(
+        (outside_high - outside_mean) / (outside_high - outside_low), 0, 1
+    )
     return np.nan_to_num(near * agreed).astype(np.float32)
 
 

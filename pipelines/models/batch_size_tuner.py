@@ -1,8 +1,8 @@
-"""Remembers how long model calls took by how many pictures they drew, and says how many pay; knows no model.
+"""Batch size tuning: measures how long model calls take by batch size and chooses the best batch size.
 
 What one more picture in a call costs depends on how much of the device the others leave idle. A step over few tokens
-leaves most of a GPU idle; one over many, or any on a processor, leaves nothing. So it is measured for each kind of call
-and the smallest one is taken whose pictures come about as fast as they come at all.
+leaves most of a GPU idle; a step over many tokens, or any step on a processor, leaves nothing. So the time is measured
+for each kind of call, and the smallest size is chosen whose pictures per second are near the maximum.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from typing import Any
 from pipelines.models.peak_memory import read_rows, write_rows
 
 CallKind = tuple[str, str, str]
-"""What calls must have in common to be compared: model, device, and what else the model names."""
+"""Calls of one kind are compared with each other: model, device, and what else the model names."""
 
 TIMES_PER_SIZE_COUNT = 5
-"""Times that are kept of calls of one size, so that an old one does not count for good."""
+"""Times kept for each size, so that an old one is forgotten."""
 MIN_TIMES_COUNT = 2
-"""Calls of a size before it is judged: the first of a size may compile, or look for the best kernels."""
+"""Times needed before a size is judged: the first call of a size may compile, or search for the best kernels."""
 GOOD_RATE_RATIO = 0.97
-"""A smaller call is as good where its pictures come at this share of the best rate."""
+"""Share of the best rate from which a smaller size is considered as good."""
 FALLEN_RATE_RATIO = 0.9
-"""Where the rate has fallen to this share of the best, larger calls are not tried."""
+"""Share of the best rate below which larger sizes are not tried."""
 RETRY_PERIOD_COUNT = 32
-"""Every so many calls a size beside the best is tried anew: it may have been slow for what else the machine did."""
+"""Calls between two trials of a size next to the best: it may have been slow because the machine was busy."""
 MAX_ROW_COUNT = 1000
-"""Sizes of calls that are remembered; what was learned first is forgotten first."""
+"""Kinds and sizes that are remembered; the oldest is forgotten first."""
 WRITE_PERIOD_COUNT = 16
-"""Times that are noted between two writings; the first of a size is written at once."""
+"""Times between two writings of the file; the first times of a size are written at once."""
 
 
 class BatchSizeTuner:
-    """Seconds of model calls by kind and number of pictures. Safe from any thread."""
+    """Seconds of model calls by kind and batch size, saved to `file` if given. Safe from any thread."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
@@ -48,7 +48,7 @@ class BatchSizeTuner:
             self._times[row[0], row[1]] = deque(row[2], TIMES_PER_SIZE_COUNT)
 
     def record_time(self, kind: CallKind, pictures: int, seconds: float) -> None:
-        """A call that drew so many pictures took so long."""
+        """Record that a call which drew so many pictures took so long."""
         with self._lock:
             times = self._times.setdefault((kind, pictures), deque(maxlen=TIMES_PER_SIZE_COUNT))
             times.append(seconds)
@@ -61,15 +61,15 @@ class BatchSizeTuner:
                 write_rows(self._file, [_to_row(*each) for each in sorted(self._times.items())])
 
     def record_failure(self, kind: CallKind, pictures: int) -> None:
-        """A call of so many pictures failed where smaller ones do not: none of this size until the next start."""
+        """Record that a call of so many pictures failed: none of this size or larger until the next start."""
         with self._lock:
             self._failed_sizes[kind] = min(pictures, self._failed_sizes.get(kind, pictures))
 
     def best_batch_size(self, kind: CallKind, waiting_count: int, max_size: int) -> int:
-        """How many of the `waiting` pictures to draw in one call, never more than `most`, but at least 1.
+        """Choose how many of the waiting pictures to draw in one call: at least 1, at most `max_size`.
 
-        Sizes are judged at powers of two. One that is not known yet is tried, as long as larger calls have not fallen
-        behind smaller ones.
+        Sizes are judged at powers of two. An unknown size is tried, unless larger sizes have been slower than smaller
+        ones.
         """
         with self._lock:
             max_size = min(max_size, self._failed_sizes.get(kind, max_size + 1) - 1)
@@ -87,14 +87,15 @@ class BatchSizeTuner:
                 size *= 2
             best = _smallest_good_size(rates)
             self._query_counts[kind] += 1
-            turn, now = divmod(self._query_counts[kind], RETRY_PERIOD_COUNT)
-            other = 2 * best if turn % 2 else best // 2
-            best = other if now == 0 and 1 <= other <= min(max_size, waiting_count) else best
+            period, calls_in_period = divmod(self._query_counts[kind], RETRY_PERIOD_COUNT)
+            neighbour = 2 * best if period % 2 else best // 2
+            if calls_in_period == 0 and 1 <= neighbour <= min(max_size, waiting_count):
+                best = neighbour
         return max(1, min(waiting_count, best))
 
 
 def _smallest_good_size(rates: Mapping[int, float]) -> int:
-    """The smallest size that comes near the best rate."""
+    """Return the smallest size whose rate is near the best."""
     best = max(rates.values(), default=0.0)
     return min((size for size, rate in rates.items() if rate >= GOOD_RATE_RATIO * best), default=1)
 

@@ -1,4 +1,4 @@
-"""Finds the model files that ship with the project and proves them whole; knows nothing of what they compute."""
+"""Model files that ship with the project, and the check of their SHA-256."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ MODELS_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "models"
 
 
 def are_files_present(spec: ModelSpec) -> bool:
-    """Whether every file of `spec` lies in assets/models; their checksums are not looked at."""
+    """Tell whether every file of `spec` is in assets/models; checksums are not compared."""
     return all((MODELS_FOLDER / path).is_file() for path, _ in spec.files)
 
 
 def verify_files(spec: ModelSpec) -> tuple[Path, ...]:
-    """The files of `spec` in its order, each with the right SHA-256; raises `ModelUnavailable` otherwise."""
+    """Return the paths of the files of `spec`, in its order.
+
+    Raises `ModelUnavailable` for a file that is missing or has the wrong SHA-256.
+    """
     return tuple(_verify_file(spec.id, MODELS_FOLDER / path, sha256) for path, sha256 in spec.files)
 
 

@@ -1,4 +1,4 @@
-"""Where a diffusion checkpoint lies, on disk or at the hub, and how many bytes it will take; knows no torch.
+"""Diffusers checkpoints on disk and at the hub: finds their files and computes the bytes they will take.
 
 A checkpoint is a folder as diffusers writes it: `model_index.json` and one folder per component.
 """
@@ -18,22 +18,30 @@ from typing import Any
 from pipelines.core.errors import ModelUnavailable
 from pipelines.models import pinned_revisions
 
-# Bytes per element of the types of the safetensors format; floating ones are cast on loading, the others stay.
+# Types of the safetensors format, and bytes per element: floats are cast to one type on loading, the others are not.
 _FLOAT_TYPES = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"}
 _OTHER_TYPE_BYTES = {"I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1}
 _MAX_HEADER_BYTES = 100 * 2**20  # as the format says
 _WEIGHTLESS_COMPONENTS = ("scheduler", "tokenizer", "processor")
 _LOADED_TYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
-# What stays as it is where linear layers are read in 8 bits.
+# Names of weights that are not quantized where linear layers are read in 8 bits.
 _UNQUANTIZED_NAMES = re.compile(r"embed|lm_head|shared")
 _INT8_ROW_EXTRA_BYTES = 5  # bytes beside each row of an 8-bit weight: a float32 scale and an int8 zero point
 
 
-def fetch_snapshot(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = False) -> Path:
-    """The folder of `repo`: itself when it is one, else its snapshot, brought from the hub where it is not cached.
+PUBLIC_HUB_URL = "https://huggingface.co"
 
-    `offline` looks only at what is cached. Raises `ModelUnavailable` when it is neither here nor reachable, and for
-    what `allowed` does not have.
+
+def hub_url() -> str:
+    """Return the address that weights come from: HF_ENDPOINT, else the public hub."""
+    return os.environ.get("HF_ENDPOINT") or PUBLIC_HUB_URL
+
+
+def fetch_snapshot(repo: str, revision: str, patterns: Sequence[str], *, offline: bool = False) -> Path:
+    """Return the folder of `repo`: itself when it is a folder, else its snapshot, downloaded where it is not cached.
+
+    With `offline` only the cache is searched. Raises `ModelUnavailable` when it is neither cached nor reachable, and
+    for a repository or commit that `pinned_revisions` does not allow.
     """
     if Path(repo).is_dir():
         return Path(repo)
@@ -42,35 +50,18 @@ def fetch_snapshot(repo: str, revision: str, patterns: Sequence[str], *, offline
     from huggingface_hub import snapshot_download
 
     try:
-        found = snapshot_download(
-            repo, revision=commit, allow_patterns=list(patterns), local_files_only=offline, endpoint=_hub_endpoint()
+        folder = snapshot_download(
+            repo, revision=commit, allow_patterns=list(patterns), local_files_only=offline, endpoint=hub_url()
         )
     except (OSError, httpx.HTTPError) as error:
         raise ModelUnavailable(
             f"The weights of {repo} are not on this machine and could not be fetched from the hub."
         ) from error
-    return Path(found)
-
-
-def pending(repo: str, revision: str, patterns: Sequence[str]) -> int:
-    """Bytes of `repo` that are not on this machine yet, as the hub tells; raises `ModelUnavailable` without the hub."""
-    if Path(repo).is_dir():
-        return 0
-    commit = pinned_revisions.pinned_commit(repo, revision)
-    import httpx
-    from huggingface_hub import snapshot_download
-
-    try:
-        rows = snapshot_download(
-            repo, revision=commit, allow_patterns=list(patterns), dry_run=True, endpoint=_hub_endpoint()
-        )
-    except (OSError, httpx.HTTPError) as error:
-        raise ModelUnavailable(f"The hub did not say what {repo} would take.") from error
-    return sum(row.file_size or 0 for row in rows if row.will_download)
+    return Path(folder)
 
 
 def file_patterns(components: Iterable[str], variant: str = "") -> tuple[str, ...]:
-    """What a checkpoint of these components needs from its repository: no second copy in another type or format."""
+    """List the file patterns of a checkpoint with these components: no second copy in another type or format."""
     rows = ["model_index.json", "scheduler/*.json", "tokenizer*/*", "processor/*"]
     for component in components:
         rows.append(f"{component}/*.json")
@@ -79,7 +70,7 @@ def file_patterns(components: Iterable[str], variant: str = "") -> tuple[str, ..
 
 
 def find_weight_files(folder: Path, components: Iterable[str], variant: str = "") -> tuple[Path, ...]:
-    """The safetensors files that loading will read; raises `ModelUnavailable` when a component has none."""
+    """List the safetensors files that loading will read; raises `ModelUnavailable` when a component lacks any."""
     files: list[Path] = []
     for component in components:
         names = sorted((folder / component).glob("*.safetensors"))
@@ -91,14 +82,14 @@ def find_weight_files(folder: Path, components: Iterable[str], variant: str = ""
 
 
 def check_config_files(folder: Path, components: Iterable[str]) -> None:
-    """Raises `ModelUnavailable` where the files of a component without weights are missing: a download broke off."""
+    """Raise `ModelUnavailable` where files of a component without weights are missing, as in a partial download."""
     for component in components:
         if component.startswith(_WEIGHTLESS_COMPONENTS) and not any((folder / component).glob("*.json")):
             raise ModelUnavailable(f"The checkpoint {folder.name} lacks the files of its {component}.")
 
 
 def is_safetensors(file: Path) -> bool:
-    """Whether a file is what its ending says, by its header: such a file can hold numbers only, and no code."""
+    """Tell by its header whether a file is a safetensors file: such a file can hold numbers only, and no code."""
     try:
         return bool(_read_header(file))
     except (OSError, ValueError, struct.error):
@@ -106,7 +97,7 @@ def is_safetensors(file: Path) -> bool:
 
 
 def read_model_index(folder: Path) -> dict[str, object]:
-    """What `model_index.json` says, without the components that are switched off."""
+    """Read `model_index.json` of a checkpoint, without the components that are switched off."""
     path = folder / "model_index.json"
     if not path.is_file():
         raise ModelUnavailable(f"{folder.name} is not a diffusers checkpoint: model_index.json is missing.")
@@ -114,10 +105,10 @@ def read_model_index(folder: Path) -> dict[str, object]:
 
 
 def compute_loaded_bytes(files: Iterable[Path], dtype: str, *, int8: bool = False) -> int:
-    """Bytes that the tensors of these safetensors files take once loaded as `dtype`; reads their headers only.
+    """Compute the bytes that the tensors of these safetensors files take once loaded as `dtype`; reads headers only.
 
     `int8`: the weights of linear layers are quantized to 8 bits, with a scale for each row. Raises `ModelUnavailable`
-    for a file that is none.
+    for a damaged file.
     """
     total = 0
     for file in files:
@@ -128,12 +119,8 @@ def compute_loaded_bytes(files: Iterable[Path], dtype: str, *, int8: bool = Fals
     return total
 
 
-def _hub_endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT") or None
-
-
 def _is_missing_shards(files: Sequence[Path]) -> bool:
-    """Whether some of the pieces that one file was cut into are missing, as after a download that broke off."""
+    """Tell whether some shards of a sharded file are missing, as in a partial download."""
     counts = [int(file.stem.rpartition("-of-")[2]) for file in files if "-of-" in file.stem]
     return bool(counts) and len(counts) < max(counts)
 
@@ -145,7 +132,7 @@ def _weight_file_patterns(variant: str) -> tuple[str, ...]:
 
 
 def _read_header(file: Path) -> dict[str, dict[str, Any]]:
-    """The JSON header of a safetensors file: 8 bytes of length, little-endian, then that many bytes."""
+    """Read the JSON header of a safetensors file: 8 bytes of length, little-endian, then that many bytes."""
     with file.open("rb") as stream:
         (length,) = struct.unpack("<Q", stream.read(8))
         if length > _MAX_HEADER_BYTES:
@@ -155,12 +142,17 @@ def _read_header(file: Path) -> dict[str, dict[str, Any]]:
     return header
 
 
-def _compute_tensor_bytes(header: dict[str, dict[str, Any]], loaded: int, *, int8: bool) -> int:
-    return sum(
-        shape[0] * (shape[1] + _INT8_ROW_EXTRA_BYTES) if int8 and kind in _FLOAT_TYPES and _is_linear_weight(name, shape)
-        else math.prod(shape) * (loaded if kind in _FLOAT_TYPES else _OTHER_TYPE_BYTES[kind])
-        for name, kind, shape in ((name, tensor["dtype"], tensor["shape"]) for name, tensor in header.items())
-    )  # fmt: skip
+def _compute_tensor_bytes(header: dict[str, dict[str, Any]], float_bytes: int, *, int8: bool) -> int:
+    total = 0
+    for name, tensor in header.items():
+        kind, shape = tensor["dtype"], tensor["shape"]
+        if kind not in _FLOAT_TYPES:
+            total += math.prod(shape) * _OTHER_TYPE_BYTES[kind]
+        elif int8 and _is_linear_weight(name, shape):
+            total += shape[0] * (shape[1] + _INT8_ROW_EXTRA_BYTES)
+        else:
+            total += math.prod(shape) * float_bytes
+    return total
 
 
 def _is_linear_weight(name: str, shape: Sequence[int]) -> bool:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def move_to_host(components: Iterable[object]) -> None:
-    """Every torch module among `parts` to the host, in pinned memory where a GPU will fetch it again.
+    """Move every torch module among `components` to the host, in pinned memory where it comes from a GPU.
 
-    Pinned memory is read by the GPU itself, several times as fast. Raises `RuntimeError` when the host has none left.
+    A GPU reads pinned memory directly, several times as fast. Raises `RuntimeError` when the host has none left.
     """
     import torch
 
@@ -29,7 +29,7 @@ def move_to_host(components: Iterable[object]) -> None:
 
 
 def move_to_device(components: Iterable[object], device: str) -> None:
-    """Every torch module among `parts` to `device`, done when this returns."""
+    """Move every torch module among `components` to `device`; the copy is complete on return."""
     import torch
 
     for module in _select_modules(components):

@@ -56,26 +56,26 @@ def find_cuda_devices() -> tuple[Machine, ...]:
 
     The list ends before the first card with less than half of the largest one's memory: such a card is for the screen.
     """
-    found = _filter_visible_devices(_nvidia_cards())
-    largest = max((total for total, _ in found), default=0)
-    small = next((n for n, (total, _) in enumerate(found) if 2 * total < largest), len(found))
+    cards = _filter_visible_devices(_nvidia_cards())
+    largest = max((total for total, _ in cards), default=0)
+    count = next((n for n, (total, _) in enumerate(cards) if 2 * total < largest), len(cards))
     return tuple(
-        Machine("cuda", total, f"GPU with {total / 2**30:.0f} GB found.", free) for total, free in found[:small]
+        Machine("cuda", total, f"GPU with {total / 2**30:.0f} GB found.", free) for total, free in cards[:count]
     )
 
 
-def _filter_visible_devices(found: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _filter_visible_devices(cards: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Keep the cards that `CUDA_VISIBLE_DEVICES` names, in its order; one named by UUID counts as the next number."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
-        return found
-    seen = []
+        return cards
+    visible = []
     for n, name in enumerate(part.strip() for part in named.split(",")):
         number = int(name) if name.lstrip("-").isdigit() else n
-        if not name or not 0 <= number < len(found):
+        if not name or not 0 <= number < len(cards):
             break  # the driver ignores what follows an invalid entry, too
-        seen.append(found[number])
-    return seen
+        visible.append(cards[number])
+    return visible
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def divide_memory(machine: Machine) -> MemoryShare:
 
 @lru_cache(maxsize=8)
 def best_dtype(device: str) -> str:
-    """Choose the floating-point type to compute in: bfloat16 where the hardware has it, else float16 on a GPU, float32 on a CPU."""
+    """Choose the type to compute in: bfloat16 where the hardware has it, else float16 on a GPU, float32 on a CPU."""
     if device.startswith("cuda"):
         import torch
 
@@ -182,10 +182,10 @@ def create_memory_gauge(device: str) -> MemoryGauge | None:
 def _torch_supports(kind: DeviceKind) -> bool:
     if kind == "mps":
         return platform.system() == "Darwin" and platform.machine() == "arm64"
-    found = importlib.util.find_spec("torch")
-    if found is None or found.origin is None:
+    torch_spec = importlib.util.find_spec("torch")
+    if torch_spec is None or torch_spec.origin is None:
         return False
-    version = Path(found.origin).with_name("version.py")
+    version = Path(torch_spec.origin).with_name("version.py")
     return version.is_file() and bool(re.search(r"^(cuda|hip)\b.*=\s*['\"]", version.read_text(), re.MULTILINE))
 
 
@@ -223,15 +223,15 @@ def _nvidia_cards() -> list[tuple[int, int]]:
     count = ctypes.c_uint()
     if nvml.nvmlInit_v2() != 0 or nvml.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
         return []
-    found = []
+    cards = []
     for number in range(count.value):
         card, memory = ctypes.c_void_p(), _NvmlMemory()
         if nvml.nvmlDeviceGetHandleByIndex_v2(number, ctypes.byref(card)) != 0:
             break
         if nvml.nvmlDeviceGetMemoryInfo(card, ctypes.byref(memory)) != 0:
             break
-        found.append((int(memory.total), int(memory.free)))
-    return found
+        cards.append((int(memory.total), int(memory.free)))
+    return cards
 
 
 def _amd_memory() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The model hub: whether it answers, what a model would bring from it, and bringing it; knows no page and no job."""
+"""The model hub: a probe whether it answers, and a manager of downloads in the background."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pipelines.core import isolated_process
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
 from pipelines.models import hub_download
+from pipelines.models.checkpoint import hub_url
 from pipelines.models.hub_download import HubFile
-from pipelines.models.profiles import hub_url
 
 log = logging.getLogger("designerbox")
 
@@ -31,8 +31,7 @@ except urllib.error.HTTPError:
     pass
 """
 
-
-# How a network is left, and whom to believe outside; SYSTEMROOT is Windows's, which opens no socket without it.
+# Proxies and certificates; Windows opens no socket without SYSTEMROOT.
 _NETWORK_ENV_NAMES = (
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "SYSTEMROOT",
@@ -40,26 +39,25 @@ _NETWORK_ENV_NAMES = (
 
 
 def is_hub_reachable(url: str = "", timeout_seconds: float = 3.0) -> bool:
-    """Whether the hub answers within `seconds`, with whatever status. Honours HF_ENDPOINT and HF_HUB_OFFLINE.
+    """Tell whether the hub answers in time, with whatever status. Honours HF_ENDPOINT and HF_HUB_OFFLINE.
 
-    The question is put in a process of its own: looking up a name can hang for half a minute and takes no time limit.
-    It asks as nobody, so it is told no token.
+    The request is made in a process of its own: a DNS lookup can hang for half a minute and takes no time limit. It
+    is anonymous, so the process gets no token.
     """
     if os.environ.get("HF_HUB_OFFLINE", "0").upper() in {"1", "TRUE", "YES", "ON"}:
         return False
     command = [sys.executable, "-c", _PROBE_SCRIPT, url or hub_url()]
     env = isolated_process.environment_without_secrets(os.environ, *_NETWORK_ENV_NAMES)
     try:
-        return (
-            subprocess.run(command, timeout=timeout_seconds, capture_output=True, check=False, env=env).returncode == 0
-        )
+        probe = subprocess.run(command, timeout=timeout_seconds, capture_output=True, check=False, env=env)
+        return probe.returncode == 0
     except subprocess.TimeoutExpired:
         return False
 
 
 @dataclass(frozen=True)
 class DownloadProgress:
-    """How far the download of a model is; `sentence` says what went wrong."""
+    """How far the download of a model is; `message` says what went wrong."""
 
     spec_id: str
     files: tuple[HubFile, ...] = ()
@@ -68,11 +66,11 @@ class DownloadProgress:
 
     @property
     def total_bytes(self) -> int:
-        return sum(item.total_bytes for item in self.files)
+        return sum(file.total_bytes for file in self.files)
 
     @property
     def done_bytes(self) -> int:
-        return sum(item.done_bytes for item in self.files)
+        return sum(file.done_bytes for file in self.files)
 
 
 class _DownloadStopped(Exception):
@@ -80,9 +78,9 @@ class _DownloadStopped(Exception):
 
 
 class DownloadManager:
-    """Brings one model at a time from the hub into its cache, in a thread; what broke off goes on where it stopped.
+    """Downloads one model at a time from the hub into its cache, in a thread, and resumes partial downloads.
 
-    Only the files that loading reads are brought: safetensors and JSON, never code and never pickles.
+    Only the files that loading reads are downloaded: safetensors and JSON, never code and never pickles.
     """
 
     def __init__(self, folder: Path | None = None, is_reachable: Callable[[], bool] = is_hub_reachable) -> None:
@@ -94,11 +92,11 @@ class DownloadManager:
 
     @property
     def current(self) -> DownloadProgress | None:
-        """The download that runs, or the last one."""
+        """The download that runs, or the last one; None before the first."""
         return self._current
 
     def list_files(self, spec: ModelSpec) -> tuple[HubFile, ...]:
-        """Every file that `spec` needs, those that are here already with all their bytes done.
+        """List every file that `spec` needs; files that are here already have all their bytes done.
 
         Raises `ModelUnavailable` when the hub cannot be reached or does not give the files out.
         """
@@ -109,7 +107,7 @@ class DownloadManager:
         return hub_download.list_model_files(spec, self._folder)
 
     def start_download(self, spec: ModelSpec) -> bool:
-        """Begin to bring `spec`; False while another download runs."""
+        """Start to download `spec`; False while another download runs."""
         with self._lock:
             if self._current is not None and self._current.state == "running":
                 return False
@@ -119,39 +117,40 @@ class DownloadManager:
         return True
 
     def stop_download(self) -> None:
-        """End the download that runs within its next piece; what is here stays."""
+        """End the running download at its next block of bytes; what has come is kept."""
         self._stop_requested.set()
 
     def _run_download(self, spec: ModelSpec) -> None:
         log.info("downloading %s (%s) from %s", spec.id, spec.licence, hub_url())
         try:
-            items = self.list_files(spec)
-            self._update_progress(items=items)
-            for number, item in enumerate(items):
-                if item.done_bytes < item.total_bytes:
-                    self._download_file(number, item)
+            files = self.list_files(spec)
+            self._update_progress(files=files)
+            for index, file in enumerate(files):
+                if file.done_bytes < file.total_bytes:
+                    self._download_file(index, file)
         except ModelUnavailable as error:
-            self._update_progress(state="failed", sentence=error.message)
+            self._update_progress(state="failed", message=error.message)
         except _DownloadStopped:
             self._update_progress(
-                state="stopped", sentence="Stopped. What came so far stays, and the next download goes on there."
+                state="stopped", message="Stopped. What came so far stays, and the next download goes on there."
             )
         else:
             self._update_progress(state="done")
         log.info("download of %s: %s", spec.id, self._current and self._current.state)
 
-    def _download_file(self, number: int, item: HubFile) -> None:
-        def count(done: int) -> None:
+    def _download_file(self, index: int, file: HubFile) -> None:
+        def report_bytes(done_bytes: int) -> None:
             if self._stop_requested.is_set():
                 raise _DownloadStopped
-            self._set_file_progress(number, done)
+            self._set_file_progress(index, done_bytes)
 
-        hub_download.download_file(item, count, self._folder)
+        hub_download.download_file(file, report_bytes, self._folder)
 
-    def _set_file_progress(self, number: int, done: int) -> None:
+    def _set_file_progress(self, index: int, done_bytes: int) -> None:
         assert self._current is not None
-        items = self._current.files
-        self._update_progress(items=(*items[:number], replace(items[number], done=done), *items[number + 1 :]))
+        files = list(self._current.files)
+        files[index] = replace(files[index], done_bytes=done_bytes)
+        self._update_progress(files=tuple(files))
 
     def _update_progress(self, **changes: Any) -> None:
         with self._lock:
@@ -160,7 +159,7 @@ class DownloadManager:
 
 
 def list_cached_repositories() -> tuple[tuple[str, int], ...]:
-    """Repositories in the hub's cache on this disk, and the bytes each takes, largest first."""
+    """List the repositories in the hub's cache on this disk and the bytes of each, largest first."""
     from huggingface_hub import CacheNotFound, scan_cache_dir
 
     try:

@@ -1,6 +1,6 @@
-"""Turns the latents of a running denoising loop into a small picture; knows neither pipelines nor who looks.
+"""Latent previews: turns the latents of a running denoising loop into a small picture.
 
-The clean estimate (x0) is shown, since it is the picture the model has in mind at that step, not its noise.
+The clean estimate (x0) is shown: it is the picture that the model predicts at that step, without the noise.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from pipelines.core.geometry import Image
 if TYPE_CHECKING:
     import torch
 
-MAX_PREVIEW_PX = 512
-_MIN_DECODED_PX = 256  # pixels: halving what is smaller would save nothing and show nothing
+MAX_PREVIEW_PX = 512  # longer side of a preview
+_MIN_DECODED_PX = 256  # longer side: halving a smaller picture would save nothing and show nothing
 
 ColourFactors = npt.NDArray[np.float64]
 
 
 class CleanEstimateRecorder:
-    """A private copy of a scheduler that remembers the clean estimate of its last step.
+    """A private copy of a scheduler that records the clean estimate (x0) of its last step.
 
-    The wrapped `step` returns what the original returns, so a watched run is bit-equal to a plain one.
+    The wrapped `step` returns what the original returns, so a recorded run is bit-equal to a plain one.
     """
 
     def __init__(self, scheduler: Any) -> None:
@@ -36,33 +36,36 @@ class CleanEstimateRecorder:
         step = self.scheduler.step
 
         @functools.wraps(step)  # pipelines read the signature of `step`
-        def tapped(model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
+        def recording_step(model_output: Any, timestep: Any, sample: Any, *args: Any, **kwargs: Any) -> Any:
             output = step(model_output, timestep, sample, *args, **kwargs)
             self.clean_estimate = _make_clean_estimate(self.scheduler, output, model_output, timestep, sample)
             return output
 
-        self.scheduler.step = tapped
+        self.scheduler.step = recording_step
 
 
 def _make_clean_estimate(
     scheduler: Any, output: Any, predicted: Any, timestep: Any, sample: Any
 ) -> Callable[[], torch.Tensor]:
-    """The estimate as each kind of scheduler gives it: returned (Euler, DDIM, LCM), kept (DPM++), or solved for."""
+    """Return a function for x0 as each scheduler gives it: returned (Euler, DDIM, LCM), kept (DPM++), or solved for."""
     if not hasattr(scheduler, "alphas_cumprod"):
-        # Flow matching: the sample is (1 - sigma) x0 + sigma noise, and what is predicted is noise - x0.
+        # Flow matching: the sample is (1 - sigma) x0 + sigma noise, and the model predicts noise - x0.
         sigma = scheduler.sigmas[scheduler.step_index - 1]
         return lambda: sample.float() - sigma * predicted.float()
     if len(output) > 1:
         return lambda: output[1]
-    kept = getattr(scheduler, "model_outputs", None)
-    if kept and kept[-1] is not None:
-        estimate = kept[-1]
+    outputs = getattr(scheduler, "model_outputs", None)
+    if outputs and outputs[-1] is not None:
+        estimate = outputs[-1]
         return lambda: estimate
     return lambda: _solve_for_clean(scheduler, predicted, timestep, sample)
 
 
 def _solve_for_clean(scheduler: Any, predicted: torch.Tensor, timestep: Any, sample: torch.Tensor) -> torch.Tensor:
-    """x0 of a variance-preserving step, from the predicted noise, velocity or sample (DDIM, eq. 12)."""
+    """Solve for x0 of a variance-preserving step, from the predicted noise, velocity or sample.
+
+    Song, Meng and Ermon, "Denoising Diffusion Implicit Models" (2021), eq. 12.
+    """
     alpha = float(scheduler.alphas_cumprod[int(timestep)])
     kind = scheduler.config.prediction_type
     if kind == "sample":
@@ -73,7 +76,7 @@ def _solve_for_clean(scheduler: Any, predicted: torch.Tensor, timestep: Any, sam
 
 
 def preview_with_factors(latents: torch.Tensor, factors: ColourFactors) -> Image:
-    """A preview for next to nothing: each latent pixel becomes one colour. latents: C x h x w."""
+    """Make a preview at almost no cost: each latent pixel becomes one colour by `factors`. latents: C x h x w."""
     values = latents.detach().float().cpu().numpy()
     colours = np.tensordot(values, factors[:-1], axes=(0, 0)) + factors[-1]
     small = (np.clip(colours, 0, 1) * 255).round().astype(np.uint8)
@@ -81,9 +84,9 @@ def preview_with_factors(latents: torch.Tensor, factors: ColourFactors) -> Image
 
 
 def preview_with_decoder(latents: torch.Tensor, decoder: Any) -> Image:
-    """A preview by an `AutoencoderTiny` at half the picture's size and no side over 512 px. latents: C x h x w.
+    """Make a preview by an `AutoencoderTiny` at half the picture's size, no side over 512 px. latents: C x h x w.
 
-    At half size it costs a quarter, which is a few per cent of a step where the whole would be a fifth.
+    Half size costs a quarter: a few per cent of a step, where the full size would be a fifth.
     """
     import torch
 
@@ -91,17 +94,17 @@ def preview_with_decoder(latents: torch.Tensor, decoder: Any) -> Image:
     side = max(_MIN_DECODED_PX // scale, min(MAX_PREVIEW_PX // scale, max(latents.shape[-2:]) // 2))
     with torch.no_grad():
         batch = _shrink_latents(latents.detach()[None].to(decoder.dtype), side) / decoder.config.scaling_factor
-        # Laid out so, the same convolutions take a third of a CPU's time; the decoder itself stays as it is.
+        # In this memory format the convolutions take a third of the time on a CPU; the decoder is not changed.
         batch = batch.contiguous(memory_format=torch.channels_last)
         pixels = decoder.decode(batch).sample[0].float().cpu().permute(1, 2, 0).numpy()
     return (np.clip(pixels / 2 + 0.5, 0, 1) * 255).round().astype(np.uint8)
 
 
 def fit_factors(latents: npt.NDArray[np.float32], images: npt.NDArray[np.float32]) -> ColourFactors:
-    """Least squares from latent pixels to the mean colour under them.
+    """Fit the linear map from latent pixels to the mean colour under them, by least squares.
 
     latents: N x C x h x w. images: N x H x W x 3, 0 to 1, H and W whole multiples of h and w. Returns (C + 1) x 3, the
-    last row the offset. Per checkpoint, because each has a latent space of its own.
+    last row being the offset. Each checkpoint needs its own, because it has its own latent space.
     """
     count, channels, height, width = latents.shape
     tiles = images.reshape(count, height, images.shape[1] // height, width, images.shape[2] // width, 3)
@@ -112,9 +115,9 @@ def fit_factors(latents: npt.NDArray[np.float32], images: npt.NDArray[np.float32
 
 
 def fit_vae_factors(vae: Any) -> ColourFactors:
-    """The factors of an autoencoder, fitted on what it encodes: pictures with the spectrum of photographs.
+    """Fit the factors of an autoencoder on its own latents of pictures with the spectrum of photographs.
 
-    Latents are as the denoising loop has them where the config has a `scaling_factor`, else as the encoder gives them.
+    Latents are scaled as in the denoising loop where the config has a `scaling_factor`, else as the encoder gives them.
     """
     import torch
 
@@ -131,21 +134,21 @@ def fit_vae_factors(vae: Any) -> ColourFactors:
 
 
 def make_pink_noise(count: int, side: int) -> npt.NDArray[np.float32]:
-    """`count` colour pictures of side x side with a 1/f spectrum, always the same; N x side x side x 3, 0 to 1."""
+    """Make `count` colour pictures with a 1/f spectrum, always the same: N x side x side x 3, float32, 0 to 1."""
     rng = np.random.default_rng(0)
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     frequency[0, 0] = 1 / side
     noise = np.fft.rfft2(rng.standard_normal((count, 3, side, side))) / frequency
     waves = np.fft.irfft2(noise, s=(side, side))
     waves /= waves.std(axis=(1, 2, 3), keepdims=True)
-    # A grey part that the three channels share: photographs vary more in lightness than in colour.
+    # The three channels share a grey part: photographs vary more in lightness than in colour.
     waves = 0.5 * waves + 0.5 * waves.mean(axis=1, keepdims=True)
     means = rng.uniform(0.2, 0.8, (count, 3, 1, 1))
     return np.clip(means + 0.25 * waves, 0, 1).transpose(0, 2, 3, 1).astype(np.float32)
 
 
 def _copy_as_float32(vae: Any) -> Any:
-    """A copy, because the encoder of SDXL overflows in float16 and the original is shared."""
+    """Copy the autoencoder, because the encoder of SDXL overflows in float16 and the original is shared."""
     import copy
 
     return copy.deepcopy(vae).float()
@@ -162,7 +165,7 @@ def _shrink_latents(latents: torch.Tensor, side: int) -> torch.Tensor:
 
 
 def _enlarge_preview(small: Image) -> Image:
-    """Smooth, up to 8 times, no side over 512 px."""
+    """Enlarge with bicubic interpolation, at most 8 times, no side over 512 px."""
     height, width = small.shape[:2]
     scale = min(8.0, MAX_PREVIEW_PX / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -1,8 +1,9 @@
-"""Puts LoRAs on a loaded pipeline for one drawing and takes them off again; knows neither families nor jobs.
+"""LoRAs: applies them to a loaded pipeline for one drawing and removes them again; finds and checks their files.
 
-LoRAs sit on modules that every view shares, so a drawing that wears some has the model to itself, and drawings without
-any run side by side. Nothing is fused: what is taken off leaves the weights as they were, bit for bit. On a compiled
-model the place of one LoRA stays, switched off, and the numbers of the next are put there: nothing is compiled anew.
+LoRAs are attached to modules that every view of a pipeline shares, so a drawing with LoRAs has the model to itself, and
+drawings without any run side by side. Nothing is fused: after removal the weights are as before, bit for bit. On a
+compiled model the adapter of one LoRA stays, switched off, and the weights of the next one are swapped in (hotswap), so
+that nothing is compiled again.
 """
 
 from __future__ import annotations
@@ -20,14 +21,12 @@ from pipelines.models import checkpoint, pinned_revisions
 
 _FILE_NAME_PATTERN = re.compile(r"[\w][\w .()+-]*\.safetensors")
 _HUB_ID_PATTERN = re.compile(r"[\w][\w.-]*/[\w][\w.-]*(::[\w][\w./ -]*\.safetensors)?")
-
-
 _SLOT_NAME = "place"
-_MAX_HOTSWAP_RANK = 128  # of the largest LoRA that a compiled model takes without being compiled anew
+_MAX_HOTSWAP_RANK = 128  # rank of the largest LoRA that a compiled model takes without being compiled again
 
 
 class LoraSlots:
-    """Who wears what on one pipeline, which may be `compiled`. Safe from any thread."""
+    """The LoRAs on one pipeline, which may be `compiled`. Safe from any thread."""
 
     def __init__(self, *, compiled: bool = False) -> None:
         self._is_compiled = compiled
@@ -39,9 +38,9 @@ class LoraSlots:
 
     @contextmanager
     def applied(self, pipe: Any, adapters: Sequence[Adapter]) -> Iterator[None]:
-        """`pipe` with exactly these LoRAs, and with none afterwards, whatever happens in between.
+        """Apply exactly these LoRAs to `pipe` while the context is open, and none afterwards, even after an error.
 
-        Raises `BadInput` for one that does not fit the model, `ModelUnavailable` for one that cannot be had.
+        Raises `BadInput` for one that does not fit the model, `ModelUnavailable` for one that cannot be downloaded.
         """
         if not adapters:
             with self._shared_access():
@@ -49,13 +48,13 @@ class LoraSlots:
             return
         files = [find_lora_file(adapter.source) for adapter in adapters]
         with self._exclusive_access():
-            swaps, whole = self._is_compiled and len(files) == 1, False
+            swaps, is_complete = self._is_compiled and len(files) == 1, False
             try:
                 self._hotswap_first(pipe, adapters[0], files[0]) if swaps else self._apply_all(pipe, adapters, files)
-                whole = True  # from here on, whatever becomes of the drawing
+                is_complete = True
                 yield
             finally:
-                self._remove_all(pipe, keep=swaps and whole)
+                self._remove_all(pipe, keep_slot=swaps and is_complete)
 
     def _apply_all(self, pipe: Any, adapters: Sequence[Adapter], files: Sequence[Path]) -> None:
         if self._has_slot:
@@ -64,7 +63,7 @@ class LoraSlots:
         _load_adapters(pipe, adapters, files)
 
     def _hotswap_first(self, pipe: Any, adapter: Adapter, file: Path) -> None:
-        """The first one is laid on with room for larger ones; later ones are copied over it."""
+        """Load the first LoRA with room for larger ranks; copy the weights of later ones over it."""
         if not self._has_slot:
             _enable_hotswap(pipe)
         else:
@@ -73,9 +72,9 @@ class LoraSlots:
         self._has_slot = True
         pipe.set_adapters([_SLOT_NAME], [adapter.weight])
 
-    def _remove_all(self, pipe: Any, *, keep: bool) -> None:
-        """`keep`: the place of a compiled model, switched off; what was laid on halfway goes altogether."""
-        if keep:
+    def _remove_all(self, pipe: Any, *, keep_slot: bool) -> None:
+        """Remove the LoRAs; with `keep_slot` only switch off the one adapter of a compiled model."""
+        if keep_slot:
             pipe.disable_lora()
             return
         pipe.unload_lora_weights()
@@ -84,7 +83,7 @@ class LoraSlots:
     @contextmanager
     def _shared_access(self) -> Iterator[None]:
         with self._condition:
-            # Those who wait to be alone go first, else they might wait for ever.
+            # Threads that wait for exclusive access go first, else they might wait for ever.
             self._condition.wait_for(lambda: not self._is_exclusive and not self._waiting_count)
             self._shared_count += 1
         try:
@@ -110,17 +109,17 @@ class LoraSlots:
 
 
 class LoraLibrary:
-    """The LoRAs that a form may name: files of one folder, and repositories on the list of `allowed`."""
+    """The LoRAs that a form may name: files of one folder, and the repositories of `pinned_revisions`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def list_names(self) -> tuple[str, ...]:
-        """What lies in the folder, in order."""
+        """List the file names in the folder, sorted."""
         return tuple(sorted(file.name for file in self.folder.glob("*.safetensors"))) if self.folder.is_dir() else ()
 
     def resolve_source(self, name: str) -> str:
-        """What `Adapter.source` takes for this name. Raises `BadInput` for what is not to be had here."""
+        """Return the `Adapter.source` for a file name or hub id. Raises `BadInput` where it is not available."""
         if _FILE_NAME_PATTERN.fullmatch(name) and (self.folder / name).is_file():
             return str(self.folder / name)
         if not _HUB_ID_PATTERN.fullmatch(name):
@@ -131,9 +130,9 @@ class LoraLibrary:
 
 
 def find_lora_file(source: str) -> Path:
-    """The safetensors file of a LoRA: a path, or a hub id as `owner/name` or `owner/name::file.safetensors`.
+    """Find the safetensors file of a LoRA: a path, or a hub id as `owner/name` or `owner/name::file.safetensors`.
 
-    Other formats are refused, since they may carry code. Raises `BadInput` or `ModelUnavailable`.
+    Other formats are refused, since they may contain code. Raises `BadInput` or `ModelUnavailable`.
     """
     repo, _, name = source.partition("::")
     path = Path(repo)
@@ -152,7 +151,7 @@ def find_lora_file(source: str) -> Path:
 
 
 def _find_folder(repo: str, pattern: str) -> Path:
-    """Where it lies; the hub is asked only for what is not on this machine."""
+    """Find the folder of a LoRA; download it only where it is not on this machine."""
     try:
         folder = checkpoint.fetch_snapshot(repo, "", [pattern], offline=True)
     except ModelUnavailable:
@@ -179,11 +178,11 @@ def _load_adapter(pipe: Any, file: Path, name: str, *, hotswap: bool = False) ->
         pipe.load_lora_weights(file.parent, weight_name=file.name, adapter_name=name, use_safetensors=True, **more)
     except (ValueError, RuntimeError, LookupError) as error:
         raise BadInput(f"The LoRA {file.name} does not fit this model.") from error
-    if not any(name in worn for worn in pipe.get_list_adapters().values()):
+    if not any(name in names for names in pipe.get_list_adapters().values()):
         raise BadInput(f"The LoRA {file.name} does not fit this model.")
 
 
 def _enable_hotswap(pipe: Any) -> None:
-    """Numbers of any rank up to `_RANK` fit into the place of the first LoRA."""
+    """Give the adapter of the first LoRA room for any rank up to `_MAX_HOTSWAP_RANK`."""
     net = getattr(pipe, "transformer", None) or pipe.unet
     net.enable_lora_hotswap(target_rank=_MAX_HOTSWAP_RANK, check_compiled="ignore")

@@ -1,4 +1,4 @@
-"""Draws within the memory there is: measures, makes room, tries once more with less; knows no family and no tool."""
+"""Out-of-memory fallback: measures what drawing takes, frees memory for it, and retries with less after an error."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ T = TypeVar("T")
 OnStep = Callable[[ModelStep], None]
 OnSteps = Callable[[Sequence[ModelStep]], None]
 MIN_SIDE_PX = 256
-"""Nothing is drawn smaller than this to save memory."""
+"""Shorter side, in pixels, below which the fallback does not shrink a picture."""
 
 
 class DrawFn(Protocol):
-    """Where an order is drawn: here, or where a GPU is lent. `begun` is told the model's row before the first step."""
+    """Draws a request, here or where a GPU is lent. `on_begin` is called with the spec before the first step."""
 
     def __call__(
-        self, spec_id: str, render: RenderRequest, on_step: OnStep, begun: Callable[[ModelSpec], None]
+        self, spec_id: str, render: RenderRequest, on_step: OnStep, on_begin: Callable[[ModelSpec], None]
     ) -> RenderedImages: ...
 
 
@@ -43,42 +43,42 @@ class LowMemoryMode(Protocol):
     """A model that can draw with less memory and more time, such as with its decoder in tiles."""
 
     def low_memory(self) -> AbstractContextManager[None]:
-        """While it is open."""
+        """Save memory while the context is open."""
         ...
 
 
 def local_executor(cache: ModelCache, on_file: OnFileProgress | None = None) -> DrawFn:
-    """Draws with the models of `cache`; `on_file` as `Cache.borrow` has it."""
+    """Make a function that draws with the models of `cache`; `on_file` as in `ModelCache.borrow_model`."""
 
-    def draws(
-        spec_id: str, render: RenderRequest, on_step: OnStep, begun: Callable[[ModelSpec], None]
+    def draw(
+        spec_id: str, render: RenderRequest, on_step: OnStep, on_begin: Callable[[ModelSpec], None]
     ) -> RenderedImages:
         with cache.borrow_model(spec_id, on_file) as model:
-            begun(model.spec)
+            on_begin(model.spec)
             return draw_with_fallback(cache, model, render, on_step)
 
-    return draws
+    return draw
 
 
 def draw_with_fallback(
-    cache: ModelCache, model: Model, render: RenderRequest, on_step: OnStep, meter: MemoryGauge | None = None
+    cache: ModelCache, model: Model, render: RenderRequest, on_step: OnStep, gauge: MemoryGauge | None = None
 ) -> RenderedImages:
-    """What `model.draw` gives; `model` is borrowed from `cache`.
+    """Call `model.draw`, with less memory after an out-of-memory error; `model` is borrowed from `cache`.
 
-    Idle models leave until what this took before is free. Where memory gives out all the same, everything idle leaves
-    and the drawing is tried again with less: one picture at a time, then at half the area and enlarged. The images'
-    notices say so. Raises `OutOfMemory` when that does not help either.
+    First, idle models are evicted until the memory that such a drawing took before is free. After an out-of-memory
+    error everything idle is evicted and the drawing is tried again with less: one picture at a time, then at half the
+    area and enlarged. The notices of the images say so. Raises `OutOfMemory` when that does not help either.
     """
-    meter = meter or create_memory_gauge(cache.device)
+    gauge = gauge or create_memory_gauge(cache.device)
     try:
-        return _draw_measured(cache, model, render, on_step, meter)
+        return _run_measured(cache, model.spec.family, (render,), lambda: model.draw(render, on_step), gauge)
     except (MemoryError, RuntimeError, OutOfMemory) as error:
-        # The error holds the frames that hold the memory: nothing can be freed before it is gone.
+        # The error refers to frames that hold the memory: nothing can be freed before the error is deleted.
         if not is_out_of_memory(error):
             raise
-    log.warning("memory gave out while %s drew: trying again with less", model.spec.id)
-    freed = cache.evict_idle()
-    for size in _fallback_sizes(render, repeat_size=freed or len(render.seeds) > 1 or isinstance(model, LowMemoryMode)):
+    log.warning("out of memory while %s drew: trying again with less", model.spec.id)
+    can_repeat = cache.evict_idle() or len(render.seeds) > 1 or isinstance(model, LowMemoryMode)
+    for size in _fallback_sizes(render, repeat_size=can_repeat):
         try:
             return _draw_one_by_one(model, render, size, on_step)
         except (MemoryError, RuntimeError, OutOfMemory) as error:
@@ -90,41 +90,35 @@ def draw_with_fallback(
 def draw_batch(
     cache: ModelCache, model: BatchingModel, family: str, renders: Sequence[RenderRequest], on_step: OnSteps
 ) -> list[RenderedImages]:
-    """What `model.draw_all` gives, room made for it as in `draw`. Where memory gives out: whatever the model raises."""
+    """Call `model.draw_batch`, with memory freed as in `draw_with_fallback`; an out-of-memory error is not handled."""
     return _run_measured(
         cache, family, renders, lambda: model.draw_batch(renders, on_step), create_memory_gauge(cache.device)
     )
 
 
-def _draw_measured(
-    cache: ModelCache, model: Model, render: RenderRequest, on_step: OnStep, meter: MemoryGauge | None
-) -> RenderedImages:
-    return _run_measured(cache, model.spec.family, (render,), lambda: model.draw(render, on_step), meter)
-
-
 def _run_measured(
-    cache: ModelCache, family: str, renders: Sequence[RenderRequest], call: Callable[[], T], meter: MemoryGauge | None
-) -> T:  # fmt: skip
-    """What `call` gives, idle models having left for what such a call took before; what it takes is remembered."""
+    cache: ModelCache, family: str, renders: Sequence[RenderRequest], call: Callable[[], T], gauge: MemoryGauge | None
+) -> T:
+    """Free the memory that such a call took before, run `call`, and record the memory that it takes."""
     width, height = renders[0].size
-    need = family, width * height, sum(len(render.seeds) for render in renders)
-    cache.reserve_for_drawing(cache.peak_memory.peak_bytes(need))
-    if meter is None:
+    key = family, width * height, sum(len(render.seeds) for render in renders)
+    cache.reserve_for_drawing(cache.peak_memory.peak_bytes(key))
+    if gauge is None:
         return call()
-    since = meter.reset_peak()
-    made = call()
-    cache.peak_memory.record_peak(need, meter.peak_bytes() - since)
-    return made
+    bytes_before = gauge.reset_peak()
+    result = call()
+    cache.peak_memory.record_peak(key, gauge.peak_bytes() - bytes_before)
+    return result
 
 
 def _fallback_sizes(render: RenderRequest, *, repeat_size: bool) -> Iterator[Size]:
-    """What to try: the size asked for if anything else is less now, then half its area."""
+    """Yield the sizes to try: the requested size where repeating it can help, then half its area."""
     scale = max(math.sqrt(0.5), MIN_SIDE_PX / min(render.size))
-    # A repaired picture keeps its own bytes around the repair, which an enlarged one would not.
-    fixed = render.verb == "inpaint" or scale >= 1
-    if repeat_size or fixed:
+    # Inpainting keeps the bytes outside the mask; an enlarged picture would not.
+    is_fixed = render.verb == "inpaint" or scale >= 1
+    if repeat_size or is_fixed:
         yield render.size
-    if not fixed:
+    if not is_fixed:
         yield round(render.size[0] * scale), round(render.size[1] * scale)
 
 

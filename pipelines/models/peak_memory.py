@@ -25,16 +25,16 @@ class PeakMemory:
         self._lock = threading.Lock()
         self._peaks = dict(read_rows(file, _from_row)) if file is not None else {}
 
-    def peak_bytes(self, need: DrawingKey) -> int:
+    def peak_bytes(self, key: DrawingKey) -> int:
         """Return the most bytes that were measured, 0 where nothing was."""
-        return self._peaks.get(need, 0)
+        return self._peaks.get(key, 0)
 
-    def record_peak(self, need: DrawingKey, taken: int) -> None:
+    def record_peak(self, key: DrawingKey, taken: int) -> None:
         """Note that a drawing took `taken` bytes; saved where that is a new maximum."""
         with self._lock:
-            if taken <= self._peaks.get(need, 0):
+            if taken <= self._peaks.get(key, 0):
                 return
-            self._peaks = {**self._peaks, need: taken}
+            self._peaks = {**self._peaks, key: taken}
             if self._file is not None:
                 write_rows(self._file, [_to_row(*each) for each in sorted(self._peaks.items())])
 
@@ -64,5 +64,5 @@ def _from_row(row: Mapping[str, Any]) -> tuple[DrawingKey, int]:
     return (str(row["family"]), int(row["pixels"]), int(row["batch"])), int(row["bytes"])
 
 
-def _to_row(need: DrawingKey, taken: int) -> dict[str, object]:
-    return {"family": need[0], "pixels": need[1], "batch": need[2], "bytes": taken}
+def _to_row(key: DrawingKey, taken: int) -> dict[str, object]:
+    return {"family": key[0], "pixels": key[1], "batch": key[2], "bytes": taken}

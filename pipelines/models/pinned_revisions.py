@@ -1,7 +1,7 @@
-"""Which repositories weights may come from, and the commit of each that is fetched; knows no model, fetches nothing.
+"""Allowed hub repositories, and the pinned commit of each.
 
-A name like "main" means other weights tomorrow, and a repository that changes hands means other weights today. So a
-commit stands beside each repository, and no other repository is asked for at all, whatever a setting or a job says.
+A name like "main" may mean other weights tomorrow, and a repository may change hands. So each repository is pinned to
+a commit, and no other repository is ever requested, whatever a setting or a job says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from pipelines.core.errors import ModelUnavailable
 
 FIRST_SEEN: Final = ""
-"""In place of a commit that is not known here: the one that a machine fetches first is the one it stays with."""
+"""Instead of a commit that is not known: a machine stays with the commit that it fetched first."""
 
 PINS: Mapping[str, str] = {
     "black-forest-labs/FLUX.2-klein-4B": "e7b7dc27f91deacad38e78976d1f2b499d76a294",
@@ -43,10 +43,10 @@ COMMIT_PATTERN = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 
 def pinned_commit(repo: str, revision: str = "") -> str:
-    """What to fetch of `repo`: a commit, or "main" on the first day of a `FIRST_SEEN` one.
+    """Return the revision of `repo` to fetch: its commit, or "main" for the first fetch of a `FIRST_SEEN` one.
 
-    `revision` is what somebody wants; a commit other than the pinned one is refused, a name means the pinned one.
-    Raises `ModelUnavailable`.
+    `revision` is what the caller asks for: a name means the pinned commit. Raises `ModelUnavailable` for another commit
+    or for a repository that is not listed.
     """
     if repo not in PINS:
         raise ModelUnavailable(f"Weights are not fetched from {repo}: it is not on the list of known repositories.")
@@ -57,25 +57,25 @@ def pinned_commit(repo: str, revision: str = "") -> str:
 
 
 def _first_seen_commit(repo: str) -> str:
-    """The commit that this machine fetched first, written down beside the hub's cache; empty before.
+    """Return the commit that this machine fetched first, noted in a file in the hub's cache; empty before.
 
-    The cache's own note of what "main" is moves whenever another program on this machine asks for it anew.
+    The cache's own record of "main" changes whenever another program on this machine requests it again.
     """
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
     folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo, repo_type="model")
     noted = folder / FIRST_SEEN_FILE_NAME
-    if not (found := _read_commit(noted)) and (found := _read_commit(folder / "refs" / "main")):
-        with suppress(OSError), noted.open("x") as file:  # of two who begin at once the first has its way
-            file.write(found)
-        found = _read_commit(noted) or found  # a cache that nobody may write to does not move either
-    return found
+    if not (commit := _read_commit(noted)) and (commit := _read_commit(folder / "refs" / "main")):
+        with suppress(OSError), noted.open("x") as file:  # of two processes that start at once, the first wins
+            file.write(commit)
+        commit = _read_commit(noted) or commit  # a read-only cache does not change either
+    return commit
 
 
 def _read_commit(path: Path) -> str:
     try:
-        found = path.read_text().strip()
+        text = path.read_text().strip()
     except OSError:
         return ""
-    return found if COMMIT_PATTERN.fullmatch(found) else ""
+    return text if COMMIT_PATTERN.fullmatch(text) else ""

@@ -1,4 +1,4 @@
-"""Which model serves which verb, and why this set was taken; knows nothing of jobs, and does not import torch."""
+"""Model profiles: which model serves which verb, and the choice of a profile for this machine, without torch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from pipelines.models import checkpoint
 from pipelines.models.devices import DeviceKind, Machine, detect_machine
 from pipelines.models.diffusion import loader
 from pipelines.models.registry import get_spec
-
-PUBLIC_HUB_URL = "https://huggingface.co"
 
 
 def _one_model_for(spec_id: str, *verbs: Verb) -> dict[Verb, str]:
@@ -39,18 +37,18 @@ LIGHT = Profile("light", _one_model_for("sd15-lcm", "text", "image", "inpaint"),
 
 PROFILES = (EMBEDDED, KLEIN, KLEIN_4BIT, CONTROL, SDXL, LIGHTNING, TURBO, QUALITY, LIGHT)
 
-# For a GPU, the best first; the others are for whoever asks: a CPU takes a minute a picture with `light`.
+# Profiles for a GPU, the best first. The others serve only on request: a CPU takes a minute a picture with `light`.
 _BEST_GPU_PROFILES = (QUALITY, KLEIN, SDXL, KLEIN_4BIT, LIGHT)
 _CHOICE_FILE_NAME = "profile.txt"
-_NOTABLE_USE_RATIO = 0.1  # of the GPU's memory; less is the screen's and the driver's own
+_NOTABLE_USE_RATIO = 0.1  # share of the GPU's memory that others use; less is due to the screen and the driver
 
 
 @dataclass(frozen=True)
 class ProfileOffer:
-    """What a profile would take, known before anything is downloaded.
+    """What a profile needs, known before anything is downloaded.
 
     `bytes` is the size of all its weights, `min_vram` what the largest of its models needs; `missing` says why it
-    cannot be had here at all, empty where it can.
+    cannot be used here, empty where it can.
     """
 
     profile: Profile
@@ -69,17 +67,17 @@ def choose_profile(
     *,
     commercial: bool = True,
 ) -> tuple[Profile, DeviceKind]:
-    """The profile to serve with, its reason filled in, and the device to serve it on.
+    """Choose the profile to serve with, its reason filled in, and the device to serve it on.
 
-    Without `wanted` the best that fits what is free of the GPU's memory, and `embedded` without a GPU. A profile
-    whose weights are neither cached nor reachable becomes `embedded`, and the reason says so. `reachable` tells
-    whether the hub answers (`engines.hub`); it is asked only when there is a GPU or a profile was asked for, and
-    without it only cached weights count. `machine` and `cached` are what is found here unless given. `commercial`:
-    nothing whose licence forbids it.
-    Raises `BadInput` for a name no profile has, or one whose licence or package stands against it.
+    Without `wanted` it is the best that fits the free memory of the GPU, or `embedded` without a GPU. A profile whose
+    weights are neither cached nor reachable becomes `embedded`, and the reason says so. `reachable` tells whether the
+    hub answers (`models.hub`); it is called only when there is a GPU or a profile was asked for, and without it only
+    cached weights count. `machine` and `cached` default to what is found here. `commercial` excludes profiles whose
+    licence forbids commercial use. Raises `BadInput` for an unknown profile, or one whose licence or missing package
+    forbids its use.
     """
     machine = machine or detect_machine()
-    is_here = cached or is_cached
+    is_available = cached or is_cached
     if wanted:
         row, reason = _find_profile(wanted, commercial), f"Profile '{wanted}' was asked for."
         rows = [_with_lighter_twins(row, machine)]
@@ -88,25 +86,25 @@ def choose_profile(
     if not rows or rows == [EMBEDDED]:
         short = not wanted and machine.device != "cpu"
         return replace(EMBEDDED, reason=_embedded_reason(wanted, machine, reason), is_fallback=short), machine.device
-    if reachable is not None and not all(is_here(row) for row in profile_models(rows[0])) and reachable():
-        comes = f"{reason} {_download_summary(rows[0])} come from the hub with the first job.{_package_advice(rows[0].id, machine)}"
-        return replace(rows[0], reason=comes), machine.device
+    if reachable is not None and not all(map(is_available, profile_models(rows[0]))) and reachable():
+        reason += f" {_download_summary(rows[0])} come from the hub with the first job."
+        return replace(rows[0], reason=reason + _package_advice(rows[0].id, machine)), machine.device
     for row in rows:
-        if all(is_here(model) for model in profile_models(row)):
-            here = f"{reason} Its weights are on this machine.{_package_advice(row.id, machine)}"
-            return replace(row, reason=here), machine.device
+        if all(map(is_available, profile_models(row))):
+            reason += " Its weights are on this machine."
+            return replace(row, reason=reason + _package_advice(row.id, machine)), machine.device
     return replace(EMBEDDED, reason=_unreachable_reason(rows[0]), is_fallback=True), machine.device
 
 
 def list_offers(machine: Machine | None = None, *, commercial: bool = True) -> tuple[ProfileOffer, ...]:
-    """Every profile that may be used, as it would be taken on this machine."""
+    """List every profile that may be used, with the models that it would have on this machine."""
     machine = machine or detect_machine()
     rows = (_make_offer(_with_lighter_twins(row, machine)) for row in PROFILES)
     return tuple(row for row in rows if row.commercial_ok or not commercial)
 
 
 def read_saved_choice(data: Path) -> str:
-    """The id of the profile to start with that was chosen earlier, empty for the best that fits."""
+    """Read the id of the profile that was chosen to start with; empty for the best that fits."""
     try:
         return (data / _CHOICE_FILE_NAME).read_text("utf-8").strip()
     except (OSError, ValueError):
@@ -114,7 +112,7 @@ def read_saved_choice(data: Path) -> str:
 
 
 def save_choice(data: Path, profile_id: str) -> None:
-    """Start with this profile from the next start on; empty: with the best that fits. Raises `BadInput`, `OSError`."""
+    """Save the profile to use from the next start on; empty for the best that fits. Raises `BadInput`, `OSError`."""
     if profile_id:
         _find_profile(profile_id, commercial=False)
     part = data / f"{_CHOICE_FILE_NAME}.part"
@@ -123,12 +121,12 @@ def save_choice(data: Path, profile_id: str) -> None:
 
 
 def profile_models(profile: Profile) -> tuple[ModelSpec, ...]:
-    """The specs of a profile, each once."""
+    """List the specs of a profile, each once."""
     return tuple(get_spec(spec_id) for spec_id in dict.fromkeys(profile.specs.values()))
 
 
 def is_cached(row: ModelSpec) -> bool:
-    """Whether every weight of a spec lies on this machine."""
+    """Tell whether every weight of a spec is on this machine."""
     if not row.repo:
         return True
     try:
@@ -136,16 +134,6 @@ def is_cached(row: ModelSpec) -> bool:
     except ModelUnavailable:
         return False
     return True
-
-
-def pending(row: ModelSpec) -> int:
-    """Bytes that still have to come from the hub for a spec; asks the hub. Raises `ModelUnavailable` without it."""
-    return sum(checkpoint.pending(*source) for source in loader.list_sources(row))
-
-
-def hub_url() -> str:
-    """Where weights come from, without a network call: HF_ENDPOINT or the public hub."""
-    return os.environ.get("HF_ENDPOINT") or PUBLIC_HUB_URL
 
 
 # ---------------------------------------------------------------- private
@@ -165,7 +153,7 @@ def _find_profile(wanted: str, commercial: bool) -> Profile:
 
 
 def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], str]:
-    """The profiles that fit, the best first."""
+    """List the profiles that fit, the best first, and the reason."""
     if machine.device == "cpu":
         return [], machine.reason
     rows = [
@@ -173,20 +161,20 @@ def _select_fitting(machine: Machine, commercial: bool) -> tuple[list[Profile], 
         for row in _BEST_GPU_PROFILES
         if (_allows_commercial_use(row) or not commercial) and not _missing_package_message(row)
     ]
-    taken = machine.memory_bytes - machine.available_bytes
-    others = f" Others take {taken / 2**30:.0f} GB of it." if taken >= _NOTABLE_USE_RATIO * machine.memory_bytes else ""
+    used = machine.memory_bytes - machine.available_bytes
+    others = f" Others take {used / 2**30:.0f} GB of it." if used >= _NOTABLE_USE_RATIO * machine.memory_bytes else ""
     return [row for row in rows if _min_vram(row) <= machine.available_bytes], machine.reason + others
 
 
 def _with_lighter_twins(profile: Profile, machine: Machine) -> Profile:
-    """The profile with models exchanged for their lighter twins where they need more memory than there is."""
+    """Replace the models of a profile by their lighter twins where they need more memory than there is."""
     return replace(
         profile, specs={verb: _lighter_twin(get_spec(row), machine).id for verb, row in profile.specs.items()}
     )
 
 
 def _lighter_twin(row: ModelSpec, machine: Machine, absent: Callable[[ModelSpec], str] | None = None) -> ModelSpec:
-    """`row`, or the first of its lighter twins that fits and whose package is installed."""
+    """Return `row`, or the first of its lighter twins that fits and whose package is installed."""
     lighter = dict(row.options).get("lighter")
     fits = row.min_vram <= machine.available_bytes and not (absent or _absent_package)(row)
     if lighter is None or machine.device == "cpu" or fits:
@@ -195,7 +183,7 @@ def _lighter_twin(row: ModelSpec, machine: Machine, absent: Callable[[ModelSpec]
 
 
 def _package_advice(profile_id: str, machine: Machine) -> str:
-    """Which package would keep more of this profile on the device; empty where none would."""
+    """Name the package that would keep more of this profile on the device; empty where none would."""
     base = next(row for row in PROFILES if row.id == profile_id)
     better = (_lighter_twin(get_spec(row), machine, lambda _: "") for row in base.specs.values())
     lacking = dict.fromkeys(_absent_package(row) for row in better if dict(row.options).get("text_encoder") == "int8")
@@ -216,7 +204,7 @@ def _make_offer(profile: Profile) -> ProfileOffer:
 
 
 def _download_bytes(row: ModelSpec) -> int:
-    """What stays in main memory is fetched no less."""
+    """Return the bytes to download, including what stays in main memory."""
     return row.download_bytes or row.bytes + row.host_bytes if row.repo else 0
 
 
@@ -234,7 +222,7 @@ def _missing_package_message(profile: Profile) -> str:
 
 
 def _absent_package(row: ModelSpec) -> str:
-    """The package that this model needs and that is not installed."""
+    """Name the package that this model needs and that is not installed; empty where nothing is missing."""
     name = dict(row.options).get("package", "")
     return name if name and importlib.util.find_spec(name) is None else ""
 
@@ -255,5 +243,5 @@ def _unreachable_reason(profile: Profile) -> str:
     names = " and ".join(row.repo for row in profile_models(profile) if row.repo)
     return (
         f"Profile '{profile.id}' needs the weights of {names}, which are not on this machine, "
-        f"and {hub_url()} did not answer: the embedded models serve instead."
+        f"and {checkpoint.hub_url()} did not answer: the embedded models serve instead."
     )

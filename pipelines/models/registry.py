@@ -1,4 +1,4 @@
-"""Which models there are, by id, over all families; knows nothing of loading or of devices."""
+"""The model registry: every model spec by id, over all families."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.models.families import FAMILIES
 
 
 def build_registry(families: Iterable[ModelFamily]) -> dict[str, tuple[ModelSpec, ModelFamily]]:
-    """Spec and family by spec id, in the order of the families; an id that stands twice is a `ValueError`."""
+    """Map each spec id to its spec and family, in the order of the families. Raises `ValueError` for a duplicate id."""
     rows: dict[str, tuple[ModelSpec, ModelFamily]] = {}
     for family in families:
         for row in family.specs:
@@ -22,14 +22,14 @@ def build_registry(families: Iterable[ModelFamily]) -> dict[str, tuple[ModelSpec
 
 
 def get_spec(spec_id: str) -> ModelSpec:
-    """The row of `spec_id`; raises `ModelUnavailable` for an id that no family has."""
+    """Return the spec of an id. Raises `ModelUnavailable` for an id that no family has."""
     if spec_id not in _specs_by_id():
         raise ModelUnavailable(f"There is no model {spec_id}.")
     return _specs_by_id()[spec_id][0]
 
 
 def all_specs() -> tuple[ModelSpec, ...]:
-    """Every row of every family, in order."""
+    """List every spec of every family, in order."""
     return tuple(row for row, _ in _specs_by_id().values())
 
 

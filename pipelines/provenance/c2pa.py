@@ -73,79 +73,80 @@ class Provenance:
     placed: tuple[Ingredient, ...] = ()
 
 
-def sign(data: bytes, mime: str, made: Provenance, pair: SigningKey) -> bytes:
+def sign(data: bytes, mime: str, provenance: Provenance, key: SigningKey) -> bytes:
     """Return the file with an embedded signed manifest. This must be the last change to it. Pixels do not change."""
     out = io.BytesIO()
-    sign_stream(io.BytesIO(data), out, mime, made, pair)
+    sign_stream(io.BytesIO(data), out, mime, provenance, key)
     return out.getvalue()
 
 
-def sign_stream(data: BinaryIO, out: BinaryIO, mime: str, made: Provenance, pair: SigningKey) -> None:
+def sign_stream(data: BinaryIO, out: BinaryIO, mime: str, provenance: Provenance, key: SigningKey) -> None:
     """Sign from file to file with bounded memory (`MEMORY_THRESHOLD_MB`). `out` must be readable, too."""
     import c2pa
 
-    made = _limit_archives(made)
-    builder = c2pa.Builder(json.dumps(_build_manifest(made)), context=_make_context())
-    every = (*([made.photo] if made.photo else []), *made.placed)
-    for kept in dict.fromkeys(each.archive for each in every if each.archive is not None):
-        builder.add_ingredient_from_archive(io.BytesIO(kept))
-    builder.sign(_make_signer(pair), mime, data, out)
+    provenance = _limit_archives(provenance)
+    builder = c2pa.Builder(json.dumps(_build_manifest(provenance)), context=_make_context())
+    ingredients = (*([provenance.photo] if provenance.photo else []), *provenance.placed)
+    for archive in dict.fromkeys(ingredient.archive for ingredient in ingredients if ingredient.archive is not None):
+        builder.add_ingredient_from_archive(io.BytesIO(archive))
+    builder.sign(_make_signer(key), mime, data, out)
 
 
-def _limit_archives(made: Provenance) -> Provenance:
+def _limit_archives(provenance: Provenance) -> Provenance:
     """Drop the archives of placed pictures beyond `MAX_PARENT_BYTES`."""
-    left, placed = MAX_PARENT_BYTES - len((made.photo.archive if made.photo else None) or b""), []
-    for each in made.placed:
-        left -= len(each.archive or b"")
-        placed.append(each if left >= 0 else replace(each, archive=None))
-    return replace(made, placed=tuple(placed))
+    bytes_left, placed = MAX_PARENT_BYTES - len((provenance.photo.archive if provenance.photo else None) or b""), []
+    for ingredient in provenance.placed:
+        bytes_left -= len(ingredient.archive or b"")
+        placed.append(ingredient if bytes_left >= 0 else replace(ingredient, archive=None))
+    return replace(provenance, placed=tuple(placed))
 
 
 @lru_cache(maxsize=1)
-def _make_signer(pair: SigningKey) -> c2pa.Signer:
+def _make_signer(key: SigningKey) -> c2pa.Signer:
     import c2pa
 
     return c2pa.Signer.from_info(
-        c2pa.C2paSignerInfo(pair.algorithm.encode(), pair.chain.encode(), pair.key.encode(), None)
+        c2pa.C2paSignerInfo(key.algorithm.encode(), key.chain.encode(), key.key.encode(), None)
     )
 
 
-def _build_manifest(made: Provenance) -> dict[str, Any]:
+def _build_manifest(provenance: Provenance) -> dict[str, Any]:
+    """Return the manifest definition: actions, and the ingredients without an archive."""
     agent = {"name": GENERATOR_NAME}
     actions: list[dict[str, Any]] = []
-    if made.photo is None:
-        actions.append({"action": "c2pa.created", "digitalSourceType": made.source_type, "softwareAgent": agent})
+    if provenance.photo is None:
+        actions.append({"action": "c2pa.created", "digitalSourceType": provenance.source_type, "softwareAgent": agent})
     else:
         actions.append({"action": "c2pa.opened", "parameters": {"ingredientIds": [PHOTO_INGREDIENT]}})
-        actions.append({"action": "c2pa.edited", "digitalSourceType": made.source_type, "softwareAgent": agent})
-    names = dict.fromkeys(
-        each.name if each.archive is None else _archive_ingredient_id(each.archive) for each in made.placed
-    )
+        actions.append({"action": "c2pa.edited", "digitalSourceType": provenance.source_type, "softwareAgent": agent})
+    names = dict.fromkeys(_ingredient_id(ingredient) for ingredient in provenance.placed)
     actions += [{"action": "c2pa.placed", "parameters": {"ingredientIds": [name]}} for name in names]
     return {
         "claim_generator_info": [agent],
-        "ingredients": list(_unsigned_ingredients(made)),
+        "ingredients": list(_unsigned_ingredients(provenance)),
         "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}],
     }
 
 
-def _unsigned_ingredients(made: Provenance) -> Iterator[dict[str, str]]:
+def _unsigned_ingredients(provenance: Provenance) -> Iterator[dict[str, str]]:
     """Yield the ingredients that have no credentials of their own."""
-    if made.photo is not None and made.photo.archive is None:
-        yield _ingredient_row(PHOTO_INGREDIENT, "parentOf", made.photo.sha256)
-    for each in made.placed:
-        if each.archive is None:
-            yield _ingredient_row(each.name, "componentOf", each.sha256)
+    if provenance.photo is not None and provenance.photo.archive is None:
+        yield _ingredient_row(PHOTO_INGREDIENT, "parentOf", provenance.photo.sha256)
+    for ingredient in provenance.placed:
+        if ingredient.archive is None:
+            yield _ingredient_row(ingredient.name, "componentOf", ingredient.sha256)
 
 
 def _ingredient_row(name: str, relation: str, sha256: str) -> dict[str, str]:
-    row = {"title": name, "label": name, "relationship": relation, "format": "image/png"}
-    return {**row, "instance_id": f"sha256:{sha256}"}
+    entry = {"title": name, "label": name, "relationship": relation, "format": "image/png"}
+    return {**entry, "instance_id": f"sha256:{sha256}"}
 
 
-def _archive_ingredient_id(past: bytes) -> str:
-    """Return the ingredient id that `read_ingredient_archive` wrote into an archive."""
-    found = _INGREDIENT_ID_PATTERN.search(past)
+def _ingredient_id(ingredient: Ingredient) -> str:
+    """Return the ingredient's name, or the id that `read_ingredient_archive` wrote into its archive."""
+    if ingredient.archive is None:
+        return ingredient.name
+    found = _INGREDIENT_ID_PATTERN.search(ingredient.archive)
     return found[1].decode() if found else PHOTO_INGREDIENT
 
 
@@ -163,13 +164,13 @@ def read_ingredient_archive(data: bytes, placed: bool = False) -> bytes | None:
         mime = _MIME_TYPES[file_signatures.detect_format(data)]
         builder = c2pa.Builder("{}", context=_make_context())
         name = f"placed-{hashlib.sha256(data).hexdigest()[:16]}" if placed else PHOTO_INGREDIENT
-        row = {"title": name, "label": name, "relationship": "componentOf" if placed else "parentOf"}
-        builder.add_ingredient(json.dumps(row), mime, io.BytesIO(data))
-        kept = io.BytesIO()
-        builder.write_ingredient_archive(name, kept)
+        entry = {"title": name, "label": name, "relationship": "componentOf" if placed else "parentOf"}
+        builder.add_ingredient(json.dumps(entry), mime, io.BytesIO(data))
+        archive = io.BytesIO()
+        builder.write_ingredient_archive(name, archive)
     except (c2pa.C2paError, file_signatures.RejectedImage):
         return None
-    return kept.getvalue() if len(kept.getvalue()) <= MAX_PARENT_BYTES else None
+    return archive.getvalue() if len(archive.getvalue()) <= MAX_PARENT_BYTES else None
 
 
 # ---------------------------------------------------------------- verification
@@ -195,15 +196,15 @@ class CredentialReport:
 
 
 def verify_credentials(data: bytes, anchor: str = "") -> CredentialReport | file_signatures.RejectedImage:
-    """Read credentials, source type and receipt of a picture without decoding it. `anchor` is our root certificate (PEM)."""
+    """Read credentials, source type and receipt of a file without decoding it. `anchor` is our root certificate."""
     try:
         mime = _MIME_TYPES[file_signatures.detect_format(data)]
     except file_signatures.RejectedImage as refusal:
         return file_signatures.RejectedImage(refusal.code, refusal.message)
-    rest = {"source": read_source_type(data), "receipt": _read_receipt(data)}
+    claims: dict[str, Any] = {"source_type": read_source_type(data), "receipt": read_receipt(data)}
     if C2PA_MARKER not in data:
-        return CredentialReport("none", **rest)
-    return _read_manifest(data, mime, anchor, rest)
+        return CredentialReport("none", **claims)
+    return _read_manifest(data, mime, anchor, claims)
 
 
 def read_source_type(data: bytes) -> str:
@@ -212,35 +213,35 @@ def read_source_type(data: bytes) -> str:
     return found[1].decode() if found else ""
 
 
-def names_generative_model(past: bytes) -> bool:
+def names_generative_model(archive: bytes) -> bool:
     """Return whether an ingredient archive says that a generative model was used."""
-    return b"rainedAlgorithmicMedia" in past
+    return b"rainedAlgorithmicMedia" in archive
 
 
-def _read_manifest(data: bytes, mime: str, anchor: str, rest: dict[str, Any]) -> CredentialReport:
+def _read_manifest(data: bytes, mime: str, anchor: str, claims: dict[str, Any]) -> CredentialReport:
     import c2pa
 
     try:
         reader = c2pa.Reader.try_create(mime, io.BytesIO(data), context=_make_context(anchor))
         if reader is None:
-            return CredentialReport("none", **rest)
+            return CredentialReport("none", **claims)
         with reader:
-            state, store = reader.get_validation_state(), json.loads(reader.json())
+            validation_state, store = reader.get_validation_state(), json.loads(reader.json())
     except c2pa.C2paError:
-        return CredentialReport("unreadable", **rest)
+        return CredentialReport("unreadable", **claims)
     manifest = store.get("manifests", {}).get(store.get("active_manifest"))
     if manifest is None:
-        return CredentialReport("unreadable", **rest)
-    standing: CredentialStatus = "valid" if state in ("Valid", "Trusted") else "tampered"
-    if anchor and state == "Trusted":
-        standing = "ours" if _is_untouched(data) else "tampered"
+        return CredentialReport("unreadable", **claims)
+    status: CredentialStatus = "valid" if validation_state in ("Valid", "Trusted") else "tampered"
+    if anchor and validation_state == "Trusted":
+        status = "ours" if _is_untouched(data) else "tampered"
     signature = manifest.get("signature_info") or {}
     return CredentialReport(
-        standing,
+        status,
         signer=str(signature.get("common_name") or signature.get("issuer") or ""),
         actions=tuple(str(action.get("action", "")) for action in _manifest_actions(manifest)),
-        parents=tuple(str(row.get("title", "")) for row in manifest.get("ingredients", ())),
-        **rest,
+        parents=tuple(str(entry.get("title", "")) for entry in manifest.get("ingredients", ())),
+        **claims,
     )
 
 
@@ -256,12 +257,13 @@ def _is_untouched(data: bytes) -> bool:
 
 
 def _manifest_actions(manifest: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for row in manifest.get("assertions", ()):
-        if str(row.get("label", "")).startswith("c2pa.actions"):
-            yield from row.get("data", {}).get("actions", ())
+    for entry in manifest.get("assertions", ()):
+        if str(entry.get("label", "")).startswith("c2pa.actions"):
+            yield from entry.get("data", {}).get("actions", ())
 
 
-def _read_receipt(data: bytes) -> dict[str, Any] | None:
+def read_receipt(data: bytes) -> dict[str, Any] | None:
+    """Return the receipt in the XMP of a file of ours, or None."""
     found = _RECEIPT_PATTERN.search(data)
     if found is None:
         return None

@@ -31,8 +31,8 @@ class Box(NamedTuple):
 
 def read_manifest_store(data: bytes, format: str) -> bytes | None:
     """Return the manifest store of a picture in one of `SUPPORTED_FORMATS`, None unless there is exactly one."""
-    found = list({"JPEG": _jpeg_stores, "PNG": _png_stores, "WEBP": _webp_stores}[format](data))
-    return found[0] if len(found) == 1 else None
+    stores = list({"JPEG": _jpeg_stores, "PNG": _png_stores, "WEBP": _webp_stores}[format](data))
+    return stores[0] if len(stores) == 1 else None
 
 
 def has_written_layout(store: bytes) -> bool:
@@ -47,10 +47,10 @@ def has_written_layout(store: bytes) -> bool:
 
 def _manifest_has_written_layout(manifest: Box) -> bool:
     _, parts = _open_superbox(manifest, _MANIFEST_TYPE, None)
-    inside = [
+    content = [
         _open_superbox(part, kind, label)[1] for part, (kind, label) in zip(parts, _MANIFEST_BOXES.items(), strict=True)
     ]
-    (signature,) = inside[-1]
+    (signature,) = content[-1]
     return signature.kind == b"cbor" and _signature_has_written_layout(signature.body)
 
 
@@ -58,23 +58,23 @@ def _signature_has_written_layout(cose: bytes) -> bool:
     """Check the COSE_Sign1 array: signed header, unsigned header with zero padding only, null, signature."""
     if not cose.startswith(_COSE_SIGN1):
         return False
-    _, at = _read_cbor_bytes(cose, len(_COSE_SIGN1))
-    if not cose.startswith(_CBOR_PAD_KEY, at):
+    _, offset = _read_cbor_bytes(cose, len(_COSE_SIGN1))
+    if not cose.startswith(_CBOR_PAD_KEY, offset):
         return False
-    zeros, at = _read_cbor_bytes(cose, at + len(_CBOR_PAD_KEY))
-    if any(zeros) or cose[at : at + 1] != b"\xf6":
+    zeros, offset = _read_cbor_bytes(cose, offset + len(_CBOR_PAD_KEY))
+    if any(zeros) or cose[offset : offset + 1] != b"\xf6":
         return False
-    return _read_cbor_bytes(cose, at + 1)[1] == len(cose)
+    return _read_cbor_bytes(cose, offset + 1)[1] == len(cose)
 
 
-def _read_cbor_bytes(data: bytes, at: int) -> tuple[bytes, int]:
-    """Return the CBOR byte string at offset `at` and its end. Raises `ValueError` for anything else."""
-    head = data[at]
+def _read_cbor_bytes(data: bytes, offset: int) -> tuple[bytes, int]:
+    """Return the CBOR byte string at `offset` and its end. Raises `ValueError` for anything else."""
+    head = data[offset]
     width = {0x58: 1, 0x59: 2}.get(head)
     if width is None and not 0x40 <= head <= 0x57:
         raise ValueError("no byte string")
-    length = head - 0x40 if width is None else int.from_bytes(data[at + 1 : at + 1 + width], "big")
-    start = at + 1 + (width or 0)
+    length = head - 0x40 if width is None else int.from_bytes(data[offset + 1 : offset + 1 + width], "big")
+    start = offset + 1 + (width or 0)
     if start + length > len(data):
         raise ValueError("cut off")
     return data[start : start + length], start + length
@@ -85,63 +85,63 @@ def _read_cbor_bytes(data: bytes, at: int) -> tuple[bytes, int]:
 
 def _open_superbox(box: Box, kind: bytes, label: bytes | None) -> tuple[bytes, list[Box]]:
     """Return label and content boxes of a superbox. Raises `ValueError` unless its type and label match."""
-    inside = list(_split_boxes(box.body)) if box.kind == b"jumb" else []
-    if not inside or inside[0].kind != b"jumd":
+    content = list(_split_boxes(box.body)) if box.kind == b"jumb" else []
+    if not content or content[0].kind != b"jumd":
         raise ValueError("no superbox")
-    about = inside[0].body
-    name, ended, _ = about[17:].partition(b"\0")
-    if about[:16] != kind + _UUID_SUFFIX or about[16] & _LABEL_TOGGLES != _LABEL_TOGGLES or not ended:
+    description = content[0].body
+    name, terminator, _ = description[17:].partition(b"\0")
+    if description[:16] != kind + _UUID_SUFFIX or description[16] & _LABEL_TOGGLES != _LABEL_TOGGLES or not terminator:
         raise ValueError("another kind")
-    if label is not None and (name != label or len(about) != 18 + len(name)):
+    if label is not None and (name != label or len(description) != 18 + len(name)):
         raise ValueError("another name")
-    return name, inside[1:]
+    return name, content[1:]
 
 
 def _split_boxes(data: bytes) -> Iterator[Box]:
     """Yield the boxes in `data`. Raises `ValueError` unless they fill it without a gap."""
-    at = 0
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if length < 8 or at + length > len(data):
+    offset = 0
+    while offset < len(data):
+        length = int.from_bytes(data[offset : offset + 4], "big")
+        if length < 8 or offset + length > len(data):
             raise ValueError("a box that does not fit")
-        yield Box(data[at + 4 : at + 8], data[at + 8 : at + length])
-        at += length
+        yield Box(data[offset + 4 : offset + 8], data[offset + 8 : offset + length])
+        offset += length
 
 
 # ---------------------------------------------------------------- embedding in image formats
 
 
 def _png_stores(data: bytes) -> Iterator[bytes]:
-    at = len(PNG_SIGNATURE)
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] == b"caBX":
-            yield data[at + 8 : at + 8 + length]
-        at += 12 + length
+    offset = len(PNG_SIGNATURE)
+    while offset + 12 <= len(data):
+        length = int.from_bytes(data[offset : offset + 4], "big")
+        if data[offset + 4 : offset + 8] == b"caBX":
+            yield data[offset + 8 : offset + 8 + length]
+        offset += 12 + length
 
 
 def _webp_stores(data: bytes) -> Iterator[bytes]:
-    at = 12
+    offset = 12
     if int.from_bytes(data[4:8], "little") + 8 != len(data):
         return
-    while at + 8 <= len(data):
-        length = int.from_bytes(data[at + 4 : at + 8], "little")
-        if data[at : at + 4] == b"C2PA":
-            yield data[at + 8 : at + 8 + length]
-        at += 8 + length + length % 2
+    while offset + 8 <= len(data):
+        length = int.from_bytes(data[offset + 4 : offset + 8], "little")
+        if data[offset : offset + 4] == b"C2PA":
+            yield data[offset + 8 : offset + 8 + length]
+        offset += 8 + length + length % 2
 
 
 def _jpeg_stores(data: bytes) -> Iterator[bytes]:
     """Join the APP11 segments. They are numbered, and all but the first repeat the header of the box."""
-    at, whole, number = 2, b"", 0
-    while data[at : at + 1] == b"\xff" and at + 4 <= len(data) and data[at + 1] not in (0xDA, 0xD9):
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        piece = data[at + 4 : at + 2 + length]
-        if data[at + 1] == 0xEB and piece[:2] == b"JP":
+    offset, box, number = 2, b"", 0
+    while data[offset : offset + 1] == b"\xff" and offset + 4 <= len(data) and data[offset + 1] not in (0xDA, 0xD9):
+        length = int.from_bytes(data[offset + 2 : offset + 4], "big")
+        segment = data[offset + 4 : offset + 2 + length]
+        if data[offset + 1] == 0xEB and segment[:2] == b"JP":
             number += 1
-            if int.from_bytes(piece[4:8], "big") != number:
+            if int.from_bytes(segment[4:8], "big") != number:
                 return
-            whole += piece[8:] if number == 1 else piece[16:]
-        at += 2 + length
-    if whole:
-        yield whole
+            box += segment[8:] if number == 1 else segment[16:]
+        offset += 2 + length
+    if box:
+        yield box

@@ -56,59 +56,60 @@ class SigningKeyStore:
     def __init__(self, root: Path) -> None:
         self._folder = root / "signing"
         self._lock = threading.Lock()
-        self._pair: SigningKey | None = None
+        self._key: SigningKey | None = None
 
     def load_key(self) -> SigningKey:
         """Return certificates and key. Raises `StudioError` if the files do not match or cannot be read."""
         with self._lock:
-            if self._pair is None:
-                self._pair = self._read_or_create()
-            return self._pair
+            if self._key is None:
+                self._key = self._read_or_create()
+            return self._key
 
-    def use_key(self, pair: SigningKey) -> None:
+    def use_key(self, key: SigningKey) -> None:
         """Use this key from now on. It is kept in memory only."""
         with self._lock:
-            self._pair = pair
+            self._key = key
 
     def _read_or_create(self) -> SigningKey:
-        chain, key = self._folder / "chain.pem", self._folder / "key.pem"
-        if not chain.exists() and not key.exists():
+        chain_path, key_path = self._folder / "chain.pem", self._folder / "key.pem"
+        if not chain_path.exists() and not key_path.exists():
             self._create_files()
         try:
-            text, secret = chain.read_text(), key.read_text()
-            return SigningKey(text, secret, _key_algorithm(text, secret))
+            chain, key = chain_path.read_text(), key_path.read_text()
+            return SigningKey(chain, key, _key_algorithm(chain, key))
         except (OSError, ValueError, TypeError) as error:
             raise StudioError("The signing key in the data folder cannot be used. The log says more.") from error
 
     def _create_files(self) -> None:
         """Write both files atomically, so that of two processes that create a key one wins and the other reads it."""
-        part = self._folder.with_name(f".signing-{secrets.token_hex(8)}")
-        part.mkdir(parents=True)
-        made, secret = _generate_chain()
-        with open(os.open(part / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secret)
-        (part / "chain.pem").write_text(made)
+        temporary = self._folder.with_name(f".signing-{secrets.token_hex(8)}")
+        temporary.mkdir(parents=True)
+        chain, private_key = _generate_chain()
+        with open(os.open(temporary / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(private_key)
+        (temporary / "chain.pem").write_text(chain)
         try:
-            os.rename(part, self._folder)
+            os.rename(temporary, self._folder)
         except OSError:
-            shutil.rmtree(part)
+            shutil.rmtree(temporary)
             if not (self._folder / "key.pem").exists():
                 raise
 
 
 def _key_algorithm(chain: str, key: str) -> str:
+    """Return C2PA's name of the key's algorithm. Raises `ValueError` unless the first certificate is the key's."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    secret = load_pem_private_key(key.encode(), None)
-    if x509.load_pem_x509_certificates(chain.encode())[0].public_key() != secret.public_key():
+    private_key = load_pem_private_key(key.encode(), None)
+    if x509.load_pem_x509_certificates(chain.encode())[0].public_key() != private_key.public_key():
         raise ValueError("the first certificate is not that of the key")
-    if isinstance(secret, ec.EllipticCurvePrivateKey):
-        return {256: "es256", 384: "es384", 521: "es512"}[secret.key_size]
-    if isinstance(secret, rsa.RSAPrivateKey):
+    if isinstance(private_key, ec.EllipticCurvePrivateKey):
+        return {256: "es256", 384: "es384", 521: "es512"}[private_key.key_size]
+    if isinstance(private_key, rsa.RSAPrivateKey):
         return "ps256"
-    if isinstance(secret, ed25519.Ed25519PrivateKey):
+    if isinstance(private_key, ed25519.Ed25519PrivateKey):
         return "ed25519"
     raise ValueError("C2PA knows no keys of this kind")
 
@@ -133,17 +134,26 @@ def _build_certificate(
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)  # clocks differ
+    now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)  # tolerates a clock that is behind
     authority, signer = _x509_name(f"{name} root"), _x509_name(name)
     public = key or root.public_key()
     builder = x509.CertificateBuilder(
-        issuer_name=authority, subject_name=signer if key else authority, public_key=public,
-        serial_number=x509.random_serial_number(), not_valid_before=now, not_valid_after=now + CERTIFICATE_VALIDITY,
-    )  # fmt: skip
+        issuer_name=authority,
+        subject_name=signer if key else authority,
+        public_key=public,
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now,
+        not_valid_after=now + CERTIFICATE_VALIDITY,
+    )
+    unused = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
     usage = x509.KeyUsage(
-        digital_signature=key is not None, key_cert_sign=key is None, crl_sign=key is None, content_commitment=False,
-        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+        digital_signature=key is not None,
+        key_cert_sign=key is None,
+        crl_sign=key is None,
+        encipher_only=False,
+        decipher_only=False,
+        **dict.fromkeys(unused, False),
+    )
     constraints = x509.BasicConstraints(ca=key is None, path_length=None if key else 0)
     builder = builder.add_extension(constraints, critical=True).add_extension(usage, critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
@@ -154,9 +164,9 @@ def _build_certificate(
     return builder.sign(root, hashes.SHA256())
 
 
-def _x509_name(text: str) -> x509.Name:
+def _x509_name(common_name: str) -> x509.Name:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
-    rows = ((NameOID.ORGANIZATION_NAME, "DesignerBox"), (NameOID.COMMON_NAME, text))
+    rows = ((NameOID.ORGANIZATION_NAME, "DesignerBox"), (NameOID.COMMON_NAME, common_name))
     return x509.Name([x509.NameAttribute(oid, value) for oid, value in rows])

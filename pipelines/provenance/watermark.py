@@ -15,9 +15,8 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Float32Array, Image
+from pipelines.core.geometry import Float32Array, Image, IndexArray, Uint8Array
 
 TRANSFORM_SIDE_PX = 256
 """Side in pixels of the copy that the transform is computed on."""
@@ -56,12 +55,12 @@ def embed_watermark(image: Image, id: int) -> Image:
     """Return `image` (H x W x 3 or 4, uint8) with the watermark of `id` (16 bits). Alpha does not change."""
     waves = _luma_dct(image)
     signs = 2.0 * _watermark_bits(id) - 1
-    place, pattern, weight = _spread_pattern()
-    sums = (waves[place] * weight * pattern).sum(axis=1)
+    positions, pattern, weight = _spread_pattern()
+    sums = (waves[positions] * weight * pattern).sum(axis=1)
     push = np.maximum(0, EMBED_STRENGTH - signs * sums) * signs
     change = np.zeros((TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX), np.float32)
     # The smallest change that moves the weighted sum by `push` is proportional to the weights.
-    change[place] = (push / (weight**2).sum(axis=1))[:, None] * weight * pattern
+    change[positions] = (push / (weight**2).sum(axis=1))[:, None] * weight * pattern
     small = cv2.idct(change)
     full = np.clip(
         cv2.resize(small, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_CUBIC),
@@ -75,8 +74,8 @@ def embed_watermark(image: Image, id: int) -> Image:
 
 def detect_watermark(image: Image) -> Watermark | None:
     """Detect the watermark in `image` (H x W x 3 or 4, uint8). Returns None if there is none."""
-    place, pattern, weight = _spread_pattern()
-    bits = ((_luma_dct(image)[place] * weight * pattern).sum(axis=1) > 0).astype(np.uint8)
+    positions, pattern, weight = _spread_pattern()
+    bits = ((_luma_dct(image)[positions] * weight * pattern).sum(axis=1) > 0).astype(np.uint8)
     right = int((bits[:KNOWN_BIT_COUNT] == _watermark_bits(0)[:KNOWN_BIT_COUNT]).sum())
     if right < KNOWN_BIT_COUNT - MAX_KNOWN_BIT_ERRORS:
         return None
@@ -93,13 +92,13 @@ def _luma_dct(image: Image) -> Float32Array:
     return np.asarray(cv2.dct(small), np.float32)
 
 
-def _watermark_bits(id: int) -> npt.NDArray[np.uint8]:
+def _watermark_bits(id: int) -> Uint8Array:
     known = np.random.default_rng(_PATTERN_SEED).integers(0, 2, KNOWN_BIT_COUNT, np.uint8)
     return np.concatenate([known, np.array([id >> n & 1 for n in reversed(range(ID_BIT_COUNT))], np.uint8)])
 
 
 @lru_cache(maxsize=1)
-def _spread_pattern() -> tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], Float32Array, Float32Array]:
+def _spread_pattern() -> tuple[tuple[IndexArray, IndexArray], Float32Array, Float32Array]:
     """Return for each bit the positions (rows, columns), signs and weights of its frequencies.
 
     The weights compensate that photographs have less energy at high frequencies.
@@ -108,11 +107,11 @@ def _spread_pattern() -> tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
     rows, columns = np.mgrid[:TRANSFORM_SIDE_PX, :TRANSFORM_SIDE_PX]
     radius = np.hypot(rows, columns)
     ring = np.flatnonzero((radius >= MIN_FREQUENCY) & (radius <= MAX_FREQUENCY) & (rows > 4) & (columns > 4))
-    each = len(ring) // (KNOWN_BIT_COUNT + ID_BIT_COUNT)
-    chosen = rng.permutation(ring)[: each * (KNOWN_BIT_COUNT + ID_BIT_COUNT)].reshape(
-        KNOWN_BIT_COUNT + ID_BIT_COUNT, each
+    count_per_bit = len(ring) // (KNOWN_BIT_COUNT + ID_BIT_COUNT)
+    chosen = rng.permutation(ring)[: count_per_bit * (KNOWN_BIT_COUNT + ID_BIT_COUNT)].reshape(
+        KNOWN_BIT_COUNT + ID_BIT_COUNT, count_per_bit
     )
-    place = np.unravel_index(chosen, (TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX))
+    positions = np.unravel_index(chosen, (TRANSFORM_SIDE_PX, TRANSFORM_SIDE_PX))
     pattern = rng.choice(np.array([-1, 1], np.float32), chosen.shape)
-    weight = (radius[place] / MAX_FREQUENCY).astype(np.float32)
-    return (place[0], place[1]), pattern, weight
+    weight = (radius[positions] / MAX_FREQUENCY).astype(np.float32)
+    return (positions[0], positions[1]), pattern, weight

@@ -1,16 +1,13 @@
-"""How much a face changed between two registered pictures, in colour and in shape; recognises nobody."""
+"""Measure how much a face changed between two aligned pictures: skin colour and geometry."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Face, Image
+from pipelines.core.geometry import Face, Float64Array, Image, Mask, Uint8Array
 
-Values = npt.NDArray[np.float64]
-
-# Outlines on the 468-point mesh that are not skin: eyes with their lids and brows, lips.
+# Outlines on the 468-point mesh that are not skin: eyes with lids and brows, and lips.
 _EYE_OUTLINES = (
     (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7, 70, 63, 105, 66, 107, 46, 53, 52, 55),
     (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249, 300, 293, 334, 296, 336, 276, 283),
@@ -19,9 +16,9 @@ _LIP_OUTLINE = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269
 
 
 def skin_delta_e(source: Image, result: Image, face: Face) -> float:
-    """CIEDE2000 between the typical skin of `face` in the photo and at the same place in the result.
+    """Return the CIEDE2000 difference between the skin of `face` in `source` and in `result` (both H x W x 3, aligned).
 
-    Both pictures have one size and are registered. Medians, so that a strand of hair or a highlight counts for nothing.
+    It compares medians, so that a strand of hair or a highlight has no effect.
     """
     skin = _skin_mask(face, source.shape[:2])
     if not skin.any():
@@ -31,19 +28,19 @@ def skin_delta_e(source: Image, result: Image, face: Face) -> float:
 
 
 def face_geometry_change(before: Face, after: Face) -> float:
-    """How far the landmarks moved once position, size and turn are taken out, in per cent of the eyes' distance.
+    """Return how far landmarks moved apart from position, size and rotation, in per cent of the eye distance.
 
-    Root mean square over the 468 points; the mesh itself repeats within about 1.5 %.
+    Root mean square over the 468 points. Repeated detection of the same face gives about 1.5 %.
     """
     p, q = (face.landmarks.astype(np.float64).view(np.complex128).ravel() for face in (before, after))
     p, q = p - p.mean(), q - q.mean()
-    # Procrustes for plane figures: the best turn and scale is one complex number.
+    # Procrustes analysis in the plane: the best rotation and scale is one complex number.
     rest = q - p * (np.vdot(p, q) / np.vdot(p, p))
     return float(100 * np.sqrt(np.mean(np.abs(rest) ** 2)) / max(after.eye_distance, 1.0))
 
 
-def ciede2000(first: Values, second: Values) -> Values:
-    """The colour difference CIEDE2000 of Lab values (... x 3), as in Sharma, Wu and Dalal 2005."""
+def ciede2000(first: Float64Array, second: Float64Array) -> Float64Array:
+    """Return the colour difference CIEDE2000 of Lab values (... x 3), after Sharma, Wu and Dalal 2005."""
     light1, a1, b1 = np.moveaxis(np.asarray(first, np.float64), -1, 0)
     light2, a2, b2 = np.moveaxis(np.asarray(second, np.float64), -1, 0)
     grey = 1.5 - 0.5 * _chroma_weight((np.hypot(a1, b1) + np.hypot(a2, b2)) / 2)
@@ -54,9 +51,8 @@ def ciede2000(first: Values, second: Values) -> Values:
     hue = np.where(coloured, (hue1 + turn / 2) % 360, hue1 + hue2)
     light, chroma = (light1 + light2) / 2, (chroma1 + chroma2) / 2
 
-    weight = (
-        1 - 0.17 * _cos_degrees(hue - 30) + 0.24 * _cos_degrees(2 * hue) + 0.32 * _cos_degrees(3 * hue + 6) - 0.20 * _cos_degrees(4 * hue - 63)
-    )  # fmt: skip
+    weight = 1 - 0.17 * _cos_degrees(hue - 30) + 0.24 * _cos_degrees(2 * hue)
+    weight = weight + 0.32 * _cos_degrees(3 * hue + 6) - 0.20 * _cos_degrees(4 * hue - 63)
     by_light = (light2 - light1) / (1 + 0.015 * (light - 50) ** 2 / np.sqrt(20 + (light - 50) ** 2))
     by_chroma = (chroma2 - chroma1) / (1 + 0.045 * chroma)
     by_hue = 2 * np.sqrt(chroma1 * chroma2) * np.sin(np.radians(turn / 2)) / (1 + 0.015 * chroma * weight)
@@ -64,21 +60,21 @@ def ciede2000(first: Values, second: Values) -> Values:
     return np.sqrt(by_light**2 + by_chroma**2 + by_hue**2 + blue * by_chroma * by_hue)
 
 
-def _chroma_weight(chroma: Values) -> Values:
+def _chroma_weight(chroma: Float64Array) -> Float64Array:
     return np.sqrt(chroma**7 / (chroma**7 + 25.0**7))
 
 
-def _cos_degrees(degrees: Values) -> Values:
+def _cos_degrees(degrees: Float64Array) -> Float64Array:
     return np.cos(np.radians(degrees))
 
 
-def _rgb_to_lab(pixels: npt.NDArray[np.uint8]) -> Values:
-    """N x 3 RGB bytes as Lab."""
+def _rgb_to_lab(pixels: Uint8Array) -> Float64Array:
+    """Convert N x 3 uint8 sRGB to Lab."""
     return cv2.cvtColor(pixels[None].astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[0].astype(np.float64)
 
 
-def _skin_mask(face: Face, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    """The face without eyes, brows and lips, and a little in from its outline, where hair begins."""
+def _skin_mask(face: Face, shape: tuple[int, ...]) -> Mask:
+    """Return a mask (H x W) of the face without eyes, brows, lips and its border, where hair begins."""
     skin = np.zeros(shape[:2], np.uint8)
     points = face.landmarks
     inner = points.mean(axis=0) + 0.9 * (points - points.mean(axis=0))

@@ -1,6 +1,6 @@
-"""What shops and surfaces ask of a product picture, as rows, and whether a picture keeps to it; draws nothing.
+"""Product photo presets with the rules of marketplaces, and whether a picture keeps them.
 
-Marketplace numbers are from secondary pages, read in 2026: rows of data, easy to correct.
+The numbers of marketplaces are from secondary sources, read in 2026.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ _SOFT_SHADOW, _FULL_SHADOW = Shadow(contact=0.52, cast=0.13), Shadow()
 
 @dataclass(frozen=True)
 class ProductPreset:
-    """A preset. `fill` is the product's longer side over the frame's shorter one.
+    """A preset. `fill_ratio` is the product's longer side over the frame's shorter side.
 
-    `least` and `most` are the shop's bounds for it, `size` the longer side it asks for; `least` 0 is no shop's rule.
+    `min_fill_ratio` and `max_fill_ratio` are the marketplace's bounds for it, and `longer_side_px` is the size that it
+    asks for. `min_fill_ratio` 0 means that this is no rule of a marketplace.
     """
 
     title: str
@@ -66,27 +67,27 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
 }
 
 
-def marketplace_notices(rule: ProductPreset, alpha: Alpha, size: Size, *, plain: bool) -> tuple[str, ...]:
-    """One sentence on a shop's rule, kept or broken, as measured; none where no shop asks.
+def marketplace_notices(preset: ProductPreset, alpha: Alpha, size: Size, *, plain: bool) -> tuple[str, ...]:
+    """Return a notice whether a picture of `size` keeps the marketplace's rule, () for presets without a rule.
 
-    `alpha` (H x W) is where the products are; `plain` says that the rule's own ground is behind them.
+    `alpha` covers the products. `plain` means that the preset's own background is behind them.
     """
-    if not rule.min_fill_ratio:
+    if not preset.min_fill_ratio:
         return ()
     left, top, right, bottom = find_bounds(alpha)
     fill = max(right - left, bottom - top) / min(size)
-    asked = (
-        f"{rule.min_fill_ratio:.0%} or more"
-        if rule.max_fill_ratio >= 1
-        else f"{rule.min_fill_ratio:.0%} to {rule.max_fill_ratio:.0%}"
+    required = (
+        f"{preset.min_fill_ratio:.0%} or more"
+        if preset.max_fill_ratio >= 1
+        else f"{preset.min_fill_ratio:.0%} to {preset.max_fill_ratio:.0%}"
     )
-    broken = []
-    if not rule.min_fill_ratio - 0.005 <= fill <= rule.max_fill_ratio + 0.005:
-        broken.append(f"a product of {asked} of the frame, and this one has {fill:.0%}")
+    violations = []
+    if not preset.min_fill_ratio - 0.005 <= fill <= preset.max_fill_ratio + 0.005:
+        violations.append(f"a product of {required} of the frame, and this one has {fill:.0%}")
     if not plain:
-        broken.append("a white ground")
-    if max(size) < rule.longer_side_px:
-        broken.append(f"{rule.longer_side_px} pixels, and this picture has {max(size)}")
-    if broken:
-        return (f"{rule.title} asks for {'; for '.join(broken)}.",)
-    return (f"{rule.title}'s rule is kept: the product has {fill:.0%} of the frame (asked: {asked}), on white.",)
+        violations.append("a white ground")
+    if max(size) < preset.longer_side_px:
+        violations.append(f"{preset.longer_side_px} pixels, and this picture has {max(size)}")
+    if violations:
+        return (f"{preset.title} asks for {'; for '.join(violations)}.",)
+    return (f"{preset.title}'s rule is kept: the product has {fill:.0%} of the frame (asked: {required}), on white.",)

@@ -1,16 +1,17 @@
-"""What is measured on every picture before it leaves: a tuple of checks; knows pictures, not tools."""
+"""Quality checks on every finished picture: each measures one number for the receipt."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from pipelines.compositing.registration import Drift, measure_drift
-from pipelines.core.geometry import Crop, Face, Image
+from pipelines.core.geometry import Alpha, Crop, Face, Image, Mask, PlacedSubject
 from pipelines.core.rendering import ToolOutput
 from pipelines.framing.resample import resample
 from pipelines.imaging.color import measure_lightness
@@ -18,12 +19,15 @@ from pipelines.imaging.resize import size_within
 from pipelines.matting.cutout import core_mask, core_share
 from pipelines.quality.face_similarity import face_geometry_change, skin_delta_e
 
-OUTLINE_COPY_PX, OUTLINE_SIGMA_PX = 160, 2.0  # pixels of the copy on which an outline is read, and how far beside it
+T = TypeVar("T")
+
+OUTLINE_COPY_PX = 160  # longer side of the copy on which the outline is compared
+OUTLINE_SIGMA_PX = 2.0  # blur on that copy: the width of the compared bands
 
 
 @dataclass(frozen=True)
 class ModelEdit:
-    """What an edit model made of `source`, once its drift was undone; both H x W x 3 of one size."""
+    """An edit model's input and its aligned result, both H x W x 3 of one size."""
 
     source: Image
     result: Image
@@ -31,24 +35,22 @@ class ModelEdit:
 
     @cached_property
     def drift(self) -> Drift | None:
-        """What is left of the drift; None when the two show nothing alike."""
+        """The remaining misalignment, None if the pictures have nothing in common."""
         return measure_drift(self.source, self.result)
 
     @cached_property
     def face_pair(self) -> tuple[Face, Face] | None:
-        """The largest face before and after; None when either has none."""
+        """The largest face before and after, None if one of the pictures has no face."""
         before, after = self.detect_faces(self.source), self.detect_faces(self.result)
         return (before[0], after[0]) if before and after else None
 
 
 @dataclass(frozen=True)
 class CheckInput:
-    """What a check may look at: the finished picture, its draft, the user's photo, what edit models drew for it, and
-    what of the photo it shows.
-    """
+    """What checks measure: the finished picture, the tool's output, the photo, model edits, and the photo's crop."""
 
     image: Image
-    draft: ToolOutput
+    output: ToolOutput
     photo: Image | None
     edits: tuple[ModelEdit, ...] = ()
     crop: Crop | None = None
@@ -56,10 +58,9 @@ class CheckInput:
 
 @dataclass(frozen=True)
 class Check:
-    """`applies` says when, `measure` gives the number that stands in the receipt, `sentence` what that number means.
+    """One check: `applies` tells if it is possible, `measure` returns its number, `sentence` explains the number.
 
-    Of several variations the receipt has the number that says least for us: the smallest one, or the largest where
-    `larger_is_worse`.
+    For several variations the receipt has the worst number: the smallest, or the largest if `larger_is_worse`.
     """
 
     id: str
@@ -69,50 +70,55 @@ class Check:
     larger_is_worse: bool = False
 
 
-def _is_exact(look: CheckInput) -> bool:
-    return look.draft.exact and look.draft.source is not None and look.photo is not None
+def _require(value: T | None) -> T:
+    if value is None:
+        raise ValueError("this check does not apply")
+    return value
 
 
-def _count_changed_core_pixels(look: CheckInput) -> float:
-    """Pixels of the core that differ from the user's photo after the one stated resampling, made anew here."""
-    source, photo = look.draft.source, look.photo
-    if source is None or photo is None:
-        raise ValueError("applies() was not asked")
+def _source_of(inputs: CheckInput) -> PlacedSubject:
+    return _require(inputs.output.source)
+
+
+def _has_outline(inputs: CheckInput) -> bool:
+    return inputs.output.source is not None and not inputs.output.transparent
+
+
+def _is_exact(inputs: CheckInput) -> bool:
+    return inputs.output.exact and inputs.output.source is not None and inputs.photo is not None
+
+
+def _count_changed_core_pixels(inputs: CheckInput) -> float:
+    """Count the core's pixels that differ from the user's photo, which is resampled again here."""
+    source = _source_of(inputs)
     core = core_mask(source.alpha)
-    expected = resample(photo, source.frame)
-    return int(np.any(look.image[..., :3][core] != expected[core], axis=-1).sum())
+    expected = resample(_require(inputs.photo), source.frame)
+    return int(np.any(inputs.image[..., :3][core] != expected[core], axis=-1).sum())
 
 
-def _core_share(look: CheckInput) -> float:
-    """The core's share of the subject, 0 to 1; at least 0.8 of a subject with ordinary edges."""
-    if look.draft.source is None:
-        raise ValueError("applies() was not asked")
-    return round(core_share(look.draft.source.alpha), 4)
+def _core_share(inputs: CheckInput) -> float:
+    """Return the core's share of the subject, 0 to 1. With ordinary edges it is at least 0.8."""
+    return round(core_share(_source_of(inputs).alpha), 4)
 
 
-def _outline_contrast(look: CheckInput) -> float:
-    """Median difference in L* between the subject's outline and the scene just outside it."""
-    if look.draft.source is None:
-        raise ValueError("applies() was not asked")
-    alpha = look.draft.source.alpha
-    light = measure_lightness(look.image[..., :3])
-    inside, outside = _outline_bands(alpha)
+def _outline_contrast(inputs: CheckInput) -> float:
+    """Return the difference of median L* between the bands inside and outside the subject's outline."""
+    light = measure_lightness(inputs.image[..., :3])
+    inside, outside = _outline_bands(_source_of(inputs).alpha)
     if not inside.any() or not outside.any():
         return 0.0
     return round(abs(float(np.median(light[inside])) - float(np.median(light[outside]))), 1)
 
 
-def _outline_delta_e(look: CheckInput) -> float:
-    """Mean CIE76 distance of the subject's colour from the scene's, each read beside the same place of the outline.
+def _outline_delta_e(inputs: CheckInput) -> float:
+    """Return the mean CIE76 distance between subject and scene on both sides of the outline.
 
-    On a small copy: what the eye takes in before it looks for the edge. Where the frame cuts the subject is no outline.
+    It is measured on a small copy, as seen from a distance. Where the frame cuts the subject there is no outline.
     """
-    if look.draft.source is None:
-        raise ValueError("applies() was not asked")
-    alpha = look.draft.source.alpha
+    alpha = _source_of(inputs).alpha
     size = size_within(alpha.shape, OUTLINE_COPY_PX)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    image = cv2.resize(look.image[..., :3], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    image = cv2.resize(inputs.image[..., :3], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     ring = cv2.morphologyEx((small > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     within = np.zeros_like(ring)
@@ -129,50 +135,53 @@ def _outline_delta_e(look: CheckInput) -> float:
     return round(float(np.linalg.norm(colours[0] - colours[1], axis=2)[ring].mean()), 1)
 
 
-def _outline_bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _outline_bands(alpha: Alpha) -> tuple[Mask, Mask]:
+    """Return masks (H x W) of the bands just inside and just outside the subject."""
     width = max(2, alpha.shape[0] // 100)
     kernel = np.ones((2 * width + 1, 2 * width + 1), np.uint8)
-    solid, any_ = (alpha > 0.95).astype(np.uint8), (alpha > 0.02).astype(np.uint8)
+    solid, any_alpha = (alpha > 0.95).astype(np.uint8), (alpha > 0.02).astype(np.uint8)
     inside = (solid > 0) & (cv2.erode(solid, kernel) == 0)
-    outside = (any_ == 0) & (cv2.dilate(any_, kernel) > 0)
+    outside = (any_alpha == 0) & (cv2.dilate(any_alpha, kernel) > 0)
     return inside, outside
 
 
-def _crop_completeness(look: CheckInput) -> float:
-    """How much of the face that is cut most, or of the subject, is in the crop, 0 to 1."""
-    if look.crop is None or look.crop.visible_ratio is None:
-        raise ValueError("applies() was not asked")
-    return round(look.crop.visible_ratio, 4)
+def _has_crop_ratio(inputs: CheckInput) -> bool:
+    return inputs.crop is not None and inputs.crop.visible_ratio is not None
 
 
-def _has_drift(look: CheckInput) -> bool:
-    return any(edit.drift for edit in look.edits)
+def _crop_completeness(inputs: CheckInput) -> float:
+    """Return the share (0 to 1) inside the crop of the face that is cut most, or of the subject."""
+    return round(_require(_require(inputs.crop).visible_ratio), 4)
 
 
-def _largest_shift(look: CheckInput) -> float:
-    """Pixels that the edit is still away from what it was made from."""
-    return round(max(edit.drift.shift for edit in look.edits if edit.drift), 2)
+def _has_drift(inputs: CheckInput) -> bool:
+    return any(edit.drift for edit in inputs.edits)
 
 
-def _largest_zoom(look: CheckInput) -> float:
-    """Per cent by which the edit is still larger or smaller."""
-    return round(max(100 * abs(edit.drift.zoom - 1) for edit in look.edits if edit.drift), 2)
+def _largest_shift(inputs: CheckInput) -> float:
+    """Return the largest remaining shift between an edit and its source, in pixels."""
+    return round(max(edit.drift.shift for edit in inputs.edits if edit.drift), 2)
 
 
-def _has_face_pair(look: CheckInput) -> bool:
-    return any(edit.face_pair for edit in look.edits)
+def _largest_zoom(inputs: CheckInput) -> float:
+    """Return the largest remaining change of scale between an edit and its source, in per cent."""
+    return round(max(100 * abs(edit.drift.zoom - 1) for edit in inputs.edits if edit.drift), 2)
 
 
-def _largest_skin_delta_e(look: CheckInput) -> float:
-    """CIEDE2000 of the skin before and after: about 2 is just seen."""
+def _has_face_pair(inputs: CheckInput) -> bool:
+    return any(edit.face_pair for edit in inputs.edits)
+
+
+def _largest_skin_delta_e(inputs: CheckInput) -> float:
+    """Return the largest CIEDE2000 between the skin before and after an edit. About 2 is just visible."""
     return round(
-        max(skin_delta_e(edit.source, edit.result, edit.face_pair[0]) for edit in look.edits if edit.face_pair), 2
+        max(skin_delta_e(edit.source, edit.result, edit.face_pair[0]) for edit in inputs.edits if edit.face_pair), 2
     )
 
 
-def _largest_geometry_change(look: CheckInput) -> float:
-    """How far the face's points moved against each other, in per cent of the eyes' distance."""
-    return round(max(face_geometry_change(*edit.face_pair) for edit in look.edits if edit.face_pair), 2)
+def _largest_geometry_change(inputs: CheckInput) -> float:
+    """Return the largest change of a face's geometry by an edit, in per cent of the eye distance."""
+    return round(max(face_geometry_change(*edit.face_pair) for edit in inputs.edits if edit.face_pair), 2)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -185,20 +194,16 @@ CHECKS: tuple[Check, ...] = (
         "{:.1%} of the subject is your photo's own; the rest is its soft edge, mixed with the scene.",
     ),
     Check(
-        "outline_contrast",
-        lambda look: look.draft.source is not None and not look.draft.transparent,
-        _outline_contrast,
+        "outline_contrast", _has_outline, _outline_contrast,
         "The outline differs from the scene around it by {:.1f} of 100 steps from black to white.",
     ),
     Check(
-        "outline_delta_e",
-        lambda look: look.draft.source is not None and not look.draft.transparent,
-        _outline_delta_e,
+        "outline_delta_e", _has_outline, _outline_delta_e,
         "Colours beside the outline differ by {:.0f} (CIE76): the less, the less of a cut shows; under 12 it is lost.",
         larger_is_worse=True,
     ),
     Check(
-        "kept_whole", lambda look: look.crop is not None and look.crop.visible_ratio is not None, _crop_completeness,
+        "kept_whole", _has_crop_ratio, _crop_completeness,
         "At least {:.0%} of every face, or of the subject, is inside the crop.",
     ),
     Check(
@@ -220,18 +225,18 @@ CHECKS: tuple[Check, ...] = (
 )  # fmt: skip
 
 
-def run_checks(look: CheckInput) -> dict[str, float]:
-    """Every check that applies, by id."""
-    return {check.id: check.measure(look) for check in CHECKS if check.applies(look)}
+def run_checks(inputs: CheckInput) -> dict[str, float]:
+    """Run all checks that apply. Returns their numbers by id."""
+    return {check.id: check.measure(inputs) for check in CHECKS if check.applies(inputs)}
 
 
 def explain_checks(numbers: Mapping[str, float]) -> dict[str, str]:
-    """A sentence for every number of a check, by its id."""
+    """Return a sentence for each check's number, by id."""
     return {check.id: check.sentence.format(numbers[check.id]) for check in CHECKS if check.id in numbers}
 
 
 def worst_results(rows: list[dict[str, float]]) -> dict[str, float]:
-    """One number a check for all variations: the one that says least for us."""
+    """Return the worst number of each check over all variations."""
     larger = {check.id for check in CHECKS if check.larger_is_worse}
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: (max if name in larger else min)(row[name] for row in rows if name in row) for name in names}

@@ -1,7 +1,6 @@
-"""Whether a photo is a good source: blur, size, exposure, cut limbs, as sentences; and mends light and softness.
+"""Assess a source photo (blur, size, exposure, cropping, outline) and fix exposure and softness.
 
-Looks at the subject as it stands in the picture, since a large photo may be soft and still be sharp once it is small.
-Knows no tool, no scene and no net.
+Blur is measured on the subject as it is placed in the picture, because a large soft photo may be sharp when small.
 """
 
 from __future__ import annotations
@@ -15,33 +14,30 @@ import numpy as np
 from pipelines.core.geometry import Alpha, Face, Image, PlacedSubject
 from pipelines.framing.framings import MAX_ENLARGEMENT
 from pipelines.framing.placement import find_bounds, find_cut_sides
-from pipelines.imaging.color import LinearImage, to_linear, to_srgb
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, LinearImage, to_linear, to_srgb
+from pipelines.imaging.resize import size_within
 from pipelines.matting.cutout import core_mask
 
-BLUR_LIMIT = (
-    0.60  # of `blurred`: photos in focus have 0.2 to 0.3, twice enlarged 0.3 to 0.43, a blur of sigma 2 gives more
-)
-SMALL_SUBJECT_PX = (
-    320  # pixels of the photo along the subject's longer side: fewer are not enlarged by more than `SLIGHTLY`
-)
+BLUR_LIMIT = 0.60  # of `measure_blur`: sharp photos have 0.2 to 0.3, enlarged twice 0.3 to 0.43, sigma 2 blur more
+SMALL_SUBJECT_PX = 320  # a subject shorter than this in the photo is not enlarged much
 SMALL_SUBJECT_MAX_ENLARGEMENT = 1.25
-DIM_LIGHT = 0.16  # linear light that no more than one pixel in fifty exceeds: two stops and more under white
-TARGET_LIGHT = 0.62  # linear light that these brightest pixels are brought to, where it takes no more than `MOST_GAIN`
-MAX_GAIN = 4.0  # two stops: beyond, an 8-bit photo shows steps
-BURNT_RATIO = 0.06  # of the subject's pixels without any drawing left, being white
-FACE_BURNT_RATIO = 0.12
-SAME_COLOUR_DELTA_E = 8.0  # Lab: two sides of an outline this near have one colour
-EDGELESS_RATIO = 0.10  # of an outline: cut-outs that are right have 0 to 0.04
-OUTLINE_COPY_PX = 512
-HIGHLIGHT_KNEE = 0.8  # linear light from which what is lifted bends instead of being cut
-SHARPEN_AMOUNT = 0.9  # of the detail finer than `_RADIUS`
-_SHARPEN_SIGMA_PX = 1.4  # pixels
-_LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
+DIM_LIGHT = 0.16  # linear light: a photo is dim if only 2 % of its pixels exceed this (two stops under white)
+TARGET_LIGHT = 0.62  # linear light to which the brightest 2 % of a dim photo are raised
+MAX_GAIN = 4.0  # two stops: with more, an 8-bit photo shows banding
+BURNT_RATIO = 0.06  # share of white pixels (255) in the subject
+FACE_BURNT_RATIO = 0.12  # the same in a face
+SAME_COLOUR_DELTA_E = 8.0  # CIE76 below which both sides of an outline have the same colour
+EDGELESS_RATIO = 0.10  # share of the outline without an edge. Correct cut-outs have 0 to 0.04
+OUTLINE_COPY_PX = 512  # longer side of the copy on which the outline is examined
+HIGHLIGHT_KNEE = 0.8  # linear light from which lifted highlights are compressed instead of clipped
+SHARPEN_AMOUNT = 0.9  # factor of the unsharp mask
+_SHARPEN_SIGMA_PX = 1.4  # blur of the unsharp mask
+_CROSS_KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong, in a sentence; `mended` says it once `mend` has dealt with it, empty where nothing can."""
+    """A fault of the photo as a sentence. `fixed_sentence` is shown after `fix_subject`, "" if it cannot be fixed."""
 
     id: str
     sentence: str
@@ -49,17 +45,21 @@ class Finding:
 
 
 def assess_photo(photo: Image, alpha: Alpha, placed: PlacedSubject, faces: Sequence[Face] = ()) -> tuple[Finding, ...]:
-    """What speaks against `photo` (H x W x 3, with its `alpha`) for a picture in which it stands as `placed`."""
-    found = (
-        _check_blur(placed), _check_size(alpha, placed), _check_exposure(photo), _check_highlights(photo, alpha, faces), _check_cropping(alpha, faces),
+    """Return the faults of `photo` (with its `alpha`) as the source of a picture with the subject `placed`."""
+    findings = (
+        _check_blur(placed),
+        _check_size(alpha, placed),
+        _check_exposure(photo),
+        _check_highlights(photo, alpha, faces),
+        _check_cropping(alpha, faces),
         _check_outline(photo, alpha),
-    )  # fmt: skip
-    return tuple(each for each in found if each is not None)
+    )
+    return tuple(finding for finding in findings if finding is not None)
 
 
-def fix_subject(placed: PlacedSubject, photo: Image, found: Sequence[Finding]) -> PlacedSubject:
-    """The placed subject with what can be mended mended: its light lifted, its softness sharpened."""
-    ids = {each.id for each in found if each.fixed_sentence}
+def fix_subject(placed: PlacedSubject, photo: Image, findings: Sequence[Finding]) -> PlacedSubject:
+    """Return the placed subject with the fixable faults fixed: exposure raised, softness sharpened."""
+    ids = {finding.id for finding in findings if finding.fixed_sentence}
     colour = placed.colour
     if "dim" in ids:
         colour = lift_exposure(colour, _exposure_gain(photo))
@@ -68,26 +68,26 @@ def fix_subject(placed: PlacedSubject, photo: Image, found: Sequence[Finding]) -
     return placed if colour is placed.colour else replace(placed, colour=colour)
 
 
-# ---------------------------------------------------------------- measures
+# ---------------------------------------------------------------- checks
 
 
 def measure_blur(image: Image, inside: np.ndarray) -> float:
-    """How little a further blur changes, 0 (crisp) to 1 (nothing to blur): Crete-Roffet et al. 2007, "The Blur Effect".
+    """Measure blur as 0 (sharp) to 1 by how little another blur changes (Crete-Roffet et al. 2007).
 
-    Only where `inside` (H x W); 0 where that is too small to say. The better of the two directions counts, so that a
-    striped shirt in focus is not called soft.
+    Measured inside the mask `inside` (H x W). Returns 0 if it is too small. The sharper of the two directions counts,
+    so that a striped shirt in focus is not called soft.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    found = []
+    findings = []
     for axis, size in ((0, (1, 9)), (1, (9, 1))):
         fine = np.abs(np.diff(grey, axis=axis))
         coarse = np.abs(np.diff(cv2.blur(grey, size), axis=axis))
-        here = inside[1:] if axis == 0 else inside[:, 1:]
-        total = float(fine[here].sum())
-        if here.sum() < 400 or total < here.sum() * 0.05:
+        band = inside[1:] if axis == 0 else inside[:, 1:]
+        total = float(fine[band].sum())
+        if band.sum() < 400 or total < band.sum() * 0.05:
             return 0.0
-        found.append(1 - float(np.maximum(fine - coarse, 0)[here].sum()) / total)
-    return min(found)
+        findings.append(1 - float(np.maximum(fine - coarse, 0)[band].sum()) / total)
+    return min(findings)
 
 
 def _check_blur(placed: PlacedSubject) -> Finding | None:
@@ -96,8 +96,8 @@ def _check_blur(placed: PlacedSubject) -> Finding | None:
         return None
     return Finding(
         "blur",
-        f"Your photo is not sharp at this size ({100 * soft:.0f} of 100 on the blur scale, {100 * BLUR_LIMIT:.0f} is the "
-        "limit): a smaller size hides it, and 'Mend the photo' sharpens it a little.",
+        f"Your photo is not sharp at this size ({100 * soft:.0f} of 100 on the blur scale, "
+        f"{100 * BLUR_LIMIT:.0f} is the limit): a smaller size hides it, and 'Mend the photo' sharpens it a little.",
         "The photo was not sharp and was sharpened a little; detail that is not in it cannot come back.",
     )
 
@@ -115,8 +115,9 @@ def _check_size(alpha: Alpha, placed: PlacedSubject) -> Finding | None:
 
 
 def brightest_light(photo: Image) -> float:
-    """Linear light that one pixel in fifty exceeds, 0 to 1."""
-    return float(np.quantile(to_linear(_small(photo)) @ _LUMA_WEIGHTS, 0.98))
+    """Return the linear light (0 to 1) that 2 % of the pixels exceed."""
+    small = np.asarray(cv2.resize(photo, size_within(photo.shape[:2], 256), interpolation=cv2.INTER_AREA), np.uint8)
+    return float(np.quantile(to_linear(small) @ LUMINANCE_WEIGHTS, 0.98))
 
 
 def _exposure_gain(photo: Image) -> float:
@@ -141,15 +142,15 @@ def _check_highlights(photo: Image, alpha: Alpha, faces: Sequence[Face]) -> Find
     if faces:
         oval = np.zeros(alpha.shape, np.uint8)
         cv2.fillConvexPoly(oval, cv2.convexHull(faces[0].landmarks).astype(np.int32), 1)
-        share, most, where = float(white[oval > 0].mean()) if oval.any() else 0.0, FACE_BURNT_RATIO, "the face"
+        share, limit, part = float(white[oval > 0].mean()) if oval.any() else 0.0, FACE_BURNT_RATIO, "the face"
     else:
-        # White paper and white cups are meant to be white: what is burnt out is so over wide patches.
+        # White paper and white cups may be white. Only wide white areas count as burnt out.
         wide = cv2.morphologyEx(white.astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0
-        share, most, where = float(wide[subject].mean()) if subject.any() else 0.0, 2 * BURNT_RATIO, "the subject"
-    if share < most:
+        share, limit, part = float(wide[subject].mean()) if subject.any() else 0.0, 2 * BURNT_RATIO, "the subject"
+    if share < limit:
         return None
     return Finding(
-        "burnt", f"{100 * share:.0f} % of {where} is burnt out to white in your photo; that cannot be brought back."
+        "burnt", f"{100 * share:.0f} % of {part} is burnt out to white in your photo; that cannot be brought back."
     )
 
 
@@ -159,16 +160,16 @@ def _check_cropping(alpha: Alpha, faces: Sequence[Face]) -> Finding | None:
         sides = tuple(side for side in sides if not _is_portrait_cut(side, sides, alpha, faces[0]))
     if not sides:
         return None
-    what = "the person" if faces else "the subject"
+    name = "the person" if faces else "the subject"
     return Finding(
         "cut",
-        f"Your photo cuts {what} at the {' and '.join(sides)}: that side stays on the picture's edge, where it is not "
+        f"Your photo cuts {name} at the {' and '.join(sides)}: that side stays on the picture's edge, where it is not "
         "seen as cut.",
     )
 
 
 def _is_portrait_cut(side: str, sides: Sequence[str], alpha: Alpha, face: Face) -> bool:
-    """A portrait ends at the bottom, and cuts shoulders at the sides; a head or a reaching hand is cut by mistake."""
+    """Return whether a cut is normal in portraits: at the bottom, or at the sides below the chin."""
     if side in ("top", "bottom"):
         return side == "bottom"
     edge = alpha[:, 0] if side == "left" else alpha[:, -1]
@@ -176,9 +177,8 @@ def _is_portrait_cut(side: str, sides: Sequence[str], alpha: Alpha, face: Face) 
 
 
 def edgeless_outline_ratio(photo: Image, alpha: Alpha) -> float:
-    """Share of the cut-out's outline along which the photo has no edge, 0 to 1: both sides have one colour there."""
-    scale = min(1.0, OUTLINE_COPY_PX / max(alpha.shape))
-    size = max(1, round(alpha.shape[1] * scale)), max(1, round(alpha.shape[0] * scale))
+    """Return the share (0 to 1) of the outline where the photo has the same colour on both sides."""
+    size = size_within(alpha.shape, OUTLINE_COPY_PX)
     small = np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.float32)
     lab = np.asarray(cv2.cvtColor(small / 255, cv2.COLOR_RGB2LAB), np.float32)
     solid = (cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) > 0.5).astype(np.uint8)
@@ -207,11 +207,11 @@ def _check_outline(photo: Image, alpha: Alpha) -> Finding | None:
     )
 
 
-# ---------------------------------------------------------------- mending
+# ---------------------------------------------------------------- fixes
 
 
 def lift_exposure(image: Image, gain: float) -> Image:
-    """`image` as if exposed `gain` times longer; what would be over white bends towards it."""
+    """Return `image` as if exposed `gain` times longer. Highlights above the knee are compressed."""
     light: LinearImage = to_linear(image) * np.float32(gain)
     over = light > HIGHLIGHT_KNEE
     light[over] = HIGHLIGHT_KNEE + (1 - HIGHLIGHT_KNEE) * np.tanh((light[over] - HIGHLIGHT_KNEE) / (1 - HIGHLIGHT_KNEE))
@@ -219,7 +219,7 @@ def lift_exposure(image: Image, gain: float) -> Image:
 
 
 def sharpen_lightness(image: Image) -> Image:
-    """Unsharp mask on lightness alone, so that no colour fringe appears, and never past a neighbour by much."""
+    """Apply an unsharp mask to L* only, so that no colour fringes appear, with limited overshoot."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     light = lab[..., 0].astype(np.float32)
     fine = light - cv2.GaussianBlur(light, (0, 0), _SHARPEN_SIGMA_PX)
@@ -229,12 +229,3 @@ def sharpen_lightness(image: Image) -> Image:
     )
     lab[..., 0] = np.clip(np.clip(light + SHARPEN_AMOUNT * fine, low - 3, high + 3) + 0.5, 0, 255).astype(np.uint8)
     return np.asarray(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), np.uint8)
-
-
-_CROSS_KERNEL = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-
-
-def _small(photo: Image) -> Image:
-    scale = min(1.0, 256 / max(photo.shape[:2]))
-    size = max(1, round(photo.shape[1] * scale)), max(1, round(photo.shape[0] * scale))
-    return np.asarray(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), np.uint8)

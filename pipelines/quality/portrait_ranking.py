@@ -1,7 +1,7 @@
-"""Which of several photos makes the best portrait, and why: eyes, sharpness, pose, light, size; recognises nobody.
+"""Rank several photos of a person as portraits, by eyes, sharpness, pose, light and size of the face.
 
-Each reason is a number of 0 to 1 measured on the face; a photo is as good as its worst ones allow, since one closed eye
-is not made up for by good light.
+Each criterion is a number of 0 to 1, measured on the face. The weakest criterion dominates the total, because good
+light does not compensate for a closed eye.
 """
 
 from __future__ import annotations
@@ -13,26 +13,30 @@ import cv2
 import numpy as np
 
 from pipelines.core.geometry import Face, Image
-from pipelines.imaging.color import to_linear
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, to_linear
 
-# Lids of the mesh: upper and lower, and the corners, per eye.
+# Landmarks of each eye: three pairs of upper and lower lid, and the two corners.
 _EYELID_POINTS = (((160, 144), (159, 145), (158, 153), (33, 133)), ((387, 373), (386, 374), (385, 380), (362, 263)))
 _LEFT_CHEEK_POINT, _RIGHT_CHEEK_POINT, _NOSE_POINT, _FOREHEAD_POINT, _CHIN_POINT = 234, 454, 1, 10, 152
-FACE_HEIGHT_PX = 128  # pixels between forehead and chin at which sharpness and light are compared
-EYE_OPEN_RATIO, EYE_SHUT_RATIO = 0.24, 0.13  # height of the lids' gap over its width
-SHARP_DETAIL, SOFT_DETAIL = 6.0, 2.0  # deviation of the Laplacian at LOOK, in 8-bit steps of a face of middle grey
-RELATIVE_SHARP_RATIO, RELATIVE_SOFT_RATIO = (
-    0.8,
-    0.35,
-)  # of the sharpest photo's: one person's photos show one skin, so they can be told apart more finely
-LARGE_FACE_PX, SMALL_FACE_PX = 60.0, 25.0  # pixels between the eyes
-TURN_RATIO_RANGE, ROLL_DEGREES_RANGE = (0.10, 0.34), (3.0, 20.0)  # the nose's shift over the face's width; degrees
-_LUMA_WEIGHTS = np.array([0.2126, 0.7152, 0.0722], np.float32)
+FACE_HEIGHT_PX = 128  # forehead to chin of the aligned face on which sharpness and light are measured
+EYE_OPEN_RATIO, EYE_SHUT_RATIO = 0.24, 0.13  # gap between the lids over the eye's width
+SHARP_DETAIL, SOFT_DETAIL = 6.0, 2.0  # of `measure_sharpness`
+RELATIVE_SHARP_RATIO, RELATIVE_SOFT_RATIO = 0.8, 0.35  # sharpness over that of the sharpest photo of the same person
+LARGE_FACE_PX, SMALL_FACE_PX = 60.0, 25.0  # distance between the eyes
+TURN_RATIO_RANGE = (0.10, 0.34)  # of `head_turn_ratio`
+ROLL_DEGREES_RANGE = (3.0, 20.0)
+_FAULT_WORDS = (
+    ("eyes", "eyes nearly closed"),
+    ("sharpness", "not sharp"),
+    ("pose", "turned away or leaning"),
+    ("light", "hard or poor light on the face"),
+    ("size", "the face is small"),
+)
 
 
 @dataclass(frozen=True)
 class PortraitScore:
-    """How good a photo is, 0 to 1, by reason; `number` is the photo's, from 1. Without a face nothing is good."""
+    """Scores of one photo, 0 to 1 for each criterion. `number` counts photos from 1. Without a face all are 0."""
 
     number: int
     eyes: float = 0.0
@@ -44,43 +48,34 @@ class PortraitScore:
 
     @property
     def total(self) -> float:
-        """0 to 1: mostly the weakest reason, and a little the mean, so that two good photos still differ."""
+        """The total, 0 to 1: mostly the weakest criterion, with some of the mean to tell good photos apart."""
         values = (self.eyes, self.sharpness, self.pose, self.light, self.size)
         return (0.6 * min(values) + 0.4 * float(np.mean(values))) if self.has_face else 0.0
 
     @property
     def summary(self) -> str:
-        """The reasons in one sentence's half: what is good, or what is against it, worst first."""
+        """The faults as part of a sentence, worst first, or what is good."""
         if not self.has_face:
             return "no face was found"
-        faults = sorted((getattr(self, name), said) for name, said in _FAULT_WORDS if getattr(self, name) < 0.6)
+        faults = sorted((getattr(self, name), words) for name, words in _FAULT_WORDS if getattr(self, name) < 0.6)
         if faults:
-            return ", ".join(said for _, said in faults)
+            return ", ".join(words for _, words in faults)
         return "eyes open, sharp, facing the camera, evenly lit"
 
 
-_FAULT_WORDS = (
-    ("eyes", "eyes nearly closed"),
-    ("sharpness", "not sharp"),
-    ("pose", "turned away or leaning"),
-    ("light", "hard or poor light on the face"),
-    ("size", "the face is small"),
-)
-
-
 def rank_portraits(photos: Sequence[tuple[Image, Sequence[Face]]]) -> tuple[PortraitScore, ...]:
-    """Verdicts, best first; of equal ones the earlier photo. Each photo comes with its faces, largest first."""
+    """Rank photos, best first, in their order if equal. Each photo (H x W x 3) comes with its faces, largest first."""
     fine = [measure_sharpness(_align_face(image, faces[0])) if faces else 0.0 for image, faces in photos]
     sharpest = max(fine, default=0.0)
-    verdicts = [
+    scores = [
         score_portrait(n, image, faces[0], sharpest) if faces else PortraitScore(n, has_face=False)
         for n, (image, faces) in enumerate(photos, 1)
     ]
-    return tuple(sorted(verdicts, key=lambda each: (-each.total, each.number)))
+    return tuple(sorted(scores, key=lambda score: (-score.total, score.number)))
 
 
 def score_portrait(number: int, image: Image, face: Face, sharpest: float = 0.0) -> PortraitScore:
-    """What speaks for and against one photo; `sharpest` is the finest detail among the photos it is compared with."""
+    """Score one photo. `sharpest` is the highest `measure_sharpness` among the compared photos."""
     small = _align_face(image, face)
     fine = measure_sharpness(small)
     return PortraitScore(
@@ -99,12 +94,12 @@ def score_portrait(number: int, image: Image, face: Face, sharpest: float = 0.0)
     )
 
 
-def ranking_notices(verdicts: Sequence[PortraitScore]) -> tuple[str, ...]:
-    """Which photo was taken and why, then the others in order, as notices."""
-    if len(verdicts) < 2:
+def ranking_notices(scores: Sequence[PortraitScore]) -> tuple[str, ...]:
+    """Return notices: the chosen photo and why, then the others in order."""
+    if len(scores) < 2:
         return ()
-    best, rest = verdicts[0], verdicts[1:]
-    others = "; ".join(f"photo {each.number} ({round(100 * each.total)}): {each.summary}" for each in rest)
+    best, rest = scores[0], scores[1:]
+    others = "; ".join(f"photo {score.number} ({round(100 * score.total)}): {score.summary}" for score in rest)
     return (
         f"Taken: photo {best.number} ({round(100 * best.total)} of 100): {best.summary}.",
         f"Then {others}.",
@@ -115,26 +110,26 @@ def ranking_notices(verdicts: Sequence[PortraitScore]) -> tuple[str, ...]:
 
 
 def eye_openness(face: Face) -> float:
-    """The less open eye's gap between the lids over its width: about 0.3 when open, under 0.15 when shut."""
+    """Return the smaller eye aspect ratio (gap between lids over width): about 0.3 open, under 0.15 shut."""
     points = face.landmarks
     gaps = []
     for *lids, (inner, outer) in _EYELID_POINTS:
-        height = np.mean([np.hypot(*(points[up] - points[down])) for up, down in lids])
+        height = np.mean([np.hypot(*(points[up_vector] - points[down])) for up_vector, down in lids])
         gaps.append(float(height / max(np.hypot(*(points[inner] - points[outer])), 1e-6)))
     return min(gaps)
 
 
 def head_turn_ratio(face: Face) -> float:
-    """How far the nose is off the middle between the cheeks, as a share of the face's width: 0 from the front."""
+    """Return how far the nose is from the middle between the cheeks, over the face width. 0 means frontal."""
     left, right, nose = (face.landmarks[n] for n in (_LEFT_CHEEK_POINT, _RIGHT_CHEEK_POINT, _NOSE_POINT))
-    across = right - left
-    return float(abs((nose - left) @ across / max(float(across @ across), 1e-6) - 0.5))
+    cheek_vector = right - left
+    return float(abs((nose - left) @ cheek_vector / max(float(cheek_vector @ cheek_vector), 1e-6) - 0.5))
 
 
 def measure_sharpness(small: Image) -> float:
-    """How much fine detail the face has, once all faces have one size: deviation of the Laplacian over the contrast.
+    """Return the fine detail of an aligned face: standard deviation of the Laplacian at middle grey, in 8-bit steps.
 
-    Divided by how much light there is, so that a dim photo is not called soft.
+    It is divided by the mean brightness, so that a dim photo is not called soft.
     """
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_32F)
@@ -142,29 +137,29 @@ def measure_sharpness(small: Image) -> float:
 
 
 def _light_quality(small: Image) -> float:
-    """Light on a levelled face: neither burnt out nor dark, and both halves within two stops."""
-    light = to_linear(small) @ _LUMA_WEIGHTS
+    """Score the light on an aligned face: not burnt out, not dark, and both halves within two stops."""
+    light = to_linear(small) @ LUMINANCE_WEIGHTS
     left, right = (float(half.mean()) + 1e-4 for half in np.array_split(light, 2, axis=1))
     uneven = _linear_ramp(max(left, right) / min(left, right), 1.6, 4.0)
     burnt = _linear_ramp(float((small.min(axis=2) >= 252).mean()), 0.02, 0.25)
-    # The lighter fifth of a face is lit skin or the whites of eyes and teeth: dark there means too little light.
+    # The brightest fifth of a face is lit skin, eyes or teeth. If even that is dark, there is too little light.
     dark = 1 - _linear_ramp(float(np.quantile(light, 0.8)), 0.015, 0.08)
     return 1 - max(uneven, burnt, dark)
 
 
 def _align_face(image: Image, face: Face) -> Image:
-    """The face upright, `LOOK` pixels from forehead to chin, nothing around it."""
-    up = face.landmarks[_FOREHEAD_POINT] - face.landmarks[_CHIN_POINT]
-    tall = max(float(np.hypot(*up)), 1.0)
+    """Return the face upright and cropped, `FACE_HEIGHT_PX` from forehead to chin."""
+    up_vector = face.landmarks[_FOREHEAD_POINT] - face.landmarks[_CHIN_POINT]
+    face_height = max(float(np.hypot(*up_vector)), 1.0)
     middle = (face.landmarks[_FOREHEAD_POINT] + face.landmarks[_CHIN_POINT]) / 2
-    matrix = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), face.roll, FACE_HEIGHT_PX / tall)
+    matrix = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), face.roll, FACE_HEIGHT_PX / face_height)
     width, height = round(0.7 * FACE_HEIGHT_PX), round(0.9 * FACE_HEIGHT_PX)
     matrix[:, 2] += np.array([width / 2, height / 2]) - middle
-    shrink = int(tall / FACE_HEIGHT_PX)
+    shrink = int(face_height / FACE_HEIGHT_PX)
     source = cv2.blur(image, (shrink, shrink)) if shrink >= 2 else image
     return np.asarray(cv2.warpAffine(source, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
 
 
 def _linear_ramp(value: float, low: float, high: float) -> float:
-    """0 at `low` and below, 1 at `high` and above."""
+    """Return 0 at `low` and below, 1 at `high` and above, linear between."""
     return float(np.clip((value - low) / (high - low), 0, 1))

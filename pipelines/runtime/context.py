@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,10 +14,12 @@ from pipelines.compositing.registration import align_edit
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.core.job import Job, ProgressCallback
+from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Subject, Verb
-from pipelines.core.rendering import Adapter, ModelStep, RenderedImages, RenderRequest
+from pipelines.core.rendering import Adapter, ModelStep, RenderedImages, RenderRequest, Scenery
 from pipelines.framing.resample import composite_on_grey
+from pipelines.imaging.color import flatten_on_white
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.matting.tiled_refinement import needs_tiles
 from pipelines.models import oom_fallback
@@ -26,12 +28,13 @@ from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.quality.output_checks import ModelEdit
 from pipelines.runtime.model_usage import ModelUsage
 from pipelines.runtime.progress import WAITING_STAGE, StreamProgress
-from pipelines.runtime.result_cache import ResultCache
-from pipelines.security.content_filter import ContentFilter, flatten_on_white
+from pipelines.security.content_filter import ContentFilter
 from pipelines.security.prompt_filter import neutralize_prompt
 from pipelines.storage.file_index import FileIndex
 
 T = TypeVar("T")
+ResultCache = LruCache[Hashable, Any]
+RESULT_CACHE_BYTES = 256 * 2**20
 BACKDROP_SPEC_ID = "backdrops"
 FACE_SPEC_ID = "face-mesh"
 DRAWING_STAGE = "Drawing"
@@ -41,13 +44,13 @@ _FACES_BYTES = 4096  # what the faces of one picture take up in the cache, rough
 
 @dataclass(frozen=True)
 class EngineResources:
-    """What all jobs of an engine share."""
+    """What all jobs of an engine share; `results` are costly values by what they were made from."""
 
     cache: ModelCache
     files: FileIndex
-    results: ResultCache
     content_filter: ContentFilter
     signing_keys: SigningKeyStore
+    results: ResultCache = field(default_factory=lambda: ResultCache(RESULT_CACHE_BYTES))
 
 
 class JobContext:
@@ -96,7 +99,7 @@ class JobContext:
     def _open_original(self, file_id: str) -> Image:
         """Open the stored pixels. They must pass the content filter before anything is made from them, or shown."""
         files = self.resources.files
-        image = self.resources.results.get_or_make(
+        image = self.resources.results.get_or_create(
             ("file", file_id), lambda: files.open_image(file_id), lambda image: image.nbytes
         )
         self.resources.content_filter.check_input(image, self.job.owner, files.get_info(file_id).sha256)
@@ -222,7 +225,7 @@ class JobContext:
         keeps_places = render.verb == "edit" and render.images and not render.recomposes
         images = self._align_edits(render, drawn) if keeps_places else drawn
         # Recorded here and not by the tools, so that none can leave out that memory ran short or a picture had slid.
-        scenery = {drawn.scenery} if drawn.scenery else set()
+        scenery: set[Scenery] = {drawn.scenery} if drawn.scenery else set()
         self.record_usage(ModelUsage(notices=list(images.notices), scenery=scenery, largest_batch=drawn.batch_size))
         return images
 
@@ -260,7 +263,7 @@ class JobContext:
             finally:
                 self._usage_stack.pop()
 
-        value, usage = self.resources.results.get_or_make(
+        value, usage = self.resources.results.get_or_create(
             key, make_and_record, lambda made: count_bytes(made[0]) + made[1].nbytes
         )
         if is_cached:

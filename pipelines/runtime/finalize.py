@@ -11,8 +11,8 @@ import numpy as np
 
 from pipelines.codecs.encode import (
     C2PA_MIME_TYPES,
+    COMPUTED_SOURCE_TYPE,
     FILE_EXTENSIONS,
-    MATTE_SOURCE_TYPE,
     ImageFormat,
     PixelOrigin,
     build_xmp,
@@ -26,6 +26,7 @@ from pipelines.core.geometry import Alpha, Image, PlacedSubject
 from pipelines.core.job import File, Result
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.framing.resample import resample
+from pipelines.imaging.color import flatten_on_white
 from pipelines.models.registry import get_spec
 from pipelines.provenance import watermark
 from pipelines.provenance.c2pa import (
@@ -42,7 +43,6 @@ from pipelines.runtime.context import FACE_SPEC_ID, JobContext, iter_pictures
 from pipelines.runtime.model_usage import ModelUsage
 from pipelines.runtime.progress import encode_preview
 from pipelines.runtime.receipt import LOSSY_NOTICE, build_receipt
-from pipelines.security.content_filter import flatten_on_white
 
 GUIDE_FIELDS = ("matte", "mask", "reference")
 """Fields whose picture guides the work and is not seen in the result."""
@@ -160,7 +160,7 @@ class Finalizer:
     def _write_matte(self, alpha: Alpha) -> File:
         grey = np.clip(alpha * 255 + 0.5, 0, 255).astype(np.uint8)
         image = np.repeat(grey[..., None], 3, axis=2)
-        return self._store(self._sign(encode_png(image), "png", MATTE_SOURCE_TYPE), image, "png", "matte")
+        return self._store(self._sign(encode_png(image), "png", COMPUTED_SOURCE_TYPE), image, "png", "matte")
 
     def _file_name(self, word: str, format: str) -> str:
         return f"{self._job.tool}-{word}.{FILE_EXTENSIONS.get(format, format)}"
@@ -226,7 +226,7 @@ class Finalizer:
         owner = self._job.owner
         if self._files.get_info(file_id, owner).role == "result":
             return read_ingredient_archive(self._files.read_bytes(file_id, owner), placed)
-        return self._files.load_provenance(file_id, owner, placed=placed)
+        return self._files.load_provenance(file_id, owner, as_component=placed)
 
 
 def list_output_pictures(output: ToolOutput) -> tuple[Image, ...]:

@@ -65,7 +65,7 @@ class StreamProgress:
             self._stream.put(Step(round(100 * done_ratio), 100, words))
 
     def _advance_clock(self, stage: str) -> float:
-        """Add the time since the last call to `stage`; the time now. Raises `JobCancelled` once the stream is closed."""
+        """Add the time since the last call to `stage`; the time now. Raises `JobCancelled` if the stream is closed."""
         if self._stream.close_requested.is_set():
             raise JobCancelled
         return self.record_elapsed(stage)

@@ -1,4 +1,4 @@
-"""What people report about pictures and refusals: one of a few reasons, written down once; knows no page."""
+"""Record abuse reports about pictures and refusals in the audit log, rate limited."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ REASONS: Mapping[str, str] = {
     "wrongly_refused": "It was refused, and there is nothing wrong with it",
 }
 MAX_REPORTS_PER_HOUR = 60
-"""Reports of all people together; more than that is a flood, and the log is read by a person."""
+"""Reports of all people together. A person reads the log, so that a flood must be refused."""
 
 
 class AbuseReports:
-    """The door to the audit log for whoever sees something. Safe from any thread."""
+    """Accepts reports and writes them to the audit log. Thread-safe."""
 
     def __init__(self, audit: AuditLog) -> None:
         self._audit = audit
@@ -30,16 +30,16 @@ class AbuseReports:
         self._recent: deque[tuple[float, tuple[str, str, str]]] = deque()
 
     def submit_report(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
-        """Write it down, once an hour for the same reason, subject and owner. Raises `InvalidParams`, `Busy`."""
+        """Record a report, once an hour for the same reason, subject and owner. Raises `InvalidParams`, `Busy`."""
         if reason not in REASONS:
             raise InvalidParams(f"'reason' is one of: {', '.join(REASONS)}.", param="reason")
-        said = (reason, subject, owner)
+        report = (reason, subject, owner)
         with self._lock:
             while self._recent and self._recent[0][0] < time.monotonic() - 3600:
                 self._recent.popleft()
-            if any(said == other for _, other in self._recent):
+            if any(report == other for _, other in self._recent):
                 return
             if len(self._recent) >= MAX_REPORTS_PER_HOUR:
                 raise QueueFull("Many reports came within the last hour. Please try again later.")
-            self._recent.append((time.monotonic(), said))
+            self._recent.append((time.monotonic(), report))
         self._audit.record_report(reason, subject, owner, sha256)

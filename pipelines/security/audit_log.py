@@ -1,7 +1,7 @@
-"""The log of what was refused and reported: each line vouches for all before it; holds no name, word or picture.
+"""Hash-chained audit log of refusals and reports. It contains no names, prompts or pictures.
 
-A line's `link` is a keyed hash of the line before it and of the line itself. So an entry that was changed, taken out,
-put in or moved is seen, and so is a log that was cut short, by whoever wrote down the last link.
+A line's `link` is a keyed hash of the line before it and of the line itself. It reveals changed, removed, inserted or
+moved entries. A log that was cut short is revealed to whoever noted the last link.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from typing import Any, BinaryIO, Literal
 
 try:
     import fcntl
-except ImportError:  # Windows: there only the threads of one process take turns
+except ImportError:  # Windows: only threads of one process are synchronised
     fcntl = None
 
 AuditVerdict = Literal["words", "input", "result", "report"]
 MAX_LINE_BYTES = 65_536
-"""Bytes of a line: a job has at most a few dozen pictures, 64 letters each."""
+"""Longest line. A job has at most a few dozen pictures, with 64 characters each."""
 
 _thread_lock = threading.Lock()
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AuditLogState:
-    """How a log stands: entries that can be checked, the first line (1-based) that does not follow, the last link."""
+    """Result of a check: valid entries, number of the first invalid line (from 1, None if all are valid), last link."""
 
     entry_count: int
     broken_line: int | None
@@ -44,35 +44,35 @@ class AuditLogState:
 
 
 class AuditLog:
-    """`audit.log` in the data folder, readable by its owner alone. Safe from any thread and process."""
+    """`audit.log` in the data folder, readable by its owner only. Safe for several threads and processes."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / "audit.log"
         self._key = root / "audit.secret"
 
-    def record_refusal(self, what: AuditVerdict, owner: str, inputs: Sequence[str]) -> None:
-        """`what` is words, input or result; `inputs` are the SHA-256 of the pictures that came in."""
-        self._append_entry(owner, {"sha256": list(inputs), "verdict": what})
-        log.info("refused: %s", what)
+    def record_refusal(self, verdict: AuditVerdict, owner: str, inputs: Sequence[str]) -> None:
+        """Record a refusal because of words, input or result. `inputs` are the SHA-256 of the input pictures."""
+        self._append_entry(owner, {"sha256": list(inputs), "verdict": verdict})
+        log.info("refused: %s", verdict)
 
     def record_report(self, reason: str, subject: str, owner: str, sha256: Sequence[str]) -> None:
-        """`reason` is one of a few, `subject` the id of what somebody points at, `sha256` that of its pixels."""
+        """Record an abuse report. `subject` is the id of the reported object, `sha256` the hashes of its pixels."""
         self._append_entry(owner, {"sha256": list(sha256), "verdict": "report", "reason": reason, "subject": subject})
         log.warning("reported: %s", reason)
 
     def verify_chain(self) -> AuditLogState:
-        """Read the log from its first line to its last."""
-        before, entries = b"", 0
+        """Verify the hash chain of the whole log."""
+        previous_line, entries = b"", 0
         key = read_or_create_secret(self._key)
         for number, line in enumerate(self._read_lines(), 1):
             row = _parse_line(line)
-            if row is None or not hmac.compare_digest(str(row.pop("link", "")), _link_hash(key, before, row)):
-                return AuditLogState(entries, number, _stored_link(before))
-            before, entries = line, entries + 1
-        return AuditLogState(entries, None, _stored_link(before))
+            if row is None or not hmac.compare_digest(str(row.pop("link", "")), _link_hash(key, previous_line, row)):
+                return AuditLogState(entries, number, _stored_link(previous_line))
+            previous_line, entries = line, entries + 1
+        return AuditLogState(entries, None, _stored_link(previous_line))
 
     def read_entries(self) -> Iterator[dict[str, Any]]:
-        """Every line that can be read."""
+        """Return every line that can be parsed."""
         return (row for row in map(_parse_line, self._read_lines()) if row is not None)
 
     def _read_lines(self) -> Iterator[bytes]:
@@ -80,9 +80,9 @@ class AuditLog:
             with self._path.open("rb") as file:
                 yield from (line.rstrip(b"\n") for line in file)
 
-    def _append_entry(self, owner: str, about: dict[str, Any]) -> None:
+    def _append_entry(self, owner: str, fields: dict[str, Any]) -> None:
         key = read_or_create_secret(self._key)
-        row = {"time": round(time.time(), 3), "owner": _hash_owner(key, owner), **about}
+        row = {"time": round(time.time(), 3), "owner": _hash_owner(key, owner), **fields}
         with (
             open(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b") as file,
             _exclusive_lock(file),
@@ -94,7 +94,7 @@ class AuditLog:
 
 
 def read_or_create_secret(path: Path) -> bytes:
-    """32 random bytes, made once and readable by their owner alone."""
+    """Return the 32 random bytes in a file, created on first use and readable by its owner only."""
     with _thread_lock:
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -106,7 +106,7 @@ def read_or_create_secret(path: Path) -> bytes:
 
 @contextmanager
 def _exclusive_lock(file: BinaryIO) -> Iterator[None]:
-    """The batch of the command line may write at the same time; its lock ends with the file."""
+    """Lock the file against other processes (such as the batch command) until it is closed."""
     with _thread_lock:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -114,14 +114,14 @@ def _exclusive_lock(file: BinaryIO) -> Iterator[None]:
 
 
 def _last_line(file: BinaryIO) -> bytes:
-    """The last line, without its end."""
+    """Return the last line without its newline."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - MAX_LINE_BYTES))
     return file.read().rstrip(b"\n").rpartition(b"\n")[2]
 
 
-def _link_hash(key: bytes, before: bytes, row: dict[str, Any]) -> str:
-    return hmac.new(key, before + b"\n" + json.dumps(row, sort_keys=True).encode(), hashlib.sha256).hexdigest()
+def _link_hash(key: bytes, previous_line: bytes, row: dict[str, Any]) -> str:
+    return hmac.new(key, previous_line + b"\n" + json.dumps(row, sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 
 def _stored_link(line: bytes) -> str:
@@ -137,5 +137,5 @@ def _parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def _hash_owner(key: bytes, owner: str) -> str:
-    # Keyed, since the few names of an office are soon guessed from a plain hash.
+    # Keyed, because a plain hash of one of few names can be guessed.
     return hmac.new(key, owner.encode(), hashlib.sha256).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""What words may be asked of a picture of people, in English and German; knows no picture, no tool and no model.
+"""Prompt blocklist for nudity and minors, in English and German.
 
-Words are read as a person would read them: accents, look-alike letters, digits for letters, and dots or spaces between
-letters make no difference. It is a door, not a judge: what gets past it still meets the check of the finished picture.
+Accents, look-alike letters, digits in place of letters, and dots or spaces between letters make no difference. The
+content filter still checks the finished picture.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _COLOUR_WORDS = (
     r"shades?|palette|hues?|tints?|beige|pink|rose|brown|lipstick|lips?|lippenstift|make\s?-?up|nails?|nagellack|heels?|"
     r"pumps|shoes?|schuhe?|paper|wall|backdrop|background|hintergrund"
 )
-# As make-up and fashion use the word: a pale brown.
+# "Nude" as the name of a colour in make-up and fashion: a pale brown.
 _NUDE_AS_COLOUR = re.compile(rf"\bnude[\s-]*(?:{_COLOUR_WORDS})\b")
-_NUDE_WORD = re.compile(r"nude(?!l)", re.IGNORECASE)  # not the noodles of a German kitchen
+_NUDE_WORD = re.compile(r"nude(?!l)", re.IGNORECASE)  # not "Nudel", German for noodle
 
 _SEXUAL_WORDS = (
     r"nudes?|nudity|nudist\w*|nudis[mt]us|nacktheit|naked(?!\s+(?:eye|cake|flame|bulb))|nackt\w*|\w+nackt\w*|nackig\w*|"
@@ -66,10 +66,10 @@ _AGE_PATTERN = _word_pattern(_MINOR_AGE)
 
 
 def find_objection(text: str, *, people: bool) -> str | None:
-    """The sentence that refuses `text`, or None when it may be asked.
+    """Return the sentence that refuses `text`, or None if it is accepted.
 
-    Nudity and sex are refused everywhere; `people` says that the tool makes pictures of people, where revealing
-    clothes and children are refused too. "Nude" as the name of a colour ("nude tones") passes.
+    Nudity and sex are always refused. `people` means that the tool makes pictures of people: then revealing clothes and
+    children are refused, too. "Nude" as the name of a colour ("nude tones") is accepted.
     """
     undress = _PEOPLE_PATTERN if people else _ANYWHERE_PATTERN
     readings = list(_text_readings(text))
@@ -83,7 +83,7 @@ def find_objection(text: str, *, people: bool) -> str | None:
 
 
 def neutralize_prompt(text: str) -> str:
-    """`text` as a model may see it: the colour nude is called beige, since models take the word otherwise."""
+    """Return the text for a model: the colour nude becomes beige, because models would misunderstand it."""
     replaced = _NUDE_WORD.sub("beige", text)
     return (
         replaced if not _NUDE_WORD.search(fold_letters(replaced)) else _NUDE_WORD.sub("beige", fold_letters(replaced))
@@ -91,19 +91,19 @@ def neutralize_prompt(text: str) -> str:
 
 
 def fold_letters(text: str) -> str:
-    """Small plain letters: no accents, no look-alikes of other alphabets, no invisible marks."""
-    spelt = unicodedata.normalize("NFKD", text).casefold().translate(_LOOKALIKES)
-    return "".join(c for c in spelt if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
+    """Return lower-case plain letters: no accents, no look-alikes of other alphabets, no invisible characters."""
+    normalized = unicodedata.normalize("NFKD", text).casefold().translate(_LOOKALIKES)
+    return "".join(c for c in normalized if unicodedata.category(c) not in ("Mn", "Me", "Cf"))
 
 
 def _text_readings(text: str) -> Iterator[str]:
-    """The ways to read `text`: as it stands, digits as letters, marks between letters left out, letters repeated."""
+    """Yield readings of `text`: as it is, digits as letters, without characters between letters, without repetition."""
     plain = fold_letters(text)
     for letters in (plain, plain.translate(_DIGIT_LETTERS)):
-        spelt = _NUDE_AS_COLOUR.sub(" beige ", letters)
-        yield spelt
+        normalized = _NUDE_AS_COLOUR.sub(" beige ", letters)
+        yield normalized
         # "n u d e", "n.u.d.e"
-        yield re.sub(r"(?<=\b[^\W\d])[\W_]+(?=[^\W\d]\b)", "", spelt)
+        yield re.sub(r"(?<=\b[^\W\d])[\W_]+(?=[^\W\d]\b)", "", normalized)
         # "na-ked", "n*ude"
-        yield re.sub(r"(?<=\w)[^\w\s]+(?=\w)|_", "", spelt)
-        yield re.sub(r"([^\W\d])\1+", r"\1", spelt)
+        yield re.sub(r"(?<=\w)[^\w\s]+(?=\w)|_", "", normalized)
+        yield re.sub(r"([^\W\d])\1+", r"\1", normalized)

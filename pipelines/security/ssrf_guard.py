@@ -1,4 +1,4 @@
-"""Calls to an address that somebody else named: only where the owner of this machine may be led; knows no job."""
+"""POST to URLs of strangers with protection against server-side request forgery (SSRF)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import httpx
 from pipelines.core.errors import BadInput
 
 CALL_TIMEOUT_SECONDS = 15.0
-"""Seconds that one call may take in all, however slowly it is answered."""
-MAX_HOP_COUNT = 3
+"""Total time of one call, however slow the answer is."""
+MAX_HOP_COUNT = 3  # calls, redirects included
 MAX_URL_LENGTH = 2000
 _NAT64_NETWORK = ipaddress.ip_network("64:ff9b::/96")
 
@@ -24,7 +24,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 @dataclass(frozen=True)
 class ResolvedTarget:
-    """An address that was looked up once and is called as it was found, whatever its name leads to by then."""
+    """A URL whose host was resolved once. The call goes to `pinned_url`, so that DNS rebinding has no effect."""
 
     url: str
     host: str
@@ -32,10 +32,10 @@ class ResolvedTarget:
 
 
 def resolve_target(url: str, *, private: bool = False) -> ResolvedTarget:
-    """Look `url` up. Raises `BadInput` unless it is http(s) and every address behind its name is public.
+    """Resolve `url`. Raises `BadInput` unless it is http(s) and all addresses of its host are public.
 
-    `private` lets addresses of this machine and of its network pass. The rules are OWASP's against server-side
-    request forgery: https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet
+    `private` also accepts addresses of this machine and its network. The rules are from OWASP:
+    https://cheatsheetseries.owasp.org/cheatsheets/Server_Side_Request_Forgery_Prevention_Cheat_Sheet
     """
     try:
         parts = urlsplit(url)
@@ -68,7 +68,7 @@ def _resolve_host(host: str, port: int) -> list[Address]:
 
 
 def is_public_address(address: Address) -> bool:
-    """Whether anybody on the Internet may be meant by it; an address that wraps another is judged by that one too."""
+    """Return whether an address is public. An IPv6 address that embeds IPv4 needs both to be public."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
         if address in _NAT64_NETWORK:
@@ -80,28 +80,28 @@ def is_public_address(address: Address) -> bool:
 
 
 def post_guarded(url: str, body: bytes, headers: Mapping[str, str], *, private: bool = False) -> int:
-    """Send `body`; the status of the answer, which is not read.
+    """Send `body` and return the status of the answer, whose body is not read.
 
-    Follows 307 and 308, each looked up and checked anew. Raises `BadInput` for an address that may not be called,
-    `OSError` for one that does not answer in time.
+    Follows redirects 307 and 308 and checks each target again. Raises `BadInput` for an address that may not be called,
+    `OSError` if it does not answer in time.
     """
     status = 0
     for _ in range(MAX_HOP_COUNT):
         target = resolve_target(url, private=private)
-        status, onward = asyncio.run(_send_request(target, body, headers))
-        if status not in (307, 308) or not onward:
+        status, location = asyncio.run(_send_request(target, body, headers))
+        if status not in (307, 308) or not location:
             return status
-        url = urljoin(target.url, onward)
+        url = urljoin(target.url, location)
     return status
 
 
 async def _send_request(target: ResolvedTarget, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
-    named = {**headers, "Host": target.host}
-    # The certificate must be that of the name, although the call goes to the address that was checked.
+    headers = {**headers, "Host": target.host}
+    # TLS must check the certificate of the host name, although the call goes to the checked address.
     extensions = {"sni_hostname": urlsplit(target.url).hostname or ""}
     try:
         async with httpx.AsyncClient(trust_env=False, follow_redirects=False, timeout=CALL_TIMEOUT_SECONDS) as client:
-            call = client.build_request("POST", target.pinned_url, content=body, headers=named, extensions=extensions)
+            call = client.build_request("POST", target.pinned_url, content=body, headers=headers, extensions=extensions)
             answer = await asyncio.wait_for(client.send(call, stream=True), CALL_TIMEOUT_SECONDS)
             await answer.aclose()
             return answer.status_code, answer.headers.get("location", "")

@@ -55,11 +55,18 @@ class StudioService:
         self.profile = profile
         self.tools = tuple(tools)
         self.on_order = on_order
+        self._decoder_pool = decoder_pool
         self.loras = LoraLibrary(settings.data / "loras")
         self.form_checks = FormChecks(files, profile, audit_log)
         self.uploads = UploadService(jobs, files, decoder_pool, SigningKeyStore(settings.data))
         self.saved_items = SavedItemService(jobs, files, self.uploads, self.form_checks, self.tools)
         self.abuse_reports = AbuseReports(audit_log)
+
+    def with_files(self, files: FileIndex) -> StudioService:
+        """Make the same service on another file index, as a dry run needs."""
+        return StudioService(
+            self.settings, self.jobs, files, self.profile, self._decoder_pool, self.tools, on_order=self.on_order
+        )
 
     def find_tool(self, tool_id: str) -> Tool:
         """Find a tool by its id. Raises `NotFound`."""

@@ -15,7 +15,6 @@ from pipelines.codecs.encode import (
     COMPUTED_SOURCE_TYPE,
     build_xmp_packet,
     encode_image,
-    read_receipt,
     source_type_from_word,
 )
 from pipelines.core.errors import BadInput
@@ -82,7 +81,7 @@ class UploadService:
             return report
         if found is None:
             return report
-        return replace(report, mark="ours" if found.belongs_to(key.watermark_id) else "another")
+        return replace(report, watermark="ours" if found.belongs_to(key.watermark_id) else "another")
 
     def sign_derived_copy(self, copy: bytes, mime: str, info: FileInfo) -> bytes:
         """Sign a smaller copy of a result with the result as its parent; the copy of an upload is returned as it is.
@@ -96,7 +95,7 @@ class UploadService:
     def store_derived_image(self, image: Image, parent_id: str, owner: str) -> str:
         """Store a PNG made of a result, with the result's receipt and the result as its parent; the new file's id."""
         info, parent = self._files.get_info(parent_id, owner), self._files.read_bytes(parent_id, owner)
-        xmp = build_xmp_packet(_source_type_of(parent), read_receipt(parent) or {})
+        xmp = build_xmp_packet(_source_type_of(parent), c2pa.read_receipt(parent) or {})
         data = self._sign_with_parent(encode_image(image, "png", xmp), "image/png", info, parent)
         return self._files.add_encoded(data, image, "png", owner, "result")
 

@@ -1,4 +1,4 @@
-"""Files on a store that several machines reach, with a folder of this one as a cache; knows no row and no picture."""
+"""A file store on a remote file system that several machines share, with a local folder as its cache."""
 
 from __future__ import annotations
 
@@ -28,38 +28,41 @@ from pipelines.storage.local_store import LocalStore, atomic_write
 log = logging.getLogger(__name__)
 
 CACHE_BYTES = 4 << 30
-"""What lies in the cache at most; half of what the disk can spare where that is less."""
+"""Bytes in the cache at most; half of the free disk space where that is less."""
 MIN_CACHE_SECONDS = 60.0
-"""Seconds after its last use for which a file stays in the cache: somebody may be about to open it."""
+"""Seconds after its last use for which a file stays in the cache, since somebody may be about to open it."""
 RECHECK_SECONDS = 600.0
-"""Seconds without use after which a file is looked up that another studio may have deleted."""
+"""Seconds without use after which the cache checks whether another studio has deleted the file."""
 RETRY_SECONDS = 5.0
-"""Seconds after a failure for which the store is not asked: a library that finds that out has waited long enough."""
+"""Seconds after a failure without new requests, since a library that reports one has already waited for long."""
 WRONG_STORE_MESSAGE = (
     "--files names another store than before, or a share that is not mounted. To use it all the same, delete {}"
 )
 
 _FILE_ID = re.compile(r"file-[0-9a-f]{40}")
 _FILE_ID_CHARS = len("file-") + 40
-_MARK_NAME, _SEEN_MARK_NAME, _PENDING_DELETE_PREFIX, _PARTS_FOLDER = "designerbox.id", ".store", ".owed-", ".parts"
+_MARK_NAME = "designerbox.id"
+_SEEN_MARK_NAME = ".store"
+_PENDING_DELETE_PREFIX = ".owed-"
+_PARTS_FOLDER = ".parts"
 
 
 def open_store(url: str, data: Path) -> LocalStore:
-    """Where files lie: in the studio's folder `data` alone, or at `url` as well.
+    """Open the store of the folder `data`, or the shared store at `url` with its cache in that folder.
 
-    Raises `BadInput` where that is no store, `storage_unavailable` where it cannot be reached.
+    Raises `BadInput` for a wrong URL, `storage_unavailable` when the store cannot be reached.
     """
     folder = data / "files"
     if url:
         return CachedStore(url, folder)
-    (folder / _SEEN_MARK_NAME).unlink(missing_ok=True)  # what is written from here on is on no store
+    (folder / _SEEN_MARK_NAME).unlink(missing_ok=True)  # files written from now on are on no shared store
     return LocalStore(folder)
 
 
 class CachedStore(LocalStore):
-    """What a name stands for is on the store before `put` returns, and fetched from there where it is not here.
+    """A remote store with a local cache: `put` uploads before it returns, `fetch` downloads what is not cached.
 
-    Each file's bytes, and what its owners' uploads said, lie in a folder of the store that is called as its id.
+    The bytes of a file and its provenance records are in a remote folder that is named by the file's id.
     """
 
     def __init__(self, url: str, folder: Path, room: int = CACHE_BYTES) -> None:
@@ -73,7 +76,7 @@ class CachedStore(LocalStore):
         self._verify_store()
 
     def put(self, name: str, data: bytes, *, defer_sync: bool = False) -> Path:
-        """See `Folder`. `later` spares the disk of this machine alone: another may be asked for the file at once."""
+        """See `LocalStore`. `defer_sync` concerns only the local copy; the upload is never deferred."""
         self._upload_file(name, data)
         (self.folder / f"{_PENDING_DELETE_PREFIX}{name}").unlink(missing_ok=True)
         path = super().put(name, data, defer_sync=defer_sync)
@@ -81,7 +84,7 @@ class CachedStore(LocalStore):
         return path
 
     def fetch(self, name: str, size: int | None = None) -> Path:
-        """See `Folder`; it stays for `YOUNG` seconds at least."""
+        """See `LocalStore`. The file stays in the cache for `MIN_CACHE_SECONDS` at least."""
         path = self.folder / name
         if not _touch_if_present(path, size):
             with self._lock_name(name):
@@ -90,44 +93,44 @@ class CachedStore(LocalStore):
         return path
 
     def read_if_present(self, name: str) -> bytes | None:
-        """See `Folder`. Asked of the store each time: unlike a file, this may be written anew."""
+        """See `LocalStore`. It reads the remote store each time, since a provenance record may be written again."""
         with suppress(NotFound), self._translate_errors(missing=True):
             return self._fs.cat_file(self._remote_path(name))
         return None
 
     def delete_all_of(self, file_id: str) -> None:
-        """See `Folder`. Where the store cannot be reached it is done by `clear`, once it can."""
+        """See `LocalStore`. While the store cannot be reached the deletion is left to `delete_stale_files`."""
         super().delete_all_of(file_id)
-        if _FILE_ID.fullmatch(file_id):  # of a shorter name more would be deleted
+        if _FILE_ID.fullmatch(file_id):  # a shorter name would delete other files too
             self._delete_remote(file_id, lambda: self._fs.rm(self._remote_path(file_id), recursive=True))
 
     def delete_one(self, name: str) -> None:
-        """See `drop`."""
+        """See `delete_all_of`."""
         super().delete_one(name)
         self._delete_remote(name, lambda: self._fs.rm_file(self._remote_path(name)))
 
     def is_lost(self, name: str, size: int) -> bool:
-        """No power cut here takes what is on the store."""
+        """Return False: a power cut on this machine does not destroy files of the remote store."""
         return False
 
-    def delete_stale_files(self, seconds: float, known: Callable[[str], bool]) -> None:
-        """See `Folder`. Also what is owed to the store, and what other studios have deleted."""
-        super().delete_stale_files(seconds, known)
-        for debt in self.folder.glob(f"{_PENDING_DELETE_PREFIX}*"):
-            name = debt.name.removeprefix(_PENDING_DELETE_PREFIX)
+    def delete_stale_files(self, seconds: float, is_known: Callable[[str], bool]) -> None:
+        """See `LocalStore`. It also makes pending remote deletions, and drops files that other studios have deleted."""
+        super().delete_stale_files(seconds, is_known)
+        for pending in self.folder.glob(f"{_PENDING_DELETE_PREFIX}*"):
+            name = pending.name.removeprefix(_PENDING_DELETE_PREFIX)
             if not _FILE_ID.fullmatch(name):
                 self.delete_one(name)
-            elif known(name):  # somebody brought it anew
-                debt.unlink(missing_ok=True)
+            elif is_known(name):  # somebody uploaded it again
+                pending.unlink(missing_ok=True)
             else:
                 self.delete_all_of(name)
         for used, _, path in self._list_cached():
-            if used < time.time() - RECHECK_SECONDS and not known(path.name[:_FILE_ID_CHARS]):
+            if used < time.time() - RECHECK_SECONDS and not is_known(path.name[:_FILE_ID_CHARS]):
                 path.unlink(missing_ok=True)
-        with suppress(StudioError), self._translate_errors():  # the log says so, and the next look is soon
+        with suppress(StudioError), self._translate_errors():  # the error is logged, and the next run is soon
             self._delete_remote_partials(seconds)
 
-    # ------------------------------------------------------------ on the store
+    # ------------------------------------------------------------ remote store
 
     def _remote_path(self, name: str) -> str:
         folder = posixpath.join(self._root, name[:_FILE_ID_CHARS])
@@ -138,7 +141,7 @@ class CachedStore(LocalStore):
 
     @contextmanager
     def _translate_errors(self, *, missing: bool = False) -> Iterator[None]:
-        """As `Told`; where the store could not be reached a moment ago, it is told at once."""
+        """Translate errors like `StoreErrorTranslator`; shortly after a failure raise `storage_unavailable` at once."""
         if time.monotonic() < self._unreachable_until:
             raise StudioError(UNREACHABLE_MESSAGE, code="storage_unavailable")
         try:
@@ -150,24 +153,24 @@ class CachedStore(LocalStore):
             raise
 
     def _verify_store(self) -> None:
-        """Know the store again by its mark; one that is new to this machine is brought what lies here."""
+        """Check that the store is the same as before; upload the local files to one that is new to this machine."""
         seen, mark = self.folder / _SEEN_MARK_NAME, posixpath.join(self._root, _MARK_NAME)
         before = seen.read_text() if seen.exists() else ""
         with StoreErrorTranslator():
             if not before and not self._fs.exists(mark):
                 write_file(self._fs, mark, uuid.uuid4().hex.encode(), self._partial_path())
-            there = self._fs.cat_file(mark).decode() if self._fs.exists(mark) else ""
-        if before not in ("", there):
+            remote_mark = self._fs.cat_file(mark).decode() if self._fs.exists(mark) else ""
+        if before not in ("", remote_mark):
             raise BadInput(WRONG_STORE_MESSAGE.format(seen))
         ours = [] if before else [path for _, _, path in self._list_cached()]
         for path in ours:
             self._upload_file(path.name, path.read_bytes())
         if ours:
             log.info("%d files of this machine were brought to the store", len(ours))
-        seen.write_text(there)
+        seen.write_text(remote_mark)
 
     def _check_mark(self) -> None:
-        """Raises `storage_unavailable` where what answers has no mark: a share not mounted is an empty folder."""
+        """Raise `storage_unavailable` when the mark is missing, as in the empty folder of an unmounted share."""
         with self._translate_errors():
             self._fs.info(posixpath.join(self._root, _MARK_NAME))
 
@@ -185,24 +188,24 @@ class CachedStore(LocalStore):
                 if size not in (None, found):
                     raise NotFound("The stored file can no longer be read.")
         except NotFound:
-            if size is not None:  # a row says that it is there
+            if size is not None:  # the index says that the file exists
                 self._check_mark()
             raise
         self._evict_to_capacity(found)
 
-    def _delete_remote(self, name: str, act: Callable[[], object]) -> None:
-        """Delete it there, or remember to."""
-        debt = self.folder / f"{_PENDING_DELETE_PREFIX}{name}"
-        debt.touch()
+    def _delete_remote(self, name: str, delete: Callable[[], object]) -> None:
+        """Delete remotely, or leave a local note to do it later."""
+        pending = self.folder / f"{_PENDING_DELETE_PREFIX}{name}"
+        pending.touch()
         with suppress(StudioError):
             with suppress(NotFound), self._translate_errors(missing=True):
-                act()
-            debt.unlink(missing_ok=True)
+                delete()
+            pending.unlink(missing_ok=True)
 
     def _delete_remote_partials(self, seconds: float) -> None:
-        """Delete what a killed process left half written on a store that shows it."""
+        """Delete partial files of killed processes on a store that shows partial files."""
         parts = posixpath.join(self._root, _PARTS_FOLDER)
-        with suppress(FileNotFoundError, NotImplementedError):  # not every store tells ages
+        with suppress(FileNotFoundError, NotImplementedError):  # not every store knows modification times
             for part in [] if writes_atomically(self._fs) else self._fs.ls(parts, detail=False):
                 if self._fs.modified(part).timestamp() < time.time() - seconds:
                     self._fs.rm_file(part)
@@ -211,14 +214,14 @@ class CachedStore(LocalStore):
 
     @contextmanager
     def _lock_name(self, name: str) -> Iterator[None]:
-        """One at a time for each name: whoever comes second finds the file."""
+        """Hold the lock of a name, so that two threads do not download the same file."""
         with self._lock:
-            turn = self._name_locks.setdefault(name, threading.Lock())
-        with turn:
+            name_lock = self._name_locks.setdefault(name, threading.Lock())
+        with name_lock:
             yield
 
     def _list_cached(self) -> list[tuple[float, int, Path]]:
-        """When each file was used last, its bytes, and where it lies; oldest use first."""
+        """Return the last use, size and path of each cached file, least recently used first."""
         found = []
         for path in self.folder.glob("file-*"):
             with suppress(FileNotFoundError):  # deleted meanwhile
@@ -226,9 +229,9 @@ class CachedStore(LocalStore):
         return sorted(found)
 
     def _evict_to_capacity(self, size: int) -> None:
-        """By so many bytes. Beyond its room it gives up a tenth, so that it seldom has to be looked through.
+        """Count `size` new bytes, and evict files beyond the capacity, a tenth of it at a time.
 
-        Other processes may write here, so the files are counted anew.
+        The files are counted again before, since other processes may write here.
         """
         with self._lock:
             self._cached_bytes += size
@@ -244,7 +247,7 @@ class CachedStore(LocalStore):
 
 
 def _touch_if_present(path: Path, size: int | None) -> bool:
-    """Whether it lies here, `size` bytes of it; it is the youngest then."""
+    """Mark the file as just used; False when it is missing or has not `size` bytes."""
     with suppress(FileNotFoundError):
         if size in (None, path.stat().st_size):
             os.utime(path)

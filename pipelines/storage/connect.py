@@ -9,9 +9,9 @@ from pipelines.storage.sqlite import SqliteDatabase
 
 
 def open_database(path: Path, url: str = "", *, read_only: bool = False) -> Database:
-    """The rows in the file at `path`, or in the Postgres database at `url` where one is named.
+    """Open the SQLite file at `path`, or the Postgres database at `url` where one is given.
 
-    `reading`: the file is there, and nothing in it is changed.
+    `read_only`: the file exists, and it is not changed.
     """
     if not url:
         return SqliteDatabase(path, read_only=read_only)

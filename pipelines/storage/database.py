@@ -1,20 +1,20 @@
-"""Rows in one SQLite file, or in a Postgres database that several studios share; knows no table of theirs.
+"""The database interface that SQLite and Postgres implement.
 
-Statements are written once, in what both understand: `?` for values, whole numbers for yes and no, `CAST(? AS TEXT)`
-where a value may be NULL. Only schemas are translated.
+Each SQL statement is written once, in the dialect that both understand: `?` for values, integers for booleans,
+`CAST(? AS TEXT)` where a value may be NULL. Only schemas are translated.
 """
 
 from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 
 class Row(Protocol):
-    """Values by name or by number."""
+    """The values of a row, by column name or by index."""
 
     def __getitem__(self, key: Any, /) -> Any: ...
 
@@ -25,7 +25,7 @@ UNAVAILABLE_MESSAGE = "The studio's database does not answer. Nothing was lost; 
 
 
 class DatabaseUnavailable(Exception):
-    """Rows can be neither written nor read just now: another try may go well. `full`: the disk is."""
+    """The database cannot be used now, and another try may succeed. `full`: its disk is full."""
 
     def __init__(self, message: str, *, full: bool = False) -> None:
         super().__init__(message)
@@ -33,30 +33,30 @@ class DatabaseUnavailable(Exception):
 
 
 class QueryResult:
-    """What a statement found, and how many rows it changed."""
+    """The rows that a statement returned, and the number of rows that it changed."""
 
     def __init__(self, rows: Sequence[Row], rowcount: int) -> None:
         self._rows = rows
         self.rowcount = rowcount
 
     def fetchone(self) -> Row | None:
-        """The first row."""
+        """Return the first row, or None."""
         return self._rows[0] if self._rows else None
 
     def fetchall(self) -> list[Row]:
-        """Every row."""
+        """Return all rows."""
         return list(self._rows)
 
 
 class Database(ABC):
-    """One connection under one lock, which may be held over several statements. Each commits by itself.
+    """One connection behind one lock, which may be held over several statements. Each statement commits by itself.
 
-    Safe from any thread and beside other processes. `shared`: other machines may work on the same rows.
+    It may be used from any thread and beside other processes. `is_shared`: other machines may change the same rows.
     """
 
     is_shared = False
     skip_locked = ""
-    """Ends a subquery that picks one row to change, so that two processes never pick the same."""
+    """The end of a subquery that selects one row to change, so that two processes never select the same."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -64,58 +64,50 @@ class Database(ABC):
 
     @abstractmethod
     def execute(self, statement: str, values: Sequence[object] = ()) -> QueryResult:
-        """Carry one statement out. Raises `Unwritable`."""
+        """Run one statement. Raises `DatabaseUnavailable`."""
 
     @abstractmethod
     def create_schema(self, statements: str) -> None:
-        """Make tables and indexes, where there are none."""
+        """Create tables and indexes that do not exist yet."""
 
     @abstractmethod
     def list_columns(self, table: str) -> set[str]:
-        """The names of a table's columns; empty where there is no such table."""
+        """Return the names of a table's columns; empty when there is no such table."""
 
     @abstractmethod
     def relaxed_durability(self) -> AbstractContextManager[None]:
-        """Changes that a power cut, not a killed process, may undo: nobody waits for a disk."""
+        """Make changes that do not wait for the disk: a power cut may undo them, a killed process does not."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close the connection; closing twice is once."""
+        """Close the connection; a second call does nothing."""
 
     @abstractmethod
     def _begin_transaction(self) -> None: ...
 
     @abstractmethod
     def _end_transaction(self, statement: str) -> None:
-        """`COMMIT` or `ROLLBACK`."""
+        """Run `COMMIT` or `ROLLBACK`."""
 
     def executemany(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """The same statement for every row."""
+        """Run a statement once for each row of values."""
         for row in rows:
             self.execute(statement, row)
 
-    def widen(self, table: str, columns: Mapping[str, str]) -> set[str]:
-        """Add columns that came after a table's first release; which those were."""
-        fresh = set(columns) - self.list_columns(table)
-        for name, kind in columns.items():
-            if name in fresh:
-                self.create_schema(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
-        return fresh
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Changes of which all are made or none; within another one, part of it."""
+        """Make all changes of the block or none; inside another transaction it is a part of that one."""
         with self.lock:
             if self._in_transaction:
                 yield
                 return
             self._begin_transaction()
-            self._in_transaction, going_well = True, False
+            self._in_transaction, succeeded = True, False
             try:
                 yield
                 self._end_transaction("COMMIT")
-                going_well = True
+                succeeded = True
             finally:
-                if not going_well:
+                if not succeeded:
                     self._end_transaction("ROLLBACK")
                 self._in_transaction = False

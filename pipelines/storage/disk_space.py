@@ -1,4 +1,4 @@
-"""What a full disk looks like to whoever writes, and room that is kept for saying so; knows no table and no picture."""
+"""Detection of a full disk, and space that is reserved so that a full disk can still be recorded."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipelines.storage.database import DatabaseUnavailable
 
 DISK_FULL_MESSAGE = "The disk is full; nothing was written."
 RESERVED_BYTES = 4 << 20
-"""Bytes. What is left to write once a disk is full are a few pages of a table, and its log may grow by this much."""
+"""Bytes that stay reserved: once a disk is full, some table pages and the database's log must still be written."""
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether this error says that there is no room left, or that a quota is used up."""
+    """Say whether this error means that the disk is full or a quota is used up."""
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return isinstance(error, DatabaseUnavailable) and error.full
@@ -25,7 +25,7 @@ def is_disk_full(error: BaseException) -> bool:
 
 @contextmanager
 def translate_disk_full() -> Iterator[None]:
-    """A full disk, met by a file or a table, becomes `disk_full`; every other error stays what it is."""
+    """Turn the error of a full disk, from a file or the database, into `disk_full`. Other errors pass unchanged."""
     try:
         yield
     except (OSError, DatabaseUnavailable) as error:
@@ -35,26 +35,28 @@ def translate_disk_full() -> Iterator[None]:
 
 
 class ReservedSpace:
-    """Room set aside on a disk while work goes on there, and given up so that a full disk can still be told of.
+    """A file that reserves disk space during work and is deleted when the disk is full.
 
-    A look at the free bytes would not do: quotas are not in them, and others write meanwhile.
+    The number of free bytes would not tell: it ignores quotas, and other processes write meanwhile.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / ".ballast"
 
     def reserve(self) -> None:
-        """Set the room aside, if it is not. Raises `disk_full`."""
+        """Reserve the space, if it is not. Raises `disk_full`."""
         if self._path.exists():
             return
         part = self._path.with_name(".ballast.part")
         with translate_disk_full():
             try:
-                part.write_bytes(os.urandom(RESERVED_BYTES))  # zeros take no room on a disk that packs them
+                part.write_bytes(
+                    os.urandom(RESERVED_BYTES)
+                )  # random bytes, since a compressing file system stores zeros in no space
                 os.replace(part, self._path)
             finally:
                 part.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Give it up."""
+        """Release the space."""
         self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Pictures by the hash of their pixels, and who may see them; knows nothing of jobs or of where the bytes lie."""
+"""The index of stored files: content-addressed by the hash of the pixels, with owners."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipelines.storage.local_store import LocalStore, translate_missing_file
 FileRole = Literal["upload", "example", "result", "matte", "layers", "batch", "batch_output"]
 PUBLIC_OWNER = "*"
 UNSYNCED_SECONDS = 60.0
-"""What was written this long before the studio ended may not have reached the disk."""
+"""Seconds before the end of the last run in which writes may not have reached the disk."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -37,9 +37,9 @@ CREATE TABLE IF NOT EXISTS files (
 
 @dataclass(frozen=True)
 class FileInfo:
-    """A row of the index. `path` is the name that the bytes lie under; `Files.path` says where.
+    """A row of the index. `path` is the name of the stored bytes; `FileIndex.local_path` says where they are.
 
-    `sha256` is that of the decoded pixels, see `pixels_sha256`.
+    `sha256` is the hash of the decoded pixels, see `pixels_sha256`.
     """
 
     id: str
@@ -55,21 +55,21 @@ class FileInfo:
 
     @property
     def download_name(self) -> str:
-        """What a visitor should save it as; the id stands in where nobody named it."""
+        """The file name for a download; the id where the file has no name."""
         return self.path.name.removeprefix(f"{self.id}-")
 
 
 def pixels_sha256(image: Image) -> str:
-    """SHA-256 over the shape and the decoded bytes, so that it is the same in every lossless format."""
+    """Return the SHA-256 of an image's shape and pixels, which is the same in every lossless format."""
     head = "x".join(str(n) for n in image.shape).encode()
     return hashlib.sha256(head + b":" + np.ascontiguousarray(image).tobytes()).hexdigest()
 
 
 class FileIndex:
-    """Content-addressed: the same pixels have the same id, stored once, visible to each owner who brought them."""
+    """Stored files. The same pixels have one id and are stored once, visible to each owner who uploaded them."""
 
     def __init__(self, root: Path, database: str = "", *, store: LocalStore | None = None) -> None:
-        """The index in `root` or at the URL of a `database`, the bytes in `store`, else in a folder there."""
+        """Open the index in `root` or at the URL `database`; the bytes are in `store`, else in a folder of `root`."""
         self.data = root
         self._store = store or LocalStore(root / "files")
         self.root = self._store.folder
@@ -79,7 +79,7 @@ class FileIndex:
         self._forget_torn_files()
 
     def add_image(self, image: Image, owner: str, role: FileRole) -> str:
-        """Keep an ingested picture (H x W x 3 or 4) losslessly and return its id. Raises `disk_full`."""
+        """Store an ingested picture (uint8, H x W x 3 or 4) losslessly and return its id. Raises `disk_full`."""
         digest = pixels_sha256(image)
         file_id = f"file-{digest[:40]}"
         path = self._store_if_missing(file_id, f"{file_id}.png", lambda: encode_png(image))
@@ -97,10 +97,10 @@ class FileIndex:
         *,
         defer_sync: bool = False,
     ) -> str:
-        """Keep finished bytes as they are (they carry their own metadata); the id is that of these bytes.
+        """Store encoded bytes unchanged, with their metadata; the id is a hash of these bytes.
 
-        `image` is the picture, or the first frame of what is no picture: size and `sha256` are its. `name` is what a
-        visitor should save it as, ending included. `later` waits for no disk: `sync` does, within seconds.
+        `image` is the picture or the first frame, which gives size and `sha256`. `name` is the file name for a
+        download, with its extension. `defer_sync` does not wait for the disk: `flush_to_disk` does, within seconds.
         """
         file_id = f"file-{hashlib.sha256(data).hexdigest()[:40]}"
         path = self._store.put(f"{file_id}-{name}" if name else f"{file_id}.{format}", data, defer_sync=defer_sync)
@@ -110,13 +110,13 @@ class FileIndex:
         return file_id
 
     def import_file(self, info: FileInfo, data: bytes, *, defer_sync: bool = False) -> None:
-        """Keep a file that another store kept, its row as it was; of `info.path` the name alone counts."""
+        """Store a file of another index with its row; only the name in `info.path` is used."""
         path = self._store_if_missing(info.id, info.path.name, lambda: data, defer_sync=defer_sync)
         with self._db.relaxed_durability() if defer_sync else nullcontext():
             self._record_file(info.id, info.owner, info.role, info.format, path, info.width, info.height, info.sha256)
 
     def add_jsonl(self, data: bytes, owner: str, role: FileRole) -> str:
-        """Keep JSON lines and return their id; it is the owner's alone, since the id is a hash of both."""
+        """Store JSON lines and return their id. The id is a hash of owner and data, so no two owners share it."""
         digest = hashlib.sha256(owner.encode() + b":" + data).hexdigest()
         file_id = f"file-{digest[:40]}"
         path = self._store.put(f"{file_id}.jsonl", data)
@@ -126,28 +126,28 @@ class FileIndex:
     def _store_if_missing(
         self, file_id: str, name: str, make: Callable[[], bytes], *, defer_sync: bool = False
     ) -> Path:
-        """Where the bytes lie; `make` gives them where no row says that they are kept, or the row is wrong."""
+        """Return the path of the bytes; `make` gives them when they are not stored under this name."""
         with suppress(NotFound):
-            kept = self.get_info(file_id)
-            if kept.path.name == name:
-                return self._store.fetch(name, kept.bytes)
+            stored = self.get_info(file_id)
+            if stored.path.name == name:
+                return self._store.fetch(name, stored.bytes)
         return self._store.put(name, make(), defer_sync=defer_sync)
 
-    def save_provenance(self, file_id: str, owner: str, past: bytes, placed: bytes | None = None) -> None:
-        """Keep what an upload said of itself, as the photo that is worked on and as one that is `placed` beside it.
+    def save_provenance(self, file_id: str, owner: str, as_parent: bytes, as_component: bytes | None = None) -> None:
+        """Store an upload's Content Credentials as C2PA ingredients, for use as the parent and as a component.
 
-        It belongs to this owner alone: the same pixels may have other pasts.
+        They belong to this owner alone, since the same pixels may have another history elsewhere.
         """
-        self._store.put(_provenance_name(file_id, owner), past)
-        if placed is not None:
-            self._store.put(_provenance_name(file_id, owner, placed=True), placed)
+        self._store.put(_provenance_name(file_id, owner), as_parent)
+        if as_component is not None:
+            self._store.put(_provenance_name(file_id, owner, as_component=True), as_component)
 
-    def load_provenance(self, file_id: str, owner: str, *, placed: bool = False) -> bytes | None:
-        """What this owner's upload said of itself, see `keep_past`."""
-        return self._store.read_if_present(_provenance_name(file_id, owner, placed=placed))
+    def load_provenance(self, file_id: str, owner: str, *, as_component: bool = False) -> bytes | None:
+        """Return the C2PA ingredient of this owner's upload, or None; see `save_provenance`."""
+        return self._store.read_if_present(_provenance_name(file_id, owner, as_component=as_component))
 
     def flush_to_disk(self) -> int:
-        """Bring to the disk what was written for `later`, rows last; how many files that were."""
+        """Sync files that were written with `defer_sync` to the disk, then their rows; return how many files."""
         count = self._store.flush_to_disk()
         if count:
             with suppress(FileNotFoundError), (self.data / "files.sqlite3-wal").open("rb") as file:
@@ -155,8 +155,8 @@ class FileIndex:
         return count
 
     def _forget_torn_files(self) -> None:
-        """Forget the newest files whose bytes a power cut took, so that nobody is handed half of one."""
-        if self._db.is_shared:  # its bytes may lie on another machine
+        """Delete the newest rows whose bytes a power cut destroyed, so that nobody gets a half-written file."""
+        if self._db.is_shared:  # the bytes may be on another machine
             return
         newest = "SELECT id, path, bytes FROM files WHERE created > (SELECT MAX(created) FROM files) - ?"
         for row in self._db.execute(newest, (UNSYNCED_SECONDS,)).fetchall():
@@ -175,7 +175,7 @@ class FileIndex:
             )
 
     def get_info(self, file_id: str, owner: str | None = None) -> FileInfo:
-        """The row, if `owner` (None: anybody) may see it. Raises `not_found`, also when it is somebody else's."""
+        """Return the row if `owner` (None: anybody) may see it. Raises `not_found`, also for another owner's file."""
         with self._lock:
             row = self._db.execute(
                 "SELECT * FROM files WHERE id = ? AND (CAST(? AS TEXT) IS NULL OR owner IN (?, ?)) LIMIT 1",
@@ -187,7 +187,7 @@ class FileIndex:
         return FileInfo(**{**values, "path": PurePath(values["path"])})
 
     def list_files(self, owner: str, limit: int, after: str | None = None) -> list[FileInfo]:
-        """The owner's files, newest first; `after` is the id to go on from."""
+        """Return the owner's files, newest first; `after` is the last id of the previous page."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT * FROM files WHERE owner = ? AND (CAST(? AS TEXT) IS NULL OR (created, id) < "
@@ -197,7 +197,7 @@ class FileIndex:
         return [FileInfo(**{**dict(row), "path": PurePath(row["path"])}) for row in rows]
 
     def is_example(self, file_id: str) -> bool:
-        """Whether the picture is one of the studio's own examples, which need nobody's consent."""
+        """Say whether the picture is one of the built-in examples, which need no consent."""
         with self._lock:
             found = self._db.execute(
                 "SELECT 1 FROM files WHERE id = ? AND owner = ?", (file_id, PUBLIC_OWNER)
@@ -205,36 +205,36 @@ class FileIndex:
         return found is not None
 
     def open_image(self, file_id: str) -> Image:
-        """The stored pixels, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
+        """Return the stored pixels, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
         return read_png(self.local_path(file_id))
 
     def read_bytes(self, file_id: str, owner: str | None = None) -> bytes:
-        """The stored bytes, if `owner` (None: anybody) may see them. Raises `not_found`."""
+        """Return the stored bytes if `owner` (None: anybody) may see them. Raises `not_found`."""
         with translate_missing_file():
             return self.local_path(file_id, owner).read_bytes()
 
     def local_path(self, file_id: str, owner: str | None = None) -> Path:
-        """Where the bytes lie on this machine, if `owner` (None: anybody) may see them. Raises `not_found`.
+        """Return a path of the bytes on this machine if `owner` (None: anybody) may see them. Raises `not_found`.
 
-        Where they lie on a store too, they stay here for a minute at least.
+        With a remote store the file stays in the cache for at least a minute.
         """
         info = self.get_info(file_id, owner)
         return self._store.fetch(info.path.name, info.bytes)
 
     def total_bytes(self) -> int:
-        """What all files take."""
+        """Return the bytes that all files take."""
         with self._lock:
             sizes = "SELECT MAX(bytes) AS bytes FROM files GROUP BY path"
             return int(self._db.execute(f"SELECT COALESCE(SUM(bytes), 0) FROM ({sizes}) AS s").fetchall()[0][0])
 
     def ids_older_than(self, seconds: float) -> set[str]:
-        """Ids, the examples' left out, that nobody brought within this time."""
+        """Return the ids of files that nobody added within the last `seconds`, without examples."""
         query = "SELECT id FROM files GROUP BY id HAVING MAX(created) < ? AND COUNT(*) FILTER (WHERE owner = ?) = 0"
         with self._lock:
             return {row["id"] for row in self._db.execute(query, (time.time() - seconds, PUBLIC_OWNER)).fetchall()}
 
     def delete_file(self, file_id: str) -> None:
-        """Delete a file and what its owners' uploads said of themselves, for every owner."""
+        """Delete a file and its provenance records for every owner."""
         with self._lock:
             self._db.execute("DELETE FROM files WHERE id = ?", (file_id,))
         self._store.delete_all_of(file_id)
@@ -247,11 +247,11 @@ class FileIndex:
         if left is None:
             return self.delete_file(file_id)
         for placed in (False, True):
-            self._store.delete_one(_provenance_name(file_id, owner, placed=placed))
+            self._store.delete_one(_provenance_name(file_id, owner, as_component=placed))
         return None
 
     def delete_partial_files(self, seconds: float) -> None:
-        """Delete what a killed process left half written so long ago."""
+        """Delete partial files of killed processes that are older than `seconds`."""
         self._store.delete_stale_files(seconds, self._is_known)
 
     def _is_known(self, file_id: str) -> bool:
@@ -260,25 +260,25 @@ class FileIndex:
         return False
 
     def close(self) -> None:
-        """Close the index."""
+        """Sync pending files and close the index."""
         self.flush_to_disk()
         with self._lock:
             self._db.close()
 
 
 def read_png(path: Path) -> Image:
-    """The pixels of a picture that `Files` keeps, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
+    """Return the pixels of a stored PNG, uint8, H x W x 3 or 4, RGB(A). Raises `not_found`."""
     with translate_missing_file():
         return decode_png(np.fromfile(path, np.uint8))
 
 
-def _provenance_name(file_id: str, owner: str, *, placed: bool = False) -> str:
-    ending = "-placed.c2pa" if placed else ".c2pa"
+def _provenance_name(file_id: str, owner: str, *, as_component: bool = False) -> str:
+    ending = "-placed.c2pa" if as_component else ".c2pa"
     return f"{file_id}-{hashlib.sha256(owner.encode()).hexdigest()[:16]}{ending}"
 
 
 def decode_png(data: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> Image:
-    """RGB(A) pixels of PNG bytes that this store wrote."""
+    """Decode PNG bytes (uint8, one dimension) to RGB(A) pixels, uint8, H x W x 3 or 4. Raises `not_found`."""
     raw = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if raw is None:
         raise NotFound("The stored file can no longer be read.")

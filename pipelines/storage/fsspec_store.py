@@ -1,6 +1,6 @@
-"""Stores that several machines reach, by their fsspec URL: what is written there, and what their failures are told as.
+"""Remote file systems by fsspec URL: atomic writes and error translation.
 
-Quotes neither the URL nor what a store says: passwords stand in both.
+Messages contain neither the URL nor a store's own error text, since both may contain passwords.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ UNREACHABLE_MESSAGE = (
 )
 
 _ATOMIC_SCHEMES = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"))
-"""Stores that show an object once all of it is there; on any other it is written beside and moved."""
+"""Protocols that show an object only when it is complete; elsewhere a file is written beside and then moved."""
 
 
 def open_filesystem(url: str) -> tuple[Any, str]:
-    """The filesystem of an fsspec URL, and the path on it. Raises `BadInput` where it, or its package, is unknown."""
+    """Return the file system of an fsspec URL and the path in it. Raises `BadInput` for an unknown one."""
     from fsspec.core import url_to_fs
 
     with StoreErrorTranslator():
@@ -38,12 +38,12 @@ def open_filesystem(url: str) -> tuple[Any, str]:
             raise BadInput(f"A package is missing for this store: {error}.") from None
         except ValueError:
             raise BadInput("This is no address of a store: it is a folder, or a URL that fsspec knows.") from None
-    fs.dircache.use_listings_cache = False  # others write there too
+    fs.dircache.use_listings_cache = False  # other machines write there too
     return fs, path.rstrip("/")
 
 
 def write_file(fs: Any, path: str, data: bytes, part: str) -> None:
-    """Write `data` at `path`, whole or not at all; at `part` before, where a store shows what is half written."""
+    """Write all of `data` at `path` or nothing; first at `part`, where the store would show a partial file."""
     if writes_atomically(fs):
         fs.pipe_file(path, data)
         return
@@ -58,14 +58,14 @@ def write_file(fs: Any, path: str, data: bytes, part: str) -> None:
 
 
 def writes_atomically(fs: Any) -> bool:
-    """Whether nobody sees half of what is being written there."""
+    """Say whether the file system never shows a partial file."""
     return not _ATOMIC_SCHEMES.isdisjoint({fs.protocol} if isinstance(fs.protocol, str) else fs.protocol)
 
 
 class StoreErrorTranslator:
-    """Whatever a store raises becomes `UNREACHABLE`; with `missing`, what is not there becomes `not_found`.
+    """Turns any error of a store into `storage_unavailable`; with `missing`, a missing file into `not_found`.
 
-    Each kind of store has errors of its own that share no base. The log gets their kinds and nothing that they say.
+    The errors of the different stores share no base class. The log gets their types without their messages.
     """
 
     def __init__(self, *, missing: bool = False) -> None:

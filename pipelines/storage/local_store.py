@@ -1,4 +1,4 @@
-"""The bytes of files by name, in a folder of this machine; knows no row, no owner and no picture."""
+"""A store of files by name, in a folder of this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILE_GONE_MESSAGE = "The stored file is no longer there."
 
 @contextmanager
 def translate_missing_file() -> Iterator[None]:
-    """Bytes that somebody deleted on the disk become `not_found`."""
+    """Turn the error of a file that was deleted from the disk into `not_found`."""
     try:
         yield
     except FileNotFoundError as error:
@@ -26,7 +26,7 @@ def translate_missing_file() -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write at, moved into place at the end, so that no half file is ever seen.
+    """Yield a temporary path beside `path` and move it into place at the end, so that no partial file is ever seen.
 
     Raises `disk_full`.
     """
@@ -40,25 +40,25 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, data: bytes, *, defer_sync: bool = False) -> None:
-    """Write a file whole or not at all; `later` waits for no disk. Raises `disk_full`."""
+    """Write a whole file or nothing; `defer_sync` does not wait for the disk. Raises `disk_full`."""
     with atomic_write(path) as part, part.open("wb") as file:
         file.write(data)
         file.flush()
         if not defer_sync:
-            os.fsync(file.fileno())  # else a power cut leaves the name without the bytes
+            os.fsync(file.fileno())  # without it a power cut leaves the name without the bytes
 
 
 class LocalStore:
-    """Each file whole under its name, which begins with the file's id, or not there."""
+    """A folder with whole files; each name begins with the file's id."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self._unsynced: set[Path] = set()
-        """Written, and not known to lie on the disk yet."""
+        """Files that were written but not synced to the disk."""
 
     def put(self, name: str, data: bytes, *, defer_sync: bool = False) -> Path:
-        """Keep these bytes; where they lie. `later` waits for no disk: `sync` does. Raises `disk_full`."""
+        """Store bytes and return their path. `defer_sync` leaves the sync to `flush_to_disk`. Raises `disk_full`."""
         path = self.folder / name
         write_atomically(path, data, defer_sync=defer_sync)
         if defer_sync:
@@ -66,36 +66,36 @@ class LocalStore:
         return path
 
     def fetch(self, name: str, size: int | None = None) -> Path:
-        """Where the bytes lie on this machine, `size` of them where that is known. Raises `not_found`."""
+        """Return a path of the file on this machine; `size` is its length where known. Raises `not_found`."""
         path = self.folder / name
         if not path.exists():
             raise NotFound(FILE_GONE_MESSAGE)
         return path
 
     def read_if_present(self, name: str) -> bytes | None:
-        """The bytes, None where there are none of that name."""
+        """Return the bytes, or None when there is no file of that name."""
         with suppress(NotFound), translate_missing_file():
             return self.fetch(name).read_bytes()
         return None
 
     def delete_all_of(self, file_id: str) -> None:
-        """Delete everything whose name begins with this id."""
+        """Delete all files whose name begins with this id."""
         for path in (*self.folder.glob(f"{file_id}.*"), *self.folder.glob(f"{file_id}-*")):
             path.unlink(missing_ok=True)
 
     def delete_one(self, name: str) -> None:
-        """Delete what has this name, if anything has."""
+        """Delete the file of this name, if it exists."""
         (self.folder / name).unlink(missing_ok=True)
 
     def is_lost(self, name: str, size: int) -> bool:
-        """Whether a power cut took these bytes, or some of them, for good."""
+        """Say whether the file is missing or incomplete for good, as after a power cut."""
         path = self.folder / name
         return not path.exists() or path.stat().st_size != size
 
     def flush_to_disk(self) -> int:
-        """Bring to the disk what was written for `later`; how many files that were."""
+        """Sync files that were written with `defer_sync`; return how many."""
         paths: list[Path] = []
-        with suppress(KeyError):  # others may add meanwhile
+        with suppress(KeyError):  # other threads may add files meanwhile
             while True:
                 paths.append(self._unsynced.pop())
         for path in paths:
@@ -103,8 +103,8 @@ class LocalStore:
                 os.fsync(file.fileno())
         return len(paths)
 
-    def delete_stale_files(self, seconds: float, known: Callable[[str], bool]) -> None:
-        """Delete what a killed process left half written so long ago. `known`: whether a file of that id is kept."""
+    def delete_stale_files(self, seconds: float, is_known: Callable[[str], bool]) -> None:
+        """Delete partial files older than `seconds`. `is_known` says whether a file id is in the index."""
         for part in self.folder.glob(".part-*"):
             if part.stat().st_mtime < time.time() - seconds:
                 part.unlink(missing_ok=True)

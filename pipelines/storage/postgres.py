@@ -1,4 +1,4 @@
-"""The rows of several studios in one Postgres database, through pg8000; knows no table of theirs."""
+"""The database interface on a Postgres server that several studios share, through pg8000."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 SCHEMES = ("postgres", "postgresql")
 MISSING_PACKAGE = "needs pg8000: pip install -r requirements-postgres.txt"
 TIMEOUT_SECONDS = 30.0
-"""Seconds until a server that says nothing counts as gone."""
+"""Seconds without an answer after which the server counts as unreachable."""
 IDLE_CHECK_SECONDS = 1.0
-"""Seconds after which a connection is tried before it is used."""
+"""Seconds without use after which a connection is tested before it is used."""
 _SCHEMA_LOCK_ID = 0x44425820
-"""Of the lock under which schemas are made: two studios may start at once."""
-# SQLSTATE classes and codes after which another try may go well: no connection, no resources, somebody was first,
-# the server is stopping or starting.
+"""Id of the advisory lock for schema changes, since two studios may start at once."""
+# SQLSTATE classes and codes after which another try may succeed: no connection, no resources, a conflict with another
+# transaction, the server is stopping or starting.
 _TRANSIENT_SQLSTATE = re.compile(r"08|53|40001|40P01|55P03|57P0[1-4]")
 _DISK_FULL = "53100"
 _TYPE_TRANSLATIONS = (
@@ -35,12 +35,11 @@ _TYPE_TRANSLATIONS = (
     (re.compile(r"\bINTEGER\b"), "BIGINT"),
     (re.compile(r"\bREAL\b"), "DOUBLE PRECISION"),  # a Postgres REAL has too few digits for a time
     (re.compile(r"\bWITHOUT ROWID\b"), ""),
-    (re.compile(r"\bADD COLUMN\b"), "ADD COLUMN IF NOT EXISTS"),
 )
 
 
 class PostgresRow:
-    """Values by name or by number."""
+    """The values of a row, by column name or by index."""
 
     __slots__ = ("_names", "_values")
 
@@ -52,12 +51,12 @@ class PostgresRow:
         return self._values[self._names[key] if isinstance(key, str) else key]
 
     def keys(self) -> Iterable[str]:
-        """The columns' names."""
+        """Return the column names."""
         return self._names.keys()
 
 
 class PostgresDatabase(Database):
-    """One connection, opened when it is needed and again after it broke. Raises `Unwritable` where the server is gone.
+    """One connection, opened when it is needed and again after it broke.
 
     The URL is `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`. `?sslmode=verify-full` (or `require`, `disable`; usually
     encrypted where the server can) is libpq's; `schema=NAME` keeps studios that share nothing apart in one database.
@@ -75,7 +74,7 @@ class PostgresDatabase(Database):
         self.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema_name}"')
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> QueryResult:
-        """Carry one statement out. Raises `Unwritable`, also where it is not known whether a change was made."""
+        """Run one statement. Raises `DatabaseUnavailable`, also when it is unknown whether a change was made."""
         from pg8000.exceptions import DatabaseError, InterfaceError
 
         with self.lock:
@@ -103,7 +102,7 @@ class PostgresDatabase(Database):
         raise DatabaseUnavailable(UNAVAILABLE_MESSAGE, full=code == _DISK_FULL) from error
 
     def create_schema(self, statements: str) -> None:
-        """Make tables and indexes, where there are none."""
+        """Create tables and indexes that do not exist yet."""
         for pattern, word in _TYPE_TRANSLATIONS:
             statements = pattern.sub(word, statements)
         with self.transaction():
@@ -112,18 +111,18 @@ class PostgresDatabase(Database):
                 self.execute(statement)
 
     def list_columns(self, table: str) -> set[str]:
-        """The names of a table's columns; empty where there is no such table."""
-        found = "SELECT column_name FROM information_schema.columns WHERE table_schema = ? AND table_name = ?"
-        return {row[0] for row in self.execute(found, (self._schema_name, table)).fetchall()}
+        """Return the names of a table's columns; empty when there is no such table."""
+        query = "SELECT column_name FROM information_schema.columns WHERE table_schema = ? AND table_name = ?"
+        return {row[0] for row in self.execute(query, (self._schema_name, table)).fetchall()}
 
     @contextmanager
     def relaxed_durability(self) -> Iterator[None]:
-        """The same as any change: what another machine may see is not undone by a power cut on this one."""
+        """Hold the lock; changes stay durable, since other machines may have seen them."""
         with self.lock:
             yield
 
     def close(self) -> None:
-        """Close the connection; closing twice is once."""
+        """Close the connection; a second call does nothing."""
         with self.lock:
             self._drop_connection()
 
@@ -131,21 +130,21 @@ class PostgresDatabase(Database):
         self.execute("BEGIN")
 
     def _end_transaction(self, statement: str) -> None:
-        if self._connections:  # a connection that broke took its changes along
+        if self._connections:  # a broken connection has rolled back already
             self.execute(statement)
 
     def _get_connection(self) -> Connection:
         if self._connections and not self._in_transaction and time.monotonic() - self._used_at > IDLE_CHECK_SECONDS:
             self._drop_if_broken()
         if not self._connections:
-            if self._in_transaction:  # its first half went with the connection
+            if self._in_transaction:  # its first statements were rolled back with the connection
                 raise DatabaseUnavailable(UNAVAILABLE_MESSAGE)
             self._connections.append(self._open_connection())
         self._used_at = time.monotonic()
         return self._connections[0]
 
     def _drop_if_broken(self) -> None:
-        """Drop a connection that broke while nobody used it: whoever needs it now should not be the one to find out."""
+        """Test an idle connection and drop it if it is broken, so that the next statement gets a new one."""
         from pg8000.exceptions import DatabaseError, InterfaceError
 
         try:
@@ -158,13 +157,13 @@ class PostgresDatabase(Database):
         from pg8000.exceptions import DatabaseError, InterfaceError
 
         try:
-            made = connect(**self._connect_arguments, timeout=TIMEOUT_SECONDS, application_name="designerbox")
-            made.autocommit = True
-            made.register_in_adapter(1700, _parse_numeric)  # the sum of whole numbers is a `numeric`
-            made.cursor().execute(f'SET search_path TO "{self._schema_name}"')
+            connection = connect(**self._connect_arguments, timeout=TIMEOUT_SECONDS, application_name="designerbox")
+            connection.autocommit = True
+            connection.register_in_adapter(1700, _parse_numeric)  # a sum of integers is a `numeric`
+            connection.cursor().execute(f'SET search_path TO "{self._schema_name}"')
         except (InterfaceError, DatabaseError, OSError) as error:
             raise DatabaseUnavailable(_refusal_message(error)) from error
-        return made
+        return connection
 
     def _drop_connection(self) -> None:
         _close_all(self._connections)
@@ -179,9 +178,9 @@ def _close_all(connections: list[Connection]) -> None:
 
 
 def _refusal_message(error: Exception) -> str:
-    """Why there is no connection, in the server's words where it said any; never with a password."""
-    told = error.args[0].get("M") if error.args and isinstance(error.args[0], dict) else None
-    return f"The database refused the studio: {told}." if told else UNAVAILABLE_MESSAGE
+    """Say why there is no connection, with the server's own message if any and never with a password."""
+    reason = error.args[0].get("M") if error.args and isinstance(error.args[0], dict) else None
+    return f"The database refused the studio: {reason}." if reason else UNAVAILABLE_MESSAGE
 
 
 @lru_cache(512)
@@ -193,7 +192,7 @@ def _adapt_value(value: object) -> object:
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, str):
-        return value.replace("\0", "\ufffd")  # which Postgres takes for no text
+        return value.replace("\0", "\ufffd")  # Postgres refuses NUL in text
     return value
 
 
@@ -202,7 +201,7 @@ def _parse_numeric(text: str) -> int | float:
 
 
 def _parse_url(url: str) -> tuple[dict[str, Any], str]:
-    """Arguments for pg8000's `connect`, and the schema. Raises `ValueError` with a sentence, without the URL in it."""
+    """Return the arguments of `connect`, and the schema. Raises `ValueError` with a message without the URL."""
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     mode, schema = options.pop("sslmode", "prefer"), options.pop("schema", "designerbox")
@@ -214,28 +213,31 @@ def _parse_url(url: str) -> tuple[dict[str, Any], str]:
         raise ValueError("sslmode is disable, prefer, require or verify-full")
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
         raise ValueError("a schema's name is small letters, digits and _")
-    how: dict[str, Any] = {
-        "user": unquote(parts.username), "database": unquote(parts.path[1:]), "host": parts.hostname or "localhost",
-        "port": parts.port or 5432, "ssl_context": _ssl_context(mode),
-    }  # fmt: skip
+    arguments: dict[str, Any] = {
+        "user": unquote(parts.username),
+        "database": unquote(parts.path[1:]),
+        "host": parts.hostname or "localhost",
+        "port": parts.port or 5432,
+        "ssl_context": _ssl_context(mode),
+    }
     if parts.password:
-        how["password"] = unquote(parts.password)
-    return how, schema
+        arguments["password"] = unquote(parts.password)
+    return arguments, schema
 
 
 def _ssl_context(mode: str) -> ssl.SSLContext | bool | None:
-    """The modes as libpq means them, in pg8000's words: None encrypts where the server can."""
+    """Return pg8000's value for a libpq mode: None encrypts where the server can, False never."""
     if mode in ("disable", "prefer"):
         return None if mode == "prefer" else False
     context = ssl.create_default_context()
-    if mode == "require":  # whoever it is
+    if mode == "require":  # encrypts without checking who answers
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
 def check_url(url: str) -> str:
-    """The URL as it is, if it can be one. Raises `ValueError` with a sentence."""
+    """Return the URL unchanged if it is valid. Raises `ValueError` with a message for the user."""
     if url:
         _parse_url(url)
         if importlib.util.find_spec("pg8000") is None:

@@ -1,4 +1,4 @@
-"""Rows in one SQLite file of this machine."""
+"""The database interface on one SQLite file of this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.storage.database import Database, DatabaseUnavailable, QueryResul
 
 
 class SqliteDatabase(Database):
-    """One file of one machine. Readable by whom the folder lets; times out after 30 s behind another process."""
+    """One SQLite file. A statement waits up to 30 s for the lock of another process."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         super().__init__()
@@ -21,34 +21,34 @@ class SqliteDatabase(Database):
         name = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         self._connection = sqlite3.connect(name, uri=True, check_same_thread=False, isolation_level=None, timeout=30)
         self._connection.row_factory = sqlite3.Row
-        weakref.finalize(self, self._connection.close)  # whoever forgets to close leaves no file open
+        weakref.finalize(self, self._connection.close)  # closes the file where `close` was not called
         if not read_only:
             self._connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
 
     def execute(self, statement: str, values: Sequence[object] = ()) -> QueryResult:
-        """Carry one statement out. Raises `Unwritable`."""
+        """Run one statement. Raises `DatabaseUnavailable`."""
         with self.lock, _translate_errors():
             cursor = self._connection.execute(statement, values)
-            rows = cursor.fetchall()  # before rowcount, which is not known until `RETURNING` has said all
+            rows = cursor.fetchall()  # before `rowcount`, which is only known once all returned rows were read
             return QueryResult(rows, cursor.rowcount)
 
     def executemany(self, statement: str, rows: Iterable[Sequence[object]]) -> None:
-        """The same statement for every row."""
+        """Run a statement once for each row of values."""
         with self.lock, _translate_errors():
             self._connection.executemany(statement, rows)
 
     def create_schema(self, statements: str) -> None:
-        """Make tables and indexes, where there are none."""
+        """Create tables and indexes that do not exist yet."""
         with self.lock, _translate_errors():
             self._connection.executescript(statements)
 
     def list_columns(self, table: str) -> set[str]:
-        """The names of a table's columns; empty where there is no such table."""
+        """Return the names of a table's columns; empty when there is no such table."""
         return {row["name"] for row in self.execute(f"PRAGMA table_info({table})").fetchall()}
 
     @contextmanager
     def relaxed_durability(self) -> Iterator[None]:
-        """Changes that a power cut, not a killed process, may undo: nobody waits for a disk."""
+        """Make changes that do not wait for the disk: a power cut may undo them, a killed process does not."""
         with self.lock:
             self._connection.execute("PRAGMA synchronous=NORMAL")
             try:
@@ -57,7 +57,7 @@ class SqliteDatabase(Database):
                 self._connection.execute("PRAGMA synchronous=FULL")
 
     def close(self) -> None:
-        """Close the file; closing twice is once."""
+        """Close the file; a second call does nothing."""
         with self.lock:
             self._connection.close()
 

@@ -1,4 +1,4 @@
-"""The twelve embedded styles, an explicit tuple: a new one is a function of picture and `Hand`, and one row here."""
+"""The twelve embedded styles. A new one is a function of picture and `StyleSettings`, and one row here."""
 
 from __future__ import annotations
 
@@ -15,82 +15,55 @@ from pipelines.styles.primitives import StyleSettings
 
 DrawFn: TypeAlias = Callable[[Image, StyleSettings], Image]
 
-__all__ = ["STYLES", "DrawFn", "StyleSettings", "Style", "apply_style", "get_style"]
+__all__ = ["STYLES", "DrawFn", "Style", "StyleSettings", "apply_style", "get_style"]
 
 
 @dataclass(frozen=True)
 class Style:
-    """`draw` takes and gives H x W x 3 of one size. `natural`: the photo's own colours are meant to stay.
+    """One style. `draw` takes and returns H x W x 3 of one size. `photo_colours`: the photo's colours stay.
 
-    Under face lock `finer` is the brush for faces, as a factor (1: the same), and `lock` how much of the photo's own
-    drawing a face takes after that; `pieces`: the style is made of whole pieces, which a soft mask would cut.
+    For face lock, `face_brush` scales the brush on faces (1: no change), and `lock_weight` (0 to 1) is how much of the
+    photo's own detail a face gets afterwards. `hard_mask`: a soft mask would cut the pieces of this style.
     """
 
     id: str
     title: str
     draw: DrawFn
-    keeps_photo_colours: bool = False
-    face_lock_weight: float = 0.8
-    face_brush_ratio: float = 1.0
-    has_hard_pieces: bool = False
+    photo_colours: bool = False
+    lock_weight: float = 0.8
+    face_brush: float = 1.0
+    hard_mask: bool = False
 
 
 STYLES: tuple[Style, ...] = (
-    Style("oil", "Oil", painting.draw_oil, keeps_photo_colours=True),
-    Style("watercolour", "Watercolour", painting.draw_watercolour, keeps_photo_colours=True),
-    Style("ink", "Ink", line_art.draw_ink, face_lock_weight=0.5, face_brush_ratio=0.55),
-    Style("pencil", "Pencil", line_art.draw_pencil, face_lock_weight=0.7, face_brush_ratio=0.7),
-    Style("charcoal", "Charcoal", line_art.draw_charcoal, face_lock_weight=0.9, face_brush_ratio=0.6),
-    Style(
-        "halftone",
-        "Halftone",
-        printmaking.draw_halftone,
-        keeps_photo_colours=True,
-        face_lock_weight=0.65,
-        face_brush_ratio=0.6,
-    ),
-    Style("pop-art", "Pop Art", printmaking.draw_pop_art, face_lock_weight=0.75, face_brush_ratio=0.6),
-    Style("riso", "Riso", printmaking.draw_riso, face_lock_weight=0.8, face_brush_ratio=0.7),
-    Style(
-        "mosaic",
-        "Mosaic",
-        mosaic.draw_mosaic,
-        keeps_photo_colours=True,
-        face_lock_weight=0.6,
-        face_brush_ratio=0.45,
-        has_hard_pieces=True,
-    ),
-    Style(
-        "pixel",
-        "Pixel",
-        mosaic.draw_pixel_art,
-        keeps_photo_colours=True,
-        face_lock_weight=0.4,
-        face_brush_ratio=0.4,
-        has_hard_pieces=True,
-    ),
-    Style("film", "Film", film.draw_film, keeps_photo_colours=True),
+    Style("oil", "Oil", painting.draw_oil, photo_colours=True),
+    Style("watercolour", "Watercolour", painting.draw_watercolour, photo_colours=True),
+    Style("ink", "Ink", line_art.draw_ink, lock_weight=0.5, face_brush=0.55),
+    Style("pencil", "Pencil", line_art.draw_pencil, lock_weight=0.7, face_brush=0.7),
+    Style("charcoal", "Charcoal", line_art.draw_charcoal, lock_weight=0.9, face_brush=0.6),
+    Style("halftone", "Halftone", printmaking.draw_halftone, photo_colours=True, lock_weight=0.65, face_brush=0.6),
+    Style("pop-art", "Pop Art", printmaking.draw_pop_art, lock_weight=0.75, face_brush=0.6),
+    Style("riso", "Riso", printmaking.draw_riso, lock_weight=0.8, face_brush=0.7),
+    Style("mosaic", "Mosaic", mosaic.draw_mosaic, photo_colours=True, lock_weight=0.6, face_brush=0.45, hard_mask=True),
+    Style("pixel", "Pixel", mosaic.draw_pixel_art, photo_colours=True, lock_weight=0.4, face_brush=0.4, hard_mask=True),
+    Style("film", "Film", film.draw_film, photo_colours=True),
     Style("noir", "Noir", film.draw_noir),
 )
 
 
 def apply_style(image: Image, row: Style, settings: StyleSettings, faces: Sequence[Face] = ()) -> Image:
-    """`image` (H x W x 3) in the style; `faces` (in pixels of `image`) are drawn finer and keep their features."""
+    """Draw `image` (H x W x 3) in a style. `faces`, in its pixels, are drawn finer and keep their features."""
     styled = row.draw(image, settings)
     if not faces:
         return styled
-    if row.face_brush_ratio < 1:
-        fine = row.draw(
-            image,
-            replace(
-                settings, detail=max(settings.detail, 0.7), brush_ratio=settings.brush_ratio * row.face_brush_ratio
-            ),
-        )
-        mask = face_mask(faces, image.shape, hard=row.has_hard_pieces)[..., None]
+    if row.face_brush < 1:
+        detail, brush_ratio = max(settings.detail, 0.7), settings.brush_ratio * row.face_brush
+        fine = row.draw(image, replace(settings, detail=detail, brush_ratio=brush_ratio))
+        mask = face_mask(faces, image.shape, hard=row.hard_mask)[..., None]
         styled = np.asarray(styled + mask * (fine.astype(np.float32) - styled) + 0.5, np.uint8)
-    return lock_faces(image, styled, faces, row.face_lock_weight, keeps_photo_colours=row.keeps_photo_colours)
+    return lock_faces(image, styled, faces, row.lock_weight, photo_colours=row.photo_colours)
 
 
 def get_style(style_id: str) -> Style:
-    """The row of `STYLES`."""
+    """Return the row of `STYLES` with this id."""
     return next(row for row in STYLES if row.id == style_id)

@@ -1,4 +1,4 @@
-"""Face lock: a styled face keeps the drawing of the photo's; knows landmarks, not who they belong to."""
+"""Face lock: blend the photo's facial detail into a styled picture."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Face, Image
-from pipelines.styles.primitives import Field, Picture, gaussian_blur, to_float, to_uint8
+from pipelines.core.geometry import Face, Image, Int32Array
+from pipelines.styles.primitives import Field, Picture, from_lab, gaussian_blur, to_float, to_lab, to_uint8
 
-# Outlines of the 468-point mesh round what a face is known by: eyes with brows, nose, mouth.
+# Outlines on the 468-point mesh around eyes with brows, nose and mouth.
 _FEATURE_OUTLINES = (
     (70, 63, 105, 66, 107, 55, 193, 245, 233, 232, 231, 230, 229, 228, 226, 35),
     (300, 293, 334, 296, 336, 285, 417, 465, 453, 452, 451, 450, 449, 448, 446, 265),
@@ -19,17 +18,15 @@ _FEATURE_OUTLINES = (
     (61, 40, 37, 0, 267, 270, 291, 321, 405, 17, 181, 91),
 )
 _LAB_MIN, _LAB_MAX = np.array([0, -127, -127], np.float32), np.array([100, 127, 127], np.float32)
-_SKIN_LOCK_RATIO = 0.78  # of the lock's weight outside the features: texture of the style stays on the cheeks
+_SKIN_LOCK_RATIO = 0.78  # share of the lock weight outside the features, so that cheeks show the style's texture
 
 
-def lock_faces(
-    photo: Image, styled: Image, faces: Sequence[Face], weight: float, *, keeps_photo_colours: bool
-) -> Image:
-    """`styled` (H x W x 3) with the photo's faces in it: their lights and darks, in the tones of the style.
+def lock_faces(photo: Image, styled: Image, faces: Sequence[Face], weight: float, *, photo_colours: bool) -> Image:
+    """Return `styled` (H x W x 3) with the detail of the photo's faces, in the tones of the style.
 
-    Broad tones and colours come from the style, or from the photo where `natural`, so that skin keeps its colour; all
-    that is finer than a third of the distance of the eyes comes from the photo. `faces` are in pixels of `photo`,
-    which has the size of `styled`. `weight` 0 to 1. Faces smaller than 8 pixels between the eyes are left alone.
+    Detail finer than a third of the eye distance comes from the photo. Broad tones and colours come from the style, or
+    with `photo_colours` from the photo, so that skin keeps its colour. `faces` are in pixels of `photo`, which has the
+    size of `styled`. `weight` is 0 to 1. Faces with less than 8 pixels between the eyes do not change.
     """
     faces = [face for face in faces if face.eye_distance >= 8]
     if not faces or weight <= 0:
@@ -37,13 +34,13 @@ def lock_faces(
     out = styled.copy()
     for face in faces:
         box = _face_box(face, photo.shape)
-        part = out[box]
-        out[box] = _lock_face(to_float(photo[box]), to_float(part), _moved(face, box), weight, keeps_photo_colours)
+        local_face = transform_face(face, -float(box[1].start), -float(box[0].start), 1.0)
+        out[box] = _lock_face(to_float(photo[box]), to_float(out[box]), local_face, weight, photo_colours)
     return out
 
 
 def face_mask(faces: Sequence[Face], shape: tuple[int, ...], *, hard: bool = False) -> Field:
-    """H x W, 1 on faces; soft outside, or with a hard edge."""
+    """Return a mask (H x W) of 1 on faces, with a soft or a hard edge."""
     mask = np.zeros(shape[:2], np.float32)
     for face in faces:
         skin = _fill_hull(_landmark_hull(face, tuple(range(len(face.landmarks)))), shape)
@@ -51,27 +48,27 @@ def face_mask(faces: Sequence[Face], shape: tuple[int, ...], *, hard: bool = Fal
     return mask
 
 
-def _lock_face(photo: Picture, styled: Picture, face: Face, weight: float, natural: bool) -> Image:
-    reach = 0.33 * face.eye_distance
+def _lock_face(photo: Picture, styled: Picture, face: Face, weight: float, photo_colours: bool) -> Image:
+    sigma = 0.33 * face.eye_distance
     mask = _lock_weights(face, photo.shape)
-    mine, theirs = (np.asarray(cv2.cvtColor(part, cv2.COLOR_RGB2LAB), np.float32) for part in (photo, styled))
-    if natural:
-        # Skin keeps its colour whatever the lock's weight: the style's texture rides on the photo's broad tones.
-        theirs += (mask * 0.95)[..., None] * (gaussian_blur(mine, reach) - gaussian_blur(theirs, reach))
-        target = mine
+    photo_lab, styled_lab = to_lab(photo), to_lab(styled)
+    if photo_colours:
+        # Skin keeps the photo's broad tones at any lock weight. The style's texture is added to them.
+        styled_lab += (mask * 0.95)[..., None] * (gaussian_blur(photo_lab, sigma) - gaussian_blur(styled_lab, sigma))
+        target = photo_lab
     else:
-        target = _fit_tones(mine[..., 0], theirs, reach)
-    wanted = np.asarray(cv2.cvtColor(target, cv2.COLOR_LAB2RGB), np.float32)
-    styled = np.asarray(cv2.cvtColor(np.clip(theirs, _LAB_MIN, _LAB_MAX), cv2.COLOR_LAB2RGB), np.float32)
+        target = _fit_tones(photo_lab[..., 0], styled_lab, sigma)
+    wanted = from_lab(target)
+    styled = from_lab(np.clip(styled_lab, _LAB_MIN, _LAB_MAX))
     share = (np.float32(weight) * mask)[..., None]
     return to_uint8(np.asarray(styled + share * (wanted - styled), np.float32))
 
 
-def _fit_tones(tone: Field, theirs: Picture, reach: float) -> Picture:
-    """The photo's drawing in the style's tones: its paper is the lightest, its ink the darkest."""
-    target = gaussian_blur(theirs, reach)
-    low, high = (float(v) for v in np.percentile(theirs[..., 0], (1, 99)))
-    fine = tone - gaussian_blur(tone, reach)
+def _fit_tones(tone: Field, styled_lab: Picture, sigma: float) -> Picture:
+    """Return the photo's fine detail on the style's tones, within the style's darkest and lightest tone."""
+    target = gaussian_blur(styled_lab, sigma)
+    low, high = (float(v) for v in np.percentile(styled_lab[..., 0], (1, 99)))
+    fine = tone - gaussian_blur(tone, sigma)
     target[..., 0] = np.clip(target[..., 0] + np.float32(1.25) * fine, low, high)
     return target
 
@@ -85,30 +82,26 @@ def _face_box(face: Face, shape: tuple[int, ...]) -> tuple[slice, slice]:
     )
 
 
-def _moved(face: Face, box: tuple[slice, slice]) -> Face:
-    return transform_face(face, -float(box[1].start), -float(box[0].start), 1.0)
-
-
 def transform_face(face: Face, x: float, y: float, scale: float) -> Face:
-    """The face after scaling by `scale` and then moving by x, y pixels."""
+    """Return the face scaled by `scale` and then moved by x, y pixels."""
 
-    def there(point: tuple[float, float]) -> tuple[float, float]:
+    def transform_point(point: tuple[float, float]) -> tuple[float, float]:
         return point[0] * scale + x, point[1] * scale + y
 
     left, top, right, bottom = face.box
     return Face(
         landmarks=np.asarray(face.landmarks * scale + np.array([x, y]), np.float32),
         box=(left * scale + x, top * scale + y, right * scale + x, bottom * scale + y),
-        left_eye=there(face.left_eye),
-        right_eye=there(face.right_eye),
-        chin=there(face.chin),
+        left_eye=transform_point(face.left_eye),
+        right_eye=transform_point(face.right_eye),
+        chin=transform_point(face.chin),
         roll=face.roll,
         score=face.score,
     )
 
 
 def _lock_weights(face: Face, shape: tuple[int, ...]) -> Field:
-    """1 on eyes, brows, nose and mouth, `_SKIN` on the rest of the face, softly 0 outside."""
+    """Return 1 on eyes, brows, nose and mouth, `_SKIN_LOCK_RATIO` on the rest of the face, and a soft edge to 0."""
     skin = _fill_hull(_landmark_hull(face, tuple(range(len(face.landmarks)))), shape)
     features = np.zeros(shape[:2], np.float32)
     for rows in _FEATURE_OUTLINES:
@@ -120,11 +113,11 @@ def _lock_weights(face: Face, shape: tuple[int, ...]) -> Field:
     )
 
 
-def _landmark_hull(face: Face, rows: tuple[int, ...]) -> npt.NDArray[np.int32]:
+def _landmark_hull(face: Face, rows: tuple[int, ...]) -> Int32Array:
     return np.asarray(cv2.convexHull(face.landmarks[list(rows)].astype(np.int32)), np.int32)
 
 
-def _fill_hull(hull: npt.NDArray[np.int32], shape: tuple[int, ...]) -> Field:
+def _fill_hull(hull: Int32Array, shape: tuple[int, ...]) -> Field:
     canvas = np.zeros(shape[:2], np.float32)
     cv2.fillConvexPoly(canvas, hull, 1.0)
     return canvas

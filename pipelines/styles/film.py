@@ -1,4 +1,4 @@
-"""Film and noir: what a camera and a darkroom do; knows no faces."""
+"""Styles Film (colour negative) and Noir (black and white with hard light)."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from pipelines.styles.primitives import (
     compute_luma,
     fractal_noise,
     gaussian_blur,
+    pixel_coordinates,
     smoothstep,
     to_float,
     to_uint8,
     value_noise,
 )
 
-# Slope and shift of each layer's curve: green dyes lead in the shadows, red in the lights, as on old print film.
+# Slope and lift of the tone curve of R, G and B, which tint shadows and highlights as old print film does.
 _LAYER_CURVES = ((1.04, 0.010), (1.00, 0.006), (0.94, 0.028))
 
 
 def draw_film(image: Image, settings: StyleSettings) -> Image:
-    """Colour negative: halation round the lights, a curve with toe and shoulder for each layer, and grain."""
+    """Draw a colour negative: halation around highlights, a tone curve for each colour layer, and grain."""
     light = to_linear(image)
     light = light + _halation_light(light, 14 * settings.brush_unit_px, np.array([0.50, 0.16, 0.045], np.float32))
     light *= _vignette_mask(image.shape, 0.20)[..., None]
@@ -33,7 +34,7 @@ def draw_film(image: Image, settings: StyleSettings) -> Image:
     out = np.empty_like(values)
     for c, (slope, lift) in enumerate(_LAYER_CURVES):
         out[..., c] = _tone_curve(values[..., c], slope, lift)
-    # Dyes are less pure than a screen's colours, most of all in the lights.
+    # Film dyes are less saturated than a screen's colours, mostly in the highlights.
     base = compute_luma(out)[..., None]
     out = base + (out - base) * (1.04 - 0.22 * smoothstep(base, 0.55, 1.0))
     return to_uint8(np.asarray(out + _film_grain(np.asarray(out, np.float32), settings, 0.030, 0.5), np.float32))
@@ -46,7 +47,7 @@ def _tone_curve(values: Field, slope: float, lift: float) -> Field:
 
 
 def _halation_light(light: Picture, reach: float, tint: Picture) -> Picture:
-    """Light that passed the film, met its back and came again: red round what is bright."""
+    """Return the light that the film's back reflects: a red glow around highlights."""
     bright = np.maximum(light.max(axis=2) - 0.62, 0) / 0.38
     halo = gaussian_blur(np.asarray(bright * bright, np.float32), reach) - 0.5 * gaussian_blur(
         np.asarray(bright, np.float32), 0.2 * reach
@@ -56,15 +57,16 @@ def _halation_light(light: Picture, reach: float, tint: Picture) -> Picture:
 
 
 def _vignette_mask(shape: tuple[int, ...], depth: float, centre: tuple[float, float] = (0.5, 0.5)) -> Field:
-    """Darker towards the corners, as a lens draws (cosine to the fourth, softened)."""
+    """Return a mask that darkens towards the corners, like a lens (softened cosine to the fourth)."""
     height, width = shape[:2]
-    y = (np.arange(height, dtype=np.float32)[:, None] / height - centre[1]) * np.float32(height / max(height, width))
-    x = (np.arange(width, dtype=np.float32)[None] / width - centre[0]) * np.float32(width / max(height, width))
+    y, x = pixel_coordinates(shape)
+    y = (y / height - centre[1]) * np.float32(height / max(height, width))
+    x = (x / width - centre[0]) * np.float32(width / max(height, width))
     return np.asarray(1 - depth * smoothstep(np.asarray(np.hypot(x, y), np.float32), 0.25, 0.80), np.float32)
 
 
 def _film_grain(picture: Picture, settings: StyleSettings, amount: float, colour: float) -> Picture:
-    """Clumps of silver or dye: strongest in the middle tones, each layer partly its own."""
+    """Return film grain, strongest in the midtones. `colour` is the share that differs between the layers."""
     rng = settings.make_rng(3)
     shape = picture.shape
     size = max(1.0, 1.15 * settings.brush_unit_px)
@@ -83,9 +85,9 @@ def _grain_clumps(shape: tuple[int, ...], clump_px: float, rng: np.random.Genera
 
 
 def draw_noir(image: Image, settings: StyleSettings) -> Image:
-    """Black and white with hard light: deep blacks, a pool of light, slats of a blind across the wall, grain."""
+    """Draw black and white with hard light: deep blacks, a spot of light, the shadow of a blind, and grain."""
     rng = settings.make_rng()
-    # Orthochromatic stock saw little red: faces gain modelling, lips darken.
+    # Orthochromatic film hardly sees red: faces get more contrast and lips get darker.
     tone = to_float(image) @ np.array([0.20, 0.55, 0.25], np.float32)
     low, high = (float(v) for v in np.percentile(tone[::8, ::8], (3, 98.5)))
     tone = np.clip((tone - low) / max(high - low, 0.25), 0, 1)
@@ -111,10 +113,9 @@ def draw_noir(image: Image, settings: StyleSettings) -> Image:
 
 
 def _blind_shadow(shape: tuple[int, ...], settings: StyleSettings, rng: np.random.Generator) -> Field:
-    """Shadow of a Venetian blind, 0 to 1, soft, slightly turned."""
-    height, width = shape[:2]
+    """Return the soft, slightly rotated shadow of a Venetian blind, 0 to 1."""
     angle = np.deg2rad(rng.choice((-1, 1)) * rng.uniform(9, 16))
-    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
+    y, x = pixel_coordinates(shape)
     across = (y * np.float32(np.cos(angle)) + x * np.float32(np.sin(angle))) / np.float32(settings.unit_px)
     across = across + fractal_noise(shape, 300 * settings.unit_px, rng, 1) * 2
     wave = np.cos(across * np.float32(2 * np.pi / 74))

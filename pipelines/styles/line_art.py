@@ -1,4 +1,4 @@
-"""Ink, pencil, charcoal: what draws on paper with lines; knows no colours of the photo and no faces."""
+"""Styles Ink, Pencil and Charcoal: monochrome drawings on paper."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from pipelines.styles.primitives import (
     colour_to_float,
     compute_luma,
     constant_flow,
+    displace,
     edge_tangent_flow,
     fractal_noise,
     gaussian_blur,
     paper_texture,
+    pixel_coordinates,
     smooth_along_flow,
     smoothstep,
     stretch_contrast,
@@ -33,16 +35,16 @@ CHARCOAL_COLOUR = (28, 26, 25)
 
 
 def drawing_tone(image: Image, reach: float, settings: StyleSettings) -> Field:
-    """The tones a draughtsman would see: local contrast lifted, the range stretched, 0 to 1."""
+    """Return the tones to draw, 0 to 1, with stretched range and raised local contrast (CLAHE)."""
     light = compute_luma(to_float(bilateral_smooth(image, reach * settings.unit_px)))
-    even = stretch_contrast(light)
+    stretched = stretch_contrast(light)
     clahe = cv2.createCLAHE(clipLimit=1.6, tileGridSize=(4, 4))
-    local = clahe.apply((even * 255).astype(np.uint8)).astype(np.float32) / 255
-    return np.asarray(0.55 * even + 0.45 * local, np.float32)
+    local = clahe.apply((stretched * 255).astype(np.uint8)).astype(np.float32) / 255
+    return np.asarray(0.55 * stretched + 0.45 * local, np.float32)
 
 
 def apply_medium(ground: Picture, colour: tuple[int, int, int], amount: Field) -> Image:
-    """`amount` of a dark medium on the ground."""
+    """Draw `amount` (0 to 1) of a dark medium on the ground."""
     return to_uint8(np.asarray(ground + amount[..., None] * (colour_to_float(colour) - ground), np.float32))
 
 
@@ -56,7 +58,7 @@ def _paper_sheet(shape: tuple[int, ...], colour: tuple[int, int, int], tooth: Fi
 
 
 def draw_ink(image: Image, settings: StyleSettings) -> Image:
-    """Pen and brush: contours that swell, hatching whose lines thicken with the tone, and solid blacks."""
+    """Draw with pen and brush: contours, hatching that is thicker in dark tones, and solid blacks."""
     rng = settings.make_rng()
     tone = drawing_tone(image, 5 - 3 * settings.detail, settings)
     lines = edge_tangent_flow(tone, 3 * settings.unit_px)
@@ -77,27 +79,26 @@ def draw_ink(image: Image, settings: StyleSettings) -> Image:
 def _hatch_lines(
     dark: Field, degrees: float, start: float, full: float, settings: StyleSettings, rng: np.random.Generator
 ) -> Field:
-    """Parallel lines by hand: their thickness is the darkness between `start` and `full`."""
-    height, width = dark.shape
+    """Return slightly irregular parallel lines, whose thickness grows with the darkness from `start` to `full`."""
     angle = np.deg2rad(degrees)
-    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
+    y, x = pixel_coordinates(dark.shape)
     period = np.float32(6.2 * settings.brush_unit_px)
     across = x * np.float32(-np.sin(angle)) + y * np.float32(np.cos(angle))
     across = across + fractal_noise(dark.shape, 120 * settings.unit_px, rng, 2) * np.float32(2.2 * settings.unit_px)
     phase = across / period
     wave = np.abs(phase - np.round(phase)) * 2  # 0 on a line, 1 between two
     lifted = fractal_noise(dark.shape, 40 * settings.unit_px, rng, 2) * np.float32(0.05)
-    want = np.clip((dark + lifted - start) / (full - start), 0, 1) * np.float32(0.85)
-    want = np.where(dark + lifted < start, -0.2, want + 0.10)
+    coverage = np.clip((dark + lifted - start) / (full - start), 0, 1) * np.float32(0.85)
+    coverage = np.where(dark + lifted < start, -0.2, coverage + 0.10)
     soft = 1.0 / max(float(period), 2)
-    return smoothstep(np.asarray(want - wave, np.float32), -soft, soft)
+    return smoothstep(np.asarray(coverage - wave, np.float32), -soft, soft)
 
 
 # ---------------------------------------------------------------- pencil
 
 
 def draw_pencil(image: Image, settings: StyleSettings) -> Image:
-    """Graphite: hatching in two directions under the tones, contours gone over twice, the paper's tooth in all."""
+    """Draw with graphite: hatching in three directions, contours drawn twice, and paper texture."""
     rng = settings.make_rng()
     tone = drawing_tone(image, 4 - 2.5 * settings.detail, settings)
     lines = edge_tangent_flow(tone, 3 * settings.unit_px)
@@ -106,12 +107,12 @@ def draw_pencil(image: Image, settings: StyleSettings) -> Image:
     amount = np.zeros_like(tone)
     for degrees, low, high, weight in ((-52, 0.10, 0.85, 0.62), (-78, 0.42, 0.95, 0.40), (-20, 0.66, 1.02, 0.34)):
         amount += np.float32(weight) * smoothstep(dark, low, high) * _pencil_streaks(tone.shape, degrees, settings, rng)
-    amount += 0.20 * smoothstep(dark, 0.08, 0.9)  # rubbed with a finger
+    amount += 0.20 * smoothstep(dark, 0.08, 0.9)  # smudged graphite
     first = xdog_edges(tone, lines, (1.15 - 0.25 * settings.detail) * settings.brush_unit_px, 26, 0.006)
     second = xdog_edges(_jitter_tone(tone, 1.6 * settings.unit_px, rng), lines, 2.1 * settings.brush_unit_px, 16, 0.010)
     pressure = np.clip(0.78 + 0.22 * fractal_noise(tone.shape, 70 * settings.unit_px, rng, 2), 0.3, 1)
     amount = 1 - (1 - np.clip(amount, 0, 0.94)) * (1 - 0.85 * first * pressure) * (1 - 0.30 * second * pressure)
-    # Graphite lies on the hills of the paper; where it is pressed hard it fills the valleys too.
+    # Graphite stays on the hills of the paper. Where it is pressed hard it fills the valleys, too.
     amount = np.clip(amount * (1 + 0.34 * tooth * (1 - amount)), 0, 0.96)
     return apply_medium(
         _paper_sheet(tone.shape, (248, 246, 240), tooth, 0.008), GRAPHITE_COLOUR, np.asarray(amount, np.float32)
@@ -119,7 +120,7 @@ def draw_pencil(image: Image, settings: StyleSettings) -> Image:
 
 
 def _pencil_streaks(shape: tuple[int, ...], degrees: float, settings: StyleSettings, rng: np.random.Generator) -> Field:
-    """Streaks of a pencil in one direction, 0 to about 1.4, mean 0.8; bundles of strokes begin and end."""
+    """Return pencil streaks in one direction, 0 to about 1.4, mean 0.8, in bundles that begin and end."""
     grains = value_noise(shape, 1.9 * settings.brush_unit_px, rng)
     streaks = smooth_along_flow(grains, constant_flow(shape, degrees), 60 * settings.brush_unit_px)
     streaks = streaks / max(float(streaks.std()), 1e-4)
@@ -128,18 +129,16 @@ def _pencil_streaks(shape: tuple[int, ...], degrees: float, settings: StyleSetti
 
 
 def _jitter_tone(tone: Field, reach: float, rng: np.random.Generator) -> Field:
-    """The drawing gone over: the same tones, a hair beside."""
-    height, width = tone.shape
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    """Return the tones displaced by about `reach` pixels, for a second pass over the contours."""
     dx, dy = (value_noise(tone.shape, 70 * reach, rng) * np.float32(reach) for _ in range(2))
-    return np.asarray(cv2.remap(tone, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.float32)
+    return displace(tone, dx, dy)
 
 
 # ---------------------------------------------------------------- charcoal
 
 
 def draw_charcoal(image: Image, settings: StyleSettings) -> Image:
-    """Broad sticks on rough paper: smudged masses, strokes along the form, lights lifted with the eraser."""
+    """Draw with broad charcoal on rough paper: smudged tones, strokes along the form, erased highlights."""
     rng = settings.make_rng()
     tone = drawing_tone(image, 9 - 5 * settings.detail, settings)
     lines = edge_tangent_flow(tone, 5 * settings.unit_px, rng)
@@ -149,18 +148,18 @@ def draw_charcoal(image: Image, settings: StyleSettings) -> Image:
     streaks = smooth_along_flow(
         value_noise(tone.shape, 3.2 * settings.brush_unit_px, rng), lines, 34 * settings.brush_unit_px
     )
-    side = smooth_along_flow(
+    broad_streaks = smooth_along_flow(
         value_noise(tone.shape, 4.5 * settings.brush_unit_px, rng),
         constant_flow(tone.shape, -58),
         80 * settings.brush_unit_px,
     )
-    streaks = streaks / max(float(streaks.std()), 1e-4) + 0.8 * side / max(float(side.std()), 1e-4)
-    stick = dark * (1 + 0.16 * streaks)
+    streaks = streaks / max(float(streaks.std()), 1e-4) + 0.8 * broad_streaks / max(float(broad_streaks.std()), 1e-4)
+    charcoal = dark * (1 + 0.16 * streaks)
     contour = xdog_edges(tone, lines, 2.1 * settings.brush_unit_px, 24, 0.006)
     fine = xdog_edges(tone, lines, 1.1 * settings.brush_unit_px, 30, 0.010) * (0.4 + 0.5 * settings.detail)
-    press = np.clip(0.75 + 0.3 * fractal_noise(tone.shape, 50 * settings.unit_px, rng, 2), 0.2, 1)
-    amount = 1 - (1 - np.clip(stick, 0, 0.97)) * (1 - 0.8 * contour * press) * (1 - 0.7 * fine)
-    # Dust skips the valleys of the paper: the lighter the touch, the more.
+    pressure = np.clip(0.75 + 0.3 * fractal_noise(tone.shape, 50 * settings.unit_px, rng, 2), 0.2, 1)
+    amount = 1 - (1 - np.clip(charcoal, 0, 0.97)) * (1 - 0.8 * contour * pressure) * (1 - 0.7 * fine)
+    # Charcoal does not reach the valleys of the paper where the pressure is low.
     grip = smoothstep(amount * 1.9 - 0.62 + 0.20 * tooth, 0.0, 0.55)
     amount = np.clip(
         0.30 * gaussian_blur(amount, 1.5 * settings.unit_px) + 0.70 * amount * (0.25 + 0.75 * grip), 0, 0.97

@@ -1,4 +1,4 @@
-"""Oil and watercolour: paint with a body and paint with water; knows no faces and no files."""
+"""Styles Oil and Watercolour."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Image
+from pipelines.core.geometry import Float32Array, Image, Int32Array
 from pipelines.styles.primitives import (
     Field,
     FlowField,
@@ -18,10 +17,13 @@ from pipelines.styles.primitives import (
     bilateral_smooth,
     colour_to_float,
     compute_luma,
+    diagonal_slope,
+    displace,
     edge_tangent_flow,
     fractal_noise,
     gaussian_blur,
     paper_texture,
+    pixel_coordinates,
     smoothstep,
     to_float,
     to_uint8,
@@ -29,24 +31,24 @@ from pipelines.styles.primitives import (
     xdog_edges,
 )
 
-_STROKE_MAP_SCALE = 2  # the map of strokes is drawn this much larger, since it has no half-covered pixels
-_PATH_POINT_COUNT = 5  # of a stroke's path
+_STROKE_MAP_SCALE = 2  # scale of the stroke map, which has no anti-aliasing
+_PATH_POINT_COUNT = 5  # points of a stroke's path
 
 
 @dataclass(frozen=True)
 class StrokeLayer:
-    """N strokes: path points (N x P x 2, pixels), width in pixels, direction at the middle, colour 0 to 1."""
+    """N strokes: path points (N x P x 2, pixels), width, direction at the middle (N x 2), colour (N x 3, 0 to 1)."""
 
-    paths: npt.NDArray[np.float32]
+    paths: Float32Array
     width_px: float
-    direction: npt.NDArray[np.float32]
-    colour: npt.NDArray[np.float32]
+    direction: Float32Array
+    colour: Float32Array
 
 
 def draw_oil(image: Image, settings: StyleSettings) -> Image:
-    """Strokes from broad to fine that follow the picture's flow, with bristle marks and the relief of thick paint.
+    """Draw strokes from broad to fine along the picture's flow, with bristle marks and the relief of thick paint.
 
-    Layers of curved strokes after Hertzmann 1998; fine ones only where the picture has something to say.
+    Layers of curved strokes after Hertzmann 1998. Fine strokes are drawn only where the picture has detail.
     """
     picture = to_float(image)
     rng = settings.make_rng()
@@ -61,21 +63,21 @@ def draw_oil(image: Image, settings: StyleSettings) -> Image:
 def _make_stroke_layer(
     picture: Picture, lines: FlowField, width: float, layer: int, settings: StyleSettings, rng: np.random.Generator
 ) -> StrokeLayer:
-    """One layer: where strokes start, how they run, and their colour."""
+    """Return one layer of strokes: choose starts, trace paths, sample colours."""
     soft = gaussian_blur(picture, 0.5 * width)
     starts = _stroke_starts(picture, soft, width, layer, settings, rng)
-    paths, turn = _trace_strokes(soft, lines, starts, width, rng)
+    paths, direction = _trace_strokes(soft, lines, starts, width, rng)
     middle = paths[:, _PATH_POINT_COUNT // 2].astype(np.int32)
     colour = soft[middle[:, 1], middle[:, 0]]
-    # No two loads of a brush are quite the same paint.
+    # Vary the colour of strokes a little, like real paint.
     colour = colour + rng.normal(0, 0.018, (len(colour), 1)) + rng.normal(0, 0.01, colour.shape)
-    return StrokeLayer(paths, width, turn, np.clip(adjust_saturation(colour.astype(np.float32), 1.12), 0, 1))
+    return StrokeLayer(paths, width, direction, np.clip(adjust_saturation(colour.astype(np.float32), 1.12), 0, 1))
 
 
 def _stroke_starts(
     picture: Picture, soft: Picture, width: float, layer: int, settings: StyleSettings, rng: np.random.Generator
-) -> npt.NDArray[np.float32]:  # fmt: skip
-    """A jittered grid; from the second layer on only where a broader brush would lose something."""
+) -> Float32Array:
+    """Return start points (N x 2): a jittered grid, after the first layer only where the broader brush lost detail."""
     height, columns = picture.shape[:2]
     step = max(0.8 * width, 2.0)
     y, x = np.mgrid[step / 2 : height : step, step / 2 : columns : step].astype(np.float32)
@@ -84,48 +86,51 @@ def _stroke_starts(
     points = np.clip(points, 0, [columns - 1, height - 1]).astype(np.float32)
     if layer:
         lost = gaussian_blur(np.abs(picture - gaussian_blur(picture, 1.4 * width)).max(axis=2), width)
-        at = points.astype(np.int32)
+        index = points.astype(np.int32)
         need = (0.075, 0.055, 0.05)[layer - 1] * (1.5 - settings.detail)
-        points = points[lost[at[:, 1], at[:, 0]] > need * rng.uniform(0.6, 1.2, len(points))]
+        points = points[lost[index[:, 1], index[:, 0]] > need * rng.uniform(0.6, 1.2, len(points))]
     return points[rng.permutation(len(points))]
 
 
 def _trace_strokes(
-    soft: Picture, lines: FlowField, starts: npt.NDArray[np.float32], width: float, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Follow the flow both ways from each start; a stroke ends where its paint would be the wrong colour."""
+    soft: Picture, lines: FlowField, starts: Float32Array, width: float, rng: np.random.Generator
+) -> tuple[Float32Array, Float32Array]:
+    """Follow the flow in both directions from each start. A stroke ends where the picture's colour differs too much.
+
+    Returns the paths (N x P x 2) and the direction at each start (N x 2).
+    """
     height, columns = soft.shape[:2]
     half = _PATH_POINT_COUNT // 2
     reach = (width * rng.uniform(0.7, 1.5, len(starts))).astype(np.float32)[:, None]
-    at = starts.astype(np.int32)
-    first = soft[at[:, 1], at[:, 0]]
+    index = starts.astype(np.int32)
+    first = soft[index[:, 1], index[:, 0]]
     paths = np.repeat(starts[:, None], _PATH_POINT_COUNT, axis=1)
-    turn = np.stack([lines.x[at[:, 1], at[:, 0]], lines.y[at[:, 1], at[:, 0]]], axis=1)
+    direction = np.stack([lines.x[index[:, 1], index[:, 0]], lines.y[index[:, 1], index[:, 0]]], axis=1)
     for side in (1, -1):
-        point, ahead = starts.copy(), side * turn
+        point, ahead = starts.copy(), side * direction
         alive = np.ones(len(starts), bool)
         for step in range(1, half + 1):
             point = np.where(alive[:, None], point + ahead * reach, point)
             point = np.clip(point, 0, [columns - 1, height - 1]).astype(np.float32)
-            at = point.astype(np.int32)
-            alive &= np.abs(soft[at[:, 1], at[:, 0]] - first).max(axis=1) < 0.11
+            index = point.astype(np.int32)
+            alive &= np.abs(soft[index[:, 1], index[:, 0]] - first).max(axis=1) < 0.11
             paths[:, half + side * step] = np.where(alive[:, None], point, paths[:, half + side * (step - 1)])
             point = paths[:, half + side * step].copy()
-            new = np.stack([lines.x[at[:, 1], at[:, 0]], lines.y[at[:, 1], at[:, 0]]], axis=1)
+            new = np.stack([lines.x[index[:, 1], index[:, 0]], lines.y[index[:, 1], index[:, 0]]], axis=1)
             ahead = new * np.where((new * ahead).sum(axis=1, keepdims=True) < 0, -1, 1)
-    return paths, turn
+    return paths, direction
 
 
 def _render_strokes(
     layers: list[StrokeLayer], shape: tuple[int, ...], settings: StyleSettings, rng: np.random.Generator
 ) -> Image:
-    """The strokes laid over each other, lit from the upper left."""
+    """Draw the layers of strokes over each other, lit from the upper left."""
     owner = _stroke_map(layers, shape)
-    turn = np.concatenate([row.direction for row in layers])
+    direction = np.concatenate([row.direction for row in layers])
     width = np.concatenate([np.full(len(row.colour), row.width_px, np.float32) for row in layers])
     colour = to_uint8(np.concatenate([row.colour for row in layers]))
-    phase = rng.uniform(0, 997, len(turn)).astype(np.float32)
-    relief = _paint_relief(owner, turn, width, phase, rng)
+    phase = rng.uniform(0, 997, len(direction)).astype(np.float32)
+    relief = _paint_relief(owner, direction, width, phase, rng)
     light = _relief_light(relief, settings)
     size = (shape[1], shape[0])
     paint = cv2.resize(colour[owner], size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
@@ -135,8 +140,8 @@ def _render_strokes(
     return to_uint8(np.asarray(paint * (1 + shade) * weave + gloss, np.float32))
 
 
-def _stroke_map(layers: list[StrokeLayer], shape: tuple[int, ...]) -> npt.NDArray[np.int32]:
-    """Which stroke is seen at each pixel of a finer map."""
+def _stroke_map(layers: list[StrokeLayer], shape: tuple[int, ...]) -> Int32Array:
+    """Return the index of the visible stroke at each pixel of the enlarged map."""
     owner = np.zeros((shape[0] * _STROKE_MAP_SCALE, shape[1] * _STROKE_MAP_SCALE), np.int32)
     name = 0
     for row in layers:
@@ -148,30 +153,31 @@ def _stroke_map(layers: list[StrokeLayer], shape: tuple[int, ...]) -> npt.NDArra
 
 
 def _paint_relief(
-    owner: npt.NDArray[np.int32], turn: npt.NDArray[np.float32], width: npt.NDArray[np.float32],
-    phase: npt.NDArray[np.float32], rng: np.random.Generator,
-) -> Field:  # fmt: skip
-    """Height of the paint: furrows of bristles along each stroke, each stroke at a height of its own."""
+    owner: Int32Array,
+    direction: Float32Array,
+    width: Float32Array,
+    phase: Float32Array,
+    rng: np.random.Generator,
+) -> Field:
+    """Return the height of the paint: bristle marks along each stroke, and a random height for each stroke."""
     side = 256
     furrows = rng.standard_normal((side, side), np.float32)
-    # Wrapped by hand before the blur, so that the texture repeats without a seam.
+    # Wrap the texture before the blur, so that it repeats without a seam.
     furrows = cv2.GaussianBlur(np.pad(furrows, 48, mode="wrap"), (0, 0), sigmaX=14, sigmaY=0.9)[48:-48, 48:-48]
     furrows = np.asarray(furrows / furrows.std(), np.float32)
-    height, columns = owner.shape
-    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(columns, dtype=np.float32)[None]
-    table = np.stack([turn[:, 0], turn[:, 1], phase, width * _STROKE_MAP_SCALE], axis=1)[owner]
-    scale = 14 / np.maximum(table[..., 3], 4)  # about seven bristles a stroke, whatever its width
+    y, x = pixel_coordinates(owner.shape)
+    table = np.stack([direction[:, 0], direction[:, 1], phase, width * _STROKE_MAP_SCALE], axis=1)[owner]
+    scale = 14 / np.maximum(table[..., 3], 4)  # about seven bristle marks across a stroke of any width
     u = (x * table[..., 0] + y * table[..., 1]) * scale + table[..., 2]
     v = (y * table[..., 0] - x * table[..., 1]) * scale + table[..., 2]
     marks = cv2.remap(furrows, np.mod(u, side - 1), np.mod(v, side - 1), cv2.INTER_LINEAR)
-    base = rng.uniform(-1, 1, len(turn)).astype(np.float32)[owner]
+    base = rng.uniform(-1, 1, len(direction)).astype(np.float32)[owner]
     return np.asarray((0.55 * marks + base) * np.sqrt(np.minimum(table[..., 3], 40)), np.float32)
 
 
 def _relief_light(relief: Field, settings: StyleSettings) -> Field:
     soft = cv2.GaussianBlur(relief, (0, 0), max(0.8 * _STROKE_MAP_SCALE * settings.unit_px, 0.6))
-    slope = cv2.Sobel(soft, cv2.CV_32F, 1, 0, scale=0.125) + cv2.Sobel(soft, cv2.CV_32F, 0, 1, scale=0.125)
-    return np.clip(np.asarray(slope, np.float32) * np.float32(0.075), -0.20, 0.26)
+    return np.clip(diagonal_slope(np.asarray(soft, np.float32), 0.125) * np.float32(0.075), -0.20, 0.26)
 
 
 # ---------------------------------------------------------------- watercolour
@@ -180,9 +186,9 @@ _GLAZE_COUNT = 5
 
 
 def draw_watercolour(image: Image, settings: StyleSettings) -> Image:
-    """Glazes of transparent pigment with wet edges, granulation in the paper's tooth, and blooms.
+    """Draw glazes of transparent pigment with wet edges, granulation in the paper texture, and blooms.
 
-    The pigment's density is what is worked on (Bousseau et al. 2006): density adds where glazes overlap.
+    It works on pigment density, which adds where glazes overlap (Bousseau et al. 2006).
     """
     rng = settings.make_rng()
     shape = image.shape[:2]
@@ -197,28 +203,27 @@ def draw_watercolour(image: Image, settings: StyleSettings) -> Image:
         1 + 0.10 * tooth * smoothstep(total, 0.1, 0.9) + 0.09 * fractal_noise(shape, 90 * settings.unit_px, rng, 4)
     )
     factor = pigment * granules / np.maximum(total, 0.05)
-    # Fine drawing with the tip of the brush, last, where the wash lost it.
+    # Fine lines restore detail that the wash lost.
     tip = _brush_tip_lines(image, settings)
     out = np.exp(-density * (factor + 0.9 * tip)[..., None] * 0.92)
-    sheet = colour_to_float((250, 247, 240)) * (1 + 0.012 * _paper_light(tooth))[..., None]
+    sheet = colour_to_float((250, 247, 240)) * (1 + 0.012 * np.clip(diagonal_slope(tooth, 0.25), -2.5, 2.5))[..., None]
     margin = _wash_margin(shape, settings, rng)[..., None]
     return to_uint8(np.asarray(sheet * (1 - margin + margin * out), np.float32))
 
 
 def _wobble_edges(image: Image, settings: StyleSettings, rng: np.random.Generator) -> Image:
-    """Edges as a wet brush leaves them: moved by a few units, back and forth."""
+    """Displace the picture's edges by a few units, like a wet brush."""
     height, width = image.shape[:2]
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     reach = np.float32(1.6 * settings.brush_unit_px)
     dx, dy = (fractal_noise((height, width), 22 * settings.unit_px, rng, 3) * reach for _ in range(2))
-    return np.asarray(cv2.remap(image, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT), np.uint8)
+    return displace(image, dx, dy)
 
 
 def _glaze_density(total: Field, settings: StyleSettings, rng: np.random.Generator) -> Field:
-    """Density in steps: each glaze has an edge where pigment gathered while it dried."""
+    """Return the density in steps. Each glaze has a darker rim, where pigment gathered while drying."""
     low, high = (float(v) for v in np.percentile(total[::8, ::8], (2, 99)))
     wobble = fractal_noise(total.shape, 30 * settings.unit_px, rng, 3)
-    # Light washes lie closer to each other than dark ones, and the first covers all: paper is left bare only in lights.
+    # Steps are closer in light tones than in dark ones. The first glaze covers everything except highlights.
     steps = low + (high - low) * np.linspace(0, 1, _GLAZE_COUNT + 1) ** 1.7
     result = np.full(total.shape, 0.75 * low, np.float32)
     for n in range(_GLAZE_COUNT):
@@ -228,7 +233,7 @@ def _glaze_density(total: Field, settings: StyleSettings, rng: np.random.Generat
         near, far = gaussian_blur(glaze, 2.2 * settings.brush_unit_px), gaussian_blur(glaze, 9 * settings.brush_unit_px)
         rim = np.clip(glaze * (1 - near) * 2 + 0.5 * glaze * (1 - far), 0, 1)
         result += np.float32(share) * glaze + np.float32(0.20 * share + 0.035) * rim
-    # Half steps, half the tone itself: all steps would be a poster.
+    # Mix the steps with the continuous tone, because steps alone look like a poster.
     return np.asarray(0.62 * result + 0.38 * total, np.float32)
 
 
@@ -239,15 +244,10 @@ def _brush_tip_lines(image: Image, settings: StyleSettings) -> Field:
     return np.asarray(drawn * (0.25 + 0.5 * settings.detail), np.float32)
 
 
-def _paper_light(tooth: Field) -> Field:
-    slope = cv2.Sobel(tooth, cv2.CV_32F, 1, 0, scale=0.25) + cv2.Sobel(tooth, cv2.CV_32F, 0, 1, scale=0.25)
-    return np.clip(np.asarray(slope, np.float32), -2.5, 2.5)
-
-
 def _wash_margin(shape: tuple[int, ...], settings: StyleSettings, rng: np.random.Generator) -> Field:
-    """1 inside, 0 on the bare paper at the border, with the ragged edge of a wash."""
+    """Return 1 inside and 0 on the bare paper at the border, with a ragged edge."""
     height, width = shape[:2]
-    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None]
+    y, x = pixel_coordinates(shape)
     away = np.minimum(np.minimum(x, width - 1 - x), np.minimum(y, height - 1 - y)) / np.float32(settings.unit_px)
     away = away + 7 * fractal_noise(shape, 60 * settings.unit_px, rng, 4)
     return np.asarray(smoothstep(away, 17, 20) * (1 + 0.25 * np.exp(-(((away - 22) / 3.5) ** 2))), np.float32)

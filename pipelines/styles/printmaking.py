@@ -1,12 +1,11 @@
-"""Halftone, pop art, riso: what comes from a press; knows screens and inks, no faces."""
+"""Styles Halftone, Pop Art and Riso: printed pictures."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from pipelines.core.geometry import Colour, Image
+from pipelines.core.geometry import Colour, Float64Array, Image
 from pipelines.imaging.color import to_linear
 from pipelines.styles.primitives import (
     Field,
@@ -22,6 +21,7 @@ from pipelines.styles.primitives import (
     gaussian_blur,
     multiply_ink,
     paper_texture,
+    pixel_coordinates,
     smoothstep,
     stretch_contrast,
     to_float,
@@ -32,14 +32,14 @@ from pipelines.styles.primitives import (
 
 # ---------------------------------------------------------------- halftone
 
-# Process inks as they look on uncoated paper, and the angles of offset printing, which keep moiré small.
+# Colour of each process ink on uncoated paper, and screen angle in degrees as in offset printing (least moiré).
 PROCESS_INKS: tuple[tuple[Colour, float], ...] = (
     ((0, 158, 219), 15.0), ((219, 20, 118), 75.0), ((252, 226, 20), 0.0), ((34, 31, 32), 45.0),
 )  # fmt: skip
 
 
 def draw_halftone(image: Image, settings: StyleSettings) -> Image:
-    """Four rotated dot screens in process inks, a little out of register."""
+    """Draw four rotated dot screens in process inks, a little out of register."""
     rng = settings.make_rng()
     picture = adjust_saturation(to_float(bilateral_smooth(image, 1.5 * settings.unit_px)), 1.12)
     shares = _separate_cmyk(picture)
@@ -55,32 +55,31 @@ def draw_halftone(image: Image, settings: StyleSettings) -> Image:
 
 
 def _separate_cmyk(picture: Picture) -> tuple[Field, ...]:
-    """Cyan, magenta, yellow, black: shares of paper covered, with most of the grey in black."""
+    """Return the coverage (0 to 1) of cyan, magenta, yellow and black, with most of the grey in black."""
     linear = to_linear(to_uint8(picture))
-    # Dots mix by area, which is linear light; pressed paper gains darkness, hence the power.
-    cover = np.asarray(1 - np.power(np.clip(linear, 0, 1), 1 / 2.05), np.float32)
-    black = smoothstep(cover.min(axis=2), 0.30, 1.05)
-    rest = (cover - 0.85 * black[..., None]) / (1 - 0.85 * black[..., None])
+    # Dots mix by area, which means in linear light. The exponent compensates dot gain on paper.
+    coverage = np.asarray(1 - np.power(np.clip(linear, 0, 1), 1 / 2.05), np.float32)
+    black = smoothstep(coverage.min(axis=2), 0.30, 1.05)
+    rest = (coverage - 0.85 * black[..., None]) / (1 - 0.85 * black[..., None])
     rest = clip_to_range(rest)
     return rest[..., 0], rest[..., 1], rest[..., 2], black
 
 
-def halftone_dots(share: Field, period: float, degrees: float, shift: npt.NDArray[np.float64]) -> Field:
-    """A dot screen: at each pixel 1 where a dot covers paper; dots meet at half tone, like film screens."""
-    height, width = share.shape
+def halftone_dots(share: Field, period: float, degrees: float, shift: Float64Array) -> Field:
+    """Return a dot screen: 1 where a dot covers the paper. Dots touch at half coverage."""
     angle = np.deg2rad(degrees)
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    y = np.arange(height, dtype=np.float32)[:, None] + np.float32(shift[1])
-    x = np.arange(width, dtype=np.float32)[None] + np.float32(shift[0])
-    turn = np.float32(2 * np.pi / period)
-    wave = np.cos((x * cos + y * sin) * turn) + np.cos((y * cos - x * sin) * turn)
-    # The share of a cell in which the wave lies above a level, tabled: coverage is then exact.
+    y, x = pixel_coordinates(share.shape)
+    y, x = y + np.float32(shift[1]), x + np.float32(shift[0])
+    rotation = np.float32(2 * np.pi / period)
+    wave = np.cos((x * cos + y * sin) * rotation) + np.cos((y * cos - x * sin) * rotation)
+    # A table gives the wave's threshold for each coverage, so that the printed coverage is exact.
     level = np.interp(share.ravel(), *_dot_threshold_table()).reshape(share.shape).astype(np.float32)
     soft = min(2.4 * np.pi / period, 0.9)
     return smoothstep(np.asarray(wave - level, np.float32), -soft, soft) * (share > 0.012)
 
 
-def _dot_threshold_table() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _dot_threshold_table() -> tuple[Float64Array, Float64Array]:
     grid = np.linspace(0, 2 * np.pi, 96, endpoint=False)
     waves = np.sort((np.cos(grid)[:, None] + np.cos(grid)[None]).ravel())[::-1]
     shares = np.linspace(0, 1, 65)
@@ -89,23 +88,22 @@ def _dot_threshold_table() -> tuple[npt.NDArray[np.float64], npt.NDArray[np.floa
 
 # ---------------------------------------------------------------- pop art
 
-# Darkest to lightest. The seed turns the wheel.
+# Four colours from dark to light. The seed chooses a palette.
 POP_ART_PALETTES: tuple[tuple[Colour, ...], ...] = (
     ((24, 20, 64), (226, 26, 92), (255, 152, 56), (255, 236, 104)),
     ((20, 24, 40), (0, 112, 192), (255, 92, 138), (255, 238, 190)),
     ((40, 12, 52), (128, 36, 160), (0, 182, 170), (250, 240, 120)),
     ((16, 28, 36), (214, 40, 40), (247, 178, 60), (240, 236, 214)),
 )
-GROUNDS: tuple[Colour, ...] = ((0, 170, 190), (255, 196, 20), (255, 92, 120), (40, 120, 220))
 
 
 def pop_art_palette(settings: StyleSettings) -> tuple[Colour, ...]:
-    """The four colours of this seed."""
+    """Return the four colours for this seed."""
     return POP_ART_PALETTES[settings.seed % len(POP_ART_PALETTES)]
 
 
 def draw_pop_art(image: Image, settings: StyleSettings) -> Image:
-    """Four flat colours by tone, clean outlines, printed dots in the step between: a screen print of the sixties."""
+    """Draw a screen print: four flat colours by tone, clean outlines, and Ben-Day dots between the tones."""
     rng = settings.make_rng()
     flat = bilateral_smooth(image, (7 - 4 * settings.detail) * settings.unit_px, 40)
     tone = stretch_contrast(compute_luma(to_float(flat)), 2, 98)
@@ -117,7 +115,7 @@ def draw_pop_art(image: Image, settings: StyleSettings) -> Image:
     out = np.ones((*tone.shape, 3), np.float32) * colours[0]
     for n, step in enumerate(steps):
         out += smoothstep(tone, step - 0.012, step + 0.012)[..., None] * (colours[n + 1] - out)
-    # Ben-Day dots carry the tone just under each of the two light steps.
+    # Ben-Day dots fill the range just below each of the two light steps.
     period = (11 - 3 * settings.detail) * settings.brush_unit_px
     for n, (low, high) in enumerate(((0.37, 0.47), (0.58, 0.70)), 2):
         share = smoothstep(tone, low, high) * (tone < high) * np.float32(0.62)
@@ -132,18 +130,18 @@ def draw_pop_art(image: Image, settings: StyleSettings) -> Image:
 
 # ---------------------------------------------------------------- riso
 
-# Inks of the machine as they look on cream paper, soy-based and transparent; two or three a picture.
+# Transparent soy inks as they look on cream paper, two or three for each picture.
 RISO_INKS: tuple[tuple[Colour, ...], ...] = (
     ((0, 96, 168), (255, 86, 120), (255, 222, 40)),
     ((0, 118, 112), (255, 100, 78), (255, 206, 60)),
     ((62, 56, 120), (255, 112, 84), (108, 208, 190)),
     ((30, 60, 140), (246, 80, 88)),
 )
-_INK_TABLE_SIDE = 24  # levels a channel of the table of separations
+_INK_TABLE_SIDE = 24  # nodes on each axis of the separation table
 
 
 def draw_riso(image: Image, settings: StyleSettings) -> Image:
-    """Two or three spot inks, each with its own grain, drum unevenness and place: the sheet passed once an ink."""
+    """Draw two or three spot inks, each with its own grain, uneven coverage and registration error."""
     rng = settings.make_rng()
     inks = RISO_INKS[settings.seed % len(RISO_INKS)]
     picture = adjust_saturation(to_float(bilateral_smooth(image, (3 - 2 * settings.detail) * settings.unit_px)), 1.25)
@@ -160,7 +158,10 @@ def draw_riso(image: Image, settings: StyleSettings) -> Image:
 
 
 def _separate_inks(picture: Picture, inks: tuple[Colour, ...]) -> Picture:
-    """How much of each ink comes nearest to each colour: non-negative least squares in density, from a table."""
+    """Return the amount of each ink (0 to 1) that comes nearest to each colour.
+
+    Non-negative least squares in density, computed once for a table of colours.
+    """
     axis = np.linspace(0, 1, _INK_TABLE_SIDE)
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     density = -np.log(np.clip(grid, 0.06, 0.97))
@@ -170,25 +171,25 @@ def _separate_inks(picture: Picture, inks: tuple[Colour, ...]) -> Picture:
     for _ in range(60):
         amount *= (density @ spots.T) / np.maximum(amount @ (spots @ spots.T), 1e-6)
     table = np.clip(amount, 0, 1).astype(np.float32)
-    at = np.clip(np.rint(picture * (_INK_TABLE_SIDE - 1)), 0, _INK_TABLE_SIDE - 1).astype(np.int32)
-    return table[(at[..., 0] * _INK_TABLE_SIDE + at[..., 1]) * _INK_TABLE_SIDE + at[..., 2]]
+    index = np.clip(np.rint(picture * (_INK_TABLE_SIDE - 1)), 0, _INK_TABLE_SIDE - 1).astype(np.int32)
+    return table[(index[..., 0] * _INK_TABLE_SIDE + index[..., 1]) * _INK_TABLE_SIDE + index[..., 2]]
 
 
 def _shift_out_of_register(share: Field, settings: StyleSettings, rng: np.random.Generator) -> Field:
-    """Out of register: two to four units aside and a breath of turn."""
+    """Shift one ink by two to four units and rotate it a little."""
     height, width = share.shape
-    turn, reach = rng.uniform(-0.25, 0.25), rng.uniform(1.6, 3.4) * settings.unit_px
+    rotation, reach = rng.uniform(-0.25, 0.25), rng.uniform(1.6, 3.4) * settings.unit_px
     angle = rng.uniform(0, 2 * np.pi)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1.0)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rotation, 1.0)
     matrix[:, 2] += reach * np.array([np.cos(angle), np.sin(angle)])
     return np.asarray(cv2.warpAffine(share, matrix, (width, height), borderMode=cv2.BORDER_REFLECT), np.float32)
 
 
 def _grain_screen(share: Field, settings: StyleSettings, rng: np.random.Generator) -> Field:
-    """The stochastic screen of the machine: coverage by grains, uneven where the drum was; solids keep pinholes."""
+    """Return the stochastic screen of one ink: grains, uneven coverage, and pinholes in solid areas."""
     share = gaussian_blur(share, 0.8 * settings.unit_px)
     grains = value_noise(share.shape, max(1.45 * settings.brush_unit_px, 1.0), rng)
-    # Grains are normal; 0.5 + erf-like keeps the mean coverage what was asked for.
+    # The grains are normally distributed. This erf-like scale keeps the mean coverage.
     level = (np.clip(share, 0.0, 1.0) - 0.5) * np.float32(3.9)
     covered = smoothstep(np.asarray(level + grains * np.float32(0.85), np.float32), -0.75, 0.75)
     uneven = np.float32(0.90) + np.float32(0.045) * fractal_noise(share.shape, 160 * settings.unit_px, rng, 3)

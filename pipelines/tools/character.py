@@ -1,4 +1,4 @@
-"""Character Creator: composed from CC0 parts or drawn by the profile's own model; any trait rolled anew by itself."""
+"""Character Creator: a figure composed from CC0 parts or drawn by a model; each trait is locked or random."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ from pipelines.core.rendering import Backdrop, EncodedFile, RenderedImages, Rend
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.imaging.palette import extract_main_colours, lightest_colour, most_colourful, name_colour
 from pipelines.tools.shared import form_fields
+from pipelines.tools.shared.pictures import to_rgba
 
 PresetId = Literal[
     "astronaut", "chef", "detective", "superhero", "mage", "firefighter", "farmer", "teacher", "artist", "pilot",
@@ -50,14 +51,15 @@ Anew = Literal[
     "nothing", "all", "face", "hair", "hair_colour", "skin", "figure", "age", "build", "beard", "glasses", "outfit",
     "mood", "palette", "pose",
 ]  # fmt: skip
-SHEET_WIDTH_PX = 1600  # pixels across
+SHEET_WIDTH_PX = 1600
+_DRAFT_SHEET_WIDTH_PX = 768
 NO_MODEL_MESSAGE = (
     "'Drawn by a model' needs a model for words, which this studio does not run. "
     "The other arts are composed from parts and work everywhere."
 )
 _TAKES_NOTICE = "This model turns no figure that it drew: the takes come from the same words, alike, not the same."
-_SEEDS_PER_VARIATION = 12  # seeds looked at for each variation, until it differs from those before
-_POSES_NOT_ON_SHEET = ("still", "okay")  # twelve views fill a page, thirteen do not
+_SEEDS_PER_VARIATION = 12  # tried until a variation differs from those before
+_POSES_NOT_ON_SHEET = ("still", "okay")  # so that the sheet has twelve views, which fill the page
 TAKE_COUNT = 4
 _MODEL_MOODS = ("happy", "laughing", "surprised", "angry")
 _POSE_LABELS = {
@@ -69,50 +71,66 @@ def _value_labels(*values: str) -> dict[str, str]:
     return {value: value.replace("_", " ").capitalize() for value in values}
 
 
-def _trait_field(label: str, name: str, help: str, *, more: bool = True) -> Any:
-    """A choice of `ANY` and the trait's values."""
+def _trait_field(label: str, name: str, help: str, *, advanced: bool = True) -> Any:
+    """A choice among `ANY` and the trait's values."""
     labels = {ANY: "Any", **_value_labels(*TRAITS[name]), **(_POSE_LABELS if name == "pose" else {})}
-    return choice_field(label, help, ANY, labels=labels, advanced=more)
+    return choice_field(label, help, ANY, labels=labels, advanced=advanced)
 
 
 class Creator(Params):
-    """The form. A trait at `any` is drawn from the seed; any other value is locked."""
+    """The form. A trait at `any` is chosen by the seed; any other value is locked."""
 
     preset: PresetId = choice_field(
-        "Role", "Clothes, hat and tools in one.", "astronaut",
-        labels={**{key: row.title for key, row in ROLES.items()}, "anyone": "No role"}, tiles=True,
-    )  # fmt: skip
+        "Role",
+        "Clothes, hat and tools in one.",
+        "astronaut",
+        labels={**{key: row.title for key, row in ROLES.items()}, "anyone": "No role"},
+        tiles=True,
+    )
     art: ArtId = choice_field(
-        "Art", "Composed from parts, or drawn by a model.", "peeps",
+        "Art",
+        "Composed from parts, or drawn by a model.",
+        "peeps",
         labels={**{key: art.title for key, art in ART_PACKS.items()}, "model": "Drawn by a model"},
-    )  # fmt: skip
+    )
     skin: Literal["any", "light", "medium-light", "medium", "medium-dark", "dark"] = _trait_field(
-        "Skin", "skin", "Any: drawn. Else locked, as every trait.", more=False
-    )  # fmt: skip
+        "Skin", "skin", "Any: at random. Anything else stays, as with every trait.", advanced=False
+    )
     hair: Literal["any", "short", "long", "curly", "tied", "bald", "covered", "wild"] = _trait_field(
         "Hair", "hair", "Covered: hijab, turban or cap."
     )
-    mood: Literal[
-        "any", "happy", "calm", "laughing", "serious", "surprised", "sad", "angry", "playful"
-    ] = _trait_field("Mood", "mood", "The face it makes.")  # fmt: skip
+    mood: Literal["any", "happy", "calm", "laughing", "serious", "surprised", "sad", "angry", "playful"] = _trait_field(
+        "Mood", "mood", "The face it makes."
+    )
     layout: Literal["portrait", "sheet"] = choice_field(
-        "Layout", "One picture, or every mood and pose on one page.", "portrait",
+        "Layout",
+        "One picture, or every mood and pose on one page.",
+        "portrait",
         labels={"portrait": "Portrait", "sheet": "Sheet of moods and poses"},
-    )  # fmt: skip
+    )
     anew: Anew = choice_field(
-        "Roll anew", "After 'Apply settings again': only this changes, all else stays as it was.", "nothing", advanced=True,
+        "Roll anew",
+        "After 'Apply settings again': only this changes, all else stays as it was.",
+        "nothing",
+        advanced=True,
         labels={"nothing": "Nothing", "all": "All but the locked", **_value_labels(*TRAITS)},
-    )  # fmt: skip
+    )
     size: int = form_fields.size_field()
     variations: int = form_fields.variations_field()
     prompt: str = prompt_field(
-        "In words", "The composer takes the traits that it knows out of them; a model reads them whole.",
-        max_length=300, advanced=True,
-    )  # fmt: skip
+        "In words",
+        "The composer takes the traits that it knows out of them; a model reads them whole.",
+        max_length=300,
+        advanced=True,
+    )
     character: str = prompt_field(
-        "Kept character", "One that you keep, or the line that a receipt gives: it comes back as it was. Traits that "
-        "are not Any change it.", max_length=600, advanced=True, saved_kind="character",
-    )  # fmt: skip
+        "Kept character",
+        "One that you keep, or the line that a receipt gives: it comes back as it was. Traits that "
+        "are not Any change it.",
+        max_length=600,
+        advanced=True,
+        saved_kind="character",
+    )
     figure: Literal["any", "woman", "man", "person"] = _trait_field("Figure", "figure", "Parts know it by beards only.")
     age: Literal["any", "adult", "senior"] = _trait_field("Age", "age", "Seniors have grey or white hair.")
     build: Literal["any", "average", "slim", "broad"] = _trait_field("Build", "build", "Shoulders; in Ink only.")
@@ -134,14 +152,18 @@ class Creator(Params):
     )
     colour: str | None = colour_field("Clothes", "In this colour, exactly.", advanced=True)
     behind: Literal["colour", "transparent"] = choice_field(
-        "Behind", "The palette's colour, or nothing.", "colour", advanced=True,
+        "Behind",
+        "The palette's colour, or nothing.",
+        "colour",
+        advanced=True,
         labels={"colour": "Colour", "transparent": "Transparent"},
-    )  # fmt: skip
+    )
     behind_colour: str | None = colour_field("Colour behind", "Takes the palette's place.", advanced=True)
     reference: str | None = picture_field(
-        "Reference", "Its colours become clothes and ground; a model that edits draws the character after it.",
+        "Reference",
+        "Its colours become clothes and ground; a model that edits draws the character after it.",
         advanced=True,
-    )  # fmt: skip
+    )
     backdrop: str | None = form_fields.backdrop_field()
     name: str = prompt_field("Name", "Heads the sheet.", max_length=40, advanced=True)
     layers: bool = form_fields.layers_field()
@@ -156,49 +178,53 @@ class Creator(Params):
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn character: H x W x 4 where what is behind it is known to be nothing, else H x W x 3."""
+    """A drawn character: H x W x 4 where it has transparency, else H x W x 3."""
 
     image: Image
 
     @property
     def alpha(self) -> Alpha | None:
-        """Its opacity, None where nothing is known of it."""
+        """Its alpha, None where it has no transparency."""
         return np.asarray(self.image[..., 3] / 255, np.float32) if self.image.shape[2] == 4 else None
 
     def composite_on(self, plate: Image) -> Image:
-        """Laid on a picture of its size (H x W x 3)."""
+        """Composite it on a picture of its size, H x W x 3."""
         if self.alpha is None:
             return self.image
-        flat = plate.astype(np.float32)
-        return (flat + self.alpha[..., None] * (self.image[..., :3] - flat) + 0.5).astype(np.uint8)
+        background = plate.astype(np.float32)
+        return (background + self.alpha[..., None] * (self.image[..., :3] - background) + 0.5).astype(np.uint8)
+
+    def composite_on_colour(self, colour: Colour) -> Image:
+        """Composite it on one colour, H x W x 3."""
+        return self.composite_on(np.full((*self.image.shape[:2], 3), colour, np.uint8))
 
 
 def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Draw lots for what is not locked, draw the figures, lay them on their ground or on a page."""
+    """Choose the traits that are not locked, draw the figures, composite them on their ground or lay out a sheet."""
     if params.art == "model" and not context.has_verb("text"):
         raise ModelUnavailable(NO_MODEL_MESSAGE, param="art")
     cast = _draw_cast(params, context)
-    look = _choose_colours(params, context, cast[0].character)
+    scheme = _choose_colours(params, context, cast[0].character)
     if params.layout == "sheet":
-        made = _draw_sheet(params, context, cast[0], look, emit)
+        output = _draw_sheet(params, context, cast[0], scheme, emit)
     else:
-        made = _draw_portraits(params, context, cast, look, emit)
-    said = [note for lot in cast for note in lot.notices]
+        output = _draw_portraits(params, context, cast, scheme, emit)
+    cast_notices = [notice for member in cast for notice in member.notices]
     return replace(
-        made,
-        notices=tuple(dict.fromkeys((*said, *made.notices, *_licence_notices(params)))),
+        output,
+        notices=tuple(dict.fromkeys((*cast_notices, *output.notices, *_licence_notices(params)))),
         exact=False,
         is_procedural=params.art != "model",
         resolved_params={"character": cast[0].character.code, "anew": "nothing"},
     )
 
 
-# ---------------------------------------------------------------- who it is
+# ---------------------------------------------------------------- traits
 
 
 @dataclass(frozen=True)
 class CastMember:
-    """One character, the traits that somebody named, and what there is to say about it."""
+    """One character, the traits that the form or its words named, and notices about it."""
 
     character: Character
     named_traits: frozenset[str]
@@ -206,22 +232,22 @@ class CastMember:
 
 
 def _draw_cast(params: Creator, context: ToolContext) -> list[CastMember]:
-    """One character a variation; where nothing is left to chance they would be alike, and there is one."""
+    """Choose one character a variation, each different to the eye; fewer where too little is left to chance."""
     count = 1 if context.draft or params.layout == "sheet" else params.variations
-    rows: list[CastMember] = []
+    cast: list[CastMember] = []
     seen: list[object] = []
     for n in range(count * _SEEDS_PER_VARIATION):
-        lot = _draw_member(params, context.seed + n)
-        if (looks := _visible_traits(params, lot.character)) not in seen and len(rows) < count:
-            seen.append(looks)
-            rows.append(lot)
-    if len(rows) < count:
-        rows[0] = replace(rows[0], notices=(*rows[0].notices, "A kept character is one: roll something anew to vary."))
-    return rows
+        member = _draw_member(params, context.seed + n)
+        if (traits := _visible_traits(params, member.character)) not in seen and len(cast) < count:
+            seen.append(traits)
+            cast.append(member)
+    if len(cast) < count:
+        cast[0] = replace(cast[0], notices=(*cast[0].notices, "A kept character is one: roll something anew to vary."))
+    return cast
 
 
 def _visible_traits(params: Creator, character: Character) -> object:
-    """What makes two characters differ to the eye."""
+    """What makes two characters differ to the eye, to be compared."""
     art = ART_PACKS.get(params.art)
     if art is None:
         return character.code
@@ -233,146 +259,163 @@ def _visible_traits(params: Creator, character: Character) -> object:
 
 
 def _draw_member(params: Creator, seed: int) -> CastMember:
+    """Choose one character: traits that are named stay locked, the others come from the seed."""
     art = ART_PACKS.get(params.art)
-    words = parse_traits(params.prompt)
     named = {name: value for name in TRAITS if (value := getattr(params, name, ANY)) != ANY}
-    locked = {**words, **named}
-    kept = parse_character(params.character) if params.character else None
-    notices = []
-    for name in [name for name in locked if art is not None and name in (named if kept else locked)]:
-        assert art is not None
-        if locked[name] not in art.offered_values(name):
-            label = Creator.model_fields[name].title
-            notices.append(f"{label}: {art.title} has no parts for '{locked[name]}'.")
-    drawn_ = roll_character(
-        params.art, seed % (MAX_SEED + 1), named if kept and params.anew != "all" else locked,
-        lambda trait: TRAITS[trait] if art is None else art.offered_values(trait) or TRAITS[trait],
-        kept, "" if params.anew == "nothing" else params.anew,
-    )  # fmt: skip
+    locked = {**parse_traits(params.prompt), **named}
+    saved = parse_character(params.character) if params.character else None
+    notices: list[str] = []
     if art is not None:
-        notices += omission_notices(drawn_, art, params.preset)
-    return CastMember(drawn_, frozenset(locked), tuple(notices))
+        asked = named if saved else locked
+        notices += [
+            f"{Creator.model_fields[name].title}: {art.title} has no parts for '{locked[name]}'."
+            for name in locked
+            if name in asked and locked[name] not in art.offered_values(name)
+        ]
+    character = roll_character(
+        params.art,
+        seed % (MAX_SEED + 1),
+        named if saved and params.anew != "all" else locked,
+        lambda trait: TRAITS[trait] if art is None else art.offered_values(trait) or TRAITS[trait],
+        saved,
+        "" if params.anew == "nothing" else params.anew,
+    )
+    if art is not None:
+        notices += omission_notices(character, art, params.preset)
+    return CastMember(character, frozenset(locked), tuple(notices))
 
 
-# ---------------------------------------------------------------- colours and ground
+# ---------------------------------------------------------------- colours
 
 
 @dataclass(frozen=True)
 class ColourScheme:
-    """The clothes' colour, None: the role's or the palette's; the ground's colour."""
+    """Colours of the clothes (None: the role's or the palette's) and of the ground."""
 
     clothes: Colour | None
     ground: Colour
 
 
 def _choose_colours(params: Creator, context: ToolContext, character: Character) -> ColourScheme:
-    clothes, behind = form_fields.parse_rgb(params.colour), form_fields.parse_rgb(params.behind_colour)
+    """Choose colours: the form's, else the reference's, else the palette's."""
+    clothes, ground = form_fields.parse_rgb(params.colour), form_fields.parse_rgb(params.behind_colour)
     if params.reference is not None:
-        found = extract_main_colours(context.open_image(params.reference))
-        clothes = clothes or most_colourful(found)
-        behind = behind or lightest_colour(found)
-    return ColourScheme(clothes, behind or backdrop_colour(character))
+        colours = extract_main_colours(context.open_image(params.reference))
+        clothes = clothes or most_colourful(colours)
+        ground = ground or lightest_colour(colours)
+    return ColourScheme(clothes, ground or backdrop_colour(character))
 
 
 def _draw_backdrop(
-    params: Creator, context: ToolContext, look: ColourScheme, side: int, emit: ProgressCallback
+    params: Creator, context: ToolContext, scheme: ColourScheme, side: int, emit: ProgressCallback
 ) -> RenderedImages:
-    """What lies behind, side x side."""
+    """Draw what is behind the figure, side x side: the user's picture, else the ground's colour."""
     if params.backdrop is None:
-        return RenderedImages((np.full((side, side, 3), look.ground, np.uint8),))
-    asked = Backdrop(picture=context.open_image(params.backdrop), subject="person")
-    return context.draw(RenderRequest("backdrop", "", (side, side), (context.seed,), backdrop=asked), emit)
+        return RenderedImages((np.full((side, side, 3), scheme.ground, np.uint8),))
+    backdrop = Backdrop(picture=context.open_image(params.backdrop), subject="person")
+    return context.draw(RenderRequest("backdrop", "", (side, side), (context.seed,), backdrop=backdrop), emit)
 
 
 # ---------------------------------------------------------------- pictures
 
 
 def _draw_portraits(
-    params: Creator, context: ToolContext, cast: list[CastMember], look: ColourScheme, emit: ProgressCallback
+    params: Creator, context: ToolContext, cast: list[CastMember], scheme: ColourScheme, emit: ProgressCallback
 ) -> ToolOutput:
-    side = 512 if context.draft else params.size
-    clear = params.behind == "transparent" and params.backdrop is None
-    plate = RenderedImages(()) if clear else _draw_backdrop(params, context, look, side, emit)
-    images, alphas, notices = [], [], list(plate.notices)
-    for n, lot in enumerate(cast, 1):
-        each = look if n == 1 else _choose_colours(params, context, lot.character)
-        made, said = _draw_figure(params, context, lot, each, side, emit)
-        notices += said
-        under = plate.images[0] if plate.images and params.backdrop else np.full((side, side, 3), each.ground, np.uint8)
-        images.append(made.image if clear else made.composite_on(under))
-        alphas += [made.alpha] if made.alpha is not None else []
-        emit("Drawing", n, len(cast), made.composite_on(under))
-    if clear and not alphas:
+    side = form_fields.DRAFT_SIDE_PX if context.draft else params.size
+    is_transparent = params.behind == "transparent" and params.backdrop is None
+    backdrop = RenderedImages(()) if is_transparent else _draw_backdrop(params, context, scheme, side, emit)
+    images: list[Image] = []
+    alphas: list[Alpha] = []
+    notices = list(backdrop.notices)
+    for n, member in enumerate(cast, 1):
+        member_scheme = scheme if n == 1 else _choose_colours(params, context, member.character)
+        figure, figure_notices = _draw_figure(params, context, member, member_scheme, side, emit)
+        notices += figure_notices
+        if params.backdrop:
+            picture = figure.composite_on(backdrop.images[0])
+        else:
+            picture = figure.composite_on_colour(member_scheme.ground)
+        images.append(figure.image if is_transparent else picture)
+        alphas += [figure.alpha] if figure.alpha is not None else []
+        emit("Drawing", n, len(cast), picture)
+    if is_transparent and not alphas:
         notices.append("This model draws no transparency: cut it out with 'Cut-out'.")
-    extras = ()
+    layers: tuple[EncodedFile, ...] = ()
     if params.layers and not context.draft and params.art != "model":
-        under = plate.images[0] if plate.images else None
-        extras = _export_layers(params, cast[0].character, look, side, under)
+        plate = backdrop.images[0] if backdrop.images else None
+        layers = _export_layers(params, cast[0].character, scheme, side, plate)
     return ToolOutput(
-        images=tuple(images), alphas=tuple(alphas), notices=tuple(notices), transparent=clear, extras=extras
-    )  # fmt: skip
+        images=tuple(images),
+        alphas=tuple(alphas),
+        notices=tuple(notices),
+        transparent=is_transparent,
+        extras=layers,
+    )
 
 
 def _draw_figure(
     params: Creator,
     context: ToolContext,
-    lot: CastMember,
-    look: ColourScheme,
+    member: CastMember,
+    scheme: ColourScheme,
     side: int,
     emit: ProgressCallback,
     *,
-    close: bool = False,
+    head_only: bool = False,
 ) -> tuple[Figure, tuple[str, ...]]:
-    if params.art != "model":
-        return Figure(
-            render_figure(lot.character, ART_PACKS[params.art], params.preset, side, look.clothes, head_only=close)
-        ), ()
-    made, said = _draw_with_model(params, context, lot, look, side, (lot.character.random_pick("face"),), emit)
-    return made[0], said
+    """Compose the figure from parts, or let the profile's model draw it; with notices."""
+    character = member.character
+    if params.art == "model":
+        seeds = (character.random_pick("face"),)
+        figures, notices = _draw_with_model(params, context, member, scheme, side, seeds, emit)
+        return figures[0], notices
+    art = ART_PACKS[params.art]
+    return Figure(render_figure(character, art, params.preset, side, scheme.clothes, head_only=head_only)), ()
 
 
 def _draw_with_model(
     params: Creator,
     context: ToolContext,
-    lot: CastMember,
-    look: ColourScheme,
+    member: CastMember,
+    scheme: ColourScheme,
     side: int,
     seeds: tuple[int, ...],
     emit: ProgressCallback,
 ) -> tuple[list[Figure], tuple[str, ...]]:
-    """One figure a seed, by the profile's model; after the reference where it can edit."""
+    """Let the profile's model draw a figure for each seed; after the reference where it can edit."""
     role = ROLES[params.preset].prompt_words if params.preset in ROLES else ""
     clothes = form_fields.parse_rgb(params.colour)
     own = ", ".join(part for part in (params.prompt, f"{name_colour(clothes)} clothes" if clothes else "") if part)
     words = describe_character(
-        lot.character, role, lot.named_traits, own, name_colour(look.ground), styled=not params.prompt
+        member.character, role, member.named_traits, own, name_colour(scheme.ground), styled=not params.prompt
     )
     render = RenderRequest("text", words, (side, side), seeds)
     if params.reference is not None and context.has_verb("edit"):
         render = RenderRequest("edit", words, (side, side), seeds, images=(context.open_image(params.reference),))
-    made = context.draw(render, emit)
-    if not made.alphas:
-        return [Figure(image) for image in made.images], made.notices
-    levels = [(alpha * 255 + 0.5).astype(np.uint8) for alpha in made.alphas]
-    figures = [Figure(np.dstack([image, level])) for image, level in zip(made.images, levels, strict=True)]
-    return figures, made.notices
+    drawn = context.draw(render, emit)
+    images = drawn.images
+    if drawn.alphas:
+        images = tuple(to_rgba(image, alpha) for image, alpha in zip(images, drawn.alphas, strict=True))
+    return [Figure(image) for image in images], drawn.notices
 
 
 def _export_layers(
-    params: Creator, character: Character, look: ColourScheme, side: int, plate: Image | None
+    params: Creator, character: Character, scheme: ColourScheme, side: int, plate: Image | None
 ) -> tuple[EncodedFile, ...]:
-    """The first picture taken apart, as OpenRaster and as PNG layers."""
-    rows = render_layers(character, ART_PACKS[params.art], params.preset, side, look.clothes)
-    whole = Figure(render_figure(character, ART_PACKS[params.art], params.preset, side, look.clothes))
-    flat = whole.image
+    """Encode the first picture as OpenRaster and as PNG layers."""
+    art = ART_PACKS[params.art]
+    layers = render_layers(character, art, params.preset, side, scheme.clothes)
+    figure = Figure(render_figure(character, art, params.preset, side, scheme.clothes))
+    merged = figure.image
     if plate is not None:
         opaque = np.full(plate.shape[:2], 255, np.uint8)
-        rows = (Layer("backdrop", np.dstack([plate, opaque])), *rows)
-        flat = whole.composite_on(plate)
-    frames = (flat,) if plate is None else (flat, plate)
+        layers = (Layer("backdrop", np.dstack([plate, opaque])), *layers)
+        merged = figure.composite_on(plate)
+    frames = (merged,) if plate is None else (merged, plate)
     return (
-        EncodedFile("layers", "ora", encode_openraster(rows, flat), frames, "layers"),
-        EncodedFile("layers", "zip", encode_png_layers(rows), frames, "layers"),
+        EncodedFile("layers", "ora", encode_openraster(layers, merged), frames, "layers"),
+        EncodedFile("layers", "zip", encode_png_layers(layers), frames, "layers"),
     )
 
 
@@ -380,97 +423,97 @@ def _export_layers(
 
 
 def _draw_sheet(
-    params: Creator, context: ToolContext, lot: CastMember, look: ColourScheme, emit: ProgressCallback
+    params: Creator, context: ToolContext, member: CastMember, scheme: ColourScheme, emit: ProgressCallback
 ) -> ToolOutput:
-    """Every mood, then every pose, that the art can show; by a model what it can do with one somebody."""
-    width = 768 if context.draft else SHEET_WIDTH_PX
-    main, said = _draw_figure(params, context, lot, look, portrait_side(width), emit)
-    views, notices = _draw_views(params, context, lot, look, main, width, emit)
+    """Lay out one page with the figure, its views, colours and traits."""
+    width = _DRAFT_SHEET_WIDTH_PX if context.draft else SHEET_WIDTH_PX
+    figure, notices = _draw_figure(params, context, member, scheme, portrait_side(width), emit)
+    views, view_notices = _draw_views(params, context, member, scheme, figure, width, emit)
     title = params.name or (ROLES[params.preset].title if params.preset in ROLES else "Character")
-    swatches = _list_swatches(params, lot.character, look, main)
-    image = compose_sheet(main.image, views, swatches, title, _describe_traits(params, lot), width)
+    swatches = _list_swatches(params, member.character, scheme, figure)
+    image = compose_sheet(figure.image, views, swatches, title, _describe_traits(params, member), width)
     emit("Laying out", 1, 1, image)
-    return ToolOutput(images=(image,), notices=(*said, *notices), names=("sheet",))
+    return ToolOutput(images=(image,), notices=(*notices, *view_notices), names=("sheet",))
 
 
 def _draw_views(
     params: Creator,
     context: ToolContext,
-    lot: CastMember,
-    look: ColourScheme,
-    main: Figure,
+    member: CastMember,
+    scheme: ColourScheme,
+    figure: Figure,
     width: int,
     emit: ProgressCallback,
 ) -> tuple[list[View], tuple[str, ...]]:
+    """Draw every mood and pose that the art can show; a model draws what it can of the same figure."""
+    if params.art == "model" and context.has_verb("edit"):
+        return _edit_moods(context, member, scheme, figure, width, emit)
     if params.art == "model":
-        return _edit_moods(context, lot, look, main, width, emit) if context.has_verb("edit") else _draw_takes(
-            params, context, lot, look, width, emit
-        )  # fmt: skip
-    turns = _list_turns(ART_PACKS[params.art], lot.character)
-    side, views = view_side(len(turns), width), []
-    for n, (word, who) in enumerate(turns, 1):
-        close = who["pose"] == "still"
-        views.append(
-            View(
-                word, _draw_figure(params, context, replace(lot, character=who), look, side, emit, close=close)[0].image
-            )
-        )
-        emit("Drawing", n, len(turns))
+        return _draw_takes(params, context, member, scheme, width, emit)
+    turns = _list_turns(ART_PACKS[params.art], member.character)
+    side = view_side(len(turns), width)
+    views: list[View] = []
+    for word, character in turns:
+        turned, head_only = replace(member, character=character), character["pose"] == "still"
+        view, _ = _draw_figure(params, context, turned, scheme, side, emit, head_only=head_only)
+        views.append(View(word, view.image))
+        emit("Drawing", len(views), len(turns))
     return views, ()
 
 
 def _edit_moods(
-    context: ToolContext, lot: CastMember, look: ColourScheme, main: Figure, width: int, emit: ProgressCallback
+    context: ToolContext, member: CastMember, scheme: ColourScheme, figure: Figure, width: int, emit: ProgressCallback
 ) -> tuple[list[View], tuple[str, ...]]:
-    """The large picture with other faces, by a model that edits."""
-    flat = main.composite_on(np.full((*main.image.shape[:2], 3), look.ground, np.uint8))
-    side, seeds, views, said = view_side(len(_MODEL_MOODS), width), (lot.character.random_pick("face"),), [], []
+    """Let an edit model give the figure other faces."""
+    flat, side = figure.composite_on_colour(scheme.ground), view_side(len(_MODEL_MOODS), width)
+    seeds = (member.character.random_pick("face"),)
+    views: list[View] = []
+    notices: list[str] = []
     for mood in _MODEL_MOODS:
-        made = context.draw(
-            RenderRequest("edit", f"the same character, {mood} face", (side, side), seeds, images=(flat,)), emit
-        )
-        views.append(View(mood.capitalize(), made.images[0]))
-        said += made.notices
-    return views, tuple(said)
+        words = f"the same character, {mood} face"
+        drawn = context.draw(RenderRequest("edit", words, (side, side), seeds, images=(flat,)), emit)
+        views.append(View(mood.capitalize(), drawn.images[0]))
+        notices += drawn.notices
+    return views, tuple(notices)
 
 
 def _draw_takes(
-    params: Creator, context: ToolContext, lot: CastMember, look: ColourScheme, width: int, emit: ProgressCallback
+    params: Creator, context: ToolContext, member: CastMember, scheme: ColourScheme, width: int, emit: ProgressCallback
 ) -> tuple[list[View], tuple[str, ...]]:
-    """The same words four times more, where a model cannot turn a picture that it drew."""
-    seeds = tuple((lot.character.random_pick("face") + n) % (MAX_SEED + 1) for n in range(1, TAKE_COUNT + 1))
-    made, said = _draw_with_model(params, context, lot, look, view_side(TAKE_COUNT, width), seeds, emit)
-    return [View(f"Take {n}", each.image) for n, each in enumerate(made, 2)], (*said, _TAKES_NOTICE)
+    """Draw the same words four times more, where a model cannot edit a figure that it drew."""
+    first_seed = member.character.random_pick("face")
+    seeds = tuple((first_seed + n) % (MAX_SEED + 1) for n in range(1, TAKE_COUNT + 1))
+    figures, notices = _draw_with_model(params, context, member, scheme, view_side(TAKE_COUNT, width), seeds, emit)
+    return [View(f"Take {n}", figure.image) for n, figure in enumerate(figures, 2)], (*notices, _TAKES_NOTICE)
 
 
 def _list_turns(art: ArtPack, character: Character) -> list[tuple[str, Character]]:
-    """What a word says, and the character doing it."""
+    """List the moods and poses that the art has parts for, each as a word and the character in it."""
     moods = [mood for mood in MOODS if mood in art.offered_values("mood")]
     poses = [pose for pose in _POSE_LABELS if pose in art.offered_values("pose") and pose not in _POSES_NOT_ON_SHEET]
     faces = [(mood.capitalize(), character.with_value("mood", mood).with_value("pose", "still")) for mood in moods]
     return faces + [(_POSE_LABELS[pose], character.with_value("pose", pose)) for pose in poses]
 
 
-def _list_swatches(params: Creator, character: Character, look: ColourScheme, main: Figure) -> tuple[Colour, ...]:
-    """The colours that were chosen, or what a model's picture is made of; the ground's last."""
+def _list_swatches(params: Creator, character: Character, scheme: ColourScheme, figure: Figure) -> tuple[Colour, ...]:
+    """List the colours that were chosen, or the main ones of a model's picture; the ground's last."""
     art = ART_PACKS.get(params.art)
     if art is None:
-        flat = main.composite_on(np.full((*main.image.shape[:2], 3), look.ground, np.uint8))
-        return (*extract_main_colours(flat)[1:3], look.ground)
+        return (*extract_main_colours(figure.composite_on_colour(scheme.ground))[1:3], scheme.ground)
     skin = (skin_colour(character),) if "skin" in art.colours else ()
-    return (*skin, look.clothes or clothing_colour(character, params.preset), look.ground)
+    return (*skin, scheme.clothes or clothing_colour(character, params.preset), scheme.ground)
 
 
-def _describe_traits(params: Creator, lot: CastMember) -> str:
-    """Who it is, for whoever draws it next: what the art shows, or what a model was told."""
-    art, told = ART_PACKS.get(params.art), {"figure", "skin", *lot.named_traits}
-    shown = [name for name in TRAITS if name not in ("face", "mood", "pose")]
-    shown = [name for name in shown if (name in told if art is None else art.offered_values(name))]
-    return ", ".join(f"{name.replace('_', ' ')} {lot.character[name]}" for name in shown)
+def _describe_traits(params: Creator, member: CastMember) -> str:
+    """Say in words who it is: the traits that the art shows, or that the model was told."""
+    art, told = ART_PACKS.get(params.art), {"figure", "skin", *member.named_traits}
+    names = [name for name in TRAITS if name not in ("face", "mood", "pose")]
+    names = [name for name in names if (name in told if art is None else art.offered_values(name))]
+    return ", ".join(f"{name.replace('_', ' ')} {member.character[name]}" for name in names)
 
 
 def _licence_notices(params: Creator) -> tuple[str, ...]:
-    """What may be done with it."""
+    """Say under which licence the parts may be used."""
     if params.art == "model":
         return ()
     return (f"Parts: {ART_PACKS[params.art].credit}, CC0; hats and tools: DesignerBox. Commercial use is free.",)

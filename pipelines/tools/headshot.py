@@ -1,4 +1,4 @@
-"""Professional Headshots: one portrait, framed by the table, before a scene; the person's pixels stay their own."""
+"""Professional Headshots: one portrait, framed by head height and eye line, before a scene."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from pipelines.framing.placement import missing_body_mask
 from pipelines.framing.resample import composite_on_grey, place_subject, resample
 from pipelines.quality.portrait_ranking import rank_portraits, ranking_notices
 from pipelines.tools.shared import form_fields
+from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
 
 PresetId = Literal[
     "linkedin", "corporate-grey", "executive-dark", "lobby", "creative-colour", "academic", "medical-white", "actor",
@@ -30,17 +31,15 @@ PresetId = Literal[
 ]  # fmt: skip
 FramingId = Literal["auto", "tight", "classic", "wide", "actor", "badge"]
 SetId = Literal["one", "four", "all"]
-# Whatever a model is asked to draw on a person, this is asked with it.
-DRESSED_PROMPT = "fully clothed, shoulders covered, professional"
-SEAM_RATIO = 0.012  # of the longer side, over which what is drawn meets the photo, outside it
+DRESSED_PROMPT = "fully clothed, shoulders covered, professional"  # added to every prompt that draws on a person
+SEAM_RATIO = 0.012  # of the longer side, width of the blend between the photo and what is drawn beside it
 COMPLETED_NOTICE = "What your photo cuts off was drawn by a model, around your own pixels, which are unchanged."
-
 NO_LAYERS_NOTICE = "No layers: a model drew over the finished picture."
 
 
 @dataclass(frozen=True)
 class Look:
-    """A preset: a scene, a framing, and whether the picture is developed in black and white."""
+    """A preset: a scene, a framing, a prompt for a model that draws, and whether it is black and white."""
 
     title: str
     scene_id: str
@@ -79,26 +78,45 @@ class Headshot(Subject):
     """The form."""
 
     preset: PresetId = choice_field(
-        "Look", "Backdrop, framing and light in one.", "linkedin",
-        labels={key: look.title for key, look in LOOKS.items()}, tiles=True,
-    )  # fmt: skip
+        "Look",
+        "Backdrop, framing and light in one.",
+        "linkedin",
+        labels={key: look.title for key, look in LOOKS.items()},
+        tiles=True,
+    )
     framing: FramingId = choice_field(
-        "Framing", "How much of you is seen; the head's height and the eye line follow a table.", "auto",
-        labels={"auto": "As the look suggests", "tight": "Tight 1:1", "classic": "Classic 4:5", "wide": "Wide 3:2",
-                "actor": "Actor 8x10", "badge": "Badge 1:1"},
-    )  # fmt: skip
+        "Framing",
+        "How much of you is seen; the head's height and the eye line follow a table.",
+        "auto",
+        labels={
+            "auto": "As the look suggests",
+            "tight": "Tight 1:1",
+            "classic": "Classic 4:5",
+            "wide": "Wide 3:2",
+            "actor": "Actor 8x10",
+            "badge": "Badge 1:1",
+        },
+    )
     photos: tuple[str, ...] = pictures_field(
-        "More photos to choose from", "Of the same person: the best of all is taken, and you are told why.",
-        min_count=0, max_count=11, advanced=True,
-    )  # fmt: skip
+        "More photos to choose from",
+        "Of the same person: the best of all is taken, and you are told why.",
+        min_count=0,
+        max_count=11,
+        advanced=True,
+    )
     looks: SetId = choice_field(
-        "Set", "Several looks of one person, in one crop, one eye line and one light.", "one", advanced=True,
+        "Set",
+        "Several looks of one person, in one crop, one eye line and one light.",
+        "one",
+        advanced=True,
         labels={"one": "This look", "four": "Four looks", "all": "All colour looks"},
-    )  # fmt: skip
+    )
     zoom_out: bool = flag_field(
-        "Complete the frame", "Where the photo ends before the framing does: what is missing of you is drawn, around "
-        "your own pixels. Without it the framing comes closer.", needs=("inpaint",),
-    )  # fmt: skip
+        "Complete the frame",
+        "Where the photo ends before the framing does: what is missing of you is drawn, around "
+        "your own pixels. Without it the framing comes closer.",
+        needs=("inpaint",),
+    )
     background: str = form_fields.scene_words_field(
         "Takes the place of the look's backdrop, for example: workshop, forest, night."
     )
@@ -124,86 +142,76 @@ class Headshot(Subject):
 
 def run(params: Headshot, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Take the best photo, cut out, frame, set the scene, compose."""
-    params, why = _choose_best_photo(params, context, emit)
+    params, ranking = _choose_best_photo(params, context, emit)
     photo = context.open_image(params.photo)
     cutout = context.cut_out_subject(params, emit)
     face = _find_face(params, context)
     emit("Cutting out", 2, 2, lambda: composite_on_grey(cutout.colour, cutout.alpha))
 
     look = LOOKS[params.preset]
-    row = get_framing(look.framing if params.framing == "auto" else params.framing)
-    size = size_for_ratio(row.ratio, 512 if context.draft else params.size)
+    framing = get_framing(look.framing if params.framing == "auto" else params.framing)
+    size = size_for_ratio(framing.ratio, form_fields.DRAFT_SIDE_PX if context.draft else params.size)
     completes = params.zoom_out and not context.draft
-    frame = frame_head(cutout, face, row, size, params, closer=not completes)
+    frame = frame_head(cutout, face, framing, size, params, hide_cuts=not completes)
     placed = place_subject(photo, cutout, frame)
-    lacks = (
-        missing_body_mask(cutout.alpha, frame, find_body_end(cutout.alpha, face))
-        if completes
-        else np.zeros(placed.alpha.shape, np.float32)
-    )
+    missing = np.zeros(placed.alpha.shape, np.float32)
+    if completes:
+        missing = missing_body_mask(cutout.alpha, frame, find_body_end(cutout.alpha, face))
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
 
     key = estimate_key_side(photo, face)
     images: list[Image] = []
-    notices = [*why, *cutout.notices, *frame.notices]
+    layers: list[EncodedFile] = []
+    notices = [*ranking, *cutout.notices, *frame.notices]
     names = _look_names(params, context)
-    drawn = bool(_edit_request(params))
-    whole = params.layers and not (context.draft or drawn or lacks.any())
-    stood = placed
-    extras: list[EncodedFile] = []
+    is_edited, is_completed = bool(_edit_request(params)), bool(missing.any())
+    has_layers = params.layers and not (context.draft or is_edited or is_completed)
+    subject = placed
     for name in dict.fromkeys(names):
         scenes = context.draw(_scene_render(params, context, LOOKS[name], placed, photo, key), emit)
         notices += scenes.notices
         for plate in scenes.images:
-            if params.light == "relit" and not images:  # once, by the first scene: a set has one light
-                stood = replace(placed, colour=relight_subject(placed, plate))
-            image = composite_subject(stood, plate, seed=context.seed + len(images), key=key)
-            extras += (
-                _export_layers(params, context, LOOKS[name], image, stood, plate, key, len(images)) if whole else ()
-            )
-            image = _complete_portrait(params, context, image, photo, placed, lacks, emit)
+            number = len(images)
+            if params.light == "relit" and number == 0:  # by the first scene alone, so that a set has one light
+                subject = replace(placed, colour=relight_subject(placed, plate))
+            image = composite_subject(subject, plate, seed=context.seed + number, key_side=key)
+            if has_layers:
+                layers += _export_layers(context, LOOKS[name], image, subject, plate, key, number)
+            if is_completed:
+                image = _complete_portrait(params, context, image, photo, placed, missing, emit)
             image = _to_monochrome(image) if LOOKS[name].is_monochrome else image
             edited = _edit_portrait(params, context, image, emit)
             images += edited.images
             notices += edited.notices
             emit("Composing", len(images), len(names), images[-1])
-    notices += [COMPLETED_NOTICE] if lacks.any() else []
-    notices += [NO_LAYERS_NOTICE] if params.layers and not (whole or context.draft) else []
+    notices += [COMPLETED_NOTICE] if is_completed else []
+    notices += [NO_LAYERS_NOTICE] if params.layers and not (has_layers or context.draft) else []
+    is_set = params.looks != "one"
     return ToolOutput(
         images=tuple(images),
         source=placed,
-        alphas=() if drawn or lacks.any() else (placed.alpha,),
+        alphas=() if is_edited or is_completed else (placed.alpha,),
         notices=tuple(dict.fromkeys(notices)),
-        exact=params.light == "exact" and not look.is_monochrome and not drawn,
-        names=names if params.looks != "one" else (),
-        archive_name="set" if params.looks != "one" and not context.draft else "",
-        extras=tuple(extras),
-        resolved_params={"photo": params.photo, "photos": []} if why else {},
+        exact=params.light == "exact" and not look.is_monochrome and not is_edited,
+        names=names if is_set else (),
+        archive_name="set" if is_set and not context.draft else "",
+        extras=tuple(layers),
+        resolved_params={"photo": params.photo, "photos": []} if ranking else {},
     )
 
 
 def _export_layers(
-    params: Headshot,
-    context: ToolContext,
-    look: Look,
-    image: Image,
-    stood: PlacedSubject,
-    plate: Image,
-    key: Side,
-    n: int,
+    context: ToolContext, look: Look, image: Image, subject: PlacedSubject, plate: Image, key: Side, number: int
 ) -> tuple[EncodedFile, ...]:
-    """Picture `n` taken apart, in black and white where it is."""
+    """Encode picture `number` (from 0) as layers."""
     if look.is_monochrome:
-        stood, plate, image = (
-            replace(stood, colour=_to_monochrome(stood.colour)),
-            _to_monochrome(plate),
-            _to_monochrome(image),
-        )
-    return encode_layers(image, stood, plate, seed=context.seed + n, key=key, name=f"layers-{n + 1}")
+        subject = replace(subject, colour=_to_monochrome(subject.colour))
+        image, plate = _to_monochrome(image), _to_monochrome(plate)
+    return encode_layers(image, subject, plate, seed=context.seed + number, key_side=key, name=f"layers-{number + 1}")
 
 
 def _look_names(params: Headshot, context: ToolContext) -> tuple[str, ...]:
-    """The look of every picture: one look in its variations, or the looks of the set, the chosen one first."""
+    """List the look of every picture: one look in its variations, or the looks of the set, the chosen one first."""
     if context.draft:
         return (params.preset,)
     if params.looks == "one":
@@ -214,68 +222,82 @@ def _look_names(params: Headshot, context: ToolContext) -> tuple[str, ...]:
 def _choose_best_photo(
     params: Headshot, context: ToolContext, emit: ProgressCallback
 ) -> tuple[Headshot, tuple[str, ...]]:
-    """The form with the best photo in it and nothing to choose from, and why; a cut-out by hand settles the choice."""
+    """Choose among several photos: the form with the best one, and the ranking as notices.
+
+    A matte by hand belongs to the first photo, so that one is kept.
+    """
     if not params.photos or params.matte is not None:
         return params, ()
     ids = tuple(dict.fromkeys((params.photo, *params.photos)))
-    seen = []
-    for n, file_id in enumerate(ids, 1):
-        seen.append((context.open_image(file_id), context.detect_faces(file_id)))
-        emit("Comparing the photos", n, len(ids))
-    order = rank_portraits(seen)
-    return params.model_copy(update={"photo": ids[order[0].number - 1], "photos": ()}), ranking_notices(order)
+    photos: list[tuple[Image, tuple[Face, ...]]] = []
+    for number, file_id in enumerate(ids, 1):
+        photos.append((context.open_image(file_id), context.detect_faces(file_id)))
+        emit("Comparing the photos", number, len(ids))
+    ranking = rank_portraits(photos)
+    best = ids[ranking[0].number - 1]
+    return params.model_copy(update={"photo": best, "photos": ()}), ranking_notices(ranking)
 
 
 def _scene_render(
-    params: Headshot, context: ToolContext, look: Look, placed: PlacedSubject, photo: Image, key: str
+    params: Headshot, context: ToolContext, look: Look, placed: PlacedSubject, photo: Image, key: Side
 ) -> RenderRequest:
-    count = 1 if context.draft or params.looks != "one" else params.variations
+    eye_line = placed.frame.eye_line or 0.4 * placed.frame.size[1]
+    colour = form_fields.parse_rgb(params.colour) or (None if params.background else look.colour)
+    constraints = Backdrop(horizon_ratio=eye_line / placed.frame.size[1], key_light_side=key, subject="person")
+    backdrop = with_form_scene(constraints, params, context, params.background, look.scene_id, colour)
     return RenderRequest(
         verb="backdrop",
-        prompt=params.background or ("" if params.backdrop else look.words),
+        prompt=scene_prompt(params, params.background, look.words),
         size=placed.frame.size,
-        seeds=tuple(context.seed + n for n in range(count)),
-        backdrop=with_photo_constraints(_backdrop_constraints(params, context, look, placed, key), photo, placed),
+        seeds=consecutive_seeds(context, 1 if context.draft or params.looks != "one" else params.variations),
+        backdrop=with_photo_constraints(backdrop, photo, placed),
     )
 
 
 def _edit_request(params: Headshot) -> str:
-    """What an edit model is asked to change, as words; empty when nothing."""
-    asked = (("facial expression", params.expression), ("outfit", params.outfit))
-    return ", ".join(f"{what}: {words}" for what, words in asked if words)
+    """Say in words what an edit model is asked to change; empty when nothing."""
+    changes = (("facial expression", params.expression), ("outfit", params.outfit))
+    return ", ".join(f"{what}: {words}" for what, words in changes if words)
 
 
 def _edit_portrait(params: Headshot, context: ToolContext, image: Image, emit: ProgressCallback) -> RenderedImages:
-    """The portrait with another expression or outfit, by a model; as it is where nothing is asked for."""
-    wishes = _edit_request(params)
-    if not wishes or context.draft:
+    """Let a model change expression or outfit; the portrait as it is where nothing is asked for."""
+    request = _edit_request(params)
+    if not request or context.draft:
         return RenderedImages((image,))
-    words = f"The same person, face, hair, pose, light and background; change only {wishes}. {DRESSED_PROMPT}."
+    words = f"The same person, face, hair, pose, light and background; change only {request}. {DRESSED_PROMPT}."
     size = image.shape[1], image.shape[0]
     drawn = context.draw(RenderRequest("edit", words, size, (context.seed,), images=(image,)), emit)
-    said = "A model drew this change. Skin and face were compared with your photo: the receipt says how far they moved."
-    return RenderedImages(drawn.images, (said, *drawn.notices))
+    notice = (
+        "A model drew this change. Skin and face were compared with your photo: the receipt says how far they moved."
+    )
+    return RenderedImages(drawn.images, (notice, *drawn.notices))
 
 
 def _complete_portrait(
-    params: Headshot, context: ToolContext, image: Image, photo: Image, placed: PlacedSubject, lacks: Alpha, emit: ProgressCallback
-) -> Image:  # fmt: skip
-    """The portrait with what the photo cuts off drawn by a model; not one of the photo's own pixels is touched."""
-    if not lacks.any():
-        return image
-    ours = lacks[..., None] == 0
-    # The model begins with the photo's last rows drawn out: cloth goes on as cloth.
-    start = np.where(ours, image, resample(photo, placed.frame))
+    params: Headshot,
+    context: ToolContext,
+    image: Image,
+    photo: Image,
+    placed: PlacedSubject,
+    missing: Alpha,
+    emit: ProgressCallback,
+) -> Image:
+    """Let a model inpaint what the photo cuts off (`missing`); none of the photo's own pixels changes."""
+    is_kept = missing[..., None] == 0
+    # The model starts from the photo's last rows repeated outwards, so that cloth goes on as cloth.
+    start = np.where(is_kept, image, resample(photo, placed.frame))
     words = f"The same person, body and clothes continuing beyond the edge, {DRESSED_PROMPT}. {params.background}"
     size = image.shape[1], image.shape[0]
-    render = RenderRequest("inpaint", words, size, (context.seed,), images=(start,), mask=lacks, strength=1.0)
+    render = RenderRequest("inpaint", words, size, (context.seed,), images=(start,), mask=missing, strength=1.0)
     drawn = context.draw(render, emit).images[0]
-    away = cv2.distanceTransform((lacks > 0).astype(np.uint8), cv2.DIST_L2, 5)
-    weight = np.clip(away / (SEAM_RATIO * max(size)), 0, 1)[..., None]
-    return np.asarray(np.where(ours, image, start + weight * (drawn.astype(np.float32) - start) + 0.5), np.uint8)
+    distance = cv2.distanceTransform((missing > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    weight = np.clip(distance / (SEAM_RATIO * max(size)), 0, 1)[..., None]
+    return np.asarray(np.where(is_kept, image, start + weight * (drawn.astype(np.float32) - start) + 0.5), np.uint8)
 
 
 def _find_face(params: Headshot, context: ToolContext) -> Face:
+    """Find the face that was chosen. Raises `no_face`."""
     faces = context.detect_faces(params.photo)
     if not faces:
         raise BadInput(
@@ -286,23 +308,8 @@ def _find_face(params: Headshot, context: ToolContext) -> Face:
     return faces[params.pick]
 
 
-def _backdrop_constraints(
-    params: Headshot, context: ToolContext, look: Look, placed: PlacedSubject, key: str
-) -> Backdrop:
-    eye_line = placed.frame.eye_line or 0.4 * placed.frame.size[1]
-    return Backdrop(
-        scene="" if params.background else look.scene_id,
-        colour=form_fields.parse_rgb(params.colour) or (None if params.background else look.colour),
-        picture=context.open_image(params.backdrop) if params.backdrop else None,
-        blur_ratio=params.blur / 100,
-        horizon_ratio=eye_line / placed.frame.size[1],
-        key_light_side=key,  # pyright: ignore[reportArgumentType]
-        subject="person",
-    )
-
-
 def _to_monochrome(image: Image) -> Image:
-    """Black and white with the weights of panchromatic film, which renders skin a little lighter than luma does."""
+    """Convert to black and white with the weights of panchromatic film, which shows skin lighter than luma does."""
     grey = image @ np.array([0.36, 0.54, 0.10], np.float32)
     return np.repeat(np.clip(grey + 0.5, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 

@@ -1,4 +1,4 @@
-"""Motion Portrait: a few seconds of gentle camera movement over one photo; it moves the camera, not the person."""
+"""Motion Portrait: a few seconds of camera movement over one photo by parallax; the person does not move."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pipelines.core.params import (
     Subject,
     choice_field,
     flag_field,
-    mask_field,
     number_field,
     picture_field,
     seed_field,
@@ -25,18 +24,21 @@ from pipelines.tools.shared import form_fields
 
 MoveId = Literal["drift", "push", "orbit", "rise"]
 MAX_SIZE_PX = 1280
+_DRAFT_SIDE_PX = 384
 
 
 class Motion(Params):
     """The form: the photo as it is framed, so nothing says where the subject stands."""
 
     photo: str = picture_field("Photo", "The picture to work on.", required=True)
-    matte: str | None = mask_field("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
-    pick: int = number_field("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    matte: str | None = form_fields.matte_field()
+    pick: int = form_fields.pick_field()
     preset: MoveId = choice_field(
-        "Camera", "How the camera moves; it ends where it began, so that the picture loops.", "drift",
+        "Camera",
+        "How the camera moves; it ends where it began, so that the picture loops.",
+        "drift",
         labels={key: move.title for key, move in parallax.CAMERA_MOVES.items()},
-    )  # fmt: skip
+    )
     seconds: float = number_field(
         "Length", "One turn of the loop.", 4.0, ge=3, le=6, step=0.5, unit="s", advanced=False
     )
@@ -54,7 +56,7 @@ def run(params: Motion, context: ToolContext, emit: ProgressCallback) -> ToolOut
     photo = context.open_image(params.photo)
     cutout = context.cut_out_subject(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit)
     emit("Filling the backdrop", 1, 1)
-    longer = 384 if context.draft else min(params.size, MAX_SIZE_PX)
+    longer = _DRAFT_SIDE_PX if context.draft else min(params.size, MAX_SIZE_PX)
     seen = parallax.split_planes(photo, cutout, size_for_ratio((photo.shape[1], photo.shape[0]), longer), context.seed)
     move, depth = parallax.CAMERA_MOVES[params.preset], params.depth / 100
     if context.draft:

@@ -1,4 +1,4 @@
-"""Product Photos: products on clean ground or a surface, by a marketplace's rules; nothing floats or is invented."""
+"""Product Photos: products on clean ground or a surface, by a marketplace's rules, with contact shadows."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from pipelines.codecs.containers import encode_animation, encode_layers
@@ -14,27 +13,29 @@ from pipelines.compositing.compose import composite_subject
 from pipelines.compositing.light_estimation import estimate_shadow_direction, with_photo_constraints
 from pipelines.compositing.shadows import Shadow, shadow_for_view
 from pipelines.compositing.turntable import SetDeviation, match_exposure, match_frame, measure_deviation, measure_extent
-from pipelines.core.geometry import Cutout, Image, PlacedSubject, Side
+from pipelines.core.geometry import Cutout, Frame, Image, PlacedSubject, Side, Size
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject, choice_field, number_field, pictures_field, seed_field
 from pipelines.core.rendering import Backdrop, EncodedFile, RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from pipelines.framing.camera_pitch import DEFAULT_VIEW, estimate_pitch, estimate_view, is_flat_scene
+from pipelines.framing.camera_pitch import View, estimate_pitch, estimate_view, is_flat_scene
 from pipelines.framing.framings import size_for_ratio
 from pipelines.framing.product_placement import ASIDE_FILL_RATIO, CENTRED_FLOOR, PlacementId, arrange_products
 from pipelines.framing.resample import composite_on_grey, place_subject
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, ProductPreset, marketplace_notices
 from pipelines.quality.output_checks import CheckInput, run_checks
 from pipelines.tools.shared import form_fields, scene_edit
+from pipelines.tools.shared.pictures import merge_most_opaque, shrink_to_side, to_rgba
+from pipelines.tools.shared.scene_request import consecutive_seeds, scene_prompt, with_form_scene
 
 PresetId = Literal[
     "amazon", "google", "ebay", "etsy", "shopify", "marble", "oak", "concrete", "linen", "podium", "brand-colour",
     "transparent",
 ]  # fmt: skip
 RatioId = Literal["auto", "1:1", "4:5", "4:3", "16:9", "9:16"]
-RATIOS: dict[str, tuple[int, int]] = {"1:1": (1, 1), "4:5": (4, 5), "4:3": (4, 3), "16:9": (16, 9), "9:16": (9, 16)}
-# Where products touch the ground, in shares of the height; the podium's top lies higher.
-_SURFACE_HEIGHT_RATIO, _SCENE_FLOOR_RATIOS = 0.84, {"podium": 0.80}
+_SURFACE_FLOOR_RATIO = 0.84  # of the height, where products touch a surface
+_SCENE_FLOOR_RATIOS = {"podium": 0.80}  # the same in scenes whose surface lies higher
+_BRAND_COLOUR = (28, 122, 128)
 SPIN_SIDE_PX = 1024
 SIDE_PROMPTS = {
     "left": "seen from its left side, the camera 45 degrees further to the left at the same height",
@@ -60,14 +61,19 @@ class Product(Subject):
     """The form."""
 
     preset: PresetId = choice_field(
-        "Look", "A marketplace's rules, a surface, a colour, or no background.", "shopify",
-        labels={key: rule.title for key, rule in PRODUCT_PRESETS.items()}, tiles=True,
-    )  # fmt: skip
+        "Look",
+        "A marketplace's rules, a surface, a colour, or no background.",
+        "shopify",
+        labels={key: rule.title for key, rule in PRODUCT_PRESETS.items()},
+        tiles=True,
+    )
     ratio: RatioId = choice_field("Shape", "Width to height.", "auto", labels={"auto": "As the look asks"})
     seen_from: Literal["auto", "front", "three-quarter", "above"] = choice_field(
-        "Seen from", "Tilts the surface to the photo's camera height.", "auto",
+        "Seen from",
+        "Tilts the surface to the photo's camera height.",
+        "auto",
         labels={"auto": "As the photo", "front": "Front", "three-quarter": "Three-quarter", "above": "Above"},
-    )  # fmt: skip
+    )
     background: str = form_fields.scene_words_field(
         "Takes the place of the look's scene, for example: marble, workshop, forest."
     )
@@ -75,22 +81,42 @@ class Product(Subject):
     size: int = form_fields.size_field(0)
     variations: int = form_fields.variations_field()
     placement: PlacementId = choice_field(
-        "Placement", "Where it stands; aside leaves room for words.", "centre", advanced=True,
-        labels={"centre": "Centre", "left": "Left third", "right": "Right third", "top": "High", "bottom": "Low",
-                "lower-left": "Low left", "lower-right": "Low right"},
-    )  # fmt: skip
+        "Placement",
+        "Where it stands; aside leaves room for words.",
+        "centre",
+        advanced=True,
+        labels={
+            "centre": "Centre",
+            "left": "Left third",
+            "right": "Right third",
+            "top": "High",
+            "bottom": "Low",
+            "lower-left": "Low left",
+            "lower-right": "Low right",
+        },
+    )
     beside: tuple[str, ...] = pictures_field(
-        "More products", "Photos of other products, to stand beside this one at the same height.", min_count=0,
-        max_count=4, advanced=True,
-    )  # fmt: skip
+        "More products",
+        "Photos of other products, to stand beside this one at the same height.",
+        min_count=0,
+        max_count=4,
+        advanced=True,
+    )
     angles: tuple[str, ...] = pictures_field(
-        "Other sides", "Your photos of the same product from other sides: a set of one scale, baseline and exposure, "
-        "and a spin.", min_count=0, max_count=7, advanced=True,
-    )  # fmt: skip
+        "Other sides",
+        "Your photos of the same product from other sides: a set of one scale, baseline and exposure, and a spin.",
+        min_count=0,
+        max_count=7,
+        advanced=True,
+    )
     invent: int = number_field(
-        "Invented angles", "Other sides of it, drawn by a model from this one photo, and labelled so.", 0, ge=0, le=4,
+        "Invented angles",
+        "Other sides of it, drawn by a model from this one photo, and labelled so.",
+        0,
+        ge=0,
+        le=4,
         needs=("edit",),
-    )  # fmt: skip
+    )
     colour: str | None = form_fields.scene_colour_field()
     fill: float = number_field(
         "Fill", "The product's longer side in percent of the frame; 0: as the look asks.", 0.0, ge=0, le=100, unit="%"
@@ -99,9 +125,12 @@ class Product(Subject):
         "Shadow", "Contact and cast shadow.", "auto", labels={"auto": "As the look asks", "none": "None"}, advanced=True
     )
     key: Literal["auto", "left", "right"] = choice_field(
-        "Light from", "The side the light comes from in your photo.", "auto",
-        labels={"auto": "As the photo's shadow says", "left": "Left", "right": "Right"}, advanced=True,
-    )  # fmt: skip
+        "Light from",
+        "The side the light comes from in your photo.",
+        "auto",
+        labels={"auto": "As the photo's shadow says", "left": "Left", "right": "Right"},
+        advanced=True,
+    )
     backdrop: str | None = form_fields.backdrop_field()
     blur: float = form_fields.blur_field()
     light: form_fields.Light = form_fields.light_field()
@@ -114,134 +143,129 @@ class Product(Subject):
 
 
 @dataclass(frozen=True)
+class Viewpoint:
+    """Camera and light of the photo, or what the form says instead."""
+
+    view: View
+    light_side: Side
+    shadow_direction: tuple[float, float] | None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SourcePhoto:
-    """One photo, and its product freed from it."""
+    """One photo and the product cut out of it."""
 
     photo: Image
     cutout: Cutout
 
 
 def run(params: Product, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Cut out, fit to the rule, set the ground, compose with shadows; then other sides, spin and layers."""
-    taken = [SourcePhoto(context.open_image(params.photo), context.cut_out_subject(params, emit))]
-    taken += [_read_photo(file_id, context, emit) for file_id in params.beside]
-    first = taken[0]
+    """Cut out, fit to the preset's rule, draw the ground, compose with shadows; then other angles, spin and layers."""
+    sources = [SourcePhoto(context.open_image(params.photo), context.cut_out_subject(params, emit))]
+    sources += [_read_photo(file_id, context, emit) for file_id in params.beside]
+    first = sources[0]
     emit("Cutting out", 2, 2, lambda: composite_on_grey(first.cutout.colour, first.cutout.alpha))
 
-    rule = PRODUCT_PRESETS[params.preset]
-    fell = estimate_shadow_direction(first.photo, first.cutout.alpha) if params.key == "auto" else None
-    params, unlike = _resolve_camera(_resolve_light(params, fell), rule, first.cutout)
-    size = size_for_ratio(
-        RATIOS[rule.ratio if params.ratio == "auto" else params.ratio],
-        512 if context.draft else params.size or rule.longer_side_px,
-    )
-    stands = not (params.seen_from == "above" or rule.pure_white or not (rule.on_surface or rule.shadow))
-    floor = (
-        _SCENE_FLOOR_RATIOS.get(rule.scene, _SURFACE_HEIGHT_RATIO)
-        if rule.on_surface
-        else CENTRED_FLOOR
-        if stands
-        else None
-    )
-    fill = params.fill / 100 or (
-        rule.fill_ratio if params.placement == "centre" else min(rule.fill_ratio, ASIDE_FILL_RATIO)
-    )
-    frames = arrange_products([each.cutout.alpha for each in taken], size, fill, params.placement, floor, params)
-    group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(taken, frames, strict=True)]
-    placed = _merge_placed(group)
+    preset = PRODUCT_PRESETS[params.preset]
+    viewpoint = _find_viewpoint(params, first)
+    ratio = form_fields.ASPECT_RATIOS[preset.ratio if params.ratio == "auto" else params.ratio]
+    side = form_fields.DRAFT_SIDE_PX if context.draft else params.size or preset.longer_side_px
+    size = size_for_ratio(ratio, side)
+    frames = _arrange_sources(params, sources, size, preset, viewpoint)
+    group = [place_subject(each.photo, each.cutout, frame) for each, frame in zip(sources, frames, strict=True)]
+    placed = PlacedSubject(*merge_most_opaque((each.colour, each.alpha) for each in group), group[0].frame)
     emit("Framing", 1, 1, lambda: composite_on_grey(placed.colour, placed.alpha))
 
-    ground = _draw_ground(params, context, emit, rule, placed, first, fell)
-    images = [ground.compose_picture(placed, n) for n in range(len(ground.plates))]
+    ground = _draw_ground(params, context, emit, preset, placed, first, viewpoint)
+    images = tuple(ground.compose_picture(placed, n) for n in range(len(ground.plates)))
     emit("Composing", 1, 1, images[-1])
-    said = [note for each in taken for note in each.cutout.notices]
-    said += [
-        *frames[0].notices,
-        *unlike,
-        *ground.notices,
-        *marketplace_notices(rule, placed.alpha, size, plain=ground.is_rule_ground),
-    ]
-    said += _check_cores(images, taken, group) if len(group) > 1 else []
-    draft = ToolOutput(
-        images=tuple(images),
+    notices = [notice for each in sources for notice in each.cutout.notices]
+    notices += [*frames[0].notices, *viewpoint.notices, *ground.notices]
+    notices += marketplace_notices(preset, placed.alpha, size, plain=ground.is_preset_ground)
+    notices += _check_cores(images, sources, group) if len(group) > 1 else []
+    output = ToolOutput(
+        images=images,
         source=group[0],
         alphas=(placed.alpha,),
-        notices=tuple(said),
+        notices=tuple(notices),
         exact=params.light == "exact",
         transparent=ground.is_transparent,
     )
     if context.draft:
-        return draft
+        return output
     if params.layers and not ground.is_transparent:
-        draft = replace(
-            draft, extras=tuple(e for n, image in enumerate(images) for e in ground.export_layers(image, placed, n))
-        )
-    draft = _add_angles(draft, params, context, emit, first, group[0], ground) if params.angles else draft
-    return _add_invented_angles(draft, params, context, emit) if params.invent else draft
+        layers = [file for n, image in enumerate(images) for file in ground.export_layers(image, placed, n)]
+        output = replace(output, extras=tuple(layers))
+    output = _add_angles(output, params, context, emit, first, group[0], ground) if params.angles else output
+    return _add_invented_angles(output, params, context, emit) if params.invent else output
 
 
-def _resolve_camera(params: Product, rule: ProductPreset, cutout: Cutout) -> tuple[Product, tuple[str, ...]]:
-    """With the camera's height read from the photo where it is not said; a place is never seen from above."""
+def _find_viewpoint(params: Product, source: SourcePhoto) -> Viewpoint:
+    """Read camera and light from the photo where the form leaves them open; a place is never seen from above."""
+    shadow_direction, side = None, params.key
+    if side == "auto":
+        shadow_direction = estimate_shadow_direction(source.photo, source.cutout.alpha)
+        side = "right" if shadow_direction and shadow_direction[0] < 0 else "left"
     if params.seen_from != "auto":
-        return params, ()
-    view = estimate_view(cutout.alpha)
-    flat = not params.background or is_flat_scene(params.background)
-    level = view == "above" and not (flat and params.backdrop is None)
-    params = params.model_copy(update={"seen_from": "three-quarter" if level else view})
-    return params, (CAMERA_ABOVE_NOTICE,) if level else ()
-
-
-def _resolve_light(params: Product, fell: tuple[float, float] | None) -> Product:
-    """With the side of the light read from where the product's own shadow `fell`; else from the left."""
-    if params.key != "auto":
-        return params
-    return params.model_copy(update={"key": "right" if fell and fell[0] < 0 else "left"})
+        return Viewpoint(params.seen_from, side, shadow_direction)
+    view = estimate_view(source.cutout.alpha)
+    is_place = params.backdrop is not None or (params.background and not is_flat_scene(params.background))
+    if view == "above" and is_place:
+        return Viewpoint("three-quarter", side, shadow_direction, (CAMERA_ABOVE_NOTICE,))
+    return Viewpoint(view, side, shadow_direction)
 
 
 def _read_photo(file_id: str, context: ToolContext, emit: ProgressCallback) -> SourcePhoto:
     return SourcePhoto(context.open_image(file_id), context.cut_out_subject(Subject(photo=file_id), emit))
 
 
-# ---------------------------------------------------------------- where they stand
+# ---------------------------------------------------------------- placement
 
 
-def _merge_placed(group: Sequence[PlacedSubject]) -> PlacedSubject:
-    """Several placed products as one: whoever is more opaque is seen."""
-    colour, alpha = group[0].colour, group[0].alpha
-    for each in group[1:]:
-        nearer = each.alpha > alpha
-        colour = np.where(nearer[..., None], each.colour, colour)
-        alpha = np.maximum(alpha, each.alpha)
-    return PlacedSubject(colour, alpha, group[0].frame)
+def _arrange_sources(
+    params: Product, sources: Sequence[SourcePhoto], size: Size, preset: ProductPreset, viewpoint: Viewpoint
+) -> Sequence[Frame]:
+    """Frame the products side by side, on the floor of the scene where it has one."""
+    floor = None
+    if preset.on_surface:
+        floor = _SCENE_FLOOR_RATIOS.get(preset.scene, _SURFACE_FLOOR_RATIO)
+    elif viewpoint.view != "above" and preset.shadow and not preset.pure_white:
+        floor = CENTRED_FLOOR
+    is_centred = params.placement == "centre"
+    default_fill = preset.fill_ratio if is_centred else min(preset.fill_ratio, ASIDE_FILL_RATIO)
+    alphas = [source.cutout.alpha for source in sources]
+    return arrange_products(alphas, size, params.fill / 100 or default_fill, params.placement, floor, params)
 
 
-def _check_cores(images: Sequence[Image], taken: Sequence[SourcePhoto], group: Sequence[PlacedSubject]) -> list[str]:
-    """The check of the first product, made for each of the others as well."""
+def _check_cores(images: Sequence[Image], sources: Sequence[SourcePhoto], group: Sequence[PlacedSubject]) -> list[str]:
+    """Count the changed pixels in the cores of all products, as the check of the job does for the first one."""
     changed = 0.0
     for image in images:
-        for each, placed in zip(taken, group, strict=True):
-            look = CheckInput(image, ToolOutput(images=(image,), source=placed), each.photo)
-            changed += run_checks(look)["core_changed_pixels"]
+        for source, placed in zip(sources, group, strict=True):
+            check_input = CheckInput(image, ToolOutput(images=(image,), source=placed), source.photo)
+            changed += run_checks(check_input)["core_changed_pixels"]
     return [f"{len(group)} products at one height; pixels changed in their cores: {changed:.0f}."]
 
 
-# ---------------------------------------------------------------- what they stand on
+# ---------------------------------------------------------------- ground
 
 
 @dataclass(frozen=True)
 class Ground:
-    """The scenes behind the products, and how products are laid on them. No plates: nothing is behind them.
+    """The scenes behind the products, and how products are composited on them; a plate of None is transparent.
 
-    `made` are pictures that a model drew around them, None for each scene that they are laid on.
+    `scene_edits` are pictures that a model drew around the products, None for each scene that is set behind them.
     """
 
     plates: tuple[Image | None, ...]
     notices: tuple[str, ...]
-    rule: ProductPreset
-    params: Product
+    preset: ProductPreset
     shadow: Shadow | None
+    light_side: Side
+    relit: bool
     seed: int
-    is_rule_ground: bool  # the rule's own ground, not words or a picture
+    is_preset_ground: bool  # the preset's own ground, not words or a picture
     scene_edits: tuple[scene_edit.SceneEdit | None, ...] = ()
 
     @property
@@ -251,199 +275,214 @@ class Ground:
 
     @property
     def is_clean_white(self) -> bool:
-        """White as asked: no grain, no light from the scene."""
-        return self.is_rule_ground and self.rule.scene == "pure-white"
+        """Whether the ground is plain white, without grain and light from the scene."""
+        return self.is_preset_ground and self.preset.scene == "pure-white"
 
     def compose_picture(self, placed: PlacedSubject, n: int) -> Image:
-        """The finished picture on plate `n`."""
-        if made := self._scene_edit(n):
-            return made.image
-        plate, relit = self.plates[n], self.params.light == "relit"
+        """Composite the products on plate `n`."""
+        plate = self.plates[n]
+        if edit := self._scene_edit(n):
+            return edit.image
         if plate is None:
-            return _to_rgba(placed)
+            return to_rgba(placed.colour, placed.alpha)
         image = composite_subject(
             placed,
             plate,
             seed=self.seed + n,
-            key=_light_side(self.params),
+            key_side=self.light_side,
             shadow=self.shadow,
-            relit=relit,
+            relit=self.relit,
             clean=self.is_clean_white,
         )
-        return _whiten_outside(image, placed) if self.is_rule_ground and self.rule.pure_white else image
+        if self.is_preset_ground and self.preset.pure_white:
+            image = image.copy()
+            image[placed.alpha < 1 / 255] = 255
+        return image
 
     def export_layers(self, image: Image, placed: PlacedSubject, n: int) -> tuple[EncodedFile, ...]:
-        """Picture `n` taken apart."""
-        plate, relit, name = self.plates[n], self.params.light == "relit", f"layers-{n + 1}"
-        if made := self._scene_edit(n):
-            return scene_edit.export_layers(made, placed, relit=relit, name=name)
-        return () if plate is None else encode_layers(
-            image, placed, plate, seed=self.seed + n, key=_light_side(self.params), shadow=self.shadow,
-            relit=relit, clean=self.is_clean_white, name=name,
-        )  # fmt: skip
+        """Encode picture `n` as layers."""
+        plate, name = self.plates[n], f"layers-{n + 1}"
+        if edit := self._scene_edit(n):
+            return scene_edit.export_layers(edit, placed, relit=self.relit, name=name)
+        if plate is None:
+            return ()
+        return encode_layers(
+            image,
+            placed,
+            plate,
+            seed=self.seed + n,
+            key_side=self.light_side,
+            shadow=self.shadow,
+            relit=self.relit,
+            clean=self.is_clean_white,
+            name=name,
+        )
 
     def _scene_edit(self, n: int) -> scene_edit.SceneEdit | None:
         return self.scene_edits[n] if self.scene_edits else None
 
 
 def _draw_ground(
-    params: Product, context: ToolContext, emit: ProgressCallback, rule: ProductPreset, placed: PlacedSubject, first: SourcePhoto,
-    fell: tuple[float, float] | None,
-) -> Ground:  # fmt: skip
-    own = not params.background and params.backdrop is None
-    if params.preset == "transparent" and own:
-        return Ground((None,), (PLAIN_GROUND_NOTICE,) if params.around else (), rule, params, None, context.seed, own)
-    seeds = tuple(context.seed + n for n in range(1 if context.draft or params.angles else params.variations))
-    made, said = _draw_around(params, context, emit, rule, placed, first.photo, seeds)
+    params: Product,
+    context: ToolContext,
+    emit: ProgressCallback,
+    preset: ProductPreset,
+    placed: PlacedSubject,
+    first: SourcePhoto,
+    viewpoint: Viewpoint,
+) -> Ground:
+    """Draw the scenes, by an edit model around the products where that is asked for and possible."""
+    is_preset_ground = not params.background and params.backdrop is None
+    shadow = None
+    if params.shadow != "none" and not (preset.pure_white and is_preset_ground):
+        shadow = shadow_for_view(preset.shadow or Shadow(), viewpoint.view)
+        shadow = replace(shadow, toward=viewpoint.shadow_direction)
+    ground = Ground(
+        plates=(None,),
+        notices=(PLAIN_GROUND_NOTICE,) if params.around else (),
+        preset=preset,
+        shadow=shadow,
+        light_side=viewpoint.light_side,
+        relit=params.light == "relit",
+        seed=context.seed,
+        is_preset_ground=is_preset_ground,
+    )
+    if params.preset == "transparent" and is_preset_ground:
+        return ground
+    seeds = consecutive_seeds(context, 1 if context.draft or params.angles else params.variations)
+    edits, notices = _draw_around(params, context, emit, preset, placed, first.photo, seeds)
+    if edits and all(edits):
+        plates = tuple(edit.plate for edit in edits if edit)
+        return replace(ground, plates=plates, notices=notices, scene_edits=edits)
+    constraints = _backdrop_constraints(placed, viewpoint)
+    colour = form_fields.parse_rgb(params.colour) or (_BRAND_COLOUR if params.preset == "brand-colour" else None)
+    backdrop = with_form_scene(constraints, params, context, params.background, preset.scene, colour)
     render = RenderRequest(
         verb="backdrop",
-        prompt=params.background or ("" if params.backdrop else rule.prompt_words),
+        prompt=scene_prompt(params, params.background, preset.prompt_words),
         size=placed.frame.size,
         seeds=seeds,
-        backdrop=with_photo_constraints(
-            _backdrop_constraints(params, context, rule, placed, fell), first.photo, placed, first.cutout.alpha
-        ),
+        backdrop=with_photo_constraints(backdrop, first.photo, placed, first.cutout.alpha),
     )
-    shadow = None if params.shadow == "none" or (rule.pure_white and own) else rule.shadow or Shadow()
-    if shadow is not None:
-        shadow = shadow_for_view(shadow, DEFAULT_VIEW if params.seen_from == "auto" else params.seen_from)
-        shadow = replace(shadow, toward=fell)
-    if made and all(made):
-        plates = tuple(each.plate for each in made if each)
-        return Ground(plates, said, rule, params, shadow, context.seed, own, made)
     scenes = context.draw(render, emit)
-    return Ground(scenes.images, (*scenes.notices, *said), rule, params, shadow, context.seed, own, made)
+    return replace(ground, plates=scenes.images, notices=(*scenes.notices, *notices), scene_edits=edits)
 
 
 def _draw_around(
-    params: Product, context: ToolContext, emit: ProgressCallback, rule: ProductPreset, placed: PlacedSubject, photo: Image, seeds: tuple[int, ...]
-) -> tuple[tuple[scene_edit.SceneEdit | None, ...], tuple[str, ...]]:  # fmt: skip
-    """Pictures that an edit model draws around the products, and what is to be said; empty where nothing is drawn."""
+    params: Product,
+    context: ToolContext,
+    emit: ProgressCallback,
+    preset: ProductPreset,
+    placed: PlacedSubject,
+    photo: Image,
+    seeds: tuple[int, ...],
+) -> tuple[tuple[scene_edit.SceneEdit | None, ...], tuple[str, ...]]:
+    """Let an edit model draw around the products; the edits and notices, no edits where nothing may be drawn."""
     if not params.around or context.draft:
         return (), ()
     if params.backdrop or (params.colour and not params.background):
         return (), (scene_edit.OWN_BACKDROP_NOTICE,)
     if params.angles:
         return (), (ANGLES_SHARE_GROUND_NOTICE,)
-    if not params.background and (rule.scene == "pure-white" or params.preset == "brand-colour"):
+    if not params.background and (preset.scene == "pure-white" or params.preset == "brand-colour"):
         return (), (PLAIN_GROUND_NOTICE,)
-    words = params.background or rule.prompt_words
-    made = scene_edit.draw_scene_around_subject(
+    words = params.background or preset.prompt_words
+    edits = scene_edit.draw_scene_around_subject(
         context, emit, photo, placed, words, seeds, relit=params.light == "relit"
     )
-    return made, scene_edit.edit_notices(made)
+    return edits, scene_edit.edit_notices(edits)
 
 
-def _backdrop_constraints(
-    params: Product, context: ToolContext, rule: ProductPreset, placed: PlacedSubject, fell: tuple[float, float] | None
-) -> Backdrop:  # fmt: skip
+def _backdrop_constraints(placed: PlacedSubject, viewpoint: Viewpoint) -> Backdrop:
     height = placed.frame.size[1]
     rows = np.nonzero((placed.alpha > 0.5).any(axis=1))[0]
     floor = float(rows[-1] + 1) / height if len(rows) else 0.86
     return Backdrop(
-        scene="" if params.background else rule.scene,
-        colour=form_fields.parse_rgb(params.colour) or ((28, 122, 128) if params.preset == "brand-colour" else None),
-        picture=context.open_image(params.backdrop) if params.backdrop else None,
-        blur_ratio=params.blur / 100,
         horizon_ratio=max(0.05, floor - 0.45),
         floor_ratio=floor,
-        key_light_side=_light_side(params),
-        seen_from="three-quarter" if params.seen_from == "auto" else params.seen_from,
+        key_light_side=viewpoint.light_side,
+        seen_from=viewpoint.view,
         camera_pitch=estimate_pitch(placed.alpha),
-        shadow_direction=fell,
+        shadow_direction=viewpoint.shadow_direction,
         subject="product",
     )
 
 
-def _light_side(params: Product) -> Side:
-    return "left" if params.key == "auto" else params.key
-
-
-def _whiten_outside(image: Image, placed: PlacedSubject) -> Image:
-    """Every pixel outside the matte is 255, as the rule asks."""
-    image = image.copy()
-    image[placed.alpha < 1 / 255] = 255
-    return image
-
-
-def _to_rgba(placed: PlacedSubject) -> Image:
-    alpha = np.clip(placed.alpha * 255 + 0.5, 0, 255).astype(np.uint8)
-    return np.dstack([placed.colour, alpha])
-
-
-# ---------------------------------------------------------------- other sides
+# ---------------------------------------------------------------- other angles
 
 
 def _add_angles(
-    draft: ToolOutput, params: Product, context: ToolContext, emit: ProgressCallback, first: SourcePhoto, placed: PlacedSubject, ground: Ground
-) -> ToolOutput:  # fmt: skip
-    """The first picture, every other side like it, and all of them as a spin."""
-    sides = [_read_photo(file_id, context, emit) for file_id in params.angles]
+    output: ToolOutput,
+    params: Product,
+    context: ToolContext,
+    emit: ProgressCallback,
+    first: SourcePhoto,
+    placed: PlacedSubject,
+    ground: Ground,
+) -> ToolOutput:
+    """Add the user's photos of other sides, matched to the first in scale and exposure, and a spin of all."""
+    sources = [_read_photo(file_id, context, emit) for file_id in params.angles]
     light = measure_extent(placed.colour, placed.alpha).light
     group = [placed]
-    for n, side in enumerate(sides, 1):
-        there = place_subject(side.photo, side.cutout, match_frame(first.cutout, placed.frame, side.cutout))
-        group.append(replace(there, colour=match_exposure(there.colour, there.alpha, light)))
-        emit("Turning", n, len(sides), lambda there=there: composite_on_grey(there.colour, there.alpha))
-    images = (draft.images[0], *(ground.compose_picture(each, 0) for each in group[1:]))
-    found = measure_deviation([measure_extent(each.colour, each.alpha) for each in group], placed.frame.size[1])
-    spin = EncodedFile(
-        "result", "webp", encode_animation([_small(image) for image in images], SPIN_FPS), images, "spin"
-    )
-    notices = [note for side in sides for note in side.cutout.notices]
+    for n, source in enumerate(sources, 1):
+        frame = match_frame(first.cutout, placed.frame, source.cutout)
+        side = place_subject(source.photo, source.cutout, frame)
+        group.append(replace(side, colour=match_exposure(side.colour, side.alpha, light)))
+        emit("Turning", n, len(sources), lambda side=side: composite_on_grey(side.colour, side.alpha))
+    images = (output.images[0], *(ground.compose_picture(each, 0) for each in group[1:]))
+    deviation = measure_deviation([measure_extent(each.colour, each.alpha) for each in group], placed.frame.size[1])
+    animation = encode_animation([shrink_to_side(image, SPIN_SIDE_PX) for image in images], SPIN_FPS)
+    spin = EncodedFile("result", "webp", animation, images, "spin")
+    notices = [notice for source in sources for notice in source.cutout.notices]
     return replace(
-        draft,
+        output,
         images=images,
         alphas=tuple(each.alpha for each in group),
         names=tuple(f"angle-{n}" for n in range(1, len(images) + 1)),
         archive_name="angles",
-        extras=(spin, *draft.extras),
-        notices=(*draft.notices, *notices, _angles_notice(found)),
+        extras=(spin, *output.extras),
+        notices=(*output.notices, *notices, _angles_notice(deviation)),
         exact=False,
     )
 
 
 def _add_invented_angles(
-    draft: ToolOutput, params: Product, context: ToolContext, emit: ProgressCallback
+    output: ToolOutput, params: Product, context: ToolContext, emit: ProgressCallback
 ) -> ToolOutput:
-    """The first picture from sides that no photo shows, by a model; named and told as what they are."""
-    seen = draft.images[0]
-    alpha = seen[..., 3:].astype(np.float32) / 255 if seen.shape[2] == 4 else 1.0
-    flat = np.asarray(seen[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
-    sides = tuple(SIDE_PROMPTS.items())[: params.invent]
+    """Add sides that no photo shows, drawn by an edit model from the first picture, and named as invented."""
+    picture = output.images[0]
+    alpha = picture[..., 3:].astype(np.float32) / 255 if picture.shape[2] == 4 else 1.0
+    flat = np.asarray(picture[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
+    size, sides = (flat.shape[1], flat.shape[0]), tuple(SIDE_PROMPTS.items())[: params.invent]
     drawn: list[Image] = []
     for _, words in sides:
-        asked = f"The same product, {words}. Its shape, colours, label and marks, the ground and the light stay."
-        size = flat.shape[1], flat.shape[0]
-        drawn += context.draw(
-            RenderRequest("edit", asked, size, (context.seed,), images=(flat,), recomposes=True), emit
-        ).images
-    assert draft.source is not None
-    # Of several sides only the first stands where the first photo does.
-    proved = 1 if params.angles else len(draft.images)
-    rows = [(params.photo, draft.source) if n < proved else None for n in range(len(draft.images))]
-    names = draft.names or tuple(f"own-{n}" for n in range(1, len(draft.images) + 1))
+        prompt = f"The same product, {words}. Its shape, colours, label and marks, the ground and the light stay."
+        render = RenderRequest("edit", prompt, size, (context.seed,), images=(flat,), recomposes=True)
+        drawn += context.draw(render, emit).images
+    assert output.source is not None
+    # Where there are other angles only the first picture can be compared with the photo.
+    compared_count = 1 if params.angles else len(output.images)
+    own_count = len(output.images)
+    sources = [(params.photo, output.source) if n < compared_count else None for n in range(own_count)]
+    names = output.names or tuple(f"own-{n}" for n in range(1, own_count + 1))
     return replace(
-        draft,
-        images=(*draft.images, *drawn),
-        sources=(*rows, *(None for _ in drawn)),
+        output,
+        images=(*output.images, *drawn),
+        sources=(*sources, *(None for _ in drawn)),
         names=(*names, *(f"invented-{name}" for name, _ in sides)),
-        archive_name=draft.archive_name or "angles",
-        notices=(*draft.notices, INVENTED_NOTICE),
+        archive_name=output.archive_name or "angles",
+        notices=(*output.notices, INVENTED_NOTICE),
     )
 
 
-def _angles_notice(found: SetDeviation) -> str:
-    measured = f"scale within {found.scale:.1%}, baseline {found.base:.1%} of the height, exposure {found.light:.1f} L*"
-    if found.is_consistent:
+def _angles_notice(deviation: SetDeviation) -> str:
+    measured = (
+        f"scale within {deviation.scale:.1%}, baseline {deviation.base:.1%} of the height, exposure "
+        f"{deviation.light:.1f} L*"
+    )
+    if deviation.is_consistent:
         return f"Your own photos, none invented, brought to the first one's: {measured}."
     return f"These photos could not be brought together further ({measured}): one may cut the product or be too dark."
-
-
-def _small(image: Image) -> Image:
-    scale = min(1.0, SPIN_SIDE_PX / max(image.shape[:2]))
-    size = round(image.shape[1] * scale), round(image.shape[0] * scale)
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 TOOL = Tool(

@@ -1,4 +1,4 @@
-"""Social and marketing kit: one picture in every platform's size, faces and products whole, words that can be read."""
+"""Social and marketing kit: one picture in every platform's size, with headline, logo and sticker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from pipelines.core.params import (
     Subject,
     choice_field,
     colour_field,
-    mask_field,
     number_field,
     picture_field,
     prompt_field,
@@ -45,17 +44,20 @@ from pipelines.framing.social_layout import (
 from pipelines.imaging.text import Box, draw_layer, draw_logo, draw_text, fit_text, make_sticker, shade_for_text
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.tools.shared import form_fields
+from pipelines.tools.shared.pictures import to_rgba
 
 PresetId = Literal["all", "post", "story", "linkedin", "banner", "x", "facebook", "youtube", "pin"]
-FIGURE_MODEL_ID, STICKER_SIDE_PX = "mini", 512  # which draws figures alone; and pixels
-STICKER_SEED = 1  # of stickers: the same words are the same one, in a draft and in what is made of it
-_MAX_LETTER_RATIO = 0.15  # of the shorter side, a headline's letters
+FIGURE_MODEL_ID = "mini"  # the built-in model, which draws figures without a background
+STICKER_SIDE_PX = 512
+STICKER_SEED = 1  # always the same, so that a draft and its result have the same sticker
+_MAX_LETTER_RATIO = 0.15  # of the shorter side, height of a headline's letters
+_MAX_ENLARGEMENT = 1.6  # times the photo, above which a notice asks for a larger one
 _FOCUS_HELP = "What of the photo stands in the middle. 0: automatic; 0.5: the photo's middle, 1: its "
 
 
 @dataclass(frozen=True)
 class Format:
-    """A platform's size in pixels. Sizes are from secondary pages, read in 2026: rows of data, easy to correct."""
+    """A platform's size in pixels. The sizes are from secondary pages, read in 2026."""
 
     title: str
     size: Size
@@ -78,26 +80,38 @@ class Kit(Params):
 
     photo: str = picture_field("Photo", "A portrait, a product, or any picture.", required=True)
     preset: PresetId = choice_field(
-        "Platform", "One size, or all eight as files.", "all",
-        labels={"all": "All eight", **{key: row.title for key, row in FORMATS.items()}}, tiles=True,
-    )  # fmt: skip
-    headline: str = prompt_field("Headline", "A few words; set where they hide nothing, dark or light as is read.",
-                           max_length=120)  # fmt: skip
+        "Platform",
+        "One size, or all eight as files.",
+        "all",
+        labels={"all": "All eight", **{key: row.title for key, row in FORMATS.items()}},
+        tiles=True,
+    )
+    headline: str = prompt_field(
+        "Headline", "A few words; set where they hide nothing, dark or light as is read.", max_length=120
+    )
     logo: str | None = picture_field("Logo", "Best with a transparent background.")
-    sticker: str = prompt_field("Sticker", "A small figure in a free corner, drawn from words, for example: a rocket.",
-                          max_length=80, advanced=True, needs=("text",))  # fmt: skip
+    sticker: str = prompt_field(
+        "Sticker",
+        "A small figure in a free corner, drawn from words, for example: a rocket.",
+        max_length=80,
+        advanced=True,
+        needs=("text",),
+    )
     colour: str | None = colour_field("Brand colour", "Panels beside a picture that does not fill a format.")
     text_side: TextSide = choice_field(
-        "Words stand", "Beside the subject.", "auto", advanced=True,
+        "Words stand",
+        "Beside the subject.",
+        "auto",
+        advanced=True,
         labels={"auto": "Where there is room", "left": "Left", "right": "Right"},
-    )  # fmt: skip
+    )
     focus_x: float = number_field("Focus to the right", f"{_FOCUS_HELP}right edge.", 0.0, ge=0, le=1, step=0.005)
     focus_y: float = number_field("Focus down", f"{_FOCUS_HELP}lower edge.", 0.0, ge=0, le=1, step=0.005)
     zoom: float = number_field(
         "Zoom", "1 shows as much as fits; at 2 all is twice as large.", 1.0, ge=1, le=4, step=0.01
     )
-    matte: str | None = mask_field("Cut-out", "White keeps, black drops: what no crop may cut.")
-    pick: int = number_field("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    matte: str | None = form_fields.matte_field("White keeps, black drops: what no crop may cut.")
+    pick: int = form_fields.pick_field()
     brand: str = form_fields.brand_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
@@ -105,51 +119,53 @@ class Kit(Params):
 
 
 def run(params: Kit, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Find what must stay whole; for each format crop or lay beside a panel; then words and logo."""
+    """Find what must stay whole; for each format crop or put beside a panel; then add words, logo and sticker."""
     photo = context.open_image(params.photo)
     faces = context.detect_faces(params.photo)
-    keep = find_protected_area(photo.shape, faces, None if faces else _find_subject(params, context, emit))
+    protected = find_protected_area(photo.shape, faces, None if faces else _find_subject(params, context, emit))
     emit("Reading the photo", 1, 1)
-    layouts = _plan_layouts(photo, keep, params, draft=context.draft)
-    # Kept: a crop that is dragged draws it no second time.
-    sticker = (
-        context.memoize(("sticker", params.sticker), lambda: _draw_sticker(params, context, emit))
-        if params.sticker
-        else None
-    )
-    names = list(layouts)[:1] if context.draft else list(layouts)
+    all_layouts = _plan_layouts(photo, protected, params, draft=context.draft)
+    sticker = None
+    if params.sticker:  # cached, so that a crop that is dragged does not draw it again
+        sticker = context.memoize(("sticker", params.sticker), lambda: _draw_sticker(params, context, emit))
+    layouts = dict(list(all_layouts.items())[:1]) if context.draft else all_layouts
     images: list[Image] = []
-    notices = _cut_notices(keep, layouts, params)
-    for n, name in enumerate(names):
-        layout = layouts[name]
+    notices = _cut_notices(protected, all_layouts, params)
+    for name, layout in layouts.items():
         image = _lay_out_photo(photo, layout, form_fields.parse_rgb(params.colour))
         notices += _add_overlays(image, layout, params, context, sticker, FORMATS[name].title)
         images.append(image)
         if layout.panel is not None and params.colour is None:
             notices.append("Where the photo does not fill a format, it goes on out of focus.")
-        emit("Laying out", n + 1, len(names), image)
-        small = min(layout.size[0] / photo.shape[1], layout.size[1] / photo.shape[0])
-        if small * params.zoom > 1.6 and not context.draft:
+        emit("Laying out", len(images), len(layouts), image)
+        enlargement = min(layout.size[0] / photo.shape[1], layout.size[1] / photo.shape[0]) * params.zoom
+        if enlargement > _MAX_ENLARGEMENT and not context.draft:
             notices.append("The photo has fewer pixels than these formats: a larger one would be sharper.")
     return ToolOutput(
-        images=tuple(images), exact=False, notices=tuple(dict.fromkeys(notices)), names=tuple(names),
-        archive_name="all" if len(names) > 1 else "",
-        crops=tuple(describe_crop(photo.shape, keep, row.photo_window, row.photo_position, row.size) for row in (layouts[name] for name in names)),
-    )  # fmt: skip
+        images=tuple(images),
+        exact=False,
+        notices=tuple(dict.fromkeys(notices)),
+        names=tuple(layouts),
+        archive_name="all" if len(layouts) > 1 else "",
+        crops=tuple(
+            describe_crop(photo.shape, protected, layout.photo_window, layout.photo_position, layout.size)
+            for layout in layouts.values()
+        ),
+    )
 
 
-def _plan_layouts(photo: Image, keep: ProtectedArea, params: Kit, *, draft: bool) -> dict[str, Layout]:
-    """One a format that was asked for, also where a draft shows only the first."""
-    asked = LayoutRequest(bool(params.headline), params.logo is not None, params.text_side, _focus_of(params))
+def _plan_layouts(photo: Image, protected: ProtectedArea, params: Kit, *, draft: bool) -> dict[str, Layout]:
+    """Plan every format that was asked for, also where a draft shows only the first."""
+    request = LayoutRequest(bool(params.headline), params.logo is not None, params.text_side, _focus_of(params))
     names = list(FORMATS) if params.preset == "all" else [params.preset]
-    sizes = {name: _scale_size(FORMATS[name].size, 512 if draft else 0) for name in names}
-    return {name: plan_layout(photo.shape, keep, size, asked) for name, size in sizes.items()}
+    sizes = {name: _scale_size(FORMATS[name].size, form_fields.DRAFT_SIDE_PX if draft else 0) for name in names}
+    return {name: plan_layout(photo.shape, protected, size, request) for name, size in sizes.items()}
 
 
-def _cut_notices(keep: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
-    """What a crop by hand cuts; the automatic one cuts nothing."""
+def _cut_notices(protected: ProtectedArea, layouts: Mapping[str, Layout], params: Kit) -> list[str]:
+    """Say what a crop by hand cuts; the automatic one cuts nothing."""
     windows = {FORMATS[name].title: row.photo_window for name, row in layouts.items()}
-    return crop_notices(keep, windows) if _focus_of(params).is_manual else []
+    return crop_notices(protected, windows) if _focus_of(params).is_manual else []
 
 
 def _focus_of(params: Kit) -> CropFocus:
@@ -157,7 +173,7 @@ def _focus_of(params: Kit) -> CropFocus:
 
 
 def _find_subject(params: Kit, context: ToolContext, emit: ProgressCallback) -> Alpha | None:
-    """The product's cut-out; None where nothing stands out, as in a landscape."""
+    """Cut out the product; None where there is no subject, as in a landscape."""
     try:
         return context.cut_out_subject(Subject(photo=params.photo, matte=params.matte, pick=params.pick), emit).alpha
     except BadInput as error:
@@ -166,22 +182,22 @@ def _find_subject(params: Kit, context: ToolContext, emit: ProgressCallback) -> 
         return None
 
 
-def _scale_size(size: Size, longer: int) -> Size:
-    scale = longer / max(size) if longer else 1.0
+def _scale_size(size: Size, longer_px: int) -> Size:
+    scale = longer_px / max(size) if longer_px else 1.0
     return round(size[0] * scale), round(size[1] * scale)
 
 
 def _panel_picture(photo: Image, size: Size, colour: Colour | None) -> Image:
-    """What a panel shows: the brand colour, else the photo itself, far out of focus and darker."""
+    """Fill a panel with the brand colour, else with the photo itself, blurred and darker."""
     if colour is not None:
         return np.full((size[1], size[0], 3), colour, np.uint8)
     small = cv2.resize(photo, (max(2, size[0] // 40), max(2, size[1] // 40)), interpolation=cv2.INTER_AREA)
-    soft = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1.6) * np.float32(0.62)
-    return np.clip(cv2.resize(soft, size, interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    blurred = cv2.GaussianBlur(small.astype(np.float32), (0, 0), 1.6) * np.float32(0.62)
+    return np.clip(cv2.resize(blurred, size, interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
 
 
 def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None) -> Image:
-    """The photo in its place."""
+    """Crop the photo to its window and put it in its place."""
     x, y, right, bottom = layout.photo_position
     part = crop_image(photo, layout.photo_window, (right - x, bottom - y))
     if (right - x, bottom - y) == layout.size:
@@ -195,57 +211,54 @@ def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None) -> Image
 
 
 def _draw_sticker(params: Kit, context: ToolContext, emit: ProgressCallback) -> Image:
-    """What the words say, drawn by the profile's model and cut out where that draws no transparency: h x w x 4."""
-    words = (
-        params.sticker
-        if context.spec_for_role("text") == FIGURE_MODEL_ID
-        else f"{params.sticker}, sticker, plain background"
-    )
-    made = context.draw(RenderRequest("text", words, (STICKER_SIDE_PX, STICKER_SIDE_PX), (STICKER_SEED,)), emit)
-    image = made.images[0]
-    if made.alphas:
-        return make_sticker(np.dstack([image, (made.alphas[0] * 255 + 0.5).astype(np.uint8)]))
+    """Draw the sticker from its words, and cut it out where the model draws no transparency; H x W x 4."""
+    draws_figures = context.spec_for_role("text") == FIGURE_MODEL_ID
+    words = params.sticker if draws_figures else f"{params.sticker}, sticker, plain background"
+    drawn = context.draw(RenderRequest("text", words, (STICKER_SIDE_PX, STICKER_SIDE_PX), (STICKER_SEED,)), emit)
+    image = drawn.images[0]
+    if drawn.alphas:
+        return make_sticker(to_rgba(image, drawn.alphas[0]))
     with context.borrow_model(context.spec_for_role("matte")) as net:
-        cut = cut_out_subject(image, net)
-    return make_sticker(np.dstack([cut.colour, (cut.alpha * 255 + 0.5).astype(np.uint8)]))
+        cutout = cut_out_subject(image, net)
+    return make_sticker(to_rgba(cutout.colour, cutout.alpha))
 
 
 def _add_overlays(
     image: Image, layout: Layout, params: Kit, context: ToolContext, sticker: Image | None, title: str
-) -> list[str]:  # fmt: skip
-    """Logo, headline and sticker, in place; what could not be done is said."""
-    words = None if layout.panel else find_text_band(layout, params.text_side) if params.headline else None
-    place = None
+) -> list[str]:
+    """Add logo, headline and sticker; the notices say what found no place. Changes `image`."""
+    text_band = None if layout.panel else find_text_band(layout, params.text_side) if params.headline else None
+    notices: list[str] = []
+    logo_box = find_logo_corner(layout, text_band) if params.logo is not None else None
     if params.logo is not None:
-        place = find_logo_corner(layout, words)
-        if place is not None:
-            draw_logo(image, context.open_image_with_alpha(params.logo), place)
-    if params.headline:
-        _write_headline(image, layout, params.headline, words, place)
-    said = []
-    if params.logo is not None and place is None:
-        said.append(f"{title}: no corner is free for the logo, so it was left out.")
-    if sticker is not None:
-        free = find_sticker_corner(layout, place, words, layout.panel if params.headline else None)
-        if free is None:
-            said.append(f"{title}: no corner is free for the sticker, so it was left out.")
+        if logo_box is None:
+            notices.append(f"{title}: no corner is free for the logo, so it was left out.")
         else:
-            draw_layer(image, sticker, free)
-    return said
+            draw_logo(image, context.open_image_with_alpha(params.logo), logo_box)
+    if params.headline:
+        _write_headline(image, layout, params.headline, text_band, logo_box)
+    if sticker is not None:
+        sticker_box = find_sticker_corner(layout, logo_box, text_band, layout.panel if params.headline else None)
+        if sticker_box is None:
+            notices.append(f"{title}: no corner is free for the sticker, so it was left out.")
+        else:
+            draw_layer(image, sticker, sticker_box)
+    return notices
 
 
-def _write_headline(image: Image, layout: Layout, text: str, words: Box | None, logo: Box | None) -> None:
-    edge = round(LAYOUT_MARGIN_RATIO * min(layout.size))
-    box = layout.panel or words
+def _write_headline(image: Image, layout: Layout, text: str, text_band: Box | None, logo_box: Box | None) -> None:
+    """Write the headline on the panel or in the band, above or below the logo. Changes `image`."""
+    margin = round(LAYOUT_MARGIN_RATIO * min(layout.size))
+    box = layout.panel or text_band
     assert box is not None, "a page without room for words has a panel"
-    top, bottom = box.y + edge, box.y + box.height - edge
-    if logo is not None and logo.overlaps(box.x, top, box.x + box.width, bottom):
-        below = logo.y + logo.height / 2 > box.y + box.height / 2
-        top, bottom = (top, logo.y - edge) if below else (logo.y + logo.height + edge, bottom)
-    inner = Box(box.x + edge, top, max(16, box.width - 2 * edge), max(16, bottom - top))
-    made = fit_text(text, inner.width, inner.height, round(_MAX_LETTER_RATIO * min(layout.size)))
-    snug = Box(inner.x, inner.y + (inner.height - made.height) // 2, min(inner.width, made.width), made.height)
-    draw_text(image, made, snug, shade_for_text(image, snug))
+    top, bottom = box.y + margin, box.y + box.height - margin
+    if logo_box is not None and logo_box.overlaps(box.x, top, box.x + box.width, bottom):
+        is_logo_low = logo_box.y + logo_box.height / 2 > box.y + box.height / 2
+        top, bottom = (top, logo_box.y - margin) if is_logo_low else (logo_box.y + logo_box.height + margin, bottom)
+    inner = Box(box.x + margin, top, max(16, box.width - 2 * margin), max(16, bottom - top))
+    block = fit_text(text, inner.width, inner.height, round(_MAX_LETTER_RATIO * min(layout.size)))
+    text_box = Box(inner.x, inner.y + (inner.height - block.height) // 2, min(inner.width, block.width), block.height)
+    draw_text(image, block, text_box, shade_for_text(image, text_box))
 
 
 TOOL = Tool(

@@ -1,4 +1,4 @@
-"""Style Transfer: the photo redrawn in a medium by image operations; faces keep their features, nothing is invented."""
+"""Style Transfer: the photo redrawn in a medium by image filters, or by a model; faces keep their features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from pipelines.core.params import (
     Subject,
     choice_field,
     flag_field,
-    mask_field,
     number_field,
     picture_field,
     prompt_field,
@@ -34,8 +33,8 @@ PresetId = Literal[
     "oil", "watercolour", "ink", "pencil", "charcoal", "halftone", "pop-art", "riso", "mosaic", "pixel", "film", "noir",
 ]  # fmt: skip
 MAP_NOTICE = "This is the map that the drawing will follow; nothing is drawn yet."
-_MAX_ENLARGEMENT = 2.0  # times the photo: beyond, a style would be drawn over pixels that are not there
-_DRAWN_FACE_LOCK_RATIO = 0.6  # of the photo's drawing in faces that a model or a reference changed
+_MAX_ENLARGEMENT = 2.0  # times the photo; beyond, there is too little detail to draw over
+_DRAWN_FACE_LOCK_RATIO = 0.6  # share of the photo in faces that a model or a reference changed
 
 
 class Style(Params):
@@ -44,7 +43,7 @@ class Style(Params):
     photo: str = picture_field("Photo", "The picture to redraw.", required=True)
     preset: PresetId = choice_field(
         "Style", "The medium.", "oil", labels={row.id: row.title for row in STYLES}, tiles=True
-    )  # fmt: skip
+    )
     reference: str | None = picture_field(
         "Style from a picture", "Its colours and its surface take the place of the style above; its shapes do not."
     )
@@ -55,9 +54,11 @@ class Style(Params):
         "Face lock", "Faces keep their features and, in colour styles, their skin.", True, advanced=False
     )
     where: Literal["all", "subject", "background"] = choice_field(
-        "Where", "The whole picture, or only one side of the cut-out.", "all",
+        "Where",
+        "The whole picture, or only one side of the cut-out.",
+        "all",
         labels={"all": "Everywhere", "subject": "Subject only", "background": "Background only"},
-    )  # fmt: skip
+    )
     size: int = form_fields.size_field()
     prompt: str = prompt_field(
         "Style in words",
@@ -67,17 +68,21 @@ class Style(Params):
         needs_any=True,
     )
     follow: ControlId = choice_field(
-        "Follow", "What of the photo a style in words keeps to. A draft shows the map before anything is drawn.",
-        "nothing", labels=CONTROL_LABELS, advanced=True, needs=("control",),
-    )  # fmt: skip
+        "Follow",
+        "What of the photo a style in words keeps to. A draft shows the map before anything is drawn.",
+        "nothing",
+        labels=CONTROL_LABELS,
+        advanced=True,
+        needs=("control",),
+    )
     detail: int = number_field("Detail", "How much of the small things is drawn.", 50, ge=0, le=100, unit="%")
     brush: float = number_field(
         "Brush", "Width of strokes, dots and tiles; 1 is the style's own.", 1.0, ge=0.5, le=2.0, step=0.05
     )
     adapter: str = form_fields.adapter_field()
     adapter_weight: float = form_fields.adapter_weight_field()
-    matte: str | None = mask_field("Cut-out", "White keeps, black drops: replaces the automatic cut-out.")
-    pick: int = number_field("Subject", "0: main subject or largest face; 1, 2, …: the next by size.", 0, ge=0, le=15)
+    matte: str | None = form_fields.matte_field()
+    pick: int = form_fields.pick_field()
     format: form_fields.FileFormat = form_fields.format_field()
     quality: int = form_fields.quality_field()
     seed: int | None = seed_field()
@@ -85,97 +90,87 @@ class Style(Params):
 
 
 def run(params: Style, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Bring to size, draw, lock faces, keep to the cut-out's side, blend by strength."""
+    """Resize, draw, lock faces, limit to one side of the cut-out, blend by strength."""
     original = context.open_image(params.photo)
-    photo, scale, notices = _fit_to_size(original, 512 if context.draft else params.size)
+    photo, scale, notices = _fit_to_size(original, form_fields.DRAFT_SIDE_PX if context.draft else params.size)
     if params.follow != "nothing" and not params.prompt:
         raise BadInput("Say in words what is to be drawn along the map.", param="prompt")
     if params.follow != "nothing" and context.draft:
         return ToolOutput(images=(_make_map(params, context, emit, photo),), exact=False, notices=(MAP_NOTICE,))
-    faces = (
-        [transform_face(face, 0, 0, scale) for face in context.detect_faces(params.photo)] if params.face_lock else []
-    )
-    # The map is what is to be seen first, where one is followed.
+    faces = context.detect_faces(params.photo) if params.face_lock else ()
+    faces = [transform_face(face, 0, 0, scale) for face in faces]
+    # Where a map is followed it must be the first preview.
     emit("Reading the photo", 1, 1, photo if params.follow == "nothing" else None)
     styled = context.memoize(
         _cache_key(params, context, photo), lambda: _draw_style(params, context, emit, photo, faces)
     )
     emit("Drawing the style", 1, 1, styled)
-    share = np.full(photo.shape[:2], params.strength / 100, np.float32)
+    weight = np.full(photo.shape[:2], params.strength / 100, np.float32)
     if params.where != "all":
-        share *= _style_mask(params, context, emit, photo)
-    image = _blend_by_weight(photo, styled, share)
+        weight *= _style_mask(params, context, emit, photo)
+    image = _blend_by_weight(photo, styled, weight)
     emit("Blending", 1, 1, image)
     return ToolOutput(images=(image,), exact=False, notices=notices)
 
 
-def _fit_to_size(photo: Image, longer: int) -> tuple[Image, float, tuple[str, ...]]:
-    """The photo at the size of the result, the factor, and what is to be said about it."""
+def _fit_to_size(photo: Image, longer_px: int) -> tuple[Image, float, tuple[str, ...]]:
+    """Resize the photo to the result's size; the picture, the scale and notices."""
     rows, columns = photo.shape[:2]
     largest = round(_MAX_ENLARGEMENT * max(rows, columns))
     notices = ()
-    if longer > largest:
-        notices = (f"Drawn at {largest} px: the photo has too few pixels for {longer}.",)
-        longer = largest
-    scale = longer / max(rows, columns)
-    if longer == max(rows, columns):
+    if longer_px > largest:
+        notices = (f"Drawn at {largest} px: the photo has too few pixels for {longer_px}.",)
+        longer_px = largest
+    scale = longer_px / max(rows, columns)
+    if longer_px == max(rows, columns):
         return photo, 1.0, notices
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return (
-        np.asarray(cv2.resize(photo, size_for_ratio((columns, rows), longer), interpolation=how), np.uint8),
-        scale,
-        notices,
-    )
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    resized = cv2.resize(photo, size_for_ratio((columns, rows), longer_px), interpolation=interpolation)
+    return np.asarray(resized, np.uint8), scale, notices
 
 
 def _cache_key(params: Style, context: ToolContext, photo: Image) -> tuple[object, ...]:
-    """All that the full-strength picture depends on: strength and side are blended anew, at once."""
+    """All that the full-strength picture depends on; strength and side only change the blend."""
     drawing = (params.preset, params.reference, params.prompt, params.detail, params.brush)
-    kept = (params.face_lock, params.follow)
-    stand = () if params.follow == "nothing" else (params.matte, params.pick)  # whose pose is followed
-    return ("style", params.photo, photo.shape, *drawing, *kept, *stand, context.seed)
+    constraints = (params.face_lock, params.follow)
+    subject = () if params.follow == "nothing" else (params.matte, params.pick)  # whose pose is followed
+    return ("style", params.photo, photo.shape, *drawing, *constraints, *subject, context.seed)
 
 
 def _draw_style(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image, faces: list[Face]) -> Image:
-    hand = StyleSettings(params.detail / 100, params.brush, max(photo.shape[:2]) / 1024, context.seed)
+    settings = StyleSettings(params.detail / 100, params.brush, max(photo.shape[:2]) / 1024, context.seed)
     if params.prompt:
-        return lock_faces(
-            photo,
-            _draw_from_words(params, context, emit, photo),
-            faces,
-            _DRAWN_FACE_LOCK_RATIO,
-            keeps_photo_colours=False,
-        )
-    if params.reference is not None:
-        styled = transfer_style(photo, context.open_image(params.reference), hand)
-        return lock_faces(photo, styled, faces, _DRAWN_FACE_LOCK_RATIO, keeps_photo_colours=False)
-    return apply_style(photo, get_style(params.preset), hand, faces)
+        styled = _draw_from_words(params, context, emit, photo)
+    elif params.reference is not None:
+        styled = transfer_style(photo, context.open_image(params.reference), settings)
+    else:
+        return apply_style(photo, get_style(params.preset), settings, faces)
+    return lock_faces(photo, styled, faces, _DRAWN_FACE_LOCK_RATIO, photo_colours=False)
 
 
 def _draw_from_words(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Image:
-    """The model sees the photo and the words. An edit model is told what stays; of an image model detail says it."""
+    """Let a model redraw the photo by words: along a control map, as an edit, or image-to-image by detail."""
     size = (photo.shape[1], photo.shape[0])
     if params.follow != "nothing":
-        along, kind = _make_map(params, context, emit, photo), find_control(params.follow).kind
-        render = RenderRequest("control", params.prompt, size, (context.seed,), control=along, control_kind=kind)
-        return context.draw(render, emit).images[0]
-    if context.has_verb("edit"):
+        control, kind = _make_map(params, context, emit, photo), find_control(params.follow).kind
+        render = RenderRequest("control", params.prompt, size, (context.seed,), control=control, control_kind=kind)
+    elif context.has_verb("edit"):
         words = f"The same picture, with everything and everybody where it is, redrawn in this style: {params.prompt}."
-        return context.draw(RenderRequest("edit", words, size, (context.seed,), images=(photo,)), emit).images[0]
-    render = RenderRequest(
-        "image", params.prompt, size, (context.seed,), images=(photo,), strength=0.8 - params.detail / 250
-    )
+        render = RenderRequest("edit", words, size, (context.seed,), images=(photo,))
+    else:
+        strength = 0.8 - params.detail / 250
+        render = RenderRequest("image", params.prompt, size, (context.seed,), images=(photo,), strength=strength)
     return context.draw(render, emit).images[0]
 
 
 def _make_map(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Image:
-    """What the drawing follows, at its size."""
+    """Make the control map at the drawing's size."""
     subject = Subject(photo=params.photo, matte=params.matte, pick=params.pick)
     return make_control_map(context, subject, (photo.shape[1], photo.shape[0]), find_control(params.follow), emit)
 
 
 def _style_mask(params: Style, context: ToolContext, emit: ProgressCallback, photo: Image) -> Alpha:
-    """1 where the style goes."""
+    """Cut out the side that is styled: 1 where the style goes, H x W."""
     subject = Subject(photo=params.photo, matte=params.matte, pick=params.pick)
     alpha = context.cut_out_subject(subject, emit).alpha
     if alpha.shape != photo.shape[:2]:
@@ -183,8 +178,8 @@ def _style_mask(params: Style, context: ToolContext, emit: ProgressCallback, pho
     return np.asarray(alpha if params.where == "subject" else 1 - alpha, np.float32)
 
 
-def _blend_by_weight(photo: Image, styled: Image, share: Alpha) -> Image:
-    values = photo + share[..., None] * (styled.astype(np.float32) - photo)
+def _blend_by_weight(photo: Image, styled: Image, weight: Alpha) -> Image:
+    values = photo + weight[..., None] * (styled.astype(np.float32) - photo)
     return np.asarray(values + 0.5, np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Upscale: a picture made 2 or 4 times larger by the small Real-ESRGAN, blended with bicubic; changes no framing."""
+"""Upscale: a picture made 2 or 4 times larger by the small Real-ESRGAN, with faces blended with bicubic."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.tools.shared import form_fields
 
 UPSCALER_SPEC_ID = "realesr-x4"
-MAX_OUTPUT_PX = 4096  # pixels of the longer side; beyond, two cores take minutes
-# Share of plain bicubic inside faces: a net this small invents skin and lashes.
-_FACE_BICUBIC_RATIO = 0.75
+MAX_OUTPUT_PX = 4096  # longer side; beyond, two cores take minutes
+_FACE_BICUBIC_RATIO = 0.75  # share of bicubic inside faces, where a net this small invents skin and lashes
 
 
 class Upscale(Params):
@@ -35,7 +34,7 @@ class Upscale(Params):
 
 
 def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Enlarge tile by tile, then lay plainly enlarged faces over it."""
+    """Enlarge tile by tile, then blend bicubic faces over it."""
     photo = context.open_image(params.photo)
     factor = 2 if params.factor == "2" else 4
     if max(photo.shape[:2]) * factor > MAX_OUTPUT_PX:
@@ -46,19 +45,19 @@ def run(params: Upscale, context: ToolContext, emit: ProgressCallback) -> ToolOu
     with context.borrow_model(UPSCALER_SPEC_ID) as net:
         image = net.enlarge(source, factor, lambda index, total: emit("Enlarging", index, total))
     if params.protect_faces and not context.draft:
-        image = _blend_plain_faces(image, photo, factor, params, context)
+        image = _blend_bicubic_faces(image, photo, factor, params, context)
     emit("Enlarging", 1, 1, image)
     return ToolOutput(images=(image,), exact=False, notices=("Detail was added by a model; it was not in the photo.",))
 
 
 def _crop_centre(photo: Image, factor: int) -> Image:
-    """A middle crop whose enlargement is 512 px: a draft shows the detail, not the whole."""
-    side = 512 // factor
+    """Crop the middle so that its enlargement has a draft's size: a draft shows the detail, not the whole."""
+    side = form_fields.DRAFT_SIDE_PX // factor
     top, left = max(0, (photo.shape[0] - side) // 2), max(0, (photo.shape[1] - side) // 2)
     return np.ascontiguousarray(photo[top : top + side, left : left + side])
 
 
-def _blend_plain_faces(image: Image, photo: Image, factor: int, params: Upscale, context: ToolContext) -> Image:
+def _blend_bicubic_faces(image: Image, photo: Image, factor: int, params: Upscale, context: ToolContext) -> Image:
     faces = context.detect_faces(params.photo)
     if not faces:
         return image
@@ -68,9 +67,9 @@ def _blend_plain_faces(image: Image, photo: Image, factor: int, params: Upscale,
         cv2.fillConvexPoly(weight, hull, _FACE_BICUBIC_RATIO)
     weight = cv2.GaussianBlur(weight, (0, 0), 0.15 * max(face.eye_distance for face in faces) + 1)
     size = (image.shape[1], image.shape[0])
-    large = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)[..., None]
-    plain = cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC)
-    return np.asarray(image + large * (plain.astype(np.float32) - image) + 0.5, np.uint8)
+    weight = cv2.resize(weight, size, interpolation=cv2.INTER_LINEAR)[..., None]
+    bicubic = cv2.resize(photo, size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(image + weight * (bicubic.astype(np.float32) - image) + 0.5, np.uint8)
 
 
 TOOL = Tool(

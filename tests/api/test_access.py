@@ -16,18 +16,18 @@ from pipelines.settings import Settings
 from pipelines.storage.database import DatabaseUnavailable
 from tests.api.test_routes import failure
 from tests.support.served_app import Served, served
-from ui.api import app
-from ui.api.auth.access import Access, refusal
-from ui.api.auth.database import Ledger
-from ui.api.auth.keys import SCOPES, Keys
-from ui.api.middleware import close_cors
+from ui.api.auth.access import AccessControl, find_unsafe_setting
+from ui.api.auth.database import AuthDatabase
+from ui.api.auth.keys import SCOPES, KeyStore
+from ui.api.auth.visitor_cookie import load_cookie_secret
+from ui.server.middleware import remove_gradio_cors
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Iterator[Keys]:
-    made = Keys(tmp_path)
+def keys(tmp_path: Path) -> Iterator[KeyStore]:
+    made = KeyStore(tmp_path)
     yield made
     made.close()
 
@@ -61,11 +61,11 @@ def call(url: str, headers: dict[str, str]) -> httpx.Response:
     ids=str,
 )
 def test_strangers_are_let_in_by_a_login_or_a_key_or_not_at_all(settings: Settings, may: bool) -> None:
-    assert (refusal(settings) is None) == may
+    assert (find_unsafe_setting(settings) is None) == may
 
 
 def test_the_refusal_says_what_to_add() -> None:
-    sentence = refusal(Settings(host="0.0.0.0"))
+    sentence = find_unsafe_setting(Settings(host="0.0.0.0"))
     assert sentence is not None
     assert "--auth USER:PASS" in sentence
     assert "--require-key" in sentence
@@ -76,9 +76,9 @@ def test_the_refusal_says_what_to_add() -> None:
 
 
 @pytest.mark.usefixtures("only_in_a_file")
-def test_a_key_is_known_by_its_hash_alone(tmp_path: Path, keys: Keys) -> None:
-    text = keys.new("laptop")
-    found = keys.verify(text)
+def test_a_key_is_known_by_its_hash_alone(tmp_path: Path, keys: KeyStore) -> None:
+    text = keys.create_key("laptop")
+    found = keys.verify_key(text)
     assert found is not None
     assert text.startswith("sk-dbx-")
     assert found.name == "laptop"
@@ -88,35 +88,35 @@ def test_a_key_is_known_by_its_hash_alone(tmp_path: Path, keys: Keys) -> None:
 
 @pytest.mark.parametrize("change", [lambda k: k[:-1] + ("0" if k[-1] != "0" else "1"), lambda k: k[:-1], str.upper,
                                     lambda k: k + "\n", lambda k: "", lambda k: "sk-dbx-" + "é" * 60])  # fmt: skip
-def test_a_key_that_is_off_by_anything_opens_nothing(keys: Keys, change) -> None:
-    assert keys.verify(change(keys.new("laptop"))) is None
+def test_a_key_that_is_off_by_anything_opens_nothing(keys: KeyStore, change) -> None:
+    assert keys.verify_key(change(keys.create_key("laptop"))) is None
 
 
-def test_a_revoked_key_opens_nothing_and_others_still_do(keys: Keys) -> None:
-    first, second = keys.new("one"), keys.new("two")
-    known = keys.verify(first)
+def test_a_revoked_key_opens_nothing_and_others_still_do(keys: KeyStore) -> None:
+    first, second = keys.create_key("one"), keys.create_key("two")
+    known = keys.verify_key(first)
     assert known is not None
-    assert keys.revoke(known.id)
-    assert not keys.revoke(known.id)
-    assert keys.verify(first) is None
-    assert keys.verify(second) is not None
-    assert [key.revoked is None for key in keys.list()] == [False, True]
+    assert keys.revoke_key(known.id)
+    assert not keys.revoke_key(known.id)
+    assert keys.verify_key(first) is None
+    assert keys.verify_key(second) is not None
+    assert [key.revoked is None for key in keys.list_keys()] == [False, True]
 
 
 def test_on_a_full_disk_a_key_still_looks(keyed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise DatabaseUnavailable("database or disk is full", full=True)
 
-    key = keyed.keys.new("me")
-    monkeypatch.setattr(Ledger, "note", full)
+    key = keyed.keys.create_key("me")
+    monkeypatch.setattr(AuthDatabase, "execute_relaxed", full)
     assert call(keyed.url, {"X-API-Key": key}).status_code == 200
 
 
-def test_a_key_made_by_another_process_is_known_at_once(tmp_path: Path, keys: Keys) -> None:
-    other = Keys(tmp_path)
-    text = other.new("by the command line")
+def test_a_key_made_by_another_process_is_known_at_once(tmp_path: Path, keys: KeyStore) -> None:
+    other = KeyStore(tmp_path)
+    text = other.create_key("by the command line")
     other.close()
-    assert keys.verify(text) is not None
+    assert keys.verify_key(text) is not None
 
 
 # ---------------------------------------------------------------- the REST door
@@ -136,14 +136,14 @@ def open_house(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_with_a_key_both_headers_open_the_door(keyed: Served) -> None:
-    key = keyed.keys.new("me")
+    key = keyed.keys.create_key("me")
     assert call(keyed.url, {"Authorization": f"Bearer {key}"}).status_code == 200
     assert call(keyed.url, {"Authorization": f"bearer  {key}"}).status_code == 200
     assert call(keyed.url, {"X-API-Key": key}).status_code == 200
 
 
 def test_without_a_key_every_route_but_the_open_three_is_401(keyed: Served) -> None:
-    key = keyed.keys.new("me")
+    key = keyed.keys.create_key("me")
     for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Authorization": key}, {"Cookie": f"key={key}"}):
         answer = call(keyed.url, headers)
         assert failure(answer)[:2] == (401, "invalid_api_key")
@@ -164,7 +164,7 @@ def test_without_a_key_no_byte_of_a_body_is_waited_for_and_with_one_few_are(keye
     with socket.create_connection((host, int(port)), timeout=5) as sent:
         sent.sendall(head.encode())
         assert b" 401 " in sent.recv(100)
-    headers = {"X-API-Key": keyed.keys.new("all", SCOPES), "Content-Type": "application/json"}
+    headers = {"X-API-Key": keyed.keys.create_key("all", SCOPES), "Content-Type": "application/json"}
     flood = httpx.post(keyed.url + path, content=iter([b'{"name": "', b"x" * 100_000, b'"}']), headers=headers)
     assert failure(flood)[:2] == (413, "image_too_large")
 
@@ -172,8 +172,10 @@ def test_without_a_key_no_byte_of_a_body_is_waited_for_and_with_one_few_are(keye
 @pytest.mark.parametrize(
     "settings", [Settings(share=True, auth="a:b"), Settings(host="0.0.0.0", spaces=True), Settings(auth="a:b")], ids=str
 )
-def test_v1_needs_a_key_in_public_on_spaces_and_behind_a_login(settings: Settings, keys: Keys, tmp_path: Path) -> None:
-    assert Access(replace(settings, data=tmp_path), keys).needs_key
+def test_v1_needs_a_key_in_public_on_spaces_and_behind_a_login(
+    settings: Settings, keys: KeyStore, tmp_path: Path
+) -> None:
+    assert AccessControl(replace(settings, data=tmp_path), keys).needs_key
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_scripts_and_the_studios_own_page_can(open_house: Served, headers: dict[
 
 
 def test_a_key_opens_from_any_page(open_house: Served) -> None:
-    headers = {"Authorization": f"Bearer {open_house.keys.new('me')}", "Origin": "https://elsewhere.example"}
+    headers = {"Authorization": f"Bearer {open_house.keys.create_key('me')}", "Origin": "https://elsewhere.example"}
     assert call(open_house.url, headers).status_code == 200
 
 
@@ -213,13 +215,14 @@ forgiving = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @contextmanager
-def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, Keys]]:
+def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, KeyStore]]:
     """A Gradio page of one event, `who`, that tells the visitor's owner; launched as the studio's page is."""
     with served(root, settings=settings) as house:
-        access = Access(settings, house.keys)
+        access = AccessControl(settings, house.keys)
+        studio = replace(house.studio, access=access)
 
         def who(request: gr.Request) -> str:
-            return access.visitor(request)
+            return access.identify_visitor(request)
 
         with gr.Blocks(analytics_enabled=False) as demo:
             told = gr.Textbox()
@@ -229,10 +232,10 @@ def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, Keys]]:
             quiet=True,
             server_name="127.0.0.1",
             ssr_mode=False,
-            auth=access.gradio_auth(),
-            app_kwargs={"routes": app.routes(house.service, access), "middleware": access.middleware()},
+            auth=access.make_gradio_auth(),
+            app_kwargs={"routes": studio.build_routes(), "middleware": studio.build_middleware()},
         )
-        close_cors(demo.app)
+        remove_gradio_cors(demo.app)
         try:
             with httpx.Client(base_url=url, timeout=30) as client:
                 yield client, house.keys
@@ -283,8 +286,8 @@ def test_on_spaces_each_visitor_is_somebody_and_nobody_can_pretend(tmp_path: Pat
 @forgiving
 def test_with_a_key_alone_the_pages_password_is_a_key_and_its_owner_the_keys(tmp_path: Path) -> None:
     with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
-        key = keys.new("ann")
-        known = keys.verify(key)
+        key = keys.create_key("ann")
+        known = keys.verify_key(key)
         assert known is not None
         assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
         assert client.post("/login", data={"username": "ann", "password": "wrong"}).status_code == 400
@@ -295,15 +298,15 @@ def test_with_a_key_alone_the_pages_password_is_a_key_and_its_owner_the_keys(tmp
 @forgiving
 def test_a_page_that_was_opened_with_a_key_ends_with_the_key(tmp_path: Path) -> None:
     with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
-        key = keys.new("ann")
-        known = keys.verify(key)
+        key = keys.create_key("ann")
+        known = keys.verify_key(key)
         assert known is not None
         client.post("/login", data={"username": "ann", "password": key})
         assert who(client) == known.owner
-        keys.revoke(known.id)
+        keys.revoke_key(known.id)
         assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
         assert client.get("/gradio_api/user").json() is None
-        other = keys.new("bob")
+        other = keys.create_key("bob")
         assert client.post("/login", data={"username": "bob", "password": other}).status_code == 200
         assert who(client) != known.owner
 
@@ -311,11 +314,11 @@ def test_a_page_that_was_opened_with_a_key_ends_with_the_key(tmp_path: Path) -> 
 @forgiving
 def test_without_the_cookie_of_its_key_a_login_is_worth_nothing(tmp_path: Path) -> None:
     with page(tmp_path, Settings(data=tmp_path, require_key=True, host="0.0.0.0")) as (client, keys):
-        client.post("/login", data={"username": "ann", "password": keys.new("ann")})
+        client.post("/login", data={"username": "ann", "password": keys.create_key("ann")})
         client.cookies.delete("dbx_visitor")
         assert client.post("/gradio_api/call/who", json={"data": []}).status_code == 401
         for scope in SCOPES:
-            few = keys.new("few", [scope])
+            few = keys.create_key("few", [scope])
             assert client.post("/login", data={"username": "x", "password": few}).status_code == 400
 
 
@@ -338,14 +341,12 @@ def test_with_a_login_the_page_opens_to_the_password_alone(tmp_path: Path) -> No
         assert failure(client.get("/v1/tools"))[:2] == (401, "invalid_api_key")
         assert failure(client.get("/metrics"))[:2] == (401, "invalid_api_key")
         assert failure(client.post("/healthz"))[:2] == (405, "method_not_allowed")
-        assert client.post("/login", data={"username": "ann", "password": keys.new("x")}).status_code == 400
+        assert client.post("/login", data={"username": "ann", "password": keys.create_key("x")}).status_code == 400
         assert client.post("/login", data={"username": "ann", "password": "se:cret"}).status_code == 200
         assert who(client) == "user:ann"
 
 
-def test_the_secret_that_signs_visitors_is_kept_and_is_private(tmp_path: Path, keys: Keys) -> None:
-    settings = Settings(data=tmp_path, host="0.0.0.0", spaces=True)
-    first, second = Access(settings, keys), Access(settings, keys)
-    secret = tmp_path / "visitors.secret"
-    assert secret.stat().st_mode & 0o077 == 0
-    assert first._sign("visitor:1") == second._sign("visitor:1")
+def test_the_secret_that_signs_visitors_is_kept_and_is_private(tmp_path: Path) -> None:
+    first, second = load_cookie_secret(tmp_path), load_cookie_secret(tmp_path)
+    assert (tmp_path / "visitors.secret").stat().st_mode & 0o077 == 0
+    assert first == second

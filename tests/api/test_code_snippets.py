@@ -24,12 +24,19 @@ from tests.support.endpoint_names import told
 from tests.support.page_client import opened
 from tests.support.served_app import Served
 from tests.support.snippet_runner import finished, quick, ran
-from ui.api.auth.access import Access
-from ui.api.code_snippets import WAYS, Asked, Door, Local, asked, curl, way
+from ui.api.auth.access import AccessControl, ConnectionInfo
+from ui.api.code_snippets import (
+    SNIPPET_LANGUAGES,
+    LocalFile,
+    SnippetRequest,
+    find_snippet_language,
+    make_snippet_request,
+    write_curl,
+)
 from ui.api_tab.page import write_samples
 
 EVIL = "'; rm -rf ~; $(id) `id` ${id} \" \\ \n </script> @x <y ;type=z é 😀 \u2028"
-HERE = Door("http://here")
+HERE = ConnectionInfo("http://here")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Gradio leaves sockets to the collector
 VALUES: dict[str, Any] = {
     "photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": 7, "consent": True, "size": 1024,
@@ -40,47 +47,51 @@ def own(_: str) -> bool:
     return False
 
 
-def what(tool_id: str, **values: Any) -> Asked:
-    return asked(find_tool(tool_id), values, own)
+def what(tool_id: str, **values: Any) -> SnippetRequest:
+    return make_snippet_request(find_tool(tool_id), values, own)
 
 
 # ---------------------------------------------------------------- what it says
 
 
 def test_code_makes_the_same_picture_and_says_no_more_than_it_must() -> None:
-    parts = shlex.split(curl(what("headshot", **VALUES, matte=None), HERE))
+    parts = shlex.split(write_curl(what("headshot", **VALUES, matte=None), HERE))
     assert parts[:2] == ["curl", "http://here/v1/tools/headshot"]
     fields = {part for part in parts if "=" in part}
     assert fields == {"photo=@photo.png", "preset=park", "background=it's & <b>", "seed=7", "consent=true"}
 
 
 def test_code_names_each_of_several_pictures_and_the_studio_s_own_by_their_ids() -> None:
-    parts = shlex.split(curl(what("business", photos=("file-1", "file-2")), HERE))
+    parts = shlex.split(write_curl(what("business", photos=("file-1", "file-2")), HERE))
     assert [part for part in parts if "=" in part] == ["photos=@photos-1.png", "photos=@photos-2.png"]
-    mixed = asked(find_tool("business"), {"photos": ["file-1", "file-2"]}, lambda file_id: file_id == "file-1")
-    assert mixed.values["photos"] == ["file-1", Local("photos-2.png")]
+    mixed = make_snippet_request(
+        find_tool("business"), {"photos": ["file-1", "file-2"]}, lambda file_id: file_id == "file-1"
+    )
+    assert mixed.values["photos"] == ["file-1", LocalFile("photos-2.png")]
 
 
-@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
 def test_code_names_the_key_where_one_is_needed_and_shows_none(row: Any) -> None:
     wanted = what("headshot", **VALUES)
     assert "DESIGNERBOX_KEY" not in row.write(wanted, HERE)
-    text = row.write(wanted, Door("http://here", True, "key"))
+    text = row.write(wanted, ConnectionInfo("http://here", True, "key"))
     assert "DESIGNERBOX_KEY" in text
     assert "sk-dbx-" not in text
 
 
 def test_the_page_s_client_logs_in_where_the_page_asks_for_it() -> None:
-    assert "DESIGNERBOX_LOGIN" in way("gradio").write(what("headshot"), Door("http://here", True, "login"))
+    assert "DESIGNERBOX_LOGIN" in find_snippet_language("gradio").write(
+        what("headshot"), ConnectionInfo("http://here", True, "login")
+    )
 
 
-@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
 def test_a_visitor_s_words_are_one_text_in_every_language(row: Any) -> None:
     text = row.write(what("background", prompt=EVIL), HERE)
-    if row.language == "python":
+    if row.highlight == "python":
         texts = [n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
         assert EVIL in texts
-    elif row.language == "shell":
+    elif row.highlight == "shell":
         assert f"prompt={EVIL}" in shlex.split(text)
     else:
         assert f'form.append("prompt", {json.dumps(EVIL, ensure_ascii=False)});' in text
@@ -90,14 +101,14 @@ def test_a_visitor_s_words_are_one_text_in_every_language(row: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
     root = tmp_path_factory.mktemp("open")
     with opened(root, Settings(data=root), quick()) as page:
         yield page
 
 
 @pytest.fixture(scope="module")
-def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
     root = tmp_path_factory.mktemp("closed")
     tools = [replace(row, run=_refused) if row.id == "style" else row for row in quick()]
     with opened(root, Settings(data=root, host="0.0.0.0", require_key=True), tools) as page:
@@ -118,30 +129,30 @@ CASES = {
 }
 
 
-def together(row: Any, wanted: Sequence[Asked], door: Door, folder: Path) -> str:
+def together(row: Any, wanted: Sequence[SnippetRequest], door: ConnectionInfo, folder: Path) -> str:
     """What all this code prints; one program where the language lets one follow another, as most of it is imports."""
     texts = [row.write(each, door) for each in wanted]
     if row.id == "gradio":  # it asks for every tool's form when it is made: once is enough
         client = next(line for line in texts[0].splitlines() if line.startswith("client = "))
         texts[1:] = [text.replace(f"{client}\n", "") for text in texts[1:]]
-    programs = texts if row.language == "javascript" else ["\n".join(texts)]
+    programs = texts if row.highlight == "javascript" else ["\n".join(texts)]
     return "".join(
-        ran(row.language, f"set -e\n{text}" if row.language == "shell" else text, folder) for text in programs
+        ran(row.highlight, f"set -e\n{text}" if row.highlight == "shell" else text, folder) for text in programs
     )
 
 
-def made(house: Served, wanted: Sequence[Asked]) -> list[dict[str, Any]]:
+def made(house: Served, wanted: Sequence[SnippetRequest]) -> list[dict[str, Any]]:
     """The params of the newest jobs, as many as were wanted, in their order; all are done."""
     rows = house.service.jobs.list_jobs("local", len(wanted))[::-1]
     assert [(row.job.tool, row.status) for row in rows] == [(each.tool.id, "done") for each in wanted]
     return [row.result.receipt["params"] for row in rows if row.result is not None]
 
 
-@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
 def test_code_runs_as_it_stands(open_page: Any, tmp_path: Path, row: Any) -> None:
     url, house, access = open_page
     wanted = [what(tool_id, **values) for tool_id, values in CASES.values()]
-    said = together(row, wanted, access.door(url), tmp_path)
+    said = together(row, wanted, access.describe_connection(url), tmp_path)
     for case, each, params in zip(CASES, wanted, made(house, wanted), strict=True):
         kept = {name: value for name, value in each.values.items() if name not in dict(each.pictures)}
         assert {name: params[name] for name in kept} == kept, case
@@ -153,28 +164,32 @@ def test_code_runs_as_it_stands(open_page: Any, tmp_path: Path, row: Any) -> Non
     assert row.id in ("curl", "gradio") or list(tmp_path.glob("file-*.png")) or (tmp_path / "picture-1.png").exists()
 
 
-@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
 def test_the_tab_s_samples_run_with_a_key_where_one_is_needed(closed_page: Any, tmp_path: Path, row: Any) -> None:
     url, house, access = closed_page
-    key = house.keys.new("me")
-    known = house.keys.verify(key)
+    key = house.keys.create_key("me")
+    known = house.keys.verify_key(key)
     assert known is not None
-    text = dict(zip((each.id for each in WAYS), write_samples(find_tool("background"), access.door(url)), strict=True))[
-        row.id
-    ]
-    ran(row.language, text, tmp_path, key)
+    text = dict(
+        zip(
+            (each.id for each in SNIPPET_LANGUAGES),
+            write_samples(find_tool("background"), access.describe_connection(url)),
+            strict=True,
+        )
+    )[row.id]
+    ran(row.highlight, text, tmp_path, key)
     assert finished(house, "background", known.owner)["prompt"] == "forest in the morning"
 
 
-@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
 def test_code_that_is_refused_ends_with_the_studio_s_own_sentence(closed_page: Any, tmp_path: Path, row: Any) -> None:
     url, house, access = closed_page
-    text = row.write(what("style", photo="file-1", consent=True), access.door(url))
-    said = ran(row.language, text, tmp_path, house.keys.new("me"), fails=True)
+    text = row.write(what("style", photo="file-1", consent=True), access.describe_connection(url))
+    said = ran(row.highlight, text, tmp_path, house.keys.create_key("me"), fails=True)
     assert "The photo shows nothing that could be drawn." in said
     assert not [word for word in ("KeyError", "NameError", "TypeError") if word in said]
     if row.id in ("httpx", "javascript"):  # whose errors are in the code itself
-        said = ran(row.language, text, tmp_path, "sk-dbx-nope", fails=True)
+        said = ran(row.highlight, text, tmp_path, "sk-dbx-nope", fails=True)
         assert "This studio needs an API key" in said
 
 
@@ -182,27 +197,27 @@ def test_code_that_is_refused_ends_with_the_studio_s_own_sentence(closed_page: A
 
 
 @pytest.fixture(scope="module")
-def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
     root = tmp_path_factory.mktemp("whole")
     with opened(root, Settings(data=root), quick([row.id for row in TOOLS])) as page:
         yield page
 
 
-def most(row: Tool) -> Asked:
+def most(row: Tool) -> SnippetRequest:
     """Every picture that the tool takes, and a size, a seed, a quality and a kind of file that are not its defaults."""
     fields = row.params.model_fields
     values: dict[str, Any] = dict.fromkeys(row.params.fields_of_kind("pictures"), ("file-1", "file-2"))
     values |= {name: f"file-{name}" for name in row.params.fields_of_kind("picture", "mask")}
     values |= {name: value for name, value in (("consent", True), ("seed", 7), ("quality", 90)) if name in fields}
     values |= {"size": 512} if "size" in fields and row.params.kind_of("size") == "number" else {}
-    return asked(row, values | ({"format": "webp"} if "format" in fields else {}), own)
+    return make_snippet_request(row, values | ({"format": "webp"} if "format" in fields else {}), own)
 
 
-@pytest.mark.parametrize("row", WAYS, ids=lambda row: row.id)
+@pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
 def test_every_tool_s_code_runs(whole_page: Any, tmp_path: Path, row: Any) -> None:
     url, house, access = whole_page
     wanted = [most(tool) for tool in TOOLS]
-    together(row, wanted, access.door(url), tmp_path)
+    together(row, wanted, access.describe_connection(url), tmp_path)
     for each, params in zip(wanted, made(house, wanted), strict=True):
         kept = {name: value for name, value in each.values.items() if name not in dict(each.pictures)}
         assert kept

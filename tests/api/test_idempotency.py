@@ -12,8 +12,8 @@ import pytest
 from pipelines.core.errors import InvalidParams
 from tests.api.test_routes import FOREVER, RUN, failure, photo
 from tests.support.served_app import Served, served, until
-from ui.api.auth.database import Ledger
-from ui.api.auth.idempotency import HEADER, KEPT_SECONDS, Once
+from ui.api.auth.database import AuthDatabase
+from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, RETENTION_SECONDS, IdempotencyStore
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -34,43 +34,43 @@ def client(studio: Served) -> Iterator[httpx.Client]:
 
 
 def test_a_call_sent_again_is_answered_with_the_first_job(client: httpx.Client) -> None:
-    first = client.post(RUN, files={"photo": ("a.png", photo())}, headers={HEADER: "a"})
-    again = client.post(RUN, files={"photo": ("b.png", photo())}, headers={HEADER: "a"})
+    first = client.post(RUN, files={"photo": ("a.png", photo())}, headers={IDEMPOTENCY_HEADER: "a"})
+    again = client.post(RUN, files={"photo": ("b.png", photo())}, headers={IDEMPOTENCY_HEADER: "a"})
     assert first.json() == again.json()
     assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
     assert client.post(RUN, json={}).json()["id"] != first.json()["id"]
 
 
 def test_another_call_under_the_same_name_is_refused(client: httpx.Client) -> None:
-    client.post(RUN, json={"prompt": "a wall"}, headers={HEADER: "b"})
-    assert failure(client.post(RUN, json={"prompt": "a sea"}, headers={HEADER: "b"})) == (
-        422, "invalid_request", HEADER,
+    client.post(RUN, json={"prompt": "a wall"}, headers={IDEMPOTENCY_HEADER: "b"})
+    assert failure(client.post(RUN, json={"prompt": "a sea"}, headers={IDEMPOTENCY_HEADER: "b"})) == (
+        422, "invalid_request", IDEMPOTENCY_HEADER,
     )  # fmt: skip
-    assert failure(client.post(RUN, json={}, headers={HEADER: "x" * 300}))[0] == 422
+    assert failure(client.post(RUN, json={}, headers={IDEMPOTENCY_HEADER: "x" * 300}))[0] == 422
 
 
 def test_two_at_once_are_one_job(studio: Served, client: httpx.Client) -> None:
     def ask(_: int) -> str:
-        return client.post(f"{RUN}?wait=false", json={"seed": 5}, headers={HEADER: "c"}).json()["id"]
+        return client.post(f"{RUN}?wait=false", json={"seed": 5}, headers={IDEMPOTENCY_HEADER: "c"}).json()["id"]
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(ask, range(8)))) == 1
 
 
 def test_the_name_is_the_owners_own(studio: Served, client: httpx.Client) -> None:
-    key = {"X-API-Key": studio.keys.new("other"), HEADER: "d"}
-    mine = client.post(RUN, json={"prompt": "a wall"}, headers={HEADER: "d"}).json()["id"]
+    key = {"X-API-Key": studio.keys.create_key("other"), IDEMPOTENCY_HEADER: "d"}
+    mine = client.post(RUN, json={"prompt": "a wall"}, headers={IDEMPOTENCY_HEADER: "d"}).json()["id"]
     theirs = client.post(RUN, json={"prompt": "a sea"}, headers=key).json()["id"]
     assert mine != theirs
 
 
 def test_a_job_that_was_stopped_is_made_anew(studio: Served, client: httpx.Client) -> None:
     studio.gate.pause = 0.05
-    job = client.post(f"{RUN}?wait=false", json=FOREVER, headers={HEADER: "e"}).json()["id"]
+    job = client.post(f"{RUN}?wait=false", json=FOREVER, headers={IDEMPOTENCY_HEADER: "e"}).json()["id"]
     client.delete(f"/v1/jobs/{job}")
-    again = client.post(f"{RUN}?wait=false", json=FOREVER, headers={HEADER: "e"}).json()["id"]
+    again = client.post(f"{RUN}?wait=false", json=FOREVER, headers={IDEMPOTENCY_HEADER: "e"}).json()["id"]
     assert again != job
-    once_more = client.post(f"{RUN}?wait=false", json=FOREVER, headers={HEADER: "e"}).json()["id"]
+    once_more = client.post(f"{RUN}?wait=false", json=FOREVER, headers={IDEMPOTENCY_HEADER: "e"}).json()["id"]
     assert once_more == again
     client.delete(f"/v1/jobs/{again}")
 
@@ -79,15 +79,15 @@ def test_what_found_the_queue_full_may_be_asked_again(studio: Served, client: ht
     studio.gate.open.clear()
     for _ in range(17):
         client.post(f"{RUN}?wait=false", json={})
-    assert failure(client.post(RUN, json={"seed": 1}, headers={HEADER: "f"}))[1] == "queue_full"
+    assert failure(client.post(RUN, json={"seed": 1}, headers={IDEMPOTENCY_HEADER: "f"}))[1] == "queue_full"
     studio.gate.open.set()
     until(studio.free)
-    assert client.post(RUN, json={"seed": 1}, headers={HEADER: "f"}).status_code == 200
+    assert client.post(RUN, json={"seed": 1}, headers={IDEMPOTENCY_HEADER: "f"}).status_code == 200
 
 
 def test_the_images_api_takes_it_too(client: httpx.Client) -> None:
     ids = [
-        client.post("/v1/images/generations", json={"prompt": "a"}, headers={HEADER: "g"}).json()["job_id"]
+        client.post("/v1/images/generations", json={"prompt": "a"}, headers={IDEMPOTENCY_HEADER: "g"}).json()["job_id"]
         for _ in range(2)
     ]
     assert ids[0] == ids[1]
@@ -95,12 +95,12 @@ def test_the_images_api_takes_it_too(client: httpx.Client) -> None:
 
 def test_it_outlives_a_restart_and_is_forgotten_after_a_day(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for job_id in ("job-1", "job-2"):
-        ledger = Ledger(tmp_path)
-        assert Once(ledger).claim("me", "a", "call", job_id) == "job-1"
+        ledger = AuthDatabase(tmp_path)
+        assert IdempotencyStore(ledger).claim_key("me", "a", "call", job_id) == "job-1"
         ledger.close()
-    ledger = Ledger(tmp_path)
+    ledger = AuthDatabase(tmp_path)
     with pytest.raises(InvalidParams):
-        Once(ledger).claim("me", "a", "other call", "job-3")
-    ledger.change("UPDATE repeated SET created = created - ?", KEPT_SECONDS + 1)
-    assert Once(ledger).claim("me", "a", "other call", "job-3") == "job-3"
+        IdempotencyStore(ledger).claim_key("me", "a", "other call", "job-3")
+    ledger.execute("UPDATE repeated SET created = created - ?", RETENTION_SECONDS + 1)
+    assert IdempotencyStore(ledger).claim_key("me", "a", "other call", "job-3") == "job-3"
     ledger.close()

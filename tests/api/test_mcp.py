@@ -167,7 +167,7 @@ def test_a_caller_that_leaves_stops_its_job(studio: Served) -> None:
 
 
 def test_without_a_key_nothing_is_said(keyed: Served) -> None:
-    for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Cookie": f"key={keyed.keys.new('me')}"}):
+    for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Cookie": f"key={keyed.keys.create_key('me')}"}):
         answer = httpx.post(f"{keyed.url}/mcp", json=PING, headers={**ACCEPT, **headers})
         assert failure(answer)[:2] == (401, "invalid_api_key")
 
@@ -178,19 +178,19 @@ def test_pages_of_other_sites_cannot_use_an_open_studio(studio: Served) -> None:
 
 
 def test_each_key_sees_its_own_pictures_and_is_counted(keyed: Served) -> None:
-    ann, bob = keyed.keys.new("ann"), keyed.keys.new("bob")
+    ann, bob = keyed.keys.create_key("ann"), keyed.keys.create_key("bob")
     made = run(keyed, "background", {}, ann).structured_content["files"][0]["id"]
     assert made in words(run(keyed, "list_pictures", {}, ann))
     assert made not in words(run(keyed, "list_pictures", {}, bob))
     assert words(run(keyed, "show_picture", {"file_id": made}, bob)).startswith("not_found")
     assert words(run(keyed, "background", {"photo": made}, bob)).startswith("invalid_request (photo)")
-    known = keyed.keys.verify(ann)
+    known = keyed.keys.verify_key(ann)
     assert known is not None
-    assert [(row.tool, row.pictures) for row in keyed.keys.usage(known.id)] == [("background", 1)]
+    assert [(row.tool, row.pictures) for row in keyed.keys.list_usage(known.id)] == [("background", 1)]
 
 
 def test_a_key_that_only_looks_lists_and_makes_nothing(keyed: Served) -> None:
-    key = keyed.keys.new("reader", ("read",))
+    key = keyed.keys.create_key("reader", ("read",))
     assert not run(keyed, "list_pictures", {}, key).is_error
     assert words(run(keyed, "background", {}, key)).startswith("permission_denied")
 

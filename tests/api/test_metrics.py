@@ -94,16 +94,16 @@ def test_no_id_and_no_invented_word_becomes_a_label(studio: Served) -> None:
 def test_where_a_key_is_needed_the_figures_need_one_that_administers(tmp_path: Path) -> None:
     with served(tmp_path, settings=Settings(data=tmp_path, require_key=True)) as locked, locked.client() as client:
         assert failure(client.get("/metrics"))[:2] == (401, "invalid_api_key")
-        usual = {"X-API-Key": locked.keys.new("usual")}
+        usual = {"X-API-Key": locked.keys.create_key("usual")}
         assert failure(client.get("/metrics", headers=usual))[:2] == (403, "permission_denied")
-        admin = {"X-API-Key": locked.keys.new("admin", ("admin",))}
+        admin = {"X-API-Key": locked.keys.create_key("admin", ("admin",))}
         told = figures(client.get("/metrics", headers=admin).text)
         for code in ("invalid_api_key", "permission_denied"):
             assert told["designerbox_errors_total", (("code", code),)] == 1
 
 
-def test_two_studios_do_not_share_their_figures() -> None:
-    one, two = Metrics(), Metrics()
-    one.answered("GET", "/", 200, 0.1)
-    assert b'route="/"' in one.text()
-    assert b'route="/"' not in two.text()
+def test_two_studios_do_not_share_their_figures(studio: Served) -> None:
+    one, two = Metrics(studio.service), Metrics(studio.service)
+    one.count_answer("GET", "/", 200, 0.1)
+    assert b'route="/"' in one.render_text()
+    assert b'route="/"' not in two.render_text()

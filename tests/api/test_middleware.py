@@ -71,7 +71,7 @@ async def _half() -> AsyncIterator[bytes]:
 def broken() -> Iterator[tuple[str, list[tuple[object, ...]]]]:
     """A page whose routes break, and what was counted of each answer."""
     told: list[tuple[object, ...]] = []
-    around = [Middleware(middleware.Edge, told=lambda *row: told.append(row))]
+    around = [Middleware(middleware.RequestGuard, on_answer=lambda *row: told.append(row))]
     app = Starlette(routes=[Route("/{how}", _breaks, methods=["GET", "POST"])], middleware=around)
     with listening(app) as url:
         yield url, told

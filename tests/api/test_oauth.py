@@ -163,20 +163,20 @@ def test_the_button_s_own_events_are_not_public(space: Any) -> None:
 def test_the_account_that_a_space_belongs_to_administers_it() -> None:
     from types import SimpleNamespace
 
-    from ui.api.auth.access import Access
+    from ui.api.auth.access import AccessControl
 
     def request(account: str, ends: float) -> Any:
         told = {"userinfo": {"sub": "1", "preferred_username": account}, "expires_at": time.time() + ends}
         raw = SimpleNamespace(scope={"session": {"oauth_info": told}}, headers={}, query_params={})
         return SimpleNamespace(request=raw, username=None)
 
-    access = Access.__new__(Access)
+    access = AccessControl.__new__(AccessControl)
     access.settings = Settings(spaces=True, oauth=True, space_author="anna")
-    assert access.administers(request("anna", 60))
-    assert not access.administers(request("bert", 60))
-    assert not access.administers(request("anna", -60))
+    assert access.may_administer(request("anna", 60))
+    assert not access.may_administer(request("bert", 60))
+    assert not access.may_administer(request("anna", -60))
     access.settings = Settings(spaces=True, space_author="anna")  # a session that nobody can have signed
-    assert not access.administers(request("anna", 60))
+    assert not access.may_administer(request("anna", 60))
 
 
 def test_a_space_says_whose_it_is(tmp_path: Path) -> None:

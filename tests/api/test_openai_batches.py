@@ -246,7 +246,7 @@ def test_a_batch_that_is_asked_for_again_is_the_first_one(here: Served, client: 
         here.gate.open.set()
         until(lambda: client.batches.retrieve(batch_id).status == "completed")
         assert http.post("/v1/batches", json=ask).json()["status"] == "completed"
-    with here.client(headers={"X-API-Key": here.keys.new("other"), "Idempotency-Key": "batch-a"}) as http:
+    with here.client(headers={"X-API-Key": here.keys.create_key("other"), "Idempotency-Key": "batch-a"}) as http:
         assert http.post("/v1/batches", json=ask).status_code == 404  # the name is an owner's own, and so is the file
 
 

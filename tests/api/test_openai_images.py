@@ -14,8 +14,9 @@ from PIL import Image
 from pipelines.tools import background
 from tests.api.test_routes import RUN, failure, photo
 from tests.support.served_app import Served, served, until
-from ui.api.routes import jobs, openai_images
-from ui.api.routes.openai_mapping import _ratio
+from ui.api import event_stream
+from ui.api.routes import openai_images
+from ui.api.routes.openai_mapping import _choose_ratio
 
 
 @pytest.fixture(scope="module")
@@ -188,8 +189,8 @@ def test_a_bug_in_the_middle_of_a_stream_is_its_last_event(
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(jobs, "job_object", broken)
-    monkeypatch.setattr(openai_images, "_results", broken)
+    monkeypatch.setattr(event_stream, "job_object", broken)
+    monkeypatch.setattr(openai_images, "_result_files", broken)
     with here.client() as http:
         told = http.post(path, json={"prompt": "x"} | ({} if "tools" in path else {"stream": True})).text
     assert json.loads(told.rpartition("event: error\ndata: ")[2])["error"]["code"] == "internal_error"
@@ -200,7 +201,7 @@ def test_a_bug_in_the_middle_of_a_stream_is_its_last_event(
 def test_a_line_that_is_still_is_kept_open_by_a_comment_that_no_event_is_lost_in(
     here: Served, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "PULSE", 0.02)
+    monkeypatch.setattr(event_stream, "KEEPALIVE_SECONDS", 0.02)
     here.gate.open.clear()
     body = {"prompt": "x"} | ({} if "tools" in path else {"stream": True, "partial_images": 1})
     told = ""
@@ -218,7 +219,7 @@ def test_a_line_that_is_still_is_kept_open_by_a_comment_that_no_event_is_lost_in
 def test_the_official_client_reads_over_the_comments(
     here: Served, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "PULSE", 0.01)
+    monkeypatch.setattr(event_stream, "KEEPALIVE_SECONDS", 0.01)
     here.gate.pause = 0.1
     told = list(client.images.generate(prompt="a", stream=True, partial_images=1))
     assert [event.type for event in told] == ["image_generation.partial_image", "image_generation.completed"]
@@ -291,4 +292,4 @@ def test_a_mask_without_a_tool_that_takes_one_is_said(client: openai.OpenAI) -> 
 
 def test_openais_own_sizes_come_as_asked_from_the_real_background_tool() -> None:
     sizes = ((1024, 1024), (1536, 1024), (1024, 1536))
-    assert [_ratio(background.TOOL.params, *size) for size in sizes] == ["1:1", "3:2", "2:3"]
+    assert [_choose_ratio(background.TOOL.params, *size) for size in sizes] == ["1:1", "3:2", "2:3"]

@@ -13,8 +13,9 @@ from tests.api import test_routes
 from tests.api.test_routes import RUN, failure
 from tests.support.gated_tool import job
 from tests.support.served_app import Served, served, until
-from ui.api.auth.keys import Bounds, Key, Keys, Scope
-from ui.api.auth.rate_limits import DAY, SOON, Limits, TooMuch
+from ui.api.auth.keys import ApiKey, KeyLimits, KeyScope, KeyStore
+from ui.api.auth.rate_limits import BUSY_RETRY_SECONDS, DAY_SECONDS, RateLimiter
+from ui.api.errors import RateLimited
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -28,19 +29,19 @@ def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture
-def keys(tmp_path: Path) -> Iterator[Keys]:
-    made = Keys(tmp_path)
+def keys(tmp_path: Path) -> Iterator[KeyStore]:
+    made = KeyStore(tmp_path)
     yield made
     made.close()
 
 
-def caller(here: Served, *scopes: Scope, **bounds: int) -> httpx.Client:
-    key = here.keys.new("test", scopes or ("read", "create"), Bounds(**bounds))
+def caller(here: Served, *scopes: KeyScope, **bounds: int) -> httpx.Client:
+    key = here.keys.create_key("test", scopes or ("read", "create"), KeyLimits(**bounds))
     return here.client(headers={"Authorization": f"Bearer {key}"})
 
 
-def known(keys: Keys, **bounds: int) -> Key:
-    key = keys.verify(keys.new("test", bounds=Bounds(**bounds)))
+def known(keys: KeyStore, **bounds: int) -> ApiKey:
+    key = keys.verify_key(keys.create_key("test", limits=KeyLimits(**bounds)))
     assert key is not None
     return key
 
@@ -102,7 +103,7 @@ def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: Served
             assert (changed["name"], changed["scopes"], changed["per_day"]) == ("window", ["read"], None)
             assert shop.post(RUN, json={}).status_code == 403
             assert admin.delete(f"/v1/keys/{made['id']}").json()["revoked_at"] is not None
-            assert here.keys.verify(made["key"]) is None
+            assert here.keys.verify_key(made["key"]) is None
         assert failure(admin.delete(f"/v1/keys/{made['id']}"))[0] == 404
         for wrong in ({"name": ""}, {"name": "a", "scopes": []}, {"name": "a", "per_day": 0}, {"name": "\0"}, {}):
             assert failure(admin.post("/v1/keys", json=wrong))[0] == 422
@@ -118,10 +119,10 @@ def test_keys_of_before_scopes_look_and_make(tmp_path: Path) -> None:
     db.execute("INSERT INTO api_keys VALUES ('a', 'old', 'x', 1, NULL)")
     db.commit()
     db.close()
-    keys = Keys(tmp_path)
-    (key,) = keys.list()
+    keys = KeyStore(tmp_path)
+    (key,) = keys.list_keys()
     keys.close()
-    assert (key.scopes, key.bounds) == (("read", "create"), Bounds())
+    assert (key.scopes, key.limits) == (("read", "create"), KeyLimits())
 
 
 # ---------------------------------------------------------------- bounds
@@ -148,7 +149,7 @@ def test_requests_a_minute_are_counted_down_and_then_refused(here: Served) -> No
 
 
 def test_the_official_client_sees_a_rate_limit(here: Served) -> None:
-    key = here.keys.new("x", bounds=Bounds(per_minute=1))
+    key = here.keys.create_key("x", limits=KeyLimits(per_minute=1))
     with openai.OpenAI(base_url=f"{here.url}/v1", api_key=key, max_retries=0) as client:
         client.models.list()
         with pytest.raises(openai.RateLimitError) as caught:
@@ -157,39 +158,39 @@ def test_the_official_client_sees_a_rate_limit(here: Served) -> None:
     assert caught.value.request_id
 
 
-def test_a_minute_moves_on(keys: Keys) -> None:
+def test_a_minute_moves_on(keys: KeyStore) -> None:
     now = [0.0]
-    limits, key = Limits(keys, clock=lambda: now[0]), known(keys, per_minute=2)
-    assert [limits.request(key)[1] is None for _ in range(3)] == [True, True, False]
+    limits, key = RateLimiter(keys, clock=lambda: now[0]), known(keys, per_minute=2)
+    assert [limits.count_request(key)[1] is None for _ in range(3)] == [True, True, False]
     now[0] = 59.0
-    assert limits.request(key)[1] is not None
+    assert limits.count_request(key)[1] is not None
     now[0] = 60.0
-    standing, refused = limits.request(key)
+    standing, refused = limits.count_request(key)
     assert refused is None
     assert standing is not None
     assert standing.remaining == 1
 
 
-def test_pictures_a_day_count_variations_and_begin_anew_at_midnight(keys: Keys) -> None:
-    now = [5 * DAY + 10.0]
-    limits, key = Limits(keys, clock=lambda: now[0]), known(keys, per_day=5)
+def test_pictures_a_day_count_variations_and_begin_anew_at_midnight(keys: KeyStore) -> None:
+    now = [5 * DAY_SECONDS + 10.0]
+    limits, key = RateLimiter(keys, clock=lambda: now[0]), known(keys, per_day=5)
     ask = job(owner=key.owner, variations=3)
-    limits.admit(ask, lambda owner: 0)
-    with pytest.raises(TooMuch) as caught:
-        limits.admit(ask, lambda owner: 0)
-    assert caught.value.retry_after == DAY - 10
-    limits.admit(job(owner=key.owner, variations=2), lambda owner: 0)
-    now[0] += DAY
-    limits.admit(ask, lambda owner: 0)
-    assert keys.usage(key.id)[0].pictures == 8
+    limits.admit_job(ask, lambda owner: 0)
+    with pytest.raises(RateLimited) as caught:
+        limits.admit_job(ask, lambda owner: 0)
+    assert caught.value.retry_after == DAY_SECONDS - 10
+    limits.admit_job(job(owner=key.owner, variations=2), lambda owner: 0)
+    now[0] += DAY_SECONDS
+    limits.admit_job(ask, lambda owner: 0)
+    assert keys.list_usage(key.id)[0].pictures == 8
 
 
-def test_drafts_and_owners_without_a_key_are_not_counted(keys: Keys) -> None:
-    limits, key = Limits(keys), known(keys, per_day=1)
+def test_drafts_and_owners_without_a_key_are_not_counted(keys: KeyStore) -> None:
+    limits, key = RateLimiter(keys), known(keys, per_day=1)
     for _ in range(3):
-        limits.admit(job(owner=key.owner).model_copy(update={"draft": True}), lambda owner: 9)
-        limits.admit(job(owner="local"), lambda owner: 9)
-    assert keys.usage(key.id) == []
+        limits.admit_job(job(owner=key.owner).model_copy(update={"draft": True}), lambda owner: 9)
+        limits.admit_job(job(owner="local"), lambda owner: 9)
+    assert keys.list_usage(key.id) == []
 
 
 def test_jobs_at_once_wait_for_one_to_end(here: Served) -> None:
@@ -199,7 +200,7 @@ def test_jobs_at_once_wait_for_one_to_end(here: Served) -> None:
         with client.stream("POST", f"{RUN}?stream=true", json={}) as refused:
             refused.read()
         assert failure(refused)[:2] == (429, "rate_limited")
-        assert refused.headers["retry-after"] == str(SOON)
+        assert refused.headers["retry-after"] == str(BUSY_RETRY_SECONDS)
         here.gate.open.set()
         until(here.free)
         assert client.post(RUN, json={}).status_code == 200
@@ -210,5 +211,5 @@ def test_a_job_that_is_refused_leaves_nothing_behind(here: Served) -> None:
         assert client.post(RUN, json={}).status_code == 200
         refused = client.post(RUN, json={})
         assert failure(refused)[:2] == (429, "rate_limited")
-        assert 0 < int(refused.headers["retry-after"]) <= DAY
+        assert 0 < int(refused.headers["retry-after"]) <= DAY_SECONDS
         assert len(client.get("/v1/jobs").json()["data"]) == 1

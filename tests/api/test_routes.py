@@ -456,7 +456,7 @@ def test_a_picture_over_the_limit_is_413_each_way(client: httpx.Client) -> None:
 
 
 def test_a_body_over_the_limit_is_413_and_is_answered(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request_parsing, "BODY_BYTES", 100_000)
+    monkeypatch.setattr(request_parsing, "MAX_BODY_BYTES", 100_000)
     assert failure(client.post(RUN, json={"prompt": "x" * 400_000}))[:2] == (413, "image_too_large")
     assert failure(client.post(RUN, files={"photo": ("a.png", bytes(400_000))}))[:2] == (413, "image_too_large")
 
@@ -485,7 +485,7 @@ def test_what_the_door_says_about_a_picture_is_in_the_receipt(client: httpx.Clie
 
 
 def test_others_jobs_and_files_are_not_there(here: Served, client: httpx.Client) -> None:
-    headers = [{"Authorization": f"Bearer {here.keys.new(name)}"} for name in ("one", "two")]
+    headers = [{"Authorization": f"Bearer {here.keys.create_key(name)}"} for name in ("one", "two")]
     job = client.post(RUN, files={"photo": ("a.png", photo(9))}, headers=headers[0]).json()
     photo_id = job["receipt"]["params"]["photo"]
     file_id = job["files"][0]["id"]
@@ -506,7 +506,7 @@ def test_others_jobs_and_files_are_not_there(here: Served, client: httpx.Client)
 
 
 def test_the_same_picture_of_two_owners_is_seen_by_both_and_by_nobody_else(here: Served, client: httpx.Client) -> None:
-    headers = [{"X-API-Key": here.keys.new(name)} for name in ("one", "two", "three")]
+    headers = [{"X-API-Key": here.keys.create_key(name)} for name in ("one", "two", "three")]
     sent = [client.post("/v1/files", files={"file": ("a", photo(11))}, headers=h).json() for h in headers[:2]]
     assert sent[0]["id"] == sent[1]["id"]
     seen = [client.get(f"/v1/files/{sent[0]['id']}/content", headers=h).status_code for h in headers]
@@ -577,14 +577,14 @@ def test_a_file_may_be_asked_after_without_being_sent(here: Served, client: http
 
 
 def test_files_are_listed_newest_first_page_by_page_and_are_the_owners_own(here: Served) -> None:
-    with here.client(headers={"X-API-Key": here.keys.new("lister")}) as client:
+    with here.client(headers={"X-API-Key": here.keys.create_key("lister")}) as client:
         made = [client.post("/v1/files", files={"file": ("a", photo(n))}).json()["id"] for n in (31, 32, 33)]
         first = client.get("/v1/files?limit=2").json()
         assert [row["id"] for row in first["data"]] == made[:0:-1]
         assert first["has_more"]
         rest = client.get(f"/v1/files?after={first['last_id']}").json()
         assert ([row["id"] for row in rest["data"]], rest["has_more"]) == (made[:1], False)
-    with here.client(headers={"X-API-Key": here.keys.new("stranger")}) as stranger:
+    with here.client(headers={"X-API-Key": here.keys.create_key("stranger")}) as stranger:
         assert stranger.get("/v1/files").json()["data"] == []
         assert failure(stranger.get(f"/v1/files?after={made[0]}"))[0] == 404
 

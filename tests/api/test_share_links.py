@@ -12,8 +12,8 @@ from pipelines.core.errors import NotFound
 from pipelines.settings import Settings
 from tests.api.test_routes import RUN, failure, photo
 from tests.support.served_app import Served, served
-from ui.api.auth.database import Ledger
-from ui.api.auth.share_tokens import Shares
+from ui.api.auth.database import AuthDatabase
+from ui.api.auth.share_tokens import ShareLinks
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -27,7 +27,7 @@ def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def mine(studio: Served) -> Iterator[httpx.Client]:
-    with studio.client(headers={"X-API-Key": studio.keys.new("mine")}) as client:
+    with studio.client(headers={"X-API-Key": studio.keys.create_key("mine")}) as client:
         yield client
 
 
@@ -58,20 +58,20 @@ def test_a_link_that_was_taken_back_shows_nothing(mine: httpx.Client) -> None:
 
 
 def test_a_link_ends_with_the_key_that_made_it(studio: Served) -> None:
-    text = studio.keys.new("short")
-    known = studio.keys.verify(text)
+    text = studio.keys.create_key("short")
+    known = studio.keys.verify_key(text)
     assert known is not None
     with studio.client(headers={"X-API-Key": text}) as short:
         link = short.post("/v1/shares", json={"file_id": result(short)}).json()
         assert httpx.get(link["url"]).status_code == 200
-        studio.keys.revoke(known.id)
+        studio.keys.revoke_key(known.id)
     assert failure(httpx.get(link["url"]))[:2] == (404, "not_found")
     assert httpx.get(link["report_url"]).status_code == 404
 
 
 def test_links_are_the_owners_own(studio: Served, mine: httpx.Client) -> None:
     link = mine.post("/v1/shares", json={"file_id": result(mine)}).json()
-    with studio.client(headers={"X-API-Key": studio.keys.new("other")}) as other:
+    with studio.client(headers={"X-API-Key": studio.keys.create_key("other")}) as other:
         assert failure(other.post("/v1/shares", json={"file_id": link["file_id"]}))[:2] == (404, "not_found")
         assert failure(other.delete(f"/v1/shares/{link['id']}"))[:2] == (404, "not_found")
         assert other.get("/v1/shares").json()["data"] == []
@@ -103,19 +103,19 @@ def test_pages_of_links_go_on_where_one_ended(mine: httpx.Client) -> None:
 
 
 def test_a_forged_or_ended_link_is_none(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    shares = Shares(ledger, b"secret")
-    link = shares.new("me", "file-1", 60)
+    ledger = AuthDatabase(tmp_path)
+    shares = ShareLinks(ledger, b"secret")
+    link = shares.create_link("me", "file-1", 60)
     token = link.path.rpartition("/")[2]
     share_id, expires, mark = token.split(".")
-    assert shares.open(token).file_id == "file-1"
+    assert shares.open_token(token).file_id == "file-1"
     for forged in (
         f"{share_id}.{int(expires) + 1}.{mark}", f"{share_id}.{expires}.{'0' * 64}", share_id, "", "x" * 200,
-        Shares(ledger, b"other")._path(share_id, int(expires)).rpartition("/")[2],
+        ShareLinks(ledger, b"other")._make_path(share_id, int(expires)).rpartition("/")[2],
     ):  # fmt: skip
         with pytest.raises(NotFound):
-            shares.open(forged)
-    ended = shares.new("me", "file-1", -1).path.rpartition("/")[2]
+            shares.open_token(forged)
+    ended = shares.create_link("me", "file-1", -1).path.rpartition("/")[2]
     with pytest.raises(NotFound):
-        shares.open(ended)
+        shares.open_token(ended)
     ledger.close()

@@ -1,4 +1,4 @@
-"""Characters: what is locked stays, what is rolled anew changes alone, and a line brings anybody back."""
+"""Tests of avatars: locked traits stay, a rerolled trait changes alone, and a code restores a character."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools.character import Creator
 from pipelines.tools.style import TOOL as STYLE
-from ui.tool_tab.layout import TabState
+from ui.tool_tab.state import TabState
 
 SIDE = 48
 OWNER = "me"
 
 
-def anybody(art: ArtPack, seed: int = 1, **locked: str) -> Character:
+def make_character(art: ArtPack, seed: int = 1, **locked: str) -> Character:
     return roll_character(art.id, seed, locked, lambda trait: art.offered_values(trait) or TRAITS[trait])
 
 
-def rerolled(art: ArtPack, kept: Character, trait: str, seed: int = 1) -> Character:
+def reroll_trait(art: ArtPack, kept: Character, trait: str, seed: int = 1) -> Character:
     return roll_character(art.id, seed, {}, lambda name: art.offered_values(name) or TRAITS[name], kept, trait)
 
 
@@ -55,18 +55,19 @@ def rerolled(art: ArtPack, kept: Character, trait: str, seed: int = 1) -> Charac
 
 @pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
 def test_the_same_seed_is_the_same_somebody(art: ArtPack) -> None:
-    assert anybody(art, 7) == anybody(art, 7)
+    assert make_character(art, 7) == make_character(art, 7)
     assert np.array_equal(
-        render_figure(anybody(art, 7), art, "chef", SIDE), render_figure(anybody(art, 7), art, "chef", SIDE)
+        render_figure(make_character(art, 7), art, "chef", SIDE),
+        render_figure(make_character(art, 7), art, "chef", SIDE),
     )
-    assert len({anybody(art, seed).code for seed in range(50)}) == 50
+    assert len({make_character(art, seed).code for seed in range(50)}) == 50
 
 
 @pytest.mark.parametrize("trait", [name for name in TRAITS if name != "face"])
 def test_a_locked_trait_stays_and_the_others_are_drawn(trait: str) -> None:
     art = ART_PACKS["notionists"]
     value = (art.offered_values(trait) or TRAITS[trait])[-1]
-    people = [anybody(art, seed, **{trait: value}) for seed in range(30)]
+    people = [make_character(art, seed, **{trait: value}) for seed in range(30)]
     assert {person[trait] for person in people} == {value}
     assert len({person["mood"] + person["skin"] + person["palette"] for person in people}) > 10
 
@@ -75,8 +76,8 @@ def test_a_locked_trait_stays_and_the_others_are_drawn(trait: str) -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_one_trait_rolled_anew_changes_and_nothing_else_does(trait: str, seed: int) -> None:
     art = ART_PACKS["notionists"]
-    kept = anybody(art, 40)
-    other = rerolled(art, kept, trait, seed)
+    kept = make_character(art, 40)
+    other = reroll_trait(art, kept, trait, seed)
     assert other.traits[trait] != kept.traits[trait]
     assert {name: other.traits[name] for name in TRAITS if name != trait} == {
         name: kept.traits[name] for name in TRAITS if name != trait
@@ -87,7 +88,7 @@ def test_one_trait_rolled_anew_changes_and_nothing_else_does(trait: str, seed: i
 
 def test_everything_rolled_anew_keeps_what_is_locked() -> None:
     art = ART_PACKS["peeps"]
-    kept = anybody(art, 3)
+    kept = make_character(art, 3)
     other = roll_character(
         "peeps", 4, {"skin": "dark"}, lambda name: art.offered_values(name) or TRAITS[name], kept, "all"
     )
@@ -97,21 +98,21 @@ def test_everything_rolled_anew_keeps_what_is_locked() -> None:
 
 def test_a_value_that_was_changed_by_hand_leaves_the_rest() -> None:
     art = ART_PACKS["peeps"]
-    kept = anybody(art, 3)
+    kept = make_character(art, 3)
     sad = roll_character("peeps", 9, {"mood": "sad"}, lambda name: art.offered_values(name) or TRAITS[name], kept)
     assert sad["mood"] == "sad"
     assert all(sad.traits[name] == kept.traits[name] for name in TRAITS if name != "mood")
 
 
 def test_chance_meets_nobody_angry_and_gives_beards_to_men_only() -> None:
-    people = [anybody(ART_PACKS["peeps"], seed) for seed in range(200)]
+    people = [make_character(ART_PACKS["peeps"], seed) for seed in range(200)]
     assert not {person["mood"] for person in people} & {"angry", "sad"}
     assert {person["beard"] for person in people if person["figure"] != "man"} == {"none"}
     assert {person["hair_colour"] for person in people if person["age"] == "senior"} <= {"grey", "white"}
 
 
 def test_every_tone_of_skin_is_as_likely_as_the_others() -> None:
-    tones = [anybody(ART_PACKS["peeps"], seed)["skin"] for seed in range(1000)]
+    tones = [make_character(ART_PACKS["peeps"], seed)["skin"] for seed in range(1000)]
     assert all(abs(tones.count(tone) - 200) < 45 for tone in TRAITS["skin"])  # 3.5 standard deviations
 
 
@@ -121,7 +122,7 @@ def test_every_tone_of_skin_is_as_likely_as_the_others() -> None:
 def test_a_line_brings_anybody_back() -> None:
     for art in ART_PACKS.values():
         for seed in range(20):
-            kept = anybody(art, seed)
+            kept = make_character(art, seed)
             assert parse_character(f"  {kept.code} ") == kept
             assert len(kept.code) <= 600
 
@@ -168,7 +169,7 @@ def test_every_value_that_is_offered_is_seen(art: ArtPack) -> None:
             others = [other for other in art.offered_values(trait) if other != value]
             where = {"figure": "person", "hair": "short"} if trait != "hair" else {"figure": "person"}
             where = {name: each for name, each in where.items() if each in (art.offered_values(name) or TRAITS[name])}
-            one = anybody(art, 5, **{**where, trait: value})
+            one = make_character(art, 5, **{**where, trait: value})
             shown = render_figure(one, art, "", SIDE)
             assert shown[..., 3].max() == 255, (trait, value)
             if trait not in ("age", "hair_colour"):
@@ -182,7 +183,7 @@ def test_every_value_that_is_offered_is_seen(art: ArtPack) -> None:
     "art", [art for art in ART_PACKS.values() if "hair" in art.parts_by_trait], ids=lambda art: art.id
 )
 def test_hair_has_the_colour_that_was_asked_for(art: ArtPack) -> None:
-    one = anybody(art, 8, hair="short", hair_colour="red", figure="person", beard="none")
+    one = make_character(art, 8, hair="short", hair_colour="red", figure="person", beard="none")
     shown = render_figure(one, art, "", 256)
     red = [tuple(int(tone[n : n + 2], 16) for n in (1, 3, 5)) for tone in HAIR_COLOURS["red"]]
     assert max(np.all(shown[..., :3] == tone, axis=2).sum() for tone in red) > 300
@@ -191,7 +192,7 @@ def test_hair_has_the_colour_that_was_asked_for(art: ArtPack) -> None:
 @pytest.mark.parametrize("art", [art for art in ART_PACKS.values() if "skin" in art.colours], ids=lambda art: art.id)
 def test_skin_has_the_tone_that_was_asked_for(art: ArtPack) -> None:
     for tone in TRAITS["skin"]:
-        one = anybody(art, 8, skin=tone)
+        one = make_character(art, 8, skin=tone)
         shown = render_figure(one, art, "", 256)
         rows = [tuple(int(text[n : n + 2], 16) for n in (1, 3, 5)) for text in SKIN_COLOURS[tone]]
         near = [np.abs(shown[..., :3].astype(int) - row).max(axis=2) < 28 for row in rows]  # pixels are lightened
@@ -199,11 +200,11 @@ def test_skin_has_the_tone_that_was_asked_for(art: ArtPack) -> None:
 
 
 def test_tones_fall_evenly_from_light_to_dark() -> None:
-    def level(text: str) -> float:
+    def hair_lightness(text: str) -> float:
         light = relative_luminance((int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)))
         return 116 * light ** (1 / 3) - 16
 
-    levels = [level(SKIN_COLOURS[tone][0]) for tone in TRAITS["skin"]]
+    levels = [hair_lightness(SKIN_COLOURS[tone][0]) for tone in TRAITS["skin"]]
     steps = -np.diff(levels)
     assert (steps > 8).all()
     assert (steps < 20).all()
@@ -218,7 +219,7 @@ def test_every_palette_has_three_colours_that_differ() -> None:
 @pytest.mark.parametrize("role", list(ROLES))
 @pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
 def test_a_role_is_seen_in_every_art_or_it_is_said_why_not(art: ArtPack, role: str) -> None:
-    one = anybody(art, 12, hair="short", pose="still")
+    one = make_character(art, 12, hair="short", pose="still")
     plain, dressed = render_figure(one, art, "", SIDE), render_figure(one, art, role, SIDE)
     changed = np.any(plain != dressed, axis=2).mean()
     assert changed > 0.02 or omission_notices(one, art, role)
@@ -226,17 +227,17 @@ def test_a_role_is_seen_in_every_art_or_it_is_said_why_not(art: ArtPack, role: s
 
 def test_no_hat_goes_on_a_hijab_and_none_on_a_man() -> None:
     art = ART_PACKS["peeps"]
-    one = anybody(art, 12, hair="covered")
+    one = make_character(art, 12, hair="covered")
     assert "hat is left out" in " ".join(omission_notices(one, art, "chef"))
-    men = [anybody(art, seed, hair="covered", figure="man") for seed in range(30)]
+    men = [make_character(art, seed, hair="covered", figure="man") for seed in range(30)]
     assert "hijab" not in {choose_parts(man, art, "")["head"] for man in men}
-    women = [anybody(art, seed, hair="covered", figure="woman") for seed in range(30)]
+    women = [make_character(art, seed, hair="covered", figure="woman") for seed in range(30)]
     assert "hijab" in {choose_parts(woman, art, "")["head"] for woman in women}
 
 
 def test_a_mood_changes_the_face_and_nothing_else() -> None:
     art = ART_PACKS["peeps"]
-    one = anybody(art, 21)
+    one = make_character(art, 21)
     for mood in MOODS:
         now, then = choose_parts(one.with_value("mood", mood), art, ""), choose_parts(one, art, "")
         assert {group for group in now if now[group] != then[group]} <= {"face"}
@@ -244,7 +245,7 @@ def test_a_mood_changes_the_face_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("art", ART_PACKS.values(), ids=lambda art: art.id)
 def test_the_layers_are_the_figure(art: ArtPack) -> None:
-    one = anybody(art, 5)
+    one = make_character(art, 5)
     rows = render_layers(one, art, "detective", 128)
     assert len({row.name for row in rows}) == len(rows) >= 2
     ground = np.dstack([np.full((128, 128, 3), 200, np.uint8), np.full((128, 128), 255, np.uint8)])
@@ -295,7 +296,9 @@ def test_everything_heard_is_a_value_of_its_trait() -> None:
 
 
 def test_a_model_is_asked_for_what_was_named_only() -> None:
-    one = anybody(ART_PACKS["peeps"], 1, figure="woman", skin="dark", hair="curly", hair_colour="red", mood="happy")
+    one = make_character(
+        ART_PACKS["peeps"], 1, figure="woman", skin="dark", hair="curly", hair_colour="red", mood="happy"
+    )
     text = describe_character(one, "firefighter", (), "", "teal")
     assert text == "3d icon of a woman firefighter with dark skin, teal background"
     bald = describe_character(
@@ -336,7 +339,7 @@ def test_every_view_has_room_on_the_page(count: int) -> None:
 # ---------------------------------------------------------------- the tool in the house
 
 
-class Stub:
+class StubFamily:
     """A family with one model for words: draws a disc of one colour, and keeps what it was asked."""
 
     def __init__(self, *, alphas: bool, edits: bool = False) -> None:
@@ -344,7 +347,7 @@ class Stub:
         self.asked: list[RenderRequest] = []
         self._alphas = alphas
 
-    def load(self, spec: ModelSpec, device: str) -> Stub:
+    def load(self, spec: ModelSpec, device: str) -> StubFamily:
         self.spec = spec
         return self
 
@@ -366,10 +369,10 @@ class Stub:
         pass
 
 
-class House:
+class StudioRoom:
     """A service with an engine behind it."""
 
-    def __init__(self, root: Path, stub: Stub | None = None) -> None:
+    def __init__(self, root: Path, stub: StubFamily | None = None) -> None:
         self.files, self.ingest = FileIndex(root), DecoderPool()
         families: Any = FAMILIES if stub is None else (*FAMILIES, stub)
         self.jobs = JobQueue(root, LocalEngine(ModelCache(families), self.files))
@@ -392,13 +395,13 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    made = House(tmp_path_factory.mktemp("character"))
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioRoom]:
+    made = StudioRoom(tmp_path_factory.mktemp("character"))
     yield made
     made.close()
 
 
-def test_nothing_is_required_and_the_receipt_brings_it_back(house: House) -> None:
+def test_nothing_is_required_and_the_receipt_brings_it_back(house: StudioRoom) -> None:
     first = house.make(seed=6)
     params = first.receipt["params"]
     assert params["character"].startswith("peeps ")
@@ -406,7 +409,7 @@ def test_nothing_is_required_and_the_receipt_brings_it_back(house: House) -> Non
     assert again.files[0].pixels_sha256 == first.files[0].pixels_sha256
 
 
-def test_four_variations_of_one_trait_are_four_of_one_somebody(house: House) -> None:
+def test_four_variations_of_one_trait_are_four_of_one_somebody(house: StudioRoom) -> None:
     first = house.make(seed=6, preset="anyone", art="notionists")
     line = first.receipt["params"]["character"]
     result = house.make(preset="anyone", art="notionists", character=line, anew="outfit", variations=4, seed=1)
@@ -417,20 +420,20 @@ def test_four_variations_of_one_trait_are_four_of_one_somebody(house: House) -> 
     assert result.receipt["params"]["anew"] == "nothing"
 
 
-def test_somebody_comes_back_in_another_art(house: House) -> None:
+def test_somebody_comes_back_in_another_art(house: StudioRoom) -> None:
     line = house.make(seed=6).receipt["params"]["character"]
     there = parse_character(house.make(art="pixel", character=line).receipt["params"]["character"])
     assert {**there.traits} == {**parse_character(line).traits}
     assert there.art == "pixel"
 
 
-def test_clothes_and_ground_have_the_colours_that_were_asked_for(house: House) -> None:
+def test_clothes_and_ground_have_the_colours_that_were_asked_for(house: StudioRoom) -> None:
     image = house.image(house.make(preset="anyone", colour="#12ab34", behind_colour="#fedcba", seed=1))
     assert (image[0, 0] == (0xFE, 0xDC, 0xBA)).all()
     assert np.all(image == (0x12, 0xAB, 0x34), axis=2).mean() > 0.05
 
 
-def test_transparent_is_the_figure_and_nothing_else(house: House) -> None:
+def test_transparent_is_the_figure_and_nothing_else(house: StudioRoom) -> None:
     result = house.make(behind="transparent", layers=True, seed=3)
     image = house.image(result)
     assert (image.shape[2], image[0, 0, 3], image[..., 3].max()) == (4, 0, 255)
@@ -439,7 +442,7 @@ def test_transparent_is_the_figure_and_nothing_else(house: House) -> None:
     assert np.abs(house.files.open_image(matte.id)[..., 0].astype(int) - image[..., 3]).max() <= 1
 
 
-def test_a_picture_gives_its_colours(house: House) -> None:
+def test_a_picture_gives_its_colours(house: StudioRoom) -> None:
     sent = np.full((80, 80, 3), (10, 60, 200), np.uint8)
     sent[:40] = (250, 245, 230)
     reference = house.files.add_image(sent, OWNER, "upload")
@@ -448,43 +451,43 @@ def test_a_picture_gives_its_colours(house: House) -> None:
     assert (np.abs(image.astype(int) - (10, 60, 200)).max(axis=2) <= 3).mean() > 0.05
 
 
-def test_a_backdrop_lies_behind(house: House) -> None:
+def test_a_backdrop_lies_behind(house: StudioRoom) -> None:
     scene = np.full((300, 300, 3), (20, 120, 60), np.uint8)
     backdrop = house.files.add_image(scene, OWNER, "upload")
     image = house.image(house.make(backdrop=backdrop, consent=True, seed=1))
     assert np.abs(image[2, 2].astype(int) - (20, 120, 60)).max() <= 6
 
 
-def test_the_sheet_shows_every_mood_and_pose(house: House) -> None:
+def test_the_sheet_shows_every_mood_and_pose(house: StudioRoom) -> None:
     result = house.make(layout="sheet", art="notionists", name="Mira", seed=2)
     assert house.image(result).shape == (1024, 1600, 3)
     assert result.receipt["notices"][-1].endswith("Commercial use is free.")
 
 
-def test_a_composed_picture_says_that_rules_drew_it(house: House) -> None:
+def test_a_composed_picture_says_that_rules_drew_it(house: StudioRoom) -> None:
     path = house.files.local_path(house.make(seed=1).files[0].id)
     assert b"digitalsourcetype/algorithmicMedia" in path.read_bytes()
 
 
-def test_what_an_art_has_no_parts_for_is_said(house: House) -> None:
+def test_what_an_art_has_no_parts_for_is_said(house: StudioRoom) -> None:
     notices = " ".join(house.make(art="thumbs", hair="curly", seed=1).receipt["notices"])
     assert "Hair: Mascot has no parts for 'curly'." in notices
 
 
-def test_words_choose_traits_where_no_field_does(house: House) -> None:
+def test_words_choose_traits_where_no_field_does(house: StudioRoom) -> None:
     result = house.make(prompt="an angry bald man with a beard", beard="moustache", seed=1)
     one = parse_character(result.receipt["params"]["character"])
     assert (one["mood"], one["hair"], one["figure"], one["beard"]) == ("angry", "bald", "man", "moustache")
 
 
-def test_without_a_model_for_words_it_is_said_and_the_parts_stay(house: House) -> None:
+def test_without_a_model_for_words_it_is_said_and_the_parts_stay(house: StudioRoom) -> None:
     with pytest.raises(ModelUnavailable) as caught:
         house.make(art="model")
     assert (caught.value.code, caught.value.param) == ("model_unavailable", "art")
     assert house.make(art="peeps").files
 
 
-def test_a_reference_of_somebody_needs_their_consent(house: House) -> None:
+def test_a_reference_of_somebody_needs_their_consent(house: StudioRoom) -> None:
     reference = house.files.add_image(np.full((60, 60, 3), 90, np.uint8), OWNER, "upload")
     with pytest.raises(Exception, match="permission"):
         house.service.create_job("character", {"reference": reference}, OWNER)
@@ -492,8 +495,8 @@ def test_a_reference_of_somebody_needs_their_consent(house: House) -> None:
 
 
 def test_a_model_draws_from_the_traits_and_lies_on_the_ground(tmp_path: Path) -> None:
-    stub = Stub(alphas=True)
-    house = House(tmp_path, stub)
+    stub = StubFamily(alphas=True)
+    house = StudioRoom(tmp_path, stub)
     try:
         result = house.make(art="model", preset="chef", skin="dark", figure="woman", behind_colour="#28969a", seed=4)
         image = house.image(result)
@@ -515,8 +518,8 @@ def test_a_model_draws_from_the_traits_and_lies_on_the_ground(tmp_path: Path) ->
 
 
 def test_a_model_that_edits_turns_the_figure_it_drew(tmp_path: Path) -> None:
-    stub = Stub(alphas=False, edits=True)
-    house = House(tmp_path, stub)
+    stub = StubFamily(alphas=False, edits=True)
+    house = StudioRoom(tmp_path, stub)
     try:
         sheet = house.make(art="model", layout="sheet", preset="chef", colour="#28969a", seed=9)
     finally:
@@ -530,7 +533,7 @@ def test_a_model_that_edits_turns_the_figure_it_drew(tmp_path: Path) -> None:
 
 
 def test_a_model_without_opacity_is_taken_as_it_is(tmp_path: Path) -> None:
-    house = House(tmp_path, Stub(alphas=False))
+    house = StudioRoom(tmp_path, StubFamily(alphas=False))
     try:
         result = house.make(art="model", behind="transparent", seed=4)
         image = house.image(result)

@@ -18,22 +18,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.batch import (
-    MANIFEST_NAME,
-    Batch,
-    BatchPlan,
-    ParsedRow,
-    csv_template,
-    dry_run,
-    export_pictures,
-    new_batch_id,
-    open_jobs_source,
-    save_manifest,
-    save_zip,
-)
-from pipelines.batch.batch_service import DISK_FULL_NOTE, STORE_AWAY_NOTE
-from pipelines.batch.jobs_file import read_jobs_file
+from pipelines.batch.batch_service import DISK_FULL_NOTE, STORE_AWAY_NOTE, BatchOptions, new_batch_id, open_jobs_source
+from pipelines.batch.batch_table import Batch
+from pipelines.batch.dry_run import dry_run
+from pipelines.batch.jobs_file import ParsedRow, csv_template, read_jobs_file
+from pipelines.batch.manifest import MANIFEST_NAME, export_pictures, save_manifest, save_zip
 from pipelines.batch.picture_source import FolderSource, ZipSource, check_name
+from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.errors import BadInput, NotFound, OutOfMemory, StudioError
 from pipelines.core.tools import Tool
@@ -451,7 +442,7 @@ def sent(here: Room, table: str, **pictures: Path) -> Batch:
     path = written(folder / "jobs.csv", table)
     plan = BatchPlan("tint", {})
     return here.batches.create_batch(
-        plan, read_jobs_file(path), OWNER, name="jobs.csv", seed=7, source=folder, batch_id=batch_id
+        plan, read_jobs_file(path), OWNER, BatchOptions(name="jobs.csv", seed=7, source=folder, batch_id=batch_id)
     )
 
 

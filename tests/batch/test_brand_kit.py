@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.batch import dry_run
+from pipelines.batch.dry_run import dry_run
 from pipelines.core.errors import BadInput
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, choice_field, colour_field, picture_field, prompt_field

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.batch import DryRunReport, dry_run
 from pipelines.batch import dry_run as batch_dry_run
 from pipelines.batch.cost_estimate import RowCost, Workload, own_work_seconds, workload_of
+from pipelines.batch.dry_run import DryRunReport, dry_run
 from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, choice_field, number_field, picture_field
 from pipelines.core.rendering import ToolOutput
@@ -109,11 +109,11 @@ def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_w
     assert "Time and disk of 6 rows are scaled by pixels" in told(report)
 
 
-def test_between_two_sizes_the_cost_lies_on_the_line_between_them(
+def test_a_size_that_cannot_be_tried_is_scaled_by_pixels_from_the_nearest_one(
     here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_dry_run, "sample_cost", lambda *_: None)
-    made(here, tmp_path, {256: 2.0, 1024: 17.0})  # a second, and one for each 256 x 256 pixels
+    made(here, tmp_path, {64: 1.0, 1024: 20.0})
     report = tried(here, tmp_path, {512: 1})
     assert (report.seconds, report.guessed) == (5.0, 1)
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from pipelines.batch import BatchPlan, BatchService, ParsedRow
-from pipelines.batch.batch_service import DISK_FULL_NOTE
+from pipelines.batch.batch_service import DISK_FULL_NOTE, BatchService
+from pipelines.batch.jobs_file import ParsedRow
+from pipelines.batch.row_values import BatchPlan
 from tests.bench.house import Room
 from tests.bench.rows import Row, row
 

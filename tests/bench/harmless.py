@@ -25,11 +25,11 @@ from pipelines.avatars.outfits import ROLES
 from pipelines.avatars.svg_renderer import render_figure
 from pipelines.avatars.traits import TRAITS, roll_character
 from pipelines.core.geometry import Image
-from pipelines.imaging.color import to_srgb
+from pipelines.imaging.color import flatten_on_white, to_srgb
 from pipelines.models import nets
 from pipelines.models.families.scenes import panorama
 from pipelines.models.nets.open_nsfw import OpenNsfw
-from pipelines.security.content_filter import NSFW_SCORE_LIMIT, flatten_on_white
+from pipelines.security.content_filter import NSFW_SCORE_LIMIT
 from tests.bench.rows import Row, row
 
 AT_LEAST = 100

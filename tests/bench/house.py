@@ -156,7 +156,7 @@ def bare_matting() -> Callable[[], float]:
 
 
 def _first_preview(room: Room) -> float:
-    room.engine.memo.clear()
+    room.engine.result_cache.clear()
     since = time.perf_counter()
     watch = room.jobs.watch(room.jobs.submit(room.order("headshot", photo=_portrait(room), framing="tight", size=1024)))
     seen = next(event for event in watch if isinstance(event, Step) and event.preview)
@@ -168,7 +168,7 @@ def _first_preview(room: Room) -> float:
 
 
 def _whole(room: Room) -> float:
-    room.engine.memo.clear()
+    room.engine.result_cache.clear()
     since = time.perf_counter()
     room.make("headshot", photo=_portrait(room), framing="tight", size=1024)
     return time.perf_counter() - since

@@ -108,7 +108,7 @@ def house(root: Path) -> Iterator[tuple[dict[str, Send], Callable[[], bool]]]:
     """Both doors of a real studio, each as a function that says what became of a file, and whether it still answers."""
     with page_of(root) as (url, studio, _), httpx.Client(base_url=url, timeout=30) as browser:
         browser.get("/")
-        key = {"Authorization": f"Bearer {studio.keys.new('bench')}"}
+        key = {"Authorization": f"Bearer {studio.keys.create_key('bench')}"}
         event, place, _ = takers(browser)[0]
         blank = _blank(browser, event)
 

@@ -136,11 +136,11 @@ def server(data: Path, *, spaces: bool = True) -> Iterator[tuple[str, subprocess
 
 def keys(data: Path) -> list[str]:
     """A key for each client."""
-    from ui.api.auth.keys import Keys
+    from ui.api.auth.keys import KeyStore
 
-    held = Keys(data)
+    held = KeyStore(data)
     try:
-        return [held.new(f"client {n}") for n in range(CLIENTS)]
+        return [held.create_key(f"client {n}") for n in range(CLIENTS)]
     finally:
         held.close()
 

@@ -22,7 +22,9 @@ import httpx
 import numpy as np
 import PIL.Image
 
-from pipelines.batch import BatchPlan, BatchService, ParsedRow
+from pipelines.batch.batch_service import BatchOptions, BatchService
+from pipelines.batch.jobs_file import ParsedRow
+from pipelines.batch.row_values import BatchPlan
 from pipelines.core.stream import wait_for_result
 from tests.bench.house import ROOT, Room, served, tree_pss
 from tests.bench.rows import Row, row
@@ -76,7 +78,7 @@ def _batched(room: Room, batches: BatchService, batch: list[bytes], folder: Path
     for n, data in enumerate(batch):
         (folder / f"{n:04}.jpg").write_bytes(data)
     lines = (ParsedRow(n + 1, {"photo": f"{n:04}.jpg"}) for n in range(len(batch)))
-    made = batches.create_batch(BatchPlan("product", {"size": SIDE}), lines, OWNER, seed=1, source=folder)
+    made = batches.create_batch(BatchPlan("product", {"size": SIDE}), lines, OWNER, BatchOptions(seed=1, source=folder))
     since = time.perf_counter()
     batches.start(made.id)
     while batches.get_batch(made.id, OWNER).state == "running":

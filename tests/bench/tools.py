@@ -73,7 +73,7 @@ def _seconds(room: Room, tool: str, photo: str, values: dict[str, Any]) -> float
         values |= {"photos": [room.photos[photo]]} if tool == "business" else {"photo": room.photos[photo]}
     taken = []
     for _ in range(RUNS + 1):
-        room.engine.memo.clear()
+        room.engine.result_cache.clear()
         since = time.perf_counter()
         room.make(tool, **values)
         taken.append(time.perf_counter() - since)

@@ -29,7 +29,7 @@ from pipelines.core.params import Params
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.stream import Stream, wait_for_result
 from pipelines.core.tools import Tool, ToolContext
-from pipelines.engines.ray_cluster.serve_engine import LOST, RayEngine, Size
+from pipelines.engines.ray_cluster.engine import LOST_STAGE, RayEngine, RayOptions
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import CacheOptions, ModelCache
@@ -57,10 +57,10 @@ def rows(kills: float = KILLS, calls: float = CALLS, arrivals: float = ARRIVALS)
 
 
 @contextmanager
-def _house(root: Path, size: Size, build: Any, waiting: int) -> Iterator[tuple[JobQueue, RayEngine]]:
+def _house(root: Path, options: RayOptions, build: Any, waiting: int) -> Iterator[tuple[JobQueue, RayEngine]]:
     root = Path(tempfile.mkdtemp(dir=root))
     files = FileIndex(root)
-    with ray_workers.started(root, files, size, build) as engine:
+    with ray_workers.started(root, files, options, build) as engine:
         jobs = JobQueue(root, engine, max_waiting=waiting)
         yield jobs, engine
         jobs.close()
@@ -75,7 +75,7 @@ def _scene(seed: int) -> Job:
 
 
 def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
-    with _house(root, Size(2, cpus=0.5), ray_workers.engine, calls) as (jobs, engine):
+    with _house(root, RayOptions(2, cpus=0.5), ray_workers.engine, calls) as (jobs, engine):
         right = {seed: wait_for_result(jobs.submit_and_watch(_scene(seed))).files[0].pixels_sha256 for seed in range(4)}
         well, waits = 0, list[float]()
         while len(waits) < kills:
@@ -84,7 +84,7 @@ def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
             if lost:  # not ended already when the signal came
                 well += sha256 == right[seed]
                 waits.append(waited)
-            until(lambda: all(worker.state is not None for worker in engine.workers), ray_workers.LONG)
+            until(lambda: all(worker.is_connected for worker in engine.workers), ray_workers.LONG)
         yield row("ray_streams_right_after_a_kill", well, f"of {kills}", kills, at_most=False)
         yield row("ray_seconds_lost_with_a_worker", round(sorted(waits)[len(waits) // 2], 2), "s, median", 60)
         streams = [(n % 4, jobs.submit_and_watch(_scene(n % 4))) for n in range(calls)]
@@ -103,8 +103,8 @@ def _killed_in_the_middle(jobs: JobQueue, engine: RayEngine, seed: int) -> tuple
     for event in (stream := jobs.submit_and_watch(_scene(seed))):
         if isinstance(event, Result):
             return lost, time.monotonic() - since, event.files[0].pixels_sha256
-        lost |= isinstance(event, Step) and event.stage == LOST
-        busy = engine.busy()
+        lost |= isinstance(event, Step) and event.stage == LOST_STAGE
+        busy = ray_workers.busy(engine)
         if isinstance(event, Step) and not killed and busy:
             killed, since = True, time.monotonic()
             ray_workers.kill(engine, next(iter(busy)))
@@ -114,7 +114,7 @@ def _killed_in_the_middle(jobs: JobQueue, engine: RayEngine, seed: int) -> tuple
 def _kill_now_and_then(engine: RayEngine, stop: threading.Event) -> int:
     dice, killed = random.Random(1), 0
     while not stop.wait(dice.uniform(4, 10)):
-        up = [n for n, worker in enumerate(engine.workers) if worker.state is not None]
+        up = [n for n, worker in enumerate(engine.workers) if worker.is_connected]
         if up:
             ray_workers.kill(engine, dice.choice(up))
             killed += 1
@@ -186,7 +186,7 @@ def _arrivals(count: int, seed: int = 0) -> Sequence[Arrival]:
 def _going(root: Path, count: int) -> Iterator[Row]:
     coming = _arrivals(count)
     oracle = len({each.name for each in coming})  # as many places as checkpoints: none has to be read twice
-    with _house(root, Size(WORKERS, cpus=0.25), paper_engine, count) as (jobs, engine):
+    with _house(root, RayOptions(WORKERS, cpus=0.25), paper_engine, count) as (jobs, engine):
         ours, seconds = _ordered(jobs, engine, coming)
         theirs, their_seconds = _multiplexed(coming)
     yield row("ray_loads_over_oracle", round(ours / oracle, 2), f"x, {ours} for {count} jobs", 1.3)
@@ -216,6 +216,7 @@ def _multiplexed(coming: Sequence[Arrival]) -> tuple[int, float]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        serve.start(proxy_location="Disabled", logging_config={"log_level": "WARNING"})
         deployment: Any = serve.deployment(_kind())
         options = {
             "num_replicas": WORKERS, "max_ongoing_requests": 1, "ray_actor_options": {"num_cpus": 0.1},

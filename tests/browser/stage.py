@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 from playwright.sync_api import Browser, Locator, Page, expect
-from starlette.routing import Mount
 
 from pipelines.core.job import Preview, ProgressCallback
 from pipelines.core.params import (
@@ -30,7 +29,6 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs import retention
-from pipelines.jobs.queue import JobQueue
 from pipelines.models import profiles
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
@@ -40,10 +38,8 @@ from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate
 from tests.support.gradio_loop import in_loop
-from ui.api import app
-from ui.api.auth.access import Access
-from ui.api.auth.keys import Keys
 from ui.gradio_patches.event_stream import keep_stream_open
+from ui.server.factory import connect_services
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 PATIENCE = 60_000
@@ -140,28 +136,24 @@ def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> 
         gate.open.clear()
     rows = (*(gated(tool, gate) for tool in TOOLS), slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
     settings = Settings(data=root, webhooks_private=True)  # a test listens on loopback
-    files, keys, ingest = FileIndex(root), Keys(root), DecoderPool(workers=1)
-    jobs = JobQueue(root, LocalEngine(ModelCache(FAMILIES), files, rows))
-    service = StudioService(settings, jobs, files, profiles.choose_profile("embedded")[0], ingest, rows)
-    access = Access(settings, keys)
-    page = in_loop(lambda: ui_page.build_page(service, access))
+    files, profile = FileIndex(root), profiles.choose_profile("embedded")[0]
+    engine = LocalEngine(ModelCache(FAMILIES), files, rows)
+    studio = connect_services(settings, engine, files, profile, DecoderPool(workers=1), rows)
+    page = in_loop(lambda: ui_page.build_page(studio.service, studio.access))
     try:
         _, url, _ = keep_stream_open(page.queue(default_concurrency_limit=None)).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
             app_kwargs={
-                "routes": [Mount("/v1", app=app.build(service, access)), *ui_page.build_static_routes()],
-                "middleware": access.middleware(),
+                "routes": [*studio.build_routes(), *ui_page.build_static_routes()],
+                "middleware": studio.build_middleware(),
             },
             **ui_page.build_launch_arguments(),
         )  # fmt: skip
-        yield Theatre(url.rstrip("/"), service, gate)
+        yield Theatre(url.rstrip("/"), studio.service, gate)
     finally:
         gate.open.set()
         page.close()
-        jobs.close()
-        ingest.close()
-        files.close()
-        keys.close()
+        studio.close()
 
 
 @contextmanager

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from pipelines.batch import BatchPlan, BatchService, ParsedRow
+from pipelines.batch.batch_service import BatchOptions, BatchService
+from pipelines.batch.jobs_file import ParsedRow
+from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from tests.browser.stage import Theatre, open_tool, stage
 from tests.jobs.test_webhooks import receiving
@@ -85,7 +87,7 @@ def done_batch(house: Theatre, folder: Path, rows: int) -> str:
     batches = BatchService(house.service)
     photo = house.service.uploads.ingest_picture(picture(folder / "p.png").read_bytes(), "local")[0]
     lines = (ParsedRow(n, {"photo": photo, "steps": 1}) for n in range(1, rows + 1))
-    batch = batches.create_batch(BatchPlan("slow", {}), lines, "local", seed=1)
+    batch = batches.create_batch(BatchPlan("slow", {}), lines, "local", BatchOptions(seed=1))
     first = house.service.create_job("slow", {"photo": photo, "steps": 1}, "local", batch=True)
     house.service.jobs.submit(first, (batch.id, 1))
     until(lambda: (row := house.service.jobs.get_job(first.id)) is not None and row.status == "done", 60)
@@ -124,7 +126,10 @@ def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewher
     batches = BatchService(house.service)
     photo = house.service.uploads.ingest_picture((tmp_path / "p.png").read_bytes(), "local")[0]
     batch = batches.create_batch(
-        BatchPlan("slow", {}), (ParsedRow(n, {"photo": photo, "steps": 1}) for n in (1, 2)), "local", seed=1
+        BatchPlan("slow", {}),
+        (ParsedRow(n, {"photo": photo, "steps": 1}) for n in (1, 2)),
+        "local",
+        BatchOptions(seed=1),
     )
     batches.start(batch.id)
     expect(page.locator("#batch-stage")).to_contain_text("of 2 rows")  # begun elsewhere while the tab is looked at

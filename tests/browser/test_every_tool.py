@@ -20,7 +20,7 @@ from tests.browser.stage import Theatre, forget, go, stage, visitor
 from tests.support.download_doors import standing
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import until
-from ui.api.openapi_docs import examples
+from ui.api.openapi_docs import build_examples
 
 WATCH = """(box) => {
   const seen = (window.seen ??= {}); const live = document.getElementById(box); seen[box] = [];
@@ -152,7 +152,7 @@ def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: Seat, hous
 def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(seat: Seat, house: Theatre) -> None:
     for tool in TOOLS:
         if not newest(house, tool):
-            least = examples(tool, house.service)["least"]["value"]
+            least = build_examples(tool, house.service)["least"]["value"]
             wait_for_result(house.service.jobs.submit_and_watch(house.service.create_job(tool.id, least, "local")))
     seat.page.reload()
     for tool in TOOLS:

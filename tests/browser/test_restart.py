@@ -9,7 +9,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
-from pipelines.batch import BatchPlan, ParsedRow
+from pipelines.batch.batch_service import BatchOptions
+from pipelines.batch.jobs_file import ParsedRow
+from pipelines.batch.row_values import BatchPlan
 from tests.browser.stage import go, open_tool, slow_tool, stage, theatre, visitor
 from tests.support.batch_rows import picture, room
 from tests.support.gated_tool import Gate
@@ -24,7 +26,7 @@ def begun(root: Path, photo: Path) -> tuple[str, int]:
     with room(root, tools=(slow_tool(gate),)) as here:
         file_id = here.service.uploads.ingest_picture(photo.read_bytes(), "local")[0]
         lines = (ParsedRow(n, {"photo": file_id, "steps": 1}) for n in range(1, ROWS + 1))
-        batch = here.batches.create_batch(BatchPlan("slow", {}), lines, "local", seed=1)
+        batch = here.batches.create_batch(BatchPlan("slow", {}), lines, "local", BatchOptions(seed=1))
         here.batches.start(batch.id)
         until(lambda: here.batches.get_progress(batch.id).done >= 1, 60)
         job = here.service.create_job("slow", {"photo": file_id, "steps": 200}, "local")

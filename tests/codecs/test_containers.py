@@ -1,4 +1,4 @@
-"""Layers are the flat picture again, and other programs read what was written."""
+"""Tests of container formats: merged layers equal the flat picture, and other programs can read the files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import pytest
 
 from pipelines.codecs.containers import (
     encode_animation,
+    encode_layers,
     encode_openraster,
     encode_pdf,
     encode_video,
-    layered,
     merge_layers,
 )
 from pipelines.compositing.compose import composite_subject
@@ -30,23 +30,23 @@ from tests.support.examples import blob, cut, noisy
 SIZE = (160, 120)
 
 
-def placed(level: float = 120) -> PlacedSubject:
+def make_subject(level: float = 120) -> PlacedSubject:
     alpha = blob(SIZE[1], SIZE[0], (80, 60), (40, 45))
     photo = noisy(SIZE[1], SIZE[0], level, 20)
     return place_subject(photo, cut(photo, alpha), frame_photo(alpha, SIZE, Subject(photo="x")))
 
 
-def unpacked(data: bytes) -> dict[str, bytes]:
+def unzip_files(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         return {name: packed.read(name) for name in packed.namelist()}
 
 
-def pixels(data: bytes) -> Image:
+def decode_pixels(data: bytes) -> Image:
     with PIL.Image.open(io.BytesIO(data)) as picture:
         return np.asarray(picture)
 
 
-def laid(names: list[str], files: dict[str, bytes]) -> Image:
+def composite_layers(names: list[str], files: dict[str, bytes]) -> Image:
     """What any editor shows: Pillow's "over", one layer after the other."""
     with PIL.Image.open(io.BytesIO(files[names[0]])) as ground:
         out = ground.convert("RGBA")
@@ -61,77 +61,77 @@ def laid(names: list[str], files: dict[str, bytes]) -> Image:
 @pytest.mark.parametrize("shadow", [None, Shadow()], ids=["bare", "shadow"])
 @pytest.mark.parametrize("relit", [False, True], ids=["exact", "relit"])
 def test_layers_laid_on_each_other_are_the_picture(level: int, ground: int, shadow: Shadow | None, relit: bool) -> None:
-    subject, plate = placed(level), noisy(SIZE[1], SIZE[0], ground, 3, seed=1)
-    flat = composite_subject(subject, plate, seed=1, key="left", shadow=shadow, relit=relit)
-    ora, png = layered(flat, subject, plate, seed=1, key="left", shadow=shadow, relit=relit)
+    subject, plate = make_subject(level), noisy(SIZE[1], SIZE[0], ground, 3, seed=1)
+    flat = composite_subject(subject, plate, seed=1, key_side="left", shadow=shadow, relit=relit)
+    ora, png = encode_layers(flat, subject, plate, seed=1, key_side="left", shadow=shadow, relit=relit)
     for data, names in (
-        (png.data, sorted(unpacked(png.data))),
-        (ora.data, [name for name in unpacked(ora.data) if name.startswith("data/")]),
+        (png.data, sorted(unzip_files(png.data))),
+        (ora.data, [name for name in unzip_files(ora.data) if name.startswith("data/")]),
     ):
         assert len(names) == (3 if shadow is None else 4)
         # Pillow rounds after each layer, so it may be one step further off than the sum itself.
-        assert np.abs(laid(names, unpacked(data)).astype(int) - flat).max() <= 2
-    images = [pixels(unpacked(png.data)[name]) for name in sorted(unpacked(png.data))]
-    assert np.abs(merged_of(images).astype(int) - flat).max() <= 1
+        assert np.abs(composite_layers(names, unzip_files(data)).astype(int) - flat).max() <= 2
+    images = [decode_pixels(unzip_files(png.data)[name]) for name in sorted(unzip_files(png.data))]
+    assert np.abs(merge_images(images).astype(int) - flat).max() <= 1
 
 
 def test_the_gate_is_shown_the_backdrop_that_the_subject_hides() -> None:
-    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
+    subject, plate = make_subject(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
     flat = composite_subject(subject, plate, seed=1)
-    for extra in layered(flat, subject, plate, seed=1):
+    for extra in encode_layers(flat, subject, plate, seed=1):
         assert [frame is flat or frame is plate for frame in extra.frames] == [True, True]
         assert extra.frames[0] is flat  # which stands for the file
 
 
-def merged_of(images: list[Image]) -> Image:
+def merge_images(images: list[Image]) -> Image:
     from pipelines.codecs.containers import Layer
 
     return merge_layers([Layer("x", image) for image in images])
 
 
 def test_the_subject_layer_is_the_subject_and_the_light_layer_leaves_its_core_alone() -> None:
-    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
+    subject, plate = make_subject(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
     flat = composite_subject(subject, plate, seed=1)
-    files = unpacked(layered(flat, subject, plate, seed=1)[1].data)
-    cutout, light = pixels(files["02-subject.png"]), pixels(files["03-light.png"])
+    files = unzip_files(encode_layers(flat, subject, plate, seed=1)[1].data)
+    cutout, light = decode_pixels(files["02-subject.png"]), decode_pixels(files["03-light.png"])
     assert (cutout[..., :3] == subject.colour).all()
     assert np.abs(cutout[..., 3] / 255 - subject.alpha).max() <= 0.5 / 255 + 1e-6
     assert (light[50:70, 70:90, 3] == 0).all()
 
 
 def test_the_backdrop_is_whole_behind_the_subject() -> None:
-    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
-    files = unpacked(layered(composite_subject(subject, plate, seed=1), subject, plate, seed=1)[1].data)
-    behind = pixels(files["01-backdrop.png"])[50:70, 70:90, :3]
+    subject, plate = make_subject(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
+    files = unzip_files(encode_layers(composite_subject(subject, plate, seed=1), subject, plate, seed=1)[1].data)
+    behind = decode_pixels(files["01-backdrop.png"])[50:70, 70:90, :3]
     assert np.abs(behind.astype(int) - plate[50:70, 70:90]).max() <= 30
 
 
 def test_open_raster_has_what_the_format_asks() -> None:
-    subject, plate = placed(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
+    subject, plate = make_subject(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
     flat = composite_subject(subject, plate, seed=1, shadow=Shadow())
-    data = layered(flat, subject, plate, seed=1, shadow=Shadow())[0].data
+    data = encode_layers(flat, subject, plate, seed=1, shadow=Shadow())[0].data
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
         first = packed.infolist()[0]
         assert (first.filename, first.compress_type, packed.read("mimetype")) == ("mimetype", 0, b"image/openraster")
-    files = unpacked(data)
+    files = unzip_files(data)
     root = ElementTree.fromstring(files["stack.xml"])
     assert (root.tag, root.get("w"), root.get("h")) == ("image", "160", "120")
     layers = root.findall("./stack/layer")
     assert [layer.get("name") for layer in layers] == ["light", "subject", "shadow", "backdrop"]
-    assert all(pixels(files[str(layer.get("src"))]).shape == (120, 160, 4) for layer in layers)
-    assert (pixels(files["mergedimage.png"]) == flat).all()
-    assert max(pixels(files["Thumbnails/thumbnail.png"]).shape[:2]) <= 256
+    assert all(decode_pixels(files[str(layer.get("src"))]).shape == (120, 160, 4) for layer in layers)
+    assert (decode_pixels(files["mergedimage.png"]) == flat).all()
+    assert max(decode_pixels(files["Thumbnails/thumbnail.png"]).shape[:2]) <= 256
 
 
 def test_a_large_picture_has_a_small_thumbnail_of_its_shape() -> None:
-    thumbnail = pixels(unpacked(encode_openraster((), noisy(600, 900)))["Thumbnails/thumbnail.png"])
+    thumbnail = decode_pixels(unzip_files(encode_openraster((), noisy(600, 900)))["Thumbnails/thumbnail.png"])
     assert thumbnail.shape == (171, 256, 3)
 
 
 # ---------------------------------------------------------------- what moves, and pages
 
 
-def moving(count: int = 6) -> list[Image]:
+def moving_frames(count: int = 6) -> list[Image]:
     frames = []
     for n in range(count):
         frame = np.full((96, 128, 3), (40, 90, 160), np.uint8)
@@ -141,7 +141,7 @@ def moving(count: int = 6) -> list[Image]:
 
 
 def test_an_animation_is_its_frames_in_order_and_loops() -> None:
-    frames = moving()
+    frames = moving_frames()
     with PIL.Image.open(io.BytesIO(encode_animation(frames, 20))) as picture:
         assert (getattr(picture, "n_frames", 1), picture.info["loop"]) == (6, 0)
         for n, frame in enumerate(frames):
@@ -153,11 +153,11 @@ def test_an_animation_is_its_frames_in_order_and_loops() -> None:
 
 def test_a_film_is_its_frames_in_order(tmp_path) -> None:
     path = tmp_path / "film.mp4"
-    path.write_bytes(encode_video(moving(), 24))
+    path.write_bytes(encode_video(moving_frames(), 24))
     assert path.read_bytes()[4:8] == b"ftyp"
     reader = cv2.VideoCapture(str(path))
     assert reader.get(cv2.CAP_PROP_FPS) == pytest.approx(24, abs=0.1)
-    for frame in moving():
+    for frame in moving_frames():
         there, seen = reader.read()
         assert there
         assert np.abs(cv2.cvtColor(seen, cv2.COLOR_BGR2RGB).astype(int) - frame).mean() < 4

@@ -6,7 +6,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.codecs.encode import PixelOrigin, build_xmp, encode_image, parse_origin, read_receipt, source_type_uri
+from pipelines.codecs.encode import PixelOrigin, build_xmp, encode_image, parse_origin, source_type_uri
+from pipelines.provenance.c2pa import read_receipt
 from tests.support.examples import noisy
 
 RECEIPT = {"tool": "headshot", "seed": 7, "params": {"background": 'Tōkyō <b> & "night"', "x": None}}

@@ -16,7 +16,7 @@ from pipelines.matting.cutout import core_mask
 from tests.support.examples import blob, cut, example, noisy
 
 
-def _placed(level: float = 90) -> PlacedSubject:
+def _placed_subject(level: float = 90) -> PlacedSubject:
     photo = noisy(400, 400, level)
     alpha = blob(400, 400, (200, 220), (100, 130))
     return place_subject(photo, cut(photo, alpha), frame_photo(alpha, (400, 400), Subject(photo="x")))
@@ -32,38 +32,38 @@ def test_linear_light_and_back_is_the_same_byte() -> None:
 
 @pytest.mark.parametrize("shadow", [None, Shadow()])
 def test_the_core_is_untouched(shadow: Shadow | None) -> None:
-    placed = _placed()
+    placed = _placed_subject()
     core = core_mask(placed.alpha)
     assert np.array_equal(composite_subject(placed, PLATE, seed=1, shadow=shadow)[core], placed.colour[core])
 
 
 def test_far_from_the_subject_the_scene_is_the_scene() -> None:
-    out = composite_subject(_placed(), PLATE, seed=1)
+    out = composite_subject(_placed_subject(), PLATE, seed=1)
     assert np.abs(out[:40].astype(float).mean(axis=(0, 1)) - PLATE[0, 0]).max() < 1
 
 
 def test_same_seed_same_picture_and_another_seed_another_grain() -> None:
-    one, two, other = (composite_subject(_placed(), PLATE, seed=seed) for seed in (5, 5, 6))
+    one, two, other = (composite_subject(_placed_subject(), PLATE, seed=seed) for seed in (5, 5, 6))
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
 
 
 def test_the_scene_has_the_subjects_grain() -> None:
-    placed = _placed()
+    placed = _placed_subject()
     out = composite_subject(placed, PLATE, seed=1)
     subject, scene = measure_noise(out, core_mask(placed.alpha)), measure_noise(out, placed.alpha == 0)
     wanted = min(subject, 4.0)
     assert scene == pytest.approx(wanted, rel=0.25)
 
 
-def test_clean_ground_stays_one_value() -> None:
+def test_a_clean_background_stays_one_value() -> None:
     white = np.full_like(PLATE, 255)
-    placed = _placed()
+    placed = _placed_subject()
     assert (composite_subject(placed, white, seed=1, clean=True)[placed.alpha == 0] == 255).all()
 
 
-def test_a_window_spills_over_the_edge_and_grey_paper_draws_no_line_round_it() -> None:
-    placed = _placed(60)
+def test_a_window_wraps_light_around_the_edge_and_grey_paper_does_not() -> None:
+    placed = _placed_subject(60)
     rim = (placed.alpha > 0.5) & (placed.alpha < 0.97)
     for tone, spills in ((252, True), (200, False), (5, False)):
         scene = np.full_like(PLATE, tone)
@@ -122,7 +122,7 @@ def test_a_red_thing_reddens_the_ground_right_beside_it_and_white_that_must_stay
 
 
 def test_relit_moves_lightness_by_at_most_four() -> None:
-    placed = _placed()
+    placed = _placed_subject()
     black = np.full_like(PLATE, 8)
     core = core_mask(placed.alpha)
     before, after = (
@@ -134,7 +134,7 @@ def test_relit_moves_lightness_by_at_most_four() -> None:
 
 @pytest.mark.parametrize("degrees", [0, 60, 90, 135, 250])
 @pytest.mark.parametrize("dirt", [0.0, 0.15])
-def test_the_way_a_shadow_falls_is_read_from_the_ground_beside_it(degrees: float, dirt: float) -> None:
+def test_shadow_direction_is_estimated_from_the_ground_beside_it(degrees: float, dirt: float) -> None:
     right, down = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     alpha = blob(400, 500, (250, 200), (100, 80))
     ground = np.full((400, 500, 3), 180, np.float32)
@@ -148,7 +148,7 @@ def test_the_way_a_shadow_falls_is_read_from_the_ground_beside_it(degrees: float
     assert (found[0] * right + found[1] * down) / dark > np.cos(np.radians(25))
 
 
-def test_no_shadow_and_nothing_but_the_subject_say_no_way() -> None:
+def test_without_shadow_or_ground_there_is_no_shadow_direction() -> None:
     alpha = blob(400, 500, (250, 200), (100, 80))
     plain = np.full((400, 500, 3), 180, np.uint8)
     even = np.where(blob(400, 500, (250, 200), (112, 92))[..., None] > 0.5, 60, plain).astype(np.uint8)  # all round
@@ -156,7 +156,7 @@ def test_no_shadow_and_nothing_but_the_subject_say_no_way() -> None:
         assert estimate_shadow_direction(photo, subject) is None
 
 
-def test_seen_from_above_the_shadow_falls_the_way_it_fell_in_the_photo() -> None:
+def test_seen_from_above_the_shadow_keeps_the_photos_direction() -> None:
     alpha = blob(512, 512, (256, 256), (120, 120))
     for right, down in ((0.0, 1.0), (-1.0, 0.0), (0.6, -0.8)):
         dark = 1 - shadow_map(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
@@ -166,14 +166,14 @@ def test_seen_from_above_the_shadow_falls_the_way_it_fell_in_the_photo() -> None
         assert (centre[0] * right + centre[1] * down) / np.hypot(*centre) > 0.95
 
 
-def test_what_is_all_flower_tells_less_of_the_light() -> None:
+def test_a_photo_of_one_flower_moves_the_white_point_less() -> None:
     flower = np.full((64, 64, 3), (230, 120, 40), np.uint8)
     beside = flower.copy()
     beside[:, :8] = (220, 205, 190)
     assert D65_MIRED < estimate_white_point(flower) < estimate_white_point(beside)
 
 
-def test_china_under_a_lamp_tells_the_lamp() -> None:
+def test_white_china_shows_the_lamps_white_point() -> None:
     photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
     alpha = np.zeros((200, 200), np.float32)
     alpha[60:140, 60:140] = 1
@@ -183,7 +183,7 @@ def test_china_under_a_lamp_tells_the_lamp() -> None:
     assert estimate_white_point(photo, alpha) < 185
 
 
-def test_the_ground_is_read_beside_the_subject() -> None:
+def test_the_background_colour_is_measured_beside_the_subject() -> None:
     photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
     alpha = blob(200, 200, (100, 100), (50, 50))
     photo[alpha > 0.01] = (250, 250, 250)

@@ -1,4 +1,4 @@
-"""A group picture: eyes on one line, nobody cut inside the picture, and a reason where it cannot be."""
+"""Group photos: eyes on one line, nobody cut inside the picture, and obstacles where no group is possible."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.core.geometry import Face
 from tests.support.examples import blob, cut, noisy
 
 
-def _face(x: float, y: float, nose: float = 0.4) -> Face:
+def _make_face(x: float, y: float, nose: float = 0.4) -> Face:
     """Eyes at (x, y), 90 between them; the nose's tip `nose` of the way to the chin."""
     points = np.full((468, 2), (x, y + 60), np.float32)
     points[234], points[454] = (x - 90, y), (x + 90, y)
@@ -21,17 +21,19 @@ def _face(x: float, y: float, nose: float = 0.4) -> Face:
     return Face(points, (x - 130, y - 170, x + 130, y + 180), (x - 45, y), (x + 45, y), (x, y + 160), 0.0, 1.0)
 
 
-def _member(number: int, *, height: int = 1400, lean: float = 0.0, nose: float = 0.4, colour: int = 120) -> TeamMember:
+def _make_member(
+    number: int, *, height: int = 1400, lean: float = 0.0, nose: float = 0.4, colour: int = 120
+) -> TeamMember:
     """A head at (400, 290) over shoulders that end with the photo; `lean` lights one cheek more than the other."""
     alpha = np.maximum(blob(height, 800, (400, 290), (110, 150)), 0)
     alpha[430:, 150:650] = 1
     photo = noisy(height, 800, colour)
     slope = np.linspace(1 - lean, 1 + lean, 800)[None, :, None]
     photo = np.clip(photo * slope, 0, 255).astype(np.uint8)
-    return TeamMember(number, f"file-{number}", photo, cut(photo, alpha), _cheeks(_face(400, 280, nose)))
+    return TeamMember(number, f"file-{number}", photo, cut(photo, alpha), _add_cheeks(_make_face(400, 280, nose)))
 
 
-def _cheeks(face: Face) -> Face:
+def _add_cheeks(face: Face) -> Face:
     points = face.landmarks.copy()
     points[[50, 101, 205]], points[[280, 330, 425]] = (340, 340), (460, 340)
     return replace(face, landmarks=points)
@@ -39,7 +41,7 @@ def _cheeks(face: Face) -> Face:
 
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_eyes_are_on_one_line_and_everybody_is_seen(count: int) -> None:
-    members = [_member(n + 1) for n in range(count)]
+    members = [_make_member(n + 1) for n in range(count)]
     row, reasons = plan_group(members, 900)
     assert (row is not None, reasons) == (True, ())
     assert row is not None
@@ -56,8 +58,8 @@ def test_eyes_are_on_one_line_and_everybody_is_seen(count: int) -> None:
     assert xs[-1] < row.size[0]
 
 
-def test_a_photo_that_ends_sooner_brings_the_camera_nearer_and_its_border_stays_outside() -> None:
-    far, near = ([_member(1), _member(2, height=height)] for height in (1400, 1000))
+def test_a_photo_that_ends_early_makes_heads_larger_and_its_border_stays_outside() -> None:
+    far, near = ([_make_member(1), _make_member(2, height=height)] for height in (1400, 1000))
     (one, _), (two, _) = plan_group(far, 900), plan_group(near, 900)
     assert one is not None
     assert two is not None
@@ -65,28 +67,28 @@ def test_a_photo_that_ends_sooner_brings_the_camera_nearer_and_its_border_stays_
     assert place_members(two, near)[1].alpha[-1].max() > 0.99
 
 
-def test_a_photo_that_ends_under_the_chin_stands_in_no_group() -> None:
-    row, reasons = plan_group([_member(1), _member(2, height=520)], 900)
+def test_a_photo_that_ends_under_the_chin_cannot_join_a_group() -> None:
+    row, reasons = plan_group([_make_member(1), _make_member(2, height=520)], 900)
     assert row is None
     assert reasons == ("Photo 2 ends inside the picture that a group would need.",)
     assert MAX_HEAD_RATIO < 0.5
 
 
-def test_light_from_two_sides_and_cameras_of_two_heights_are_reasons() -> None:
-    _, light = plan_group([_member(1, lean=0.6), _member(2, lean=-0.6)], 900)
+def test_light_from_two_sides_and_two_camera_heights_are_obstacles() -> None:
+    _, light = plan_group([_make_member(1, lean=0.6), _make_member(2, lean=-0.6)], 900)
     assert "light comes from the left in photo 2 and from the right in photo 1" in light[0]
-    _, heights = plan_group([_member(1, nose=0.33), _member(2, nose=0.47)], 900)
+    _, heights = plan_group([_make_member(1, nose=0.33), _make_member(2, nose=0.47)], 900)
     assert "different heights" in heights[0]
     assert "1 and 2" in heights[0]
 
 
 def test_one_is_no_group_and_seven_are_too_many() -> None:
-    assert plan_group([_member(1)], 900)[0] is None
-    assert plan_group([_member(1)] * 7, 900)[0] is None
+    assert plan_group([_make_member(1)], 900)[0] is None
+    assert plan_group([_make_member(1)] * 7, 900)[0] is None
 
 
-def test_the_middle_stands_in_front_and_keeps_light_from_who_is_behind() -> None:
-    members = [_member(1, colour=90), _member(2, colour=180), _member(3, colour=90)]
+def test_the_middle_person_stands_in_front_and_shades_the_others() -> None:
+    members = [_make_member(1, colour=90), _make_member(2, colour=180), _make_member(3, colour=90)]
     row, _ = plan_group(members, 900)
     assert row is not None
     placed = place_members(row, members)

@@ -1,4 +1,4 @@
-"""Photos of one thing come to one scale, baseline and exposure, measured on changes that are known."""
+"""Turntable sets: photos of one thing get one scale, baseline and exposure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.examples import blob, example, noisy
 SIZE = (512, 512)
 
 
-def planted(scale: float, down: float, gain: float) -> Image:
+def make_changed_photo(scale: float, down: float, gain: float) -> Image:
     """The coffee seen from further away, lower in its photo, under another exposure."""
     photo = example("coffee")
     height, width = photo.shape[:2]
@@ -40,14 +40,14 @@ def planted(scale: float, down: float, gain: float) -> Image:
 
 
 @cache
-def freed(scale: float, down: float, gain: float) -> Cutout:
+def cut_changed_photo(scale: float, down: float, gain: float) -> Cutout:
     with ModelCache(FAMILIES).borrow_model("u2netp") as net:
-        return cut_out_subject(planted(scale, down, gain), net)
+        return cut_out_subject(make_changed_photo(scale, down, gain), net)
 
 
 @pytest.mark.parametrize(("scale", "down", "gain"), [(0.9, -22, 0.6), (0.8, 20, 1.25)])
-def test_planted_changes_of_scale_baseline_and_exposure_are_taken_back(scale: float, down: float, gain: float) -> None:
-    first, other = freed(1.0, 0.0, 1.0), freed(scale, down, gain)
+def test_known_changes_of_scale_baseline_and_exposure_are_undone(scale: float, down: float, gain: float) -> None:
+    first, other = cut_changed_photo(1.0, 0.0, 1.0), cut_changed_photo(scale, down, gain)
     frame = frame_subject(first.alpha, SIZE, 0.7, Subject(photo="x"), anchor="floor", floor=0.85)
     back = match_frame(first, frame, other)
     # What was planted, then what took it back: together they are the first photo's own way into the frame.
@@ -57,7 +57,7 @@ def test_planted_changes_of_scale_baseline_and_exposure_are_taken_back(scale: fl
     lands, should = (f.matrix[1, 2] + f.scale * y for f, y in ((back, planted_base), (frame, base)))
     assert lands == pytest.approx(should, abs=BASELINE_TOLERANCE_RATIO * SIZE[1])
     one = place_subject(example("coffee"), first, frame)
-    two = place_subject(planted(scale, down, gain), other, back)
+    two = place_subject(make_changed_photo(scale, down, gain), other, back)
     light = measure_extent(one.colour, one.alpha).light
     levelled = match_exposure(two.colour, two.alpha, light)
     inside = (one.alpha > 0.99) & (two.alpha > 0.99)
@@ -70,7 +70,7 @@ def test_planted_changes_of_scale_baseline_and_exposure_are_taken_back(scale: fl
     ).is_consistent
 
 
-def test_what_was_not_brought_together_is_seen() -> None:
+def test_an_unmatched_set_is_inconsistent() -> None:
     """The measure itself: a set that differs by a little more than is allowed in one thing is no set."""
     image = noisy(400, 400, 120, 5)
     rows = {
@@ -86,7 +86,7 @@ def test_what_was_not_brought_together_is_seen() -> None:
     assert measure_deviation([stands["same"], stands["lower"]], 400).base == pytest.approx(0.01, abs=1e-4)
 
 
-def test_edges_are_read_to_a_third_of_a_pixel() -> None:
+def test_edges_are_measured_to_a_third_of_a_pixel() -> None:
     image = noisy(300, 300)
     large = [blob(1200, 1200, (600, down), (240, 300)) for down in (600, 598)]
     low, up = (np.asarray(cv2.resize(a, (300, 300), interpolation=cv2.INTER_AREA), np.float32) for a in large)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes
 import os
 import subprocess
 import sys
@@ -31,9 +33,9 @@ def test_what_lies_free_between_what_is_used_is_given_back() -> None:
 
 HEAPS = """
 import ctypes, sys, threading
-from pipelines import memory
+from pipelines.core import malloc
 if sys.argv[1:]:
-    memory.share_arenas()
+    malloc.limit_arenas()
 ready, over = threading.Barrier(17), threading.Event()
 def held():
     kept = [bytearray(20_000) for _ in range(200)]
@@ -64,8 +66,15 @@ def test_threads_share_as_many_heaps_as_there_are_cores() -> None:
     assert heaps("shared", MALLOC_ARENA_MAX="1") == 1
 
 
-def test_elsewhere_it_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_another_system_no_library_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[tuple[object, ...]] = []
+    monkeypatch.setattr(ctypes, "CDLL", lambda *names: opened.append(names))
     monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
     malloc._glibc_function.cache_clear()
-    malloc.trim_heap()
-    malloc._glibc_function.cache_clear()
+    try:
+        malloc.limit_arenas()
+        malloc.trim_heap()
+    finally:
+        malloc._glibc_function.cache_clear()
+    assert opened == []

@@ -13,7 +13,7 @@ from pipelines.settings import Settings
 from tests.support.page_client import opened
 from tests.support.served_app import Served
 from tests.support.snippet_runner import finished, quick, ran
-from ui.api.auth.access import Access
+from ui.api.auth.access import AccessControl
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {".sh": "shell", ".py": "python", ".mjs": "javascript"}
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
     root = tmp_path_factory.mktemp("examples")
     with opened(root, Settings(data=root), quick(("headshot", "background"))) as built:
         yield built

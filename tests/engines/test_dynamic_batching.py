@@ -223,7 +223,7 @@ def test_a_size_that_found_no_memory_is_not_tried_again() -> None:
 
 
 def test_every_member_sees_its_own_steps_and_previews(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.engines.local.PREVIEW_INTERVAL", 0.0)
+    monkeypatch.setattr("pipelines.engines.local.PREVIEW_INTERVAL_SECONDS", 0.0)
     streams = [place.first(), place.run(50, side=64), place.run(220, side=64)]
     place.wait_for(3)
     place.go.set()

@@ -20,7 +20,7 @@ from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import wait_for_result
 from pipelines.engines import zerogpu
 from pipelines.engines.local import STARTING_STAGE, LocalEngine
-from pipelines.engines.ray_cluster.serve_engine import RayEngine, Size
+from pipelines.engines.ray_cluster.engine import RayEngine, RayOptions
 from pipelines.engines.zerogpu import ZeroGpuEngine
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
@@ -93,7 +93,7 @@ def _engine(name: str, root: Path, files: FileIndex, checkpoints: Path) -> Itera
     family = tiny_family(checkpoints)
     if name == "ray":
         with ray_workers.started(
-            root, files, Size(2, cpus=0.5), partial(ray_workers.engine, families=(family,))
+            root, files, RayOptions(2, cpus=0.5), partial(ray_workers.engine, families=(family,))
         ) as made:
             yield made
         return
@@ -227,7 +227,7 @@ class Lasting:
     """An engine that outlives a queue."""
 
     def __init__(self, engine: LocalEngine | RayEngine) -> None:
-        self.slots, self.run, self.admit, self.about = (
+        self.slots, self.run, self.check_picture, self.describe_state = (
             engine.slots,
             engine.run,
             engine.check_picture,

@@ -75,7 +75,7 @@ class Works:
 
         made: Any = context
         with context.borrow_model(made.job.specs["text"]):
-            self.on[made.job.id] = made._cache.device
+            self.on[made.job.id] = made.resources.cache.device
             for n in range(params.steps):
                 self.open.wait(30)
                 emit("Waiting", n + 1, params.steps)

@@ -39,8 +39,8 @@ def test_a_job_whose_model_lies_nowhere_goes_where_there_is_most_room() -> None:
 def test_a_job_waits_for_the_busy_device_that_has_its_model_until_many_do() -> None:
     places = [place("a", idle=False), place("b")]
     line = [WaitingJob(str(n), A) for n in range(3)]
-    assert choose_placement(line[:2], places, worth=3) is None
-    assert choose_placement(line, places, worth=3) == (line[0], 1)
+    assert choose_placement(line[:2], places, backlog_count=3) is None
+    assert choose_placement(line, places, backlog_count=3) == (line[0], 1)
 
 
 @pytest.mark.parametrize("room", [1, None])
@@ -49,10 +49,10 @@ def test_a_second_copy_for_which_nothing_has_to_go_is_made_once_waiting_takes_lo
 ) -> None:
     places = [place("a", idle=False), place("b", room=room)]
     line = [WaitingJob(str(n), A) for n in range(5)]
-    assert choose_placement(line[:4], places, worth=9) is None
-    assert choose_placement(line, places, worth=9) == (line[0], 1)
+    assert choose_placement(line[:4], places, backlog_count=9) is None
+    assert choose_placement(line, places, backlog_count=9) == (line[0], 1)
     row = WaitingJob("row", A, more_follow=True)
-    assert choose_placement([row], places, worth=9) == (row, 1)
+    assert choose_placement([row], places, backlog_count=9) == (row, 1)
 
 
 def test_who_can_begin_at_once_overtakes_who_would_have_to_wait() -> None:
@@ -76,10 +76,10 @@ def test_where_nothing_is_free_nobody_is_chosen(places: list[DeviceState]) -> No
 def test_a_job_joins_a_busy_device_that_shares_calls_before_something_is_dropped_for_it() -> None:
     busy = [DeviceState({"a": 1}, 0, False, job_count=n, accepts_more=True) for n in (3, 2)]
     line = [WaitingJob("1", A)]
-    assert choose_placement(line, [*busy, place("b")], worth=9) == (line[0], 1)
-    assert choose_placement(line, [*busy, place("b", room=1)], worth=8) == (line[0], 2)
-    assert choose_placement(line, [*busy, place("b")], worth=4) == (line[0], 2)
-    assert choose_placement([WaitingJob("2", C)], busy, worth=9) is None
+    assert choose_placement(line, [*busy, place("b")], backlog_count=9) == (line[0], 1)
+    assert choose_placement(line, [*busy, place("b", room=1)], backlog_count=8) == (line[0], 2)
+    assert choose_placement(line, [*busy, place("b")], backlog_count=4) == (line[0], 2)
+    assert choose_placement([WaitingJob("2", C)], busy, backlog_count=9) is None
 
 
 def test_small_nets_are_no_reason_to_go_anywhere() -> None:

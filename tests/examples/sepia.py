@@ -1,4 +1,4 @@
-"""Sepia: an example of a tool in one file; with a row in `TOOLS` it has its tab, REST route, CSV columns and docs."""
+"""Sepia: an example of a tool in one file. Listed in `pipelines.tools` it has a tab, a REST route, CSV columns, docs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Sepia(Params):
 
 
 def run(params: Sepia, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-    """Grey, then tinted by amount."""
+    """Convert to grey, then tint by amount."""
     grey = context.open_image(params.photo) @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     tint = np.array([18, 4, -14] if params.preset == "warm" else [-10, 0, 14]) * params.amount / 100
     image = np.clip(grey[..., None] + tint + 0.5, 0, 255).astype(np.uint8)
@@ -34,10 +34,4 @@ def run(params: Sepia, context: ToolContext, emit: ProgressCallback) -> ToolOutp
     return ToolOutput(images=(image,), exact=False)
 
 
-TOOL = Tool(
-    id="sepia",
-    title="Sepia",
-    summary="A photo in the tones of an old print.",
-    params=Sepia,
-    run=run,
-)
+TOOL = Tool("sepia", "Sepia", "A photo in the tones of an old print.", Sepia, run)

@@ -17,7 +17,7 @@ from tests.support.examples import blob, cut, noisy
 HERE = Subject(photo="file-x")
 
 
-def _face(x: float, y: float, width: float, roll: float = 0.0) -> Face:
+def _make_face(x: float, y: float, width: float, roll: float = 0.0) -> Face:
     """A face whose eyes are at (x, y) and whose cheeks are `width` apart; chin 0.9 widths below the eyes."""
     angle = np.radians(roll)
     along = np.array([np.cos(angle), np.sin(angle)])
@@ -32,16 +32,16 @@ def _face(x: float, y: float, width: float, roll: float = 0.0) -> Face:
     return Face(points, box, tuple(left), tuple(right), tuple(chin), roll, 1.0)
 
 
-def _person(size: int = 1000) -> tuple[Cutout, Face]:
+def _make_person(size: int = 1000) -> tuple[Cutout, Face]:
     """Head 300 high (crown 150, chin 450) at the middle, shoulders down to the photo's lower border."""
     alpha = np.maximum(blob(size, size, (500, 300), (110, 150)), 0)
     alpha[430:, 250:750] = 1
-    return cut(noisy(size, size), alpha), _face(500, 290, 178)
+    return cut(noisy(size, size), alpha), _make_face(500, 290, 178)
 
 
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
 def test_heads_follow_the_table(row) -> None:
-    cutout, face = _person()
+    cutout, face = _make_person()
     size = size_for_ratio(row.ratio, 1024)
     frame = frame_head(cutout, face, row, size, HERE)
     head = (450 - 150) * frame.scale / size[1]
@@ -59,7 +59,9 @@ def test_heads_follow_the_table(row) -> None:
 def test_a_turned_head_close_by_is_not_cut_by_the_frames_side() -> None:
     alpha = blob(376, 300, (155, 170), (120, 145))
     alpha[340:] = 1
-    frame = frame_head(cut(noisy(376, 300), alpha), _face(112, 160, 150), get_framing("classic"), (800, 1000), HERE)
+    frame = frame_head(
+        cut(noisy(376, 300), alpha), _make_face(112, 160, 150), get_framing("classic"), (800, 1000), HERE
+    )
     seen = np.flatnonzero(np.clip(resample(alpha, frame), 0, 1)[360] > 0.5)
     assert seen[0] > 0
     assert seen[-1] < 799
@@ -69,7 +71,7 @@ def test_a_turned_head_close_by_is_not_cut_by_the_frames_side() -> None:
 
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
 def test_no_border_of_the_photo_shows_inside(row) -> None:
-    cutout, face = _person()
+    cutout, face = _make_person()
     frame = frame_head(cutout, face, row, size_for_ratio(row.ratio, 800), HERE)
     alpha = np.clip(resample(cutout.alpha, frame), 0, 1)
     assert frame.box[3] >= frame.size[1]
@@ -78,8 +80,8 @@ def test_no_border_of_the_photo_shows_inside(row) -> None:
 
 @pytest.mark.parametrize("roll", [-7.0, -3.0, 3.0, 7.0])
 def test_a_slight_lean_is_levelled(roll: float) -> None:
-    cutout, _ = _person()
-    face = _face(500, 290, 178, roll)
+    cutout, _ = _make_person()
+    face = _make_face(500, 290, 178, roll)
     frame = frame_head(cutout, face, get_framing("classic"), (800, 1000), HERE)
     left, right = (frame.matrix @ np.array([*eye, 1]) for eye in (face.left_eye, face.right_eye))
     assert left[1] == pytest.approx(right[1], abs=0.01)
@@ -87,14 +89,14 @@ def test_a_slight_lean_is_levelled(roll: float) -> None:
 
 @pytest.mark.parametrize("roll", [0.5, 15.0])
 def test_a_pose_is_left_alone(roll: float) -> None:
-    cutout, _ = _person()
-    assert frame_head(cutout, _face(500, 290, 178, roll), get_framing("classic"), (800, 1000), HERE).roll == 0
+    cutout, _ = _make_person()
+    assert frame_head(cutout, _make_face(500, 290, 178, roll), get_framing("classic"), (800, 1000), HERE).roll == 0
 
 
-def test_a_small_face_and_a_great_enlargement_are_said() -> None:
+def test_a_small_face_and_a_large_enlargement_get_notices() -> None:
     alpha = blob(200, 200, (100, 60), (22, 30))
     notices = frame_head(
-        cut(noisy(200, 200), alpha), _face(100, 58, 36), get_framing("tight"), (1024, 1024), HERE
+        cut(noisy(200, 200), alpha), _make_face(100, 58, 36), get_framing("tight"), (1024, 1024), HERE
     ).notices
     assert any("between the eyes" in notice for notice in notices)
     assert any("Enlarged" in notice for notice in notices)
@@ -123,8 +125,8 @@ def test_a_cut_side_lies_on_the_frames_edge(side: str, axis: int, last: int) -> 
 
 
 @pytest.mark.parametrize("kind", ["fill", "photo", "head"])
-def test_what_is_moved_over_the_edge_is_said_and_what_stays_inside_is_not(kind: str) -> None:
-    cutout, face = _torn(feet=True)
+def test_only_a_subject_moved_over_the_edge_gets_a_notice(kind: str) -> None:
+    cutout, face = _make_torn_body(feet=True)
 
     def notices(**moved: float) -> str:
         params = Subject(photo="x", **moved)  # pyright: ignore[reportArgumentType]
@@ -140,7 +142,7 @@ def test_what_is_moved_over_the_edge_is_said_and_what_stays_inside_is_not(kind: 
     assert "top" in notices(placement_y=-0.5)
 
 
-def test_of_a_figure_that_is_taller_than_the_frame_the_head_stays() -> None:
+def test_a_figure_taller_than_the_frame_keeps_its_head() -> None:
     alpha = np.zeros((900, 400), np.float32)
     alpha[60:, 120:280], alpha[300:500] = 1, 1  # arms that the photo cuts at both sides, and no feet
     frame = frame_subject(alpha, (400, 500), 1.08, HERE, anchor="floor", floor=1.0)
@@ -186,13 +188,13 @@ def test_shrinking_averages_instead_of_skipping() -> None:
 # ---------------------------------------------------------------- torn bodies
 
 
-def _torn(feet: bool = False) -> tuple[Cutout, Face]:
+def _make_torn_body(feet: bool = False) -> tuple[Cutout, Face]:
     """A body whose matte ends in rags at row 880 of 1000; with `feet` a whole small figure."""
     if feet:
         alpha = np.maximum(blob(1000, 1000, (500, 150), (50, 65)), 0)
         alpha[205:880, 440:560] = 1
-        return cut(noisy(1000, 1000), alpha), _face(500, 145, 80)
-    cutout, face = _person()
+        return cut(noisy(1000, 1000), alpha), _make_face(500, 145, 80)
+    cutout, face = _make_person()
     alpha = cutout.alpha.copy()
     alpha[880:] = 0
     alpha[850:, 250:330], alpha[865:, 600:] = 0, 0
@@ -200,23 +202,23 @@ def _torn(feet: bool = False) -> tuple[Cutout, Face]:
 
 
 def test_a_torn_body_ends_where_most_of_it_is_left_and_a_whole_figure_stands() -> None:
-    cutout, face = _torn()
+    cutout, face = _make_torn_body()
     assert find_body_end(cutout.alpha, face) == pytest.approx(849, abs=2)
-    figure, small = _torn(feet=True)
+    figure, small = _make_torn_body(feet=True)
     assert find_body_end(figure.alpha, small) is None
-    whole, face = _person()
+    whole, face = _make_person()
     assert find_body_end(whole.alpha, face) is None, "the photo itself cuts it"
 
 
 @pytest.mark.parametrize("kind", ["photo", "fill", "head"])
 def test_no_torn_edge_of_a_body_is_inside_the_frame(kind: str) -> None:
-    cutout, face = _torn()
+    cutout, face = _make_torn_body()
     size, end = (1000, 1000), find_body_end(cutout.alpha, face)
     if kind == "photo":
-        frame = frame_photo(cutout.alpha, size, HERE, end=end)
+        frame = frame_photo(cutout.alpha, size, HERE, body_end=end)
         assert frame.is_native_scale, "moved by whole pixels"
     elif kind == "fill":
-        frame = frame_subject(cutout.alpha, size, 0.8, HERE, anchor="floor", floor=1.0, end=end)
+        frame = frame_subject(cutout.alpha, size, 0.8, HERE, anchor="floor", floor=1.0, body_end=end)
     else:
         frame = frame_head(cutout, face, get_framing("wide"), size_for_ratio((3, 2), 1000), HERE)
     alpha = place_subject(noisy(1000, 1000), cutout, frame).alpha
@@ -228,7 +230,7 @@ def test_no_torn_edge_of_a_body_is_inside_the_frame(kind: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(600, 900), (900, 600), (900, 506)])
-def test_of_a_person_who_is_too_tall_for_the_frame_the_head_stays(size: tuple[int, int]) -> None:
+def test_a_person_too_tall_for_the_frame_keeps_the_head(size: tuple[int, int]) -> None:
     alpha = np.maximum(blob(1000, 440, (220, 130), (60, 80)), 0)
     alpha[200:, 60:380] = 1
     photo = noisy(1000, 440)
@@ -241,7 +243,7 @@ def test_of_a_person_who_is_too_tall_for_the_frame_the_head_stays(size: tuple[in
 
 @pytest.mark.parametrize("size", [(600, 400), (400, 700), (900, 300)])
 @pytest.mark.parametrize("stands", [False, True])
-def test_what_the_photo_shows_whole_stays_whole_and_stands_on_ground(size: tuple[int, int], stands: bool) -> None:
+def test_a_whole_subject_stays_whole_and_stands_on_the_ground(size: tuple[int, int], stands: bool) -> None:
     alpha = blob(400, 600, (300, 200), (225, 190))
     photo = noisy(400, 600)
     placed = place_subject(photo, cut(photo, alpha), frame_photo(alpha, size, HERE, stands=stands))
@@ -263,7 +265,7 @@ def test_a_cut_out_keeps_every_pixel_of_a_subject_that_fills_its_photo() -> None
     assert frame_photo(alpha, (300, 400), HERE).is_native_scale
 
 
-def test_an_enlarged_edge_is_smooth_and_shows_nothing_of_the_old_ground() -> None:
+def test_an_enlarged_edge_is_smooth_and_shows_no_old_background() -> None:
     y, x = np.mgrid[0:120, 0:120]
     alpha = (x * 0.37 + y < 75).astype(np.float32)  # decided pixel by pixel, with stairs along a slope
     photo = np.where(alpha[..., None] > 0, 40, 250).astype(np.uint8).repeat(3, axis=2)
@@ -281,6 +283,8 @@ def test_an_enlarged_edge_is_smooth_and_shows_nothing_of_the_old_ground() -> Non
 def test_a_head_that_the_photo_cuts_keeps_its_cut_on_the_frames_edge() -> None:
     alpha = blob(500, 400, (200, 150), (120, 170))
     alpha[320:] = 1
-    frame = frame_head(cut(noisy(500, 400), alpha), _face(200, 180, 150), get_framing("classic"), (800, 1000), HERE)
+    frame = frame_head(
+        cut(noisy(500, 400), alpha), _make_face(200, 180, 150), get_framing("classic"), (800, 1000), HERE
+    )
     assert frame.scale < 3.2
     assert frame.matrix[1, 2] <= 0  # the photo's first row lies on the frame's edge or outside

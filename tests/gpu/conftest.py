@@ -1,4 +1,4 @@
-"""These tests want a CUDA or ROCm device, and are skipped with a reason where there is none."""
+"""Tests that need a CUDA or ROCm device; they are skipped with a reason where there is none."""
 
 from __future__ import annotations
 

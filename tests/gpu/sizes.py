@@ -1,7 +1,7 @@
-"""The architectures of the real checkpoints at their full size, as parts on any device; weights are random.
+"""The architectures of the real checkpoints at full size with random weights, as components on any device.
 
-The numbers are those of the checkpoints' own config files. On torch's `meta` device a part takes no memory, which is
-how the suite counts them; on a GPU they cost what trained ones cost.
+The numbers are those of the checkpoints' own config files. On torch's `meta` device a component takes no memory, so the
+suite counts its parameters there; on a GPU it costs what a trained one costs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from tests.models.support.tiny_checkpoints import byte_tokenizer
 from tests.models.support.tiny_flow_checkpoints import qwen_byte_tokenizer
 
-VAE = {
+VAE_CONFIG = {
     "block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "norm_num_groups": 32, "sample_size": 1024,
     "down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4,
 }  # fmt: skip
-XL = {
+SDXL_CONFIG = {
     "block_out_channels": (320, 640, 1280), "attention_head_dim": (5, 10, 20), "cross_attention_dim": 2048,
     "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     "transformer_layers_per_block": (1, 2, 10), "use_linear_projection": True, "addition_embed_type": "text_time",
@@ -25,24 +25,24 @@ XL = {
 }  # fmt: skip
 
 
-def _diffusers(name: str) -> Any:
+def _diffusers_class(name: str) -> Any:
     import diffusers
 
     return getattr(diffusers, name)
 
 
-def xl_unet() -> Any:
-    """2.57 B parameters."""
+def make_sdxl_unet() -> Any:
+    """SDXL's UNet: 2.57 B parameters."""
     ups = ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D")
-    return _diffusers("UNet2DConditionModel")(sample_size=128, up_block_types=ups, **XL)
+    return _diffusers_class("UNet2DConditionModel")(sample_size=128, up_block_types=ups, **SDXL_CONFIG)
 
 
-def xl_union() -> Any:
-    """1.26 B."""
-    return _diffusers("ControlNetUnionModel")(**XL)
+def make_sdxl_control_net() -> Any:
+    """The ControlNet-Union of SDXL: 1.26 B."""
+    return _diffusers_class("ControlNetUnionModel")(**SDXL_CONFIG)
 
 
-def clip(*, large: bool) -> Any:
+def make_clip(*, large: bool) -> Any:
     """CLIP-L of 0.12 B, or the bigG of 0.69 B with its projection; both for the tests' byte tokenizer."""
     import transformers as t
 
@@ -59,40 +59,40 @@ def clip(*, large: bool) -> Any:
     return t.CLIPTextModel(config)
 
 
-def vae(channels: int) -> Any:
+def make_vae(channels: int) -> Any:
     """0.084 B: SDXL's of 4 channels, or Z-Image's of 16."""
     if channels == 4:
-        return _diffusers("AutoencoderKL")(latent_channels=4, scaling_factor=0.13025, **VAE)
-    return _diffusers("AutoencoderKL")(
+        return _diffusers_class("AutoencoderKL")(latent_channels=4, scaling_factor=0.13025, **VAE_CONFIG)
+    return _diffusers_class("AutoencoderKL")(
         latent_channels=16, scaling_factor=0.3611, shift_factor=0.1159, use_quant_conv=False,
-        use_post_quant_conv=False, **VAE,
+        use_post_quant_conv=False, **VAE_CONFIG,
     )  # fmt: skip
 
 
-def klein_transformer() -> Any:
-    """3.88 B."""
-    return _diffusers("Flux2Transformer2DModel")(
+def make_klein_transformer() -> Any:
+    """The transformer of FLUX.2 klein 4B: 3.88 B."""
+    return _diffusers_class("Flux2Transformer2DModel")(
         num_layers=5, num_single_layers=20, attention_head_dim=128, num_attention_heads=24, joint_attention_dim=7680,
         in_channels=128, mlp_ratio=3.0, guidance_embeds=False,
     )  # fmt: skip
 
 
-def z_transformer() -> Any:
-    """6.15 B, as the class has it by default."""
-    return _diffusers("ZImageTransformer2DModel")()
+def make_z_image_transformer() -> Any:
+    """Z-Image's transformer with the defaults of its class: 6.15 B."""
+    return _diffusers_class("ZImageTransformer2DModel")()
 
 
-def z_union() -> Any:
-    """1.55 B."""
-    return _diffusers("ZImageControlNetModel")(control_layers_places=[0, 5, 10, 15, 20, 25], control_in_dim=16)
+def make_z_image_control_net() -> Any:
+    """The ControlNet-Union of Z-Image: 1.55 B."""
+    return _diffusers_class("ZImageControlNetModel")(control_layers_places=[0, 5, 10, 15, 20, 25], control_in_dim=16)
 
 
-def qwen_transformer() -> Any:
-    """20.4 B, as the class has it by default."""
-    return _diffusers("QwenImageTransformer2DModel")()
+def make_qwen_transformer() -> Any:
+    """Qwen-Image's transformer with the defaults of its class: 20.4 B."""
+    return _diffusers_class("QwenImageTransformer2DModel")()
 
 
-def qwen3() -> Any:
+def make_qwen3() -> Any:
     """Qwen3-4B, 4.02 B, the text encoder of klein and Z-Image; reads the tests' byte tokenizer."""
     import transformers as t
 
@@ -104,29 +104,31 @@ def qwen3() -> Any:
     return t.Qwen3ForCausalLM(config)
 
 
-def flow() -> Any:
+def make_flow_scheduler() -> Any:
     """The scheduler of klein and Z-Image."""
-    return _diffusers("FlowMatchEulerDiscreteScheduler")(shift=3.0, use_dynamic_shifting=True)
+    return _diffusers_class("FlowMatchEulerDiscreteScheduler")(shift=3.0, use_dynamic_shifting=True)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A pipeline class, what its parts are made by, and the parts that have no weights."""
+    """A pipeline class and the functions that make its components, with and without weights, and extra ones."""
 
-    kind: str
-    parts: dict[str, Callable[[], Any]]
-    rest: dict[str, Callable[[], Any]]
-    extra: dict[str, Callable[[], Any]]
+    pipeline_class: str
+    components: dict[str, Callable[[], Any]]
+    weightless_components: dict[str, Callable[[], Any]]
+    extra_components: dict[str, Callable[[], Any]]
 
-    def pipe(self, device: str) -> tuple[Any, dict[str, Any]]:
-        """The pipeline and its extra parts on `device`, in bfloat16."""
-        made = {name: _on(device, make) for name, make in self.parts.items()}
-        extra = {name: _on(device, make) for name, make in self.extra.items()}
-        return _diffusers(self.kind)(**made, **{name: make() for name, make in self.rest.items()}), extra
+    def build_pipeline(self, device: str) -> tuple[Any, dict[str, Any]]:
+        """Build the pipeline and its extra components on `device`, in bfloat16."""
+        made = {name: _make_on_device(device, make) for name, make in self.components.items()}
+        extra = {name: _make_on_device(device, make) for name, make in self.extra_components.items()}
+        return _diffusers_class(self.pipeline_class)(
+            **made, **{name: make() for name, make in self.weightless_components.items()}
+        ), extra
 
 
-def _on(device: str, make: Callable[[], Any]) -> Any:
-    """Made on the device itself and in half the bytes: on the CPU it would take minutes."""
+def _make_on_device(device: str, make: Callable[[], Any]) -> Any:
+    """Make a component on the device itself, in bfloat16: on the CPU it would take minutes."""
     import torch
 
     before = torch.get_default_dtype()
@@ -138,28 +140,32 @@ def _on(device: str, make: Callable[[], Any]) -> Any:
         torch.set_default_dtype(before)
 
 
-def _euler() -> Any:
-    return _diffusers("EulerDiscreteScheduler")(
+def _make_euler_scheduler() -> Any:
+    return _diffusers_class("EulerDiscreteScheduler")(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1, timestep_spacing="trailing"
     )
 
 
 SDXL = Architecture(
     "StableDiffusionXLPipeline",
-    {"unet": xl_unet, "vae": lambda: vae(4), "text_encoder": lambda: clip(large=False),
-     "text_encoder_2": lambda: clip(large=True)},
-    {"tokenizer": byte_tokenizer, "tokenizer_2": byte_tokenizer, "scheduler": _euler},
-    {"controlnet": xl_union},
+    {"unet": make_sdxl_unet, "vae": lambda: make_vae(4), "text_encoder": lambda: make_clip(large=False),
+     "text_encoder_2": lambda: make_clip(large=True)},
+    {"tokenizer": byte_tokenizer, "tokenizer_2": byte_tokenizer, "scheduler": _make_euler_scheduler},
+    {"controlnet": make_sdxl_control_net},
 )  # fmt: skip
 KLEIN = Architecture(
     "Flux2KleinPipeline",
-    {"transformer": klein_transformer, "vae": lambda: _diffusers("AutoencoderKLFlux2")(), "text_encoder": qwen3},
-    {"tokenizer": qwen_byte_tokenizer, "scheduler": flow, "is_distilled": lambda: True},
+    {
+        "transformer": make_klein_transformer,
+        "vae": lambda: _diffusers_class("AutoencoderKLFlux2")(),
+        "text_encoder": make_qwen3,
+    },
+    {"tokenizer": qwen_byte_tokenizer, "scheduler": make_flow_scheduler, "is_distilled": lambda: True},
     {},
 )
 Z_IMAGE = Architecture(
     "ZImagePipeline",
-    {"transformer": z_transformer, "vae": lambda: vae(16), "text_encoder": lambda: qwen3().model},
-    {"tokenizer": qwen_byte_tokenizer, "scheduler": flow},
-    {"controlnet": z_union},
+    {"transformer": make_z_image_transformer, "vae": lambda: make_vae(16), "text_encoder": lambda: make_qwen3().model},
+    {"tokenizer": qwen_byte_tokenizer, "scheduler": make_flow_scheduler},
+    {"controlnet": make_z_image_control_net},
 )

@@ -120,10 +120,10 @@ def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(
     gate.release(2)
     assert next(words) == ["step 0"]
     assert next(words) == [[["replace", [], "step 1"]]]
-    tell(client, fns["left"])
+    tell(client, fns["mark_hidden"])
     gate.release(3)
     time.sleep(0.3)
-    tell(client, fns["back"])
+    tell(client, fns["mark_visible"])
     assert next(words) == [[["replace", [], "step 4"]]]
     gate.release()
     assert next(words) == [[["replace", [], "step 5"]]]
@@ -135,7 +135,7 @@ def test_a_page_that_nobody_looks_at_is_told_of_the_end(watched: Watched) -> Non
     words = said(client)
     gate.release(2)
     assert [next(words), next(words)] == [["step 0"], [[["replace", [], "step 1"]]]]
-    tell(client, fns["left"])
+    tell(client, fns["mark_hidden"])
     gate.release(4)
     assert [next(words), next(words)] == [[[["replace", [], "step 5"]]], None]
-    tell(client, fns["back"])
+    tell(client, fns["mark_visible"])

@@ -1,4 +1,4 @@
-"""The door for pictures: the thirty bad inputs, what is made of the good ones, and that nothing kills it."""
+"""Tests of the decoder pool: thirty bad inputs, results of good ones, and no input stops it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def own() -> Iterator[DecoderPool]:
     door.close()
 
 
-def outcome(ingest: DecoderPool, data: bytes) -> str:
+def decode_outcome(ingest: DecoderPool, data: bytes) -> str:
     try:
         ingest.decode_picture(data)
     except BadInput as error:
@@ -51,7 +51,7 @@ def workers() -> list[psutil.Process]:
     return [p for p in psutil.Process().children() if "spawn_main" in " ".join(p.cmdline())]
 
 
-def away(image: Image, wanted: Image) -> float:
+def largest_difference(image: Image, wanted: Image) -> float:
     """Mean distance of two pictures of one shape, in levels."""
     assert image.shape == wanted.shape
     return float(np.abs(image.astype(float) - wanted).mean())
@@ -67,7 +67,7 @@ BUSY = 60 << 20  # bytes that a decoder holds only in the middle of a large pict
 
 @pytest.mark.parametrize("row", HOSTILE, ids=[row.id for row in HOSTILE])
 def test_bad_input_gets_its_code(ingest: DecoderPool, row: Hostile) -> None:
-    assert outcome(ingest, row.data()) in row.outcomes
+    assert decode_outcome(ingest, row.data()) in row.outcomes
 
 
 def test_the_list_of_thirty_is_whole() -> None:
@@ -76,7 +76,7 @@ def test_the_list_of_thirty_is_whole() -> None:
 
 
 def test_bit_flips_are_of_both_kinds(ingest: DecoderPool) -> None:
-    flips = [outcome(ingest, row.data()) for row in HOSTILE if row.number == 16]
+    flips = [decode_outcome(ingest, row.data()) for row in HOSTILE if row.number == 16]
     assert ACCEPTED in flips
     assert len(set(flips)) > 1
 
@@ -87,8 +87,8 @@ def test_flipped_bits_never_get_past_the_door(ingest: DecoderPool, format: str) 
     for seed in range(40):
         rng, copy = np.random.default_rng(seed), bytearray(data)
         copy[int(rng.integers(len(copy)))] ^= 1 << int(rng.integers(8))
-        outcome(ingest, bytes(copy))
-        outcome(ingest, data[: int(rng.integers(len(data)))])
+        decode_outcome(ingest, bytes(copy))
+        decode_outcome(ingest, data[: int(rng.integers(len(data)))])
 
 
 # ---------------------------------------------------------------- what comes out
@@ -103,11 +103,11 @@ def test_pixels_of_a_png_stay_the_same(ingest: DecoderPool) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
 def test_every_format_shows_the_same_picture(ingest: DecoderPool, format: str) -> None:
-    assert away(ingest.decode_picture(saved(photo(), format, quality=95)).image, PHOTO) < 6
+    assert largest_difference(ingest.decode_picture(saved(photo(), format, quality=95)).image, PHOTO) < 6
 
 
 def test_an_iphone_photo_is_read(ingest: DecoderPool) -> None:
-    assert away(ingest.decode_picture(hostile_pictures.heic()).image, PHOTO) < 6
+    assert largest_difference(ingest.decode_picture(hostile_pictures.heic()).image, PHOTO) < 6
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -146,7 +146,7 @@ def test_a_zip_behind_a_jpeg_is_no_scan_bomb() -> None:
 def test_other_modes_become_rgb(ingest: DecoderPool, mode: str) -> None:
     image = photo().convert(mode)
     data = saved(image, "JPEG" if mode == "CMYK" else "PNG", **({"quality": 95} if mode == "CMYK" else {}))
-    assert away(ingest.decode_picture(data).image, np.asarray(image.convert("RGB"))) < 6
+    assert largest_difference(ingest.decode_picture(data).image, np.asarray(image.convert("RGB"))) < 6
 
 
 def test_only_real_transparency_has_a_fourth_channel(ingest: DecoderPool) -> None:
@@ -187,7 +187,7 @@ def test_a_garbage_profile_is_ignored(ingest: DecoderPool, profile: bytes) -> No
 def test_an_animation_gives_its_first_frame_and_says_so(ingest: DecoderPool, format: str) -> None:
     got = ingest.decode_picture(hostile_pictures.animation(format))
     assert "first frame" in got.notices[0]
-    assert away(got.image, PHOTO) < 20
+    assert largest_difference(got.image, PHOTO) < 20
 
 
 def test_a_still_picture_has_no_notice(ingest: DecoderPool) -> None:
@@ -206,13 +206,13 @@ def test_a_phone_photo_of_50_megapixels_passes_the_size_check() -> None:
 
 def test_no_worker_before_the_first_picture_and_none_after_close(own: DecoderPool) -> None:
     before = workers()
-    assert outcome(own, bytes(25_000_001)) == "image_too_large"
+    assert decode_outcome(own, bytes(25_000_001)) == "image_too_large"
     assert workers() == before
     own.decode_picture(GOOD)
     assert len(workers()) == len(before) + 1
     own.close()
     assert workers() == before
-    assert outcome(own, GOOD) == ACCEPTED
+    assert decode_outcome(own, GOOD) == ACCEPTED
 
 
 def test_the_worker_stays_small(own: DecoderPool) -> None:
@@ -230,7 +230,7 @@ def test_a_picture_that_takes_too_long_is_refused_and_the_next_works() -> None:
         with pytest.raises(BadInput, match="too long"):
             door.decode_picture(hostile_pictures.png(*SLOW))
         door.seconds = 10
-        assert outcome(door, GOOD) == ACCEPTED
+        assert decode_outcome(door, GOOD) == ACCEPTED
     finally:
         door.close()
 
@@ -238,18 +238,18 @@ def test_a_picture_that_takes_too_long_is_refused_and_the_next_works() -> None:
 def test_a_picture_that_eats_memory_is_refused_and_the_next_works() -> None:
     door = DecoderPool(workers=1, memory=200 << 20)
     try:
-        assert outcome(door, hostile_pictures.png(*SLOW)) in ("too_many_pixels", "corrupt_image")
-        assert outcome(door, GOOD) == ACCEPTED
+        assert decode_outcome(door, hostile_pictures.png(*SLOW)) in ("too_many_pixels", "corrupt_image")
+        assert decode_outcome(door, GOOD) == ACCEPTED
     finally:
         door.close()
 
 
-def killed_over(own: DecoderPool, times: int) -> str:
+def decode_while_killing(own: DecoderPool, times: int) -> str:
     """What becomes of a slow picture whose decoder dies over it so many times."""
     before = {p.pid for p in workers()}
     own.decode_picture(GOOD)
     with ThreadPoolExecutor(1) as other:
-        doomed = other.submit(outcome, own, hostile_pictures.png(*SLOW))
+        doomed = other.submit(decode_outcome, own, hostile_pictures.png(*SLOW))
         for _ in range(times):
             _kill_at_work(before, doomed.done)
         return doomed.result()
@@ -268,13 +268,13 @@ def _kill_at_work(before: set[int], over: Callable[[], bool]) -> None:
 
 
 def test_a_picture_that_crashes_its_decoder_costs_itself_only(own: DecoderPool) -> None:
-    assert killed_over(own, 2) == "corrupt_image"
-    assert outcome(own, GOOD) == ACCEPTED
+    assert decode_while_killing(own, 2) == "corrupt_image"
+    assert decode_outcome(own, GOOD) == ACCEPTED
 
 
 def test_a_picture_whose_decoder_was_killed_by_something_else_is_read_by_another(own: DecoderPool) -> None:
     """As the system kills where memory gave out."""
-    assert killed_over(own, 1) == ACCEPTED
+    assert decode_while_killing(own, 1) == ACCEPTED
 
 
 def test_a_worker_that_died_between_two_pictures_is_replaced(own: DecoderPool) -> None:
@@ -283,7 +283,7 @@ def test_a_worker_that_died_between_two_pictures_is_replaced(own: DecoderPool) -
     for worker in workers():
         if worker.pid not in before:
             worker.kill()
-    assert outcome(own, GOOD) == ACCEPTED
+    assert decode_outcome(own, GOOD) == ACCEPTED
 
 
 def test_a_picture_that_a_dying_pool_forgot_is_read_by_another(
@@ -301,7 +301,7 @@ def test_a_picture_that_a_dying_pool_forgot_is_read_by_another(
 
     monkeypatch.setattr(ProcessPool, "schedule", forgetful)
     with ThreadPoolExecutor(1) as other:
-        assert other.submit(outcome, own, GOOD).result(30) == ACCEPTED
+        assert other.submit(decode_outcome, own, GOOD).result(30) == ACCEPTED
 
 
 def test_a_worker_that_never_answers_is_given_up(own: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +317,7 @@ def test_a_worker_that_never_answers_is_given_up(own: DecoderPool, monkeypatch: 
     monkeypatch.setattr(ProcessPool, "schedule", mute)
     monkeypatch.setattr("pipelines.ingest.decoder_pool.WORKER_START_SECONDS", 0.0)
     own.seconds = 0.5
-    assert outcome(own, GOOD) == ACCEPTED
+    assert decode_outcome(own, GOOD) == ACCEPTED
     assert not silent[0].active
 
 
@@ -325,11 +325,11 @@ def test_one_worker_s_death_does_not_touch_the_picture_beside_it() -> None:
     two = DecoderPool(workers=2)
     try:
         with ThreadPoolExecutor(2) as pool:
-            slow = pool.submit(outcome, two, hostile_pictures.png(*SLOW))
+            slow = pool.submit(decode_outcome, two, hostile_pictures.png(*SLOW))
             for _ in range(3):
                 assert two._run_task(os.getpid) > 0
                 os.kill(two._run_task(os.getpid), signal.SIGKILL)
-            assert pool.submit(outcome, two, GOOD).result(30) == ACCEPTED
+            assert pool.submit(decode_outcome, two, GOOD).result(30) == ACCEPTED
             assert slow.result(30) == ACCEPTED
     finally:
         two.close()

@@ -1,4 +1,4 @@
-"""The thirty bad and odd pictures through the page's upload and through REST: a code or a picture, never a failure."""
+"""Thirty bad and odd pictures uploaded by page and REST: the answer is an error code or a picture, never a failure."""
 
 from __future__ import annotations
 

@@ -304,23 +304,6 @@ def test_a_row_of_a_batch_has_one_job_however_often_it_is_submitted(here: House)
 
 
 @pytest.mark.usefixtures("only_in_a_file")
-def test_a_table_of_the_first_release_is_widened_where_it_lies(tmp_path: Path) -> None:
-    old = sqlite3.connect(tmp_path / "jobs.sqlite3")
-    old.execute(
-        "CREATE TABLE jobs (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, "
-        "job TEXT NOT NULL, status TEXT NOT NULL, draft INTEGER NOT NULL, batch INTEGER NOT NULL, "
-        "created REAL NOT NULL, started REAL, finished REAL, result TEXT, error TEXT)"
-    )
-    before = job()
-    insert = "INSERT INTO jobs (id, owner, job, status, draft, batch, created) VALUES (?, 'me', ?, 'running', 0, 0, 1)"
-    old.execute(insert, (before.id, before.model_dump_json()))
-    old.commit()
-    old.close()
-    with house(tmp_path) as here:
-        wait_for_result(here.jobs.watch(before.id))
-
-
-@pytest.mark.usefixtures("only_in_a_file")
 def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: House) -> None:
     here.gate.open.clear()
     job_id = here.jobs.submit(job(steps=1))
@@ -457,18 +440,18 @@ def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Pat
 
 
 def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: House) -> None:
-    class Nothing:
+    class EmptyRowSource:
         asked = 0
 
-        def more(self) -> bool:
+        def submit_next_row(self) -> bool:
             self.asked += 1
             return False
 
-        def hold(self, job_id: str, error: StudioError) -> None:
+        def hold_row(self, job_id: str, error: StudioError) -> None:
             raise AssertionError
 
-    feeder = Nothing()
-    here.jobs.set_row_source(feeder)
+    row_source = EmptyRowSource()
+    here.jobs.set_row_source(row_source)
     wait_for_result(here.jobs.watch(here.jobs.submit(job())))
     time.sleep(0.3)
-    assert 1 <= feeder.asked <= 8
+    assert 1 <= row_source.asked <= 8

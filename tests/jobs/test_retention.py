@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.batch import Batch
+from pipelines.batch.batch_table import Batch
 from pipelines.core.errors import NotFound
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.retention import DAY_SECONDS, RetentionPolicy, apply_retention, delete_jobs

@@ -192,12 +192,12 @@ def test_a_job_that_names_its_own_address_tells_no_other(studio: Served, receive
 
 
 def test_a_key_that_only_looks_is_not_told_the_secret(studio: Served) -> None:
-    text = studio.keys.new("both", ("read", "create"))
-    key = studio.keys.verify(text)
+    text = studio.keys.create_key("both", ("read", "create"))
+    key = studio.keys.verify_key(text)
     assert key is not None
     with studio.client(headers={"X-API-Key": text}) as client:
         assert client.get("/v1/webhooks").json()["secret"].startswith("whsec_")
-        studio.keys.change(key.id, "looks", ("read",), key.bounds)
+        studio.keys.change_key(key.id, "looks", ("read",), key.limits)
         told = client.get("/v1/webhooks")
     assert "whsec_" not in told.text
     assert set(told.json()) == {"object", "url", "deliveries"}
@@ -205,7 +205,7 @@ def test_a_key_that_only_looks_is_not_told_the_secret(studio: Served) -> None:
 
 def test_secrets_and_deliveries_are_each_owners_own(studio: Served, receiver: Receiver) -> None:
     begun(studio, receiver)
-    key = studio.keys.new("somebody")
+    key = studio.keys.create_key("somebody")
     with studio.client(headers={"X-API-Key": key}) as http:
         theirs = http.get("/v1/webhooks").json()
     assert theirs["deliveries"] == []

@@ -1,4 +1,4 @@
-"""A matte solved in closed form: mixtures are found again, what is held stays, large photos keep fine hairs."""
+"""Closed-form matting: mixtures are recovered, known alpha stays, large photos keep fine hairs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.core.geometry import Alpha, Image
 from pipelines.matting.closed_form import WORK_SIDE_PX, closed_form_alpha
 
 
-def _hairs(side: int) -> tuple[Image, Alpha]:
+def _make_hairs(side: int) -> tuple[Image, Alpha]:
     """Dark hairs that stand out of a dark half before a light wall; and their true alpha."""
     truth = np.zeros((side, side), np.float32)
     truth[side // 2 :] = 1
@@ -22,8 +22,8 @@ def _hairs(side: int) -> tuple[Image, Alpha]:
 
 
 @pytest.mark.parametrize("side", [WORK_SIDE_PX // 2, 3 * WORK_SIDE_PX])
-def test_hairs_that_the_prior_does_not_know_are_found(side: int) -> None:
-    photo, truth = _hairs(side)
+def test_hairs_missing_in_the_prior_are_found(side: int) -> None:
+    photo, truth = _make_hairs(side)
     prior = np.where(np.arange(side)[:, None] >= side // 2, 1, 0).astype(np.float32).repeat(side, axis=1)
     open_band = (np.abs(np.arange(side) - side // 2) < 0.12 * side)[:, None]
     weight = np.where(open_band, 0.001, 10).astype(np.float32).repeat(side, axis=1)
@@ -35,7 +35,7 @@ def test_hairs_that_the_prior_does_not_know_are_found(side: int) -> None:
     assert found.max() <= 1
 
 
-def test_what_is_held_stays() -> None:
-    photo, truth = _hairs(120)
+def test_pixels_with_a_high_prior_weight_stay() -> None:
+    photo, truth = _make_hairs(120)
     prior = np.full_like(truth, 0.5)
     assert np.abs(closed_form_alpha(photo, prior, np.full_like(truth, 1000)) - prior).max() < 0.01

@@ -1,4 +1,4 @@
-"""The cut-out: the right subject, whole, in its own colours; and nothing else."""
+"""The cut-out: the right subject, whole, in its own colours, and nothing else."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def example(name: str) -> Image:
     return np.asarray(Pillow.open(EXAMPLES / f"{name}.jpg").convert("RGB"))
 
 
-def discs(*places: tuple[int, int, int], side: int = 512) -> Image:
+def make_discs(*places: tuple[int, int, int], side: int = 512) -> Image:
     """Red discs (x, y, radius) on a grey ground with grain."""
     large = np.full((side * 4, side * 4, 3), 200, np.uint8)
     for x, y, radius in places:
@@ -85,7 +85,7 @@ def test_the_core_is_most_of_the_subject(cuts: dict[str, Cutout], name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["astronaut", "hopper", "coffee"])
-def test_one_piece_without_holes(cuts: dict[str, Cutout], name: str) -> None:
+def test_the_subject_is_one_piece_without_holes(cuts: dict[str, Cutout], name: str) -> None:
     alpha = cuts[name].alpha
     assert cv2.connectedComponents((alpha > 0.1).astype(np.uint8))[0] == 2
     _, labels = cv2.connectedComponents((alpha < 0.5).astype(np.uint8), connectivity=4)
@@ -110,7 +110,7 @@ def test_one_piece_without_holes(cuts: dict[str, Cutout], name: str) -> None:
         ("coffee", [(410, 85), (90, 200), (280, 370), (220, 270)], [(20, 20), (560, 300), (40, 350)]),
     ],
 )
-def test_what_belongs_stays_and_what_is_behind_goes(
+def test_the_subjects_parts_stay_and_the_background_is_removed(
     cuts: dict[str, Cutout], name: str, inside: list[tuple[int, int]], outside: list[tuple[int, int]]
 ) -> None:
     alpha = cuts[name].alpha
@@ -118,7 +118,7 @@ def test_what_belongs_stays_and_what_is_behind_goes(
     assert [float(alpha[y, x]) for x, y in outside] == [0.0] * len(outside)
 
 
-def test_the_ring_round_a_neck_is_whole(cuts: dict[str, Cutout]) -> None:
+def test_the_ring_around_a_neck_is_whole(cuts: dict[str, Cutout]) -> None:
     """Grey between black cloth and a pale wall, beside which the net sees next to nothing of it."""
     ring = [(258, 178), (262, 180), (268, 186), (276, 196)]
     assert min(float(cuts["astronaut"].alpha[y, x]) for x, y in ring) > 0.75
@@ -129,7 +129,7 @@ def test_no_sliver_of_the_flag_is_left_at_a_neck(cuts: dict[str, Cutout]) -> Non
     assert max(float(cuts["hopper"].alpha[y, x]) for x, y in red) < 0.35
 
 
-def test_a_first_alpha_is_seen_before_the_second_look(mesh: FaceMesh, net: U2Net) -> None:
+def test_a_first_alpha_is_reported_before_the_head_is_refined(mesh: FaceMesh, net: U2Net) -> None:
     photo, told = example("astronaut"), []
 
     class Watched:
@@ -155,7 +155,7 @@ def test_same_photo_same_cutout(net: U2Net, cuts: dict[str, Cutout]) -> None:
     assert np.array_equal(again.colour, cuts["coffee"].colour)
 
 
-def test_exact_truth_is_met_on_a_sample_of_the_bench(net: U2Net) -> None:
+def test_a_sample_of_the_bench_is_near_the_exact_truth(net: U2Net) -> None:
     scores = [bench.score(composite, net) for composite in islice(bench.composites(), 8, 12)]
     assert np.mean([score.mae for score in scores]) <= 0.006
     assert sum(score.edge for score in scores) <= 0.8 * sum(score.plain for score in scores)
@@ -163,7 +163,7 @@ def test_exact_truth_is_met_on_a_sample_of_the_bench(net: U2Net) -> None:
 
 
 def test_a_hard_edge_rises_within_four_pixels(net: U2Net) -> None:
-    alpha = cut_out_subject(discs((512, 512, 300), side=1024), net).alpha
+    alpha = cut_out_subject(make_discs((512, 512, 300), side=1024), net).alpha
     row = alpha[512, :512]
     assert np.count_nonzero((row > 0.1) & (row < 0.9)) <= 4
 
@@ -171,20 +171,20 @@ def test_a_hard_edge_rises_within_four_pixels(net: U2Net) -> None:
 # ---------------------------------------------------------------- which subject
 
 
-def test_nothing_that_stands_out_is_no_subject(net: U2Net) -> None:
+def test_a_photo_in_which_nothing_stands_out_has_no_subject(net: U2Net) -> None:
     with pytest.raises(BadInput, match="Nothing stands out") as caught:
         cut_out_subject(np.full((300, 400, 3), 90, np.uint8), net)
     assert caught.value.code == "no_subject"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (300, 8)])
-def test_the_tiniest_photo_is_a_sentence_too(net: U2Net, size: tuple[int, int]) -> None:
+def test_the_tiniest_photo_raises_a_readable_error(net: U2Net, size: tuple[int, int]) -> None:
     with pytest.raises(BadInput):
         cut_out_subject(np.zeros((*size, 3), np.uint8), net)
 
 
 def test_pick_goes_by_size_and_drops_the_others(net: U2Net) -> None:
-    photo = discs((150, 256, 90), (390, 256, 60))
+    photo = make_discs((150, 256, 90), (390, 256, 60))
     large, small = cut_out_subject(photo, net).alpha, cut_out_subject(photo, net, pick=1).alpha
     assert large[256, 150] == 1
     assert not large[:, 330:].any()
@@ -192,9 +192,9 @@ def test_pick_goes_by_size_and_drops_the_others(net: U2Net) -> None:
     assert not small[:, :240].any()
 
 
-def test_a_number_that_no_subject_has_is_a_sentence(net: U2Net) -> None:
+def test_an_unknown_subject_number_raises_a_readable_error(net: U2Net) -> None:
     with pytest.raises(BadInput, match="one subject") as caught:
-        cut_out_subject(discs((256, 256, 100)), net, pick=3)
+        cut_out_subject(make_discs((256, 256, 100)), net, pick=3)
     assert caught.value.param == "pick"
 
 
@@ -243,7 +243,7 @@ def test_an_empty_matte_is_no_subject(net: U2Net) -> None:
 # ---------------------------------------------------------------- the parts of it
 
 
-def test_the_own_colour_is_found_under_a_soft_edge() -> None:
+def test_the_subjects_colour_is_estimated_under_a_soft_edge() -> None:
     alpha = disc_alpha(300, 90, soft=12)
     ground = np.array((40, 90, 200)) + np.linspace(-30, 30, 300)[:, None, None]
     own = np.array((220, 150, 60)) + np.linspace(-30, 30, 300)[None, :, None]
@@ -253,8 +253,8 @@ def test_the_own_colour_is_found_under_a_soft_edge() -> None:
     assert np.array_equal(estimate_foreground(mixed, alpha)[alpha == 1], mixed[alpha == 1])
 
 
-def test_the_old_grounds_hue_that_bled_into_the_edge_is_not_taken_along() -> None:
-    photo, alpha = framed((14, 14, 16), np.full((400, 400, 3), (80, 120, 190), np.uint8))
+def test_background_hue_that_bled_into_the_edge_is_removed() -> None:
+    photo, alpha = disc_before((14, 14, 16), np.full((400, 400, 3), (80, 120, 190), np.uint8))
     half = cv2.resize(cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb), (200, 200), interpolation=cv2.INTER_AREA)
     hues = cv2.cvtColor(photo, cv2.COLOR_RGB2YCrCb)
     hues[..., 1:] = cv2.resize(half, (400, 400), interpolation=cv2.INTER_LINEAR)[..., 1:]
@@ -268,22 +268,22 @@ def test_the_old_grounds_hue_that_bled_into_the_edge_is_not_taken_along() -> Non
     assert np.array_equal(suppress_colour_spill(photo, alpha), alpha)
 
 
-def striped(side: int = 400) -> Image:
+def make_stripes(side: int = 400) -> Image:
     """Red and white bands across, as a flag behind, with grain."""
     rows = np.arange(side)[:, None] // 50 % 2
     photo = np.where(rows[..., None], (150, 20, 30), (225, 222, 218)) + np.zeros((side, side, 3))
     return np.clip(photo + np.random.default_rng(0).normal(0, 2, photo.shape), 0, 255).astype(np.uint8)
 
 
-def framed(colour: tuple[int, int, int], behind: Image, radius: float = 120) -> tuple[Image, Alpha]:
+def disc_before(colour: tuple[int, int, int], behind: Image, radius: float = 120) -> tuple[Image, Alpha]:
     """A disc of one colour before `behind`, and its alpha."""
     alpha = disc_alpha(len(behind), radius)
     mixed = np.array(colour) * alpha[..., None] + behind * (1 - alpha[..., None])
     return mixed.astype(np.uint8), alpha
 
 
-def test_a_wide_doubt_goes_to_those_of_its_colour() -> None:
-    photo, alpha = framed((60, 120, 70), striped())
+def test_a_wide_uncertain_patch_joins_the_side_of_its_colour() -> None:
+    photo, alpha = disc_before((60, 120, 70), make_stripes())
     doubted = alpha.copy()
     doubted[60:76, 190:210] = 0.4  # ground above the disc
     doubted[150:190, 190:210] = 0.4  # within it
@@ -293,8 +293,8 @@ def test_a_wide_doubt_goes_to_those_of_its_colour() -> None:
     assert known.uncertainty[65, 200] == 1
 
 
-def test_what_the_net_hardly_sees_is_not_made_of_its_colour() -> None:
-    photo, alpha = framed((10, 10, 10), np.full((400, 400, 3), 200, np.uint8))
+def test_a_pale_patch_does_not_become_the_subjects_by_its_colour() -> None:
+    photo, alpha = disc_before((10, 10, 10), np.full((400, 400, 3), 200, np.uint8))
     photo[55:75, 185:215] = 10
     alpha[55:75, 185:215] = 0.05
     assert refine_boundary(photo, alpha).alpha[57:73, 187:213].max() <= KNOWN_ALPHA_MARGIN
@@ -302,7 +302,7 @@ def test_what_the_net_hardly_sees_is_not_made_of_its_colour() -> None:
     assert refine_boundary(photo, alpha).alpha[57:73, 187:213].min() > 0.9
 
 
-def test_haze_and_pale_specks_go() -> None:
+def test_haze_and_pale_specks_are_removed() -> None:
     alpha = disc_alpha(400, 120)
     expected = alpha.copy()
     alpha[20:40, 20:40] = 0.2
@@ -310,8 +310,8 @@ def test_haze_and_pale_specks_go() -> None:
     assert np.array_equal(remove_specks_and_holes(alpha), expected)
 
 
-def test_narrow_doubt_of_the_grounds_colour_goes() -> None:
-    photo, alpha = framed((60, 120, 70), striped())
+def test_a_narrow_uncertain_band_of_background_colour_is_removed() -> None:
+    photo, alpha = disc_before((60, 120, 70), make_stripes())
     doubted = alpha.copy()
     doubted[40:78, 199:202] = 0.5
     known = refine_boundary(photo, doubted)
@@ -320,13 +320,13 @@ def test_narrow_doubt_of_the_grounds_colour_goes() -> None:
     assert float(np.abs(known.alpha - alpha).mean()) < 0.003
 
 
-def ringed(thin: float) -> tuple[Image, Alpha, Alpha]:
+def make_ring(thin: float) -> tuple[Image, Alpha, Alpha]:
     """Something black in a ring before a pale wall: photo, truth, and a net that half sees the ring's upper part.
 
     That part is `thin` pixels wide; the lower one is wider.
     """
     ring = (112, 106, 128)
-    photo, black = framed((12, 12, 14), np.full((400, 400, 3), (205, 195, 190), np.uint8), radius=120)
+    photo, black = disc_before((12, 12, 14), np.full((400, 400, 3), (205, 195, 190), np.uint8), radius=120)
     wide = (np.indices(black.shape)[0] > 150) & (disc_alpha(400, 95) < 0.5)
     photo = np.where(wide[..., None] & (black[..., None] > 0.5), np.array(ring), photo)
     truth = disc_alpha(400, 120 + thin)
@@ -338,16 +338,16 @@ def ringed(thin: float) -> tuple[Image, Alpha, Alpha]:
     return np.clip(photo, 0, 255).astype(np.uint8), truth, (truth - 0.7 * band * lost).astype(np.float32)
 
 
-def test_a_ring_that_the_net_half_sees_is_whole_where_it_goes_on_into_the_subject() -> None:
-    photo, truth, half = ringed(3)
+def test_a_half_transparent_ring_that_continues_the_subject_becomes_whole() -> None:
+    photo, truth, half = make_ring(3)
     found = _refine_alpha(photo, half, None)
     assert float(half[truth > 0.99].min()) < 0.35
     assert float(found[truth > 0.99].min()) > 0.8
     assert float(np.abs(found - truth).mean()) < 0.0015
 
 
-def test_a_sliver_of_the_ground_that_the_net_took_along_goes() -> None:
-    photo, truth = framed((190, 130, 90), striped())
+def test_a_sliver_of_background_is_removed() -> None:
+    photo, truth = disc_before((190, 130, 90), make_stripes())
     sliver = disc_alpha(400, 126) > 0.5
     sliver &= (truth < 0.02) & (np.indices(truth.shape)[0] < 150)  # beside the upper left and right
     taken = np.where(sliver, np.float32(0.85), truth)
@@ -356,7 +356,7 @@ def test_a_sliver_of_the_ground_that_the_net_took_along_goes() -> None:
 
 
 def test_a_third_colour_is_no_mixture() -> None:
-    photo, alpha = framed((60, 60, 60), np.full((400, 400, 3), 200, np.uint8))
+    photo, alpha = disc_before((60, 60, 60), np.full((400, 400, 3), 200, np.uint8))
     photo[70:85, 195:206] = (130, 200, 20)
     alpha[70:85, 195:206] = 0.2
     unsure = (alpha > KNOWN_ALPHA_MARGIN) & (alpha < 1 - KNOWN_ALPHA_MARGIN)
@@ -366,8 +366,8 @@ def test_a_third_colour_is_no_mixture() -> None:
 
 
 @pytest.mark.parametrize("turn", [0, 2, 3])
-def test_a_piece_of_the_ground_at_the_border_goes(turn: int) -> None:
-    photo, alpha = framed((60, 120, 70), striped(), 165)
+def test_a_piece_of_background_at_the_border_is_removed(turn: int) -> None:
+    photo, alpha = disc_before((60, 120, 70), make_stripes(), 165)
     alpha[200:250, :40] = 1  # a red band that goes on to the disc
     photo, alpha = np.rot90(photo, turn).copy(), np.rot90(alpha, turn).copy()
     cleaned = np.rot90(remove_border_strays(photo, alpha), -turn)
@@ -376,14 +376,14 @@ def test_a_piece_of_the_ground_at_the_border_goes(turn: int) -> None:
 
 
 def test_an_arm_at_the_border_stays() -> None:
-    photo, alpha = framed((60, 120, 70), striped(), 165)
+    photo, alpha = disc_before((60, 120, 70), make_stripes(), 165)
     photo[205:245, :45] = photo[205:245, 150:195]
     alpha[205:245, :45] = 1
     assert np.array_equal(remove_border_strays(photo, alpha), alpha)
 
 
-def test_what_goes_on_below_stays() -> None:
-    photo, alpha = framed((60, 120, 70), np.rot90(striped()).copy(), 165)
+def test_a_body_at_the_bottom_border_stays() -> None:
+    photo, alpha = disc_before((60, 120, 70), np.rot90(make_stripes()).copy(), 165)
     alpha[360:, 200:250] = 1
     assert np.array_equal(remove_border_strays(photo, alpha), alpha)
 
@@ -394,8 +394,8 @@ def width_of(alpha: Alpha) -> int:
     return int(((row > 0.1) & (row < 0.9)).sum())
 
 
-def test_what_is_out_of_focus_keeps_its_soft_edge_and_what_is_sharp_its_hard_one() -> None:
-    photo, alpha = discs((256, 256, 150)), disc_alpha(512, 150)
+def test_an_edge_out_of_focus_stays_soft_and_a_sharp_one_hard() -> None:
+    photo, alpha = make_discs((256, 256, 150)), disc_alpha(512, 150)
     assert np.array_equal(match_edge_softness(photo, alpha), alpha)
     blurred = np.asarray(cv2.GaussianBlur(photo, (0, 0), 6), np.uint8)
     soft = match_edge_softness(blurred, alpha)
@@ -405,7 +405,7 @@ def test_what_is_out_of_focus_keeps_its_soft_edge_and_what_is_sharp_its_hard_one
     assert (soft[170:340, 170:340] == 1).all()
 
 
-class HalfBlind:
+class UnsureOfShouldersNet:
     """A net that half sees shoulders which the photo cuts, and sees them where they go on."""
 
     def predict_alpha(self, image: Image) -> Alpha:
@@ -417,22 +417,22 @@ class HalfBlind:
         return seen
 
 
-def test_a_ring_in_focus_is_not_taken_for_a_soft_edge() -> None:
-    photo, truth, _ = ringed(4)
+def test_a_thin_ring_in_focus_is_not_softened() -> None:
+    photo, truth, _ = make_ring(4)
     assert float(np.abs(match_edge_softness(photo, truth) - truth).max()) < 0.3
 
 
-def test_shoulders_that_the_photo_cuts_are_seen_as_a_body() -> None:
+def test_shoulders_cut_by_the_photo_are_part_of_the_subject() -> None:
     photo = np.full((400, 300, 3), (60, 90, 120), np.uint8)
     cv2.ellipse(photo, (150, 180), (80, 110), 0, 0, 360, (220, 170, 150), -1)
     photo[330:, 20:280] = (200, 40, 30)
     cv2.rectangle(photo, (120, 270), (180, 335), (220, 170, 150), -1)
     middle = (150.0, 180.0)
     face = Face(np.zeros((468, 2), np.float32), (70.0, 70.0, 230.0, 290.0), middle, middle, middle, 0.0, 1.0)
-    assert cut_out_subject(photo, HalfBlind(), faces=(face,)).alpha[360:, 40:260].min() > 0.9
+    assert cut_out_subject(photo, UnsureOfShouldersNet(), faces=(face,)).alpha[360:, 40:260].min() > 0.9
 
 
-def test_specks_and_pinholes_go_and_a_handle_stays() -> None:
+def test_specks_and_pinholes_are_removed_and_a_handle_stays() -> None:
     alpha = disc_alpha(400, 150)
     alpha[disc_alpha(400, 60) > 0.5] = 0
     expected = alpha.copy()
@@ -445,7 +445,7 @@ def test_specks_and_pinholes_go_and_a_handle_stays() -> None:
     assert whole[101, 201] == 1
 
 
-def test_a_wide_ghost_is_decided_and_soft_hair_is_not() -> None:
+def test_a_wide_half_transparent_patch_is_hardened_and_soft_hair_is_not() -> None:
     alpha = disc_alpha(400, 120)
     alpha[195:205, 0:90] = 0.4
     assert select_subject(alpha, 0, None)[200, 70] == 0
@@ -472,7 +472,7 @@ def test_the_core_lies_two_pixels_inside() -> None:
     assert core_share(np.zeros((4, 4), np.float32)) == 0
 
 
-def test_a_closer_look_takes_no_arm_away_that_the_whole_photo_showed() -> None:
+def test_refining_the_head_removes_no_arm_that_the_whole_photo_showed() -> None:
     class Blind:
         def predict_alpha(self, image: Image) -> Alpha:
             return np.zeros(image.shape[:2], np.float32)

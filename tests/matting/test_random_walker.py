@@ -1,4 +1,4 @@
-"""Walks that seldom step over an edge: what has the subject's side is told by where one comes without crossing."""
+"""The random walker: an unknown region joins the side that it reaches without crossing an edge."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.matting.random_walker import random_walker_alpha
 
 
-def test_a_doubtful_stripe_is_of_the_side_that_it_goes_on_into() -> None:
+def test_an_unknown_stripe_joins_the_side_that_it_continues() -> None:
     lab = np.full((40, 60, 3), (200, 128, 128), np.uint8)
     lab[:15], lab[15:25] = 20, 110  # dark above, a stripe of another grey, a pale ground below
     prior = np.zeros((40, 60), np.float32)
@@ -20,7 +20,7 @@ def test_a_doubtful_stripe_is_of_the_side_that_it_goes_on_into() -> None:
     assert random_walker_alpha(lab, prior, np.full(prior.shape, 1e-3, np.float32), where)[16:24, 15:40].max() < 0.3
 
 
-def test_what_is_not_doubtful_stays() -> None:
+def test_known_pixels_stay() -> None:
     rng = np.random.default_rng(0)
     prior = rng.random((20, 20), np.float32)
     where = rng.random((20, 20)) > 0.5

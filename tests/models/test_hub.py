@@ -1,4 +1,4 @@
-"""Asking for the hub never hangs; what comes from it is told file by file, goes on where it stopped, and is no code."""
+"""The hub: the probe never hangs; downloads report each file, resume, and bring no code."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
 
 
-class Refusing(http.server.BaseHTTPRequestHandler):
-    """A hub that is there and lets nobody in."""
+class RefusingHandler(http.server.BaseHTTPRequestHandler):
+    """A hub that answers and refuses everybody."""
 
     def do_HEAD(self) -> None:
         self.send_error(403)
@@ -53,7 +53,7 @@ class Refusing(http.server.BaseHTTPRequestHandler):
 
 
 def test_a_hub_that_answers_anything_is_there():
-    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+    with http.server.HTTPServer(("127.0.0.1", 0), RefusingHandler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         assert is_hub_reachable(f"http://127.0.0.1:{server.server_port}")
 
@@ -97,8 +97,8 @@ MODEL = ModelSpec("made", "stable_diffusion", ("text",), "Apache-2.0", repo="we/
 
 
 @dataclass
-class Hub:
-    """A hub with one repository. `breaks` drops the connection in the middle of a large file, so often."""
+class FakeHub:
+    """A hub with one repository. `breaks`: how often it drops the connection in the middle of a large file."""
 
     url: str = ""
     breaks: int = 0
@@ -108,7 +108,7 @@ class Hub:
     gate: threading.Event = field(default_factory=threading.Event)
 
 
-def answering(state: Hub) -> type[http.server.BaseHTTPRequestHandler]:
+def make_handler(state: FakeHub) -> type[http.server.BaseHTTPRequestHandler]:
     class Answer(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -161,9 +161,9 @@ def answering(state: Hub) -> type[http.server.BaseHTTPRequestHandler]:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    state = Hub()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), answering(state)) as server:
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    state = FakeHub()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), make_handler(state)) as server:
         state.url = f"http://127.0.0.1:{server.server_port}"
         monkeypatch.setenv("HF_ENDPOINT", state.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
@@ -175,7 +175,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         server.shutdown()
 
 
-def over(
+def wait_for_state(
     downloads: DownloadManager, until: Callable[[DownloadProgress], bool] = lambda now: now.state != "running"
 ) -> DownloadProgress:
     for _ in range(600):
@@ -185,43 +185,43 @@ def over(
     raise AssertionError(downloads.current)
 
 
-def brought(folder: Path) -> dict[str, bytes]:
+def downloaded_files(folder: Path) -> dict[str, bytes]:
     root = folder / "models--we--made" / "snapshots" / COMMIT
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def test_what_would_come_is_told_with_its_bytes_before_anything_comes(fake: Hub, tmp_path: Path):
+def test_what_would_come_is_told_with_its_bytes_before_anything_comes(fake: FakeHub, tmp_path: Path):
     items = DownloadManager(tmp_path).list_files(MODEL)
     assert {item.name: item.total_bytes for item in items} == {n: len(FILES[n]) for n in list(FILES)[:3]}
     assert all(item.done_bytes == 0 for item in items)
     assert fake.served == []
 
 
-def test_only_safetensors_and_json_come_and_the_second_time_nothing(fake: Hub, tmp_path: Path):
+def test_only_safetensors_and_json_come_and_the_second_time_nothing(fake: FakeHub, tmp_path: Path):
     downloads = DownloadManager(tmp_path)
     assert downloads.start_download(MODEL)
-    now = over(downloads)
+    now = wait_for_state(downloads)
     assert now.state == "done"
     assert now.done_bytes == now.total_bytes == sum(len(FILES[name]) for name in list(FILES)[:3])
-    assert brought(tmp_path) == {name: FILES[name] for name in list(FILES)[:3]}
+    assert downloaded_files(tmp_path) == {name: FILES[name] for name in list(FILES)[:3]}
     count = len(fake.served)
     downloads.start_download(MODEL)
-    assert over(downloads).state == "done"
+    assert wait_for_state(downloads).state == "done"
     assert len(fake.served) == count
 
 
-def test_a_download_that_was_stopped_goes_on_where_it_was(fake: Hub, tmp_path: Path):
+def test_a_download_that_was_stopped_goes_on_where_it_was(fake: FakeHub, tmp_path: Path):
     fake.breaks = 1
     downloads = DownloadManager(tmp_path)
     downloads.start_download(MODEL)
-    over(downloads, lambda now: now.done_bytes > 1000)
+    wait_for_state(downloads, lambda now: now.done_bytes > 1000)
     assert not downloads.start_download(MODEL)
     downloads.stop_download()
     fake.gate.set()
-    assert over(downloads).state == "stopped"
+    assert wait_for_state(downloads).state == "stopped"
     downloads.start_download(MODEL)
-    assert over(downloads).state == "done"
-    assert brought(tmp_path)["unet/diffusion_pytorch_model.safetensors"] == FILES[list(FILES)[2]]
+    assert wait_for_state(downloads).state == "done"
+    assert downloaded_files(tmp_path)["unet/diffusion_pytorch_model.safetensors"] == FILES[list(FILES)[2]]
     assert any(asked.startswith("bytes=1") for _, asked in fake.served)
 
 
@@ -230,7 +230,7 @@ def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
     with pytest.raises(ModelUnavailable, match="cannot be reached"):
         downloads.list_files(MODEL)
     downloads.start_download(MODEL)
-    now = over(downloads)
+    now = wait_for_state(downloads)
     assert now.state == "failed"
     assert now.message.count(".") >= 1
     assert "\n" not in now.message
@@ -240,7 +240,7 @@ def test_a_hub_that_is_not_there_is_one_clear_sentence(tmp_path: Path):
 
 
 @pytest.fixture
-def engine(fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalEngine]:
+def engine(fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalEngine]:
     """An engine whose one checkpoint lies at the hub."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(progress, "TEXT_INTERVAL_SECONDS", 0.0)
@@ -253,7 +253,7 @@ def engine(fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     files.close()
 
 
-def ordered() -> Job:
+def make_job() -> Job:
     return Job(
         id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256}, seed=1,
         profile="made", specs={"backdrop": "made", "matte": "u2netp"}, owner="me", created=time.time(),
@@ -261,13 +261,17 @@ def ordered() -> Job:
 
 
 def test_a_job_tells_each_file_that_comes_for_it_and_then_draws(
-    engine: LocalEngine, fake: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    engine: LocalEngine,
+    fake: FakeHub,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("pipelines.models.diffusion.loader._COMPONENTS", ("text_encoder", "unet", "vae"))
     folder = tiny_checkpoints.tiny_sd(tmp_path / "tiny")
     fake.files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     caplog.set_level("INFO", logger="designerbox")
-    *steps, result = engine.run(ordered())
+    *steps, result = engine.run(make_job())
     assert isinstance(result, Result)
     coming = [step for step in steps if isinstance(step, Step) and step.stage.startswith("Downloading ")]
     size = len(fake.files["unet/diffusion_pytorch_model.safetensors"]) / 1e6
@@ -283,7 +287,7 @@ def test_a_job_tells_each_file_that_comes_for_it_and_then_draws(
     # What is here is read without the hub, whether it answers or not.
     fake.asked.clear()
     engine.cache.unload_model("made")
-    again = list(engine.run(ordered()))
+    again = list(engine.run(make_job()))
     assert isinstance(again[-1], Result)
     assert fake.asked == []
     assert engine.cache.load_counts["made"] == 2
@@ -291,10 +295,10 @@ def test_a_job_tells_each_file_that_comes_for_it_and_then_draws(
 
 
 def test_a_job_that_is_stopped_while_its_model_comes_ends_and_the_next_goes_on_there(
-    engine: LocalEngine, fake: Hub
+    engine: LocalEngine, fake: FakeHub
 ) -> None:
     fake.breaks = 1
-    stream = engine.run(ordered())
+    stream = engine.run(make_job())
     for step in stream:
         if isinstance(step, Step) and "10.5 of 25.6 MB" in step.stage:
             break
@@ -304,23 +308,23 @@ def test_a_job_that_is_stopped_while_its_model_comes_ends_and_the_next_goes_on_t
         list(stream)
     assert engine.cache.resident_models() == []
     with pytest.raises(StudioError):  # these files are no checkpoint
-        list(engine.run(ordered()))
+        list(engine.run(make_job()))
     assert any(asked.startswith("bytes=1") for _, asked in fake.served)
 
 
-def test_a_job_whose_model_cannot_come_says_so(engine: LocalEngine, fake: Hub) -> None:
+def test_a_job_whose_model_cannot_come_says_so(engine: LocalEngine, fake: FakeHub) -> None:
     del fake.files["unet/diffusion_pytorch_model.safetensors"]
     with pytest.raises(ModelUnavailable, match="lacks the weights of its unet"):
-        list(engine.run(ordered()))
+        list(engine.run(make_job()))
 
 
-def test_a_job_whose_hub_went_away_says_so_at_once(engine: LocalEngine, fake: Hub) -> None:
+def test_a_job_whose_hub_went_away_says_so_at_once(engine: LocalEngine, fake: FakeHub) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         engine.cache._is_hub_reachable = lambda: is_hub_reachable(
             f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=1.0
         )
         with pytest.raises(ModelUnavailable, match="cannot be reached"):
-            list(engine.run(ordered()))
+            list(engine.run(make_job()))
     assert fake.asked == []
 
 
@@ -365,22 +369,21 @@ def test_every_repository_of_every_model_is_pinned_to_a_commit():
     ("repo", "revision"),
     [("we/else", ""), ("stabilityai/sdxl-turbo", "d" * 40), ("stabilityai/SDXL-turbo", ""), ("../etc", "")],
 )
-def test_no_other_repository_and_no_other_commit_is_asked_for(fake: Hub, repo: str, revision: str):
-    """By no way there is: loading, asking what would come, downloading on the page, a LoRA that a job names."""
+def test_no_other_repository_and_no_other_commit_is_asked_for(fake: FakeHub, repo: str, revision: str):
+    """Neither by loading, nor by downloading on the page, nor by a LoRA that a job names."""
     ways = [
         lambda: checkpoint.fetch_snapshot(repo, revision, ["*"]),
         lambda: checkpoint.fetch_snapshot(repo, revision, ["*"], offline=True),
-        lambda: checkpoint.pending(repo, revision, ["*"]),
         lambda: hub_download.download_snapshot(repo, revision, ("*",), lambda _: None, None),
         lambda: lora.find_lora_file(repo),
     ]
-    for way in ways[: 4 if revision else 5]:
+    for way in ways[: 3 if revision else 4]:
         with pytest.raises((ModelUnavailable, BadInput)):
             way()
     assert fake.asked == []
 
 
-def test_a_name_means_the_pinned_commit(fake: Hub, tmp_path: Path):
+def test_a_name_means_the_pinned_commit(fake: FakeHub, tmp_path: Path):
     for revision in ("", "main", COMMIT):
         assert pinned_revisions.pinned_commit("we/made", revision) == COMMIT
     DownloadManager(tmp_path, is_reachable=lambda: True).list_files(MODEL)

@@ -1,4 +1,4 @@
-"""Previews: the clean estimate is the right one, factors fit what they should, and none is larger than 512 px."""
+"""Latent previews: the clean estimate is right, the factors fit, and none is larger than 512 px."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 SCHEDULERS = ("DDIMScheduler", "EulerDiscreteScheduler", "LCMScheduler", "PNDMScheduler", "DPMSolverMultistepScheduler")
 
 
-def scheduler(name: str, prediction: str = "epsilon") -> Any:
+def make_scheduler(name: str, prediction: str = "epsilon") -> Any:
     import diffusers
 
     extra = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
@@ -28,7 +28,7 @@ def scheduler(name: str, prediction: str = "epsilon") -> Any:
     )  # fmt: skip
 
 
-def denoise(tapped: Any, truth: Any, *, steps: int) -> list[Any]:
+def run_denoising(tapped: Any, truth: Any, *, steps: int) -> list[Any]:
     """Runs a loop whose model knows `truth`: the noise it predicts is exactly what stands between it and the sample."""
     import torch
 
@@ -44,7 +44,7 @@ def denoise(tapped: Any, truth: Any, *, steps: int) -> list[Any]:
         velocity = alpha**0.5 * noise - (1 - alpha) ** 0.5 * truth
         wanted = {"epsilon": noise, "v_prediction": velocity, "sample": truth}[plan.config.prediction_type]
         sample = plan.step(wanted, timestep, sample, return_dict=False)[0]
-        estimates.append(tapped.clean())
+        estimates.append(tapped.clean_estimate())
     return estimates
 
 
@@ -53,7 +53,7 @@ def test_the_clean_estimate_is_what_a_perfect_model_has_in_mind(name: str):
     import torch
 
     truth = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(1))
-    for estimate in denoise(latent_preview.CleanEstimateRecorder(scheduler(name)), truth, steps=4):
+    for estimate in run_denoising(latent_preview.CleanEstimateRecorder(make_scheduler(name)), truth, steps=4):
         assert torch.allclose(estimate, truth, atol=0.02)
 
 
@@ -65,7 +65,9 @@ def test_the_clean_estimate_knows_what_the_model_predicts(name: str, prediction:
     import torch
 
     truth = torch.randn((1, 4, 8, 8), generator=torch.Generator().manual_seed(1))
-    for estimate in denoise(latent_preview.CleanEstimateRecorder(scheduler(name, prediction)), truth, steps=4):
+    for estimate in run_denoising(
+        latent_preview.CleanEstimateRecorder(make_scheduler(name, prediction)), truth, steps=4
+    ):
         assert torch.allclose(estimate, truth, atol=0.02)
 
 
@@ -74,7 +76,7 @@ def test_a_tap_is_private_and_changes_no_step():
 
     import torch
 
-    original = scheduler("EulerDiscreteScheduler")
+    original = make_scheduler("EulerDiscreteScheduler")
     one, other = latent_preview.CleanEstimateRecorder(original), latent_preview.CleanEstimateRecorder(original)
     assert len({id(original), id(one.scheduler), id(other.scheduler)}) == 3
     assert inspect.signature(one.scheduler.step) == inspect.signature(original.step)

@@ -1,4 +1,4 @@
-"""LoRAs are worn for one drawing: A, none, and B are each what a fresh load gives, and a cancel leaves nothing."""
+"""LoRAs are applied for one drawing: A, none and B are each what a fresh load gives, and a cancel leaves nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FAMILIES = ("stable_diffusion", "flux2", "z_image")
 
 
 @dataclass(frozen=True)
-class Wardrobe:
+class LoraCase:
     """A model, its plain pipeline class, and two LoRAs for it."""
 
     model: DiffusionModel
@@ -45,8 +45,8 @@ class Wardrobe:
     a: Path
     b: Path
 
-    def plain(self, *adapters: tuple[Path, float]) -> family_checks.Pictures:
-        """A fresh load by diffusers alone, with these LoRAs."""
+    def draw_with_diffusers(self, *adapters: tuple[Path, float]) -> family_checks.Pictures:
+        """Draw with a fresh load by diffusers alone, with these LoRAs."""
         import diffusers
 
         pipe = getattr(diffusers, self.kind).from_pretrained(self.model.spec.repo)
@@ -59,13 +59,13 @@ class Wardrobe:
             pipe, (1, 2), prompt="a red cup", guidance_scale=self.guidance, **sides
         )
 
-    def worn(self, *adapters: tuple[Path, float]) -> family_checks.Pictures:
+    def draw_with_loras(self, *adapters: tuple[Path, float]) -> family_checks.Pictures:
         rows = tuple(Adapter(str(file), weight) for file, weight in adapters)
         return draw_pictures(self.model, make_request("text", 1, 2, adapters=rows))
 
 
 def write_lora(net: Any, folder: Path, prefix: str, seed: int) -> Path:
-    """A LoRA of rank 2 for the attention of `net`, strong enough to be seen."""
+    """Write a LoRA of rank 2 for the attention of `net`, strong enough to be visible."""
     import torch
     from safetensors.torch import save_file
 
@@ -82,7 +82,7 @@ def write_lora(net: Any, folder: Path, prefix: str, seed: int) -> Path:
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def wardrobe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wardrobe]:
+def wardrobe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoraCase]:
     import torch
 
     threads = torch.get_num_threads()
@@ -96,65 +96,69 @@ def wardrobe(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     spec = family_checks.tiny_row(request.param, str(build(root / "model")), ("text",), guidance=guidance)
     model = family((spec,)).load(spec, "cpu")
     net = getattr(model.pipe, prefix)
-    yield Wardrobe(model, kind, guidance, *(write_lora(net, root / name, prefix, ord(name)) for name in "ab"))
+    yield LoraCase(model, kind, guidance, *(write_lora(net, root / name, prefix, ord(name)) for name in "ab"))
     torch.set_num_threads(threads)
 
 
-def state(model: DiffusionModel) -> Sequence[tuple[str, int]]:
-    """Names and places of all weights."""
+def weight_addresses(model: DiffusionModel) -> Sequence[tuple[str, int]]:
+    """List the names and memory addresses of all weights."""
     parts = {name: part for name, part in model.pipe.components.items() if hasattr(part, "named_parameters")}
     return [(f"{name}.{key}", row.data_ptr()) for name, part in parts.items() for key, row in part.named_parameters()]
 
 
-def test_a_then_none_then_b_are_each_a_fresh_load(wardrobe: Wardrobe):
-    before = state(wardrobe.model)
-    bare, a, b = wardrobe.plain(), wardrobe.plain((wardrobe.a, 1.0)), wardrobe.plain((wardrobe.b, 0.5))
+def test_a_then_none_then_b_are_each_a_fresh_load(wardrobe: LoraCase):
+    before = weight_addresses(wardrobe.model)
+    bare, a, b = (
+        wardrobe.draw_with_diffusers(),
+        wardrobe.draw_with_diffusers((wardrobe.a, 1.0)),
+        wardrobe.draw_with_diffusers((wardrobe.b, 0.5)),
+    )
     assert not are_identical(bare, a)
     assert not are_identical(a, b)
-    assert are_identical(wardrobe.worn((wardrobe.a, 1.0)), a)
-    assert are_identical(wardrobe.worn(), bare)
-    assert are_identical(wardrobe.worn((wardrobe.b, 0.5)), b)
-    assert are_identical(wardrobe.worn(), bare)
-    assert state(wardrobe.model) == before
+    assert are_identical(wardrobe.draw_with_loras((wardrobe.a, 1.0)), a)
+    assert are_identical(wardrobe.draw_with_loras(), bare)
+    assert are_identical(wardrobe.draw_with_loras((wardrobe.b, 0.5)), b)
+    assert are_identical(wardrobe.draw_with_loras(), bare)
+    assert weight_addresses(wardrobe.model) == before
 
 
-def test_several_are_worn_together(wardrobe: Wardrobe):
+def test_several_are_worn_together(wardrobe: LoraCase):
     both = (wardrobe.a, 0.7), (wardrobe.b, 0.3)
-    assert are_identical(wardrobe.worn(*both), wardrobe.plain(*both))
+    assert are_identical(wardrobe.draw_with_loras(*both), wardrobe.draw_with_diffusers(*both))
 
 
-def test_a_cancel_in_the_middle_leaves_nothing(wardrobe: Wardrobe):
-    before, bare = state(wardrobe.model), wardrobe.worn()
+def test_a_cancel_in_the_middle_leaves_nothing(wardrobe: LoraCase):
+    before, bare = weight_addresses(wardrobe.model), wardrobe.draw_with_loras()
 
     def stop(step: ModelStep) -> None:
         raise JobCancelled
 
     with pytest.raises(JobCancelled):
         draw_pictures(wardrobe.model, make_request("text", 3, adapters=(Adapter(str(wardrobe.a)),)), stop)
-    assert state(wardrobe.model) == before
-    assert are_identical(wardrobe.worn(), bare)
+    assert weight_addresses(wardrobe.model) == before
+    assert are_identical(wardrobe.draw_with_loras(), bare)
 
 
-def test_drawings_with_and_without_do_not_see_each_other(wardrobe: Wardrobe):
+def test_drawings_with_and_without_do_not_see_each_other(wardrobe: LoraCase):
     jobs: list[tuple[tuple[Path, float], ...]] = [(), ((wardrobe.a, 1.0),), (), ((wardrobe.b, 1.0),), (), ()]
-    alone = [wardrobe.worn(*job) for job in jobs]
+    alone = [wardrobe.draw_with_loras(*job) for job in jobs]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda job: wardrobe.worn(*job), jobs))
+        together = list(pool.map(lambda job: wardrobe.draw_with_loras(*job), jobs))
     assert all(are_identical(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_one_that_does_not_fit_is_refused_and_leaves_nothing(wardrobe: Wardrobe, tmp_path: Path):
+def test_one_that_does_not_fit_is_refused_and_leaves_nothing(wardrobe: LoraCase, tmp_path: Path):
     import torch
     from safetensors.torch import save_file
 
-    before = state(wardrobe.model)
+    before = weight_addresses(wardrobe.model)
     name = next(key for key in _keys(wardrobe.a) if "lora_A" in key)
     for number, rows in enumerate(({"other.lora_A.weight": torch.zeros(2, 3)}, {name: torch.zeros(2, 999)})):
         file = tmp_path / f"{number}.safetensors"
         save_file(rows, file)
         with pytest.raises(BadInput, match="does not fit"):
-            wardrobe.worn((file, 1.0))
-        assert state(wardrobe.model) == before
+            wardrobe.draw_with_loras((file, 1.0))
+        assert weight_addresses(wardrobe.model) == before
 
 
 def _keys(file: Path) -> list[str]:
@@ -222,20 +226,20 @@ def test_compiled_blocks_go_on_as_they_are_when_loras_are_exchanged(tmp_path: Pa
         return draw_pictures(model, make_request("text", 1, adapters=tuple(Adapter(str(file), 0.8) for file in files)))
 
     before = traced.pipe.transformer
-    first = [near(worn(traced, *files), worn(bare, *files)) for files in ((), (a,), ())]
+    first = [are_close(worn(traced, *files), worn(bare, *files)) for files in ((), (a,), ())]
     graphs = counters["stats"]["unique_graphs"]
     assert graphs > 0
     assert all(first)
-    assert all(near(worn(traced, *files), worn(bare, *files)) for files in ((b,), (), (a,), (b,)))
+    assert all(are_close(worn(traced, *files), worn(bare, *files)) for files in ((b,), (), (a,), (b,)))
     assert counters["stats"]["unique_graphs"] == graphs
     assert traced.pipe.transformer is before
     # Several at once take the place down, and are right as well.
-    assert near(worn(traced, a, b), worn(bare, a, b))
-    assert near(worn(traced), worn(bare))
+    assert are_close(worn(traced, a, b), worn(bare, a, b))
+    assert are_close(worn(traced), worn(bare))
     torch._dynamo.reset()
 
 
-def near(one: family_checks.Pictures, other: family_checks.Pictures) -> bool:
+def are_close(one: family_checks.Pictures, other: family_checks.Pictures) -> bool:
     """Equal but for rounding: the place of a LoRA has more rows than the LoRA, all of them zero."""
     return all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, other, strict=True))
 

@@ -1,4 +1,4 @@
-"""The resident cache: what is loaded, in which order it goes, and that many threads may borrow at once."""
+"""The model cache: loading, the order of eviction, and borrowing from many threads at once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.registry import all_specs, build_registry, get_spec
 
 
-class Sheet:
-    """A model that draws nothing and knows whether it was closed."""
+class FakeModel:
+    """A model that draws nothing and records whether it was closed."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -30,8 +30,8 @@ class Sheet:
         self.closed = True
 
 
-class Shelf:
-    """A family of sheets, 10 bytes each unless said otherwise; an id runs out of memory as often as `fails` has it."""
+class FakeFamily:
+    """A family of fake models of 10 bytes unless given; an id fails to load as often as it is in `fails`."""
 
     def __init__(self, *ids: str, sizes: dict[str, int] | None = None, pause: float = 0.0) -> None:
         sizes = sizes or {}
@@ -42,15 +42,15 @@ class Shelf:
     def estimate_bytes(self, spec: ModelSpec) -> int:
         return spec.bytes
 
-    def load(self, spec: ModelSpec, device: str) -> Sheet:
+    def load(self, spec: ModelSpec, device: str) -> FakeModel:
         time.sleep(self.pause)
         if spec.id in self.fails:
             self.fails.remove(spec.id)
             raise MemoryError
-        return Sheet(spec)
+        return FakeModel(spec)
 
 
-class Clock:
+class FakeClock:
     now = 0.0
 
     def __call__(self) -> float:
@@ -58,22 +58,22 @@ class Clock:
         return self.now
 
 
-def cache_of(*ids: str, budget: int = 20) -> ModelCache:
-    return ModelCache((Shelf(*ids),), CacheOptions(budget_bytes=budget, clock=Clock()))
+def make_cache(*ids: str, budget: int = 20) -> ModelCache:
+    return ModelCache((FakeFamily(*ids),), CacheOptions(budget_bytes=budget, clock=FakeClock()))
 
 
-def use(cache: ModelCache, *ids: str) -> None:
+def borrow_each(cache: ModelCache, *ids: str) -> None:
     for spec_id in ids:
         with cache.borrow_model(spec_id):
             pass
 
 
-def ids(cache: ModelCache) -> list[str]:
+def resident_ids(cache: ModelCache) -> list[str]:
     return [row["id"] for row in cache.resident_models()]
 
 
 def test_second_borrow_loads_nothing():
-    cache = cache_of("a")
+    cache = make_cache("a")
     with cache.borrow_model("a") as first:
         pass
     with cache.borrow_model("a") as second:
@@ -82,24 +82,26 @@ def test_second_borrow_loads_nothing():
 
 
 def test_least_recently_used_goes_first():
-    cache = cache_of("a", "b", "c")
-    use(cache, "a", "b", "a", "c")
-    assert ids(cache) == ["a", "c"]
+    cache = make_cache("a", "b", "c")
+    borrow_each(cache, "a", "b", "a", "c")
+    assert resident_ids(cache) == ["a", "c"]
 
 
 def test_no_more_goes_than_must():
-    cache = ModelCache((Shelf("a", "b", "c", sizes={"b": 3, "c": 4}),), CacheOptions(budget_bytes=14, clock=Clock()))
-    use(cache, "a", "b", "c")
-    assert ids(cache) == ["b", "c"]
-    use(cache, "b")
+    cache = ModelCache(
+        (FakeFamily("a", "b", "c", sizes={"b": 3, "c": 4}),), CacheOptions(budget_bytes=14, clock=FakeClock())
+    )
+    borrow_each(cache, "a", "b", "c")
+    assert resident_ids(cache) == ["b", "c"]
+    borrow_each(cache, "b")
     assert cache.load_counts["b"] == 1
 
 
 def test_borrowed_model_is_never_dropped():
-    cache = cache_of("a", "b", "c")
+    cache = make_cache("a", "b", "c")
     with cache.borrow_model("a") as held:
-        use(cache, "b", "c", "b", "c")
-        assert "a" in ids(cache)
+        borrow_each(cache, "b", "c", "b", "c")
+        assert "a" in resident_ids(cache)
         assert not held.closed
         assert not cache.unload_model("a")
         cache.close()
@@ -108,61 +110,61 @@ def test_borrowed_model_is_never_dropped():
 
 
 def test_dropped_model_is_closed():
-    cache = cache_of("a", "b", "c")
+    cache = make_cache("a", "b", "c")
     with cache.borrow_model("a") as first:
         pass
-    use(cache, "b", "c")
+    borrow_each(cache, "b", "c")
     assert first.closed
 
 
 def test_idle_model_is_dropped_and_a_borrowed_one_is_not():
-    clock = Clock()
-    cache = ModelCache((Shelf("a", "b"),), CacheOptions(idle_seconds=60, clock=clock))
-    use(cache, "a")
+    clock = FakeClock()
+    cache = ModelCache((FakeFamily("a", "b"),), CacheOptions(idle_seconds=60, clock=clock))
+    borrow_each(cache, "a")
     with cache.borrow_model("b"):
         clock.now += 59
-        assert ids(cache) == ["b", "a"]
+        assert resident_ids(cache) == ["b", "a"]
         clock.now += 2
         cache.drop_expired()
-        assert ids(cache) == ["b"]
-    assert ids(cache) == ["b"]
+        assert resident_ids(cache) == ["b"]
+    assert resident_ids(cache) == ["b"]
 
 
 def test_model_beyond_the_whole_budget_is_out_of_memory():
-    cache = ModelCache((Shelf("big", sizes={"big": 21}),), CacheOptions(budget_bytes=20))
+    cache = ModelCache((FakeFamily("big", sizes={"big": 21}),), CacheOptions(budget_bytes=20))
     with pytest.raises(OutOfMemory, match="big"), cache.borrow_model("big"):
         pass
     assert not cache.load_counts
 
 
 def test_thread_that_holds_the_budget_is_told_and_does_not_wait_for_itself():
-    cache = cache_of("a", "b", "c")
+    cache = make_cache("a", "b", "c")
     with cache.borrow_model("a"), cache.borrow_model("b"), pytest.raises(OutOfMemory), cache.borrow_model("c"):
         pass
-    use(cache, "c")
+    borrow_each(cache, "c")
     assert cache.load_counts["c"] == 1
 
 
 def test_failed_load_leaves_the_cache_ready():
-    shelf = Shelf("a", "b")
+    shelf = FakeFamily("a", "b")
     shelf.fails = ["a", "a"]
     cache = ModelCache((shelf,), CacheOptions(budget_bytes=10))
     with pytest.raises(OutOfMemory), cache.borrow_model("a"):
         pass
     assert cache.resident_models() == []
-    use(cache, "b", "a")
+    borrow_each(cache, "b", "a")
     assert cache.load_counts == {"a": 1, "b": 1}
 
 
 def test_resident_says_bytes_and_borrowers():
-    cache = cache_of("a")
+    cache = make_cache("a")
     with cache.borrow_model("a"), cache.borrow_model("a"):
         assert cache.resident_models() == [{"id": "a", "bytes": 10, "in_use": 2, "where": "device"}]
     assert cache.resident_models() == [{"id": "a", "bytes": 10, "in_use": 0, "where": "device"}]
 
 
 def test_threads_that_want_the_same_model_load_it_once():
-    cache = ModelCache((Shelf("a", pause=0.05),), CacheOptions(budget_bytes=10))
+    cache = ModelCache((FakeFamily("a", pause=0.05),), CacheOptions(budget_bytes=10))
     together = threading.Barrier(8)
 
     def borrow(_: int) -> object:
@@ -176,7 +178,7 @@ def test_threads_that_want_the_same_model_load_it_once():
 
 
 def test_eight_threads_share_a_budget_for_two():
-    cache = ModelCache((Shelf(*"abcd", pause=0.001),), CacheOptions(budget_bytes=20))
+    cache = ModelCache((FakeFamily(*"abcd", pause=0.001),), CacheOptions(budget_bytes=20))
     most = 0
 
     def borrow(number: int) -> None:
@@ -195,7 +197,7 @@ def test_eight_threads_share_a_budget_for_two():
 
 
 def test_unknown_model_is_unavailable():
-    with pytest.raises(ModelUnavailable), cache_of("a").borrow_model("z"):
+    with pytest.raises(ModelUnavailable), make_cache("a").borrow_model("z"):
         pass
     with pytest.raises(ModelUnavailable):
         get_spec("z")
@@ -203,7 +205,7 @@ def test_unknown_model_is_unavailable():
 
 def test_id_that_stands_twice_is_refused():
     with pytest.raises(ValueError, match="twice"):
-        build_registry((Shelf("a"), Shelf("a")))
+        build_registry((FakeFamily("a"), FakeFamily("a")))
 
 
 def test_every_model_of_the_project_has_a_licence_and_its_own_row():

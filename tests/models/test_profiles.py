@@ -1,4 +1,4 @@
-"""Which profile is taken, and that weights out of reach end in one sentence."""
+"""The choice of a profile, and the sentence for weights that cannot be reached."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from html import escape
-from pathlib import Path
 
 import pytest
 
@@ -22,24 +21,24 @@ GB = 10**9
 CPU = Machine("cpu", 16 * GB, "No GPU was found.")
 
 
-def gpu(size: int) -> Machine:
+def make_gpu(size: int) -> Machine:
     return Machine("cuda", size * GB, "GPU found.")
 
 
-def yes(*_: ModelSpec) -> bool:
+def always(*_: ModelSpec) -> bool:
     return True
 
 
-def no(*_: ModelSpec) -> bool:
+def never_cached(*_: ModelSpec) -> bool:
     return False
 
 
-def never(*_: ModelSpec) -> bool:
+def fail_if_called(*_: ModelSpec) -> bool:
     raise AssertionError("nobody asked for the hub")
 
 
 def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
-    profile, device = choose_profile(None, CPU, cached=never, reachable=never)
+    profile, device = choose_profile(None, CPU, cached=fail_if_called, reachable=fail_if_called)
     assert (profile.id, device) == ("embedded", "cpu")
     assert "No GPU" in profile.reason
 
@@ -58,14 +57,14 @@ def test_without_a_gpu_embedded_serves_and_no_hub_is_asked():
     ],
 )
 def test_the_largest_profile_that_fits_the_gpu_is_taken(memory: int, wanted: str, monkeypatch: pytest.MonkeyPatch):
-    with_package(monkeypatch, False)
-    profile, device = choose_profile(None, gpu(memory), cached=no, reachable=yes)
+    set_package_installed(monkeypatch, False)
+    profile, device = choose_profile(None, make_gpu(memory), cached=never_cached, reachable=always)
     assert (profile.id, device) == (wanted, "cuda")
 
 
 @pytest.mark.parametrize("wanted", [None, "sdxl"])
 def test_weights_that_cannot_be_had_fall_back_to_embedded_with_one_sentence(wanted: str | None):
-    profile, _ = choose_profile(wanted, gpu(24), cached=no, reachable=no)
+    profile, _ = choose_profile(wanted, make_gpu(24), cached=never_cached, reachable=never_cached)
     assert profile.id == "embedded"
     assert ("stable-diffusion-xl" if wanted else "FLUX.2-klein") in profile.reason
     assert profile.reason.count(". ") == 0
@@ -74,13 +73,13 @@ def test_weights_that_cannot_be_had_fall_back_to_embedded_with_one_sentence(want
 
 
 def test_cached_weights_need_no_hub():
-    profile, _ = choose_profile("light", CPU, cached=yes, reachable=never)
+    profile, _ = choose_profile("light", CPU, cached=always, reachable=fail_if_called)
     assert profile.id == "light"
     assert "on this machine" in profile.reason
 
 
 def test_asking_for_embedded_asks_no_hub():
-    assert choose_profile("embedded", gpu(24), cached=never, reachable=never)[0].id == "embedded"
+    assert choose_profile("embedded", make_gpu(24), cached=fail_if_called, reachable=fail_if_called)[0].id == "embedded"
 
 
 def test_a_name_that_no_profile_has_is_refused_with_those_there_are():
@@ -88,22 +87,22 @@ def test_a_name_that_no_profile_has_is_refused_with_those_there_are():
         choose_profile("best", CPU)
 
 
-def with_package(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+def set_package_installed(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
     monkeypatch.setattr(profiles.importlib.util, "find_spec", lambda name: object() if there else None)
 
 
 @pytest.mark.parametrize(("memory", "model"), [(80, "klein"), (24, "klein"), (16, "klein-streamed")])
 def test_a_card_that_is_short_gets_the_lighter_twin(memory: int, model: str):
-    profile, _ = choose_profile("klein", gpu(memory), cached=no, reachable=yes)
+    profile, _ = choose_profile("klein", make_gpu(memory), cached=never_cached, reachable=always)
     assert set(profile.specs.values()) == {model}
     assert profile.id == "klein"
 
 
 def test_the_download_is_told_with_size_and_licence_before_it_begins():
     for memory in (16, 24):
-        profile, _ = choose_profile("klein", gpu(memory), cached=no, reachable=yes)
+        profile, _ = choose_profile("klein", make_gpu(memory), cached=never_cached, reachable=always)
         assert "16 GB of weights (Apache-2.0)" in profile.reason
-    rows = {row.profile.id: row for row in profiles.list_offers(gpu(24), commercial=False)}
+    rows = {row.profile.id: row for row in profiles.list_offers(make_gpu(24), commercial=False)}
     assert {row.id for row in PROFILES} == set(rows)
     assert rows["klein"].bytes == pytest.approx(16e9, rel=0.05)
     assert rows["embedded"].bytes == 0
@@ -111,9 +110,9 @@ def test_the_download_is_told_with_size_and_licence_before_it_begins():
 
 
 def test_what_stays_in_main_memory_is_downloaded_too():
-    rows = {row.profile.id: row for row in profiles.list_offers(gpu(80))}
+    rows = {row.profile.id: row for row in profiles.list_offers(make_gpu(80))}
     assert rows["quality"].bytes == pytest.approx(41.1e9 + 16.6e9 + 16e9, rel=0.01), "two models, each with its encoder"
-    small = {row.profile.id: row for row in profiles.list_offers(gpu(24))}
+    small = {row.profile.id: row for row in profiles.list_offers(make_gpu(24))}
     assert small["control"].bytes == rows["control"].bytes, "a lighter twin is the same download"
 
 
@@ -126,14 +125,14 @@ def test_a_card_of_the_memory_that_a_model_is_said_to_need_holds_it(row: ModelSp
 
 def test_a_card_that_others_use_is_as_large_as_what_they_leave():
     shared = Machine("cuda", 24 * GB, "GPU found.", free_bytes=9 * GB)
-    profile, _ = choose_profile(None, shared, cached=no, reachable=yes)
+    profile, _ = choose_profile(None, shared, cached=never_cached, reachable=always)
     assert profile.id in ("klein-4bit", "light")
     assert "Others take 14 GB" in profile.reason
     assert (
-        choose_profile("klein", replace(shared, free=15 * GB), cached=no, reachable=yes)[0].specs["text"]
+        choose_profile("klein", replace(shared, free_bytes=15 * GB), cached=never_cached, reachable=always)[0].specs["text"]
         == "klein-streamed"
     )
-    crowded, _ = choose_profile(None, replace(shared, free=GB), cached=no, reachable=yes)
+    crowded, _ = choose_profile(None, replace(shared, free_bytes=GB), cached=never_cached, reachable=always)
     assert crowded.id == "embedded"
     assert crowded.is_fallback
 
@@ -153,33 +152,26 @@ def test_what_is_cached_serves_where_the_hub_is_silent():
     def here(row: ModelSpec) -> bool:
         return row.id == "sd15-lcm"
 
-    profile, _ = choose_profile(None, gpu(24), cached=here, reachable=no)
+    profile, _ = choose_profile(None, make_gpu(24), cached=here, reachable=never_cached)
     assert profile.id == "light"
     assert "on this machine" in profile.reason
 
 
 def test_commercial_use_hides_what_may_not_be_used():
-    assert all(row.commercial_ok for row in profiles.list_offers(gpu(24)))
-    assert "turbo" in {row.profile.id for row in profiles.list_offers(gpu(24), commercial=False)}
+    assert all(row.commercial_ok for row in profiles.list_offers(make_gpu(24)))
+    assert "turbo" in {row.profile.id for row in profiles.list_offers(make_gpu(24), commercial=False)}
     with pytest.raises(BadInput, match="forbids commercial"):
-        choose_profile("turbo", gpu(24), cached=yes)
-    assert choose_profile("turbo", gpu(24), cached=yes, commercial=False)[0].id == "turbo"
+        choose_profile("turbo", make_gpu(24), cached=always)
+    assert choose_profile("turbo", make_gpu(24), cached=always, commercial=False)[0].id == "turbo"
 
 
 def test_a_profile_whose_package_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    with_package(monkeypatch, False)
+    set_package_installed(monkeypatch, False)
     with pytest.raises(BadInput, match="pip install sdnq"):
-        choose_profile("klein-4bit", gpu(8), cached=yes)
-    assert choose_profile(None, gpu(8), cached=yes)[0].id == "light"
-    with_package(monkeypatch, True)
-    assert choose_profile(None, gpu(8), cached=yes)[0].id == "klein-4bit"
-
-
-def test_a_folder_has_nothing_pending_and_an_unreachable_hub_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert profiles.checkpoint.pending(str(tmp_path), "", ["*"]) == 0
-    with pytest.raises(ModelUnavailable, match="klein"):
-        profiles.pending(get_spec("klein"))
+        choose_profile("klein-4bit", make_gpu(8), cached=always)
+    assert choose_profile(None, make_gpu(8), cached=always)[0].id == "light"
+    set_package_installed(monkeypatch, True)
+    assert choose_profile(None, make_gpu(8), cached=always)[0].id == "klein-4bit"
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.id)
@@ -197,12 +189,13 @@ def test_nothing_of_ours_is_cached_here_offline(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_without_a_way_to_ask_only_cached_weights_count():
-    assert choose_profile("sdxl", CPU, cached=no)[0].id == "embedded"
+    assert choose_profile("sdxl", CPU, cached=never_cached)[0].id == "embedded"
 
 
 def test_choosing_does_not_import_torch():
     code = (
-        "import sys; from pipelines.models.profiles import choose; from pipelines.models.model_cache import Cache; choose();"
+        "import sys; import pipelines.models.model_cache;"
+        "from pipelines.models.profiles import choose_profile; choose_profile();"
         "sys.exit(any(m in sys.modules for m in ('torch', 'diffusers', 'transformers', 'onnxruntime')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

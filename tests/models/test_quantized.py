@@ -1,4 +1,4 @@
-"""A text encoder in 8 bits: chosen by free memory, known by size before it is read, near to what it was."""
+"""A text encoder in 8 bits: chosen by free memory, its size estimated before it is read, its output close."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ModelSpec, 
     torch.set_num_threads(threads)
 
 
-def bytes_of(encoder: Any) -> int:
-    """What its weights take, by the tensors that they are made of."""
+def count_weight_bytes(encoder: Any) -> int:
+    """Count the bytes of its weights by the tensors that they consist of."""
     found: dict[int, int] = {}
     for weight in encoder.state_dict().values():
         names = weight.__tensor_flatten__()[0] if hasattr(weight, "__tensor_flatten__") else ()
@@ -56,8 +56,8 @@ def test_its_size_by_the_headers_is_what_it_takes(rows: tuple[ModelSpec, ModelSp
     family = Flux2Family((plain, quantized))
     model = family.load(quantized, "cpu")
     assert model.pipe.text_encoder.model.layers[0].mlp.up_proj.weight.qdata.nbytes == 16 * 16
-    others = sum(bytes_of(part) for part in (model.pipe.transformer, model.pipe.vae))
-    assert family.estimate_bytes(quantized) == bytes_of(model.pipe.text_encoder) + others
+    others = sum(count_weight_bytes(part) for part in (model.pipe.transformer, model.pipe.vae))
+    assert family.estimate_bytes(quantized) == count_weight_bytes(model.pipe.text_encoder) + others
     assert family.estimate_bytes(quantized) < family.estimate_bytes(plain)
 
 
@@ -68,7 +68,7 @@ def test_it_reads_nearly_the_same_words_and_draws_the_same_seed_the_same(rows: t
     for row in rows:
         with cache.borrow_model(row.id) as model:
             ids = np.arange(24)[None]
-            embeds.append(read(model, ids))
+            embeds.append(encode_ids(model, ids))
             pictures.append(draw_pictures(model, make_request("text", 1)))
             model.to_host()
             model.to_device()
@@ -82,14 +82,14 @@ def test_it_reads_nearly_the_same_words_and_draws_the_same_seed_the_same(rows: t
     cache.close()
 
 
-def read(model: Any, ids: np.ndarray) -> np.ndarray:
+def encode_ids(model: Any, ids: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.no_grad():
         return model.pipe.text_encoder.model(torch.from_numpy(ids)).last_hidden_state.float().numpy()
 
 
-def installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+def set_packages_installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     found = profiles.importlib.util.find_spec
     ours = ("torchao", "sdnq")
     monkeypatch.setattr(
@@ -114,7 +114,7 @@ def test_it_is_taken_where_it_fits_and_its_package_is_here(
 ) -> None:
     machine = Machine("cuda", memory * GB, "GPU found.")
     for names, wanted in ((("torchao",), with_it), ((), without)):
-        installed(monkeypatch, *names)
+        set_packages_installed(monkeypatch, *names)
         taken, _ = choose_profile(profile, machine, cached=lambda _: True)
         assert set(taken.specs.values()) == {wanted}
         helps = wanted != with_it

@@ -1,4 +1,4 @@
-"""What leaves the device goes to the host first, memory that gives out is answered, many jobs share two seats."""
+"""Offloading to the host, the out-of-memory fallback, and many jobs on a device that holds two models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.core.errors import JobCancelled, OutOfMemory
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.models import cpu_offload, oom_fallback
-from pipelines.models.devices import Machine, divide_memory, is_out_of_memory
+from pipelines.models.devices import Machine, MemoryShare, divide_memory, is_out_of_memory
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.peak_memory import PeakMemory
 from tests.engines.support.crowded_device import hall, run
@@ -26,8 +26,8 @@ from tests.support.examples import noisy
 GB = 2**30
 
 
-class Sheet:
-    """A model that can move; `tight` pictures at once are too many, and so is a larger area than `area`."""
+class FakeModel:
+    """A model that can move; more than `tight` pictures or a larger area than `area` are out of memory."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -64,8 +64,8 @@ class Sheet:
         self.closed = True
 
 
-class Shelf:
-    """A family of sheets of 10 bytes; `fails` counts down the loads that run out of memory."""
+class FakeFamily:
+    """A family of fake models of 10 bytes; `fails` counts down the loads that run out of memory."""
 
     def __init__(self, ids: str) -> None:
         self.specs = tuple(ModelSpec(i, "shelf", ("text",), "MIT", bytes=10) for i in ids)
@@ -74,17 +74,17 @@ class Shelf:
     def estimate_bytes(self, spec: ModelSpec) -> int:
         return spec.bytes
 
-    def load(self, spec: ModelSpec, device: str) -> Sheet:
+    def load(self, spec: ModelSpec, device: str) -> FakeModel:
         if self.fails[spec.id]:
             self.fails[spec.id] -= 1
             raise MemoryError
-        return Sheet(spec)
+        return FakeModel(spec)
 
 
 def make_cache(ids: str, *, budget: int = 20, host: int = 10, reserve: int = 0, idle: float = 600) -> ModelCache:
     ticks = iter(range(1_000_000))
     return ModelCache(
-        (Shelf(ids),),
+        (FakeFamily(ids),),
         CacheOptions(
             budget_bytes=budget,
             idle_seconds=idle,
@@ -95,13 +95,13 @@ def make_cache(ids: str, *, budget: int = 20, host: int = 10, reserve: int = 0, 
     )
 
 
-def use(cache: ModelCache, ids: str) -> None:
+def borrow_each(cache: ModelCache, ids: str) -> None:
     for spec_id in ids:
         with cache.borrow_model(spec_id) as model:
             assert model.where == "device"
 
 
-def places(cache: ModelCache) -> dict[str, str]:
+def locations(cache: ModelCache) -> dict[str, str]:
     return {row["id"]: row["where"] for row in cache.resident_models()}
 
 
@@ -110,28 +110,28 @@ def places(cache: ModelCache) -> dict[str, str]:
 
 def test_the_least_recently_used_goes_to_the_host_first_and_to_nothing_second() -> None:
     cache = make_cache("abcd")
-    use(cache, "abc")
-    assert places(cache) == {"a": "host", "b": "device", "c": "device"}
-    use(cache, "d")
-    assert places(cache) == {"b": "host", "c": "device", "d": "device"}
+    borrow_each(cache, "abc")
+    assert locations(cache) == {"a": "host", "b": "device", "c": "device"}
+    borrow_each(cache, "d")
+    assert locations(cache) == {"b": "host", "c": "device", "d": "device"}
 
 
 def test_coming_back_from_the_host_reads_nothing() -> None:
     cache = make_cache("abc")
     with cache.borrow_model("a") as first:
         pass
-    use(cache, "bc")
+    borrow_each(cache, "bc")
     with cache.borrow_model("a") as again:
         assert again is first
         assert again.where == "device"
     assert cache.load_counts == {"a": 1, "b": 1, "c": 1}
     assert cache.return_counts == {"a": 1}
-    assert places(cache) == {"b": "host", "c": "device", "a": "device"}
+    assert locations(cache) == {"b": "host", "c": "device", "a": "device"}
 
 
 def test_two_models_swap_seats_though_the_host_has_room_for_one() -> None:
     cache = make_cache("ab", budget=10, host=10)
-    use(cache, "ababab")
+    borrow_each(cache, "ababab")
     assert cache.load_counts == {"a": 1, "b": 1}
     assert cache.return_counts == {"a": 2, "b": 2}
 
@@ -145,29 +145,29 @@ def test_a_host_without_memory_drops_the_model_and_the_borrower_never_knows(monk
         raise RuntimeError("cannot pin memory")
 
     monkeypatch.setattr(first, "to_host", refuse)
-    use(cache, "b")
+    borrow_each(cache, "b")
     assert first.closed
-    assert places(cache) == {"b": "device"}
+    assert locations(cache) == {"b": "device"}
 
 
 def test_idle_models_go_from_the_host_too() -> None:
     cache = make_cache("ab", budget=10, idle=50)
-    use(cache, "ab")
+    borrow_each(cache, "ab")
     for _ in range(60):
         cache.drop_expired()
-    assert places(cache) == {}
+    assert locations(cache) == {}
 
 
 def test_unload_and_close_free_what_lies_on_the_host() -> None:
     cache = make_cache("abc")
     with cache.borrow_model("a") as first:
         pass
-    use(cache, "bc")
+    borrow_each(cache, "bc")
     assert cache.unload_model("a")
     assert first.closed
-    use(cache, "ab")
+    borrow_each(cache, "ab")
     cache.close()
-    assert places(cache) == {}
+    assert locations(cache) == {}
 
 
 def test_models_that_move_under_eight_threads_are_always_where_they_are_used() -> None:
@@ -203,8 +203,8 @@ def test_weights_move_without_becoming_others() -> None:
 # ---------------------------------------------------------------- what drawing takes
 
 
-class Meter:
-    """Drawing takes `takes` bytes beside 100 that were there."""
+class FakeGauge:
+    """Reports that drawing takes `takes` bytes beside 100 that were in use."""
 
     def __init__(self, takes: int) -> None:
         self.takes = takes
@@ -219,19 +219,19 @@ class Meter:
 TEXT = RenderRequest("text", "a harbour", (400, 300), (1, 2))
 
 
-def quiet(step: ModelStep) -> None:
+def ignore_step(step: ModelStep) -> None:
     pass
 
 
 def test_what_a_drawing_took_is_kept_by_family_size_and_batch_and_room_is_made_for_it_next_time() -> None:
     cache = make_cache("ab", budget=20, reserve=4)
-    use(cache, "b")
+    borrow_each(cache, "b")
     with cache.borrow_model("a") as model:
         for takes in (9, 5):
-            oom_fallback.draw_with_fallback(cache, model, TEXT, quiet, Meter(takes))
+            oom_fallback.draw_with_fallback(cache, model, TEXT, ignore_step, FakeGauge(takes))
     assert cache.peak_memory.peak_bytes(("shelf", 120_000, 2)) == 9
     # 24 bytes hold both models and 4 bytes of drawing, not 9: one must leave.
-    assert places(cache) == {"b": "host", "a": "device"}
+    assert locations(cache) == {"b": "host", "a": "device"}
 
 
 def test_a_drawing_that_failed_is_no_measure() -> None:
@@ -239,7 +239,7 @@ def test_a_drawing_that_failed_is_no_measure() -> None:
     with cache.borrow_model("a") as model:
         model.error, model.tight = ValueError("broken"), 0
         with pytest.raises(ValueError, match="broken"):
-            oom_fallback.draw_with_fallback(cache, model, TEXT, quiet, Meter(9))
+            oom_fallback.draw_with_fallback(cache, model, TEXT, ignore_step, FakeGauge(9))
     assert cache.peak_memory.peak_bytes(("shelf", 120_000, 2)) == 0
 
 
@@ -247,18 +247,18 @@ def test_what_a_drawing_took_is_known_to_the_first_job_after_a_restart(tmp_path:
     def started() -> ModelCache:
         cache = make_cache("ab", budget=20, reserve=4)
         cache.peak_memory = PeakMemory(tmp_path / "peaks.json")
-        use(cache, "ba")
+        borrow_each(cache, "ba")
         return cache
 
     first = started()
     with first.borrow_model("a") as model:
-        oom_fallback.draw_with_fallback(first, model, TEXT, quiet, Meter(9))
+        oom_fallback.draw_with_fallback(first, model, TEXT, ignore_step, FakeGauge(9))
     again, less = started(), replace(TEXT, seeds=(1,))
     with again.borrow_model("a") as model:
-        oom_fallback.draw_with_fallback(again, model, less, quiet)
-        assert places(again)["b"] == "device"  # another batch takes another amount
-        oom_fallback.draw_with_fallback(again, model, TEXT, quiet)
-        assert places(again)["b"] == "host"
+        oom_fallback.draw_with_fallback(again, model, less, ignore_step)
+        assert locations(again)["b"] == "device"  # another batch takes another amount
+        oom_fallback.draw_with_fallback(again, model, TEXT, ignore_step)
+        assert locations(again)["b"] == "host"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"family": "x"}]', "null"])
@@ -278,9 +278,7 @@ def test_a_disk_that_takes_nothing_costs_no_picture(tmp_path: Path) -> None:
 
 
 def test_memory_is_divided_by_what_is_free() -> None:
-    assert divide_memory(Machine("cpu", 16 * GB)) == replace(
-        divide_memory(Machine("mps", 16 * GB)), budget=8 * GB, reserve=0, host=0
-    )
+    assert divide_memory(Machine("cpu", 16 * GB)) == MemoryShare(8 * GB, 0, 0) == divide_memory(Machine("mps", 16 * GB))
     card = divide_memory(Machine("cuda", 24 * GB, free_bytes=20 * GB))
     assert (card.model_bytes, card.drawing_bytes) == (17 * GB, 3 * GB)
     assert card.host_bytes > 0
@@ -294,15 +292,15 @@ def test_memory_is_divided_by_what_is_free() -> None:
 
 def test_variations_that_are_too_many_are_drawn_one_at_a_time_and_it_is_said() -> None:
     cache = make_cache("ab")
-    use(cache, "b")
+    borrow_each(cache, "b")
     with cache.borrow_model("a") as model:
         model.tight = 1
-        images = oom_fallback.draw_with_fallback(cache, model, TEXT, quiet)
+        images = oom_fallback.draw_with_fallback(cache, model, TEXT, ignore_step)
     assert [render.seeds for render in model.drawn] == [(1,), (2,)]
     assert model.spared
     assert np.array_equal(images.images[1], noisy(300, 400, seed=2))
     assert images.notices == ("as asked", "Memory gave out: the variations were drawn one at a time.")
-    assert places(cache)["b"] == "host"
+    assert locations(cache)["b"] == "host"
 
 
 @pytest.mark.parametrize("seeds", [(1,), (1, 2)])
@@ -310,7 +308,7 @@ def test_what_is_too_large_even_alone_is_drawn_at_half_its_area_and_enlarged(see
     cache = make_cache("a")
     with cache.borrow_model("a") as model:
         model.area = 90_000
-        images = oom_fallback.draw_with_fallback(cache, model, replace(TEXT, seeds=seeds, size=(400, 320)), quiet)
+        images = oom_fallback.draw_with_fallback(cache, model, replace(TEXT, seeds=seeds, size=(400, 320)), ignore_step)
     assert [image.shape for image in images.images] == [(320, 400, 3)] * len(seeds)
     assert [render.size for render in model.drawn] == [(320, 256)] * len(seeds)
     assert images.notices[-1] == "Memory gave out: this was drawn at 320 × 256 px and enlarged."
@@ -318,10 +316,10 @@ def test_what_is_too_large_even_alone_is_drawn_at_half_its_area_and_enlarged(see
 
 def test_a_picture_that_fits_once_others_left_is_drawn_as_asked() -> None:
     cache = make_cache("ab")
-    use(cache, "b")
+    borrow_each(cache, "b")
     with cache.borrow_model("a") as model:
         model.fails_once = True
-        images = oom_fallback.draw_with_fallback(cache, model, replace(TEXT, seeds=(1,)), quiet)
+        images = oom_fallback.draw_with_fallback(cache, model, replace(TEXT, seeds=(1,)), ignore_step)
     assert [render.size for render in model.drawn] == [TEXT.size]
     assert np.array_equal(images.images[0], noisy(300, 400, seed=1))
     assert "put aside" in images.notices[-1]
@@ -334,7 +332,7 @@ def test_what_keeps_a_picture_s_own_bytes_is_tried_again_at_its_size() -> None:
     with cache.borrow_model("a") as model:
         model.area = 70_000
         with pytest.raises(OutOfMemory, match="400 × 300"):
-            oom_fallback.draw_with_fallback(cache, model, render, quiet)
+            oom_fallback.draw_with_fallback(cache, model, render, ignore_step)
 
 
 def test_memory_that_gives_out_twice_is_out_of_memory_and_the_model_is_free_again() -> None:
@@ -342,7 +340,7 @@ def test_memory_that_gives_out_twice_is_out_of_memory_and_the_model_is_free_agai
     with cache.borrow_model("a") as model:
         model.tight = 0
         with pytest.raises(OutOfMemory, match="smaller size"):
-            oom_fallback.draw_with_fallback(cache, model, TEXT, quiet)
+            oom_fallback.draw_with_fallback(cache, model, TEXT, ignore_step)
     assert cache.unload_model("a")
 
 
@@ -359,18 +357,18 @@ def test_other_errors_and_cancels_are_not_tried_again() -> None:
             oom_fallback.draw_with_fallback(cache, model, TEXT, stop)
         model.error, model.tight = RuntimeError("shapes differ"), 0
         with pytest.raises(RuntimeError, match="shapes"):
-            oom_fallback.draw_with_fallback(cache, model, TEXT, quiet)
+            oom_fallback.draw_with_fallback(cache, model, TEXT, ignore_step)
     assert calls == [1]
 
 
 def test_a_load_that_runs_out_of_memory_is_tried_once_more_with_nothing_beside_it() -> None:
     cache = make_cache("ab")
     family = cache._specs_by_id["a"][1]
-    assert isinstance(family, Shelf)
-    use(cache, "b")
+    assert isinstance(family, FakeFamily)
+    borrow_each(cache, "b")
     family.fails["a"] = 1
-    use(cache, "a")
-    assert places(cache) == {"b": "host", "a": "device"}
+    borrow_each(cache, "a")
+    assert locations(cache) == {"b": "host", "a": "device"}
 
 
 def test_every_way_of_saying_that_memory_gave_out_is_understood() -> None:

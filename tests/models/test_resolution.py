@@ -1,4 +1,4 @@
-"""A picture comes off the canvas as it went on, and sides are what models draw."""
+"""Drawing resolution: a picture comes off the canvas unchanged, and sides suit the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.models.diffusion.resolution import plan_canvas, with_min_padded_s
 SIZES: tuple[Size, ...] = ((2048, 2048), (1080, 1920), (1584, 396), (64, 64), (333, 517), (1000, 1000))
 
 
-def noise(size: Size) -> Image:
+def make_noise(size: Size) -> Image:
     return np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
 
 
@@ -29,7 +29,7 @@ def test_sides_are_whole_multiples_and_the_shape_and_the_area_stay(size: Size, m
 @pytest.mark.parametrize("size", [(333, 517), (1000, 1000), (999, 777)])
 def test_a_picture_of_a_size_that_is_drawn_comes_back_byte_for_byte(size: Size):
     laid = plan_canvas(size, max_side=1024, min_side=256, multiple=16)
-    picture = noise(size)
+    picture = make_noise(size)
     drawn = laid.pad_onto(picture)
     assert drawn.shape[:2] == (laid.padded_size[1], laid.padded_size[0])
     assert np.array_equal(laid.cut_out_content(drawn, size), picture)
@@ -37,7 +37,7 @@ def test_a_picture_of_a_size_that_is_drawn_comes_back_byte_for_byte(size: Size):
 
 def test_padding_goes_on_with_the_border():
     laid = plan_canvas((250, 250), max_side=1024, min_side=64, multiple=16)
-    picture = noise((250, 250))
+    picture = make_noise((250, 250))
     drawn = laid.pad_onto(picture)
     assert np.array_equal(drawn[:250, 250:], np.repeat(picture[:, -1:], 6, axis=1))
 

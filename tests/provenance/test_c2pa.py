@@ -1,4 +1,4 @@
-"""Every file says what made it, and a changed byte shows; what an upload said of itself is told on."""
+"""Tests of C2PA: every file names its origin, a changed byte is detected, credentials of uploads are kept."""
 
 from __future__ import annotations
 
@@ -67,22 +67,22 @@ def seal(tmp_path_factory: pytest.TempPathFactory) -> SigningKeyStore:
     return SigningKeyStore(tmp_path_factory.mktemp("seal"))
 
 
-def written(format: Any = "png", receipt: dict[str, Any] | None = None) -> bytes:
+def write_picture(format: Any = "png", receipt: dict[str, Any] | None = None) -> bytes:
     packet = build_xmp(receipt or {"tool": "headshot"}, PixelOrigin(photographed=True))
     return encode_image(noisy(64, 80), format, packet)
 
 
-def signed(seal: SigningKeyStore, format: Any = "png", made: Provenance = MADE) -> bytes:
-    return sign(written(format), f"image/{format}", made, seal.load_key())
+def sign_picture(seal: SigningKeyStore, format: Any = "png", made: Provenance = MADE) -> bytes:
+    return sign(write_picture(format), f"image/{format}", made, seal.load_key())
 
 
-def said(data: bytes, seal: SigningKeyStore | None = None) -> CredentialReport:
+def read_report(data: bytes, seal: SigningKeyStore | None = None) -> CredentialReport:
     found = verify_credentials(data, seal.load_key().root_certificate if seal else "")
     assert isinstance(found, CredentialReport)
     return found
 
 
-def pixels(data: bytes) -> np.ndarray:
+def decode_pixels(data: bytes) -> np.ndarray:
     with PIL.Image.open(io.BytesIO(data)) as picture:
         return np.asarray(picture)
 
@@ -92,32 +92,32 @@ def pixels(data: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_signed_file_verifies_and_keeps_its_pixels(seal: SigningKeyStore, format: Any) -> None:
-    data = signed(seal, format)
-    found = said(data, seal)
+    data = sign_picture(seal, format)
+    found = read_report(data, seal)
     assert (found.status, found.source_type) == ("ours", "compositeCapture")
     assert found.actions == ("c2pa.opened", "c2pa.edited", "c2pa.placed")
     assert found.parents == ("photo", "backdrop-1")
     assert found.receipt == {"tool": "headshot"}
     assert found.signer.startswith("DesignerBox installation")
-    assert np.array_equal(pixels(data), pixels(written(format)))
-    assert len(data) - len(written(format)) < 6000
+    assert np.array_equal(decode_pixels(data), decode_pixels(write_picture(format)))
+    assert len(data) - len(write_picture(format)) < 6000
 
 
-def sound(data: bytes, seal: SigningKeyStore) -> bool:
+def is_sound(data: bytes, seal: SigningKeyStore) -> bool:
     found = verify_credentials(data, seal.load_key().root_certificate)
     return isinstance(found, CredentialReport) and found.status in ("ours", "valid")
 
 
-def flipped(data: bytes, at: int) -> bytes:
+def flip_byte(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_changed_byte_anywhere_is_never_called_sound(seal: SigningKeyStore, format: Any) -> None:
-    data = signed(seal, format)
-    assert sound(data, seal)
+    data = sign_picture(seal, format)
+    assert is_sound(data, seal)
     for at in range(0, len(data), max(1, len(data) // 90)):
-        assert not sound(flipped(data, at), seal), at
+        assert not is_sound(flip_byte(data, at), seal), at
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -125,47 +125,47 @@ def test_a_change_where_c2pa_signs_nothing_is_seen_in_a_file_of_ours(
     seal: SigningKeyStore, tmp_path: Path, format: Any
 ) -> None:
     """Names and lengths of boxes and the zeros that keep a place: other programs call such a file unchanged."""
-    kept = read_ingredient_archive(signed(SigningKeyStore(tmp_path), format))
-    data = signed(seal, format, Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)))
+    kept = read_ingredient_archive(sign_picture(SigningKeyStore(tmp_path), format))
+    data = sign_picture(seal, format, Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)))
     box = data.rindex(b"c2pa.claim.v2") - 400
     places = [data.rindex(word) for word in (b"c2pa.claim.v2", b"c2pa.assertions", b"c2pa.signature", b"c2cs", b"pad")]
     zeros = data.index(bytes(900), box)
     for at in (*places, zeros, zeros + 17, zeros + 899):
-        assert not sound(flipped(data, at), seal), data[at - 8 : at + 8]
+        assert not is_sound(flip_byte(data, at), seal), data[at - 8 : at + 8]
     whole = data.replace(bytes(900), b"a hidden message".ljust(900, b"\0"), 1)
-    assert not sound(whole, seal)
-    assert said(whole).status in ("valid", "tampered")  # without our eyes: PNG has sums of its own
+    assert not is_sound(whole, seal)
+    assert read_report(whole).status in ("valid", "tampered")  # without our eyes: PNG has sums of its own
 
 
 @pytest.mark.parametrize("word", [b"c2pa.edited", b"compositeCapture", b"DesignerBox installation", b"backdrop-1"])
 def test_a_changed_word_of_the_manifest_is_never_called_sound(seal: SigningKeyStore, word: bytes) -> None:
-    data = signed(seal)
+    data = sign_picture(seal)
     box = data.index(b"jumb")
     at = data.index(word, box) + len(word) - 1
     assert at < box + 4200
-    assert said(data[:at] + b"x" + data[at + 1 :], seal).status in ("tampered", "unreadable")
+    assert read_report(data[:at] + b"x" + data[at + 1 :], seal).status in ("tampered", "unreadable")
 
 
 def test_pixels_that_were_repainted_under_the_same_manifest_are_tampered(seal: SigningKeyStore) -> None:
-    data = signed(seal, "jpeg")
+    data = sign_picture(seal, "jpeg")
     at = data.rindex(b"\xff\xda") + 40
-    assert said(data[:at] + bytes([data[at] ^ 2]) + data[at + 1 :], seal).status == "tampered"
+    assert read_report(data[:at] + bytes([data[at] ^ 2]) + data[at + 1 :], seal).status == "tampered"
 
 
 def test_a_receipt_that_was_rewritten_is_tampered(seal: SigningKeyStore) -> None:
-    data = signed(seal, "webp").replace(b"headshot", b"portrait")
-    found = said(data, seal)
+    data = sign_picture(seal, "webp").replace(b"headshot", b"portrait")
+    found = read_report(data, seal)
     assert found.receipt == {"tool": "portrait"}
     assert found.status == "tampered"
 
 
 def test_the_file_of_another_studio_is_sound_and_not_ours(seal: SigningKeyStore, tmp_path: Path) -> None:
-    assert said(signed(SigningKeyStore(tmp_path)), seal).status == "valid"
-    assert said(signed(seal)).status == "valid"
+    assert read_report(sign_picture(SigningKeyStore(tmp_path)), seal).status == "valid"
+    assert read_report(sign_picture(seal)).status == "valid"
 
 
 def test_a_picture_without_credentials_says_so(seal: SigningKeyStore) -> None:
-    assert said(written(), seal) == CredentialReport(
+    assert read_report(write_picture(), seal) == CredentialReport(
         "none", source_type="compositeCapture", receipt={"tool": "headshot"}
     )
 
@@ -180,13 +180,13 @@ def test_manifest_and_xmp_name_the_same_source(
 ) -> None:
     data = encode_image(noisy(40, 40), "png", build_xmp({}, PixelOrigin(generative, subject)))
     data = sign(data, "image/png", Provenance(source_type_uri(PixelOrigin(generative, subject))), seal.load_key())
-    assert said(data).source_type == kind
-    (action,) = manifest(data)["assertions"][0]["data"]["actions"]
+    assert read_report(data).source_type == kind
+    (action,) = read_manifest(data)["assertions"][0]["data"]["actions"]
     assert action["action"] == "c2pa.created"
     assert action["digitalSourceType"].endswith(f"/{kind}")
 
 
-def manifest(data: bytes, mime: str = "image/png") -> dict[str, Any]:
+def read_manifest(data: bytes, mime: str = "image/png") -> dict[str, Any]:
     with c2pa.Reader(mime, io.BytesIO(data)) as reader:
         return reader.get_active_manifest() or {}
 
@@ -206,7 +206,7 @@ def test_an_owner_s_own_pair_is_used(tmp_path: Path, seal: SigningKeyStore) -> N
     (tmp_path / "signing").mkdir()
     (tmp_path / "signing" / "chain.pem").write_text(seal.load_key().chain)
     (tmp_path / "signing" / "key.pem").write_text(seal.load_key().key)
-    assert said(signed(SigningKeyStore(tmp_path)), seal).status == "ours"
+    assert read_report(sign_picture(SigningKeyStore(tmp_path)), seal).status == "ours"
 
 
 def test_a_pair_that_does_not_belong_together_is_refused(tmp_path: Path, seal: SigningKeyStore) -> None:
@@ -224,24 +224,24 @@ def test_a_pair_that_does_not_belong_together_is_refused(tmp_path: Path, seal: S
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_past_of_an_upload_is_told_on(seal: SigningKeyStore, tmp_path: Path, format: Any) -> None:
-    kept = read_ingredient_archive(signed(SigningKeyStore(tmp_path), format))
+    kept = read_ingredient_archive(sign_picture(SigningKeyStore(tmp_path), format))
     assert kept is not None
     assert len(kept) < 20_000
     data = sign(
-        written(), "image/png", Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.load_key()
+        write_picture(), "image/png", Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.load_key()
     )
-    assert said(data, seal).status == "ours"
-    (parent,) = manifest(data)["ingredients"]
+    assert read_report(data, seal).status == "ours"
+    (parent,) = read_manifest(data)["ingredients"]
     assert (parent["relationship"], bool(parent["active_manifest"])) == ("parentOf", True)
 
 
 def test_a_tampered_past_is_told_on_as_tampered(seal: SigningKeyStore, tmp_path: Path) -> None:
-    forged = bytearray(signed(SigningKeyStore(tmp_path)))
+    forged = bytearray(sign_picture(SigningKeyStore(tmp_path)))
     forged[-30] ^= 1
     kept = read_ingredient_archive(bytes(forged))
     assert kept is not None
     data = sign(
-        written(), "image/png", Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.load_key()
+        write_picture(), "image/png", Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32, kept)), seal.load_key()
     )
     with c2pa.Reader("image/png", io.BytesIO(data)) as reader:
         told = reader.json()
@@ -262,7 +262,7 @@ def test_reading_what_a_hostile_file_says_raises_nothing(row: Any) -> None:
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":', b"[1]", b"\xff\xfe"], ids=range(4))
 def test_a_hostile_receipt_is_no_receipt(text: bytes) -> None:
     data = b"\x89PNG\r\n\x1a\n<dbx:receipt>" + text + b"</dbx:receipt>"
-    assert said(data).receipt is None
+    assert read_report(data).receipt is None
 
 
 # ---------------------------------------------------------------- through the doors
@@ -314,7 +314,10 @@ def test_a_scene_alone_is_created_and_not_edited(room: Room) -> None:
 def test_pixels_are_the_same_under_another_signature(room: Room) -> None:
     one, two = (room.make("background", prompt="forest", size=256, seed=4).files[0] for _ in range(2))
     assert one.pixels_sha256 == two.pixels_sha256
-    assert pixels_sha256(np.asarray(pixels(room.service.files.local_path(two.id).read_bytes()))) == one.pixels_sha256
+    assert (
+        pixels_sha256(np.asarray(decode_pixels(room.service.files.local_path(two.id).read_bytes())))
+        == one.pixels_sha256
+    )
 
 
 def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(room: Room, tmp_path: Path) -> None:
@@ -325,7 +328,7 @@ def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(room: R
     assert notices == (CREDENTIALS_KEPT_NOTICE,)
     assert b"c2pa" not in room.service.files.local_path(file_id).read_bytes()
     data = room.served(room.make("product", photo=file_id, size=256))[0]
-    (parent,) = manifest(data)["ingredients"]
+    (parent,) = read_manifest(data)["ingredients"]
     assert parent["active_manifest"]
     assert room.service.files.load_provenance(file_id, "bob") is None
 
@@ -346,7 +349,7 @@ def test_computed_scenery_is_told_apart_from_photographs(
     own = {"photo": room.photos[photo]} if photo else {}
     data = room.served(room.make("background", size=256, **values, **own))[0]
     assert room.service.uploads.verify_picture(data).source_type == source
-    actions = manifest(data)["assertions"][0]["data"]["actions"]
+    actions = read_manifest(data)["assertions"][0]["data"]["actions"]
     assert [each["digitalSourceType"].split("/")[-1] for each in actions if "digitalSourceType" in each] == [source]
 
 
@@ -400,17 +403,22 @@ def test_every_picture_that_went_in_keeps_its_past(room: Room, tmp_path: Path) -
     ):
         data = room.served(room.make(tool, **values))[0]
         assert room.service.uploads.verify_picture(data).status == "ours"
-        rows = {row["relationship"]: row.get("active_manifest") for row in manifest(data)["ingredients"]}
+        rows = {row["relationship"]: row.get("active_manifest") for row in read_manifest(data)["ingredients"]}
         assert rows["componentOf"], tool
         assert bool(rows["parentOf"]) == (tool != "background"), "an example says nothing of itself"
 
 
 def test_pasts_that_together_are_too_large_are_left_out(seal: SigningKeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = read_ingredient_archive(signed(seal, "png"), True)
+    kept = read_ingredient_archive(sign_picture(seal, "png"), True)
     assert kept is not None
     monkeypatch.setattr(provenance_c2pa, "MAX_PARENT_BYTES", len(kept) + 10)
-    two = (Ingredient("a-1", "00", kept), Ingredient("b-2", "11", read_ingredient_archive(signed(seal, "jpeg"), True)))
-    rows = manifest(sign(written("png"), "image/png", Provenance(CAPTURE, placed=two), seal.load_key()))["ingredients"]
+    two = (
+        Ingredient("a-1", "00", kept),
+        Ingredient("b-2", "11", read_ingredient_archive(sign_picture(seal, "jpeg"), True)),
+    )
+    rows = read_manifest(sign(write_picture("png"), "image/png", Provenance(CAPTURE, placed=two), seal.load_key()))[
+        "ingredients"
+    ]
     assert [bool(row.get("active_manifest")) for row in rows] == [False, True]
     assert {row["title"] for row in rows} >= {"b-2"}
 
@@ -419,7 +427,7 @@ def test_what_was_made_here_stays_the_parent_of_what_is_made_of_it(room: Room) -
     first = room.make("background", prompt="forest", size=256)
     second = room.make("product", photo=room.make("background", photo=room.photos["coffee"], size=256).files[0].id)
     assert room.service.uploads.verify_picture(room.served(first)[0]).parents == ()
-    (parent,) = manifest(room.served(second)[0])["ingredients"]
+    (parent,) = read_manifest(room.served(second)[0])["ingredients"]
     assert parent["active_manifest"]
 
 
@@ -457,7 +465,7 @@ def test_a_manifest_elsewhere_is_not_fetched(seal: SigningKeyStore) -> None:
         )
         for format in FORMATS:
             data = encode_image(noisy(40, 40), format, packet.encode())
-            assert said(data, seal).status in ("none", "unreadable")
+            assert read_report(data, seal).status in ("none", "unreadable")
             read_ingredient_archive(data)
         thread.join()
     assert asked == []
@@ -465,7 +473,7 @@ def test_a_manifest_elsewhere_is_not_fetched(seal: SigningKeyStore) -> None:
 
 def test_the_manifest_holds_no_name_and_no_words(room: Room) -> None:
     data = room.served(room.make("background", prompt="quiet harbour", size=256))[0]
-    text = json.dumps(manifest(data))
+    text = json.dumps(read_manifest(data))
     assert "harbour" not in text
     assert "ann" not in text.replace("annotation", "")
 
@@ -473,7 +481,7 @@ def test_the_manifest_holds_no_name_and_no_words(room: Room) -> None:
 # ---------------------------------------------------------------- every kind of file
 
 
-def kinds() -> dict[str, bytes]:
+def sample_files() -> dict[str, bytes]:
     """One small file of every format that a tool can hand over beside pictures."""
     frames = tuple(noisy(48, 64, seed=n) for n in range(3))
     still = encode_image(frames[0], "png", b"")
@@ -488,17 +496,17 @@ def kinds() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("format", ["webp", "mp4", "pdf", "zip", "ora"])
 def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeyStore, format: str) -> None:
-    assert set(MIME_TYPES) == {*kinds(), "png", "jpeg"}
-    data = sign(kinds()[format], C2PA_MIME_TYPES[format], MADE, seal.load_key())
+    assert set(MIME_TYPES) == {*sample_files(), "png", "jpeg"}
+    data = sign(sample_files()[format], C2PA_MIME_TYPES[format], MADE, seal.load_key())
     assert standing(data, C2PA_MIME_TYPES[format], seal.load_key().root_certificate) == "Trusted"
-    for at in payload(data, format):
-        assert standing(flipped(data, at), C2PA_MIME_TYPES[format], seal.load_key().root_certificate) not in (
+    for at in payload_offsets(data, format):
+        assert standing(flip_byte(data, at), C2PA_MIME_TYPES[format], seal.load_key().root_certificate) not in (
             "Trusted",
             "Valid",
         ), at
 
 
-def payload(data: bytes, format: str) -> list[int]:
+def payload_offsets(data: bytes, format: str) -> list[int]:
     """Places in what the file is for: pixels, frames, entries."""
     mark = {"webp": b"ANMF", "mp4": b"mdat", "pdf": b"stream", "zip": b"IDAT", "ora": b"IDAT"}[format]
     first, last = data.index(mark), data.rindex(mark)

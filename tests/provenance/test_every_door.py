@@ -1,4 +1,4 @@
-"""What leaves by any door is signed, byte for byte what was written; without a sound gate nothing leaves at all."""
+"""Every interface returns signed, unchanged files, and nothing at all without a working content filter."""
 
 from __future__ import annotations
 
@@ -79,26 +79,28 @@ def test_what_leaves_is_signed_shows_a_changed_byte_and_is_what_was_written(
 # ---------------------------------------------------------------- closed
 
 
-def _missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _remove_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path / "nowhere")
 
 
-def _off(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+def _disable_filter(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(local, "ContentFilter", lambda *_: None)
 
 
-def _crashing(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+def _crash_filter(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     def scores(*_: Any) -> Any:
         raise RuntimeError("the net fell over")
 
     monkeypatch.setattr(OpenNsfw, "score_images", scores)
 
 
-def _blocking(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+def _block_everything(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(OpenNsfw, "score_images", lambda _, images: (0.9,) * len(images))
 
 
-@pytest.mark.parametrize("fault", [_off, _missing, _crashing, _blocking], ids=lambda fault: fault.__name__[1:])
+@pytest.mark.parametrize(
+    "fault", [_disable_filter, _remove_model, _crash_filter, _block_everything], ids=lambda fault: fault.__name__[1:]
+)
 def test_where_the_gate_is_off_missing_crashes_or_blocks_nothing_leaves_by_any_door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:

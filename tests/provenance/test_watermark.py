@@ -1,4 +1,4 @@
-"""The invisible mark: what it survives and what it does not, how little it changes, and where it never goes."""
+"""Tests of the watermark: what it survives, how little it changes, and where it is never embedded."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ def photo(path: Path) -> Image:
         return np.asarray(picture)
 
 
-def saved(image: Image, format: str, quality: int) -> Image:
+def reencode_image(image: Image, format: str, quality: int) -> Image:
     out = io.BytesIO()
     PIL.Image.fromarray(image).save(out, format, quality=quality)
     with PIL.Image.open(out) as opened:
         return np.asarray(opened.convert("RGB"))
 
 
-def resized(image: Image, by: float) -> Image:
+def resize_by(image: Image, by: float) -> Image:
     how = cv2.INTER_AREA if by < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, None, fx=by, fy=by, interpolation=how), np.uint8)
 
 
 WAYS: dict[str, Callable[[Image], Image]] = {
     "as it is": lambda image: image,
-    "JPEG 70": lambda image: saved(image, "JPEG", 70),
-    "JPEG 50": lambda image: saved(image, "JPEG", 50),
-    "0.75 of its size": lambda image: resized(image, 0.75),
-    "1.4 of its size": lambda image: resized(image, 1.4),
-    "0.75 of its size, then JPEG 70": lambda image: saved(resized(image, 0.75), "JPEG", 70),
-    "half its size": lambda image: resized(image, 0.5),
+    "JPEG 70": lambda image: reencode_image(image, "JPEG", 70),
+    "JPEG 50": lambda image: reencode_image(image, "JPEG", 50),
+    "0.75 of its size": lambda image: resize_by(image, 0.75),
+    "1.4 of its size": lambda image: resize_by(image, 1.4),
+    "0.75 of its size, then JPEG 70": lambda image: reencode_image(resize_by(image, 0.75), "JPEG", 70),
+    "half its size": lambda image: resize_by(image, 0.5),
 }
 
 
@@ -105,7 +105,7 @@ def test_every_id_comes_back(id: int) -> None:
 # ---------------------------------------------------------------- in the studio
 
 
-def made(room: Room, tool: str, **values: Any) -> tuple[dict[str, Any], bytes]:  # noqa: F811
+def run_tool(room: Room, tool: str, **values: Any) -> tuple[dict[str, Any], bytes]:  # noqa: F811
     service = room.service
     service.settings = replace(service.settings, watermark=True)
     try:
@@ -116,12 +116,12 @@ def made(room: Room, tool: str, **values: Any) -> tuple[dict[str, Any], bytes]: 
 
 
 def test_a_relit_portrait_carries_it_and_verify_says_so(room: Room) -> None:  # noqa: F811
-    receipt, data = made(room, "headshot", photo=room.photos["hopper"], light="relit")
+    receipt, data = run_tool(room, "headshot", photo=room.photos["hopper"], light="relit")
     assert "invisible mark" in " ".join(receipt["notices"])
     assert room.service.uploads.verify_picture(data).watermark == "ours"
     assert room.service.uploads.verify_picture(data).status == "ours"
     with PIL.Image.open(io.BytesIO(data)) as opened:
-        bare = saved(np.asarray(opened.convert("RGB")), "JPEG", 80)
+        bare = reencode_image(np.asarray(opened.convert("RGB")), "JPEG", 80)
     out = io.BytesIO()
     PIL.Image.fromarray(bare).save(out, "JPEG", quality=80)
     assert room.service.uploads.verify_picture(out.getvalue()).status == "none"
@@ -129,7 +129,7 @@ def test_a_relit_portrait_carries_it_and_verify_says_so(room: Room) -> None:  # 
 
 
 def test_exact_never_carries_it(room: Room) -> None:  # noqa: F811
-    receipt, data = made(room, "headshot", photo=room.photos["hopper"])
+    receipt, data = run_tool(room, "headshot", photo=room.photos["hopper"])
     assert receipt["checks"]["core_changed_pixels"] == 0
     assert "watermark" not in receipt
     assert room.service.uploads.verify_picture(data).watermark == ""

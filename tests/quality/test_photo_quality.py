@@ -1,4 +1,4 @@
-"""A photo's faults are found where they were planted, and only there; what can be mended is measured afterwards."""
+"""Tests of photo quality: planted faults are found, no others, and fixes are measured."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ def stand(photo: Image, alpha: Alpha, scale: float = 1.0) -> PlacedSubject:
     return place_subject(photo, cut(photo, alpha), frame_photo(alpha, size, Subject(photo="x")))
 
 
-def found(name: str, photo: Image | None = None, scale: float = 1.0) -> set[str]:
+def finding_ids(name: str, photo: Image | None = None, scale: float = 1.0) -> set[str]:
     photo = example(name) if photo is None else photo
     rows = assess_photo(photo, alpha_of(name), stand(photo, alpha_of(name), scale), faces_of(name))
     return {row.id for row in rows}
 
 
-def softened(name: str, sigma: float) -> Image:
+def blur_example(name: str, sigma: float) -> Image:
     return np.asarray(cv2.GaussianBlur(example(name), (0, 0), sigma), np.uint8)
 
 
-def exposed(name: str, stops: float) -> Image:
+def expose_example(name: str, stops: float) -> Image:
     light = to_linear(example(name)) * np.float32(2.0**stops)
     return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
 
@@ -66,24 +66,24 @@ def exposed(name: str, stops: float) -> Image:
 @names
 def test_good_photos_have_no_fault_but_where_they_are_cut(name: str) -> None:
     # The cat's coat has the colours of the room: the net loses half of it, and that is said.
-    assert found(name) <= ({"cut", "outline"} if name == "chelsea" else {"cut"})
+    assert finding_ids(name) <= ({"cut", "outline"} if name == "chelsea" else {"cut"})
 
 
 @names
 @pytest.mark.parametrize(("sigma", "soft"), [(0.7, False), (2.5, True)])
 def test_blur_is_found_where_it_was_planted(name: str, sigma: float, soft: bool) -> None:
-    assert ("blur" in found(name, softened(name, sigma))) == soft
+    assert ("blur" in finding_ids(name, blur_example(name, sigma))) == soft
 
 
 @names
 def test_what_is_soft_in_a_large_picture_is_sharp_in_a_small_one(name: str) -> None:
-    assert "blur" not in found(name, softened(name, 2.5), scale=0.4)
+    assert "blur" not in finding_ids(name, blur_example(name, 2.5), scale=0.4)
 
 
 @names
 @pytest.mark.parametrize("stops", [-4.0, -3.0])
 def test_a_dark_photo_is_found_and_mended_to_within_a_sixth_of_a_stop(name: str, stops: float) -> None:
-    dark = exposed(name, stops)
+    dark = expose_example(name, stops)
     placed = stand(dark, alpha_of(name))
     rows = assess_photo(dark, alpha_of(name), placed, faces_of(name))
     assert "dim" in {row.id for row in rows}
@@ -105,7 +105,7 @@ def test_a_dark_coat_is_not_a_dark_photo() -> None:
 
 @names
 def test_sharpening_brings_a_slight_blur_under_the_limit_and_draws_no_halo(name: str) -> None:
-    soft = softened(name, 1.8)
+    soft = blur_example(name, 1.8)
     placed = stand(soft, alpha_of(name))
     rows = [row for row in assess_photo(soft, alpha_of(name), placed, faces_of(name)) if row.id == "blur"]
     if not rows:  # the photo had detail to spare
@@ -120,8 +120,8 @@ def test_sharpening_brings_a_slight_blur_under_the_limit_and_draws_no_halo(name:
 
 
 def test_a_burnt_face_is_found() -> None:
-    assert "burnt" in found("astronaut", exposed("astronaut", 2.5))
-    assert "burnt" not in found("astronaut", exposed("astronaut", 0.3))
+    assert "burnt" in finding_ids("astronaut", expose_example("astronaut", 2.5))
+    assert "burnt" not in finding_ids("astronaut", expose_example("astronaut", 0.3))
 
 
 def test_a_small_subject_is_told_in_pixels() -> None:
@@ -134,7 +134,7 @@ def test_a_small_subject_is_told_in_pixels() -> None:
 
 
 def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
-    assert "cut" not in found("hopper")
+    assert "cut" not in finding_ids("hopper")
     image, alpha = example("hopper"), alpha_of("hopper")
     narrow = slice(None), slice(190, None)
     part, matte = np.ascontiguousarray(image[narrow]), np.ascontiguousarray(alpha[narrow])
@@ -144,7 +144,7 @@ def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
 
 
 def test_an_outline_where_the_photo_has_no_edge_is_found() -> None:
-    assert "outline" in found("chelsea")
+    assert "outline" in finding_ids("chelsea")
     whole = alpha_of("coffee").copy()
     assert edgeless_outline_ratio(example("coffee"), whole) < 0.05
     whole[:, :300] = 0  # half of the cup is lost

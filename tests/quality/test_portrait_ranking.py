@@ -1,4 +1,4 @@
-"""Ranking: of one person's photos the better one wins, and the sentence names what is against the others."""
+"""Tests of portrait ranking: the better photo wins, and the notice names the faults of the others."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def photo(request: pytest.FixtureRequest, cache: ModelCache) -> tuple[Image, Fac
         return image, net.find_faces(image)[0]
 
 
-def _lit(image: Image, gain: float) -> Image:
+def _change_exposure(image: Image, gain: float) -> Image:
     return np.clip(to_srgb(to_linear(image) * np.float32(gain)) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _shut(face: Face) -> Face:
+def _close_eyes(face: Face) -> Face:
     """The same face with the lids together."""
     points = face.landmarks.copy()
     for up, down in ((160, 144), (159, 145), (158, 153), (387, 373), (386, 374), (385, 380)):
@@ -46,7 +46,7 @@ def _shut(face: Face) -> Face:
     return replace(face, landmarks=points)
 
 
-def _aside(face: Face) -> Face:
+def _turn_head(face: Face) -> Face:
     """The same face with the nose near one cheek, as when the head is turned."""
     points = face.landmarks.copy()
     points[1] += 0.35 * (points[454] - points[234])
@@ -63,7 +63,7 @@ def test_a_blurred_photo_comes_after_the_sharp_one_and_is_told_so(photo: tuple[I
 
 
 @pytest.mark.parametrize(
-    ("spoiled", "words"), [(_shut, "eyes nearly closed"), (_aside, "turned away")], ids=["shut", "aside"]
+    ("spoiled", "words"), [(_close_eyes, "eyes nearly closed"), (_turn_head, "turned away")], ids=["shut", "aside"]
 )
 def test_shut_eyes_and_a_turned_head_come_last(photo: tuple[Image, Face], spoiled, words: str) -> None:
     image, face = photo
@@ -75,7 +75,7 @@ def test_shut_eyes_and_a_turned_head_come_last(photo: tuple[Image, Face], spoile
 @pytest.mark.parametrize("gain", [0.03, 4.0])
 def test_too_little_and_too_much_light_are_told(photo: tuple[Image, Face], gain: float) -> None:
     image, face = photo
-    plain, spoiled = score_portrait(1, image, face), score_portrait(2, _lit(image, gain), face)
+    plain, spoiled = score_portrait(1, image, face), score_portrait(2, _change_exposure(image, gain), face)
     assert spoiled.light < 0.6 < plain.light
     assert "light" in spoiled.summary
 
@@ -83,7 +83,7 @@ def test_too_little_and_too_much_light_are_told(photo: tuple[Image, Face], gain:
 def test_dark_skin_in_good_light_is_not_called_dark(photo: tuple[Image, Face]) -> None:
     """A third of the light that pale skin gives back is what dark skin gives back in the same light."""
     image, face = photo
-    assert score_portrait(1, _lit(image, 0.33), face).light >= 0.6
+    assert score_portrait(1, _change_exposure(image, 0.33), face).light >= 0.6
 
 
 def test_measures_do_not_depend_on_the_photos_size(photo: tuple[Image, Face]) -> None:

@@ -159,7 +159,7 @@ def test_a_frame_that_the_gate_refuses_stops_everything(tmp_path: Path, monkeypa
         )
 
     monkeypatch.setattr(
-        ContentFilter, "_worst", lambda _, images: float(any((image == skin).all() for image in images))
+        ContentFilter, "_highest_score", lambda _, images: float(any((image == skin).all() for image in images))
     )
     with room(tmp_path, Tool("extras", "E", "T.", Form, bare)) as house:
         with pytest.raises(PolicyRefusal):

@@ -57,8 +57,9 @@ from tests.support.examples import noisy
 from tests.support.hostile_pictures import NAMES, png, polyglot, text_bomb
 from tests.support.page_client import events, page_of, submit, takers
 from tests.support.served_app import Served, served, until
-from ui.api.auth.access import COOKIE, Access
-from ui.api.code_snippets import Door, asked, curl
+from ui.api.auth.access import AccessControl, ConnectionInfo
+from ui.api.auth.visitor_cookie import COOKIE_NAME
+from ui.api.code_snippets import make_snippet_request, write_curl
 from ui.gradio_patches import session_memory
 from ui.library_tab.layout import render_facts
 from ui.tool_tab import text as tool_tab_text
@@ -85,7 +86,7 @@ def listening() -> Iterator[tuple[str, socket.socket]]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}/secret", server
 
 
-def never_asked(server: socket.socket) -> bool:
+def was_never_called(server: socket.socket) -> bool:
     try:
         server.accept()[0].close()
     except TimeoutError:
@@ -107,7 +108,7 @@ def test_03_an_address_is_not_fetched(client: httpx.Client, field: str) -> None:
     with listening() as (url, server):
         for value in (url, f"file://{__file__}", url.replace("http", "gopher"), f"data:image/svg+xml,{url}"):
             assert failure(client.post(RUN, json={field: value}))[:2] == (400, "invalid_request")
-        assert never_asked(server)
+        assert was_never_called(server)
 
 
 def test_05_an_address_inside_a_picture_is_not_fetched() -> None:
@@ -119,7 +120,7 @@ def test_05_an_address_inside_a_picture_is_not_fetched() -> None:
             ingest.decode_picture(data)
             ingest.read_ingredient_archive(data)
             ingest.verify_credentials(data, "")
-            assert never_asked(server)
+            assert was_never_called(server)
     finally:
         ingest.close()
 
@@ -182,7 +183,7 @@ def test_10_a_name_pointed_at_this_machine_opens_nothing(client: httpx.Client) -
 @pytest.mark.parametrize("where", [{"api_key": "KEY"}, {"key": "KEY"}, {"access_token": "KEY"}], ids=str)
 def test_23_a_key_in_the_address_is_no_key(tmp_path: Path, where: dict[str, str]) -> None:
     with served(tmp_path, settings=Settings(data=tmp_path, require_key=True)) as locked:
-        key = locked.keys.new("ann")
+        key = locked.keys.create_key("ann")
         params = {name: value.replace("KEY", key) for name, value in where.items()}
         assert httpx.get(f"{locked.url}/v1/tools", params=params).status_code == 401
 
@@ -266,18 +267,22 @@ def test_26_many_ranges_give_one_whole_file(client: httpx.Client) -> None:
 
 
 def test_16_a_prompt_is_text_on_the_page() -> None:
-    shown = (
-        tool_tab_text.render_status(XSS, notes=[XSS]) + tool_tab_text.render_alert(XSS, f'"{XSS}') + tool_tab_text.render_notice([XSS], XSS)
-        + tool_tab_text.render_comparison("data:,", f'"{XSS}')
-    )  # fmt: skip
+    shown = "".join(
+        (
+            tool_tab_text.render_status(XSS, notes=[XSS]),
+            tool_tab_text.render_alert(XSS, f'"{XSS}'),
+            tool_tab_text.render_notice([XSS], XSS),
+            tool_tab_text.render_comparison("data:,", f'"{XSS}'),
+        )
+    )
     assert "<img src=x" not in shown
     assert 'data-for=""' not in shown
 
 
 def test_17_a_prompt_stays_one_word_of_a_copied_command() -> None:
     evil = "'; rm -rf ~; echo $(id) `id` \n\\"
-    what = asked(find_tool("background"), {"prompt": evil}, lambda _: False)
-    parts = shlex.split(curl(what, Door("http://127.0.0.1")))
+    what = make_snippet_request(find_tool("background"), {"prompt": evil}, lambda _: False)
+    parts = shlex.split(write_curl(what, ConnectionInfo("http://127.0.0.1")))
     assert parts[parts.index("--form-string") + 1] == f"prompt={evil}"
     assert not {"rm", ";", "id"} & set(parts)
 
@@ -310,7 +315,7 @@ def test_28_an_error_tells_nothing_of_the_inside(client: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
     """The real page as on a Space: open, each visitor somebody."""
     with page_of(tmp_path_factory.mktemp("page")) as opened:
         yield opened
@@ -320,7 +325,7 @@ PATHS = ["/etc/passwd", "../../../../etc/passwd", "KEYS", "SIGNING", "C:\\window
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_02_the_page_serves_no_file_but_its_own(page: tuple[str, Served, Access], path: str) -> None:
+def test_02_the_page_serves_no_file_but_its_own(page: tuple[str, Served, AccessControl], path: str) -> None:
     url, house, _ = page
     data = house.service.settings.data
     path = path.replace("KEYS", str(data / "keys.sqlite3")).replace("SIGNING", str(data / "visitors.secret"))
@@ -331,7 +336,7 @@ def test_02_the_page_serves_no_file_but_its_own(page: tuple[str, Served, Access]
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[str, Served, Access]) -> None:
+def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[str, Served, AccessControl]) -> None:
     url, house, _ = page
     with httpx.Client(base_url=url, timeout=20) as browser, listening() as (address, server):
         assert takers(browser)
@@ -344,7 +349,7 @@ def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[st
                 # Without a path there is no picture, and the address beside it is not looked at.
                 assert given["path"] is None or '"success":false' in text or "detail" in text
                 assert "root:" not in text
-        assert never_asked(server)
+        assert was_never_called(server)
         assert {path.name for path in house.service.files.root.iterdir()} == before
 
 
@@ -356,7 +361,7 @@ def plans_of_ann(house: Served) -> tuple[str, str]:
     return mine, result.files[0].id
 
 
-def called(browser: httpx.Client, name: str, data: list[Any]) -> str:
+def call_endpoint(browser: httpx.Client, name: str, data: list[Any]) -> str:
     """Call an event by name, without the page; what comes back. Gradio breaks off over a name that it does not know."""
     try:
         answer = browser.post(f"/gradio_api/call/{name}", json={"data": data})
@@ -368,7 +373,7 @@ def called(browser: httpx.Client, name: str, data: list[Any]) -> str:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Served, Access]) -> None:
+def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Served, AccessControl]) -> None:
     """Gradio hides private events and lets everybody call them: each must treat its caller as a stranger."""
     url, house, _ = page
     mine, made = plans_of_ann(house)
@@ -377,14 +382,14 @@ def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Se
         assert (set(listed["named_endpoints"]), listed["unnamed_endpoints"]) == ({"/note"}, {})
         browser.get("/")
         rows = [row for row in events(browser) if row["backend_fn"]]
-        told = "".join(called(browser, row["api_name"], [mine] * len(row["inputs"])) for row in rows)
+        told = "".join(call_endpoint(browser, row["api_name"], [mine] * len(row["inputs"])) for row in rows)
     assert "event:" in told
     assert "plans of ann" not in told
     assert made not in told
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_21_another_visitor_s_picture_stays_his(page: tuple[str, Served, Access]) -> None:
+def test_21_another_visitor_s_picture_stays_his(page: tuple[str, Served, AccessControl]) -> None:
     """Every event of the page, called by number with a stranger's file id and job id in every place."""
     url, house, _ = page
     mine, made = plans_of_ann(house)
@@ -402,21 +407,21 @@ def test_21_another_visitor_s_picture_stays_his(page: tuple[str, Served, Access]
     assert len(house.service.jobs.list_jobs("visitor:ann")) == before
 
 
-def test_22_a_forged_cookie_is_nobody(page: tuple[str, Served, Access]) -> None:
+def test_22_a_forged_cookie_is_nobody(page: tuple[str, Served, AccessControl]) -> None:
     url, _, access = page
     for forged in (
         "visitor:ann",
         "visitor:ann.",
         f"visitor:ann.{'0' * 64}",
-        f"visitor:ann.{access._sign('visitor:bob')}",
+        f"visitor:ann.{access._cookies._sign_owner('visitor:bob')}",
     ):
-        answer = httpx.get(url, headers={"Cookie": f"{COOKIE}={forged}"})
-        assert answer.cookies[COOKIE].partition(".")[0] != "visitor:ann"
+        answer = httpx.get(url, headers={"Cookie": f"{COOKIE_NAME}={forged}"})
+        assert answer.cookies[COOKIE_NAME].partition(".")[0] != "visitor:ann"
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_43_a_session_of_a_made_up_name_costs_little_and_there_are_not_endless_many(
-    page: tuple[str, Served, Access],
+    page: tuple[str, Served, AccessControl],
 ) -> None:
     """Gradio would keep a copy of the whole page for each: 2 MB, ten thousand times."""
     url, _, _ = page
@@ -434,7 +439,7 @@ def test_43_a_session_of_a_made_up_name_costs_little_and_there_are_not_endless_m
 
 @pytest.mark.parametrize("door", [door for door in DOORS if door is not named], ids=lambda door: door.__name__)
 def test_44_no_door_leads_past_the_content_gate(client: httpx.Client, here: Served, door: Leaving) -> None:
-    """Previews, finished pictures and archives, with a gate that is missing or broken: `tests/provenance/test_every_door.py`."""
+    """`tests/provenance/test_every_door.py` tests a missing or broken gate."""
     with pytest.raises(Blocked):
         list(door(Visitor(client, here.url), "background", {"prompt": "a naked woman"}))
     assert not here.service.jobs.count_jobs()[0]
@@ -478,7 +483,7 @@ def test_25_no_code_comes_with_a_checkpoint() -> None:
 # ---------------------------------------------------------------- tables, archives and addresses
 
 
-def packed(path: Path, entries: dict[str, bytes]) -> Path:
+def write_archive(path: Path, entries: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
         for name, data in entries.items():
             out.writestr(name, data)
@@ -489,7 +494,7 @@ def test_29_a_zip_s_names_lead_nowhere(tmp_path: Path) -> None:
     inside = tmp_path / "in"
     inside.mkdir()
     names = ["../../evil.png", "/etc/passwd", "a/../../b.png", "..\\..\\c.png", "C:\\d.png"]
-    shelf = ZipSource(packed(inside / "a.zip", dict.fromkeys(names, photo())))
+    shelf = ZipSource(write_archive(inside / "a.zip", dict.fromkeys(names, photo())))
     for name in (*names, "evil.png", "b.png", "c.png"):
         with pytest.raises(BadInput):
             shelf.read_picture(name)
@@ -498,7 +503,7 @@ def test_29_a_zip_s_names_lead_nowhere(tmp_path: Path) -> None:
 
 
 def test_30_a_zip_s_entry_is_read_no_further_than_a_picture_is_long(tmp_path: Path) -> None:
-    shelf = ZipSource(packed(tmp_path / "a.zip", {"a.png": bytes(4 * MAX_FILE_BYTES)}))
+    shelf = ZipSource(write_archive(tmp_path / "a.zip", {"a.png": bytes(4 * MAX_FILE_BYTES)}))
     with pytest.raises(BadInput) as caught:
         shelf.read_picture("a.png")
     assert caught.value.code == "image_too_large"

@@ -1,4 +1,4 @@
-"""The log of refusals and reports: a line that was touched is seen; anybody who sees a picture can report it."""
+"""Tests of audit log and abuse reports: a changed line is detected, and everybody who sees a picture can report it."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def test_an_empty_log_is_whole(tmp_path: Path) -> None:
     assert AuditLog(tmp_path).verify_chain().entry_count == 0
 
 
-def _changed(lines: Lines) -> Lines:
+def _change_line(lines: Lines) -> Lines:
     return [*lines[:2], lines[2].replace(b'"input"', b'"words"'), *lines[3:]]
 
 
-def _backdated(lines: Lines) -> Lines:
+def _backdate_line(lines: Lines) -> Lines:
     row = json.loads(lines[2])
     return [*lines[:2], json.dumps({**row, "time": row["time"] - 9e5}).encode(), *lines[3:]]
 
 
 EDITS: dict[str, Callable[[Lines], Lines]] = {
-    "changed": _changed,
-    "backdated": _backdated,
+    "changed": _change_line,
+    "backdated": _backdate_line,
     "taken out": lambda lines: [*lines[:2], *lines[3:]],
     "the first taken out": lambda lines: lines[1:],
     "moved": lambda lines: [*lines[:2], lines[3], lines[2], *lines[4:]],
@@ -118,7 +118,7 @@ def test_the_command_line_reads_it(audit: AuditLog, tmp_path: Path, capsys: pyte
 studio, mine = test_share_links.studio, test_share_links.mine  # fixtures
 
 
-def last(studio: Served) -> dict[str, object]:
+def last_entry(studio: Served) -> dict[str, object]:
     return list(AuditLog(studio.service.settings.data).read_entries())[-1]
 
 
@@ -126,17 +126,17 @@ def test_a_picture_is_reported_over_http_without_names(studio: Served, mine: htt
     job = mine.post(RUN, json={"prompt": "a secret garden"}).json()
     said = mine.post("/v1/reports", json={"job_id": job["id"], "reason": "without_permission"})
     assert said.json() == {"object": "report", "subject": job["id"], "reason": "without_permission"}
-    line = last(studio)
+    line = last_entry(studio)
     assert (line["verdict"], line["subject"], line["reason"]) == ("report", job["id"], "without_permission")
     assert line["sha256"] == [file["pixels_sha256"] for file in job["receipt"]["files"]]
     assert "garden" not in json.dumps(line)
     mine.post("/v1/reports", json={"file_id": job["files"][0]["id"], "reason": "minor"})
-    assert last(studio)["subject"] == job["files"][0]["id"]
+    assert last_entry(studio)["subject"] == job["files"][0]["id"]
 
 
 def test_only_one_s_own_is_reported_over_http(studio: Served, mine: httpx.Client) -> None:
     job = mine.post(RUN, json={}).json()
-    with studio.client(headers={"X-API-Key": studio.keys.new("other")}) as other:
+    with studio.client(headers={"X-API-Key": studio.keys.create_key("other")}) as other:
         for about in ({"job_id": job["id"]}, {"file_id": job["files"][0]["id"]}):
             assert failure(other.post("/v1/reports", json={**about, "reason": "minor"}))[:2] == (404, "not_found")
 
@@ -163,7 +163,7 @@ def test_whoever_has_a_link_can_report_what_it_shows(studio: Served, mine: httpx
         assert "default-src 'none'" in form.headers["content-security-policy"]
         assert all(name in form.text for name in REASONS if name != "wrongly_refused")
         assert "Thank you" in stranger.post(share["report_url"], data={"reason": "nudity"}).text
-    assert (last(studio)["subject"], last(studio)["reason"]) == (file_id, "nudity")
+    assert (last_entry(studio)["subject"], last_entry(studio)["reason"]) == (file_id, "nudity")
 
 
 def test_the_page_s_links_lead_to_the_form(studio: Served, mine: httpx.Client) -> None:
@@ -178,7 +178,7 @@ def test_the_page_s_links_lead_to_the_form(studio: Served, mine: httpx.Client) -
         assert "without permission" in visitor.get(f"/report?job={job}").text
         assert "nothing wrong" in visitor.get("/report").text
         assert "Thank you" in visitor.post("/report", data={"reason": "wrongly_refused"}).text
-    assert last(studio)["subject"] == "refusal"
+    assert last_entry(studio)["subject"] == "refusal"
 
 
 def test_the_form_takes_nothing_else(studio: Served) -> None:

@@ -1,4 +1,4 @@
-"""What the gate lets in, shows and lets out: with the real net, with none, with a broken one, and in words."""
+"""Tests of content filter and prompt filter, with the real net, without it, and with a broken one."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def blocked() -> Image:
 # ---------------------------------------------------------------- a house with a tool that shows what it is told to
 
 
-class Shown(Params):
+class ShowForm(Params):
     """A form."""
 
     photo: str | None = picture_field("Photo", "What comes in.")
 
 
 @dataclass
-class Stage:
+class ShowTool:
     """What the tool shows and hands over; `drawn` are frames of a generative model."""
 
     frames: Sequence[Image] = ()
@@ -82,7 +82,7 @@ class Stage:
     result: Image = field(default_factory=lambda: noisy(64, 64))
     prompts: list[str] = field(default_factory=list)
 
-    def run(self, params: Shown, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    def run(self, params: ShowForm, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         if params.photo is not None:
             context.open_image(params.photo)
         for frame in self.frames:
@@ -92,14 +92,14 @@ class Stage:
         return ToolOutput(images=(self.result,))
 
     def tool(self) -> Tool:
-        return Tool("stage", "Stage", "For tests.", Shown, self.run)
+        return Tool("stage", "Stage", "For tests.", ShowForm, self.run)
 
 
 @dataclass
-class Brush:
+class PaintFamily:
     """A generative family: draws the stage's frames."""
 
-    stage: Stage
+    stage: ShowTool
     specs: tuple[ModelSpec, ...] = (ModelSpec("brush", "brush", ("text",), "MIT"),)
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
@@ -121,7 +121,7 @@ class Brush:
 
 
 @dataclass
-class Scores:
+class FixedScores:
     """A family in the net's place that answers what it is told to."""
 
     answer: float | Exception
@@ -147,7 +147,7 @@ class House:
     root: Path
     files: FileIndex
     jobs: JobQueue
-    stage: Stage
+    stage: ShowTool
 
     def run(self, *, draft: bool = False, photo: Image | None = None) -> tuple[list[Step], Result | StudioError]:
         """The steps of one job, and how it ended."""
@@ -176,9 +176,9 @@ class House:
 
 @contextmanager
 def house(root: Path, families: Sequence[Any] = FAMILIES, **shown: Any) -> Iterator[House]:
-    stage = Stage(**shown)
+    stage = ShowTool(**shown)
     files = FileIndex(root)
-    engine = LocalEngine(ModelCache((*families, Brush(stage))), files, (stage.tool(),))
+    engine = LocalEngine(ModelCache((*families, PaintFamily(stage))), files, (stage.tool(),))
     jobs = JobQueue(root, engine)
     try:
         yield House(root, files, jobs, stage)
@@ -187,11 +187,11 @@ def house(root: Path, families: Sequence[Any] = FAMILIES, **shown: Any) -> Itera
         files.close()
 
 
-def previews(steps: Sequence[Step]) -> int:
+def count_previews(steps: Sequence[Step]) -> int:
     return sum(step.preview is not None for step in steps)
 
 
-def code(end: Result | StudioError) -> str:
+def result_code(end: Result | StudioError) -> str:
     return end.code if isinstance(end, StudioError) else "done"
 
 
@@ -203,13 +203,13 @@ def harmless() -> Iterator[tuple[str, Image]]:
     truth = ROOT / "tests" / "data" / "truth"
     paths = [*ROOT.glob("assets/examples/*.jpg"), *ROOT.glob("assets/tiles/*/*.webp"), *truth.glob("*/*.webp")]
     for path in paths:
-        yield f"{path.parent.name}/{path.name}", on(path, "white")
+        yield f"{path.parent.name}/{path.name}", composite_on(path, "white")
     grounds = sorted(truth.glob("grounds/*.webp"))
     for n, path in enumerate(sorted(truth.glob("objects/*.webp"))):
-        yield f"{path.name} composed", on(path, grounds[n % len(grounds)])
+        yield f"{path.name} composed", composite_on(path, grounds[n % len(grounds)])
 
 
-def on(path: Path, ground: str | Path) -> Image:
+def composite_on(path: Path, ground: str | Path) -> Image:
     with PIL.Image.open(path) as opened:
         top = opened.convert("RGBA")
     under = PIL.Image.new("RGB", top.size, ground) if isinstance(ground, str) else PIL.Image.open(ground)
@@ -228,7 +228,7 @@ def test_of_a_hundred_harmless_pictures_at_most_one_is_blocked() -> None:
 
 def test_a_large_photo_scores_like_the_same_photo_small() -> None:
     net: Any = nets.load(nets.OPEN_NSFW, "cpu")
-    small = on(ROOT / "assets/examples/hopper.jpg", "white")
+    small = composite_on(ROOT / "assets/examples/hopper.jpg", "white")
     large = np.asarray(PIL.Image.fromarray(small).resize((small.shape[1] * 5, small.shape[0] * 5)))
     assert net.score_images([large])[0] == pytest.approx(net.score_images([small])[0], abs=0.05)
 
@@ -245,9 +245,9 @@ def test_a_score_is_remembered_for_exactly_the_picture_it_is_of() -> None:
 def test_a_blocked_input_is_refused_before_anything_is_shown(tmp_path: Path) -> None:
     with house(tmp_path, frames=[noisy(64, 64)]) as here:
         steps, end = here.run(photo=blocked())
-        assert code(end) == "content_policy"
+        assert result_code(end) == "content_policy"
         assert [step.stage for step in steps] == [STARTING_STAGE]
-        assert previews(steps) == 0
+        assert count_previews(steps) == 0
         assert here.written() == ["upload"]
 
 
@@ -255,24 +255,24 @@ def test_what_hides_under_full_transparency_is_seen(tmp_path: Path) -> None:
     clear = np.dstack([blocked(), np.zeros((256, 256), np.uint8)])
     clear[:8, :8, 3] = 255
     with house(tmp_path) as here:
-        assert code(here.run(photo=clear)[1]) == "content_policy"
+        assert result_code(here.run(photo=clear)[1]) == "content_policy"
 
 
 @pytest.mark.parametrize("draft", [False, True])
 def test_a_blocked_result_is_neither_shown_nor_written(tmp_path: Path, draft: bool) -> None:
     with house(tmp_path, result=blocked()) as here:
         steps, end = here.run(draft=draft)
-        assert code(end) == "content_policy"
-        assert previews(steps) == 0
+        assert result_code(end) == "content_policy"
+        assert count_previews(steps) == 0
         assert here.written() == []
         assert list((tmp_path / "files").iterdir()) == []
 
 
 def test_frames_of_a_generative_model_are_shown_only_when_they_pass(tmp_path: Path) -> None:
     with house(tmp_path, drawn=[blocked(), blocked()]) as here:
-        assert previews(here.run(draft=True)[0]) == 1  # the finished picture, which passed
+        assert count_previews(here.run(draft=True)[0]) == 1  # the finished picture, which passed
     with house(tmp_path / "b", drawn=[noisy(64, 64), noisy(64, 64)]) as here:
-        assert previews(here.run(draft=True)[0]) == 3
+        assert count_previews(here.run(draft=True)[0]) == 3
 
 
 def test_the_receipt_says_how_the_picture_scored(tmp_path: Path) -> None:
@@ -284,8 +284,8 @@ def test_the_receipt_says_how_the_picture_scored(tmp_path: Path) -> None:
 
 def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
     with house(tmp_path) as here:
-        assert code(here.run(photo=blocked())[1]) == "content_policy"
-        assert code(here.run(photo=noisy(64, 64))[1]) == "done"
+        assert result_code(here.run(photo=blocked())[1]) == "content_policy"
+        assert result_code(here.run(photo=noisy(64, 64))[1]) == "done"
 
 
 # ---------------------------------------------------------------- closed when it cannot look
@@ -296,17 +296,17 @@ def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
 def test_an_odd_score_or_an_error_lets_nothing_out(tmp_path: Path, answer: float | Exception, way: str) -> None:
     drawn = [noisy(64, 64)] if way == "frame" else ()
     photo = noisy(64, 64, seed=3) if way == "input" else None
-    with house(tmp_path, [Scores(answer)], drawn=drawn) as here:
+    with house(tmp_path, [FixedScores(answer)], drawn=drawn) as here:
         steps, end = here.run(photo=photo, draft=way == "frame")
-        assert code(end) == ("internal_error" if isinstance(answer, Exception) else "content_policy")
-        assert previews(steps) == 0
+        assert result_code(end) == ("internal_error" if isinstance(answer, Exception) else "content_policy")
+        assert count_previews(steps) == 0
         assert "result" not in here.written()
 
 
 def test_without_the_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path / "nowhere")
     with house(tmp_path) as here:
-        assert code(here.run()[1]) == "model_unavailable"
+        assert result_code(here.run()[1]) == "model_unavailable"
         assert here.written() == []
 
 
@@ -317,7 +317,7 @@ def test_with_a_damaged_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytes
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path)
     with house(tmp_path) as here:
-        assert code(here.run()[1]) == "model_unavailable"
+        assert result_code(here.run()[1]) == "model_unavailable"
         assert here.written() == []
 
 
@@ -347,7 +347,7 @@ def test_nobody_can_switch_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DESIGNERBOX_GATE", "off")
     assert Settings.from_args([]) == Settings.from_args([], {})
     with house(tmp_path, result=blocked()) as here:
-        assert code(here.run()[1]) == "content_policy"
+        assert result_code(here.run()[1]) == "content_policy"
 
 
 # ---------------------------------------------------------------- words
@@ -421,22 +421,22 @@ def portrait(seed: int = 1) -> bytes:
     return out.getvalue()
 
 
-def _nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _remove_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path / "nowhere")
 
 
-def _fallen(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+def _crash_model(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     def scores(*_: Any) -> Any:
         raise RuntimeError("the net fell over")
 
     monkeypatch.setattr(OpenNsfw, "score_images", scores)
 
 
-def _high(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
+def _score_high(monkeypatch: pytest.MonkeyPatch, _: Path) -> None:
     monkeypatch.setattr(OpenNsfw, "score_images", lambda _, images: (0.9,) * len(images))
 
 
-@pytest.mark.parametrize("fault", [_nothing, _fallen, _high], ids=lambda fault: fault.__name__[1:])
+@pytest.mark.parametrize("fault", [_remove_model, _crash_model, _score_high], ids=lambda fault: fault.__name__[1:])
 def test_a_picture_that_is_refused_at_the_door_never_becomes_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
@@ -446,8 +446,8 @@ def test_a_picture_that_is_refused_at_the_door_never_becomes_a_file(
             here.uploads.ingest_picture(portrait(), "ann")
         assert not list(here.files.root.iterdir())
         assert here.files.list_files("ann", 10) == []
-    assert caught.value.code == ("content_policy" if fault is _high else "model_unavailable")
-    if fault is _high:
+    assert caught.value.code == ("content_policy" if fault is _score_high else "model_unavailable")
+    if fault is _score_high:
         assert (tmp_path / "data" / "audit.log").read_text().count('"input"') == 1
 
 
@@ -501,7 +501,7 @@ def test_other_words_reach_a_model_as_they_are() -> None:
     assert neutralize_prompt("Nudeln auf Holz, Müsli, 東京") == "Nudeln auf Holz, Müsli, 東京"
 
 
-class Listening(ModelCache):
+class ListeningCache(ModelCache):
     """A cache whose backdrop model keeps what it is told."""
 
     heard: list[str]
@@ -512,11 +512,11 @@ class Listening(ModelCache):
             if not spec_id.startswith("backdrops"):
                 yield model
                 return
-            yield _Ear(model, self.heard)
+            yield _ListeningModel(model, self.heard)
 
 
 @dataclass
-class _Ear:
+class _ListeningModel:
     model: Any
     heard: list[str]
 
@@ -531,7 +531,7 @@ class _Ear:
 
 def test_no_look_of_any_tool_sends_the_word_nude(tmp_path: Path) -> None:
     files, (profile, device) = FileIndex(tmp_path), choose_profile("embedded")
-    cache = Listening(FAMILIES, device=device)
+    cache = ListeningCache(FAMILIES, CacheOptions(device=device))
     cache.heard = []
     jobs, ingest = JobQueue(tmp_path, LocalEngine(cache, files)), DecoderPool()
     here = StudioService(Settings(data=tmp_path), jobs, files, profile, ingest)

@@ -1,4 +1,4 @@
-"""No password, key or token is where it could be read from: a worker's environment, a command line, a log, a job."""
+"""No password, key or token is in a worker's environment, a command line, a log or a job."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def locked(tmp_path: Path) -> Iterator[Served]:
 
 
 def test_a_key_reaches_no_log_and_no_file_that_is_kept(locked: Served, caplog: pytest.LogCaptureFixture) -> None:
-    key = locked.keys.new("ann")
+    key = locked.keys.create_key("ann")
     head = {"Authorization": f"Bearer {key}"}
     with caplog.at_level(logging.DEBUG), httpx.Client(base_url=locked.url, timeout=30) as http:
         job = http.post(RUN, json={"prompt": "x"}, headers=head).json()

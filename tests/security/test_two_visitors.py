@@ -27,7 +27,7 @@ from tests.support.examples import noisy
 from tests.support.hostile_pictures import NAMES
 from tests.support.page_client import events, page_of
 from tests.support.served_app import Served, until
-from ui.api.auth.access import Access
+from ui.api.auth.access import AccessControl
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 WORDS = "the plans of bob"
@@ -52,7 +52,7 @@ class Bob:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Access]]:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
     with page_of(tmp_path_factory.mktemp("two")) as opened:
         yield opened
 
@@ -90,7 +90,7 @@ def ann(page: Any) -> Iterator[httpx.Client]:
         yield browser
 
 
-def told_nothing(answer: httpx.Response, bob: Bob, said: str = "") -> None:
+def assert_nothing_told(answer: httpx.Response, bob: Bob, said: str = "") -> None:
     """No secret of his but what she said herself, and none of his pictures."""
     text = answer.text.replace(said, "") if said else answer.text
     assert not [secret for secret in bob.secrets() if secret in text], answer.url
@@ -108,7 +108,7 @@ def test_no_route_that_lists_anything_names_what_is_his(ann: httpx.Client, bob: 
                  "/gradio_api/app_id", "/monitoring", "/gradio_api/token", "/healthz", "/gradio_api/startup-events",
                  "/theme.css", "/robots.txt", "/manifest.json", "/gradio_api/file=", "/gradio_api/file=/tmp",
                  f"/gradio_api/file={Path(bob.served).parent.parent}"):  # fmt: skip
-        told_nothing(ann.get(path), bob, str(Path(bob.served).parent.parent))
+        assert_nothing_told(ann.get(path), bob, str(Path(bob.served).parent.parent))
 
 
 def routes_of_gradio() -> list[str]:
@@ -122,7 +122,7 @@ def routes_of_gradio() -> list[str]:
     return made
 
 
-def heard(browser: httpx.Client, address: str) -> bytes:
+def read_event_stream(browser: httpx.Client, address: str) -> bytes:
     """What comes on it; of a stream, which may have no end, what comes until nothing does for two seconds."""
     got = b""
     with suppress(httpx.TransportError, httpx.InvalidURL), browser.stream("GET", address, timeout=2) as answer:
@@ -141,7 +141,7 @@ def test_every_get_route_of_gradio_with_a_guess_gives_nothing(ann: httpx.Client,
         for guess in (guesses if "{}" in route else guesses[:1])
     ]  # fmt: skip
     with ThreadPoolExecutor(24) as pool:
-        told = pool.map(lambda row: heard(ann, row[0].replace("{}", row[1])), asked)
+        told = pool.map(lambda row: read_event_stream(ann, row[0].replace("{}", row[1])), asked)
         for (route, guess), got in zip(asked, told, strict=True):
             text = got.decode(errors="replace").replace(guess, "")
             assert not [secret for secret in bob.secrets() if secret in text], (route, guess)
@@ -158,16 +158,16 @@ def test_a_file_of_the_studio_is_served_by_no_route_of_gradio_though_its_id_is_k
             assert ann.get(address).status_code in (403, 404), address
 
 
-def called(browser: httpx.Client, data: list[Any]) -> httpx.Response:
+def call_event(browser: httpx.Client, data: list[Any]) -> httpx.Response:
     made = browser.post("/gradio_api/call/note", json={"data": data})
     return browser.get(f"/gradio_api/call/note/{made.json()['event_id']}")
 
 
 def test_his_ids_are_no_pictures_of_hers(ann: httpx.Client, bob: Bob) -> None:
     for file_id in (bob.file, bob.photo):
-        answer = called(ann, [file_id, ""])
+        answer = call_event(ann, [file_id, ""])
         assert "event: error" in answer.text
-        told_nothing(answer, bob, file_id)
+        assert_nothing_told(answer, bob, file_id)
 
 
 def test_a_path_of_his_is_no_upload_of_hers(ann: httpx.Client, bob: Bob, page: Any) -> None:
@@ -177,9 +177,9 @@ def test_a_path_of_his_is_no_upload_of_hers(ann: httpx.Client, bob: Bob, page: A
         "/etc/passwd",
         str(page[1].service.settings.data / "keys.sqlite3"),
     ):
-        told = called(ann, [{"path": path, "meta": {"_type": "gradio.FileData"}}, ""]).text
+        told = call_event(ann, [{"path": path, "meta": {"_type": "gradio.FileData"}}, ""]).text
         assert "event: error" in told
-        told = called(ann, [path, ""]).text
+        told = call_event(ann, [path, ""]).text
         assert "event: error" in told
 
 
@@ -202,13 +202,13 @@ def test_she_cannot_stop_his_job(ann: httpx.Client, bob: Bob, page: Any) -> None
 
 def test_her_key_opens_nothing_of_his(ann: httpx.Client, bob: Bob, page: Any) -> None:
     _, house, _ = page
-    headers = {"Authorization": f"Bearer {house.keys.new('ann')}"}
+    headers = {"Authorization": f"Bearer {house.keys.create_key('ann')}"}
     for path in (f"/v1/jobs/{bob.job}", f"/v1/jobs/{bob.job}/events", f"/v1/files/{bob.file}",
                  f"/v1/files/{bob.file}/content", f"/v1/files/{bob.photo}/content"):  # fmt: skip
         assert ann.get(path, headers=headers).status_code == 404
     assert ann.delete(f"/v1/jobs/{bob.job}", headers=headers).status_code == 404
     for path in ("/v1/jobs", "/v1/files", "/v1/batches", "/v1/shares"):
-        told_nothing(ann.get(path, headers=headers), bob)
+        assert_nothing_told(ann.get(path, headers=headers), bob)
     made = ann.post("/v1/shares", json={"file_id": bob.file}, headers=headers)
     assert made.status_code == 404
 
@@ -247,7 +247,7 @@ def test_no_component_s_own_server_tells_her_what_is_his(ann: httpx.Client, bob:
     for body in asked:
         answer = ann.post("/gradio_api/component_server", json=body)
         assert answer.status_code != 200, body
-        told_nothing(answer, bob, bob.file)
+        assert_nothing_told(answer, bob, bob.file)
 
 
 @pytest.mark.parametrize("route", ["run", "api", "call", "call/v2"])
@@ -265,7 +265,7 @@ def test_an_event_called_past_the_queue_takes_nothing_of_his(
             assert "event: error" in answer.text
         else:
             assert answer.status_code >= 400
-        told_nothing(answer, bob, bob.file)
+        assert_nothing_told(answer, bob, bob.file)
     assert [row.job.id for row in page[1].service.jobs.list(bob.owner, 100)] == [row.job.id for row in made]
 
 
@@ -277,7 +277,7 @@ def two(page: Any) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """Two owners of keys, each with a client."""
     url, house, _ = page
     first, second = (
-        httpx.Client(base_url=url, timeout=30, headers={"Authorization": f"Bearer {house.keys.new(name)}"})
+        httpx.Client(base_url=url, timeout=30, headers={"Authorization": f"Bearer {house.keys.create_key(name)}"})
         for name in ("owner", "other")
     )
     with first, second:
@@ -317,7 +317,7 @@ def test_another_key_sees_and_forgets_no_kit_no_character_and_no_webhook(
 ) -> None:
     owner, other = two
     kit = owner.post("/v1/brands", json={"name": WORDS, "colour": "#112233"}).json()
-    known = page[1].keys.verify(owner.headers["authorization"].removeprefix("Bearer "))
+    known = page[1].keys.verify_key(owner.headers["authorization"].removeprefix("Bearer "))
     assert known is not None
     picture = page[1].service.files.add(noisy(32, 32), known.owner, "result")
     value = {"params": {"character": "thumbs:1"}, "picture": picture}

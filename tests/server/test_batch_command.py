@@ -14,14 +14,14 @@ import PIL.Image
 import pytest
 
 from app import main
-from pipelines.batch import DISK_FULL_NOTE
-from pipelines.batch.progress_text import duration, size
+from pipelines.batch.batch_service import DISK_FULL_NOTE
+from pipelines.batch.progress_text import format_bytes, format_duration
 from pipelines.jobs.table import JobTable
 from pipelines.service.saved_items import SavedItemStore
 from pipelines.storage.file_index import FileIndex
 from tests.support.examples import EXAMPLES
 from tests.support.file_stores import files_at, wipe
-from ui.server.batch_command import DONE, FAILED, PAUSED, REFUSED, STATE
+from ui.server.batch_command import EXIT_DONE, EXIT_PAUSED, EXIT_REFUSED, EXIT_ROWS_FAILED, STATE_FOLDER
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +51,7 @@ def run(jobs: Path, out: Path, *more: str) -> int:
 def test_a_dry_run_makes_nothing_and_says_what_will_fail(
     jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(jobs, tmp_path / "out", "--dry-run") == FAILED
+    assert run(jobs, tmp_path / "out", "--dry-run") == EXIT_ROWS_FAILED
     told = capsys.readouterr().out
     assert "row 2, photo: There is no picture 'late.png'." in told
     assert re.search(r"About \d+ s and \d+ kB of \d+.* free\.", told)
@@ -62,15 +62,15 @@ def test_a_run_leaves_pictures_and_a_manifest_and_resume_does_what_failed(
     jobs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert run(jobs, out, "--set", "trim=false", "--seed", "5") == FAILED
+    assert run(jobs, out, "--set", "trim=false", "--seed", "5") == EXIT_ROWS_FAILED
     assert "row 2, photo" in capsys.readouterr().err
     first = (out / "00001-red-cup.png").stat()
-    assert run(jobs, out) == REFUSED  # never over a run that is there
+    assert run(jobs, out) == EXIT_REFUSED  # never over a run that is there
     photo(jobs.with_name("late.png"))
-    assert run(jobs, out, "--resume") == DONE
+    assert run(jobs, out, "--resume") == EXIT_DONE
     assert (out / "00001-red-cup.png").stat().st_mtime == first.st_mtime
     assert sorted(path.name for path in out.iterdir()) == [
-        STATE, "00001-red-cup.png", "00002-late.png", "manifest.csv"
+        STATE_FOLDER, "00001-red-cup.png", "00002-late.png", "manifest.csv"
     ]  # fmt: skip
     rows = list(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
     assert [(row["status"], row["seed"]) for row in rows] == [("done", "5"), ("done", "5")]
@@ -81,9 +81,9 @@ def test_what_cannot_be_run_is_a_sentence_and_exit_code_two(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
 ) -> None:
     photo(tmp_path / "cup.png")
-    assert run(tmp_path, tmp_path / "out", *more) == REFUSED
+    assert run(tmp_path, tmp_path / "out", *more) == EXIT_REFUSED
     assert capsys.readouterr().err.strip()
-    assert not (tmp_path / "out" / STATE).exists()
+    assert not (tmp_path / "out" / STATE_FOLDER).exists()
 
 
 def test_a_disk_that_is_full_where_the_results_go_pauses_and_resume_lays_them_all_out(
@@ -96,19 +96,19 @@ def test_a_disk_that_is_full_where_the_results_go_pauses_and_resume_lays_them_al
     with monkeypatch.context() as patch:
         patch.setattr(os, "link", full)
         patch.setattr(shutil, "copyfile", full)
-        assert run(jobs, tmp_path / "out") == PAUSED
+        assert run(jobs, tmp_path / "out") == EXIT_PAUSED
     assert DISK_FULL_NOTE in capsys.readouterr().err
-    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name != STATE]
-    assert run(jobs, tmp_path / "out", "--resume") == DONE
+    assert not [path.name for path in (tmp_path / "out").iterdir() if path.name != STATE_FOLDER]
+    assert run(jobs, tmp_path / "out", "--resume") == EXIT_DONE
     assert {"00001-red-cup.png", "00002-late.png", "manifest.csv"} <= {p.name for p in (tmp_path / "out").iterdir()}
 
 
 def test_sizes_read_like_sizes() -> None:
-    assert [size(n) for n in (1500, 12e6, 3.44e9)] == ["2 kB", "12 MB", "3.4 GB"]
+    assert [format_bytes(n) for n in (1500, 12e6, 3.44e9)] == ["2 kB", "12 MB", "3.4 GB"]
 
 
 def test_durations_read_like_durations() -> None:
-    assert [duration(s) for s in (3, 89, 1200, 12000)] == ["3 s", "89 s", "20 min", "3 h 20 min"]
+    assert [format_duration(s) for s in (3, 89, 1200, 12000)] == ["3 s", "89 s", "20 min", "3 h 20 min"]
 
 
 def test_a_run_takes_the_brand_kits_of_the_studio_and_leaves_the_studio_alone(jobs: Path, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_run_takes_the_brand_kits_of_the_studio_and_leaves_the_studio_alone(jo
     before = (home / "jobs.sqlite3").read_bytes()
     jobs.write_text("photo\ncup.png\n")
     said = ["--profile", "embedded", "--data", str(home), "batch", str(jobs), "--out", str(out), "--tool", "kit"]
-    assert main([*said, "--set", "preset=x", "--set", "brand=Acme"]) == DONE
+    assert main([*said, "--set", "preset=x", "--set", "brand=Acme"]) == EXIT_DONE
     row = next(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
     assert "Brand kit 'Acme': brand colour, logo." in row["notices"]
     assert (home / "jobs.sqlite3").read_bytes() == before
@@ -141,7 +141,7 @@ def test_a_run_takes_the_kit_s_pictures_from_the_studio_s_store_and_leaves_nothi
     jobs.write_text("photo\ncup.png\n")
     said = ["--profile", "embedded", "--data", str(home), "--files", url]
     more = ["batch", str(jobs), "--out", str(out), "--tool", "kit", "--set", "preset=x", "--set", "brand=Acme"]
-    assert main([*said, *more]) == DONE
+    assert main([*said, *more]) == EXIT_DONE
     row = next(csv.DictReader((out / "manifest.csv").read_text("utf-8-sig").splitlines()))
     assert "Brand kit 'Acme': brand colour, logo." in row["notices"]
     assert sorted((tmp_path / "mnt").rglob("file-*")) == before

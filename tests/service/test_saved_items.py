@@ -15,7 +15,7 @@ from pipelines.core.errors import BadInput, InvalidParams, NotFound, PolicyRefus
 from pipelines.core.params import Params, choice_field, colour_field, picture_field, prompt_field
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.retention import RetentionPolicy, apply_retention, delete_jobs
-from pipelines.service import saved_items
+from pipelines.service import form_filling, saved_items
 from pipelines.service.saved_items import BrandKit, SavedItemStore
 from pipelines.tools import TOOLS, character, product, social_kit
 from tests.support.served_app import Served, served

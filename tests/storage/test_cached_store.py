@@ -23,7 +23,7 @@ from tests.api.test_routes import RUN
 from tests.support.examples import noisy
 from tests.support.file_stores import KINDS, SECRET, Door, Shut, files_at, url_of, wipe
 from tests.support.served_app import served
-from ui.server.serve import build
+from ui.server.factory import build_studio
 
 SHARED = [kind for kind in KINDS if kind != "local"]
 
@@ -67,7 +67,10 @@ def test_what_one_machine_keeps_every_other_has(two: tuple[FileIndex, FileIndex]
     one.save_provenance(photo, "ann", b"past", b"placed")
     assert np.array_equal(other.open_image(photo), image)
     assert (other.read_bytes(made, "ann"), other.read_bytes(lines, "ann")) == (b"made here", b"{}\n")
-    assert [other.load_provenance(photo, "ann", placed=placed) for placed in (False, True)] == [b"past", b"placed"]
+    assert [other.load_provenance(photo, "ann", as_component=placed) for placed in (False, True)] == [
+        b"past",
+        b"placed",
+    ]
     assert other.load_provenance(photo, "bob") is None
     assert {file.id for file in other.list_files("ann", 9)} == {photo, made, lines}
 
@@ -312,7 +315,7 @@ def test_one_machine_fetches_a_file_once_however_many_ask(
 def test_a_store_whose_package_is_missing_is_told_by_the_package_s_name(tmp_path: Path) -> None:
     fsspec.register_implementation("absent", "absent_package.Store", clobber=True, errtxt="Install absent_package")
     with pytest.raises(BadInput, match="Install absent_package") as caught:
-        build(Settings(data=tmp_path, files=f"absent://ann:{SECRET}@host/files"))
+        build_studio(Settings(data=tmp_path, files=f"absent://ann:{SECRET}@host/files"))
     assert SECRET not in caught.value.message
     with pytest.raises(BadInput, match="no address of a store"):
         open_store("nonsense://x", tmp_path)

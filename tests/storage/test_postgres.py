@@ -10,7 +10,7 @@ import pytest
 
 import pipelines.jobs.workers
 import pipelines.storage.postgres
-from app import new_key
+from app import create_key
 from pipelines.batch.batch_table import Batch, BatchRow, BatchTable
 from pipelines.core.errors import JobCancelled, NotFound
 from pipelines.core.job import Result
@@ -21,8 +21,8 @@ from pipelines.storage.database import DatabaseUnavailable
 from pipelines.storage.postgres import PostgresDatabase, check_url
 from tests.support.gated_tool import House, house, job
 from tests.support.postgres import needs_postgres, server, url_for
-from ui.api.errors import known
-from ui.server.serve import open_doors
+from ui.api.errors import to_studio_error
+from ui.server.serve import serve_studio
 
 pytestmark = needs_postgres
 
@@ -154,7 +154,7 @@ def test_a_server_that_stops_holds_the_work_and_loses_none(tmp_path: Path, url: 
         until(lambda: [row.status for row in here.jobs.list_jobs("me")] == ["done", "done"])
         assert here.gate.order in ([1, 2], [1, 1, 2]), "the one that could not be kept is done again, no other"
         assert {row.job.id for row in here.jobs.list_jobs("me")} == {running, waiting}
-    told = known(caught.value, {"method": "GET", "path": "/v1/jobs", "state": {}})
+    told = to_studio_error(caught.value, {"method": "GET", "path": "/v1/jobs", "state": {}})
     assert (told.code, told.status) == ("storage_unavailable", 503)
     assert "try again" in told.message
 
@@ -218,8 +218,8 @@ def test_a_start_without_the_database_or_its_package_ends_with_a_sentence(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = Settings(data=tmp_path, database=url.replace("of-the-tests", "wrong-one"))
-    assert open_doors(settings) == 2
-    assert new_key(settings, "me") == 2
+    assert serve_studio(settings) == 2
+    assert create_key(settings, "me") == 2
     assert "The database refused the studio" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install -r requirements-postgres\.txt"):

@@ -1,4 +1,4 @@
-"""Styles are pictures of their own, deterministic, and leave faces their features."""
+"""Tests of the styles: distinct, deterministic, and face lock keeps features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools import style
 from tests.support.examples import Recorder, example
 from tests.support.served_app import served
-from ui.tool_tab.layout import TabState
+from ui.tool_tab.state import TabState
 
 SIDE = 384
 rows = pytest.mark.parametrize("row", STYLES, ids=lambda row: row.id)
@@ -32,7 +32,7 @@ def mesh() -> Iterator[FaceMesh]:
     net.close()
 
 
-def hand(seed: int = 1, side: int = SIDE) -> StyleSettings:
+def make_settings(seed: int = 1, side: int = SIDE) -> StyleSettings:
     return StyleSettings(0.5, 1.0, side / 1024, seed)
 
 
@@ -42,12 +42,12 @@ def photo(name: str = "astronaut", side: int = SIDE) -> Image:
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def lab(image: Image, inside: np.ndarray) -> np.ndarray:
+def lab_pixels(image: Image, inside: np.ndarray) -> np.ndarray:
     """Mean colour in Lab."""
     return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[inside].mean(axis=0)
 
 
-def oval(face: Face, shape: tuple[int, ...]) -> np.ndarray:
+def face_oval(face: Face, shape: tuple[int, ...]) -> np.ndarray:
     canvas = np.zeros(shape[:2], np.uint8)
     cv2.fillConvexPoly(canvas, cv2.convexHull(face.landmarks.astype(np.int32)), 1)
     return canvas > 0
@@ -56,7 +56,7 @@ def oval(face: Face, shape: tuple[int, ...]) -> np.ndarray:
 @rows
 def test_a_style_is_a_picture_of_the_same_size_and_not_the_photo(row) -> None:
     image = photo("chelsea")
-    out = row.draw(image, hand())
+    out = row.draw(image, make_settings())
     assert (out.shape, out.dtype) == (image.shape, np.uint8)
     assert np.abs(out.astype(int) - image).mean() > 2
     assert out.std() > 20, "there is a picture in it"
@@ -65,15 +65,15 @@ def test_a_style_is_a_picture_of_the_same_size_and_not_the_photo(row) -> None:
 @rows
 def test_same_seed_same_picture_and_another_seed_another(row) -> None:
     image = photo("coffee", 256)
-    first = row.draw(image, hand(3, 256))
-    assert (first == row.draw(image, hand(3, 256))).all()
+    first = row.draw(image, make_settings(3, 256))
+    assert (first == row.draw(image, make_settings(3, 256))).all()
     if row.id != "pixel":  # its palette is the picture's, nothing in it is drawn by lot
-        assert (first != row.draw(image, hand(4, 256))).any()
+        assert (first != row.draw(image, make_settings(4, 256))).any()
 
 
 def test_every_style_differs_from_every_other() -> None:
     image = photo("coffee", 192)
-    pictures = [cv2.GaussianBlur(row.draw(image, hand(1, 192)), (0, 0), 0.6).astype(int) for row in STYLES]
+    pictures = [cv2.GaussianBlur(row.draw(image, make_settings(1, 192)), (0, 0), 0.6).astype(int) for row in STYLES]
     gaps = [np.abs(a - b).mean() for n, a in enumerate(pictures) for b in pictures[:n]]
     assert min(gaps) > 2
 
@@ -82,13 +82,13 @@ def test_every_style_differs_from_every_other() -> None:
 def test_a_locked_face_keeps_its_features_and_natural_skin_its_colour(row, mesh: FaceMesh) -> None:
     image = example("astronaut")
     face = mesh.find_faces(image)[0]
-    out = apply_style(image, row, hand(1, 512), (face,))
+    out = apply_style(image, row, make_settings(1, 512), (face,))
     found = mesh.find_faces(out)[0]
     moved = np.hypot(*(found.landmarks - face.landmarks).T).mean()
     assert moved < 1.5, f"landmarks moved {moved:.2f} px at 512 px"
-    if row.natural:
-        inside = oval(face, image.shape)
-        assert np.linalg.norm(lab(out, inside) - lab(image, inside)) < 3
+    if row.photo_colours:
+        inside = face_oval(face, image.shape)
+        assert np.linalg.norm(lab_pixels(out, inside) - lab_pixels(image, inside)) < 3
 
 
 @pytest.mark.parametrize("style_id", ["halftone", "pop-art", "mosaic"])
@@ -96,21 +96,25 @@ def test_the_lock_is_what_keeps_it(style_id: str, mesh: FaceMesh) -> None:
     row = next(row for row in STYLES if row.id == style_id)
     image = photo()
     face = mesh.find_faces(image)[0]
-    inside = oval(face, image.shape)
+    inside = face_oval(face, image.shape)
 
-    def error(out: Image) -> float:
+    def lab_error(out: Image) -> float:
         # Features are what is finer than a cheek: broad tones are the style's own affair.
         fine = [g - cv2.GaussianBlur(g, (0, 0), 12) for g in (out.mean(axis=2), image.mean(axis=2))]
         return float(1 - np.corrcoef(fine[0][inside], fine[1][inside])[0, 1])
 
-    assert error(apply_style(image, row, hand(), (face,))) < 0.5 * error(row.draw(image, hand()))
+    assert lab_error(apply_style(image, row, make_settings(), (face,))) < 0.5 * lab_error(
+        row.draw(image, make_settings())
+    )
 
 
 def test_a_reference_gives_its_colours_and_not_its_shapes() -> None:
     image, like = photo("astronaut", 256), photo("coffee", 256)
-    out = transfer_style(image, like, hand(1, 256))
+    out = transfer_style(image, like, make_settings(1, 256))
     every = np.ones(image.shape[:2], bool)
-    before, after = (np.linalg.norm(lab(i, every) - lab(like, np.ones(like.shape[:2], bool))) for i in (image, out))
+    before, after = (
+        np.linalg.norm(lab_pixels(i, every) - lab_pixels(like, np.ones(like.shape[:2], bool))) for i in (image, out)
+    )
     assert after < 0.5 * before
     grey = [cv2.GaussianBlur(i.mean(axis=2), (0, 0), 4).ravel() for i in (image, out)]
     assert np.corrcoef(grey[0], grey[1])[0, 1] > 0.85
@@ -119,7 +123,7 @@ def test_a_reference_gives_its_colours_and_not_its_shapes() -> None:
 # ---------------------------------------------------------------- the tool
 
 
-class Room:
+class FakeContext:
     """As much of a studio as the tool touches."""
 
     seed = 5
@@ -148,12 +152,12 @@ class Room:
         return Cutout(self.image, alpha)
 
 
-def make(room: Room, **values) -> Image:
+def make(room: FakeContext, **values) -> Image:
     return style.run(style.Style(photo="x", size=256, **values), room, Recorder()).images[0]  # pyright: ignore[reportArgumentType]
 
 
 def test_strength_zero_is_the_photo_and_strength_blends_a_kept_picture() -> None:
-    room = Room(photo("coffee", 256))
+    room = FakeContext(photo("coffee", 256))
     none, half, full = (make(room, preset="ink", strength=s).astype(int) for s in (0, 50, 100))
     assert (none == room.image).all()
     assert np.abs(half - (none + full) / 2).max() <= 1
@@ -180,7 +184,7 @@ def test_a_second_draft_that_is_only_blended_otherwise_draws_nothing(
 
 
 def test_only_the_side_that_was_asked_for_changes() -> None:
-    room = Room(photo("coffee", 256))
+    room = FakeContext(photo("coffee", 256))
     half = room.image.shape[1] // 2
     subject, background = make(room, where="subject"), make(room, where="background")
     assert (subject[:, half:] == room.image[:, half:]).all()
@@ -189,7 +193,7 @@ def test_only_the_side_that_was_asked_for_changes() -> None:
 
 
 def test_a_small_photo_is_drawn_at_twice_its_size_and_that_is_said() -> None:
-    room = Room(photo("coffee", 256))
+    room = FakeContext(photo("coffee", 256))
     draft = style.run(style.Style(photo="x", size=2048, preset="film"), room, Recorder())  # pyright: ignore[reportArgumentType]
     assert max(draft.images[0].shape) == 512
     assert "512 px" in draft.notices[0]
@@ -199,11 +203,11 @@ def test_lines_and_dots_grow_with_the_brush() -> None:
     image = photo("coffee", 256)
     row = next(row for row in STYLES if row.id == "halftone")
 
-    def busy(brush: float) -> float:
+    def edge_density(brush: float) -> float:
         out = row.draw(image, StyleSettings(0.5, brush, 0.5, 1)).mean(axis=2)
         return float(np.abs(np.diff(out, axis=1)).mean())
 
-    assert busy(2.0) < 0.8 * busy(1.0)
+    assert edge_density(2.0) < 0.8 * edge_density(1.0)
 
 
 def test_faces_scale_with_the_picture() -> None:

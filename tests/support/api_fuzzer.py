@@ -54,7 +54,7 @@ def house(root: Path, *, keys: bool) -> Iterator[tuple[Served, str]]:
     """Every tool with its own form and nothing behind it; the key that opens everything, "" where none is needed."""
     tools = [replace(row, run=_still) for row in TOOLS]
     with served(root, settings=Settings(data=root, require_key=keys), tools=tools, waiting=200) as here:
-        yield here, here.keys.new("fuzz", SCOPES) if keys else ""
+        yield here, here.keys.create_key("fuzz", SCOPES) if keys else ""
 
 
 def fuzzed(here: Served, key: str, examples: int) -> Found:

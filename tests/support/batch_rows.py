@@ -13,7 +13,9 @@ from typing import Literal
 import numpy as np
 import PIL.Image
 
-from pipelines.batch import Batch, BatchPlan, BatchService, open_jobs_source
+from pipelines.batch.batch_service import BatchOptions, BatchService, open_jobs_source
+from pipelines.batch.batch_table import Batch
+from pipelines.batch.row_values import BatchPlan
 from pipelines.core import params as core_params
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.core.job import ProgressCallback
@@ -89,7 +91,7 @@ class Room:
         """A batch of the jobs file at `path`, ready to start."""
         jobs = open_jobs_source(path, self.service, tool)
         return self.batches.create_batch(
-            BatchPlan(tool, shared), jobs.read_rows(), OWNER, name=jobs.name, seed=7, source=jobs.pictures
+            BatchPlan(tool, shared), jobs.read_rows(), OWNER, BatchOptions(name=jobs.name, seed=7, source=jobs.pictures)
         )
 
     def done(self, batch: Batch, seconds: float = 20.0) -> str:

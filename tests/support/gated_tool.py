@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from pipelines.tools import TOOLS
 class Calm(ContentGate):
     """Calls every picture harmless without the net."""
 
-    def _worst(self, images: Sequence[Image]) -> float:
+    def _highest_score(self, images: Sequence[Image]) -> float:
         return 0.0
 
 
@@ -42,7 +42,7 @@ class CalmEngine(LocalEngine):
         self, cache: ModelCache, files: FileIndex, tools: Sequence[Tool] = TOOLS, *, together: int = 0
     ) -> None:
         super().__init__(cache, files, tools, together=together)
-        self._gate = Calm(cache, AuditLog(files.data))
+        self.resources = replace(self.resources, content_filter=Calm(cache, AuditLog(files.data)))
 
 
 class Gated(Params):

@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,7 @@ from tests.support.examples import noisy
 from tests.support.gradio_loop import in_loop
 from tests.support.served_app import Served, served
 from ui import page as ui_page
-from ui.api import app
-from ui.api.auth.access import Access
+from ui.api.auth.access import AccessControl
 
 
 class Note(Params):
@@ -40,23 +40,24 @@ NOTE = Tool("note", "Note", "For tests.", Note, _note)
 
 
 @contextmanager
-def page_of(root: Path) -> Iterator[tuple[str, Served, Access]]:
+def page_of(root: Path) -> Iterator[tuple[str, Served, AccessControl]]:
     """Its address, the house behind it, and who may come in."""
     with opened(root, Settings(data=root, host="0.0.0.0", spaces=True), (NOTE,)) as page:
         yield page
 
 
 @contextmanager
-def opened(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tuple[str, Served, Access]]:
+def opened(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tuple[str, Served, AccessControl]]:
     """The same with settings and tools of one's own."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with served(root, settings=settings, tools=tools) as house:
-        access = Access(settings, house.keys)
+        access = AccessControl(settings, house.keys)
         built = in_loop(lambda: ui_page.build_page(house.service, access))
-        routes = [*app.routes(house.service, access), *ui_page.build_static_routes()]
+        studio = replace(house.studio, access=access)
+        routes = [*studio.build_routes(), *ui_page.build_static_routes()]
         _, url, _ = built.queue(default_concurrency_limit=None).launch(
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, auth=access.gradio_auth(),
-            app_kwargs={"routes": routes, "middleware": access.middleware()}, **ui_page.build_launch_arguments(),
+            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, auth=access.make_gradio_auth(),
+            app_kwargs={"routes": routes, "middleware": studio.build_middleware()}, **ui_page.build_launch_arguments(),
         )  # fmt: skip
         gc.collect()
         yield url.rstrip("/"), house, access

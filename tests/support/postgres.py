@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-import pipelines.storage.database
+import pipelines.storage.connect
 from pipelines.storage.database import Database
 from pipelines.storage.postgres import PostgresDatabase
 
@@ -81,7 +81,7 @@ def url_for(folder: Path) -> str:
     return f"{server().url}?schema=t{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:20]}"
 
 
-def _in_postgres(path: Path, *, reading: bool = False) -> Database:
+def _in_postgres(path: Path, *, read_only: bool = False) -> Database:
     return PostgresDatabase(url_for(path.parent))
 
 
@@ -90,7 +90,7 @@ def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which of both is used."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "postgres":
-            patch.setattr(pipelines.storage.database, "SqliteDatabase", _in_postgres)
+            patch.setattr(pipelines.storage.connect, "SqliteDatabase", _in_postgres)
         yield request.param
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,6 @@ from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
 from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
 from pipelines.service.orders import StudioService
@@ -33,9 +32,8 @@ from pipelines.settings import Settings
 from pipelines.storage.cached_store import open_store
 from pipelines.storage.file_index import FileIndex
 from tests.support.gated_tool import Gate
-from ui.api import app as api_app
-from ui.api.auth.access import Access
-from ui.api.auth.keys import Keys
+from ui.api.auth.keys import KeyStore
+from ui.server.factory import RunningStudio, connect_services
 
 PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
 
@@ -89,7 +87,8 @@ class Served:
     url: str
     service: StudioService
     gate: Gate
-    keys: Keys
+    keys: KeyStore
+    studio: RunningStudio
 
     def client(self, **options: object) -> httpx.Client:
         """A client whose base is the server."""
@@ -102,30 +101,23 @@ class Served:
 
 @contextmanager
 def served(
-    root: Path, *, settings: Settings | None = None, tools: Sequence[Tool] | None = None, waiting: int = 16
+    root: Path, *, settings: Settings | None = None, tools: Sequence[Tool] | None = None, waiting: int | None = None
 ) -> Iterator[Served]:
     """A studio with the gated tool (or `tools`), closed again whatever happened inside."""
     gate = Gate()
     settings = settings or Settings(data=root)
+    settings = settings if waiting is None else replace(settings, queue=waiting)
     rows = tuple(tools) if tools is not None else (scene_tool(gate),)
     files = FileIndex(root, store=open_store(settings.files, root))
-    jobs = JobQueue(root, LocalEngine(ModelCache(FAMILIES), files, rows), max_waiting=waiting)
-    ingest, keys = DecoderPool(workers=1), Keys(root)
-    service = StudioService(settings, jobs, files, PROFILE, ingest, rows)
-    access = Access(settings, keys)
-    app = Starlette(
-        routes=api_app.routes(service, access),
-        middleware=access.middleware(),
-    )
+    engine = LocalEngine(ModelCache(FAMILIES), files, rows)
+    studio = connect_services(settings, engine, files, PROFILE, DecoderPool(workers=1), rows)
+    app = Starlette(routes=studio.build_routes(), middleware=studio.build_middleware())
     try:
         with listening(app) as url:
-            yield Served(url, service, gate, keys)
+            yield Served(url, studio.service, gate, studio.access.keys, studio)
     finally:
         gate.open.set()
-        jobs.close()
-        ingest.close()
-        files.close()
-        keys.close()
+        studio.close()
 
 
 @contextmanager

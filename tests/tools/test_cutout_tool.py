@@ -74,7 +74,7 @@ def test_a_matte_of_ones_own_is_all_there_is() -> None:
 
 def test_a_photo_with_nothing_in_it_is_refused_as_before() -> None:
     class Empty(Room):
-        def cutout(self, params: Subject, _: object) -> Cutout:
+        def cut_out_subject(self, params: Subject, _: object) -> Cutout:
             raise BadInput("Nothing stands out in this photo.", code="no_subject")
 
     with pytest.raises(BadInput, match="Nothing stands out"):

@@ -10,6 +10,7 @@ from pipelines.core.geometry import Alpha, Cutout, Face, Image
 from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.matting.cutout import core_mask
 from pipelines.tools import expand
+from pipelines.tools.shared.form_fields import ASPECT_RATIOS
 from tests.support.examples import Recorder, blob, noisy
 
 
@@ -50,8 +51,8 @@ def test_the_photo_lies_in_the_new_shape_byte_for_byte(ratio: str, model: bool) 
     room = Room(model=model)
     draft = make(room, ratio=ratio)
     height, width = draft.images[0].shape[:2]
-    if ratio in expand.RATIOS:
-        across, down = expand.RATIOS[ratio]
+    if ratio in ASPECT_RATIOS:
+        across, down = ASPECT_RATIOS[ratio]
         assert width / height == pytest.approx(across / down, rel=0.02)
     x, y = round((width - 120) / 2), round((height - 90) / 2)
     assert (draft.images[0][y : y + 90, x : x + 120] == room.image).all()

@@ -155,14 +155,14 @@ def test_the_content_gate_is_shown_the_furthest_places_of_the_camera() -> None:
     image, cutout, _ = scene()
 
     class Easel:
-        """As much of a studio as the tool touches."""
+        """As much of a context as the tool touches."""
 
         seed, draft = 1, False
 
-        def open(self, _: str) -> Image:
+        def open_image(self, _: str) -> Image:
             return image
 
-        def cutout(self, *_: object) -> Cutout:
+        def cut_out_subject(self, *_: object) -> Cutout:
             return cutout
 
     params = tool.Motion(photo="x", size=256, seconds=3, depth=100)

@@ -12,13 +12,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.batch import csv_template
+from pipelines.batch.jobs_file import csv_template
 from pipelines.tools import TOOLS
 from tests.examples import sepia
 from tests.support.examples import example
 from tests.support.served_app import Served, served
 from ui import page
-from ui.api.auth.access import Access
+from ui.api.auth.access import AccessControl
 
 FIELDS = list(sepia.Sepia.model_fields)
 
@@ -72,6 +72,6 @@ def test_its_columns_are_those_of_a_batch() -> None:
 
 
 def test_its_tab_has_a_component_for_every_field(here: Served) -> None:
-    config: Any = page.build_page(here.service, Access(here.service.settings, here.keys)).config
+    config: Any = page.build_page(here.service, AccessControl(here.service.settings, here.keys)).config
     shown = {part["props"].get("elem_id") for part in config["components"]}
     assert {"tab-sepia", "sepia-generate", *(f"sepia-{name}" for name in FIELDS)} <= shown

@@ -108,7 +108,7 @@ def test_without_a_mask_the_subject_that_is_picked_goes() -> None:
     image = wall()
 
     class Two(Room):
-        def cutout(self, *asked: Any) -> Cutout:
+        def cut_out_subject(self, *asked: Any) -> Cutout:
             return Cutout(self.image, spot(image, (30, 50) if asked[0].pick == 0 else (90, 50)))
 
     for pick, (gone, stays) in enumerate(((30, 90), (90, 30))):

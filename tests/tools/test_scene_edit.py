@@ -19,6 +19,7 @@ from pipelines.core.models import ModelFamily, ModelSpec, Profile
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
 from pipelines.core.stream import wait_for_result
 from pipelines.engines.local import LocalEngine
+from pipelines.imaging.color import flatten_on_white
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
 from pipelines.matting.cutout import core_mask
@@ -26,12 +27,11 @@ from pipelines.models.families import FAMILIES
 from pipelines.models.families.flux2 import Flux2Family
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import EMBEDDED
-from pipelines.security.content_filter import flatten_on_white
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import background, product
-from tests.compositing.test_registration import planted, recoloured
+from tests.compositing.test_registration import apply_drift, change_colours
 from tests.models.support import family_checks
 from tests.models.support.tiny_flow_checkpoints import tiny_klein
 from tests.support.examples import example
@@ -71,9 +71,9 @@ class Sliding:
         height, width = photo.shape[:2]
         ground = np.asarray(cv2.resize(example("coffee"), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         soft = render.preserved_mask[..., None]
-        drawn = np.asarray(soft * recoloured(photo) + (1 - soft) * np.roll(ground, seed, axis=1), np.uint8)
+        drawn = np.asarray(soft * change_colours(photo) + (1 - soft) * np.roll(ground, seed, axis=1), np.uint8)
         words = next(word for word in SLIDES if word in render.prompt)
-        return planted(drawn, *SLIDES[words])[0]
+        return apply_drift(drawn, *SLIDES[words])[0]
 
     def close(self) -> None:
         pass

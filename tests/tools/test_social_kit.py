@@ -47,7 +47,7 @@ def test_a_crop_holds_all_that_must_stay_whole_or_there_is_none(shape: tuple[int
     for _ in range(40):
         x, y = np.sort(rng.uniform(0, shape[1], 2)), np.sort(rng.uniform(0, shape[0], 2))
         keep = ProtectedArea(x[0], y[0], x[1], y[1], has_face=bool(rng.integers(2)))
-        box = find_crop_window(shape, keep, ratio, aside=rng.uniform(-0.3, 0.3))
+        box = find_crop_window(shape, keep, ratio, offset=rng.uniform(-0.3, 0.3))
         if box is None:
             width = min(shape[1], int(shape[0] * ratio))
             assert keep.width > width or keep.height > min(shape[0], round(width / ratio))

@@ -13,7 +13,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from pipelines.codecs.encode import read_receipt
 from pipelines.core.errors import BadInput, InvalidParams, ModelUnavailable, PolicyRefusal, StudioError
 from pipelines.core.job import Result, Step
 from pipelines.core.stream import wait_for_result
@@ -27,13 +26,14 @@ from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.profiles import choose_profile
+from pipelines.provenance.c2pa import read_receipt
 from pipelines.runtime.receipt import FACES_NOT_SEARCHED_NOTICE
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.examples import example, noisy
-from ui.api.openapi_docs import examples
+from ui.api.openapi_docs import build_examples
 
 OWNER = "me"
 
@@ -225,7 +225,7 @@ def test_every_file_says_what_it_is(room: Room, format: str) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_the_least_that_the_documentation_sends_makes_a_picture(room: Room, tool: Tool) -> None:
-    least = examples(tool, room.service)["least"]["value"]
+    least = build_examples(tool, room.service)["least"]["value"]
     order = room.service.create_job(tool.id, least, OWNER, draft=True)
     assert "Draft" in [event.stage for event in room.service.jobs.submit_and_watch(order) if isinstance(event, Step)]
 

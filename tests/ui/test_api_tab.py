@@ -14,9 +14,8 @@ from pipelines.core.errors import BadInput
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
 from tests.support.gradio_loop import in_loop
-from ui.api.auth.access import Access
-from ui.api.auth.keys import Bounds, Key, Keys, Used
-from ui.api.code_snippets import Door
+from ui.api.auth.access import AccessControl, ConnectionInfo
+from ui.api.auth.keys import ApiKey, KeyLimits, KeyStore, ToolUsage
 from ui.api_tab import page as api_tab_page
 from ui.api_tab.page import ApiTab, render_about, render_keys, write_samples
 
@@ -33,8 +32,12 @@ def _examples() -> list[Any]:
 
 
 def page(root: Path, **settings: Any) -> ApiTab:
-    access = Access(Settings(data=root, **settings), Keys(root))
-    service: Any = SimpleNamespace(tools=TOOLS[:1], examples=_examples, lacks=lambda *_: ())
+    access = AccessControl(Settings(data=root, **settings), KeyStore(root))
+    service: Any = SimpleNamespace(
+        tools=TOOLS[:1],
+        uploads=SimpleNamespace(list_examples=_examples),
+        form_checks=SimpleNamespace(missing_verbs=lambda *_: ()),
+    )
 
     def make() -> ApiTab:
         with gr.Blocks():
@@ -46,7 +49,7 @@ def page(root: Path, **settings: Any) -> ApiTab:
 def test_the_code_names_the_key_where_one_is_needed() -> None:
     assert "every call needs one" in render_about("http://here", needs_key=False).lower()
     assert "Every call needs a key" in render_about("http://here", needs_key=True)
-    for code in write_samples(TOOLS[0], Door("http://here")):
+    for code in write_samples(TOOLS[0], ConnectionInfo("http://here")):
         assert "DESIGNERBOX_KEY" not in code
 
 
@@ -68,17 +71,17 @@ def test_the_code_names_the_key_where_one_is_needed() -> None:
 )
 def test_only_who_administers_may_make_keys(tmp_path: Path, settings: dict[str, Any], request_: Any, may: bool) -> None:
     made = page(tmp_path, **settings)
-    assert made.access.administers(request_) is may
+    assert made.access.may_administer(request_) is may
     if may:
         assert made.refresh(request_)[made.admin_column]["visible"] is True
         made.create_key(request_, "mine", ["read"])
-        assert [key.name for key in made.access.keys.list()] == ["mine"]
+        assert [key.name for key in made.access.keys.list_keys()] == ["mine"]
         return
     with pytest.raises(BadInput):
         made.create_key(request_, "mine", ["read"])
     with pytest.raises(BadInput):
         made.revoke_key(request_, "any")
-    assert made.access.keys.list() == []
+    assert made.access.keys.list_keys() == []
     if request_ is not None:
         shown = made.refresh(request_)
         assert shown[made.admin_column]["visible"] is False
@@ -89,15 +92,15 @@ def test_a_key_is_shown_once_works_and_ends_with_revoke(tmp_path: Path) -> None:
     made = page(tmp_path)
     updates = made.create_key(visiting(), "  laptop ", ["read", "create"], 10.0, None, 2)
     secret = updates[made.new_key]["value"]
-    key = made.access.keys.verify(secret)
+    key = made.access.keys.verify_key(secret)
     assert key is not None
-    assert (key.name, key.bounds) == ("laptop", Bounds(per_minute=10, at_once=2))
+    assert (key.name, key.limits) == ("laptop", KeyLimits(per_minute=10, at_once=2))
     again = made.refresh(visiting())
     assert again[made.new_key]["value"] == ""
     assert secret not in str(again)
 
     made.revoke_key(visiting(), key.id)
-    assert made.access.keys.verify(secret) is None
+    assert made.access.keys.verify_key(secret) is None
     assert api_tab_page.KEY_GONE_TEXT in made.revoke_key(visiting(), key.id)[made.alerts]
 
 
@@ -105,18 +108,18 @@ def test_a_key_without_a_name_or_anything_it_may_is_not_made(tmp_path: Path) -> 
     made = page(tmp_path)
     assert api_tab_page.NAME_MISSING_TEXT in made.create_key(visiting(), "  ", ["read"])[made.alerts]
     assert api_tab_page.SCOPE_MISSING_TEXT in made.create_key(visiting(), "a", [])[made.alerts]
-    assert made.access.keys.list() == []
+    assert made.access.keys.list_keys() == []
 
 
 def test_a_key_is_changed_in_the_form_it_was_made_in(tmp_path: Path) -> None:
     made = page(tmp_path)
     made.create_key(visiting(), "shop", ["read", "create", "admin"], None, 5, None)
-    (key,) = made.access.keys.list()
+    (key,) = made.access.keys.list_keys()
     shown = made.choose_key(visiting(), key.id)
     assert (shown[made.name], shown[made.scopes], shown[made.limits[1]]) == ("shop", ["read", "create", "admin"], 5)
     table = made.change_key(visiting(), key.id, "shop window", ["read"], None, None, 3)[made.key_table]
-    (key,) = made.access.keys.list()
-    assert (key.name, key.scopes, key.bounds) == ("shop window", ("read",), Bounds(at_once=3))
+    (key,) = made.access.keys.list_keys()
+    assert (key.name, key.scopes, key.limits) == ("shop window", ("read",), KeyLimits(at_once=3))
     assert "3 jobs at once" in table
     assert api_tab_page.KEY_GONE_TEXT in made.change_key(visiting(), "nobody", "x", ["read"])[made.alerts]
     with pytest.raises(BadInput):
@@ -124,11 +127,11 @@ def test_a_key_is_changed_in_the_form_it_was_made_in(tmp_path: Path) -> None:
 
 
 def test_what_a_key_made_stands_in_its_row() -> None:
-    key = Key("0" * 12, "shop", 0.0, None, used=1.0)
-    shown = render_keys([key], {key.id: [Used("headshot", 2, 7)]})
+    key = ApiKey("0" * 12, "shop", 0.0, None, used=1.0)
+    shown = render_keys([key], {key.id: [ToolUsage("headshot", 2, 7)]})
     assert "7 × headshot" in shown
     assert "Last used 1970" in shown
 
 
 def test_a_keys_name_never_becomes_markup() -> None:
-    assert "<script>" not in render_keys([Key("0" * 12, "<script>", 0.0, None)])
+    assert "<script>" not in render_keys([ApiKey("0" * 12, "<script>", 0.0, None)])

@@ -16,10 +16,12 @@ from pipelines.models.model_cache import ModelCache
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
+from pipelines.tools import TOOLS
 from tests.support.gradio_loop import in_loop
+from tests.support.shipped_tools import SHIPPED_TOOL_IDS
 from ui import page as ui_page
-from ui.api.auth.access import Access
-from ui.api.auth.keys import SCOPES, Bounds, Key, Keys
+from ui.api.auth.access import AccessControl
+from ui.api.auth.keys import SCOPES, ApiKey, KeyLimits, KeyStore
 from ui.api_tab import page as api_tab_page
 from ui.i18n import GERMAN, is_translated
 
@@ -47,10 +49,11 @@ def said(component: dict[str, object]) -> list[str]:
 def test_german_covers_the_page(tmp_path: Path) -> None:
     files, ingest = FileIndex(tmp_path), DecoderPool(workers=1)
     settings = Settings(data=tmp_path)
-    jobs, keys = JobQueue(tmp_path, LocalEngine(ModelCache(FAMILIES), files)), Keys(tmp_path)
-    service = StudioService(settings, jobs, files, profiles.choose_profile("embedded")[0], ingest)
+    jobs, keys = JobQueue(tmp_path, LocalEngine(ModelCache(FAMILIES), files)), KeyStore(tmp_path)
+    tools = [tool for tool in TOOLS if tool.id in SHIPPED_TOOL_IDS]
+    service = StudioService(settings, jobs, files, profiles.choose_profile("embedded")[0], ingest, tools)
     try:
-        page = in_loop(lambda: ui_page.build_page(service, Access(settings, keys)))
+        page = in_loop(lambda: ui_page.build_page(service, AccessControl(settings, keys)))
         words = {text for row in page.get_config_file()["components"] for text in said(row)}
     finally:
         jobs.close()
@@ -66,8 +69,8 @@ def test_german_covers_the_page(tmp_path: Path) -> None:
 
 def test_german_covers_all_that_the_api_tab_says_later() -> None:
     """What is not in the page's config: what is filled in when the tab is opened, a key's row, what goes wrong."""
-    key = Key("0123456789", "Laptop", 0.0, None, SCOPES, Bounds(5, 6, 7))
-    rows = [key, replace(key, used=1.0, revoked=1.0, bounds=Bounds())]
+    key = ApiKey("0123456789", "Laptop", 0.0, None, SCOPES, KeyLimits(5, 6, 7))
+    rows = [key, replace(key, used=1.0, revoked=1.0, limits=KeyLimits())]
     page = [api_tab_page.render_about("", True), api_tab_page.render_about("", False), api_tab_page.render_keys([])]
     page += [
         api_tab_page.render_keys(rows, {}),

@@ -24,10 +24,10 @@ from tests.models.test_residency import make_cache
 from tests.support.gradio_loop import in_loop
 from tests.ui.test_api_tab import visiting
 from ui import settings_tab
-from ui.api.auth.access import Access
-from ui.api.auth.keys import Keys
+from ui.api.auth.access import AccessControl
+from ui.api.auth.keys import KeyStore
 from ui.page import PAGE_TABS
-from ui.server import serve
+from ui.server import factory
 from ui.settings_tab import SettingsTab, format_bytes, list_hub_models, render_loaded, render_offer, render_progress
 
 OFFERED = next(profile for profile in PROFILES if list_hub_models(profile))
@@ -81,7 +81,7 @@ DONE = DownloadProgress(
 
 
 def page(root: Path, downloads: DownloadManager | None = None, **settings: Any) -> SettingsTab:
-    access = Access(Settings(data=root, **settings), Keys(root))
+    access = AccessControl(Settings(data=root, **settings), KeyStore(root))
     service = cast(StudioService, Room(Jobs(Engine(make_cache("ab")))))
 
     def make() -> SettingsTab:
@@ -223,19 +223,19 @@ def test_commercial_use_hides_what_may_not_be_used_and_can_be_switched_off(tmp_p
 def test_the_profile_chosen_on_the_page_serves_from_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve.hub, "is_hub_reachable", lambda: True)
+    monkeypatch.setattr(factory.hub, "is_hub_reachable", lambda: True)
     made = page(tmp_path)
     assert made.start_profile.value == ""
     said = made.choose_start_profile(visiting(), "klein")[made.start_status]
     assert "From the next start on: FLUX.2 klein." in said
     assert page(tmp_path).start_profile.value == "klein"
-    assert serve._profile(Settings(data=tmp_path), None)[0].id == "klein"
+    assert factory._choose_profile(Settings(data=tmp_path), None)[0].id == "klein"
     # A flag comes first, and the page says so.
     flagged = Settings(data=tmp_path, profile="light")
-    assert serve._profile(flagged, None)[0].id == "light"
+    assert factory._choose_profile(flagged, None)[0].id == "light"
     assert "--profile light" in str(page(tmp_path, profile="light").start_profile.info)
     made.choose_start_profile(visiting(), "")
-    assert serve._profile(Settings(data=tmp_path), None)[0].id == "embedded"
+    assert factory._choose_profile(Settings(data=tmp_path), None)[0].id == "embedded"
 
 
 @pytest.mark.parametrize("name", ["turbo", "nonsense", "../klein"])
@@ -248,7 +248,7 @@ def test_only_what_the_page_offers_is_kept(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("text", ["turbo", "nonsense", "klein-4bit", "\xff"])
 def test_a_kept_profile_that_cannot_serve_never_stops_the_start(tmp_path: Path, text: str) -> None:
     (tmp_path / "profile.txt").write_text(text, "latin-1")
-    profile, _ = serve._profile(Settings(data=tmp_path), None)
+    profile, _ = factory._choose_profile(Settings(data=tmp_path), None)
     assert profile.id == "embedded"
 
 

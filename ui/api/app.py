@@ -1,16 +1,16 @@
-"""The REST door: `/v1` as one application to mount, and `/healthz` beside it; knows no page and no torch."""
+"""FastAPI application of `/v1`, and the list of all routes that are not the page."""
 
 from __future__ import annotations
-
-from functools import partial
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount, Route
 
-from pipelines.batch import BatchService
+from pipelines.batch.batch_service import BatchService
+from pipelines.jobs.webhooks import Webhooks
 from pipelines.service.orders import StudioService
-from ui.api import errors, metrics, openapi_docs
+from ui.api import errors, openapi_docs
+from ui.api.auth.access import AccessControl
+from ui.api.metrics import Metrics
 from ui.api.routes import (
     abuse_report_page,
     abuse_reports,
@@ -24,51 +24,59 @@ from ui.api.routes import (
     saved_items,
     share_links,
     tools,
-    webhooks,
 )
-from ui.api.routes.health import healthz
+from ui.api.routes import webhooks as webhook_routes
 
-if TYPE_CHECKING:
-    from ui.api.auth.access import Access
-
-__all__ = ["build", "healthz", "routes"]
-
-_ABOUT = """An image studio of your own. A **job** runs a **tool** on your pictures.
+_DESCRIPTION = """An image studio of your own. A **job** runs a **tool** on your pictures.
 
 `POST /v1/tools/{id}` waits for the end; `?stream=true` streams previews; `?wait=false` answers at once.
 `POST /v1/images/…` is OpenAI's images API: the official client works with this address as its base."""
 
 
-def routes(service: StudioService, access: Access) -> list[BaseRoute]:
-    """Everything that is not the page, for the application that serves it."""
+def build_routes(
+    service: StudioService, access: AccessControl, batches: BatchService, webhooks: Webhooks, metrics: Metrics
+) -> list[BaseRoute]:
+    """List every route that is not the page, for the application that serves the page."""
     return [
-        Route("/healthz", errors.Looking(healthz(service))),
-        Route("/metrics", errors.Looking(metrics.endpoint(access))),
-        Route("/s/{token}", errors.Looking(share_links.shown(service, access))),
-        *abuse_report_page.routes(service, access),
-        Mount("/v1", app=build(service, access)),
-        mcp.route(service, access),
+        Route("/healthz", errors.ReadOnlyEndpoint(health.make_healthz_endpoint(service))),
+        Route("/metrics", errors.ReadOnlyEndpoint(health.make_metrics_endpoint(access, metrics))),
+        Route("/s/{token}", errors.ReadOnlyEndpoint(share_links.make_share_endpoint(service, access))),
+        *abuse_report_page.build_report_routes(service, access),
+        Mount("/v1", app=build_api(service, access, batches, webhooks)),
+        mcp.build_mcp_route(service, access),
     ]
 
 
-def build(service: StudioService, access: Access) -> FastAPI:
-    """The application to mount at `/v1`. It has no lifespan: a mounted one would not run."""
+def build_api(service: StudioService, access: AccessControl, batches: BatchService, webhooks: Webhooks) -> FastAPI:
+    """Build the application to mount at `/v1`. It has no lifespan: that of a mounted application would not run."""
     api = FastAPI(
-        title="DesignerBox", version="1", description=_ABOUT, docs_url=None, redoc_url=None, openapi_url=None,
+        title="DesignerBox",
+        version="1",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
-    )  # fmt: skip
+    )
     api.state.service = service
     api.state.access = access
-    api.state.batches = BatchService(service)
-    api.state.webhooks = webhooks.build(service, api.state.batches)
-    service.on_order = api.state.webhooks.add_default_delivery
-    service.jobs.check_admission = partial(access.limits.admit, active=service.jobs.count_active)
-    access.metrics.watch(service)
-    errors.install(api)
-    openapi_docs.install(api, service, open_to_all=not access.needs_key)
-    rows = (tools.router(service.tools), jobs.router, files.router, openai_images.router, openai_batches.router, share_links.router,
-            abuse_reports.router, saved_items.router, webhooks.router, api_keys.router, health.router)  # fmt: skip
-    api.state.routers = rows
-    for router in rows:
+    api.state.batches = batches
+    api.state.webhooks = webhooks
+    errors.install_error_handlers(api)
+    openapi_docs.install_docs(api, service, open_to_all=not access.needs_key)
+    api.state.routers = (
+        tools.build_tool_router(service.tools),
+        jobs.router,
+        files.router,
+        openai_images.router,
+        openai_batches.router,
+        share_links.router,
+        abuse_reports.router,
+        saved_items.router,
+        webhook_routes.router,
+        api_keys.router,
+        health.router,
+    )
+    for router in api.state.routers:
         api.include_router(router)
     return api

@@ -1,4 +1,4 @@
-"""A caller that holds the line: its job is followed to the end, and stopped when the caller leaves; knows no door."""
+"""Runs a job for a caller that waits for its end: the job is cancelled when the caller leaves."""
 
 from __future__ import annotations
 
@@ -13,26 +13,28 @@ from pipelines.core.job import Job
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
-from ui.api.request_parsing import Filled, Form, check_text, fill
+from ui.api.request_parsing import FilledForm, RequestForm, check_text, fill_form
 
 
-async def filled(tool_id: str, values: Mapping[str, object], service: StudioService, owner: str) -> Filled:
-    """Plain values as a tool's form, pictures taken in: data URLs and file ids. Raises `InvalidParams`, `BadInput`."""
+async def fill_from_values(
+    tool_id: str, values: Mapping[str, object], service: StudioService, owner: str
+) -> FilledForm:
+    """Fill a tool's form from plain values; pictures are data URLs or file ids. Raises `InvalidParams`, `BadInput`."""
     check_text(dict(values))
-    form = Form({name: [value] for name, value in values.items() if value is not None})
-    return await fill(form, service.find_tool(tool_id).params, service, owner)
+    form = RequestForm({name: [value] for name, value in values.items() if value is not None})
+    return await fill_form(form, service.find_tool(tool_id).params, service, owner)
 
 
-async def ordered(tool_id: str, values: Mapping[str, object], service: StudioService, owner: str) -> Job:
-    """A job that its caller waits for."""
-    form = await filled(tool_id, values, service, owner)
+async def order_blocking_job(tool_id: str, values: Mapping[str, object], service: StudioService, owner: str) -> Job:
+    """Make a job that its caller waits for. Raises as `StudioService.create_job` does."""
+    form = await fill_from_values(tool_id, values, service, owner)
     job = await to_thread.run_sync(service.create_job, tool_id, form.values, owner)
     return job.model_copy(update={"notices": (*job.notices, *form.notices), "waited": True})
 
 
 @asynccontextmanager
-async def followed(service: StudioService, job: Job) -> AsyncIterator[Stream]:
-    """The job's events. Left before the end, by whatever way, the job is cancelled."""
+async def follow_or_cancel(service: StudioService, job: Job) -> AsyncIterator[Stream]:
+    """Submit the job and yield its events; a block that is left before the end cancels it."""
     stream = await to_thread.run_sync(service.jobs.submit_and_watch, job)
     try:
         await to_thread.run_sync(service.on_order, job.owner, job.id)
@@ -43,8 +45,8 @@ async def followed(service: StudioService, job: Job) -> AsyncIterator[Stream]:
             await to_thread.run_sync(service.jobs.cancel, job.id)
 
 
-async def ended(service: StudioService, job: Job) -> JobRow:
-    """How it ended. Raises `Cancelled` for a job that left no trace."""
+async def fetch_ended_job(service: StudioService, job: Job) -> JobRow:
+    """Find the row of a job that ended. Raises `JobCancelled` for a job that was deleted."""
     row = await to_thread.run_sync(service.jobs.get_job, job.id)
     if row is None:
         raise JobCancelled

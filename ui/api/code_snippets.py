@@ -1,7 +1,7 @@
-"""A tool's settings as code that makes the same picture: five ways to ask, one picture; knows no component and no job.
+"""Code snippets that make a tool's picture through the API: curl, three Python clients, JavaScript.
 
-Every way runs as it stands once the pictures it names lie beside it, and ends with the studio's own sentence where it
-is refused. All but curl, which prints the job, stream and save what comes back.
+Each snippet runs unchanged once its pictures are in the same folder, and ends with the studio's own sentence when it is
+refused. All stream and save the results, except curl, which prints the job.
 """
 
 from __future__ import annotations
@@ -13,89 +13,81 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pipelines.core.tools import Tool
+from ui.api.auth.access import ConnectionInfo
 
-KEY = "DESIGNERBOX_KEY"
-"""The environment variable that the code reads a key from: no key is ever written into it."""
-LOGIN = "DESIGNERBOX_LOGIN"
-"""The same for `USER:PASS`, where the page has a login; the page's own client needs that and not a key."""
-
-
-@dataclass(frozen=True)
-class Door:
-    """Where the studio is and what it asks for: a key for `/v1`, and for the page a login or a key, or nothing."""
-
-    base: str
-    needs_key: bool = False
-    page: str = ""
+KEY_VARIABLE = "DESIGNERBOX_KEY"
+"""Environment variable that the snippets read the API key from; no key is ever written into a snippet."""
+LOGIN_VARIABLE = "DESIGNERBOX_LOGIN"
+"""Environment variable for `USER:PASS`, which Gradio's client needs where the page has a login."""
 
 
-class Local(NamedTuple):
-    """A picture that the reader has as a file of this name."""
+class LocalFile(NamedTuple):
+    """A picture that the reader of the snippet has as a file of this name."""
 
     name: str
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of a tool: the fields that are not at their default. Pictures are `Local`, or ids open to all."""
+class SnippetRequest:
+    """A tool and the fields that are not at their default. Pictures are a `LocalFile`, or a file id open to everybody."""
 
     tool: Tool
     values: Mapping[str, Any]
 
     @property
-    def pictures(self) -> list[tuple[str, Local]]:
-        """Fields and the files that go into them, in order."""
-        flat = [(name, each) for name, value in self.values.items() for each in _several(value)]
-        return [(name, each) for name, each in flat if isinstance(each, Local)]
+    def pictures(self) -> list[tuple[str, LocalFile]]:
+        """The local files with their fields, in order."""
+        flat = [(name, each) for name, value in self.values.items() for each in _as_list(value)]
+        return [(name, each) for name, each in flat if isinstance(each, LocalFile)]
 
     @property
     def format(self) -> str:
-        """The ending of the file that comes back."""
+        """The file extension of the result."""
         fields = self.tool.params.model_fields
         wanted = self.values.get("format", fields["format"].default if "format" in fields else "png")
         return "jpg" if wanted == "jpeg" else str(wanted)
 
 
-def asked(tool: Tool, values: Mapping[str, Any], is_open: Callable[[str], bool]) -> Asked:
-    """A form's values; `is_open` says of a file id that everybody may use it, others stand as files of the reader's."""
+def make_snippet_request(tool: Tool, values: Mapping[str, Any], is_open: Callable[[str], bool]) -> SnippetRequest:
+    """Make a request from a form's values. `is_open(file_id)`: everybody may use it; others become local files."""
     pictures = tool.params.fields_of_kind("picture", "pictures", "mask")
     kept: dict[str, Any] = {}
     for name, info in tool.params.model_fields.items():
         value = values.get(name, info.default)
         if name in pictures and value:
-            kept[name] = _named(name, value, is_open)
+            kept[name] = _replace_private_files(name, value, is_open)
         elif name not in pictures and value != info.default:
             kept[name] = value
-    return Asked(tool, kept or _something(tool))
+    return SnippetRequest(tool, kept or _find_default_field(tool))
 
 
-def _something(tool: Tool) -> dict[str, Any]:
-    """A field at its default, where nothing else is asked for: a request with an empty form is none."""
+def _find_default_field(tool: Tool) -> dict[str, Any]:
+    """Find a field at its default, for a request with no other field: an empty form cannot be sent."""
     fields = tool.params.model_fields
     return next(({name: fields[name].default} for name in tool.params.fields_of_kind("choice", "number")), {})
 
 
-def _named(name: str, value: Any, is_open: Callable[[str], bool]) -> Any:
+def _replace_private_files(name: str, value: Any, is_open: Callable[[str], bool]) -> Any:
     if isinstance(value, list | tuple):
-        return [each if is_open(each) else Local(f"{name}-{n}.png") for n, each in enumerate(value, 1)]
-    return value if is_open(value) else Local(f"{name}.png")
+        return [each if is_open(each) else LocalFile(f"{name}-{n}.png") for n, each in enumerate(value, 1)]
+    return value if is_open(value) else LocalFile(f"{name}.png")
 
 
-def _several(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-# ---------------------------------------------------------------- the shell
+# ---------------------------------------------------------------- shell
 
 
-def curl(what: Asked, door: Door) -> str:
-    """One command; it prints the job, with the addresses of its files, or the error, which curl calls a failure."""
-    rows = [f"curl {shlex.quote(f'{door.base}/v1/tools/{what.tool.id}')}", "--fail-with-body"]
-    if door.needs_key:
-        rows.append(f'-H "Authorization: Bearer ${KEY}"')
-    for name, each in _parts(what):
-        # --form-string: in the value of -F, curl itself reads a leading @ or < and everything after a semicolon.
-        rows.append(f"-F {name}=@{each.name}" if isinstance(each, Local) else _form_string(name, each))
+def write_curl(request: SnippetRequest, connection: ConnectionInfo) -> str:
+    """Write one curl command, which prints the job or the error."""
+    rows = [f"curl {shlex.quote(f'{connection.base_url}/v1/tools/{request.tool.id}')}", "--fail-with-body"]
+    if connection.needs_key:
+        rows.append(f'-H "Authorization: Bearer ${KEY_VARIABLE}"')
+    for name, each in _list_parts(request):
+        # --form-string, because curl interprets a leading @ or < and a semicolon in the value of -F.
+        rows.append(f"-F {name}=@{each.name}" if isinstance(each, LocalFile) else _form_string(name, each))
     return " \\\n  ".join(rows)
 
 
@@ -103,66 +95,72 @@ def _form_string(name: str, value: str) -> str:
     return f"--form-string {shlex.quote(f'{name}={value}')}"
 
 
-def _parts(what: Asked) -> Iterator[tuple[str, Local | str]]:
-    """Multipart's parts: a list is its items, everything else is text."""
-    for name, value in what.values.items():
-        for each in _several(value):
-            yield name, each if isinstance(each, Local) else _text(each)
+def _list_parts(request: SnippetRequest) -> Iterator[tuple[str, LocalFile | str]]:
+    """Yield the parts of a multipart body: one for each item of a list; everything that is no file is text."""
+    for name, value in request.values.items():
+        for each in _as_list(value):
+            yield name, each if isinstance(each, LocalFile) else _to_text(each)
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 # ---------------------------------------------------------------- Python
 
 
-def openai(what: Asked, door: Door) -> str:
-    """OpenAI's own client, which streams the picture as it becomes one."""
-    uploads = [(name, each, f"picture_{n}") for n, (name, each) in enumerate(what.pictures, 1)]
+def write_openai(request: SnippetRequest, connection: ConnectionInfo) -> str:
+    """Write Python for OpenAI's client, which streams partial images."""
+    uploads = [(name, each, f"picture_{n}") for n, (name, each) in enumerate(request.pictures, 1)]
     variables = {each: variable for _, each, variable in uploads}
-    words = "prompt" if "prompt" in what.tool.params.model_fields else ""
-    extra = {name: value for name, value in what.values.items() if name != words}
-    key = f'os.environ["{KEY}"]' if door.needs_key else '"none"'
+    words = "prompt" if "prompt" in request.tool.params.model_fields else ""
+    extra = {name: value for name, value in request.values.items() if name != words}
+    key = f'os.environ["{KEY_VARIABLE}"]' if connection.needs_key else '"none"'
     rows = [
         "import base64",
-        *(["import os"] if door.needs_key else []),
+        *(["import os"] if connection.needs_key else []),
         "",
         "from openai import OpenAI",
         "",
-        f"client = OpenAI(base_url={_py(door.base + '/v1')}, api_key={key})",
-        *(f'{v} = client.files.create(file=open({_py(e.name)}, "rb"), purpose="vision").id' for _, e, v in uploads),
+        f"client = OpenAI(base_url={_python_literal(connection.base_url + '/v1')}, api_key={key})",
+        *(
+            f'{v} = client.files.create(file=open({_python_literal(e.name)}, "rb"), purpose="vision").id'
+            for _, e, v in uploads
+        ),
         "events = client.images.generate(",
-        f"    model={_py(what.tool.id)},",
-        f"    prompt={_py(what.values.get(words, ''))},",
+        f"    model={_python_literal(request.tool.id)},",
+        f"    prompt={_python_literal(request.values.get(words, ''))},",
         "    stream=True,",
         "    partial_images=2,",
-        *([f"    extra_body={_py(extra, variables)},"] if extra else []),
+        *([f"    extra_body={_python_literal(extra, variables)},"] if extra else []),
         ")",
         "count = 0",
         "for event in events:",
         "    print(event.type)",
         '    if event.type == "image_generation.completed":',
         "        count += 1",
-        f'        with open(f"picture-{{count}}.{what.format}", "wb") as file:',
+        f'        with open(f"picture-{{count}}.{request.format}", "wb") as file:',
         "            file.write(base64.b64decode(event.b64_json))",
     ]
     return "\n".join(rows) + "\n"
 
 
-def gradio(what: Asked, door: Door) -> str:
-    """Gradio's client, which calls the page's named events."""
-    local = {each: f"handle_file({_py(each.name)})" for _, each in what.pictures}
-    logins = {"login": f'tuple(os.environ["{LOGIN}"].split(":", 1))', "key": f'("key", os.environ["{KEY}"])'}
-    login = logins.get(door.page)
+def write_gradio_client(request: SnippetRequest, connection: ConnectionInfo) -> str:
+    """Write Python for Gradio's client, which calls the page's named events."""
+    local = {each: f"handle_file({_python_literal(each.name)})" for _, each in request.pictures}
+    logins = {
+        "login": f'tuple(os.environ["{LOGIN_VARIABLE}"].split(":", 1))',
+        "key": f'("key", os.environ["{KEY_VARIABLE}"])',
+    }
+    login = logins.get(connection.page_auth)
     rows = [
         *(["import os", ""] if login else []),
         f"from gradio_client import Client{', handle_file' if local else ''}",
         "",
-        f"client = Client({_py(door.base)}{f', auth={login}' if login else ''})",
+        f"client = Client({_python_literal(connection.base_url)}{f', auth={login}' if login else ''})",
         "running = client.submit(",
-        *(f"    {name}={_py(value, local)}," for name, value in what.values.items()),
-        f'    api_name="/{what.tool.id}",',
+        *(f"    {name}={_python_literal(value, local)}," for name, value in request.values.items()),
+        f'    api_name="/{request.tool.id}",',
         ")",
         "for files, job in running:",
         '    print(job["status"], job.get("stage") or "")',
@@ -172,26 +170,28 @@ def gradio(what: Asked, door: Door) -> str:
     return "\n".join(rows) + "\n"
 
 
-def httpx(what: Asked, door: Door) -> str:
-    """Plain HTTP: server-sent events as they come, then the files."""
-    parts = list(_parts(what))
+def write_httpx(request: SnippetRequest, connection: ConnectionInfo) -> str:
+    """Write Python for httpx: server-sent events, then the files."""
+    parts = list(_list_parts(request))
     data: dict[str, Any] = {}
     for name, each in parts:
-        if not isinstance(each, Local):
-            data[name] = [*_several(data[name]), each] if name in data else each
-    key = f'{{"Authorization": f"Bearer {{os.environ[\'{KEY}\']}}"}}' if door.needs_key else "{}"
-    files = [f'    ({_py(name)}, open({_py(each.name)}, "rb")),' for name, each in what.pictures]
+        if not isinstance(each, LocalFile):
+            data[name] = [*_as_list(data[name]), each] if name in data else each
+    key = f'{{"Authorization": f"Bearer {{os.environ[\'{KEY_VARIABLE}\']}}"}}' if connection.needs_key else "{}"
+    files = [
+        f'    ({_python_literal(name)}, open({_python_literal(each.name)}, "rb")),' for name, each in request.pictures
+    ]
     rows = [
         "import json",
-        *(["import os"] if door.needs_key else []),
+        *(["import os"] if connection.needs_key else []),
         "from pathlib import Path",
         "",
         "import httpx",
         "",
-        f"studio = httpx.Client(base_url={_py(door.base)}, headers={key}, timeout=600)",
-        f"form = {_py(data)}",
+        f"studio = httpx.Client(base_url={_python_literal(connection.base_url)}, headers={key}, timeout=600)",
+        f"form = {_python_literal(data)}",
         *(["files = [", *files, "]"] if files else ["files = []"]),
-        f'call = ("POST", "/v1/tools/{what.tool.id}")',
+        f'call = ("POST", "/v1/tools/{request.tool.id}")',
         'with studio.stream(*call, params={"stream": "true"}, data=form, files=files) as answer:',
         "    if answer.is_error:",
         "        raise SystemExit(answer.read().decode())",
@@ -210,42 +210,50 @@ def httpx(what: Asked, door: Door) -> str:
     return "\n".join(rows) + "\n"
 
 
-def _py(value: Any, names: Mapping[Local, str] | None = None) -> str:
-    """A Python literal; `names` are what stands for a file. JSON's text is Python's, once nothing is made ASCII."""
-    if isinstance(value, Local):
+def _python_literal(value: Any, names: Mapping[LocalFile, str] | None = None) -> str:
+    """Write a Python literal; `names` are the expressions for local files. A JSON string is a Python string, too."""
+    if isinstance(value, LocalFile):
         return (names or {})[value]
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_py(name)}: {_py(each, names)}" for name, each in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{_python_literal(name)}: {_python_literal(each, names)}" for name, each in value.items())
+            + "}"
+        )
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_py(each, names) for each in value) + "]"
+        return "[" + ", ".join(_python_literal(each, names) for each in value) + "]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 # ---------------------------------------------------------------- JavaScript
 
 
-def javascript(what: Asked, door: Door) -> str:
-    """For Node 20 and later, where a file has to be opened; the rest is what every browser has."""
-    key = f"{{ Authorization: `Bearer ${{process.env.{KEY}}}` }}" if door.needs_key else "{}"
+def write_javascript(request: SnippetRequest, connection: ConnectionInfo) -> str:
+    """Write JavaScript for Node 20 or later."""
+    key = f"{{ Authorization: `Bearer ${{process.env.{KEY_VARIABLE}}}` }}" if connection.needs_key else "{}"
     rows = [
-        'import { openAsBlob } from "node:fs";' if what.pictures else "",
+        'import { openAsBlob } from "node:fs";' if request.pictures else "",
         'import { writeFile } from "node:fs/promises";',
         "",
-        f"const base = {_js(door.base)};",
+        f"const base = {_javascript_literal(connection.base_url)};",
         f"const headers = {key};",
         "const form = new FormData();",
     ]
-    for name, each in _parts(what):
-        value = f"await openAsBlob({_js(each.name)}), {_js(each.name)}" if isinstance(each, Local) else _js(each)
-        rows.append(f"form.append({_js(name)}, {value});")
-    return "\n".join([*rows[1 if not what.pictures else 0 :], _SCRIPT.replace("TOOL", what.tool.id)])
+    for name, each in _list_parts(request):
+        value = (
+            f"await openAsBlob({_javascript_literal(each.name)}), {_javascript_literal(each.name)}"
+            if isinstance(each, LocalFile)
+            else _javascript_literal(each)
+        )
+        rows.append(f"form.append({_javascript_literal(name)}, {value});")
+    return "\n".join([*rows[1 if not request.pictures else 0 :], _JAVASCRIPT_TAIL.replace("TOOL", request.tool.id)])
 
 
-def _js(value: str) -> str:
+def _javascript_literal(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-_SCRIPT = """\
+_JAVASCRIPT_TAIL = """\
 const address = `${base}/v1/tools/TOOL?stream=true`;
 const answer = await fetch(address, { method: "POST", headers, body: form });
 if (!answer.ok) throw new Error(await answer.text());
@@ -268,24 +276,24 @@ for (const file of job.files) {
 """
 
 
-class Way(NamedTuple):
-    """One way to ask: its id, what it is called, what Gradio's code box calls its language, and who writes it."""
+class SnippetLanguage(NamedTuple):
+    """A kind of snippet: its id and title, the language of Gradio's code box, and the function that writes it."""
 
     id: str
     title: str
-    language: str
-    write: Callable[[Asked, Door], str]
+    highlight: str
+    write: Callable[[SnippetRequest, ConnectionInfo], str]
 
 
-WAYS: tuple[Way, ...] = (
-    Way("curl", "curl", "shell", curl),
-    Way("openai", "Python: openai", "python", openai),
-    Way("gradio", "Python: gradio_client", "python", gradio),
-    Way("httpx", "Python: httpx", "python", httpx),
-    Way("javascript", "JavaScript", "javascript", javascript),
+SNIPPET_LANGUAGES: tuple[SnippetLanguage, ...] = (
+    SnippetLanguage("curl", "curl", "shell", write_curl),
+    SnippetLanguage("openai", "Python: openai", "python", write_openai),
+    SnippetLanguage("gradio", "Python: gradio_client", "python", write_gradio_client),
+    SnippetLanguage("httpx", "Python: httpx", "python", write_httpx),
+    SnippetLanguage("javascript", "JavaScript", "javascript", write_javascript),
 )
 
 
-def way(way_id: str) -> Way:
-    """One of `WAYS`, the first where there is none of this id."""
-    return next((row for row in WAYS if row.id == way_id), WAYS[0])
+def find_snippet_language(language_id: str) -> SnippetLanguage:
+    """Find a kind of snippet by its id; the first one for an unknown id."""
+    return next((row for row in SNIPPET_LANGUAGES if row.id == language_id), SNIPPET_LANGUAGES[0])

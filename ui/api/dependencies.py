@@ -1,56 +1,69 @@
-"""What every route is handed: the service, and who is asking; knows no route."""
+"""FastAPI dependencies of the routes: the service, the caller, access control."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
 
+from pipelines.batch.batch_service import BatchService
+from pipelines.jobs.webhooks import Webhooks
 from pipelines.service.orders import StudioService
+from ui.api.auth.access import AccessControl, Caller
 
-if TYPE_CHECKING:
-    from ui.api.auth.access import Access, Caller
-
-# Declared so that the documentation shows both ways to send a key; `Access` reads the headers itself.
+# Declared so that the documentation shows both ways to send a key; `AccessControl` reads the headers itself.
 _bearer = HTTPBearer(auto_error=False, scheme_name="Bearer", description="Authorization: Bearer sk-dbx-…")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="X-API-Key")
 
 
-def _called(request: Request) -> Caller:
+def _identify_caller(request: Request) -> Caller:
     request.state.route = request.scope.get("route")
-    access: Access = request.app.state.access
-    return access.caller(request)
+    access: AccessControl = request.app.state.access
+    return access.authenticate_request(request)
 
 
-async def _owner(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> str:
-    return _called(request).owner
+async def _get_owner(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> str:
+    return _identify_caller(request).owner
 
 
-async def _caller(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> Caller:
-    return _called(request)
+async def _get_caller(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> Caller:
+    return _identify_caller(request)
 
 
-async def _admin(request: Request, _: object = Security(_bearer), __: object = Security(_header)) -> Access:
+async def _get_admin_access(
+    request: Request, _: object = Security(_bearer), __: object = Security(_header)
+) -> AccessControl:
     request.state.route = request.scope.get("route")
-    access: Access = request.app.state.access
-    access.caller(request, "admin")
+    access: AccessControl = request.app.state.access
+    access.authenticate_request(request, "admin")
     return access
 
 
-async def _access(request: Request) -> Access:
+async def _get_access(request: Request) -> AccessControl:
     return request.app.state.access
 
 
-async def _service(request: Request) -> StudioService:
+async def _get_service(request: Request) -> StudioService:
     return request.app.state.service
 
 
-Owner = Annotated[str, Depends(_owner)]
-"""Whose call it is; the key's scope and its requests a minute are checked by then."""
-WhoCalls = Annotated["Caller", Depends(_caller)]
-"""The same with the key, for a route that tells more to one that may do more."""
-Admin = Annotated["Access", Depends(_admin)]
-"""The locks themselves, for a key with the scope `admin`, or for whoever sits at a studio that needs none."""
-TheAccess = Annotated["Access", Depends(_access)]
-TheService = Annotated[StudioService, Depends(_service)]
+async def _get_batches(request: Request) -> BatchService:
+    return request.app.state.batches
+
+
+async def _get_webhooks(request: Request) -> Webhooks:
+    return request.app.state.webhooks
+
+
+OwnerDep = Annotated[str, Depends(_get_owner)]
+"""Owner of the call, after the key's scope and its requests a minute have been checked."""
+CallerDep = Annotated[Caller, Depends(_get_caller)]
+"""Owner and key of the call, for a route whose answer depends on the key's scopes."""
+AdminDep = Annotated[AccessControl, Depends(_get_admin_access)]
+"""Access control, for a key with the scope `admin`, or for any caller where the API needs no key."""
+AccessDep = Annotated[AccessControl, Depends(_get_access)]
+"""Access control, without a check: the route must take `OwnerDep` as well."""
+ServiceDep = Annotated[StudioService, Depends(_get_service)]
+BatchesDep = Annotated[BatchService, Depends(_get_batches)]
+WebhooksDep = Annotated[Webhooks, Depends(_get_webhooks)]

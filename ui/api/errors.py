@@ -1,4 +1,4 @@
-"""Every failure as the envelope `{"error": {message, type, param, code}}`; knows no route and never echoes input."""
+"""Error envelope of every answer, `{"error": {message, type, param, code}}`, and the handlers that make it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
@@ -18,14 +18,15 @@ from pipelines.core.log_setup import REQUEST_ID
 from pipelines.core.params import JSON
 from pipelines.storage.database import UNAVAILABLE_MESSAGE, DatabaseUnavailable
 from pipelines.storage.disk_space import DISK_FULL_MESSAGE, is_disk_full
-from ui.api.auth.rate_limits import TooMuch
 
 log = logging.getLogger(__name__)
 
-BUG = "Something broke inside the studio. The log says what."
-RETRY_SECONDS = 2
+BUG_MESSAGE = "Something broke inside the studio. The log says what."
 
-_TYPES = {
+RETRY_SECONDS = 2
+"""Seconds in `Retry-After` where the error names none."""
+
+_TYPE_OF_STATUS = {
     401: "authentication_error",
     403: "permission_error",
     429: "rate_limit_error",
@@ -34,30 +35,40 @@ _TYPES = {
 }
 
 
-def shape(error: StudioError) -> dict[str, JSON]:
-    """The inner object of the envelope, as OpenAI's clients read it."""
-    kind = _TYPES.get(error.status, "invalid_request_error")
+class RateLimited(StudioError):
+    """A key is over one of its limits. `retry_after`: seconds, at least 1."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = max(1, retry_after)
+
+
+def describe_error(error: StudioError) -> dict[str, JSON]:
+    """Build the inner object of the envelope, as OpenAI's clients read it."""
+    kind = _TYPE_OF_STATUS.get(error.status, "invalid_request_error")
     return {"message": error.message, "type": kind, "param": error.param, "code": error.code}
 
 
-def marked(error: StudioError) -> dict[str, JSON]:
-    """The same for the answer at hand, with the request's id: whoever reports it quotes the body, not the headers."""
+def describe_error_with_id(error: StudioError) -> dict[str, JSON]:
+    """Build the same object with the request's id, which people quote when they report an error."""
     request_id = REQUEST_ID.get()
-    return {**shape(error), "request_id": request_id} if request_id else shape(error)
+    return {**describe_error(error), "request_id": request_id} if request_id else describe_error(error)
 
 
-def response(error: StudioError) -> JSONResponse:
-    """The envelope with its one status."""
+def error_response(error: StudioError) -> JSONResponse:
+    """Build the answer: the envelope, with the status of its code."""
     headers = {}
     if error.status == 429:
-        headers["Retry-After"] = str(error.retry_after if isinstance(error, TooMuch) else RETRY_SECONDS)
+        headers["Retry-After"] = str(error.retry_after if isinstance(error, RateLimited) else RETRY_SECONDS)
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": marked(error)}, error.status, headers)
+    return JSONResponse({"error": describe_error_with_id(error)}, error.status, headers)
 
 
-def route_of(scope: Scope) -> str:
-    """The route's pattern, so that neither ids nor names stand in logs and figures."""
+def find_route_pattern(scope: Scope) -> str:
+    """Find the pattern of the route, so that logs and metrics have no ids in them."""
     path: str = scope["path"]
     for prefix in ("/v1", "/s"):
         if path == prefix or path.startswith(prefix + "/"):
@@ -66,110 +77,100 @@ def route_of(scope: Scope) -> str:
     return path if path in ("/", "/healthz", "/metrics", "/login", "/report", "/mcp") else "page"
 
 
-def restore(error: Mapping[str, Any]) -> StudioError:
-    """The error that a job's row keeps as `code`, `message` and `param`."""
-    if error.get("invalid"):
-        return InvalidParams(error["message"], param=error.get("param"))
-    return StudioError(error["message"], code=error["code"], param=error.get("param"))
-
-
-def first_problem(problems: Sequence[Mapping[str, Any]]) -> InvalidParams:
-    """The first of pydantic's problems as one sentence, without the value that caused it."""
+def to_invalid_params(problems: Sequence[Mapping[str, Any]]) -> InvalidParams:
+    """Turn the first of pydantic's problems into one sentence, without the value that caused it."""
     problem = problems[0]
     names = [part for part in problem["loc"] if isinstance(part, str) and part not in ("body", "query", "path")]
     param = names[0] if names and names[0].isidentifier() and len(names[0]) <= 64 else None
-    # A validator of our own says "Value error, …"; the sentence after it is what a person should read.
+    # pydantic puts "Value error, " before the sentence of our own validators.
     message = str(problem["msg"]).removeprefix("Value error, ")
     return InvalidParams(f"{param}: {message}" if param else message, param=param)
 
 
-def install(api: FastAPI) -> None:
-    """Answer every failure of `api` with the envelope."""
-    api.add_exception_handler(StudioError, _studio)
-    api.add_exception_handler(RequestValidationError, _validation)
-    api.add_exception_handler(StarletteHTTPException, _http)
-    api.add_exception_handler(HTTPException, _http)
-    api.add_exception_handler(Exception, _bug)
+def install_error_handlers(api: FastAPI) -> None:
+    """Make `api` answer every failure with the envelope."""
+    api.add_exception_handler(StudioError, _handle_studio_error)
+    api.add_exception_handler(RequestValidationError, _handle_validation_error)
+    api.add_exception_handler(HTTPException, _handle_http_error)
+    api.add_exception_handler(Exception, _handle_bug)
 
 
-def noted(request: Request, code: str) -> None:
-    """Write down with which code this request failed, for the log and the figures."""
+def record_error_code(request: Request, code: str) -> None:
+    """Record the code with which this request failed, for the log and the metrics."""
     request.state.code = code
 
 
-def answered(request: Request, error: StudioError) -> JSONResponse:
-    """The envelope, written down for the log and the figures."""
-    noted(request, error.code)
-    return response(error)
+def answer_error(request: Request, error: StudioError) -> JSONResponse:
+    """Build the answer, and record the code for the log and the metrics."""
+    record_error_code(request, error.code)
+    return error_response(error)
 
 
-def known(error: Exception, scope: Scope) -> StudioError:
-    """What a caller is told of any failure. What is none of ours to name is a bug, and the log says which."""
+def to_studio_error(error: Exception, scope: Scope) -> StudioError:
+    """Turn any exception into the error that the client sees; an unknown one is a bug, and is logged."""
     if isinstance(error, StudioError):
         return error
     if is_disk_full(error):
         return StudioError(DISK_FULL_MESSAGE, code="disk_full")
     if isinstance(error, DatabaseUnavailable):
-        log.error("%s %s: %s", scope["method"], route_of(scope), error)
+        log.error("%s %s: %s", scope["method"], find_route_pattern(scope), error)
         return StudioError(UNAVAILABLE_MESSAGE, code="storage_unavailable")
-    log.error("bug while answering %s %s", scope["method"], route_of(scope), exc_info=error)
-    return StudioError(BUG)
+    log.error("bug while answering %s %s", scope["method"], find_route_pattern(scope), exc_info=error)
+    return StudioError(BUG_MESSAGE)
 
 
-async def _studio(request: Request, error: Exception) -> JSONResponse:
+async def _handle_studio_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StudioError)
-    return answered(request, error)
+    return answer_error(request, error)
 
 
-async def _validation(request: Request, error: Exception) -> JSONResponse:
+async def _handle_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return answered(request, first_problem(error.errors()))
+    return answer_error(request, to_invalid_params(error.errors()))
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, StarletteHTTPException)
+async def _handle_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return answered(request, NotFound("There is nothing at this address."))
+        return answer_error(request, NotFound("There is nothing at this address."))
     if error.status_code == 405:
-        return _other_method(request, _methods(request))
-    return answered(request, BadInput("The request cannot be read."))
+        return _answer_wrong_method(request, _find_allowed_methods(request))
+    return answer_error(request, BadInput("The request cannot be read."))
 
 
-def _other_method(request: Request, methods: Iterable[str]) -> JSONResponse:
+def _answer_wrong_method(request: Request, methods: Iterable[str]) -> JSONResponse:
     wrong = StudioError(f"This address does not take {request.method[:20]}.", code="method_not_allowed")
-    answer = answered(request, wrong)
+    answer = answer_error(request, wrong)
     answer.headers["Allow"] = ", ".join(sorted(methods))
     return answer
 
 
-class Looking:
-    """An endpoint outside `/v1` that is only looked at: another method than GET and HEAD gets our envelope."""
+class ReadOnlyEndpoint:
+    """ASGI endpoint outside `/v1` for GET and HEAD; any other method is answered with the envelope."""
 
     def __init__(self, endpoint: Callable[[Request], Awaitable[Response]]) -> None:
         self._endpoint = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        looks = request.method in ("GET", "HEAD")
-        answer = await self._endpoint(request) if looks else _other_method(request, ["GET"])
+        reads = request.method in ("GET", "HEAD")
+        answer = await self._endpoint(request) if reads else _answer_wrong_method(request, ["GET"])
         await answer(scope, receive, send)
 
 
-def _methods(request: Request) -> set[str]:
-    """What this address takes; the router itself names only those of the first route that fits."""
+def _find_allowed_methods(request: Request) -> set[str]:
+    """Find all methods of this path; Starlette's router names only those of the first route that matches."""
     scope = {**request.scope, "method": "GET"}
     routes = [row for router in request.app.state.routers for row in router.routes]
     fitting = [row for row in routes if row.matches(scope)[0] != Match.NONE]
     return {method for row in fitting for method in getattr(row, "methods", None) or () if method != "HEAD"}
 
 
-async def _bug(request: Request, error: Exception) -> JSONResponse:
-    return answered(request, known(error, request.scope))
+async def _handle_bug(request: Request, error: Exception) -> JSONResponse:
+    return answer_error(request, to_studio_error(error, request.scope))
 
 
-# ---------------------------------------------------------------- how the documentation lists them
-
-ENVELOPE: dict[str, Any] = {
+ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["error"],
     "properties": {
@@ -190,24 +191,29 @@ ENVELOPE: dict[str, Any] = {
     },
 }
 
-READING = (
+READ_CODES = (
     "invalid_api_key", "permission_denied", "not_found", "method_not_allowed", "rate_limited", "internal_error",
     "storage_unavailable",
 )  # fmt: skip
-PICTURES = ("unsupported_image", "corrupt_image", "too_many_pixels", "nothing_visible")
-WRITING = (*READING, "image_too_large", "disk_full")
-"""Of whatever changes something: 413 stands around every route."""
-SENDING = (*WRITING, "invalid_request")
-"""Of what is sent a body."""
-TAKING = (*SENDING, *PICTURES, "content_policy")
-"""Of what takes pictures in."""
-WORKING = (
-    *TAKING, "no_subject", "no_face", "consent_required", "queue_full", "model_unavailable", "out_of_memory",
+
+PICTURE_CODES = ("unsupported_image", "corrupt_image", "too_many_pixels", "nothing_visible")
+
+WRITE_CODES = (*READ_CODES, "image_too_large", "disk_full")
+"""Codes of a route that changes something."""
+
+BODY_CODES = (*WRITE_CODES, "invalid_request")
+"""Codes of a route that takes a body."""
+
+UPLOAD_CODES = (*BODY_CODES, *PICTURE_CODES, "content_policy")
+"""Codes of a route that takes pictures."""
+
+JOB_CODES = (
+    *UPLOAD_CODES, "no_subject", "no_face", "consent_required", "queue_full", "model_unavailable", "out_of_memory",
 )  # fmt: skip
 
 
-def documented(codes: Sequence[str]) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's `responses` for these codes, and for 422, which every route with a query or a form can answer."""
+def document_errors(codes: Sequence[str]) -> dict[int | str, dict[str, Any]]:
+    """Build OpenAPI's `responses` for these codes, and for 422, which every route with a query or a form can answer."""
     by_status: dict[int | str, list[str]] = {422: ["invalid_request"]}
     for code in codes:
         by_status.setdefault(STATUS_BY_CODE[code], []).append(code)

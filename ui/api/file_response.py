@@ -10,7 +10,7 @@ from fastapi import Request
 from starlette.responses import FileResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from pipelines.codecs.encode import MIME
+from pipelines.codecs.encode import MIME_TYPES
 from pipelines.storage.file_index import FileIndex, FileInfo
 from pipelines.storage.local_store import translate_missing_file
 
@@ -30,7 +30,7 @@ class SingleRangeFileResponse(FileResponse):
         await super().__call__(scope, receive, send)
 
 
-async def content(request: Request, files: FileIndex, info: FileInfo) -> Response:
+async def make_file_response(request: Request, files: FileIndex, info: FileInfo) -> Response:
     """Answer with the file: 200, 206, 416 or 304. Raises `NotFound` when its bytes are gone."""
     etag = f'"{info.id}"'
     headers = {
@@ -38,7 +38,7 @@ async def content(request: Request, files: FileIndex, info: FileInfo) -> Respons
         # The id is a hash of the content, so the content never changes; a shared cache must not keep private files.
         "Cache-Control": "private, max-age=31536000, immutable",
     }
-    if _known(request.headers.get("if-none-match", ""), etag):
+    if _matches_etag(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     path = await to_thread.run_sync(files.local_path, info.id)
     with translate_missing_file():
@@ -46,14 +46,14 @@ async def content(request: Request, files: FileIndex, info: FileInfo) -> Respons
     return SingleRangeFileResponse(
         path,
         headers=headers,
-        media_type={**MIME, "jsonl": "application/jsonl"}[info.format],
+        media_type={**MIME_TYPES, "jsonl": "application/jsonl"}[info.format],
         filename=info.download_name,
         stat_result=stat,
         content_disposition_type="attachment" if info.format in _DOWNLOAD_FORMATS else "inline",
     )
 
 
-def _known(given: str, etag: str) -> bool:
+def _matches_etag(given: str, etag: str) -> bool:
     """Whether an `If-None-Match` header names this file."""
     tags = [each.strip().removeprefix("W/") for each in given.split(",")]
     return "*" in tags or etag in tags

@@ -1,46 +1,43 @@
-"""Figures for Prometheus: what was answered, what waits, what is loaded; knows no prompt, owner or id of either."""
+"""Prometheus metrics: answers, queue, engine, memory and disk. No prompt, owner or id is in them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import psutil
-from anyio import to_thread
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
-from starlette.requests import Request
-from starlette.responses import Response
 
-from pipelines.core.errors import StudioError
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.multi_gpu import MultiGpuEngine
-from pipelines.engines.ray_cluster.serve_engine import RayEngine
+from pipelines.engines.ray_cluster.engine import RayEngine
 from pipelines.service.orders import StudioService
-from ui.api.errors import answered
 
-if TYPE_CHECKING:
-    from ui.api.auth.access import Access
-
-_LATENCY = (0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-_METHODS = ("GET", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "PUT")
+_LATENCY_BUCKETS_SECONDS = (0.005, 0.02, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_KNOWN_METHODS = ("GET", "POST", "DELETE", "PATCH", "HEAD", "OPTIONS", "PUT")
 
 
 class Metrics:
-    """One studio's figures, in a registry of its own, so that several studios in one process do not mix."""
+    """Metrics of one studio, in a registry of its own, so that several studios in one process do not mix."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: StudioService) -> None:
         self.registry = CollectorRegistry()
+        self.registry.register(_StudioCollector(service))
         self._requests = Counter(
-            "designerbox_requests", "Answers by method, route and status.", ("method", "route", "status"),
+            "designerbox_requests",
+            "Answers by method, route and status.",
+            ("method", "route", "status"),
             registry=self.registry,
-        )  # fmt: skip
+        )
         self._seconds = Histogram(
-            "designerbox_request_seconds", "Seconds to the end of an answer, streams included.", ("route",),
-            buckets=_LATENCY, registry=self.registry,
-        )  # fmt: skip
+            "designerbox_request_seconds",
+            "Seconds to the end of an answer, streams included.",
+            ("route",),
+            buckets=_LATENCY_BUCKETS_SECONDS,
+            registry=self.registry,
+        )
         self._errors = Counter(
             "designerbox_errors",
             "Answers, and streams, that told an error, by its code.",
@@ -48,35 +45,31 @@ class Metrics:
             registry=self.registry,
         )
 
-    def answered(self, method: str, route: str, status: int, seconds: float, code: str = "") -> None:
-        """Count an answer. Whatever a caller can make up is one word, so that nobody can fill the memory."""
-        method = method if method in _METHODS else "other"
+    def count_answer(self, method: str, route: str, status: int, seconds: float, code: str = "") -> None:
+        """Count an answer. An unknown method counts as "other", so that nobody can fill the memory with labels."""
+        method = method if method in _KNOWN_METHODS else "other"
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         if code:
             self._errors.labels(code).inc()
 
-    def watch(self, service: StudioService) -> None:
-        """Look at this studio whenever somebody asks for the figures."""
-        self.registry.register(_Studio(service))
-
-    def text(self) -> bytes:
-        """The figures in Prometheus' text format."""
+    def render_text(self) -> bytes:
+        """Write the metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class _Studio(Collector):
-    """What is read when it is asked for, instead of counted when it happens."""
+class _StudioCollector(Collector):
+    """Reads the studio's state when the metrics are asked for."""
 
     def __init__(self, service: StudioService) -> None:
         self._service = service
 
     def describe(self) -> list[Metric]:
-        """Nothing ahead: the registry need not ask the studio when it is handed this."""
+        """Return nothing, so that the registry does not collect when this is registered."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Queue, engine, cache, memory, disk."""
+        """Read queue, engine, cache, memory and disk."""
         running, waiting, rows = self._service.jobs.table.count_jobs()
         jobs = GaugeMetricFamily("designerbox_jobs", "Jobs now, by state.", labels=("state",))
         for state, count in (("running", running), ("waiting", waiting), ("batch_waiting", rows)):
@@ -91,10 +84,10 @@ class _Studio(Collector):
         yield GaugeMetricFamily("designerbox_memory_bytes", "Resident memory.", psutil.Process().memory_info().rss)
         engine = self._service.jobs.engine
         if isinstance(engine, LocalEngine | MultiGpuEngine | RayEngine):
-            yield from _engine(engine)
+            yield from _collect_engine(engine)
 
 
-def _engine(engine: LocalEngine | MultiGpuEngine | RayEngine) -> Iterator[Metric]:
+def _collect_engine(engine: LocalEngine | MultiGpuEngine | RayEngine) -> Iterator[Metric]:
     cache = engine.cache
     yield CounterMetricFamily("designerbox_steps", "Steps of work that were done; its rate is steps/s.", engine.steps)
     loaded = GaugeMetricFamily("designerbox_cache_bytes", "Bytes of each loaded model.", labels=("model",))
@@ -107,16 +100,3 @@ def _engine(engine: LocalEngine | MultiGpuEngine | RayEngine) -> Iterator[Metric
     for model, count in cache.load_counts.copy().items():
         loads.add_metric((model,), count)
     yield loads
-
-
-def endpoint(access: Access) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint of `GET /metrics`: open where the API needs no key, else for keys with the scope `admin`."""
-
-    async def figures(request: Request) -> Response:
-        try:
-            access.known(request, "admin")
-        except StudioError as error:
-            return answered(request, error)
-        return Response(await to_thread.run_sync(access.metrics.text), media_type=CONTENT_TYPE_PLAIN_0_0_4)
-
-    return figures

@@ -1,4 +1,4 @@
-"""`/v1/docs` from files on this machine, and the schema that it shows; the page asks no other host."""
+"""`/v1/docs` (Swagger UI served from this machine) and `/v1/openapi.json`, the schema that it shows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from pipelines.core.errors import NotFound
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
-from ui.api.errors import ENVELOPE
-from ui.api.response_models import HEADERS, HOOK, LIMITED, ONCE, PARTS, SCHEMAS
+from ui.api.errors import ERROR_SCHEMA
+from ui.api.response_models import (
+    HEADERS,
+    IDEMPOTENCY_PARAMETER,
+    PARTS,
+    RATE_LIMIT_HEADERS,
+    SCHEMA_OF_ROUTE,
+    WEBHOOK_PARAMETER,
+)
 
-# The package carries Swagger UI 5 (Apache-2.0); only its files are used.
-_FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
+# The package fastapi_offline contains Swagger UI 5 (Apache-2.0); only those files are used.
+_ASSET_TYPES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon.png": "image/png"}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -36,66 +43,68 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-# Without `validatorUrl: null` the viewer sends the schema's address to a validator on the internet.
-_START = """SwaggerUIBundle({
+# Without `validatorUrl: null` Swagger UI sends the schema's address to a validator on the internet.
+_START_SCRIPT = """SwaggerUIBundle({
   url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null,
   presets: [SwaggerUIBundle.presets.apis], tryItOutEnabled: true, docExpansion: "list", filter: true
 });
 """
-_POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+_CONTENT_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+)
 
 
-async def page(_: Request) -> Response:
-    """The viewer's page."""
-    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _POLICY})
+async def serve_docs_page(_: Request) -> Response:
+    """Answer with the HTML page of Swagger UI."""
+    return HTMLResponse(_PAGE, headers={"Content-Security-Policy": _CONTENT_POLICY})
 
 
-async def asset(request: Request) -> Response:
-    """One of the viewer's own files. Raises `not_found`."""
+async def serve_docs_asset(request: Request) -> Response:
+    """Answer with one of Swagger UI's files. Raises `NotFound`."""
     name = request.path_params["name"]
     if name == "start.js":
-        return Response(_START, media_type="text/javascript")
-    if name not in _FILES:
+        return Response(_START_SCRIPT, media_type="text/javascript")
+    if name not in _ASSET_TYPES:
         raise NotFound("There is no such file.")
-    return FileResponse(str(files("fastapi_offline") / "static" / name), media_type=_FILES[name])
+    return FileResponse(str(files("fastapi_offline") / "static" / name), media_type=_ASSET_TYPES[name])
 
 
-def install(api: FastAPI, service: StudioService, *, open_to_all: bool) -> None:
-    """Add the page, its files and the schema to `api`; `open_to_all` where no key is needed."""
-    api.add_route("/docs", page, include_in_schema=False)
-    api.add_route("/docs/{name}", asset, include_in_schema=False)
+def install_docs(api: FastAPI, service: StudioService, *, open_to_all: bool) -> None:
+    """Add the page, its files and the schema to `api`. `open_to_all`: the API needs no key."""
+    api.add_route("/docs", serve_docs_page, include_in_schema=False)
+    api.add_route("/docs/{name}", serve_docs_asset, include_in_schema=False)
 
-    async def schema(_: Request) -> Response:
-        # In a thread: the first time, it looks for the pictures that the examples name.
-        return JSONResponse(await to_thread.run_sync(described, api, service, open_to_all))
+    async def serve_schema(_: Request) -> Response:
+        # In a thread, because the first call reads the example pictures.
+        return JSONResponse(await to_thread.run_sync(build_openapi, api, service, open_to_all))
 
-    api.add_route("/openapi.json", schema, include_in_schema=False)
+    api.add_route("/openapi.json", serve_schema, include_in_schema=False)
 
 
-def described(api: FastAPI, service: StudioService, open_to_all: bool) -> dict[str, Any]:
-    """The whole of `/v1` as OpenAPI: every tool's fields with an example, every code with its status."""
+def build_openapi(api: FastAPI, service: StudioService, open_to_all: bool) -> dict[str, Any]:
+    """Build the OpenAPI document of `/v1`: every tool's fields with an example, every code with its status."""
     if api.openapi_schema is None:
         schema = get_openapi(title=api.title, version=api.version, description=api.description, routes=api.routes)
         schema["servers"] = [{"url": "/v1"}]
         parts = schema.setdefault("components", {})
-        parts.setdefault("schemas", {}).update(Error=ENVELOPE, **PARTS)
+        parts.setdefault("schemas", {}).update(Error=ERROR_SCHEMA, **PARTS)
         parts["headers"] = HEADERS
         for path, routes in schema["paths"].items():
             for method, route in routes.items():
-                _complete(route, path, method, service)
+                _complete_operation(route, path, method, service)
                 if open_to_all:
                     route["security"].append({})
         api.openapi_schema = schema
     return api.openapi_schema
 
 
-def _complete(route: dict[str, Any], path: str, method: str, service: StudioService) -> None:
+def _complete_operation(route: dict[str, Any], path: str, method: str, service: StudioService) -> None:
     for status, answer in route["responses"].items():
-        names = ["X-Request-Id", *LIMITED] + (["Retry-After"] if status == "429" else [])
+        names = ["X-Request-Id", *RATE_LIMIT_HEADERS] + (["Retry-After"] if status == "429" else [])
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     if method == "post" and (path.startswith(("/tools/", "/images/")) or path == "/batches"):
-        route.setdefault("parameters", []).extend((ONCE, HOOK))
-    kind = SCHEMAS.get((method, path)) or ("Job" if path.startswith("/tools/") else None)
+        route.setdefault("parameters", []).extend((IDEMPOTENCY_PARAMETER, WEBHOOK_PARAMETER))
+    kind = SCHEMA_OF_ROUTE.get((method, path)) or ("Job" if path.startswith("/tools/") else None)
     for status in ("200", "202"):
         if kind is not None and status in route["responses"]:
             found = route["responses"][status].setdefault("content", {})
@@ -106,11 +115,11 @@ def _complete(route: dict[str, Any], path: str, method: str, service: StudioServ
         found["text/event-stream"] = {"schema": {"$ref": f"#/components/schemas/{event}"}}
     if path.startswith("/tools/"):
         tool = service.find_tool(path.removeprefix("/tools/"))
-        route["requestBody"]["content"]["application/json"]["examples"] = examples(tool, service)
+        route["requestBody"]["content"]["application/json"]["examples"] = build_examples(tool, service)
 
 
-def examples(tool: Tool, service: StudioService) -> dict[str, Any]:
-    """Two bodies that work as they stand: the least that a tool needs, and every field at its default."""
+def build_examples(tool: Tool, service: StudioService) -> dict[str, Any]:
+    """Build two request bodies that work: the least that a tool needs, and every field at its default."""
     least: dict[str, Any] = {}
     known = {example.name: example.file_id for example in service.uploads.list_examples()}
     pictures = iter([*(known[name] for name in tool.examples if name in known), *known.values()])

@@ -1,19 +1,20 @@
-"""Lists page by page, the same everywhere: `limit`, `after`, `first_id`, `last_id`, `has_more`; knows no row."""
+"""Pagination of every list in the API: `limit`, `after`, `first_id`, `last_id`, `has_more`."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Query
 
 from pipelines.core.errors import NotFound
 
-LIMIT = Query(ge=1, le=100, description="How many.")
-AFTER = Query(max_length=64, description="The last id of the page before.")
+LIMIT_QUERY = Query(ge=1, le=100, description="How many.")
+AFTER_QUERY = Query(max_length=64, description="The last id of the page before.")
 
 
-def listed(found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
-    """A page of `found`, which is one longer than `limit` where there is more."""
+def make_page(found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+    """Build a page from rows that were read up to `limit` + 1, so that one more row shows that there are more."""
     data = found[:limit]
     ids = [row["id"] for row in data]
     return {
@@ -25,11 +26,21 @@ def listed(found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     }
 
 
-def page_of(rows: list[dict[str, Any]], limit: int, after: str | None) -> dict[str, Any]:
-    """A page of a list that is short enough to be read whole. Raises `NotFound` for an id that is not in it."""
-    if after is None:
-        return listed(rows[: limit + 1], limit)
-    place = next((n for n, row in enumerate(rows, 1) if row["id"] == after), None)
-    if place is None:
-        raise NotFound("There is no such row to go on after.")
-    return listed(rows[place : place + limit + 1], limit)
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+RowT = TypeVar("RowT", bound=_HasId)
+
+
+def paginate_list(
+    rows: Sequence[RowT], to_object: Callable[[RowT], dict[str, Any]], limit: int, after: str | None
+) -> dict[str, Any]:
+    """Build a page of a list that was read whole. Raises `NotFound` for an id `after` that is not in it."""
+    if after is not None:
+        ids = [row.id for row in rows]
+        if after not in ids:
+            raise NotFound("There is no such row to go on after.")
+        rows = rows[ids.index(after) + 1 :]
+    return make_page([to_object(row) for row in rows[: limit + 1]], limit)

@@ -1,4 +1,4 @@
-"""A request's body as named values, multipart and JSON alike, within limits; knows a tool's fields by their kinds."""
+"""Parses request bodies (multipart, JSON, URL-encoded) within limits, and fills a tool's form with the values."""
 
 from __future__ import annotations
 
@@ -24,104 +24,116 @@ from pipelines.core.errors import BadInput, InvalidParams, StudioError
 from pipelines.core.params import Params
 from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.service.orders import StudioService
-from ui.api.errors import first_problem
+from ui.api.errors import to_invalid_params
 
-M = TypeVar("M", bound=BaseModel)
-MAX_PICTURES = 16
-BODY_BYTES = MAX_PICTURES * MAX_FILE_BYTES * 4 // 3
-"""Of one request: as many pictures as any tool takes, base64 included."""
-DRAIN_BYTES = 2 * BODY_BYTES
-"""Read and thrown away past the limit, since a sender that is cut off never sees the answer that says why."""
-TEXT_BYTES = 1 << 20
-SMALL_BYTES = 1 << 14
-"""Of JSON that is read sooner than a thread is found for it."""
-MODEL_BYTES = 1 << 16
-"""Of JSON that holds a few words and numbers."""
-MAX_FIELDS = 200
-# Decoding a picture takes seconds where finding a job takes none: uploads must not hold every thread there is.
-_DECODING = CapacityLimiter(4)
-DATA_URL = re.compile(r"data:[a-z0-9.+/-]*;base64,", re.ASCII | re.IGNORECASE)
+ModelT = TypeVar("ModelT", bound=BaseModel)
+MAX_PICTURE_COUNT = 16
+MAX_BODY_BYTES = MAX_PICTURE_COUNT * MAX_FILE_BYTES * 4 // 3
+"""Bytes of one request: as many pictures as any tool takes, as base64."""
+DRAIN_BYTES = 2 * MAX_BODY_BYTES
+"""Bytes that are read at most; what is over the limit is dropped, because a client that is cut off sees no answer."""
+TEXT_PART_BYTES = 1 << 20
+"""Bytes of one text part of a multipart body."""
+INLINE_JSON_BYTES = 1 << 14
+"""Bytes of JSON that is parsed without a change of threads."""
+MODEL_BODY_BYTES = 1 << 16
+"""Bytes of JSON that holds a few words and numbers."""
+MAX_FIELD_COUNT = 200
+# Decoding a picture takes seconds, finding a job takes none: uploads must not hold every thread.
+_DECODE_LIMITER = CapacityLimiter(4)
+DATA_URL_PATTERN = re.compile(r"data:[a-z0-9.+/-]*;base64,", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Form:
-    """What was sent: under each name every value, in order. A multipart file is an `UploadFile`."""
+class RequestForm:
+    """The values of a request body: a list for each name, in order. A multipart file is an `UploadFile`."""
 
     values: dict[str, list[object]]
 
-    def one(self, name: str) -> object | None:
-        """The only value, or None when there is none. Raises `InvalidParams` when the name came twice."""
+    def get_one(self, name: str) -> object | None:
+        """Get the only value, or None when there is none. Raises `InvalidParams` when the name was sent twice."""
         found = self.values.get(name, [])
         if len(found) > 1:
             raise InvalidParams(f"'{name}' was sent more than once.", param=name)
         return found[0] if found else None
 
-    def many(self, name: str) -> list[object]:
-        """All values; a JSON list counts as its items."""
+    def get_many(self, name: str) -> list[object]:
+        """Get all values; a JSON list counts as its items."""
         found = self.values.get(name, [])
         return found[0] if len(found) == 1 and isinstance(found[0], list) else found
 
-    def moved(self, old: str, new: str) -> Form:
-        """The same with `old` renamed to `new`. Raises `InvalidParams` when both were sent."""
+    def rename_field(self, old: str, new: str) -> RequestForm:
+        """Copy the form with the field `old` renamed to `new`. Raises `InvalidParams` when both were sent."""
         if old not in self.values:
             return self
         if new in self.values:
             raise InvalidParams(f"Send '{new}' or '{old}', not both.", param=new)
-        return Form({new if name == old else name: value for name, value in self.values.items()})
+        return RequestForm({new if name == old else name: value for name, value in self.values.items()})
 
-    def without(self, *names: str) -> Form:
-        """The same less these names."""
-        return Form({name: value for name, value in self.values.items() if name not in names})
+    def drop_fields(self, *names: str) -> RequestForm:
+        """Copy the form without these fields."""
+        return RequestForm({name: value for name, value in self.values.items() if name not in names})
+
+
+def rename_steps(form: RequestForm, params: type[Params]) -> RequestForm:
+    """Accept `steps` as a short name of `num_inference_steps`, where the tool has that field."""
+    known = "num_inference_steps" in params.model_fields
+    return form.rename_field("steps", "num_inference_steps") if known else form
 
 
 # ---------------------------------------------------------------- reading
 
 
 @asynccontextmanager
-async def opened(request: Request) -> AsyncIterator[Form]:
-    """The body, its files open while the block lasts.
+async def read_form(request: Request) -> AsyncIterator[RequestForm]:
+    """Read the body as a form whose files are open inside the block.
 
-    Raises `invalid_request`, or `image_too_large` past the limits of a request and of one picture.
+    Raises `BadInput`, and `StudioError` (`image_too_large`) for a body over the limit.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind == b"multipart/form-data":
         if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
             raise BadInput("Multipart text must be UTF-8.")
-        async with _multipart(request) as form:
+        async with _read_multipart(request) as form:
             yield form
     elif kind == b"application/json":
-        body = await _whole(request)
-        yield _json(body) if len(body) <= SMALL_BYTES else await to_thread.run_sync(_json, body)
-    elif kind == b"application/x-www-form-urlencoded":  # what HTML forms and curl send where there is no file
-        yield _urlencoded(await _whole(request))
+        body = await _read_body(request)
+        inline = len(body) <= INLINE_JSON_BYTES
+        yield _parse_json_form(body) if inline else await to_thread.run_sync(_parse_json_form, body)
+    elif kind == b"application/x-www-form-urlencoded":  # HTML forms and curl send this when there is no file
+        yield _parse_urlencoded(await _read_body(request))
     else:
         raise BadInput("Send multipart/form-data or application/json.")
 
 
-async def model(request: Request, kind: type[M]) -> M:
-    """A small JSON body as `kind`. Raises `BadInput`, `InvalidParams`, or `image_too_large` past 64 kB.
+async def read_json_model(request: Request, kind: type[ModelT]) -> ModelT:
+    """Read a small JSON body as `kind`. Raises `BadInput`, `InvalidParams`, `StudioError` (over 64 kB).
 
-    Called by a route instead of being declared on it: a declared body is read before the caller's key is looked at.
+    Routes call this instead of declaring a body, because FastAPI reads a declared body before it checks the key.
     """
     if parse_options_header(request.headers.get("content-type", ""))[0] != b"application/json":
         raise BadInput("Send application/json.")
-    values = _object(await _whole(request, MODEL_BYTES))
+    values = _parse_json_object(await _read_body(request, MODEL_BODY_BYTES))
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise first_problem(error.errors(include_url=False)) from None
+        raise to_invalid_params(error.errors(include_url=False)) from None
 
 
-def body_of(kind: type[BaseModel]) -> dict[str, Any]:
-    """What the documentation says of a body that `model` reads; for a route's `openapi_extra`."""
+def document_body(kind: type[BaseModel]) -> dict[str, Any]:
+    """Document a body that `read_json_model` reads, for a route's `openapi_extra`."""
     content = {"application/json": {"schema": kind.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
 
 
 @asynccontextmanager
-async def _multipart(request: Request) -> AsyncIterator[Form]:
+async def _read_multipart(request: Request) -> AsyncIterator[RequestForm]:
     parser = MultiPartParser(
-        request.headers, _limited(request), max_files=2 * MAX_PICTURES, max_fields=MAX_FIELDS, max_part_size=TEXT_BYTES
+        request.headers,
+        _stream_limited(request),
+        max_files=2 * MAX_PICTURE_COUNT,
+        max_fields=MAX_FIELD_COUNT,
+        max_part_size=TEXT_PART_BYTES,
     )
     try:
         form = await parser.parse()
@@ -129,39 +141,41 @@ async def _multipart(request: Request) -> AsyncIterator[Form]:
         raise BadInput("The multipart body cannot be read.") from error
     try:
         # A browser sends an empty part for a file that was not chosen.
-        yield _gathered((n, v) for n, v in form.multi_items() if not isinstance(v, UploadFile) or v.filename or v.size)
+        yield _collect_values(
+            (n, v) for n, v in form.multi_items() if not isinstance(v, UploadFile) or v.filename or v.size
+        )
     finally:
         await form.close()
 
 
-def _gathered(pairs: Iterable[tuple[str, object]]) -> Form:
+def _collect_values(pairs: Iterable[tuple[str, object]]) -> RequestForm:
     values: dict[str, list[object]] = {}
     for name, value in pairs:
         check_text([name, value])
         values.setdefault(name, []).append(value)
-    return Form(values)
+    return RequestForm(values)
 
 
-async def _whole(request: Request, most: int | None = None) -> bytes:
+async def _read_body(request: Request, most: int | None = None) -> bytes:
     body = bytearray()
-    async for chunk in _limited(request, most):
+    async for chunk in _stream_limited(request, most):
         body += chunk
     return bytes(body)
 
 
-def _urlencoded(body: bytes) -> Form:
+def _parse_urlencoded(body: bytes) -> RequestForm:
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELD_COUNT, errors="strict")
     except ValueError as error:
         raise BadInput("The form cannot be read.") from error
-    return _gathered(pairs)
+    return _collect_values(pairs)
 
 
-def _json(body: bytes) -> Form:
-    return Form({name: [value] for name, value in _object(body).items() if value is not None})
+def _parse_json_form(body: bytes) -> RequestForm:
+    return RequestForm({name: [value] for name, value in _parse_json_object(body).items() if value is not None})
 
 
-def _object(body: bytes) -> dict[str, object]:
+def _parse_json_object(body: bytes) -> dict[str, object]:
     try:
         values = from_json(body, allow_inf_nan=False, cache_strings=False)
     except ValueError as error:
@@ -172,8 +186,8 @@ def _object(body: bytes) -> dict[str, object]:
     return {str(name): value for name, value in values.items()}
 
 
-async def _limited(request: Request, most: int | None = None) -> AsyncGenerator[bytes, None]:
-    most = BODY_BYTES if most is None else most
+async def _stream_limited(request: Request, most: int | None = None) -> AsyncGenerator[bytes, None]:
+    most = MAX_BODY_BYTES if most is None else most
     total = 0
     async for chunk in request.stream():
         total += len(chunk)
@@ -187,27 +201,30 @@ async def _limited(request: Request, most: int | None = None) -> AsyncGenerator[
 
 
 def check_text(value: object) -> None:
-    """Raises `InvalidParams` for what cannot be stored or sent on: NUL, half a character, an infinity."""
-    for leaf in _leaves(value):
-        if isinstance(leaf, str) and ("\x00" in leaf or not _encodable(leaf)):
+    """Refuse text and numbers that cannot be stored or sent on: NUL, a lone surrogate, NaN or infinity.
+
+    Raises `InvalidParams`.
+    """
+    for leaf in _walk_leaves(value):
+        if isinstance(leaf, str) and ("\x00" in leaf or not _is_encodable(leaf)):
             raise InvalidParams("Text must not hold NUL or half a character.")
         if isinstance(leaf, float) and not math.isfinite(leaf):
             raise InvalidParams("Numbers must be finite.")
 
 
-def _leaves(value: object) -> Iterator[object]:
+def _walk_leaves(value: object) -> Iterator[object]:
     if isinstance(value, dict):
         for name, inside in value.items():
             yield name
-            yield from _leaves(inside)
+            yield from _walk_leaves(inside)
     elif isinstance(value, list):
         for inside in value:
-            yield from _leaves(inside)
+            yield from _walk_leaves(inside)
     else:
         yield value
 
 
-def _encodable(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -219,65 +236,74 @@ def _encodable(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Filled:
-    """A tool's form, pictures taken in. `notices` are what the door has to say about them."""
+class FilledForm:
+    """A tool's form whose pictures are file ids. `notices`: sentences about the pictures, for the receipt."""
 
     values: dict[str, object]
     notices: tuple[str, ...]
 
 
-async def fill(form: Form, params: type[Params], service: StudioService, owner: str) -> Filled:
-    """Values as `StudioService.create_job` takes them: each picture becomes a file id. Raises `InvalidParams`, `BadInput`."""
+async def fill_form(form: RequestForm, params: type[Params], service: StudioService, owner: str) -> FilledForm:
+    """Fill a tool's form as `StudioService.create_job` takes it: each picture becomes a file id.
+
+    Raises `InvalidParams`, `BadInput`.
+    """
     values: dict[str, object] = {}
     notices: list[str] = []
     for name, sent in form.values.items():
         kind = params.kind_of(name) if name in params.model_fields else None
         if sent == [""] and kind != "prompt":
-            continue  # how an HTML form says "nothing chosen"
+            continue  # an HTML form says "nothing chosen" like this
         if kind == "pictures":
-            taken = [await take(value, name, service, owner) for value in form.many(name)[: MAX_PICTURES + 1]]
+            taken = [
+                await ingest_value(value, name, service, owner)
+                for value in form.get_many(name)[: MAX_PICTURE_COUNT + 1]
+            ]
             values[name] = [file_id for file_id, _ in taken]
             notices += [said for _, saying in taken for said in saying]
         elif kind in ("picture", "mask"):
-            values[name], said = await take(form.one(name), name, service, owner)
+            values[name], said = await ingest_value(form.get_one(name), name, service, owner)
             notices += said
         else:
-            values[name] = _plain(form.one(name), name)
-    return Filled(values, tuple(notices))
+            values[name] = _require_plain(form.get_one(name), name)
+    return FilledForm(values, tuple(notices))
 
 
-def _plain(value: object, name: str) -> object:
+def _require_plain(value: object, name: str) -> object:
     if isinstance(value, UploadFile):
         raise InvalidParams(f"'{name}' takes words or a number, not a file.", param=name)
     return value
 
 
-async def take(value: object, name: str, service: StudioService, owner: str) -> tuple[str, tuple[str, ...]]:
-    """A file part, a data URL, a file id or a character's id -> id and notices. Addresses are refused as all else."""
+async def ingest_value(value: object, name: str, service: StudioService, owner: str) -> tuple[str, tuple[str, ...]]:
+    """Ingest a file part or a data URL, or take a file id or a character's id as it is; returns the id and notices.
+
+    Raises `InvalidParams`, `BadInput`, also for an address: addresses are not fetched.
+    """
     if isinstance(value, UploadFile):
         if (value.size or 0) > MAX_FILE_BYTES:
             raise BadInput(f"The file is larger than {MAX_FILE_BYTES // 10**6} MB.", code="image_too_large", param=name)
-        return await _ingest(await value.read(), name, service, owner)
+        return await _ingest_picture(await value.read(), name, service, owner)
     if not isinstance(value, str):
         raise InvalidParams(f"'{name}' takes a picture: a file, a data URL or a file id.", param=name)
-    if head := DATA_URL.match(value):
-        data = await to_thread.run_sync(decoded, value, head.end(), name)
-        return await _ingest(data, name, service, owner)
+    if head := DATA_URL_PATTERN.match(value):
+        data = await to_thread.run_sync(decode_data_url, value, head.end(), name)
+        return await _ingest_picture(data, name, service, owner)
     if not value.startswith(("file-", "char-")):
         raise BadInput(f"'{name}' takes a file, a data URL or a file id; addresses are not fetched.", param=name)
     return value, ()
 
 
-def decoded(value: str, start: int, name: str) -> bytes:
-    """The bytes of a data URL whose base64 begins at `start`. Raises `BadInput`."""
+def decode_data_url(value: str, start: int, name: str) -> bytes:
+    """Decode a data URL whose base64 text begins at `start`. Raises `BadInput`."""
     try:
         return base64.b64decode(value[start:], validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadInput(f"'{name}' is not valid base64.", param=name) from error
 
 
-async def _ingest(data: bytes, name: str, service: StudioService, owner: str) -> tuple[str, tuple[str, ...]]:
+async def _ingest_picture(data: bytes, name: str, service: StudioService, owner: str) -> tuple[str, tuple[str, ...]]:
     try:
-        return await to_thread.run_sync(service.uploads.ingest_picture, data, owner, limiter=_DECODING)
+        return await to_thread.run_sync(service.uploads.ingest_picture, data, owner, limiter=_DECODE_LIMITER)
     except BadInput as error:
         raise BadInput(error.message, code=error.code, param=error.param or name) from error

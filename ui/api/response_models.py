@@ -1,4 +1,4 @@
-"""What `/v1` answers with, as JSON schemas for the documentation; the code that answers is elsewhere, and tested so."""
+"""JSON schemas of the answers of `/v1`, for the OpenAPI document; tests check the real answers against them."""
 
 from __future__ import annotations
 
@@ -138,9 +138,9 @@ PARTS: dict[str, dict[str, Any]] = {
     "Job": JOB, "File": FILE, "Page": PAGE, "Images": IMAGES, "Batch": BATCH, "Key": KEY, "Share": SHARE,
     "Deleted": DELETED, "Passport": PASSPORT, "Event": EVENT, "ImageEvent": IMAGE_EVENT,
 }  # fmt: skip
-"""By the names that the documentation has for them."""
+"""Schemas by their names in the OpenAPI document."""
 
-SCHEMAS: dict[tuple[str, str], str] = {
+SCHEMA_OF_ROUTE: dict[tuple[str, str], str] = {
     ("post", "/images/generations"): "Images",
     ("post", "/images/edits"): "Images",
     ("post", "/batches"): "Batch",
@@ -169,9 +169,9 @@ SCHEMAS: dict[tuple[str, str], str] = {
     ("get", "/tools"): "Page",
     ("get", "/models"): "Page",
 }
-"""Which answer has which schema, beside the tools, which all answer with a job."""
+"""Schema of each route's answer; every tool's route answers with a job."""
 
-LIMITED = (
+RATE_LIMIT_HEADERS = (
     "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset",
     "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests", "X-RateLimit-Reset-Requests",
 )  # fmt: skip
@@ -185,14 +185,14 @@ HEADERS: dict[str, Any] = {
     "X-RateLimit-Reset-Requests": {"description": "The same seconds with their unit: 12s.", "schema": _TEXT},
     "Retry-After": {"description": "Seconds to wait.", "schema": _COUNT},
 }
-HOOK: dict[str, Any] = {
+WEBHOOK_PARAMETER: dict[str, Any] = {
     "name": "webhook",
     "in": "query",
     "required": False,
     "description": "Address that is told of the end, signed, until it answers 2xx; or the header X-Webhook-URL.",
     "schema": {"type": "string", "maxLength": 2000},
 }
-ONCE: dict[str, Any] = {
+IDEMPOTENCY_PARAMETER: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,

@@ -1,7 +1,6 @@
-"""The console of the API tab: a request as it is sent, and what comes back as it comes; knows no key and sends nothing.
+"""Console of the API tab: a form with an example request.
 
-The script beside it, `static/console.js`, sends what is in the box from the reader's own browser, so that what is
-seen is what any caller would see.
+`static/console.js` sends the request from the visitor's browser and lists the events of the answer.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from html import escape
 
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
-from ui.api.openapi_docs import examples
+from ui.api.openapi_docs import build_examples
 
 
 def render_console(service: StudioService) -> str:
-    """The form, with a body that works as it stands for each tool."""
+    """Render the form, with a working example body for each tool."""
     bodies = {tool.id: _example_body(tool, service) for tool in service.tools}
     options = "".join(f'<option value="{escape(tool.id)}">{escape(tool.title)}</option>' for tool in service.tools)
     first = bodies[service.tools[0].id]
@@ -39,4 +38,4 @@ def render_console(service: StudioService) -> str:
 
 
 def _example_body(tool: Tool, service: StudioService) -> str:
-    return json.dumps(examples(tool, service)["least"]["value"], indent=2, ensure_ascii=False)
+    return json.dumps(build_examples(tool, service)["least"]["value"], indent=2, ensure_ascii=False)

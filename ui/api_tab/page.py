@@ -1,4 +1,4 @@
-"""API Access: the page's tab with the address, working code, and keys for whoever administers; knows no tool's form."""
+"""The API tab: address, example code, console, and API keys for administrators."""
 
 from __future__ import annotations
 
@@ -13,38 +13,40 @@ from gradio.components import Component
 from pipelines.core.errors import BadInput
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
-from ui.api.auth.keys import NAME_LENGTH, SCOPES, USUAL, Bounds, Key, Used, scopes_of
-from ui.api.code_snippets import WAYS, Door, asked
+from ui.api.auth.access import AccessControl, ConnectionInfo
+from ui.api.auth.keys import DEFAULT_SCOPES, NAME_MAX_LENGTH, SCOPES, ApiKey, KeyLimits, ToolUsage, parse_scopes
+from ui.api.code_snippets import SNIPPET_LANGUAGES, make_snippet_request
 from ui.api_tab import console
+from ui.components.event_options import PRIVATE_EVENT
+from ui.components.tables import render_table
 from ui.tool_tab import text as tool_tab_text
-from ui.tool_tab.updates import Updates, page_address
+from ui.tool_tab.settings_link import page_address
+from ui.tool_tab.updates import Updates
 
 TITLE = "API Access"
 LEDE = "Every tool over HTTP, in the shape that OpenAI's clients already speak."
 EXAMPLE_PROMPT = "forest in the morning"
-"""What the examples ask for; anybody may run them as they stand."""
-SHOWN_ONCE_TEXT = "Copy it now: it is shown this once, and only its hash is kept."
+"""Prompt of the examples, which run as they are."""
+SHOWN_ONCE_TEXT = "Copy it now: it is shown only once. Only its hash is stored."
 ADMIN_ONLY_TEXT = "Keys are made by whoever runs this studio: python app.py key new NAME"
-NAME_MISSING_TEXT = "Give the key a name first: it tells you later whose it is."
+NAME_MISSING_TEXT = "Give the key a name first."
 KEY_GONE_TEXT = "Choose a key that still works."
-SCOPE_MISSING_TEXT = "A key that may nothing opens nothing: tick what it may."
+SCOPE_MISSING_TEXT = "Choose at least one permission."
 SCOPE_LABELS = {"read": "Read", "create": "Create", "admin": "Administer"}
 SCOPE_INFO = "Read: own jobs and files. Create: make and stop them. Administer: keys and figures."
-
 SAMPLE_TOOL = "background"
-"""The tool that the examples use, where there is one of this id; else the first."""
+"""Tool of the examples; if it is missing, the first tool is used."""
 
 
-def write_samples(tool: Tool, door: Door) -> list[str]:
-    """The same picture in every way there is. A key is named where one is needed, and never shown."""
-    tool_tab_text = tool.params.fields_of_kind("prompt")[:1] if tool.id == SAMPLE_TOOL else ()
-    what = asked(tool, dict.fromkeys(tool_tab_text, EXAMPLE_PROMPT), lambda _: True)
-    return [row.write(what, door) for row in WAYS]
+def write_samples(tool: Tool, connection: ConnectionInfo) -> list[str]:
+    """Write the example request in every snippet language. The code names the key's variable, never a key."""
+    prompt_fields = tool.params.fields_of_kind("prompt")[:1] if tool.id == SAMPLE_TOOL else ()
+    request = make_snippet_request(tool, dict.fromkeys(prompt_fields, EXAMPLE_PROMPT), lambda _: True)
+    return [language.write(request, connection) for language in SNIPPET_LANGUAGES]
 
 
 def render_about(base: str, needs_key: bool) -> str:
-    """Where the API is and what it asks for, as HTML."""
+    """Render the address of the API and whether it needs a key."""
     key = (
         "Every call needs a key: <code>Authorization: Bearer sk-dbx-…</code>"
         if needs_key
@@ -58,47 +60,50 @@ def render_about(base: str, needs_key: bool) -> str:
     )
 
 
-def render_keys(keys: Sequence[Key], usage: Mapping[str, Sequence[Used]] | None = None) -> str:
-    """The keys, newest first, without their secrets; names are a person's text and are escaped."""
+def render_keys(keys: Sequence[ApiKey], usage: Mapping[str, Sequence[ToolUsage]] | None = None) -> str:
+    """Render the keys without their secrets, newest first."""
     if not keys:
         return "<p>There is no key yet.</p>"
-    rows = "".join(_render_key(key, (usage or {}).get(key.id, ())) for key in reversed(keys))
-    heads = "".join(f'<th scope="col">{head}</th>' for head in ("Key", "It may", "Made", "State"))
-    return f'<table class="dbx-keys"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    rows = (_describe_key(key, (usage or {}).get(key.id, ())) for key in reversed(keys))
+    return render_table(("Key", "Permissions", "Made", "State"), rows)
 
 
-def _render_key(key: Key, usage: Sequence[Used]) -> str:
-    may = [" · ".join(SCOPE_LABELS[scope] for scope in key.scopes), *_describe_limits(key.bounds)]
+def _describe_key(key: ApiKey, usage: Sequence[ToolUsage]) -> Sequence[str]:
+    """Return the table cells of a key, as escaped HTML."""
+    permissions = [" · ".join(SCOPE_LABELS[scope] for scope in key.scopes), *_describe_limits(key.limits)]
     made = [f"{row.pictures} × {escape(row.tool)}" for row in usage] or ["Nothing yet"]
     state = f"Revoked {_format_day(key.revoked)}" if key.revoked else "Works"
     used = f"Last used {_format_day(key.used)}" if key.used else "Never used"
-    cells = (
-        f"{escape(key.name)}<br><code>sk-dbx-{key.id[:6]}…</code>", "<br>".join(may), "<br>".join(made),
+    return (
+        f"{escape(key.name)}<br><code>sk-dbx-{key.id[:6]}…</code>",
+        "<br>".join(permissions),
+        "<br>".join(made),
         f"{state}<br>{used}<br>Made {_format_day(key.created)}",
-    )  # fmt: skip
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    )
 
 
-def _describe_limits(bounds: Bounds) -> list[str]:
-    said = (
-        (bounds.per_minute, "requests a minute"), (bounds.per_day, "pictures a day"), (bounds.at_once, "jobs at once"),
-    )  # fmt: skip
-    return [f"{amount} {tool_tab_text}" for amount, tool_tab_text in said if amount is not None] or ["No limits"]
+def _describe_limits(limits: KeyLimits) -> list[str]:
+    amounts = (
+        (limits.per_minute, "requests a minute"),
+        (limits.per_day, "pictures a day"),
+        (limits.at_once, "jobs at once"),
+    )
+    return [f"{amount} {unit}" for amount, unit in amounts if amount is not None] or ["No limits"]
 
 
 def _format_day(when: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(when))
 
 
-def build_tab(page: gr.Tab, service: StudioService, access: Access) -> None:
-    """Lay the page out in its tab, and wire it."""
-    ApiTab(access, service).wire(page)
+def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> None:
+    """Build the API tab inside `gradio_tab` and attach its listeners."""
+    ApiTab(access, service).wire(gradio_tab)
 
 
 class ApiTab:
-    """The tab's parts and what happens when they are touched. Every handler asks anew who is there."""
+    """Components and listeners of the tab. Every handler checks that the visitor may administer."""
 
-    def __init__(self, access: Access, service: StudioService) -> None:
+    def __init__(self, access: AccessControl, service: StudioService) -> None:
         self.access = access
         self.tool = next((row for row in service.tools if row.id == SAMPLE_TOOL), service.tools[0])
         gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
@@ -107,10 +112,10 @@ class ApiTab:
                 self.about_html = gr.HTML("", elem_id="api-about")
                 gr.HTML(console.render_console(service), elem_id="api-console")
                 gr.HTML("<h2>Code</h2><p>Every tool has its own under Generate, for what is set there.</p>")
-                languages: list[Any] = [row.language for row in WAYS]
+                languages: list[Any] = [row.highlight for row in SNIPPET_LANGUAGES]
                 self.codes = [
                     gr.Code("", language=language, label=row.title, interactive=False, elem_id=f"api-{row.id}")
-                    for row, language in zip(WAYS, languages, strict=True)
+                    for row, language in zip(SNIPPET_LANGUAGES, languages, strict=True)
                 ]
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 gr.HTML("<h2>Keys</h2>")
@@ -119,18 +124,22 @@ class ApiTab:
                     self._lay_out_keys()
 
     def _lay_out_keys(self) -> None:
-        self.name = gr.Textbox(label="Name of the key", info="Whose it is, or what for.", max_length=NAME_LENGTH,
-                               elem_id="api-name")  # fmt: skip
+        self.name = gr.Textbox(
+            label="Name of the key", info="Whose it is, or what for.", max_length=NAME_MAX_LENGTH, elem_id="api-name"
+        )
         self.scopes = gr.CheckboxGroup(
-            [(SCOPE_LABELS[scope], scope) for scope in SCOPES], value=list(USUAL), label="It may", info=SCOPE_INFO,
+            [(SCOPE_LABELS[scope], scope) for scope in SCOPES],
+            value=list(DEFAULT_SCOPES),
+            label="Permissions",
+            info=SCOPE_INFO,
             elem_id="api-scopes",
-        )  # fmt: skip
+        )
         self.limits: list[gr.Number] = []
         with gr.Accordion("Limits: none unless you set them", open=False, elem_id="api-limits"):
             for label in ("Requests a minute", "Pictures a day", "Jobs at once"):
                 self.limits.append(gr.Number(0, label=label, minimum=0, precision=0, info="0: no limit"))
         self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
-        self.create = gr.Button("Make a key", variant="primary", elem_id="api-new")
+        self.create = gr.Button("Create a key", variant="primary", elem_id="api-new")
         self.new_key = gr.Textbox(
             label="Your new key",
             info=SHOWN_ONCE_TEXT,
@@ -140,53 +149,56 @@ class ApiTab:
             elem_id="api-secret",
         )
         self.key_table = gr.HTML("", elem_id="api-keys")
-        self.key_choice = gr.Dropdown([], label="Change or revoke a key", elem_id="api-which",
-                                 info="What it may and its limits appear above, to be saved anew.")  # fmt: skip
+        self.key_choice = gr.Dropdown(
+            [],
+            label="Change or revoke a key",
+            elem_id="api-which",
+            info="Its permissions and limits appear above. Change them there and save.",
+        )
         with gr.Row():
             self.save = gr.Button("Save changes", elem_id="api-save")
-            self.revoke = gr.Button("Revoke for good", variant="stop", elem_id="api-revoke")
+            self.revoke = gr.Button("Revoke", variant="stop", elem_id="api-revoke")
 
-    def wire(self, opened: gr.Tab) -> None:
-        """Attach the listeners, all private to the page."""
+    def wire(self, gradio_tab: gr.Tab) -> None:
+        """Attach the listeners."""
         form: list[Component] = [self.name, self.scopes, *self.limits]
-        keys: list[Component] = [*form, self.alerts, self.new_key, self.key_table, self.key_choice]
-        everything: list[Any] = [self.about_html, *self.codes, self.admin_column, self.admin_only, *keys]
-        quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
-        opened.select(self.refresh, [], everything, **quiet)
+        key_outputs: list[Component] = [*form, self.alerts, self.new_key, self.key_table, self.key_choice]
+        outputs: list[Any] = [self.about_html, *self.codes, self.admin_column, self.admin_only, *key_outputs]
+        gradio_tab.select(self.refresh, [], outputs, **PRIVATE_EVENT)
         for listener in (self.create.click, self.name.submit):
-            listener(self.create_key, form, keys, **quiet)
-        self.key_choice.input(self.choose_key, [self.key_choice], keys, **quiet)
-        self.save.click(self.change_key, [self.key_choice, *form], keys, **quiet)
-        self.revoke.click(self.revoke_key, [self.key_choice], keys, **quiet)
+            listener(self.create_key, form, key_outputs, **PRIVATE_EVENT)
+        self.key_choice.input(self.choose_key, [self.key_choice], key_outputs, **PRIVATE_EVENT)
+        self.save.click(self.change_key, [self.key_choice, *form], key_outputs, **PRIVATE_EVENT)
+        self.revoke.click(self.revoke_key, [self.key_choice], key_outputs, **PRIVATE_EVENT)
 
     def refresh(self, request: gr.Request) -> dict[Any, Any]:
-        """Fill the tab; a key that was shown before is not shown again."""
+        """Fill the tab, and hide a new key that was shown before."""
         base, needed = page_address(request), self.access.needs_key
-        allowed = self.access.administers(request)
+        allowed = self.access.may_administer(request)
         filled: dict[Any, Any] = {
             self.about_html: render_about(base, needed),
-            **dict(zip(self.codes, write_samples(self.tool, self.access.door(base)), strict=True)),
+            **dict(zip(self.codes, write_samples(self.tool, self.access.describe_connection(base)), strict=True)),
             self.admin_column: gr.update(visible=allowed),
             self.admin_only: gr.update(visible=not allowed),
         }
         return {**filled, **self._show_keys()} if allowed else filled
 
-    def create_key(self, request: gr.Request, name: str, scopes: Sequence[str], *bounds: float | None) -> Updates:
-        """Make a key and show it this once."""
+    def create_key(self, request: gr.Request, name: str, scopes: Sequence[str], *limits: float | None) -> Updates:
+        """Create a key and show it once."""
         self._require_admin(request)
-        wrong = _find_form_error(name, scopes)
-        if wrong is not None:
-            return {self.alerts: wrong}
-        text = self.access.keys.new(_clean_name(name), scopes_of(scopes), _to_limits(bounds))
-        return {**self._show_keys(), **self._clear_form(), self.new_key: gr.update(value=text, visible=True)}
+        error = _find_form_error(name, scopes)
+        if error is not None:
+            return {self.alerts: error}
+        secret = self.access.keys.create_key(_clean_name(name), parse_scopes(scopes), _to_limits(limits))
+        return {**self._show_keys(), **self._clear_form(), self.new_key: gr.update(value=secret, visible=True)}
 
     def choose_key(self, request: gr.Request, key_id: str | None) -> Updates:
-        """What a key is called and may, in the form."""
+        """Show name, permissions and limits of a key in the form."""
         self._require_admin(request)
-        key = self.access.keys.get(key_id or "")
+        key = self.access.keys.get_key(key_id or "")
         if key is None:
             return self._clear_form()
-        amounts = (key.bounds.per_minute, key.bounds.per_day, key.bounds.at_once)
+        amounts = (key.limits.per_minute, key.limits.per_day, key.limits.at_once)
         return {
             self.name: key.name,
             self.scopes: list(key.scopes),
@@ -194,24 +206,22 @@ class ApiTab:
         }
 
     def change_key(
-        self, request: gr.Request, key_id: str | None, name: str, scopes: Sequence[str], *bounds: float | None
+        self, request: gr.Request, key_id: str | None, name: str, scopes: Sequence[str], *limits: float | None
     ) -> Updates:
-        """Name, scope and bound a key anew; it opens as before, within the new bounds from the next call on."""
+        """Change name, permissions and limits of a key. They apply from the next call on."""
         self._require_admin(request)
-        wrong = _find_form_error(name, scopes)
-        if wrong is not None:
-            return {self.alerts: wrong}
-        done = self.access.keys.change(key_id or "", _clean_name(name), scopes_of(scopes), _to_limits(bounds))
-        return (
-            {**self._show_keys(), **self._clear_form()}
-            if done
-            else {self.alerts: tool_tab_text.render_alert(KEY_GONE_TEXT, "api-which")}
-        )
+        error = _find_form_error(name, scopes)
+        if error is not None:
+            return {self.alerts: error}
+        done = self.access.keys.change_key(key_id or "", _clean_name(name), parse_scopes(scopes), _to_limits(limits))
+        if not done:
+            return {self.alerts: tool_tab_text.render_alert(KEY_GONE_TEXT, "api-which")}
+        return {**self._show_keys(), **self._clear_form()}
 
     def revoke_key(self, request: gr.Request, key_id: str | None) -> Updates:
-        """Revoke a key; REST and page refuse it from the next call on."""
+        """Revoke a key. It is refused from the next call on."""
         self._require_admin(request)
-        done = key_id is not None and self.access.keys.revoke(key_id)
+        done = key_id is not None and self.access.keys.revoke_key(key_id)
         return {
             **self._show_keys(),
             **self._clear_form(),
@@ -219,33 +229,33 @@ class ApiTab:
         }
 
     def _clear_form(self) -> Updates:
-        return {self.name: "", self.scopes: list(USUAL), **dict.fromkeys(self.limits, 0)}
+        return {self.name: "", self.scopes: list(DEFAULT_SCOPES), **dict.fromkeys(self.limits, 0)}
 
     def _require_admin(self, request: gr.Request) -> None:
-        if not self.access.administers(request):
+        if not self.access.may_administer(request):
             raise BadInput(ADMIN_ONLY_TEXT)
 
     def _show_keys(self) -> Updates:
-        keys = self.access.keys.list()
+        keys = self.access.keys.list_keys()
         choices = [(f"{key.name} · sk-dbx-{key.id}…", key.id) for key in keys if key.revoked is None]
         return {
             self.alerts: "",
             self.new_key: gr.update(value="", visible=False),
-            self.key_table: render_keys(keys, {key.id: self.access.keys.usage(key.id) for key in keys}),
+            self.key_table: render_keys(keys, {key.id: self.access.keys.list_usage(key.id) for key in keys}),
             self.key_choice: gr.update(choices=choices, value=None),
         }
 
 
 def _clean_name(name: str) -> str:
-    return (name or "").strip()[:NAME_LENGTH]
+    return (name or "").strip()[:NAME_MAX_LENGTH]
 
 
 def _find_form_error(name: str, scopes: Sequence[str]) -> str | None:
-    """What to say about a form that cannot be taken."""
+    """Return an alert for an incomplete form, else None."""
     if not _clean_name(name):
         return tool_tab_text.render_alert(NAME_MISSING_TEXT, "api-name")
-    return None if scopes_of(scopes or ()) else tool_tab_text.render_alert(SCOPE_MISSING_TEXT, "api-scopes")
+    return None if parse_scopes(scopes or ()) else tool_tab_text.render_alert(SCOPE_MISSING_TEXT, "api-scopes")
 
 
-def _to_limits(bounds: Sequence[float | None]) -> Bounds:
-    return Bounds(*(int(amount) if amount and amount >= 1 else None for amount in bounds))
+def _to_limits(limits: Sequence[float | None]) -> KeyLimits:
+    return KeyLimits(*(int(amount) if amount and amount >= 1 else None for amount in limits))

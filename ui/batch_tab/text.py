@@ -1,4 +1,4 @@
-"""What the batch tab says: progress, faults, rows and the contact sheet, as escaped HTML; knows no component."""
+"""Texts of the batch tab as escaped HTML: progress, faults, and the contact sheet."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pipelines.batch import Batch, BatchProgress, DryRunReport
-from pipelines.batch.progress_text import GUESSED, NO_ROOM, duration, size
+from pipelines.batch.batch_service import BatchProgress
+from pipelines.batch.batch_table import Batch
+from pipelines.batch.dry_run import DryRunReport
+from pipelines.batch.progress_text import NO_ROOM_NOTE, SCALED_COST_NOTE, format_bytes, format_duration
 from pipelines.batch.row_values import PHOTO_FIELD
 from pipelines.core.params import Params
 from ui.components.pictures import encode_data_url
@@ -16,7 +18,7 @@ from ui.tool_tab import text as tool_tab_text
 IDLE_TEXT = "Drop pictures, a ZIP or a table to begin."
 SHOWN_FAULT_COUNT = 100
 ROW_NAME_LENGTH = 60
-"""Characters of what a row is called."""
+"""Longest name of a row, in characters."""
 STYLE_HTML = """<style>
 #batch-files { border: 1.5px dashed var(--input-border-color) !important; border-radius: 12px !important;
   background: var(--dbx-card) !important; }
@@ -50,49 +52,50 @@ _STATES = {
 
 
 def render_status(batch: Batch, progress: BatchProgress) -> str:
-    """How far a batch is, as the stage line."""
+    """Render the progress of a batch as its status line."""
     ended = progress.total - progress.rows_left
-    told = [f"{_STATES.get(batch.state, batch.state)}: {ended} of {progress.total} rows"]
+    parts = [f"{_STATES.get(batch.state, batch.state)}: {ended} of {progress.total} rows"]
     if progress.failed:
-        told.append(f"{progress.failed} failed")
+        parts.append(f"{progress.failed} failed")
     if batch.state == "running" and progress.per_minute and progress.seconds_left is not None:
-        told.append(f"{progress.per_minute:g} a minute, {duration(progress.seconds_left)} left")
+        parts.append(f"{progress.per_minute:g} a minute, {format_duration(progress.seconds_left)} left")
     busy = batch.state in ("running", "paused")
     notes = [batch.note] if batch.note else []
-    return tool_tab_text.render_status(" · ".join(told), busy=busy, share=ended / max(1, progress.total), notes=notes)
+    return tool_tab_text.render_status(" · ".join(parts), busy=busy, share=ended / max(1, progress.total), notes=notes)
 
 
-def render_report(found: DryRunReport) -> str:
-    """What a dry run found, every fault by row and column."""
-    told = f"{found.rows} rows checked: {found.good} can be done, {found.bad_count} cannot."
-    if found.seconds is None or found.bytes is None:
+def render_report(report: DryRunReport) -> str:
+    """Render the report of a dry run, with every fault by row and column."""
+    summary = f"{report.rows} rows checked: {report.good} can be done, {report.bad_count} cannot."
+    if report.seconds is None or report.bytes is None:
         cost = "Time and disk are not known: not one row could be done to measure them."
     else:
-        cost = f"About {duration(found.seconds)}, {size(found.bytes)}; {size(found.free)} are free."
-    if found.guessed:
-        cost += f" {GUESSED.format(found.guessed)}"
-    if not found.fits_on_disk:
-        cost += f" {NO_ROOM}"
-    rows = [(label_row(f.row, f.label), f.column or "", f.message, f.code) for f in found.faults]
-    return f"<p><strong>{told}</strong> {cost}</p>{render_faults(rows)}{render_remarks(found)}"
+        size = format_bytes(report.bytes)
+        cost = f"About {format_duration(report.seconds)}, {size}; {format_bytes(report.free)} are free."
+    if report.guessed:
+        cost += f" {SCALED_COST_NOTE.format(report.guessed)}"
+    if not report.fits_on_disk:
+        cost += f" {NO_ROOM_NOTE}"
+    rows = [(label_row(f.row, f.label), f.column or "", f.message, f.code) for f in report.faults]
+    return f"<p><strong>{summary}</strong> {cost}</p>{render_faults(rows)}{render_remarks(report)}"
 
 
-def render_remarks(found: DryRunReport) -> str:
-    """What was set right on rows that can be done."""
-    told = [
+def render_remarks(report: DryRunReport) -> str:
+    """Render what was corrected on rows that can be done."""
+    lines = [
         f"Row {escape(label_row(each.row, each.label))}: {escape(each.message)}"
-        for each in found.remarks[:SHOWN_FAULT_COUNT]
+        for each in report.remarks[:SHOWN_FAULT_COUNT]
     ]
-    return f"<p>{'<br>'.join(told)}</p>" if told else ""
+    return f"<p>{'<br>'.join(lines)}</p>" if lines else ""
 
 
 def label_row(row: int, called: str) -> str:
-    """A row by its number and by what its owner calls it: whoever dropped a folder knows no numbers."""
+    """Return the row's number and name; of a dropped folder, the owner knows only names."""
     return f"{row} · {called[:ROW_NAME_LENGTH]}" if called else str(row)
 
 
 def render_faults(rows: Sequence[tuple[str, str, str, str]]) -> str:
-    """A table of what is wrong: row, column, sentence, code."""
+    """Render a table of faults: row, column, sentence, code."""
     if not rows:
         return ""
     body = "".join(
@@ -104,26 +107,25 @@ def render_faults(rows: Sequence[tuple[str, str, str, str]]) -> str:
 
 
 def render_sheet(pictures: Iterable[tuple[str, bytes]]) -> str:
-    """The contact sheet: what a row is called and its picture, small."""
+    """Render the contact sheet: name and thumbnail of each row."""
     cells = "".join(
-        f'<li><img src="{encode_data_url(jpeg)}" alt="Row {escape(name)}"><span title="{escape(name)}">{escape(name)}</span>'
-        "</li>"
-        for name, jpeg in pictures
+        f'<li><img src="{encode_data_url(jpeg)}" alt="Row {name}"><span title="{name}">{name}</span></li>'
+        for name, jpeg in ((escape(name), jpeg) for name, jpeg in pictures)
     )
     return f'<ul class="dbx-sheet" aria-label="Results">{cells}</ul>' if cells else ""
 
 
 def render_position(start: int, shown: int, total: int, *, newest: bool) -> str:
-    """`49–96 of 200`, nothing where one page shows all."""
+    """Render the position, such as `49–96 of 200`; empty if one page shows all."""
     order = ", the latest first" if newest else ""
     return f"<p>{start + 1}–{start + shown} of {total:,}{order}</p>" if total > shown else ""
 
 
 def format_settings(params: type[Params], values: Mapping[str, Any]) -> str:
-    """What of `values` differs from the tool's own, one `field = value` a line, logo, backdrop and reference included.
+    """Format the `values` that differ from the tool's defaults, one `field = value` a line.
 
-    The photo and its mask are not among them: the folder takes their place. Nor is consent, which was given for one
-    person, nor the look, which has a field of its own.
+    Logo, backdrop and reference are included. The photo and its mask are left out because the files of the folder
+    replace them, consent because it was given for one person, and the look because it has a field of its own.
     """
     skip = {PHOTO_FIELD, *params.fields_of_kind("pictures", "mask"), "consent", "preset"}
     rows = []
@@ -135,6 +137,6 @@ def format_settings(params: type[Params], values: Mapping[str, Any]) -> str:
 
 
 def _format_value(value: Any) -> str:
-    """On one line: names on several lines are parted by semicolons, as the tools read them."""
+    """Format a value on one line; the tools read semicolons as line breaks."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return "; ".join(line.strip() for line in text.splitlines())

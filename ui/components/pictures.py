@@ -1,4 +1,4 @@
-"""Gradio components that carry pictures without re-encoding them; knows no tool, no job and no owner."""
+"""Gradio components for pictures that do not re-encode them, and JPEG previews for the page."""
 
 from __future__ import annotations
 
@@ -20,63 +20,64 @@ from gradio.component_meta import ComponentMeta
 from gradio.components.gallery import GalleryData, GalleryImage
 from gradio.data_classes import ImageData
 
-from pipelines.batch.manifest import link_or_copy, write_beside
+from pipelines.batch.manifest import link_or_copy
 from pipelines.core.geometry import Image, Size
+from pipelines.imaging.color import flatten_on_white
 from pipelines.runtime.progress import encode_preview
+from pipelines.storage.local_store import atomic_write
 
 _PATH_SECRET = secrets.token_bytes(32)
-"""Of this process. A copy from before a restart is found by nobody again, and deleted by its age."""
+"""Key of this process for the folder names of published files."""
 DELETE_CACHE_SECONDS = (600, 86400)
-"""How often, in seconds, Gradio looks for copies to delete, and the age at which it deletes them."""
+"""Interval at which Gradio deletes published files, and the age at which it deletes one."""
 
 
 class NamedFile(NamedTuple):
-    """A file on disk and the name a visitor sees when saving it."""
+    """A file on disk and the name under which a visitor saves it."""
 
     path: Path
     name: str
 
 
 def encode_data_url(jpeg: bytes) -> str:
-    """A picture inside the page: no second request, no file on disk."""
+    """Encode a JPEG as a data URL, which needs no second request and no file on disk."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def publish_file(named: NamedFile, cache: str) -> str:
-    """Put a file where Gradio may serve it, byte for byte, under its visible name; returns that path.
+    """Link a file into Gradio's folder `cache` under its visible name, and return that path.
 
-    Gradio asks nobody who fetches an address, so it must be one that only this process can name: an id, which stands
-    in receipts and copied code, does not tell it.
+    Gradio serves that folder to everybody, so the path contains a secret: file ids are in receipts and in copied code,
+    and must not be enough to fetch a file.
     """
     folder = hmac.new(_PATH_SECRET, str(named.path).encode(), hashlib.sha256).hexdigest()
     target = Path(cache) / folder / named.name
     if target.exists():
-        os.utime(target)  # Gradio clears by age, and this one is in use again
+        os.utime(target)  # Gradio deletes by age
         return str(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_beside(
-        target, lambda part: link_or_copy(named.path, part)
-    )  # a second name for the same bytes, where the disk knows it
+    with atomic_write(target) as part:
+        link_or_copy(named.path, part)
     return str(target)
 
 
 class _UnreadPicture:
-    """Takes any upload as a path, unread: judging bytes is the work of ingest. Shows JPEG bytes."""
+    """Passes an upload on as a path without decoding it, which is the work of ingest. Shows JPEG bytes."""
 
     def get_block_name(self) -> str:
         return "image"
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of what was sent."""
+        """Return the path of the upload."""
         return payload.path if payload is not None else None
 
     def postprocess(self, value: bytes | None) -> ImageData | None:
-        """JPEG bytes as a data URL."""
+        """Encode JPEG bytes as a data URL."""
         return None if value is None else ImageData(url=encode_data_url(value))
 
 
 class _LivePicture:
-    """Shows JPEG bytes while work goes on, and at the end the file itself, so that saving it keeps its metadata."""
+    """Shows JPEG previews while a job runs, then the file itself, so that a saved picture keeps its metadata."""
 
     GRADIO_CACHE: str
 
@@ -84,44 +85,44 @@ class _LivePicture:
         return "image"
 
     def preprocess(self, payload: ImageData | None) -> None:
-        """It is never read."""
+        """Return nothing: the component is never read."""
         return None
 
     def postprocess(self, value: bytes | NamedFile | None) -> ImageData | None:
-        """A preview as a data URL, a file as a path."""
+        """Encode a preview as a data URL; publish a file as a path."""
         if isinstance(value, NamedFile):
             return ImageData(path=publish_file(value, self.GRADIO_CACHE), orig_name=value.name)
         return None if value is None else ImageData(url=encode_data_url(value))
 
 
 class PictureTile(NamedTuple):
-    """One picture of several: what is shown, JPEG bytes, and its file id."""
+    """One picture of several: the JPEG that is shown, and its file id."""
 
     jpeg: bytes
     file_id: str
 
 
 class SentPicture(NamedTuple):
-    """One picture of several as the page hands it over: an upload's path, or the id of one that was taken before."""
+    """One picture of several as the page sends it: the path of a new upload, or the file id of an earlier one."""
 
     path: str
     file_id: str
 
 
 class _UnreadPictures:
-    """Takes any uploads as paths, unread, in order, between pictures that were taken before."""
+    """Passes new uploads on as paths, in their order among the earlier pictures."""
 
     def get_block_name(self) -> str:
         return "gallery"
 
     def preprocess(self, payload: GalleryData | None) -> list[SentPicture]:
-        """Uploads and earlier pictures, in the order of the page."""
+        """Return uploads and earlier pictures in the order of the page."""
         rows = payload.root if payload is not None else []
         images = [row.image for row in rows if isinstance(row, GalleryImage)]
         return [SentPicture(image.path or "", "" if image.path else image.orig_name or "") for image in images]
 
     def postprocess(self, value: Sequence[PictureTile] | None) -> GalleryData:
-        """JPEG bytes as data URLs; the file id travels as the picture's name."""
+        """Encode JPEG bytes as data URLs; the file id is sent as the picture's name."""
         tiles = [
             GalleryImage(image=ImageData(url=encode_data_url(tile.jpeg), orig_name=tile.file_id))
             for tile in value or ()
@@ -129,14 +130,13 @@ class _UnreadPictures:
         return GalleryData(root=list(tiles))
 
 
-def make_component(name: str, behaviour: type, base: type) -> Any:
-    """A component of Gradio's with other manners.
+def make_component(name: str, mixin: type, base: type) -> Any:
+    """Make a component class from a mixin and one of Gradio's components.
 
-    A class statement would run Gradio's metaclass, which writes a `.pyi` beside the source of every component; a
-    running studio writes nothing there.
+    Not a class statement: that would run Gradio's metaclass, which writes a `.pyi` file beside the source.
     """
-    body = {"__module__": __name__, "__doc__": behaviour.__doc__}
-    return ABCMeta.__new__(ComponentMeta, name, (behaviour, base), body)
+    body = {"__module__": __name__, "__doc__": mixin.__doc__}
+    return ABCMeta.__new__(ComponentMeta, name, (mixin, base), body)
 
 
 PhotoUpload: type[gr.Image] = make_component("Photo", _UnreadPicture, gr.Image)
@@ -144,32 +144,54 @@ LivePicture: type[gr.Image] = make_component("Live", _LivePicture, gr.Image)
 PhotosUpload: type[gr.Gallery] = make_component("Photos", _UnreadPictures, gr.Gallery)
 
 
+def build_photo_upload(
+    label: str, placeholder: str, elem_id: str, *, alt_text: str | None = None, interactive: bool = True
+) -> gr.Image:
+    """Build the upload field for one picture inside the open Gradio layout."""
+    return PhotoUpload(
+        label=label,
+        alt_text=alt_text or label,
+        placeholder=placeholder,
+        sources=["upload"],
+        buttons=[],
+        interactive=interactive,
+        elem_id=elem_id,
+        elem_classes=["dbx-photo"],
+    )
+
+
+def build_live_picture(label: str, elem_id: str, *classes: str, fullscreen: bool = True) -> gr.Image:
+    """Build the display of previews and results inside the open Gradio layout."""
+    return LivePicture(
+        label=label,
+        alt_text=label,
+        show_label=False,
+        interactive=False,
+        buttons=["fullscreen"] if fullscreen else [],
+        container=False,
+        elem_id=elem_id,
+        elem_classes=["dbx-live", *classes],
+    )
+
+
 def read_upload(path: str) -> bytes:
-    """The bytes of an upload, which is deleted: nothing should be kept that still carries EXIF and GPS."""
+    """Read an upload and delete its file, which may still have EXIF and GPS data."""
     file = Path(path)
     data = file.read_bytes()
     file.unlink(missing_ok=True)
     return data
 
 
-def flatten_on_white(image: Image) -> Image:
-    """H x W x 3 of an H x W x 3 or 4 picture; what is see-through lies on white."""
-    if image.shape[2] == 3:
-        return image
-    alpha = image[..., 3:].astype(np.float32) / 255
-    return np.asarray(image[..., :3] * alpha + 255 * (1 - alpha) + 0.5, np.uint8)
-
-
-def small(image: Image, side: int = 1024) -> bytes:
-    """JPEG bytes for the page, longer side at most `side` pixels."""
+def encode_page_jpeg(image: Image, side: int = 1024) -> bytes:
+    """Encode a picture as JPEG for the page, longer side at most `side` pixels."""
     return encode_preview(flatten_on_white(image), side)
 
 
 def render_before(photo: Image, receipt: Mapping[str, Any], size: Size, number: int = 0, side: int = 1024) -> bytes:
-    """The photo laid where the result's subject stands, as JPEG bytes in the result's shape, for before and after.
+    """Warp the photo so that its subject lies where the result's does, for a before/after slider; return JPEG bytes.
 
-    `size` is that of picture `number` of the result. Where nothing was placed, the whole photo, as large as fits: over
-    a result of the photo's own shape it lies exactly.
+    `size` (width, height) is that of the result's picture `number`, and of the JPEG but for `side`. If nothing was
+    placed, the whole photo is scaled to fit.
     """
     shrink = min(1.0, side / max(size))
     shape = round(size[0] * shrink), round(size[1] * shrink)
@@ -183,19 +205,19 @@ def render_before(photo: Image, receipt: Mapping[str, Any], size: Size, number: 
     else:
         scale, centre = min(shape[0] / width, shape[1] / height), np.array(shape) / 2
     source = flatten_on_white(photo)
-    if scale < 1:  # warpAffine does not average: what becomes smaller is made so first
+    if scale < 1:  # warpAffine does not average, so a smaller picture is resized first
         source = cv2.resize(source, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
         scale, (height, width) = scale * width / source.shape[1], source.shape[:2]
-    # Turned about the middles of pixels, as resize counts.
+    # Rotate about pixel centres, as cv2.resize does.
     middle = ((width - 1) / 2, (height - 1) / 2)
     matrix = cv2.getRotationMatrix2D(middle, roll, scale)
     matrix[:, 2] += centre - 0.5 - np.array(middle)
-    laid = cv2.warpAffine(source, matrix, shape, flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128))
-    return encode_preview(np.asarray(laid, np.uint8), side)
+    warped = cv2.warpAffine(source, matrix, shape, flags=cv2.INTER_LINEAR, borderValue=(128, 128, 128))
+    return encode_preview(np.asarray(warped, np.uint8), side)
 
 
 def _read_crop_transform(crop: Mapping[str, Any], photo: Size, shape: Size) -> tuple[float, npt.NDArray[np.float64]]:
-    """The photo's scale, and where its middle lies in a picture of `shape` that shows a window of it."""
+    """Return the photo's scale, and the position of its centre in a picture of `shape` that shows a crop of it."""
     box, at = np.array(crop["box"]), np.array(crop["at"])
     scale = (at[2:] - at[:2]) * shape / ((box[2:] - box[:2]) * photo)
     middle = (at[:2] + at[2:]) / 2 * shape + (1 - box[:2] - box[2:]) / 2 * photo * scale

@@ -1,4 +1,4 @@
-"""ZIPs that a page hands over: where they lie, and when they go; knows nothing of what is in them."""
+"""Temporary ZIP downloads: stored in Gradio's folder, and deleted after an hour."""
 
 from __future__ import annotations
 
@@ -8,40 +8,41 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pipelines.batch.manifest import write_beside
+from pipelines.storage.local_store import atomic_write
 
 KEEP_SECONDS = 3600.0
-"""Seconds that a ZIP stays: long enough to be fetched on a slow line, and made again with one click."""
+"""Time that a ZIP is kept: long enough for a download on a slow connection."""
 SWEEP_SECONDS = 600.0
-"""Seconds between two looks for those that are too old."""
+"""Interval at which expired ZIPs are deleted."""
 FOLDER_NAME = "designerbox-zips"
 
 
 class ZipDownloads:
-    """The ZIPs under Gradio's folder `cache`, each in a folder whose name nobody can guess."""
+    """ZIPs in Gradio's folder `cache`, each in a folder with a secret name."""
 
     def __init__(self, cache: str | Path) -> None:
         self._folder = Path(cache) / FOLDER_NAME
 
     def create_zip(self, key: str, name: str, write: Callable[[Path], None]) -> Path:
-        """A ZIP of that name, whole or not at all; another of the same `key`, a secret, gives way to it."""
+        """Write a ZIP of that name atomically, replacing an older one of the same secret `key`; return its path."""
         path = self._folder / key / name
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            write_beside(path, write)
+            with atomic_write(path) as part:
+                write(part)
         except BaseException:
-            with suppress(OSError):  # an older one is there still
+            with suppress(OSError):  # an older ZIP is still there
                 path.parent.rmdir()
             raise
         return path
 
     def delete_zip(self, key: str) -> None:
-        """Let the one of this `key` go; whoever is fetching it gets it whole."""
+        """Delete the ZIP of this `key`. A download that has started is not interrupted."""
         if key:
             shutil.rmtree(self._folder / key, ignore_errors=True)
 
     def delete_expired(self) -> None:
-        """Let those go that were made more than an hour ago."""
+        """Delete the ZIPs that are older than `KEEP_SECONDS`."""
         for folder in self._folder.iterdir() if self._folder.exists() else ():
             with suppress(FileNotFoundError):
                 if folder.stat().st_mtime < time.time() - KEEP_SECONDS:

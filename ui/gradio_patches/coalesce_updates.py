@@ -1,9 +1,8 @@
-"""What a page has not read yet stays short: a handler's newest word takes the place of its last one; knows no handler.
+"""Patches `Queue.send_message`: unread updates of a handler are merged, so that a page never has many to catch up on.
 
-A browser puts a page that nobody looks at to sleep, a phone within seconds. The job behind it goes on telling, five
-previews a second, and Gradio keeps every word until it is read: the page went through all of them when it woke up. So a
-page says when it is looked at no more, and when it is again; in between its words wait here, newest over last. Those of
-a page that is just slow wait in Gradio's queue, and are shortened there.
+A browser stops the script of a hidden page, a phone within seconds. The job goes on with five previews a second, and
+Gradio keeps each until it is read: the page then had to go through all of them. So `page.js` reports when the page is
+hidden and visible; in between its updates wait here, merged. Updates of a slow page are merged in Gradio's own queue.
 """
 
 from __future__ import annotations
@@ -22,12 +21,21 @@ if TYPE_CHECKING:
     from gradio.queueing import Event
     from gradio.server_messages import EventMessage
 
+PATCHED_NAMES = (
+    "gradio.blocks:Blocks._queue",
+    "gradio.queueing:Queue.send_message",
+    "gradio.queueing:Queue.pending_messages_per_session",
+    "gradio.queueing:Event._id",
+    "gradio.queueing:Event.alive",
+    "gradio.queueing:Event.session_hash",
+    "asyncio:Queue._queue",
+)
 SKIP_UPDATE = {"__type__": "update"}
-"""A word about a component that says nothing."""
+"""An update that changes nothing, as `gr.skip()` sends it."""
 
 
 class _PendingUpdate(NamedTuple):
-    """What a handler said last, and the way to its page."""
+    """The last update of a handler, and the function that sends it to the page."""
 
     send: Callable[[Event, EventMessage], None]
     event: Event
@@ -35,89 +43,97 @@ class _PendingUpdate(NamedTuple):
 
 
 _hidden_pages: OrderedDict[str, dict[str, _PendingUpdate]] = OrderedDict()
-"""Pages that nobody looks at, by their session's name, and what waits for each, by event."""
+"""Pending updates by event id, of each hidden page by session."""
 
 
 async def mark_hidden(request: gr.Request) -> None:
-    """Nobody looks at this page any more."""
+    """Hold the updates of this page back from now on."""
     _hidden_pages.setdefault(request.session_hash or "", {})
     while len(_hidden_pages) > MAX_SESSION_COUNT:
         _send_pending(next(iter(_hidden_pages)))
 
 
 async def mark_visible(request: gr.Request) -> None:
-    """Somebody does again."""
+    """Send the pending updates, and hold none back any more."""
     _send_pending(request.session_hash or "")
 
 
 def _send_pending(session: str) -> None:
-    for word in _hidden_pages.pop(session, {}).values():
-        word.send(word.event, word.message)
+    for update in _hidden_pages.pop(session, {}).values():
+        update.send(update.event, update.message)
 
 
 def add_visibility_buttons() -> None:
-    """The two buttons by which the page, `page.js`, tells of it; nobody sees them."""
-    for name, told in (("left", mark_hidden), ("back", mark_visible)):
+    """Add the two invisible buttons with which page.js reports that the page is hidden or visible."""
+    for name, handler in (("left", mark_hidden), ("back", mark_visible)):
         button = gr.Button(name, elem_id=f"dbx-page-{name}", elem_classes=["dbx-unseen"])
-        button.click(told, [], [], api_visibility="private", queue=False, show_progress="hidden")
+        button.click(handler, [], [], api_visibility="private", queue=False, show_progress="hidden")
 
 
 def coalesce_queue(page: Blocks) -> Blocks:
-    """From here on; after `page.queue()`, which makes the queue anew, and with `telling.whole`."""
+    """Patch the page's queue. Call it after `page.queue()`, which makes a new queue; needs `send_full_updates`."""
     queue: Any = page._queue
-    send = queue.send_message
+    gradio_send = queue.send_message
 
-    def tell(event: Event, event_message: EventMessage) -> None:
-        waiting: Any = queue.pending_messages_per_session[event.session_hash]._queue if event.alive else []
-        if waiting and (shorter := _merge_messages(event, waiting[-1], event_message)) is not None:
-            waiting[-1] = shorter
+    def send_or_merge(event: Event, message: EventMessage) -> None:
+        pending: Any = queue.pending_messages_per_session[event.session_hash]._queue if event.alive else []
+        if pending and (merged := _merge_messages(event, pending[-1], message)) is not None:
+            pending[-1] = merged
         else:
-            send(event, event_message)
+            gradio_send(event, message)
 
-    def sent(event: Event, event_message: EventMessage) -> None:
-        waiting = _hidden_pages.get(event.session_hash)
-        if waiting is None:
-            return tell(event, event_message)
-        before = waiting.pop(event._id, None)
-        kept = _merge_messages(event, before.message if before else event_message, event_message)
-        if kept is not None:
-            waiting[event._id] = _PendingUpdate(tell, event, kept)
+    def send_or_hold(event: Event, message: EventMessage) -> None:
+        pending = _hidden_pages.get(event.session_hash)
+        if pending is None:
+            return send_or_merge(event, message)
+        last = pending.pop(event._id, None)
+        merged = _merge_messages(event, last.message if last else message, message)
+        if merged is not None:
+            pending[event._id] = _PendingUpdate(send_or_merge, event, merged)
             return None
-        if before is not None:
-            tell(event, before.message)
-        return tell(event, event_message)
+        if last is not None:
+            send_or_merge(event, last.message)
+        return send_or_merge(event, message)
 
-    queue.send_message = sent
+    queue.send_message = send_or_hold
     return page
 
 
 def _merge_messages(event: Event, before: EventMessage, after: EventMessage) -> ProcessGeneratingMessage | None:
-    """Two words of one handler as one; None where they are not, or where that would lose something."""
+    """Merge two messages of one handler; None if they are of two handlers or cannot be merged without loss."""
     if not (isinstance(before, ProcessGeneratingMessage) and isinstance(after, ProcessGeneratingMessage)):
         return None
     if before is not after and before.event_id != event._id:
         return None
-    words = merge_updates(before.output.get("data"), after.output.get("data"))
-    if words is None:
+    data = merge_updates(before.output.get("data"), after.output.get("data"))
+    if data is None:
         return None
-    return after.model_copy(update={"event_id": event._id, "output": {**after.output, "data": words}})
+    return after.model_copy(update={"event_id": event._id, "output": {**after.output, "data": data}})
 
 
 def merge_updates(before: Any, after: Any) -> list[Any] | None:
-    """Two messages as one; None where that would lose something, as with the first, which the others build on."""
+    """Merge the data of two messages, newest value of each component; None if a value would be lost.
+
+    A handler's first message is never merged: later ones are differences to it.
+    """
     if not (isinstance(before, list) and isinstance(after, list) and len(before) == len(after)):
         return None
-    if not all(_replaces_value(word) for word in (*before, *after)):
+    if not all(_replaces_value(update) for update in (*before, *after)):
         return None
-    said = [not word or word[0][2] == SKIP_UPDATE for word in after]
-    return [old if nothing else new for old, new, nothing in zip(before, after, said, strict=True)]
+    skipped = [not update or update[0][2] == SKIP_UPDATE for update in after]
+    return [old if skip else new for old, new, skip in zip(before, after, skipped, strict=True)]
 
 
-def _replaces_value(word: Any) -> bool:
-    """Whether it says nothing, or all there is to say of a component: a value, and no change of some of its traits."""
-    if word == []:
+def _replaces_value(update: Any) -> bool:
+    """Whether the update changes nothing or replaces a component's value, and does not change single properties."""
+    if update == []:
         return True
-    if not (isinstance(word, list) and len(word) == 1 and isinstance(word[0], list) and word[0][:2] == ["replace", []]):
+    if not (
+        isinstance(update, list)
+        and len(update) == 1
+        and isinstance(update[0], list)
+        and update[0][:2] == ["replace", []]
+    ):
         return False
-    value = word[0][2]
+    value = update[0][2]
     return not (isinstance(value, dict) and "__type__" in value) or value == SKIP_UPDATE

@@ -1,9 +1,9 @@
-"""A page's event stream stays open for a while after its last event; knows no page and no event.
+"""Patches `Queue.push` and `Queue.get_events`: event streams stay open after the last event, and events start in order.
 
-Gradio closes it with the last event that runs and opens it again with the next. An event that is asked for in that
-moment is lost in one of two ways: the page still believes in the stream that is being closed and never opens another,
-or the server, told that the old one is gone, throws away what is new. A page at work asks for the next event in just
-that moment: the last answer is what it waited for.
+Gradio closes a page's stream when its last event ends, and opens it again with the next event. An event that is sent at
+that moment is lost: either the page still uses the closing stream and opens no other, or the server drops the new event
+together with the old stream. A page sends its next event at exactly that moment, when the last answer arrives.
+`get_events` picks a random queue; here the event that has waited longest starts first.
 """
 
 from __future__ import annotations
@@ -22,16 +22,31 @@ if TYPE_CHECKING:
     from gradio.data_classes import PredictBodyInternal
     from gradio.queueing import Event, Queue
 
+PATCHED_NAMES = (
+    "gradio.blocks:Blocks._queue",
+    "gradio.blocks:Blocks.fns",
+    "gradio.queueing:Queue.push",
+    "gradio.queueing:Queue.get_events",
+    "gradio.queueing:Queue.pending_event_ids_session",
+    "gradio.queueing:Queue.pending_messages_per_session",
+    "gradio.queueing:Queue.event_ids_to_events",
+    "gradio.queueing:Queue.event_queue_per_concurrency_id",
+    "gradio.queueing:EventQueue.queue",
+    "gradio.queueing:EventQueue.concurrency_id",
+    "gradio.queueing:EventQueue.concurrency_limit",
+    "gradio.queueing:EventQueue.current_concurrency",
+    "gradio.queueing:Event._id",
+)
 LINGER_SECONDS = 20.0
-"""Seconds after the last order. A browser has six connections to an address, and an open stream is one of them."""
+"""Time that a stream stays open after the last event. Not longer: a browser has six connections to one address."""
 READ_GRACE_SECONDS = 5.0
-"""Seconds in which a stream that is there has read its last word."""
+"""Time in which an open stream reads its last message."""
 _STREAM_ID = "line"
-"""Stands among a session's events for the stream itself."""
+"""Id that stands among a session's pending events for the stream itself."""
 
 
 class EventStreamKeeper:
-    """Between Gradio's queue and those who order from the page itself; clients by name get Gradio's own ways."""
+    """Keeps the streams of the page's own sessions open. API clients get Gradio's behaviour."""
 
     def __init__(self, page: Blocks) -> None:
         self._page = page
@@ -41,7 +56,7 @@ class EventStreamKeeper:
         self._closing: dict[str, asyncio.Task[None]] = {}
 
     async def push(self, body: PredictBodyInternal, request: Request, username: str | None) -> Any:
-        """Gradio's own, with the line among the session's events first."""
+        """Mark the session's stream as in use, then push the event as Gradio does."""
         session = body.session_hash
         fn = self._page.fns.get(body.fn_index) if body.fn_index is not None else None
         if session and fn is not None and not fn.page and request.url.path.endswith("/queue/join"):
@@ -53,8 +68,8 @@ class EventStreamKeeper:
 
     async def _close_when_idle(self, session: str) -> None:
         try:
-            while (left := self._close_at[session] - time.monotonic()) > 0 or self._has_running_event(session):
-                await asyncio.sleep(max(left, 1.0))
+            while (seconds_left := self._close_at[session] - time.monotonic()) > 0 or self._has_running_event(session):
+                await asyncio.sleep(max(seconds_left, 1.0))
         finally:
             del self._close_at[session], self._closing[session]
         messages = self._queue.pending_messages_per_session.get(session)
@@ -62,33 +77,34 @@ class EventStreamKeeper:
             await messages.put(ProcessCompletedMessage(event_id=_STREAM_ID, output={}, success=True))
             await asyncio.sleep(READ_GRACE_SECONDS)
         ids = self._queue.pending_event_ids_session.get(session, set())
-        if (
-            _STREAM_ID in ids and session not in self._closing and not self._has_running_event(session)
-        ):  # nobody reads: the page was left
+        # Still unread: the page has been closed.
+        if _STREAM_ID in ids and session not in self._closing and not self._has_running_event(session):
             del self._queue.pending_event_ids_session[session]
 
     def _has_running_event(self, session: str) -> bool:
-        """Whether an event of it has not ended; one whose end nobody read stays among the ids for ever."""
+        """Whether an event of the session runs. An ended event whose end nobody read also stays in `ids`."""
         ids = self._queue.pending_event_ids_session.get(session, set())
         return any(event_id in self._queue.event_ids_to_events for event_id in ids)
 
 
 def _pop_next_event(queue: Queue) -> tuple[list[Event], bool, str] | None:
-    """The event that has waited longest, of those whose handlers have room; none of ours comes in Gradio's batches."""
-    lines = queue.event_queue_per_concurrency_id.values()
+    """Take the event that has waited longest and whose handler is below its limit. No handler here is batched."""
+    queues = queue.event_queue_per_concurrency_id.values()
     ready = [
-        line for line in lines
-        if line.queue and (line.concurrency_limit is None or line.current_concurrency < line.concurrency_limit)
-    ]  # fmt: skip
+        waiting
+        for waiting in queues
+        if waiting.queue
+        and (waiting.concurrency_limit is None or waiting.current_concurrency < waiting.concurrency_limit)
+    ]
     if not ready:
         return None
-    came = {event_id: place for place, event_id in enumerate(queue.event_ids_to_events)}
-    line = min(ready, key=lambda line: came.get(line.queue[0]._id, 0))
-    return [line.queue.pop(0)], False, line.concurrency_id
+    arrival = {event_id: index for index, event_id in enumerate(queue.event_ids_to_events)}
+    waiting = min(ready, key=lambda waiting: arrival.get(waiting.queue[0]._id, 0))
+    return [waiting.queue.pop(0)], False, waiting.concurrency_id
 
 
 def keep_stream_open(page: Blocks) -> Blocks:
-    """From here on; after `page.queue()`, which makes the queue anew."""
+    """Patch the page's queue. Call it after `page.queue()`, which makes a new queue."""
     page._queue.push = EventStreamKeeper(page).push  # pyright: ignore[reportAttributeAccessIssue]
     page._queue.get_events = lambda: _pop_next_event(page._queue)  # pyright: ignore[reportAttributeAccessIssue]
     return coalesce_queue(page)

@@ -1,8 +1,8 @@
-"""Each word of a handler reaches the page whole, whatever else comes in the same moment; knows no handler.
+"""Patches `Blocks.handle_streaming_diffs`: every update of a handler is sent whole, not as a difference.
 
-Gradio tells the difference to the word before, and its page changes that word in place. A page that was busy finds
-several words at once, and all of them say what the last one says: a draft was gone with the next word, which was about
-another component and "no change" to this one.
+Gradio sends the difference to the handler's last update, and its page applies it to that update in place. A busy page
+reads several updates at once, and then all of them have the value of the last one: a draft's picture disappeared when
+the next update was about another component.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from gradio.blocks import Blocks
 
 
-def send_full_updates(page: Blocks) -> Blocks:
-    """From here on; what has not changed since the word before is still not sent again."""
-    differences = page.handle_streaming_diffs
+PATCHED_NAMES = ("gradio.blocks:Blocks.handle_streaming_diffs", "gradio.blocks:Blocks.pending_diff_streams")
 
-    def told(
+
+def send_full_updates(page: Blocks) -> Blocks:
+    """Patch the page. Values that did not change since the last update are still not sent again."""
+    gradio_diffs = page.handle_streaming_diffs
+
+    def replace_diffs(
         block_fn: BlockFunction,
         data: list[Any],
         session_hash: str | None,
@@ -26,12 +29,12 @@ def send_full_updates(page: Blocks) -> Blocks:
         final: bool,
         simple_format: bool = False,
     ) -> list[Any]:
-        streams = page.pending_diff_streams.get(session_hash, {}) if session_hash is not None else {}
-        before = list(streams[run]) if run is not None and run in streams else None
-        words = differences(block_fn, data, session_hash, run, final, simple_format=True)
+        runs = page.pending_diff_streams.get(session_hash, {}) if session_hash is not None else {}
+        before = list(runs[run]) if run is not None and run in runs else None
+        data = gradio_diffs(block_fn, data, session_hash, run, final, simple_format=True)
         if before is None or final or simple_format:
-            return words
-        return [[] if old == new else [["replace", [], new]] for old, new in zip(before, words, strict=True)]
+            return data
+        return [[] if old == new else [["replace", [], new]] for old, new in zip(before, data, strict=True)]
 
-    page.handle_streaming_diffs = told
+    page.handle_streaming_diffs = replace_diffs
     return page

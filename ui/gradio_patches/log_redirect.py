@@ -1,7 +1,7 @@
-"""What Gradio and its web server would print goes through the log, in the log's one form; knows no page and no event.
+"""Patches `print` and `traceback` in Gradio's modules: what Gradio and uvicorn print goes to the log in its format.
 
-Gradio prints the traceback of an event that fails, words of its caller included, and in places what stood in an
-address; uvicorn brings a handler of its own. Neither asks how this studio writes its log.
+Gradio prints tracebacks of failed events, which quote the visitor's input, and parts of addresses. uvicorn has its own
+log handler. Both ignore how this studio writes its log.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import logging
 import traceback
 from typing import Any
 
+PATCHED_NAMES = ("gradio.queueing:traceback", "gradio.routes:traceback", "gradio.route_utils:traceback")
 log = logging.getLogger("designerbox.page")
 _SERVER_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")
 
 
 class _LoggedTraceback:
-    """Python's module `traceback`, but that it prints no failure: it logs it."""
+    """Python's module `traceback`, except that `print_exc` logs."""
 
     def print_exc(self, *_: Any, **__: Any) -> None:
-        """The failure that is being handled, as a record."""
+        """Log the exception that is being handled."""
         log.error("an event of the page failed", exc_info=True)
 
     def __getattr__(self, name: str) -> Any:
@@ -26,12 +27,12 @@ class _LoggedTraceback:
 
 
 def _log_print(*_: Any, **__: Any) -> None:
-    """Stands for `print`. The line quotes what a stranger sent, so it is not kept."""
+    """Replaces `print`. The text is dropped because it may quote what a visitor sent."""
     log.debug("the page had something to print")
 
 
 def redirect_to_log() -> None:
-    """From here on; after the web server was made, which sets its handlers up. Doing so twice is doing so once."""
+    """Patch Gradio's modules and uvicorn's loggers. Call it after the server is made; a second call changes nothing."""
     from gradio import queueing, route_utils, routes
 
     for module in (queueing, routes, route_utils):

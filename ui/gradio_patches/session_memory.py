@@ -1,7 +1,7 @@
-"""What Gradio remembers of each open page, kept small and bounded; knows no page and no visitor.
+"""Patches `SessionState.__init__`: a session does not copy the config of the whole page.
 
-Gradio makes a copy of the whole page's description for whoever calls with a session of a new name: 2 MB and a tenth of
-a second for a page of 1,400 parts, for up to 10,000 names that anybody may make up. Nothing reads those copies.
+Gradio makes such a copy for every new session name: 2 MB and 0.1 s for a page of 1,400 components, for up to 10,000
+names that any caller can invent. Nothing in this studio reads those copies.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from gradio.state_holder import SessionState
 if TYPE_CHECKING:
     from gradio.blocks import Blocks
 
+PATCHED_NAMES = ("gradio.state_holder:SessionState.__init__", "gradio.blocks:Blocks.blocks")
 MAX_SESSION_COUNT = 500
-"""Pages whose state is kept, some 150 kB each once they were used.
-
-The one that was silent longest goes first, and begins anew when it is used again.
-"""
+"""Sessions whose state is kept, about 150 kB each. The least recently used one is dropped, and starts anew if used."""
 _init_session = SessionState.__init__
 
 
 class _PageWithoutBlocks:
-    """Stands for a page and is like it in all but this: there is no part of it to describe."""
+    """A page without components to copy; everything else is the page's own."""
 
     def __init__(self, page: Blocks) -> None:
         self._page = page
@@ -37,5 +35,5 @@ def _init_without_blocks(self: SessionState, blocks: Blocks) -> None:
 
 
 def shrink_sessions() -> None:
-    """From here on sessions of this process are made without that copy."""
+    """Patch Gradio: sessions of this process are made without the copy from now on."""
     SessionState.__init__ = _init_without_blocks

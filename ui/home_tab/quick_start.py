@@ -1,4 +1,4 @@
-"""The first page's photo: dropped, it becomes three drafts, each the door to its tool; knows a form's looks alone."""
+"""Quick start on the home tab: a dropped photo becomes three drafts, each of which opens its tool."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from pipelines.core.job import Result, Step
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
-from ui.components.pictures import LivePicture, PhotoUpload, read_upload
+from ui.api.auth.access import AccessControl
+from ui.components.event_options import PRIVATE_EVENT
+from ui.components.pictures import build_live_picture, build_photo_upload, read_upload
 from ui.tool_tab import text
 from ui.tool_tab.form_controls import list_form_fields
-from ui.tool_tab.layout import TabHandoff
+from ui.tool_tab.state import TabHandoff
 from ui.tool_tab.updates import Updates
 
 DRAFT_COUNT = 3
 EXTRA_LOOKS_SECONDS = 1.0
-"""Seconds for which further looks are tried: a model that draws scenes is slow, and three are enough."""
+"""Time for trying further looks after the first three; a model that draws scenes is slow."""
 OUTLINE_CHECK = "outline_delta_e"
-"""The check by which looks are weighed: the lower, the less of a cut is seen."""
+"""The check by which looks are ranked: the lower, the less visible is the edge of the cut-out."""
 MIN_OUTLINE_DELTA_E = 12.0
-CHOSEN_TEXT = "Of {} looks tried, the cut-out shows least in these."
+"""Smallest contrast of the outline; below it the subject does not stand out from the background."""
+CHOSEN_TEXT = "Of {} looks tried, the edge of the cut-out is least visible in these."
 FACE_COUNT_TOOL = "background"
-"""The tool whose receipt says how many faces there are; it looks for them only with consent."""
+"""The tool whose receipt has the number of faces; it detects faces only with consent."""
 CONSENT_LABEL = "If a person is in it: I have their permission and they are 18 or over"
 DROP_LABEL = "Drop a photo here, paste it, or click to choose"
 WAITING_TEXT = "Looking at your photo"
@@ -40,7 +42,7 @@ ASK_CONSENT_TEXT = "If a person is in it, tick the box under the photo."
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a photo with so many faces is taken for."""
+    """The tool that is suggested for a photo with a number of faces."""
 
     tool: str
     min_faces: int
@@ -58,7 +60,7 @@ SUGGESTIONS: tuple[Suggestion, ...] = (
 
 @dataclass(frozen=True)
 class TriedDraft:
-    """A draft in one look, and how much of a cut its outline shows: infinite where that is not measured."""
+    """A draft in one look, and how visible the edge of its cut-out is; infinite if that is not measured."""
 
     picture: bytes | None
     settings: dict[str, str]
@@ -67,7 +69,7 @@ class TriedDraft:
 
 @dataclass
 class QuickStartState:
-    """What one visitor's first page holds: the photo, what was made of it, and whose turn it is."""
+    """Session state of the quick start: the photo, its drafts, and the number of the newest request."""
 
     photo_id: str = ""
     face_count: int = 0
@@ -77,40 +79,40 @@ class QuickStartState:
     job_ids: set[str] = field(default_factory=set)
 
 
-def suggest_tool(faces: int, tools: Sequence[Tool]) -> Suggestion | None:
-    """The first suggestion for so many faces whose tool is there."""
-    there = {tool.id for tool in tools}
-    fits = [row for row in SUGGESTIONS if row.min_faces <= faces <= row.max_faces and row.tool in there]
+def suggest_tool(face_count: int, tools: Sequence[Tool]) -> Suggestion | None:
+    """Return the first suggestion for this number of faces whose tool is available."""
+    tool_ids = {tool.id for tool in tools}
+    fits = [row for row in SUGGESTIONS if row.min_faces <= face_count <= row.max_faces and row.tool in tool_ids]
     return fits[0] if fits else None
 
 
 def spread_looks(params: type[Params]) -> list[dict[str, str]]:
-    """Every setting of a form's first choice with tiles; the first `DRAFTS` from all over it, unlike each other."""
-    row = next((row for row in list_form_fields(params) if row.has_tiles), None)
-    if row is None:
+    """List every option of the form's first choice with tiles; the first `DRAFT_COUNT` are spread over all options."""
+    field = next((field for field in list_form_fields(params) if field.has_tiles), None)
+    if field is None:
         return [{}]
-    count = len(row.options)
-    few = min(DRAFT_COUNT, count)
-    # Twice as dense each time: who stops early has seen some of everything.
-    spread = [n * count // parts for parts in (few, 2 * few, count) for n in range(parts)]
-    return [{row.name: row.options[n][1]} for n in dict.fromkeys(spread)]
+    count = len(field.options)
+    first_count = min(DRAFT_COUNT, count)
+    # Each round is denser than the last, so that stopping early still covers all kinds of looks.
+    indices = [n * count // parts for parts in (first_count, 2 * first_count, count) for n in range(parts)]
+    return [{field.name: field.options[n][1]} for n in dict.fromkeys(indices)]
 
 
 def measure_edge_visibility(result: Result) -> float:
-    """How much of a cut a draft's outline shows; a subject that no longer stands out is no better than an unknown."""
-    measured = result.receipt.get("checks", {}).get(OUTLINE_CHECK, 0.0)
-    return measured if measured >= MIN_OUTLINE_DELTA_E else float("inf")
+    """Return how visible the edge of the cut-out is; infinite if unknown or if the subject does not stand out."""
+    delta_e = result.receipt.get("checks", {}).get(OUTLINE_CHECK, 0.0)
+    return delta_e if delta_e >= MIN_OUTLINE_DELTA_E else float("inf")
 
 
 def select_best_drafts(drafts: Sequence[TriedDraft]) -> list[TriedDraft]:
-    """The `DRAFTS` that show least of a cut, the best first; of equal ones the earlier."""
+    """Select the `DRAFT_COUNT` drafts with the least visible edge, best first; of equal ones the earlier."""
     return sorted(drafts, key=lambda each: each.edge_visibility)[:DRAFT_COUNT]
 
 
 class QuickStart:
-    """The photo, the consent and the drafts of the first page, in the layout that is open."""
+    """Components and listeners for photo, consent and drafts; built inside the open Gradio layout."""
 
-    def __init__(self, service: StudioService, access: Access, header: str) -> None:
+    def __init__(self, service: StudioService, access: AccessControl, header: str) -> None:
         self.service = service
         self.access = access
         self.state = gr.State(QuickStartState())
@@ -118,174 +120,175 @@ class QuickStart:
             with gr.Column(scale=6, min_width=320):
                 gr.HTML(header)
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
-                self.photo = PhotoUpload(
-                    label="Your photo", sources=["upload"], placeholder=DROP_LABEL, buttons=[], height=None,
-                    elem_id="home-photo", elem_classes=["dbx-photo"], alt_text="Your photo",
-                )  # fmt: skip
+                self.photo = build_photo_upload("Your photo", DROP_LABEL, "home-photo")
                 self.consent = gr.Checkbox(label=CONSENT_LABEL, visible=False, elem_id="home-consent")
-                self.alert = gr.HTML("", elem_classes=["dbx-alerts"])
-        self.stage = gr.HTML("", elem_classes=["dbx-stage"], elem_id="home-stage", visible=False)
-        with gr.Row(elem_classes=["dbx-drafts"], elem_id="home-drafts", visible=False) as self.row:
+                self.alerts = gr.HTML("", elem_classes=["dbx-alerts"])
+        self.status = gr.HTML("", elem_classes=["dbx-stage"], elem_id="home-stage", visible=False)
+        with gr.Row(elem_classes=["dbx-drafts"], elem_id="home-drafts", visible=False) as self.draft_row:
             self.drafts = [self._build_draft_slot(n) for n in range(1, DRAFT_COUNT + 1)]
 
     def _build_draft_slot(self, number: int) -> tuple[gr.Image, gr.Button]:
         with gr.Column(min_width=200):
-            live = LivePicture(
-                show_label=False, interactive=False, buttons=[], container=False, elem_id=f"home-draft-{number}",
-                elem_classes=["dbx-live", "dbx-draft"], alt_text=f"Draft {number}", label=f"Draft {number}",
-            )  # fmt: skip
-            return live, gr.Button("Open", interactive=False, elem_id=f"home-open-{number}")
+            picture = build_live_picture(f"Draft {number}", f"home-draft-{number}", "dbx-draft", fullscreen=False)
+            return picture, gr.Button("Open", interactive=False, elem_id=f"home-open-{number}")
 
-    def wire(self, tabs: gr.Tabs, incoming: Mapping[str, gr.State]) -> None:
-        """Attach the listeners. A draft opens its tool with the photo and the draft's settings."""
+    def wire(self, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]) -> None:
+        """Attach the listeners. `handoffs` are the tools' hand-off states, by tool id."""
         outputs = self._list_outputs()
         photo: Any = self.photo
         consent: Any = self.consent
-        quiet: dict[str, Any] = {
-            "api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden",
-            "trigger_mode": "multiple",
-        }  # fmt: skip
-        photo.upload(self.receive_photo, [self.photo, self.state, self.consent], outputs, **quiet)
-        photo.clear(self.clear_photo, [self.state], outputs, **quiet)
-        consent.input(self.change_consent, [self.state, self.consent], outputs, **quiet)
-        there = {row.tool: incoming[row.tool] for row in SUGGESTIONS if row.tool in incoming}
+        options: dict[str, Any] = {**PRIVATE_EVENT, "trigger_mode": "multiple"}
+        photo.upload(self.receive_photo, [self.photo, self.state, self.consent], outputs, **options)
+        photo.clear(self.clear_photo, [self.state], outputs, **options)
+        consent.input(self.change_consent, [self.state, self.consent], outputs, **options)
+        targets = {row.tool: handoffs[row.tool] for row in SUGGESTIONS if row.tool in handoffs}
         for number, (_, button) in enumerate(self.drafts):
-            button.click(self._make_open_handler(number, tabs, there), [self.state], [tabs, *there.values()], **quiet)
+            button.click(
+                self._make_open_handler(number, tabs, targets), [self.state], [tabs, *targets.values()], **options
+            )
 
     def _list_outputs(self) -> list[Any]:
-        each = [part for pair in self.drafts for part in pair]
-        return [self.photo, self.consent, self.alert, self.stage, self.row, *each]
+        components = [component for pair in self.drafts for component in pair]
+        return [self.photo, self.consent, self.alerts, self.status, self.draft_row, *components]
 
-    # ------------------------------------------------------------ what happens
+    # ------------------------------------------------------------ handlers
 
     async def receive_photo(
-        self, request: gr.Request, path: str | None, seat: QuickStartState, agreed: bool
+        self, request: gr.Request, path: str | None, state: QuickStartState, has_consent: bool
     ) -> AsyncIterator[Updates]:
-        """A photo came: ask whether it shows somebody, and draw three drafts of what suits it."""
+        """Ingest a photo, ask for consent, and draw three drafts that suit it."""
         if path is None:
             yield self._no_change()
             return
-        owner, turn = self.access.visitor(request), self._begin_request(seat)
+        owner, number = self.access.identify_visitor(request), self._begin_request(state)
         try:
             file_id, notices = await run_in_threadpool(
                 lambda: self.service.uploads.ingest_picture(read_upload(path), owner)
             )
         except StudioError as error:
-            yield {**self._show_empty(), self.alert: text.render_error(error, "home-photo")}
+            yield {**self._show_empty(), self.alerts: text.render_error(error, "home-photo")}
             return
-        seat.photo_id = file_id
+        state.photo_id = file_id
         yield {
             **self._show_waiting(),
             self.consent: gr.update(visible=not self.service.files.is_example(file_id)),
-            self.alert: text.render_notice(notices, "home-photo"),
+            self.alerts: text.render_notice(notices, "home-photo"),
         }
-        async for updates in self._analyze_photo(owner, seat, agreed, turn):
+        async for updates in self._analyze_photo(owner, state, has_consent, number):
             yield updates
         yield self._no_change()
 
-    async def change_consent(self, request: gr.Request, seat: QuickStartState, agreed: bool) -> AsyncIterator[Updates]:
-        """Consent was given, or taken back."""
-        if seat.photo_id:
-            turn = self._begin_request(seat)
+    async def change_consent(
+        self, request: gr.Request, state: QuickStartState, has_consent: bool
+    ) -> AsyncIterator[Updates]:
+        """Draw new drafts after consent is given or withdrawn."""
+        if state.photo_id:
+            number = self._begin_request(state)
             yield self._show_waiting()
-            async for updates in self._analyze_photo(self.access.visitor(request), seat, agreed, turn):
+            async for updates in self._analyze_photo(self.access.identify_visitor(request), state, has_consent, number):
                 yield updates
         yield self._no_change()
 
-    def clear_photo(self, seat: QuickStartState) -> Updates:
-        """The photo was taken away."""
-        self._begin_request(seat)
-        seat.photo_id = ""
-        return {**self._show_empty(), self.alert: ""}
+    def clear_photo(self, state: QuickStartState) -> Updates:
+        """Forget the photo and hide the drafts."""
+        self._begin_request(state)
+        state.photo_id = ""
+        return {**self._show_empty(), self.alerts: ""}
 
-    def _begin_request(self, seat: QuickStartState) -> int:
-        """The newest photo wins: drafts of an older one are cancelled."""
-        seat.request_number += 1
-        seat.settings = []
-        jobs, seat.job_ids = seat.job_ids, set()
+    def _begin_request(self, state: QuickStartState) -> int:
+        """Cancel the drafts of older requests, and return the number of the new one."""
+        state.request_number += 1
+        state.settings = []
+        jobs, state.job_ids = state.job_ids, set()
         for job_id in jobs:
             self.service.jobs.cancel(job_id)
-        return seat.request_number
+        return state.request_number
 
     def _can_count_faces(self) -> bool:
         return any(tool.id == FACE_COUNT_TOOL for tool in self.service.tools)
 
     async def _analyze_photo(
-        self, owner: str, seat: QuickStartState, agreed: bool, turn: int
+        self, owner: str, state: QuickStartState, has_consent: bool, number: int
     ) -> AsyncIterator[Updates]:
-        """Faces are counted with consent and in examples; without, the photo is taken for one that shows nobody."""
-        may = agreed or self.service.files.is_example(seat.photo_id)
-        values = {"photo": seat.photo_id, "consent": agreed}
-        counted = (
-            await self._draw_draft(FACE_COUNT_TOOL, values, owner, seat) if may and self._can_count_faces() else None
+        """Count faces, only with consent or in an example, then draw drafts; without consent the count is 0."""
+        may_count_faces = has_consent or self.service.files.is_example(state.photo_id)
+        values = {"photo": state.photo_id, "consent": has_consent}
+        draft = (
+            await self._draw_draft(FACE_COUNT_TOOL, values, owner, state)
+            if may_count_faces and self._can_count_faces()
+            else None
         )
-        if seat.request_number != turn:
+        if state.request_number != number:
             return
-        seat.face_count = counted[1].receipt.get("faces", 0) if counted is not None else 0
-        async for updates in self._draw_suggestion(owner, seat, agreed, turn, unasked=not may):
+        state.face_count = draft[1].receipt.get("faces", 0) if draft is not None else 0
+        async for updates in self._draw_suggestion(
+            owner, state, has_consent, number, consent_missing=not may_count_faces
+        ):
             yield updates
 
     async def _draw_suggestion(
-        self, owner: str, seat: QuickStartState, agreed: bool, turn: int, *, unasked: bool
+        self, owner: str, state: QuickStartState, has_consent: bool, number: int, *, consent_missing: bool
     ) -> AsyncIterator[Updates]:
-        row = suggest_tool(seat.face_count, self.service.tools)
-        if row is None:
+        suggestion = suggest_tool(state.face_count, self.service.tools)
+        if suggestion is None:
             yield (
-                {**self._hide_drafts(), self.stage: text.render_status(ASK_CONSENT_TEXT)}
-                if unasked
+                {**self._hide_drafts(), self.status: text.render_status(ASK_CONSENT_TEXT)}
+                if consent_missing
                 else self._show_empty()
             )
             return
-        tool = self.service.find_tool(row.tool)
-        sentence = NO_CONSENT_TEXT if unasked else row.sentence
-        base = {self._picture_field(tool): (seat.photo_id,) if self._picture_field(tool) != "photo" else seat.photo_id}
-        consent = {"consent": agreed} if "consent" in tool.params.model_fields else {}
-        seat.tool_id = tool.id
-        yield {**self._show_waiting(), self.stage: text.render_status(sentence, busy=True)}
+        tool = self.service.find_tool(suggestion.tool)
+        sentence = NO_CONSENT_TEXT if consent_missing else suggestion.sentence
+        photo = {
+            self._picture_field(tool): (state.photo_id,) if self._picture_field(tool) != "photo" else state.photo_id
+        }
+        consent = {"consent": has_consent} if "consent" in tool.params.model_fields else {}
+        state.tool_id = tool.id
+        yield {**self._show_waiting(), self.status: text.render_status(sentence, busy=True)}
         best: list[TriedDraft] = []
-        tried, until = 0, float("inf")
+        tried_count, deadline = 0, float("inf")
         for look in spread_looks(tool.params):
-            if len(best) == DRAFT_COUNT and (time.monotonic() > until or best[0].edge_visibility == float("inf")):
+            if len(best) == DRAFT_COUNT and (time.monotonic() > deadline or best[0].edge_visibility == float("inf")):
                 break
-            made = await self._draw_draft(tool.id, {**base, **consent, **look}, owner, seat)
-            if made is None or seat.request_number != turn:
+            draft = await self._draw_draft(tool.id, {**photo, **consent, **look}, owner, state)
+            if draft is None or state.request_number != number:
                 break
-            before, tried = best, tried + 1
-            until = min(until, time.monotonic() + EXTRA_LOOKS_SECONDS)
-            best = select_best_drafts([*best, TriedDraft(made[0], look, measure_edge_visibility(made[1]))])
+            previous, tried_count = best, tried_count + 1
+            deadline = min(deadline, time.monotonic() + EXTRA_LOOKS_SECONDS)
+            best = select_best_drafts([*best, TriedDraft(draft[0], look, measure_edge_visibility(draft[1]))])
             places = enumerate(zip(best, self.drafts, strict=False))
-            moved: Any = {live: each.picture for n, (each, (live, _)) in places if before[n : n + 1] != [each]}
-            if moved:
-                yield moved
-        if seat.request_number != turn:
+            changed: Any = {live: each.picture for n, (each, (live, _)) in places if previous[n : n + 1] != [each]}
+            if changed:
+                yield changed
+        if state.request_number != number:
             return
-        seat.settings = [{**consent, **each.settings} for each in best]
+        state.settings = [{**consent, **each.settings} for each in best]
         buttons = [button for _, button in self.drafts]
-        named = [gr.update(value=self._name_look(tool, each.settings), interactive=True) for each in best]
-        notes = [CHOSEN_TEXT.format(tried)] if tried > DRAFT_COUNT else []
-        yield {self.stage: text.render_status(sentence, notes=notes), **dict(zip(buttons, named, strict=False))}
+        labels = [gr.update(value=self._name_look(tool, each.settings), interactive=True) for each in best]
+        notes = [CHOSEN_TEXT.format(tried_count)] if tried_count > DRAFT_COUNT else []
+        yield {self.status: text.render_status(sentence, notes=notes), **dict(zip(buttons, labels, strict=False))}
 
     async def _draw_draft(
-        self, tool_id: str, values: dict[str, Any], owner: str, seat: QuickStartState
+        self, tool_id: str, values: dict[str, Any], owner: str, state: QuickStartState
     ) -> tuple[bytes | None, Result] | None:
-        """A draft's picture and its result; None where it cannot be made or was overtaken."""
-        seen: bytes | None = None
+        """Return a draft's picture and result; None if it cannot be made or was cancelled."""
+        last_preview: bytes | None = None
         try:
             job_id, stream = await run_in_threadpool(self._submit_draft, tool_id, values, owner)
-        except StudioError:  # the tool itself says why, beside its field, once it is opened
+        except StudioError:  # the tool's own tab shows the reason
             return None
-        seat.job_ids.add(job_id)
+        state.job_ids.add(job_id)
         try:
             async for event in stream:
                 if isinstance(event, Result):
-                    return seen, event
-                seen = event.preview or seen if isinstance(event, Step) else seen
+                    return last_preview, event
+                last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
         except (JobCancelled, StudioError):
             return None
         finally:
             stream.close()
-            self.service.jobs.cancel(job_id)  # a visitor who left waits for no draft
-            seat.job_ids.discard(job_id)
+            self.service.jobs.cancel(job_id)  # nobody waits for it if the visitor has left
+            state.job_ids.discard(job_id)
         return None
 
     def _submit_draft(self, tool_id: str, values: dict[str, Any], owner: str) -> tuple[str, Any]:
@@ -293,34 +296,34 @@ class QuickStart:
         return job.id, self.service.jobs.submit_and_watch(job)
 
     def _make_open_handler(
-        self, number: int, tabs: gr.Tabs, incoming: Mapping[str, gr.State]
+        self, number: int, tabs: gr.Tabs, handoffs: Mapping[str, gr.State]
     ) -> Callable[[QuickStartState], Any]:
-        def opened(seat: QuickStartState) -> dict[Any, Any]:
-            if number >= len(seat.settings) or seat.tool_id not in incoming:
+        def open_draft(state: QuickStartState) -> dict[Any, Any]:
+            if number >= len(state.settings) or state.tool_id not in handoffs:
                 return {tabs: gr.skip()}
-            handed = TabHandoff(seat.photo_id, time.time(), seat.settings[number])
-            return {tabs: gr.Tabs(selected=seat.tool_id), incoming[seat.tool_id]: handed}
+            handoff = TabHandoff(state.photo_id, time.time(), state.settings[number])
+            return {tabs: gr.Tabs(selected=state.tool_id), handoffs[state.tool_id]: handoff}
 
-        return opened
+        return open_draft
 
-    # ------------------------------------------------------------ what is shown
+    # ------------------------------------------------------------ updates
 
     def _no_change(self) -> Updates:
-        return {self.alert: gr.skip()}
+        return {self.alerts: gr.skip()}
 
     def _show_waiting(self) -> Any:
         blank: dict[Any, Any] = {}
-        for live, button in self.drafts:
-            blank |= {live: None, button: gr.update(value="Open", interactive=False)}
-        stage = gr.update(value=text.render_status(WAITING_TEXT, busy=True), visible=True)
-        return {**blank, self.row: gr.update(visible=True), self.stage: stage}
+        for picture, button in self.drafts:
+            blank |= {picture: None, button: gr.update(value="Open", interactive=False)}
+        status = gr.update(value=text.render_status(WAITING_TEXT, busy=True), visible=True)
+        return {**blank, self.draft_row: gr.update(visible=True), self.status: status}
 
     def _hide_drafts(self) -> Any:
-        return {self.row: gr.update(visible=False)}
+        return {self.draft_row: gr.update(visible=False)}
 
     def _show_empty(self) -> Any:
-        away = gr.update(visible=False)
-        return {**self._hide_drafts(), self.photo: None, self.stage: away, self.consent: away}
+        hidden = gr.update(visible=False)
+        return {**self._hide_drafts(), self.photo: None, self.status: hidden, self.consent: hidden}
 
     @staticmethod
     def _picture_field(tool: Tool) -> str:

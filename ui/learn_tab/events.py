@@ -1,6 +1,6 @@
-"""The page on inference: the visitor's own last picture made once more, step by step, and what steps cost; no tool.
+"""The tab "What is inference?": repeats the visitor's last job step by step, and shows what its steps cost.
 
-What it shows is told by the same stream and the same receipts that every tool has, so any tool's steps can be scrubbed.
+It uses the event stream and the receipts of ordinary jobs, so it can show the steps of any tool.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pipelines.core.job import File, Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
-from ui.components.pictures import encode_data_url, small
+from ui.api.auth.access import AccessControl
+from ui.components.event_options import PRIVATE_EVENT
+from ui.components.pictures import encode_data_url, encode_page_jpeg
 from ui.learn_tab import text
 from ui.tool_tab import text as tool_tab_text
 from ui.tool_tab.layout import TILES_URL
@@ -27,77 +28,82 @@ from ui.tool_tab.updates import list_result_pictures
 
 TITLE = text.TITLE
 FRAME_COUNT = 40
-"""Pictures kept for the slider; of more steps, evenly chosen ones."""
+"""Pictures on the slider at most; of more steps, evenly spaced ones are kept."""
 PICTURE_SIDE_PX = 384
 SEARCHED_JOB_COUNT = 20
-"""Jobs among which the last one with a picture is looked for."""
+"""Newest jobs that are searched for one with a picture."""
 EXAMPLE = ("headshot", {"preset": "lobby", "seed": 1}, "astronaut")
 EXAMPLE_RESULT_URL = f"{TILES_URL}/headshot/card.webp"
 Updates = dict[Any, Any]
 
 
-def build_tab(page: gr.Tab, service: StudioService, access: Access) -> None:
-    """The page, wired, in its tab."""
-    LearnTab(service, access).wire(page)
+def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> None:
+    """Build the tab inside `gradio_tab` and attach its listeners."""
+    LearnTab(service, access).wire(gradio_tab)
 
 
 class LearnTab:
-    """Layout and listeners; what is shown is found anew at every look."""
+    """Components and listeners of the tab. Every handler finds the visitor's last job anew."""
 
-    def __init__(self, service: StudioService, access: Access) -> None:
+    def __init__(self, service: StudioService, access: AccessControl) -> None:
         self.service = service
         self.access = access
         gr.HTML(text.render_header())
-        self.way = gr.HTML("", elem_id="learn-way")
+        self.pipeline = gr.HTML("", elem_id="learn-way")
         with gr.Row(elem_classes=["dbx-tool", "dbx-learn"]):
             with gr.Column(scale=6, min_width=320):
                 gr.HTML("<h2>Its steps</h2>")
                 self.run = gr.Button("Make it again and keep every step", variant="primary", elem_id="learn-run")
-                self.stage = gr.HTML(
-                    tool_tab_text.render_status("The same settings and seed: the same picture."), elem_classes=["dbx-stage"],
+                self.status = gr.HTML(
+                    tool_tab_text.render_status("The same settings and seed: the same picture."),
+                    elem_classes=["dbx-stage"],
                     elem_id="learn-stage",
-                )  # fmt: skip
-                self.film = gr.HTML("", elem_id="learn-film")
+                )
+                self.steps = gr.HTML("", elem_id="learn-film")
             with gr.Column(scale=6, min_width=320):
-                self.spent = gr.HTML("", elem_id="learn-spent")
+                self.timings = gr.HTML("", elem_id="learn-spent")
                 gr.HTML("<h2>Smaller numbers, several at once</h2>")
                 self.measure = gr.Button("Measure on this machine", elem_id="learn-measure")
-                self.told = gr.HTML("", elem_id="learn-measured")
+                self.measurements = gr.HTML("", elem_id="learn-measured")
         gr.HTML(f"<h2>Another device</h2>{text.render_devices()}", elem_classes=["dbx-learn"])
         gr.HTML(f"<h2>Why it matters</h2>{text.render_cards(text.WHY_CARDS)}", elem_classes=["dbx-learn"])
         gr.HTML(f"<h2>How it is made faster</h2>{text.render_cards(text.FASTER_CARDS)}", elem_classes=["dbx-learn"])
 
-    def wire(self, page: gr.Tab) -> None:
-        """Attach the listeners; all are private to the page."""
-        shown = [self.way, self.run, self.stage, self.film, self.spent, self.measure, self.told]
+    def wire(self, gradio_tab: gr.Tab) -> None:
+        """Attach the listeners."""
+        outputs = [self.pipeline, self.run, self.status, self.steps, self.timings, self.measure, self.measurements]
         for listener, handler in (
-            (page.select, self.show_last_picture), (self.run.click, self.repeat_last_job), (self.measure.click, self.measure_speed),
-        ):  # fmt: skip
-            listener(
-                handler, [], shown, api_visibility="private", concurrency_limit=None, show_progress="hidden",
-            )  # fmt: skip
+            (gradio_tab.select, self.show_last_picture),
+            (self.run.click, self.repeat_last_job),
+            (self.measure.click, self.measure_speed),
+        ):
+            listener(handler, [], outputs, **PRIVATE_EVENT)
 
-    # ------------------------------------------------------------ what happens
+    # ------------------------------------------------------------ handlers
 
     def show_last_picture(self, request: gr.Request) -> Updates:
-        """The visitor's last picture, and where its time went."""
-        row = self._find_last_row(self.access.visitor(request))
+        """Show the visitor's last picture and its timings."""
+        row = self._find_last_row(self.access.identify_visitor(request))
         if row is None or row.result is None:
-            before = encode_data_url(small(self.service.files.open_image(self._find_example()), PICTURE_SIDE_PX))
+            before = encode_data_url(
+                encode_page_jpeg(self.service.files.open_image(self._find_example()), PICTURE_SIDE_PX)
+            )
             return {
-                self.way: text.render_pipeline(before, EXAMPLE_RESULT_URL, ["u2netp", "backdrops"], text.EXAMPLE_NOTE)
+                self.pipeline: text.render_pipeline(
+                    before, EXAMPLE_RESULT_URL, ["u2netp", "backdrops"], text.EXAMPLE_NOTE
+                )
             }
         return {
-            self.way: self._render_pipeline(row.job, row.result),
-            self.spent: text.render_timings(row.result.receipt["timings"]),
+            self.pipeline: self._render_pipeline(row.job, row.result),
+            self.timings: text.render_timings(row.result.receipt["timings"]),
         }
 
     async def repeat_last_job(self, request: gr.Request) -> AsyncIterator[Updates]:
-        """The last picture once more, from the beginning; every preview that is made on the way is kept."""
-        owner = self.access.visitor(request)
+        """Repeat the job of the last picture, and keep every preview."""
+        owner = self.access.identify_visitor(request)
         yield {
             self.run: gr.update(interactive=False),
-            self.stage: tool_tab_text.render_status(tool_tab_text.STARTED_TEXT, busy=True),
+            self.status: tool_tab_text.render_status(tool_tab_text.STARTED_TEXT, busy=True),
         }
         try:
             job, stream = await run_in_threadpool(self._order_repeat, owner)
@@ -116,7 +122,7 @@ class LearnTab:
                     frames.append(
                         text.Frame(event.stage, event.index, event.total, seconds, encode_data_url(event.preview))
                     )
-                yield {self.stage: tool_tab_text.render_progress(event, draft=False)}
+                yield {self.status: tool_tab_text.render_progress(event, draft=False)}
         except JobCancelled:
             yield self._show_end(tool_tab_text.STOPPED_TEXT)
         except StudioError as error:
@@ -126,25 +132,25 @@ class LearnTab:
             self.service.jobs.cancel(job.id)  # nobody else waits for it
 
     async def measure_speed(self, request: gr.Request) -> AsyncIterator[Updates]:
-        """The matte of the same photo, timed in each way."""
-        owner = self.access.visitor(request)
+        """Time the enlargement of a part of the same photo in each precision and batch size."""
+        owner = self.access.identify_visitor(request)
         yield {self.measure: gr.update(value="Measuring", interactive=False)}
-        said = ""
+        message = ""
         job, stream = await run_in_threadpool(self._submit_job, self._create_measurement(owner))
         try:
             async for event in stream:
                 if isinstance(event, Result):
-                    said = text.render_measurements(event.receipt["params"]["measured"])
+                    message = text.render_measurements(event.receipt["params"]["measured"])
         except JobCancelled:
-            said = tool_tab_text.render_status(tool_tab_text.STOPPED_TEXT)
+            message = tool_tab_text.render_status(tool_tab_text.STOPPED_TEXT)
         except StudioError as error:
-            said = tool_tab_text.render_status(error.message)
+            message = tool_tab_text.render_status(error.message)
         finally:
             stream.close()
             self.service.jobs.cancel(job.id)
-        yield {self.measure: gr.update(value="Measure again", interactive=True), self.told: said}
+        yield {self.measure: gr.update(value="Measure again", interactive=True), self.measurements: message}
 
-    # ------------------------------------------------------------ what is ordered
+    # ------------------------------------------------------------ jobs
 
     def _order_repeat(self, owner: str) -> tuple[Job, Stream]:
         row = self._find_last_row(owner)
@@ -152,9 +158,9 @@ class LearnTab:
             tool, values, _ = EXAMPLE
             job = self.service.create_job(tool, {**values, "photo": self._find_example()}, owner)
         else:
-            seeded = "seed" in self.service.find_tool(row.job.tool).params.model_fields
+            has_seed = "seed" in self.service.find_tool(row.job.tool).params.model_fields
             job = self.service.create_job(
-                row.job.tool, {**row.job.params, **({"seed": row.job.seed} if seeded else {})}, owner
+                row.job.tool, {**row.job.params, **({"seed": row.job.seed} if has_seed else {})}, owner
             )
         return self._submit_job(job.model_copy(update={"helper": True}))
 
@@ -167,52 +173,54 @@ class LearnTab:
         return self.service.create_helper_job("measure", {"photo": photo or self._find_example()}, owner)
 
     def _find_last_row(self, owner: str) -> JobRow | None:
-        """The visitor's newest picture whose tool and photo are still there."""
-        there = {tool.id for tool in self.service.tools}
+        """Return the visitor's newest job with a picture whose tool is still available."""
+        tool_ids = {tool.id for tool in self.service.tools}
         rows = self.service.jobs.list_jobs(owner, SEARCHED_JOB_COUNT)
         return next(
-            (row for row in rows if row.job.tool in there and row.result and list_result_pictures(row.result)), None
+            (row for row in rows if row.job.tool in tool_ids and row.result and list_result_pictures(row.result)), None
         )
 
     def _find_example(self) -> str:
         return next(row.file_id for row in self.service.uploads.list_examples() if row.name == EXAMPLE[2])
 
     def _find_input_photo(self, job: Job) -> str | None:
-        """The first picture that went in; None where there was none, or it is gone."""
+        """Return the file id of the job's first input picture; None if it had none or the file is deleted."""
         names = self.service.find_tool(job.tool).params.fields_of_kind("picture", "pictures")
         values = [job.params.get(name) for name in names[:1]]
-        flat = [each for value in values for each in (value if isinstance(value, list | tuple) else [value]) if each]
+        photos = [each for value in values for each in (value if isinstance(value, list | tuple) else [value]) if each]
         with suppress(NotFound):
-            return self.service.files.get_info(str(flat[0])).id if flat else None
+            return self.service.files.get_info(str(photos[0])).id if photos else None
         return None
 
-    # ------------------------------------------------------------ what is shown
+    # ------------------------------------------------------------ updates
 
     def _show_steps(self, job: Job, result: Result, frames: list[text.Frame]) -> Updates:
         step = max(1, -(-len(frames) // FRAME_COUNT))
         kept = frames[::-step][::-1]
-        told = f"{len(frames)} pictures on the way, {result.seconds:.1f} s. Move the slider."
+        message = f"{len(frames)} pictures on the way, {result.seconds:.1f} s. Move the slider."
         return {
-            **self._show_end(told),
-            self.film: text.render_steps(kept),
-            self.spent: text.render_timings(result.receipt["timings"]),
-            self.way: self._render_pipeline(job, result),
+            **self._show_end(message),
+            self.steps: text.render_steps(kept),
+            self.timings: text.render_timings(result.receipt["timings"]),
+            self.pipeline: self._render_pipeline(job, result),
         }
 
     def _show_end(self, sentence: str) -> Updates:
-        return {self.run: gr.update(interactive=True), self.stage: tool_tab_text.render_status(sentence)}
+        return {self.run: gr.update(interactive=True), self.status: tool_tab_text.render_status(sentence)}
 
     def _render_pipeline(self, job: Job, result: Result) -> str:
         files = list_result_pictures(result)
         after = self._encode_picture(files[0]) if files else ""
         photo = self._find_input_photo(job)
-        before = encode_data_url(small(self.service.files.open_image(photo), PICTURE_SIDE_PX)) if photo else after
+        before = (
+            encode_data_url(encode_page_jpeg(self.service.files.open_image(photo), PICTURE_SIDE_PX)) if photo else after
+        )
         models = [str(row["id"]) for row in result.receipt["models"]] or ["arithmetic alone"]
         title = self.service.find_tool(job.tool).title
         return text.render_pipeline(before, after, models, f"{title}, in {result.seconds:.1f} s.")
 
     def _encode_picture(self, file: File) -> str:
         try:
-            return encode_data_url(small(self.service.files.open_image(file.id), PICTURE_SIDE_PX))
+            return encode_data_url(encode_page_jpeg(self.service.files.open_image(file.id), PICTURE_SIDE_PX))
         except NotFound:
             return ""

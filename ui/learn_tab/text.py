@@ -1,4 +1,4 @@
-"""What the page on inference says and draws, as escaped HTML: diagram, steps to scrub, bars; looks nothing up."""
+"""Texts and figures of the tab "What is inference?" as escaped HTML: pipeline, steps, bars, plot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ EXAMPLE_NOTE = (
 )
 WHY_CARDS = (
     ("In real time", "A model learns once, for days. It answers every time somebody asks, while they wait."),
-    ("Efficient", "Learning is paid once, answering each time: a half saved here is a half saved for ever."),
+    (
+        "Efficient",
+        "Training is paid for once, each answer again and again: halving the cost of an answer halves it every time.",
+    ),
     ("Scalable", "One loaded model serves everybody in turn. More people need more devices, not more learning."),
 )
 FASTER_CARDS = (
@@ -29,7 +32,7 @@ FASTER_CARDS = (
 
 @dataclass(frozen=True)
 class Frame:
-    """One step as it was told: its stage, which of how many, seconds since the start, a picture as a data URL."""
+    """One step of a job: stage, number, total, seconds since the start, and its preview as a data URL."""
 
     stage: str
     index: int
@@ -40,7 +43,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Device:
-    """`rate` is TFLOP/s reached, `source` where it is from."""
+    """A device with its reached `rate` in TFLOP/s, and the `source` of that number."""
 
     name: str
     rate: float
@@ -54,17 +57,17 @@ DEVICES: tuple[Device, ...] = (
     Device("GPU (H100), 16 bits", 750 / 1.25, "750 TFLOP/s, less a fifth; the best published runs reach 570 to 602"),
 )
 STEP_TFLOP = 10.2
-"""One step of FLUX.2 klein 4B at 512 px, two operations a multiply-add."""
+"""TFLOP of one step of FLUX.2 klein 4B at 512 px; a multiply-add counts as two operations."""
 STEPS = 4
 
 
 def render_header() -> str:
-    """What the page is."""
+    """Render the heading."""
     return f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>'
 
 
 def render_pipeline(before: str, after: str, models: Sequence[str], told: str) -> str:
-    """Input -> model -> output, with the pictures as data URLs."""
+    """Render input, model and output; the pictures are data URLs."""
     names = "".join(f"<li>{escape(name)}</li>" for name in models)
     arrow = '<svg class="dbx-arrow" viewBox="0 0 48 24" aria-hidden="true"><path d="M2 12h40m-9-8 9 8-9 8"/></svg>'
     return (
@@ -76,7 +79,7 @@ def render_pipeline(before: str, after: str, models: Sequence[str], told: str) -
 
 
 def _draw_net() -> str:
-    """Three layers of a net, for the eye alone."""
+    """Draw three layers of a net as an SVG ornament."""
     columns = [[20, 50, 80], [8, 36, 64, 92], [35, 65]]
     at = [(24 + 56 * n, y) for n, column in enumerate(columns) for y in column]
     pairs = [(a, b) for a in at for b in at if b[0] - a[0] == 56]
@@ -86,7 +89,7 @@ def _draw_net() -> str:
 
 
 def render_steps(frames: Sequence[Frame]) -> str:
-    """Every step that was seen, under a slider; the last one is in front."""
+    """Render the steps with a slider; the last one is shown."""
     if not frames:
         return ""
     last = len(frames) - 1
@@ -107,13 +110,13 @@ def _describe_frame(row: Frame) -> str:
 
 
 def render_timings(timings: Mapping[str, float]) -> str:
-    """Where the time went, as bars in the order of the work, under their heading; nothing where nothing took time."""
+    """Render the seconds of each stage as bars under a heading; empty if no stage took time."""
     rows = [(stage, seconds, f"{seconds:.2f} s") for stage, seconds in timings.items() if seconds >= 0.005]
     return f"<h2>Where the time went</h2>{render_bars(rows)}" if rows else ""
 
 
 def render_bars(rows: Sequence[tuple[str, float, str]]) -> str:
-    """(name, length, what is said beside it), each as long as its share of the longest."""
+    """Render rows of (name, length, label) as bars, relative to the longest."""
     longest = max((length for _, length, _ in rows), default=0.0) or 1.0
     each = "".join(
         f'<li><span>{escape(name)}</span><i style="--share:{max(length / longest, 0.004):.4f}"></i>'
@@ -138,8 +141,8 @@ def verdict(found: Mapping[str, Any]) -> str:
     narrow, together = _beside(took[32, 1], took[16, 1]), _beside(took[32, 1], took[32, 4])
     why = " (a processor without arithmetic of that width works around it)" if took[16, 1] > 1.05 * took[32, 1] else ""
     return (
-        f"The matte of your photo: what is subject and what is background. 16 bits instead of 32: {narrow} here{why}, "
-        f"half to keep in memory, and the two mattes differ by {found['difference']:.2f} of 255. Four at a time "
+        f"A square of your photo, enlarged 4 times by Real-ESRGAN. 16 bits instead of 32: {narrow} here{why}, "
+        f"half to keep in memory, and the two results differ by {found['difference']:.2f} of 255. Four at a time "
         f"instead of one: {together} here; a graphics card gets 2.8 times as many small pictures done that way."
     )
 
@@ -152,7 +155,7 @@ def _beside(before: float, after: float) -> str:
 
 
 def render_devices(steps: int = STEPS) -> str:
-    """Seconds for one 512 px picture of a 4-billion model, on a scale where each line is ten times the one before."""
+    """Render seconds for one 512 px picture of a 4-billion model on each device, on a logarithmic scale."""
     marks = "".join(
         f'<g class="dbx-tick"><line x1="{_log_position(s)}" x2="{_log_position(s)}" y1="8" y2="176"/>'
         f'<text x="{_log_position(s)}" y="196">{s:g} s</text></g>'
@@ -181,16 +184,16 @@ def _draw_device(row: Device, n: int, steps: int) -> str:
 
 
 def _round_to_two_figures(seconds: float) -> str:
-    """To two figures, without an exponent."""
+    """Format a number with two significant digits, without an exponent."""
     return f"{float(f'{seconds:.2g}'):g}"
 
 
 def _log_position(seconds: float) -> float:
-    """0.01 s to 1000 s over 20 to 620."""
+    """Map 0.01 to 1000 s to the x position 20 to 620, on a logarithmic scale."""
     return round(20 + 600 * (math.log10(min(max(seconds, 0.01), 1000)) + 2) / 5, 1)
 
 
 def render_cards(rows: Sequence[tuple[str, str]]) -> str:
-    """A name and a sentence each."""
+    """Render cards of a name and a sentence."""
     each = "".join(f"<li><h3>{escape(name)}</h3><p>{escape(text)}</p></li>" for name, text in rows)
     return f'<ul class="dbx-points">{each}</ul>'

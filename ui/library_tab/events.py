@@ -1,4 +1,4 @@
-"""What happens in the Library: looking, picking, comparing, starring, deleting, taking home; knows no single tool."""
+"""Listeners of the library tab: search, pick, compare, star, delete and download jobs."""
 
 from __future__ import annotations
 
@@ -18,233 +18,237 @@ from pipelines.jobs import retention
 from pipelines.jobs.queue import JobRow
 from pipelines.jobs.search import JobSearch
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
-from ui.components.pictures import NamedFile, encode_data_url, small
+from ui.api.auth.access import AccessControl
+from ui.components.event_options import PRIVATE_EVENT
+from ui.components.pictures import NamedFile, encode_data_url, encode_page_jpeg
 from ui.components.zip_downloads import SWEEP_SECONDS, ZipDownloads
 from ui.library_tab import layout
-from ui.library_tab.layout import LibraryState, LibraryTab, build_library_tab
+from ui.library_tab.layout import LibraryState, LibraryTab
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
-from ui.tool_tab.layout import TabState as TabSeat
+from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import Updates, list_result_pictures
 
 THUMBNAIL_SIDE_PX = 224
 CACHED_THUMBNAIL_COUNT = 512
-"""Thumbnails that are remembered, a few kilobytes each."""
+"""Thumbnails in the cache, a few kilobytes each."""
 
 
 class LibraryTabEvents:
-    """The page's listeners. Every handler asks anew whose a job is: an id from the page is anybody's claim."""
+    """Listeners of the tab. Every handler checks the owner of each job, because the page could send any id."""
 
-    def __init__(self, service: StudioService, access: Access) -> None:
+    def __init__(self, service: StudioService, access: AccessControl) -> None:
         self.service = service
         self.access = access
         self.finder = JobSearch(service.jobs.table)
-        self.tab: LibraryTab = build_library_tab(service)
+        self.tab = LibraryTab(service)
         self._zips = ZipDownloads(self.tab.download.GRADIO_CACHE)
-        service.jobs.run_every(SWEEP_SECONDS, self._zips.delete_expired)  # those of the batch tab too
+        service.jobs.run_every(SWEEP_SECONDS, self._zips.delete_expired)  # also those of the batch tab
         self._titles = {tool.id: tool.title for tool in service.tools}
         self._thumbnail = lru_cache(maxsize=CACHED_THUMBNAIL_COUNT)(self._encode_thumbnail)
 
-    def wire(self, page: gr.Tab) -> None:
-        """Attach the listeners; all are private to the page."""
-        parts = self.tab
-        filters = [parts.state, *parts.list_filters()]
-        for listener in (page.select, parts.timer.tick, parts.refresh.click):
+    def wire(self, gradio_tab: gr.Tab) -> None:
+        """Attach the listeners."""
+        tab = self.tab
+        filters = [tab.state, *tab.list_filters()]
+        for listener in (gradio_tab.select, tab.timer.tick, tab.refresh.click):
             self._listen(listener, self.refresh, filters)
-        for listener in (parts.text.submit, parts.text.blur, parts.tool.input, parts.when.input, parts.show.input):
+        for listener in (tab.text.submit, tab.text.blur, tab.tool.input, tab.when.input, tab.show.input):
             self._listen(listener, self.apply_filters, filters)
-        self._listen(parts.newer.click, self.show_newer, filters)
-        self._listen(parts.older.click, self.show_older, filters)
-        self._listen(parts.grid.input, self.pick_tiles, [parts.state, parts.grid])
-        self._listen(parts.pick_page.click, self.pick_page, [parts.state])
-        self._listen(parts.pick_none.click, self.pick_none, [parts.state])  # page.js lets go of the tiles in the page
-        self._listen(parts.star.click, self.toggle_star, filters)
-        self._listen(parts.delete.click, self.delete_picked, filters)
-        self._listen(parts.make_zip.click, self.make_zip, [parts.state])
+        self._listen(tab.newer.click, self.show_newer, filters)
+        self._listen(tab.older.click, self.show_older, filters)
+        self._listen(tab.grid.input, self.pick_tiles, [tab.state, tab.grid])
+        self._listen(tab.pick_page.click, self.pick_page, [tab.state])
+        self._listen(tab.pick_none.click, self.pick_none, [tab.state])  # page.js clears the tiles
+        self._listen(tab.star.click, self.toggle_star, filters)
+        self._listen(tab.delete.click, self.delete_picked, filters)
+        self._listen(tab.make_zip.click, self.make_zip, [tab.state])
 
-    def _listen(self, listener: Any, handler: Callable[..., Any], inputs: list[Any], more: Sequence[Any] = ()) -> None:
-        listener(
-            handler, inputs, [*list(vars(self.tab).values())[1:], *more], api_visibility="private",
-            concurrency_limit=None, show_progress="hidden", trigger_mode="multiple",
-        )  # fmt: skip
+    def _listen(
+        self, listener: Any, handler: Callable[..., Any], inputs: list[Any], more_outputs: Sequence[Any] = ()
+    ) -> None:
+        outputs = [*self.tab.list_outputs(), *more_outputs]
+        listener(handler, inputs, outputs, trigger_mode="multiple", **PRIVATE_EVENT)
 
     def wire_reuse(self, tabs: gr.Tabs, events: Sequence[ToolTabEvents]) -> None:
-        """Reuse: the picked job's settings fill its tool's tab, which comes to the front."""
-        recalls: dict[str, Any] = {each.tab.tool.id: gr.State(None) for each in events}
-        for each in events:
-            each.listen(
-                recalls[each.tab.tool.id].change,
-                self._make_recall_handler(each),
-                [recalls[each.tab.tool.id], each.tab.state],
-            )
+        """Attach "Reuse settings": open the picked job's tool with its settings."""
+        recall_states: dict[str, Any] = {tool_events.tab.tool.id: gr.State(None) for tool_events in events}
+        for tool_events in events:
+            recall_state = recall_states[tool_events.tab.tool.id]
+            handler = self._make_recall_handler(tool_events)
+            tool_events.listen(recall_state.change, handler, [recall_state, tool_events.tab.state])
 
-        def reuse(request: gr.Request, seat: LibraryState) -> dict[Any, Any]:
-            row = self._find_own_job(seat.picked_ids[0], request) if len(seat.picked_ids) == 1 else None
-            if row is None or row.job.tool not in recalls:
+        def reuse(request: gr.Request, state: LibraryState) -> dict[Any, Any]:
+            row = self._find_own_job(state.picked_ids[0], request) if len(state.picked_ids) == 1 else None
+            if row is None or row.job.tool not in recall_states:
                 return {self.tab.facts: gr.skip()}
-            return {tabs: gr.Tabs(selected=row.job.tool), recalls[row.job.tool]: (row.job.id, secrets.token_hex(4))}
+            return {
+                tabs: gr.Tabs(selected=row.job.tool),
+                recall_states[row.job.tool]: (row.job.id, secrets.token_hex(4)),
+            }
 
-        self._listen(self.tab.reuse.click, reuse, [self.tab.state], [tabs, *recalls.values()])
+        self._listen(self.tab.reuse.click, reuse, [self.tab.state], [tabs, *recall_states.values()])
 
     def _make_recall_handler(self, events: ToolTabEvents) -> Callable[..., AsyncIterator[Updates]]:
-        async def recall(request: gr.Request, asked: tuple[str, str] | None, seat: TabSeat) -> AsyncIterator[Updates]:
-            row = None if asked is None else self._find_own_job(asked[0], request)
-            seat.was_opened = True
+        async def recall(
+            request: gr.Request, request_key: tuple[str, str] | None, state: TabState
+        ) -> AsyncIterator[Updates]:
+            row = None if request_key is None else self._find_own_job(request_key[0], request)
+            state.was_opened = True
             if row is not None:
-                async for updates in events.attach_job(row, seat, request):
+                async for updates in events.follower.attach_job(row, state, request):
                     yield updates
             yield events.view.no_change()
 
         return recall
 
-    # ------------------------------------------------------------ the page of tiles
+    # ------------------------------------------------------------ tiles
 
-    def refresh(self, request: gr.Request, seat: LibraryState, *filters: Any) -> Updates:
-        """The page as it stands now; what is picked stays picked."""
-        owner, wanted = self.access.visitor(request), layout.parse_filters(*filters)
-        ids, total = self.finder.find_page(owner, wanted, seat.first_tile, layout.PAGE_TILE_COUNT)
-        if not ids and seat.first_tile:
-            seat.first_tile = max(0, (total - 1) // layout.PAGE_TILE_COUNT * layout.PAGE_TILE_COUNT)
-            ids, total = self.finder.find_page(owner, wanted, seat.first_tile, layout.PAGE_TILE_COUNT)
+    def refresh(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
+        """Show the present jobs of the page. Picked jobs stay picked."""
+        owner, wanted = self.access.identify_visitor(request), layout.parse_filters(*filters)
+        ids, total = self.finder.find_page(owner, wanted, state.first_tile, layout.PAGE_TILE_COUNT)
+        if not ids and state.first_tile:
+            state.first_tile = max(0, (total - 1) // layout.PAGE_TILE_COUNT * layout.PAGE_TILE_COUNT)
+            ids, total = self.finder.find_page(owner, wanted, state.first_tile, layout.PAGE_TILE_COUNT)
         rows = [row for row in map(self.service.jobs.get_job, ids) if row is not None]
-        return self._show_page(seat, rows, total, any(filters[:3]) or filters[3] != "all")
+        return self._show_page(state, rows, total, any(filters[:3]) or filters[3] != "all")
 
-    def _show_page(self, seat: LibraryState, rows: Sequence[JobRow], total: int, filtered: bool) -> Updates:
-        parts, ids = self.tab, tuple(row.job.id for row in rows)
-        updates: Updates = {parts.timer: gr.update(active=any(row.finished is None for row in rows))}
+    def _show_page(self, state: LibraryState, rows: Sequence[JobRow], total: int, is_filtered: bool) -> Updates:
+        tab, tile_ids = self.tab, tuple(row.job.id for row in rows)
+        updates: Updates = {tab.timer: gr.update(active=any(row.finished is None for row in rows))}
         choices = [(layout.label_tile(row, self._find_title(row)), row.job.id) for row in rows]
-        styles = layout.render_thumbnail_style(map(self._find_tile_picture, rows))
-        seen = f"{choices}{hash(styles)}{total}"
-        if seen == seat.sent_tiles:  # a beat without news costs the page nothing
+        tile_css = layout.render_thumbnail_style(map(self._find_tile_picture, rows))
+        tiles_key = f"{choices}{hash(tile_css)}{total}"
+        if tiles_key == state.sent_tiles:  # send nothing if nothing has changed
             return updates
         updates |= {
-            parts.pictures: styles,
-            parts.position: layout.render_position(seat.first_tile, len(rows), total, filtered),
+            tab.pictures: tile_css,
+            tab.position: layout.render_position(state.first_tile, len(rows), total, is_filtered),
         }
         updates |= {
-            parts.newer: gr.Button(interactive=seat.first_tile > 0),
-            parts.older: gr.Button(interactive=seat.first_tile + len(rows) < total),
+            tab.newer: gr.Button(interactive=state.first_tile > 0),
+            tab.older: gr.Button(interactive=state.first_tile + len(rows) < total),
         }
-        # At a beat the value is left alone: somebody may be picking at this moment.
-        picked = [job_id for job_id in ids if job_id in seat.picked_ids]
-        same = ids == seat.tile_ids
-        updates[parts.grid] = gr.update(choices=choices) if same else gr.update(choices=choices, value=picked)
-        seat.tile_ids, seat.sent_tiles = ids, seen
+        # If the tiles are the same, the selection is not sent: the visitor may be picking at this moment.
+        picked = [job_id for job_id in tile_ids if job_id in state.picked_ids]
+        same_tiles = tile_ids == state.tile_ids
+        updates[tab.grid] = gr.update(choices=choices) if same_tiles else gr.update(choices=choices, value=picked)
+        state.tile_ids, state.sent_tiles = tile_ids, tiles_key
         return updates
 
-    def apply_filters(self, request: gr.Request, seat: LibraryState, *filters: Any) -> Updates:
-        """Other filters: from the newest on."""
-        seat.first_tile = 0
-        return self.refresh(request, seat, *filters)
+    def apply_filters(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
+        """Show the first page with other filters."""
+        state.first_tile = 0
+        return self.refresh(request, state, *filters)
 
-    def show_newer(self, request: gr.Request, seat: LibraryState, *filters: Any) -> Updates:
-        """The page of newer ones."""
-        seat.first_tile = max(0, seat.first_tile - layout.PAGE_TILE_COUNT)
-        return self.refresh(request, seat, *filters)
+    def show_newer(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
+        """Show the page of newer jobs."""
+        state.first_tile = max(0, state.first_tile - layout.PAGE_TILE_COUNT)
+        return self.refresh(request, state, *filters)
 
-    def show_older(self, request: gr.Request, seat: LibraryState, *filters: Any) -> Updates:
-        """The page of older ones."""
-        seat.first_tile += layout.PAGE_TILE_COUNT
-        return self.refresh(request, seat, *filters)
+    def show_older(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
+        """Show the page of older jobs."""
+        state.first_tile += layout.PAGE_TILE_COUNT
+        return self.refresh(request, state, *filters)
 
     def _find_title(self, row: JobRow) -> str:
         return self._titles.get(row.job.tool, row.job.tool)
 
     def _find_tile_picture(self, row: JobRow) -> bytes | None:
-        """A small picture: of the result, or of the last preview."""
+        """Return a thumbnail of the first result picture, or the last preview of a running job."""
         if row.status == "running":
             return row.step.preview if row.step else None
         file = _find_first_picture(row)
         try:
             return None if file is None else self._thumbnail(file.id)
-        except (StudioError, FileNotFoundError):  # deleted since, or out of reach: the rest is shown all the same
+        except (StudioError, FileNotFoundError):  # deleted, or the store is out of reach
             return None
 
     def _encode_thumbnail(self, file_id: str) -> bytes:
-        return small(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX)
+        return encode_page_jpeg(self.service.files.open_image(file_id), THUMBNAIL_SIDE_PX)
 
-    # ------------------------------------------------------------ what is picked
+    # ------------------------------------------------------------ picked jobs
 
-    async def pick_tiles(self, request: gr.Request, seat: LibraryState, checked: list[str]) -> AsyncIterator[Updates]:
-        """One: look at it, with previews while it runs. Two: compare them. More: say how many."""
-        elsewhere = tuple(job_id for job_id in seat.picked_ids if job_id not in seat.tile_ids)
-        seat.picked_ids = (*elsewhere, *checked)
-        async for updates in self._show_picked(request, seat):
+    async def pick_tiles(self, request: gr.Request, state: LibraryState, checked: list[str]) -> AsyncIterator[Updates]:
+        """Show one picked job, with previews while it runs; compare two; count more."""
+        elsewhere = tuple(job_id for job_id in state.picked_ids if job_id not in state.tile_ids)
+        state.picked_ids = (*elsewhere, *checked)
+        async for updates in self._show_picked(request, state):
             yield updates
 
-    async def pick_page(self, request: gr.Request, seat: LibraryState) -> AsyncIterator[Updates]:
-        """Everything on this page, beside what is picked on others."""
-        seat.picked_ids = tuple(dict.fromkeys((*seat.picked_ids, *seat.tile_ids)))
-        yield {self.tab.grid: gr.update(value=list(seat.tile_ids))}
-        async for updates in self._show_picked(request, seat):
+    async def pick_page(self, request: gr.Request, state: LibraryState) -> AsyncIterator[Updates]:
+        """Pick all jobs of this page in addition to those of other pages."""
+        state.picked_ids = tuple(dict.fromkeys((*state.picked_ids, *state.tile_ids)))
+        yield {self.tab.grid: gr.update(value=list(state.tile_ids))}
+        async for updates in self._show_picked(request, state):
             yield updates
 
-    async def pick_none(self, request: gr.Request, seat: LibraryState) -> AsyncIterator[Updates]:
-        """Nothing, on any page."""
-        seat.picked_ids = ()
-        async for updates in self._show_picked(request, seat):
+    async def pick_none(self, request: gr.Request, state: LibraryState) -> AsyncIterator[Updates]:
+        """Pick no job on any page."""
+        state.picked_ids = ()
+        async for updates in self._show_picked(request, state):
             yield updates
 
-    async def _show_picked(self, request: gr.Request, seat: LibraryState) -> AsyncIterator[Updates]:
-        seat.look_number += 1
-        seat.delete_pressed_ids = ()
-        turn = seat.look_number
-        rows = await run_in_threadpool(self._list_picked, seat, request)
-        shown = await run_in_threadpool(self._show_rows, rows)
-        if seat.look_number != turn:  # what was picked since is shown already
+    async def _show_picked(self, request: gr.Request, state: LibraryState) -> AsyncIterator[Updates]:
+        state.look_number += 1
+        state.delete_pressed_ids = ()
+        number = state.look_number
+        rows = await run_in_threadpool(self._list_picked, state, request)
+        updates_of_rows = await run_in_threadpool(self._show_rows, rows)
+        if state.look_number != number:  # a newer selection is shown already
             yield {self.tab.facts: gr.skip()}
             return
-        yield shown
+        yield updates_of_rows
         if len(rows) == 1 and rows[0].finished is None:
-            async for updates in self._follow_job(rows[0].job.id, seat, turn):
+            async for updates in self._follow_job(rows[0].job.id, state, number):
                 yield updates
-            again = await run_in_threadpool(self._list_picked, seat, request)
-            if seat.look_number == turn:
-                yield await run_in_threadpool(self._show_rows, again)
-        # The last thing said is sent once more when the handler ends, which may be after another has spoken.
+            rows_at_end = await run_in_threadpool(self._list_picked, state, request)
+            if state.look_number == number:
+                yield await run_in_threadpool(self._show_rows, rows_at_end)
+        # Gradio repeats a handler's last update when it ends, possibly over another handler's newer one.
         yield {self.tab.facts: gr.skip()}
 
-    async def _follow_job(self, job_id: str, seat: LibraryState, turn: int) -> AsyncIterator[Updates]:
-        """The job's events, its last preview at once, until it ends or something else is picked."""
+    async def _follow_job(self, job_id: str, state: LibraryState, number: int) -> AsyncIterator[Updates]:
+        """Yield the job's events, its last preview first, until it ends or another job is picked."""
         stream = await run_in_threadpool(self.service.jobs.watch, job_id)
         try:
             async for event in stream:
-                if seat.look_number != turn:
+                if state.look_number != number:
                     return
                 if isinstance(event, Step) and event.preview is not None:
                     yield {self.tab.picture: event.preview, self.tab.status: text.render_progress(event, draft=False)}
                 elif not isinstance(event, Result):
                     yield {self.tab.status: text.render_progress(event, draft=False)}
-        except (JobCancelled, StudioError):  # its row says how it ended
+        except (JobCancelled, StudioError):  # the job's row has the reason
             return
         finally:
             stream.close()
 
     def _show_rows(self, rows: Sequence[JobRow]) -> Updates:
-        parts = self.tab
-        updates: Updates = {**layout.show_actions(parts, rows), parts.comparison: "", parts.facts: ""}
+        tab = self.tab
+        updates: Updates = {**layout.show_actions(tab, rows), tab.comparison: "", tab.facts: ""}
         if len(rows) not in (1, 2):
-            return {**updates, parts.picture: None, parts.status: layout.render_picked_status(len(rows))}
-        updates[parts.facts] = "".join(layout.render_facts(row, self._find_title(row)) for row in rows)
+            return {**updates, tab.picture: None, tab.status: layout.render_picked_status(len(rows))}
+        updates[tab.facts] = "".join(layout.render_facts(row, self._find_title(row)) for row in rows)
         if len(rows) == 1:
             return {
                 **updates,
-                parts.picture: self._find_full_picture(rows[0]),
-                parts.status: layout.render_job_status(rows[0]),
+                tab.picture: self._find_full_picture(rows[0]),
+                tab.status: layout.render_job_status(rows[0]),
             }
         left, right = (layout.label_tile(row, self._find_title(row)) for row in rows)
-        laid = self._encode_comparison(rows[0])
-        over = text.render_comparison(encode_data_url(laid), left, ("Left", "Right"), 50) if laid else ""
+        jpeg = self._encode_comparison(rows[0])
+        comparison = text.render_comparison(encode_data_url(jpeg), left, ("Left", "Right"), 50) if jpeg else ""
         return {
             **updates,
-            parts.picture: self._find_full_picture(rows[1]),
-            parts.comparison: over,
-            parts.status: layout.render_comparison_status(left, right),
+            tab.picture: self._find_full_picture(rows[1]),
+            tab.comparison: comparison,
+            tab.status: layout.render_comparison_status(left, right),
         }
 
     def _find_full_picture(self, row: JobRow) -> NamedFile | bytes | None:
-        """The picture itself, byte for byte, or the last preview."""
+        """Return the picture's file, or the last preview."""
         file = _find_first_picture(row)
         if file is None:
             return row.step.preview if row.step else None
@@ -256,76 +260,85 @@ class LibraryTabEvents:
     def _encode_comparison(self, row: JobRow) -> bytes | None:
         file = _find_first_picture(row)
         try:
-            return small(self.service.files.open_image(file.id)) if file else self._find_tile_picture(row)
+            return encode_page_jpeg(self.service.files.open_image(file.id)) if file else self._find_tile_picture(row)
         except (StudioError, FileNotFoundError):
             return None
 
-    # ------------------------------------------------------------ what can be done with it
+    # ------------------------------------------------------------ actions
 
-    def toggle_star(self, request: gr.Request, seat: LibraryState, *filters: Any) -> Updates:
-        """Keep what is picked from retention, or, when all of it has its star, give it up to it."""
-        rows = self._list_picked(seat, request)
+    def toggle_star(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
+        """Star the picked jobs, which retention never deletes; if all have a star, remove it."""
+        rows = self._list_picked(state, request)
         starred = not all(row.starred for row in rows)
         for row in rows:
             self.service.jobs.set_starred(row.job.id, starred)
         return {
-            **self.refresh(request, seat, *filters),
-            **layout.show_actions(self.tab, self._list_picked(seat, request)),
+            **self.refresh(request, state, *filters),
+            **layout.show_actions(self.tab, self._list_picked(state, request)),
         }
 
-    def delete_picked(self, request: gr.Request, seat: LibraryState, *filters: Any) -> Updates:
-        """Pressed twice: forget what is picked, with its pictures; what runs is stopped."""
-        rows = self._list_picked(seat, request)
-        if not rows or seat.delete_pressed_ids != seat.picked_ids:
-            seat.delete_pressed_ids = seat.picked_ids
+    def delete_picked(self, request: gr.Request, state: LibraryState, *filters: Any) -> Updates:
+        """Ask for a second click, then delete the picked jobs with their files; running ones are cancelled."""
+        rows = self._list_picked(state, request)
+        if not rows or state.delete_pressed_ids != state.picked_ids:
+            state.delete_pressed_ids = state.picked_ids
             return {self.tab.delete: gr.Button(f"Really delete {len(rows)}?" if rows else "Delete")}
         for row in rows:
             if row.finished is None:
                 self.service.jobs.cancel(row.job.id)
-        owner = self.access.visitor(request)
-        gone = retention.delete_jobs(self.service.jobs.table, self.service.files, owner, [row.job.id for row in rows])
-        seat.picked_ids, seat.delete_pressed_ids, seat.look_number = (), (), seat.look_number + 1
-        told = f"Deleted: {gone}" if gone == len(rows) else f"Deleted: {gone}. Stopped: {len(rows) - gone}"
+        owner = self.access.identify_visitor(request)
+        deleted_count = retention.delete_jobs(
+            self.service.jobs.table, self.service.files, owner, [row.job.id for row in rows]
+        )
+        state.picked_ids, state.delete_pressed_ids, state.look_number = (), (), state.look_number + 1
+        message = (
+            f"Deleted: {deleted_count}"
+            if deleted_count == len(rows)
+            else f"Deleted: {deleted_count}. Stopped: {len(rows) - deleted_count}"
+        )
         return {
-            **self.refresh(request, seat, *filters),
+            **self.refresh(request, state, *filters),
             **self._show_rows(()),
-            self.tab.status: text.render_status(told),
+            self.tab.status: text.render_status(message),
         }
 
-    def make_zip(self, request: gr.Request, seat: LibraryState) -> Updates:
-        """Everything that the picked jobs made, in one ZIP to download."""
-        rows = [row for row in self._list_picked(seat, request) if row.result is not None]
-        last, seat.zip_key = seat.zip_key, secrets.token_hex(16)
-        path = self._zips.create_zip(seat.zip_key, "designerbox.zip", lambda part: self._write_zip(rows, part))
-        self._zips.delete_zip(last)  # the button leads to the new one
-        told = f"Download ZIP · {len(rows)}"
-        return {self.tab.download: gr.DownloadButton(told, value=str(path), visible=True)}
+    def make_zip(self, request: gr.Request, state: LibraryState) -> Updates:
+        """Write all files of the picked jobs into a ZIP to download."""
+        rows = [row for row in self._list_picked(state, request) if row.result is not None]
+        old_key, state.zip_key = state.zip_key, secrets.token_hex(16)
+        path = self._zips.create_zip(
+            state.zip_key, "designerbox.zip", lambda temporary: self._write_zip(rows, temporary)
+        )
+        self._zips.delete_zip(old_key)  # the button links to the new one
+        label = f"Download ZIP · {len(rows)}"
+        return {self.tab.download: gr.DownloadButton(label, value=str(path), visible=True)}
 
     def _write_zip(self, rows: Sequence[JobRow], path: Path) -> None:
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as out:  # pictures are packed as they are
-            for place, row in enumerate(rows, 1):
-                made = [file for file in (row.result.files if row.result else ()) if file.role != "matte"]
-                for number, file in enumerate(made, 1):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:  # pictures do not compress
+            for row_number, row in enumerate(rows, 1):
+                files = [file for file in (row.result.files if row.result else ()) if file.role != "matte"]
+                for file_number, file in enumerate(files, 1):
                     try:
-                        out.write(
-                            self.service.files.local_path(file.id), f"{place:03d}-{_name_file(row, file, number)}"
+                        archive.write(
+                            self.service.files.local_path(file.id),
+                            f"{row_number:03d}-{_name_file(row, file, file_number)}",
                         )
-                    except (NotFound, FileNotFoundError):  # deleted since
+                    except (NotFound, FileNotFoundError):  # deleted meanwhile
                         continue
         self.service.uploads.sign_archive(path)
 
-    def _list_picked(self, seat: LibraryState, request: gr.Request) -> list[JobRow]:
-        return [row for job_id in seat.picked_ids if (row := self._find_own_job(job_id, request)) is not None]
+    def _list_picked(self, state: LibraryState, request: gr.Request) -> list[JobRow]:
+        return [row for job_id in state.picked_ids if (row := self._find_own_job(job_id, request)) is not None]
 
     def _find_own_job(self, job_id: str, request: gr.Request) -> JobRow | None:
         row = self.service.jobs.get_job(job_id)
-        return row if row is not None and row.job.owner == self.access.visitor(request) else None
+        return row if row is not None and row.job.owner == self.access.identify_visitor(request) else None
 
 
 def _find_first_picture(row: JobRow) -> File | None:
-    """The first picture of a finished job."""
-    made = list_result_pictures(row.result) if row.result is not None else []
-    return made[0] if made else None
+    """Return the first result picture of a finished job."""
+    pictures = list_result_pictures(row.result) if row.result is not None else []
+    return pictures[0] if pictures else None
 
 
 def _name_file(row: JobRow, file: File, number: int) -> str:

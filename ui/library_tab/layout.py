@@ -1,10 +1,9 @@
-"""The Library as it is laid out and what it says: filters, a page of tiles, what is picked; looks nothing up."""
+"""Layout and texts of the library tab: filters, a page of tiles, and the picked jobs."""
 
 from __future__ import annotations
 
 import re
 import time
-from abc import ABCMeta
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,28 +12,31 @@ from typing import Any
 
 import gradio as gr
 from gradio import Timer
-from gradio.component_meta import ComponentMeta
 from gradio.components import Component
 
 from pipelines.jobs.queue import JobRow
 from pipelines.jobs.search import JobFilter, StateFilter
 from pipelines.service.orders import StudioService
-from ui.components.pictures import LivePicture, encode_data_url
+from ui.components.pictures import build_live_picture, encode_data_url, make_component
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Library"
 LEDE = "Everything you made, and what is being made."
 NONE_PICKED_TEXT = "Pick one to look at it, two to compare."
 PAGE_TILE_COUNT = 24
-"""Tiles on one page."""
+"""Tiles shown on one page."""
 POLL_SECONDS = 2.0
-"""Seconds between two looks while something waits or runs."""
+"""Interval at which the page is refreshed while a job waits or runs."""
 EMPTY_TEXT = "Nothing here yet. What you make with any tool appears here by itself."
 NO_MATCH_TEXT = "Nothing fits these filters."
 SHOW_CHOICES: tuple[tuple[str, StateFilter], ...] = (
-    ("Everything", "all"), ("Starred", "starred"), ("Single pictures", "single"), ("Batch rows", "batch"),
-    ("Waiting and working", "going"), ("Failed", "failed"),
-)  # fmt: skip
+    ("Everything", "all"),
+    ("Starred", "starred"),
+    ("Single pictures", "single"),
+    ("Batch rows", "batch"),
+    ("Waiting and working", "going"),
+    ("Failed", "failed"),
+)
 WHEN_CHOICES = (
     ("Any time", ""),
     ("Today", "0"),
@@ -72,29 +74,26 @@ _STYLE = """<style>
 
 
 class _AnyIds:
-    """Takes any ids: those of a page that was just turned are not among the choices any more."""
+    """Accepts ids that are not among the choices: the visitor may have just turned the page."""
 
     def get_block_name(self) -> str:
         return "checkboxgroup"
 
     def preprocess(self, payload: list[object] | None) -> list[str]:
-        """Job ids, as the page claims them."""
+        """Return job ids as the page sends them, unchecked."""
         return [str(job_id) for job_id in payload or ()]
 
 
-# Made like this for the reason that `ui.components.pictures` gives.
-JobTiles = ABCMeta.__new__(
-    ComponentMeta, "Tiles", (_AnyIds, gr.CheckboxGroup), {"__module__": __name__, "__doc__": _AnyIds.__doc__}
-)
+JobTiles = make_component("Tiles", _AnyIds, gr.CheckboxGroup)
 
 
 @dataclass
 class LibraryState:
-    """What one visitor's open Library shows; one per browser tab, kept in the session.
+    """Session state of the library in one browser tab.
 
-    `ids` are the tiles in order, `picked` what is picked on this page and on others, `turn` counts looks at what is
-    picked, so that an older look gives way. `sure` is what Delete was pressed for once; `seen` the tiles as sent;
-    `packed` names the last ZIP.
+    `tile_ids` are the jobs of the shown page in order, `picked_ids` the picked jobs of all pages. `look_number` counts
+    changes of the selection, so that an older handler gives way. `delete_pressed_ids` are the jobs for which Delete was
+    pressed once. `sent_tiles` identifies the tiles that were sent last, `zip_key` is the key of the last ZIP.
     """
 
     first_tile: int = 0
@@ -106,136 +105,115 @@ class LibraryState:
     zip_key: str = ""
 
 
-@dataclass(frozen=True)
-class LibraryTab:
-    """Every component of the page."""
-
-    state: gr.State
-    text: gr.Textbox
-    tool: gr.Dropdown
-    when: gr.Dropdown
-    show: gr.Dropdown
-    pictures: gr.HTML
-    grid: gr.CheckboxGroup
-    newer: gr.Button
-    position: gr.HTML
-    older: gr.Button
-    pick_page: gr.Button
-    pick_none: gr.Button
-    picture: gr.Image
-    comparison: gr.HTML
-    status: gr.HTML
-    facts: gr.HTML
-    reuse: gr.Button
-    star: gr.Button
-    make_zip: gr.Button
-    delete: gr.Button
-    download: gr.DownloadButton
-    timer: Timer
-    refresh: gr.Button
-
-    def list_filters(self) -> list[Component]:
-        """What says which jobs are wanted."""
-        return [self.text, self.tool, self.when, self.show]
-
-
 def describe_retention(days: float) -> str:
-    """How long what is here stays, as a sentence; nothing where it stays for good."""
+    """Say how long pictures are kept; empty if they are kept without limit."""
     if not days:
         return ""
     span = f"{days:g} days" if days != 1 else "a day"
-    return f" Pictures are forgotten after {span}; starred ones stay."
+    return f" Pictures are deleted after {span}; starred ones stay."
 
 
-def build_library_tab(service: StudioService) -> LibraryTab:
-    """The page's components, in the layout that is open."""
-    gr.HTML(
-        f'{_STYLE}<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}{describe_retention(service.settings.keep_days)}</p></header>'
-    )
-    tools = [("All tools", ""), *((tool.title, tool.id) for tool in service.tools)]
-    with gr.Row(elem_classes=["dbx-tool", "dbx-library"]):
-        with gr.Column(scale=7, min_width=320, elem_classes=["dbx-form"]):
-            with gr.Row(elem_classes=["dbx-filters"]):
-                text = gr.Textbox(label="Search", placeholder="Words, a seed, or a day: 2026-11-25", max_length=200,
-                                  elem_id="library-text")  # fmt: skip
-                tool = gr.Dropdown(tools, value="", label="Tool", elem_id="library-tool")
-                when = gr.Dropdown(list(WHEN_CHOICES), value="", label="When", elem_id="library-when")
-                show = gr.Dropdown(list(SHOW_CHOICES), value="all", label="Show", elem_id="library-show")
-            pictures = gr.HTML("", elem_id="library-pictures")
-            grid: Any = JobTiles([], label="Jobs", show_label=False, elem_id="library-grid",
-                                    elem_classes=["dbx-tiles", "pictured"])  # fmt: skip
-            with gr.Row(elem_classes=["dbx-pager"]):
-                back = gr.Button("Newer", size="sm", interactive=False, elem_id="library-back", min_width=80)
-                where = gr.HTML("", elem_id="library-where")
-                forth = gr.Button("Older", size="sm", interactive=False, elem_id="library-forth", min_width=80)
-            with gr.Row(elem_classes=["dbx-pager"]):
-                every = gr.Button("Pick whole page", size="sm", elem_id="library-every")
-                none = gr.Button("Pick none", size="sm", elem_id="library-none")
-        with gr.Column(scale=5, min_width=320, elem_classes=["dbx-side"]):
-            with gr.Column(elem_classes=["dbx-box"], elem_id="library-box"):
-                live = LivePicture(
-                    show_label=False, interactive=False, buttons=["fullscreen"], container=False,
-                    elem_id="library-live", elem_classes=["dbx-live"], alt_text="The picture that is picked",
-                    label="The picture that is picked",
-                )  # fmt: skip
-                over = gr.HTML("", elem_classes=["dbx-wiper"], elem_id="library-over")
-            stage = gr.HTML(
-                tool_tab_text.render_status(NONE_PICKED_TEXT), elem_classes=["dbx-stage"], elem_id="library-stage"
-            )
-            with gr.Row(elem_classes=["dbx-acts"]):
-                reuse = gr.Button("Reuse settings", variant="primary", interactive=False, elem_id="library-reuse")
-                star = gr.Button("Star", interactive=False, elem_id="library-star")
-                pack = gr.Button("Make ZIP", interactive=False, elem_id="library-pack")
-                delete = gr.Button("Delete", variant="stop", interactive=False, elem_id="library-delete")
-            save = gr.DownloadButton("Download ZIP", variant="primary", visible=False, elem_id="library-save")
-            facts = gr.HTML("", elem_classes=["dbx-lasting"], elem_id="library-facts")
-            again = gr.Button("Look again", elem_id="library-again", elem_classes=["dbx-again"])
-    return LibraryTab(
-        gr.State(LibraryState()), text, tool, when, show, pictures, grid, back, where, forth, every, none, live, over, stage,
-        facts, reuse, star, pack, delete, save, Timer(POLL_SECONDS, active=False), again,
-    )  # fmt: skip
+class LibraryTab:
+    """All components of the tab, built inside the open Gradio layout."""
+
+    def __init__(self, service: StudioService) -> None:
+        self.state = gr.State(LibraryState())
+        self.timer = Timer(POLL_SECONDS, active=False)
+        lede = LEDE + describe_retention(service.settings.keep_days)
+        gr.HTML(f'{_STYLE}<header class="dbx-head"><h1>{TITLE}</h1><p>{lede}</p></header>')
+        tools = [("All tools", ""), *((tool.title, tool.id) for tool in service.tools)]
+        with gr.Row(elem_classes=["dbx-tool", "dbx-library"]):
+            with gr.Column(scale=7, min_width=320, elem_classes=["dbx-form"]):
+                with gr.Row(elem_classes=["dbx-filters"]):
+                    self.text = gr.Textbox(
+                        label="Search",
+                        placeholder="Words, a seed, or a day: 2026-11-25",
+                        max_length=200,
+                        elem_id="library-text",
+                    )
+                    self.tool = gr.Dropdown(tools, value="", label="Tool", elem_id="library-tool")
+                    self.when = gr.Dropdown(list(WHEN_CHOICES), value="", label="When", elem_id="library-when")
+                    self.show = gr.Dropdown(list(SHOW_CHOICES), value="all", label="Show", elem_id="library-show")
+                self.pictures = gr.HTML("", elem_id="library-pictures")
+                self.grid = JobTiles(
+                    [], label="Jobs", show_label=False, elem_id="library-grid", elem_classes=["dbx-tiles", "pictured"]
+                )
+                with gr.Row(elem_classes=["dbx-pager"]):
+                    self.newer = gr.Button("Newer", size="sm", interactive=False, elem_id="library-back", min_width=80)
+                    self.position = gr.HTML("", elem_id="library-where")
+                    self.older = gr.Button("Older", size="sm", interactive=False, elem_id="library-forth", min_width=80)
+                with gr.Row(elem_classes=["dbx-pager"]):
+                    self.pick_page = gr.Button("Pick whole page", size="sm", elem_id="library-every")
+                    self.pick_none = gr.Button("Pick none", size="sm", elem_id="library-none")
+            with gr.Column(scale=5, min_width=320, elem_classes=["dbx-side"]):
+                with gr.Column(elem_classes=["dbx-box"], elem_id="library-box"):
+                    self.picture = build_live_picture("The picture that is picked", "library-live")
+                    self.comparison = gr.HTML("", elem_classes=["dbx-wiper"], elem_id="library-over")
+                self.status = gr.HTML(
+                    tool_tab_text.render_status(NONE_PICKED_TEXT), elem_classes=["dbx-stage"], elem_id="library-stage"
+                )
+                with gr.Row(elem_classes=["dbx-acts"]):
+                    self.reuse = gr.Button(
+                        "Reuse settings", variant="primary", interactive=False, elem_id="library-reuse"
+                    )
+                    self.star = gr.Button("Star", interactive=False, elem_id="library-star")
+                    self.make_zip = gr.Button("Make ZIP", interactive=False, elem_id="library-pack")
+                    self.delete = gr.Button("Delete", variant="stop", interactive=False, elem_id="library-delete")
+                self.download = gr.DownloadButton(
+                    "Download ZIP", variant="primary", visible=False, elem_id="library-save"
+                )
+                self.facts = gr.HTML("", elem_classes=["dbx-lasting"], elem_id="library-facts")
+                self.refresh = gr.Button("Look again", elem_id="library-again", elem_classes=["dbx-again"])
+
+    def list_filters(self) -> list[Component]:
+        """List the components that say which jobs are wanted."""
+        return [self.text, self.tool, self.when, self.show]
+
+    def list_outputs(self) -> list[Any]:
+        """List all components but the state."""
+        return [component for component in vars(self).values() if component is not self.state]
 
 
-# ---------------------------------------------------------------- what is wanted
+# ---------------------------------------------------------------- filters
 
 
 def parse_filters(text: str | None, tool: str | None, when: str | None, show: StateFilter | None) -> JobFilter:
-    """The form as a question. Words like 2026-11 or 2026-11-25 are days of this machine's time, all others words."""
-    said = (text or "").split()
-    days = [span for span in map(parse_time_span, said) if span is not None]
+    """Read the filter fields. Words like 2026-11 or 2026-11-25 are days in local time, all others are searched for."""
+    words = (text or "").split()
+    days = [span for span in map(parse_time_span, words) if span is not None]
     since = max([day[0] for day in days], default=0.0)
     until = min([day[1] for day in days], default=float("inf"))
     if when:
         today = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
         since = max(since, (today - timedelta(days=int(when))).timestamp())
-    plain = " ".join(word for word in said if parse_time_span(word) is None)
+    plain = " ".join(word for word in words if parse_time_span(word) is None)
     return JobFilter(plain, tool or "", since, until, show or "all")
 
 
 def parse_time_span(word: str) -> tuple[float, float] | None:
-    """First and last moment of the month or day that `word` is, as Unix seconds; None for any other word."""
-    found = _DAY_PATTERN.fullmatch(word)
-    if found is None:
+    """Return start and end of the month or day that `word` names, as Unix seconds; None for any other word."""
+    match = _DAY_PATTERN.fullmatch(word)
+    if match is None:
         return None
-    year, month, day = int(found[1]), int(found[2]), int(found[3] or 1)
+    year, month, day = int(match[1]), int(match[2]), int(match[3] or 1)
     try:
         first = datetime(year, month, day)
     except ValueError:
         return None
-    after = first + timedelta(days=1) if found[3] else (first.replace(day=28) + timedelta(days=4)).replace(day=1)
-    return first.timestamp(), after.timestamp()
+    next_first = first + timedelta(days=1) if match[3] else (first.replace(day=28) + timedelta(days=4)).replace(day=1)
+    return first.timestamp(), next_first.timestamp()
 
 
-# ---------------------------------------------------------------- what is said
+# ---------------------------------------------------------------- texts
 
 
 def label_tile(row: JobRow, title: str) -> str:
-    """A tile's name: what it is, how it stands, and when it was made."""
+    """Name a tile: the tool, and the job's status or the time when it was made."""
     star = "★ " if row.starred else ""
-    standing = {"queued": "Waiting", "running": "Working", "failed": "Failed", "cancelled": "Stopped"}.get(row.status)
+    status = {"queued": "Waiting", "running": "Working", "failed": "Failed", "cancelled": "Stopped"}.get(row.status)
     if row.status == "running" and row.step is not None and row.step.total > 1:
-        standing = f"Working, {round(100 * row.step.index / row.step.total)} %"
-    return f"{star}{title} · {standing or _format_time(row.created)}"
+        status = f"Working, {round(100 * row.step.index / row.step.total)} %"
+    return f"{star}{title} · {status or _format_time(row.created)}"
 
 
 def _format_time(created: float) -> str:
@@ -246,35 +224,35 @@ def _format_time(created: float) -> str:
 
 
 def render_thumbnail_style(jpegs: Iterable[bytes | None]) -> str:
-    """The tiles' pictures as a style, in the order of the tiles; inside the page, so that they have no address."""
+    """Render the tiles' pictures as CSS in the order of the tiles; as data URLs, so that they have no address."""
     rules = [
-        f'#library-grid label:nth-of-type({place})::before{{background-image:url("{encode_data_url(jpeg)}")}}'
-        for place, jpeg in enumerate(jpegs, 1)
+        f'#library-grid label:nth-of-type({number})::before{{background-image:url("{encode_data_url(jpeg)}")}}'
+        for number, jpeg in enumerate(jpegs, 1)
         if jpeg is not None
     ]
     return f"<style>{''.join(rules)}</style>"
 
 
-def render_position(start: int, shown: int, total: int, filtered: bool) -> str:
-    """`25–48 of 5,012`."""
+def render_position(start: int, shown_count: int, total: int, is_filtered: bool) -> str:
+    """Render the position, such as `25–48 of 5,012`."""
     if not total:
-        return f"<p>{NO_MATCH_TEXT if filtered else EMPTY_TEXT}</p>"
-    return f"<p>{start + 1}–{start + shown} of {total:,}</p>"
+        return f"<p>{NO_MATCH_TEXT if is_filtered else EMPTY_TEXT}</p>"
+    return f"<p>{start + 1}–{start + shown_count} of {total:,}</p>"
 
 
 def render_facts(row: JobRow, title: str) -> str:
-    """What a job was asked for, escaped: words are a person's own."""
-    asked = [f"<strong>{escape(title)}</strong> · {time.strftime('%Y-%m-%d %H:%M', time.localtime(row.created))}"]
-    said = [str(value) for value in row.job.params.values() if isinstance(value, str) and value]
-    said = [text for text in said if not text.startswith("file-")]
-    if said:
-        asked.append(escape(" · ".join(said))[:600])
-    asked.append(f"Seed {row.job.seed} · <code>{row.job.id}</code>")
-    return "".join(f"<p>{line}</p>" for line in asked)
+    """Render tool, time, texts and seed of a job; its texts are a visitor's input and are escaped."""
+    lines = [f"<strong>{escape(title)}</strong> · {time.strftime('%Y-%m-%d %H:%M', time.localtime(row.created))}"]
+    texts = [str(value) for value in row.job.params.values() if isinstance(value, str) and value]
+    texts = [text for text in texts if not text.startswith("file-")]
+    if texts:
+        lines.append(escape(" · ".join(texts))[:600])
+    lines.append(f"Seed {row.job.seed} · <code>{row.job.id}</code>")
+    return "".join(f"<p>{line}</p>" for line in lines)
 
 
 def render_job_status(row: JobRow) -> str:
-    """The stage line of one job."""
+    """Render the status line of one job."""
     if row.status == "done" and row.result is not None and row.result.files:
         return tool_tab_text.render_result_status(row.job, row.result, 0)
     if row.error is not None:
@@ -285,23 +263,23 @@ def render_job_status(row: JobRow) -> str:
 
 
 def render_comparison_status(left: str, right: str) -> str:
-    """The stage line under two pictures."""
+    """Render the status line under two compared pictures."""
     return tool_tab_text.render_status(f"Left: {left}. Right: {right}. Move the slider.")
 
 
 def render_picked_status(count: int) -> str:
-    """The stage line when several, or none, are picked."""
+    """Render the status line when no job or more than two are picked."""
     return tool_tab_text.render_status(NONE_PICKED_TEXT if not count else f"{count} picked")
 
 
-def show_actions(parts: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, gr.Button | gr.DownloadButton]:
-    """What can be done with what is picked."""
+def show_actions(tab: LibraryTab, rows: Sequence[JobRow]) -> dict[Component, gr.Button | gr.DownloadButton]:
+    """Update the buttons to what can be done with the picked jobs."""
     starred = bool(rows) and all(row.starred for row in rows)
-    done = any(row.status == "done" for row in rows)
+    any_done = any(row.status == "done" for row in rows)
     return {
-        parts.reuse: gr.Button(interactive=len(rows) == 1),
-        parts.star: gr.Button("Take star away" if starred else "Star", interactive=bool(rows)),
-        parts.make_zip: gr.Button("Make ZIP", interactive=done),
-        parts.delete: gr.Button("Delete", interactive=bool(rows)),
-        parts.download: gr.DownloadButton(visible=False),
+        tab.reuse: gr.Button(interactive=len(rows) == 1),
+        tab.star: gr.Button("Remove star" if starred else "Star", interactive=bool(rows)),
+        tab.make_zip: gr.Button("Make ZIP", interactive=any_done),
+        tab.delete: gr.Button("Delete", interactive=bool(rows)),
+        tab.download: gr.DownloadButton(visible=False),
     }

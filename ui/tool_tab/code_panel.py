@@ -1,22 +1,28 @@
-"""Copy as code, under every Generate button: the folded panel and its parts; knows no form and writes nothing."""
+"""The panel "Copy as code" under every Generate button: the present form as runnable code."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from pipelines.core.tools import Tool
-from ui.api.code_snippets import WAYS
+from ui.api.auth.access import AccessControl
+from ui.api.code_snippets import SNIPPET_LANGUAGES, find_snippet_language, make_snippet_request
+from ui.tool_tab.settings_link import page_address
+
+if TYPE_CHECKING:
+    from ui.tool_tab.events import ToolTabEvents
+    from ui.tool_tab.updates import Updates
 
 TITLE = "Copy as code"
-HELP_TEXT = "What is set above, as code that runs as it stands. Pictures of yours stand as files beside it."
+HELP_TEXT = "The settings above as code that runs as it is. Your pictures appear as files next to it."
 
 
 @dataclass(frozen=True)
 class CodePanel:
-    """The folded panel. `opened` says whether it is: what nobody sees is not written."""
+    """Components of the panel."""
 
     accordion: gr.Accordion
     is_open: gr.State
@@ -25,14 +31,76 @@ class CodePanel:
 
 
 def build_code_panel(tool: Tool) -> CodePanel:
-    """The panel, in the layout that is open."""
-    opened = gr.State(False)
-    with gr.Accordion(TITLE, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-as-code") as fold:
-        choices: list[Any] = [(row.title, row.id) for row in WAYS]
-        which = gr.Radio(
-            choices, value=WAYS[0].id, label="With", info=HELP_TEXT, elem_classes=["dbx-segments"],
+    """Build the panel inside the open Gradio layout."""
+    is_open = gr.State(False)
+    with gr.Accordion(TITLE, open=False, elem_classes=["dbx-more"], elem_id=f"{tool.id}-as-code") as accordion:
+        choices: list[Any] = [(language.title, language.id) for language in SNIPPET_LANGUAGES]
+        variant = gr.Radio(
+            choices,
+            value=SNIPPET_LANGUAGES[0].id,
+            label="With",
+            info=HELP_TEXT,
+            elem_classes=["dbx-segments"],
             elem_id=f"{tool.id}-code-with",
-        )  # fmt: skip
-        code = gr.Code("", language="shell", show_label=False, label=TITLE, interactive=False, max_lines=30,
-                       elem_id=f"{tool.id}-code-text")  # fmt: skip
-    return CodePanel(fold, opened, which, code)
+        )
+        code = gr.Code(
+            "",
+            language="shell",
+            show_label=False,
+            label=TITLE,
+            interactive=False,
+            max_lines=30,
+            elem_id=f"{tool.id}-code-text",
+        )
+    return CodePanel(accordion, is_open, variant, code)
+
+
+class CodePanelEvents:
+    """Listeners of the panel. The code is rendered only while the panel is open."""
+
+    def __init__(self, events: ToolTabEvents, access: AccessControl) -> None:
+        self.panel = events.tab.code_panel
+        self.events = events
+        self.access = access
+
+    def wire(self) -> None:
+        """Render the code when the panel is opened, and while it is open after each change."""
+        panel, tab = self.panel, self.events.tab
+        options: dict[str, Any] = {
+            "api_visibility": "private",
+            "concurrency_limit": None,
+            "show_progress": "hidden",
+            "queue": False,
+        }
+        form = [panel.variant, *tab.value_components()]
+        accordion: Any = panel.accordion
+        accordion.expand(self.open_panel, form, [panel.is_open, panel.code], **options)
+        accordion.collapse(lambda: False, [], [panel.is_open], **options)
+        variant: Any = panel.variant
+        picture_states: list[Any] = [c.value for c in tab.controls.values() if c.value is not c.display]
+        triggers = [variant.input, *(state.change for state in picture_states)]
+        # Where each change draws a draft, the code follows the draft event: Gradio's page goes through every listener
+        # once for each component, so a second listener on each field would be slow.
+        if not self.events.draft_event:
+            triggers += self.events.list_form_changes()
+        arguments = (self.update_code, [panel.is_open, *form], [panel.code])
+        gr.on(triggers, *arguments, trigger_mode="always_last", **options)
+        if self.events.draft_event:
+            self.events.draft_event.then(*arguments, **options)
+
+    def open_panel(self, request: gr.Request, variant: str, *values: Any) -> Updates:
+        """Show the code when the panel is opened."""
+        return {self.panel.is_open: True, self.panel.code: self._render_code(request, variant, values)}
+
+    def update_code(self, request: gr.Request, is_open: bool, variant: str, *values: Any) -> Any:
+        """Render the code of the present form while the panel is open."""
+        return self._render_code(request, variant, values) if is_open else gr.skip()
+
+    def _render_code(self, request: gr.Request, variant: str, values: tuple[Any, ...]) -> Any:
+        files = self.events.service.files
+        snippet = make_snippet_request(self.events.tab.tool, self.events.tab.read_form(values), files.is_example)
+        language = find_snippet_language(variant)
+        return gr.update(
+            value=language.write(snippet, self.access.describe_connection(page_address(request))),
+            language=language.highlight,
+        )

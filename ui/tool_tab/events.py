@@ -10,16 +10,20 @@ import gradio as gr
 from gradio.components import Component
 
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
+from ui.api.auth.access import AccessControl
+from ui.components.event_options import PRIVATE_EVENT
 from ui.tool_tab.form_controls import Control, list_change_events
+from ui.tool_tab.job_follower import JobFollower
 from ui.tool_tab.layout import ToolTab
+from ui.tool_tab.result_actions import ResultActions
 from ui.tool_tab.updates import TabView, Updates
+from ui.tool_tab.upload_handlers import UploadHandlers
 
 
 class ToolTabEvents:
     """All listeners of one tab, and the handlers that they call."""
 
-    def __init__(self, tab: ToolTab, service: StudioService, access: Access) -> None:
+    def __init__(self, tab: ToolTab, service: StudioService, access: AccessControl) -> None:
         self.tab = tab
         self.service = service
         self.access = access
@@ -30,52 +34,67 @@ class ToolTabEvents:
         self.draft_event: Any = None
 
     def wire(self) -> None:
-        """Attach every listener. All are private to the page and none waits for another."""
+        """Attach every listener. All are private to the page, and none waits for another."""
         tab = self.tab
-        everything = [tab.state, *tab.value_components()]
-        self._update_buttons_after(self.listen(tab.generate.click, self.follower.generate, everything))
-        self._update_buttons_after(self.listen(tab.stop.click, self.follower.stop_job, [tab.state]), self.show_stopped)
-        self.listen(tab.result.variation.input, self.results.show_variation, [tab.state, tab.result.variation])
-        versus: Any = tab.result.compare_with
-        self.listen(
-            versus.input, self.results.compare_variations, [tab.state, tab.result.variation, tab.result.compare_with]
+        form_inputs = [tab.state, *tab.value_components()]
+        self._update_buttons_after(self.listen(tab.generate.click, self.follower.generate, form_inputs))
+        self._update_buttons_after(
+            self.listen(tab.stop.click, self.follower.stop_job, [tab.state]), self.follower.show_stopped
         )
-        for name, part in (("format", tab.result.file_format), ("size", tab.result.image_size)):
-            kind: Any = part
+        self.listen(tab.result.variation.input, self.results.show_variation, [tab.state, tab.result.variation])
+        compare_with: Any = tab.result.compare_with
+        self.listen(
+            compare_with.input,
+            self.results.compare_variations,
+            [tab.state, tab.result.variation, tab.result.compare_with],
+        )
+        for name, component in (("format", tab.result.file_format), ("size", tab.result.image_size)):
+            choice: Any = component
             self._update_buttons_after(
-                self.listen(kind.input, self.results.make_remake_handler(name), [tab.state, part])
+                self.listen(choice.input, self.results.make_remake_handler(name), [tab.state, component])
             )
         self.listen(tab.result.reuse_settings.click, self.results.reuse_settings, [tab.state])
-        self.listen(tab.handoff.change, self.uploads.receive_handoff, [tab.handoff, *everything])
-        for made in tab.controls.values():
-            self._wire_picture_field(made, everything)
-        if self.follower.draws_drafts and (moved := self.list_form_changes()):
-            # One listener for all: the page carries, and looks through, every listener once for each component.
-            self.draft_event = self.listen(partial(gr.on, moved), self.follower.draw_draft, everything)
+        self.listen(tab.handoff.change, self.uploads.receive_handoff, [tab.handoff, *form_inputs])
+        for control in tab.controls.values():
+            self._wire_picture_field(control, form_inputs)
+        if self.follower.draws_drafts and (changes := self.list_form_changes()):
+            # One listener for all fields: Gradio's page goes through every listener once for each component.
+            self.draft_event = self.listen(partial(gr.on, changes), self.follower.draw_draft, form_inputs)
         for example, button in tab.examples:
-            self.listen(button.click, self.uploads.make_example_handler(example.file_id), everything)
+            self.listen(button.click, self.uploads.make_example_handler(example.file_id), form_inputs)
 
-    def _update_buttons_after(self, told: Any, settled: Callable[..., Updates] | None = None) -> None:
-        told.then(
-            settled or self.follower.update_buttons, [self.tab.state], self.view.list_action_components(), api_visibility="private",
-            concurrency_limit=None, show_progress="hidden", queue=False,
-        )  # fmt: skip
+    def _update_buttons_after(self, event: Any, handler: Callable[..., Updates] | None = None) -> None:
+        event.then(
+            handler or self.follower.update_buttons,
+            [self.tab.state],
+            self.view.list_action_components(),
+            **PRIVATE_EVENT,
+            queue=False,
+        )
 
     def list_form_changes(self) -> list[Any]:
-        """The events by which a visitor has changed any field."""
-        return [listener for made in self.tab.controls.values() for listener in list_change_events(made)]
+        """List the events with which a visitor changes a field."""
+        return [listener for control in self.tab.controls.values() for listener in list_change_events(control)]
 
-    def _wire_picture_field(self, made: Control, everything: list[Component]) -> None:
-        if made.field.kind == "picture" and not made.lock_reason:
-            shown: Any = made.display
-            self.listen(shown.upload, self.uploads.make_upload_handler(made), [made.display, *everything])
-            self.listen(shown.clear, self.uploads.make_clear_handler(made), everything)
+    def _wire_picture_field(self, control: Control, form_inputs: list[Component]) -> None:
+        if control.field.kind == "picture" and not control.lock_reason:
+            display: Any = control.display
+            self.listen(display.upload, self.uploads.make_upload_handler(control), [control.display, *form_inputs])
+            self.listen(display.clear, self.uploads.make_clear_handler(control), form_inputs)
 
     def listen(
-        self, listener: Any, handler: Callable[..., Any], inputs: list[Component], more: list[Component] | None = None
+        self,
+        listener: Any,
+        handler: Callable[..., Any],
+        inputs: list[Component],
+        more_outputs: list[Component] | None = None,
     ) -> Any:
-        """Attach `handler`, which may change everything of this tab and `more`; returns what `.then` hangs on."""
+        """Attach `handler`, which may change the whole tab and `more_outputs`; return the event for `.then`."""
         return listener(
-            handler, inputs, [*self.tab.output_components(), *(more or [])], api_visibility="private", concurrency_limit=None,
-            trigger_mode="multiple", show_progress="hidden", queue=True,
-        )  # fmt: skip
+            handler,
+            inputs,
+            [*self.tab.output_components(), *(more_outputs or [])],
+            trigger_mode="multiple",
+            **PRIVATE_EVENT,
+            queue=True,
+        )

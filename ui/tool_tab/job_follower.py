@@ -1,4 +1,4 @@
-"""Orders the jobs of a tool tab and follows them: full-size pictures, drafts, and jobs that are found again."""
+"""Orders the jobs of a tool tab and follows their events: full-size pictures, drafts, and restored jobs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from pipelines.core.job import QueuePosition, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
+from ui.api.auth.access import AccessControl
 from ui.tool_tab import text
-from ui.tool_tab.layout import TabState, ToolTab
-from ui.tool_tab.updates import TabView, Updates, page_address
+from ui.tool_tab.layout import ToolTab
+from ui.tool_tab.settings_link import page_address
+from ui.tool_tab.state import TabState
+from ui.tool_tab.updates import TabView, Updates
 
 TIMED_JOB_COUNT = 5
 """Finished jobs whose median duration is the estimate for the next one."""
@@ -40,96 +42,96 @@ class JobFollower:
     Every handler gets the visitor's `TabState` and yields the components that change.
     """
 
-    def __init__(self, tab: ToolTab, service: StudioService, access: Access, view: TabView) -> None:
+    def __init__(self, tab: ToolTab, service: StudioService, access: AccessControl, view: TabView) -> None:
         self.tab = tab
         self.service = service
         self.access = access
         self.view = view
         self.draws_drafts = service.profile.id == "embedded"
 
-    async def generate(self, request: gr.Request, seat: TabState, *values: Any) -> AsyncIterator[Updates]:
-        """Order the full size and follow it."""
-        seat.was_opened = True
-        if not seat.job_id:
-            seat.generate_clicked_at = time.monotonic()
-            async for updates in self._run_job(
-                request, seat, seat.with_last_seed(self.tab.read_form(values), self.tab.tool.blend_only_fields)
+    async def generate(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+        """Order the full-size picture and follow the job."""
+        state.was_opened = True
+        if not state.job_id:
+            state.generate_clicked_at = time.monotonic()
+            async for updates in self.run_job(
+                request, state, state.with_last_seed(self.tab.read_form(values), self.tab.tool.blend_only_fields)
             ):
                 yield updates
         yield self.view.no_change()
 
-    def update_buttons(self, request: gr.Request, seat: TabState) -> Updates:
-        """The buttons as they stand, asked for by the page once it has gone through all that Generate told.
+    def update_buttons(self, request: gr.Request, state: TabState) -> Updates:
+        """Return the final state of the buttons, which the page requests after the last update of a job.
 
-        It goes through what two handlers tell side by side, each word of which may wait for a component: when it was
-        busy, an older "greyed" came after the newer "ready", and Download stayed greyed.
+        Gradio's page applies the updates of two concurrent handlers in any order: an older "disabled" could come after
+        a newer "enabled", and Download stayed disabled.
         """
-        if seat.job_id or seat.draft_id:
+        if state.job_id or state.draft_id:
             return self.view.no_change()
-        row = self.find_own_job(seat.shown_job_id, request)
+        row = self.find_own_job(state.shown_job_id, request)
         return self.view.show_actions(row and row.job)
 
-    def show_stopped(self, request: gr.Request, seat: TabState) -> Updates:
-        """The same after Stop, with its sentence: a step that was told just before may come after it."""
-        settled = self.update_buttons(request, seat)
-        at_rest = not (seat.job_id or seat.draft_id)
-        return {**settled, self.tab.result.status: text.render_status(text.STOPPED_TEXT)} if at_rest else settled
+    def show_stopped(self, request: gr.Request, state: TabState) -> Updates:
+        """Do the same after Stop, and repeat its sentence: an update from before Stop may have replaced it."""
+        updates = self.update_buttons(request, state)
+        is_idle = not (state.job_id or state.draft_id)
+        return {**updates, self.tab.result.status: text.render_status(text.STOPPED_TEXT)} if is_idle else updates
 
-    async def _run_job(self, request: gr.Request, seat: TabState, form: dict[str, Any]) -> AsyncIterator[Updates]:
-        turn = self.begin_request(seat)
-        seat.job_id = ORDERING_ID
+    async def run_job(self, request: gr.Request, state: TabState, values: dict[str, Any]) -> AsyncIterator[Updates]:
+        number = self.begin_request(state)
+        state.job_id = ORDERING_ID
         yield self.view.show_started()
-        order = await self._order_job(request, form, draft=False)
+        order = await self._order_job(request, values, draft=False)
         if isinstance(order, StudioError):
-            if seat.request_number == turn:
-                seat.job_id = ""
+            if state.request_number == number:
+                state.job_id = ""
                 yield self.view.show_error(order)
-        elif seat.request_number != turn:  # stopped before it was in line
+        elif state.request_number != number:  # stopped before it was in the queue
             self._cancel_order(order)
         else:
-            seat.job_id = order.job_id
-            seat.record_request(form, order.seed, draft=False)
-            async for updates in self._follow_job(order, seat, request):
+            state.job_id = order.job_id
+            state.record_request(values, order.seed, draft=False)
+            async for updates in self._follow_job(order, state, request):
                 yield updates
 
-    async def draw_draft(self, request: gr.Request, seat: TabState, *values: Any) -> AsyncIterator[Updates]:
-        """A small picture of the form as it stands; the newer one takes the older one's place."""
-        seat.was_opened = True
-        if seat.job_id or not self.draws_drafts or self.tab.lacks_pictures(values):
+    async def draw_draft(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+        """Order a draft of the present form and follow it; a newer draft replaces an older one."""
+        state.was_opened = True
+        if state.job_id or not self.draws_drafts or self.tab.lacks_pictures(values):
             yield self.view.no_change()
             return
-        turn = self.begin_request(seat)
+        number = self.begin_request(state)
         yield self.view.show_draft_started()
-        # A draft is only asked for where something changed: the same drawing then, or one by another lot.
+        # A change of a blend-only field keeps the last picture's seed; any other change draws another picture.
         form = self.tab.read_form(values)
-        order = await self._order_job(request, seat.with_last_seed(form, self.tab.tool.blend_only_fields), draft=True)
+        order = await self._order_job(request, state.with_last_seed(form, self.tab.tool.blend_only_fields), draft=True)
         if isinstance(order, StudioError):
-            yield self.view.show_error(order) if seat.request_number == turn else self.view.no_change()
-        elif seat.request_number != turn:
+            yield self.view.show_error(order) if state.request_number == number else self.view.no_change()
+        elif state.request_number != number:
             self._cancel_order(order)
         else:
-            seat.draft_id = order.job_id
-            seat.record_request(form, order.seed, draft=True)
-            async for updates in self._follow_job(order, seat, request, draft=True):
+            state.draft_id = order.job_id
+            state.record_request(form, order.seed, draft=True)
+            async for updates in self._follow_job(order, state, request, draft=True):
                 yield updates
         yield self.view.no_change()
 
-    def begin_request(self, seat: TabState) -> int:
-        """What was asked for last is what is shown: whoever finds its turn gone gives way."""
-        self._cancel_draft(seat)
-        seat.request_number += 1
-        return seat.request_number
+    def begin_request(self, state: TabState) -> int:
+        """Cancel the running draft and return the number of the new request; handlers of older requests give way."""
+        self._cancel_draft(state)
+        state.request_number += 1
+        return state.request_number
 
-    async def restart(self, request: gr.Request, seat: TabState, *values: Any) -> AsyncIterator[Updates]:
-        """The form changed while Generate was being answered: what it asked for is made of the form as it stands."""
-        job_id, seat.job_id = seat.job_id, ""
+    async def restart(self, request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
+        """Cancel the job and generate again: the form changed right after the click on Generate."""
+        job_id, state.job_id = state.job_id, ""
         if self.find_own_job(job_id, request) is not None:
             self.service.jobs.cancel(job_id)
-        async for updates in self.generate(request, seat, *values):
+        async for updates in self.generate(request, state, *values):
             yield updates
 
     async def _order_job(self, request: gr.Request, form: dict[str, Any], *, draft: bool) -> OrderedJob | StudioError:
-        owner = self.access.visitor(request)
+        owner = self.access.identify_visitor(request)
         try:
             return await run_in_threadpool(self._submit_job, form, owner, draft)
         except StudioError as error:
@@ -147,116 +149,130 @@ class JobFollower:
         self.service.jobs.cancel(order.job_id)
 
     async def _follow_job(
-        self, watched: OrderedJob, seat: TabState, request: gr.Request, *, draft: bool = False
+        self, order: OrderedJob, state: TabState, request: gr.Request, *, draft: bool = False
     ) -> AsyncIterator[Updates]:
-        """Every event of the job as updates. A visitor who leaves only detaches; the job goes on."""
-        job_id, stream, _ = watched
-        seen: bytes | None = None
-        usual, since = (None if draft else self._estimate_seconds(request)), time.monotonic()
+        """Yield every event of the job as updates. A visitor who leaves only detaches; the job goes on."""
+        job_id, stream, _ = order
+        last_preview: bytes | None = None
+        expected, since = (None if draft else self._estimate_seconds(request)), time.monotonic()
         try:
             async for event in stream:
-                if job_id not in (seat.job_id, seat.draft_id):
+                if job_id not in (state.job_id, state.draft_id):
                     return
                 if isinstance(event, Result):
-                    yield await run_in_threadpool(self._show_finished, job_id, event, seat, request, seen, draft=draft)
+                    yield await run_in_threadpool(
+                        self._show_finished, job_id, event, state, request, last_preview, draft=draft
+                    )
                 else:
-                    seen = event.preview or seen if isinstance(event, Step) else seen
-                    if isinstance(event, QueuePosition):  # whoever is in front takes as long as we do
-                        left, since = (None if usual is None else usual * (event.position + 1)), time.monotonic()
+                    last_preview = event.preview or last_preview if isinstance(event, Step) else last_preview
+                    if isinstance(event, QueuePosition):  # assume that each job in front takes as long as this one
+                        seconds_left, since = (
+                            (None if expected is None else expected * (event.position + 1)),
+                            time.monotonic(),
+                        )
                     else:
-                        left = None if usual is None else usual - (time.monotonic() - since)
-                    yield self.view.show_progress(event, draft=draft, left=left)
+                        seconds_left = None if expected is None else expected - (time.monotonic() - since)
+                    yield self.view.show_progress(event, draft=draft, seconds_left=seconds_left)
         except JobCancelled:
-            if job_id == seat.job_id:  # stopped from elsewhere: another tab, or the API
+            if job_id == state.job_id:  # cancelled by another tab or the API
                 yield self.view.show_idle(text.render_status(text.STOPPED_TEXT))
         except StudioError as error:
-            if job_id in (seat.job_id, seat.draft_id):
+            if job_id in (state.job_id, state.draft_id):
                 yield self.view.show_error(error)
         finally:
             stream.close()
-            self._clear_job(job_id, seat)
+            self._clear_job(job_id, state)
 
     def _estimate_seconds(self, request: gr.Request) -> float | None:
-        """Seconds that the visitor's last few pictures of this tool took, the middle of them; None before the first."""
-        rows = self.service.jobs.list_jobs(self.access.visitor(request), TIMED_JOB_COUNT, tool=self.tab.tool.id)
-        taken = [row.result.seconds for row in rows if row.result is not None]
-        return statistics.median(taken) if taken else None
+        """Return the median seconds of the visitor's last jobs with this tool, None before the first."""
+        rows = self.service.jobs.list_jobs(
+            self.access.identify_visitor(request), TIMED_JOB_COUNT, tool=self.tab.tool.id
+        )
+        durations = [row.result.seconds for row in rows if row.result is not None]
+        return statistics.median(durations) if durations else None
 
     def _show_finished(
-        self, job_id: str, result: Result, seat: TabState, request: gr.Request, seen: bytes | None, *, draft: bool
+        self,
+        job_id: str,
+        result: Result,
+        state: TabState,
+        request: gr.Request,
+        last_preview: bytes | None,
+        *,
+        draft: bool,
     ) -> Updates:
         row = self.service.jobs.get_job(job_id)
         if draft or row is None:
-            seat.shown_job_id = ""
-            return self.view.show_draft(result, seen)
-        seat.shown_job_id = job_id
+            state.shown_job_id = ""
+            return self.view.show_draft(result, last_preview)
+        state.shown_job_id = job_id
         return self.view.show_result(row, result, page_address(request))
 
-    def _clear_job(self, job_id: str, seat: TabState) -> None:
-        seat.job_id = "" if seat.job_id == job_id else seat.job_id
-        seat.draft_id = "" if seat.draft_id == job_id else seat.draft_id
+    def _clear_job(self, job_id: str, state: TabState) -> None:
+        state.job_id = "" if state.job_id == job_id else state.job_id
+        state.draft_id = "" if state.draft_id == job_id else state.draft_id
 
-    def stop_job(self, request: gr.Request, seat: TabState) -> Updates:
-        """Cancel, and say so at once; the lane is free within a step."""
-        job_id, seat.job_id = seat.job_id, ""
-        seat.request_number += 1
+    def stop_job(self, request: gr.Request, state: TabState) -> Updates:
+        """Cancel the job and show it at once; the worker is free within one step."""
+        job_id, state.job_id = state.job_id, ""
+        state.request_number += 1
         if self.find_own_job(job_id, request) is not None:
             self.service.jobs.cancel(job_id)
         return self.view.show_idle(text.render_status(text.STOPPED_TEXT))
 
-    def _cancel_draft(self, seat: TabState) -> None:
-        job_id, seat.draft_id = seat.draft_id, ""
+    def _cancel_draft(self, state: TabState) -> None:
+        job_id, state.draft_id = state.draft_id, ""
         if job_id:
             self.service.jobs.cancel(job_id)
 
-    async def resume_last_job(self, request: gr.Request, seat: TabState) -> AsyncIterator[Updates]:
-        """On the first look at this tab: the visitor's running job or last picture, with its settings.
+    async def resume_last_job(self, request: gr.Request, state: TabState) -> AsyncIterator[Updates]:
+        """When the tab is first opened, restore the visitor's running job or last picture with its settings.
 
-        On a slow line a visitor is at work before this is asked; then the form is theirs, and nothing is brought back.
+        On a slow connection the visitor may have changed the form before this request; then nothing is restored.
         """
-        owner = self.access.visitor(request)
-        row = None if seat.was_opened else self._find_latest_job(owner)
-        seat.was_opened = True
-        offered = await run_in_threadpool(self.view.offer_saved_names, owner)
-        yield offered or self.view.no_change()
+        owner = self.access.identify_visitor(request)
+        row = None if state.was_opened else self._find_latest_job(owner)
+        state.was_opened = True
+        names = await run_in_threadpool(self.view.offer_saved_names, owner)
+        yield names or self.view.no_change()
         if row is None:
             return
-        async for updates in self.attach_job(row, seat, request):
+        async for updates in self.attach_job(row, state, request):
             yield updates
 
-    async def attach_job(self, row: JobRow, seat: TabState, request: gr.Request) -> AsyncIterator[Updates]:
-        """A job of the visitor's found again: its settings in the form, and its picture, its error, or it under way."""
-        turn = self.begin_request(seat)
-        seat.job_id = ""
+    async def attach_job(self, row: JobRow, state: TabState, request: gr.Request) -> AsyncIterator[Updates]:
+        """Restore a job of the visitor: its settings in the form, then its picture, its error, or its progress."""
+        number = self.begin_request(state)
+        state.job_id = ""
         filled = await run_in_threadpool(self.view.fill_form, row.job.params, row.job.seed)
-        if seat.request_number != turn:
+        if state.request_number != number:
             yield self.view.no_change()
             return
         yield filled
-        if seat.request_number != turn:  # the visitor was quicker
+        if state.request_number != number:  # the visitor made a newer request
             yield self.view.no_change()
             return
         if row.status == "done" and row.result is not None:
-            yield await run_in_threadpool(self._show_found_result, row, row.result, seat, request)
+            yield await run_in_threadpool(self._show_found_result, row, row.result, state, request)
         elif row.error is not None:
             yield self.view.show_error(
                 StudioError(row.error["message"], code=row.error["code"], param=row.error["param"])
             )
         else:
-            seat.job_id = row.job.id
+            state.job_id = row.job.id
             yield self.view.show_started()
             async for updates in self._follow_job(
-                OrderedJob(row.job.id, self.service.jobs.watch(row.job.id)), seat, request
+                OrderedJob(row.job.id, self.service.jobs.watch(row.job.id)), state, request
             ):
                 yield updates
         yield self.view.no_change()
 
-    def _show_found_result(self, row: JobRow, result: Result, seat: TabState, request: gr.Request) -> Updates:
+    def _show_found_result(self, row: JobRow, result: Result, state: TabState, request: gr.Request) -> Updates:
         try:
             updates = self.view.show_result(row, result, page_address(request))
-        except NotFound:  # the file was deleted since
+        except NotFound:  # the file has been deleted
             return self.view.no_change()
-        seat.shown_job_id = row.job.id
+        state.shown_job_id = row.job.id
         return updates
 
     def _find_latest_job(self, owner: str) -> JobRow | None:
@@ -265,4 +281,4 @@ class JobFollower:
 
     def find_own_job(self, job_id: str, request: gr.Request) -> JobRow | None:
         row = self.service.jobs.get_job(job_id) if job_id else None
-        return row if row is not None and row.job.owner == self.access.visitor(request) else None
+        return row if row is not None and row.job.owner == self.access.identify_visitor(request) else None

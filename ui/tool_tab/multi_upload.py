@@ -1,4 +1,4 @@
-"""A field of several pictures: uploads come in one by one and in order, any can be taken out; knows no tool."""
+"""Upload field for several pictures: ingests uploads in order, and removes single pictures."""
 
 from __future__ import annotations
 
@@ -12,40 +12,39 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.core.errors import BadInput, StudioError
+from pipelines.core.lru_cache import LruCache
 from ui.components.pictures import SentPicture, read_upload
 from ui.tool_tab import text
 from ui.tool_tab.events import ToolTabEvents
 from ui.tool_tab.form_controls import Control
-from ui.tool_tab.layout import TabState
+from ui.tool_tab.state import TabState
 from ui.tool_tab.updates import Updates
 
 TOO_MANY_TEXT = "At most {most} pictures fit here; those after number {most} were left out."
 UPLOAD_GONE_TEXT = "This upload is no longer here: please add it again."
 SAME_CLICK_SECONDS = 1.0
-"""Seconds within which a removal and a click on Generate are one wish."""
+"""Longest time between a click on Generate and a removal that still counts for that click."""
 REMEMBERED_UPLOAD_COUNT = 256
-"""Uploads whose file ids are remembered; the oldest is forgotten."""
+"""Uploads whose file ids are remembered; the least recently used is forgotten first."""
 
 IngestedUpload: TypeAlias = tuple[str, tuple[str, ...]]
+"""File id and notices."""
 
 
 class UploadDeduplicator:
-    """Takes each upload once, although the page sends it again with every later one until it has the first answer."""
+    """Ingest each upload once. Gradio's page sends an upload again with every later one until it gets an answer."""
 
-    def __init__(self, take: Callable[[bytes, str], IngestedUpload]) -> None:
-        self._ingest = take
-        self._ingested: dict[tuple[str, str], asyncio.Future[IngestedUpload]] = {}
+    def __init__(self, ingest: Callable[[bytes, str], IngestedUpload]) -> None:
+        self._ingest = ingest
+        self._ingested = LruCache[tuple[str, str], asyncio.Future[IngestedUpload]](REMEMBERED_UPLOAD_COUNT)
 
     async def ingest_once(self, path: str, owner: str) -> IngestedUpload:
-        """File id and notices of the upload at `path`; waits where it is being taken. Raises `BadInput`."""
-        known = self._ingested.get((owner, path))
-        if known is None or (known.done() and Path(path).exists()):
-            known = self._ingested[owner, path] = asyncio.ensure_future(
-                run_in_threadpool(self._ingest_file, path, owner)
-            )
-            if len(self._ingested) > REMEMBERED_UPLOAD_COUNT:
-                del self._ingested[next(iter(self._ingested))]
-        return await asyncio.shield(known)
+        """Ingest the upload at `path`, or wait for its running ingest. Raises `BadInput`."""
+        upload = self._ingested.get((owner, path))
+        if upload is None or (upload.done() and Path(path).exists()):
+            upload = asyncio.ensure_future(run_in_threadpool(self._ingest_file, path, owner))
+            self._ingested.put((owner, path), upload)
+        return await asyncio.shield(upload)
 
     def _ingest_file(self, path: str, owner: str) -> IngestedUpload:
         try:
@@ -56,10 +55,10 @@ class UploadDeduplicator:
 
 
 class MultiUploadEvents:
-    """Uploads and removals of one field, wired through the tab's own events, so that a draft follows."""
+    """Listeners for uploads and removals in one field; each change is followed by a draft."""
 
-    def __init__(self, made: Control, events: ToolTabEvents) -> None:
-        self.control = made
+    def __init__(self, control: Control, events: ToolTabEvents) -> None:
+        self.control = control
         self.events = events
         self.uploads = UploadDeduplicator(events.service.uploads.ingest_picture)
 
@@ -72,96 +71,98 @@ class MultiUploadEvents:
         self.events.listen(gallery.change, self.remove_pictures, everything)
 
     async def add_pictures(
-        self, request: gr.Request, told: gr.EventData, sent: Sequence[SentPicture], seat: TabState, *values: Any
+        self, request: gr.Request, event: gr.EventData, pictures: Sequence[SentPicture], state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
-        """Ingest what is new. One bad picture among many is said, and the others stay."""
-        owner = self.events.access.visitor(request)
-        # An answer that comes as an upload ends takes its picture out of the field before the page reads the field.
-        there = {row.path for row in sent}
-        sent = [*sent, *(SentPicture(path, "") for path in self._list_reported_uploads(told) if path not in there)]
-        seat.upload_number += 1
-        turn = seat.upload_number
-        file_ids, said, refused = await self._ingest_pictures(_restore_missing_uploads(sent, seat), owner, seat)
-        if seat.upload_number != turn:  # more came meanwhile, and those take these along
+        """Ingest the new uploads. Errors of single pictures are shown; the other pictures stay."""
+        owner = self.events.access.identify_visitor(request)
+        # If another answer replaces the field's value just before, the page sends the value without the new upload;
+        # the event data still has it.
+        paths = {row.path for row in pictures}
+        pictures = [
+            *pictures,
+            *(SentPicture(path, "") for path in self._list_reported_uploads(event) if path not in paths),
+        ]
+        state.upload_number += 1
+        number = state.upload_number
+        file_ids, remarks, errors = await self._ingest_pictures(_restore_missing_uploads(pictures, state), owner, state)
+        if state.upload_number != number:  # a later event has these uploads too
             yield self.events.view.no_change()
             return
-        target = self.events.view.field_element_id(self.control.field.name)
-        note = text.render_alert(" ".join(refused), target) if refused else text.render_notice(said, target)
-        async for updates in self.events.place_pictures(self.control, file_ids, request, seat, values, note):
+        element_id = self.events.view.field_element_id(self.control.field.name)
+        note = text.render_alert(" ".join(errors), element_id) if errors else text.render_notice(remarks, element_id)
+        async for updates in self.events.uploads.place_pictures(self.control, file_ids, request, state, values, note):
             yield updates
 
-    def _list_reported_uploads(self, told: gr.EventData) -> list[str]:
-        """The uploads that the page tells of: its claim, so that only files in the folder for uploads count."""
+    def _list_reported_uploads(self, event: gr.EventData) -> list[str]:
+        """List the uploads in the event's data. The page could name any file, so others than uploads are left out."""
         folder = Path(self.control.display.GRADIO_CACHE).resolve()
-        images = [row.get("image") for row in told._data or () if isinstance(row, dict)]
+        images = [row.get("image") for row in event._data or () if isinstance(row, dict)]
         paths = [Path(str(image.get("path") or "")) for image in images if isinstance(image, dict)]
         return [str(path) for path in paths if not path.is_dir() and path.resolve().is_relative_to(folder)]
 
     async def _ingest_pictures(
-        self, sent: Sequence[SentPicture], owner: str, seat: TabState
+        self, pictures: Sequence[SentPicture], owner: str, state: TabState
     ) -> tuple[tuple[str, ...], list[str], list[str]]:
-        """File ids in order, remarks, and complaints."""
-        most = self.control.field.max_length or len(sent)
+        """Ingest the pictures; return file ids in order, remarks, and errors."""
+        max_count = self.control.field.max_length or len(pictures)
         file_ids: list[str] = []
-        said: list[str] = []
-        refused = [TOO_MANY_TEXT.format(most=most)] if len(sent) > most else []
-        for path, file_id in sent[:most]:
+        remarks: list[str] = []
+        errors = [TOO_MANY_TEXT.format(most=max_count)] if len(pictures) > max_count else []
+        for path, file_id in pictures[:max_count]:
             try:
                 notices: tuple[str, ...] = ()
                 if path:
                     file_id, notices = await self.uploads.ingest_once(path, owner)
-                    seat.unconfirmed_uploads[path] = file_id
+                    state.unconfirmed_uploads[path] = file_id
                 file_ids.append(file_id)
-                said += [notice for notice in notices if notice not in said]
+                remarks += [notice for notice in notices if notice not in remarks]
             except StudioError as error:
-                refused.append(f"{Path(path).name}: {error.message}")
-                seat.unconfirmed_uploads.pop(path, None)
-        for path, _ in sent[most:]:
-            if path:  # what is left out is not kept either
+                errors.append(f"{Path(path).name}: {error.message}")
+                state.unconfirmed_uploads.pop(path, None)
+        for path, _ in pictures[max_count:]:
+            if path:  # delete uploads that are left out
                 Path(path).unlink(missing_ok=True)
-                seat.unconfirmed_uploads.pop(path, None)
-        return tuple(file_ids), said, refused
+                state.unconfirmed_uploads.pop(path, None)
+        return tuple(file_ids), remarks, errors
 
     async def remove_pictures(
-        self, request: gr.Request, sent: Sequence[SentPicture], seat: TabState, *values: Any
+        self, request: gr.Request, pictures: Sequence[SentPicture], state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
-        """Forget what was taken out on the page, which shows it already; fresh uploads are `take`'s work."""
-        held = self.events.read_form(values)[self.control.field.name]
-        _confirm_uploads(sent, seat)
-        unseen = [file_id for file_id in held if file_id in seat.unconfirmed_uploads.values()]
-        left = (*(file_id for path, file_id in sent if not path), *unseen)
-        if any(path for path, _ in sent) or left == held:
+        """Remove what the visitor removed on the page. New uploads are left to `add_pictures`."""
+        present = self.events.tab.read_form(values)[self.control.field.name]
+        _confirm_uploads(pictures, state)
+        unconfirmed = [file_id for file_id in present if file_id in state.unconfirmed_uploads.values()]
+        remaining = (*(file_id for path, file_id in pictures if not path), *unconfirmed)
+        if any(path for path, _ in pictures) or remaining == present:
             yield self.events.view.no_change()
             return
-        yield {self.control.value: left, self.events.tab.alerts: ""}
-        fresh = (left if part is self.control.value else old for part, old in self._pairs(values))
-        # The page tells of the removal and of a click on Generate right after it in any order.
-        clicked = time.monotonic() - seat.generate_clicked_at < SAME_CLICK_SECONDS
-        follow = self.events.restart if clicked else self.events.draw_draft
-        async for updates in follow(request, seat, *fresh):
+        yield {self.control.value: remaining, self.events.tab.alerts: ""}
+        components = self.events.tab.value_components()
+        new_values = [remaining if c is self.control.value else old for c, old in zip(components, values, strict=True)]
+        # A removal and a click on Generate right after it may arrive in any order.
+        generate_clicked = time.monotonic() - state.generate_clicked_at < SAME_CLICK_SECONDS
+        restart_or_draft = self.events.follower.restart if generate_clicked else self.events.follower.draw_draft
+        async for updates in restart_or_draft(request, state, *new_values):
             yield updates
 
-    def _pairs(self, values: Sequence[Any]) -> zip[tuple[Any, Any]]:
-        return zip(self.events.tab.value_components(), values, strict=True)
 
+def _restore_missing_uploads(pictures: Sequence[SentPicture], state: TabState) -> list[SentPicture]:
+    """Return the page's pictures with the recent uploads that its field lost, in order.
 
-def _restore_missing_uploads(sent: Sequence[SentPicture], seat: TabState) -> list[SentPicture]:
-    """What the page sent, and the uploads just before that it did not know any more, or not yet, in their order.
-
-    While it is empty its field is replaced by what comes, and each answer replaces it too: a second upload begun before
-    the first is answered stands there without it.
+    An upload to an empty field replaces the field's value, and so does each answer: a second upload that starts before
+    the first is answered arrives without the first.
     """
-    _confirm_uploads(sent, seat)
-    there = {row.path for row in sent}
-    missing = [SentPicture(path, "") for path in seat.unconfirmed_uploads if path not in there]
-    seat.unconfirmed_uploads |= {row.path: seat.unconfirmed_uploads.get(row.path, "") for row in sent if row.path}
-    first = next((place for place, row in enumerate(sent) if row.path), len(sent))
-    return [*sent[:first], *missing, *sent[first:]]
+    _confirm_uploads(pictures, state)
+    paths = {row.path for row in pictures}
+    missing = [SentPicture(path, "") for path in state.unconfirmed_uploads if path not in paths]
+    state.unconfirmed_uploads |= {row.path: state.unconfirmed_uploads.get(row.path, "") for row in pictures if row.path}
+    first_upload = next((index for index, row in enumerate(pictures) if row.path), len(pictures))
+    return [*pictures[:first_upload], *missing, *pictures[first_upload:]]
 
 
-def _confirm_uploads(sent: Sequence[SentPicture], seat: TabState) -> None:
-    """The page holds these by their ids: from here on, what it does not hold was taken out."""
-    seen = {row.file_id for row in sent if not row.path}
-    seat.unconfirmed_uploads = {
-        path: file_id for path, file_id in seat.unconfirmed_uploads.items() if file_id not in seen
+def _confirm_uploads(pictures: Sequence[SentPicture], state: TabState) -> None:
+    """Forget the uploads that the page shows by file id: if one is missing later, the visitor removed it."""
+    confirmed = {row.file_id for row in pictures if not row.path}
+    state.unconfirmed_uploads = {
+        path: file_id for path, file_id in state.unconfirmed_uploads.items() if file_id not in confirmed
     }

@@ -1,4 +1,4 @@
-"""A tool's settings as an address and back, pictures and consent left out; knows Params, no component and no job."""
+"""Links to a tool with its settings, without pictures and consent: built, and parsed when one is opened."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlencode
 
+import gradio as gr
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -13,20 +14,20 @@ from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 
 TOOL_PARAMETER = "tool"
-"""The query parameter that names the tool; the others are named as its fields are."""
+"""The query parameter that names the tool; the others have the names of its fields."""
 UNSHARED_FIELDS = frozenset({"consent"})
-"""Whoever follows a link answers for the person in their own photo."""
+"""Whoever opens a link has to give consent for their own photo."""
 
 
 class SettingsLink(NamedTuple):
-    """What an address asks for."""
+    """Tool id and field values of a link."""
 
     tool: str
     values: dict[str, Any]
 
 
 def build_link(base: str, tool: Tool, params: Mapping[str, Any], seed: int) -> str:
-    """The address at which the tool opens with these settings, its seed included. Defaults are left out."""
+    """Build the address that opens the tool with these settings and this seed. Defaults are left out."""
     values: dict[str, Any] = {}
     for name, info in _list_shared_fields(tool.params).items():
         value = seed if tool.params.kind_of(name) == "seed" else params.get(name, info.default)
@@ -36,9 +37,9 @@ def build_link(base: str, tool: Tool, params: Mapping[str, Any], seed: int) -> s
 
 
 def parse_link(query: Mapping[str, str], tools: Sequence[Tool]) -> SettingsLink | None:
-    """What the query parameters of an address ask for; None where they name no tool.
+    """Read tool and values from query parameters; None if they name no tool.
 
-    What is not a field, or not valid, is left out: an old link still opens its tool.
+    Unknown fields and invalid values are left out, so that an old link still opens its tool.
     """
     tool = next((row for row in tools if row.id == query.get(TOOL_PARAMETER)), None)
     if tool is None:
@@ -51,13 +52,19 @@ def parse_link(query: Mapping[str, str], tools: Sequence[Tool]) -> SettingsLink 
 
 
 def _list_shared_fields(params: type[Params]) -> dict[str, FieldInfo]:
-    kept = set(params.fields_of_kind("picture", "pictures", "mask")) | UNSHARED_FIELDS
-    return {name: info for name, info in params.model_fields.items() if name not in kept}
+    left_out = set(params.fields_of_kind("picture", "pictures", "mask")) | UNSHARED_FIELDS
+    return {name: info for name, info in params.model_fields.items() if name not in left_out}
 
 
 def _parse_value(name: str, info: FieldInfo, text: str) -> dict[str, Any]:
-    declared: Any = Annotated[info.annotation, info]  # pyright: ignore[reportInvalidTypeForm]
+    annotation: Any = Annotated[info.annotation, info]  # pyright: ignore[reportInvalidTypeForm]
     try:
-        return {name: TypeAdapter[Any](declared).validate_python(text)}
+        return {name: TypeAdapter[Any](annotation).validate_python(text)}
     except ValidationError:
         return {}
+
+
+def page_address(request: gr.Request) -> str:
+    """Return the address under which the visitor's browser opened the page, without a final slash."""
+    url = request.request.url if request.request else None
+    return f"{url.scheme}://{url.netloc}" if url else ""

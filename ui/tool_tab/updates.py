@@ -1,4 +1,4 @@
-"""What a tool tab shows, as updates of its components; orders nothing and follows nothing."""
+"""View of a tool tab: each state of a job as updates of the tab's components."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ from pipelines.core.errors import NotFound, StudioError
 from pipelines.core.job import File, Job, QueuePosition, Result, Step
 from pipelines.jobs.queue import JobRow
 from pipelines.service.orders import StudioService
-from ui.api.auth.access import Access
-from ui.api.code_snippets import asked, curl
-from ui.components.pictures import NamedFile, PictureTile, encode_data_url, publish_file, render_before, small
+from ui.api.auth.access import AccessControl
+from ui.api.code_snippets import make_snippet_request, write_curl
+from ui.components.pictures import (
+    NamedFile,
+    PictureTile,
+    encode_data_url,
+    encode_page_jpeg,
+    publish_file,
+    render_before,
+)
 from ui.tool_tab import text
 from ui.tool_tab.form_controls import Control, describe_mask, to_component_value
 from ui.tool_tab.layout import ToolTab, list_output_sides
@@ -24,15 +31,15 @@ from ui.tool_tab.settings_link import build_link
 
 Updates: TypeAlias = dict[Component, Any]
 TILE_SIDE_PX = 320
-"""Longer side of one picture of several, in pixels."""
+"""Longer side of a tile that shows one picture of several."""
 YOUR_PHOTO = "Your photo"
-"""What a picture is compared with at first."""
+"""First choice of "Compare with"."""
 
 
 class TabView:
-    """One tab's states: the same for a job just ordered, one found again, and one that was kept."""
+    """Updates for one tab. New jobs, restored jobs and library jobs all use the same ones."""
 
-    def __init__(self, tab: ToolTab, service: StudioService, access: Access) -> None:
+    def __init__(self, tab: ToolTab, service: StudioService, access: AccessControl) -> None:
         self.tab = tab
         self.service = service
         self.access = access
@@ -40,239 +47,238 @@ class TabView:
     # ------------------------------------------------------------ states
 
     def no_change(self) -> Updates:
-        """No change.
+        """Return an update that changes nothing. Every generator handler must end with it.
 
-        Gradio empties every output of a handler that hands over nothing, and sends the last thing it was handed once
-        more when the handler ends, which may be after another has spoken: so every generator ends with this.
+        Gradio clears all outputs of a handler that yields nothing, and repeats a handler's last update when it ends,
+        possibly over the newer update of another handler.
         """
         return {self.tab.alerts: gr.skip()}
 
-    def show_idle(self, stage: str | None = None) -> Updates:
-        """Nothing runs for this tab."""
-        updates: Updates = {
-            self.tab.generate: gr.update(interactive=True),
-            self.tab.stop: gr.update(interactive=False),
-        }
-        return updates if stage is None else {**updates, self.tab.result.status: stage}
+    def show_idle(self, status_html: str | None = None) -> Updates:
+        """Show that no job of this tab runs."""
+        updates: Updates = {self.tab.generate: gr.update(interactive=True), self.tab.stop: gr.update(interactive=False)}
+        return updates if status_html is None else {**updates, self.tab.result.status: status_html}
 
     def show_actions(self, job: Job | None) -> Updates:
-        """Nothing runs, and the box shows a picture of `job`, or none that could be taken home: the buttons alone."""
-        board = self.tab.result
-        actions: list[Component] = [board.download, board.reuse_settings, board.file_format, board.apply_to_folder]
-        ready = dict.fromkeys(actions, job is not None)
-        ready[board.send_to] = job is not None and bool(self.tab.send_targets)
-        ready[board.image_size] = job is not None and isinstance(job.params.get("size"), int)
-        return {**self.show_idle(), **{part: gr.update(interactive=there) for part, there in ready.items()}}
+        """Enable the buttons that fit while no job runs and a picture of `job` is shown; None: no finished picture."""
+        result = self.tab.result
+        enabled = dict.fromkeys(self._result_actions(), job is not None)
+        enabled[result.send_to] = job is not None and bool(self.tab.send_targets)
+        enabled[result.image_size] = job is not None and isinstance(job.params.get("size"), int)
+        return {**self.show_idle(), **{action: gr.update(interactive=on) for action, on in enabled.items()}}
+
+    def _result_actions(self) -> list[Component]:
+        result = self.tab.result
+        return [
+            result.download,
+            result.reuse_settings,
+            result.send_to,
+            result.file_format,
+            result.apply_to_folder,
+            result.image_size,
+        ]
 
     def list_action_components(self) -> list[Component]:
-        """What `at_rest` changes, and what stays the `same`."""
+        """List the outputs of `show_actions`, `no_change` and the status line."""
         return [*self.show_actions(None), *self.no_change(), self.tab.result.status]
 
     def show_draft_started(self) -> Updates:
-        """Nothing finished is in the box: its actions rest, and old complaints go."""
-        board = self.tab.result
+        """Show that a draft has started: disable the actions on a finished picture, and clear old alerts."""
+        result = self.tab.result
         return {
             self.tab.alerts: "",
-            board.status: text.render_status(text.STARTED_TEXT, busy=True),
-            board.comparison: "",
-            board.variation: gr.update(visible=False),
-            board.compare_with: gr.update(visible=False),
-            board.download: gr.update(interactive=False),
-            board.reuse_settings: gr.update(interactive=False),
-            board.send_to: gr.update(interactive=False),
-            board.file_format: gr.update(interactive=False),
-            board.apply_to_folder: gr.update(interactive=False),
-            board.image_size: gr.update(interactive=False),
-            board.other_files: gr.update(value=None, visible=False),
+            result.status: text.render_status(text.STARTED_TEXT, busy=True),
+            result.comparison: "",
+            result.variation: gr.update(visible=False),
+            result.compare_with: gr.update(visible=False),
+            **{action: gr.update(interactive=False) for action in self._result_actions()},
+            result.other_files: gr.update(value=None, visible=False),
         }
 
     def show_started(self) -> Updates:
-        """The full size is under way."""
+        """Show that the full-size job has started."""
         return {
             **self.show_draft_started(),
             self.tab.generate: gr.update(interactive=False),
             self.tab.stop: gr.update(interactive=True),
         }
 
-    def show_progress(self, event: QueuePosition | Step, *, draft: bool, left: float | None = None) -> Updates:
-        """Stage, step, place in the queue, seconds left where they are known, and the preview when there is one."""
-        updates: Updates = {self.tab.result.status: text.render_progress(event, draft=draft, seconds_left=left)}
+    def show_progress(self, event: QueuePosition | Step, *, draft: bool, seconds_left: float | None = None) -> Updates:
+        """Show the stage and step or the place in the queue, the seconds left if known, and the preview if any."""
+        updates: Updates = {self.tab.result.status: text.render_progress(event, draft=draft, seconds_left=seconds_left)}
         if isinstance(event, Step) and event.preview is not None:
             updates[self.tab.result.picture] = event.preview
         return updates
 
     def show_error(self, error: StudioError, param: str | None = None) -> Updates:
-        """The sentence beside its field; what was entered stays."""
-        target = self.field_element_id(error.param or param or "")
-        return {**self.show_idle(text.render_status("")), self.tab.alerts: text.render_error(error, target)}
+        """Show the error's sentence beside its field. The form keeps its values."""
+        element_id = self.field_element_id(error.param or param or "")
+        return {**self.show_idle(text.render_status("")), self.tab.alerts: text.render_error(error, element_id)}
 
     def field_element_id(self, name: str) -> str:
-        """The HTML id of a field, "" for one that is not here."""
+        """Return the HTML id of a field, "" if the form has no such field."""
         return f"{self.tab.tool.id}-{name}" if name in self.tab.controls else ""
 
     # ------------------------------------------------------------ the form
 
     def fill_form(self, params: Mapping[str, Any], seed: int) -> Updates:
-        """A job's exact settings in the form, its seed included."""
+        """Fill the form with a job's exact settings and its seed."""
         filled: Updates = {}
-        for name, made in self.tab.controls.items():
-            value: Any = seed if made.field.kind == "seed" else params.get(name, made.field.default)
-            filled |= self.set_picture(made, value) if made.display is not made.value else self._set_value(made, value)
+        for name, control in self.tab.controls.items():
+            value: Any = seed if control.field.kind == "seed" else params.get(name, control.field.default)
+            set_field = self._set_value if control.display is control.value else self.set_picture
+            filled |= set_field(control, value)
         return filled
 
     def fill_fields(self, values: Mapping[str, Any]) -> Updates:
-        """Only these settings; pictures are not among them, and a locked field stays as it is."""
-        rows = [(self.tab.controls[name], value) for name, value in values.items() if name in self.tab.controls]
+        """Fill only these fields. Pictures and locked fields are left out."""
+        chosen = [(self.tab.controls[name], value) for name, value in values.items() if name in self.tab.controls]
         filled: Updates = {}
-        for made, value in rows:
-            if made.display is made.value and not made.lock_reason:
-                filled |= self._set_value(made, value)
+        for control, value in chosen:
+            if control.display is control.value and not control.lock_reason:
+                filled |= self._set_value(control, value)
         return filled
 
     def offer_saved_names(self, owner: str) -> Updates:
-        """The names that the owner keeps, in the fields that take one."""
+        """Offer the names of the owner's saved items in the fields that take one."""
         updates: Updates = {}
-        for made in self.tab.controls.values():
-            if made.field.saved_kind:
-                rows = self.service.saved_items.list_items(owner, made.field.saved_kind)
-                updates[made.value] = gr.update(choices=[("None", ""), *((row.name, row.name) for row in rows)])
+        for control in self.tab.controls.values():
+            if control.field.saved_kind:
+                rows = self.service.saved_items.list_items(owner, control.field.saved_kind)
+                updates[control.value] = gr.update(choices=[("None", ""), *((row.name, row.name) for row in rows)])
         return updates
 
-    def _set_value(self, made: Control, value: Any) -> Updates:
-        empty = value is None and made.field.kind in ("colour", "seed")
-        return {made.value: "" if empty else to_component_value(made.field, value)}
+    def _set_value(self, control: Control, value: Any) -> Updates:
+        empty = value is None and control.field.kind in ("colour", "seed")
+        return {control.value: "" if empty else to_component_value(control.field, value)}
 
-    def set_picture(self, made: Control, file_id: Any) -> Updates:
-        """A file in a picture's or a mask's field, or several in that of several; nothing where a file is gone."""
-        if made.field.kind == "pictures":
-            return self._set_pictures(made, file_id or ())
-        if made.field.kind == "mask":
-            return {made.value: file_id, made.display: describe_mask(made.field, file_id is not None)}
+    def set_picture(self, control: Control, file_id: Any) -> Updates:
+        """Set the file of a picture or mask field, or the files of a field of several; deleted files are left out."""
+        if control.field.kind == "pictures":
+            return self._set_pictures(control, file_id or ())
+        if control.field.kind == "mask":
+            return {control.value: file_id, control.display: describe_mask(control.field, file_id is not None)}
         with suppress(NotFound):
             return {
-                made.value: file_id,
-                made.display: small(self.service.files.open_image(file_id)) if file_id else None,
+                control.value: file_id,
+                control.display: encode_page_jpeg(self.service.files.open_image(file_id)) if file_id else None,
             }
-        return {made.value: None, made.display: None}
+        return {control.value: None, control.display: None}
 
-    def _set_pictures(self, made: Control, file_ids: Sequence[str]) -> Updates:
+    def _set_pictures(self, control: Control, file_ids: Sequence[str]) -> Updates:
         tiles: list[PictureTile] = []
         for file_id in file_ids:
             with suppress(NotFound):
-                tiles.append(PictureTile(small(self.service.files.open_image(file_id), TILE_SIDE_PX), file_id))
-        return {made.value: tuple(tile.file_id for tile in tiles), made.display: tiles}
+                tiles.append(
+                    PictureTile(encode_page_jpeg(self.service.files.open_image(file_id), TILE_SIDE_PX), file_id)
+                )
+        return {control.value: tuple(tile.file_id for tile in tiles), control.display: tiles}
 
     # ------------------------------------------------------------ the finished job
 
     def show_draft(self, result: Result, last_preview: bytes | None) -> Updates:
-        """The draft stays in the box. Its last preview, `seen`, comes again.
+        """Show that the draft is finished, and repeat its last preview.
 
-        Gradio's page puts together what arrives within one frame and keeps only the latest word on each component, and
-        a quick draft's last preview and its end arrive within one frame.
+        Gradio's page merges all updates within one frame and keeps the newest one of each component. A quick draft's
+        last preview and its end arrive within one frame.
         """
-        shown: Updates = {} if last_preview is None else {self.tab.result.picture: last_preview}
-        return {**shown, self.tab.result.status: text.render_draft_status(result)}
+        preview: Updates = {} if last_preview is None else {self.tab.result.picture: last_preview}
+        return {**preview, self.tab.result.status: text.render_draft_status(result)}
 
     def show_result(self, row: JobRow, result: Result, base: str) -> Updates:
-        """The first picture of a job, and how many there are."""
-        files, board = list_result_pictures(result), self.tab.result
+        """Show the first picture of a finished job, and tiles of all pictures if there are several."""
+        files, panel = list_result_pictures(result), self.tab.result
         numbers = [str(n + 1) for n in range(len(files))]
         several = len(files) > 1
         return {
             **self.show_idle(),
             **self.show_variation(row.job, result, 0, base),
-            board.variation_tiles: self._render_variation_tiles(files) if several else "",
-            board.variation: gr.update(choices=numbers, value="1", visible=several),
-            board.compare_with: gr.update(choices=[YOUR_PHOTO, *numbers], value=YOUR_PHOTO, visible=several),
+            panel.variation_tiles: self._render_variation_tiles(files) if several else "",
+            panel.variation: gr.update(choices=numbers, value="1", visible=several),
+            panel.compare_with: gr.update(choices=[YOUR_PHOTO, *numbers], value=YOUR_PHOTO, visible=several),
         }
 
     def _render_variation_tiles(self, files: Sequence[File]) -> str:
-        """The pictures of the contact sheet, as the style of its tiles."""
-        tiles = [encode_data_url(small(self.service.files.open_image(file.id), TILE_SIDE_PX)) for file in files]
+        """Render the variations' pictures as CSS for the tiles."""
+        tiles = [
+            encode_data_url(encode_page_jpeg(self.service.files.open_image(file.id), TILE_SIDE_PX)) for file in files
+        ]
         return text.render_tile_style(f"{self.tab.tool.id}-variation", tiles)
 
     def show_comparison(self, result: Result, variation: int, other: int | None) -> Updates:
-        """Another picture of the same job over the shown one; None: the photo again."""
+        """Lay picture `other` of the same job over the shown one; None: the photo."""
         files = list_result_pictures(result)
         if other is None or other >= len(files):
             return {self.tab.result.comparison: self._render_photo_overlay(result, files[variation])}
-        laid = encode_data_url(small(self.service.files.open_image(files[other].id)))
+        picture = encode_data_url(encode_page_jpeg(self.service.files.open_image(files[other].id)))
         numbers = str(other + 1), str(variation + 1)
-        return {self.tab.result.comparison: text.render_comparison(laid, f"Variation {other + 1}", numbers, share=50)}
+        return {
+            self.tab.result.comparison: text.render_comparison(picture, f"Variation {other + 1}", numbers, share=50)
+        }
 
     def show_variation(self, job: Job, result: Result, variation: int, base: str) -> Updates:
-        """Picture number `variation` with everything that can be done with it. `base` is the page's own address."""
-        board, file = self.tab.result, list_result_pictures(result)[variation]
-        named = self._name_file(job, file, variation)
+        """Show picture number `variation` with its actions, link, code and receipt. `base` is the page's address."""
+        panel, file = self.tab.result, list_result_pictures(result)[variation]
+        download = self._name_file(file, job.tool, job.params, variation + 1)
         return {
-            board.picture: named,
-            board.comparison: self._render_photo_overlay(result, file),
-            board.compare_with: gr.update(value=YOUR_PHOTO),
-            board.status: text.render_result_status(job, result, variation),
-            board.download: gr.update(value=publish_file(named, board.download.GRADIO_CACHE), interactive=True),
-            board.reuse_settings: gr.update(interactive=True),
-            board.send_to: gr.update(value="", interactive=bool(self.tab.send_targets)),
-            board.file_format: gr.update(value=file.format, interactive=True),
-            board.apply_to_folder: gr.update(interactive=True),
-            board.image_size: self._list_sizes(job, file),
-            board.api_code: self._render_api_code(job, base),
-            board.settings_link: build_link(base, self.tab.tool, job.params, job.seed),
-            board.receipt: text.format_receipt(result.receipt),
-            board.other_files: self._list_other_files(job, result),
+            panel.picture: download,
+            panel.comparison: self._render_photo_overlay(result, file),
+            panel.compare_with: gr.update(value=YOUR_PHOTO),
+            panel.status: text.render_result_status(job, result, variation),
+            panel.download: gr.update(value=publish_file(download, panel.download.GRADIO_CACHE), interactive=True),
+            panel.reuse_settings: gr.update(interactive=True),
+            panel.send_to: gr.update(value="", interactive=bool(self.tab.send_targets)),
+            panel.file_format: gr.update(value=file.format, interactive=True),
+            panel.apply_to_folder: gr.update(interactive=True),
+            panel.image_size: self._list_sizes(job, file),
+            panel.api_code: self._render_api_code(job, base),
+            panel.settings_link: build_link(base, self.tab.tool, job.params, job.seed),
+            panel.receipt: text.format_receipt(result.receipt),
+            panel.other_files: self._list_other_files(job, result),
         }
 
     def _list_sizes(self, job: Job, file: File) -> dict[str, Any]:
-        """The size that this picture was asked for, among those it can be had in; 0 left it to the look."""
-        asked, made = job.params.get("size"), max(file.width, file.height)
-        if not isinstance(asked, int):
+        """List the sizes that the picture can be remade in, with the requested one (0: the look's size) selected."""
+        requested, present = job.params.get("size"), max(file.width, file.height)
+        if not isinstance(requested, int):
             return gr.update(interactive=False)
-        labels = {**{side: side for side in list_output_sides(self.tab.tool.params) if side != made}, asked: made}
+        labels = {side: side for side in list_output_sides(self.tab.tool.params) if side != present}
+        labels[requested] = present
         choices = [(f"{label} px", side) for side, label in sorted(labels.items(), key=lambda row: row[1])]
-        return gr.update(choices=choices, value=asked, interactive=True)
+        return gr.update(choices=choices, value=requested, interactive=True)
 
-    def _name_file(self, job: Job, file: File, number: int) -> NamedFile:
-        return NamedFile(
-            self.service.files.local_path(file.id),
-            file.name or text.make_file_name(job.tool, job.params, number + 1, file.format),
-        )
+    def _name_file(self, file: File, tool: str, params: Mapping[str, Any], number: int) -> NamedFile:
+        name = file.name or text.make_file_name(tool, params, number, file.format)
+        return NamedFile(self.service.files.local_path(file.id), name)
 
     def _list_other_files(self, job: Job, result: Result) -> dict[str, Any]:
-        """Everything else there is to take home: archives, films, pages, layers, the cut-out."""
-        rows = [file for file in result.files if file not in list_result_pictures(result)]
-        named = [
-            NamedFile(
-                self.service.files.local_path(file.id),
-                file.name or text.make_file_name(job.tool, {"preset": file.role}, n, file.format),
-            )
-            for n, file in enumerate(rows, 1)
-        ]
+        """List the files that are no result pictures: archives, films, pages, layers, the cut-out."""
+        files = [file for file in result.files if file not in list_result_pictures(result)]
+        named = [self._name_file(file, job.tool, {"preset": file.role}, n) for n, file in enumerate(files, 1)]
         paths = [publish_file(each, self.tab.result.other_files.GRADIO_CACHE) for each in named]
         return gr.update(value=paths or None, visible=bool(paths))
 
     def _render_photo_overlay(self, result: Result, file: File) -> str:
-        """What lies over the result: the photo, to compare. Under it, a ground that shows transparency."""
-        ground = text.CHECKERBOARD_HTML if self.service.files.open_image(file.id).shape[2] == 4 else ""
+        """Render the photo as an overlay to compare with, and a checkerboard under a picture with transparency."""
+        background = text.CHECKERBOARD_HTML if self.service.files.open_image(file.id).shape[2] == 4 else ""
         photo = result.receipt["params"].get("photo")
         with suppress(NotFound):
             if photo:
                 number = list_result_pictures(result).index(file)
-                laid = render_before(
+                picture = render_before(
                     self.service.files.open_image(photo), result.receipt, (file.width, file.height), number
                 )
-                return ground + text.render_comparison(encode_data_url(laid), "Your photo, before")
-        return ground
+                return background + text.render_comparison(encode_data_url(picture), "Your photo, before")
+        return background
 
     def _render_api_code(self, job: Job, base: str) -> str:
         values = {**job.params, **({"seed": job.seed} if "seed" in job.params else {})}
-        return curl(asked(self.tab.tool, values, self.service.files.is_example), self.access.door(base))
+        return write_curl(
+            make_snippet_request(self.tab.tool, values, self.service.files.is_example),
+            self.access.describe_connection(base),
+        )
 
 
 def list_result_pictures(result: Result) -> list[File]:
-    """The pictures a visitor asked for: what the box can show."""
+    """List the result pictures, which the page can show, without archives, mattes and films."""
     return [file for file in result.files if file.role == "result" and file.format in STILL_FORMATS]
-
-
-def page_address(request: gr.Request) -> str:
-    """Where the visitor's browser found this page, without a slash at the end."""
-    url = request.request.url if request.request else None
-    return f"{url.scheme}://{url.netloc}" if url else ""

@@ -12,7 +12,8 @@ from pipelines.core.errors import StudioError
 from ui.components.pictures import read_upload
 from ui.tool_tab import text
 from ui.tool_tab.form_controls import Control
-from ui.tool_tab.layout import TabHandoff, TabState
+from ui.tool_tab.job_follower import JobFollower
+from ui.tool_tab.state import TabHandoff, TabState
 from ui.tool_tab.updates import Updates
 
 
@@ -24,96 +25,106 @@ class UploadHandlers:
         self.tab = follower.tab
         self.view = follower.view
 
-    def make_upload_handler(self, made: Control) -> Callable[..., AsyncIterator[Updates]]:
-        async def take(request: gr.Request, path: str | None, seat: TabState, *values: Any) -> AsyncIterator[Updates]:
-            seat.was_opened = True
+    def make_upload_handler(self, control: Control) -> Callable[..., AsyncIterator[Updates]]:
+        async def receive_upload(
+            request: gr.Request, path: str | None, state: TabState, *values: Any
+        ) -> AsyncIterator[Updates]:
+            state.was_opened = True
             if path is None:
                 yield self.view.no_change()
                 return
             try:
-                file_id, notices = await run_in_threadpool(self._ingest, path, self.follower.access.visitor(request))
+                file_id, notices = await run_in_threadpool(
+                    self._ingest, path, self.follower.access.identify_visitor(request)
+                )
             except StudioError as error:
-                kept = self.view.set_picture(made, self.tab.read_form(values)[made.field.name])
-                yield {**kept, **self.view.show_error(error, made.field.name)}
+                previous = self.view.set_picture(control, self.tab.read_form(values)[control.field.name])
+                yield {**previous, **self.view.show_error(error, control.field.name)}
                 return
-            said = text.render_notice(notices, self.view.field_element_id(made.field.name))
-            async for updates in self.place_pictures(made, file_id, request, seat, values, said):
+            notice = text.render_notice(notices, self.view.field_element_id(control.field.name))
+            async for updates in self.place_pictures(control, file_id, request, state, values, notice):
                 yield updates
 
-        return take
+        return receive_upload
 
     def _ingest(self, path: str, owner: str) -> tuple[str, tuple[str, ...]]:
         return self.follower.service.uploads.ingest_picture(read_upload(path), owner)
 
-    def make_clear_handler(self, made: Control) -> Callable[..., Updates]:
-        def clear(seat: TabState, *_: Any) -> Updates:
-            self.follower.begin_request(seat)
-            # What is shown was cleared by the visitor, who may have put the next picture there by now.
-            return {made.value: None, **self._clear_mattes(made), self.tab.alerts: ""}
+    def make_clear_handler(self, control: Control) -> Callable[..., Updates]:
+        def clear(state: TabState, *_: Any) -> Updates:
+            self.follower.begin_request(state)
+            # The display is not an output: the visitor cleared it, and may have added the next picture by now.
+            return {control.value: None, **self._clear_mattes(control), self.tab.alerts: ""}
 
         return clear
 
     def make_example_handler(self, file_id: str) -> Callable[..., AsyncIterator[Updates]]:
-        async def sample(request: gr.Request, seat: TabState, *values: Any) -> AsyncIterator[Updates]:
+        async def use_example(request: gr.Request, state: TabState, *values: Any) -> AsyncIterator[Updates]:
             async for updates in self.place_pictures(
-                self.tab.photo_control, self._with_photo(file_id, values), request, seat, values
+                self.tab.photo_control, self._with_photo(file_id, values), request, state, values
             ):
                 yield updates
 
-        return sample
+        return use_example
 
     def _with_photo(self, file_id: str, values: tuple[Any, ...]) -> Any:
-        """The photo's new value: the picture itself, or where several fit, those that are there and this one."""
+        """Return the photo field's new value: the file id, or for several pictures the present ids and this one."""
         field = self.tab.photo_control.field
-        return (
-            (*self.tab.read_form(values)[field.name], file_id)[: field.max_length]
-            if field.kind == "pictures"
-            else file_id
-        )
+        if field.kind == "picture":
+            return file_id
+        return (*self.tab.read_form(values)[field.name], file_id)[: field.max_length]
 
     async def receive_handoff(
-        self, request: gr.Request, handed: TabHandoff | None, seat: TabState, *values: Any
+        self, request: gr.Request, handoff: TabHandoff | None, state: TabState, *values: Any
     ) -> AsyncIterator[Updates]:
-        """Take settings, and a picture as this tab's photo, from another tab, the first page or a link."""
-        if handed is None:
+        """Fill the form with the settings and the photo that another tab, the home tab or a link sent."""
+        if handoff is None:
             yield self.view.no_change()
             return
-        seat.was_opened = True
-        filled = self.view.fill_fields(handed.values)
-        fresh = tuple(filled.get(part, old) for part, old in zip(self.tab.value_components(), values, strict=True))
+        state.was_opened = True
+        filled = self.view.fill_fields(handoff.values)
+        new_values = tuple(
+            filled.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
+        )
         if filled:
             yield filled
-        if handed.photo is None:
-            follow = self.follower.draw_draft(request, seat, *fresh)
+        if handoff.photo is None:
+            updates_of_draft = self.follower.draw_draft(request, state, *new_values)
         else:
-            follow = self.place_pictures(
-                self.tab.photo_control, self._with_photo(handed.photo, fresh), request, seat, fresh
+            updates_of_draft = self.place_pictures(
+                self.tab.photo_control, self._with_photo(handoff.photo, new_values), request, state, new_values
             )
-        async for updates in follow:
+        async for updates in updates_of_draft:
             yield updates
 
     async def place_pictures(
         self,
-        made: Control,
+        control: Control,
         file_id: Any,
         request: gr.Request,
-        seat: TabState,
+        state: TabState,
         values: tuple[Any, ...],
-        said: str = "",
+        notice: str = "",
     ) -> AsyncIterator[Updates]:
-        """Show a picture, or several, in its field, then draw a draft with it; `said` stays beside it."""
-        seat.was_opened = True
-        shown = await run_in_threadpool(self.view.set_picture, made, file_id)
-        changed = {**shown, **self._clear_mattes(made)}
-        yield {**changed, self.tab.alerts: said}
-        fresh = (changed.get(part, old) for part, old in zip(self.tab.value_components(), values, strict=True))
-        async for updates in self.follower.draw_draft(request, seat, *fresh):
-            yield {part: new for part, new in updates.items() if not (said and part is self.tab.alerts and new == "")}
+        """Show one or several pictures in their field, then draw a draft; `notice` stays beside the field."""
+        state.was_opened = True
+        shown = await run_in_threadpool(self.view.set_picture, control, file_id)
+        changed = {**shown, **self._clear_mattes(control)}
+        yield {**changed, self.tab.alerts: notice}
+        new_values = (
+            changed.get(component, old) for component, old in zip(self.tab.value_components(), values, strict=True)
+        )
+        async for updates in self.follower.draw_draft(request, state, *new_values):
+            yield {
+                component: new
+                for component, new in updates.items()
+                if not (notice and component is self.tab.alerts and new == "")
+            }
 
-    def _clear_mattes(self, made: Control) -> Updates:
-        """A cut-out that was repaired by hand belongs to the photo it was made for."""
+    def _clear_mattes(self, control: Control) -> Updates:
+        """Clear the masks if `control` is the photo: a cut-out repaired by hand belongs to one photo."""
         updates: Updates = {}
-        for mask in self.tab.controls.values() if made is self.tab.photo_control else ():
-            if mask.field.kind == "mask":
-                updates |= self.view.set_picture(mask, None)
+        for other in self.tab.controls.values() if control is self.tab.photo_control else ():
+            if other.field.kind == "mask":
+                updates |= self.view.set_picture(other, None)
         return updates

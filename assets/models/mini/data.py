@@ -1,4 +1,4 @@
-"""Packs the renders and captions that the small model learns from; knows nothing of models.
+"""Training data of the small text-to-image model: packs renders and makes captions.
 
     python -m assets.models.mini.data WORK
 
@@ -22,9 +22,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-RENDERS = "@lobehub/fluent-emoji-3d@1.1.0"
-NAMES = "emojibase-data@17.0.0"
-SIDE = 256
+RENDERS_PACKAGE = "@lobehub/fluent-emoji-3d@1.1.0"
+NAMES_PACKAGE = "emojibase-data@17.0.0"
+RENDER_SIDE_PX = 256
 TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
 TONE_WORDS = {
     "light": ("light skin", "light skin tone", "pale skin", "fair skin", "white skin"),
@@ -71,13 +71,17 @@ ROLE_WORDS = {
     "superhero": ("hero",),
     "supervillain": ("villain",),
 }
-TURNED = re.compile(r"\b(left|right|clock|button|arrow|keycap|flag|letter|input|o’clock|facing)\b", re.I)
-PEOPLE, FACES, SKIPPED = 1, 0, {2, 9}  # groups of the data; 2 are components, 9 flags
+DIRECTIONAL_WORDS = re.compile(r"\b(left|right|clock|button|arrow|keycap|flag|letter|input|o’clock|facing)\b", re.I)
+PEOPLE_GROUP = 1
+SKIPPED_GROUPS = {2, 9}  # components and flags
 
 
 @dataclass(frozen=True)
-class Row:
-    """One render: its name, keywords, and what is known of who it shows. `tone` is "" for yellow or no person."""
+class RenderRow:
+    """One render: its name, keywords, and the person that it shows.
+
+    `tone` is "" for yellow or no person. `turns`: it may be mirrored.
+    """
 
     code: str
     label: str
@@ -92,8 +96,8 @@ class Row:
     held_out: bool = False
 
 
-def fetch(package: str, work: Path) -> Path:
-    """The npm package's tarball in `work`, fetched once."""
+def fetch_package(package: str, work: Path) -> Path:
+    """Return the npm package's tarball in `work`; download it once."""
     stem = package.removeprefix("@").replace("/", "-").replace("@", "-")
     path = work / f"{stem}.tgz"
     if not path.exists():
@@ -101,81 +105,83 @@ def fetch(package: str, work: Path) -> Path:
     return path
 
 
-def read_rows(names: Path) -> list[Row]:
-    """Every named emoji with each of its skins, in the order of the data."""
+def read_rows(names: Path) -> list[RenderRow]:
+    """Read every named emoji with each of its skins, in the order of the data."""
     with tarfile.open(names) as archive:
         file = archive.extractfile("package/en/data.json")
         assert file is not None
         data = json.load(file)
     rows = []
     for entry in data:
-        if entry.get("group") in SKIPPED or "group" not in entry:
+        if entry.get("group") in SKIPPED_GROUPS or "group" not in entry:
             continue
         for skin in (entry, *entry.get("skins", ())):
-            rows.append(_row(skin, entry))
+            rows.append(_make_row(skin, entry))
     return rows
 
 
-def _row(skin: dict, entry: dict) -> Row:
+def _make_row(skin: dict, entry: dict) -> RenderRow:
     tone = skin.get("tone", 0)
     one = TONES[tone - 1] if isinstance(tone, int) and tone else ""
     group, base = int(entry["group"]), str(entry["label"])
-    gender, role = _who(base)
-    return Row(
+    gender, role = _split_gender_and_role(base)
+    return RenderRow(
         skin["hexcode"].lower(), skin["label"], tuple(entry.get("tags", ())), group, int(entry["subgroup"]), base,
-        one, gender, role, not TURNED.search(base), bool(one) and held_out(role, gender, one),
+        one, gender, role, not DIRECTIONAL_WORDS.search(base), bool(one) and is_held_out(role, gender, one),
     )  # fmt: skip
 
 
-def _who(base: str) -> tuple[str, str]:
+def _split_gender_and_role(base: str) -> tuple[str, str]:
     head, _, rest = base.partition(":")[0].partition(" ")
     if head in GENDER_WORDS:
         return head, rest
     return "", base.partition(":")[0]
 
 
-def held_out(role: str, gender: str, tone: str) -> bool:
-    """Whether this combination is kept from training: one in five of role x gender x tone, spread evenly."""
+def is_held_out(role: str, gender: str, tone: str) -> bool:
+    """Tell whether this combination is held out of training: one in five of role x gender x tone, spread evenly."""
     if role not in ROLES or gender not in ("woman", "man"):
         return False
     return (ROLES.index(role) * 2 + (gender == "man") * 3 + TONES.index(tone)) % 5 == 0
 
 
-def pack(work: Path) -> None:
-    """Writes renders.npy and rows.json. Renders without a name, and names without a render, are left out."""
+def write_dataset(work: Path) -> None:
+    """Write renders.npy and rows.json. Renders without a name, and names without a render, are left out."""
     work.mkdir(parents=True, exist_ok=True)
     pictures, found = {}, []
-    with tarfile.open(fetch(RENDERS, work)) as archive:
+    with tarfile.open(fetch_package(RENDERS_PACKAGE, work)) as archive:
         for member in archive:
             if member.name.endswith(".webp"):
                 file = archive.extractfile(member)
                 assert file is not None
-                pictures[_bare(Path(member.name).stem)] = file.read()
-    for row in read_rows(fetch(NAMES, work)):
-        if (data := pictures.pop(_bare(row.code), None)) is not None:
-            found.append((row, np.asarray(Image.open(io.BytesIO(data)).convert("RGBA").resize((SIDE, SIDE)))))
+                pictures[_normalise_code(Path(member.name).stem)] = file.read()
+    for row in read_rows(fetch_package(NAMES_PACKAGE, work)):
+        if (data := pictures.pop(_normalise_code(row.code), None)) is not None:
+            found.append(
+                (row, np.asarray(Image.open(io.BytesIO(data)).convert("RGBA").resize((RENDER_SIDE_PX, RENDER_SIDE_PX))))
+            )
     np.save(work / "renders.npy", np.stack([picture for _, picture in found]))
     (work / "rows.json").write_text(json.dumps([asdict(row) for row, _ in found]))
     print(f"{len(found)} renders, {sum(row.held_out for row, _ in found)} held out, {len(pictures)} without a name")
 
 
-def _bare(code: str) -> str:
+def _normalise_code(code: str) -> str:
     return code.lower().replace("-fe0f", "")
 
 
-def load(work: Path) -> tuple[np.ndarray, list[Row]]:
-    """Renders (uint8, N x 256 x 256 x 4, mapped) and their rows."""
-    rows = [Row(**{**row, "tags": tuple(row["tags"])}) for row in json.loads((work / "rows.json").read_text())]
+def load_dataset(work: Path) -> tuple[np.ndarray, list[RenderRow]]:
+    """Load renders (uint8, N x 256 x 256 x 4, memory-mapped) and their rows."""
+    rows = [RenderRow(**{**row, "tags": tuple(row["tags"])}) for row in json.loads((work / "rows.json").read_text())]
     return np.load(work / "renders.npy", mmap_mode="r"), rows
 
 
-def caption(row: Row, dice: random.Random) -> str:
-    """One of many ways to say what a render shows."""
-    words = _person(row, dice) if row.gender or row.tone else _thing(row, dice)
+def make_caption(row: RenderRow, dice: random.Random) -> str:
+    """Make one of many captions for a render."""
+    words = _describe_person(row, dice) if row.gender or row.tone else _describe_thing(row, dice)
     return dice.choice(("", "", "", "", "a ", "3d icon of a ", "3d character, ", "portrait of a ")) + words
 
 
-def _person(row: Row, dice: random.Random) -> str:
+def _describe_person(row: RenderRow, dice: random.Random) -> str:
     role = dice.choice(ROLE_WORDS[row.role]) if row.role in ROLE_WORDS and dice.random() < 0.5 else row.role
     gender = dice.choice(GENDER_WORDS[row.gender]) if row.gender else ""
     extra = row.label.partition(": ")[2].split(", ")
@@ -188,7 +194,7 @@ def _person(row: Row, dice: random.Random) -> str:
     elif "skin tone" in row.label:
         tone = row.label.partition(": ")[2]
     else:
-        tone = "yellow skin" if row.group == PEOPLE and row.subgroup not in (28,) else ""
+        tone = "yellow skin" if row.group == PEOPLE_GROUP and row.subgroup not in (28,) else ""
     parts = extra + ([tone] if tone else [])
     dice.shuffle(parts)
     parts += [dice.choice(row.tags)] if row.tags and dice.random() < 0.25 else []
@@ -198,7 +204,7 @@ def _person(row: Row, dice: random.Random) -> str:
     return who + (joint + dice.choice((", ", " and ")).join(parts) if parts else "")
 
 
-def _thing(row: Row, dice: random.Random) -> str:
+def _describe_thing(row: RenderRow, dice: random.Random) -> str:
     name = row.label.replace(": ", ", ")
     tags = [tag for tag in row.tags if tag not in name]
     if tags and dice.random() < 0.12:
@@ -208,12 +214,12 @@ def _thing(row: Row, dice: random.Random) -> str:
     return name
 
 
-def known(rows: list[Row]) -> list[str]:
-    """Every word that a caption can have, sorted."""
+def list_known_words(rows: list[RenderRow]) -> list[str]:
+    """List every word that a caption can have, sorted."""
     dice = random.Random(0)
-    said = " ".join(caption(row, dice) for row in rows for _ in range(24))
+    said = " ".join(make_caption(row, dice) for row in rows for _ in range(24))
     return sorted(set(re.findall(r"[a-z]{3,}", said.lower())))
 
 
 if __name__ == "__main__":
-    pack(Path(sys.argv[1]))
+    write_dataset(Path(sys.argv[1]))

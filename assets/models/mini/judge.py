@@ -1,11 +1,11 @@
-"""Measures the small model: does what it draws look like what was asked for? Trains nothing.
+"""Evaluation of the small model: does a drawing look like its prompt?
 
     python -m assets.models.mini.judge WORK [SHEET.png]
 
 Draws every role x gender x tone that was held out of training on five backgrounds, and 100 animals and objects, and
-looks for the nearest render of the whole set, held-out ones included, by the distance of the 64 px pixels. What was
-learned mirrored as well as it is (`Row.turns`) may be drawn so, and is looked for both ways. SHEET gets
-the `SHOWN` prompts with the seeds 0, 1, 2, ..., none of them chosen.
+searches the nearest render of the whole set, held-out ones included, by the distance of the 64 px pixels. Renders that
+may be mirrored in training (`RenderRow.turns`) are searched both ways. SHEET gets the `SHEET_PROMPTS` with the seeds 0,
+1, 2, ..., not selected.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from assets.models.mini import data
 from pipelines.core.rendering import ModelStep, RenderRequest
 from pipelines.models.families.mini.model import BACKGROUND_COLOURS, MINI, MiniModel
 
-SIDE = 64
-SHOWN = (
+SIDE_PX = 64
+SHEET_PROMPTS = (
     "a woman firefighter with dark skin, teal background", "a man cook with light skin, cream background",
     "a woman scientist with medium-dark skin, lavender background", "a man farmer with medium skin, mint background",
     "a woman judge with light skin", "a man astronaut with dark skin, navy background",
@@ -49,33 +49,37 @@ SHOWN = (
 )  # fmt: skip
 
 
-def features(figures: np.ndarray) -> np.ndarray:
-    """Unit-free rows of N x S x S x 4 figures on grey, a little blurred so that a pixel's shift is no difference."""
+def compute_features(figures: np.ndarray) -> np.ndarray:
+    """Compute rows from N x S x S x 4 figures on grey, slightly blurred so that a shift by a pixel does not count."""
     rows = []
     for figure in figures:
-        small = cv2.resize(np.asarray(figure), (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        small = (
+            cv2.resize(np.asarray(figure), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+        )
         flat = np.dstack([small[..., :3] * small[..., 3:], small[..., 3]])
         rows.append(cv2.GaussianBlur(flat, (0, 0), 1.0).ravel())
     return np.stack(rows)
 
 
-def drawn(model: MiniModel, prompts: list[str], first: int = 0, steps: int | None = None) -> np.ndarray:
-    """N x 256 x 256 x 4, seeds counting up from `first`."""
+def draw_figures(model: MiniModel, prompts: list[str], first: int = 0, steps: int | None = None) -> np.ndarray:
+    """Draw figures, N x 256 x 256 x 4, with seeds counting up from `first`."""
     out = []
     for n, prompt in enumerate(prompts):
-        made = model.draw(RenderRequest("text", prompt, (256, 256), (first + n,), num_inference_steps=steps), _nothing)
+        made = model.draw(
+            RenderRequest("text", prompt, (256, 256), (first + n,), num_inference_steps=steps), _ignore_step
+        )
         out.append(np.dstack([made.images[0], (made.alphas[0] * 255).astype(np.uint8)]))
     return np.stack(out)
 
 
-def _nothing(step: ModelStep) -> None:
+def _ignore_step(step: ModelStep) -> None:
     pass
 
 
-def main(work: Path, sheet: Path | None) -> None:
-    renders, rows = data.load(work)
+def evaluate_model(work: Path, sheet: Path | None) -> None:
+    renders, rows = data.load_dataset(work)
     both = [n for n, row in enumerate(rows) if row.turns]
-    truth = np.concatenate((features(renders), features(np.stack([renders[n][:, ::-1] for n in both]))))
+    truth = np.concatenate((compute_features(renders), compute_features(np.stack([renders[n][:, ::-1] for n in both]))))
     shown = rows + [rows[n] for n in both]
     model = MiniModel(MINI, "cpu")
     asked = [row for row in rows if row.held_out] * 5
@@ -85,26 +89,28 @@ def main(work: Path, sheet: Path | None) -> None:
         f"a {row.gender} {row.role} with {row.tone} skin, {colour} background"
         for row, colour in zip(asked, behind, strict=True)
     ]
-    figures = drawn(model, prompts)
-    pairs = list(zip(asked, (shown[n] for n in _nearest(features(figures), truth)), strict=True))
+    figures = draw_figures(model, prompts)
+    pairs = list(zip(asked, (shown[n] for n in _find_nearest(compute_features(figures), truth)), strict=True))
     print(f"held out, {len(pairs)} combinations: nearest render has")
     for name in ("role", "tone", "gender"):
         print(f"  the {name} {np.mean([getattr(a, name) == getattr(h, name) for a, h in pairs]):.3f}")
     print(f"  all three {np.mean([(a.role, a.tone, a.gender) == (h.role, h.tone, h.gender) for a, h in pairs]):.3f}")
-    away = [_away(figure, BACKGROUND_COLOURS[colour]) for figure, colour in zip(figures, behind, strict=True)]
+    away = [
+        _background_delta_e(figure, BACKGROUND_COLOURS[colour]) for figure, colour in zip(figures, behind, strict=True)
+    ]
     print(f"  a background within delta E 6 {np.mean(np.array(away) < 6):.3f}")
-    print(f"gradient across patch borders over that inside patches: {seams(figures):.3f}")
+    print(f"gradient across patch borders over that inside patches: {seam_ratio(figures):.3f}")
     things = [row for row in rows if row.group in (3, 4, 5, 7) and not row.tone]
     things = things[:: max(1, len(things) // 100)][:100]
-    others = drawn(model, [row.label for row in things], first=1000)
-    near = [shown[n] for n in _nearest(features(others), truth)]
+    others = draw_figures(model, [row.label for row in things], first=1000)
+    near = [shown[n] for n in _find_nearest(compute_features(others), truth)]
     print(f"things, {len(things)}: {np.mean([a.label == h.label for a, h in zip(things, near, strict=True)]):.3f}")
     if sheet is not None:
-        _sheet(drawn(model, list(SHOWN)), list(SHOWN), sheet)
+        _write_sheet(draw_figures(model, list(SHEET_PROMPTS)), list(SHEET_PROMPTS), sheet)
 
 
-def seams(figures: np.ndarray, patch: int = 32) -> float:
-    """Mean step of the colour across the borders of patches over that between other neighbours, inside figures."""
+def seam_ratio(figures: np.ndarray, patch: int = 32) -> float:
+    """Divide the mean colour step across patch borders by that between other neighbours, inside figures."""
     steps: dict[bool, list[np.ndarray]] = {True: [], False: []}
     for turned in (figures, figures.transpose(0, 2, 1, 3)):
         colour, solid = turned[..., :3].astype(np.float32), turned[..., 3] > 250
@@ -116,20 +122,20 @@ def seams(figures: np.ndarray, patch: int = 32) -> float:
     return float(np.concatenate(steps[True]).mean() / np.concatenate(steps[False]).mean())
 
 
-def _away(figure: np.ndarray, colour: tuple[int, int, int]) -> float:
-    """Delta E (CIE 1976) of what lies behind the figure from `colour`."""
+def _background_delta_e(figure: np.ndarray, colour: tuple[int, int, int]) -> float:
+    """Compute the delta E (CIE 1976) between the background and `colour`."""
     empty = figure[figure[..., 3] == 0][:, :3].mean(0)
     pair = np.float32([[empty], [colour]]) / 255
     lab = cv2.cvtColor(pair, cv2.COLOR_RGB2Lab)[:, 0]
     return float(np.linalg.norm(lab[0] - lab[1]))
 
 
-def _nearest(asked: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def _find_nearest(asked: np.ndarray, truth: np.ndarray) -> np.ndarray:
     squares = (asked**2).sum(1)[:, None] + (truth**2).sum(1)[None] - 2 * asked @ truth.T
     return squares.argmin(1)
 
 
-def _sheet(cells: np.ndarray, words: list[str], path: Path) -> None:
+def _write_sheet(cells: np.ndarray, words: list[str], path: Path) -> None:
     tiles = []
     for cell, text in zip(cells, words, strict=True):
         tile = cv2.resize(cell[..., :3], (160, 160), interpolation=cv2.INTER_AREA)
@@ -142,4 +148,4 @@ def _sheet(cells: np.ndarray, words: list[str], path: Path) -> None:
 
 if __name__ == "__main__":
     _, work, *rest = sys.argv
-    main(Path(work), Path(rest[0]) if rest else None)
+    evaluate_model(Path(work), Path(rest[0]) if rest else None)

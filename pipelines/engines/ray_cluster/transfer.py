@@ -1,149 +1,132 @@
-"""What of a job crosses to another machine and back: the job, its pictures, its result; knows no cluster.
+"""What crosses between the studio and the workers of a cluster: a job with its pictures, its outcome with its files.
 
-A file travels as its row and its bytes, or as its row and a name on a store that both sides reach (any fsspec URL: a
-folder that is mounted everywhere, S3, …).
+A file travels as bytes, or as a URL on a store that both sides reach (any fsspec URL: a mounted folder, S3, …).
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+import pickle
 import posixpath
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from pipelines.core.job import Job, Result, Step
-from pipelines.models.devices import Machine
+from pipelines.core.job import Job, Result
 from pipelines.models.model_cache import ResidentModel
 from pipelines.runtime.context import iter_pictures
+from pipelines.security.audit_log import AuditVerdict
 from pipelines.storage.file_index import PUBLIC_OWNER, FileIndex, FileInfo
 from pipelines.storage.fsspec_store import open_filesystem, write_file
 
+Refusal = tuple[AuditVerdict, str, tuple[str, ...]]
+"""The arguments of `AuditLog.record_refusal`."""
+
 
 @dataclass(frozen=True)
-class Kept:
-    """A stored file as it travels. `data`: its bytes, or where they lie; `past`, `placed`: what it said of itself."""
+class PackedFile:
+    """A stored file: its row, its bytes or the URL where they lie, and the provenance that it came with."""
 
     info: FileInfo
     data: bytes | str
-    example: bool = False
-    past: bytes | None = None
-    placed: bytes | None = None
+    is_example: bool = False
+    provenance: bytes | None = None
+    placed_provenance: bytes | None = None
 
 
 @dataclass(frozen=True)
-class Order:
-    """A job on its way to a worker. `watched`: somebody looks at its previews."""
-
-    job: Job
-    files: tuple[Kept, ...]
-    watched: bool
-
-
-@dataclass(frozen=True)
-class State:
-    """How a worker stands: what it computes on, the models that lie there, loads and steps since it began."""
+class WorkerState:
+    """A worker process: its device, the models it holds, loads and steps since it started."""
 
     pid: int
-    machine: Machine
     device: str
-    budget: int | None
+    budget_bytes: int | None
     resident: tuple[ResidentModel, ...]
-    loads: dict[str, int]
+    load_counts: dict[str, int]
     steps: int
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """What the content gate said no to over there, for the log of the studio."""
+class JobOutcome:
+    """The end of a job: its result and files, or its error with the traceback for the log."""
 
-    what: Any
-    owner: str
-    inputs: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """The end of a job: its result and files, or its error; `trace` is where a bug lies, for the log."""
-
-    state: State
+    state: WorkerState
     result: Result | None = None
-    files: tuple[Kept, ...] = ()
+    files: tuple[PackedFile, ...] = ()
     error: BaseException | None = None
     trace: str = ""
     refusals: tuple[Refusal, ...] = ()
 
 
-Told = tuple[Step, ...] | Ended
+class FileTransport:
+    """Packs files of `files` and unpacks those of the other side, by way of the store at `url` if there is one.
 
+    On the store each job has a folder of its own. `secret` authenticates the outcomes there, which are pickled: whoever
+    else writes to the store must not run code here.
+    """
 
-class Carrier:
-    """How bytes travel: as they are, or by way of the store at `url`, where each job has a folder of its own."""
-
-    def __init__(self, url: str = "") -> None:
+    def __init__(self, files: FileIndex, url: str, secret: str) -> None:
+        self._files = files
         self._url = url.rstrip("/")
+        self._secret = secret.encode()
 
-    def wrap(self, data: bytes, job_id: str) -> bytes | str:
-        """What is sent in place of `data`."""
-        if not self._url:
-            return data
-        url = posixpath.join(self._url, job_id, hashlib.sha256(data).hexdigest())
-        self.keep(url, data)
-        return url
+    def pack_files(self, file_ids: Iterable[str], job: Job, *, by_path: bool = False) -> tuple[PackedFile, ...]:
+        """Pack files of `job`. Raises `NotFound`.
 
-    def keep(self, url: str, data: bytes) -> None:
-        """Write it there, whole or not at all."""
-        fs, path = open_filesystem(url)
-        write_file(fs, path, data, f"{path}.{uuid.uuid4().hex}")
+        `by_path` sends where they lie in the data folder, which workers then must be able to read.
+        """
+        return tuple(self._pack_file(file_id, job, by_path) for file_id in file_ids)
 
-    def found(self, url: str) -> str | None:
-        """The text that lies there, None where there is none."""
-        fs, path = open_filesystem(url)
-        return fs.cat_file(path).decode() if fs.exists(path) else None
+    def unpack_files(self, packed: tuple[PackedFile, ...], job: Job) -> None:
+        """Import files of `job` from the other side."""
+        for file in packed:
+            data = file.data
+            if isinstance(data, str):
+                fs, path = open_filesystem(data)
+                data = fs.cat_file(path)
+            self._files.import_file(file.info, data, defer_sync=job.waited)
+            if file.is_example:
+                self._files.import_file(replace(file.info, owner=PUBLIC_OWNER), b"", defer_sync=job.waited)
+            if file.provenance is not None:
+                self._files.save_provenance(file.info.id, job.owner, file.provenance, file.placed_provenance)
 
-    def open(self, sent: bytes | str) -> bytes:
-        """The bytes again."""
-        if isinstance(sent, bytes):
-            return sent
-        fs, path = open_filesystem(sent)
-        return fs.cat_file(path)
+    def save_outcome(self, outcome: JobOutcome, job_id: str) -> None:
+        """Write the outcome of a job to the store."""
+        data = pickle.dumps(outcome)
+        self._write(posixpath.join(self._url, job_id, "outcome"), hmac.digest(self._secret, data, "sha256") + data)
 
-    def clear(self, job_id: str) -> None:
-        """Nothing of this job is needed on the store any more."""
+    def load_outcome(self, job_id: str) -> JobOutcome | None:
+        """The outcome that `save_outcome` wrote, None if there is none."""
+        fs, path = open_filesystem(posixpath.join(self._url, job_id, "outcome"))
+        data = fs.cat_file(path) if fs.exists(path) else b""
+        is_ours = hmac.compare_digest(data[:32], hmac.digest(self._secret, data[32:], "sha256"))
+        return pickle.loads(data[32:]) if is_ours else None
+
+    def delete_job(self, job_id: str) -> None:
+        """Delete everything of this job from the store."""
         if self._url:
             fs, path = open_filesystem(posixpath.join(self._url, job_id))
             if fs.exists(path):
                 fs.rm(path, recursive=True)
 
+    def _pack_file(self, file_id: str, job: Job, by_path: bool) -> PackedFile:
+        info = self._files.get_info(file_id, job.owner)
+        if by_path:
+            data = f"file://{self._files.local_path(file_id, job.owner).resolve()}"
+        else:
+            data = self._files.read_bytes(file_id, job.owner)
+            if self._url:
+                data = self._write(posixpath.join(self._url, job.id, hashlib.sha256(data).hexdigest()), data)
+        past = (self._files.load_provenance(file_id, job.owner, as_component=placed) for placed in (False, True))
+        return PackedFile(info, data, self._files.is_example(file_id), *past)
 
-def pack_order(job: Job, files: FileIndex, carrier: Carrier, *, watched: bool) -> Order:
-    """`job` with the pictures that its form names. Raises `not_found`."""
-    ids = dict.fromkeys(file_id for _, file_id in iter_pictures(job.params))
-    return Order(job, tuple(_pack(file_id, job, files, carrier) for file_id in ids), watched)
-
-
-def pack_result(result: Result, job: Job, files: FileIndex, carrier: Carrier) -> tuple[Kept, ...]:
-    """Every file of `result`."""
-    return tuple(_pack(file.id, job, files, carrier) for file in result.files)
-
-
-def _pack(file_id: str, job: Job, files: FileIndex, carrier: Carrier) -> Kept:
-    info = files.get_info(file_id, job.owner)
-    data = carrier.wrap(files.read_bytes(file_id, job.owner), job.id)
-    pasts = (files.load_provenance(file_id, job.owner, placed=placed) for placed in (False, True))
-    return Kept(info, data, files.is_example(file_id), *pasts)
+    def _write(self, url: str, data: bytes) -> str:
+        fs, path = open_filesystem(url)
+        write_file(fs, path, data, f"{path}.{uuid.uuid4().hex}")
+        return url
 
 
-def unpack(kept: Kept, files: FileIndex, carrier: Carrier, owner: str, *, later: bool = False) -> None:
-    """Keep a file that came from the other side."""
-    files.import_file(kept.info, carrier.open(kept.data), defer_sync=later)
-    if kept.example:
-        files.import_file(replace(kept.info, owner=PUBLIC_OWNER), b"", defer_sync=later)
-    if kept.past is not None:
-        files.save_provenance(kept.info.id, owner, kept.past, kept.placed)
-
-
-def ids(order: Order) -> Iterator[str]:
-    """Of the pictures that travel with it."""
-    return (kept.info.id for kept in order.files)
+def input_ids(job: Job) -> tuple[str, ...]:
+    """The ids of the pictures that the form of `job` names."""
+    return tuple(dict.fromkeys(file_id for _, file_id in iter_pictures(job.params)))

@@ -1,83 +1,87 @@
-"""What a worker of the cluster is: a local engine over a folder of its own; knows no queue and who asks only by orders.
+"""The worker of a cluster: a Ray actor, or a step of a Ray data set, with a `LocalEngine` over a folder of its own.
 
-Its folder goes with it. Pictures come with each order and results go with its end, so that a worker that is lost takes
-nothing along.
+Pictures come with each job and files go back with its outcome, so a worker that is lost takes nothing with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
+import pickle
 import shutil
 import tempfile
 import traceback
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
 from pipelines.core.errors import JobCancelled, StudioError
-from pipelines.core.job import Result, Step
-from pipelines.core.malloc import trim_heap
+from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
-from pipelines.engines import factory
 from pipelines.engines.local import LocalEngine
-from pipelines.engines.ray_cluster.transfer import Carrier, Ended, Order, Refusal, State, Told, pack_result, unpack
+from pipelines.engines.ray_cluster.transfer import FileTransport, JobOutcome, PackedFile, Refusal, WorkerState
 from pipelines.provenance.signing_key import SigningKey
 from pipelines.security.audit_log import AuditLog, AuditVerdict
 from pipelines.storage.file_index import FileIndex
 
-Build = Callable[[FileIndex, AuditLog], LocalEngine]
-KEPT = 3600.0
-"""Seconds that a picture which came with an order stays: the next draft of it needs no reading of it anew."""
+T = TypeVar("T")
+EngineBuilder = Callable[[FileIndex, AuditLog], LocalEngine]
+INPUT_KEEP_SECONDS = 3600.0
+"""Seconds that a picture of a job is kept, so that the next draft of it need not read it again."""
+_FOLDER_PREFIX = "designerbox-worker-"
 
-_NAME = "designerbox-worker-"
 
-
-class Notes(AuditLog):
-    """Refusals on their way to the studio, whose log is the one that counts."""
+class RefusalRecorder(AuditLog):
+    """Collects refusals for the audit log of the studio instead of writing a log of its own."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.taken: list[Refusal] = []
+        self.refusals: list[Refusal] = []
 
-    def refused(self, what: AuditVerdict, owner: str, inputs: Sequence[str]) -> None:
-        self.taken.append(Refusal(what, owner, tuple(inputs)))
+    def record_refusal(self, verdict: AuditVerdict, owner: str, inputs: Sequence[str]) -> None:
+        self.refusals.append((verdict, owner, tuple(inputs)))
 
 
-class Replica:
-    """One device of the cluster; one order at a time, whoever asks for more waits here.
+class RayWorker:
+    """One device of the cluster. It runs one job at a time; a second one waits here.
 
-    `build` makes the engine, `pair` is what it signs with, `url` see `Carrier`.
+    build_engine makes the engine. signing_key is the studio's. store_url: see `FileTransport`.
     """
 
-    def __init__(self, build: Build, pair: SigningKey, url: str = "") -> None:
-        self._folder = own_folder()
-        self._files = FileIndex(self._folder)
-        self._notes = Notes(self._folder)
-        self.engine = build(self._files, self._notes)
-        self.engine.seal.use_key(pair)
-        self._carrier = Carrier(url)
+    def __init__(self, build_engine: EngineBuilder, signing_key: SigningKey, store_url: str) -> None:
+        self._folder = create_worker_folder()
+        root = Path(self._folder.name)
+        self._files = FileIndex(root)
+        self._audit = RefusalRecorder(root)
+        self.engine = build_engine(self._files, self._audit)
+        self.engine.resources.signing_keys.use_key(signing_key)
+        self._transport = FileTransport(self._files, store_url, signing_key.key)
         self._turn = asyncio.Lock()
         self._streams: dict[str, Stream] = {}
 
-    async def hello(self) -> State:
-        """How this worker stands."""
-        cache = self.engine.cache
-        return State(
-            os.getpid(), factory.detect_machine(), cache.device, cache.budget_bytes, tuple(cache.resident_models()), dict(cache.load_counts),
-            self.engine.steps,
-        )  # fmt: skip
+    async def apply(self, function: Callable[[LocalEngine], T]) -> tuple[T, WorkerState]:
+        """Call `function` with the engine. Returns its result, and the state of this process afterwards."""
+        return await asyncio.to_thread(function, self.engine), self._state()
 
-    async def run(self, order: Order) -> AsyncIterator[Told]:
-        """Steps as they come, several together where they come fast, then the end; over within a step of a cancel."""
+    def _state(self) -> WorkerState:
+        cache = self.engine.cache
+        resident, loads = tuple(cache.resident_models()), dict(cache.load_counts)
+        return WorkerState(os.getpid(), cache.device, cache.budget_bytes, resident, loads, self.engine.steps)
+
+    async def run(
+        self, job: Job, inputs: tuple[PackedFile, ...], is_watched: bool
+    ) -> AsyncIterator[tuple[Step, ...] | JobOutcome]:
+        """Yield the steps of a job, several together if they come fast, then its outcome.
+
+        When Ray cancels the call, it ends within a step.
+        """
         async with self._turn:
-            job = order.job.model_copy(update={"waited": True})  # nothing of it has to outlive this process
-            for kept in order.files:
-                await asyncio.to_thread(unpack, kept, self._files, self._carrier, job.owner, later=True)
+            job = job.model_copy(update={"waited": True})  # no file of it has to survive this process
+            await asyncio.to_thread(self._transport.unpack_files, inputs, job)
             stream = self.engine.run(job)
-            stream.is_watched = order.watched
+            stream.is_watched = is_watched
             self._streams[job.id] = stream
             result: Result | None = None
             try:
@@ -86,63 +90,59 @@ class Replica:
                     result = next((event for event in events if isinstance(event, Result)), result)
                     if steps := tuple(event for event in events if isinstance(event, Step)):
                         yield steps
-                yield await self._ended(order, result, stream.error)
+                yield await self._make_outcome(job, result, stream.error)
             finally:
                 stream.close()
-                while not stream.is_exhausted:  # the device is busy until then
+                while not stream.is_exhausted:  # the device is busy until the job has ended
                     await stream.take_pending_async()
                 del self._streams[job.id]
-                await asyncio.to_thread(self._tidy, result)
+                await asyncio.to_thread(self._delete_old_files, result)
 
-    async def _ended(self, order: Order, result: Result | None, error: BaseException | None) -> Ended:
-        state, refusals = await self.hello(), tuple(self._notes.taken)
-        self._notes.taken.clear()
+    def __call__(self, row: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Process a row of a Ray data set: run its job, unless its outcome lies on the store already."""
+        job, inputs = pickle.loads(row["package"])
+        outcome = self._transport.load_outcome(job.id) or asyncio.run(self._run_to_outcome(job, inputs))
+        self._transport.save_outcome(outcome, job.id)
+        return {"outcome": pickle.dumps((job.id, outcome))}
+
+    async def set_watched(self, job_id: str, is_watched: bool) -> None:
+        """Say whether somebody looks at the previews of this job."""
+        if job_id in self._streams:
+            self._streams[job_id].is_watched = is_watched
+
+    async def _run_to_outcome(self, job: Job, inputs: tuple[PackedFile, ...]) -> JobOutcome:
+        *_, outcome = [event async for event in self.run(job, inputs, is_watched=False)]
+        assert isinstance(outcome, JobOutcome)
+        return outcome
+
+    async def _make_outcome(self, job: Job, result: Result | None, error: BaseException | None) -> JobOutcome:
+        state, refusals = self._state(), tuple(self._audit.refusals)
+        self._audit.refusals.clear()
         if result is not None:
-            files = await asyncio.to_thread(pack_result, result, order.job, self._files, self._carrier)
-            return Ended(state, result, files, refusals=refusals)
+            files = await asyncio.to_thread(self._transport.pack_files, [file.id for file in result.files], job)
+            return JobOutcome(state, result, files, refusals=refusals)
         error = error or JobCancelled()
         trace = "".join(traceback.format_exception(error))
-        return Ended(state, error=_sendable(error), trace=trace, refusals=refusals)
+        return JobOutcome(state, error=_to_picklable_error(error), trace=trace, refusals=refusals)
 
-    def _tidy(self, result: Result | None) -> None:
+    def _delete_old_files(self, result: Result | None) -> None:
         for file in result.files if result is not None else ():
             self._files.delete_file(file.id)
-        for file_id in self._files.ids_older_than(KEPT):
+        for file_id in self._files.ids_older_than(INPUT_KEEP_SECONDS):
             self._files.delete_file(file_id)
 
-    async def watch(self, job_id: str, watched: bool) -> None:
-        """Somebody looks at this job's previews now, or nobody does any more."""
-        if job_id in self._streams:
-            self._streams[job_id].is_watched = watched
 
-    async def unload(self, spec_id: str) -> tuple[bool, State]:
-        """Drop a model that nobody borrows; whether it was, and how this worker stands then."""
-        return self.engine.cache.unload_model(spec_id), await self.hello()
-
-    async def sweep(self) -> State:
-        """Drop what nobody borrowed for long; how this worker stands then."""
-        self.engine.cache.drop_expired()
-        trim_heap()
-        return await self.hello()
-
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError):  # it never came to be
-            self.engine.close()
-            self._files.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def own_folder() -> Path:
-    """A folder for this process alone, those of processes that are gone deleted."""
-    for old in Path(tempfile.gettempdir()).glob(f"{_NAME}*"):
-        pid = old.name.removeprefix(_NAME).partition("-")[0]
+def create_worker_folder() -> tempfile.TemporaryDirectory[str]:
+    """Create a folder that is deleted when this process ends, and delete those of processes that were killed."""
+    for old in Path(tempfile.gettempdir()).glob(f"{_FOLDER_PREFIX}*"):
+        pid = old.name.removeprefix(_FOLDER_PREFIX).partition("-")[0]
         if not (pid.isdigit() and psutil.pid_exists(int(pid))):
             shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_NAME}{os.getpid()}-"))
+    return tempfile.TemporaryDirectory(prefix=f"{_FOLDER_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True)
 
 
-def _sendable(error: BaseException) -> BaseException:
-    """An error of ours or of Python's own with words and numbers in it as it is, of any other what it says."""
-    own = isinstance(error, StudioError | JobCancelled) or type(error).__module__ == "builtins"
-    plain = all(isinstance(part, str | int | float | None) for part in error.args)
-    return error if own and plain else RuntimeError(f"{type(error).__name__}: {error}")
+def _to_picklable_error(error: BaseException) -> BaseException:
+    """An error of ours or of Python's with plain arguments as it is; any other as a `RuntimeError` with its text."""
+    is_known = isinstance(error, StudioError | JobCancelled) or type(error).__module__ == "builtins"
+    is_plain = all(isinstance(argument, str | int | float | None) for argument in error.args)
+    return error if is_known and is_plain else RuntimeError(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""One worker as the studio's process sees it: what it is asked, what it said of itself last; knows no other worker."""
+"""The studio's side of one cluster worker: starts its actor, runs jobs on it, and remembers the state it last sent."""
 
 from __future__ import annotations
 
@@ -6,153 +6,164 @@ import logging
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from pipelines.core.errors import JobCancelled, QueueFull
-from pipelines.core.job import Step
+from pipelines.core.errors import JobCancelled
+from pipelines.core.job import Job, Step
+from pipelines.core.malloc import trim_heap
 from pipelines.core.stream import Stream
+from pipelines.engines.local import LocalEngine
+from pipelines.engines.multi_gpu import device_state
 from pipelines.engines.placement_policy import DeviceState
-from pipelines.engines.ray_cluster.transfer import Ended, Order, State
+from pipelines.engines.ray_cluster.transfer import JobOutcome, PackedFile, WorkerState
 from pipelines.models.model_cache import ResidentModel
 
-FULL = "Every worker is at work. Please try again in a moment."
-BEAT = 1.0
-"""Seconds between two looks whether a worker is there, or whether to stop waiting for it."""
+T = TypeVar("T")
+POLL_SECONDS = 1.0
+"""Seconds between two checks whether a worker has started."""
+CALL_SECONDS = 10.0
+"""Seconds after which a worker is taken not to answer a short call."""
 
 log = logging.getLogger("designerbox")
 
 
-class Worker:
-    """One worker as this process sees it. `state` is what it said last, None while it is not there."""
+class WorkerClient:
+    """One worker, and what it last reported. It is not `is_connected` while its process is lost or starts.
 
-    def __init__(self, handle: Any, idle: float) -> None:
-        self.state: State | None = None
-        self.closed = threading.Event()
-        self._handle = handle
-        self._idle = idle
-        self._told = time.monotonic()
-        self._gone_steps = 0
-        self._gone_loads: Counter[str] = Counter()
+    start_actor: starts its process on the cluster. idle_seconds: how long it may be idle before its process ends and
+    gives its device back; the next job starts it again. 0: it never ends.
+    """
 
-    # ------------------------------------------------------------ what it is asked
+    def __init__(self, start_actor: Callable[[], Any], idle_seconds: float) -> None:
+        self.is_connected = False
+        self.pid = 0
+        self.device = ""
+        self.budget_bytes: int | None = None
+        self.steps = self._lost_steps = 0
+        self.load_counts = self._lost_loads = Counter[str]()
+        self._resident: tuple[ResidentModel, ...] = ()
+        self._start_actor = start_actor
+        self._idle_seconds = idle_seconds
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._actor: Any = None
+        self._is_running = False
+        self._last_contact = time.monotonic()
 
-    def greet(self) -> None:
-        """Wait until it is there."""
-        while not self.closed.is_set():
-            asked = self._handle.hello.remote()
-            while not self.closed.is_set():
-                try:
-                    self.hear(asked.result(timeout_s=BEAT))
-                    return
-                except TimeoutError:
-                    continue
-                except lost():
-                    self.closed.wait(BEAT)
-                    break
-            asked.cancel()
+    @property
+    def actor(self) -> Any:
+        """The actor, started if it is not there."""
+        with self._lock:
+            self._actor = self._actor or self._start_actor()
+            return self._actor
 
-    def follow(self, order: Order, stream: Stream) -> Ended:
-        """Have it done, steps going to `stream`. Raises what `lost` names, `Busy`, `Cancelled`."""
-        from ray.serve.exceptions import BackPressureError
+    def connect(self) -> None:
+        """Wait until the worker answers; start it anew if it is lost meanwhile."""
+        import ray
 
-        told = self._handle.options(stream=True).run.remote(order)
-        stream.call_when_closed(told.cancel)
-        watched = order.watched
+        call = None
+        while not self._closed.is_set():
+            call = call or self.actor.apply.remote(bool)
+            try:
+                return self._update_state(ray.get(call, timeout=POLL_SECONDS)[1])
+            except TimeoutError:
+                continue
+            except lost_errors():
+                self.end_actor()
+                call = self._closed.wait(POLL_SECONDS) and None
+
+    def run(self, job: Job, inputs: tuple[PackedFile, ...], stream: Stream) -> JobOutcome:
+        """Run a job, its steps going to `stream`. Raises one of `lost_errors`, or `JobCancelled`."""
+        import ray
+
+        self._is_running = True
         try:
-            for heard in told:
-                if isinstance(heard, Ended):
-                    self.hear(heard.state)
-                    return heard
-                if stream.is_watched != watched:
-                    watched = stream.is_watched
-                    self._handle.watch.remote(order.job.id, watched)
-                for step in heard:
-                    stream.put(step if watched else Step(step.index, step.total, step.stage))
-        except BackPressureError as error:
-            raise QueueFull(FULL) from error
+            actor, is_watched = self.actor, stream.is_watched
+            call = actor.run.options(num_returns="streaming").remote(job, inputs, is_watched)
+            stream.call_when_closed(lambda: ray.cancel(call))
+            for reference in call:
+                event = ray.get(reference)
+                if isinstance(event, JobOutcome):
+                    self._update_state(event.state)
+                    return event
+                if stream.is_watched != is_watched:
+                    is_watched = stream.is_watched
+                    actor.set_watched.remote(job.id, is_watched)
+                for step in event:
+                    stream.put(step if is_watched else Step(step.index, step.total, step.stage))
         finally:
-            told.cancel()
+            self._is_running = False
         raise JobCancelled
 
-    def hear(self, state: State) -> None:
-        """What it says of itself; another process than last time begins to count anew."""
-        if self.state is not None and self.state.pid != state.pid:
-            self.lose()
-        self.state = state
-        self._told = time.monotonic()
+    def mark_lost(self) -> None:
+        """Note that the process is gone: another one counts steps and loads from 0."""
+        self._lost_steps, self._lost_loads, self.is_connected = self.steps, self.load_counts, False
 
-    def lose(self) -> None:
-        """It is gone, and what it had loaded with it."""
-        if self.state is not None:
-            self._gone_steps += self.state.steps
-            self._gone_loads.update(self.state.loads)
-        self.state = None
+    def end_actor(self) -> None:
+        """End the process, if there is one."""
+        import ray
 
-    # ------------------------------------------------------------ what lies there, see `Holds`
+        with self._lock:
+            if self._actor is not None:
+                ray.wait([self._actor.__ray_terminate__.remote()], timeout=CALL_SECONDS)  # it deletes its folder
+                ray.kill(self._actor)
+                self._actor = None
 
-    def place(self) -> DeviceState:
-        """How it stands for the next job; one that has gone for want of work holds nothing."""
-        if self.state is None:
-            return DeviceState({}, None, is_idle=False)
-        rows = () if self._idle and time.monotonic() - self._told > self._idle else self.state.resident
-        holds = {row["id"]: row["bytes"] for row in rows if row["where"] == "device"}
-        room = None if self.state.budget is None else self.state.budget - sum(holds.values())
-        return DeviceState(holds, room, is_idle=True)
+    def close(self) -> None:
+        """End the process for good."""
+        self._closed.set()
+        self.end_actor()
 
-    @property
-    def steps(self) -> int:
-        """Steps of work, those of lost workers too as far as they were told."""
-        return self._gone_steps + (self.state.steps if self.state is not None else 0)
+    def _update_state(self, state: WorkerState) -> None:
+        if state.pid != self.pid:
+            self.mark_lost()
+        self.pid, self.device, self.budget_bytes = state.pid, state.device, state.budget_bytes
+        self._resident = state.resident
+        self.steps = self._lost_steps + state.steps
+        self.load_counts = self._lost_loads + Counter(state.load_counts)
+        self.is_connected, self._last_contact = True, time.monotonic()
 
-    @property
-    def device(self) -> str:
-        """As torch names it, "" while it is not known."""
-        return self.state.device if self.state is not None else ""
-
-    @property
-    def budget_bytes(self) -> int | None:
-        """Bytes that models may take, None for no limit."""
-        return self.state.budget if self.state is not None else None
-
-    @property
-    def load_counts(self) -> Counter[str]:
-        """Reads from the disk, by spec id."""
-        return self._gone_loads + Counter(self.state.loads if self.state is not None else {})
+    def device_state(self) -> DeviceState:
+        """The state for placing a job: not idle while the worker is not there."""
+        return device_state(self) if self.is_connected else DeviceState({}, None, is_idle=False)
 
     def resident_models(self) -> list[ResidentModel]:
-        """The models that lay there when it was last heard of."""
-        return list(self.state.resident) if self.state is not None else []
+        """The models that the worker held when it last sent its state; none if its process has ended."""
+        return list(self._resident) if self._actor is not None else []
 
     def unload_model(self, spec_id: str) -> bool:
-        """Drop a model that nobody borrows; False where none was dropped."""
-        if self.state is None or spec_id not in {row["id"] for row in self.state.resident}:
-            return False
-        try:
-            dropped, state = self._handle.unload.remote(spec_id).result()
-        except lost():
-            return False
-        self.hear(state)
-        return dropped
+        """Unload an idle model. Returns whether it did."""
+        is_resident = spec_id in {row["id"] for row in self.resident_models()}
+        return is_resident and bool(self._call_engine(lambda engine: engine.cache.unload_model(spec_id)))
 
     def drop_expired(self) -> None:
-        """Drop what nobody borrowed for long."""
-        # One that may have gone for want of work is not called back for this.
-        if self.state is None or self._idle:
+        """Drop models that were idle for long, or end the process if it was idle for `idle_seconds`."""
+        if self._actor is None or self._is_running or not self.is_connected:
             return
+        if not self._idle_seconds:
+            self._call_engine(lambda engine: (engine.cache.drop_expired(), trim_heap()))
+        elif time.monotonic() - self._last_contact > self._idle_seconds:
+            self.end_actor()
+
+    def _call_engine(self, function: Callable[[LocalEngine], T]) -> T | None:
+        """Call `function` with the worker's engine. Returns its result, None if the worker does not answer."""
+        import ray
+
         try:
-            self.hear(self._handle.sweep.remote().result(timeout_s=BEAT))
-        except (TimeoutError, *lost()):
+            result, state = ray.get(self.actor.apply.remote(function), timeout=CALL_SECONDS)
+        except (TimeoutError, *lost_errors()):
             log.warning("a worker did not answer")
+            return None
+        self._update_state(state)
+        return result
 
 
 @cache
-def lost() -> tuple[type[Exception], ...]:
-    """What Ray says of a call whose worker, or the machine under it, is gone."""
+def lost_errors() -> tuple[type[Exception], ...]:
+    """The errors by which Ray says that a worker, or the machine under it, is gone."""
     from ray import exceptions as e
-    from ray.serve import exceptions as s
 
-    return (
-        e.RayActorError, e.WorkerCrashedError, e.NodeDiedError, e.ObjectLostError, e.TaskCancelledError, e.RpcError,
-        e.ActorUnschedulableError, s.ReplicaUnavailableError, s.DeploymentUnavailableError,
-    )  # fmt: skip
+    process = e.RayActorError, e.WorkerCrashedError, e.NodeDiedError, e.ActorUnschedulableError
+    return (*process, e.ObjectLostError, e.TaskCancelledError, e.RpcError)

@@ -1,11 +1,19 @@
-"""Finds, measures and loads the parts of a diffusers checkpoint as its row names them; knows no family and no drawing.
+"""Checkpoint loader: finds, measures and loads the components of a diffusers checkpoint as its spec names them.
 
-Options of a row that are read here: `variant` of the files, `scheduler` and `scheduler_config`, `adapter` (a LoRA fused
-in), `decoder` (an AutoencoderTiny in place of the VAE), `preview` (one beside it), `controlnet`, `text_encoder` =
-`streamed` (it stays in main memory and goes through the device layer by layer) or `int8` (its linear layers are
-quantized as they are read; needs the package torchao), `package` (what must be installed),
-`files` (the whole of a model that is no pipeline), `compile` (a backend of `torch.compile`).
-A part is a repository or folder, or one file of it as `repo::file`.
+Options of a spec that are read here:
+
+- `variant`: of the weight files
+- `scheduler`, `scheduler_config`: replace the checkpoint's scheduler
+- `adapter`: a LoRA to fuse into the weights
+- `decoder`: an AutoencoderTiny in place of the VAE; `preview`: one beside it, for previews
+- `controlnet`: a ControlNet
+- `text_encoder`: `streamed` (it stays in main memory and is copied to the device layer by layer) or `int8` (its linear
+  layers are quantized as they are read; needs the package torchao)
+- `package`: a Python package that must be installed
+- `files`: the files of a model that is no pipeline
+- `compile`: a backend of `torch.compile`
+
+A component is given as a repository or folder, or as one file of it: `repo::file`.
 """
 
 from __future__ import annotations
@@ -26,7 +34,7 @@ from pipelines.models.diffusion.vae_tiling import enable_tiled_decoding
 
 _COMPONENTS = ("text_encoder", "text_encoder_2", "transformer", "unet", "vae")
 _OPTION_PARTS = ("adapter", "decoder", "preview", "controlnet")
-_VAE_TILE_PX = 1280  # pixels a side: 1.6 megapixels
+_VAE_TILE_PX = 1280  # side of a tile: 1.6 megapixels
 _MODEL_FILE_NAMES = ("config.json", "diffusion_pytorch_model.safetensors")
 
 ControlNetLoader = Callable[[Path, Mapping[str, Any]], Any]
@@ -34,7 +42,7 @@ ControlNetLoader = Callable[[Path, Mapping[str, Any]], Any]
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """Where a spec lies: its checkpoint, its other parts by option (a file or a folder), the weights by component."""
+    """The files of a spec: its checkpoint, its other parts by option (a file or a folder), the weights by component."""
 
     folder: Path
     parts: Mapping[str, Path]
@@ -42,10 +50,11 @@ class CheckpointFiles:
 
 
 class CheckpointFamily:
-    """A family of diffusers checkpoints. `specs` are its rows; tests give it rows of their own.
+    """A family of diffusers checkpoints.
 
-    kinds: names of the pipeline classes that a checkpoint may be of. without: arguments for what is not loaded.
-    net: reads a ControlNet from its file or folder.
+    specs: its models; tests give it models of their own. pipeline_classes: names of the pipeline classes that a
+    checkpoint may have. omitted_components: arguments in place of components that are not loaded. load_control_net:
+    loads a ControlNet from its file or folder.
     """
 
     def __init__(
@@ -65,32 +74,34 @@ class CheckpointFamily:
         self._factors: dict[Path, latent_preview.ColourFactors] = {}
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
-        """Bytes of the weights as they will lie on the device, by their headers; brings what is not on this machine."""
-        reads = _text_encoder_mode(spec)
-        rows = find_checkpoint(spec).weights.items()
-        # A fused adapter takes no room of its own.
+        """Compute the bytes of the weights on the device from the file headers; downloads what is not here."""
+        mode = _text_encoder_mode(spec)
+        weights = dict(find_checkpoint(spec).weights)
+        weights.pop("adapter", None)  # a fused LoRA takes no memory of its own
+        if mode == "streamed":
+            weights.pop("text_encoder", None)
         return sum(
-            checkpoint.compute_loaded_bytes(files, spec.dtype, int8=reads == "int8" and name == "text_encoder")
-            for name, files in rows if name != "adapter" and not (reads == "streamed" and name == "text_encoder")
-        )  # fmt: skip
+            checkpoint.compute_loaded_bytes(files, spec.dtype, int8=mode == "int8" and name == "text_encoder")
+            for name, files in weights.items()
+        )
 
     def load(self, spec: ModelSpec, device: str) -> DiffusionModel:
-        """The checkpoint on `device` in its final state. Raises `ModelUnavailable` or `OutOfMemory`."""
+        """Load the checkpoint to `device`. Raises `ModelUnavailable` or `OutOfMemory`."""
         import torch
 
         _check_package(spec)
-        found = find_checkpoint(spec)
+        files = find_checkpoint(spec)
         try:
-            pipe = self._load_pipeline(found, spec, device)
-            decoder = self._load_preview_decoder(found, spec, device) or (
-                pipe.vae if is_tiny_autoencoder(pipe.vae) else None
-            )
-            factors = None if decoder is not None else self._preview_factors(found.folder, pipe)
-            extra = self._load_extra_components(found, spec, device)
+            pipe = self._load_pipeline(files, spec, device)
+            decoder = self._load_preview_decoder(files, spec, device)
+            if decoder is None and is_tiny_autoencoder(pipe.vae):
+                decoder = pipe.vae
+            factors = None if decoder is not None else self._preview_factors(files.folder, pipe)
+            extra = self._load_extra_components(files, spec, device)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(f"There was not enough memory on {device} to load model {spec.id}.") from error
         return self._model_class(
-            with_loaded_revision(spec, found.folder),
+            with_loaded_revision(spec, files.folder),
             pipe,
             device,
             preview_factors=factors,
@@ -100,56 +111,54 @@ class CheckpointFamily:
 
     # ------------------------------------------------------------ private
 
-    def _load_pipeline(self, found: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
+    def _load_pipeline(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
         import diffusers
 
         options, common = dict(spec.options), _loading_arguments(spec, device)
-        kind = str(checkpoint.read_model_index(found.folder)["_class_name"])
+        kind = str(checkpoint.read_model_index(files.folder)["_class_name"])
         if kind not in self._pipeline_classes:
-            raise ModelUnavailable(f"{found.folder.name} holds a {kind}, which is not of the family {spec.family}.")
+            raise ModelUnavailable(f"{files.folder.name} holds a {kind}, which is not of the family {spec.family}.")
         wanted = inspect.signature(getattr(diffusers, kind).__init__).parameters
         parts = {name: value for name, value in self._omitted_components.items() if name in wanted}
-        if "decoder" in found.parts:
-            parts["vae"] = _load_tiny_autoencoder(found.parts["decoder"], common)
+        if "decoder" in files.parts:
+            parts["vae"] = _load_tiny_autoencoder(files.parts["decoder"], common)
         if _text_encoder_mode(spec) == "streamed":
-            parts["text_encoder"] = _load_streamed_encoder(found.folder, spec, device)
+            parts["text_encoder"] = _load_streamed_encoder(files.folder, spec, device)
         elif _text_encoder_mode(spec) == "int8":
-            parts["text_encoder"] = _load_int8_encoder(found.folder, spec, device)
+            parts["text_encoder"] = _load_int8_encoder(files.folder, spec, device)
         pipe = getattr(diffusers, kind).from_pretrained(
-            found.folder, variant=options.get("variant"), use_safetensors=True, **common, **parts
+            files.folder, variant=options.get("variant"), use_safetensors=True, **common, **parts
         )
-        if "adapter" in found.parts:
-            _fuse_lora(pipe, found.parts["adapter"])
+        if "adapter" in files.parts:
+            _fuse_lora(pipe, files.parts["adapter"])
         _replace_scheduler(pipe, options)
         _configure_vae(pipe.vae, spec)
         if "compile" in options:
             _compile_blocks(pipe, options["compile"])
         return pipe
 
-    def _load_preview_decoder(self, found: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
-        return (
-            _load_tiny_autoencoder(found.parts["preview"], _loading_arguments(spec, device))
-            if "preview" in found.parts
-            else None
-        )
+    def _load_preview_decoder(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
+        if "preview" not in files.parts:
+            return None
+        return _load_tiny_autoencoder(files.parts["preview"], _loading_arguments(spec, device))
 
-    def _load_extra_components(self, found: CheckpointFiles, spec: ModelSpec, device: str) -> dict[str, Any]:
-        if "controlnet" not in found.parts:
+    def _load_extra_components(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> dict[str, Any]:
+        if "controlnet" not in files.parts:
             return {}
         assert self._load_control_net is not None
-        return {"controlnet": self._load_control_net(found.parts["controlnet"], _loading_arguments(spec, device))}
+        return {"controlnet": self._load_control_net(files.parts["controlnet"], _loading_arguments(spec, device))}
 
     def _preview_factors(self, folder: Path, pipe: Any) -> latent_preview.ColourFactors:
-        """Fitted once per checkpoint, not once per load."""
+        """Fit the preview factors once per checkpoint, not once per load."""
         if folder not in self._factors:
             self._factors[folder] = latent_preview.fit_vae_factors(pipe.vae)
         return self._factors[folder]
 
 
 def find_checkpoint(spec: ModelSpec, *, offline: bool = False) -> CheckpointFiles:
-    """The files of `spec`, brought from the hub unless `offline`; raises `ModelUnavailable` when one cannot be had.
+    """Find the files of `spec`; download missing ones unless `offline`. Raises `ModelUnavailable`.
 
-    The hub is asked for what is not here only: else every load would wait for a hub that does not answer.
+    The hub is called only for files that are not here: else every load would wait for a hub that does not answer.
     """
     if offline:
         return _find_files(spec, offline=True)
@@ -177,7 +186,7 @@ def _find_files(spec: ModelSpec, *, offline: bool) -> CheckpointFiles:
 
 
 def _find_whole_model(spec: ModelSpec, names: Sequence[str], offline: bool) -> CheckpointFiles:
-    """A model that is no pipeline: these files of one repository."""
+    """Find the files of a model that is no pipeline, all in one repository."""
     folder = checkpoint.fetch_snapshot(spec.repo, spec.revision, names, offline=offline)
     files = tuple(folder / name for name in names)
     if missing := [file.name for file in files if not file.is_file()]:
@@ -186,12 +195,12 @@ def _find_whole_model(spec: ModelSpec, names: Sequence[str], offline: bool) -> C
 
 
 def with_loaded_revision(spec: ModelSpec, folder: Path) -> ModelSpec:
-    """The row of what was loaded from `folder`: a snapshot is named by its commit, where "main" tells nothing later."""
+    """Return the spec with the revision that was loaded: a snapshot folder is named by its commit."""
     return replace(spec, revision=spec.revision if Path(spec.repo).is_dir() else folder.name)
 
 
 def list_sources(spec: ModelSpec) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
-    """What `find` fetches, as (repository, revision, file patterns)."""
+    """List what `find_checkpoint` fetches, as (repository, revision, file patterns)."""
     options = dict(spec.options)
     if "files" in options:
         return ((spec.repo, spec.revision, tuple(options["files"].split(","))),)
@@ -205,7 +214,7 @@ def list_sources(spec: ModelSpec) -> tuple[tuple[str, str, tuple[str, ...]], ...
 
 
 def _find_part(source: str, offline: bool) -> Path:
-    """One file of a repository, or the folder of a model."""
+    """Find one file of a repository, or the folder of a model."""
     repo, _, file = source.partition("::")
     folder = checkpoint.fetch_snapshot(repo, "", (file,) if file else _MODEL_FILE_NAMES, offline=offline)
     path = folder / file if file else folder
@@ -218,7 +227,7 @@ def _find_part(source: str, offline: bool) -> Path:
 
 
 def _loading_arguments(spec: ModelSpec, device: str) -> dict[str, Any]:
-    """`device_map` reads each tensor straight to its place; `.to(device)` after mmap takes ten times as long."""
+    """Return common arguments of `from_pretrained`; `device_map` is ten times as fast as `.to(device)` after mmap."""
     import torch
 
     return {"dtype": getattr(torch, spec.dtype), "device_map": device}
@@ -235,50 +244,52 @@ def _check_package(spec: ModelSpec) -> None:
     if package and importlib.util.find_spec(package) is None:
         raise ModelUnavailable(f"Model {spec.id} needs the package {package}: pip install {package}.")
     if package:
-        importlib.import_module(package)  # it registers how its weights are read
+        importlib.import_module(package)  # importing it registers its quantized format
 
 
 def _text_encoder_mode(spec: ModelSpec) -> str:
-    """How the text encoder is kept; empty: as the rest."""
+    """Return how the text encoder is loaded: `streamed`, `int8`, or empty for like the other components."""
     return dict(spec.options).get("text_encoder", "")
 
 
 def _load_streamed_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
-    """The text encoder in main memory; each layer visits the device when it is its turn."""
+    """Load the text encoder to main memory; each layer is copied to the device when it runs."""
     import torch
     from diffusers.hooks.group_offloading import apply_group_offloading
 
     encoder = _load_encoder(folder, spec)
     apply_group_offloading(
-        encoder.eval(), torch.device(device), torch.device("cpu"), offload_type="leaf_level",
+        encoder.eval(),
+        torch.device(device),
+        torch.device("cpu"),
+        offload_type="leaf_level",
         use_stream=device.startswith("cuda"),
-    )  # fmt: skip
+    )
     return encoder
 
 
 def _load_int8_encoder(folder: Path, spec: ModelSpec, device: str) -> Any:
-    """The text encoder on the device, each weight of a linear layer quantized as it arrives there."""
+    """Load the text encoder to the device and quantize each weight of a linear layer to 8 bits as it arrives."""
     from torchao.quantization import Int8WeightOnlyConfig  # pyright: ignore[reportMissingImports]
     from transformers import TorchAoConfig
 
-    return _load_encoder(
-        folder, spec, device_map=device, quantization_config=TorchAoConfig(Int8WeightOnlyConfig())
-    ).eval()
+    quantization = TorchAoConfig(Int8WeightOnlyConfig())
+    return _load_encoder(folder, spec, device_map=device, quantization_config=quantization).eval()
 
 
-def _load_encoder(folder: Path, spec: ModelSpec, **more: Any) -> Any:
+def _load_encoder(folder: Path, spec: ModelSpec, **arguments: Any) -> Any:
     import torch
     import transformers
 
-    named = checkpoint.read_model_index(folder)["text_encoder"]
-    assert isinstance(named, list)
-    return getattr(transformers, named[1]).from_pretrained(
-        folder / "text_encoder", dtype=getattr(torch, spec.dtype), use_safetensors=True, **more
+    library_and_class = checkpoint.read_model_index(folder)["text_encoder"]
+    assert isinstance(library_and_class, list)
+    return getattr(transformers, library_and_class[1]).from_pretrained(
+        folder / "text_encoder", dtype=getattr(torch, spec.dtype), use_safetensors=True, **arguments
     )
 
 
 def _fuse_lora(pipe: Any, adapter: Path) -> None:
-    """Fold a LoRA into the weights, because an adapter that stays would be seen by every view and cost every step."""
+    """Fuse a LoRA into the weights: a separate adapter would cost time in every step."""
     pipe.load_lora_weights(adapter.parent, weight_name=adapter.name, use_safetensors=True)
     pipe.fuse_lora()
     pipe.unload_lora_weights()
@@ -288,20 +299,20 @@ def _replace_scheduler(pipe: Any, options: Mapping[str, str]) -> None:
     import diffusers
 
     kind = getattr(diffusers, options["scheduler"]) if "scheduler" in options else type(pipe.scheduler)
-    changed = json.loads(options.get("scheduler_config", "{}"))
-    pipe.scheduler = kind.from_config(pipe.scheduler.config, **changed)
+    changes = json.loads(options.get("scheduler_config", "{}"))
+    pipe.scheduler = kind.from_config(pipe.scheduler.config, **changes)
 
 
 def _compile_blocks(pipe: Any, backend: str) -> None:
-    """The blocks that a net repeats, compiled once for all of them: most of the speed for a fraction of the wait."""
+    """Compile the repeated blocks of the net once for all: most of the speed for a fraction of the compile time."""
     net = getattr(pipe, "transformer", None) or pipe.unet
     net.compile_repeated_blocks(backend=backend)
 
 
 def _configure_vae(vae: Any, spec: ModelSpec) -> None:
-    """Decode in tiles of 1280 px where a side is longer, so that memory ends growing at about 1.5 megapixels."""
+    """Decode in tiles of 1280 px where a side is longer, which limits the memory from about 1.5 megapixels on."""
     if spec.dtype != "float16" and "force_upcast" in vae.config:
-        # SDXL's pipelines cast a VAE that says so to float32 and back on every call, which only float16 needs.
+        # SDXL's pipelines cast a VAE with this flag to float32 and back on every call; only float16 needs that.
         vae.register_to_config(force_upcast=False)
     if is_tiny_autoencoder(vae):
         return

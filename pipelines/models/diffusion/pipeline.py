@@ -1,8 +1,8 @@
-"""Draws with a loaded diffusers checkpoint of any family; knows neither hub nor cache nor jobs, nor which family it is.
+"""Diffusion models: draws with a loaded diffusers checkpoint of any family, from several threads at once.
 
-Each drawing builds a view of its verb's pipeline class on the shared weights with a scheduler of its own, so that any
-number of threads may draw at once. A view is made from the class's own signature, components and config alike. What
-the pipelines of a family want otherwise, its painter says in the methods that stand first.
+Each drawing builds a view: the pipeline class of its verb on the shared weights, with its own scheduler. A view gets
+components and config by the signature of the class. A family overrides the methods that come first in `DiffusionModel`
+where its pipelines differ.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import gc
 import inspect
 import math
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
+from pipelines.core.lru_cache import LruCache
 from pipelines.core.models import ModelSpec
 from pipelines.core.params import Verb
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
@@ -35,17 +35,19 @@ if TYPE_CHECKING:
 PromptEmbeds = Mapping[str, Any]
 
 _VERBS_FROM_IMAGE: tuple[Verb, ...] = ("image", "inpaint")
-_LOW_MEMORY_TILE_PX = 512  # pixels: a quarter of the memory of a megapixel decoded at once, and seams no eye finds
+_LOW_MEMORY_TILE_PX = 512  # a quarter of the memory of a megapixel decoded at once, and no visible seams
+_REMEMBERED_PROMPT_COUNT = 32
 
 
 class DiffusionModel:
-    """A loaded checkpoint. Safe from several threads: what they share is changed only by adapters, which draw alone.
+    """A loaded checkpoint. Safe from several threads: only LoRAs change shared weights, and then one draws alone.
 
-    extra: components that only some views take, such as a ControlNet. factors, decoder: how previews are made.
+    extra_components: those that only some views take, such as a ControlNet. preview_factors, preview_decoder: one of
+    them makes the previews.
     """
 
     size_multiple: ClassVar[int] = 8
-    # Whether a component keeps what it is doing in itself, so that drawings have to take turns.
+    # True where a component keeps state while it draws, so that one thread draws at a time.
     draws_exclusively: ClassVar[bool] = False
 
     def __init__(
@@ -67,93 +69,92 @@ class DiffusionModel:
         self._preview_decoder = preview_decoder
         self._extra_components = dict(extra_components or {})
         self._defaults = dict(spec.defaults)
-        self._embeds: OrderedDict[Hashable, PromptEmbeds] = OrderedDict()
-        self._lock = threading.Lock()
+        self._embeds = LruCache[Hashable, PromptEmbeds](_REMEMBERED_PROMPT_COUNT)
         self._lora_slots = LoraSlots(compiled="compile" in dict(spec.options))
         self._thread_state = threading.local()
         # In float16 SDXL's pipelines cast the shared VAE to float32 and back, so there one thread draws at a time.
         upcasts = pipe.vae.dtype == torch.float16 and pipe.vae.config.get("force_upcast", False)
         self._draw_lock = threading.Lock() if upcasts or self.draws_exclusively else contextlib.nullcontext()
 
-    # ------------------------------------------------------------ what a family says otherwise
+    # ------------------------------------------------------------ methods that a family overrides
 
     def pipeline_class(self, verb: Verb) -> str:
-        """The name of the diffusers pipeline class that serves `verb`, on the components that were loaded."""
+        """Return the name of the diffusers pipeline class that serves `verb` with the loaded components."""
         raise NotImplementedError
 
-    def pipeline_inputs(self, render: RenderRequest, laid: Canvas) -> dict[str, Any]:
-        """What the pipeline of the verb takes apart from words, noise, steps and guidance."""
+    def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
+        """Return the arguments of the pipeline besides prompt, noise, steps and guidance."""
         raise NotImplementedError
 
-    def encode_prompt(self, view: Any, render: RenderRequest, laid: Canvas) -> PromptEmbeds:
-        """The words as the text encoder reads them, by argument name; called once for the same `reading`."""
+    def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
+        """Encode the prompt; return embeddings by argument name. Called once for the same `prompt_key`."""
         raise NotImplementedError
 
     def prompt_key(self, render: RenderRequest) -> Hashable:
-        """What `read` depends on."""
+        """Return what the result of `encode_prompt` depends on."""
         return prompt_text(render), render.negative_prompt, self.is_guided(render)
 
     def is_guided(self, render: RenderRequest) -> bool:
-        """Whether the pipeline compares with a negative prompt, at twice the time."""
+        """Tell whether the pipeline uses classifier-free guidance, which doubles the time."""
         return self.guidance_scale(render) > 1
 
     def canvas_for(self, render: RenderRequest) -> Canvas:
-        """Where the picture lies on what is drawn."""
-        most = int(self._defaults["side"])
-        least = int(self._defaults.get("side_min", most))
-        return plan_canvas(render.size, max_side=most, min_side=least, multiple=self.size_multiple)
+        """Choose the size at which the picture is drawn."""
+        max_side = int(self._defaults["side"])
+        min_side = int(self._defaults.get("side_min", max_side))
+        return plan_canvas(render.size, max_side=max_side, min_side=min_side, multiple=self.size_multiple)
 
     def guidance_arguments(self, render: RenderRequest) -> dict[str, Any]:
-        """The pipeline's argument for guidance."""
+        """Return the pipeline's argument for guidance."""
         return {"guidance_scale": self.guidance_scale(render)}
 
-    def preview_latents(self, clean: torch.Tensor, laid: Canvas) -> torch.Tensor:
-        """The first picture's clean estimate, C x h x w, in the space that preview factors are fitted in."""
+    def preview_latents(self, clean: torch.Tensor, canvas: Canvas) -> torch.Tensor:
+        """Return the first picture's clean estimate, C x h x w, in the space in which preview factors are fitted."""
         return clean[0]
 
     def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
-        """What the model had to say about the order."""
+        """Return the model's notices about the request."""
         return ()
 
-    # ------------------------------------------------------------ what is the same for all
+    # ------------------------------------------------------------ methods that all families share
 
     def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
-        """One picture per seed, at `render.size`, drawn at a size the checkpoint draws well and scaled to it.
+        """Draw one picture per seed at a size that suits the checkpoint, and scale it to `render.size`.
 
-        `backdrop` is `text`. `image` starts from `images[0]`; `inpaint` redraws where `mask` is 1 and leaves the bytes
-        of `images[0]` where it is 0; `edit` changes `images[0]` as the words say, the other images being references;
-        `control` follows the map `control`. `adapters` are worn for this drawing alone. What `on_step` raises ends the
-        drawing within the step and leaves the model clean. Raises `BadInput` for a missing picture or mask,
-        `ModelUnavailable` for a verb that the spec has not; where memory gives out, torch's own error (see `thrift`).
+        `backdrop` is drawn as `text`. `image` starts from `images[0]`; `inpaint` redraws where `mask` is 1 and keeps
+        the bytes of `images[0]` where it is 0; `edit` changes `images[0]` by the prompt, the other images being
+        references; `control` follows the map `control`. `adapters` are applied for this drawing only. What `on_step`
+        raises ends the drawing within the step and leaves the model usable. Raises `BadInput` for a missing picture or
+        mask, `ModelUnavailable` for a verb that the spec does not have, torch's own error when out of memory (see
+        `oom_fallback`).
         """
-        if (kept := _unchanged_backdrop(render)) is not None:
-            return kept
+        if (unchanged := _unchanged_backdrop(render)) is not None:
+            return unchanged
         _check_request(render, self.spec)
         with self._draw_lock, self._lora_slots.applied(self.pipe, render.adapters):
             (drawn,) = self._run_pipeline([render], lambda steps: on_step(steps[0]))
         return self._finish_images(render, drawn)
 
     def batch_key(self, render: RenderRequest) -> tuple[Hashable, int] | None:
-        """As `Joining.alike`: words alone. Whoever gives a picture, to edit or to follow, is drawn alone."""
+        """See `BatchingModel.batch_key`: only requests without pictures can share a call."""
         if _unchanged_backdrop(render) is not None or effective_verb(render) != "text":
             return None
         _check_request(render, self.spec)
-        sides_ = self.canvas_for(render).padded_size
-        guided = self.is_guided(render)
-        tokens = max(1, sides_[0] * sides_[1] // 256) * (2 if guided else 1)
-        return (sides_, self._step_count(render), self.guidance_scale(render), render.adapters), tokens
+        width, height = self.canvas_for(render).padded_size
+        tokens = max(1, width * height // 256) * (2 if self.is_guided(render) else 1)
+        return ((width, height), self._step_count(render), self.guidance_scale(render), render.adapters), tokens
 
     def draw_batch(
         self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
     ) -> list[RenderedImages]:
-        """As `Joining.draw_all`."""
+        """See `BatchingModel.draw_batch`."""
         with self._draw_lock, self._lora_slots.applied(self.pipe, renders[0].adapters):
             drawn = self._run_pipeline(renders, on_step)
         return [self._finish_images(render, pictures) for render, pictures in zip(renders, drawn, strict=True)]
 
     @contextlib.contextmanager
     def low_memory(self) -> Iterator[None]:
-        """What this thread draws meanwhile is decoded in small tiles: a view's own copy of the VAE, weights shared."""
+        """Decode what this thread draws in small tiles, with a view's own copy of the VAE that shares the weights."""
         self._thread_state.low_memory = True
         try:
             yield
@@ -161,15 +162,15 @@ class DiffusionModel:
             self._thread_state.low_memory = False
 
     def to_host(self) -> None:
-        """Weights to main memory; see `Movable`. What was read of prompts stays, a few megabytes."""
+        """Move the weights to main memory; see `OffloadableModel`. Prompt embeddings stay, a few megabytes."""
         cpu_offload.move_to_host(self._offloadable_components())
 
     def to_device(self) -> None:
-        """Weights back to the device."""
+        """Move the weights back to the device."""
         cpu_offload.move_to_device(self._offloadable_components(), self._device)
 
     def place_on_device(self, device: str) -> None:
-        """Weights to `device` once and for all, before anything is drawn."""
+        """Move the weights to `device` for good, before anything is drawn."""
         for part in self._offloadable_components():
             if hasattr(part, "parameters"):
                 part.to(device)  # pyright: ignore[reportAttributeAccessIssue]
@@ -177,17 +178,17 @@ class DiffusionModel:
 
     @property
     def device(self) -> str:
-        """Where it draws."""
+        """The device that it draws on."""
         return self._device
 
     def _offloadable_components(self) -> list[object]:
-        """Every component but a text encoder that lives in main memory anyway."""
+        """List every component but a streamed text encoder, which is in main memory anyway."""
         streamed = dict(self.spec.options).get("text_encoder") == "streamed"
         parts = {name: part for name, part in self.pipe.components.items() if not (streamed and name == "text_encoder")}
         return [*parts.values(), *self._extra_components.values(), self._preview_decoder]
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         import torch
 
         self.pipe = self._preview_decoder = None
@@ -198,7 +199,7 @@ class DiffusionModel:
             torch.cuda.empty_cache()
 
     def build_view(self, verb: Verb, scheduler: Any) -> Any:
-        """The pipeline class of `verb` on the shared weights, with this scheduler."""
+        """Build the pipeline of `verb` on the shared weights, with this scheduler."""
         import diffusers
 
         kind = getattr(diffusers, self.pipeline_class(verb))
@@ -212,11 +213,11 @@ class DiffusionModel:
         return view
 
     def guidance_scale(self, render: RenderRequest) -> float:
-        """The scale of guidance: what was asked for, else the checkpoint's own."""
+        """Return the requested guidance scale, else the checkpoint's default."""
         return self._defaults["guidance_scale"] if render.guidance_scale is None else render.guidance_scale
 
     def effective_strength(self, render: RenderRequest) -> float:
-        """How much of the start is drawn anew, 0.01 to 1."""
+        """Return the denoising strength, 0.01 to 1: the requested one, else the checkpoint's default."""
         strength = self._defaults["strength"] if render.strength is None else render.strength
         return float(np.clip(strength, 0.01, 1.0))
 
@@ -224,25 +225,28 @@ class DiffusionModel:
 
     def _run_pipeline(
         self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
-    ) -> list[list[Image]]:  # fmt: skip
-        """One call of a pipeline; pictures of each order at the drawn size. Several orders are `alike`."""
+    ) -> list[list[Image]]:
+        """Call a pipeline once; return the pictures of each request at the drawn size.
+
+        Several requests must have the same `batch_key`.
+        """
         import torch
 
         first = renders[0]
-        laid = self.canvas_for(first)
-        tap = latent_preview.CleanEstimateRecorder(self.pipe.scheduler)
-        view = self.build_view(effective_verb(first), tap.scheduler)
+        canvas = self.canvas_for(first)
+        recorder = latent_preview.CleanEstimateRecorder(self.pipe.scheduler)
+        view = self.build_view(effective_verb(first), recorder.scheduler)
         counts = [len(render.seeds) for render in renders]
-        begins = [sum(counts[:n]) for n in range(len(counts))]
+        starts = [sum(counts[:n]) for n in range(len(counts))]
 
         def on_step_end(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            on_step([ModelStep(index + 1, pipe.num_timesteps, self._preview_of(tap, laid, n)) for n in begins])
+            on_step([ModelStep(index + 1, pipe.num_timesteps, self._preview_of(recorder, canvas, n)) for n in starts])
             return tensors
 
-        embeds = [self._embed_prompt(view, render, laid) for render in renders]
+        embeds = [self._embed_prompt(view, render, canvas) for render in renders]
         try:
             drawn = view(
-                **self.pipeline_inputs(first, laid),
+                **self.pipeline_inputs(first, canvas),
                 **(embeds[0] if len(renders) == 1 else _concatenate_embeds(embeds, counts)),
                 **self.guidance_arguments(first),
                 num_images_per_prompt=counts[0] if len(renders) == 1 else 1,
@@ -253,55 +257,47 @@ class DiffusionModel:
                 output_type="np",
             ).images
         finally:
-            # A drawing that was cut off would else leave the hooks of an offloaded model to the next one.
+            # Without this, a cancelled drawing would leave the hooks of an offloaded model to the next one.
             view.maybe_free_model_hooks()
         pictures = [(picture * 255).round().astype(np.uint8) for picture in drawn]
-        return [pictures[begin : begin + count] for begin, count in zip(begins, counts, strict=True)]
+        return [pictures[start : start + count] for start, count in zip(starts, counts, strict=True)]
 
     def _finish_images(self, render: RenderRequest, drawn: Sequence[Image]) -> RenderedImages:
-        laid = self.canvas_for(render)
-        pictures = tuple(_restore_outside_mask(laid.cut_out_content(picture, render.size), render) for picture in drawn)
+        canvas = self.canvas_for(render)
+        contents = (canvas.cut_out_content(picture, render.size) for picture in drawn)
+        pictures = tuple(_restore_outside_mask(content, render) for content in contents)
         return RenderedImages(pictures, (*self.model_notices(render), *self._unread_prompt_notice(render)))
 
     def _preview_of(
-        self, tap: latent_preview.CleanEstimateRecorder, laid: Canvas, n: int
+        self, recorder: latent_preview.CleanEstimateRecorder, canvas: Canvas, n: int
     ) -> Callable[[], Image] | None:
-        """The clean estimate of picture `n` of the call, made only when somebody asks for it."""
-        clean = tap.clean_estimate
+        """Return a function that makes the preview of picture `n` of the call; None where there is no estimate."""
+        clean = recorder.clean_estimate
         if clean is None:
             return None
         if self._preview_decoder is not None:
             return lambda: latent_preview.preview_with_decoder(clean()[n], self._preview_decoder)
         factors = self._preview_factors
         assert factors is not None
-        return lambda: latent_preview.preview_with_factors(self.preview_latents(clean()[n : n + 1], laid), factors)
+        return lambda: latent_preview.preview_with_factors(self.preview_latents(clean()[n : n + 1], canvas), factors)
 
-    def _embed_prompt(self, view: Any, render: RenderRequest, laid: Canvas) -> PromptEmbeds:
-        """What `read` gives; the last 32 are kept, since a tab asks for the same words again."""
+    def _embed_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
+        """Encode the prompt, or return the remembered result: a tab often sends the same prompt again."""
         import torch
 
-        # An adapter may change the text encoder too.
-        key = self.prompt_key(render), render.adapters
-        with self._lock:
-            if key in self._embeds:
-                self._embeds.move_to_end(key)
-                return self._embeds[key]
-        with torch.no_grad():
-            embeds = self.encode_prompt(view, render, laid)
-        with self._lock:
-            self._embeds[key] = embeds
-            while len(self._embeds) > 32:
-                self._embeds.popitem(last=False)
-        return embeds
+        def encode() -> PromptEmbeds:
+            with torch.no_grad():
+                return self.encode_prompt(view, render, canvas)
+
+        # A LoRA may change the text encoder too.
+        return self._embeds.get_or_create((self.prompt_key(render), render.adapters), encode)
 
     def _step_count(self, render: RenderRequest) -> int:
-        """At least one step is left after `strength` has skipped its share."""
+        """Return the number of steps; at least one is left after `strength` has skipped its share."""
         steps = render.num_inference_steps or int(self._defaults["num_inference_steps"])
-        return (
-            max(steps, math.ceil(1 / self.effective_strength(render)))
-            if effective_verb(render) in _VERBS_FROM_IMAGE
-            else steps
-        )
+        if effective_verb(render) not in _VERBS_FROM_IMAGE:
+            return steps
+        return max(steps, math.ceil(1 / self.effective_strength(render)))
 
     def _unread_prompt_notice(self, render: RenderRequest) -> tuple[str, ...]:
         if not render.negative_prompt or self.is_guided(render):
@@ -310,70 +306,70 @@ class DiffusionModel:
 
 
 def _concatenate_embeds(embeds: Sequence[PromptEmbeds], counts: Sequence[int]) -> PromptEmbeds:
-    """What was read of several orders' words, each as often as it has pictures: tensors, or lists of one a picture."""
+    """Concatenate the embeddings of several requests, each repeated once per picture: tensors or lists."""
     import torch
 
-    def joined(name: str) -> Any:
+    def concatenate(name: str) -> Any:
         if isinstance(embeds[0][name], list):
             return [row for each, count in zip(embeds, counts, strict=True) for row in each[name] * count]
         rows = [each[name].repeat_interleave(n, dim=0) for each, n in zip(embeds, counts, strict=True)]
         return torch.cat(rows)
 
-    return {name: joined(name) for name in embeds[0]}
+    return {name: concatenate(name) for name in embeds[0]}
 
 
 def is_tiny_autoencoder(vae: Any) -> bool:
-    """Whether the decoder is cheap enough to make the previews too."""
+    """Tell whether the VAE is an AutoencoderTiny, which is cheap enough to make the previews, too."""
     return type(vae).__name__ == "AutoencoderTiny"
 
 
-# ---------------------------------------------------------------- pictures and words
+# ---------------------------------------------------------------- pictures and prompts
 
 
 def prompt_text(render: RenderRequest) -> str:
-    """The prompt; a backdrop without one is asked for by its scene's name, and always without people."""
+    """Return the prompt; for a backdrop one from its scene's name where it has none, and always without people."""
     backdrop = render.backdrop
     if render.verb != "backdrop" or backdrop is None:
         return render.prompt
     scene = render.prompt or backdrop.scene.replace("-", " ") or "plain photo studio"
-    # A blur of 0 leaves it to the scene: behind a person that is a lens wide open.
+    # A blur of 0 leaves it to the scene: behind a person that is a shallow depth of field.
     soft = backdrop.blur_ratio > 0.03 or (backdrop.blur_ratio == 0 and backdrop.subject == "person")
     return f"{scene}, empty background photograph without people{', out of focus' if soft else ''}"
 
 
 def effective_verb(render: RenderRequest) -> Verb:
-    """The verb that is drawn: a backdrop is text, unless it starts from the user's own picture."""
+    """Return the verb to draw: `text` for a backdrop, or `image` where it starts from the user's own picture."""
     if render.verb != "backdrop":
         return render.verb
     return "text" if render.backdrop is None or render.backdrop.picture is None else "image"
 
 
-def start_image(render: RenderRequest, laid: Canvas) -> Any:
-    """The picture to start from, as Pillow, laid on the canvas."""
+def start_image(render: RenderRequest, canvas: Canvas) -> Any:
+    """Return the picture to start from, padded onto the canvas, as a Pillow image."""
     own = render.backdrop.picture if render.backdrop is not None else None
-    return to_pillow(laid.pad_onto(own if own is not None else render.images[0]))
+    return to_pillow(canvas.pad_onto(own if own is not None else render.images[0]))
 
 
-def mask_image(render: RenderRequest, laid: Canvas) -> Any:
-    """The mask, as Pillow, laid on the canvas: white where the picture is drawn anew."""
+def mask_image(render: RenderRequest, canvas: Canvas) -> Any:
+    """Return the mask, padded onto the canvas, as a Pillow image: white where the picture is redrawn."""
     assert render.mask is not None
-    return to_pillow((laid.pad_onto(render.mask) * 255).round().astype(np.uint8))
+    return to_pillow((canvas.pad_onto(render.mask) * 255).round().astype(np.uint8))
 
 
-def size_arguments(laid: Canvas) -> dict[str, Any]:
-    """The size that a pipeline is to draw."""
-    return {"width": laid.padded_size[0], "height": laid.padded_size[1]}
+def size_arguments(canvas: Canvas) -> dict[str, Any]:
+    """Return the pipeline's arguments for the size to draw."""
+    return {"width": canvas.padded_size[0], "height": canvas.padded_size[1]}
 
 
 def to_pillow(picture: Any) -> Any:
-    """H x W or H x W x 3, uint8, as a Pillow picture."""
+    """Convert H x W or H x W x 3, uint8, to a Pillow image."""
     from PIL import Image as Pillow
 
     return Pillow.fromarray(picture)
 
 
 def _unchanged_backdrop(render: RenderRequest) -> RenderedImages | None:
-    """My backdrop stays as it is unless a strength was asked for: it is the user's own picture."""
+    """Return the user's own backdrop, unless a strength was requested; None where something is to be drawn."""
     own = render.backdrop.picture if render.backdrop is not None else None
     if own is None or render.verb != "backdrop" or render.strength is not None:
         return None
@@ -393,10 +389,10 @@ def _check_request(render: RenderRequest, spec: ModelSpec) -> None:
         raise BadInput("This needs a map to follow, such as edges or a pose.")
 
 
-def _restore_outside_mask(grown: Image, render: RenderRequest) -> Image:
-    """The picture; outside a mask the bytes of the picture it started from."""
+def _restore_outside_mask(drawn: Image, render: RenderRequest) -> Image:
+    """Restore the bytes of the original picture outside the mask."""
     if render.verb != "inpaint" or render.mask is None:
-        return grown
+        return drawn
     alpha = resize_to_cover(render.mask, render.size)[..., None]
-    mixed = alpha * grown + (1 - alpha) * resize_to_cover(render.images[0], render.size)
+    mixed = alpha * drawn + (1 - alpha) * resize_to_cover(render.images[0], render.size)
     return mixed.round().astype(np.uint8)

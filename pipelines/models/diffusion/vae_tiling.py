@@ -1,16 +1,16 @@
-"""Makes an autoencoder decode in tiles, so that its memory ends growing with the picture; knows no pipeline."""
+"""Tiled VAE decoding: limits the memory that an autoencoder takes for large pictures."""
 
 from __future__ import annotations
 
 from typing import Any
 
-_TILE_OVERLAP_RATIO = 0.1
+_TILE_OVERLAP_RATIO = 0.1  # share of a tile's side that overlaps the next tile
 
 
 def enable_tiled_decoding(vae: Any, tile_px: int) -> Any:
-    """`vae`, which from now on decodes in overlapping tiles of `side` pixels wherever a side is longer.
+    """Make `vae` decode in overlapping tiles of `tile_px` pixels wherever a side is longer, and return it.
 
-    A shallow copy (`copy.copy`) keeps the weights and has tiles of its own.
+    A shallow copy (`copy.copy`) shares the weights and has its own tile size.
     """
     vae.enable_tiling()
     if hasattr(vae, "tile_latent_min_size"):
@@ -23,6 +23,6 @@ def enable_tiled_decoding(vae: Any, tile_px: int) -> Any:
 
 
 def _pixels_per_latent(vae: Any) -> int:
-    """Pixels per latent, along a side."""
+    """Return how many pixels one latent pixel covers along a side."""
     blocks = vae.config.get("block_out_channels") or vae.config.decoder_block_out_channels
     return 2 ** (len(blocks) - 1)

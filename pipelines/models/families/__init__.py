@@ -1,4 +1,4 @@
-"""The families of models, as an explicit tuple; knows none of them beyond its name."""
+"""All model families, as an explicit tuple."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pipelines.models import nets
 from pipelines.models.families.flux2 import FLUX2_FAMILY
 from pipelines.models.families.mini import model as mini_model
 from pipelines.models.families.qwen_image import QWEN_IMAGE_FAMILY
-from pipelines.models.families.scenes import model
+from pipelines.models.families.scenes import model as scene_model
 from pipelines.models.families.stable_diffusion import STABLE_DIFFUSION_FAMILY
 from pipelines.models.families.z_image import Z_IMAGE_FAMILY
 from pipelines.models.nets.control_annotators import ANNOTATORS
 
 FAMILIES: tuple[ModelFamily, ...] = (
     nets,
-    model,
+    scene_model,
     mini_model,
     STABLE_DIFFUSION_FAMILY,
     FLUX2_FAMILY,

@@ -1,7 +1,7 @@
-"""FLUX.2 klein: its rows, and what its pipelines want; knows no drawing.
+"""FLUX.2 klein: its model specs, and how its diffusers pipelines differ from those of other families.
 
-Its pipelines shrink references over a megapixel and cut them to whole multiples of 16, so references are laid on a
-canvas of such a size first: nothing of them is lost, and an edit lies where its photo lay.
+The pipelines shrink reference images of more than a megapixel and crop them to multiples of 16. References are
+therefore padded to such a size first, so that nothing of them is lost and an edit stays aligned with its photo.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipelines.models.pinned_revisions import PINS
 GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "edit", "image", "inpaint")
-# As `Flux2ImageProcessor.check_image_input` wants references.
+# Limits of reference images in `Flux2ImageProcessor.check_image_input`.
 _MIN_SIDE_PX, _MAX_ASPECT_RATIO = 64, 8
 
 _DEFAULTS = (("num_inference_steps", 4), ("guidance_scale", 1.0), ("strength", 0.8), ("side", 1024), ("side_min", 512))
@@ -53,17 +53,24 @@ KLEIN = ModelSpec(
     bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_BYTES + _VAE_BYTES,
     min_vram=22 * GB,
 )
-# The text encoder weighs more than what draws, and is needed for a moment only: in 8 bits, or in main memory.
+# The text encoder is larger than the transformer and needed only briefly, so it may be quantised or stay on the host.
 KLEIN_INT8 = replace(
-    KLEIN, id="klein-int8",
+    KLEIN,
+    id="klein-int8",
     options=(("text_encoder", "int8"), ("package", "torchao"), ("lighter", "klein-streamed")),
-    bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_INT8_BYTES + _VAE_BYTES, min_vram=18 * GB, download_bytes=KLEIN.bytes,
-)  # fmt: skip
+    bytes=_TRANSFORMER_BYTES + _TEXT_ENCODER_INT8_BYTES + _VAE_BYTES,
+    min_vram=18 * GB,
+    download_bytes=KLEIN.bytes,
+)
 KLEIN_STREAMED = replace(
-    KLEIN, id="klein-streamed", options=(("text_encoder", "streamed"),), bytes=_TRANSFORMER_BYTES + _VAE_BYTES, min_vram=14 * GB,
+    KLEIN,
+    id="klein-streamed",
+    options=(("text_encoder", "streamed"),),
+    bytes=_TRANSFORMER_BYTES + _VAE_BYTES,
+    min_vram=14 * GB,
     host_bytes=_TEXT_ENCODER_BYTES,
-)  # fmt: skip
-# Four bits a weight; the package that reads them is GPL-3.0, so whoever wants it installs it.
+)
+# Four bits a weight. The package that reads them is GPL-3.0, so it is not installed by default.
 KLEIN_4BIT = ModelSpec(
     id="klein-4bit",
     family="flux2",
@@ -80,68 +87,70 @@ KLEIN_4BIT = ModelSpec(
 
 
 class Flux2Model(DiffusionModel):
-    """FLUX.2 klein. `image` is an inpainting of the whole picture, which klein has in place of image to image."""
+    """FLUX.2 klein. It has no image-to-image pipeline: `image` is an inpainting of the whole picture."""
 
     size_multiple = 16
 
     def pipeline_class(self, verb: Verb) -> str:
-        """As `Painter.class_of`."""
+        """See `DiffusionModel.pipeline_class`."""
         return "Flux2KleinInpaintPipeline" if verb in ("image", "inpaint") else "Flux2KleinPipeline"
 
     def canvas_for(self, render: RenderRequest) -> Canvas:
-        """As `Painter.laid`; a photo that is edited has to pass as a reference."""
-        laid = super().canvas_for(render)
-        return laid if effective_verb(render) == "text" else with_min_padded_side(laid, _MIN_SIDE_PX, _MAX_ASPECT_RATIO)
+        """See `DiffusionModel.canvas_for`. A photo that is edited must meet the limits of a reference."""
+        canvas = super().canvas_for(render)
+        if effective_verb(render) == "text":
+            return canvas
+        return with_min_padded_side(canvas, _MIN_SIDE_PX, _MAX_ASPECT_RATIO)
 
-    def pipeline_inputs(self, render: RenderRequest, laid: Canvas) -> dict[str, Any]:
-        """As `Painter.inputs`."""
+    def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
+        """See `DiffusionModel.pipeline_inputs`."""
         verb = effective_verb(render)
         if verb == "text":
-            return size_arguments(laid)
+            return size_arguments(canvas)
         if verb == "edit":
             first, *others = render.images
-            pictures = [self._edited_image(first, laid), *(self._reference_image(other) for other in others)]
-            return {**size_arguments(laid), "image": pictures}
-        whole = to_pillow(np.full((laid.padded_size[1], laid.padded_size[0]), 255, np.uint8))
+            pictures = [self._edited_image(first, canvas), *(self._reference_image(other) for other in others)]
+            return {**size_arguments(canvas), "image": pictures}
+        whole_mask = to_pillow(np.full((canvas.padded_size[1], canvas.padded_size[0]), 255, np.uint8))
         return {
-            **size_arguments(laid),
-            "image": start_image(render, laid),
-            "mask_image": whole if verb == "image" else mask_image(render, laid),
+            **size_arguments(canvas),
+            "image": start_image(render, canvas),
+            "mask_image": whole_mask if verb == "image" else mask_image(render, canvas),
             "strength": self.effective_strength(render),
         }
 
     def is_guided(self, render: RenderRequest) -> bool:
-        """As `Painter.is_guided`: a distilled checkpoint reads no scale."""
+        """See `DiffusionModel.is_guided`. A distilled checkpoint ignores the guidance scale."""
         return self.guidance_scale(render) > 1 and not self.pipe.config.is_distilled
 
     def guidance_arguments(self, render: RenderRequest) -> dict[str, Any]:
-        """As `Painter.guided`."""
+        """See `DiffusionModel.guidance_arguments`."""
         return {"guidance_scale": self.guidance_scale(render) if self.is_guided(render) else 1.0}
 
-    def encode_prompt(self, view: Any, render: RenderRequest, laid: Canvas) -> PromptEmbeds:
-        """As `Painter.read`."""
+    def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
+        """See `DiffusionModel.encode_prompt`."""
         embeds = {"prompt_embeds": _encode_prompt(view, prompt_text(render), self._device)}
         if self.is_guided(render):
             embeds["negative_prompt_embeds"] = _encode_prompt(view, render.negative_prompt, self._device)
         return embeds
 
-    def preview_latents(self, clean: Any, laid: Canvas) -> Any:
-        """As `Painter.latents`: L x 4C tokens in the batch norm's measure become C x h x w."""
-        height, width = laid.padded_size[1] // self.size_multiple, laid.padded_size[0] // self.size_multiple
+    def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
+        """See `DiffusionModel.preview_latents`. `clean` is L x 4C tokens, normalised as by the VAE's batch norm."""
+        height, width = canvas.padded_size[1] // self.size_multiple, canvas.padded_size[0] // self.size_multiple
         norm = self.pipe.vae.bn
         deviation = (norm.running_var + self.pipe.vae.config.batch_norm_eps).sqrt()
         tokens = clean[0] * deviation.to(clean) + norm.running_mean.to(clean)
         patches = tokens.T.reshape(-1, 2, 2, height, width)
         return patches.permute(0, 3, 1, 4, 2).reshape(-1, 2 * height, 2 * width)
 
-    def _edited_image(self, photo: Image, laid: Canvas) -> Any:
-        """The picture that is edited: on the canvas that is drawn, unless it has another shape."""
-        return to_pillow(laid.pad_onto(photo)) if laid.has_shape_of(photo) else self._reference_image(photo)
+    def _edited_image(self, photo: Image, canvas: Canvas) -> Any:
+        """The photo that is edited, padded as the picture that is drawn unless its aspect ratio differs."""
+        return to_pillow(canvas.pad_onto(photo)) if canvas.has_shape_of(photo) else self._reference_image(photo)
 
     def _reference_image(self, picture: Image) -> Any:
-        most, size = int(self._defaults["side"]), (picture.shape[1], picture.shape[0])
-        own = plan_canvas(size, max_side=most, min_side=_MIN_SIDE_PX, multiple=self.size_multiple)
-        return to_pillow(with_min_padded_side(own, _MIN_SIDE_PX, _MAX_ASPECT_RATIO).pad_onto(picture))
+        max_side, size = int(self._defaults["side"]), (picture.shape[1], picture.shape[0])
+        canvas = plan_canvas(size, max_side=max_side, min_side=_MIN_SIDE_PX, multiple=self.size_multiple)
+        return to_pillow(with_min_padded_side(canvas, _MIN_SIDE_PX, _MAX_ASPECT_RATIO).pad_onto(picture))
 
 
 def _encode_prompt(view: Any, prompt: str, device: str) -> Any:
@@ -151,7 +160,7 @@ def _encode_prompt(view: Any, prompt: str, device: str) -> Any:
 
 
 class Flux2Family(CheckpointFamily):
-    """The family."""
+    """The FLUX.2 klein checkpoints."""
 
     def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
         super().__init__(specs, Flux2Model, ("Flux2KleinPipeline",))

@@ -1,7 +1,7 @@
-"""Qwen-Image-Edit: its rows, and what its pipeline wants; knows no drawing.
+"""Qwen-Image-Edit: its model spec, and how its diffusers pipeline differs from those of other families.
 
-Its pipeline scales every picture to one megapixel of whole multiples of 32, its shape bent to fit, so pictures are laid
-on a canvas of exactly that size first: then it has nothing left to bend.
+The pipeline scales every picture to one megapixel and to multiples of 32, which distorts it. Pictures are therefore
+padded to exactly such a size first, which the pipeline leaves as it is.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pipelines.models.pinned_revisions import PINS
 GB = 10**9
 
 VERBS: tuple[Verb, ...] = ("edit",)
-_TEXT_ENCODER_PARAMETER_COUNT = 8_292_166_656  # parameters of Qwen2.5-VL 7B, eye included
-# What the makers of the Lightning LoRA say to sample with: a fixed shift of 3.
+_TEXT_ENCODER_PARAMETER_COUNT = 8_292_166_656  # Qwen2.5-VL 7B with its vision encoder
+# A fixed shift of 3, as the authors of the Lightning LoRA recommend.
 _SCHEDULER_CONFIG = (
     '{"base_shift": 1.0986122886681098, "max_shift": 1.0986122886681098, "shift": 1.0, "shift_terminal": null}'
 )
@@ -52,45 +52,45 @@ QWEN_EDIT = ModelSpec(
 
 
 class QwenModel(DiffusionModel):
-    """Qwen-Image-Edit Plus: `images[0]` is edited, the other pictures are references."""
+    """Qwen-Image-Edit Plus. `images[0]` is edited; the other images are references."""
 
     size_multiple = 32
-    draws_exclusively = True  # its autoencoder, made for video, remembers the frame before
+    draws_exclusively = True  # its autoencoder, made for video, caches the previous frame
 
     def pipeline_class(self, verb: Verb) -> str:
-        """As `Painter.class_of`."""
+        """See `DiffusionModel.pipeline_class`."""
         return "QwenImageEditPlusPipeline"
 
     def canvas_for(self, render: RenderRequest) -> Canvas:
-        """As `Painter.laid`: one of the sizes that the pipeline gives to a picture of this shape."""
+        """See `DiffusionModel.canvas_for`. It is a size that the pipeline leaves as it is."""
         return _choose_canvas(render.size)
 
-    def pipeline_inputs(self, render: RenderRequest, laid: Canvas) -> dict[str, Any]:
-        """As `Painter.inputs`."""
-        return {**size_arguments(laid), "image": _input_images(render, laid)}
+    def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
+        """See `DiffusionModel.pipeline_inputs`."""
+        return {**size_arguments(canvas), "image": _input_images(render, canvas)}
 
     def guidance_arguments(self, render: RenderRequest) -> dict[str, Any]:
-        """As `Painter.guided`."""
+        """See `DiffusionModel.guidance_arguments`."""
         return {"true_cfg_scale": self.guidance_scale(render)}
 
     def prompt_key(self, render: RenderRequest) -> Hashable:
-        """As `Painter.reading`: the text encoder sees the pictures too."""
-        seen = tuple(hashlib.sha256(image.tobytes()).digest() for image in render.images)
-        return super().prompt_key(render), render.size, seen
+        """See `DiffusionModel.prompt_key`. The text encoder reads the images too."""
+        digests = tuple(hashlib.sha256(image.tobytes()).digest() for image in render.images)
+        return super().prompt_key(render), render.size, digests
 
-    def encode_prompt(self, view: Any, render: RenderRequest, laid: Canvas) -> PromptEmbeds:
-        """As `Painter.read`."""
-        shown = [_resize_for_text_encoder(view, picture) for picture in _input_images(render, laid)]
-        embeds = self._encode_prompt(view, prompt_text(render), shown, "")
+    def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
+        """See `DiffusionModel.encode_prompt`."""
+        images = [_resize_for_text_encoder(view, picture) for picture in _input_images(render, canvas)]
+        embeds = self._encode_prompt(view, prompt_text(render), images, "")
         if self.is_guided(render):
-            embeds |= self._encode_prompt(view, render.negative_prompt or " ", shown, "negative_")
+            embeds |= self._encode_prompt(view, render.negative_prompt or " ", images, "negative_")
         return embeds
 
-    def preview_latents(self, clean: Any, laid: Canvas) -> Any:
-        """As `Painter.latents`: L x 4C tokens in the autoencoder's measure become C x h x w."""
+    def preview_latents(self, clean: Any, canvas: Canvas) -> Any:
+        """See `DiffusionModel.preview_latents`. `clean` is L x 4C tokens, normalised as by the autoencoder."""
         import torch
 
-        height, width = laid.padded_size[1] // 16, laid.padded_size[0] // 16
+        height, width = canvas.padded_size[1] // 16, canvas.padded_size[0] // 16
         patches = clean[0].reshape(height, width, -1, 2, 2)
         grid = patches.permute(2, 0, 3, 1, 4).reshape(-1, 2 * height, 2 * width)
         config = self.pipe.vae.config
@@ -99,18 +99,19 @@ class QwenModel(DiffusionModel):
         )
         return grid * deviation + mean
 
-    def _encode_prompt(self, view: Any, prompt: str, shown: list[Any], prefix: str) -> dict[str, Any]:
+    def _encode_prompt(self, view: Any, prompt: str, images: list[Any], prefix: str) -> dict[str, Any]:
         import torch
 
-        embeds, mask = view.encode_prompt(prompt=[prompt], image=shown, device=torch.device(self._device))
-        # No mask means that every token counts; said outright, the pipeline does not ask for it.
+        embeds, mask = view.encode_prompt(prompt=[prompt], image=images, device=torch.device(self._device))
+        # None means that every token counts. The pipeline would compute such a mask again, so it is given.
         mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device) if mask is None else mask
         return {f"{prefix}prompt_embeds": embeds, f"{prefix}prompt_embeds_mask": mask}
 
 
-def _input_images(render: RenderRequest, laid: Canvas) -> list[Any]:
+def _input_images(render: RenderRequest, canvas: Canvas) -> list[Any]:
+    """The photo and the references as Pillow images, padded to sizes that the pipeline leaves as they are."""
     first, *others = render.images
-    photo = laid.pad_onto(first) if laid.has_shape_of(first) else _fit_image(first)
+    photo = canvas.pad_onto(first) if canvas.has_shape_of(first) else _fit_image(first)
     return [to_pillow(photo), *(to_pillow(_fit_image(other)) for other in others)]
 
 
@@ -119,27 +120,27 @@ def _fit_image(picture: Image) -> Image:
 
 
 def _choose_canvas(size: Size) -> Canvas:
-    """Sides that the pipeline gives to a picture that has them, so that it changes nothing; the content inside them."""
-    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as own
+    """A canvas for a picture of `size` whose padded size the pipeline does not rescale."""
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
-    sides_, before = own.calculate_dimensions(own.VAE_IMAGE_SIZE, size[0] / size[1]), None
-    while sides_ != before:
-        before, sides_ = sides_, own.calculate_dimensions(own.VAE_IMAGE_SIZE, sides_[0] / sides_[1])
-    scale = min(sides_[0] / size[0], sides_[1] / size[1])
+    padded, previous = qwen.calculate_dimensions(qwen.VAE_IMAGE_SIZE, size[0] / size[1]), None
+    while padded != previous:
+        previous, padded = padded, qwen.calculate_dimensions(qwen.VAE_IMAGE_SIZE, padded[0] / padded[1])
+    scale = min(padded[0] / size[0], padded[1] / size[1])
     content = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    return Canvas((min(content[0], sides_[0]), min(content[1], sides_[1])), sides_)
+    return Canvas((min(content[0], padded[0]), min(content[1], padded[1])), padded)
 
 
 def _resize_for_text_encoder(view: Any, picture: Any) -> Any:
-    """The picture as the text encoder sees it, at the size that the pipeline shows it at."""
-    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as own
+    """Resize a Pillow picture to the size at which the pipeline gives it to the text encoder."""
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
-    width, height = own.calculate_dimensions(own.CONDITION_IMAGE_SIZE, picture.width / picture.height)
+    width, height = qwen.calculate_dimensions(qwen.CONDITION_IMAGE_SIZE, picture.width / picture.height)
     return view.image_processor.resize(picture, height, width)
 
 
 class QwenImageFamily(CheckpointFamily):
-    """The family."""
+    """The Qwen-Image-Edit checkpoint."""
 
     def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
         super().__init__(specs, QwenModel, ("QwenImageEditPlusPipeline",))

@@ -1,4 +1,4 @@
-"""Stable Diffusion and SDXL: their rows, and what their pipelines want; knows no drawing."""
+"""Stable Diffusion and SDXL: their model specs, and how their pipelines differ from those of other families."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CONTROLNET_UNION = ("controlnet", "xinsir/controlnet-union-sdxl-1.0")
 _CONTROLNET_UNION_BYTES = 2 * 1_255_000_000
 _PREVIEW_DECODER = ("preview", "madebyollin/taesdxl")
 
-# `side`: the checkpoint was trained on pictures of side x side, and draws well at that area only.
+# `side`: the checkpoint was trained on pictures of side x side and draws well only at that area.
 SD15_LCM = ModelSpec(
     id="sd15-lcm",
     family="stable_diffusion",
@@ -107,41 +107,43 @@ _PIPELINE_SUFFIXES: Mapping[Verb, str] = {
     "inpaint": "Inpaint",
     "control": "ControlNetUnion",
 }
-# The order in which ControlNetUnion was trained.
+# The index of each control type, in the order in which ControlNetUnion was trained.
 _CONTROL_MODES: Mapping[ControlKind, int] = {
     "pose": 0, "depth": 1, "soft-edges": 2, "edges": 3, "normal": 4, "segments": 5,
 }  # fmt: skip
 
 
 class StableDiffusionModel(DiffusionModel):
-    """Stable Diffusion or SDXL, whichever was loaded."""
+    """A loaded Stable Diffusion or SDXL checkpoint."""
 
     def pipeline_class(self, verb: Verb) -> str:
-        """As `Painter.class_of`."""
+        """See `DiffusionModel.pipeline_class`."""
         return f"{type(self.pipe).__name__.removesuffix('Pipeline')}{_PIPELINE_SUFFIXES[verb]}Pipeline"
 
-    def pipeline_inputs(self, render: RenderRequest, laid: Canvas) -> dict[str, Any]:
-        """As `Painter.inputs`."""
+    def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
+        """See `DiffusionModel.pipeline_inputs`."""
         verb = effective_verb(render)
         if verb == "text":
-            return size_arguments(laid)
+            return size_arguments(canvas)
         if verb == "control":
             assert render.control is not None
-            image = to_pillow(laid.pad_onto(render.control))
+            image = to_pillow(canvas.pad_onto(render.control))
             return {
-                **size_arguments(laid),
+                **size_arguments(canvas),
                 "control_image": [image],
                 "control_mode": [_CONTROL_MODES[render.control_kind]],
             }
-        begin = {"image": start_image(render, laid), "strength": self.effective_strength(render)}
-        return begin if verb == "image" else {**begin, **size_arguments(laid), "mask_image": mask_image(render, laid)}
+        inputs = {"image": start_image(render, canvas), "strength": self.effective_strength(render)}
+        if verb == "image":
+            return inputs
+        return {**inputs, **size_arguments(canvas), "mask_image": mask_image(render, canvas)}
 
     def is_guided(self, render: RenderRequest) -> bool:
-        """As `Painter.is_guided`: a UNet that was distilled with its guidance compares with nothing."""
+        """See `DiffusionModel.is_guided`. A UNet that was distilled with guidance needs no negative prompt."""
         return self.guidance_scale(render) > 1 and self.pipe.unet.config.time_cond_proj_dim is None
 
-    def encode_prompt(self, view: Any, render: RenderRequest, laid: Canvas) -> PromptEmbeds:
-        """As `Painter.read`."""
+    def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
+        """See `DiffusionModel.encode_prompt`."""
         import torch
 
         tensors = view.encode_prompt(
@@ -154,11 +156,11 @@ class StableDiffusionModel(DiffusionModel):
         return {name: tensor for name, tensor in zip(_EMBEDDING_NAMES, tensors, strict=False) if tensor is not None}
 
     def model_notices(self, render: RenderRequest) -> tuple[str, ...]:
-        """As `Painter.notices`: CLIP reads the first 75 tokens."""
-        read = self.pipe.tokenizer.model_max_length
-        if len(self.pipe.tokenizer(prompt_text(render), verbose=False).input_ids) <= read:
+        """See `DiffusionModel.model_notices`. CLIP reads the first 75 tokens."""
+        max_tokens = self.pipe.tokenizer.model_max_length
+        if len(self.pipe.tokenizer(prompt_text(render), verbose=False).input_ids) <= max_tokens:
             return ()
-        return (f"The model reads the first {read - 2} tokens of a prompt; the words after them had no effect.",)
+        return (f"The model reads the first {max_tokens - 2} tokens of a prompt; the words after them had no effect.",)
 
 
 def _load_controlnet(path: Path, common: Mapping[str, Any]) -> Any:
@@ -168,7 +170,7 @@ def _load_controlnet(path: Path, common: Mapping[str, Any]) -> Any:
 
 
 class StableDiffusionFamily(CheckpointFamily):
-    """The family. The studio has a gate of its own, so a checkpoint's checker is neither fetched nor loaded."""
+    """The Stable Diffusion checkpoints, without their safety checkers: the content filter checks all images."""
 
     def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
         super().__init__(

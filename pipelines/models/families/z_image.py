@@ -1,4 +1,4 @@
-"""Z-Image Turbo: its rows, and what its pipelines want; knows no drawing."""
+"""Z-Image Turbo: its model specs, and how its diffusers pipelines differ from those of other families."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Z_IMAGE = ModelSpec(
     licence="Apache-2.0",
     repo="Tongyi-MAI/Z-Image-Turbo",
     revision=PINS["Tongyi-MAI/Z-Image-Turbo"],
-    # Nine steps are eight evaluations that matter: the last goes from almost nothing to nothing.
+    # Nine steps: the last one removes almost no noise, so eight matter.
     defaults=(
         ("num_inference_steps", 9),
         ("guidance_scale", 0.0),
@@ -83,53 +83,53 @@ Z_IMAGE_STREAMED = replace(
     host_bytes=_TEXT_ENCODER_BYTES,
 )
 
-# The layout of the first Union, whose file says nothing of it.
+# The configuration of the first Union ControlNet, which its file does not contain.
 _CONTROLNET_LAYOUT = {"control_layers_places": [0, 5, 10, 15, 20, 25], "control_in_dim": 16}
 
 
 class ZImageModel(DiffusionModel):
-    """Z-Image with its ControlNet, where the row has one."""
+    """Z-Image with its ControlNet, if the spec names one."""
 
     size_multiple = 16
 
     def pipeline_class(self, verb: Verb) -> str:
-        """As `Painter.class_of`."""
+        """See `DiffusionModel.pipeline_class`."""
         return f"ZImage{_PIPELINE_SUFFIXES[verb]}Pipeline"
 
-    def pipeline_inputs(self, render: RenderRequest, laid: Canvas) -> dict[str, Any]:
-        """As `Painter.inputs`. The start is given once a seed, else its noise would be the first seed's for all."""
+    def pipeline_inputs(self, render: RenderRequest, canvas: Canvas) -> dict[str, Any]:
+        """See `DiffusionModel.pipeline_inputs`. Each seed gets a start image, hence noise of its own."""
         verb = effective_verb(render)
         if verb == "text":
-            return size_arguments(laid)
+            return size_arguments(canvas)
         if verb == "control":
             assert render.control is not None
-            return {**size_arguments(laid), "control_image": to_pillow(laid.pad_onto(render.control))}
-        begin = {
-            **size_arguments(laid),
-            "image": [start_image(render, laid)] * len(render.seeds),
+            return {**size_arguments(canvas), "control_image": to_pillow(canvas.pad_onto(render.control))}
+        inputs = {
+            **size_arguments(canvas),
+            "image": [start_image(render, canvas)] * len(render.seeds),
             "strength": self.effective_strength(render),
         }
-        return begin if verb == "image" else {**begin, "mask_image": mask_image(render, laid)}
+        return inputs if verb == "image" else {**inputs, "mask_image": mask_image(render, canvas)}
 
     def is_guided(self, render: RenderRequest) -> bool:
-        """As `Painter.is_guided`; Z-Image counts its scale from 0."""
+        """See `DiffusionModel.is_guided`. The guidance scale of Z-Image is 0 without guidance, not 1."""
         return self.guidance_scale(render) > 0
 
-    def encode_prompt(self, view: Any, render: RenderRequest, laid: Canvas) -> PromptEmbeds:
-        """As `Painter.read`. The lists are our own: the pipeline writes into those it is given."""
+    def encode_prompt(self, view: Any, render: RenderRequest, canvas: Canvas) -> PromptEmbeds:
+        """See `DiffusionModel.encode_prompt`. The lists must be ours, since the pipeline writes into them."""
         import torch
 
-        words_, unwanted = view.encode_prompt(
+        wanted, unwanted = view.encode_prompt(
             prompt=[prompt_text(render)],
             device=torch.device(self._device),
             do_classifier_free_guidance=self.is_guided(render),
             negative_prompt=[render.negative_prompt],
         )
-        return {"prompt_embeds": words_, "negative_prompt_embeds": unwanted}
+        return {"prompt_embeds": wanted, "negative_prompt_embeds": unwanted}
 
 
 def _load_controlnet(path: Path, common: Mapping[str, Any]) -> Any:
-    """The ControlNet from a folder as diffusers writes it, or from the single file that its makers publish."""
+    """Load the ControlNet from a diffusers folder, or from the single file that its authors publish."""
     from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
 
     kind: Any = ZImageControlNetModel
@@ -150,7 +150,7 @@ def _load_single_file(kind: Any, path: Path, common: Mapping[str, Any]) -> Any:
 
 
 class ZImageFamily(CheckpointFamily):
-    """The family."""
+    """The Z-Image Turbo checkpoints."""
 
     def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
         super().__init__(specs, ZImageModel, ("ZImagePipeline",), load_control_net=_load_controlnet)

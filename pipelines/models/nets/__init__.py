@@ -1,6 +1,6 @@
-"""Rows of the embedded nets and how to load one; knows nothing of jobs or of tools.
+"""The model family of the small nets that ship with the project: matting, faces, super-resolution, content check.
 
-Nothing is imported or read before a net is loaded: an idle studio pays nothing for them.
+No net is imported or read before it is loaded, so an idle server has no cost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 
-# `bytes` is what one net takes resident after its first run, measured (PSS), not only its file.
+# `bytes` is the measured memory of one net after its first run (PSS), not the size of its file.
 U2NETP = ModelSpec(
     id="u2netp",
     family="nets",
@@ -87,7 +87,7 @@ specs = (U2NETP, U2NET, FACE_MESH, REALESR_X4, OPEN_NSFW)
 
 
 def load(spec: ModelSpec, device: str) -> U2Net | FaceMesh | RealEsrgan | OpenNsfw:
-    """The net of `spec`, its files proven; only the enlarger uses `device`. Raises `ModelUnavailable`."""
+    """Load the net of `spec` from verified files; only Real-ESRGAN uses `device`. Raises `ModelUnavailable`."""
     if spec.id in ("u2netp", "u2net"):
         from pipelines.models.nets.u2net import U2Net
 
@@ -108,10 +108,10 @@ def load(spec: ModelSpec, device: str) -> U2Net | FaceMesh | RealEsrgan | OpenNs
 
 
 def estimate_bytes(spec: ModelSpec) -> int:
-    """Bytes that loading will take, measured beforehand."""
+    """Return the bytes that the net takes, measured beforehand."""
     return spec.bytes
 
 
 def best_matting_id() -> str:
-    """The best matting net that is there: the large one when the fetch script brought it."""
+    """Return the id of the best matting net that is here: the large one if the fetch script downloaded it."""
     return U2NET.id if are_files_present(U2NET) else U2NETP.id

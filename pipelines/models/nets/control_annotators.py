@@ -1,7 +1,7 @@
-"""Turns a photo into a map that a drawing follows: edges, lines, depth, a pose; knows no drawing and no tool.
+"""ControlNet annotators: turn a photo into a map of edges, lines, depth or a pose that a drawing follows.
 
-Edges and lines are controlnet-aux's and need no weights. Depth and the better pose are transformers models from the
-hub; the pose net that ships with the project takes the latter's place where it is not.
+Edges and lines are made by controlnet-aux without weights. Depth and the better pose are transformers models from the
+hub; where the latter is not downloaded, the pose net that ships with the project replaces it.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from pipelines.models.nets.pose_landmarks import (
 
 MIB = 2**20
 MAP_SIDE_PX = 512
-"""Maps are found, and bodies drawn, at about this shorter side, like those that ControlNets were trained with."""
+"""Shorter side, in pixels, at which maps are computed and bodies drawn, as in the training of ControlNets."""
 NO_BODY_MESSAGE = "Nobody was found whose pose could be followed: choose another map, or a photo that shows a body."
-_MIN_JOINT_COUNT = 4  # fewer are no pose that a picture could follow
+_MIN_JOINT_COUNT = 4  # with fewer joints there is no pose to follow
 _MODEL_FILES_OPTION = ("files", "config.json,preprocessor_config.json,model.safetensors")
 
 
@@ -60,35 +60,31 @@ POSE_LITE = ModelSpec(
 
 
 class CannyAnnotator:
-    """Canny's edges: thin, white on black."""
+    """Canny edges (Canny, 1986): thin, white on black."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
 
-    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
-        """The map at the photo's size."""
-        made = _import_controlnet_aux("canny").CannyDetector()(
-            image, detect_resolution=MAP_SIDE_PX, image_resolution=MAP_SIDE_PX
-        )
-        return _resize_map(made, image)
+    def draw_map(self, image: Image, person: PersonLocation) -> Image:
+        """Draw the map at the photo's size, H x W x 3."""
+        detector = _import_controlnet_aux("canny").CannyDetector()
+        return _resize_map(detector(image, detect_resolution=MAP_SIDE_PX, image_resolution=MAP_SIDE_PX), image)
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there are no weights to free."""
 
 
 class LineArtAnnotator(CannyAnnotator):
-    """Soft lines where the picture is darker than around, as drawn by hand."""
+    """Soft lines where the picture is darker than its surroundings, as drawn by hand."""
 
-    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
-        """As `Edges.map`."""
-        made = _import_controlnet_aux("lineart_standard").LineartStandardDetector()(
-            image, detect_resolution=MAP_SIDE_PX, output_type="np"
-        )
-        return _resize_map(made, image)
+    def draw_map(self, image: Image, person: PersonLocation) -> Image:
+        """See `CannyAnnotator.draw_map`."""
+        detector = _import_controlnet_aux("lineart_standard").LineartStandardDetector()
+        return _resize_map(detector(image, detect_resolution=MAP_SIDE_PX, output_type="np"), image)
 
 
 class TransformersAnnotator:
-    """A transformers model and its processor on the device."""
+    """An annotator with a transformers model and its processor, on the device."""
 
     def __init__(self, spec: ModelSpec, kind: str, processor: str, device: str) -> None:
         import transformers
@@ -101,15 +97,15 @@ class TransformersAnnotator:
         self._net: Any = net.eval().to(device)
 
     def to_host(self) -> None:
-        """As `Movable`."""
+        """See `OffloadableModel`."""
         cpu_offload.move_to_host([self._net])
 
     def to_device(self) -> None:
-        """As `Movable`."""
+        """See `OffloadableModel`."""
         cpu_offload.move_to_device([self._net], self._device)
 
     def close(self) -> None:
-        """Lets go of the net."""
+        """Free the net."""
         del self._net
 
     def _run_net(self, **inputs: Any) -> Any:
@@ -120,57 +116,57 @@ class TransformersAnnotator:
 
 
 class DepthAnnotator(TransformersAnnotator):
-    """Depth Anything: near is white."""
+    """Depth Anything V2 (Yang et al., 2024): near is white."""
 
     def __init__(self, spec: ModelSpec, device: str) -> None:
         super().__init__(spec, "DepthAnythingForDepthEstimation", "DPTImageProcessor", device)
 
-    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
-        """As `Edges.map`."""
-        seen = self._run_net(**self._processor(images=image, return_tensors="pt"))
-        (found,) = self._processor.post_process_depth_estimation(seen, target_sizes=[image.shape[:2]])
-        depth = found["predicted_depth"].float().cpu().numpy()
+    def draw_map(self, image: Image, person: PersonLocation) -> Image:
+        """See `CannyAnnotator.draw_map`."""
+        outputs = self._run_net(**self._processor(images=image, return_tensors="pt"))
+        (estimate,) = self._processor.post_process_depth_estimation(outputs, target_sizes=[image.shape[:2]])
+        depth = estimate["predicted_depth"].float().cpu().numpy()
         near = (depth - depth.min()) / max(float(np.ptp(depth)), float(np.finfo(np.float32).tiny))
         return np.repeat((near * 255).round().astype(np.uint8)[..., None], 3, axis=2)
 
 
 class VitPoseAnnotator(TransformersAnnotator):
-    """VitPose, after Xu et al. (2022): the joints of whoever stands in a box."""
+    """ViTPose (Xu et al., 2022): the joints of the person in a box."""
 
     def __init__(self, spec: ModelSpec, device: str) -> None:
         super().__init__(spec, "VitPoseForPoseEstimation", "VitPoseImageProcessor", device)
 
-    def find_joints(self, image: Image, stand: PersonLocation) -> Joints | None:
-        """As `PoseLite.joints`; it sees joints in anything, so the least sure ones are left out."""
-        left, top, right, bottom = stand.box
+    def find_joints(self, image: Image, person: PersonLocation) -> Joints | None:
+        """See `BlazePose.find_joints`. The net sees joints in anything, so those with a low score are left out."""
+        left, top, right, bottom = person.box
         boxes = [np.array([[left, top, right - left, bottom - top]], np.float32)]
-        seen = self._run_net(**self._processor(images=image, boxes=boxes, return_tensors="pt"))
-        (found,) = self._processor.post_process_pose_estimation(seen, boxes=boxes)
-        points, scores = found[0]["keypoints"].cpu().numpy(), found[0]["scores"].cpu().numpy()
+        outputs = self._run_net(**self._processor(images=image, boxes=boxes, return_tensors="pt"))
+        (poses,) = self._processor.post_process_pose_estimation(outputs, boxes=boxes)
+        points, scores = poses[0]["keypoints"].cpu().numpy(), poses[0]["scores"].cpu().numpy()
         return to_openpose_order(points, scores, COCO_TO_OPENPOSE, COCO_SHOULDERS, image)
 
-    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
-        """As `Edges.map`."""
-        return draw_body(self.find_joints(image, stand), image)
+    def draw_map(self, image: Image, person: PersonLocation) -> Image:
+        """See `CannyAnnotator.draw_map`."""
+        return draw_body(self.find_joints(image, person), image)
 
 
 class BlazePoseAnnotator(BlazePose):
-    """The shipped pose net as a map."""
+    """The shipped pose net as an annotator."""
 
-    def draw_map(self, image: Image, stand: PersonLocation) -> Image:
-        """As `Edges.map`."""
-        return draw_body(self.find_joints(image, stand), image)
+    def draw_map(self, image: Image, person: PersonLocation) -> Image:
+        """See `CannyAnnotator.draw_map`."""
+        return draw_body(self.find_joints(image, person), image)
 
 
 def draw_body(joints: Joints | None, image: Image) -> Image:
-    """A body on black at the photo's size, in the colours that ControlNets know; raises `BadInput` without one."""
+    """Draw a body on black at the photo's size, in the colours of OpenPose. Raises `BadInput` without a body."""
     if joints is None or sum(joint is not None for joint in joints) < _MIN_JOINT_COUNT:
         raise BadInput(NO_BODY_MESSAGE, code="no_subject")
     return draw_skeleton(joints, (image.shape[1], image.shape[0]))
 
 
 def draw_skeleton(joints: Joints, size: Size) -> Image:
-    """`joints`, in pixels of a picture of `size`, drawn as OpenPose draws them."""
+    """Draw `joints`, in pixels of a picture of `size`, like OpenPose."""
     pose = _import_controlnet_aux("open_pose")
     width, height = size
     points = [None if joint is None else pose.body.Keypoint(joint[0] / width, joint[1] / height) for joint in joints]
@@ -180,9 +176,9 @@ def draw_skeleton(joints: Joints, size: Size) -> Image:
     return np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _resize_map(made: Image, image: Image) -> Image:
-    """A map at the photo's size; controlnet-aux rounds sides to multiples of 64."""
-    return np.asarray(cv2.resize(made, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
+def _resize_map(map_image: Image, image: Image) -> Image:
+    """Resize a map to the photo's size, since controlnet-aux rounds sides to multiples of 64."""
+    return np.asarray(cv2.resize(map_image, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 _IMPORT_LOCK = threading.Lock()
@@ -190,7 +186,7 @@ _IMPORT_LOCK = threading.Lock()
 
 @lru_cache(maxsize=8)
 def _import_controlnet_aux(name: str) -> ModuleType:
-    """A module of controlnet-aux, which takes seconds to import and warns of what it does not find."""
+    """Import a module of controlnet-aux, which takes seconds and warns about optional packages."""
     import importlib
 
     with _IMPORT_LOCK, warnings.catch_warnings():
@@ -199,19 +195,19 @@ def _import_controlnet_aux(name: str) -> ModuleType:
 
 
 class AnnotatorFamily:
-    """The family. `specs` are its rows; tests give it rows of their own."""
+    """The model family of the annotators. `specs` are its models; tests give it models of their own."""
 
     def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
         self.specs = specs
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
-        """Bytes that loading will take, counted beforehand."""
+        """Return the bytes that the net takes, counted beforehand."""
         return spec.bytes
 
     def load(
         self, spec: ModelSpec, device: str
     ) -> CannyAnnotator | DepthAnnotator | VitPoseAnnotator | BlazePoseAnnotator:
-        """The net of `spec`. Raises `ModelUnavailable`."""
+        """Load the annotator of `spec`. Raises `ModelUnavailable`."""
         makes = dict(spec.options)["makes"]
         if makes == "depth":
             return DepthAnnotator(spec, device)
@@ -224,7 +220,7 @@ ANNOTATORS = AnnotatorFamily((MAP_EDGES, MAP_LINES, MAP_DEPTH, MAP_POSE, POSE_LI
 
 
 def best_pose_id() -> str:
-    """The id of the best net for poses that lies on this machine."""
+    """Return the id of the best pose net that is on this machine."""
     try:
         loader.find_checkpoint(MAP_POSE, offline=True)
     except ModelUnavailable:

@@ -1,7 +1,7 @@
-"""BlazeFace and the MediaPipe face mesh: where the faces are and how they are turned; recognises nobody.
+"""Face detection and landmarks: BlazeFace and the MediaPipe face mesh. No face is recognised.
 
 Anchors and crops after Bazarevsky et al., "BlazeFace" (2019) and Kartynnik et al., "Real-time Facial Surface Geometry"
-(2019). The detector sees 128 x 128 pixels, so a photo is shown to it whole, with room around, and in tiles.
+(2019). The detector takes 128 x 128 pixels, so it gets a photo whole, with a margin around it, and in tiles.
 """
 
 from __future__ import annotations
@@ -20,24 +20,22 @@ from pipelines.models.nets.rotated_crop import Points, RotatedSquare, crop_to_ph
 
 DETECTOR_SIDE_PX = 128
 MESH_SIDE_PX = 192
-MIN_DETECTOR_SCORE = 0.5  # the detector's own threshold; the mesh has the last word
+MIN_DETECTOR_SCORE = 0.5  # the detector's own threshold; the score of the mesh decides
 MIN_FACE_SCORE = 0.94  # faces of photos and drawings reach 0.95 when badly blurred; clouds, foxes and cats stay below
-MARGIN_WINDOW_RATIO = 1.8  # a face that fills the photo is found when there is room around it
-MAIN_HEAD_RATIO = (
-    0.3  # a head as tall as this share of the photo is the one that is meant: smaller ones are not looked for
-)
-QUARTER_TILES_MIN_PX = 900  # a longer side in pixels: below it a quarter tile would be enlarged, and shows nothing new
-# Points of the mesh, as a viewer sees an upright face.
+MARGIN_WINDOW_RATIO = 1.8  # side of the window with a margin around the photo: it shows a face that fills the photo
+MAIN_HEAD_RATIO = 0.3  # head height as a share of the photo from which no smaller faces are searched
+QUARTER_TILES_MIN_PX = 900  # longer side below which quarter tiles would only be enlarged
+# Landmark numbers of the mesh; left and right as a viewer sees an upright face.
 LEFT_EYE = (33, 133, 159, 145)
 RIGHT_EYE = (263, 362, 386, 374)
 FOREHEAD, CHIN, LEFT_CHEEK, RIGHT_CHEEK = 10, 152, 234, 454
-# The head around the mesh, as shares of the face's height (forehead to chin) and width (cheek to cheek).
-ABOVE, BELOW, BESIDE = 0.36, 0.04, 0.18
+# Margins of the head around the mesh, as shares of the face's height (forehead to chin) and width (cheek to cheek).
+HEAD_ABOVE_RATIO, HEAD_BELOW_RATIO, HEAD_BESIDE_RATIO = 0.36, 0.04, 0.18
 
 
 @dataclass(frozen=True)
 class _PyramidLevel:
-    """The photo `scale` times smaller, and the windows of it that the detector looks into."""
+    """The photo `scale` times smaller, and the windows of it that the detector searches."""
 
     image: Image
     scale: float
@@ -45,7 +43,7 @@ class _PyramidLevel:
 
 
 class FaceMesh:
-    """Detector and mesh; one photo at a time, whoever calls."""
+    """The loaded detector and mesh. Safe from any thread; one photo is processed at a time."""
 
     def __init__(self, spec: ModelSpec) -> None:
         detector, mesh = verify_files(spec)
@@ -56,22 +54,22 @@ class FaceMesh:
         self._lock = threading.Lock()
 
     def find_faces(self, image: Image) -> tuple[Face, ...]:
-        """Faces by size, largest first, in pixels of `image` (H x W x 3); empty when there is none."""
+        """Find the faces, largest first, in pixels of `image` (H x W x 3)."""
         with self._lock:
-            found: list[Face] = []
+            faces: list[Face] = []
             for level in _pyramid_levels(image):
                 for region in self._detect_regions(level):
-                    self._add_face(image, region, found)
-                if any(_head_height(face) > MAIN_HEAD_RATIO * max(image.shape) for face in found):
+                    self._add_face(image, region, faces)
+                if any(_head_height(face) > MAIN_HEAD_RATIO * max(image.shape) for face in faces):
                     break
-            return tuple(sorted(found, key=_head_height, reverse=True))
+            return tuple(sorted(faces, key=_head_height, reverse=True))
 
     def close(self) -> None:
-        """Lets go of both nets."""
+        """Free both nets."""
         del self._detector, self._mesh
 
     def _detect_regions(self, level: _PyramidLevel) -> Iterator[RotatedSquare]:
-        """Where the detector sees faces, in pixels of the photo."""
+        """Yield the regions in which the detector sees faces, in pixels of the photo."""
         for window in level.windows:
             crop = extract_crop(level.image, window, DETECTOR_SIDE_PX)
             self._detector.setInput(cv2.dnn.blobFromImage(crop, 1 / 127.5, mean=(127.5, 127.5, 127.5)))
@@ -82,15 +80,15 @@ class FaceMesh:
             decoded = _decode_boxes(np.asarray(boxes, np.float32).reshape(len(logits), -1)[rows], _ANCHORS[rows])
             yield from (_detection_region(box, window, level.scale) for box in _suppress_overlaps(decoded))
 
-    def _add_face(self, image: Image, region: RotatedSquare, found: list[Face]) -> None:
-        if any(_is_known_face(region, face) for face in found):
+    def _add_face(self, image: Image, region: RotatedSquare, faces: list[Face]) -> None:
+        if any(_is_known_face(region, face) for face in faces):
             return
         face = self._fit_mesh(image, region)
-        if face is not None and not any(_is_same_face(face, other) for other in found):
-            found.append(face)
+        if face is not None and not any(_is_same_face(face, other) for other in faces):
+            faces.append(face)
 
     def _fit_mesh(self, image: Image, region: RotatedSquare) -> Face | None:
-        """The mesh twice: the second time on the crop that the first one found, which is the one it was trained on."""
+        """Run the mesh twice, the second time on the crop by the first result, as in its training; None if no face."""
         points, score = self._predict_landmarks(image, region)
         if score < MIN_FACE_SCORE:
             return None
@@ -103,18 +101,17 @@ class FaceMesh:
         mesh, flag = self._mesh.forward(["conv2d_21", "conv2d_31"])
         points = np.asarray(mesh, np.float32).reshape(-1, 3)[:, :2]
         score = 1 / (1 + np.exp(-float(np.asarray(flag).reshape(-1)[0])))
-        return cv2.transform(points[None], crop_to_photo_matrix(region, MESH_SIDE_PX))[0].astype(np.float32), float(
-            score
-        )
+        in_photo = cv2.transform(points[None], crop_to_photo_matrix(region, MESH_SIDE_PX))[0]
+        return in_photo.astype(np.float32), float(score)
 
 
 def _pyramid_levels(image: Image) -> Iterator[_PyramidLevel]:
-    """From coarse to fine: the whole photo, also with room around it; half tiles; quarter tiles of a large photo."""
-    long = max(image.shape[:2])
+    """Yield levels from coarse to fine: the whole photo, also with a margin; half tiles; quarter tiles if large."""
+    longer_side = max(image.shape[:2])
     for tiles in (1, 2, 4):
-        if tiles == 4 and long < QUARTER_TILES_MIN_PX:
+        if tiles == 4 and longer_side < QUARTER_TILES_MIN_PX:
             return
-        scale = max(long / (DETECTOR_SIDE_PX * tiles), 1.0)
+        scale = max(longer_side / (DETECTOR_SIDE_PX * tiles), 1.0)
         size = (max(round(image.shape[1] / scale), 1), max(round(image.shape[0] / scale), 1))
         small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
         windows = list(_window_grid(*size, max(size) / tiles))
@@ -130,7 +127,7 @@ def _window_grid(width: int, height: int, side: float) -> Iterator[RotatedSquare
 
 
 def _window_centres(length: int, side: float) -> list[float]:
-    """Centres of half-overlapping windows that cover `length`."""
+    """List the centres of half-overlapping windows that cover `length`."""
     if length <= side:
         return [length / 2]
     count = int(np.ceil((length - side) / (side / 2))) + 1
@@ -138,10 +135,10 @@ def _window_centres(length: int, side: float) -> list[float]:
 
 
 def _make_anchors() -> Points:
-    """Centres of the 896 anchors in units of the detector's input: two a cell on 16 x 16, six a cell on 8 x 8."""
+    """Compute the centres of the 896 anchors, 0 to 1: two per cell of 16 x 16, six per cell of 8 x 8. 896 x 2."""
     layers = [
-        np.repeat((np.indices((cells, cells))[::-1].reshape(2, -1).T + 0.5) / cells, a_cell, axis=0)
-        for cells, a_cell in ((16, 2), (8, 6))
+        np.repeat((np.indices((cells, cells))[::-1].reshape(2, -1).T + 0.5) / cells, per_cell, axis=0)
+        for cells, per_cell in ((16, 2), (8, 6))
     ]
     return np.concatenate(layers, dtype=np.float32)
 
@@ -150,7 +147,7 @@ _ANCHORS = _make_anchors()
 
 
 def _decode_boxes(raw: Points, anchors: Points) -> Points:
-    """Rows of x, y, width, height, then x, y of both eyes, in units of the window."""
+    """Decode detector output to rows of x, y, width, height, then x, y of both eyes, in units of the window."""
     raw = np.asarray(raw / DETECTOR_SIDE_PX, np.float32)
     return np.concatenate(
         (raw[:, 0:2] + anchors, raw[:, 2:4], raw[:, 4:6] + anchors, raw[:, 6:8] + anchors), axis=1
@@ -158,7 +155,7 @@ def _decode_boxes(raw: Points, anchors: Points) -> Points:
 
 
 def _suppress_overlaps(rows: Points) -> list[Points]:
-    """Rows, strongest first, without those that another one covers."""
+    """Suppress boxes that a stronger one overlaps; `rows` are sorted, strongest first."""
     kept: list[Points] = []
     for row in rows:
         reach = [max(other[2], row[2]) * 0.4 for other in kept]
@@ -168,7 +165,7 @@ def _suppress_overlaps(rows: Points) -> list[Points]:
 
 
 def _detection_region(row: Points, window: RotatedSquare, scale: float) -> RotatedSquare:
-    """The mesh's crop of a detection: its box, half as large again, levelled by the eyes."""
+    """Return the mesh's crop of a detection: its box, enlarged by half, levelled by the eyes."""
     left, top = window.x - window.side / 2, window.y - window.side / 2
     x, y, width, height = (float(value) for value in row[:4] * window.side)
     turn = float(np.arctan2(row[7] - row[5], row[6] - row[4]))
@@ -176,7 +173,7 @@ def _detection_region(row: Points, window: RotatedSquare, scale: float) -> Rotat
 
 
 def _region_around_mesh(points: Points) -> RotatedSquare:
-    """The mesh's crop of a known mesh."""
+    """Return the mesh's crop of known landmarks."""
     turn = _eye_line_angle(points)
     level = cv2.transform(points[None], cv2.getRotationMatrix2D((0, 0), np.degrees(turn), 1))[0]
     low, high = level.min(axis=0), level.max(axis=0)
@@ -203,19 +200,19 @@ def _to_pair(point: Points) -> tuple[float, float]:
 
 
 def _eye_line_angle(points: Points) -> float:
-    """Radians by which the line of the eyes is turned, clockwise."""
+    """Return the angle of the line of the eyes in radians, clockwise."""
     across = points[list(RIGHT_EYE)].mean(axis=0) - points[list(LEFT_EYE)].mean(axis=0)
     return float(np.arctan2(across[1], across[0]))
 
 
 def _head_box(points: Points) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of the head with its hair: an upright box around the levelled estimate."""
+    """Return left, top, right, bottom of the head with its hair: an upright box around the levelled estimate."""
     up = points[FOREHEAD] - points[CHIN]
     across = points[RIGHT_CHEEK] - points[LEFT_CHEEK]
     corners = np.array(
         [
-            base + sign * across * (0.5 + BESIDE)
-            for base in (points[FOREHEAD] + up * ABOVE, points[CHIN] - up * BELOW)
+            base + sign * across * (0.5 + HEAD_BESIDE_RATIO)
+            for base in (points[FOREHEAD] + up * HEAD_ABOVE_RATIO, points[CHIN] - up * HEAD_BELOW_RATIO)
             for sign in (-1, 1)
         ]
     )
@@ -228,7 +225,7 @@ def _head_height(face: Face) -> float:
 
 
 def _is_known_face(region: RotatedSquare, face: Face) -> bool:
-    """Whether a detection is a known face again."""
+    """Tell whether a detection is a face that is known already."""
     points = face.landmarks.mean(axis=0)
     return bool(np.hypot(region.x - points[0], region.y - points[1]) < face.eye_distance * 0.75)
 

@@ -1,7 +1,7 @@
-"""Open-NSFW: how likely pictures show nudity, 0 to 1; decides nothing and does not know why it is asked.
+"""Open-NSFW: the probability that a picture shows nudity, by the net of Yahoo (2016).
 
-The net of Yahoo (2016). Input as its authors give it: 256 x 256 bilinear, once through a JPEG (the artefacts are part
-of what it was trained on), the middle 224 x 224, BGR less the mean.
+Preprocessing as its authors give it: 256 x 256 bilinear, encoded as JPEG and decoded (it was trained with the
+artefacts), the centre 224 x 224, BGR minus the channel means.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RESIZED_SIDE_PX = 256
 CENTRE_CROP = slice(16, 240)
 THREAD_COUNT = 2
 REMEMBERED_SCORE_COUNT = 256
-"""Pictures, as the few kilobytes that the net is told of each, whose scores are kept."""
+"""Scores that are remembered, by the small JPEG of each picture."""
 CHANNEL_MEANS = np.array((104, 117, 123), np.float32)  # blue, green, red
 
 
@@ -42,22 +42,22 @@ class OpenNsfw:
         self._score_once = lru_cache(maxsize=REMEMBERED_SCORE_COUNT)(self._score_jpeg)
 
     def score_images(self, images: Sequence[Image]) -> tuple[float, ...]:
-        """One probability a picture; each is H x W x 3, of any size."""
+        """Return one probability for each picture, 0 to 1; each is H x W x 3, of any size."""
         # One by one: a batch of four is no faster on two cores, and takes four times the memory.
         return tuple(self._score_once(_encode_jpeg(image)) for image in images)
 
     def _score_jpeg(self, jpeg: bytes) -> float:
-        (found,) = self._session.run(None, {self._input: _net_input(jpeg)})
-        return float(np.asarray(found)[0, 1])
+        (probabilities,) = self._session.run(None, {self._input: _net_input(jpeg)})
+        return float(np.asarray(probabilities)[0, 1])
 
     def close(self) -> None:
-        """Lets go of the session and its memory."""
+        """Free the session and its memory."""
         self._score_once.cache_clear()
         del self._session
 
 
 def _encode_jpeg(image: Image) -> bytes:
-    """All that the net is told of a picture; whoever goes back and forth between two settings sends it again."""
+    """Encode a picture as the 256 x 256 JPEG that the net gets, which is also the key of the remembered score."""
     picture = Pillow.fromarray(_halve_large_image(image)).resize(
         (RESIZED_SIDE_PX, RESIZED_SIDE_PX), Pillow.Resampling.BILINEAR
     )
@@ -73,7 +73,7 @@ def _net_input(jpeg: bytes) -> npt.NDArray[np.float32]:
 
 
 def _halve_large_image(image: Image) -> Image:
-    """A large photo halved until it is near: the exact filter then takes a millisecond instead of thirty."""
+    """Halve a large image until it is near 256 px: the exact filter then takes one millisecond instead of thirty."""
     while min(image.shape[:2]) >= 4 * RESIZED_SIDE_PX:
         image = np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
     return image

@@ -1,4 +1,4 @@
-"""Turned squares of a photo as the small nets see them, and the way back; knows no net."""
+"""Rotated crops: cuts rotated squares out of a photo for the small nets, and maps points back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Points: TypeAlias = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class RotatedSquare:
-    """A turned square of the photo: centre and side in pixels, turn in radians, clockwise."""
+    """A rotated square of the photo: centre and side in pixels, angle in radians, clockwise."""
 
     x: float
     y: float
@@ -25,7 +25,7 @@ class RotatedSquare:
 
 
 def crop_to_photo_matrix(region: RotatedSquare, side: int) -> npt.NDArray[np.float64]:
-    """2 x 3: pixels of a `side` x `side` crop to pixels of the photo."""
+    """Return the 2 x 3 matrix from pixels of a `side` x `side` crop to pixels of the photo."""
     scale = region.side / side
     cos, sin = np.cos(region.angle) * scale, np.sin(region.angle) * scale
     half = side / 2
@@ -38,7 +38,7 @@ def crop_to_photo_matrix(region: RotatedSquare, side: int) -> npt.NDArray[np.flo
 
 
 def extract_crop(image: Image, region: RotatedSquare, side: int) -> Image:
-    """The region as `side` x `side` pixels; black outside the photo. Shrunk by areas first, so that nothing aliases."""
+    """Cut out the region as `side` x `side` pixels, black outside the photo; shrunk by area first against aliasing."""
     shrink = int(region.side / side)
     if shrink >= 2:
         image, region = _shrink_around_region(image, region, shrink)
@@ -49,7 +49,7 @@ def extract_crop(image: Image, region: RotatedSquare, side: int) -> Image:
 
 
 def _shrink_around_region(image: Image, region: RotatedSquare, factor: int) -> tuple[Image, RotatedSquare]:
-    """Only the part of the photo around the region, `by` times smaller, and the region in it."""
+    """Shrink the part of the photo around the region by `factor`; return it and the region in it."""
     height, width = image.shape[:2]
     reach = region.side * 0.75
     left, right = int(max(region.x - reach, 0)), int(min(region.x + reach, width))

@@ -1,7 +1,4 @@
-"""What a drawing follows of a photo: edges, lines, depth or a pose, as a map to be looked at first; draws nothing.
-
-Which net reads a pose is settled when the job is made, like every model.
-"""
+"""Control maps: the edges, lines, depth or pose of a photo, which a control model follows."""
 
 from __future__ import annotations
 
@@ -25,12 +22,12 @@ ControlId = Literal["nothing", "edges", "lines", "depth", "pose"]
 
 @dataclass(frozen=True)
 class ControlMap:
-    """A map by what it is called, what the models of ControlNets call it, and whose spec in the job makes it."""
+    """A kind of map: its title, the name that control models have for it, and the role of the net that makes it."""
 
     id: ControlId
     title: str
     kind: ControlKind
-    spec: str
+    role: str
 
 
 CONTROL_MAPS: tuple[ControlMap, ...] = (
@@ -42,57 +39,61 @@ CONTROL_MAPS: tuple[ControlMap, ...] = (
 CONTROL_LABELS = {"nothing": "Nothing but the photo", **{row.id: row.title for row in CONTROL_MAPS}}
 
 
-def find_control(follow_id: str) -> ControlMap:
-    """The row of `FOLLOWS`."""
-    return next(row for row in CONTROL_MAPS if row.id == follow_id)
+def find_control(control_id: str) -> ControlMap:
+    """Find the row of `CONTROL_MAPS`."""
+    return next(row for row in CONTROL_MAPS if row.id == control_id)
 
 
 def make_control_map(
-    context: ToolContext, subject: Subject, size: Size, row: ControlMap, emit: ProgressCallback
+    context: ToolContext, subject: Subject, size: Size, control: ControlMap, emit: ProgressCallback
 ) -> Image:
-    """The map of `subject.photo` at `size` (H x W x 3), shown on the way.
+    """Make the map of `subject.photo` at `size`, H x W x 3, and show it as a preview.
 
     Raises `no_subject` where a pose is asked for and nobody is there, `ModelUnavailable` where the net is missing.
     """
     photo = context.open_image(subject.photo)
-    whole = PersonLocation((0, 0, photo.shape[1], photo.shape[0]))
-    stand = _locate_subject(context, subject, whole, emit) if row.id == "pose" else whole
-    key = ("map", row.id, subject.photo, subject.matte, subject.pick, size)
-    made = context.memoize(key, lambda: _sized(_annotate(context, row, photo, stand), size))
-    emit("The map that the drawing follows", 1, 1, made)
-    return made
+    location = PersonLocation((0, 0, photo.shape[1], photo.shape[0]))
+    if control.id == "pose":
+        location = _locate_person(context, subject, location, emit)
+
+    def annotate() -> Image:
+        return np.asarray(
+            cv2.resize(_annotate(context, control, photo, location), size, interpolation=cv2.INTER_AREA), np.uint8
+        )
+
+    key = ("map", control.id, subject.photo, subject.matte, subject.pick, size)
+    control_map = context.memoize(key, annotate)
+    emit("The map that the drawing follows", 1, 1, control_map)
+    return control_map
 
 
-def _annotate(context: ToolContext, row: ControlMap, photo: Image, stand: PersonLocation) -> Image:
+def _annotate(context: ToolContext, control: ControlMap, photo: Image, location: PersonLocation) -> Image:
     try:
-        with context.borrow_model(context.spec_for_role(row.spec)) as net:
-            return net.draw_map(photo, stand)
+        with context.borrow_model(context.spec_for_role(control.role)) as net:
+            return net.draw_map(photo, location)
     except ModelUnavailable as error:
-        raise ModelUnavailable(f"'{row.title}' cannot be followed: {error.message}", param="follow") from error
+        raise ModelUnavailable(f"'{control.title}' cannot be followed: {error.message}", param="follow") from error
 
 
-def _locate_subject(
-    context: ToolContext, subject: Subject, whole: PersonLocation, emit: ProgressCallback
+def _locate_person(
+    context: ToolContext, subject: Subject, whole_photo: PersonLocation, emit: ProgressCallback
 ) -> PersonLocation:
-    """By the cut-out and the face; where nothing was cut out, somewhere in the photo."""
+    """Locate the person by cut-out and face; where nothing can be cut out, anywhere in the photo."""
     faces = context.detect_faces(subject.photo)
     face = faces[min(subject.pick, len(faces) - 1)] if faces else None
     try:
-        return PersonLocation(find_bounds(context.cut_out_subject(subject, _without_previews(emit)).alpha), face)
+        alpha = context.cut_out_subject(subject, _without_previews(emit)).alpha
     except StudioError as error:
         if error.code != "no_subject":
             raise
-        return replace(whole, face=face)
+        return replace(whole_photo, face=face)
+    return PersonLocation(find_bounds(alpha), face)
 
 
 def _without_previews(emit: ProgressCallback) -> ProgressCallback:
-    """Steps without a preview: frames are thinned, and the map is what must be seen."""
+    """Report steps without previews: they are limited per second, and the map itself must be seen."""
 
-    def blind(stage: str, index: int, total: int, preview: Preview = None) -> None:
+    def emit_step(stage: str, index: int, total: int, preview: Preview = None) -> None:
         emit(stage, index, total)
 
-    return blind
-
-
-def _sized(made: Image, size: Size) -> Image:
-    return np.asarray(cv2.resize(made, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return emit_step

@@ -42,9 +42,9 @@ def variations_field() -> Any:
     return number_field("Variations", "The next scenes or lights of the same look.", 1, ge=1, le=4, advanced=False)
 
 
-def scene_words_field(help: str, *, more: bool = False) -> Any:
+def scene_words_field(help: str, *, advanced: bool = False) -> Any:
     """The scene in words, `str`."""
-    return prompt_field("Background in words", help, advanced=more)
+    return prompt_field("Background in words", help, advanced=advanced)
 
 
 def backdrop_field() -> Any:

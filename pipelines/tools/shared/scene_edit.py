@@ -1,4 +1,4 @@
-"""A scene that an edit model draws around the subject, whose own pixels are laid over it again; knows no form."""
+"""A scene that an edit model draws around the subject, whose own pixels are pasted over it again."""
 
 from __future__ import annotations
 
@@ -32,48 +32,58 @@ OWN_BACKDROP_NOTICE = (
 
 @dataclass(frozen=True)
 class SceneEdit:
-    """One finished picture, and what the model drew for it, put back to where the photo has the subject."""
+    """One finished picture, and the plate: what the model drew, registered with the photo."""
 
     image: Image
     plate: Image
 
 
 def around_field() -> Any:
-    """`bool`."""
+    """Whether an edit model draws the scene, `bool`."""
     return flag_field(
-        "Draw the scene around the subject", "A model draws place, light and contact from the photo and the words; "
-        "then your own pixels are laid over it again.", needs=("edit",),
-    )  # fmt: skip
+        "Draw the scene around the subject",
+        "A model draws place, light and contact from the photo and the words; "
+        "then your own pixels are laid over it again.",
+        needs=("edit",),
+    )
 
 
 def draw_scene_around_subject(
-    context: ToolContext, emit: ProgressCallback, photo: Image, placed: PlacedSubject, words: str, seeds: Sequence[int], *, relit: bool = False
-) -> tuple[SceneEdit | None, ...]:  # fmt: skip
-    """A picture for each seed; None where the subject does not lie where it did, even after drift was undone."""
-    # Where the photo ends its last pixels go on: black, as a native frame has it there, would be drawn as black.
-    seen = resample(photo, replace(placed.frame, is_native_scale=False))
-    start = paste_subject(
-        seen, placed.colour, placed.alpha
-    )  # others that stand beside it, and what was mended, are in no photo
-    asked = RenderRequest(
-        "edit", EDIT_PROMPT.format(words), placed.frame.size, tuple(seeds), images=(start,), preserved_mask=placed.alpha
+    context: ToolContext,
+    emit: ProgressCallback,
+    photo: Image,
+    placed: PlacedSubject,
+    words: str,
+    seeds: Sequence[int],
+    *,
+    relit: bool = False,
+) -> tuple[SceneEdit | None, ...]:
+    """Draw a scene for each seed; None where the subject is not where it was, even after drift was undone."""
+    # Outside the photo its last pixels are repeated: black, as a frame at native scale has it, would be drawn as black.
+    photo_in_frame = resample(photo, replace(placed.frame, is_native_scale=False))
+    # Products that stand beside this one, and what was mended, are not in the photo.
+    start = paste_subject(photo_in_frame, placed.colour, placed.alpha)
+    prompt = EDIT_PROMPT.format(words)
+    render = RenderRequest(
+        "edit", prompt, placed.frame.size, tuple(seeds), images=(start,), preserved_mask=placed.alpha
     )
     return tuple(
         _paste_subject(placed, plate, relit=relit) if is_aligned(start, plate, placed.alpha) else None
-        for plate in context.draw(asked, emit).images
+        for plate in context.draw(render, emit).images
     )
 
 
-def edit_notices(pictures: Sequence[SceneEdit | None]) -> tuple[str, ...]:
-    """What is to be said of these pictures."""
-    good, astray = sum(each is not None for each in pictures), sum(each is None for each in pictures)
-    which = "the picture" if len(pictures) == 1 else f"{astray} of {len(pictures)} pictures"
-    return ((DRAWN_NOTICE,) if good else ()) + ((NOT_ALIGNED_NOTICE.format(which),) if astray else ())
+def edit_notices(edits: Sequence[SceneEdit | None]) -> tuple[str, ...]:
+    """Say how the scenes were made, and in how many the subject was not found again."""
+    failed_count = sum(edit is None for edit in edits)
+    which = "the picture" if len(edits) == 1 else f"{failed_count} of {len(edits)} pictures"
+    drawn = (DRAWN_NOTICE,) if failed_count < len(edits) else ()
+    return (*drawn, *((NOT_ALIGNED_NOTICE.format(which),) if failed_count else ()))
 
 
-def export_layers(made: SceneEdit, placed: PlacedSubject, *, relit: bool, name: str) -> tuple[EncodedFile, ...]:
-    """The picture taken apart: what the model drew, and the subject."""
-    return encode_layers(made.image, placed, made.plate, seed=0, relit=relit, clean=True, name=name)
+def export_layers(edit: SceneEdit, placed: PlacedSubject, *, relit: bool, name: str) -> tuple[EncodedFile, ...]:
+    """Encode the picture as layers: what the model drew, and the subject."""
+    return encode_layers(edit.image, placed, edit.plate, seed=0, relit=relit, clean=True, name=name)
 
 
 def _paste_subject(placed: PlacedSubject, plate: Image, *, relit: bool) -> SceneEdit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from pipelines.core.geometry import Colour
@@ -18,11 +19,17 @@ class SceneForm(Protocol):
     def blur(self) -> float: ...
 
 
-def backdrop_of_form(
-    params: SceneForm, context: ToolContext, words: str, scene_id: str, colour: Colour | None = None
+def with_form_scene(
+    backdrop: Backdrop,
+    params: SceneForm,
+    context: ToolContext,
+    words: str,
+    scene_id: str,
+    colour: Colour | None = None,
 ) -> Backdrop:
-    """The scene as the form asks for it: a built-in one where there are no words, the user's picture, its blur."""
-    return Backdrop(
+    """Add the scene that the form asks for: a built-in one where there are no words, the user's picture, the blur."""
+    return replace(
+        backdrop,
         scene="" if words else scene_id,
         colour=colour,
         picture=context.open_image(params.backdrop) if params.backdrop else None,

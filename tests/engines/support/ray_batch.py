@@ -16,7 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.batch import Batch, BatchPlan, BatchService, open_jobs_source, run_in_bulk
+from pipelines.batch.batch_service import BatchOptions, BatchService, open_jobs_source
+from pipelines.batch.batch_table import Batch
+from pipelines.batch.bulk_runner import run_in_bulk
+from pipelines.batch.row_values import BatchPlan
 from pipelines.core import params as core_params
 from pipelines.core.errors import BadInput
 from pipelines.core.job import ProgressCallback
@@ -24,9 +27,8 @@ from pipelines.core.models import Profile
 from pipelines.core.params import Params
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from pipelines.engines.ray_cluster import cluster
-from pipelines.engines.ray_cluster.data_engine import RayDataEngine
-from pipelines.engines.ray_cluster.serve_engine import Size
+from pipelines.engines.ray_cluster.cluster import join_cluster
+from pipelines.engines.ray_cluster.engine import RayDataEngine, RayOptions
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
@@ -108,7 +110,10 @@ class Wide:
             return known[0]
         found = open_jobs_source(jobs, self.batches.service, "note")
         return self.batches.create_batch(
-            BatchPlan("note", {}), found.read_rows(), OWNER, name=found.name, seed=7, source=found.pictures
+            BatchPlan("note", {}),
+            found.read_rows(),
+            OWNER,
+            BatchOptions(name=found.name, seed=7, source=found.pictures),
         )
 
     def work(self, batch: Batch, told: Callable[[], object] = lambda: None) -> None:
@@ -123,11 +128,9 @@ def wide(root: Path, journal: Path, *, pause: float = 0.0, workers: int = 2) -> 
     files, tools = FileIndex(root), (tool(journal, pause),)
     with alone(), warnings.catch_warnings():  # Ray's own modules use what others deprecate
         warnings.simplefilter("ignore")
-        joined = cluster.join(root, workers, serving=False)
-        near = CalmEngine(ModelCache(FAMILIES), files, tools)
-        made = RayDataEngine(
-            near, files, partial(engine, journal=journal, pause=pause), Size(workers, cpus=0.5), closed=joined.close
-        )  # fmt: skip
+        local = CalmEngine(ModelCache(FAMILIES), files, tools)
+        build_engine, options = partial(engine, journal=journal, pause=pause), RayOptions(workers, cpus=0.5)
+        made = RayDataEngine(join_cluster(root, workers), local, files, build_engine, options)
         jobs, ingest = JobQueue(root, made), DecoderPool(workers=1)
         service = StudioService(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, tools)
         try:

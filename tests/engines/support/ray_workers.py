@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import os
 import time
@@ -23,9 +22,8 @@ from pipelines.core.params import Params, picture_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
-from pipelines.engines.ray_cluster import cluster
-from pipelines.engines.ray_cluster.serve_engine import RayEngine, Size
-from pipelines.engines.ray_cluster.worker import Replica
+from pipelines.engines.ray_cluster.cluster import join_cluster
+from pipelines.engines.ray_cluster.engine import RayEngine, RayOptions
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
 from pipelines.security.audit_log import AuditLog
@@ -54,14 +52,6 @@ def _mirror(params: Mirrored, context: ToolContext, emit: ProgressCallback) -> T
 MIRROR = Tool("mirror", "Mirror", "For tests.", Mirrored, _mirror)
 
 
-class Inside(Replica):
-    """A worker that does what a test asks of it."""
-
-    async def apply(self, call: Callable[[LocalEngine], T]) -> T:
-        """What `call` gives for the engine here."""
-        return await asyncio.to_thread(call, self.engine)
-
-
 def engine(
     files: FileIndex, audit: AuditLog, *, families: Sequence[ModelFamily] = (), pause: float = 0.0
 ) -> LocalEngine:
@@ -72,17 +62,16 @@ def engine(
 
 @contextmanager
 def started(
-    root: Path, files: FileIndex, size: Size, build: Callable[[FileIndex, AuditLog], LocalEngine] = engine, **more: Any
+    root: Path, files: FileIndex, options: RayOptions, build: Callable[[FileIndex, AuditLog], LocalEngine] = engine
 ) -> Iterator[RayEngine]:
     """An engine over a cluster of its own, all workers up; no process of it is left."""
-    near = LocalEngine(ModelCache(FAMILIES), files)
+    local = LocalEngine(ModelCache(FAMILIES), files)
     with alone():
         with warnings.catch_warnings():  # Ray's own modules use what pydantic deprecates
             warnings.simplefilter("ignore")
-            joined = cluster.join(root, size.workers)
-            made = RayEngine(near, files, build, size, kind=Inside, closed=joined.close, **more)
+            made = RayEngine(join_cluster(root, options.worker_count), local, files, build, options)
         try:
-            until(lambda: all(worker.state is not None for worker in made.workers), LONG)
+            until(lambda: all(worker.is_connected for worker in made.workers), LONG)
             yield made
         finally:
             made.close()
@@ -117,15 +106,20 @@ def _line(process: psutil.Process) -> str:
 
 def inside(made: RayEngine, call: Callable[[LocalEngine], T]) -> list[T]:
     """What `call` gives in each worker."""
-    return [worker._handle.apply.remote(call).result() for worker in made.workers]
+    import ray
+
+    return [ray.get(worker.actor.apply.remote(call))[0] for worker in made.workers]
+
+
+def busy(made: RayEngine) -> dict[int, str]:
+    """The job of each worker that has one."""
+    return made._reservations.reserved_jobs()
 
 
 def kill(made: RayEngine, number: int) -> None:
     """`kill -9` of a worker."""
-    state = made.workers[number].state
-    assert state is not None
-    with suppress(ProcessLookupError):  # it was killed while it rested, and nobody asked it since
-        os.kill(state.pid, 9)
+    with suppress(ProcessLookupError):  # it was killed while it was idle, and nobody called it since
+        os.kill(made.workers[number].pid, 9)
 
 
 # ---------------------------------------------------------------- inside a process that draws
@@ -133,12 +127,12 @@ def kill(made: RayEngine, number: int) -> None:
 
 def refuse(held: LocalEngine) -> None:
     """From here on the content gate takes offence at everything."""
-    held._gate._highest_score = lambda images: 1.0
+    held.resources.content_filter._highest_score = lambda images: 1.0
 
 
 def judge(held: LocalEngine) -> None:
     """As before."""
-    del held._gate._highest_score
+    del held.resources.content_filter._highest_score
 
 
 def model_of(call: Callable[[Any], T], held: LocalEngine) -> T:

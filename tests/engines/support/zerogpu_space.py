@@ -1,7 +1,8 @@
 """A Space with ZeroGPU in miniature, run as a program: the real `spaces` package forks, over a device that is made up.
 
-`python -m tests.engines.support.zerogpu_space FOLDER` prints one JSON object of what was seen. The device layer of `spaces` (what it does to
-torch) and the service that lends GPUs are replaced; its decorator, its forked worker and its queues are the real ones.
+`python -m tests.engines.support.zerogpu_space FOLDER` prints one JSON object of what was seen. The device layer of
+`spaces` (what it does to torch) and the service that lends GPUs are replaced; its decorator, its forked worker and its
+queues are the real ones.
 """
 
 from __future__ import annotations

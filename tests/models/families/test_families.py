@@ -46,8 +46,11 @@ REACHED: dict[Verb, tuple[str, dict[str, Any]]] = {
     "control": ("style", {"prompt": "ink on paper", "size": 256, "face_lock": False, "follow": "edges"}),
 }
 VERBS: dict[str, tuple[Verb, ...]] = {
-    "stable_diffusion": VERBS_WITH_CONTROL, "flux2": flux2.VERBS, "z_image": z_image.VERBS, "qwen_image": qwen_image.VERBS,
-}  # fmt: skip
+    "stable_diffusion": VERBS_WITH_CONTROL,
+    "flux2": flux2.VERBS,
+    "z_image": z_image.VERBS,
+    "qwen_image": qwen_image.VERBS,
+}
 CASES = [(family, verb) for family, verbs in VERBS.items() for verb in verbs]
 NO_PHOTO = ("background", "character")
 
@@ -139,7 +142,7 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
     assert f"tiny-{family}" in [row["id"] for row in first.receipt["models"]]
     assert [step.index for step in steps if step.stage in ("Drawing", "Setting the scene")][:1] == [1]
     assert verb in asked
-    room.engine.memo.clear()  # a style that was drawn would be kept
+    room.engine.result_cache.clear()  # a style that was drawn would be kept
     again, _ = room.make(room.job(family, verb))
     assert first.files[0].pixels_sha256 == again.files[0].pixels_sha256
     other, _ = room.make(room.job(family, verb, seed=4))

@@ -24,7 +24,7 @@ def parts(name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
     from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
     from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
 
-    kind = getattr(diffusers, full.ROWS[name][2].kind)
+    kind = getattr(diffusers, full.CASES[name][2].pipeline_class)
     if name == "klein":
         return kind.from_pretrained(tiny_klein(folder / "klein")), {}
     if name == "sdxl":
@@ -35,16 +35,16 @@ def parts(name: str, folder: Path) -> tuple[Any, dict[str, Any]]:
     return kind.from_pretrained(tiny_z_image(folder / "z")), {"controlnet": net}
 
 
-@pytest.fixture(scope="module", params=list(full.ROWS))
+@pytest.fixture(scope="module", params=list(full.CASES))
 def painter(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiffusionModel]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    spec, kind, _ = full.ROWS[request.param]
+    spec, kind, _ = full.CASES[request.param]
     small = {**dict(spec.defaults), "side": 96, "side_min": 64, "num_inference_steps": 2}
     pipe, extra = parts(request.param, tmp_path_factory.mktemp("tiny"))
-    made = full.assembled(replace(spec, defaults=tuple(small.items())), kind, pipe, extra, "cpu")
+    made = full.assemble_model(replace(spec, defaults=tuple(small.items())), kind, pipe, extra, "cpu")
     yield made
     made.close()
     torch.set_num_threads(threads)
@@ -61,7 +61,7 @@ def allocated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     for name in ("memory_allocated", "max_memory_allocated"):
         monkeypatch.setattr(torch.cuda, name, lambda: says[0])
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "no GPU")
-    monkeypatch.setattr(full, "SIDE", 96)
+    monkeypatch.setattr(full, "SIDE_PX", 96)
     return says
 
 

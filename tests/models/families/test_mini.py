@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from assets.models.mini.judge import seams
+from assets.models.mini.judge import seam_ratio
 from pipelines.core.errors import JobCancelled
 from pipelines.core.geometry import Image
 from pipelines.core.rendering import ModelStep, RenderRequest
@@ -112,7 +112,7 @@ def test_no_seam_shows_in_what_is_drawn(model: MiniModel) -> None:
     """Mean step across the borders of patches over that between other neighbours, inside figures at 64 px."""
     prompts = (WORDS, "a man cook with light skin", "a lady doctor with medium skin", "a man astronaut with dark skin")
     small = np.stack([cv2.resize(_figure(model, words), (64, 64), interpolation=cv2.INTER_AREA) for words in prompts])
-    assert seams(small, 8) < 1.15  # of four pictures; of two hundred it is in the model's own page
+    assert seam_ratio(small, 8) < 1.15  # of four pictures; of two hundred it is in the model's own page
 
 
 def _figure(model: MiniModel, prompt: str) -> Image:

@@ -17,8 +17,13 @@ from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, Render
 from pipelines.imaging.color import estimate_white_point, measure_lightness
 from pipelines.models.families.scenes import lens_blur, panorama, panorama_view, podium, subject_matching, tone_mapping
 from pipelines.models.families.scenes import model as scenes_model
-from pipelines.models.families.scenes.keyword_search import SUGGESTED_TITLES, _check_unique_ids
-from pipelines.models.families.scenes.model import SCENES, choose_scene, find_scene
+from pipelines.models.families.scenes.keyword_search import (
+    SCENES,
+    SUGGESTED_TITLES,
+    _check_unique_ids,
+    choose_scene,
+    find_scene,
+)
 from pipelines.models.families.scenes.scene_types import PanoramaPlace
 
 ASKED = Backdrop(blur_ratio=0.0, horizon_ratio=0.38, subject="person")
@@ -291,7 +296,7 @@ def test_horizon_lies_on_the_eye_line():
 def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model):
     for row in PLACES:
         assert isinstance(row.look, PanoramaPlace)
-        source = model._panorama(row.look.file)
+        source = model._load_panorama(row.look.file)
         ratio = panorama.light_side_ratio(source, row.look.yaws[0])
         side = (
             "right"
@@ -307,7 +312,7 @@ def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model
         assert panorama_view.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=other))
     forest = find_scene("workshop").look
     assert isinstance(forest, PanoramaPlace)
-    source = model._panorama(forest.file)
+    source = model._load_panorama(forest.file)
     asked = replace(ASKED, blur_ratio=0.06)
     left = panorama_view.render_place(forest, source, replace(asked, key_light_side="left"), (256, 256), 0, 1)
     right = panorama_view.render_place(forest, source, replace(asked, key_light_side="right"), (256, 256), 0, 1)

@@ -1,4 +1,4 @@
-"""What every family of diffusion checkpoints is held to, as checks that the tests of each family call with its own."""
+"""Checks that every family of diffusion models must pass; the tests of each family call them with its own models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipelines.models.diffusion.pipeline import DiffusionModel
 Pictures = list[Image]
 
 SIDE_PX = 96
-SIZE: Size = (96, 64)  # whole multiples of what every family draws in, and no larger than it draws
+SIZE: Size = (96, 64)  # multiples of what every family needs, and no larger than it draws
 
 
 def noise_photo(seed: int, size: Size = SIZE) -> Image:
@@ -53,31 +53,35 @@ def tiny_row(
 ) -> ModelSpec:
     """A spec of a tiny checkpoint that takes three steps."""
     defaults = (
-        ("num_inference_steps", 3), ("guidance_scale", guidance), ("strength", 0.8), ("side", SIDE_PX), ("side_min", 64),
-    )  # fmt: skip
+        ("num_inference_steps", 3),
+        ("guidance_scale", guidance),
+        ("strength", 0.8),
+        ("side", SIDE_PX),
+        ("side_min", 64),
+    )
     return ModelSpec(
         f"tiny-{family}", family, tuple(verbs), "Apache-2.0", repo=repo, defaults=defaults, options=options
     )
 
 
 def ignore_step(step: ModelStep) -> None:
-    """Nobody looks."""
+    """Ignore a step: nobody watches."""
 
 
 def draw_pictures(
     model: DiffusionModel, render: RenderRequest, on_step: Callable[[ModelStep], None] = ignore_step
 ) -> Pictures:
-    """The pictures."""
+    """Draw a request and return its pictures."""
     return list(model.draw(render, on_step).images)
 
 
 def are_identical(one: Sequence[Image], other: Sequence[Image]) -> bool:
-    """Byte for byte."""
+    """Tell whether two lists of pictures are equal, byte for byte."""
     return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def draw_with_diffusers(pipe: Any, seeds: Sequence[int], **arguments: Any) -> Pictures:
-    """What a pipeline of diffusers draws by itself."""
+    """Draw with a pipeline of diffusers itself."""
     import torch
 
     pipe.set_progress_bar_config(disable=True)
@@ -92,7 +96,7 @@ def draw_with_diffusers(pipe: Any, seeds: Sequence[int], **arguments: Any) -> Pi
 
 
 def check_size_estimate(family: Any, spec: ModelSpec) -> None:
-    """Headers tell what loading takes."""
+    """The size estimated from file headers is what loading takes."""
     model = family.load(spec, "cpu")
     parts = [*model.pipe.components.values(), *model._extra_components.values()]
     weights = {

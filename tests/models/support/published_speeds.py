@@ -1,4 +1,4 @@
-"""A model whose steps take as long as published figures say, by tokens and pictures; no weights, no device."""
+"""A fake model whose steps take as long as published figures say, by tokens and pictures in the call."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest, T
 from pipelines.core.tools import Tool, ToolContext
 
 BATCH_SPEEDUPS = {1: 1.0, 2: 1.8, 4: 2.8, 8: 3.1}
-"""Pictures in the time of one, by pictures in a call, at 512 px on an H200."""
+"""Speed-up by pictures in a call, at 512 px on an H200."""
 SATURATED_SPEEDUP = 1.02
-"""The same at 1024 px, where one picture leaves nothing of the device idle."""
+"""Speed-up at 1024 px, where one picture keeps the whole device busy."""
 SPEC = ModelSpec("published", "published", ("text",), "Apache-2.0", defaults=(("num_inference_steps", 4),))
 STEPS = 4
 
 
 def step_seconds(tokens: int, pictures: int) -> float:
-    """What a step takes, in those of one picture at 512 px."""
+    """Return the time of a step in units of a step of one picture at 512 px."""
     if tokens > 1024:
         return tokens / 1024 * pictures / (SATURATED_SPEEDUP if pictures > 1 else 1)
     return pictures / float(np.interp(pictures, list(BATCH_SPEEDUPS), list(BATCH_SPEEDUPS.values())))
 
 
 def plain_picture(seed: int, size: tuple[int, int]) -> Image:
-    """The picture of a seed."""
+    """Return the picture of a seed."""
     return np.full((size[1], size[0], 3), seed % 256, np.uint8)
 
 
@@ -76,7 +76,7 @@ class TimedModel:
 
 
 class TimedFamily:
-    """The family: one model, whoever loads it."""
+    """A family that returns the same model at every load."""
 
     def __init__(self, model: TimedModel, *ids: str) -> None:
         self.model = model
@@ -90,7 +90,7 @@ class TimedFamily:
 
 
 class TimedParams(Params):
-    """An order in words."""
+    """The form: a prompt and a size."""
 
     words: str = prompt_field("Words", "Any.")
     side: int = number_field("Side", "Pixels.", 512, ge=8, le=2048)
@@ -98,7 +98,7 @@ class TimedParams(Params):
 
 
 def timed_tool() -> Tool:
-    """The row, id `asked`: one drawing and nothing else."""
+    """Return a tool of id `asked` that only draws."""
     return Tool("asked", "Asked", "For tests.", TimedParams, _run)
 
 

@@ -1,4 +1,4 @@
-"""Tiny checkpoints of the real classes with random weights, and a family of them: real tools and engines run on it.
+"""Tiny checkpoints of the real classes with random weights, and a model family of them for tools and engines.
 
 Everything is written with `save_pretrained` and read with `from_pretrained`; no file comes from a network.
 """
@@ -55,9 +55,15 @@ def tiny_sd(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     kind: Any = StableDiffusionPipeline
     pipe = kind(
-        vae=_tiny_vae(), text_encoder=tiny_text_encoder(), tokenizer=byte_tokenizer(), unet=_tiny_unet(), scheduler=_tiny_scheduler(),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        vae=_tiny_vae(),
+        text_encoder=tiny_text_encoder(),
+        tokenizer=byte_tokenizer(),
+        unet=_tiny_unet(),
+        scheduler=_tiny_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
     pipe.save_pretrained(folder)
     return folder
 
@@ -69,9 +75,14 @@ def tiny_sdxl(folder: Path, seed: int = 0) -> Path:
 
     torch.manual_seed(seed)
     pipe = StableDiffusionXLPipeline(
-        vae=_tiny_vae(), text_encoder=tiny_text_encoder(), text_encoder_2=tiny_text_encoder(projected=True),
-        tokenizer=byte_tokenizer(), tokenizer_2=byte_tokenizer(), unet=_tiny_unet_xl(), scheduler=_tiny_scheduler(euler=True),
-    )  # fmt: skip
+        vae=_tiny_vae(),
+        text_encoder=tiny_text_encoder(),
+        text_encoder_2=tiny_text_encoder(projected=True),
+        tokenizer=byte_tokenizer(),
+        tokenizer_2=byte_tokenizer(),
+        unet=_tiny_unet_xl(),
+        scheduler=_tiny_scheduler(euler=True),
+    )
     pipe.save_pretrained(folder)
     return folder
 

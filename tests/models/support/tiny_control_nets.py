@@ -1,4 +1,4 @@
-"""Tiny transformers models of the real classes with random weights that make maps: depth, and joints of a body."""
+"""Tiny transformers models of the real classes with random weights for annotators: depth and body joints."""
 
 from __future__ import annotations
 

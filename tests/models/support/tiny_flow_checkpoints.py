@@ -1,6 +1,6 @@
 """Tiny checkpoints of the flow-matching pipelines, of the real classes with random weights: klein, Z-Image, Qwen.
 
-As in `tests.models.support.tiny_checkpoints`, everything is written with `save_pretrained` and read with `from_pretrained`.
+As in `tiny_checkpoints`, everything is written with `save_pretrained` and read with `from_pretrained`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def tiny_klein(folder: Path, *, distilled: bool = True) -> Path:
         block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=64,
         down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
     )  # fmt: skip
-    # What real checkpoints carry: a measure that is not one.
+    # Real checkpoints have running statistics that are not the defaults.
     vae.bn.running_mean.normal_()
     vae.bn.running_var.uniform_(0.5, 2.0)
     transformer = transformer_kind(
@@ -150,9 +150,13 @@ def tiny_qwen_edit(folder: Path) -> Path:
         joint_attention_dim=16, axes_dims_rope=(4, 6, 6),
     )  # fmt: skip
     pipe = _untyped(QwenImageEditPlusPipeline)(
-        scheduler=_tiny_scheduler(), vae=vae, text_encoder=_tiny_qwen_vl(), tokenizer=qwen_byte_tokenizer(), processor=_tiny_processor(),
+        scheduler=_tiny_scheduler(),
+        vae=vae,
+        text_encoder=_tiny_qwen_vl(),
+        tokenizer=qwen_byte_tokenizer(),
+        processor=_tiny_processor(),
         transformer=transformer,
-    )  # fmt: skip
+    )
     pipe.save_pretrained(folder)
     return folder
 

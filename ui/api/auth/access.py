@@ -1,54 +1,36 @@
-"""Who is asking and whether they may: the public-address rules, owners of page visitors and of keys; knows no jobs."""
+"""Authentication and ownership: API keys of `/v1`, logins and cookies of the page, rules for a public address."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import hmac
-import os
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.core.errors import StudioError
 from pipelines.settings import Settings
-from ui.api.auth.idempotency import Once
-from ui.api.auth.keys import USUAL, Key, Keys
-from ui.api.auth.keys import Scope as KeyScope
-from ui.api.auth.rate_limits import Limits
-from ui.api.auth.share_tokens import Shares
-from ui.api.code_snippets import Door
-from ui.api.metrics import Metrics
-from ui.api.middleware import Edge
-from ui.gradio_patches.page_cache import PageCache
+from ui.api.auth.idempotency import IdempotencyStore
+from ui.api.auth.keys import DEFAULT_SCOPES, ApiKey, KeyScope, KeyStore
+from ui.api.auth.rate_limits import RateLimiter
+from ui.api.auth.share_tokens import ShareLinks
+from ui.api.auth.visitor_cookie import CookieSigner, load_cookie_secret, remember_login
 
 if TYPE_CHECKING:
     import gradio as gr
 
-COOKIE = "dbx_visitor"
-LOCAL = "local"
-_YEAR = 365 * 24 * 3600
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_NOT_A_PAGE = ("/v1", "/gradio_api", "/healthz", "/metrics", "/s/", "/mcp")
-
-# The key that opened the page, handed from the login check to the answer that carries it home as a cookie.
-_opened_with: ContextVar[list[str] | None] = ContextVar("opened_with", default=None)
+LOCAL_OWNER = "local"
+_LOOPBACK_HOSTS = {"localhost", "127.0.0.1", "::1"}
+_CROSS_SITE_MESSAGE = "A web page of another address may not call this studio."
 
 
-def refusal(settings: Settings) -> str | None:
-    """Why the studio must not start like this, as a sentence that says what to add; None when it may."""
+def find_unsafe_setting(settings: Settings) -> str | None:
+    """Find the setting that would let strangers in, as a sentence that says what to add; None when there is none."""
     if settings.auth and not all(settings.auth.partition(":")[::2]):
         return "--auth needs a name and a password: --auth USER:PASS"
     if settings.is_public and not (settings.spaces or settings.auth or settings.require_key):
@@ -62,23 +44,35 @@ def refusal(settings: Settings) -> str | None:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks `/v1`: an owner, and the key that was sent, None where none was needed."""
+    """Who calls `/v1`: an owner, and the key that was sent, None where none is needed."""
 
     owner: str
-    key: Key | None
+    key: ApiKey | None
 
 
-class Access:
-    """Both doors' locks. Page visitors and REST callers each get an owner, and see only what that owner has."""
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """How a program reaches this studio: the page's address, and what it must send.
 
-    def __init__(self, settings: Settings, keys: Keys) -> None:
+    `needs_key`: whether `/v1` takes calls with a key only. `page_auth`: how the page logs in, "login", "key" or "".
+    """
+
+    base_url: str
+    needs_key: bool = False
+    page_auth: str = ""
+
+
+class AccessControl:
+    """Decides who page visitors and API callers are: each gets an owner, and sees only what belongs to that owner."""
+
+    def __init__(self, settings: Settings, keys: KeyStore) -> None:
         self.settings = settings
         self.keys = keys
-        self._secret = _secret(settings.data)
-        self.limits = Limits(keys)
-        self.once = Once(keys.ledger)
-        self.shares = Shares(keys.ledger, self._secret, keys.stands)
-        self.metrics = Metrics()
+        secret = load_cookie_secret(settings.data)
+        self._cookies = CookieSigner(secret)
+        self.rate_limiter = RateLimiter(keys)
+        self.idempotency = IdempotencyStore(keys.database)
+        self.share_links = ShareLinks(keys.database, secret, keys.is_owner_valid)
 
     @property
     def needs_key(self) -> bool:
@@ -91,32 +85,34 @@ class Access:
         s = self.settings
         return s.is_public and s.require_key and not s.auth and not s.spaces
 
-    def door(self, base: str) -> Door:
-        """What code that is copied from the page has to bring along. `base` is the page's own address."""
-        page = "login" if self.settings.auth else "key" if self.page_takes_key else ""
-        return Door(base, self.needs_key, page)
+    def describe_connection(self, base_url: str) -> ConnectionInfo:
+        """Say what code that is copied from the page must send. `base_url` is the page's own address."""
+        page_auth = "login" if self.settings.auth else "key" if self.page_takes_key else ""
+        return ConnectionInfo(base_url, self.needs_key, page_auth)
 
-    # ------------------------------------------------------------ REST
+    # ------------------------------------------------------------ the API
 
-    def caller(self, request: Request, scope: KeyScope | None = None) -> Caller:
-        """Who is behind a call of `/v1`, counted against the key's bounds. Cookies are never looked at.
+    def authenticate_request(self, request: Request, scope: KeyScope | None = None) -> Caller:
+        """Identify the caller of `/v1` and count the request against the key's limits. Cookies are never read.
 
-        `scope` None is what the method needs: `read` to look, `create` for everything else. Raises `invalid_api_key`,
-        `permission_denied` for a key without the scope, and `rate_limited`.
+        Without `scope` the method decides: `read` for GET and HEAD, `create` for everything else. Raises
+        `StudioError` (`invalid_api_key`, or `permission_denied` for a key without the scope) and `RateLimited`.
         """
-        caller = self.known(request, scope or ("read" if request.method in ("GET", "HEAD") else "create"))
+        caller = self.identify_caller(request, scope or ("read" if request.method in ("GET", "HEAD") else "create"))
         if caller.key is not None:
-            request.state.standing, refused = self.limits.request(caller.key)
-            if refused is not None:
-                raise refused
+            rate_limit, refusal = self.rate_limiter.count_request(caller.key)
+            if rate_limit is not None:
+                request.state.rate_limit_headers = rate_limit.to_headers()
+            if refusal is not None:
+                raise refusal
         return caller
 
-    def known(self, request: Request, scope: KeyScope) -> Caller:
-        """The same without counting it."""
-        key = self.keys.verify(_key_of(request.headers))
+    def identify_caller(self, request: Request, scope: KeyScope) -> Caller:
+        """Identify the caller without counting the request. Raises `StudioError`."""
+        key = self.keys.verify_key(_extract_key(request.headers))
         if key is not None:
             request.state.key = key.id
-            self.keys.touch(key)
+            self.keys.record_use(key)
             if scope not in key.scopes:
                 raise StudioError(f"This key has not the scope '{scope}'.", code="permission_denied")
             return Caller(key.owner, key)
@@ -126,195 +122,118 @@ class Access:
                 "Its owner makes one with: python app.py key new NAME",
                 code="invalid_api_key",
             )
-        if _foreign(request):
-            raise StudioError("A web page of another address may not call this studio.", code="invalid_api_key")
-        return Caller(LOCAL, None)
+        if _is_cross_site(request):
+            raise StudioError(_CROSS_SITE_MESSAGE, code="invalid_api_key")
+        return Caller(LOCAL_OWNER, None)
 
     # ------------------------------------------------------------ the page
 
-    def gradio_auth(self) -> Callable[[str, str], bool] | None:
-        """What `demo.launch(auth=…)` takes: None where the page is open."""
+    def make_gradio_auth(self) -> Callable[[str, str], bool] | None:
+        """Choose the login check for Gradio's `launch(auth=…)`; None where the page is open."""
         if self.settings.auth:
-            return self._password
-        return self._key if self.page_takes_key else None
+            return self._check_password
+        return self._check_page_key if self.page_takes_key else None
 
-    def _password(self, user: str, password: str) -> bool:
+    def _check_password(self, user: str, password: str) -> bool:
         return hmac.compare_digest(f"{user}:{password}".encode(), self.settings.auth.encode())
 
-    def _key(self, _user: str, password: str) -> bool:
-        key = self.keys.verify(password.strip())
-        if key is None or not set(USUAL) <= set(key.scopes):  # the page looks and makes, so its key must do both
+    def _check_page_key(self, _user: str, password: str) -> bool:
+        key = self.keys.verify_key(password.strip())
+        # The page reads and creates, so its key must have both scopes.
+        if key is None or not set(DEFAULT_SCOPES) <= set(key.scopes):
             return False
-        note = _opened_with.get()
-        if note is not None:
-            note.append(key.owner)
-        self.keys.touch(key)
+        remember_login(key.owner)
+        self.keys.record_use(key)
         return True
 
-    def visitor(self, request: gr.Request | None) -> str:
-        """The owner of a page visitor; `request` is what Gradio hands to an event."""
+    def identify_visitor(self, request: gr.Request | None) -> str:
+        """Find the owner of a page visitor; `request` is what Gradio hands to an event."""
         if request is None:
-            return LOCAL
+            return LOCAL_OWNER
         if self.settings.auth:
             return f"user:{request.username}"
-        if (account := self.signed_in(request)) is not None:
+        if (account := self.find_hf_account(request)) is not None:
             return f"hf:{account['sub']}"
         if not (self.settings.spaces or self.page_takes_key):
-            return LOCAL
-        # Where cookies are blocked, a visitor is at least the tab: its hash is random and known to nobody else.
-        return self._cookie_owner(Headers(dict(request.headers))) or f"session:{request.session_hash}"
+            return LOCAL_OWNER
+        # Where cookies are blocked, the browser tab is the owner: its hash is random and known to nobody else.
+        return self._cookies.read_owner(Headers(dict(request.headers))) or f"session:{request.session_hash}"
 
-    def reporter(self, request: Request) -> str:
-        """Whom the log names, hashed, as the sender of a report: the visitor's cookie, else nobody in particular."""
-        return self._cookie_owner(request.headers) or ("somebody" if self.settings.is_public else LOCAL)
+    def identify_reporter(self, request: Request) -> str:
+        """Find the owner whom the log names (hashed) as sender of a report; "somebody" for a stranger without cookie."""
+        return self._cookies.read_owner(request.headers) or ("somebody" if self.settings.is_public else LOCAL_OWNER)
 
-    def client(self, request: gr.Request | None) -> str:
-        """The owner of a program that calls the page's named events.
+    def identify_gradio_client(self, request: gr.Request | None) -> str:
+        """Find the owner of a program that calls the page's named events.
 
-        Raises `invalid_api_key` for another site's page, which could otherwise work with its reader's rights.
+        Raises `StudioError` for another site's page, which could otherwise act with its reader's rights.
         """
         raw = request.request if request is not None and not self.settings.is_public else None
-        if raw is not None and _foreign(raw):
-            raise StudioError("A web page of another address may not call this studio.", code="invalid_api_key")
-        return self.visitor(request)
+        if raw is not None and _is_cross_site(raw):
+            raise StudioError(_CROSS_SITE_MESSAGE, code="invalid_api_key")
+        return self.identify_visitor(request)
 
-    def administers(self, request: gr.Request | None) -> bool:
-        """Whether this page visitor may make and revoke keys: who logged in, else who sits at this machine.
+    def may_administer(self, request: gr.Request | None) -> bool:
+        """Whether this page visitor may create and revoke keys.
 
-        On a Space it is the account that the Space belongs to.
-
-        Never somebody who came with a key, or through a Space or a share link without a login; nor a page of another
-        site, whatever name it gave this machine.
+        With `--auth` everybody who logged in; on a Space the account that the Space belongs to; else whoever uses the
+        page on this machine. Never a visitor who came with a key, through a share link without a login, or from
+        another site's page.
         """
         if request is None or request.request is None:
             return False
         if self.settings.auth:
             return bool(request.username)
         if self.settings.space_author:
-            account = self.signed_in(request)
+            account = self.find_hf_account(request)
             return account is not None and account["preferred_username"] == self.settings.space_author
-        return not self.settings.is_public and not _foreign(request.request)
+        return not self.settings.is_public and not _is_cross_site(request.request)
 
-    def signed_in(self, request: gr.Request) -> Mapping[str, str] | None:
-        """The Hugging Face account that a visitor of a Space signed in with, as its provider told it; None for none.
+    def find_hf_account(self, request: gr.Request) -> Mapping[str, str] | None:
+        """Find the Hugging Face account that a visitor of a Space signed in with; None without one.
 
-        It stands in a cookie that is signed with the Space's own secret, and ends when the provider says.
+        It is kept in a cookie that is signed with the Space's own secret, and expires when the provider says.
         """
         raw = request.request if self.settings.oauth else None
-        told = raw.scope.get("session", {}).get("oauth_info") if raw is not None else None
-        if told is None or told.get("expires_at", 0) < time.time():
+        info = raw.scope.get("session", {}).get("oauth_info") if raw is not None else None
+        if info is None or info.get("expires_at", 0) < time.time():
             return None
-        return told["userinfo"]
+        return info["userinfo"]
 
-    def locked_out(self, headers: Headers) -> bool:
-        """Whether what a browser brings along is not of a key that works, where the page's password is a key."""
-        return self.page_takes_key and self.keys.of(self._cookie_owner(headers) or "") is None
+    def is_locked_out(self, headers: Headers) -> bool:
+        """Whether the page opens with a key and the cookie is not of a key that works."""
+        return self.page_takes_key and self.keys.find_by_owner(self._cookies.read_owner(headers) or "") is None
 
-    def _cookie_owner(self, headers: Headers) -> str | None:
-        jar: SimpleCookie = SimpleCookie()
-        with contextlib.suppress(CookieError):
-            jar.load(headers.get("cookie", ""))
-        if COOKIE not in jar:
-            return None
-        owner, _, mark = jar[COOKIE].value.rpartition(".")
-        return owner if hmac.compare_digest(mark.encode(), self._sign(owner).encode()) else None
+    def make_visitor_cookie(self, headers: Headers, logged_in: str | None) -> str | None:
+        """Write the `Set-Cookie` value for an answer; None when the visitor has a valid cookie or needs none.
 
-    def _sign(self, owner: str) -> str:
-        return hmac.new(self._secret, owner.encode(), hashlib.sha256).hexdigest()
-
-    def middleware(self) -> list[Middleware]:
-        """For `launch(app_kwargs={"middleware": …})`: what stands around every route, outermost first."""
-        rows = [Middleware(Edge, told=self.metrics.answered, framed=self.settings.spaces), Middleware(PageGzip)]
-        if self.settings.spaces or self.page_takes_key:
-            rows.append(Middleware(VisitorCookie, access=self))
-        if self.gradio_auth() is None and not self.settings.oauth:
-            rows.append(Middleware(PageCache))
-        return rows
-
-    def cookie_for(self, headers: Headers, opened_with: list[str]) -> str | None:
-        """The `Set-Cookie` this answer should carry, or None when the visitor has one that holds."""
-        if opened_with:
-            owner = opened_with[-1]
-        elif self.settings.spaces and self._cookie_owner(headers) is None:
+        `headers` are those of the request; `logged_in` is the owner whose key opened the page just now.
+        """
+        owner = logged_in
+        if owner is None and self.settings.spaces and self._cookies.read_owner(headers) is None:
             owner = f"visitor:{secrets.token_hex(16)}"
-        else:
-            return None
-        # Spaces shows the page inside a frame of another site; over plain http such a cookie would be dropped.
-        https = "https" in headers.get("x-forwarded-proto", "")
-        where = "SameSite=None; Secure; Partitioned" if https else "SameSite=Lax"
-        return f"{COOKIE}={owner}.{self._sign(owner)}; Max-Age={_YEAR}; Path=/; HttpOnly; {where}"
+        return None if owner is None else self._cookies.make_cookie(owner, headers)
 
 
-class VisitorCookie:
-    """Gives each visitor of the page a signed cookie; `/v1` never gets or reads one."""
-
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self.app = app
-        self.access = access
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(("/v1", "/healthz", "/metrics", "/s/", "/mcp")):
-            return await self.app(scope, receive, send)
-        if self.access.locked_out(Headers(scope=scope)):
-            # The key that opened the page works no more, so the login that it gave is worth nothing either.
-            scope = {**scope, "headers": [row for row in scope["headers"] if row[0] != b"cookie"]}
-        opened_with: list[str] = []
-        token = _opened_with.set(opened_with)
-
-        async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                cookie = self.access.cookie_for(Headers(scope=scope), opened_with)
-                if cookie is not None:
-                    MutableHeaders(scope=message).append("set-cookie", cookie)
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_with_cookie)
-        finally:
-            _opened_with.reset(token)
-
-
-class PageGzip:
-    """Gzip for the page alone: its config is half a megabyte of text; pictures and event streams gain nothing."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.plain = app
-        self.packed = GZipMiddleware(app, minimum_size=1024, compresslevel=5)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        page = scope["type"] == "http" and "." not in scope["path"] and not scope["path"].startswith(_NOT_A_PAGE)
-        await (self.packed if page else self.plain)(scope, receive, send)
-
-
-def _key_of(headers: Headers) -> str:
+def _extract_key(headers: Headers) -> str:
     scheme, _, text = headers.get("authorization", "").partition(" ")
     return text.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
 
 
-def _foreign(request: Request) -> bool:
-    """Whether a browser sends this for another site's page, or under a name that was pointed at this machine."""
+def _is_cross_site(request: Request) -> bool:
+    """Whether a browser sends this for another site's page, or under a foreign host name (DNS rebinding)."""
     host = request.headers.get("host", "")
-    if _netloc(f"//{host}")[1] not in _LOOPBACK:
+    if _split_netloc(f"//{host}")[1] not in _LOOPBACK_HOSTS:
         return True
     origin = request.headers.get("origin")
-    if origin is not None and _netloc(origin)[0] != host:
+    if origin is not None and _split_netloc(origin)[0] != host:
         return True
     return request.headers.get("sec-fetch-site") == "cross-site"
 
 
-def _netloc(url: str) -> tuple[str, str | None]:
+def _split_netloc(url: str) -> tuple[str, str | None]:
     try:
         parts = urlsplit(url)
     except ValueError:
         return "", None
     return parts.netloc, parts.hostname
-
-
-def _secret(root: Path) -> bytes:
-    """The secret that signs visitors' cookies, made once per data folder and readable by its owner alone."""
-    root.mkdir(parents=True, exist_ok=True)
-    path = root / "visitors.secret"
-    if not path.exists():
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-    return path.read_bytes()

@@ -1,16 +1,15 @@
-"""What the doors must remember in one database: keys, usage, repeated calls, links; knows none of them."""
+"""Database of authentication: keys, their usage, idempotency keys and share links."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.storage.connect import open_database
 from pipelines.storage.database import Row
 
 
-class Ledger:
-    """One connection under one lock; as a file readable by its owner alone. Safe beside other processes."""
+class AuthDatabase:
+    """One connection under one lock; a SQLite file is readable by its owner alone. Safe beside other processes."""
 
     def __init__(self, root: Path, database: str = "") -> None:
         path = root / "keys.sqlite3"
@@ -19,24 +18,23 @@ class Ledger:
         if not self._db.is_shared:
             path.chmod(0o600)
 
-    def table(self, schema: str, name: str, later: Mapping[str, str] | None = None) -> None:
-        """Make a table where there is none; `later` are columns that came after its first release."""
+    def create_table(self, schema: str) -> None:
+        """Create a table, unless it exists."""
         self._db.create_schema(schema)
-        self._db.widen(name, later or {})
 
-    def rows(self, query: str, *values: object) -> list[Row]:
-        """What a query finds."""
+    def query_rows(self, query: str, *values: object) -> list[Row]:
+        """Run a query and return its rows."""
         return self._db.execute(query, values).fetchall()
 
-    def change(self, statement: str, *values: object) -> int:
-        """Carry a statement out; how many rows it changed."""
+    def execute(self, statement: str, *values: object) -> int:
+        """Run a statement and return how many rows it changed."""
         return self._db.execute(statement, values).rowcount
 
-    def note(self, statement: str, *values: object) -> int:
-        """The same for what a power cut may forget, such as a count: nobody waits for the disk."""
+    def execute_relaxed(self, statement: str, *values: object) -> int:
+        """Run a statement without waiting for the disk; a power cut may undo it."""
         with self._db.relaxed_durability():
-            return self.change(statement, *values)
+            return self.execute(statement, *values)
 
     def close(self) -> None:
-        """Close it; closing twice is once."""
+        """Close the connection; a second call does nothing."""
         self._db.close()

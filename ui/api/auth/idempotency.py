@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same call sent twice is one job or batch; knows a call's fingerprint, not what it asks for."""
+"""`Idempotency-Key` header: the same call sent twice makes one job or batch."""
 
 from __future__ import annotations
 
@@ -12,66 +12,72 @@ from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 from pipelines.core.errors import InvalidParams
-from ui.api.auth.database import Ledger
+from ui.api.auth.database import AuthDatabase
 
-HEADER = "Idempotency-Key"
-KEPT_SECONDS = 24 * 3600.0
-_SHAPE = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+RETENTION_SECONDS = 24 * 3600.0
+_KEY_PATTERN = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS repeated (
   owner TEXT NOT NULL, key TEXT NOT NULL, call TEXT NOT NULL, job_id TEXT NOT NULL, created REAL NOT NULL,
   PRIMARY KEY (owner, key)
 )
 """
-_OTHER = f"This {HEADER} was sent with another request before. Send a new one for a new request."
+_OTHER_CALL_MESSAGE = (
+    f"This {IDEMPOTENCY_HEADER} was sent with another request before. Send a new one for a new request."
+)
 
 
-def fingerprint(tool: str, values: Mapping[str, object]) -> str:
-    """Of what a call asks for. Pictures count by their content, since they are file ids by now."""
-    told = json.dumps([tool, dict(values)], sort_keys=True, default=list)
-    return hashlib.sha256(told.encode()).hexdigest()
+def fingerprint_call(tool: str, values: Mapping[str, object]) -> str:
+    """Hash a call's tool and form (SHA-256, hex). Pictures are file ids here, so equal pictures make equal calls."""
+    text = json.dumps([tool, dict(values)], sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-class Once:
-    """Which job or batch a call of an owner became, for a day."""
+class IdempotencyStore:
+    """Remembers for a day which job or batch each call of an owner made."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self.turn = threading.Lock()
-        """Held from the claim until the job stands in line, so that two of the same at once are one."""
-        ledger.table(_SCHEMA, "repeated")
-        self._turns: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
+    def __init__(self, database: AuthDatabase) -> None:
+        self._database = database
+        self.submit_lock = threading.Lock()
+        """Held from the claim until the job is queued, so that two equal calls at once make one job."""
+        database.create_table(_SCHEMA)
+        self._key_locks: WeakValueDictionary[tuple[str, str], threading.Lock] = WeakValueDictionary()
 
     @contextmanager
-    def alone(self, owner: str, key: str) -> Iterator[None]:
-        """No second call of the owner's with this key meanwhile; for what takes too long to keep everybody waiting."""
-        with self._ledger.lock:
-            turn = self._turns.setdefault((owner, key), threading.Lock())
+    def hold_key(self, owner: str, key: str) -> Iterator[None]:
+        """Block other calls of the owner with this key; for long work that must not hold `submit_lock`."""
+        with self._database.lock:
+            turn = self._key_locks.setdefault((owner, key), threading.Lock())
         with turn:
             yield
 
-    def claim(self, owner: str, key: str, call: str, job_id: str) -> str:
-        """The id of the job this call became; `job_id` itself where it is new.
+    def claim_key(self, owner: str, key: str, call: str, job_id: str) -> str:
+        """Claim the key for a call; returns the id of the job that the call made before, or `job_id` for a new call.
 
-        Raises `InvalidParams` when the key came with another call before, or is none.
+        `call` is the call's fingerprint. Raises `InvalidParams` when the key was sent with another call, or is invalid.
         """
-        if not _SHAPE.fullmatch(key):
-            raise InvalidParams(f"{HEADER} is 1 to 255 characters without spaces.", param=HEADER)
+        if not _KEY_PATTERN.fullmatch(key):
+            raise InvalidParams(
+                f"{IDEMPOTENCY_HEADER} is 1 to 255 characters without spaces.", param=IDEMPOTENCY_HEADER
+            )
         now = time.time()
-        with self._ledger.lock:
-            self._ledger.change("DELETE FROM repeated WHERE created < ?", now - KEPT_SECONDS)
-            self._ledger.change(
+        with self._database.lock:
+            self._database.execute("DELETE FROM repeated WHERE created < ?", now - RETENTION_SECONDS)
+            self._database.execute(
                 "INSERT INTO repeated VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", owner, key, call, job_id, now
             )
-            (row,) = self._ledger.rows("SELECT call, job_id FROM repeated WHERE owner = ? AND key = ?", owner, key)
+            (row,) = self._database.query_rows(
+                "SELECT call, job_id FROM repeated WHERE owner = ? AND key = ?", owner, key
+            )
         if row["call"] != call:
-            raise InvalidParams(_OTHER, param=HEADER)
+            raise InvalidParams(_OTHER_CALL_MESSAGE, param=IDEMPOTENCY_HEADER)
         return row["job_id"]
 
-    def replace(self, owner: str, key: str, job_id: str) -> None:
-        """What the call became came to nothing: from now on it is this job."""
-        self._ledger.change("UPDATE repeated SET job_id = ? WHERE owner = ? AND key = ?", job_id, owner, key)
+    def replace_job(self, owner: str, key: str, job_id: str) -> None:
+        """Let the key stand for another job, because the first one failed or was cancelled."""
+        self._database.execute("UPDATE repeated SET job_id = ? WHERE owner = ? AND key = ?", job_id, owner, key)
 
-    def forget(self, owner: str, key: str) -> None:
-        """The call became nothing after all: the queue was full, say."""
-        self._ledger.change("DELETE FROM repeated WHERE owner = ? AND key = ?", owner, key)
+    def forget_key(self, owner: str, key: str) -> None:
+        """Free the key, because the call made no job: the queue was full, for example."""
+        self._database.execute("DELETE FROM repeated WHERE owner = ? AND key = ?", owner, key)

@@ -1,4 +1,4 @@
-"""What a key may use at most, told and enforced: requests a minute, pictures a day, jobs at once; knows no route."""
+"""Rate limits and quotas of API keys: requests a minute, pictures a day, jobs at once."""
 
 from __future__ import annotations
 
@@ -8,36 +8,26 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipelines.core.errors import StudioError
 from pipelines.core.job import Job
-from ui.api.auth.keys import Key, Keys
+from ui.api.auth.keys import ApiKey, KeyStore
+from ui.api.errors import RateLimited
 
-MINUTE = 60.0
-DAY = 24 * 3600
-SOON = 2
-"""Seconds after which a busy key may try again: a job may have ended by then."""
-
-
-class TooMuch(StudioError):
-    """A key is over one of its bounds; `retry_after` is in whole seconds."""
-
-    code = "rate_limited"
-
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
-        self.retry_after = max(1, retry_after)
+WINDOW_SECONDS = 60.0
+DAY_SECONDS = 24 * 3600
+BUSY_RETRY_SECONDS = 2
+"""Seconds in `Retry-After` of a key that has too many jobs at once; one may have ended by then."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Of `limit` requests a minute `remaining` are left; the first that counts is forgotten in `reset` seconds."""
+class RateLimitState:
+    """Of `limit` requests a minute `remaining` are left; one more is free in `reset` seconds."""
 
     limit: int
     remaining: int
     reset: int
 
-    def headers(self) -> dict[str, str]:
-        """As everybody, and as OpenAI's clients, spell them."""
+    def to_headers(self) -> dict[str, str]:
+        """Write the usual response headers, and those that OpenAI's clients read."""
         limit, left = str(self.limit), str(self.remaining)
         return {
             "X-RateLimit-Limit": limit,
@@ -49,52 +39,53 @@ class Standing:
         }
 
 
-class Limits:
-    """Counts of all keys. Requests are counted in memory over a moving minute, pictures on disk over a UTC day."""
+class RateLimiter:
+    """Counts requests in memory over a sliding minute, and pictures in the database over a UTC day."""
 
-    def __init__(self, keys: Keys, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, keys: KeyStore, clock: Callable[[], float] = time.time) -> None:
         self._keys = keys
         self._clock = clock
         self._lock = threading.Lock()
-        self._asked: dict[str, deque[float]] = {}
+        self._request_times: dict[str, deque[float]] = {}
 
-    def request(self, key: Key) -> tuple[Standing | None, TooMuch | None]:
-        """Count a request of `key`: how it stands, None where it has no bound, and why it is refused, if it is."""
-        limit = key.bounds.per_minute
+    def count_request(self, key: ApiKey) -> tuple[RateLimitState | None, RateLimited | None]:
+        """Count a request of `key`; returns the state (None without a limit) and the error when it must be refused."""
+        limit = key.limits.per_minute
         if limit is None:
             return None, None
         with self._lock:
             now = self._clock()
-            asked = self._asked.setdefault(key.id, deque())
-            while asked and asked[0] <= now - MINUTE:
-                asked.popleft()
-            refused = len(asked) >= limit
+            times = self._request_times.setdefault(key.id, deque())
+            while times and times[0] <= now - WINDOW_SECONDS:
+                times.popleft()
+            refused = len(times) >= limit
             if not refused:
-                asked.append(now)
-            reset = max(1, round(asked[0] + MINUTE - now)) if asked else round(MINUTE)
-            standing = Standing(limit, max(0, limit - len(asked)), reset)
-        return standing, TooMuch(f"This key may ask {limit} times a minute.", reset) if refused else None
+                times.append(now)
+            reset = max(1, round(times[0] + WINDOW_SECONDS - now)) if times else round(WINDOW_SECONDS)
+            state = RateLimitState(limit, max(0, limit - len(times)), reset)
+        return state, RateLimited(f"This key may ask {limit} times a minute.", reset) if refused else None
 
-    def admit(self, job: Job, active: Callable[[str], int]) -> None:
-        """Count a job of a key before it stands in line; raises `TooMuch`. `active` tells an owner's unfinished jobs.
+    def admit_job(self, job: Job, count_active: Callable[[str], int]) -> None:
+        """Count a new job against the quotas of its owner's key. Raises `RateLimited`.
 
-        Rows of a batch wait for each other anyway, so only their pictures count.
+        `count_active(owner)` counts unfinished jobs. Batch rows run one after another, so only their pictures count.
         """
-        key = self._keys.of(job.owner)
+        key = self._keys.find_by_owner(job.owner)
         if key is None or job.draft:
             return
         day = time.strftime("%Y-%m-%d", time.gmtime(self._clock()))
-        pictures = pictures_of(job)
+        pictures = count_pictures(job)
         with self._lock:
-            at_once, per_day = key.bounds.at_once, key.bounds.per_day
-            if at_once is not None and not job.batch and active(job.owner) >= at_once:
-                raise TooMuch(f"This key may have {at_once} jobs at once.", SOON)
-            if per_day is not None and self._keys.pictures(key.id, day) + pictures > per_day:
-                raise TooMuch(f"This key may make {per_day} pictures a day.", DAY - int(self._clock()) % DAY)
-            self._keys.count(key.id, job.tool, pictures, day)
+            at_once, per_day = key.limits.at_once, key.limits.per_day
+            if at_once is not None and not job.batch and count_active(job.owner) >= at_once:
+                raise RateLimited(f"This key may have {at_once} jobs at once.", BUSY_RETRY_SECONDS)
+            if per_day is not None and self._keys.count_pictures(key.id, day) + pictures > per_day:
+                seconds_left = DAY_SECONDS - int(self._clock()) % DAY_SECONDS
+                raise RateLimited(f"This key may make {per_day} pictures a day.", seconds_left)
+            self._keys.count_job(key.id, job.tool, pictures, day)
 
 
-def pictures_of(job: Job) -> int:
-    """How many pictures a job asks for."""
-    asked = job.params.get("variations")
-    return asked if isinstance(asked, int) and asked > 0 else 1
+def count_pictures(job: Job) -> int:
+    """Count the pictures that a job asks for."""
+    count = job.params.get("variations")
+    return count if isinstance(count, int) and count > 0 else 1

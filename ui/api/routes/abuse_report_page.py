@@ -1,4 +1,4 @@
-"""`/report`: where whoever sees a picture, or a refusal, tells the studio's owner; a page of its own without script."""
+"""`/report`: the public page, without JavaScript, where anybody reports a picture or a wrong refusal."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from pipelines.security.abuse_reports import REASONS
 from pipelines.service.orders import StudioService
 
 if TYPE_CHECKING:
-    from ui.api.auth.access import Access
+    from ui.api.auth.access import AccessControl
 
-PATH = "report"
-"""Relative, so that it is found behind any prefix."""
-REFUSAL = "refusal"
-MOST = 4096
-"""Bytes of what the form sends."""
-TITLE = "Report to the owner of this studio"
-THANKS = "Thank you. The owner of this studio finds it in the log, with the time and without your name."
+REPORT_PATH = "report"
+"""Path of the page, relative, so that it works behind any prefix."""
+REFUSAL_SUBJECT = "refusal"
+FORM_MAX_BYTES = 4096
+"""Bytes of a submitted form."""
+PAGE_TITLE = "Report to the owner of this studio"
+THANKS_MESSAGE = "Thank you. The owner of this studio finds it in the log, with the time and without your name."
 _STYLE = (
     ":root{color-scheme:light dark}"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:10vh auto;padding:0 1rem}"
@@ -38,68 +38,68 @@ _PAGE = (
 )
 
 
-def link(*, job: str = "", share: str = "") -> str:
-    """The address of the form for a job's pictures, for a shared file, or, with neither, for a refusal."""
-    about = {name: value for name, value in (("job", job), ("share", share)) if value}
-    return PATH + (f"?{urlencode(about)}" if about else "")
+def make_report_link(*, job: str = "", share: str = "") -> str:
+    """Make the address of the form for a job's pictures, for a shared file, or, with neither, for a refusal."""
+    query = {name: value for name, value in (("job", job), ("share", share)) if value}
+    return REPORT_PATH + (f"?{urlencode(query)}" if query else "")
 
 
-def anchor(words: str, *, job: str = "") -> str:
-    """The link as HTML, opening beside the page."""
-    href = escape(link(job=job))
+def render_report_link(words: str, *, job: str = "") -> str:
+    """Render the link as HTML that opens a new tab."""
+    href = escape(make_report_link(job=job))
     return f'<p class="dbx-report"><a href="{href}" target="_blank" rel="noopener">{escape(words)}</a></p>'
 
 
-def routes(service: StudioService, access: Access) -> list[Route]:
-    """Open to all, like a shared link: the id of a job or a share is known to those only who were given it."""
-    return [Route(f"/{PATH}", _endpoint(service, access), methods=["GET", "POST"])]
+def build_report_routes(service: StudioService, access: AccessControl) -> list[Route]:
+    """Build the routes of the page. It needs no key: only somebody who was given a job or share id knows it."""
+    return [Route(f"/{REPORT_PATH}", _make_endpoint(service, access), methods=["GET", "POST"])]
 
 
-def _endpoint(service: StudioService, access: Access) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+def _make_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
+    async def serve_report_page(request: Request) -> Response:
         try:
-            subject, sha256 = await run_in_threadpool(_subject, service, access, request)
+            subject, sha256 = await run_in_threadpool(_find_subject, service, access, request)
             if request.method == "GET":
-                return _page(_form(subject))
-            reason = await _reason(request)
+                return _render_page(_render_form(subject))
+            reason = await _read_reason(request)
             await run_in_threadpool(
-                service.abuse_reports.submit_report, reason, subject, access.reporter(request), sha256
+                service.abuse_reports.submit_report, reason, subject, access.identify_reporter(request), sha256
             )
         except StudioError as error:
             request.state.code = error.code
-            return _page(f'<p role="alert">{escape(error.message)}</p>', error.status)
-        return _page(f'<p role="status">{THANKS}</p>')
+            return _render_page(f'<p role="alert">{escape(error.message)}</p>', error.status)
+        return _render_page(f'<p role="status">{THANKS_MESSAGE}</p>')
 
-    return endpoint
+    return serve_report_page
 
 
-def _subject(service: StudioService, access: Access, request: Request) -> tuple[str, list[str]]:
-    """What is pointed at, and the SHA-256 of its pixels. Raises `NotFound`."""
+def _find_subject(service: StudioService, access: AccessControl, request: Request) -> tuple[str, list[str]]:
+    """Find what is reported, and the SHA-256 of its pixels. Raises `NotFound`."""
     if token := request.query_params.get("share"):
-        share = access.shares.open(token)
+        share = access.share_links.open_token(token)
         return share.file_id, [service.files.get_info(share.file_id, share.owner).sha256]
     if job_id := request.query_params.get("job"):
         row = service.jobs.get_job(job_id)
         if row is None:
             raise NotFound("There is no such picture.")
         return job_id, [file.pixels_sha256 for file in row.result.files] if row.result else []
-    return REFUSAL, []
+    return REFUSAL_SUBJECT, []
 
 
-async def _reason(request: Request) -> str:
-    """The one field of the form; from a page of this studio only. Raises `BadInput`."""
+async def _read_reason(request: Request) -> str:
+    """Read the form's one field, if it comes from this studio's page. Raises `BadInput`."""
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST:
+        if len(body) > FORM_MAX_BYTES:
             raise BadInput("This is more than the form sends.")
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise BadInput("The form of another site is not taken.")
     return parse_qs(body.decode("latin-1")).get("reason", [""])[0]
 
 
-def _form(subject: str) -> str:
-    reasons = [row for row in REASONS.items() if (row[0] == "wrongly_refused") == (subject == REFUSAL)]
+def _render_form(subject: str) -> str:
+    reasons = [row for row in REASONS.items() if (row[0] == "wrongly_refused") == (subject == REFUSAL_SUBJECT)]
     rows = "".join(
         f'<label><input type="radio" name="reason" value="{name}" required> {escape(words)}</label>'
         for name, words in reasons
@@ -107,6 +107,6 @@ def _form(subject: str) -> str:
     return f'<form method="post"><fieldset><legend>What is wrong?</legend>{rows}</fieldset><button>Send</button></form>'
 
 
-def _page(body: str, status: int = 200) -> HTMLResponse:
+def _render_page(body: str, status: int = 200) -> HTMLResponse:
     headers = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
-    return HTMLResponse(_PAGE.format(title=TITLE, style=_STYLE, body=body), status, headers)
+    return HTMLResponse(_PAGE.format(title=PAGE_TITLE, style=_STYLE, body=body), status, headers)

@@ -1,7 +1,8 @@
-"""`/v1/keys`: keys and what they were used for, for whoever administers; never shows a secret but once."""
+"""Routes `/v1/keys`, for the scope `admin`: create, change and revoke API keys, and see their usage."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -9,16 +10,16 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.core.errors import NotFound
-from ui.api.auth.keys import NAME_LENGTH, USUAL, Bounds, Key, Keys, Scope, scopes_of
-from ui.api.dependencies import Admin
-from ui.api.errors import READING, SENDING, WRITING, documented
-from ui.api.pagination import AFTER, LIMIT, listed
-from ui.api.request_parsing import body_of, model
+from ui.api.auth.keys import DEFAULT_SCOPES, NAME_MAX_LENGTH, ApiKey, KeyLimits, KeyScope, KeyStore, parse_scopes
+from ui.api.dependencies import AdminDep
+from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, document_errors
+from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, paginate_list
+from ui.api.request_parsing import document_body, read_json_model
 
 router = APIRouter(tags=["keys"])
-MOST = 10**9
+MAX_LIMIT = 10**9
 
-Bound = Annotated[int | None, Field(ge=1, le=MOST)]
+Limit = Annotated[int | None, Field(ge=1, le=MAX_LIMIT)]
 
 
 class KeyForm(BaseModel):
@@ -28,90 +29,84 @@ class KeyForm(BaseModel):
         extra="forbid", json_schema_extra={"example": {"name": "shop", "scopes": ["read", "create"], "per_day": 200}}
     )
 
-    name: str = Field(min_length=1, max_length=NAME_LENGTH)
-    scopes: list[Scope] = Field(default=list(USUAL), min_length=1, max_length=3)
-    per_minute: Bound = Field(default=None, description="Requests in any 60 seconds.")
-    per_day: Bound = Field(
+    name: str = Field(min_length=1, max_length=NAME_MAX_LENGTH)
+    scopes: list[KeyScope] = Field(default=list(DEFAULT_SCOPES), min_length=1, max_length=3)
+    per_minute: Limit = Field(default=None, description="Requests in any 60 seconds.")
+    per_day: Limit = Field(
         default=None, description="Pictures asked for in a day (UTC); those of jobs that fail or are stopped count."
     )
-    at_once: Bound = Field(default=None, description="Jobs that wait or run.")
+    at_once: Limit = Field(default=None, description="Jobs that wait or run.")
 
     @property
-    def bounds(self) -> Bounds:
-        """The three bounds."""
-        return Bounds(self.per_minute, self.per_day, self.at_once)
+    def limits(self) -> KeyLimits:
+        """The three limits."""
+        return KeyLimits(self.per_minute, self.per_day, self.at_once)
 
 
-def key_object(keys: Keys, key: Key) -> dict[str, Any]:
-    """A key without its secret, and what it was used for."""
+def key_object(keys: KeyStore, key: ApiKey) -> dict[str, Any]:
+    """Build the key object: the key without its secret, and its usage."""
     return {
         "id": key.id,
         "object": "key",
         "name": key.name,
         "begins_with": f"sk-dbx-{key.id}",
         "scopes": list(key.scopes),
-        "per_minute": key.bounds.per_minute,
-        "per_day": key.bounds.per_day,
-        "at_once": key.bounds.at_once,
+        "per_minute": key.limits.per_minute,
+        "per_day": key.limits.per_day,
+        "at_once": key.limits.at_once,
         "created_at": int(key.created),
         "last_used_at": None if key.used is None else int(key.used),
         "revoked_at": None if key.revoked is None else int(key.revoked),
-        "usage": [{"tool": row.tool, "jobs": row.jobs, "pictures": row.pictures} for row in keys.usage(key.id)],
+        "usage": [{"tool": row.tool, "jobs": row.jobs, "pictures": row.pictures} for row in keys.list_usage(key.id)],
     }
 
 
-@router.get("/keys", responses=documented(READING))
+@router.get("/keys", responses=document_errors(READ_CODES))
 async def list_keys(
-    access: Admin, limit: Annotated[int, LIMIT] = 20, after: Annotated[str | None, AFTER] = None
+    access: AdminDep, limit: Annotated[int, LIMIT_QUERY] = 20, after: Annotated[str | None, AFTER_QUERY] = None
 ) -> dict[str, Any]:
     """Every key, newest first, revoked ones too, with its usage by tool."""
 
-    def found() -> dict[str, Any]:
-        keys = access.keys.list()[::-1]
-        if after is not None:
-            ids = [key.id for key in keys]
-            if after not in ids:
-                raise NotFound("There is no such key.")
-            keys = keys[ids.index(after) + 1 :]
-        return listed([key_object(access.keys, key) for key in keys[: limit + 1]], limit)
+    def read_page() -> dict[str, Any]:
+        return paginate_list(access.keys.list_keys()[::-1], partial(key_object, access.keys), limit, after)
 
-    return await to_thread.run_sync(found)
+    return await to_thread.run_sync(read_page)
 
 
-@router.post("/keys", responses=documented(SENDING), openapi_extra=body_of(KeyForm))
-async def create_key(request: Request, access: Admin) -> dict[str, Any]:
+@router.post("/keys", responses=document_errors(BODY_CODES), openapi_extra=document_body(KeyForm))
+async def create_key(request: Request, access: AdminDep) -> dict[str, Any]:
     """Make a key. `key` is shown this once; only its hash is kept."""
-    form = await model(request, KeyForm)
+    form = await read_json_model(request, KeyForm)
 
-    def made() -> dict[str, Any]:
-        text = access.keys.new(form.name, scopes_of(form.scopes), form.bounds)
-        key = access.keys.verify(text)
+    def create() -> dict[str, Any]:
+        text = access.keys.create_key(form.name, parse_scopes(form.scopes), form.limits)
+        key = access.keys.verify_key(text)
         return {**(key_object(access.keys, key) if key else {}), "key": text}
 
-    return await to_thread.run_sync(made)
+    return await to_thread.run_sync(create)
 
 
-@router.post("/keys/{key_id}", responses=documented(SENDING), openapi_extra=body_of(KeyForm))
-async def change_key(key_id: str, request: Request, access: Admin) -> dict[str, Any]:
+@router.post("/keys/{key_id}", responses=document_errors(BODY_CODES), openapi_extra=document_body(KeyForm))
+async def change_key(key_id: str, request: Request, access: AdminDep) -> dict[str, Any]:
     """Name, scope and bound a working key anew."""
-    form = await model(request, KeyForm)
-    if not await to_thread.run_sync(access.keys.change, key_id, form.name, scopes_of(form.scopes), form.bounds):
+    form = await read_json_model(request, KeyForm)
+    if not await to_thread.run_sync(access.keys.change_key, key_id, form.name, parse_scopes(form.scopes), form.limits):
         raise NotFound("There is no such key, or it was revoked.")
     return await get_key(key_id, access)
 
 
-@router.get("/keys/{key_id}", responses=documented(READING))
-async def get_key(key_id: str, access: Admin) -> dict[str, Any]:
+@router.get("/keys/{key_id}", responses=document_errors(READ_CODES))
+async def get_key(key_id: str, access: AdminDep) -> dict[str, Any]:
     """A key as it stands."""
-    key = await to_thread.run_sync(access.keys.get, key_id)
+    key = await to_thread.run_sync(access.keys.get_key, key_id)
     if key is None:
         raise NotFound("There is no such key.")
     return await to_thread.run_sync(key_object, access.keys, key)
 
 
-@router.delete("/keys/{key_id}", responses=documented(WRITING))
-async def revoke_key(key_id: str, access: Admin) -> dict[str, Any]:
+@router.delete("/keys/{key_id}", responses=document_errors(WRITE_CODES))
+async def revoke_key(key_id: str, access: AdminDep) -> dict[str, Any]:
     """Close a key for good; a page that was opened with it is closed too."""
-    if not await to_thread.run_sync(access.keys.revoke, key_id):
+    if not await to_thread.run_sync(access.keys.revoke_key, key_id):
         raise NotFound("There is no such key, or it was revoked already.")
     return await get_key(key_id, access)

@@ -1,4 +1,4 @@
-"""Pictures over HTTP: send one in, fetch a finished one; never serves what was uploaded as it was."""
+"""Routes `/v1/files`: upload a picture or a batch file, list files, download one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pipelines.core.errors import InvalidParams, StudioError
 from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileInfo
 from ui.api import request_parsing
-from ui.api.dependencies import Owner, TheService
-from ui.api.errors import READING, TAKING, documented
-from ui.api.file_response import content
-from ui.api.pagination import AFTER, LIMIT, listed
+from ui.api.dependencies import OwnerDep, ServiceDep
+from ui.api.errors import READ_CODES, UPLOAD_CODES, document_errors
+from ui.api.file_response import make_file_response
+from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
 
 router = APIRouter(tags=["files"])
-LINES_BYTES = 100_000_000
-"""Of one file of JSON lines."""
+BATCH_FILE_BYTES = 100_000_000
+"""Bytes of one file of JSON lines."""
 
-_BODY: dict[str, Any] = {
+_UPLOAD_BODY: dict[str, Any] = {
     "required": True,
     "content": {
         "multipart/form-data": {
@@ -36,16 +36,16 @@ _BODY: dict[str, Any] = {
 }
 
 
-_BYTES = {"schema": {"type": "string", "format": "binary"}}
-_WHOLE: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The file.", "content": {"*/*": _BYTES}},
-    206: {"description": "The part that was asked for.", "content": {"*/*": _BYTES}},
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_CONTENT_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {"*/*": _BINARY}},
+    206: {"description": "The part that was asked for.", "content": {"*/*": _BINARY}},
     304: {"description": "You have it already."},
 }
 
 
 def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]:
-    """OpenAI's file object. The name is ours: a sender's name is never kept."""
+    """Build OpenAI's file object. The name is made here: a client's file name is never kept."""
     return {
         "id": info.id,
         "object": "file",
@@ -62,46 +62,48 @@ def file_object(info: FileInfo, notices: tuple[str, ...] = ()) -> dict[str, Any]
     }
 
 
-@router.post("/files", responses=documented(TAKING), openapi_extra={"requestBody": _BODY})
-async def create_file(request: Request, owner: Owner, service: TheService) -> dict[str, Any]:
+@router.post("/files", responses=document_errors(UPLOAD_CODES), openapi_extra={"requestBody": _UPLOAD_BODY})
+async def create_file(request: Request, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Send a picture once and use its id in any tool. It is decoded, turned upright, and stripped of EXIF and GPS.
 
     With `purpose=batch`: JSON lines for `/v1/batches`, kept as they are.
     """
-    async with request_parsing.opened(request) as sent:
-        if sent.one("file") is None:
+    async with request_parsing.read_form(request) as sent:
+        if sent.get_one("file") is None:
             raise InvalidParams("'file' is missing.", param="file")
-        if sent.one("purpose") == "batch":
-            return file_object(await _take_lines(sent.one("file"), service, owner))
-        file_id, notices = await request_parsing.take(sent.one("file"), "file", service, owner)
+        if sent.get_one("purpose") == "batch":
+            return file_object(await _store_batch_lines(sent.get_one("file"), service, owner))
+        file_id, notices = await request_parsing.ingest_value(sent.get_one("file"), "file", service, owner)
     return file_object(await to_thread.run_sync(service.files.get_info, file_id, owner), notices)
 
 
-async def _take_lines(value: object, service: StudioService, owner: str) -> FileInfo:
+async def _store_batch_lines(value: object, service: StudioService, owner: str) -> FileInfo:
     if not isinstance(value, UploadFile):
         raise InvalidParams("'file' takes a file of JSON lines.", param="file")
-    if (value.size or 0) > LINES_BYTES:
-        raise StudioError(f"The file is larger than {LINES_BYTES // 10**6} MB.", code="image_too_large", param="file")
+    if (value.size or 0) > BATCH_FILE_BYTES:
+        raise StudioError(
+            f"The file is larger than {BATCH_FILE_BYTES // 10**6} MB.", code="image_too_large", param="file"
+        )
     file_id = await to_thread.run_sync(service.files.add_jsonl, await value.read(), owner, "batch")
     return await to_thread.run_sync(service.files.get_info, file_id, owner)
 
 
-@router.get("/files", responses=documented(READING))
+@router.get("/files", responses=document_errors(READ_CODES))
 async def list_files(
-    owner: Owner,
-    service: TheService,
-    limit: Annotated[int, LIMIT] = 20,
-    after: Annotated[str | None, AFTER] = None,
+    owner: OwnerDep,
+    service: ServiceDep,
+    limit: Annotated[int, LIMIT_QUERY] = 20,
+    after: Annotated[str | None, AFTER_QUERY] = None,
 ) -> dict[str, Any]:
     """Your files, newest first: what you sent and what was made."""
     if after is not None:
         await to_thread.run_sync(service.files.get_info, after, owner)
     rows = await to_thread.run_sync(service.files.list_files, owner, limit + 1, after)
-    return listed([file_object(row) for row in rows], limit)
+    return make_page([file_object(row) for row in rows], limit)
 
 
-@router.get("/files/{file_id}", responses=documented(READING))
-async def get_file(file_id: str, owner: Owner, service: TheService) -> dict[str, Any]:
+@router.get("/files/{file_id}", responses=document_errors(READ_CODES))
+async def get_file(file_id: str, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """What is known of a file."""
     return file_object(await to_thread.run_sync(service.files.get_info, file_id, owner))
 
@@ -109,12 +111,14 @@ async def get_file(file_id: str, owner: Owner, service: TheService) -> dict[str,
 @router.head("/files/{file_id}/content", include_in_schema=False)
 @router.get(
     "/files/{file_id}/content",
-    responses={**documented((*READING, "disk_full")), **_WHOLE},
+    responses={**document_errors((*READ_CODES, "disk_full")), **_CONTENT_RESPONSES},
     response_class=Response,
 )
-async def get_content(file_id: str, request: Request, owner: Owner, service: TheService) -> Response:
+async def get_content(file_id: str, request: Request, owner: OwnerDep, service: ServiceDep) -> Response:
     """The file. It never changes, so it may be kept for good: `If-None-Match` with its `ETag` is answered with 304.
 
     `Range` with one range of bytes is answered with that part.
     """
-    return await content(request, service.files, await to_thread.run_sync(service.files.get_info, file_id, owner))
+    return await make_file_response(
+        request, service.files, await to_thread.run_sync(service.files.get_info, file_id, owner)
+    )

@@ -1,4 +1,4 @@
-"""`/healthz` and `/v1/models`: what runs here and what could; imports no torch."""
+"""`/healthz`, `/metrics` and `/v1/models`: state of the studio, and the models it has."""
 
 from __future__ import annotations
 
@@ -7,28 +7,45 @@ from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import JSONResponse, Response
 
+from pipelines.core.errors import StudioError
 from pipelines.core.models import ModelSpec
 from pipelines.models.registry import all_specs
 from pipelines.service.orders import StudioService
-from ui.api.dependencies import Owner, TheService
-from ui.api.errors import READING, documented
-from ui.api.pagination import listed
+from ui.api.auth.access import AccessControl
+from ui.api.dependencies import OwnerDep, ServiceDep
+from ui.api.errors import READ_CODES, answer_error, document_errors
+from ui.api.metrics import Metrics
+from ui.api.pagination import make_page
 
 router = APIRouter(tags=["models"])
 
 
-def healthz(service: StudioService) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint of `GET /healthz`, which stands outside `/v1` and is open to all."""
+def make_healthz_endpoint(service: StudioService) -> Callable[[Request], Awaitable[Response]]:
+    """Make the endpoint of `GET /healthz`, which is outside `/v1` and open to all."""
 
-    async def endpoint(_: Request) -> Response:
-        return JSONResponse(await to_thread.run_sync(_health, service))
+    async def serve_health(_: Request) -> Response:
+        return JSONResponse(await to_thread.run_sync(_read_health, service))
 
-    return endpoint
+    return serve_health
 
 
-def _health(service: StudioService) -> dict[str, Any]:
+def make_metrics_endpoint(access: AccessControl, metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    """Make the endpoint of `GET /metrics`: open where the API needs no key, else for keys with the scope `admin`."""
+
+    async def serve_metrics(request: Request) -> Response:
+        try:
+            access.identify_caller(request, "admin")
+        except StudioError as error:
+            return answer_error(request, error)
+        return Response(await to_thread.run_sync(metrics.render_text), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return serve_metrics
+
+
+def _read_health(service: StudioService) -> dict[str, Any]:
     running, waiting = service.jobs.count_jobs()
     return {
         "status": "ok",
@@ -39,22 +56,24 @@ def _health(service: StudioService) -> dict[str, Any]:
     }
 
 
-@router.get("/models", responses=documented(READING))
-async def models(owner: Owner, service: TheService) -> dict[str, Any]:
-    """What the images API takes as `model` (the tools), and the checkpoints behind them with their licences."""
+@router.get("/models", name="models", responses=document_errors(READ_CODES))
+async def list_models(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
+    """List what the images API takes as `model` (the tools), and the checkpoints behind them with their licences."""
     serving, commercial = set(service.profile.specs.values()), service.settings.commercial
     rows = [
         {"id": tool.id, "object": "model", "created": 0, "owned_by": "designerbox", "title": tool.title}
         for tool in service.tools
     ]
     return {
-        **listed(rows, len(rows)),
+        **make_page(rows, len(rows)),
         "profile": {"id": service.profile.id, "title": service.profile.title, "reason": service.profile.reason},
-        "checkpoints": [_checkpoint(spec, serving) for spec in all_specs() if spec.commercial_ok or not commercial],
+        "checkpoints": [
+            _checkpoint_object(spec, serving) for spec in all_specs() if spec.commercial_ok or not commercial
+        ],
     }
 
 
-def _checkpoint(spec: ModelSpec, serving: set[str]) -> dict[str, Any]:
+def _checkpoint_object(spec: ModelSpec, serving: set[str]) -> dict[str, Any]:
     return {
         "id": spec.id,
         "family": spec.family,

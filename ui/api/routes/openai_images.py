@@ -1,4 +1,4 @@
-"""OpenAI's images API over the tools: its routes, its answers, its streams; what is drawn is the tool's affair."""
+"""Routes `/v1/images`: OpenAI's images API, its answers and its event streams, on top of the tools."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines.codecs.encode import STILL_FORMATS
-from pipelines.core.errors import BadInput, JobCancelled, StudioError
+from pipelines.core.errors import BadInput, JobCancelled, StudioError, error_from_json
 from pipelines.core.job import Job, QueuePosition, Step
 from pipelines.core.stream import Stream
 from pipelines.jobs.queue import JobRow
 from pipelines.runtime.progress import encode_preview
 from pipelines.service.orders import StudioService
 from ui.api import request_parsing
-from ui.api.dependencies import Owner, TheService
-from ui.api.errors import WORKING, documented, restore
-from ui.api.routes import jobs
-from ui.api.routes.jobs import EventStream, failed, find, finish, place, sse
-from ui.api.routes.openai_mapping import MAX_PARTIALS, Asked, Call, their_name, translate
+from ui.api.dependencies import OwnerDep, ServiceDep
+from ui.api.errors import JOB_CODES, document_errors
+from ui.api.event_stream import KEEPALIVE_COMMENT, format_event, format_failure, pending_events
+from ui.api.job_object import find_job
+from ui.api.routes.jobs import place_job, wait_for_job
+from ui.api.routes.openai_mapping import MAX_PARTIAL_COUNT, ImageCall, ImageRequest, to_openai_name, translate_request
 
 router = APIRouter(tags=["images"])
 
@@ -44,7 +45,7 @@ _EXAMPLE = {"model": "background", "prompt": "forest in the morning", "size": "1
 # ---------------------------------------------------------------- routes
 
 
-def _body(*, edit: bool) -> dict[str, Any]:
+def _document_body(*, edit: bool) -> dict[str, Any]:
     text: dict[str, Any] = {"type": "string"}
     fields: dict[str, Any] = {
         "prompt": text,
@@ -61,7 +62,7 @@ def _body(*, edit: bool) -> dict[str, Any]:
         },
         "response_format": {**text, "enum": ["b64_json", "url"]},
         "stream": {"type": "boolean"},
-        "partial_images": {"type": "integer", "minimum": 0, "maximum": MAX_PARTIALS},
+        "partial_images": {"type": "integer", "minimum": 0, "maximum": MAX_PARTIAL_COUNT},
     }
     if not edit:
         plain = {"type": "object", "required": ["prompt"], "properties": fields, "additionalProperties": True}
@@ -73,69 +74,76 @@ def _body(*, edit: bool) -> dict[str, Any]:
 
 
 @router.post(
-    "/images/generations", responses=documented(WORKING), openapi_extra={"requestBody": _body(edit=False)}
-)  # fmt: skip
-async def generate(request: Request, owner: Owner, service: TheService) -> Response:
+    "/images/generations",
+    responses=document_errors(JOB_CODES),
+    openapi_extra={"requestBody": _document_body(edit=False)},
+)
+async def generate(request: Request, owner: OwnerDep, service: ServiceDep) -> Response:
     """OpenAI's images.generate. Fields of the tool ride along in the body."""
-    return await _carry_out(request, service, owner, "image_generation")
+    return await _run_call(request, service, owner, "image_generation")
 
 
-@router.post("/images/edits", responses=documented(WORKING), openapi_extra={"requestBody": _body(edit=True)})
-async def edit(request: Request, owner: Owner, service: TheService) -> Response:
+@router.post(
+    "/images/edits", responses=document_errors(JOB_CODES), openapi_extra={"requestBody": _document_body(edit=True)}
+)
+async def edit(request: Request, owner: OwnerDep, service: ServiceDep) -> Response:
     """OpenAI's images.edit: `image` (or `image[]`) and `mask` as files, data URLs or file ids."""
-    return await _carry_out(request, service, owner, "image_edit")
+    return await _run_call(request, service, owner, "image_edit")
 
 
-async def _carry_out(request: Request, service: StudioService, owner: str, call: Call) -> Response:
-    async with request_parsing.opened(request) as sent:
-        asked = translate(sent, service, call)
-        with _their_names(asked):
-            filled = await request_parsing.fill(asked.form, asked.tool.params, service, owner)
+async def _run_call(request: Request, service: StudioService, owner: str, call: ImageCall) -> Response:
+    async with request_parsing.read_form(request) as sent:
+        asked = translate_request(sent, service, call)
+        with _use_openai_names(asked):
+            filled = await request_parsing.fill_form(asked.form, asked.tool.params, service, owner)
             if call == "image_edit" and "mask" in filled.values:
                 filled.values["mask"] = await to_thread.run_sync(
-                    _white_where_clear, service, filled.values["mask"], owner
+                    _mask_from_alpha, service, filled.values["mask"], owner
                 )
-    # Links lead to the address this call was made to, whatever stands in front of the studio.
+    # Links use the address that this call was made to, which may be that of a proxy.
     base = str(request.url).partition("/images/")[0]
-    order = partial(_ordered, service, asked, filled, owner)
-    placed = await place(request, service, order, filled.values, streamed=asked.stream)
+    make_job = partial(_make_job, service, asked, filled, owner)
+    placed = await place_job(request, service, make_job, filled.values, streamed=asked.stream)
     if placed.stream is not None:
-        events = _events(request, service, placed.job, placed.stream, asked, base)
-        return EventStream(events, service, placed.stream, placed)
-    row = await finish(request, service, placed)
+        events = _stream_image_events(request, service, placed.job, placed.stream, asked, base)
+        return placed.stream_response(service, events)
+    row = await wait_for_job(request, service, placed)
     if row.error is not None:
-        raise restore(row.error)
-    return JSONResponse(await to_thread.run_sync(_images, service, row, asked, base), headers=placed.headers)
+        raise error_from_json(row.error)
+    return JSONResponse(await to_thread.run_sync(_images_object, service, row, asked, base), headers=placed.headers)
 
 
-def _ordered(service: StudioService, asked: Asked, filled: request_parsing.Filled, owner: str) -> Job:
-    with _their_names(asked):
+def _make_job(service: StudioService, asked: ImageRequest, filled: request_parsing.FilledForm, owner: str) -> Job:
+    with _use_openai_names(asked):
         job = service.create_job(asked.tool.id, filled.values, owner)
     return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": True})
 
 
 @contextmanager
-def _their_names(asked: Asked) -> Iterator[None]:
-    """Errors name the fields as OpenAI does."""
+def _use_openai_names(asked: ImageRequest) -> Iterator[None]:
+    """Make errors inside the block name the fields as OpenAI does."""
     try:
         yield
     except StudioError as error:
-        error.param = their_name(error.param, asked.tool.params)
+        error.param = to_openai_name(error.param, asked.tool.params)
         raise
 
 
-def _white_where_clear(service: StudioService, file_id: object, owner: str) -> object:
-    """OpenAI edits where a mask is transparent, a tool's mask where it is white. One without alpha is a tool's own."""
-    drawn = service.files.open_image(str(file_id))
-    if drawn.shape[2] != 4:
+def _mask_from_alpha(service: StudioService, file_id: object, owner: str) -> object:
+    """Turn OpenAI's mask (edit where transparent) into a tool's mask (edit where white); the new file's id.
+
+    A mask without alpha is a tool's mask already.
+    """
+    mask = service.files.open_image(str(file_id))
+    if mask.shape[2] != 4:
         return file_id
-    return service.files.add_image(np.repeat(255 - drawn[..., 3:], 3, axis=2), owner, "upload")
+    return service.files.add_image(np.repeat(255 - mask[..., 3:], 3, axis=2), owner, "upload")
 
 
-# ---------------------------------------------------------------- a finished job -> OpenAI's answer
+# ---------------------------------------------------------------- answers
 
 
-def _about(asked: Asked, size: str, file_format: str) -> dict[str, Any]:
+def _describe_output(asked: ImageRequest, size: str, file_format: str) -> dict[str, Any]:
     return {
         "size": size,
         "quality": asked.quality,
@@ -144,20 +152,23 @@ def _about(asked: Asked, size: str, file_format: str) -> dict[str, Any]:
     }
 
 
-def _images(service: StudioService, row: JobRow, asked: Asked, base: str) -> dict[str, Any]:
-    data = [{**_payload(service, file_id, asked, base), "revised_prompt": None} for file_id, _, _ in _results(row)]
-    _, size, file_format = _results(row)[0]
+def _images_object(service: StudioService, row: JobRow, asked: ImageRequest, base: str) -> dict[str, Any]:
+    data = [
+        {**_picture_payload(service, file_id, asked, base), "revised_prompt": None}
+        for file_id, _, _ in _result_files(row)
+    ]
+    _, size, file_format = _result_files(row)[0]
     return {
         "created": int(row.finished or row.created),
         "data": data,
-        **_about(asked, size, file_format),
+        **_describe_output(asked, size, file_format),
         "usage": _NO_USAGE,
         "job_id": row.job.id,
         "notices": row.result.receipt.get("notices", []) if row.result else [],
     }
 
 
-def _results(row: JobRow) -> list[tuple[str, str, str]]:
+def _result_files(row: JobRow) -> list[tuple[str, str, str]]:
     if row.result is None:
         raise BadInput("The job was cancelled.")
     return [
@@ -167,56 +178,56 @@ def _results(row: JobRow) -> list[tuple[str, str, str]]:
     ]
 
 
-def _payload(service: StudioService, file_id: str, asked: Asked, base: str) -> dict[str, str]:
+def _picture_payload(service: StudioService, file_id: str, asked: ImageRequest, base: str) -> dict[str, str]:
     if asked.links:
         return {"url": f"{base}/files/{file_id}/content"}
     return {"b64_json": base64.b64encode(service.files.read_bytes(file_id)).decode()}
 
 
-async def _events(
-    request: Request, service: StudioService, job: Job, stream: Stream, asked: Asked, base: str
+async def _stream_image_events(
+    request: Request, service: StudioService, job: Job, stream: Stream, asked: ImageRequest, base: str
 ) -> AsyncIterator[str]:
     sent = 0
     try:
-        while (events := await stream.take_pending_async(jobs.PULSE)) or not stream.is_exhausted:
+        async for events in pending_events(stream):
             if not events:
-                yield jobs.WAIT
+                yield KEEPALIVE_COMMENT
             for _, event in events:
                 if isinstance(event, QueuePosition):
                     yield ": queued\n\n"
-                elif isinstance(event, Step) and event.preview and _due(event, sent, asked.partials):
-                    yield _partial(asked, event.preview, sent)
+                elif isinstance(event, Step) and event.preview and _is_partial_due(event, sent, asked.partials):
+                    yield _format_partial(asked, event.preview, sent)
                     sent += 1
-        if stream.error is not None:
-            raise stream.error
-        row = await find(service, job.id, job.owner)
+        row = await find_job(service, job.id, job.owner)
         for missing in range(sent, asked.partials):
-            # The work was done before so many frames were due: the rest are the picture itself, made small.
-            yield _partial(asked, await to_thread.run_sync(_small, service, row), missing)
-        for file_id, size, file_format in _results(row):
-            payload = await to_thread.run_sync(_payload, service, file_id, asked, base)
-            yield _event(asked, "completed", {**payload, **_about(asked, size, file_format), "usage": _NO_USAGE})
+            # The job ended before all partial images were due: the rest are the finished picture, made small.
+            yield _format_partial(asked, await to_thread.run_sync(_encode_small, service, row), missing)
+        for file_id, size, file_format in _result_files(row):
+            payload = await to_thread.run_sync(_picture_payload, service, file_id, asked, base)
+            yield _format_image_event(
+                asked, "completed", {**payload, **_describe_output(asked, size, file_format), "usage": _NO_USAGE}
+            )
     except JobCancelled:
-        yield failed(request, BadInput("The job was cancelled."))
-    except Exception as error:  # noqa: BLE001  the status is sent: what is not told here is told to nobody
-        yield failed(request, error)
+        yield format_failure(request, BadInput("The job was cancelled."))
+    except Exception as error:  # noqa: BLE001  the status 200 is sent, so an error can only be an event
+        yield format_failure(request, error)
 
 
-def _due(step: Step, sent: int, partials: int) -> bool:
-    """Frames are spread over the steps: the first at once, each next one a share later."""
+def _is_partial_due(step: Step, sent: int, partials: int) -> bool:
+    """Whether the next partial image is due: they are spread evenly over the steps, the first one at once."""
     return sent < partials and step.index / max(1, step.total) >= sent / partials
 
 
-def _partial(asked: Asked, preview: bytes, index: int) -> str:
-    # The frame is a small JPEG whatever the file will be, and says so; its size is the one that was asked for.
+def _format_partial(asked: ImageRequest, preview: bytes, index: int) -> str:
+    # A partial image is a small JPEG, whatever the format of the result; `size` is that of the result.
     picture = {"b64_json": base64.b64encode(preview).decode(), "partial_image_index": index}
-    return _event(asked, "partial_image", {**picture, **_about(asked, asked.size, "jpeg")})
+    return _format_image_event(asked, "partial_image", {**picture, **_describe_output(asked, asked.size, "jpeg")})
 
 
-def _event(asked: Asked, what: str, data: Mapping[str, Any]) -> str:
+def _format_image_event(asked: ImageRequest, what: str, data: Mapping[str, Any]) -> str:
     name = f"{asked.call}.{what}"
-    return sse(name, {"type": name, "created_at": int(time.time()), **data})
+    return format_event(name, {"type": name, "created_at": int(time.time()), **data})
 
 
-def _small(service: StudioService, row: JobRow) -> bytes:
-    return encode_preview(service.files.open_image(_results(row)[0][0])[..., :3].copy())
+def _encode_small(service: StudioService, row: JobRow) -> bytes:
+    return encode_preview(service.files.open_image(_result_files(row)[0][0])[..., :3].copy())

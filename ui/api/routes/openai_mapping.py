@@ -1,4 +1,4 @@
-"""OpenAI's words -> a tool's fields: which tool is meant, and what its form says; draws and answers nothing."""
+"""Translates a request of OpenAI's images API into a tool and the tool's form."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from pipelines.core.errors import BadInput, InvalidParams, NotFound
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from pipelines.service.orders import StudioService
-from ui.api.request_parsing import Form
+from ui.api.request_parsing import RequestForm, rename_steps
 
-Call = Literal["image_generation", "image_edit"]
-MAX_PARTIALS = 3
-LEAST_QUALITY = 50
-"""Of a file that is written; OpenAI's clients may ask for less and get this."""
-# Taken from every client and without a meaning here: nothing leaves this machine, and the gate is always the same.
-_IGNORED = ("moderation", "user", "safety_identifier", "input_fidelity", "style")
-_OWN = (
+ImageCall = Literal["image_generation", "image_edit"]
+MAX_PARTIAL_COUNT = 3
+MIN_QUALITY_PERCENT = 50
+"""Percent: lowest quality of a written file; a client that asks for less gets this."""
+# Accepted from every client, and ignored: nothing leaves this machine, and the content filter is always the same.
+_IGNORED_FIELDS = ("moderation", "user", "safety_identifier", "input_fidelity", "style")
+_OPENAI_FIELDS = (
     "model", "n", "size", "quality", "output_format", "output_compression", "response_format", "stream",
     "partial_images",
 )  # fmt: skip
-_THEIRS = {"variations": "n", "format": "output_format", "quality": "output_compression", "ratio": "size"}
+_OPENAI_NAMES = {"variations": "n", "format": "output_format", "quality": "output_compression", "ratio": "size"}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a request says besides the tool's own fields."""
+class ImageRequest:
+    """The tool that a request means, the tool's form, and what OpenAI's API says besides."""
 
-    call: Call
+    call: ImageCall
     tool: Tool
-    form: Form
+    form: RequestForm
     links: bool
     stream: bool
     partials: int
@@ -42,41 +42,49 @@ class Asked:
     transparent: bool
 
 
-def translate(sent: Form, service: StudioService, call: Call) -> Asked:
-    """The tool that is meant and its form. Raises `InvalidParams`, `BadInput`, `NotFound` with the sender's names."""
-    if sent.one("prompt") is None:
+def translate_request(sent: RequestForm, service: StudioService, call: ImageCall) -> ImageRequest:
+    """Find the tool that is meant and fill its form. Errors name OpenAI's fields.
+
+    Raises `InvalidParams`, `BadInput`, `NotFound`.
+    """
+    if sent.get_one("prompt") is None:
         raise InvalidParams("'prompt' is missing.", param="prompt")
-    pictures = [*sent.many("image"), *sent.many("image[]")]
+    pictures = [*sent.get_many("image"), *sent.get_many("image[]")]
     if call == "image_edit" and not pictures:
         raise InvalidParams("'image' is missing.", param="image")
-    background = sent.one("background")
+    background = sent.get_one("background")
     transparent = background == "transparent"
-    tool = _tool(sent, service, call, transparent)
-    own = {name: sent.many(name) for name in ("size", "quality") if _is_own(sent.one(name), name, tool.params)}
-    sent = sent.without(*own)
-    fields = own | _fields(sent, tool.params, pictures)
-    rest = sent.without("image", "image[]", "prompt", *_OWN, *(set(_IGNORED) - set(tool.params.model_fields)))
+    tool = _choose_tool(sent, service, call, transparent)
+    own = {
+        name: sent.get_many(name)
+        for name in ("size", "quality")
+        if _is_tool_value(sent.get_one(name), name, tool.params)
+    }
+    sent = sent.drop_fields(*own)
+    fields = own | _map_fields(sent, tool.params, pictures)
+    rest = sent.drop_fields(
+        "image", "image[]", "prompt", *_OPENAI_FIELDS, *(set(_IGNORED_FIELDS) - set(tool.params.model_fields))
+    )
     if background in ("auto", "opaque", "transparent"):
-        rest = rest.without("background")  # any other value is a tool's own field of that name
-    if "num_inference_steps" in tool.params.model_fields:
-        rest = rest.moved("steps", "num_inference_steps")
+        rest = rest.drop_fields("background")  # any other value is a tool's own field of that name
+    rest = rename_steps(rest, tool.params)
     if transparent:
-        fields.update(_transparent(tool, sent.one("output_format")))
-    return Asked(
+        fields.update(_map_transparency(tool, sent.get_one("output_format")))
+    return ImageRequest(
         call=call,
         tool=tool,
-        form=Form({**fields, **rest.values}),
-        links=_choice(sent, "response_format", ("b64_json", "url")) == "url",
-        stream=_flag(sent, "stream"),
-        partials=_number(sent, "partial_images", 0, MAX_PARTIALS) or 0,
-        size=str(sent.one("size") or "auto"),
-        quality=_choice(sent, "quality", ("high", "auto", "low", "medium", "standard", "hd")),
+        form=RequestForm({**fields, **rest.values}),
+        links=_read_choice(sent, "response_format", ("b64_json", "url")) == "url",
+        stream=_read_flag(sent, "stream"),
+        partials=_read_number(sent, "partial_images", 0, MAX_PARTIAL_COUNT) or 0,
+        size=str(sent.get_one("size") or "auto"),
+        quality=_read_choice(sent, "quality", ("high", "auto", "low", "medium", "standard", "hd")),
         transparent=transparent,
     )
 
 
-def _tool(sent: Form, service: StudioService, call: Call, transparent: bool) -> Tool:
-    model = sent.one("model")
+def _choose_tool(sent: RequestForm, service: StudioService, call: ImageCall, transparent: bool) -> Tool:
+    model = sent.get_one("model")
     if isinstance(model, UploadFile) or not isinstance(model, str | None):
         raise InvalidParams("'model' must be text.", param="model")
     ids = [tool.id for tool in service.tools]
@@ -85,7 +93,7 @@ def _tool(sent: Form, service: StudioService, call: Call, transparent: bool) -> 
             raise NotFound(f"There is no such model. There are: {', '.join(ids)}.", param="model")
         return service.find_tool(model)
     wanted = ["background"]
-    if call == "image_edit" and sent.one("mask") is not None:
+    if call == "image_edit" and sent.get_one("mask") is not None:
         wanted = ["retouch"]
     elif call == "image_edit" and transparent:
         wanted = ["cutout", "product"]
@@ -97,46 +105,46 @@ def _tool(sent: Form, service: StudioService, call: Call, transparent: bool) -> 
     raise BadInput("Name a 'model': no tool here does this by itself.", param="model")
 
 
-def _fields(sent: Form, params: type[Params], pictures: list[object]) -> dict[str, list[object]]:
-    """The tool's fields that OpenAI has other names for."""
+def _map_fields(sent: RequestForm, params: type[Params], pictures: list[object]) -> dict[str, list[object]]:
+    """Fill the tool's fields that OpenAI has other names for."""
     fields: dict[str, list[object]] = {}
-    words = _words(params)
-    # Where the tool's own field was sent as well, that one says it better.
-    if words == "prompt" or (words and sent.one(words) is None):
-        fields[words] = [sent.one("prompt")]
-    fields.update(_pictures(params, pictures))
-    fields.update(_size(sent, params))
+    words = _prompt_field(params)
+    # The tool's own field wins where both were sent.
+    if words == "prompt" or (words and sent.get_one(words) is None):
+        fields[words] = [sent.get_one("prompt")]
+    fields.update(_map_pictures(params, pictures))
+    fields.update(_map_size(sent, params))
     for theirs, ours in (("n", "variations"), ("output_format", "format"), ("output_compression", "quality")):
-        value = sent.one(theirs)
+        value = sent.get_one(theirs)
         if value is None or value == "":
             continue
         if theirs == "output_compression":
-            value = max(LEAST_QUALITY, _number(sent, theirs, 0, 100) or 0)
+            value = max(MIN_QUALITY_PERCENT, _read_number(sent, theirs, 0, 100) or 0)
         if ours in params.model_fields:
             fields[ours] = [value]
-        elif theirs == "n" and _number(sent, "n", 1, 10) != 1:
+        elif theirs == "n" and _read_number(sent, "n", 1, 10) != 1:
             raise InvalidParams("This model draws one picture at a time.", param="n")
     return fields
 
 
-def _is_own(value: object, name: str, params: type[Params]) -> bool:
-    """Whether it is said as the tool's own form says it, where OpenAI has another meaning for the name.
+def _is_tool_value(value: object, name: str, params: type[Params]) -> bool:
+    """Whether `value` is of the tool's own field of that name, where OpenAI's field means something else.
 
-    The longer side alone, or a JPEG's quality in percent: copied code names both so.
+    Code copied from the page sends such values: the longer side alone as `size`, or percent as `quality`.
     """
     if name not in params.model_fields or isinstance(value, bool) or value == "auto":
         return False
     if params.kind_of(name) == "choice":
-        return value in _choices(params, name)
+        return value in _list_choices(params, name)
     return isinstance(value, int) or (isinstance(value, str) and value.isascii() and value.isdigit())
 
 
-def _words(params: type[Params]) -> str | None:
+def _prompt_field(params: type[Params]) -> str | None:
     prompts = params.fields_of_kind("prompt")
     return "prompt" if "prompt" in prompts else next(iter(prompts), None)
 
 
-def _pictures(params: type[Params], pictures: list[object]) -> dict[str, list[object]]:
+def _map_pictures(params: type[Params], pictures: list[object]) -> dict[str, list[object]]:
     if not pictures:
         return {}
     single, several = params.fields_of_kind("picture"), params.fields_of_kind("pictures")
@@ -147,9 +155,9 @@ def _pictures(params: type[Params], pictures: list[object]) -> dict[str, list[ob
     raise BadInput("This model works on one image." if single else "This model takes no image.", param="image")
 
 
-def _size(sent: Form, params: type[Params]) -> dict[str, list[object]]:
-    """`WxH` is the longer side, and the shape where the tool has a choice of shapes."""
-    text = sent.one("size")
+def _map_size(sent: RequestForm, params: type[Params]) -> dict[str, list[object]]:
+    """Turn `WxH` into the longer side, and into the aspect ratio where the tool has a choice of those."""
+    text = sent.get_one("size")
     if text is None or text in ("", "auto"):
         return {}
     width, cross, height = text.partition("x") if isinstance(text, str) else ("", "", "")
@@ -160,12 +168,12 @@ def _size(sent: Form, params: type[Params]) -> dict[str, list[object]]:
         raise InvalidParams("'size' is at least one pixel.", param="size")
     fields: dict[str, list[object]] = {"size": [max(across, down)]} if "size" in params.model_fields else {}
     if "ratio" in params.model_fields:
-        fields["ratio"] = [_ratio(params, across, down)]
+        fields["ratio"] = [_choose_ratio(params, across, down)]
     return fields
 
 
-def _ratio(params: type[Params], across: int, down: int) -> str:
-    shapes = [shape for shape in _choices(params, "ratio") if ":" in shape]
+def _choose_ratio(params: type[Params], across: int, down: int) -> str:
+    shapes = [shape for shape in _list_choices(params, "ratio") if ":" in shape]
     common = math.gcd(across, down)
     wanted = f"{across // common}:{down // common}"
     if wanted not in shapes:
@@ -173,41 +181,42 @@ def _ratio(params: type[Params], across: int, down: int) -> str:
     return wanted
 
 
-def _choices(params: type[Params], name: str) -> list[str]:
+def _list_choices(params: type[Params], name: str) -> list[str]:
     rows = params.model_json_schema()["properties"].get(name, {})
     return rows.get("enum", [])
 
 
-def _transparent(tool: Tool, file_format: object) -> dict[str, list[object]]:
+def _map_transparency(tool: Tool, file_format: object) -> dict[str, list[object]]:
     if file_format == "jpeg":
         raise BadInput("A JPEG cannot be transparent: use png or webp.", param="output_format")
-    if "transparent" in _choices(tool.params, "preset"):
-        return {"preset": ["transparent"], **{name: [""] for name in [_words(tool.params)] if name}}
+    if "transparent" in _list_choices(tool.params, "preset"):
+        return {"preset": ["transparent"], **{name: [""] for name in [_prompt_field(tool.params)] if name}}
     if tool.id == "cutout":
         return {}
     raise BadInput("This model draws no transparent background.", param="background")
 
 
-def their_name(ours: str | None, params: type[Params]) -> str | None:
+def to_openai_name(ours: str | None, params: type[Params]) -> str | None:
+    """Translate the name of a tool's field into OpenAI's name for it."""
     if ours is None:
         return None
     if ours in (*params.fields_of_kind("picture")[:1], *params.fields_of_kind("pictures")[:1]):
         return "image"
-    if ours == _words(params):
+    if ours == _prompt_field(params):
         return "prompt"
-    return _THEIRS.get(ours, ours)
+    return _OPENAI_NAMES.get(ours, ours)
 
 
-def _choice(sent: Form, name: str, choices: tuple[str, ...]) -> str:
-    value = sent.one(name) or choices[0]
+def _read_choice(sent: RequestForm, name: str, choices: tuple[str, ...]) -> str:
+    value = sent.get_one(name) or choices[0]
     if value not in choices:
         raise InvalidParams(f"'{name}' is one of: {', '.join(choices)}.", param=name)
     return str(value)
 
 
-def _flag(sent: Form, name: str) -> bool:
-    # Multipart has no booleans: the official client sends the word.
-    value = sent.one(name)
+def _read_flag(sent: RequestForm, name: str) -> bool:
+    # Multipart has no booleans: the official client sends the word "true" or "false".
+    value = sent.get_one(name)
     if value in (None, "", False, "false", "False"):
         return False
     if value in (True, "true", "True"):
@@ -215,8 +224,8 @@ def _flag(sent: Form, name: str) -> bool:
     raise InvalidParams(f"'{name}' is true or false.", param=name)
 
 
-def _number(sent: Form, name: str, least: int, most: int) -> int | None:
-    value = sent.one(name)
+def _read_number(sent: RequestForm, name: str, least: int, most: int) -> int | None:
+    value = sent.get_one(name)
     if value is None or value == "":
         return None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6:

@@ -1,4 +1,4 @@
-"""Links to single results: made, listed and taken back under `/v1`, and shown at `/s/…` to whoever has one."""
+"""Routes `/v1/shares`: create, list and revoke share links; and `/s/{token}`, which shows the shared file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from starlette.responses import Response
 
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.service.orders import StudioService
-from ui.api.auth.share_tokens import HOUR, MONTH, WEEK, Share
-from ui.api.dependencies import Owner, TheAccess, TheService
-from ui.api.errors import READING, SENDING, WRITING, answered, documented
-from ui.api.file_response import content
-from ui.api.pagination import AFTER, LIMIT, listed
-from ui.api.request_parsing import body_of, model
-from ui.api.routes.abuse_report_page import link
+from ui.api.auth.share_tokens import HOUR_SECONDS, MONTH_SECONDS, WEEK_SECONDS, ShareLink
+from ui.api.dependencies import AccessDep, OwnerDep, ServiceDep
+from ui.api.errors import BODY_CODES, READ_CODES, WRITE_CODES, answer_error, document_errors
+from ui.api.file_response import make_file_response
+from ui.api.pagination import AFTER_QUERY, LIMIT_QUERY, make_page
+from ui.api.request_parsing import document_body, read_json_model
+from ui.api.routes.abuse_report_page import make_report_link
 
 if TYPE_CHECKING:
-    from ui.api.auth.access import Access
+    from ui.api.auth.access import AccessControl
 
 router = APIRouter(tags=["shares"])
 
@@ -29,14 +29,18 @@ router = APIRouter(tags=["shares"])
 class ShareForm(BaseModel):
     """Which file, and for how long."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"file_id": "file-…", "expires_in": WEEK}})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"file_id": "file-…", "expires_in": WEEK_SECONDS}}
+    )
 
     file_id: str = Field(min_length=1, max_length=64, description="A result of yours.")
-    expires_in: int = Field(default=WEEK, ge=60, le=12 * MONTH, description=f"Seconds; {HOUR} is an hour.")
+    expires_in: int = Field(
+        default=WEEK_SECONDS, ge=60, le=12 * MONTH_SECONDS, description=f"Seconds; {HOUR_SECONDS} is an hour."
+    )
 
 
-def share_object(share: Share, base: str) -> dict[str, Any]:
-    """A link. `url` opens the picture without a key, until `expires_at`; at `report_url` anybody can complain of it."""
+def share_object(share: ShareLink, base: str) -> dict[str, Any]:
+    """Build the share object. `url` opens the picture without a key; `report_url` is where anybody can report it."""
     return {
         "id": share.id,
         "object": "share",
@@ -44,61 +48,61 @@ def share_object(share: Share, base: str) -> dict[str, Any]:
         "url": base + share.path,
         "created_at": int(share.created),
         "expires_at": share.expires,
-        "report_url": f"{base}/{link(share=share.path.rpartition('/')[2])}",
+        "report_url": f"{base}/{make_report_link(share=share.path.rpartition('/')[2])}",
     }
 
 
-@router.post("/shares", responses=documented(SENDING), openapi_extra=body_of(ShareForm))
-async def create_share(request: Request, owner: Owner, service: TheService, access: TheAccess) -> dict[str, Any]:
+@router.post("/shares", responses=document_errors(BODY_CODES), openapi_extra=document_body(ShareForm))
+async def create_share(request: Request, owner: OwnerDep, service: ServiceDep, access: AccessDep) -> dict[str, Any]:
     """Make a link that shows one file to whoever has it, and nothing else. Uploads cannot be shared, results can."""
-    form = await model(request, ShareForm)
+    form = await read_json_model(request, ShareForm)
     info = await to_thread.run_sync(service.files.get_info, form.file_id, owner)
     if info.role not in ("result", "matte", "layers"):
         raise BadInput("Only results can be shared.", param="file_id")
-    share = await to_thread.run_sync(access.shares.new, owner, info.id, form.expires_in)
-    return share_object(share, _base(request))
+    share = await to_thread.run_sync(access.share_links.create_link, owner, info.id, form.expires_in)
+    return share_object(share, _base_url(request))
 
 
-@router.get("/shares", responses=documented(READING))
+@router.get("/shares", responses=document_errors(READ_CODES))
 async def list_shares(
     request: Request,
-    owner: Owner,
-    access: TheAccess,
-    limit: Annotated[int, LIMIT] = 20,
-    after: Annotated[str | None, AFTER] = None,
+    owner: OwnerDep,
+    access: AccessDep,
+    limit: Annotated[int, LIMIT_QUERY] = 20,
+    after: Annotated[str | None, AFTER_QUERY] = None,
 ) -> dict[str, Any]:
     """Your links that still work, newest first."""
     if after is not None:
-        await to_thread.run_sync(access.shares.get, owner, after)
-    rows = await to_thread.run_sync(access.shares.list, owner, limit + 1, after)
-    return listed([share_object(row, _base(request)) for row in rows], limit)
+        await to_thread.run_sync(access.share_links.get_link, owner, after)
+    rows = await to_thread.run_sync(access.share_links.list_links, owner, limit + 1, after)
+    return make_page([share_object(row, _base_url(request)) for row in rows], limit)
 
 
-@router.delete("/shares/{share_id}", responses=documented(WRITING))
-async def revoke_share(share_id: str, owner: Owner, access: TheAccess) -> dict[str, Any]:
+@router.delete("/shares/{share_id}", responses=document_errors(WRITE_CODES))
+async def revoke_share(share_id: str, owner: OwnerDep, access: AccessDep) -> dict[str, Any]:
     """Take a link back: it shows nothing from now on."""
-    await to_thread.run_sync(access.shares.revoke, owner, share_id)
+    await to_thread.run_sync(access.share_links.revoke_link, owner, share_id)
     return {"id": share_id, "object": "share", "deleted": True}
 
 
-def _base(request: Request) -> str:
+def _base_url(request: Request) -> str:
     return str(request.base_url).removesuffix("/").removesuffix("/v1")
 
 
-def shown(service: StudioService, access: Access) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint of `GET /s/{token}`, open to all: the one file, which no shared cache keeps past its end."""
+def make_share_endpoint(service: StudioService, access: AccessControl) -> Callable[[Request], Awaitable[Response]]:
+    """Make the endpoint of `GET /s/{token}`, which answers everybody with the file; no cache keeps it."""
 
-    async def endpoint(request: Request) -> Response:
+    async def serve_share(request: Request) -> Response:
         try:
-            share = await to_thread.run_sync(access.shares.open, request.path_params["token"])
+            share = await to_thread.run_sync(access.share_links.open_token, request.path_params["token"])
             info = await to_thread.run_sync(service.files.get_info, share.file_id, share.owner)
-            answer = await content(request, service.files, info)
+            answer = await make_file_response(request, service.files, info)
         except StudioError as error:
-            return answered(request, error)
+            return answer_error(request, error)
         answer.headers["Cache-Control"] = "private, no-cache"
         answer.headers["X-Robots-Tag"] = "noindex"
         answer.headers["Referrer-Policy"] = "no-referrer"
-        answer.headers["Link"] = f'</{link(share=request.path_params["token"])}>; rel="report"'
+        answer.headers["Link"] = f'</{make_report_link(share=request.path_params["token"])}>; rel="report"'
         return answer
 
-    return endpoint
+    return serve_share

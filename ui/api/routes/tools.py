@@ -1,4 +1,4 @@
-"""One route a tool, made from its Params: body, schema and documentation alike; knows no tool by name."""
+"""Routes `/v1/tools`: one for each tool, with body, schema and documentation made from the tool's `Params`."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from pipelines.core.job import Job
 from pipelines.core.params import Params
 from pipelines.core.tools import Tool
 from ui.api import request_parsing
-from ui.api.dependencies import Owner, TheService
-from ui.api.errors import READING, WORKING, documented
-from ui.api.pagination import listed
-from ui.api.routes.jobs import EventStream, answer, find, finish, frames, place
+from ui.api.dependencies import OwnerDep, ServiceDep
+from ui.api.errors import JOB_CODES, READ_CODES, document_errors
+from ui.api.event_stream import stream_job_events
+from ui.api.job_object import find_job
+from ui.api.pagination import make_page
+from ui.api.routes.jobs import job_response, place_job, wait_for_job
 
-STEPS = "num_inference_steps"
 
-
-def router(tools: tuple[Tool, ...]) -> APIRouter:
-    """`GET /tools`, and `POST /tools/{id}` for each."""
-    made = APIRouter(tags=["tools"])
-    made.add_api_route("/tools", list_tools, methods=["GET"], responses=documented(READING))
+def build_tool_router(tools: tuple[Tool, ...]) -> APIRouter:
+    """Build `GET /tools`, and `POST /tools/{id}` for each tool."""
+    router = APIRouter(tags=["tools"])
+    router.add_api_route("/tools", list_tools, methods=["GET"], responses=document_errors(READ_CODES))
     for tool in tools:
-        made.add_api_route(
+        router.add_api_route(
             f"/tools/{tool.id}",
-            _runner(tool.id),
+            _make_endpoint(tool.id),
             methods=["POST"],
             name=f"run_{tool.id}",
             summary=tool.title,
             description=tool.summary,
-            responses={202: {"description": "Waits or runs; with ?wait=false."}, **documented(WORKING)},
-            openapi_extra={"requestBody": _body(tool.params)},
+            responses={202: {"description": "Waits or runs; with ?wait=false."}, **document_errors(JOB_CODES)},
+            openapi_extra={"requestBody": _document_form(tool.params)},
         )
-    made.add_api_route("/tools/{tool_id}", run, methods=["POST"], include_in_schema=False)
-    return made
+    router.add_api_route("/tools/{tool_id}", run_tool, methods=["POST"], include_in_schema=False)
+    return router
 
 
-async def list_tools(owner: Owner, service: TheService) -> dict[str, Any]:
+async def list_tools(owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Every tool with its fields; `x-kind` says what a field is, `x-needs` what the model must be able to do."""
-    return listed([_row(tool) for tool in service.tools], len(service.tools))
+    return make_page([_tool_object(tool) for tool in service.tools], len(service.tools))
 
 
-def _row(tool: Tool) -> dict[str, Any]:
+def _tool_object(tool: Tool) -> dict[str, Any]:
     return {
         "id": tool.id,
         "object": "tool",
@@ -57,62 +57,61 @@ def _row(tool: Tool) -> dict[str, Any]:
     }
 
 
-async def run(
+async def run_tool(
     tool_id: str,
     request: Request,
-    owner: Owner,
-    service: TheService,
+    owner: OwnerDep,
+    service: ServiceDep,
     stream: Annotated[bool, Query(description="Answer with server-sent events: queued, step, result, error.")] = False,
     wait: Annotated[bool, Query(description="false: answer 202 at once.")] = True,
 ) -> Response:
     """Run a tool. Without controls the answer waits for the end; a caller that leaves stops its job."""
     tool = service.find_tool(tool_id)
-    async with request_parsing.opened(request) as sent:
-        renamed = sent.moved("steps", STEPS) if STEPS in tool.params.model_fields else sent
-        filled = await request_parsing.fill(renamed, tool.params, service, owner)
+    async with request_parsing.read_form(request) as form:
+        form = request_parsing.rename_steps(form, tool.params)
+        filled = await request_parsing.fill_form(form, tool.params, service, owner)
 
-    def order() -> Job:
+    def make_job() -> Job:
         job = service.create_job(tool.id, filled.values, owner)
         return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": stream or wait})
 
-    placed = await place(request, service, order, filled.values, streamed=stream)
+    placed = await place_job(request, service, make_job, filled.values, streamed=stream)
     if placed.stream is not None:
-        return EventStream(
-            frames(request, service, placed.job, placed.stream, opening=True), service, placed.stream, placed
-        )
+        events = stream_job_events(request, service, placed.job, placed.stream, opening=True)
+        return placed.stream_response(service, events)
     if wait:
-        return answer(await finish(request, service, placed), placed)
-    return answer(await find(service, placed.job.id, owner), placed, status=202)
+        return job_response(await wait_for_job(request, service, placed), placed)
+    return job_response(await find_job(service, placed.job.id, owner), placed, status=202)
 
 
-def _runner(tool_id: str) -> Callable[..., Any]:
-    """`run` for one tool, so that each has a path of its own in the documentation."""
+def _make_endpoint(tool_id: str) -> Callable[..., Any]:
+    """Make the endpoint of one tool, so that each tool has a path of its own in the documentation."""
 
-    async def endpoint(
+    async def run_this_tool(
         request: Request,
-        owner: Owner,
-        service: TheService,
+        owner: OwnerDep,
+        service: ServiceDep,
         stream: Annotated[
             bool, Query(description="Answer with server-sent events: queued, step, result, error.")
         ] = False,
         wait: Annotated[bool, Query(description="false: answer 202 at once.")] = True,
     ) -> Response:
-        return await run(tool_id, request, owner, service, stream, wait)
+        return await run_tool(tool_id, request, owner, service, stream, wait)
 
-    return endpoint
+    return run_this_tool
 
 
-def _body(params: type[Params]) -> dict[str, Any]:
-    """OpenAPI's request body: the same fields as files in multipart, and as data URLs or file ids in JSON."""
+def _document_form(params: type[Params]) -> dict[str, Any]:
+    """Document the request body: pictures are files in multipart, data URLs or file ids in JSON."""
     plain = params.model_json_schema()
-    files = {**plain, "properties": {name: _as_part(row) for name, row in plain["properties"].items()}}
+    files = {**plain, "properties": {name: _as_multipart_part(row) for name, row in plain["properties"].items()}}
     return {
         "required": True,
         "content": {"multipart/form-data": {"schema": files}, "application/json": {"schema": plain}},
     }
 
 
-def _as_part(row: dict[str, Any]) -> dict[str, Any]:
+def _as_multipart_part(row: dict[str, Any]) -> dict[str, Any]:
     about = {key: row[key] for key in ("title", "description") if key in row}
     if row.get("x-kind") in ("picture", "mask"):
         return {**about, "type": "string", "format": "binary"}

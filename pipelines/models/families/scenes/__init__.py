@@ -1,1 +1,1 @@
-"""How the built-in scenes are drawn, one concern a file; `backdrops.py` puts them together."""
+"""The built-in scenes: their catalogues and how each kind is rendered; `model` puts them together."""

@@ -1,4 +1,4 @@
-"""The places: CC0 panoramas, with the directions and exposures that were chosen by eye."""
+"""The places: CC0 panoramas with directions and exposures that were chosen by eye."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ PLACES: tuple[Scene, ...] = (
         mired=155,
     ),
     Scene(
-        "night", "Night", PanoramaPlace("city.exr", (60, 15, 135, -165), 1.6, table="walnut", night=1.0, has_street_lamps=True),
+        "night", "Night",
+        PanoramaPlace("city.exr", (60, 15, 135, -165), 1.6, table="walnut", night=1.0, has_street_lamps=True),
         "night tokyo alley neon lights nightlife evening dark street midnight hongkong shanghai vegas cinema bokeh city"
         " lamps traffic cyberpunk",
         "nacht nachts tokio tokyo gasse neon lichter nachtleben abends dunkle straße mitternacht großstadt kino bokeh"
@@ -123,7 +124,8 @@ PLACES: tuple[Scene, ...] = (
         mired=136,
     ),
     Scene(
-        "dawn", "Desert Dawn", PanoramaPlace("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster", has_point_lights=False),
+        "dawn", "Desert Dawn",
+        PanoramaPlace("dawn.exr", (-150, 112, -75, 180), 0.95, table="plaster", has_point_lights=False),
         "desert dawn mountain mountains canyon rock rocks arizona morocco hills landscape adventure moon mars dune",
         "wüste morgengrauen berg berge gebirge schlucht fels felsen marokko hügel landschaft abenteuer mond mars düne",
         mired=142,
@@ -135,7 +137,8 @@ PLACES: tuple[Scene, ...] = (
         mired=142,
     ),
     Scene(
-        "photo-studio", "Photo Studio", PanoramaPlace("studio.exr", (97, -68, 132, 20), 4.0, table="concrete", brightest=1.5),
+        "photo-studio", "Photo Studio",
+        PanoramaPlace("studio.exr", (97, -68, 132, 20), 4.0, table="concrete", brightest=1.5),
         "photo photographer studio softbox backstage behind scenes shooting curtain film set fotostudio camera video",
         "fotostudio fotograf fotografin studio softbox kulissen fotoshooting vorhang filmset kamera video dreh",
         mired=150,

@@ -1,4 +1,4 @@
-"""From words to a built-in scene: the keyword rows of both languages decide; knows no pictures and no network."""
+"""Keyword search: finds the built-in scene closest to free words in English or German."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _check_unique_ids(scenes: tuple[Scene, ...]) -> tuple[Scene, ...]:
 
 SCENES: tuple[Scene, ...] = _check_unique_ids((*STUDIO, *SURFACES, *PLACES))
 DEFAULT_SCENE_IDS = {"person": "studio-grey", "product": "studio-light", "any": "studio-grey"}
-# Three that differ as much as three can, named when no words fit.
+# Three very different scenes, suggested when no keyword matches.
 SUGGESTED_TITLES = {
     "person": ("Studio Grey", "Lobby", "Park"),
     "product": ("Light Grey", "Oak", "Marble"),
@@ -35,13 +35,13 @@ _STOP_WORD_TEXT = (
     " vor zum zur focus unscharf blurred photo foto picture bild scene szene style"
 )
 _STOP_WORDS = frozenset(_STOP_WORD_TEXT.split())
-# Words that say little: "dark studio" asks for dark.
+# Words that say little about a scene: "dark studio" means dark.
 _WEAK_KEYWORDS = frozenset(("studio", "modern", "soft", "light", "warm"))
 _SUFFIXES = ("ings", "ing", "ies", "ern", "est", "es", "en", "er", "em", "ed", "ly", "e", "s", "n", "y")
 
 
 def find_scene(scene_id: str) -> Scene:
-    """The row of this id; raises `KeyError` when there is none."""
+    """Return the scene of this id. Raises `KeyError`."""
     return _SCENES_BY_ID[scene_id]
 
 
@@ -49,43 +49,45 @@ _SCENES_BY_ID = {row.id: row for row in SCENES}
 
 
 def choose_scene(words: str, subject: str = "any") -> tuple[Scene, str]:
-    """The scene closest to free `words` in English or German, and the sentence that says so.
+    """Choose the scene closest to free `words` in English or German. Returns it with a notice.
 
-    `subject` is person, product or any; it breaks ties and decides what is taken when nothing fits. Empty words take
-    the neutral scene and say nothing.
+    `subject` is person, product or any. It breaks ties and decides the default when nothing matches. Empty words give
+    the default and no notice.
     """
     fallback = find_scene(DEFAULT_SCENE_IDS.get(subject, "studio-grey"))
-    said = " ".join(words.split())
-    if not said:
+    query = " ".join(words.split())
+    if not query:
         return fallback, ""
     for row in SCENES:
-        if _normalize_text(row.title) == _normalize_text(said):
-            return row, _choice_notice(said, row)
-    asked = _stem_words(said)
-    scores = [(_score_scene(row, asked) * (1.0 if subject in row.suited_subjects else 0.9), row) for row in SCENES]
+        if _normalize_text(row.title) == _normalize_text(query):
+            return row, _choice_notice(query, row)
+    query_stems = _stem_words(query)
+    scores = [
+        (_score_scene(row, query_stems) * (1.0 if subject in row.suited_subjects else 0.9), row) for row in SCENES
+    ]
     best, row = max(scores, key=lambda pair: pair[0])
     if best < 0.9:
         a, b, c = SUGGESTED_TITLES.get(subject, SUGGESTED_TITLES["any"])
         return fallback, (
-            f"No built-in scene is close to '{_shorten_words(said)}': {fallback.title} was taken. Try {a}, {b} or {c}, or use "
-            "My backdrop."
+            f"No built-in scene is close to '{_shorten_words(query)}': {fallback.title} was taken. "
+            f"Try {a}, {b} or {c}, or use My backdrop."
         )
-    return row, _choice_notice(said, row)
+    return row, _choice_notice(query, row)
 
 
-def _choice_notice(said: str, row: Scene) -> str:
-    return f"Closest built-in scene to '{_shorten_words(said)}': {row.title}. Chosen, not drawn."
+def _choice_notice(query: str, row: Scene) -> str:
+    return f"Closest built-in scene to '{_shorten_words(query)}': {row.title}. Chosen, not drawn."
 
 
-def _shorten_words(said: str) -> str:
-    return said if len(said) <= 60 else said[:57] + "..."
+def _shorten_words(query: str) -> str:
+    return query if len(query) <= 60 else query[:57] + "..."
 
 
-def _score_scene(row: Scene, asked: tuple[str, ...]) -> float:
-    """Words in common: the title counts double, an exact stem 1, a compound such as Holztisch 0.7 for its part."""
+def _score_scene(row: Scene, query_stems: tuple[str, ...]) -> float:
+    """Weigh the words in common: of the title double, exact stems 1, a part of a compound such as Holztisch 0.7."""
     title, keys = _scene_keywords(row)
     total = 0.0
-    for word in asked:
+    for word in query_stems:
         if word in _WEAK_KEYWORDS:
             total += 0.3 if word in title or word in keys else 0.0
         elif word in title:
@@ -104,7 +106,7 @@ def _is_compound_part(key: str, word: str) -> bool:
 
 @lru_cache(maxsize=256)
 def _scene_keywords(row: Scene) -> tuple[frozenset[str], dict[str, float]]:
-    """Stems of the title, and of the keywords with a bonus of up to 0.3 for those that are named first."""
+    """The stems of the title, and those of the keywords with a bonus of up to 0.3 that falls with their position."""
     keys: dict[str, float] = {}
     for language in (row.english, row.german):
         stems = _stem_words(language)
@@ -114,7 +116,7 @@ def _scene_keywords(row: Scene) -> tuple[frozenset[str], dict[str, float]]:
 
 
 def _stem_words(words: str) -> tuple[str, ...]:
-    """Lower case, umlauts and accents folded, endings cut, filler words dropped."""
+    """Split `words` into stems: lower case, accents folded, suffixes cut, stop words dropped."""
     found = (word for word in re.findall(r"[a-z0-9]+", _normalize_text(words)) if word not in _STOP_WORDS)
     return tuple(_strip_suffix(word) for word in found)
 

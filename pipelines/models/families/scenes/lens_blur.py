@@ -1,4 +1,4 @@
-"""Out of focus: convolution with a disc, the shape of an open aperture, never a Gaussian; knows no scene."""
+"""Lens blur: convolution with a disc, the shape of an open aperture."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 from pipelines.models.families.scenes.tone_mapping import LinearLight
 
-# A disc needs about this many pixels across to look round once it is enlarged again.
 MIN_DISC_PX = 22.0
+"""Diameter that a disc needs to look round when the picture is enlarged again."""
 
 
 def disc_kernel(diameter: float) -> npt.NDArray[np.float32]:
-    """A disc of `diameter` pixels that sums to 1, odd side, edges covered by their share of area."""
+    """Make a kernel of odd side, a disc of `diameter` pixels with antialiased edge that sums to 1."""
     reach = int(np.ceil(diameter / 2 + 0.5))
     fine = 8
     side = (2 * reach + 1) * fine
@@ -24,9 +24,9 @@ def disc_kernel(diameter: float) -> npt.NDArray[np.float32]:
 
 
 def blur_with_disc(light: LinearLight, diameter: float) -> LinearLight:
-    """`light` (H x W x 3, linear) seen through a disc of `diameter` pixels; borders are mirrored.
+    """Blur `light`, H x W x 3 or 4, with a disc of `diameter` pixels; borders are mirrored.
 
-    Large discs are drawn at the size at which they are still `ROUND` pixels across, which nobody can tell.
+    Large discs are drawn at the size at which they are `MIN_DISC_PX` across, which is not visible.
     """
     if diameter < 1.2:
         return light
@@ -42,9 +42,9 @@ def blur_with_disc(light: LinearLight, diameter: float) -> LinearLight:
 
 
 def blur_rows(light: LinearLight, diameters: npt.NDArray[np.float32]) -> LinearLight:
-    """`light` with a disc of its own in each row: `diameters` has one entry a row, in pixels.
+    """Blur each row of `light` with a disc of its own; `diameters` has one entry a row, in pixels.
 
-    Between a few discs of doubling size rows are mixed; the eye reads that as a smooth loss of focus.
+    Rows are mixed from a few discs of doubling size, which looks like a continuous loss of focus.
     """
     largest = float(diameters.max())
     if largest < 1.2:

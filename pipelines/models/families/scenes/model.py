@@ -1,6 +1,6 @@
-"""The built-in scenes as a model: studios, surfaces, places, My backdrop; knows nothing of the subject's pixels.
+"""Scene model: studio backdrops, tabletops, photographed places and the user's own backdrop, without a neural network.
 
-Nothing here is drawn by a net: scenes are computed or photographed, in linear light, and dithered to 8 bit.
+Scenes are computed or photographed, in linear light, and dithered to 8 bits.
 """
 
 from __future__ import annotations
@@ -30,12 +30,10 @@ from pipelines.models.families.scenes.subject_matching import (
 )
 from pipelines.models.families.scenes.tone_mapping import LinearLight, develop_image
 
-__all__ = ["SCENES", "SceneModel", "choose_scene", "load", "find_scene", "estimate_bytes", "specs"]
-
 SCENES_FOLDER = Path(__file__).resolve().parents[4] / "assets" / "scenes"
 PANORAMA_BYTES = 256 * 512 * 3 * 4
-# Lower than this the subject is cut by the picture's edge rather than standing, so no table is drawn under it.
 LOWEST_CONTACT_RATIO = 0.97
+"""Contact line, from the top, below which the subject is cut by the picture\'s edge and gets no table."""
 _USER_BACKDROP_SCENE = Scene(
     "my-backdrop", "My Backdrop", PanoramaPlace("", (0.0,), 1.0), "", "", blur=0.0, keeps_white_point=True
 )
@@ -52,7 +50,7 @@ specs = (SCENES_SPEC,)
 
 
 class SceneModel:
-    """The loaded family; panoramas are decoded when first asked for and kept. May be called from several threads."""
+    """Draws backdrops. Panoramas are decoded when they are first needed and kept. Thread-safe."""
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
@@ -60,102 +58,105 @@ class SceneModel:
         self._sha256: dict[str, str] = json.loads((SCENES_FOLDER / "manifest.json").read_text())
 
     def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
-        """One picture per seed: the scene asked for, then its next lights, lays or views. Same render, same pixels.
+        """Draw one picture per seed: the scene, then the same with other lights, material layouts or views.
 
-        The scene is `render.backdrop.picture`, else its `scene`, else chosen by `render.prompt`. Raises `BadInput`
-        for an unknown scene and `ModelUnavailable` when a panorama is missing or damaged.
+        The scene is `render.backdrop.picture`, else its `scene`, else chosen by `render.prompt`. The same request gives
+        the same pixels. Raises `BadInput` for an unknown scene and `ModelUnavailable` for a missing or damaged
+        panorama.
         """
-        asked = render.backdrop or Backdrop()
-        row, notices = _select_scene(asked, render)
+        request = render.backdrop or Backdrop()
+        row, notices = _select_scene(request, render)
         images: list[Image] = []
         for index, seed in enumerate(render.seeds):
-            image, said = self._draw_picture(row, asked, render.size, index, seed)
+            image, new_notices = self._draw_picture(row, request, render.size, index, seed)
             images.append(image)
-            notices.extend(note for note in said if note not in notices)
+            notices.extend(notice for notice in new_notices if notice not in notices)
             on_step(ModelStep(index + 1, len(render.seeds), lambda image=image: image))
-        return RenderedImages(tuple(images), tuple(notices), scenery=_classify_scenery(row, asked))
+        return RenderedImages(tuple(images), tuple(notices), scenery=_classify_scenery(row, request))
 
     def close(self) -> None:
-        """Lets go of the panoramas."""
+        """Free the panoramas."""
         self._panoramas.clear()
 
     def _draw_picture(
-        self, row: Scene, asked: Backdrop, size: Size, variant: int, seed: int
+        self, row: Scene, request: Backdrop, size: Size, variant: int, seed: int
     ) -> tuple[Image, list[str]]:
         if isinstance(row.look, StudioPaper) and row.look.flat:
-            return _fill_colour(asked.colour or row.look.colour, size), []
-        asked = replace(asked, blur_ratio=asked.blur_ratio or row.blur)
-        light = self._render_light(row, asked, size, variant, seed) * np.float32(asked.light_level)
-        said: list[str] = []
-        if asked.colour is None or isinstance(row.look, PanoramaPlace):
-            light = add_lamp_pool(match_black_point(match_white_point(light, row, asked), row, asked), row, asked)
-            light = match_monochrome(light, asked)
-            light = light * np.float32(exposure_gain(light, row, asked))
-            gain = separation_gain(light, row, asked)
+            return _fill_colour(request.colour or row.look.colour, size), []
+        request = replace(request, blur_ratio=request.blur_ratio or row.blur)
+        light = self._render_light(row, request, size, variant, seed) * np.float32(request.light_level)
+        notices: list[str] = []
+        if request.colour is None or isinstance(row.look, PanoramaPlace):
+            light = add_lamp_pool(match_black_point(match_white_point(light, row, request), row, request), row, request)
+            light = match_monochrome(light, request)
+            light = light * np.float32(exposure_gain(light, row, request))
+            gain = separation_gain(light, row, request)
             light = light * np.float32(gain)
             if gain != 1.0:
-                said.append(
+                notices.append(
                     f"{row.title} was made {'lighter' if gain > 1 else 'darker'} so that the subject stands out."
                 )
-        return develop_image(light, size, seed), said
+        return develop_image(light, size, seed), notices
 
-    def _render_light(self, row: Scene, asked: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
+    def _render_light(self, row: Scene, request: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
         look = row.look
-        if asked.picture is not None:
-            return user_backdrop.render_user_backdrop(asked.picture, asked, size, variant)
+        if request.picture is not None:
+            return user_backdrop.render_user_backdrop(request.picture, request, size, variant)
         if isinstance(look, StudioPaper):
-            return studio_backdrops.render_studio_backdrop(look, asked, size, variant, seed)
+            return studio_backdrops.render_studio_backdrop(look, request, size, variant, seed)
         if isinstance(look, TabletopSurface):
-            return _render_surface(look, asked, size, variant, seed)
-        return self._render_place(look, asked, size, variant, seed)
+            return _render_surface(look, request, size, variant, seed)
+        return self._render_place(look, request, size, variant, seed)
 
-    def _render_place(self, look: PanoramaPlace, asked: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
-        """A person stands in a place; a product stands on a table before it, lit by what the place has."""
-        seen = panorama_view.render_place(look, self._load_panorama(look.file), asked, size, variant, seed)
-        if not _has_table(asked):
-            return seen
-        return tabletop.render_tabletop(look.table, seen, asked, size, variant, seed)
+    def _render_place(self, look: PanoramaPlace, request: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
+        """Render a place: behind a person as it is, behind a product with a table that its light falls on."""
+        view = panorama_view.render_place(look, self._load_panorama(look.file), request, size, variant, seed)
+        if not _has_table(request):
+            return view
+        return tabletop.render_tabletop(look.table, view, request, size, variant, seed)
 
     def _load_panorama(self, name: str) -> LinearLight:
-        found = self._panoramas.get(name)
-        if found is None:
-            found = self._panoramas[name] = panorama.read_panorama(_verify_panorama(name, self._sha256))
-        return found
+        panorama_light = self._panoramas.get(name)
+        if panorama_light is None:
+            panorama_light = self._panoramas[name] = panorama.read_panorama(_verify_panorama(name, self._sha256))
+        return panorama_light
 
 
-def _has_table(asked: Backdrop) -> bool:
-    return asked.subject == "product" and asked.floor_ratio is not None and asked.floor_ratio <= LOWEST_CONTACT_RATIO
+def _has_table(request: Backdrop) -> bool:
+    return (
+        request.subject == "product" and request.floor_ratio is not None and request.floor_ratio <= LOWEST_CONTACT_RATIO
+    )
 
 
-def _classify_scenery(row: Scene, asked: Backdrop) -> Scenery | None:
-    if asked.picture is not None:  # it speaks for itself
+def _classify_scenery(row: Scene, request: Backdrop) -> Scenery | None:
+    if request.picture is not None:  # nothing has to be said about the user's own picture
         return None
     if isinstance(row.look, PanoramaPlace):
-        return "mixed" if _has_table(asked) or row.look.has_street_lamps else "photographed"
+        return "mixed" if _has_table(request) or row.look.has_street_lamps else "photographed"
     return "plain" if isinstance(row.look, StudioPaper) and row.look.flat else "computed"
 
 
-def _select_scene(asked: Backdrop, render: RenderRequest) -> tuple[Scene, list[str]]:
-    if asked.picture is not None:
-        soft = user_backdrop.enlargement_ratio(asked.picture, render.size) > user_backdrop.SOFT_ENLARGEMENT_RATIO
-        return _USER_BACKDROP_SCENE, ["My backdrop is smaller than the picture and will look soft."] if soft else []
-    if asked.scene:
+def _select_scene(request: Backdrop, render: RenderRequest) -> tuple[Scene, list[str]]:
+    if request.picture is not None:
+        is_soft = user_backdrop.enlargement_ratio(request.picture, render.size) > user_backdrop.SOFT_ENLARGEMENT_RATIO
+        return _USER_BACKDROP_SCENE, ["My backdrop is smaller than the picture and will look soft."] if is_soft else []
+    if request.scene:
         try:
-            return find_scene(asked.scene), []
+            return find_scene(request.scene), []
         except KeyError:
-            raise BadInput(f"There is no built-in scene '{asked.scene}'.", param="scene") from None
-    if not render.prompt.strip() and asked.colour is not None:
+            raise BadInput(f"There is no built-in scene '{request.scene}'.", param="scene") from None
+    if not render.prompt.strip() and request.colour is not None:
         return find_scene("studio-colour"), []
-    row, notice = choose_scene(render.prompt, asked.subject)
+    row, notice = choose_scene(render.prompt, request.subject)
     return row, [notice] if notice else []
 
 
-def _render_surface(look: TabletopSurface, asked: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
-    wall = asked.colour or look.wall
+def _render_surface(look: TabletopSurface, request: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
+    wall = request.colour or look.wall
     if look.material in ("podium", "blocks"):
-        tint = asked.colour or look.tint or look.wall
-        return podium.render_podium(look.material == "blocks", wall, tint, asked, size, variant)
-    return tabletop.render_tabletop(look.material, wall, asked, size, variant, seed)
+        tint = request.colour or look.tint or look.wall
+        return podium.render_podium(look.material == "blocks", wall, tint, request, size, variant)
+    return tabletop.render_tabletop(look.material, wall, request, size, variant, seed)
 
 
 def _fill_colour(colour: tuple[int, int, int], size: Size) -> Image:
@@ -170,10 +171,10 @@ def _verify_panorama(name: str, sha256: dict[str, str]) -> Path:
 
 
 def load(spec: ModelSpec, device: str) -> SceneModel:
-    """Ready at once, on the processor whatever `device` says."""
+    """Load the model, which runs on the processor whatever `device` is."""
     return SceneModel(spec)
 
 
 def estimate_bytes(spec: ModelSpec) -> int:
-    """Bytes of all panoramas decoded."""
+    """Bytes of all decoded panoramas."""
     return spec.bytes

@@ -1,4 +1,4 @@
-"""Smooth noise at any scale, the grain of everything painted, grown or poured; knows no material."""
+"""Smooth noise at any scale for painted, grown and poured materials."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LATTICE_PX = 512
 
 @lru_cache(maxsize=1)
 def _noise_lattice() -> Plane:
-    """One fixed field of normal deviates; each use takes another part of it, far larger than any picture's detail."""
+    """A fixed field of normal deviates. Each use takes another part of it."""
     return np.random.default_rng(20240229).standard_normal((_LATTICE_PX, _LATTICE_PX)).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
 def _smooth_lattice() -> Plane:
-    """The lattice enlarged four times with a B-spline's smoothness and unit deviation, wrapping at its borders."""
+    """The lattice enlarged four times, about as smooth as a B-spline, of unit deviation, wrapping at its borders."""
     fine = 4
     wide = cv2.copyMakeBorder(_noise_lattice(), 4, 4, 4, 4, cv2.BORDER_WRAP)
     large = cv2.resize(wide, None, fx=fine, fy=fine, interpolation=cv2.INTER_CUBIC)
@@ -29,14 +29,14 @@ def _smooth_lattice() -> Plane:
 
 
 def sample_noise(u: Plane, v: Plane, seed: int) -> Plane:
-    """Unit-deviation noise with features about one unit across at the coordinates (u, v); same seed, same field."""
+    """Sample noise of unit deviation, with features about one unit across, at the coordinates (u, v), H x W."""
     dx, dy = np.random.default_rng(seed).integers(0, _LATTICE_PX, 2)
     found = cv2.remap(_padded_lattice(), _wrap_coordinates(u, int(dx)), _wrap_coordinates(v, int(dy)), cv2.INTER_LINEAR)
     return np.asarray(found, np.float32)
 
 
 def _wrap_coordinates(at: Plane, shift: int) -> Plane:
-    """Coordinates on the padded field. cv2.remap wraps wrongly outside int16, np.mod is twenty times slower."""
+    """Coordinates on the padded field. cv2.remap wraps wrongly outside int16, and np.mod is twenty times slower."""
     turns = (at + np.float32(shift)) * np.float32(1 / _LATTICE_PX)
     turns -= np.floor(turns)
     turns *= np.float32(_LATTICE_PX * 4)
@@ -52,15 +52,15 @@ def _padded_lattice() -> Plane:
 def fractal_noise(
     u: Plane, v: Plane, seed: int, octaves: int = 4, *, fall: float = 0.5, grain: Plane | float = 0.0
 ) -> Plane:
-    """Noise of several octaves, unit deviation: each has half the size and `fall` times the height of the one before.
+    """Sum octaves of noise to unit deviation: each has half the size and `fall` times the height of the last.
 
-    `grain` is the size of a pixel in (u, v): octaves finer than it fade out instead of turning into sparkle.
+    `grain` is the size of a pixel in (u, v): finer octaves fade out instead of aliasing.
     """
     total = np.zeros(u.shape, np.float32)
     power = 0.0
     for octave in range(octaves):
         frequency, height = np.float32(2.03**octave), fall**octave
-        # Each octave is turned, so that the lattices never line up.
+        # Each octave is rotated, so that the lattices do not line up.
         angle = 0.7 * octave
         c, s = np.float32(np.cos(angle) * frequency), np.float32(np.sin(angle) * frequency)
         layer = sample_noise(u * c - v * s, u * s + v * c, seed * 31 + octave)
@@ -70,14 +70,14 @@ def fractal_noise(
 
 
 def detail_visibility(grain: Plane | float, frequency: float) -> Plane | np.float32:
-    """How much of a detail of 1/frequency is left when a pixel is `grain` wide: 1 down to a third of it, then less."""
+    """Visibility of details of size 1 / `frequency` if a pixel is `grain` wide: 1 up to a third of it, then less."""
     return np.clip(np.float32(1.6) - np.asarray(grain, np.float32) * np.float32(1.6 * frequency), 0, 1)
 
 
 def scatter_spots(
     u: Plane, v: Plane, cell: float, radii: tuple[float, float], seed: int, grain: Plane | float
 ) -> Plane:
-    """Round spots of random place and size, one to a cell of `cell` at most: 1 inside, soft at the rim, 0 outside."""
+    """Scatter round spots of random position and size, at most one in a cell: 1 inside, soft at the rim, 0 outside."""
     column, row = np.floor(u / np.float32(cell)), np.floor(v / np.float32(cell))
     table = np.random.default_rng(seed).random((4, 256, 256), np.float32)
     i, j = row.astype(np.int64) & 255, column.astype(np.int64) & 255

@@ -1,7 +1,7 @@
-"""Photographed places: an HDRI panorama seen through a long, wide-open lens; does not know what stands before it.
+"""Renders the view of a long, wide-open lens from an HDRI panorama.
 
-The panoramas are small (512 x 256), so a place is always out of focus. What makes that look like a lens and not like
-an enlarged thumbnail: light is added up before it is blurred, the blur is a disc, and lamps are drawn as points.
+The panoramas are small (512 x 256), so a place is always out of focus. Three things make it look like a lens and not
+like an enlarged thumbnail: light is summed before it is blurred, the blur is a disc, and lamps are drawn as points.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from pipelines.models.families.scenes.lens_blur import MIN_DISC_PX, disc_kernel
 from pipelines.models.families.scenes.tone_mapping import LinearLight, relative_luminance
 
 MAX_RADIANCE = 6.0
+"""Radiance at which light is clamped, 1 being white."""
 MIN_BLUR_SOURCE_PX = 2.5
+"""Least diameter of the blur disc in pixels of the panorama."""
 _OVERSAMPLING = 4
-_SOURCE_MARGIN_PX = 4  # source pixels around what is seen, for the interpolation
+_SOURCE_MARGIN_PX = 4  # pixels of the panorama around the view that interpolation needs
 
 
 @dataclass(frozen=True)
 class Lens:
-    """Where a lens looks. `yaw` and `field` in degrees: 0 is the panorama's centre, `field` spans the shorter side.
+    """A lens. `yaw` and `field` in degrees: yaw 0 is the panorama's centre, `field` spans the shorter side.
 
-    `size` is (width, height) of the picture wanted, of which only the shape counts; `horizon` and `blur` (the disc's
-    diameter) are shares of the height.
+    `size`: (width, height) of the picture, of which only the aspect ratio counts. `horizon` and `blur` (the diameter of
+    the disc): shares of the height.
     """
 
     yaw: float
@@ -42,13 +44,13 @@ class Lens:
         return 0.5 / np.tan(np.radians(self.field) / 2) * min(1.0, self.size[0] / self.size[1])
 
     def blur_diameter(self, columns: int) -> float:
-        """The disc's diameter, at least 2.5 pixels of a panorama with so many columns, as a share of the height."""
+        """Diameter of the blur disc as a share of the height, for a panorama of `columns`."""
         return max(self.blur, MIN_BLUR_SOURCE_PX * 2 * np.pi / columns * self.focal_length)
 
 
 @dataclass(frozen=True)
 class Lamp:
-    """A small light: right and up of the lens's axis in radians, and its energy in source pixels x linear RGB."""
+    """A small light: angles right of and above the optical axis in radians, energy in source pixels x linear RGB."""
 
     right: float
     up: float
@@ -56,7 +58,7 @@ class Lamp:
 
 
 def read_panorama(path: Path) -> LinearLight:
-    """The panorama at `path`: float32, H x 2H x 3, linear sRGB, not negative."""
+    """Read the panorama at `path`: float32, H x 2H x 3, linear sRGB, not negative."""
     import OpenEXR  # its import costs time that a studio backdrop need not pay
 
     with OpenEXR.File(str(path)) as file:
@@ -65,7 +67,7 @@ def read_panorama(path: Path) -> LinearLight:
 
 
 def fill_ringing_holes(pixels: LinearLight) -> LinearLight:
-    """The small copies were made with a filter that rings: black holes in the sun and beside lamps are filled."""
+    """Fill the black holes in the sun and beside lamps that the ringing of the downscaling filter left."""
     floor = 0.02 * float(np.median(pixels.max(axis=2)))
     hole = (pixels.min(axis=2) < floor) & (cv2.dilate(pixels.max(axis=2), np.ones((5, 5), np.uint8)) > 200 * floor)
     known = np.maximum(pixels, 0) * ~hole[..., None]
@@ -75,7 +77,7 @@ def fill_ringing_holes(pixels: LinearLight) -> LinearLight:
 
 
 def light_side_ratio(panorama: LinearLight, yaw: float) -> float:
-    """Light from the right over light from the left, as seen at `yaw`: over 1 the key light comes from the right."""
+    """Light from the right over light from the left at `yaw`: above 1 the key light comes from the right."""
     height, width = panorama.shape[:2]
     weight = np.cos((np.arange(height) + 0.5) / height * np.pi - np.pi / 2).astype(np.float32)
     columns = (np.minimum(relative_luminance(panorama), 60.0) * weight[:, None]).sum(axis=0)
@@ -85,10 +87,10 @@ def light_side_ratio(panorama: LinearLight, yaw: float) -> float:
 
 
 def render_view(panorama: LinearLight, lens: Lens, extra: tuple[Lamp, ...] = (), *, points: bool = True) -> LinearLight:
-    """What the lens sees: linear light, H x W x 3, at a size that the blur can carry (see `blur.ROUND`).
+    """Render what the lens sees: linear light, H x W x 3, at a size that the blur can carry (see `MIN_DISC_PX`).
 
-    `panorama` is exposed already: 1 is white, and nothing counts for more than 6. `extra` lamps are added to its own,
-    which are there with `points`: small bright places drawn as points, so that each becomes a disc.
+    `panorama` is exposed already: 1 is white. `extra` lamps are added. With `points` the panorama's own lamps, small
+    bright places, are drawn as points too, so that each becomes a disc.
     """
     width, height = lens.size
     diameter = lens.blur_diameter(panorama.shape[1])
@@ -99,7 +101,7 @@ def render_view(panorama: LinearLight, lens: Lens, extra: tuple[Lamp, ...] = (),
     smooth, lamps = _separate_lamps(ahead) if points else (ahead, [])
     right = (np.arange(-margin, columns + margin, dtype=np.float32) + 0.5 - columns / 2) / rows
     up = lens.horizon - (np.arange(-margin, rows + margin, dtype=np.float32) + 0.5) / rows
-    # The horizon is shifted, not tilted, as with a shift lens: walls stay upright.
+    # The horizon is shifted as with a shift lens, not tilted, so that walls stay upright.
     work = _sample_view(smooth, *np.meshgrid(right, up), lens.focal_length)
     pixel = (2 * np.pi / panorama.shape[1] * lens.focal_length * rows) ** 2
     for lamp in (*lamps, *extra):
@@ -111,7 +113,7 @@ def render_view(panorama: LinearLight, lens: Lens, extra: tuple[Lamp, ...] = (),
 
 
 def _rotate_panorama(panorama: LinearLight, yaw: float) -> LinearLight:
-    """The panorama with `yaw` in its centre; whole columns are enough, a place has no sharp edge."""
+    """Rotate the panorama so that `yaw` is in its centre, by whole columns: the blur hides the rest."""
     return np.roll(panorama, -round(yaw / 360 * panorama.shape[1]), axis=1)
 
 
@@ -123,10 +125,10 @@ def _sample_view(light: LinearLight, x: LinearLight, y: LinearLight, focal: floa
     v = (0.5 - along / np.pi) * height
     left, right = max(int(u.min()) - _SOURCE_MARGIN_PX, 0), min(int(u.max()) + _SOURCE_MARGIN_PX + 1, width)
     top, bottom = max(int(v.min()) - _SOURCE_MARGIN_PX, 0), min(int(v.max()) + _SOURCE_MARGIN_PX + 1, height)
-    # Roots are interpolated: a cubic through linear light would dig dark moats around every lamp.
+    # Square roots are interpolated: a cubic through linear light would ring around every lamp.
     root = np.sqrt(light[top:bottom, left:right])
     fine = cv2.resize(root, None, fx=_OVERSAMPLING, fy=_OVERSAMPLING, interpolation=cv2.INTER_CUBIC)
-    # A box as wide as a source pixel is blind to the pixel grid, so no lattice shows through the blur.
+    # A box as wide as a source pixel removes the pixel grid, which would show through the blur.
     fine = cv2.blur(cv2.blur(fine, (_OVERSAMPLING + 1, _OVERSAMPLING + 1)), (3, 3))
     u, v = (u - left) * _OVERSAMPLING - 0.5, (v - top) * _OVERSAMPLING - 0.5
     seen = cv2.remap(fine, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
@@ -134,7 +136,7 @@ def _sample_view(light: LinearLight, x: LinearLight, y: LinearLight, focal: floa
 
 
 def _separate_lamps(light: LinearLight) -> tuple[LinearLight, list[Lamp]]:
-    """`light` without its small lamps, and the lamps: what stands out of an opening with a disc of 5 source pixels."""
+    """Separate `light` into a smooth rest and small lamps: what a morphological opening with a 5 pixel disc removes."""
     height, width = light.shape[:2]
     grey = relative_luminance(light)
     opened = cv2.morphologyEx(grey, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
@@ -158,14 +160,14 @@ def _separate_lamps(light: LinearLight) -> tuple[LinearLight, list[Lamp]]:
 
 
 def _is_isolated_peak(grey: LinearLight, row: int, column: int) -> bool:
-    """Whether the ring 3 to 4 pixels around a peak is dark beside it."""
+    """Whether the ring 3 to 4 pixels around a peak is dark compared with it."""
     ring = grey[row - 4 : row + 5, column - 4 : column + 5].copy()
     ring[2:7, 2:7] = 0
     return float(ring.max()) < 0.6 * float(grey[row, column])
 
 
 def _splat_point(work: LinearLight, x: float, y: float, energy: npt.NDArray[np.float32]) -> None:
-    """Adds a point at pixel position (x, y), shared between its four pixels; outside `work` it is not seen."""
+    """Add a point at pixel position (x, y), divided among its four pixels; nothing if it lies outside `work`."""
     column, row = int(np.floor(x - 0.5)), int(np.floor(y - 0.5))
     if not (0 <= column < work.shape[1] - 1 and 0 <= row < work.shape[0] - 1):
         return

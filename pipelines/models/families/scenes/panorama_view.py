@@ -1,4 +1,4 @@
-"""Places as a backdrop: which way the lens looks, which way the light falls, day or night; knows no files."""
+"""Photographed places as backdrops: direction of view, side of the key light, day or night."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from pipelines.models.families.scenes.scene_types import PanoramaPlace
 from pipelines.models.families.scenes.tone_mapping import LinearLight, relative_luminance
 
 FIELD_OF_VIEW_DEGREES = {"person": 38.0, "product": 46.0, "any": 46.0}
-# A side is brighter when it gets this much more light; below it the key light has no side.
 BRIGHT_SIDE_RATIO = 1.08
+"""Light of one side over that of the other from which the key light has a side."""
 _NIGHT_TINT = np.array((0.52, 0.66, 1.0), np.float32)
 
 
 def render_place(
-    look: PanoramaPlace, panorama: LinearLight, asked: Backdrop, size: Size, variant: int, seed: int
+    look: PanoramaPlace, panorama: LinearLight, request: Backdrop, size: Size, variant: int, seed: int
 ) -> LinearLight:
-    """The place out of focus, linear light, mirrored where its key light would come from the wrong side."""
+    """Render a place out of focus in linear light, mirrored if its key light would come from the wrong side."""
     yaw = look.yaws[variant % len(look.yaws)]
-    lens = Lens(yaw, FIELD_OF_VIEW_DEGREES[asked.subject], size, asked.horizon_ratio, asked.blur_ratio)
+    lens = Lens(yaw, FIELD_OF_VIEW_DEGREES[request.subject], size, request.horizon_ratio, request.blur_ratio)
     light = np.minimum(panorama * np.float32(look.exposure), np.float32(look.brightest))
     if look.night:
         light = _darken_to_night(light, look.night)
     seen = render_view(
         light, lens, street_lamps(variant, seed) if look.has_street_lamps else (), points=look.has_point_lights
     )
-    return np.ascontiguousarray(seen[:, ::-1]) if is_mirrored(panorama, yaw, asked) else seen
+    return np.ascontiguousarray(seen[:, ::-1]) if is_mirrored(panorama, yaw, request) else seen
 
 
-def is_mirrored(panorama: LinearLight, yaw: float, asked: Backdrop) -> bool:
-    """Whether the place at `yaw` is mirrored so that its light comes from the side asked."""
+def is_mirrored(panorama: LinearLight, yaw: float, request: Backdrop) -> bool:
+    """Whether the place at `yaw` is mirrored so that its light comes from the requested side."""
     ratio = light_side_ratio(panorama, yaw)
     side = "right" if ratio > BRIGHT_SIDE_RATIO else "left" if ratio < 1 / BRIGHT_SIDE_RATIO else "none"
-    return "none" not in (side, asked.key_light_side) and side != asked.key_light_side
+    return "none" not in (side, request.key_light_side) and side != request.key_light_side
 
 
 def _darken_to_night(light: LinearLight, night: float) -> LinearLight:
-    """Daylight turned down to `night`'s end: bluer and with less colour, and a warm haze over the roofs."""
+    """Darken daylight by `night`, 0 to 1: bluer, less colour, and a warm haze above the horizon."""
     grey = np.minimum(relative_luminance(light), 1.6)[..., None]
     dim = (grey * 0.55 + np.minimum(light, 1.6) * 0.45) * _NIGHT_TINT * np.float32(0.16)
     up = (0.5 - (np.arange(light.shape[0], dtype=np.float32) + 0.5) / light.shape[0]) * np.float32(np.pi)
@@ -48,7 +48,7 @@ def _darken_to_night(light: LinearLight, night: float) -> LinearLight:
 
 
 def street_lamps(variant: int, seed: int) -> tuple[Lamp, ...]:
-    """Lights of a street at night, as seen down its length: lamps overhead, cars below, signs and windows beside."""
+    """The lights of a street at night, seen along it: lamps above, cars below, signs and windows at the sides."""
     rng = np.random.default_rng(seed % 1009 * 8 + variant)
     lean = float(rng.uniform(-0.12, 0.12))
     lamps: list[Lamp] = []

@@ -1,4 +1,4 @@
-"""The table in perspective: which point of it each pixel shows, from a camera tilted down; knows no material."""
+"""The table in perspective: which point of it each pixel shows, for a camera that is tilted down."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from pipelines.core.geometry import Size
 from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.noise import Plane
 
-FOCAL_LENGTH_RATIO = 2.6  # picture heights: about 95 mm on full frame, what products are photographed with
-OBLIQUE_FOCAL_LENGTH_RATIO = 1.7  # what looks down on a cup and still shows its side stands close: its planks converge
+FOCAL_LENGTH_RATIO = 2.6
+"""Focal length in picture heights: about 95 mm on full frame, as for product photos."""
+OBLIQUE_FOCAL_LENGTH_RATIO = 1.7
+"""The same for an oblique view from above: the camera is close and the planks converge."""
 PITCH_DEGREES = {"front": 13.0, "three-quarter": 33.0, "above": 66.0}
-FLAT_LAY_PITCH_DEGREES = 74.0  # from here the camera hangs over a flat lay
-MIN_ABOVE_PITCH_DEGREES = 46.0  # from above nothing is drawn flatter: the horizon would come in
-TABLE_WIDTH_METRES = (
-    0.28  # metres of table that one picture height spans at the contact line: what is sold fits in two hands
-)
-# How far above the contact line the table ends, as a share of the height; from above it never does.
+FLAT_LAY_PITCH_DEGREES = 74.0
+"""Pitch from which the camera looks straight down on a flat lay."""
+MIN_ABOVE_PITCH_DEGREES = 46.0
+"""Least pitch of a view from above; less would show the horizon."""
+TABLE_WIDTH_METRES = 0.28
+"""Length of table at the contact line that one picture height spans: products fit in two hands."""
 TABLE_DEPTH_RATIO = {"front": 0.26, "three-quarter": 0.56, "above": 9.0}
+"""Distance of the far edge of the table above the contact line, in picture heights; from above it is never seen."""
 
 
 @dataclass(frozen=True)
 class TablePlane:
-    """A plane as seen. `u` (right) and `v` (away) in metres from the contact line's middle, H x W, rows from `edge` on.
+    """A table as the camera sees it. `u` (right) and `v` (away) are metres from the contact line's middle, H x W.
 
-    `across` and `along` are the size of a pixel there in metres, `facing` the cosine between plane and eye. `edge` is
-    the first row of the table (0 when it fills the picture) and `floor` the row of the contact line.
+    Their rows start at `edge`, the first row of the table (0 if it fills the picture). `across` and `along`: size of a
+    pixel there in metres. `facing`: cosine between the table's normal and the line of sight. `floor`: row of the
+    contact line.
     """
 
     u: Plane
@@ -41,30 +45,34 @@ class TablePlane:
     columns: int
 
 
-def is_oblique(asked: Backdrop) -> bool:
-    """Whether the table is seen from above, and not from straight above."""
-    return asked.seen_from == "above" and asked.camera_pitch is not None and asked.camera_pitch < FLAT_LAY_PITCH_DEGREES
+def is_oblique(request: Backdrop) -> bool:
+    """Whether the table is seen from above but not from straight above."""
+    return (
+        request.seen_from == "above"
+        and request.camera_pitch is not None
+        and request.camera_pitch < FLAT_LAY_PITCH_DEGREES
+    )
 
 
-def camera_pitch_degrees(asked: Backdrop) -> float:
-    """How far the camera looks down, in degrees: as the subject was seen where that is known and it is from above."""
-    if asked.seen_from == "above" and asked.camera_pitch is not None:
-        return float(np.clip(asked.camera_pitch, MIN_ABOVE_PITCH_DEGREES, 90.0))
-    return PITCH_DEGREES[asked.seen_from]
+def camera_pitch_degrees(request: Backdrop) -> float:
+    """How far the camera looks down: in views from above as in the photo, if that is known."""
+    if request.seen_from == "above" and request.camera_pitch is not None:
+        return float(np.clip(request.camera_pitch, MIN_ABOVE_PITCH_DEGREES, 90.0))
+    return PITCH_DEGREES[request.seen_from]
 
 
-def project_table(asked: Backdrop, size: Size) -> TablePlane:
-    """The table for a picture of `size` (width, height), contact line and view as asked."""
+def project_table(request: Backdrop, size: Size) -> TablePlane:
+    """Project the table for a picture of `size` (width, height)."""
     columns, rows = size
     pitch, focal = (
-        np.radians(camera_pitch_degrees(asked)),
-        OBLIQUE_FOCAL_LENGTH_RATIO if is_oblique(asked) else FOCAL_LENGTH_RATIO,
+        np.radians(camera_pitch_degrees(request)),
+        OBLIQUE_FOCAL_LENGTH_RATIO if is_oblique(request) else FOCAL_LENGTH_RATIO,
     )
-    contact = asked.floor_ratio if asked.floor_ratio is not None else 0.8
+    contact = request.floor_ratio if request.floor_ratio is not None else 0.8
     contact = float(np.clip(contact, 0.35, 0.98))
-    if asked.seen_from == "above":
+    if request.seen_from == "above":
         contact = min(contact, 0.75)
-    edge = round(max(0.0, contact - TABLE_DEPTH_RATIO[asked.seen_from]) * rows)
+    edge = round(max(0.0, contact - TABLE_DEPTH_RATIO[request.seen_from]) * rows)
     y = (np.arange(edge, rows, dtype=np.float64) + 0.5) / rows
     scale, away, facing = _cast_rays(y, pitch, focal)
     at_scale, at_away, _ = _cast_rays(np.array([contact]), pitch, focal)
@@ -74,7 +82,7 @@ def project_table(asked: Backdrop, size: Size) -> TablePlane:
     along = np.abs(np.gradient(away)) if len(away) > 1 else np.full(1, TABLE_WIDTH_METRES / rows)
     shape = (rows - edge, columns)
     return TablePlane(
-        u=np.asarray(scale[:, None] * (x - (asked.centre_ratio - 0.5) * columns / rows)[None, :], np.float32),
+        u=np.asarray(scale[:, None] * (x - (request.centre_ratio - 0.5) * columns / rows)[None, :], np.float32),
         v=_repeat_column(away, shape),
         across=np.asarray(scale / rows, np.float32)[:, None],
         along=np.asarray(along, np.float32)[:, None],
@@ -87,7 +95,7 @@ def project_table(asked: Backdrop, size: Size) -> TablePlane:
 
 
 def _cast_rays(y: np.ndarray, pitch: float, focal: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Metres per picture height, distance along the plane (camera one metre over it) and cosine at rows `y`."""
+    """Metres per picture height, distance along the table and cosine at rows `y`, for a camera one metre above it."""
     up = 0.5 - y
     down = focal * np.sin(pitch) - up * np.cos(pitch)
     down = np.maximum(down, 1e-3)

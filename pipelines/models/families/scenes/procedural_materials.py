@@ -1,4 +1,7 @@
-"""What tables are made of: colour, relief and gloss at points given in metres; knows no camera and no light."""
+"""Procedural materials of tables: colour, relief and gloss at points given in metres.
+
+In all of them (u, v), H x W, are the points and `grain` is the size of a pixel there.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from pipelines.models.families.scenes.tone_mapping import LinearLight, linear_co
 
 @dataclass(frozen=True)
 class SurfaceMaterial:
-    """`colour` in linear light (H x W x 3), `relief` in units that read as 1 = deep, `gloss` 0 to 1."""
+    """A material: `colour` in linear light (H x W x 3), `relief` where 1 is deep (H x W), `gloss` 0 to 1."""
 
     colour: LinearLight
     relief: Plane
@@ -22,18 +25,18 @@ class SurfaceMaterial:
 
 
 def mix_colours(first: Colour, second: Colour, share: Plane) -> LinearLight:
-    """From `first` (share 0) to `second` (share 1), mixed in roots."""
+    """Mix square roots of linear light from `first` (share 0) to `second` (share 1)."""
     a, b = np.sqrt(linear_colour(first)), np.sqrt(linear_colour(second))
     share = np.clip(share, 0, 1)
     out = np.empty((*share.shape, 3), np.float32)
-    for channel in range(3):  # one plane after the other is three times as fast as NumPy's innermost loop over three
+    for channel in range(3):  # one plane at a time is three times as fast as an innermost axis of three
         out[..., channel] = (a[channel] + (b[channel] - a[channel]) * share) ** 2
     return out
 
 
 @dataclass(frozen=True)
 class WoodSpecies:
-    """The colours and the habit of a wood: `spacing` of the rings and board `width` in metres, `pores` 0 to 1."""
+    """A wood: its colours, `spacing` of the rings and `width` of boards in metres, strength of its `pores`, 0 to 1."""
 
     pale: Colour
     dark: Colour
@@ -48,9 +51,9 @@ WALNUT = WoodSpecies((132, 86, 54), (60, 36, 22), 0.006, 0.15, 0.7, 0.22)
 
 
 def render_wood(wood: WoodSpecies, u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
-    """Boards along u: each is cut from another trunk, so rings, arches and tone differ from board to board.
+    """Render boards along u, each cut from another trunk, so that rings, arches and tone differ.
 
-    A board cuts the cone-like rings of a trunk: their distance from the pith, not stripes, is what makes arches.
+    A board cuts the cone-shaped rings of a trunk: the distance from the pith, not stripes, gives arches.
     """
     board = np.floor(v / np.float32(wood.width) + np.float32(0.5))
     inside = v / np.float32(wood.width) + np.float32(0.5) - board
@@ -75,7 +78,7 @@ def render_wood(wood: WoodSpecies, u: Plane, v: Plane, grain: Plane, seed: int) 
     )
     pore = _wood_pores(x, y, grain, seed) * (0.25 + early) * np.float32(wood.pores)
     broad = sample_noise(x * 2.2, y * 30 + pick[3] * 50, seed + 6)
-    # What hands and cups do to it over the years: darker where oil went in, and fine dents.
+    # Wear: darker where oil went in, and fine dents.
     worn = fractal_noise(u * 11, v * 11, seed + 8, 5, fall=0.62, grain=grain * 11)
     dents = fractal_noise(u * 170, v * 170, seed + 9, 3, grain=grain * 170)
     share = (
@@ -111,7 +114,7 @@ def _wood_pores(x: Plane, y: Plane, grain: Plane, seed: int) -> Plane:
 
 
 def _board_seams(inside: Plane, grain: Plane, width: float) -> Plane:
-    """The gap between boards, 1 in it; as wide as a pixel at least, and paler then."""
+    """The gap between boards: 1 inside. At least a pixel wide, and then paler."""
     half = np.maximum(np.float32(0.0007), grain * np.float32(0.8))
     away = np.minimum(inside, 1 - inside) * np.float32(width)
     return (np.clip(1.5 - away / half, 0, 1) * np.clip(np.float32(0.0011) / half, 0.25, 1)).astype(np.float32)
@@ -128,7 +131,7 @@ def render_walnut(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMateria
 
 
 def render_marble(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
-    """White marble: grey clouds drawn out along one direction, bundles of veins that waver along it, hairs across."""
+    """White marble: grey clouds stretched in one direction, bundles of wavering veins along it, fine ones across."""
     warp = fractal_noise(u * 3.2, v * 3.2, seed + 1, 6, fall=0.6, grain=grain * 3)
     bend = fractal_noise(u * 3.2 + 40, v * 3.2, seed + 2, 6, fall=0.6, grain=grain * 3)
     x, y = u + 0.045 * warp, v + 0.045 * bend
@@ -143,7 +146,7 @@ def render_marble(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMateria
 
 
 def render_slate(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
-    """Black marble: few white veins, crisp, broken in places, and fine hairs that leave them at an angle."""
+    """Black marble: a few crisp white veins, broken in places, and fine ones that branch off at an angle."""
     x = u + 0.045 * fractal_noise(u * 4, v * 4, seed + 1, 5, fall=0.55)
     y = v + 0.045 * fractal_noise(u * 4 + 40, v * 4, seed + 2, 5, fall=0.55)
     smoke = np.clip(0.5 + 0.5 * fractal_noise(x * 6, y * 6, seed + 6, 5), 0, 1)
@@ -157,9 +160,9 @@ def render_slate(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial
 def _marble_veins(
     x: Plane, y: Plane, degrees: float, spacing: float, width: float, seed: int, grain: Plane, bleed: float = 0.42
 ) -> Plane:
-    """Wavering lines `spacing` metres apart, `width` metres thick, that swell, thin out and end.
+    """Wavering lines `spacing` metres apart and `width` metres thick that swell, thin out and end.
 
-    They are the whole numbers of a ramp bent by noise: a ramp gives long lines where noise alone gives rings.
+    They are the integer levels of a ramp distorted by noise; levels of noise alone would be rings.
     """
     angle = np.radians(degrees)
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -168,14 +171,14 @@ def _marble_veins(
     near = (bent - np.round(bent)) * np.float32(spacing)
     swell = np.clip(0.3 + 0.7 * sample_noise(along * 5, across * 9, seed + 5), 0.0, 1.5)
     thick = np.hypot(np.float32(width) * (0.3 + 0.7 * swell), 0.5 * grain)
-    # One side of a vein is a crack, on the other its colour bled into the stone.
+    # A vein is sharp on one side; on the other its colour has bled into the stone.
     core = np.exp(-np.abs(near) / thick) * np.minimum(1, np.float32(width) / thick)
     bled = np.exp(-np.abs(near) / (thick * np.float32(9))) * (near > 0) * np.clip(near / thick, 0, 1)
     return ((core + np.float32(bleed) * bled) * swell).astype(np.float32)
 
 
 def render_concrete(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
-    """Smooth cast concrete: clouds, sand, a few air holes."""
+    """Smooth cast concrete: clouds, sand, some air holes."""
     cloud = fractal_noise(u * 4, v * 4, seed + 1, 6, fall=0.6, grain=grain * 4)
     stain = fractal_noise(u * 1.7 + 0.1 * cloud, v * 1.7, seed + 2, 3)
     sand = fractal_noise(u * 420, v * 420, seed + 3, 2, fall=0.7, grain=grain * 420)
@@ -189,7 +192,7 @@ def render_concrete(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMater
 
 
 def render_plaster(u: Plane, v: Plane, grain: Plane, seed: int, tint: Colour = (226, 216, 203)) -> SurfaceMaterial:
-    """Lime plaster drawn with a trowel: broad strokes, soft ridges where they end."""
+    """Lime plaster: broad strokes of a trowel with soft ridges at their ends."""
     warp = fractal_noise(u * 5, v * 5, seed + 1, 4)
     stroke = fractal_noise(u * 6 + 0.5 * warp, v * 17 + 0.5 * warp, seed + 2, 4, fall=0.55, grain=grain * 17)
     other = fractal_noise(u * 15 + 0.4 * warp, v * 6 - 0.4 * warp, seed + 3, 4, fall=0.55, grain=grain * 15)
@@ -202,7 +205,7 @@ def render_plaster(u: Plane, v: Plane, grain: Plane, seed: int, tint: Colour = (
 
 
 def render_linen(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
-    """Washed linen: threads over and under each other, thick and thin, and long soft folds."""
+    """Washed linen: a plain weave of uneven threads, with long soft folds."""
     pitch = np.float32(0.0019)
     drift_u = 0.35 * sample_noise(u * 9, v * 9, seed + 1)
     drift_v = 0.35 * sample_noise(u * 9 + 50, v * 9, seed + 2)

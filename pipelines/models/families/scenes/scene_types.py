@@ -1,4 +1,4 @@
-"""What a built-in scene is, as data: frozen rows that are cheap to import; knows nothing of how one is drawn."""
+"""Data types of the built-in scenes, cheap to import."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Material = Literal["oak", "walnut", "marble", "slate", "concrete", "linen", "pla
 
 @dataclass(frozen=True)
 class StudioPaper:
-    """A studio backdrop. `second` makes a gradient from top to bottom, or the other lamp's colour with `gel`.
+    """A studio backdrop. `second` makes a vertical gradient, or with `gel` is the colour of the other lamp.
 
-    `spot` is the pool of light behind the head (0: even light, 1: nothing but the pool) and `radius` its size as a
-    share of the height; `painted` the strength of a canvas's brush marks. `flat` is one colour to the last pixel.
+    `spot` is the strength of the pool of light behind the head (0: even light, 1: only the pool), `radius` its size as
+    a share of the height, `painted` the strength of a canvas's brush strokes. `flat` is one exact colour everywhere.
     """
 
     colour: Colour
@@ -30,7 +30,7 @@ class StudioPaper:
 
 @dataclass(frozen=True)
 class TabletopSurface:
-    """A plane of `material` before a wall of colour `wall`; `tint` is the material's own colour where it may vary."""
+    """A table of `material` before a wall of colour `wall`; `tint`: the colour of a material that may have any."""
 
     material: Material
     wall: Colour
@@ -39,11 +39,12 @@ class TabletopSurface:
 
 @dataclass(frozen=True)
 class PanoramaPlace:
-    """A panorama of assets/scenes, where to look (degrees, best first) and how bright; `table` stands before it.
+    """A panorama of assets/scenes with directions to look in (degrees, best first) and an exposure factor.
 
-    `brightest` is where highlights are clamped, in whites: less where a lamp's own edge would show its few pixels.
-    `points`: its small bright places are lamps, and seen as discs; sunlit leaves and stones are not.
-    `lamps` draws the lights of a street; `night` is how far the light is turned down towards blue, 0 to 1.
+    `table`: the material of the table that products stand on. `brightest`: radiance at which highlights are clamped, 1
+    being white; lower where the edge of a lamp would show its few pixels. `night`: how far daylight is darkened towards
+    blue, 0 to 1. `has_street_lamps`: lights of a street are drawn. `has_point_lights`: its small bright places are
+    lamps and become discs; sunlit leaves and stones are not.
     """
 
     file: str
@@ -58,10 +59,10 @@ class PanoramaPlace:
 
 @dataclass(frozen=True)
 class Scene:
-    """One row. `look` says by its type how it is drawn; `english` and `german` are the words that lead to it.
+    """A scene. The type of `look` decides how it is rendered; `english` and `german` are its keywords.
 
-    `blur` is the disc's diameter as a share of the height, `mired` the white point the scene has by itself,
-    `own_light` exempts it from being fitted to the photo's white point.
+    `blur`: diameter of the blur disc as a share of the height. `mired`: its own white point, which is matched to that
+    of the photo unless `keeps_white_point`.
     """
 
     id: str
@@ -82,7 +83,7 @@ class Scene:
 
     @property
     def suited_subjects(self) -> tuple[str, ...]:
-        """The subjects it was made for."""
+        """The kinds of subject that it is made for."""
         if isinstance(self.look, TabletopSurface):
             return ("product",)
         return ("person", "product", "any")

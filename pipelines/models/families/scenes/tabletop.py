@@ -1,4 +1,4 @@
-"""Tables before a wall: material, light, focus; the product itself and its shadow are somebody else's."""
+"""Tabletops before a wall: material, light and depth of field."""
 
 from __future__ import annotations
 
@@ -13,41 +13,45 @@ from pipelines.models.families.scenes.perspective_plane import TablePlane, is_ob
 from pipelines.models.families.scenes.procedural_materials import MATERIALS, SurfaceMaterial
 from pipelines.models.families.scenes.tone_mapping import LinearLight, linear_colour, relative_luminance
 
-FOREGROUND_BLUR_RATIO = 0.25  # in front of the contact line focus is lost so much slower than behind it
-SHARP_DEPTH_RATIO = (
-    0.03  # a product has a depth: so far before and behind the contact line, in heights, nothing is blurred
-)
-FLAT_LAY_BLUR_RATIO = 0.12  # from above all of the table is nearly as far away
-OBLIQUE_BLUR_RATIO = 0.2  # and from a slope a little less so
-OBLIQUE_TURN_DEGREES = -34.0  # degrees: nobody lays a cup square to the planks and looks down on it at a slant
-STRIP_ROWS = 48  # rows worked on at once, so that a material's many steps stay within the processor's cache
-# How the next variations lie: turn of the material in degrees, and how far it is moved in metres.
+FOREGROUND_BLUR_RATIO = 0.25
+"""How much slower blur grows in front of the contact line than behind it."""
+SHARP_DEPTH_RATIO = 0.03
+"""Distance before and behind the contact line, in picture heights, that stays sharp, since a product has depth."""
+FLAT_LAY_BLUR_RATIO = 0.12
+"""Share of the blur that is left from straight above, where all of the table is nearly as far away."""
+OBLIQUE_BLUR_RATIO = 0.2
+"""The same for an oblique view from above."""
+OBLIQUE_TURN_DEGREES = -34.0
+"""Turn of the material for an oblique view, since nobody aligns a cup with the planks there."""
+STRIP_ROWS = 48
+"""Rows of material that are computed at once, so that its many steps stay within the processor's cache."""
+# How the material of each variation lies: its turn in degrees and its shift in metres.
 MATERIAL_LAYOUTS = ((0.0, 0.0), (90.0, 3.7), (-9.0, 7.9), (81.0, 11.3))
 
 
 def render_tabletop(
-    material: str, wall: LinearLight | Colour, asked: Backdrop, size: Size, variant: int, seed: int
+    material: str, wall: LinearLight | Colour, request: Backdrop, size: Size, variant: int, seed: int
 ) -> LinearLight:
-    """A table of `material` before `wall` (a colour, or a picture in linear light of any size), H x W x 3 linear."""
-    top = project_table(asked, size)
-    stuff = _lay_material(material, top, variant, seed, OBLIQUE_TURN_DEGREES if is_oblique(asked) else 0.0)
-    behind = _render_wall(wall, asked, size)
-    lit = _light_table(stuff, top, asked)
+    """Render a table of `material` before `wall`, a colour or linear light of any size: H x W x 3 linear."""
+    top = project_table(request, size)
+    surface = _lay_material(material, top, variant, seed, OBLIQUE_TURN_DEGREES if is_oblique(request) else 0.0)
+    behind = _render_wall(wall, request, size)
+    lit = _light_table(surface, top, request)
     if isinstance(wall, np.ndarray):
         lit = lit * _ambient_light(behind)
-    lit = _add_reflection(lit, stuff, top, behind)
-    focus = _focus_diameters(top, asked)
+    lit = _add_reflection(lit, surface, top, behind)
+    diameters = _focus_diameters(top, request)
     if top.edge == 0:
-        return blur_rows(lit.astype(np.float32), focus)
-    # The wall is out of focus by itself; only the table, with its edge as a fourth channel, is blurred here.
+        return blur_rows(lit.astype(np.float32), diameters)
+    # The wall is blurred already. The table is blurred with its coverage as a fourth channel.
     layer = np.zeros((top.rows, top.columns, 4), np.float32)
     layer[top.edge :, :, :3], layer[top.edge :, :, 3] = lit, 1
-    layer = blur_rows(layer, focus)
+    layer = blur_rows(layer, diameters)
     return layer[..., :3] + behind * (1 - layer[..., 3:])
 
 
 def _ambient_light(behind: LinearLight) -> LinearLight:
-    """The light that a place throws on a table: its mean colour, three quarters of it, within what a lens exposes."""
+    """The light that a place casts on a table: three quarters its mean colour, within an exposable range."""
     mean = np.minimum(behind, 1.5).mean(axis=(0, 1)) / 0.42
     mean = 0.5 * mean + 0.5 * relative_luminance(mean)
     return np.clip(0.25 + 0.75 * mean, 0.3, 1.15).astype(np.float32)
@@ -58,7 +62,7 @@ def _lay_material(material: str, top: TablePlane, variant: int, seed: int, turn:
     angle = np.radians(degrees + turn)
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     shift = np.random.default_rng(seed).random(2, np.float32) * 3 + np.float32(moved)
-    # Nearly the larger of the two sizes of a pixel: what is finer would shimmer along the table's depth.
+    # Close to the larger side of a pixel: finer detail would alias along the depth of the table.
     grain = np.float32(0.3) * top.across + np.float32(0.7) * np.maximum(top.along, top.across)
     strips = []
     for first in range(0, len(top.u), STRIP_ROWS):
@@ -71,25 +75,25 @@ def _lay_material(material: str, top: TablePlane, variant: int, seed: int, turn:
     return SurfaceMaterial(colour, relief, strips[0].gloss)
 
 
-def _render_wall(wall: LinearLight | Colour, asked: Backdrop, size: Size) -> LinearLight:
+def _render_wall(wall: LinearLight | Colour, request: Backdrop, size: Size) -> LinearLight:
     columns, rows = size
     if isinstance(wall, np.ndarray):
         return np.asarray(cv2.resize(wall, (columns, rows), interpolation=cv2.INTER_CUBIC), np.float32)
     y, x = np.mgrid[0:128, 0:128].astype(np.float32) / 127
-    side = {"left": -0.35, "right": 0.35, "none": -0.12}[asked.key_light_side]
+    side = {"left": -0.35, "right": 0.35, "none": -0.12}[request.key_light_side]
     across = (x - 0.5 - side) * columns / rows
     light = 1.12 / (1 + (across**2 + (y - 0.25) ** 2) / np.float32(1.4)) ** 1.5
     small = linear_colour(wall) * light[..., None]
     return np.asarray(cv2.resize(small, (columns, rows), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _light_table(stuff: SurfaceMaterial, top: TablePlane, asked: Backdrop) -> LinearLight:
-    """A large soft lamp from the key side, a little from behind: relief shows, and light falls off across the table."""
-    turn = {"left": 1.0, "right": -1.0, "none": 0.6}[asked.key_light_side]
+def _light_table(surface: SurfaceMaterial, top: TablePlane, request: Backdrop) -> LinearLight:
+    """Light the table with a large soft lamp from the key side and slightly behind: it shows relief and falls off."""
+    turn = {"left": 1.0, "right": -1.0, "none": 0.6}[request.key_light_side]
     light = _light_pool(top, turn)
-    if stuff.relief.any():
-        light = light * _shade_relief(stuff.relief, turn)
-    return stuff.colour * light[..., None]
+    if surface.relief.any():
+        light = light * _shade_relief(surface.relief, turn)
+    return surface.colour * light[..., None]
 
 
 def _light_pool(top: TablePlane, turn: float) -> Plane:
@@ -98,29 +102,29 @@ def _light_pool(top: TablePlane, turn: float) -> Plane:
 
 
 def _shade_relief(relief: Plane, turn: float) -> Plane:
-    """How much more or less light a slope gets; slopes are per thousandth of a picture so that any size looks alike."""
+    """Light factor of slopes, H x W. Slopes are per 1/1024 of the picture width, so that every size looks the same."""
     size = np.float32(relief.shape[1] / 1024)
     slope_x = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=1, scale=0.5) * size
     slope_y = cv2.Sobel(relief, cv2.CV_32F, 0, 1, ksize=1, scale=0.5) * size
     return np.clip(1 + np.float32(-0.9 * turn) * slope_x * -1 + np.float32(0.6) * slope_y, 0.45, 1.6)
 
 
-def _add_reflection(lit: LinearLight, stuff: SurfaceMaterial, top: TablePlane, behind: LinearLight) -> LinearLight:
-    """Adds the wall's reflection by Schlick's law: what makes a table look like a table and not like wallpaper."""
-    mirror = (0.04 + 0.96 * (1 - top.facing) ** 5) * np.float32(stuff.gloss * 0.8)
+def _add_reflection(lit: LinearLight, surface: SurfaceMaterial, top: TablePlane, behind: LinearLight) -> LinearLight:
+    """Add the reflection of the wall by Schlick's approximation (1994); without it a table looks like wallpaper."""
+    mirror = (0.04 + 0.96 * (1 - top.facing) ** 5) * np.float32(surface.gloss * 0.8)
     rows = top.edge - 1 - np.arange(lit.shape[0])
     above = behind[np.clip(rows, 0, len(behind) - 1)]
-    wide = max(3, int((0.13 - 0.1 * stuff.gloss) * top.rows)) | 1
+    wide = max(3, int((0.13 - 0.1 * surface.gloss) * top.rows)) | 1
     above = cv2.blur(np.ascontiguousarray(above), (wide, wide))
     return lit * (1 - mirror)[..., None] + above * mirror[..., None]
 
 
-def _focus_diameters(top: TablePlane, asked: Backdrop) -> Plane:
-    """The disc's diameter in pixels for each row. On a plane it grows linearly with the row: thin lens."""
+def _focus_diameters(top: TablePlane, request: Backdrop) -> Plane:
+    """The diameter in pixels of the blur disc for each row. Of a plane it grows linearly with the row (thin lens)."""
     rows = np.arange(top.rows, dtype=np.float32)
-    far = np.float32(asked.blur_ratio * top.rows)
-    if asked.seen_from == "above":
-        growth = np.float32(OBLIQUE_BLUR_RATIO if is_oblique(asked) else FLAT_LAY_BLUR_RATIO)
+    far = np.float32(request.blur_ratio * top.rows)
+    if request.seen_from == "above":
+        growth = np.float32(OBLIQUE_BLUR_RATIO if is_oblique(request) else FLAT_LAY_BLUR_RATIO)
         return np.abs(rows - top.floor) / np.float32(top.rows) * far * growth
     away = np.maximum(np.abs(rows - top.floor) - SHARP_DEPTH_RATIO * top.rows, 0)
     slope = far / max(top.floor - top.edge - SHARP_DEPTH_RATIO * top.rows, 1.0)

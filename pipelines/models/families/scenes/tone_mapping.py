@@ -1,4 +1,4 @@
-"""Linear light of the scenes: colour, white point, lightness, the shoulder and the dithered way to 8 bit."""
+"""Linear light of the scenes: sRGB transfer, white balance, lightness, highlight roll-off, dithering to 8 bits."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import numpy.typing as npt
 
 from pipelines.core.geometry import Colour, Image
 
-# float32 wherever it matters for memory; NumPy's types cannot promise it through arithmetic.
+# float32 wherever memory matters. NumPy's types cannot express this through arithmetic.
 LinearLight = npt.NDArray[np.floating]
 
 D65_MIRED = 153.8
 MAX_WHITE_DISTANCE_MIRED = 30.0
-_WHITE_MARGIN_MIRED = 4.0  # what is measured in a picture differs a little from what its row says
-MAX_WHITE_SHIFT_MIRED = 45.0  # a scene takes on the photo's light as far as this: from noon to a living room's lamp
-# From here to infinity highlights are rolled off to 1, so that a window keeps its shape instead of a clipped edge.
+"""Most that the white point of a scene may differ from that of the photo."""
+_WHITE_MARGIN_MIRED = 4.0  # the white point measured in a picture differs a little from that of its scene
+MAX_WHITE_SHIFT_MIRED = 45.0
+"""Most that a scene's white point follows that of the photo: from noon to a living room's lamp."""
 HIGHLIGHT_KNEE = 0.72
-STRIP_ROWS = 64  # rows developed at once, so that they stay within the processor's cache
+"""Light above which highlights are rolled off towards 1, so that a window keeps its shape instead of a clipped edge."""
+STRIP_ROWS = 64
+"""Rows that are developed at once, so that they stay within the processor's cache."""
 LUMA_WEIGHTS = np.array((0.2126, 0.7152, 0.0722), np.float32)
 
 _XYZ_TO_RGB = np.array(
@@ -26,52 +29,52 @@ _XYZ_TO_RGB = np.array(
 
 
 def linear_colour(colour: Colour) -> LinearLight:
-    """The linear light of an sRGB colour: three floats, 0 to 1."""
+    """Convert an sRGB colour to linear light: three floats, 0 to 1."""
     value = np.asarray(colour, np.float64) / 255
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def decode_srgb(image: Image) -> LinearLight:
-    """An sRGB picture in linear light, same shape, 0 to 1."""
+    """Convert an sRGB picture to linear light of the same shape, 0 to 1."""
     codes = np.arange(256, dtype=np.float64) / 255
     table = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
     return table[image]
 
 
 def encode_srgb(light: LinearLight) -> LinearLight:
-    """Linear light to sRGB values of 0 to 1; clips."""
+    """Convert linear light to sRGB values of 0 to 1, clipped."""
     value = np.clip(light, 0.0, 1.0)
     curve = np.asarray(cv2.pow(value, 1 / 2.4), np.float32).reshape(value.shape)
     return np.where(value <= 0.0031308, value * np.float32(12.92), curve * np.float32(1.055) - np.float32(0.055))
 
 
 def roll_off_highlights(light: LinearLight) -> LinearLight:
-    """Rolls light above `KNEE` off towards 1, smoothly and with the colour bleaching as on film."""
+    """Compress light above `HIGHLIGHT_KNEE` smoothly towards 1; colours bleach as on film."""
     over = np.maximum(light - HIGHLIGHT_KNEE, 0)
     room = np.float32(1 - HIGHLIGHT_KNEE)
     return np.minimum(light, HIGHLIGHT_KNEE) + room * (1 - np.exp(-over / room))
 
 
 def relative_luminance(light: LinearLight) -> LinearLight:
-    """Relative luminance Y of linear sRGB, last axis dropped."""
+    """Compute relative luminance Y of linear sRGB; the last axis is dropped."""
     return np.asarray(light @ LUMA_WEIGHTS, np.float32)
 
 
 def cie_lightness(y: LinearLight | float) -> npt.NDArray[np.float32]:
-    """CIE L*, 0 to 100, of a relative luminance."""
+    """Convert relative luminance to CIE L*, 0 to 100."""
     y = np.asarray(y, np.float32)
     return np.where(y > 0.008856, 116 * np.cbrt(y) - 16, 903.3 * y).astype(np.float32)
 
 
 def luminance_from_lightness(l_star: float) -> float:
-    """The relative luminance of a CIE L*."""
+    """Convert CIE L* to relative luminance."""
     return ((l_star + 16) / 116) ** 3 if l_star > 8 else l_star / 903.3
 
 
 def limit_white_mired(own: float, wanted: float | None) -> float:
-    """The white point a scene is drawn at: the photo's, as far as the scene follows it, and always within 30 mired.
+    """The white point that a scene is drawn at: near that of the photo, `wanted`, whatever its own is.
 
-    A cup lit by a bulb stands on marble lit by the same bulb: a cold table under it is what looks pasted.
+    A cup that a bulb lit must stand on marble lit by the same bulb; on a cold table it looks pasted.
     """
     if wanted is None:
         return own
@@ -81,15 +84,16 @@ def limit_white_mired(own: float, wanted: float | None) -> float:
 
 
 def white_balance_gains(own: float, target: float) -> LinearLight:
-    """Three linear factors that turn light of `own` mired into light of `target` mired at the same luminance.
+    """Three linear factors that turn light of `own` mired into light of `target` mired of the same luminance.
 
-    The locus is the cubic of Kim and others 2002; the adaptation is von Kries in linear sRGB.
+    The Planckian locus is the cubic of Kim and others (2002); the adaptation is von Kries in linear sRGB.
     """
     factors = _white_point_rgb(target) / _white_point_rgb(own)
     return (factors / (factors @ LUMA_WEIGHTS)).astype(np.float32)
 
 
 def _white_point_rgb(mired: float) -> npt.NDArray[np.float64]:
+    """The linear sRGB colour of a black body."""
     t = mired / 1000.0  # 1e3 / kelvin
     if mired > 250:
         x = -0.2661239 * t**3 - 0.2343589 * t**2 + 0.8776956 * t + 0.179910
@@ -106,10 +110,10 @@ def _white_point_rgb(mired: float) -> npt.NDArray[np.float64]:
 
 
 def develop_image(light: LinearLight, size: tuple[int, int], seed: int) -> Image:
-    """Linear light to an `Image` of `size` (width, height): shoulder, sRGB, noise of one step so that no band shows.
+    """Develop linear light to an `Image` of `size` (width, height): roll-off, sRGB, dithering against banding.
 
-    `light` may be smaller than `size`. The noise is triangular (two uniforms, Lipshitz 1992), the same for the same
-    seed, and another in each channel.
+    `light` may be smaller than `size`. The dither is triangular noise of one step (Lipshitz and others 1992), the same
+    for the same seed and different in each channel.
     """
     width, height = size
     smaller = light.shape[:2] != (height, width)

@@ -1,0 +1,55 @@
+"""The middleware around every route, outermost first: the one list, and gzip for the page."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ui.api.auth.access import AccessControl
+from ui.api.auth.visitor_cookie import VisitorCookieMiddleware
+from ui.api.metrics import Metrics
+from ui.api.middleware import API_PATHS, RequestGuard
+from ui.gradio_patches.page_cache import PageCache
+
+UNCOMPRESSED_PATHS = (*API_PATHS, "/gradio_api")
+
+
+def build_middleware(access: AccessControl, metrics: Metrics) -> list[Middleware]:
+    """List the middleware for Gradio's `launch(app_kwargs={"middleware": …})`."""
+    spaces = access.settings.spaces
+    rows = [
+        Middleware(RequestGuard, on_answer=metrics.count_answer, allow_spaces_frame=spaces),
+        Middleware(PageGzipMiddleware),
+    ]
+    if spaces or access.page_takes_key:
+        rows.append(
+            Middleware(
+                VisitorCookieMiddleware, is_locked_out=access.is_locked_out, make_cookie=access.make_visitor_cookie
+            )
+        )
+    if access.make_gradio_auth() is None and not access.settings.oauth:
+        rows.append(Middleware(PageCache))
+    return rows
+
+
+class PageGzipMiddleware:
+    """Gzip for the page alone: its config is half a megabyte of text; pictures and event streams gain nothing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.plain = app
+        self.compressed = GZipMiddleware(app, minimum_size=1024, compresslevel=5)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_page = scope["type"] == "http" and "." not in scope["path"]
+        is_page = is_page and not scope["path"].startswith(UNCOMPRESSED_PATHS)
+        await (self.compressed if is_page else self.plain)(scope, receive, send)
+
+
+def remove_gradio_cors(app: FastAPI) -> None:
+    """Remove the middleware by which Gradio lets other sites' pages read answers; our page needs none of it."""
+    from gradio.route_utils import CustomCORSMiddleware
+
+    app.user_middleware[:] = [row for row in app.user_middleware if row.cls is not CustomCORSMiddleware]
+    app.middleware_stack = app.build_middleware_stack()

@@ -1,0 +1,62 @@
+"""Session state of a tool tab, and the hand-off by which other tabs fill its form."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+@dataclass
+class TabState:
+    """Session state of one tool tab in one browser tab.
+
+    `job_id` and `draft_id` are the full-size job and the draft that wait or run, `shown_job_id` the job whose result is
+    shown. `request_number` counts requests, so that a handler can tell whether a newer one has replaced it.
+    `upload_number` does the same for uploads to a field of several pictures. `unconfirmed_uploads` are uploads that the
+    page has not reported back yet, from path to file id ("" while the upload is ingested). `was_opened` is set once the
+    tab was visible, `upload_refused` while the error of the last upload should stay on the page. `generate_clicked_at`
+    is on the monotonic clock. `last_request` are the form values and the seed of the last picture; if `last_was_draft`,
+    Generate makes that same picture at full size.
+    """
+
+    job_id: str = ""
+    draft_id: str = ""
+    shown_job_id: str = ""
+    request_number: int = 0
+    upload_number: int = 0
+    unconfirmed_uploads: dict[str, str] = field(default_factory=dict[str, str])
+    was_opened: bool = False
+    upload_refused: bool = False
+    generate_clicked_at: float = 0.0
+    last_request: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    last_was_draft: bool = False
+
+    def record_request(self, values: dict[str, Any], seed: int, *, draft: bool) -> None:
+        """Remember that a picture of the form `values` was ordered with `seed`."""
+        self.last_request = {**values, "seed": seed} if "seed" in values else {}
+        self.last_was_draft = draft
+
+    def with_last_seed(self, values: dict[str, Any], reblends: Collection[str] = ()) -> dict[str, Any]:
+        """Return `values` with the last picture's seed where the form has no seed and repeats that picture.
+
+        It repeats the picture if only `reblends` fields changed, or if nothing changed and the last picture was a
+        draft: Generate then makes that draft at full size. A second Generate without a change makes another picture.
+        """
+        if not self.last_request or values.get("seed", 0) is not None:
+            return values
+        changed = {name for name, value in values.items() if name != "seed" and value != self.last_request.get(name)}
+        again = changed <= set(reblends) if changed else self.last_was_draft
+        return {**values, "seed": self.last_request["seed"]} if again else values
+
+
+class TabHandoff(NamedTuple):
+    """A picture, settings, or both, sent to a tool's tab by another tab, the home tab or a link.
+
+    `photo` is a file id. `created_at` makes two equal hand-offs differ, so that Gradio reports a change. `values` are
+    by field, as Params takes them, without pictures.
+    """
+
+    photo: str | None
+    created_at: float
+    values: Mapping[str, Any] = {}
