@@ -1,4 +1,4 @@
-"""Settings -> engine -> doors, all on one port. Also the Spaces entry point."""
+"""Command line: serve the studio, run a batch, create an API key, print the audit log. Also the Spaces entry point."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ui.server.batch_command import add_batch_arguments, run_batch
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the studio, `batch JOBS --out DIR`, `key new NAME` or `audit`. Returns the exit code."""
+    """Run the command that the arguments name (default: serve the studio) and return the exit code."""
     parser = argparse.ArgumentParser("app.py", description="DesignerBox, an image studio of your own.")
     add_arguments(parser)
     commands = parser.add_subparsers(dest="command")
@@ -38,19 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_server(settings: Settings) -> int:
-    """Open every door on one port and stay until interrupted."""
+    """Serve the page and the API on one port until interrupted."""
     from ui.server.serve import serve_studio
 
     return serve_studio(settings)
 
 
 def create_key(settings: Settings, name: str, scopes: str = "read,create") -> int:
-    """Make a key and print it, once. Returns 2 where no scope was named, or the database does not answer."""
+    """Create a key and print it. Returns 2 where no scope is named, or the database cannot be opened."""
     from pipelines.storage.database import DatabaseUnavailable
     from ui.api.auth.keys import SCOPES, KeyStore, parse_scopes
 
-    found = parse_scopes(scopes.replace(" ", "").split(","))
-    if not found:
+    key_scopes = parse_scopes(scopes.replace(" ", "").split(","))
+    if not key_scopes:
         print(f"--scopes takes some of: {', '.join(SCOPES)}", file=sys.stderr)  # noqa: T201
         return 2
     try:
@@ -58,13 +58,13 @@ def create_key(settings: Settings, name: str, scopes: str = "read,create") -> in
     except DatabaseUnavailable as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
-    print(keys.create_key(name, found))  # noqa: T201
+    print(keys.create_key(name, key_scopes))  # noqa: T201
     keys.close()
     return 0
 
 
 def print_audit(settings: Settings) -> int:
-    """Print every entry, oldest first, then whether each follows from the one before. Returns 1 where one does not."""
+    """Print every entry, oldest first, then whether the hash chain is unbroken. Returns 1 where it is broken."""
     from pipelines.security.audit_log import AuditLog
 
     log = AuditLog(settings.data)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# Before anything imports numpy, torch or OpenCV: the nets of the tests are small, and threads that wait for one another
+# burn twice the processor time. Commands that the tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path

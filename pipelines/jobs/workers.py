@@ -47,8 +47,9 @@ class Engine(Protocol):
     def run(self, job: Job) -> Stream: ...
 
     def check_picture(self, image: Image, owner: str, sha256: str) -> None:
-        """The content check of a picture that comes in, `sha256` that of its pixels. Raises `Refused`, and whatever
-        keeps the check from being made.
+        """Run the content filter on an uploaded picture; `sha256` is the hash of its pixels.
+
+        Raises `PolicyRefusal`, and any error that keeps the filter from running.
         """
         ...
 

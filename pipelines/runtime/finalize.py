@@ -65,7 +65,7 @@ class Finalizer:
     def finish(self, elapsed: Callable[[], float]) -> Result:
         """Check, mark, write and sign the pictures; a draft is shown and not written.
 
-        `elapsed` gives the job's seconds so far. Raises `Refused` where the content filter refuses a picture.
+        `elapsed` gives the job's seconds so far. Raises `PolicyRefusal` where the content filter refuses a picture.
         """
         content_score = self._filter_content()
         check_inputs = self._list_check_inputs()

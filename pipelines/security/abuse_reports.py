@@ -30,7 +30,7 @@ class AbuseReports:
         self._recent: deque[tuple[float, tuple[str, str, str]]] = deque()
 
     def submit_report(self, reason: str, subject: str, owner: str, sha256: Sequence[str] = ()) -> None:
-        """Record a report, once an hour for the same reason, subject and owner. Raises `InvalidParams`, `Busy`."""
+        """Record a report, once an hour for the same reason, subject and owner. Raises `InvalidParams`, `QueueFull`."""
         if reason not in REASONS:
             raise InvalidParams(f"'reason' is one of: {', '.join(REASONS)}.", param="reason")
         report = (reason, subject, owner)

@@ -35,7 +35,7 @@ class ContentFilter:
         self._passed = LruCache[str, float](MAX_REMEMBERED_COUNT)
 
     def check_input(self, image: Image, owner: str, sha256: str) -> float:
-        """Return the score of an input picture (H x W x 3 or 4), remembered by its `sha256`. Raises `Refused`."""
+        """Return the score of an input picture (H x W x 3 or 4), remembered by its `sha256`. Raises `PolicyRefusal`."""
         if (score := self._passed.get(sha256)) is not None:
             return score
         views = (
@@ -51,7 +51,7 @@ class ContentFilter:
         return worst
 
     def check_results(self, images: Sequence[Image], owner: str, inputs: Sequence[str]) -> float:
-        """Return the highest score of the results (H x W x 3 or 4). Raises `Refused` if it is too high."""
+        """Return the highest score of the results (H x W x 3 or 4). Raises `PolicyRefusal` if it is too high."""
         worst = self._highest_score([flatten_on_white(image) for image in images])
         if not worst < NSFW_SCORE_LIMIT:
             self._audit.record_refusal("result", owner, inputs)

@@ -200,5 +200,5 @@ def test_a_failure_in_the_structured_log_quotes_nothing() -> None:
         record = logging.LogRecord("x", logging.ERROR, "", 1, "failed", None, (ValueError, error, error.__traceback__))
     row = json.loads(JsonFormatter().format(record))
     assert (row["error"], row["level"]) == ("ValueError", "error")
-    assert "test_edge.py" in row["where"][0]
+    assert "test_middleware.py" in row["where"][0]
     assert "somebody" not in json.dumps(row)

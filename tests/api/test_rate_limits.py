@@ -109,22 +109,6 @@ def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: Served
             assert failure(admin.post("/v1/keys", json=wrong))[0] == 422
 
 
-@pytest.mark.usefixtures("only_in_a_file")
-def test_keys_of_before_scopes_look_and_make(tmp_path: Path) -> None:
-    import sqlite3
-
-    db = sqlite3.connect(tmp_path / "keys.sqlite3")
-    db.execute("CREATE TABLE api_keys (id TEXT PRIMARY KEY, name TEXT NOT NULL, sha256 TEXT NOT NULL, "
-               "created REAL NOT NULL, revoked REAL)")  # fmt: skip
-    db.execute("INSERT INTO api_keys VALUES ('a', 'old', 'x', 1, NULL)")
-    db.commit()
-    db.close()
-    keys = KeyStore(tmp_path)
-    (key,) = keys.list_keys()
-    keys.close()
-    assert (key.scopes, key.limits) == (("read", "create"), KeyLimits())
-
-
 # ---------------------------------------------------------------- bounds
 
 

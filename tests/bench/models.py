@@ -32,7 +32,7 @@ from pipelines.models.families.stable_diffusion import StableDiffusionFamily
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.runtime.progress import encode_preview
 from tests.bench.rows import Row, row
-from tests.engines.support.crowded_device import hall, run
+from tests.engines.support.crowded_device import start_crowded_studio, run_many_jobs
 from tests.models.support.tiny_checkpoints import VERBS, byte_tokenizer, tiny_text_encoder
 
 NEEDED = 9 * 10**9
@@ -99,11 +99,11 @@ def _tensors(pipe: Any) -> dict[int, int]:
 
 def crowd_rows(folder: Path) -> Iterator[Row]:
     """A hundred jobs over four checkpoints and two seats, in bad weather: wrong pictures, memory before and after."""
-    with hall(folder) as here:
-        right = {n: here.drawn(n) for n in range(4)}
-        run(here, right, 40)  # what only grows once has grown then
+    with start_crowded_studio(folder) as here:
+        right = {n: here.draw_picture(n) for n in range(4)}
+        run_many_jobs(here, right, 40)  # what only grows once has grown then
         before = _kept()
-        ends = run(here, right, 100)
+        ends = run_many_jobs(here, right, 100)
         after = _kept()
     yield row("hundred_jobs_wrong", ends["wrong"] + 100 - ends.total(), "jobs", 0)
     yield row("hundred_jobs_memory", round(after / before, 4), "x", 1.03)

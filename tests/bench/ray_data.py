@@ -17,7 +17,7 @@ from pathlib import Path
 from pipelines.jobs.table import JobTable, result_from_row
 from pipelines.storage.file_index import FileIndex
 from tests.bench.rows import Row, row
-from tests.engines.support.ray_batch import drawn, jobsfile, last_worker, lines
+from tests.engines.support.ray_batch import count_drawn, write_jobs_file, last_worker_pid, read_lines
 
 ROWS, PAUSE = 2000, 0.01
 PATIENCE = 1500.0
@@ -30,26 +30,26 @@ def rows(count: float = ROWS) -> Iterator[Row]:
 
 
 def _measured(folder: Path, count: int) -> Iterator[Row]:
-    jobs, journal, root = jobsfile(folder / "in", count), folder / "journal", folder / "data"
+    jobs, journal, root = write_jobs_file(folder / "in", count), folder / "journal", folder / "data"
     root.mkdir()
     command = [sys.executable, "-m", "tests.engines.support.ray_batch", str(root), str(jobs), str(journal), str(PAUSE)]
     since = time.monotonic()
     with (folder / "log").open("w") as log:
         driver = subprocess.Popen(command, stdout=log, stderr=log)
         _until(journal, count // 4, driver)
-        _kill(last_worker(journal))
+        _kill(last_worker_pid(journal))
         _until(journal, count // 2, driver)
         driver.kill()
         driver.wait()
         driver = subprocess.Popen(command, stdout=log, stderr=log)
         _until(journal, 3 * count // 4, driver)
-        _kill(last_worker(journal))
+        _kill(last_worker_pid(journal))
         code = driver.wait(PATIENCE)
     if code:
         raise RuntimeError((folder / "log").read_text()[-3000:])
     seconds = time.monotonic() - since
     done, pictures, whole = _outcome(root)
-    times = drawn(journal)
+    times = count_drawn(journal)
     yield row("ray_data_rows_done_once", done, f"of {count - 1}; {pictures} pictures", count - 1, at_most=False)
     yield row("ray_data_half_files", done - whole, "", 0)
     again = sum(times.values()) - len(times)
@@ -73,9 +73,9 @@ def _outcome(root: Path) -> tuple[int, int, int]:
 
 def _until(journal: Path, count: int, driver: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + PATIENCE
-    while len(lines(journal)) < count:
+    while len(read_lines(journal)) < count:
         if driver.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"the driver ended with {driver.returncode} after {len(lines(journal))} rows")
+            raise RuntimeError(f"the driver ended with {driver.returncode} after {len(read_lines(journal))} rows")
         time.sleep(0.1)
 
 

@@ -230,7 +230,7 @@ def _bugs(log: str) -> tuple[list[str], Counter[str]]:
             where = text
         elif inside and where and line and not line.startswith((" ", "\t", "|", "+")):
             inside = False
-            if f'File "{ROOT}/' in where and not text.startswith("pipelines.core.types."):  # a refusal that Gradio logs
+            if f'File "{ROOT}/' in where and not text.startswith("pipelines.core.errors."):  # a refusal that Gradio logs
                 ours.append(f"{text[:160]} ({where.strip()})")
             else:
                 others[text.partition(":")[0][:60]] += 1

@@ -60,7 +60,7 @@ def rows(kills: float = KILLS, calls: float = CALLS, arrivals: float = ARRIVALS)
 def _house(root: Path, options: RayOptions, build: Any, waiting: int) -> Iterator[tuple[JobQueue, RayEngine]]:
     root = Path(tempfile.mkdtemp(dir=root))
     files = FileIndex(root)
-    with ray_workers.started(root, files, options, build) as engine:
+    with ray_workers.start_ray_engine(root, files, options, build) as engine:
         jobs = JobQueue(root, engine, max_waiting=waiting)
         yield jobs, engine
         jobs.close()
@@ -75,7 +75,7 @@ def _scene(seed: int) -> Job:
 
 
 def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
-    with _house(root, RayOptions(2, cpus=0.5), ray_workers.engine, calls) as (jobs, engine):
+    with _house(root, RayOptions(2, cpus=0.5), ray_workers.build_engine, calls) as (jobs, engine):
         right = {seed: wait_for_result(jobs.submit_and_watch(_scene(seed))).files[0].pixels_sha256 for seed in range(4)}
         well, waits = 0, list[float]()
         while len(waits) < kills:
@@ -84,7 +84,7 @@ def _killing(root: Path, kills: int, calls: int) -> Iterator[Row]:
             if lost:  # not ended already when the signal came
                 well += sha256 == right[seed]
                 waits.append(waited)
-            until(lambda: all(worker.is_connected for worker in engine.workers), ray_workers.LONG)
+            until(lambda: all(worker.is_connected for worker in engine.workers), ray_workers.START_TIMEOUT_SECONDS)
         yield row("ray_streams_right_after_a_kill", well, f"of {kills}", kills, at_most=False)
         yield row("ray_seconds_lost_with_a_worker", round(sorted(waits)[len(waits) // 2], 2), "s, median", 60)
         streams = [(n % 4, jobs.submit_and_watch(_scene(n % 4))) for n in range(calls)]
@@ -104,10 +104,10 @@ def _killed_in_the_middle(jobs: JobQueue, engine: RayEngine, seed: int) -> tuple
         if isinstance(event, Result):
             return lost, time.monotonic() - since, event.files[0].pixels_sha256
         lost |= isinstance(event, Step) and event.stage == LOST_STAGE
-        busy = ray_workers.busy(engine)
+        busy = ray_workers.find_busy_workers(engine)
         if isinstance(event, Step) and not killed and busy:
             killed, since = True, time.monotonic()
-            ray_workers.kill(engine, next(iter(busy)))
+            ray_workers.kill_worker(engine, next(iter(busy)))
     raise RuntimeError(f"a stream ended without a result: {stream.error}")
 
 
@@ -116,7 +116,7 @@ def _kill_now_and_then(engine: RayEngine, stop: threading.Event) -> int:
     while not stop.wait(dice.uniform(4, 10)):
         up = [n for n, worker in enumerate(engine.workers) if worker.is_connected]
         if up:
-            ray_workers.kill(engine, dice.choice(up))
+            ray_workers.kill_worker(engine, dice.choice(up))
             killed += 1
     return killed
 

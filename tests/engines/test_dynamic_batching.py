@@ -32,7 +32,7 @@ from tests.support.served_app import until
 KIND = ("published", "cpu", "a call")
 
 
-def learned(file: Path | None = None) -> BatchSizeTuner:
+def learned_tuner(file: Path | None = None) -> BatchSizeTuner:
     """As if the published figures had been measured, on a device that is quicker than what these tests measure."""
     paces = BatchSizeTuner(file)
     for side in (64, 512, 1024):
@@ -44,7 +44,7 @@ def learned(file: Path | None = None) -> BatchSizeTuner:
 
 
 @dataclass
-class Place:
+class BatchingEngine:
     """An engine over the published model, whose first call waits until `go` is set."""
 
     engine: CalmEngine
@@ -52,7 +52,7 @@ class Place:
     model: TimedModel
     go: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, seed: int, **params: Any) -> Stream:
+    def run_job(self, seed: int, **params: Any) -> Stream:
         values = {"words": "a cup", "side": 512, **params}
         job = Job(
             id=f"job-{uuid.uuid4().hex}", tool="asked", params=values, seed=seed, profile="p", owner=f"user {seed}",
@@ -60,24 +60,24 @@ class Place:
         )  # fmt: skip
         return self.engine.run(job)
 
-    def first(self, **params: Any) -> Stream:
+    def run_blocking_job(self, **params: Any) -> Stream:
         """A job that holds the device until `go`."""
-        stream = self.run(200, **params)
+        stream = self.run_job(200, **params)
         until(lambda: len(self.model.calls) == 1)
         return stream
 
-    def wait_for(self, orders: int) -> None:
+    def wait_for_queue(self, orders: int) -> None:
         until(lambda: len(self.engine._batcher._queue) == orders)
 
-    def picture(self, result: Result, n: int = 0) -> Image:
+    def open_picture(self, result: Result, n: int = 0) -> Image:
         return self.files.open_image(result.files[n].id)
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Iterator[BatchingEngine]:
     model = TimedModel()
-    cache, files = ModelCache((*FAMILIES, TimedFamily(model)), batch_tuner=learned()), FileIndex(tmp_path)
-    made = Place(CalmEngine(cache, files, (published_speeds.timed_tool(),), together=8), files, model)
+    cache, files = ModelCache((*FAMILIES, TimedFamily(model)), batch_tuner=learned_tuner()), FileIndex(tmp_path)
+    made = BatchingEngine(CalmEngine(cache, files, (published_speeds.timed_tool(),), together=8), files, model)
     model.step = lambda n: made.go.wait(30) if len(model.calls) == 1 else None
     yield made
     made.go.set()
@@ -85,14 +85,14 @@ def place(tmp_path: Path) -> Iterator[Place]:
     files.close()
 
 
-def test_what_waits_while_the_device_works_shares_the_next_calls(place: Place) -> None:
-    streams = [place.first()] + [place.run(n, side=512) for n in range(10)]
-    place.wait_for(11)
+def test_what_waits_while_the_device_works_shares_the_next_calls(place: BatchingEngine) -> None:
+    streams = [place.run_blocking_job()] + [place.run_job(n, side=512) for n in range(10)]
+    place.wait_for_queue(11)
     place.go.set()
     results = [wait_for_result(stream) for stream in streams]
     assert [len(call) for call in place.model.calls] == [1, 8, 2]
     for seed, result in zip([200, *range(10)], results, strict=True):
-        assert np.array_equal(place.picture(result), published_speeds.plain_picture(seed, (512, 512)))
+        assert np.array_equal(place.open_picture(result), published_speeds.plain_picture(seed, (512, 512)))
     assert "drawn_together" not in results[0].receipt
     assert sorted(result.receipt["drawn_together"] for result in results[1:]) == [2] * 2 + [8] * 8
     for result in results[1:]:
@@ -101,25 +101,25 @@ def test_what_waits_while_the_device_works_shares_the_next_calls(place: Place) -
         assert own_work_seconds(result.seconds, result.receipt) <= result.seconds - waited
 
 
-def test_a_free_device_waits_for_nobody(place: Place) -> None:
+def test_a_free_device_waits_for_nobody(place: BatchingEngine) -> None:
     place.go.set()
     for n in range(3):
-        wait_for_result(place.run(n))
+        wait_for_result(place.run_job(n))
     assert [len(call) for call in place.model.calls] == [1, 1, 1]
 
 
-def test_where_one_picture_fills_the_device_each_is_drawn_alone(place: Place) -> None:
-    streams = [place.first(side=1024)] + [place.run(n, side=1024) for n in range(3)]
-    place.wait_for(4)
+def test_where_one_picture_fills_the_device_each_is_drawn_alone(place: BatchingEngine) -> None:
+    streams = [place.run_blocking_job(side=1024)] + [place.run_job(n, side=1024) for n in range(3)]
+    place.wait_for_queue(4)
     place.go.set()
     for stream in streams:
         wait_for_result(stream)
     assert [len(call) for call in place.model.calls] == [1, 1, 1, 1]
 
 
-def test_orders_that_differ_share_no_call_and_the_oldest_comes_first(place: Place) -> None:
-    streams = [place.first(), place.run(1, side=64), place.run(2), place.run(3, side=64)]
-    place.wait_for(4)
+def test_orders_that_differ_share_no_call_and_the_oldest_comes_first(place: BatchingEngine) -> None:
+    streams = [place.run_blocking_job(), place.run_job(1, side=64), place.run_job(2), place.run_job(3, side=64)]
+    place.wait_for_queue(4)
     place.go.set()
     for stream in streams:
         wait_for_result(stream)
@@ -128,9 +128,9 @@ def test_orders_that_differ_share_no_call_and_the_oldest_comes_first(place: Plac
     assert len(oldest) in (1, 2)
 
 
-def test_variations_of_a_job_fill_calls_and_their_steps_are_told_as_one(place: Place) -> None:
-    first, second = place.first(side=1024), place.run(1, side=1024, variations=3)
-    place.wait_for(2)
+def test_variations_of_a_job_fill_calls_and_their_steps_are_told_as_one(place: BatchingEngine) -> None:
+    first, second = place.run_blocking_job(side=1024), place.run_job(1, side=1024, variations=3)
+    place.wait_for_queue(2)
     place.go.set()
     wait_for_result(first)
     steps = [event for event in second if isinstance(event, Step) and event.stage == "Drawing"]
@@ -138,11 +138,11 @@ def test_variations_of_a_job_fill_calls_and_their_steps_are_told_as_one(place: P
     assert [(step.index, step.total) for step in steps] == [(n, 3 * STEPS) for n in range(1, 3 * STEPS + 1)]
 
 
-def test_who_is_cancelled_leaves_at_once_and_the_others_get_their_pictures(place: Place) -> None:
+def test_who_is_cancelled_leaves_at_once_and_the_others_get_their_pictures(place: BatchingEngine) -> None:
     halfway = threading.Event()
-    first = place.first()
-    streams = [place.run(n) for n in range(3)]
-    place.wait_for(4)
+    first = place.run_blocking_job()
+    streams = [place.run_job(n) for n in range(3)]
+    place.wait_for_queue(4)
     place.model.step = lambda n: halfway.wait(30) if len(place.model.calls) == 2 and n == 2 else None
     place.go.set()
     wait_for_result(first)
@@ -155,14 +155,14 @@ def test_who_is_cancelled_leaves_at_once_and_the_others_get_their_pictures(place
     assert not halfway.is_set()
     halfway.set()
     for n in (0, 2):
-        assert np.array_equal(place.picture(wait_for_result(streams[n])), published_speeds.plain_picture(n, (512, 512)))
+        assert np.array_equal(place.open_picture(wait_for_result(streams[n])), published_speeds.plain_picture(n, (512, 512)))
     assert sorted(place.model.calls[1]) == [0, 1, 2]
 
 
-def test_a_call_that_nobody_wants_any_more_ends_within_a_step(place: Place) -> None:
+def test_a_call_that_nobody_wants_any_more_ends_within_a_step(place: BatchingEngine) -> None:
     stepped: list[int] = []
-    streams = [place.first(), place.run(1), place.run(2)]
-    place.wait_for(3)
+    streams = [place.run_blocking_job(), place.run_job(1), place.run_job(2)]
+    place.wait_for_queue(3)
 
     def step(n: int) -> None:
         stepped.append(n)
@@ -176,15 +176,15 @@ def test_a_call_that_nobody_wants_any_more_ends_within_a_step(place: Place) -> N
     for stream in streams[1:]:
         with pytest.raises(JobCancelled):
             wait_for_result(stream)
-    wait_for_result(place.run(3))
+    wait_for_result(place.run_job(3))
     assert len(place.model.calls) == 3
     assert stepped[-STEPS:] == list(range(1, STEPS + 1))
     assert stepped.count(STEPS) <= 2
 
 
-def test_an_order_that_waits_is_cancelled_without_a_step(place: Place) -> None:
-    first, second = place.first(), place.run(1)
-    place.wait_for(2)
+def test_an_order_that_waits_is_cancelled_without_a_step(place: BatchingEngine) -> None:
+    first, second = place.run_blocking_job(), place.run_job(1)
+    place.wait_for_queue(2)
     second.close()
     with pytest.raises(JobCancelled):
         wait_for_result(second)
@@ -194,13 +194,13 @@ def test_an_order_that_waits_is_cancelled_without_a_step(place: Place) -> None:
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ZeroDivisionError(), OutOfMemory("Full."), BadInput("No.")])
-def test_where_a_shared_call_fails_each_is_drawn_alone(place: Place, error: Exception) -> None:
+def test_where_a_shared_call_fails_each_is_drawn_alone(place: BatchingEngine, error: Exception) -> None:
     def step(n: int) -> None:
         if len(place.model.calls[-1]) > 1 or place.model.calls[-1] == (2,):
             raise error
 
-    streams = [place.first(), *(place.run(n) for n in (1, 2, 3))]
-    place.wait_for(4)
+    streams = [place.run_blocking_job(), *(place.run_job(n) for n in (1, 2, 3))]
+    place.wait_for_queue(4)
     place.model.step = step
     place.go.set()
     wait_for_result(streams[0])
@@ -213,7 +213,7 @@ def test_where_a_shared_call_fails_each_is_drawn_alone(place: Place, error: Exce
 
 
 def test_a_size_that_found_no_memory_is_not_tried_again() -> None:
-    paces = learned()
+    paces = learned_tuner()
     kind = ("published", "cpu", repr(((512, 512), None)))
     assert paces.best_batch_size(kind, 20, 8) == 8
     paces.record_failure(kind, 6)
@@ -222,10 +222,10 @@ def test_a_size_that_found_no_memory_is_not_tried_again() -> None:
     assert paces.best_batch_size(kind, 20, 8) == 1
 
 
-def test_every_member_sees_its_own_steps_and_previews(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_member_sees_its_own_steps_and_previews(place: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.engines.local.PREVIEW_INTERVAL_SECONDS", 0.0)
-    streams = [place.first(), place.run(50, side=64), place.run(220, side=64)]
-    place.wait_for(3)
+    streams = [place.run_blocking_job(), place.run_job(50, side=64), place.run_job(220, side=64)]
+    place.wait_for_queue(3)
     place.go.set()
     wait_for_result(streams[0])
     for stream, seed in zip(streams[1:], (50, 220), strict=True):
@@ -242,9 +242,9 @@ def _grey(frame: bytes) -> float:
     return float(decoded.mean())
 
 
-def test_a_studio_that_closes_tells_who_waits(place: Place) -> None:
-    first, second = place.first(), place.run(1)
-    place.wait_for(2)
+def test_a_studio_that_closes_tells_who_waits(place: BatchingEngine) -> None:
+    first, second = place.run_blocking_job(), place.run_job(1)
+    place.wait_for_queue(2)
     closing = threading.Thread(target=place.engine.close)
     closing.start()
     until(lambda: place.engine._batcher._closed)
@@ -306,7 +306,7 @@ def test_a_first_call_that_compiles_does_not_count_against_its_size() -> None:
 
 def test_what_was_measured_is_kept_over_a_restart(tmp_path: Path) -> None:
     file = tmp_path / "paces.json"
-    learned(file)
+    learned_tuner(file)
     kind = ("published", "cpu", repr(((512, 512), None)))
     assert BatchSizeTuner(file).best_batch_size(kind, 20, 8) == 8
     assert BatchSizeTuner(file).best_batch_size(("published", "another card", kind[2]), 20, 8) == 1

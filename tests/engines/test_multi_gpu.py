@@ -32,7 +32,7 @@ SIDE = 8
 GB = 10**9
 
 
-class Paper:
+class NamedCheckpoint:
     """A checkpoint that is nothing but its name and its size."""
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -41,20 +41,20 @@ class Paper:
     def close(self) -> None: ...
 
 
-class Papers:
+class NamedCheckpointFamily:
     """A family of two of them, of which one fits a device."""
 
     specs = tuple(ModelSpec(name, "papers", ("text",), "Apache-2.0", bytes=GB) for name in ("one", "two"))
 
-    def load(self, spec: ModelSpec, device: str) -> Paper:
-        return Paper(spec)
+    def load(self, spec: ModelSpec, device: str) -> NamedCheckpoint:
+        return NamedCheckpoint(spec)
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
         return spec.bytes
 
 
 @dataclass
-class Works:
+class TwoDevices:
     """Two devices, a queue over them, and a tool that borrows the job's checkpoint and waits at a gate."""
 
     jobs: JobQueue
@@ -64,13 +64,13 @@ class Works:
     on: dict[str, str] = field(default_factory=dict)
     """The device that each job was done on."""
 
-    def submit(self, spec: str, seed: int = 0) -> str:
+    def submit_job(self, spec: str, seed: int = 0) -> str:
         return self.jobs.submit(job(seed=seed).model_copy(update={"specs": {"text": spec, "matte": "u2netp"}}))
 
-    def tool(self) -> Tool:
-        return Tool("gate", "Gate", "For tests.", Gated, self._run)
+    def make_tool(self) -> Tool:
+        return Tool("gate", "Gate", "For tests.", Gated, self.run_tool)
 
-    def _run(self, params: Gated, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    def run_tool(self, params: Gated, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         import numpy as np
 
         made: Any = context
@@ -83,24 +83,24 @@ class Works:
 
 
 @pytest.fixture
-def works(tmp_path: Path) -> Iterator[Works]:
+def works(tmp_path: Path) -> Iterator[TwoDevices]:
     files = FileIndex(tmp_path)
     caches = [
-        ModelCache((*FAMILIES, Papers()), CacheOptions(budget_bytes=int(1.5 * GB), device=f"cpu:{n}")) for n in range(2)
+        ModelCache((*FAMILIES, NamedCheckpointFamily()), CacheOptions(budget_bytes=int(1.5 * GB), device=f"cpu:{n}")) for n in range(2)
     ]
     tools: list[Tool] = []
     engine = MultiGpuEngine([CalmEngine(cache, files, tools) for cache in caches])
     jobs = JobQueue(tmp_path, engine)
-    built = Works(jobs, engine, caches)
-    tools.append(built.tool())
+    built = TwoDevices(jobs, engine, caches)
+    tools.append(built.make_tool())
     yield built
     built.open.set()
     jobs.close()
     files.close()
 
 
-def test_as_many_jobs_run_as_there_are_devices_and_no_more(works: Works) -> None:
-    ids = [works.submit("two" if seed == 1 else "one", seed) for seed in range(5)]
+def test_as_many_jobs_run_as_there_are_devices_and_no_more(works: TwoDevices) -> None:
+    ids = [works.submit_job("two" if seed == 1 else "one", seed) for seed in range(5)]
     until(lambda: len(works.on) == 2)
     assert works.jobs.count_jobs() == (2, 3)
     assert set(works.on.values()) == {"cpu:0", "cpu:1"}
@@ -109,14 +109,14 @@ def test_as_many_jobs_run_as_there_are_devices_and_no_more(works: Works) -> None
     assert len(pictures) == 5
 
 
-def test_a_job_goes_where_its_checkpoint_lies_and_overtakes_one_that_waits_for_another(works: Works) -> None:
+def test_a_job_goes_where_its_checkpoint_lies_and_overtakes_one_that_waits_for_another(works: TwoDevices) -> None:
     works.open.set()
     for spec in ("one", "two"):
-        wait_for_result(works.jobs.watch(works.submit(spec)))
+        wait_for_result(works.jobs.watch(works.submit_job(spec)))
     home = {spec: next(c.device for c in works.caches if c.load_counts[spec]) for spec in ("one", "two")}
     assert len(set(home.values())) == 2
     works.open.clear()
-    first, waits, overtakes = works.submit("one"), works.submit("one"), works.submit("two")
+    first, waits, overtakes = works.submit_job("one"), works.submit_job("one"), works.submit_job("two")
     until(lambda: {first, overtakes} <= works.on.keys())
     assert waits not in works.on
     works.open.set()
@@ -127,7 +127,7 @@ def test_a_job_goes_where_its_checkpoint_lies_and_overtakes_one_that_waits_for_a
     assert works.engine.cache.load_counts == {"one": 1, "two": 1}
 
 
-def test_rows_of_one_batch_are_worked_off_on_every_device(works: Works) -> None:
+def test_rows_of_one_batch_are_worked_off_on_every_device(works: TwoDevices) -> None:
     rows = [job(seed=n).model_copy(update={"specs": {"text": "one"}, "batch": True}) for n in range(6)]
     for row in rows:
         works.jobs.submit(row)
@@ -138,12 +138,12 @@ def test_rows_of_one_batch_are_worked_off_on_every_device(works: Works) -> None:
     assert set(works.on.values()) == {"cpu:0", "cpu:1"}
 
 
-def test_cancelling_frees_that_device_and_no_other(works: Works) -> None:
-    ids = [works.submit(spec, seed) for seed, spec in enumerate(("one", "two"))]
+def test_cancelling_frees_that_device_and_no_other(works: TwoDevices) -> None:
+    ids = [works.submit_job(spec, seed) for seed, spec in enumerate(("one", "two"))]
     until(lambda: len(works.on) == 2)
     watch = works.jobs.watch(ids[0])
     works.jobs.cancel(ids[0])
-    third = works.submit("one", 2)
+    third = works.submit_job("one", 2)
     works.open.set()
     with pytest.raises(JobCancelled):
         wait_for_result(watch)
@@ -153,22 +153,22 @@ def test_cancelling_frees_that_device_and_no_other(works: Works) -> None:
     assert works.engine._reservations.reserved_jobs() == {}
 
 
-def test_a_job_without_a_queue_takes_a_free_device_and_is_refused_where_there_is_none(works: Works) -> None:
-    streams = [works.engine.run(_direct()) for _ in range(2)]
+def test_a_job_without_a_queue_takes_a_free_device_and_is_refused_where_there_is_none(works: TwoDevices) -> None:
+    streams = [works.engine.run(make_direct_job()) for _ in range(2)]
     with pytest.raises(QueueFull):
-        works.engine.run(_direct())
+        works.engine.run(make_direct_job())
     works.open.set()
     assert all(any(isinstance(event, Step) for event in stream) for stream in streams)
 
 
-def _direct() -> Job:
+def make_direct_job() -> Job:
     return job().model_copy(update={"specs": {"text": "one"}})
 
 
-def test_the_models_of_all_devices_are_looked_at_as_one(works: Works) -> None:
+def test_the_models_of_all_devices_are_looked_at_as_one(works: TwoDevices) -> None:
     works.open.set()
     for spec in ("one", "two"):
-        wait_for_result(works.jobs.watch(works.submit(spec)))
+        wait_for_result(works.jobs.watch(works.submit_job(spec)))
     assert {row["id"] for row in works.engine.cache.resident_models()} >= {"one", "two"}
     assert works.engine.describe_state()["device"] == "cpu:0, cpu:1"
     assert works.engine.cache.budget_bytes == 3 * GB

@@ -21,23 +21,23 @@ from pipelines.engines.placement_policy import (
 A, B, C = frozenset({"a"}), frozenset({"b"}), frozenset({"c"})
 
 
-def place(*holds: str, room: int | None = 0, idle: bool = True) -> DeviceState:
+def make_device(*holds: str, room: int | None = 0, idle: bool = True) -> DeviceState:
     return DeviceState(dict.fromkeys(holds, 1), room, idle)
 
 
 def test_a_job_goes_where_its_model_lies() -> None:
-    assert choose_placement([WaitingJob("1", A)], [place("b", room=9), place("a")], 2) == (WaitingJob("1", A), 1)
+    assert choose_placement([WaitingJob("1", A)], [make_device("b", room=9), make_device("a")], 2) == (WaitingJob("1", A), 1)
 
 
 def test_a_job_whose_model_lies_nowhere_goes_where_there_is_most_room() -> None:
-    assert choose_placement([WaitingJob("1", C)], [place("a", room=1), place("b", room=2)], 2) == (
+    assert choose_placement([WaitingJob("1", C)], [make_device("a", room=1), make_device("b", room=2)], 2) == (
         WaitingJob("1", C),
         1,
     )
 
 
 def test_a_job_waits_for_the_busy_device_that_has_its_model_until_many_do() -> None:
-    places = [place("a", idle=False), place("b")]
+    places = [make_device("a", idle=False), make_device("b")]
     line = [WaitingJob(str(n), A) for n in range(3)]
     assert choose_placement(line[:2], places, backlog_count=3) is None
     assert choose_placement(line, places, backlog_count=3) == (line[0], 1)
@@ -47,7 +47,7 @@ def test_a_job_waits_for_the_busy_device_that_has_its_model_until_many_do() -> N
 def test_a_second_copy_for_which_nothing_has_to_go_is_made_once_waiting_takes_longer_than_loading(
     room: int | None,
 ) -> None:
-    places = [place("a", idle=False), place("b", room=room)]
+    places = [make_device("a", idle=False), make_device("b", room=room)]
     line = [WaitingJob(str(n), A) for n in range(5)]
     assert choose_placement(line[:4], places, backlog_count=9) is None
     assert choose_placement(line, places, backlog_count=9) == (line[0], 1)
@@ -57,18 +57,18 @@ def test_a_second_copy_for_which_nothing_has_to_go_is_made_once_waiting_takes_lo
 
 def test_who_can_begin_at_once_overtakes_who_would_have_to_wait() -> None:
     line = [WaitingJob("1", A), WaitingJob("2", B)]
-    assert choose_placement(line, [place("a", idle=False), place("b")], 9) == (line[1], 1)
+    assert choose_placement(line, [make_device("a", idle=False), make_device("b")], 9) == (line[1], 1)
 
 
 def test_of_two_that_are_full_the_one_goes_for_whose_models_nobody_waits() -> None:
     line = [WaitingJob("1", C), WaitingJob("2", A)]
-    assert choose_placement(line, [place("a", idle=False), place("a", "d"), place("b", "d")], 9) == (line[1], 1)
+    assert choose_placement(line, [make_device("a", idle=False), make_device("a", "d"), make_device("b", "d")], 9) == (line[1], 1)
     assert choose_placement(
-        line[:1] + [WaitingJob("2", B)] * 2, [place("d"), place("e"), place("b", idle=False)], 9
+        line[:1] + [WaitingJob("2", B)] * 2, [make_device("d"), make_device("e"), make_device("b", idle=False)], 9
     ) == (line[0], 0)
 
 
-@pytest.mark.parametrize("places", [[], [place("a", idle=False)]])
+@pytest.mark.parametrize("places", [[], [make_device("a", idle=False)]])
 def test_where_nothing_is_free_nobody_is_chosen(places: list[DeviceState]) -> None:
     assert choose_placement([WaitingJob("1", A)], places, 0) is None
 
@@ -76,9 +76,9 @@ def test_where_nothing_is_free_nobody_is_chosen(places: list[DeviceState]) -> No
 def test_a_job_joins_a_busy_device_that_shares_calls_before_something_is_dropped_for_it() -> None:
     busy = [DeviceState({"a": 1}, 0, False, job_count=n, accepts_more=True) for n in (3, 2)]
     line = [WaitingJob("1", A)]
-    assert choose_placement(line, [*busy, place("b")], backlog_count=9) == (line[0], 1)
-    assert choose_placement(line, [*busy, place("b", room=1)], backlog_count=8) == (line[0], 2)
-    assert choose_placement(line, [*busy, place("b")], backlog_count=4) == (line[0], 2)
+    assert choose_placement(line, [*busy, make_device("b")], backlog_count=9) == (line[0], 1)
+    assert choose_placement(line, [*busy, make_device("b", room=1)], backlog_count=8) == (line[0], 2)
+    assert choose_placement(line, [*busy, make_device("b")], backlog_count=4) == (line[0], 2)
     assert choose_placement([WaitingJob("2", C)], busy, backlog_count=9) is None
 
 
@@ -109,7 +109,7 @@ class Device:
     busy: bool = False
     loads: int = 0
 
-    def take(self, model: str) -> float:
+    def run_model(self, model: str) -> float:
         """Seconds that a job with this model takes here."""
         fresh = model not in self.held
         self.held[model] = None
@@ -123,17 +123,17 @@ class Device:
 Pick = Callable[[Sequence[WaitingJob], Sequence[DeviceState]], "tuple[WaitingJob, int] | None"]
 
 
-def in_order(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
+def choose_in_order(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
     """The first in line, anywhere."""
     free = [n for n, each in enumerate(places) if each.is_idle]
     return (line[0], free[0]) if free else None
 
 
-def by_affinity(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
+def choose_by_affinity(line: Sequence[WaitingJob], places: Sequence[DeviceState]) -> tuple[WaitingJob, int] | None:
     return choose_placement(line[:32], places, copy_backlog_count(WORK))
 
 
-def arrivals(seed: int, jobs: int, usage: float) -> Iterator[tuple[float, WaitingJob]]:
+def random_arrivals(seed: int, jobs: int, usage: float) -> Iterator[tuple[float, WaitingJob]]:
     """Jobs of eight checkpoints, the first wanted eight times as often as the last, at random moments."""
     dice, now = random.Random(seed), 0.0
     for n in range(jobs):
@@ -142,10 +142,10 @@ def arrivals(seed: int, jobs: int, usage: float) -> Iterator[tuple[float, Waitin
         yield now, WaitingJob(str(n), frozenset({model}))
 
 
-def simulated(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tuple[int, float]:
+def simulate_devices(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tuple[int, float]:
     """Loads on four devices, and the mean seconds from arrival to end."""
     devices = [Device() for _ in range(4)]
-    coming = sorted(arrivals(seed, jobs, usage), key=lambda row: row[0], reverse=True)
+    coming = sorted(random_arrivals(seed, jobs, usage), key=lambda row: row[0], reverse=True)
     came = {job.id: at for at, job in coming}
     line: list[WaitingJob] = []
     ends: list[tuple[float, int]] = []
@@ -164,7 +164,7 @@ def simulated(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tup
             job, n = found
             line.remove(job)
             devices[n].busy = True
-            end = now + devices[n].take(next(iter(job.models)))
+            end = now + devices[n].run_model(next(iter(job.models)))
             spent += end - came[job.id]
             heapq.heappush(ends, (end, n))
     assert not line
@@ -173,8 +173,8 @@ def simulated(pick: Pick, seed: int, jobs: int = 600, usage: float = 0.4) -> tup
 
 def test_checkpoints_are_loaded_a_few_times_where_plain_order_loads_one_with_every_other_job() -> None:
     """Whoever knew all that comes would load each of the eight once."""
-    ours = [simulated(by_affinity, seed) for seed in range(12)]
-    plain = [simulated(in_order, seed) for seed in range(5)]
+    ours = [simulate_devices(choose_by_affinity, seed) for seed in range(12)]
+    plain = [simulate_devices(choose_in_order, seed) for seed in range(5)]
     assert statistics.mean(loads for loads, _ in ours) <= 1.3 * 8
     assert statistics.median(loads for loads, _ in ours) <= 9
     assert statistics.median(loads for loads, _ in plain) > 20 * 8

@@ -71,9 +71,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileIndex]:
 @pytest.fixture(scope="module")
 def engine(files: FileIndex) -> Iterator[RayEngine]:
     """Two workers whose steps take a while; pictures go by way of a folder."""
-    build = partial(ray_workers.engine, pause=0.15)
+    build = partial(ray_workers.build_engine, pause=0.15)
     options = RayOptions(2, cpus=0.5, store_url=f"file://{files.data / 'store'}")
-    with ray_workers.started(files.data, files, options, build) as made:
+    with ray_workers.start_ray_engine(files.data, files, options, build) as made:
         yield made
 
 
@@ -92,7 +92,7 @@ def test_nothing_listens_beyond_this_machine_and_only_its_owner_reads_the_token(
 @ray_workers.needs_ray
 def test_a_worker_that_is_killed_in_mid_stream_costs_its_job_a_step_and_nothing_else(engine: RayEngine) -> None:
     whole = wait_for_result(engine.run(job(8)))
-    events = list(surviving(engine, engine.run(job(8))))
+    events = list(kill_after_third_step(engine, engine.run(job(8))))
     stages = [event.stage for event in events if isinstance(event, Step)]
     assert stages.count(LOST_STAGE) == 1
     assert stages[-1] == "Writing"
@@ -100,22 +100,22 @@ def test_a_worker_that_is_killed_in_mid_stream_costs_its_job_a_step_and_nothing_
     assert isinstance(result, Result)
     assert [file.pixels_sha256 for file in result.files] == [file.pixels_sha256 for file in whole.files]
     assert not list((engine._transport._files.data / "store").iterdir())
-    until(lambda: all(worker.is_connected for worker in engine.workers), ray_workers.LONG)
+    until(lambda: all(worker.is_connected for worker in engine.workers), ray_workers.START_TIMEOUT_SECONDS)
 
 
 @ray_workers.needs_ray
 def test_each_worker_has_one_job_and_one_too_many_is_told_so(engine: RayEngine) -> None:
     streams = [engine.run(job(4, seed=n)) for n in range(2)]
-    assert set(ray_workers.busy(engine)) == {0, 1}
+    assert set(ray_workers.find_busy_workers(engine)) == {0, 1}
     with pytest.raises(QueueFull, match="Every worker"):
         engine.run(job())
     assert all(isinstance(list(stream)[-1], Result) for stream in streams)
-    assert ray_workers.busy(engine) == {}
+    assert ray_workers.find_busy_workers(engine) == {}
 
 
 @ray_workers.needs_ray
 def test_what_the_gate_of_a_worker_refuses_stands_in_the_log_of_the_studio(engine: RayEngine, files: FileIndex) -> None:
-    ray_workers.inside(engine, ray_workers.refuse)
+    ray_workers.call_in_workers(engine, ray_workers.refuse_everything)
     photo = files.add_image(photographed(6), "me", "upload")
     before = AuditLog(files.data).verify_chain()
     asked = job().model_copy(update={"tool": "mirror", "params": {"photo": photo}})
@@ -123,17 +123,17 @@ def test_what_the_gate_of_a_worker_refuses_stands_in_the_log_of_the_studio(engin
         with pytest.raises(PolicyRefusal):
             wait_for_result(engine.run(asked))
     finally:
-        ray_workers.inside(engine, ray_workers.judge)
+        ray_workers.call_in_workers(engine, ray_workers.judge_again)
     state = AuditLog(files.data).verify_chain()
     assert (state.entry_count, state.broken_line) == (before.entry_count + 1, None)
 
 
-def surviving(engine: RayEngine, stream: Stream) -> Iterator[Event]:
+def kill_after_third_step(engine: RayEngine, stream: Stream) -> Iterator[Event]:
     """The events of a job whose worker is killed after its third step."""
     steps = 0
     for event in stream:
         yield event
         steps += isinstance(event, Step) and event.stage == "Waiting"
         if steps == 3:
-            ray_workers.kill(engine, next(iter(ray_workers.busy(engine))))
+            ray_workers.kill_worker(engine, next(iter(ray_workers.find_busy_workers(engine))))
             steps = 4

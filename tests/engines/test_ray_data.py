@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.support import ray_workers
-from tests.engines.support.ray_batch import drawn, jobsfile, last_worker, wide
+from tests.engines.support.ray_batch import count_drawn, write_jobs_file, last_worker_pid, start_batch_cluster
 
 ROWS = 30
 
@@ -20,24 +20,24 @@ class Stopped(Exception):
 
 @ray_workers.needs_ray
 def test_every_row_is_done_once_though_a_worker_is_killed_and_the_driver_stopped(tmp_path: Path) -> None:
-    jobs, journal = jobsfile(tmp_path / "in", ROWS), tmp_path / "journal"
+    jobs, journal = write_jobs_file(tmp_path / "in", ROWS), tmp_path / "journal"
     seen: list[int] = []
 
     def told() -> None:
         seen.append(1)
         if len(seen) == 6:
             with suppress(ProcessLookupError):
-                os.kill(last_worker(journal), 9)
+                os.kill(last_worker_pid(journal), 9)
         if len(seen) == 18:
             raise Stopped
 
-    with wide(tmp_path / "data", journal, pause=0.05) as here:
-        batch = here.batch(jobs)
+    with start_batch_cluster(tmp_path / "data", journal, pause=0.05) as here:
+        batch = here.find_or_create_batch(jobs)
         with pytest.raises(Stopped):
-            here.work(batch, told)
+            here.run_batch(batch, told)
         half = here.batches.table.count_rows(batch.id)
         assert half["done"] + half.get("failed", 0) == 18
-        here.work(batch, told)
+        here.run_batch(batch, told)
         counts = here.batches.table.count_rows(batch.id)
         assert counts == {"done": ROWS - 1, "failed": 1}
         assert here.batches.get_progress(batch.id).rows_left == 0
@@ -49,7 +49,7 @@ def test_every_row_is_done_once_though_a_worker_is_killed_and_the_driver_stopped
         assert len(pictures) == ROWS - 1
         assert all(here.files.local_path(f.id).exists() for row in rows if row and row.result for f in row.result.files)
         assert not list((tmp_path / "data" / "rows").iterdir())
-    times = drawn(journal)
+    times = count_drawn(journal)
     assert len(times) == ROWS - 1
     # What was in hand when its worker was killed, or the driver stopped, is drawn again and nothing else.
     assert sum(times.values()) - len(times) <= 2 + 4

@@ -23,12 +23,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
     pytest.mark.filterwarnings("ignore:.*no_silent_downcasting.*"),
 ]
-WORDS = 60
+UPDATE_COUNT = 60
 Watched: TypeAlias = tuple[httpx.Client, dict[str, int], Semaphore]
 
 
 @contextmanager
-def served(page: gr.Blocks) -> Iterator[httpx.Client]:
+def serve_page(page: gr.Blocks) -> Iterator[httpx.Client]:
     _, url, _ = keep_stream_open(page.queue()).launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
     )
@@ -39,12 +39,12 @@ def served(page: gr.Blocks) -> Iterator[httpx.Client]:
         page.close(verbose=False)
 
 
-def order(client: httpx.Client, fn: int) -> None:
+def send_event(client: httpx.Client, fn: int) -> None:
     body = {"data": [None], "fn_index": fn, "session_hash": "ann"}
     client.post("/gradio_api/queue/join", json=body).raise_for_status()
 
 
-def said(client: httpx.Client) -> Iterator[list[Any] | None]:
+def read_updates(client: httpx.Client) -> Iterator[list[Any] | None]:
     """What the page is told while the work goes on; None at its end."""
     with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
         for row in stream.iter_lines():
@@ -65,7 +65,7 @@ def test_a_page_that_does_not_read_is_told_the_newest_and_not_all() -> None:
             button, line, picture = gr.Button(), gr.Textbox(), gr.Textbox()
 
             def work() -> Iterator[dict[object, object]]:
-                for n in range(WORDS):
+                for n in range(UPDATE_COUNT):
                     yield {line: f"step {n}", **({picture: f"picture {n}"} if n % 3 else {})}
                 yield {button: gr.update(interactive=False)}
                 done.append(True)
@@ -73,13 +73,16 @@ def test_a_page_that_does_not_read_is_told_the_newest_and_not_all() -> None:
             button.click(work, None, [button, line, picture])
         return send_full_updates(made)
 
-    with served(in_loop(built)) as client:
-        order(client, 0)
+    with serve_page(in_loop(built)) as client:
+        send_event(client, 0)
         until(lambda: bool(done))
         time.sleep(0.2)
-        words = [word for word in said(client) if word is not None]
+        words = [word for word in read_updates(client) if word is not None]
     assert len(words) == 3, "the first, which the others build on; the newest of the rest; and what greys"
-    assert words[1][1:] == [[["replace", [], f"step {WORDS - 1}"]], [["replace", [], f"picture {WORDS - 1}"]]]
+    assert words[1][1:] == [
+        [["replace", [], f"step {UPDATE_COUNT - 1}"]],
+        [["replace", [], f"picture {UPDATE_COUNT - 1}"]],
+    ]
     assert words[2][0] == [["replace", [], {"interactive": False, "__type__": "update"}]]
 
 
@@ -102,11 +105,11 @@ def watched() -> Iterator[Watched]:
         fns.update({fn.api_name: number for number, fn in made.fns.items() if isinstance(fn.api_name, str)})
         return send_full_updates(made)
 
-    with served(in_loop(built)) as client:
+    with serve_page(in_loop(built)) as client:
         yield client, fns, gate
 
 
-def tell(client: httpx.Client, fn: int) -> None:
+def call_handler(client: httpx.Client, fn: int) -> None:
     body = {"data": [], "fn_index": fn, "session_hash": "ann"}
     client.post("/gradio_api/run/predict", json=body).raise_for_status()
 
@@ -115,15 +118,15 @@ def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(
     watched: Watched,
 ) -> None:
     client, fns, gate = watched
-    order(client, fns["work"])
-    words = said(client)
+    send_event(client, fns["work"])
+    words = read_updates(client)
     gate.release(2)
     assert next(words) == ["step 0"]
     assert next(words) == [[["replace", [], "step 1"]]]
-    tell(client, fns["mark_hidden"])
+    call_handler(client, fns["mark_hidden"])
     gate.release(3)
     time.sleep(0.3)
-    tell(client, fns["mark_visible"])
+    call_handler(client, fns["mark_visible"])
     assert next(words) == [[["replace", [], "step 4"]]]
     gate.release()
     assert next(words) == [[["replace", [], "step 5"]]]
@@ -131,11 +134,11 @@ def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(
 
 def test_a_page_that_nobody_looks_at_is_told_of_the_end(watched: Watched) -> None:
     client, fns, gate = watched
-    order(client, fns["work"])
-    words = said(client)
+    send_event(client, fns["work"])
+    words = read_updates(client)
     gate.release(2)
     assert [next(words), next(words)] == [["step 0"], [[["replace", [], "step 1"]]]]
-    tell(client, fns["mark_hidden"])
+    call_handler(client, fns["mark_hidden"])
     gate.release(4)
     assert [next(words), next(words)] == [[[["replace", [], "step 5"]]], None]
-    tell(client, fns["mark_visible"])
+    call_handler(client, fns["mark_visible"])

@@ -42,12 +42,12 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blo
     made.close(verbose=False)
 
 
-def order(client: httpx.Client) -> str:
+def send_event(client: httpx.Client) -> str:
     body = {"data": [], "fn_index": 0, "session_hash": "ann"}
     return client.post("/gradio_api/queue/join", json=body).raise_for_status().json()["event_id"]
 
 
-def told(stream: httpx.Response) -> Iterator[dict[str, str]]:
+def read_messages(stream: httpx.Response) -> Iterator[dict[str, str]]:
     for line in stream.iter_lines():
         if line.startswith("data:"):
             yield json.loads(line.removeprefix("data:"))
@@ -55,15 +55,15 @@ def told(stream: httpx.Response) -> Iterator[dict[str, str]]:
 
 def test_what_is_ordered_after_the_last_answer_comes_on_the_same_stream(page: tuple[httpx.Client, gr.Blocks]) -> None:
     client, _ = page
-    first, again = order(client), ""
+    first, again = send_event(client), ""
     done: list[str] = []
     with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
-        for message in told(stream):
+        for message in read_messages(stream):
             if message["msg"] == "process_completed" and message["event_id"] not in done:
                 done.append(message["event_id"])
             if done == [first] and not again:
                 time.sleep(0.3)  # in which Gradio alone has closed it
-                again = order(client)
+                again = send_event(client)
             if message["msg"] == "close_stream":
                 break
     assert done[:2] == [first, again]
@@ -71,10 +71,10 @@ def test_what_is_ordered_after_the_last_answer_comes_on_the_same_stream(page: tu
 
 def test_a_page_that_is_left_alone_gives_its_connection_back(page: tuple[httpx.Client, gr.Blocks]) -> None:
     client, made = page
-    order(client)
+    send_event(client)
     since = time.monotonic()
     with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
-        assert [message["msg"] for message in told(stream)][-1] == "close_stream"
+        assert [message["msg"] for message in read_messages(stream)][-1] == "close_stream"
     assert 1.0 < time.monotonic() - since < 8
     time.sleep(0.5)
     assert not made._queue.pending_event_ids_session.get("ann")
@@ -82,7 +82,7 @@ def test_a_page_that_is_left_alone_gives_its_connection_back(page: tuple[httpx.C
 
 def test_of_a_page_that_was_closed_nothing_is_left(page: tuple[httpx.Client, gr.Blocks]) -> None:
     client, made = page
-    order(client)
+    send_event(client)
     for _ in range(60):
         time.sleep(0.1)
         if "ann" not in made._queue.pending_event_ids_session:

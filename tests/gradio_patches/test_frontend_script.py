@@ -7,7 +7,7 @@ from starlette.testclient import TestClient
 
 from ui.gradio_patches import frontend_script
 
-SLOW = "find_attached_events(e,t){return e}async set_event_args(a,b){let n={}}this.find_attached_events(e,this.#n)"
+SCRIPT = "find_attached_events(e,t){return e}async set_event_args(a,b){let n={}}this.find_attached_events(e,this.#n)"
 
 
 def test_both_places_are_found_in_the_installed_gradio() -> None:
@@ -17,7 +17,7 @@ def test_both_places_are_found_in_the_installed_gradio() -> None:
 
 
 def test_what_was_there_still_is() -> None:
-    light = frontend_script.patch_script(SLOW)
+    light = frontend_script.patch_script(SCRIPT)
     mended = "find_attached_events(e,t){e.props.shared_props.attached_events=dbxHeard(t,e.id);return e;return e}"
     assert light.startswith(mended)
     assert "async set_event_args(a,b){if(!Object.keys(b).length)return()=>{};let n={}}" in light

@@ -25,7 +25,7 @@ KEY = "sk-dbx-0123456789abcdef"
 QUOTED = {"path": f"/home/bob/{PICTURE}", "prompt": WORDS, "key": KEY}
 
 
-class Told(NamedTuple):
+class StudioOutput(NamedTuple):
     """What was written, and where the page's own files lie."""
 
     out: str
@@ -33,22 +33,22 @@ class Told(NamedTuple):
     page: Path
 
 
-def _free() -> int:
+def _free_port() -> int:
     with socket.socket() as place:
         place.bind(("127.0.0.1", 0))
         return place.getsockname()[1]
 
 
-def _up(url: str) -> bool:
+def _is_up(url: str) -> bool:
     with suppress(httpx.TransportError):
         return httpx.get(f"{url}/healthz").status_code == 200
     return False
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+def told(tmp_path_factory: pytest.TempPathFactory) -> StudioOutput:
     """What a studio writes to standard output and standard error while nonsense is sent to each of its events."""
-    root, port = tmp_path_factory.mktemp("printed"), _free()
+    root, port = tmp_path_factory.mktemp("printed"), _free_port()
     (root / "data" / "page" / "of-yesterday").mkdir(parents=True)
     for name, age in (("old.png", 86400 + 60), ("new.png", 60)):
         (left := root / "data" / "page" / "of-yesterday" / name).touch()
@@ -59,16 +59,16 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     with open(root / "out", "wb") as out, open(root / "err", "wb") as err:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=err)
         try:
-            until(lambda: _up(url), 120)
+            until(lambda: _is_up(url), 120)
             with httpx.Client(base_url=url, timeout=60) as browser:
-                _nonsense(browser)
+                _send_nonsense(browser)
         finally:
             process.terminate()
             process.wait(60)
-    return Told((root / "out").read_text("utf-8"), (root / "err").read_text("utf-8"), root / "data" / "page")
+    return StudioOutput((root / "out").read_text("utf-8"), (root / "err").read_text("utf-8"), root / "data" / "page")
 
 
-def _nonsense(browser: httpx.Client) -> None:
+def _send_nonsense(browser: httpx.Client) -> None:
     """Past the queue and through it, to a component that is none, and to an address that Gradio prints."""
     called = [row["id"] for row in events(browser) if row["backend_fn"]]
     for number in called[:40]:
@@ -88,18 +88,18 @@ def _nonsense(browser: httpx.Client) -> None:
     httpx.get(f"{browser.base_url}/gradio_api/custom_component/{WORDS}/client/component/{PICTURE}")
 
 
-def test_every_line_of_the_log_is_an_object_and_the_failures_are_among_them(told: Told) -> None:
+def test_every_line_of_the_log_is_an_object_and_the_failures_are_among_them(told: StudioOutput) -> None:
     rows = [json.loads(line) for line in told.err.splitlines()]
     failed = {row["logger"] for row in rows if row.get("error")}
     assert {"designerbox.page", "ui.api.errors"} <= failed
     assert all(row["where"] for row in rows if row.get("error"))
 
 
-def test_neither_the_log_nor_what_is_printed_quotes_what_was_sent(told: Told) -> None:
+def test_neither_the_log_nor_what_is_printed_quotes_what_was_sent(told: StudioOutput) -> None:
     for text in (told.out, told.err):
         assert not [each for each in (WORDS, PICTURE, KEY, "Traceback") if each in text]
 
 
-def test_what_a_killed_studio_left_to_be_fetched_goes_when_it_is_a_day_old(told: Told) -> None:
+def test_what_a_killed_studio_left_to_be_fetched_goes_when_it_is_a_day_old(told: StudioOutput) -> None:
     assert [path.name for path in (told.page / "of-yesterday").iterdir()] == ["new.png"]
     assert len(list(told.page.iterdir())) > 1, "the page's files lie with the studio's"

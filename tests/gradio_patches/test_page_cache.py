@@ -13,7 +13,7 @@ from starlette.routing import Route
 from ui.gradio_patches.page_cache import CACHED_PAGE_COUNT, PageCache
 
 
-class Behind:
+class CountingApp:
     """An app that says where it was asked, and counts."""
 
     def __init__(self, cookie: bool = False, status: int = 200) -> None:
@@ -28,7 +28,7 @@ class Behind:
         return answer
 
 
-def asked(behind: Behind, *calls: tuple[str, dict[str, str]]) -> list[httpx.Response]:
+def send_requests(behind: CountingApp, *calls: tuple[str, dict[str, str]]) -> list[httpx.Response]:
     app = PageCache(Starlette(routes=[Route("/", behind.answer), Route("/other", behind.answer)]))
 
     async def ask() -> list[httpx.Response]:
@@ -39,9 +39,9 @@ def asked(behind: Behind, *calls: tuple[str, dict[str, str]]) -> list[httpx.Resp
 
 
 def test_it_is_written_once_and_says_the_same_packed_and_plain() -> None:
-    behind = Behind()
+    behind = CountingApp()
     plain, packed = {"accept-encoding": "identity"}, {"accept-encoding": "gzip"}
-    answers = asked(behind, ("/", plain), ("/", plain), ("/", packed), ("/", packed))
+    answers = send_requests(behind, ("/", plain), ("/", plain), ("/", packed), ("/", packed))
     assert behind.asked == 2
     assert len({answer.text for answer in answers}) == 1
     assert [answer.headers.get("content-encoding") for answer in answers] == [None, None, "gzip", "gzip"]
@@ -51,21 +51,27 @@ def test_it_is_written_once_and_says_the_same_packed_and_plain() -> None:
 
 @pytest.mark.parametrize("header", ["host", "x-forwarded-host", "x-forwarded-proto"])
 def test_another_address_has_a_page_of_its_own(header: str) -> None:
-    behind = Behind()
-    asked(behind, ("/", {header: "a"}), ("/", {header: "b"}), ("/", {header: "a"}))
+    behind = CountingApp()
+    send_requests(behind, ("/", {header: "a"}), ("/", {header: "b"}), ("/", {header: "a"}))
     assert behind.asked == 2
 
 
-@pytest.mark.parametrize(("path", "behind"), [
-    ("/other", Behind()), ("/?deep_link=1", Behind()), ("/", Behind(cookie=True)), ("/", Behind(status=500)),
-])  # fmt: skip
-def test_what_may_differ_is_asked_for_each_time(path: str, behind: Behind) -> None:
-    asked(behind, (path, {}), (path, {}))
+@pytest.mark.parametrize(
+    ("path", "behind"),
+    [
+        ("/other", CountingApp()),
+        ("/?deep_link=1", CountingApp()),
+        ("/", CountingApp(cookie=True)),
+        ("/", CountingApp(status=500)),
+    ],
+)
+def test_what_may_differ_is_asked_for_each_time(path: str, behind: CountingApp) -> None:
+    send_requests(behind, (path, {}), (path, {}))
     assert behind.asked == 2
 
 
 def test_a_caller_who_invents_addresses_fills_no_memory() -> None:
-    behind = Behind()
+    behind = CountingApp()
     calls = [("/", {"host": f"h{n}"}) for n in range(CACHED_PAGE_COUNT + 1)]
-    asked(behind, *calls, calls[-1], calls[0])
+    send_requests(behind, *calls, calls[-1], calls[0])
     assert behind.asked == CACHED_PAGE_COUNT + 2

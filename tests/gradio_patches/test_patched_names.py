@@ -37,5 +37,7 @@ def test_names_that_an_object_gets_when_it_is_made_are_found() -> None:
             return page._queue
 
     queue = in_loop(make)
-    names = [name.split(".")[-1] for name in gradio_patches._list_patched_names() if ":Queue." in name and "gradio" in name]
+    names = [
+        name.split(".")[-1] for name in gradio_patches._list_patched_names() if ":Queue." in name and "gradio" in name
+    ]
     assert [name for name in names if not hasattr(queue, name)] == []

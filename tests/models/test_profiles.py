@@ -129,7 +129,9 @@ def test_a_card_that_others_use_is_as_large_as_what_they_leave():
     assert profile.id in ("klein-4bit", "light")
     assert "Others take 14 GB" in profile.reason
     assert (
-        choose_profile("klein", replace(shared, free_bytes=15 * GB), cached=never_cached, reachable=always)[0].specs["text"]
+        choose_profile("klein", replace(shared, free_bytes=15 * GB), cached=never_cached, reachable=always)[0].specs[
+            "text"
+        ]
         == "klein-streamed"
     )
     crowded, _ = choose_profile(None, replace(shared, free_bytes=GB), cached=never_cached, reachable=always)

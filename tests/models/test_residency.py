@@ -20,7 +20,7 @@ from pipelines.models import cpu_offload, oom_fallback
 from pipelines.models.devices import Machine, MemoryShare, divide_memory, is_out_of_memory
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.peak_memory import PeakMemory
-from tests.engines.support.crowded_device import hall, run
+from tests.engines.support.crowded_device import start_crowded_studio, run_many_jobs
 from tests.support.examples import noisy
 
 GB = 2**30
@@ -391,10 +391,10 @@ JOBS = 24  # the bench runs a hundred and weighs what is left in memory
 
 
 def test_many_jobs_share_two_seats_and_every_result_is_right(tmp_path: Path) -> None:
-    with hall(tmp_path) as here:
-        right = {n: here.drawn(n) for n in range(4)}
+    with start_crowded_studio(tmp_path) as here:
+        right = {n: here.draw_picture(n) for n in range(4)}
         assert len({picture.tobytes() for picture in right.values()}) == 4
-        ends = run(here, right, JOBS)
+        ends = run_many_jobs(here, right, JOBS)
         assert ends.total() == JOBS
         assert ends["wrong"] == 0
         assert ends["done"] > JOBS / 2
@@ -404,4 +404,4 @@ def test_many_jobs_share_two_seats_and_every_result_is_right(tmp_path: Path) -> 
         assert [row["in_use"] for row in here.cache.resident_models()] == [0] * len(here.cache.resident_models())
         assert here.jobs.count_jobs() == (0, 0)
         # And after all that every picture is still what it was.
-        assert all(np.array_equal(here.drawn(number), picture) for number, picture in right.items())
+        assert all(np.array_equal(here.draw_picture(number), picture) for number, picture in right.items())

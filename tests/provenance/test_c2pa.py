@@ -516,18 +516,18 @@ def payload_offsets(data: bytes, format: str) -> list[int]:
 SIGNS_A_LARGE_ONE = """
 import resource, sys
 from pathlib import Path
-from pipelines.provenance.c2pa import Made, sign_stream
-from pipelines.provenance.signing_key import Seal
-from pipelines.codecs.encode import COLLECTION_SOURCE
+from pipelines.provenance.c2pa import Provenance, sign_stream
+from pipelines.provenance.signing_key import SigningKeyStore
+from pipelines.codecs.encode import COLLECTION_SOURCE_TYPE
 
-def peak():
+def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 folder = Path(sys.argv[1])
-made, pair, before = Made(COLLECTION_SOURCE), Seal(folder).pair(), peak()
+provenance, key, before = Provenance(COLLECTION_SOURCE_TYPE), SigningKeyStore(folder).load_key(), peak_memory()
 with (folder / "a.zip").open("rb") as data, (folder / "b.zip").open("w+b") as out:
-    sign_stream(data, out, "application/x-zip", made, pair)
-print(peak() - before)
+    sign_stream(data, out, "application/x-zip", provenance, key)
+print(peak_memory() - before)
 """
 
 

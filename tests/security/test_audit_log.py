@@ -90,8 +90,8 @@ def test_another_s_secret_makes_no_valid_line(audit: AuditLog, tmp_path: Path) -
 def test_many_write_at_once_and_no_line_is_lost(tmp_path: Path) -> None:
     """Threads of two studios, and another process, as the command line's batch is."""
     code = (
-        "import sys; from pathlib import Path; from pipelines.security.audit_log import Audit\n"
-        "for n in range(40): Audit(Path(sys.argv[1])).refused('words', 'other', [])"
+        "import sys; from pathlib import Path; from pipelines.security.audit_log import AuditLog\n"
+        "for n in range(40): AuditLog(Path(sys.argv[1])).record_refusal('words', 'other', [])"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(app.__file__).parent)
     first, second = AuditLog(tmp_path), AuditLog(tmp_path)

@@ -146,9 +146,9 @@ def test_a_kill_between_the_bytes_and_their_row_leaves_no_row_without_bytes(
         raise KeyboardInterrupt
 
     one, other = two
-    for name in ("_record", "_store"):
+    for target, name in ((one, "_record_file"), (one._store, "_upload_file")):
         with monkeypatch.context() as patch:
-            patch.setattr(*((one, name, killed) if name == "_record" else (one._store, "_upload", killed)))
+            patch.setattr(target, name, killed)
             with pytest.raises(KeyboardInterrupt):
                 one.add_image(noisy(20, 30), "ann", "upload")
         assert other.list_files("ann", 9) == []

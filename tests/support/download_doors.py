@@ -1,7 +1,7 @@
 """Every door through which a picture leaves, each used as its callers use it; knows no tool and judges nothing.
 
 A door takes an open studio and what to ask for, and gives the files that came out of it. What is refused raises
-`Refused`, with all that was said: a picture must not stand in there either.
+`PolicyRefusal`, with all that was said: a picture must not stand in there either.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def example(name: str) -> Image:
 
 
 class Recorder:
-    """An `Emit` that keeps the stages."""
+    """A `ProgressCallback` that keeps the stages."""
 
     def __init__(self) -> None:
         self.stages: list[str] = []

@@ -22,7 +22,7 @@ from ui.tool_tab.form_controls import (
 )
 
 
-class Form(Params):
+class SampleForm(Params):
     photo: str = core_params.picture_field("Photo", "A picture.", required=True)
     team: tuple[str, ...] = core_params.pictures_field("Team", "Some pictures.", min_count=2, max_count=12)
     matte: str | None = core_params.mask_field("Cut-out", "White keeps.")
@@ -36,7 +36,7 @@ class Form(Params):
     seed: int | None = core_params.seed_field()
 
 
-def controls_of(params: type[Params], locked: str = "") -> dict[str, Control]:
+def build_controls(params: type[Params], locked: str = "") -> dict[str, Control]:
     def make() -> dict[str, Control]:
         with gr.Blocks():
             return {field.name: build_control(field, "form", locked) for field in list_form_fields(params)}
@@ -46,15 +46,24 @@ def controls_of(params: type[Params], locked: str = "") -> dict[str, Control]:
 
 @pytest.fixture
 def made() -> dict[str, Control]:
-    return controls_of(Form)
+    return build_controls(SampleForm)
 
 
 def test_each_kind_has_its_component(made: dict[str, Control]) -> None:
     kinds = {name: type(each.display).__name__ for name, each in made.items()}
     assert kinds == {
-        "photo": "Photo", "team": "Photos", "matte": "HTML", "look": "Radio", "many": "Dropdown", "note": "Textbox",
-        "count": "Radio", "blur": "Slider", "paper": "Textbox", "agree": "Checkbox", "seed": "Textbox",
-    }  # fmt: skip
+        "photo": "Photo",
+        "team": "Photos",
+        "matte": "HTML",
+        "look": "Radio",
+        "many": "Dropdown",
+        "note": "Textbox",
+        "count": "Radio",
+        "blur": "Slider",
+        "paper": "Textbox",
+        "agree": "Checkbox",
+        "seed": "Textbox",
+    }
 
 
 def test_bounds_default_and_words_come_from_the_field(made: dict[str, Control]) -> None:
@@ -82,19 +91,29 @@ def test_several_pictures_are_ids_in_order_and_say_how_many_fit(made: dict[str, 
 
 @pytest.mark.parametrize(
     ("name", "shown", "value"),
-    [("count", "3", 3), ("blur", 2, 2), ("paper", "", None), ("paper", " #a0b1c2 ", "#a0b1c2"), ("note", " hi ", "hi"),
-     ("look", None, "a"), ("seed", None, None), ("seed", "", None), ("seed", "7", 7), ("agree", True, True)],
-)  # fmt: skip
+    [
+        ("count", "3", 3),
+        ("blur", 2, 2),
+        ("paper", "", None),
+        ("paper", " #a0b1c2 ", "#a0b1c2"),
+        ("note", " hi ", "hi"),
+        ("look", None, "a"),
+        ("seed", None, None),
+        ("seed", "", None),
+        ("seed", "7", 7),
+        ("agree", True, True),
+    ],
+)
 def test_what_a_component_hands_over_is_what_params_take(name: str, shown: object, value: object) -> None:
-    field = next(field for field in list_form_fields(Form) if field.name == name)
+    field = next(field for field in list_form_fields(SampleForm) if field.name == name)
     assert to_param_value(field, shown) == value
     given = {"photo": "file-x", "team": ("file-x", "file-y")}
-    assert getattr(Form.model_validate({**given, name: to_param_value(field, shown)}), name) == value
+    assert getattr(SampleForm.model_validate({**given, name: to_param_value(field, shown)}), name) == value
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_an_untouched_form_of_every_tool_is_valid(tool: tools.Tool) -> None:
-    controls = list(controls_of(tool.params).values())
+    controls = list(build_controls(tool.params).values())
     values = {each.field.name: to_param_value(each.field, getattr(each.value, "value", None)) for each in controls}
     for each in controls:
         if each.field.required:
@@ -109,9 +128,9 @@ def test_an_untouched_form_of_every_tool_is_valid(tool: tools.Tool) -> None:
 
 
 def test_a_locked_field_says_why_and_cannot_be_touched() -> None:
-    each: Any = controls_of(Form, "Needs a GPU.")["note"]
-    assert each.shown.interactive is False
-    assert each.shown.info == "Needs a GPU."
+    each: Any = build_controls(SampleForm, "Needs a GPU.")["note"]
+    assert each.display.interactive is False
+    assert each.display.info == "Needs a GPU."
 
 
 def test_only_a_visitors_own_change_counts(made: dict[str, Control]) -> None:

@@ -25,22 +25,22 @@ from ui.api.auth.keys import SCOPES, ApiKey, KeyLimits, KeyStore
 from ui.api_tab import page as api_tab_page
 from ui.i18n import GERMAN, is_translated
 
-MOST = 0.8
+MIN_TRANSLATED_SHARE = 0.8
 """Share of the page's words: tools come faster than words, and what has none yet stays English."""
-SPOKEN = ("label", "info", "placeholder", "value", "choices")
-UNSPOKEN = ("code", "dropdown", "radio", "textbox", "number", "slider", "checkboxgroup")
+TRANSLATED_PROPS = ("label", "info", "placeholder", "value", "choices")
+UNTRANSLATED_TYPES = ("code", "dropdown", "radio", "textbox", "number", "slider", "checkboxgroup")
 
 
-def said(component: dict[str, object]) -> list[str]:
+def list_words(component: dict[str, object]) -> list[str]:
     """The words of one component of the page's config."""
     props = component["props"]
     assert isinstance(props, dict)
     found = []
-    for name in SPOKEN:
+    for name in TRANSLATED_PROPS:
         value = props.get(name)
         if name == "choices":
             found += [row[0] for row in value or []]
-        elif isinstance(value, str) and not (name == "value" and component["type"] in UNSPOKEN):
+        elif isinstance(value, str) and not (name == "value" and component["type"] in UNTRANSLATED_TYPES):
             plain = re.sub(r"<style>.*?</style>", "", value, flags=re.S)
             found += re.split(r"<[^>]*>", plain) if component["type"] == "html" else [value]
     return [unescape(text).strip() for text in found if re.search("[a-z]{2}", str(text))]
@@ -54,7 +54,7 @@ def test_german_covers_the_page(tmp_path: Path) -> None:
     service = StudioService(settings, jobs, files, profiles.choose_profile("embedded")[0], ingest, tools)
     try:
         page = in_loop(lambda: ui_page.build_page(service, AccessControl(settings, keys)))
-        words = {text for row in page.get_config_file()["components"] for text in said(row)}
+        words = {text for row in page.get_config_file()["components"] for text in list_words(row)}
     finally:
         jobs.close()
         ingest.close()
@@ -63,8 +63,8 @@ def test_german_covers_the_page(tmp_path: Path) -> None:
     assert len(words) > 300
     missing = sorted(text for text in words if not is_translated(text))
     console = next(row for row in page.get_config_file()["components"] if row["props"].get("elem_id") == "api-console")
-    assert not [text for text in said(console) if not is_translated(text) and not text.startswith("{")]
-    assert len(missing) / len(words) < 1 - MOST, missing
+    assert not [text for text in list_words(console) if not is_translated(text) and not text.startswith("{")]
+    assert len(missing) / len(words) < 1 - MIN_TRANSLATED_SHARE, missing
 
 
 def test_german_covers_all_that_the_api_tab_says_later() -> None:

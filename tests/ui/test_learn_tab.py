@@ -15,7 +15,7 @@ from ui.learn_tab import text
 from ui.learn_tab.text import Frame
 
 
-def found(narrow: float, together: float) -> dict[str, object]:
+def make_measurement(narrow: float, together: float) -> dict[str, object]:
     cases = [(32, 1, 1.0), (16, 1, narrow), (32, 4, together), (16, 4, 1.0)]
     return {"cases": [{"bits": b, "batch": n, "seconds": s} for b, n, s in cases], "difference": 0.2}
 
@@ -25,7 +25,7 @@ def found(narrow: float, together: float) -> dict[str, object]:
     [(0.5, 1.0, "2.0 times as fast here"), (2.0, 1.0, "2.0 times as slow here"), (1.0, 0.5, "one: 2.0 times as fast")],
 )
 def test_the_verdict_follows_the_numbers(narrow: float, together: float, said: str) -> None:
-    assert said in text.render_measurements(found(narrow, together))
+    assert said in text.render_measurements(make_measurement(narrow, together))
 
 
 def test_bars_are_as_long_as_their_share_and_idle_stages_are_left_out() -> None:

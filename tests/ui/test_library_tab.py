@@ -26,7 +26,7 @@ def table(tmp_path: Path) -> Iterator[JobTable]:
     made.close()
 
 
-def put(table: JobTable, owner: str = "me", status: str = "done", **values: object) -> str:
+def insert_job(table: JobTable, owner: str = "me", status: str = "done", **values: object) -> str:
     """An ended job straight in the table; its id."""
     plain = {"tool": "headshot", "params": {}, "seed": 7, "created": time.time(), **values}
     made = Job(id=f"job-{uuid.uuid4().hex}", profile="embedded", specs={}, owner=owner, **plain)  # pyright: ignore[reportArgumentType]
@@ -35,54 +35,54 @@ def put(table: JobTable, owner: str = "me", status: str = "done", **values: obje
     return made.id
 
 
-def found(table: JobTable, owner: str = "me", **wanted: object) -> list[str]:
+def find_jobs(table: JobTable, owner: str = "me", **wanted: object) -> list[str]:
     return JobSearch(table).find_page(owner, JobFilter(**wanted))[0]  # pyright: ignore[reportArgumentType]
 
 
 def test_words_are_found_whatever_their_case_and_field_names_are_not(table: JobTable) -> None:
-    green = put(table, params={"prompt": "Ein GRÜNER Becher", "preset": "linkedin", "photo": "file-abcprompt"})
-    red = put(table, params={"prompt": "a red mug"}, seed=4711)
-    assert found(table, text="grüner becher") == [green]
-    assert found(table, text="becher red") == []
-    assert found(table, text="4711") == [red]
-    assert found(table, text=red) == [red]
-    assert found(table, text="prompt") == found(table, text="abcprompt") == []
-    assert found(table, text="%") == []
+    green = insert_job(table, params={"prompt": "Ein GRÜNER Becher", "preset": "linkedin", "photo": "file-abcprompt"})
+    red = insert_job(table, params={"prompt": "a red mug"}, seed=4711)
+    assert find_jobs(table, text="grüner becher") == [green]
+    assert find_jobs(table, text="becher red") == []
+    assert find_jobs(table, text="4711") == [red]
+    assert find_jobs(table, text=red) == [red]
+    assert find_jobs(table, text="prompt") == find_jobs(table, text="abcprompt") == []
+    assert find_jobs(table, text="%") == []
 
 
 def test_tool_day_and_state_narrow_it_down(table: JobTable) -> None:
-    old = put(table, created=1_000.0)
-    failed = put(table, tool="kit", status="failed", created=2_000.0)
-    row = put(table, batch=True, created=3_000.0)
-    stopped = put(table, status="cancelled")
-    assert found(table) == [row, failed, old]
-    assert found(table, tool="kit") == [failed]
-    assert found(table, since=1_000.0, until=2_000.0) == [old]
-    assert found(table, show="failed") == [failed]
-    assert found(table, show="batch") == [row]
-    assert found(table, show="single") == [failed, old]
+    old = insert_job(table, created=1_000.0)
+    failed = insert_job(table, tool="kit", status="failed", created=2_000.0)
+    row = insert_job(table, batch=True, created=3_000.0)
+    stopped = insert_job(table, status="cancelled")
+    assert find_jobs(table) == [row, failed, old]
+    assert find_jobs(table, tool="kit") == [failed]
+    assert find_jobs(table, since=1_000.0, until=2_000.0) == [old]
+    assert find_jobs(table, show="failed") == [failed]
+    assert find_jobs(table, show="batch") == [row]
+    assert find_jobs(table, show="single") == [failed, old]
     table.set_starred(old, True)
-    assert found(table, show="starred") == [old]
-    assert stopped not in found(table, show="all")
+    assert find_jobs(table, show="starred") == [old]
+    assert stopped not in find_jobs(table, show="all")
 
 
 def test_only_the_owners_own_are_found_even_by_their_id(table: JobTable) -> None:
-    put(table)
-    theirs = put(table, owner="another")
-    assert found(table, text=theirs) == []
-    assert found(table, owner="nobody") == []
+    insert_job(table)
+    theirs = insert_job(table, owner="another")
+    assert find_jobs(table, text=theirs) == []
+    assert find_jobs(table, owner="nobody") == []
 
 
 def test_drafts_and_what_a_page_orders_for_itself_are_in_no_list(table: JobTable) -> None:
-    put(table, helper=True)
-    put(table, draft=True)
-    shown = put(table)
-    assert found(table) == [shown]
+    insert_job(table, helper=True)
+    insert_job(table, draft=True)
+    shown = insert_job(table)
+    assert find_jobs(table) == [shown]
     assert [row["id"] for row in table.list_rows("me", 10, None, None)] == [shown]
 
 
 def test_pages_hold_what_comes_next_and_say_how_many_there_are(table: JobTable) -> None:
-    ids = [put(table) for _ in range(7)][::-1]
+    ids = [insert_job(table) for _ in range(7)][::-1]
     finder = JobSearch(table)
     pages = [finder.find_page("me", JobFilter(), start, 3) for start in (0, 3, 6)]
     assert [page for page, _ in pages] == [ids[:3], ids[3:6], ids[6:]]
@@ -92,7 +92,7 @@ def test_pages_hold_what_comes_next_and_say_how_many_there_are(table: JobTable) 
 def test_five_thousand_jobs_are_searched_within_a_blink(table: JobTable) -> None:
     table.db.execute("BEGIN")
     for n in range(5000):
-        put(table, params={"prompt": f"mug number {n}", "photo": "file-" + "a" * 40})
+        insert_job(table, params={"prompt": f"mug number {n}", "photo": "file-" + "a" * 40})
     receipt = json.dumps({"files": [], "receipt": {"pad": "x" * 3000}, "seconds": 1})
     table.db.execute("UPDATE jobs SET result = ?", (receipt,))
     table.db.execute("COMMIT")

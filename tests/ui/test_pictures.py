@@ -24,27 +24,27 @@ from ui.tool_tab.layout import BRUSH_OPACITY
 GREEN, RED = (0, 150, 130), (210, 40, 40)
 
 
-def strokes(shape: tuple[int, int], rows: slice, columns: slice, colour: tuple[int, int, int]) -> Image:
+def make_strokes(shape: tuple[int, int], rows: slice, columns: slice, colour: tuple[int, int, int]) -> Image:
     layer = np.zeros((*shape, 4), np.uint8)
     layer[rows, columns, :3] = colour
     layer[rows, columns, 3] = round(255 * BRUSH_OPACITY)
     return layer
 
 
-def matte() -> Alpha:
+def make_matte() -> Alpha:
     return blob(400, 600, (300, 200), (120, 90))
 
 
 def test_green_keeps_and_red_drops() -> None:
-    kept = mask_editor.apply_strokes(strokes((400, 600), slice(0, 40), slice(0, 40), GREEN), matte())
-    dropped = mask_editor.apply_strokes(strokes((400, 600), slice(180, 220), slice(280, 320), RED), matte())
+    kept = mask_editor.apply_strokes(make_strokes((400, 600), slice(0, 40), slice(0, 40), GREEN), make_matte())
+    dropped = mask_editor.apply_strokes(make_strokes((400, 600), slice(180, 220), slice(280, 320), RED), make_matte())
     assert kept[10, 10] == 1
     assert dropped[200, 300] == 0
 
 
 def test_the_matte_stays_as_it_is_where_no_stroke_went() -> None:
-    was = matte()
-    now = mask_editor.apply_strokes(strokes((200, 300), slice(0, 20), slice(0, 20), GREEN), was)
+    was = make_matte()
+    now = mask_editor.apply_strokes(make_strokes((200, 300), slice(0, 20), slice(0, 20), GREEN), was)
     assert now.shape == was.shape
     np.testing.assert_array_equal(now[60:], was[60:])
     np.testing.assert_array_equal(mask_editor.apply_strokes(np.zeros((200, 300, 4), np.uint8), was), was)

@@ -17,10 +17,10 @@ from ui.home_tab.quick_start import (
     spread_looks,
 )
 
-NONE = float("inf")
+UNKNOWN = float("inf")
 
 
-def result(**checks: float) -> Result:
+def make_result(**checks: float) -> Result:
     receipt: dict[str, Any] = {"checks": checks}
     return Result((), receipt, 0.1)
 
@@ -32,14 +32,14 @@ def test_the_first_looks_come_from_all_over_and_every_look_comes_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("checks", "how_much"), [({OUTLINE_CHECK: 31.0}, 31.0), ({OUTLINE_CHECK: 5.0}, NONE), ({}, NONE)]
+    ("checks", "how_much"), [({OUTLINE_CHECK: 31.0}, 31.0), ({OUTLINE_CHECK: 5.0}, UNKNOWN), ({}, UNKNOWN)]
 )
 def test_what_is_lost_in_the_scene_or_not_measured_is_offered_last(checks: dict[str, float], how_much: float) -> None:
-    assert measure_edge_visibility(result(**checks)) == how_much
+    assert measure_edge_visibility(make_result(**checks)) == how_much
 
 
 def test_three_stay_that_show_least_and_equal_ones_stay_as_they_came() -> None:
-    tried = [TriedDraft(None, {"preset": str(n)}, much) for n, much in enumerate((NONE, 40.0, 20.0, 40.0, 60.0))]
+    tried = [TriedDraft(None, {"preset": str(n)}, much) for n, much in enumerate((UNKNOWN, 40.0, 20.0, 40.0, 60.0))]
     best: list[TriedDraft] = []
     for each in tried:
         best = select_best_drafts([*best, each])

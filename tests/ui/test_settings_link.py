@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS, find_tool
-from ui.tool_tab.form_controls import list_form_fields
+from ui.tool_tab.form_controls import FormField, list_form_fields
 from ui.tool_tab.settings_link import build_link, parse_link
 
 
@@ -26,13 +26,17 @@ def test_a_link_brings_every_setting_back_but_pictures_and_consent() -> None:
     assert "file-1" not in address
 
 
+def other_value(field: FormField) -> object:
+    """A valid value that is not the default, where there is one."""
+    if field.kind == "choice":
+        return field.options[-1][1]
+    return (not field.default) if field.kind == "flag" else field.maximum
+
+
 @pytest.mark.parametrize("row", TOOLS, ids=lambda row: row.id)
 def test_every_choice_flag_and_number_survives_the_way(row: Tool) -> None:
-    other = {
-        field.name: field.options[-1][1] if field.kind == "choice" else (not field.default)
-        if field.kind == "flag" else field.maximum if field.kind == "number" else field.default
-        for field in list_form_fields(row.params) if field.kind in ("choice", "flag", "number") and field.name != "consent"
-    }  # fmt: skip
+    fields = [field for field in list_form_fields(row.params) if field.name != "consent"]
+    other = {field.name: other_value(field) for field in fields if field.kind in ("choice", "flag", "number")}
     link = parse_link(query(build_link("", row, other, 7)), TOOLS)
     assert link is not None
     shown = {field.name: link.values.get(field.name, field.default) for field in list_form_fields(row.params)}

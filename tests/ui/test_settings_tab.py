@@ -11,6 +11,7 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
+from pipelines.batch.progress_text import format_bytes
 from pipelines.core.errors import BadInput
 from pipelines.core.models import ModelSpec
 from pipelines.models import profiles
@@ -22,37 +23,37 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from tests.models.test_residency import make_cache
 from tests.support.gradio_loop import in_loop
-from tests.ui.test_api_tab import visiting
+from tests.ui.test_api_tab import make_request
 from ui import settings_tab
 from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import KeyStore
 from ui.page import PAGE_TABS
 from ui.server import factory
-from ui.settings_tab import SettingsTab, format_bytes, list_hub_models, render_loaded, render_offer, render_progress
+from ui.settings_tab import SettingsTab, list_hub_models, render_loaded, render_offer, render_progress
 
 OFFERED = next(profile for profile in PROFILES if list_hub_models(profile))
 
 
 @dataclass
-class Engine:
+class FakeEngine:
     cache: ModelCache
 
 
 @dataclass
-class Jobs:
-    engine: Engine
+class FakeJobs:
+    engine: FakeEngine
 
 
 @dataclass
-class Room:
+class FakeService:
     """what the page reads of a service."""
 
-    jobs: Jobs
+    jobs: FakeJobs
     profile: Any = field(default=EMBEDDED)
     loras: LoraLibrary = field(default_factory=lambda: LoraLibrary(Path("nowhere")))
 
 
-class Bringing(DownloadManager):
+class FakeDownloads(DownloadManager):
     """Downloads that are over at their second look."""
 
     def __init__(self, end: DownloadProgress, *, busy: bool = False) -> None:
@@ -80,13 +81,13 @@ DONE = DownloadProgress(
 )
 
 
-def page(root: Path, downloads: DownloadManager | None = None, **settings: Any) -> SettingsTab:
+def build_tab(root: Path, downloads: DownloadManager | None = None, **settings: Any) -> SettingsTab:
     access = AccessControl(Settings(data=root, **settings), KeyStore(root))
-    service = cast(StudioService, Room(Jobs(Engine(make_cache("ab")))))
+    service = cast(StudioService, FakeService(FakeJobs(FakeEngine(make_cache("ab")))))
 
     def make() -> SettingsTab:
         with gr.Blocks():
-            return SettingsTab(service, access, downloads or Bringing(DONE))
+            return SettingsTab(service, access, downloads or FakeDownloads(DONE))
 
     return in_loop(make)
 
@@ -97,7 +98,7 @@ def cache_of(made: SettingsTab) -> ModelCache:
     return cache
 
 
-def all_of(updates: AsyncIterator[dict[Any, Any]]) -> list[dict[Any, Any]]:
+def collect_all(updates: AsyncIterator[dict[Any, Any]]) -> list[dict[Any, Any]]:
     async def gathered() -> list[dict[Any, Any]]:
         return [each async for each in updates]
 
@@ -110,19 +111,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STRANGERS: list[tuple[dict[str, Any], Any]] = [
-    ({"auth": "anna:secret"}, visiting()),
-    ({"spaces": True}, visiting("x.hf.space")),
-    ({"host": "0.0.0.0", "require_key": True}, visiting()),
-    ({}, visiting("evil.example")),
+    ({"auth": "anna:secret"}, make_request()),
+    ({"spaces": True}, make_request("x.hf.space")),
+    ({"host": "0.0.0.0", "require_key": True}, make_request()),
+    ({}, make_request("evil.example")),
 ]
 
 
 @pytest.mark.parametrize(("settings", "request_"), STRANGERS)
 def test_a_stranger_sees_and_changes_nothing(tmp_path: Path, settings: dict[str, Any], request_: Any) -> None:
-    made = page(tmp_path, **settings)
+    made = build_tab(tmp_path, **settings)
     with cache_of(made).borrow_model("a"):
         pass
-    (shown,) = all_of(made.refresh(request_, OFFERED.id))
+    (shown,) = collect_all(made.refresh(request_, OFFERED.id))
     assert shown[made.admin_row]["visible"] is False
     assert set(shown) == {made.admin_row, made.admin_only}
     handlers: tuple[Callable[[], Any], ...] = (
@@ -130,21 +131,21 @@ def test_a_stranger_sees_and_changes_nothing(tmp_path: Path, settings: dict[str,
         lambda: made.choose_profile(request_, OFFERED.id),
         lambda: made.stop_download(request_),
         lambda: made.choose_start_profile(request_, "klein"),
-        lambda: all_of(made.download_profile(request_, OFFERED.id)),
+        lambda: collect_all(made.download_profile(request_, OFFERED.id)),
     )
     for handler in handlers:
         with pytest.raises(BadInput):
             handler()
     assert [row["id"] for row in cache_of(made).resident_models()] == ["a"]
-    assert cast(Bringing, made.downloads).started == []
+    assert cast(FakeDownloads, made.downloads).started == []
     assert not (tmp_path / "profile.txt").exists()
 
 
 def test_who_administers_sees_models_with_sizes_and_unloads_them(tmp_path: Path) -> None:
-    made = page(tmp_path, auth="anna:secret")
-    anna = visiting("studio.example", "anna")
+    made = build_tab(tmp_path, auth="anna:secret")
+    anna = make_request("studio.example", "anna")
     with cache_of(made).borrow_model("a"):
-        shown = all_of(made.refresh(anna, OFFERED.id))[0]
+        shown = collect_all(made.refresh(anna, OFFERED.id))[0]
         assert shown[made.admin_row]["visible"] is True
         assert "At work (1)" in shown[made.loaded_models]
         assert "10 bytes" in shown[made.loaded_models]
@@ -165,14 +166,14 @@ def test_a_model_that_was_put_aside_says_where_it_is() -> None:
 
 
 def test_licence_and_size_stand_there_before_anything_is_downloaded(tmp_path: Path) -> None:
-    made = page(tmp_path)
-    shown = made.choose_profile(visiting(), OFFERED.id)[made.offer_html]
+    made = build_tab(tmp_path)
+    shown = made.choose_profile(make_request(), OFFERED.id)[made.offer_html]
     for row in list_hub_models(OFFERED):
         assert row.licence in shown
         assert row.repo in shown
         assert format_bytes(row.bytes) in shown
     assert f"--profile {OFFERED.id}" in shown
-    assert cast(Bringing, made.downloads).started == []
+    assert cast(FakeDownloads, made.downloads).started == []
 
 
 def test_what_may_not_be_sold_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,19 +185,19 @@ def test_what_may_not_be_sold_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_download_shows_its_files_and_its_end(tmp_path: Path) -> None:
-    made = page(tmp_path)
-    shown = all_of(made.download_profile(visiting(), OFFERED.id))
+    made = build_tab(tmp_path)
+    shown = collect_all(made.download_profile(make_request(), OFFERED.id))
     assert "unet/model.safetensors" in shown[0][made.progress]
     assert "made is here: 2.0 GB in 1 files." in shown[-1][made.progress]
-    assert cast(Bringing, made.downloads).started == [list_hub_models(OFFERED)[0].id]
+    assert cast(FakeDownloads, made.downloads).started == [list_hub_models(OFFERED)[0].id]
 
 
 def test_a_second_download_waits_and_a_failed_one_says_why(tmp_path: Path) -> None:
-    made = page(tmp_path, Bringing(DONE, busy=True))
-    (only,) = all_of(made.download_profile(visiting(), OFFERED.id))
+    made = build_tab(tmp_path, FakeDownloads(DONE, busy=True))
+    (only,) = collect_all(made.download_profile(make_request(), OFFERED.id))
     assert settings_tab.ONE_DOWNLOAD_TEXT in only[made.download_alerts]
-    lost = page(tmp_path, Bringing(DownloadProgress("made", (), "failed", "The hub <is> away.")))
-    shown = all_of(lost.download_profile(visiting(), OFFERED.id))
+    lost = build_tab(tmp_path, FakeDownloads(DownloadProgress("made", (), "failed", "The hub <is> away.")))
+    shown = collect_all(lost.download_profile(make_request(), OFFERED.id))
     assert "The hub &lt;is&gt; away." in shown[-1][lost.progress]
 
 
@@ -214,7 +215,7 @@ def test_the_page_has_the_tab() -> None:
 
 def test_commercial_use_hides_what_may_not_be_used_and_can_be_switched_off(tmp_path: Path) -> None:
     for commercial in (True, False):
-        made = page(tmp_path, commercial=commercial)
+        made = build_tab(tmp_path, commercial=commercial)
         shown = {value for _, value in made.profile.choices}
         assert ("turbo" in shown) is not commercial
         assert "klein" in shown
@@ -224,24 +225,24 @@ def test_the_profile_chosen_on_the_page_serves_from_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(factory.hub, "is_hub_reachable", lambda: True)
-    made = page(tmp_path)
+    made = build_tab(tmp_path)
     assert made.start_profile.value == ""
-    said = made.choose_start_profile(visiting(), "klein")[made.start_status]
+    said = made.choose_start_profile(make_request(), "klein")[made.start_status]
     assert "From the next start on: FLUX.2 klein." in said
-    assert page(tmp_path).start_profile.value == "klein"
+    assert build_tab(tmp_path).start_profile.value == "klein"
     assert factory._choose_profile(Settings(data=tmp_path), None)[0].id == "klein"
     # A flag comes first, and the page says so.
     flagged = Settings(data=tmp_path, profile="light")
     assert factory._choose_profile(flagged, None)[0].id == "light"
-    assert "--profile light" in str(page(tmp_path, profile="light").start_profile.info)
-    made.choose_start_profile(visiting(), "")
+    assert "--profile light" in str(build_tab(tmp_path, profile="light").start_profile.info)
+    made.choose_start_profile(make_request(), "")
     assert factory._choose_profile(Settings(data=tmp_path), None)[0].id == "embedded"
 
 
 @pytest.mark.parametrize("name", ["turbo", "nonsense", "../klein"])
 def test_only_what_the_page_offers_is_kept(tmp_path: Path, name: str) -> None:
-    made = page(tmp_path)
-    assert "no profile" in made.choose_start_profile(visiting(), name)[made.start_status]
+    made = build_tab(tmp_path)
+    assert "no profile" in made.choose_start_profile(make_request(), name)[made.start_status]
     assert profiles.read_saved_choice(tmp_path) == ""
 
 
@@ -253,6 +254,6 @@ def test_a_kept_profile_that_cannot_serve_never_stops_the_start(tmp_path: Path, 
 
 
 def test_a_disk_that_takes_nothing_is_said(tmp_path: Path) -> None:
-    made = page(tmp_path)
+    made = build_tab(tmp_path)
     tmp_path.rename(tmp_path.with_name("elsewhere"))
-    assert settings_tab.NOT_SAVED_TEXT in made.choose_start_profile(visiting(), "klein")[made.start_status]
+    assert settings_tab.NOT_SAVED_TEXT in made.choose_start_profile(make_request(), "klein")[made.start_status]

@@ -17,22 +17,37 @@ from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.layout import TILES_FOLDER
 
 JOB = Job(
-    id="job-1", tool="headshot", params={"photo": "file-1", "preset": "park", "background": "it's & <b>", "seed": None,
-    "consent": True, "size": 1024, "matte": None}, seed=7, profile="embedded", specs={"backdrop": "backdrops"},
-    owner="me", created=0.0,
-)  # fmt: skip
+    id="job-1",
+    tool="headshot",
+    params={
+        "photo": "file-1",
+        "preset": "park",
+        "background": "it's & <b>",
+        "seed": None,
+        "consent": True,
+        "size": 1024,
+        "matte": None,
+    },
+    seed=7,
+    profile="embedded",
+    specs={"backdrop": "backdrops"},
+    owner="me",
+    created=0.0,
+)
 
 
-def result(mode: str = "exact", changed: int = 0, models: tuple[str, ...] = ("backdrops",)) -> Result:
+def make_result(mode: str = "exact", changed: int = 0, models: tuple[str, ...] = ("backdrops",)) -> Result:
     receipt = {
-        "mode": mode, "checks": {"core_changed_pixels": changed}, "models": [{"id": name} for name in models],
+        "mode": mode,
+        "checks": {"core_changed_pixels": changed},
+        "models": [{"id": name} for name in models],
         "notices": ["Check this <edge>."],
-    }  # fmt: skip
+    }
     return Result((File("f", "result", 820, 1024, "png", "0"),), receipt, 1.23)
 
 
 def test_what_was_measured_is_told_under_the_result() -> None:
-    made = result()
+    made = make_result()
     assert "Measured" not in tool_tab_text.render_result_status(JOB, made, 0)
     made.receipt["explained"] = {"core_share": "90 % is the photo's <own>."}
     assert "photo&#x27;s &lt;own&gt;" in tool_tab_text.render_result_status(JOB, made, 0)
@@ -69,17 +84,17 @@ def test_the_time_left_is_said_where_it_is_known_and_worth_saying() -> None:
 
 def test_unchanged_is_said_only_where_it_was_measured() -> None:
     assert "Your pixels unchanged; the background was fitted to you." in tool_tab_text.render_result_status(
-        JOB, result(), 0
+        JOB, make_result(), 0
     )
-    assert tool_tab_text.CREDENTIALS_NOTE in tool_tab_text.render_result_status(JOB, result(), 0)
-    assert "unchanged" not in tool_tab_text.render_result_status(JOB, result(changed=1), 0)
-    assert "unchanged" not in tool_tab_text.render_result_status(JOB, result(mode="relit"), 0)
-    assert "background" not in tool_tab_text.render_result_status(JOB, result(models=()), 0)
+    assert tool_tab_text.CREDENTIALS_NOTE in tool_tab_text.render_result_status(JOB, make_result(), 0)
+    assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(changed=1), 0)
+    assert "unchanged" not in tool_tab_text.render_result_status(JOB, make_result(mode="relit"), 0)
+    assert "background" not in tool_tab_text.render_result_status(JOB, make_result(models=()), 0)
 
 
 def test_relit_is_said_only_where_there_is_a_scene() -> None:
-    assert "Relit" in tool_tab_text.render_result_status(JOB, result(mode="relit"), 0)
-    assert "Relit" not in tool_tab_text.render_result_status(JOB, result(mode="relit", models=()), 0)
+    assert "Relit" in tool_tab_text.render_result_status(JOB, make_result(mode="relit"), 0)
+    assert "Relit" not in tool_tab_text.render_result_status(JOB, make_result(mode="relit", models=()), 0)
 
 
 def test_home_links_every_tool_and_says_that_no_gpu_is_used() -> None:
@@ -89,16 +104,22 @@ def test_home_links_every_tool_and_says_that_no_gpu_is_used() -> None:
 
 
 PROMISED = {
-    "headshot": ("AI-powered generation", "Consistent character", "Photorealism", "High resolution",
-                 "Maintains ethnicity", "Nude tones", "Zoom out"),
+    "headshot": (
+        "AI-powered generation",
+        "Consistent character",
+        "Photorealism",
+        "High resolution",
+        "Maintains ethnicity",
+        "Nude tones",
+        "Zoom out",
+    ),
     "product": ("Commercial quality", "Clean backgrounds", "Multiple angles", "High resolution", "Brand consistency"),
     "background": ("Custom environments", "Seamless blending", "Any style or theme", "High resolution", "Fast"),
     "style": ("Artistic filters", "Multiple styles", "Preserves details", "Creative control", "Batch"),
     "character": ("Unique designs", "Customizable traits", "Multiple poses", "Consistent style", "Commercial use"),
     "fashion": ("Lifestyle imagery", "Brand alignment", "Model variety", "Seasonal themes", "High-fashion looks"),
-    "business": ("Professional settings", "Corporate style", "Team photos", "Office environments",
-                 "Brand consistency"),
-}  # fmt: skip
+    "business": ("Professional settings", "Corporate style", "Team photos", "Office environments", "Brand consistency"),
+}
 
 
 @pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.id in PROMISED], ids=lambda tool: tool.id)

@@ -17,7 +17,7 @@ from ui import verify_tab
 XSS = "<img src=x onerror=alert(1)>"
 
 
-class Door:
+class FakeService:
     """As much of the service as the tab uses."""
 
     def __init__(self, root: Path) -> None:
@@ -48,7 +48,7 @@ def test_whatever_a_file_says_is_text(found: CredentialReport) -> None:
 
 
 def test_a_signed_file_is_known_and_its_upload_is_gone(tmp_path: Path) -> None:
-    door: Any = Door(tmp_path / "seal")
+    door: Any = FakeService(tmp_path / "seal")
     plain = encode_image(noisy(40, 40), "png", build_xmp({"tool": XSS}, PixelOrigin(photographed=True)))
     made = Provenance(source_type_uri(PixelOrigin(photographed=True)))
     path = tmp_path / "upload.png"

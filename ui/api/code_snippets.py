@@ -29,7 +29,7 @@ class LocalFile(NamedTuple):
 
 @dataclass(frozen=True)
 class SnippetRequest:
-    """A tool and the fields that are not at their default. Pictures are a `LocalFile`, or a file id open to everybody."""
+    """A tool and the fields that are not at their default. A picture is a `LocalFile`, or the id of a public file."""
 
     tool: Tool
     values: Mapping[str, Any]

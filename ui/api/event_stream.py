@@ -24,7 +24,7 @@ KEEPALIVE_SECONDS = 15.0
 """Seconds without an event after which a comment is sent, because proxies close an idle connection."""
 
 KEEPALIVE_COMMENT = ": wait\n"
-"""A comment is no event. No blank line ends it, so that a client that splits at blank lines finds it in the next event."""
+"""SSE comment, not ended by a blank line: a client that splits at blank lines only finds it in the next event."""
 
 
 class EventStreamResponse(StreamingResponse):

@@ -1,4 +1,4 @@
-"""`app.py batch`: a jobs file run from the command line, with a line that tells how far it is; draws nothing itself."""
+"""`app.py batch`: runs a jobs file from the command line, with a progress line."""
 
 from __future__ import annotations
 
@@ -28,21 +28,25 @@ if TYPE_CHECKING:
 LOCAL_OWNER = "local"
 
 STATE_FOLDER = ".batch"
-"""Folder inside --out: the rows and how far each is, so that a run can be resumed wherever the folder lies."""
+"""Folder inside --out with the state of every row, so that a run can be resumed even when --out was moved."""
 
-EXIT_DONE, EXIT_ROWS_FAILED, EXIT_REFUSED, EXIT_PAUSED, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_DONE = 0
+EXIT_ROWS_FAILED = 1
+EXIT_REFUSED = 2
+EXIT_PAUSED = 3
+EXIT_INTERRUPTED = 130
 
 SHOWN_FAULT_COUNT = 20
 
 POLL_SECONDS = 0.5
-"""Seconds between two looks."""
+"""Seconds between two looks at the batch."""
 
 LOG_LINE_SECONDS = 30.0
-"""Seconds between two lines where nobody sees one line change."""
+"""Seconds between two progress lines where the output is not a terminal."""
 
 
 def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `app.py batch`."""
+    """Add the flags of `app.py batch`."""
     parser.add_argument("jobs", metavar="JOBS", help="a CSV or JSONL, a folder of pictures, or a ZIP of either")
     parser.add_argument("--out", required=True, metavar="DIR", help="results and manifest.csv go here")
     parser.add_argument("--resume", action="store_true", help="go on where DIR's run stopped; failed rows are retried")
@@ -61,7 +65,7 @@ def add_batch_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_batch(settings: Settings, args: argparse.Namespace) -> int:
-    """Run it. 0: every row is done; 1: rows failed; 2: it cannot be run; 3: paused, the disk is full; 130: stopped."""
+    """Run a batch and return the exit code: 0 done, 1 rows failed, 2 refused, 3 paused (disk full), 130 interrupted."""
     logging.getLogger().setLevel(logging.WARNING)
     out = Path(args.out)
     held = (out / STATE_FOLDER).exists()
@@ -78,7 +82,7 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
         return _run_with_studio(replace(own, data=out / STATE_FOLDER, engine=engine), args, out, settings)
     except StudioError as error:
         if not held:
-            shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)  # nothing was begun that could be resumed
+            shutil.rmtree(out / STATE_FOLDER, ignore_errors=True)  # there is nothing to resume
         return _print_refusal(error.message)
     except KeyboardInterrupt:
         _print_line(f"\nStopped. Go on with: python app.py batch {args.jobs} --out {out} --resume")
@@ -86,7 +90,7 @@ def run_batch(settings: Settings, args: argparse.Namespace) -> int:
 
 
 def _run_with_studio(settings: Settings, args: argparse.Namespace, out: Path, home: Settings) -> int:
-    """`home` is the studio whose kits may be named; its store of files is not the run's, which has its own index."""
+    """Build a studio for this run and start or resume it. `home`: settings of the studio that has the brand kits."""
     from ui.server.factory import build_studio
 
     studio = build_studio(settings)
@@ -100,17 +104,16 @@ def _run_with_studio(settings: Settings, args: argparse.Namespace, out: Path, ho
 
 
 def _copy_brand_kits(studio: RunningStudio, home: Settings) -> None:
-    """The brand kits of the studio `home`, pictures and all: a run has a folder of its own and shares no other's."""
+    """Copy the brand kits of the studio `home` with their pictures, because a run has a data folder of its own."""
     from pipelines.service.saved_items import BrandKit, read_brand_kits
     from pipelines.storage.file_index import read_png
 
     for kit in read_brand_kits(home.data, LOCAL_OWNER, home.database):
         for name in BrandKit.fields_of_kind("picture"):
-            with suppress(NotFound):
-                if kit.value.get(name):
-                    studio.service.files.add_image(
-                        read_png(_fetch_stored_file(home, f"{kit.value[name]}.png")), LOCAL_OWNER, "upload"
-                    )
+            if kit.value.get(name):
+                with suppress(NotFound):
+                    picture = read_png(_fetch_stored_file(home, f"{kit.value[name]}.png"))
+                    studio.service.files.add_image(picture, LOCAL_OWNER, "upload")
         studio.service.saved_items.save_item(LOCAL_OWNER, "brand", kit.name, kit.value)
 
 
@@ -123,13 +126,11 @@ def _fetch_stored_file(home: Settings, name: str) -> Path:
 
 
 def _resume_run(studio: RunningStudio, out: Path) -> int:
-
-    batches = studio.batches
-    found = batches.list_batches(LOCAL_OWNER, 1)
-    if not found:
+    batches = studio.batches.list_batches(LOCAL_OWNER, 1)
+    if not batches:
         return _print_refusal(f"{out} holds no run to resume.")
-    batches.retry_rows(found[0].id)
-    return _follow_batch(batches, found[0], out)
+    studio.batches.retry_rows(batches[0].id)
+    return _follow_batch(studio.batches, batches[0], out)
 
 
 def _start_run(studio: RunningStudio, args: argparse.Namespace, out: Path) -> int:
@@ -140,21 +141,15 @@ def _start_run(studio: RunningStudio, args: argparse.Namespace, out: Path) -> in
     batches = studio.batches
     jobs = open_jobs_source(Path(args.jobs), studio.service, args.tool)
     plan = BatchPlan(args.tool, _parse_shared_values(args.set))
-    batch = batches.create_batch(
-        plan,
-        jobs.read_rows(),
-        LOCAL_OWNER,
-        BatchOptions(name=jobs.name, seed=args.seed, seeds=args.seeds, source=jobs.pictures),
-    )
-    return (
-        _print_report(dry_run(batches, batch, _print_checked_rows, _nearest_existing_folder(out)))
-        if args.dry_run
-        else _follow_batch(batches, batch, out)
-    )
+    options = BatchOptions(name=jobs.name, seed=args.seed, seeds=args.seeds, source=jobs.pictures)
+    batch = batches.create_batch(plan, jobs.read_rows(), LOCAL_OWNER, options)
+    if args.dry_run:
+        return _print_report(dry_run(batches, batch, _print_checked_rows, _nearest_existing_folder(out)))
+    return _follow_batch(batches, batch, out)
 
 
 def _nearest_existing_folder(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists: it lies on the same disk."""
+    """Find the folder, or the nearest parent that exists, to measure the disk that it will be on."""
     folder = folder.absolute()
     return folder if folder.exists() else _nearest_existing_folder(folder.parent)
 
@@ -162,15 +157,15 @@ def _nearest_existing_folder(folder: Path) -> Path:
 def _parse_shared_values(pairs: list[str]) -> dict[str, JSON]:
     shared: dict[str, JSON] = {}
     for pair in pairs:
-        name, given, value = pair.partition("=")
-        if not given:
+        name, separator, value = pair.partition("=")
+        if not separator:
             raise BadInput("--set takes FIELD=VALUE, for example --set preset=marble.")
         shared[name] = value
     return shared
 
 
 def _follow_batch(batches: BatchService, batch: Batch, out: Path) -> int:
-    """Until every row has ended, or it paused by itself; pictures appear in `out` as they are finished."""
+    """Start the batch and wait for its end or a pause; pictures are exported to `out` as they are finished."""
     from pipelines.batch.batch_service import DISK_FULL_NOTE
     from pipelines.batch.manifest import MANIFEST_NAME, export_pictures, save_manifest
 
@@ -185,9 +180,8 @@ def _follow_batch(batches: BatchService, batch: Batch, out: Path) -> int:
             raise
         batches.pause(batch.id, DISK_FULL_NOTE)
         now = batches.get_batch(batch.id, LOCAL_OWNER)
-        now = (
-            now if now.state == "paused" else replace(now, state="paused", note=DISK_FULL_NOTE)
-        )  # all done, not all laid out
+        if now.state != "paused":  # all rows are done, but not all pictures are exported
+            now = replace(now, state="paused", note=DISK_FULL_NOTE)
     if now.state == "paused":
         _print_line(f"Paused. {now.note}", error=True)
         return EXIT_PAUSED
@@ -198,7 +192,7 @@ def _follow_batch(batches: BatchService, batch: Batch, out: Path) -> int:
 
 
 def _wait_while_running(batches: BatchService, batch_id: str, out: Path) -> Batch:
-    """The batch once nothing of it goes on."""
+    """Wait until the batch no longer runs, and return it."""
     from pipelines.batch.bulk_runner import BulkEngine, run_in_bulk
     from pipelines.batch.manifest import export_pictures
 
@@ -210,9 +204,9 @@ def _wait_while_running(batches: BatchService, batch_id: str, out: Path) -> Batc
         )
     while True:
         now = batches.get_batch(batch_id, LOCAL_OWNER)
-        looked = time.time()
+        started = time.time()
         export_pictures(batches, batch_id, out, since)
-        since = looked - 1  # a row may be finished while another is laid out; what lies there is not laid out twice
+        since = started - 1  # rows may finish during the export; no picture is exported twice
         line.print_progress(batches.get_progress(batch_id), last=now.state != "running")
         if now.state != "running":
             return now
@@ -221,11 +215,8 @@ def _wait_while_running(batches: BatchService, batch_id: str, out: Path) -> Batc
 
 def _list_failed_rows(batches: BatchService, batch_id: str) -> list[str]:
     rows = batches.table.list_rows(batch_id, limit=SHOWN_FAULT_COUNT, status="failed")
-    return [_format_fault(r.row, (r.error or {}).get("param"), **_error_fields(r.error)) for r in rows]
-
-
-def _error_fields(error: dict[str, str] | None) -> dict[str, str]:
-    return {"message": (error or {}).get("message", ""), "code": (error or {}).get("code", "")}
+    errors = [(row.row, row.error or {}) for row in rows]
+    return [_format_fault(n, e.get("param"), e.get("message", ""), e.get("code", "")) for n, e in errors]
 
 
 def _format_fault(row: int, column: str | None, message: str, code: str) -> str:
@@ -234,7 +225,7 @@ def _format_fault(row: int, column: str | None, message: str, code: str) -> str:
 
 
 class _ProgressLine:
-    """One line that is written over where somebody watches, else a new one now and then."""
+    """A progress line: overwritten in a terminal, else a new line every `LOG_LINE_SECONDS`."""
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty()
@@ -275,9 +266,8 @@ def _print_report(report: DryRunReport) -> int:
     if report.seconds is None or report.bytes is None:
         _print_line("Time and disk are not known: not one row could be done to measure them.")
     else:
-        _print_line(
-            f"About {format_duration(report.seconds)} and {format_bytes(report.bytes)} of {format_bytes(report.free)} free."
-        )
+        size, free = format_bytes(report.bytes), format_bytes(report.free)
+        _print_line(f"About {format_duration(report.seconds)} and {size} of {free} free.")
     if report.guessed:
         _print_line(SCALED_COST_NOTE.format(report.guessed))
     if not report.fits_on_disk:

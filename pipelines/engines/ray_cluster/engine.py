@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from pipelines.core.errors import JobCancelled, QueueFull, StudioError
 from pipelines.core.geometry import Image
@@ -167,9 +167,8 @@ class RayDataEngine(RayEngine):
         jobs_by_id = {job.id: job for job in jobs}
         inputs = [self._transport.pack_files(input_ids(job), job, by_path=True) for job in jobs]
         rows = [{"package": pickle.dumps(package)} for package in zip(jobs, inputs, strict=True)]
-        worker_class: Any = RayWorker
         processed = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            worker_class,
+            cast(Any, RayWorker),
             fn_constructor_args=self._worker_arguments,
             compute=ray.data.ActorPoolStrategy(size=self._options.worker_count, max_tasks_in_flight_per_actor=2),
             num_cpus=self._options.cpus,

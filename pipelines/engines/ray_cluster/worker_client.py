@@ -140,11 +140,11 @@ class WorkerClient:
 
     def drop_expired(self) -> None:
         """Drop models that were idle for long, or end the process if it was idle for `idle_seconds`."""
-        if self._actor is None or self._is_running or not self.is_connected:
+        if self._actor is None or not self.is_connected:
             return
         if not self._idle_seconds:
             self._call_engine(lambda engine: (engine.cache.drop_expired(), trim_heap()))
-        elif time.monotonic() - self._last_contact > self._idle_seconds:
+        elif not self._is_running and time.monotonic() - self._last_contact > self._idle_seconds:
             self.end_actor()
 
     def _call_engine(self, function: Callable[[LocalEngine], T]) -> T | None:

@@ -33,15 +33,15 @@ from pipelines.storage.file_index import FileIndex
 from tests.models.support.tiny_checkpoints import tiny_sd, tiny_spec
 from tests.support.gated_tool import CalmEngine
 
-SUBMITTERS = 8
-DRAWINGS, LOADS = 7, 5  # of so many one runs out of memory: counted, not drawn by lot, so that every run has some
-CANCELLED = 0.15  # the share of jobs that are stopped
-PATIENCE = 10.0  # seconds for each job, then whatever has not ended hangs
-ENOUGH = 2  # strikes within one job that it may give up after: the first must be made good
+SUBMITTER_COUNT = 8
+DRAW_FAULT_INTERVAL, LOAD_FAULT_INTERVAL = 7, 5  # of so many one runs out of memory: counted, not drawn by lot, so that every run has some
+CANCEL_RATIO = 0.15  # the share of jobs that are stopped
+TIMEOUT_SECONDS = 10.0  # seconds for each job, then whatever has not ended hangs
+MAX_FAULT_COUNT = 2  # strikes within one job that it may give up after: the first must be made good
 
 
 @dataclass
-class Weather:
+class MemoryFaults:
     """Makes every so-manieth drawing and load run out of memory, as a device does that others use too."""
 
     bad: bool = False
@@ -49,7 +49,7 @@ class Weather:
     struck: int = 0
     here: threading.local = field(default_factory=threading.local)
 
-    def strike(self, every: int) -> None:
+    def maybe_raise(self, every: int) -> None:
         self.seen[every] += self.bad
         if self.bad and self.seen[every] % every == 0:
             self.struck += 1
@@ -57,10 +57,10 @@ class Weather:
             raise MemoryError
 
 
-class Watched(CalmEngine):
+class FaultCountingEngine(CalmEngine):
     """An engine that knows how often each job was struck: loads and drawings are done in the job's own thread."""
 
-    def __init__(self, cache: ModelCache, files: FileIndex, weather: Weather) -> None:
+    def __init__(self, cache: ModelCache, files: FileIndex, weather: MemoryFaults) -> None:
         super().__init__(cache, files)
         self.weather = weather
         self.struck: Counter[str] = Counter()
@@ -73,15 +73,15 @@ class Watched(CalmEngine):
             self.struck[job.id] += self.weather.here.struck
 
 
-class Exposed(StableDiffusionFamily):
+class FaultyStableDiffusion(StableDiffusionFamily):
     """Stable Diffusion in bad weather."""
 
-    def __init__(self, specs: tuple[ModelSpec, ...], weather: Weather) -> None:
+    def __init__(self, specs: tuple[ModelSpec, ...], weather: MemoryFaults) -> None:
         super().__init__(specs)
         self.weather = weather
 
     def load(self, spec: ModelSpec, device: str) -> Any:
-        self.weather.strike(LOADS)
+        self.weather.maybe_raise(LOAD_FAULT_INTERVAL)
         painter: Any = super().load(spec, device)
         draw = painter.draw
 
@@ -89,7 +89,7 @@ class Exposed(StableDiffusionFamily):
             def step(at: ModelStep) -> None:
                 on_step(at)
                 if at.index == 1:
-                    self.weather.strike(DRAWINGS)
+                    self.weather.maybe_raise(DRAW_FAULT_INTERVAL)
 
             return draw(render, step)
 
@@ -98,17 +98,17 @@ class Exposed(StableDiffusionFamily):
 
 
 @dataclass
-class Hall:
+class CrowdedStudio:
     """A queue over four tiny checkpoints; the device holds two and the host one."""
 
     files: FileIndex
     cache: ModelCache
     jobs: JobQueue
-    weather: Weather
+    weather: MemoryFaults
     struck: Counter[str]
     hung: bool = False
 
-    def job(self, number: int) -> Job:
+    def make_job(self, number: int) -> Job:
         """One of four pictures."""
         return Job(
             id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256},
@@ -116,32 +116,32 @@ class Hall:
             owner="me", created=time.time(),
         )  # fmt: skip
 
-    def drawn(self, number: int) -> Image:
-        return self.picture(wait_for_result(self.jobs.watch(self.jobs.submit(self.job(number)))))
+    def draw_picture(self, number: int) -> Image:
+        return self.open_picture(wait_for_result(self.jobs.watch(self.jobs.submit(self.make_job(number)))))
 
-    def picture(self, result: Result) -> Image:
+    def open_picture(self, result: Result) -> Image:
         return self.files.open_image(result.files[0].id)
 
 
 @contextmanager
-def hall(root: Path) -> Iterator[Hall]:
+def start_crowded_studio(root: Path) -> Iterator[CrowdedStudio]:
     """Built below `root`, and torn down again."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    weather = Weather()
+    weather = MemoryFaults()
     folders = [tiny_sd(root / f"tiny-{n}", seed=n) for n in range(4)]
     rows = tuple(tiny_spec(f"tiny-{n}", path, steps=2, guidance=1.0) for n, path in enumerate(folders))
-    family = Exposed(rows, weather)
+    family = FaultyStableDiffusion(rows, weather)
     size = family.estimate_bytes(family.specs[0])
     files, cache = (
         FileIndex(root),
         ModelCache((*FAMILIES, family), CacheOptions(budget_bytes=int(2.5 * size), host_budget_bytes=int(1.5 * size))),
     )
-    engine = Watched(cache, files, weather)
+    engine = FaultCountingEngine(cache, files, weather)
     jobs = JobQueue(root, engine, max_waiting=200)
-    here = Hall(files, cache, jobs, weather, engine.struck)
+    here = CrowdedStudio(files, cache, jobs, weather, engine.struck)
     try:
         yield here
     finally:
@@ -151,7 +151,7 @@ def hall(root: Path) -> Iterator[Hall]:
         torch.set_num_threads(threads)
 
 
-def run(here: Hall, right: dict[int, Image], count: int) -> Counter[str]:
+def run_many_jobs(here: CrowdedStudio, right: dict[int, Image], count: int) -> Counter[str]:
     """How `count` jobs of eight submitters ended; every picture is compared with the right one of its kind.
 
     Fewer than `count` where some had not ended by the deadline; then every thread's stack is printed.
@@ -162,16 +162,16 @@ def run(here: Hall, right: dict[int, Image], count: int) -> Counter[str]:
 
     def submit(start: int) -> None:
         order = random.Random(start)
-        for number in range(start, count, SUBMITTERS):
-            watch = here.jobs.watch(job_id := here.jobs.submit(here.job(number)))
-            if order.random() < CANCELLED:
+        for number in range(start, count, SUBMITTER_COUNT):
+            watch = here.jobs.watch(job_id := here.jobs.submit(here.make_job(number)))
+            if order.random() < CANCEL_RATIO:
                 here.jobs.cancel(job_id)
-            end = _end(here, watch, right[number % 4], job_id)
+            end = describe_end(here, watch, right[number % 4], job_id)
             with lock:
                 ends[end] += 1
 
-    threads = [threading.Thread(target=submit, args=(start,), daemon=True) for start in range(SUBMITTERS)]
-    until = time.monotonic() + PATIENCE * count
+    threads = [threading.Thread(target=submit, args=(start,), daemon=True) for start in range(SUBMITTER_COUNT)]
+    until = time.monotonic() + TIMEOUT_SECONDS * count
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -183,13 +183,13 @@ def run(here: Hall, right: dict[int, Image], count: int) -> Counter[str]:
     return ends
 
 
-def _end(here: Hall, watch: Any, right: Image, job_id: str) -> str:
+def describe_end(here: CrowdedStudio, watch: Any, right: Image, job_id: str) -> str:
     try:
         result = wait_for_result(watch)
     except JobCancelled:
         return "cancelled"
     except OutOfMemory:
-        return "out of memory" if here.struck[job_id] >= ENOUGH else "wrong"
-    if not np.array_equal(here.picture(result), right):
+        return "out of memory" if here.struck[job_id] >= MAX_FAULT_COUNT else "wrong"
+    if not np.array_equal(here.open_picture(result), right):
         return "wrong"
     return "helped" if "Memory gave out" in str(result.receipt["notices"]) else "done"

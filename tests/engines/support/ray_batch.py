@@ -37,12 +37,12 @@ from pipelines.security.audit_log import AuditLog
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
-from tests.engines.support.ray_workers import alone
+from tests.engines.support.ray_workers import no_process_left
 from tests.support.batch_rows import OWNER, picture
 from tests.support.gated_tool import CalmEngine
 
 
-class Noted(Params):
+class NoteParams(Params):
     """A photo, and a word that is written down."""
 
     photo: str = core_params.picture_field("Photo", "Any.", required=True)
@@ -50,7 +50,7 @@ class Noted(Params):
     seed: int | None = core_params.seed_field()
 
 
-def _draw(params: Noted, context: ToolContext, emit: ProgressCallback, journal: Path, pause: float) -> ToolOutput:
+def _run_note_tool(params: NoteParams, context: ToolContext, emit: ProgressCallback, journal: Path, pause: float) -> ToolOutput:
     if params.note == "bad":
         raise BadInput("This row was asked for.", param="note")
     with journal.open("a") as file:
@@ -61,17 +61,17 @@ def _draw(params: Noted, context: ToolContext, emit: ProgressCallback, journal: 
     return ToolOutput(images=(image,))
 
 
-def tool(journal: Path, pause: float) -> Tool:
+def make_note_tool(journal: Path, pause: float) -> Tool:
     """The row, id `note`."""
-    return Tool("note", "Note", "For tests.", Noted, partial(_draw, journal=journal, pause=pause))
+    return Tool("note", "Note", "For tests.", NoteParams, partial(_run_note_tool, journal=journal, pause=pause))
 
 
 def engine(files: FileIndex, audit: AuditLog, journal: Path, pause: float) -> CalmEngine:
     """What a worker holds."""
-    return CalmEngine(ModelCache(FAMILIES), files, (tool(journal, pause),))
+    return CalmEngine(ModelCache(FAMILIES), files, (make_note_tool(journal, pause),))
 
 
-def jobsfile(folder: Path, rows: int) -> Path:
+def write_jobs_file(folder: Path, rows: int) -> Path:
     """A JSONL of so many rows about one photo, the last of which cannot be done."""
     picture(folder / "cup.png")
     asked = [{"photo": "cup.png", "note": f"row{n}", "seed": n} for n in range(rows - 1)]
@@ -80,30 +80,30 @@ def jobsfile(folder: Path, rows: int) -> Path:
     return path
 
 
-def drawn(journal: Path) -> Counter[str]:
+def count_drawn(journal: Path) -> Counter[str]:
     """How often each row was begun to be drawn."""
-    return Counter(line.split()[1] for line in lines(journal))
+    return Counter(line.split()[1] for line in read_lines(journal))
 
 
-def lines(journal: Path) -> list[str]:
+def read_lines(journal: Path) -> list[str]:
     """A line for each time that a row was begun."""
     return journal.read_text("utf-8").splitlines() if journal.exists() else []
 
 
-def last_worker(journal: Path) -> int:
+def last_worker_pid(journal: Path) -> int:
     """The process that drew last."""
-    return int(lines(journal)[-1].split()[0])
+    return int(read_lines(journal)[-1].split()[0])
 
 
 @dataclass
-class Wide:
+class BatchCluster:
     """Batches over the engine."""
 
     batches: BatchService
     engine: RayDataEngine
     files: FileIndex
 
-    def batch(self, jobs: Path) -> Batch:
+    def find_or_create_batch(self, jobs: Path) -> Batch:
         """The batch of this folder, made where there is none."""
         known = self.batches.list_batches(OWNER, 1)
         if known:
@@ -116,17 +116,17 @@ class Wide:
             BatchOptions(name=found.name, seed=7, source=found.pictures),
         )
 
-    def work(self, batch: Batch, told: Callable[[], object] = lambda: None) -> None:
+    def run_batch(self, batch: Batch, told: Callable[[], object] = lambda: None) -> None:
         """Every row that waits."""
         self.batches.start(batch.id)
         run_in_bulk(self.batches, self.engine, told)
 
 
 @contextmanager
-def wide(root: Path, journal: Path, *, pause: float = 0.0, workers: int = 2) -> Iterator[Wide]:
+def start_batch_cluster(root: Path, journal: Path, *, pause: float = 0.0, workers: int = 2) -> Iterator[BatchCluster]:
     """A service over a cluster of its own; no process of it is left."""
-    files, tools = FileIndex(root), (tool(journal, pause),)
-    with alone(), warnings.catch_warnings():  # Ray's own modules use what others deprecate
+    files, tools = FileIndex(root), (make_note_tool(journal, pause),)
+    with no_process_left(), warnings.catch_warnings():  # Ray's own modules use what others deprecate
         warnings.simplefilter("ignore")
         local = CalmEngine(ModelCache(FAMILIES), files, tools)
         build_engine, options = partial(engine, journal=journal, pause=pause), RayOptions(workers, cpus=0.5)
@@ -134,18 +134,18 @@ def wide(root: Path, journal: Path, *, pause: float = 0.0, workers: int = 2) -> 
         jobs, ingest = JobQueue(root, made), DecoderPool(workers=1)
         service = StudioService(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, tools)
         try:
-            yield Wide(BatchService(service), made, files)
+            yield BatchCluster(BatchService(service), made, files)
         finally:
             jobs.close()
             ingest.close()
             files.close()
 
 
-def live(root: Path, jobs: Path, journal: Path, pause: float) -> None:
+def run_until_done(root: Path, jobs: Path, journal: Path, pause: float) -> None:
     """Go on with the batch until it is done."""
-    with wide(root, journal, pause=pause) as here:
-        here.work(here.batch(jobs))
+    with start_batch_cluster(root, journal, pause=pause) as here:
+        here.run_batch(here.find_or_create_batch(jobs))
 
 
 if __name__ == "__main__":
-    live(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))
+    run_until_done(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4]))

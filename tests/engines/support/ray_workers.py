@@ -35,7 +35,7 @@ from tests.support.served_app import until
 T = TypeVar("T")
 MISSING = importlib.util.find_spec("ray") is None
 needs_ray = pytest.mark.skipif(MISSING, reason="Ray is not installed: pip install -r requirements-ray.txt")
-LONG = 300.0
+START_TIMEOUT_SECONDS = 300.0
 """Seconds that a worker may take to come up where other tests have the cores."""
 
 
@@ -45,14 +45,14 @@ class Mirrored(Params):
     photo: str = picture_field("Photo", "What to mirror.", required=True)
 
 
-def _mirror(params: Mirrored, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+def run_mirror_tool(params: Mirrored, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     return ToolOutput(images=(np.ascontiguousarray(context.open_image(params.photo)[:, ::-1]),))
 
 
-MIRROR = Tool("mirror", "Mirror", "For tests.", Mirrored, _mirror)
+MIRROR = Tool("mirror", "Mirror", "For tests.", Mirrored, run_mirror_tool)
 
 
-def engine(
+def build_engine(
     files: FileIndex, audit: AuditLog, *, families: Sequence[ModelFamily] = (), pause: float = 0.0
 ) -> LocalEngine:
     """What a worker holds: the real tools, one that mirrors, one that takes `pause` seconds a step."""
@@ -61,42 +61,42 @@ def engine(
 
 
 @contextmanager
-def started(
-    root: Path, files: FileIndex, options: RayOptions, build: Callable[[FileIndex, AuditLog], LocalEngine] = engine
+def start_ray_engine(
+    root: Path, files: FileIndex, options: RayOptions, build: Callable[[FileIndex, AuditLog], LocalEngine] = build_engine
 ) -> Iterator[RayEngine]:
     """An engine over a cluster of its own, all workers up; no process of it is left."""
     local = LocalEngine(ModelCache(FAMILIES), files)
-    with alone():
+    with no_process_left():
         with warnings.catch_warnings():  # Ray's own modules use what pydantic deprecates
             warnings.simplefilter("ignore")
             made = RayEngine(join_cluster(root, options.worker_count), local, files, build, options)
         try:
-            until(lambda: all(worker.is_connected for worker in made.workers), LONG)
+            until(lambda: all(worker.is_connected for worker in made.workers), START_TIMEOUT_SECONDS)
             yield made
         finally:
             made.close()
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def no_process_left() -> Iterator[None]:
     """No process of Ray that was started inside outlives it."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     yield
     end = time.monotonic() + 30
-    while left := _left(before):
+    while left := _find_left_processes(before):
         assert time.monotonic() < end, left
         time.sleep(0.05)
 
 
-def _left(before: set[int]) -> list[str]:
+def _find_left_processes(before: set[int]) -> list[str]:
     return [
         line
         for child in psutil.Process().children(recursive=True)
-        if child.pid not in before and any(part in (line := _line(child)) for part in ("ray::", "/ray/"))
+        if child.pid not in before and any(part in (line := _command_line(child)) for part in ("ray::", "/ray/"))
     ]
 
 
-def _line(process: psutil.Process) -> str:
+def _command_line(process: psutil.Process) -> str:
     """What runs there, "" where it has ended."""
     try:
         return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
@@ -104,19 +104,19 @@ def _line(process: psutil.Process) -> str:
         return ""
 
 
-def inside(made: RayEngine, call: Callable[[LocalEngine], T]) -> list[T]:
+def call_in_workers(made: RayEngine, call: Callable[[LocalEngine], T]) -> list[T]:
     """What `call` gives in each worker."""
     import ray
 
     return [ray.get(worker.actor.apply.remote(call))[0] for worker in made.workers]
 
 
-def busy(made: RayEngine) -> dict[int, str]:
+def find_busy_workers(made: RayEngine) -> dict[int, str]:
     """The job of each worker that has one."""
     return made._reservations.reserved_jobs()
 
 
-def kill(made: RayEngine, number: int) -> None:
+def kill_worker(made: RayEngine, number: int) -> None:
     """`kill -9` of a worker."""
     with suppress(ProcessLookupError):  # it was killed while it was idle, and nobody called it since
         os.kill(made.workers[number].pid, 9)
@@ -125,48 +125,48 @@ def kill(made: RayEngine, number: int) -> None:
 # ---------------------------------------------------------------- inside a process that draws
 
 
-def refuse(held: LocalEngine) -> None:
+def refuse_everything(held: LocalEngine) -> None:
     """From here on the content gate takes offence at everything."""
     held.resources.content_filter._highest_score = lambda images: 1.0
 
 
-def judge(held: LocalEngine) -> None:
+def judge_again(held: LocalEngine) -> None:
     """As before."""
     del held.resources.content_filter._highest_score
 
 
-def model_of(call: Callable[[Any], T], held: LocalEngine) -> T:
+def call_with_model(call: Callable[[Any], T], held: LocalEngine) -> T:
     """What `call` gives for the tiny checkpoint."""
     with held.cache.borrow_model("tiny-sd") as model:
         return call(model)
 
 
-def on_model(made: RayEngine, call: Callable[[Any], T]) -> list[T]:
+def call_with_models(made: RayEngine, call: Callable[[Any], T]) -> list[T]:
     """The same in each worker."""
-    return inside(made, partial(model_of, call))
+    return call_in_workers(made, partial(call_with_model, call))
 
 
-def slow_down(model: Any) -> None:
+def slow_down_steps(model: Any) -> None:
     """Each step takes a while, and is counted."""
     model.counted = []
     model.hook = model.pipe.unet.register_forward_hook(lambda *_: model.counted.append(time.sleep(0.05)))
 
 
-def speed_up(model: Any) -> int:
+def count_and_speed_up_steps(model: Any) -> int:
     """As before; the steps that were counted."""
     model.hook.remove()
     return len(model.counted)
 
 
-def run_out(model: Any) -> None:
+def run_out_of_memory(model: Any) -> None:
     """From here on memory gives out."""
-    model.draw = _full
+    model.draw = _raise_memory_error
 
 
-def find_memory(model: Any) -> None:
+def restore_memory(model: Any) -> None:
     """As before."""
     del model.draw
 
 
-def _full(*_: object) -> None:
+def _raise_memory_error(*_: object) -> None:
     raise MemoryError

@@ -37,7 +37,7 @@ from tests.support.gated_tool import CalmEngine
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 # The tool and the fields by which a verb is reached.
-REACHED: dict[Verb, tuple[str, dict[str, Any]]] = {
+TOOL_BY_VERB: dict[Verb, tuple[str, dict[str, Any]]] = {
     "text": ("character", {"art": "model", "prompt": "a diver", "size": 256}),
     "backdrop": ("background", {"prompt": "a harbour", "size": 256}),
     "image": ("style", {"prompt": "ink on paper", "size": 256, "face_lock": False}),
@@ -56,7 +56,7 @@ NO_PHOTO = ("background", "character")
 
 
 @dataclass
-class Room:
+class TinyFamilies:
     """One engine over a tiny checkpoint of each family."""
 
     files: FileIndex
@@ -64,8 +64,8 @@ class Room:
     engine: CalmEngine
     pictures: dict[str, str]
 
-    def job(self, family: str, verb: Verb, seed: int = 3) -> Job:
-        tool, values = REACHED[verb]
+    def make_job(self, family: str, verb: Verb, seed: int = 3) -> Job:
+        tool, values = TOOL_BY_VERB[verb]
         specs = dict.fromkeys(VERBS[family], f"tiny-{family}")
         if verb == "image":
             specs.pop("edit", None)  # by which Style draws where it can
@@ -78,13 +78,13 @@ class Room:
             specs={**specs, "matte": "u2netp"}, owner="me", created=time.time(), consent=time.time(),
         )  # fmt: skip
 
-    def make(self, job: Job) -> tuple[Result, list[Step]]:
+    def run_job(self, job: Job) -> tuple[Result, list[Step]]:
         *steps, result = self.engine.run(job)
         assert isinstance(result, Result)
         return result, [step for step in steps if isinstance(step, Step)]
 
 
-def rows_of(root: Path) -> list[tuple[Any, ModelSpec]]:
+def make_tiny_families(root: Path) -> list[tuple[Any, ModelSpec]]:
     """A family and the row of its tiny checkpoint, of each."""
     union, z_net = ("controlnet", str(tiny_union(root / "union"))), ("controlnet", str(tiny_z_control(root / "z-net")))
     built = (
@@ -101,7 +101,7 @@ def rows_of(root: Path) -> list[tuple[Any, ModelSpec]]:
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     import torch
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
@@ -111,13 +111,13 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
     small.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)  # a megapixel whatever it is given would take a minute
     small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
     root = tmp_path_factory.mktemp("families")
-    files, cache = FileIndex(root), ModelCache((*FAMILIES, *(family for family, _ in rows_of(root))))
+    files, cache = FileIndex(root), ModelCache((*FAMILIES, *(family for family, _ in make_tiny_families(root))))
     photo = np.asarray(cv2.resize(example("hopper"), (256, 300), interpolation=cv2.INTER_AREA), np.uint8)
     mask = np.zeros_like(photo)
     mask[20:80, 180:240] = 255
     pictures = {name: files.add_image(image, "me", "upload") for name, image in (("photo", photo), ("mask", mask))}
     engine = CalmEngine(cache, files)
-    yield Room(files, cache, engine, pictures)
+    yield TinyFamilies(files, cache, engine, pictures)
     engine.close()
     files.close()
     small.undo()
@@ -126,7 +126,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 @pytest.mark.parametrize(("family", "verb"), CASES)
 def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
-    room: Room, family: str, verb: Verb, monkeypatch: pytest.MonkeyPatch
+    room: TinyFamilies, family: str, verb: Verb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Verb] = []
     draw = pipeline.DiffusionModel.draw
@@ -138,28 +138,28 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
         return draw(model, render, on_step)
 
     monkeypatch.setattr(pipeline.DiffusionModel, "draw", told)
-    first, steps = room.make(room.job(family, verb))
+    first, steps = room.run_job(room.make_job(family, verb))
     assert f"tiny-{family}" in [row["id"] for row in first.receipt["models"]]
     assert [step.index for step in steps if step.stage in ("Drawing", "Setting the scene")][:1] == [1]
     assert verb in asked
     room.engine.result_cache.clear()  # a style that was drawn would be kept
-    again, _ = room.make(room.job(family, verb))
+    again, _ = room.run_job(room.make_job(family, verb))
     assert first.files[0].pixels_sha256 == again.files[0].pixels_sha256
-    other, _ = room.make(room.job(family, verb, seed=4))
+    other, _ = room.run_job(room.make_job(family, verb, seed=4))
     assert other.files[0].pixels_sha256 != first.files[0].pixels_sha256
     # Whatever was drawn, and however often: each checkpoint was read once.
     assert room.cache.load_counts[f"tiny-{family}"] == 1
 
 
 @pytest.mark.parametrize("family", list(VERBS))
-def test_a_model_that_was_put_aside_comes_back_the_same(room: Room, family: str) -> None:
+def test_a_model_that_was_put_aside_comes_back_the_same(room: TinyFamilies, family: str) -> None:
     with room.cache.borrow_model(f"tiny-{family}") as model:
         assert hasattr(model, "to_host")
         render = make_request(VERBS[family][-1], prompt="a red cup")
-        before, weights = draw_pictures(model, render), places(model)
+        before, weights = draw_pictures(model, render), weight_addresses(model)
         model.to_host()
         model.to_device()
-        assert places(model) == weights
+        assert weight_addresses(model) == weights
         assert are_identical(draw_pictures(model, render), before)
 
 
@@ -167,7 +167,7 @@ def test_a_model_that_was_put_aside_comes_back_the_same(room: Room, family: str)
     "family", [family for family in VERBS if family != "qwen_image"]
 )  # its tiny picture has no whole tiles
 def test_tiles_that_save_memory_touch_no_other_drawing(
-    room: Room, family: str, monkeypatch: pytest.MonkeyPatch
+    room: TinyFamilies, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "_LOW_MEMORY_TILE_PX", 32)
     with room.cache.borrow_model(f"tiny-{family}") as model:
@@ -180,7 +180,7 @@ def test_tiles_that_save_memory_touch_no_other_drawing(
         assert are_identical(draw_pictures(model, render), before)
 
 
-def places(model: Any) -> list[int]:
+def weight_addresses(model: Any) -> list[int]:
     parts = [*model.pipe.components.values(), *model._extra_components.values()]
     return [row.data_ptr() for part in parts if hasattr(part, "parameters") for row in part.parameters()]
 
@@ -195,7 +195,7 @@ def test_a_streamed_text_encoder_is_not_moved(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- SDXL: every verb as diffusers alone draws it
 
 
-def plain(row: ModelSpec, verb: Verb) -> list[Image]:
+def draw_with_diffusers(row: ModelSpec, verb: Verb) -> list[Image]:
     import diffusers
     from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
     from diffusers.pipelines.stable_diffusion_xl.pipeline_stable_diffusion_xl import StableDiffusionXLPipeline
@@ -223,12 +223,12 @@ def plain(row: ModelSpec, verb: Verb) -> list[Image]:
 
 
 @pytest.mark.parametrize("verb", ["text", "image", "inpaint", "control"])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(room: Room, verb: Verb) -> None:
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(room: TinyFamilies, verb: Verb) -> None:
     with room.cache.borrow_model("tiny-stable_diffusion") as model:
-        family_checks.check_watched_run(model, make_request(verb), plain(model.spec, verb))
+        family_checks.check_watched_run(model, make_request(verb), draw_with_diffusers(model.spec, verb))
 
 
-def test_a_picture_follows_its_map_and_its_kind(room: Room) -> None:
+def test_a_picture_follows_its_map_and_its_kind(room: TinyFamilies) -> None:
     with room.cache.borrow_model("tiny-stable_diffusion") as model:
         edges = draw_pictures(model, make_request("control"))
         assert not are_identical(

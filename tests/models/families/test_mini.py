@@ -28,30 +28,30 @@ def model() -> Iterator[MiniModel]:
     loaded.close()
 
 
-def quiet(step: ModelStep) -> None:
+def ignore_step(step: ModelStep) -> None:
     """Nobody watches."""
 
 
-def asked(prompt: str = WORDS, seeds: tuple[int, ...] = (7,), **changed: object) -> RenderRequest:
+def make_request(prompt: str = WORDS, seeds: tuple[int, ...] = (7,), **changed: object) -> RenderRequest:
     return replace(RenderRequest("text", prompt, (256, 256), seeds, num_inference_steps=6), **changed)
 
 
 def test_same_seed_same_picture_and_another_seed_another(model: MiniModel) -> None:
-    one, again, other = (model.draw(asked(seeds=(n,)), quiet).images[0] for n in (7, 7, 8))
+    one, again, other = (model.draw(make_request(seeds=(n,)), ignore_step).images[0] for n in (7, 7, 8))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
 
 
 def test_a_batch_of_four_is_four_singles(model: MiniModel) -> None:
     seeds = (1, 2, 3, 4)
-    together = model.draw(asked(seeds=seeds), quiet).images
+    together = model.draw(make_request(seeds=seeds), ignore_step).images
     for seed, picture in zip(seeds, together, strict=True):
-        single = model.draw(asked(seeds=(seed,)), quiet).images[0]
+        single = model.draw(make_request(seeds=(seed,)), ignore_step).images[0]
         assert np.abs(single.astype(int) - picture).max() <= 1
 
 
 def test_the_background_has_the_colour_that_was_named_exactly(model: MiniModel) -> None:
-    drawn = model.draw(asked(), quiet)
+    drawn = model.draw(make_request(), ignore_step)
     empty = drawn.alphas[0] == 0
     assert 0.1 < empty.mean() < 0.9
     assert (drawn.images[0][empty] == mini_model.BACKGROUND_COLOURS["teal"]).all()
@@ -61,7 +61,7 @@ def test_skin_follows_the_words(model: MiniModel) -> None:
     """Mean lightness of the figure's lower half of the face: dark is darker than light, whatever the seed."""
     for seed in range(3):
         dark, light = (
-            model.draw(asked(f"a woman with {tone} skin", (seed,)), quiet).images[0][110:150, 110:146].mean()
+            model.draw(make_request(f"a woman with {tone} skin", (seed,)), ignore_step).images[0][110:150, 110:146].mean()
             for tone in ("dark", "light")
         )
         assert dark < light - 30
@@ -69,26 +69,26 @@ def test_skin_follows_the_words(model: MiniModel) -> None:
 
 def test_previews_become_the_picture(model: MiniModel) -> None:
     frames: list[Image] = []
-    final = model.draw(asked(), lambda step: frames.append(step.preview() if step.preview else None)).images[0]  # pyright: ignore[reportArgumentType]
+    final = model.draw(make_request(), lambda step: frames.append(step.preview() if step.preview else None)).images[0]  # pyright: ignore[reportArgumentType]
     away = [np.abs(frame.astype(int) - final).mean() for frame in frames]
     assert len(frames) == 6
     assert away[-1] < away[0] / 2
 
 
 def test_more_strength_goes_further_from_the_picture(model: MiniModel) -> None:
-    source = model.draw(asked("a man cook with light skin"), quiet).images[0]
+    source = model.draw(make_request("a man cook with light skin"), ignore_step).images[0]
     away = []
     for strength in (0.2, 0.5, 0.8, 1.0):
-        made = model.draw(asked("a dog", verb="image", images=(source,), strength=strength), quiet).images[0]
+        made = model.draw(make_request("a dog", verb="image", images=(source,), strength=strength), ignore_step).images[0]
         away.append(np.abs(made.astype(int) - source).mean())
     assert away == sorted(away)
 
 
 def test_inpaint_keeps_what_the_mask_leaves(model: MiniModel) -> None:
-    source = model.draw(asked("a man cook with light skin"), quiet).images[0]
+    source = model.draw(make_request("a man cook with light skin"), ignore_step).images[0]
     mask = np.zeros((256, 256), np.float32)
     mask[:128] = 1
-    made = model.draw(asked("a red hat", verb="inpaint", images=(source,), mask=mask, strength=1.0), quiet).images[0]
+    made = model.draw(make_request("a red hat", verb="inpaint", images=(source,), mask=mask, strength=1.0), ignore_step).images[0]
     gone = np.abs(made.astype(int) - source).mean(axis=2)
     assert gone[140:].mean() < gone[:120].mean() / 2
 
@@ -111,31 +111,31 @@ def test_steps_between_patches_are_taken_out_and_edges_stay() -> None:
 def test_no_seam_shows_in_what_is_drawn(model: MiniModel) -> None:
     """Mean step across the borders of patches over that between other neighbours, inside figures at 64 px."""
     prompts = (WORDS, "a man cook with light skin", "a lady doctor with medium skin", "a man astronaut with dark skin")
-    small = np.stack([cv2.resize(_figure(model, words), (64, 64), interpolation=cv2.INTER_AREA) for words in prompts])
+    small = np.stack([cv2.resize(draw_figure(model, words), (64, 64), interpolation=cv2.INTER_AREA) for words in prompts])
     assert seam_ratio(small, 8) < 1.15  # of four pictures; of two hundred it is in the model's own page
 
 
-def _figure(model: MiniModel, prompt: str) -> Image:
-    drawn = model.draw(asked(prompt), quiet)
+def draw_figure(model: MiniModel, prompt: str) -> Image:
+    drawn = model.draw(make_request(prompt), ignore_step)
     return np.dstack([drawn.images[0], (drawn.alphas[0] * 255).astype(np.uint8)])
 
 
 def test_a_cancel_between_two_steps_leaves_the_model_clean(model: MiniModel) -> None:
-    before = model.draw(asked(), quiet).images[0]
+    before = model.draw(make_request(), ignore_step).images[0]
 
     def stop(step: ModelStep) -> None:
         if step.index == 2:
             raise JobCancelled
 
     with pytest.raises(JobCancelled):
-        model.draw(asked(), stop)
-    assert np.array_equal(model.draw(asked(), quiet).images[0], before)
+        model.draw(make_request(), stop)
+    assert np.array_equal(model.draw(make_request(), ignore_step).images[0], before)
 
 
 def test_words_that_were_never_learned_are_named(model: MiniModel) -> None:
-    (sentence,) = model.draw(asked("a Victorian lady surgeon with a zymurgical hat"), quiet).notices
+    (sentence,) = model.draw(make_request("a Victorian lady surgeon with a zymurgical hat"), ignore_step).notices
     assert sentence == "Not understood: 'victorian', 'zymurgical'."
-    assert model.draw(asked("a smiling woman chef with curly hair"), quiet).notices == ()
+    assert model.draw(make_request("a smiling woman chef with curly hair"), ignore_step).notices == ()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_figures_of_several_users_in_one_call_are_each_as_alone(model: MiniModel
     together = model.draw_batch(orders, lambda steps: told.extend(step.index for step in steps))
     assert told == [1, 1, 2, 2, 3, 3, 4, 4]
     for each, drawn in zip(orders, together, strict=True):
-        alone = model.draw(each, quiet)
+        alone = model.draw(each, ignore_step)
         for one, other in zip((*drawn.images, *drawn.alphas), (*alone.images, *alone.alphas), strict=True):
             assert np.abs(one.astype(float) - other.astype(float)).max() <= 1
     assert np.abs(together[1].images[0].astype(int) - together[1].images[1]).max() > 10

@@ -39,7 +39,7 @@ def plain_picture(seed: int, size: tuple[int, int]) -> Image:
 
 @dataclass
 class TimedModel:
-    """A `Joining` model. `unit`: seconds of a step of one picture at 512 px. `calls`: the seeds of each call."""
+    """A `BatchingModel` model. `unit`: seconds of a step of one picture at 512 px. `calls`: the seeds of each call."""
 
     spec: ModelSpec = SPEC
     unit: float = 0.0

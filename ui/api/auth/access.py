@@ -160,7 +160,7 @@ class AccessControl:
         return self._cookies.read_owner(Headers(dict(request.headers))) or f"session:{request.session_hash}"
 
     def identify_reporter(self, request: Request) -> str:
-        """Find the owner whom the log names (hashed) as sender of a report; "somebody" for a stranger without cookie."""
+        """Find the owner whom the log names (hashed) as sender of a report; "somebody" for an unknown visitor."""
         return self._cookies.read_owner(request.headers) or ("somebody" if self.settings.is_public else LOCAL_OWNER)
 
     def identify_gradio_client(self, request: gr.Request | None) -> str:

@@ -117,7 +117,7 @@ async def get_file(file_id: str, owner: OwnerDep, service: ServiceDep) -> dict[s
 async def get_content(file_id: str, request: Request, owner: OwnerDep, service: ServiceDep) -> Response:
     """The file. It never changes, so it may be kept for good: `If-None-Match` with its `ETag` is answered with 304.
 
-    `Range` with one range of bytes is answered with that part.
+    `Range` with one range of bytes is answered with that part, or with 416 where the file has no such part.
     """
     return await make_file_response(
         request, service.files, await to_thread.run_sync(service.files.get_info, file_id, owner)

@@ -51,7 +51,7 @@ def job_response(row: JobRow, placed: PlacedJob, *, status: int = 200) -> JSONRe
 class PlacedJob:
     """A submitted job. `stream`: its events from the first on, where the client asked for them.
 
-    `replayed`: the same call was sent before (`Idempotency-Key`), so this is the earlier call's job, not ours to cancel.
+    `replayed`: the same call was sent before (`Idempotency-Key`); its job must not be cancelled by this request.
     """
 
     job: Job
@@ -80,8 +80,8 @@ async def place_job(
 ) -> PlacedJob:
     """Submit the job that `make_job` makes, or find the one that the same call made before.
 
-    `values` are the submitted form as `StudioService.create_job` takes it; they identify the call, because the job itself
-    has a random seed. `make_job` runs in the same thread as the rest, which saves a change of threads. Raises
+    `values` are the submitted form as `StudioService.create_job` takes it; they identify the call, because the job
+    itself has a random seed. `make_job` runs in the same thread as the rest, which saves a change of threads. Raises
     `QueueFull`, `RateLimited`, `InvalidParams`.
     """
     return await to_thread.run_sync(_place_job, request, service, make_job, values, streamed)
@@ -141,7 +141,7 @@ def _place_once(
 
 
 def _answers_repeat(row: JobRow) -> bool:
-    """Whether a repeated call is answered with this job; a job that was cancelled, or failed on our side, is run again."""
+    """Whether a repeated call is answered with this job: not if it was cancelled, or failed on our side."""
     return row.status != "cancelled" and (row.error is None or STATUS_BY_CODE[row.error["code"]] < 500)
 
 

@@ -187,7 +187,7 @@ class McpEndpoint:
     async def _run_tool(
         self, tool_id: str, values: Mapping[str, object], owner: str, context: ServerRequestContext[Any], base: str
     ) -> mcp.CallToolResult:
-        """Run a tool to its end and report its steps; the job is cancelled when the client leaves. Raises `StudioError`."""
+        """Run a tool to its end and report its steps. The job is cancelled when the client leaves."""
         job = await order_blocking_job(tool_id, values, self._service, owner)
         try:
             async with follow_or_cancel(self._service, job) as stream:

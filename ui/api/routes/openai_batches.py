@@ -226,7 +226,7 @@ def _translate_lines(path: Path, service: StudioService, endpoint: str, folder: 
 
 
 def _translate_line(line: ParsedRow, service: StudioService, endpoint: str, folder: Path) -> ParsedRow:
-    """Translate one request into a row: its tool, its fields, its pictures as files in `folder`. Raises `StudioError`."""
+    """Translate one request into a row: its tool, its fields, its pictures as files in `folder`."""
     url, body = line.cells.get("url"), line.cells.get("body")
     if line.cells.get("method") != "POST" or url != endpoint:
         raise InvalidParams(f"Every line is a POST to {endpoint}.", param="url")
