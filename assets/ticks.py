@@ -13,7 +13,7 @@ import PIL.Image
 from assets.tiles import badge_mask
 from pipelines.core.geometry import Image
 from pipelines.imaging.color import to_linear, to_srgb
-from tests.bench.house import Room
+from tests.bench.service.single_job import Room
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures" / "ticks"

@@ -12,7 +12,7 @@ import PIL.Image
 from PIL import ImageDraw, ImageFont
 
 from pipelines.core.geometry import Image
-from tests.bench.house import Room
+from tests.bench.service.single_job import Room
 
 ASSETS = Path(__file__).parent
 TILE_PX = 240

@@ -21,14 +21,14 @@ STARTERS = {"multiprocessing", "pebble", "concurrent", "subprocess", "_thread"}
 # that single modules of ui.api have rows of their own. Packages of one row do not import each other.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipelines.core",),
-    ("pipelines.imaging", "pipelines.settings"),
+    ("pipelines.imaging",),
     ("pipelines.matting",),
     ("pipelines.models",),
     ("pipelines.framing",),
     ("pipelines.compositing",),
     ("pipelines.codecs",),
     ("pipelines.storage",),
-    ("pipelines.security", "pipelines.styles", "pipelines.avatars", "pipelines.provenance"),
+    ("pipelines.settings", "pipelines.security", "pipelines.styles", "pipelines.avatars", "pipelines.provenance"),
     ("pipelines.quality", "pipelines.ingest", "pipelines.jobs"),
     ("pipelines.runtime", "pipelines.tools"),
     ("pipelines.service", "pipelines.engines"),

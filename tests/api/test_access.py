@@ -15,7 +15,7 @@ import pytest
 from pipelines.settings import Settings
 from pipelines.storage.database import DatabaseUnavailable
 from tests.api.test_routes import failure
-from tests.support.served_app import Served, served
+from tests.support.served_app import ServedApp, serve_app
 from ui.api.auth.access import AccessControl, find_unsafe_setting
 from ui.api.auth.database import AuthDatabase
 from ui.api.auth.keys import SCOPES, KeyStore
@@ -103,7 +103,7 @@ def test_a_revoked_key_opens_nothing_and_others_still_do(keys: KeyStore) -> None
     assert [key.revoked is None for key in keys.list_keys()] == [False, True]
 
 
-def test_on_a_full_disk_a_key_still_looks(keyed: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_full_disk_a_key_still_looks(keyed: ServedApp, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise DatabaseUnavailable("database or disk is full", full=True)
 
@@ -123,32 +123,32 @@ def test_a_key_made_by_another_process_is_known_at_once(tmp_path: Path, keys: Ke
 
 
 @pytest.fixture(scope="module")
-def keyed(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def keyed(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     root = tmp_path_factory.mktemp("keyed")
-    with served(root, settings=Settings(data=root, require_key=True)) as built:
+    with serve_app(root, settings=Settings(data=root, require_key=True)) as built:
         yield built
 
 
 @pytest.fixture(scope="module")
-def open_house(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("open")) as built:
+def open_house(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("open")) as built:
         yield built
 
 
-def test_with_a_key_both_headers_open_the_door(keyed: Served) -> None:
+def test_with_a_key_both_headers_open_the_door(keyed: ServedApp) -> None:
     key = keyed.keys.create_key("me")
     assert call(keyed.url, {"Authorization": f"Bearer {key}"}).status_code == 200
     assert call(keyed.url, {"Authorization": f"bearer  {key}"}).status_code == 200
     assert call(keyed.url, {"X-API-Key": key}).status_code == 200
 
 
-def test_without_a_key_every_route_but_the_open_three_is_401(keyed: Served) -> None:
+def test_without_a_key_every_route_but_the_open_three_is_401(keyed: ServedApp) -> None:
     key = keyed.keys.create_key("me")
     for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Authorization": key}, {"Cookie": f"key={key}"}):
         answer = call(keyed.url, headers)
         assert failure(answer)[:2] == (401, "invalid_api_key")
         assert answer.headers["www-authenticate"] == "Bearer"
-    with keyed.client(headers={"Content-Type": "application/json"}) as stranger:
+    with keyed.open_client(headers={"Content-Type": "application/json"}) as stranger:
         for path, routes in stranger.get("/v1/openapi.json").json()["paths"].items():
             for method, body in product(routes, (b"", b"{bad", b"[" * 5000)):
                 answer = stranger.request(method, f"/v1{path}", content=body)
@@ -158,7 +158,7 @@ def test_without_a_key_every_route_but_the_open_three_is_401(keyed: Served) -> N
 
 
 @pytest.mark.parametrize("path", ["/v1/keys", "/v1/keys/x", "/v1/shares", "/v1/reports"])
-def test_without_a_key_no_byte_of_a_body_is_waited_for_and_with_one_few_are(keyed: Served, path: str) -> None:
+def test_without_a_key_no_byte_of_a_body_is_waited_for_and_with_one_few_are(keyed: ServedApp, path: str) -> None:
     host, port = keyed.url.removeprefix("http://").split(":")
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 9999999\r\n\r\n"
     with socket.create_connection((host, int(port)), timeout=5) as sent:
@@ -191,19 +191,19 @@ def test_v1_needs_a_key_in_public_on_spaces_and_behind_a_login(
     ],
     ids=str,
 )
-def test_pages_of_other_sites_cannot_use_an_open_studio(open_house: Served, headers: dict[str, str]) -> None:
+def test_pages_of_other_sites_cannot_use_an_open_studio(open_house: ServedApp, headers: dict[str, str]) -> None:
     assert failure(call(open_house.url, headers))[:2] == (401, "invalid_api_key")
 
 
 @pytest.mark.parametrize(
     "headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Authorization": "Bearer whatever"}], ids=str
 )
-def test_scripts_and_the_studios_own_page_can(open_house: Served, headers: dict[str, str]) -> None:
+def test_scripts_and_the_studios_own_page_can(open_house: ServedApp, headers: dict[str, str]) -> None:
     assert call(open_house.url, headers).status_code == 200
     assert call(open_house.url, {"Origin": open_house.url}).status_code == 200
 
 
-def test_a_key_opens_from_any_page(open_house: Served) -> None:
+def test_a_key_opens_from_any_page(open_house: ServedApp) -> None:
     headers = {"Authorization": f"Bearer {open_house.keys.create_key('me')}", "Origin": "https://elsewhere.example"}
     assert call(open_house.url, headers).status_code == 200
 
@@ -217,7 +217,7 @@ forgiving = pytest.mark.filterwarnings("ignore::ResourceWarning")
 @contextmanager
 def page(root: Path, settings: Settings) -> Iterator[tuple[httpx.Client, KeyStore]]:
     """A Gradio page of one event, `who`, that tells the visitor's owner; launched as the studio's page is."""
-    with served(root, settings=settings) as house:
+    with serve_app(root, settings=settings) as house:
         access = AccessControl(settings, house.keys)
         studio = replace(house.studio, access=access)
 

@@ -20,10 +20,10 @@ from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, find_tool
-from tests.support.endpoint_names import told
-from tests.support.page_client import opened
-from tests.support.served_app import Served
-from tests.support.snippet_runner import finished, quick, ran
+from tests.support.endpoint_names import summarize_endpoints
+from tests.support.page_client import serve_page
+from tests.support.served_app import ServedApp
+from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 from ui.api.auth.access import AccessControl, ConnectionInfo
 from ui.api.code_snippets import (
     SNIPPET_LANGUAGES,
@@ -101,17 +101,17 @@ def test_a_visitor_s_words_are_one_text_in_every_language(row: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
+def open_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp, AccessControl]]:
     root = tmp_path_factory.mktemp("open")
-    with opened(root, Settings(data=root), quick()) as page:
+    with serve_page(root, Settings(data=root), make_quick_tools()) as page:
         yield page
 
 
 @pytest.fixture(scope="module")
-def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
+def closed_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp, AccessControl]]:
     root = tmp_path_factory.mktemp("closed")
-    tools = [replace(row, run=_refused) if row.id == "style" else row for row in quick()]
-    with opened(root, Settings(data=root, host="0.0.0.0", require_key=True), tools) as page:
+    tools = [replace(row, run=_refused) if row.id == "style" else row for row in make_quick_tools()]
+    with serve_page(root, Settings(data=root, host="0.0.0.0", require_key=True), tools) as page:
         yield page
 
 
@@ -137,11 +137,11 @@ def together(row: Any, wanted: Sequence[SnippetRequest], door: ConnectionInfo, f
         texts[1:] = [text.replace(f"{client}\n", "") for text in texts[1:]]
     programs = texts if row.highlight == "javascript" else ["\n".join(texts)]
     return "".join(
-        ran(row.highlight, f"set -e\n{text}" if row.highlight == "shell" else text, folder) for text in programs
+        run_snippet(row.highlight, f"set -e\n{text}" if row.highlight == "shell" else text, folder) for text in programs
     )
 
 
-def made(house: Served, wanted: Sequence[SnippetRequest]) -> list[dict[str, Any]]:
+def made(house: ServedApp, wanted: Sequence[SnippetRequest]) -> list[dict[str, Any]]:
     """The params of the newest jobs, as many as were wanted, in their order; all are done."""
     rows = house.service.jobs.list_jobs("local", len(wanted))[::-1]
     assert [(row.job.tool, row.status) for row in rows] == [(each.tool.id, "done") for each in wanted]
@@ -177,19 +177,19 @@ def test_the_tab_s_samples_run_with_a_key_where_one_is_needed(closed_page: Any, 
             strict=True,
         )
     )[row.id]
-    ran(row.highlight, text, tmp_path, key)
-    assert finished(house, "background", known.owner)["prompt"] == "forest in the morning"
+    run_snippet(row.highlight, text, tmp_path, key)
+    assert read_finished_params(house, "background", known.owner)["prompt"] == "forest in the morning"
 
 
 @pytest.mark.parametrize("row", SNIPPET_LANGUAGES, ids=lambda row: row.id)
 def test_code_that_is_refused_ends_with_the_studio_s_own_sentence(closed_page: Any, tmp_path: Path, row: Any) -> None:
     url, house, access = closed_page
     text = row.write(what("style", photo="file-1", consent=True), access.describe_connection(url))
-    said = ran(row.highlight, text, tmp_path, house.keys.create_key("me"), fails=True)
+    said = run_snippet(row.highlight, text, tmp_path, house.keys.create_key("me"), fails=True)
     assert "The photo shows nothing that could be drawn." in said
     assert not [word for word in ("KeyError", "NameError", "TypeError") if word in said]
     if row.id in ("httpx", "javascript"):  # whose errors are in the code itself
-        said = ran(row.highlight, text, tmp_path, "sk-dbx-nope", fails=True)
+        said = run_snippet(row.highlight, text, tmp_path, "sk-dbx-nope", fails=True)
         assert "This studio needs an API key" in said
 
 
@@ -197,9 +197,9 @@ def test_code_that_is_refused_ends_with_the_studio_s_own_sentence(closed_page: A
 
 
 @pytest.fixture(scope="module")
-def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
+def whole_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp, AccessControl]]:
     root = tmp_path_factory.mktemp("whole")
-    with opened(root, Settings(data=root), quick([row.id for row in TOOLS])) as page:
+    with serve_page(root, Settings(data=root), make_quick_tools([row.id for row in TOOLS])) as page:
         yield page
 
 
@@ -238,7 +238,7 @@ def test_every_tool_s_examples_in_the_documentation_are_answered_with_a_picture(
                 assert (answer.status_code, answer.json()["status"]) == (200, "done"), (tool_id, name, answer.text)
                 file = client.get(answer.json()["files"][0]["url"])
                 assert file.headers["content-type"].startswith("image/")
-                params = finished(house, tool_id, "local")
+                params = read_finished_params(house, tool_id, "local")
                 assert {key: params[key] for key in body["value"]} == body["value"], (tool_id, name)
 
 
@@ -262,7 +262,7 @@ def test_gradio_s_clients_find_every_name_and_type_that_they_ever_had(whole_page
     """`tests/data/names.json` is what was promised: it may be added to, and nothing in it changes or goes."""
     info = httpx.get(f"{whole_page[0]}/gradio_api/info").json()
     assert info["unnamed_endpoints"] == {}
-    here = told(info)
+    here = summarize_endpoints(info)
     promised = json.loads((Path(__file__).parents[1] / "data" / "names.json").read_text("utf-8"))
     assert list(here) == [row.id for row in TOOLS]
     assert set(promised) <= set(here)

@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.core.errors import InvalidParams
 from tests.api.test_routes import FOREVER, RUN, failure, photo
-from tests.support.served_app import Served, served, until
+from tests.support.served_app import ServedApp, serve_app, wait_until
 from ui.api.auth.database import AuthDatabase
 from ui.api.auth.idempotency import IDEMPOTENCY_HEADER, RETENTION_SECONDS, IdempotencyStore
 
@@ -19,18 +19,18 @@ pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture(scope="module")
-def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("once")) as built:
+def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("once")) as built:
         yield built
 
 
 @pytest.fixture
-def client(studio: Served) -> Iterator[httpx.Client]:
-    with studio.client() as made:
+def client(studio: ServedApp) -> Iterator[httpx.Client]:
+    with studio.open_client() as made:
         yield made
     studio.gate.pause = 0.0
     studio.gate.open.set()
-    until(studio.free)
+    wait_until(studio.is_idle)
 
 
 def test_a_call_sent_again_is_answered_with_the_first_job(client: httpx.Client) -> None:
@@ -49,7 +49,7 @@ def test_another_call_under_the_same_name_is_refused(client: httpx.Client) -> No
     assert failure(client.post(RUN, json={}, headers={IDEMPOTENCY_HEADER: "x" * 300}))[0] == 422
 
 
-def test_two_at_once_are_one_job(studio: Served, client: httpx.Client) -> None:
+def test_two_at_once_are_one_job(studio: ServedApp, client: httpx.Client) -> None:
     def ask(_: int) -> str:
         return client.post(f"{RUN}?wait=false", json={"seed": 5}, headers={IDEMPOTENCY_HEADER: "c"}).json()["id"]
 
@@ -57,14 +57,14 @@ def test_two_at_once_are_one_job(studio: Served, client: httpx.Client) -> None:
         assert len(set(pool.map(ask, range(8)))) == 1
 
 
-def test_the_name_is_the_owners_own(studio: Served, client: httpx.Client) -> None:
+def test_the_name_is_the_owners_own(studio: ServedApp, client: httpx.Client) -> None:
     key = {"X-API-Key": studio.keys.create_key("other"), IDEMPOTENCY_HEADER: "d"}
     mine = client.post(RUN, json={"prompt": "a wall"}, headers={IDEMPOTENCY_HEADER: "d"}).json()["id"]
     theirs = client.post(RUN, json={"prompt": "a sea"}, headers=key).json()["id"]
     assert mine != theirs
 
 
-def test_a_job_that_was_stopped_is_made_anew(studio: Served, client: httpx.Client) -> None:
+def test_a_job_that_was_stopped_is_made_anew(studio: ServedApp, client: httpx.Client) -> None:
     studio.gate.pause = 0.05
     job = client.post(f"{RUN}?wait=false", json=FOREVER, headers={IDEMPOTENCY_HEADER: "e"}).json()["id"]
     client.delete(f"/v1/jobs/{job}")
@@ -75,13 +75,13 @@ def test_a_job_that_was_stopped_is_made_anew(studio: Served, client: httpx.Clien
     client.delete(f"/v1/jobs/{again}")
 
 
-def test_what_found_the_queue_full_may_be_asked_again(studio: Served, client: httpx.Client) -> None:
+def test_what_found_the_queue_full_may_be_asked_again(studio: ServedApp, client: httpx.Client) -> None:
     studio.gate.open.clear()
     for _ in range(17):
         client.post(f"{RUN}?wait=false", json={})
     assert failure(client.post(RUN, json={"seed": 1}, headers={IDEMPOTENCY_HEADER: "f"}))[1] == "queue_full"
     studio.gate.open.set()
-    until(studio.free)
+    wait_until(studio.is_idle)
     assert client.post(RUN, json={"seed": 1}, headers={IDEMPOTENCY_HEADER: "f"}).status_code == 200
 
 

@@ -22,8 +22,8 @@ from mcp.shared.exceptions import MCPError
 
 from pipelines.settings import Settings
 from tests.api.test_routes import FOREVER, data_url, failure, photo
-from tests.support.examples import noisy
-from tests.support.served_app import Served, served, until
+from tests.support.examples import make_noise
+from tests.support.served_app import ServedApp, serve_app, wait_until
 
 T = TypeVar("T")
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -31,19 +31,19 @@ ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("mcp")) as built:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("mcp")) as built:
         yield built
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     root = tmp_path_factory.mktemp("keyed")
-    with served(root, settings=Settings(data=root, require_key=True)) as built:
+    with serve_app(root, settings=Settings(data=root, require_key=True)) as built:
         yield built
 
 
-def asked(house: Served, work: Callable[[Client], Awaitable[T]], key: str = "", mode: str = "auto") -> T:
+def asked(house: ServedApp, work: Callable[[Client], Awaitable[T]], key: str = "", mode: str = "auto") -> T:
     """What `work` returns, with a client at the studio's `/mcp`."""
 
     async def whole() -> T:
@@ -56,7 +56,7 @@ def asked(house: Served, work: Callable[[Client], Awaitable[T]], key: str = "", 
     return asyncio.run(whole())
 
 
-def run(house: Served, name: str, values: dict[str, Any], key: str = "") -> Any:
+def run(house: ServedApp, name: str, values: dict[str, Any], key: str = "") -> Any:
     return asked(house, lambda client: client.call_tool(name, values), key)
 
 
@@ -65,7 +65,7 @@ def words(answer: Any) -> str:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_tools_are_listed_with_what_each_field_takes(studio: Served, mode: str) -> None:
+def test_tools_are_listed_with_what_each_field_takes(studio: ServedApp, mode: str) -> None:
     rows = {row.name: row for row in asked(studio, lambda client: client.list_tools(), mode=mode).tools}
     assert set(rows) == {"background", "list_pictures", "show_picture"}
     fields = rows["background"].input_schema["properties"]
@@ -78,7 +78,7 @@ def test_tools_are_listed_with_what_each_field_takes(studio: Served, mode: str) 
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_a_call_answers_with_the_picture_and_the_job(studio: Served, mode: str) -> None:
+def test_a_call_answers_with_the_picture_and_the_job(studio: ServedApp, mode: str) -> None:
     values = {"prompt": "a forest", "photo": data_url(photo()), "size": 128}
     answer = asked(studio, lambda client: client.call_tool("background", values), mode=mode)
     assert not answer.is_error
@@ -91,7 +91,7 @@ def test_a_call_answers_with_the_picture_and_the_job(studio: Served, mode: str) 
     assert httpx.get(str(link.uri)).headers["content-type"] == "image/png"
 
 
-def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_made_from(studio: Served) -> None:
+def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_made_from(studio: ServedApp) -> None:
     answer = run(studio, "background", {"prompt": "a forest", "size": 64})
     made = answer.structured_content["files"][0]["id"]
     for shown in (answer, run(studio, "show_picture", {"file_id": made})):
@@ -101,11 +101,11 @@ def test_a_picture_that_an_agent_is_shown_is_signed_and_names_the_file_it_was_ma
         with c2pa.Reader("image/jpeg", io.BytesIO(data)) as reader:
             (parent,) = (reader.get_active_manifest() or {})["ingredients"]
         assert parent["active_manifest"]
-    upload = studio.service.files.add_image(noisy(40, 40, seed=5), "local", "upload")
+    upload = studio.service.files.add_image(make_noise(40, 40, seed=5), "local", "upload")
     assert b"c2pa" not in base64.b64decode(run(studio, "show_picture", {"file_id": upload}).content[0].data)
 
 
-def test_steps_are_told_while_it_runs(studio: Served) -> None:
+def test_steps_are_told_while_it_runs(studio: ServedApp) -> None:
     told: list[tuple[float, str | None]] = []
 
     async def note(progress: float, total: float | None, message: str | None) -> None:
@@ -116,7 +116,7 @@ def test_steps_are_told_while_it_runs(studio: Served) -> None:
     assert [progress for progress, _ in told] == sorted(progress for progress, _ in told)
 
 
-def test_a_picture_that_was_made_goes_into_the_next_call(studio: Served) -> None:
+def test_a_picture_that_was_made_goes_into_the_next_call(studio: ServedApp) -> None:
     made = run(studio, "background", {"seed": 5}).structured_content["files"][0]["id"]
     listed = run(studio, "list_pictures", {"limit": 5})
     assert made in words(listed)
@@ -141,13 +141,13 @@ def test_a_picture_that_was_made_goes_into_the_next_call(studio: Served) -> None
         ("nothing", {}, "not_found"),
     ],
 )
-def test_what_goes_wrong_is_told_with_its_code(studio: Served, name: str, values: dict[str, Any], code: str) -> None:
+def test_what_goes_wrong_is_told_with_its_code(studio: ServedApp, name: str, values: dict[str, Any], code: str) -> None:
     answer = run(studio, name, values)
     assert answer.is_error
     assert words(answer).startswith(code)
 
 
-def test_a_caller_that_leaves_stops_its_job(studio: Served) -> None:
+def test_a_caller_that_leaves_stops_its_job(studio: ServedApp) -> None:
     studio.gate.pause = 0.05
 
     async def leave(client: Client) -> None:
@@ -156,28 +156,28 @@ def test_a_caller_that_leaves_stops_its_job(studio: Served) -> None:
 
     try:
         asked(studio, leave)
-        assert until(studio.free) < 2
+        assert wait_until(studio.is_idle) < 2
     finally:
         studio.gate.pause = 0.0
-    with studio.client() as client:
+    with studio.open_client() as client:
         assert client.get("/v1/jobs?limit=1").json()["data"][0]["status"] == "cancelled"
 
 
 # ---------------------------------------------------------------- behind the same locks
 
 
-def test_without_a_key_nothing_is_said(keyed: Served) -> None:
+def test_without_a_key_nothing_is_said(keyed: ServedApp) -> None:
     for headers in ({}, {"Authorization": "Bearer sk-dbx-nope"}, {"Cookie": f"key={keyed.keys.create_key('me')}"}):
         answer = httpx.post(f"{keyed.url}/mcp", json=PING, headers={**ACCEPT, **headers})
         assert failure(answer)[:2] == (401, "invalid_api_key")
 
 
-def test_pages_of_other_sites_cannot_use_an_open_studio(studio: Served) -> None:
+def test_pages_of_other_sites_cannot_use_an_open_studio(studio: ServedApp) -> None:
     for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert httpx.post(f"{studio.url}/mcp", json=PING, headers={**ACCEPT, **headers}).status_code == 401
 
 
-def test_each_key_sees_its_own_pictures_and_is_counted(keyed: Served) -> None:
+def test_each_key_sees_its_own_pictures_and_is_counted(keyed: ServedApp) -> None:
     ann, bob = keyed.keys.create_key("ann"), keyed.keys.create_key("bob")
     made = run(keyed, "background", {}, ann).structured_content["files"][0]["id"]
     assert made in words(run(keyed, "list_pictures", {}, ann))
@@ -189,7 +189,7 @@ def test_each_key_sees_its_own_pictures_and_is_counted(keyed: Served) -> None:
     assert [(row.tool, row.pictures) for row in keyed.keys.list_usage(known.id)] == [("background", 1)]
 
 
-def test_a_key_that_only_looks_lists_and_makes_nothing(keyed: Served) -> None:
+def test_a_key_that_only_looks_lists_and_makes_nothing(keyed: ServedApp) -> None:
     key = keyed.keys.create_key("reader", ("read",))
     assert not run(keyed, "list_pictures", {}, key).is_error
     assert words(run(keyed, "background", {}, key)).startswith("permission_denied")
@@ -208,12 +208,12 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("version", ["", "2025-06-18", "2026-07-28", "tomorrow"])
-def test_a_monstrous_body_is_no_failure_of_the_server(studio: Served, body: bytes, version: str) -> None:
+def test_a_monstrous_body_is_no_failure_of_the_server(studio: ServedApp, body: bytes, version: str) -> None:
     headers = {**ACCEPT, "Content-Type": "application/json", **({"MCP-Protocol-Version": version} if version else {})}
     assert httpx.post(f"{studio.url}/mcp", content=body, headers=headers, timeout=20).status_code < 500
 
 
-def test_an_unknown_method_is_an_error_of_the_protocol(studio: Served) -> None:
+def test_an_unknown_method_is_an_error_of_the_protocol(studio: ServedApp) -> None:
     async def read(client: Client) -> str:
         with pytest.raises(MCPError) as failed:
             await client.read_resource("file:///etc/passwd")

@@ -18,19 +18,19 @@ from starlette.routing import Route
 
 from pipelines.core.log_setup import REQUEST_ID, JsonFormatter, TextFormatter
 from tests.api.test_routes import RUN, photo
-from tests.support.served_app import Served, listening, served, until
+from tests.support.served_app import ServedApp, serve_app, serve_starlette, wait_until
 from ui.api import middleware
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("edge")) as built:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("edge")) as built:
         yield built
 
 
 @pytest.fixture
-def client(studio: Served) -> Iterator[httpx.Client]:
-    with studio.client() as made:
+def client(studio: ServedApp) -> Iterator[httpx.Client]:
+    with studio.open_client() as made:
         yield made
 
 
@@ -73,7 +73,7 @@ def broken() -> Iterator[tuple[str, list[tuple[object, ...]]]]:
     told: list[tuple[object, ...]] = []
     around = [Middleware(middleware.RequestGuard, on_answer=lambda *row: told.append(row))]
     app = Starlette(routes=[Route("/{how}", _breaks, methods=["GET", "POST"])], middleware=around)
-    with listening(app) as url:
+    with serve_starlette(app) as url:
         yield url, told
 
 
@@ -88,7 +88,7 @@ def test_a_bug_outside_v1_is_told_guarded_and_counted_as_one_inside(
     assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"] == "mine-4"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "bob" not in answer.text
-    until(lambda: bool(told) and told[-1][2:3] + told[-1][4:] == (status, code))
+    wait_until(lambda: bool(told) and told[-1][2:3] + told[-1][4:] == (status, code))
     assert len(caplog.records) == (1 if how == "bug" else 0)
 
 
@@ -96,7 +96,7 @@ def test_an_answer_that_breaks_half_way_is_cut_and_counted(broken: tuple[str, li
     url, told = broken
     with pytest.raises(httpx.RemoteProtocolError):
         httpx.get(f"{url}/late")
-    until(lambda: told[-1][4] == "internal_error")
+    wait_until(lambda: told[-1][4] == "internal_error")
 
 
 def test_a_body_that_is_too_large_is_no_bug_of_the_route_that_reads_it(
@@ -107,7 +107,7 @@ def test_a_body_that_is_too_large_is_no_bug_of_the_route_that_reads_it(
     with caplog.at_level(logging.ERROR):
         answer = httpx.post(f"{url}/reads", content=iter([b"x" * 900] * 3))
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "image_too_large")
-    until(lambda: told[-1][4] == "image_too_large")
+    wait_until(lambda: told[-1][4] == "image_too_large")
     assert not caplog.records
 
 
@@ -139,7 +139,7 @@ def test_a_body_over_the_cap_is_told_so_wherever_it_goes(client: httpx.Client, m
     assert client.post("/gradio_api/queue/join", content=b"x" * 500).status_code == 404
 
 
-def test_an_announced_flood_on_v1_is_refused_before_it_comes(studio: Served) -> None:
+def test_an_announced_flood_on_v1_is_refused_before_it_comes(studio: ServedApp) -> None:
     host, port = studio.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as sent:
         sent.sendall(f"POST {RUN} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 99999999999\r\n\r\n".encode())
@@ -169,7 +169,9 @@ def test_a_request_is_a_line_without_what_was_asked(client: httpx.Client, caplog
         sent = client.post("/v1/files", files={"file": ("secret-name.png", photo())}).json()
         client.post(RUN, json={"prompt": "the plans of ann"}, headers={"X-Request-Id": "mine-2"})
         client.get(f"/v1/files/{sent['id']}/content")
-        until(lambda: sum(record.name == "designerbox.request" for record in caplog.records) >= 3)  # after the answer
+        wait_until(
+            lambda: sum(record.name == "designerbox.request" for record in caplog.records) >= 3
+        )  # after the answer
     lines = [JsonFormatter().format(record) for record in caplog.records if record.name == "designerbox.request"]
     rows = [json.loads(line) for line in lines]
     assert {(row["method"], row["route"], row["status"]) for row in rows} >= {

@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from pipelines.settings import Settings
-from tests.support.page_client import NOTE, opened
-from tests.support.served_app import Served, listening
+from tests.support.page_client import NOTE, serve_page
+from tests.support.served_app import ServedApp, serve_starlette
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CLIENT, SECRET = "space-client", "space-secret"
@@ -73,9 +73,9 @@ class Provider:
 
 
 @pytest.fixture(scope="module")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, Provider]]:
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp, Provider]]:
     root, provider = tmp_path_factory.mktemp("space"), Provider()
-    with pytest.MonkeyPatch.context() as patch, listening(provider.app()) as url:
+    with pytest.MonkeyPatch.context() as patch, serve_starlette(provider.app()) as url:
         provider.url = url
         patch.setattr("gradio.oauth.get_space", lambda: "anna/studio")
         for name, value in (
@@ -84,7 +84,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Serve
         ):  # fmt: skip
             patch.setattr(f"gradio.oauth.{name}", value)
         settings = Settings(data=root, host="0.0.0.0", spaces=True, oauth=True, space_author="anna")
-        with opened(root, settings, (NOTE,)) as (page, house, _):
+        with serve_page(root, settings, (NOTE,)) as (page, house, _):
             yield page, house, provider
 
 
@@ -135,13 +135,13 @@ def test_who_signs_in_is_one_owner_on_every_machine(space: Any) -> None:
         with visiting(page) as browser:
             sign_in(browser)
             made.append(note(browser)["id"])
-    assert {row.job.id for row in house.service.jobs.list("hf:id-of-bert")} == set(made)
+    assert {row.job.id for row in house.service.jobs.list_jobs("hf:id-of-bert")} == set(made)
 
 
 def test_who_does_not_is_the_visitor_of_one_browser(space: Any) -> None:
     page, house, _ = space
     with visiting(page) as browser:
-        job = house.service.jobs.get(note(browser)["id"])
+        job = house.service.jobs.get_job(note(browser)["id"])
     assert job is not None
     assert job.job.owner.startswith("visitor:")
 
@@ -150,7 +150,7 @@ def test_a_session_that_nobody_signed_is_no_account(space: Any) -> None:
     page, house, _ = space
     with visiting(page) as browser:
         browser.headers["cookie"] = "; ".join([*_without_session(browser), "session=eyJvYXV0aF9pbmZvIjp7fX0=.a.b"])
-        job = house.service.jobs.get(note(browser)["id"])
+        job = house.service.jobs.get_job(note(browser)["id"])
     assert job is not None
     assert not job.job.owner.startswith("hf:")
 

@@ -15,27 +15,27 @@ import pytest
 from openai.types import Batch
 
 from pipelines.batch.batch_table import BatchTable
-from tests.support.served_app import Served, served, until
+from tests.support.served_app import ServedApp, serve_app, wait_until
 
 SCENES = "/v1/images/generations"
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("batches")) as built:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("batches")) as built:
         yield built
 
 
 @pytest.fixture
-def here(studio: Served) -> Iterator[Served]:
+def here(studio: ServedApp) -> Iterator[ServedApp]:
     yield studio
     studio.gate.pause = 0.0
     studio.gate.open.set()
-    until(studio.free)
+    wait_until(studio.is_idle)
 
 
 @pytest.fixture
-def client(here: Served) -> Iterator[openai.OpenAI]:
+def client(here: ServedApp) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{here.url}/v1", api_key="any", max_retries=0) as made:
         yield made
 
@@ -52,7 +52,7 @@ def begun(client: openai.OpenAI, data: bytes, endpoint: Any = SCENES) -> Batch:
 
 
 def ended(client: openai.OpenAI, batch: Batch) -> Batch:
-    until(lambda: client.batches.retrieve(batch.id).status in ("completed", "cancelled"), 20)
+    wait_until(lambda: client.batches.retrieve(batch.id).status in ("completed", "cancelled"), 20)
     return client.batches.retrieve(batch.id)
 
 
@@ -72,7 +72,7 @@ def data_url() -> str:
     return "data:image/png;base64," + base64.b64encode(picture()).decode()
 
 
-def test_the_official_client_uploads_polls_and_downloads(here: Served, client: openai.OpenAI) -> None:
+def test_the_official_client_uploads_polls_and_downloads(here: ServedApp, client: openai.OpenAI) -> None:
     batch = begun(client, lines({"prompt": "a wall", "size": "64x64"}, {"prompt": "a sea", "n": 2}, {"prompt": "x"}))
     assert batch.request_counts is not None
     assert batch.request_counts.total == 3
@@ -83,7 +83,7 @@ def test_the_official_client_uploads_polls_and_downloads(here: Served, client: o
     answers = told(client, done.output_file_id)
     assert sorted(answers) == ["r0", "r1", "r2"]
     assert [len(answers[key]["body"]["data"]) for key in ("r0", "r1", "r2")] == [1, 2, 1]
-    with here.client() as http:
+    with here.open_client() as http:
         link = answers["r0"]["body"]["data"][0]["url"]
         assert PIL.Image.open(io.BytesIO(http.get(link).content)).size == (64, 64)
 
@@ -107,7 +107,7 @@ def test_lines_that_fail_stand_in_the_error_file_with_what_was_wrong(client: ope
 
 @pytest.mark.parametrize("url", [SCENES, "/v1/tools/background"])
 def test_a_line_is_refused_with_the_status_that_the_route_itself_has(
-    here: Served, client: openai.OpenAI, url: str
+    here: ServedApp, client: openai.OpenAI, url: str
 ) -> None:
     bodies: list[dict[str, Any]] = [
         {"prompt": "a", "size": "huge"}, {"prompt": "a", "strength": 9}, {"prompt": "a", "nonsense": 1}, {"prompt": 5},
@@ -116,7 +116,7 @@ def test_a_line_is_refused_with_the_status_that_the_route_itself_has(
     ]  # fmt: skip
     done = ended(client, begun(client, lines(*bodies, url=url), url))
     errors = told(client, done.error_file_id)
-    with here.client() as http:
+    with here.open_client() as http:
         direct = [http.post(url, json=body).status_code for body in bodies]
     assert [errors[f"r{n}"]["status_code"] for n in range(len(bodies))] == direct
     assert {400, 422} <= set(direct)
@@ -131,7 +131,7 @@ def test_edits_take_pictures_as_data_urls_and_file_ids(client: openai.OpenAI, ho
     assert list(told(client, done.output_file_id)) == ["r0"]
 
 
-def test_pictures_that_lines_carried_are_gone_when_the_batch_has_ended(here: Served, client: openai.OpenAI) -> None:
+def test_pictures_that_lines_carried_are_gone_when_the_batch_has_ended(here: ServedApp, client: openai.OpenAI) -> None:
     url = "/v1/tools/background"
     batch = begun(client, lines({"prompt": "a", "photo": data_url()}, url=url), url)
     folder = here.service.jobs.root / "batches" / batch.id
@@ -156,10 +156,10 @@ def test_a_tools_own_route_is_an_endpoint_and_its_answers_are_job_objects(client
     assert answer["files"][0]["url"].startswith("http")
 
 
-def test_cancel_ends_it_and_keeps_what_is_done(here: Served, client: openai.OpenAI) -> None:
+def test_cancel_ends_it_and_keeps_what_is_done(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.pause = 0.02
     batch = begun(client, lines(*({"prompt": str(n)} for n in range(30))))
-    until(lambda: (client.batches.retrieve(batch.id).request_counts or batch).completed > 0)  # pyright: ignore[reportAttributeAccessIssue]
+    wait_until(lambda: (client.batches.retrieve(batch.id).request_counts or batch).completed > 0)  # pyright: ignore[reportAttributeAccessIssue]
     client.batches.cancel(batch.id)
     done = ended(client, batch)
     assert done.status == "cancelled"
@@ -182,10 +182,10 @@ def test_batches_are_listed_newest_first_page_by_page(client: openai.OpenAI) -> 
         ({"input_file_id": None}, "input_file_id"),
     ],
 )
-def test_what_cannot_be_run_names_its_param(here: Served, client: openai.OpenAI, change: Any, param: str) -> None:
+def test_what_cannot_be_run_names_its_param(here: ServedApp, client: openai.OpenAI, change: Any, param: str) -> None:
     sent = client.files.create(file=("in.jsonl", lines({"prompt": "a"})), purpose="batch")
     body = {"input_file_id": sent.id, "endpoint": SCENES, "completion_window": "24h", **change}
-    with here.client() as http:
+    with here.open_client() as http:
         answer = http.post("/v1/batches", json=body)
     assert answer.status_code in (400, 422)
     assert answer.json()["error"]["param"] == param
@@ -205,7 +205,7 @@ def test_an_unknown_batch_is_not_found(client: openai.OpenAI) -> None:
             call("batch-none")
 
 
-def test_people_come_before_a_batchs_rows(here: Served, client: openai.OpenAI) -> None:
+def test_people_come_before_a_batchs_rows(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.pause = 0.02
     batch = begun(client, lines(*({"prompt": str(n)} for n in range(12))))
     client.images.generate(prompt="me first")
@@ -216,11 +216,17 @@ def test_people_come_before_a_batchs_rows(here: Served, client: openai.OpenAI) -
 
 
 def test_a_batch_goes_on_when_the_studio_comes_back(tmp_path: Path) -> None:
-    with served(tmp_path) as first, openai.OpenAI(base_url=f"{first.url}/v1", api_key="any", max_retries=0) as client:
+    with (
+        serve_app(tmp_path) as first,
+        openai.OpenAI(base_url=f"{first.url}/v1", api_key="any", max_retries=0) as client,
+    ):
         first.gate.pause = 0.02
         batch = begun(client, lines(*({"prompt": str(n)} for n in range(8))))
-        until(lambda: first.service.jobs.count_jobs()[0] > 0)
-    with served(tmp_path) as second, openai.OpenAI(base_url=f"{second.url}/v1", api_key="any", max_retries=0) as client:
+        wait_until(lambda: first.service.jobs.count_jobs()[0] > 0)
+    with (
+        serve_app(tmp_path) as second,
+        openai.OpenAI(base_url=f"{second.url}/v1", api_key="any", max_retries=0) as client,
+    ):
         done = ended(client, batch)
         assert done.request_counts is not None
         assert done.request_counts.completed == 8
@@ -229,12 +235,12 @@ def test_a_batch_goes_on_when_the_studio_comes_back(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the same call sent twice
 
 
-def test_a_batch_that_is_asked_for_again_is_the_first_one(here: Served, client: openai.OpenAI) -> None:
+def test_a_batch_that_is_asked_for_again_is_the_first_one(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.open.clear()
     sent = client.files.create(file=("in.jsonl", lines({"prompt": "once"})), purpose="batch")
     ask = {"input_file_id": sent.id, "endpoint": SCENES, "completion_window": "24h"}
     before = len(list(client.batches.list(limit=100)))
-    with here.client(headers={"Idempotency-Key": "batch-a"}) as http:
+    with here.open_client(headers={"Idempotency-Key": "batch-a"}) as http:
         with ThreadPoolExecutor(6) as pool:
             answers = list(pool.map(lambda _: http.post("/v1/batches", json=ask), range(6)))
         assert {answer.status_code for answer in answers} == {200}
@@ -244,28 +250,28 @@ def test_a_batch_that_is_asked_for_again_is_the_first_one(here: Served, client: 
         other = http.post("/v1/batches", json={**ask, "metadata": {"for": "another"}})
         assert (other.status_code, other.json()["error"]["param"]) == (422, "Idempotency-Key")
         here.gate.open.set()
-        until(lambda: client.batches.retrieve(batch_id).status == "completed")
+        wait_until(lambda: client.batches.retrieve(batch_id).status == "completed")
         assert http.post("/v1/batches", json=ask).json()["status"] == "completed"
-    with here.client(headers={"X-API-Key": here.keys.create_key("other"), "Idempotency-Key": "batch-a"}) as http:
+    with here.open_client(headers={"X-API-Key": here.keys.create_key("other"), "Idempotency-Key": "batch-a"}) as http:
         assert http.post("/v1/batches", json=ask).status_code == 404  # the name is an owner's own, and so is the file
 
 
-def test_a_batch_that_came_to_nothing_may_be_asked_for_again(here: Served, client: openai.OpenAI) -> None:
+def test_a_batch_that_came_to_nothing_may_be_asked_for_again(here: ServedApp, client: openai.OpenAI) -> None:
     empty = client.files.create(file=("in.jsonl", b"\n"), purpose="batch")
     good = client.files.create(file=("in.jsonl", lines({"prompt": "a"})), purpose="batch")
-    with here.client(headers={"Idempotency-Key": "batch-b"}) as http:
+    with here.open_client(headers={"Idempotency-Key": "batch-b"}) as http:
         ask = {"endpoint": SCENES, "completion_window": "24h"}
         assert http.post("/v1/batches", json={**ask, "input_file_id": empty.id}).status_code == 400
         assert http.post("/v1/batches", json={**ask, "input_file_id": good.id}).status_code == 200
 
 
-def test_a_batch_whose_lines_were_not_read_to_the_end_is_made_anew(here: Served, client: openai.OpenAI) -> None:
+def test_a_batch_whose_lines_were_not_read_to_the_end_is_made_anew(here: ServedApp, client: openai.OpenAI) -> None:
     """As it is after a power cut in the middle of reading."""
     sent = client.files.create(file=("in.jsonl", lines({"prompt": "a"})), purpose="batch")
     ask = {"input_file_id": sent.id, "endpoint": SCENES, "completion_window": "24h"}
-    with here.client(headers={"Idempotency-Key": "batch-c"}) as http:
+    with here.open_client(headers={"Idempotency-Key": "batch-c"}) as http:
         first = http.post("/v1/batches", json=ask).json()["id"]
-        until(lambda: client.batches.retrieve(first).status == "completed")
+        wait_until(lambda: client.batches.retrieve(first).status == "completed")
         BatchTable(here.service.jobs.table).set_state(first, "reading")
         again = http.post("/v1/batches", json=ask).json()["id"]
         assert again != first

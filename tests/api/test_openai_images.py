@@ -13,28 +13,28 @@ from PIL import Image
 
 from pipelines.tools import background
 from tests.api.test_routes import RUN, failure, photo
-from tests.support.served_app import Served, served, until
+from tests.support.served_app import ServedApp, serve_app, wait_until
 from ui.api import event_stream
 from ui.api.routes import openai_images
 from ui.api.routes.openai_mapping import _choose_ratio
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("images")) as built:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("images")) as built:
         yield built
 
 
 @pytest.fixture
-def here(studio: Served) -> Iterator[Served]:
+def here(studio: ServedApp) -> Iterator[ServedApp]:
     yield studio
     studio.gate.pause = 0.0
     studio.gate.open.set()
-    until(studio.free)
+    wait_until(studio.is_idle)
 
 
 @pytest.fixture
-def client(here: Served) -> Iterator[openai.OpenAI]:
+def client(here: ServedApp) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{here.url}/v1", api_key="any", max_retries=0) as made:
         yield made
 
@@ -68,57 +68,57 @@ def test_output_format_is_the_files_format(client: openai.OpenAI, kind: str) -> 
 
 @pytest.mark.parametrize(("asked", "got"), [(0, 50), (49, 50), (100, 100)])
 def test_a_compression_that_openai_permits_is_taken_at_the_nearest_that_is_drawn(
-    here: Served, client: openai.OpenAI, asked: int, got: int
+    here: ServedApp, client: openai.OpenAI, asked: int, got: int
 ) -> None:
     client.images.generate(prompt="a", output_format="jpeg", output_compression=asked)
-    with here.client() as http:
+    with here.open_client() as http:
         assert http.get("/v1/jobs?limit=1").json()["data"][0]["receipt"]["params"]["quality"] == got
 
 
-def test_a_link_leads_to_the_picture(here: Served, client: openai.OpenAI) -> None:
+def test_a_link_leads_to_the_picture(here: ServedApp, client: openai.OpenAI) -> None:
     answer = client.images.generate(prompt="a", response_format="url")
     assert answer.data is not None
     assert answer.data[0].b64_json is None
     assert answer.data[0].url is not None
-    with here.client() as http:
+    with here.open_client() as http:
         assert http.get(answer.data[0].url).headers["content-type"] == "image/png"
 
 
 @pytest.mark.parametrize("model", [None, "auto", "gpt-image-1", "gpt-image-2-mini", "background"])
 def test_models_that_openai_names_mean_the_tool_that_fits(
-    here: Served, client: openai.OpenAI, model: str | None
+    here: ServedApp, client: openai.OpenAI, model: str | None
 ) -> None:
     client.images.generate(prompt="a", model=model)
-    with here.client() as http:
+    with here.open_client() as http:
         assert http.get("/v1/jobs?limit=1").json()["data"][0]["tool"] == "background"
 
 
-def test_fields_of_the_tool_ride_along(here: Served, client: openai.OpenAI) -> None:
+def test_fields_of_the_tool_ride_along(here: ServedApp, client: openai.OpenAI) -> None:
     client.images.generate(prompt="a", extra_body={"steps": 5, "seed": 77, "strength": 0.25})
     client.images.edit(prompt="b", image=photo(), extra_body={"steps": 6, "seed": 78})
-    with here.client() as http:
+    with here.open_client() as http:
         edit, made = (job["receipt"]["params"] for job in http.get("/v1/jobs?limit=2").json()["data"])
     assert (made["num_inference_steps"], made["seed"], made["strength"], made["prompt"]) == (5, 77, 0.25, "a")
     assert (edit["num_inference_steps"], edit["seed"], edit["prompt"]) == (6, 78, "b")
 
 
-def test_edit_takes_a_picture(here: Served, client: openai.OpenAI) -> None:
+def test_edit_takes_a_picture(here: ServedApp, client: openai.OpenAI) -> None:
     answer = client.images.edit(prompt="a forest", image=("me.png", photo(5)), size="64x64")  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert answer.data is not None
     assert opened(answer.data[0].b64_json).size == (64, 64)
-    with here.client() as http:
+    with here.open_client() as http:
         job = http.get("/v1/jobs?limit=1").json()["data"][0]
     assert job["receipt"]["inputs"][0]["param"] == "photo"
 
 
-def test_several_pictures_go_where_several_are_taken(here: Served, client: openai.OpenAI) -> None:
+def test_several_pictures_go_where_several_are_taken(here: ServedApp, client: openai.OpenAI) -> None:
     client.images.edit(prompt="a", image=[("a.png", photo(1)), ("b.png", photo(2))])
-    with here.client() as http:
+    with here.open_client() as http:
         job = http.get("/v1/jobs?limit=1").json()["data"][0]
     assert len(job["receipt"]["params"]["photos"]) == 2
 
 
-def test_a_stream_sends_three_partial_pictures_then_the_whole(here: Served, client: openai.OpenAI) -> None:
+def test_a_stream_sends_three_partial_pictures_then_the_whole(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.pause = 0.03
     stream = client.images.generate(prompt="a", stream=True, partial_images=3, extra_body={"steps": 30})
     told = list(stream)
@@ -140,7 +140,7 @@ def test_no_more_partial_pictures_come_than_were_asked_for(client: openai.OpenAI
     assert len(told) == (partials or 0) + 1
 
 
-def test_frames_are_spread_over_the_steps(here: Served, client: openai.OpenAI) -> None:
+def test_frames_are_spread_over_the_steps(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.pause = 0.05
     entered = here.gate.entered
     seen = []
@@ -151,13 +151,13 @@ def test_frames_are_spread_over_the_steps(here: Served, client: openai.OpenAI) -
     assert 9 <= seen[1] <= 16
 
 
-def test_closing_mid_stream_frees_the_lane(here: Served, client: openai.OpenAI) -> None:
+def test_closing_mid_stream_frees_the_lane(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.pause = 0.1
     for _ in range(3):
         stream = client.images.generate(prompt="a", stream=True, partial_images=3, extra_body={"steps": 1000})
         next(iter(stream))
         stream.close()  # pyright: ignore[reportAttributeAccessIssue]
-        assert until(here.free) < 0.7
+        assert wait_until(here.is_idle) < 0.7
     assert client.images.generate(prompt="a").data
 
 
@@ -167,9 +167,9 @@ def test_an_error_in_a_stream_raises_in_the_client_with_its_code(client: openai.
     assert caught.value.code == "no_face"
 
 
-def test_pictures_whose_bytes_are_gone_are_not_found_streamed_or_not(here: Served) -> None:
+def test_pictures_whose_bytes_are_gone_are_not_found_streamed_or_not(here: ServedApp) -> None:
     body = {"prompt": "gone", "seed": 99}
-    with here.client(headers={"Idempotency-Key": "gone"}) as http:
+    with here.open_client(headers={"Idempotency-Key": "gone"}) as http:
         job_id = http.post("/v1/images/generations", json=body).json()["job_id"]
         for file in http.get(f"/v1/jobs/{job_id}").json()["files"]:
             here.service.files.local_path(file["id"]).unlink()
@@ -184,14 +184,14 @@ def test_pictures_whose_bytes_are_gone_are_not_found_streamed_or_not(here: Serve
 
 @pytest.mark.parametrize("path", [f"{RUN}?stream=true", "/v1/images/generations"])
 def test_a_bug_in_the_middle_of_a_stream_is_its_last_event(
-    here: Served, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    here: ServedApp, path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(event_stream, "job_object", broken)
     monkeypatch.setattr(openai_images, "_result_files", broken)
-    with here.client() as http:
+    with here.open_client() as http:
         told = http.post(path, json={"prompt": "x"} | ({} if "tools" in path else {"stream": True})).text
     assert json.loads(told.rpartition("event: error\ndata: ")[2])["error"]["code"] == "internal_error"
     assert [record.exc_info is not None for record in caplog.records if record.levelname == "ERROR"] == [True]
@@ -199,13 +199,13 @@ def test_a_bug_in_the_middle_of_a_stream_is_its_last_event(
 
 @pytest.mark.parametrize("path", [f"{RUN}?stream=true", "/v1/images/generations"])
 def test_a_line_that_is_still_is_kept_open_by_a_comment_that_no_event_is_lost_in(
-    here: Served, path: str, monkeypatch: pytest.MonkeyPatch
+    here: ServedApp, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_stream, "KEEPALIVE_SECONDS", 0.02)
     here.gate.open.clear()
     body = {"prompt": "x"} | ({} if "tools" in path else {"stream": True, "partial_images": 1})
     told = ""
-    with here.client() as http, http.stream("POST", path, json=body) as answer:
+    with here.open_client() as http, http.stream("POST", path, json=body) as answer:
         for part in answer.iter_text():
             told += part
             if told.count(": wait") == 3:
@@ -217,7 +217,7 @@ def test_a_line_that_is_still_is_kept_open_by_a_comment_that_no_event_is_lost_in
 
 
 def test_the_official_client_reads_over_the_comments(
-    here: Served, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
+    here: ServedApp, client: openai.OpenAI, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_stream, "KEEPALIVE_SECONDS", 0.01)
     here.gate.pause = 0.1
@@ -258,9 +258,9 @@ def test_a_bad_picture_is_named_image(client: openai.OpenAI) -> None:
     assert (caught.value.code, caught.value.param) == ("unsupported_image", "image")
 
 
-def test_a_full_queue_is_a_rate_limit_that_the_client_knows(here: Served, client: openai.OpenAI) -> None:
+def test_a_full_queue_is_a_rate_limit_that_the_client_knows(here: ServedApp, client: openai.OpenAI) -> None:
     here.gate.open.clear()
-    with here.client() as http:
+    with here.open_client() as http:
         for _ in range(17):
             http.post("/v1/tools/background?wait=false", json={})
     with pytest.raises(openai.RateLimitError) as caught:
@@ -277,8 +277,8 @@ def test_files_and_models_are_what_the_official_client_expects(client: openai.Op
     assert [model.id for model in client.models.list()] == ["background"]
 
 
-def test_without_a_prompt_or_a_picture_the_missing_one_is_named(here: Served) -> None:
-    with here.client() as http:
+def test_without_a_prompt_or_a_picture_the_missing_one_is_named(here: ServedApp) -> None:
+    with here.open_client() as http:
         assert failure(http.post("/v1/images/generations", json={}))[2] == "prompt"
         assert failure(http.post("/v1/images/edits", data={"prompt": "a"}))[2] == "image"
 

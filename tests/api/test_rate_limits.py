@@ -11,8 +11,8 @@ import pytest
 
 from tests.api import test_routes
 from tests.api.test_routes import RUN, failure
-from tests.support.gated_tool import job
-from tests.support.served_app import Served, served, until
+from tests.support.gated_tool import make_gated_job
+from tests.support.served_app import ServedApp, serve_app, wait_until
 from ui.api.auth.keys import ApiKey, KeyLimits, KeyScope, KeyStore
 from ui.api.auth.rate_limits import BUSY_RETRY_SECONDS, DAY_SECONDS, RateLimiter
 from ui.api.errors import RateLimited
@@ -23,8 +23,8 @@ here = test_routes.here  # a fixture
 
 
 @pytest.fixture(scope="module")
-def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("limits")) as built:
+def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("limits")) as built:
         yield built
 
 
@@ -35,9 +35,9 @@ def keys(tmp_path: Path) -> Iterator[KeyStore]:
     made.close()
 
 
-def caller(here: Served, *scopes: KeyScope, **bounds: int) -> httpx.Client:
+def caller(here: ServedApp, *scopes: KeyScope, **bounds: int) -> httpx.Client:
     key = here.keys.create_key("test", scopes or ("read", "create"), KeyLimits(**bounds))
-    return here.client(headers={"Authorization": f"Bearer {key}"})
+    return here.open_client(headers={"Authorization": f"Bearer {key}"})
 
 
 def known(keys: KeyStore, **bounds: int) -> ApiKey:
@@ -49,7 +49,7 @@ def known(keys: KeyStore, **bounds: int) -> ApiKey:
 # ---------------------------------------------------------------- scopes
 
 
-def test_a_key_does_what_its_scopes_say_and_nothing_else(here: Served) -> None:
+def test_a_key_does_what_its_scopes_say_and_nothing_else(here: ServedApp) -> None:
     with caller(here, "read") as reader, caller(here, "create") as maker, caller(here, "admin") as admin:
         assert reader.get("/v1/jobs").status_code == 200
         assert failure(reader.post(RUN, json={}))[:2] == (403, "permission_denied")
@@ -64,7 +64,7 @@ def test_a_key_does_what_its_scopes_say_and_nothing_else(here: Served) -> None:
             assert failure(one.post("/v1/keys", json={"name": "more", "scopes": ["admin"]}))[0] == 403
 
 
-def test_every_operation_asks_for_its_scope_and_for_no_other(here: Served) -> None:
+def test_every_operation_asks_for_its_scope_and_for_no_other(here: ServedApp) -> None:
     with caller(here, "read") as reader, caller(here, "create") as maker, caller(here, "admin") as admin:
         paths = reader.get("/v1/openapi.json").json()["paths"]
         asked = [(method, path) for path, routes in paths.items() for method in routes]
@@ -77,7 +77,7 @@ def test_every_operation_asks_for_its_scope_and_for_no_other(here: Served) -> No
                 assert answer.status_code != 401, (method, path, scope)
 
 
-def test_keys_are_listed_page_by_page(here: Served) -> None:
+def test_keys_are_listed_page_by_page(here: ServedApp) -> None:
     with caller(here, "admin") as admin:
         made = [admin.post("/v1/keys", json={"name": f"page-{n}"}).json()["id"] for n in range(3)]
         first = admin.get("/v1/keys?limit=2").json()
@@ -87,14 +87,14 @@ def test_keys_are_listed_page_by_page(here: Served) -> None:
         assert failure(admin.get("/v1/keys?after=none"))[:2] == (404, "not_found")
 
 
-def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: Served) -> None:
+def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: ServedApp) -> None:
     with caller(here, "admin") as admin:
         made = admin.post("/v1/keys", json={"name": "shop", "per_day": 3}).json()
         listed = admin.get("/v1/keys?limit=1")
         assert listed.json()["data"][0]["id"] == made["id"]
         assert listed.json()["has_more"]
         assert made["key"] not in listed.text
-        with here.client(headers={"X-API-Key": made["key"]}) as shop:
+        with here.open_client(headers={"X-API-Key": made["key"]}) as shop:
             assert shop.post(RUN, json={"variations": 2}).status_code == 200
             usage = admin.get(f"/v1/keys/{made['id']}").json()
             assert usage["usage"] == [{"tool": "background", "jobs": 1, "pictures": 2}]
@@ -112,14 +112,14 @@ def test_keys_are_made_changed_and_revoked_over_http_and_shown_once(here: Served
 # ---------------------------------------------------------------- bounds
 
 
-def test_without_a_bound_nothing_is_counted_down(here: Served) -> None:
+def test_without_a_bound_nothing_is_counted_down(here: ServedApp) -> None:
     with caller(here) as client:
         answers = [client.get("/v1/tools") for _ in range(30)]
     assert {answer.status_code for answer in answers} == {200}
     assert not [name for name in answers[0].headers if name.startswith("x-ratelimit")]
 
 
-def test_requests_a_minute_are_counted_down_and_then_refused(here: Served) -> None:
+def test_requests_a_minute_are_counted_down_and_then_refused(here: ServedApp) -> None:
     with caller(here, per_minute=3) as client, caller(here) as other:
         left = [client.get("/v1/tools").headers for _ in range(3)]
         assert [row["x-ratelimit-remaining"] for row in left] == ["2", "1", "0"]
@@ -132,7 +132,7 @@ def test_requests_a_minute_are_counted_down_and_then_refused(here: Served) -> No
         assert other.get("/v1/tools").status_code == 200
 
 
-def test_the_official_client_sees_a_rate_limit(here: Served) -> None:
+def test_the_official_client_sees_a_rate_limit(here: ServedApp) -> None:
     key = here.keys.create_key("x", limits=KeyLimits(per_minute=1))
     with openai.OpenAI(base_url=f"{here.url}/v1", api_key=key, max_retries=0) as client:
         client.models.list()
@@ -158,12 +158,12 @@ def test_a_minute_moves_on(keys: KeyStore) -> None:
 def test_pictures_a_day_count_variations_and_begin_anew_at_midnight(keys: KeyStore) -> None:
     now = [5 * DAY_SECONDS + 10.0]
     limits, key = RateLimiter(keys, clock=lambda: now[0]), known(keys, per_day=5)
-    ask = job(owner=key.owner, variations=3)
+    ask = make_gated_job(owner=key.owner, variations=3)
     limits.admit_job(ask, lambda owner: 0)
     with pytest.raises(RateLimited) as caught:
         limits.admit_job(ask, lambda owner: 0)
     assert caught.value.retry_after == DAY_SECONDS - 10
-    limits.admit_job(job(owner=key.owner, variations=2), lambda owner: 0)
+    limits.admit_job(make_gated_job(owner=key.owner, variations=2), lambda owner: 0)
     now[0] += DAY_SECONDS
     limits.admit_job(ask, lambda owner: 0)
     assert keys.list_usage(key.id)[0].pictures == 8
@@ -172,12 +172,12 @@ def test_pictures_a_day_count_variations_and_begin_anew_at_midnight(keys: KeySto
 def test_drafts_and_owners_without_a_key_are_not_counted(keys: KeyStore) -> None:
     limits, key = RateLimiter(keys), known(keys, per_day=1)
     for _ in range(3):
-        limits.admit_job(job(owner=key.owner).model_copy(update={"draft": True}), lambda owner: 9)
-        limits.admit_job(job(owner="local"), lambda owner: 9)
+        limits.admit_job(make_gated_job(owner=key.owner).model_copy(update={"draft": True}), lambda owner: 9)
+        limits.admit_job(make_gated_job(owner="local"), lambda owner: 9)
     assert keys.list_usage(key.id) == []
 
 
-def test_jobs_at_once_wait_for_one_to_end(here: Served) -> None:
+def test_jobs_at_once_wait_for_one_to_end(here: ServedApp) -> None:
     here.gate.open.clear()
     with caller(here, at_once=2) as client:
         assert [client.post(f"{RUN}?wait=false", json={}).status_code for _ in range(3)] == [202, 202, 429]
@@ -186,11 +186,11 @@ def test_jobs_at_once_wait_for_one_to_end(here: Served) -> None:
         assert failure(refused)[:2] == (429, "rate_limited")
         assert refused.headers["retry-after"] == str(BUSY_RETRY_SECONDS)
         here.gate.open.set()
-        until(here.free)
+        wait_until(here.is_idle)
         assert client.post(RUN, json={}).status_code == 200
 
 
-def test_a_job_that_is_refused_leaves_nothing_behind(here: Served) -> None:
+def test_a_job_that_is_refused_leaves_nothing_behind(here: ServedApp) -> None:
     with caller(here, per_day=1) as client:
         assert client.post(RUN, json={}).status_code == 200
         refused = client.post(RUN, json={})

@@ -17,8 +17,8 @@ import pytest
 
 from pipelines.core.errors import STATUS_BY_CODE
 from pipelines.storage.file_index import decode_png, pixels_sha256
-from tests.support.hostile_pictures import LINK_LOCAL, NAMES, PASSWD
-from tests.support.served_app import Served, served, until
+from tests.support.hostile_pictures import HOSTILE_FILE_NAMES, LINK_LOCAL_URL, PASSWD_JSON
+from tests.support.served_app import ServedApp, serve_app, wait_until
 from ui.api import request_parsing
 
 RUN = "/v1/tools/background"
@@ -26,23 +26,23 @@ FOREVER = {"num_inference_steps": 1000}
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("rest")) as built:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("rest")) as built:
         yield built
 
 
 @pytest.fixture
-def here(studio: Served) -> Iterator[Served]:
+def here(studio: ServedApp) -> Iterator[ServedApp]:
     """The studio with its lane free and its gate open, before and after."""
     yield studio
     studio.gate.pause = 0.0
     studio.gate.open.set()
-    until(studio.free)
+    wait_until(studio.is_idle)
 
 
 @pytest.fixture
-def client(here: Served) -> Iterator[httpx.Client]:
-    with here.client() as made:
+def client(here: ServedApp) -> Iterator[httpx.Client]:
+    with here.open_client() as made:
         yield made
 
 
@@ -171,13 +171,13 @@ def test_an_empty_part_is_nothing_chosen(client: httpx.Client) -> None:
     assert answer.json()["receipt"]["params"]["photo"] is None
 
 
-def test_without_waiting_the_answer_is_202_and_the_job_goes_on(here: Served, client: httpx.Client) -> None:
+def test_without_waiting_the_answer_is_202_and_the_job_goes_on(here: ServedApp, client: httpx.Client) -> None:
     here.gate.open.clear()
     answer = client.post(RUN + "?wait=false", json={})
     assert answer.status_code == 202
     assert answer.json()["status"] in ("queued", "running")
     here.gate.open.set()
-    until(lambda: client.get(answer.headers["location"]).json()["status"] == "done")
+    wait_until(lambda: client.get(answer.headers["location"]).json()["status"] == "done")
 
 
 def test_a_job_that_fails_has_its_codes_status_and_is_an_envelope_too(client: httpx.Client) -> None:
@@ -218,7 +218,7 @@ def test_a_stream_of_a_job_that_fails_ends_with_the_error(client: httpx.Client) 
     assert (name, data["error"]["code"]) == ("error", "no_face")
 
 
-def test_events_can_be_attached_at_any_time_and_go_on_from_the_last_id(here: Served, client: httpx.Client) -> None:
+def test_events_can_be_attached_at_any_time_and_go_on_from_the_last_id(here: ServedApp, client: httpx.Client) -> None:
     here.gate.pause = 0.02
     job = client.post(RUN + "?wait=false", json={"steps": 30}).json()
     with client.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
@@ -235,43 +235,43 @@ def test_events_can_be_attached_at_any_time_and_go_on_from_the_last_id(here: Ser
 # ---------------------------------------------------------------- cancelling
 
 
-def test_a_waiting_caller_that_leaves_stops_its_job(here: Served, client: httpx.Client) -> None:
+def test_a_waiting_caller_that_leaves_stops_its_job(here: ServedApp, client: httpx.Client) -> None:
     here.gate.pause = 0.1
     with pytest.raises(httpx.ReadTimeout):
         client.post(RUN, json=FOREVER, timeout=httpx.Timeout(30, read=0.4))
-    assert until(here.free) < 0.7
+    assert wait_until(here.is_idle) < 0.7
     assert client.get("/v1/jobs?limit=1").json()["data"][0]["status"] == "cancelled"
 
 
-def test_a_streaming_caller_that_leaves_stops_its_job(here: Served, client: httpx.Client) -> None:
+def test_a_streaming_caller_that_leaves_stops_its_job(here: ServedApp, client: httpx.Client) -> None:
     here.gate.pause = 0.1
     with client.stream("POST", RUN + "?stream=true", json=FOREVER) as answer:
         next(name for name, _, _ in events(answer) if name == "step")
-    assert until(here.free) < 0.7
+    assert wait_until(here.is_idle) < 0.7
 
 
-def test_a_caller_that_leaves_while_it_waits_in_line_gives_up_its_place(here: Served, client: httpx.Client) -> None:
+def test_a_caller_that_leaves_while_it_waits_in_line_gives_up_its_place(here: ServedApp, client: httpx.Client) -> None:
     here.gate.open.clear()
     running = client.post(RUN + "?wait=false", json={}).json()
     with client.stream("POST", RUN + "?stream=true", json={}) as answer:
         name, _, data = next(events(answer))
         assert (name, data["position"]) == ("queued", 1)
-    until(lambda: here.service.jobs.count_jobs() == (1, 0))
+    wait_until(lambda: here.service.jobs.count_jobs() == (1, 0))
     assert client.get(f"/v1/jobs/{running['id']}").json()["status"] == "running"
 
 
-def test_a_watcher_that_leaves_only_detaches(here: Served, client: httpx.Client) -> None:
+def test_a_watcher_that_leaves_only_detaches(here: ServedApp, client: httpx.Client) -> None:
     here.gate.pause = 0.01
     job = client.post(RUN + "?wait=false", json={"steps": 60}).json()
     with client.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
         next(events(answer))
-    until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["status"] == "done")
+    wait_until(lambda: client.get(f"/v1/jobs/{job['id']}").json()["status"] == "done")
 
 
-def test_delete_stops_a_job_and_says_so(here: Served, client: httpx.Client) -> None:
+def test_delete_stops_a_job_and_says_so(here: ServedApp, client: httpx.Client) -> None:
     here.gate.pause = 0.05
     job = client.post(RUN + "?wait=false", json=FOREVER).json()
-    until(lambda: here.gate.entered > 0)
+    wait_until(lambda: here.gate.entered > 0)
     assert client.delete(f"/v1/jobs/{job['id']}").json()["status"] == "cancelled"
     with client.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
         ((name, _, data),) = events(answer)
@@ -280,7 +280,7 @@ def test_delete_stops_a_job_and_says_so(here: Served, client: httpx.Client) -> N
     assert client.delete(f"/v1/jobs/{done['id']}").json()["status"] == "done"
 
 
-def test_of_twenty_one_runs_sixteen_wait_in_order_and_three_are_refused(here: Served, client: httpx.Client) -> None:
+def test_of_twenty_one_runs_sixteen_wait_in_order_and_three_are_refused(here: ServedApp, client: httpx.Client) -> None:
     here.gate.open.clear()
     answers = [client.post(RUN + "?wait=false", json={"seed": n}) for n in range(20)]
     assert [answer.status_code for answer in answers] == [202] * 17 + [429] * 3
@@ -290,12 +290,12 @@ def test_of_twenty_one_runs_sixteen_wait_in_order_and_three_are_refused(here: Se
     assert [job["position"] for job in jobs] == list(range(17))
     assert client.get("/healthz").json()["queue"] == {"running": 1, "waiting": 16}
     here.gate.open.set()
-    until(here.free)
+    wait_until(here.is_idle)
 
 
-def test_callers_at_once_all_get_their_own_result(here: Served) -> None:
+def test_callers_at_once_all_get_their_own_result(here: ServedApp) -> None:
     def one(seed: int) -> int:
-        with here.client() as client:
+        with here.open_client() as client:
             return client.post(RUN, json={"seed": seed}).json()["receipt"]["seed"]
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -419,8 +419,8 @@ def test_every_address_fails_with_the_envelope(
 # ---------------------------------------------------------------- pictures at the door
 
 
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:24])
-def test_a_hostile_file_name_goes_nowhere(here: Served, client: httpx.Client, name: str) -> None:
+@pytest.mark.parametrize("name", HOSTILE_FILE_NAMES, ids=lambda name: name[:24])
+def test_a_hostile_file_name_goes_nowhere(here: ServedApp, client: httpx.Client, name: str) -> None:
     answer = client.post("/v1/files", files={"file": (name, photo(3))})
     # Clients cannot even send a NUL in a header; whichever of the two it is, nothing is named after it.
     if answer.status_code == 200:
@@ -429,7 +429,9 @@ def test_a_hostile_file_name_goes_nowhere(here: Served, client: httpx.Client, na
     assert all(entry.startswith("file-") and len(entry) == 49 for entry in kept)
 
 
-@pytest.mark.parametrize("data", [PASSWD, LINK_LOCAL, b"", photo()[:60]], ids=["path", "address", "empty", "half"])
+@pytest.mark.parametrize(
+    "data", [PASSWD_JSON, LINK_LOCAL_URL, b"", photo()[:60]], ids=["path", "address", "empty", "half"]
+)
 def test_what_is_no_picture_is_refused_and_named(client: httpx.Client, data: bytes) -> None:
     for answer in (
         client.post(RUN, files={"photo": ("a.png", data)}),
@@ -484,7 +486,7 @@ def test_what_the_door_says_about_a_picture_is_in_the_receipt(client: httpx.Clie
 # ---------------------------------------------------------------- whose is it
 
 
-def test_others_jobs_and_files_are_not_there(here: Served, client: httpx.Client) -> None:
+def test_others_jobs_and_files_are_not_there(here: ServedApp, client: httpx.Client) -> None:
     headers = [{"Authorization": f"Bearer {here.keys.create_key(name)}"} for name in ("one", "two")]
     job = client.post(RUN, files={"photo": ("a.png", photo(9))}, headers=headers[0]).json()
     photo_id = job["receipt"]["params"]["photo"]
@@ -505,7 +507,9 @@ def test_others_jobs_and_files_are_not_there(here: Served, client: httpx.Client)
     assert client.get(f"/v1/files/{file_id}/content", headers=headers[0]).status_code == 200
 
 
-def test_the_same_picture_of_two_owners_is_seen_by_both_and_by_nobody_else(here: Served, client: httpx.Client) -> None:
+def test_the_same_picture_of_two_owners_is_seen_by_both_and_by_nobody_else(
+    here: ServedApp, client: httpx.Client
+) -> None:
     headers = [{"X-API-Key": here.keys.create_key(name)} for name in ("one", "two", "three")]
     sent = [client.post("/v1/files", files={"file": ("a", photo(11))}, headers=h).json() for h in headers[:2]]
     assert sent[0]["id"] == sent[1]["id"]
@@ -570,7 +574,7 @@ def test_a_range_outside_the_file_cannot_be_served(client: httpx.Client, asked: 
     assert answer.headers["content-range"] == f"bytes */{sent['bytes']}"
 
 
-def test_a_file_may_be_asked_after_without_being_sent(here: Served, client: httpx.Client) -> None:
+def test_a_file_may_be_asked_after_without_being_sent(here: ServedApp, client: httpx.Client) -> None:
     sent = client.post("/v1/files", files={"file": ("a", photo(14))}).json()
     path = f"/v1/files/{sent['id']}/content"
     whole, asked = client.get(path), client.head(path)
@@ -582,20 +586,20 @@ def test_a_file_may_be_asked_after_without_being_sent(here: Served, client: http
     assert client.head(path).status_code == 404
 
 
-def test_files_are_listed_newest_first_page_by_page_and_are_the_owners_own(here: Served) -> None:
-    with here.client(headers={"X-API-Key": here.keys.create_key("lister")}) as client:
+def test_files_are_listed_newest_first_page_by_page_and_are_the_owners_own(here: ServedApp) -> None:
+    with here.open_client(headers={"X-API-Key": here.keys.create_key("lister")}) as client:
         made = [client.post("/v1/files", files={"file": ("a", photo(n))}).json()["id"] for n in (31, 32, 33)]
         first = client.get("/v1/files?limit=2").json()
         assert [row["id"] for row in first["data"]] == made[:0:-1]
         assert first["has_more"]
         rest = client.get(f"/v1/files?after={first['last_id']}").json()
         assert ([row["id"] for row in rest["data"]], rest["has_more"]) == (made[:1], False)
-    with here.client(headers={"X-API-Key": here.keys.create_key("stranger")}) as stranger:
+    with here.open_client(headers={"X-API-Key": here.keys.create_key("stranger")}) as stranger:
         assert stranger.get("/v1/files").json()["data"] == []
         assert failure(stranger.get(f"/v1/files?after={made[0]}"))[0] == 404
 
 
-def test_every_tool_has_an_example_that_the_tool_takes(here: Served, client: httpx.Client) -> None:
+def test_every_tool_has_an_example_that_the_tool_takes(here: ServedApp, client: httpx.Client) -> None:
     schema = client.get("/v1/openapi.json").json()
     body = schema["paths"]["/tools/background"]["post"]["requestBody"]["content"]["application/json"]
     for name in ("least", "whole"):
@@ -603,7 +607,7 @@ def test_every_tool_has_an_example_that_the_tool_takes(here: Served, client: htt
     assert {"Error", "Job", "File", "Page"} <= set(schema["components"]["schemas"])
 
 
-def test_answers_have_the_fields_that_the_documentation_names(here: Served, client: httpx.Client) -> None:
+def test_answers_have_the_fields_that_the_documentation_names(here: ServedApp, client: httpx.Client) -> None:
     described = client.get("/v1/openapi.json").json()
     schemas, paths = described["components"]["schemas"], described["paths"]
     images = client.post("/v1/images/generations", json={"prompt": "a"}).json()

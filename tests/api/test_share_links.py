@@ -11,7 +11,7 @@ import pytest
 from pipelines.core.errors import NotFound
 from pipelines.settings import Settings
 from tests.api.test_routes import RUN, failure, photo
-from tests.support.served_app import Served, served
+from tests.support.served_app import ServedApp, serve_app
 from ui.api.auth.database import AuthDatabase
 from ui.api.auth.share_tokens import ShareLinks
 
@@ -19,15 +19,15 @@ pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture(scope="module")
-def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def studio(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     root = tmp_path_factory.mktemp("shares")
-    with served(root, settings=Settings(data=root, require_key=True)) as built:
+    with serve_app(root, settings=Settings(data=root, require_key=True)) as built:
         yield built
 
 
 @pytest.fixture
-def mine(studio: Served) -> Iterator[httpx.Client]:
-    with studio.client(headers={"X-API-Key": studio.keys.create_key("mine")}) as client:
+def mine(studio: ServedApp) -> Iterator[httpx.Client]:
+    with studio.open_client(headers={"X-API-Key": studio.keys.create_key("mine")}) as client:
         yield client
 
 
@@ -35,7 +35,7 @@ def result(client: httpx.Client) -> str:
     return client.post(RUN, json={}).json()["files"][0]["id"]
 
 
-def test_a_link_shows_its_one_file_to_anybody_and_nothing_else(studio: Served, mine: httpx.Client) -> None:
+def test_a_link_shows_its_one_file_to_anybody_and_nothing_else(studio: ServedApp, mine: httpx.Client) -> None:
     file_id = result(mine)
     link = mine.post("/v1/shares", json={"file_id": file_id}).json()
     assert link["url"].startswith(f"{studio.url}/s/")
@@ -57,11 +57,11 @@ def test_a_link_that_was_taken_back_shows_nothing(mine: httpx.Client) -> None:
     assert failure(mine.delete(f"/v1/shares/{link['id']}"))[0] == 404
 
 
-def test_a_link_ends_with_the_key_that_made_it(studio: Served) -> None:
+def test_a_link_ends_with_the_key_that_made_it(studio: ServedApp) -> None:
     text = studio.keys.create_key("short")
     known = studio.keys.verify_key(text)
     assert known is not None
-    with studio.client(headers={"X-API-Key": text}) as short:
+    with studio.open_client(headers={"X-API-Key": text}) as short:
         link = short.post("/v1/shares", json={"file_id": result(short)}).json()
         assert httpx.get(link["url"]).status_code == 200
         studio.keys.revoke_key(known.id)
@@ -69,16 +69,16 @@ def test_a_link_ends_with_the_key_that_made_it(studio: Served) -> None:
     assert httpx.get(link["report_url"]).status_code == 404
 
 
-def test_links_are_the_owners_own(studio: Served, mine: httpx.Client) -> None:
+def test_links_are_the_owners_own(studio: ServedApp, mine: httpx.Client) -> None:
     link = mine.post("/v1/shares", json={"file_id": result(mine)}).json()
-    with studio.client(headers={"X-API-Key": studio.keys.create_key("other")}) as other:
+    with studio.open_client(headers={"X-API-Key": studio.keys.create_key("other")}) as other:
         assert failure(other.post("/v1/shares", json={"file_id": link["file_id"]}))[:2] == (404, "not_found")
         assert failure(other.delete(f"/v1/shares/{link['id']}"))[:2] == (404, "not_found")
         assert other.get("/v1/shares").json()["data"] == []
     assert httpx.get(link["url"]).status_code == 200
 
 
-def test_a_link_to_bytes_that_are_gone_is_not_found_in_our_words(studio: Served, mine: httpx.Client) -> None:
+def test_a_link_to_bytes_that_are_gone_is_not_found_in_our_words(studio: ServedApp, mine: httpx.Client) -> None:
     file_id = mine.post(RUN, json={"seed": 77}).json()["files"][0]["id"]
     link = mine.post("/v1/shares", json={"file_id": file_id}).json()
     studio.service.files.local_path(file_id).unlink()

@@ -32,16 +32,16 @@ from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.storage.file_index import pixels_sha256
 from pipelines.storage.fsspec_store import UNREACHABLE_MESSAGE
 from pipelines.tools import TOOLS
-from tests.support.batch_rows import OWNER, Room, picture, room
-from tests.support.download_doors import standing
-from tests.support.served_app import until
+from tests.support.batch_rows import OWNER, BatchStudio, open_batch_studio, write_picture
+from tests.support.download_doors import read_validation_state
+from tests.support.served_app import wait_until
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Room]:
-    with room(tmp_path / "data") as built:
+def here(tmp_path: Path) -> Iterator[BatchStudio]:
+    with open_batch_studio(tmp_path / "data") as built:
         yield built
 
 
@@ -104,7 +104,7 @@ def test_what_is_no_table_is_refused_with_a_sentence(tmp_path: Path, data: str |
     ["../a.png", "a/../../b.png", "/etc/passwd", "C:\\a.png", "..\\a.png", "a\x00.png", "", "x" * 300, "http://a/b"],
 )
 def test_a_name_cannot_leave_the_shelf(tmp_path: Path, name: str) -> None:
-    picture(tmp_path / "a.png")
+    write_picture(tmp_path / "a.png")
     (tmp_path / "in").mkdir()
     with pytest.raises(BadInput):
         check_name(name)
@@ -113,7 +113,7 @@ def test_a_name_cannot_leave_the_shelf(tmp_path: Path, name: str) -> None:
 
 
 def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
-    secret = picture(tmp_path / "secret.png")
+    secret = write_picture(tmp_path / "secret.png")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "link.png").symlink_to(secret)
     with pytest.raises(BadInput):
@@ -170,10 +170,10 @@ def test_a_broken_zip_is_refused(tmp_path: Path, data: bytes) -> None:
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
 def test_every_tools_template_is_a_jobs_file_it_takes(tmp_path: Path, tool: Tool) -> None:
     for name in ("photo.jpg", "one.jpg", "two.jpg"):
-        picture(tmp_path / f"{name}.png").rename(tmp_path / name)
+        write_picture(tmp_path / f"{name}.png").rename(tmp_path / name)
     path = written(tmp_path / "jobs.csv", csv_template(tool))
-    with room(tmp_path / "data", tools=TOOLS) as here:
-        report = dry_run(here.batches, here.made(path, tool.id, consent=True))
+    with open_batch_studio(tmp_path / "data", tools=TOOLS) as here:
+        report = dry_run(here.batches, here.create_batch(path, tool.id, consent=True))
     assert (report.rows, report.faults) == (1, ())
 
 
@@ -240,9 +240,9 @@ def planted(
 
 def faulty(folder: Path, writing: Writing = "marked") -> tuple[Path, dict[int, str | None]]:
     """Sixty rows of which fifteen are planted faults."""
-    picture(folder / "a.png")
+    write_picture(folder / "a.png")
     written(folder / "text.png", "this is no picture")
-    whole = picture(folder / "whole.jpg", side=200)
+    whole = write_picture(folder / "whole.jpg", side=200)
     written(folder / "half.jpg", whole.read_bytes()[: whole.stat().st_size // 2])
     if writing == "json":
         first, plain = '{"photo": "a.png", "note": "good", "level": 0.25, "id": "first"}', '{"photo": "a.png"}'
@@ -263,10 +263,10 @@ def faulty(folder: Path, writing: Writing = "marked") -> tuple[Path, dict[int, s
 
 @pytest.mark.parametrize("writing", WRITINGS)
 def test_a_dry_run_names_every_planted_fault_by_row_and_column_and_keeps_nothing(
-    here: Room, tmp_path: Path, writing: Writing
+    here: BatchStudio, tmp_path: Path, writing: Writing
 ) -> None:
     path, where = faulty(tmp_path / "jobs", writing)
-    report = dry_run(here.batches, here.made(path))
+    report = dry_run(here.batches, here.create_batch(path))
     assert (report.rows, report.good, report.bad_count) == (60, 45, 15)
     assert {fault.row: fault.column for fault in report.faults} == where
     codes = {"invalid_request", "unsupported_image", "corrupt_image"}
@@ -278,12 +278,12 @@ def test_a_dry_run_names_every_planted_fault_by_row_and_column_and_keeps_nothing
 
 @pytest.mark.parametrize("writing", WRITINGS)
 def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(
-    here: Room, tmp_path: Path, writing: Writing
+    here: BatchStudio, tmp_path: Path, writing: Writing
 ) -> None:
     path, where = faulty(tmp_path / "jobs", writing)
-    batch = here.made(path)
+    batch = here.create_batch(path)
     here.batches.start(batch.id)
-    assert here.done(batch) == "done"
+    assert here.wait_for_batch(batch) == "done"
     progress = here.batches.get_progress(batch.id)
     assert (progress.done, progress.failed, progress.rows_left) == (45, 15, 0)
     save_manifest(here.batches, batch.id, tmp_path / MANIFEST_NAME)
@@ -299,35 +299,35 @@ def test_the_run_does_the_good_rows_and_the_manifest_says_what_became_of_each(
     assert bool(first.job.notices) == (writing != "sixteen")
 
 
-def test_a_dry_run_names_all_that_is_wrong_with_one_row(here: Room, tmp_path: Path) -> None:
+def test_a_dry_run_names_all_that_is_wrong_with_one_row(here: BatchStudio, tmp_path: Path) -> None:
     path = written(tmp_path / "jobs.csv", "photo,level,look,seed\nnope.png,7,hot,-1\n")
-    report = dry_run(here.batches, here.made(path))
+    report = dry_run(here.batches, here.create_batch(path))
     assert (report.rows, report.bad_count) == (1, 1)
     assert sorted(str(fault.column) for fault in report.faults) == ["level", "look", "photo", "seed"]
 
 
-def test_time_and_disk_are_told_from_what_was_measured(here: Room, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+def test_time_and_disk_are_told_from_what_was_measured(here: BatchStudio, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,note\n" + "a.png,x\n" * 4)
-    batch = here.made(path)
-    here.press.pause = 0.05
+    batch = here.create_batch(path)
+    here.tint.pause = 0.05
     here.batches.start(batch.id)
-    here.done(batch)
-    report = dry_run(here.batches, here.made(path))
+    here.wait_for_batch(batch)
+    report = dry_run(here.batches, here.create_batch(path))
     assert report.seconds is not None
     assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
     assert report.bytes
     assert report.fits_on_disk
-    assert len(here.press.ran) == 4
+    assert len(here.tint.notes_run) == 4
 
 
-def test_where_nothing_was_measured_two_rows_are_done_and_forgotten(here: Room, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
-    mine = here.service.uploads.ingest_picture(picture(tmp_path / "b.png", 50).read_bytes(), OWNER)[0]
+def test_where_nothing_was_measured_two_rows_are_done_and_forgotten(here: BatchStudio, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
+    mine = here.service.uploads.ingest_picture(write_picture(tmp_path / "b.png", 50).read_bytes(), OWNER)[0]
     path = written(tmp_path / "jobs.csv", "photo,note\n" + "a.png,x\n" * 3 + "b.png,y\n")
-    here.press.pause = 0.05
-    report = dry_run(here.batches, here.made(path))
-    assert here.press.ran == ["x", "y"]
+    here.tint.pause = 0.05
+    report = dry_run(here.batches, here.create_batch(path))
+    assert here.tint.notes_run == ["x", "y"]
     assert report.seconds is not None
     assert 4 * 0.05 <= report.seconds < 4 * 0.05 * 20
     assert report.bytes
@@ -336,10 +336,12 @@ def test_where_nothing_was_measured_two_rows_are_done_and_forgotten(here: Room, 
 
 
 @pytest.mark.parametrize("error", [BadInput("No face."), OutOfMemory("Too large.")])
-def test_a_row_that_cannot_be_done_leaves_the_cost_unknown(here: Room, tmp_path: Path, error: StudioError) -> None:
-    picture(tmp_path / "a.png")
-    here.press.errors += [error] * 3
-    report = dry_run(here.batches, here.made(written(tmp_path / "jobs.csv", "photo\na.png\n")))
+def test_a_row_that_cannot_be_done_leaves_the_cost_unknown(
+    here: BatchStudio, tmp_path: Path, error: StudioError
+) -> None:
+    write_picture(tmp_path / "a.png")
+    here.tint.errors += [error] * 3
+    report = dry_run(here.batches, here.create_batch(written(tmp_path / "jobs.csv", "photo\na.png\n")))
     assert (report.good, report.seconds, report.bytes) == (1, None, None)
     assert list((here.root / "files").iterdir()) == []
 
@@ -347,46 +349,46 @@ def test_a_row_that_cannot_be_done_leaves_the_cost_unknown(here: Room, tmp_path:
 # ---------------------------------------------------------------- going on
 
 
-def many(here: Room, folder: Path, rows: int = 12, **shared: str) -> str:
-    picture(folder / "a.png")
+def many(here: BatchStudio, folder: Path, rows: int = 12, **shared: str) -> str:
+    write_picture(folder / "a.png")
     path = written(folder / "jobs.csv", "photo,note\n" + "".join(f"a.png,{n}\n" for n in range(1, rows + 1)))
-    return here.made(path, **shared).id
+    return here.create_batch(path, **shared).id
 
 
-def test_rows_are_done_in_order_and_share_what_they_do_not_say(here: Room, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+def test_rows_are_done_in_order_and_share_what_they_do_not_say(here: BatchStudio, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,look,seed\na.png,,\na.png,cold,3\n")
-    batch = here.made(path, look="warm", level=0.1)
+    batch = here.create_batch(path, look="warm", level=0.1)
     here.batches.start(batch.id)
-    here.done(batch)
+    here.wait_for_batch(batch)
     found = [here.service.jobs.get_job(row.job_id or "") for row in here.batches.iter_rows(batch.id)]
     jobs = [row.job for row in found if row is not None]
     assert [(j.params["look"], j.params["level"], j.seed) for j in jobs] == [("warm", 0.1, 7), ("cold", 0.1, 3)]
 
 
-def test_pause_lets_the_running_row_end_and_resume_does_the_rest_once(here: Room, tmp_path: Path) -> None:
-    here.press.pause = 0.02
+def test_pause_lets_the_running_row_end_and_resume_does_the_rest_once(here: BatchStudio, tmp_path: Path) -> None:
+    here.tint.pause = 0.02
     batch_id = many(here, tmp_path)
     here.batches.start(batch_id)
-    until(lambda: here.batches.get_progress(batch_id).done >= 3)
+    wait_until(lambda: here.batches.get_progress(batch_id).done >= 3)
     here.batches.pause(batch_id)
-    until(lambda: here.batches.get_progress(batch_id).running == 0)
+    wait_until(lambda: here.batches.get_progress(batch_id).running == 0)
     stood = here.batches.get_progress(batch_id)
     assert here.service.jobs.count_jobs() == (0, 0)
     assert 3 <= stood.done < 12
     assert stood.rows_left == 12 - stood.done
     here.batches.start(batch_id)
-    here.done(here.batches.get_batch(batch_id, OWNER))
-    assert here.press.ran == [str(n) for n in range(1, 13)]
+    here.wait_for_batch(here.batches.get_batch(batch_id, OWNER))
+    assert here.tint.notes_run == [str(n) for n in range(1, 13)]
 
 
-def test_cancel_ends_it_within_a_step_and_keeps_what_is_done(here: Room, tmp_path: Path) -> None:
-    here.press.pause = 0.05
+def test_cancel_ends_it_within_a_step_and_keeps_what_is_done(here: BatchStudio, tmp_path: Path) -> None:
+    here.tint.pause = 0.05
     batch_id = many(here, tmp_path)
     here.batches.start(batch_id)
-    until(lambda: here.batches.get_progress(batch_id).done >= 2)
+    wait_until(lambda: here.batches.get_progress(batch_id).done >= 2)
     here.batches.cancel(batch_id)
-    until(lambda: here.batches.get_progress(batch_id).rows_left == 0, 1.0)
+    wait_until(lambda: here.batches.get_progress(batch_id).rows_left == 0, 1.0)
     progress = here.batches.get_progress(batch_id)
     assert progress.done >= 2
     assert progress.cancelled == 12 - progress.done
@@ -395,44 +397,44 @@ def test_cancel_ends_it_within_a_step_and_keeps_what_is_done(here: Room, tmp_pat
     assert here.batches.get_batch(batch_id, OWNER).state == "cancelled"
 
 
-def test_retry_leaves_cancelled_rows_alone_unless_one_is_named(here: Room, tmp_path: Path) -> None:
-    here.press.pause = 0.05
-    picture(tmp_path / "a.png")
+def test_retry_leaves_cancelled_rows_alone_unless_one_is_named(here: BatchStudio, tmp_path: Path) -> None:
+    here.tint.pause = 0.05
+    write_picture(tmp_path / "a.png")
     rows = "late.png,one\n" + "".join(f"a.png,{n}\n" for n in range(2, 13))
-    batch = here.made(written(tmp_path / "jobs.csv", "photo,note\n" + rows))
+    batch = here.create_batch(written(tmp_path / "jobs.csv", "photo,note\n" + rows))
     here.batches.start(batch.id)
-    until(lambda: here.batches.get_progress(batch.id).done >= 1)
+    wait_until(lambda: here.batches.get_progress(batch.id).done >= 1)
     here.batches.cancel(batch.id)
-    until(lambda: here.batches.get_progress(batch.id).rows_left == 0)
+    wait_until(lambda: here.batches.get_progress(batch.id).rows_left == 0)
     stood = here.batches.get_progress(batch.id)
     assert stood.failed == 1
     assert stood.cancelled > 1
-    picture(tmp_path / "late.png")
+    write_picture(tmp_path / "late.png")
     assert here.batches.retry_rows(batch.id) == 1
-    assert here.done(here.batches.get_batch(batch.id, OWNER)) == "done"
+    assert here.wait_for_batch(here.batches.get_batch(batch.id, OWNER)) == "done"
     after = here.batches.get_progress(batch.id)
     assert (after.done, after.failed, after.cancelled) == (stood.done + 1, 0, stood.cancelled)
     assert here.batches.retry_rows(batch.id, 12) == 1
-    here.done(here.batches.get_batch(batch.id, OWNER))
+    here.wait_for_batch(here.batches.get_batch(batch.id, OWNER))
     assert here.batches.get_progress(batch.id).done == stood.done + 2
 
 
-def test_retry_does_the_failed_rows_and_no_other(here: Room, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+def test_retry_does_the_failed_rows_and_no_other(here: BatchStudio, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,note\na.png,one\nlate.png,two\na.png,no face\n=1,four\n")
-    batch = here.made(path)
+    batch = here.create_batch(path)
     here.batches.start(batch.id)
-    here.done(batch)
+    here.wait_for_batch(batch)
     assert here.batches.get_progress(batch.id).failed == 3
-    picture(tmp_path / "late.png")
-    here.press.ran.clear()
+    write_picture(tmp_path / "late.png")
+    here.tint.notes_run.clear()
     assert here.batches.retry_rows(batch.id) == 2
-    here.done(batch)
-    assert sorted(here.press.ran) == ["no face", "two"]
+    here.wait_for_batch(batch)
+    assert sorted(here.tint.notes_run) == ["no face", "two"]
     assert (here.batches.get_progress(batch.id).done, here.batches.get_progress(batch.id).failed) == (2, 2)
 
 
-def sent(here: Room, table: str, **pictures: Path) -> Batch:
+def sent(here: BatchStudio, table: str, **pictures: Path) -> Batch:
     """A batch whose table and pictures lie in the studio's own folder, as the page and REST lay them."""
     batch_id = new_batch_id()
     folder = here.batches.root / batch_id
@@ -447,18 +449,18 @@ def sent(here: Room, table: str, **pictures: Path) -> Batch:
 
 
 def test_what_was_sent_is_deleted_when_the_batch_ends_and_failed_rows_can_be_done_again(
-    here: Room, tmp_path: Path
+    here: BatchStudio, tmp_path: Path
 ) -> None:
-    batch = sent(here, "photo,note\na.png,one\na.png,no face\nmissing.png,x\n", a=picture(tmp_path / "a.png"))
+    batch = sent(here, "photo,note\na.png,one\na.png,no face\nmissing.png,x\n", a=write_picture(tmp_path / "a.png"))
     here.batches.start(batch.id)
-    here.done(batch)
+    here.wait_for_batch(batch)
     assert not (here.batches.root / batch.id).exists()
     assert (here.batches.get_progress(batch.id).done, here.batches.get_progress(batch.id).failed) == (1, 2)
-    here.press.ran.clear()
-    here.press.pardons = True
+    here.tint.notes_run.clear()
+    here.tint.accepts_missing_face = True
     assert here.batches.retry_rows(batch.id) == 2
-    here.done(batch)
-    assert here.press.ran == ["no face"], "its picture is in the studio still"
+    here.wait_for_batch(batch)
+    assert here.tint.notes_run == ["no face"], "its picture is in the studio still"
     failed = list(here.batches.iter_rows(batch.id, "failed"))
     assert [row.row for row in failed] == [3]
     assert "Send it in another batch" in (failed[0].error or {})["message"]
@@ -467,8 +469,8 @@ def test_what_was_sent_is_deleted_when_the_batch_ends_and_failed_rows_can_be_don
     )
 
 
-def test_what_was_sent_is_deleted_when_the_batch_is_cancelled(here: Room, tmp_path: Path) -> None:
-    batch = sent(here, "photo\na.png\n", a=picture(tmp_path / "a.png"))
+def test_what_was_sent_is_deleted_when_the_batch_is_cancelled(here: BatchStudio, tmp_path: Path) -> None:
+    batch = sent(here, "photo\na.png\n", a=write_picture(tmp_path / "a.png"))
     assert (here.batches.root / batch.id / "a.png").exists()
     here.batches.cancel(batch.id)
     assert not (here.batches.root / batch.id).exists()
@@ -476,12 +478,12 @@ def test_what_was_sent_is_deleted_when_the_batch_is_cancelled(here: Room, tmp_pa
 
 
 def test_an_end_that_nobody_looked_at_and_a_batch_that_nobody_started_leave_nothing(
-    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    photo = picture(tmp_path / "a.png")
+    photo = write_picture(tmp_path / "a.png")
     ended, idle = sent(here, "photo\na.png\n", a=photo), sent(here, "photo\na.png\n", a=photo)
     here.batches.start(ended.id)
-    until(lambda: here.batches.get_progress(ended.id).done == 1)
+    wait_until(lambda: here.batches.get_progress(ended.id).done == 1)
     here.batches._finish_or_discard()
     assert not (here.batches.root / ended.id).exists()
     assert (here.batches.root / idle.id).exists()
@@ -491,48 +493,48 @@ def test_an_end_that_nobody_looked_at_and_a_batch_that_nobody_started_leave_noth
     assert not (here.batches.root / idle.id).exists()
 
 
-def test_a_folder_of_the_owners_own_is_left_alone(here: Room, tmp_path: Path) -> None:
-    photo = picture(tmp_path / "a.png")
-    batch = here.made(written(tmp_path / "jobs.csv", "photo\na.png\n"))
+def test_a_folder_of_the_owners_own_is_left_alone(here: BatchStudio, tmp_path: Path) -> None:
+    photo = write_picture(tmp_path / "a.png")
+    batch = here.create_batch(written(tmp_path / "jobs.csv", "photo\na.png\n"))
     here.batches.start(batch.id)
-    here.done(batch)
+    here.wait_for_batch(batch)
     here.batches.forget_batch(batch.id)
     assert photo.exists()
 
 
-def test_an_error_that_may_pass_is_tried_again(here: Room, tmp_path: Path) -> None:
-    here.press.errors += [OutOfMemory("Too large."), OutOfMemory("Too large.")]
+def test_an_error_that_may_pass_is_tried_again(here: BatchStudio, tmp_path: Path) -> None:
+    here.tint.errors += [OutOfMemory("Too large."), OutOfMemory("Too large.")]
     batch_id = many(here, tmp_path, 3)
     here.batches.start(batch_id)
-    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "done"
+    assert here.wait_for_batch(here.batches.get_batch(batch_id, OWNER)) == "done"
     assert here.batches.get_progress(batch_id).done == 3
-    assert len(here.press.ran) == 5
+    assert len(here.tint.notes_run) == 5
 
 
-def test_a_full_disk_pauses_with_a_sentence_and_resume_completes(here: Room, tmp_path: Path) -> None:
+def test_a_full_disk_pauses_with_a_sentence_and_resume_completes(here: BatchStudio, tmp_path: Path) -> None:
     batch_id = many(here, tmp_path, 6)
-    here.press.errors.append(StudioError("The disk is full; nothing was written.", code="disk_full"))
+    here.tint.errors.append(StudioError("The disk is full; nothing was written.", code="disk_full"))
     here.batches.start(batch_id)
-    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "paused"
+    assert here.wait_for_batch(here.batches.get_batch(batch_id, OWNER)) == "paused"
     assert here.batches.get_batch(batch_id, OWNER).note == DISK_FULL_NOTE
     here.batches.start(batch_id)
-    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "done"
+    assert here.wait_for_batch(here.batches.get_batch(batch_id, OWNER)) == "done"
     assert (here.batches.get_progress(batch_id).done, here.batches.get_progress(batch_id).failed) == (6, 0)
 
 
-def test_a_store_of_files_that_is_away_pauses_with_its_own_sentence(here: Room, tmp_path: Path) -> None:
+def test_a_store_of_files_that_is_away_pauses_with_its_own_sentence(here: BatchStudio, tmp_path: Path) -> None:
     batch_id = many(here, tmp_path, 3)
-    here.press.errors.append(StudioError(UNREACHABLE_MESSAGE, code="storage_unavailable"))
+    here.tint.errors.append(StudioError(UNREACHABLE_MESSAGE, code="storage_unavailable"))
     here.batches.start(batch_id)
-    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "paused"
+    assert here.wait_for_batch(here.batches.get_batch(batch_id, OWNER)) == "paused"
     assert here.batches.get_batch(batch_id, OWNER).note == STORE_AWAY_NOTE
     here.batches.start(batch_id)
-    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "done"
+    assert here.wait_for_batch(here.batches.get_batch(batch_id, OWNER)) == "done"
     assert here.batches.get_progress(batch_id).done == 3
 
 
 def test_a_disk_that_is_full_at_the_door_pauses_too(
-    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> str:
         raise StudioError("The disk is full; nothing was written.", code="disk_full")
@@ -541,14 +543,14 @@ def test_a_disk_that_is_full_at_the_door_pauses_too(
     with monkeypatch.context() as patch:
         patch.setattr(here.service.files, "add_image", full)
         here.batches.start(batch_id)
-        assert here.done(here.batches.get_batch(batch_id, OWNER)) == "paused"
+        assert here.wait_for_batch(here.batches.get_batch(batch_id, OWNER)) == "paused"
     here.batches.start(batch_id)
-    assert here.done(here.batches.get_batch(batch_id, OWNER)) == "done"
+    assert here.wait_for_batch(here.batches.get_batch(batch_id, OWNER)) == "done"
     assert here.batches.get_progress(batch_id).done == 4
 
 
 @pytest.fixture
-def small_disk(here: Room, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], None]]:
+def small_disk(here: BatchStudio, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], None]]:
     """Says how many bytes of pictures the disk has room for; None: as many as one likes."""
     room: list[int | None] = [None]
     real = os.fsync
@@ -565,31 +567,31 @@ def small_disk(here: Room, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 
 
 def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done_once(
-    here: Room, tmp_path: Path, small_disk: Callable[[int | None], None]
+    here: BatchStudio, tmp_path: Path, small_disk: Callable[[int | None], None]
 ) -> None:
     rng = np.random.default_rng(0)
     for n in range(12):
         PIL.Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / f"{n}.png")
     rows = "".join(f"{n}.png,row {n},{n}\n" for n in range(12))
-    batch = here.made(written(tmp_path / "jobs.csv", f"photo,note,seed\n{rows}"))
-    other = here.made(tmp_path / "jobs.csv", level=0.1)
+    batch = here.create_batch(written(tmp_path / "jobs.csv", f"photo,note,seed\n{rows}"))
+    other = here.create_batch(tmp_path / "jobs.csv", level=0.1)
     small_disk(150_000)
     here.batches.start(batch.id)
-    assert here.done(batch) == "paused"
+    assert here.wait_for_batch(batch) == "paused"
     stood = here.batches.get_progress(batch.id)
     assert 0 < stood.done < 12
     assert (stood.failed, stood.rows_left) == (0, 12 - stood.done)
     assert here.batches.get_batch(batch.id, OWNER).note == DISK_FULL_NOTE
     assert not (here.root / ".ballast").exists(), "the room for saying so was not given up"
     # The row that is taken in beside the lane may still find that there is no room.
-    until(lambda: not list((here.root / "files").glob(".part*")), 5)
+    wait_until(lambda: not list((here.root / "files").glob(".part*")), 5)
 
     here.batches.start(other.id)  # there is still no room: it says so too
-    assert here.done(other) == "paused"
+    assert here.wait_for_batch(other) == "paused"
     small_disk(None)
     for each in (batch, other):
         here.batches.start(each.id)
-        assert here.done(each) == "done"
+        assert here.wait_for_batch(each) == "done"
         found = [here.service.jobs.get_job(row.job_id or "") for row in here.batches.iter_rows(each.id)]
         files = [row.result.files[0] for row in found if row is not None and row.result is not None]
         assert len(files) == 12
@@ -598,20 +600,22 @@ def test_a_disk_that_fills_in_the_middle_pauses_every_batch_and_each_row_is_done
 
 
 @pytest.mark.usefixtures("only_in_a_file")
-def test_a_table_that_has_no_room_for_a_batch_is_told_of_and_keeps_no_half_of_it(here: Room, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+def test_a_table_that_has_no_room_for_a_batch_is_told_of_and_keeps_no_half_of_it(
+    here: BatchStudio, tmp_path: Path
+) -> None:
+    write_picture(tmp_path / "a.png")
     path = written(tmp_path / "jobs.csv", "photo,note\n" + f"a.png,{'w' * 200}\n" * 2000)
     db = here.service.jobs.table.db
     db.execute(f"PRAGMA max_page_count = {db.execute('PRAGMA page_count').fetchall()[0][0] + 2}")
     with pytest.raises(StudioError) as caught:
-        here.made(path)
+        here.create_batch(path)
     assert caught.value.code == "disk_full"
     db.execute("PRAGMA max_page_count = 1073741823")
     assert here.batches.list_batches(OWNER) == []
-    assert here.batches.get_progress(here.made(path).id).total == 2000
+    assert here.batches.get_progress(here.create_batch(path).id).total == 2000
 
 
-def test_somebody_elses_batch_is_not_found(here: Room, tmp_path: Path) -> None:
+def test_somebody_elses_batch_is_not_found(here: BatchStudio, tmp_path: Path) -> None:
     batch_id = many(here, tmp_path, 1)
     with pytest.raises(NotFound):
         here.batches.get_batch(batch_id, "another")
@@ -620,30 +624,30 @@ def test_somebody_elses_batch_is_not_found(here: Room, tmp_path: Path) -> None:
 # ---------------------------------------------------------------- sources and results
 
 
-def test_a_folder_is_a_batch_of_its_pictures(here: Room, tmp_path: Path) -> None:
+def test_a_folder_is_a_batch_of_its_pictures(here: BatchStudio, tmp_path: Path) -> None:
     for name in ("b.png", "sub/a.png", "notes.txt", ".hidden.png"):
-        picture(tmp_path / "in" / f"{name}.png").rename(tmp_path / "in" / name)
-    batch = here.made(tmp_path / "in", level=0.2)
+        write_picture(tmp_path / "in" / f"{name}.png").rename(tmp_path / "in" / name)
+    batch = here.create_batch(tmp_path / "in", level=0.2)
     assert [row.cells for row in here.batches.iter_rows(batch.id)] == [{"photo": "b.png"}, {"photo": "sub/a.png"}]
 
 
 @pytest.mark.parametrize("table", [True, False])
-def test_a_zip_of_pictures_with_or_without_a_table_is_a_batch(here: Room, tmp_path: Path, table: bool) -> None:
-    data = picture(tmp_path / "x.png").read_bytes()
+def test_a_zip_of_pictures_with_or_without_a_table_is_a_batch(here: BatchStudio, tmp_path: Path, table: bool) -> None:
+    data = write_picture(tmp_path / "x.png").read_bytes()
     entries = {"top/a.png": data, "top/b.png": data, **({"top/jobs.csv": b"photo,note\na.png,one\n"} if table else {})}
-    batch = here.made(packed(tmp_path / "in.zip", entries))
+    batch = here.create_batch(packed(tmp_path / "in.zip", entries))
     here.batches.start(batch.id)
-    here.done(batch)
+    here.wait_for_batch(batch)
     assert here.batches.get_progress(batch.id).done == (1 if table else 2)
 
 
-def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Room, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: BatchStudio, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
     rows = [{"id": "../../x", "photo": "a.png", "note": "+1"}, {"id": "+SUM(A1)", "photo": "a.png"}]
     path = written(tmp_path / "jobs.jsonl", "\n".join(json.dumps(row) for row in rows))
-    batch = here.made(path)
+    batch = here.create_batch(path)
     here.batches.start(batch.id)
-    here.done(batch)
+    here.wait_for_batch(batch)
     save_zip(here.batches, batch.id, tmp_path / "out.zip")
     with zipfile.ZipFile(tmp_path / "out.zip") as out:
         assert out.testzip() is None
@@ -651,28 +655,28 @@ def test_results_and_manifest_come_as_a_zip_whose_names_lead_nowhere(here: Room,
         assert sorted(names) == ["00001-x.png", "00002-SUM-A1.png", MANIFEST_NAME]
         table = out.read(MANIFEST_NAME).decode("utf-8-sig")
     assert [row["id"] for row in csv.DictReader(io.StringIO(table))] == ["../../x", "'+SUM(A1)"]
-    assert standing((tmp_path / "out.zip").read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
+    assert read_validation_state((tmp_path / "out.zip").read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
     assert not list(tmp_path.glob(".part*"))
 
 
-def test_five_thousand_rows_are_kept_without_being_held(here: Room, tmp_path: Path) -> None:
-    picture(tmp_path / "a.png")
+def test_five_thousand_rows_are_kept_without_being_held(here: BatchStudio, tmp_path: Path) -> None:
+    write_picture(tmp_path / "a.png")
     rows = "".join(f'a.png,"{"words " * 40}{n}"\n' for n in range(5000))
     path = written(tmp_path / "jobs.csv", "photo,note\n" + rows)
     tracemalloc.start()
-    batch = here.made(path)
+    batch = here.create_batch(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert here.batches.get_progress(batch.id).total == 5000
     assert peak < path.stat().st_size * 2
     here.batches.start(batch.id)
-    until(lambda: here.batches.get_progress(batch.id).done > 0)
+    wait_until(lambda: here.batches.get_progress(batch.id).done > 0)
     assert len(here.service.jobs.table.list_waiting()) <= 3
     here.batches.cancel(batch.id)
 
 
-def test_a_folder_needs_a_tool_that_takes_a_photo(here: Room, tmp_path: Path) -> None:
+def test_a_folder_needs_a_tool_that_takes_a_photo(here: BatchStudio, tmp_path: Path) -> None:
     with pytest.raises(StudioError):
-        here.made(tmp_path, "nonesuch")
+        here.create_batch(tmp_path, "nonesuch")
     with pytest.raises(BadInput):
         open_jobs_source(tmp_path / "none.csv", here.service, "tint")

@@ -14,8 +14,8 @@ from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, choice_field, colour_field, picture_field, prompt_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from tests.support.batch_rows import OWNER, Room, room
-from tests.support.batch_rows import picture as picture_file
+from tests.support.batch_rows import OWNER, BatchStudio, open_batch_studio
+from tests.support.batch_rows import write_picture as picture_file
 
 
 class Poster(Params):
@@ -36,8 +36,8 @@ POSTER = Tool("poster", "Poster", "For tests.", Poster, _run)
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Room]:
-    with room(tmp_path / "data", tools=(POSTER,)) as built:
+def here(tmp_path: Path) -> Iterator[BatchStudio]:
+    with open_batch_studio(tmp_path / "data", tools=(POSTER,)) as built:
         yield built
 
 
@@ -50,20 +50,20 @@ def table(folder: Path, text: str) -> Path:
     return path
 
 
-def made(here: Room, batch_id: str) -> list[dict[str, object]]:
+def made(here: BatchStudio, batch_id: str) -> list[dict[str, object]]:
     """What each row's job was asked for."""
     rows = [here.service.jobs.get_job(row.job_id or "") for row in here.batches.iter_rows(batch_id)]
     return [dict(row.job.params) for row in rows if row is not None]
 
 
-def test_a_kit_that_is_edited_in_mid_batch_does_not_split_the_look(here: Room, tmp_path: Path) -> None:
+def test_a_kit_that_is_edited_in_mid_batch_does_not_split_the_look(here: BatchStudio, tmp_path: Path) -> None:
     logo = here.service.files.add_image(np.full((8, 8, 3), 9, np.uint8), OWNER, "upload")
     here.service.saved_items.save_brand_kit("Acme", {"colour": "#112233", "logo": logo, "framing": "wide"}, OWNER)
     path = table(tmp_path / "in", "photo,colour,framing\na.png,,\nb.png,#ffffff,classic\na.png,,\n")
-    batch = here.made(path, "poster", brand="Acme")
+    batch = here.create_batch(path, "poster", brand="Acme")
     here.service.saved_items.save_brand_kit("Acme", {"colour": "#445566"}, OWNER)
     here.batches.start(batch.id)
-    assert here.done(batch) == "done"
+    assert here.wait_for_batch(batch) == "done"
     rows = made(here, batch.id)
     assert [(row["colour"], row["framing"], row["logo"], row["brand"]) for row in rows] == [
         ("#112233", "wide", logo, ""), ("#ffffff", "classic", logo, ""), ("#112233", "wide", logo, "")
@@ -73,32 +73,32 @@ def test_a_kit_that_is_edited_in_mid_batch_does_not_split_the_look(here: Room, t
     assert "Brand kit 'Acme': colour, logo, framing." in job.job.notices
 
 
-def test_a_kit_that_is_deleted_before_the_start_is_in_the_batch_all_the_same(here: Room, tmp_path: Path) -> None:
+def test_a_kit_that_is_deleted_before_the_start_is_in_the_batch_all_the_same(here: BatchStudio, tmp_path: Path) -> None:
     here.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, OWNER)
-    batch = here.made(table(tmp_path / "in", "photo\na.png\n"), "poster", brand="Acme")
+    batch = here.create_batch(table(tmp_path / "in", "photo\na.png\n"), "poster", brand="Acme")
     here.service.saved_items.delete_item(OWNER, "brand", "Acme")
     here.batches.start(batch.id)
-    assert here.done(batch) == "done"
+    assert here.wait_for_batch(batch) == "done"
     assert made(here, batch.id)[0]["colour"] == "#112233"
 
 
 def test_a_row_may_name_a_kit_of_its_own_and_one_that_is_not_kept_is_that_rows_fault(
-    here: Room, tmp_path: Path
+    here: BatchStudio, tmp_path: Path
 ) -> None:
     here.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, OWNER)
     here.service.saved_items.save_brand_kit("Other", {"colour": "#998877"}, OWNER)
     path = table(tmp_path / "in", "photo,brand\na.png,\nb.png,Other\na.png,Nobody\n")
-    batch = here.made(path, "poster", brand="Acme")
+    batch = here.create_batch(path, "poster", brand="Acme")
     report = dry_run(here.batches, batch)
     assert [(fault.row, fault.column) for fault in report.faults] == [(3, "brand")]
     assert report.remarks == ()
     here.batches.start(batch.id)
-    here.done(batch)
+    here.wait_for_batch(batch)
     assert [row["colour"] for row in made(here, batch.id)] == ["#112233", "#998877"]
 
 
-def test_a_kit_for_all_rows_that_is_not_kept_is_said_before_anything_is_kept(here: Room, tmp_path: Path) -> None:
+def test_a_kit_for_all_rows_that_is_not_kept_is_said_before_anything_is_kept(here: BatchStudio, tmp_path: Path) -> None:
     with pytest.raises(BadInput) as caught:
-        here.made(table(tmp_path / "in", "photo\na.png\n"), "poster", brand="Nobody")
+        here.create_batch(table(tmp_path / "in", "photo\na.png\n"), "poster", brand="Nobody")
     assert caught.value.param == "brand"
     assert here.batches.list_batches(OWNER) == []

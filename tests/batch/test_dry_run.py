@@ -16,8 +16,8 @@ from pipelines.core.params import Params, choice_field, number_field, picture_fi
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.tools import TOOLS
-from tests.support.batch_rows import OWNER, Room, room
-from tests.support.batch_rows import picture as picture_file
+from tests.support.batch_rows import OWNER, BatchStudio, open_batch_studio
+from tests.support.batch_rows import write_picture as picture_file
 from ui.batch_tab.text import render_report as told
 
 
@@ -41,27 +41,27 @@ PRINT = Tool("print", "Print", "For tests.", Print, _run)
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Room]:
-    with room(tmp_path / "data", tools=(PRINT,)) as built:
+def here(tmp_path: Path) -> Iterator[BatchStudio]:
+    with open_batch_studio(tmp_path / "data", tools=(PRINT,)) as built:
         ran.clear()
         picture_file(tmp_path / "a.png")
         yield built
 
 
-def tried(here: Room, folder: Path, rows: Mapping[int, int], look: str = "plain") -> DryRunReport:
+def tried(here: BatchStudio, folder: Path, rows: Mapping[int, int], look: str = "plain") -> DryRunReport:
     """A dry run over so many rows of each size."""
     path = folder / "jobs.csv"
     path.write_text("photo,size,preset\n" + "".join(f"a.png,{size},{look}\n" * count for size, count in rows.items()))
-    return dry_run(here.batches, here.made(path, "print"))
+    return dry_run(here.batches, here.create_batch(path, "print"))
 
 
-def made(here: Room, folder: Path, seconds: Mapping[int, float], look: str = "plain") -> None:
+def made(here: BatchStudio, folder: Path, seconds: Mapping[int, float], look: str = "plain") -> None:
     """Three pictures of each size, of which the table says that each took so long."""
     path = folder / "made.csv"
     path.write_text("photo,size,preset\n" + "".join(f"a.png,{size},{look}\n" * 3 for size in seconds))
-    batch = here.made(path, "print")
+    batch = here.create_batch(path, "print")
     here.batches.start(batch.id)
-    assert here.done(batch) == "done"
+    assert here.wait_for_batch(batch) == "done"
     for size, each in seconds.items():
         here.service.jobs.table.db.execute(
             "UPDATE jobs SET finished = started + ? WHERE batch_id = ? AND json_extract(job, '$.params.size') = ?",
@@ -70,7 +70,7 @@ def made(here: Room, folder: Path, seconds: Mapping[int, float], look: str = "pl
     ran.clear()
 
 
-def test_each_size_costs_what_it_cost_here(here: Room, tmp_path: Path) -> None:
+def test_each_size_costs_what_it_cost_here(here: BatchStudio, tmp_path: Path) -> None:
     made(here, tmp_path, {256: 1.0, 1024: 9.0})
     report = tried(here, tmp_path, {256: 10, 1024: 4})
     assert (report.seconds, report.guessed) == (10 * 1.0 + 4 * 9.0, 0)
@@ -80,7 +80,7 @@ def test_each_size_costs_what_it_cost_here(here: Room, tmp_path: Path) -> None:
     assert ran == [], "nothing had to be tried"
 
 
-def test_each_look_costs_what_it_cost_here_and_a_new_one_what_others_did(here: Room, tmp_path: Path) -> None:
+def test_each_look_costs_what_it_cost_here_and_a_new_one_what_others_did(here: BatchStudio, tmp_path: Path) -> None:
     made(here, tmp_path, {256: 1.0})
     assert tried(here, tmp_path, {256: 2}, "rich").seconds == 2 * 1.0
     made(here, tmp_path, {256: 5.0}, "rich")
@@ -88,7 +88,7 @@ def test_each_look_costs_what_it_cost_here_and_a_new_one_what_others_did(here: R
     assert tried(here, tmp_path, {256: 2}).seconds == 2 * 1.0
 
 
-def test_a_size_that_was_never_made_is_tried_and_no_other_size_stands_for_it(here: Room, tmp_path: Path) -> None:
+def test_a_size_that_was_never_made_is_tried_and_no_other_size_stands_for_it(here: BatchStudio, tmp_path: Path) -> None:
     made(here, tmp_path, {256: 100.0})
     report = tried(here, tmp_path, {1024: 20})
     assert ran == [1024, 1024]
@@ -99,7 +99,7 @@ def test_a_size_that_was_never_made_is_tried_and_no_other_size_stands_for_it(her
 
 
 def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_which_is_said(
-    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_dry_run, "sample_cost", lambda *_: RowCost(3.0, 1000))
     report = tried(here, tmp_path, {512: 5, 1024: 2, 256: 4})
@@ -110,7 +110,7 @@ def test_of_several_new_sizes_one_is_tried_and_the_others_are_scaled_by_pixels_w
 
 
 def test_a_size_that_cannot_be_tried_is_scaled_by_pixels_from_the_nearest_one(
-    here: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: BatchStudio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch_dry_run, "sample_cost", lambda *_: None)
     made(here, tmp_path, {64: 1.0, 1024: 20.0})
@@ -118,7 +118,7 @@ def test_a_size_that_cannot_be_tried_is_scaled_by_pixels_from_the_nearest_one(
     assert (report.seconds, report.guessed) == (5.0, 1)
 
 
-def test_what_another_profile_took_says_nothing(here: Room, tmp_path: Path) -> None:
+def test_what_another_profile_took_says_nothing(here: BatchStudio, tmp_path: Path) -> None:
     made(here, tmp_path, {256: 100.0})
     here.service.jobs.table.db.execute("UPDATE jobs SET profile = 'klein'")
     report = tried(here, tmp_path, {256: 2})

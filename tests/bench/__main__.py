@@ -15,7 +15,7 @@ from tests.bench.rows import Row
 MODULES = ("house", "matte", "models", "mini", "doors", "tools", "page")
 
 
-def measured(names: Sequence[str]) -> Iterator[Row]:
+def measure_modules(names: Sequence[str]) -> Iterator[Row]:
     """Rows of the modules named, or of all."""
     asked: list[tuple[str, list[float]]] = []
     for word in names or MODULES:
@@ -30,7 +30,7 @@ def measured(names: Sequence[str]) -> Iterator[Row]:
 def main(names: Sequence[str]) -> int:
     """Print as they come."""
     good = True
-    for measurement in measured(names):
+    for measurement in measure_modules(names):
         print(json.dumps(measurement), flush=True)
         good &= measurement["ok"]
     return 0 if good else 1

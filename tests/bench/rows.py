@@ -15,6 +15,6 @@ class Row(TypedDict):
     ok: bool
 
 
-def row(name: str, value: float, unit: str, bound: float, at_most: bool = True) -> Row:
+def make_row(name: str, value: float, unit: str, bound: float, at_most: bool = True) -> Row:
     """The row of a figure that must be at most (or, otherwise, at least) its bound."""
     return Row(name=name, value=value, unit=unit, bound=bound, ok=value <= bound if at_most else value >= bound)

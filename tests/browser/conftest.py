@@ -7,8 +7,15 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.stage import CHROMIUM, QUIET, Theatre, forget, theatre, visitor
-from tests.support.served_app import until
+from tests.browser.stage import (
+    CHROMIUM,
+    CHROMIUM_FLAGS,
+    ServedPage,
+    delete_visitor_jobs,
+    open_browser_page,
+    serve_browser_page,
+)
+from tests.support.served_app import wait_until
 
 QUIETLY = (
     # Gradio leaves the socket open with which it looked for a free port.
@@ -33,23 +40,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser() -> Iterator[Browser]:
     """One Chromium: starting it takes longer than most tests. Each visitor has a context of their own."""
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         yield opened
         opened.close()
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPage]:
     """One studio a file, whose visitor is always the same."""
-    with theatre(tmp_path_factory.mktemp("house")) as built:
+    with serve_browser_page(tmp_path_factory.mktemp("house")) as built:
         yield built
 
 
 @pytest.fixture
-def page(browser: Browser, house: Theatre) -> Iterator[Page]:
-    forget(house)
-    with visitor(browser, house) as opened:
+def page(browser: Browser, house: ServedPage) -> Iterator[Page]:
+    delete_visitor_jobs(house)
+    with open_browser_page(browser, house) as opened:
         yield opened
     house.gate.open.set()
     house.gate.pause = 0.0
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)

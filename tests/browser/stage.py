@@ -37,23 +37,23 @@ from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate
-from tests.support.gradio_loop import in_loop
+from tests.support.gradio_loop import build_in_event_loop
 from ui.gradio_patches.event_stream import keep_stream_open
 from ui.server.factory import connect_services
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-PATIENCE = 60_000
+TIMEOUT_MS = 60_000
 """Milliseconds until something that was to happen has not: a busy machine is no defect, so no test counts seconds."""
-expect.set_options(timeout=PATIENCE)
-PAUSES = 12
+expect.set_options(timeout=TIMEOUT_MS)
+MAX_PAUSE_COUNT = 12
 """Steps of one stage that are paused at: a film has a hundred, and a dozen shows as much."""
-QUIET = [
+CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
 
-class Slow(Params):
+class SlowParams(Params):
     """A form with one of each kind that the real tools have little of."""
 
     photo: str = picture_field("Photo", "Any picture.", required=True)
@@ -63,10 +63,10 @@ class Slow(Params):
     seed: int | None = seed_field()
 
 
-def slow_tool(gate: Gate) -> Tool:
+def make_slow_tool(gate: Gate) -> Tool:
     """Each step waits at the gate, and shows the photo a little brighter."""
 
-    def run(params: Slow, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    def run(params: SlowParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         photo = context.open_image(params.photo)
         for n in range(params.steps):
             gate.entered += 1
@@ -77,53 +77,53 @@ def slow_tool(gate: Gate) -> Tool:
             )
         return ToolOutput(images=(photo,))
 
-    return Tool("slow", "Slow Motion", "For tests.", Slow, run, examples=("coffee",))
+    return Tool("slow", "Slow Motion", "For tests.", SlowParams, run, examples=("coffee",))
 
 
-def gated(tool: Tool, gate: Gate) -> Tool:
+def add_gate(tool: Tool, gate: Gate) -> Tool:
     """A real tool that waits at the gate before it tells of a step, so that a test decides when it goes on."""
 
     def run(params: Any, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         def told(stage: str, index: int, total: int, preview: Preview = None) -> None:
             gate.open.wait(timeout=60)
             emit(stage, index, total, preview)
-            time.sleep(gate.pause if index <= PAUSES else 0.0)
+            time.sleep(gate.pause if index <= MAX_PAUSE_COUNT else 0.0)
 
         return tool.run(params, context, told)
 
     return replace(tool, run=run)
 
 
-class Album(Params):
+class AlbumParams(Params):
     """Several pictures and nothing else."""
 
     photos: tuple[str, ...] = pictures_field("Photos", "Two to four.", min_count=2, max_count=4)
 
 
-def _side_by_side(params: Album, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+def _join_side_by_side(params: AlbumParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """One column of each picture's first pixel, in their order."""
     colours = [context.open_image(photo)[:1, :1] for photo in params.photos]
     return ToolOutput(images=(np.repeat(np.repeat(np.concatenate(colours, axis=1), 64, axis=0), 64, axis=1),))
 
 
-ALBUM = Tool("album", "Album", "For tests.", Album, _side_by_side, examples=("coffee",))
+ALBUM = Tool("album", "Album", "For tests.", AlbumParams, _join_side_by_side, examples=("coffee",))
 
 
 @dataclass
-class Theatre:
+class ServedPage:
     """A page that is served, and the house behind it."""
 
     url: str
     service: StudioService
     gate: Gate
 
-    def free(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
         return self.service.jobs.count_jobs() == (0, 0)
 
 
 @contextmanager
-def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> Iterator[Theatre]:
+def serve_browser_page(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> Iterator[ServedPage]:
     """The page on a free port, with `more` tools beside ours, closed again whatever happened inside.
 
     With `gates` every tool waits at the gate, `shut` from the beginning, and the tests' own tools are there.
@@ -134,12 +134,12 @@ def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> 
     gate = Gate()
     if shut:
         gate.open.clear()
-    rows = (*(gated(tool, gate) for tool in TOOLS), slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
+    rows = (*(add_gate(tool, gate) for tool in TOOLS), make_slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
     settings = Settings(data=root, webhooks_private=True)  # a test listens on loopback
     files, profile = FileIndex(root), profiles.choose_profile("embedded")[0]
     engine = LocalEngine(ModelCache(FAMILIES), files, rows)
     studio = connect_services(settings, engine, files, profile, DecoderPool(workers=1), rows)
-    page = in_loop(lambda: ui_page.build_page(studio.service, studio.access))
+    page = build_in_event_loop(lambda: ui_page.build_page(studio.service, studio.access))
     try:
         _, url, _ = keep_stream_open(page.queue(default_concurrency_limit=None)).launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
@@ -149,7 +149,7 @@ def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> 
             },
             **ui_page.build_launch_arguments(),
         )  # fmt: skip
-        yield Theatre(url.rstrip("/"), studio.service, gate)
+        yield ServedPage(url.rstrip("/"), studio.service, gate)
     finally:
         gate.open.set()
         page.close()
@@ -157,9 +157,9 @@ def theatre(root: Path, *more: Tool, gates: bool = True, shut: bool = False) -> 
 
 
 @contextmanager
-def visitor(
+def open_browser_page(
     browser: Browser,
-    theatre: Theatre,
+    theatre: ServedPage,
     *,
     width: int = 1280,
     height: int = 900,
@@ -177,44 +177,44 @@ def visitor(
     )  # fmt: skip
     try:
         page = context.new_page()
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(TIMEOUT_MS)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: complaints.extend(_foreign(request.url, theatre.url)))
+        page.on("request", lambda request: complaints.extend(_find_foreign_urls(request.url, theatre.url)))
         yield page
     finally:
         context.close()
     assert not complaints
 
 
-def _foreign(url: str, base: str) -> list[str]:
+def _find_foreign_urls(url: str, base: str) -> list[str]:
     return [] if url.startswith((base, "data:", "blob:")) else [url]
 
 
-def forget(theatre: Theatre, tool: str | None = None) -> None:
+def delete_visitor_jobs(theatre: ServedPage, tool: str | None = None) -> None:
     """The visitor has made nothing with this tool, or with any: else his last picture is in its tab, photo and all."""
     ids = [row.job.id for row in theatre.service.jobs.list_jobs("local", 1000, tool=tool)]
     retention.delete_jobs(theatre.service.jobs.table, theatre.service.files, "local", ids)
 
 
-def open_tool(page: Page, theatre: Theatre, tool: str) -> None:
+def open_tool(page: Page, theatre: ServedPage, tool: str) -> None:
     """The page with that tool's tab in front, ready to be touched."""
     page.goto(f"{theatre.url}/#{tool}")
     page.locator(f"#{tool}-generate").wait_for()
 
 
-def stage(page: Page, tool: str) -> Locator:
+def find_progress_line(page: Page, tool: str) -> Locator:
     """The line that says how far the work is."""
     return page.locator(f"#{tool}-stage")
 
 
-def every_tab(theatre: Theatre) -> list[str]:
+def list_tabs(theatre: ServedPage) -> list[str]:
     """The ids of all tabs, from left to right."""
     from ui.page import PAGE_TABS
 
     return ["home", *(tool.id for tool in theatre.service.tools), "library", "kept", *(row.id for row in PAGE_TABS)]
 
 
-def go(page: Page, tab: str) -> None:
+def show_tab(page: Page, tab: str) -> None:
     """Bring a tab of the open page to the front."""
     page.evaluate("id => { location.hash = id }", tab)
     page.locator(f"#tab-{tab}").wait_for()

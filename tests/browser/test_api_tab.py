@@ -7,15 +7,15 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.stage import Theatre, go, open_tool
-from tests.support.served_app import until
+from tests.browser.stage import ServedPage, open_tool, show_tab
+from tests.support.served_app import wait_until
 
 
-def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page: Page, house: Theatre) -> None:
+def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page: Page, house: ServedPage) -> None:
     house.gate.open.clear()
     page.goto(house.url)
     page.locator(".dbx-cards").wait_for()
-    go(page, "api")
+    show_tab(page, "api")
     console = page.locator(".dbx-console")
     console.locator("select").select_option("slow")
     body = json.loads(console.locator("textarea").input_value())
@@ -31,11 +31,11 @@ def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page
     expect(console.locator("img")).to_have_attribute("src", re.compile("^blob:"))
 
 
-def test_stop_in_the_console_stops_the_job_and_a_refusal_is_shown(page: Page, house: Theatre) -> None:
+def test_stop_in_the_console_stops_the_job_and_a_refusal_is_shown(page: Page, house: ServedPage) -> None:
     house.gate.pause = 0.05
     page.goto(house.url)
     page.locator(".dbx-cards").wait_for()
-    go(page, "api")
+    show_tab(page, "api")
     console = page.locator(".dbx-console")
     console.locator("select").select_option("slow")
     body = json.loads(console.locator("textarea").input_value())
@@ -44,14 +44,14 @@ def test_stop_in_the_console_stops_the_job_and_a_refusal_is_shown(page: Page, ho
     expect(console.locator("ol li").filter(has_text="Brightening")).not_to_have_count(0)
     console.get_by_role("button", name="Stop").click()
     expect(console.locator("output")).to_have_text("Stopped")
-    until(house.free)
+    wait_until(house.is_idle)
     console.locator("textarea").fill('{"steps": 0}')
     console.get_by_role("button", name="Send").click()
     expect(console.locator("ol li").filter(has_text="invalid_request")).to_have_count(1)
     expect(console.locator("output")).to_have_text("Refused")
 
 
-def test_code_follows_the_form_while_it_is_open(page: Page, house: Theatre) -> None:
+def test_code_follows_the_form_while_it_is_open(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "background")
     page.locator("#background-as-code > button").click()
     code = page.locator("#background-code-text .cm-content")

@@ -13,17 +13,17 @@ from pipelines.batch.batch_service import BatchOptions, BatchService
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
-from tests.browser.stage import Theatre, open_tool, stage
+from tests.browser.stage import ServedPage, find_progress_line, open_tool
 from tests.jobs.test_webhooks import receiving
-from tests.support.batch_rows import picture
-from tests.support.download_doors import standing
+from tests.support.batch_rows import write_picture
+from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
-from tests.support.served_app import until
+from tests.support.served_app import wait_until
 
 
-def dropped(page: Page, house: Theatre, folder: Path, table: str) -> None:
+def drop_table(page: Page, house: ServedPage, folder: Path, table: str) -> None:
     """The tab with a table and two pictures in it, for the tool whose steps wait."""
-    paths = [picture(folder / f"{n}.png", 40 * n) for n in (1, 2)]
+    paths = [write_picture(folder / f"{n}.png", 40 * n) for n in (1, 2)]
     (folder / "jobs.csv").write_text(table)
     page.goto(f"{house.url}/#batch")
     page.locator("#batch-start").wait_for()
@@ -35,10 +35,10 @@ def dropped(page: Page, house: Theatre, folder: Path, table: str) -> None:
 
 
 def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
-    page: Page, house: Theatre, tmp_path: Path
+    page: Page, house: ServedPage, tmp_path: Path
 ) -> None:
     before = [row.job.id for row in house.service.jobs.list_jobs("local")]
-    dropped(page, house, tmp_path, "photo,steps\n1.png,2\n2.png,2\n3.png,2\n1.png,9999\n")
+    drop_table(page, house, tmp_path, "photo,steps\n1.png,2\n2.png,2\n3.png,2\n1.png,9999\n")
     page.locator("#batch-check").click()
     expect(page.locator("#batch-told")).to_contain_text("4 rows checked: 2 can be done, 2 cannot.")
     expect(page.locator("#batch-told")).to_contain_text("There is no picture '3.png'")
@@ -52,7 +52,7 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
     page.locator("#batch-pack").click()
     with page.expect_download() as caught:
         page.locator("#batch-save").click()
-    assert standing(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
+    assert read_validation_state(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
     with zipfile.ZipFile(caught.value.path()) as out:
         rows = list(csv.DictReader(io.StringIO(out.read("manifest.csv").decode("utf-8-sig"))))
         assert [row["status"] for row in rows] == ["done", "done", "failed", "failed"]
@@ -60,16 +60,16 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
 
 
 def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
-    page: Page, house: Theatre, tmp_path: Path
+    page: Page, house: ServedPage, tmp_path: Path
 ) -> None:
     house.gate.pause = 0.05
-    dropped(page, house, tmp_path, "photo,steps\n" + "1.png,3\n2.png,3\n" * 400)  # two minutes, of which few pass
+    drop_table(page, house, tmp_path, "photo,steps\n" + "1.png,3\n2.png,3\n" * 400)  # two minutes, of which few pass
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Working")
     expect(page.locator("#batch-stage")).to_contain_text("a minute")
     page.locator("#batch-pause").click()
     expect(page.locator("#batch-stage")).to_contain_text("Paused")
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)
 
     page.reload()
     expect(page.locator("#batch-stage")).to_contain_text("Paused")
@@ -78,19 +78,19 @@ def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
     page.locator("#batch-cancel").click()
     expect(page.locator("#batch-stage")).to_contain_text("Cancelled")
     begun = house.gate.entered
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)
     assert house.gate.entered <= begun + 1  # the step that was under way was the last
 
 
-def done_batch(house: Theatre, folder: Path, rows: int) -> str:
+def run_batch(house: ServedPage, folder: Path, rows: int) -> str:
     """A batch whose rows are all done: one is drawn, and the others are told to have become the same picture."""
     batches = BatchService(house.service)
-    photo = house.service.uploads.ingest_picture(picture(folder / "p.png").read_bytes(), "local")[0]
+    photo = house.service.uploads.ingest_picture(write_picture(folder / "p.png").read_bytes(), "local")[0]
     lines = (ParsedRow(n, {"photo": photo, "steps": 1}) for n in range(1, rows + 1))
     batch = batches.create_batch(BatchPlan("slow", {}), lines, "local", BatchOptions(seed=1))
     first = house.service.create_job("slow", {"photo": photo, "steps": 1}, "local", batch=True)
     house.service.jobs.submit(first, (batch.id, 1))
-    until(lambda: (row := house.service.jobs.get_job(first.id)) is not None and row.status == "done", 60)
+    wait_until(lambda: (row := house.service.jobs.get_job(first.id)) is not None and row.status == "done", 60)
     db = house.service.jobs.table.db
     with batches.table.transaction():
         for n in range(2, rows + 1):
@@ -106,9 +106,9 @@ def done_batch(house: Theatre, folder: Path, rows: int) -> str:
 
 
 def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewhere(
-    page: Page, house: Theatre, tmp_path: Path
+    page: Page, house: ServedPage, tmp_path: Path
 ) -> None:
-    done_batch(house, tmp_path, 100)
+    run_batch(house, tmp_path, 100)
     page.goto(f"{house.url}/#batch")
     expect(page.locator("#batch-stage")).to_contain_text("Done: 100 of 100 rows")
     seen = []
@@ -137,18 +137,18 @@ def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewher
     expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2 rows")
 
 
-def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, house: Theatre, tmp_path: Path) -> None:
-    dropped(page, house, tmp_path, "photo,photo\n1.png,1.png\n")
+def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, house: ServedPage, tmp_path: Path) -> None:
+    drop_table(page, house, tmp_path, "photo,photo\n1.png,1.png\n")
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Two columns are called 'photo'")
 
 
-def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, house: Theatre) -> None:
+def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "slow")
     page.locator("#slow-example-coffee").click()
-    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
     page.locator("#slow-mood input[value=loud]").check()
-    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-folder")).to_be_enabled()
     page.locator("#slow-folder").click()
@@ -160,7 +160,7 @@ def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, house: Theatre) -
     expect(filled).to_have_value(re.compile(r"seed = \d+"))
 
 
-def carried(page: Page, where: str, *paths: Path) -> None:
+def drop_files(page: Page, where: str, *paths: Path) -> None:
     """Files or folders dragged in from outside the browser and let go over that element."""
     box = page.locator(where).bounding_box()
     assert box is not None
@@ -172,34 +172,34 @@ def carried(page: Page, where: str, *paths: Path) -> None:
 
 
 def test_a_dropped_folder_is_its_pictures_and_those_of_the_folders_in_it(
-    page: Page, house: Theatre, tmp_path: Path
+    page: Page, house: ServedPage, tmp_path: Path
 ) -> None:
     shoot = tmp_path / "shoot"
     (shoot / "more").mkdir(parents=True)
     for n in range(120):  # a browser reads a hundred entries at once
-        picture(shoot / f"{n:03d}.png", n)
-    picture(shoot / "more" / "last.png", 200)
+        write_picture(shoot / f"{n:03d}.png", n)
+    write_picture(shoot / "more" / "last.png", 200)
     (shoot / ".DS_Store").write_bytes(b"a system's own")
     page.goto(f"{house.url}/#batch")
     page.locator("#batch-start").wait_for()
     page.locator("#batch-which input").click()
     page.get_by_role("option", name="Slow Motion").click()
-    carried(page, "#batch-files", shoot)
+    drop_files(page, "#batch-files", shoot)
     expect(page.locator("#batch-files")).to_contain_text("last")
     page.locator("#batch-check").click()
     expect(page.locator("#batch-told")).to_contain_text("121 rows checked: 121 can be done")
 
 
-def test_a_dropped_file_is_taken_once(page: Page, house: Theatre, tmp_path: Path) -> None:
+def test_a_dropped_file_is_taken_once(page: Page, house: ServedPage, tmp_path: Path) -> None:
     page.goto(f"{house.url}/#batch")
     page.locator("#batch-start").wait_for()
-    carried(page, "#batch-files", picture(tmp_path / "only.png", 40))
+    drop_files(page, "#batch-files", write_picture(tmp_path / "only.png", 40))
     expect(page.locator("#batch-files")).to_contain_text("only")
     expect(page.locator("#batch-files .file-preview tr")).to_have_count(1)
 
 
 def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
-    page: Page, house: Theatre, tmp_path: Path
+    page: Page, house: ServedPage, tmp_path: Path
 ) -> None:
     house.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, "local")
     page.goto(f"{house.url}/#batch")
@@ -219,21 +219,21 @@ def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
 
 
 def test_what_the_page_orders_is_told_to_the_default_address_and_drafts_are_not(
-    page: Page, house: Theatre, tmp_path: Path
+    page: Page, house: ServedPage, tmp_path: Path
 ) -> None:
     with receiving() as receiver:
         assert page.request.put(f"{house.url}/v1/webhooks", data={"url": receiver.url}).ok
         try:
             open_tool(page, house, "slow")
             page.locator("#slow-example-coffee").click()
-            expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+            expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
             page.locator("#slow-generate").click()
-            expect(stage(page, "slow")).to_contain_text("Done in")
-            until(lambda: len(receiver.got) == 1, 60)
-            dropped(page, house, tmp_path, "photo,steps\n1.png,2\n")
+            expect(find_progress_line(page, "slow")).to_contain_text("Done in")
+            wait_until(lambda: len(receiver.got) == 1, 60)
+            drop_table(page, house, tmp_path, "photo,steps\n1.png,2\n")
             page.locator("#batch-start").click()
             expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
-            until(lambda: len(receiver.got) == 2, 60)
+            wait_until(lambda: len(receiver.got) == 2, 60)
         finally:
             page.request.put(f"{house.url}/v1/webhooks", data={"url": None})
     told = [json.loads(body) for _, body in receiver.got]

@@ -9,44 +9,44 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from pipelines.core.stream import wait_for_result
-from tests.browser.stage import Theatre, every_tab, go, visitor
+from tests.browser.stage import ServedPage, list_tabs, open_browser_page, show_tab
 from tests.support.examples import EXAMPLES
-from tests.support.served_app import until
+from tests.support.served_app import wait_until
 
-STILL = (
+FREEZE_ANIMATIONS_JS = (
     "*, *::before, *::after { transition: none !important; animation: none !important }"
     ".gradio-container .dbx-go { position: static !important }"
 )
 """axe reads colours at once, not after they have faded in, and takes what lies under a sticky bar for its text."""
-GRAVE = ("serious", "critical")
-UNFOLD = """(tab) => {
+SERIOUS_IMPACTS = ("serious", "critical")
+UNFOLD_JS = """(tab) => {
   document.querySelectorAll(`${tab} .dbx-more > button:not(.open)`).forEach((fold) => fold.click());
   document.querySelectorAll(`${tab} details`).forEach((fold) => { fold.open = true; });
   return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
-PASSED = "(tab) => document.getElementById(`tab-${tab}`).remove()"
+REMOVE_TAB_JS = "(tab) => document.getElementById(`tab-${tab}`).remove()"
 """What was judged is taken out: axe and the page walk through all that was opened, and each tab would slow the next."""
-COLOURS = ["color-contrast", "link-in-text-block"]
+COLOUR_RULES = ["color-contrast", "link-in-text-block"]
 """The rules that a theme can break and another width cannot."""
-LOOK = """([area, dark, rules]) => {
+RUN_AXE_JS = """([area, dark, rules]) => {
   document.body.classList.toggle("dark", dark);
   return axe.run(area, { resultTypes: ["violations"], preload: false, ...rules }).then((found) => found.violations);
 }"""
-ALL: dict[str, object] = {}
-ALONE: dict[str, object] = {"runOnly": COLOURS}
-WITHOUT: dict[str, object] = {"rules": {name: {"enabled": False} for name in COLOURS}}
+ALL_RULES: dict[str, object] = {}
+ONLY_COLOUR_RULES: dict[str, object] = {"runOnly": COLOUR_RULES}
+NO_COLOUR_RULES: dict[str, object] = {"rules": {name: {"enabled": False} for name in COLOUR_RULES}}
 
 
-def grave(page: Page, tab: str, dark: bool, rules: dict[str, object]) -> list[str]:
+def find_violations(page: Page, tab: str, dark: bool, rules: dict[str, object]) -> list[str]:
     """What axe finds serious or critical on a tab: rule, place and reason."""
-    found = page.evaluate(LOOK, ["body" if tab == "home" else f"#tab-{tab}", dark, rules])
+    found = page.evaluate(RUN_AXE_JS, ["body" if tab == "home" else f"#tab-{tab}", dark, rules])
     return [
         f"{tab}, {'dark' if dark else 'light'}: {row['id']} {node['target']} {node['failureSummary']}"
-        for row in found if row["impact"] in GRAVE for node in row["nodes"]
+        for row in found if row["impact"] in SERIOUS_IMPACTS for node in row["nodes"]
     ]  # fmt: skip
 
 
-def finished(house: Theatre, tool: str, **values: object) -> None:
+def finish_job(house: ServedPage, tool: str, **values: object) -> None:
     """A picture that its tab shows as soon as it is opened."""
     photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
     wait_for_result(
@@ -54,43 +54,46 @@ def finished(house: Theatre, tool: str, **values: object) -> None:
     )
 
 
-def refused(page: Page, house: Theatre) -> None:
+def show_refusal(page: Page, house: ServedPage) -> None:
     """A headshot of a cup: the tab says that there is no face, for as long as the cup is there."""
-    go(page, "headshot")
+    show_tab(page, "headshot")
     page.locator("#headshot-photo input[type=file]").first.set_input_files(EXAMPLES / "coffee.jpg")
     expect(page.locator("#tab-headshot .dbx-alert[role=alert]").first).to_contain_text("face")
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)
 
 
-def sized(page: Page, tab: str, width: int) -> None:
+def set_width(page: Page, tab: str, width: int) -> None:
     """The open tab at another width, all of its folds open: nothing of it is wider."""
     page.set_viewport_size({"width": width, "height": 844})
-    page.evaluate(UNFOLD, f"#tab-{tab}")
+    page.evaluate(UNFOLD_JS, f"#tab-{tab}")
     assert page.evaluate("document.documentElement.scrollWidth") <= width, (tab, width)
 
 
-def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, house: Theatre) -> None:
+def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, house: ServedPage) -> None:
     """At a desk and on a phone, in both themes; one tab has a finished picture, one a refusal, the others neither."""
-    finished(house, "product", size=512)
-    with visitor(browser, house, height=844) as page:
+    finish_job(house, "product", size=512)
+    with open_browser_page(browser, house, height=844) as page:
         page.goto(house.url)
         page.locator(".dbx-cards").wait_for()
-        page.add_style_tag(content=STILL)
+        page.add_style_tag(content=FREEZE_ANIMATIONS_JS)
         page.evaluate(Axe().axe_script)
-        refused(page, house)
+        show_refusal(page, house)
         found: list[str] = []
-        for tab in every_tab(house):
-            go(page, tab)
+        for tab in list_tabs(house):
+            show_tab(page, tab)
             if tab == "product":
                 expect(page.locator("#product-save")).to_be_enabled()
-            for width, looks in ((1280, ((False, ALL), (True, ALONE))), (390, ((False, WITHOUT),))):
-                sized(page, tab, width)
-                found += [row for dark, rules in looks for row in grave(page, tab, dark, rules)]
-            page.evaluate(PASSED, tab)
+            for width, looks in (
+                (1280, ((False, ALL_RULES), (True, ONLY_COLOUR_RULES))),
+                (390, ((False, NO_COLOUR_RULES),)),
+            ):
+                set_width(page, tab, width)
+                found += [row for dark, rules in looks for row in find_violations(page, tab, dark, rules)]
+            page.evaluate(REMOVE_TAB_JS, tab)
         assert not found, "\n".join(found)
 
 
-OVER = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(button, label, input, select, textarea, a, p)`)]
+FIND_OVERFLOW_JS = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(button, label, input, select, textarea, a, p)`)]
   .filter((node) => {
     const box = node.getBoundingClientRect();
     if (!node.offsetParent || !box.width || (box.right <= innerWidth + 1 && box.left >= -1)) return false;
@@ -100,32 +103,32 @@ OVER = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(button, label,
   }).map((node) => `${tab}: ${node.id || node.textContent.slice(0, 40)}`)"""
 
 
-SMALL = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(button, a, input, select, summary, textarea)`)]
+FIND_SMALL_TARGETS_JS = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(button, a, input, select, summary, textarea)`)]
   .filter((node) => node.offsetParent && !node.closest(".dbx-card h3, .sr-only, p"))
   .map((node) => [node, (node.closest("label, .wrap-inner") ?? node).getBoundingClientRect()])
   .filter(([node, box]) => box.height > 1 && Math.max(box.height, node.getBoundingClientRect().height) < 43.5)
   .map(([node, box]) => `${tab}: ${Math.round(box.height)} px, ${node.id || node.ariaLabel || node.textContent}`)"""
 """What a finger is to hit and is too low for one. A card's link is as large as its card."""
-FOLDED = 3400
+MAX_FOLDED_HEIGHT_PX = 3400
 """Pixels of the first page's height on a phone: four screens."""
 
 
 def test_longer_german_words_break_out_of_no_tab_and_a_finger_hits_what_is_there(
-    browser: Browser, house: Theatre
+    browser: Browser, house: ServedPage
 ) -> None:
-    finished(house, "kit")
+    finish_job(house, "kit")
     found: list[str] = []
-    with visitor(browser, house, width=390, height=844, locale="de-DE", phone=True) as page:
+    with open_browser_page(browser, house, width=390, height=844, locale="de-DE", phone=True) as page:
         page.goto(house.url)
         page.locator(".dbx-cards").wait_for()
-        assert page.evaluate("document.documentElement.scrollHeight") < FOLDED
-        for tab in every_tab(house):
-            go(page, tab)
+        assert page.evaluate("document.documentElement.scrollHeight") < MAX_FOLDED_HEIGHT_PX
+        for tab in list_tabs(house):
+            show_tab(page, tab)
             if tab == "kit":
                 expect(page.locator("#kit-also a")).to_be_visible()
             for width in (390, 1280):
-                sized(page, tab, width)
-                found += [f"{width}, {row}" for row in page.evaluate(OVER, tab)]
-                found += page.evaluate(SMALL, tab) if width == 390 else []
-            page.evaluate(PASSED, tab)
+                set_width(page, tab, width)
+                found += [f"{width}, {row}" for row in page.evaluate(FIND_OVERFLOW_JS, tab)]
+                found += page.evaluate(FIND_SMALL_TARGETS_JS, tab) if width == 390 else []
+            page.evaluate(REMOVE_TAB_JS, tab)
     assert not found, "\n".join(found)

@@ -16,27 +16,27 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
-from tests.browser.stage import Theatre, forget, go, stage, visitor
-from tests.support.download_doors import standing
+from tests.browser.stage import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, show_tab
+from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
-from tests.support.served_app import until
+from tests.support.served_app import wait_until
 from ui.api.openapi_docs import build_examples
 
-WATCH = """(box) => {
+WATCH_PREVIEWS_JS = """(box) => {
   const seen = (window.seen ??= {}); const live = document.getElementById(box); seen[box] = [];
   const note = () => { const image = live.querySelector("img"); if (image) seen[box].push(image.src.slice(0, 22)); };
   new MutationObserver(note)
     .observe(live, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
 }"""
-SETTLED = (
+SETTLED_JS = (
     """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 100))))"""
 )
 """Gradio builds a tab when it is first seen, in several turns."""
-SMALLEST = 256
+SMALLEST_PICTURE_PX = 256
 
 
 @dataclass
-class Seat:
+class ToolVisit:
     """One open page for all tools, in front of a desk with a mouse or in a hand."""
 
     page: Page
@@ -57,82 +57,82 @@ class Seat:
 
 
 @pytest.fixture(scope="module", params=((1280, 900), (390, 844)), ids=("desk", "phone"))
-def seat(request: pytest.FixtureRequest, browser: Browser, house: Theatre) -> Iterator[Seat]:
+def seat(request: pytest.FixtureRequest, browser: Browser, house: ServedPage) -> Iterator[ToolVisit]:
     width, height = request.param
-    with visitor(browser, house, width=width, height=height, phone=width < 900) as page:
+    with open_browser_page(browser, house, width=width, height=height, phone=width < 900) as page:
         page.goto(house.url)
         page.locator(".dbx-cards").wait_for()
-        yield Seat(page, width, height)
+        yield ToolVisit(page, width, height)
 
 
-def photos(tool: Tool) -> list[Path]:
+def list_photos(tool: Tool) -> list[Path]:
     """What to upload: our own examples, for which nobody's consent is asked, sent from the visitor's disk."""
     several = tool.params.fields_of_kind("picture", "pictures")[0] == "photos"
     return [EXAMPLES / f"{name}.jpg" for name in tool.examples[: 2 if several else 1]]
 
 
-def filled(seat: Seat, tool: Tool) -> Locator:
+def fill_form(seat: ToolVisit, tool: Tool) -> Locator:
     """The tab with a photo of the visitor's in it, or another choice where it takes none; the line of its state."""
     page, field = seat.page, tool.params.fields_of_kind("picture", "pictures")[0]
     page.locator(f"#{tool.id}-generate").wait_for()
-    page.evaluate(SETTLED)
+    page.evaluate(SETTLED_JS)
     box = page.locator(f"#{tool.id}-{field} input[type=file]")
     if box.count():
-        box.first.set_input_files(photos(tool))
+        box.first.set_input_files(list_photos(tool))
         try:
-            expect(stage(page, tool.id)).not_to_contain_text("to begin.", timeout=2500)
+            expect(find_progress_line(page, tool.id)).not_to_contain_text("to begin.", timeout=2500)
         except AssertionError:  # given in the very moment in which the tab was built; a visitor gives it again
             away = page.locator(f"#{tool.id}-{field} [aria-label='Remove Image']")
             if away.count():
                 away.click()
-            box.first.set_input_files(photos(tool))
+            box.first.set_input_files(list_photos(tool))
     else:
         page.locator(f"#tab-{tool.id} :is(.dbx-tiles, .dbx-segments) label:not(:has(:checked))").first.click()
-    return stage(page, tool.id)
+    return find_progress_line(page, tool.id)
 
 
-def smallest(page: Page, tool: Tool) -> None:
+def choose_smallest_size(page: Page, tool: Tool) -> None:
     """The smallest size, where it is asked for: the way is the same and takes a fraction of the time."""
     size = page.locator(f"#{tool.id}-size input[type=number]")
     if size.count() and size.is_visible():
-        size.fill(str(max(SMALLEST, int(size.get_attribute("min") or 0))))
+        size.fill(str(max(SMALLEST_PICTURE_PX, int(size.get_attribute("min") or 0))))
         size.blur()
 
 
-def newest(house: Theatre, tool: Tool) -> str:
+def find_newest_job(house: ServedPage, tool: Tool) -> str:
     """The id of the last job, "" before the first."""
     return next((row.job.id for row in house.service.jobs.list_jobs("local", 1, tool=tool.id)), "")
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
-def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: Seat, house: Theatre, tool: Tool) -> None:
+def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: ToolVisit, house: ServedPage, tool: Tool) -> None:
     page = seat.page
-    forget(house, tool.id)  # a photo that came back hides the place for one
-    go(page, tool.id)
-    line = filled(seat, tool)
+    delete_visitor_jobs(house, tool.id)  # a photo that came back hides the place for one
+    show_tab(page, tool.id)
+    line = fill_form(seat, tool)
     expect(line).to_contain_text("Draft, 512 px")
     at = page.locator(f"#{tool.id}-generate").bounding_box()
     assert at is not None
     assert at["height"] >= 56
     assert not seat.phone or at["y"] + at["height"] <= seat.height, "at hand wherever the form was scrolled to"
-    smallest(page, tool)
-    until(house.free, 60)
+    choose_smallest_size(page, tool)
+    wait_until(house.is_idle, 60)
 
     house.gate.open.clear()
     seat.press(f"#{tool.id}-generate")
-    until(lambda: not house.free(), 60)
+    wait_until(lambda: not house.is_idle(), 60)
     seat.press(f"#{tool.id}-stop")
     expect(line).to_contain_text("Stopped. Nothing was written.")  # while a step still runs
     assert page.evaluate("document.documentElement.scrollWidth") <= seat.width
     house.gate.open.set()
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)
     assert all(row.status == "cancelled" for row in house.service.jobs.list_jobs("local", 9, tool=tool.id))
 
-    page.evaluate(WATCH, f"{tool.id}-live")
+    page.evaluate(WATCH_PREVIEWS_JS, f"{tool.id}-live")
     house.gate.pause = 0.1  # else what is remembered is over within one frame, and its preview with it
-    stopped = newest(house, tool)
+    stopped = find_newest_job(house, tool)
     seat.press(f"#{tool.id}-generate")
-    until(lambda: newest(house, tool) != stopped and house.free(), 90)
+    wait_until(lambda: find_newest_job(house, tool) != stopped and house.is_idle(), 90)
     house.gate.pause = 0.0
     row = house.service.jobs.list_jobs("local", 1, tool=tool.id)[0]
     assert row.status == "done", row.error
@@ -144,18 +144,18 @@ def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: Seat, hous
     with page.expect_download() as caught:
         seat.press(f"#{tool.id}-save")
     with PIL.Image.open(caught.value.path()) as picture:
-        assert min(picture.size) >= SMALLEST / 2
+        assert min(picture.size) >= SMALLEST_PICTURE_PX / 2
         kind = picture.get_format_mimetype()
-    assert standing(Path(caught.value.path()).read_bytes(), kind or "") == "Valid"
+    assert read_validation_state(Path(caught.value.path()).read_bytes(), kind or "") == "Valid"
 
 
-def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(seat: Seat, house: Theatre) -> None:
+def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(seat: ToolVisit, house: ServedPage) -> None:
     for tool in TOOLS:
-        if not newest(house, tool):
+        if not find_newest_job(house, tool):
             least = build_examples(tool, house.service)["least"]["value"]
             wait_for_result(house.service.jobs.submit_and_watch(house.service.create_job(tool.id, least, "local")))
     seat.page.reload()
     for tool in TOOLS:
-        go(seat.page, tool.id)
+        show_tab(seat.page, tool.id)
         expect(seat.page.locator(f"#{tool.id}-save")).to_be_enabled()
-        expect(stage(seat.page, tool.id)).to_contain_text("Done in")
+        expect(find_progress_line(seat.page, tool.id)).to_contain_text("Done in")

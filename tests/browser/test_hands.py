@@ -8,10 +8,10 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.stage import Theatre, open_tool, stage, visitor
-from tests.support.served_app import until
+from tests.browser.stage import ServedPage, find_progress_line, open_browser_page, open_tool
+from tests.support.served_app import wait_until
 
-PASTE = """async (source) => {
+PASTE_JS = """async (source) => {
   const blob = await (await fetch(source)).blob();
   const carrier = new DataTransfer();
   carrier.items.add(new File([blob], "pasted.jpg", { type: "image/jpeg" }));
@@ -19,35 +19,35 @@ PASTE = """async (source) => {
 }"""
 
 
-def example(page: Page, house: Theatre, tool: str, name: str) -> str:
+def show_example(page: Page, house: ServedPage, tool: str, name: str) -> str:
     """The tool's tab with an example drafted in it; what is in the box."""
     open_tool(page, house, tool)
     page.locator(f"#{tool}-example-{name}").click()
-    expect(stage(page, tool)).to_contain_text("Draft, 512 px")
-    until(house.free, 60)
+    expect(find_progress_line(page, tool)).to_contain_text("Draft, 512 px")
+    wait_until(house.is_idle, 60)
     return page.locator(f"#{tool}-live img").get_attribute("src") or ""
 
 
-def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, house: Theatre) -> None:
+def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "cutout")
     source = page.locator("#cutout-example-coffee img").get_attribute("src")
-    page.evaluate(PASTE, source)
+    page.evaluate(PASTE_JS, source)
     expect(page.locator("#cutout-photo img")).to_be_visible()
-    expect(stage(page, "cutout")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
 
 
-def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(page: Page, house: Theatre) -> None:
+def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "cutout")
     source = page.locator("#cutout-example-coffee img").get_attribute("src")
     open_tool(page, house, "album")
     for count in (1, 2):
-        page.evaluate(PASTE, source)
+        page.evaluate(PASTE_JS, source)
         expect(page.locator("#album-photos img")).to_have_count(count)
         expect(page.locator("#album-photos img").last).to_have_attribute("src", re.compile("^data:"))
 
 
-def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page, house: Theatre) -> None:
-    before = example(page, house, "product", "coffee")
+def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page, house: ServedPage) -> None:
+    before = show_example(page, house, "product", "coffee")
     box = page.locator("#product-box").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -62,7 +62,7 @@ def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page,
     expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0")
 
 
-def pinch(page: Page, selector: str, across: float, apart: float, told: str = "") -> None:
+def pinch_picture(page: Page, selector: str, across: float, apart: float, told: str = "") -> None:
     """Two fingers go `across` by a share of the box's width and `apart` by a factor; what the box says before they let
     go.
     """
@@ -78,18 +78,18 @@ def pinch(page: Page, selector: str, across: float, apart: float, told: str = ""
     client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
-def test_two_fingers_move_and_size_the_subject(browser: Browser, house: Theatre) -> None:
-    with visitor(browser, house, width=390, height=844, phone=True) as page:
-        before = example(page, house, "product", "coffee")
+def test_two_fingers_move_and_size_the_subject(browser: Browser, house: ServedPage) -> None:
+    with open_browser_page(browser, house, width=390, height=844, phone=True) as page:
+        before = show_example(page, house, "product", "coffee")
         page.locator("#product-box").scroll_into_view_if_needed()
-        pinch(page, "#product-box", across=0.1, apart=1.25, told="10 % → · 0 % ↓ · 125 %")
+        pinch_picture(page, "#product-box", across=0.1, apart=1.25, told="10 % → · 0 % ↓ · 125 %")
         expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0.1")
         expect(page.locator("#product-placement_scale input[type=number]")).to_have_value("1.25")
         expect(page.locator("#product-live img")).not_to_have_attribute("src", before)
 
 
-def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, house: Theatre) -> None:
-    before = example(page, house, "expand", "chelsea")
+def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, house: ServedPage) -> None:
+    before = show_example(page, house, "expand", "chelsea")
     image = page.locator("#expand-live img").bounding_box()
     assert image is not None
     page.mouse.move(image["x"] + image["width"] / 2, image["y"] + image["height"] / 2)
@@ -103,14 +103,14 @@ def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, house: T
     expect(page.locator("#expand-place_x input[type=number]")).to_have_value("0.5")
 
 
-def number(page: Page, field: str) -> Locator:
+def find_number_field(page: Page, field: str) -> Locator:
     return page.locator(f"#{field} input[type=number]")
 
 
 def test_a_dragged_crop_moves_with_the_hand_and_no_further_than_the_photo_and_one_click_is_automatic(
-    page: Page, house: Theatre
+    page: Page, house: ServedPage
 ) -> None:
-    before = example(page, house, "kit", "astronaut")
+    before = show_example(page, house, "kit", "astronaut")
     seen = page.locator("#kit-stage [data-crop]")
     left, _, right, *_ = map(float, (seen.get_attribute("data-crop") or "").split())
     image = page.locator("#kit-live img").bounding_box()
@@ -122,41 +122,41 @@ def test_a_dragged_crop_moves_with_the_hand_and_no_further_than_the_photo_and_on
     page.mouse.move(x - wide / 10, y, steps=4)
     expect(page.locator("#kit-box")).to_have_attribute("data-told", "10 % ← · 0 % ↓")
     page.mouse.up()
-    expect(number(page, "kit-focus_x")).not_to_have_value("0")
+    expect(find_number_field(page, "kit-focus_x")).not_to_have_value("0")
     focus = (left + right) / 2 + (right - left) / 10
-    assert float(number(page, "kit-focus_x").input_value()) == pytest.approx(focus, abs=0.003)
-    expect(number(page, "kit-focus_y")).to_have_value("0")
+    assert float(find_number_field(page, "kit-focus_x").input_value()) == pytest.approx(focus, abs=0.003)
+    expect(find_number_field(page, "kit-focus_y")).to_have_value("0")
     expect(page.locator("#kit-live img")).not_to_have_attribute("src", before)
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)
 
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x - wide / 2, y, steps=4)
     page.mouse.up()
-    expect(number(page, "kit-focus_x")).to_have_value("0.6")  # the photo ends there
+    expect(find_number_field(page, "kit-focus_x")).to_have_value("0.6")  # the photo ends there
     assert 1 - (right - left) / 2 == pytest.approx(0.6, abs=0.001)
     page.locator("#kit-back").click()
     for field, rest in (("focus_x", "0"), ("focus_y", "0"), ("zoom", "1")):
-        expect(number(page, f"kit-{field}")).to_have_value(rest)
+        expect(find_number_field(page, f"kit-{field}")).to_have_value(rest)
     expect(page.locator("#kit-live img")).to_have_attribute("src", before)
 
 
-def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, house: Theatre) -> None:
-    with visitor(browser, house, width=390, height=844, phone=True) as page:
-        before = example(page, house, "kit", "coffee")
+def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, house: ServedPage) -> None:
+    with open_browser_page(browser, house, width=390, height=844, phone=True) as page:
+        before = show_example(page, house, "kit", "coffee")
         page.locator("#kit-box").scroll_into_view_if_needed()
-        pinch(page, "#kit-box", across=-0.1, apart=2.0)
-        expect(number(page, "kit-zoom")).to_have_value("2")
-        expect(number(page, "kit-focus_x")).not_to_have_value("0")
+        pinch_picture(page, "#kit-box", across=-0.1, apart=2.0)
+        expect(find_number_field(page, "kit-zoom")).to_have_value("2")
+        expect(find_number_field(page, "kit-focus_x")).not_to_have_value("0")
         expect(page.locator("#kit-live img")).not_to_have_attribute("src", before)
-        expect(stage(page, "kit")).to_contain_text("Your crop cuts the subject: Post 4:5, ")
+        expect(find_progress_line(page, "kit")).to_contain_text("Your crop cuts the subject: Post 4:5, ")
         page.locator("#kit-back").tap()
-        expect(number(page, "kit-zoom")).to_have_value("1")
-        expect(stage(page, "kit")).not_to_contain_text("Your crop cuts")
+        expect(find_number_field(page, "kit-zoom")).to_have_value("1")
+        expect(find_progress_line(page, "kit")).not_to_contain_text("Your crop cuts")
 
 
-def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: Theatre) -> None:
-    example(page, house, "product", "coffee")
+def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: ServedPage) -> None:
+    show_example(page, house, "product", "coffee")
     image = page.locator("#product-live img")
     width = (image.bounding_box() or {"width": 0})["width"]
     image.dblclick()
@@ -166,11 +166,11 @@ def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: Th
 
 
 def test_variations_lie_on_a_sheet_are_compared_with_each_other_and_come_in_another_size(
-    page: Page, house: Theatre
+    page: Page, house: ServedPage
 ) -> None:
-    example(page, house, "headshot", "hopper")
+    show_example(page, house, "headshot", "hopper")
     page.locator("#headshot-variations label", has_text="2").click()
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)
     page.locator("#headshot-generate").click()
     tiles = page.locator("#headshot-variation label")
     expect(tiles).to_have_count(2)
@@ -187,26 +187,28 @@ def test_variations_lie_on_a_sheet_are_compared_with_each_other_and_come_in_anot
 
     page.locator("#headshot-size-of-file input").click()
     page.get_by_role("option", name="768 px").click()
-    expect(stage(page, "headshot")).to_contain_text("768 × 768 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("768 × 768 px")
     with page.expect_download() as caught:
         page.locator("#headshot-save").click()
     with PIL.Image.open(caught.value.path()) as picture:
         assert picture.size == (768, 768)
 
 
-def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser: Browser, house: Theatre) -> None:
-    with visitor(browser, house, locale="de-DE") as page:
+def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser: Browser, house: ServedPage) -> None:
+    with open_browser_page(browser, house, locale="de-DE") as page:
         open_tool(page, house, "cutout")
         expect(page.locator("#cutout-generate")).to_have_text("Erzeugen")
         expect(page.locator("#tab-cutout h1")).to_have_text("Freisteller")
         expect(page.locator("#tab-home-button")).to_have_text("Startseite")
         expect(page.locator("#cutout-trim")).to_contain_text("Auf das Motiv beschneiden.")
         page.locator("#cutout-example-coffee").click()
-        expect(stage(page, "cutout")).to_contain_text("Entwurf, 512 px. Erzeugen schreibt die volle Größe.")
+        expect(find_progress_line(page, "cutout")).to_contain_text(
+            "Entwurf, 512 px. Erzeugen schreibt die volle Größe."
+        )
         assert page.evaluate("document.documentElement.lang") == "de"
 
 
-def test_no_other_sites_card_and_no_other_sites_sign(page: Page, house: Theatre) -> None:
+def test_no_other_sites_card_and_no_other_sites_sign(page: Page, house: ServedPage) -> None:
     text = page.request.get(house.url).text()
     head = text[: text.index("window.gradio_config")]
     assert "raw.githubusercontent.com" not in head

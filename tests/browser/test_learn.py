@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.stage import Theatre, open_tool, stage
+from tests.browser.stage import ServedPage, find_progress_line, open_tool
 
 
-def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Page, house: Theatre) -> None:
+def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "slow")
     page.locator("#slow-example-coffee").click()
-    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
     house.gate.pause = 0.25  # a preview each step: five a second are let through
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-save")).to_be_enabled()
@@ -34,7 +34,7 @@ def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Pa
     expect(page.locator("#learn-measured")).to_contain_text("The matte of your photo")
 
 
-def test_more_steps_on_a_slower_device_take_longer_by_the_stated_arithmetic(page: Page, house: Theatre) -> None:
+def test_more_steps_on_a_slower_device_take_longer_by_the_stated_arithmetic(page: Page, house: ServedPage) -> None:
     page.goto(f"{house.url}/#learn")
     steps = page.locator(".dbx-plot input")
     steps.focus()

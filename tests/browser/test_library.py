@@ -12,31 +12,31 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.stream import wait_for_result
-from tests.browser.stage import Theatre, visitor
-from tests.support.download_doors import standing
-from tests.support.served_app import until
+from tests.browser.stage import ServedPage, open_browser_page
+from tests.support.download_doors import read_validation_state
+from tests.support.served_app import wait_until
 
 NOTES = ("a red mug", "a blue mug", "a green chair")
 
 
 @pytest.fixture
-def page(browser: Browser, house: Theatre) -> Iterator[Page]:
+def page(browser: Browser, house: ServedPage) -> Iterator[Page]:
     """A visitor who finds what was made before."""
-    with visitor(browser, house) as opened:
+    with open_browser_page(browser, house) as opened:
         yield opened
     house.gate.open.set()
     house.gate.pause = 0.0
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def mugs(house: Theatre) -> None:
+def make_mugs(house: ServedPage) -> None:
     """What there is to find."""
     for note in NOTES:
-        wait_for_result(house.service.jobs.watch(ordered(house, note)))
+        wait_for_result(house.service.jobs.watch(make_job(house, note)))
 
 
-def ordered(house: Theatre, note: str, steps: int = 2, owner: str = "local") -> str:
+def make_job(house: ServedPage, note: str, steps: int = 2, owner: str = "local") -> str:
     """A job on an example photo, in line; its id."""
     photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
     return house.service.jobs.submit(
@@ -44,7 +44,7 @@ def ordered(house: Theatre, note: str, steps: int = 2, owner: str = "local") -> 
     )
 
 
-def opened(page: Page, house: Theatre, text: str = "", count: int = 1) -> Locator:
+def open_library(page: Page, house: ServedPage, text: str = "", count: int = 1) -> Locator:
     """The Library with its tiles, newest first."""
     page.goto(f"{house.url}/#library")
     expect(page.locator("#library-where")).to_contain_text(" of ")
@@ -55,8 +55,8 @@ def opened(page: Page, house: Theatre, text: str = "", count: int = 1) -> Locato
     return page.locator("#library-grid label")
 
 
-def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: Theatre) -> None:
-    tiles = opened(page, house, "MUG", 2)
+def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: ServedPage) -> None:
+    tiles = open_library(page, house, "MUG", 2)
     for part in (tiles.nth(0), page.locator("#library-none"), tiles.nth(1)):
         part.click()
     expect(page.locator("#library-facts")).to_contain_text("a red mug")
@@ -74,24 +74,24 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: The
     page.locator("#library-pack").click()
     with page.expect_download() as caught:
         page.locator("#library-save").click()
-    assert standing(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
+    assert read_validation_state(Path(caught.value.path()).read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
     with zipfile.ZipFile(caught.value.path()) as out:
         assert len([name for name in out.namelist() if not name.startswith("META-INF/")]) == 2
         assert out.testzip() is None
 
 
-def test_reuse_fills_the_tools_own_tab(page: Page, house: Theatre) -> None:
-    opened(page, house, "blue").first.click()
+def test_reuse_fills_the_tools_own_tab(page: Page, house: ServedPage) -> None:
+    open_library(page, house, "blue").first.click()
     page.locator("#library-reuse").click()
     expect(page.locator("#slow-note textarea, #slow-note input").first).to_have_value("a blue mug")
     expect(page.locator("#slow-stage")).to_contain_text("Done in")
     assert page.url.endswith("#slow")
 
 
-def test_a_star_stays_and_delete_asks_once_more(page: Page, house: Theatre) -> None:
-    job_id = ordered(house, "a purple lamp")
+def test_a_star_stays_and_delete_asks_once_more(page: Page, house: ServedPage) -> None:
+    job_id = make_job(house, "a purple lamp")
     wait_for_result(house.service.jobs.watch(job_id))
-    tiles = opened(page, house, "purple")
+    tiles = open_library(page, house, "purple")
     tiles.first.click()
     expect(page.locator("#library-star")).to_be_enabled()
     page.locator("#library-star").click()
@@ -105,19 +105,19 @@ def test_a_star_stays_and_delete_asks_once_more(page: Page, house: Theatre) -> N
 
 
 def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
-    page: Page, browser: Browser, house: Theatre
+    page: Page, browser: Browser, house: ServedPage
 ) -> None:
     house.gate.pause = 0.2
-    job_id = ordered(house, "under way", steps=200)
+    job_id = make_job(house, "under way", steps=200)
     live = page.locator("#library-live img")
-    tiles = opened(page, house)
+    tiles = open_library(page, house)
     expect(tiles.first).to_contain_text("Working")
     tiles.first.click()
     expect(page.locator("#library-stage")).to_contain_text("Brightening")
     expect(live).to_have_attribute("src", re.compile("^data:image/jpeg"))
     house.gate.open.clear()  # from here on nothing new comes: a second visitor is shown what was there
-    with visitor(browser, house) as other:
-        opened(other, house).first.click()
+    with open_browser_page(browser, house) as other:
+        open_library(other, house).first.click()
         expect(other.locator("#library-live img")).to_have_attribute("src", re.compile("^data:image/jpeg"))
         expect(other.locator("#library-grid label").first).to_contain_text("Working")
     house.gate.pause = 0.0
@@ -129,9 +129,9 @@ def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
     assert row.status == "done"
 
 
-def test_a_phone_shows_tiles_first_and_nothing_is_wider_than_it(browser: Browser, house: Theatre) -> None:
-    with visitor(browser, house, width=390, height=844) as phone:
-        tiles = opened(phone, house)
+def test_a_phone_shows_tiles_first_and_nothing_is_wider_than_it(browser: Browser, house: ServedPage) -> None:
+    with open_browser_page(browser, house, width=390, height=844) as phone:
+        tiles = open_library(phone, house)
         expect(tiles.first).to_be_visible()
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390
         tiles.first.click()

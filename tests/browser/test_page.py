@@ -12,25 +12,27 @@ import PIL.Image
 from playwright.sync_api import Page, TimeoutError, expect
 
 from pipelines.core.stream import wait_for_result
-from tests.browser.stage import Theatre, open_tool, stage
+from tests.browser.stage import ServedPage, find_progress_line, open_tool
 from tests.support.examples import EXAMPLES
-from tests.support.served_app import until
+from tests.support.served_app import wait_until
 
 
-def upload(page: Page, tool: str, path: Path) -> None:
+def upload_photo(page: Page, tool: str, path: Path) -> None:
     page.locator(f"#{tool}-photo input[type=file]").set_input_files(path)
 
 
-def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(page: Page, house: Theatre, tmp_path: Path) -> None:
+def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(
+    page: Page, house: ServedPage, tmp_path: Path
+) -> None:
     open_tool(page, house, "headshot")
-    upload(page, "headshot", EXAMPLES / "hopper.jpg")
+    upload_photo(page, "headshot", EXAMPLES / "hopper.jpg")
     # Hopper's portrait, sent from a visitor's disk, is the very picture we ship, so consent is not asked; see below.
-    expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
     assert (page.locator("#headshot-live img").get_attribute("src") or "").startswith("data:image/jpeg")
 
     page.locator("#headshot-generate").click()
     expect(page.locator("#headshot-save")).to_be_enabled()
-    expect(stage(page, "headshot")).to_contain_text("1024 × 1024 px · PNG")
+    expect(find_progress_line(page, "headshot")).to_contain_text("1024 × 1024 px · PNG")
     assert page.locator("#headshot-live img").get_attribute("alt")
     assert page.locator("#headshot-before img").get_attribute("alt")
 
@@ -43,10 +45,10 @@ def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(page: Page, ho
     assert (tmp_path / "saved.png").read_bytes() == house.service.files.local_path(result.files[0].id).read_bytes()
 
 
-def test_a_changed_look_draws_a_new_draft(page: Page, house: Theatre) -> None:
+def test_a_changed_look_draws_a_new_draft(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "headshot")
     page.locator("#headshot-example-astronaut").click()
-    expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
     before = page.locator("#headshot-live img").get_attribute("src")
     page.locator("#headshot-preset input").first.focus()
     page.keyboard.press("ArrowRight")  # the tiles are a radio, so arrow keys choose
@@ -54,14 +56,14 @@ def test_a_changed_look_draws_a_new_draft(page: Page, house: Theatre) -> None:
     expect(page.locator("#headshot-live img")).not_to_have_attribute("src", before or "")
 
 
-def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: Page, house: Theatre) -> None:
+def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "slow")
     page.locator("#slow-example-coffee").click()
-    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
     house.gate.pause = 0.1
     page.locator("#slow-steps input[type=number]").fill("150")
     page.keyboard.press("Control+Enter")
-    expect(stage(page, "slow")).to_contain_text("of 150")
+    expect(find_progress_line(page, "slow")).to_contain_text("of 150")
     first = page.locator("#slow-live img").get_attribute("src") or ""
     assert first.startswith("data:image/jpeg")
     expect(page.locator("#slow-live img")).not_to_have_attribute("src", first)
@@ -70,30 +72,30 @@ def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: P
     time.sleep(3 * house.gate.pause)
     begun = house.gate.entered
     page.keyboard.press("Escape")
-    expect(stage(page, "slow")).to_contain_text("Stopped")
+    expect(find_progress_line(page, "slow")).to_contain_text("Stopped")
     expect(page.locator("#slow-generate")).to_be_enabled()
     assert house.gate.entered == begun
-    assert not house.free()
+    assert not house.is_idle()
     house.gate.open.set()
-    until(house.free, 60)
+    wait_until(house.is_idle, 60)
     assert house.gate.entered == begun  # the step that was under way was the last
 
 
-def test_a_refresh_finds_the_running_job_and_its_form_again(page: Page, house: Theatre) -> None:
+def test_a_refresh_finds_the_running_job_and_its_form_again(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "slow")
     page.locator("#slow-example-coffee").click()
-    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
     page.locator("#slow-note textarea").fill("keep this")
     page.locator("#slow-note textarea").blur()
-    expect(stage(page, "slow")).to_contain_text("Draft, 512 px")
-    until(house.free)
+    expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
+    wait_until(house.is_idle)
     house.gate.open.clear()
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-stop")).to_be_enabled()
 
     page.reload()
     expect(page.locator("#slow-stop")).to_be_enabled()
-    assert not house.free()
+    assert not house.is_idle()
     house.gate.open.set()
     expect(page.locator("#slow-save")).to_be_enabled()
     expect(page.locator("#slow-note textarea")).to_have_value("keep this")
@@ -101,39 +103,39 @@ def test_a_refresh_finds_the_running_job_and_its_form_again(page: Page, house: T
 
 
 def test_a_text_renamed_png_is_a_sentence_in_its_field_and_nothing_entered_is_lost(
-    page: Page, house: Theatre, tmp_path: Path
+    page: Page, house: ServedPage, tmp_path: Path
 ) -> None:
     fake = tmp_path / "fake.png"
     fake.write_text("This is no picture.\n" * 50)
     open_tool(page, house, "headshot")
     page.locator("#headshot-background textarea").fill("forest")
-    upload(page, "headshot", fake)
+    upload_photo(page, "headshot", fake)
     alert = page.locator("#headshot-photo [role=alert]")
     expect(alert).to_be_visible()
     assert len(alert.inner_text()) > 20
     expect(page.locator("#headshot-background textarea")).to_have_value("forest")
-    upload(page, "headshot", EXAMPLES / "hopper.jpg")
+    upload_photo(page, "headshot", EXAMPLES / "hopper.jpg")
     expect(alert).to_be_hidden()
 
 
-def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, house: Theatre, tmp_path: Path) -> None:
+def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, house: ServedPage, tmp_path: Path) -> None:
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")
     open_tool(page, house, "headshot")
-    upload(page, "headshot", tmp_path / "own.png")
+    upload_photo(page, "headshot", tmp_path / "own.png")
     alert = page.locator("#headshot-consent [role=alert]")
     expect(alert).to_contain_text("permission")
     page.locator("#headshot-consent input").check()
     expect(alert).to_be_hidden()
-    expect(stage(page, "headshot")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
 
 
-def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page, house: Theatre) -> None:
+def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "cutout")
     page.locator("#cutout-example-coffee").click()
-    expect(stage(page, "cutout")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
     page.locator("#cutout-trim input").uncheck()
-    until(house.free)
+    wait_until(house.is_idle)
     page.locator("#cutout-generate").click()
     expect(page.locator("#cutout-save")).to_be_enabled()
     expect(page.locator("#cutout-stage")).to_contain_text("600 × 400 px")
@@ -147,11 +149,11 @@ def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page,
     page.locator("#cutout-send input").click()
     page.get_by_role("option", name="Product Photos").click()
     expect(page.locator("#product-photo img")).to_be_visible()
-    expect(stage(page, "product")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
     expect(page).to_have_url(f"{house.url}/#product")
 
 
-def touched(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+def draw_by_touch(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     """A line with a finger."""
     client = page.context.new_cdp_session(page)
     client.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
@@ -164,7 +166,7 @@ def touched(page: Page, start: tuple[float, float], end: tuple[float, float]) ->
     page.wait_for_timeout(500)
 
 
-def drawn(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+def draw_by_mouse(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
     """A line with the mouse."""
     page.mouse.move(*start)
     page.mouse.down()
@@ -173,7 +175,7 @@ def drawn(page: Page, start: tuple[float, float], end: tuple[float, float]) -> N
     page.wait_for_timeout(500)
 
 
-def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house: Theatre) -> None:
+def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house: ServedPage) -> None:
     photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
     cut = wait_for_result(house.service.jobs.watch(house.service.jobs.submit(house.service.create_job(
         "cutout", {"photo": photo, "trim": False}, "local"
@@ -181,8 +183,8 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house:
     automatic = house.service.files.open_image(next(file.id for file in cut.files if file.role == "matte"))[..., 0]
     open_tool(page, house, "product")
     page.locator("#product-example-coffee").click()
-    expect(stage(page, "product")).to_contain_text("Draft, 512 px")
-    until(house.free)
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
+    wait_until(house.is_idle)
     page.locator("#product-adjust-subject > button").click()
     page.locator("#product-brush").click()
     editor = page.locator("#product-editor")
@@ -195,11 +197,11 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house:
         assert box is not None
         return box["x"] + box["width"] * right, box["y"] + box["height"] * down
 
-    drawn(page, at(0.1, 0.7), at(0.16, 0.7))
+    draw_by_mouse(page, at(0.1, 0.7), at(0.16, 0.7))
     editor.get_by_role("button", name="Undo").click()
-    touched(page, at(0.1, 0.28), at(0.34, 0.28))
+    draw_by_touch(page, at(0.1, 0.28), at(0.34, 0.28))
     editor.get_by_role("button", name="Erase").click()
-    drawn(page, at(0.22, 0.28), at(0.36, 0.28))
+    draw_by_mouse(page, at(0.22, 0.28), at(0.36, 0.28))
     page.wait_for_timeout(500)  # as long as a hand takes from the stroke to the button
     page.locator("#product-brush-use").click()
     expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
@@ -211,11 +213,11 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house:
     assert right.sum() < 0.3 * left.sum(), "the stroke's right half was erased"
 
 
-def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, house: Theatre, tmp_path: Path) -> None:
+def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, house: ServedPage, tmp_path: Path) -> None:
     open_tool(page, house, "product")
     page.locator("#product-example-coffee").click()
-    expect(stage(page, "product")).to_contain_text("Draft, 512 px")
-    until(house.free)
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
+    wait_until(house.is_idle)
     automatic = page.locator("#product-live img").get_attribute("src") or ""
     page.locator("#product-adjust-subject > button").click()
     PIL.Image.new("L", (300, 300), 255).save(tmp_path / "square.png")
@@ -238,11 +240,11 @@ def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, house: Theatre
     expect(page.locator("#product-matte")).to_contain_text("automatic")
 
 
-def test_a_cut_out_is_repaired_with_a_brush(page: Page, house: Theatre) -> None:
+def test_a_cut_out_is_repaired_with_a_brush(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "product")
     page.locator("#product-example-coffee").click()
-    expect(stage(page, "product")).to_contain_text("Draft, 512 px")
-    until(house.free)
+    expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
+    wait_until(house.is_idle)
     automatic = page.locator("#product-live img").get_attribute("src") or ""
     page.locator("#product-adjust-subject > button").click()
     page.locator("#product-brush").click()
@@ -262,7 +264,7 @@ def test_a_cut_out_is_repaired_with_a_brush(page: Page, house: Theatre) -> None:
     expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
 
 
-def plates(folder: Path, *colours: tuple[int, int, int]) -> list[Path]:
+def write_plates(folder: Path, *colours: tuple[int, int, int]) -> list[Path]:
     """A plain picture of each colour, on disk."""
     paths = [folder / f"plate-{n}.png" for n in range(len(colours))]
     for path, colour in zip(paths, colours, strict=True):
@@ -270,21 +272,23 @@ def plates(folder: Path, *colours: tuple[int, int, int]) -> list[Path]:
     return paths
 
 
-def test_several_pictures_keep_their_order_and_any_can_be_taken_out(page: Page, house: Theatre, tmp_path: Path) -> None:
+def test_several_pictures_keep_their_order_and_any_can_be_taken_out(
+    page: Page, house: ServedPage, tmp_path: Path
+) -> None:
     open_tool(page, house, "album")
-    red, green, blue = plates(tmp_path, (200, 0, 0), (0, 200, 0), (0, 0, 200))
+    red, green, blue = write_plates(tmp_path, (200, 0, 0), (0, 200, 0), (0, 0, 200))
     album = page.locator("#album-photos")
     album.locator("input[type=file]").set_input_files([red])
     expect(album.locator("img")).to_have_attribute("src", re.compile("^data:"))  # taken in: no hand is quicker
     expect(album.locator("img")).to_have_count(1)
     album.locator("input[type=file]").set_input_files([green, blue])
     expect(album.locator("img")).to_have_count(3)
-    expect(stage(page, "album")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "album")).to_contain_text("Draft, 512 px")
     album.locator(".thumbnail-item").nth(1).hover()
     album.get_by_label("Remove picture 2").click()
     expect(album.locator("img")).to_have_count(2)
     page.locator("#album-generate").click()  # at once: what the click asks for is made without the one taken out
-    until(lambda: len(house.service.jobs.list_jobs("local", 9, tool="album")) > 0 and house.free())
+    wait_until(lambda: len(house.service.jobs.list_jobs("local", 9, tool="album")) > 0 and house.is_idle())
     expect(page.locator("#album-save")).to_be_enabled()
 
     row = house.service.jobs.list_jobs("local", 1, tool="album")[0]
@@ -299,7 +303,7 @@ def test_several_pictures_keep_their_order_and_any_can_be_taken_out(page: Page, 
     expect(album.locator("img")).to_have_count(3)
 
 
-def given(page: Page, plate: Path) -> None:
+def paste_picture(page: Page, plate: Path) -> None:
     """The picture leaves the browser; a field that is being drawn anew just then hears nothing, and is asked again."""
     for _ in range(5):
         with suppress(TimeoutError), page.expect_request(lambda asked: "/upload" in asked.url, timeout=2000):
@@ -308,15 +312,15 @@ def given(page: Page, plate: Path) -> None:
     raise AssertionError(f"{plate.name} never left the browser")
 
 
-def test_uploads_right_after_another_are_all_kept_in_their_order(page: Page, house: Theatre, tmp_path: Path) -> None:
+def test_uploads_right_after_another_are_all_kept_in_their_order(page: Page, house: ServedPage, tmp_path: Path) -> None:
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
     open_tool(page, house, "album")
     album = page.locator("#album-photos")
-    for n, plate in enumerate(plates(tmp_path, *colours)):
-        given(page, plate)
+    for n, plate in enumerate(write_plates(tmp_path, *colours)):
+        paste_picture(page, plate)
         page.wait_for_timeout(60 * n)  # the second comes before the first is taken in, the others about then
     expect(album.locator("img[src^='data:']")).to_have_count(len(colours))
-    until(house.free)
+    wait_until(house.is_idle)
     page.locator("#album-generate").click()
     expect(page.locator("#album-save")).to_be_enabled()
     row = house.service.jobs.list_jobs("local", 1, tool="album")[0]
@@ -325,7 +329,7 @@ def test_uploads_right_after_another_are_all_kept_in_their_order(page: Page, hou
     assert [made[0, x].tolist() for x in (0, 64, 128, 192)] == [list(colour) for colour in colours]
 
 
-def test_a_key_is_made_on_the_api_tab_and_shown_once(page: Page, house: Theatre) -> None:
+def test_a_key_is_made_on_the_api_tab_and_shown_once(page: Page, house: ServedPage) -> None:
     page.goto(f"{house.url}/#api")
     page.locator("#api-name input, #api-name textarea").fill("laptop")
     page.locator("#api-new").click()
@@ -340,7 +344,7 @@ def test_a_key_is_made_on_the_api_tab_and_shown_once(page: Page, house: Theatre)
 
 
 def test_a_link_opens_its_tool_with_its_settings_and_a_refresh_does_not_bring_them_back(
-    page: Page, house: Theatre
+    page: Page, house: ServedPage
 ) -> None:
     page.goto(f"{house.url}/?tool=headshot&preset=park&size=768&background=forest&nonsense=1")
     expect(page.locator("#headshot-preset label:has(input:checked)")).to_have_text("Park")
@@ -349,15 +353,15 @@ def test_a_link_opens_its_tool_with_its_settings_and_a_refresh_does_not_bring_th
     expect(page).to_have_url(f"{house.url}/#headshot")
 
 
-def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Page, house: Theatre) -> None:
+def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Page, house: ServedPage) -> None:
     open_tool(page, house, "cutout")
     page.locator("#cutout-example-coffee").click()
-    expect(stage(page, "cutout")).to_contain_text("Draft, 512 px")
+    expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
     page.locator("#cutout-generate").click()
-    expect(stage(page, "cutout")).to_contain_text("PNG")
+    expect(find_progress_line(page, "cutout")).to_contain_text("PNG")
     page.locator("#cutout-format-of-file input").click()
     page.get_by_role("option", name="As WEBP").click()
-    expect(stage(page, "cutout")).to_contain_text("WEBP")
+    expect(find_progress_line(page, "cutout")).to_contain_text("WEBP")
     with page.expect_download() as download:
         page.locator("#cutout-save").click()
     assert download.value.suggested_filename.endswith(".webp")

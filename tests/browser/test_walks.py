@@ -6,18 +6,18 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.browser.stage import Theatre
-from tests.browser.walks import headshot, strangers
+from tests.browser.stage import ServedPage
+from tests.browser.walks import walk_headshot, write_unknown_portrait
 
 ACTIONS = 5
 SECONDS = 60
 
 
 def test_five_actions_lead_from_the_empty_page_to_a_downloaded_headshot(
-    page: Page, house: Theatre, tmp_path: Path
+    page: Page, house: ServedPage, tmp_path: Path
 ) -> None:
-    walk = headshot(page, house, strangers(tmp_path))
-    assert len(walk.told) <= ACTIONS
+    walk = walk_headshot(page, house, write_unknown_portrait(tmp_path))
+    assert len(walk.actions) <= ACTIONS
     assert walk.seconds < SECONDS  # 6 s in docs/walks.md
     row = house.service.jobs.list_jobs("local", 1, tool="headshot")[0]
     assert row.result is not None

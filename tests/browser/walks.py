@@ -18,11 +18,19 @@ from pathlib import Path
 import PIL.Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.stage import CHROMIUM, QUIET, Theatre, every_tab, go, theatre, visitor
+from tests.browser.stage import (
+    CHROMIUM,
+    CHROMIUM_FLAGS,
+    ServedPage,
+    list_tabs,
+    open_browser_page,
+    serve_browser_page,
+    show_tab,
+)
 from tests.support.examples import EXAMPLES
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
-WIDTH = 720
+PICTURE_WIDTH_PX = 720
 """Pixels of a picture's width: enough to read a heading, and some twenty kilobytes."""
 
 
@@ -33,138 +41,142 @@ class Walk:
     title: str
     page: Page
     folder: Path | None = None
-    told: list[tuple[str, str]] = field(default_factory=list)
+    actions: list[tuple[str, str]] = field(default_factory=list)
     since: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
 
-    def act(self, sentence: str, action: Callable[[], object], then: Callable[[], object]) -> None:
+    def record_action(self, sentence: str, action: Callable[[], object], then: Callable[[], object]) -> None:
         """One action of the visitor's, and what is waited for."""
         action()
         then()
         self.seconds = time.monotonic() - self.since
-        name = f"{re.sub('[^a-z]+', '-', self.title.lower())}-{len(self.told) + 1}.webp"
+        name = f"{re.sub('[^a-z]+', '-', self.title.lower())}-{len(self.actions) + 1}.webp"
         if self.folder is not None:
-            picture(self.page, self.folder / name)
-        self.told.append((sentence, name))
+            save_screenshot(self.page, self.folder / name)
+        self.actions.append((sentence, name))
 
 
-def picture(page: Page, path: Path) -> None:
+def save_screenshot(page: Page, path: Path) -> None:
     """What is in view, small."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with PIL.Image.open(io.BytesIO(page.screenshot())) as shot:
-        height = round(shot.height * WIDTH / shot.width)
-        shot.convert("RGB").resize((WIDTH, height), PIL.Image.Resampling.LANCZOS).save(path, quality=72, method=6)
+        height = round(shot.height * PICTURE_WIDTH_PX / shot.width)
+        shot.convert("RGB").resize((PICTURE_WIDTH_PX, height), PIL.Image.Resampling.LANCZOS).save(
+            path, quality=72, method=6
+        )
 
 
-def headshot(page: Page, house: Theatre, photo: Path, folder: Path | None = None) -> Walk:
+def walk_headshot(page: Page, house: ServedPage, photo: Path, folder: Path | None = None) -> Walk:
     """A stranger's photo to a downloaded headshot; the page is open and empty."""
     page.goto(house.url)
     page.locator("#home-photo input[type=file]").wait_for(state="attached")
     walk = Walk("A headshot", page, folder)
-    walk.act(
+    walk.record_action(
         "Drop a photo on the first page. Whoever may be in it is asked for first.",
         lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
         lambda: expect(page.locator("#home-consent input")).to_be_visible(),
     )
-    walk.act(
+    walk.record_action(
         "Tick the box. Three drafts follow.",
         lambda: page.locator("#home-consent input").check(),
-        lambda: drafted(page, "Three headshots"),
+        lambda: wait_for_drafts(page, "Three headshots"),
     )
-    walk.act(
+    walk.record_action(
         "Click the draft you like. Its tool opens as the draft was.",
         lambda: page.locator("#home-draft-2 img").click(),
         lambda: expect(page.locator("#headshot-stage")).to_contain_text("Draft, 512 px"),
     )
-    walk.act(
+    walk.record_action(
         "Generate writes the full size, 1024 px.",
         lambda: page.locator("#headshot-generate").click(),
         lambda: expect(page.locator("#headshot-save")).to_be_enabled(),
     )
-    walk.act("Download.", lambda: downloaded(page, "#headshot-save"), lambda: None)
+    walk.record_action("Download.", lambda: download_file(page, "#headshot-save"), lambda: None)
     return walk
 
 
-def product(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
+def walk_product(page: Page, house: ServedPage, folder: Path | None = None) -> Walk:
     """A cup on a table to a shop's main picture."""
     page.goto(f"{house.url}/#product")
     page.locator("#product-generate").wait_for()
     walk = Walk("A product shot", page, folder)
-    walk.act(
+    walk.record_action(
         "Drop a photo of the thing. A draft by Amazon's rules follows by itself.",
         lambda: page.locator("#product-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg"),
         lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, 512 px"),
     )
     before = page.locator("#product-live img").get_attribute("src") or ""
-    walk.act(
+    walk.record_action(
         "Choose Marble.",
         lambda: page.locator("#product-preset label", has_text="Marble").click(),
-        lambda: redrawn(page, "product", before),
+        lambda: wait_for_new_draft(page, "product", before),
     )
-    return taken_home(walk, "product")
+    return generate_and_download(walk, "product")
 
 
-def character(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
+def walk_character(page: Page, house: ServedPage, folder: Path | None = None) -> Walk:
     """Nothing at all to a sheet of one character in many moods."""
     page.goto(f"{house.url}/#character")
     page.locator("#character-generate").wait_for()
     walk = Walk("A character sheet", page, folder)
-    walk.act(
+    walk.record_action(
         "Choose who it is: a chef. A draft follows by itself.",
         lambda: page.locator("#character-preset label", has_text="Chef").click(),
         lambda: expect(page.locator("#character-stage")).to_contain_text("Draft,"),
     )
     before = page.locator("#character-live img").get_attribute("src") or ""
-    walk.act(
+    walk.record_action(
         "Choose the sheet of moods and poses.",
         lambda: page.locator("#character-layout label", has_text="Sheet").click(),
-        lambda: redrawn(page, "character", before),
+        lambda: wait_for_new_draft(page, "character", before),
     )
-    return taken_home(walk, "character")
+    return generate_and_download(walk, "character")
 
 
-def batch(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
+def walk_batch(page: Page, house: ServedPage, folder: Path | None = None) -> Walk:
     """Three photos to one ZIP."""
     page.goto(f"{house.url}/#batch")
     page.locator("#batch-start").wait_for()
     walk = Walk("A batch as one ZIP", page, folder)
     files = [EXAMPLES / f"{name}.jpg" for name in ("coffee", "chelsea", "hopper")]
-    walk.act(
+    walk.record_action(
         "Choose the tool that all rows are for: Cut-out.",
-        lambda: chosen(page, "#batch-which input", "Cut-out"),
+        lambda: choose_option(page, "#batch-which input", "Cut-out"),
         lambda: expect(page.locator("#batch-which input")).to_have_value("Cut-out"),
     )
-    walk.act(
+    walk.record_action(
         "Drop the pictures.",
         lambda: page.locator("#batch-files input[type=file]").first.set_input_files(files),
         lambda: expect(page.locator("#batch-files .file-preview")).to_contain_text("coffee"),
     )
-    walk.act(
+    walk.record_action(
         "Start.",
         lambda: page.locator("#batch-start").click(),
         lambda: expect(page.locator("#batch-stage")).to_contain_text("Done: 3 of 3 rows"),
     )
-    walk.act(
+    walk.record_action(
         "Make the ZIP.",
         lambda: page.locator("#batch-pack").click(),
         lambda: expect(page.locator("#batch-save")).to_be_visible(),
     )
-    walk.act("Download it: the pictures and a manifest.", lambda: downloaded(page, "#batch-save"), lambda: None)
+    walk.record_action(
+        "Download it: the pictures and a manifest.", lambda: download_file(page, "#batch-save"), lambda: None
+    )
     return walk
 
 
-def key(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
+def walk_api_key(page: Page, house: ServedPage, folder: Path | None = None) -> Walk:
     """A key for a program."""
     page.goto(f"{house.url}/#api")
     page.locator("#api-new").wait_for()
     walk = Walk("A key for the API", page, folder)
     secret = page.locator("#api-secret input, #api-secret textarea")
-    walk.act(
+    walk.record_action(
         "Give the key a name.",
         lambda: page.locator("#api-name input, #api-name textarea").first.fill("laptop"),
         lambda: None,
     )
-    walk.act(
+    walk.record_action(
         "Make it. It is shown this once; the code on the page works as it stands.",
         lambda: page.locator("#api-new").click(),
         lambda: expect(secret).to_have_value(re.compile("^sk-dbx-")),
@@ -172,45 +184,45 @@ def key(page: Page, house: Theatre, folder: Path | None = None) -> Walk:
     return walk
 
 
-def taken_home(walk: Walk, tool: str) -> Walk:
+def generate_and_download(walk: Walk, tool: str) -> Walk:
     """The last two actions of a tool's tab: the full size, and its file."""
     page = walk.page
-    walk.act(
+    walk.record_action(
         "Generate.",
         lambda: page.locator(f"#{tool}-generate").click(),
         lambda: expect(page.locator(f"#{tool}-save")).to_be_enabled(),
     )
-    walk.act("Download.", lambda: downloaded(page, f"#{tool}-save"), lambda: None)
+    walk.record_action("Download.", lambda: download_file(page, f"#{tool}-save"), lambda: None)
     return walk
 
 
-def redrawn(page: Page, tool: str, before: str) -> None:
+def wait_for_new_draft(page: Page, tool: str, before: str) -> None:
     """Another draft than the one at the address `before` is there, and finished."""
     expect(page.locator(f"#{tool}-live img")).not_to_have_attribute("src", before)
     expect(page.locator(f"#{tool}-stage")).to_contain_text("Draft,")
 
 
-def drafted(page: Page, sentence: str) -> None:
+def wait_for_drafts(page: Page, sentence: str) -> None:
     """The three drafts that this sentence stands over are there."""
     expect(page.locator("#home-stage")).to_contain_text(sentence)
     expect(page.locator("#home-open-3")).to_be_enabled()
 
 
-def downloaded(page: Page, button: str) -> Path:
+def download_file(page: Page, button: str) -> Path:
     """The file that the button hands over."""
     with page.expect_download() as caught:
         page.locator(button).click()
     return Path(caught.value.path())
 
 
-def chosen(page: Page, field: str, option: str) -> None:
+def choose_option(page: Page, field: str, option: str) -> None:
     """An option of a dropdown."""
     page.locator(field).click()
     page.get_by_role("option", name=option).click()
     page.wait_for_timeout(500)  # the list fades
 
 
-def strangers(folder: Path) -> Path:
+def write_unknown_portrait(folder: Path) -> Path:
     """A portrait that is none of ours to the studio: ours, turned around."""
     path = folder / "own.png"
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as photo:
@@ -218,36 +230,36 @@ def strangers(folder: Path) -> Path:
     return path
 
 
-def written(walks: Sequence[Walk]) -> str:
+def render_markdown(walks: Sequence[Walk]) -> str:
     """The page that tells of them."""
     made = "Made by `python -m tests.browser.walks`, which walks them in Chromium; seconds are of that run."
     parts = ["# Walks", "", made]
     for walk in walks:
-        count = len(walk.told)
+        count = len(walk.actions)
         parts += ["", f"## {walk.title}: {count} actions, {walk.seconds:.0f} s"]
-        for n, (sentence, name) in enumerate(walk.told, 1):
+        for n, (sentence, name) in enumerate(walk.actions, 1):
             parts += ["", f"{n}. {sentence}", "", f"   ![{sentence}](walks/{name})"]
     return "\n".join(parts) + "\n"
 
 
-def tabs(browser: Browser, house: Theatre) -> None:
+def save_tab_pictures(browser: Browser, house: ServedPage) -> None:
     """A picture of every tab, with an example in it where it takes one; else what the walks left there."""
-    with visitor(browser, house) as page:
+    with open_browser_page(browser, house) as page:
         page.goto(house.url)
         page.locator(".dbx-cards").wait_for()
-        for tab in every_tab(house):
-            go(page, tab)
+        for tab in list_tabs(house):
+            show_tab(page, tab)
             example = page.locator(f"#tab-{tab} .dbx-examples button").first
             if example.count() and example.is_visible():
                 example.click()
                 expect(page.locator(f"#{tab}-stage")).to_contain_text("Draft,")
             page.wait_for_timeout(1200)
             page.mouse.wheel(0, -4000)
-            picture(page, DOCS / "pictures" / "tabs" / f"{tab}.webp")
+            save_screenshot(page, DOCS / "pictures" / "tabs" / f"{tab}.webp")
 
 
 @contextmanager
-def _inside(folder: Path) -> Iterator[None]:
+def _change_folder(folder: Path) -> Iterator[None]:
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -256,25 +268,25 @@ def _inside(folder: Path) -> Iterator[None]:
         os.chdir(before)
 
 
-def main() -> None:
+def write_walks() -> None:
     """Walk, write."""
     with (
         tempfile.TemporaryDirectory() as data,
-        _inside(Path(data)),  # so that no picture shows where a machine keeps its temporary files
+        _change_folder(Path(data)),  # so that no picture shows where a machine keeps its temporary files
         sync_playwright() as playwright,
-        theatre(Path("data"), gates=False) as house,
+        serve_browser_page(Path("data"), gates=False) as house,
     ):
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         folder, walks = DOCS / "walks", []
-        with visitor(browser, house) as page:
-            walks.append(headshot(page, house, strangers(Path(data)), folder))
-        for walk in (product, character, batch, key):
-            with visitor(browser, house) as page:
+        with open_browser_page(browser, house) as page:
+            walks.append(walk_headshot(page, house, write_unknown_portrait(Path(data)), folder))
+        for walk in (walk_product, walk_character, walk_batch, walk_api_key):
+            with open_browser_page(browser, house) as page:
                 walks.append(walk(page, house, folder))
-        (DOCS / "walks.md").write_text(written(walks), encoding="utf-8")
-        tabs(browser, house)
+        (DOCS / "walks.md").write_text(render_markdown(walks), encoding="utf-8")
+        save_tab_pictures(browser, house)
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    write_walks()

@@ -25,15 +25,15 @@ from pipelines.core.geometry import Image, PlacedSubject
 from pipelines.core.params import Subject
 from pipelines.framing.placement import frame_photo
 from pipelines.framing.resample import place_subject
-from tests.support.examples import blob, cut, noisy
+from tests.support.examples import make_blob, make_cutout, make_noise
 
 SIZE = (160, 120)
 
 
 def make_subject(level: float = 120) -> PlacedSubject:
-    alpha = blob(SIZE[1], SIZE[0], (80, 60), (40, 45))
-    photo = noisy(SIZE[1], SIZE[0], level, 20)
-    return place_subject(photo, cut(photo, alpha), frame_photo(alpha, SIZE, Subject(photo="x")))
+    alpha = make_blob(SIZE[1], SIZE[0], (80, 60), (40, 45))
+    photo = make_noise(SIZE[1], SIZE[0], level, 20)
+    return place_subject(photo, make_cutout(photo, alpha), frame_photo(alpha, SIZE, Subject(photo="x")))
 
 
 def unzip_files(data: bytes) -> dict[str, bytes]:
@@ -61,7 +61,7 @@ def composite_layers(names: list[str], files: dict[str, bytes]) -> Image:
 @pytest.mark.parametrize("shadow", [None, Shadow()], ids=["bare", "shadow"])
 @pytest.mark.parametrize("relit", [False, True], ids=["exact", "relit"])
 def test_layers_laid_on_each_other_are_the_picture(level: int, ground: int, shadow: Shadow | None, relit: bool) -> None:
-    subject, plate = make_subject(level), noisy(SIZE[1], SIZE[0], ground, 3, seed=1)
+    subject, plate = make_subject(level), make_noise(SIZE[1], SIZE[0], ground, 3, seed=1)
     flat = composite_subject(subject, plate, seed=1, key_side="left", shadow=shadow, relit=relit)
     ora, png = encode_layers(flat, subject, plate, seed=1, key_side="left", shadow=shadow, relit=relit)
     for data, names in (
@@ -76,7 +76,7 @@ def test_layers_laid_on_each_other_are_the_picture(level: int, ground: int, shad
 
 
 def test_the_gate_is_shown_the_backdrop_that_the_subject_hides() -> None:
-    subject, plate = make_subject(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
+    subject, plate = make_subject(), make_noise(SIZE[1], SIZE[0], 40, 3, seed=1)
     flat = composite_subject(subject, plate, seed=1)
     for extra in encode_layers(flat, subject, plate, seed=1):
         assert [frame is flat or frame is plate for frame in extra.frames] == [True, True]
@@ -90,7 +90,7 @@ def merge_images(images: list[Image]) -> Image:
 
 
 def test_the_subject_layer_is_the_subject_and_the_light_layer_leaves_its_core_alone() -> None:
-    subject, plate = make_subject(), noisy(SIZE[1], SIZE[0], 40, 3, seed=1)
+    subject, plate = make_subject(), make_noise(SIZE[1], SIZE[0], 40, 3, seed=1)
     flat = composite_subject(subject, plate, seed=1)
     files = unzip_files(encode_layers(flat, subject, plate, seed=1)[1].data)
     cutout, light = decode_pixels(files["02-subject.png"]), decode_pixels(files["03-light.png"])
@@ -100,14 +100,14 @@ def test_the_subject_layer_is_the_subject_and_the_light_layer_leaves_its_core_al
 
 
 def test_the_backdrop_is_whole_behind_the_subject() -> None:
-    subject, plate = make_subject(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
+    subject, plate = make_subject(), make_noise(SIZE[1], SIZE[0], 200, 3, seed=1)
     files = unzip_files(encode_layers(composite_subject(subject, plate, seed=1), subject, plate, seed=1)[1].data)
     behind = decode_pixels(files["01-backdrop.png"])[50:70, 70:90, :3]
     assert np.abs(behind.astype(int) - plate[50:70, 70:90]).max() <= 30
 
 
 def test_open_raster_has_what_the_format_asks() -> None:
-    subject, plate = make_subject(), noisy(SIZE[1], SIZE[0], 200, 3, seed=1)
+    subject, plate = make_subject(), make_noise(SIZE[1], SIZE[0], 200, 3, seed=1)
     flat = composite_subject(subject, plate, seed=1, shadow=Shadow())
     data = encode_layers(flat, subject, plate, seed=1, shadow=Shadow())[0].data
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
@@ -124,7 +124,7 @@ def test_open_raster_has_what_the_format_asks() -> None:
 
 
 def test_a_large_picture_has_a_small_thumbnail_of_its_shape() -> None:
-    thumbnail = decode_pixels(unzip_files(encode_openraster((), noisy(600, 900)))["Thumbnails/thumbnail.png"])
+    thumbnail = decode_pixels(unzip_files(encode_openraster((), make_noise(600, 900)))["Thumbnails/thumbnail.png"])
     assert thumbnail.shape == (171, 256, 3)
 
 
@@ -166,7 +166,7 @@ def test_a_film_is_its_frames_in_order(tmp_path) -> None:
 
 
 def test_pages_are_a_pdf_with_one_picture_each_and_the_same_each_time() -> None:
-    images = [noisy(150, 120, seed=n) for n in range(3)]
+    images = [make_noise(150, 120, seed=n) for n in range(3)]
     data = encode_pdf(images, "Lookbook")
     assert data.startswith(b"%PDF-")
     assert data.count(b"/Type /Page\n") == 3 or data.count(b"/Type /Page ") == 3

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.codecs.encode import PixelOrigin, build_xmp, encode_image, parse_origin, source_type_uri
 from pipelines.provenance.c2pa import read_receipt
-from tests.support.examples import noisy
+from tests.support.examples import make_noise
 
 RECEIPT = {"tool": "headshot", "seed": 7, "params": {"background": 'Tōkyō <b> & "night"', "x": None}}
 
@@ -24,13 +24,13 @@ def test_lossless_files_hold_the_same_pixels(format: str, quality: int, channels
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
 def test_the_receipt_travels_inside_the_file(format: str) -> None:
-    data = encode_image(noisy(40, 40), format, build_xmp(RECEIPT, PixelOrigin(photographed=True)))  # pyright: ignore[reportArgumentType]
+    data = encode_image(make_noise(40, 40), format, build_xmp(RECEIPT, PixelOrigin(photographed=True)))  # pyright: ignore[reportArgumentType]
     assert read_receipt(data) == RECEIPT
 
 
 def test_a_picture_of_others_has_no_receipt() -> None:
     out = io.BytesIO()
-    PIL.Image.fromarray(noisy(8, 8)).save(out, "PNG")
+    PIL.Image.fromarray(make_noise(8, 8)).save(out, "PNG")
     assert read_receipt(out.getvalue()) is None
 
 

@@ -13,13 +13,13 @@ from pipelines.framing.resample import place_subject
 from pipelines.imaging.color import D65_MIRED, estimate_white_point, measure_lightness, to_linear, to_srgb
 from pipelines.imaging.film_grain import measure_noise
 from pipelines.matting.cutout import core_mask
-from tests.support.examples import blob, cut, example, noisy
+from tests.support.examples import load_example, make_blob, make_cutout, make_noise
 
 
 def _placed_subject(level: float = 90) -> PlacedSubject:
-    photo = noisy(400, 400, level)
-    alpha = blob(400, 400, (200, 220), (100, 130))
-    return place_subject(photo, cut(photo, alpha), frame_photo(alpha, (400, 400), Subject(photo="x")))
+    photo = make_noise(400, 400, level)
+    alpha = make_blob(400, 400, (200, 220), (100, 130))
+    return place_subject(photo, make_cutout(photo, alpha), frame_photo(alpha, (400, 400), Subject(photo="x")))
 
 
 PLATE = np.full((400, 400, 3), (200, 210, 190), np.uint8)
@@ -73,7 +73,7 @@ def test_a_window_wraps_light_around_the_edge_and_grey_paper_does_not() -> None:
 
 
 def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
-    alpha = blob(512, 512, (256, 300), (110, 120))
+    alpha = make_blob(512, 512, (256, 300), (110, 120))
     kept = shadow_map(alpha, Shadow(), "left")
     foot = 300 + 120
     under = kept[foot : foot + 4, 250:262]
@@ -83,7 +83,7 @@ def test_contact_is_darkest_at_the_foot_and_within_craft() -> None:
 
 @pytest.mark.parametrize(("key", "sign"), [("left", 1), ("right", -1)])
 def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
-    alpha = blob(512, 512, (256, 300), (60, 120))
+    alpha = make_blob(512, 512, (256, 300), (60, 120))
     dark = 1 - shadow_map(alpha, Shadow(contact=0.0), key)  # pyright: ignore[reportArgumentType]
     dark[alpha > 0.02] = 0
     xs = np.arange(512)
@@ -92,7 +92,7 @@ def test_the_cast_shadow_falls_away_from_the_key(key: str, sign: int) -> None:
 
 @pytest.mark.parametrize("key", ["left", "right"])
 def test_seen_from_above_the_shadow_lies_on_one_side_and_next_to_none_towards_the_key(key: Side) -> None:
-    dark = 1 - shadow_map(blob(512, 512, (256, 256), (120, 120)), Shadow(drop=0.15), key)
+    dark = 1 - shadow_map(make_blob(512, 512, (256, 256), (120, 120)), Shadow(drop=0.15), key)
     sides = dark[256, 256 - 124], dark[256, 256 + 124]
     lit, shaded = sides if key == "left" else sides[::-1]
     assert lit < 0.03
@@ -103,14 +103,14 @@ def test_seen_from_above_the_shadow_lies_on_one_side_and_next_to_none_towards_th
 
 
 def test_seen_from_above_it_is_darkest_right_under_the_edge() -> None:
-    dark = 1 - shadow_map(blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
+    dark = 1 - shadow_map(make_blob(512, 512, (256, 256), (160, 160)), Shadow(drop=0.15), "left")
     below = dark[256 + 160 : 256 + 200, 256]
     assert below[2] > 0.55
     assert below[2] > below[12] + 0.1 > below[30] + 0.1
 
 
 def test_a_red_thing_reddens_the_ground_right_beside_it_and_white_that_must_stay_white_not() -> None:
-    alpha = blob(512, 512, (256, 256), (120, 120))
+    alpha = make_blob(512, 512, (256, 256), (120, 120))
     red = np.full((512, 512, 3), (200, 30, 20), np.uint8)
     placed = PlacedSubject(red, alpha, Frame(np.eye(2, 3), (512, 512), 1.0, 0.0, True, (0, 0, 512, 512)))
     scene = np.full((512, 512, 3), 140, np.uint8)
@@ -136,10 +136,10 @@ def test_relit_moves_lightness_by_at_most_four() -> None:
 @pytest.mark.parametrize("dirt", [0.0, 0.15])
 def test_shadow_direction_is_estimated_from_the_ground_beside_it(degrees: float, dirt: float) -> None:
     right, down = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    alpha = blob(400, 500, (250, 200), (100, 80))
+    alpha = make_blob(400, 500, (250, 200), (100, 80))
     ground = np.full((400, 500, 3), 180, np.float32)
     ground[:, :120] *= 1 - dirt  # a darker board of the table
-    ground *= 1 - 0.7 * blob(400, 500, (round(250 + 16 * right), round(200 + 16 * down)), (100, 80))[..., None]
+    ground *= 1 - 0.7 * make_blob(400, 500, (round(250 + 16 * right), round(200 + 16 * down)), (100, 80))[..., None]
     photo = np.where(alpha[..., None] > 0.5, 90, ground).astype(np.uint8)
     found = estimate_shadow_direction(photo, alpha)
     assert found is not None
@@ -149,15 +149,17 @@ def test_shadow_direction_is_estimated_from_the_ground_beside_it(degrees: float,
 
 
 def test_without_shadow_or_ground_there_is_no_shadow_direction() -> None:
-    alpha = blob(400, 500, (250, 200), (100, 80))
+    alpha = make_blob(400, 500, (250, 200), (100, 80))
     plain = np.full((400, 500, 3), 180, np.uint8)
-    even = np.where(blob(400, 500, (250, 200), (112, 92))[..., None] > 0.5, 60, plain).astype(np.uint8)  # all round
+    even = np.where(make_blob(400, 500, (250, 200), (112, 92))[..., None] > 0.5, 60, plain).astype(
+        np.uint8
+    )  # all round
     for photo, subject in ((plain, alpha), (even, alpha), (plain, np.ones_like(alpha)), (plain, np.zeros_like(alpha))):
         assert estimate_shadow_direction(photo, subject) is None
 
 
 def test_seen_from_above_the_shadow_keeps_the_photos_direction() -> None:
-    alpha = blob(512, 512, (256, 256), (120, 120))
+    alpha = make_blob(512, 512, (256, 256), (120, 120))
     for right, down in ((0.0, 1.0), (-1.0, 0.0), (0.6, -0.8)):
         dark = 1 - shadow_map(alpha, Shadow(contact=0.0, drop=0.15, toward=(right, down)), "left")
         dark[alpha > 0.02] = 0
@@ -185,13 +187,13 @@ def test_white_china_shows_the_lamps_white_point() -> None:
 
 def test_the_background_colour_is_measured_beside_the_subject() -> None:
     photo = np.full((200, 200, 3), (120, 60, 30), np.uint8)
-    alpha = blob(200, 200, (100, 100), (50, 50))
+    alpha = make_blob(200, 200, (100, 100), (50, 50))
     photo[alpha > 0.01] = (250, 250, 250)
     assert measure_background_colour(photo, alpha) == (120, 60, 30)
     assert measure_background_colour(photo, np.ones_like(alpha)) is None
 
 
 def test_white_point_follows_the_light() -> None:
-    photo = example("coffee").astype(float)
+    photo = load_example("coffee").astype(float)
     warm, cool = (np.clip(photo * gain, 0, 255).astype(np.uint8) for gain in ((1, 0.85, 0.65), (0.75, 0.9, 1)))
     assert estimate_white_point(warm) > estimate_white_point(cool) + 10

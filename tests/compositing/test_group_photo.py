@@ -10,7 +10,7 @@ import pytest
 from pipelines.compositing.group_photo import EYE_LINE_RATIO, MAX_HEAD_RATIO, composite_group, place_members, plan_group
 from pipelines.compositing.team_matching import TeamMember
 from pipelines.core.geometry import Face
-from tests.support.examples import blob, cut, noisy
+from tests.support.examples import make_blob, make_cutout, make_noise
 
 
 def _make_face(x: float, y: float, nose: float = 0.4) -> Face:
@@ -25,12 +25,14 @@ def _make_member(
     number: int, *, height: int = 1400, lean: float = 0.0, nose: float = 0.4, colour: int = 120
 ) -> TeamMember:
     """A head at (400, 290) over shoulders that end with the photo; `lean` lights one cheek more than the other."""
-    alpha = np.maximum(blob(height, 800, (400, 290), (110, 150)), 0)
+    alpha = np.maximum(make_blob(height, 800, (400, 290), (110, 150)), 0)
     alpha[430:, 150:650] = 1
-    photo = noisy(height, 800, colour)
+    photo = make_noise(height, 800, colour)
     slope = np.linspace(1 - lean, 1 + lean, 800)[None, :, None]
     photo = np.clip(photo * slope, 0, 255).astype(np.uint8)
-    return TeamMember(number, f"file-{number}", photo, cut(photo, alpha), _add_cheeks(_make_face(400, 280, nose)))
+    return TeamMember(
+        number, f"file-{number}", photo, make_cutout(photo, alpha), _add_cheeks(_make_face(400, 280, nose))
+    )
 
 
 def _add_cheeks(face: Face) -> Face:

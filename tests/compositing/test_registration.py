@@ -31,7 +31,7 @@ from pipelines.security.audit_log import AuditLog
 from pipelines.security.content_filter import ContentFilter
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import style
-from tests.support.examples import blob, example
+from tests.support.examples import load_example, make_blob
 
 SCENES = Path(__file__).parents[2] / "assets" / "scenes"
 NAMES = ("astronaut", "chelsea", "coffee", "hopper", "city", "forest", "park", "venice", "lobby", "workshop")
@@ -48,7 +48,7 @@ def load_photo(name: str) -> Image:
         with OpenEXR.File(str(SCENES / f"{name}.exr")) as file:
             light = np.asarray(file.channels()["RGB"].pixels, np.float32)
         return to_srgb(light / np.quantile(light, 0.95)).astype(np.uint8)
-    return example(name)
+    return load_example(name)
 
 
 def apply_drift(image: Image, shift: float, degrees: float, zoom: float) -> tuple[Image, Drift]:
@@ -81,7 +81,7 @@ def change_background(image: Image) -> Image:
 
 def centre_alpha(image: Image) -> Alpha:
     height, width = image.shape[:2]
-    return blob(height, width, (width / 2, height / 2), (0.3 * width, 0.36 * height))
+    return make_blob(height, width, (width / 2, height / 2), (0.3 * width, 0.36 * height))
 
 
 def drift_error(found: Drift | None, truth: Drift) -> tuple[float, float]:
@@ -122,7 +122,7 @@ def test_an_undone_edit_matches_the_photo_again(change: Callable[[Image], Image]
 def test_a_subject_near_the_edge_is_not_mirrored_into_the_rim() -> None:
     source = load_photo("coffee")
     height, width = source.shape[:2]
-    alpha = blob(height, width, (width / 2, height / 2), (0.35 * width, 0.46 * height))
+    alpha = make_blob(height, width, (width / 2, height / 2), (0.35 * width, 0.46 * height))
     ground = np.full_like(source, (40, 160, 60))
     drawn = np.asarray(alpha[..., None] * source + (1 - alpha[..., None]) * ground, np.uint8)
     back = align_edit(source, apply_drift(drawn, 0, 0, 1.08)[0], alpha)

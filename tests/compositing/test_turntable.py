@@ -25,14 +25,14 @@ from pipelines.imaging.color import measure_lightness, to_linear, to_srgb
 from pipelines.matting.cutout import cut_out_subject
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
-from tests.support.examples import blob, example, noisy
+from tests.support.examples import load_example, make_blob, make_noise
 
 SIZE = (512, 512)
 
 
 def make_changed_photo(scale: float, down: float, gain: float) -> Image:
     """The coffee seen from further away, lower in its photo, under another exposure."""
-    photo = example("coffee")
+    photo = load_example("coffee")
     height, width = photo.shape[:2]
     matrix = np.array([[scale, 0, width / 2 * (1 - scale)], [0, scale, height / 2 * (1 - scale) + down]])
     moved = cv2.warpAffine(photo, matrix, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
@@ -53,10 +53,10 @@ def test_known_changes_of_scale_baseline_and_exposure_are_undone(scale: float, d
     # What was planted, then what took it back: together they are the first photo's own way into the frame.
     assert back.scale * scale / frame.scale == pytest.approx(1, abs=SCALE_TOLERANCE_RATIO)
     base = measure_extent(first.colour, first.alpha).base
-    planted_base = scale * base + example("coffee").shape[0] / 2 * (1 - scale) + down
+    planted_base = scale * base + load_example("coffee").shape[0] / 2 * (1 - scale) + down
     lands, should = (f.matrix[1, 2] + f.scale * y for f, y in ((back, planted_base), (frame, base)))
     assert lands == pytest.approx(should, abs=BASELINE_TOLERANCE_RATIO * SIZE[1])
-    one = place_subject(example("coffee"), first, frame)
+    one = place_subject(load_example("coffee"), first, frame)
     two = place_subject(make_changed_photo(scale, down, gain), other, back)
     light = measure_extent(one.colour, one.alpha).light
     levelled = match_exposure(two.colour, two.alpha, light)
@@ -72,12 +72,12 @@ def test_known_changes_of_scale_baseline_and_exposure_are_undone(scale: float, d
 
 def test_an_unmatched_set_is_inconsistent() -> None:
     """The measure itself: a set that differs by a little more than is allowed in one thing is no set."""
-    image = noisy(400, 400, 120, 5)
+    image = make_noise(400, 400, 120, 5)
     rows = {
-        "same": (blob(400, 400, (200, 200), (80, 100)), image),
-        "larger": (blob(400, 400, (200, 198), (80, 102)), image),
-        "lower": (blob(400, 400, (200, 204), (80, 100)), image),
-        "lighter": (blob(400, 400, (200, 200), (80, 100)), noisy(400, 400, 132, 5)),
+        "same": (make_blob(400, 400, (200, 200), (80, 100)), image),
+        "larger": (make_blob(400, 400, (200, 198), (80, 102)), image),
+        "lower": (make_blob(400, 400, (200, 204), (80, 100)), image),
+        "lighter": (make_blob(400, 400, (200, 200), (80, 100)), make_noise(400, 400, 132, 5)),
     }
     stands = {name: measure_extent(colour, alpha) for name, (alpha, colour) in rows.items()}
     assert measure_deviation([stands["same"], stands["same"]], 400).is_consistent
@@ -87,15 +87,15 @@ def test_an_unmatched_set_is_inconsistent() -> None:
 
 
 def test_edges_are_measured_to_a_third_of_a_pixel() -> None:
-    image = noisy(300, 300)
-    large = [blob(1200, 1200, (600, down), (240, 300)) for down in (600, 598)]
+    image = make_noise(300, 300)
+    large = [make_blob(1200, 1200, (600, down), (240, 300)) for down in (600, 598)]
     low, up = (np.asarray(cv2.resize(a, (300, 300), interpolation=cv2.INTER_AREA), np.float32) for a in large)
     assert measure_extent(image, low).base - measure_extent(image, up).base == pytest.approx(0.5, abs=0.33)
 
 
 def test_one_gain_and_no_more_than_two_stops() -> None:
-    alpha, dark = blob(200, 200, (100, 100), (70, 70)), noisy(200, 200, 4, 1)
+    alpha, dark = make_blob(200, 200, (100, 100), (70, 70)), make_noise(200, 200, 4, 1)
     lifted = match_exposure(dark, alpha, 60)
     assert measure_extent(lifted, alpha).light < 20, "a photo that is lost stays lost"
-    middle = noisy(200, 200, 90, 8)
+    middle = make_noise(200, 200, 90, 8)
     assert measure_extent(match_exposure(middle, alpha, 50), alpha).light == pytest.approx(50, abs=0.5)

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pipelines.settings import Settings
-from tests.support.page_client import opened
-from tests.support.served_app import Served
-from tests.support.snippet_runner import finished, quick, ran
+from tests.support.page_client import serve_page
+from tests.support.served_app import ServedApp
+from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 from ui.api.auth.access import AccessControl
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp, AccessControl]]:
     root = tmp_path_factory.mktemp("examples")
-    with opened(root, Settings(data=root), quick(("headshot", "background"))) as built:
+    with serve_page(root, Settings(data=root), make_quick_tools(("headshot", "background"))) as built:
         yield built
 
 
@@ -49,8 +49,8 @@ def test_it_runs(page: Any, tmp_path: Path, path: Path) -> None:
     url, house, _ = page
     text = path.read_text("utf-8")
     assert HERE in text
-    said = ran(LANGUAGES[path.suffix], text.replace(HERE, url), tmp_path)
+    said = run_snippet(LANGUAGES[path.suffix], text.replace(HERE, url), tmp_path)
     (tool_id,) = [tool_id for tool_id, names in MADE.items() if path.name in names]
     assert said
-    params = finished(house, tool_id, "local")
+    params = read_finished_params(house, tool_id, "local")
     assert params["preset"] == "linkedin" if tool_id == "headshot" else params["prompt"] == "forest in the morning"

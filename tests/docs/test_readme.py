@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from pipelines.settings import Settings
-from tests.bench.house import served
+from tests.bench.service.single_job import start_app
 from tests.support.examples import EXAMPLES
-from tests.support.page_client import opened
-from tests.support.snippet_runner import finished, quick, ran
+from tests.support.page_client import serve_page
+from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 
 HERE = "http://127.0.0.1:7860"
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_every_link_of_the_pages_leads_to_a_file() -> None:
 def test_a_table_becomes_pictures_by_the_commands_that_are_shown(tmp_path: Path) -> None:
     (tmp_path / "cup.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
     (tmp_path / "jobs.csv").write_text("photo,size\ncup.jpg,512\n", "utf-8")
-    assert ran("shell", "set -e\n" + here(block("python app.py batch")), tmp_path)
+    assert run_snippet("shell", "set -e\n" + here(block("python app.py batch")), tmp_path)
     with (tmp_path / "results" / "manifest.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["status"] == "done"
@@ -61,9 +61,9 @@ def test_a_table_becomes_pictures_by_the_commands_that_are_shown(tmp_path: Path)
 def test_a_brand_kit_is_kept_and_worn_by_the_commands_that_are_shown(tmp_path: Path) -> None:
     (tmp_path / "cup.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
     (tmp_path / "logo.png").write_bytes((EXAMPLES.parent / "tiles" / "social.jpg").read_bytes())
-    with opened(tmp_path / "data", Settings(data=tmp_path / "data"), quick(("kit",))) as (url, house, _):
-        ran("shell", "set -e\n" + block(f"curl -s {HERE}/v1/brands", TOOLS_PAGE).replace(HERE, url), tmp_path)
-        params = finished(house, "kit", "local")
+    with serve_page(tmp_path / "data", Settings(data=tmp_path / "data"), make_quick_tools(("kit",))) as (url, house, _):
+        run_snippet("shell", "set -e\n" + block(f"curl -s {HERE}/v1/brands", TOOLS_PAGE).replace(HERE, url), tmp_path)
+        params = read_finished_params(house, "kit", "local")
     assert params["headline"] == "Good morning"
     assert "#0b5c52" in str(params)
 
@@ -75,7 +75,7 @@ def test_the_studio_opens_to_others_by_the_commands_that_are_shown(
     shared, hosted = ([*line[2:]] for line in lines if line[2].startswith("--"))
     (made,) = (line[2:] for line in lines if line[2] == "key")
     data = tmp_path / "data"
-    key = ran("shell", here(shlex.join(["python", "app.py", *made, "--data", str(data)])), tmp_path).strip()
+    key = run_snippet("shell", here(shlex.join(["python", "app.py", *made, "--data", str(data)])), tmp_path).strip()
     # A test opens no link to itself: without one the studio still serves this machine.
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     with ThreadPoolExecutor(2) as pool:
@@ -86,7 +86,7 @@ def test_the_studio_opens_to_others_by_the_commands_that_are_shown(
 
 def answers(data: Path, flags: list[str], key: str) -> list[int]:
     """What a studio says to one who wants its form to log in, its page, its tools; then of its tools to `key`."""
-    with served(data, *flags) as (url, _, _):
+    with start_app(data, *flags) as (url, _, _):
         asked = [httpx.get(f"{url}{path}") for path in ("/", "/config", "/v1/tools")]
         keyed = httpx.get(f"{url}/v1/tools", headers={"Authorization": f"Bearer {key}"})
     return [each.status_code for each in (*asked, keyed)]

@@ -26,8 +26,8 @@ from pipelines.runtime.progress import WAITING_STAGE
 from pipelines.storage.file_index import FileIndex
 from tests.models.support import published_speeds
 from tests.models.support.published_speeds import STEPS, TimedFamily, TimedModel, step_seconds
-from tests.support.gated_tool import CalmEngine
-from tests.support.served_app import until
+from tests.support.gated_tool import UnfilteredEngine
+from tests.support.served_app import wait_until
 
 KIND = ("published", "cpu", "a call")
 
@@ -47,7 +47,7 @@ def learned_tuner(file: Path | None = None) -> BatchSizeTuner:
 class BatchingEngine:
     """An engine over the published model, whose first call waits until `go` is set."""
 
-    engine: CalmEngine
+    engine: UnfilteredEngine
     files: FileIndex
     model: TimedModel
     go: threading.Event = field(default_factory=threading.Event)
@@ -63,11 +63,11 @@ class BatchingEngine:
     def run_blocking_job(self, **params: Any) -> Stream:
         """A job that holds the device until `go`."""
         stream = self.run_job(200, **params)
-        until(lambda: len(self.model.calls) == 1)
+        wait_until(lambda: len(self.model.calls) == 1)
         return stream
 
     def wait_for_queue(self, orders: int) -> None:
-        until(lambda: len(self.engine._batcher._queue) == orders)
+        wait_until(lambda: len(self.engine._batcher._queue) == orders)
 
     def open_picture(self, result: Result, n: int = 0) -> Image:
         return self.files.open_image(result.files[n].id)
@@ -77,7 +77,7 @@ class BatchingEngine:
 def place(tmp_path: Path) -> Iterator[BatchingEngine]:
     model = TimedModel()
     cache, files = ModelCache((*FAMILIES, TimedFamily(model)), batch_tuner=learned_tuner()), FileIndex(tmp_path)
-    made = BatchingEngine(CalmEngine(cache, files, (published_speeds.timed_tool(),), together=8), files, model)
+    made = BatchingEngine(UnfilteredEngine(cache, files, (published_speeds.timed_tool(),), together=8), files, model)
     model.step = lambda n: made.go.wait(30) if len(model.calls) == 1 else None
     yield made
     made.go.set()
@@ -155,7 +155,9 @@ def test_who_is_cancelled_leaves_at_once_and_the_others_get_their_pictures(place
     assert not halfway.is_set()
     halfway.set()
     for n in (0, 2):
-        assert np.array_equal(place.open_picture(wait_for_result(streams[n])), published_speeds.plain_picture(n, (512, 512)))
+        assert np.array_equal(
+            place.open_picture(wait_for_result(streams[n])), published_speeds.plain_picture(n, (512, 512))
+        )
     assert sorted(place.model.calls[1]) == [0, 1, 2]
 
 
@@ -247,7 +249,7 @@ def test_a_studio_that_closes_tells_who_waits(place: BatchingEngine) -> None:
     place.wait_for_queue(2)
     closing = threading.Thread(target=place.engine.close)
     closing.start()
-    until(lambda: place.engine._batcher._closed)
+    wait_until(lambda: place.engine._batcher._closed)
     place.go.set()
     closing.join()
     wait_for_result(first)

@@ -97,7 +97,7 @@ def start_engine(name: str, root: Path, files: FileIndex, checkpoints: Path) -> 
         ) as made:
             yield made
         return
-    cache, tools = ModelCache((*FAMILIES, family)), (*TOOLS, Gate().tool(), ray_workers.MIRROR)
+    cache, tools = ModelCache((*FAMILIES, family)), (*TOOLS, Gate().make_tool(), ray_workers.MIRROR)
     if name == "zerogpu":
         engine = ZeroGpuEngine(cache, files, tools, placed=("tiny-sd",), device="cpu")
     else:

@@ -25,8 +25,8 @@ from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.storage.file_index import FileIndex
 from tests.models.support import published_speeds
 from tests.models.support.published_speeds import TimedFamily, TimedModel
-from tests.support.gated_tool import CalmEngine, Gated, job
-from tests.support.served_app import until
+from tests.support.gated_tool import GatedParams, UnfilteredEngine, make_gated_job
+from tests.support.served_app import wait_until
 
 SIDE = 8
 GB = 10**9
@@ -65,12 +65,14 @@ class TwoDevices:
     """The device that each job was done on."""
 
     def submit_job(self, spec: str, seed: int = 0) -> str:
-        return self.jobs.submit(job(seed=seed).model_copy(update={"specs": {"text": spec, "matte": "u2netp"}}))
+        return self.jobs.submit(
+            make_gated_job(seed=seed).model_copy(update={"specs": {"text": spec, "matte": "u2netp"}})
+        )
 
     def make_tool(self) -> Tool:
-        return Tool("gate", "Gate", "For tests.", Gated, self.run_tool)
+        return Tool("gate", "Gate", "For tests.", GatedParams, self.run_tool)
 
-    def run_tool(self, params: Gated, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    def run_tool(self, params: GatedParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         import numpy as np
 
         made: Any = context
@@ -86,10 +88,11 @@ class TwoDevices:
 def works(tmp_path: Path) -> Iterator[TwoDevices]:
     files = FileIndex(tmp_path)
     caches = [
-        ModelCache((*FAMILIES, NamedCheckpointFamily()), CacheOptions(budget_bytes=int(1.5 * GB), device=f"cpu:{n}")) for n in range(2)
+        ModelCache((*FAMILIES, NamedCheckpointFamily()), CacheOptions(budget_bytes=int(1.5 * GB), device=f"cpu:{n}"))
+        for n in range(2)
     ]
     tools: list[Tool] = []
-    engine = MultiGpuEngine([CalmEngine(cache, files, tools) for cache in caches])
+    engine = MultiGpuEngine([UnfilteredEngine(cache, files, tools) for cache in caches])
     jobs = JobQueue(tmp_path, engine)
     built = TwoDevices(jobs, engine, caches)
     tools.append(built.make_tool())
@@ -101,7 +104,7 @@ def works(tmp_path: Path) -> Iterator[TwoDevices]:
 
 def test_as_many_jobs_run_as_there_are_devices_and_no_more(works: TwoDevices) -> None:
     ids = [works.submit_job("two" if seed == 1 else "one", seed) for seed in range(5)]
-    until(lambda: len(works.on) == 2)
+    wait_until(lambda: len(works.on) == 2)
     assert works.jobs.count_jobs() == (2, 3)
     assert set(works.on.values()) == {"cpu:0", "cpu:1"}
     works.open.set()
@@ -117,7 +120,7 @@ def test_a_job_goes_where_its_checkpoint_lies_and_overtakes_one_that_waits_for_a
     assert len(set(home.values())) == 2
     works.open.clear()
     first, waits, overtakes = works.submit_job("one"), works.submit_job("one"), works.submit_job("two")
-    until(lambda: {first, overtakes} <= works.on.keys())
+    wait_until(lambda: {first, overtakes} <= works.on.keys())
     assert waits not in works.on
     works.open.set()
     for job_id in (first, waits, overtakes):
@@ -128,10 +131,10 @@ def test_a_job_goes_where_its_checkpoint_lies_and_overtakes_one_that_waits_for_a
 
 
 def test_rows_of_one_batch_are_worked_off_on_every_device(works: TwoDevices) -> None:
-    rows = [job(seed=n).model_copy(update={"specs": {"text": "one"}, "batch": True}) for n in range(6)]
+    rows = [make_gated_job(seed=n).model_copy(update={"specs": {"text": "one"}, "batch": True}) for n in range(6)]
     for row in rows:
         works.jobs.submit(row)
-    until(lambda: len(works.on) == 2)
+    wait_until(lambda: len(works.on) == 2)
     works.open.set()
     for row in rows:
         wait_for_result(works.jobs.watch(row.id))
@@ -140,7 +143,7 @@ def test_rows_of_one_batch_are_worked_off_on_every_device(works: TwoDevices) -> 
 
 def test_cancelling_frees_that_device_and_no_other(works: TwoDevices) -> None:
     ids = [works.submit_job(spec, seed) for seed, spec in enumerate(("one", "two"))]
-    until(lambda: len(works.on) == 2)
+    wait_until(lambda: len(works.on) == 2)
     watch = works.jobs.watch(ids[0])
     works.jobs.cancel(ids[0])
     third = works.submit_job("one", 2)
@@ -149,7 +152,7 @@ def test_cancelling_frees_that_device_and_no_other(works: TwoDevices) -> None:
         wait_for_result(watch)
     assert wait_for_result(works.jobs.watch(third)).files
     assert wait_for_result(works.jobs.watch(ids[1])).files
-    until(lambda: works.jobs.count_jobs() == (0, 0))
+    wait_until(lambda: works.jobs.count_jobs() == (0, 0))
     assert works.engine._reservations.reserved_jobs() == {}
 
 
@@ -162,7 +165,7 @@ def test_a_job_without_a_queue_takes_a_free_device_and_is_refused_where_there_is
 
 
 def make_direct_job() -> Job:
-    return job().model_copy(update={"specs": {"text": "one"}})
+    return make_gated_job().model_copy(update={"specs": {"text": "one"}})
 
 
 def test_the_models_of_all_devices_are_looked_at_as_one(works: TwoDevices) -> None:
@@ -201,11 +204,11 @@ def test_the_cards_are_those_that_a_program_may_see(
 
 
 def test_nobody_loads_what_another_device_is_loading() -> None:
-    first = job().model_copy(update={"specs": {"text": "one"}})
+    first = make_gated_job().model_copy(update={"specs": {"text": "one"}})
     turns = DeviceReservations(lambda: [DeviceState({}, GB, is_idle=True), DeviceState({}, GB, is_idle=True)])
     assert turns.reserve_next([first]) == first.id
-    assert turns.reserve_next([job().model_copy(update={"specs": {"text": "one"}})]) is None
-    other = job().model_copy(update={"specs": {"text": "two"}})
+    assert turns.reserve_next([make_gated_job().model_copy(update={"specs": {"text": "one"}})]) is None
+    other = make_gated_job().model_copy(update={"specs": {"text": "two"}})
     assert turns.reserve_next([other]) == other.id
     assert set(turns.reserved_jobs()) == {0, 1}
 
@@ -222,7 +225,7 @@ def test_on_several_devices_jobs_join_the_calls_of_the_one_that_holds_their_mode
         for _ in range(2)
     ]
     engine = MultiGpuEngine(
-        [CalmEngine(cache, files, (published_speeds.timed_tool(),), together=4) for cache in caches]
+        [UnfilteredEngine(cache, files, (published_speeds.timed_tool(),), together=4) for cache in caches]
     )
     jobs = JobQueue(tmp_path, engine)
     model.step = lambda n: go.wait(30) if len(model.calls) == 1 else None
@@ -231,12 +234,14 @@ def test_on_several_devices_jobs_join_the_calls_of_the_one_that_holds_their_mode
         pass
     caches[1].budget_bytes = -1  # no room for one
     orders = [
-        job(seed=n).model_copy(update={"tool": "asked", "params": {"side": 64}, "specs": {"text": "published"}})
+        make_gated_job(seed=n).model_copy(
+            update={"tool": "asked", "params": {"side": 64}, "specs": {"text": "published"}}
+        )
         for n in range(5)
     ]
     try:
         streams = [jobs.submit_and_watch(order) for order in orders]
-        until(lambda: len(engine._engines[0]._batcher._queue) == 5)
+        wait_until(lambda: len(engine._engines[0]._batcher._queue) == 5)
         go.set()
         for stream in streams:
             wait_for_result(stream)

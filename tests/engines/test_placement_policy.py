@@ -26,7 +26,10 @@ def make_device(*holds: str, room: int | None = 0, idle: bool = True) -> DeviceS
 
 
 def test_a_job_goes_where_its_model_lies() -> None:
-    assert choose_placement([WaitingJob("1", A)], [make_device("b", room=9), make_device("a")], 2) == (WaitingJob("1", A), 1)
+    assert choose_placement([WaitingJob("1", A)], [make_device("b", room=9), make_device("a")], 2) == (
+        WaitingJob("1", A),
+        1,
+    )
 
 
 def test_a_job_whose_model_lies_nowhere_goes_where_there_is_most_room() -> None:
@@ -62,7 +65,10 @@ def test_who_can_begin_at_once_overtakes_who_would_have_to_wait() -> None:
 
 def test_of_two_that_are_full_the_one_goes_for_whose_models_nobody_waits() -> None:
     line = [WaitingJob("1", C), WaitingJob("2", A)]
-    assert choose_placement(line, [make_device("a", idle=False), make_device("a", "d"), make_device("b", "d")], 9) == (line[1], 1)
+    assert choose_placement(line, [make_device("a", idle=False), make_device("a", "d"), make_device("b", "d")], 9) == (
+        line[1],
+        1,
+    )
     assert choose_placement(
         line[:1] + [WaitingJob("2", B)] * 2, [make_device("d"), make_device("e"), make_device("b", idle=False)], 9
     ) == (line[0], 0)

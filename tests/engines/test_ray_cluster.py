@@ -22,8 +22,8 @@ from pipelines.security.audit_log import AuditLog
 from pipelines.storage.file_index import FileIndex
 from tests.engines.support import ray_workers
 from tests.models.support.family_checks import noise_photo as photographed
-from tests.support.gated_tool import job
-from tests.support.served_app import until
+from tests.support.gated_tool import make_gated_job
+from tests.support.served_app import wait_until
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
@@ -91,8 +91,8 @@ def test_nothing_listens_beyond_this_machine_and_only_its_owner_reads_the_token(
 
 @ray_workers.needs_ray
 def test_a_worker_that_is_killed_in_mid_stream_costs_its_job_a_step_and_nothing_else(engine: RayEngine) -> None:
-    whole = wait_for_result(engine.run(job(8)))
-    events = list(kill_after_third_step(engine, engine.run(job(8))))
+    whole = wait_for_result(engine.run(make_gated_job(8)))
+    events = list(kill_after_third_step(engine, engine.run(make_gated_job(8))))
     stages = [event.stage for event in events if isinstance(event, Step)]
     assert stages.count(LOST_STAGE) == 1
     assert stages[-1] == "Writing"
@@ -100,15 +100,15 @@ def test_a_worker_that_is_killed_in_mid_stream_costs_its_job_a_step_and_nothing_
     assert isinstance(result, Result)
     assert [file.pixels_sha256 for file in result.files] == [file.pixels_sha256 for file in whole.files]
     assert not list((engine._transport._files.data / "store").iterdir())
-    until(lambda: all(worker.is_connected for worker in engine.workers), ray_workers.START_TIMEOUT_SECONDS)
+    wait_until(lambda: all(worker.is_connected for worker in engine.workers), ray_workers.START_TIMEOUT_SECONDS)
 
 
 @ray_workers.needs_ray
 def test_each_worker_has_one_job_and_one_too_many_is_told_so(engine: RayEngine) -> None:
-    streams = [engine.run(job(4, seed=n)) for n in range(2)]
+    streams = [engine.run(make_gated_job(4, seed=n)) for n in range(2)]
     assert set(ray_workers.find_busy_workers(engine)) == {0, 1}
     with pytest.raises(QueueFull, match="Every worker"):
-        engine.run(job())
+        engine.run(make_gated_job())
     assert all(isinstance(list(stream)[-1], Result) for stream in streams)
     assert ray_workers.find_busy_workers(engine) == {}
 
@@ -118,7 +118,7 @@ def test_what_the_gate_of_a_worker_refuses_stands_in_the_log_of_the_studio(engin
     ray_workers.call_in_workers(engine, ray_workers.refuse_everything)
     photo = files.add_image(photographed(6), "me", "upload")
     before = AuditLog(files.data).verify_chain()
-    asked = job().model_copy(update={"tool": "mirror", "params": {"photo": photo}})
+    asked = make_gated_job().model_copy(update={"tool": "mirror", "params": {"photo": photo}})
     try:
         with pytest.raises(PolicyRefusal):
             wait_for_result(engine.run(asked))

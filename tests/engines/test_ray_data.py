@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.support import ray_workers
-from tests.engines.support.ray_batch import count_drawn, write_jobs_file, last_worker_pid, start_batch_cluster
+from tests.engines.support.ray_batch import count_drawn, last_worker_pid, start_batch_cluster, write_jobs_file
 
 ROWS = 30
 

@@ -1,4 +1,4 @@
-"""Sepia: an example of a tool in one file. Listed in `pipelines.tools` it has a tab, a REST route, CSV columns, docs."""
+"""Sepia: an example of a tool in one file. Listed in `pipelines.tools` it has a tab, a REST route, columns and docs."""
 
 from __future__ import annotations
 

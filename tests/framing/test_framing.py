@@ -12,7 +12,7 @@ from pipelines.framing.placement import find_bounds, frame_photo, frame_subject
 from pipelines.framing.resample import place_subject, resample
 from pipelines.matting.cutout import core_mask
 from pipelines.matting.foreground_estimation import estimate_foreground
-from tests.support.examples import blob, cut, noisy
+from tests.support.examples import make_blob, make_cutout, make_noise
 
 HERE = Subject(photo="file-x")
 
@@ -34,9 +34,9 @@ def _make_face(x: float, y: float, width: float, roll: float = 0.0) -> Face:
 
 def _make_person(size: int = 1000) -> tuple[Cutout, Face]:
     """Head 300 high (crown 150, chin 450) at the middle, shoulders down to the photo's lower border."""
-    alpha = np.maximum(blob(size, size, (500, 300), (110, 150)), 0)
+    alpha = np.maximum(make_blob(size, size, (500, 300), (110, 150)), 0)
     alpha[430:, 250:750] = 1
-    return cut(noisy(size, size), alpha), _make_face(500, 290, 178)
+    return make_cutout(make_noise(size, size), alpha), _make_face(500, 290, 178)
 
 
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
@@ -57,10 +57,10 @@ def test_heads_follow_the_table(row) -> None:
 
 
 def test_a_turned_head_close_by_is_not_cut_by_the_frames_side() -> None:
-    alpha = blob(376, 300, (155, 170), (120, 145))
+    alpha = make_blob(376, 300, (155, 170), (120, 145))
     alpha[340:] = 1
     frame = frame_head(
-        cut(noisy(376, 300), alpha), _make_face(112, 160, 150), get_framing("classic"), (800, 1000), HERE
+        make_cutout(make_noise(376, 300), alpha), _make_face(112, 160, 150), get_framing("classic"), (800, 1000), HERE
     )
     seen = np.flatnonzero(np.clip(resample(alpha, frame), 0, 1)[360] > 0.5)
     assert seen[0] > 0
@@ -94,9 +94,9 @@ def test_a_pose_is_left_alone(roll: float) -> None:
 
 
 def test_a_small_face_and_a_large_enlargement_get_notices() -> None:
-    alpha = blob(200, 200, (100, 60), (22, 30))
+    alpha = make_blob(200, 200, (100, 60), (22, 30))
     notices = frame_head(
-        cut(noisy(200, 200), alpha), _make_face(100, 58, 36), get_framing("tight"), (1024, 1024), HERE
+        make_cutout(make_noise(200, 200), alpha), _make_face(100, 58, 36), get_framing("tight"), (1024, 1024), HERE
     ).notices
     assert any("between the eyes" in notice for notice in notices)
     assert any("Enlarged" in notice for notice in notices)
@@ -104,8 +104,8 @@ def test_a_small_face_and_a_large_enlargement_get_notices() -> None:
 
 @pytest.mark.parametrize("fill", [0.87, 0.82, 0.7])
 def test_fill_is_the_longer_side_over_the_shorter_side(fill: float) -> None:
-    frame = frame_subject(blob(600, 900, (400, 300), (200, 120)), (1000, 1000), fill, HERE)
-    left, _, right, _ = find_bounds(np.clip(resample(blob(600, 900, (400, 300), (200, 120)), frame), 0, 1))
+    frame = frame_subject(make_blob(600, 900, (400, 300), (200, 120)), (1000, 1000), fill, HERE)
+    left, _, right, _ = find_bounds(np.clip(resample(make_blob(600, 900, (400, 300), (200, 120)), frame), 0, 1))
     assert (right - left) / 1000 == pytest.approx(fill, abs=0.01)
 
 
@@ -154,18 +154,18 @@ def test_a_figure_taller_than_the_frame_keeps_its_head() -> None:
 
 
 def test_a_photo_in_its_own_frame_is_not_resampled() -> None:
-    photo = noisy(300, 400)
-    alpha = blob(300, 400, (200, 150), (80, 90))
+    photo = make_noise(300, 400)
+    alpha = make_blob(300, 400, (200, 150), (80, 90))
     frame = frame_photo(alpha, (400, 300), HERE)
-    placed = place_subject(photo, cut(photo, alpha), frame)
+    placed = place_subject(photo, make_cutout(photo, alpha), frame)
     assert frame.is_native_scale
     assert np.array_equal(placed.colour, photo)
 
 
 @pytest.mark.parametrize("scale", [0.31, 0.8, 1.7])
 def test_the_core_is_the_photo_after_the_one_resampling(scale: float) -> None:
-    photo = noisy(400, 400)
-    alpha = blob(400, 400, (200, 200), (120, 150))
+    photo = make_noise(400, 400)
+    alpha = make_blob(400, 400, (200, 200), (120, 150))
     estimate = photo.copy()
     estimate[alpha < 250 / 255] = (0, 255, 0)
     side = round(scale * 400)
@@ -191,14 +191,14 @@ def test_shrinking_averages_instead_of_skipping() -> None:
 def _make_torn_body(feet: bool = False) -> tuple[Cutout, Face]:
     """A body whose matte ends in rags at row 880 of 1000; with `feet` a whole small figure."""
     if feet:
-        alpha = np.maximum(blob(1000, 1000, (500, 150), (50, 65)), 0)
+        alpha = np.maximum(make_blob(1000, 1000, (500, 150), (50, 65)), 0)
         alpha[205:880, 440:560] = 1
-        return cut(noisy(1000, 1000), alpha), _make_face(500, 145, 80)
+        return make_cutout(make_noise(1000, 1000), alpha), _make_face(500, 145, 80)
     cutout, face = _make_person()
     alpha = cutout.alpha.copy()
     alpha[880:] = 0
     alpha[850:, 250:330], alpha[865:, 600:] = 0, 0
-    return cut(noisy(1000, 1000), alpha), face
+    return make_cutout(make_noise(1000, 1000), alpha), face
 
 
 def test_a_torn_body_ends_where_most_of_it_is_left_and_a_whole_figure_stands() -> None:
@@ -221,7 +221,7 @@ def test_no_torn_edge_of_a_body_is_inside_the_frame(kind: str) -> None:
         frame = frame_subject(cutout.alpha, size, 0.8, HERE, anchor="floor", floor=1.0, body_end=end)
     else:
         frame = frame_head(cutout, face, get_framing("wide"), size_for_ratio((3, 2), 1000), HERE)
-    alpha = place_subject(noisy(1000, 1000), cutout, frame).alpha
+    alpha = place_subject(make_noise(1000, 1000), cutout, frame).alpha
     lowest = (alpha[-1] > 0.5).sum() / max((alpha[-60:] > 0.5).sum(axis=1).max(), 1)
     assert lowest > 0.8, "the body goes on beyond the frame"
 
@@ -231,10 +231,10 @@ def test_no_torn_edge_of_a_body_is_inside_the_frame(kind: str) -> None:
 
 @pytest.mark.parametrize("size", [(600, 900), (900, 600), (900, 506)])
 def test_a_person_too_tall_for_the_frame_keeps_the_head(size: tuple[int, int]) -> None:
-    alpha = np.maximum(blob(1000, 440, (220, 130), (60, 80)), 0)
+    alpha = np.maximum(make_blob(1000, 440, (220, 130), (60, 80)), 0)
     alpha[200:, 60:380] = 1
-    photo = noisy(1000, 440)
-    placed = place_subject(photo, cut(photo, alpha), frame_photo(alpha, size, HERE))
+    photo = make_noise(1000, 440)
+    placed = place_subject(photo, make_cutout(photo, alpha), frame_photo(alpha, size, HERE))
     top = find_bounds(placed.alpha)[1] / size[1]
     assert 0 <= top <= 0.12
     there = placed.frame.matrix @ np.array([220, 130, 1])
@@ -244,9 +244,9 @@ def test_a_person_too_tall_for_the_frame_keeps_the_head(size: tuple[int, int]) -
 @pytest.mark.parametrize("size", [(600, 400), (400, 700), (900, 300)])
 @pytest.mark.parametrize("stands", [False, True])
 def test_a_whole_subject_stays_whole_and_stands_on_the_ground(size: tuple[int, int], stands: bool) -> None:
-    alpha = blob(400, 600, (300, 200), (225, 190))
-    photo = noisy(400, 600)
-    placed = place_subject(photo, cut(photo, alpha), frame_photo(alpha, size, HERE, stands=stands))
+    alpha = make_blob(400, 600, (300, 200), (225, 190))
+    photo = make_noise(400, 600)
+    placed = place_subject(photo, make_cutout(photo, alpha), frame_photo(alpha, size, HERE, stands=stands))
     left, top, right, bottom = find_bounds(placed.alpha)
     assert 0 < left < right < size[0]
     assert 0 < top < bottom < size[1]
@@ -255,7 +255,7 @@ def test_a_whole_subject_stays_whole_and_stands_on_the_ground(size: tuple[int, i
 
 
 def test_a_photo_in_its_own_shape_is_not_resampled_for_a_subject_that_has_room() -> None:
-    alpha = blob(400, 600, (300, 190), (150, 120))
+    alpha = make_blob(400, 600, (300, 190), (150, 120))
     assert frame_photo(alpha, (600, 400), HERE, stands=True).is_native_scale
 
 
@@ -281,10 +281,10 @@ def test_an_enlarged_edge_is_smooth_and_shows_no_old_background() -> None:
 
 
 def test_a_head_that_the_photo_cuts_keeps_its_cut_on_the_frames_edge() -> None:
-    alpha = blob(500, 400, (200, 150), (120, 170))
+    alpha = make_blob(500, 400, (200, 150), (120, 170))
     alpha[320:] = 1
     frame = frame_head(
-        cut(noisy(500, 400), alpha), _make_face(200, 180, 150), get_framing("classic"), (800, 1000), HERE
+        make_cutout(make_noise(500, 400), alpha), _make_face(200, 180, 150), get_framing("classic"), (800, 1000), HERE
     )
     assert frame.scale < 3.2
     assert frame.matrix[1, 2] <= 0  # the photo's first row lies on the frame's edge or outside

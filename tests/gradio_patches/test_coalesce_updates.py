@@ -11,8 +11,8 @@ import gradio as gr
 import httpx
 import pytest
 
-from tests.support.gradio_loop import in_loop
-from tests.support.served_app import until
+from tests.support.gradio_loop import build_in_event_loop
+from tests.support.served_app import wait_until
 from ui.gradio_patches import coalesce_updates
 from ui.gradio_patches.event_stream import keep_stream_open
 from ui.gradio_patches.full_updates import send_full_updates
@@ -73,9 +73,9 @@ def test_a_page_that_does_not_read_is_told_the_newest_and_not_all() -> None:
             button.click(work, None, [button, line, picture])
         return send_full_updates(made)
 
-    with serve_page(in_loop(built)) as client:
+    with serve_page(build_in_event_loop(built)) as client:
         send_event(client, 0)
-        until(lambda: bool(done))
+        wait_until(lambda: bool(done))
         time.sleep(0.2)
         words = [word for word in read_updates(client) if word is not None]
     assert len(words) == 3, "the first, which the others build on; the newest of the rest; and what greys"
@@ -105,7 +105,7 @@ def watched() -> Iterator[Watched]:
         fns.update({fn.api_name: number for number, fn in made.fns.items() if isinstance(fn.api_name, str)})
         return send_full_updates(made)
 
-    with serve_page(in_loop(built)) as client:
+    with serve_page(build_in_event_loop(built)) as client:
         yield client, fns, gate
 
 

@@ -10,7 +10,7 @@ import pytest
 from fastapi import Request
 from gradio.queueing import Event
 
-from tests.support.gradio_loop import in_loop
+from tests.support.gradio_loop import build_in_event_loop
 from ui.gradio_patches import event_stream
 
 pytestmark = [
@@ -33,7 +33,7 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[httpx.Client, gr.Blo
             button.click(lambda: "done", None, word, api_name="told")
         return made
 
-    made = in_loop(built)
+    made = build_in_event_loop(built)
     _, url, _ = event_stream.keep_stream_open(made.queue()).launch(
         server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False, ssr_mode=False
     )
@@ -106,7 +106,7 @@ def test_events_begin_in_the_order_in_which_they_came() -> None:
                 gr.Button().click(lambda n=n: str(n), None, word, concurrency_limit=None)
         return made
 
-    made = in_loop(built)
+    made = build_in_event_loop(built)
     queue = event_stream.keep_stream_open(made.queue())._queue
     asked = Request({"type": "http"})
     events = [Event("ann", made.fns[n], asked, None) for n in (3, 0, 5, 1, 3, 2, 4, 0, 5, 2)]

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from tests.support.page_client import events
-from tests.support.served_app import until
+from tests.support.page_client import list_events
+from tests.support.served_app import wait_until
 
 ROOT = Path(__file__).parents[2]
 WORDS = "the-plans-of-bob"
@@ -59,7 +59,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> StudioOutput:
     with open(root / "out", "wb") as out, open(root / "err", "wb") as err:
         process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=err)
         try:
-            until(lambda: _is_up(url), 120)
+            wait_until(lambda: _is_up(url), 120)
             with httpx.Client(base_url=url, timeout=60) as browser:
                 _send_nonsense(browser)
         finally:
@@ -70,7 +70,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> StudioOutput:
 
 def _send_nonsense(browser: httpx.Client) -> None:
     """Past the queue and through it, to a component that is none, and to an address that Gradio prints."""
-    called = [row["id"] for row in events(browser) if row["backend_fn"]]
+    called = [row["id"] for row in list_events(browser) if row["backend_fn"]]
     for number in called[:40]:
         body: dict[str, Any] = {"fn_index": number, "data": [QUOTED] * 60, "session_hash": "nonsense"}
         assert browser.post("/gradio_api/run/predict", json=body).status_code < 600

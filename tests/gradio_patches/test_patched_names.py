@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 from gradio.queueing import Queue
 
-from tests.support.gradio_loop import in_loop
+from tests.support.gradio_loop import build_in_event_loop
 from ui import gradio_patches
 from ui.gradio_patches import full_updates
 
@@ -36,7 +36,7 @@ def test_names_that_an_object_gets_when_it_is_made_are_found() -> None:
         with gr.Blocks(analytics_enabled=False) as page:
             return page._queue
 
-    queue = in_loop(make)
+    queue = build_in_event_loop(make)
     names = [
         name.split(".")[-1] for name in gradio_patches._list_patched_names() if ":Queue." in name and "gradio" in name
     ]

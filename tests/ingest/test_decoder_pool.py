@@ -22,7 +22,7 @@ from pipelines.ingest import decode
 from pipelines.ingest.decoder_pool import DecoderPool, IngestedPicture
 from pipelines.storage.file_index import encode_png
 from tests.support import hostile_pictures
-from tests.support.hostile_pictures import ACCEPTED, HOSTILE, Hostile, photo, saved
+from tests.support.hostile_pictures import ACCEPTED, HOSTILE_PICTURES, HostilePicture, encode_picture, make_photo
 
 
 @pytest.fixture(scope="module")
@@ -57,33 +57,33 @@ def largest_difference(image: Image, wanted: Image) -> float:
     return float(np.abs(image.astype(float) - wanted).mean())
 
 
-PHOTO = np.asarray(photo())
-GOOD = saved(photo(), "PNG")
+PHOTO = np.asarray(make_photo())
+GOOD = encode_picture(make_photo(), "PNG")
 SLOW = (8000, 6000)
 BUSY = 60 << 20  # bytes that a decoder holds only in the middle of a large picture
 
 # ---------------------------------------------------------------- the thirty
 
 
-@pytest.mark.parametrize("row", HOSTILE, ids=[row.id for row in HOSTILE])
-def test_bad_input_gets_its_code(ingest: DecoderPool, row: Hostile) -> None:
+@pytest.mark.parametrize("row", HOSTILE_PICTURES, ids=[row.id for row in HOSTILE_PICTURES])
+def test_bad_input_gets_its_code(ingest: DecoderPool, row: HostilePicture) -> None:
     assert decode_outcome(ingest, row.data()) in row.outcomes
 
 
 def test_the_list_of_thirty_is_whole() -> None:
-    assert {row.number for row in HOSTILE} == set(range(1, 31))
-    assert len({row.id for row in HOSTILE}) == len(HOSTILE)
+    assert {row.number for row in HOSTILE_PICTURES} == set(range(1, 31))
+    assert len({row.id for row in HOSTILE_PICTURES}) == len(HOSTILE_PICTURES)
 
 
 def test_bit_flips_are_of_both_kinds(ingest: DecoderPool) -> None:
-    flips = [decode_outcome(ingest, row.data()) for row in HOSTILE if row.number == 16]
+    flips = [decode_outcome(ingest, row.data()) for row in HOSTILE_PICTURES if row.number == 16]
     assert ACCEPTED in flips
     assert len(set(flips)) > 1
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "AVIF"])
 def test_flipped_bits_never_get_past_the_door(ingest: DecoderPool, format: str) -> None:
-    data = saved(photo(), format)
+    data = encode_picture(make_photo(), format)
     for seed in range(40):
         rng, copy = np.random.default_rng(seed), bytearray(data)
         copy[int(rng.integers(len(copy)))] ^= 1 << int(rng.integers(8))
@@ -103,28 +103,30 @@ def test_pixels_of_a_png_stay_the_same(ingest: DecoderPool) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF"])
 def test_every_format_shows_the_same_picture(ingest: DecoderPool, format: str) -> None:
-    assert largest_difference(ingest.decode_picture(saved(photo(), format, quality=95)).image, PHOTO) < 6
+    assert largest_difference(ingest.decode_picture(encode_picture(make_photo(), format, quality=95)).image, PHOTO) < 6
 
 
 def test_an_iphone_photo_is_read(ingest: DecoderPool) -> None:
-    assert largest_difference(ingest.decode_picture(hostile_pictures.heic()).image, PHOTO) < 6
+    assert largest_difference(ingest.decode_picture(hostile_pictures.make_heic()).image, PHOTO) < 6
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turned_photo_comes_upright(ingest: DecoderPool, orientation: int) -> None:
-    upright = ingest.decode_picture(saved(photo(), "PNG", exif=hostile_pictures.exif(orientation))).image
+    upright = ingest.decode_picture(
+        encode_picture(make_photo(), "PNG", exif=hostile_pictures.make_exif(orientation))
+    ).image
     mirrored, quarters = ((0, 0), (1, 0), (0, 2), (1, 2), (1, 1), (0, 3), (1, 3), (0, 1))[orientation - 1]
     np.testing.assert_array_equal(upright, np.rot90(PHOTO[:, ::-1] if mirrored else PHOTO, quarters))
 
 
 def test_an_unknown_orientation_changes_nothing(ingest: DecoderPool) -> None:
     np.testing.assert_array_equal(
-        ingest.decode_picture(saved(photo(), "PNG", exif=hostile_pictures.exif(99))).image, PHOTO
+        ingest.decode_picture(encode_picture(make_photo(), "PNG", exif=hostile_pictures.make_exif(99))).image, PHOTO
     )
 
 
 def test_place_and_text_are_gone(ingest: DecoderPool) -> None:
-    data = hostile_pictures.turned()
+    data = hostile_pictures.make_rotated_jpeg()
     assert b"a secret" in data
     kept = encode_png(ingest.decode_picture(data).image)
     assert b"a secret" not in kept
@@ -132,20 +134,20 @@ def test_place_and_text_are_gone(ingest: DecoderPool) -> None:
 
 
 def test_what_follows_a_picture_is_not_read(ingest: DecoderPool) -> None:
-    for data in (GOOD + b"<script>alert(1)</script>", hostile_pictures.polyglot()):
-        plain = GOOD if data.startswith(GOOD) else saved(photo(), "JPEG")
+    for data in (GOOD + b"<script>alert(1)</script>", hostile_pictures.make_polyglot()):
+        plain = GOOD if data.startswith(GOOD) else encode_picture(make_photo(), "JPEG")
         np.testing.assert_array_equal(ingest.decode_picture(data).image, ingest.decode_picture(plain).image)
 
 
 def test_a_zip_behind_a_jpeg_is_no_scan_bomb() -> None:
-    assert file_signatures.count_jpeg_scans(saved(photo(), "JPEG") + b"\xff\xda" * 1000) == 1
-    assert file_signatures.count_jpeg_scans(hostile_pictures.scan_bomb(200)) > 200
+    assert file_signatures.count_jpeg_scans(encode_picture(make_photo(), "JPEG") + b"\xff\xda" * 1000) == 1
+    assert file_signatures.count_jpeg_scans(hostile_pictures.make_scan_bomb(200)) > 200
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "CMYK"])
 def test_other_modes_become_rgb(ingest: DecoderPool, mode: str) -> None:
-    image = photo().convert(mode)
-    data = saved(image, "JPEG" if mode == "CMYK" else "PNG", **({"quality": 95} if mode == "CMYK" else {}))
+    image = make_photo().convert(mode)
+    data = encode_picture(image, "JPEG" if mode == "CMYK" else "PNG", **({"quality": 95} if mode == "CMYK" else {}))
     assert largest_difference(ingest.decode_picture(data).image, np.asarray(image.convert("RGB"))) < 6
 
 
@@ -153,39 +155,44 @@ def test_only_real_transparency_has_a_fourth_channel(ingest: DecoderPool) -> Non
     def shape(data: bytes) -> tuple[int, ...]:
         return ingest.decode_picture(data).image.shape
 
-    assert shape(saved(hostile_pictures.transparent(255), "PNG")) == (64, 96, 3)
-    assert shape(saved(hostile_pictures.transparent(254), "PNG")) == (64, 96, 4)
-    assert ingest.decode_picture(hostile_pictures.palette()).image[30, 40, 3] == 0
+    assert shape(encode_picture(hostile_pictures.make_transparent(255), "PNG")) == (64, 96, 3)
+    assert shape(encode_picture(hostile_pictures.make_transparent(254), "PNG")) == (64, 96, 4)
+    assert ingest.decode_picture(hostile_pictures.make_palette_png()).image[30, 40, 3] == 0
 
 
 def test_sixteen_bits_are_scaled_not_clipped(ingest: DecoderPool) -> None:
-    ramp = ingest.decode_picture(hostile_pictures.deep_grey()).image
+    ramp = ingest.decode_picture(hostile_pictures.make_16_bit_grey()).image
     np.testing.assert_array_equal(ramp[0, :, 0], np.linspace(0, 65535, 96).astype(np.uint16) >> 8)
     np.testing.assert_array_equal(ramp[..., 0], ramp[..., 2])
 
 
 @pytest.mark.parametrize("alpha", [False, True])
 def test_colours_go_through_the_profile(ingest: DecoderPool, alpha: bool) -> None:
-    red = hostile_pictures.transparent(100).copy() if alpha else photo().copy()
+    red = hostile_pictures.make_transparent(100).copy() if alpha else make_photo().copy()
     red.paste((255, 0, 0, 100) if alpha else (255, 0, 0), (0, 0, *red.size))
-    pixel = ingest.decode_picture(saved(red, "PNG", icc_profile=hostile_pictures.swapped_profile())).image[5, 5]
+    pixel = ingest.decode_picture(
+        encode_picture(red, "PNG", icc_profile=hostile_pictures.make_swapped_profile())
+    ).image[5, 5]
     np.testing.assert_allclose(pixel, (0, 255, 0, 100)[: 4 if alpha else 3], atol=3)
 
 
 def test_an_srgb_profile_changes_no_pixel(ingest: DecoderPool) -> None:
     np.testing.assert_array_equal(
-        ingest.decode_picture(saved(photo(), "PNG", icc_profile=hostile_pictures.SRGB)).image, PHOTO
+        ingest.decode_picture(encode_picture(make_photo(), "PNG", icc_profile=hostile_pictures.SRGB_PROFILE)).image,
+        PHOTO,
     )
 
 
-@pytest.mark.parametrize("profile", [b"\x00garbage" * 40, hostile_pictures.SRGB[:200]])
+@pytest.mark.parametrize("profile", [b"\x00garbage" * 40, hostile_pictures.SRGB_PROFILE[:200]])
 def test_a_garbage_profile_is_ignored(ingest: DecoderPool, profile: bytes) -> None:
-    np.testing.assert_array_equal(ingest.decode_picture(saved(photo(), "PNG", icc_profile=profile)).image, PHOTO)
+    np.testing.assert_array_equal(
+        ingest.decode_picture(encode_picture(make_photo(), "PNG", icc_profile=profile)).image, PHOTO
+    )
 
 
 @pytest.mark.parametrize("format", ["WEBP", "PNG", "AVIF"])
 def test_an_animation_gives_its_first_frame_and_says_so(ingest: DecoderPool, format: str) -> None:
-    got = ingest.decode_picture(hostile_pictures.animation(format))
+    got = ingest.decode_picture(hostile_pictures.make_animation(format))
     assert "first frame" in got.notices[0]
     assert largest_difference(got.image, PHOTO) < 20
 
@@ -228,7 +235,7 @@ def test_a_picture_that_takes_too_long_is_refused_and_the_next_works() -> None:
     door = DecoderPool(workers=1, seconds=0.05)
     try:
         with pytest.raises(BadInput, match="too long"):
-            door.decode_picture(hostile_pictures.png(*SLOW))
+            door.decode_picture(hostile_pictures.make_png(*SLOW))
         door.seconds = 10
         assert decode_outcome(door, GOOD) == ACCEPTED
     finally:
@@ -238,7 +245,7 @@ def test_a_picture_that_takes_too_long_is_refused_and_the_next_works() -> None:
 def test_a_picture_that_eats_memory_is_refused_and_the_next_works() -> None:
     door = DecoderPool(workers=1, memory=200 << 20)
     try:
-        assert decode_outcome(door, hostile_pictures.png(*SLOW)) in ("too_many_pixels", "corrupt_image")
+        assert decode_outcome(door, hostile_pictures.make_png(*SLOW)) in ("too_many_pixels", "corrupt_image")
         assert decode_outcome(door, GOOD) == ACCEPTED
     finally:
         door.close()
@@ -249,7 +256,7 @@ def decode_while_killing(own: DecoderPool, times: int) -> str:
     before = {p.pid for p in workers()}
     own.decode_picture(GOOD)
     with ThreadPoolExecutor(1) as other:
-        doomed = other.submit(decode_outcome, own, hostile_pictures.png(*SLOW))
+        doomed = other.submit(decode_outcome, own, hostile_pictures.make_png(*SLOW))
         for _ in range(times):
             _kill_at_work(before, doomed.done)
         return doomed.result()
@@ -325,7 +332,7 @@ def test_one_worker_s_death_does_not_touch_the_picture_beside_it() -> None:
     two = DecoderPool(workers=2)
     try:
         with ThreadPoolExecutor(2) as pool:
-            slow = pool.submit(decode_outcome, two, hostile_pictures.png(*SLOW))
+            slow = pool.submit(decode_outcome, two, hostile_pictures.make_png(*SLOW))
             for _ in range(3):
                 assert two._run_task(os.getpid) > 0
                 os.kill(two._run_task(os.getpid), signal.SIGKILL)
@@ -339,7 +346,7 @@ def test_many_at_once_each_get_their_own(ingest: DecoderPool) -> None:
     sizes = [(20 + n, 40) for n in range(12)]
 
     def read(size: tuple[int, int]) -> IngestedPicture:
-        return ingest.decode_picture(saved(photo().resize(size), "PNG"))
+        return ingest.decode_picture(encode_picture(make_photo().resize(size), "PNG"))
 
     with ThreadPoolExecutor(4) as pool:
         assert [got.image.shape[1::-1] for got in pool.map(read, sizes)] == sizes

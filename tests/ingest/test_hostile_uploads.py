@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.bench.pillow import Send, house
-from tests.support.hostile_pictures import ACCEPTED, HOSTILE, Hostile
+from tests.bench.security.pillow_images import Send, open_uploads
+from tests.support.hostile_pictures import ACCEPTED, HOSTILE_PICTURES, HostilePicture
 
 # Gradio leaves event loops and their sockets to the collector, and asks pandas for what is going away.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -16,15 +16,15 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Send]]:
-    with house(tmp_path_factory.mktemp("incoming")) as (doors, up):
+    with open_uploads(tmp_path_factory.mktemp("incoming")) as (doors, up):
         yield doors
         assert up()
 
 
-@pytest.mark.parametrize("row", HOSTILE, ids=[row.id for row in HOSTILE])
+@pytest.mark.parametrize("row", HOSTILE_PICTURES, ids=[row.id for row in HOSTILE_PICTURES])
 @pytest.mark.parametrize("door", ["page", "rest"])
 def test_every_door_takes_or_refuses_as_the_list_of_thirty_says(
-    doors: dict[str, Send], door: str, row: Hostile
+    doors: dict[str, Send], door: str, row: HostilePicture
 ) -> None:
     try:
         answer = doors[door](f"picture{row.number}.png", row.data())

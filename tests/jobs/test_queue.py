@@ -17,14 +17,14 @@ from pipelines.core.stream import Stream, wait_for_result
 from pipelines.engines.local import STARTING_STAGE
 from pipelines.jobs.table import KILLED_MESSAGE, MAX_DEATH_COUNT, MAX_ROW_ATTEMPT_COUNT, JobTable
 from pipelines.storage.sqlite import SqliteDatabase
-from tests.support.gated_tool import House, house, job
+from tests.support.gated_tool import GatedStudio, make_gated_job, open_gated_studio
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[House]:
-    with house(tmp_path) as built:
+def here(tmp_path: Path) -> Iterator[GatedStudio]:
+    with open_gated_studio(tmp_path) as built:
         yield built
 
 
@@ -39,22 +39,22 @@ def _until(condition, seconds: float = 5.0) -> None:
 MACHINE = 0.25
 
 
-def _free(here: House) -> bool:
+def _free(here: GatedStudio) -> bool:
     return here.jobs.count_jobs() == (0, 0)
 
 
-def test_a_watched_job_tells_every_step_and_then_its_result(here: House) -> None:
+def test_a_watched_job_tells_every_step_and_then_its_result(here: GatedStudio) -> None:
     here.gate.open.clear()
-    watch = here.jobs.watch(here.jobs.submit(job(steps=4)))
+    watch = here.jobs.watch(here.jobs.submit(make_gated_job(steps=4)))
     here.gate.open.set()
     events = [event for event in watch if not isinstance(event, QueuePosition)]
     assert [e.index for e in events if isinstance(e, Step) and e.stage == "Waiting"] == [1, 2, 3, 4]
     assert isinstance(events[-1], Result)
 
 
-def test_the_first_step_comes_as_soon_as_the_lane_is_free_whatever_the_tool_does(here: House) -> None:
+def test_the_first_step_comes_as_soon_as_the_lane_is_free_whatever_the_tool_does(here: GatedStudio) -> None:
     here.gate.open.clear()
-    watch = here.jobs.watch(here.jobs.submit(job()))
+    watch = here.jobs.watch(here.jobs.submit(make_gated_job()))
     steps = (event for event in watch if isinstance(event, Step))
     assert next(steps).stage == STARTING_STAGE
 
@@ -71,35 +71,35 @@ def test_steps_that_take_no_time_travel_together_and_a_preview_waits_for_none() 
     assert len(stream.take_pending(1.0, 30.0)) == 1
 
 
-def test_any_number_of_watchers_see_the_same_end(here: House) -> None:
+def test_any_number_of_watchers_see_the_same_end(here: GatedStudio) -> None:
     here.gate.open.clear()
-    job_id = here.jobs.submit(job())
+    job_id = here.jobs.submit(make_gated_job())
     watches = [here.jobs.watch(job_id) for _ in range(5)]
     here.gate.open.set()
     assert len({wait_for_result(watch).files[0].id for watch in watches}) == 1
 
 
-def test_a_job_that_is_over_can_still_be_watched(here: House) -> None:
-    job_id = here.jobs.submit(job())
+def test_a_job_that_is_over_can_still_be_watched(here: GatedStudio) -> None:
+    job_id = here.jobs.submit(make_gated_job())
     first = wait_for_result(here.jobs.watch(job_id))
     assert wait_for_result(here.jobs.watch(job_id)) == first
 
 
-def test_a_late_watcher_is_told_at_once_where_the_job_stands(here: House) -> None:
+def test_a_late_watcher_is_told_at_once_where_the_job_stands(here: GatedStudio) -> None:
     here.gate.pause = 0.5
-    job_id = here.jobs.submit(job(steps=3))
+    job_id = here.jobs.submit(make_gated_job(steps=3))
     next(event for event in here.jobs.watch(job_id) if isinstance(event, Step) and event.index)
     event = here.jobs.watch(job_id).take_next(timeout=0.2)
     assert isinstance(event, Step)
     assert event.preview is not None
 
 
-def test_twenty_at_once_one_runs_sixteen_wait_in_order_three_are_refused(here: House) -> None:
+def test_twenty_at_once_one_runs_sixteen_wait_in_order_three_are_refused(here: GatedStudio) -> None:
     here.gate.open.clear()
     accepted, refused = [], 0
     for n in range(20):
         try:
-            accepted.append(here.jobs.submit(job(steps=1, seed=n)))
+            accepted.append(here.jobs.submit(make_gated_job(steps=1, seed=n)))
         except QueueFull:
             refused += 1
     assert (QueueFull("").code, QueueFull("").status) == ("queue_full", 429)
@@ -114,12 +114,12 @@ def test_twenty_at_once_one_runs_sixteen_wait_in_order_three_are_refused(here: H
     assert here.gate.order == list(range(17))
 
 
-def test_batch_rows_do_not_count_as_waiting_and_come_after_people(here: House) -> None:
+def test_batch_rows_do_not_count_as_waiting_and_come_after_people(here: GatedStudio) -> None:
     here.gate.open.clear()
-    here.jobs.submit(job(steps=1, seed=99))
+    here.jobs.submit(make_gated_job(steps=1, seed=99))
     _until(lambda: here.jobs.count_jobs()[0] == 1)
-    rows = [here.jobs.submit(job(steps=1, seed=n).model_copy(update={"batch": True})) for n in range(20)]
-    person = here.jobs.submit(job(steps=1, seed=50))
+    rows = [here.jobs.submit(make_gated_job(steps=1, seed=n).model_copy(update={"batch": True})) for n in range(20)]
+    person = here.jobs.submit(make_gated_job(steps=1, seed=50))
     here.gate.open.set()
     for job_id in (person, *rows):
         wait_for_result(here.jobs.watch(job_id))
@@ -127,11 +127,11 @@ def test_batch_rows_do_not_count_as_waiting_and_come_after_people(here: House) -
 
 
 @pytest.mark.parametrize("way", ["cancel", "close"])
-def test_cancel_stops_within_a_step_and_frees_the_lane(here: House, way: str) -> None:
+def test_cancel_stops_within_a_step_and_frees_the_lane(here: GatedStudio, way: str) -> None:
     step = 0.15
     here.gate.pause = step
     for _ in range(10):
-        job_id = here.jobs.submit(job(steps=500))
+        job_id = here.jobs.submit(make_gated_job(steps=500))
         watch = here.jobs.watch(job_id)
         next(event for event in watch if isinstance(event, Step))
         since = time.monotonic()
@@ -150,10 +150,10 @@ def test_cancel_stops_within_a_step_and_frees_the_lane(here: House, way: str) ->
         assert row.status == "cancelled"
 
 
-def test_a_waiting_job_is_cancelled_without_ever_starting(here: House) -> None:
+def test_a_waiting_job_is_cancelled_without_ever_starting(here: GatedStudio) -> None:
     here.gate.open.clear()
-    first = here.jobs.submit(job(seed=1))
-    second = here.jobs.submit(job(seed=2))
+    first = here.jobs.submit(make_gated_job(seed=1))
+    second = here.jobs.submit(make_gated_job(seed=2))
     assert here.jobs.cancel(second)
     with pytest.raises(JobCancelled):
         wait_for_result(here.jobs.watch(second))
@@ -162,9 +162,9 @@ def test_a_waiting_job_is_cancelled_without_ever_starting(here: House) -> None:
     assert here.gate.order == [1]
 
 
-def test_detaching_does_not_stop_the_job(here: House) -> None:
+def test_detaching_does_not_stop_the_job(here: GatedStudio) -> None:
     here.gate.pause = 0.01
-    job_id = here.jobs.submit(job(steps=20))
+    job_id = here.jobs.submit(make_gated_job(steps=20))
     watch = here.jobs.watch(job_id)
     next(event for event in watch if isinstance(event, Step))
     watch.close()
@@ -172,9 +172,9 @@ def test_detaching_does_not_stop_the_job(here: House) -> None:
 
 
 @pytest.mark.parametrize("who", ["nobody", "a watcher", "one who ordered it"])
-def test_a_preview_is_made_only_for_somebody_who_watches(here: House, who: str) -> None:
+def test_a_preview_is_made_only_for_somebody_who_watches(here: GatedStudio, who: str) -> None:
     here.gate.open.clear()
-    ordered = job(steps=2)
+    ordered = make_gated_job(steps=2)
     job_id = ordered.id
     if who == "one who ordered it":
         here.jobs.submit_and_watch(ordered)
@@ -193,12 +193,12 @@ def test_a_preview_is_made_only_for_somebody_who_watches(here: House, who: str) 
 
 
 @pytest.mark.parametrize(("fault", "code"), [("bad", "invalid_request"), ("bug", "internal_error")])
-def test_a_job_that_fails_leaves_the_lane_ready(here: House, fault: str, code: str) -> None:
-    job_id = here.jobs.submit(job(fault=fault))
+def test_a_job_that_fails_leaves_the_lane_ready(here: GatedStudio, fault: str, code: str) -> None:
+    job_id = here.jobs.submit(make_gated_job(fault=fault))
     with pytest.raises(StudioError) as caught:
         wait_for_result(here.jobs.watch(job_id))
     assert caught.value.code == code
-    wait_for_result(here.jobs.watch(here.jobs.submit(job())))
+    wait_for_result(here.jobs.watch(here.jobs.submit(make_gated_job())))
 
 
 def torn(root: Path) -> Path:
@@ -213,13 +213,13 @@ def torn(root: Path) -> Path:
 @pytest.mark.parametrize("batch", [False, True])
 @pytest.mark.usefixtures("only_in_a_file")
 def test_after_a_power_cut_what_ran_and_what_waited_goes_on_and_drafts_do_not(tmp_path: Path, batch: bool) -> None:
-    with house(tmp_path) as first:
+    with open_gated_studio(tmp_path) as first:
         first.gate.open.clear()
-        rows = [job(seed=n).model_copy(update={"batch": batch, "draft": n == 3}) for n in (1, 2, 3)]
+        rows = [make_gated_job(seed=n).model_copy(update={"batch": batch, "draft": n == 3}) for n in (1, 2, 3)]
         running, waiting, draft = [first.jobs.submit(row) for row in rows]
         _until(lambda: first.jobs.count_jobs()[0] == 1)
         left = torn(tmp_path)
-    with house(left) as second:
+    with open_gated_studio(left) as second:
         assert second.jobs.get_job(draft) is None
         for job_id in (running, waiting):
             wait_for_result(second.jobs.watch(job_id))
@@ -229,9 +229,9 @@ def test_after_a_power_cut_what_ran_and_what_waited_goes_on_and_drafts_do_not(tm
 
 
 def test_after_an_orderly_stop_what_ran_stands_in_line_again(tmp_path: Path) -> None:
-    with house(tmp_path) as first:
+    with open_gated_studio(tmp_path) as first:
         first.gate.pause = 0.02
-        job_id = first.jobs.submit(job(steps=500))
+        job_id = first.jobs.submit(make_gated_job(steps=500))
         _until(lambda: first.jobs.count_jobs() == (1, 0))
     table = JobTable(tmp_path)
     row = table.get_row(job_id)
@@ -242,7 +242,7 @@ def test_after_an_orderly_stop_what_ran_stands_in_line_again(tmp_path: Path) -> 
 
 def test_a_job_under_which_the_studio_died_ten_times_fails_and_says_so(tmp_path: Path) -> None:
     table = JobTable(tmp_path)
-    killer = job()
+    killer = make_gated_job()
     table.insert_job(killer, None)
     for deaths in range(MAX_DEATH_COUNT):
         row = table.get_row(killer.id)
@@ -258,9 +258,9 @@ def test_a_job_under_which_the_studio_died_ten_times_fails_and_says_so(tmp_path:
 
 
 def test_a_lease_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
-    with house(tmp_path) as first:
+    with open_gated_studio(tmp_path) as first:
         first.gate.open.clear()
-        first.jobs.submit(job())
+        first.jobs.submit(make_gated_job())
         _until(lambda: first.jobs.count_jobs()[0] == 1)
         other = JobTable(tmp_path)
         other.worker_id = json.dumps([*json.loads(other.worker_id)[:2], 0.0, json.loads(other.worker_id)[3]])
@@ -269,10 +269,10 @@ def test_a_lease_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
         other.close()
 
 
-def test_a_batch_row_that_breaks_is_tried_three_times_and_one_that_is_wrong_once(here: House) -> None:
+def test_a_batch_row_that_breaks_is_tried_three_times_and_one_that_is_wrong_once(here: GatedStudio) -> None:
     for fault, tries in (("bug", MAX_ROW_ATTEMPT_COUNT), ("bad", 1)):
         here.gate.order.clear()
-        job_id = here.jobs.submit(job(fault=fault).model_copy(update={"batch": True}))
+        job_id = here.jobs.submit(make_gated_job(fault=fault).model_copy(update={"batch": True}))
         with pytest.raises(StudioError):
             wait_for_result(here.jobs.watch(job_id))
         assert len(here.gate.order) == tries
@@ -281,12 +281,12 @@ def test_a_batch_row_that_breaks_is_tried_three_times_and_one_that_is_wrong_once
         assert row.status == "failed"
 
 
-def test_a_row_that_makes_trouble_lets_the_others_go_first(here: House) -> None:
+def test_a_row_that_makes_trouble_lets_the_others_go_first(here: GatedStudio) -> None:
     here.gate.open.clear()
-    here.jobs.submit(job(seed=99))
+    here.jobs.submit(make_gated_job(seed=99))
     _until(lambda: here.jobs.count_jobs()[0] == 1)
     faults = ["bug", "", ""]
-    rows = [job(seed=n, steps=1, fault=f).model_copy(update={"batch": True}) for n, f in enumerate(faults)]
+    rows = [make_gated_job(seed=n, steps=1, fault=f).model_copy(update={"batch": True}) for n, f in enumerate(faults)]
     watches = [here.jobs.watch(here.jobs.submit(row)) for row in rows]
     here.gate.open.set()
     for watch in watches:
@@ -295,18 +295,18 @@ def test_a_row_that_makes_trouble_lets_the_others_go_first(here: House) -> None:
     assert here.gate.order == [99, 0, 1, 2, 0, 0]
 
 
-def test_a_row_of_a_batch_has_one_job_however_often_it_is_submitted(here: House) -> None:
+def test_a_row_of_a_batch_has_one_job_however_often_it_is_submitted(here: GatedStudio) -> None:
     here.gate.open.clear()
     for _ in range(3):
-        here.jobs.submit(job().model_copy(update={"batch": True}), ("b", 7))
-    here.jobs.submit(job().model_copy(update={"batch": True}), ("b", 8))
+        here.jobs.submit(make_gated_job().model_copy(update={"batch": True}), ("b", 7))
+    here.jobs.submit(make_gated_job().model_copy(update={"batch": True}), ("b", 8))
     assert len(here.jobs.list_jobs("me")) == 2
 
 
 @pytest.mark.usefixtures("only_in_a_file")
-def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: House) -> None:
+def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: GatedStudio) -> None:
     here.gate.open.clear()
-    job_id = here.jobs.submit(job(steps=1))
+    job_id = here.jobs.submit(make_gated_job(steps=1))
     _until(lambda: here.jobs.count_jobs()[0] == 1)
     pages = here.jobs.table.db.execute("PRAGMA page_count").fetchall()[0][0]
     here.jobs.table.db.execute(f"PRAGMA max_page_count = {pages}")
@@ -318,23 +318,23 @@ def test_a_table_that_cannot_be_written_holds_the_lane_and_loses_nothing(here: H
     wait_for_result(watch)
 
 
-def test_an_owner_lists_only_their_own_jobs_newest_first(here: House) -> None:
-    mine = [here.jobs.submit(job(owner="a")) for _ in range(3)]
-    here.jobs.submit(job(owner="b"))
+def test_an_owner_lists_only_their_own_jobs_newest_first(here: GatedStudio) -> None:
+    mine = [here.jobs.submit(make_gated_job(owner="a")) for _ in range(3)]
+    here.jobs.submit(make_gated_job(owner="b"))
     assert [row.job.id for row in here.jobs.list_jobs("a")] == mine[::-1]
     assert [row.job.id for row in here.jobs.list_jobs("a", limit=1, before=mine[2])] == [mine[1]]
 
 
-def test_an_unknown_job_is_not_found(here: House) -> None:
+def test_an_unknown_job_is_not_found(here: GatedStudio) -> None:
     with pytest.raises(NotFound):
         here.jobs.watch("job-none")
 
 
-def test_eight_submitters_and_random_cancels_end_with_a_free_lane(here: House) -> None:
+def test_eight_submitters_and_random_cancels_end_with_a_free_lane(here: GatedStudio) -> None:
     def submit() -> None:
         for n in range(6):
             try:
-                job_id = here.jobs.submit(job(steps=2))
+                job_id = here.jobs.submit(make_gated_job(steps=2))
             except QueueFull:
                 continue
             if n % 2:
@@ -395,12 +395,12 @@ def test_a_reader_that_waits_in_vain_is_let_go_on_and_misses_nothing() -> None:
     asyncio.run(read())
 
 
-def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(here: House) -> None:
+def test_those_who_wait_are_told_a_few_times_a_second_and_in_the_end_the_truth(here: GatedStudio) -> None:
     here.gate.open.clear()
-    here.jobs.submit(job(steps=1))
+    here.jobs.submit(make_gated_job(steps=1))
     _until(lambda: here.jobs.count_jobs()[0] == 1)
-    line = [here.jobs.submit(job(steps=1)) for _ in range(15)]
-    last = here.jobs.watch(here.jobs.submit(job(steps=1)))
+    line = [here.jobs.submit(make_gated_job(steps=1)) for _ in range(15)]
+    last = here.jobs.watch(here.jobs.submit(make_gated_job(steps=1)))
     told: list[int] = []
     for job_id in line[:12]:
         here.jobs.cancel(job_id)
@@ -428,9 +428,9 @@ def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Pat
             file.set_trace_callback(level)
 
     file.set_trace_callback(level)
-    one = job()
+    one = make_gated_job()
     table.insert_job(one, None)
-    table.insert_job(job().model_copy(update={"draft": True}), None)
+    table.insert_job(make_gated_job().model_copy(update={"draft": True}), None)
     table.claim_next_job(0.0)
     table.renew_lease(one.id, 1.0)
     table.finish_job(one.id, "done", None, None)
@@ -439,7 +439,7 @@ def test_only_what_a_power_cut_may_undo_does_not_wait_for_the_disk(tmp_path: Pat
     assert levels == [2, 1, 1, 1, 1]
 
 
-def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: House) -> None:
+def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: GatedStudio) -> None:
     class EmptyRowSource:
         asked = 0
 
@@ -452,6 +452,6 @@ def test_an_idle_lane_does_not_ask_for_rows_round_and_round(here: House) -> None
 
     row_source = EmptyRowSource()
     here.jobs.set_row_source(row_source)
-    wait_for_result(here.jobs.watch(here.jobs.submit(job())))
+    wait_for_result(here.jobs.watch(here.jobs.submit(make_gated_job())))
     time.sleep(0.3)
     assert 1 <= row_source.asked <= 8

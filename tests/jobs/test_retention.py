@@ -10,18 +10,18 @@ from pipelines.batch.batch_table import Batch
 from pipelines.core.errors import NotFound
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.retention import DAY_SECONDS, RetentionPolicy, apply_retention, delete_jobs
-from tests.support.batch_rows import OWNER, Room, picture, room
+from tests.support.batch_rows import OWNER, BatchStudio, open_batch_studio, write_picture
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[Room]:
-    with room(tmp_path) as built:
+def here(tmp_path: Path) -> Iterator[BatchStudio]:
+    with open_batch_studio(tmp_path) as built:
         yield built
 
 
-def made(here: Room, level: int, age: float) -> str:
+def made(here: BatchStudio, level: int, age: float) -> str:
     """A finished job whose own picture, and whose files, are `age` days old; its id."""
     image = np.random.default_rng(level).integers(0, 255, (64, 64, 3), np.uint8)
     photo = here.service.files.add_image(image, OWNER, "upload")
@@ -34,15 +34,15 @@ def made(here: Room, level: int, age: float) -> str:
     return job.id
 
 
-def swept(here: Room, keep: RetentionPolicy) -> int:
+def swept(here: BatchStudio, keep: RetentionPolicy) -> int:
     return apply_retention(here.service.jobs.table, here.service.files, keep)
 
 
-def kept(here: Room, job_id: str) -> bool:
+def kept(here: BatchStudio, job_id: str) -> bool:
     return here.service.jobs.get_job(job_id) is not None
 
 
-def test_what_is_old_goes_with_its_pictures_and_starred_jobs_stay_whole(here: Room) -> None:
+def test_what_is_old_goes_with_its_pictures_and_starred_jobs_stay_whole(here: BatchStudio) -> None:
     old, starred, young = made(here, 1, 40), made(here, 2, 40), made(here, 3, 2)
     assert here.service.jobs.set_starred(starred)
     before = here.service.jobs.get_job(old)
@@ -62,7 +62,7 @@ def test_what_is_old_goes_with_its_pictures_and_starred_jobs_stay_whole(here: Ro
     assert len(list((here.root / "files").glob("*.png"))) == 4
 
 
-def test_by_bytes_the_oldest_go_first_and_no_more_than_needed(here: Room) -> None:
+def test_by_bytes_the_oldest_go_first_and_no_more_than_needed(here: BatchStudio) -> None:
     ids = [made(here, n, 20 - n) for n in range(6)]
     limit = here.service.files.total_bytes() * 2 // 3
     assert 0 < swept(here, RetentionPolicy(max_bytes=limit)) < 6
@@ -71,31 +71,31 @@ def test_by_bytes_the_oldest_go_first_and_no_more_than_needed(here: Room) -> Non
     assert here.service.files.total_bytes() <= limit
 
 
-def test_without_limits_nothing_goes(here: Room) -> None:
+def test_without_limits_nothing_goes(here: BatchStudio) -> None:
     job_id = made(here, 1, 4000)
     assert swept(here, RetentionPolicy()) == 0
     assert kept(here, job_id)
 
 
-def test_a_fresh_upload_that_no_job_names_yet_is_kept(here: Room) -> None:
+def test_a_fresh_upload_that_no_job_names_yet_is_kept(here: BatchStudio) -> None:
     photo = here.service.files.add_image(np.zeros((8, 8, 3), np.uint8), OWNER, "upload")
     swept(here, RetentionPolicy(max_days=1, max_bytes=1))
     here.service.files.open_image(photo)
 
 
-def batched(here: Room, folder: Path, rows: int = 3) -> Batch:
+def batched(here: BatchStudio, folder: Path, rows: int = 3) -> Batch:
     """A finished batch whose rows have pictures of their own."""
     table = "".join(f"{n}.png,{n}\n" for n in range(1, rows + 1))
     for n in range(1, rows + 1):
-        picture(folder / f"{n}.png", 40 + 10 * n)
+        write_picture(folder / f"{n}.png", 40 + 10 * n)
     (folder / "jobs.csv").write_text("photo,seed\n" + table)
-    batch = here.made(folder / "jobs.csv")
+    batch = here.create_batch(folder / "jobs.csv")
     here.batches.start(batch.id)
-    assert here.done(batch) == "done"
+    assert here.wait_for_batch(batch) == "done"
     return batch
 
 
-def test_a_batch_that_goes_on_keeps_its_rows(here: Room, tmp_path: Path) -> None:
+def test_a_batch_that_goes_on_keeps_its_rows(here: BatchStudio, tmp_path: Path) -> None:
     batch = batched(here, tmp_path / "in")
     here.batches.table.set_state(batch.id, "paused")
     here.service.jobs.table.db.execute("UPDATE jobs SET finished = 1")
@@ -106,7 +106,7 @@ def test_a_batch_that_goes_on_keeps_its_rows(here: Room, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("keep", [RetentionPolicy(max_bytes=1), RetentionPolicy(max_days=1)], ids=["bytes", "days"])
-def test_a_batch_is_kept_or_forgotten_whole(here: Room, tmp_path: Path, keep: RetentionPolicy) -> None:
+def test_a_batch_is_kept_or_forgotten_whole(here: BatchStudio, tmp_path: Path, keep: RetentionPolicy) -> None:
     batch = batched(here, tmp_path / "in")
     rows = [row.job_id or "" for row in here.batches.iter_rows(batch.id)]
     here.service.jobs.table.db.execute("UPDATE jobs SET finished = 1 WHERE batch_row < 3")
@@ -122,7 +122,7 @@ def test_a_batch_is_kept_or_forgotten_whole(here: Room, tmp_path: Path, keep: Re
     assert here.batches.table.get_batch(batch.id) is None
 
 
-def test_no_more_of_two_batches_goes_than_makes_room(here: Room, tmp_path: Path) -> None:
+def test_no_more_of_two_batches_goes_than_makes_room(here: BatchStudio, tmp_path: Path) -> None:
     first, second = batched(here, tmp_path / "one"), batched(here, tmp_path / "two", 4)
     assert swept(here, RetentionPolicy(max_bytes=here.service.files.total_bytes() - 1)) == 3
     assert here.batches.table.get_batch(first.id) is None
@@ -132,11 +132,11 @@ def test_no_more_of_two_batches_goes_than_makes_room(here: Room, tmp_path: Path)
 # ---------------------------------------------------------------- deleting by hand
 
 
-def deleted(here: Room, *ids: str, owner: str = OWNER) -> int:
+def deleted(here: BatchStudio, *ids: str, owner: str = OWNER) -> int:
     return delete_jobs(here.service.jobs.table, here.service.files, owner, ids)
 
 
-def test_what_is_deleted_takes_its_pictures_along_unless_another_job_names_them(here: Room) -> None:
+def test_what_is_deleted_takes_its_pictures_along_unless_another_job_names_them(here: BatchStudio) -> None:
     one = here.service.jobs.get_job(made(here, 1, 0))
     assert one is not None
     assert one.result is not None
@@ -153,7 +153,7 @@ def test_what_is_deleted_takes_its_pictures_along_unless_another_job_names_them(
     assert not list((here.root / "files").glob("*.png"))
 
 
-def test_nobody_deletes_what_is_anothers_and_no_picture_that_another_has(here: Room) -> None:
+def test_nobody_deletes_what_is_anothers_and_no_picture_that_another_has(here: BatchStudio) -> None:
     row = here.service.jobs.get_job(made(here, 1, 0))
     assert row is not None
     assert deleted(here, row.job.id, "job-none", owner="another") == 0
@@ -166,15 +166,15 @@ def test_nobody_deletes_what_is_anothers_and_no_picture_that_another_has(here: R
         here.service.files.get_info(photo, OWNER)
 
 
-def test_a_deleted_row_is_not_made_anew(here: Room, tmp_path: Path) -> None:
+def test_a_deleted_row_is_not_made_anew(here: BatchStudio, tmp_path: Path) -> None:
     batch = batched(here, tmp_path / "in")
     gone = next(here.batches.iter_rows(batch.id)).job_id or ""
-    here.press.ran.clear()
+    here.tint.notes_run.clear()
     assert deleted(here, gone) == 1
     assert here.batches.retry_rows(batch.id) == 0
     here.batches.table.set_state(batch.id, "paused")
     here.batches.start(batch.id)
-    assert here.done(batch) == "done"
-    assert here.press.ran == []
+    assert here.wait_for_batch(batch) == "done"
+    assert here.tint.notes_run == []
     progress = here.batches.get_progress(batch.id)
     assert (progress.total, progress.done, progress.rows_left) == (2, 2, 0)

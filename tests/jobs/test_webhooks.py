@@ -21,7 +21,7 @@ from pipelines.jobs import webhooks
 from pipelines.security import ssrf_guard
 from pipelines.settings import Settings
 from tests.api.test_mcp import run
-from tests.support.served_app import Served, served, until
+from tests.support.served_app import ServedApp, serve_app, wait_until
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -71,29 +71,29 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedApp]:
     monkeypatch.setattr(webhooks, "FIRST_RETRY_SECONDS", 0.02)
     monkeypatch.setattr(webhooks, "POLL_SECONDS", 0.05)
-    with served(tmp_path, settings=Settings(data=tmp_path, webhooks_private=True)) as made:
+    with serve_app(tmp_path, settings=Settings(data=tmp_path, webhooks_private=True)) as made:
         yield made
 
 
-def begun(studio: Served, receiver: Receiver, **more: Any) -> str:
-    with studio.client() as http:
+def begun(studio: ServedApp, receiver: Receiver, **more: Any) -> str:
+    with studio.open_client() as http:
         params = {"webhook": receiver.url, "wait": "false"}
         answer = http.post("/v1/tools/background", json={"prompt": "a", **more}, params=params)
     assert "id" in answer.json(), answer.text
     return answer.json()["id"]
 
 
-def state(studio: Served) -> dict[str, Any]:
-    with studio.client() as http:
+def state(studio: ServedApp) -> dict[str, Any]:
+    with studio.open_client() as http:
         return http.get("/v1/webhooks").json()
 
 
-def test_the_end_of_a_job_is_told_signed_as_standard_webhooks_are(studio: Served, receiver: Receiver) -> None:
+def test_the_end_of_a_job_is_told_signed_as_standard_webhooks_are(studio: ServedApp, receiver: Receiver) -> None:
     job_id = begun(studio, receiver)
-    until(lambda: bool(receiver.got))
+    wait_until(lambda: bool(receiver.got))
     headers, body = receiver.got[0]
     told = json.loads(body)
     assert (told["type"], told["data"]["id"], told["data"]["status"]) == ("job.done", job_id, "done")
@@ -101,37 +101,37 @@ def test_the_end_of_a_job_is_told_signed_as_standard_webhooks_are(studio: Served
     said = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{body}".encode()
     mark = base64.b64encode(hmac.new(secret, said, hashlib.sha256).digest()).decode()
     assert headers["webhook-signature"] == f"v1,{mark}"
-    until(lambda: state(studio)["deliveries"][0]["state"] == "sent")
+    wait_until(lambda: state(studio)["deliveries"][0]["state"] == "sent")
     assert len(receiver.got) == 1
 
 
 @pytest.mark.parametrize("fault", ["no_face", "bug"])
-def test_a_job_that_fails_is_told_too(studio: Served, receiver: Receiver, fault: str) -> None:
+def test_a_job_that_fails_is_told_too(studio: ServedApp, receiver: Receiver, fault: str) -> None:
     begun(studio, receiver, fault=fault)
-    until(lambda: bool(receiver.got))
+    wait_until(lambda: bool(receiver.got))
     assert json.loads(receiver.got[0][1])["type"] == "job.failed"
 
 
-def test_who_does_not_listen_is_told_again_the_same_under_the_same_id(studio: Served, receiver: Receiver) -> None:
+def test_who_does_not_listen_is_told_again_the_same_under_the_same_id(studio: ServedApp, receiver: Receiver) -> None:
     receiver.answers = [(500, {}), (404, {}), (200, {})]
     begun(studio, receiver)
-    until(lambda: len(receiver.got) == 3)
+    wait_until(lambda: len(receiver.got) == 3)
     assert len({headers["webhook-id"] for headers, _ in receiver.got}) == 1
     assert len({body for _, body in receiver.got}) == 1
-    until(lambda: state(studio)["deliveries"][0]["state"] == "sent")
+    wait_until(lambda: state(studio)["deliveries"][0]["state"] == "sent")
     assert state(studio)["deliveries"][0]["tries"] == 3
 
 
 def test_who_is_gone_is_left_alone_and_who_never_answers_is_given_up(
-    studio: Served, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    studio: ServedApp, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webhooks, "MAX_TRY_COUNT", 3)
     receiver.answers = [(410, {})]
     begun(studio, receiver)
-    until(lambda: state(studio)["deliveries"][0]["state"] == "gone")
+    wait_until(lambda: state(studio)["deliveries"][0]["state"] == "gone")
     receiver.answers = [(503, {})] * 9
     begun(studio, receiver)
-    until(lambda: state(studio)["deliveries"][0]["state"] == "failed")
+    wait_until(lambda: state(studio)["deliveries"][0]["state"] == "failed")
     assert len(receiver.got) == 1 + 3
 
 
@@ -145,20 +145,20 @@ def test_waits_grow_and_are_never_the_same_for_all() -> None:
 def test_no_restart_loses_one(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhooks, "POLL_SECONDS", 0.05)
     settings = Settings(data=tmp_path, webhooks_private=True)
-    with served(tmp_path, settings=settings) as first:
+    with serve_app(tmp_path, settings=settings) as first:
         first.gate.open.clear()
         job_id = begun(first, receiver)
     assert receiver.got == []
-    with served(tmp_path, settings=settings):
-        until(lambda: bool(receiver.got))
+    with serve_app(tmp_path, settings=settings):
+        wait_until(lambda: bool(receiver.got))
     assert json.loads(receiver.got[0][1])["data"]["id"] == job_id
 
 
 @pytest.mark.parametrize("how", ["metadata", "query", "header", "default"])
-def test_a_batch_tells_its_end(studio: Served, receiver: Receiver, how: str) -> None:
+def test_a_batch_tells_its_end(studio: ServedApp, receiver: Receiver, how: str) -> None:
     line = {"custom_id": "a", "method": "POST", "url": "/v1/tools/background", "body": {"prompt": "a"}}
     asked: dict[str, Any] = {"endpoint": "/v1/tools/background", "completion_window": "24h"}
-    with studio.client() as http:
+    with studio.open_client() as http:
         if how == "default":
             assert http.put("/v1/webhooks", json={"url": receiver.url}).json()["url"] == receiver.url
         files = {"file": ("in.jsonl", json.dumps(line).encode())}
@@ -168,34 +168,34 @@ def test_a_batch_tells_its_end(studio: Served, receiver: Receiver, how: str) -> 
         if how == "metadata":
             asked["metadata"] = {"webhook": receiver.url}
         batch = http.post("/v1/batches", json=asked, params=params, headers=headers).json()
-    until(lambda: bool(receiver.got))
+    wait_until(lambda: bool(receiver.got))
     told = json.loads(receiver.got[0][1])
     assert (told["type"], told["data"]["id"]) == ("batch.completed", batch["id"])
     assert told["data"]["output_file_id"]
 
 
-def test_what_an_agent_orders_is_told_to_the_default_address(studio: Served, receiver: Receiver) -> None:
-    with studio.client() as http:
+def test_what_an_agent_orders_is_told_to_the_default_address(studio: ServedApp, receiver: Receiver) -> None:
+    with studio.open_client() as http:
         http.put("/v1/webhooks", json={"url": receiver.url})
     answer = run(studio, "background", {"prompt": "a"})
-    until(lambda: bool(receiver.got))
+    wait_until(lambda: bool(receiver.got))
     told = json.loads(receiver.got[0][1])
     assert (told["type"], told["data"]["id"]) == ("job.done", answer.structured_content["id"])
 
 
-def test_a_job_that_names_its_own_address_tells_no_other(studio: Served, receiver: Receiver) -> None:
-    with studio.client() as http:
+def test_a_job_that_names_its_own_address_tells_no_other(studio: ServedApp, receiver: Receiver) -> None:
+    with studio.open_client() as http:
         http.put("/v1/webhooks", json={"url": f"{receiver.url}-default"})
     begun(studio, receiver)
-    until(lambda: state(studio)["deliveries"][0]["state"] == "sent")
+    wait_until(lambda: state(studio)["deliveries"][0]["state"] == "sent")
     assert [row["url"] for row in state(studio)["deliveries"]] == [receiver.url]
 
 
-def test_a_key_that_only_looks_is_not_told_the_secret(studio: Served) -> None:
+def test_a_key_that_only_looks_is_not_told_the_secret(studio: ServedApp) -> None:
     text = studio.keys.create_key("both", ("read", "create"))
     key = studio.keys.verify_key(text)
     assert key is not None
-    with studio.client(headers={"X-API-Key": text}) as client:
+    with studio.open_client(headers={"X-API-Key": text}) as client:
         assert client.get("/v1/webhooks").json()["secret"].startswith("whsec_")
         studio.keys.change_key(key.id, "looks", ("read",), key.limits)
         told = client.get("/v1/webhooks")
@@ -203,10 +203,10 @@ def test_a_key_that_only_looks_is_not_told_the_secret(studio: Served) -> None:
     assert set(told.json()) == {"object", "url", "deliveries"}
 
 
-def test_secrets_and_deliveries_are_each_owners_own(studio: Served, receiver: Receiver) -> None:
+def test_secrets_and_deliveries_are_each_owners_own(studio: ServedApp, receiver: Receiver) -> None:
     begun(studio, receiver)
     key = studio.keys.create_key("somebody")
-    with studio.client(headers={"X-API-Key": key}) as http:
+    with studio.open_client(headers={"X-API-Key": key}) as http:
         theirs = http.get("/v1/webhooks").json()
     assert theirs["deliveries"] == []
     assert theirs["secret"] != state(studio)["secret"]
@@ -284,7 +284,7 @@ def test_a_redirect_is_checked_anew_before_it_is_followed(receiver: Receiver, mo
 
 
 def test_the_door_refuses_what_is_not_public_and_starts_nothing(tmp_path: Path, receiver: Receiver) -> None:
-    with served(tmp_path) as studio, studio.client() as http:
+    with serve_app(tmp_path) as studio, studio.open_client() as http:
         answer = http.post("/v1/tools/background", json={"prompt": "a"}, params={"webhook": receiver.url})
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "webhook")
         assert http.put("/v1/webhooks", json={"url": receiver.url}).status_code == 400

@@ -23,7 +23,7 @@ from pipelines.models import nets
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.u2net import U2Net
 from tests.bench import matte as bench
-from tests.support.examples import blob
+from tests.support.examples import make_blob
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
 NAMES = ("astronaut", "hopper", "coffee", "chelsea")
@@ -156,7 +156,7 @@ def test_same_photo_same_cutout(net: U2Net, cuts: dict[str, Cutout]) -> None:
 
 
 def test_a_sample_of_the_bench_is_near_the_exact_truth(net: U2Net) -> None:
-    scores = [bench.score(composite, net) for composite in islice(bench.composites(), 8, 12)]
+    scores = [bench.score_composite(composite, net) for composite in islice(bench.make_composites(), 8, 12)]
     assert np.mean([score.mae for score in scores]) <= 0.006
     assert sum(score.edge for score in scores) <= 0.8 * sum(score.plain for score in scores)
     assert np.mean([score.colour for score in scores]) <= 4
@@ -477,7 +477,7 @@ def test_refining_the_head_removes_no_arm_that_the_whole_photo_showed() -> None:
         def predict_alpha(self, image: Image) -> Alpha:
             return np.zeros(image.shape[:2], np.float32)
 
-    whole = blob(400, 400, (200, 200), (60, 90))
+    whole = make_blob(400, 400, (200, 200), (60, 90))
     whole[150:200] = 1  # arms to both sides
     seen = _refine_head(np.zeros((400, 400, 3), np.uint8), Blind(), whole, (80, 60, 320, 340))
     assert seen[170:180].min() > 0.95

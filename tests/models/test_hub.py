@@ -32,7 +32,7 @@ from pipelines.models.registry import all_specs
 from pipelines.runtime import progress
 from pipelines.storage.file_index import FileIndex
 from tests.models.support import tiny_checkpoints
-from tests.support.gated_tool import CalmEngine
+from tests.support.gated_tool import UnfilteredEngine
 
 FETCHED = ("stable_diffusion", "flux2", "z_image", "qwen_image", "maps")
 
@@ -247,7 +247,7 @@ def engine(fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
     row = tiny_checkpoints.tiny_spec("made", Path("we/made"), steps=2, guidance=1.0)
     files = FileIndex(tmp_path)
     cache = ModelCache((*FAMILIES, StableDiffusionFamily((row,))), CacheOptions(is_hub_reachable=is_hub_reachable))
-    made = CalmEngine(cache, files)
+    made = UnfilteredEngine(cache, files)
     yield made
     made.close()
     files.close()

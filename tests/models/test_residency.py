@@ -20,8 +20,8 @@ from pipelines.models import cpu_offload, oom_fallback
 from pipelines.models.devices import Machine, MemoryShare, divide_memory, is_out_of_memory
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.models.peak_memory import PeakMemory
-from tests.engines.support.crowded_device import start_crowded_studio, run_many_jobs
-from tests.support.examples import noisy
+from tests.engines.support.crowded_device import run_many_jobs, start_crowded_studio
+from tests.support.examples import make_noise
 
 GB = 2**30
 
@@ -46,7 +46,7 @@ class FakeModel:
             raise self.error
         self.drawn.append(render)
         return RenderedImages(
-            tuple(noisy(render.size[1], render.size[0], seed=seed) for seed in render.seeds), ("as asked",)
+            tuple(make_noise(render.size[1], render.size[0], seed=seed) for seed in render.seeds), ("as asked",)
         )
 
     def to_host(self) -> None:
@@ -298,7 +298,7 @@ def test_variations_that_are_too_many_are_drawn_one_at_a_time_and_it_is_said() -
         images = oom_fallback.draw_with_fallback(cache, model, TEXT, ignore_step)
     assert [render.seeds for render in model.drawn] == [(1,), (2,)]
     assert model.spared
-    assert np.array_equal(images.images[1], noisy(300, 400, seed=2))
+    assert np.array_equal(images.images[1], make_noise(300, 400, seed=2))
     assert images.notices == ("as asked", "Memory gave out: the variations were drawn one at a time.")
     assert locations(cache)["b"] == "host"
 
@@ -321,13 +321,13 @@ def test_a_picture_that_fits_once_others_left_is_drawn_as_asked() -> None:
         model.fails_once = True
         images = oom_fallback.draw_with_fallback(cache, model, replace(TEXT, seeds=(1,)), ignore_step)
     assert [render.size for render in model.drawn] == [TEXT.size]
-    assert np.array_equal(images.images[0], noisy(300, 400, seed=1))
+    assert np.array_equal(images.images[0], make_noise(300, 400, seed=1))
     assert "put aside" in images.notices[-1]
 
 
 def test_what_keeps_a_picture_s_own_bytes_is_tried_again_at_its_size() -> None:
     cache = make_cache("a")
-    photo = noisy(300, 400)
+    photo = make_noise(300, 400)
     render = RenderRequest("inpaint", "", (400, 300), (1,), images=(photo,), mask=np.ones((300, 400), np.float32))
     with cache.borrow_model("a") as model:
         model.area = 70_000

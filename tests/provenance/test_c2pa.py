@@ -53,9 +53,9 @@ from pipelines.service.orders import StudioService
 from pipelines.service.uploads import CREDENTIALS_KEPT_NOTICE
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex, pixels_sha256
-from tests.support.download_doors import standing
-from tests.support.examples import EXAMPLES, noisy
-from tests.support.hostile_pictures import HOSTILE
+from tests.support.download_doors import read_validation_state
+from tests.support.examples import EXAMPLES, make_noise
+from tests.support.hostile_pictures import HOSTILE_PICTURES
 
 CAPTURE = source_type_uri(PixelOrigin(photographed=True))
 MADE = Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32), placed=(Ingredient("backdrop-1", "cd" * 32),))
@@ -69,7 +69,7 @@ def seal(tmp_path_factory: pytest.TempPathFactory) -> SigningKeyStore:
 
 def write_picture(format: Any = "png", receipt: dict[str, Any] | None = None) -> bytes:
     packet = build_xmp(receipt or {"tool": "headshot"}, PixelOrigin(photographed=True))
-    return encode_image(noisy(64, 80), format, packet)
+    return encode_image(make_noise(64, 80), format, packet)
 
 
 def sign_picture(seal: SigningKeyStore, format: Any = "png", made: Provenance = MADE) -> bytes:
@@ -178,7 +178,7 @@ def test_a_picture_without_credentials_says_so(seal: SigningKeyStore) -> None:
 def test_manifest_and_xmp_name_the_same_source(
     seal: SigningKeyStore, generative: bool, subject: bool, kind: str
 ) -> None:
-    data = encode_image(noisy(40, 40), "png", build_xmp({}, PixelOrigin(generative, subject)))
+    data = encode_image(make_noise(40, 40), "png", build_xmp({}, PixelOrigin(generative, subject)))
     data = sign(data, "image/png", Provenance(source_type_uri(PixelOrigin(generative, subject))), seal.load_key())
     assert read_report(data).source_type == kind
     (action,) = read_manifest(data)["assertions"][0]["data"]["actions"]
@@ -254,7 +254,9 @@ def test_garbage_with_the_mark_has_no_past_and_raises_nothing(data: bytes) -> No
     assert isinstance(verify_credentials(data), (CredentialReport, file_signatures.RejectedImage))
 
 
-@pytest.mark.parametrize("row", [row for row in HOSTILE if row.number not in (6, 7, 25, 28)], ids=lambda row: row.id)
+@pytest.mark.parametrize(
+    "row", [row for row in HOSTILE_PICTURES if row.number not in (6, 7, 25, 28)], ids=lambda row: row.id
+)
 def test_reading_what_a_hostile_file_says_raises_nothing(row: Any) -> None:
     assert isinstance(verify_credentials(row.data()), (CredentialReport, file_signatures.RejectedImage))
 
@@ -357,7 +359,7 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_
     """A figure of rules or of the drawing model, over nothing, a photo, a drawing and an upload that says trained."""
     drawn = room.make("character", size=256).files[0].id
     by_model = room.make("character", art="model", size=256).files[0].id
-    data = encode_image(noisy(64, 80), "png", b"")
+    data = encode_image(make_noise(64, 80), "png", b"")
     upload = sign(
         data,
         "image/png",
@@ -387,7 +389,7 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_
 def test_every_picture_that_went_in_keeps_its_past(room: Room, tmp_path: Path) -> None:
     def upload(seed: int) -> str:
         data = sign(
-            encode_image(noisy(64, 80, seed=seed), "png", b""),
+            encode_image(make_noise(64, 80, seed=seed), "png", b""),
             "image/png",
             Provenance(CAPTURE),
             SigningKeyStore(tmp_path).load_key(),
@@ -464,7 +466,7 @@ def test_a_manifest_elsewhere_is_not_fetched(seal: SigningKeyStore) -> None:
             "</x:xmpmeta><!-- c2pa -->"
         )
         for format in FORMATS:
-            data = encode_image(noisy(40, 40), format, packet.encode())
+            data = encode_image(make_noise(40, 40), format, packet.encode())
             assert read_report(data, seal).status in ("none", "unreadable")
             read_ingredient_archive(data)
         thread.join()
@@ -483,7 +485,7 @@ def test_the_manifest_holds_no_name_and_no_words(room: Room) -> None:
 
 def sample_files() -> dict[str, bytes]:
     """One small file of every format that a tool can hand over beside pictures."""
-    frames = tuple(noisy(48, 64, seed=n) for n in range(3))
+    frames = tuple(make_noise(48, 64, seed=n) for n in range(3))
     still = encode_image(frames[0], "png", b"")
     return {
         "webp": encode_animation(frames, 8),
@@ -498,9 +500,11 @@ def sample_files() -> dict[str, bytes]:
 def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeyStore, format: str) -> None:
     assert set(MIME_TYPES) == {*sample_files(), "png", "jpeg"}
     data = sign(sample_files()[format], C2PA_MIME_TYPES[format], MADE, seal.load_key())
-    assert standing(data, C2PA_MIME_TYPES[format], seal.load_key().root_certificate) == "Trusted"
+    assert read_validation_state(data, C2PA_MIME_TYPES[format], seal.load_key().root_certificate) == "Trusted"
     for at in payload_offsets(data, format):
-        assert standing(flip_byte(data, at), C2PA_MIME_TYPES[format], seal.load_key().root_certificate) not in (
+        assert read_validation_state(
+            flip_byte(data, at), C2PA_MIME_TYPES[format], seal.load_key().root_certificate
+        ) not in (
             "Trusted",
             "Valid",
         ), at
@@ -540,4 +544,4 @@ def test_a_large_archive_is_signed_without_being_held_in_memory(tmp_path: Path) 
         [sys.executable, "-c", SIGNS_A_LARGE_ONE, str(tmp_path)], check=True, capture_output=True, text=True
     )
     assert int(told.stdout) < 40, "of 72 MB"
-    assert standing((tmp_path / "b.zip").read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"
+    assert read_validation_state((tmp_path / "b.zip").read_bytes(), C2PA_MIME_TYPES["zip"]) == "Valid"

@@ -17,10 +17,17 @@ from pipelines.engines import local
 from pipelines.models import bundled_weights
 from pipelines.models.nets.open_nsfw import OpenNsfw
 from pipelines.settings import Settings
-from tests.support.download_doors import DOORS, PICTURE_HEADS, Door, Refused, Visitor, standing
-from tests.support.examples import noisy
-from tests.support.page_client import opened
-from tests.support.served_app import Served
+from tests.support.download_doors import (
+    BASE64_PICTURE_PREFIXES,
+    DOWNLOADS,
+    Download,
+    DownloadRefused,
+    StudioClient,
+    read_validation_state,
+)
+from tests.support.examples import make_noise
+from tests.support.page_client import serve_page
+from tests.support.served_app import ServedApp
 
 # Gradio leaves event loops and their sockets to the collector, and asks pandas for what is going away.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -38,41 +45,41 @@ class Form(Params):
 
 def _run(params: Form, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     for n in range(3):
-        emit("Drawing", n + 1, 3, noisy(SIDE, SIDE, seed=n))
-    return ToolOutput(images=(noisy(SIDE, SIDE, seed=9),), exact=False)
+        emit("Drawing", n + 1, 3, make_noise(SIDE, SIDE, seed=n))
+    return ToolOutput(images=(make_noise(SIDE, SIDE, seed=9),), exact=False)
 
 
 TOOLS = tuple(Tool(name, name.title(), "For tests.", Form, _run) for name in ("background", "character"))
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served]]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp]]:
     root = tmp_path_factory.mktemp("leaving")
-    with opened(root, Settings(data=root), TOOLS) as (url, house, _):
+    with serve_page(root, Settings(data=root), TOOLS) as (url, house, _):
         yield url, house
 
 
 @pytest.fixture
-def visitor(house: tuple[str, Served]) -> Iterator[Visitor]:
+def visitor(house: tuple[str, ServedApp]) -> Iterator[StudioClient]:
     with httpx.Client(base_url=house[0], timeout=60) as http:
-        yield Visitor(http, house[0])
+        yield StudioClient(http, house[0])
 
 
-@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+@pytest.mark.parametrize("door", DOWNLOADS, ids=lambda door: door.__name__)
 def test_what_leaves_is_signed_shows_a_changed_byte_and_is_what_was_written(
-    house: tuple[str, Served], visitor: Visitor, door: Door
+    house: tuple[str, ServedApp], visitor: StudioClient, door: Download
 ) -> None:
     out = list(door(visitor, "background", {"prompt": "a forest"}))
     assert out
     for each in out:
-        assert standing(each.data, each.mime) == "Valid"
+        assert read_validation_state(each.data, each.mime) == "Valid"
         middle = len(each.data) * 3 // 4
-        assert standing(each.data[:middle] + bytes([each.data[middle] ^ 1]) + each.data[middle + 1 :], each.mime) in (
+        assert read_validation_state(each.data[:middle] + bytes([each.data[middle] ^ 1]) + each.data[middle + 1 :], each.mime) in (
             "Invalid", "unreadable",
         )  # fmt: skip
         if each.file_id:
             assert each.data == house[1].service.files.local_path(each.file_id).read_bytes()
-        elif not each.copy:
+        elif not each.is_copy:
             assert each.data in [path.read_bytes() for path in house[1].service.files.root.rglob("*") if path.is_file()]
 
 
@@ -105,13 +112,13 @@ def test_where_the_gate_is_off_missing_crashes_or_blocks_nothing_leaves_by_any_d
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     fault(monkeypatch, tmp_path)
-    with opened(tmp_path, Settings(data=tmp_path), TOOLS) as (url, house, _), httpx.Client(base_url=url) as http:
+    with serve_page(tmp_path, Settings(data=tmp_path), TOOLS) as (url, house, _), httpx.Client(base_url=url) as http:
         http.timeout = httpx.Timeout(60)
         before = sorted(path.name for path in house.service.files.root.iterdir())
-        for door in DOORS:
-            with pytest.raises(Refused) as caught:
-                list(door(Visitor(http, url), "background", {"prompt": "a forest"}))
-            assert not [head for head in PICTURE_HEADS if head in str(caught.value)], door.__name__
+        for door in DOWNLOADS:
+            with pytest.raises(DownloadRefused) as caught:
+                list(door(StudioClient(http, url), "background", {"prompt": "a forest"}))
+            assert not [head for head in BASE64_PICTURE_PREFIXES if head in str(caught.value)], door.__name__
         assert {row.status for row in house.service.jobs.list_jobs("local", 100)} == {"failed"}
         assert all(row.step is None or row.step.preview is None for row in house.service.jobs.list_jobs("local", 100))
         written = sorted(path.name for path in house.service.files.root.iterdir() if path.suffix != ".jsonl")

@@ -17,7 +17,7 @@ from pipelines.core.geometry import Image
 from pipelines.provenance.watermark import KNOWN_BIT_COUNT, MAX_CHANGE_LEVELS, detect_watermark, embed_watermark
 from pipelines.settings import Settings
 from tests.provenance.test_c2pa import Room, room  # noqa: F401
-from tests.support.examples import EXAMPLES, noisy
+from tests.support.examples import EXAMPLES, make_noise
 
 ROOT = Path(__file__).parents[2]
 ID = 0xB0C5
@@ -75,7 +75,7 @@ def test_a_crop_of_a_tenth_loses_it() -> None:
 def test_no_picture_without_one_has_one() -> None:
     for path in (*PICTURES, *ROOT.glob("assets/tiles/*/*.webp")):
         assert detect_watermark(photo(path)) is None, path.name
-    assert detect_watermark(noisy(300, 300)) is None
+    assert detect_watermark(make_noise(300, 300)) is None
     assert detect_watermark(np.zeros((64, 64, 3), np.uint8)) is None
 
 

@@ -25,7 +25,7 @@ from pipelines.quality.photo_quality import (
     fix_subject,
     measure_blur,
 )
-from tests.support.examples import cut, example
+from tests.support.examples import load_example, make_cutout
 
 NAMES = ("astronaut", "hopper", "coffee", "chelsea")
 names = pytest.mark.parametrize("name", NAMES)
@@ -34,32 +34,32 @@ names = pytest.mark.parametrize("name", NAMES)
 @cache
 def alpha_of(name: str) -> Alpha:
     with ModelCache(FAMILIES).borrow_model("u2netp") as net:
-        return cut_out_subject(example(name), net).alpha
+        return cut_out_subject(load_example(name), net).alpha
 
 
 @cache
 def faces_of(name: str) -> tuple[Face, ...]:
     with ModelCache(FAMILIES).borrow_model("face-mesh") as net:
-        return net.find_faces(example(name))
+        return net.find_faces(load_example(name))
 
 
 def stand(photo: Image, alpha: Alpha, scale: float = 1.0) -> PlacedSubject:
     size = 2 * round(photo.shape[1] * scale / 2), 2 * round(photo.shape[0] * scale / 2)
-    return place_subject(photo, cut(photo, alpha), frame_photo(alpha, size, Subject(photo="x")))
+    return place_subject(photo, make_cutout(photo, alpha), frame_photo(alpha, size, Subject(photo="x")))
 
 
 def finding_ids(name: str, photo: Image | None = None, scale: float = 1.0) -> set[str]:
-    photo = example(name) if photo is None else photo
+    photo = load_example(name) if photo is None else photo
     rows = assess_photo(photo, alpha_of(name), stand(photo, alpha_of(name), scale), faces_of(name))
     return {row.id for row in rows}
 
 
 def blur_example(name: str, sigma: float) -> Image:
-    return np.asarray(cv2.GaussianBlur(example(name), (0, 0), sigma), np.uint8)
+    return np.asarray(cv2.GaussianBlur(load_example(name), (0, 0), sigma), np.uint8)
 
 
 def expose_example(name: str, stops: float) -> Image:
-    light = to_linear(example(name)) * np.float32(2.0**stops)
+    light = to_linear(load_example(name)) * np.float32(2.0**stops)
     return np.clip(to_srgb(light) + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -125,7 +125,7 @@ def test_a_burnt_face_is_found() -> None:
 
 
 def test_a_small_subject_is_told_in_pixels() -> None:
-    photo = np.asarray(cv2.resize(example("coffee"), None, fx=0.25, fy=0.25), np.uint8)
+    photo = np.asarray(cv2.resize(load_example("coffee"), None, fx=0.25, fy=0.25), np.uint8)
     alpha = np.asarray(cv2.resize(alpha_of("coffee"), None, fx=0.25, fy=0.25), np.float32)
     rows = assess_photo(photo, alpha, stand(photo, alpha, 8))
     (size,) = (row for row in rows if row.id == "size")
@@ -135,7 +135,7 @@ def test_a_small_subject_is_told_in_pixels() -> None:
 
 def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
     assert "cut" not in finding_ids("hopper")
-    image, alpha = example("hopper"), alpha_of("hopper")
+    image, alpha = load_example("hopper"), alpha_of("hopper")
     narrow = slice(None), slice(190, None)
     part, matte = np.ascontiguousarray(image[narrow]), np.ascontiguousarray(alpha[narrow])
     rows = assess_photo(part, matte, stand(part, matte), faces_of("hopper"))
@@ -146,12 +146,12 @@ def test_a_portrait_may_end_at_the_bottom_and_nowhere_else() -> None:
 def test_an_outline_where_the_photo_has_no_edge_is_found() -> None:
     assert "outline" in finding_ids("chelsea")
     whole = alpha_of("coffee").copy()
-    assert edgeless_outline_ratio(example("coffee"), whole) < 0.05
+    assert edgeless_outline_ratio(load_example("coffee"), whole) < 0.05
     whole[:, :300] = 0  # half of the cup is lost
-    assert edgeless_outline_ratio(example("coffee"), whole) > 0.10
+    assert edgeless_outline_ratio(load_example("coffee"), whole) > 0.10
 
 
 def test_a_small_subject_that_stays_small_is_no_fault() -> None:
-    photo, alpha = example("coffee"), alpha_of("coffee")
+    photo, alpha = load_example("coffee"), alpha_of("coffee")
     rows = assess_photo(photo, alpha, stand(photo, alpha, 0.5))
     assert "size" not in {row.id for row in rows}

@@ -19,7 +19,7 @@ from pipelines.quality.portrait_ranking import (
     ranking_notices,
     score_portrait,
 )
-from tests.support.examples import example, noisy
+from tests.support.examples import load_example, make_noise
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def cache() -> ModelCache:
 
 @pytest.fixture(scope="module", params=["astronaut", "hopper"])
 def photo(request: pytest.FixtureRequest, cache: ModelCache) -> tuple[Image, Face]:
-    image = example(request.param)
+    image = load_example(request.param)
     with cache.borrow_model("face-mesh") as net:
         return image, net.find_faces(image)[0]
 
@@ -97,7 +97,7 @@ def test_measures_do_not_depend_on_the_photos_size(photo: tuple[Image, Face]) ->
 
 def test_a_photo_without_a_face_is_last_and_says_so(photo: tuple[Image, Face]) -> None:
     image, face = photo
-    order = rank_portraits([(noisy(100, 100), ()), (image, (face,))])
+    order = rank_portraits([(make_noise(100, 100), ()), (image, (face,))])
     assert [each.number for each in order] == [2, 1]
     assert order[1].summary == "no face was found"
     told = ranking_notices(order)

@@ -26,8 +26,8 @@ from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.security.content_filter import ContentFilter
 from pipelines.storage.file_index import pixels_sha256
-from tests.support.examples import blob, noisy
-from tests.support.served_app import Served, served
+from tests.support.examples import make_blob, make_noise
+from tests.support.served_app import ServedApp, serve_app
 from ui.tool_tab.updates import list_result_pictures
 
 SIDE = 64
@@ -40,7 +40,7 @@ class Form(Params):
 
 
 def still(seed: int) -> Image:
-    return noisy(SIDE, SIDE, seed=seed)
+    return make_noise(SIDE, SIDE, seed=seed)
 
 
 def run(params: Form, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
@@ -48,7 +48,7 @@ def run(params: Form, context: ToolContext, emit: ProgressCallback) -> ToolOutpu
     frames = tuple(still(n) for n in range(3))
     flat = still(9)
     placed = PlacedSubject(
-        still(8), blob(SIDE, SIDE, (32, 32), (16, 20)), Frame(np.eye(2, 3), (SIDE, SIDE), 1, 0, True, (0, 0, 1, 1))
+        still(8), make_blob(SIDE, SIDE, (32, 32), (16, 20)), Frame(np.eye(2, 3), (SIDE, SIDE), 1, 0, True, (0, 0, 1, 1))
     )
     layers = split_layers(flat, still(7), placed, None)
     extras = (
@@ -65,25 +65,25 @@ TOOL = Tool("extras", "Extras", "For tests.", Form, run)
 
 
 @contextmanager
-def room(root: Path, tool: Tool = TOOL) -> Iterator[Served]:
-    with served(root, tools=(tool,)) as house:
+def room(root: Path, tool: Tool = TOOL) -> Iterator[ServedApp]:
+    with serve_app(root, tools=(tool,)) as house:
         yield house
 
 
-def make(house: Served, **values: Any) -> Result:
+def make(house: ServedApp, **values: Any) -> Result:
     return wait_for_result(
         house.service.jobs.watch(house.service.jobs.submit(house.service.create_job("extras", values, "local")))
     )
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
     with room(tmp_path_factory.mktemp("studio")) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def made(house: Served) -> Result:
+def made(house: ServedApp) -> Result:
     return make(house)
 
 
@@ -95,7 +95,9 @@ def test_every_kind_has_its_role_and_a_name_that_says_what_it_is(made: Result) -
     ]  # fmt: skip
 
 
-def test_the_first_frame_stands_for_a_file_and_is_the_same_when_the_job_runs_again(house: Served, made: Result) -> None:
+def test_the_first_frame_stands_for_a_file_and_is_the_same_when_the_job_runs_again(
+    house: ServedApp, made: Result
+) -> None:
     again = make(house)
     by_name = {file.name: file for file in made.files}
     assert by_name["extras-spin.webp"].pixels_sha256 == pixels_sha256(still(0))
@@ -104,7 +106,7 @@ def test_the_first_frame_stands_for_a_file_and_is_the_same_when_the_job_runs_aga
     assert {(file.width, file.height) for file in made.files} == {(SIDE, SIDE)}
 
 
-def test_every_file_carries_sound_credentials(house: Served, made: Result) -> None:
+def test_every_file_carries_sound_credentials(house: ServedApp, made: Result) -> None:
     for file in made.files:
         data = house.service.files.local_path(file.id).read_bytes()
         reader = c2pa.Reader.try_create(C2PA_MIME_TYPES[file.format], io.BytesIO(data))
@@ -113,8 +115,8 @@ def test_every_file_carries_sound_credentials(house: Served, made: Result) -> No
             assert reader.get_validation_state() == "Valid", file.name
 
 
-def test_the_door_says_what_each_file_is_and_what_to_call_it(house: Served, made: Result) -> None:
-    with house.client() as client:
+def test_the_door_says_what_each_file_is_and_what_to_call_it(house: ServedApp, made: Result) -> None:
+    with house.open_client() as client:
         for file in made.files:
             answer = client.get(f"/v1/files/{file.id}/content")
             assert answer.headers["content-type"] == MIME_TYPES[file.format]
@@ -122,7 +124,7 @@ def test_the_door_says_what_each_file_is_and_what_to_call_it(house: Served, made
             assert answer.content == house.service.files.local_path(file.id).read_bytes()
 
 
-def test_an_archive_holds_the_very_files_under_their_names(house: Served, made: Result) -> None:
+def test_an_archive_holds_the_very_files_under_their_names(house: ServedApp, made: Result) -> None:
     files = {file.name: house.service.files.local_path(file.id) for file in made.files}
     with zipfile.ZipFile(files["extras-all.zip"]) as packed:
         names = [name for name in packed.namelist() if not name.startswith("META-INF")]
@@ -130,19 +132,19 @@ def test_an_archive_holds_the_very_files_under_their_names(house: Served, made: 
         assert all(packed.read(name) == files[name].read_bytes() for name in names)
 
 
-def test_open_raster_is_still_told_by_its_first_bytes_once_it_is_signed(house: Served, made: Result) -> None:
+def test_open_raster_is_still_told_by_its_first_bytes_once_it_is_signed(house: ServedApp, made: Result) -> None:
     data = house.service.files.local_path(made.files[-1].id).read_bytes()
     assert data[30:54] == b"mimetypeimage/openraster"
 
 
-def test_an_animation_keeps_its_frames_once_it_is_signed(house: Served, made: Result) -> None:
+def test_an_animation_keeps_its_frames_once_it_is_signed(house: ServedApp, made: Result) -> None:
     spin = next(file for file in made.files if file.name.endswith("spin.webp"))
     with PIL.Image.open(house.service.files.local_path(spin.id)) as picture:
         assert getattr(picture, "n_frames", 1) == 3
     assert house.service.files.open_image(spin.id).shape == (SIDE, SIDE, 3)
 
 
-def test_the_box_shows_pictures_and_a_batch_takes_all_that_was_made(house: Served, made: Result) -> None:
+def test_the_box_shows_pictures_and_a_batch_takes_all_that_was_made(house: ServedApp, made: Result) -> None:
     assert {file.format for file in list_result_pictures(made)} <= set(STILL_FORMATS)
     assert [file.name for file in list_result_pictures(made)][:2] == ["extras-post.png", "extras-story.png"]
     row = house.service.jobs.list_jobs("local", 1)[0]

@@ -50,13 +50,13 @@ from pipelines.settings import Settings
 from pipelines.tools import TOOLS, find_tool
 from tests.api import test_routes
 from tests.api.test_routes import FOREVER, RUN, failure, photo
-from tests.support.download_doors import DOORS, Visitor, named
-from tests.support.download_doors import Door as Leaving
-from tests.support.download_doors import Refused as Blocked
-from tests.support.examples import noisy
-from tests.support.hostile_pictures import NAMES, png, polyglot, text_bomb
-from tests.support.page_client import events, page_of, submit, takers
-from tests.support.served_app import Served, served, until
+from tests.support.download_doors import DOWNLOADS, StudioClient, call_gradio_endpoint
+from tests.support.download_doors import Download as Leaving
+from tests.support.download_doors import DownloadRefused as Blocked
+from tests.support.examples import make_noise
+from tests.support.hostile_pictures import HOSTILE_FILE_NAMES, make_png, make_polyglot, make_text_bomb
+from tests.support.page_client import list_events, list_picture_inputs, serve_public_page, submit_event
+from tests.support.served_app import ServedApp, serve_app, wait_until
 from ui.api.auth.access import AccessControl, ConnectionInfo
 from ui.api.auth.visitor_cookie import COOKIE_NAME
 from ui.api.code_snippets import make_snippet_request, write_curl
@@ -73,8 +73,8 @@ XSS = "<img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("rest"), waiting=4) as built:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("rest"), waiting=4) as built:
         yield built
 
 
@@ -116,7 +116,7 @@ def test_05_an_address_inside_a_picture_is_not_fetched() -> None:
     try:
         with listening() as (url, server):
             packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d provenance="{url}"/>c2pa</x:xmpmeta>'.encode()
-            data = encode_image(noisy(40, 40), "png", packet)
+            data = encode_image(make_noise(40, 40), "png", packet)
             ingest.decode_picture(data)
             ingest.read_ingredient_archive(data)
             ingest.verify_credentials(data, "")
@@ -125,9 +125,9 @@ def test_05_an_address_inside_a_picture_is_not_fetched() -> None:
         ingest.close()
 
 
-def test_06_of_a_polyglot_only_pixels_are_kept(here: Served, client: httpx.Client) -> None:
-    assert zipfile.is_zipfile(io.BytesIO(polyglot()))
-    sent = client.post("/v1/files", files={"file": ("a.jpg", polyglot())}).json()
+def test_06_of_a_polyglot_only_pixels_are_kept(here: ServedApp, client: httpx.Client) -> None:
+    assert zipfile.is_zipfile(io.BytesIO(make_polyglot()))
+    sent = client.post("/v1/files", files={"file": ("a.jpg", make_polyglot())}).json()
     kept = client.get(f"/v1/files/{sent['id']}/content")
     assert not zipfile.is_zipfile(io.BytesIO(kept.content))
     assert (kept.headers["content-type"], kept.headers["x-content-type-options"]) == ("image/png", "nosniff")
@@ -145,7 +145,7 @@ def test_07_no_header_is_made_of_what_was_sent(client: httpx.Client) -> None:
         assert "stolen" not in str(answer.headers)
 
 
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:24])
+@pytest.mark.parametrize("name", HOSTILE_FILE_NAMES, ids=lambda name: name[:24])
 def test_18_a_file_s_name_is_not_repeated_anywhere(client: httpx.Client, name: str) -> None:
     job = client.post(RUN, files={"photo": (name, photo())})
     sent = client.post("/v1/files", files={"file": (name, photo())})
@@ -168,7 +168,7 @@ def test_08_a_foreign_page_reads_nothing(client: httpx.Client, headers: dict[str
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_09_a_foreign_form_starts_no_job(here: Served, client: httpx.Client, headers: dict[str, str]) -> None:
+def test_09_a_foreign_form_starts_no_job(here: ServedApp, client: httpx.Client, headers: dict[str, str]) -> None:
     before = here.gate.entered
     assert client.post(RUN, data={"prompt": "x"}, headers=headers).status_code == 401
     assert client.post(RUN, files={"photo": ("a.png", photo())}, headers=headers).status_code == 401
@@ -182,7 +182,7 @@ def test_10_a_name_pointed_at_this_machine_opens_nothing(client: httpx.Client) -
 
 @pytest.mark.parametrize("where", [{"api_key": "KEY"}, {"key": "KEY"}, {"access_token": "KEY"}], ids=str)
 def test_23_a_key_in_the_address_is_no_key(tmp_path: Path, where: dict[str, str]) -> None:
-    with served(tmp_path, settings=Settings(data=tmp_path, require_key=True)) as locked:
+    with serve_app(tmp_path, settings=Settings(data=tmp_path, require_key=True)) as locked:
         key = locked.keys.create_key("ann")
         params = {name: value.replace("KEY", key) for name, value in where.items()}
         assert httpx.get(f"{locked.url}/v1/tools", params=params).status_code == 401
@@ -191,18 +191,18 @@ def test_23_a_key_in_the_address_is_no_key(tmp_path: Path, where: dict[str, str]
 # ---------------------------------------------------------------- too much
 
 
-def test_11_a_flood_is_told_to_come_back_and_the_queue_drains(here: Served, client: httpx.Client) -> None:
+def test_11_a_flood_is_told_to_come_back_and_the_queue_drains(here: ServedApp, client: httpx.Client) -> None:
     here.gate.open.clear()
     answers = [client.post(RUN, json={"prompt": str(n)}, params={"wait": "false"}) for n in range(12)]
     full = [answer for answer in answers if answer.status_code == 429]
     assert len(full) == 12 - 5
     assert all(failure(answer)[1] == "queue_full" and answer.headers["retry-after"] for answer in full)
     here.gate.open.set()
-    until(here.free)
+    wait_until(here.is_idle)
     assert client.post(RUN, json={"prompt": "after"}).status_code == 200
 
 
-def test_12_slow_uploads_do_not_close_the_door_to_others(here: Served, client: httpx.Client) -> None:
+def test_12_slow_uploads_do_not_close_the_door_to_others(here: ServedApp, client: httpx.Client) -> None:
     host, port = here.url.removeprefix("http://").split(":")
     head = f"POST {RUN} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     with ExitStack() as stack:
@@ -215,20 +215,20 @@ def test_12_slow_uploads_do_not_close_the_door_to_others(here: Served, client: h
         assert time.monotonic() - since < 5
 
 
-def test_13_hoarded_event_streams_block_nobody_and_are_let_go(here: Served, client: httpx.Client) -> None:
+def test_13_hoarded_event_streams_block_nobody_and_are_let_go(here: ServedApp, client: httpx.Client) -> None:
     here.gate.open.clear()
     job = client.post(RUN, json=FOREVER, params={"wait": "false"}).json()["id"]
     live = here.service.jobs._subscribers.live_jobs[job]
     limits = httpx.Limits(max_connections=None)
     with ExitStack() as stack:
-        hoarder = stack.enter_context(here.client(limits=limits))
+        hoarder = stack.enter_context(here.open_client(limits=limits))
         for _ in range(80):
             stack.enter_context(hoarder.stream("GET", f"/v1/jobs/{job}/events"))
-        until(lambda: len(live.streams) == 80)
+        wait_until(lambda: len(live.streams) == 80)
         assert client.get("/v1/tools").status_code == 200
         assert client.post("/v1/files", files={"file": ("a.png", photo())}).status_code == 200
     here.gate.open.set()
-    until(lambda: not live.streams)
+    wait_until(lambda: not live.streams)
     assert client.delete(f"/v1/jobs/{job}").status_code == 200
 
 
@@ -252,7 +252,10 @@ def test_14_a_monstrous_body_is_a_quick_sentence(client: httpx.Client, body: byt
 
 
 def test_15_a_picture_that_unpacks_to_gigabytes_is_refused(client: httpx.Client) -> None:
-    for data, code in ((png(30000, 30000, depth=1, colour=0), "too_many_pixels"), (text_bomb(), "corrupt_image")):
+    for data, code in (
+        (make_png(30000, 30000, depth=1, colour=0), "too_many_pixels"),
+        (make_text_bomb(), "corrupt_image"),
+    ):
         assert failure(client.post(RUN, files={"photo": ("a.png", data)}))[1] == code
 
 
@@ -292,14 +295,14 @@ def test_19_metadata_of_a_picture_does_not_pass_the_door(client: httpx.Client) -
     for name in ("Comment", "parameters", "XML:com.adobe.xmp"):
         info.add_itxt(name, XSS)
     data = io.BytesIO()
-    PIL.Image.fromarray(noisy(40, 40)).save(data, "PNG", pnginfo=info)
+    PIL.Image.fromarray(make_noise(40, 40)).save(data, "PNG", pnginfo=info)
     sent = client.post("/v1/files", files={"file": ("a.png", data.getvalue())})
     assert b"onerror" not in client.get(f"/v1/files/{sent.json()['id']}/content").content
     assert "onerror" not in sent.text
 
 
 def test_27_a_forged_receipt_is_not_taken_for_ours() -> None:
-    forged = encode_image(noisy(40, 40), "png", build_xmp({"tool": "headshot"}, PixelOrigin(photographed=True)))
+    forged = encode_image(make_noise(40, 40), "png", build_xmp({"tool": "headshot"}, PixelOrigin(photographed=True)))
     found = verify_credentials(forged)
     assert isinstance(found, CredentialReport)
     assert (found.status, found.signer) == ("none", "")
@@ -315,9 +318,9 @@ def test_28_an_error_tells_nothing_of_the_inside(client: httpx.Client) -> None:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp, AccessControl]]:
     """The real page as on a Space: open, each visitor somebody."""
-    with page_of(tmp_path_factory.mktemp("page")) as opened:
+    with serve_public_page(tmp_path_factory.mktemp("page")) as opened:
         yield opened
 
 
@@ -325,7 +328,7 @@ PATHS = ["/etc/passwd", "../../../../etc/passwd", "KEYS", "SIGNING", "C:\\window
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_02_the_page_serves_no_file_but_its_own(page: tuple[str, Served, AccessControl], path: str) -> None:
+def test_02_the_page_serves_no_file_but_its_own(page: tuple[str, ServedApp, AccessControl], path: str) -> None:
     url, house, _ = page
     data = house.service.settings.data
     path = path.replace("KEYS", str(data / "keys.sqlite3")).replace("SIGNING", str(data / "visitors.secret"))
@@ -336,16 +339,16 @@ def test_02_the_page_serves_no_file_but_its_own(page: tuple[str, Served, AccessC
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[str, Served, AccessControl]) -> None:
+def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[str, ServedApp, AccessControl]) -> None:
     url, house, _ = page
     with httpx.Client(base_url=url, timeout=20) as browser, listening() as (address, server):
-        assert takers(browser)
+        assert list_picture_inputs(browser)
         before = {path.name for path in house.service.files.root.iterdir()}
-        for event, place, count in takers(browser):
+        for event, place, count in list_picture_inputs(browser):
             for given in ({"path": "/etc/passwd"}, {"path": address, "url": address}, {"url": address, "path": None}):
                 data: list[Any] = [None] * count
                 data[place] = {**given, "meta": {"_type": "gradio.FileData"}}
-                text = submit(browser, event, data, f"s{time.time_ns()}")
+                text = submit_event(browser, event, data, f"s{time.time_ns()}")
                 # Without a path there is no picture, and the address beside it is not looked at.
                 assert given["path"] is None or '"success":false' in text or "detail" in text
                 assert "root:" not in text
@@ -353,9 +356,9 @@ def test_04_an_upload_that_names_a_path_or_an_address_is_not_read(page: tuple[st
         assert {path.name for path in house.service.files.root.iterdir()} == before
 
 
-def plans_of_ann(house: Served) -> tuple[str, str]:
+def plans_of_ann(house: ServedApp) -> tuple[str, str]:
     """A stranger's upload, and the id of what was made of it with words of hers."""
-    mine = house.service.files.add_image(noisy(64, 64, seed=77), "visitor:ann", "upload")
+    mine = house.service.files.add_image(make_noise(64, 64, seed=77), "visitor:ann", "upload")
     job = house.service.create_job("note", {"photo": mine, "note": "the plans of ann"}, "visitor:ann")
     result = wait_for_result(house.service.jobs.watch(house.service.jobs.submit(job)))
     return mine, result.files[0].id
@@ -373,7 +376,7 @@ def call_endpoint(browser: httpx.Client, name: str, data: list[Any]) -> str:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Served, AccessControl]) -> None:
+def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, ServedApp, AccessControl]) -> None:
     """Gradio hides private events and lets everybody call them: each must treat its caller as a stranger."""
     url, house, _ = page
     mine, made = plans_of_ann(house)
@@ -381,7 +384,7 @@ def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Se
         listed = browser.get("/gradio_api/info").json()
         assert (set(listed["named_endpoints"]), listed["unnamed_endpoints"]) == ({"/note"}, {})
         browser.get("/")
-        rows = [row for row in events(browser) if row["backend_fn"]]
+        rows = [row for row in list_events(browser) if row["backend_fn"]]
         told = "".join(call_endpoint(browser, row["api_name"], [mine] * len(row["inputs"])) for row in rows)
     assert "event:" in told
     assert "plans of ann" not in told
@@ -389,7 +392,7 @@ def test_20_an_event_called_by_name_gives_a_stranger_nothing(page: tuple[str, Se
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_21_another_visitor_s_picture_stays_his(page: tuple[str, Served, AccessControl]) -> None:
+def test_21_another_visitor_s_picture_stays_his(page: tuple[str, ServedApp, AccessControl]) -> None:
     """Every event of the page, called by number with a stranger's file id and job id in every place."""
     url, house, _ = page
     mine, made = plans_of_ann(house)
@@ -397,17 +400,17 @@ def test_21_another_visitor_s_picture_stays_his(page: tuple[str, Served, AccessC
     with httpx.Client(base_url=url, timeout=20) as browser:
         browser.get("/")
         told = ""
-        for row in events(browser):
+        for row in list_events(browser):
             if row["backend_fn"]:
-                told += submit(browser, row["id"], [mine] * len(row["inputs"]), f"t{row['id']}")
+                told += submit_event(browser, row["id"], [mine] * len(row["inputs"]), f"t{row['id']}")
         assert told.count("process_completed") >= 10
         assert "plans of ann" not in told
         assert made not in told
-    until(house.free)
+    wait_until(house.is_idle)
     assert len(house.service.jobs.list_jobs("visitor:ann")) == before
 
 
-def test_22_a_forged_cookie_is_nobody(page: tuple[str, Served, AccessControl]) -> None:
+def test_22_a_forged_cookie_is_nobody(page: tuple[str, ServedApp, AccessControl]) -> None:
     url, _, access = page
     for forged in (
         "visitor:ann",
@@ -421,15 +424,15 @@ def test_22_a_forged_cookie_is_nobody(page: tuple[str, Served, AccessControl]) -
 
 @pytest.mark.filterwarnings("ignore")
 def test_43_a_session_of_a_made_up_name_costs_little_and_there_are_not_endless_many(
-    page: tuple[str, Served, AccessControl],
+    page: tuple[str, ServedApp, AccessControl],
 ) -> None:
     """Gradio would keep a copy of the whole page for each: 2 MB, ten thousand times."""
     url, _, _ = page
     with httpx.Client(base_url=url, timeout=20) as browser:
         browser.get("/")
-        event, _, count = takers(browser)[0]
+        event, _, count = list_picture_inputs(browser)[0]
         for n in range(3):
-            submit(browser, event, [None] * count, f"made-up-{n}")
+            submit_event(browser, event, [None] * count, f"made-up-{n}")
     holders = [each for each in gc.get_objects() if type(each) is StateHolder and "made-up-2" in each]
     assert [holder.capacity for holder in holders] == [session_memory.MAX_SESSION_COUNT]
     described = [len(holders[0][f"made-up-{n}"].config_values) for n in range(3)]
@@ -437,11 +440,13 @@ def test_43_a_session_of_a_made_up_name_costs_little_and_there_are_not_endless_m
     assert len(holders[0].blocks.blocks) > 200
 
 
-@pytest.mark.parametrize("door", [door for door in DOORS if door is not named], ids=lambda door: door.__name__)
-def test_44_no_door_leads_past_the_content_gate(client: httpx.Client, here: Served, door: Leaving) -> None:
+@pytest.mark.parametrize(
+    "door", [door for door in DOWNLOADS if door is not call_gradio_endpoint], ids=lambda door: door.__name__
+)
+def test_44_no_door_leads_past_the_content_gate(client: httpx.Client, here: ServedApp, door: Leaving) -> None:
     """`tests/provenance/test_every_door.py` tests a missing or broken gate."""
     with pytest.raises(Blocked):
-        list(door(Visitor(client, here.url), "background", {"prompt": "a naked woman"}))
+        list(door(StudioClient(client, here.url), "background", {"prompt": "a naked woman"}))
     assert not here.service.jobs.count_jobs()[0]
 
 
@@ -626,7 +631,7 @@ def test_40_a_link_that_was_made_up_shows_nothing(client: httpx.Client) -> None:
         assert client.get("/report", params={"share": token}).status_code == 404
 
 
-def test_41_a_decoder_that_dies_costs_its_own_picture(here: Served, client: httpx.Client) -> None:
+def test_41_a_decoder_that_dies_costs_its_own_picture(here: ServedApp, client: httpx.Client) -> None:
     client.post("/v1/files", files={"file": ("a.png", photo())})
     pid = here.service.uploads._decoder_pool._run_task(os.getpid)
     os.kill(pid, signal.SIGKILL)

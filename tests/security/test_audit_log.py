@@ -18,7 +18,7 @@ from pipelines.security.abuse_reports import MAX_REPORTS_PER_HOUR, REASONS, Abus
 from pipelines.security.audit_log import AuditLog
 from tests.api import test_share_links
 from tests.api.test_routes import RUN, failure
-from tests.support.served_app import Served
+from tests.support.served_app import ServedApp
 from ui.tool_tab import text
 
 Lines = list[bytes]
@@ -118,11 +118,11 @@ def test_the_command_line_reads_it(audit: AuditLog, tmp_path: Path, capsys: pyte
 studio, mine = test_share_links.studio, test_share_links.mine  # fixtures
 
 
-def last_entry(studio: Served) -> dict[str, object]:
+def last_entry(studio: ServedApp) -> dict[str, object]:
     return list(AuditLog(studio.service.settings.data).read_entries())[-1]
 
 
-def test_a_picture_is_reported_over_http_without_names(studio: Served, mine: httpx.Client) -> None:
+def test_a_picture_is_reported_over_http_without_names(studio: ServedApp, mine: httpx.Client) -> None:
     job = mine.post(RUN, json={"prompt": "a secret garden"}).json()
     said = mine.post("/v1/reports", json={"job_id": job["id"], "reason": "without_permission"})
     assert said.json() == {"object": "report", "subject": job["id"], "reason": "without_permission"}
@@ -134,9 +134,9 @@ def test_a_picture_is_reported_over_http_without_names(studio: Served, mine: htt
     assert last_entry(studio)["subject"] == job["files"][0]["id"]
 
 
-def test_only_one_s_own_is_reported_over_http(studio: Served, mine: httpx.Client) -> None:
+def test_only_one_s_own_is_reported_over_http(studio: ServedApp, mine: httpx.Client) -> None:
     job = mine.post(RUN, json={}).json()
-    with studio.client(headers={"X-API-Key": studio.keys.create_key("other")}) as other:
+    with studio.open_client(headers={"X-API-Key": studio.keys.create_key("other")}) as other:
         for about in ({"job_id": job["id"]}, {"file_id": job["files"][0]["id"]}):
             assert failure(other.post("/v1/reports", json={**about, "reason": "minor"}))[:2] == (404, "not_found")
 
@@ -153,7 +153,7 @@ def test_what_is_no_report_is_refused(mine: httpx.Client, body: dict[str, str]) 
     assert "<b>" not in answer.text
 
 
-def test_whoever_has_a_link_can_report_what_it_shows(studio: Served, mine: httpx.Client) -> None:
+def test_whoever_has_a_link_can_report_what_it_shows(studio: ServedApp, mine: httpx.Client) -> None:
     file_id = mine.post(RUN, json={}).json()["files"][0]["id"]
     share = mine.post("/v1/shares", json={"file_id": file_id}).json()
     with httpx.Client(base_url=studio.url) as stranger:
@@ -166,7 +166,7 @@ def test_whoever_has_a_link_can_report_what_it_shows(studio: Served, mine: httpx
     assert (last_entry(studio)["subject"], last_entry(studio)["reason"]) == (file_id, "nudity")
 
 
-def test_the_page_s_links_lead_to_the_form(studio: Served, mine: httpx.Client) -> None:
+def test_the_page_s_links_lead_to_the_form(studio: ServedApp, mine: httpx.Client) -> None:
     job = mine.post(RUN, json={}).json()["id"]
     row = studio.service.jobs.get_job(job)
     assert row is not None
@@ -181,7 +181,7 @@ def test_the_page_s_links_lead_to_the_form(studio: Served, mine: httpx.Client) -
     assert last_entry(studio)["subject"] == "refusal"
 
 
-def test_the_form_takes_nothing_else(studio: Served) -> None:
+def test_the_form_takes_nothing_else(studio: ServedApp) -> None:
     with httpx.Client(base_url=studio.url) as stranger:
         before = AuditLog(studio.service.settings.data).verify_chain().entry_count
         assert stranger.get("/report?job=job-nobody").status_code == 404

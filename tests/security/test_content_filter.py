@@ -46,7 +46,7 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
-from tests.support.examples import noisy
+from tests.support.examples import make_noise
 
 ROOT = Path(__file__).parents[2]
 # Patches of colour on which the real net is wrong: found by climbing its score from a plain ground. They show nothing.
@@ -79,7 +79,7 @@ class ShowTool:
 
     frames: Sequence[Image] = ()
     drawn: Sequence[Image] = ()
-    result: Image = field(default_factory=lambda: noisy(64, 64))
+    result: Image = field(default_factory=lambda: make_noise(64, 64))
     prompts: list[str] = field(default_factory=list)
 
     def run(self, params: ShowForm, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
@@ -239,11 +239,11 @@ def test_a_score_is_remembered_for_exactly_the_picture_it_is_of() -> None:
     assert first == second
     assert net._score_once.cache_info().hits == 1
     assert net.score_images([blocked()[:, ::-1].copy()])[0] != first
-    assert net.score_images([noisy(64, 64)])[0] < NSFW_SCORE_LIMIT <= first
+    assert net.score_images([make_noise(64, 64)])[0] < NSFW_SCORE_LIMIT <= first
 
 
 def test_a_blocked_input_is_refused_before_anything_is_shown(tmp_path: Path) -> None:
-    with house(tmp_path, frames=[noisy(64, 64)]) as here:
+    with house(tmp_path, frames=[make_noise(64, 64)]) as here:
         steps, end = here.run(photo=blocked())
         assert result_code(end) == "content_policy"
         assert [step.stage for step in steps] == [STARTING_STAGE]
@@ -271,7 +271,7 @@ def test_a_blocked_result_is_neither_shown_nor_written(tmp_path: Path, draft: bo
 def test_frames_of_a_generative_model_are_shown_only_when_they_pass(tmp_path: Path) -> None:
     with house(tmp_path, drawn=[blocked(), blocked()]) as here:
         assert count_previews(here.run(draft=True)[0]) == 1  # the finished picture, which passed
-    with house(tmp_path / "b", drawn=[noisy(64, 64), noisy(64, 64)]) as here:
+    with house(tmp_path / "b", drawn=[make_noise(64, 64), make_noise(64, 64)]) as here:
         assert count_previews(here.run(draft=True)[0]) == 3
 
 
@@ -285,7 +285,7 @@ def test_the_receipt_says_how_the_picture_scored(tmp_path: Path) -> None:
 def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
     with house(tmp_path) as here:
         assert result_code(here.run(photo=blocked())[1]) == "content_policy"
-        assert result_code(here.run(photo=noisy(64, 64))[1]) == "done"
+        assert result_code(here.run(photo=make_noise(64, 64))[1]) == "done"
 
 
 # ---------------------------------------------------------------- closed when it cannot look
@@ -294,8 +294,8 @@ def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("answer", [float("nan"), 0.5, 1.0, RuntimeError("broken")], ids=str)
 @pytest.mark.parametrize("way", ["input", "frame", "result"])
 def test_an_odd_score_or_an_error_lets_nothing_out(tmp_path: Path, answer: float | Exception, way: str) -> None:
-    drawn = [noisy(64, 64)] if way == "frame" else ()
-    photo = noisy(64, 64, seed=3) if way == "input" else None
+    drawn = [make_noise(64, 64)] if way == "frame" else ()
+    photo = make_noise(64, 64, seed=3) if way == "input" else None
     with house(tmp_path, [FixedScores(answer)], drawn=drawn) as here:
         steps, end = here.run(photo=photo, draft=way == "frame")
         assert result_code(end) == ("internal_error" if isinstance(answer, Exception) else "content_policy")
@@ -326,12 +326,12 @@ def test_with_a_damaged_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytes
 
 def test_a_refusal_leaves_one_line_without_names(tmp_path: Path) -> None:
     with house(tmp_path, result=blocked()) as here:
-        here.run(photo=noisy(64, 64))
+        here.run(photo=make_noise(64, 64))
         here.run(photo=blocked())
         lines = here.audit()
         inputs = [
             here.files.get_info(here.files.add_image(image, "ann", "upload")).sha256
-            for image in (noisy(64, 64), blocked())
+            for image in (make_noise(64, 64), blocked())
         ]
     assert [line["verdict"] for line in lines] == ["result", "input"]
     assert [line["sha256"] for line in lines] == [[sha256] for sha256 in inputs]
@@ -417,7 +417,7 @@ def test_the_desk_refuses_words_with_their_field_and_logs_no_word(tmp_path: Path
 
 def portrait(seed: int = 1) -> bytes:
     out = io.BytesIO()
-    PIL.Image.fromarray(noisy(80, 80, seed=seed)).save(out, "PNG")
+    PIL.Image.fromarray(make_noise(80, 80, seed=seed)).save(out, "PNG")
     return out.getvalue()
 
 

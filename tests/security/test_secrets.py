@@ -16,7 +16,7 @@ from pipelines.core import isolated_process
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.settings import Settings
 from tests.api.test_routes import RUN, photo
-from tests.support.served_app import Served, served
+from tests.support.served_app import ServedApp, serve_app
 
 TOKEN = "hf_thisIsNobodysTokenAtAll"
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "DESIGNERBOX_AUTH", "AWS_SECRET_ACCESS_KEY", "OPENAI_API_KEY", "MY_PW")
@@ -66,12 +66,12 @@ def test_settings_are_not_printed_with_their_password() -> None:
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path, settings=Settings(data=tmp_path, require_key=True)) as made:
+def locked(tmp_path: Path) -> Iterator[ServedApp]:
+    with serve_app(tmp_path, settings=Settings(data=tmp_path, require_key=True)) as made:
         yield made
 
 
-def test_a_key_reaches_no_log_and_no_file_that_is_kept(locked: Served, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_key_reaches_no_log_and_no_file_that_is_kept(locked: ServedApp, caplog: pytest.LogCaptureFixture) -> None:
     key = locked.keys.create_key("ann")
     head = {"Authorization": f"Bearer {key}"}
     with caplog.at_level(logging.DEBUG), httpx.Client(base_url=locked.url, timeout=30) as http:

@@ -23,10 +23,10 @@ import pytest
 from gradio import components
 from gradio.routes import App
 
-from tests.support.examples import noisy
-from tests.support.hostile_pictures import NAMES
-from tests.support.page_client import events, page_of
-from tests.support.served_app import Served, until
+from tests.support.examples import make_noise
+from tests.support.hostile_pictures import HOSTILE_FILE_NAMES
+from tests.support.page_client import list_events, serve_public_page
+from tests.support.served_app import ServedApp, wait_until
 from ui.api.auth.access import AccessControl
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -52,8 +52,8 @@ class Bob:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Served, AccessControl]]:
-    with page_of(tmp_path_factory.mktemp("two")) as opened:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp, AccessControl]]:
+    with serve_public_page(tmp_path_factory.mktemp("two")) as opened:
         yield opened
 
 
@@ -63,10 +63,10 @@ def bob(page: Any) -> Iterator[Bob]:
     url, house, _ = page
     with httpx.Client(base_url=url, timeout=60) as browser:
         browser.get("/")
-        data = cv2.imencode(".png", noisy(64, 64, seed=5))[1].tobytes()
+        data = cv2.imencode(".png", make_noise(64, 64, seed=5))[1].tobytes()
         (path,) = browser.post("/gradio_api/upload", files={"files": ("holiday.png", data)}).json()
         session = "bobs0secret"
-        event = next(row["id"] for row in events(browser) if row["api_name"] == "note")
+        event = next(row["id"] for row in list_events(browser) if row["api_name"] == "note")
         given = [{"path": path, "meta": {"_type": "gradio.FileData"}}, WORDS]
         browser.post("/gradio_api/queue/join", json={"fn_index": event, "data": given, "session_hash": session})
         told = ""
@@ -76,7 +76,7 @@ def bob(page: Any) -> Iterator[Bob]:
                     told = line.removeprefix("data: ")
                     break
         files, job = json.loads(told)["output"]["data"]
-        mine = house.service.jobs.get(job["id"])
+        mine = house.service.jobs.get_job(job["id"])
         assert mine is not None
         assert browser.get(f"/gradio_api/file={files[0]['path']}").status_code == 200
         yield Bob(mine.job.owner, path, job["receipt"]["params"]["photo"], job["id"], job["files"][0]["id"],
@@ -135,7 +135,7 @@ def test_every_get_route_of_gradio_with_a_guess_gives_nothing(ann: httpx.Client,
     """Each of Gradio's routes, its places filled with what Ann could make up; all at once, since some are slow."""
     routes = [*routes_of_gradio(), "/gradio_api/file={}/holiday.png", "/favicon.ico?{}"]
     assert len(routes) > 40
-    guesses = ["0", "a", "0" * 64, "bob", "note", "%2e%2e", *NAMES[:2]]
+    guesses = ["0", "a", "0" * 64, "bob", "note", "%2e%2e", *HOSTILE_FILE_NAMES[:2]]
     asked = [
         (route, guess) for route in routes
         for guess in (guesses if "{}" in route else guesses[:1])
@@ -153,7 +153,7 @@ def test_a_file_of_the_studio_is_served_by_no_route_of_gradio_though_its_id_is_k
 ) -> None:
     _, house, _ = page
     for file_id in (bob.file, bob.photo):
-        path = house.service.files.path(file_id)
+        path = house.service.files.local_path(file_id)
         for address in (f"/gradio_api/file={path}", f"/file={path}", f"/gradio_api/file/{path}"):
             assert ann.get(address).status_code in (403, 404), address
 
@@ -173,7 +173,7 @@ def test_his_ids_are_no_pictures_of_hers(ann: httpx.Client, bob: Bob) -> None:
 def test_a_path_of_his_is_no_upload_of_hers(ann: httpx.Client, bob: Bob, page: Any) -> None:
     _, house, _ = page
     for path in (
-        str(house.service.files.path(bob.file)),
+        str(house.service.files.local_path(bob.file)),
         "/etc/passwd",
         str(page[1].service.settings.data / "keys.sqlite3"),
     ):
@@ -186,16 +186,16 @@ def test_a_path_of_his_is_no_upload_of_hers(ann: httpx.Client, bob: Bob, page: A
 def test_she_cannot_stop_his_job(ann: httpx.Client, bob: Bob, page: Any) -> None:
     """While a job of his runs, with its event's number, with guesses at his session, and with its id everywhere."""
     _, house, _ = page
-    photo = house.service.files.add(noisy(40, 40, seed=9), bob.owner, "upload")
-    job = house.service.order("note", {"photo": photo, "note": WORDS}, bob.owner)
+    photo = house.service.files.add_image(make_noise(40, 40, seed=9), bob.owner, "upload")
+    job = house.service.create_job("note", {"photo": photo, "note": WORDS}, bob.owner)
     house.service.jobs.submit(job)
     for session in ("guess", "bob", ""):
         for event in (job.id, "0", "a" * 32):
             ann.post("/gradio_api/cancel", json={"session_hash": session, "fn_index": 0, "event_id": event})
             ann.post("/gradio_api/reset", json={"event_id": event})
     assert ann.delete(f"/v1/jobs/{job.id}").status_code == 401
-    until(house.free)
-    done = house.service.jobs.get(job.id)
+    wait_until(house.free)
+    done = house.service.jobs.get_job(job.id)
     assert done is not None
     assert done.status == "done"
 
@@ -217,7 +217,7 @@ def test_nothing_that_she_can_know_tells_where_gradio_serves_his_picture(
     ann: httpx.Client, bob: Bob, page: Any
 ) -> None:
     """The address is a signature with a secret of the process: his file's id, in every receipt, does not lead there."""
-    served, stored = Path(bob.served), page[1].service.files.path(bob.file)
+    served, stored = Path(bob.served), page[1].service.files.local_path(bob.file)
     assert len(served.parent.name) == 64
     cache = served.parent.parent
     plain = [bob.file, bob.file.removeprefix("file-"), bob.job, hashlib.sha256(bob.file.encode()).hexdigest(),
@@ -238,7 +238,7 @@ def test_no_component_s_own_server_tells_her_what_is_his(ann: httpx.Client, bob:
     functions = server_functions()
     assert ids
     assert {"ls", "accept_blobs"} <= functions
-    stored = str(page[1].service.files.path(bob.file))
+    stored = str(page[1].service.files.local_path(bob.file))
     said = [bob.file, bob.photo, bob.job, stored, [stored], {"path": stored}, {"file_id": bob.file}]
     asked = [
         {"session_hash": ("guess", "ann")[n % 2], "component_id": component, "fn_name": name, "data": said[n % 7]}
@@ -254,9 +254,9 @@ def test_no_component_s_own_server_tells_her_what_is_his(ann: httpx.Client, bob:
 def test_an_event_called_past_the_queue_takes_nothing_of_his(
     ann: httpx.Client, bob: Bob, page: Any, route: str
 ) -> None:
-    stored = str(page[1].service.files.path(bob.file))
+    stored = str(page[1].service.files.local_path(bob.file))
     here = {"path": stored, "meta": {"_type": "gradio.FileData"}}
-    made = page[1].service.jobs.list(bob.owner, 100)
+    made = page[1].service.jobs.list_jobs(bob.owner, 100)
     for photo in (bob.file, bob.photo, bob.job, stored, here):
         body = {"photo": photo, "note": ""} if route == "call/v2" else {"data": [photo, ""]}
         answer = ann.post(f"/gradio_api/{route}/note", json=body)
@@ -266,7 +266,7 @@ def test_an_event_called_past_the_queue_takes_nothing_of_his(
         else:
             assert answer.status_code >= 400
         assert_nothing_told(answer, bob, bob.file)
-    assert [row.job.id for row in page[1].service.jobs.list(bob.owner, 100)] == [row.job.id for row in made]
+    assert [row.job.id for row in page[1].service.jobs.list_jobs(bob.owner, 100)] == [row.job.id for row in made]
 
 
 # ---------------------------------------------------------------- two keys of `/v1`
@@ -290,7 +290,7 @@ def test_another_key_sees_stops_and_takes_no_batch_and_no_file(two: tuple[httpx.
     sent = owner.post("/v1/files", files={"file": ("in.jsonl", json.dumps(line))}, data={"purpose": "batch"}).json()
     ask = {"input_file_id": sent["id"], "endpoint": "/v1/tools/note", "completion_window": "24h"}
     batch = owner.post("/v1/batches", json=ask).json()["id"]
-    until(lambda: owner.get(f"/v1/batches/{batch}").json()["status"] == "completed")
+    wait_until(lambda: owner.get(f"/v1/batches/{batch}").json()["status"] == "completed")
     done = owner.get(f"/v1/batches/{batch}").json()
     answers = owner.get(f"/v1/files/{done['output_file_id']}/content").text
     result = json.loads(answers)["response"]["body"]["files"][0]["id"]
@@ -319,9 +319,9 @@ def test_another_key_sees_and_forgets_no_kit_no_character_and_no_webhook(
     kit = owner.post("/v1/brands", json={"name": WORDS, "colour": "#112233"}).json()
     known = page[1].keys.verify_key(owner.headers["authorization"].removeprefix("Bearer "))
     assert known is not None
-    picture = page[1].service.files.add(noisy(32, 32), known.owner, "result")
+    picture = page[1].service.files.add_image(make_noise(32, 32), known.owner, "result")
     value = {"params": {"character": "thumbs:1"}, "picture": picture}
-    bo = page[1].service.kept.keep(known.owner, "character", "bobs-own-bo", value)
+    bo = page[1].service.saved_items.save_item(known.owner, "character", "bobs-own-bo", value)
     for key in (kit["id"], kit["name"]):
         assert owner.get(f"/v1/brands/{key}").status_code == 200
         assert other.get(f"/v1/brands/{key}").status_code == 404

@@ -20,7 +20,7 @@ from pipelines.jobs.table import JobTable
 from pipelines.service.saved_items import SavedItemStore
 from pipelines.storage.file_index import FileIndex
 from tests.support.examples import EXAMPLES
-from tests.support.file_stores import files_at, wipe
+from tests.support.file_stores import delete_local_files, open_files
 from ui.server.batch_command import EXIT_DONE, EXIT_PAUSED, EXIT_REFUSED, EXIT_ROWS_FAILED, STATE_FOLDER
 
 
@@ -131,12 +131,12 @@ def test_a_run_takes_the_kit_s_pictures_from_the_studio_s_store_and_leaves_nothi
     jobs: Path, tmp_path: Path
 ) -> None:
     home, out, url = tmp_path / "studio", tmp_path / "out", f"file://{tmp_path / 'mnt'}"
-    files, shop = files_at(home, url), JobTable(home)
+    files, shop = open_files(home, url), JobTable(home)
     logo = files.add_image(np.full((40, 60, 3), (200, 30, 30), np.uint8), "local", "upload")
     SavedItemStore(shop).save_item("local", "brand", "Acme", {"colour": "#112233", "logo": logo})
     files.close()
     shop.db.close()
-    wipe(files)
+    delete_local_files(files)
     before = sorted((tmp_path / "mnt").rglob("file-*"))
     jobs.write_text("photo\ncup.png\n")
     said = ["--profile", "embedded", "--data", str(home), "--files", url]

@@ -18,7 +18,7 @@ from pipelines.jobs.retention import RetentionPolicy, apply_retention, delete_jo
 from pipelines.service import form_filling, saved_items
 from pipelines.service.saved_items import BrandKit, SavedItemStore
 from pipelines.tools import TOOLS, character, product, social_kit
-from tests.support.served_app import Served, served
+from tests.support.served_app import ServedApp, serve_app
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -42,13 +42,13 @@ def png(level: int = 60, side: int = 48) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def here(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("kept"), tools=(character.TOOL, social_kit.TOOL, product.TOOL)) as made:
+def here(each_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("kept"), tools=(character.TOOL, social_kit.TOOL, product.TOOL)) as made:
         yield made
 
 
 @pytest.fixture
-def shelf(here: Served) -> Iterator[SavedItemStore]:
+def shelf(here: ServedApp) -> Iterator[SavedItemStore]:
     yield here.service.saved_items
     for what in ("brand", "character"):
         for row in here.service.saved_items.list_items("local", what):
@@ -135,7 +135,7 @@ def test_every_tool_that_has_a_kits_fields_takes_a_kit() -> None:
             assert tool.params.schema_extra("brand")["x-kept"] == "brand", tool.id
 
 
-def test_a_job_says_all_of_a_kit_so_that_no_later_kit_changes_it(here: Served, shelf: SavedItemStore) -> None:
+def test_a_job_says_all_of_a_kit_so_that_no_later_kit_changes_it(here: ServedApp, shelf: SavedItemStore) -> None:
     photo, logo = (
         here.service.uploads.ingest_picture(png(), "local")[0],
         here.service.uploads.ingest_picture(png(200), "local")[0],
@@ -147,7 +147,7 @@ def test_a_job_says_all_of_a_kit_so_that_no_later_kit_changes_it(here: Served, s
     assert here.service.create_job("kit", job.params, "local").params == job.params
 
 
-def test_a_kit_is_checked_as_a_form_is(here: Served, shelf: SavedItemStore) -> None:
+def test_a_kit_is_checked_as_a_form_is(here: ServedApp, shelf: SavedItemStore) -> None:
     with pytest.raises(InvalidParams):
         here.service.saved_items.save_brand_kit("Acme", {"colour": "red"}, "local")
     with pytest.raises(BadInput, match="logo"):
@@ -157,14 +157,14 @@ def test_a_kit_is_checked_as_a_form_is(here: Served, shelf: SavedItemStore) -> N
 # ---------------------------------------------------------------- characters
 
 
-def made(here: Served, **values: object) -> str:
+def made(here: ServedApp, **values: object) -> str:
     """A finished character; its job's id."""
     job = here.service.create_job("character", {"size": 256, "preset": "anyone", **values}, "local")
     wait_for_result(here.service.jobs.watch(here.service.jobs.submit(job)))
     return job.id
 
 
-def test_a_character_comes_back_in_its_tool_and_as_a_picture_in_any(here: Served, shelf: SavedItemStore) -> None:
+def test_a_character_comes_back_in_its_tool_and_as_a_picture_in_any(here: ServedApp, shelf: SavedItemStore) -> None:
     job = made(here, art="lorelei", colour="#2255aa", seed=3)
     row = here.service.jobs.get_job(job)
     assert row is not None
@@ -183,7 +183,7 @@ def test_a_character_comes_back_in_its_tool_and_as_a_picture_in_any(here: Served
     assert (image[..., 3].min(), image[..., 3].max()) == (0, 255)
 
 
-def test_only_ones_own_finished_character_is_kept(here: Served, shelf: SavedItemStore) -> None:
+def test_only_ones_own_finished_character_is_kept(here: ServedApp, shelf: SavedItemStore) -> None:
     job = made(here, seed=3)
     with pytest.raises(NotFound):
         here.service.saved_items.save_character(job, "Mira", OTHER)
@@ -191,7 +191,7 @@ def test_only_ones_own_finished_character_is_kept(here: Served, shelf: SavedItem
         here.service.saved_items.save_character("job-none", "Mira", "local")
 
 
-def test_what_is_kept_outlives_the_job_that_made_it(here: Served, shelf: SavedItemStore) -> None:
+def test_what_is_kept_outlives_the_job_that_made_it(here: ServedApp, shelf: SavedItemStore) -> None:
     job = made(here, seed=4)
     mira = here.service.saved_items.save_character(job, "Mira", "local")
     jobs = here.service.jobs
@@ -209,8 +209,8 @@ def test_what_is_kept_outlives_the_job_that_made_it(here: Served, shelf: SavedIt
 # ---------------------------------------------------------------- over HTTP
 
 
-def test_kits_are_kept_listed_used_and_forgotten_over_the_api(here: Served, shelf: SavedItemStore) -> None:
-    with here.client() as client:
+def test_kits_are_kept_listed_used_and_forgotten_over_the_api(here: ServedApp, shelf: SavedItemStore) -> None:
+    with here.open_client() as client:
         sent = client.post("/v1/brands", data={"name": "Acme", "colour": "#0b5c52"}, files={"logo": png(20)})
         assert sent.status_code == 200, sent.text
         row = sent.json()
@@ -228,11 +228,11 @@ def test_kits_are_kept_listed_used_and_forgotten_over_the_api(here: Served, shel
         assert client.get("/v1/brands/Acme").status_code == 404
 
 
-def test_what_is_kept_is_listed_page_by_page(here: Served, shelf: SavedItemStore) -> None:
+def test_what_is_kept_is_listed_page_by_page(here: ServedApp, shelf: SavedItemStore) -> None:
     names = sorted(f"Kit {n}" for n in range(5))
     ids = [shelf.save_item("local", "brand", name, {}).id for name in names]
     theirs = shelf.save_item(OTHER, "brand", "Theirs", {}).id
-    with here.client() as client:
+    with here.open_client() as client:
         seen: list[str] = []
         page = client.get("/v1/brands?limit=2").json()
         while True:
@@ -251,13 +251,13 @@ def test_what_is_kept_is_listed_page_by_page(here: Served, shelf: SavedItemStore
             assert {row["name"] for row in described[path]["get"]["parameters"]} == {"limit", "after"}
 
 
-def test_a_passport_travels(here: Served, shelf: SavedItemStore, tmp_path: Path) -> None:
+def test_a_passport_travels(here: ServedApp, shelf: SavedItemStore, tmp_path: Path) -> None:
     job = made(here, art="thumbs", seed=8, name="Bo")
-    with here.client() as client:
+    with here.open_client() as client:
         row = client.post("/v1/characters", json={"job": job, "name": "Bo"}).json()
         passport = client.get(f"/v1/characters/{row['id']}/passport")
         assert passport.headers["content-disposition"].endswith('.json"')
-        with served(tmp_path, tools=(character.TOOL,)) as other, other.client() as there:
+        with serve_app(tmp_path, tools=(character.TOOL,)) as other, other.open_client() as there:
             back = there.post("/v1/characters", json=passport.json())
             assert back.status_code == 200, back.text
             assert (back.json()["name"], back.json()["params"]) == ("Bo", row["params"])
@@ -277,16 +277,16 @@ def test_a_passport_travels(here: Served, shelf: SavedItemStore, tmp_path: Path)
         {"params": {"character": "../../etc/passwd"}},
     ],
 )  # fmt: skip
-def test_a_forged_passport_is_refused(here: Served, shelf: SavedItemStore, change: dict[str, object]) -> None:
+def test_a_forged_passport_is_refused(here: ServedApp, shelf: SavedItemStore, change: dict[str, object]) -> None:
     job = made(here, art="thumbs", seed=8)
-    with here.client() as client:
+    with here.open_client() as client:
         row = client.post("/v1/characters", json={"job": job, "name": "Bo"}).json()
         passport = client.get(f"/v1/characters/{row['id']}/passport").json()
         answer = client.post("/v1/characters", json={**passport, **change})
         assert answer.status_code in (400, 422)
 
 
-def test_words_in_a_passport_pass_the_same_door(here: Served, shelf: SavedItemStore) -> None:
+def test_words_in_a_passport_pass_the_same_door(here: ServedApp, shelf: SavedItemStore) -> None:
     line = here.service.jobs.get_job(made(here, art="thumbs", seed=8))
     assert line is not None
     assert line.result is not None

@@ -8,15 +8,15 @@ import pytest
 
 from pipelines.core.errors import NotFound, StudioError
 from pipelines.storage.file_index import FileIndex, pixels_sha256
-from tests.support.examples import noisy
-from tests.support.file_stores import KINDS, files_at, url_of
+from tests.support.examples import make_noise
+from tests.support.file_stores import STORE_KINDS, make_store_url, open_files
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STORE_KINDS)
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FileIndex]:
-    made = files_at(tmp_path / "data", url_of(request.param, tmp_path))
+    made = open_files(tmp_path / "data", make_store_url(request.param, tmp_path))
     yield made
     made.close()
 
@@ -28,7 +28,7 @@ def test_what_goes_in_comes_out_to_the_byte(files: FileIndex, channels: int) -> 
 
 
 def test_same_pixels_same_id_and_each_owner_sees_only_their_own(files: FileIndex) -> None:
-    image = noisy(20, 20)
+    image = make_noise(20, 20)
     file_id = files.add_image(image, "a", "upload")
     assert files.get_info(file_id, "a").sha256 == pixels_sha256(image)
     with pytest.raises(NotFound):
@@ -38,10 +38,10 @@ def test_same_pixels_same_id_and_each_owner_sees_only_their_own(files: FileIndex
 
 
 def test_everybody_sees_an_example(files: FileIndex) -> None:
-    file_id = files.add_image(noisy(20, 20), "*", "example")
+    file_id = files.add_image(make_noise(20, 20), "*", "example")
     assert files.get_info(file_id, "anyone").id == file_id
     assert files.is_example(file_id)
-    assert not files.is_example(files.add_image(noisy(20, 20, seed=1), "a", "upload"))
+    assert not files.is_example(files.add_image(make_noise(20, 20, seed=1), "a", "upload"))
 
 
 def test_a_shape_is_part_of_the_hash() -> None:
@@ -50,8 +50,8 @@ def test_a_shape_is_part_of_the_hash() -> None:
 
 
 def test_the_newest_come_first_and_page_by_page(files: FileIndex) -> None:
-    ids = [files.add_image(noisy(8, 8, seed=n), "a", "upload") for n in range(3)]
-    files.add_image(noisy(8, 8, seed=9), "b", "upload")
+    ids = [files.add_image(make_noise(8, 8, seed=n), "a", "upload") for n in range(3)]
+    files.add_image(make_noise(8, 8, seed=9), "b", "upload")
     assert [file.id for file in files.list_files("a", 2)] == ids[:0:-1]
     assert [file.id for file in files.list_files("a", 2, after=ids[1])] == ids[:1]
     assert files.total_bytes() == sum(
@@ -60,7 +60,7 @@ def test_the_newest_come_first_and_page_by_page(files: FileIndex) -> None:
 
 
 def test_a_file_stays_for_whoever_else_brought_it(files: FileIndex) -> None:
-    image = noisy(8, 8)
+    image = make_noise(8, 8)
     file_id = files.add_image(image, "a", "upload")
     files.add_image(image, "b", "upload")
     for owner, past in (("a", b"hers"), ("b", b"his")):
@@ -76,7 +76,7 @@ def test_a_file_stays_for_whoever_else_brought_it(files: FileIndex) -> None:
 
 
 def test_a_name_that_a_visitor_sees_is_kept_with_the_bytes(files: FileIndex) -> None:
-    file_id = files.add_encoded(b"bytes", noisy(8, 8), "zip", "a", "result", "looks.zip")
+    file_id = files.add_encoded(b"bytes", make_noise(8, 8), "zip", "a", "result", "looks.zip")
     assert (files.get_info(file_id).download_name, files.read_bytes(file_id, "a")) == ("looks.zip", b"bytes")
     with pytest.raises(NotFound):
         files.read_bytes(file_id, "b")
@@ -88,7 +88,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(files: FileIndex, monkeypat
 
     monkeypatch.setattr("pipelines.storage.local_store.os.replace", full)
     with pytest.raises(StudioError) as caught:
-        files.add_image(noisy(20, 20), "a", "upload")
+        files.add_image(make_noise(20, 20), "a", "upload")
     assert (caught.value.code, caught.value.status) == ("disk_full", 503)
     monkeypatch.undo()
     assert not list(files.root.glob("*file-*"))
@@ -96,7 +96,7 @@ def test_a_full_disk_is_said_and_leaves_no_half_file(files: FileIndex, monkeypat
 
 
 def test_what_may_wait_for_the_disk_is_there_at_once_and_brought_to_it(files: FileIndex) -> None:
-    image = noisy(20, 20)
+    image = make_noise(20, 20)
     file_id = files.add_encoded(b"bytes", image, "png", "a", "result", defer_sync=True)
     assert files.local_path(file_id).read_bytes() == b"bytes"
     assert (files.flush_to_disk(), files.flush_to_disk()) == (1, 0)
@@ -109,7 +109,8 @@ def test_what_may_wait_for_the_disk_is_there_at_once_and_brought_to_it(files: Fi
 def test_a_file_that_a_power_cut_took_is_not_there_at_the_next_start(tmp_path: Path) -> None:
     first = FileIndex(tmp_path)
     whole, half, lost = (
-        first.add_encoded(name * 9, noisy(20, 20), "png", "a", "result", defer_sync=True) for name in (b"w", b"h", b"l")
+        first.add_encoded(name * 9, make_noise(20, 20), "png", "a", "result", defer_sync=True)
+        for name in (b"w", b"h", b"l")
     )
     first.local_path(half).write_bytes(b"")
     first.local_path(lost).unlink()

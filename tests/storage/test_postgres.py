@@ -19,8 +19,8 @@ from pipelines.jobs.table import JobTable
 from pipelines.settings import Settings
 from pipelines.storage.database import DatabaseUnavailable
 from pipelines.storage.postgres import PostgresDatabase, check_url
-from tests.support.gated_tool import House, house, job
-from tests.support.postgres import needs_postgres, server, url_for
+from tests.support.gated_tool import GatedStudio, make_gated_job, open_gated_studio
+from tests.support.postgres import make_database_url, needs_postgres, start_shared_server
 from ui.api.errors import to_studio_error
 from ui.server.serve import serve_studio
 
@@ -29,14 +29,17 @@ pytestmark = needs_postgres
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    return url_for(tmp_path)
+    return make_database_url(tmp_path)
 
 
 @pytest.fixture
-def two(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[House, House]]:
+def two(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[GatedStudio, GatedStudio]]:
     """Two studios with a folder each and one database, that look around oftener than they would."""
     monkeypatch.setattr(pipelines.jobs.workers, "HEARTBEAT_SECONDS", 0.2)
-    with house(tmp_path / "a", database=url) as first, house(tmp_path / "b", database=url) as second:
+    with (
+        open_gated_studio(tmp_path / "a", database=url) as first,
+        open_gated_studio(tmp_path / "b", database=url) as second,
+    ):
         yield first, second
 
 
@@ -57,16 +60,18 @@ def ended(watch: Stream) -> Result | BaseException | None:
     return result
 
 
-def test_what_one_studio_is_too_busy_for_another_does_and_whoever_asked_is_told(two: tuple[House, House]) -> None:
+def test_what_one_studio_is_too_busy_for_another_does_and_whoever_asked_is_told(
+    two: tuple[GatedStudio, GatedStudio],
+) -> None:
     first, second = two
     first.gate.open.clear()
-    held = first.jobs.submit(job(seed=1))
+    held = first.jobs.submit(make_gated_job(seed=1))
     until(lambda: first.gate.order == [1] or second.gate.order == [1])
     if second.gate.order:  # it was quicker: then the other way round
         first, second = second, first
         first.gate.open.clear()
         second.gate.open.set()
-    given = [first.jobs.submit(job(seed=n)) for n in range(2, 6)]
+    given = [first.jobs.submit(make_gated_job(seed=n)) for n in range(2, 6)]
     results = [ended(first.jobs.watch(each)) for each in given]
     assert all(isinstance(result, Result) for result in results)
     first.gate.open.set()
@@ -75,11 +80,11 @@ def test_what_one_studio_is_too_busy_for_another_does_and_whoever_asked_is_told(
     assert {row.job.id for row in second.jobs.list_jobs("me")} == {held, *given}
 
 
-def test_a_job_is_stopped_from_whichever_studio(two: tuple[House, House]) -> None:
+def test_a_job_is_stopped_from_whichever_studio(two: tuple[GatedStudio, GatedStudio]) -> None:
     first, second = two
     for each in two:
         each.gate.pause = 0.05
-    running = first.jobs.submit(job(steps=1000))
+    running = first.jobs.submit(make_gated_job(steps=1000))
     until(lambda: first.gate.entered or second.gate.entered)
     watch = first.jobs.watch(running)
     (second if first.gate.entered else first).jobs.cancel(running)
@@ -90,9 +95,9 @@ def test_a_job_is_stopped_from_whichever_studio(two: tuple[House, House]) -> Non
 def test_a_claim_whose_answer_got_lost_is_put_back_when_its_lease_is_over(tmp_path: Path, url: str) -> None:
     table = JobTable(tmp_path, url)
     for until_when in (time.time() - 1, time.time() + 60):
-        table.insert_job(job(), None)
+        table.insert_job(make_gated_job(), None)
         table.claim_next_job(until_when)
-    held = job()
+    held = make_gated_job()
     table.insert_job(held, None)
     table.claim_next_job(time.time() - 1)
     assert table.requeue_abandoned([held.id]) == 1
@@ -104,7 +109,7 @@ def test_a_studio_that_starts_takes_nothing_from_one_that_works(tmp_path: Path, 
     table = JobTable(tmp_path / "a", url)
     store = BatchTable(table, "a")
     store.insert_batch(batch("batch-read", "reading", None))
-    draft = job().model_copy(update={"draft": True})
+    draft = make_gated_job().model_copy(update={"draft": True})
     table.insert_job(draft, None)
     other = JobTable(tmp_path / "b", url)
     BatchTable(other, "b")
@@ -137,19 +142,19 @@ def batch(batch_id: str, state: str, source: str | None) -> Batch:
 
 
 def test_a_server_that_stops_holds_the_work_and_loses_none(tmp_path: Path, url: str) -> None:
-    with house(tmp_path, database=url) as here:
+    with open_gated_studio(tmp_path, database=url) as here:
         here.gate.open.clear()
-        running = here.jobs.submit(job(steps=1, seed=1))
-        waiting = here.jobs.submit(job(steps=1, seed=2))
+        running = here.jobs.submit(make_gated_job(steps=1, seed=1))
+        waiting = here.jobs.submit(make_gated_job(steps=1, seed=2))
         until(lambda: here.gate.entered)
         watch = here.jobs.watch(waiting)
-        server().stop()
+        start_shared_server().stop()
         try:
             here.gate.open.set()
             with pytest.raises(DatabaseUnavailable) as caught:
                 here.jobs.list_jobs("me")
         finally:
-            server().start()
+            start_shared_server().start()
         assert isinstance(ended(watch), Result)
         until(lambda: [row.status for row in here.jobs.list_jobs("me")] == ["done", "done"])
         assert here.gate.order in ([1, 2], [1, 1, 2]), "the one that could not be kept is done again, no other"
@@ -162,8 +167,8 @@ def test_a_server_that_stops_holds_the_work_and_loses_none(tmp_path: Path, url: 
 def test_whoever_comes_first_after_the_server_is_back_is_answered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipelines.storage.postgres, "IDLE_CHECK_SECONDS", 0.0)
     db = PostgresDatabase(url)
-    server().stop()
-    server().start()
+    start_shared_server().stop()
+    start_shared_server().start()
     assert db.execute("SELECT 1 AS n").fetchall()[0]["n"] == 1
     db.close()
 

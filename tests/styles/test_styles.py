@@ -17,8 +17,8 @@ from pipelines.styles import STYLES, StyleSettings, apply_style
 from pipelines.styles.face_lock import transform_face
 from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools import style
-from tests.support.examples import Recorder, example
-from tests.support.served_app import served
+from tests.support.examples import Recorder, load_example
+from tests.support.served_app import serve_app
 from ui.tool_tab.state import TabState
 
 SIDE = 384
@@ -37,7 +37,7 @@ def make_settings(seed: int = 1, side: int = SIDE) -> StyleSettings:
 
 
 def photo(name: str = "astronaut", side: int = SIDE) -> Image:
-    image = example(name)
+    image = load_example(name)
     scale = side / max(image.shape[:2])
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
@@ -80,7 +80,7 @@ def test_every_style_differs_from_every_other() -> None:
 
 @rows
 def test_a_locked_face_keeps_its_features_and_natural_skin_its_colour(row, mesh: FaceMesh) -> None:
-    image = example("astronaut")
+    image = load_example("astronaut")
     face = mesh.find_faces(image)[0]
     out = apply_style(image, row, make_settings(1, 512), (face,))
     found = mesh.find_faces(out)[0]
@@ -170,7 +170,7 @@ def test_a_second_draft_that_is_only_blended_otherwise_draws_nothing(
     drawings = []
     styled = style._draw_style
     monkeypatch.setattr(style, "_draw_style", lambda *given: drawings.append(given) or styled(*given))
-    with served(tmp_path, tools=(style.TOOL,)) as house:
+    with serve_app(tmp_path, tools=(style.TOOL,)) as house:
         image = house.service.files.add_image(photo("coffee", 256), "me", "upload")
         seat, form = TabState(), {"photo": image, "preset": "ink", "strength": 100, "where": "all", "seed": None}
         for changed in ({}, {"strength": 60}, {"strength": 20}, {"preset": "oil"}):

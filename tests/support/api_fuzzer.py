@@ -22,42 +22,42 @@ from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import ToolContext
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS
-from tests.support.served_app import Served, served
+from tests.support.served_app import ServedApp, serve_app
 from ui.api.auth.keys import SCOPES
 
-STUMBLE = "Unsupported type: 'Binary'"
-AGAIN = 100
+GENERATOR_ERROR_TEXT = "Unsupported type: 'Binary'"
+MAX_GENERATOR_RETRY_COUNT = 100
 """Times that the generator may stumble within one operation."""
 
 
 @dataclass
-class Found:
+class FuzzReport:
     """How many requests were sent, to what, with what status they were answered, and what should not have been."""
 
-    asked: int = 0
+    request_count: int = 0
     by_operation: dict[str, int] = field(default_factory=dict)
     statuses: dict[int, int] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
 
-    def least(self) -> int:
+    def count_fewest_requests(self) -> int:
         """Requests to the operation that got fewest."""
         return min(self.by_operation.values())
 
 
-def _still(params: Params, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+def _draw_blank(params: Params, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     emit("Drawing", 1, 1)
     return ToolOutput(images=(np.zeros((32, 32, 3), np.uint8),))
 
 
 @contextmanager
-def house(root: Path, *, keys: bool) -> Iterator[tuple[Served, str]]:
+def serve_every_tool(root: Path, *, keys: bool) -> Iterator[tuple[ServedApp, str]]:
     """Every tool with its own form and nothing behind it; the key that opens everything, "" where none is needed."""
-    tools = [replace(row, run=_still) for row in TOOLS]
-    with served(root, settings=Settings(data=root, require_key=keys), tools=tools, waiting=200) as here:
+    tools = [replace(row, run=_draw_blank) for row in TOOLS]
+    with serve_app(root, settings=Settings(data=root, require_key=keys), tools=tools, waiting=200) as here:
         yield here, here.keys.create_key("fuzz", SCOPES) if keys else ""
 
 
-def fuzzed(here: Served, key: str, examples: int) -> Found:
+def fuzz_api(here: ServedApp, key: str, examples: int) -> FuzzReport:
     """At least `examples` requests to each operation, half of them such as its documentation forbids, where it forbids
     as many; the same each time.
 
@@ -65,77 +65,81 @@ def fuzzed(here: Served, key: str, examples: int) -> Found:
     So what is missing after the two halves is asked in further passes over what is allowed, each with a seed of its
     own, which send the few again until there are `examples`.
     """
-    found = Found()
+    found = FuzzReport()
     schema = schemathesis.openapi.from_url(f"{here.url}/v1/openapi.json")
     with httpx.Client(base_url=here.url, timeout=60) as client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         for operation in schema.get_all_operations():
-            _operation(cast(Any, operation).ok(), examples, headers, client, found)
+            _fuzz_operation(cast(Any, operation).ok(), examples, headers, client, found)
     return found
 
 
-def _operation(operation: Any, examples: int, headers: dict[str, str], client: httpx.Client, found: Found) -> None:
-    before = found.asked
+def _fuzz_operation(
+    operation: Any, examples: int, headers: dict[str, str], client: httpx.Client, found: FuzzReport
+) -> None:
+    before = found.request_count
     for mode in GenerationMode:
-        _ask(operation, mode, examples // 2, 0, headers, client, found)
+        _send_cases(operation, mode, examples // 2, 0, headers, client, found)
     for again in range(1, examples + 1):
-        missing = before + examples - found.asked
+        missing = before + examples - found.request_count
         if missing <= 0:
             break
-        _ask(operation, GenerationMode.POSITIVE, missing, again * AGAIN, headers, client, found)
-    found.by_operation[f"{operation.method.upper()} {operation.path}"] = found.asked - before
+        _send_cases(
+            operation, GenerationMode.POSITIVE, missing, again * MAX_GENERATOR_RETRY_COUNT, headers, client, found
+        )
+    found.by_operation[f"{operation.method.upper()} {operation.path}"] = found.request_count - before
 
 
-def codes(responses: dict[str, Any]) -> dict[int, set[str]]:
+def read_documented_codes(responses: dict[str, Any]) -> dict[int, set[str]]:
     """Statuses that a route's documentation names, each with its errors' codes."""
     told = {int(status): row["description"].removeprefix("code: ") for status, row in responses.items()}
     return {status: set(text.split(", ")) if status >= 400 else set() for status, text in told.items()}
 
 
-def _ask(
+def _send_cases(
     operation: Any,
     mode: GenerationMode,
     count: int,
     first_seed: int,
     headers: dict[str, str],
     client: httpx.Client,
-    found: Found,
+    found: FuzzReport,
 ) -> None:
-    documented = codes(operation.definition.raw["responses"])
+    documented = read_documented_codes(operation.definition.raw["responses"])
 
     def ask(case: Case) -> None:
         answer = case.call(base_url=f"{client.base_url}/v1".replace("//v1", "/v1"), headers=headers)
-        found.asked += 1
+        found.request_count += 1
         found.statuses[answer.status_code] = found.statuses.get(answer.status_code, 0) + 1
         where = f"{operation.method.upper()} {operation.path}: {answer.status_code}"
         if answer.status_code == 500 or answer.status_code not in documented:
-            found.wrong.append(f"{where} {answer.text[:300]}")
+            found.failures.append(f"{where} {answer.text[:300]}")
         elif answer.status_code >= 400:
             error = answer.json()["error"]
             if [error["request_id"]] != answer.headers["x-request-id"]:
-                found.wrong.append(f"{where} has another id in its body")
+                found.failures.append(f"{where} has another id in its body")
             if error["code"] not in documented[answer.status_code]:
-                found.wrong.append(f"{where} says {error['code']}")
+                found.failures.append(f"{where} says {error['code']}")
 
     # An operation that takes nothing can be sent nothing that its documentation forbids.
     with suppress(*(Unsatisfiable,) if mode is GenerationMode.NEGATIVE else ()):
-        _drawn(operation.as_strategy(mode), ask, count, first_seed, found)
+        _generate_cases(operation.as_strategy(mode), ask, count, first_seed, found)
 
 
-def _drawn(cases: Any, ask: Callable[[Case], None], count: int, first_seed: int, found: Found) -> None:
+def _generate_cases(cases: Any, ask: Callable[[Case], None], count: int, first_seed: int, found: FuzzReport) -> None:
     """`count` cases, or as many as there are. The generator trips over its own stand-in for a file now and then."""
-    until = found.asked + max(1, count)
-    for again in range(AGAIN):
+    until = found.request_count + max(1, count)
+    for again in range(MAX_GENERATOR_RETRY_COUNT):
         choose = settings(
-            max_examples=until - found.asked, database=None, deadline=None, phases=[Phase.generate],
+            max_examples=until - found.request_count, database=None, deadline=None, phases=[Phase.generate],
             suppress_health_check=cast(Any, list(HealthCheck)), report_multiple_bugs=False,
         )  # fmt: skip
         try:
             seed(first_seed + again)(choose(given(case=cases)(ask)))()
             return
         except ValueError as error:
-            if STUMBLE not in str(error):
+            if GENERATOR_ERROR_TEXT not in str(error):
                 raise
-            if found.asked >= until:
+            if found.request_count >= until:
                 return
-    raise RuntimeError(f"the generator stumbled {AGAIN} times")
+    raise RuntimeError(f"the generator stumbled {MAX_GENERATOR_RETRY_COUNT} times")

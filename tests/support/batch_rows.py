@@ -30,12 +30,12 @@ from pipelines.models.model_cache import ModelCache
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
-from tests.support.gated_tool import CalmEngine
+from tests.support.gated_tool import UnfilteredEngine
 
 OWNER = "local"
 
 
-class Tint(Params):
+class TintParams(Params):
     """One field of each kind that a table can hold."""
 
     photo: str = core_params.picture_field("Photo", "Any.", required=True)
@@ -48,28 +48,28 @@ class Tint(Params):
 
 
 @dataclass
-class Press:
+class TintTool:
     """How the tool behaves: seconds a row takes, errors to raise next, whether it lets a missing face pass."""
 
     pause: float = 0.0
     errors: list[StudioError] = None  # pyright: ignore[reportAssignmentType]
-    ran: list[str] = None  # pyright: ignore[reportAssignmentType]
-    pardons: bool = False
+    notes_run: list[str] = None  # pyright: ignore[reportAssignmentType]
+    accepts_missing_face: bool = False
 
     def __post_init__(self) -> None:
-        self.errors, self.ran = [], []
+        self.errors, self.notes_run = [], []
 
-    def tool(self) -> Tool:
+    def make_tool(self) -> Tool:
         """The row, id `tint`."""
-        return Tool("tint", "Tint", "For tests.", Tint, self._run)
+        return Tool("tint", "Tint", "For tests.", TintParams, self._run)
 
-    def _run(self, params: Tint, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
-        self.ran.append(params.note)
+    def _run(self, params: TintParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+        self.notes_run.append(params.note)
         photo = context.open_image(params.photo)
         for n in range(4):
             time.sleep(self.pause / 4)
             emit("Tinting", n + 1, 4, photo)
-        if params.note == "no face" and not self.pardons:
+        if params.note == "no face" and not self.accepts_missing_face:
             raise BadInput("No face was found.", code="no_face", param="photo")
         if self.errors:
             raise self.errors.pop(0)
@@ -79,22 +79,22 @@ class Press:
 
 
 @dataclass
-class Room:
+class BatchStudio:
     """A service with the light tool, and its batches."""
 
     root: Path
     service: StudioService
     batches: BatchService
-    press: Press
+    tint: TintTool
 
-    def made(self, path: Path, tool: str = "tint", **shared: core_params.JSON) -> Batch:
+    def create_batch(self, path: Path, tool: str = "tint", **shared: core_params.JSON) -> Batch:
         """A batch of the jobs file at `path`, ready to start."""
         jobs = open_jobs_source(path, self.service, tool)
         return self.batches.create_batch(
             BatchPlan(tool, shared), jobs.read_rows(), OWNER, BatchOptions(name=jobs.name, seed=7, source=jobs.pictures)
         )
 
-    def done(self, batch: Batch, seconds: float = 20.0) -> str:
+    def wait_for_batch(self, batch: Batch, seconds: float = 20.0) -> str:
         """The state that the batch comes to rest in."""
         end = time.monotonic() + seconds
         while (state := self.batches.get_batch(batch.id, OWNER).state) == "running":
@@ -104,23 +104,23 @@ class Room:
 
 
 @contextmanager
-def room(root: Path, *, tools: Sequence[Tool] | None = None, pause: float = 0.0) -> Iterator[Room]:
+def open_batch_studio(root: Path, *, tools: Sequence[Tool] | None = None, pause: float = 0.0) -> Iterator[BatchStudio]:
     """A room that is closed again, whatever happened inside."""
-    press = Press(pause)
-    rows = tuple(tools) if tools is not None else (press.tool(),)
+    press = TintTool(pause)
+    rows = tuple(tools) if tools is not None else (press.make_tool(),)
     files = FileIndex(root)
-    jobs = JobQueue(root, CalmEngine(ModelCache(FAMILIES), files, rows))
+    jobs = JobQueue(root, UnfilteredEngine(ModelCache(FAMILIES), files, rows))
     ingest = DecoderPool(workers=1)
     service = StudioService(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, rows)
     try:
-        yield Room(root, service, BatchService(service), press)
+        yield BatchStudio(root, service, BatchService(service), press)
     finally:
         jobs.close()
         ingest.close()
         files.close()
 
 
-def picture(path: Path, level: int = 100, side: int = 40) -> Path:
+def write_picture(path: Path, level: int = 100, side: int = 40) -> Path:
     """A small photo on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ramp = np.linspace(0, level, side * side * 3).reshape(side, side, 3)
@@ -128,16 +128,16 @@ def picture(path: Path, level: int = 100, side: int = 40) -> Path:
     return path
 
 
-def live(root: Path, jobs: Path, pause: float) -> None:
+def run_batch_process(root: Path, jobs: Path, pause: float) -> None:
     """Begin the batch, or go on with it, until it is done; says `up` once it works."""
-    with room(root, pause=pause) as here:
+    with open_batch_studio(root, pause=pause) as here:
         known = here.batches.list_batches(OWNER, 1)
-        batch = known[0] if known else here.made(jobs)
+        batch = known[0] if known else here.create_batch(jobs)
         here.batches.start(batch.id)
         sys.stdout.write("up\n")
         sys.stdout.flush()
-        here.done(batch, 300)
+        here.wait_for_batch(batch, 300)
 
 
 if __name__ == "__main__":
-    live(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
+    run_batch_process(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))

@@ -21,181 +21,183 @@ import httpx
 
 from pipelines.codecs.encode import C2PA_MIME_TYPES, MIME_TYPES
 from tests.support.examples import EXAMPLES
-from tests.support.served_app import until
+from tests.support.served_app import wait_until
 
-Values = dict[str, Any]
-SIGNED = {MIME_TYPES[kind]: name for kind, name in C2PA_MIME_TYPES.items()}
+FormValues = dict[str, Any]
+C2PA_TYPE_BY_MIME = {MIME_TYPES[kind]: name for kind, name in C2PA_MIME_TYPES.items()}
 """What the library calls each type that a door names."""
-PICTURE_HEADS = ("/9j/", "iVBORw0KGgo", "UklGR", "AAAAIGZ0eXA")
+BASE64_PICTURE_PREFIXES = ("/9j/", "iVBORw0KGgo", "UklGR", "AAAAIGZ0eXA")
 """How pictures and films begin in base64."""
 
 
-def standing(data: bytes, mime: str, root: str = "") -> str:
+def read_validation_state(data: bytes, mime: str, root: str = "") -> str:
     """What `c2pa-python` says, which knows nothing of us but what `root`, a certificate, tells it."""
     context = c2pa.Context.from_dict({"trust": {"trust_anchors": root}}) if root else None
     try:
-        with c2pa.Reader(SIGNED.get(mime, mime), io.BytesIO(data), context=context) as reader:
+        with c2pa.Reader(C2PA_TYPE_BY_MIME.get(mime, mime), io.BytesIO(data), context=context) as reader:
             return reader.get_validation_state() or ""
     except c2pa.C2paError:
         return "unreadable"
 
 
-class Refused(Exception):
+class DownloadRefused(Exception):
     """Nothing came; the text is all that was answered."""
 
 
 @dataclass(frozen=True)
-class Out:
+class DownloadedFile:
     """A file that left: bytes, MIME type, its id where the door says it, and whether it is a smaller copy."""
 
     data: bytes
     mime: str
     file_id: str = ""
-    copy: bool = False
+    is_copy: bool = False
 
 
 @dataclass(frozen=True)
-class Visitor:
+class StudioClient:
     """Somebody before an open studio at `url`."""
 
     http: httpx.Client
     url: str
 
-    def files(self, job: dict[str, Any]) -> Iterator[Out]:
+    def fetch_files(self, job: dict[str, Any]) -> Iterator[DownloadedFile]:
         """The files of a job, by their links."""
         for file in job["files"]:
             answer = self.http.get(file["url"])
             answer.raise_for_status()
-            yield Out(answer.content, answer.headers["content-type"], file["id"])
+            yield DownloadedFile(answer.content, answer.headers["content-type"], file["id"])
 
 
-def _ok(answer: httpx.Response) -> httpx.Response:
+def _raise_if_refused(answer: httpx.Response) -> httpx.Response:
     if answer.status_code >= 400:
-        raise Refused(answer.text)
+        raise DownloadRefused(answer.text)
     return answer
 
 
-def rest(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def download_by_rest(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """`POST /v1/tools/{id}`, and what its answer links."""
-    yield from visitor.files(_ok(visitor.http.post(f"/v1/tools/{tool}", json=values)).json())
+    yield from visitor.fetch_files(_raise_if_refused(visitor.http.post(f"/v1/tools/{tool}", json=values)).json())
 
 
-def stream(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def download_from_stream(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """The same with its steps; a step's preview is no file, but must not be there when nothing may leave."""
-    text = _ok(visitor.http.post(f"/v1/tools/{tool}?stream=true", json=values)).text
+    text = _raise_if_refused(visitor.http.post(f"/v1/tools/{tool}?stream=true", json=values)).text
     told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
     if "event: error" in text:
-        raise Refused(text)
-    yield from visitor.files(told[-1])
+        raise DownloadRefused(text)
+    yield from visitor.fetch_files(told[-1])
 
 
-def job(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def download_from_job(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """Left in the background, looked after, listed, and its events asked for afterwards."""
-    placed = _ok(visitor.http.post(f"/v1/tools/{tool}?wait=false", json=values)).json()
+    placed = _raise_if_refused(visitor.http.post(f"/v1/tools/{tool}?wait=false", json=values)).json()
     where = f"/v1/jobs/{placed['id']}"
-    until(lambda: visitor.http.get(where).json()["status"] not in ("queued", "running"), 60)
+    wait_until(lambda: visitor.http.get(where).json()["status"] not in ("queued", "running"), 60)
     found = visitor.http.get(where).json()
     if found["status"] != "done":
-        raise Refused(visitor.http.get(where).text + visitor.http.get(f"{where}/events").text)
-    yield from visitor.files(found)
+        raise DownloadRefused(visitor.http.get(where).text + visitor.http.get(f"{where}/events").text)
+    yield from visitor.fetch_files(found)
 
 
-def _openai(tool: str, values: Values) -> Values:
+def _to_openai_form(tool: str, values: FormValues) -> FormValues:
     """The same form in that API's words."""
     size = {"size": f"{values['size']}x{values['size']}"} if "size" in values else {}
     return {**values, "model": tool, **size}
 
 
-def images(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def generate_by_images_api(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """The images API with the picture inside, and as links."""
     for kind in ("png", "jpeg", "webp"):
-        body = {**_openai(tool, values), "output_format": kind}
-        row = _ok(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]
-        yield Out(base64.b64decode(row["b64_json"]), f"image/{kind}")
-    body = {**_openai(tool, values), "response_format": "url"}
-    link = _ok(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]["url"]
-    yield Out(visitor.http.get(link).content, "image/png", link.split("/")[-2])
+        body = {**_to_openai_form(tool, values), "output_format": kind}
+        row = _raise_if_refused(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]
+        yield DownloadedFile(base64.b64decode(row["b64_json"]), f"image/{kind}")
+    body = {**_to_openai_form(tool, values), "response_format": "url"}
+    link = _raise_if_refused(visitor.http.post("/v1/images/generations", json=body)).json()["data"][0]["url"]
+    yield DownloadedFile(visitor.http.get(link).content, "image/png", link.split("/")[-2])
 
 
-def edits(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def edit_by_images_api(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """The images API with a picture of the caller's own."""
     files = {"image": ("a.jpg", (EXAMPLES / "coffee.jpg").read_bytes(), "image/jpeg")}
-    answer = visitor.http.post("/v1/images/edits", data=_openai(tool, values), files=files)
-    yield Out(base64.b64decode(_ok(answer).json()["data"][0]["b64_json"]), "image/png")
+    answer = visitor.http.post("/v1/images/edits", data=_to_openai_form(tool, values), files=files)
+    yield DownloadedFile(base64.b64decode(_raise_if_refused(answer).json()["data"][0]["b64_json"]), "image/png")
 
 
-def passport(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def download_passport(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """A character that is kept, and its passport."""
-    made = _ok(visitor.http.post("/v1/tools/character", json=values)).json()
-    kept = _ok(visitor.http.post("/v1/characters", json={"job": made["id"], "name": "Mira"})).json()
-    told = _ok(visitor.http.get(f"/v1/characters/{kept['id']}/passport")).json()
-    yield Out(base64.b64decode(told["picture"].partition(",")[2]), "image/png")
+    made = _raise_if_refused(visitor.http.post("/v1/tools/character", json=values)).json()
+    kept = _raise_if_refused(visitor.http.post("/v1/characters", json={"job": made["id"], "name": "Mira"})).json()
+    told = _raise_if_refused(visitor.http.get(f"/v1/characters/{kept['id']}/passport")).json()
+    yield DownloadedFile(base64.b64decode(told["picture"].partition(",")[2]), "image/png")
 
 
-def images_streamed(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def stream_by_images_api(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """The images API with partial pictures on the way."""
-    body = {**_openai(tool, values), "stream": True, "partial_images": 2}
-    text = _ok(visitor.http.post("/v1/images/generations", json=body)).text
+    body = {**_to_openai_form(tool, values), "stream": True, "partial_images": 2}
+    text = _raise_if_refused(visitor.http.post("/v1/images/generations", json=body)).text
     told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
     done = [row for row in told if str(row.get("type")).endswith(".completed")]
     if not done:
-        raise Refused(text)
-    yield from (Out(base64.b64decode(row["b64_json"]), "image/png") for row in done)
+        raise DownloadRefused(text)
+    yield from (DownloadedFile(base64.b64decode(row["b64_json"]), "image/png") for row in done)
 
 
-def batch(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def download_from_batch(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """`/v1/batches`: the output file's links."""
     line = {"custom_id": "a", "method": "POST", "url": f"/v1/tools/{tool}", "body": values}
     files = {"file": ("in.jsonl", json.dumps(line).encode())}
-    sent = _ok(visitor.http.post("/v1/files", files=files, data={"purpose": "batch"})).json()
+    sent = _raise_if_refused(visitor.http.post("/v1/files", files=files, data={"purpose": "batch"})).json()
     form = {"input_file_id": sent["id"], "endpoint": f"/v1/tools/{tool}", "completion_window": "24h"}
-    where = f"/v1/batches/{_ok(visitor.http.post('/v1/batches', json=form)).json()['id']}"
-    until(lambda: visitor.http.get(where).json()["status"] == "completed", 60)
+    where = f"/v1/batches/{_raise_if_refused(visitor.http.post('/v1/batches', json=form)).json()['id']}"
+    wait_until(lambda: visitor.http.get(where).json()["status"] == "completed", 60)
     ended = visitor.http.get(where).json()
     if ended["output_file_id"] is None:
-        raise Refused(visitor.http.get(f"/v1/files/{ended['error_file_id']}/content").text)
+        raise DownloadRefused(visitor.http.get(f"/v1/files/{ended['error_file_id']}/content").text)
     told = visitor.http.get(f"/v1/files/{ended['output_file_id']}/content").text
-    yield from visitor.files(json.loads(told)["response"]["body"])
+    yield from visitor.fetch_files(json.loads(told)["response"]["body"])
 
 
-def agent(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def call_mcp_tool(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """`/mcp`: the pictures in the answer, and what it links."""
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": values}}
     head = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
-    text = _ok(visitor.http.post("/mcp", json=call, headers=head)).text
+    text = _raise_if_refused(visitor.http.post("/mcp", json=call, headers=head)).text
     told = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
     result: dict[str, Any] = next((row["result"] for row in told if "result" in row), {"isError": True})
     if result.get("isError"):
-        raise Refused(text)
+        raise DownloadRefused(text)
     for row in result["content"]:
         if row["type"] == "image":
-            yield Out(base64.b64decode(row["data"]), row["mimeType"], copy=True)
-    yield from visitor.files(result["structuredContent"])
+            yield DownloadedFile(base64.b64decode(row["data"]), row["mimeType"], is_copy=True)
+    yield from visitor.fetch_files(result["structuredContent"])
 
 
-def named(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def call_gradio_endpoint(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """The named event that `gradio_client` calls, which saves the files."""
     with tempfile.TemporaryDirectory() as folder:
         client = gradio_client.Client(visitor.url, verbose=False, download_files=folder, analytics_enabled=False)
         try:
             paths, told = client.predict(**values, api_name=f"/{tool}")
         except Exception as error:  # whatever the client makes of a refusal
-            raise Refused(str(error)) from error
+            raise DownloadRefused(str(error)) from error
         finally:
             client.close()
         for path, file in zip(paths, told["files"], strict=True):
-            yield Out(Path(path).read_bytes(), visitor.http.get(file["url"]).headers["content-type"], file["id"])
+            yield DownloadedFile(
+                Path(path).read_bytes(), visitor.http.get(file["url"]).headers["content-type"], file["id"]
+            )
 
 
-def shared(visitor: Visitor, tool: str, values: Values) -> Iterator[Out]:
+def download_by_share_link(visitor: StudioClient, tool: str, values: FormValues) -> Iterator[DownloadedFile]:
     """A link that is open to all."""
-    for file in _ok(visitor.http.post(f"/v1/tools/{tool}", json=values)).json()["files"]:
-        link = _ok(visitor.http.post("/v1/shares", json={"file_id": file["id"]})).json()["url"]
+    for file in _raise_if_refused(visitor.http.post(f"/v1/tools/{tool}", json=values)).json()["files"]:
+        link = _raise_if_refused(visitor.http.post("/v1/shares", json={"file_id": file["id"]})).json()["url"]
         answer = httpx.get(link)
-        yield Out(answer.content, answer.headers["content-type"], file["id"])
+        yield DownloadedFile(answer.content, answer.headers["content-type"], file["id"])
 
 
-Door = Callable[[Visitor, str, Values], Iterator[Out]]
-DOORS: tuple[Door, ...] = (
-    rest, stream, job, images, edits, images_streamed, batch, agent, named, shared, passport,
+Download = Callable[[StudioClient, str, FormValues], Iterator[DownloadedFile]]
+DOWNLOADS: tuple[Download, ...] = (
+    download_by_rest, download_from_stream, download_from_job, generate_by_images_api, edit_by_images_api, stream_by_images_api, download_from_batch, call_mcp_tool, call_gradio_endpoint, download_by_share_link, download_passport,
 )  # fmt: skip

@@ -12,32 +12,32 @@ from fsspec.implementations.memory import MemoryFileSystem
 from pipelines.storage.cached_store import open_store
 from pipelines.storage.file_index import FileIndex
 
-KINDS = ("local", "file", "memory")
-SECRET = "AKIAnobodysKeyAtAll"
+STORE_KINDS = ("local", "file", "memory")
+STORE_SECRET = "AKIAnobodysKeyAtAll"
 
 
-def url_of(kind: str, root: Path) -> str:
+def make_store_url(kind: str, root: Path) -> str:
     """A store of that kind that nobody has used, "" for the studio's own folder."""
     return {"local": "", "file": f"file://{root / 'mnt'}"}.get(kind, f"{kind}://{uuid.uuid4().hex}/files")
 
 
-def files_at(root: Path, url: str, index: Path | None = None) -> FileIndex:
+def open_files(root: Path, url: str, index: Path | None = None) -> FileIndex:
     """Files whose index lies in `index` and whose folder, or cache, in `root`."""
     root.mkdir(parents=True, exist_ok=True)
     return FileIndex(index or root, store=open_store(url, root))
 
 
-def wipe(files: FileIndex) -> None:
+def delete_local_files(files: FileIndex) -> None:
     """What a machine has left whose disk was replaced."""
     for path in files.root.iterdir():
         path.unlink()
 
 
-class Shut(Exception):
+class StoreClosed(Exception):
     """An error of a kind that only this store has; what it says holds a password."""
 
 
-class Door(MemoryFileSystem):
+class ClosableStore(MemoryFileSystem):
     """A store in memory whose door can be shut, as `door://`."""
 
     protocol = "door"
@@ -45,29 +45,29 @@ class Door(MemoryFileSystem):
     pseudo_dirs = [""]
     shut: type[Exception] | None = None
 
-    def _knock(self) -> None:
-        if Door.shut is not None:
-            raise Door.shut(f"https://{SECRET}@store/ said no")
+    def _check_open(self) -> None:
+        if ClosableStore.shut is not None:
+            raise ClosableStore.shut(f"https://{STORE_SECRET}@store/ said no")
 
     def _open(self, path: str, mode: str = "rb", *rest: Any, **options: Any) -> Any:
-        self._knock()
+        self._check_open()
         return super()._open(path, mode, *rest, **options)
 
     def cat_file(self, path: str, start: Any = None, end: Any = None, **options: Any) -> bytes:
-        self._knock()
+        self._check_open()
         return super().cat_file(path, start, end, **options)
 
     def info(self, path: str, **options: Any) -> dict[str, Any]:
-        self._knock()
+        self._check_open()
         return super().info(path, **options)
 
     def rm(self, path: Any, recursive: bool = False, maxdepth: Any = None) -> None:
-        self._knock()
+        self._check_open()
         super().rm(path, recursive, maxdepth)
 
     def rm_file(self, path: str) -> None:
-        self._knock()
+        self._check_open()
         super().rm_file(path)
 
 
-fsspec.register_implementation("door", Door, clobber=True)
+fsspec.register_implementation("door", ClosableStore, clobber=True)

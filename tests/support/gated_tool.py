@@ -28,24 +28,24 @@ from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 
 
-class Calm(ContentGate):
+class HarmlessFilter(ContentGate):
     """Calls every picture harmless without the net."""
 
     def _highest_score(self, images: Sequence[Image]) -> float:
         return 0.0
 
 
-class CalmEngine(LocalEngine):
+class UnfilteredEngine(LocalEngine):
     """For tests that count memory or time, in which the content gate's net would take part."""
 
     def __init__(
         self, cache: ModelCache, files: FileIndex, tools: Sequence[Tool] = TOOLS, *, together: int = 0
     ) -> None:
         super().__init__(cache, files, tools, together=together)
-        self.resources = replace(self.resources, content_filter=Calm(cache, AuditLog(files.data)))
+        self.resources = replace(self.resources, content_filter=HarmlessFilter(cache, AuditLog(files.data)))
 
 
-class Gated(Params):
+class GatedParams(Params):
     """How many steps, and what goes wrong."""
 
     steps: int = number_field("Steps", "How many.", 3, ge=1, le=1000)
@@ -65,11 +65,11 @@ class Gate:
     def __post_init__(self) -> None:
         self.open.set()
 
-    def tool(self) -> Tool:
+    def make_tool(self) -> Tool:
         """The tool row, id `gate`."""
-        return Tool(id="gate", title="Gate", summary="For tests.", params=Gated, run=self._run)
+        return Tool(id="gate", title="Gate", summary="For tests.", params=GatedParams, run=self._run)
 
-    def _run(self, params: Gated, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    def _run(self, params: GatedParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         self.order.append(context.seed)
         if params.fault == "bad":
             raise BadInput("This was asked for.", param="fault")
@@ -87,7 +87,7 @@ class Gate:
         return ToolOutput(images=(image,))
 
 
-def job(steps: int = 3, owner: str = "me", seed: int = 0, **values: object) -> Job:
+def make_gated_job(steps: int = 3, owner: str = "me", seed: int = 0, **values: object) -> Job:
     """A job for the gate tool."""
     return Job(
         id=f"job-{uuid.uuid4().hex}", tool="gate", params={"steps": steps, **values}, seed=seed, profile="embedded",
@@ -96,7 +96,7 @@ def job(steps: int = 3, owner: str = "me", seed: int = 0, **values: object) -> J
 
 
 @dataclass
-class House:
+class GatedStudio:
     """Files, engine and queue, with the gate as the only tool."""
 
     files: FileIndex
@@ -106,14 +106,14 @@ class House:
 
 
 @contextmanager
-def house(root: Path, waiting: int = 16, database: str = "") -> Iterator[House]:
+def open_gated_studio(root: Path, waiting: int = 16, database: str = "") -> Iterator[GatedStudio]:
     """A house that is closed again, whatever happened inside."""
     gate = Gate()
     files = FileIndex(root, database)
-    engine = LocalEngine(ModelCache(FAMILIES), files, (gate.tool(),))
+    engine = LocalEngine(ModelCache(FAMILIES), files, (gate.make_tool(),))
     jobs = JobQueue(root, engine, max_waiting=waiting, database=database)
     try:
-        yield House(files, engine, jobs, gate)
+        yield GatedStudio(files, engine, jobs, gate)
     finally:
         gate.open.set()
         jobs.close()

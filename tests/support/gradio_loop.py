@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def in_loop(make: Callable[[], T]) -> T:
+def build_in_event_loop(make: Callable[[], T]) -> T:
     """What `make` returns, made inside a running loop that is closed afterwards."""
 
     try:

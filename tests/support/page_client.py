@@ -17,42 +17,42 @@ from pipelines.core.params import Params, picture_field, prompt_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.settings import Settings
-from tests.support.examples import noisy
-from tests.support.gradio_loop import in_loop
-from tests.support.served_app import Served, served
+from tests.support.examples import make_noise
+from tests.support.gradio_loop import build_in_event_loop
+from tests.support.served_app import ServedApp, serve_app
 from ui import page as ui_page
 from ui.api.auth.access import AccessControl
 
 
-class Note(Params):
+class NoteParams(Params):
     """A form."""
 
     photo: str | None = picture_field("Photo", "Any.")
     note: str = prompt_field("Note", "Any words.")
 
 
-def _note(params: Note, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+def _run_note(params: NoteParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     emit("Noting", 1, 1)
-    return ToolOutput(images=(context.open_image(params.photo) if params.photo else noisy(64, 64),))
+    return ToolOutput(images=(context.open_image(params.photo) if params.photo else make_noise(64, 64),))
 
 
-NOTE = Tool("note", "Note", "For tests.", Note, _note)
+NOTE = Tool("note", "Note", "For tests.", NoteParams, _run_note)
 
 
 @contextmanager
-def page_of(root: Path) -> Iterator[tuple[str, Served, AccessControl]]:
+def serve_public_page(root: Path) -> Iterator[tuple[str, ServedApp, AccessControl]]:
     """Its address, the house behind it, and who may come in."""
-    with opened(root, Settings(data=root, host="0.0.0.0", spaces=True), (NOTE,)) as page:
+    with serve_page(root, Settings(data=root, host="0.0.0.0", spaces=True), (NOTE,)) as page:
         yield page
 
 
 @contextmanager
-def opened(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tuple[str, Served, AccessControl]]:
+def serve_page(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tuple[str, ServedApp, AccessControl]]:
     """The same with settings and tools of one's own."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    with served(root, settings=settings, tools=tools) as house:
+    with serve_app(root, settings=settings, tools=tools) as house:
         access = AccessControl(settings, house.keys)
-        built = in_loop(lambda: ui_page.build_page(house.service, access))
+        built = build_in_event_loop(lambda: ui_page.build_page(house.service, access))
         studio = replace(house.studio, access=access)
         routes = [*studio.build_routes(), *ui_page.build_static_routes()]
         _, url, _ = built.queue(default_concurrency_limit=None).launch(
@@ -66,7 +66,7 @@ def opened(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tu
     gc.collect()
 
 
-def submit(browser: httpx.Client, event: int, data: list[Any], session: str) -> str:
+def submit_event(browser: httpx.Client, event: int, data: list[Any], session: str) -> str:
     """Call an event by its number; everything that comes back."""
     body = {"fn_index": event, "data": data, "session_hash": session, "event_data": None, "trigger_id": None}
     answer = browser.post("/gradio_api/queue/join", json=body)
@@ -81,14 +81,14 @@ def submit(browser: httpx.Client, event: int, data: list[Any], session: str) -> 
     return text
 
 
-def events(browser: httpx.Client) -> list[dict[str, Any]]:
+def list_events(browser: httpx.Client) -> list[dict[str, Any]]:
     """Every event of the page."""
     return browser.get("/config").json()["dependencies"]
 
 
-def takers(browser: httpx.Client) -> list[tuple[int, int, int]]:
+def list_picture_inputs(browser: httpx.Client) -> list[tuple[int, int, int]]:
     """Events that are handed a picture: number, the picture's place among the inputs, how many there are."""
     parts = browser.get("/config").json()["components"]
     pictures = {row["id"] for row in parts if row["type"] == "image" and row["props"].get("interactive") is not False}
-    rows = [(row["id"], row["inputs"]) for row in events(browser) if row["backend_fn"]]
+    rows = [(row["id"], row["inputs"]) for row in list_events(browser) if row["backend_fn"]]
     return [(n, inputs.index(i), len(inputs)) for n, inputs in rows for i in inputs if i in pictures]

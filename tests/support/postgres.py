@@ -25,14 +25,14 @@ import pipelines.storage.connect
 from pipelines.storage.database import Database
 from pipelines.storage.postgres import PostgresDatabase
 
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
-MISSING = not BINARIES or importlib.util.find_spec("pg8000") is None
-needs_postgres = pytest.mark.skipif(MISSING, reason="no Postgres server, or no pg8000")
-FILE = "a test of the file itself"
+POSTGRES_FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
+POSTGRES_IS_MISSING = not POSTGRES_FOLDERS or importlib.util.find_spec("pg8000") is None
+needs_postgres = pytest.mark.skipif(POSTGRES_IS_MISSING, reason="no Postgres server, or no pg8000")
+SQLITE_ONLY_REASON = "a test of the file itself"
 
 
 @dataclass(frozen=True)
-class Server:
+class PostgresServer:
     """A Postgres server of our own, that may be stopped as a crash stops it, and started again."""
 
     folder: Path
@@ -49,12 +49,12 @@ class Server:
         self._control("-m", "immediate", "stop")
 
     def _control(self, *words: str) -> None:
-        command = [*self.as_user, str(BINARIES[0] / "pg_ctl"), "-D", "data", *words]
+        command = [*self.as_user, str(POSTGRES_FOLDERS[0] / "pg_ctl"), "-D", "data", *words]
         subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
 
 
 @cache
-def server() -> Server:
+def start_shared_server() -> PostgresServer:
     """A server that lives as long as the tests do."""
     folder = Path(tempfile.mkdtemp(prefix="dbx-postgres-"))
     as_user: list[str] = []
@@ -65,24 +65,34 @@ def server() -> Server:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (folder / "password").write_text("of-the-tests", "utf-8")
-    made = [str(BINARIES[0] / "initdb"), "-D", "data", "-U", "studio", "-A", "scram-sha-256", "--pwfile=password", "-N"]
+    made = [
+        str(POSTGRES_FOLDERS[0] / "initdb"),
+        "-D",
+        "data",
+        "-U",
+        "studio",
+        "-A",
+        "scram-sha-256",
+        "--pwfile=password",
+        "-N",
+    ]
     subprocess.run([*as_user, *made], cwd=folder, check=True, capture_output=True)
     # Nothing of it has to outlive the tests, so nothing waits for the disk.
     options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off -c max_connections=300"
-    made = Server(folder, as_user, options, f"postgresql://studio:of-the-tests@127.0.0.1:{port}/postgres")
+    made = PostgresServer(folder, as_user, options, f"postgresql://studio:of-the-tests@127.0.0.1:{port}/postgres")
     made.start()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     atexit.register(made.stop)
     return made
 
 
-def url_for(folder: Path) -> str:
+def make_database_url(folder: Path) -> str:
     """A schema for what a studio would keep in `folder`."""
-    return f"{server().url}?schema=t{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:20]}"
+    return f"{start_shared_server().url}?schema=t{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:20]}"
 
 
-def _in_postgres(path: Path, *, read_only: bool = False) -> Database:
-    return PostgresDatabase(url_for(path.parent))
+def _open_in_postgres(path: Path, *, read_only: bool = False) -> Database:
+    return PostgresDatabase(make_database_url(path.parent))
 
 
 @pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=needs_postgres)])
@@ -90,7 +100,7 @@ def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
     """Which of both is used."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "postgres":
-            patch.setattr(pipelines.storage.connect, "SqliteDatabase", _in_postgres)
+            patch.setattr(pipelines.storage.connect, "SqliteDatabase", _open_in_postgres)
         yield request.param
 
 
@@ -98,4 +108,4 @@ def each_database(request: pytest.FixtureRequest) -> Iterator[str]:
 def only_in_a_file(each_database: str) -> None:
     """Skip on Postgres what is about the file."""
     if each_database != "sqlite":
-        pytest.skip(FILE)
+        pytest.skip(SQLITE_ONLY_REASON)

@@ -35,10 +35,10 @@ from tests.support.gated_tool import Gate
 from ui.api.auth.keys import KeyStore
 from ui.server.factory import RunningStudio, connect_services
 
-PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
+EMPTY_PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
 
 
-class Scene(Params):
+class SceneParams(Params):
     """The names that the real background tool has, and whatever else a form can hold."""
 
     prompt: str = core_params.prompt_field("Words", "What to draw.")
@@ -56,10 +56,10 @@ class Scene(Params):
     seed: int | None = core_params.seed_field()
 
 
-def scene_tool(gate: Gate) -> Tool:
+def make_scene_tool(gate: Gate) -> Tool:
     """A tool with the id `background`: each step waits at the gate and shows the picture as it stands."""
 
-    def run(params: Scene, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    def run(params: SceneParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
         if params.fault == "no_face":
             raise BadInput("No face was found.", code="no_face", param="photo")
         if params.fault == "bug":
@@ -68,20 +68,20 @@ def scene_tool(gate: Gate) -> Tool:
             gate.entered += 1
             gate.open.wait(timeout=30)
             time.sleep(gate.pause)
-            emit("Drawing", n + 1, params.num_inference_steps, lambda: draw(params, 0))
-        return ToolOutput(images=tuple(draw(params, context.seed + n) for n in range(params.variations)))
+            emit("Drawing", n + 1, params.num_inference_steps, lambda: draw_noise(params, 0))
+        return ToolOutput(images=tuple(draw_noise(params, context.seed + n) for n in range(params.variations)))
 
-    return Tool("background", "Background Generator", "For tests.", Scene, run)
+    return Tool("background", "Background Generator", "For tests.", SceneParams, run)
 
 
-def draw(params: Scene, seed: int) -> Image:
+def draw_noise(params: SceneParams, seed: int) -> Image:
     """Noise of the size that was asked for."""
     rows = params.size * 2 // 3 if params.ratio == "3:2" else params.size
     return np.random.default_rng(seed).integers(0, 255, (rows, params.size, 3), np.uint8)
 
 
 @dataclass
-class Served:
+class ServedApp:
     """A studio that answers at `url`."""
 
     url: str
@@ -90,43 +90,43 @@ class Served:
     keys: KeyStore
     studio: RunningStudio
 
-    def client(self, **options: object) -> httpx.Client:
+    def open_client(self, **options: object) -> httpx.Client:
         """A client whose base is the server."""
         return httpx.Client(base_url=self.url, timeout=30, **options)  # pyright: ignore[reportArgumentType]
 
-    def free(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing runs and nothing waits."""
         return self.service.jobs.count_jobs() == (0, 0)
 
 
 @contextmanager
-def served(
+def serve_app(
     root: Path, *, settings: Settings | None = None, tools: Sequence[Tool] | None = None, waiting: int | None = None
-) -> Iterator[Served]:
+) -> Iterator[ServedApp]:
     """A studio with the gated tool (or `tools`), closed again whatever happened inside."""
     gate = Gate()
     settings = settings or Settings(data=root)
     settings = settings if waiting is None else replace(settings, queue=waiting)
-    rows = tuple(tools) if tools is not None else (scene_tool(gate),)
+    rows = tuple(tools) if tools is not None else (make_scene_tool(gate),)
     files = FileIndex(root, store=open_store(settings.files, root))
     engine = LocalEngine(ModelCache(FAMILIES), files, rows)
-    studio = connect_services(settings, engine, files, PROFILE, DecoderPool(workers=1), rows)
+    studio = connect_services(settings, engine, files, EMPTY_PROFILE, DecoderPool(workers=1), rows)
     app = Starlette(routes=studio.build_routes(), middleware=studio.build_middleware())
     try:
-        with listening(app) as url:
-            yield Served(url, studio.service, gate, studio.access.keys, studio)
+        with serve_starlette(app) as url:
+            yield ServedApp(url, studio.service, gate, studio.access.keys, studio)
     finally:
         gate.open.set()
         studio.close()
 
 
 @contextmanager
-def listening(app: Starlette) -> Iterator[str]:
+def serve_starlette(app: Starlette) -> Iterator[str]:
     """`app` on a free port of loopback; yields its address."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    until(lambda: server.started)
+    wait_until(lambda: server.started)
     try:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
@@ -134,7 +134,7 @@ def listening(app: Starlette) -> Iterator[str]:
         thread.join(10)
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
     """Wait for `condition`; the seconds it took."""
     since = time.monotonic()
     while not condition():

@@ -21,23 +21,23 @@ from pipelines.core.params import Params
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.tools import TOOLS, find_tool
-from tests.support.served_app import Served
+from tests.support.served_app import ServedApp
 
-COMMANDS = {
+COMMAND_BY_LANGUAGE = {
     "shell": ("sh", "-c"),
     "python": (sys.executable, "-c"),
     "javascript": ("node", "--input-type=module", "-e"),
 }
 _FIELDS = {name for row in TOOLS for name in row.params.fields_of_kind("picture", "pictures", "mask")}
-PICTURES = ("portrait.jpg", *(f"{name}{n}.png" for name in sorted(_FIELDS) for n in ("", "-1", "-2")))
+PICTURE_NAMES = ("portrait.jpg", *(f"{name}{n}.png" for name in sorted(_FIELDS) for n in ("", "-1", "-2")))
 
 
-def quick(names: Sequence[str] = ("headshot", "background", "business", "style")) -> list[Tool]:
+def make_quick_tools(names: Sequence[str] = ("headshot", "background", "business", "style")) -> list[Tool]:
     """These tools with their own forms; each opens every picture it was given and draws a small one."""
-    return [replace(find_tool(name), run=_quick) for name in names]
+    return [replace(find_tool(name), run=_run_quick) for name in names]
 
 
-def _quick(params: Params, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+def _run_quick(params: Params, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     for name in params.fields_of_kind("picture", "pictures", "mask"):
         value = getattr(params, name)
         for file_id in value if isinstance(value, tuple) else [value] if value else []:
@@ -48,12 +48,12 @@ def _quick(params: Params, context: ToolContext, emit: ProgressCallback) -> Tool
     return ToolOutput(images=(np.full((64, 64, 3), 200, np.uint8),))
 
 
-def ran(language: str, text: str, folder: Path, key: str = "", *, fails: bool = False) -> str:
+def run_snippet(language: str, text: str, folder: Path, key: str = "", *, fails: bool = False) -> str:
     """What it printed, where it `fails` what it said of it too; skips where the language is not installed."""
-    command = COMMANDS[language]
+    command = COMMAND_BY_LANGUAGE[language]
     if shutil.which(command[0]) is None:
         pytest.skip(f"{command[0]} is not installed")
-    for name in PICTURES:
+    for name in PICTURE_NAMES:
         PIL.Image.fromarray(np.full((48, 64, 3), 128, np.uint8)).save(folder / name)
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GRADIO_TEMP_DIR": str(folder / "gradio")}
     done = subprocess.run(
@@ -64,7 +64,7 @@ def ran(language: str, text: str, folder: Path, key: str = "", *, fails: bool = 
     return done.stdout + done.stderr if fails else done.stdout
 
 
-def finished(house: Served, tool_id: str, owner: str) -> dict[str, Any]:
+def read_finished_params(house: ServedApp, tool_id: str, owner: str) -> dict[str, Any]:
     """The params of the owner's newest job of this tool, which is done."""
     row = house.service.jobs.list_jobs(owner, 1, tool=tool_id)[0]
     assert row.status == "done"

@@ -2,61 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
 import numpy as np
-import PIL.Image
-import pytest
 
 from pipelines.compositing.light_estimation import is_monochrome
 from pipelines.core.job import Result
-from pipelines.core.stream import wait_for_result
 from pipelines.tools import background
-from tests.support.examples import example
-from tests.tools.test_business import OWNER, Room
+from tests.support.examples import load_example
+from tests.support.real_studio import RealStudio
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    room = Room(tmp_path_factory.mktemp("background"), background.TOOL)
-    yield room
-    room.jobs.close()
-    room.ingest.close()
-    room.files.close()
+def make_background(studio: RealStudio, **values: Any) -> Result:
+    return studio.make("background", **{"seed": 1, "size": 384, **values})
 
 
-def make(room: Room, **values: Any) -> Result:
-    values = {"seed": 1, "size": 384, **values}
-    return wait_for_result(room.jobs.watch(room.jobs.submit(room.service.create_job("background", values, OWNER))))
-
-
-def named(result: Result) -> list[str]:
+def list_result_names(result: Result) -> list[str]:
     return [file.name for file in result.files if file.role == "result"]
 
 
-def test_a_contact_sheet_shows_four_scenes_that_are_files_as_well(room: Room) -> None:
-    result = make(room, photo=room.team[0], preset="forest", contact_sheet=True)
-    assert named(result) == [
+def test_a_contact_sheet_shows_four_scenes_that_are_files_as_well(studio: RealStudio, team: list[str]) -> None:
+    result = make_background(studio, photo=team[0], preset="forest", contact_sheet=True)
+    assert list_result_names(result) == [
         "background-contact-sheet.png", "background-1-forest.png", "background-2-park.png", "background-3-night.png",
         "background-4-sunset.png", "background-scenes.zip",
     ]  # fmt: skip
     assert len({file.pixels_sha256 for file in result.files[:5]}) == 5
     assert result.receipt["checks"]["core_changed_pixels"] == 0
-    page = room.files.open_image(result.files[0].id)
-    one = room.files.open_image(result.files[1].id)
+    page = studio.files.open_image(result.files[0].id)
+    one = studio.files.open_image(result.files[1].id)
     place = cv2.matchTemplate(page, cv2.resize(one, (552, 552), interpolation=cv2.INTER_AREA), cv2.TM_CCOEFF_NORMED)
     assert page.shape[1] == background.SHEET_WIDTH_PX
     assert place.max() > 0.5, "the first picture is on the page"
 
 
-def test_every_scene_comes_in_layers_where_they_are_asked_for(room: Room) -> None:
-    result = make(room, photo=room.team[0], preset="forest", variations=2, layers=True)
+def test_every_scene_comes_in_layers_where_they_are_asked_for(studio: RealStudio, team: list[str]) -> None:
+    result = make_background(studio, photo=team[0], preset="forest", variations=2, layers=True)
     named_layers = [(file.format, file.name) for file in result.files if file.role == "layers"]
     assert [format for format, _ in named_layers] == ["ora", "zip", "ora", "zip"]
     assert [name for _, name in named_layers][2:] == ["background-layers-2.ora", "background-layers-2.zip"]
-    assert not [file for file in make(room, photo=room.team[0]).files if file.role == "layers"]
+    assert not [file for file in make_background(studio, photo=team[0]).files if file.role == "layers"]
 
 
 def test_the_scenes_of_a_sheet_go_round_the_list() -> None:
@@ -66,44 +52,43 @@ def test_the_scenes_of_a_sheet_go_round_the_list() -> None:
             assert len(set(background.list_next_scenes(preset))) == 4
 
 
-def test_words_are_kept_to_on_a_sheet(room: Room) -> None:
-    result = make(room, prompt="forest", contact_sheet=True)
-    assert named(result)[1:5] == [f"background-{n}-{n}.png" for n in range(1, 5)]
+def test_words_are_kept_to_on_a_sheet(studio: RealStudio) -> None:
+    result = make_background(studio, prompt="forest", contact_sheet=True)
+    assert list_result_names(result)[1:5] == [f"background-{n}-{n}.png" for n in range(1, 5)]
     assert all("forest" in note.lower() or "closest" in note.lower() for note in result.receipt["notices"])
 
 
-def test_a_soft_photo_is_told_and_stays_as_it_is_until_mending_is_asked_for(room: Room) -> None:
-    soft = room.add(np.asarray(cv2.GaussianBlur(example("astronaut"), (0, 0), 3), np.uint8))
-    told = make(room, photo=soft, size=512)
+def test_a_soft_photo_is_told_and_stays_as_it_is_until_mending_is_asked_for(studio: RealStudio) -> None:
+    soft = studio.add_image(np.asarray(cv2.GaussianBlur(load_example("astronaut"), (0, 0), 3), np.uint8))
+    told = make_background(studio, photo=soft, size=512)
     assert any("not sharp at this size" in note for note in told.receipt["notices"])
     assert told.receipt["checks"]["core_changed_pixels"] == 0
-    mended = make(room, photo=soft, size=512, mend=True)
+    mended = make_background(studio, photo=soft, size=512, mend=True)
     assert any("was sharpened a little" in note for note in mended.receipt["notices"])
     assert "core_changed_pixels" not in mended.receipt["checks"], "nobody claims that these pixels are the photo's"
 
 
-def test_mending_leaves_a_good_photo_alone(room: Room) -> None:
-    one, other = (make(room, photo=room.team[0], mend=mend) for mend in (False, True))
+def test_mending_leaves_a_good_photo_alone(studio: RealStudio, team: list[str]) -> None:
+    one, other = (make_background(studio, photo=team[0], mend=mend) for mend in (False, True))
     assert one.files[0].pixels_sha256 == other.files[0].pixels_sha256
     assert other.receipt["mode"] == "exact"
 
 
-def test_a_cup_seen_from_above_lies_on_paper_seen_from_above(room: Room) -> None:
-    cup = room.add(example("coffee"))
-    paper, place = (make(room, photo=cup, preset=preset) for preset in ("studio-grey", "lobby"))
+def test_a_cup_seen_from_above_lies_on_paper_seen_from_above(studio: RealStudio) -> None:
+    cup = studio.add_image(load_example("coffee"))
+    paper, place = (make_background(studio, photo=cup, preset=preset) for preset in ("studio-grey", "lobby"))
     assert not any("looks down" in note for note in paper.receipt["notices"])
     assert background.CAMERA_ABOVE_NOTICE in place.receipt["notices"]
-    with PIL.Image.open(room.files.local_path(paper.files[0].id)) as opened:
-        grey = np.asarray(opened.convert("L"), np.float32)
+    grey = cv2.cvtColor(studio.open_result(paper), cv2.COLOR_RGB2GRAY).astype(np.float32)
     wall, table = grey[3:20, -40:].mean(), grey[-20:-3, -40:].mean()
     assert abs(wall - table) < 14, "no bend of a wall behind what is looked down on"
 
 
-def test_a_black_and_white_photo_stands_before_a_scene_without_colour(room: Room) -> None:
-    grey = cv2.cvtColor(cv2.cvtColor(example("astronaut"), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    photo = room.files.add_image(np.asarray(grey, np.uint8), OWNER, "upload")
-    result = make(room, photo=photo, preset="park", consent=True)
-    assert is_monochrome(room.files.open_image(result.files[0].id))
-    assert not is_monochrome(example("astronaut"))
-    coloured = make(room, photo=photo, preset="studio-grey", colour="#1c4a80", consent=True)
-    assert np.ptp(room.files.open_image(coloured.files[0].id)[2, 2].astype(int)) > 30, "what was asked for is there"
+def test_a_black_and_white_photo_stands_before_a_scene_without_colour(studio: RealStudio) -> None:
+    grey = cv2.cvtColor(cv2.cvtColor(load_example("astronaut"), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    photo = studio.add_image(np.asarray(grey, np.uint8))
+    result = make_background(studio, photo=photo, preset="park", consent=True)
+    assert is_monochrome(studio.files.open_image(result.files[0].id))
+    assert not is_monochrome(load_example("astronaut"))
+    coloured = make_background(studio, photo=photo, preset="studio-grey", colour="#1c4a80", consent=True)
+    assert np.ptp(studio.files.open_image(coloured.files[0].id)[2, 2].astype(int)) > 30, "what was asked for is there"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, get_args
 
 import numpy as np
-import PIL.Image
 import pytest
 
 from pipelines.compositing.team_matching import (
@@ -27,133 +25,87 @@ from pipelines.compositing.team_pages import (
 from pipelines.core.errors import StudioError
 from pipelines.core.geometry import Face, Image
 from pipelines.core.job import Result
-from pipelines.core.stream import wait_for_result
-from pipelines.core.tools import Tool
-from pipelines.engines.local import LocalEngine
-from pipelines.imaging.color import to_linear, to_srgb
+from pipelines.imaging.color import to_linear
 from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
-from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
-from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import CacheOptions, ModelCache
-from pipelines.models.profiles import choose_profile
-from pipelines.service.orders import StudioService
-from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex
 from pipelines.tools import business
-from tests.support.examples import example, noisy
+from tests.support.examples import change_exposure, load_example, make_noise
+from tests.support.real_studio import RealStudio
 
-OWNER = "me"
 GAINS = (1.0, 0.9, 1.1, 0.95)
 
 
-class Room:
-    """A service with one tool, and a team of four photos that differ in size, side and exposure."""
-
-    def __init__(self, root: Any, row: Tool = business.TOOL) -> None:
-        self.files, self.ingest = FileIndex(root), DecoderPool(workers=1)
-        profile, device = choose_profile("embedded")
-        self.cache = ModelCache(FAMILIES, CacheOptions(device=device))
-        self.jobs = JobQueue(root, LocalEngine(self.cache, self.files, (row,)))
-        self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest, (row,))
-        woman, admiral = example("astronaut"), example("hopper")
-        self.pictures = [
-            woman,
-            _lit(admiral, 0.9),
-            _lit(np.ascontiguousarray(woman[12:, ::-1]), 1.1),
-            _lit(woman, 0.95),
-        ]
-        self.team = [self.add(picture) for picture in self.pictures]
-
-    def add(self, picture: Image) -> str:
-        return self.files.add_image(picture, OWNER, "upload")
-
-    def make(self, photos: list[str], **values: Any) -> Result:
-        values = {"photos": photos, "consent": True, "seed": 1, "size": 512, **values}
-        return wait_for_result(self.jobs.watch(self.jobs.submit(self.service.create_job("business", values, OWNER))))
-
-    def images(self, result: Result) -> dict[str, Image]:
-        """Result pictures by the word in their name."""
-        found = {}
-        for file in result.files:
-            if file.format == "png" and file.role == "result":
-                with PIL.Image.open(self.files.local_path(file.id)) as picture:
-                    found[file.name.removeprefix("business-").removesuffix(".png")] = np.asarray(picture)
-        return found
-
-    def find_faces(self, image: Image) -> tuple[Face, ...]:
-        with self.cache.borrow_model("face-mesh") as net:
-            return net.find_faces(image)
+def make_business(studio: RealStudio, photos: list[str], **values: Any) -> Result:
+    return studio.make("business", **{"photos": photos, "consent": True, "seed": 1, "size": 512, **values})
 
 
-def _lit(image: Image, gain: float) -> Image:
-    return np.clip(to_srgb(to_linear(image) * np.float32(gain)) + 0.5, 0, 255).astype(np.uint8)
+def open_named_pictures(studio: RealStudio, result: Result) -> dict[str, Image]:
+    """Result pictures by the word in their name."""
+    return {
+        file.name.removeprefix("business-").removesuffix(".png"): studio.open_result(result, n)
+        for n, file in enumerate(result.files)
+        if file.format == "png" and file.role == "result"
+    }
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    room = Room(tmp_path_factory.mktemp("business"))
-    yield room
-    room.jobs.close()
-    room.ingest.close()
-    room.files.close()
+def team_result(studio: RealStudio, team: list[str]) -> Result:
+    return make_business(studio, team, names="Ada King, Engineer\nGrace Hopper, Rear Admiral")
 
 
-@pytest.fixture(scope="module")
-def team(room: Room) -> Result:
-    return room.make(room.team, names="Ada King, Engineer\nGrace Hopper, Rear Admiral")
-
-
-def test_eye_lines_of_a_team_agree_within_a_hundredth_of_the_height(room: Room, team: Result) -> None:
-    portraits = [image for name, image in room.images(team).items() if name != "team-grid"]
-    lines = [room.find_faces(image)[0].eye_midpoint[1] / image.shape[0] for image in portraits]
+def test_eye_lines_of_a_team_agree_within_a_hundredth_of_the_height(studio: RealStudio, team_result: Result) -> None:
+    portraits = [image for name, image in open_named_pictures(studio, team_result).items() if name != "team-grid"]
+    lines = [studio.find_faces(image)[0].eye_midpoint[1] / image.shape[0] for image in portraits]
     assert len(lines) == 4
     assert max(lines) - min(lines) <= 0.01
-    assert np.mean(lines) == pytest.approx(team.receipt["params"]["eyes"] / 100, abs=0.01)
+    assert np.mean(lines) == pytest.approx(team_result.receipt["params"]["eyes"] / 100, abs=0.01)
 
 
 @pytest.mark.parametrize(
     ("preset", "shown"), [("company-page", "company-page"), ("speaker-card", "card-1"), ("brand-wall", "1")]
 )
-def test_the_logo_is_seen_on_page_card_and_wall(room: Room, preset: str, shown: str) -> None:
+def test_the_logo_is_seen_on_page_card_and_wall(studio: RealStudio, team: list[str], preset: str, shown: str) -> None:
     logo = np.zeros((40, 80, 4), np.uint8)
     logo[4:-4, 4:-4] = (255, 0, 255, 255)
     logo[12:-12, 20:-20, 3] = 0  # and seen through
 
     def pink(**values: Any) -> int:
-        images = room.images(room.make(room.team[:1], preset=preset, **values))
+        images = open_named_pictures(studio, make_business(studio, team[:1], preset=preset, **values))
         picture = next(image for name, image in images.items() if name.startswith(shown)).astype(int)
         return int(((picture[..., 0] > 180) & (picture[..., 1] < 80) & (picture[..., 2] > 180)).sum())
 
     assert pink() == 0
-    assert pink(logo=room.add(logo)) > 200
+    assert pink(logo=studio.add_image(logo)) > 200
 
 
-def test_heads_have_the_stated_height_within_three_per_cent(room: Room, team: Result) -> None:
+def test_heads_have_the_stated_height_within_three_per_cent(
+    studio: RealStudio, team: list[str], team_result: Result
+) -> None:
     """Measured on the finished portraits: from the chin to where the backdrop ends and the hair or the hat begins."""
-    stated = team.receipt["params"]["head"] / 100
-    empty = room.images(room.make(room.team[:1], setting="studio-white", head=30, layout="portraits"))["1"][2, 2]
-    images = room.images(room.make(room.team, setting="studio-white", layout="portraits"))
+    stated = team_result.receipt["params"]["head"] / 100
+    empty = open_named_pictures(
+        studio, make_business(studio, team[:1], setting="studio-white", head=30, layout="portraits")
+    )["1"][2, 2]
+    images = open_named_pictures(studio, make_business(studio, team, setting="studio-white", layout="portraits"))
     for image in images.values():
-        face = room.find_faces(image)[0]
+        face = studio.find_faces(image)[0]
         x = int(face.eye_midpoint[0])
         column = np.abs(image[: int(face.eye_midpoint[1]), x - 30 : x + 30].astype(int) - empty).max(axis=2) > 40
         crown = int(np.argmax(column.mean(axis=1) > 0.2))
         assert (face.chin[1] - crown) / image.shape[0] == pytest.approx(stated, rel=0.03)
 
 
-def test_no_pixel_of_anybody_changes_in_exact(team: Result) -> None:
-    assert team.receipt["checks"]["core_changed_pixels"] == 0
-    assert team.receipt["mode"] == "exact"
+def test_no_pixel_of_anybody_changes_in_exact(team_result: Result) -> None:
+    assert team_result.receipt["checks"]["core_changed_pixels"] == 0
+    assert team_result.receipt["mode"] == "exact"
 
 
-def test_faces_of_one_person_lit_differently_come_within_four_per_cent_in_relit(room: Room) -> None:
-    woman = example("astronaut")
-    photos = [room.add(_lit(woman, gain)) for gain in GAINS]
+def test_faces_of_one_person_lit_differently_come_within_four_per_cent_in_relit(studio: RealStudio) -> None:
+    woman = load_example("astronaut")
+    photos = [studio.add_image(change_exposure(woman, gain)) for gain in GAINS]
     spread = {}
     for light in ("exact", "relit"):
-        images = room.images(room.make(photos, light=light, layout="portraits"))
-        levels = [_face_light(image, room.find_faces(image)[0]) for image in images.values()]
+        images = open_named_pictures(studio, make_business(studio, photos, light=light, layout="portraits"))
+        levels = [_face_light(image, studio.find_faces(image)[0]) for image in images.values()]
         spread[light] = max(levels) / min(levels) - 1
     assert spread["exact"] > 0.15
     assert spread["relit"] <= 0.04
@@ -167,65 +119,66 @@ def _face_light(image: Image, face: Face) -> float:
 
 
 @pytest.mark.parametrize("light", ["exact", "relit"])
-def test_who_joins_later_is_framed_and_lit_like_the_team(room: Room, light: str) -> None:
+def test_who_joins_later_is_framed_and_lit_like_the_team(studio: RealStudio, team: list[str], light: str) -> None:
     """The receipt of the team's run, with one photo in place of four, gives that photo's portrait to the byte."""
-    first = room.make(room.team, light=light, layout="portraits")
-    params = {**first.receipt["params"], "photos": [room.team[0]], "seed": first.receipt["seed"]}
-    later = room.make(params.pop("photos"), **params)
+    first = make_business(studio, team, light=light, layout="portraits")
+    params = {**first.receipt["params"], "photos": [team[0]], "seed": first.receipt["seed"]}
+    later = make_business(studio, params.pop("photos"), **params)
     assert later.files[0].pixels_sha256 == first.files[0].pixels_sha256
     assert later.receipt["placements"][0] == first.receipt["placements"][0]
 
 
-def test_one_photo_alone_is_one_portrait(room: Room) -> None:
-    assert list(room.images(room.make(room.team[:1]))) == ["1"]
+def test_one_photo_alone_is_one_portrait(studio: RealStudio, team: list[str]) -> None:
+    assert list(open_named_pictures(studio, make_business(studio, team[:1]))) == ["1"]
 
 
-def test_files_are_named_after_the_people_and_come_in_one_archive(team: Result, room: Room) -> None:
-    assert list(room.images(team)) == ["team-grid", "1-ada-king", "2-grace-hopper", "3", "4"]
-    assert [file.name for file in team.files if file.format == "zip"] == ["business-team.zip"]
+def test_files_are_named_after_the_people_and_come_in_one_archive(team_result: Result, studio: RealStudio) -> None:
+    assert list(open_named_pictures(studio, team_result)) == ["team-grid", "1-ada-king", "2-grace-hopper", "3", "4"]
+    assert [file.name for file in team_result.files if file.format == "zip"] == ["business-team.zip"]
 
 
-def test_a_photo_without_a_face_is_named(room: Room) -> None:
+def test_a_photo_without_a_face_is_named(studio: RealStudio, team: list[str]) -> None:
     with pytest.raises(StudioError, match="photo 2") as caught:
-        room.make([room.team[0], room.add(example("coffee"))])
+        make_business(studio, [team[0], studio.add_image(load_example("coffee"))])
     assert (caught.value.code, caught.value.param) == ("no_face", "photos")
 
 
-def test_a_photo_that_ends_too_soon_is_named_and_does_not_pull_in_the_others(room: Room) -> None:
-    close = room.add(np.ascontiguousarray(example("astronaut")[10:200, 130:320]))
-    alone, mixed = (room.make(photos, layout="portraits") for photos in ([room.team[0]], [room.team[0], close]))
+def test_a_photo_that_ends_too_soon_is_named_and_does_not_pull_in_the_others(
+    studio: RealStudio, team: list[str]
+) -> None:
+    close = studio.add_image(np.ascontiguousarray(load_example("astronaut")[10:200, 130:320]))
+    alone, mixed = (make_business(studio, photos, layout="portraits") for photos in ([team[0]], [team[0], close]))
     assert any("Photo 2: cropped too closely" in notice for notice in mixed.receipt["notices"])
     assert mixed.files[0].pixels_sha256 == alone.files[0].pixels_sha256
 
 
-def test_no_group_where_the_light_disagrees_but_the_grid_and_the_reason(room: Room) -> None:
-    result = room.make([room.team[0], room.team[2]], layout="group")
-    assert "team-grid" in room.images(result)
+def test_no_group_where_the_light_disagrees_but_the_grid_and_the_reason(studio: RealStudio, team: list[str]) -> None:
+    result = make_business(studio, [team[0], team[2]], layout="group")
+    assert "team-grid" in open_named_pictures(studio, result)
     notices = " ".join(result.receipt["notices"])
     assert "No group picture" in notices
     assert "The light comes from" in notices
 
 
-def test_a_draft_of_a_team_leaves_no_file(room: Room) -> None:
-    values = {"photos": room.team[:2], "consent": True}
-    job = room.service.create_job("business", values, OWNER, draft=True)
-    assert wait_for_result(room.jobs.watch(room.jobs.submit(job))).files == ()
+def test_a_draft_of_a_team_leaves_no_file(studio: RealStudio, team: list[str]) -> None:
+    values = {"photos": team[:2], "consent": True}
+    assert studio.make("business", draft=True, **values).files == ()
 
 
 @pytest.mark.parametrize("preset", get_args(business.PresetId))
-def test_every_look_makes_something_of_one_photo_and_a_name(room: Room, preset: str) -> None:
-    result = room.make(room.team[:1], preset=preset, names="Ada King, Engineer", size=256)
+def test_every_look_makes_something_of_one_photo_and_a_name(studio: RealStudio, team: list[str], preset: str) -> None:
+    result = make_business(studio, team[:1], preset=preset, names="Ada King, Engineer", size=256)
     assert result.receipt["checks"]["core_changed_pixels"] == 0
-    assert len(room.images(result)) == 2
+    assert len(open_named_pictures(studio, result)) == 2
 
 
 # ---------------------------------------------------------------- light
 
 
-def test_the_whites_of_the_eyes_follow_the_lamp_and_not_the_skin(room: Room) -> None:
-    woman = example("astronaut")
-    face = room.find_faces(woman)[0]
-    plain, dim = measure_eye_white(woman, face), measure_eye_white(_lit(woman, 0.8), face)
+def test_the_whites_of_the_eyes_follow_the_lamp_and_not_the_skin(studio: RealStudio) -> None:
+    woman = load_example("astronaut")
+    face = studio.find_faces(woman)[0]
+    plain, dim = measure_eye_white(woman, face), measure_eye_white(change_exposure(woman, 0.8), face)
     assert plain is not None
     assert dim == pytest.approx(0.8 * plain, rel=0.03)
     darker = _skin_darker(woman, face)
@@ -235,7 +188,7 @@ def test_the_whites_of_the_eyes_follow_the_lamp_and_not_the_skin(room: Room) -> 
 
 def _skin_darker(image: Image, face: Face) -> Image:
     """Everything but the eyes' openings at half the light."""
-    dark = _lit(image, 0.5)
+    dark = change_exposure(image, 0.5)
     for eye in ((33, 133, 159, 145), (263, 362, 386, 374)):
         (x, y), reach = face.landmarks[list(eye)].mean(axis=0), 0.3 * face.eye_distance
         rows, columns = slice(int(y - reach), int(y + reach)), slice(int(x - reach), int(x + reach))
@@ -298,7 +251,7 @@ def test_the_longest_name_sets_the_size_for_all_and_nothing_leaves_its_column() 
 
 def test_a_card_has_a_platforms_shape_and_carries_the_colour() -> None:
     image = draw_speaker_card(
-        noisy(500, 400), Label("Ada King", "Engineer"), Brand((11, 92, 82), None, "Northwind"), 1200
+        make_noise(500, 400), Label("Ada King", "Engineer"), Brand((11, 92, 82), None, "Northwind"), 1200
     )
     assert image.shape == (627, 1200, 3)
     assert (image[300, 40] == (11, 92, 82)).all()

@@ -38,7 +38,7 @@ from tests.models.support import family_checks
 from tests.models.support.family_checks import noise_photo
 from tests.models.support.tiny_checkpoints import VERBS, tiny_sdxl, tiny_union
 from tests.models.support.tiny_control_nets import annotator_row, tiny_depth, tiny_vitpose
-from tests.support.examples import example
+from tests.support.examples import load_example
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -69,7 +69,7 @@ def test_edges_and_lines_lie_on_the_photo_and_on_black(row: Any) -> None:
 
 @pytest.mark.parametrize("name", ["astronaut", "hopper"])
 def test_the_shipped_net_finds_head_and_shoulders_where_they_are(name: str) -> None:
-    image = example(name)
+    image = load_example(name)
     face = nets.load(nets.FACE_MESH, "cpu").find_faces(image)[0]  # pyright: ignore[reportAttributeAccessIssue]
     net: Any = ANNOTATORS.load(POSE_LITE, "cpu")
     joints: Joints | None = net.find_joints(image, PersonLocation(whole(image).box, face))
@@ -96,14 +96,14 @@ def test_a_pose_is_drawn_as_controlnet_aux_draws_it() -> None:
 
 
 def test_nobody_has_no_pose() -> None:
-    image = example("coffee")
+    image = load_example("coffee")
     with pytest.raises(BadInput, match="Nobody") as refused:
         ANNOTATORS.load(POSE_LITE, "cpu").draw_map(image, whole(image))
     assert refused.value.code == "no_subject"
 
 
 def test_what_lies_outside_the_photo_is_left_out() -> None:
-    image = example("hopper")
+    image = load_example("hopper")
     face = nets.load(nets.FACE_MESH, "cpu").find_faces(image)[0]  # pyright: ignore[reportAttributeAccessIssue]
     net: Any = ANNOTATORS.load(POSE_LITE, "cpu")
     joints = net.find_joints(image, PersonLocation(whole(image).box, face))
@@ -212,7 +212,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
 
 
 def test_the_map_is_seen_before_the_first_step_and_changes_the_picture(room: Room) -> None:
-    source = room.files.add_image(example("hopper"), "me", "upload")
+    source = room.files.add_image(load_example("hopper"), "me", "upload")
     pictures = []
     for follow in ("edges", "pose", "nothing"):
         events = list(room.engine.run(room.job(photo=source, follow=follow)))
@@ -228,7 +228,7 @@ def test_the_map_is_seen_before_the_first_step_and_changes_the_picture(room: Roo
 
 
 def test_a_draft_is_the_map_and_draws_nothing(room: Room) -> None:
-    source = room.files.add_image(example("hopper"), "me", "upload")
+    source = room.files.add_image(load_example("hopper"), "me", "upload")
     events = list(room.engine.run(room.job(photo=source, follow="lines", draft=True)))
     result: Any = events[-1]
     assert result.receipt["notices"] == [MAP_NOTICE]
@@ -238,13 +238,13 @@ def test_a_draft_is_the_map_and_draws_nothing(room: Room) -> None:
 
 
 def test_a_map_without_words_asks_for_them(room: Room) -> None:
-    source = room.files.add_image(example("hopper"), "me", "upload")
+    source = room.files.add_image(load_example("hopper"), "me", "upload")
     with pytest.raises(BadInput, match="in words"):
         wait_for_result(room.engine.run(room.job(photo=source, follow="edges", prompt="")))
 
 
 def test_a_depth_that_is_not_here_is_said(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    source = room.files.add_image(example("hopper"), "me", "upload")
+    source = room.files.add_image(load_example("hopper"), "me", "upload")
     with pytest.raises(ModelUnavailable, match=r"Depth.*Depth-Anything"):
         wait_for_result(room.engine.run(room.job(photo=source, follow="depth")))

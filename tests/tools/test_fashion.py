@@ -2,59 +2,43 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pytest
 
 from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Cutout, Face, Image
-from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
+from pipelines.core.geometry import Face
+from pipelines.core.rendering import ToolOutput
 from pipelines.imaging.text import MIN_TEXT_CONTRAST, contrast_ratio
 from pipelines.matting.cutout import core_mask
 from pipelines.models.families.scenes.keyword_search import SCENES
 from pipelines.tools import fashion
 from pipelines.tools.shared.model_casting import CAST, POSES, Pose, choose_cast, draw_pose_map, joint_positions
-from tests.support.examples import Recorder, blob, noisy
+from tests.support.examples import Recorder, make_blob, make_noise
+from tests.support.fake_context import FakeContext
 
 
-class Room:
-    """A studio whose scenes are plain green, and whose photo is noise with a person in the middle."""
-
-    seed, draft = 3, False
-
-    def __init__(self, *, head: bool = True) -> None:
-        self.image = noisy(500, 400, 120, 14)
-        self.head = head
-        self.render: RenderRequest | None = None
-
-    def open_image(self, _: str) -> Image:
-        return self.image
-
-    def cut_out_subject(self, *_) -> Cutout:
-        return Cutout(self.image, blob(500, 400, (200, 240), (110, 200)))
-
-    def detect_faces(self, _: str) -> tuple[Face, ...]:
-        points = np.array([200, 120]) + np.random.default_rng(0).normal(0, 20, (468, 2))
-        face = Face(points.astype(np.float32), (150, 60, 250, 180), (180, 120), (220, 120), (200, 170), 0.0, 1.0)
-        return (face,) if self.head else ()
-
-    def draw(self, render: RenderRequest, _) -> RenderedImages:
-        self.render = render
-        width, height = render.size
-        return RenderedImages(tuple(np.full((height, width, 3), (60, 140, 60), np.uint8) for _ in render.seeds))
+def make_context(*, person: bool = True, verbs: tuple[str, ...] = ()) -> FakeContext:
+    """Noise with a person or a garment in the middle, and a model that paints plain green."""
+    points = np.array([200, 120]) + np.random.default_rng(0).normal(0, 20, (468, 2))
+    face = Face(points.astype(np.float32), (150, 60, 250, 180), (180, 120), (220, 120), (200, 170), 0.0, 1.0)
+    alpha = make_blob(500, 400, (200, 240), (110, 200))
+    faces = (face,) if person else ()
+    return FakeContext(make_noise(500, 400, 120, 14), alpha, faces, verbs, colour=(60, 140, 60), seed=3)
 
 
-def make(room: Room, **values) -> ToolOutput:
-    return fashion.run(fashion.Fashion(photo="x", **{"size": 512, **values}), room, Recorder())  # pyright: ignore[reportArgumentType]
+def run_fashion(context: FakeContext, **values: Any) -> ToolOutput:
+    return fashion.run(fashion.Fashion(photo="x", **{"size": 512, **values}), context, Recorder())
 
 
 @pytest.mark.parametrize("preset", ["street", "flat-lay"])
 @pytest.mark.parametrize("scale", [0.8, 1.3])
 def test_whoever_sizes_the_subject_gets_that_size(preset: str, scale: float) -> None:
     plain, sized = (
-        make(Room(head=preset == "street"), preset=preset, **more) for more in ({}, {"placement_scale": scale})
+        run_fashion(make_context(person=preset == "street"), preset=preset, **more)
+        for more in ({}, {"placement_scale": scale})
     )
     assert plain.source is not None
     assert sized.source is not None
@@ -63,16 +47,16 @@ def test_whoever_sizes_the_subject_gets_that_size(preset: str, scale: float) -> 
 
 @pytest.mark.parametrize("preset", get_args(fashion.PresetId))
 def test_every_look_has_a_scene_of_ours_and_the_size_that_was_asked_for(preset: str) -> None:
-    room = Room()
-    draft = make(room, preset=preset, ratio="2:3")
+    context = make_context()
+    draft = run_fashion(context, preset=preset, ratio="2:3")
     assert draft.images[0].shape[:2] == (512, 342)
-    assert room.render is not None
-    assert room.render.backdrop is not None
-    assert room.render.backdrop.scene in {scene.id for scene in SCENES}
+    backdrop = context.renders[-1].backdrop
+    assert backdrop is not None
+    assert backdrop.scene in {scene.id for scene in SCENES}
 
 
 def test_without_grading_the_core_is_the_photo_and_with_it_it_moves_a_little() -> None:
-    plain, warm = (make(Room(), preset="autumn", grading=share) for share in (0, 100))
+    plain, warm = (run_fashion(make_context(), preset="autumn", grading=share) for share in (0, 100))
     assert plain.source is not None
     core = core_mask(plain.source.alpha)
     assert (plain.images[0][core] == plain.source.colour[core]).all()
@@ -81,18 +65,18 @@ def test_without_grading_the_core_is_the_photo_and_with_it_it_moves_a_little() -
 
 
 def test_autumn_turns_green_leaves_and_not_the_subject() -> None:
-    draft = make(Room(), preset="autumn", grading=0)
+    draft = run_fashion(make_context(), preset="autumn", grading=0)
     r, g, _ = draft.images[0][4, 4].astype(int)
     assert r > g
 
 
 def test_black_and_white_is_neutral() -> None:
-    image = make(Room(), preset="editorial-bw").images[0].astype(int)
+    image = run_fashion(make_context(), preset="editorial-bw").images[0].astype(int)
     assert np.ptp(image, axis=2).max() <= 1
 
 
 def test_a_masthead_stands_behind_the_subject() -> None:
-    bare, titled = (make(Room(), preset="cover", title=t) for t in ("", "Vogue-ish"))
+    bare, titled = (run_fashion(make_context(), preset="cover", title=t) for t in ("", "Vogue-ish"))
     assert titled.source is not None
     core = core_mask(titled.source.alpha)
     assert (titled.images[0] != bare.images[0]).any()
@@ -100,7 +84,9 @@ def test_a_masthead_stands_behind_the_subject() -> None:
 
 
 def test_a_title_can_be_read() -> None:
-    bare, titled = (make(Room(head=False), preset="summer", title=t).images[0].astype(int) for t in ("", "Linen"))
+    bare, titled = (
+        run_fashion(make_context(person=False), preset="summer", title=t).images[0].astype(int) for t in ("", "Linen")
+    )
     letters = np.abs(titled - bare).sum(axis=2) > 250
     assert letters.any()
     changed = np.abs(titled - bare).sum(axis=2) > 0
@@ -116,7 +102,9 @@ def test_a_title_can_be_read() -> None:
 
 
 def test_same_seed_same_picture() -> None:
-    assert (make(Room(), preset="street").images[0] == make(Room(), preset="street").images[0]).all()
+    assert (
+        run_fashion(make_context(), preset="street").images[0] == run_fashion(make_context(), preset="street").images[0]
+    ).all()
 
 
 def test_it_says_that_it_dresses_nobody_and_asks_for_consent() -> None:
@@ -126,61 +114,50 @@ def test_it_says_that_it_dresses_nobody_and_asks_for_consent() -> None:
 
 
 def test_a_look_is_a_page_for_each_picture_and_a_book_begins_with_its_cover() -> None:
-    room = Room()
-    draft = make(room, preset="winter", pdf="look", variations=2)
+    context = make_context()
+    draft = run_fashion(context, preset="winter", pdf="look", variations=2)
     (look,) = draft.extras
     assert (look.format, look.role, look.name) == ("pdf", "result", "winter")
     assert len(look.frames) == 2
     assert all(page is image for page, image in zip(look.frames, draft.images, strict=True))
-    (book,) = make(room, preset="winter", pdf="book", size=256, title="Mine").extras
+    (book,) = run_fashion(context, preset="winter", pdf="book", size=256, title="Mine").extras
     assert len(book.frames) == len(fashion.SEASONS)
-    assert (book.frames[0] == make(room, preset="cover", size=256, title="Mine").images[0]).all()
-    assert make(room, preset="winter").extras == ()
+    assert (book.frames[0] == run_fashion(context, preset="cover", size=256, title="Mine").images[0]).all()
+    assert run_fashion(context, preset="winter").extras == ()
 
 
 # ---------------------------------------------------------------- on models
 
 
-class Atelier(Room):
-    """The same with a model that edits, or one that follows a map; everything it is asked is kept."""
-
-    def __init__(self, verb: str, seed: int = 3) -> None:
-        super().__init__(head=False)
-        self.verb, self.seed = verb, seed
-        self.asked: list[RenderRequest] = []
-
-    def has_verb(self, verb: str) -> bool:
-        return verb == self.verb
-
-    def draw(self, render: RenderRequest, _) -> RenderedImages:
-        self.asked.append(render)
-        return super().draw(render, _)
+def make_garment_context(verb: str) -> FakeContext:
+    """A garment without a person, and a model with one verb."""
+    return make_context(person=False, verbs=(verb,))
 
 
 def test_a_garment_from_a_photo_is_worn_by_as_many_as_asked_each_stated() -> None:
-    room = Atelier("edit")
-    draft = make(room, models=4, preset="street")
+    context = make_garment_context("edit")
+    draft = run_fashion(context, models=4, preset="street")
     assert draft.names == ("model-1", "model-2", "model-3", "model-4")
     assert draft.archive_name == "models"
     assert (draft.source, draft.alphas, draft.exact) == (None, (), False)
-    for n, render in enumerate(room.asked):
+    for n, render in enumerate(context.renders):
         person = CAST[n].words
         assert person in render.prompt
         assert f"{n + 1}: {person}" in draft.notices[0]
         assert (render.verb, render.recomposes, fashion.DRESSED_PROMPT in render.prompt) == ("edit", True, True)
-        assert render.images[0].shape == room.image.shape
+        assert render.images[0].shape == context.image.shape
         assert (render.images[0][0, 0] == 236).all(), "the room behind the garment is not shown to the model"
-    assert len({render.seeds for render in room.asked}) == 4
+    assert len({render.seeds for render in context.renders}) == 4
     assert any("compare cut" in notice for notice in draft.notices)
 
 
 def test_a_control_model_follows_the_poses_map_and_needs_the_garment_in_words() -> None:
     with pytest.raises(BadInput, match="in words") as caught:
-        make(Atelier("control"), models=1)
+        run_fashion(make_garment_context("control"), models=1)
     assert caught.value.param == "garment"
-    room = Atelier("control")
-    draft = make(room, models=2, garment="a navy wool coat", pose="seated")
-    for render in room.asked:
+    context = make_garment_context("control")
+    draft = run_fashion(context, models=2, garment="a navy wool coat", pose="seated")
+    for render in context.renders:
         assert (render.verb, render.control_kind) == ("control", "pose")
         assert "a navy wool coat" in render.prompt
         assert render.control is not None
@@ -189,14 +166,14 @@ def test_a_control_model_follows_the_poses_map_and_needs_the_garment_in_words() 
 
 
 def test_who_is_described_is_who_is_asked_for() -> None:
-    room = Atelier("edit")
-    draft = make(room, models=2, who="a man in his seventies with a grey beard")
-    assert all("a man in his seventies with a grey beard" in render.prompt for render in room.asked)
+    context = make_garment_context("edit")
+    draft = run_fashion(context, models=2, who="a man in his seventies with a grey beard")
+    assert all("a man in his seventies with a grey beard" in render.prompt for render in context.renders)
     assert "1: a man in his seventies" in draft.notices[0]
 
 
 def test_the_models_pictures_are_bound_as_pages() -> None:
-    (book,) = make(Atelier("edit"), models=2, pdf="look").extras
+    (book,) = run_fashion(make_garment_context("edit"), models=2, pdf="look").extras
     assert (book.format, len(book.frames)) == ("pdf", 2)
 
 

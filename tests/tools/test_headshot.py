@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -13,35 +12,25 @@ import pytest
 
 from pipelines.codecs.containers import Layer, merge_layers
 from pipelines.core.errors import ModelUnavailable
-from pipelines.core.geometry import Cutout, Face, Image
-from pipelines.core.job import Result
+from pipelines.core.geometry import Face
+from pipelines.core.job import ProgressCallback, Result
 from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
-from pipelines.core.stream import wait_for_result
 from pipelines.matting.cutout import core_mask
 from pipelines.tools import headshot
-from tests.support.examples import Recorder, blob, example, noisy
-from tests.tools.test_business import OWNER, Room
+from tests.support.examples import Recorder, load_example, make_blob, make_noise
+from tests.support.fake_context import FakeContext
+from tests.support.real_studio import RealStudio
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    room = Room(tmp_path_factory.mktemp("headshot"), headshot.TOOL)
-    yield room
-    room.jobs.close()
-    room.ingest.close()
-    room.files.close()
+def make_headshot(studio: RealStudio, photo: str, **values: Any) -> Result:
+    return studio.make("headshot", **{"photo": photo, "consent": True, "seed": 1, "size": 512, **values})
 
 
-def order(room: Room, photo: str, **values: Any) -> Result:
-    values = {"photo": photo, "consent": True, "seed": 1, "size": 512, **values}
-    return wait_for_result(room.jobs.watch(room.jobs.submit(room.service.create_job("headshot", values, OWNER))))
-
-
-def test_the_sharp_photo_is_taken_and_the_receipt_replays_it_alone(room: Room) -> None:
-    woman = example("astronaut")
-    blurred = room.add(np.asarray(cv2.GaussianBlur(woman, (0, 0), 2), np.uint8))
-    sharp = room.add(woman)
-    chosen, alone = order(room, blurred, photos=[sharp]), order(room, sharp)
+def test_the_sharp_photo_is_taken_and_the_receipt_replays_it_alone(studio: RealStudio) -> None:
+    woman = load_example("astronaut")
+    blurred = studio.add_image(np.asarray(cv2.GaussianBlur(woman, (0, 0), 2), np.uint8))
+    sharp = studio.add_image(woman)
+    chosen, alone = make_headshot(studio, blurred, photos=[sharp]), make_headshot(studio, sharp)
     assert chosen.files[0].pixels_sha256 == alone.files[0].pixels_sha256
     assert chosen.receipt["params"] == alone.receipt["params"]
     assert [row["id"] for row in chosen.receipt["inputs"]] == [sharp]
@@ -52,91 +41,79 @@ def test_the_sharp_photo_is_taken_and_the_receipt_replays_it_alone(room: Room) -
     assert "not sharp" in told
 
 
-def test_relit_tells_how_far_skin_and_face_moved(room: Room) -> None:
-    checks = order(room, room.team[0], light="relit", preset="park").receipt["checks"]
+def test_relit_tells_how_far_skin_and_face_moved(studio: RealStudio, team: list[str]) -> None:
+    checks = make_headshot(studio, team[0], light="relit", preset="park").receipt["checks"]
     assert 0 < checks["skin_delta_e"] < 5
     assert checks["face_geometry_percent"] < 3
-    assert "skin_delta_e" not in order(room, room.team[0]).receipt["checks"]
+    assert "skin_delta_e" not in make_headshot(studio, team[0]).receipt["checks"]
 
 
-def test_a_relit_set_has_one_light(room: Room) -> None:
-    result = order(room, room.team[0], light="relit", looks="four", size=320)
-    shown = [room.files.open_image(file.id) for file in result.files if file.role == "result" and file.format == "png"]
+def test_a_relit_set_has_one_light(studio: RealStudio, team: list[str]) -> None:
+    result = make_headshot(studio, team[0], light="relit", looks="four", size=320)
+    shown = [
+        studio.files.open_image(file.id) for file in result.files if file.role == "result" and file.format == "png"
+    ]
     matte = next(file for file in result.files if file.role == "matte")
-    core = core_mask(np.asarray(room.files.open_image(matte.id)[..., 0] / 255, np.float32))
+    core = core_mask(np.asarray(studio.files.open_image(matte.id)[..., 0] / 255, np.float32))
     assert len(shown) == 4
     assert all((image[core] == shown[0][core]).all() for image in shown[1:])
     assert result.receipt["checks"]["skin_delta_e"] > 0
 
 
-def test_layers_come_with_the_pictures_that_were_composed(room: Room) -> None:
-    result = order(room, room.team[0], layers=True, preset="black-and-white", size=320)
+def test_layers_come_with_the_pictures_that_were_composed(studio: RealStudio, team: list[str]) -> None:
+    result = make_headshot(studio, team[0], layers=True, preset="black-and-white", size=320)
     files = [file for file in result.files if file.role == "layers"]
     assert [file.format for file in files] == ["ora", "zip"]
-    with zipfile.ZipFile(room.files.local_path(files[1].id)) as packed:
+    with zipfile.ZipFile(studio.files.local_path(files[1].id)) as packed:
         rows = [
             Layer(name, np.asarray(PIL.Image.open(packed.open(name)).convert("RGBA")))
             for name in sorted(packed.namelist()) if name.endswith(".png")
         ]  # fmt: skip
     assert len(rows) == 3
-    laid, picture = merge_layers(rows), room.files.open_image(result.files[0].id)
+    laid, picture = merge_layers(rows), studio.files.open_image(result.files[0].id)
     assert np.abs(laid.astype(int) - picture).max() <= 1
     assert (laid[..., 0] == laid[..., 2]).all(), "black and white in every layer"
 
 
-def test_a_zoom_out_stops_where_the_photo_cuts_the_body_and_says_so(room: Room) -> None:
-    receipt = order(room, room.team[1], framing="wide").receipt
+def test_a_zoom_out_stops_where_the_photo_cuts_the_body_and_says_so(studio: RealStudio, team: list[str]) -> None:
+    receipt = make_headshot(studio, team[1], framing="wide").receipt
     assert any("the photo ends there" in notice for notice in receipt["notices"])
     assert receipt["placement"]["box"][3] >= 341
 
 
-def test_without_an_edit_model_expression_and_outfit_are_refused_by_name(room: Room) -> None:
+def test_without_an_edit_model_expression_and_outfit_are_refused_by_name(studio: RealStudio, team: list[str]) -> None:
     for name in ("expression", "outfit"):
         with pytest.raises(ModelUnavailable) as caught:
-            order(room, room.team[0], **{name: "a calm smile"})
+            make_headshot(studio, team[0], **{name: "a calm smile"})
         assert caught.value.param == name
 
 
-# ---------------------------------------------------------------- with a studio that records
+# ---------------------------------------------------------------- with a fake context
 
 
-class Easel:
-    """A studio with an edit model that paints a grey square; everything it is asked is kept."""
-
-    seed, draft = 3, False
+class PortraitContext(FakeContext):
+    """A person in front of noise, and a model that paints each picture in another grey."""
 
     def __init__(self) -> None:
-        self.image = noisy(500, 400, 120, 14)
-        self.renders: list[RenderRequest] = []
-
-    def open_image(self, _: str) -> Image:
-        return self.image
-
-    def cut_out_subject(self, *_: object) -> Cutout:
-        alpha = np.maximum(blob(500, 400, (200, 150), (60, 80)), 0)
+        alpha = make_blob(500, 400, (200, 150), (60, 80))
         alpha[220:, 60:340] = 1
-        return Cutout(self.image, alpha)
-
-    def detect_faces(self, _: str) -> tuple[Face, ...]:
         points = np.array([200, 150]) + np.random.default_rng(0).normal(0, 20, (468, 2))
         points[234], points[454], points[10] = (150, 150), (250, 150), (200, 95)
-        return (Face(points.astype(np.float32), (150, 60, 250, 230), (178, 140), (222, 140), (200, 215), 0.0, 1.0),)
+        face = Face(points.astype(np.float32), (150, 60, 250, 230), (178, 140), (222, 140), (200, 215), 0.0, 1.0)
+        super().__init__(make_noise(500, 400, 120, 14), alpha, (face,), seed=3)
 
-    def draw(self, render: RenderRequest, _: object) -> RenderedImages:
+    def draw(self, render: RenderRequest, emit: ProgressCallback) -> RenderedImages:
         self.renders.append(render)
-        if render.verb == "inpaint":
-            return RenderedImages((np.full((render.size[1], render.size[0], 3), 200, np.uint8),))
-        grey = 90 if render.verb == "edit" else 60 + 12 * len(self.renders)
-        return RenderedImages(tuple(np.full((render.size[1], render.size[0], 3), grey, np.uint8) for _ in render.seeds))
+        return self.paint(render, {"inpaint": 200, "edit": 90}.get(render.verb, 60 + 12 * len(self.renders)))
 
 
-def make(easel: Easel, **values: Any) -> ToolOutput:
-    return headshot.run(headshot.Headshot(photo="x", **{"size": 512, **values}), easel, Recorder())  # pyright: ignore[reportArgumentType]
+def run_headshot(context: FakeContext, **values: Any) -> ToolOutput:
+    return headshot.run(headshot.Headshot(photo="x", **{"size": 512, **values}), context, Recorder())
 
 
 @pytest.mark.parametrize(("looks", "count"), [("four", 4), ("all", 11)])
 def test_a_set_is_one_crop_of_one_person_before_other_scenes(looks: str, count: int) -> None:
-    draft = make(Easel(), looks=looks)
+    draft = run_headshot(PortraitContext(), looks=looks)
     assert len(draft.images) == len(set(draft.names)) == count
     assert draft.names[0] == "linkedin"
     assert draft.source is not None
@@ -147,7 +124,7 @@ def test_a_set_is_one_crop_of_one_person_before_other_scenes(looks: str, count: 
 
 
 def test_the_chosen_look_comes_first_and_once() -> None:
-    assert make(Easel(), looks="four", preset="lobby").names == (
+    assert run_headshot(PortraitContext(), looks="four", preset="lobby").names == (
         "lobby",
         "linkedin",
         "corporate-grey",
@@ -156,34 +133,34 @@ def test_the_chosen_look_comes_first_and_once() -> None:
 
 
 def test_one_look_asks_for_its_variations_in_one_call() -> None:
-    easel = Easel()
-    assert len(make(easel, variations=3).images) == 3
-    assert [len(render.seeds) for render in easel.renders] == [3]
+    context = PortraitContext()
+    assert len(run_headshot(context, variations=3).images) == 3
+    assert [len(render.seeds) for render in context.renders] == [3]
 
 
 @pytest.mark.parametrize("preset", ["linkedin", "nude-tones"])
 def test_what_a_model_draws_on_a_person_is_dressed_and_told(preset: str) -> None:
-    easel = Easel()
-    draft = make(easel, preset=preset, outfit="a beige blazer", expression="a calm smile")
-    (edit,) = (render for render in easel.renders if render.verb == "edit")
+    context = PortraitContext()
+    draft = run_headshot(context, preset=preset, outfit="a beige blazer", expression="a calm smile")
+    (edit,) = (render for render in context.renders if render.verb == "edit")
     assert headshot.DRESSED_PROMPT in edit.prompt
     assert "a beige blazer" in edit.prompt
     assert "a calm smile" in edit.prompt
-    assert not any("nude" in render.prompt.lower() for render in easel.renders)
+    assert not any("nude" in render.prompt.lower() for render in context.renders)
     assert (draft.exact, draft.alphas) == (False, ())
     assert any("the receipt says how far" in notice for notice in draft.notices)
 
 
 def test_nothing_is_drawn_on_a_person_who_did_not_ask() -> None:
-    easel = Easel()
-    assert make(easel).exact
-    assert {render.verb for render in easel.renders} == {"backdrop"}
+    context = PortraitContext()
+    assert run_headshot(context).exact
+    assert {render.verb for render in context.renders} == {"backdrop"}
 
 
 def test_a_zoom_out_completes_the_frame_around_pixels_that_stay() -> None:
-    easel = Easel()
-    close, whole = make(easel, framing="wide"), make(easel, framing="wide", zoom_out=True)
-    (render,) = (each for each in easel.renders if each.verb == "inpaint")
+    context = PortraitContext()
+    close, whole = run_headshot(context, framing="wide"), run_headshot(context, framing="wide", zoom_out=True)
+    (render,) = (each for each in context.renders if each.verb == "inpaint")
     assert close.source is not None
     assert whole.source is not None
     assert whole.source.frame.scale < close.source.frame.scale
@@ -199,7 +176,7 @@ def test_a_zoom_out_completes_the_frame_around_pixels_that_stay() -> None:
 
 
 def test_nothing_is_completed_where_the_photo_fills_the_frame() -> None:
-    easel = Easel()
-    draft = make(easel, framing="tight", zoom_out=True)
+    context = PortraitContext()
+    draft = run_headshot(context, framing="tight", zoom_out=True)
     assert not any("drawn by a model" in notice for notice in draft.notices)
-    assert {render.verb for render in easel.renders} == {"backdrop"}
+    assert {render.verb for render in context.renders} == {"backdrop"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -15,11 +14,11 @@ from pipelines.compositing import parallax
 from pipelines.compositing.parallax import CAMERA_MOVES, render_frame, split_planes
 from pipelines.core.geometry import Cutout, Image
 from pipelines.core.job import Result, Step
-from pipelines.core.stream import wait_for_result
 from pipelines.runtime.finalize import list_output_pictures
 from pipelines.tools import motion as tool
-from tests.support.examples import Recorder, blob, cut, noisy
-from tests.tools.test_business import OWNER, Room
+from tests.support.examples import Recorder, make_blob, make_cutout, make_noise
+from tests.support.fake_context import FakeContext
+from tests.support.real_studio import RealStudio
 
 SIZE = (320, 240)
 moves = pytest.mark.parametrize("move", CAMERA_MOVES.values(), ids=CAMERA_MOVES.keys())
@@ -27,13 +26,13 @@ moves = pytest.mark.parametrize("move", CAMERA_MOVES.values(), ids=CAMERA_MOVES.
 
 def scene() -> tuple[Image, Cutout, Image]:
     """A green ellipse with a pattern of its own before a pattern of greys; and that pattern without the ellipse."""
-    far = cv2.GaussianBlur(noisy(SIZE[1], SIZE[0], 120, 60, seed=1), (0, 0), 2.0)
+    far = cv2.GaussianBlur(make_noise(SIZE[1], SIZE[0], 120, 60, seed=1), (0, 0), 2.0)
     far = np.repeat(far.mean(axis=2, keepdims=True), 3, axis=2)
-    near = cv2.GaussianBlur(noisy(SIZE[1], SIZE[0], 90, 60, seed=2), (0, 0), 2.0) * np.array([0.1, 1.6, 0.1])
-    alpha = blob(SIZE[1], SIZE[0], (160, 120), (55, 70))
+    near = cv2.GaussianBlur(make_noise(SIZE[1], SIZE[0], 90, 60, seed=2), (0, 0), 2.0) * np.array([0.1, 1.6, 0.1])
+    alpha = make_blob(SIZE[1], SIZE[0], (160, 120), (55, 70))
     photo = far + alpha[..., None] * (near - far)
     image = np.clip(photo + 0.5, 0, 255).astype(np.uint8)
-    return image, cut(image, alpha), np.clip(far + 0.5, 0, 255).astype(np.uint8)
+    return image, make_cutout(image, alpha), np.clip(far + 0.5, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +73,13 @@ def test_what_hides_the_subjects_feet_moves_with_it_and_what_stands_beside_them_
     alpha[40:200, 90:230] = 1
     alpha[180:200, 120:150] = 0
     alpha[190:200, 190:230] = 0
-    seen = split_planes(image, cut(image, alpha), SIZE, 1)
+    seen = split_planes(image, make_cutout(image, alpha), SIZE, 1)
     assert seen.alpha[185:, 130:140].min() > 0.99
     assert seen.alpha[205:, 100:220].min() > 0.99
     low = np.s_[205:, 130:200]
     assert np.abs(parallax.to_srgb(seen.front)[low] - image[low]).max() < 1.5, "the photo's own pixels"
     assert seen.alpha[:, :70].max() == seen.alpha[:, 250:].max() == seen.alpha[:30].max() == 0
-    held = split_planes(image, cut(image, np.zeros_like(alpha)), SIZE, 1)
+    held = split_planes(image, make_cutout(image, np.zeros_like(alpha)), SIZE, 1)
     assert held.alpha.max() == 0
 
 
@@ -90,7 +89,7 @@ def test_what_the_move_uncovers_is_like_what_was_beside_it(seen: parallax.Planes
     for turn in (0.0, 0.25, 0.5, 0.75):
         image = render_frame(seen, move, 1.0, turn)
         grey = np.ptp(image.astype(int), axis=2) < 12
-        uncovered = grey & (blob(SIZE[1], SIZE[0], (160, 120), (55, 70)) > 0.5)
+        uncovered = grey & (make_blob(SIZE[1], SIZE[0], (160, 120), (55, 70)) > 0.5)
         if uncovered.sum() > 50:
             assert image[uncovered].mean() == pytest.approx(far.mean(), abs=25)
             assert image[uncovered].std() > 0.3 * far.std(), "texture goes on, not a smear"
@@ -101,7 +100,7 @@ def test_no_border_of_the_photo_comes_into_the_picture(move: parallax.CameraMove
     ramp = np.linspace(20, 235, SIZE[0])[None] * np.ones((SIZE[1], 1)) / 2
     ramp = ramp + np.linspace(20, 235, SIZE[1])[:, None] / 2
     image = np.repeat(ramp[..., None], 3, axis=2).astype(np.uint8)
-    seen = split_planes(image, cut(image, blob(SIZE[1], SIZE[0], (160, 120), (40, 50))), SIZE, 1)
+    seen = split_planes(image, make_cutout(image, make_blob(SIZE[1], SIZE[0], (160, 120), (40, 50))), SIZE, 1)
     for turn in np.linspace(0, 1, 8, endpoint=False):
         made = render_frame(seen, move, 1.0, float(turn)).astype(int)
         # A border that was drawn out would be a run of equal pixels at the edge.
@@ -114,31 +113,21 @@ def test_no_border_of_the_photo_comes_into_the_picture(move: parallax.CameraMove
 # ---------------------------------------------------------------- the tool
 
 
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    room = Room(tmp_path_factory.mktemp("motion"), tool.TOOL)
-    yield room
-    room.jobs.close()
-    room.ingest.close()
-    room.files.close()
+def make_motion(studio: RealStudio, photo: str, **values: Any) -> Result:
+    return studio.make("motion", photo=photo, consent=True, seed=1, size=256, seconds=3, **values)
 
 
-def make(room: Room, **values: Any) -> Result:
-    values = {"photo": room.team[0], "consent": True, "seed": 1, "size": 256, "seconds": 3, **values}
-    return wait_for_result(room.jobs.watch(room.jobs.submit(room.service.create_job("motion", values, OWNER))))
-
-
-def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(room: Room) -> None:
-    result = make(room, mp4=True)
+def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(studio: RealStudio, team: list[str]) -> None:
+    result = make_motion(studio, team[0], mp4=True)
     loop, film = result.files
     assert (loop.format, film.format) == ("webp", "mp4")
-    with PIL.Image.open(io.BytesIO(room.files.local_path(loop.id).read_bytes())) as opened:
+    with PIL.Image.open(io.BytesIO(studio.files.local_path(loop.id).read_bytes())) as opened:
         picture: Any = opened
         assert picture.n_frames == round(3 * parallax.FPS)
         assert picture.info["loop"] == 0
         picture.load()
         assert picture.n_frames * picture.info["duration"] == pytest.approx(3000, abs=1)
-    reader = cv2.VideoCapture(str(room.files.local_path(film.id)))
+    reader = cv2.VideoCapture(str(studio.files.local_path(film.id)))
     count = 0
     while reader.read()[0]:
         count += 1
@@ -147,36 +136,24 @@ def test_a_portrait_becomes_a_loop_and_a_film_of_the_asked_length(room: Room) ->
     assert any("The camera moves; the person does not." in notice for notice in result.receipt["notices"])
 
 
-def test_same_seed_same_frames(room: Room) -> None:
-    assert make(room).files[0].pixels_sha256 == make(room).files[0].pixels_sha256
+def test_same_seed_same_frames(studio: RealStudio, team: list[str]) -> None:
+    assert make_motion(studio, team[0]).files[0].pixels_sha256 == make_motion(studio, team[0]).files[0].pixels_sha256
 
 
 def test_the_content_gate_is_shown_the_furthest_places_of_the_camera() -> None:
     image, cutout, _ = scene()
 
-    class Easel:
-        """As much of a context as the tool touches."""
-
-        seed, draft = 1, False
-
-        def open_image(self, _: str) -> Image:
-            return image
-
-        def cut_out_subject(self, *_: object) -> Cutout:
-            return cutout
-
     params = tool.Motion(photo="x", size=256, seconds=3, depth=100)
-    draft = tool.run(params, Easel(), Recorder())  # pyright: ignore[reportArgumentType]
+    draft = tool.run(params, FakeContext(image, cutout.alpha), Recorder())
     first, one, other = list_output_pictures(draft)
     grey = [each.astype(np.float32).mean(axis=2) for each in (one, other)]
     assert abs(_way(grey[0], grey[1], slice(80, 110), slice(100, 150))) > 6
     assert first.shape == one.shape
 
 
-def test_a_draft_is_one_still_and_leaves_no_film(room: Room) -> None:
-    values = {"photo": room.team[0], "consent": True}
-    job = room.service.create_job("motion", values, OWNER, draft=True)
-    events = list(room.jobs.watch(room.jobs.submit(job)))
+def test_a_draft_is_one_still_and_leaves_no_film(studio: RealStudio, team: list[str]) -> None:
+    job = studio.create_job("motion", photo=team[0], consent=True, draft=True)
+    events = list(studio.jobs.submit_and_watch(job))
     assert isinstance(events[-1], Result)
     assert events[-1].files == ()
     assert [event for event in events if isinstance(event, Step)][-1].preview

@@ -15,8 +15,8 @@ import pytest
 from pipelines.batch.jobs_file import csv_template
 from pipelines.tools import TOOLS
 from tests.examples import sepia
-from tests.support.examples import example
-from tests.support.served_app import Served, served
+from tests.support.examples import load_example
+from tests.support.served_app import ServedApp, serve_app
 from ui import page
 from ui.api.auth.access import AccessControl
 
@@ -24,8 +24,8 @@ FIELDS = list(sepia.Sepia.model_fields)
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("new"), tools=(*TOOLS, sepia.TOOL)) as here:
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedApp]:
+    with serve_app(tmp_path_factory.mktemp("new"), tools=(*TOOLS, sepia.TOOL)) as here:
         yield here
 
 
@@ -33,10 +33,10 @@ def test_the_file_is_short() -> None:
     assert len(Path(sepia.__file__).read_text().splitlines()) <= 40
 
 
-def test_its_route_makes_a_picture(here: Served) -> None:
+def test_its_route_makes_a_picture(here: ServedApp) -> None:
     photo = io.BytesIO()
-    PIL.Image.fromarray(example("coffee")).save(photo, "PNG")
-    with here.client() as http:
+    PIL.Image.fromarray(load_example("coffee")).save(photo, "PNG")
+    with here.open_client() as http:
         answer = http.post(
             "/v1/tools/sepia", data={"preset": "cold", "amount": "100"}, files={"photo": photo.getvalue()}
         )
@@ -48,14 +48,14 @@ def test_its_route_makes_a_picture(here: Served) -> None:
     assert np.median(image[..., 2] - image[..., 0]) == 24
 
 
-def test_its_bounds_and_names_are_checked_at_the_door(here: Served) -> None:
-    with here.client() as http:
+def test_its_bounds_and_names_are_checked_at_the_door(here: ServedApp) -> None:
+    with here.open_client() as http:
         answer = http.post("/v1/tools/sepia", json={"photo": "file-x", "amount": 101})
     assert (answer.status_code, answer.json()["error"]["param"]) == (422, "amount")
 
 
-def test_its_docs_say_every_field_with_its_help(here: Served) -> None:
-    with here.client() as http:
+def test_its_docs_say_every_field_with_its_help(here: ServedApp) -> None:
+    with here.open_client() as http:
         rows = {row["id"]: row for row in http.get("/v1/tools").json()["data"]}
         document = http.get("/v1/openapi.json").json()
     assert list(rows["sepia"]["params"]["properties"]) == FIELDS
@@ -71,7 +71,7 @@ def test_its_columns_are_those_of_a_batch() -> None:
     assert dict(zip(header, row, strict=True))["amount"] == "60"
 
 
-def test_its_tab_has_a_component_for_every_field(here: Served) -> None:
+def test_its_tab_has_a_component_for_every_field(here: ServedApp) -> None:
     config: Any = page.build_page(here.service, AccessControl(here.service.settings, here.keys)).config
     shown = {part["props"].get("elem_id") for part in config["components"]}
     assert {"tab-sepia", "sepia-generate", *(f"sepia-{name}" for name in FIELDS)} <= shown

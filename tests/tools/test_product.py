@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from pipelines.core.geometry import Alpha, Cutout, Image
+from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Subject
 from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.framing.placement import find_bounds
@@ -16,7 +17,8 @@ from pipelines.matting.cutout import core_mask
 from pipelines.models.families.scenes.keyword_search import choose_scene
 from pipelines.quality.marketplace_rules import PRODUCT_PRESETS, marketplace_notices
 from pipelines.tools import product
-from tests.support.examples import Recorder, blob, noisy
+from tests.support.examples import Recorder, make_blob, make_noise
+from tests.support.fake_context import FakeContext
 
 # Photo size, and the product's centre and radius in it.
 PHOTOS = {
@@ -29,36 +31,37 @@ PHOTOS = {
 LEVEL = {"a": 110.0, "b": 90.0, "c": 150.0, "a2": 70.0, "a3": 140.0}
 
 
-class Room:
-    """A studio whose scenes are plain grey, and whose photos are noise with an ellipse in it."""
+class ProductContext(FakeContext):
+    """Photos of noise with an ellipse in each, and a model that paints plain grey."""
 
-    seed = 3
+    def __init__(self, **options: Any) -> None:
+        super().__init__(self.open_image("a"), seed=3, **options)
 
-    def __init__(self, *, draft: bool = False) -> None:
-        self.draft = draft
+    def open_image(self, file_id: str) -> Image:
+        (height, width), _, _ = PHOTOS[file_id]
+        return make_noise(height, width, LEVEL[file_id], 8, seed=len(file_id))
 
-    def open_image(self, name: str) -> Image:
-        (height, width), _, _ = PHOTOS[name]
-        return noisy(height, width, LEVEL[name], 8, seed=len(name))
+    def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
+        (height, width), centre, radius = PHOTOS[params.photo]
+        alpha = make_blob(height, width, centre, radius) if self.alpha is None else self.alpha
+        return Cutout(self.open_image(params.photo), alpha)
 
-    def alpha(self, name: str) -> Alpha:
-        (height, width), centre, radius = PHOTOS[name]
-        return blob(height, width, centre, radius)
-
-    def cut_out_subject(self, params: Subject, _) -> Cutout:
-        return Cutout(self.open_image(params.photo), self.alpha(params.photo))
-
-    def draw(self, render: RenderRequest, _) -> RenderedImages:
-        width, height = render.size
-        return RenderedImages(tuple(np.full((height, width, 3), 190, np.uint8) for _ in render.seeds))
+    def draw(self, render: RenderRequest, emit: ProgressCallback) -> RenderedImages:
+        self.renders.append(render)
+        return self.paint(render, (0, 0, 200) if render.verb == "edit" else 190)
 
 
-def make(room: Room | None = None, **values) -> ToolOutput:
+def run_product(context: FakeContext | None = None, **values: Any) -> ToolOutput:
     asked = {"photo": "a", "size": 400, "preset": "oak", **values}
-    return product.run(product.Product(**asked), room or Room(), Recorder())  # pyright: ignore[reportArgumentType]
+    return product.run(product.Product(**asked), context or ProductContext(), Recorder())
 
 
-def middle(alpha: Alpha) -> tuple[float, float]:
+def list_views(context: FakeContext) -> list[str]:
+    """Which view each backdrop was asked for."""
+    return [render.backdrop.seen_from for render in context.renders if render.backdrop is not None]
+
+
+def find_middle(alpha: Alpha) -> tuple[float, float]:
     left, top, right, bottom = find_bounds(alpha)
     return (left + right) / 2 / alpha.shape[1], (top + bottom) / 2 / alpha.shape[0]
 
@@ -66,7 +69,7 @@ def middle(alpha: Alpha) -> tuple[float, float]:
 @pytest.mark.parametrize("placement", get_args(PlacementId))
 @pytest.mark.parametrize("preset", ["oak", "shopify", "amazon", "transparent"])
 def test_seven_placements_stand_on_their_lines_and_inside(placement: str, preset: str) -> None:
-    draft = make(placement=placement, preset=preset, ratio="16:9")
+    draft = run_product(placement=placement, preset=preset, ratio="16:9")
     (alpha,) = draft.alphas
     left, top, right, bottom = find_bounds(alpha)
     height, width = alpha.shape
@@ -75,14 +78,14 @@ def test_seven_placements_stand_on_their_lines_and_inside(placement: str, preset
         assert right <= (1 - PRODUCT_MARGIN_RATIO) * width + 1
         assert top >= PRODUCT_MARGIN_RATIO * height - 1
         assert bottom <= (1 - PRODUCT_MARGIN_RATIO) * height + 1
-    x, y = middle(alpha)
+    x, y = find_middle(alpha)
     assert x == pytest.approx(PLACEMENTS[placement][0], abs=0.02)
     if preset != "oak":  # on a surface it stands a little lower
         assert y == pytest.approx(PLACEMENTS[placement][1], abs=0.08)
 
 
 def test_several_products_stand_on_one_line_at_one_height_and_keep_every_pixel_of_their_cores() -> None:
-    draft = make(beside=("b", "c"), ratio="16:9", size=640)
+    draft = run_product(beside=("b", "c"), ratio="16:9", size=640)
     assert any("pixels changed in their cores: 0" in note for note in draft.notices)
     (alpha,) = draft.alphas
     columns = (alpha > 0.5).any(axis=0).astype(int)
@@ -94,10 +97,12 @@ def test_several_products_stand_on_one_line_at_one_height_and_keep_every_pixel_o
 
 
 def test_a_changed_pixel_in_any_products_core_would_be_counted() -> None:
-    draft = make(beside=("b",), ratio="16:9", size=640)
+    draft = run_product(beside=("b",), ratio="16:9", size=640)
     (alpha,) = draft.alphas
+    context = ProductContext()
     taken = [
-        product.SourcePhoto(Room().open_image(n), Room().cut_out_subject(Subject(photo=n), None)) for n in ("a", "b")
+        product.SourcePhoto(context.open_image(n), context.cut_out_subject(Subject(photo=n), Recorder()))
+        for n in ("a", "b")
     ]
     frames = product.arrange_products(
         [t.cutout.alpha for t in taken], (640, 360), 0.66, "centre", 0.84, Subject(photo="")
@@ -115,7 +120,7 @@ def test_a_changed_pixel_in_any_products_core_would_be_counted() -> None:
 
 
 def test_a_shops_own_settings_keep_its_rule_and_say_so() -> None:
-    (said,) = [note for note in make(preset="google", size=0).notices if note.startswith("Google")]
+    (said,) = [note for note in run_product(preset="google", size=0).notices if note.startswith("Google")]
     assert "is kept" in said
 
 
@@ -125,17 +130,20 @@ def test_a_shops_own_settings_keep_its_rule_and_say_so() -> None:
      ({"placement": "left"}, "50%")],
 )  # fmt: skip
 def test_what_breaks_a_shops_rule_is_said_in_one_sentence(values: dict, word: str) -> None:
-    (said,) = [note for note in make(preset="amazon", **values).notices if note.startswith("Amazon")]
+    (said,) = [note for note in run_product(preset="amazon", **values).notices if note.startswith("Amazon")]
     assert said.startswith("Amazon asks for")
     assert word in said
 
 
 def test_no_shop_no_sentence() -> None:
-    assert marketplace_notices(PRODUCT_PRESETS["oak"], blob(100, 100, (50, 50), (30, 30)), (100, 100), plain=True) == ()
+    assert (
+        marketplace_notices(PRODUCT_PRESETS["oak"], make_blob(100, 100, (50, 50), (30, 30)), (100, 100), plain=True)
+        == ()
+    )
 
 
 def test_amazon_is_white_to_the_last_pixel_with_several_products_too() -> None:
-    draft = make(preset="amazon", beside=("b",), size=800)
+    draft = run_product(preset="amazon", beside=("b",), size=800)
     assert (draft.images[0][draft.alphas[0] < 1 / 255] == 255).all()
 
 
@@ -143,7 +151,7 @@ def test_amazon_is_white_to_the_last_pixel_with_several_products_too() -> None:
 
 
 def test_sides_come_as_a_set_of_one_scale_and_baseline_with_a_spin() -> None:
-    draft = make(angles=("a2", "a3"), preset="shopify")
+    draft = run_product(angles=("a2", "a3"), preset="shopify")
     assert draft.names == ("angle-1", "angle-2", "angle-3")
     assert draft.archive_name == "angles"
     (spin,) = draft.extras
@@ -160,49 +168,38 @@ def test_sides_come_as_a_set_of_one_scale_and_baseline_with_a_spin() -> None:
 
 
 def test_the_first_side_keeps_its_pixels() -> None:
-    alone, turned = make(preset="shopify"), make(angles=("a2",), preset="shopify")
+    alone, turned = run_product(preset="shopify"), run_product(angles=("a2",), preset="shopify")
     assert (alone.images[0] == turned.images[0]).all()
 
 
 def test_layers_come_when_they_are_asked_for_and_not_with_a_draft() -> None:
-    assert [(extra.format, extra.name) for extra in make(layers=True, variations=2).extras] == [
+    assert [(extra.format, extra.name) for extra in run_product(layers=True, variations=2).extras] == [
         ("ora", "layers-1"), ("zip", "layers-1"), ("ora", "layers-2"), ("zip", "layers-2"),
     ]  # fmt: skip
-    assert make().extras == ()
-    assert make(Room(draft=True), layers=True, angles=("a2",)).extras == ()
+    assert run_product().extras == ()
+    assert run_product(ProductContext(draft=True), layers=True, angles=("a2",)).extras == ()
 
 
 # ---------------------------------------------------------------- invented sides
 
 
-class Painter(Room):
-    """With an edit model that paints a blue picture."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[RenderRequest] = []
-
-    def draw(self, render: RenderRequest, _) -> RenderedImages:
-        if render.verb != "edit":
-            return super().draw(render, _)
-        self.asked.append(render)
-        return RenderedImages((np.full((render.size[1], render.size[0], 3), (0, 0, 200), np.uint8),))
-
-
 @pytest.mark.parametrize("preset", ["oak", "transparent"])
 def test_invented_sides_are_named_and_told_and_prove_nothing(preset: str) -> None:
-    room = Painter()
-    draft = make(room, preset=preset, invent=3)
+    context = ProductContext()
+    draft = run_product(context, preset=preset, invent=3)
     assert draft.names == ("own-1", "invented-left", "invented-right", "invented-behind")
     assert [row is not None for row in draft.sources] == [True, False, False, False]
     assert any("drawn by a model from one photo" in note for note in draft.notices)
-    assert all(render.recomposes and render.images[0].shape[2] == 3 for render in room.asked)
-    alone = make(preset=preset)
+    assert all(
+        render.recomposes and render.images[0].shape[2] == 3
+        for render in (render for render in context.renders if render.verb == "edit")
+    )
+    alone = run_product(preset=preset)
     assert (draft.images[0] == alone.images[0]).all()
 
 
 def test_invented_sides_stand_behind_ones_own() -> None:
-    draft = make(Painter(), preset="shopify", angles=("a2",), invent=1)
+    draft = run_product(ProductContext(), preset="shopify", angles=("a2",), invent=1)
     assert draft.names == ("angle-1", "angle-2", "invented-left")
     assert [row is not None for row in draft.sources] == [True, False, False]
 
@@ -210,67 +207,51 @@ def test_invented_sides_stand_behind_ones_own() -> None:
 # ---------------------------------------------------------------- the camera's height
 
 
-class Views(Room):
-    """Remembers which view each backdrop was asked for, and holds one outline."""
-
-    def __init__(self, outline: Alpha) -> None:
-        super().__init__()
-        self.outline, self.views = outline, []
-
-    def alpha(self, name: str) -> Alpha:
-        return self.outline
-
-    def draw(self, render: RenderRequest, _) -> RenderedImages:
-        assert render.backdrop is not None
-        self.views.append(render.backdrop.seen_from)
-        return super().draw(render, _)
-
-
-def dish(pitch: float) -> Alpha:
+def make_dish(pitch: float) -> Alpha:
     """A plate seen from `pitch` degrees above the table."""
-    return blob(300, 400, (200, 150), (100, round(100 * float(np.sin(np.radians(pitch))))))
+    return make_blob(300, 400, (200, 150), (100, round(100 * float(np.sin(np.radians(pitch))))))
 
 
 @pytest.mark.parametrize(("pitch", "view"), [(13, "front"), (33, "three-quarter"), (66, "above"), (90, "above")])
 def test_a_surface_is_seen_from_where_the_photo_saw_the_product(pitch: float, view: str) -> None:
-    room = Views(dish(pitch))
-    make(room, preset="oak")
-    assert room.views == [view]
+    context = ProductContext(alpha=make_dish(pitch))
+    run_product(context, preset="oak")
+    assert list_views(context) == [view]
 
 
 def test_an_outline_that_tells_nothing_leaves_the_usual_view_and_a_said_one_is_kept() -> None:
     box = np.zeros((300, 400), np.float32)
     box[80:260, 120:280] = 1
-    stem = blob(300, 400, (200, 100), (90, 60))  # a bowl on a foot is no half ellipse
+    stem = make_blob(300, 400, (200, 100), (90, 60))  # a bowl on a foot is no half ellipse
     stem[150:280, 190:210] = 1
     for outline in (box, stem):
-        room = Views(outline)
-        make(room)
-        assert room.views == ["three-quarter"]
-    room = Views(dish(90))
-    make(room, seen_from="front")
-    assert room.views == ["front"]
+        context = ProductContext(alpha=outline)
+        run_product(context)
+        assert list_views(context) == ["three-quarter"]
+    context = ProductContext(alpha=make_dish(90))
+    run_product(context, seen_from="front")
+    assert list_views(context) == ["front"]
 
 
 def test_a_place_is_never_seen_from_above_and_that_is_said() -> None:
-    room = Views(dish(90))
-    made = make(room, background="workshop")
-    assert room.views == ["three-quarter"]
+    context = ProductContext(alpha=make_dish(90))
+    made = run_product(context, background="workshop")
+    assert list_views(context) == ["three-quarter"]
     assert product.CAMERA_ABOVE_NOTICE in made.notices
-    assert product.CAMERA_ABOVE_NOTICE not in make(Views(dish(90)), preset="marble").notices
+    assert product.CAMERA_ABOVE_NOTICE not in run_product(ProductContext(alpha=make_dish(90)), preset="marble").notices
 
 
 def test_what_was_photographed_from_above_stands_on_a_podium_seen_from_above() -> None:
-    room = Views(dish(90))
-    made = make(room, preset="podium")
-    assert room.views == ["above"]
+    context = ProductContext(alpha=make_dish(90))
+    made = run_product(context, preset="podium")
+    assert list_views(context) == ["above"]
     assert product.CAMERA_ABOVE_NOTICE not in made.notices
 
 
 @pytest.mark.parametrize("words", ["blocks", "walnut", "slate", "dark marble table", "grey studio"])
 def test_words_that_name_a_surface_are_seen_from_above_like_its_look(words: str) -> None:
-    room = Views(dish(90))
-    made = make(room, background=words)
-    assert room.views == ["above"]
+    context = ProductContext(alpha=make_dish(90))
+    made = run_product(context, background=words)
+    assert list_views(context) == ["above"]
     assert product.CAMERA_ABOVE_NOTICE not in made.notices
     assert choose_scene("slate", "product")[0].id == "slate"

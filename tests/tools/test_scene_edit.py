@@ -34,7 +34,7 @@ from pipelines.tools import background, product
 from tests.compositing.test_registration import apply_drift, change_colours
 from tests.models.support import family_checks
 from tests.models.support.tiny_flow_checkpoints import tiny_klein
-from tests.support.examples import example
+from tests.support.examples import load_example
 
 OWNER = "me"
 TOOLS = (background.TOOL, product.TOOL)
@@ -69,7 +69,7 @@ class Sliding:
         assert render.preserved_mask is not None
         photo = render.images[0]
         height, width = photo.shape[:2]
-        ground = np.asarray(cv2.resize(example("coffee"), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        ground = np.asarray(cv2.resize(load_example("coffee"), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         soft = render.preserved_mask[..., None]
         drawn = np.asarray(soft * change_colours(photo) + (1 - soft) * np.roll(ground, seed, axis=1), np.uint8)
         words = next(word for word in SLIDES if word in render.prompt)
@@ -89,7 +89,7 @@ class Room:
         profile: Profile = replace(EMBEDDED, specs={**EMBEDDED.specs, **specs})
         self.jobs = JobQueue(root, LocalEngine(cache, self.files, TOOLS))
         self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest, TOOLS)
-        self.photo = self.files.add_image(example("astronaut"), OWNER, "upload")
+        self.photo = self.files.add_image(load_example("astronaut"), OWNER, "upload")
 
     def make(self, tool: str = "background", **values: Any) -> Result:
         values = {"photo": self.photo, "seed": 1, "size": 512, "consent": True, **values}
@@ -144,8 +144,8 @@ def test_the_scene_around_the_subject_is_what_the_model_drew(room: Room) -> None
     image = room.picture(room.make(prompt="near", around=True)).astype(int)
     alpha = room.model.seen[-1].preserved_mask
     assert alpha is not None
-    assert np.array_equal(image[core_mask(alpha)], example("astronaut")[core_mask(alpha)])
-    ground = np.roll(cv2.resize(example("coffee"), (512, 512), interpolation=cv2.INTER_AREA), 1, axis=1)
+    assert np.array_equal(image[core_mask(alpha)], load_example("astronaut")[core_mask(alpha)])
+    ground = np.roll(cv2.resize(load_example("coffee"), (512, 512), interpolation=cv2.INTER_AREA), 1, axis=1)
     # Two resamplings stand between; at the rim the model's own picture ends.
     outside = (cv2.dilate((alpha > 0).astype(np.uint8), np.ones((25, 25), np.uint8)) == 0)[40:-40, 40:-40]
     assert np.abs(image - ground)[40:-40, 40:-40][outside].mean() < 6
@@ -177,7 +177,7 @@ def test_a_sheet_reports_the_pictures_that_are_on_it(room: Room) -> None:
 
 
 def test_products_together_keep_every_pixel_before_what_the_model_drew(room: Room) -> None:
-    cup = room.files.add_image(example("coffee"), OWNER, "upload")
+    cup = room.files.add_image(load_example("coffee"), OWNER, "upload")
     result = room.make(
         "product", photo=cup, beside=[room.photo], background="near", around=True, layers=True, ratio="16:9", size=768
     )
@@ -206,7 +206,7 @@ def test_a_ground_that_is_promised_is_not_drawn_over(room: Room, values: dict[st
 
 
 def test_one_s_own_backdrop_is_laid_as_it_is_and_a_live_preview_waits_for_no_model(room: Room) -> None:
-    own = room.files.add_image(example("coffee"), OWNER, "upload")
+    own = room.files.add_image(load_example("coffee"), OWNER, "upload")
     drawn = len(room.model.seen)
     result = room.make(backdrop=own, around=True)
     assert background.scene_edit.OWN_BACKDROP_NOTICE in result.receipt["notices"]

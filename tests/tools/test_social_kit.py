@@ -37,7 +37,7 @@ from pipelines.imaging.text import (
     worst_contrast,
 )
 from pipelines.tools import social_kit
-from tests.support.examples import Recorder, noisy
+from tests.support.examples import Recorder, make_noise
 
 
 @pytest.mark.parametrize("shape", [(400, 600), (600, 400), (500, 500)])
@@ -205,7 +205,7 @@ class Room:
 
     def __init__(self, *, head: bool, at: tuple[int, int] = (400, 130), half: int = 60) -> None:
         self.clear, self.drawn, self.kept = True, list[RenderRequest](), dict[object, Image]()
-        self.image = noisy(400, 600, 90, 20)
+        self.image = make_noise(400, 600, 90, 20)
         x, y = at
         self.image[y - half : y + half, x - half : x + half] = (255, 0, 0)
         self.found = (face(x, y, half),) if head else ()

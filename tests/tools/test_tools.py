@@ -32,7 +32,7 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
-from tests.support.examples import example, noisy
+from tests.support.examples import load_example, make_noise
 from ui.api.openapi_docs import build_examples
 
 OWNER = "me"
@@ -99,10 +99,10 @@ def test_a_tampered_core_would_be_seen(room: Room) -> None:
     from pipelines.framing.placement import frame_photo
     from pipelines.framing.resample import place_subject
     from pipelines.quality.output_checks import CheckInput, run_checks
-    from tests.support.examples import blob, cut
+    from tests.support.examples import make_blob, make_cutout
 
-    photo, alpha = noisy(100, 100), blob(100, 100, (50, 50), (30, 30))
-    placed = place_subject(photo, cut(photo, alpha), frame_photo(alpha, (100, 100), Subject(photo="x")))
+    photo, alpha = make_noise(100, 100), make_blob(100, 100, (50, 50), (30, 30))
+    placed = place_subject(photo, make_cutout(photo, alpha), frame_photo(alpha, (100, 100), Subject(photo="x")))
     image = placed.colour.copy()
     image[50, 50] ^= 1
     checks = run_checks(CheckInput(image, ToolOutput(images=(image,), source=placed), photo))
@@ -113,9 +113,9 @@ def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
     from pipelines.core.geometry import Frame, PlacedSubject
     from pipelines.core.rendering import ToolOutput
     from pipelines.quality.output_checks import CheckInput, explain_checks, run_checks
-    from tests.support.examples import blob
+    from tests.support.examples import make_blob
 
-    alpha = blob(200, 200, (100, 100), (60, 60))
+    alpha = make_blob(200, 200, (100, 100), (60, 60))
     frame = Frame(np.eye(2, 3), (200, 200), 1.0, 0.0, True, (0, 0, 200, 200))
     for inside, outside, steps in ((119, 255, 50.0), (0, 119, 50.0), (119, 119, 0.0)):  # 119 is L* 50
         image = np.where(alpha[..., None] > 0.5, inside, outside).astype(np.uint8).repeat(3, axis=2)
@@ -130,9 +130,9 @@ def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_t
     from pipelines.core.geometry import Frame, PlacedSubject
     from pipelines.core.rendering import ToolOutput
     from pipelines.quality.output_checks import CheckInput, run_checks
-    from tests.support.examples import blob
+    from tests.support.examples import make_blob
 
-    alpha = np.maximum(blob(200, 200, (100, 100), (60, 60)), np.indices((200, 200))[0] > 150).astype(np.float32)
+    alpha = np.maximum(make_blob(200, 200, (100, 100), (60, 60)), np.indices((200, 200))[0] > 150).astype(np.float32)
     frame = Frame(np.eye(2, 3), (200, 200), 1.0, 0.0, True, (0, 0, 200, 200))
     # CIE76 by hand: L* 50 to 100; pure red (53.2, 80.1, 67.2) to that grey; and the same grey.
     for inside, outside, apart in (
@@ -162,7 +162,7 @@ def test_every_number_of_a_check_is_explained_in_one_sentence(room: Room) -> Non
 
 
 def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched(room: Room) -> None:
-    small = np.ascontiguousarray(example("astronaut")[30:230, 130:330])
+    small = np.ascontiguousarray(load_example("astronaut")[30:230, 130:330])
     photo = room.service.files.add_image(small, OWNER, "upload")
     safe, free = (
         room.image(room.make("upscale", photo=photo, consent=True, protect_faces=protect)).astype(float)
@@ -291,7 +291,7 @@ def test_nothing_but_json_is_in_a_job(room: Room) -> None:
 
 
 def test_ones_own_photo_needs_consent_and_an_example_does_not(room: Room) -> None:
-    mine = room.service.files.add_image(noisy(300, 300), OWNER, "upload")
+    mine = room.service.files.add_image(make_noise(300, 300), OWNER, "upload")
     with pytest.raises(PolicyRefusal) as caught:
         room.service.create_job("headshot", {"photo": mine}, OWNER)
     assert (caught.value.code, caught.value.param) == ("consent_required", "consent")
@@ -367,7 +367,7 @@ def test_a_value_out_of_bounds_names_its_field(room: Room, values: dict[str, Any
 
 
 def test_someone_elses_picture_is_no_picture(room: Room) -> None:
-    theirs = room.service.files.add_image(noisy(64, 64, seed=9), "somebody", "upload")
+    theirs = room.service.files.add_image(make_noise(64, 64, seed=9), "somebody", "upload")
     with pytest.raises(BadInput) as caught:
         room.service.create_job("product", {"photo": theirs}, OWNER)
     assert caught.value.param == "photo"

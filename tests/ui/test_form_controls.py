@@ -11,7 +11,7 @@ from pipelines.core import params as core_params
 from pipelines.core import tools
 from pipelines.core.params import Params
 from pipelines.tools import TOOLS
-from tests.support.gradio_loop import in_loop
+from tests.support.gradio_loop import build_in_event_loop
 from ui.tool_tab.form_controls import (
     Control,
     build_control,
@@ -41,7 +41,7 @@ def build_controls(params: type[Params], locked: str = "") -> dict[str, Control]
         with gr.Blocks():
             return {field.name: build_control(field, "form", locked) for field in list_form_fields(params)}
 
-    return in_loop(make)
+    return build_in_event_loop(make)
 
 
 @pytest.fixture

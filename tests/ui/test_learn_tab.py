@@ -10,7 +10,7 @@ import pytest
 from pipelines.core.errors import NotFound
 from pipelines.core.stream import wait_for_result
 from pipelines.tools import HELPERS, TOOLS
-from tests.bench.house import Room
+from tests.bench.service.single_job import Room
 from ui.learn_tab import text
 from ui.learn_tab.text import Frame
 

@@ -13,7 +13,7 @@ from pipelines.core.job import Job
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.search import JobFilter, JobSearch
 from pipelines.jobs.table import JobTable
-from tests.support.gated_tool import house, job
+from tests.support.gated_tool import make_gated_job, open_gated_studio
 from ui.library_tab import layout
 
 pytestmark = pytest.mark.usefixtures("each_database")
@@ -58,12 +58,12 @@ def test_tool_day_and_state_narrow_it_down(table: JobTable) -> None:
     assert find_jobs(table) == [row, failed, old]
     assert find_jobs(table, tool="kit") == [failed]
     assert find_jobs(table, since=1_000.0, until=2_000.0) == [old]
-    assert find_jobs(table, show="failed") == [failed]
-    assert find_jobs(table, show="batch") == [row]
-    assert find_jobs(table, show="single") == [failed, old]
+    assert find_jobs(table, state="failed") == [failed]
+    assert find_jobs(table, state="batch") == [row]
+    assert find_jobs(table, state="single") == [failed, old]
     table.set_starred(old, True)
-    assert find_jobs(table, show="starred") == [old]
-    assert stopped not in find_jobs(table, show="all")
+    assert find_jobs(table, state="starred") == [old]
+    assert stopped not in find_jobs(table, state="all")
 
 
 def test_only_the_owners_own_are_found_even_by_their_id(table: JobTable) -> None:
@@ -118,8 +118,8 @@ def test_any_other_word_is_a_word(word: str) -> None:
 
 
 def test_what_a_person_wrote_is_escaped(tmp_path: Path) -> None:
-    with house(tmp_path) as here:
-        job_id = here.jobs.submit(job(1, fault="<img onerror=alert(1)>"))
+    with open_gated_studio(tmp_path) as here:
+        job_id = here.jobs.submit(make_gated_job(1, fault="<img onerror=alert(1)>"))
         wait_for_result(here.jobs.watch(job_id))
         row = here.jobs.get_job(job_id)
     assert row is not None
@@ -128,9 +128,9 @@ def test_what_a_person_wrote_is_escaped(tmp_path: Path) -> None:
 
 
 def test_a_tile_says_how_far_its_job_is(tmp_path: Path) -> None:
-    with house(tmp_path) as here:
+    with open_gated_studio(tmp_path) as here:
         here.gate.open.clear()
-        first, second = here.jobs.submit(job(4)), here.jobs.submit(job(4))
+        first, second = here.jobs.submit(make_gated_job(4)), here.jobs.submit(make_gated_job(4))
         while here.gate.entered < 1:
             time.sleep(0.005)
         running, waiting = here.jobs.get_job(first), here.jobs.get_job(second)

@@ -16,7 +16,7 @@ from gradio.data_classes import ImageData
 
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Image
-from tests.support.examples import blob, example
+from tests.support.examples import load_example, make_blob
 from ui.components import pictures
 from ui.tool_tab import mask_editor, multi_upload
 from ui.tool_tab.layout import BRUSH_OPACITY
@@ -32,7 +32,7 @@ def make_strokes(shape: tuple[int, int], rows: slice, columns: slice, colour: tu
 
 
 def make_matte() -> Alpha:
-    return blob(400, 600, (300, 200), (120, 90))
+    return make_blob(400, 600, (300, 200), (120, 90))
 
 
 def test_green_keeps_and_red_drops() -> None:
@@ -51,7 +51,7 @@ def test_the_matte_stays_as_it_is_where_no_stroke_went() -> None:
 
 
 def test_what_is_painted_on_shows_what_is_dropped() -> None:
-    photo = example("coffee")
+    photo = load_example("coffee")
     alpha = np.zeros(photo.shape[:2], np.float32)
     alpha[:, :300] = 1
     ground = mask_editor.render_canvas(photo, alpha)
@@ -111,7 +111,7 @@ def test_an_upload_that_is_sent_twice_is_taken_once(tmp_path: Path) -> None:
 
 
 def test_before_lies_where_the_result_shows_the_photo() -> None:
-    photo = example("astronaut")
+    photo = load_example("astronaut")
     receipt = {"placement": {"box": [-100.0, 50.0, 924.0, 1074.0], "scale": 2.0}}
     laid = pictures.render_before(photo, receipt, (800, 1000))
     shown = np.asarray(PIL.Image.open(io.BytesIO(laid)))
@@ -122,7 +122,7 @@ def test_before_lies_where_the_result_shows_the_photo() -> None:
 
 
 def test_before_lies_where_each_crop_shows_its_window_of_the_photo() -> None:
-    photo = example("astronaut")
+    photo = load_example("astronaut")
     whole, beside = {"box": [0.25, 0.5, 0.75, 1.0], "at": [0, 0, 1, 1]}, {"box": [0, 0, 1, 1], "at": [0.5, 0, 1, 1]}
     for number, size, part, columns in ((0, (512, 512), photo[256:, 128:384], 0), (1, (1024, 512), photo, 512)):
         shown = PIL.Image.open(io.BytesIO(pictures.render_before(photo, {"crops": [whole, beside]}, size, number)))
@@ -132,7 +132,7 @@ def test_before_lies_where_each_crop_shows_its_window_of_the_photo() -> None:
 
 @pytest.mark.parametrize("size", [(512, 512), (300, 300), (640, 512)])
 def test_where_nothing_was_placed_before_is_the_whole_photo_as_large_as_fits(size: tuple[int, int]) -> None:
-    photo = example("astronaut")
+    photo = load_example("astronaut")
     shown = np.asarray(PIL.Image.open(io.BytesIO(pictures.render_before(photo, {"placement": {"box": None}}, size))))
     left = (size[0] - size[1]) // 2
     scaled = cv2.resize(photo, (size[1], size[1]), interpolation=cv2.INTER_AREA)

@@ -22,7 +22,7 @@ from pipelines.models.profiles import EMBEDDED, PROFILES
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from tests.models.test_residency import make_cache
-from tests.support.gradio_loop import in_loop
+from tests.support.gradio_loop import build_in_event_loop
 from tests.ui.test_api_tab import make_request
 from ui import settings_tab
 from ui.api.auth.access import AccessControl
@@ -89,7 +89,7 @@ def build_tab(root: Path, downloads: DownloadManager | None = None, **settings: 
         with gr.Blocks():
             return SettingsTab(service, access, downloads or FakeDownloads(DONE))
 
-    return in_loop(make)
+    return build_in_event_loop(make)
 
 
 def cache_of(made: SettingsTab) -> ModelCache:
@@ -147,7 +147,7 @@ def test_who_administers_sees_models_with_sizes_and_unloads_them(tmp_path: Path)
     with cache_of(made).borrow_model("a"):
         shown = collect_all(made.refresh(anna, OFFERED.id))[0]
         assert shown[made.admin_row]["visible"] is True
-        assert "At work (1)" in shown[made.loaded_models]
+        assert "In use (1)" in shown[made.loaded_models]
         assert "10 bytes" in shown[made.loaded_models]
         assert shown[made.model_choice]["choices"] == []
         assert settings_tab.BUSY_TEXT in made.unload_model(anna, "a")[made.alerts]
@@ -204,7 +204,7 @@ def test_a_second_download_waits_and_a_failed_one_says_why(tmp_path: Path) -> No
 def test_progress_is_a_share_of_the_bytes() -> None:
     items = (HubFile("r", "", "a.safetensors", 3_000_000, 3_000_000), HubFile("r", "", "b.safetensors", 1_000_000, 0))
     shown = render_progress(DownloadProgress("made", items))
-    assert "3.0 MB of 4.0 MB" in shown
+    assert "3 MB of 4 MB" in shown
     assert "--share:0.750" in shown
     assert render_progress(None) == ""
 

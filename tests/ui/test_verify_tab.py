@@ -11,7 +11,7 @@ from pipelines.codecs.encode import PixelOrigin, build_xmp, encode_image, source
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.provenance.c2pa import CredentialReport, CredentialStatus, Provenance, sign
 from pipelines.provenance.signing_key import SigningKeyStore
-from tests.support.examples import noisy
+from tests.support.examples import make_noise
 from ui import verify_tab
 
 XSS = "<img src=x onerror=alert(1)>"
@@ -22,8 +22,9 @@ class FakeService:
 
     def __init__(self, root: Path) -> None:
         self.ingest, self.seal = DecoderPool(workers=1), SigningKeyStore(root)
+        self.uploads = self
 
-    def verify(self, data: bytes) -> CredentialReport:
+    def verify_picture(self, data: bytes) -> CredentialReport:
         return self.ingest.verify_credentials(data, self.seal.load_key().root_certificate)
 
 
@@ -49,11 +50,11 @@ def test_whatever_a_file_says_is_text(found: CredentialReport) -> None:
 
 def test_a_signed_file_is_known_and_its_upload_is_gone(tmp_path: Path) -> None:
     door: Any = FakeService(tmp_path / "seal")
-    plain = encode_image(noisy(40, 40), "png", build_xmp({"tool": XSS}, PixelOrigin(photographed=True)))
+    plain = encode_image(make_noise(40, 40), "png", build_xmp({"tool": XSS}, PixelOrigin(photographed=True)))
     made = Provenance(source_type_uri(PixelOrigin(photographed=True)))
     path = tmp_path / "upload.png"
     try:
-        path.write_bytes(sign(plain, "image/png", made, door.seal.pair()))
+        path.write_bytes(sign(plain, "image/png", made, door.seal.load_key()))
         html = verify_tab.verify_upload(door, str(path))
         assert 'data-standing="ours"' in html
         assert "no generative model drew" in html

@@ -31,10 +31,13 @@ from pipelines.models.families.stable_diffusion import StableDiffusionFamily
 from pipelines.models.model_cache import CacheOptions, ModelCache
 from pipelines.storage.file_index import FileIndex
 from tests.models.support.tiny_checkpoints import tiny_sd, tiny_spec
-from tests.support.gated_tool import CalmEngine
+from tests.support.gated_tool import UnfilteredEngine
 
 SUBMITTER_COUNT = 8
-DRAW_FAULT_INTERVAL, LOAD_FAULT_INTERVAL = 7, 5  # of so many one runs out of memory: counted, not drawn by lot, so that every run has some
+DRAW_FAULT_INTERVAL, LOAD_FAULT_INTERVAL = (
+    7,
+    5,
+)  # of so many one runs out of memory: counted, not drawn by lot, so that every run has some
 CANCEL_RATIO = 0.15  # the share of jobs that are stopped
 TIMEOUT_SECONDS = 10.0  # seconds for each job, then whatever has not ended hangs
 MAX_FAULT_COUNT = 2  # strikes within one job that it may give up after: the first must be made good
@@ -57,7 +60,7 @@ class MemoryFaults:
             raise MemoryError
 
 
-class FaultCountingEngine(CalmEngine):
+class FaultCountingEngine(UnfilteredEngine):
     """An engine that knows how often each job was struck: loads and drawings are done in the job's own thread."""
 
     def __init__(self, cache: ModelCache, files: FileIndex, weather: MemoryFaults) -> None:

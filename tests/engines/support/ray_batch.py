@@ -37,9 +37,9 @@ from pipelines.security.audit_log import AuditLog
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.file_index import FileIndex
-from tests.engines.support.ray_workers import no_process_left
-from tests.support.batch_rows import OWNER, picture
-from tests.support.gated_tool import CalmEngine
+from tests.engines.support.ray_workers import check_no_process_left
+from tests.support.batch_rows import OWNER, write_picture
+from tests.support.gated_tool import UnfilteredEngine
 
 
 class NoteParams(Params):
@@ -50,7 +50,9 @@ class NoteParams(Params):
     seed: int | None = core_params.seed_field()
 
 
-def _run_note_tool(params: NoteParams, context: ToolContext, emit: ProgressCallback, journal: Path, pause: float) -> ToolOutput:
+def _run_note_tool(
+    params: NoteParams, context: ToolContext, emit: ProgressCallback, journal: Path, pause: float
+) -> ToolOutput:
     if params.note == "bad":
         raise BadInput("This row was asked for.", param="note")
     with journal.open("a") as file:
@@ -66,14 +68,14 @@ def make_note_tool(journal: Path, pause: float) -> Tool:
     return Tool("note", "Note", "For tests.", NoteParams, partial(_run_note_tool, journal=journal, pause=pause))
 
 
-def engine(files: FileIndex, audit: AuditLog, journal: Path, pause: float) -> CalmEngine:
+def make_note_engine(files: FileIndex, audit: AuditLog, journal: Path, pause: float) -> UnfilteredEngine:
     """What a worker holds."""
-    return CalmEngine(ModelCache(FAMILIES), files, (make_note_tool(journal, pause),))
+    return UnfilteredEngine(ModelCache(FAMILIES), files, (make_note_tool(journal, pause),))
 
 
 def write_jobs_file(folder: Path, rows: int) -> Path:
     """A JSONL of so many rows about one photo, the last of which cannot be done."""
-    picture(folder / "cup.png")
+    write_picture(folder / "cup.png")
     asked = [{"photo": "cup.png", "note": f"row{n}", "seed": n} for n in range(rows - 1)]
     path = folder / "jobs.jsonl"
     path.write_text("\n".join(map(json.dumps, [*asked, {"photo": "cup.png", "note": "bad"}])), "utf-8")
@@ -126,10 +128,10 @@ class BatchCluster:
 def start_batch_cluster(root: Path, journal: Path, *, pause: float = 0.0, workers: int = 2) -> Iterator[BatchCluster]:
     """A service over a cluster of its own; no process of it is left."""
     files, tools = FileIndex(root), (make_note_tool(journal, pause),)
-    with no_process_left(), warnings.catch_warnings():  # Ray's own modules use what others deprecate
+    with check_no_process_left(), warnings.catch_warnings():  # Ray's own modules use what others deprecate
         warnings.simplefilter("ignore")
-        local = CalmEngine(ModelCache(FAMILIES), files, tools)
-        build_engine, options = partial(engine, journal=journal, pause=pause), RayOptions(workers, cpus=0.5)
+        local = UnfilteredEngine(ModelCache(FAMILIES), files, tools)
+        build_engine, options = partial(make_note_engine, journal=journal, pause=pause), RayOptions(workers, cpus=0.5)
         made = RayDataEngine(join_cluster(root, workers), local, files, build_engine, options)
         jobs, ingest = JobQueue(root, made), DecoderPool(workers=1)
         service = StudioService(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, tools)

@@ -30,7 +30,7 @@ from pipelines.security.audit_log import AuditLog
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate
-from tests.support.served_app import until
+from tests.support.served_app import wait_until
 
 T = TypeVar("T")
 MISSING = importlib.util.find_spec("ray") is None
@@ -39,46 +39,49 @@ START_TIMEOUT_SECONDS = 300.0
 """Seconds that a worker may take to come up where other tests have the cores."""
 
 
-class Mirrored(Params):
+class MirrorParams(Params):
     """One picture."""
 
     photo: str = picture_field("Photo", "What to mirror.", required=True)
 
 
-def run_mirror_tool(params: Mirrored, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+def run_mirror_tool(params: MirrorParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     return ToolOutput(images=(np.ascontiguousarray(context.open_image(params.photo)[:, ::-1]),))
 
 
-MIRROR = Tool("mirror", "Mirror", "For tests.", Mirrored, run_mirror_tool)
+MIRROR = Tool("mirror", "Mirror", "For tests.", MirrorParams, run_mirror_tool)
 
 
 def build_engine(
     files: FileIndex, audit: AuditLog, *, families: Sequence[ModelFamily] = (), pause: float = 0.0
 ) -> LocalEngine:
     """What a worker holds: the real tools, one that mirrors, one that takes `pause` seconds a step."""
-    tools = (*TOOLS, Gate(pause=pause).tool(), MIRROR)
+    tools = (*TOOLS, Gate(pause=pause).make_tool(), MIRROR)
     return LocalEngine(ModelCache((*FAMILIES, *families)), files, tools, audit=audit)
 
 
 @contextmanager
 def start_ray_engine(
-    root: Path, files: FileIndex, options: RayOptions, build: Callable[[FileIndex, AuditLog], LocalEngine] = build_engine
+    root: Path,
+    files: FileIndex,
+    options: RayOptions,
+    build: Callable[[FileIndex, AuditLog], LocalEngine] = build_engine,
 ) -> Iterator[RayEngine]:
     """An engine over a cluster of its own, all workers up; no process of it is left."""
     local = LocalEngine(ModelCache(FAMILIES), files)
-    with no_process_left():
+    with check_no_process_left():
         with warnings.catch_warnings():  # Ray's own modules use what pydantic deprecates
             warnings.simplefilter("ignore")
             made = RayEngine(join_cluster(root, options.worker_count), local, files, build, options)
         try:
-            until(lambda: all(worker.is_connected for worker in made.workers), START_TIMEOUT_SECONDS)
+            wait_until(lambda: all(worker.is_connected for worker in made.workers), START_TIMEOUT_SECONDS)
             yield made
         finally:
             made.close()
 
 
 @contextmanager
-def no_process_left() -> Iterator[None]:
+def check_no_process_left() -> Iterator[None]:
     """No process of Ray that was started inside outlives it."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     yield

@@ -19,7 +19,7 @@ from typing import Any
 CALLS: list[str] = []
 
 
-def main(folder: Path) -> dict[str, Any]:
+def run_space(folder: Path) -> dict[str, Any]:
     """Draw here and where the GPU is lent, cancel, fail, and have no GPU; what came of each."""
     _make_up_device()
     import torch
@@ -61,22 +61,22 @@ def main(folder: Path) -> dict[str, Any]:
     seen["after"] = wait_for_result(engine.run(job())).files[0].pixels_sha256
 
     model: Any = zerogpu._PLACED_MODELS["tiny-sd"]
-    model.draw, kept = _full, model.draw
-    _worker_anew()
-    seen["full"] = _sentence(lambda: wait_for_result(engine.run(job())), StudioError)
+    model.draw, kept = _raise_full, model.draw
+    _restart_worker()
+    seen["full"] = _read_error_text(lambda: wait_for_result(engine.run(job())), StudioError)
     model.draw = kept
-    _worker_anew()
-    Lending.quota = 0
-    seen["no_gpu"] = _sentence(lambda: wait_for_result(engine.run(job())), StudioError)
+    _restart_worker()
+    LentDevice.quota = 0
+    seen["no_gpu"] = _read_error_text(lambda: wait_for_result(engine.run(job())), StudioError)
     engine.close()
 
     near = LocalEngine(ModelCache((*FAMILIES, family)), files)
     seen["local"] = wait_for_result(near.run(job())).files[0].pixels_sha256
     near.close()
-    return {**seen, "calls": CALLS, "pid": os.getpid(), "allowed": sorted(Lending.allowed(folder))}
+    return {**seen, "calls": CALLS, "pid": os.getpid(), "allowed": sorted(LentDevice.allowed(folder))}
 
 
-class Lending:
+class LentDevice:
     """The service that lends: counts, and says no once the quota is used up."""
 
     quota = 100
@@ -102,11 +102,11 @@ def _make_up_device() -> None:
     from spaces.zero.gradio import error
 
     def schedule(**asked: Any) -> Any:
-        if Lending.quota <= 0:
+        if LentDevice.quota <= 0:
             raise error("ZeroGPU quota exceeded", "Space app has reached its <b>GPU limit</b>.")
-        Lending.quota -= 1
+        LentDevice.quota -= 1
         CALLS.append(f"schedule {asked['duration'].seconds}")
-        return ScheduleResponse(idle=True, nvidiaIndex=Lending.index, nvidiaUUID="GPU-0", allowToken="token")
+        return ScheduleResponse(idle=True, nvidiaIndex=LentDevice.index, nvidiaUUID="GPU-0", allowToken="token")
 
     def allow(token: str) -> None:
         with (Path(sys.argv[1]) / "pids").open("a") as file:
@@ -117,16 +117,16 @@ def _make_up_device() -> None:
     patched.release = lambda *_, **__: CALLS.append("release")
 
 
-def _worker_anew() -> None:
+def _restart_worker() -> None:
     """The next call is answered by a process forked now, as when a Space lends another GPU."""
-    Lending.index += 1
+    LentDevice.index += 1
 
 
-def _full(*_: object) -> None:
+def _raise_full(*_: object) -> None:
     raise MemoryError
 
 
-def _sentence(work: Any, kind: type[Exception]) -> str:
+def _read_error_text(work: Any, kind: type[Exception]) -> str:
     try:
         work()
     except kind as error:
@@ -135,4 +135,4 @@ def _sentence(work: Any, kind: type[Exception]) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]))))  # noqa: T201
+    print(json.dumps(run_space(Path(sys.argv[1]))))  # noqa: T201

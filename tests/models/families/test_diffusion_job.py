@@ -21,7 +21,7 @@ from pipelines.models.model_cache import ModelCache
 from pipelines.provenance.c2pa import read_source_type
 from pipelines.storage.file_index import FileIndex
 from tests.models.support.tiny_checkpoints import tiny_family
-from tests.support.examples import example
+from tests.support.examples import load_example
 
 DRAWS = "Setting the scene"
 
@@ -74,7 +74,7 @@ def test_a_drawn_scene_comes_step_by_step_with_previews_and_a_receipt(room: Room
 
 
 def test_the_subject_s_core_stays_exact_before_a_drawn_scene(room: Room):
-    photo = room.files.add_image(example("astronaut"), "me", "upload")
+    photo = room.files.add_image(load_example("astronaut"), "me", "upload")
     result = room.make(room.job(photo=photo))
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert {"tiny-sd", "u2netp"} <= {row["id"] for row in result.receipt["models"]}
@@ -103,7 +103,7 @@ def test_a_cancelled_drawing_frees_model_and_lane_and_the_next_is_right(room: Ro
 
 
 def test_a_team_stands_before_one_drawn_backdrop_and_keeps_its_pixels(room: Room):
-    photos = [room.files.add_image(example(name), "me", "upload") for name in ("astronaut", "hopper")]
+    photos = [room.files.add_image(load_example(name), "me", "upload") for name in ("astronaut", "hopper")]
     params = {"photos": photos, "size": 384, "layout": "portraits", "background": "a harbour"}
     result = room.make(room.job().model_copy(update={"tool": "business", "params": params}))
     assert result.receipt["checks"]["core_changed_pixels"] == 0
@@ -125,7 +125,7 @@ def test_a_lora_is_worn_for_its_job_alone(room: Room):
 
 
 def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(room: Room):
-    photo = room.files.add_image(np.ascontiguousarray(example("coffee")[:256, :256]), "me", "upload")
+    photo = room.files.add_image(np.ascontiguousarray(load_example("coffee")[:256, :256]), "me", "upload")
     steps: list[object] = []
     with room.cache.borrow_model("tiny-sd") as model:
         counted = model.pipe.unet.register_forward_hook(lambda *_: steps.append(_))

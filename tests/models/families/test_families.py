@@ -30,8 +30,8 @@ from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
 from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_qwen_edit, tiny_z_control, tiny_z_image
-from tests.support.examples import example
-from tests.support.gated_tool import CalmEngine
+from tests.support.examples import load_example
+from tests.support.gated_tool import UnfilteredEngine
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -61,7 +61,7 @@ class TinyFamilies:
 
     files: FileIndex
     cache: ModelCache
-    engine: CalmEngine
+    engine: UnfilteredEngine
     pictures: dict[str, str]
 
     def make_job(self, family: str, verb: Verb, seed: int = 3) -> Job:
@@ -112,11 +112,11 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
     root = tmp_path_factory.mktemp("families")
     files, cache = FileIndex(root), ModelCache((*FAMILIES, *(family for family, _ in make_tiny_families(root))))
-    photo = np.asarray(cv2.resize(example("hopper"), (256, 300), interpolation=cv2.INTER_AREA), np.uint8)
+    photo = np.asarray(cv2.resize(load_example("hopper"), (256, 300), interpolation=cv2.INTER_AREA), np.uint8)
     mask = np.zeros_like(photo)
     mask[20:80, 180:240] = 255
     pictures = {name: files.add_image(image, "me", "upload") for name, image in (("photo", photo), ("mask", mask))}
-    engine = CalmEngine(cache, files)
+    engine = UnfilteredEngine(cache, files)
     yield TinyFamilies(files, cache, engine, pictures)
     engine.close()
     files.close()

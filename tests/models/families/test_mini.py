@@ -61,7 +61,9 @@ def test_skin_follows_the_words(model: MiniModel) -> None:
     """Mean lightness of the figure's lower half of the face: dark is darker than light, whatever the seed."""
     for seed in range(3):
         dark, light = (
-            model.draw(make_request(f"a woman with {tone} skin", (seed,)), ignore_step).images[0][110:150, 110:146].mean()
+            model.draw(make_request(f"a woman with {tone} skin", (seed,)), ignore_step)
+            .images[0][110:150, 110:146]
+            .mean()
             for tone in ("dark", "light")
         )
         assert dark < light - 30
@@ -79,7 +81,9 @@ def test_more_strength_goes_further_from_the_picture(model: MiniModel) -> None:
     source = model.draw(make_request("a man cook with light skin"), ignore_step).images[0]
     away = []
     for strength in (0.2, 0.5, 0.8, 1.0):
-        made = model.draw(make_request("a dog", verb="image", images=(source,), strength=strength), ignore_step).images[0]
+        made = model.draw(make_request("a dog", verb="image", images=(source,), strength=strength), ignore_step).images[
+            0
+        ]
         away.append(np.abs(made.astype(int) - source).mean())
     assert away == sorted(away)
 
@@ -88,7 +92,9 @@ def test_inpaint_keeps_what_the_mask_leaves(model: MiniModel) -> None:
     source = model.draw(make_request("a man cook with light skin"), ignore_step).images[0]
     mask = np.zeros((256, 256), np.float32)
     mask[:128] = 1
-    made = model.draw(make_request("a red hat", verb="inpaint", images=(source,), mask=mask, strength=1.0), ignore_step).images[0]
+    made = model.draw(
+        make_request("a red hat", verb="inpaint", images=(source,), mask=mask, strength=1.0), ignore_step
+    ).images[0]
     gone = np.abs(made.astype(int) - source).mean(axis=2)
     assert gone[140:].mean() < gone[:120].mean() / 2
 
@@ -111,7 +117,9 @@ def test_steps_between_patches_are_taken_out_and_edges_stay() -> None:
 def test_no_seam_shows_in_what_is_drawn(model: MiniModel) -> None:
     """Mean step across the borders of patches over that between other neighbours, inside figures at 64 px."""
     prompts = (WORDS, "a man cook with light skin", "a lady doctor with medium skin", "a man astronaut with dark skin")
-    small = np.stack([cv2.resize(draw_figure(model, words), (64, 64), interpolation=cv2.INTER_AREA) for words in prompts])
+    small = np.stack(
+        [cv2.resize(draw_figure(model, words), (64, 64), interpolation=cv2.INTER_AREA) for words in prompts]
+    )
     assert seam_ratio(small, 8) < 1.15  # of four pictures; of two hundred it is in the model's own page
 
 

@@ -133,7 +133,7 @@ def test_model_that_was_dropped_draws_the_same_when_it_is_back(family: StableDif
 def test_views_share_the_weights_and_have_schedulers_of_their_own(cache: ModelCache, spec_id: str):
     with cache.borrow_model(spec_id) as model:
         views = [
-            model.view(verb, latent_preview.CleanEstimateRecorder(model.pipe.scheduler).scheduler)
+            model.build_view(verb, latent_preview.CleanEstimateRecorder(model.pipe.scheduler).scheduler)
             for verb in ("text", "image")
         ]
         for name in ("unet", "vae", "text_encoder"):
@@ -146,7 +146,7 @@ def test_view_keeps_the_config_of_the_checkpoint(cache: ModelCache):
     with cache.borrow_model("tiny-sdxl") as model:
         model.pipe.register_to_config(force_zeros_for_empty_prompt=False)
         try:
-            view = model.view("image", model.pipe.scheduler)
+            view = model.build_view("image", model.pipe.scheduler)
             assert view.config.force_zeros_for_empty_prompt is False
         finally:
             model.pipe.register_to_config(force_zeros_for_empty_prompt=True)

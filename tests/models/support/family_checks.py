@@ -104,7 +104,7 @@ def check_size_estimate(family: Any, spec: ModelSpec) -> None:
         for part in parts if hasattr(part, "parameters")
         for tensor in (*part.parameters(), *part.state_dict().values())
     }  # fmt: skip
-    assert family.size_of(spec) == sum(weights.values()) > 0
+    assert family.estimate_bytes(spec) == sum(weights.values()) > 0
 
 
 def check_seeds(model: DiffusionModel, render: RenderRequest) -> None:

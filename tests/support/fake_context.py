@@ -1,0 +1,77 @@
+"""A tool context over numpy pictures: runs one tool or style without a service, an engine or a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipelines.core.errors import BadInput
+from pipelines.core.geometry import Alpha, Cutout, Face, Image
+from pipelines.core.job import ProgressCallback
+from pipelines.core.params import Subject
+from pipelines.core.rendering import RenderedImages, RenderRequest
+
+
+@dataclass(eq=False)
+class FakeContext:
+    """A `ToolContext` with one photo, one matte, and a model for `verbs` that paints pictures of one `colour`.
+
+    `alpha` is the subject's matte, and what `open_mask` returns. `renders` and `memoized` record what the tool asked.
+    """
+
+    image: Image
+    alpha: Alpha | None = None
+    faces: tuple[Face, ...] = ()
+    verbs: Collection[str] = ("backdrop",)
+    colour: int | tuple[int, int, int] = 190
+    seed: int = 1
+    draft: bool = False
+    renders: list[RenderRequest] = field(default_factory=list)
+    memoized: dict[tuple[object, ...], Image] = field(default_factory=dict)
+
+    def open_image(self, file_id: str) -> Image:
+        return self.image
+
+    def open_image_with_alpha(self, file_id: str) -> Image:
+        return np.dstack([self.image, np.full(self.image.shape[:2], 255, np.uint8)])
+
+    def open_mask(self, file_id: str) -> Alpha:
+        assert self.alpha is not None
+        return self.alpha
+
+    def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
+        if self.alpha is None or not self.alpha.any():
+            raise BadInput("Nothing stands out in this photo.", code="no_subject", param="photo")
+        return Cutout(self.image, self.alpha)
+
+    def detect_faces(self, file_id: str) -> tuple[Face, ...]:
+        return self.faces
+
+    def has_verb(self, verb: str) -> bool:
+        return verb in self.verbs
+
+    def spec_for_role(self, role: str) -> str:
+        return role
+
+    def draw(self, render: RenderRequest, emit: ProgressCallback) -> RenderedImages:
+        self.renders.append(render)
+        return self.paint(render, self.colour)
+
+    def paint(self, render: RenderRequest, colour: int | tuple[int, int, int]) -> RenderedImages:
+        """Return one picture of that colour for each seed."""
+        width, height = render.size
+        return RenderedImages(tuple(np.full((height, width, 3), colour, np.uint8) for _ in render.seeds))
+
+    def memoize(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
+        if key not in self.memoized:
+            self.memoized[key] = make()
+        return self.memoized[key]
+
+    @contextmanager
+    def borrow_model(self, spec_id: str) -> Iterator[Any]:
+        raise AssertionError(f"the tool borrows {spec_id}")
+        yield
