@@ -13,7 +13,7 @@ import PIL.Image
 from assets.tiles import badge_mask
 from pipelines.core.geometry import Image
 from pipelines.imaging.color import to_linear, to_srgb
-from tests.bench.service.single_job import Room
+from tests.support.real_studio import RealStudio
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "docs" / "pictures" / "ticks"
@@ -134,19 +134,19 @@ def build_table() -> str:
     return "<table>\n" + "\n".join(rows) + "\n</table>"
 
 
-def make_pictures(room: Room) -> None:
+def make_pictures(studio: RealStudio) -> None:
     """Write the small picture of every tick."""
-    _add_prepared_photos(room)
+    _add_prepared_photos(studio)
     PICTURES.mkdir(parents=True, exist_ok=True)
     for tick in (tick for ticks in TICKS.values() for tick in ticks):
         path = PICTURES / picture_name(tick)
-        _shrink(_make_picture(room, tick)).save(path, quality=80, method=6)
+        _shrink(_make_picture(studio, tick)).save(path, quality=80, method=6)
         print(path.name, path.stat().st_size)
 
 
-def _add_prepared_photos(room: Room) -> None:
-    """Add photos with a known fault and a mask to the room, made from the example photos."""
-    cup, woman = (room.files.open(room.photos[name]) for name in ("coffee", "astronaut"))
+def _add_prepared_photos(studio: RealStudio) -> None:
+    """Add photos with a known fault and a mask to the studio, made from the example photos."""
+    cup, woman = (studio.files.open_image(studio.photos[name]) for name in ("coffee", "astronaut"))
     height, width = cup.shape[:2]
     move = np.array([[0.85, 0, 0.075 * width], [0, 0.85, 0.075 * height]])
     farther = cv2.warpAffine(cup, move, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
@@ -157,30 +157,30 @@ def _add_prepared_photos(room: Room) -> None:
         "spot": badge_mask(),
     }
     for name, image in made.items():
-        room.photos[name] = room.files.add(image, "bench", "upload")
+        studio.photos[name] = studio.files.add_image(image, "bench", "upload")
 
 
 def _change_exposure(image: Image, gain: float) -> Image:
     return np.clip(to_srgb(to_linear(image) * np.float32(gain)) + 0.5, 0, 255).astype(np.uint8)
 
 
-def _make_picture(room: Room, tick: Tick) -> PIL.Image.Image:
-    fields = room.service.tool(tick.tool).params.model_fields
+def _make_picture(studio: RealStudio, tick: Tick) -> PIL.Image.Image:
+    fields = studio.service.find_tool(tick.tool).params.model_fields
     values: dict[str, object] = {"size": 768, "seed": 1, "consent": True}
     if tick.tool == "business":
-        values |= {**_TEAM_VALUES, "photos": [room.photos[name] for name in ("hopper", "astronaut")]}
+        values |= {**_TEAM_VALUES, "photos": [studio.photos[name] for name in ("hopper", "astronaut")]}
     if tick.photo:
-        values["photo"] = room.photos[tick.photo]
+        values["photo"] = studio.photos[tick.photo]
     for key, value in tick.values.items():
         is_file = key in ("backdrop", "mask")
-        values[key] = room.photos[str(value)] if is_file else value
+        values[key] = studio.photos[str(value)] if is_file else value
     if "angles" in tick.values:
-        values["angles"] = [room.photos[name] for name in ("farther", "darker")]
+        values["angles"] = [studio.photos[name] for name in ("farther", "darker")]
     values = {
         key: value for key, value in values.items() if key in fields and not (tick.tool == "retouch" and key == "size")
     }
-    result = room.make(tick.tool, **values)
-    with PIL.Image.open(room.files.path(result.files[tick.file].id)) as picture:
+    result = studio.make(tick.tool, **values)
+    with PIL.Image.open(studio.files.local_path(result.files[tick.file].id)) as picture:
         picture = picture.convert("RGBA")
         if tick.part:
             left, top, wide, tall = tick.part
@@ -206,7 +206,7 @@ def insert_table(text: str) -> str:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as data:
-        built = Room(Path(data))
+        built = RealStudio(Path(data), owner="bench")
         try:
             make_pictures(built)
         finally:

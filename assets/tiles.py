@@ -12,7 +12,7 @@ import PIL.Image
 from PIL import ImageDraw, ImageFont
 
 from pipelines.core.geometry import Image
-from tests.bench.service.single_job import Room
+from tests.support.real_studio import RealStudio
 
 ASSETS = Path(__file__).parent
 TILE_PX = 240
@@ -68,33 +68,33 @@ CHARACTER_VALUES: dict[str, dict[str, object]] = {
 UNCROPPED_TOOLS = ("kit", "business")  # their tiles show the whole picture
 
 
-def make_tiles(room: Room) -> None:
+def make_tiles(studio: RealStudio) -> None:
     """Write one small WebP for each preset, `assets/tiles/<tool>/<preset>.webp`."""
-    for tool in room.service.tools:
+    for tool in studio.service.tools:
         if tool.id not in TOOL_PHOTO:
             continue
         folder = ASSETS / "tiles" / tool.id
         folder.mkdir(parents=True, exist_ok=True)
         for preset in get_args(tool.params.model_fields["preset"].annotation):
             values = {
-                "photo": room.photos[TOOL_PHOTO[tool.id]],
+                "photo": studio.photos[TOOL_PHOTO[tool.id]],
                 "preset": preset,
                 "size": 512,
                 "seed": 1,
                 **TOOL_VALUES[tool.id],
             }
             if tool.id == "business":
-                values |= {"photos": [room.photos[name] for name in TEAM], **BUSINESS_VALUES.get(preset, {})}
+                values |= {"photos": [studio.photos[name] for name in TEAM], **BUSINESS_VALUES.get(preset, {})}
             values = {name: value for name, value in values.items() if name in tool.params.model_fields}
             if tool.id == "character":
                 values |= CHARACTER_VALUES[preset]
             if preset == "flat-lay":
-                values["photo"] = room.photos["coffee"]
+                values["photo"] = studio.photos["coffee"]
             if preset == "cover":
                 values["title"] = "Grace"
             if preset == "my-backdrop":
-                values["backdrop"] = room.photos["chelsea"]
-            _save_tile(room, tool.id, values, folder / f"{preset}.webp")
+                values["backdrop"] = studio.photos["chelsea"]
+            _save_tile(studio, tool.id, values, folder / f"{preset}.webp")
 
 
 CARD_SIZE = (560, 420)
@@ -114,19 +114,23 @@ CARDS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-def make_cards(room: Room) -> None:
+def make_cards(studio: RealStudio) -> None:
     """Write one picture for each tool's card on the Home tab, `assets/tiles/<tool>/card.webp`."""
     for tool, (photo, values) in CARDS.items():
-        fields = room.service.tool(tool).params.model_fields
-        team = {"photos": [room.photos[name] for name in TEAM], **TOOL_VALUES["business"]} if tool == "business" else {}
-        values_used = {"photo": room.photos[photo], "size": 1024, "seed": 1, **team, **values}
+        fields = studio.service.find_tool(tool).params.model_fields
+        team = (
+            {"photos": [studio.photos[name] for name in TEAM], **TOOL_VALUES["business"]} if tool == "business" else {}
+        )
+        values_used = {"photo": studio.photos[photo], "size": 1024, "seed": 1, **team, **values}
         if tool == "retouch":
-            values_used["mask"] = room.files.add(badge_mask(), "bench", "upload")
-        result = room.make(tool, **{name: value for name, value in values_used.items() if name in fields})
+            values_used["mask"] = studio.files.add_image(badge_mask(), "bench", "upload")
+        result = studio.make(tool, **{name: value for name, value in values_used.items() if name in fields})
         path = ASSETS / "tiles" / tool / "card.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
-            card = _before_and_after(room, photo, picture) if tool == "retouch" else _fill_card(picture.convert("RGBA"))
+        with PIL.Image.open(studio.files.local_path(result.files[0].id)) as picture:
+            card = (
+                _before_and_after(studio, photo, picture) if tool == "retouch" else _fill_card(picture.convert("RGBA"))
+            )
             card.save(path, quality=74, method=6)
         print(path.relative_to(ASSETS), path.stat().st_size)
 
@@ -138,11 +142,13 @@ def badge_mask() -> Image:
     return mask
 
 
-def _before_and_after(room: Room, photo: str, made: PIL.Image.Image) -> PIL.Image.Image:
+def _before_and_after(studio: RealStudio, photo: str, made: PIL.Image.Image) -> PIL.Image.Image:
     """Return a card with the same part of the photo before and after the edit, side by side."""
     card, gap = PIL.Image.new("RGB", CARD_SIZE, "white"), 6
     wide = (CARD_SIZE[0] - gap) // 2
-    for n, picture in enumerate((PIL.Image.fromarray(room.files.open(room.photos[photo])), made.convert("RGB"))):
+    for n, picture in enumerate(
+        (PIL.Image.fromarray(studio.files.open_image(studio.photos[photo])), made.convert("RGB"))
+    ):
         part = picture.crop((40, 150, 40 + round(408 * wide / CARD_SIZE[1]), 558))
         card.paste(part.resize((wide, CARD_SIZE[1]), PIL.Image.Resampling.LANCZOS), (n * (wide + gap), 0))
     return card
@@ -195,18 +201,18 @@ STRIPS: dict[str, tuple[str, tuple[dict[str, object], ...]]] = {
 STRIP_HEIGHT_PX = 420
 
 
-def make_strips(room: Room) -> None:
+def make_strips(studio: RealStudio) -> None:
     """Write one WebP strip for each tool of the docs: the photo and the tool's unedited results."""
     folder = ASSETS.parent / "docs" / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for name, (photo, orders) in STRIPS.items():
-        shown = [_open_strip_picture(room, room.photos[photo])] if photo else []
+        shown = [_open_strip_picture(studio, studio.photos[photo])] if photo else []
         for values in orders:
             tool = name.split("-")[0]
-            values_used = {"photo": room.photos.get(photo), "size": 1024, "seed": 1, **values}
-            fields = room.service.tool(tool).params.model_fields
-            result = room.make(tool, **{key: value for key, value in values_used.items() if key in fields})
-            shown.append(_open_strip_picture(room, result.files[0].id))
+            values_used = {"photo": studio.photos.get(photo), "size": 1024, "seed": 1, **values}
+            fields = studio.service.find_tool(tool).params.model_fields
+            result = studio.make(tool, **{key: value for key, value in values_used.items() if key in fields})
+            shown.append(_open_strip_picture(studio, result.files[0].id))
         width = sum(picture.width for picture in shown) + 6 * (len(shown) - 1)
         strip, x = PIL.Image.new("RGB", (width, STRIP_HEIGHT_PX), "white"), 0
         for picture in shown:
@@ -276,15 +282,15 @@ def _draw_logo(ground: PIL.Image.Image, x: int, y: int, side: int) -> None:
     )
 
 
-def _open_strip_picture(room: Room, file_id: str) -> PIL.Image.Image:
-    with PIL.Image.open(room.files.path(file_id)) as picture:
+def _open_strip_picture(studio: RealStudio, file_id: str) -> PIL.Image.Image:
+    with PIL.Image.open(studio.files.local_path(file_id)) as picture:
         size = round(picture.width * STRIP_HEIGHT_PX / picture.height), STRIP_HEIGHT_PX
         return picture.convert("RGB").resize(size, PIL.Image.Resampling.LANCZOS)
 
 
-def _save_tile(room: Room, tool: str, values: dict[str, object], path: Path) -> None:
-    result = room.make(tool, **values)
-    with PIL.Image.open(room.files.path(result.files[0].id)) as picture:
+def _save_tile(studio: RealStudio, tool: str, values: dict[str, object], path: Path) -> None:
+    result = studio.make(tool, **values)
+    with PIL.Image.open(studio.files.local_path(result.files[0].id)) as picture:
         shape = _fit_square if tool in UNCROPPED_TOOLS else _crop_square
         square = shape(picture.convert("RGBA"))
         square.resize((TILE_PX, TILE_PX), PIL.Image.Resampling.LANCZOS).save(path, quality=82, method=6)
@@ -312,7 +318,7 @@ def _fit_square(picture: PIL.Image.Image) -> PIL.Image.Image:
 if __name__ == "__main__":
     make_social_card()
     with tempfile.TemporaryDirectory() as data:
-        built = Room(Path(data))
+        built = RealStudio(Path(data), owner="bench")
         try:
             make_tiles(built)
             make_cards(built)

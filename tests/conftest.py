@@ -8,6 +8,9 @@ import os
 # burn twice the processor time. Commands that the tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import gc
+import importlib.util
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,35 @@ import pytest
 
 from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
+
+_FREEZE_MODULE_COUNT = 200
+"""Modules imported since the last freeze that make another one worth it."""
+
+
+def _keep_bytecode() -> None:
+    """Keep compiled modules in .pytest_cache if the environment forbids bytecode and the packages have none.
+
+    Otherwise every process that a test starts compiles torch, Gradio and the product again.
+    """
+    if sys.dont_write_bytecode and not Path(importlib.util.cache_from_source(pytest.__file__)).exists():
+        sys.dont_write_bytecode = False
+        sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+        del os.environ["PYTHONDONTWRITEBYTECODE"]
+
+
+_keep_bytecode()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _freeze_imports() -> None:
+    """Take what was imported out of garbage collections: with torch and Gradio each of them takes half a second."""
+    if len(sys.modules) - _frozen_module_counts[-1] > _FREEZE_MODULE_COUNT:
+        _frozen_module_counts.append(len(sys.modules))
+        gc.freeze()
+
+
+_frozen_module_counts = [0]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -111,18 +111,21 @@ class JobContext:
     def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
         """Cut out the subject of `params.photo`; cached by photo, matte and pick. Raises `no_subject`."""
         may_search = self.may_search_faces(params.photo)
+        # Also where the cut-out is cached, so that the receipt counts faces in either case.
+        faces = self._detect_faces(params.photo) if may_search else ()
         # A draft leaves out the tiled pass, which shows only in a large picture.
         in_tiles = not self.draft and params.matte is None and needs_tiles(self.open_image(params.photo))
         key = ("cutout", params.photo, params.matte, params.pick, self.job.specs["matte"], may_search, in_tiles)
         return self._memoize(
             key,
-            lambda: self._compute_cutout(params, in_tiles, emit),
+            lambda: self._compute_cutout(params, faces, in_tiles, emit),
             lambda cutout: cutout.colour.nbytes + cutout.alpha.nbytes,
         )
 
-    def _compute_cutout(self, params: Subject, in_tiles: bool, emit: ProgressCallback) -> Cutout:
+    def _compute_cutout(
+        self, params: Subject, faces: tuple[Face, ...], in_tiles: bool, emit: ProgressCallback
+    ) -> Cutout:
         matte = self._given_matte(params.matte, self._open_original(params.photo))
-        faces = self._detect_faces(params.photo) if self.may_search_faces(params.photo) else ()
         emit("Reading the photo", 1, 1)
         photo = self.open_image(params.photo)
 

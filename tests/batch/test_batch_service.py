@@ -32,7 +32,7 @@ from pipelines.ingest.decoder_pool import MAX_FILE_BYTES
 from pipelines.storage.file_index import pixels_sha256
 from pipelines.storage.fsspec_store import UNREACHABLE_MESSAGE
 from pipelines.tools import TOOLS
-from tests.support.batch_rows import OWNER, BatchStudio, open_batch_studio, write_picture
+from tests.support.batch_rows import OWNER, BatchStudio, write_picture
 from tests.support.download_doors import read_validation_state
 from tests.support.served_app import wait_until
 
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.usefixtures("each_database")
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[BatchStudio]:
-    with open_batch_studio(tmp_path / "data") as built:
+    with BatchStudio(tmp_path / "data") as built:
         yield built
 
 
@@ -172,7 +172,7 @@ def test_every_tools_template_is_a_jobs_file_it_takes(tmp_path: Path, tool: Tool
     for name in ("photo.jpg", "one.jpg", "two.jpg"):
         write_picture(tmp_path / f"{name}.png").rename(tmp_path / name)
     path = written(tmp_path / "jobs.csv", csv_template(tool))
-    with open_batch_studio(tmp_path / "data", tools=TOOLS) as here:
+    with BatchStudio(tmp_path / "data", tools=TOOLS) as here:
         report = dry_run(here.batches, here.create_batch(path, tool.id, consent=True))
     assert (report.rows, report.faults) == (1, ())
 

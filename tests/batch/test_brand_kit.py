@@ -14,7 +14,7 @@ from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, choice_field, colour_field, picture_field, prompt_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from tests.support.batch_rows import OWNER, BatchStudio, open_batch_studio
+from tests.support.batch_rows import OWNER, BatchStudio
 from tests.support.batch_rows import write_picture as picture_file
 
 
@@ -37,7 +37,7 @@ POSTER = Tool("poster", "Poster", "For tests.", Poster, _run)
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[BatchStudio]:
-    with open_batch_studio(tmp_path / "data", tools=(POSTER,)) as built:
+    with BatchStudio(tmp_path / "data", tools=(POSTER,)) as built:
         yield built
 
 

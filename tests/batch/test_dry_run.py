@@ -16,7 +16,7 @@ from pipelines.core.params import Params, choice_field, number_field, picture_fi
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.tools import TOOLS
-from tests.support.batch_rows import OWNER, BatchStudio, open_batch_studio
+from tests.support.batch_rows import OWNER, BatchStudio
 from tests.support.batch_rows import write_picture as picture_file
 from ui.batch_tab.text import render_report as told
 
@@ -42,7 +42,7 @@ PRINT = Tool("print", "Print", "For tests.", Print, _run)
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[BatchStudio]:
-    with open_batch_studio(tmp_path / "data", tools=(PRINT,)) as built:
+    with BatchStudio(tmp_path / "data", tools=(PRINT,)) as built:
         ran.clear()
         picture_file(tmp_path / "a.png")
         yield built

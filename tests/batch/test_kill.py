@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from tests.support.batch_rows import OWNER, open_batch_studio, write_picture
+from tests.support.batch_rows import OWNER, BatchStudio, write_picture
 
 ROOT = Path(__file__).parents[2]
 ROWS, KILLS, PAUSE = 60, 20, 0.05
@@ -44,7 +44,7 @@ def life(root: Path, jobs: Path, seconds: float | None) -> int:
 
 def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path: Path) -> None:
     jobs, root = table(tmp_path / "jobs"), tmp_path / "data"
-    with open_batch_studio(root) as here:
+    with BatchStudio(root) as here:
         batch = here.create_batch(jobs)
         # Every time that a row becomes done is noted, so that a row done twice is seen.
         here.service.jobs.table.db.create_schema(
@@ -60,7 +60,7 @@ def test_killed_at_twenty_random_moments_every_row_is_done_exactly_once(tmp_path
     assert [row for (row,) in db.execute("SELECT row FROM log ORDER BY row")] == list(range(1, ROWS + 1))
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
-    with open_batch_studio(root) as here:
+    with BatchStudio(root) as here:
         progress = here.batches.get_progress(batch.id)
         assert (progress.total, progress.done, progress.rows_left) == (ROWS, ROWS, 0)
         assert here.batches.get_batch(batch.id, OWNER).state == "done"

@@ -93,7 +93,8 @@ def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, ho
         assert not found, "\n".join(found)
 
 
-FIND_OVERFLOW_JS = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(button, label, input, select, textarea, a, p)`)]
+FIND_OVERFLOW_JS = """(tab) => [
+    ...document.querySelectorAll(`#tab-${tab} :is(button, label, input, select, textarea, a, p)`)]
   .filter((node) => {
     const box = node.getBoundingClientRect();
     if (!node.offsetParent || !box.width || (box.right <= innerWidth + 1 && box.left >= -1)) return false;
@@ -103,7 +104,8 @@ FIND_OVERFLOW_JS = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(bu
   }).map((node) => `${tab}: ${node.id || node.textContent.slice(0, 40)}`)"""
 
 
-FIND_SMALL_TARGETS_JS = """(tab) => [...document.querySelectorAll(`#tab-${tab} :is(button, a, input, select, summary, textarea)`)]
+FIND_SMALL_TARGETS_JS = """(tab) => [
+    ...document.querySelectorAll(`#tab-${tab} :is(button, a, input, select, summary, textarea)`)]
   .filter((node) => node.offsetParent && !node.closest(".dbx-card h3, .sr-only, p"))
   .map((node) => [node, (node.closest("label, .wrap-inner") ?? node).getBoundingClientRect()])
   .filter(([node, box]) => box.height > 1 && Math.max(box.height, node.getBoundingClientRect().height) < 43.5)

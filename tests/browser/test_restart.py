@@ -20,7 +20,7 @@ from tests.browser.stage import (
     serve_browser_page,
     show_tab,
 )
-from tests.support.batch_rows import open_batch_studio, write_picture
+from tests.support.batch_rows import BatchStudio, write_picture
 from tests.support.gated_tool import Gate
 from tests.support.served_app import wait_until
 
@@ -30,7 +30,7 @@ ROWS = 6
 def start_batch(root: Path, photo: Path) -> tuple[str, int]:
     """A studio that is stopped while a job runs and a batch waits behind it: the job, and the rows done by then."""
     gate = Gate(pause=0.05)
-    with open_batch_studio(root, tools=(make_slow_tool(gate),)) as here:
+    with BatchStudio(root, tools=(make_slow_tool(gate),)) as here:
         file_id = here.service.uploads.ingest_picture(photo.read_bytes(), "local")[0]
         lines = (ParsedRow(n, {"photo": file_id, "steps": 1}) for n in range(1, ROWS + 1))
         batch = here.batches.create_batch(BatchPlan("slow", {}), lines, "local", BatchOptions(seed=1))

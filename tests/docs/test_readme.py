@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from pipelines.settings import Settings
-from tests.bench.service.single_job import start_app
+from tests.support.app_process import start_app
 from tests.support.examples import EXAMPLES
 from tests.support.page_client import serve_page
 from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet

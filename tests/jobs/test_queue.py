@@ -17,14 +17,14 @@ from pipelines.core.stream import Stream, wait_for_result
 from pipelines.engines.local import STARTING_STAGE
 from pipelines.jobs.table import KILLED_MESSAGE, MAX_DEATH_COUNT, MAX_ROW_ATTEMPT_COUNT, JobTable
 from pipelines.storage.sqlite import SqliteDatabase
-from tests.support.gated_tool import GatedStudio, make_gated_job, open_gated_studio
+from tests.support.gated_tool import GatedStudio, make_gated_job
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[GatedStudio]:
-    with open_gated_studio(tmp_path) as built:
+    with GatedStudio(tmp_path) as built:
         yield built
 
 
@@ -213,13 +213,13 @@ def torn(root: Path) -> Path:
 @pytest.mark.parametrize("batch", [False, True])
 @pytest.mark.usefixtures("only_in_a_file")
 def test_after_a_power_cut_what_ran_and_what_waited_goes_on_and_drafts_do_not(tmp_path: Path, batch: bool) -> None:
-    with open_gated_studio(tmp_path) as first:
+    with GatedStudio(tmp_path) as first:
         first.gate.open.clear()
         rows = [make_gated_job(seed=n).model_copy(update={"batch": batch, "draft": n == 3}) for n in (1, 2, 3)]
         running, waiting, draft = [first.jobs.submit(row) for row in rows]
         _until(lambda: first.jobs.count_jobs()[0] == 1)
         left = torn(tmp_path)
-    with open_gated_studio(left) as second:
+    with GatedStudio(left) as second:
         assert second.jobs.get_job(draft) is None
         for job_id in (running, waiting):
             wait_for_result(second.jobs.watch(job_id))
@@ -229,7 +229,7 @@ def test_after_a_power_cut_what_ran_and_what_waited_goes_on_and_drafts_do_not(tm
 
 
 def test_after_an_orderly_stop_what_ran_stands_in_line_again(tmp_path: Path) -> None:
-    with open_gated_studio(tmp_path) as first:
+    with GatedStudio(tmp_path) as first:
         first.gate.pause = 0.02
         job_id = first.jobs.submit(make_gated_job(steps=500))
         _until(lambda: first.jobs.count_jobs() == (1, 0))
@@ -258,7 +258,7 @@ def test_a_job_under_which_the_studio_died_ten_times_fails_and_says_so(tmp_path:
 
 
 def test_a_lease_of_a_process_that_lives_is_left_alone(tmp_path: Path) -> None:
-    with open_gated_studio(tmp_path) as first:
+    with GatedStudio(tmp_path) as first:
         first.gate.open.clear()
         first.jobs.submit(make_gated_job())
         _until(lambda: first.jobs.count_jobs()[0] == 1)

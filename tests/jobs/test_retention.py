@@ -10,14 +10,14 @@ from pipelines.batch.batch_table import Batch
 from pipelines.core.errors import NotFound
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.retention import DAY_SECONDS, RetentionPolicy, apply_retention, delete_jobs
-from tests.support.batch_rows import OWNER, BatchStudio, open_batch_studio, write_picture
+from tests.support.batch_rows import OWNER, BatchStudio, write_picture
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[BatchStudio]:
-    with open_batch_studio(tmp_path) as built:
+    with BatchStudio(tmp_path) as built:
         yield built
 
 

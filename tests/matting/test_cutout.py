@@ -22,7 +22,7 @@ from pipelines.matting.subject_selection import remove_specks_and_holes, select_
 from pipelines.models import nets
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.u2net import U2Net
-from tests.bench import matte as bench
+from tests.bench.pictures import matte_error as bench
 from tests.support.examples import make_blob
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"

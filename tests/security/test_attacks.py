@@ -1,6 +1,6 @@
 """The attacks of docs/attacks.md on a studio that strangers can reach, each with what becomes of it.
 
-Ingest's thirty pictures are in test_ingest.py, words and pictures of nudity in test_safety.py; `tests/bench/siege.py`
+Ingest's thirty pictures are in test_ingest.py, words and pictures of nudity in test_safety.py; `tests/bench/security/siege.py`
 sends most of these at once, from fifty clients, at a studio that has honest work to do.
 """
 

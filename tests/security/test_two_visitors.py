@@ -194,7 +194,7 @@ def test_she_cannot_stop_his_job(ann: httpx.Client, bob: Bob, page: Any) -> None
             ann.post("/gradio_api/cancel", json={"session_hash": session, "fn_index": 0, "event_id": event})
             ann.post("/gradio_api/reset", json={"event_id": event})
     assert ann.delete(f"/v1/jobs/{job.id}").status_code == 401
-    wait_until(house.free)
+    wait_until(house.is_idle)
     done = house.service.jobs.get_job(job.id)
     assert done is not None
     assert done.status == "done"

@@ -19,7 +19,7 @@ from pipelines.jobs.table import JobTable
 from pipelines.settings import Settings
 from pipelines.storage.database import DatabaseUnavailable
 from pipelines.storage.postgres import PostgresDatabase, check_url
-from tests.support.gated_tool import GatedStudio, make_gated_job, open_gated_studio
+from tests.support.gated_tool import GatedStudio, make_gated_job
 from tests.support.postgres import make_database_url, needs_postgres, start_shared_server
 from ui.api.errors import to_studio_error
 from ui.server.serve import serve_studio
@@ -37,8 +37,8 @@ def two(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[t
     """Two studios with a folder each and one database, that look around oftener than they would."""
     monkeypatch.setattr(pipelines.jobs.workers, "HEARTBEAT_SECONDS", 0.2)
     with (
-        open_gated_studio(tmp_path / "a", database=url) as first,
-        open_gated_studio(tmp_path / "b", database=url) as second,
+        GatedStudio(tmp_path / "a", database=url) as first,
+        GatedStudio(tmp_path / "b", database=url) as second,
     ):
         yield first, second
 
@@ -142,7 +142,7 @@ def batch(batch_id: str, state: str, source: str | None) -> Batch:
 
 
 def test_a_server_that_stops_holds_the_work_and_loses_none(tmp_path: Path, url: str) -> None:
-    with open_gated_studio(tmp_path, database=url) as here:
+    with GatedStudio(tmp_path, database=url) as here:
         here.gate.open.clear()
         running = here.jobs.submit(make_gated_job(steps=1, seed=1))
         waiting = here.jobs.submit(make_gated_job(steps=1, seed=2))

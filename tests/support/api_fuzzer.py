@@ -1,4 +1,4 @@
-"""Asks every operation of `/v1` whatever its documentation allows, and whatever it forbids; knows no tool by name."""
+"""Fuzzing of every operation of `/v1` with requests that its OpenAPI document allows, and such as it forbids."""
 
 from __future__ import annotations
 
@@ -131,9 +131,13 @@ def _generate_cases(cases: Any, ask: Callable[[Case], None], count: int, first_s
     until = found.request_count + max(1, count)
     for again in range(MAX_GENERATOR_RETRY_COUNT):
         choose = settings(
-            max_examples=until - found.request_count, database=None, deadline=None, phases=[Phase.generate],
-            suppress_health_check=cast(Any, list(HealthCheck)), report_multiple_bugs=False,
-        )  # fmt: skip
+            max_examples=until - found.request_count,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=cast(Any, list(HealthCheck)),
+            report_multiple_bugs=False,
+        )
         try:
             seed(first_seed + again)(choose(given(case=cases)(ask)))()
             return

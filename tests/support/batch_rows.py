@@ -1,11 +1,10 @@
-"""A light tool for rows of a batch, a service around it, and a process that works a batch off until somebody kills it."""
+"""A light tool for rows of a batch, a studio with it, and a process that runs a batch until somebody kills it."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,18 +18,11 @@ from pipelines.batch.row_values import BatchPlan
 from pipelines.core import params as core_params
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.core.job import ProgressCallback
-from pipelines.core.models import Profile
 from pipelines.core.params import Params
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
-from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import ModelCache
-from pipelines.service.orders import StudioService
-from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex
 from tests.support.gated_tool import UnfilteredEngine
+from tests.support.real_studio import EMPTY_PROFILE, RealStudio
 
 OWNER = "local"
 
@@ -78,14 +70,14 @@ class TintTool:
         return ToolOutput(images=(image,))
 
 
-@dataclass
-class BatchStudio:
-    """A service with the light tool, and its batches."""
+class BatchStudio(RealStudio):
+    """A studio with the light tool, or `tools`, and its batches."""
 
-    root: Path
-    service: StudioService
-    batches: BatchService
-    tint: TintTool
+    def __init__(self, root: Path, *, tools: Sequence[Tool] | None = None, pause: float = 0.0) -> None:
+        self.tint = TintTool(pause)
+        rows = (self.tint.make_tool(),) if tools is None else tuple(tools)
+        super().__init__(root, rows, profile=EMPTY_PROFILE, engine=UnfilteredEngine, owner=OWNER)
+        self.batches = BatchService(self.service)
 
     def create_batch(self, path: Path, tool: str = "tint", **shared: core_params.JSON) -> Batch:
         """A batch of the jobs file at `path`, ready to start."""
@@ -103,23 +95,6 @@ class BatchStudio:
         return state
 
 
-@contextmanager
-def open_batch_studio(root: Path, *, tools: Sequence[Tool] | None = None, pause: float = 0.0) -> Iterator[BatchStudio]:
-    """A room that is closed again, whatever happened inside."""
-    press = TintTool(pause)
-    rows = tuple(tools) if tools is not None else (press.make_tool(),)
-    files = FileIndex(root)
-    jobs = JobQueue(root, UnfilteredEngine(ModelCache(FAMILIES), files, rows))
-    ingest = DecoderPool(workers=1)
-    service = StudioService(Settings(data=root), jobs, files, Profile("embedded", {}, "Embedded"), ingest, rows)
-    try:
-        yield BatchStudio(root, service, BatchService(service), press)
-    finally:
-        jobs.close()
-        ingest.close()
-        files.close()
-
-
 def write_picture(path: Path, level: int = 100, side: int = 40) -> Path:
     """A small photo on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +105,7 @@ def write_picture(path: Path, level: int = 100, side: int = 40) -> Path:
 
 def run_batch_process(root: Path, jobs: Path, pause: float) -> None:
     """Begin the batch, or go on with it, until it is done; says `up` once it works."""
-    with open_batch_studio(root, pause=pause) as here:
+    with BatchStudio(root, pause=pause) as here:
         known = here.batches.list_batches(OWNER, 1)
         batch = known[0] if known else here.create_batch(jobs)
         here.batches.start(batch.id)

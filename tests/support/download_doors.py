@@ -1,7 +1,7 @@
-"""Every door through which a picture leaves, each used as its callers use it; knows no tool and judges nothing.
+"""Every interface through which a picture can be downloaded, each called as its clients call it.
 
-A door takes an open studio and what to ask for, and gives the files that came out of it. What is refused raises
-`PolicyRefusal`, with all that was said: a picture must not stand in there either.
+A function takes a client and a form, and yields the files that came. A refusal raises `DownloadRefused` with the whole
+answer, which must not hold a picture either.
 """
 
 from __future__ import annotations
@@ -199,5 +199,15 @@ def download_by_share_link(visitor: StudioClient, tool: str, values: FormValues)
 
 Download = Callable[[StudioClient, str, FormValues], Iterator[DownloadedFile]]
 DOWNLOADS: tuple[Download, ...] = (
-    download_by_rest, download_from_stream, download_from_job, generate_by_images_api, edit_by_images_api, stream_by_images_api, download_from_batch, call_mcp_tool, call_gradio_endpoint, download_by_share_link, download_passport,
-)  # fmt: skip
+    download_by_rest,
+    download_from_stream,
+    download_from_job,
+    generate_by_images_api,
+    edit_by_images_api,
+    stream_by_images_api,
+    download_from_batch,
+    call_mcp_tool,
+    call_gradio_endpoint,
+    download_by_share_link,
+    download_passport,
+)

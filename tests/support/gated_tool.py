@@ -1,12 +1,11 @@
-"""A tool whose steps wait at a gate, so that tests decide when work goes on; the house around it; a calm engine."""
+"""A tool whose steps wait at a gate that tests open and shut, a studio with it, and an engine without content filter."""
 
 from __future__ import annotations
 
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,13 +18,12 @@ from pipelines.core.params import Params, number_field, prompt_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
-from pipelines.jobs.queue import JobQueue
-from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
 from pipelines.security.audit_log import AuditLog
 from pipelines.security.content_filter import ContentFilter as ContentGate
 from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
+from tests.support.real_studio import RealStudio
 
 
 class HarmlessFilter(ContentGate):
@@ -90,31 +88,24 @@ class Gate:
 def make_gated_job(steps: int = 3, owner: str = "me", seed: int = 0, **values: object) -> Job:
     """A job for the gate tool."""
     return Job(
-        id=f"job-{uuid.uuid4().hex}", tool="gate", params={"steps": steps, **values}, seed=seed, profile="embedded",
-        specs={"matte": "u2netp"}, owner=owner, created=time.time(),
-    )  # fmt: skip
+        id=f"job-{uuid.uuid4().hex}",
+        tool="gate",
+        params={"steps": steps, **values},
+        seed=seed,
+        profile="embedded",
+        specs={"matte": "u2netp"},
+        owner=owner,
+        created=time.time(),
+    )
 
 
-@dataclass
-class GatedStudio:
-    """Files, engine and queue, with the gate as the only tool."""
+class GatedStudio(RealStudio):
+    """A studio whose only tool is the gate's. Closing it opens the gate."""
 
-    files: FileIndex
-    engine: LocalEngine
-    jobs: JobQueue
-    gate: Gate
+    def __init__(self, root: Path, *, max_waiting: int = 16, database: str = "") -> None:
+        self.gate = Gate()
+        super().__init__(root, (self.gate.make_tool(),), max_waiting=max_waiting, database=database)
 
-
-@contextmanager
-def open_gated_studio(root: Path, waiting: int = 16, database: str = "") -> Iterator[GatedStudio]:
-    """A house that is closed again, whatever happened inside."""
-    gate = Gate()
-    files = FileIndex(root, database)
-    engine = LocalEngine(ModelCache(FAMILIES), files, (gate.make_tool(),))
-    jobs = JobQueue(root, engine, max_waiting=waiting, database=database)
-    try:
-        yield GatedStudio(files, engine, jobs, gate)
-    finally:
-        gate.open.set()
-        jobs.close()
-        files.close()
+    def close(self) -> None:
+        self.gate.open.set()
+        super().close()

@@ -19,9 +19,9 @@ import httpx
 import numpy as np
 import PIL.Image
 
+from tests.support.app_process import ROOT, find_free_port, is_healthy
 from tests.support.served_app import serve_app, wait_until
 
-ROOT = Path(__file__).parents[2]
 TOOL_URL = "/v1/tools/background"
 # Every time that a row becomes done is noted, so that a row done twice is seen.
 _DONE_LOG_SQL = (
@@ -88,6 +88,14 @@ def run_with_kills(
     return seen
 
 
+def make_start_command(data: Path) -> list[str]:
+    """Return the command that starts the app on that folder; its last word is the address."""
+    url = f"http://127.0.0.1:{find_free_port()}"
+    starter = "import sys, app; sys.exit(app.main(sys.argv[1:-1]))"
+    flags = ["--data", str(data), "--port", url.rpartition(":")[2], "--profile", "embedded"]
+    return [sys.executable, "-c", starter, *flags, url]
+
+
 @contextmanager
 def run_server(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
     """One life of the server, from when it answers."""
@@ -96,20 +104,13 @@ def run_server(command: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], 
         assert process.stdout is not None
         url = command[-1] if command[-1].startswith("http") else process.stdout.readline().split()[1]
         with httpx.Client(base_url=url, timeout=60) as http:
-            wait_until(lambda: process.poll() is None and _is_healthy(http), 180)
+            wait_until(lambda: process.poll() is None and is_healthy(url), 180)
             yield process, http
     finally:
         process.kill()
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _is_healthy(http: httpx.Client) -> bool:
-    try:
-        return http.get("/healthz").status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 def _submit_batch(http: httpx.Client, body: dict[str, Any], rows: int) -> str:

@@ -28,6 +28,7 @@ from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 
 OWNER = "me"
+EMPTY_PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
 
 
 class RealStudio:

@@ -19,7 +19,6 @@ from pipelines.core import params as core_params
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.models import Profile
 from pipelines.core.params import Params
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
@@ -32,10 +31,9 @@ from pipelines.settings import Settings
 from pipelines.storage.cached_store import open_store
 from pipelines.storage.file_index import FileIndex
 from tests.support.gated_tool import Gate
+from tests.support.real_studio import EMPTY_PROFILE
 from ui.api.auth.keys import KeyStore
 from ui.server.factory import RunningStudio, connect_services
-
-EMPTY_PROFILE = Profile("embedded", {}, "Embedded", "There is no GPU here.")
 
 
 class SceneParams(Params):

@@ -15,45 +15,37 @@ import pytest
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.job import Result
-from pipelines.core.models import ModelFamily, ModelSpec, Profile
+from pipelines.core.models import ModelFamily, ModelSpec
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
-from pipelines.core.stream import wait_for_result
-from pipelines.engines.local import LocalEngine
 from pipelines.imaging.color import flatten_on_white
-from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
 from pipelines.matting.cutout import core_mask
 from pipelines.models.families import FAMILIES
 from pipelines.models.families.flux2 import Flux2Family
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import EMBEDDED
-from pipelines.service.orders import StudioService
-from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex
 from pipelines.tools import background, product
 from tests.compositing.test_registration import apply_drift, change_colours
 from tests.models.support import family_checks
 from tests.models.support.tiny_flow_checkpoints import tiny_klein
 from tests.support.examples import load_example
+from tests.support.real_studio import RealStudio
 
-OWNER = "me"
-TOOLS = (background.TOOL, product.TOOL)
 # As the words say it: pixels, direction in degrees, zoom.
 SLIDES: dict[str, tuple[float, float, float]] = {"near": (9, 30, 1.03), "far": (26, 200, 0.93), "gone": (0, 0, 1.6)}
 
 
-class Sliding:
+class SlidingModel:
     """An edit model that draws a forest around a subject, which it tans, moves and enlarges as the words say."""
 
     specs = (ModelSpec("sliding", "sliding", ("edit",), "MIT"),)
 
     def __init__(self) -> None:
-        self.seen: list[RenderRequest] = []
+        self.renders: list[RenderRequest] = []
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
         return 1
 
-    def load(self, spec: ModelSpec, device: str) -> Sliding:
+    def load(self, spec: ModelSpec, device: str) -> SlidingModel:
         return self
 
     @property
@@ -61,11 +53,11 @@ class Sliding:
         return self.specs[0]
 
     def draw(self, render: RenderRequest, on_step: Callable[[ModelStep], None]) -> RenderedImages:
-        self.seen.append(render)
+        self.renders.append(render)
         on_step(ModelStep(1, 1))
-        return RenderedImages(tuple(self._one(render, seed) for seed in render.seeds))
+        return RenderedImages(tuple(self._draw_one(render, seed) for seed in render.seeds))
 
-    def _one(self, render: RenderRequest, seed: int) -> Image:
+    def _draw_one(self, render: RenderRequest, seed: int) -> Image:
         assert render.preserved_mask is not None
         photo = render.images[0]
         height, width = photo.shape[:2]
@@ -79,39 +71,28 @@ class Sliding:
         pass
 
 
-class Room:
-    """A service whose profile has an edit model, or not."""
+class EditStudio(RealStudio):
+    """A studio whose profile has an edit model, or not."""
 
     def __init__(self, root: Path, specs: dict[str, str], family: ModelFamily | None = None) -> None:
-        self.model = Sliding()
-        self.files, self.ingest = FileIndex(root), DecoderPool(workers=1)
+        self.model = SlidingModel()
         cache = ModelCache((*FAMILIES, family or self.model))
-        profile: Profile = replace(EMBEDDED, specs={**EMBEDDED.specs, **specs})
-        self.jobs = JobQueue(root, LocalEngine(cache, self.files, TOOLS))
-        self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest, TOOLS)
-        self.photo = self.files.add_image(load_example("astronaut"), OWNER, "upload")
+        profile = replace(EMBEDDED, specs={**EMBEDDED.specs, **specs})
+        super().__init__(root, (background.TOOL, product.TOOL), cache=cache, profile=profile)
+        self.photo = self.add_image(load_example("astronaut"))
 
-    def make(self, tool: str = "background", **values: Any) -> Result:
-        values = {"photo": self.photo, "seed": 1, "size": 512, "consent": True, **values}
-        return wait_for_result(self.jobs.watch(self.jobs.submit(self.service.create_job(tool, values, OWNER))))
-
-    def picture(self, result: Result, n: int = 0) -> Image:
-        return flatten_on_white(self.files.open_image(result.files[n].id))
-
-    def close(self) -> None:
-        self.jobs.close()
-        self.ingest.close()
-        self.files.close()
+    def edit(self, tool: str = "background", **values: Any) -> Result:
+        """Make a picture with the default photo and consent."""
+        return self.make(tool, **{"photo": self.photo, "seed": 1, "size": 512, "consent": True, **values})
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    room = Room(tmp_path_factory.mktemp("around"), {"edit": "sliding"})
-    yield room
-    room.close()
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EditStudio]:
+    with EditStudio(tmp_path_factory.mktemp("around"), {"edit": "sliding"}) as studio:
+        yield studio
 
 
-def told(result: Result) -> tuple[float, float]:
+def read_undone_move(result: Result) -> tuple[float, float]:
     """Pixels and the zoom that the receipt says were undone."""
     (said,) = [note for note in result.receipt["notices"] if "this was undone" in note]
     found = re.search(r"by ([\d.]+) px and (enlarged|shrank) it by ([\d.]+)%", said)
@@ -121,11 +102,11 @@ def told(result: Result) -> tuple[float, float]:
 
 @pytest.mark.parametrize("words", ["near", "far"])
 def test_what_the_model_moved_is_told_and_undone_and_every_pixel_of_the_subject_is_the_photo_s(
-    room: Room, words: str
+    studio: EditStudio, words: str
 ) -> None:
-    result = room.make(prompt=words, around=True)
+    result = studio.edit(prompt=words, around=True)
     shift, _, zoom = SLIDES[words]
-    pixels, factor = told(result)
+    pixels, factor = read_undone_move(result)
     assert pixels == pytest.approx(shift, abs=0.5)
     assert factor == pytest.approx(zoom, abs=0.003)
     checks = result.receipt["checks"]
@@ -140,9 +121,9 @@ def test_what_the_model_moved_is_told_and_undone_and_every_pixel_of_the_subject_
     assert background.scene_edit.DRAWN_NOTICE in result.receipt["notices"]
 
 
-def test_the_scene_around_the_subject_is_what_the_model_drew(room: Room) -> None:
-    image = room.picture(room.make(prompt="near", around=True)).astype(int)
-    alpha = room.model.seen[-1].preserved_mask
+def test_the_scene_around_the_subject_is_what_the_model_drew(studio: EditStudio) -> None:
+    image = flatten_on_white(studio.open_result(studio.edit(prompt="near", around=True))).astype(int)
+    alpha = studio.model.renders[-1].preserved_mask
     assert alpha is not None
     assert np.array_equal(image[core_mask(alpha)], load_example("astronaut")[core_mask(alpha)])
     ground = np.roll(cv2.resize(load_example("coffee"), (512, 512), interpolation=cv2.INTER_AREA), 1, axis=1)
@@ -151,38 +132,38 @@ def test_the_scene_around_the_subject_is_what_the_model_drew(room: Room) -> None
     assert np.abs(image - ground)[40:-40, 40:-40][outside].mean() < 6
 
 
-def test_a_subject_that_cannot_be_put_back_gets_the_plain_scene_and_a_notice(room: Room) -> None:
-    astray, plain = room.make(prompt="gone forest", around=True), room.make(prompt="gone forest")
+def test_a_subject_that_cannot_be_put_back_gets_the_plain_scene_and_a_notice(studio: EditStudio) -> None:
+    astray, plain = studio.edit(prompt="gone forest", around=True), studio.edit(prompt="gone forest")
     assert astray.files[0].pixels_sha256 == plain.files[0].pixels_sha256
     assert astray.receipt["checks"]["core_changed_pixels"] == 0
     assert any("could not be found where your photo has it" in note for note in astray.receipt["notices"])
     assert background.scene_edit.DRAWN_NOTICE not in astray.receipt["notices"]
 
 
-def test_variations_layers_and_another_shape_are_drawn_around_it_too(room: Room) -> None:
-    result = room.make(prompt="near", around=True, variations=2, layers=True, ratio="16:9")
+def test_variations_layers_and_another_shape_are_drawn_around_it_too(studio: EditStudio) -> None:
+    result = studio.edit(prompt="near", around=True, variations=2, layers=True, ratio="16:9")
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"] * 2
     assert result.files[0].pixels_sha256 != result.files[1].pixels_sha256
-    start = room.model.seen[-1].images[0]
+    start = studio.model.renders[-1].images[0]
     assert start.shape == (288, 512, 3)
     assert start[:, :4].std() > 1, "the photo's last pixels go on to the edge: no black bars"
 
 
-def test_a_sheet_reports_the_pictures_that_are_on_it(room: Room) -> None:
-    result = room.make(prompt="near", around=True, contact_sheet=True, size=320)
+def test_a_sheet_reports_the_pictures_that_are_on_it(studio: EditStudio) -> None:
+    result = studio.edit(prompt="near", around=True, contact_sheet=True, size=320)
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert result.receipt["checks"]["skin_delta_e"] < 1
-    assert len(room.model.seen[-1].seeds) == 4
+    assert len(studio.model.renders[-1].seeds) == 4
 
 
-def test_products_together_keep_every_pixel_before_what_the_model_drew(room: Room) -> None:
-    cup = room.files.add_image(load_example("coffee"), OWNER, "upload")
-    result = room.make(
-        "product", photo=cup, beside=[room.photo], background="near", around=True, layers=True, ratio="16:9", size=768
+def test_products_together_keep_every_pixel_before_what_the_model_drew(studio: EditStudio) -> None:
+    cup = studio.add_image(load_example("coffee"))
+    result = studio.edit(
+        "product", photo=cup, beside=[studio.photo], background="near", around=True, layers=True, ratio="16:9", size=768
     )
     shift, _, zoom = SLIDES["near"]
-    assert told(result) == (pytest.approx(shift, abs=0.5), pytest.approx(zoom, abs=0.003))
+    assert read_undone_move(result) == (pytest.approx(shift, abs=0.5), pytest.approx(zoom, abs=0.003))
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     notices = result.receipt["notices"]
     assert any("2 products at one height; pixels changed in their cores: 0" in note for note in notices)
@@ -190,47 +171,47 @@ def test_products_together_keep_every_pixel_before_what_the_model_drew(room: Roo
     assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"]
 
 
-def test_a_product_that_cannot_be_put_back_stands_on_the_plain_scene(room: Room) -> None:
+def test_a_product_that_cannot_be_put_back_stands_on_the_plain_scene(studio: EditStudio) -> None:
     astray, plain = (
-        room.make("product", background="gone forest", around=asked, photo=room.photo) for asked in (True, False)
+        studio.edit("product", background="gone forest", around=asked, photo=studio.photo) for asked in (True, False)
     )
     assert astray.files[0].pixels_sha256 == plain.files[0].pixels_sha256
     assert any("could not be found where your photo has it" in note for note in astray.receipt["notices"])
 
 
 @pytest.mark.parametrize("values", [{"preset": "amazon"}, {"preset": "transparent"}, {"preset": "brand-colour"}])
-def test_a_ground_that_is_promised_is_not_drawn_over(room: Room, values: dict[str, str]) -> None:
-    drawn = len(room.model.seen)
-    assert product.PLAIN_GROUND_NOTICE in room.make("product", around=True, **values).receipt["notices"]
-    assert len(room.model.seen) == drawn
+def test_a_ground_that_is_promised_is_not_drawn_over(studio: EditStudio, values: dict[str, str]) -> None:
+    drawn = len(studio.model.renders)
+    assert product.PLAIN_GROUND_NOTICE in studio.edit("product", around=True, **values).receipt["notices"]
+    assert len(studio.model.renders) == drawn
 
 
-def test_one_s_own_backdrop_is_laid_as_it_is_and_a_live_preview_waits_for_no_model(room: Room) -> None:
-    own = room.files.add_image(load_example("coffee"), OWNER, "upload")
-    drawn = len(room.model.seen)
-    result = room.make(backdrop=own, around=True)
+def test_one_s_own_backdrop_is_laid_as_it_is_and_a_live_preview_waits_for_no_model(studio: EditStudio) -> None:
+    own = studio.add_image(load_example("coffee"))
+    drawn = len(studio.model.renders)
+    result = studio.edit(backdrop=own, around=True)
     assert background.scene_edit.OWN_BACKDROP_NOTICE in result.receipt["notices"]
-    receipt = room.make(preset="studio-grey", colour="#204060", around=True).receipt
+    receipt = studio.edit(preset="studio-grey", colour="#204060", around=True).receipt
     assert background.scene_edit.OWN_BACKDROP_NOTICE in receipt["notices"]
-    form = {"photo": room.photo, "prompt": "near", "around": True}
-    wait_for_result(room.jobs.watch(room.jobs.submit(room.service.create_job("background", form, OWNER, draft=True))))
-    assert len(room.model.seen) == drawn
+    form = {"photo": studio.photo, "prompt": "near", "around": True}
+    studio.make("background", draft=True, **form)
+    assert len(studio.model.renders) == drawn
 
 
 def test_a_checkpoint_of_the_real_classes_is_asked_and_its_noise_is_not_pasted_on(tmp_path: Path) -> None:
     row = family_checks.tiny_row("flux2", str(tiny_klein(tmp_path / "klein")), ("edit",))
-    room = Room(tmp_path / "data", {"edit": row.id}, Flux2Family((row,)))
-    result, plain = (room.make(prompt="forest", around=asked, size=256) for asked in (True, False))
+    studio = EditStudio(tmp_path / "data", {"edit": row.id}, Flux2Family((row,)))
+    result, plain = (studio.edit(prompt="forest", around=asked, size=256) for asked in (True, False))
     assert row.id in {each["id"] for each in result.receipt["models"]}
     assert result.files[0].pixels_sha256 == plain.files[0].pixels_sha256
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert any("could not be found where your photo has it" in note for note in result.receipt["notices"])
-    room.close()
+    studio.close()
 
 
 def test_without_an_edit_model_it_is_locked_with_the_sentence_of_every_such_field(tmp_path: Path) -> None:
-    room = Room(tmp_path, {})
+    studio = EditStudio(tmp_path, {})
     with pytest.raises(ModelUnavailable, match="Draw the scene around the subject"):
-        room.make(prompt="near", around=True)
-    assert room.make(prompt="forest", size=256).receipt["checks"]["core_changed_pixels"] == 0
-    room.close()
+        studio.edit(prompt="near", around=True)
+    assert studio.edit(prompt="forest", size=256).receipt["checks"]["core_changed_pixels"] == 0
+    studio.close()

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.errors import BadInput
-from pipelines.core.geometry import Alpha, Cutout, Face, Image
+from pipelines.core.geometry import Alpha, Face, Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.rendering import RenderedImages, RenderRequest
+from pipelines.core.rendering import RenderedImages, RenderRequest, ToolOutput
 from pipelines.framing.crop import (
     CropFocus,
     ProtectedArea,
@@ -38,6 +38,7 @@ from pipelines.imaging.text import (
 )
 from pipelines.tools import social_kit
 from tests.support.examples import Recorder, make_noise
+from tests.support.fake_context import FakeContext
 
 
 @pytest.mark.parametrize("shape", [(400, 600), (600, 400), (500, 500)])
@@ -80,7 +81,7 @@ BY_HAND = [(0.5, 0.5, 1.0), (0.3, 0.6, 2.0), (0.9, 0.1, 1.5), (0.02, 1.0, 4.0)]
 def test_the_focus_is_in_the_middle_of_every_format_as_far_as_the_photo_goes(
     shape: tuple[int, int], x: float, y: float, zoom: float
 ) -> None:
-    keep = find_protected_area(shape, (face(90, 90, 30),), None)
+    keep = find_protected_area(shape, (make_face(90, 90, 30),), None)
     for row in social_kit.FORMATS.values():
         ratio = row.size[0] / row.size[1]
         left, top, right, bottom = find_crop_window(shape, keep, ratio, focus=CropFocus(x, y, zoom)) or (0, 0, 0, 0)
@@ -92,7 +93,7 @@ def test_the_focus_is_in_the_middle_of_every_format_as_far_as_the_photo_goes(
 
 @pytest.mark.parametrize("zoom", [1.5, 2.0, 3.0])
 def test_a_zoom_makes_the_window_so_many_times_smaller_and_keeps_a_face_whole_while_it_fits(zoom: float) -> None:
-    shape, keep = (1200, 1800), find_protected_area((1200, 1800), (face(1500, 200, 60),), None)
+    shape, keep = (1200, 1800), find_protected_area((1200, 1800), (make_face(1500, 200, 60),), None)
     for ratio in (0.8, 1.0, 16 / 9):
         large, small = (
             find_crop_window(shape, keep, ratio),
@@ -110,7 +111,7 @@ def test_a_zoom_makes_the_window_so_many_times_smaller_and_keeps_a_face_whole_wh
 
 
 def test_a_crop_says_how_much_of_what_is_cut_most_it_shows() -> None:
-    keep = find_protected_area((400, 600), (face(100, 100, 50), face(500, 100, 50)), None)
+    keep = find_protected_area((400, 600), (make_face(100, 100, 50), make_face(500, 100, 50)), None)
     both, half, one = (0, 0, 600, 200), (0, 0, 500, 200), (0, 0, 300, 200)
     assert [describe_crop((400, 600), keep, box, (0, 0, 9, 9), (9, 9)).visible_ratio for box in (both, half, one)] == [
         1, pytest.approx(0.5, abs=0.02), 0,
@@ -186,87 +187,73 @@ def test_a_logo_lies_in_its_box_with_its_transparency_and_on_a_plate_where_it_wo
 # ---------------------------------------------------------------- the tool
 
 
-def face(x: float, y: float, half: float) -> Face:
+def make_face(x: float, y: float, half: float) -> Face:
     box = x - half, y - half, x + half, y + half
     return Face(np.zeros((468, 2), np.float32), box, (x - 5, y), (x + 5, y), (x, y), 0.0, 1.0)
 
 
-class Net:
+class DiscNet:
     """A net that sees the sticker's disc where the model drew no transparency."""
 
     def predict_alpha(self, image: Image) -> Alpha:
         return np.asarray(cv2.circle(np.full(image.shape[:2], 0.1, np.float32), (256, 256), 200, 0.9, -1), np.float32)
 
 
-class Room:
-    """A photo with a red square as its face or product; the logo is blue."""
-
-    seed, draft = 1, False
+class KitContext(FakeContext):
+    """A photo with a red square as its face or product, a blue logo, and a model that draws green stickers."""
 
     def __init__(self, *, head: bool, at: tuple[int, int] = (400, 130), half: int = 60) -> None:
-        self.clear, self.drawn, self.kept = True, list[RenderRequest](), dict[object, Image]()
-        self.image = make_noise(400, 600, 90, 20)
+        image = make_noise(400, 600, 90, 20)
         x, y = at
-        self.image[y - half : y + half, x - half : x + half] = (255, 0, 0)
-        self.found = (face(x, y, half),) if head else ()
-        self.alpha = (self.image == (255, 0, 0)).all(axis=-1).astype(np.float32)
+        image[y - half : y + half, x - half : x + half] = (255, 0, 0)
+        alpha = (image == (255, 0, 0)).all(axis=-1).astype(np.float32)
+        super().__init__(image, alpha, (make_face(x, y, half),) if head else ())
+        self.draws_alpha = True
 
-    def open_image(self, _: str) -> Image:
-        return self.image
-
-    def detect_faces(self, _: str) -> tuple[Face, ...]:
-        return self.found
-
-    def cut_out_subject(self, *_) -> Cutout:
-        if not self.alpha.any():
-            raise BadInput("Nothing.", code="no_subject")
-        return Cutout(self.image, self.alpha)
-
-    def draw(self, render: RenderRequest, _: ProgressCallback) -> RenderedImages:
-        self.drawn.append(render)
+    def draw(self, render: RenderRequest, emit: ProgressCallback) -> RenderedImages:
+        self.renders.append(render)
         disc = np.asarray(cv2.circle(np.zeros((512, 512), np.float32), (256, 256), 200, 1, -1), np.float32)
-        return RenderedImages((np.full((512, 512, 3), (0, 200, 0), np.uint8),), alphas=(disc,) if self.clear else ())
+        green = np.full((512, 512, 3), (0, 200, 0), np.uint8)
+        return RenderedImages((green,), alphas=(disc,) if self.draws_alpha else ())
 
     def spec_for_role(self, role: str) -> str:
-        return "mini" if role == "text" and self.clear else role
-
-    def memoize(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
-        if key not in self.kept:
-            self.kept[key] = make()
-        return self.kept[key]
+        return "mini" if role == "text" and self.draws_alpha else role
 
     @contextmanager
-    def borrow_model(self, _: str):
-        yield Net()
+    def borrow_model(self, spec_id: str) -> Iterator[DiscNet]:
+        yield DiscNet()
 
-    def open_image_with_alpha(self, _: str) -> Image:
+    def open_image_with_alpha(self, file_id: str) -> Image:
         return np.full((40, 80, 4), (0, 0, 255, 255), np.uint8)
 
 
-def make(room: Room, **values):
-    return social_kit.run(social_kit.Kit(photo="x", **values), room, Recorder())  # pyright: ignore[reportArgumentType]
+def make_kit(context: FakeContext, **values: Any) -> ToolOutput:
+    return social_kit.run(social_kit.Kit(photo="x", **values), context, Recorder())
 
 
-def red(image: Image) -> np.ndarray:
+def red_pixels(image: Image) -> np.ndarray:
     return (image[..., 0] > 200) & (image[..., 1] < 60) & (image[..., 2] < 60)
 
 
 @pytest.mark.parametrize("headline", ["", "A few good words"])
-@pytest.mark.parametrize("room", [Room(head=True), Room(head=False), Room(head=False, at=(300, 200), half=170)],
-                         ids=["face", "product", "large"])  # fmt: skip
-def test_all_formats_come_in_their_sizes_and_cut_nothing(room: Room, headline: str) -> None:
-    draft = make(room, headline=headline)
+@pytest.mark.parametrize(
+    "context",
+    [KitContext(head=True), KitContext(head=False), KitContext(head=False, at=(300, 200), half=170)],
+    ids=["face", "product", "large"],
+)
+def test_all_formats_come_in_their_sizes_and_cut_nothing(context: FakeContext, headline: str) -> None:
+    draft = make_kit(context, headline=headline)
     assert [(i.shape[1], i.shape[0]) for i in draft.images] == [row.size for row in social_kit.FORMATS.values()]
     for image, name in zip(draft.images, social_kit.FORMATS, strict=True):
-        ys, xs = np.nonzero(red(image))
+        ys, xs = np.nonzero(red_pixels(image))
         assert np.ptp(xs) == pytest.approx(np.ptp(ys), rel=0.03), f"{name}: the square is whole"
-        covered = red(image)[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean()
+        covered = red_pixels(image)[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean()
         assert covered > 0.98, f"{name}: nothing lies on it"
 
 
 def test_words_and_logo_are_in_the_picture_or_the_notices_say_why() -> None:
-    room = Room(head=True)
-    bare, full = make(room), make(room, headline="Spring sale", logo="l", colour="#204060")
+    context = KitContext(head=True)
+    bare, full = make_kit(context), make_kit(context, headline="Spring sale", logo="l", colour="#204060")
     for before, after, (_, row) in zip(bare.images, full.images, social_kit.FORMATS.items(), strict=True):
         assert (before != after).any()
         blue = (after[..., 2] > 200) & (after[..., 0] < 60) & (after[..., 1] < 60)
@@ -276,9 +263,9 @@ def test_words_and_logo_are_in_the_picture_or_the_notices_say_why() -> None:
 @pytest.mark.parametrize("clear", [True, False], ids=["transparent", "cut out"])
 @pytest.mark.parametrize("values", [{}, {"headline": "Spring sale", "logo": "l"}], ids=["alone", "with words and logo"])
 def test_a_sticker_lies_in_a_free_corner_of_every_format_with_its_white_edge(clear: bool, values) -> None:
-    room = Room(head=True)
-    room.clear = clear
-    bare, full = make(room, **values), make(room, sticker="a rocket", **values)
+    context = KitContext(head=True)
+    context.draws_alpha = clear
+    bare, full = make_kit(context, **values), make_kit(context, sticker="a rocket", **values)
     stuck_on = 0
     for before, after, (_, row) in zip(bare.images, full.images, social_kit.FORMATS.items(), strict=True):
         ys, xs = np.nonzero((before != after).any(axis=-1))
@@ -289,64 +276,65 @@ def test_a_sticker_lies_in_a_free_corner_of_every_format_with_its_white_edge(cle
         white = np.asarray((patch > 245).all(axis=-1))
         assert green.mean() > 0.5
         assert white[: white.shape[0] // 6, white.shape[1] // 2].any(), "the edge is over the figure"
-        assert not red(before)[ys, xs].any(), "nothing that must stay is under it"
+        assert not red_pixels(before)[ys, xs].any(), "nothing that must stay is under it"
     assert stuck_on == 8
-    make(room, sticker="a rocket", zoom=1.5, preset="x")
-    assert len(room.drawn) == 1, "one drawing for all formats and for another crop"
-    assert ("sticker" in room.drawn[0].prompt) is not clear, "our own model draws figures alone and knows no such word"
+    make_kit(context, sticker="a rocket", zoom=1.5, preset="x")
+    assert len(context.renders) == 1, "one drawing for all formats and for another crop"
+    # Our own model draws figures alone and does not know the word.
+    assert ("sticker" in context.renders[0].prompt) is not clear
 
 
 def test_a_sticker_that_has_no_room_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Room(head=True)
-    bare = make(room, preset="x")
+    context = KitContext(head=True)
+    bare = make_kit(context, preset="x")
     monkeypatch.setattr(social_kit, "find_sticker_corner", lambda *_: None)
-    full = make(room, preset="x", sticker="a rocket")
+    full = make_kit(context, preset="x", sticker="a rocket")
     assert set(full.notices) - set(bare.notices) == {"X: no corner is free for the sticker, so it was left out."}
     assert np.array_equal(full.images[0], bare.images[0])
 
 
 def test_one_platform_is_one_file_and_a_landscape_needs_no_subject() -> None:
-    room = Room(head=False)
-    room.alpha = np.zeros_like(room.alpha)
-    assert [i.shape for i in make(room, preset="x").images] == [(900, 1600, 3)]
+    context = KitContext(head=False)
+    context.alpha = None
+    assert [i.shape for i in make_kit(context, preset="x").images] == [(900, 1600, 3)]
 
 
 def test_heads_are_kept_and_bodies_may_be_cut() -> None:
-    heads = find_protected_area((400, 600), (face(100, 100, 30), face(300, 120, 40)), None)
+    heads = find_protected_area((400, 600), (make_face(100, 100, 30), make_face(300, 120, 40)), None)
     assert (heads.left, heads.right) < (71, 351)
     assert heads.bottom < 200
 
 
 def test_all_formats_come_together_and_are_named_by_their_platform() -> None:
-    draft = make(Room(head=False))
+    draft = make_kit(KitContext(head=False))
     assert draft.names == tuple(social_kit.FORMATS)
     assert draft.archive_name == "all"
-    alone = make(Room(head=False), preset="x")
+    alone = make_kit(KitContext(head=False), preset="x")
     assert (alone.names, alone.archive_name) == (("x",), "")
 
 
 def test_nothing_moved_is_the_automatic_crop_byte_for_byte() -> None:
-    plain, rest = make(Room(head=True)), make(Room(head=True), focus_x=0.0, focus_y=0.0, zoom=1.0)
+    plain, rest = make_kit(KitContext(head=True)), make_kit(KitContext(head=True), focus_x=0.0, focus_y=0.0, zoom=1.0)
     assert all((one == other).all() for one, other in zip(plain.images, rest.images, strict=True))
     assert all(crop.visible_ratio == 1 for crop in plain.crops)
     assert not any("crop" in notice for notice in plain.notices)
 
 
 def test_a_crop_by_hand_is_done_in_every_format_and_what_it_cuts_is_said() -> None:
-    room = Room(head=True)
-    aside = make(room, focus_x=0.2, zoom=2.0)
+    context = KitContext(head=True)
+    aside = make_kit(context, focus_x=0.2, zoom=2.0)
     assert "Your crop leaves out a face: " in aside.notices[0]
     assert {crop.visible_ratio for crop in aside.crops} == {0.0}
-    assert not any(red(image).any() for image in aside.images)
-    half = make(Room(head=False), focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
+    assert not any(red_pixels(image).any() for image in aside.images)
+    half = make_kit(KitContext(head=False), focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
     assert half.notices[0].startswith("Your crop cuts the subject: Post 4:5, ")
     assert all(0 < (crop.visible_ratio or 0) < 1 for crop in half.crops)
     assert all(crop.box[2] - crop.box[0] <= 0.26 for crop in half.crops)
 
 
 def test_a_product_that_no_window_holds_stands_by_a_panel_and_grows_with_the_zoom_until_the_format_is_full() -> None:
-    room = Room(head=False, at=(300, 200), half=170)
-    crops = {zoom: make(room, preset="banner", focus_x=0.4, zoom=zoom).crops[0] for zoom in (1.0, 1.5, 2.0, 4.0)}
+    context = KitContext(head=False, at=(300, 200), half=170)
+    crops = {zoom: make_kit(context, preset="banner", focus_x=0.4, zoom=zoom).crops[0] for zoom in (1.0, 1.5, 2.0, 4.0)}
     assert {zoom: crop.placed_box[2] - crop.placed_box[0] for zoom, crop in crops.items()} == pytest.approx(
         {1.0: 0.375, 1.5: 0.5625, 2.0: 0.75, 4.0: 1.0}, abs=0.002
     )
@@ -354,25 +342,25 @@ def test_a_product_that_no_window_holds_stands_by_a_panel_and_grows_with_the_zoo
         {1.0: 1.0, 1.5: 0.667, 2.0: 0.5, 4.0: 0.25}, abs=0.01
     )
     assert crops[1.0].visible_ratio == 1
-    full = make(room, preset="banner", zoom=4.0).notices
+    full = make_kit(context, preset="banner", zoom=4.0).notices
     assert full[0] == "Your crop cuts the subject: Banner 4:1."
     assert not any("out of focus" in notice for notice in full), "nothing is left beside it"
 
 
 def test_a_draft_says_of_every_format_what_a_crop_by_hand_cuts() -> None:
-    room = Room(head=False)
-    room.draft = True
-    draft = make(room, focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
+    context = KitContext(head=False)
+    context.draft = True
+    draft = make_kit(context, focus_x=400 / 600, focus_y=130 / 400, zoom=4.0)
     assert len(draft.images) == 1
     assert all(row.title in draft.notices[0] for row in social_kit.FORMATS.values())
 
 
 def test_words_stand_where_a_crop_by_hand_leaves_room_and_never_on_the_face() -> None:
     for values in ({"focus_x": 0.9}, {"focus_x": 0.2, "zoom": 1.4}, {"focus_y": 0.9, "zoom": 1.3}):
-        room = Room(head=True)
-        bare, full = make(room, **values), make(room, headline="Spring sale", **values)
+        context = KitContext(head=True)
+        bare, full = make_kit(context, **values), make_kit(context, headline="Spring sale", **values)
         for image, page, crop in zip(bare.images, full.images, full.crops, strict=True):
             assert (image != page).any()
             if crop.visible_ratio == 1:
-                ys, xs = np.nonzero(red(page))
-                assert red(page)[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean() > 0.98
+                ys, xs = np.nonzero(red_pixels(page))
+                assert red_pixels(page)[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1].mean() > 0.98

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -14,72 +12,35 @@ import PIL.Image
 import pytest
 
 from pipelines.core.errors import BadInput, InvalidParams, ModelUnavailable, PolicyRefusal, StudioError
+from pipelines.core.geometry import Frame, PlacedSubject
 from pipelines.core.job import Result, Step
-from pipelines.core.stream import wait_for_result
+from pipelines.core.params import Subject
+from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool
-from pipelines.engines.local import LocalEngine
 from pipelines.framing.framings import FRAMINGS
-from pipelines.framing.placement import find_bounds
-from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
+from pipelines.framing.placement import find_bounds, frame_photo
+from pipelines.framing.resample import place_subject
 from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets.face_mesh import FaceMesh
-from pipelines.models.profiles import choose_profile
 from pipelines.provenance.c2pa import read_receipt
+from pipelines.quality.output_checks import CHECKS, CheckInput, explain_checks, run_checks
 from pipelines.runtime.receipt import FACES_NOT_SEARCHED_NOTICE
-from pipelines.service.orders import StudioService
-from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
-from tests.support.examples import load_example, make_noise
+from tests.support.examples import load_example, make_blob, make_cutout, make_noise
+from tests.support.real_studio import RealStudio
 from ui.api.openapi_docs import build_examples
 
-OWNER = "me"
 
-
-@dataclass
-class Room:
-    """A service with an engine behind it, and the ids of the example photos."""
-
-    service: StudioService
-    photos: dict[str, str]
-
-    def make(self, tool: str, **values: Any) -> Result:
-        """Order and wait."""
-        return wait_for_result(
-            self.service.jobs.watch(self.service.jobs.submit(self.service.create_job(tool, values, OWNER)))
-        )
-
-    def image(self, result: Result, n: int = 0) -> np.ndarray:
-        """Pixels of the n-th result file."""
-        with PIL.Image.open(self.service.files.local_path(result.files[n].id)) as picture:
-            return np.asarray(picture)
-
-
-@pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    root = tmp_path_factory.mktemp("room")
-    settings = Settings(data=root)
-    files, ingest = FileIndex(root), DecoderPool()
-    profile, device = choose_profile("embedded")
-    jobs = JobQueue(root, LocalEngine(ModelCache(FAMILIES, CacheOptions(device=device)), files))
-    service = StudioService(settings, jobs, files, profile, ingest)
-    yield Room(service, {example.name: example.file_id for example in service.uploads.list_examples()})
-    jobs.close()
-    ingest.close()
-    files.close()
-
-
-def _alpha(room: Room, result: Result) -> np.ndarray:
+def open_matte(studio: RealStudio, result: Result) -> np.ndarray:
     matte = next(file for file in result.files if file.role == "matte")
-    return room.service.files.open_image(matte.id)[..., 0].astype(np.float32) / 255
+    return studio.files.open_image(matte.id)[..., 0].astype(np.float32) / 255
 
 
 @pytest.mark.parametrize("photo", ["astronaut", "hopper"])
 @pytest.mark.parametrize("size", [512, 1024, 2048])
-def test_no_pixel_of_the_core_changes_at_any_size(room: Room, photo: str, size: int) -> None:
-    result = room.make("headshot", photo=room.photos[photo], size=size)
+def test_no_pixel_of_the_core_changes_at_any_size(studio: RealStudio, photo: str, size: int) -> None:
+    result = studio.make("headshot", photo=studio.photos[photo], size=size)
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert result.receipt["checks"]["core_share"] >= 0.8
     assert max(result.files[0].width, result.files[0].height) == size
@@ -88,19 +49,12 @@ def test_no_pixel_of_the_core_changes_at_any_size(room: Room, photo: str, size: 
 @pytest.mark.parametrize(
     ("tool", "photo"), [("product", "coffee"), ("background", "chelsea"), ("background", "coffee")]
 )
-def test_no_pixel_of_the_core_changes_in_any_tool(room: Room, tool: str, photo: str) -> None:
-    result = room.make(tool, photo=room.photos[photo])
+def test_no_pixel_of_the_core_changes_in_any_tool(studio: RealStudio, tool: str, photo: str) -> None:
+    result = studio.make(tool, photo=studio.photos[photo])
     assert result.receipt["checks"]["core_changed_pixels"] == 0
 
 
-def test_a_tampered_core_would_be_seen(room: Room) -> None:
-    from pipelines.core.params import Subject
-    from pipelines.core.rendering import ToolOutput
-    from pipelines.framing.placement import frame_photo
-    from pipelines.framing.resample import place_subject
-    from pipelines.quality.output_checks import CheckInput, run_checks
-    from tests.support.examples import make_blob, make_cutout
-
+def test_a_tampered_core_would_be_seen() -> None:
     photo, alpha = make_noise(100, 100), make_blob(100, 100, (50, 50), (30, 30))
     placed = place_subject(photo, make_cutout(photo, alpha), frame_photo(alpha, (100, 100), Subject(photo="x")))
     image = placed.colour.copy()
@@ -110,11 +64,6 @@ def test_a_tampered_core_would_be_seen(room: Room) -> None:
 
 
 def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
-    from pipelines.core.geometry import Frame, PlacedSubject
-    from pipelines.core.rendering import ToolOutput
-    from pipelines.quality.output_checks import CheckInput, explain_checks, run_checks
-    from tests.support.examples import make_blob
-
     alpha = make_blob(200, 200, (100, 100), (60, 60))
     frame = Frame(np.eye(2, 3), (200, 200), 1.0, 0.0, True, (0, 0, 200, 200))
     for inside, outside, steps in ((119, 255, 50.0), (0, 119, 50.0), (119, 119, 0.0)):  # 119 is L* 50
@@ -127,11 +76,6 @@ def test_the_contrast_of_an_outline_is_that_of_the_greys_beside_it() -> None:
 
 
 def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_the_frame_is_none() -> None:
-    from pipelines.core.geometry import Frame, PlacedSubject
-    from pipelines.core.rendering import ToolOutput
-    from pipelines.quality.output_checks import CheckInput, run_checks
-    from tests.support.examples import make_blob
-
     alpha = np.maximum(make_blob(200, 200, (100, 100), (60, 60)), np.indices((200, 200))[0] > 150).astype(np.float32)
     frame = Frame(np.eye(2, 3), (200, 200), 1.0, 0.0, True, (0, 0, 200, 200))
     # CIE76 by hand: L* 50 to 100; pure red (53.2, 80.1, 67.2) to that grey; and the same grey.
@@ -150,22 +94,20 @@ def test_an_outline_shows_as_much_as_the_colours_beside_it_differ_and_a_cut_by_t
     assert run_checks(CheckInput(image, ToolOutput((image,), source=whole, exact=False), image))["outline_delta_e"] == 0
 
 
-def test_every_number_of_a_check_is_explained_in_one_sentence(room: Room) -> None:
-    from pipelines.quality.output_checks import CHECKS, explain_checks
-
+def test_every_number_of_a_check_is_explained_in_one_sentence(studio: RealStudio) -> None:
     told = explain_checks({check.id: 0.5 for check in CHECKS})
     assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in told.values())
     assert len(set(told.values())) == len(CHECKS)
-    receipt = room.make("headshot", photo=room.photos["hopper"], size=320).receipt
+    receipt = studio.make("headshot", photo=studio.photos["hopper"], size=320).receipt
     assert receipt["explained"].keys() == receipt["checks"].keys() - {"content_score"}
     assert receipt["explained"]["core_changed_pixels"].startswith("Inside the subject 0 pixels differ")
 
 
-def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched(room: Room) -> None:
+def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched(studio: RealStudio) -> None:
     small = np.ascontiguousarray(load_example("astronaut")[30:230, 130:330])
-    photo = room.service.files.add_image(small, OWNER, "upload")
+    photo = studio.add_image(small)
     safe, free = (
-        room.image(room.make("upscale", photo=photo, consent=True, protect_faces=protect)).astype(float)
+        studio.open_result(studio.make("upscale", photo=photo, consent=True, protect_faces=protect)).astype(float)
         for protect in (True, False)
     )
     plain = cv2.resize(small, (400, 400), interpolation=cv2.INTER_CUBIC)
@@ -181,9 +123,9 @@ def test_a_protected_face_is_enlarged_almost_plainly_and_nothing_else_is_touched
 
 @pytest.mark.parametrize("photo", ["astronaut", "hopper"])
 @pytest.mark.parametrize("row", FRAMINGS, ids=lambda row: row.id)
-def test_examples_meet_the_table_or_say_that_the_photo_ends(room: Room, photo: str, row: Any) -> None:
-    result = room.make("headshot", photo=room.photos[photo], framing=row.id, size=512)
-    alpha = _alpha(room, result)
+def test_examples_meet_the_table_or_say_that_the_photo_ends(studio: RealStudio, photo: str, row: Any) -> None:
+    result = studio.make("headshot", photo=studio.photos[photo], framing=row.id, size=512)
+    alpha = open_matte(studio, result)
     notices = " ".join(result.receipt["notices"])
     box = result.receipt["placement"]["box"]
     # Where the photo's lower border cuts the body, that border lies on or under the frame's.
@@ -198,82 +140,86 @@ def _crown_over_eyes(photo: str, head: float) -> float:
     return head * {"astronaut": 0.56, "hopper": 0.62}[photo]
 
 
-def test_same_params_and_seed_give_the_same_pixels(room: Room) -> None:
+def test_same_params_and_seed_give_the_same_pixels(studio: RealStudio) -> None:
     one, two = (
-        room.make("headshot", photo=room.photos["hopper"], preset="park", seed=11, size=512).files[0] for _ in range(2)
+        studio.make("headshot", photo=studio.photos["hopper"], preset="park", seed=11, size=512).files[0]
+        for _ in range(2)
     )
     assert one.pixels_sha256 == two.pixels_sha256
 
 
-def test_variations_differ_and_each_is_a_file(room: Room) -> None:
-    result = room.make("headshot", photo=room.photos["hopper"], preset="lobby", variations=4, size=512)
+def test_variations_differ_and_each_is_a_file(studio: RealStudio) -> None:
+    result = studio.make("headshot", photo=studio.photos["hopper"], preset="lobby", variations=4, size=512)
     results = [file for file in result.files if file.role == "result"]
     assert len({file.pixels_sha256 for file in results}) == 4
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
-def test_every_file_says_what_it_is(room: Room, format: str) -> None:
-    result = room.make("headshot", photo=room.photos["hopper"], format=format, size=512, seed=3)
-    inside = read_receipt(room.service.files.local_path(result.files[0].id).read_bytes())
+def test_every_file_says_what_it_is(studio: RealStudio, format: str) -> None:
+    result = studio.make("headshot", photo=studio.photos["hopper"], format=format, size=512, seed=3)
+    inside = read_receipt(studio.files.local_path(result.files[0].id).read_bytes())
     assert inside is not None
     assert (inside["tool"], inside["seed"]) == ("headshot", 3)
     assert inside["inputs"] == [
-        {"param": "photo", "id": room.photos["hopper"], "sha256": inside["inputs"][0]["sha256"]}
+        {"param": "photo", "id": studio.photos["hopper"], "sha256": inside["inputs"][0]["sha256"]}
     ]
     assert any("lossy" in notice for notice in result.receipt["notices"]) == (format != "png")
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
-def test_the_least_that_the_documentation_sends_makes_a_picture(room: Room, tool: Tool) -> None:
-    least = build_examples(tool, room.service)["least"]["value"]
-    order = room.service.create_job(tool.id, least, OWNER, draft=True)
-    assert "Draft" in [event.stage for event in room.service.jobs.submit_and_watch(order) if isinstance(event, Step)]
+def test_the_least_that_the_documentation_sends_makes_a_picture(studio: RealStudio, tool: Tool) -> None:
+    least = build_examples(tool, studio.service)["least"]["value"]
+    order = studio.service.create_job(tool.id, least, studio.owner, draft=True)
+    assert "Draft" in [event.stage for event in studio.jobs.submit_and_watch(order) if isinstance(event, Step)]
 
 
-def test_the_receipt_replays_the_picture(room: Room) -> None:
-    first = room.make("product", photo=room.photos["coffee"], preset="oak")
+def test_the_receipt_replays_the_picture(studio: RealStudio) -> None:
+    first = studio.make("product", photo=studio.photos["coffee"], preset="oak")
     params = {**first.receipt["params"], "seed": first.receipt["seed"]}
-    assert room.make("product", **params).files[0].pixels_sha256 == first.files[0].pixels_sha256
+    assert studio.make("product", **params).files[0].pixels_sha256 == first.files[0].pixels_sha256
 
 
-def test_amazon_is_pure_white_outside_the_matte_and_fills_the_frame(room: Room) -> None:
-    result = room.make("product", photo=room.photos["coffee"], preset="amazon", size=1000)
-    image, alpha = room.image(result), _alpha(room, result)
+def test_amazon_is_pure_white_outside_the_matte_and_fills_the_frame(studio: RealStudio) -> None:
+    result = studio.make("product", photo=studio.photos["coffee"], preset="amazon", size=1000)
+    image, alpha = studio.open_result(result), open_matte(studio, result)
     assert (image[alpha < 1 / 255] == 255).all()
     left, top, right, bottom = find_bounds(alpha)
     assert max(right - left, bottom - top) / 1000 >= 0.85
 
 
-def test_transparent_is_the_subject_and_nothing_else(room: Room) -> None:
-    image = room.image(room.make("product", photo=room.photos["coffee"], preset="transparent", size=600))
+def test_transparent_is_the_subject_and_nothing_else(studio: RealStudio) -> None:
+    image = studio.open_result(studio.make("product", photo=studio.photos["coffee"], preset="transparent", size=600))
     assert image.shape[2] == 4
     assert image[..., 3].min() == 0
     assert image[..., 3].max() == 255
 
 
-def test_a_product_stands_on_its_ground(room: Room) -> None:
-    result = room.make("product", photo=room.photos["coffee"], preset="oak", size=800, seed=1)
-    bare = room.make("product", photo=room.photos["coffee"], preset="oak", size=800, seed=1, shadow="none")
-    alpha = _alpha(room, result)
+def test_a_product_stands_on_its_ground(studio: RealStudio) -> None:
+    result = studio.make("product", photo=studio.photos["coffee"], preset="oak", size=800, seed=1)
+    bare = studio.make("product", photo=studio.photos["coffee"], preset="oak", size=800, seed=1, shadow="none")
+    alpha = open_matte(studio, result)
     bottom = find_bounds(alpha)[3]
-    dark = room.image(bare)[bottom - 2 : bottom + 6].astype(float) - room.image(result)[bottom - 2 : bottom + 6]
+    dark = (
+        studio.open_result(bare)[bottom - 2 : bottom + 6].astype(float)
+        - studio.open_result(result)[bottom - 2 : bottom + 6]
+    )
     assert dark.max() > 25
 
 
-def test_without_a_photo_only_the_scene_is_drawn(room: Room) -> None:
-    result = room.make("background", prompt="forest", size=512)
+def test_without_a_photo_only_the_scene_is_drawn(studio: RealStudio) -> None:
+    result = studio.make("background", prompt="forest", size=512)
     assert [file.role for file in result.files] == ["result"]
-    assert room.image(result).shape == (512, 512, 3)
+    assert studio.open_result(result).shape == (512, 512, 3)
 
 
-def test_a_photo_in_its_own_shape_keeps_every_byte_of_the_core(room: Room) -> None:
-    result = room.make("background", photo=room.photos["astronaut"], preset="forest", size=512)
+def test_a_photo_in_its_own_shape_keeps_every_byte_of_the_core(studio: RealStudio) -> None:
+    result = studio.make("background", photo=studio.photos["astronaut"], preset="forest", size=512)
     assert result.receipt["placement"]["resampling"] == "none"
 
 
-def test_a_draft_is_a_picture_within_the_stream_and_leaves_no_file(room: Room) -> None:
-    job = room.service.create_job("headshot", {"photo": room.photos["hopper"]}, OWNER, draft=True)
-    events = list(room.service.jobs.watch(room.service.jobs.submit(job)))
+def test_a_draft_is_a_picture_within_the_stream_and_leaves_no_file(studio: RealStudio) -> None:
+    job = studio.create_job("headshot", draft=True, **{"photo": studio.photos["hopper"]})
+    events = list(studio.jobs.submit_and_watch(job))
     last = [event for event in events if isinstance(event, Step)][-1]
     assert last.preview is not None
     with PIL.Image.open(io.BytesIO(last.preview)) as picture:
@@ -282,68 +228,72 @@ def test_a_draft_is_a_picture_within_the_stream_and_leaves_no_file(room: Room) -
     assert events[-1].files == ()
 
 
-def test_nothing_but_json_is_in_a_job(room: Room) -> None:
-    job = room.service.create_job("product", {"photo": room.photos["coffee"]}, OWNER)
+def test_nothing_but_json_is_in_a_job(studio: RealStudio) -> None:
+    job = studio.service.create_job("product", {"photo": studio.photos["coffee"]}, studio.owner)
     assert type(job).model_validate_json(json.dumps(job.model_dump())) == job
 
 
 # ---------------------------------------------------------------- bad input
 
 
-def test_ones_own_photo_needs_consent_and_an_example_does_not(room: Room) -> None:
-    mine = room.service.files.add_image(make_noise(300, 300), OWNER, "upload")
+def test_ones_own_photo_needs_consent_and_an_example_does_not(studio: RealStudio) -> None:
+    mine = studio.files.add_image(make_noise(300, 300), studio.owner, "upload")
     with pytest.raises(PolicyRefusal) as caught:
-        room.service.create_job("headshot", {"photo": mine}, OWNER)
+        studio.service.create_job("headshot", {"photo": mine}, studio.owner)
     assert (caught.value.code, caught.value.param) == ("consent_required", "consent")
-    assert room.service.create_job("headshot", {"photo": mine, "consent": True}, OWNER).consent is not None
-    assert room.service.create_job("headshot", {"photo": room.photos["hopper"]}, OWNER).consent is None
+    assert studio.service.create_job("headshot", {"photo": mine, "consent": True}, studio.owner).consent is not None
+    assert studio.service.create_job("headshot", {"photo": studio.photos["hopper"]}, studio.owner).consent is None
 
 
-def strangers(room: Room, side: int = 320) -> str:
+def add_unknown_portrait(studio: RealStudio, side: int = 320) -> str:
     """A portrait that is no example: one of ours, turned around."""
-    photo = PIL.Image.fromarray(room.service.files.open_image(room.photos["hopper"])[:, ::-1, :3])
+    photo = PIL.Image.fromarray(studio.files.open_image(studio.photos["hopper"])[:, ::-1, :3])
     photo.thumbnail((side, side))
-    return room.service.files.add_image(np.asarray(photo), OWNER, "upload")
+    return studio.files.add_image(np.asarray(photo), studio.owner, "upload")
 
 
 @pytest.mark.parametrize("tool", [row.id for row in TOOLS if not row.person])
 def test_no_tool_looks_for_a_face_in_ones_own_photo_before_consent(
-    room: Room, tool: str, monkeypatch: pytest.MonkeyPatch
+    studio: RealStudio, tool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
     monkeypatch.setattr(FaceMesh, "find_faces", lambda *_: looked.append(1) or ())
     values = {"preset": "scene", "ratio": "4:5"} if tool == "expand" else {}
     try:
-        room.make(tool, photo=strangers(room, 300 + len(tool)), **values)
+        studio.make(tool, photo=add_unknown_portrait(studio, 300 + len(tool)), **values)
     except BadInput:
         assert tool in ("expand", "retouch"), "a portrait fills its frame; they say so once it is cut out"
     assert looked == []
 
 
 @pytest.mark.parametrize("tool", ["upscale", "style", "kit", "background"])
-def test_with_consent_faces_are_looked_for_and_without_it_is_said_that_they_were_not(room: Room, tool: str) -> None:
-    photo = strangers(room)
-    without, agreed = room.make(tool, photo=photo), room.make(tool, photo=photo, consent=True)
+def test_with_consent_faces_are_looked_for_and_without_it_is_said_that_they_were_not(
+    studio: RealStudio, tool: str
+) -> None:
+    photo = add_unknown_portrait(studio)
+    without, agreed = studio.make(tool, photo=photo), studio.make(tool, photo=photo, consent=True)
     assert FACES_NOT_SEARCHED_NOTICE in without.receipt["notices"]
     assert "faces" not in without.receipt
     assert agreed.receipt["faces"] == 1
     assert agreed.receipt["consent"] is not None
     assert FACES_NOT_SEARCHED_NOTICE not in agreed.receipt["notices"]
-    assert room.make(tool, photo=photo).receipt.get("faces") is None, "nor is what was found with consent used without"
+    assert studio.make(tool, photo=photo).receipt.get("faces") is None, (
+        "nor is what was found with consent used without"
+    )
 
 
-def test_the_face_lock_is_drawn_anew_once_there_is_consent(room: Room) -> None:
-    photo = strangers(room)
+def test_the_face_lock_is_drawn_anew_once_there_is_consent(studio: RealStudio) -> None:
+    photo = add_unknown_portrait(studio)
     pictures = [
-        room.image(room.make("style", photo=photo, preset="mosaic", size=320, seed=3, **agreed))
+        studio.open_result(studio.make("style", photo=photo, preset="mosaic", size=320, seed=3, **agreed))
         for agreed in ({}, {"consent": True})
     ]
     assert (pictures[0] != pictures[1]).any()
 
 
-def test_no_face_is_a_sentence_beside_the_photo(room: Room) -> None:
+def test_no_face_is_a_sentence_beside_the_photo(studio: RealStudio) -> None:
     with pytest.raises(StudioError) as caught:
-        room.make("headshot", photo=room.photos["coffee"])
+        studio.make("headshot", photo=studio.photos["coffee"])
     assert (caught.value.code, caught.value.param) == ("no_face", "photo")
 
 
@@ -360,16 +310,16 @@ def test_no_face_is_a_sentence_beside_the_photo(room: Room) -> None:
         ({"photo": "file-x", "background": "x" * 401}, "background"),
     ],
 )
-def test_a_value_out_of_bounds_names_its_field(room: Room, values: dict[str, Any], param: str | None) -> None:
+def test_a_value_out_of_bounds_names_its_field(studio: RealStudio, values: dict[str, Any], param: str | None) -> None:
     with pytest.raises(InvalidParams) as caught:
-        room.service.create_job("headshot", values, OWNER)
+        studio.service.create_job("headshot", values, studio.owner)
     assert (caught.value.param, caught.value.status) == (param, 422)
 
 
-def test_someone_elses_picture_is_no_picture(room: Room) -> None:
-    theirs = room.service.files.add_image(make_noise(64, 64, seed=9), "somebody", "upload")
+def test_someone_elses_picture_is_no_picture(studio: RealStudio) -> None:
+    theirs = studio.files.add_image(make_noise(64, 64, seed=9), "somebody", "upload")
     with pytest.raises(BadInput) as caught:
-        room.service.create_job("product", {"photo": theirs}, OWNER)
+        studio.service.create_job("product", {"photo": theirs}, studio.owner)
     assert caught.value.param == "photo"
 
 
@@ -381,9 +331,7 @@ def test_every_field_declares_a_kind_a_label_and_help(row: Any) -> None:
         assert field.description
 
 
-def test_a_profile_without_a_verb_says_so(room: Room) -> None:
-    job = room.service.create_job("background", {"prompt": "forest", "size": 256}, OWNER)
+def test_a_profile_without_a_verb_says_so(studio: RealStudio) -> None:
+    job = studio.service.create_job("background", {"prompt": "forest", "size": 256}, studio.owner)
     with pytest.raises(ModelUnavailable):
-        wait_for_result(
-            room.service.jobs.watch(room.service.jobs.submit(job.model_copy(update={"specs": {"matte": "u2netp"}})))
-        )
+        studio.run_job(job.model_copy(update={"specs": {"matte": "u2netp"}}))

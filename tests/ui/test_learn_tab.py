@@ -10,7 +10,7 @@ import pytest
 from pipelines.core.errors import NotFound
 from pipelines.core.stream import wait_for_result
 from pipelines.tools import HELPERS, TOOLS
-from tests.bench.service.single_job import Room
+from tests.support.real_studio import RealStudio
 from ui.learn_tab import text
 from ui.learn_tab.text import Frame
 
@@ -50,7 +50,7 @@ def test_what_is_computed_says_so_and_follows_from_the_stated_figures() -> None:
 
 
 def test_measuring_is_a_page_s_own_job_in_no_list_and_finds_two_precisions_alike(tmp_path: Path) -> None:
-    room = Room(tmp_path)
+    room = RealStudio(tmp_path)
     try:
         job = room.service.create_helper_job("measure", {"photo": room.photos["coffee"]}, "me")
         with pytest.raises(NotFound):

@@ -13,7 +13,7 @@ from pipelines.core.job import Job
 from pipelines.core.stream import wait_for_result
 from pipelines.jobs.search import JobFilter, JobSearch
 from pipelines.jobs.table import JobTable
-from tests.support.gated_tool import make_gated_job, open_gated_studio
+from tests.support.gated_tool import GatedStudio, make_gated_job
 from ui.library_tab import layout
 
 pytestmark = pytest.mark.usefixtures("each_database")
@@ -118,7 +118,7 @@ def test_any_other_word_is_a_word(word: str) -> None:
 
 
 def test_what_a_person_wrote_is_escaped(tmp_path: Path) -> None:
-    with open_gated_studio(tmp_path) as here:
+    with GatedStudio(tmp_path) as here:
         job_id = here.jobs.submit(make_gated_job(1, fault="<img onerror=alert(1)>"))
         wait_for_result(here.jobs.watch(job_id))
         row = here.jobs.get_job(job_id)
@@ -128,7 +128,7 @@ def test_what_a_person_wrote_is_escaped(tmp_path: Path) -> None:
 
 
 def test_a_tile_says_how_far_its_job_is(tmp_path: Path) -> None:
-    with open_gated_studio(tmp_path) as here:
+    with GatedStudio(tmp_path) as here:
         here.gate.open.clear()
         first, second = here.jobs.submit(make_gated_job(4)), here.jobs.submit(make_gated_job(4))
         while here.gate.entered < 1:

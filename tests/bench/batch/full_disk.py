@@ -19,8 +19,8 @@ import PIL.Image
 from pipelines.batch.batch_service import DISK_FULL_NOTE, BatchService
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
-from tests.bench.service.single_job import Room
 from tests.bench.rows import Row, make_row
+from tests.support.real_studio import RealStudio
 
 ROW_COUNT = 100
 SMALL_DISK_SIZE, LARGE_DISK_SIZE = "20m", "200m"
@@ -63,12 +63,12 @@ def _count_truncated_files(folder: Path) -> int:
 def rows() -> Iterator[Row]:
     """Scenes of 512 px, a new seed each, until there is no room; then room is made."""
     with tempfile.TemporaryDirectory() as folder, _mount_small_disk(Path(folder)) as disk:
-        room = Room(disk / "data")
+        studio = RealStudio(disk / "data", owner="bench")
         try:
-            batches = BatchService(room.service)
+            batches = BatchService(studio.service)
             plan = BatchPlan("background", {"preset": "studio-grey", "size": 512, "ratio": "1:1"})
             batch = batches.create_batch(plan, (ParsedRow(n, {"seed": n}) for n in range(1, ROW_COUNT + 1)), OWNER)
-            room.jobs.table.db.create_schema(
+            studio.jobs.table.db.create_schema(
                 "CREATE TABLE log (row INTEGER); CREATE TRIGGER told AFTER UPDATE OF status ON jobs "
                 "WHEN NEW.status = 'done' AND NEW.batch_id IS NOT NULL BEGIN INSERT INTO log VALUES (NEW.batch_row); "
                 "END;"
@@ -79,17 +79,17 @@ def rows() -> Iterator[Row]:
                 and batches.get_batch(batch.id, OWNER).note == DISK_FULL_NOTE
             )
             before = batches.get_progress(batch.id).done
-            halves = _count_truncated_files(room.files.root)
+            halves = _count_truncated_files(studio.files.root)
             batches.start(batch.id)  # still full: it says so again
             paused = paused and _wait_for_batch(batches, batch.id) == "paused"
             subprocess.run(["mount", "-o", f"remount,size={LARGE_DISK_SIZE}", str(disk)], check=True)
             batches.start(batch.id)
             _wait_for_batch(batches, batch.id)
-            done = [n for (n,) in room.jobs.table.db.execute("SELECT row FROM log").fetchall()]
-            sound = room.jobs.table.db.execute("PRAGMA integrity_check").fetchall()[0][0] == "ok"
-            halves += _count_truncated_files(room.files.root)
+            done = [n for (n,) in studio.jobs.table.db.execute("SELECT row FROM log").fetchall()]
+            sound = studio.jobs.table.db.execute("PRAGMA integrity_check").fetchall()[0][0] == "ok"
+            halves += _count_truncated_files(studio.files.root)
         finally:
-            room.close()
+            studio.close()
     yield make_row("full_disk_paused_with_a_sentence", paused, "", 1, at_most=False)
     yield make_row("full_disk_rows_done_before", before, f"of {ROW_COUNT}", 1, at_most=False)
     yield make_row("full_disk_rows_done_once_after", len(set(done)), f"of {ROW_COUNT}", ROW_COUNT, at_most=False)

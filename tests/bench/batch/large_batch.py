@@ -1,7 +1,7 @@
 """A large batch of product photos: what the queue costs over a bare loop, memory over a thousand rows, and the page.
 
-`python -m tests.bench thousand`, or `python -m tests.bench.thousand [ROWS [PAIRS]]`, none of either with 0. A thousand
-rows take many minutes, so it is not among what `python -m tests.bench` runs by itself.
+`python -m tests.bench thousand [ROWS [PAIRS]]`, none of either with 0. A thousand rows take many minutes, so it is not
+among what `python -m tests.bench` runs by itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import base64
 import io
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,9 +25,10 @@ from pipelines.batch.batch_service import BatchOptions, BatchService
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.core.stream import wait_for_result
-from tests.bench.service.single_job import ROOT, Room, measure_tree_pss, start_app
-from tests.bench.rows import Row, make_row
 from tests.bench.page.page_session import open_page_session
+from tests.bench.rows import Row, make_row
+from tests.support.app_process import ROOT, measure_tree_pss, start_app
+from tests.support.real_studio import RealStudio
 
 SIDE_PX = 512
 CHUNK_ROW_COUNT = 10
@@ -61,18 +61,18 @@ def make_photos(count: int) -> Iterator[bytes]:
 # ---------------------------------------------------------------- over a bare loop
 
 
-def _time_loop(room: Room, batch: list[bytes]) -> float:
+def _time_loop(studio: RealStudio, batch: list[bytes]) -> float:
     """Seconds of taking in and drawing one after the other, with no queue."""
     since = time.perf_counter()
     for data in batch:
-        photo, _ = room.service.uploads.ingest_picture(data, OWNER)
+        photo, _ = studio.service.uploads.ingest_picture(data, OWNER)
         wait_for_result(
-            room.engine.run(room.service.create_job("product", {"photo": photo, "size": SIDE_PX, "seed": 1}, OWNER))
+            studio.engine.run(studio.service.create_job("product", {"photo": photo, "size": SIDE_PX, "seed": 1}, OWNER))
         )
     return time.perf_counter() - since
 
 
-def _time_batch(room: Room, batches: BatchService, batch: list[bytes], folder: Path) -> float:
+def _time_batch(studio: RealStudio, batches: BatchService, batch: list[bytes], folder: Path) -> float:
     """Seconds of the same as a batch, from its start to its end; the files lie in a folder."""
     folder.mkdir()
     for n, data in enumerate(batch):
@@ -93,20 +93,20 @@ def measure_ratio(pairs: int) -> Iterator[Row]:
     """Both ways in turn, each time with photos that were never seen."""
     fresh = make_photos(2 * CHUNK_ROW_COUNT * (pairs + 1))
     with tempfile.TemporaryDirectory() as data:
-        room = Room(Path(data))
+        studio = RealStudio(Path(data), owner="bench")
         try:
-            batches = BatchService(room.service)
+            batches = BatchService(studio.service)
             found = []
             for n in range(pairs + 1):
                 first, second = ([next(fresh) for _ in range(CHUNK_ROW_COUNT)] for _ in range(2))
                 folder = Path(data) / f"in-{n}"
                 if n % 2:
-                    bare, queued = _time_loop(room, first), _time_batch(room, batches, second, folder)
+                    bare, queued = _time_loop(studio, first), _time_batch(studio, batches, second, folder)
                 else:
-                    queued, bare = _time_batch(room, batches, first, folder), _time_loop(room, second)
+                    queued, bare = _time_batch(studio, batches, first, folder), _time_loop(studio, second)
                 found.append(bare / queued)
         finally:
-            room.close()
+            studio.close()
     yield make_row("batch_over_bare_loop", round(statistics.median(found[1:]), 2), "x", 0.9, at_most=False)
 
 
@@ -196,8 +196,3 @@ def rows(count: int = 1000, pairs: int = 9) -> Iterator[Row]:
         yield from measure_large_batch(count)
     if pairs:
         yield from measure_ratio(pairs)
-
-
-if __name__ == "__main__":
-    for each in rows(*map(int, sys.argv[1:])):
-        print(json.dumps(each), flush=True)

@@ -1,15 +1,12 @@
 """`kill -9` of `python app.py` at random moments of a batch: what is lost, half, or done twice.
 
-`python -m tests.bench survival`, or `python -m tests.bench.survival [ROWS [KILLS]]`. Takes minutes: it starts the whole
-studio once a kill, so it is not among what `python -m tests.bench` runs by itself.
+`python -m tests.bench survival [ROWS [KILLS]]`. It starts the whole studio once a kill and takes minutes, so it is not
+among what `python -m tests.bench` runs by itself.
 """
 
 from __future__ import annotations
 
-import json
 import random
-import socket
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +16,7 @@ import httpx
 
 from tests.bench.page import page_reconnect
 from tests.bench.rows import Row, make_row
-from tests.support.kill_loop import KillTrigger, run_with_kills
+from tests.support.kill_loop import KillTrigger, make_start_command, run_with_kills
 
 FORM_VALUES = {"preset": "studio-grey", "size": 512, "ratio": "1:1"}
 
@@ -33,23 +30,11 @@ def _make_kill_trigger(dice: random.Random) -> KillTrigger:
     return moment
 
 
-def _make_command(data: Path) -> list[str]:
-    """What starts the studio on that folder; its last word is the address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    starter = "import sys, app; sys.exit(app.main(sys.argv[1:-1]))"
-    return [
-        sys.executable, "-c", starter, "--data", str(data), "--port", str(port), "--profile", "embedded",
-        f"http://127.0.0.1:{port}",
-    ]  # fmt: skip
-
-
 def rows(count: int = 200, kills: int = 20) -> Iterator[Row]:
     """A batch of `count` scenes, killed `kills` times, or none with 0; then one kill under two open pages."""
     if count:
         yield from _measure_batch(count, kills)
-    with tempfile.TemporaryDirectory() as folder:
-        yield from page_reconnect.rows(_make_command(Path(folder)))
+    yield from page_reconnect.rows()
 
 
 def _measure_batch(count: int, kills: int) -> Iterator[Row]:
@@ -57,7 +42,7 @@ def _measure_batch(count: int, kills: int) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         seen = run_with_kills(
-            _make_command(data), data, FORM_VALUES, count, [_make_kill_trigger(dice) for _ in range(kills)]
+            make_start_command(data), data, FORM_VALUES, count, [_make_kill_trigger(dice) for _ in range(kills)]
         )
     yield make_row("survival_kills", seen.kill_count, "kills", kills, at_most=False)
     yield make_row("survival_rows_done_once", len(set(seen.done_rows)), "rows", count, at_most=False)
@@ -65,8 +50,3 @@ def _measure_batch(count: int, kills: int) -> Iterator[Row]:
     yield make_row("survival_half_files", len(seen.truncated_files), "files", 0)
     yield make_row("survival_results_served", seen.served_result_count, "rows", count, at_most=False)
     yield make_row("survival_watchers_lost", seen.lost_follower_count, f"of {seen.follower_count}", 0)
-
-
-if __name__ == "__main__":
-    for each in rows(*map(int, sys.argv[1:])):
-        print(json.dumps(each), flush=True)

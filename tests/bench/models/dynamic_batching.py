@@ -21,34 +21,34 @@ from pipelines.core.rendering import RenderRequest
 from pipelines.core.stream import Stream, wait_for_result
 from pipelines.engines.cpu_slots import CpuSlots
 from pipelines.engines.dynamic_batching import DynamicBatcher
-from pipelines.jobs.queue import JobQueue
 from pipelines.models import oom_fallback
 from pipelines.models.batch_size_tuner import BatchSizeTuner
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
-from pipelines.storage.file_index import FileIndex
 from tests.bench.rows import Row, make_row
 from tests.models.support import published_speeds
 from tests.models.support.published_speeds import STEPS, TimedFamily, TimedModel
 from tests.support.gated_tool import UnfilteredEngine
+from tests.support.real_studio import RealStudio
 
 STEP_SECONDS = 0.1
 """Seconds of the stub's step at 512 px; a card takes less, and the rest of a job then weighs more."""
 REPEAT_COUNT = 3
 
 
-class BatchingStudio:
-    """A queue over an engine whose jobs ask the model `spec`; drafts, so that no file is written."""
+class BatchingStudio(RealStudio):
+    """A studio whose jobs ask the model `spec`; drafts, so that no file is written."""
 
     def __init__(self, families: Sequence[Any], spec: str, together: int) -> None:
         self._root = tempfile.TemporaryDirectory()
-        root = Path(self._root.name)
         self._spec = spec
-        self._files = FileIndex(root)
-        self.cache = ModelCache((*FAMILIES, *families), batch_tuner=BatchSizeTuner(root / "paces.json"))
-        self.jobs = JobQueue(
-            root,
-            UnfilteredEngine(self.cache, self._files, (published_speeds.timed_tool(),), together=together),
+        tuner = BatchSizeTuner(Path(self._root.name) / "paces.json")
+        super().__init__(
+            Path(self._root.name),
+            (published_speeds.timed_tool(),),
+            cache=ModelCache((*FAMILIES, *families), batch_tuner=tuner),
+            engine=UnfilteredEngine,
+            together=together,
             max_waiting=999,
         )
 
@@ -69,8 +69,7 @@ class BatchingStudio:
 
     def close(self) -> None:
         """Stop."""
-        self.jobs.close()
-        self._files.close()
+        super().close()
         self._root.cleanup()
 
 

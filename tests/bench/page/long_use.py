@@ -16,11 +16,11 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.bench.service.single_job import start_app
+from tests.bench.page.browser_tabs import BrowserTab, BrowserTabs
 from tests.bench.page.page_load import STEP_PAUSE_SECONDS, WATCH_PREVIEWS_JS, StepClock, make_ticking_tool
 from tests.bench.rows import Row, make_row
-from tests.bench.page.browser_tabs import BrowserTab, BrowserTabs
 from tests.browser.stage import CHROMIUM, CHROMIUM_FLAGS, find_progress_line, serve_browser_page
+from tests.support.app_process import start_app
 
 DEFAULT_MINUTES = 30.0
 HIDDEN_SECONDS = 20.0

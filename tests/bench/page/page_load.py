@@ -21,7 +21,6 @@ from pipelines.core.job import ProgressCallback
 from pipelines.core.params import Params, number_field, picture_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from tests.bench.service.single_job import start_app
 from tests.bench.rows import Row, make_row
 from tests.browser.stage import (
     CHROMIUM,
@@ -32,6 +31,7 @@ from tests.browser.stage import (
     open_tool,
     serve_browser_page,
 )
+from tests.support.app_process import start_app
 from tests.support.examples import EXAMPLES
 
 GRADIO_PATHS = ("/assets/", "/static/", "/svelte/", "/theme.css", "/custom_component/", "/gradio_api/startup-events")

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 from playwright.sync_api import Error, Locator, Page, sync_playwright
 
 from tests.bench.rows import Row, make_row
 from tests.browser.stage import CHROMIUM, CHROMIUM_FLAGS
-from tests.support.kill_loop import run_server
+from tests.support.kill_loop import make_start_command, run_server
 
 ROW_COUNT = 40
 FORM_VALUES = {"preset": "studio-grey", "size": 1024, "ratio": "1:1"}
@@ -69,8 +71,13 @@ def _open_pages() -> Iterator[tuple[Page, Page]]:
         browser.close()
 
 
-def rows(command: list[str]) -> Iterator[Row]:
-    """`command` starts the studio at the address that is its last word."""
+def rows() -> Iterator[Row]:
+    """Every row of this module."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _measure_reconnect(make_start_command(Path(folder)))
+
+
+def _measure_reconnect(command: list[str]) -> Iterator[Row]:
     url = command[-1]
     with _open_pages() as (first, second):
         job, batch = first.locator("#upscale-stage"), second.locator("#batch-stage")

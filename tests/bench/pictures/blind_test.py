@@ -25,8 +25,8 @@ import PIL.Image
 from assets.fetch import from_wheel
 from assets.tiles import badge_mask
 from pipelines.core.geometry import Image
-from tests.bench.service.single_job import Room
 from tests.bench.rows import Row, make_row
+from tests.support.real_studio import RealStudio
 
 PORTRAIT_PACKAGE = "face_recognition==1.3.0"
 SHOWN_SIDE_PX = 1024  # pixels of the longer side at which they are looked at
@@ -76,11 +76,11 @@ def rows() -> Iterator[Row]:
     folder = Path(tempfile.mkdtemp(prefix="twenty-"))
     with tempfile.TemporaryDirectory() as work:
         photos = _fetch_photographs(Path(work))
-        room = Room(Path(work) / "room")
+        studio = RealStudio(Path(work) / "room", owner="bench")
         try:
-            pictures, changed = _make_pictures(room, photos)
+            pictures, changed = _make_pictures(studio, photos)
         finally:
-            room.close()
+            studio.close()
     pictures |= {f"untouched {name}": photos[name] for name in UNTOUCHED_PHOTOS}
     names = sorted(pictures)
     np.random.default_rng(SHUFFLE_SEED).shuffle(names)
@@ -96,23 +96,23 @@ def rows() -> Iterator[Row]:
     yield make_row("twenty_core_changed_pixels", changed, "pixels", 0)
 
 
-def _make_pictures(room: Room, photos: Mapping[str, Image]) -> tuple[dict[str, Image], float]:
+def _make_pictures(studio: RealStudio, photos: Mapping[str, Image]) -> tuple[dict[str, Image], float]:
     """The tools' pictures by name, and the most pixels that changed inside the core of any that is exact."""
     for name in ("obama", "obama2"):
-        room.photos[name] = room.files.add_image(photos[name], "bench", "upload")
-    mask = room.files.add_image(badge_mask(), "bench", "upload")
+        studio.photos[name] = studio.files.add_image(photos[name], "bench", "upload")
+    mask = studio.files.add_image(badge_mask(), "bench", "upload")
     pictures: dict[str, Image] = {}
     changed = 0.0
     for n, each in enumerate(PICTURE_ORDERS, 1):
-        own = room.photos[each.photo]
-        team = tuple(room.photos[name] for name in TEAM) if each.team else (own,)
+        own = studio.photos[each.photo]
+        team = tuple(studio.photos[name] for name in TEAM) if each.team else (own,)
         asked = {"photo": own, "photos": team, "mask": mask, "seed": 1, "consent": True, **each.values}
-        takes = room.service.find_tool(each.tool).params.model_fields
+        takes = studio.service.find_tool(each.tool).params.model_fields
         asked = {name: value for name, value in asked.items() if name in takes}
         if each.tool == "headshot":  # there they are photos to choose from
             del asked["photos"]
-        result = room.make(each.tool, **asked)
-        with PIL.Image.open(room.files.local_path(result.files[0].id)) as opened:
+        result = studio.make(each.tool, **asked)
+        with PIL.Image.open(studio.files.local_path(result.files[0].id)) as opened:
             pictures[f"{n:02d} {each.tool} {each.photo}"] = np.asarray(opened.convert("RGB"))
         changed = max(changed, result.receipt["checks"].get("core_changed_pixels", 0.0))
     return pictures, changed

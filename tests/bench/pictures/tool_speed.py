@@ -14,8 +14,8 @@ import numpy as np
 
 from pipelines.core.geometry import Image
 from pipelines.styles import STYLES
-from tests.bench.service.single_job import Room
 from tests.bench.rows import Row, make_row
+from tests.support.real_studio import RealStudio
 
 RUN_COUNT = 3
 # One megapixel: 1024 x 1024, or what the tool makes by itself. Tools whose picture has the photo's size take a photo
@@ -42,15 +42,15 @@ FAST_STYLE_COUNT = 10
 def rows() -> Iterator[Row]:
     """Every row of this module."""
     with tempfile.TemporaryDirectory() as data:
-        room = Room(Path(data))
-        room.photos["large"] = room.make("upscale", photo=room.photos["astronaut"], factor="2").files[0].id
-        room.photos["spot"] = room.files.add_image(_make_spot_mask(), "bench", "upload")
+        studio = RealStudio(Path(data), owner="bench")
+        studio.photos["large"] = studio.make("upscale", photo=studio.photos["astronaut"], factor="2").files[0].id
+        studio.photos["spot"] = studio.files.add_image(_make_spot_mask(), "bench", "upload")
         try:
-            yield from _measure_stills(room)
-            yield from _measure_styles(room)
-            yield make_row("style_strength_ms", round(_time_strength_change(room), 1), "ms", MAX_STRENGTH_MS)
+            yield from _measure_stills(studio)
+            yield from _measure_styles(studio)
+            yield make_row("style_strength_ms", round(_time_strength_change(studio), 1), "ms", MAX_STRENGTH_MS)
         finally:
-            room.close()
+            studio.close()
 
 
 def _make_spot_mask() -> Image:
@@ -60,37 +60,37 @@ def _make_spot_mask() -> Image:
     return np.repeat(canvas[..., None], 3, axis=2)
 
 
-def _measure_stills(room: Room) -> Iterator[Row]:
+def _measure_stills(studio: RealStudio) -> Iterator[Row]:
     """Each tool, the median of a few runs with nothing remembered but the models."""
     for tool, (photo, values) in STILLS.items():
-        taken = _time_tool(room, tool.removesuffix("_sheet"), photo, values)
+        taken = _time_tool(studio, tool.removesuffix("_sheet"), photo, values)
         yield make_row(f"still_seconds_{tool}", round(taken, 2), "s", MAX_STILL_SECONDS)
 
 
-def _time_tool(room: Room, tool: str, photo: str, values: dict[str, Any]) -> float:
-    values = {key: room.photos[value] if key == "mask" else value for key, value in values.items()}
+def _time_tool(studio: RealStudio, tool: str, photo: str, values: dict[str, Any]) -> float:
+    values = {key: studio.photos[value] if key == "mask" else value for key, value in values.items()}
     if photo:
-        values |= {"photos": [room.photos[photo]]} if tool == "business" else {"photo": room.photos[photo]}
+        values |= {"photos": [studio.photos[photo]]} if tool == "business" else {"photo": studio.photos[photo]}
     taken = []
     for _ in range(RUN_COUNT + 1):
-        room.engine.result_cache.clear()
+        studio.engine.result_cache.clear()
         since = time.perf_counter()
-        room.make(tool, **values)
+        studio.make(tool, **values)
         taken.append(time.perf_counter() - since)
     return statistics.median(taken[1:])
 
 
-def _measure_styles(room: Room) -> Iterator[Row]:
+def _measure_styles(studio: RealStudio) -> Iterator[Row]:
     """The tenth fastest style at one megapixel: ten must be under the bound."""
-    taken = sorted(_time_tool(room, "style", "astronaut", {"preset": each.id, "size": 1024}) for each in STYLES)
+    taken = sorted(_time_tool(studio, "style", "astronaut", {"preset": each.id, "size": 1024}) for each in STYLES)
     yield make_row("tenth_style_seconds", round(taken[FAST_STYLE_COUNT - 1], 2), "s", MAX_STYLE_SECONDS)
 
 
-def _time_strength_change(room: Room) -> float:
+def _time_strength_change(studio: RealStudio) -> float:
     """Milliseconds from the order to a draft of another strength of a style that is kept."""
     taken = []
     for strength in (100, 80, 60, 40, 20, 50, 70):
         since = time.perf_counter()
-        room.make("style", photo=room.photos["astronaut"], preset="oil", strength=strength, seed=1, draft=True)
+        studio.make("style", photo=studio.photos["astronaut"], preset="oil", strength=strength, seed=1, draft=True)
         taken.append(1000 * (time.perf_counter() - since))
     return statistics.median(taken[1:])

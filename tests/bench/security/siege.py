@@ -1,6 +1,6 @@
 """Fifty clients before the real studio, honest and not, and whether it stands; loopback only, ends by itself.
 
-`python -m tests.bench.siege [MINUTES]` (2 unless told otherwise, the proof takes 30), or `python -m tests.bench siege`.
+`python -m tests.bench siege [MINUTES]`: 2 by default, the proof takes 30.
 The server is `python app.py` as on a Space: strangers on the page, keys on `/v1`, the gate on, its own folder.
 """
 
@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import random
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,11 +26,10 @@ import httpx
 import psutil
 from PIL import Image, ImageEnhance
 
-from tests.bench.security.siege_clients import EXAMPLES, HONEST_ACTS, HOSTILE_ACTS, SiegeClient, SiegeReport, run_client
 from tests.bench.rows import Row, make_row
-from tests.support.served_app import wait_until
+from tests.bench.security.siege_clients import EXAMPLES, HONEST_ACTS, HOSTILE_ACTS, SiegeClient, SiegeReport, run_client
+from tests.support.app_process import ROOT, AppProcess, start_app
 
-ROOT = Path(__file__).parents[3]
 CLIENT_COUNT, HONEST_CLIENT_COUNT = 50, 15
 DEFAULT_MINUTES = 2.0
 MAX_GROWTH_MB = 150
@@ -61,7 +58,7 @@ class ServerHealth:
 
 def rows(minutes: float = DEFAULT_MINUTES) -> Iterator[Row]:
     """Besiege a studio for so many minutes."""
-    with tempfile.TemporaryDirectory() as folder, start_server(Path(folder)) as (url, process):
+    with tempfile.TemporaryDirectory() as folder, start_server(Path(folder)) as (url, process, _):
         seen, watch = SiegeReport(), ServerHealth()
         names = create_keys(Path(folder))
         warm_up(url, names[0])
@@ -117,29 +114,16 @@ def measure_growth(memory: list[float]) -> float:
 
 
 @contextmanager
-def start_server(data: Path, *, spaces: bool = True) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """`python app.py` as on a Space, or as at home, bound to loopback; its log is `log` in the data folder."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    env = {
-        **os.environ,
+def start_server(data: Path, *, spaces: bool = True) -> Iterator[AppProcess]:
+    """Run the app as on a Space, or as at home, bound to loopback; its log is `log` in the data folder."""
+    environment = {
         "SYSTEM": "spaces" if spaces else "",
         "GRADIO_ANALYTICS_ENABLED": "False",
         "GRADIO_TEMP_DIR": str(data / "tmp"),
     }
-    command = [sys.executable, "app.py", "--host", "localhost", "--port", str(port), "--data", str(data)]
-    command += ["--profile", "embedded"]
-    with (data / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=log)
-        try:
-            wait_until(lambda: process.poll() is None and _is_healthy(f"http://127.0.0.1:{port}"), 180)
-            yield f"http://127.0.0.1:{port}", process
-        finally:
-            process.send_signal(signal.SIGINT)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(30)
-            process.kill()
-            process.wait()
+    flags = ("--host", "localhost", "--profile", "embedded")
+    with start_app(data, *flags, environment=environment, log=data / "log") as app:
+        yield app
 
 
 def create_keys(data: Path) -> list[str]:
@@ -151,12 +135,6 @@ def create_keys(data: Path) -> list[str]:
         return [held.create_key(f"client {n}") for n in range(CLIENT_COUNT)]
     finally:
         held.close()
-
-
-def _is_healthy(url: str) -> bool:
-    with suppress(httpx.HTTPError):
-        return httpx.get(f"{url}/healthz", timeout=10).status_code == 200
-    return False
 
 
 async def _run_siege(
@@ -244,18 +222,9 @@ def _read_log(log: str) -> tuple[list[str], Counter[str]]:
             where = text
         elif inside and where and line and not line.startswith((" ", "\t", "|", "+")):
             inside = False
-            if f'File "{ROOT}/' in where and not text.startswith(
-                "pipelines.core.errors."
-            ):  # a refusal that Gradio logs
+            is_refusal = text.startswith("pipelines.core.errors.")  # which Gradio logs
+            if f'File "{ROOT}/' in where and not is_refusal:
                 ours.append(f"{text[:160]} ({where.strip()})")
             else:
                 others[text.partition(":")[0][:60]] += 1
     return ours, others
-
-
-if __name__ == "__main__":
-    good = True
-    for each in rows(*map(float, sys.argv[1:])):
-        print(json.dumps(each), flush=True)
-        good &= each["ok"]
-    sys.exit(0 if good else 1)

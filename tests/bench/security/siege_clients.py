@@ -1,7 +1,7 @@
-"""Who stands before the studio in a siege: honest people with work to do, and everybody else; measures nothing.
+"""The clients of the siege: honest ones with orders, and hostile ones.
 
-Honest ones come back when they are told to (429). The others send what `tests/support/hostile_pictures.py` and the attack list have, in
-no order, and look only whether an answer is one that a studio may give.
+Honest clients retry after a 429. Hostile ones send what `tests/support/hostile_pictures.py` and the list of attacks
+have, in random order, and check only whether the answer is one that a studio may give.
 """
 
 from __future__ import annotations
@@ -86,13 +86,15 @@ async def request_until_accepted(client: SiegeClient, method: str, path: str, **
 
 async def order_picture(client: SiegeClient) -> None:
     """A headshot, a product, a cut-out or a scene, and a look whether its files are whole and signed."""
-    tool, values = client.dice.choice((
-        ("headshot", {"consent": "true", "size": "512", "preset": "linkedin"}),
-        ("product", {"size": "512", "preset": "amazon"}),
-        ("cutout", {}),
-        ("background", {"size": "512", "prompt": client.dice.choice(("forest", "park in the evening", XSS))}),
-        ("style", {"size": "512", "format": "webp"}),
-    ))  # fmt: skip
+    tool, values = client.dice.choice(
+        (
+            ("headshot", {"consent": "true", "size": "512", "preset": "linkedin"}),
+            ("product", {"size": "512", "preset": "amazon"}),
+            ("cutout", {}),
+            ("background", {"size": "512", "prompt": client.dice.choice(("forest", "park in the evening", XSS))}),
+            ("style", {"size": "512", "format": "webp"}),
+        )
+    )
     files = {} if tool == "background" else {"photo": client.choose_photo(PEOPLE if tool == "headshot" else PHOTOS)}
     await _check_order(
         client, await request_until_accepted(client, "POST", f"/v1/tools/{tool}", data=values, files=files or None)
@@ -230,9 +232,12 @@ async def call_page_event(client: SiegeClient, path: str) -> None:
     row = client.dice.choice([row for row in config["dependencies"] if row["backend_fn"]])
     given = {"path": path, "meta": {"_type": "gradio.FileData"}}
     body = {
-        "fn_index": row["id"], "data": [client.dice.choice((given, path, XSS, None)) for _ in row["inputs"]],
-        "session_hash": f"s{client.dice.getrandbits(60):x}", "event_data": None, "trigger_id": None,
-    }  # fmt: skip
+        "fn_index": row["id"],
+        "data": [client.dice.choice((given, path, XSS, None)) for _ in row["inputs"]],
+        "session_hash": f"s{client.dice.getrandbits(60):x}",
+        "event_data": None,
+        "trigger_id": None,
+    }
     joined = await client.http.post("/gradio_api/queue/join", json=body)
     check_status(client, "page event", joined, 200, 400, 404, 422)
     if joined.status_code == 200:
@@ -249,12 +254,22 @@ async def call_private_event(client: SiegeClient) -> None:
 
 
 MONSTROUS_BODIES: tuple[bytes, ...] = (
-    b'{"strength": NaN}', b'{"seed": 1e999}', b'{"prompt": "\\ud800"}', b'{"prompt":' + b"[" * 50_000, b"\x00",
-    json.dumps({f"f{n}": n for n in range(20_000)}).encode(), json.dumps({"prompt": "x" * 2_000_000}).encode(),
-    json.dumps({"prompt": XSS}).encode(), json.dumps({"prompt": "nude woman"}).encode(), b'{"photo": "/etc/passwd"}',
-    b'{"prompt": "night", "lora": "../../keys.sqlite3"}', b'{"prompt": "night", "lora": "we/else"}',
-    b'{"photo": "http://169.254.169.254/latest"}', b'{"photo": {"path": "/etc/passwd"}}', b'{"size": 9999999}',
-)  # fmt: skip
+    b'{"strength": NaN}',
+    b'{"seed": 1e999}',
+    b'{"prompt": "\\ud800"}',
+    b'{"prompt":' + b"[" * 50_000,
+    b"\x00",
+    json.dumps({f"f{n}": n for n in range(20_000)}).encode(),
+    json.dumps({"prompt": "x" * 2_000_000}).encode(),
+    json.dumps({"prompt": XSS}).encode(),
+    json.dumps({"prompt": "nude woman"}).encode(),
+    b'{"photo": "/etc/passwd"}',
+    b'{"prompt": "night", "lora": "../../keys.sqlite3"}',
+    b'{"prompt": "night", "lora": "we/else"}',
+    b'{"photo": "http://169.254.169.254/latest"}',
+    b'{"photo": {"path": "/etc/passwd"}}',
+    b'{"size": 9999999}',
+)
 
 
 async def send_monstrous_body(client: SiegeClient) -> None:
@@ -267,14 +282,28 @@ async def send_monstrous_body(client: SiegeClient) -> None:
 
 async def ask_as_stranger(client: SiegeClient) -> None:
     """Without a key, with a wrong one, from another site, and for what is not there."""
-    path = client.dice.choice((
-        "/v1/jobs", "/v1/files/..%2F..%2Fetc%2Fpasswd/content", "/gradio_api/file=/etc/passwd", "/s/x.1.y", "/v1/nope",
-        "/v1/files/file-0/content", "/static/..%2f..%2fapp.py", "/healthz", "/",
-    ))  # fmt: skip
-    head = client.dice.choice((
-        {}, {"Authorization": "Bearer sk-dbx-" + "0" * 60}, {"Origin": "https://evil.example"},
-        {"Cookie": "dbx_visitor=visitor:ann." + "0" * 64}, {"Range": "bytes=" + ",".join(f"{n}-" for n in range(900))},
-    ))  # fmt: skip
+    path = client.dice.choice(
+        (
+            "/v1/jobs",
+            "/v1/files/..%2F..%2Fetc%2Fpasswd/content",
+            "/gradio_api/file=/etc/passwd",
+            "/s/x.1.y",
+            "/v1/nope",
+            "/v1/files/file-0/content",
+            "/static/..%2f..%2fapp.py",
+            "/healthz",
+            "/",
+        )
+    )
+    head = client.dice.choice(
+        (
+            {},
+            {"Authorization": "Bearer sk-dbx-" + "0" * 60},
+            {"Origin": "https://evil.example"},
+            {"Cookie": "dbx_visitor=visitor:ann." + "0" * 64},
+            {"Range": "bytes=" + ",".join(f"{n}-" for n in range(900))},
+        )
+    )
     answer = await client.http.request(client.dice.choice(("GET", "POST", "DELETE", "OPTIONS")), path, headers=head)
     check_status(client, "stranger", answer, 200, 206, 400, 401, 403, 404, 405, 422)
 
@@ -336,11 +365,15 @@ async def _hold_stream(client: SiegeClient, job_id: str) -> None:
 async def send_wrong_mcp_calls(client: SiegeClient) -> None:
     """Calls to the door for agents: other people's files, pictures that are none, tools that are not there."""
     bad = client.dice.choice(("file-0", "/etc/passwd", "http://127.0.0.1:9/secret", "data:image/png;base64,AAAA", XSS))
-    asked = client.dice.choice((
-        {"name": "show_picture", "arguments": {"file_id": bad}}, {"name": bad, "arguments": {}},
-        {"name": "cutout", "arguments": {"photo": bad}}, {"name": "list_pictures", "arguments": {"limit": bad}},
-        {"name": "headshot", "arguments": {"photo": bad, "consent": "true", bad: 1e300}},
-    ))  # fmt: skip
+    asked = client.dice.choice(
+        (
+            {"name": "show_picture", "arguments": {"file_id": bad}},
+            {"name": bad, "arguments": {}},
+            {"name": "cutout", "arguments": {"photo": bad}},
+            {"name": "list_pictures", "arguments": {"limit": bad}},
+            {"name": "headshot", "arguments": {"photo": bad, "consent": "true", bad: 1e300}},
+        )
+    )
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": asked}
     head = {**client.make_headers, "Accept": "application/json, text/event-stream"}
     answer = await client.http.post("/mcp", json=body, headers=head)
@@ -491,10 +524,26 @@ async def upload_harmful_zip(client: SiegeClient) -> None:
 
 
 HOSTILE_ACTS: tuple[Act, ...] = (
-    send_hostile_picture, send_hostile_picture, upload_hostile_picture, call_private_event, send_monstrous_body, ask_as_stranger, ask_as_stranger, flood_with_orders, hang_up,
-    slow_upload, hoard_event_streams, upload_harmful_zip, send_wrong_mcp_calls, send_internal_urls, order_harmful_batch,
-    forge_headers, ask_as_foreign_host, register_redirecting_webhook, flood_with_reports,
-)  # fmt: skip
+    send_hostile_picture,
+    send_hostile_picture,
+    upload_hostile_picture,
+    call_private_event,
+    send_monstrous_body,
+    ask_as_stranger,
+    ask_as_stranger,
+    flood_with_orders,
+    hang_up,
+    slow_upload,
+    hoard_event_streams,
+    upload_harmful_zip,
+    send_wrong_mcp_calls,
+    send_internal_urls,
+    order_harmful_batch,
+    forge_headers,
+    ask_as_foreign_host,
+    register_redirecting_webhook,
+    flood_with_reports,
+)
 
 
 async def run_client(client: SiegeClient, acts: tuple[Act, ...], pause: tuple[float, float]) -> None:

@@ -1,6 +1,6 @@
-"""Every kind of file of every tool, through every door of the real studio: signed, whole, and a changed byte shows.
+"""Every kind of file of every tool, through every interface of the real studio: signed, whole, a changed byte is seen.
 
-`python -m tests.bench leaving`; asked for by name, it takes some minutes. `tests/provenance/test_every_door.py` is its small sister.
+`python -m tests.bench leaving` takes some minutes. `tests/provenance/test_every_door.py` does the same with two tools.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from pipelines.codecs.encode import MIME_TYPES
 from pipelines.provenance.c2pa import verify_credentials
 from pipelines.provenance.signing_key import SigningKeyStore
 from tests.bench.rows import Row, make_row
-from tests.bench.security.siege import ROOT, start_server
+from tests.bench.security.siege import start_server
+from tests.support.app_process import ROOT
 from tests.support.download_doors import (
     DOWNLOADS,
     DownloadedFile,
@@ -93,7 +94,7 @@ def rows() -> Iterator[Row]:
     kinds: Counter[str] = Counter()
     flips = [0, 0, 0]
     dice = random.Random(1)
-    with tempfile.TemporaryDirectory() as folder, start_server(Path(folder), spaces=False) as (url, _):
+    with tempfile.TemporaryDirectory() as folder, start_server(Path(folder), spaces=False) as (url, _, _):
         root = SigningKeyStore(Path(folder)).load_key().root_certificate
         with httpx.Client(base_url=url, timeout=300) as http:
             visitor = StudioClient(http, url)

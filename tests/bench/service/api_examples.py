@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
-from tests.bench.service.single_job import start_app
 from tests.bench.rows import Row, make_row
+from tests.support.app_process import start_app
 
 REPEAT_COUNT = 3
 """How often each example is asked for; the later ones find its models loaded."""

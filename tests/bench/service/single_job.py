@@ -4,90 +4,28 @@ from __future__ import annotations
 
 import io
 import os
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import onnxruntime
 import PIL.Image
-import psutil
 
 from pipelines.core.geometry import Image
-from pipelines.core.job import Job, Result, Step
-from pipelines.core.stream import wait_for_result
-from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
-from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import CacheOptions, ModelCache
-from pipelines.models.profiles import choose_profile
-from pipelines.service.orders import StudioService
-from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex
+from pipelines.core.job import Step
 from tests.bench.rows import Row, make_row
-from tests.support.gated_tool import make_gated_job, open_gated_studio
+from tests.support.app_process import ROOT, measure_tree_pss, start_app
+from tests.support.gated_tool import GatedStudio, make_gated_job
+from tests.support.real_studio import RealStudio
 
-ROOT = Path(__file__).parents[3]
 RUN_COUNT = 7
 
 
 # ---------------------------------------------------------------- the served studio
-
-
-@contextmanager
-def start_app(data: Path, *flags: str) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
-    """`python app.py` on a free port: its address, its process and the seconds until `/healthz` answered."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    since = time.monotonic()
-    command = [sys.executable, "app.py", "--port", str(port), "--data", str(data), *flags]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while not _is_healthy(url):
-            if process.poll() is not None or time.monotonic() - since > 90:
-                raise RuntimeError("the studio did not start")
-            time.sleep(0.02)
-        yield url, process, time.monotonic() - since
-    finally:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _is_healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/healthz", timeout=2).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def measure_tree_pss(pid: int) -> float:
-    """PSS of a process and all its children, in MB of 10^6 bytes."""
-    tree = [psutil.Process(pid)]
-    tree += tree[0].children(recursive=True)
-    return sum(_measure_pss(process) for process in tree) / 1e6
-
-
-def _measure_pss(process: psutil.Process) -> int:
-    try:
-        return process.memory_full_info().pss
-    except psutil.NoSuchProcess:
-        return 0
 
 
 def measure_server() -> Iterator[Row]:
@@ -107,37 +45,9 @@ def measure_server() -> Iterator[Row]:
 # ---------------------------------------------------------------- the engine
 
 
-class Room:
-    """A service and a local engine in this process."""
-
-    def __init__(self, root: Path) -> None:
-        self.files = FileIndex(root)
-        profile, device = choose_profile("embedded")
-        self.engine = LocalEngine(ModelCache(FAMILIES, CacheOptions(device=device)), self.files)
-        self.ingest = DecoderPool()
-        self.jobs = JobQueue(root, self.engine)
-        self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest)
-        self.photos = {example.name: example.file_id for example in self.service.uploads.list_examples()}
-
-    def order(self, tool: str, **values: Any) -> Job:
-        """A job for the bench's owner."""
-        draft = bool(values.pop("draft", False))
-        return self.service.create_job(tool, values, "bench", draft=draft)
-
-    def make(self, tool: str, **values: Any) -> Result:
-        """Order, run, wait."""
-        return wait_for_result(self.jobs.watch(self.jobs.submit(self.order(tool, **values))))
-
-    def close(self) -> None:
-        """Stop everything."""
-        self.jobs.close()
-        self.ingest.close()
-        self.files.close()
-
-
-def _portrait_id(room: Room) -> str:
+def _portrait_id(studio: RealStudio) -> str:
     """The astronaut, 512 x 512: the portrait of the figures."""
-    return room.photos["astronaut"]
+    return studio.photos["astronaut"]
 
 
 def make_bare_matting_timer() -> Callable[[], float]:
@@ -155,11 +65,11 @@ def make_bare_matting_timer() -> Callable[[], float]:
     return run
 
 
-def _time_first_preview(room: Room) -> float:
-    room.engine.result_cache.clear()
+def _time_first_preview(studio: RealStudio) -> float:
+    studio.engine.result_cache.clear()
     since = time.perf_counter()
-    watch = room.jobs.watch(
-        room.jobs.submit(room.order("headshot", photo=_portrait_id(room), framing="tight", size=1024))
+    watch = studio.jobs.submit_and_watch(
+        studio.create_job("headshot", photo=_portrait_id(studio), framing="tight", size=1024)
     )
     seen = next(event for event in watch if isinstance(event, Step) and event.preview)
     seconds = time.perf_counter() - since
@@ -169,49 +79,49 @@ def _time_first_preview(room: Room) -> float:
     return seconds
 
 
-def _time_headshot(room: Room) -> float:
-    room.engine.result_cache.clear()
+def _time_headshot(studio: RealStudio) -> float:
+    studio.engine.result_cache.clear()
     since = time.perf_counter()
-    room.make("headshot", photo=_portrait_id(room), framing="tight", size=1024)
+    studio.make("headshot", photo=_portrait_id(studio), framing="tight", size=1024)
     return time.perf_counter() - since
 
 
-def _time_draft(room: Room, preset: str) -> float:
+def _time_draft(studio: RealStudio, preset: str) -> float:
     since = time.perf_counter()
-    room.make("headshot", photo=_portrait_id(room), preset=preset, draft=True)
+    studio.make("headshot", photo=_portrait_id(studio), preset=preset, draft=True)
     return time.perf_counter() - since
 
 
 def measure_speed() -> Iterator[Row]:
     """Side by side in one run: a bare net and a whole headshot in turn, each with nothing remembered but the models."""
     with tempfile.TemporaryDirectory() as data:
-        room = Room(Path(data))
+        studio = RealStudio(Path(data), owner="bench")
         try:
             bare = make_bare_matting_timer()
-            for warm in (lambda: _time_headshot(room), bare, lambda: _time_draft(room, "park")):
+            for warm in (lambda: _time_headshot(studio), bare, lambda: _time_draft(studio, "park")):
                 warm()
-            pairs = [(bare(), _time_headshot(room)) for _ in range(RUN_COUNT)]
+            pairs = [(bare(), _time_headshot(studio)) for _ in range(RUN_COUNT)]
             ratio = statistics.median(whole / alone for alone, whole in pairs)
             yield make_row("headshot_over_matting", round(ratio, 2), "x", 6)
-            first = statistics.median(_time_first_preview(room) for _ in range(RUN_COUNT))
+            first = statistics.median(_time_first_preview(studio) for _ in range(RUN_COUNT))
             yield make_row("first_preview_seconds", round(first, 3), "s", 0.7)
             looks = ("linkedin", "park", "lobby", "academic", "actor", "executive-dark", "nude-tones")
             for look in looks:
-                _time_draft(room, look)
+                _time_draft(studio, look)
             yield make_row(
-                "draft_seconds", round(statistics.median(_time_draft(room, look) for look in looks), 3), "s", 0.5
+                "draft_seconds", round(statistics.median(_time_draft(studio, look) for look in looks), 3), "s", 0.5
             )
         finally:
-            room.close()
+            studio.close()
 
 
 def measure_changed_pixels() -> Iterator[Row]:
     """The worst of every example at every size, in every tool that takes it."""
     with tempfile.TemporaryDirectory() as data:
-        room = Room(Path(data))
+        studio = RealStudio(Path(data), owner="bench")
         try:
             changed = [
-                room.make(tool, photo=room.photos[photo], size=size).receipt["checks"]["core_changed_pixels"]
+                studio.make(tool, photo=studio.photos[photo], size=size).receipt["checks"]["core_changed_pixels"]
                 for tool, photos in (
                     ("headshot", ("astronaut", "hopper")),
                     ("product", ("coffee",)),
@@ -221,14 +131,14 @@ def measure_changed_pixels() -> Iterator[Row]:
                 for size in (512, 1024, 2048)
             ]
         finally:
-            room.close()
+            studio.close()
         yield make_row("core_changed_pixels", max(changed), "px", 0)
 
 
 def measure_cancel() -> Iterator[Row]:
     """Steps between `cancel` and a free lane, the worst of ten."""
     step = 0.2
-    with tempfile.TemporaryDirectory() as data, open_gated_studio(Path(data)) as here:
+    with tempfile.TemporaryDirectory() as data, GatedStudio(Path(data)) as here:
         here.gate.pause = step
         worst = 0.0
         for _ in range(10):
@@ -245,17 +155,17 @@ def measure_cancel() -> Iterator[Row]:
 def measure_finish() -> Iterator[Row]:
     """`finish` (checks, metadata, write, index) of a 1024 px headshot over Pillow's own PNG of the same picture."""
     with tempfile.TemporaryDirectory() as data:
-        room = Room(Path(data))
+        studio = RealStudio(Path(data), owner="bench")
         try:
-            ratios = [_measure_finish_ratio(room) for _ in range(RUN_COUNT)]
+            ratios = [_measure_finish_ratio(studio) for _ in range(RUN_COUNT)]
         finally:
-            room.close()
+            studio.close()
         yield make_row("finish_over_pillow", round(statistics.median(ratios), 2), "x", 3)
 
 
-def _measure_finish_ratio(room: Room) -> float:
-    result = room.make("headshot", photo=_portrait_id(room), framing="tight", size=1024)
-    with PIL.Image.open(room.files.local_path(result.files[0].id)) as picture:
+def _measure_finish_ratio(studio: RealStudio) -> float:
+    result = studio.make("headshot", photo=_portrait_id(studio), framing="tight", size=1024)
+    with PIL.Image.open(studio.files.local_path(result.files[0].id)) as picture:
         pixels: Image = np.asarray(picture.convert("RGB"))
     since = time.perf_counter()
     PIL.Image.fromarray(pixels).save(io.BytesIO(), "PNG")
