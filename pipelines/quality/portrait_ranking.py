@@ -100,10 +100,7 @@ def ranking_notices(scores: Sequence[PortraitScore]) -> tuple[str, ...]:
         return ()
     best, rest = scores[0], scores[1:]
     others = "; ".join(f"photo {score.number} ({round(100 * score.total)}): {score.summary}" for score in rest)
-    return (
-        f"Taken: photo {best.number} ({round(100 * best.total)} of 100): {best.summary}.",
-        f"Then {others}.",
-    )
+    return (f"Taken: photo {best.number} ({round(100 * best.total)} of 100): {best.summary}.", f"Then {others}.")
 
 
 # ---------------------------------------------------------------- measures

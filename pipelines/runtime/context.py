@@ -60,11 +60,7 @@ class JobContext:
     """
 
     def __init__(
-        self,
-        job: Job,
-        resources: EngineResources,
-        progress: StreamProgress,
-        draw_fn: oom_fallback.DrawFn | None = None,
+        self, job: Job, resources: EngineResources, progress: StreamProgress, draw_fn: oom_fallback.DrawFn | None = None
     ) -> None:
         self.job = job
         self.seed = job.seed

@@ -153,11 +153,7 @@ def _stroke_map(layers: list[StrokeLayer], shape: tuple[int, ...]) -> Int32Array
 
 
 def _paint_relief(
-    owner: Int32Array,
-    direction: Float32Array,
-    width: Float32Array,
-    phase: Float32Array,
-    rng: np.random.Generator,
+    owner: Int32Array, direction: Float32Array, width: Float32Array, phase: Float32Array, rng: np.random.Generator
 ) -> Field:
     """Return the height of the paint: bristle marks along each stroke, and a random height for each stroke."""
     side = 256

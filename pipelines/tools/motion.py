@@ -8,15 +8,7 @@ from pipelines.codecs.containers import encode_animation, encode_video
 from pipelines.compositing import parallax
 from pipelines.core.geometry import Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import (
-    Params,
-    Subject,
-    choice_field,
-    flag_field,
-    number_field,
-    picture_field,
-    seed_field,
-)
+from pipelines.core.params import Params, Subject, choice_field, flag_field, number_field, picture_field, seed_field
 from pipelines.core.rendering import EncodedFile, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.framings import size_for_ratio

@@ -12,15 +12,7 @@ import numpy as np
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Alpha, Colour, Image, Size
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import (
-    Params,
-    Subject,
-    choice_field,
-    colour_field,
-    number_field,
-    picture_field,
-    prompt_field,
-)
+from pipelines.core.params import Params, Subject, choice_field, colour_field, number_field, picture_field, prompt_field
 from pipelines.core.rendering import RenderRequest, ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.framing.crop import (

@@ -21,8 +21,7 @@ from pipelines.core.tools import Tool, ToolContext
 from pipelines.settings import Settings
 from pipelines.tools import TOOLS, find_tool
 from tests.support.endpoint_names import summarize_endpoints
-from tests.support.page_client import serve_page
-from tests.support.served_app import ServedApp
+from tests.support.served_app import ServedApp, serve_page
 from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 from ui.api.auth.access import AccessControl, ConnectionInfo
 from ui.api.code_snippets import (

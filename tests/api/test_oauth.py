@@ -19,8 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 
 from pipelines.settings import Settings
-from tests.support.page_client import NOTE, serve_page
-from tests.support.served_app import ServedApp, serve_starlette
+from tests.support.served_app import NOTE, ServedApp, serve_page, serve_starlette
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CLIENT, SECRET = "space-client", "space-secret"

@@ -18,28 +18,21 @@ from pipelines.avatars.svg_renderer import choose_parts, omission_notices, rende
 from pipelines.avatars.traits import MOODS, TRAITS, Character, parse_character, roll_character
 from pipelines.codecs.containers import merge_layers
 from pipelines.core.errors import BadInput, ModelUnavailable
-from pipelines.core.geometry import Image
 from pipelines.core.job import Result
 from pipelines.core.models import ModelSpec, Profile
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest
-from pipelines.core.stream import wait_for_result
-from pipelines.engines.local import LocalEngine
 from pipelines.imaging.palette import extract_main_colours, lightest_colour, most_colourful, name_colour
 from pipelines.imaging.text import relative_luminance
-from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
 from pipelines.models.profiles import EMBEDDED
-from pipelines.service.orders import StudioService
-from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex
+from pipelines.tools.character import TOOL as CHARACTER
 from pipelines.tools.character import Creator
 from pipelines.tools.style import TOOL as STYLE
+from tests.support.real_studio import RealStudio
 from ui.tool_tab.state import TabState
 
 SIDE = 48
-OWNER = "me"
 
 
 def make_character(art: ArtPack, seed: int = 1, **locked: str) -> Character:
@@ -336,7 +329,7 @@ def test_every_view_has_room_on_the_page(count: int) -> None:
     assert shown > 0.97 * count * side * side
 
 
-# ---------------------------------------------------------------- the tool in the house
+# ---------------------------------------------------------------- the tool in a studio
 
 
 class StubFamily:
@@ -369,50 +362,37 @@ class StubFamily:
         pass
 
 
-class StudioRoom:
-    """A service with an engine behind it."""
+class CharacterStudio(RealStudio):
+    """A studio with the built-in models, and a stub for what they do not draw."""
 
     def __init__(self, root: Path, stub: StubFamily | None = None) -> None:
-        self.files, self.ingest = FileIndex(root), DecoderPool()
         families: Any = FAMILIES if stub is None else (*FAMILIES, stub)
-        self.jobs = JobQueue(root, LocalEngine(ModelCache(families), self.files))
         specs = {"backdrop": EMBEDDED.specs["backdrop"], **(dict.fromkeys(stub.specs[0].verbs, "stub") if stub else {})}
         profile = Profile("embedded", specs, "Embedded")  # pyright: ignore[reportArgumentType]
-        self.service = StudioService(Settings(data=root), self.jobs, self.files, profile, self.ingest)
+        super().__init__(root, (CHARACTER,), cache=ModelCache(families), profile=profile)
 
-    def make(self, **values: Any) -> Result:
-        return wait_for_result(
-            self.jobs.watch(self.jobs.submit(self.service.create_job("character", {"size": 256, **values}, OWNER)))
-        )
-
-    def image(self, result: Result, n: int = 0) -> Image:
-        return self.files.open_image(result.files[n].id)
-
-    def close(self) -> None:
-        self.jobs.close()
-        self.ingest.close()
-        self.files.close()
+    def draw(self, **values: Any) -> Result:
+        return self.make("character", **{"size": 256, **values})
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StudioRoom]:
-    made = StudioRoom(tmp_path_factory.mktemp("character"))
-    yield made
-    made.close()
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CharacterStudio]:
+    with CharacterStudio(tmp_path_factory.mktemp("character")) as studio:
+        yield studio
 
 
-def test_nothing_is_required_and_the_receipt_brings_it_back(house: StudioRoom) -> None:
-    first = house.make(seed=6)
+def test_nothing_is_required_and_the_receipt_brings_it_back(studio: CharacterStudio) -> None:
+    first = studio.draw(seed=6)
     params = first.receipt["params"]
     assert params["character"].startswith("peeps ")
-    again = house.make(**{**params, "seed": 12345})  # whatever the seed: the line says it all
+    again = studio.draw(**{**params, "seed": 12345})  # whatever the seed: the line says it all
     assert again.files[0].pixels_sha256 == first.files[0].pixels_sha256
 
 
-def test_four_variations_of_one_trait_are_four_of_one_somebody(house: StudioRoom) -> None:
-    first = house.make(seed=6, preset="anyone", art="notionists")
+def test_four_variations_of_one_trait_are_four_of_one_somebody(studio: CharacterStudio) -> None:
+    first = studio.draw(seed=6, preset="anyone", art="notionists")
     line = first.receipt["params"]["character"]
-    result = house.make(preset="anyone", art="notionists", character=line, anew="outfit", variations=4, seed=1)
+    result = studio.draw(preset="anyone", art="notionists", character=line, anew="outfit", variations=4, seed=1)
     made = [file for file in result.files if file.role == "result"]
     assert len({file.pixels_sha256 for file in made}) == 4
     kept, new = parse_character(line), parse_character(result.receipt["params"]["character"])
@@ -420,92 +400,92 @@ def test_four_variations_of_one_trait_are_four_of_one_somebody(house: StudioRoom
     assert result.receipt["params"]["anew"] == "nothing"
 
 
-def test_somebody_comes_back_in_another_art(house: StudioRoom) -> None:
-    line = house.make(seed=6).receipt["params"]["character"]
-    there = parse_character(house.make(art="pixel", character=line).receipt["params"]["character"])
+def test_somebody_comes_back_in_another_art(studio: CharacterStudio) -> None:
+    line = studio.draw(seed=6).receipt["params"]["character"]
+    there = parse_character(studio.draw(art="pixel", character=line).receipt["params"]["character"])
     assert {**there.traits} == {**parse_character(line).traits}
     assert there.art == "pixel"
 
 
-def test_clothes_and_ground_have_the_colours_that_were_asked_for(house: StudioRoom) -> None:
-    image = house.image(house.make(preset="anyone", colour="#12ab34", behind_colour="#fedcba", seed=1))
+def test_clothes_and_ground_have_the_colours_that_were_asked_for(studio: CharacterStudio) -> None:
+    image = studio.open_result(studio.draw(preset="anyone", colour="#12ab34", behind_colour="#fedcba", seed=1))
     assert (image[0, 0] == (0xFE, 0xDC, 0xBA)).all()
     assert np.all(image == (0x12, 0xAB, 0x34), axis=2).mean() > 0.05
 
 
-def test_transparent_is_the_figure_and_nothing_else(house: StudioRoom) -> None:
-    result = house.make(behind="transparent", layers=True, seed=3)
-    image = house.image(result)
+def test_transparent_is_the_figure_and_nothing_else(studio: CharacterStudio) -> None:
+    result = studio.draw(behind="transparent", layers=True, seed=3)
+    image = studio.open_result(result)
     assert (image.shape[2], image[0, 0, 3], image[..., 3].max()) == (4, 0, 255)
     assert [file.format for file in result.files if file.role == "layers"] == ["ora", "zip"]
     matte = next(file for file in result.files if file.role == "matte")
-    assert np.abs(house.files.open_image(matte.id)[..., 0].astype(int) - image[..., 3]).max() <= 1
+    assert np.abs(studio.files.open_image(matte.id)[..., 0].astype(int) - image[..., 3]).max() <= 1
 
 
-def test_a_picture_gives_its_colours(house: StudioRoom) -> None:
+def test_a_picture_gives_its_colours(studio: CharacterStudio) -> None:
     sent = np.full((80, 80, 3), (10, 60, 200), np.uint8)
     sent[:40] = (250, 245, 230)
-    reference = house.files.add_image(sent, OWNER, "upload")
-    image = house.image(house.make(preset="anyone", reference=reference, consent=True, seed=1))
+    reference = studio.add_image(sent)
+    image = studio.open_result(studio.draw(preset="anyone", reference=reference, consent=True, seed=1))
     assert np.abs(image[0, 0].astype(int) - (250, 245, 230)).max() <= 3
     assert (np.abs(image.astype(int) - (10, 60, 200)).max(axis=2) <= 3).mean() > 0.05
 
 
-def test_a_backdrop_lies_behind(house: StudioRoom) -> None:
+def test_a_backdrop_lies_behind(studio: CharacterStudio) -> None:
     scene = np.full((300, 300, 3), (20, 120, 60), np.uint8)
-    backdrop = house.files.add_image(scene, OWNER, "upload")
-    image = house.image(house.make(backdrop=backdrop, consent=True, seed=1))
+    backdrop = studio.add_image(scene)
+    image = studio.open_result(studio.draw(backdrop=backdrop, consent=True, seed=1))
     assert np.abs(image[2, 2].astype(int) - (20, 120, 60)).max() <= 6
 
 
-def test_the_sheet_shows_every_mood_and_pose(house: StudioRoom) -> None:
-    result = house.make(layout="sheet", art="notionists", name="Mira", seed=2)
-    assert house.image(result).shape == (1024, 1600, 3)
+def test_the_sheet_shows_every_mood_and_pose(studio: CharacterStudio) -> None:
+    result = studio.draw(layout="sheet", art="notionists", name="Mira", seed=2)
+    assert studio.open_result(result).shape == (1024, 1600, 3)
     assert result.receipt["notices"][-1].endswith("Commercial use is free.")
 
 
-def test_a_composed_picture_says_that_rules_drew_it(house: StudioRoom) -> None:
-    path = house.files.local_path(house.make(seed=1).files[0].id)
+def test_a_composed_picture_says_that_rules_drew_it(studio: CharacterStudio) -> None:
+    path = studio.files.local_path(studio.draw(seed=1).files[0].id)
     assert b"digitalsourcetype/algorithmicMedia" in path.read_bytes()
 
 
-def test_what_an_art_has_no_parts_for_is_said(house: StudioRoom) -> None:
-    notices = " ".join(house.make(art="thumbs", hair="curly", seed=1).receipt["notices"])
+def test_what_an_art_has_no_parts_for_is_said(studio: CharacterStudio) -> None:
+    notices = " ".join(studio.draw(art="thumbs", hair="curly", seed=1).receipt["notices"])
     assert "Hair: Mascot has no parts for 'curly'." in notices
 
 
-def test_words_choose_traits_where_no_field_does(house: StudioRoom) -> None:
-    result = house.make(prompt="an angry bald man with a beard", beard="moustache", seed=1)
+def test_words_choose_traits_where_no_field_does(studio: CharacterStudio) -> None:
+    result = studio.draw(prompt="an angry bald man with a beard", beard="moustache", seed=1)
     one = parse_character(result.receipt["params"]["character"])
     assert (one["mood"], one["hair"], one["figure"], one["beard"]) == ("angry", "bald", "man", "moustache")
 
 
-def test_without_a_model_for_words_it_is_said_and_the_parts_stay(house: StudioRoom) -> None:
+def test_without_a_model_for_words_it_is_said_and_the_parts_stay(studio: CharacterStudio) -> None:
     with pytest.raises(ModelUnavailable) as caught:
-        house.make(art="model")
+        studio.draw(art="model")
     assert (caught.value.code, caught.value.param) == ("model_unavailable", "art")
-    assert house.make(art="peeps").files
+    assert studio.draw(art="peeps").files
 
 
-def test_a_reference_of_somebody_needs_their_consent(house: StudioRoom) -> None:
-    reference = house.files.add_image(np.full((60, 60, 3), 90, np.uint8), OWNER, "upload")
+def test_a_reference_of_somebody_needs_their_consent(studio: CharacterStudio) -> None:
+    reference = studio.add_image(np.full((60, 60, 3), 90, np.uint8))
     with pytest.raises(Exception, match="permission"):
-        house.service.create_job("character", {"reference": reference}, OWNER)
-    assert house.service.create_job("character", {}, OWNER).consent is None
+        studio.create_job("character", **{"reference": reference})
+    assert studio.create_job("character").consent is None
 
 
 def test_a_model_draws_from_the_traits_and_lies_on_the_ground(tmp_path: Path) -> None:
     stub = StubFamily(alphas=True)
-    house = StudioRoom(tmp_path, stub)
+    studio = CharacterStudio(tmp_path, stub)
     try:
-        result = house.make(art="model", preset="chef", skin="dark", figure="woman", behind_colour="#28969a", seed=4)
-        image = house.image(result)
-        clear = house.image(house.make(art="model", behind="transparent", seed=4))
+        result = studio.draw(art="model", preset="chef", skin="dark", figure="woman", behind_colour="#28969a", seed=4)
+        image = studio.open_result(result)
+        clear = studio.open_result(studio.draw(art="model", behind="transparent", seed=4))
         line = result.receipt["params"]["character"]
         same = {"preset": "chef", "behind_colour": "#28969a", "character": line}
-        sheet = house.make(art="model", layout="sheet", seed=9, **same)
+        sheet = studio.draw(art="model", layout="sheet", seed=9, **same)
     finally:
-        house.close()
+        studio.close()
     assert stub.asked[0].prompt == "3d icon of a woman chef with dark skin, teal background"
     assert (image[0, 0] == (0x28, 0x96, 0x9A)).all()
     assert (image[128, 128] == (200, 30, 40)).all()
@@ -519,11 +499,11 @@ def test_a_model_draws_from_the_traits_and_lies_on_the_ground(tmp_path: Path) ->
 
 def test_a_model_that_edits_turns_the_figure_it_drew(tmp_path: Path) -> None:
     stub = StubFamily(alphas=False, edits=True)
-    house = StudioRoom(tmp_path, stub)
+    studio = CharacterStudio(tmp_path, stub)
     try:
-        sheet = house.make(art="model", layout="sheet", preset="chef", colour="#28969a", seed=9)
+        sheet = studio.draw(art="model", layout="sheet", preset="chef", colour="#28969a", seed=9)
     finally:
-        house.close()
+        studio.close()
     drawn, *edits = stub.asked
     assert "teal clothes" in drawn.prompt
     assert {render.verb for render in edits} == {"edit"}
@@ -533,12 +513,12 @@ def test_a_model_that_edits_turns_the_figure_it_drew(tmp_path: Path) -> None:
 
 
 def test_a_model_without_opacity_is_taken_as_it_is(tmp_path: Path) -> None:
-    house = StudioRoom(tmp_path, StubFamily(alphas=False))
+    studio = CharacterStudio(tmp_path, StubFamily(alphas=False))
     try:
-        result = house.make(art="model", behind="transparent", seed=4)
-        image = house.image(result)
+        result = studio.draw(art="model", behind="transparent", seed=4)
+        image = studio.open_result(result)
     finally:
-        house.close()
+        studio.close()
     assert image.shape[2] == 3
     assert "no transparency" in " ".join(result.receipt["notices"])
 

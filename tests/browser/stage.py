@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -26,20 +25,13 @@ from pipelines.core.params import (
 )
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
-from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs import retention
 from pipelines.models import profiles
-from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import ModelCache
 from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.gated_tool import Gate
-from tests.support.gradio_loop import build_in_event_loop
-from ui.gradio_patches.event_stream import keep_stream_open
-from ui.server.factory import connect_services
+from tests.support.served_app import launch_page, run_studio
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 TIMEOUT_MS = 60_000
@@ -128,32 +120,17 @@ def serve_browser_page(root: Path, *more: Tool, gates: bool = True, shut: bool =
 
     With `gates` every tool waits at the gate, `shut` from the beginning, and the tests' own tools are there.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from ui import page as ui_page
-
     gate = Gate()
     if shut:
         gate.open.clear()
     rows = (*(add_gate(tool, gate) for tool in TOOLS), make_slow_tool(gate), ALBUM, *more) if gates else (*TOOLS, *more)
     settings = Settings(data=root, webhooks_private=True)  # a test listens on loopback
-    files, profile = FileIndex(root), profiles.choose_profile("embedded")[0]
-    engine = LocalEngine(ModelCache(FAMILIES), files, rows)
-    studio = connect_services(settings, engine, files, profile, DecoderPool(workers=1), rows)
-    page = build_in_event_loop(lambda: ui_page.build_page(studio.service, studio.access))
-    try:
-        _, url, _ = keep_stream_open(page.queue(default_concurrency_limit=None)).launch(
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, inbrowser=False,
-            app_kwargs={
-                "routes": [*studio.build_routes(), *ui_page.build_static_routes()],
-                "middleware": studio.build_middleware(),
-            },
-            **ui_page.build_launch_arguments(),
-        )  # fmt: skip
-        yield ServedPage(url.rstrip("/"), studio.service, gate)
-    finally:
-        gate.open.set()
-        page.close()
-        studio.close()
+    profile = profiles.choose_profile("embedded")[0]
+    with run_studio(settings, rows, profile) as studio, launch_page(studio) as url:
+        try:
+            yield ServedPage(url, studio.service, gate)
+        finally:
+            gate.open.set()
 
 
 @contextmanager
@@ -172,9 +149,12 @@ def open_browser_page(
     """
     complaints: list[str] = []
     context = browser.new_context(
-        viewport={"width": width, "height": height}, locale=locale, accept_downloads=True, has_touch=phone,
+        viewport={"width": width, "height": height},
+        locale=locale,
+        accept_downloads=True,
+        has_touch=phone,
         is_mobile=phone,
-    )  # fmt: skip
+    )
     try:
         page = context.new_page()
         page.set_default_timeout(TIMEOUT_MS)

@@ -42,8 +42,10 @@ def find_violations(page: Page, tab: str, dark: bool, rules: dict[str, object]) 
     found = page.evaluate(RUN_AXE_JS, ["body" if tab == "home" else f"#tab-{tab}", dark, rules])
     return [
         f"{tab}, {'dark' if dark else 'light'}: {row['id']} {node['target']} {node['failureSummary']}"
-        for row in found if row["impact"] in SERIOUS_IMPACTS for node in row["nodes"]
-    ]  # fmt: skip
+        for row in found
+        if row["impact"] in SERIOUS_IMPACTS
+        for node in row["nodes"]
+    ]
 
 
 def finish_job(house: ServedPage, tool: str, **values: object) -> None:

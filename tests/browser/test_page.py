@@ -177,9 +177,11 @@ def draw_by_mouse(page: Page, start: tuple[float, float], end: tuple[float, floa
 
 def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house: ServedPage) -> None:
     photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
-    cut = wait_for_result(house.service.jobs.watch(house.service.jobs.submit(house.service.create_job(
-        "cutout", {"photo": photo, "trim": False}, "local"
-    ))))  # fmt: skip
+    cut = wait_for_result(
+        house.service.jobs.watch(
+            house.service.jobs.submit(house.service.create_job("cutout", {"photo": photo, "trim": False}, "local"))
+        )
+    )
     automatic = house.service.files.open_image(next(file.id for file in cut.files if file.role == "matte"))[..., 0]
     open_tool(page, house, "product")
     page.locator("#product-example-coffee").click()

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from pipelines.settings import Settings
-from tests.support.page_client import serve_page
-from tests.support.served_app import ServedApp
+from tests.support.served_app import ServedApp, serve_page
 from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 from ui.api.auth.access import AccessControl
 

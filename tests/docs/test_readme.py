@@ -15,7 +15,7 @@ import pytest
 from pipelines.settings import Settings
 from tests.support.app_process import start_app
 from tests.support.examples import EXAMPLES
-from tests.support.page_client import serve_page
+from tests.support.served_app import serve_page
 from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 
 HERE = "http://127.0.0.1:7860"

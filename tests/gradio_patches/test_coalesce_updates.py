@@ -114,9 +114,7 @@ def call_handler(client: httpx.Client, fn: int) -> None:
     client.post("/gradio_api/run/predict", json=body).raise_for_status()
 
 
-def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(
-    watched: Watched,
-) -> None:
+def test_a_page_that_nobody_looks_at_is_told_the_newest_once_somebody_does(watched: Watched) -> None:
     client, fns, gate = watched
     send_event(client, fns["work"])
     words = read_updates(client)

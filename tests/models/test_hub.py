@@ -255,9 +255,15 @@ def engine(fake: FakeHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
 
 def make_job() -> Job:
     return Job(
-        id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256}, seed=1,
-        profile="made", specs={"backdrop": "made", "matte": "u2netp"}, owner="me", created=time.time(),
-    )  # fmt: skip
+        id=f"job-{uuid.uuid4().hex}",
+        tool="background",
+        params={"prompt": "a harbour", "size": 256},
+        seed=1,
+        profile="made",
+        specs={"backdrop": "made", "matte": "u2netp"},
+        owner="me",
+        created=time.time(),
+    )
 
 
 def test_a_job_tells_each_file_that_comes_for_it_and_then_draws(

@@ -23,9 +23,13 @@ def make_scheduler(name: str, prediction: str = "epsilon") -> Any:
     if name in ("DDIMScheduler", "LCMScheduler"):
         extra = {"clip_sample": False}
     return getattr(diffusers, name)(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", prediction_type=prediction,
-        steps_offset=1, **extra,
-    )  # fmt: skip
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type=prediction,
+        steps_offset=1,
+        **extra,
+    )
 
 
 def run_denoising(tapped: Any, truth: Any, *, steps: int) -> list[Any]:

@@ -93,9 +93,10 @@ def set_packages_installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None
     found = profiles.importlib.util.find_spec
     ours = ("torchao", "sdnq")
     monkeypatch.setattr(
-        profiles.importlib.util, "find_spec",
+        profiles.importlib.util,
+        "find_spec",
         lambda name: (object() if name in names else None) if name in ours else found(name),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(

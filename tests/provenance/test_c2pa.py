@@ -10,7 +10,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +31,6 @@ from pipelines.codecs.encode import (
 )
 from pipelines.core.errors import BadInput, StudioError
 from pipelines.core.job import Result
-from pipelines.core.stream import wait_for_result
-from pipelines.engines.local import LocalEngine
-from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
-from pipelines.models.families import FAMILIES
-from pipelines.models.model_cache import CacheOptions, ModelCache
-from pipelines.models.profiles import choose_profile
 from pipelines.provenance import c2pa as provenance_c2pa
 from pipelines.provenance.c2pa import (
     CredentialReport,
@@ -49,13 +41,12 @@ from pipelines.provenance.c2pa import (
     verify_credentials,
 )
 from pipelines.provenance.signing_key import SigningKeyStore
-from pipelines.service.orders import StudioService
 from pipelines.service.uploads import CREDENTIALS_KEPT_NOTICE
-from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex, pixels_sha256
+from pipelines.storage.file_index import pixels_sha256
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES, make_noise
 from tests.support.hostile_pictures import HOSTILE_PICTURES
+from tests.support.real_studio import RealStudio
 
 CAPTURE = source_type_uri(PixelOrigin(photographed=True))
 MADE = Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32), placed=(Ingredient("backdrop-1", "cd" * 32),))
@@ -270,69 +261,53 @@ def test_a_hostile_receipt_is_no_receipt(text: bytes) -> None:
 # ---------------------------------------------------------------- through the doors
 
 
-@dataclass
-class Room:
-    service: StudioService
-    photos: dict[str, str]
+class SignedStudio(RealStudio):
+    """A studio whose files are read back as bytes."""
 
-    def make(self, tool: str, **values: Any) -> Result:
-        return wait_for_result(
-            self.service.jobs.watch(self.service.jobs.submit(self.service.create_job(tool, values, "ann")))
-        )
-
-    def served(self, result: Result) -> list[bytes]:
-        return [self.service.files.local_path(file.id).read_bytes() for file in result.files]
+    def read_files(self, result: Result) -> list[bytes]:
+        return [self.files.read_bytes(file.id) for file in result.files]
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
-    root = tmp_path_factory.mktemp("room")
-    files, ingest, (profile, device) = FileIndex(root), DecoderPool(workers=1), choose_profile("embedded")
-    jobs = JobQueue(root, LocalEngine(ModelCache(FAMILIES, CacheOptions(device=device)), files))
-    service = StudioService(Settings(data=root), jobs, files, profile, ingest)
-    yield Room(service, {example.name: example.file_id for example in service.uploads.list_examples()})
-    jobs.close()
-    ingest.close()
-    files.close()
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedStudio]:
+    with SignedStudio(tmp_path_factory.mktemp("studio"), owner="ann") as studio:
+        yield studio
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_file_of_a_job_verifies_as_ours(room: Room, format: Any) -> None:
-    result = room.make("headshot", photo=room.photos["hopper"], format=format, size=256, variations=2)
+def test_every_file_of_a_job_verifies_as_ours(studio: SignedStudio, format: Any) -> None:
+    result = studio.make("headshot", photo=studio.photos["hopper"], format=format, size=256, variations=2)
     assert [file.role for file in result.files] == ["result", "result", "matte"]
-    for data in room.served(result):
-        assert room.service.uploads.verify_picture(data).status == "ours"
-    first = room.service.uploads.verify_picture(room.served(result)[0])
+    for data in studio.read_files(result):
+        assert studio.service.uploads.verify_picture(data).status == "ours"
+    first = studio.service.uploads.verify_picture(studio.read_files(result)[0])
     assert (first.source_type, first.parents) == ("compositeSynthetic", ("photo",)), "a grey paper is computed"
     assert first.receipt is not None
     assert first.receipt["tool"] == "headshot"
 
 
-def test_a_scene_alone_is_created_and_not_edited(room: Room) -> None:
-    (data,) = room.served(room.make("background", prompt="forest", size=256))
-    assert room.service.uploads.verify_picture(data).actions == ("c2pa.created",)
+def test_a_scene_alone_is_created_and_not_edited(studio: SignedStudio) -> None:
+    (data,) = studio.read_files(studio.make("background", prompt="forest", size=256))
+    assert studio.service.uploads.verify_picture(data).actions == ("c2pa.created",)
 
 
-def test_pixels_are_the_same_under_another_signature(room: Room) -> None:
-    one, two = (room.make("background", prompt="forest", size=256, seed=4).files[0] for _ in range(2))
+def test_pixels_are_the_same_under_another_signature(studio: SignedStudio) -> None:
+    one, two = (studio.make("background", prompt="forest", size=256, seed=4).files[0] for _ in range(2))
     assert one.pixels_sha256 == two.pixels_sha256
-    assert (
-        pixels_sha256(np.asarray(decode_pixels(room.service.files.local_path(two.id).read_bytes())))
-        == one.pixels_sha256
-    )
+    assert pixels_sha256(np.asarray(decode_pixels(studio.files.local_path(two.id).read_bytes()))) == one.pixels_sha256
 
 
-def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(room: Room, tmp_path: Path) -> None:
+def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(studio: SignedStudio, tmp_path: Path) -> None:
     with PIL.Image.open(EXAMPLES / "coffee.jpg") as picture:
         plain = encode_image(np.asarray(picture.convert("RGB").resize((300, 200))), "jpeg", b"")
     upload = sign(plain, "image/jpeg", Provenance(CAPTURE), SigningKeyStore(tmp_path).load_key())
-    file_id, notices = room.service.uploads.ingest_picture(upload, "ann")
+    file_id, notices = studio.service.uploads.ingest_picture(upload, "ann")
     assert notices == (CREDENTIALS_KEPT_NOTICE,)
-    assert b"c2pa" not in room.service.files.local_path(file_id).read_bytes()
-    data = room.served(room.make("product", photo=file_id, size=256))[0]
+    assert b"c2pa" not in studio.files.local_path(file_id).read_bytes()
+    data = studio.read_files(studio.make("product", photo=file_id, size=256))[0]
     (parent,) = read_manifest(data)["ingredients"]
     assert parent["active_manifest"]
-    assert room.service.files.load_provenance(file_id, "bob") is None
+    assert studio.files.load_provenance(file_id, "bob") is None
 
 
 @pytest.mark.parametrize(
@@ -346,19 +321,19 @@ def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(room: R
     ],
 )
 def test_computed_scenery_is_told_apart_from_photographs(
-    room: Room, values: dict[str, str], photo: str, source: str
+    studio: SignedStudio, values: dict[str, str], photo: str, source: str
 ) -> None:
-    own = {"photo": room.photos[photo]} if photo else {}
-    data = room.served(room.make("background", size=256, **values, **own))[0]
-    assert room.service.uploads.verify_picture(data).source_type == source
+    own = {"photo": studio.photos[photo]} if photo else {}
+    data = studio.read_files(studio.make("background", size=256, **values, **own))[0]
+    assert studio.service.uploads.verify_picture(data).source_type == source
     actions = read_manifest(data)["assertions"][0]["data"]["actions"]
     assert [each["digitalSourceType"].split("/")[-1] for each in actions if "digitalSourceType" in each] == [source]
 
 
-def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_path: Path) -> None:
+def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(studio: SignedStudio, tmp_path: Path) -> None:
     """A figure of rules or of the drawing model, over nothing, a photo, a drawing and an upload that says trained."""
-    drawn = room.make("character", size=256).files[0].id
-    by_model = room.make("character", art="model", size=256).files[0].id
+    drawn = studio.make("character", size=256).files[0].id
+    by_model = studio.make("character", art="model", size=256).files[0].id
     data = encode_image(make_noise(64, 80), "png", b"")
     upload = sign(
         data,
@@ -366,7 +341,7 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_
         Provenance(source_type_uri(PixelOrigin(generative=True))),
         SigningKeyStore(tmp_path).load_key(),
     )
-    learned, photo = room.service.uploads.ingest_picture(upload, "ann")[0], room.photos["coffee"]
+    learned, photo = studio.service.uploads.ingest_picture(upload, "ann")[0], studio.photos["coffee"]
     mine = {"preset": "my-backdrop", "size": 256}
     rows: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("algorithmicMedia", "character", {}),
@@ -382,11 +357,11 @@ def test_whatever_went_in_says_what_it_is_in_what_is_made_of_it(room: Room, tmp_
     )
     for source, tool, values in rows:
         agreed = {"consent": True} if tool == "character" else {}
-        data = room.served(room.make(tool, **{"size": 256, **values, **agreed}))[0]
-        assert (room.service.uploads.verify_picture(data).source_type, tool, values) == (source, tool, values)
+        data = studio.read_files(studio.make(tool, **{"size": 256, **values, **agreed}))[0]
+        assert (studio.service.uploads.verify_picture(data).source_type, tool, values) == (source, tool, values)
 
 
-def test_every_picture_that_went_in_keeps_its_past(room: Room, tmp_path: Path) -> None:
+def test_every_picture_that_went_in_keeps_its_past(studio: SignedStudio, tmp_path: Path) -> None:
     def upload(seed: int) -> str:
         data = sign(
             encode_image(make_noise(64, 80, seed=seed), "png", b""),
@@ -394,17 +369,17 @@ def test_every_picture_that_went_in_keeps_its_past(room: Room, tmp_path: Path) -
             Provenance(CAPTURE),
             SigningKeyStore(tmp_path).load_key(),
         )
-        return room.service.uploads.ingest_picture(data, "ann")[0]
+        return studio.service.uploads.ingest_picture(data, "ann")[0]
 
-    made = room.make("background", prompt="oak", size=256).files[0].id  # what was made here has a past in its file
+    made = studio.make("background", prompt="oak", size=256).files[0].id  # what was made here has a past in its file
     for tool, values in (
         ("style", {"photo": upload(1), "reference": upload(2), "size": 256}),
-        ("background", {"photo": room.photos["coffee"], "backdrop": upload(3), "preset": "my-backdrop", "size": 256}),
+        ("background", {"photo": studio.photos["coffee"], "backdrop": upload(3), "preset": "my-backdrop", "size": 256}),
         ("kit", {"photo": upload(1), "logo": made, "preset": "post"}),
         ("kit", {"photo": upload(1), "logo": upload(1), "preset": "post"}),
     ):
-        data = room.served(room.make(tool, **values))[0]
-        assert room.service.uploads.verify_picture(data).status == "ours"
+        data = studio.read_files(studio.make(tool, **values))[0]
+        assert studio.service.uploads.verify_picture(data).status == "ours"
         rows = {row["relationship"]: row.get("active_manifest") for row in read_manifest(data)["ingredients"]}
         assert rows["componentOf"], tool
         assert bool(rows["parentOf"]) == (tool != "background"), "an example says nothing of itself"
@@ -425,23 +400,25 @@ def test_pasts_that_together_are_too_large_are_left_out(seal: SigningKeyStore, m
     assert {row["title"] for row in rows} >= {"b-2"}
 
 
-def test_what_was_made_here_stays_the_parent_of_what_is_made_of_it(room: Room) -> None:
-    first = room.make("background", prompt="forest", size=256)
-    second = room.make("product", photo=room.make("background", photo=room.photos["coffee"], size=256).files[0].id)
-    assert room.service.uploads.verify_picture(room.served(first)[0]).parents == ()
-    (parent,) = read_manifest(room.served(second)[0])["ingredients"]
+def test_what_was_made_here_stays_the_parent_of_what_is_made_of_it(studio: SignedStudio) -> None:
+    first = studio.make("background", prompt="forest", size=256)
+    second = studio.make(
+        "product", photo=studio.make("background", photo=studio.photos["coffee"], size=256).files[0].id
+    )
+    assert studio.service.uploads.verify_picture(studio.read_files(first)[0]).parents == ()
+    (parent,) = read_manifest(studio.read_files(second)[0])["ingredients"]
     assert parent["active_manifest"]
 
 
-def test_verifying_happens_at_the_door_and_keeps_nothing(room: Room) -> None:
-    before = sorted(path.name for path in room.service.files.root.iterdir())
-    assert room.service.uploads.verify_picture((EXAMPLES / "coffee.jpg").read_bytes()).status == "none"
+def test_verifying_happens_at_the_door_and_keeps_nothing(studio: SignedStudio) -> None:
+    before = sorted(path.name for path in studio.files.root.iterdir())
+    assert studio.service.uploads.verify_picture((EXAMPLES / "coffee.jpg").read_bytes()).status == "none"
     with pytest.raises(BadInput) as caught:
-        room.service.uploads.verify_picture(b"<svg/>")
+        studio.service.uploads.verify_picture(b"<svg/>")
     assert caught.value.code == "unsupported_image"
     with pytest.raises(BadInput):
-        room.service.uploads.verify_picture(bytes(26 * 10**6))
-    assert sorted(path.name for path in room.service.files.root.iterdir()) == before
+        studio.service.uploads.verify_picture(bytes(26 * 10**6))
+    assert sorted(path.name for path in studio.files.root.iterdir()) == before
 
 
 def test_a_manifest_elsewhere_is_not_fetched(seal: SigningKeyStore) -> None:
@@ -473,8 +450,8 @@ def test_a_manifest_elsewhere_is_not_fetched(seal: SigningKeyStore) -> None:
     assert asked == []
 
 
-def test_the_manifest_holds_no_name_and_no_words(room: Room) -> None:
-    data = room.served(room.make("background", prompt="quiet harbour", size=256))[0]
+def test_the_manifest_holds_no_name_and_no_words(studio: SignedStudio) -> None:
+    data = studio.read_files(studio.make("background", prompt="quiet harbour", size=256))[0]
     text = json.dumps(read_manifest(data))
     assert "harbour" not in text
     assert "ann" not in text.replace("annotation", "")
@@ -504,10 +481,7 @@ def test_every_kind_of_file_verifies_and_shows_a_changed_byte(seal: SigningKeySt
     for at in payload_offsets(data, format):
         assert read_validation_state(
             flip_byte(data, at), C2PA_MIME_TYPES[format], seal.load_key().root_certificate
-        ) not in (
-            "Trusted",
-            "Valid",
-        ), at
+        ) not in ("Trusted", "Valid"), at
 
 
 def payload_offsets(data: bytes, format: str) -> list[int]:

@@ -1,7 +1,7 @@
 """The attacks of docs/attacks.md on a studio that strangers can reach, each with what becomes of it.
 
-Ingest's thirty pictures are in test_ingest.py, words and pictures of nudity in test_safety.py; `tests/bench/security/siege.py`
-sends most of these at once, from fifty clients, at a studio that has honest work to do.
+The hostile pictures are in tests/ingest, words and pictures of nudity in test_content_filter.py. `python -m tests.bench
+siege` sends most of these at once, from fifty clients, at a studio that has honest work to do.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ from tests.support.download_doors import Download as Leaving
 from tests.support.download_doors import DownloadRefused as Blocked
 from tests.support.examples import make_noise
 from tests.support.hostile_pictures import HOSTILE_FILE_NAMES, make_png, make_polyglot, make_text_bomb
-from tests.support.page_client import list_events, list_picture_inputs, serve_public_page, submit_event
-from tests.support.served_app import ServedApp, serve_app, wait_until
+from tests.support.page_client import list_events, list_picture_inputs, submit_event
+from tests.support.served_app import ServedApp, serve_app, serve_public_page, wait_until
 from ui.api.auth.access import AccessControl, ConnectionInfo
 from ui.api.auth.visitor_cookie import COOKIE_NAME
 from ui.api.code_snippets import make_snippet_request, write_curl

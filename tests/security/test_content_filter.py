@@ -25,15 +25,12 @@ from pipelines.core.params import Params, picture_field
 from pipelines.core.rendering import ModelStep, RenderedImages, RenderRequest, ToolOutput
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool, ToolContext
-from pipelines.engines.local import STARTING_STAGE, LocalEngine
-from pipelines.ingest.decoder_pool import DecoderPool
-from pipelines.jobs.queue import JobQueue
+from pipelines.engines.local import STARTING_STAGE
 from pipelines.models import bundled_weights, nets
 from pipelines.models.families import FAMILIES
 from pipelines.models.hub_download import OnFileProgress
-from pipelines.models.model_cache import CacheOptions, ModelCache
+from pipelines.models.model_cache import ModelCache
 from pipelines.models.nets.open_nsfw import OpenNsfw
-from pipelines.models.profiles import choose_profile
 from pipelines.security.content_filter import NSFW_SCORE_LIMIT
 from pipelines.security.prompt_filter import (
     MINORS_REFUSED,
@@ -42,11 +39,10 @@ from pipelines.security.prompt_filter import (
     fold_letters,
     neutralize_prompt,
 )
-from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
-from pipelines.storage.file_index import FileIndex
 from pipelines.tools import TOOLS
 from tests.support.examples import make_noise
+from tests.support.real_studio import RealStudio
 
 ROOT = Path(__file__).parents[2]
 # Patches of colour on which the real net is wrong: found by climbing its score from a plain ground. They show nothing.
@@ -142,16 +138,17 @@ class FixedScores:
         pass
 
 
-@dataclass
-class House:
-    root: Path
-    files: FileIndex
-    jobs: JobQueue
-    stage: ShowTool
+class FilterStudio(RealStudio):
+    """A studio whose only tool shows and returns the pictures that a test chooses."""
+
+    def __init__(self, root: Path, families: Sequence[Any] = FAMILIES, **shown: Any) -> None:
+        self.stage = ShowTool(**shown)
+        cache = ModelCache((*families, PaintFamily(self.stage)))
+        super().__init__(root, (self.stage.tool(),), cache=cache, owner="ann")
 
     def run(self, *, draft: bool = False, photo: Image | None = None) -> tuple[list[Step], Result | StudioError]:
         """The steps of one job, and how it ended."""
-        file_id = None if photo is None else self.files.add_image(photo, "ann", "upload")
+        file_id = None if photo is None else self.add_image(photo)
         job = Job(
             id=f"job-{uuid.uuid4().hex}", tool="stage", params={"photo": file_id}, seed=1, profile="x",
             specs={"text": "brush"}, owner="ann", created=time.time(), draft=draft,
@@ -172,19 +169,6 @@ class House:
     def audit(self) -> list[dict[str, Any]]:
         path = self.root / "audit.log"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-@contextmanager
-def house(root: Path, families: Sequence[Any] = FAMILIES, **shown: Any) -> Iterator[House]:
-    stage = ShowTool(**shown)
-    files = FileIndex(root)
-    engine = LocalEngine(ModelCache((*families, PaintFamily(stage))), files, (stage.tool(),))
-    jobs = JobQueue(root, engine)
-    try:
-        yield House(root, files, jobs, stage)
-    finally:
-        jobs.close()
-        files.close()
 
 
 def count_previews(steps: Sequence[Step]) -> int:
@@ -243,7 +227,7 @@ def test_a_score_is_remembered_for_exactly_the_picture_it_is_of() -> None:
 
 
 def test_a_blocked_input_is_refused_before_anything_is_shown(tmp_path: Path) -> None:
-    with house(tmp_path, frames=[make_noise(64, 64)]) as here:
+    with FilterStudio(tmp_path, frames=[make_noise(64, 64)]) as here:
         steps, end = here.run(photo=blocked())
         assert result_code(end) == "content_policy"
         assert [step.stage for step in steps] == [STARTING_STAGE]
@@ -254,13 +238,13 @@ def test_a_blocked_input_is_refused_before_anything_is_shown(tmp_path: Path) -> 
 def test_what_hides_under_full_transparency_is_seen(tmp_path: Path) -> None:
     clear = np.dstack([blocked(), np.zeros((256, 256), np.uint8)])
     clear[:8, :8, 3] = 255
-    with house(tmp_path) as here:
+    with FilterStudio(tmp_path) as here:
         assert result_code(here.run(photo=clear)[1]) == "content_policy"
 
 
 @pytest.mark.parametrize("draft", [False, True])
 def test_a_blocked_result_is_neither_shown_nor_written(tmp_path: Path, draft: bool) -> None:
-    with house(tmp_path, result=blocked()) as here:
+    with FilterStudio(tmp_path, result=blocked()) as here:
         steps, end = here.run(draft=draft)
         assert result_code(end) == "content_policy"
         assert count_previews(steps) == 0
@@ -269,21 +253,21 @@ def test_a_blocked_result_is_neither_shown_nor_written(tmp_path: Path, draft: bo
 
 
 def test_frames_of_a_generative_model_are_shown_only_when_they_pass(tmp_path: Path) -> None:
-    with house(tmp_path, drawn=[blocked(), blocked()]) as here:
+    with FilterStudio(tmp_path, drawn=[blocked(), blocked()]) as here:
         assert count_previews(here.run(draft=True)[0]) == 1  # the finished picture, which passed
-    with house(tmp_path / "b", drawn=[make_noise(64, 64), make_noise(64, 64)]) as here:
+    with FilterStudio(tmp_path / "b", drawn=[make_noise(64, 64), make_noise(64, 64)]) as here:
         assert count_previews(here.run(draft=True)[0]) == 3
 
 
 def test_the_receipt_says_how_the_picture_scored(tmp_path: Path) -> None:
-    with house(tmp_path) as here:
+    with FilterStudio(tmp_path) as here:
         _, end = here.run()
         assert isinstance(end, Result)
         assert 0 <= end.receipt["checks"]["content_score"] < NSFW_SCORE_LIMIT
 
 
 def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
-    with house(tmp_path) as here:
+    with FilterStudio(tmp_path) as here:
         assert result_code(here.run(photo=blocked())[1]) == "content_policy"
         assert result_code(here.run(photo=make_noise(64, 64))[1]) == "done"
 
@@ -296,7 +280,7 @@ def test_the_lane_is_free_after_a_refusal(tmp_path: Path) -> None:
 def test_an_odd_score_or_an_error_lets_nothing_out(tmp_path: Path, answer: float | Exception, way: str) -> None:
     drawn = [make_noise(64, 64)] if way == "frame" else ()
     photo = make_noise(64, 64, seed=3) if way == "input" else None
-    with house(tmp_path, [FixedScores(answer)], drawn=drawn) as here:
+    with FilterStudio(tmp_path, [FixedScores(answer)], drawn=drawn) as here:
         steps, end = here.run(photo=photo, draft=way == "frame")
         assert result_code(end) == ("internal_error" if isinstance(answer, Exception) else "content_policy")
         assert count_previews(steps) == 0
@@ -305,7 +289,7 @@ def test_an_odd_score_or_an_error_lets_nothing_out(tmp_path: Path, answer: float
 
 def test_without_the_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path / "nowhere")
-    with house(tmp_path) as here:
+    with FilterStudio(tmp_path) as here:
         assert result_code(here.run()[1]) == "model_unavailable"
         assert here.written() == []
 
@@ -316,7 +300,7 @@ def test_with_a_damaged_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytes
     whole = (bundled_weights.MODELS_FOLDER / nets.OPEN_NSFW.files[0][0]).read_bytes()
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     monkeypatch.setattr(bundled_weights, "MODELS_FOLDER", tmp_path)
-    with house(tmp_path) as here:
+    with FilterStudio(tmp_path) as here:
         assert result_code(here.run()[1]) == "model_unavailable"
         assert here.written() == []
 
@@ -325,7 +309,7 @@ def test_with_a_damaged_net_nothing_comes_out(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_refusal_leaves_one_line_without_names(tmp_path: Path) -> None:
-    with house(tmp_path, result=blocked()) as here:
+    with FilterStudio(tmp_path, result=blocked()) as here:
         here.run(photo=make_noise(64, 64))
         here.run(photo=blocked())
         lines = here.audit()
@@ -346,7 +330,7 @@ def test_nobody_can_switch_it_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Settings.from_args(["--gate", "off"], {})
     monkeypatch.setenv("DESIGNERBOX_GATE", "off")
     assert Settings.from_args([]) == Settings.from_args([], {})
-    with house(tmp_path, result=blocked()) as here:
+    with FilterStudio(tmp_path, result=blocked()) as here:
         assert result_code(here.run()[1]) == "content_policy"
 
 
@@ -402,7 +386,8 @@ def test_the_words_of_every_look_pass() -> None:
 
 
 def test_the_desk_refuses_words_with_their_field_and_logs_no_word(tmp_path: Path) -> None:
-    with service(tmp_path) as here:
+    with RealStudio(tmp_path) as studio:
+        here = studio.service
         photo = next(example.file_id for example in here.uploads.list_examples() if example.name == "hopper")
         with pytest.raises(StudioError) as caught:
             here.create_job("headshot", {"photo": photo, "background": "nackt am Strand"}, "ann")
@@ -441,7 +426,8 @@ def test_a_picture_that_is_refused_at_the_door_never_becomes_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     fault(monkeypatch, tmp_path)
-    with service(tmp_path / "data") as here:
+    with RealStudio(tmp_path / "data") as studio:
+        here = studio.service
         with pytest.raises(StudioError) as caught:
             here.uploads.ingest_picture(portrait(), "ann")
         assert not list(here.files.root.iterdir())
@@ -462,7 +448,8 @@ def test_a_picture_is_scored_once_at_the_door_and_in_no_tool_again(
         return plain(self, images)
 
     monkeypatch.setattr(OpenNsfw, "score_images", counted)
-    with service(tmp_path) as here:
+    with RealStudio(tmp_path) as studio:
+        here = studio.service
         first, again = (
             here.uploads.ingest_picture(portrait(), "ann")[0],
             here.uploads.ingest_picture(portrait(), "bob")[0],
@@ -472,18 +459,6 @@ def test_a_picture_is_scored_once_at_the_door_and_in_no_tool_again(
         order = here.create_job("upscale", {"photo": first}, "ann")
         wait_for_result(here.jobs.watch(here.jobs.submit(order)))
         assert scored == [(80, 80, 3), (160, 160, 3)], "and the result"
-
-
-@contextmanager
-def service(root: Path) -> Iterator[StudioService]:
-    files, (profile, device) = FileIndex(root), choose_profile("embedded")
-    jobs, ingest = JobQueue(root, LocalEngine(ModelCache(FAMILIES, CacheOptions(device=device)), files)), DecoderPool()
-    try:
-        yield StudioService(Settings(data=root), jobs, files, profile, ingest)
-    finally:
-        jobs.close()
-        ingest.close()
-        files.close()
 
 
 # ---------------------------------------------------------------- the word that no model is sent
@@ -530,22 +505,15 @@ class _ListeningModel:
 
 
 def test_no_look_of_any_tool_sends_the_word_nude(tmp_path: Path) -> None:
-    files, (profile, device) = FileIndex(tmp_path), choose_profile("embedded")
-    cache = ListeningCache(FAMILIES, CacheOptions(device=device))
+    cache = ListeningCache(FAMILIES)
     cache.heard = []
-    jobs, ingest = JobQueue(tmp_path, LocalEngine(cache, files)), DecoderPool()
-    here = StudioService(Settings(data=tmp_path), jobs, files, profile, ingest)
-    photos = {example.name: example.file_id for example in here.uploads.list_examples()}
-    try:
-        orders = [("headshot", {"photo": photos["hopper"], "preset": "nude-tones"})]
-        orders += [("headshot", {"photo": photos["hopper"], "preset": "nude-tones", "background": "nude tones"})]
+    with RealStudio(tmp_path, cache=cache) as studio:
+        photo = studio.photos["hopper"]
+        orders = [("headshot", {"photo": photo, "preset": "nude-tones"})]
+        orders += [("headshot", {"photo": photo, "preset": "nude-tones", "background": "nude tones"})]
         orders += [("background", {"prompt": "nude tones, soft"})]
         for tool, values in orders:
-            list(jobs.watch(jobs.submit(here.create_job(tool, values, "ann", draft=True))))
-    finally:
-        jobs.close()
-        ingest.close()
-        files.close()
+            studio.make(tool, draft=True, **values)
     assert len(cache.heard) == 6
     assert any("beige" in text for text in cache.heard)
     assert not any("nude" in text.lower() for text in cache.heard)

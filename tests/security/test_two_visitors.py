@@ -25,8 +25,8 @@ from gradio.routes import App
 
 from tests.support.examples import make_noise
 from tests.support.hostile_pictures import HOSTILE_FILE_NAMES
-from tests.support.page_client import list_events, serve_public_page
-from tests.support.served_app import ServedApp, wait_until
+from tests.support.page_client import list_events
+from tests.support.served_app import ServedApp, serve_public_page, wait_until
 from ui.api.auth.access import AccessControl
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -36,10 +36,7 @@ def url(tmp_path: Path) -> str:
 def two(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[GatedStudio, GatedStudio]]:
     """Two studios with a folder each and one database, that look around oftener than they would."""
     monkeypatch.setattr(pipelines.jobs.workers, "HEARTBEAT_SECONDS", 0.2)
-    with (
-        GatedStudio(tmp_path / "a", database=url) as first,
-        GatedStudio(tmp_path / "b", database=url) as second,
-    ):
+    with GatedStudio(tmp_path / "a", database=url) as first, GatedStudio(tmp_path / "b", database=url) as second:
         yield first, second
 
 

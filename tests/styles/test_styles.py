@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core.geometry import Cutout, Face, Image
+from pipelines.core.geometry import Face, Image
 from pipelines.core.stream import wait_for_result
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.registry import get_spec
@@ -18,6 +18,7 @@ from pipelines.styles.face_lock import transform_face
 from pipelines.styles.reference_transfer import transfer_style
 from pipelines.tools import style
 from tests.support.examples import Recorder, load_example
+from tests.support.fake_context import FakeContext
 from tests.support.served_app import serve_app
 from ui.tool_tab.state import TabState
 
@@ -123,45 +124,24 @@ def test_a_reference_gives_its_colours_and_not_its_shapes() -> None:
 # ---------------------------------------------------------------- the tool
 
 
-class FakeContext:
-    """As much of a studio as the tool touches."""
-
-    seed = 5
-    draft = False
-
-    def __init__(self, image: Image) -> None:
-        self.image = image
-        self.made = 0
-        self.kept: dict[tuple[object, ...], Image] = {}
-
-    def open_image(self, _: str) -> Image:
-        return self.image
-
-    def detect_faces(self, _: str) -> tuple[Face, ...]:
-        return ()
-
-    def memoize(self, key, make) -> Image:
-        if key not in self.kept:
-            self.made += 1
-            self.kept[key] = make()
-        return self.kept[key]
-
-    def cut_out_subject(self, *_) -> Cutout:
-        alpha = np.zeros(self.image.shape[:2], np.float32)
-        alpha[:, : self.image.shape[1] // 2] = 1
-        return Cutout(self.image, alpha)
+def make_context() -> FakeContext:
+    """A cup whose left half is the subject."""
+    image = photo("coffee", 256)
+    alpha = np.zeros(image.shape[:2], np.float32)
+    alpha[:, : image.shape[1] // 2] = 1
+    return FakeContext(image, alpha, seed=5)
 
 
-def make(room: FakeContext, **values) -> Image:
-    return style.run(style.Style(photo="x", size=256, **values), room, Recorder()).images[0]  # pyright: ignore[reportArgumentType]
+def make(context: FakeContext, **values) -> Image:
+    return style.run(style.Style(photo="x", size=256, **values), context, Recorder()).images[0]
 
 
 def test_strength_zero_is_the_photo_and_strength_blends_a_kept_picture() -> None:
-    room = FakeContext(photo("coffee", 256))
-    none, half, full = (make(room, preset="ink", strength=s).astype(int) for s in (0, 50, 100))
-    assert (none == room.image).all()
+    context = make_context()
+    none, half, full = (make(context, preset="ink", strength=s).astype(int) for s in (0, 50, 100))
+    assert (none == context.image).all()
     assert np.abs(half - (none + full) / 2).max() <= 1
-    assert room.made == 1, "the style was drawn once for three strengths"
+    assert len(context.memoized) == 1, "the style was drawn once for three strengths"
 
 
 def test_a_second_draft_that_is_only_blended_otherwise_draws_nothing(
@@ -184,17 +164,17 @@ def test_a_second_draft_that_is_only_blended_otherwise_draws_nothing(
 
 
 def test_only_the_side_that_was_asked_for_changes() -> None:
-    room = FakeContext(photo("coffee", 256))
-    half = room.image.shape[1] // 2
-    subject, background = make(room, where="subject"), make(room, where="background")
-    assert (subject[:, half:] == room.image[:, half:]).all()
-    assert (background[:, :half] == room.image[:, :half]).all()
-    assert (subject[:, :half] != room.image[:, :half]).any()
+    context = make_context()
+    half = context.image.shape[1] // 2
+    subject, background = make(context, where="subject"), make(context, where="background")
+    assert (subject[:, half:] == context.image[:, half:]).all()
+    assert (background[:, :half] == context.image[:, :half]).all()
+    assert (subject[:, :half] != context.image[:, :half]).any()
 
 
 def test_a_small_photo_is_drawn_at_twice_its_size_and_that_is_said() -> None:
-    room = FakeContext(photo("coffee", 256))
-    draft = style.run(style.Style(photo="x", size=2048, preset="film"), room, Recorder())  # pyright: ignore[reportArgumentType]
+    context = make_context()
+    draft = style.run(style.Style(photo="x", size=2048, preset="film"), context, Recorder())
     assert max(draft.images[0].shape) == 512
     assert "512 px" in draft.notices[0]
 

@@ -1,7 +1,9 @@
-"""The real `/v1` and `/healthz` over uvicorn on loopback, with a tool whose steps wait at a gate."""
+"""The app over HTTP on loopback: the REST API alone over uvicorn, or with the page over Gradio."""
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +21,8 @@ from pipelines.core import params as core_params
 from pipelines.core.errors import BadInput
 from pipelines.core.geometry import Image
 from pipelines.core.job import ProgressCallback
-from pipelines.core.params import Params
+from pipelines.core.models import Profile
+from pipelines.core.params import Params, picture_field, prompt_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from pipelines.engines.local import LocalEngine
@@ -30,8 +33,11 @@ from pipelines.service.orders import StudioService
 from pipelines.settings import Settings
 from pipelines.storage.cached_store import open_store
 from pipelines.storage.file_index import FileIndex
+from tests.support.examples import make_noise
 from tests.support.gated_tool import Gate
+from tests.support.gradio_loop import build_in_event_loop
 from tests.support.real_studio import EMPTY_PROFILE
+from ui.api.auth.access import AccessControl
 from ui.api.auth.keys import KeyStore
 from ui.server.factory import RunningStudio, connect_services
 
@@ -98,24 +104,33 @@ class ServedApp:
 
 
 @contextmanager
+def run_studio(settings: Settings, tools: Sequence[Tool], profile: Profile = EMPTY_PROFILE) -> Iterator[RunningStudio]:
+    """Connect the services of a studio without a server, and close them at the end."""
+    files = FileIndex(settings.data, store=open_store(settings.files, settings.data))
+    engine = LocalEngine(ModelCache(FAMILIES), files, tools)
+    studio = connect_services(settings, engine, files, profile, DecoderPool(workers=1), tools)
+    try:
+        yield studio
+    finally:
+        studio.close()
+
+
+@contextmanager
 def serve_app(
     root: Path, *, settings: Settings | None = None, tools: Sequence[Tool] | None = None, waiting: int | None = None
 ) -> Iterator[ServedApp]:
-    """A studio with the gated tool (or `tools`), closed again whatever happened inside."""
+    """Serve the REST API with the gated scene tool, or `tools`; at most `waiting` jobs wait."""
     gate = Gate()
     settings = settings or Settings(data=root)
     settings = settings if waiting is None else replace(settings, queue=waiting)
-    rows = tuple(tools) if tools is not None else (make_scene_tool(gate),)
-    files = FileIndex(root, store=open_store(settings.files, root))
-    engine = LocalEngine(ModelCache(FAMILIES), files, rows)
-    studio = connect_services(settings, engine, files, EMPTY_PROFILE, DecoderPool(workers=1), rows)
-    app = Starlette(routes=studio.build_routes(), middleware=studio.build_middleware())
-    try:
-        with serve_starlette(app) as url:
-            yield ServedApp(url, studio.service, gate, studio.access.keys, studio)
-    finally:
-        gate.open.set()
-        studio.close()
+    rows = (make_scene_tool(gate),) if tools is None else tuple(tools)
+    with run_studio(settings, rows) as studio:
+        app = Starlette(routes=studio.build_routes(), middleware=studio.build_middleware())
+        try:
+            with serve_starlette(app) as url:
+                yield ServedApp(url, studio.service, gate, studio.access.keys, studio)
+        finally:
+            gate.open.set()
 
 
 @contextmanager
@@ -139,3 +154,62 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
         assert time.monotonic() - since < seconds, "did not happen in time"
         time.sleep(0.005)
     return time.monotonic() - since
+
+
+class NoteParams(Params):
+    """A form."""
+
+    photo: str | None = picture_field("Photo", "Any.")
+    note: str = prompt_field("Note", "Any words.")
+
+
+def _run_note(params: NoteParams, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+    emit("Noting", 1, 1)
+    return ToolOutput(images=(context.open_image(params.photo) if params.photo else make_noise(64, 64),))
+
+
+NOTE = Tool("note", "Note", "For tests.", NoteParams, _run_note)
+
+
+@contextmanager
+def serve_public_page(root: Path) -> Iterator[tuple[str, ServedApp, AccessControl]]:
+    """Serve the page as on a Space, open to strangers, with the note tool."""
+    with serve_page(root, Settings(data=root, host="0.0.0.0", spaces=True), (NOTE,)) as page:
+        yield page
+
+
+@contextmanager
+def serve_page(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterator[tuple[str, ServedApp, AccessControl]]:
+    """Serve page and REST API; yields the address, the app and its access control."""
+    with run_studio(settings, tools) as studio, launch_page(studio) as url:
+        yield url, ServedApp(url, studio.service, Gate(), studio.access.keys, studio), studio.access
+
+
+@contextmanager
+def launch_page(studio: RunningStudio) -> Iterator[str]:
+    """Serve page and REST API of a studio on one free port as `ui.server.serve` does; yields the address."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Imported here, because the page takes seconds to import and tests of the REST API do without it.
+    from ui import page as ui_page
+    from ui.gradio_patches.event_stream import keep_stream_open
+
+    page = build_in_event_loop(lambda: ui_page.build_page(studio.service, studio.access))
+    try:
+        _, url, _ = keep_stream_open(page.queue(default_concurrency_limit=None)).launch(
+            server_name="127.0.0.1",
+            prevent_thread_lock=True,
+            quiet=True,
+            inbrowser=False,
+            auth=studio.access.make_gradio_auth(),
+            app_kwargs={
+                "routes": [*studio.build_routes(), *ui_page.build_static_routes()],
+                "middleware": studio.build_middleware(),
+            },
+            **ui_page.build_launch_arguments(),
+        )
+        gc.collect()
+        yield url.rstrip("/")
+    finally:
+        page.close(verbose=False)
+        del page
+        gc.collect()  # of what Gradio leaves to the collector, with its warnings

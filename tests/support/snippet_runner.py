@@ -57,9 +57,14 @@ def run_snippet(language: str, text: str, folder: Path, key: str = "", *, fails:
         PIL.Image.fromarray(np.full((48, 64, 3), 128, np.uint8)).save(folder / name)
     env = {"PATH": os.environ["PATH"], "HOME": str(folder), "GRADIO_TEMP_DIR": str(folder / "gradio")}
     done = subprocess.run(
-        [*command, text], cwd=folder, env={**env, "DESIGNERBOX_KEY": key}, capture_output=True, text=True, timeout=120,
+        [*command, text],
+        cwd=folder,
+        env={**env, "DESIGNERBOX_KEY": key},
+        capture_output=True,
+        text=True,
+        timeout=120,
         check=False,
-    )  # fmt: skip
+    )
     assert (done.returncode != 0) == fails, done.stderr[-2000:]
     return done.stdout + done.stderr if fails else done.stdout
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +12,7 @@ import pytest
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.job import Job, Step
-from pipelines.core.stream import wait_for_result
-from pipelines.engines.local import LocalEngine
+from pipelines.core.models import Profile
 from pipelines.models import nets
 from pipelines.models.diffusion import loader
 from pipelines.models.families import FAMILIES
@@ -32,13 +28,13 @@ from pipelines.models.nets.control_annotators import (
     AnnotatorFamily,
 )
 from pipelines.models.nets.pose_landmarks import Joints, PersonLocation
-from pipelines.storage.file_index import FileIndex
 from pipelines.tools.style import MAP_NOTICE
 from tests.models.support import family_checks
 from tests.models.support.family_checks import noise_photo
 from tests.models.support.tiny_checkpoints import VERBS, tiny_sdxl, tiny_union
 from tests.models.support.tiny_control_nets import annotator_row, tiny_depth, tiny_vitpose
 from tests.support.examples import load_example
+from tests.support.real_studio import RealStudio
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -177,59 +173,55 @@ def test_a_model_that_is_no_pipeline_is_asked_for_by_its_files() -> None:
 # ---------------------------------------------------------------- through the tool
 
 
-@dataclass
-class Room:
-    files: FileIndex
-    engine: LocalEngine
+PROFILE = Profile("tiny", {"image": "tiny-stable_diffusion", "control": "tiny-stable_diffusion"}, "Tiny")
 
-    def job(self, *, draft: bool = False, **params: Any) -> Job:
+
+class ControlStudio(RealStudio):
+    """A studio with a tiny model that follows maps."""
+
+    def __init__(self, root: Path) -> None:
+        net = ("controlnet", str(tiny_union(root / "union")))
+        row = family_checks.tiny_row(
+            "stable_diffusion", str(tiny_sdxl(root / "xl")), (*VERBS, "control"), net, guidance=1.0
+        )
+        super().__init__(root, cache=ModelCache((*FAMILIES, StableDiffusionFamily((row,)))), profile=PROFILE)
+
+    def make_style_job(self, *, draft: bool = False, **params: Any) -> Job:
         """A style in words along a map."""
-        return Job(
-            id=f"job-{uuid.uuid4().hex}", tool="style", seed=3, profile="tiny", owner="me", created=time.time(),
-            params={"prompt": "ink on paper", "size": 256, "face_lock": False, **params}, draft=draft,
-            specs={"image": "tiny-stable_diffusion", "control": "tiny-stable_diffusion", "matte": "u2netp",
-                   "map-pose": "pose-lite"},
-        )  # fmt: skip
+        form = {"prompt": "ink on paper", "size": 256, "face_lock": False, **params}
+        return self.create_job("style", draft=draft, **{"seed": 3, **form})
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlStudio]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("control")
-    net = ("controlnet", str(tiny_union(root / "union")))
-    row = family_checks.tiny_row(
-        "stable_diffusion", str(tiny_sdxl(root / "xl")), (*VERBS, "control"), net, guidance=1.0
-    )
-    files = FileIndex(root)
-    engine = LocalEngine(ModelCache((*FAMILIES, StableDiffusionFamily((row,)))), files)
-    yield Room(files, engine)
-    engine.close()
-    files.close()
+    with ControlStudio(tmp_path_factory.mktemp("control")) as studio:
+        yield studio
     torch.set_num_threads(threads)
 
 
-def test_the_map_is_seen_before_the_first_step_and_changes_the_picture(room: Room) -> None:
-    source = room.files.add_image(load_example("hopper"), "me", "upload")
+def test_the_map_is_seen_before_the_first_step_and_changes_the_picture(studio: ControlStudio) -> None:
+    source = studio.add_image(load_example("hopper"))
     pictures = []
     for follow in ("edges", "pose", "nothing"):
-        events = list(room.engine.run(room.job(photo=source, follow=follow)))
+        events = list(studio.jobs.submit_and_watch(studio.make_style_job(photo=source, follow=follow)))
         shown = [event for event in events if isinstance(event, Step) and event.preview]
         if follow != "nothing":
             assert shown[0].stage == "The map that the drawing follows"
         result: Any = events[-1]
-        pictures.append(room.files.open_image(result.files[0].id))
+        pictures.append(studio.files.open_image(result.files[0].id))
         models = [row["id"] for row in result.receipt["models"]]
         assert ({"edges": "map-edges", "pose": "pose-lite"}.get(follow, models[0])) in models
     assert not np.array_equal(pictures[0], pictures[1])
     assert not np.array_equal(pictures[0], pictures[2])
 
 
-def test_a_draft_is_the_map_and_draws_nothing(room: Room) -> None:
-    source = room.files.add_image(load_example("hopper"), "me", "upload")
-    events = list(room.engine.run(room.job(photo=source, follow="lines", draft=True)))
+def test_a_draft_is_the_map_and_draws_nothing(studio: ControlStudio) -> None:
+    source = studio.add_image(load_example("hopper"))
+    events = list(studio.jobs.submit_and_watch(studio.make_style_job(photo=source, follow="lines", draft=True)))
     result: Any = events[-1]
     assert result.receipt["notices"] == [MAP_NOTICE]
     assert [row["id"] for row in result.receipt["models"]] == ["map-lines"]
@@ -237,14 +229,14 @@ def test_a_draft_is_the_map_and_draws_nothing(room: Room) -> None:
     assert events[-2].preview
 
 
-def test_a_map_without_words_asks_for_them(room: Room) -> None:
-    source = room.files.add_image(load_example("hopper"), "me", "upload")
+def test_a_map_without_words_asks_for_them(studio: ControlStudio) -> None:
+    source = studio.add_image(load_example("hopper"))
     with pytest.raises(BadInput, match="in words"):
-        wait_for_result(room.engine.run(room.job(photo=source, follow="edges", prompt="")))
+        studio.run_job(studio.make_style_job(photo=source, follow="edges", prompt=""))
 
 
-def test_a_depth_that_is_not_here_is_said(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_depth_that_is_not_here_is_said(studio: ControlStudio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    source = room.files.add_image(load_example("hopper"), "me", "upload")
+    source = studio.add_image(load_example("hopper"))
     with pytest.raises(ModelUnavailable, match=r"Depth.*Depth-Anything"):
-        wait_for_result(room.engine.run(room.job(photo=source, follow="depth")))
+        studio.run_job(studio.make_style_job(photo=source, follow="depth"))

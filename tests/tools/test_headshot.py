@@ -67,8 +67,9 @@ def test_layers_come_with_the_pictures_that_were_composed(studio: RealStudio, te
     with zipfile.ZipFile(studio.files.local_path(files[1].id)) as packed:
         rows = [
             Layer(name, np.asarray(PIL.Image.open(packed.open(name)).convert("RGBA")))
-            for name in sorted(packed.namelist()) if name.endswith(".png")
-        ]  # fmt: skip
+            for name in sorted(packed.namelist())
+            if name.endswith(".png")
+        ]
     assert len(rows) == 3
     laid, picture = merge_layers(rows), studio.files.open_image(result.files[0].id)
     assert np.abs(laid.astype(int) - picture).max() <= 1

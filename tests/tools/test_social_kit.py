@@ -114,8 +114,10 @@ def test_a_crop_says_how_much_of_what_is_cut_most_it_shows() -> None:
     keep = find_protected_area((400, 600), (make_face(100, 100, 50), make_face(500, 100, 50)), None)
     both, half, one = (0, 0, 600, 200), (0, 0, 500, 200), (0, 0, 300, 200)
     assert [describe_crop((400, 600), keep, box, (0, 0, 9, 9), (9, 9)).visible_ratio for box in (both, half, one)] == [
-        1, pytest.approx(0.5, abs=0.02), 0,
-    ]  # fmt: skip
+        1,
+        pytest.approx(0.5, abs=0.02),
+        0,
+    ]
     assert crop_notices(keep, {"A": both, "B": half, "C": one}) == [
         "Your crop cuts a face: B.",
         "Your crop leaves out a face: C.",

@@ -29,12 +29,7 @@ def crop_to_photo_matrix(region: RotatedSquare, side: int) -> npt.NDArray[np.flo
     scale = region.side / side
     cos, sin = np.cos(region.angle) * scale, np.sin(region.angle) * scale
     half = side / 2
-    return np.array(
-        (
-            (cos, -sin, region.x - cos * half + sin * half),
-            (sin, cos, region.y - sin * half - cos * half),
-        )
-    )
+    return np.array(((cos, -sin, region.x - cos * half + sin * half), (sin, cos, region.y - sin * half - cos * half)))
 
 
 def extract_crop(image: Image, region: RotatedSquare, side: int) -> Image:

@@ -20,12 +20,7 @@ class SceneForm(Protocol):
 
 
 def with_form_scene(
-    backdrop: Backdrop,
-    params: SceneForm,
-    context: ToolContext,
-    words: str,
-    scene_id: str,
-    colour: Colour | None = None,
+    backdrop: Backdrop, params: SceneForm, context: ToolContext, words: str, scene_id: str, colour: Colour | None = None
 ) -> Backdrop:
     """Add the scene that the form asks for: a built-in one where there are no words, the user's picture, the blur."""
     return replace(

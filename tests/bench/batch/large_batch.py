@@ -138,12 +138,14 @@ def _make_jobs_file(count: int) -> bytes:
     return b"\n".join(
         json.dumps(
             {
-                "custom_id": f"r{n}", "method": "POST", "url": "/v1/tools/product",
+                "custom_id": f"r{n}",
+                "method": "POST",
+                "url": "/v1/tools/product",
                 "body": {**body, "photo": "data:image/jpeg;base64," + base64.b64encode(photo).decode()},
             }
         ).encode()
         for n, photo in enumerate(make_photos(count))
-    )  # fmt: skip
+    )
 
 
 def _time_request(http: httpx.Client, address: str) -> float:

@@ -146,10 +146,7 @@ def _measure_levers(checkpoint: Path, model: DiffusionModel, tiny: tuple[tuple[s
     yield make_row(
         "cpu_lever_words", _compare_lever(model, lambda: _time_draw(model, fresh=True)), "x", 0.9, at_most=False
     )
-    for name, dtype, options in (
-        ("cpu_lever_dtype", "float32", tiny),
-        ("cpu_lever_decoder", model.spec.dtype, ()),
-    ):
+    for name, dtype, options in (("cpu_lever_dtype", "float32", tiny), ("cpu_lever_decoder", model.spec.dtype, ())):
         without = _load_model(checkpoint, dtype, options)
         _time_draw(without)
         yield make_row(
@@ -259,10 +256,13 @@ def _make_medium_checkpoint(folder: Path) -> Path:
 
     kind: Any = UNet2DConditionModel
     unet = kind(
-        sample_size=64, block_out_channels=(128, 256, 512), layers_per_block=2, cross_attention_dim=32,
+        sample_size=64,
+        block_out_channels=(128, 256, 512),
+        layers_per_block=2,
+        cross_attention_dim=32,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-    )  # fmt: skip
+    )
     return _save_checkpoint(folder, unet, tiny_text_encoder(), _make_vae((32, 64, 128, 128)))
 
 
@@ -276,9 +276,15 @@ def _make_turbo_checkpoint(folder: Path) -> Path:
         sample_size=64, cross_attention_dim=1024, attention_head_dim=[5, 10, 20, 20], use_linear_projection=True
     )
     config = CLIPTextConfig(
-        hidden_size=1024, intermediate_size=4096, num_hidden_layers=23, num_attention_heads=16, hidden_act="gelu",
-        bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=23,
+        num_attention_heads=16,
+        hidden_act="gelu",
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
     return _save_checkpoint(folder, unet, CLIPTextModel(config), _make_vae((128, 256, 512, 512), layers=2))
 
 
@@ -287,9 +293,13 @@ def _make_vae(channels: tuple[int, ...], layers: int = 1) -> Any:
 
     kind: Any = AutoencoderKL
     return kind(
-        block_out_channels=channels, layers_per_block=layers, latent_channels=4, sample_size=512,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-    )  # fmt: skip
+        block_out_channels=channels,
+        layers_per_block=layers,
+        latent_channels=4,
+        sample_size=512,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )
 
 
 def _make_decoder(folder: Path) -> Path:
@@ -307,9 +317,15 @@ def _save_checkpoint(folder: Path, unet: Any, text: Any, vae: Any) -> Path:
     kind: Any = StableDiffusionPipeline
     scheduler = EulerDiscreteScheduler(steps_offset=1, timestep_spacing="trailing")
     kind(
-        vae=vae, text_encoder=text, tokenizer=byte_tokenizer(), unet=unet, scheduler=scheduler, safety_checker=None,
-        feature_extractor=None, requires_safety_checker=False,
-    ).save_pretrained(folder)  # fmt: skip
+        vae=vae,
+        text_encoder=text,
+        tokenizer=byte_tokenizer(),
+        unet=unet,
+        scheduler=scheduler,
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
     return folder
 
 

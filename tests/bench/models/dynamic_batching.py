@@ -62,10 +62,16 @@ class BatchingStudio(RealStudio):
 
     def _make_job(self, seed: int, side: int, variations: int) -> Job:
         return Job(
-            id=f"job-{uuid.uuid4().hex}", tool="asked", seed=seed, profile="p", specs={"text": self._spec}, draft=True,
-            params={"words": f"cup number {seed}", "side": side, "variations": variations}, owner="me",
+            id=f"job-{uuid.uuid4().hex}",
+            tool="asked",
+            seed=seed,
+            profile="p",
+            specs={"text": self._spec},
+            draft=True,
+            params={"words": f"cup number {seed}", "side": side, "variations": variations},
+            owner="me",
             created=time.time(),
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         """Stop."""

@@ -57,9 +57,12 @@ class PageSession:
         asked = next(row for row in self._events if row["backend_fn"] and [part, event] in row["targets"])
         given = [self._values.get(number) for number in asked["inputs"]]
         body = {
-            "fn_index": asked["id"], "data": given, "session_hash": self._session, "event_data": None,
+            "fn_index": asked["id"],
+            "data": given,
+            "session_hash": self._session,
+            "event_data": None,
             "trigger_id": part,
-        }  # fmt: skip
+        }
         since = time.perf_counter()
         event_id = self._http.post("/gradio_api/queue/join", json=body).raise_for_status().json()["event_id"]
         if self._reader is None:

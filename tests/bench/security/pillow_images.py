@@ -23,8 +23,8 @@ import psutil
 
 from pipelines.core.malloc import trim_heap
 from tests.bench.rows import Row, make_row
-from tests.support.page_client import list_picture_inputs, serve_public_page, submit_event
-from tests.support.served_app import wait_until
+from tests.support.page_client import list_picture_inputs, submit_event
+from tests.support.served_app import serve_public_page, wait_until
 
 PILLOW_VERSION = "12.3.0"
 FILE_COUNT = 1056

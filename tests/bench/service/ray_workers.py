@@ -69,9 +69,15 @@ def _open_ray_queue(root: Path, options: RayOptions, build: Any, waiting: int) -
 
 def _make_scene_job(seed: int) -> Job:
     return Job(
-        id=f"job-{uuid.uuid4().hex}", tool="background", params={"preset": "studio-grey", "size": 768}, seed=seed,
-        profile="embedded", specs={"backdrop": "backdrops", "matte": "u2netp"}, owner="me", created=time.time(),
-    )  # fmt: skip
+        id=f"job-{uuid.uuid4().hex}",
+        tool="background",
+        params={"preset": "studio-grey", "size": 768},
+        seed=seed,
+        profile="embedded",
+        specs={"backdrop": "backdrops", "matte": "u2netp"},
+        owner="me",
+        created=time.time(),
+    )
 
 
 def _measure_kills(root: Path, kills: int, calls: int) -> Iterator[Row]:
@@ -205,9 +211,15 @@ def _submit_arrivals(jobs: JobQueue, engine: RayEngine, coming: Sequence[Arrival
         for each in _iterate_in_time(coming):
             came = time.monotonic()
             asked = Job(
-                id=f"job-{uuid.uuid4().hex}", tool="work", params={}, seed=1, profile="papers", owner="me",
-                specs={"text": each.name, "matte": "u2netp"}, created=time.time(),
-            )  # fmt: skip
+                id=f"job-{uuid.uuid4().hex}",
+                tool="work",
+                params={},
+                seed=1,
+                profile="papers",
+                owner="me",
+                specs={"text": each.name, "matte": "u2netp"},
+                created=time.time(),
+            )
             pool.submit(_wait_for_sha256, jobs.submit_and_watch(asked)).add_done_callback(
                 lambda done, came=came: took.append(time.monotonic() - came) if done.exception() is None else None
             )

@@ -114,10 +114,15 @@ class CrowdedStudio:
     def make_job(self, number: int) -> Job:
         """One of four pictures."""
         return Job(
-            id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256},
-            seed=1, profile="tiny", specs={"backdrop": f"tiny-{number % 4}", "matte": "u2netp"},
-            owner="me", created=time.time(),
-        )  # fmt: skip
+            id=f"job-{uuid.uuid4().hex}",
+            tool="background",
+            params={"prompt": "a harbour", "size": 256},
+            seed=1,
+            profile="tiny",
+            specs={"backdrop": f"tiny-{number % 4}", "matte": "u2netp"},
+            owner="me",
+            created=time.time(),
+        )
 
     def draw_picture(self, number: int) -> Image:
         return self.open_picture(wait_for_result(self.jobs.watch(self.jobs.submit(self.make_job(number)))))

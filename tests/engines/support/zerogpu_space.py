@@ -40,9 +40,15 @@ def run_space(folder: Path) -> dict[str, Any]:
 
     def job(**params: Any) -> Job:
         return Job(
-            id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 256, **params},
-            seed=3, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me", created=time.time(),
-        )  # fmt: skip
+            id=f"job-{uuid.uuid4().hex}",
+            tool="background",
+            params={"prompt": "a harbour", "size": 256, **params},
+            seed=3,
+            profile="tiny",
+            specs={"backdrop": "tiny-sd", "matte": "u2netp"},
+            owner="me",
+            created=time.time(),
+        )
 
     engine = ZeroGpuEngine(ModelCache((*FAMILIES, family)), files, placed=("tiny-sd",), device="cpu")
     assert zerogpu.is_zerogpu_space()

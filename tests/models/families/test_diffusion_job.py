@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,55 +13,53 @@ import pytest
 from pipelines.core.errors import JobCancelled
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import wait_for_result
-from pipelines.engines.local import LocalEngine
-from pipelines.jobs.queue import JobQueue
 from pipelines.models.families import FAMILIES
 from pipelines.models.model_cache import ModelCache
 from pipelines.provenance.c2pa import read_source_type
-from pipelines.storage.file_index import FileIndex
 from tests.models.support.tiny_checkpoints import tiny_family
 from tests.support.examples import load_example
+from tests.support.real_studio import RealStudio
 
 DRAWS = "Setting the scene"
 
 
-@dataclass
-class Room:
-    files: FileIndex
-    cache: ModelCache
-    jobs: JobQueue
+class DiffusionStudio(RealStudio):
+    """A studio whose scenes are drawn by a tiny checkpoint."""
 
-    lora: Path
+    def __init__(self, root: Path) -> None:
+        cache = ModelCache((*FAMILIES, tiny_family(root / "models")))
+        super().__init__(root, cache=cache)
+        self.lora = root / "models" / "tiny-lora" / "pytorch_lora_weights.safetensors"
 
-    def job(self, *, seed: int = 3, adapters: dict[str, float] | None = None, **params: object) -> Job:
+    def make_scene_job(self, *, seed: int = 3, adapters: dict[str, float] | None = None, **params: object) -> Job:
         """A background job whose scene is drawn."""
         return Job(
-            id=f"job-{uuid.uuid4().hex}", tool="background", params={"prompt": "a harbour", "size": 512, **params},
-            seed=seed, profile="tiny", specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me",
-            created=time.time(), adapters=adapters or {}, consent=time.time(),
-        )  # fmt: skip
-
-    def make(self, job: Job) -> Result:
-        return wait_for_result(self.jobs.watch(self.jobs.submit(job)))
+            id=f"job-{uuid.uuid4().hex}",
+            tool="background",
+            params={"prompt": "a harbour", "size": 512, **params},
+            seed=seed,
+            profile="tiny",
+            specs={"backdrop": "tiny-sd", "matte": "u2netp"},
+            owner=self.owner,
+            created=time.time(),
+            adapters=adapters or {},
+            consent=time.time(),
+        )
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DiffusionStudio]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("room")
-    files, cache = FileIndex(root), ModelCache((*FAMILIES, tiny_family(root / "models")))
-    jobs = JobQueue(root, LocalEngine(cache, files))
-    yield Room(files, cache, jobs, root / "models" / "tiny-lora" / "pytorch_lora_weights.safetensors")
-    jobs.close()
-    files.close()
+    with DiffusionStudio(tmp_path_factory.mktemp("studio")) as studio:
+        yield studio
     torch.set_num_threads(threads)
 
 
-def test_a_drawn_scene_comes_step_by_step_with_previews_and_a_receipt(room: Room):
-    watch = room.jobs.watch(room.jobs.submit(room.job()))
+def test_a_drawn_scene_comes_step_by_step_with_previews_and_a_receipt(studio: DiffusionStudio):
+    watch = studio.jobs.submit_and_watch(studio.make_scene_job())
     events = list(watch)
     steps = [event for event in events if isinstance(event, Step) and event.stage == DRAWS]
     assert [(step.index, step.total) for step in steps][-1] == (4, 4)
@@ -73,68 +70,68 @@ def test_a_drawn_scene_comes_step_by_step_with_previews_and_a_receipt(room: Room
     assert [row["id"] for row in result.receipt["models"]] == ["tiny-sd"]
 
 
-def test_the_subject_s_core_stays_exact_before_a_drawn_scene(room: Room):
-    photo = room.files.add_image(load_example("astronaut"), "me", "upload")
-    result = room.make(room.job(photo=photo))
+def test_the_subject_s_core_stays_exact_before_a_drawn_scene(studio: DiffusionStudio):
+    photo = studio.add_image(load_example("astronaut"))
+    result = studio.run_job(studio.make_scene_job(photo=photo))
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert {"tiny-sd", "u2netp"} <= {row["id"] for row in result.receipt["models"]}
 
 
-def test_same_job_same_pixels_and_the_second_loads_nothing(room: Room):
-    first, second = (room.make(room.job(variations=2)) for _ in range(2))
+def test_same_job_same_pixels_and_the_second_loads_nothing(studio: DiffusionStudio):
+    first, second = (studio.run_job(studio.make_scene_job(variations=2)) for _ in range(2))
     hashes = [[file.pixels_sha256 for file in result.files] for result in (first, second)]
     assert hashes[0] == hashes[1]
     assert len(set(hashes[0])) == 2
-    assert room.cache.load_counts["tiny-sd"] == 1
+    assert studio.cache.load_counts["tiny-sd"] == 1
 
 
-def test_a_cancelled_drawing_frees_model_and_lane_and_the_next_is_right(room: Room):
-    before = room.make(room.job()).files[0].pixels_sha256
-    with room.cache.borrow_model("tiny-sd") as model:
+def test_a_cancelled_drawing_frees_model_and_lane_and_the_next_is_right(studio: DiffusionStudio):
+    before = studio.run_job(studio.make_scene_job()).files[0].pixels_sha256
+    with studio.cache.borrow_model("tiny-sd") as model:
         slow = model.pipe.unet.register_forward_hook(lambda *_: time.sleep(0.15))
-    watch = room.jobs.watch(job_id := room.jobs.submit(room.job(variations=4)))
+    watch = studio.jobs.watch(job_id := studio.jobs.submit(studio.make_scene_job(variations=4)))
     next(event for event in watch if isinstance(event, Step) and event.stage == DRAWS)
-    room.jobs.cancel(job_id)
+    studio.jobs.cancel(job_id)
     with pytest.raises(JobCancelled):
         wait_for_result(watch)
     slow.remove()
-    assert room.make(room.job()).files[0].pixels_sha256 == before
-    assert all(row["in_use"] == 0 for row in room.cache.resident_models())
+    assert studio.run_job(studio.make_scene_job()).files[0].pixels_sha256 == before
+    assert all(row["in_use"] == 0 for row in studio.cache.resident_models())
 
 
-def test_a_team_stands_before_one_drawn_backdrop_and_keeps_its_pixels(room: Room):
-    photos = [room.files.add_image(load_example(name), "me", "upload") for name in ("astronaut", "hopper")]
+def test_a_team_stands_before_one_drawn_backdrop_and_keeps_its_pixels(studio: DiffusionStudio):
+    photos = [studio.add_image(load_example(name)) for name in ("astronaut", "hopper")]
     params = {"photos": photos, "size": 384, "layout": "portraits", "background": "a harbour"}
-    result = room.make(room.job().model_copy(update={"tool": "business", "params": params}))
+    result = studio.run_job(studio.make_scene_job().model_copy(update={"tool": "business", "params": params}))
     assert result.receipt["checks"]["core_changed_pixels"] == 0
     assert "tiny-sd" in {row["id"] for row in result.receipt["models"]}
-    one, other = (room.files.open_image(file.id) for file in result.files[:2])
+    one, other = (studio.files.open_image(file.id) for file in result.files[:2])
     assert np.abs(one[:20, :20].astype(int) - other[:20, :20]).mean() < 4, "the same backdrop, but for the grain"
 
 
-def test_a_lora_is_worn_for_its_job_alone(room: Room):
+def test_a_lora_is_worn_for_its_job_alone(studio: DiffusionStudio):
     def drawn(**adapters: float) -> str:
-        worn = {str(room.lora): weight for weight in adapters.values()}
-        return room.make(room.job(adapters=worn)).files[0].pixels_sha256
+        worn = {str(studio.lora): weight for weight in adapters.values()}
+        return studio.run_job(studio.make_scene_job(adapters=worn)).files[0].pixels_sha256
 
     bare = drawn()
     assert drawn(a=1.0) != bare
     assert drawn() == bare
     assert drawn(a=1.0) != drawn(a=0.3)
-    assert room.cache.load_counts["tiny-sd"] == 1
+    assert studio.cache.load_counts["tiny-sd"] == 1
 
 
-def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(room: Room):
-    photo = room.files.add_image(np.ascontiguousarray(load_example("coffee")[:256, :256]), "me", "upload")
+def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(studio: DiffusionStudio):
+    photo = studio.add_image(np.ascontiguousarray(load_example("coffee")[:256, :256]))
     steps: list[object] = []
-    with room.cache.borrow_model("tiny-sd") as model:
+    with studio.cache.borrow_model("tiny-sd") as model:
         counted = model.pipe.unet.register_forward_hook(lambda *_: steps.append(_))
 
     def drawn(strength: int = 100, **adapters: float) -> Result:
         params = {"photo": photo, "prompt": "ink on paper", "size": 256, "strength": strength, "face_lock": False}
-        worn = {str(room.lora): weight for weight in adapters.values()}
-        job = room.job(adapters=worn).model_copy(update={"tool": "style", "params": params})
-        return room.make(job.model_copy(update={"specs": {"image": "tiny-sd", "matte": "u2netp"}}))
+        worn = {str(studio.lora): weight for weight in adapters.values()}
+        job = studio.make_scene_job(adapters=worn).model_copy(update={"tool": "style", "params": params})
+        return studio.run_job(job.model_copy(update={"specs": {"image": "tiny-sd", "matte": "u2netp"}}))
 
     def pixels(result: Result) -> str:
         return result.files[0].pixels_sha256
@@ -151,6 +148,6 @@ def test_a_kept_style_is_the_one_that_its_lora_drew_and_says_what_drew_it(room: 
     for result in (again, mixed):
         assert result.receipt["models"] == first.receipt["models"]
         assert result.receipt["notices"] == first.receipt["notices"]
-        said = read_source_type(room.files.read_bytes(result.files[0].id, "me"))
-        assert said == read_source_type(room.files.read_bytes(first.files[0].id, "me"))
+        said = read_source_type(studio.files.read_bytes(result.files[0].id, "me"))
+        assert said == read_source_type(studio.files.read_bytes(first.files[0].id, "me"))
         assert said.endswith("compositeWithTrainedAlgorithmicMedia") or said.endswith("trainedAlgorithmicMedia")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,13 @@ from pipelines.models.families.qwen_image import QwenImageFamily
 from pipelines.models.families.stable_diffusion import VERBS_WITH_CONTROL, StableDiffusionFamily
 from pipelines.models.families.z_image import ZImageFamily
 from pipelines.models.model_cache import ModelCache
-from pipelines.storage.file_index import FileIndex
 from tests.models.support import family_checks
 from tests.models.support.family_checks import are_identical, draw_pictures, make_request
 from tests.models.support.tiny_checkpoints import tiny_sdxl, tiny_union
 from tests.models.support.tiny_flow_checkpoints import tiny_klein, tiny_qwen_edit, tiny_z_control, tiny_z_image
 from tests.support.examples import load_example
 from tests.support.gated_tool import UnfilteredEngine
+from tests.support.real_studio import RealStudio
 
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -55,14 +54,16 @@ CASES = [(family, verb) for family, verbs in VERBS.items() for verb in verbs]
 NO_PHOTO = ("background", "character")
 
 
-@dataclass
-class TinyFamilies:
-    """One engine over a tiny checkpoint of each family."""
+class TinyFamilies(RealStudio):
+    """A studio over a tiny checkpoint of each family, with a photo and a mask in `pictures`."""
 
-    files: FileIndex
-    cache: ModelCache
-    engine: UnfilteredEngine
-    pictures: dict[str, str]
+    def __init__(self, root: Path) -> None:
+        cache = ModelCache((*FAMILIES, *(family for family, _ in make_tiny_families(root))))
+        super().__init__(root, cache=cache, engine=UnfilteredEngine)
+        photo = np.asarray(cv2.resize(load_example("hopper"), (256, 300), interpolation=cv2.INTER_AREA), np.uint8)
+        mask = np.zeros_like(photo)
+        mask[20:80, 180:240] = 255
+        self.pictures = {name: self.add_image(image) for name, image in (("photo", photo), ("mask", mask))}
 
     def make_job(self, family: str, verb: Verb, seed: int = 3) -> Job:
         tool, values = TOOL_BY_VERB[verb]
@@ -74,11 +75,18 @@ class TinyFamilies:
         if tool != "retouch":
             pictures.pop("mask", None)
         return Job(
-            id=f"job-{uuid.uuid4().hex}", tool=tool, params={**values, **pictures}, seed=seed, profile="tiny",
-            specs={**specs, "matte": "u2netp"}, owner="me", created=time.time(), consent=time.time(),
-        )  # fmt: skip
+            id=f"job-{uuid.uuid4().hex}",
+            tool=tool,
+            params={**values, **pictures},
+            seed=seed,
+            profile="tiny",
+            specs={**specs, "matte": "u2netp"},
+            owner="me",
+            created=time.time(),
+            consent=time.time(),
+        )
 
-    def run_job(self, job: Job) -> tuple[Result, list[Step]]:
+    def run_to_steps(self, job: Job) -> tuple[Result, list[Step]]:
         *steps, result = self.engine.run(job)
         assert isinstance(result, Result)
         return result, [step for step in steps if isinstance(step, Step)]
@@ -101,7 +109,7 @@ def make_tiny_families(root: Path) -> list[tuple[Any, ModelSpec]]:
 
 
 @pytest.fixture(scope="module")
-def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     import torch
     from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as qwen
 
@@ -110,23 +118,15 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyFamilies]:
     small = pytest.MonkeyPatch()
     small.setattr(qwen, "VAE_IMAGE_SIZE", 128 * 128)  # a megapixel whatever it is given would take a minute
     small.setattr(qwen, "CONDITION_IMAGE_SIZE", 64 * 64)
-    root = tmp_path_factory.mktemp("families")
-    files, cache = FileIndex(root), ModelCache((*FAMILIES, *(family for family, _ in make_tiny_families(root))))
-    photo = np.asarray(cv2.resize(load_example("hopper"), (256, 300), interpolation=cv2.INTER_AREA), np.uint8)
-    mask = np.zeros_like(photo)
-    mask[20:80, 180:240] = 255
-    pictures = {name: files.add_image(image, "me", "upload") for name, image in (("photo", photo), ("mask", mask))}
-    engine = UnfilteredEngine(cache, files)
-    yield TinyFamilies(files, cache, engine, pictures)
-    engine.close()
-    files.close()
+    with TinyFamilies(tmp_path_factory.mktemp("families")) as studio:
+        yield studio
     small.undo()
     torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(("family", "verb"), CASES)
 def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
-    room: TinyFamilies, family: str, verb: Verb, monkeypatch: pytest.MonkeyPatch
+    studio: TinyFamilies, family: str, verb: Verb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Verb] = []
     draw = pipeline.DiffusionModel.draw
@@ -138,22 +138,22 @@ def test_a_verb_is_drawn_by_its_tool_and_the_same_seed_gives_the_same_picture(
         return draw(model, render, on_step)
 
     monkeypatch.setattr(pipeline.DiffusionModel, "draw", told)
-    first, steps = room.run_job(room.make_job(family, verb))
+    first, steps = studio.run_to_steps(studio.make_job(family, verb))
     assert f"tiny-{family}" in [row["id"] for row in first.receipt["models"]]
     assert [step.index for step in steps if step.stage in ("Drawing", "Setting the scene")][:1] == [1]
     assert verb in asked
-    room.engine.result_cache.clear()  # a style that was drawn would be kept
-    again, _ = room.run_job(room.make_job(family, verb))
+    studio.engine.result_cache.clear()  # a style that was drawn would be kept
+    again, _ = studio.run_to_steps(studio.make_job(family, verb))
     assert first.files[0].pixels_sha256 == again.files[0].pixels_sha256
-    other, _ = room.run_job(room.make_job(family, verb, seed=4))
+    other, _ = studio.run_to_steps(studio.make_job(family, verb, seed=4))
     assert other.files[0].pixels_sha256 != first.files[0].pixels_sha256
     # Whatever was drawn, and however often: each checkpoint was read once.
-    assert room.cache.load_counts[f"tiny-{family}"] == 1
+    assert studio.cache.load_counts[f"tiny-{family}"] == 1
 
 
 @pytest.mark.parametrize("family", list(VERBS))
-def test_a_model_that_was_put_aside_comes_back_the_same(room: TinyFamilies, family: str) -> None:
-    with room.cache.borrow_model(f"tiny-{family}") as model:
+def test_a_model_that_was_put_aside_comes_back_the_same(studio: TinyFamilies, family: str) -> None:
+    with studio.cache.borrow_model(f"tiny-{family}") as model:
         assert hasattr(model, "to_host")
         render = make_request(VERBS[family][-1], prompt="a red cup")
         before, weights = draw_pictures(model, render), weight_addresses(model)
@@ -167,10 +167,10 @@ def test_a_model_that_was_put_aside_comes_back_the_same(room: TinyFamilies, fami
     "family", [family for family in VERBS if family != "qwen_image"]
 )  # its tiny picture has no whole tiles
 def test_tiles_that_save_memory_touch_no_other_drawing(
-    room: TinyFamilies, family: str, monkeypatch: pytest.MonkeyPatch
+    studio: TinyFamilies, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pipeline, "_LOW_MEMORY_TILE_PX", 32)
-    with room.cache.borrow_model(f"tiny-{family}") as model:
+    with studio.cache.borrow_model(f"tiny-{family}") as model:
         render = make_request(VERBS[family][-1], prompt="a red cup")
         before = draw_pictures(model, render)
         with model.low_memory():
@@ -223,13 +223,13 @@ def draw_with_diffusers(row: ModelSpec, verb: Verb) -> list[Image]:
 
 
 @pytest.mark.parametrize("verb", ["text", "image", "inpaint", "control"])
-def test_a_watched_run_is_byte_equal_to_plain_diffusers(room: TinyFamilies, verb: Verb) -> None:
-    with room.cache.borrow_model("tiny-stable_diffusion") as model:
+def test_a_watched_run_is_byte_equal_to_plain_diffusers(studio: TinyFamilies, verb: Verb) -> None:
+    with studio.cache.borrow_model("tiny-stable_diffusion") as model:
         family_checks.check_watched_run(model, make_request(verb), draw_with_diffusers(model.spec, verb))
 
 
-def test_a_picture_follows_its_map_and_its_kind(room: TinyFamilies) -> None:
-    with room.cache.borrow_model("tiny-stable_diffusion") as model:
+def test_a_picture_follows_its_map_and_its_kind(studio: TinyFamilies) -> None:
+    with studio.cache.borrow_model("tiny-stable_diffusion") as model:
         edges = draw_pictures(model, make_request("control"))
         assert not are_identical(
             edges, draw_pictures(model, make_request("control", control=family_checks.noise_photo(9)))

@@ -95,12 +95,22 @@ def tiny_union(folder: Path) -> Path:
     torch.manual_seed(5)
     kind: Any = ControlNetUnionModel
     net = kind(
-        block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), cross_attention_dim=64, attention_head_dim=(2, 4),
-        use_linear_projection=True, transformer_layers_per_block=(1, 2), addition_embed_type="text_time",
-        addition_time_embed_dim=8, projection_class_embeddings_input_dim=6 * 8 + 32,
-        conditioning_embedding_out_channels=(8, 8, 8, 8), num_trans_channel=16, num_trans_head=2, num_proj_channel=16,
-    )  # fmt: skip
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        cross_attention_dim=64,
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
+        transformer_layers_per_block=(1, 2),
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 32,
+        conditioning_embedding_out_channels=(8, 8, 8, 8),
+        num_trans_channel=16,
+        num_trans_head=2,
+        num_proj_channel=16,
+    )
     for weight in net.parameters():
         if not weight.any():
             torch.nn.init.normal_(weight, std=0.2)
@@ -116,9 +126,11 @@ def tiny_decoder(folder: Path) -> Path:
     torch.manual_seed(3)
     channels, blocks = (8, 8, 8, 8), (1, 1, 1, 1)
     AutoencoderTiny(
-        encoder_block_out_channels=channels, decoder_block_out_channels=channels,
-        num_encoder_blocks=blocks, num_decoder_blocks=blocks,
-    ).save_pretrained(folder)  # fmt: skip
+        encoder_block_out_channels=channels,
+        decoder_block_out_channels=channels,
+        num_encoder_blocks=blocks,
+        num_decoder_blocks=blocks,
+    ).save_pretrained(folder)
     return folder
 
 
@@ -145,9 +157,14 @@ def _tiny_vae() -> Any:
 
     kind: Any = AutoencoderKL
     return kind(
-        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=SIDE_PX,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-    )  # fmt: skip
+        block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4,
+        layers_per_block=1,
+        latent_channels=4,
+        sample_size=SIDE_PX,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )
 
 
 def _tiny_unet() -> Any:
@@ -155,10 +172,15 @@ def _tiny_unet() -> Any:
 
     kind: Any = UNet2DConditionModel
     return kind(
-        sample_size=SIDE_PX // 8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=32, attention_head_dim=4,
-    )  # fmt: skip
+        sample_size=SIDE_PX // 8,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=4,
+    )
 
 
 def _tiny_unet_xl() -> Any:
@@ -166,12 +188,20 @@ def _tiny_unet_xl() -> Any:
 
     kind: Any = UNet2DConditionModel
     return kind(
-        sample_size=SIDE_PX // 8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=64, attention_head_dim=(2, 4), use_linear_projection=True,
-        transformer_layers_per_block=(1, 2), addition_embed_type="text_time", addition_time_embed_dim=8,
+        sample_size=SIDE_PX // 8,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=64,
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
+        transformer_layers_per_block=(1, 2),
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + 32,
-    )  # fmt: skip
+    )
 
 
 def _tiny_scheduler(*, euler: bool = False) -> Any:
@@ -188,9 +218,16 @@ def tiny_text_encoder(*, projected: bool = False) -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     config = CLIPTextConfig(
-        vocab_size=514, hidden_size=32, intermediate_size=37, num_hidden_layers=2, num_attention_heads=4,
-        projection_dim=32, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
+        vocab_size=514,
+        hidden_size=32,
+        intermediate_size=37,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        projection_dim=32,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
     return (CLIPTextModelWithProjection if projected else CLIPTextModel)(config).eval()
 
 

@@ -24,13 +24,23 @@ def tiny_depth(folder: Path) -> Path:
     stages = [f"stage{n}" for n in (1, 2, 3, 4)]
     kind: Any = Dinov2Config
     backbone = kind(
-        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, image_size=56, patch_size=14, mlp_ratio=2,
-        out_features=stages, reshape_hidden_states=False,
-    )  # fmt: skip
+        hidden_size=16,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        image_size=56,
+        patch_size=14,
+        mlp_ratio=2,
+        out_features=stages,
+        reshape_hidden_states=False,
+    )
     config = DepthAnythingConfig(
-        backbone_config=backbone, reassemble_hidden_size=16, patch_size=14, neck_hidden_sizes=[8, 8, 8, 8],
-        fusion_hidden_size=8, head_hidden_size=4,
-    )  # fmt: skip
+        backbone_config=backbone,
+        reassemble_hidden_size=16,
+        patch_size=14,
+        neck_hidden_sizes=[8, 8, 8, 8],
+        fusion_hidden_size=8,
+        head_hidden_size=4,
+    )
     DepthAnythingForDepthEstimation(config).save_pretrained(folder)
     size = {"height": 56, "width": 56}
     DPTImageProcessor(size=size, keep_aspect_ratio=True, ensure_multiple_of=14).save_pretrained(folder)
@@ -40,18 +50,17 @@ def tiny_depth(folder: Path) -> Path:
 def tiny_vitpose(folder: Path) -> Path:
     """A `VitPoseForPoseEstimation` for the 17 joints of COCO."""
     import torch
-    from transformers import (
-        VitPoseBackboneConfig,
-        VitPoseConfig,
-        VitPoseForPoseEstimation,
-        VitPoseImageProcessor,
-    )
+    from transformers import VitPoseBackboneConfig, VitPoseConfig, VitPoseForPoseEstimation, VitPoseImageProcessor
 
     torch.manual_seed(0)
     backbone = VitPoseBackboneConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=[64, 48], patch_size=[16, 16],
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=[64, 48],
+        patch_size=[16, 16],
         mlp_ratio=2,
-    )  # fmt: skip
+    )
     kind: Any = VitPoseConfig
     config = kind(backbone_config=backbone, use_simple_decoder=True, scale_factor=4, num_labels=17)
     VitPoseForPoseEstimation(config).save_pretrained(folder)

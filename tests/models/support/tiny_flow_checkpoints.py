@@ -33,20 +33,36 @@ def tiny_klein(folder: Path, *, distilled: bool = True) -> Path:
         _untyped(Flux2Transformer2DModel),
     )
     vae = vae_kind(
-        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=64,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-    )  # fmt: skip
+        block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4,
+        layers_per_block=1,
+        latent_channels=4,
+        sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )
     # Real checkpoints have running statistics that are not the defaults.
     vae.bn.running_mean.normal_()
     vae.bn.running_var.uniform_(0.5, 2.0)
     transformer = transformer_kind(
-        in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=3 * 16, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False,
-    )  # fmt: skip
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=3 * 16,
+        timestep_guidance_channels=16,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+    )
     pipe = kind(
-        scheduler=_tiny_scheduler(), vae=vae, text_encoder=_tiny_qwen3(layers=28), tokenizer=qwen_byte_tokenizer(),
-        transformer=transformer, is_distilled=distilled,
-    )  # fmt: skip
+        scheduler=_tiny_scheduler(),
+        vae=vae,
+        text_encoder=_tiny_qwen3(layers=28),
+        tokenizer=qwen_byte_tokenizer(),
+        transformer=transformer,
+        is_distilled=distilled,
+    )
     pipe.save_pretrained(folder)
     return folder
 
@@ -62,10 +78,18 @@ def _tiny_qwen3(*, layers: int) -> Any:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     config = Qwen3Config(
-        vocab_size=256 + len(SPECIAL), hidden_size=16, intermediate_size=16, num_hidden_layers=layers,
-        num_attention_heads=2, num_key_value_heads=1, head_dim=8, tie_word_embeddings=True,
-        bos_token_id=256, eos_token_id=258, pad_token_id=256,
-    )  # fmt: skip
+        vocab_size=256 + len(SPECIAL),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        tie_word_embeddings=True,
+        bos_token_id=256,
+        eos_token_id=258,
+        pad_token_id=256,
+    )
     return Qwen3ForCausalLM(config).eval()
 
 
@@ -74,10 +98,13 @@ def qwen_byte_tokenizer() -> Any:
     from transformers import Qwen2Tokenizer
 
     tokenizer = Qwen2Tokenizer(
-        vocab={letter: number for number, letter in enumerate(_byte_alphabet())}, merges=[],
-        additional_special_tokens=list(SPECIAL[1:]), eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        vocab={letter: number for number, letter in enumerate(_byte_alphabet())},
+        merges=[],
+        additional_special_tokens=list(SPECIAL[1:]),
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
         unk_token="<|endoftext|>",
-    )  # fmt: skip
+    )
     tokenizer.chat_template = TEMPLATE
     return tokenizer
 
@@ -101,19 +128,37 @@ def tiny_z_image(folder: Path) -> Path:
 
     torch.manual_seed(0)
     vae = _untyped(AutoencoderKL)(
-        block_out_channels=(8, 8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4, sample_size=64,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        scaling_factor=0.36, shift_factor=0.12, use_quant_conv=False, use_post_quant_conv=False,
-    )  # fmt: skip
+        block_out_channels=(8, 8, 8, 8),
+        norm_num_groups=4,
+        layers_per_block=1,
+        latent_channels=4,
+        sample_size=64,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        scaling_factor=0.36,
+        shift_factor=0.12,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
     transformer = _untyped(ZImageTransformer2DModel)(
-        in_channels=4, dim=32, n_layers=2, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=16,
-        axes_dims=[4, 6, 6], axes_lens=[1024, 64, 64],
-    )  # fmt: skip
+        in_channels=4,
+        dim=32,
+        n_layers=2,
+        n_refiner_layers=1,
+        n_heads=2,
+        n_kv_heads=2,
+        cap_feat_dim=16,
+        axes_dims=[4, 6, 6],
+        axes_lens=[1024, 64, 64],
+    )
     _randomise_zeros(transformer)
     pipe = _untyped(ZImagePipeline)(
-        scheduler=_tiny_scheduler(), vae=vae, text_encoder=_tiny_qwen3(layers=2).model, tokenizer=qwen_byte_tokenizer(),
+        scheduler=_tiny_scheduler(),
+        vae=vae,
+        text_encoder=_tiny_qwen3(layers=2).model,
+        tokenizer=qwen_byte_tokenizer(),
         transformer=transformer,
-    )  # fmt: skip
+    )
     pipe.save_pretrained(folder)
     return folder
 
@@ -142,13 +187,22 @@ def tiny_qwen_edit(folder: Path) -> Path:
     torch.manual_seed(0)
     rng = torch.Generator().manual_seed(2)
     vae = _untyped(AutoencoderKLQwenImage)(
-        base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
-        latents_mean=torch.randn(4, generator=rng).tolist(), latents_std=(torch.rand(4, generator=rng) + 1).tolist(),
-    )  # fmt: skip
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=torch.randn(4, generator=rng).tolist(),
+        latents_std=(torch.rand(4, generator=rng) + 1).tolist(),
+    )
     transformer = _untyped(QwenImageTransformer2DModel)(
-        in_channels=16, out_channels=4, num_layers=1, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=16, axes_dims_rope=(4, 6, 6),
-    )  # fmt: skip
+        in_channels=16,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        axes_dims_rope=(4, 6, 6),
+    )
     pipe = _untyped(QwenImageEditPlusPipeline)(
         scheduler=_tiny_scheduler(),
         vae=vae,
@@ -167,19 +221,32 @@ def _tiny_qwen_vl() -> Any:
     ids = {token: 256 + number for number, token in enumerate(SPECIAL)}
     config = Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": 256 + len(SPECIAL), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2,
-            "num_attention_heads": 2, "num_key_value_heads": 1, "bos_token_id": 256, "eos_token_id": 258,
-            "pad_token_id": 256, "tie_word_embeddings": True,
+            "vocab_size": 256 + len(SPECIAL),
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 1,
+            "bos_token_id": 256,
+            "eos_token_id": 258,
+            "pad_token_id": 256,
+            "tie_word_embeddings": True,
             "rope_parameters": {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.0},
         },
         vision_config={
-            "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16,
+            "depth": 1,
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_heads": 2,
+            "out_hidden_size": 16,
             "fullatt_block_indexes": [0],
         },
-        image_token_id=ids["<|image_pad|>"], video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"], vision_end_token_id=ids["<|vision_end|>"],
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
         tie_word_embeddings=True,
-    )  # fmt: skip
+    )
     return Qwen2_5_VLForConditionalGeneration(config).eval()
 
 

@@ -68,12 +68,12 @@ async def create_file(request: Request, owner: OwnerDep, service: ServiceDep) ->
 
     With `purpose=batch`: JSON lines for `/v1/batches`, kept as they are.
     """
-    async with request_parsing.read_form(request) as sent:
-        if sent.get_one("file") is None:
+    async with request_parsing.read_form(request) as form:
+        if form.get_one("file") is None:
             raise InvalidParams("'file' is missing.", param="file")
-        if sent.get_one("purpose") == "batch":
-            return file_object(await _store_batch_lines(sent.get_one("file"), service, owner))
-        file_id, notices = await request_parsing.ingest_value(sent.get_one("file"), "file", service, owner)
+        if form.get_one("purpose") == "batch":
+            return file_object(await _store_batch_lines(form.get_one("file"), service, owner))
+        file_id, notices = await request_parsing.ingest_value(form.get_one("file"), "file", service, owner)
     return file_object(await to_thread.run_sync(service.files.get_info, file_id, owner), notices)
 
 

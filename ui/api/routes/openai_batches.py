@@ -73,22 +73,17 @@ _BATCH_BODY: dict[str, Any] = {
 
 @router.post("/batches", responses=document_errors(BODY_CODES), openapi_extra={"requestBody": _BATCH_BODY})
 async def create_batch(
-    request: Request,
-    answer: Response,
-    owner: OwnerDep,
-    service: ServiceDep,
-    batches: BatchesDep,
-    webhooks: WebhooksDep,
+    request: Request, answer: Response, owner: OwnerDep, service: ServiceDep, batches: BatchesDep, webhooks: WebhooksDep
 ) -> dict[str, Any]:
     """Run the lines of an uploaded file: `{"custom_id", "method": "POST", "url", "body"}`, one a line.
 
     Pictures in a `body` are file ids or data URLs, in the answers links.
     It begins at once, and goes on after a restart.
     """
-    async with request_parsing.read_form(request) as sent:
-        endpoint = _check_endpoint(sent.get_one("endpoint"), service)
-        input_id, metadata = _require_text(sent, "input_file_id"), _check_metadata(sent.get_one("metadata"))
-        if sent.get_one("completion_window") != "24h":
+    async with request_parsing.read_form(request) as form:
+        endpoint = _check_endpoint(form.get_one("endpoint"), service)
+        input_id, metadata = _require_text(sent, "input_file_id"), _check_metadata(form.get_one("metadata"))
+        if form.get_one("completion_window") != "24h":
             raise InvalidParams("'completion_window' is 24h.", param="completion_window")
     base = str(request.url).partition("/batches")[0]
     about = {"endpoint": endpoint, "input_file_id": input_id, "metadata": metadata, "base": base}
@@ -134,7 +129,7 @@ async def cancel_batch(batch_id: str, owner: OwnerDep, batches: BatchesDep) -> d
 
 
 def _require_text(sent: RequestForm, name: str) -> str:
-    value = sent.get_one(name)
+    value = form.get_one(name)
     if not isinstance(value, str) or not value:
         raise InvalidParams(f"'{name}' is missing.", param=name)
     return value

@@ -92,40 +92,44 @@ async def edit(request: Request, owner: OwnerDep, service: ServiceDep) -> Respon
 
 
 async def _run_call(request: Request, service: StudioService, owner: str, call: ImageCall) -> Response:
-    async with request_parsing.read_form(request) as sent:
-        asked = translate_request(sent, service, call)
-        with _use_openai_names(asked):
-            filled = await request_parsing.fill_form(asked.form, asked.tool.params, service, owner)
+    async with request_parsing.read_form(request) as form:
+        image_request = translate_request(form, service, call)
+        with _use_openai_names(image_request):
+            filled = await request_parsing.fill_form(image_request.form, image_request.tool.params, service, owner)
             if call == "image_edit" and "mask" in filled.values:
                 filled.values["mask"] = await to_thread.run_sync(
                     _mask_from_alpha, service, filled.values["mask"], owner
                 )
     # Links use the address that this call was made to, which may be that of a proxy.
     base = str(request.url).partition("/images/")[0]
-    make_job = partial(_make_job, service, asked, filled, owner)
-    placed = await place_job(request, service, make_job, filled.values, streamed=asked.stream)
+    make_job = partial(_make_job, service, image_request, filled, owner)
+    placed = await place_job(request, service, make_job, filled.values, streamed=image_request.stream)
     if placed.stream is not None:
-        events = _stream_image_events(request, service, placed.job, placed.stream, asked, base)
+        events = _stream_image_events(request, service, placed.job, placed.stream, image_request, base)
         return placed.stream_response(service, events)
     row = await wait_for_job(request, service, placed)
     if row.error is not None:
         raise error_from_json(row.error)
-    return JSONResponse(await to_thread.run_sync(_images_object, service, row, asked, base), headers=placed.headers)
+    return JSONResponse(
+        await to_thread.run_sync(_images_object, service, row, image_request, base), headers=placed.headers
+    )
 
 
-def _make_job(service: StudioService, asked: ImageRequest, filled: request_parsing.FilledForm, owner: str) -> Job:
-    with _use_openai_names(asked):
-        job = service.create_job(asked.tool.id, filled.values, owner)
+def _make_job(
+    service: StudioService, image_request: ImageRequest, filled: request_parsing.FilledForm, owner: str
+) -> Job:
+    with _use_openai_names(image_request):
+        job = service.create_job(image_request.tool.id, filled.values, owner)
     return job.model_copy(update={"notices": (*job.notices, *filled.notices), "waited": True})
 
 
 @contextmanager
-def _use_openai_names(asked: ImageRequest) -> Iterator[None]:
+def _use_openai_names(image_request: ImageRequest) -> Iterator[None]:
     """Make errors inside the block name the fields as OpenAI does."""
     try:
         yield
     except StudioError as error:
-        error.param = to_openai_name(error.param, asked.tool.params)
+        error.param = to_openai_name(error.param, image_request.tool.params)
         raise
 
 
@@ -143,25 +147,25 @@ def _mask_from_alpha(service: StudioService, file_id: object, owner: str) -> obj
 # ---------------------------------------------------------------- answers
 
 
-def _describe_output(asked: ImageRequest, size: str, file_format: str) -> dict[str, Any]:
+def _describe_output(image_request: ImageRequest, size: str, file_format: str) -> dict[str, Any]:
     return {
         "size": size,
-        "quality": asked.quality,
-        "background": "transparent" if asked.transparent else "opaque",
+        "quality": image_request.quality,
+        "background": "transparent" if image_request.transparent else "opaque",
         "output_format": file_format,
     }
 
 
-def _images_object(service: StudioService, row: JobRow, asked: ImageRequest, base: str) -> dict[str, Any]:
+def _images_object(service: StudioService, row: JobRow, image_request: ImageRequest, base: str) -> dict[str, Any]:
     data = [
-        {**_picture_payload(service, file_id, asked, base), "revised_prompt": None}
+        {**_picture_payload(service, file_id, image_request, base), "revised_prompt": None}
         for file_id, _, _ in _result_files(row)
     ]
     _, size, file_format = _result_files(row)[0]
     return {
         "created": int(row.finished or row.created),
         "data": data,
-        **_describe_output(asked, size, file_format),
+        **_describe_output(image_request, size, file_format),
         "usage": _NO_USAGE,
         "job_id": row.job.id,
         "notices": row.result.receipt.get("notices", []) if row.result else [],
@@ -178,14 +182,14 @@ def _result_files(row: JobRow) -> list[tuple[str, str, str]]:
     ]
 
 
-def _picture_payload(service: StudioService, file_id: str, asked: ImageRequest, base: str) -> dict[str, str]:
-    if asked.links:
+def _picture_payload(service: StudioService, file_id: str, image_request: ImageRequest, base: str) -> dict[str, str]:
+    if image_request.links:
         return {"url": f"{base}/files/{file_id}/content"}
     return {"b64_json": base64.b64encode(service.files.read_bytes(file_id)).decode()}
 
 
 async def _stream_image_events(
-    request: Request, service: StudioService, job: Job, stream: Stream, asked: ImageRequest, base: str
+    request: Request, service: StudioService, job: Job, stream: Stream, image_request: ImageRequest, base: str
 ) -> AsyncIterator[str]:
     sent = 0
     try:
@@ -195,17 +199,19 @@ async def _stream_image_events(
             for _, event in events:
                 if isinstance(event, QueuePosition):
                     yield ": queued\n\n"
-                elif isinstance(event, Step) and event.preview and _is_partial_due(event, sent, asked.partials):
-                    yield _format_partial(asked, event.preview, sent)
+                elif isinstance(event, Step) and event.preview and _is_partial_due(event, sent, image_request.partials):
+                    yield _format_partial(image_request, event.preview, sent)
                     sent += 1
         row = await find_job(service, job.id, job.owner)
-        for missing in range(sent, asked.partials):
+        for missing in range(sent, image_request.partials):
             # The job ended before all partial images were due: the rest are the finished picture, made small.
-            yield _format_partial(asked, await to_thread.run_sync(_encode_small, service, row), missing)
+            yield _format_partial(image_request, await to_thread.run_sync(_encode_small, service, row), missing)
         for file_id, size, file_format in _result_files(row):
-            payload = await to_thread.run_sync(_picture_payload, service, file_id, asked, base)
+            payload = await to_thread.run_sync(_picture_payload, service, file_id, image_request, base)
             yield _format_image_event(
-                asked, "completed", {**payload, **_describe_output(asked, size, file_format), "usage": _NO_USAGE}
+                image_request,
+                "completed",
+                {**payload, **_describe_output(image_request, size, file_format), "usage": _NO_USAGE},
             )
     except JobCancelled:
         yield format_failure(request, BadInput("The job was cancelled."))
@@ -218,14 +224,16 @@ def _is_partial_due(step: Step, sent: int, partials: int) -> bool:
     return sent < partials and step.index / max(1, step.total) >= sent / partials
 
 
-def _format_partial(asked: ImageRequest, preview: bytes, index: int) -> str:
+def _format_partial(image_request: ImageRequest, preview: bytes, index: int) -> str:
     # A partial image is a small JPEG, whatever the format of the result; `size` is that of the result.
     picture = {"b64_json": base64.b64encode(preview).decode(), "partial_image_index": index}
-    return _format_image_event(asked, "partial_image", {**picture, **_describe_output(asked, asked.size, "jpeg")})
+    return _format_image_event(
+        image_request, "partial_image", {**picture, **_describe_output(image_request, image_request.size, "jpeg")}
+    )
 
 
-def _format_image_event(asked: ImageRequest, what: str, data: Mapping[str, Any]) -> str:
-    name = f"{asked.call}.{what}"
+def _format_image_event(image_request: ImageRequest, what: str, data: Mapping[str, Any]) -> str:
+    name = f"{image_request.call}.{what}"
     return format_event(name, {"type": name, "created_at": int(time.time()), **data})
 
 

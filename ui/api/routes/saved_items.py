@@ -82,9 +82,9 @@ async def keep_brand(request: Request, owner: OwnerDep, service: ServiceDep) -> 
 
     Pictures come as in a tool's form. Any tool takes the kit as its field `brand`.
     """
-    async with request_parsing.read_form(request) as sent:
-        name = sent.get_one("name")
-        filled = await request_parsing.fill_form(sent.drop_fields("name"), BrandKit, service, owner)
+    async with request_parsing.read_form(request) as form:
+        name = form.get_one("name")
+        filled = await request_parsing.fill_form(form.drop_fields("name"), BrandKit, service, owner)
     if not isinstance(name, str):
         raise InvalidParams("'name' is missing.", param="name")
     return saved_object(await to_thread.run_sync(service.saved_items.save_brand_kit, name, filled.values, owner))
@@ -119,8 +119,8 @@ async def list_characters(
 @router.post("/characters", responses=document_errors(UPLOAD_CODES), openapi_extra=_document_character())
 async def keep_character(request: Request, owner: OwnerDep, service: ServiceDep) -> dict[str, Any]:
     """Keep a finished job's character (`job`, `name`), or bring one back from its passport (the file as it is)."""
-    async with request_parsing.read_form(request) as sent:
-        values = {name: sent.get_one(name) for name in sent.values}
+    async with request_parsing.read_form(request) as form:
+        values = {name: form.get_one(name) for name in form.values}
     if values.get("format") == PASSPORT_FORMAT:
         return saved_object(await to_thread.run_sync(import_passport, values, owner, service))
     job, name = values.get("job"), values.get("name")
