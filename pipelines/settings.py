@@ -141,7 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser, environ: Mapping[str, str] | 
         default=read_env("FILES", ""),
         metavar="URL",
         help="keep pictures on a store that several studios and machines share: a mounted folder, or any fsspec URL "
-        "(default: in DIR alone, which else is a cache)",
+        "(default: in the data folder; with URL that is a cache)",
     )
     parser.add_argument(
         "--database",

@@ -1,4 +1,4 @@
-"""What every test run has to itself: the folder that Gradio keeps uploads and downloads in."""
+"""Isolation of every test run: Gradio's folder of uploads and downloads, and the handlers of the log."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import gc
 import importlib.util
+import logging
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from uvicorn.config import LOGGING_CONFIG
 
 from tests.support.postgres import each_database as each_database
 from tests.support.postgres import only_in_a_file as only_in_a_file
@@ -50,6 +52,31 @@ def _freeze_imports() -> None:
 _frozen_module_counts = [0]
 
 
+def pytest_unconfigure() -> None:
+    """Let the interpreter free everything when it ends."""
+    gc.unfreeze()
+
+
+# By default a server's handlers keep the `sys.stderr` of the test that started it, which is closed after that test.
+for handler in LOGGING_CONFIG["handlers"].values():
+    handler.pop("stream", None)
+    handler["class"] = "logging._StderrHandler"  # looks `sys.stderr` up at each record
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_a_net() -> None:
+    """Run the nets of ONNX with one thread each: threads that wait for one another use twice the processor time."""
+    from pipelines.models.nets import open_nsfw, u2net
+
+    open_nsfw.THREAD_COUNT = u2net.THREAD_COUNT = 1
+
+
+# By default a server's handlers keep the `sys.stderr` of the test that started it, which is closed after that test.
+for handler in LOGGING_CONFIG["handlers"].values():
+    handler.pop("stream", None)
+    handler["class"] = "logging._StderrHandler"  # looks `sys.stderr` up at each record
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_folder() -> Iterator[None]:
     """Two runs on one machine would take each other's files: they lie there by their content."""
@@ -57,3 +84,15 @@ def _own_folder() -> Iterator[None]:
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder).resolve())
         yield
         del os.environ["GRADIO_TEMP_DIR"]
+
+
+@pytest.fixture(autouse=True)
+def _own_log_handlers() -> Iterator[None]:
+    """Remove the handlers that a command set up within the test: they write to its captured stream, which is closed."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers[:]:
+        if handler not in before and type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
+    root.setLevel(level)

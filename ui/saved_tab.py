@@ -27,7 +27,7 @@ from ui.tool_tab.state import TabHandoff
 from ui.tool_tab.updates import Updates
 
 TITLE = "Brand and characters"
-LEDE = (
+INTRO_TEXT = (
     "What stays the same from picture to picture. Name a brand kit in any tool, under More; send a saved character to "
     "a tool, or name it there and over the API."
 )
@@ -46,7 +46,7 @@ class SavedTab:
     def __init__(self, service: StudioService, access: AccessControl) -> None:
         self.service = service
         self.access = access
-        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
+        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>')
         with gr.Row(elem_classes=["dbx-tool"]):
             with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
                 self._lay_out_kits()

@@ -28,7 +28,7 @@ from ui.components.tables import render_table
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Settings"
-LEDE = "The active profile and why it was chosen, the models in memory and on disk, and what can be downloaded."
+INTRO_TEXT = "The active profile and why it was chosen, the models in memory and on disk, and what can be downloaded."
 ADMIN_ONLY_TEXT = "Settings are for whoever runs this studio."
 AT_START_TEXT = "Takes effect when the studio is started again."
 FLAG_FIRST_TEXT = "--profile {} was given at the start and comes first while it is."
@@ -61,7 +61,7 @@ class SettingsTab:
         self.service = service
         self.access = access
         self.downloads = downloads or DownloadManager()
-        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
+        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>')
         self.admin_only = gr.HTML(f"<p>{escape(ADMIN_ONLY_TEXT)}</p>", elem_id="settings-not-yours", visible=False)
         with gr.Row(elem_classes=["dbx-access"], visible=False) as self.admin_row:
             with gr.Column(scale=6, min_width=320):

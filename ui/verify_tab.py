@@ -18,7 +18,7 @@ from ui.components.pictures import build_photo_upload, read_upload
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Verify a picture"
-LEDE = (
+INTRO_TEXT = (
     "What a file says about itself: who signed it, whether it was changed since, and what made it. From here or from "
     "anywhere else; nothing of it is kept."
 )
@@ -51,7 +51,7 @@ _WATERMARK_TEXTS = {
 
 def build_tab(gradio_tab: gr.Tab, service: StudioService, access: AccessControl) -> None:
     """Build the verify tab inside `gradio_tab` and attach its listener."""
-    gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
+    gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>')
     with gr.Row(elem_classes=["dbx-tool"]):
         with gr.Column(scale=5, min_width=320, elem_classes=["dbx-form"]):
             picture: Any = build_photo_upload(

@@ -49,10 +49,7 @@ def portrait_side(width: int) -> int:
 def compose_sheet(
     portrait: Image, views: Sequence[View], swatches: Sequence[Colour], title: str, line: str, width: int
 ) -> Image:
-    """Compose the page, H x W x 3, with an RGBA or RGB `portrait`. The last of the `swatches` is the background.
-
-    `title` is the heading and `line` the text under the portrait. Both may be empty.
-    """
+    """Compose the page, H x W x 3; `title` and `line` may be empty, the last of the `swatches` is the background."""
     height, edge, gap = round(_PAGE_HEIGHT_RATIO * width), round(_MARGIN_RATIO * width), round(_GAP_RATIO * width)
     sheet = np.empty((height, width, 3), np.uint8)
     sheet[...] = PAPER

@@ -58,10 +58,7 @@ def render_layers(
 def render_figure(
     character: Character, art: ArtPack, role: str, side: int, outfit: Colour | None = None, *, head_only: bool = False
 ) -> Image:
-    """Render the figure, side x side x 4, straight alpha.
-
-    `outfit` is the colour of the clothes, by default the role's or the palette's. `head_only` crops to the head.
-    """
+    """Render the figure, side x side x 4, straight alpha; `outfit` colours the clothes, by default the role's do."""
     svg = "".join(svg for _, svg in _svg_layers(character, art, role, outfit))
     return _rasterize_svg(svg, art, side, (art.head_view_box or art.view_box) if head_only else art.view_box)
 
@@ -110,9 +107,6 @@ def omission_notices(character: Character, art: ArtPack, role: str) -> tuple[str
     return ()
 
 
-# ---------------------------------------------------------------- parts
-
-
 def choose_parts(character: Character, art: ArtPack, role: str) -> dict[str, str]:
     """Choose the visible part of each group."""
     garment = ROLES.get(role)
@@ -157,9 +151,6 @@ def _pick_part(character: Character, group: str, rows: tuple[str, ...]) -> str:
 def _pick_shade(character: Character, trait: str, table: Mapping[str, tuple[T, ...]]) -> T:
     rows = table[character[trait]]
     return rows[character.random_pick(trait, "shade") % len(rows)]
-
-
-# ---------------------------------------------------------------- SVG
 
 
 def _svg_layers(character: Character, art: ArtPack, role: str, outfit: Colour | None) -> list[tuple[str, str]]:

@@ -82,15 +82,10 @@ class BatchService:
         if service.settings.keep_days or service.settings.keep_gb:
             service.jobs.run_every(3600, self._delete_expired)
 
-    # ------------------------------------------------------------ create
-
     def create_batch(
         self, plan: BatchPlan, parsed_rows: Iterator[ParsedRow], owner: str, options: BatchOptions | None = None
     ) -> Batch:
-        """Store a batch, ready to start. The rows are read one by one, and saved items are resolved once for all.
-
-        Raises `BadInput` when there is no row, `disk_full`, and what is wrong with a value that all rows share.
-        """
+        """Store a batch, ready to start. Raises `disk_full`, `BadInput` without a row or for a wrong shared value."""
         options = options or BatchOptions()
         batch = Batch(
             id=options.batch_id or new_batch_id(),
@@ -118,8 +113,6 @@ class BatchService:
             self.table.delete_batch(batch.id)
             raise
         return replace(batch, state="ready")
-
-    # ------------------------------------------------------------ control
 
     def start(self, batch_id: str) -> None:
         """Start a batch, or resume a paused one."""
@@ -164,10 +157,7 @@ class BatchService:
         self.table.delete_batch(batch_id)
 
     def _delete_uploads(self, batch: Batch) -> None:
-        """Delete the uploaded files of a batch, which were ingested already or are not needed.
-
-        A folder or ZIP of the user that the command line reads in place is left alone.
-        """
+        """Delete the uploaded files of a batch; a folder or ZIP that the command line reads in place stays."""
         self._close_source(batch.id)
         self.table.clear_pictures(batch.id)
         shutil.rmtree(self.root / batch.id, ignore_errors=True)
@@ -193,8 +183,6 @@ class BatchService:
             if folder.is_dir() and folder.name not in known and folder.stat().st_mtime < time.time() - DAY_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    # ------------------------------------------------------------ queries
-
     def get_batch(self, batch_id: str, owner: str) -> Batch:
         """Return the owner's batch. Raises `NotFound`, also for somebody else's."""
         batch = self._get_refreshed(batch_id)
@@ -206,16 +194,13 @@ class BatchService:
         batch = self.table.get_batch(batch_id)
         if batch is None:
             raise NotFound("There is no such batch, or it is not yours.")
-        if batch.state == "running" and not self._has_unfinished_rows(batch_id):
+        unfinished = "waiting", "queued", "running"
+        if batch.state == "running" and not any(map(self.table.count_rows(batch_id).get, unfinished)):
             self._delete_uploads(batch)
             self.table.set_state(batch_id, "done")
             self._reserved_space.release()  # another running batch reserves it again
             batch = self.table.get_batch(batch_id) or batch
         return batch
-
-    def _has_unfinished_rows(self, batch_id: str) -> bool:
-        counts = self.table.count_rows(batch_id)
-        return any(counts.get(status) for status in ("waiting", "queued", "running"))
 
     def list_batches(self, owner: str, limit: int = 50, before: str | None = None) -> list[Batch]:
         """Return the owner's batches, newest first; `before` is the last id of the previous page."""
@@ -245,8 +230,6 @@ class BatchService:
         while rows := self.table.list_rows(batch_id, after, status=status, since=since):
             yield from rows
             after = rows[-1].row
-
-    # ------------------------------------------------------------ feeding the queue
 
     def submit_next_row(self) -> bool:
         """Submit the next row as a job; False when there is none, or no room for one."""

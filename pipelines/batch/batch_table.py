@@ -115,8 +115,6 @@ class BatchTable:
         """Make all changes of the block or none."""
         return self._db.transaction()
 
-    # ------------------------------------------------------------ create and delete
-
     def insert_batch(self, batch: Batch) -> None:
         """Insert a batch without rows."""
         values = {
@@ -156,8 +154,6 @@ class BatchTable:
         with self.transaction():
             self._db.execute("DELETE FROM batch_rows WHERE batch = ?", (batch_id,))
             self._db.execute("DELETE FROM batches WHERE id = ?", (batch_id,))
-
-    # ------------------------------------------------------------ state changes
 
     def set_state(self, batch_id: str, state: BatchState, note: str = "") -> None:
         """Set the state, and the time of the first start or of the end."""
@@ -259,8 +255,6 @@ class BatchTable:
                 "(SELECT 1 FROM jobs j WHERE j.batch_id = batch_rows.batch AND j.batch_row = batch_rows.row))",
                 (batch_id, row, row),
             ).rowcount
-
-    # ------------------------------------------------------------ queries
 
     def get_batch(self, batch_id: str) -> Batch | None:
         """Return the batch, or None."""

@@ -1,7 +1,4 @@
-"""Runs batch rows in bulk on an engine that takes many jobs at once.
-
-Rows go through the job table: leased to this process, finished one by one, and queued again if the process dies.
-"""
+"""Runs batch rows in bulk on an engine that takes many jobs at once, leased to this process in the job table."""
 
 from __future__ import annotations
 

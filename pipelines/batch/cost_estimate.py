@@ -63,10 +63,7 @@ class Workload:
 
 
 def own_work_seconds(seconds: float, receipt: Mapping[str, Any]) -> float:
-    """Return the part of a job's seconds that is its own work.
-
-    The time in which a model drew for other jobs does not count, and of a batched call only this job's share.
-    """
+    """Return a job's seconds without those in which a model drew for others; of a shared call only its share."""
     timings: Mapping[str, float] = receipt.get("timings") or {}
     drawn = sum(timings.get(stage, 0.0) for stage in (DRAWING_STAGE, SCENE_STAGE))
     shared = drawn * (1 - 1 / max(1, receipt.get("drawn_together", 1)))
@@ -74,10 +71,7 @@ def own_work_seconds(seconds: float, receipt: Mapping[str, Any]) -> float:
 
 
 def workload_of(params: type[Params], values: Mapping[str, Any], pixels: Callable[[str], int | None]) -> Workload:
-    """Return the workload of a job with these values. `pixels` returns the pixels of a file, None when unknown.
-
-    The pixels are those of the requested size, squared, or of the photo where the tool has no size.
-    """
+    """Return the workload of a job. `pixels` returns those of a file (None: unknown), for tools without a size."""
     size = values.get(SIZE_FIELD)
     area = size * size if isinstance(size, int) and size > 0 else _photo_pixels(params, values, pixels)
     for name in MULTIPLIER_FIELDS:
@@ -150,10 +144,7 @@ def measure_past_jobs(
 def sample_cost(
     batches: BatchService, batch: Batch, rows: tuple[BatchRow, ...], pictures: PictureSource, kept: Collection[str]
 ) -> RowCost | None:
-    """Run these rows, at most two, and return the cost of the last; None when it failed.
-
-    No list shows these jobs, and their files are deleted afterwards, except the ids in `kept`.
-    """
+    """Run these rows, at most two, unlisted, and return the cost of the last; None if it failed. `kept` files stay."""
     found: RowCost | None = None
     for row in rows:
         found = _run_sample(batches, batch, row, pictures, kept) or found

@@ -43,10 +43,7 @@ MAX_FAULT_COUNT = 500
 
 @dataclass(frozen=True)
 class DryRunReport:
-    """The outcome of a dry run. `seconds` and `bytes` are of all good rows, None when no row could be measured.
-
-    `free` are the free bytes on disk. `remarks` are notices about good rows.
-    """
+    """The outcome of a dry run. `seconds`, `bytes` (None: not measured): of all good rows; `free`: bytes on disk."""
 
     rows: int
     good: int

@@ -88,9 +88,6 @@ def parse_jobs_file(file: BinaryIO, name: str, max_line: int = MAX_LINE_BYTES) -
         yield line
 
 
-# ---------------------------------------------------------------- text
-
-
 class _TextReader:
     """Decodes the lines of a file; `is_cp1252`: one of the lines since the last notice was not UTF-8."""
 
@@ -130,13 +127,11 @@ def _decode_utf16(data: bytes) -> Iterable[str]:
         raise BadInput("This file says that it is UTF-16 and is not.") from error
 
 
-# ---------------------------------------------------------------- CSV
-
-
 def _parse_csv(text: _TextReader) -> Iterator[ParsedRow]:
     lines = text.iter_lines()
     header = next(lines, "")
-    delimiter = max(_DELIMITERS, key=lambda mark: _count_outside_quotes(header, mark))
+    outside = header.split('"')[::2]  # what is not in quotes
+    delimiter = max(_DELIMITERS, key=lambda mark: sum(part.count(mark) for part in outside))
     columns = _parse_header(next(csv.reader([header], delimiter=delimiter), []))
     text.take_notices()
     table = csv.reader(lines, delimiter=delimiter)
@@ -155,10 +150,6 @@ def _parse_csv(text: _TextReader) -> Iterator[ParsedRow]:
         if any(cell.strip() for cell in cells):
             row += 1
             yield _parse_csv_row(row, columns, cells, text.take_notices())
-
-
-def _count_outside_quotes(header: str, mark: str) -> int:
-    return sum(part.count(mark) for part in header.split('"')[::2])
 
 
 def _parse_header(header: list[str]) -> list[str]:
@@ -198,9 +189,6 @@ def _find_cell_faults(row: int, column: str | None, cell: str) -> list[RowFault]
     return []
 
 
-# ---------------------------------------------------------------- JSON lines
-
-
 def _parse_jsonl(text: _TextReader) -> Iterator[ParsedRow]:
     row = 0
     for line in text.iter_lines():
@@ -223,17 +211,11 @@ def _parse_json_row(row: int, line: str, notices: tuple[str, ...]) -> ParsedRow:
     )
 
 
-# ---------------------------------------------------------------- template
-
-
 _EXAMPLE_NAMES = {"picture": "photo.jpg", "pictures": "one.jpg|two.jpg"}
 
 
 def csv_template(tool: Tool) -> str:
-    """Return an empty jobs file for a tool as CSV, with one example row.
-
-    In a filled file, empty cells take the shared value of the batch, else the field's default.
-    """
+    """Return a jobs file for a tool as CSV, with one example row; empty cells take the shared value or the default."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow([KEY_COLUMN, *tool.params.model_fields])

@@ -40,7 +40,7 @@ _UNSAFE_CHARS = re.compile(r"[^A-Za-z0-9._-]+")
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def escape_formula(value: object) -> str:
+def escape_spreadsheet_formula(value: object) -> str:
     """Return text that a spreadsheet shows but does not run as a formula; numbers stay numbers."""
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) and not isinstance(value, int | float) else text
@@ -76,7 +76,7 @@ def write_manifest(batches: BatchService, batch_id: str, out: IO[str]) -> None:
     writer = csv.writer(out)
     writer.writerow(MANIFEST_COLUMNS)
     for row in batches.iter_rows(batch_id):
-        writer.writerow([escape_formula(cell) for cell in _manifest_row(batches, row)])
+        writer.writerow([escape_spreadsheet_formula(cell) for cell in _manifest_row(batches, row)])
 
 
 def _manifest_row(batches: BatchService, row: RowState) -> list[object]:

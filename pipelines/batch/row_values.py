@@ -97,14 +97,14 @@ def resolve_saved_items(
         yield replace(row, cells={**row.cells, **resolved}, notices=(*row.notices, *form.notices))
 
 
-def _may_name_saved_item(params: type[Params], name: str) -> bool:
-    """Say whether a cell of this field may name a saved item."""
-    return params.kind_of(name) in PICTURE_KINDS or "x-kept" in params.schema_extra(name)
-
-
 def _is_different(before: Any, after: Any) -> bool:
     """Say whether a value changed; several pictures may be a list or a tuple."""
     return before != (list(after) if isinstance(before, list) else after)
+
+
+def _may_name_saved_item(params: type[Params], name: str) -> bool:
+    """Say whether a cell of this field may name a saved item."""
+    return params.kind_of(name) in PICTURE_KINDS or "x-kept" in params.schema_extra(name)
 
 
 def form_values(tool: Tool, batch: Batch, row: BatchRow) -> dict[str, Any]:
@@ -185,10 +185,7 @@ def order_row(
     pictures: PictureSource,
     on_pictures: Callable[[dict[str, JSON]], None] = lambda _: None,
 ) -> Job:
-    """Make the job of a row; `on_pictures` gets the file ids of its pictures.
-
-    Raises `StudioError` for the first error; `param` names the column.
-    """
+    """Make the job of a row; `on_pictures` gets its pictures' file ids. Raises `StudioError`, `param` the column."""
     tool = service.find_tool(row.tool or batch.tool)
     values = form_values(tool, batch, row)
     if isinstance(pictures, DeletedPictures):

@@ -36,9 +36,6 @@ _FAST_ENCODER_OPTION = ("OPENCV_FFMPEG_WRITER_OPTIONS", "deadline;realtime|cpu-u
 _LAYER_TOLERANCE_LEVELS = 1  # 8-bit steps by which the merged layers may differ from the flat picture
 
 
-# ---------------------------------------------------------------- animation, video, PDF
-
-
 def encode_animation(frames: Sequence[Image], fps: float, quality: int = 80) -> bytes:
     """Encode frames of one size (H x W x 3) as an animated WebP that loops without end."""
     first, *rest = [PIL.Image.fromarray(frame) for frame in frames]
@@ -72,9 +69,6 @@ def encode_pdf(images: Sequence[Image], title: str) -> bytes:
     metadata = {"title": title, "producer": "DesignerBox", "creationDate": None, "modDate": None}
     first.save(out, "PDF", save_all=True, append_images=rest, resolution=PDF_DPI, quality=PDF_JPEG_QUALITY, **metadata)
     return out.getvalue()
-
-
-# ---------------------------------------------------------------- layers
 
 
 def encode_layers(

@@ -14,6 +14,7 @@ import PIL.Image
 from PIL.PngImagePlugin import PngInfo
 
 from pipelines.core.geometry import Image
+from pipelines.imaging.color import flatten_on_white
 
 ImageFormat = Literal["png", "jpeg", "webp"]
 STILL_FORMATS = ("png", "jpeg", "webp")
@@ -83,10 +84,7 @@ def build_xmp_packet(source: str, receipt: dict[str, Any]) -> bytes:
 
 
 def source_type_uri(origin: PixelOrigin) -> str:
-    """Return the IPTC digital source type URI, for XMP and for the signed manifest.
-
-    It says "trained media" if and only if a generative model drew. In that case drawing by rules is not mentioned.
-    """
+    """Return the IPTC digital source type URI: "trained media" if and only if a generative model drew."""
     if origin.generative:
         origin = origin._replace(computed=False)
     elif not origin.photographed:
@@ -100,10 +98,7 @@ def source_type_from_word(word: str) -> str:
 
 
 def encode_image(image: Image, format: ImageFormat, packet: bytes, quality: int = JPEG_QUALITY) -> bytes:
-    """Encode an RGB or RGBA picture (H x W x 3 or 4, uint8). JPEG gets a white background instead of transparency.
-
-    `quality` is 1 to 100 for JPEG. WebP is lossless at 100 and lossy below. PNG is always lossless.
-    """
+    """Encode a picture (H x W x 3 or 4, uint8; JPEG on white). `quality` is 1 to 100; WebP is lossless at 100."""
     out = io.BytesIO()
     picture = PIL.Image.fromarray(image)
     if format == "png":
@@ -111,7 +106,8 @@ def encode_image(image: Image, format: ImageFormat, packet: bytes, quality: int 
         info.add_itxt("XML:com.adobe.xmp", packet.decode())
         picture.save(out, "PNG", compress_level=PNG_COMPRESSION_LEVEL, pnginfo=info)
     elif format == "jpeg":
-        _flatten_on_white(picture).save(out, "JPEG", quality=quality, subsampling=0, xmp=packet)
+        picture = PIL.Image.fromarray(flatten_on_white(image))
+        picture.save(out, "JPEG", quality=quality, subsampling=0, xmp=packet)
     else:
         picture.save(out, "WEBP", lossless=quality >= 100, quality=min(quality, 100), method=2, exact=True, xmp=packet)
     return out.getvalue()
@@ -120,9 +116,8 @@ def encode_image(image: Image, format: ImageFormat, packet: bytes, quality: int 
 def encode_png(image: Image) -> bytes:
     """Encode RGB or RGBA pixels as PNG without metadata, at the fast compression level."""
     code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
-    return cv2.imencode(".png", cv2.cvtColor(image, code), [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION_LEVEL])[
-        1
-    ].tobytes()
+    options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION_LEVEL]
+    return cv2.imencode(".png", cv2.cvtColor(image, code), options)[1].tobytes()
 
 
 def build_zip(members: Sequence[tuple[str, bytes]]) -> bytes:
@@ -132,11 +127,3 @@ def build_zip(members: Sequence[tuple[str, bytes]]) -> bytes:
         for name, data in members:
             archive_file.writestr(zipfile.ZipInfo(name), data)
     return out.getvalue()
-
-
-def _flatten_on_white(picture: PIL.Image.Image) -> PIL.Image.Image:
-    if picture.mode != "RGBA":
-        return picture
-    canvas = PIL.Image.new("RGB", picture.size, "white")
-    canvas.paste(picture, mask=picture.getchannel("A"))
-    return canvas

@@ -93,10 +93,7 @@ def _match_scene_grain(placed: PlacedSubject, plate: Image, core: Mask, seed: in
 
 
 def relight_subject(placed: PlacedSubject, plate: Image, *, shift_lightness: bool = True) -> Image:
-    """Fit the subject to the scene: L* moves at most 4 towards it, a* and b* at most 1.5 towards its light.
-
-    Without `shift_lightness` only the colour moves: for a team, whose lightness is matched instead.
-    """
+    """Fit the subject to the scene: L* by at most 4 (not without `shift_lightness`), a* and b* by at most 1.5."""
     inside = placed.alpha > 0.5
     if not inside.any():
         return placed.colour

@@ -28,9 +28,7 @@ _MIN_BACKGROUND_RATIO = 0.02  # of the photo's pixels must lie in that ring
 
 
 def estimate_key_side(image: Image, face: Face) -> Side:
-    """Estimate the side of the picture that the key light comes from: the brighter cheek's, if it is 1.15 x the
-    other's.
-    """
+    """Estimate the side that the key light comes from: the brighter cheek's, if it is 1.15 x the other's."""
     left, right = (_cheek_brightness(image, face, points) for points in _CHEEK_LANDMARKS)
     if max(left, right) < KEY_RATIO * min(left, right):
         return "none"
@@ -38,8 +36,7 @@ def estimate_key_side(image: Image, face: Face) -> Side:
 
 
 def estimate_shadow_direction(image: Image, alpha: Alpha) -> tuple[float, float] | None:
-    """Estimate the direction of the subject's own shadow (right, down), as long as it is dark (0 to 1); None without
-    one.
+    """Estimate the subject's own shadow: a vector (right, down) whose length is its darkness, 0 to 1; None without one.
 
     The ground right beside the outline is compared with the ground farther out, all around.
     """
@@ -79,10 +76,7 @@ def _cheek_brightness(image: Image, face: Face, points: tuple[int, ...]) -> floa
 
 
 def measure_outline_colour(image: Image, alpha: Alpha) -> Colour:
-    """Return the subject's typical colour along its outline, in a band of 2 % of the height inside it.
-
-    The median, not the mean: a dark suit and a white hat are not grey, and most of the outline must stand out.
-    """
+    """Return the median colour in a band of 2 % of the height inside the outline; a mean of black and white is grey."""
     band = max(2, int(0.02 * image.shape[0]))
     solid = (alpha > 0.9).astype(np.uint8)
     inner = cv2.erode(solid, np.ones((2 * band + 1, 2 * band + 1), np.uint8))
@@ -107,9 +101,7 @@ def is_monochrome(image: Image) -> bool:
 
 
 def measure_background_colour(image: Image, alpha: Alpha) -> Colour | None:
-    """Return the typical colour of the photo's background in a ring of 1 to 5 % of the height outside the outline, or
-    None.
-    """
+    """Return the typical colour of the photo in a ring of 1 to 5 % of the height outside the outline, or None."""
     distance = cv2.distanceTransform((alpha < 0.02).astype(np.uint8), cv2.DIST_L2, 5) / image.shape[0]
     ring = (distance > _BACKGROUND_RING_RATIOS[0]) & (distance < _BACKGROUND_RING_RATIOS[1])
     if ring.mean() < _MIN_BACKGROUND_RATIO:

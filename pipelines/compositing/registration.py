@@ -31,10 +31,7 @@ FEATHER_RATIO = 0.015  # of the shorter side
 
 @dataclass(frozen=True)
 class Drift:
-    """By how many pixels the source's centre moved (right, down), and how much larger everything became.
-
-    `trust` is the share of matches that agree, 0 to 1.
-    """
+    """Shift of the source's centre in pixels (right, down), zoom, and `trust`: the share of matches that agree."""
 
     dx: float
     dy: float
@@ -52,9 +49,7 @@ class Drift:
         return self.shift >= MIN_SHIFT_PX or abs(self.zoom - 1) >= MIN_ZOOM_CHANGE
 
     def affine_matrix(self, width: int, height: int) -> Float64Array:
-        """Return the 2 x 3 matrix from source pixels to edit pixels, as `cv2.warpAffine` takes it, for images of this
-        size.
-        """
+        """Return the 2 x 3 matrix from source to edit pixels, as `cv2.warpAffine` takes it, for images of this size."""
         x, y = (width - 1) / 2, (height - 1) / 2
         return np.array([[self.zoom, 0, x + self.dx - self.zoom * x], [0, self.zoom, y + self.dy - self.zoom * y]])
 
@@ -113,10 +108,7 @@ def undo_drift(edited: Image, drift: Drift, source: Image, alpha: Alpha | None =
 
 
 def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
-    """Paste the subject's own pixels over an aligned edit; `colour` and `alpha` as in `PlacedSubject`.
-
-    In the core they are `colour` byte for byte; the soft edge is mixed with what the edit shows there.
-    """
+    """Paste the subject's own pixels (`PlacedSubject`) over an aligned edit: the core byte for byte, the edge mixed."""
     soft = alpha[..., None]
     mixed = np.clip(soft * colour + (1 - soft) * edited + 0.5, 0, 255).astype(np.uint8)
     core = core_mask(alpha)
@@ -125,10 +117,7 @@ def paste_subject(edited: Image, colour: Image, alpha: Alpha) -> Image:
 
 
 def align_edit(source: Image, edited: Image, alpha: Alpha | None = None) -> AlignedEdit:
-    """Undo the drift of `edited`. Images of another aspect ratio were composed anew, and stay as they are.
-
-    `alpha` as in `measure_drift`, of the source's size.
-    """
+    """Undo the drift of `edited` (`alpha` as in `measure_drift`); images of another aspect ratio stay as they are."""
     (source_height, source_width), (height, width) = source.shape[:2], edited.shape[:2]
     if abs(source_width * height / (source_height * width) - 1) > ASPECT_TOLERANCE_RATIO:
         return AlignedEdit(edited)
@@ -157,9 +146,6 @@ def drift_notice(drift: Drift) -> str:
     if abs(drift.zoom - 1) >= MIN_ZOOM_CHANGE:
         parts.append(f"{'enlarged' if drift.zoom > 1 else 'shrank'} it by {abs(drift.zoom - 1):.1%}")
     return f"The model {' and '.join(parts)}; this was undone."
-
-
-# ---------------------------------------------------------------- measuring
 
 
 def _to_equalized_grey(image: Image, scale: float) -> Uint8Array:
@@ -221,9 +207,6 @@ def _fit_shift_and_zoom(p: Float64Array, q: Float64Array) -> Float64Array:
     p0, q0 = p.mean(axis=0), q.mean(axis=0)
     zoom = ((p - p0) * (q - q0)).sum() / ((p - p0) ** 2).sum()
     return np.array([*(q0 - zoom * p0), zoom])
-
-
-# ---------------------------------------------------------------- undoing
 
 
 def _fill_uncovered_rim(moved: Image, source: Image, covered: Mask) -> Image:

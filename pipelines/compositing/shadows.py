@@ -30,8 +30,8 @@ class Shadow:
     shadow.
 
     `tilt` is how far it falls to the side per height, away from the key light. `drop` is for the view from above: the
-    shadow lies beside the whole outline, as far as this share of the subject's width. `toward` is its direction there
-    (right, down), as long as the shadow is dark (0 to 1); without it, the shadow falls away from the key light.
+    shadow lies beside the whole outline, as far as this share of the subject's width. `toward` is a vector there
+    (right, down) whose length is the shadow's darkness, 0 to 1; without it, the shadow falls away from the key light.
     """
 
     contact: float = 0.58
@@ -83,10 +83,7 @@ def shadow_map(alpha: Alpha, shadow: Shadow, key_side: Side) -> npt.NDArray[np.f
 
 
 def bounce_light(placed: PlacedSubject) -> LinearImage:
-    """Return the subject's own colour reflected on the ground beside it, in shares of the ground's light; H x W x 3.
-
-    White paper under a red saucer is a little red, and in the shadow more so, where there is less other light.
-    """
+    """Return the subject's own colour reflected on the ground beside it, as shares of the ground's light; H x W x 3."""
     columns = np.flatnonzero((placed.alpha > 0.5).any(axis=0))
     if not len(columns):
         return np.zeros_like(placed.colour, np.float32)
@@ -129,7 +126,7 @@ def _top_view_shadow(alpha: Alpha, shadow: Shadow, key_side: Side, width_px: flo
     """Return the shadow seen from above: a thin dark line under the edge, and the outline cast to one side.
 
     The cast shadow is the sum of the outline's layers, each as far away as it is high, and as soft as it is far. All
-    lie away from the light, so that only the line is left on its side; an even glow all around looks like no lamp.
+    lie away from the light, so that only the line is left on its side: one lamp throws no shadow that is equal all around.
     """
     right, down = {"left": 1.0, "right": -1.0, "none": 0.35}[key_side], 0.6
     layers, darkness, softness = _LAYER_HEIGHTS, _TOP_VIEW_CAST_FACTOR * shadow.cast, 1.0

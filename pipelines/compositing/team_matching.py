@@ -66,7 +66,7 @@ def find_team_standard(members: Sequence[TeamMember], row: Framing, size: Size) 
     """
     standard = TeamStandard(row.head, row.eyes)
     for _ in range(MAX_ROUND_COUNT):
-        shares = [_framed_head_share(member, standard, row, size) for member in members]
+        shares = [measure_head_share(each, _frame_to_standard(each, standard, row, size)) for each in members]
         included = [n for n, share in enumerate(shares) if share <= MAX_HEAD_FACTOR * row.head] or [
             int(np.argmin(shares))
         ]
@@ -100,23 +100,13 @@ def _frame_to_standard(member: TeamMember, standard: TeamStandard, row: Framing,
     return frame_head(member.cutout, member.face, asked, size, Subject(photo=member.file_id))
 
 
-def _framed_head_share(member: TeamMember, standard: TeamStandard, row: Framing, size: Size) -> float:
-    return measure_head_share(member, _frame_to_standard(member, standard, row, size))
-
-
 def measure_head_share(member: TeamMember, frame: Frame) -> float:
     """Return the head from chin to crown as a share of the frame's height."""
     return member.head_heights[0] * frame.scale / frame.size[1]
 
 
-# ---------------------------------------------------------------- light
-
-
 def measure_eye_white(photo: Image, face: Face) -> float | None:
-    """Return how light the whites of the eyes are (linear, 0 to 1); None when they are too small or too closed.
-
-    The lighter half of what lies between the lids, without its brightest tenth, which is the lamp's reflection.
-    """
+    """Return how light the whites of the eyes are (linear, 0 to 1), without reflections; None when too small."""
     light = to_linear(photo) @ LUMINANCE_WEIGHTS
     found = []
     for outline in _EYELID_LANDMARKS:
@@ -155,9 +145,6 @@ def measure_skin_lightness(image: Image, face: Face) -> float:
     cv2.fillConvexPoly(oval, cv2.convexHull(points.astype(np.float32)).astype(np.int32), 1)
     inside = oval > 0
     return float(np.median(measure_lightness(image)[inside])) if inside.any() else 50.0
-
-
-# ---------------------------------------------------------------- whether they could stand together
 
 
 def light_side_notice(members: Sequence[TeamMember]) -> str:

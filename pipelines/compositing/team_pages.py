@@ -51,9 +51,7 @@ class Brand:
 
 
 def parse_labels(text: str, count: int) -> tuple[Label, ...]:
-    """Parse one line a person, "Name, role"; lines end at a new line or a semicolon. As many labels as there are
-    people.
-    """
+    """Parse one line a person, "Name, role", ended by a new line or a semicolon: as many labels as people."""
     rows = [line.strip() for line in text.replace(";", "\n").splitlines() if line.strip()]
     labels = [Label(*(part.strip() for part in row.split(",", 1))) for row in rows[:count]]
     return tuple(labels + [Label()] * (count - len(labels)))
@@ -77,16 +75,10 @@ def secondary_text_colour(background: Colour) -> Colour:
     return text_colour_on(background)
 
 
-# ---------------------------------------------------------------- grid and page
-
-
 def draw_sheet(
     portraits: Sequence[Image], labels: Sequence[Label], brand: Brand, width: int, *, headed: bool, columns: int = 0
 ) -> Image:
-    """Draw all portraits (of one shape) in rows on light paper, `width` pixels across; `headed` puts the brand on top.
-
-    `columns` 0: as many as suit their number.
-    """
+    """Draw portraits of one shape in rows on light paper; `headed`: the brand on top; `columns` 0: as many as suit."""
     columns = columns or COLUMN_COUNTS[len(portraits) - 1]
     rows = math.ceil(len(portraits) / columns)
     margin, gap = round(_PAGE_MARGIN_RATIO * width), round(_GUTTER_RATIO * width)
@@ -199,9 +191,6 @@ def rounded_mask(width: int, height: int, radius: float) -> np.ndarray:
     return np.clip(radius - distance + 0.5, 0, 1).astype(np.float32)
 
 
-# ---------------------------------------------------------------- card
-
-
 def draw_speaker_card(portrait: Image, label: Label, brand: Brand, width: int) -> Image:
     """Draw a speaker card `width` pixels across: text on the company's colour, the portrait at the right."""
     height = round(width * 627 / 1200)
@@ -240,9 +229,6 @@ def _draw_from_bottom(image: Image, rows: Sequence[tuple[TextBlock | None, Colou
             y -= block.height
             draw_text(image, block, Box(box.x, y, box.width, block.height), ink)
             y -= round(0.25 * block.size)
-
-
-# ---------------------------------------------------------------- brand wall
 
 
 def draw_logo_wall(paper: Image, logo: Image, width_ratio: float = 0.22) -> Image:

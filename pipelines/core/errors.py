@@ -93,7 +93,7 @@ class QueueFull(StudioError):
 
 
 class JobCancelled(Exception):
-    """The owner closed the job's stream. It is no `StudioError`, since it is never shown as an error."""
+    """The job was cancelled: by Stop, DELETE, or a caller that waited and left. Never shown as an error."""
 
 
 def error_to_json(error: StudioError) -> dict[str, Any]:

@@ -52,10 +52,7 @@ class BatchingModel(Protocol):
     """A model that draws several requests in one call; each picture is within 1 of 255 of that from a single call."""
 
     def batch_key(self, render: RenderRequest) -> tuple[Hashable, int] | None:
-        """Return what two requests must have in common to share a call, and the tokens a picture adds to each step.
-
-        None for a request that must be drawn alone, such as one with the owner's pictures.
-        """
+        """Return what requests must share to be drawn in one call, and a picture's tokens a step; None: alone."""
         ...
 
     def draw_batch(

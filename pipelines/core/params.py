@@ -23,10 +23,9 @@ MAX_SIDE = 2048
 
 def _build_field(
     kind: FieldKind,
+    label: str,
     help: str,
     default: object,
-    *,
-    label: str,
     advanced: bool,
     needs: tuple[Verb, ...] = (),
     needs_any: bool = False,
@@ -53,38 +52,26 @@ def prompt_field(
     needs_any: bool = False,
     saved_kind: str = "",
 ) -> Any:
-    """Declare free text, `str`, empty by default. With `needs_any` one of the verbs in `needs` is enough.
-
-    `saved_kind`: the text is the name of one of the owner's saved items of this kind.
-    """
-    return _build_field(
-        "prompt",
-        help,
-        "",
-        label=label,
-        advanced=advanced,
-        needs=needs,
-        needs_any=needs_any,
-        extra={"x-kept": saved_kind} if saved_kind else {},
-        bounds={"max_length": max_length},
-    )
+    """Declare free text, `str`. `needs_any`: one verb of `needs` is enough; `saved_kind`: it names a saved item."""
+    extra = {"x-kept": saved_kind} if saved_kind else {}
+    return _build_field("prompt", label, help, "", advanced, needs, needs_any, extra, {"max_length": max_length})
 
 
 def picture_field(label: str, help: str, *, required: bool = False, advanced: bool = False) -> Any:
     """Declare one file id; `str` when required (`...`), else `str | None`."""
-    return _build_field("picture", help, ... if required else None, label=label, advanced=advanced)
+    return _build_field("picture", label, help, ... if required else None, advanced=advanced)
 
 
 def pictures_field(label: str, help: str, *, max_count: int, min_count: int = 1, advanced: bool = False) -> Any:
     """Declare several file ids, `tuple[str, ...]`."""
     default: object = ... if min_count else ()
     bounds = {"min_length": min_count, "max_length": max_count}
-    return _build_field("pictures", help, default, label=label, advanced=advanced, bounds=bounds)
+    return _build_field("pictures", label, help, default, advanced=advanced, bounds=bounds)
 
 
 def mask_field(label: str, help: str, *, advanced: bool = True) -> Any:
     """Declare one optional file id of a grey or RGBA picture read as a mask, `str | None`."""
-    return _build_field("mask", help, None, label=label, advanced=advanced)
+    return _build_field("mask", label, help, None, advanced=advanced)
 
 
 def choice_field(
@@ -102,26 +89,18 @@ def choice_field(
     extra: dict[str, object] = {"x-labels": dict(labels or {})}
     if tiles:
         extra["x-tiles"] = True
-    return _build_field(
-        "choice", help, default, label=label, advanced=advanced, needs=needs, needs_any=needs_any, extra=extra
-    )
+    return _build_field("choice", label, help, default, advanced, needs, needs_any, extra)
 
 
 def colour_field(label: str, help: str, *, advanced: bool = False) -> Any:
     """Declare a colour, `#rrggbb` or None, `str | None`."""
-    return _build_field("colour", help, None, label=label, advanced=advanced, bounds={"pattern": "^#[0-9a-fA-F]{6}$"})  # pyright: ignore[reportArgumentType]
+    return _build_field("colour", label, help, None, advanced=advanced, bounds={"pattern": "^#[0-9a-fA-F]{6}$"})  # pyright: ignore[reportArgumentType]
 
 
 def seed_field() -> Any:
     """Declare a seed, `int | None`, 0 to 2^32-1; None is replaced by a random seed when the job is made."""
-    return _build_field(
-        "seed",
-        "Same settings and seed give the same picture. Empty: a new one.",
-        None,
-        label="Seed",
-        advanced=True,
-        bounds={"ge": 0, "le": MAX_SEED},
-    )
+    help, bounds = "Same settings and seed give the same picture. Empty: a new one.", {"ge": 0, "le": MAX_SEED}
+    return _build_field("seed", "Seed", help, None, advanced=True, bounds=bounds)
 
 
 def number_field(
@@ -138,27 +117,15 @@ def number_field(
     needs_any: bool = False,
 ) -> Any:
     """Declare a bounded `int` or `float`."""
-    extra: dict[str, object] = {"x-step": step}
-    if unit:
-        extra["x-unit"] = unit
-    return _build_field(
-        "number",
-        help,
-        default,
-        label=label,
-        advanced=advanced,
-        needs=needs,
-        needs_any=needs_any,
-        extra=extra,
-        bounds={"ge": ge, "le": le},
-    )
+    extra, bounds = {"x-step": step, **({"x-unit": unit} if unit else {})}, {"ge": ge, "le": le}
+    return _build_field("number", label, help, default, advanced, needs, needs_any, extra, bounds)
 
 
 def flag_field(
     label: str, help: str, default: bool = False, *, advanced: bool = True, needs: tuple[Verb, ...] = ()
 ) -> Any:
     """Declare a `bool`."""
-    return _build_field("flag", help, default, label=label, advanced=advanced, needs=needs)
+    return _build_field("flag", label, help, default, advanced, needs)
 
 
 class Params(BaseModel):

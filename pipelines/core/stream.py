@@ -57,8 +57,6 @@ class Stream:
             self.put(future.result())
         self.end(error)
 
-    # ------------------------------------------------------------ writing
-
     def put(self, event: Event, event_id: int | None = None) -> None:
         """Append an event and drop unread ones that it replaces: an older preview, an older queue position."""
         with self._condition:
@@ -97,8 +95,6 @@ class Stream:
                 loop.call_soon_threadsafe(waker.set)
         self._async_wakers.clear()
 
-    # ------------------------------------------------------------ reading
-
     def close(self) -> None:
         """Ask the job to stop at its next step, or detach a subscriber. Returns at once."""
         self.close_requested.set()
@@ -131,10 +127,7 @@ class Stream:
             return [event for _, event in self._pop_all()]
 
     async def take_pending_async(self, timeout: float | None = None) -> list[NumberedEvent]:
-        """Wait for an event and return all that are pending, with their ids.
-
-        Empty when the stream has ended (then it `is_exhausted`, see `error`) or after `timeout` seconds.
-        """
+        """Wait for events and return all that are pending, with ids; empty after `timeout` or the end (`error`)."""
         with self._condition:
             if self._pending or self._ended:
                 return self._pop_all()

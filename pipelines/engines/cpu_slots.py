@@ -14,10 +14,7 @@ CANCEL_POLL_SECONDS = 0.2
 
 
 class CpuSlots:
-    """Limits how many jobs of a device cut out subjects or write files at the same time.
-
-    More jobs at once would hold more pictures in memory and finish none sooner.
-    """
+    """Limits how many jobs of a device cut out or write at once: more would take more memory and finish none sooner."""
 
     def __init__(self, count: int) -> None:
         self._semaphore = threading.Semaphore(count)

@@ -34,10 +34,7 @@ class DeviceReservations:
         """Moving average of the seconds that a job takes which loads nothing; None before the first."""
 
     def reserve_next(self, queue: Sequence[Job]) -> str | None:
-        """Reserve a device for the job of `queue`, oldest first, that should run next. Returns its id, None to wait.
-
-        If the caller does not run the job after all it must `release` it.
-        """
+        """Reserve a device for the job of `queue` to run next, or None to wait; `release` it if the job is not run."""
         with self._lock:
             backlog_count = copy_backlog_count(self._mean_seconds or ASSUMED_JOB_SECONDS)
             found = choose_placement([_to_waiting_job(job) for job in queue], self._device_states(), backlog_count)

@@ -150,7 +150,7 @@ def draw_on_gpu(spec_id: str, render: RenderRequest, watched: bool) -> Generator
         # An empty cache: this process must not offload the other models on the GPU.
         drawing = pool.submit(
             oom_fallback.draw_with_fallback,
-            ModelCache((), CacheOptions(device=_model_device(model))),
+            ModelCache((), CacheOptions(device=getattr(model, "device", "cpu"))),
             model,
             render,
             on_step,
@@ -199,7 +199,8 @@ def _collect_images(events: Generator[GpuEvent, None, None], on_step: oom_fallba
                     raise event
                 on_step(ModelStep(event.index, event.total, _decode_preview(event.preview)))
     except Error as error:  # `spaces` raises it if no GPU was lent or it was taken back
-        raise QueueFull(f"No GPU was lent: {_strip_html(error.message)}", code="rate_limited") from error
+        message = " ".join(re.sub(r"<[^>]*>", "", error.message).split())
+        raise QueueFull(f"No GPU was lent: {message}", code="rate_limited") from error
     raise JobCancelled
 
 
@@ -215,10 +216,6 @@ def _decode_preview(frame: bytes | None) -> Callable[[], Image] | None:
     return decode
 
 
-def _strip_html(message: str) -> str:
-    return " ".join(re.sub(r"<[^>]*>", "", message).split())
-
-
 def _place_model(cache: ModelCache, spec_id: str, device: str) -> Model:
     """Load a checkpoint on the CPU, where preview factors can be fitted, and move it: `spaces` emulates only moves."""
     row, family = cache.resolve_spec(spec_id, device)
@@ -227,7 +224,3 @@ def _place_model(cache: ModelCache, spec_id: str, device: str) -> Model:
         raise ModelUnavailable(f"Model {spec_id} cannot draw on a GPU that is lent.")
     model.place_on_device(device)
     return cast(Model, model)
-
-
-def _model_device(model: Model) -> str:
-    return getattr(model, "device", "cpu")

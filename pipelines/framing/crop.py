@@ -120,9 +120,7 @@ def largest_window(shape: tuple[int, ...], ratio: float) -> Size:
 
 
 def _window_start(span: tuple[float, float], length: int, centre_line: float) -> float:
-    """Return where a window starts that holds the span if it can, with the span's middle at `centre_line`, a share of
-    it.
-    """
+    """Return the start of a window that holds the span if it can, the span's middle at the share `centre_line`."""
     first, last = span
     start = (first + last) / 2 - centre_line * length
     return float(np.clip(start, last - length, first)) if last - first <= length else start

@@ -1,7 +1,4 @@
-"""The table of head framings, and the tolerances of framing a subject.
-
-Sources of portrait rules differ, so framings are rows of data.
-"""
+"""The table of head framings, as data since sources of portrait rules differ, and the tolerances of framing."""
 
 from __future__ import annotations
 

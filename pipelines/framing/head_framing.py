@@ -138,10 +138,7 @@ def _place_anchor(
 def _find_shift_for_whole_head(
     head_sides: Float64Array, cuts: Float64Array, place_anchor: Callable[..., Float64Array], wanted: float, size: Size
 ) -> float | None:
-    """Find the smallest shift at which a head framed closer is whole; None if there is none.
-
-    The face of a turned head is beside the head's middle, so the back of the head could leave the frame.
-    """
+    """Find the smallest shift at which a head framed closer is whole (a turned head is beside its face); or None."""
     for shift in (0.0, *(step * side / 100 for step in range(2, 22, 2) for side in (-1, 1))):
         shifted = partial(place_anchor, shift=shift)
         scale = zoom_past_cuts(cuts, shifted, wanted, size)

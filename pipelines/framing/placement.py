@@ -102,7 +102,7 @@ def frame_photo(
 
     Where the ratio differs the frame is moved along the photo so that the subject stays in view, and a subject that the
     photo shows whole stays whole; of one that is too tall the head stays. A body whose matte is torn at `body_end` (see
-    `find_body_end`) goes down until it ends at the frame's edge. A subject that `stands` has ground under it.
+    `find_body_end`) goes down until it ends at the frame's edge. With `stands`, ground is left under the subject.
     """
     width, height = size
     rows, columns = alpha.shape
@@ -185,10 +185,7 @@ def find_cut_sides(alpha: Alpha) -> tuple[str, ...]:
 
 
 def missing_body_mask(alpha: Alpha, frame: Frame, body_end: float | None = None) -> Alpha:
-    """Return 1 in the frame where the photo ends although the subject goes on, 0 elsewhere.
-
-    The photo ends beyond each side that cuts the subject, and below `body_end` (see `find_body_end`).
-    """
+    """Return 1 where the photo ends although the subject goes on: beyond cut sides, below `body_end`; 0 elsewhere."""
     width, height = frame.size
     rows, columns = alpha.shape
     pixels = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5))

@@ -48,9 +48,7 @@ class Layout:
 
 
 def plan_layout(shape: tuple[int, ...], protected: ProtectedArea, size: Size, request: LayoutRequest) -> Layout:
-    """Plan a crop that fills the format, where one holds the protected area and has room for text; else photo and
-    panel.
-    """
+    """Plan a crop that fills the format and holds the protected area and room for text; else photo and panel."""
     offset = _ASIDE_SHARES[request.side] if request.has_text else 0.0
     photo_window = find_crop_window(shape, protected, size[0] / size[1], offset=offset, focus=request.focus)
     if photo_window is not None:

@@ -51,10 +51,7 @@ def measure_noise(image: Image, inside: Mask) -> float:
 
 
 def measure_grain(image: Image, inside: Mask, scale: float) -> Grain:
-    """Measure the grain of a photo that was enlarged or shrunk by `scale`, where `inside` (H x W).
-
-    Only the plainest of all blocks of 8 x 8 pixels are measured: cloth and fur are no grain.
-    """
+    """Measure the grain `inside` a photo scaled by `scale`, in its plainest 8 x 8 blocks: cloth is no grain."""
     fine, known = _undo_enlargement(_to_grey(image), inside, scale)
     mean, deviations = _block_means(fine), _block_deviations(fine)
     usable = _block_means(known.astype(np.float32)) > 0.99

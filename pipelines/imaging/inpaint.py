@@ -25,10 +25,7 @@ _PATCH_WEIGHTS = np.exp(-(_PATCH_OFFSETS**2).sum(axis=1) / np.float32(2 * 2.2**2
 
 
 def inpaint(image: Image, mask: Alpha, seed: int) -> Image:
-    """Fill `image` where `mask` (0 to 1) is over 0.5; other bytes stay, but for the mask's soft rim.
-
-    Deterministic by `seed`. Raises `ValueError` where nothing is left to take from.
-    """
+    """Fill `image` where `mask` > 0.5; other bytes stay but for a soft rim. Raises `ValueError` if nothing is left."""
     hole = mask > 0.5
     if not hole.any():
         return image.copy()
@@ -69,9 +66,6 @@ def _inpaint_window(image: Float32Array, hole: Mask, rng: np.random.Generator) -
     return np.where(hole[..., None], guide + grain, image).astype(np.float32)
 
 
-# ---------------------------------------------------------------- tones
-
-
 def _inpaint_tones(image: Float32Array, hole: Mask) -> Float32Array:
     """Diffuse tones from the rim inwards; along the rim they fit the image."""
     height, width = hole.shape
@@ -103,9 +97,6 @@ def _fill_by_pyramid(sums: Float32Array, weight: Float32Array) -> Float32Array:
     large = resize_map(coarse, (width, height))
     known = np.minimum(weight, 1)[..., None]
     return np.asarray(sums / np.maximum(weight, 1e-6)[..., None] * known + (1 - known) * large, np.float32)
-
-
-# ---------------------------------------------------------------- texture
 
 
 @dataclass

@@ -20,10 +20,7 @@ COLOUR_NAMES: dict[str, Colour] = {
 
 
 def extract_main_colours(image: Image, count: int = 5) -> tuple[Colour, ...]:
-    """Return the `count` main colours of an image, the most frequent first; the same each time.
-
-    k-means in CIELAB, started from even slices of lightness instead of by chance.
-    """
+    """Return the `count` main colours, most frequent first: k-means in CIELAB, started from slices of lightness."""
     small = cv2.resize(image, (_WORK_SIDE_PX, _WORK_SIDE_PX), interpolation=cv2.INTER_AREA)
     lab = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
     labels = np.empty((len(lab), 1), np.int32)

@@ -64,10 +64,7 @@ def worst_contrast(ink: Colour, background: Image) -> float:
 
 
 def shade_for_text(image: Image, box: Box) -> Colour:
-    """Shade (or lighten) `image` under `box` as little as white or black text needs, in place; return the ink.
-
-    The shade fades out around the box, so that it looks like light and not like a label.
-    """
+    """Shade or lighten `image` under `box` in place, as little as text needs, fading out around it; return the ink."""
     ink = max(_INK_COLOURS, key=lambda ink: worst_contrast(ink, box.view(image)))
     if worst_contrast(ink, box.view(image)) >= MIN_TEXT_CONTRAST:
         return ink

@@ -152,10 +152,7 @@ def _check_file_size(data: bytes) -> None:
 def _await_result(
     pool: ProcessPool, task: Callable[..., T | file_signatures.RejectedImage], args: tuple[object, ...], seconds: float
 ) -> T | BaseException:
-    """Return the result of `task` in the pool's worker, or its error. Never waits forever.
-
-    The time limit is needed because a pool may lose a task if its worker is killed at the wrong moment.
-    """
+    """Return the result of `task` or its error, in limited time: a pool may lose a task when its worker is killed."""
     try:
         future = pool.schedule(task, args=args, timeout=seconds)
     except RuntimeError as error:  # the pool broke in the meantime

@@ -75,10 +75,7 @@ class JobQueue:
         self._workers.start()
 
     def submit(self, job: Job, slot: tuple[str, int] | None = None) -> str:
-        """Queue `job` and return its id. Raises `queue_full` or `disk_full`.
-
-        `slot` is (batch id, row). A batch row that has a job already gets no second one.
-        """
+        """Queue `job`, once for a `slot` (batch id, row), and return its id. Raises `queue_full` or `disk_full`."""
         with self._lock:
             if not job.batch and not self._has_room():
                 raise QueueFull(f"{self.max_waiting} jobs are waiting already. Please try again in a moment.")
@@ -161,8 +158,6 @@ class JobQueue:
     def count_jobs(self) -> tuple[int, int]:
         """Return how many jobs run and how many interactive jobs wait."""
         return self.table.count_jobs()[:2]
-
-    # ------------------------------------------------------------ batches and periodic work
 
     def set_row_source(self, row_source: RowSource) -> None:
         """Set the source of batch rows; it is asked whenever few of them wait."""

@@ -85,9 +85,6 @@ def delete_jobs(table: JobTable, files: FileIndex, owner: str, ids: Sequence[str
     return len(rows)
 
 
-# ---------------------------------------------------------------- jobs
-
-
 def _find_finished(table: JobTable, before: float = float("inf")) -> Iterator[_DeletionUnit]:
     """Yield what may be deleted and ended before the Unix time `before`, oldest first."""
     has_batches = _has_batches(table)
@@ -141,9 +138,6 @@ def _delete_units(table: JobTable, units: Iterator[_DeletionUnit]) -> int:
                 table.db.execute("DELETE FROM batches WHERE id = ?", (unit.batch,))
         deleted += len(unit.ids)
     return deleted
-
-
-# ---------------------------------------------------------------- files
 
 
 def _delete_unreferenced(table: JobTable, files: FileIndex) -> None:

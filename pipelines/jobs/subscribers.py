@@ -88,10 +88,7 @@ class Subscribers:
         self._positions_changed = True
 
     def publish_positions(self, waiting: Callable[[], Iterable[str]]) -> None:
-        """Send queue positions to subscribers if they changed, at most once in `POSITION_SECONDS`.
-
-        `waiting` returns job ids, the next one first.
-        """
+        """Send changed queue positions, at most once in `POSITION_SECONDS`; `waiting` returns ids, the next first."""
         now = time.monotonic()
         if not self._positions_changed or now - self._published_at < POSITION_SECONDS:
             return

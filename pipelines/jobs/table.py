@@ -55,8 +55,6 @@ class JobTable:
         self.worker_id = _worker_identity("" if self.db.is_shared else str(root.resolve()))
         self.db.create_schema(_SCHEMA)
 
-    # ------------------------------------------------------------ life of a job
-
     def insert_job(self, job: Job, slot: tuple[str, int] | None) -> bool:
         """Queue `job`; False when the batch row `slot` (batch id, row) has a job already."""
         batch_id, row = slot or (None, None)
@@ -168,8 +166,6 @@ class JobTable:
             found = "SELECT id FROM jobs WHERE batch_id = ? AND status = 'running'"
             return [row["id"] for row in self.db.execute(found, (batch_id,)).fetchall()]
 
-    # ------------------------------------------------------------ crash recovery
-
     def requeue_abandoned(self, held: Collection[str] = ()) -> int:
         """Requeue jobs of dead processes, or fail them after `MAX_DEATH_COUNT`, and return how many there were.
 
@@ -216,8 +212,6 @@ class JobTable:
         since = time.time() - (DRAFT_TIMEOUT_SECONDS if self.db.is_shared else 0)
         with self.lock:
             self.db.execute("DELETE FROM jobs WHERE draft = 1 AND status != 'running' AND created <= ?", (since,))
-
-    # ------------------------------------------------------------ queries
 
     def get_row(self, job_id: str) -> Row | None:
         """Return the job's row, or None."""
@@ -274,10 +268,10 @@ class JobTable:
 
 def _search_columns(job: Mapping[str, Any]) -> tuple[str, str, bool, str]:
     """Return the columns that repeat a part of the job for queries: tool, profile, helper, search text."""
-    return job["tool"], job["profile"], job.get("helper", False), search_text(job)
+    return job["tool"], job["profile"], job.get("helper", False), searchable_text(job)
 
 
-def search_text(job: Mapping[str, Any]) -> str:
+def searchable_text(job: Mapping[str, Any]) -> str:
     """Return the job's tool, id, seed and field values as case-folded lines, without file ids."""
     words = [job["tool"], job["id"], str(job["seed"]), *map(str, job["params"].values())]
     return "\n".join(word for word in words if not word.startswith("file-")).casefold()
@@ -286,9 +280,6 @@ def search_text(job: Mapping[str, Any]) -> str:
 def result_from_row(row: Row) -> Result | None:
     """Return the result in a row of the table, or None."""
     return result_from_json(json.loads(row["result"])) if row["result"] else None
-
-
-# ---------------------------------------------------------------- leases
 
 
 def _worker_identity(root: str) -> str:

@@ -79,8 +79,6 @@ class Webhooks:
             self._describe_end = describe_end
             self._start_workers()
 
-    # ------------------------------------------------------------ settings and deliveries of an owner
-
     def check_url(self, url: str) -> str:
         """Resolve the address and return it. Raises `BadInput` when it may not be called."""
         return resolve_target(url, private=self._allow_private).url
@@ -133,8 +131,6 @@ class Webhooks:
         )
         with self._work_available:
             return [dict(row) for row in self._table.db.execute(query, (owner, limit)).fetchall()]
-
-    # ------------------------------------------------------------ delivery
 
     def _start_workers(self) -> None:
         if self._describe_end is None:

@@ -47,10 +47,7 @@ class Engine(Protocol):
     def run(self, job: Job) -> Stream: ...
 
     def check_picture(self, image: Image, owner: str, sha256: str) -> None:
-        """Run the content filter on an uploaded picture; `sha256` is the hash of its pixels.
-
-        Raises `PolicyRefusal`, and any error that keeps the filter from running.
-        """
+        """Run the content filter on an upload (`sha256`: of its pixels). Raises `PolicyRefusal` or its failure."""
         ...
 
     def describe_state(self) -> dict[str, Any]:
@@ -64,7 +61,7 @@ class Engine(Protocol):
 class SchedulingEngine(Protocol):
     """An engine with several devices that chooses which waiting job runs next."""
 
-    def choose_job(self, line: Sequence[Job]) -> str | None:
+    def choose_job(self, waiting: Sequence[Job]) -> str | None:
         """Return the id of the job to run next and reserve a device for it; None when it is better to wait."""
         ...
 
@@ -95,11 +92,13 @@ class RowSource(Protocol):
 class WorkerPool:
     """Threads that claim jobs, run them and record their end. Shared state is touched under the table's lock."""
 
-    def __init__(self, table: JobTable, watchers: Subscribers, engine: Engine, look_around: Callable[[], None]) -> None:
+    def __init__(
+        self, table: JobTable, subscribers: Subscribers, engine: Engine, sync_with_other_processes: Callable[[], None]
+    ) -> None:
         self._table = table
-        self._subscribers = watchers
+        self._subscribers = subscribers
         self._engine = engine
-        self._sync_with_other_processes = look_around
+        self._sync_with_other_processes = sync_with_other_processes
         self._min_queued_rows = max(MIN_QUEUED_ROW_COUNT, 2 * engine.slots)
         self._work_available = threading.Condition(table.lock)
         self.is_closing = False
@@ -278,10 +277,7 @@ class WorkerPool:
                     self.failure_counts[shown.code, job.tool] += 1
 
     def _requeue_after_error(self, job: Job, error: StudioError, *, database_away: bool) -> bool:
-        """Requeue a batch row after an error of the server that may not come again; False where the job failed.
-
-        Any job is requeued when the database was unavailable (`database_away`).
-        """
+        """Requeue a batch row after a passing server error, any job when the database was away; False: it failed."""
         if not job.batch and not database_away:
             return False
         if error.code in BATCH_PAUSING_CODES and not database_away and self._row_source is not None:

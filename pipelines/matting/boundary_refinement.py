@@ -85,10 +85,7 @@ def _find_wide_patches(unknown: Mask) -> Mask:
 
 
 def _bilateral_votes(lab: Uint8Array, alpha: Alpha, unknown: Mask) -> Float32Array:
-    """Let known pixels of similar colour vote on each unknown one: -1 background, 1 subject, 0 undecided; H x W.
-
-    `alpha` is 0 or 1 where a pixel votes with full weight; 0.5 has no vote.
-    """
+    """Let pixels of like colour, by how far `alpha` is from 0.5, vote on unknown ones: -1 background to 1 subject."""
     sides = np.clip(np.dstack((2 * alpha - 1, 1 - 2 * alpha)), 0, 1).astype(np.float32)
     y, x = np.nonzero(unknown)
     step = -(-len(y) // MAX_VOTED_PIXEL_COUNT)
@@ -147,10 +144,7 @@ def _solve_random_walker(
 
 
 def _revert_weaker_edges(lab: Uint8Array, before: Alpha, after: Alpha) -> Alpha:
-    """Take back every change of outline that left a weaker edge of the photo (`lab`, H x W x 3) than it found.
-
-    A shadow as dark as a saucer's rim is no part of it where the rim itself shows.
-    """
+    """Take back every change of outline that left a weaker edge of the photo (`lab`) than it found, as a shadow's."""
     old, new = before > 0.5, after > 0.5
     inside = old.astype(np.uint8)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, 3) + cv2.distanceTransform(1 - inside, cv2.DIST_L2, 3)

@@ -23,10 +23,7 @@ WORK_SIDE_PX = 400  # longer side of the copy that is solved; finer detail comes
 
 
 def closed_form_alpha(image: Image, prior: Alpha, prior_weight: FloatArray) -> Alpha:
-    """Return the alpha nearest to `prior` (H x W, 0 to 1) that follows the colours of `image`.
-
-    `prior_weight` (H x W, float32) is how firmly `prior` is held: 10 is known, 0.001 is a hint.
-    """
+    """Return the alpha nearest to `prior` that follows the colours of `image`; weight 10 is known, 0.001 a hint."""
     if max(prior.shape) <= WORK_SIDE_PX:
         return _stretch_alpha(_solve(_LocalLinearModel(image), prior, prior_weight))
     size = size_within(prior.shape, WORK_SIDE_PX)
@@ -52,9 +49,7 @@ class _LocalLinearModel:
         self.inverse_covariance = _invert_symmetric(covariance)
 
     def fit(self, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Fit alpha as a linear function of colour in every window; mean slope (H x W x 3) and offset (H x W) per
-        pixel.
-        """
+        """Fit alpha as a linear function of colour in every window; mean slope (H x W x 3) and offset (H x W)."""
         mean = _box_filter(alpha)
         x, y, z = np.moveaxis(_box_filter(self.colours * alpha[..., None]) - self.mean * mean[..., None], 2, 0)
         a, b, c, d, e, f = self.inverse_covariance

@@ -94,10 +94,7 @@ def _trace_outlines(alpha: Alpha) -> list[Float64Array]:
 def _fit_smooth_line(
     points: Float64Array, lab: Float32Array, alpha: Alpha
 ) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Find the smooth line beside an outline of N points.
-
-    Returns the line (N x 2), the inward normals (N x 2), and how much of a tooth each point is (N, 0 to 1).
-    """
+    """Find the smooth line beside N points: N x 2, the inward normals, and how much of a tooth each is (0 to 1)."""
     base_line = _smooth_closed_curve(points, BASE_LINE_SIGMA_PX)
     tangents = np.roll(base_line, -2, axis=0) - np.roll(base_line, 2, axis=0)
     tangents /= np.maximum(np.hypot(*tangents.T), 1e-6)[:, None]

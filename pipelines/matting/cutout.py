@@ -213,10 +213,7 @@ def _predict_in_box(image: Image, net: MattingNet, box: Window) -> Alpha:
 
 
 def _add_body_below(image: Image, net: MattingNet, alpha: Alpha, face: Face) -> Alpha:
-    """Add the body under a face close to the photo's lower border, where the net was unsure of it.
-
-    The net does not take a strip of shoulder for a body. With the last row repeated below and beside, it does.
-    """
+    """Add the body under a face at the lower border, which the net sees once the last row is repeated below."""
     height, width = alpha.shape
     strip = alpha[round((1 - LOWER_STRIP_RATIO) * height) :]
     if ((strip > 0.1) & (strip < 0.9)).mean() < MAX_UNCERTAIN_RATIO:
@@ -230,10 +227,7 @@ def _add_body_below(image: Image, net: MattingNet, alpha: Alpha, face: Face) -> 
 
 
 def _refine_head(image: Image, net: MattingNet, alpha: Alpha, box: Window) -> Alpha:
-    """Replace `alpha` near its edge by a prediction on `box` alone.
-
-    Far from that edge the whole photo is more reliable: a crop does not show that a shoulder is part of a body.
-    """
+    """Replace `alpha` near its edge by a prediction on `box` alone; far from it the whole photo is more reliable."""
     left, top, right, bottom = box
     part = alpha[top:bottom, left:right]
     predicted = rescale_net_alpha(net.predict_alpha(np.ascontiguousarray(image[top:bottom, left:right])))

@@ -36,9 +36,7 @@ NOISE_LEVELS = 3.0  # standard deviation of grain: colours nearer than that tell
 
 @dataclass(frozen=True)
 class ColourModel:
-    """Mean colour of one side at N pixels (N x 3), and its covariance (N x 6: the upper triangle; N x 0 unless asked
-    for).
-    """
+    """Mean colour of one side at N pixels (N x 3), and its covariance (N x 6: the upper triangle; else N x 0)."""
 
     mean: Float32Array
     covariance: Float32Array
@@ -154,10 +152,7 @@ def match_edge_softness(image: Image, alpha: Alpha) -> Alpha:
 
 
 def _estimate_edge_blur(image: Image, alpha: Alpha) -> Float32Array:
-    """Estimate by how many pixels the photo's edge along the outline is blurred, H x W, smooth; 0 where unknown.
-
-    The ratio of the gradient at two scales (Zhuo and Sim, "Defocus map estimation from a single image", 2011).
-    """
+    """Estimate the photo's edge blur in pixels, H x W; 0: unknown (gradients at two scales, Zhuo and Sim, 2011)."""
     small = cv2.resize(image, (alpha.shape[1], alpha.shape[0]), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(np.asarray(small, np.uint8), cv2.COLOR_RGB2LAB)[..., 0].astype(np.float32)
     fine, coarse = (

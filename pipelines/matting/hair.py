@@ -77,10 +77,7 @@ def _find_single_hairs(image: Image, alpha: Alpha, reach: int, chin: int) -> Alp
 
 
 def _lightness_contrast(image: Image, region: Mask, reach: int) -> Float32Array:
-    """Rate how much lighter or darker a pixel is than those around it in `region`; H x W, 0 to 1.
-
-    JPEG keeps colours in blocks: beside skin a wall has skin's hue, while a hair keeps a lightness of its own.
-    """
+    """Rate how much lighter or darker a pixel is than those around it in `region`, 0 to 1; JPEG blurs only hue."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
     weight = region.astype(np.float32)
     total, known = (cv2.blur(part, (2 * reach + 1, 2 * reach + 1)) for part in (weight * grey, weight))

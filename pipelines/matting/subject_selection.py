@@ -26,10 +26,7 @@ SOFT_PATCH_RATIO = 0.02  # of the subject's height: a half-transparent disc as w
 
 
 def select_subject(alpha: Alpha, pick: int, face: Face | None) -> Alpha:
-    """Keep only the subject in `alpha`, whole: the part under `face`, else number `pick` by size.
-
-    Decided on a small copy, since the net's map is no finer. Raises `BadInput` (`no_subject`).
-    """
+    """Keep only the subject in `alpha`, whole: under `face`, else number `pick` by size. Raises `no_subject`."""
     scale = min(1.0, WORK_SIDE_PX / max(alpha.shape))
     small = resize_map(alpha, size_within(alpha.shape, WORK_SIDE_PX))
     patches = _find_wide_soft_patches(small, face, scale)
@@ -62,7 +59,7 @@ def remove_haze(alpha: Alpha) -> Alpha:
     """Remove haze and specks beside the subject."""
     solid = (alpha > 0.5).astype(np.uint8)
     min_area = SPECK_RATIO * float(solid.sum())
-    large = _large_components(solid, min_area)
+    large = (solid > 0) & ~_small_components(solid > 0, min_area)
     specks = _small_components(alpha > HAZE_ALPHA, min_area) & ~large
     dense = (alpha > HAZE_ALPHA) & ~specks
     result = alpha.copy()
@@ -178,11 +175,6 @@ def _small_components(mask: Mask, min_area: float) -> Mask:
     small = np.asarray(stats[:, cv2.CC_STAT_AREA] < min_area)
     small[0] = False
     return small[np.asarray(labels, np.int32)]
-
-
-def _large_components(solid: Uint8Array, min_area: float) -> Mask:
-    """Return the connected parts with at least `min_area` pixels."""
-    return (solid > 0) & ~_small_components(solid > 0, min_area)
 
 
 def _close_notches(solid: Uint8Array) -> Uint8Array:

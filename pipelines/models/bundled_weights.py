@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import cv2
+
 from pipelines.core.errors import ModelUnavailable
 from pipelines.core.models import ModelSpec
 
@@ -17,11 +19,13 @@ def are_files_present(spec: ModelSpec) -> bool:
 
 
 def verify_files(spec: ModelSpec) -> tuple[Path, ...]:
-    """Return the paths of the files of `spec`, in its order.
-
-    Raises `ModelUnavailable` for a file that is missing or has the wrong SHA-256.
-    """
+    """Return the paths of the files of `spec`. Raises `ModelUnavailable` for a missing file or a wrong SHA-256."""
     return tuple(_verify_file(spec.id, MODELS_FOLDER / path, sha256) for path, sha256 in spec.files)
+
+
+def read_tflite(file: Path) -> cv2.dnn.Net:
+    """Read a TFLite net. OpenCV 5.0's newer engine knows only one output of a net; 5.1 has no other, and knows all."""
+    return cv2.dnn.readNetFromTFLite(str(file), getattr(cv2.dnn, "ENGINE_CLASSIC", cv2.dnn.ENGINE_AUTO))
 
 
 def _verify_file(model: str, path: Path, sha256: str) -> Path:

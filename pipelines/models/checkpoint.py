@@ -148,12 +148,8 @@ def _compute_tensor_bytes(header: dict[str, dict[str, Any]], float_bytes: int, *
         kind, shape = tensor["dtype"], tensor["shape"]
         if kind not in _FLOAT_TYPES:
             total += math.prod(shape) * _OTHER_TYPE_BYTES[kind]
-        elif int8 and _is_linear_weight(name, shape):
+        elif int8 and len(shape) == 2 and name.endswith(".weight") and not _UNQUANTIZED_NAMES.search(name):
             total += shape[0] * (shape[1] + _INT8_ROW_EXTRA_BYTES)
         else:
             total += math.prod(shape) * float_bytes
     return total
-
-
-def _is_linear_weight(name: str, shape: Sequence[int]) -> bool:
-    return len(shape) == 2 and name.endswith(".weight") and not _UNQUANTIZED_NAMES.search(name)

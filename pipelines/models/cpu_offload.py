@@ -13,14 +13,11 @@ if TYPE_CHECKING:
 
 
 def move_to_host(components: Iterable[object]) -> None:
-    """Move every torch module among `components` to the host, in pinned memory where it comes from a GPU.
-
-    A GPU reads pinned memory directly, several times as fast. Raises `RuntimeError` when the host has none left.
-    """
+    """Move every torch module to the host, from a GPU to pinned memory. Raises `RuntimeError` without room for it."""
     import torch
 
     for module in _select_modules(components):
-        for tensor in _list_tensors(module):
+        for tensor in (*module.parameters(), *module.buffers()):
             # Quantized weights are tensor subclasses, which cannot be pinned: `module.to` moves them.
             if tensor.is_cuda and type(tensor.data) is torch.Tensor:
                 pinned = torch.empty_like(tensor.data, device="cpu", pin_memory=True)
@@ -42,7 +39,3 @@ def _select_modules(components: Iterable[object]) -> list[torch.nn.Module]:
     import torch
 
     return [part for part in components if isinstance(part, torch.nn.Module)]
-
-
-def _list_tensors(module: torch.nn.Module) -> list[torch.Tensor]:
-    return [*module.parameters(), *module.buffers()]

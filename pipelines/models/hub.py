@@ -78,10 +78,7 @@ class _DownloadStopped(Exception):
 
 
 class DownloadManager:
-    """Downloads one model at a time from the hub into its cache, in a thread, and resumes partial downloads.
-
-    Only the files that loading reads are downloaded: safetensors and JSON, never code and never pickles.
-    """
+    """Downloads one model at a time in a thread and resumes partial ones: safetensors and JSON only, never code."""
 
     def __init__(self, folder: Path | None = None, is_reachable: Callable[[], bool] = is_hub_reachable) -> None:
         self._folder = folder
@@ -96,10 +93,7 @@ class DownloadManager:
         return self._current
 
     def list_files(self, spec: ModelSpec) -> tuple[HubFile, ...]:
-        """List every file that `spec` needs; files that are here already have all their bytes done.
-
-        Raises `ModelUnavailable` when the hub cannot be reached or does not give the files out.
-        """
+        """List the files that `spec` needs, those here as done. Raises `ModelUnavailable` without the hub's answer."""
         if not self._is_reachable():
             raise ModelUnavailable(
                 f"{hub_url()} cannot be reached from this machine, so nothing can be downloaded now."

@@ -98,10 +98,7 @@ def download_snapshot(
     *,
     dry_run: bool = False,
 ) -> Any:
-    """Call `huggingface_hub.snapshot_download` and return its result.
-
-    `on_bytes` is called with the number of bytes that came since its last call. Raises `ModelUnavailable`.
-    """
+    """Call `snapshot_download`; `on_bytes` gets the bytes since its last call. Raises `ModelUnavailable`."""
     import httpx
     from huggingface_hub import snapshot_download
 

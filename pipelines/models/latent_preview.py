@@ -5,6 +5,7 @@ The clean estimate (x0) is shown: it is the picture that the model predicts at t
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -25,10 +26,7 @@ ColourFactors = npt.NDArray[np.float64]
 
 
 class CleanEstimateRecorder:
-    """A private copy of a scheduler that records the clean estimate (x0) of its last step.
-
-    The wrapped `step` returns what the original returns, so a recorded run is bit-equal to a plain one.
-    """
+    """A private copy of a scheduler that records the clean estimate (x0) of its last step; results are bit-equal."""
 
     def __init__(self, scheduler: Any) -> None:
         self.scheduler = type(scheduler).from_config(scheduler.config)
@@ -62,10 +60,7 @@ def _make_clean_estimate(
 
 
 def _solve_for_clean(scheduler: Any, predicted: torch.Tensor, timestep: Any, sample: torch.Tensor) -> torch.Tensor:
-    """Solve for x0 of a variance-preserving step, from the predicted noise, velocity or sample.
-
-    Song, Meng and Ermon, "Denoising Diffusion Implicit Models" (2021), eq. 12.
-    """
+    """Solve for x0 of a variance-preserving step from noise, velocity or sample (DDIM, Song et al. 2021, eq. 12)."""
     alpha = float(scheduler.alphas_cumprod[int(timestep)])
     kind = scheduler.config.prediction_type
     if kind == "sample":
@@ -84,10 +79,7 @@ def preview_with_factors(latents: torch.Tensor, factors: ColourFactors) -> Image
 
 
 def preview_with_decoder(latents: torch.Tensor, decoder: Any) -> Image:
-    """Make a preview by an `AutoencoderTiny` at half the picture's size, no side over 512 px. latents: C x h x w.
-
-    Half size costs a quarter: a few per cent of a step, where the full size would be a fifth.
-    """
+    """Make a preview of latents, C x h x w, by an `AutoencoderTiny` at half size (a quarter of the cost), to 512 px."""
     import torch
 
     scale = 2 ** (len(decoder.config.decoder_block_out_channels) - 1)
@@ -115,13 +107,11 @@ def fit_factors(latents: npt.NDArray[np.float32], images: npt.NDArray[np.float32
 
 
 def fit_vae_factors(vae: Any) -> ColourFactors:
-    """Fit the factors of an autoencoder on its own latents of pictures with the spectrum of photographs.
-
-    Latents are scaled as in the denoising loop where the config has a `scaling_factor`, else as the encoder gives them.
-    """
+    """Fit an autoencoder's factors on latents of pictures with a photo's spectrum, scaled as while denoising."""
     import torch
 
-    vae = vae if vae.dtype != torch.float16 else _copy_as_float32(vae)
+    if vae.dtype == torch.float16:  # in which the encoder of SDXL overflows; the original is shared
+        vae = copy.deepcopy(vae).float()
     images = make_pink_noise(8, 128)
     pixels = (torch.from_numpy(images).permute(0, 3, 1, 2) * 2 - 1).to(vae.device, vae.dtype)
     # An autoencoder for video takes a picture as one frame.
@@ -145,13 +135,6 @@ def make_pink_noise(count: int, side: int) -> npt.NDArray[np.float32]:
     waves = 0.5 * waves + 0.5 * waves.mean(axis=1, keepdims=True)
     means = rng.uniform(0.2, 0.8, (count, 3, 1, 1))
     return np.clip(means + 0.25 * waves, 0, 1).transpose(0, 2, 3, 1).astype(np.float32)
-
-
-def _copy_as_float32(vae: Any) -> Any:
-    """Copy the autoencoder, because the encoder of SDXL overflows in float16 and the original is shared."""
-    import copy
-
-    return copy.deepcopy(vae).float()
 
 
 def _shrink_latents(latents: torch.Tensor, side: int) -> torch.Tensor:

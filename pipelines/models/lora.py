@@ -38,10 +38,7 @@ class LoraSlots:
 
     @contextmanager
     def applied(self, pipe: Any, adapters: Sequence[Adapter]) -> Iterator[None]:
-        """Apply exactly these LoRAs to `pipe` while the context is open, and none afterwards, even after an error.
-
-        Raises `BadInput` for one that does not fit the model, `ModelUnavailable` for one that cannot be downloaded.
-        """
+        """Apply exactly these LoRAs to `pipe` in the context. Raises `BadInput` for a misfit, `ModelUnavailable`."""
         if not adapters:
             with self._shared_access():
                 yield
@@ -65,7 +62,8 @@ class LoraSlots:
     def _hotswap_first(self, pipe: Any, adapter: Adapter, file: Path) -> None:
         """Load the first LoRA with room for larger ranks; copy the weights of later ones over it."""
         if not self._has_slot:
-            _enable_hotswap(pipe)
+            net = getattr(pipe, "transformer", None) or pipe.unet
+            net.enable_lora_hotswap(target_rank=_MAX_HOTSWAP_RANK, check_compiled="ignore")
         else:
             pipe.enable_lora()
         _load_adapter(pipe, file, _SLOT_NAME, hotswap=self._has_slot)
@@ -130,10 +128,7 @@ class LoraLibrary:
 
 
 def find_lora_file(source: str) -> Path:
-    """Find the safetensors file of a LoRA: a path, or a hub id as `owner/name` or `owner/name::file.safetensors`.
-
-    Other formats are refused, since they may contain code. Raises `BadInput` or `ModelUnavailable`.
-    """
+    """Find a LoRA's safetensors: a path, `owner/name` or `owner/name::file`. Raises `BadInput`, `ModelUnavailable`."""
     repo, _, name = source.partition("::")
     path = Path(repo)
     if path.is_file() and not name:
@@ -180,9 +175,3 @@ def _load_adapter(pipe: Any, file: Path, name: str, *, hotswap: bool = False) ->
         raise BadInput(f"The LoRA {file.name} does not fit this model.") from error
     if not any(name in names for names in pipe.get_list_adapters().values()):
         raise BadInput(f"The LoRA {file.name} does not fit this model.")
-
-
-def _enable_hotswap(pipe: Any) -> None:
-    """Give the adapter of the first LoRA room for any rank up to `_MAX_HOTSWAP_RANK`."""
-    net = getattr(pipe, "transformer", None) or pipe.unet
-    net.enable_lora_hotswap(target_rank=_MAX_HOTSWAP_RANK, check_compiled="ignore")

@@ -39,10 +39,7 @@ class ResidentModel(TypedDict):
 
 @dataclass
 class _CacheEntry:
-    """A model that is loaded, or that is being loaded or moved while `is_ready` is false.
-
-    `borrower_threads` are the ids of the threads that borrow it, once for each borrowing.
-    """
+    """A model, loaded or (not `is_ready`) in motion; `borrower_threads` has a thread's id for each borrowing."""
 
     bytes: int
     borrower_threads: list[int]
@@ -176,13 +173,8 @@ class ModelCache:
                 self._drop_entry(spec_id)
             self._condition.notify_all()
 
-    # ------------------------------------------------------------ borrowing
-
     def resolve_spec(self, spec_id: str, device: str = "") -> tuple[ModelSpec, ModelFamily]:
-        """Return the spec as it is loaded on `device` (default: the cache's device) and its family.
-
-        Raises `ModelUnavailable` for an unknown id.
-        """
+        """Return the spec as loaded on `device` (default: the cache's) and its family. Raises `ModelUnavailable`."""
         if spec_id not in self._specs_by_id:
             raise ModelUnavailable(f"There is no model {spec_id}.")
         row, family = self._specs_by_id[spec_id]
@@ -243,7 +235,10 @@ class ModelCache:
         if excess > sum(self._entries[i].bytes for i in idle_ids):
             # A thread that waited while it borrows a model could wait for itself, so it gets the error at once.
             if size > self.budget_bytes or any(thread_id in e.borrower_threads for e in self._entries.values()):
-                raise OutOfMemory(_does_not_fit_message(spec_id, size, self.budget_bytes))
+                raise OutOfMemory(
+                    f"Model {spec_id} takes {size / 1e9:.1f} GB and does not fit beside what is in use: "
+                    f"models may take {self.budget_bytes / 1e9:.1f} GB here."
+                )
             return None
         return self._evict(self._select_to_free(idle_ids, excess))
 
@@ -288,8 +283,6 @@ class ModelCache:
             if self._is_closed and entry.is_idle:
                 self._drop_entry(spec_id)
             self._condition.notify_all()
-
-    # ------------------------------------------------------------ evicting
 
     def _idle_ids(self, location: MemoryLocation) -> list[str]:
         """List the ids of idle models in that memory, least recently used first."""
@@ -358,10 +351,3 @@ def _move_to_host(model: OffloadableModel) -> bool:
         log.warning("a model could not move to the host's memory and is dropped: %s", error)
         return False
     return True
-
-
-def _does_not_fit_message(spec_id: str, size: int, budget: int) -> str:
-    return (
-        f"Model {spec_id} takes {size / 1e9:.1f} GB and does not fit beside what is in use: "
-        f"models may take {budget / 1e9:.1f} GB here."
-    )

@@ -57,10 +57,7 @@ def pinned_commit(repo: str, revision: str = "") -> str:
 
 
 def _first_seen_commit(repo: str) -> str:
-    """Return the commit that this machine fetched first, noted in a file in the hub's cache; empty before.
-
-    The cache's own record of "main" changes whenever another program on this machine requests it again.
-    """
+    """Return the commit first fetched here, noted in the hub's cache, whose own "main" may change; empty before."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 

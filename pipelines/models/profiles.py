@@ -136,9 +136,6 @@ def is_cached(row: ModelSpec) -> bool:
     return True
 
 
-# ---------------------------------------------------------------- private
-
-
 def _find_profile(wanted: str, commercial: bool) -> Profile:
     allowed = [row for row in PROFILES if _allows_commercial_use(row) or not commercial]
     for row in allowed:

@@ -45,9 +45,6 @@ _RECEIPT_PATTERN = re.compile(rb"<dbx:receipt>([^<]*)</dbx:receipt>")
 CredentialStatus = Literal["none", "ours", "valid", "tampered", "unreadable"]
 
 
-# ---------------------------------------------------------------- signing
-
-
 @dataclass(frozen=True)
 class Ingredient:
     """An input picture: a unique name, the SHA-256 of its pixels, and its ingredient archive if it has credentials.
@@ -84,7 +81,7 @@ def sign_stream(data: BinaryIO, out: BinaryIO, mime: str, provenance: Provenance
     """Sign from file to file with bounded memory (`MEMORY_THRESHOLD_MB`). `out` must be readable, too."""
     import c2pa
 
-    provenance = _limit_archives(provenance)
+    provenance = _drop_archives_over_limit(provenance)
     builder = c2pa.Builder(json.dumps(_build_manifest(provenance)), context=_make_context())
     ingredients = (*([provenance.photo] if provenance.photo else []), *provenance.placed)
     for archive in dict.fromkeys(ingredient.archive for ingredient in ingredients if ingredient.archive is not None):
@@ -92,7 +89,7 @@ def sign_stream(data: BinaryIO, out: BinaryIO, mime: str, provenance: Provenance
     builder.sign(_make_signer(key), mime, data, out)
 
 
-def _limit_archives(provenance: Provenance) -> Provenance:
+def _drop_archives_over_limit(provenance: Provenance) -> Provenance:
     """Drop the archives of placed pictures beyond `MAX_PARENT_BYTES`."""
     bytes_left, placed = MAX_PARENT_BYTES - len((provenance.photo.archive if provenance.photo else None) or b""), []
     for ingredient in provenance.placed:
@@ -150,14 +147,8 @@ def _ingredient_id(ingredient: Ingredient) -> str:
     return found[1].decode() if found else PHOTO_INGREDIENT
 
 
-# ---------------------------------------------------------------- ingredients
-
-
 def read_ingredient_archive(data: bytes, placed: bool = False) -> bytes | None:
-    """Return the upload's manifests as an ingredient archive (without the picture), None if unreadable or too large.
-
-    `placed` makes it a component (`Provenance.placed`) instead of the parent (`Provenance.photo`).
-    """
+    """Return the upload's manifests as an archive (component if `placed`, else parent); None if unreadable or large."""
     import c2pa
 
     try:
@@ -171,9 +162,6 @@ def read_ingredient_archive(data: bytes, placed: bool = False) -> bytes | None:
     except (c2pa.C2paError, file_signatures.RejectedImage):
         return None
     return archive.getvalue() if len(archive.getvalue()) <= MAX_PARENT_BYTES else None
-
-
-# ---------------------------------------------------------------- verification
 
 
 @dataclass(frozen=True)
@@ -277,10 +265,7 @@ def read_receipt(data: bytes) -> dict[str, Any] | None:
 
 @lru_cache(maxsize=2)
 def _make_context(anchor: str = "") -> c2pa.Context:
-    """Return the library's context: no thumbnails, no network, and no verification right after signing.
-
-    Thumbnails and that verification each take longer than the signature.
-    """
+    """Return the library's context without network, thumbnails and verification, which take longer than signing."""
     import c2pa
 
     settings: dict[str, Any] = {

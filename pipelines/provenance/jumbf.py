@@ -80,9 +80,6 @@ def _read_cbor_bytes(data: bytes, offset: int) -> tuple[bytes, int]:
     return data[start : start + length], start + length
 
 
-# ---------------------------------------------------------------- JUMBF
-
-
 def _open_superbox(box: Box, kind: bytes, label: bytes | None) -> tuple[bytes, list[Box]]:
     """Return label and content boxes of a superbox. Raises `ValueError` unless its type and label match."""
     content = list(_split_boxes(box.body)) if box.kind == b"jumb" else []
@@ -106,9 +103,6 @@ def _split_boxes(data: bytes) -> Iterator[Box]:
             raise ValueError("a box that does not fit")
         yield Box(data[offset + 4 : offset + 8], data[offset + 8 : offset + length])
         offset += length
-
-
-# ---------------------------------------------------------------- embedding in image formats
 
 
 def _png_stores(data: bytes) -> Iterator[bytes]:

@@ -99,10 +99,7 @@ def _watermark_bits(id: int) -> Uint8Array:
 
 @lru_cache(maxsize=1)
 def _spread_pattern() -> tuple[tuple[IndexArray, IndexArray], Float32Array, Float32Array]:
-    """Return for each bit the positions (rows, columns), signs and weights of its frequencies.
-
-    The weights compensate that photographs have less energy at high frequencies.
-    """
+    """Return each bit's positions (rows, columns), signs and weights, which balance the spectrum of photographs."""
     rng = np.random.default_rng(_PATTERN_SEED)
     rows, columns = np.mgrid[:TRANSFORM_SIDE_PX, :TRANSFORM_SIDE_PX]
     radius = np.hypot(rows, columns)

@@ -16,10 +16,7 @@ _LIP_OUTLINE = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269
 
 
 def skin_delta_e(source: Image, result: Image, face: Face) -> float:
-    """Return the CIEDE2000 difference between the skin of `face` in `source` and in `result` (both H x W x 3, aligned).
-
-    It compares medians, so that a strand of hair or a highlight has no effect.
-    """
+    """Return CIEDE2000 between the median skin of `face` in `source` and in `result` (both H x W x 3, aligned)."""
     skin = _skin_mask(face, source.shape[:2])
     if not skin.any():
         return 0.0
@@ -28,10 +25,7 @@ def skin_delta_e(source: Image, result: Image, face: Face) -> float:
 
 
 def face_geometry_change(before: Face, after: Face) -> float:
-    """Return how far landmarks moved apart from position, size and rotation, in per cent of the eye distance.
-
-    Root mean square over the 468 points. Repeated detection of the same face gives about 1.5 %.
-    """
+    """Return the RMS shift of landmarks after alignment, in per cent of eye distance; about 1.5 for the same face."""
     p, q = (face.landmarks.astype(np.float64).view(np.complex128).ravel() for face in (before, after))
     p, q = p - p.mean(), q - q.mean()
     # Procrustes analysis in the plane: the best rotation and scale is one complex number.

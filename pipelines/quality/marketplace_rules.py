@@ -1,7 +1,4 @@
-"""Product photo presets with the rules of marketplaces, and whether a picture keeps them.
-
-The numbers of marketplaces are from secondary sources, read in 2026.
-"""
+"""Product photo presets with marketplaces' rules (secondary sources, 2026), and whether a picture keeps them."""
 
 from __future__ import annotations
 
@@ -68,10 +65,7 @@ PRODUCT_PRESETS: dict[str, ProductPreset] = {
 
 
 def marketplace_notices(preset: ProductPreset, alpha: Alpha, size: Size, *, plain: bool) -> tuple[str, ...]:
-    """Return a notice whether a picture of `size` keeps the marketplace's rule, () for presets without a rule.
-
-    `alpha` covers the products. `plain` means that the preset's own background is behind them.
-    """
+    """Return notices on the marketplace's rule; `alpha` covers the products, `plain`: the preset's own background."""
     if not preset.min_fill_ratio:
         return ()
     left, top, right, bottom = find_bounds(alpha)

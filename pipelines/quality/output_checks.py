@@ -111,10 +111,7 @@ def _outline_contrast(inputs: CheckInput) -> float:
 
 
 def _outline_delta_e(inputs: CheckInput) -> float:
-    """Return the mean CIE76 distance between subject and scene on both sides of the outline.
-
-    It is measured on a small copy, as seen from a distance. Where the frame cuts the subject there is no outline.
-    """
+    """Return the mean CIE76 between subject and scene along the outline (not where it is cut), on a small copy."""
     alpha = _source_of(inputs).alpha
     size = size_within(alpha.shape, OUTLINE_COPY_PX)
     small = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)

@@ -68,9 +68,6 @@ def fix_subject(placed: PlacedSubject, photo: Image, findings: Sequence[Finding]
     return placed if colour is placed.colour else replace(placed, colour=colour)
 
 
-# ---------------------------------------------------------------- checks
-
-
 def measure_blur(image: Image, inside: np.ndarray) -> float:
     """Measure blur as 0 (sharp) to 1 by how little another blur changes (Crete-Roffet et al. 2007).
 
@@ -205,9 +202,6 @@ def _check_outline(photo: Image, alpha: Alpha) -> Finding | None:
         f"Check the cut-out: along {100 * share:.0f} % of its outline your photo has no edge, so part of the subject "
         "may be missing. The brush mends it.",
     )
-
-
-# ---------------------------------------------------------------- fixes
 
 
 def lift_exposure(image: Image, gain: float) -> Image:

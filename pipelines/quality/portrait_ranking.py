@@ -103,9 +103,6 @@ def ranking_notices(scores: Sequence[PortraitScore]) -> tuple[str, ...]:
     return (f"Taken: photo {best.number} ({round(100 * best.total)} of 100): {best.summary}.", f"Then {others}.")
 
 
-# ---------------------------------------------------------------- measures
-
-
 def eye_openness(face: Face) -> float:
     """Return the smaller eye aspect ratio (gap between lids over width): about 0.3 open, under 0.15 shut."""
     points = face.landmarks
@@ -124,10 +121,7 @@ def head_turn_ratio(face: Face) -> float:
 
 
 def measure_sharpness(small: Image) -> float:
-    """Return the fine detail of an aligned face: standard deviation of the Laplacian at middle grey, in 8-bit steps.
-
-    It is divided by the mean brightness, so that a dim photo is not called soft.
-    """
+    """Return an aligned face's detail: deviation of the Laplacian over mean brightness, in 8-bit steps at mid grey."""
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
     fine = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 0.7), cv2.CV_32F)
     return float(fine.std() * 128 / max(float(grey.mean()), 24.0))

@@ -75,8 +75,6 @@ class JobContext:
         self._adapters = tuple(Adapter(source, weight) for source, weight in job.adapters.items())
         progress.preview_filter = self._filter_first_preview
 
-    # ------------------------------------------------------------ pictures
-
     def open_image(self, file_id: str) -> Image:
         """Open a picture, H x W x 3; a transparent one is composited on white."""
         return flatten_on_white(self._open_original(file_id))
@@ -101,8 +99,6 @@ class JobContext:
         self.resources.content_filter.check_input(image, self.job.owner, files.get_info(file_id).sha256)
         self._stop_filtering_previews()
         return image
-
-    # ------------------------------------------------------------ cut-outs
 
     def cut_out_subject(self, params: Subject, emit: ProgressCallback) -> Cutout:
         """Cut out the subject of `params.photo`; cached by photo, matte and pick. Raises `no_subject`."""
@@ -150,8 +146,6 @@ class JobContext:
             return np.asarray(original[..., 3] / np.float32(255), np.float32)
         return None
 
-    # ------------------------------------------------------------ faces
-
     def detect_faces(self, file_id: str) -> tuple[Face, ...]:
         """Find faces, largest first; none where nobody said that whoever is in the picture agrees."""
         if self.may_search_faces(file_id):
@@ -179,9 +173,7 @@ class JobContext:
 
     def face_finder(self) -> Callable[[Image], tuple[Face, ...]]:
         """How to find faces in results; it holds the model cache alone, as cached results outlive the job."""
-        return partial(_find_faces, self.resources.cache) if self.may_search_all_inputs else _find_no_faces
-
-    # ------------------------------------------------------------ models
+        return partial(_find_faces, self.resources.cache) if self.may_search_all_inputs else lambda _: ()
 
     def has_verb(self, verb: Verb) -> bool:
         """Whether the profile serves `verb`."""
@@ -240,8 +232,6 @@ class JobContext:
         notices = dict.fromkeys(edit.notice for edit in edits if edit.notice)
         return RenderedImages(tuple(edit.image for edit in edits), (*drawn.notices, *notices))
 
-    # ------------------------------------------------------------ cached results and what they were made with
-
     def memoize(self, key: tuple[object, ...], make: Callable[[], Image]) -> Image:
         """Return the cached picture of `key`, else `make()`."""
         # Another model, an adapter, or faces that may not be looked for change the picture.
@@ -281,8 +271,6 @@ class JobContext:
         if usage.is_generative:
             self.progress.preview_filter = self.resources.content_filter.allows_preview
 
-    # ------------------------------------------------------------ previews
-
     def _filter_first_preview(self, image: Image) -> bool:
         """Whether a preview may be seen before any picture of this job has passed the filter: if it passes itself."""
         if allowed := self.resources.content_filter.allows_preview(image):
@@ -306,7 +294,3 @@ def iter_pictures(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _find_faces(cache: ModelCache, image: Image) -> tuple[Face, ...]:
     with cache.borrow_model(FACE_SPEC_ID) as net:
         return net.find_faces(image)
-
-
-def _find_no_faces(image: Image) -> tuple[Face, ...]:
-    return ()

@@ -63,10 +63,7 @@ class Finalizer:
         ]
 
     def finish(self, elapsed: Callable[[], float]) -> Result:
-        """Check, mark, write and sign the pictures; a draft is shown and not written.
-
-        `elapsed` gives the job's seconds so far. Raises `PolicyRefusal` where the content filter refuses a picture.
-        """
+        """Check, mark, write and sign; a draft is only shown. `elapsed`: seconds so far. Raises `PolicyRefusal`."""
         content_score = self._filter_content()
         check_inputs = self._list_check_inputs()
         checks = [run_checks(check_input) for check_input in check_inputs]
@@ -84,8 +81,6 @@ class Finalizer:
         receipt["timings"] = dict(self._context.progress.timings)
         receipt["files"] = [{"id": file.id, "role": file.role, "pixels_sha256": file.pixels_sha256} for file in files]
         return Result(tuple(files), receipt, elapsed())
-
-    # ------------------------------------------------------------ checks
 
     def _filter_content(self) -> float:
         """Run the content filter on every picture before anything is shown or written; the highest score."""
@@ -114,8 +109,6 @@ class Finalizer:
             edits = (*edits, ModelEdit(resample(photo, placed.frame), image, self._context.face_finder()))
         return CheckInput(image, replace(self._output, source=placed), photo, edits)
 
-    # ------------------------------------------------------------ files
-
     def _write_files(self, receipt: dict[str, Any]) -> list[File]:
         output = self._output
         format, quality = self._job.params.get("format", "png"), int(self._job.params.get("quality", 95))
@@ -142,8 +135,8 @@ class Finalizer:
         self, image: Image, number: int, receipt: dict[str, Any], format: ImageFormat, quality: int
     ) -> File:
         embedded = {**receipt, "variation": number, "files": None, "timings": None}
-        encoded = encode_image(image, format, build_xmp(embedded, self._origin), quality)
-        data = self._sign(encoded, format, source_type_uri(self._origin))
+        encoded = encode_image(image, format, build_xmp(embedded, self._pixel_origin), quality)
+        data = self._sign(encoded, format, source_type_uri(self._pixel_origin))
         name = self._file_name(self._output.names[number], format) if self._output.names else ""
         return self._store(data, image, format, "result", name)
 
@@ -154,7 +147,7 @@ class Finalizer:
         return EncodedFile("result", "zip", data, images[:1], self._output.archive_name)
 
     def _write_encoded(self, extra: EncodedFile) -> File:
-        data = self._sign(extra.data, extra.format, source_type_uri(self._origin))
+        data = self._sign(extra.data, extra.format, source_type_uri(self._pixel_origin))
         return self._store(data, extra.frames[0], extra.format, extra.role, self._file_name(extra.name, extra.format))
 
     def _write_matte(self, alpha: Alpha) -> File:
@@ -175,10 +168,8 @@ class Finalizer:
         shown_name = "" if info.path.stem == file_id else info.download_name
         return File(file_id, role, info.width, info.height, info.format, info.sha256, shown_name)
 
-    # ------------------------------------------------------------ where the pixels come from
-
     @cached_property
-    def _origin(self) -> PixelOrigin:
+    def _pixel_origin(self) -> PixelOrigin:
         """What made the pixels: this job's models and scenes, and whatever made the pictures that went in."""
         usage = self._context.usage
         origin = PixelOrigin(

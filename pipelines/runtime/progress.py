@@ -45,14 +45,12 @@ class StreamProgress:
         frame = None
         if preview is not None and self._stream.is_watched and now - self._last_frame >= self._interval:
             self._last_frame = now
-            frame = self._encode_preview(preview() if callable(preview) else preview)
+            image = preview() if callable(preview) else preview
+            frame = encode_preview(image) if self.preview_filter is None or self.preview_filter(image) else None
         self._stream.put(Step(index, total, stage, frame))
 
     def report_download(self, files: Sequence[HubFile], current: int) -> None:
-        """Report that files of a model come from the hub, of which number `current` (0-based) is on its way.
-
-        Raises `JobCancelled` once the job is closed.
-        """
+        """Report that file `current` (0-based) of a model comes from the hub. Raises `JobCancelled` once closed."""
         file, total_bytes = files[current], max(sum(each.total_bytes for each in files), 1)
         unit, size = ("GB", 1e9) if file.total_bytes >= 1e8 else ("MB", 1e6)
         words = f"Downloading {file.name}, {file.done_bytes / size:.1f} of {file.total_bytes / size:.1f} {unit}"
@@ -76,9 +74,6 @@ class StreamProgress:
         self.timings[stage] = round(self.timings.get(stage, 0.0) + now - self._since, 4)
         self._since = now
         return now
-
-    def _encode_preview(self, image: Image) -> bytes | None:
-        return encode_preview(image) if self.preview_filter is None or self.preview_filter(image) else None
 
     def send_draft(self, frame: bytes) -> None:
         """Send a draft: a preview that no interval may hold back."""

@@ -23,10 +23,7 @@ def build_receipt(
     inputs: Sequence[Mapping[str, str]],
     checks: dict[str, float],
 ) -> dict[str, Any]:
-    """Describe a job whose pictures passed the checks; `timings` and `files` are filled in once they are written.
-
-    `params` are the form's values with those that the tool resolved, `inputs` one row a picture that went in.
-    """
+    """Describe a job whose pictures passed the checks (`inputs`: a row a picture); `timings`, `files` follow later."""
     job, usage, face_counts = context.job, context.usage, context.face_counts.values()
     not_searched = (FACES_NOT_SEARCHED_NOTICE,) if context.faces_not_searched else ()
     receipt: dict[str, Any] = {

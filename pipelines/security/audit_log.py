@@ -67,9 +67,9 @@ class AuditLog:
         for number, line in enumerate(self._read_lines(), 1):
             row = _parse_line(line)
             if row is None or not hmac.compare_digest(str(row.pop("link", "")), _link_hash(key, previous_line, row)):
-                return AuditLogState(entries, number, _stored_link(previous_line))
+                return AuditLogState(entries, number, _stored_link_hash(previous_line))
             previous_line, entries = line, entries + 1
-        return AuditLogState(entries, None, _stored_link(previous_line))
+        return AuditLogState(entries, None, _stored_link_hash(previous_line))
 
     def read_entries(self) -> Iterator[dict[str, Any]]:
         """Return every line that can be parsed."""
@@ -124,7 +124,7 @@ def _link_hash(key: bytes, previous_line: bytes, row: dict[str, Any]) -> str:
     return hmac.new(key, previous_line + b"\n" + json.dumps(row, sort_keys=True).encode(), hashlib.sha256).hexdigest()
 
 
-def _stored_link(line: bytes) -> str:
+def _stored_link_hash(line: bytes) -> str:
     return str((_parse_line(line) or {}).get("link", ""))
 
 

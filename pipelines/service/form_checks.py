@@ -64,10 +64,7 @@ class FormChecks:
                 raise PolicyRefusal(objection, param=name)
 
     def check_consent(self, tool: Tool, params: Params) -> float | None:
-        """Return the Unix time of the consent, None where none was given and none is needed.
-
-        Raises `PolicyRefusal` where a tool for people has a picture that is no example, and no consent.
-        """
+        """Return the consent's Unix time, None where none is needed. Raises `PolicyRefusal` where it is missing."""
         if getattr(params, "consent", False):
             return time.time()
         if not tool.person:  # such a tool searches no faces then, unless the picture is an example

@@ -15,10 +15,9 @@ from pipelines.core.params import MAX_SEED, Params
 from pipelines.core.tools import Tool
 from pipelines.ingest.decoder_pool import DecoderPool
 from pipelines.jobs.queue import JobQueue
-from pipelines.models.bundled_weights import are_files_present
+from pipelines.models import nets
 from pipelines.models.lora import LoraLibrary
 from pipelines.models.nets import control_annotators
-from pipelines.models.registry import get_spec
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.security.abuse_reports import AbuseReports
 from pipelines.security.audit_log import AuditLog
@@ -118,10 +117,10 @@ class StudioService:
 
     def _choose_specs(self) -> dict[str, str]:
         """Choose the model for each verb and role: the profile's, and the best nets that are on this machine."""
-        nets = {"matte": "u2net" if are_files_present(get_spec("u2net")) else "u2netp"}
+        ids = {"matte": nets.best_matting_id()}
         if "control" in self.profile.specs:
-            nets["map-pose"] = control_annotators.best_pose_id()
-        return {**self.profile.specs, **nets}
+            ids["map-pose"] = control_annotators.best_pose_id()
+        return {**self.profile.specs, **ids}
 
     def _resolve_adapters(self, params: Params) -> dict[str, float]:
         """The source and weight of the LoRA that the form names."""

@@ -84,10 +84,7 @@ class UploadService:
         return replace(report, watermark="ours" if found.belongs_to(key.watermark_id) else "another")
 
     def sign_derived_copy(self, copy: bytes, mime: str, info: FileInfo) -> bytes:
-        """Sign a smaller copy of a result with the result as its parent; the copy of an upload is returned as it is.
-
-        For answers that hold a copy which somebody may take for the result.
-        """
+        """Sign a smaller copy of a result, the result as its parent; an upload's copy is returned as it is."""
         if info.role not in GENERATED_ROLES:
             return copy
         return self._sign_with_parent(copy, mime, info, self._files.read_bytes(info.id))

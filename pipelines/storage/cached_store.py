@@ -48,10 +48,7 @@ _PARTS_FOLDER = ".parts"
 
 
 def open_store(url: str, data: Path) -> LocalStore:
-    """Open the store of the folder `data`, or the shared store at `url` with its cache in that folder.
-
-    Raises `BadInput` for a wrong URL, `storage_unavailable` when the store cannot be reached.
-    """
+    """Open the store of the folder `data`, or that at `url`, cached there. Raises `BadInput`, `storage_unavailable`."""
     folder = data / "files"
     if url:
         return CachedStore(url, folder)
@@ -73,7 +70,7 @@ class CachedStore(LocalStore):
         self._fs, self._root = open_filesystem(url)
         self._cached_bytes = sum(size for _, size, _ in self._list_cached())
         self._capacity_bytes = min(room, (shutil.disk_usage(folder).free + self._cached_bytes) // 2)
-        self._verify_store()
+        self._adopt_store()
 
     def put(self, name: str, data: bytes, *, defer_sync: bool = False) -> Path:
         """See `LocalStore`. `defer_sync` concerns only the local copy; the upload is never deferred."""
@@ -130,8 +127,6 @@ class CachedStore(LocalStore):
         with suppress(StudioError), self._translate_errors():  # the error is logged, and the next run is soon
             self._delete_remote_partials(seconds)
 
-    # ------------------------------------------------------------ remote store
-
     def _remote_path(self, name: str) -> str:
         folder = posixpath.join(self._root, name[:_FILE_ID_CHARS])
         return folder if len(name) == _FILE_ID_CHARS else posixpath.join(folder, name)
@@ -152,7 +147,7 @@ class CachedStore(LocalStore):
                 self._unreachable_until = time.monotonic() + RETRY_SECONDS
             raise
 
-    def _verify_store(self) -> None:
+    def _adopt_store(self) -> None:
         """Check that the store is the same as before; upload the local files to one that is new to this machine."""
         seen, mark = self.folder / _SEEN_MARK_NAME, posixpath.join(self._root, _MARK_NAME)
         before = seen.read_text() if seen.exists() else ""
@@ -210,8 +205,6 @@ class CachedStore(LocalStore):
                 if self._fs.modified(part).timestamp() < time.time() - seconds:
                     self._fs.rm_file(part)
 
-    # ------------------------------------------------------------ the cache
-
     @contextmanager
     def _lock_name(self, name: str) -> Iterator[None]:
         """Hold the lock of a name, so that two threads do not download the same file."""
@@ -229,10 +222,7 @@ class CachedStore(LocalStore):
         return sorted(found)
 
     def _evict_to_capacity(self, size: int) -> None:
-        """Count `size` new bytes, and evict files beyond the capacity, a tenth of it at a time.
-
-        The files are counted again before, since other processes may write here.
-        """
+        """Count `size` new bytes; beyond the capacity recount, as others write here too, and evict a tenth of it."""
         with self._lock:
             self._cached_bytes += size
             if self._cached_bytes <= self._capacity_bytes:

@@ -9,10 +9,7 @@ from pipelines.storage.sqlite import SqliteDatabase
 
 
 def open_database(path: Path, url: str = "", *, read_only: bool = False) -> Database:
-    """Open the SQLite file at `path`, or the Postgres database at `url` where one is given.
-
-    `read_only`: the file exists, and it is not changed.
-    """
+    """Open the SQLite file at `path`, or Postgres at `url`; `read_only`: the file exists and is not changed."""
     if not url:
         return SqliteDatabase(path, read_only=read_only)
     from pipelines.storage.postgres import PostgresDatabase

@@ -35,10 +35,7 @@ def translate_disk_full() -> Iterator[None]:
 
 
 class ReservedSpace:
-    """A file that reserves disk space during work and is deleted when the disk is full.
-
-    The number of free bytes would not tell: it ignores quotas, and other processes write meanwhile.
-    """
+    """A file that reserves disk space during work, deleted when the disk is full; free bytes would ignore quotas."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / ".ballast"

@@ -37,10 +37,7 @@ CREATE TABLE IF NOT EXISTS files (
 
 @dataclass(frozen=True)
 class FileInfo:
-    """A row of the index. `path` is the name of the stored bytes; `FileIndex.local_path` says where they are.
-
-    `sha256` is the hash of the decoded pixels, see `pixels_sha256`.
-    """
+    """A row of the index. `path`: name of the stored bytes; `sha256`: of the decoded pixels (`pixels_sha256`)."""
 
     id: str
     owner: str
@@ -134,10 +131,7 @@ class FileIndex:
         return self._store.put(name, make(), defer_sync=defer_sync)
 
     def save_provenance(self, file_id: str, owner: str, as_parent: bytes, as_component: bytes | None = None) -> None:
-        """Store an upload's Content Credentials as C2PA ingredients, for use as the parent and as a component.
-
-        They belong to this owner alone, since the same pixels may have another history elsewhere.
-        """
+        """Store an upload's Content Credentials as parent and component, for this owner: others may have others."""
         self._store.put(_provenance_name(file_id, owner), as_parent)
         if as_component is not None:
             self._store.put(_provenance_name(file_id, owner, as_component=True), as_component)
@@ -214,10 +208,7 @@ class FileIndex:
             return self.local_path(file_id, owner).read_bytes()
 
     def local_path(self, file_id: str, owner: str | None = None) -> Path:
-        """Return a path of the bytes on this machine if `owner` (None: anybody) may see them. Raises `not_found`.
-
-        With a remote store the file stays in the cache for at least a minute.
-        """
+        """Return a local path of the bytes if `owner` (None: anybody) may see them, for a minute; else `not_found`."""
         info = self.get_info(file_id, owner)
         return self._store.fetch(info.path.name, info.bytes)
 

@@ -26,10 +26,7 @@ def translate_missing_file() -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` and move it into place at the end, so that no partial file is ever seen.
-
-    Raises `disk_full`.
-    """
+    """Yield a temporary path beside `path` and move it into place at the end, never partial. Raises `disk_full`."""
     part = path.with_name(f".part-{uuid.uuid4().hex}")
     with translate_disk_full():
         try:

@@ -159,7 +159,9 @@ class PostgresDatabase(Database):
         try:
             connection = connect(**self._connect_arguments, timeout=TIMEOUT_SECONDS, application_name="designerbox")
             connection.autocommit = True
-            connection.register_in_adapter(1700, _parse_numeric)  # a sum of integers is a `numeric`
+            connection.register_in_adapter(
+                1700, lambda text: float(text) if "." in text else int(text)
+            )  # a sum of integers is a `numeric`
             connection.cursor().execute(f'SET search_path TO "{self._schema_name}"')
         except (InterfaceError, DatabaseError, OSError) as error:
             raise DatabaseUnavailable(_refusal_message(error)) from error
@@ -194,10 +196,6 @@ def _adapt_value(value: object) -> object:
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")  # Postgres refuses NUL in text
     return value
-
-
-def _parse_numeric(text: str) -> int | float:
-    return float(text) if "." in text else int(text)
 
 
 def _parse_url(url: str) -> tuple[dict[str, Any], str]:

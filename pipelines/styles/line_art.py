@@ -54,9 +54,6 @@ def _paper_sheet(shape: tuple[int, ...], colour: tuple[int, int, int], tooth: Fi
     )
 
 
-# ---------------------------------------------------------------- ink
-
-
 def draw_ink(image: Image, settings: StyleSettings) -> Image:
     """Draw with pen and brush: contours, hatching that is thicker in dark tones, and solid blacks."""
     rng = settings.make_rng()
@@ -94,9 +91,6 @@ def _hatch_lines(
     return smoothstep(np.asarray(coverage - wave, np.float32), -soft, soft)
 
 
-# ---------------------------------------------------------------- pencil
-
-
 def draw_pencil(image: Image, settings: StyleSettings) -> Image:
     """Draw with graphite: hatching in three directions, contours drawn twice, and paper texture."""
     rng = settings.make_rng()
@@ -132,9 +126,6 @@ def _jitter_tone(tone: Field, reach: float, rng: np.random.Generator) -> Field:
     """Return the tones displaced by about `reach` pixels, for a second pass over the contours."""
     dx, dy = (value_noise(tone.shape, 70 * reach, rng) * np.float32(reach) for _ in range(2))
     return displace(tone, dx, dy)
-
-
-# ---------------------------------------------------------------- charcoal
 
 
 def draw_charcoal(image: Image, settings: StyleSettings) -> Image:

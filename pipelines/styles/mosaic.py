@@ -25,16 +25,11 @@ from pipelines.styles.primitives import (
     value_noise,
 )
 
-# ---------------------------------------------------------------- mosaic
-
 _LLOYD_ROUND_COUNT = 3  # rounds of Lloyd's relaxation
 
 
 def draw_mosaic(image: Image, settings: StyleSettings) -> Image:
-    """Draw square stones in grout, rotated along the picture's edges, with bevelled borders.
-
-    The stones are centroidal Voronoi cells in a rotated square metric (Hausner 2001).
-    """
+    """Draw square stones with bevelled borders in grout, along edges: centroidal Voronoi cells (Hausner 2001)."""
     rng = settings.make_rng()
     picture = adjust_saturation(to_float(image), 1.12)
     step = (19 - 10 * settings.detail) * settings.brush_unit_px
@@ -57,10 +52,7 @@ def draw_mosaic(image: Image, settings: StyleSettings) -> Image:
 def _relax_seeds(
     shape: tuple[int, int], step: float, lines: FlowField, rng: np.random.Generator
 ) -> tuple[Float32Array, Int32Array, Field]:
-    """Relax the seeds by Lloyd's algorithm on a coarse grid.
-
-    Returns the seeds (N x 2), the index of each pixel's seed (H x W), and its distance to the joint (H x W, pixels).
-    """
+    """Relax the seeds by Lloyd's algorithm: seeds (N x 2), each pixel's seed (H x W) and distance to the joint."""
     rows, columns = max(2, round(shape[0] / step)), max(2, round(shape[1] / step))
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     cell = np.array([shape[1] / columns, shape[0] / rows], np.float32)
@@ -78,10 +70,7 @@ def _relax_seeds(
 def _nearest_seeds(
     seeds: Float32Array, cell: Float32Array, shape: tuple[int, int], lines: FlowField, coarse: int
 ) -> tuple[Int32Array, Field]:
-    """Find the nearest seed of each (coarse) pixel in the seed's rotated square metric.
-
-    Returns its index, and half of the difference between the second nearest and the nearest distance.
-    """
+    """Find each pixel's nearest seed in its rotated square metric, and half the gap to the second nearest distance."""
     rows, columns = seeds.shape[:2]
     y = (np.arange(0, shape[0], coarse, dtype=np.float32) + np.float32(coarse / 2))[:, None]
     x = (np.arange(0, shape[1], coarse, dtype=np.float32) + np.float32(coarse / 2))[None]
@@ -133,8 +122,6 @@ def _bevel_light(gap: Field, step: float, joint: float) -> Field:
     height = np.minimum(gaussian_blur(gap, 0.05 * step), np.float32(joint + 0.16 * step))
     return np.clip(diagonal_slope(np.asarray(height, np.float32), 0.125) * np.float32(0.12), -0.12, 0.16)
 
-
-# ---------------------------------------------------------------- pixel
 
 _PALETTE_COLOUR_COUNT = 24
 _BAYER_MATRIX = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]], np.float32) / 16 - 0.47

@@ -46,10 +46,7 @@ class StrokeLayer:
 
 
 def draw_oil(image: Image, settings: StyleSettings) -> Image:
-    """Draw strokes from broad to fine along the picture's flow, with bristle marks and the relief of thick paint.
-
-    Layers of curved strokes after Hertzmann 1998. Fine strokes are drawn only where the picture has detail.
-    """
+    """Draw curved strokes (Hertzmann 1998), broad to fine where detail is, along the flow, with bristles and relief."""
     picture = to_float(image)
     rng = settings.make_rng()
     lines = edge_tangent_flow(compute_luma(picture), 5 * settings.unit_px, rng)
@@ -95,10 +92,7 @@ def _stroke_starts(
 def _trace_strokes(
     soft: Picture, lines: FlowField, starts: Float32Array, width: float, rng: np.random.Generator
 ) -> tuple[Float32Array, Float32Array]:
-    """Follow the flow in both directions from each start. A stroke ends where the picture's colour differs too much.
-
-    Returns the paths (N x P x 2) and the direction at each start (N x 2).
-    """
+    """Follow the flow both ways until the colour differs: paths (N x P x 2) and the direction at each start (N x 2)."""
     height, columns = soft.shape[:2]
     half = _PATH_POINT_COUNT // 2
     reach = (width * rng.uniform(0.7, 1.5, len(starts))).astype(np.float32)[:, None]
@@ -176,16 +170,11 @@ def _relief_light(relief: Field, settings: StyleSettings) -> Field:
     return np.clip(diagonal_slope(np.asarray(soft, np.float32), 0.125) * np.float32(0.075), -0.20, 0.26)
 
 
-# ---------------------------------------------------------------- watercolour
-
 _GLAZE_COUNT = 5
 
 
 def draw_watercolour(image: Image, settings: StyleSettings) -> Image:
-    """Draw glazes of transparent pigment with wet edges, granulation in the paper texture, and blooms.
-
-    It works on pigment density, which adds where glazes overlap (Bousseau et al. 2006).
-    """
+    """Draw glazes with wet edges, granulation and blooms in pigment density, which adds (Bousseau et al. 2006)."""
     rng = settings.make_rng()
     shape = image.shape[:2]
     reach = (9 - 5 * settings.detail) * settings.brush_unit_px

@@ -153,10 +153,7 @@ def diagonal_slope(height: Field, scale: float) -> Field:
 
 
 def edge_tangent_flow(tone: Field, sigma: float, rng: np.random.Generator | None = None) -> FlowField:
-    """Return the edge directions from the smoothed structure tensor (Bigun and Granlund 1987).
-
-    With `rng`, a slowly changing random direction is used where the picture is flat, so that strokes continue there.
-    """
+    """Return edge directions from the structure tensor (Bigun and Granlund 1987); with `rng` random where flat."""
     dx = cv2.Sobel(tone, cv2.CV_32F, 1, 0, scale=0.25)
     dy = cv2.Sobel(tone, cv2.CV_32F, 0, 1, scale=0.25)
     xx, yy, xy = (gaussian_blur(np.asarray(v, np.float32), sigma) for v in (dx * dx, dy * dy, dx * dy))
@@ -176,10 +173,7 @@ def edge_tangent_flow(tone: Field, sigma: float, rng: np.random.Generator | None
 
 
 def smooth_along_flow(values: Float32Array, lines: FlowField, length: float) -> Float32Array:
-    """Smooth along the flow over about `length` pixels (line integral convolution, Cabral and Leedom 1993).
-
-    Instead of walking along each line, passes of three taps with tripled reach follow the curves.
-    """
+    """Smooth along the flow over about `length` pixels (LIC, Cabral and Leedom 1993), by passes of three taps."""
     passes = max(1, round(np.log(max(length, 3)) / np.log(3)))
     reach = length / 3**passes
     for _ in range(passes):
@@ -213,10 +207,7 @@ def bilateral_smooth(image: Image, reach: float, strength: float = 28) -> Image:
 
 
 def xdog_edges(tone: Field, lines: FlowField, sigma: float, sharp: float, level: float) -> Field:
-    """Return dark contours, 0 to 1, by the flow-based extended difference of Gaussians.
-
-    After Winnemoeller, Kyprianidis and Olsen 2012. `sharp` is their phi, `level` their epsilon in units of tone.
-    """
+    """Return dark contours, 0 to 1: flow-based XDoG (Winnemoeller et al. 2012; `sharp` their phi, `level` epsilon)."""
     wide = cv2.GaussianBlur(tone, (0, 0), max(1.6 * sigma, 0.5))
     fine = cv2.GaussianBlur(tone, (0, 0), max(sigma, 0.3))
     difference = smooth_along_flow(np.asarray(fine - wide, np.float32), lines, 9 * sigma)

@@ -30,8 +30,6 @@ from pipelines.styles.primitives import (
     xdog_edges,
 )
 
-# ---------------------------------------------------------------- halftone
-
 # Colour of each process ink on uncoated paper, and screen angle in degrees as in offset printing (least moiré).
 PROCESS_INKS: tuple[tuple[Colour, float], ...] = (
     ((0, 158, 219), 15.0), ((219, 20, 118), 75.0), ((252, 226, 20), 0.0), ((34, 31, 32), 45.0),
@@ -86,8 +84,6 @@ def _dot_threshold_table() -> tuple[Float64Array, Float64Array]:
     return shares, np.interp(shares, np.linspace(0, 1, waves.size), waves)
 
 
-# ---------------------------------------------------------------- pop art
-
 # Four colours from dark to light. The seed chooses a palette.
 POP_ART_PALETTES: tuple[tuple[Colour, ...], ...] = (
     ((24, 20, 64), (226, 26, 92), (255, 152, 56), (255, 236, 104)),
@@ -128,8 +124,6 @@ def draw_pop_art(image: Image, settings: StyleSettings) -> Image:
     )
 
 
-# ---------------------------------------------------------------- riso
-
 # Transparent soy inks as they look on cream paper, two or three for each picture.
 RISO_INKS: tuple[tuple[Colour, ...], ...] = (
     ((0, 96, 168), (255, 86, 120), (255, 222, 40)),
@@ -158,10 +152,7 @@ def draw_riso(image: Image, settings: StyleSettings) -> Image:
 
 
 def _separate_inks(picture: Picture, inks: tuple[Colour, ...]) -> Picture:
-    """Return the amount of each ink (0 to 1) that comes nearest to each colour.
-
-    Non-negative least squares in density, computed once for a table of colours.
-    """
+    """Return each ink's amount (0 to 1) nearest to each colour: least squares in density for a table of colours."""
     axis = np.linspace(0, 1, _INK_TABLE_SIDE)
     grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     density = -np.log(np.clip(grid, 0.06, 0.97))

@@ -41,9 +41,6 @@ def transfer_style(image: Image, reference: Image, settings: StyleSettings) -> I
     return to_uint8(from_lab(out))
 
 
-# ---------------------------------------------------------------- colour
-
-
 def _transfer_colours(lab: Float32Array, reference_lab: Float32Array, settings: StyleSettings) -> Float32Array:
     """Move every colour by the table. The displacement is blurred over the picture, so that skies get no seams."""
     rng = settings.make_rng(7)
@@ -120,9 +117,6 @@ def _interpolate_table(table: Float32Array, lab: Float32Array) -> Float32Array:
         node = base + step
         out += weight * table[node[..., 0], node[..., 1], node[..., 2]]
     return out
-
-
-# ---------------------------------------------------------------- texture
 
 
 def _transfer_texture(light: Field, reference_light: Field, settings: StyleSettings) -> Field:

@@ -186,7 +186,8 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
     notices += [*plate_notices, *sheet_notices, light_side_notice(members)]
     images = (*sheets.images, *portraits)
     sources = (*(None for _ in sheets.images), *zip(params.photos, placed, strict=True))
-    names = (*sheets.names, *_file_names(params, len(portraits)))
+    labels = parse_labels(params.names, len(portraits))
+    names = (*sheets.names, *(f"{n}{_file_name_suffix(label)}" for n, label in enumerate(labels, 1)))
     return ToolOutput(
         images=images[:1] if context.draft else images,
         notices=tuple(dict.fromkeys(notice for notice in notices if notice)),
@@ -196,9 +197,6 @@ def run(params: Business, context: ToolContext, emit: ProgressCallback) -> ToolO
         names=names[:1] if context.draft else names,
         archive_name="team" if len(images) > 1 and not context.draft else "",
     )
-
-
-# ---------------------------------------------------------------- the people
 
 
 def _read_members(params: Business, context: ToolContext, emit: ProgressCallback) -> tuple[list[TeamMember], list[str]]:
@@ -231,9 +229,6 @@ def _choose_standard(params: Business, members: Sequence[TeamMember], size: Size
 
 def _place_member(member: TeamMember, standard: TeamStandard, params: Business, size: Size) -> PlacedSubject:
     return place_subject(member.photo, member.cutout, frame_member(member, standard, get_framing(params.framing), size))
-
-
-# ---------------------------------------------------------------- backdrop and light
 
 
 def _draw_backdrop(
@@ -281,9 +276,6 @@ def _match_light(
         return placed
     relit = relight_subject(placed, plate, shift_lightness=False)
     return replace(placed, colour=brighten_portrait(relit, gains.get(member.number, 1.0)))
-
-
-# ---------------------------------------------------------------- sheets
 
 
 @dataclass(frozen=True)
@@ -344,10 +336,6 @@ def _compose_group(
     placed = place_members(row, members)
     lit = [_match_light(params, member, each, plate, gains) for member, each in zip(members, placed, strict=True)]
     return composite_group(lit, plate, seed=context.seed), notices
-
-
-def _file_names(params: Business, count: int) -> tuple[str, ...]:
-    return tuple(f"{n}{_file_name_suffix(label)}" for n, label in enumerate(parse_labels(params.names, count), 1))
 
 
 def _file_name_suffix(label: Label) -> str:

@@ -131,13 +131,15 @@ class Creator(Params):
         advanced=True,
         saved_kind="character",
     )
-    figure: Literal["any", "woman", "man", "person"] = _trait_field("Figure", "figure", "Parts know it by beards only.")
+    figure: Literal["any", "woman", "man", "person"] = _trait_field(
+        "Figure", "figure", "In composed arts it changes only the beard."
+    )
     age: Literal["any", "adult", "senior"] = _trait_field("Age", "age", "Seniors have grey or white hair.")
     build: Literal["any", "average", "slim", "broad"] = _trait_field("Build", "build", "Shoulders; in Ink only.")
     hair_colour: Literal["any", "black", "brown", "blond", "red", "grey", "white", "dyed"] = _trait_field(
         "Hair colour", "hair_colour", "In Ink most kinds of hair are black only; others are taken where it is locked."
     )
-    beard: Literal["any", "none", "moustache", "beard"] = _trait_field("Beard", "beard", "By chance men only.")
+    beard: Literal["any", "none", "moustache", "beard"] = _trait_field("Beard", "beard", "At random, only men get one.")
     glasses: Literal["any", "none", "glasses", "sunglasses"] = _trait_field(
         "Glasses", "glasses", "A mask takes them off."
     )
@@ -219,9 +221,6 @@ def run(params: Creator, context: ToolContext, emit: ProgressCallback) -> ToolOu
     )
 
 
-# ---------------------------------------------------------------- traits
-
-
 @dataclass(frozen=True)
 class CastMember:
     """One character, the traits that the form or its words named, and notices about it."""
@@ -285,9 +284,6 @@ def _draw_member(params: Creator, seed: int) -> CastMember:
     return CastMember(character, frozenset(locked), tuple(notices))
 
 
-# ---------------------------------------------------------------- colours
-
-
 @dataclass(frozen=True)
 class ColourScheme:
     """Colours of the clothes (None: the role's or the palette's) and of the ground."""
@@ -314,9 +310,6 @@ def _draw_backdrop(
         return RenderedImages((np.full((side, side, 3), scheme.ground, np.uint8),))
     backdrop = Backdrop(picture=context.open_image(params.backdrop), subject="person")
     return context.draw(RenderRequest("backdrop", "", (side, side), (context.seed,), backdrop=backdrop), emit)
-
-
-# ---------------------------------------------------------------- pictures
 
 
 def _draw_portraits(
@@ -413,9 +406,6 @@ def _export_layers(
         EncodedFile("layers", "ora", encode_openraster(layers, merged), frames, "layers"),
         EncodedFile("layers", "zip", encode_png_layers(layers), frames, "layers"),
     )
-
-
-# ---------------------------------------------------------------- the sheet
 
 
 def _draw_sheet(

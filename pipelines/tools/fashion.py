@@ -50,10 +50,7 @@ class Grade:
 
 @dataclass(frozen=True)
 class Season:
-    """A preset: a built-in scene, a prompt for a model that draws, a grade, and whether it is a flat lay or a cover.
-
-    `green_rotation_degrees` rotates the hue of the scene's greens: the same wood in another month.
-    """
+    """A preset: scene, prompt, grade (`green_rotation_degrees`: hue of the greens), flat lay or cover."""
 
     title: str
     scene_id: str
@@ -169,7 +166,7 @@ def run(params: Fashion, context: ToolContext, emit: ProgressCallback) -> ToolOu
     faces = context.detect_faces(params.photo)
     emit("Cutting out", 1, 1)
     if params.models and not context.draft:
-        return _draw_on_models(params, cutout, context, emit)
+        return _draw_worn_by_people(params, cutout, context, emit)
     source = SourcePhoto(photo, cutout, faces, estimate_key_side(photo, faces[0]) if faces else "none")
     images, placed, scene_notices = _draw_look(params, source, context, emit)
     return ToolOutput(
@@ -193,7 +190,7 @@ def _draw_look(
     is_flat_lay = season.is_flat_lay and not is_person
     anchor, fill = ("centre", 0.86) if is_flat_lay else ("floor", 1.08)
     end = find_body_end(alpha, source.faces[params.pick]) if params.pick < len(source.faces) else None
-    floor = 1.0 if end is not None else _floor_height(alpha)
+    floor = 1.0 if end is not None or "bottom" in find_cut_sides(alpha) else 0.94
     frame = frame_subject(alpha, size, fill, params, anchor=anchor, floor=floor, body_end=end, limit_to_frame=False)
     placed = place_subject(source.photo, source.cutout, frame)
     render = _scene_render(params, context, season, placed, source, is_flat_lay=is_flat_lay)
@@ -233,10 +230,7 @@ def _bind_pages(params: Fashion, images: tuple[Image, ...]) -> tuple[EncodedFile
     return (EncodedFile("result", "pdf", encode_pdf(images, params.title or "Lookbook"), images, name),)
 
 
-# ---------------------------------------------------------------- on models
-
-
-def _draw_on_models(params: Fashion, cutout: Cutout, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
+def _draw_worn_by_people(params: Fashion, cutout: Cutout, context: ToolContext, emit: ProgressCallback) -> ToolOutput:
     """Let a model draw people in the garment, one picture each; the notices say who was asked for."""
     sees_garment = context.has_verb("edit")
     if not sees_garment and not params.garment:
@@ -286,11 +280,6 @@ def _garment_on_grey(cutout: Cutout) -> Image:
     """Composite the garment on light grey, so that the model draws nothing of the photo's room."""
     alpha = cutout.alpha[..., None]
     return np.asarray(cutout.colour * alpha + _GARMENT_GREY * (1 - alpha) + 0.5, np.uint8)
-
-
-def _floor_height(alpha: Alpha) -> float:
-    """Where the subject ends, as a share of the frame's height: at its lower edge where the photo cuts the subject."""
-    return 1.0 if "bottom" in find_cut_sides(alpha) else 0.94
 
 
 def _choose_shadow(alpha: Alpha, *, is_flat_lay: bool, is_person: bool) -> Shadow | None:

@@ -222,10 +222,7 @@ def _look_names(params: Headshot, context: ToolContext) -> tuple[str, ...]:
 def _choose_best_photo(
     params: Headshot, context: ToolContext, emit: ProgressCallback
 ) -> tuple[Headshot, tuple[str, ...]]:
-    """Choose among several photos: the form with the best one, and the ranking as notices.
-
-    A matte by hand belongs to the first photo, so that one is kept.
-    """
+    """Return the form with the best of several photos (the first if it has a matte by hand), and the ranking."""
     if not params.photos or params.matte is not None:
         return params, ()
     ids = tuple(dict.fromkeys((params.photo, *params.photos)))

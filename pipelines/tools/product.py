@@ -220,9 +220,6 @@ def _read_photo(file_id: str, context: ToolContext, emit: ProgressCallback) -> S
     return SourcePhoto(context.open_image(file_id), context.cut_out_subject(Subject(photo=file_id), emit))
 
 
-# ---------------------------------------------------------------- placement
-
-
 def _arrange_sources(
     params: Product, sources: Sequence[SourcePhoto], size: Size, preset: ProductPreset, viewpoint: Viewpoint
 ) -> Sequence[Frame]:
@@ -248,15 +245,9 @@ def _check_cores(images: Sequence[Image], sources: Sequence[SourcePhoto], group:
     return [f"{len(group)} products at one height; pixels changed in their cores: {changed:.0f}."]
 
 
-# ---------------------------------------------------------------- ground
-
-
 @dataclass(frozen=True)
 class Ground:
-    """The scenes behind the products, and how products are composited on them; a plate of None is transparent.
-
-    `scene_edits` are pictures that a model drew around the products, None for each scene that is set behind them.
-    """
+    """The scenes behind the products (None: transparent) and how products go on them; `scene_edits`: by a model."""
 
     plates: tuple[Image | None, ...]
     notices: tuple[str, ...]
@@ -406,9 +397,6 @@ def _backdrop_constraints(placed: PlacedSubject, viewpoint: Viewpoint) -> Backdr
         shadow_direction=viewpoint.shadow_direction,
         subject="product",
     )
-
-
-# ---------------------------------------------------------------- other angles
 
 
 def _add_angles(

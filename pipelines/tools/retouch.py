@@ -29,7 +29,7 @@ from pipelines.tools.shared.pictures import shrink_to_side
 _MIN_GROWTH_PERCENT = 1.0  # of the longer side, at least added to an automatic cut-out: hair and shadows reach past it
 MAX_MASK_RATIO = 0.5  # of the picture; more cannot be filled from what is left
 _TINT_COLOUR = (226, 60, 80)
-WORDS_UNUSED_NOTICE = "Nothing here can draw from words: the place was erased. Drawing needs a model with 'inpaint'."
+WORDS_UNUSED_NOTICE = "The words were not used: this profile has no model that draws inside a mask. The place was filled from its surroundings."
 
 
 class Retouch(Params):
@@ -87,7 +87,7 @@ def run(params: Retouch, context: ToolContext, emit: ProgressCallback) -> ToolOu
     else:
         filled = inpaint(photo, mask, context.seed)
         notices = (WORDS_UNUSED_NOTICE,) if params.prompt else ()
-    image = _restore_outside(photo, filled, mask)
+    image = np.where(mask[..., None] == 0, photo, filled)
     emit("Erasing", 1, 1, image)
     return ToolOutput(images=(image,), exact=False, notices=notices, allows_watermark=False)
 
@@ -114,10 +114,6 @@ def _draw_in_mask(params: Retouch, context: ToolContext, emit: ProgressCallback,
     size = (photo.shape[1], photo.shape[0])
     render = RenderRequest("inpaint", params.prompt, size, (context.seed,), images=(photo,), mask=mask, strength=1.0)
     return context.draw(render, emit).images[0]
-
-
-def _restore_outside(photo: Image, filled: Image, mask: Alpha) -> Image:
-    return np.where(mask[..., None] == 0, photo, filled)
 
 
 def _tint_mask(photo: Image, mask: Alpha) -> Image:

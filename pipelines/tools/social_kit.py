@@ -79,7 +79,9 @@ class Kit(Params):
         tiles=True,
     )
     headline: str = prompt_field(
-        "Headline", "A few words; set where they hide nothing, dark or light as is read.", max_length=120
+        "Headline",
+        "A few words, placed where they cover no face or product, in black or white, whichever is easier to read.",
+        max_length=120,
     )
     logo: str | None = picture_field("Logo", "Best with a transparent background.")
     sticker: str = prompt_field(
@@ -197,9 +199,6 @@ def _lay_out_photo(photo: Image, layout: Layout, colour: Colour | None) -> Image
     image = _panel_picture(photo, layout.size, colour)
     image[y:bottom, x:right] = part
     return image
-
-
-# ---------------------------------------------------------------- words and logo
 
 
 def _draw_sticker(params: Kit, context: ToolContext, emit: ProgressCallback) -> Image:

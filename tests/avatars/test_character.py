@@ -470,7 +470,7 @@ def test_without_a_model_for_words_it_is_said_and_the_parts_stay(studio: Charact
 def test_a_reference_of_somebody_needs_their_consent(studio: CharacterStudio) -> None:
     reference = studio.add_image(np.full((60, 60, 3), 90, np.uint8))
     with pytest.raises(Exception, match="permission"):
-        studio.create_job("character", **{"reference": reference})
+        studio.create_job("character", reference=reference)
     assert studio.create_job("character").consent is None
 
 

@@ -1,4 +1,4 @@
-"""One measured figure as the bench prints it; knows nothing of what is measured."""
+"""One measured figure as the bench prints it."""
 
 from __future__ import annotations
 

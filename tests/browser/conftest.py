@@ -1,4 +1,4 @@
-"""What every browser test is handed: one browser for all of them, one house a file, and a tab in front of it."""
+"""What every browser test is handed: one browser for all of them, one studio a file, and a tab in front of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.stage import (
+from tests.browser.studio_page import (
     CHROMIUM,
     CHROMIUM_FLAGS,
     ServedPage,
@@ -46,17 +46,17 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPage]:
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedPage]:
     """One studio a file, whose visitor is always the same."""
-    with serve_browser_page(tmp_path_factory.mktemp("house")) as built:
+    with serve_browser_page(tmp_path_factory.mktemp("studio")) as built:
         yield built
 
 
 @pytest.fixture
-def page(browser: Browser, house: ServedPage) -> Iterator[Page]:
-    delete_visitor_jobs(house)
-    with open_browser_page(browser, house) as opened:
+def page(browser: Browser, studio: ServedPage) -> Iterator[Page]:
+    delete_visitor_jobs(studio)
+    with open_browser_page(browser, studio) as opened:
         yield opened
-    house.gate.open.set()
-    house.gate.pause = 0.0
-    wait_until(house.is_idle, 60)
+    studio.gate.open.set()
+    studio.gate.pause = 0.0
+    wait_until(studio.is_idle, 60)

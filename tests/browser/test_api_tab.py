@@ -7,13 +7,13 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.stage import ServedPage, open_tool, show_tab
+from tests.browser.studio_page import ServedPage, open_tool, show_tab
 from tests.support.served_app import wait_until
 
 
-def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page: Page, house: ServedPage) -> None:
-    house.gate.open.clear()
-    page.goto(house.url)
+def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page: Page, studio: ServedPage) -> None:
+    studio.gate.open.clear()
+    page.goto(studio.url)
     page.locator(".dbx-cards").wait_for()
     show_tab(page, "api")
     console = page.locator(".dbx-console")
@@ -24,16 +24,16 @@ def test_the_console_sends_what_is_in_the_box_and_shows_events_as_they_come(page
     log = console.locator("ol li")
     expect(log.filter(has_text="queued")).to_have_count(1)
     expect(log.filter(has_text="result")).to_have_count(0)
-    house.gate.open.set()
+    studio.gate.open.set()
     expect(log.filter(has_text="Brightening")).not_to_have_count(0)
     expect(log.filter(has_text='"status":"done"')).to_have_count(1)
     expect(console.locator("output")).to_have_text("Done")
     expect(console.locator("img")).to_have_attribute("src", re.compile("^blob:"))
 
 
-def test_stop_in_the_console_stops_the_job_and_a_refusal_is_shown(page: Page, house: ServedPage) -> None:
-    house.gate.pause = 0.05
-    page.goto(house.url)
+def test_stop_in_the_console_stops_the_job_and_a_refusal_is_shown(page: Page, studio: ServedPage) -> None:
+    studio.gate.pause = 0.05
+    page.goto(studio.url)
     page.locator(".dbx-cards").wait_for()
     show_tab(page, "api")
     console = page.locator(".dbx-console")
@@ -44,15 +44,15 @@ def test_stop_in_the_console_stops_the_job_and_a_refusal_is_shown(page: Page, ho
     expect(console.locator("ol li").filter(has_text="Brightening")).not_to_have_count(0)
     console.get_by_role("button", name="Stop").click()
     expect(console.locator("output")).to_have_text("Stopped")
-    wait_until(house.is_idle)
+    wait_until(studio.is_idle)
     console.locator("textarea").fill('{"steps": 0}')
     console.get_by_role("button", name="Send").click()
     expect(console.locator("ol li").filter(has_text="invalid_request")).to_have_count(1)
     expect(console.locator("output")).to_have_text("Refused")
 
 
-def test_code_follows_the_form_while_it_is_open(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "background")
+def test_code_follows_the_form_while_it_is_open(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "background")
     page.locator("#background-as-code > button").click()
     code = page.locator("#background-code-text .cm-content")
     expect(code).to_contain_text("/v1/tools/background")

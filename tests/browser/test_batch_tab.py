@@ -13,7 +13,7 @@ from pipelines.batch.batch_service import BatchOptions, BatchService
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
 from pipelines.codecs.encode import C2PA_MIME_TYPES
-from tests.browser.stage import ServedPage, find_progress_line, open_tool
+from tests.browser.studio_page import ServedPage, find_progress_line, open_tool
 from tests.jobs.test_webhooks import receiving
 from tests.support.batch_rows import write_picture
 from tests.support.download_doors import read_validation_state
@@ -21,11 +21,11 @@ from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
 
-def drop_table(page: Page, house: ServedPage, folder: Path, table: str) -> None:
+def drop_table(page: Page, studio: ServedPage, folder: Path, table: str) -> None:
     """The tab with a table and two pictures in it, for the tool whose steps wait."""
     paths = [write_picture(folder / f"{n}.png", 40 * n) for n in (1, 2)]
     (folder / "jobs.csv").write_text(table)
-    page.goto(f"{house.url}/#batch")
+    page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
     page.locator("#batch-which input").click()
     page.get_by_role("option", name="Slow Motion").click()
@@ -35,16 +35,16 @@ def drop_table(page: Page, house: ServedPage, folder: Path, table: str) -> None:
 
 
 def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
-    before = [row.job.id for row in house.service.jobs.list_jobs("local")]
-    drop_table(page, house, tmp_path, "photo,steps\n1.png,2\n2.png,2\n3.png,2\n1.png,9999\n")
+    before = [row.job.id for row in studio.service.jobs.list_jobs("local")]
+    drop_table(page, studio, tmp_path, "photo,steps\n1.png,2\n2.png,2\n3.png,2\n1.png,9999\n")
     page.locator("#batch-check").click()
     expect(page.locator("#batch-told")).to_contain_text("4 rows checked: 2 can be done, 2 cannot.")
     expect(page.locator("#batch-told")).to_contain_text("There is no picture '3.png'")
     expect(page.locator("#batch-told")).to_contain_text("4 · 1.png")
     expect(page.locator("#batch-told")).to_contain_text("are free")
-    assert [row.job.id for row in house.service.jobs.list_jobs("local")] == before
+    assert [row.job.id for row in studio.service.jobs.list_jobs("local")] == before
 
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 4 of 4 rows · 2 failed")
@@ -60,16 +60,16 @@ def test_a_dry_run_names_what_will_fail_and_start_does_the_rest_with_a_manifest(
 
 
 def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
-    house.gate.pause = 0.05
-    drop_table(page, house, tmp_path, "photo,steps\n" + "1.png,3\n2.png,3\n" * 400)  # two minutes, of which few pass
+    studio.gate.pause = 0.05
+    drop_table(page, studio, tmp_path, "photo,steps\n" + "1.png,3\n2.png,3\n" * 400)  # two minutes, of which few pass
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Working")
     expect(page.locator("#batch-stage")).to_contain_text("a minute")
     page.locator("#batch-pause").click()
     expect(page.locator("#batch-stage")).to_contain_text("Paused")
-    wait_until(house.is_idle, 60)
+    wait_until(studio.is_idle, 60)
 
     page.reload()
     expect(page.locator("#batch-stage")).to_contain_text("Paused")
@@ -77,27 +77,29 @@ def test_a_batch_is_paused_found_again_after_a_refresh_resumed_and_cancelled(
     expect(page.locator("#batch-stage")).to_contain_text("Working")
     page.locator("#batch-cancel").click()
     expect(page.locator("#batch-stage")).to_contain_text("Cancelled")
-    begun = house.gate.entered
-    wait_until(house.is_idle, 60)
-    assert house.gate.entered <= begun + 1  # the step that was under way was the last
+    begun = studio.gate.entered
+    wait_until(studio.is_idle, 60)
+    assert studio.gate.entered <= begun + 1  # the step that was under way was the last
 
 
-def run_batch(house: ServedPage, folder: Path, rows: int) -> str:
+COPIED = "owner, status, draft, batch, created, started, finished, result, batch_id, tool, profile, helper, said"
+
+
+def run_batch(studio: ServedPage, folder: Path, rows: int) -> str:
     """A batch whose rows are all done: one is drawn, and the others are told to have become the same picture."""
-    batches = BatchService(house.service)
-    photo = house.service.uploads.ingest_picture(write_picture(folder / "p.png").read_bytes(), "local")[0]
+    batches = BatchService(studio.service)
+    photo = studio.service.uploads.ingest_picture(write_picture(folder / "p.png").read_bytes(), "local")[0]
     lines = (ParsedRow(n, {"photo": photo, "steps": 1}) for n in range(1, rows + 1))
     batch = batches.create_batch(BatchPlan("slow", {}), lines, "local", BatchOptions(seed=1))
-    first = house.service.create_job("slow", {"photo": photo, "steps": 1}, "local", batch=True)
-    house.service.jobs.submit(first, (batch.id, 1))
-    wait_until(lambda: (row := house.service.jobs.get_job(first.id)) is not None and row.status == "done", 60)
-    db = house.service.jobs.table.db
+    first = studio.service.create_job("slow", {"photo": photo, "steps": 1}, "local", batch=True)
+    studio.service.jobs.submit(first, (batch.id, 1))
+    wait_until(lambda: (row := studio.service.jobs.get_job(first.id)) is not None and row.status == "done", 60)
+    db = studio.service.jobs.table.db
     with batches.table.transaction():
         for n in range(2, rows + 1):
             db.execute(
-                "INSERT INTO jobs (id, owner, job, status, draft, batch, created, started, finished, result, batch_id, "
-                "batch_row) SELECT ?, owner, replace(job, id, ?), status, draft, batch, created, started, finished, "
-                "result, batch_id, ? FROM jobs WHERE id = ?",
+                f"INSERT INTO jobs (id, job, batch_row, {COPIED}) SELECT ?, replace(job, id, ?), ?, {COPIED} "
+                "FROM jobs WHERE id = ?",
                 (f"job-{n}-{batch.id}", f"job-{n}-{batch.id}", n, first.id),
             )
         db.execute("UPDATE batch_rows SET state = 'given' WHERE batch = ?", (batch.id,))
@@ -106,10 +108,10 @@ def run_batch(house: ServedPage, folder: Path, rows: int) -> str:
 
 
 def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewhere(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
-    run_batch(house, tmp_path, 100)
-    page.goto(f"{house.url}/#batch")
+    run_batch(studio, tmp_path, 100)
+    page.goto(f"{studio.url}/#batch")
     expect(page.locator("#batch-stage")).to_contain_text("Done: 100 of 100 rows")
     seen = []
     for shown in ("1–48 of 100", "49–96 of 100", "97–100 of 100"):
@@ -122,9 +124,9 @@ def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewher
     page.locator("#batch-back").click()
     expect(page.locator("#batch-where")).to_contain_text("49–96 of 100")
 
-    house.gate.open.clear()
-    batches = BatchService(house.service)
-    photo = house.service.uploads.ingest_picture((tmp_path / "p.png").read_bytes(), "local")[0]
+    studio.gate.open.clear()
+    batches = BatchService(studio.service)
+    photo = studio.service.uploads.ingest_picture((tmp_path / "p.png").read_bytes(), "local")[0]
     batch = batches.create_batch(
         BatchPlan("slow", {}),
         (ParsedRow(n, {"photo": photo, "steps": 1}) for n in (1, 2)),
@@ -133,18 +135,18 @@ def test_a_large_batch_is_looked_at_page_by_page_until_another_is_begun_elsewher
     )
     batches.start(batch.id)
     expect(page.locator("#batch-stage")).to_contain_text("of 2 rows")  # begun elsewhere while the tab is looked at
-    house.gate.open.set()
+    studio.gate.open.set()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 2 of 2 rows")
 
 
-def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, house: ServedPage, tmp_path: Path) -> None:
-    drop_table(page, house, tmp_path, "photo,photo\n1.png,1.png\n")
+def test_what_cannot_be_read_is_a_sentence_and_the_form_stays(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    drop_table(page, studio, tmp_path, "photo,photo\n1.png,1.png\n")
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Two columns are called 'photo'")
 
 
-def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "slow")
+def test_apply_to_a_folder_fills_in_the_batch_form(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "slow")
     page.locator("#slow-example-coffee").click()
     expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
     page.locator("#slow-mood input[value=loud]").check()
@@ -172,7 +174,7 @@ def drop_files(page: Page, where: str, *paths: Path) -> None:
 
 
 def test_a_dropped_folder_is_its_pictures_and_those_of_the_folders_in_it(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
     shoot = tmp_path / "shoot"
     (shoot / "more").mkdir(parents=True)
@@ -180,7 +182,7 @@ def test_a_dropped_folder_is_its_pictures_and_those_of_the_folders_in_it(
         write_picture(shoot / f"{n:03d}.png", n)
     write_picture(shoot / "more" / "last.png", 200)
     (shoot / ".DS_Store").write_bytes(b"a system's own")
-    page.goto(f"{house.url}/#batch")
+    page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
     page.locator("#batch-which input").click()
     page.get_by_role("option", name="Slow Motion").click()
@@ -190,8 +192,8 @@ def test_a_dropped_folder_is_its_pictures_and_those_of_the_folders_in_it(
     expect(page.locator("#batch-told")).to_contain_text("121 rows checked: 121 can be done")
 
 
-def test_a_dropped_file_is_taken_once(page: Page, house: ServedPage, tmp_path: Path) -> None:
-    page.goto(f"{house.url}/#batch")
+def test_a_dropped_file_is_taken_once(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
     drop_files(page, "#batch-files", write_picture(tmp_path / "only.png", 40))
     expect(page.locator("#batch-files")).to_contain_text("only")
@@ -199,10 +201,10 @@ def test_a_dropped_file_is_taken_once(page: Page, house: ServedPage, tmp_path: P
 
 
 def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
-    house.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, "local")
-    page.goto(f"{house.url}/#batch")
+    studio.service.saved_items.save_brand_kit("Acme", {"colour": "#112233"}, "local")
+    page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
     page.locator("#batch-which input").click()
     page.get_by_role("option", name="Slow Motion").click()
@@ -215,27 +217,27 @@ def test_one_brand_kit_is_chosen_for_all_rows_where_the_tool_takes_one(
     expect(page.locator("#batch-files")).to_contain_text("coffee")
     page.locator("#batch-start").click()
     expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
-    assert house.service.jobs.list_jobs("local", 1, tool="product")[0].job.params["colour"] == "#112233"
+    assert studio.service.jobs.list_jobs("local", 1, tool="product")[0].job.params["colour"] == "#112233"
 
 
 def test_what_the_page_orders_is_told_to_the_default_address_and_drafts_are_not(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
     with receiving() as receiver:
-        assert page.request.put(f"{house.url}/v1/webhooks", data={"url": receiver.url}).ok
+        assert page.request.put(f"{studio.url}/v1/webhooks", data={"url": receiver.url}).ok
         try:
-            open_tool(page, house, "slow")
+            open_tool(page, studio, "slow")
             page.locator("#slow-example-coffee").click()
             expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
             page.locator("#slow-generate").click()
             expect(find_progress_line(page, "slow")).to_contain_text("Done in")
             wait_until(lambda: len(receiver.got) == 1, 60)
-            drop_table(page, house, tmp_path, "photo,steps\n1.png,2\n")
+            drop_table(page, studio, tmp_path, "photo,steps\n1.png,2\n")
             page.locator("#batch-start").click()
             expect(page.locator("#batch-stage")).to_contain_text("Done: 1 of 1 rows")
             wait_until(lambda: len(receiver.got) == 2, 60)
         finally:
-            page.request.put(f"{house.url}/v1/webhooks", data={"url": None})
+            page.request.put(f"{studio.url}/v1/webhooks", data={"url": None})
     told = [json.loads(body) for _, body in receiver.got]
     assert [row["type"] for row in told] == ["job.done", "batch.completed"]
-    assert told[0]["data"]["id"] == house.service.jobs.list_jobs("local", 9, tool="slow")[-1].job.id
+    assert told[0]["data"]["id"] == studio.service.jobs.list_jobs("local", 9, tool="slow")[-1].job.id

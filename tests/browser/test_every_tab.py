@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from pipelines.core.stream import wait_for_result
-from tests.browser.stage import ServedPage, list_tabs, open_browser_page, show_tab
+from tests.browser.studio_page import ServedPage, list_tabs, open_browser_page, show_tab
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
@@ -48,20 +48,20 @@ def find_violations(page: Page, tab: str, dark: bool, rules: dict[str, object]) 
     ]
 
 
-def finish_job(house: ServedPage, tool: str, **values: object) -> None:
+def finish_job(studio: ServedPage, tool: str, **values: object) -> None:
     """A picture that its tab shows as soon as it is opened."""
-    photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
+    photo = next(row.file_id for row in studio.service.uploads.list_examples() if row.name == "coffee")
     wait_for_result(
-        house.service.jobs.submit_and_watch(house.service.create_job(tool, {"photo": photo, **values}, "local"))
+        studio.service.jobs.submit_and_watch(studio.service.create_job(tool, {"photo": photo, **values}, "local"))
     )
 
 
-def show_refusal(page: Page, house: ServedPage) -> None:
+def show_refusal(page: Page, studio: ServedPage) -> None:
     """A headshot of a cup: the tab says that there is no face, for as long as the cup is there."""
     show_tab(page, "headshot")
     page.locator("#headshot-photo input[type=file]").first.set_input_files(EXAMPLES / "coffee.jpg")
     expect(page.locator("#tab-headshot .dbx-alert[role=alert]").first).to_contain_text("face")
-    wait_until(house.is_idle, 60)
+    wait_until(studio.is_idle, 60)
 
 
 def set_width(page: Page, tab: str, width: int) -> None:
@@ -71,17 +71,17 @@ def set_width(page: Page, tab: str, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width, (tab, width)
 
 
-def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, house: ServedPage) -> None:
+def test_every_tab_fits_and_axe_finds_nothing_serious_in_it(browser: Browser, studio: ServedPage) -> None:
     """At a desk and on a phone, in both themes; one tab has a finished picture, one a refusal, the others neither."""
-    finish_job(house, "product", size=512)
-    with open_browser_page(browser, house, height=844) as page:
-        page.goto(house.url)
+    finish_job(studio, "product", size=512)
+    with open_browser_page(browser, studio, height=844) as page:
+        page.goto(studio.url)
         page.locator(".dbx-cards").wait_for()
         page.add_style_tag(content=FREEZE_ANIMATIONS_JS)
         page.evaluate(Axe().axe_script)
-        show_refusal(page, house)
+        show_refusal(page, studio)
         found: list[str] = []
-        for tab in list_tabs(house):
+        for tab in list_tabs(studio):
             show_tab(page, tab)
             if tab == "product":
                 expect(page.locator("#product-save")).to_be_enabled()
@@ -118,15 +118,15 @@ MAX_FOLDED_HEIGHT_PX = 3400
 
 
 def test_longer_german_words_break_out_of_no_tab_and_a_finger_hits_what_is_there(
-    browser: Browser, house: ServedPage
+    browser: Browser, studio: ServedPage
 ) -> None:
-    finish_job(house, "kit")
+    finish_job(studio, "kit")
     found: list[str] = []
-    with open_browser_page(browser, house, width=390, height=844, locale="de-DE", phone=True) as page:
-        page.goto(house.url)
+    with open_browser_page(browser, studio, width=390, height=844, locale="de-DE", phone=True) as page:
+        page.goto(studio.url)
         page.locator(".dbx-cards").wait_for()
         assert page.evaluate("document.documentElement.scrollHeight") < MAX_FOLDED_HEIGHT_PX
-        for tab in list_tabs(house):
+        for tab in list_tabs(studio):
             show_tab(page, tab)
             if tab == "kit":
                 expect(page.locator("#kit-also a")).to_be_visible()

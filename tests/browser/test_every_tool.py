@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from pipelines.core.stream import wait_for_result
 from pipelines.core.tools import Tool
 from pipelines.tools import TOOLS
-from tests.browser.stage import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, show_tab
+from tests.browser.studio_page import ServedPage, delete_visitor_jobs, find_progress_line, open_browser_page, show_tab
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
@@ -57,10 +57,10 @@ class ToolVisit:
 
 
 @pytest.fixture(scope="module", params=((1280, 900), (390, 844)), ids=("desk", "phone"))
-def seat(request: pytest.FixtureRequest, browser: Browser, house: ServedPage) -> Iterator[ToolVisit]:
+def visit(request: pytest.FixtureRequest, browser: Browser, studio: ServedPage) -> Iterator[ToolVisit]:
     width, height = request.param
-    with open_browser_page(browser, house, width=width, height=height, phone=width < 900) as page:
-        page.goto(house.url)
+    with open_browser_page(browser, studio, width=width, height=height, phone=width < 900) as page:
+        page.goto(studio.url)
         page.locator(".dbx-cards").wait_for()
         yield ToolVisit(page, width, height)
 
@@ -71,9 +71,9 @@ def list_photos(tool: Tool) -> list[Path]:
     return [EXAMPLES / f"{name}.jpg" for name in tool.examples[: 2 if several else 1]]
 
 
-def fill_form(seat: ToolVisit, tool: Tool) -> Locator:
+def fill_form(visit: ToolVisit, tool: Tool) -> Locator:
     """The tab with a photo of the visitor's in it, or another choice where it takes none; the line of its state."""
-    page, field = seat.page, tool.params.fields_of_kind("picture", "pictures")[0]
+    page, field = visit.page, tool.params.fields_of_kind("picture", "pictures")[0]
     page.locator(f"#{tool.id}-generate").wait_for()
     page.evaluate(SETTLED_JS)
     box = page.locator(f"#{tool.id}-{field} input[type=file]")
@@ -99,42 +99,42 @@ def choose_smallest_size(page: Page, tool: Tool) -> None:
         size.blur()
 
 
-def find_newest_job(house: ServedPage, tool: Tool) -> str:
+def find_newest_job(studio: ServedPage, tool: Tool) -> str:
     """The id of the last job, "" before the first."""
-    return next((row.job.id for row in house.service.jobs.list_jobs("local", 1, tool=tool.id)), "")
+    return next((row.job.id for row in studio.service.jobs.list_jobs("local", 1, tool=tool.id)), "")
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.id)
-def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: ToolVisit, house: ServedPage, tool: Tool) -> None:
-    page = seat.page
-    delete_visitor_jobs(house, tool.id)  # a photo that came back hides the place for one
+def test_a_photo_is_drafted_stopped_made_watched_and_saved(visit: ToolVisit, studio: ServedPage, tool: Tool) -> None:
+    page = visit.page
+    delete_visitor_jobs(studio, tool.id)  # a photo that came back hides the place for one
     show_tab(page, tool.id)
-    line = fill_form(seat, tool)
+    line = fill_form(visit, tool)
     expect(line).to_contain_text("Draft, 512 px")
     at = page.locator(f"#{tool.id}-generate").bounding_box()
     assert at is not None
     assert at["height"] >= 56
-    assert not seat.phone or at["y"] + at["height"] <= seat.height, "at hand wherever the form was scrolled to"
+    assert not visit.phone or at["y"] + at["height"] <= visit.height, "at hand wherever the form was scrolled to"
     choose_smallest_size(page, tool)
-    wait_until(house.is_idle, 60)
+    wait_until(studio.is_idle, 60)
 
-    house.gate.open.clear()
-    seat.press(f"#{tool.id}-generate")
-    wait_until(lambda: not house.is_idle(), 60)
-    seat.press(f"#{tool.id}-stop")
+    studio.gate.open.clear()
+    visit.press(f"#{tool.id}-generate")
+    wait_until(lambda: not studio.is_idle(), 60)
+    visit.press(f"#{tool.id}-stop")
     expect(line).to_contain_text("Stopped. Nothing was written.")  # while a step still runs
-    assert page.evaluate("document.documentElement.scrollWidth") <= seat.width
-    house.gate.open.set()
-    wait_until(house.is_idle, 60)
-    assert all(row.status == "cancelled" for row in house.service.jobs.list_jobs("local", 9, tool=tool.id))
+    assert page.evaluate("document.documentElement.scrollWidth") <= visit.width
+    studio.gate.open.set()
+    wait_until(studio.is_idle, 60)
+    assert all(row.status == "cancelled" for row in studio.service.jobs.list_jobs("local", 9, tool=tool.id))
 
     page.evaluate(WATCH_PREVIEWS_JS, f"{tool.id}-live")
-    house.gate.pause = 0.1  # else what is remembered is over within one frame, and its preview with it
-    stopped = find_newest_job(house, tool)
-    seat.press(f"#{tool.id}-generate")
-    wait_until(lambda: find_newest_job(house, tool) != stopped and house.is_idle(), 90)
-    house.gate.pause = 0.0
-    row = house.service.jobs.list_jobs("local", 1, tool=tool.id)[0]
+    studio.gate.pause = 0.1  # else what is remembered is over within one frame, and its preview with it
+    stopped = find_newest_job(studio, tool)
+    visit.press(f"#{tool.id}-generate")
+    wait_until(lambda: find_newest_job(studio, tool) != stopped and studio.is_idle(), 90)
+    studio.gate.pause = 0.0
+    row = studio.service.jobs.list_jobs("local", 1, tool=tool.id)[0]
     assert row.status == "done", row.error
     expect(page.locator(f"#{tool.id}-save")).to_be_enabled()
     expect(line).to_contain_text("Done in")
@@ -142,20 +142,20 @@ def test_a_photo_is_drafted_stopped_made_watched_and_taken_home(seat: ToolVisit,
     assert any(source.startswith("data:image/jpeg") for source in seen), "no preview arrived"
     assert not seen[-1].startswith("data:"), "what stays is the file itself"
     with page.expect_download() as caught:
-        seat.press(f"#{tool.id}-save")
+        visit.press(f"#{tool.id}-save")
     with PIL.Image.open(caught.value.path()) as picture:
         assert min(picture.size) >= SMALLEST_PICTURE_PX / 2
         kind = picture.get_format_mimetype()
     assert read_validation_state(Path(caught.value.path()).read_bytes(), kind or "") == "Valid"
 
 
-def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(seat: ToolVisit, house: ServedPage) -> None:
+def test_a_page_that_is_opened_anew_finds_the_last_picture_of_every_tool(visit: ToolVisit, studio: ServedPage) -> None:
     for tool in TOOLS:
-        if not find_newest_job(house, tool):
-            least = build_examples(tool, house.service)["least"]["value"]
-            wait_for_result(house.service.jobs.submit_and_watch(house.service.create_job(tool.id, least, "local")))
-    seat.page.reload()
+        if not find_newest_job(studio, tool):
+            least = build_examples(tool, studio.service)["least"]["value"]
+            wait_for_result(studio.service.jobs.submit_and_watch(studio.service.create_job(tool.id, least, "local")))
+    visit.page.reload()
     for tool in TOOLS:
-        show_tab(seat.page, tool.id)
-        expect(seat.page.locator(f"#{tool.id}-save")).to_be_enabled()
-        expect(find_progress_line(seat.page, tool.id)).to_contain_text("Done in")
+        show_tab(visit.page, tool.id)
+        expect(visit.page.locator(f"#{tool.id}-save")).to_be_enabled()
+        expect(find_progress_line(visit.page, tool.id)).to_contain_text("Done in")

@@ -8,7 +8,7 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.stage import ServedPage, find_progress_line, open_browser_page, open_tool
+from tests.browser.studio_page import ServedPage, find_progress_line, open_browser_page, open_tool
 from tests.support.served_app import wait_until
 
 PASTE_JS = """async (source) => {
@@ -19,35 +19,35 @@ PASTE_JS = """async (source) => {
 }"""
 
 
-def show_example(page: Page, house: ServedPage, tool: str, name: str) -> str:
+def show_example(page: Page, studio: ServedPage, tool: str, name: str) -> str:
     """The tool's tab with an example drafted in it; what is in the box."""
-    open_tool(page, house, tool)
+    open_tool(page, studio, tool)
     page.locator(f"#{tool}-example-{name}").click()
     expect(find_progress_line(page, tool)).to_contain_text("Draft, 512 px")
-    wait_until(house.is_idle, 60)
+    wait_until(studio.is_idle, 60)
     return page.locator(f"#{tool}-live img").get_attribute("src") or ""
 
 
-def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "cutout")
+def test_a_pasted_picture_is_the_photo_of_the_tool_in_view(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "cutout")
     source = page.locator("#cutout-example-coffee img").get_attribute("src")
     page.evaluate(PASTE_JS, source)
     expect(page.locator("#cutout-photo img")).to_be_visible()
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
 
 
-def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "cutout")
+def test_what_is_pasted_where_several_fit_stands_beside_those_that_are_there(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "cutout")
     source = page.locator("#cutout-example-coffee img").get_attribute("src")
-    open_tool(page, house, "album")
+    open_tool(page, studio, "album")
     for count in (1, 2):
         page.evaluate(PASTE_JS, source)
         expect(page.locator("#album-photos img")).to_have_count(count)
         expect(page.locator("#album-photos img").last).to_have_attribute("src", re.compile("^data:"))
 
 
-def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page, house: ServedPage) -> None:
-    before = show_example(page, house, "product", "coffee")
+def test_the_subject_goes_where_it_is_dragged_and_its_sliders_say_so(page: Page, studio: ServedPage) -> None:
+    before = show_example(page, studio, "product", "coffee")
     box = page.locator("#product-box").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -78,9 +78,9 @@ def pinch_picture(page: Page, selector: str, across: float, apart: float, told: 
     client.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
-def test_two_fingers_move_and_size_the_subject(browser: Browser, house: ServedPage) -> None:
-    with open_browser_page(browser, house, width=390, height=844, phone=True) as page:
-        before = show_example(page, house, "product", "coffee")
+def test_two_fingers_move_and_size_the_subject(browser: Browser, studio: ServedPage) -> None:
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        before = show_example(page, studio, "product", "coffee")
         page.locator("#product-box").scroll_into_view_if_needed()
         pinch_picture(page, "#product-box", across=0.1, apart=1.25, told="10 % → · 0 % ↓ · 125 %")
         expect(page.locator("#product-placement_x input[type=number]")).to_have_value("0.1")
@@ -88,8 +88,8 @@ def test_two_fingers_move_and_size_the_subject(browser: Browser, house: ServedPa
         expect(page.locator("#product-live img")).not_to_have_attribute("src", before)
 
 
-def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, house: ServedPage) -> None:
-    before = show_example(page, house, "expand", "chelsea")
+def test_a_photo_in_a_larger_frame_goes_where_it_is_dragged(page: Page, studio: ServedPage) -> None:
+    before = show_example(page, studio, "expand", "chelsea")
     image = page.locator("#expand-live img").bounding_box()
     assert image is not None
     page.mouse.move(image["x"] + image["width"] / 2, image["y"] + image["height"] / 2)
@@ -108,9 +108,9 @@ def find_number_field(page: Page, field: str) -> Locator:
 
 
 def test_a_dragged_crop_moves_with_the_hand_and_no_further_than_the_photo_and_one_click_is_automatic(
-    page: Page, house: ServedPage
+    page: Page, studio: ServedPage
 ) -> None:
-    before = show_example(page, house, "kit", "astronaut")
+    before = show_example(page, studio, "kit", "astronaut")
     seen = page.locator("#kit-stage [data-crop]")
     left, _, right, *_ = map(float, (seen.get_attribute("data-crop") or "").split())
     image = page.locator("#kit-live img").bounding_box()
@@ -127,7 +127,7 @@ def test_a_dragged_crop_moves_with_the_hand_and_no_further_than_the_photo_and_on
     assert float(find_number_field(page, "kit-focus_x").input_value()) == pytest.approx(focus, abs=0.003)
     expect(find_number_field(page, "kit-focus_y")).to_have_value("0")
     expect(page.locator("#kit-live img")).not_to_have_attribute("src", before)
-    wait_until(house.is_idle, 60)
+    wait_until(studio.is_idle, 60)
 
     page.mouse.move(x, y)
     page.mouse.down()
@@ -141,9 +141,9 @@ def test_a_dragged_crop_moves_with_the_hand_and_no_further_than_the_photo_and_on
     expect(page.locator("#kit-live img")).to_have_attribute("src", before)
 
 
-def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, house: ServedPage) -> None:
-    with open_browser_page(browser, house, width=390, height=844, phone=True) as page:
-        before = show_example(page, house, "kit", "coffee")
+def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, studio: ServedPage) -> None:
+    with open_browser_page(browser, studio, width=390, height=844, phone=True) as page:
+        before = show_example(page, studio, "kit", "coffee")
         page.locator("#kit-box").scroll_into_view_if_needed()
         pinch_picture(page, "#kit-box", across=-0.1, apart=2.0)
         expect(find_number_field(page, "kit-zoom")).to_have_value("2")
@@ -155,8 +155,8 @@ def test_two_fingers_crop_and_what_they_cut_is_said(browser: Browser, house: Ser
         expect(find_progress_line(page, "kit")).not_to_contain_text("Your crop cuts")
 
 
-def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: ServedPage) -> None:
-    show_example(page, house, "product", "coffee")
+def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, studio: ServedPage) -> None:
+    show_example(page, studio, "product", "coffee")
     image = page.locator("#product-live img")
     width = (image.bounding_box() or {"width": 0})["width"]
     image.dblclick()
@@ -166,11 +166,11 @@ def test_a_double_click_looks_closer_and_escape_looks_away(page: Page, house: Se
 
 
 def test_variations_lie_on_a_sheet_are_compared_with_each_other_and_come_in_another_size(
-    page: Page, house: ServedPage
+    page: Page, studio: ServedPage
 ) -> None:
-    show_example(page, house, "headshot", "hopper")
+    show_example(page, studio, "headshot", "hopper")
     page.locator("#headshot-variations label", has_text="2").click()
-    wait_until(house.is_idle, 60)
+    wait_until(studio.is_idle, 60)
     page.locator("#headshot-generate").click()
     tiles = page.locator("#headshot-variation label")
     expect(tiles).to_have_count(2)
@@ -194,9 +194,9 @@ def test_variations_lie_on_a_sheet_are_compared_with_each_other_and_come_in_anot
         assert picture.size == (768, 768)
 
 
-def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser: Browser, house: ServedPage) -> None:
-    with open_browser_page(browser, house, locale="de-DE") as page:
-        open_tool(page, house, "cutout")
+def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser: Browser, studio: ServedPage) -> None:
+    with open_browser_page(browser, studio, locale="de-DE") as page:
+        open_tool(page, studio, "cutout")
         expect(page.locator("#cutout-generate")).to_have_text("Erzeugen")
         expect(page.locator("#tab-cutout h1")).to_have_text("Freisteller")
         expect(page.locator("#tab-home-button")).to_have_text("Startseite")
@@ -208,13 +208,13 @@ def test_a_german_browser_is_spoken_to_in_german_down_to_the_stage_line(browser:
         assert page.evaluate("document.documentElement.lang") == "de"
 
 
-def test_no_other_sites_card_and_no_other_sites_sign(page: Page, house: ServedPage) -> None:
-    text = page.request.get(house.url).text()
+def test_no_other_sites_card_and_no_other_sites_sign(page: Page, studio: ServedPage) -> None:
+    text = page.request.get(studio.url).text()
     head = text[: text.index("window.gradio_config")]
     assert "raw.githubusercontent.com" not in head
     assert "Startseite" not in text, "German is sent to those who speak it"
     assert 'property="og:title" content="DesignerBox"' in head
     card = head.split('property="og:image" content="')[1].split('"')[0]
-    assert card.startswith(house.url)
+    assert card.startswith(studio.url)
     assert page.request.get(card).headers["content-type"] == "image/jpeg"
-    assert page.request.get(f"{house.url}/favicon.ico").headers["content-type"] == "image/png"
+    assert page.request.get(f"{studio.url}/favicon.ico").headers["content-type"] == "image/png"

@@ -8,38 +8,38 @@ import PIL.Image
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.stage import ServedPage, find_progress_line
+from tests.browser.studio_page import ServedPage, find_progress_line
 from tests.support.examples import EXAMPLES
 from ui.gradio_patches import frontend_script
 
 
-def drop_photo(page: Page, house: ServedPage, path: Path) -> None:
+def drop_photo(page: Page, studio: ServedPage, path: Path) -> None:
     """The first page with that photo on it."""
-    page.goto(house.url)
+    page.goto(studio.url)
     page.locator("#home-photo input[type=file]").set_input_files(path)
 
 
 @pytest.mark.parametrize(("name", "tool", "look"), [("hopper.jpg", "headshot", 1), ("coffee.jpg", "product", 1)])
 def test_a_photo_becomes_three_drafts_and_one_opens_its_tool_as_it_is(
-    page: Page, house: ServedPage, name: str, tool: str, look: int
+    page: Page, studio: ServedPage, name: str, tool: str, look: int
 ) -> None:
-    drop_photo(page, house, EXAMPLES / name)
+    drop_photo(page, studio, EXAMPLES / name)
     expect(page.locator("#home-drafts img")).to_have_count(3)
     expect(page.locator("#home-open-3")).to_be_enabled()
     pictures = {image.get_attribute("src") for image in page.locator("#home-drafts img").all()}
     assert len(pictures) == 3
     chosen = page.locator(f"#home-open-{look + 1}").inner_text()
     page.locator(f"#home-draft-{look + 1} img").click()
-    expect(page).to_have_url(f"{house.url}/#{tool}")
+    expect(page).to_have_url(f"{studio.url}/#{tool}")
     expect(find_progress_line(page, tool)).to_contain_text("Draft, 512 px")
     expect(page.locator(f"#{tool}-photo img")).to_be_visible()
     expect(page.locator(f"#{tool}-preset label:has(input:checked)")).to_have_text(chosen)
 
 
-def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, house: ServedPage, tmp_path: Path) -> None:
+def test_a_stranger_is_asked_for_once_and_for_every_tool(page: Page, studio: ServedPage, tmp_path: Path) -> None:
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")
-    drop_photo(page, house, tmp_path / "own.png")
+    drop_photo(page, studio, tmp_path / "own.png")
     consent = page.locator("#home-consent input")
     expect(find_progress_line(page, "home")).to_contain_text("If a person is in it")
     consent.check()
@@ -63,32 +63,32 @@ def write_two_people(folder: Path) -> Path:
 
 
 def test_several_people_are_business_photos_and_a_draft_opens_there(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
-    drop_photo(page, house, write_two_people(tmp_path))
+    drop_photo(page, studio, write_two_people(tmp_path))
     page.locator("#home-consent input").check()
     expect(find_progress_line(page, "home")).to_contain_text("Several people. Business photos")
     expect(page.locator("#home-open-3")).to_be_enabled()
     pictures = {image.get_attribute("src") for image in page.locator("#home-drafts img").all()}
     assert len(pictures) == 3
     page.locator("#home-open-1").click()
-    expect(page).to_have_url(f"{house.url}/#business")
+    expect(page).to_have_url(f"{studio.url}/#business")
     expect(page.locator("#business-photos img")).to_have_count(1)
     expect(page.locator("#business-consent input")).to_be_checked()
     expect(find_progress_line(page, "business")).to_contain_text("Draft,")
 
 
-def test_a_page_that_is_opened_asks_once_and_then_listens(page: Page, house: ServedPage) -> None:
+def test_a_page_that_is_opened_asks_once_and_then_listens(page: Page, studio: ServedPage) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)
-    drop_photo(page, house, EXAMPLES / "coffee.jpg")
+    drop_photo(page, studio, EXAMPLES / "coffee.jpg")
     expect(page.locator("#home-open-3")).to_be_enabled()
     names = [url.split("/gradio_api/")[1].split("?")[0] for url in asked]
     assert names == ["queue/join", "upload", "queue/join"], "the link's settings, the photo, and what follows from it"
 
 
-def test_what_each_part_of_the_page_hears_is_what_gradio_would_have_found(page: Page, house: ServedPage) -> None:
-    page.goto(house.url)
+def test_what_each_part_of_the_page_hears_is_what_gradio_would_have_found(page: Page, studio: ServedPage) -> None:
+    page.goto(studio.url)
     page.locator(".dbx-cards").wait_for()
     heard, differs = page.evaluate(f"""() => {{ {frontend_script.EVENT_INDEX_SCRIPT}
       const {{ components, dependencies }} = window.gradio_config, differs = []; let heard = 0;

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.stage import ServedPage, find_progress_line, open_tool
+from tests.browser.studio_page import ServedPage, find_progress_line, open_tool
 
 
-def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "slow")
+def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "slow")
     page.locator("#slow-example-coffee").click()
     expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
-    house.gate.pause = 0.25  # a preview each step: five a second are let through
+    studio.gate.pause = 0.25  # a preview each step: five a second are let through
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-save")).to_be_enabled()
 
@@ -31,11 +31,11 @@ def test_the_visitors_own_drawing_is_scrubbed_step_by_step_and_measured(page: Pa
 
     page.locator("#learn-measure").click()
     expect(page.locator("#learn-measured li")).to_have_count(4)
-    expect(page.locator("#learn-measured")).to_contain_text("The matte of your photo")
+    expect(page.locator("#learn-measured")).to_contain_text("A square of your photo")
 
 
-def test_more_steps_on_a_slower_device_take_longer_by_the_stated_arithmetic(page: Page, house: ServedPage) -> None:
-    page.goto(f"{house.url}/#learn")
+def test_more_steps_on_a_slower_device_take_longer_by_the_stated_arithmetic(page: Page, studio: ServedPage) -> None:
+    page.goto(f"{studio.url}/#learn")
     steps = page.locator(".dbx-plot input")
     steps.focus()
     page.keyboard.press("End")

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from pipelines.codecs.encode import C2PA_MIME_TYPES
 from pipelines.core.stream import wait_for_result
-from tests.browser.stage import ServedPage, open_browser_page
+from tests.browser.studio_page import ServedPage, open_browser_page
 from tests.support.download_doors import read_validation_state
 from tests.support.served_app import wait_until
 
@@ -20,33 +20,33 @@ NOTES = ("a red mug", "a blue mug", "a green chair")
 
 
 @pytest.fixture
-def page(browser: Browser, house: ServedPage) -> Iterator[Page]:
+def page(browser: Browser, studio: ServedPage) -> Iterator[Page]:
     """A visitor who finds what was made before."""
-    with open_browser_page(browser, house) as opened:
+    with open_browser_page(browser, studio) as opened:
         yield opened
-    house.gate.open.set()
-    house.gate.pause = 0.0
-    wait_until(house.is_idle, 60)
+    studio.gate.open.set()
+    studio.gate.pause = 0.0
+    wait_until(studio.is_idle, 60)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def make_mugs(house: ServedPage) -> None:
+def make_mugs(studio: ServedPage) -> None:
     """What there is to find."""
     for note in NOTES:
-        wait_for_result(house.service.jobs.watch(make_job(house, note)))
+        wait_for_result(studio.service.jobs.watch(make_job(studio, note)))
 
 
-def make_job(house: ServedPage, note: str, steps: int = 2, owner: str = "local") -> str:
+def make_job(studio: ServedPage, note: str, steps: int = 2, owner: str = "local") -> str:
     """A job on an example photo, in line; its id."""
-    photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
-    return house.service.jobs.submit(
-        house.service.create_job("slow", {"photo": photo, "note": note, "steps": steps, "seed": 7}, owner)
+    photo = next(row.file_id for row in studio.service.uploads.list_examples() if row.name == "coffee")
+    return studio.service.jobs.submit(
+        studio.service.create_job("slow", {"photo": photo, "note": note, "steps": steps, "seed": 7}, owner)
     )
 
 
-def open_library(page: Page, house: ServedPage, text: str = "", count: int = 1) -> Locator:
+def open_library(page: Page, studio: ServedPage, text: str = "", count: int = 1) -> Locator:
     """The Library with its tiles, newest first."""
-    page.goto(f"{house.url}/#library")
+    page.goto(f"{studio.url}/#library")
     expect(page.locator("#library-where")).to_contain_text(" of ")
     if text:
         page.locator("#library-text textarea, #library-text input").fill(text)
@@ -55,8 +55,8 @@ def open_library(page: Page, house: ServedPage, text: str = "", count: int = 1) 
     return page.locator("#library-grid label")
 
 
-def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: ServedPage) -> None:
-    tiles = open_library(page, house, "MUG", 2)
+def test_words_find_two_which_are_compared_and_taken_home(page: Page, studio: ServedPage) -> None:
+    tiles = open_library(page, studio, "MUG", 2)
     for part in (tiles.nth(0), page.locator("#library-none"), tiles.nth(1)):
         part.click()
     expect(page.locator("#library-facts")).to_contain_text("a red mug")
@@ -80,58 +80,58 @@ def test_words_find_two_which_are_compared_and_taken_home(page: Page, house: Ser
         assert out.testzip() is None
 
 
-def test_reuse_fills_the_tools_own_tab(page: Page, house: ServedPage) -> None:
-    open_library(page, house, "blue").first.click()
+def test_reuse_fills_the_tools_own_tab(page: Page, studio: ServedPage) -> None:
+    open_library(page, studio, "blue").first.click()
     page.locator("#library-reuse").click()
     expect(page.locator("#slow-note textarea, #slow-note input").first).to_have_value("a blue mug")
     expect(page.locator("#slow-stage")).to_contain_text("Done in")
     assert page.url.endswith("#slow")
 
 
-def test_a_star_stays_and_delete_asks_once_more(page: Page, house: ServedPage) -> None:
-    job_id = make_job(house, "a purple lamp")
-    wait_for_result(house.service.jobs.watch(job_id))
-    tiles = open_library(page, house, "purple")
+def test_a_star_stays_and_delete_asks_once_more(page: Page, studio: ServedPage) -> None:
+    job_id = make_job(studio, "a purple lamp")
+    wait_for_result(studio.service.jobs.watch(job_id))
+    tiles = open_library(page, studio, "purple")
     tiles.first.click()
     expect(page.locator("#library-star")).to_be_enabled()
     page.locator("#library-star").click()
     expect(tiles.first).to_contain_text("★")
     page.locator("#library-delete").click()
     expect(page.locator("#library-delete")).to_contain_text("Really delete 1?")
-    assert house.service.jobs.get_job(job_id) is not None
+    assert studio.service.jobs.get_job(job_id) is not None
     page.locator("#library-delete").click()
     expect(page.locator("#library-where")).to_contain_text("Nothing fits")
-    assert house.service.jobs.get_job(job_id) is None
+    assert studio.service.jobs.get_job(job_id) is None
 
 
 def test_what_runs_is_followed_from_its_last_preview_on_in_any_tab(
-    page: Page, browser: Browser, house: ServedPage
+    page: Page, browser: Browser, studio: ServedPage
 ) -> None:
-    house.gate.pause = 0.2
-    job_id = make_job(house, "under way", steps=200)
+    studio.gate.pause = 0.2
+    job_id = make_job(studio, "under way", steps=200)
     live = page.locator("#library-live img")
-    tiles = open_library(page, house)
+    tiles = open_library(page, studio)
     expect(tiles.first).to_contain_text("Working")
     tiles.first.click()
     expect(page.locator("#library-stage")).to_contain_text("Brightening")
     expect(live).to_have_attribute("src", re.compile("^data:image/jpeg"))
-    house.gate.open.clear()  # from here on nothing new comes: a second visitor is shown what was there
-    with open_browser_page(browser, house) as other:
-        open_library(other, house).first.click()
+    studio.gate.open.clear()  # from here on nothing new comes: a second visitor is shown what was there
+    with open_browser_page(browser, studio) as other:
+        open_library(other, studio).first.click()
         expect(other.locator("#library-live img")).to_have_attribute("src", re.compile("^data:image/jpeg"))
         expect(other.locator("#library-grid label").first).to_contain_text("Working")
-    house.gate.pause = 0.0
-    house.gate.open.set()
+    studio.gate.pause = 0.0
+    studio.gate.open.set()
     expect(page.locator("#library-stage")).to_contain_text("Done in")
     expect(tiles.first).not_to_contain_text("Working")
-    row = house.service.jobs.get_job(job_id)
+    row = studio.service.jobs.get_job(job_id)
     assert row is not None
     assert row.status == "done"
 
 
-def test_a_phone_shows_tiles_first_and_nothing_is_wider_than_it(browser: Browser, house: ServedPage) -> None:
-    with open_browser_page(browser, house, width=390, height=844) as phone:
-        tiles = open_library(phone, house)
+def test_a_phone_shows_tiles_first_and_nothing_is_wider_than_it(browser: Browser, studio: ServedPage) -> None:
+    with open_browser_page(browser, studio, width=390, height=844) as phone:
+        tiles = open_library(phone, studio)
         expect(tiles.first).to_be_visible()
         assert phone.evaluate("document.documentElement.scrollWidth") <= 390
         tiles.first.click()

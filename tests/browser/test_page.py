@@ -12,7 +12,7 @@ import PIL.Image
 from playwright.sync_api import Page, TimeoutError, expect
 
 from pipelines.core.stream import wait_for_result
-from tests.browser.stage import ServedPage, find_progress_line, open_tool
+from tests.browser.studio_page import ServedPage, find_progress_line, open_tool
 from tests.support.examples import EXAMPLES
 from tests.support.served_app import wait_until
 
@@ -22,9 +22,9 @@ def upload_photo(page: Page, tool: str, path: Path) -> None:
 
 
 def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
-    open_tool(page, house, "headshot")
+    open_tool(page, studio, "headshot")
     upload_photo(page, "headshot", EXAMPLES / "hopper.jpg")
     # Hopper's portrait, sent from a visitor's disk, is the very picture we ship, so consent is not asked; see below.
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
@@ -40,13 +40,13 @@ def test_a_photo_becomes_a_draft_by_itself_and_a_file_by_generate(
         page.locator("#headshot-save").click()
     assert download.value.suggested_filename == "headshot-linkedin-1.png"
     download.value.save_as(tmp_path / "saved.png")
-    result = house.service.jobs.list_jobs("local", 1, tool="headshot")[0].result
+    result = studio.service.jobs.list_jobs("local", 1, tool="headshot")[0].result
     assert result is not None
-    assert (tmp_path / "saved.png").read_bytes() == house.service.files.local_path(result.files[0].id).read_bytes()
+    assert (tmp_path / "saved.png").read_bytes() == studio.service.files.local_path(result.files[0].id).read_bytes()
 
 
-def test_a_changed_look_draws_a_new_draft(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "headshot")
+def test_a_changed_look_draws_a_new_draft(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "headshot")
     page.locator("#headshot-example-astronaut").click()
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
     before = page.locator("#headshot-live img").get_attribute("src")
@@ -56,11 +56,11 @@ def test_a_changed_look_draws_a_new_draft(page: Page, house: ServedPage) -> None
     expect(page.locator("#headshot-live img")).not_to_have_attribute("src", before or "")
 
 
-def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "slow")
+def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "slow")
     page.locator("#slow-example-coffee").click()
     expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
-    house.gate.pause = 0.1
+    studio.gate.pause = 0.1
     page.locator("#slow-steps input[type=number]").fill("150")
     page.keyboard.press("Control+Enter")
     expect(find_progress_line(page, "slow")).to_contain_text("of 150")
@@ -68,46 +68,46 @@ def test_previews_arrive_while_the_work_goes_on_and_stop_is_felt_at_once(page: P
     assert first.startswith("data:image/jpeg")
     expect(page.locator("#slow-live img")).not_to_have_attribute("src", first)
 
-    house.gate.open.clear()  # from here on a step lasts for ever, and Stop is felt all the same
-    time.sleep(3 * house.gate.pause)
-    begun = house.gate.entered
+    studio.gate.open.clear()  # from here on a step lasts for ever, and Stop is felt all the same
+    time.sleep(3 * studio.gate.pause)
+    begun = studio.gate.entered
     page.keyboard.press("Escape")
     expect(find_progress_line(page, "slow")).to_contain_text("Stopped")
     expect(page.locator("#slow-generate")).to_be_enabled()
-    assert house.gate.entered == begun
-    assert not house.is_idle()
-    house.gate.open.set()
-    wait_until(house.is_idle, 60)
-    assert house.gate.entered == begun  # the step that was under way was the last
+    assert studio.gate.entered == begun
+    assert not studio.is_idle()
+    studio.gate.open.set()
+    wait_until(studio.is_idle, 60)
+    assert studio.gate.entered == begun  # the step that was under way was the last
 
 
-def test_a_refresh_finds_the_running_job_and_its_form_again(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "slow")
+def test_a_refresh_finds_the_running_job_and_its_form_again(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "slow")
     page.locator("#slow-example-coffee").click()
     expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
     page.locator("#slow-note textarea").fill("keep this")
     page.locator("#slow-note textarea").blur()
     expect(find_progress_line(page, "slow")).to_contain_text("Draft, 512 px")
-    wait_until(house.is_idle)
-    house.gate.open.clear()
+    wait_until(studio.is_idle)
+    studio.gate.open.clear()
     page.locator("#slow-generate").click()
     expect(page.locator("#slow-stop")).to_be_enabled()
 
     page.reload()
     expect(page.locator("#slow-stop")).to_be_enabled()
-    assert not house.is_idle()
-    house.gate.open.set()
+    assert not studio.is_idle()
+    studio.gate.open.set()
     expect(page.locator("#slow-save")).to_be_enabled()
     expect(page.locator("#slow-note textarea")).to_have_value("keep this")
     expect(page.locator("#slow-photo img")).to_be_visible()
 
 
 def test_a_text_renamed_png_is_a_sentence_in_its_field_and_nothing_entered_is_lost(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
     fake = tmp_path / "fake.png"
     fake.write_text("This is no picture.\n" * 50)
-    open_tool(page, house, "headshot")
+    open_tool(page, studio, "headshot")
     page.locator("#headshot-background textarea").fill("forest")
     upload_photo(page, "headshot", fake)
     alert = page.locator("#headshot-photo [role=alert]")
@@ -118,10 +118,10 @@ def test_a_text_renamed_png_is_a_sentence_in_its_field_and_nothing_entered_is_lo
     expect(alert).to_be_hidden()
 
 
-def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, house: ServedPage, tmp_path: Path) -> None:
+def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, studio: ServedPage, tmp_path: Path) -> None:
     with PIL.Image.open(EXAMPLES / "hopper.jpg") as picture:
         picture.convert("RGB").transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "own.png")
-    open_tool(page, house, "headshot")
+    open_tool(page, studio, "headshot")
     upload_photo(page, "headshot", tmp_path / "own.png")
     alert = page.locator("#headshot-consent [role=alert]")
     expect(alert).to_contain_text("permission")
@@ -130,12 +130,12 @@ def test_a_strangers_photo_asks_for_consent_beside_the_box(page: Page, house: Se
     expect(find_progress_line(page, "headshot")).to_contain_text("Draft, 512 px")
 
 
-def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "cutout")
+def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "cutout")
     page.locator("#cutout-example-coffee").click()
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
     page.locator("#cutout-trim input").uncheck()
-    wait_until(house.is_idle)
+    wait_until(studio.is_idle)
     page.locator("#cutout-generate").click()
     expect(page.locator("#cutout-save")).to_be_enabled()
     expect(page.locator("#cutout-stage")).to_contain_text("600 × 400 px")
@@ -150,7 +150,7 @@ def test_a_result_is_sent_to_another_tool_and_its_settings_come_back(page: Page,
     page.get_by_role("option", name="Product Photos").click()
     expect(page.locator("#product-photo img")).to_be_visible()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
-    expect(page).to_have_url(f"{house.url}/#product")
+    expect(page).to_have_url(f"{studio.url}/#product")
 
 
 def draw_by_touch(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
@@ -175,18 +175,18 @@ def draw_by_mouse(page: Page, start: tuple[float, float], end: tuple[float, floa
     page.wait_for_timeout(500)
 
 
-def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house: ServedPage) -> None:
-    photo = next(row.file_id for row in house.service.uploads.list_examples() if row.name == "coffee")
+def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, studio: ServedPage) -> None:
+    photo = next(row.file_id for row in studio.service.uploads.list_examples() if row.name == "coffee")
     cut = wait_for_result(
-        house.service.jobs.watch(
-            house.service.jobs.submit(house.service.create_job("cutout", {"photo": photo, "trim": False}, "local"))
+        studio.service.jobs.watch(
+            studio.service.jobs.submit(studio.service.create_job("cutout", {"photo": photo, "trim": False}, "local"))
         )
     )
-    automatic = house.service.files.open_image(next(file.id for file in cut.files if file.role == "matte"))[..., 0]
-    open_tool(page, house, "product")
+    automatic = studio.service.files.open_image(next(file.id for file in cut.files if file.role == "matte"))[..., 0]
+    open_tool(page, studio, "product")
     page.locator("#product-example-coffee").click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
-    wait_until(house.is_idle)
+    wait_until(studio.is_idle)
     page.locator("#product-adjust-subject > button").click()
     page.locator("#product-brush").click()
     editor = page.locator("#product-editor")
@@ -207,7 +207,7 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house:
     page.wait_for_timeout(500)  # as long as a hand takes from the stroke to the button
     page.locator("#product-brush-use").click()
     expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
-    matte = house.service.files.open_image(house.service.files.list_files("local", 1)[0].id)[..., 0]
+    matte = studio.service.files.open_image(studio.service.files.list_files("local", 1)[0].id)[..., 0]
     rows, columns = np.nonzero(np.abs(matte.astype(int) - automatic) > 40)
     assert len(rows) > 200, "the finger's stroke is in the matte"
     assert rows.max() < 0.5 * matte.shape[0], "the stroke below was undone"
@@ -215,11 +215,11 @@ def test_a_finger_paints_a_stroke_is_undone_and_one_is_erased(page: Page, house:
     assert right.sum() < 0.3 * left.sum(), "the stroke's right half was erased"
 
 
-def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, house: ServedPage, tmp_path: Path) -> None:
-    open_tool(page, house, "product")
+def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, studio: ServedPage, tmp_path: Path) -> None:
+    open_tool(page, studio, "product")
     page.locator("#product-example-coffee").click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
-    wait_until(house.is_idle)
+    wait_until(studio.is_idle)
     automatic = page.locator("#product-live img").get_attribute("src") or ""
     page.locator("#product-adjust-subject > button").click()
     PIL.Image.new("L", (300, 300), 255).save(tmp_path / "square.png")
@@ -235,18 +235,18 @@ def test_a_cut_out_may_be_uploaded_and_given_up_again(page: Page, house: ServedP
     sent.set_input_files(tmp_path / "left.png")
     expect(page.locator("#product-matte")).to_contain_text("Your own cut-out")
     expect(page.locator("#product-live img")).not_to_have_attribute("src", automatic)
-    matte = house.service.files.open_image(house.service.files.list_files("local", 1)[0].id)
+    matte = studio.service.files.open_image(studio.service.files.list_files("local", 1)[0].id)
     assert matte.shape == (400, 600, 3), "the photo's size"
     assert [int(matte[200, x, 0]) for x in (60, 210, 450)] == [0, 255, 0], "its opacity, not its colour"
     page.locator("#product-brush-drop").click()
     expect(page.locator("#product-matte")).to_contain_text("automatic")
 
 
-def test_a_cut_out_is_repaired_with_a_brush(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "product")
+def test_a_cut_out_is_repaired_with_a_brush(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "product")
     page.locator("#product-example-coffee").click()
     expect(find_progress_line(page, "product")).to_contain_text("Draft, 512 px")
-    wait_until(house.is_idle)
+    wait_until(studio.is_idle)
     automatic = page.locator("#product-live img").get_attribute("src") or ""
     page.locator("#product-adjust-subject > button").click()
     page.locator("#product-brush").click()
@@ -275,9 +275,9 @@ def write_plates(folder: Path, *colours: tuple[int, int, int]) -> list[Path]:
 
 
 def test_several_pictures_keep_their_order_and_any_can_be_taken_out(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
-    open_tool(page, house, "album")
+    open_tool(page, studio, "album")
     red, green, blue = write_plates(tmp_path, (200, 0, 0), (0, 200, 0), (0, 0, 200))
     album = page.locator("#album-photos")
     album.locator("input[type=file]").set_input_files([red])
@@ -290,12 +290,12 @@ def test_several_pictures_keep_their_order_and_any_can_be_taken_out(
     album.get_by_label("Remove picture 2").click()
     expect(album.locator("img")).to_have_count(2)
     page.locator("#album-generate").click()  # at once: what the click asks for is made without the one taken out
-    wait_until(lambda: len(house.service.jobs.list_jobs("local", 9, tool="album")) > 0 and house.is_idle())
+    wait_until(lambda: len(studio.service.jobs.list_jobs("local", 9, tool="album")) > 0 and studio.is_idle())
     expect(page.locator("#album-save")).to_be_enabled()
 
-    row = house.service.jobs.list_jobs("local", 1, tool="album")[0]
+    row = studio.service.jobs.list_jobs("local", 1, tool="album")[0]
     assert row.result is not None
-    made = house.service.files.open_image(row.result.files[0].id)
+    made = studio.service.files.open_image(row.result.files[0].id)
     assert [made[0, 0].tolist(), made[0, -1].tolist()] == [[200, 0, 0], [0, 0, 200]]
 
     fake = tmp_path / "fake.png"
@@ -314,31 +314,31 @@ def paste_picture(page: Page, plate: Path) -> None:
     raise AssertionError(f"{plate.name} never left the browser")
 
 
-def test_uploads_right_after_another_are_all_kept_in_their_order(page: Page, house: ServedPage, tmp_path: Path) -> None:
+def test_uploads_right_after_another_are_kept_in_their_order(page: Page, studio: ServedPage, tmp_path: Path) -> None:
     colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
-    open_tool(page, house, "album")
+    open_tool(page, studio, "album")
     album = page.locator("#album-photos")
     for n, plate in enumerate(write_plates(tmp_path, *colours)):
         paste_picture(page, plate)
         page.wait_for_timeout(60 * n)  # the second comes before the first is taken in, the others about then
     expect(album.locator("img[src^='data:']")).to_have_count(len(colours))
-    wait_until(house.is_idle)
+    wait_until(studio.is_idle)
     page.locator("#album-generate").click()
     expect(page.locator("#album-save")).to_be_enabled()
-    row = house.service.jobs.list_jobs("local", 1, tool="album")[0]
+    row = studio.service.jobs.list_jobs("local", 1, tool="album")[0]
     assert row.result is not None
-    made = house.service.files.open_image(row.result.files[0].id)
+    made = studio.service.files.open_image(row.result.files[0].id)
     assert [made[0, x].tolist() for x in (0, 64, 128, 192)] == [list(colour) for colour in colours]
 
 
-def test_a_key_is_made_on_the_api_tab_and_shown_once(page: Page, house: ServedPage) -> None:
-    page.goto(f"{house.url}/#api")
+def test_a_key_is_made_on_the_api_tab_and_shown_once(page: Page, studio: ServedPage) -> None:
+    page.goto(f"{studio.url}/#api")
     page.locator("#api-name input, #api-name textarea").fill("laptop")
     page.locator("#api-new").click()
     secret = page.locator("#api-secret input, #api-secret textarea")
     expect(secret).to_have_value(re.compile("^sk-dbx-"))
     headers = {"Authorization": f"Bearer {secret.input_value()}"}
-    assert page.request.get(f"{house.url}/v1/tools", headers=headers).status == 200
+    assert page.request.get(f"{studio.url}/v1/tools", headers=headers).status == 200
     expect(page.locator("#api-keys")).to_contain_text("laptop")
     page.reload()
     expect(page.locator("#api-keys")).to_contain_text("laptop")
@@ -346,17 +346,17 @@ def test_a_key_is_made_on_the_api_tab_and_shown_once(page: Page, house: ServedPa
 
 
 def test_a_link_opens_its_tool_with_its_settings_and_a_refresh_does_not_bring_them_back(
-    page: Page, house: ServedPage
+    page: Page, studio: ServedPage
 ) -> None:
-    page.goto(f"{house.url}/?tool=headshot&preset=park&size=768&background=forest&nonsense=1")
+    page.goto(f"{studio.url}/?tool=headshot&preset=park&size=768&background=forest&nonsense=1")
     expect(page.locator("#headshot-preset label:has(input:checked)")).to_have_text("Park")
     expect(page.locator("#headshot-size input[type=number]")).to_have_value("768")
     expect(page.locator("#headshot-background textarea")).to_have_value("forest")
-    expect(page).to_have_url(f"{house.url}/#headshot")
+    expect(page).to_have_url(f"{studio.url}/#headshot")
 
 
-def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Page, house: ServedPage) -> None:
-    open_tool(page, house, "cutout")
+def test_the_same_picture_comes_as_another_kind_of_file_and_with_a_link(page: Page, studio: ServedPage) -> None:
+    open_tool(page, studio, "cutout")
     page.locator("#cutout-example-coffee").click()
     expect(find_progress_line(page, "cutout")).to_contain_text("Draft, 512 px")
     page.locator("#cutout-generate").click()

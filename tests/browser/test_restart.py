@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 from pipelines.batch.batch_service import BatchOptions
 from pipelines.batch.jobs_file import ParsedRow
 from pipelines.batch.row_values import BatchPlan
-from tests.browser.stage import (
+from tests.browser.studio_page import (
     find_progress_line,
     make_slow_tool,
     open_browser_page,
@@ -48,15 +48,15 @@ def test_a_page_finds_its_job_and_its_batch_under_way_again_after_the_studio_was
 ) -> None:
     job_id, done = start_batch(tmp_path / "data", write_picture(tmp_path / "p.png"))
     assert 0 < done < ROWS
-    with serve_browser_page(tmp_path / "data", shut=True) as house, open_browser_page(browser, house) as page:
-        open_tool(page, house, "slow")
+    with serve_browser_page(tmp_path / "data", shut=True) as studio, open_browser_page(browser, studio) as page:
+        open_tool(page, studio, "slow")
         expect(page.locator("#slow-stop")).to_be_enabled()
         show_tab(page, "batch")
         expect(page.locator("#batch-stage")).to_contain_text(f"Working: {done} of {ROWS} rows")
-        house.gate.open.set()
+        studio.gate.open.set()
         expect(page.locator("#batch-stage")).to_contain_text(f"Done: {ROWS} of {ROWS} rows")
         show_tab(page, "slow")
         expect(find_progress_line(page, "slow")).to_contain_text("Done in")
-        row = house.service.jobs.get_job(job_id)
+        row = studio.service.jobs.get_job(job_id)
         assert row is not None
         assert row.status == "done"

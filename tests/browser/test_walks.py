@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.browser.stage import ServedPage
+from tests.browser.studio_page import ServedPage
 from tests.browser.walks import walk_headshot, write_unknown_portrait
 
 ACTIONS = 5
@@ -14,11 +14,11 @@ SECONDS = 60
 
 
 def test_five_actions_lead_from_the_empty_page_to_a_downloaded_headshot(
-    page: Page, house: ServedPage, tmp_path: Path
+    page: Page, studio: ServedPage, tmp_path: Path
 ) -> None:
-    walk = walk_headshot(page, house, write_unknown_portrait(tmp_path))
+    walk = walk_headshot(page, studio, write_unknown_portrait(tmp_path))
     assert len(walk.actions) <= ACTIONS
     assert walk.seconds < SECONDS  # 6 s in docs/walks.md
-    row = house.service.jobs.list_jobs("local", 1, tool="headshot")[0]
+    row = studio.service.jobs.list_jobs("local", 1, tool="headshot")[0]
     assert row.result is not None
     assert max(row.result.files[0].width, row.result.files[0].height) == 1024

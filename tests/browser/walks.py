@@ -18,7 +18,7 @@ from pathlib import Path
 import PIL.Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.stage import (
+from tests.browser.studio_page import (
     CHROMIUM,
     CHROMIUM_FLAGS,
     ServedPage,
@@ -66,28 +66,28 @@ def save_screenshot(page: Page, path: Path) -> None:
         )
 
 
-def walk_headshot(page: Page, house: ServedPage, photo: Path, folder: Path | None = None) -> Walk:
+def walk_headshot(page: Page, studio: ServedPage, photo: Path, folder: Path | None = None) -> Walk:
     """A stranger's photo to a downloaded headshot; the page is open and empty."""
-    page.goto(house.url)
+    page.goto(studio.url)
     page.locator("#home-photo input[type=file]").wait_for(state="attached")
     walk = Walk("A headshot", page, folder)
     walk.record_action(
-        "Drop a photo on the first page. Whoever may be in it is asked for first.",
+        "Drop a photo on the first page. The page asks for consent first.",
         lambda: page.locator("#home-photo input[type=file]").set_input_files(photo),
         lambda: expect(page.locator("#home-consent input")).to_be_visible(),
     )
     walk.record_action(
-        "Tick the box. Three drafts follow.",
+        "Tick the box. Three drafts appear.",
         lambda: page.locator("#home-consent input").check(),
         lambda: wait_for_drafts(page, "Three headshots"),
     )
     walk.record_action(
-        "Click the draft you like. Its tool opens as the draft was.",
+        "Click a draft. Its tool opens with the same settings.",
         lambda: page.locator("#home-draft-2 img").click(),
         lambda: expect(page.locator("#headshot-stage")).to_contain_text("Draft, 512 px"),
     )
     walk.record_action(
-        "Generate writes the full size, 1024 px.",
+        "Click Generate for the full size, 1024 px.",
         lambda: page.locator("#headshot-generate").click(),
         lambda: expect(page.locator("#headshot-save")).to_be_enabled(),
     )
@@ -95,13 +95,13 @@ def walk_headshot(page: Page, house: ServedPage, photo: Path, folder: Path | Non
     return walk
 
 
-def walk_product(page: Page, house: ServedPage, folder: Path | None = None) -> Walk:
+def walk_product(page: Page, studio: ServedPage, folder: Path | None = None) -> Walk:
     """A cup on a table to a shop's main picture."""
-    page.goto(f"{house.url}/#product")
+    page.goto(f"{studio.url}/#product")
     page.locator("#product-generate").wait_for()
     walk = Walk("A product shot", page, folder)
     walk.record_action(
-        "Drop a photo of the thing. A draft by Amazon's rules follows by itself.",
+        "Drop a photo of the product. A draft by Amazon's rules appears.",
         lambda: page.locator("#product-photo input[type=file]").set_input_files(EXAMPLES / "coffee.jpg"),
         lambda: expect(page.locator("#product-stage")).to_contain_text("Draft, 512 px"),
     )
@@ -114,13 +114,13 @@ def walk_product(page: Page, house: ServedPage, folder: Path | None = None) -> W
     return generate_and_download(walk, "product")
 
 
-def walk_character(page: Page, house: ServedPage, folder: Path | None = None) -> Walk:
+def walk_character(page: Page, studio: ServedPage, folder: Path | None = None) -> Walk:
     """Nothing at all to a sheet of one character in many moods."""
-    page.goto(f"{house.url}/#character")
+    page.goto(f"{studio.url}/#character")
     page.locator("#character-generate").wait_for()
     walk = Walk("A character sheet", page, folder)
     walk.record_action(
-        "Choose who it is: a chef. A draft follows by itself.",
+        "Choose a character: the chef. A draft appears.",
         lambda: page.locator("#character-preset label", has_text="Chef").click(),
         lambda: expect(page.locator("#character-stage")).to_contain_text("Draft,"),
     )
@@ -133,14 +133,14 @@ def walk_character(page: Page, house: ServedPage, folder: Path | None = None) ->
     return generate_and_download(walk, "character")
 
 
-def walk_batch(page: Page, house: ServedPage, folder: Path | None = None) -> Walk:
+def walk_batch(page: Page, studio: ServedPage, folder: Path | None = None) -> Walk:
     """Three photos to one ZIP."""
-    page.goto(f"{house.url}/#batch")
+    page.goto(f"{studio.url}/#batch")
     page.locator("#batch-start").wait_for()
     walk = Walk("A batch as one ZIP", page, folder)
     files = [EXAMPLES / f"{name}.jpg" for name in ("coffee", "chelsea", "hopper")]
     walk.record_action(
-        "Choose the tool that all rows are for: Cut-out.",
+        "Choose the tool for all rows: Cut-out.",
         lambda: choose_option(page, "#batch-which input", "Cut-out"),
         lambda: expect(page.locator("#batch-which input")).to_have_value("Cut-out"),
     )
@@ -155,19 +155,19 @@ def walk_batch(page: Page, house: ServedPage, folder: Path | None = None) -> Wal
         lambda: expect(page.locator("#batch-stage")).to_contain_text("Done: 3 of 3 rows"),
     )
     walk.record_action(
-        "Make the ZIP.",
+        "Create the ZIP.",
         lambda: page.locator("#batch-pack").click(),
         lambda: expect(page.locator("#batch-save")).to_be_visible(),
     )
     walk.record_action(
-        "Download it: the pictures and a manifest.", lambda: download_file(page, "#batch-save"), lambda: None
+        "Download it: pictures and a manifest.", lambda: download_file(page, "#batch-save"), lambda: None
     )
     return walk
 
 
-def walk_api_key(page: Page, house: ServedPage, folder: Path | None = None) -> Walk:
+def walk_api_key(page: Page, studio: ServedPage, folder: Path | None = None) -> Walk:
     """A key for a program."""
-    page.goto(f"{house.url}/#api")
+    page.goto(f"{studio.url}/#api")
     page.locator("#api-new").wait_for()
     walk = Walk("A key for the API", page, folder)
     secret = page.locator("#api-secret input, #api-secret textarea")
@@ -177,7 +177,7 @@ def walk_api_key(page: Page, house: ServedPage, folder: Path | None = None) -> W
         lambda: None,
     )
     walk.record_action(
-        "Make it. It is shown this once; the code on the page works as it stands.",
+        "Create it. It is shown only once. The code on the page works as it is.",
         lambda: page.locator("#api-new").click(),
         lambda: expect(secret).to_have_value(re.compile("^sk-dbx-")),
     )
@@ -232,7 +232,7 @@ def write_unknown_portrait(folder: Path) -> Path:
 
 def render_markdown(walks: Sequence[Walk]) -> str:
     """The page that tells of them."""
-    made = "Made by `python -m tests.browser.walks`, which walks them in Chromium; seconds are of that run."
+    made = "Written by `python -m tests.browser.walks`, which does the steps in Chromium; seconds are of that run."
     parts = ["# Walks", "", made]
     for walk in walks:
         count = len(walk.actions)
@@ -242,12 +242,12 @@ def render_markdown(walks: Sequence[Walk]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def save_tab_pictures(browser: Browser, house: ServedPage) -> None:
+def save_tab_pictures(browser: Browser, studio: ServedPage) -> None:
     """A picture of every tab, with an example in it where it takes one; else what the walks left there."""
-    with open_browser_page(browser, house) as page:
-        page.goto(house.url)
+    with open_browser_page(browser, studio) as page:
+        page.goto(studio.url)
         page.locator(".dbx-cards").wait_for()
-        for tab in list_tabs(house):
+        for tab in list_tabs(studio):
             show_tab(page, tab)
             example = page.locator(f"#tab-{tab} .dbx-examples button").first
             if example.count() and example.is_visible():
@@ -274,17 +274,17 @@ def write_walks() -> None:
         tempfile.TemporaryDirectory() as data,
         _change_folder(Path(data)),  # so that no picture shows where a machine keeps its temporary files
         sync_playwright() as playwright,
-        serve_browser_page(Path("data"), gates=False) as house,
+        serve_browser_page(Path("data"), gates=False) as studio,
     ):
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_FLAGS)
         folder, walks = DOCS / "walks", []
-        with open_browser_page(browser, house) as page:
-            walks.append(walk_headshot(page, house, write_unknown_portrait(Path(data)), folder))
+        with open_browser_page(browser, studio) as page:
+            walks.append(walk_headshot(page, studio, write_unknown_portrait(Path(data)), folder))
         for walk in (walk_product, walk_character, walk_batch, walk_api_key):
-            with open_browser_page(browser, house) as page:
-                walks.append(walk(page, house, folder))
+            with open_browser_page(browser, studio) as page:
+                walks.append(walk(page, studio, folder))
         (DOCS / "walks.md").write_text(render_markdown(walks), encoding="utf-8")
-        save_tab_pictures(browser, house)
+        save_tab_pictures(browser, studio)
         browser.close()
 
 

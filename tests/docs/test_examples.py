@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pipelines.settings import Settings
-from tests.support.served_app import ServedApp, serve_page
-from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
-from ui.api.auth.access import AccessControl
+from tests.support.served_app import ServedApp
+from tests.support.snippet_runner import read_finished_params, run_snippet
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {".sh": "shell", ".py": "python", ".mjs": "javascript"}
@@ -26,30 +22,22 @@ HERE = "http://127.0.0.1:7860"
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ServedApp, AccessControl]]:
-    root = tmp_path_factory.mktemp("examples")
-    with serve_page(root, Settings(data=root), make_quick_tools(("headshot", "background"))) as built:
-        yield built
-
-
-def shown() -> list[str]:
+def read_code_blocks() -> list[str]:
     """The code of docs/api.md."""
     part = (ROOT / "docs" / "api.md").read_text("utf-8")
     return re.findall(r"```(?:bash|python|js)\n(.*?)```", part, re.DOTALL)
 
 
 def test_the_page_shows_what_is_run_and_nothing_else() -> None:
-    assert sorted(shown()) == sorted(path.read_text("utf-8") for path in EXAMPLES)
+    assert sorted(read_code_blocks()) == sorted(path.read_text("utf-8") for path in EXAMPLES)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_it_runs(page: Any, tmp_path: Path, path: Path) -> None:
-    url, house, _ = page
+def test_it_runs(app: ServedApp, tmp_path: Path, path: Path) -> None:
     text = path.read_text("utf-8")
     assert HERE in text
-    said = run_snippet(LANGUAGES[path.suffix], text.replace(HERE, url), tmp_path)
+    said = run_snippet(LANGUAGES[path.suffix], text.replace(HERE, app.url), tmp_path)
     (tool_id,) = [tool_id for tool_id, names in MADE.items() if path.name in names]
     assert said
-    params = read_finished_params(house, tool_id, "local")
+    params = read_finished_params(app, tool_id, "local")
     assert params["preset"] == "linkedin" if tool_id == "headshot" else params["prompt"] == "forest in the morning"

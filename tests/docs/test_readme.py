@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import re
 import shlex
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from pipelines.settings import Settings
+from pipelines.settings import Settings, add_arguments
 from tests.support.app_process import start_app
 from tests.support.examples import EXAMPLES
-from tests.support.served_app import serve_page
+from tests.support.served_app import ServedApp, serve_page
 from tests.support.snippet_runner import make_quick_tools, read_finished_params, run_snippet
 
 HERE = "http://127.0.0.1:7860"
@@ -25,13 +25,13 @@ TOOLS_PAGE = (ROOT / "docs" / "tools.md").read_text("utf-8")
 README_MOST_BYTES = 12_000
 
 
-def block(start: str, page: str = README) -> str:
+def read_block(start: str, page: str = README) -> str:
     """The one code block of `page` that begins with `start`."""
     (found,) = [text for text in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if text.startswith(start)]
     return found
 
 
-def here(text: str) -> str:
+def use_this_app(text: str) -> str:
     """The studio's commands for whoever stands in another folder."""
     return text.replace("python app.py", f"{shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'app.py'))}")
 
@@ -50,7 +50,7 @@ def test_every_link_of_the_pages_leads_to_a_file() -> None:
 def test_a_table_becomes_pictures_by_the_commands_that_are_shown(tmp_path: Path) -> None:
     (tmp_path / "cup.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
     (tmp_path / "jobs.csv").write_text("photo,size\ncup.jpg,512\n", "utf-8")
-    assert run_snippet("shell", "set -e\n" + here(block("python app.py batch")), tmp_path)
+    assert run_snippet("shell", "set -e\n" + use_this_app(read_block("python app.py batch")), tmp_path)
     with (tmp_path / "results" / "manifest.csv").open(encoding="utf-8-sig", newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["status"] == "done"
@@ -58,35 +58,36 @@ def test_a_table_becomes_pictures_by_the_commands_that_are_shown(tmp_path: Path)
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_brand_kit_is_kept_and_worn_by_the_commands_that_are_shown(tmp_path: Path) -> None:
+def test_a_brand_kit_is_kept_and_used_by_the_commands_that_are_shown(app: ServedApp, tmp_path: Path) -> None:
     (tmp_path / "cup.jpg").write_bytes((EXAMPLES / "coffee.jpg").read_bytes())
     (tmp_path / "logo.png").write_bytes((EXAMPLES.parent / "tiles" / "social.jpg").read_bytes())
-    with serve_page(tmp_path / "data", Settings(data=tmp_path / "data"), make_quick_tools(("kit",))) as (url, house, _):
-        run_snippet("shell", "set -e\n" + block(f"curl -s {HERE}/v1/brands", TOOLS_PAGE).replace(HERE, url), tmp_path)
-        params = read_finished_params(house, "kit", "local")
+    run_snippet(
+        "shell", "set -e\n" + read_block(f"curl -s {HERE}/v1/brands", TOOLS_PAGE).replace(HERE, app.url), tmp_path
+    )
+    params = read_finished_params(app, "kit", "local")
     assert params["headline"] == "Good morning"
     assert "#0b5c52" in str(params)
 
 
-def test_the_studio_opens_to_others_by_the_commands_that_are_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lines = [shlex.split(line, comments=True) for line in block("python app.py --share").splitlines()]
-    shared, hosted = ([*line[2:]] for line in lines if line[2].startswith("--"))
+def test_the_studio_opens_to_others_by_the_commands_that_are_shown(tmp_path: Path) -> None:
+    lines = [shlex.split(line, comments=True) for line in read_block("python app.py --share").splitlines()]
+    shared, hosted = (line[2:] for line in lines if line[2].startswith("--"))
     (made,) = (line[2:] for line in lines if line[2] == "key")
     data = tmp_path / "data"
-    key = run_snippet("shell", here(shlex.join(["python", "app.py", *made, "--data", str(data)])), tmp_path).strip()
-    # A test opens no link to itself: without one the studio still serves this machine.
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(answers, tmp_path / "shared", shared, "of-nobody")
-        assert pool.submit(answers, data, hosted, key).result() == [200, 401, 401, 200]
-        assert first.result() == [200, 401, 401, 401]
+    key = run_snippet("shell", use_this_app(shlex.join(["python", "app.py", *made, "--data", str(data)])), tmp_path)
+    with start_app(data, *hosted) as app:
+        assert ask_for_status_codes(app.url, key.strip()) == [200, 401, 401, 200]
+    # Without a process, because a test opens no link to itself.
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    settings = Settings.from_namespace(parser.parse_args([*shared, "--data", str(tmp_path / "shared")]))
+    assert settings.share
+    with serve_page(settings.data, settings, make_quick_tools(("kit",))) as (url, _, _):
+        assert ask_for_status_codes(url, "of-nobody") == [200, 401, 401, 401]
 
 
-def answers(data: Path, flags: list[str], key: str) -> list[int]:
-    """What a studio says to one who wants its form to log in, its page, its tools; then of its tools to `key`."""
-    with start_app(data, *flags) as (url, _, _):
-        asked = [httpx.get(f"{url}{path}") for path in ("/", "/config", "/v1/tools")]
-        keyed = httpx.get(f"{url}/v1/tools", headers={"Authorization": f"Bearer {key}"})
+def ask_for_status_codes(url: str, key: str) -> list[int]:
+    """What a studio answers to one who wants its form to log in, its page, its tools; then its tools with `key`."""
+    asked = [httpx.get(f"{url}{path}") for path in ("/", "/config", "/v1/tools")]
+    keyed = httpx.get(f"{url}/v1/tools", headers={"Authorization": f"Bearer {key}"})
     return [each.status_code for each in (*asked, keyed)]

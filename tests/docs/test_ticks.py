@@ -1,4 +1,4 @@
-"""The table of docs/tools.md shows every tool's promises with pictures that are there, and is what the script would write."""
+"""The table of docs/tools.md shows every tool's promises with pictures, and is what the script writes."""
 
 from __future__ import annotations
 

@@ -47,9 +47,16 @@ class EngineUnderTest:
     def make_job(self, tool: str = "background", *, draft: bool = False, **params: Any) -> Job:
         values = {"prompt": "a harbour", "size": 256} if tool == "background" else {}
         return Job(
-            id=f"job-{uuid.uuid4().hex}", tool=tool, params={**values, **params}, seed=3, profile="tiny", draft=draft,
-            specs={"backdrop": "tiny-sd", "matte": "u2netp"}, owner="me", created=time.time(),
-        )  # fmt: skip
+            id=f"job-{uuid.uuid4().hex}",
+            tool=tool,
+            params={**values, **params},
+            seed=3,
+            profile="tiny",
+            draft=draft,
+            specs={"backdrop": "tiny-sd", "matte": "u2netp"},
+            owner="me",
+            created=time.time(),
+        )
 
     def draw_picture(self, **params: Any) -> Image:
         return self.files.open_image(wait_for_result(self.engine.run(self.make_job(**params))).files[0].id)

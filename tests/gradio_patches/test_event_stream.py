@@ -11,6 +11,7 @@ from fastapi import Request
 from gradio.queueing import Event
 
 from tests.support.gradio_loop import build_in_event_loop
+from tests.support.served_app import wait_until
 from ui.gradio_patches import event_stream
 
 pytestmark = [
@@ -72,30 +73,26 @@ def test_what_is_ordered_after_the_last_answer_comes_on_the_same_stream(page: tu
 def test_a_page_that_is_left_alone_gives_its_connection_back(page: tuple[httpx.Client, gr.Blocks]) -> None:
     client, made = page
     send_event(client)
-    since = time.monotonic()
     with client.stream("GET", "/gradio_api/queue/data?session_hash=ann") as stream:
         assert [message["msg"] for message in read_messages(stream)][-1] == "close_stream"
-    assert 1.0 < time.monotonic() - since < 8
-    time.sleep(0.5)
-    assert not made._queue.pending_event_ids_session.get("ann")
+    wait_until(lambda: not made._queue.pending_event_ids_session.get("ann"), 30)
 
 
 def test_of_a_page_that_was_closed_nothing_is_left(page: tuple[httpx.Client, gr.Blocks]) -> None:
     client, made = page
     send_event(client)
-    for _ in range(60):
-        time.sleep(0.1)
-        if "ann" not in made._queue.pending_event_ids_session:
-            return
-    raise AssertionError("still there")
+    wait_until(lambda: "ann" not in made._queue.pending_event_ids_session, 30)
 
 
-def test_a_caller_by_name_is_not_kept_waiting(page: tuple[httpx.Client, gr.Blocks]) -> None:
+def test_a_caller_by_name_is_not_kept_waiting(
+    page: tuple[httpx.Client, gr.Blocks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "LINGER_SECONDS", 120)
     client, _ = page
     event = client.post("/gradio_api/call/told", json={"data": []}).json()["event_id"]
     since = time.monotonic()
     assert '["done"]' in client.get(f"/gradio_api/call/told/{event}").text
-    assert time.monotonic() - since < 1.4
+    assert time.monotonic() - since < 60
 
 
 def test_events_begin_in_the_order_in_which_they_came() -> None:

@@ -28,15 +28,11 @@ def here(tmp_path: Path) -> Iterator[GatedStudio]:
         yield built
 
 
-def _until(condition, seconds: float = 5.0) -> None:
+def _until(condition, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "did not happen in time"
         time.sleep(0.002)
-
-
-# What a busy machine may add; `python -m tests.bench` holds the figure to 1.1 steps.
-MACHINE = 0.25
 
 
 def _free(here: GatedStudio) -> bool:
@@ -128,23 +124,23 @@ def test_batch_rows_do_not_count_as_waiting_and_come_after_people(here: GatedStu
 
 @pytest.mark.parametrize("way", ["cancel", "close"])
 def test_cancel_stops_within_a_step_and_frees_the_lane(here: GatedStudio, way: str) -> None:
-    step = 0.15
-    here.gate.pause = step
-    for _ in range(10):
+    """`python -m tests.bench` measures how long it takes."""
+    for n in range(1, 6):
+        here.gate.open.clear()
         job_id = here.jobs.submit(make_gated_job(steps=500))
         watch = here.jobs.watch(job_id)
-        next(event for event in watch if isinstance(event, Step))
-        since = time.monotonic()
+        _until(lambda n=n: here.gate.entered == n)
         if way == "cancel":
             here.jobs.cancel(job_id)
         else:
             live = here.jobs._subscribers.live_jobs[job_id].stream
             assert live is not None
             live.close()
+        here.gate.open.set()
         with pytest.raises(JobCancelled):
             wait_for_result(watch)
         _until(lambda: _free(here))
-        assert time.monotonic() - since < 1.1 * step + MACHINE
+        assert here.gate.entered == n, "no step begins after the cancel"
         row = here.jobs.get_job(job_id)
         assert row is not None
         assert row.status == "cancelled"

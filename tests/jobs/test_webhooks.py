@@ -180,7 +180,7 @@ def test_what_an_agent_orders_is_told_to_the_default_address(studio: ServedApp, 
     answer = run(studio, "background", {"prompt": "a"})
     wait_until(lambda: bool(receiver.got))
     told = json.loads(receiver.got[0][1])
-    assert (told["type"], told["data"]["id"]) == ("job.done", answer.structured_content["id"])
+    assert (told["type"], told["data"]["id"]) == ("job.done", answer["structuredContent"]["id"])
 
 
 def test_a_job_that_names_its_own_address_tells_no_other(studio: ServedApp, receiver: Receiver) -> None:

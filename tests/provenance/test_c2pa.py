@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ from pipelines.codecs.encode import (
     source_type_uri,
 )
 from pipelines.core.errors import BadInput, StudioError
-from pipelines.core.job import Result
 from pipelines.provenance import c2pa as provenance_c2pa
 from pipelines.provenance.c2pa import (
     CredentialReport,
@@ -43,10 +41,10 @@ from pipelines.provenance.c2pa import (
 from pipelines.provenance.signing_key import SigningKeyStore
 from pipelines.service.uploads import CREDENTIALS_KEPT_NOTICE
 from pipelines.storage.file_index import pixels_sha256
+from tests.provenance.conftest import SignedStudio
 from tests.support.download_doors import read_validation_state
 from tests.support.examples import EXAMPLES, make_noise
 from tests.support.hostile_pictures import HOSTILE_PICTURES
-from tests.support.real_studio import RealStudio
 
 CAPTURE = source_type_uri(PixelOrigin(photographed=True))
 MADE = Provenance(CAPTURE, photo=Ingredient("photo", "ab" * 32), placed=(Ingredient("backdrop-1", "cd" * 32),))
@@ -261,19 +259,6 @@ def test_a_hostile_receipt_is_no_receipt(text: bytes) -> None:
 # ---------------------------------------------------------------- through the doors
 
 
-class SignedStudio(RealStudio):
-    """A studio whose files are read back as bytes."""
-
-    def read_files(self, result: Result) -> list[bytes]:
-        return [self.files.read_bytes(file.id) for file in result.files]
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignedStudio]:
-    with SignedStudio(tmp_path_factory.mktemp("studio"), owner="ann") as studio:
-        yield studio
-
-
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_file_of_a_job_verifies_as_ours(studio: SignedStudio, format: Any) -> None:
     result = studio.make("headshot", photo=studio.photos["hopper"], format=format, size=256, variations=2)
@@ -321,7 +306,7 @@ def test_an_upload_s_credentials_pass_the_door_and_stand_in_what_is_made(studio:
     ],
 )
 def test_computed_scenery_is_told_apart_from_photographs(
-    studio: SignedStudio, values: dict[str, str], photo: str, source: str
+    studio: SignedStudio, values: dict[str, Any], photo: str, source: str
 ) -> None:
     own = {"photo": studio.photos[photo]} if photo else {}
     data = studio.read_files(studio.make("background", size=256, **values, **own))[0]
@@ -372,12 +357,13 @@ def test_every_picture_that_went_in_keeps_its_past(studio: SignedStudio, tmp_pat
         return studio.service.uploads.ingest_picture(data, "ann")[0]
 
     made = studio.make("background", prompt="oak", size=256).files[0].id  # what was made here has a past in its file
-    for tool, values in (
+    cases: tuple[tuple[str, dict[str, Any]], ...] = (
         ("style", {"photo": upload(1), "reference": upload(2), "size": 256}),
         ("background", {"photo": studio.photos["coffee"], "backdrop": upload(3), "preset": "my-backdrop", "size": 256}),
         ("kit", {"photo": upload(1), "logo": made, "preset": "post"}),
         ("kit", {"photo": upload(1), "logo": upload(1), "preset": "post"}),
-    ):
+    )
+    for tool, values in cases:
         data = studio.read_files(studio.make(tool, **values))[0]
         assert studio.service.uploads.verify_picture(data).status == "ours"
         rows = {row["relationship"]: row.get("active_manifest") for row in read_manifest(data)["ingredients"]}

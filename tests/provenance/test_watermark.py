@@ -16,7 +16,7 @@ import pytest
 from pipelines.core.geometry import Image
 from pipelines.provenance.watermark import KNOWN_BIT_COUNT, MAX_CHANGE_LEVELS, detect_watermark, embed_watermark
 from pipelines.settings import Settings
-from tests.provenance.test_c2pa import Room, room  # noqa: F401
+from tests.provenance.conftest import SignedStudio
 from tests.support.examples import EXAMPLES, make_noise
 
 ROOT = Path(__file__).parents[2]
@@ -105,39 +105,39 @@ def test_every_id_comes_back(id: int) -> None:
 # ---------------------------------------------------------------- in the studio
 
 
-def run_tool(room: Room, tool: str, **values: Any) -> tuple[dict[str, Any], bytes]:  # noqa: F811
-    service = room.service
+def run_tool(studio: SignedStudio, tool: str, **values: Any) -> tuple[dict[str, Any], bytes]:
+    service = studio.service
     service.settings = replace(service.settings, watermark=True)
     try:
-        result = room.make(tool, size=512, **values)
+        result = studio.make(tool, size=512, **values)
     finally:
         service.settings = replace(service.settings, watermark=False)
-    return result.receipt, room.served(result)[0]
+    return result.receipt, studio.read_files(result)[0]
 
 
-def test_a_relit_portrait_carries_it_and_verify_says_so(room: Room) -> None:  # noqa: F811
-    receipt, data = run_tool(room, "headshot", photo=room.photos["hopper"], light="relit")
+def test_a_relit_portrait_carries_it_and_verify_says_so(studio: SignedStudio) -> None:
+    receipt, data = run_tool(studio, "headshot", photo=studio.photos["hopper"], light="relit")
     assert "invisible mark" in " ".join(receipt["notices"])
-    assert room.service.uploads.verify_picture(data).watermark == "ours"
-    assert room.service.uploads.verify_picture(data).status == "ours"
+    assert studio.service.uploads.verify_picture(data).watermark == "ours"
+    assert studio.service.uploads.verify_picture(data).status == "ours"
     with PIL.Image.open(io.BytesIO(data)) as opened:
         bare = reencode_image(np.asarray(opened.convert("RGB")), "JPEG", 80)
     out = io.BytesIO()
     PIL.Image.fromarray(bare).save(out, "JPEG", quality=80)
-    assert room.service.uploads.verify_picture(out.getvalue()).status == "none"
-    assert room.service.uploads.verify_picture(out.getvalue()).watermark == "ours"
+    assert studio.service.uploads.verify_picture(out.getvalue()).status == "none"
+    assert studio.service.uploads.verify_picture(out.getvalue()).watermark == "ours"
 
 
-def test_exact_never_carries_it(room: Room) -> None:  # noqa: F811
-    receipt, data = run_tool(room, "headshot", photo=room.photos["hopper"])
+def test_exact_never_carries_it(studio: SignedStudio) -> None:
+    receipt, data = run_tool(studio, "headshot", photo=studio.photos["hopper"])
     assert receipt["checks"]["core_changed_pixels"] == 0
     assert "watermark" not in receipt
-    assert room.service.uploads.verify_picture(data).watermark == ""
+    assert studio.service.uploads.verify_picture(data).watermark == ""
 
 
-def test_it_is_off_unless_the_owner_wants_it(room: Room) -> None:  # noqa: F811
+def test_it_is_off_unless_the_owner_wants_it(studio: SignedStudio) -> None:
     assert not Settings.from_args([], {}).watermark
     assert Settings.from_args(["--watermark"], {}).watermark
     assert Settings.from_args([], {"DESIGNERBOX_WATERMARK": "1"}).watermark
-    result = room.make("headshot", photo=room.photos["hopper"], light="relit", size=512)
-    assert room.service.uploads.verify_picture(room.served(result)[0]).watermark == ""
+    result = studio.make("headshot", photo=studio.photos["hopper"], light="relit", size=512)
+    assert studio.service.uploads.verify_picture(studio.read_files(result)[0]).watermark == ""

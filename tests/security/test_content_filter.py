@@ -150,9 +150,16 @@ class FilterStudio(RealStudio):
         """The steps of one job, and how it ended."""
         file_id = None if photo is None else self.add_image(photo)
         job = Job(
-            id=f"job-{uuid.uuid4().hex}", tool="stage", params={"photo": file_id}, seed=1, profile="x",
-            specs={"text": "brush"}, owner="ann", created=time.time(), draft=draft,
-        )  # fmt: skip
+            id=f"job-{uuid.uuid4().hex}",
+            tool="stage",
+            params={"photo": file_id},
+            seed=1,
+            profile="x",
+            specs={"text": "brush"},
+            owner="ann",
+            created=time.time(),
+            draft=draft,
+        )
         events: list[Any] = []
         watch = self.jobs.watch(self.jobs.submit(job))
         try:

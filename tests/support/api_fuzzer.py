@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-import httpx
 import numpy as np
+import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
@@ -67,26 +67,27 @@ def fuzz_api(here: ServedApp, key: str, examples: int) -> FuzzReport:
     """
     found = FuzzReport()
     schema = schemathesis.openapi.from_url(f"{here.url}/v1/openapi.json")
-    with httpx.Client(base_url=here.url, timeout=60) as client:
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with requests.Session() as session:
+        session.trust_env = False  # else the user's .netrc is read for each request
+        session.headers.update({"Authorization": f"Bearer {key}"} if key else {})
+
+        def send(case: Case) -> Any:
+            return case.call(base_url=f"{here.url}/v1", session=session)
+
         for operation in schema.get_all_operations():
-            _fuzz_operation(cast(Any, operation).ok(), examples, headers, client, found)
+            _fuzz_operation(cast(Any, operation).ok(), examples, send, found)
     return found
 
 
-def _fuzz_operation(
-    operation: Any, examples: int, headers: dict[str, str], client: httpx.Client, found: FuzzReport
-) -> None:
+def _fuzz_operation(operation: Any, examples: int, send: Callable[[Case], Any], found: FuzzReport) -> None:
     before = found.request_count
     for mode in GenerationMode:
-        _send_cases(operation, mode, examples // 2, 0, headers, client, found)
+        _send_cases(operation, mode, examples // 2, 0, send, found)
     for again in range(1, examples + 1):
         missing = before + examples - found.request_count
         if missing <= 0:
             break
-        _send_cases(
-            operation, GenerationMode.POSITIVE, missing, again * MAX_GENERATOR_RETRY_COUNT, headers, client, found
-        )
+        _send_cases(operation, GenerationMode.POSITIVE, missing, again * MAX_GENERATOR_RETRY_COUNT, send, found)
     found.by_operation[f"{operation.method.upper()} {operation.path}"] = found.request_count - before
 
 
@@ -101,14 +102,13 @@ def _send_cases(
     mode: GenerationMode,
     count: int,
     first_seed: int,
-    headers: dict[str, str],
-    client: httpx.Client,
+    send: Callable[[Case], Any],
     found: FuzzReport,
 ) -> None:
     documented = read_documented_codes(operation.definition.raw["responses"])
 
     def ask(case: Case) -> None:
-        answer = case.call(base_url=f"{client.base_url}/v1".replace("//v1", "/v1"), headers=headers)
+        answer = send(case)
         found.request_count += 1
         found.statuses[answer.status_code] = found.statuses.get(answer.status_code, 0) + 1
         where = f"{operation.method.upper()} {operation.path}: {answer.status_code}"

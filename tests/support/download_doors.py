@@ -31,7 +31,7 @@ BASE64_PICTURE_PREFIXES = ("/9j/", "iVBORw0KGgo", "UklGR", "AAAAIGZ0eXA")
 
 
 def read_validation_state(data: bytes, mime: str, root: str = "") -> str:
-    """What `c2pa-python` says, which knows nothing of us but what `root`, a certificate, tells it."""
+    """Return the validation state that `c2pa-python` reads; `root` is a certificate that it trusts."""
     context = c2pa.Context.from_dict({"trust": {"trust_anchors": root}}) if root else None
     try:
         with c2pa.Reader(C2PA_TYPE_BY_MIME.get(mime, mime), io.BytesIO(data), context=context) as reader:

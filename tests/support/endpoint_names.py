@@ -1,4 +1,4 @@
-"""What Gradio tells its clients of the tools, made short: each parameter's name and kind; knows no tool by name."""
+"""Gradio's description of its named endpoints in short form: name and kind of each parameter."""
 
 from __future__ import annotations
 

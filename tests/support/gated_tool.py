@@ -1,4 +1,4 @@
-"""A tool whose steps wait at a gate that tests open and shut, a studio with it, and an engine without content filter."""
+"""A tool whose steps wait at a gate that tests open and shut, a studio with it, an engine without content filter."""
 
 from __future__ import annotations
 

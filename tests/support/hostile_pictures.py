@@ -1,4 +1,4 @@
-"""Thirty kinds of bad or odd picture, each made in code, with what becomes of it; knows no door and no studio.
+"""Thirty kinds of broken, hostile or odd picture, each made in code, with the outcomes that are allowed.
 
 `HOSTILE` is for every door that takes pictures: the ingest itself, the REST API, the page.
 """

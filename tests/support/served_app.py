@@ -189,6 +189,8 @@ def serve_page(root: Path, settings: Settings, tools: Sequence[Tool]) -> Iterato
 def launch_page(studio: RunningStudio) -> Iterator[str]:
     """Serve page and REST API of a studio on one free port as `ui.server.serve` does; yields the address."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Gradio sums up all its calls after each one with pandas, for a page that nobody asks for.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
     # Imported here, because the page takes seconds to import and tests of the REST API do without it.
     from ui import page as ui_page
     from ui.gradio_patches.event_stream import keep_stream_open

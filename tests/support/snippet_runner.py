@@ -1,4 +1,4 @@
-"""Running code as a reader would: in a folder of its own, with the pictures it names beside it; knows no snippet."""
+"""Runs code snippets as a reader would: in a folder of their own, with the pictures that they name beside them."""
 
 from __future__ import annotations
 

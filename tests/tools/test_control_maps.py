@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -39,6 +42,8 @@ from tests.support.real_studio import RealStudio
 # diffusers' Euler scheduler hands a torch tensor to np.array in a way that numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+ROOT = Path(__file__).parents[2]
+
 
 def whole(image: Image) -> PersonLocation:
     return PersonLocation((0, 0, image.shape[1], image.shape[0]))
@@ -58,6 +63,26 @@ def test_edges_and_lines_lie_on_the_photo_and_on_black(row: Any) -> None:
     assert 290 < columns.max() < 310
     assert 90 < rows.min() < 110
     assert 190 < rows.max() < 210
+
+
+@pytest.mark.parametrize("size", [(300, 417), (640, 512), (1100, 801)])
+def test_edges_are_those_of_controlnet_aux(size: tuple[int, int]) -> None:
+    from controlnet_aux.canny import CannyDetector
+
+    image = noise_photo(3, size)
+    image = cv2.GaussianBlur(image, (0, 0), 6) if size[0] > 512 else image
+    theirs = cv2.resize(CannyDetector()(image), size, interpolation=cv2.INTER_LINEAR)
+    assert np.array_equal(ANNOTATORS.load(MAP_EDGES, "cpu").draw_map(image, whole(image)), theirs)
+
+
+def test_edges_wait_for_no_import_of_controlnet_aux() -> None:
+    code = (
+        "import sys, numpy; from pipelines.models.nets.control_annotators import ANNOTATORS, MAP_EDGES;"
+        "ANNOTATORS.load(MAP_EDGES, 'cpu').draw_map(numpy.zeros((64, 64, 3), numpy.uint8), None);"
+        "print({'controlnet_aux', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 # ---------------------------------------------------------------- poses

@@ -10,6 +10,7 @@ import pytest
 from pipelines.core.errors import NotFound
 from pipelines.core.stream import wait_for_result
 from pipelines.tools import HELPERS, TOOLS
+from pipelines.tools.shared import precision_benchmark
 from tests.support.real_studio import RealStudio
 from ui.learn_tab import text
 from ui.learn_tab.text import Frame
@@ -49,7 +50,10 @@ def test_what_is_computed_says_so_and_follows_from_the_stated_figures() -> None:
     assert "0.068 s" in html  # 40.8 TFLOP / 600 TFLOP/s
 
 
-def test_measuring_is_a_page_s_own_job_in_no_list_and_finds_two_precisions_alike(tmp_path: Path) -> None:
+def test_measuring_is_a_page_s_own_job_in_no_list_and_finds_two_precisions_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision_benchmark, "TILE_SIDE_PX", 32)
     room = RealStudio(tmp_path)
     try:
         job = room.service.create_helper_job("measure", {"photo": room.photos["coffee"]}, "me")

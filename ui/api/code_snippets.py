@@ -51,14 +51,14 @@ class SnippetRequest:
 def make_snippet_request(tool: Tool, values: Mapping[str, Any], is_open: Callable[[str], bool]) -> SnippetRequest:
     """Make a request from a form's values. `is_open(file_id)`: everybody may use it; others become local files."""
     pictures = tool.params.fields_of_kind("picture", "pictures", "mask")
-    kept: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, info in tool.params.model_fields.items():
         value = values.get(name, info.default)
         if name in pictures and value:
-            kept[name] = _replace_private_files(name, value, is_open)
+            fields[name] = _replace_private_files(name, value, is_open)
         elif name not in pictures and value != info.default:
-            kept[name] = value
-    return SnippetRequest(tool, kept or _find_default_field(tool))
+            fields[name] = value
+    return SnippetRequest(tool, fields or _find_default_field(tool))
 
 
 def _find_default_field(tool: Tool) -> dict[str, Any]:

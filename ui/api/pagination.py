@@ -13,16 +13,16 @@ LIMIT_QUERY = Query(ge=1, le=100, description="How many.")
 AFTER_QUERY = Query(max_length=64, description="The last id of the page before.")
 
 
-def make_page(found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+def make_page(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
     """Build a page from rows that were read up to `limit` + 1, so that one more row shows that there are more."""
-    data = found[:limit]
+    data = rows[:limit]
     ids = [row["id"] for row in data]
     return {
         "object": "list",
         "data": data,
         "first_id": ids[0] if ids else None,
         "last_id": ids[-1] if ids else None,
-        "has_more": len(found) > limit,
+        "has_more": len(rows) > limit,
     }
 
 

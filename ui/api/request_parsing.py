@@ -255,15 +255,15 @@ async def fill_form(form: RequestForm, params: type[Params], service: StudioServ
         if sent == [""] and kind != "prompt":
             continue  # an HTML form says "nothing chosen" like this
         if kind == "pictures":
-            taken = [
-                await ingest_value(value, name, service, owner)
-                for value in form.get_many(name)[: MAX_PICTURE_COUNT + 1]
-            ]
-            values[name] = [file_id for file_id, _ in taken]
-            notices += [said for _, saying in taken for said in saying]
+            file_ids: list[str] = []
+            for value in form.get_many(name)[: MAX_PICTURE_COUNT + 1]:
+                file_id, new_notices = await ingest_value(value, name, service, owner)
+                file_ids.append(file_id)
+                notices += new_notices
+            values[name] = file_ids
         elif kind in ("picture", "mask"):
-            values[name], said = await ingest_value(form.get_one(name), name, service, owner)
-            notices += said
+            values[name], new_notices = await ingest_value(form.get_one(name), name, service, owner)
+            notices += new_notices
         else:
             values[name] = _require_plain(form.get_one(name), name)
     return FilledForm(values, tuple(notices))

@@ -24,7 +24,7 @@ from ui.tool_tab.settings_link import page_address
 from ui.tool_tab.updates import Updates
 
 TITLE = "API Access"
-LEDE = "Every tool over HTTP, in the shape that OpenAI's clients already speak."
+INTRO_TEXT = "Every tool over HTTP, in the shape that OpenAI's clients already speak."
 EXAMPLE_PROMPT = "forest in the morning"
 """Prompt of the examples, which run as they are."""
 SHOWN_ONCE_TEXT = "Copy it now: it is shown only once. Only its hash is stored."
@@ -106,7 +106,7 @@ class ApiTab:
     def __init__(self, access: AccessControl, service: StudioService) -> None:
         self.access = access
         self.tool = next((row for row in service.tools if row.id == SAMPLE_TOOL), service.tools[0])
-        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>')
+        gr.HTML(f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>')
         with gr.Row(elem_classes=["dbx-access"]):
             with gr.Column(scale=7, min_width=320):
                 self.about_html = gr.HTML("", elem_id="api-about")

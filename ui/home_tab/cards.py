@@ -11,7 +11,7 @@ from ui.tool_tab.form_controls import list_form_fields
 from ui.tool_tab.layout import TILES_FOLDER, TILES_URL
 
 HEADLINE = "Studio pictures from the photos you have"
-LEDE = (
+INTRO_TEXT = (
     "Professional headshots, product photos, marketing visuals and pictures for every platform, made on this machine. "
     "What makes your subject yours stays pixel for pixel."
 )
@@ -28,7 +28,7 @@ API_LIMITS = ("Setting up takes a key and a few lines of code", "Each key can ha
 
 def render_header() -> str:
     """Render the headline beside the photo field."""
-    return f'<header class="dbx-hello"><h1>{HEADLINE}</h1><p class="dbx-lede">{LEDE}</p>{ALL_TOOLS_HTML}</header>'
+    return f'<header class="dbx-hello"><h1>{HEADLINE}</h1><p class="dbx-lede">{INTRO_TEXT}</p>{ALL_TOOLS_HTML}</header>'
 
 
 def render_cards(tools: Sequence[Tool], profile: Profile) -> str:

@@ -9,7 +9,9 @@ from html import escape
 from typing import Any
 
 TITLE = "What is inference?"
-LEDE = "A trained model meets a picture it has never seen and answers. Answering is inference, and you can watch it."
+INTRO_TEXT = (
+    "A trained model meets a picture it has never seen and answers. Answering is inference, and you can watch it."
+)
 EXAMPLE_NOTE = (
     "Make a picture with any tool, then come back: this page shows that very one. Until then it is an example."
 )
@@ -63,7 +65,7 @@ STEPS = 4
 
 def render_header() -> str:
     """Render the heading."""
-    return f'<header class="dbx-head"><h1>{TITLE}</h1><p>{LEDE}</p></header>'
+    return f'<header class="dbx-head"><h1>{TITLE}</h1><p>{INTRO_TEXT}</p></header>'
 
 
 def render_pipeline(before: str, after: str, models: Sequence[str], told: str) -> str:

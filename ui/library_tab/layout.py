@@ -21,7 +21,7 @@ from ui.components.pictures import build_live_picture, encode_data_url, make_com
 from ui.tool_tab import text as tool_tab_text
 
 TITLE = "Library"
-LEDE = "Everything you made, and what is being made."
+INTRO_TEXT = "Everything you made, and what is being made."
 NONE_PICKED_TEXT = "Pick one to look at it, two to compare."
 PAGE_TILE_COUNT = 24
 """Tiles shown on one page."""
@@ -119,7 +119,7 @@ class LibraryTab:
     def __init__(self, service: StudioService) -> None:
         self.state = gr.State(LibraryState())
         self.timer = Timer(POLL_SECONDS, active=False)
-        lede = LEDE + describe_retention(service.settings.keep_days)
+        lede = INTRO_TEXT + describe_retention(service.settings.keep_days)
         gr.HTML(f'{_STYLE}<header class="dbx-head"><h1>{TITLE}</h1><p>{lede}</p></header>')
         tools = [("All tools", ""), *((tool.title, tool.id) for tool in service.tools)]
         with gr.Row(elem_classes=["dbx-tool", "dbx-library"]):

@@ -14,7 +14,6 @@ from ui.tool_tab.settings_link import page_address
 
 if TYPE_CHECKING:
     from ui.tool_tab.events import ToolTabEvents
-    from ui.tool_tab.updates import Updates
 
 TITLE = "Copy as code"
 HELP_TEXT = "The settings above as code that runs as it is. Your pictures appear as files next to it."
@@ -56,7 +55,10 @@ def build_code_panel(tool: Tool) -> CodePanel:
 
 
 class CodePanelEvents:
-    """Listeners of the panel. The code is rendered only while the panel is open."""
+    """Listeners of the panel. The code is rendered only while the panel is open.
+
+    Gradio evaluates the annotations of its handlers at run time, so they must not use the type-checking import above.
+    """
 
     def __init__(self, events: ToolTabEvents, access: AccessControl) -> None:
         self.panel = events.tab.code_panel
@@ -88,7 +90,7 @@ class CodePanelEvents:
         if self.events.draft_event:
             self.events.draft_event.then(*arguments, **options)
 
-    def open_panel(self, request: gr.Request, variant: str, *values: Any) -> Updates:
+    def open_panel(self, request: gr.Request, variant: str, *values: Any) -> dict[Any, Any]:
         """Show the code when the panel is opened."""
         return {self.panel.is_open: True, self.panel.code: self._render_code(request, variant, values)}
 

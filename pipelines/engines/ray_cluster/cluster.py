@@ -96,7 +96,7 @@ def join_cluster(data: Path, worker_count: int, environ: Mapping[str, str] | Non
     try:
         ray.init(address, **_QUIET)
     except (AuthenticationError, ConnectionError) as error:
-        raise BadInput(f"The Ray cluster at {address} does not take us: {str(error).splitlines()[0]}") from error
+        raise BadInput(f"The Ray cluster at {address} refused the connection: {str(error).splitlines()[0]}") from error
     return Cluster(None)
 
 

@@ -154,10 +154,7 @@ class RayDataEngine(RayEngine):
     def run_all(
         self, jobs: Sequence[Job], finish_row: Callable[[Job, Result | None, StudioError | None], None]
     ) -> Iterator[None]:
-        """Run each job once and call `finish_row` in the order in which they end, their files being in the studio.
-
-        Raises `NotFound` for a picture that is not there.
-        """
+        """Run each job once and call `finish_row` in the order in which they end. Raises `NotFound` for a picture."""
         import ray.data
 
         logging.getLogger("ray.data").setLevel(logging.ERROR)

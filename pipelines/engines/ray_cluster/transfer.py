@@ -72,10 +72,7 @@ class FileTransport:
         self._secret = secret.encode()
 
     def pack_files(self, file_ids: Iterable[str], job: Job, *, by_path: bool = False) -> tuple[PackedFile, ...]:
-        """Pack files of `job`. Raises `NotFound`.
-
-        `by_path` sends where they lie in the data folder, which workers then must be able to read.
-        """
+        """Pack files of `job`; `by_path` sends where they lie, if workers read this folder too. Raises `NotFound`."""
         return tuple(self._pack_file(file_id, job, by_path) for file_id in file_ids)
 
     def unpack_files(self, packed: tuple[PackedFile, ...], job: Job) -> None:

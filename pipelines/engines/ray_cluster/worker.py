@@ -73,10 +73,7 @@ class RayWorker:
     async def run(
         self, job: Job, inputs: tuple[PackedFile, ...], is_watched: bool
     ) -> AsyncIterator[tuple[Step, ...] | JobOutcome]:
-        """Yield the steps of a job, several together if they come fast, then its outcome.
-
-        When Ray cancels the call, it ends within a step.
-        """
+        """Yield the steps of a job, several together if they come fast, then its outcome; cancelling ends a step."""
         async with self._turn:
             job = job.model_copy(update={"waited": True})  # no file of it has to survive this process
             await asyncio.to_thread(self._transport.unpack_files, inputs, job)

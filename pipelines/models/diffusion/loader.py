@@ -21,7 +21,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,8 +37,6 @@ _OPTION_PARTS = ("adapter", "decoder", "preview", "controlnet")
 _VAE_TILE_PX = 1280  # side of a tile: 1.6 megapixels
 _MODEL_FILE_NAMES = ("config.json", "diffusion_pytorch_model.safetensors")
 
-ControlNetLoader = Callable[[Path, Mapping[str, Any]], Any]
-
 
 @dataclass(frozen=True)
 class CheckpointFiles:
@@ -50,27 +48,18 @@ class CheckpointFiles:
 
 
 class CheckpointFamily:
-    """A family of diffusers checkpoints.
+    """A family of diffusers checkpoints. Tests give it `specs` of their own.
 
-    specs: its models; tests give it models of their own. pipeline_classes: names of the pipeline classes that a
-    checkpoint may have. omitted_components: arguments in place of components that are not loaded. load_control_net:
-    loads a ControlNet from its file or folder.
+    `pipeline_classes` are the names of the pipeline classes that a checkpoint may have, `omitted_components` arguments
+    in place of components that are not loaded.
     """
 
-    def __init__(
-        self,
-        specs: tuple[ModelSpec, ...],
-        model_class: type[DiffusionModel],
-        pipeline_classes: tuple[str, ...],
-        *,
-        omitted_components: Mapping[str, Any] | None = None,
-        load_control_net: ControlNetLoader | None = None,
-    ) -> None:
+    model_class: type[DiffusionModel]
+    pipeline_classes: tuple[str, ...]
+    omitted_components: Mapping[str, Any] = {}
+
+    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
         self.specs = specs
-        self._model_class = model_class
-        self._pipeline_classes = pipeline_classes
-        self._omitted_components = omitted_components or {}
-        self._load_control_net = load_control_net
         self._factors: dict[Path, latent_preview.ColourFactors] = {}
 
     def estimate_bytes(self, spec: ModelSpec) -> int:
@@ -100,7 +89,7 @@ class CheckpointFamily:
             extra = self._load_extra_components(files, spec, device)
         except torch.OutOfMemoryError as error:
             raise OutOfMemory(f"There was not enough memory on {device} to load model {spec.id}.") from error
-        return self._model_class(
+        return self.model_class(
             with_loaded_revision(spec, files.folder),
             pipe,
             device,
@@ -109,17 +98,19 @@ class CheckpointFamily:
             extra_components=extra,
         )
 
-    # ------------------------------------------------------------ private
+    def load_control_net(self, path: Path, common: Mapping[str, Any]) -> Any:
+        """Load a ControlNet from its file or folder; families without any need no such method."""
+        raise NotImplementedError
 
     def _load_pipeline(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
         import diffusers
 
         options, common = dict(spec.options), _loading_arguments(spec, device)
         kind = str(checkpoint.read_model_index(files.folder)["_class_name"])
-        if kind not in self._pipeline_classes:
+        if kind not in self.pipeline_classes:
             raise ModelUnavailable(f"{files.folder.name} holds a {kind}, which is not of the family {spec.family}.")
         wanted = inspect.signature(getattr(diffusers, kind).__init__).parameters
-        parts = {name: value for name, value in self._omitted_components.items() if name in wanted}
+        parts = {name: value for name, value in self.omitted_components.items() if name in wanted}
         if "decoder" in files.parts:
             parts["vae"] = _load_tiny_autoencoder(files.parts["decoder"], common)
         if _text_encoder_mode(spec) == "streamed":
@@ -134,7 +125,9 @@ class CheckpointFamily:
         _replace_scheduler(pipe, options)
         _configure_vae(pipe.vae, spec)
         if "compile" in options:
-            _compile_blocks(pipe, options["compile"])
+            # The repeated blocks alone: most of the speed for a fraction of the compile time.
+            net = getattr(pipe, "transformer", None) or pipe.unet
+            net.compile_repeated_blocks(backend=options["compile"])
         return pipe
 
     def _load_preview_decoder(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> Any:
@@ -145,8 +138,7 @@ class CheckpointFamily:
     def _load_extra_components(self, files: CheckpointFiles, spec: ModelSpec, device: str) -> dict[str, Any]:
         if "controlnet" not in files.parts:
             return {}
-        assert self._load_control_net is not None
-        return {"controlnet": self._load_control_net(files.parts["controlnet"], _loading_arguments(spec, device))}
+        return {"controlnet": self.load_control_net(files.parts["controlnet"], _loading_arguments(spec, device))}
 
     def _preview_factors(self, folder: Path, pipe: Any) -> latent_preview.ColourFactors:
         """Fit the preview factors once per checkpoint, not once per load."""
@@ -221,9 +213,6 @@ def _find_part(source: str, offline: bool) -> Path:
     if not (path if file else path / _MODEL_FILE_NAMES[1]).is_file():
         raise ModelUnavailable(f"{repo} lacks {file or _MODEL_FILE_NAMES[1]}.")
     return path
-
-
-# ---------------------------------------------------------------- loading
 
 
 def _loading_arguments(spec: ModelSpec, device: str) -> dict[str, Any]:
@@ -301,12 +290,6 @@ def _replace_scheduler(pipe: Any, options: Mapping[str, str]) -> None:
     kind = getattr(diffusers, options["scheduler"]) if "scheduler" in options else type(pipe.scheduler)
     changes = json.loads(options.get("scheduler_config", "{}"))
     pipe.scheduler = kind.from_config(pipe.scheduler.config, **changes)
-
-
-def _compile_blocks(pipe: Any, backend: str) -> None:
-    """Compile the repeated blocks of the net once for all: most of the speed for a fraction of the compile time."""
-    net = getattr(pipe, "transformer", None) or pipe.unet
-    net.compile_repeated_blocks(backend=backend)
 
 
 def _configure_vae(vae: Any, spec: ModelSpec) -> None:

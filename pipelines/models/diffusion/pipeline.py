@@ -221,15 +221,10 @@ class DiffusionModel:
         strength = self._defaults["strength"] if render.strength is None else render.strength
         return float(np.clip(strength, 0.01, 1.0))
 
-    # ------------------------------------------------------------ private
-
     def _run_pipeline(
         self, renders: Sequence[RenderRequest], on_step: Callable[[Sequence[ModelStep]], None]
     ) -> list[list[Image]]:
-        """Call a pipeline once; return the pictures of each request at the drawn size.
-
-        Several requests must have the same `batch_key`.
-        """
+        """Call a pipeline once for requests of one `batch_key`; return the pictures of each at the drawn size."""
         import torch
 
         first = renders[0]
@@ -321,9 +316,6 @@ def _concatenate_embeds(embeds: Sequence[PromptEmbeds], counts: Sequence[int]) -
 def is_tiny_autoencoder(vae: Any) -> bool:
     """Tell whether the VAE is an AutoencoderTiny, which is cheap enough to make the previews, too."""
     return type(vae).__name__ == "AutoencoderTiny"
-
-
-# ---------------------------------------------------------------- pictures and prompts
 
 
 def prompt_text(render: RenderRequest) -> str:

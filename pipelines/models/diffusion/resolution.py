@@ -53,11 +53,7 @@ class Canvas:
 
 
 def plan_canvas(size: Size, *, max_side: int, min_side: int, multiple: int) -> Canvas:
-    """Choose the size at which a picture of `size` is drawn.
-
-    The padded area is at most max_side x max_side and at least about min_side x min_side; between these limits the
-    picture keeps its size.
-    """
+    """Choose a size between about `min_side` and `max_side` squared at which a picture is drawn, its own if it fits."""
     scale = math.sqrt(size[0] * size[1])
     scale = min(max(1.0, min_side / scale), max_side / scale)
     while True:

@@ -8,10 +8,7 @@ _TILE_OVERLAP_RATIO = 0.1  # share of a tile's side that overlaps the next tile
 
 
 def enable_tiled_decoding(vae: Any, tile_px: int) -> Any:
-    """Make `vae` decode in overlapping tiles of `tile_px` pixels wherever a side is longer, and return it.
-
-    A shallow copy (`copy.copy`) shares the weights and has its own tile size.
-    """
+    """Make `vae` decode in overlapping tiles of `tile_px` and return it; a `copy.copy` has its own tile size."""
     vae.enable_tiling()
     if hasattr(vae, "tile_latent_min_size"):
         vae.tile_sample_min_size = tile_px

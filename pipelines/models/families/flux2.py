@@ -162,8 +162,8 @@ def _encode_prompt(view: Any, prompt: str, device: str) -> Any:
 class Flux2Family(CheckpointFamily):
     """The FLUX.2 klein checkpoints."""
 
-    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
-        super().__init__(specs, Flux2Model, ("Flux2KleinPipeline",))
+    model_class = Flux2Model
+    pipeline_classes = ("Flux2KleinPipeline",)
 
 
 FLUX2_FAMILY = Flux2Family((KLEIN, KLEIN_INT8, KLEIN_STREAMED, KLEIN_4BIT))

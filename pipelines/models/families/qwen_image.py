@@ -142,8 +142,8 @@ def _resize_for_text_encoder(view: Any, picture: Any) -> Any:
 class QwenImageFamily(CheckpointFamily):
     """The Qwen-Image-Edit checkpoint."""
 
-    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
-        super().__init__(specs, QwenModel, ("QwenImageEditPlusPipeline",))
+    model_class = QwenModel
+    pipeline_classes = ("QwenImageEditPlusPipeline",)
 
 
 QWEN_IMAGE_FAMILY = QwenImageFamily((QWEN_EDIT,))

@@ -102,11 +102,8 @@ SDXL_TURBO = ModelSpec(
 
 _EMBEDDING_NAMES = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
 _PIPELINE_SUFFIXES: Mapping[Verb, str] = {
-    "text": "",
-    "image": "Img2Img",
-    "inpaint": "Inpaint",
-    "control": "ControlNetUnion",
-}
+    "text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNetUnion",
+}  # fmt: skip
 # The index of each control type, in the order in which ControlNetUnion was trained.
 _CONTROL_MODES: Mapping[ControlKind, int] = {
     "pose": 0, "depth": 1, "soft-edges": 2, "edges": 3, "normal": 4, "segments": 5,
@@ -128,11 +125,8 @@ class StableDiffusionModel(DiffusionModel):
         if verb == "control":
             assert render.control is not None
             image = to_pillow(canvas.pad_onto(render.control))
-            return {
-                **size_arguments(canvas),
-                "control_image": [image],
-                "control_mode": [_CONTROL_MODES[render.control_kind]],
-            }
+            mode = _CONTROL_MODES[render.control_kind]
+            return {**size_arguments(canvas), "control_image": [image], "control_mode": [mode]}
         inputs = {"image": start_image(render, canvas), "strength": self.effective_strength(render)}
         if verb == "image":
             return inputs
@@ -163,28 +157,21 @@ class StableDiffusionModel(DiffusionModel):
         return (f"The model reads the first {max_tokens - 2} tokens of a prompt; the words after them had no effect.",)
 
 
-def _load_controlnet(path: Path, common: Mapping[str, Any]) -> Any:
-    from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
-
-    return ControlNetUnionModel.from_pretrained(path, **common)
-
-
 class StableDiffusionFamily(CheckpointFamily):
     """The Stable Diffusion checkpoints, without their safety checkers: the content filter checks all images."""
 
-    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
-        super().__init__(
-            specs,
-            StableDiffusionModel,
-            ("StableDiffusionPipeline", "StableDiffusionXLPipeline"),
-            omitted_components={
-                "feature_extractor": None,
-                "image_encoder": None,
-                "safety_checker": None,
-                "requires_safety_checker": False,
-            },
-            load_control_net=_load_controlnet,
-        )
+    model_class = StableDiffusionModel
+    pipeline_classes = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+    omitted_components = {
+        **dict.fromkeys(("feature_extractor", "image_encoder", "safety_checker")),
+        "requires_safety_checker": False,
+    }
+
+    def load_control_net(self, path: Path, common: Mapping[str, Any]) -> Any:
+        """See `CheckpointFamily.load_control_net`."""
+        from diffusers.models.controlnets.controlnet_union import ControlNetUnionModel
+
+        return ControlNetUnionModel.from_pretrained(path, **common)
 
 
 STABLE_DIFFUSION_FAMILY = StableDiffusionFamily((SD15_LCM, SDXL, SDXL_LIGHTNING, SDXL_TURBO))

@@ -30,12 +30,8 @@ GB = 10**9
 VERBS: tuple[Verb, ...] = ("backdrop", "text", "image", "inpaint", "control")
 _PIPELINE_SUFFIXES: Mapping[Verb, str] = {"text": "", "image": "Img2Img", "inpaint": "Inpaint", "control": "ControlNet"}
 
-_TRANSFORMER_BYTES, _TEXT_ENCODER_BYTES, _VAE_BYTES, _CONTROLNET_BYTES = (
-    2 * 6_154_908_736,
-    2 * 4_022_468_096,
-    2 * 83_819_683,
-    3_100_000_000,
-)
+_TRANSFORMER_BYTES, _TEXT_ENCODER_BYTES, _VAE_BYTES = 2 * 6_154_908_736, 2 * 4_022_468_096, 2 * 83_819_683
+_CONTROLNET_BYTES = 3_100_000_000
 _TEXT_ENCODER_INT8_BYTES = 3_633_315_840 + 5 * 1_105_920 + 2 * 389_152_256  # the same encoder as klein's
 
 Z_IMAGE = ModelSpec(
@@ -128,14 +124,6 @@ class ZImageModel(DiffusionModel):
         return {"prompt_embeds": wanted, "negative_prompt_embeds": unwanted}
 
 
-def _load_controlnet(path: Path, common: Mapping[str, Any]) -> Any:
-    """Load the ControlNet from a diffusers folder, or from the single file that its authors publish."""
-    from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
-
-    kind: Any = ZImageControlNetModel
-    return kind.from_pretrained(path, **common) if path.is_dir() else _load_single_file(kind, path, common)
-
-
 def _load_single_file(kind: Any, path: Path, common: Mapping[str, Any]) -> Any:
     import torch
     from safetensors.torch import load_file
@@ -152,8 +140,15 @@ def _load_single_file(kind: Any, path: Path, common: Mapping[str, Any]) -> Any:
 class ZImageFamily(CheckpointFamily):
     """The Z-Image Turbo checkpoints."""
 
-    def __init__(self, specs: tuple[ModelSpec, ...]) -> None:
-        super().__init__(specs, ZImageModel, ("ZImagePipeline",), load_control_net=_load_controlnet)
+    model_class = ZImageModel
+    pipeline_classes = ("ZImagePipeline",)
+
+    def load_control_net(self, path: Path, common: Mapping[str, Any]) -> Any:
+        """Load the ControlNet from a diffusers folder, or from the single file that its authors publish."""
+        from diffusers.models.controlnets.controlnet_z_image import ZImageControlNetModel
+
+        kind: Any = ZImageControlNetModel
+        return kind.from_pretrained(path, **common) if path.is_dir() else _load_single_file(kind, path, common)
 
 
 Z_IMAGE_FAMILY = ZImageFamily((Z_IMAGE, Z_IMAGE_INT8, Z_IMAGE_STREAMED))

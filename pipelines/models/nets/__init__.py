@@ -1,7 +1,4 @@
-"""The model family of the small nets that ship with the project: matting, faces, super-resolution, content check.
-
-No net is imported or read before it is loaded, so an idle server has no cost.
-"""
+"""The model family of the small nets that ship with the project; none is imported or read before it is loaded."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.core.geometry import Face, Image
 from pipelines.core.models import ModelSpec
-from pipelines.models.bundled_weights import verify_files
+from pipelines.models.bundled_weights import read_tflite, verify_files
 from pipelines.models.nets.rotated_crop import Points, RotatedSquare, crop_to_photo_matrix, extract_crop
 
 DETECTOR_SIDE_PX = 128
@@ -48,9 +48,7 @@ class FaceMesh:
     def __init__(self, spec: ModelSpec) -> None:
         detector, mesh = verify_files(spec)
         self.spec = spec
-        # The newer engine of OpenCV 5 knows only one output of these files.
-        self._detector = cv2.dnn.readNetFromTFLite(str(detector), cv2.dnn.ENGINE_CLASSIC)
-        self._mesh = cv2.dnn.readNetFromTFLite(str(mesh), cv2.dnn.ENGINE_CLASSIC)
+        self._detector, self._mesh = read_tflite(detector), read_tflite(mesh)
         self._lock = threading.Lock()
 
     def find_faces(self, image: Image) -> tuple[Face, ...]:

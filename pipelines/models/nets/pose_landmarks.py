@@ -15,7 +15,7 @@ import numpy as np
 
 from pipelines.core.geometry import Face, Image
 from pipelines.core.models import ModelSpec
-from pipelines.models.bundled_weights import verify_files
+from pipelines.models.bundled_weights import read_tflite, verify_files
 from pipelines.models.nets.rotated_crop import Points, RotatedSquare, crop_to_photo_matrix, extract_crop
 
 
@@ -53,8 +53,7 @@ class BlazePose:
     def __init__(self, spec: ModelSpec) -> None:
         (file,) = verify_files(spec)
         self.spec = spec
-        # The newer engine of OpenCV 5 does not read these files.
-        self._net = cv2.dnn.readNetFromTFLite(str(file), cv2.dnn.ENGINE_CLASSIC)
+        self._net = read_tflite(file)
         self._lock = threading.Lock()
 
     def find_joints(self, image: Image, person: PersonLocation) -> Joints | None:

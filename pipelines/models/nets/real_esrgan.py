@@ -54,10 +54,7 @@ class RealEsrgan:
         return np.asarray(result, np.uint8)
 
     def time_tile(self, tile: Image, bits: Literal[32, 16], batch: int) -> tuple[Image, float]:
-        """Enlarge `batch` copies of a tile (H x W x 3) in one call, in float32 or bfloat16.
-
-        Returns one result (4H x 4W x 3) and the seconds that each copy took.
-        """
+        """Enlarge copies of a tile (H x W x 3) in one call; return one result (4H x 4W x 3) and seconds per copy."""
         import torch
 
         dtype = torch.float32 if bits == 32 else torch.bfloat16

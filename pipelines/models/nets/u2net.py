@@ -41,10 +41,7 @@ class U2Net:
         self._output = self._session.get_outputs()[0].name
 
     def predict_alpha(self, image: Image) -> Alpha:
-        """Predict the raw map at the photo's size: H x W, float32, 0 to 1.
-
-        It is not stretched to its own minimum and maximum, as its authors do: that makes a subject out of noise.
-        """
+        """Predict the raw map, H x W, float32, 0 to 1; stretching it, as its authors do, makes subjects of noise."""
         pixels = _net_input(image)
         with self._run_slots:
             (output,) = self._session.run([self._output], {self._input: pixels})

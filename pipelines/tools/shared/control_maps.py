@@ -47,10 +47,7 @@ def find_control(control_id: str) -> ControlMap:
 def make_control_map(
     context: ToolContext, subject: Subject, size: Size, control: ControlMap, emit: ProgressCallback
 ) -> Image:
-    """Make the map of `subject.photo` at `size`, H x W x 3, and show it as a preview.
-
-    Raises `no_subject` where a pose is asked for and nobody is there, `ModelUnavailable` where the net is missing.
-    """
+    """Make and preview the map of `subject.photo`, H x W x 3. Raises `no_subject` (pose), `ModelUnavailable`."""
     photo = context.open_image(subject.photo)
     location = PersonLocation((0, 0, photo.shape[1], photo.shape[0]))
     if control.id == "pose":

@@ -56,9 +56,6 @@ def choose_cast(count: int, seed: int) -> tuple[Person, ...]:
     return tuple(CAST[(start + n) % len(CAST)] for n in range(count))
 
 
-# ---------------------------------------------------------------- poses
-
-
 @dataclass(frozen=True)
 class Pose:
     """A pose as words for a model that reads them, and as joint angles for one that follows a map.

@@ -1,4 +1,4 @@
-"""What residency, views, previews and the CPU path are worth, on random weights; knows nothing of picture quality.
+"""Gain of residency, weight views, previews and the CPU path of diffusion models, on random weights.
 
 Random weights cost what trained ones cost. Two rows on residency use checkpoints of about 0.3 GB; previews and the
 picture on a CPU use the sizes of SD-Turbo (866 M parameters in the UNet), which take 9 GB of RAM.

@@ -1,4 +1,4 @@
-"""Browser tabs as people have them, one in front of the other; knows no page.
+"""Browser tabs in one window, of which only the front one is visible, over the DevTools protocol.
 
 Playwright tells every page of its own that it is seen, whatever lies in front of it. These tabs are opened past it,
 over the browser's own protocol, so that the one behind is hidden.

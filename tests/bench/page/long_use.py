@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.bench.page.browser_tabs import BrowserTab, BrowserTabs
 from tests.bench.page.page_load import STEP_PAUSE_SECONDS, WATCH_PREVIEWS_JS, StepClock, make_ticking_tool
 from tests.bench.rows import Row, make_row
-from tests.browser.stage import CHROMIUM, CHROMIUM_FLAGS, find_progress_line, serve_browser_page
+from tests.browser.studio_page import CHROMIUM, CHROMIUM_FLAGS, find_progress_line, serve_browser_page
 from tests.support.app_process import start_app
 
 DEFAULT_MINUTES = 30.0
@@ -167,11 +167,11 @@ def _download_file(page: Page, button: str) -> int:
 def _measure_hidden_tab(browser: Browser) -> Iterator[Row]:
     """A tab behind another, and then asleep, while its job goes on; and what it shows when it is looked at again."""
     clock = StepClock()
-    with tempfile.TemporaryDirectory() as data, serve_browser_page(Path(data), make_ticking_tool(clock)) as house:
+    with tempfile.TemporaryDirectory() as data, serve_browser_page(Path(data), make_ticking_tool(clock)) as studio:
         context = browser.new_context()
         try:
             tabs = BrowserTabs(browser, context.new_page())
-            tab = tabs.open_tab(f"{house.url}/#ticking")
+            tab = tabs.open_tab(f"{studio.url}/#ticking")
             _start_job(tab, clock, round((HIDDEN_SECONDS + FROZEN_SECONDS + 60) / STEP_PAUSE_SECONDS))
             start, shown = tab.measure_weight(), clock.emitted
             other = tabs.open_tab("about:blank")

@@ -22,7 +22,7 @@ from pipelines.core.params import Params, number_field, picture_field
 from pipelines.core.rendering import ToolOutput
 from pipelines.core.tools import Tool, ToolContext
 from tests.bench.rows import Row, make_row
-from tests.browser.stage import (
+from tests.browser.studio_page import (
     CHROMIUM,
     CHROMIUM_FLAGS,
     ServedPage,
@@ -126,10 +126,10 @@ def rows() -> Iterator[Row]:
             clock = StepClock()
             with (
                 tempfile.TemporaryDirectory() as data,
-                serve_browser_page(Path(data), make_ticking_tool(clock)) as house,
-                open_browser_page(browser, house) as page,
+                serve_browser_page(Path(data), make_ticking_tool(clock)) as studio,
+                open_browser_page(browser, studio) as page,
             ):
-                yield from _measure_streaming(page, house, clock)
+                yield from _measure_streaming(page, studio, clock)
         finally:
             browser.close()
 
@@ -171,10 +171,10 @@ def _measure_phone(browser: Browser) -> Iterator[Row]:
     """A phone's width and a real tool: nothing of the page may jump while its draft and its full size are made."""
     with (
         tempfile.TemporaryDirectory() as data,
-        serve_browser_page(Path(data), gates=False) as house,
-        open_browser_page(browser, house, width=PHONE_WIDTH_PX, height=844) as page,
+        serve_browser_page(Path(data), gates=False) as studio,
+        open_browser_page(browser, studio, width=PHONE_WIDTH_PX, height=844) as page,
     ):
-        open_tool(page, house, "headshot")
+        open_tool(page, studio, "headshot")
         page.wait_for_timeout(1000)
         page.evaluate(WATCH_PAINTS_JS)
         page.locator("#headshot-example-hopper").click()
@@ -185,8 +185,8 @@ def _measure_phone(browser: Browser) -> Iterator[Row]:
         yield make_row("layout_shift_narrow", round(page.evaluate("window.shift"), 4), "", 0.02)
 
 
-def _measure_streaming(page: Page, house: ServedPage, clock: StepClock) -> Iterator[Row]:
-    open_tool(page, house, "ticking")
+def _measure_streaming(page: Page, studio: ServedPage, clock: StepClock) -> Iterator[Row]:
+    open_tool(page, studio, "ticking")
     page.locator("#ticking-example-astronaut").click()
     expect(find_progress_line(page, "ticking")).to_contain_text("Draft, 512 px")
     page.locator("#ticking-more > button").click()

@@ -17,7 +17,7 @@ import httpx
 from playwright.sync_api import Error, Locator, Page, sync_playwright
 
 from tests.bench.rows import Row, make_row
-from tests.browser.stage import CHROMIUM, CHROMIUM_FLAGS
+from tests.browser.studio_page import CHROMIUM, CHROMIUM_FLAGS
 from tests.support.kill_loop import make_start_command, run_server
 
 ROW_COUNT = 40

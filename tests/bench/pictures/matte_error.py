@@ -1,4 +1,4 @@
-"""How near the cut-out comes to exact truth: objects with known alpha laid on grounds; knows nothing of tools.
+"""Error of the matte against exact truth: objects with known alpha composited on backgrounds.
 
 `matte_mae` is the mean absolute error of alpha. `edge_error_ratio` is the error within 10 pixels of the true edge over
 that of the same net without any of the cut-out's work: its map, clipped as the recipe says, plainly enlarged.

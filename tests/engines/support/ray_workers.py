@@ -152,7 +152,7 @@ def call_with_models(made: RayEngine, call: Callable[[Any], T]) -> list[T]:
 def slow_down_steps(model: Any) -> None:
     """Each step takes a while, and is counted."""
     model.counted = []
-    model.hook = model.pipe.unet.register_forward_hook(lambda *_: model.counted.append(time.sleep(0.05)))
+    model.hook = model.pipe.unet.register_forward_hook(lambda *_: model.counted.append(time.sleep(0.15)))
 
 
 def count_and_speed_up_steps(model: Any) -> int:

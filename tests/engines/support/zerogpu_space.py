@@ -31,12 +31,14 @@ def run_space(folder: Path) -> dict[str, Any]:
     from pipelines.engines.local import LocalEngine
     from pipelines.engines.zerogpu import ZeroGpuEngine
     from pipelines.models.families import FAMILIES
+    from pipelines.models.families.stable_diffusion import StableDiffusionFamily
     from pipelines.models.model_cache import ModelCache
     from pipelines.storage.file_index import FileIndex
-    from tests.models.support.tiny_checkpoints import tiny_family
+    from tests.models.support.tiny_checkpoints import tiny_sd, tiny_spec
 
     torch.set_num_threads(1)  # threads of OpenMP do not come along into a forked process
-    files, family = FileIndex(folder), tiny_family(folder / "models")
+    files = FileIndex(folder)
+    family = StableDiffusionFamily((tiny_spec("tiny-sd", tiny_sd(folder / "tiny-sd"), steps=4, guidance=5.0),))
 
     def job(**params: Any) -> Job:
         return Job(

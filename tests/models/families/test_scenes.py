@@ -14,8 +14,8 @@ import pytest
 from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest
-from pipelines.imaging.color import estimate_white_point, measure_lightness
-from pipelines.models.families.scenes import lens_blur, panorama, panorama_view, podium, subject_matching, tone_mapping
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, estimate_white_point, measure_lightness, to_linear
+from pipelines.models.families.scenes import lens_blur, panorama, podium, subject_matching, tone_mapping
 from pipelines.models.families.scenes import model as scenes_model
 from pipelines.models.families.scenes.keyword_search import (
     SCENES,
@@ -120,7 +120,7 @@ def test_a_table_under_a_lamp_fades_to_its_corners_as_far_as_the_photos_own_shad
     def corner(dark: float) -> float:
         """Light in a corner over light in the middle."""
         seen = tone_mapping.relative_luminance(
-            tone_mapping.decode_srgb(one(model, scene_id, replace(asked, shadow_direction=(0.0, dark))))
+            to_linear(one(model, scene_id, replace(asked, shadow_direction=(0.0, dark))))
         )
         return float(seen[-40:, :40].mean() / seen[80:140, 100:156].mean())
 
@@ -300,22 +300,22 @@ def test_place_is_mirrored_so_that_its_key_light_comes_from_the_side_asked(model
         ratio = panorama.light_side_ratio(source, row.look.yaws[0])
         side = (
             "right"
-            if ratio > panorama_view.BRIGHT_SIDE_RATIO
+            if ratio > panorama.BRIGHT_SIDE_RATIO
             else "left"
-            if ratio < 1 / panorama_view.BRIGHT_SIDE_RATIO
+            if ratio < 1 / panorama.BRIGHT_SIDE_RATIO
             else "none"
         )
         if side == "none":
             continue
         other = "left" if side == "right" else "right"
-        assert not panorama_view.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=side))
-        assert panorama_view.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=other))
+        assert not panorama.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=side))
+        assert panorama.is_mirrored(source, row.look.yaws[0], replace(ASKED, key_light_side=other))
     forest = find_scene("workshop").look
     assert isinstance(forest, PanoramaPlace)
     source = model._load_panorama(forest.file)
     asked = replace(ASKED, blur_ratio=0.06)
-    left = panorama_view.render_place(forest, source, replace(asked, key_light_side="left"), (256, 256), 0, 1)
-    right = panorama_view.render_place(forest, source, replace(asked, key_light_side="right"), (256, 256), 0, 1)
+    left = panorama.render_place(forest, source, replace(asked, key_light_side="left"), (256, 256), 0, 1)
+    right = panorama.render_place(forest, source, replace(asked, key_light_side="right"), (256, 256), 0, 1)
     assert np.array_equal(left, right[:, ::-1])
 
 
@@ -341,7 +341,7 @@ def test_white_point_of_the_picture_follows_and_sunset_is_exempt(model):
             )
     warm = tone_mapping.white_balance_gains(154, 200)
     assert warm[0] > 1 > warm[2]
-    assert warm @ tone_mapping.LUMA_WEIGHTS == pytest.approx(1, abs=1e-5)
+    assert warm @ LUMINANCE_WEIGHTS == pytest.approx(1, abs=1e-5)
     assert np.array_equal(one(model, "sunset"), one(model, "sunset", replace(ASKED, white_point_mired=100.0)))
     assert not np.array_equal(one(model, "lobby"), one(model, "lobby", replace(ASKED, white_point_mired=100.0)))
 
@@ -366,7 +366,7 @@ def test_scene_that_differs_already_is_left_alone(model):
 def test_behind_a_person_a_place_is_a_stop_darker_than_a_face(model):
     for row in PLACES:
         if not row.keeps_white_point and row.id != "night":
-            behind = float(tone_mapping.relative_luminance(tone_mapping.decode_srgb(one(model, row.id))).mean())
+            behind = float(tone_mapping.relative_luminance(to_linear(one(model, row.id))).mean())
             assert 0.1 < behind < 0.24, row.id
 
 

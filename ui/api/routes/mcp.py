@@ -1,16 +1,18 @@
 """MCP server at `/mcp`: the studio's tools as MCP tools for agents, with the keys, owners and limits of `/v1`.
 
 The server is stateless: each call is one request with one answer, and there are no sessions. The `mcp` package is
-loaded at the first call.
+loaded at the first call. Its 1.x, which gradio[mcp] puts on a Space, and its 2.x have the same protocol but other
+names, so tools and answers are written as the JSON of the protocol, which both read.
 """
 
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -30,19 +32,15 @@ from pipelines.jobs.queue import JobRow
 from pipelines.runtime.progress import encode_preview
 from pipelines.service.orders import StudioService
 from pipelines.storage.file_index import FileInfo
+from ui.api.auth.access import AccessControl, Caller
 from ui.api.blocking_jobs import fetch_ended_job, follow_or_cancel, order_blocking_job
-from ui.api.errors import error_response, record_error_code
+from ui.api.errors import error_response, record_error_code, to_studio_error
 from ui.api.job_object import job_object
 from ui.api.response_models import FILE, JOB
 from ui.api.routes.files import file_object
 
-if TYPE_CHECKING:
-    import mcp_types as mcp
-    from mcp.server.context import ServerRequestContext
-    from mcp.server.lowlevel import Server
-
-    from ui.api.auth.access import AccessControl, Caller
-
+Answer: TypeAlias = dict[str, Any]
+"""The JSON of a `CallToolResult`."""
 MCP_PATH = "/mcp"
 CALL_BODY_BYTES = 2 * MAX_FILE_BYTES * 4 // 3
 """Bytes of one call: two of the largest pictures as base64."""
@@ -73,16 +71,18 @@ class McpEndpoint:
         self._service = service
         self._access = access
         self._lock = threading.Lock()
-        self._server: Server[Any] | None = None
+        self._server: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         try:
             request.state.caller = self._access.authenticate_request(request, "read")
+            server = await to_thread.run_sync(self._get_server)
+            if _is_mcp_1(server):
+                receive = await _read_body(request)
         except StudioError as error:
             record_error_code(request, error.code)
             return await error_response(error)(scope, receive, send)
-        server = await to_thread.run_sync(self._get_server)
         from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
         # A stateless server needs one manager for each call: a task group that ends with the answer.
@@ -90,66 +90,84 @@ class McpEndpoint:
         async with manager.run():
             await manager.handle_request(scope, receive, send)
 
-    def _get_server(self) -> Server[Any]:
+    def _get_server(self) -> Any:
         with self._lock:
             if self._server is None:
-                from mcp.server.lowlevel import Server
-
                 logging.getLogger("mcp").setLevel(logging.WARNING)  # at INFO it logs every call
-                self._server = Server(
-                    "designerbox",
-                    version="1",
-                    title="DesignerBox",
-                    instructions=INSTRUCTIONS,
-                    on_list_tools=self._list_tools,
-                    on_call_tool=self._call_tool,
-                    get_tool_input_schema=self._find_input_schema,
-                )
+                self._server = self._build_server()
             return self._server
+
+    def _build_server(self) -> Any:
+        """Build the `mcp.server.lowlevel.Server` of the installed version."""
+        from mcp import types
+        from mcp.server.lowlevel import Server
+
+        async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
+            return types.ListToolsResult.model_validate(self._list_tools())
+
+        async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+            return types.CallToolResult.model_validate(await self._call_tool(context, params.name, params.arguments))
+
+        if not _is_mcp_1(Server):
+            return Server(
+                "designerbox",
+                version="1",
+                title="DesignerBox",
+                instructions=INSTRUCTIONS,
+                on_list_tools=list_tools,
+                on_call_tool=call_tool,
+                get_tool_input_schema=self._find_input_schema,
+            )
+        server: Any = Server("designerbox", version="1", instructions=INSTRUCTIONS)
+
+        def adapt(handler: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any], Awaitable[Any]]:
+            async def handle(request: Any) -> Any:
+                return getattr(types, "ServerResult")(await handler(server.request_context, request.params))  # noqa: B009
+
+            return handle
+
+        server.request_handlers[types.ListToolsRequest] = adapt(list_tools)
+        server.request_handlers[types.CallToolRequest] = adapt(call_tool)
+        return server
 
     # ------------------------------------------------------------ list of tools
 
-    async def _list_tools(
-        self, _: ServerRequestContext[Any], __: mcp.PaginatedRequestParams | None
-    ) -> mcp.ListToolsResult:
-        import mcp_types as mcp
-
+    def _list_tools(self) -> dict[str, Any]:
+        """Build the JSON of a `ListToolsResult`."""
+        read_only = {"readOnlyHint": True, "openWorldHint": False}
         tools = [self._describe_tool(row) for row in self._service.tools]
-        read_only = mcp.ToolAnnotations(read_only_hint=True, open_world_hint=False)
         tools += [
-            mcp.Tool(
-                name=LIST_TOOL,
-                title="List pictures",
-                annotations=read_only,
-                output_schema=_PICTURES_SCHEMA,
-                description="The newest pictures: what was sent in and what was made. Their ids go into every tool.",
-                input_schema=self._find_input_schema(LIST_TOOL) or {},
-            ),
-            mcp.Tool(
-                name=SHOW_TOOL,
-                title="Show a picture",
-                annotations=read_only,
-                output_schema=FILE,
-                description="Look at one picture by its id.",
-                input_schema=self._find_input_schema(SHOW_TOOL) or {},
-            ),
+            {
+                "name": LIST_TOOL,
+                "title": "List pictures",
+                "annotations": read_only,
+                "outputSchema": _PICTURES_SCHEMA,
+                "description": "The newest pictures: what was sent in and what was made. Their ids go into every tool.",
+                "inputSchema": self._find_input_schema(LIST_TOOL),
+            },
+            {
+                "name": SHOW_TOOL,
+                "title": "Show a picture",
+                "annotations": read_only,
+                "outputSchema": FILE,
+                "description": "Look at one picture by its id.",
+                "inputSchema": self._find_input_schema(SHOW_TOOL),
+            },
         ]
-        return mcp.ListToolsResult(tools=tools, ttl_ms=60_000, cache_scope="private")
+        return {"tools": tools, "ttlMs": 60_000, "cacheScope": "private"}
 
-    def _describe_tool(self, row: Tool) -> mcp.Tool:
-        import mcp_types as mcp
-
+    def _describe_tool(self, row: Tool) -> dict[str, Any]:
         lines = [row.summary]
         lines += [f"Good at: {', '.join(row.strengths)}."] if row.strengths else []
         lines += [f"Limits: {' '.join(row.limits)}"] if row.limits else []
-        return mcp.Tool(
-            name=row.id,
-            title=row.title,
-            description="\n".join(lines),
-            input_schema=tool_input_schema(row, self._service),
-            output_schema=JOB,
-            annotations=mcp.ToolAnnotations(destructive_hint=False, open_world_hint=False),
-        )
+        return {
+            "name": row.id,
+            "title": row.title,
+            "description": "\n".join(lines),
+            "inputSchema": tool_input_schema(row, self._service),
+            "outputSchema": JOB,
+            "annotations": {"destructiveHint": False, "openWorldHint": False},
+        }
 
     def _find_input_schema(self, name: str) -> dict[str, Any] | None:
         if name == LIST_TOOL:
@@ -162,31 +180,27 @@ class McpEndpoint:
 
     # ------------------------------------------------------------ calls
 
-    async def _call_tool(
-        self, context: ServerRequestContext[Any], params: mcp.CallToolRequestParams
-    ) -> mcp.CallToolResult:
-        import mcp_types as mcp
-
-        request: Request = context.request  # pyright: ignore[reportAssignmentType]
+    async def _call_tool(self, context: Any, name: str, arguments: Mapping[str, object] | None) -> Answer:
+        request: Request = context.request
         caller: Caller = request.state.caller
-        values = dict(params.arguments or {})
+        values = dict(arguments or {})
         try:
-            if params.name == LIST_TOOL:
+            if name == LIST_TOOL:
                 return await self._list_pictures(values, caller.owner)
-            if params.name == SHOW_TOOL:
+            if name == SHOW_TOOL:
                 return await self._show_picture(values, caller.owner)
             if caller.key is not None and "create" not in caller.key.scopes:
                 raise StudioError("This key has not the scope 'create'.", code="permission_denied")
-            return await self._run_tool(params.name, values, caller.owner, context, _base_url(request))
-        except StudioError as error:
+            return await self._run_tool(name, values, caller.owner, context, _base_url(request))
+        except Exception as fault:  # noqa: BLE001  # to_studio_error logs it
+            error = to_studio_error(fault, request.scope)
             record_error_code(request, error.code)
             where = f" ({error.param})" if error.param else ""
-            text = mcp.TextContent(text=f"{error.code}{where}: {error.message}")
-            return mcp.CallToolResult(content=[text], is_error=True)
+            return {"content": [_text(f"{error.code}{where}: {error.message}")], "isError": True}
 
     async def _run_tool(
-        self, tool_id: str, values: Mapping[str, object], owner: str, context: ServerRequestContext[Any], base: str
-    ) -> mcp.CallToolResult:
+        self, tool_id: str, values: Mapping[str, object], owner: str, context: Any, base: str
+    ) -> Answer:
         """Run a tool to its end and report its steps. The job is cancelled when the client leaves."""
         job = await order_blocking_job(tool_id, values, self._service, owner)
         try:
@@ -196,7 +210,7 @@ class McpEndpoint:
                     if isinstance(event, Step):
                         step_count += 1
                         stage = f"{event.stage} {event.index}/{event.total}" if event.total > 1 else event.stage
-                        await context.session.report_progress(step_count, message=stage)
+                        await _report_progress(context, step_count, stage)
                     elif isinstance(event, Result):
                         break
         except JobCancelled:
@@ -206,32 +220,27 @@ class McpEndpoint:
             raise error_from_json(row.error)
         return await to_thread.run_sync(self._to_tool_result, row, base)
 
-    def _to_tool_result(self, row: JobRow, base: str) -> mcp.CallToolResult:
-        import mcp_types as mcp
-
+    def _to_tool_result(self, row: JobRow, base: str) -> Answer:
         assert row.result is not None
         infos = [self._service.files.get_info(file.id, row.job.owner) for file in row.result.files]
         stills = [info for info in infos if info.role == "result" and info.format in STILL_FORMATS]
         notices = " ".join(row.result.receipt.get("notices", ()))
-        content: list[mcp.ContentBlock] = [
-            mcp.TextContent(text=f"Done in {row.result.seconds:.1f} s. {notices}".strip())
-        ]
+        content = [_text(f"Done in {row.result.seconds:.1f} s. {notices}".strip())]
         content += [self._image_content(info) for info in stills]
         content += [
-            mcp.ResourceLink(
-                name=info.download_name,
-                uri=f"{base}/v1/files/{info.id}/content",
-                mime_type=MIME_TYPES.get(info.format),
-                size=info.bytes,
-                description=f"{info.id}: {info.role}, {info.width} x {info.height} px",
-            )
+            {
+                "type": "resource_link",
+                "name": info.download_name,
+                "uri": f"{base}/v1/files/{info.id}/content",
+                "mimeType": MIME_TYPES.get(info.format),
+                "size": info.bytes,
+                "description": f"{info.id}: {info.role}, {info.width} x {info.height} px",
+            }
             for info in infos
         ]
-        return mcp.CallToolResult(content=content, structured_content=job_object(row))
+        return {"content": content, "structuredContent": job_object(row)}
 
-    async def _list_pictures(self, values: Mapping[str, object], owner: str) -> mcp.CallToolResult:
-        import mcp_types as mcp
-
+    async def _list_pictures(self, values: Mapping[str, object], owner: str) -> Answer:
         limit = values.get("limit", 20)
         if not isinstance(limit, int) or not 1 <= limit <= 100:
             raise BadInput("'limit' is a whole number from 1 to 100.", param="limit")
@@ -240,24 +249,58 @@ class McpEndpoint:
         examples = await to_thread.run_sync(self._service.uploads.list_examples)
         lines = [f"{row.id}: {row.role}, {row.width} x {row.height} px" for row in found]
         lines += [f"{row.file_id}: example '{row.name}'" for row in examples]
-        text = mcp.TextContent(text="\n".join(lines))
-        return mcp.CallToolResult(content=[text], structured_content={"data": [file_object(row) for row in found]})
+        data = [file_object(row) for row in found]
+        return {"content": [_text("\n".join(lines))], "structuredContent": {"data": data}}
 
-    async def _show_picture(self, values: Mapping[str, object], owner: str) -> mcp.CallToolResult:
-        import mcp_types as mcp
-
+    async def _show_picture(self, values: Mapping[str, object], owner: str) -> Answer:
         info = await to_thread.run_sync(self._service.files.get_info, str(values.get("file_id", "")), owner)
         if info.format not in STILL_FORMATS:
             raise NotFound("This file is no picture.", param="file_id")
         image = await to_thread.run_sync(self._image_content, info)
-        return mcp.CallToolResult(content=[image], structured_content=file_object(info))
+        return {"content": [image], "structuredContent": file_object(info)}
 
-    def _image_content(self, info: FileInfo) -> mcp.ImageContent:
-        import mcp_types as mcp
-
+    def _image_content(self, info: FileInfo) -> dict[str, Any]:
         data, mime = encode_agent_preview(self._service.files.open_image(info.id))
         data = self._service.uploads.sign_derived_copy(data, mime, info)
-        return mcp.ImageContent(data=base64.b64encode(data).decode(), mime_type=mime)
+        return {"type": "image", "data": base64.b64encode(data).decode(), "mimeType": mime}
+
+
+def _is_mcp_1(server: object) -> bool:
+    return hasattr(server, "call_tool")
+
+
+async def _read_body(request: Request) -> Receive:
+    """Refuse a body at which mcp 1.x breaks down: deep nesting, endless numbers. Raises `BadInput`.
+
+    Returns an ASGI `receive` that gives the body once more.
+    """
+    messages = [{"type": "http.request", "body": await request.body()}]
+    try:
+        json.loads(messages[0]["body"])
+    except json.JSONDecodeError:
+        pass  # mcp says what is wrong
+    except (RecursionError, ValueError):
+        raise BadInput("The body is no JSON that can be read.") from None
+
+    async def receive() -> MutableMapping[str, Any]:
+        return messages.pop() if messages else await request.receive()
+
+    return receive
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+async def _report_progress(context: Any, step: int, message: str) -> None:
+    """Send a progress notification, where the caller asked for them."""
+    if hasattr(context.session, "report_progress"):
+        return await context.session.report_progress(step, message=message)
+    token = context.meta and context.meta.progressToken  # mcp 1.x
+    if token is not None:
+        await context.session.send_progress_notification(
+            token, step, message=message, related_request_id=str(context.request_id)
+        )
 
 
 def tool_input_schema(row: Tool, service: StudioService) -> dict[str, Any]:

@@ -82,7 +82,7 @@ async def create_batch(
     """
     async with request_parsing.read_form(request) as form:
         endpoint = _check_endpoint(form.get_one("endpoint"), service)
-        input_id, metadata = _require_text(sent, "input_file_id"), _check_metadata(form.get_one("metadata"))
+        input_id, metadata = _require_text(form, "input_file_id"), _check_metadata(form.get_one("metadata"))
         if form.get_one("completion_window") != "24h":
             raise InvalidParams("'completion_window' is 24h.", param="completion_window")
     base = str(request.url).partition("/batches")[0]
@@ -128,7 +128,7 @@ async def cancel_batch(batch_id: str, owner: OwnerDep, batches: BatchesDep) -> d
 # ---------------------------------------------------------------- requests
 
 
-def _require_text(sent: RequestForm, name: str) -> str:
+def _require_text(form: RequestForm, name: str) -> str:
     value = form.get_one(name)
     if not isinstance(value, str) or not value:
         raise InvalidParams(f"'{name}' is missing.", param=name)

@@ -191,7 +191,7 @@ def _picture_payload(service: StudioService, file_id: str, image_request: ImageR
 async def _stream_image_events(
     request: Request, service: StudioService, job: Job, stream: Stream, image_request: ImageRequest, base: str
 ) -> AsyncIterator[str]:
-    sent = 0
+    sent_count = 0
     try:
         async for events in pending_events(stream):
             if not events:
@@ -199,11 +199,15 @@ async def _stream_image_events(
             for _, event in events:
                 if isinstance(event, QueuePosition):
                     yield ": queued\n\n"
-                elif isinstance(event, Step) and event.preview and _is_partial_due(event, sent, image_request.partials):
-                    yield _format_partial(image_request, event.preview, sent)
-                    sent += 1
+                elif (
+                    isinstance(event, Step)
+                    and event.preview
+                    and _is_partial_due(event, sent_count, image_request.partials)
+                ):
+                    yield _format_partial(image_request, event.preview, sent_count)
+                    sent_count += 1
         row = await find_job(service, job.id, job.owner)
-        for missing in range(sent, image_request.partials):
+        for missing in range(sent_count, image_request.partials):
             # The job ended before all partial images were due: the rest are the finished picture, made small.
             yield _format_partial(image_request, await to_thread.run_sync(_encode_small, service, row), missing)
         for file_id, size, file_format in _result_files(row):
@@ -219,9 +223,9 @@ async def _stream_image_events(
         yield format_failure(request, error)
 
 
-def _is_partial_due(step: Step, sent: int, partials: int) -> bool:
+def _is_partial_due(step: Step, sent_count: int, partials: int) -> bool:
     """Whether the next partial image is due: they are spread evenly over the steps, the first one at once."""
-    return sent < partials and step.index / max(1, step.total) >= sent / partials
+    return sent_count < partials and step.index / max(1, step.total) >= sent_count / partials
 
 
 def _format_partial(image_request: ImageRequest, preview: bytes, index: int) -> str:

@@ -167,14 +167,14 @@ def _read_data_url(service: StudioService, file_id: str, owner: str) -> str:
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
-def import_passport(sent: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
+def import_passport(passport: dict[str, Any], owner: str, service: StudioService) -> SavedItem:
     """Save the character of a passport, checked like a tool's form. Raises `BadInput`, `InvalidParams`."""
-    name, params = sent.get("name"), sent.get("params")
+    name, params = passport.get("name"), passport.get("params")
     if not isinstance(name, str) or not isinstance(params, dict):
         raise BadInput("This is no passport of a character.", param="passport")
     pictures = {}
     for field in ("picture", "reference"):
-        if (text := sent.get(field)) is None:
+        if (text := passport.get(field)) is None:
             continue
         head = request_parsing.DATA_URL_PATTERN.match(text) if isinstance(text, str) else None
         if head is None:

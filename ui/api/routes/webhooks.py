@@ -57,8 +57,8 @@ async def get_webhooks(caller: CallerDep, webhooks: WebhooksDep) -> dict[str, An
 @router.put("/webhooks", responses=document_errors(BODY_CODES), openapi_extra=document_body(WebhookForm))
 async def set_webhook(request: Request, owner: OwnerDep, webhooks: WebhooksDep) -> dict[str, Any]:
     """Set the address for all your jobs and batches that name none; null takes it away."""
-    sent = await read_json_model(request, WebhookForm)
-    url = None if sent.url is None else await to_thread.run_sync(webhooks.check_url, sent.url)
+    form = await read_json_model(request, WebhookForm)
+    url = None if form.url is None else await to_thread.run_sync(webhooks.check_url, form.url)
     await to_thread.run_sync(webhooks.set_default_url, owner, url)
     return await to_thread.run_sync(_webhook_object, webhooks, owner)
 

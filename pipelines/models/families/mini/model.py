@@ -161,8 +161,6 @@ class MiniModel:
         del self._sampler, self._sharpener
         self._upscaler.close()
 
-    # ------------------------------------------------------------ private
-
     def _compose_images(
         self, render: RenderRequest, figures: Sequence[Image], prompt: str, background: npt.NDArray[np.float32]
     ) -> RenderedImages:

@@ -82,10 +82,7 @@ def remove_patch_seams(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def unpremultiply(pixels: torch.Tensor) -> Image:
-    """Convert premultiplied pixels, 4 x H x W, -1 to 1, to H x W x 4 with straight alpha.
-
-    Empty pixels beside the figure get its nearest colour, so that no edge bleeds grey.
-    """
+    """Convert premultiplied 4 x H x W, -1 to 1, to H x W x 4, straight; empty pixels get the nearest colour."""
     rows = pixels.permute(1, 2, 0).numpy()
     alpha = np.clip((rows[..., 3] + 1) / 2, 0, 1)
     # An alpha that is slightly above 0 everywhere would show as a veil on a strong background.

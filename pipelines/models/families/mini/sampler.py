@@ -43,10 +43,7 @@ class FigureSampler:
         return render.guidance_scale or self._defaults["guidance_scale"]
 
     def timesteps(self, render: RenderRequest) -> list[float]:
-        """The noise levels of the steps: from 1, or from the strength, down to but not including 0.
-
-        They are shifted towards 1, where the shape of the figure forms.
-        """
+        """The noise levels of the steps, from 1 or the strength to above 0, shifted towards 1 where the shape forms."""
         steps = render.num_inference_steps or int(self._defaults["num_inference_steps"])
         shift = self._defaults["shift"]
         even = np.linspace(1, 0, steps + 1)[:-1]

@@ -24,10 +24,7 @@ def disc_kernel(diameter: float) -> npt.NDArray[np.float32]:
 
 
 def blur_with_disc(light: LinearLight, diameter: float) -> LinearLight:
-    """Blur `light`, H x W x 3 or 4, with a disc of `diameter` pixels; borders are mirrored.
-
-    Large discs are drawn at the size at which they are `MIN_DISC_PX` across, which is not visible.
-    """
+    """Blur `light`, H x W x 3 or 4, with a disc of `diameter` pixels and mirrored borders; large ones on a copy."""
     if diameter < 1.2:
         return light
     height, width = light.shape[:2]
@@ -42,10 +39,7 @@ def blur_with_disc(light: LinearLight, diameter: float) -> LinearLight:
 
 
 def blur_rows(light: LinearLight, diameters: npt.NDArray[np.float32]) -> LinearLight:
-    """Blur each row of `light` with a disc of its own; `diameters` has one entry a row, in pixels.
-
-    Rows are mixed from a few discs of doubling size, which looks like a continuous loss of focus.
-    """
+    """Blur each row of `light` with a disc of its own diameter in pixels, mixed from discs of doubling size."""
     largest = float(diameters.max())
     if largest < 1.2:
         return light

@@ -17,7 +17,7 @@ from pipelines.core.errors import BadInput, ModelUnavailable
 from pipelines.core.geometry import Image, Size
 from pipelines.core.models import ModelSpec
 from pipelines.core.rendering import Backdrop, ModelStep, RenderedImages, RenderRequest, Scenery
-from pipelines.models.families.scenes import panorama, panorama_view, podium, studio_backdrops, tabletop, user_backdrop
+from pipelines.models.families.scenes import panorama, podium, studio_backdrops, tabletop, user_backdrop
 from pipelines.models.families.scenes.keyword_search import SCENES, choose_scene, find_scene
 from pipelines.models.families.scenes.scene_types import PanoramaPlace, Scene, StudioPaper, TabletopSurface
 from pipelines.models.families.scenes.subject_matching import (
@@ -82,7 +82,8 @@ class SceneModel:
         self, row: Scene, request: Backdrop, size: Size, variant: int, seed: int
     ) -> tuple[Image, list[str]]:
         if isinstance(row.look, StudioPaper) and row.look.flat:
-            return _fill_colour(request.colour or row.look.colour, size), []
+            colour = np.array(request.colour or row.look.colour, np.uint8)
+            return np.broadcast_to(colour, (size[1], size[0], 3)).copy(), []
         request = replace(request, blur_ratio=request.blur_ratio or row.blur)
         light = self._render_light(row, request, size, variant, seed) * np.float32(request.light_level)
         notices: list[str] = []
@@ -110,7 +111,7 @@ class SceneModel:
 
     def _render_place(self, look: PanoramaPlace, request: Backdrop, size: Size, variant: int, seed: int) -> LinearLight:
         """Render a place: behind a person as it is, behind a product with a table that its light falls on."""
-        view = panorama_view.render_place(look, self._load_panorama(look.file), request, size, variant, seed)
+        view = panorama.render_place(look, self._load_panorama(look.file), request, size, variant, seed)
         if not _has_table(request):
             return view
         return tabletop.render_tabletop(look.table, view, request, size, variant, seed)
@@ -157,10 +158,6 @@ def _render_surface(look: TabletopSurface, request: Backdrop, size: Size, varian
         tint = request.colour or look.tint or look.wall
         return podium.render_podium(look.material == "blocks", wall, tint, request, size, variant)
     return tabletop.render_tabletop(look.material, wall, request, size, variant, seed)
-
-
-def _fill_colour(colour: tuple[int, int, int], size: Size) -> Image:
-    return np.broadcast_to(np.array(colour, np.uint8), (size[1], size[0], 3)).copy()
 
 
 def _verify_panorama(name: str, sha256: dict[str, str]) -> Path:

@@ -52,10 +52,7 @@ def _padded_lattice() -> Plane:
 def fractal_noise(
     u: Plane, v: Plane, seed: int, octaves: int = 4, *, fall: float = 0.5, grain: Plane | float = 0.0
 ) -> Plane:
-    """Sum octaves of noise to unit deviation: each has half the size and `fall` times the height of the last.
-
-    `grain` is the size of a pixel in (u, v): finer octaves fade out instead of aliasing.
-    """
+    """Sum octaves of noise to unit deviation, each half the size and `fall` the height; finer than `grain` fade out."""
     total = np.zeros(u.shape, np.float32)
     power = 0.0
     for octave in range(octaves):

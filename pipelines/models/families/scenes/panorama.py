@@ -1,4 +1,4 @@
-"""Renders the view of a long, wide-open lens from an HDRI panorama.
+"""Photographed places as backdrops: the view of a long, wide-open lens from an HDRI panorama, by day or night.
 
 The panoramas are small (512 x 256), so a place is always out of focus. Three things make it look like a lens and not
 like an enlarged thumbnail: light is summed before it is blurred, the blur is a disc, and lamps are drawn as points.
@@ -13,7 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.core.geometry import Size
+from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.lens_blur import MIN_DISC_PX, disc_kernel
+from pipelines.models.families.scenes.scene_types import PanoramaPlace
 from pipelines.models.families.scenes.tone_mapping import LinearLight, relative_luminance
 
 MAX_RADIANCE = 6.0
@@ -22,6 +25,17 @@ MIN_BLUR_SOURCE_PX = 2.5
 """Least diameter of the blur disc in pixels of the panorama."""
 _OVERSAMPLING = 4
 _SOURCE_MARGIN_PX = 4  # pixels of the panorama around the view that interpolation needs
+FIELD_OF_VIEW_DEGREES = {"person": 38.0, "product": 46.0, "any": 46.0}
+BRIGHT_SIDE_RATIO = 1.08
+"""Light of one side over that of the other from which the key light has a side."""
+_NIGHT_TINT = np.array((0.52, 0.66, 1.0), np.float32)
+_WARM_LIGHT = np.array((1.0, 0.58, 0.22), np.float32)
+_WHITE_LIGHT = np.array((1.0, 0.92, 0.78), np.float32)
+_RED_LIGHT = np.array((1.0, 0.08, 0.04), np.float32)
+_SIGN_COLOURS = np.array(
+    ((1.0, 0.62, 0.28), (1.0, 0.75, 0.5), (0.2, 0.75, 1.0), (1.0, 0.2, 0.55), (0.3, 1.0, 0.65), (1.0, 0.85, 0.65)),
+    np.float32,
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +111,9 @@ def render_view(panorama: LinearLight, lens: Lens, extra: tuple[Lamp, ...] = (),
     rows = max(int(np.ceil(MIN_DISC_PX / diameter)), 24)
     columns = max(int(np.ceil(rows * width / height)), 24)
     margin = int(np.ceil(diameter * rows / 2)) + 2
-    ahead = _rotate_panorama(np.minimum(panorama, MAX_RADIANCE), lens.yaw)
+    # Rotated by whole columns: the blur hides the rest.
+    turn = -round(lens.yaw / 360 * panorama.shape[1])
+    ahead = np.roll(np.minimum(panorama, MAX_RADIANCE), turn, axis=1)
     smooth, lamps = _separate_lamps(ahead) if points else (ahead, [])
     right = (np.arange(-margin, columns + margin, dtype=np.float32) + 0.5 - columns / 2) / rows
     up = lens.horizon - (np.arange(-margin, rows + margin, dtype=np.float32) + 0.5) / rows
@@ -110,11 +126,6 @@ def render_view(panorama: LinearLight, lens: Lens, extra: tuple[Lamp, ...] = (),
         _splat_point(work, x * rows + columns / 2 + margin, (lens.horizon - y) * rows + margin, lamp.energy * pixel)
     seen = cv2.filter2D(work, -1, disc_kernel(diameter * rows), borderType=cv2.BORDER_REPLICATE)
     return np.asarray(np.maximum(seen[margin:-margin, margin:-margin], 0), np.float32)
-
-
-def _rotate_panorama(panorama: LinearLight, yaw: float) -> LinearLight:
-    """Rotate the panorama so that `yaw` is in its centre, by whole columns: the blur hides the rest."""
-    return np.roll(panorama, -round(yaw / 360 * panorama.shape[1]), axis=1)
 
 
 def _sample_view(light: LinearLight, x: LinearLight, y: LinearLight, focal: float) -> LinearLight:
@@ -174,3 +185,61 @@ def _splat_point(work: LinearLight, x: float, y: float, energy: npt.NDArray[np.f
     fx, fy = x - 0.5 - column, y - 0.5 - row
     share = np.outer((1 - fy, fy), (1 - fx, fx)).astype(np.float32)
     work[row : row + 2, column : column + 2] += share[..., None] * energy
+
+
+def render_place(
+    look: PanoramaPlace, panorama: LinearLight, request: Backdrop, size: Size, variant: int, seed: int
+) -> LinearLight:
+    """Render a place out of focus in linear light, mirrored if its key light would come from the wrong side."""
+    yaw = look.yaws[variant % len(look.yaws)]
+    lens = Lens(yaw, FIELD_OF_VIEW_DEGREES[request.subject], size, request.horizon_ratio, request.blur_ratio)
+    light = np.minimum(panorama * np.float32(look.exposure), np.float32(look.brightest))
+    if look.night:
+        light = _darken_to_night(light, look.night)
+    seen = render_view(
+        light, lens, street_lamps(variant, seed) if look.has_street_lamps else (), points=look.has_point_lights
+    )
+    return np.ascontiguousarray(seen[:, ::-1]) if is_mirrored(panorama, yaw, request) else seen
+
+
+def is_mirrored(panorama: LinearLight, yaw: float, request: Backdrop) -> bool:
+    """Whether the place at `yaw` is mirrored so that its light comes from the requested side."""
+    ratio = light_side_ratio(panorama, yaw)
+    side = "right" if ratio > BRIGHT_SIDE_RATIO else "left" if ratio < 1 / BRIGHT_SIDE_RATIO else "none"
+    return "none" not in (side, request.key_light_side) and side != request.key_light_side
+
+
+def _darken_to_night(light: LinearLight, night: float) -> LinearLight:
+    """Darken daylight by `night`, 0 to 1: bluer, less colour, and a warm haze above the horizon."""
+    grey = np.minimum(relative_luminance(light), 1.6)[..., None]
+    dim = (grey * 0.55 + np.minimum(light, 1.6) * 0.45) * _NIGHT_TINT * np.float32(0.16)
+    up = (0.5 - (np.arange(light.shape[0], dtype=np.float32) + 0.5) / light.shape[0]) * np.float32(np.pi)
+    haze = 0.055 * np.exp(-(((up - 0.04) / 0.16) ** 2)).astype(np.float32)[:, None, None] * _WARM_LIGHT
+    return np.asarray(light * (1 - night) * 0.2 + night * (dim + haze), np.float32)
+
+
+def street_lamps(variant: int, seed: int) -> tuple[Lamp, ...]:
+    """The lights of a street at night, seen along it: lamps above, cars below, signs and windows at the sides."""
+    rng = np.random.default_rng(seed % 1009 * 8 + variant)
+    lean = float(rng.uniform(-0.12, 0.12))
+    lamps: list[Lamp] = []
+    for far in np.geomspace(13, 90, 7):
+        for side in (-1, 1):
+            x, y = side * rng.normal(8.0, 0.5) / far, rng.normal(6.0, 0.4) / far
+            lamps.append(_make_lamp(lean + x, y, _WARM_LIGHT, 13 * rng.uniform(0.7, 1.2)))
+    for far in np.geomspace(16, 70, 7) * rng.uniform(0.85, 1.15, 7):
+        for colour, side, power in ((_RED_LIGHT, 1, 7.0), (_WHITE_LIGHT, -1, 11.0)):
+            middle = side * rng.normal(4.2, 1.4)
+            for beside in (-0.75, 0.75):
+                lamps.append(
+                    _make_lamp(lean + (middle + beside) / far, -1.0 / far, colour, power * rng.uniform(0.6, 1.2))
+                )
+    for _ in range(64):
+        x = lean + rng.choice((-1, 1)) * rng.uniform(0.06, 0.66)
+        colour = _SIGN_COLOURS[rng.integers(len(_SIGN_COLOURS))]
+        lamps.append(_make_lamp(x, rng.triangular(-0.02, 0.05, 0.36), colour, rng.uniform(1.2, 8.0)))
+    return tuple(lamps)
+
+
+def _make_lamp(x: float, y: float, colour: LinearLight, energy: float) -> Lamp:
+    return Lamp(float(np.arctan(x)), float(np.arctan(y)), colour * np.float32(energy))

@@ -11,7 +11,7 @@ from pipelines.core.geometry import Colour, Size
 from pipelines.core.rendering import Backdrop
 from pipelines.models.families.scenes.lens_blur import blur_with_disc
 from pipelines.models.families.scenes.noise import Plane
-from pipelines.models.families.scenes.perspective_plane import camera_pitch_degrees
+from pipelines.models.families.scenes.tabletop import camera_pitch_degrees
 from pipelines.models.families.scenes.tone_mapping import LinearLight, linear_colour
 
 # The neighbours of each variation: x, half width, height of the top below that of the main one, distance behind it.

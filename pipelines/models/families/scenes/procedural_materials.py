@@ -51,10 +51,7 @@ WALNUT = WoodSpecies((132, 86, 54), (60, 36, 22), 0.006, 0.15, 0.7, 0.22)
 
 
 def render_wood(wood: WoodSpecies, u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial:
-    """Render boards along u, each cut from another trunk, so that rings, arches and tone differ.
-
-    A board cuts the cone-shaped rings of a trunk: the distance from the pith, not stripes, gives arches.
-    """
+    """Render boards along u, each cut from another trunk: the distance from its pith gives rings and arches."""
     board = np.floor(v / np.float32(wood.width) + np.float32(0.5))
     inside = v / np.float32(wood.width) + np.float32(0.5) - board
     pick = _random_per_board(board, seed)
@@ -160,10 +157,7 @@ def render_slate(u: Plane, v: Plane, grain: Plane, seed: int) -> SurfaceMaterial
 def _marble_veins(
     x: Plane, y: Plane, degrees: float, spacing: float, width: float, seed: int, grain: Plane, bleed: float = 0.42
 ) -> Plane:
-    """Wavering lines `spacing` metres apart and `width` metres thick that swell, thin out and end.
-
-    They are the integer levels of a ramp distorted by noise; levels of noise alone would be rings.
-    """
+    """Wavering lines `spacing` apart and `width` thick (metres): levels of a ramp distorted by noise."""
     angle = np.radians(degrees)
     c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     along, across = x * c + y * s, y * c - x * s

@@ -6,13 +6,13 @@ import numpy as np
 
 from pipelines.core.geometry import Colour
 from pipelines.core.rendering import Backdrop
+from pipelines.imaging.color import lightness_to_luminance
 from pipelines.models.families.scenes.scene_types import Scene
 from pipelines.models.families.scenes.tone_mapping import (
     LinearLight,
     cie_lightness,
     limit_white_mired,
     linear_colour,
-    luminance_from_lightness,
     relative_luminance,
     white_balance_gains,
 )
@@ -62,11 +62,7 @@ def match_white_point(light: LinearLight, scene: Scene, request: Backdrop) -> Li
 
 
 def match_black_point(light: LinearLight, scene: Scene, request: Backdrop) -> LinearLight:
-    """Move the darkest parts of a place's `light` towards the subject's black; the mean stays.
-
-    A small panorama out of focus has no black left. A subject from a studio flash has, and would look like a print
-    before fog.
-    """
+    """Move the darkest parts of a place towards the subject's black, which a small panorama lacks; the mean stays."""
     if scene.kind != "place" or request.shadow_lightness is None or request.picture is not None:
         return light
     seen = np.maximum(relative_luminance(light), 1e-5)
@@ -74,7 +70,7 @@ def match_black_point(light: LinearLight, scene: Scene, request: Backdrop) -> Li
     own = float(cie_lightness(dark))
     if own <= request.shadow_lightness:
         return light
-    wanted = luminance_from_lightness(own - BLACK_SHIFT_RATIO * (own - request.shadow_lightness))
+    wanted = lightness_to_luminance(own - BLACK_SHIFT_RATIO * (own - request.shadow_lightness))
     fog = (dark - wanted) / max(1 - wanted / max(mean, 1e-4), 1e-2)
     steep = mean / max(mean - fog, 1e-4)
     clear = np.where(seen > dark, np.minimum(steep, MAX_CONTRAST_GAIN) * (seen - dark) + wanted, seen * (wanted / dark))
@@ -82,10 +78,7 @@ def match_black_point(light: LinearLight, scene: Scene, request: Backdrop) -> Li
 
 
 def add_lamp_pool(light: LinearLight, scene: Scene, request: Backdrop) -> LinearLight:
-    """Light a table or a paper as one near lamp does: brightest behind the product, darker towards the corners.
-
-    Its strength grows with the darkness of the product's own shadow. Even light would look like another room.
-    """
+    """Light a table or a paper as a near lamp does, brightest behind the product; more so where its shadow is dark."""
     if (
         request.shadow_direction is None
         or scene.kind == "place"
@@ -133,14 +126,11 @@ def exposure_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
     most = max_shift if scene.kind == "studio" and own > DARK_SCENE_LIGHTNESS else 0.0
     least = max_shift if own < WHITE_SCENE_LIGHTNESS else MAX_WHITE_LIGHTNESS_SHIFT
     shift = float(np.clip(LIGHTNESS_SHIFT_RATIO * (old - own), -least, most))
-    return luminance_from_lightness(own + shift) / max(seen, 1e-4)
+    return lightness_to_luminance(own + shift) / max(seen, 1e-4)
 
 
 def separation_gain(light: LinearLight, scene: Scene, request: Backdrop) -> float:
-    """The smaller factor, darker or lighter, that separates `light` from the subject's outline by 12 L*.
-
-    1.0 if it is separated along 80 % of the outline, or if the scene's range allows neither.
-    """
+    """The factor that separates `light` from the subject's outline by 12 L*; 1.0 if it is separated or cannot be."""
     if request.outline_colour is None:
         return 1.0
     height, width = light.shape[:2]
@@ -157,9 +147,9 @@ def separation_gain(light: LinearLight, scene: Scene, request: Backdrop) -> floa
     lighter = subject + MIN_LIGHTNESS_DIFFERENCE + _LIGHTNESS_MARGIN
     gains = []
     if darker > 4:
-        gains.append(luminance_from_lightness(darker) / max(dark, 1e-4))
+        gains.append(lightness_to_luminance(darker) / max(dark, 1e-4))
     if lighter < 95:
-        gains.append(luminance_from_lightness(lighter) / max(bright, 1e-4))
+        gains.append(lightness_to_luminance(lighter) / max(bright, 1e-4))
     gains = [gain for gain in gains if least <= gain <= most]
     return min(gains, key=lambda gain: abs(np.log(gain)), default=1.0)
 

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.core.geometry import Colour, Image
+from pipelines.imaging.color import LUMINANCE_WEIGHTS, to_linear
 
 # float32 wherever memory matters. NumPy's types cannot express this through arithmetic.
 LinearLight = npt.NDArray[np.floating]
 
-D65_MIRED = 153.8
 MAX_WHITE_DISTANCE_MIRED = 30.0
 """Most that the white point of a scene may differ from that of the photo."""
 _WHITE_MARGIN_MIRED = 4.0  # the white point measured in a picture differs a little from that of its scene
@@ -21,7 +21,6 @@ HIGHLIGHT_KNEE = 0.72
 """Light above which highlights are rolled off towards 1, so that a window keeps its shape instead of a clipped edge."""
 STRIP_ROWS = 64
 """Rows that are developed at once, so that they stay within the processor's cache."""
-LUMA_WEIGHTS = np.array((0.2126, 0.7152, 0.0722), np.float32)
 
 _XYZ_TO_RGB = np.array(
     ((3.2404542, -1.5371385, -0.4985314), (-0.9692660, 1.8760108, 0.0415560), (0.0556434, -0.2040259, 1.0572252))
@@ -30,15 +29,7 @@ _XYZ_TO_RGB = np.array(
 
 def linear_colour(colour: Colour) -> LinearLight:
     """Convert an sRGB colour to linear light: three floats, 0 to 1."""
-    value = np.asarray(colour, np.float64) / 255
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def decode_srgb(image: Image) -> LinearLight:
-    """Convert an sRGB picture to linear light of the same shape, 0 to 1."""
-    codes = np.arange(256, dtype=np.float64) / 255
-    table = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4).astype(np.float32)
-    return table[image]
+    return to_linear(np.array(colour, np.uint8))
 
 
 def encode_srgb(light: LinearLight) -> LinearLight:
@@ -57,7 +48,7 @@ def roll_off_highlights(light: LinearLight) -> LinearLight:
 
 def relative_luminance(light: LinearLight) -> LinearLight:
     """Compute relative luminance Y of linear sRGB; the last axis is dropped."""
-    return np.asarray(light @ LUMA_WEIGHTS, np.float32)
+    return np.asarray(light @ LUMINANCE_WEIGHTS, np.float32)
 
 
 def cie_lightness(y: LinearLight | float) -> npt.NDArray[np.float32]:
@@ -66,16 +57,8 @@ def cie_lightness(y: LinearLight | float) -> npt.NDArray[np.float32]:
     return np.where(y > 0.008856, 116 * np.cbrt(y) - 16, 903.3 * y).astype(np.float32)
 
 
-def luminance_from_lightness(l_star: float) -> float:
-    """Convert CIE L* to relative luminance."""
-    return ((l_star + 16) / 116) ** 3 if l_star > 8 else l_star / 903.3
-
-
 def limit_white_mired(own: float, wanted: float | None) -> float:
-    """The white point that a scene is drawn at: near that of the photo, `wanted`, whatever its own is.
-
-    A cup that a bulb lit must stand on marble lit by the same bulb; on a cold table it looks pasted.
-    """
+    """The white point that a scene is drawn at: near that of the photo, `wanted`, or the subject would look pasted."""
     if wanted is None:
         return own
     near = MAX_WHITE_DISTANCE_MIRED - _WHITE_MARGIN_MIRED
@@ -84,12 +67,9 @@ def limit_white_mired(own: float, wanted: float | None) -> float:
 
 
 def white_balance_gains(own: float, target: float) -> LinearLight:
-    """Three linear factors that turn light of `own` mired into light of `target` mired of the same luminance.
-
-    The Planckian locus is the cubic of Kim and others (2002); the adaptation is von Kries in linear sRGB.
-    """
+    """Linear factors from `own` to `target` mired at one luminance (locus: Kim et al. 2002; von Kries in sRGB)."""
     factors = _white_point_rgb(target) / _white_point_rgb(own)
-    return (factors / (factors @ LUMA_WEIGHTS)).astype(np.float32)
+    return (factors / (factors @ LUMINANCE_WEIGHTS)).astype(np.float32)
 
 
 def _white_point_rgb(mired: float) -> npt.NDArray[np.float64]:

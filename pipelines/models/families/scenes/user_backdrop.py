@@ -7,8 +7,9 @@ import numpy as np
 
 from pipelines.core.geometry import Image, Size
 from pipelines.core.rendering import Backdrop
+from pipelines.imaging.color import to_linear
 from pipelines.models.families.scenes.lens_blur import blur_with_disc
-from pipelines.models.families.scenes.tone_mapping import LinearLight, decode_srgb
+from pipelines.models.families.scenes.tone_mapping import LinearLight
 
 DEFAULT_BLUR_RATIO = {"person": 0.025, "product": 0.0, "any": 0.0}
 SOFT_ENLARGEMENT_RATIO = 1.8
@@ -20,11 +21,8 @@ CROP_VARIATIONS = ((0.5, 1.0), (0.2, 1.12), (0.8, 1.12), (0.5, 1.3))
 def render_user_backdrop(picture: Image, request: Backdrop, size: Size, variant: int) -> LinearLight:
     """Render `picture` (H x W x 3, any size) filling `size` (width, height), in linear light and blurred."""
     position, zoom = CROP_VARIATIONS[variant % len(CROP_VARIATIONS)]
-    light = blur_with_disc(
-        _fill_frame(picture, size, position, zoom),
-        (request.blur_ratio or DEFAULT_BLUR_RATIO[request.subject]) * size[1],
-    )
-    return light
+    diameter = (request.blur_ratio or DEFAULT_BLUR_RATIO[request.subject]) * size[1]
+    return blur_with_disc(_fill_frame(picture, size, position, zoom), diameter)
 
 
 def enlargement_ratio(picture: Image, size: Size) -> float:
@@ -39,7 +37,7 @@ def _fill_frame(picture: Image, size: Size, position: float, zoom: float) -> Lin
     left, top = (picture.shape[1] - wide) * position, (picture.shape[0] - tall) * 0.5
     # The corners of the crop, not the centres of its corner pixels, are mapped to the corners of the frame.
     move = np.array([[1 / scale, 0, left + 0.5 / scale - 0.5], [0, 1 / scale, top + 0.5 / scale - 0.5]])
-    light = decode_srgb(picture)
+    light = to_linear(picture)
     if scale < 0.75:
         smaller = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
         factors = np.array([smaller[0] / picture.shape[1], smaller[1] / picture.shape[0]])

@@ -103,7 +103,7 @@ ALBUM = Tool("album", "Album", "For tests.", AlbumParams, _join_side_by_side, ex
 
 @dataclass
 class ServedPage:
-    """A page that is served, and the house behind it."""
+    """A page that is served, and the studio behind it."""
 
     url: str
     service: StudioService
@@ -136,7 +136,7 @@ def serve_browser_page(root: Path, *more: Tool, gates: bool = True, shut: bool =
 @contextmanager
 def open_browser_page(
     browser: Browser,
-    theatre: ServedPage,
+    studio: ServedPage,
     *,
     width: int = 1280,
     height: int = 900,
@@ -159,7 +159,7 @@ def open_browser_page(
         page = context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: complaints.extend(_find_foreign_urls(request.url, theatre.url)))
+        page.on("request", lambda request: complaints.extend(_find_foreign_urls(request.url, studio.url)))
         yield page
     finally:
         context.close()
@@ -170,15 +170,15 @@ def _find_foreign_urls(url: str, base: str) -> list[str]:
     return [] if url.startswith((base, "data:", "blob:")) else [url]
 
 
-def delete_visitor_jobs(theatre: ServedPage, tool: str | None = None) -> None:
+def delete_visitor_jobs(studio: ServedPage, tool: str | None = None) -> None:
     """The visitor has made nothing with this tool, or with any: else his last picture is in its tab, photo and all."""
-    ids = [row.job.id for row in theatre.service.jobs.list_jobs("local", 1000, tool=tool)]
-    retention.delete_jobs(theatre.service.jobs.table, theatre.service.files, "local", ids)
+    ids = [row.job.id for row in studio.service.jobs.list_jobs("local", 1000, tool=tool)]
+    retention.delete_jobs(studio.service.jobs.table, studio.service.files, "local", ids)
 
 
-def open_tool(page: Page, theatre: ServedPage, tool: str) -> None:
+def open_tool(page: Page, studio: ServedPage, tool: str) -> None:
     """The page with that tool's tab in front, ready to be touched."""
-    page.goto(f"{theatre.url}/#{tool}")
+    page.goto(f"{studio.url}/#{tool}")
     page.locator(f"#{tool}-generate").wait_for()
 
 
@@ -187,11 +187,11 @@ def find_progress_line(page: Page, tool: str) -> Locator:
     return page.locator(f"#{tool}-stage")
 
 
-def list_tabs(theatre: ServedPage) -> list[str]:
+def list_tabs(studio: ServedPage) -> list[str]:
     """The ids of all tabs, from left to right."""
     from ui.page import PAGE_TABS
 
-    return ["home", *(tool.id for tool in theatre.service.tools), "library", "kept", *(row.id for row in PAGE_TABS)]
+    return ["home", *(tool.id for tool in studio.service.tools), "library", "kept", *(row.id for row in PAGE_TABS)]
 
 
 def show_tab(page: Page, tab: str) -> None:
