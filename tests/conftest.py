@@ -71,12 +71,6 @@ def _one_thread_a_net() -> None:
     open_nsfw.THREAD_COUNT = u2net.THREAD_COUNT = 1
 
 
-# By default a server's handlers keep the `sys.stderr` of the test that started it, which is closed after that test.
-for handler in LOGGING_CONFIG["handlers"].values():
-    handler.pop("stream", None)
-    handler["class"] = "logging._StderrHandler"  # looks `sys.stderr` up at each record
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _own_folder() -> Iterator[None]:
     """Two runs on one machine would take each other's files: they lie there by their content."""

@@ -134,7 +134,7 @@ def _build_certificate(
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    now = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)  # tolerates a clock that is behind
+    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)  # tolerates a clock that is behind
     authority, signer = _x509_name(f"{name} root"), _x509_name(name)
     public = key or root.public_key()
     builder = x509.CertificateBuilder(

@@ -105,5 +105,5 @@ async def _send_request(target: ResolvedTarget, body: bytes, headers: Mapping[st
             answer = await asyncio.wait_for(client.send(call, stream=True), CALL_TIMEOUT_SECONDS)
             await answer.aclose()
             return answer.status_code, answer.headers.get("location", "")
-    except (httpx.HTTPError, httpx.InvalidURL, asyncio.TimeoutError) as error:
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise OSError(type(error).__name__) from error

@@ -22,7 +22,7 @@ from pipelines.core.errors import JobCancelled, ModelUnavailable
 from pipelines.core.geometry import Image
 from pipelines.core.models import ModelSpec
 from pipelines.models import bundled_weights, nets
-from pipelines.models.nets import control_annotators, real_esrgan
+from pipelines.models.nets import control_annotators, real_esrgan, u2net
 from pipelines.models.nets.face_mesh import FaceMesh
 from pipelines.models.nets.real_esrgan import RealEsrgan
 from pipelines.models.nets.u2net import U2Net
@@ -137,6 +137,7 @@ def test_the_fetch_script_writes_what_safetensors_reads() -> None:
 
 def test_runs_beside_one_another_are_no_more_than_the_cores_carry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 5)
+    monkeypatch.setattr(u2net, "THREAD_COUNT", 2)
     net = U2Net(nets.U2NETP)
     inside, most, whole, lock = 0, 0, net._session, threading.Lock()
 

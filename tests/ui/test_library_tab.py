@@ -104,7 +104,7 @@ def test_five_thousand_jobs_are_searched_in_few_steps_of_the_database(table: Job
     for wanted in (JobFilter(), JobFilter(text="number 4999"), JobFilter(text="nowhere"), JobFilter(tool="kit")):
         thousands.clear()
         finder.find_page("me", wanted, 2400)
-        print("N", len(thousands)); assert len(thousands) < 10**6
+        assert len(thousands) < 300  # measured 0 to 150
 
 
 @pytest.mark.parametrize(("word", "days"), [("2026-11", 30), ("2024-02", 29), ("2026-12", 31), ("2026-11-25", 1)])

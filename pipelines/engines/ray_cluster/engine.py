@@ -6,7 +6,6 @@ A worker runs a `LocalEngine`; pictures, steps and outcomes cross the network (`
 from __future__ import annotations
 
 import logging
-import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,14 @@ from pipelines.core.stream import Stream
 from pipelines.engines.local import LocalEngine
 from pipelines.engines.multi_gpu import ScheduledEngine
 from pipelines.engines.ray_cluster.cluster import Cluster, runtime_environment
-from pipelines.engines.ray_cluster.transfer import FileTransport, JobOutcome, input_ids
+from pipelines.engines.ray_cluster.transfer import (
+    FileTransport,
+    JobOutcome,
+    JobPackage,
+    input_ids,
+    outcome_from_json,
+    package_to_json,
+)
 from pipelines.engines.ray_cluster.worker import EngineBuilder, RayWorker
 from pipelines.engines.ray_cluster.worker_client import POLL_SECONDS, WorkerClient, lost_errors
 from pipelines.jobs.workers import BUG_MESSAGE
@@ -62,7 +68,7 @@ class RayEngine(ScheduledEngine):
         self.slots = options.worker_count
         self._cluster = cluster
         self._local = local
-        self._transport = FileTransport(files, options.store_url, key.key)
+        self._transport = FileTransport(files, options.store_url)
         self._audit = AuditLog(files.data)
         self._worker_arguments = build_engine, key, options.store_url
         start = partial(cluster.start_actor, RayWorker, self._worker_arguments, cpus=options.cpus, gpus=options.gpus)
@@ -163,7 +169,7 @@ class RayDataEngine(RayEngine):
         context.execution_options.preserve_order = False
         jobs_by_id = {job.id: job for job in jobs}
         inputs = [self._transport.pack_files(input_ids(job), job, by_path=True) for job in jobs]
-        rows = [{"package": pickle.dumps(package)} for package in zip(jobs, inputs, strict=True)]
+        rows = [{"package": package_to_json(JobPackage(*row))} for row in zip(jobs, inputs, strict=True)]
         processed = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
             cast(Any, RayWorker),
             fn_constructor_args=self._worker_arguments,
@@ -173,7 +179,7 @@ class RayDataEngine(RayEngine):
             runtime_env=runtime_environment(),
         )
         for row in processed.iter_rows():
-            job_id, outcome = pickle.loads(row["outcome"])
+            job_id, outcome = outcome_from_json(row["outcome"])
             job = jobs_by_id.pop(job_id, None)
             if job is None:  # Ray may process a row twice
                 continue

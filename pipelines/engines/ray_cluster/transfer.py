@@ -6,13 +6,15 @@ A file travels as bytes, or as a URL on a store that both sides reach (any fsspe
 from __future__ import annotations
 
 import hashlib
-import hmac
-import pickle
 import posixpath
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter
+
+from pipelines.core.errors import StudioError, error_from_json, error_to_json
 from pipelines.core.job import Job, Result
 from pipelines.models.model_cache import ResidentModel
 from pipelines.runtime.context import iter_pictures
@@ -23,10 +25,14 @@ from pipelines.storage.fsspec_store import open_filesystem, write_file
 Refusal = tuple[AuditVerdict, str, tuple[str, ...]]
 """The arguments of `AuditLog.record_refusal`."""
 
+_BYTES_AS_BASE64 = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
 
 @dataclass(frozen=True)
 class PackedFile:
     """A stored file: its row, its bytes or the URL where they lie, and the provenance that it came with."""
+
+    __pydantic_config__ = _BYTES_AS_BASE64
 
     info: FileInfo
     data: bytes | str
@@ -59,17 +65,64 @@ class JobOutcome:
     refusals: tuple[Refusal, ...] = ()
 
 
+@dataclass(frozen=True)
+class JobPackage:
+    """A job as a row of a data set: with where its pictures lie, as JSON. Nothing here is unpickled."""
+
+    job: Job
+    inputs: tuple[PackedFile, ...]
+
+
+@dataclass(frozen=True)
+class _OutcomeRow:
+    """`JobOutcome` as JSON; its files lie on the store. `error` is that of `error_to_json`, empty for a bug."""
+
+    job_id: str
+    state: dict[str, Any]
+    result: Result | None
+    files: tuple[PackedFile, ...]
+    error: dict[str, Any] | None
+    trace: str
+    refusals: tuple[Refusal, ...]
+
+
+_PACKAGES, _OUTCOMES = TypeAdapter(JobPackage), TypeAdapter(_OutcomeRow)
+
+
+def package_to_json(package: JobPackage) -> bytes:
+    """Write a job and its inputs, whose data must be URLs, as JSON."""
+    return _PACKAGES.dump_json(package)
+
+
+def package_from_json(data: bytes) -> JobPackage:
+    """Rebuild what `package_to_json` wrote."""
+    return _PACKAGES.validate_json(data)
+
+
+def outcome_to_json(outcome: JobOutcome, job_id: str) -> bytes:
+    """Write an outcome, whose files must lie on the store, as JSON."""
+    error = error_to_json(outcome.error) if isinstance(outcome.error, StudioError) else {} if outcome.error else None
+    row = (job_id, vars(outcome.state), outcome.result, outcome.files, error, outcome.trace, outcome.refusals)
+    return _OUTCOMES.dump_json(_OutcomeRow(*row))
+
+
+def outcome_from_json(data: bytes) -> tuple[str, JobOutcome]:
+    """Rebuild the job's id and the outcome that `outcome_to_json` wrote; a bug comes back as a `RuntimeError`."""
+    row = _OUTCOMES.validate_json(data)
+    error = None if row.error is None else error_from_json(row.error) if row.error else RuntimeError(row.trace)
+    state = WorkerState(**{**row.state, "resident": tuple(row.state["resident"])})
+    return row.job_id, JobOutcome(state, row.result, row.files, error, row.trace, row.refusals)
+
+
 class FileTransport:
     """Packs files of `files` and unpacks those of the other side, by way of the store at `url` if there is one.
 
-    On the store each job has a folder of its own. `secret` authenticates the outcomes there, which are pickled: whoever
-    else writes to the store must not run code here.
+    On the store each job has a folder of its own.
     """
 
-    def __init__(self, files: FileIndex, url: str, secret: str) -> None:
+    def __init__(self, files: FileIndex, url: str) -> None:
         self._files = files
         self._url = url.rstrip("/")
-        self._secret = secret.encode()
 
     def pack_files(self, file_ids: Iterable[str], job: Job, *, by_path: bool = False) -> tuple[PackedFile, ...]:
         """Pack files of `job`; `by_path` sends where they lie, if workers read this folder too. Raises `NotFound`."""
@@ -90,15 +143,12 @@ class FileTransport:
 
     def save_outcome(self, outcome: JobOutcome, job_id: str) -> None:
         """Write the outcome of a job to the store."""
-        data = pickle.dumps(outcome)
-        self._write(posixpath.join(self._url, job_id, "outcome"), hmac.digest(self._secret, data, "sha256") + data)
+        self._write(posixpath.join(self._url, job_id, "outcome.json"), outcome_to_json(outcome, job_id))
 
     def load_outcome(self, job_id: str) -> JobOutcome | None:
         """The outcome that `save_outcome` wrote, None if there is none."""
-        fs, path = open_filesystem(posixpath.join(self._url, job_id, "outcome"))
-        data = fs.cat_file(path) if fs.exists(path) else b""
-        is_ours = hmac.compare_digest(data[:32], hmac.digest(self._secret, data[32:], "sha256"))
-        return pickle.loads(data[32:]) if is_ours else None
+        fs, path = open_filesystem(posixpath.join(self._url, job_id, "outcome.json"))
+        return outcome_from_json(fs.cat_file(path))[1] if fs.exists(path) else None
 
     def delete_job(self, job_id: str) -> None:
         """Delete everything of this job from the store."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import shutil
 import tempfile
 import traceback
@@ -21,7 +20,15 @@ from pipelines.core.errors import JobCancelled, StudioError
 from pipelines.core.job import Job, Result, Step
 from pipelines.core.stream import Stream
 from pipelines.engines.local import LocalEngine
-from pipelines.engines.ray_cluster.transfer import FileTransport, JobOutcome, PackedFile, Refusal, WorkerState
+from pipelines.engines.ray_cluster.transfer import (
+    FileTransport,
+    JobOutcome,
+    PackedFile,
+    Refusal,
+    WorkerState,
+    outcome_to_json,
+    package_from_json,
+)
 from pipelines.provenance.signing_key import SigningKey
 from pipelines.security.audit_log import AuditLog, AuditVerdict
 from pipelines.storage.file_index import FileIndex
@@ -57,7 +64,7 @@ class RayWorker:
         self._audit = RefusalRecorder(root)
         self.engine = build_engine(self._files, self._audit)
         self.engine.resources.signing_keys.use_key(signing_key)
-        self._transport = FileTransport(self._files, store_url, signing_key.key)
+        self._transport = FileTransport(self._files, store_url)
         self._turn = asyncio.Lock()
         self._streams: dict[str, Stream] = {}
 
@@ -97,10 +104,11 @@ class RayWorker:
 
     def __call__(self, row: Mapping[str, bytes]) -> dict[str, bytes]:
         """Process a row of a Ray data set: run its job, unless its outcome lies on the store already."""
-        job, inputs = pickle.loads(row["package"])
-        outcome = self._transport.load_outcome(job.id) or asyncio.run(self._run_to_outcome(job, inputs))
+        package = package_from_json(row["package"])
+        job = package.job
+        outcome = self._transport.load_outcome(job.id) or asyncio.run(self._run_to_outcome(job, package.inputs))
         self._transport.save_outcome(outcome, job.id)
-        return {"outcome": pickle.dumps((job.id, outcome))}
+        return {"outcome": outcome_to_json(outcome, job.id)}
 
     async def set_watched(self, job_id: str, is_watched: bool) -> None:
         """Say whether somebody looks at the previews of this job."""
